@@ -1,0 +1,2 @@
+from . import test_escpos
+from . import test_print_job

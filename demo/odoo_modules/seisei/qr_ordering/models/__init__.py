@@ -1,0 +1,2 @@
+from . import order
+from . import restaurant_table
