@@ -1,0 +1,281 @@
+//! Accepting: which changes a run proposes, and the lock files that follow from taking some of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::baseline::{LockFile, Locks, Source};
+use crate::check::{CHECKS, Check, Evidence, NoBaseline, differences};
+use crate::model::{Finding, Kind, Observation, Observed, SectionId, State, escaped};
+use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
+use crate::section::{self, Section};
+
+/// One change of the baseline that a run proposes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The section it belongs to.
+    pub section: SectionId,
+    /// The check that found it.
+    pub check: String,
+    /// The subject's name.
+    pub key: Vec<u8>,
+    /// The subject's place.
+    pub place: Vec<u8>,
+    /// What kind of difference.
+    pub kind: Kind,
+    /// What the baseline has.
+    pub expected: Option<String>,
+    /// What the run saw.
+    pub actual: Option<String>,
+    /// The files of a module that differ.
+    pub parts: Vec<(Kind, Vec<u8>)>,
+}
+
+impl Change {
+    /// Whether `pattern` names it: by its subject, or as `check/subject`.
+    #[must_use]
+    pub fn is_named_by(&self, pattern: &crate::model::Glob) -> bool {
+        let printed = escaped(&self.key).into_bytes();
+        let full = |key: &[u8]| [self.check.as_bytes(), b"/", key].concat();
+        [&self.key, &printed].into_iter().any(|key| pattern.matches(key) || pattern.matches(&full(key)))
+    }
+}
+
+/// Why nothing can be accepted; nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The report's check could not be carried out.
+    #[error("{check} was not carried out in that run ({why}); mend that and check again")]
+    WasError {
+        /// The check.
+        check: String,
+        /// Its error.
+        why: String,
+    },
+    /// The report compared with another baseline.
+    #[error("that run compared with another baseline ({from}); check again first")]
+    OtherBaseline {
+        /// Where its baseline came from.
+        from: String,
+    },
+    /// The present baseline cannot be read.
+    #[error("{why}; write the lock files anew with: driftlock export --accept")]
+    BadBaseline {
+        /// What is wrong.
+        why: String,
+    },
+    /// A subject is not as the run saw it any more.
+    #[error("{subject} moved since that run; look again with: driftlock check")]
+    Moved {
+        /// The subject's name, escaped.
+        subject: String,
+    },
+    /// Nothing would be left of a section.
+    #[error(
+        "{file} would be empty; turn the section off in audit/driftlock.toml and remove the file instead"
+    )]
+    Empty {
+        /// The lock file.
+        file: String,
+    },
+    /// The report holds a word of a newer driftlock.
+    #[error("that report has a check \"{check}\" that this version does not know")]
+    UnknownCheck {
+        /// The check.
+        check: String,
+    },
+}
+
+/// The changes that a check's report proposes; `digest` is that of the present baseline. Checks that were
+/// not carried out are refused, unless `wanted` says that nothing of theirs is asked for.
+///
+/// # Errors
+/// When the report is about another baseline, or one of its checks was an error.
+pub fn from_report(
+    report: &WireReport,
+    digest: &str,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Change>, Refusal> {
+    if report.baseline.digest != digest {
+        return Err(Refusal::OtherBaseline { from: escaped(report.baseline.from.as_bytes()) });
+    }
+    let mut changes = Vec::new();
+    for check in report.checks.iter().filter(|check| wanted(&check.name)) {
+        if check.status == WireStatus::Error {
+            let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
+            return Err(Refusal::WasError { check: check.name.clone(), why });
+        }
+        let known = crate::check::find(&check.name);
+        let known = known.ok_or_else(|| Refusal::UnknownCheck { check: escaped(check.name.as_bytes()) })?;
+        if let Some(section) = known.section() {
+            changes.extend(check.findings.iter().map(|finding| of_wire(section, known.id(), finding)));
+        }
+    }
+    Ok(changes)
+}
+
+fn of_wire(section: SectionId, check: &str, finding: &WireFinding) -> Change {
+    let parts = finding.files.iter().flatten().map(|part| (kind_of(part.kind), part.path())).collect();
+    Change {
+        section,
+        check: check.to_owned(),
+        key: finding.key(),
+        place: finding.place(),
+        kind: kind_of(finding.kind),
+        expected: finding.expected.clone(),
+        actual: finding.actual.clone(),
+        parts,
+    }
+}
+
+fn kind_of(kind: WireKind) -> Kind {
+    match kind {
+        WireKind::Modified => Kind::Modified,
+        WireKind::Missing => Kind::Missing,
+        WireKind::Unexpected => Kind::Unexpected,
+        WireKind::Unreadable => Kind::Unreadable,
+    }
+}
+
+/// The changes between a section's baseline (without what is out of scope) and a state of it.
+#[must_use]
+pub fn between(section: &dyn Section, baseline: &State, state: State) -> Vec<Change> {
+    let Some(check) = check_of(section.id()) else { return Vec::new() };
+    let seen = Observation { state, ..Observation::default() };
+    let (findings, _) = differences(section, baseline, &seen);
+    findings.into_iter().map(|finding| of_finding(section.id(), check.id(), finding)).collect()
+}
+
+fn of_finding(section: SectionId, check: &str, finding: Finding) -> Change {
+    Change {
+        section,
+        check: check.to_owned(),
+        key: finding.subject.key,
+        place: finding.place,
+        kind: finding.kind,
+        expected: finding.expected.text(),
+        actual: finding.actual.text(),
+        parts: finding.parts.into_iter().map(|part| (part.kind, part.path)).collect(),
+    }
+}
+
+/// The check whose findings are a section's differences.
+fn check_of(section: SectionId) -> Option<&'static dyn Check> {
+    CHECKS.iter().copied().find(|check| check.section() == Some(section))
+}
+
+/// The state of a section as a check's report and its baseline tell it; `None` when the report says
+/// nothing about the section.
+///
+/// # Errors
+/// When the section's check was an error.
+pub fn state_of_report(
+    report: &WireReport,
+    section: &dyn Section,
+    baseline: State,
+) -> Result<Option<State>, Refusal> {
+    let check = check_of(section.id()).and_then(|c| report.checks.iter().find(|w| w.name == c.id()));
+    let Some(check) = check.filter(|check| check.status != WireStatus::Skip) else { return Ok(None) };
+    if check.status == WireStatus::Error {
+        let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
+        return Err(Refusal::WasError { check: check.name.clone(), why });
+    }
+    let mut state = baseline;
+    for finding in &check.findings {
+        let place = finding.place();
+        let before = state.entries.remove(&place);
+        if let Some(entry) = finding.entry_after(before) {
+            state.entries.insert(place, entry);
+        }
+    }
+    Ok(Some(state))
+}
+
+/// Makes sure that every change is still what the run saw.
+///
+/// # Errors
+/// Naming the first subject that moved.
+pub fn still_so(changes: &[Change], evidence: &[Evidence<'_>]) -> Result<(), Refusal> {
+    for change in changes {
+        let observed = evidence.iter().find(|e| e.section.id() == change.section).map(|e| &e.observed);
+        let Some(Observed::Seen(seen)) = observed else { return Err(moved(change)) };
+        let now = seen.state.entries.get(&change.place).and_then(|entry| entry.value.text());
+        if seen.unreadable.contains_key(&change.place) || now != change.actual {
+            return Err(moved(change));
+        }
+    }
+    Ok(())
+}
+
+fn moved(change: &Change) -> Refusal {
+    Refusal::Moved { subject: escaped(&change.key) }
+}
+
+/// Applies `changes` to one section's whole baseline, with the entries as they were just observed.
+#[must_use]
+pub fn apply(baseline: State, changes: &[Change], section: SectionId, observed: &Observed) -> State {
+    let mut state = baseline;
+    for change in changes.iter().filter(|change| change.section == section) {
+        state.entries.remove(&change.place);
+        if let Observed::Seen(seen) = observed
+            && let Some(entry) = seen.state.entries.get(&change.place)
+        {
+            state.entries.insert(change.place.clone(), entry.clone());
+        }
+    }
+    state
+}
+
+/// The lock files that hold `state`: those that are read now, or the target's own.
+///
+/// # Errors
+/// When one of them would be empty.
+pub fn lock_files(
+    section: &dyn Section,
+    state: &State,
+    read: &[LockFile],
+    own: Option<&str>,
+) -> Result<BTreeMap<String, Vec<u8>>, Refusal> {
+    let mut files = BTreeMap::new();
+    for ((name, now), bytes) in section.lock_files().iter().zip(read).zip(section.print(state)) {
+        let name = own.map_or_else(|| now.name.clone(), |target| format!("{target}/{name}"));
+        if bytes.is_empty() {
+            return Err(Refusal::Empty { file: name });
+        }
+        let same = now.name == name && matches!(&now.content, Some(Ok(before)) if *before == bytes);
+        if !same {
+            files.insert(name, bytes);
+        }
+    }
+    Ok(files)
+}
+
+/// The state that a section's lock files in a directory hold; `None` when there are none.
+///
+/// # Errors
+/// When they are not as they must be, or some of them are missing.
+pub fn state_in(locks: &Locks, section: &dyn Section) -> Result<Option<State>, String> {
+    let files = locks.group(section.lock_files());
+    if files.iter().all(|file| file.content.is_none()) {
+        return Ok(None);
+    }
+    crate::audit::read_section(section, &files).map(Some).map_err(|none| match none {
+        NoBaseline::Malformed(why) => why,
+        NoBaseline::Missing => {
+            let missing = files.iter().filter(|file| file.content.is_none()).map(|file| file.shown.as_str());
+            format!("missing lock file: {}", missing.collect::<Vec<_>>().join(", "))
+        }
+    })
+}
+
+/// The lock files of an export's run, as a baseline to read from.
+#[must_use]
+pub fn source_of_run(run: &Path, name: &str) -> Source {
+    Source::Directory { path: run.to_owned(), name: name.to_owned() }
+}
+
+/// The sections that some changes are about.
+#[must_use]
+pub fn sections_of(changes: &[Change]) -> Vec<&'static dyn Section> {
+    let ids: BTreeSet<SectionId> = changes.iter().map(|change| change.section).collect();
+    ids.into_iter().filter_map(section::find).collect()
+}

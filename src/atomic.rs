@@ -1,0 +1,190 @@
+//! Whole files and directories or none: written under a dot name beside their place, then renamed.
+//!
+//! A temporary name is locked (`flock`) by its living writer, and made while the directory around it is
+//! locked too; so whoever holds the directory alone may clear away every temporary that nobody holds.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use tempfile::{NamedTempFile, TempDir};
+
+/// How every temporary name begins.
+pub const TEMPORARY: &str = ".driftlock-";
+
+/// Replaces `path` by `bytes`: a reader sees the old file or the new one. A device or a pipe, such as
+/// `/dev/stderr`, is written to as it is.
+///
+/// # Errors
+/// When the directory cannot be written, or the disk is full; the old file is then untouched.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let dir = real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sweep(dir);
+    let mut file = temporary_file(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(&real).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn temporary_file(dir: &Path) -> io::Result<NamedTempFile> {
+    let _held = hold(dir, FlockOperation::LockShared);
+    let mode = std::fs::Permissions::from_mode(0o666);
+    let file = tempfile::Builder::new().prefix(TEMPORARY).permissions(mode).tempfile_in(dir)?;
+    let _ = rustix::fs::flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
+    Ok(file)
+}
+
+/// A directory under a temporary name, gone again unless it is put in its place.
+#[derive(Debug)]
+pub struct DraftDir {
+    dir: TempDir,
+    _held: Option<File>,
+}
+
+impl DraftDir {
+    /// Makes an empty directory in `dir`.
+    ///
+    /// # Errors
+    /// When `dir` cannot be written.
+    pub fn new_in(dir: &Path) -> io::Result<Self> {
+        sweep(dir);
+        let _around = hold(dir, FlockOperation::LockShared);
+        Self::held_in(dir)
+    }
+
+    /// The same, for who holds `dir` alone already.
+    ///
+    /// # Errors
+    /// When `dir` cannot be written.
+    pub fn held_in(dir: &Path) -> io::Result<Self> {
+        let mode = std::fs::Permissions::from_mode(0o777);
+        let draft = tempfile::Builder::new().prefix(TEMPORARY).permissions(mode).tempdir_in(dir)?;
+        let held = hold(draft.path(), FlockOperation::NonBlockingLockExclusive).ok();
+        Ok(Self { dir: draft, _held: held })
+    }
+
+    /// Writes one file of it.
+    ///
+    /// # Errors
+    /// When the disk is full or a name cannot be made.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        write_new(&self.dir.path().join(name), bytes)
+    }
+
+    /// Where it lies for now.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Renames it to `place`, which must not exist. `false`: it does, and nothing has happened.
+    ///
+    /// # Errors
+    /// When the rename fails for any other reason.
+    pub fn put(&mut self, place: &Path) -> io::Result<bool> {
+        match rename_new(self.dir.path(), place) {
+            Err(Errno::EXIST | Errno::NOTEMPTY) => return Ok(false),
+            other => other?,
+        }
+        self.dir.disable_cleanup(true);
+        Ok(true)
+    }
+}
+
+/// Writes a new file and makes sure that it is on the disk.
+///
+/// # Errors
+/// When it exists already, or cannot be written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Renames a directory to a name that must be free, also where the file system cannot promise it.
+fn rename_new(from: &Path, to: &Path) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            match rustix::fs::statat(CWD, to, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(_) => Err(Errno::EXIST),
+                Err(_) => rustix::fs::rename(from, to),
+            }
+        }
+        other => other,
+    }
+}
+
+/// Opens a directory and locks it; closing it unlocks.
+///
+/// # Errors
+/// `WOULDBLOCK` when somebody else holds it and `how` does not wait; anything else the system says.
+pub fn hold(dir: &Path, how: FlockOperation) -> Result<File, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(CWD, dir, flags, Mode::empty())?;
+    rustix::fs::flock(&opened, how)?;
+    Ok(opened.into())
+}
+
+/// Clears away temporaries in `dir` whose writers are dead, unless somebody is just making one.
+pub fn sweep(dir: &Path) {
+    if let Ok(_held) = hold(dir, FlockOperation::NonBlockingLockExclusive) {
+        sweep_held(dir);
+    }
+}
+
+/// The same, for who holds `dir` already.
+pub fn sweep_held(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            remove_dead(&entry.path());
+        }
+    }
+}
+
+fn remove_dead(path: &Path) {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::openat(CWD, path, flags, Mode::empty()).map(File::from) else { return };
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return;
+    }
+    let is_dir = file.metadata().is_ok_and(|meta| meta.is_dir());
+    let _ = if is_dir { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_living_keep_their_temporaries_and_the_dead_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let draft = DraftDir::new_in(dir.path()).unwrap();
+        let dead = dir.path().join(".driftlock-dead");
+        std::fs::create_dir_all(dead.join("sub")).unwrap();
+        std::fs::write(dir.path().join(".driftlock-file"), "x").unwrap();
+        sweep(dir.path());
+        assert!(draft.path().exists());
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().map(|e| e.path()).collect();
+        assert_eq!(left, [draft.path()]);
+    }
+
+    #[test]
+    fn a_draft_never_replaces_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut draft = DraftDir::new_in(dir.path()).unwrap();
+        draft.write("a", b"1").unwrap();
+        std::fs::create_dir(dir.path().join("taken")).unwrap();
+        assert!(!draft.put(&dir.path().join("taken")).unwrap());
+        assert!(draft.put(&dir.path().join("free")).unwrap());
+        assert_eq!(std::fs::read(dir.path().join("free/a")).unwrap(), b"1");
+    }
+}

@@ -1,0 +1,188 @@
+//! The baseline: the directory of lock files, read strictly and replaced all or none.
+
+mod accepted;
+mod git;
+mod replace;
+mod text;
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+pub use accepted::{Acceptance, AcceptedSubject, record};
+pub use git::{GitError, Revision, WorkTree, identity, resolve, work_tree};
+pub use replace::{ReplaceError, replace};
+pub use text::{Line, Rules, parse};
+
+use crate::model::{Digest, Leaf, write_line};
+
+/// Where the lock files lie, relative to the root.
+pub const PATH: &str = "audit/locks";
+
+/// Why a lock file cannot be used: its name, the line where there is one, and what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {reason}")]
+pub struct LockError {
+    place: String,
+    reason: String,
+}
+
+impl LockError {
+    /// An error about a whole file.
+    #[must_use]
+    pub fn new(name: &str, reason: &str) -> Self {
+        Self { place: name.to_owned(), reason: reason.to_owned() }
+    }
+
+    /// An error on one line, counted from 1.
+    #[must_use]
+    pub fn at(name: &str, line: usize, reason: &str) -> Self {
+        Self::new(&format!("{name}:{line}"), reason)
+    }
+}
+
+/// Where lock files are read from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A directory on this machine, and how it is called.
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Its name in messages.
+        name: String,
+    },
+    /// The lock files as committed.
+    Git(Revision),
+}
+
+impl Source {
+    /// The name in reports: a directory, or `git:REVISION`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Directory { name, .. } => name.clone(),
+            Self::Git(revision) => format!("git:{}", revision.name),
+        }
+    }
+}
+
+/// One lock file of a section, as it was read.
+#[derive(Debug, Clone)]
+pub struct LockFile {
+    /// The path below the directory of lock files: `compose_sha256.lock.txt`, `production/…`.
+    pub name: String,
+    /// How messages call it.
+    pub shown: String,
+    /// Its bytes; `None` when there is no such file, an error when it cannot be read.
+    pub content: Option<Result<Vec<u8>, LockError>>,
+}
+
+/// All lock files of a baseline, read in one go: all old or all new, whatever is written meanwhile.
+#[derive(Debug, Clone)]
+pub struct Locks {
+    source: String,
+    target: Option<String>,
+    files: BTreeMap<String, Result<Vec<u8>, LockError>>,
+}
+
+impl Locks {
+    /// Reads the files called `names`, and those of `target`'s own directory.
+    ///
+    /// # Errors
+    /// When git cannot read a revision. What fails for one file is kept with that file.
+    pub fn read(source: &Source, target: Option<&str>, names: &[&str]) -> Result<Self, GitError> {
+        let own = target.iter().flat_map(|t| names.iter().map(move |name| format!("{t}/{name}")));
+        let wanted: Vec<String> = names.iter().map(|name| (*name).to_owned()).chain(own).collect();
+        let files = match source {
+            Source::Directory { path, name } => read_directory(path, name, &wanted),
+            Source::Git(revision) => {
+                let read = revision.read_all(PATH, &wanted)?;
+                read.into_iter().map(|(name, bytes)| (name, Ok(bytes))).collect()
+            }
+        };
+        Ok(Self { source: source.name(), target: target.map(str::to_owned), files })
+    }
+
+    /// The lock files of one section: the target's own if it has any of them, else the shared ones.
+    #[must_use]
+    pub fn group(&self, names: &[&str]) -> Vec<LockFile> {
+        let own = self
+            .target
+            .as_ref()
+            .filter(|target| names.iter().any(|name| self.files.contains_key(&format!("{target}/{name}"))));
+        let prefix = own.map_or_else(String::new, |target| format!("{target}/"));
+        let one = |name: &&str| {
+            let name = format!("{prefix}{name}");
+            let shown = format!("{}/{name}", self.source);
+            LockFile { content: self.files.get(&name).cloned(), shown, name }
+        };
+        names.iter().map(one).collect()
+    }
+
+    /// The baseline's identity: SHA-256 of the `sha256sum` lines of the lock files that count here
+    /// (`groups` says which belong together), sorted by name.
+    #[must_use]
+    pub fn digest(&self, groups: &[&[&str]]) -> Digest {
+        let files = groups.iter().flat_map(|names| self.group(names));
+        let read = files.filter_map(|file| Some((file.name, file.content?.ok()?)));
+        let mut lines = Vec::new();
+        for (name, bytes) in read.collect::<BTreeMap<_, _>>() {
+            write_line(&mut lines, Leaf::File(Digest::of(&bytes)), name.as_bytes());
+        }
+        Digest::of(&lines)
+    }
+}
+
+/// Opens the directory once and reads through it, so that a replacement in the middle cannot mix two
+/// baselines; if the name leads elsewhere afterwards, reads again.
+fn read_directory(
+    path: &Path,
+    name: &str,
+    wanted: &[String],
+) -> BTreeMap<String, Result<Vec<u8>, LockError>> {
+    let mut files = BTreeMap::new();
+    for _ in 0..5 {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => rustix::fs::openat(CWD, &replace::set_aside(path), flags, Mode::empty()),
+            other => other,
+        };
+        let dir = match opened {
+            Ok(dir) => dir,
+            Err(Errno::NOENT) => return BTreeMap::new(),
+            Err(errno) => {
+                let error = LockError::new(name, &std::io::Error::from(errno).to_string());
+                return wanted.iter().map(|file| (file.clone(), Err(error.clone()))).collect();
+            }
+        };
+        files = wanted.iter().filter_map(|file| Some((file.clone(), read_one(&dir, name, file)?))).collect();
+        let same = |a: rustix::fs::Stat, b: rustix::fs::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
+        match (rustix::fs::fstat(&dir), rustix::fs::stat(path)) {
+            (Ok(read), Ok(now)) if !same(read, now) => {}
+            _ => break,
+        }
+    }
+    files
+}
+
+fn read_one(dir: &std::os::fd::OwnedFd, around: &str, name: &str) -> Option<Result<Vec<u8>, LockError>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let in_words = |error: std::io::Error| LockError::new(&format!("{around}/{name}"), &error.to_string());
+    let file = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(file) => std::fs::File::from(file),
+        Err(Errno::NOENT | Errno::NOTDIR) => return None,
+        Err(errno) => return Some(Err(in_words(errno.into()))),
+    };
+    let read = |mut file: std::fs::File| {
+        if !file.metadata()?.is_file() {
+            return Err(std::io::Error::other("it is not a file"));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    Some(read(file).map_err(in_words))
+}

@@ -1,0 +1,226 @@
+//! Replacing lock files all or none, also when the process is killed in the middle.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::io::Errno;
+
+use crate::atomic::{DraftDir, hold, sweep_held, write_new};
+
+/// How long to wait for somebody else who writes the baseline.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the lock files were not replaced; they are as they were.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplaceError {
+    /// The system refused.
+    #[error("{path}: {source}")]
+    Refused {
+        /// Where.
+        path: String,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Another process is writing the same baseline.
+    #[error("{path}: another driftlock is writing this baseline; try again when it is done")]
+    Busy {
+        /// Where.
+        path: String,
+    },
+    /// The baseline is not the one that was read.
+    #[error("the baseline changed meanwhile; look again with: driftlock check")]
+    Moved,
+}
+
+/// Replaces the files named in `changes` (paths below `locks`) and keeps all others.
+///
+/// A new directory is prepared beside the old one and exchanged with it in one step; where the file
+/// system cannot do that, the old one is first set aside, and readers look there while it is.
+/// `unmoved` is asked, with all other writers shut out, whether the baseline is still the one that the
+/// changes were made for.
+///
+/// # Errors
+/// When the directory cannot be written, somebody else writes it, or `unmoved` says no.
+pub fn replace(
+    locks: &Path,
+    changes: &BTreeMap<String, Vec<u8>>,
+    unmoved: &dyn Fn() -> bool,
+) -> Result<(), ReplaceError> {
+    let refused = |source| ReplaceError::Refused { path: locks.display().to_string(), source };
+    let locks = &std::fs::canonicalize(locks).unwrap_or_else(|_| locks.to_owned());
+    let around = locks.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(around).map_err(refused)?;
+    let _held = hold_alone(around)?;
+    recover(locks).map_err(refused)?;
+    sweep_held(around);
+    if !unmoved() {
+        return Err(ReplaceError::Moved);
+    }
+    let draft = prepare(locks, around, changes).map_err(refused)?;
+    exchange(draft, locks).map_err(refused)?;
+    sync_dir(around).map_err(refused)
+}
+
+fn hold_alone(dir: &Path) -> Result<std::fs::File, ReplaceError> {
+    let start = Instant::now();
+    loop {
+        match hold(dir, FlockOperation::NonBlockingLockExclusive) {
+            Ok(held) => return Ok(held),
+            Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {}
+            Err(Errno::WOULDBLOCK) => return Err(ReplaceError::Busy { path: dir.display().to_string() }),
+            Err(errno) => {
+                return Err(ReplaceError::Refused { path: dir.display().to_string(), source: errno.into() });
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Where the old directory lies for a moment on a file system that cannot exchange two.
+pub(super) fn set_aside(locks: &Path) -> PathBuf {
+    locks.with_file_name(".driftlock.old-locks")
+}
+
+/// Brings back what a killed writer had set aside.
+fn recover(locks: &Path) -> io::Result<()> {
+    let aside = set_aside(locks);
+    if !aside.exists() {
+        Ok(())
+    } else if locks.exists() {
+        std::fs::remove_dir_all(aside)
+    } else {
+        std::fs::rename(aside, locks)
+    }
+}
+
+/// A whole new directory: the old files by hard link, the changed ones written anew.
+fn prepare(locks: &Path, around: &Path, changes: &BTreeMap<String, Vec<u8>>) -> io::Result<DraftDir> {
+    let draft = DraftDir::held_in(around)?;
+    if locks.exists() {
+        copy_tree(locks, draft.path(), &|relative| changes.contains_key(&*relative.to_string_lossy()))?;
+    }
+    for (name, bytes) in changes {
+        let place = draft.path().join(name);
+        let old = std::fs::metadata(locks.join(name)).or_else(|_| std::fs::metadata(around));
+        if let Some(dir) = place.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        write_new(&place, bytes)?;
+        if let Ok(old) = old {
+            like(&place, &old, old.is_file())?;
+        }
+    }
+    sync_dir(draft.path())?;
+    Ok(draft)
+}
+
+fn copy_tree(from: &Path, to: &Path, passed_over: &dyn Fn(&Path) -> bool) -> io::Result<()> {
+    let mut pending = vec![PathBuf::new()];
+    while let Some(dir) = pending.pop() {
+        std::fs::create_dir_all(to.join(&dir))?;
+        like(&to.join(&dir), &std::fs::metadata(from.join(&dir))?, true)?;
+        for entry in std::fs::read_dir(from.join(&dir))? {
+            let entry = entry?;
+            let relative = dir.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                pending.push(relative);
+            } else if !passed_over(&relative) {
+                carry_over(&entry.path(), &to.join(&relative))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Links a file into its new directory, or copies it where there are no hard links.
+fn carry_over(from: &Path, to: &Path) -> io::Result<()> {
+    if std::fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    if from.is_symlink() {
+        return std::os::unix::fs::symlink(std::fs::read_link(from)?, to);
+    }
+    std::fs::copy(from, to)?;
+    std::fs::File::open(to)?.sync_all()
+}
+
+/// Gives a new file the mode and, as far as one may, the owner of the one before it: root's cron must not
+/// take a checkout away from its owner.
+fn like(path: &Path, old: &std::fs::Metadata, with_mode: bool) -> io::Result<()> {
+    if with_mode {
+        std::fs::set_permissions(path, old.permissions())?;
+    }
+    let now = std::fs::metadata(path)?;
+    if (now.uid(), now.gid()) != (old.uid(), old.gid()) {
+        let _ = chown(path, Some(old.uid()), Some(old.gid()));
+    }
+    Ok(())
+}
+
+fn exchange(mut draft: DraftDir, locks: &Path) -> io::Result<()> {
+    if !locks.exists() {
+        return match draft.put(locks)? {
+            true => Ok(()),
+            false => Err(io::ErrorKind::AlreadyExists.into()),
+        };
+    }
+    match rustix::fs::renameat_with(CWD, draft.path(), CWD, locks, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::XDEV) => {
+            std::fs::rename(locks, set_aside(locks))?;
+            draft.put(locks)?;
+            recover(locks)
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    std::fs::File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(text: &str) -> BTreeMap<String, Vec<u8>> {
+        [("a.txt", text), ("own/b.txt", text)].map(|(k, v)| (k.to_owned(), v.into())).into()
+    }
+
+    #[test]
+    fn changed_files_are_new_and_others_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let locks = dir.path().join("audit/locks");
+        replace(&locks, &changes("1"), &|| true).unwrap();
+        std::fs::write(locks.join("README"), "kept").unwrap();
+        replace(&locks, &changes("2"), &|| true).unwrap();
+        let read = |name: &str| std::fs::read_to_string(locks.join(name)).unwrap();
+        assert_eq!((read("a.txt").as_str(), read("own/b.txt").as_str()), ("2", "2"));
+        assert_eq!(read("README"), "kept");
+        let left = std::fs::read_dir(dir.path().join("audit")).unwrap().count();
+        assert_eq!(left, 1, "nothing but the lock files is left behind");
+    }
+
+    #[test]
+    fn a_moved_baseline_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let locks = dir.path().join("locks");
+        replace(&locks, &changes("1"), &|| true).unwrap();
+        assert!(matches!(replace(&locks, &changes("2"), &|| false), Err(ReplaceError::Moved)));
+        assert_eq!(std::fs::read(locks.join("a.txt")).unwrap(), b"1");
+    }
+
+    #[test]
+    fn what_was_set_aside_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let locks = dir.path().join("locks");
+        replace(&locks, &changes("1"), &|| true).unwrap();
+        std::fs::rename(&locks, set_aside(&locks)).unwrap();
+        recover(&locks).unwrap();
+        assert_eq!(std::fs::read(locks.join("a.txt")).unwrap(), b"1");
+    }
+}

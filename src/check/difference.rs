@@ -1,0 +1,117 @@
+//! What differs between a baseline's state and an observation of the same section.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{
+    Change, Disposition, Entry, Finding, Kind, Observation, Part, State, Subject, Tree, Unreadable, Value,
+};
+use crate::section::Section;
+
+/// The findings, sorted by the subject's bytes, and how many subjects were compared.
+#[must_use]
+pub fn differences(section: &dyn Section, baseline: &State, seen: &Observation) -> (Vec<Finding>, usize) {
+    let all = baseline.entries.keys().chain(seen.state.entries.keys()).chain(seen.unreadable.keys());
+    let places: BTreeSet<&[u8]> = all.map(Vec::as_slice).collect();
+    let names = section.names(&places);
+    let mut findings = Vec::new();
+    for place in &places {
+        let expected = baseline.entries.get(*place);
+        let found = if let Some(why) = seen.unreadable.get(*place) {
+            Some(unreadable(expected, why))
+        } else {
+            difference(expected, seen.state.entries.get(*place))
+        };
+        if let Some(mut finding) = found {
+            finding.place = place.to_vec();
+            let key = names.get(place).cloned().unwrap_or_else(|| place.to_vec());
+            finding.subject = Subject { section: Some(section.id()), key };
+            findings.push(finding);
+        }
+    }
+    findings.sort_by(|a, b| a.subject.cmp(&b.subject));
+    (findings, places.len() - seen.unreadable.len())
+}
+
+fn finding(kind: Kind, expected: Value, actual: Value) -> Finding {
+    Finding {
+        subject: Subject { section: None, key: Vec::new() },
+        place: Vec::new(),
+        kind,
+        change: (kind == Kind::Modified).then_some(Change::Content),
+        expected,
+        actual,
+        parts: Vec::new(),
+        layer: None,
+        reason: None,
+        disposition: Disposition::Active,
+    }
+}
+
+fn difference(expected: Option<&Entry>, actual: Option<&Entry>) -> Option<Finding> {
+    let kind = match (expected, actual) {
+        (Some(e), Some(a)) if e.value == a.value => return None,
+        (Some(_), Some(_)) => Kind::Modified,
+        (Some(_), None) => Kind::Missing,
+        (None, Some(_)) => Kind::Unexpected,
+        (None, None) => return None,
+    };
+    let value = |entry: Option<&Entry>| entry.map(|e| e.value.clone()).unwrap_or_default();
+    let tree = |entry: Option<&Entry>| entry.and_then(|e| e.tree.clone()).unwrap_or_default();
+    let parts = parts(&tree(expected), &tree(actual));
+    Some(Finding { parts, ..finding(kind, value(expected), value(actual)) })
+}
+
+fn unreadable(expected: Option<&Entry>, why: &Unreadable) -> Finding {
+    let known = expected.map(|e| e.value.clone()).unwrap_or_default();
+    let mut all: BTreeMap<Vec<u8>, Part> = BTreeMap::new();
+    if let (Some(before), Some(now)) = (expected.and_then(|e| e.tree.as_ref()), &why.tree) {
+        let hidden = |path: &[u8]| why.parts.iter().any(|(part, _)| is_at_or_below(part, path));
+        let readable = parts(before, now).into_iter().filter(|part| !hidden(&part.path));
+        all.extend(readable.map(|part| (part.path.clone(), part)));
+    }
+    for (path, reason) in &why.parts {
+        let part = Part {
+            path: path.clone(),
+            kind: Kind::Unreadable,
+            expected: Value::Absent,
+            actual: Value::Absent,
+            reason: Some(reason.clone()),
+        };
+        all.insert(path.clone(), part);
+    }
+    Finding {
+        parts: all.into_values().collect(),
+        reason: Some(why.reason.clone()),
+        ..finding(Kind::Unreadable, known, Value::Absent)
+    }
+}
+
+fn is_at_or_below(dir: &[u8], path: &[u8]) -> bool {
+    dir == b"." || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// Which files of a module differ, sorted by path: both trees are sorted, so one walk finds them.
+fn parts(expected: &Tree, actual: &Tree) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let (mut before, mut now) = (expected.iter().peekable(), actual.iter().peekable());
+    loop {
+        let side = match (before.peek(), now.peek()) {
+            (None, None) => return parts,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+        };
+        let old = if side.is_le() { before.next() } else { None };
+        let new = if side.is_ge() { now.next() } else { None };
+        let kind = match (old, new) {
+            (Some((_, a)), Some((_, b))) if a == b => continue,
+            (Some(_), Some(_)) => Kind::Modified,
+            (Some(_), None) => Kind::Missing,
+            _ => Kind::Unexpected,
+        };
+        let path = old.or(new).map(|(path, _)| path.to_vec()).unwrap_or_default();
+        let value =
+            |leaf: Option<(&[u8], crate::model::Leaf)>| leaf.map(|(_, l)| l.into()).unwrap_or_default();
+        parts.push(Part { path, kind, expected: value(old), actual: value(new), reason: None });
+    }
+}

@@ -1,0 +1,65 @@
+//! The check `lock_files_exist`: every section that is on has its lock files.
+
+use super::{Check, Evidence};
+use crate::model::{CheckResult, Disposition, Finding, Kind, SectionId, Subject, Value, Words};
+
+/// Looks for the lock files of the sections that are on.
+pub(super) struct LockFilesExist;
+
+impl Check for LockFilesExist {
+    fn id(&self) -> &'static str {
+        "lock_files_exist"
+    }
+
+    fn about(&self) -> &'static str {
+        "the lock files of every section that is on are there"
+    }
+
+    fn words(&self) -> &'static Words {
+        &Words {
+            topic: "Lock files",
+            info: "Checking lock files exist...",
+            pass: "All required lock files present",
+            drift: "Missing lock file",
+            unreadable: "Lock file unreadable",
+            noun: "files",
+            verb: "missing",
+            singular: "lock file",
+        }
+    }
+
+    fn section(&self) -> Option<SectionId> {
+        None
+    }
+
+    fn compare(&self, evidence: &[Evidence<'_>]) -> Option<CheckResult> {
+        let wanted = || evidence.iter().filter(|e| e.is_on()).flat_map(|e| &e.lock_files);
+        let mut findings: Vec<Finding> =
+            wanted().filter(|(_, there)| !there).map(|(name, _)| missing(name)).collect();
+        findings.sort_by(|a, b| a.subject.cmp(&b.subject));
+        Some(CheckResult {
+            id: self.id(),
+            words: self.words(),
+            subjects: wanted().count(),
+            compares: false,
+            findings,
+            errors: Vec::new(),
+            skip: None,
+        })
+    }
+}
+
+fn missing(name: &str) -> Finding {
+    Finding {
+        subject: Subject { section: None, key: name.as_bytes().to_vec() },
+        place: name.as_bytes().to_vec(),
+        kind: Kind::Missing,
+        change: None,
+        expected: Value::Absent,
+        actual: Value::Absent,
+        parts: Vec::new(),
+        layer: None,
+        reason: None,
+        disposition: Disposition::Active,
+    }
+}

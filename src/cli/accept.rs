@@ -1,0 +1,386 @@
+//! `driftlock accept`: make a run's observation the baseline, whole or by subject.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::aim::Aim;
+use super::clock::Started;
+use super::output::{self, say};
+use super::project::Project;
+use super::signals::Interrupt;
+use super::{Failure, Global, progress};
+use crate::accept::{self, Change, Refusal};
+use crate::audit::{self, Request, lock_file_groups, lock_file_names};
+use crate::baseline::{self, Acceptance, AcceptedSubject, Locks, replace};
+use crate::check::{Evidence, NoBaseline};
+use crate::model::{Glob, Kind, State, escaped};
+use crate::report::json;
+use crate::run;
+use crate::section::{Purpose, SECTIONS};
+
+/// Make a run's observation the baseline, whole or by subject, after showing what changes
+///
+/// The subjects are looked at again first: what moved since the run is refused.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock accept                             the newest local export or check; asks first
+  driftlock accept --yes --reason 'release 18.2'
+  driftlock accept --only qr_ordering          one module, and nothing else
+  driftlock accept --only 'compose_hashes/infra/stacks/edge-*/**'
+  driftlock accept -i                          tick what to accept
+  driftlock accept 20260129_154215             a certain run")]
+pub(super) struct AcceptArgs {
+    /// A run's name, or its directory [default: the newest export or check]
+    run: Option<String>,
+    /// Accept a run of this target
+    #[arg(long, alias = "env", value_name = "NAME")]
+    target: Option<String>,
+    /// Accept the subjects that this pattern names, by subject or check/subject; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<String>,
+    /// Choose from a list
+    #[arg(long, short)]
+    interactive: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Why, for audit/accepted.jsonl
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Write the target's own lock files instead of the shared ones
+    #[arg(long, requires = "target")]
+    own: bool,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.to_string()).hint("nothing was written")
+    }
+}
+
+/// The baseline that changes are made to, and the run they come from.
+pub(super) struct Basis<'a> {
+    /// The lock files as they were read.
+    pub(super) locks: &'a Locks,
+    /// The target, if any.
+    pub(super) target: Option<&'a str>,
+    /// The run, for the record.
+    pub(super) run: String,
+}
+
+pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let started = Started::now();
+    let project = Project::find(global)?;
+    let patterns = patterns(&args.only)?;
+    let run = find_run(&project, args)?;
+    let target = target_of(&run, args);
+    let aim = match &target {
+        Some(name) => Aim::target(&project, name)?,
+        None => Aim::local(&project),
+    };
+    let locks = project.locks(&project.source(), target.as_deref())?;
+    let request = Request {
+        config: &project.config,
+        scope: &aim.scope,
+        nowhere: aim.layout.is_nowhere(),
+        purpose: Purpose::Check,
+        locks: &locks,
+        only: &[],
+        require: &[],
+    };
+    let proposed = propose(&project, &run, &locks, &request, &patterns)?;
+    let Some(chosen) = choose(proposed, &patterns, args, interrupt)? else {
+        output::print(b"Nothing to accept: the baseline is as that run saw it\n")?;
+        return Ok(0);
+    };
+    let evidence =
+        progress::shown(&interrupt.watch, false, || look_again(&request, &chosen, &aim, interrupt))?;
+    accept::still_so(&chosen, &evidence)?;
+    let own = target.as_deref().filter(|_| args.own);
+    let files = new_lock_files(&chosen, &evidence, &locks, own)?;
+    output::print(table(&chosen, &files).as_bytes())?;
+    if !agreed(args, interrupt)? {
+        return Err(Failure::new("not accepted").hint("nothing was written"));
+    }
+    if interrupt.code().is_some() {
+        return Ok(1);
+    }
+    let name =
+        run.file_name().map_or_else(|| run.display().to_string(), |n| n.to_string_lossy().into_owned());
+    let basis = Basis { locks: &locks, target: target.as_deref(), run: name };
+    commit(&project, &basis, &files, &chosen, args.reason.as_deref(), &started)?;
+    output::print(format!("Accepted: {} in {}\n", count(chosen.len(), "change"), baseline::PATH).as_bytes())?;
+    Ok(0)
+}
+
+fn patterns(only: &[String]) -> Result<Vec<Glob>, Failure> {
+    only.iter().map(|text| Glob::new(text).map_err(|bad| Failure::new(format!("--only: {bad}")))).collect()
+}
+
+/// The run's directory: given by name or path, or the newest one.
+fn find_run(project: &Project, args: &AcceptArgs) -> Result<PathBuf, Failure> {
+    if let Some(given) = &args.run {
+        return run_named(project, given);
+    }
+    let mut files = lock_file_names();
+    files.push("drift_report.json");
+    let newest = run::newest(&project.root, args.target.as_deref(), &files);
+    let runtime = project.named(&project.root.join(run::PATH));
+    newest.map_err(|error| Failure::at(&runtime, &error))?.ok_or_else(|| {
+        Failure::new(format!("there is no run in {}", output::shown(&runtime)))
+            .hint("make one with: driftlock export, or driftlock check")
+    })
+}
+
+/// A run by its name below audit/runtime, or by the path of its directory.
+pub(super) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failure> {
+    let by_name = project.root.join(run::PATH).join(given);
+    if run::parse_name(given).is_some() && by_name.is_dir() {
+        return Ok(by_name);
+    }
+    let path = PathBuf::from(given);
+    if path.is_dir() {
+        return Ok(path);
+    }
+    let failure = Failure::new(format!("there is no run \"{}\"", escaped(given.as_bytes())));
+    Err(failure.hint("runs are the directories in audit/runtime"))
+}
+
+fn target_of(run: &Path, args: &AcceptArgs) -> Option<String> {
+    let name = run.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let by_name = run::parse_name(&name).and_then(|(_, _, target)| target.map(str::to_owned));
+    args.target.clone().or(by_name)
+}
+
+/// The changes that a run proposes, from its report or from its lock files.
+fn propose(
+    project: &Project,
+    run: &Path,
+    locks: &Locks,
+    request: &Request<'_>,
+    patterns: &[Glob],
+) -> Result<Vec<Change>, Failure> {
+    let file = run.join("drift_report.json");
+    if file.is_file() {
+        let bytes = std::fs::read(&file).map_err(|error| Failure::at(&file, &error))?;
+        let report = json::read(&bytes)
+            .map_err(|why| Failure::new(format!("{}: {}", output::shown(&file), escaped(why.as_bytes()))))?;
+        let digest = locks.digest(&lock_file_groups()).to_string();
+        let named = |check: &str| {
+            let found = report.checks.iter().find(|c| c.name == check);
+            patterns.is_empty()
+                || found.is_some_and(|c| c.findings.iter().any(|f| is_named(patterns, check, &f.key())))
+        };
+        return Ok(accept::from_report(&report, &digest, &named)?);
+    }
+    let from = project.locks(&accept::source_of_run(run, &output::shown(&project.named(run))), None)?;
+    let mut changes = Vec::new();
+    for planned in audit::plan(request) {
+        let state = accept::state_in(&from, planned.section);
+        let Some(state) = state.map_err(|why| Failure::new(escaped(why.as_bytes())))? else { continue };
+        let before = match planned.baseline {
+            Ok(state) => state,
+            Err(NoBaseline::Missing) => State::default(),
+            Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
+        };
+        changes.extend(accept::between(planned.section, &before, state));
+    }
+    Ok(changes)
+}
+
+fn is_named(patterns: &[Glob], check: &str, key: &[u8]) -> bool {
+    let full = [check.as_bytes(), b"/", key].concat();
+    patterns.iter().any(|glob| glob.matches(key) || glob.matches(&full))
+}
+
+/// The changes to accept; `None` when the run proposes none.
+fn choose(
+    proposed: Vec<Change>,
+    patterns: &[Glob],
+    args: &AcceptArgs,
+    interrupt: &Interrupt,
+) -> Result<Option<Vec<Change>>, Failure> {
+    let named = |pattern: &Glob| proposed.iter().any(|change| change.is_named_by(pattern));
+    if let Some(stray) = patterns.iter().find(|pattern| !named(pattern)) {
+        let failure = Failure::new(format!(
+            "--only {}: that run changed no such subject",
+            escaped(stray.text().as_bytes())
+        ));
+        let some: Vec<String> =
+            proposed.iter().take(5).map(|c| format!("{}/{}", c.check, escaped(&c.key))).collect();
+        return Err(failure.hint(match some.as_slice() {
+            [] => "it changed none at all".to_owned(),
+            some => format!("it changed: {}", some.join(", ")),
+        }));
+    }
+    let mut chosen: Vec<Change> = proposed
+        .into_iter()
+        .filter(|change| patterns.is_empty() || patterns.iter().any(|pattern| change.is_named_by(pattern)))
+        .collect();
+    if args.interactive && !chosen.is_empty() {
+        chosen = tick(chosen, interrupt)?;
+        if chosen.is_empty() {
+            return Err(Failure::new("nothing was ticked").hint("nothing was written"));
+        }
+    }
+    Ok((!chosen.is_empty()).then_some(chosen))
+}
+
+fn tick(all: Vec<Change>, interrupt: &Interrupt) -> Result<Vec<Change>, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new("-i needs a terminal").hint("name the subjects with --only instead"));
+    }
+    let lines: Vec<String> = all.iter().map(line).collect();
+    let asked = dialoguer::MultiSelect::new().with_prompt("Accept (space ticks, enter ends)").items(&lines);
+    let ticked = interrupt
+        .while_waiting(|| asked.interact_opt())
+        .map_err(|_| {
+            Failure::new("the list could not be shown").hint("name the subjects with --only instead")
+        })?
+        .unwrap_or_default();
+    Ok(all.into_iter().enumerate().filter(|(i, _)| ticked.contains(i)).map(|(_, change)| change).collect())
+}
+
+fn look_again(
+    request: &Request<'_>,
+    chosen: &[Change],
+    aim: &Aim,
+    interrupt: &Interrupt,
+) -> Result<Vec<Evidence<'static>>, Failure> {
+    let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
+    let planned = audit::plan(request).into_iter().filter(|p| wanted.contains(&p.section.id())).collect();
+    Ok(audit::observe(request, planned, &aim.host(), &interrupt.watch)?)
+}
+
+/// The lock files that change, by name below audit/locks.
+fn new_lock_files(
+    chosen: &[Change],
+    evidence: &[Evidence<'_>],
+    locks: &Locks,
+    own: Option<&str>,
+) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut files = BTreeMap::new();
+    for e in evidence {
+        let read = locks.group(e.section.lock_files());
+        let before = match audit::read_section(e.section, &read) {
+            Ok(state) => state,
+            Err(NoBaseline::Missing) if read.iter().all(|file| file.content.is_none()) => State::default(),
+            Err(NoBaseline::Missing) => {
+                let why = format!("a lock file of {} is missing", e.section.nouns().1);
+                return Err(Refusal::BadBaseline { why }.into());
+            }
+            Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
+        };
+        let state = accept::apply(before, chosen, e.section.id(), &e.observed);
+        files.extend(accept::lock_files(e.section, &state, &read, own)?);
+    }
+    Ok(files)
+}
+
+fn line(change: &Change) -> String {
+    let sign = match change.kind {
+        Kind::Missing => '-',
+        Kind::Unexpected => '+',
+        Kind::Modified | Kind::Unreadable => '~',
+    };
+    format!("{sign} {}/{}", change.check, escaped(&change.key))
+}
+
+/// What is about to change, by section and subject.
+fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
+    let mut text = String::new();
+    for section in SECTIONS {
+        let of_it: Vec<&Change> = chosen.iter().filter(|change| change.section == section.id()).collect();
+        if !of_it.is_empty() {
+            let _ = writeln!(text, "{}:", section.nouns().1);
+        }
+        for change in of_it {
+            let _ = writeln!(text, "  {}", line(change));
+            let parts = if change.kind == Kind::Modified { change.parts.as_slice() } else { &[] };
+            for (kind, path) in parts.iter().take(10) {
+                let _ = writeln!(text, "      {}: {}", kind.word(), escaped(path));
+            }
+            if parts.len() > 10 {
+                let _ = writeln!(text, "      … and {} more", parts.len() - 10);
+            }
+        }
+    }
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    let _ = writeln!(
+        text,
+        "{} (~ modified, + new, - gone) in {}",
+        count(chosen.len(), "change"),
+        names.join(", ")
+    );
+    text
+}
+
+fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+fn agreed(args: &AcceptArgs, interrupt: &Interrupt) -> Result<bool, Failure> {
+    if args.yes {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(
+            Failure::new("not on a terminal, so nobody can be asked").hint("add --yes to accept the above")
+        );
+    }
+    say("Make this the baseline? [y/N]");
+    let mut answer = String::new();
+    let read = interrupt.while_waiting(|| std::io::stdin().lock().read_line(&mut answer));
+    Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Replaces the lock files, provided that the baseline is still the one that was read, and records it.
+pub(super) fn commit(
+    project: &Project,
+    basis: &Basis<'_>,
+    files: &BTreeMap<String, Vec<u8>>,
+    changes: &[Change],
+    reason: Option<&str>,
+    started: &Started,
+) -> Result<(), Failure> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let digest = basis.locks.digest(&lock_file_groups());
+    let unmoved = || {
+        let now = project.locks(&project.source(), basis.target);
+        now.is_ok_and(|locks| locks.digest(&lock_file_groups()) == digest)
+    };
+    replace(&project.locks_dir(), files, &unmoved)?;
+    let subject = |change: &Change| AcceptedSubject {
+        check: change.check.clone(),
+        subject: String::from_utf8_lossy(&change.key).into_owned(),
+        old: change.expected.clone(),
+        new: change.actual.clone(),
+    };
+    let acceptance = Acceptance {
+        time: started.rfc3339.clone(),
+        by: baseline::identity(&project.root).unwrap_or_else(account),
+        reason: reason.map(str::to_owned),
+        run: basis.run.clone(),
+        target: basis.target.map(str::to_owned),
+        subjects: changes.iter().map(subject).collect(),
+    };
+    if let Err(error) = baseline::record(&project.root, &acceptance) {
+        say(&format!(
+            "warning: accepted, but not recorded in audit/accepted.jsonl: {}",
+            super::failure::in_words(&error)
+        ));
+    }
+    Ok(())
+}
+
+fn account() -> String {
+    let names = ["SUDO_USER", "USER", "LOGNAME"];
+    names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "unknown".to_owned())
+}

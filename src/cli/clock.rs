@@ -1,0 +1,33 @@
+//! The clock, read once at the start of a command.
+
+use std::time::Instant;
+
+use chrono::{Local, SecondsFormat};
+
+/// The moment a command began, in the forms that runs and reports need.
+pub(super) struct Started {
+    /// `YYYYMMDD_HHMMSS`, local time.
+    pub(super) stamp: String,
+    /// RFC 3339 with offset.
+    pub(super) rfc3339: String,
+    /// Seconds since 1970.
+    pub(super) unix: i64,
+    instant: Instant,
+}
+
+impl Started {
+    pub(super) fn now() -> Self {
+        let now = Local::now();
+        Self {
+            stamp: now.format("%Y%m%d_%H%M%S").to_string(),
+            rfc3339: now.to_rfc3339_opts(SecondsFormat::Secs, false),
+            unix: now.timestamp(),
+            instant: Instant::now(),
+        }
+    }
+
+    /// Milliseconds since then.
+    pub(super) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.instant.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,179 @@
+//! `driftlock diff`: compare two recorded states.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clap::Args;
+
+use super::accept::run_named;
+use super::check::{FormatArgs, emit, host_name};
+use super::clock::Started;
+use super::output;
+use super::project::Project;
+use super::{Failure, Global};
+use crate::accept::{source_of_run, state_in, state_of_report};
+use crate::audit::{coverage, lock_file_groups};
+use crate::baseline::{Locks, Source};
+use crate::check::{CHECKS, Evidence};
+use crate::model::{
+    BaselineOrigin, CheckResult, Mode, Observation, Observed, Report, SectionId, State, escaped, judge,
+};
+use crate::report::json;
+use crate::section::SECTIONS;
+
+/// Compare two of: a run, baseline, git:REVISION
+///
+/// Nothing is looked at and nothing is written: what was recorded is compared. Exit code 0: equal,
+/// 2: different, 1: error.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock diff baseline 20260129_154215      what a run saw that the baseline has not
+  driftlock diff git:v1.3 git:v1.4             what a release changed
+  driftlock diff git:HEAD baseline             what was accepted and is not yet committed
+  driftlock diff 20260128_030000 20260129_030000 --format json")]
+pub(super) struct DiffArgs {
+    /// The one side
+    a: String,
+    /// The other
+    b: String,
+    #[command(flatten)]
+    formats: FormatArgs,
+    /// Print nothing when both are equal
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// One side of a comparison.
+struct Side {
+    /// How it is called.
+    name: String,
+    /// Its sections; an error where one cannot be read.
+    sections: BTreeMap<SectionId, Result<State, String>>,
+    /// Whether a section that is not there is known to be empty, rather than not observed.
+    is_whole: bool,
+    /// Its lock files, if it has any of its own.
+    origin: BaselineOrigin,
+}
+
+pub(super) fn run(global: &Global, args: &DiffArgs) -> Result<u8, Failure> {
+    let started = Started::now();
+    let wanted = args.formats.resolve()?;
+    let project = Project::find(global)?;
+    let (a, b) = (Side::load(&project, &args.a)?, Side::load(&project, &args.b)?);
+    let evidence: Vec<Evidence<'static>> = SECTIONS
+        .iter()
+        .map(|section| {
+            let id = section.id();
+            let (baseline, observed) = pair(&a, &b, id);
+            Evidence { section: *section, lock_files: Vec::new(), baseline, observed }
+        })
+        .collect();
+    let of_sections = CHECKS.iter().filter(|check| check.section().is_some());
+    let checks: Vec<CheckResult> = of_sections.filter_map(|check| check.compare(&evidence)).collect();
+    let (sections_off, left_out) = coverage(&evidence);
+    let report = Report {
+        run: started.stamp.clone(),
+        stamp: started.stamp.clone(),
+        host: host_name(),
+        target: None,
+        mode: Mode::Diff,
+        compared: Some(b.name),
+        partial: false,
+        started_at: started.rfc3339.clone(),
+        started_at_unix: started.unix,
+        duration_ms: started.elapsed_ms(),
+        baseline: a.origin,
+        verdict: judge(&checks),
+        checks,
+        sections_off,
+        left_out,
+        location: None,
+    };
+    emit(&mut [report], &wanted, args.quiet, global.color)
+}
+
+/// What to compare of one section.
+fn pair(a: &Side, b: &Side, id: SectionId) -> (Result<State, crate::check::NoBaseline>, Observed) {
+    let seen = |state: State| Observed::Seen(Observation { state, ..Observation::default() });
+    let lacks = |side: &Side| Observed::Skipped(format!("{} holds nothing of it", side.name));
+    let failed = |why: &String| Observed::Failed(why.clone());
+    match (a.sections.get(&id), b.sections.get(&id)) {
+        (None, None) => (Ok(State::default()), Observed::Off("neither side has it".to_owned())),
+        (Some(Err(why)), _) | (_, Some(Err(why))) => (Ok(State::default()), failed(why)),
+        (Some(Ok(before)), Some(Ok(now))) => (Ok(before.clone()), seen(now.clone())),
+        (Some(Ok(before)), None) if b.is_whole => (Ok(before.clone()), seen(State::default())),
+        (None, Some(Ok(now))) if a.is_whole => (Ok(State::default()), seen(now.clone())),
+        (Some(Ok(_)), None) => (Ok(State::default()), lacks(b)),
+        (None, Some(Ok(_))) => (Ok(State::default()), lacks(a)),
+    }
+}
+
+impl Side {
+    fn load(project: &Project, text: &str) -> Result<Self, Failure> {
+        if text.starts_with("target:") {
+            let failure = Failure::new(format!(
+                "{}: this version compares recorded states only",
+                escaped(text.as_bytes())
+            ));
+            return Err(failure.hint("export the target first, and name that run"));
+        }
+        if text == "baseline" {
+            return Self::of_source(project, text, &project.source(), true);
+        }
+        if text.starts_with("git:") {
+            return Self::of_source(project, text, &project.source_named(text)?, true);
+        }
+        let run = run_named(project, text)?;
+        if run.join("drift_report.json").is_file() {
+            Self::of_report(project, text, &run)
+        } else {
+            let name = output::shown(&project.named(&run));
+            Self::of_source(project, text, &source_of_run(&run, &name), false)
+        }
+    }
+
+    fn of_source(project: &Project, name: &str, source: &Source, is_whole: bool) -> Result<Self, Failure> {
+        let locks = project.locks(source, None)?;
+        let sections: BTreeMap<_, _> = SECTIONS
+            .iter()
+            .filter_map(|section| Some((section.id(), state_in(&locks, *section).transpose()?)))
+            .collect();
+        if sections.is_empty() {
+            return Err(Failure::new(format!("{}: there is no lock file", escaped(name.as_bytes()))));
+        }
+        let commit = if let Source::Git(revision) = source { Some(revision.commit.clone()) } else { None };
+        Ok(Self { name: name.to_owned(), sections, is_whole, origin: origin(name, &locks, commit) })
+    }
+
+    fn of_report(project: &Project, name: &str, run: &Path) -> Result<Self, Failure> {
+        let file = run.join("drift_report.json");
+        let bytes = std::fs::read(&file).map_err(|error| Failure::at(&file, &error))?;
+        let bad = |why: &str| Failure::new(format!("{}: {why}", output::shown(&project.named(&file))));
+        let report = json::read(&bytes).map_err(|why| bad(&escaped(why.as_bytes())))?;
+        let source = match report.baseline.from.strip_prefix("git:") {
+            Some(_) => project
+                .source_named(&format!("git:{}", report.baseline.commit.clone().unwrap_or_default()))?,
+            None => project.source(),
+        };
+        let locks = project.locks(&source, report.target.as_deref())?;
+        if locks.digest(&lock_file_groups()).to_string() != report.baseline.digest {
+            let failure = bad("it compared with a baseline that is not there any more");
+            return Err(failure.hint("compare with an export's run, or with git:REVISION"));
+        }
+        let mut sections = BTreeMap::new();
+        for section in SECTIONS {
+            let Ok(Some(before)) = state_in(&locks, *section) else { continue };
+            match state_of_report(&report, *section, before) {
+                Ok(Some(state)) => drop(sections.insert(section.id(), Ok(state))),
+                Ok(None) => {}
+                Err(refusal) => drop(sections.insert(section.id(), Err(refusal.to_string()))),
+            }
+        }
+        Ok(Self { name: name.to_owned(), sections, is_whole: false, origin: origin(name, &locks, None) })
+    }
+}
+
+fn origin(name: &str, locks: &Locks, commit: Option<String>) -> BaselineOrigin {
+    BaselineOrigin { from: name.to_owned(), digest: locks.digest(&lock_file_groups()), commit, dirty: None }
+}

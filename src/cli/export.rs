@@ -1,0 +1,264 @@
+//! `driftlock export`: observe, and write the lock files of what is there.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::accept::{Basis, commit};
+use super::aim::{Aim, AimArgs};
+use super::check::{ChoiceArgs, describe};
+use super::clock::Started;
+use super::output;
+use super::project::Project;
+use super::signals::Interrupt;
+use super::{Failure, Global, progress};
+use crate::accept::{apply, between, lock_files};
+use crate::audit::{self, Request};
+use crate::baseline::Locks;
+use crate::check::{CHECKS, Check, Evidence};
+use crate::model::{Observed, State, escaped};
+use crate::run;
+use crate::section::Purpose;
+
+/// Write the lock files of what is there into a new run
+///
+/// Looks at compose files, addon modules and other configured files, and writes
+/// audit/runtime/<timestamp>/ with one lock file a section, ready to become the baseline.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock export                       write a run; look at it, then: driftlock accept
+  driftlock export --accept              make it the baseline in the same step
+  driftlock export --target production   this machine, laid out as a target says
+  driftlock export --output /tmp/state   write the lock files there")]
+pub(super) struct ExportArgs {
+    #[command(flatten)]
+    aim: AimArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    /// Also make it the baseline, without asking; nothing is accepted where any section is an error
+    #[arg(long)]
+    accept: bool,
+    /// With --accept: write the target's own lock files instead of the shared ones
+    #[arg(long, requires = "accept")]
+    own: bool,
+    /// With --accept: why, for audit/accepted.jsonl
+    #[arg(long, value_name = "TEXT", requires = "accept")]
+    reason: Option<String>,
+    /// Write the lock files into DIR instead of a new run
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Print nothing when all went well
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print what would be looked at; look at nothing, write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let (only, require) = (args.choice.only()?, args.choice.require()?);
+    let project = Project::find(global)?;
+    args.choice.refuse_docker(&project.config)?;
+    let aims = args.aim.resolve(&project)?;
+    let several = aims.len() > 1;
+    let mut code = 0;
+    for aim in &aims {
+        let job = Job { project: &project, args, aim, only: &only, require: &require };
+        let page = if args.dry_run { job.dry_run()? } else { job.export(interrupt, several)? };
+        if interrupt.code().is_some() {
+            return Ok(1);
+        }
+        if page.failed || !args.quiet {
+            output::print(page.text.as_bytes())?;
+        }
+        code = code.max(u8::from(page.failed));
+    }
+    Ok(code)
+}
+
+/// What is printed about one export.
+#[derive(Default)]
+struct Page {
+    text: String,
+    failed: bool,
+}
+
+impl Page {
+    fn line(&mut self, text: &str) {
+        let _ = writeln!(self.text, "{text}");
+    }
+
+    fn error(&mut self, text: &str) {
+        self.failed = true;
+        self.line(&format!("[ERROR] {text}"));
+    }
+}
+
+struct Job<'a> {
+    project: &'a Project,
+    args: &'a ExportArgs,
+    aim: &'a Aim,
+    only: &'a [&'static dyn Check],
+    require: &'a [&'static dyn Check],
+}
+
+impl Job<'_> {
+    fn request<'b>(&'b self, locks: &'b Locks) -> Request<'b> {
+        Request {
+            config: &self.project.config,
+            scope: &self.aim.scope,
+            nowhere: self.aim.layout.is_nowhere(),
+            purpose: Purpose::Export,
+            locks,
+            only: self.only,
+            require: self.require,
+        }
+    }
+
+    fn dry_run(&self) -> Result<Page, Failure> {
+        let locks = self.project.locks(&self.project.source(), self.aim.target.as_deref())?;
+        let mut page = Page::default();
+        page.line(&format!("Root: {}", output::shown(&self.project.root)));
+        for planned in audit::plan(&self.request(&locks)) {
+            page.text += &describe(planned.section, &planned.plan);
+        }
+        Ok(page)
+    }
+
+    fn export(&self, interrupt: &Interrupt, several: bool) -> Result<Page, Failure> {
+        let started = Started::now();
+        let locks = self.project.locks(&self.project.source(), self.aim.target.as_deref())?;
+        let request = self.request(&locks);
+        let planned = audit::plan(&request);
+        let elsewhere: Vec<State> = planned.iter().map(|p| p.out_of_scope.clone()).collect();
+        let watch = &interrupt.watch;
+        let evidence = progress::shown(watch, self.args.quiet, || {
+            audit::observe(&request, planned, &self.aim.host(), watch)
+        })?;
+        if interrupt.code().is_some() {
+            return Ok(Page::default());
+        }
+        let mut page = Page::default();
+        let files = self.files(&evidence, &mut page);
+        if files.is_empty() {
+            page.error("Nothing was exported");
+            return Ok(page);
+        }
+        let run = self.keep(&started, files, several)?;
+        page.line(&format!("Run: {}", output::shown(&self.project.named(&run))));
+        if !self.args.accept {
+            page.line("Next: driftlock accept");
+        } else if page.failed {
+            page.line("Nothing was accepted: mend the errors above first");
+        } else {
+            let files = self.accept(&started, &locks, &evidence, elsewhere, &run)?;
+            page.line(&match files {
+                0 => "Baseline: already as exported".to_owned(),
+                n => format!(
+                    "Baseline: audit/locks, {n} lock {} written",
+                    if n == 1 { "file" } else { "files" }
+                ),
+            });
+            page.line("Next: driftlock check");
+        }
+        Ok(page)
+    }
+
+    /// The lock files of every section that was observed without error; the page tells of all of them.
+    fn files(&self, evidence: &[Evidence<'_>], page: &mut Page) -> run::Files {
+        let mut files = Vec::new();
+        for e in evidence {
+            let Some(check) = CHECKS.iter().find(|check| check.section() == Some(e.section.id())) else {
+                continue;
+            };
+            let words = check.words();
+            let required = self.require.iter().any(|required| required.id() == check.id());
+            match &e.observed {
+                Observed::Off(why) if required => {
+                    page.error(&format!("{}: required, but {why}", words.topic))
+                }
+                Observed::Off(_) => {}
+                Observed::Skipped(why) if required => page.error(&format!("{}: {why}", words.topic)),
+                Observed::Skipped(why) => page.line(&format!("[SKIP] {}: {why}", words.topic)),
+                Observed::Failed(why) => page.error(&format!("{}: {why}", words.topic)),
+                Observed::Seen(seen) => {
+                    for problem in &seen.problems {
+                        page.error(&format!("{}: {}", words.topic, escaped(problem.as_bytes())));
+                    }
+                    for (place, why) in &seen.unreadable {
+                        page.error(&format!("{}: {} ({})", words.unreadable, escaped(place), why.reason));
+                        for (path, reason) in why.parts.iter().take(10) {
+                            page.line(&format!("       {}: {reason}", escaped(path)));
+                        }
+                    }
+                    if !seen.problems.is_empty() || !seen.unreadable.is_empty() {
+                        continue;
+                    }
+                    if seen.state.entries.is_empty() {
+                        page.error(&format!("{}: there is nothing to lock", words.topic));
+                        continue;
+                    }
+                    let (one, many) = e.section.nouns();
+                    let count = seen.state.entries.len();
+                    page.line(&format!(
+                        "[PASS] {}: {count} {}",
+                        words.topic,
+                        if count == 1 { one } else { many }
+                    ));
+                    let names = e.section.lock_files().iter().map(|name| (*name).to_owned());
+                    files.extend(names.zip(e.section.print(&seen.state)));
+                }
+            }
+        }
+        files
+    }
+
+    fn keep(&self, started: &Started, files: run::Files, several: bool) -> Result<PathBuf, Failure> {
+        if let Some(dir) = &self.args.output {
+            let dir = self.aim.target.iter().filter(|_| several).fold(dir.clone(), |dir, t| dir.join(t));
+            return run::write_into(&dir, &files).map(|()| dir.clone()).map_err(|e| Failure::at(&dir, &e));
+        }
+        let target = self.aim.target.as_deref();
+        run::create(&self.project.root, &started.stamp, target, &mut |_| files.clone())
+            .map_err(|error| Failure::at(&self.project.named(&self.project.root.join(run::PATH)), &error))
+    }
+
+    /// Makes the observation the baseline and keeps what lies outside this target; how many files changed.
+    fn accept(
+        &self,
+        started: &Started,
+        locks: &Locks,
+        evidence: &[Evidence<'_>],
+        elsewhere: Vec<State>,
+        run: &std::path::Path,
+    ) -> Result<usize, Failure> {
+        let own = self.aim.target.as_deref().filter(|_| self.args.own);
+        let mut files = BTreeMap::new();
+        let mut changes = Vec::new();
+        for (e, elsewhere) in evidence.iter().zip(elsewhere) {
+            let Observed::Seen(seen) = &e.observed else { continue };
+            let read = locks.group(e.section.lock_files());
+            if self.aim.scope.include.is_some()
+                && e.baseline.is_err()
+                && read.iter().any(|f| f.content.is_some())
+            {
+                let why = "its shared lock file cannot be read, and this target holds only a part of it";
+                return Err(Failure::new(format!("{}: {why}", e.section.id())).hint("mend it, or use --own"));
+            }
+            let before = e.baseline.clone().unwrap_or_default();
+            let proposed = between(e.section, &before, seen.state.clone());
+            let rest = if own.is_some() { State::default() } else { elsewhere };
+            let whole = State { entries: before.entries.into_iter().chain(rest.entries).collect() };
+            let state = apply(whole, &proposed, e.section.id(), &e.observed);
+            files.extend(lock_files(e.section, &state, &read, own)?);
+            changes.extend(proposed);
+        }
+        let basis =
+            Basis { locks, target: self.aim.target.as_deref(), run: output::shown(&self.project.named(run)) };
+        commit(self.project, &basis, &files, &changes, self.args.reason.as_deref(), started)?;
+        Ok(files.len())
+    }
+}

@@ -1,0 +1,56 @@
+//! What ends a command early: one sentence, and what to do next.
+
+use std::fmt;
+
+use crate::baseline::{GitError, ReplaceError};
+use crate::config::ConfigError;
+use crate::host::HostError;
+
+/// An error for the user. Names in it must already be escaped.
+#[derive(Debug)]
+pub(super) struct Failure {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// An error of the system at a path.
+    pub(super) fn at(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::new(format!("{}: {}", super::output::shown(path), in_words(error)))
+    }
+}
+
+/// An error of the system in words, without its number.
+pub(super) fn in_words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n hint: {hint}"))
+    }
+}
+
+macro_rules! from {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                let text = error.to_string();
+                Self::new(text.split(" (os error").next().unwrap_or_default())
+            }
+        }
+    )+};
+}
+
+from!(ConfigError, GitError, ReplaceError, HostError);

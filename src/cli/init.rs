@@ -1,0 +1,212 @@
+//! `driftlock init`: look at the tree, write the configuration, say what was found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::Args;
+
+use super::project::Project;
+use super::{Failure, Global, output};
+use crate::atomic::write_file;
+use crate::config;
+use crate::host::docker::engine_version;
+use crate::host::{
+    Answer, FileQuery, Host as _, Layout, LocalHost, ModuleQuery, Query, Scope, Select, Watch,
+};
+use crate::model::{Glob, any_match, escaped};
+use crate::run;
+
+/// Look at the tree, write audit/driftlock.toml, say what was found
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock init           in the directory that holds your stacks and addon modules
+  driftlock init --force   write the configuration anew")]
+pub(super) struct InitArgs {
+    /// Replace an existing audit/driftlock.toml
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(global: &Global, args: &InitArgs) -> Result<u8, Failure> {
+    let (root, _) = Project::find_or_here(global)?;
+    let file = root.join(config::PATH);
+    if file.exists() && !args.force {
+        return Err(Failure::new(format!("{} exists already", output::shown(&file)))
+            .hint("replace it with: driftlock init --force"));
+    }
+    let found = Found::below(&root)?;
+    let dir = root.join("audit");
+    std::fs::create_dir_all(&dir).map_err(|error| Failure::at(&dir, &error))?;
+    write_file(&file, found.configuration().as_bytes()).map_err(|error| Failure::at(&file, &error))?;
+    let ignored = ignore_runtime(&root)?;
+    output::print(found.words(ignored).as_bytes())?;
+    Ok(0)
+}
+
+/// What the tree holds.
+struct Found {
+    compose: Vec<String>,
+    /// Addon roots and how many modules each holds.
+    roots: BTreeMap<String, usize>,
+    /// What could not be looked at.
+    troubles: Vec<String>,
+}
+
+impl Found {
+    fn below(root: &Path) -> Result<Self, Failure> {
+        let host = LocalHost::new(Layout::of_root(root));
+        let files =
+            FileQuery { select: Select::Detect, exclude: vec![], named: vec![], scope: Scope::default() };
+        let modules =
+            ModuleQuery { select: Select::Detect, exclude: vec![], named: vec![], scope: Scope::default() };
+        let answers = host.observe(&[Query::Files(files), Query::Modules(modules)], &Watch::default())?;
+        let mut found = Self { compose: Vec::new(), roots: BTreeMap::new(), troubles: Vec::new() };
+        for answer in answers {
+            match answer {
+                Answer::Files(files) => {
+                    for (path, seen) in files.files {
+                        found.note(&path, matches!(seen, crate::host::Seen::File(..)));
+                    }
+                }
+                Answer::Modules(modules) => {
+                    for (place, seen) in modules.modules {
+                        found.note_module(&place, matches!(seen, crate::host::SeenModule::Whole(_)));
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn note(&mut self, path: &[u8], readable: bool) {
+        match std::str::from_utf8(path) {
+            Ok(path) if readable => self.compose.push(path.to_owned()),
+            _ => self.troubles.push(escaped(path)),
+        }
+    }
+
+    fn note_module(&mut self, place: &[u8], readable: bool) {
+        let root = place.iter().rposition(|&b| b == b'/').map_or(&b"."[..], |cut| &place[..cut]);
+        match std::str::from_utf8(root) {
+            Ok(root) => *self.roots.entry(root.to_owned()).or_default() += 1,
+            Err(_) => self.troubles.push(escaped(root)),
+        }
+        if !readable {
+            self.troubles.push(escaped(place));
+        }
+    }
+
+    fn configuration(&self) -> String {
+        let list = |items: &[String]| {
+            let lines: Vec<String> =
+                items.iter().map(|item| format!("    {},\n", toml::Value::from(item.as_str()))).collect();
+            if lines.is_empty() { "[]".to_owned() } else { format!("[\n{}]", lines.concat()) }
+        };
+        let compose = list(&patterns_for(&self.compose));
+        let roots: Vec<String> = self.roots.keys().map(|root| Glob::literal(root)).collect();
+        let roots = list(&roots);
+        let off =
+            |empty: bool| if empty { "  # none was found; take this line out to look for some" } else { "" };
+        let (no_compose, no_roots) = (off(self.compose.is_empty()), off(self.roots.is_empty()));
+        format!(
+            "# What driftlock looks at. Paths are relative to the directory that holds audit/;\n\
+             # \"*\" stops at \"/\", \"**\" does not. An empty list turns a section off.\n\
+             \n\
+             [compose]\n\
+             # Docker Compose files. A pattern that matches nothing is an error.\n\
+             files = {compose}{no_compose}\n\
+             # exclude = [\"infra/stacks/*.backup-*/**\"]\n\
+             \n\
+             [addons]\n\
+             # Directories whose direct subdirectories are Odoo addon modules.\n\
+             roots = {roots}{no_roots}\n\
+             # Relative to an addon root; __pycache__, version control and editor files are left out anyway.\n\
+             # exclude = [\"*/static/lib/**\"]\n\
+             \n\
+             # Other files worth locking; absolute paths may stand here.\n\
+             # [files]\n\
+             # include = [\"infra/stacks/edge-traefik/dynamic/*.yml\"]\n\
+             \n\
+             # A machine whose own cron runs driftlock, with the tree laid out differently.\n\
+             # [targets.production]\n\
+             # host = \"local\"\n\
+             # root = \"/opt/erp\"\n\
+             # paths = {{ \"infra/stacks\" = \"/srv/stacks\" }}\n"
+        )
+    }
+
+    fn words(&self, ignored: bool) -> String {
+        let mut text = format!("Compose files: {}\n", self.compose.len());
+        for file in &self.compose {
+            let _ = writeln!(text, "  {}", escaped(file.as_bytes()));
+        }
+        let _ = writeln!(text, "Addon roots: {}", self.roots.len());
+        for (root, modules) in &self.roots {
+            let noun = if *modules == 1 { "module" } else { "modules" };
+            let _ = writeln!(text, "  {}: {modules} {noun}", escaped(root.as_bytes()));
+        }
+        for trouble in &self.troubles {
+            let _ = writeln!(text, "Could not be read: {trouble}");
+        }
+        let _ = match engine_version() {
+            Ok(version) => writeln!(text, "Docker engine: {}", escaped(version.as_bytes())),
+            Err(why) => writeln!(text, "Docker engine: none answers ({})", escaped(why.as_bytes())),
+        };
+        let _ = writeln!(text, "Wrote: {}", config::PATH);
+        if ignored {
+            let _ = writeln!(text, "Added to .gitignore: {}/", run::PATH);
+        }
+        text + "Next: driftlock export --accept\n"
+    }
+}
+
+/// Patterns that cover exactly such files: one for stacks side by side, the path itself for a single one.
+fn patterns_for(files: &[String]) -> Vec<String> {
+    let mut stacks: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for file in files {
+        if let Some((stack, name)) = file.rsplit_once('/')
+            && let Some((above, _)) = stack.rsplit_once('/')
+        {
+            let kind = if name.starts_with("docker-compose") { "docker-compose*" } else { "compose*" };
+            let kind = if name.ends_with(".yaml") { format!("{kind}.yaml") } else { format!("{kind}.yml") };
+            let kind: &str = match kind.as_str() {
+                "docker-compose*.yaml" => "docker-compose*.yaml",
+                "docker-compose*.yml" => "docker-compose*.yml",
+                "compose*.yaml" => "compose*.yaml",
+                _ => "compose*.yml",
+            };
+            stacks.entry((above, kind)).or_default().insert(stack);
+        }
+    }
+    let shared = stacks.into_iter().filter(|(_, stacks)| stacks.len() > 1);
+    let mut patterns: Vec<String> =
+        shared.map(|((above, kind), _)| format!("{}/*/{kind}", Glob::literal(above))).collect();
+    let globs: Vec<Glob> = patterns.iter().filter_map(|text| Glob::new(text).ok()).collect();
+    let single = files.iter().filter(|file| !any_match(&globs, file.as_bytes()));
+    patterns.extend(single.map(|file| Glob::literal(file)));
+    patterns
+}
+
+/// Keeps runs out of git: adds them to the root's `.gitignore` inside a work tree, unless they are there.
+fn ignore_runtime(root: &Path) -> Result<bool, Failure> {
+    if !root.ancestors().any(|dir| dir.join(".git").exists()) {
+        return Ok(false);
+    }
+    let file = root.join(".gitignore");
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Failure::at(&file, &error)),
+    };
+    let line = format!("{}/", run::PATH);
+    let is_there = |known: &str| known.trim().trim_start_matches('/').trim_end_matches('/') == run::PATH;
+    if text.lines().any(is_there) {
+        return Ok(false);
+    }
+    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    write_file(&file, format!("{text}{gap}{line}\n").as_bytes())
+        .map_err(|error| Failure::at(&file, &error))?;
+    Ok(true)
+}

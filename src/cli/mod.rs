@@ -1,0 +1,100 @@
+//! The command line: arguments, environment, clock, terminal and exit code. Everybody's caller.
+
+mod accept;
+mod aim;
+mod check;
+mod clock;
+mod completions;
+mod diff;
+mod export;
+mod failure;
+mod init;
+mod man;
+mod output;
+mod progress;
+mod project;
+mod signals;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use failure::Failure;
+
+/// Is what runs what we released? Compares compose files and Odoo addon modules with a committed baseline.
+#[derive(Parser)]
+#[command(name = "driftlock", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  driftlock init                 look at the tree and write audit/driftlock.toml
+  driftlock export --accept      make what is there the baseline
+  driftlock check                compare; exit 0: as released, 2: drift, 1: could not look
+  driftlock accept --only 'compose_hashes/*'
+                                 accept what was meant to change")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone)]
+struct Global {
+    /// The project directory [default: the nearest one at or above the working directory with
+    /// audit/driftlock.toml or audit/locks/]
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// When to colour the report; NO_COLOR in the environment is honoured
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: output::When,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::InitArgs),
+    Export(export::ExportArgs),
+    Check(check::CheckArgs),
+    Accept(accept::AcceptArgs),
+    Diff(diff::DiffArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+/// Runs the command line and gives the exit code: 0, 1 or 2 as the contract says; 130 and 143 for signals.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+        }
+    };
+    let interrupt = signals::listen();
+    let result = match cli.command {
+        Command::Init(args) => init::run(&cli.global, &args),
+        Command::Export(args) => export::run(&cli.global, &args, &interrupt),
+        Command::Check(args) => check::run(&cli.global, &args, &interrupt),
+        Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
+        Command::Diff(args) => diff::run(&cli.global, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    };
+    if let Some(code) = interrupt.code() {
+        return ExitCode::from(code);
+    }
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            output::say(&failure.to_string());
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// The definition of the whole command line, for completions and manual pages.
+fn definition() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}

@@ -1,0 +1,95 @@
+//! The project a command works on: where its root is, and how to name paths from where the user stands.
+
+use std::path::{Path, PathBuf};
+
+use super::{Failure, Global, output};
+use crate::audit::lock_file_names;
+use crate::baseline::{self, Locks, Source};
+use crate::config::{self, Config};
+
+/// A project with its configuration.
+pub(super) struct Project {
+    /// The root, as an absolute path.
+    pub(super) root: PathBuf,
+    /// The root as seen from the working directory: empty, `..`, or as it was given.
+    from_here: PathBuf,
+    /// Its configuration.
+    pub(super) config: Config,
+}
+
+impl Project {
+    /// Finds the root: `--root`, or the nearest directory at or above the working directory that has one.
+    pub(super) fn find(global: &Global) -> Result<Self, Failure> {
+        let (root, from_here) = match &global.root {
+            Some(given) => (given.canonicalize().map_err(|e| Failure::at(given, &e))?, given.clone()),
+            None => search()?,
+        };
+        if !root.is_dir() {
+            return Err(Failure::new(format!("{} is not a directory", output::shown(&root))));
+        }
+        let config = Config::load(&root)?;
+        Ok(Self { root, from_here, config })
+    }
+
+    /// Finds the root as [`Project::find`] does, or takes the working directory for a new project.
+    pub(super) fn find_or_here(global: &Global) -> Result<(PathBuf, PathBuf), Failure> {
+        match (&global.root, search()) {
+            (Some(given), _) => {
+                Ok((given.canonicalize().map_err(|e| Failure::at(given, &e))?, given.clone()))
+            }
+            (None, Ok(found)) => Ok(found),
+            (None, Err(_)) => Ok((working_directory()?, PathBuf::new())),
+        }
+    }
+
+    /// A path below the root, as one that opens from the working directory.
+    pub(super) fn named(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| self.from_here.join(below))
+    }
+
+    /// Where the lock files lie.
+    pub(super) fn locks_dir(&self) -> PathBuf {
+        self.root.join(baseline::PATH)
+    }
+
+    /// The project's own baseline.
+    pub(super) fn source(&self) -> Source {
+        Source::Directory { path: self.locks_dir(), name: baseline::PATH.to_owned() }
+    }
+
+    /// What `--baseline` or a side of a diff names: a directory, or `git:REVISION`.
+    pub(super) fn source_named(&self, text: &str) -> Result<Source, Failure> {
+        if let Some(revision) = text.strip_prefix("git:") {
+            return Ok(Source::Git(baseline::resolve(&self.root, revision)?));
+        }
+        let path = PathBuf::from(text);
+        if !path.is_dir() {
+            let failure = Failure::new(format!("{}: there is no such directory", output::shown(&path)));
+            return Err(failure.hint("name a directory of lock files, or git:REVISION"));
+        }
+        Ok(Source::Directory { path, name: text.trim_end_matches('/').to_owned() })
+    }
+
+    /// Reads the lock files of `source` for `target`.
+    pub(super) fn locks(&self, source: &Source, target: Option<&str>) -> Result<Locks, Failure> {
+        Ok(Locks::read(source, target, &lock_file_names())?)
+    }
+}
+
+fn working_directory() -> Result<PathBuf, Failure> {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    here.map_err(|error| Failure::at(Path::new("."), &error))
+}
+
+fn search() -> Result<(PathBuf, PathBuf), Failure> {
+    let here = working_directory()?;
+    let mut from_here = PathBuf::new();
+    for dir in here.ancestors() {
+        if dir.join(config::PATH).exists() || dir.join(baseline::PATH).is_dir() {
+            return Ok((dir.to_owned(), from_here));
+        }
+        from_here.push("..");
+    }
+    let message = "no project here: neither audit/driftlock.toml nor audit/locks/ at or above this directory";
+    Err(Failure::new(message).hint("start one with: driftlock init"))
+}

@@ -1,0 +1,377 @@
+//! `audit/driftlock.toml`: what it may say, and clear words about what it may not.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::model::{BadGlob, Glob};
+
+/// Where the configuration lies, relative to the root.
+pub const PATH: &str = "audit/driftlock.toml";
+
+/// The configuration; every key is optional.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[compose] files`: `None` is detection, an empty list turns the section off.
+    pub compose_files: Option<Vec<Glob>>,
+    /// `[compose] exclude`.
+    pub compose_exclude: Vec<Glob>,
+    /// `[addons] roots`: `None` is detection, an empty list turns the section off.
+    pub addon_roots: Option<Vec<Glob>>,
+    /// `[addons] exclude`, relative to an addon root.
+    pub addon_exclude: Vec<Glob>,
+    /// `[files] include`; may hold absolute patterns.
+    pub files_include: Option<Vec<Glob>>,
+    /// `[docker]`, if it is written.
+    pub docker: Option<DockerConfig>,
+    /// `[runtime] retention_days`.
+    pub retention_days: u32,
+    /// `[targets.NAME]`.
+    pub targets: BTreeMap<String, Target>,
+}
+
+/// `[docker]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DockerConfig {
+    /// When containers are compared in a local run.
+    pub mode: DockerMode,
+    /// Patterns over container names.
+    pub containers: Vec<String>,
+    /// What a container that the baseline does not name is.
+    pub unexpected: OnUnexpected,
+}
+
+impl Default for DockerConfig {
+    fn default() -> Self {
+        Self { mode: DockerMode::Auto, containers: vec!["*".to_owned()], unexpected: OnUnexpected::Fail }
+    }
+}
+
+/// When containers are compared in a local run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DockerMode {
+    /// Where an engine answers and knows a container of the baseline.
+    #[default]
+    Auto,
+    /// Always: an engine that cannot be reached is an error.
+    Required,
+    /// Never.
+    Off,
+}
+
+/// What a container that the baseline does not name is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnexpected {
+    /// Drift.
+    #[default]
+    Fail,
+    /// Nothing.
+    Ignore,
+}
+
+/// How the engine of a target is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetDocker {
+    /// Its socket, else its client.
+    #[default]
+    Auto,
+    /// Through `sudo -n`.
+    Sudo,
+    /// By the commands of its client alone.
+    Cli,
+    /// Not at all.
+    Off,
+}
+
+/// `[targets.NAME]`: a machine, and where the project's tree lies on it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// An address, a Host of `ssh_config`, or `local`.
+    pub host: String,
+    /// The SSH port.
+    pub port: Option<u16>,
+    /// The SSH user.
+    pub user: Option<String>,
+    /// The SSH private key.
+    pub ssh_key: Option<String>,
+    /// A `known_hosts` file before ssh's own.
+    pub known_hosts: Option<String>,
+    /// Accepted host key fingerprints.
+    pub host_keys: Vec<String>,
+    /// Where the project's tree lies.
+    pub root: Option<PathBuf>,
+    /// Repository prefixes that lie elsewhere.
+    pub paths: Vec<(Vec<u8>, PathBuf)>,
+    /// What belongs on this target; `None` is everything.
+    pub include: Option<Vec<Glob>>,
+    /// Whether files are read through `sudo -n`.
+    pub sudo: bool,
+    /// How the engine is reached.
+    pub docker: TargetDocker,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is there and cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// It says something it may not.
+    #[error("{path}:{line}: {reason}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong, and what may be meant.
+        reason: String,
+    },
+    /// A value has the right form but no sense.
+    #[error("{path}: {key}: {reason}")]
+    Senseless {
+        /// The file.
+        path: String,
+        /// The key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    compose: RawCompose,
+    addons: RawAddons,
+    files: RawFiles,
+    docker: Option<DockerConfig>,
+    runtime: RawRuntime,
+    targets: BTreeMap<String, RawTarget>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawCompose {
+    files: Option<Vec<String>>,
+    exclude: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawAddons {
+    roots: Option<Vec<String>>,
+    exclude: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawFiles {
+    include: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawRuntime {
+    retention_days: u32,
+}
+
+impl Default for RawRuntime {
+    fn default() -> Self {
+        Self { retention_days: 30 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTarget {
+    host: String,
+    port: Option<u16>,
+    user: Option<String>,
+    ssh_key: Option<String>,
+    known_hosts: Option<String>,
+    #[serde(default)]
+    host_keys: Vec<String>,
+    root: Option<PathBuf>,
+    #[serde(default)]
+    paths: BTreeMap<String, PathBuf>,
+    include: Option<Vec<String>>,
+    #[serde(default)]
+    sudo: bool,
+    #[serde(default)]
+    docker: TargetDocker,
+}
+
+impl Config {
+    /// Reads the configuration below `root`; a missing file is an empty one.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not TOML, or has an unknown key or a value without sense.
+    pub fn load(root: &Path) -> Result<Self, ConfigError> {
+        match std::fs::read_to_string(root.join(PATH)) {
+            Ok(text) => Self::parse(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::parse(""),
+            Err(source) => Err(ConfigError::Unreadable { path: PATH.to_owned(), source }),
+        }
+    }
+
+    /// Reads the text of a configuration.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let raw: Raw = toml::from_str(text).map_err(|error| in_words(text, &error))?;
+        let list = |key: &str, items: Vec<String>| compile(key, &items, false);
+        let mut targets = BTreeMap::new();
+        for (name, target) in raw.targets {
+            targets.insert(name.clone(), check_target(&name, target)?);
+        }
+        for pattern in raw.docker.iter().flat_map(|docker| &docker.containers) {
+            compile("docker.containers", std::slice::from_ref(pattern), false)?;
+        }
+        Ok(Self {
+            compose_files: raw.compose.files.map(|items| list("compose.files", items)).transpose()?,
+            compose_exclude: list("compose.exclude", raw.compose.exclude)?,
+            addon_roots: raw.addons.roots.map(|items| list("addons.roots", items)).transpose()?,
+            addon_exclude: list("addons.exclude", raw.addons.exclude)?,
+            files_include: raw
+                .files
+                .include
+                .map(|items| compile("files.include", &items, true))
+                .transpose()?,
+            docker: raw.docker,
+            retention_days: raw.runtime.retention_days,
+            targets,
+        })
+    }
+}
+
+fn senseless(key: &str, reason: String) -> ConfigError {
+    ConfigError::Senseless { path: PATH.to_owned(), key: key.to_owned(), reason }
+}
+
+fn compile(key: &str, items: &[String], absolute: bool) -> Result<Vec<Glob>, ConfigError> {
+    let one = |text: &String| {
+        if text.starts_with('/') && !absolute {
+            return Err(senseless(
+                key,
+                format!("\"{text}\" is absolute; paths here are relative to the root"),
+            ));
+        }
+        Glob::new(text).map_err(|bad: BadGlob| senseless(key, bad.to_string()))
+    };
+    items.iter().map(one).collect()
+}
+
+/// Whether a target may have this name: it becomes part of file names.
+#[must_use]
+pub fn is_target_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_alphanumeric())
+        && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        && !matches!(name, "local" | "baseline")
+}
+
+fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
+    let key = format!("targets.{name}");
+    if !is_target_name(name) {
+        let rule = "a target's name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
+        return Err(senseless(&key, rule.to_owned()));
+    }
+    let mut paths = Vec::new();
+    for (prefix, place) in raw.paths {
+        let clean = prefix.trim_start_matches("./").trim_end_matches('/');
+        if clean.starts_with('/') || clean.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            let reason = format!("\"{prefix}\" is no path of the repository");
+            return Err(senseless(&format!("{key}.paths"), reason));
+        }
+        paths.push((clean.as_bytes().to_vec(), place));
+    }
+    let include = raw.include.map(|items| compile(&format!("{key}.include"), &items, true)).transpose()?;
+    Ok(Target {
+        host: raw.host,
+        port: raw.port,
+        user: raw.user,
+        ssh_key: raw.ssh_key,
+        known_hosts: raw.known_hosts,
+        host_keys: raw.host_keys,
+        root: raw.root,
+        paths,
+        include,
+        sudo: raw.sudo,
+        docker: raw.docker,
+    })
+}
+
+/// Turns a TOML error into one line with its place and, for an unknown word, the nearest known one.
+fn in_words(text: &str, error: &toml::de::Error) -> ConfigError {
+    let start = error.span().map_or(0, |span| span.start).min(text.len());
+    let line = text.as_bytes()[..start].iter().filter(|&&b| b == b'\n').count() + 1;
+    let mut reason = error.message().replace('\n', " ");
+    if let Some(near) = nearest(&reason) {
+        reason = format!("{reason}; did you mean `{near}`?");
+    }
+    ConfigError::Invalid { path: PATH.to_owned(), line, reason }
+}
+
+/// From "unknown field `x`, expected one of `a`, `b`": the known word nearest to the unknown one.
+fn nearest(message: &str) -> Option<String> {
+    if !message.starts_with("unknown ") {
+        return None;
+    }
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = quoted.next()?;
+    quoted
+        .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= known.len().max(3))
+        .map(|(_, known)| known.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Config::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_empty_configuration_leaves_everything_to_detection() {
+        let config = Config::parse("").unwrap();
+        assert!(config.compose_files.is_none() && config.addon_roots.is_none() && config.docker.is_none());
+        assert_eq!(config.retention_days, 30);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
+        let text = "[compose]\nfiles = []\n\n[addons]\nroot = [\"x\"]\n";
+        assert_eq!(
+            error(text),
+            "audit/driftlock.toml:5: unknown field `root`, expected `roots` or `exclude`; did you mean `roots`?"
+        );
+        assert!(error("[composed]\n").contains(":1: unknown field `composed`"));
+        assert!(error("[targets.a]\nhost = \"x\"\npats = {}\n").contains(":3: unknown field `pats`"));
+    }
+
+    #[test]
+    fn values_without_sense_are_refused() {
+        assert!(error("[compose]\nfiles = [\"/etc/x\"]\n").contains("absolute"));
+        assert!(error("[compose]\nfiles = [\"../x\"]\n").contains(".."));
+        assert!(error("[docker]\nmode = \"of\"\n").contains("did you mean `off`?"));
+        assert!(error("[targets.local]\nhost = \"x\"\n").contains("targets.local"));
+        assert!(
+            error("[targets.a]\nhost = \"x\"\npaths = { \"/srv\" = \"/x\" }\n").contains("targets.a.paths")
+        );
+        assert!(error("[targets.a]\nport = 22\n").contains("missing field `host`"));
+    }
+}

@@ -1,0 +1,97 @@
+//! Where repository paths lie on a host: one root, and exceptions for some prefixes.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+/// Maps repository paths (bytes, `/` between components, relative) to paths on the host.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: Option<PathBuf>,
+    exceptions: Vec<(Vec<u8>, PathBuf)>,
+}
+
+impl Layout {
+    /// The tree of a project, all below `root`.
+    #[must_use]
+    pub fn of_root(root: &Path) -> Self {
+        Self { root: Some(root.to_owned()), exceptions: Vec::new() }
+    }
+
+    /// A target's tree: `exceptions` are repository prefixes that lie elsewhere; the longest one wins.
+    #[must_use]
+    pub fn new(root: Option<PathBuf>, mut exceptions: Vec<(Vec<u8>, PathBuf)>) -> Self {
+        exceptions.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Self { root, exceptions }
+    }
+
+    /// Whether no repository path has a place on this host.
+    #[must_use]
+    pub fn is_nowhere(&self) -> bool {
+        self.root.is_none() && self.exceptions.is_empty()
+    }
+
+    /// The host path of a repository path, `None` where the layout gives it none. Absolute paths are
+    /// the host's own.
+    #[must_use]
+    pub fn locate(&self, path: &[u8]) -> Option<PathBuf> {
+        if path.starts_with(b"/") {
+            return Some(PathBuf::from(OsStr::from_bytes(path)));
+        }
+        for (prefix, place) in &self.exceptions {
+            if let Some(rest) = below(prefix, path) {
+                return Some(join(place, rest));
+            }
+        }
+        self.root.as_deref().map(|root| join(root, path))
+    }
+
+    /// Names directly below the repository directory `dir` that exist because of an exception.
+    pub(crate) fn mounted_in(&self, dir: &[u8]) -> Vec<&[u8]> {
+        let names = self.exceptions.iter().filter_map(|(prefix, _)| {
+            let rest = below(dir, prefix).filter(|rest| !rest.is_empty())?;
+            rest.split(|&b| b == b'/').next()
+        });
+        names.collect()
+    }
+}
+
+/// What of `path` lies below `prefix`; `None` where it does not.
+fn below<'a>(prefix: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
+    if prefix.is_empty() {
+        return Some(path);
+    }
+    let rest = path.strip_prefix(prefix)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
+}
+
+fn join(base: &Path, rest: &[u8]) -> PathBuf {
+    if rest.is_empty() { base.to_owned() } else { base.join(OsStr::from_bytes(rest)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_wins() {
+        let layout = Layout::new(
+            Some("/opt/erp".into()),
+            vec![(b"infra".to_vec(), "/i".into()), (b"infra/stacks".to_vec(), "/srv/stacks".into())],
+        );
+        let at = |path: &str| layout.locate(path.as_bytes()).unwrap();
+        assert_eq!(at("infra/stacks/a/x.yml"), Path::new("/srv/stacks/a/x.yml"));
+        assert_eq!(at("infra/stacksx"), Path::new("/i/stacksx"));
+        assert_eq!(at("odoo"), Path::new("/opt/erp/odoo"));
+        assert_eq!(at("/etc/ssh/sshd_config"), Path::new("/etc/ssh/sshd_config"));
+        assert_eq!(layout.mounted_in(b""), [b"infra".as_slice(), b"infra"]);
+        assert_eq!(layout.mounted_in(b"infra"), [b"stacks"]);
+    }
+
+    #[test]
+    fn without_a_root_only_the_exceptions_have_a_place() {
+        let layout = Layout::new(None, vec![(b"infra".to_vec(), "/i".into())]);
+        assert_eq!(layout.locate(b"odoo"), None);
+        assert!(!layout.is_nowhere());
+    }
+}

@@ -1,0 +1,198 @@
+//! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
+
+mod detect;
+pub mod docker;
+mod files;
+mod layout;
+mod local;
+mod modules;
+mod read;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::model::{Digest, Glob, LeftOut, Stat, Tree, Unreadable, any_match};
+
+pub use detect::is_compose_name;
+pub use layout::Layout;
+pub use local::LocalHost;
+
+/// A machine, or something that can stand for one, that can be observed.
+pub trait Host: Sync {
+    /// Answers every query, in the order of the queries.
+    ///
+    /// # Errors
+    /// When the host as a whole could not be looked at, or `watch` was cancelled. What fails within one
+    /// query stands in its answer.
+    fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError>;
+}
+
+/// Why a host as a whole could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// The user ended the run.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Cancels an observation from outside, and tells how far it is.
+#[derive(Debug, Default)]
+pub struct Watch {
+    cancelled: AtomicBool,
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Watch {
+    /// Asks the observation to end as soon as it can.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to end.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Files and bytes read so far.
+    #[must_use]
+    pub fn done(&self) -> (u64, u64) {
+        (self.files.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn count(&self, bytes: u64) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What belongs on a host, by repository path.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Patterns; `None` is everything.
+    pub include: Option<Vec<Glob>>,
+}
+
+impl Scope {
+    /// Whether the file `path` belongs here.
+    #[must_use]
+    pub fn has(&self, path: &[u8]) -> bool {
+        self.include.as_ref().is_none_or(|globs| any_match(globs, path))
+    }
+
+    /// Whether the module at `place` belongs here: it, or its manifest, is included.
+    #[must_use]
+    pub fn has_module(&self, place: &[u8]) -> bool {
+        self.has(place) || self.has(&[place, b"/", MANIFEST].concat())
+    }
+
+    /// Whether anything that `pattern` matches might belong here.
+    #[must_use]
+    pub fn may_meet(&self, pattern: &Glob) -> bool {
+        self.include.as_ref().is_none_or(|globs| globs.iter().any(|glob| glob.may_meet(pattern)))
+    }
+}
+
+/// The file that makes a directory an Odoo addon module.
+pub const MANIFEST: &[u8] = b"__manifest__.py";
+
+/// How subjects are found, besides the named ones.
+#[derive(Debug, Clone)]
+pub enum Select {
+    /// Repository paths matching one of these.
+    Patterns(Vec<Glob>),
+    /// By the names that such things have, anywhere in the tree.
+    Detect,
+    /// Only the named ones.
+    Named,
+}
+
+/// A question to a host.
+#[derive(Debug, Clone)]
+pub enum Query {
+    /// Single files and the digests of their content.
+    Files(FileQuery),
+    /// Addon modules and the digests of all their files.
+    Modules(ModuleQuery),
+}
+
+/// Asks for single files.
+#[derive(Debug, Clone)]
+pub struct FileQuery {
+    /// How they are found; detection looks for compose files.
+    pub select: Select,
+    /// Found files matching one of these are left out.
+    pub exclude: Vec<Glob>,
+    /// Repository paths to look at in any case.
+    pub named: Vec<Vec<u8>>,
+    /// What belongs on this host.
+    pub scope: Scope,
+}
+
+/// Asks for addon modules.
+#[derive(Debug, Clone)]
+pub struct ModuleQuery {
+    /// How addon roots are found.
+    pub select: Select,
+    /// Paths relative to an addon root that are left out, on top of the defaults.
+    pub exclude: Vec<Glob>,
+    /// Repository paths of modules to look at in any case.
+    pub named: Vec<Vec<u8>>,
+    /// What belongs on this host.
+    pub scope: Scope,
+}
+
+/// The answer to one query.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// To [`Query::Files`].
+    Files(FilesAnswer),
+    /// To [`Query::Modules`].
+    Modules(ModulesAnswer),
+}
+
+/// What was seen at a file's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// A regular file.
+    File(Digest, Stat),
+    /// Nothing is there.
+    Gone,
+    /// It could not be looked at, with the reason.
+    Unreadable(String),
+}
+
+/// Files by repository path.
+#[derive(Debug, Clone, Default)]
+pub struct FilesAnswer {
+    /// Found and named files.
+    pub files: BTreeMap<Vec<u8>, Seen>,
+    /// Patterns that matched nothing at all, though something of theirs may belong here.
+    pub unmatched: Vec<Glob>,
+    /// What was left out.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What was seen at a module's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeenModule {
+    /// All its files and links.
+    Whole(Tree),
+    /// Something in it, or it as a whole, could not be looked at.
+    Unreadable(Unreadable),
+    /// Nothing is there.
+    Gone,
+}
+
+/// Modules by repository path.
+#[derive(Debug, Clone, Default)]
+pub struct ModulesAnswer {
+    /// Found and named modules.
+    pub modules: BTreeMap<Vec<u8>, SeenModule>,
+    /// Root patterns that matched no directory, or only directories without any module.
+    pub unmatched: Vec<Glob>,
+    /// What was left out.
+    pub left_out: Vec<LeftOut>,
+}

@@ -1,0 +1,144 @@
+//! Opening and hashing one file on this machine, so that it cannot hang, and noticing when it moves.
+
+use std::cell::RefCell;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags, Stat as RawStat};
+use rustix::io::Errno;
+
+use super::Watch;
+use crate::model::{Digest, Hasher, Stat};
+
+/// Why a file was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ReadError {
+    /// It is not there.
+    Gone,
+    /// It kept changing while it was read.
+    Changed,
+    /// It cannot be read, with the reason in words.
+    Refused(String),
+    /// The run was cancelled.
+    Cancelled,
+}
+
+/// How often a file that changes under the reader is read again.
+const ATTEMPTS: usize = 3;
+/// The read buffer of each thread: large enough for few calls, small enough for the cache.
+const BUFFER: usize = 128 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
+}
+
+/// Whether a link in a path's last component is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    Follow,
+    Refuse,
+}
+
+/// Hashes the regular file `path`, relative to `dir`. Never blocks on a FIFO or device.
+pub(super) fn hash_at(
+    dir: impl AsFd,
+    path: &[u8],
+    links: Links,
+    watch: &Watch,
+) -> Result<(Digest, Stat), ReadError> {
+    for _ in 0..ATTEMPTS {
+        let (file, before) = open_regular(&dir, path, links)?;
+        if let Some(found) = hash_once(&file, &before, watch)? {
+            return Ok(found);
+        }
+    }
+    Err(ReadError::Changed)
+}
+
+fn open_regular(dir: impl AsFd, path: &[u8], links: Links) -> Result<(OwnedFd, RawStat), ReadError> {
+    let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    if links == Links::Refuse {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let file = rustix::fs::openat(dir, path, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::LOOP if links == Links::Refuse => ReadError::Changed,
+        Errno::NXIO => ReadError::Refused("it is a socket or a device, not a file".to_owned()),
+        errno => refused(errno),
+    })?;
+    let stat = rustix::fs::fstat(&file).map_err(refused)?;
+    match kind_of(&stat) {
+        FileType::RegularFile => Ok((file, stat)),
+        other => Err(ReadError::Refused(not_a_file(other))),
+    }
+}
+
+/// One pass over an open file; `None` when it changed meanwhile. The size only saves the last, empty
+/// read: kernel file systems give sizes that are not those of the content (`/proc`: 0, `/sys`: a page).
+fn hash_once(file: &OwnedFd, before: &RawStat, watch: &Watch) -> Result<Option<(Digest, Stat)>, ReadError> {
+    let mut hasher = Hasher::default();
+    let expected = u64::try_from(before.st_size).unwrap_or(0);
+    let mut total = 0u64;
+    SCRATCH.with_borrow_mut(|buffer| {
+        while expected == 0 || total < expected {
+            if watch.is_cancelled() {
+                return Err(ReadError::Cancelled);
+            }
+            match rustix::io::read(file, &mut buffer[..]) {
+                Ok(0) => break,
+                Ok(n) => {
+                    hasher.update(&buffer[..n]);
+                    total += n as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(refused(errno)),
+            }
+        }
+        Ok(())
+    })?;
+    let after = rustix::fs::fstat(file).map_err(refused)?;
+    watch.count(total);
+    Ok(same_content(before, &after).then(|| (hasher.finish(), facts(&after))))
+}
+
+fn same_content(a: &RawStat, b: &RawStat) -> bool {
+    a.st_size == b.st_size
+        && (a.st_mtime, a.st_mtime_nsec) == (b.st_mtime, b.st_mtime_nsec)
+        && (a.st_ctime, a.st_ctime_nsec) == (b.st_ctime, b.st_ctime_nsec)
+}
+
+fn facts(stat: &RawStat) -> Stat {
+    Stat { size: u64::try_from(stat.st_size).unwrap_or(0), mtime: stat.st_mtime, uid: stat.st_uid }
+}
+
+/// The kind of a file by its stat.
+pub(super) fn kind_of(stat: &RawStat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+/// Says what stands where a file is expected.
+pub(super) fn not_a_file(kind: FileType) -> String {
+    let what = match kind {
+        FileType::Directory => "a directory",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::Symlink => "a symbolic link",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        _ => "of an unknown kind",
+    };
+    format!("it is {what}, not a file")
+}
+
+/// Turns an error number into "not there" or a refusal in words.
+pub(super) fn refused(errno: Errno) -> ReadError {
+    match errno {
+        Errno::NOENT | Errno::NOTDIR => ReadError::Gone,
+        errno => ReadError::Refused(words(errno)),
+    }
+}
+
+/// An error number in words, as the system's library has them, without the number.
+pub(super) fn words(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |c| c.to_lowercase().collect::<String>() + letters.as_str())
+}

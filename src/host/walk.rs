@@ -1,0 +1,259 @@
+//! Finding repository paths by pattern on this machine: only directories that a pattern can reach are read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Layout;
+use super::read::{ReadError, kind_of, refused, words};
+use crate::model::{Glob, any_match};
+
+/// How many directories may be reached through links below one `**`: a bound for trees whose links lead
+/// back and forth.
+pub(super) const LINKED_DIRECTORIES: usize = 100_000;
+
+/// What patterns led to.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Paths that matched, each with its reason if it could not be reached.
+    pub(super) paths: BTreeMap<Vec<u8>, Option<String>>,
+    /// How many matches were excluded; a directory counts once.
+    pub(super) excluded: u64,
+}
+
+/// What a pattern's end may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Files: a directory counts only where the last component names it more closely than `*` or `**`.
+    Files,
+    /// Directories.
+    Directories,
+}
+
+/// A directory, what lies above it, and whether a link led there.
+#[derive(Clone)]
+struct Place<'a> {
+    path: Vec<u8>,
+    above: Option<&'a Ancestor<'a>>,
+    linked: bool,
+}
+
+impl<'a> Place<'a> {
+    fn below(&self, path: Vec<u8>) -> Place<'a> {
+        Place { path, above: self.above, linked: self.linked }
+    }
+}
+
+/// Identity of the directories above, to notice a link that leads back.
+struct Ancestor<'a> {
+    id: (u64, u64),
+    above: Option<&'a Ancestor<'a>>,
+}
+
+impl Ancestor<'_> {
+    fn holds(&self, id: (u64, u64)) -> bool {
+        self.id == id || self.above.is_some_and(|above| above.holds(id))
+    }
+}
+
+/// Expands patterns over one layout.
+pub(super) struct Walker<'a> {
+    layout: &'a Layout,
+    exclude: &'a [Glob],
+    want: Want,
+    linked: usize,
+    found: Found,
+}
+
+/// Expands one pattern.
+pub(super) fn expand(layout: &Layout, glob: &Glob, exclude: &[Glob], want: Want) -> Found {
+    let mut walker = Walker { layout, exclude, want, linked: 0, found: Found::default() };
+    let (start, parts) = match glob.text().strip_prefix('/') {
+        Some(rest) => (b"/".to_vec(), rest),
+        None => (Vec::new(), glob.text()),
+    };
+    let parts: Vec<&str> = parts.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    walker.descend(&Place { path: start, above: None, linked: false }, &parts);
+    walker.found
+}
+
+impl Walker<'_> {
+    fn descend(&mut self, place: &Place<'_>, parts: &[&str]) {
+        match parts {
+            [] => self.emit(&place.path, None),
+            ["**", rest @ ..] => self.descend_all(place, rest),
+            [part, rest @ ..] if part.contains(['*', '?', '[']) => self.descend_matching(place, part, rest),
+            [part, rest @ ..] => {
+                let path = child(&place.path, part.as_bytes());
+                if rest.is_empty() {
+                    self.emit_existing(&path);
+                } else if !self.prune(&path) {
+                    self.descend(&place.below(path), rest);
+                }
+            }
+        }
+    }
+
+    fn descend_matching(&mut self, place: &Place<'_>, part: &str, rest: &[&str]) {
+        let Ok(pattern) = Glob::new(part) else { return };
+        for (name, kind) in self.list(&place.path) {
+            if !pattern.matches(&name) {
+                continue;
+            }
+            let path = child(&place.path, &name);
+            if !rest.is_empty() {
+                if may_hold(kind) && !self.prune(&path) {
+                    self.descend(&place.below(path), rest);
+                }
+            } else if self.suits(&path, kind, part) {
+                self.emit(&path, None);
+            }
+        }
+    }
+
+    /// `**`: this directory and everything below, links followed unless they lead back.
+    fn descend_all(&mut self, place: &Place<'_>, rest: &[&str]) {
+        let id = self.layout.locate(&place.path).and_then(|host| directory_id(&host).ok().flatten());
+        if id.is_some_and(|id| place.above.is_some_and(|above| above.holds(id))) {
+            return;
+        }
+        let here = id.map(|id| Ancestor { id, above: place.above });
+        let place = Place { above: here.as_ref().or(place.above), ..place.clone() };
+        if !rest.is_empty() {
+            self.descend(&place, rest);
+        }
+        let deeper: Vec<&str> = ["**"].into_iter().chain(rest.iter().copied()).collect();
+        for (name, kind) in self.list(&place.path) {
+            let path = child(&place.path, &name);
+            if self.is_directory(&path, kind) {
+                let linked = place.linked || kind == FileType::Symlink;
+                if !self.prune(&path) && self.may_enter(&path, linked) {
+                    self.descend(&Place { linked, ..place.below(path) }, &deeper);
+                }
+            } else if rest.is_empty() && self.want == Want::Files {
+                self.emit(&path, None);
+            }
+        }
+    }
+
+    /// Counts directories behind links, and refuses when there is no end of them.
+    fn may_enter(&mut self, path: &[u8], linked: bool) -> bool {
+        self.linked += usize::from(linked);
+        let bounded = self.linked <= LINKED_DIRECTORIES;
+        if self.linked == LINKED_DIRECTORIES + 1 {
+            self.note(path, format!("links lead to more than {LINKED_DIRECTORIES} directories"));
+        }
+        bounded
+    }
+
+    /// Whether the end of a pattern may be this entry.
+    fn suits(&mut self, path: &[u8], kind: FileType, part: &str) -> bool {
+        match self.want {
+            Want::Directories => self.is_directory(path, kind),
+            Want::Files if part == "*" => !self.is_directory(path, kind),
+            Want::Files => true,
+        }
+    }
+
+    /// Whether an entry is a directory or a link to one; noted where that cannot be told.
+    fn is_directory(&mut self, path: &[u8], kind: FileType) -> bool {
+        if !may_hold(kind) {
+            return false;
+        }
+        match self.layout.locate(path).map(|host| directory_id(&host)) {
+            Some(Ok(id)) => id.is_some(),
+            Some(Err(why)) => {
+                self.note(path, why);
+                false
+            }
+            None => true,
+        }
+    }
+
+    fn note(&mut self, path: &[u8], why: String) {
+        let name = if path.is_empty() { b"." } else { path };
+        self.found.paths.insert(name.to_vec(), Some(why));
+    }
+
+    fn emit_existing(&mut self, path: &[u8]) {
+        let Some(host) = self.layout.locate(path) else { return };
+        match rustix::fs::statat(CWD, &host, AtFlags::SYMLINK_NOFOLLOW).map_err(refused) {
+            Ok(_) => self.emit(path, None),
+            Err(ReadError::Refused(why)) => self.emit(path, Some(why)),
+            Err(_) => {}
+        }
+    }
+
+    fn emit(&mut self, path: &[u8], trouble: Option<String>) {
+        if any_match(self.exclude, path) {
+            self.found.excluded += 1;
+        } else {
+            self.found.paths.entry(path.to_vec()).or_insert(trouble);
+        }
+    }
+
+    fn prune(&mut self, dir: &[u8]) -> bool {
+        let covered = self.exclude.iter().any(|glob| glob.covers(dir) || glob.matches(dir));
+        self.found.excluded += u64::from(covered);
+        covered
+    }
+
+    /// The entries of a repository directory; one that cannot be read stands among the findings.
+    fn list(&mut self, dir: &[u8]) -> Vec<(Vec<u8>, FileType)> {
+        let mut entries = match self.layout.locate(dir).map(|host| entries(&host)) {
+            None | Some(Err(ReadError::Gone | ReadError::Changed | ReadError::Cancelled)) => Vec::new(),
+            Some(Ok(entries)) => entries,
+            Some(Err(ReadError::Refused(why))) => {
+                self.note(dir, format!("this directory cannot be listed: {why}"));
+                Vec::new()
+            }
+        };
+        let mounted = self.layout.mounted_in(dir);
+        entries.retain(|(name, _)| !mounted.contains(&name.as_slice()));
+        entries.extend(mounted.into_iter().map(|name| (name.to_vec(), FileType::Unknown)));
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        entries.dedup();
+        entries
+    }
+}
+
+/// A repository path below another.
+pub(super) fn child(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    match dir {
+        b"" => name.to_vec(),
+        b"/" => [b"/", name].concat(),
+        dir => [dir, b"/", name].concat(),
+    }
+}
+
+/// Whether an entry of this kind may lead to a directory.
+pub(super) fn may_hold(kind: FileType) -> bool {
+    matches!(kind, FileType::Directory | FileType::Symlink | FileType::Unknown)
+}
+
+/// Device and inode of a directory, links followed; `None` for anything else, a broken or looping link
+/// among it; the reason where it cannot be told.
+pub(super) fn directory_id(path: &Path) -> Result<Option<(u64, u64)>, String> {
+    match rustix::fs::stat(path) {
+        Ok(stat) => Ok((kind_of(&stat) == FileType::Directory).then_some((stat.st_dev, stat.st_ino))),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(errno) => Err(words(errno)),
+    }
+}
+
+/// Names and kinds in a directory on this machine, links to it followed.
+pub(super) fn entries(path: &Path) -> Result<Vec<(Vec<u8>, FileType)>, ReadError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let dir = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(refused)?;
+    let mut all = Vec::new();
+    for entry in Dir::new(dir).map_err(refused)? {
+        let entry = entry.map_err(refused)?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            all.push((name.to_vec(), entry.file_type()));
+        }
+    }
+    Ok(all)
+}

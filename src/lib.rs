@@ -1,0 +1,13 @@
+//! driftlock
+pub mod accept;
+pub mod atomic;
+pub mod audit;
+pub mod baseline;
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod host;
+pub mod model;
+pub mod report;
+pub mod run;
+pub mod section;

@@ -1,0 +1,4 @@
+//! The `driftlock` binary: everything is in the library.
+fn main() -> std::process::ExitCode {
+    driftlock::cli::main()
+}

@@ -1,0 +1,185 @@
+//! Findings: one difference each, between what was accepted and what is there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{Digest, Leaf};
+
+/// The name of a section: `compose`, `addons`, `config`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SectionId(pub &'static str);
+
+impl fmt::Display for SectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// One thing a section names. The key is bytes: file names need not be UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// The section it belongs to; `None` for a lock file.
+    pub section: Option<SectionId>,
+    /// The name as lock files and reports give it.
+    pub key: Vec<u8>,
+}
+
+/// A state of a subject or part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Value {
+    /// Not there, or not known.
+    #[default]
+    Absent,
+    /// The digest of a file's or module's content.
+    Digest(Digest),
+    /// A symbolic link: the digest of its target text.
+    Link(Digest),
+    /// Plain text.
+    Text(String),
+    /// Several named facts.
+    Structured(BTreeMap<String, String>),
+    /// A secret: that it differs may be said, what it is may not.
+    Redacted,
+}
+
+impl Value {
+    /// The value as reports print it; `None` for [`Value::Absent`].
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::Absent => None,
+            Self::Digest(digest) => Some(digest.to_string()),
+            Self::Link(digest) => Some(format!("@{digest}")),
+            Self::Text(text) => Some(text.clone()),
+            Self::Structured(facts) => {
+                Some(facts.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" "))
+            }
+            Self::Redacted => Some("(redacted)".to_owned()),
+        }
+    }
+}
+
+impl From<Leaf> for Value {
+    fn from(leaf: Leaf) -> Self {
+        match leaf {
+            Leaf::File(digest) => Self::Digest(digest),
+            Leaf::Link(digest) => Self::Link(digest),
+        }
+    }
+}
+
+/// What kind of difference a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// On both sides, and not the same.
+    Modified,
+    /// In the baseline, not on the host.
+    Missing,
+    /// On the host, not in the baseline.
+    Unexpected,
+    /// It could not be looked at: not drift, but an error.
+    Unreadable,
+}
+
+impl Kind {
+    /// Every kind, in the order of the type.
+    pub const ALL: [Self; 4] = [Self::Modified, Self::Missing, Self::Unexpected, Self::Unreadable];
+
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Modified => "modified",
+            Self::Missing => "missing",
+            Self::Unexpected => "unexpected",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
+    /// Whether this is drift rather than a failure to look.
+    #[must_use]
+    pub fn is_drift(self) -> bool {
+        self != Self::Unreadable
+    }
+}
+
+/// What changed about a modified subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Its content.
+    Content,
+}
+
+impl Change {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Content => "content",
+        }
+    }
+}
+
+/// What was decided about a finding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disposition {
+    /// It counts.
+    #[default]
+    Active,
+    /// Somebody answers for it, for a time: it is shown and does not count.
+    Acknowledged,
+    /// It is known not to matter.
+    Ignored,
+}
+
+/// One file of a module that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The path relative to the module.
+    pub path: Vec<u8>,
+    /// What kind of difference.
+    pub kind: Kind,
+    /// What the baseline has.
+    pub expected: Value,
+    /// What the host has.
+    pub actual: Value,
+    /// Why it could not be read.
+    pub reason: Option<String>,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub subject: Subject,
+    /// Where the subject lies in the repository; for most subjects the key itself.
+    pub place: Vec<u8>,
+    /// What kind of difference.
+    pub kind: Kind,
+    /// What changed, for a modified subject.
+    pub change: Option<Change>,
+    /// What the baseline has.
+    pub expected: Value,
+    /// What the host has.
+    pub actual: Value,
+    /// The files of a module that differ, sorted by path.
+    pub parts: Vec<Part>,
+    /// Which layer moved, where that is known.
+    pub layer: Option<String>,
+    /// Why the subject could not be looked at.
+    pub reason: Option<String>,
+    /// Whether it counts.
+    pub disposition: Disposition,
+}
+
+impl Finding {
+    /// The finding's identity: SHA-256 over check, subject, kind and actual value (as
+    /// [`Value::text`] prints it), separated by NUL. The same drift has the same one on every run.
+    #[must_use]
+    pub fn fingerprint(&self, check: &str) -> Digest {
+        let actual = self.actual.text().unwrap_or_default();
+        let fields: [&[u8]; 4] =
+            [check.as_bytes(), &self.subject.key, self.kind.word().as_bytes(), actual.as_bytes()];
+        Digest::of(&fields.join(&0))
+    }
+}

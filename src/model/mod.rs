@@ -1,0 +1,21 @@
+//! The words of driftlock as types: pure, synchronous, no serialisation, no I/O.
+
+mod digest;
+mod finding;
+mod glob;
+mod line;
+mod name;
+mod report;
+mod state;
+mod tree;
+mod verdict;
+
+pub use digest::{Digest, Hasher};
+pub use finding::{Change, Disposition, Finding, Kind, Part, SectionId, Subject, Value};
+pub use glob::{BadGlob, Glob, any_match};
+pub use line::write_line;
+pub use name::{escaped, readable};
+pub use report::{BaselineOrigin, CheckResult, Mode, Report, SectionOff, Words};
+pub use state::{Entry, LeftOut, Observation, Observed, State, Unit, Unreadable};
+pub use tree::{Leaf, Stat, Tree, TreeBuilder};
+pub use verdict::{ExitCode, Status, Verdict, judge, status};

@@ -1,0 +1,72 @@
+//! How names, which are bytes, are shown to people and kept for machines.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// A name for a terminal: control and invisible formatting characters, backslashes and bytes that are
+/// not UTF-8 are written as escapes (`\n`, `\t`, `\x1b`, `\u{202e}`, `\\`, `\xff`), never raw.
+#[must_use]
+pub fn escaped(name: &[u8]) -> String {
+    let mut out = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            push_escaped(&mut out, c);
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out
+}
+
+fn push_escaped(out: &mut String, c: char) {
+    match c {
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\\' => out.push_str("\\\\"),
+        c if c.is_ascii_control() => {
+            let _ = write!(out, "\\x{:02x}", u32::from(c));
+        }
+        c if c.is_control() || is_invisible(c) => {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        }
+        c => out.push(c),
+    }
+}
+
+/// Format characters that reorder or hide text on a terminal, and the line separators of Unicode.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A name as text for JSON: lossy where it is not UTF-8. The flag says whether anything was lost.
+#[must_use]
+pub fn readable(name: &[u8]) -> (Cow<'_, str>, bool) {
+    let text = String::from_utf8_lossy(name);
+    let lossy = matches!(text, Cow::Owned(_));
+    (text, lossy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_names_stay_as_they_are() {
+        assert_eq!(escaped("infra/über stack/a'b\".yml".as_bytes()), "infra/über stack/a'b\".yml");
+    }
+
+    #[test]
+    fn nothing_a_terminal_obeys_gets_through() {
+        assert_eq!(escaped(b"a\x1b[31mb\n\t\r\\\x7f\xff"), "a\\x1b[31mb\\n\\t\\r\\\\\\x7f\\xff");
+        assert_eq!(escaped("x\u{202e}y\u{9b}".as_bytes()), "x\\u{202e}y\\u{9b}");
+    }
+
+    #[test]
+    fn lossy_names_say_so() {
+        assert!(!readable(b"plain").1);
+        assert!(readable(b"\xff").1);
+    }
+}

@@ -1,0 +1,147 @@
+//! A finished report: everything a reporter may say, and nothing it must work out.
+
+use super::{Digest, Finding, LeftOut, SectionId, Status, Verdict, status};
+
+/// The words of one check, as the terminal and the details line use them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Words {
+    /// What is checked, for lines about the whole: `Compose files`.
+    pub topic: &'static str,
+    /// The line when it starts.
+    pub info: &'static str,
+    /// The line when all is well.
+    pub pass: &'static str,
+    /// Before the name of a subject that drifted.
+    pub drift: &'static str,
+    /// Before the name of a subject that could not be read.
+    pub unreadable: &'static str,
+    /// What subjects are counted as in `details`: `files`, `modules`.
+    pub noun: &'static str,
+    /// What happened to them in `details`: `drifted`, `missing`.
+    pub verb: &'static str,
+    /// One subject in a sentence: `compose file`.
+    pub singular: &'static str,
+}
+
+/// How one check went.
+#[derive(Debug, Clone)]
+pub struct CheckResult {
+    /// The check's id: `compose_hashes`.
+    pub id: &'static str,
+    /// Its words.
+    pub words: &'static Words,
+    /// How many subjects were compared.
+    pub subjects: usize,
+    /// Whether those subjects count as having compared something.
+    pub compares: bool,
+    /// Differences, sorted by the subject's bytes.
+    pub findings: Vec<Finding>,
+    /// Why it could not be carried out.
+    pub errors: Vec<String>,
+    /// Why it was skipped.
+    pub skip: Option<String>,
+}
+
+impl CheckResult {
+    /// Its status.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        status(self)
+    }
+}
+
+/// Whether this machine or a server was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// This machine.
+    Local,
+    /// Two recorded states were compared; no machine was looked at.
+    Diff,
+}
+
+impl Mode {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Diff => "diff",
+        }
+    }
+}
+
+/// Which baseline was compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaselineOrigin {
+    /// `audit/locks`, a directory, or `git:REVISION`.
+    pub from: String,
+    /// SHA-256 of the `sha256sum` lines of its lock files, sorted by name.
+    pub digest: Digest,
+    /// The commit that is checked out, or that the baseline was read from.
+    pub commit: Option<String>,
+    /// Whether the lock files on disk differ from that commit.
+    pub dirty: Option<bool>,
+}
+
+/// A section that took no part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionOff {
+    /// Which.
+    pub section: SectionId,
+    /// Why.
+    pub reason: String,
+}
+
+/// One finished comparison of one host with one baseline.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// `YYYYMMDD_HHMMSS`, local time.
+    pub stamp: String,
+    /// The run's name: the stamp, with a number and the target where there are any.
+    pub run: String,
+    /// The machine's name.
+    pub host: String,
+    /// The target's name, if one was asked for.
+    pub target: Option<String>,
+    /// What was looked at.
+    pub mode: Mode,
+    /// What was compared, where it is not the host: the other side of a diff.
+    pub compared: Option<String>,
+    /// Whether only some checks ran.
+    pub partial: bool,
+    /// RFC 3339 with offset.
+    pub started_at: String,
+    /// Seconds since 1970.
+    pub started_at_unix: i64,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// The baseline.
+    pub baseline: BaselineOrigin,
+    /// The checks, in their order.
+    pub checks: Vec<CheckResult>,
+    /// Sections that took no part.
+    pub sections_off: Vec<SectionOff>,
+    /// What was left out of the sections that did.
+    pub left_out: Vec<(SectionId, LeftOut)>,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// Where the report lies, as a path from the working directory.
+    pub location: Option<String>,
+}
+
+impl Report {
+    /// The identity of the set of findings: SHA-256 over their fingerprints in hex, sorted, a line each.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        let each = self.checks.iter().flat_map(|c| c.findings.iter().map(|f| f.fingerprint(c.id)));
+        let mut lines: Vec<String> = each.map(|digest| format!("{digest}\n")).collect();
+        lines.sort_unstable();
+        Digest::of(lines.concat().as_bytes())
+    }
+
+    /// What this report is about, in a word: the target, or the kind of run.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        self.target.as_deref().unwrap_or_else(|| self.mode.word())
+    }
+}

@@ -1,0 +1,80 @@
+//! States: what a baseline accepts and what a host shows, in one shape.
+
+use std::collections::BTreeMap;
+
+use super::{Stat, Tree, Value};
+
+/// One subject's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The subject as a whole: the digest of a file or of a module.
+    pub value: Value,
+    /// The files of a module; `None` for subjects without parts.
+    pub tree: Option<Tree>,
+    /// What the host told of a single file; never in a lock file.
+    pub stat: Option<Stat>,
+}
+
+/// One section's subjects, keyed by place: the repository path of a file or module, a container's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Entries by place.
+    pub entries: BTreeMap<Vec<u8>, Entry>,
+}
+
+/// What a count of things left out counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    /// Whole subjects.
+    Subjects,
+    /// Files inside subjects; an excluded directory counts once.
+    Files,
+}
+
+/// Something that was deliberately not looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// What is counted.
+    pub unit: Unit,
+    /// How many.
+    pub count: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// A subject that could not be looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Why, in words.
+    pub reason: String,
+    /// The paths inside a module that could not be read, with the reason of each.
+    pub parts: Vec<(Vec<u8>, String)>,
+    /// What could be read of a module all the same.
+    pub tree: Option<Tree>,
+}
+
+/// What was seen of one section on a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// Subjects that could be looked at.
+    pub state: State,
+    /// Subjects that could not, by place.
+    pub unreadable: BTreeMap<Vec<u8>, Unreadable>,
+    /// What went wrong with the section as a whole, such as a pattern that matched nothing.
+    pub problems: Vec<String>,
+    /// What was left out on purpose.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// How looking at a section went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// It was looked at.
+    Seen(Observation),
+    /// It is turned off or there is nothing of it: no check runs.
+    Off(String),
+    /// It is on but cannot be compared here, with the reason.
+    Skipped(String),
+    /// It could not be looked at at all, with the reason.
+    Failed(String),
+}

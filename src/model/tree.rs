@@ -1,0 +1,126 @@
+//! The files of one module: names and digests, sorted, in little memory.
+
+use super::{Digest, Hasher, write_line};
+
+/// What stands at one path inside a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    /// A regular file and the digest of its content.
+    File(Digest),
+    /// A symbolic link and the digest of its target text.
+    Link(Digest),
+}
+
+/// What a host tells of a file for free; it never enters a lock file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stat {
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time in seconds since 1970.
+    pub mtime: i64,
+    /// Numeric owner.
+    pub uid: u32,
+}
+
+/// The files and links of one module, sorted by the bytes of their paths (relative to the module).
+///
+/// All paths lie in one buffer: a tree of a million files is held twice (baseline and host) in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    names: Vec<u8>,
+    ends: Vec<usize>,
+    leaves: Vec<Leaf>,
+    stats: Vec<Stat>,
+}
+
+impl Tree {
+    /// How many files and links.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Whether there is no file at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.leaves.is_empty()
+    }
+
+    /// Paths and what stands there, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Leaf)> {
+        (0..self.leaves.len()).map(|i| (self.path(i), self.leaves[i]))
+    }
+
+    /// What the host told of each file, in the order of [`Tree::iter`]; empty for a baseline.
+    #[must_use]
+    pub fn stats(&self) -> &[Stat] {
+        &self.stats
+    }
+
+    fn path(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.names[start..self.ends[index]]
+    }
+
+    /// The module's digest: SHA-256 of its lines, paths relative to the module.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::default();
+        let mut line = Vec::with_capacity(256);
+        for (path, leaf) in self.iter() {
+            line.clear();
+            write_line(&mut line, leaf, path);
+            hasher.update(&line);
+        }
+        hasher.finish()
+    }
+}
+
+/// Collects files in any order into a [`Tree`].
+#[derive(Default)]
+pub struct TreeBuilder {
+    items: Vec<(Box<[u8]>, Leaf, Option<Stat>)>,
+}
+
+impl TreeBuilder {
+    /// Adds one file or link.
+    pub fn push(&mut self, path: impl Into<Box<[u8]>>, leaf: Leaf, stat: Option<Stat>) {
+        self.items.push((path.into(), leaf, stat));
+    }
+
+    /// Sorts and packs what was added.
+    #[must_use]
+    pub fn build(mut self) -> Tree {
+        self.items.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let bytes = self.items.iter().map(|item| item.0.len()).sum();
+        let mut tree = Tree {
+            names: Vec::with_capacity(bytes),
+            ends: Vec::with_capacity(self.items.len()),
+            leaves: Vec::with_capacity(self.items.len()),
+            stats: self.items.iter().filter_map(|item| item.2).collect(),
+        };
+        for (path, leaf, _) in self.items {
+            tree.names.extend_from_slice(&path);
+            tree.ends.push(tree.names.len());
+            tree.leaves.push(leaf);
+        }
+        tree
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_is_that_of_the_sorted_lines() {
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let mut builder = TreeBuilder::default();
+        builder.push(&b"sub/z"[..], Leaf::Link(b), None);
+        builder.push(&b"__manifest__.py"[..], Leaf::File(a), None);
+        let tree = builder.build();
+        let text = format!("{a}  __manifest__.py\n{b} @sub/z\n");
+        assert_eq!(tree.digest(), Digest::of(text.as_bytes()));
+        assert_eq!(tree.iter().next().unwrap().0, b"__manifest__.py");
+    }
+}

@@ -1,0 +1,508 @@
+//! The JSON report: its wire format, written and read back, and the JSON Schema made from it.
+
+use std::collections::BTreeMap;
+
+use data_encoding::BASE64;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Reporter, details, headline};
+use crate::model::{
+    CheckResult, Digest, Entry, Finding, Leaf, LeftOut, Part, Report, SectionId, Status, TreeBuilder, Unit,
+    Value, readable,
+};
+
+/// The schema of one report.
+pub const SCHEMA: &str = "driftlock.report/1";
+/// The schema of several reports in one document.
+pub const SCHEMA_OF_SEVERAL: &str = "driftlock.reports/1";
+
+/// The report for machines.
+pub(super) struct Json;
+
+impl Reporter for Json {
+    fn id(&self) -> &'static str {
+        "json"
+    }
+
+    fn about(&self) -> &'static str {
+        "the report for machines, as docs/report.schema.json describes it"
+    }
+
+    fn kept_as(&self) -> Option<&'static str> {
+        Some("drift_report.json")
+    }
+
+    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+        let document = match reports {
+            [one] => Document::One(Box::new(WireReport::of(one))),
+            several => Document::Several(WireReports::of(several)),
+        };
+        let mut bytes = serde_json::to_vec_pretty(&document).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+/// What a JSON document of driftlock is.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Document {
+    /// One report.
+    One(Box<WireReport>),
+    /// The reports of several targets.
+    Several(WireReports),
+}
+
+/// The reports of several targets.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct WireReports {
+    /// `driftlock.reports/1`.
+    schema: String,
+    /// FAIL if any of them is.
+    overall: WireOverall,
+    /// The exit code of the invocation.
+    exit_code: u8,
+    /// One report a target.
+    reports: Vec<WireReport>,
+}
+
+/// A report as it is written.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireReport {
+    /// `YYYYMMDD_HHMMSS`, local time.
+    pub timestamp: String,
+    /// `local`, or `diff`.
+    pub mode: String,
+    /// The checks, in their order.
+    pub checks: Vec<WireCheck>,
+    /// How many.
+    pub summary: WireSummary,
+    /// The verdict.
+    pub overall: WireOverall,
+    /// `driftlock.report/1`.
+    pub schema: String,
+    /// The version of driftlock that wrote it.
+    pub version: String,
+    /// The run's name.
+    pub run: String,
+    /// The machine's name.
+    pub host: String,
+    /// The target's name, or null.
+    pub target: Option<String>,
+    /// What the baseline was compared with, where that is no machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<String>,
+    /// Whether only some checks ran.
+    pub partial: bool,
+    /// RFC 3339 with offset.
+    pub started_at: String,
+    /// Seconds since 1970.
+    pub started_at_unix: i64,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// What was compared with.
+    pub baseline: WireBaseline,
+    /// The process's exit code: 0, 1 or 2.
+    pub exit_code: u8,
+    /// One line for a message.
+    pub headline: String,
+    /// SHA-256 over the findings' fingerprints: the same set has the same one.
+    pub fingerprint: String,
+    /// What was not looked at, and why.
+    pub coverage: WireCoverage,
+}
+
+/// One check.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireCheck {
+    /// Its id.
+    pub name: String,
+    /// How it ended.
+    pub status: WireStatus,
+    /// The subjects in one line.
+    pub details: String,
+    /// How many subjects were compared.
+    pub subjects: usize,
+    /// The differences, sorted by the subject's bytes.
+    pub findings: Vec<WireFinding>,
+    /// Why it could not be carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum WireStatus {
+    /// As accepted.
+    Pass,
+    /// Drift.
+    Fail,
+    /// Something could not be looked at.
+    Error,
+    /// Not compared, and need not be.
+    Skip,
+}
+
+/// A verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum WireOverall {
+    /// Everything that was looked at is as accepted.
+    Pass,
+    /// Drift, or something could not be looked at.
+    Fail,
+}
+
+/// How many checks ended how.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireSummary {
+    /// `passed + failed`.
+    pub total: usize,
+    /// Checks that passed.
+    pub passed: usize,
+    /// Checks that failed, errors among them.
+    pub failed: usize,
+    /// Checks that could not be carried out.
+    pub errors: usize,
+    /// Checks outside the total.
+    pub skipped: usize,
+}
+
+/// One difference.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireFinding {
+    /// What it is about; lossy where the name is not UTF-8.
+    pub subject: String,
+    /// The name's bytes in base64, where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_bytes: Option<String>,
+    /// Where the subject lies in the repository, where that is not its name: a module's directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// The place's bytes in base64, where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place_bytes: Option<String>,
+    /// What kind of difference.
+    pub kind: WireKind,
+    /// What changed, for a modified subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// What the baseline has; null where it has nothing.
+    pub expected: Option<String>,
+    /// What the host has; null where it has nothing, or it is not known.
+    pub actual: Option<String>,
+    /// Which layer moved, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
+    /// Why it could not be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// SHA-256 over check, subject, kind and actual.
+    pub fingerprint: String,
+    /// The files of a module that differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<WirePart>>,
+}
+
+/// One file of a module.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WirePart {
+    /// The path relative to the module; lossy where it is not UTF-8.
+    pub path: String,
+    /// The path's bytes in base64, where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_bytes: Option<String>,
+    /// What kind of difference.
+    pub kind: WireKind,
+    /// What the baseline has: a digest, `@` and a digest for a link, or null.
+    pub expected: Option<String>,
+    /// What the host has.
+    pub actual: Option<String>,
+    /// Why it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A kind of difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WireKind {
+    /// On both sides, and not the same.
+    Modified,
+    /// In the baseline, not on the host.
+    Missing,
+    /// On the host, not in the baseline.
+    Unexpected,
+    /// It could not be looked at.
+    Unreadable,
+}
+
+/// What was compared with.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireBaseline {
+    /// `audit/locks`, a directory, or `git:REVISION`.
+    pub from: String,
+    /// SHA-256 of the `sha256sum` lines of its lock files, sorted by name.
+    pub digest: String,
+    /// The commit that is checked out, or that the baseline was read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Whether the lock files differ from that commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dirty: Option<bool>,
+}
+
+/// What was not looked at.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireCoverage {
+    /// Whole sections.
+    pub sections: Vec<WireSectionOff>,
+    /// Subjects, counted by reason.
+    pub subjects: Vec<WireLeftOut>,
+    /// Files inside subjects, counted by reason; an excluded directory counts once.
+    pub files: Vec<WireLeftOut>,
+}
+
+/// A section that took no part.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireSectionOff {
+    /// Which.
+    pub section: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Things left out for one reason.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireLeftOut {
+    /// In which section.
+    pub section: String,
+    /// How many.
+    pub count: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// The JSON Schema of every document, as it stands in `docs/report.schema.json`.
+#[must_use]
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Document);
+    serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+}
+
+/// Reads one report back.
+///
+/// # Errors
+/// When it is not JSON, or not the report of one host.
+pub fn read(bytes: &[u8]) -> Result<WireReport, String> {
+    let report: WireReport = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if report.schema == SCHEMA { Ok(report) } else { Err(format!("its schema is not {SCHEMA}")) }
+}
+
+impl WireReports {
+    fn of(reports: &[Report]) -> Self {
+        let codes: Vec<u8> = reports.iter().map(|report| report.verdict.exit.code()).collect();
+        let exit_code = if codes.contains(&1) { 1 } else { codes.iter().copied().max().unwrap_or(1) };
+        Self {
+            schema: SCHEMA_OF_SEVERAL.to_owned(),
+            overall: WireOverall::of(reports.iter().all(|report| report.verdict.overall == Status::Pass)),
+            exit_code,
+            reports: reports.iter().map(WireReport::of).collect(),
+        }
+    }
+}
+
+impl WireReport {
+    fn of(report: &Report) -> Self {
+        let verdict = &report.verdict;
+        let exit_code = verdict.exit.code();
+        Self {
+            timestamp: report.stamp.clone(),
+            mode: report.mode.word().to_owned(),
+            checks: report.checks.iter().map(WireCheck::of).collect(),
+            summary: WireSummary {
+                total: verdict.total,
+                passed: verdict.passed,
+                failed: verdict.failed,
+                errors: verdict.errors,
+                skipped: verdict.skipped,
+            },
+            overall: WireOverall::of(verdict.overall == Status::Pass),
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run: report.run.clone(),
+            host: report.host.clone(),
+            target: report.target.clone(),
+            compared: report.compared.clone(),
+            partial: report.partial,
+            started_at: report.started_at.clone(),
+            started_at_unix: report.started_at_unix,
+            duration_ms: report.duration_ms,
+            baseline: WireBaseline {
+                from: report.baseline.from.clone(),
+                digest: report.baseline.digest.to_string(),
+                commit: report.baseline.commit.clone(),
+                dirty: report.baseline.dirty,
+            },
+            exit_code,
+            headline: headline(report),
+            fingerprint: report.fingerprint().to_string(),
+            coverage: WireCoverage::of(report),
+        }
+    }
+}
+
+impl WireOverall {
+    fn of(passed: bool) -> Self {
+        if passed { Self::Pass } else { Self::Fail }
+    }
+}
+
+impl WireCheck {
+    fn of(check: &CheckResult) -> Self {
+        Self {
+            name: check.id.to_owned(),
+            status: match check.status() {
+                Status::Pass => WireStatus::Pass,
+                Status::Fail => WireStatus::Fail,
+                Status::Error => WireStatus::Error,
+                Status::Skip => WireStatus::Skip,
+            },
+            details: details(check),
+            subjects: check.subjects,
+            findings: check.findings.iter().map(|finding| WireFinding::of(check.id, finding)).collect(),
+            error: (!check.errors.is_empty()).then(|| check.errors.join("; ")),
+        }
+    }
+}
+
+impl WireFinding {
+    fn of(check: &str, finding: &Finding) -> Self {
+        let (subject, subject_bytes) = name(&finding.subject.key);
+        let elsewhere = finding.place != finding.subject.key;
+        let (place, place_bytes) = name(&finding.place);
+        Self {
+            subject,
+            subject_bytes,
+            place: elsewhere.then_some(place),
+            place_bytes: place_bytes.filter(|_| elsewhere),
+            kind: WireKind::of(finding.kind),
+            change: finding.change.map(|change| change.word().to_owned()),
+            expected: finding.expected.text(),
+            actual: finding.actual.text(),
+            layer: finding.layer.clone(),
+            reason: finding.reason.clone(),
+            fingerprint: finding.fingerprint(check).to_string(),
+            files: (!finding.parts.is_empty()).then(|| finding.parts.iter().map(WirePart::of).collect()),
+        }
+    }
+
+    /// The subject's name as bytes.
+    #[must_use]
+    pub fn key(&self) -> Vec<u8> {
+        bytes(&self.subject, self.subject_bytes.as_deref())
+    }
+
+    /// The subject's state on the host, given what the baseline had; `None` where it is gone.
+    #[must_use]
+    pub fn entry_after(&self, before: Option<Entry>) -> Option<Entry> {
+        let digest = Digest::parse(self.actual.as_ref()?.as_bytes())?;
+        let tree = self.files.as_ref().map(|parts| {
+            let mut leaves: BTreeMap<Vec<u8>, Leaf> = BTreeMap::new();
+            let old = before.and_then(|entry| entry.tree).unwrap_or_default();
+            leaves.extend(old.iter().map(|(path, leaf)| (path.to_vec(), leaf)));
+            for part in parts {
+                match part.leaf() {
+                    Some(leaf) => drop(leaves.insert(part.path(), leaf)),
+                    None => drop(leaves.remove(&part.path())),
+                }
+            }
+            let mut builder = TreeBuilder::default();
+            leaves.into_iter().for_each(|(path, leaf)| builder.push(path, leaf, None));
+            builder.build()
+        });
+        Some(Entry { value: Value::Digest(digest), tree, stat: None })
+    }
+
+    /// The subject's place as bytes.
+    #[must_use]
+    pub fn place(&self) -> Vec<u8> {
+        self.place.as_ref().map_or_else(|| self.key(), |text| bytes(text, self.place_bytes.as_deref()))
+    }
+}
+
+impl WirePart {
+    fn of(part: &Part) -> Self {
+        let (path, path_bytes) = name(&part.path);
+        Self {
+            path,
+            path_bytes,
+            kind: WireKind::of(part.kind),
+            expected: part.expected.text(),
+            actual: part.actual.text(),
+            reason: part.reason.clone(),
+        }
+    }
+
+    /// What stands at the path on the host.
+    fn leaf(&self) -> Option<Leaf> {
+        let text = self.actual.as_ref()?;
+        match text.strip_prefix('@') {
+            Some(hex) => Digest::parse(hex.as_bytes()).map(Leaf::Link),
+            None => Digest::parse(text.as_bytes()).map(Leaf::File),
+        }
+    }
+
+    /// The path as bytes.
+    #[must_use]
+    pub fn path(&self) -> Vec<u8> {
+        bytes(&self.path, self.path_bytes.as_deref())
+    }
+}
+
+impl WireKind {
+    fn of(kind: crate::model::Kind) -> Self {
+        use crate::model::Kind;
+        match kind {
+            Kind::Modified => Self::Modified,
+            Kind::Missing => Self::Missing,
+            Kind::Unexpected => Self::Unexpected,
+            Kind::Unreadable => Self::Unreadable,
+        }
+    }
+}
+
+impl WireCoverage {
+    fn of(report: &Report) -> Self {
+        let counted = |unit: Unit| {
+            let all = report.left_out.iter().filter(|(_, left)| left.unit == unit);
+            all.map(|(section, left)| WireLeftOut::of(*section, left)).collect()
+        };
+        let off = report.sections_off.iter();
+        Self {
+            sections: off
+                .map(|off| WireSectionOff { section: off.section.to_string(), reason: off.reason.clone() })
+                .collect(),
+            subjects: counted(Unit::Subjects),
+            files: counted(Unit::Files),
+        }
+    }
+}
+
+impl WireLeftOut {
+    fn of(section: SectionId, left: &LeftOut) -> Self {
+        Self { section: section.to_string(), count: left.count, reason: left.reason.clone() }
+    }
+}
+
+fn name(raw: &[u8]) -> (String, Option<String>) {
+    let (text, lossy) = readable(raw);
+    (text.into_owned(), lossy.then(|| BASE64.encode(raw)))
+}
+
+fn bytes(text: &str, exact: Option<&str>) -> Vec<u8> {
+    let exact = exact.and_then(|code| BASE64.decode(code.as_bytes()).ok());
+    exact.unwrap_or_else(|| text.as_bytes().to_vec())
+}

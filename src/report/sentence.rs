@@ -1,0 +1,70 @@
+//! The sentences that several formats share: a check's details, a report's headline.
+
+use std::fmt::Write as _;
+
+use crate::model::{CheckResult, Finding, Report, Status, escaped};
+
+/// `2 modules drifted: a;b; 1 modules unreadable: c;`, the subjects in the findings' order, then why the
+/// check could not be carried out or was skipped.
+#[must_use]
+pub fn details(check: &CheckResult) -> String {
+    let words = check.words;
+    let mut parts = Vec::new();
+    for (drift, verb) in [(true, words.verb), (false, "unreadable")] {
+        let some: Vec<&Finding> = check.findings.iter().filter(|f| f.kind.is_drift() == drift).collect();
+        if !some.is_empty() {
+            let names: String = some.iter().map(|f| format!("{};", escaped(&f.subject.key))).collect();
+            parts.push(format!("{} {} {verb}: {names}", some.len(), words.noun));
+        }
+    }
+    parts.extend(check.errors.iter().map(|error| escaped(error.as_bytes())));
+    parts.extend(check.skip.iter().map(|why| escaped(why.as_bytes())));
+    parts.join(" ")
+}
+
+/// One line for a message: `FAIL production: 2 compose files, 1 image (traefik) drifted`.
+#[must_use]
+pub fn headline(report: &Report) -> String {
+    let drifted = counted(report, true);
+    let unreadable = counted(report, false);
+    let failed: Vec<&str> = report.checks.iter().filter(|c| !c.errors.is_empty()).map(|c| c.id).collect();
+    let missing = report.checks.iter().filter(|c| !c.compares).map(|c| c.findings.len()).sum::<usize>();
+    let mut parts = Vec::new();
+    if !drifted.is_empty() {
+        parts.push(format!("{} drifted", drifted.join(", ")));
+    }
+    if !unreadable.is_empty() {
+        parts.push(format!("{} could not be read", unreadable.join(", ")));
+    }
+    if missing > 0 {
+        parts.push(format!("{missing} lock {} missing", if missing == 1 { "file" } else { "files" }));
+    }
+    if !failed.is_empty() {
+        parts.push(format!("{} could not be carried out", failed.join(", ")));
+    }
+    if report.verdict.nothing_compared {
+        parts.push("nothing was compared".to_owned());
+    }
+    if report.verdict.overall == Status::Pass {
+        let passed = report.verdict.passed;
+        parts.push(format!("{passed} {} passed", if passed == 1 { "check" } else { "checks" }));
+    }
+    format!("{} {}: {}", report.verdict.overall.word(), report.about(), parts.join("; "))
+}
+
+/// `2 compose files`, `1 image (traefik)`, one for each check with such findings.
+fn counted(report: &Report, drift: bool) -> Vec<String> {
+    let mut all = Vec::new();
+    for check in report.checks.iter().filter(|c| c.compares && c.status() != Status::Skip) {
+        let some: Vec<&Finding> = check.findings.iter().filter(|f| f.kind.is_drift() == drift).collect();
+        let Some(first) = some.first() else { continue };
+        let mut text = format!("{} {}", some.len(), check.words.singular);
+        if some.len() == 1 {
+            let _ = write!(text, " ({})", escaped(&first.subject.key));
+        } else {
+            text.push('s');
+        }
+        all.push(text);
+    }
+    all
+}

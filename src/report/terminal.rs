@@ -1,0 +1,172 @@
+//! The terminal report: plain lines that `grep '^\['` reads one fact at a time, details indented below.
+
+use std::fmt::Write as _;
+
+use console::Style;
+
+use super::Reporter;
+use crate::model::{CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, escaped};
+
+/// The report for people.
+pub(super) struct Terminal;
+
+const RULE: &str = "========================================";
+/// How many files of a module are listed before the rest is only counted.
+const LISTED: usize = 10;
+
+impl Reporter for Terminal {
+    fn id(&self) -> &'static str {
+        "terminal"
+    }
+
+    fn about(&self) -> &'static str {
+        "the report for people, plain text"
+    }
+
+    fn kept_as(&self) -> Option<&'static str> {
+        Some("drift_report.txt")
+    }
+
+    fn render(&self, reports: &[Report], colour: bool) -> Vec<u8> {
+        let each: Vec<String> =
+            reports.iter().map(|report| Page { out: String::new(), colour }.of(report)).collect();
+        each.join("\n").into_bytes()
+    }
+}
+
+struct Page {
+    out: String,
+    colour: bool,
+}
+
+impl Page {
+    fn of(mut self, report: &Report) -> String {
+        self.header(report);
+        for check in &report.checks {
+            self.check(check);
+        }
+        if report.verdict.nothing_compared {
+            self.fact("ERROR", "Nothing was compared");
+        }
+        self.summary(report);
+        self.out
+    }
+
+    fn header(&mut self, report: &Report) {
+        let title = if report.mode == Mode::Diff { "Drift Diff" } else { "Drift Check" };
+        self.line(RULE);
+        self.line(&format!("  {title} - {}", report.stamp));
+        if let Some(other) = &report.compared {
+            self.line(&format!("  From: {}", escaped(report.baseline.from.as_bytes())));
+            self.line(&format!("  To: {}", escaped(other.as_bytes())));
+        } else {
+            self.line(&format!("  Mode: {}", report.mode.word()));
+        }
+        if let Some(target) = &report.target {
+            self.line(&format!("  Target: {target}"));
+        }
+        self.line(RULE);
+        self.line("");
+    }
+
+    fn check(&mut self, check: &CheckResult) {
+        let words = check.words;
+        self.fact("INFO", words.info);
+        for finding in check.findings.iter().filter(|f| f.kind.is_drift()) {
+            self.fact("FAIL", &format!("{}: {}", words.drift, escaped(&finding.subject.key)));
+            self.details(finding, check.compares);
+        }
+        for finding in check.findings.iter().filter(|f| !f.kind.is_drift()) {
+            self.fact("ERROR", &format!("{}: {}", words.unreadable, escaped(&finding.subject.key)));
+            self.details(finding, true);
+        }
+        for error in &check.errors {
+            self.fact("ERROR", &format!("{}: {}", words.topic, escaped(error.as_bytes())));
+        }
+        match check.status() {
+            Status::Pass => self.fact("PASS", words.pass),
+            Status::Skip => {
+                let why = check.skip.as_deref().unwrap_or_default();
+                self.fact("SKIP", &format!("{}: {}", words.topic, escaped(why.as_bytes())));
+            }
+            Status::Fail | Status::Error => {}
+        }
+    }
+
+    fn details(&mut self, finding: &Finding, known: bool) {
+        match (finding.kind, &finding.reason) {
+            (Kind::Unreadable, Some(why)) if finding.parts.is_empty() => self.detail(why),
+            (Kind::Modified, _) if finding.parts.is_empty() => {
+                let (before, now) = (short(&finding.expected), short(&finding.actual));
+                self.detail(&format!("modified: expected {before}, found {now}"));
+            }
+            (Kind::Missing, _) if known => self.detail("missing: in the baseline, not here"),
+            (Kind::Unexpected, _) => self.detail("unexpected: here, not in the baseline"),
+            _ => {}
+        }
+        if matches!(finding.kind, Kind::Modified | Kind::Unreadable) {
+            self.parts(&finding.parts);
+        }
+    }
+
+    fn parts(&mut self, parts: &[Part]) {
+        for part in parts.iter().take(LISTED) {
+            let why = part.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            self.detail(&format!("{}: {}{why}", part.kind.word(), escaped(&part.path)));
+        }
+        if parts.len() > LISTED {
+            self.detail(&format!("… and {} more", parts.len() - LISTED));
+        }
+    }
+
+    fn summary(&mut self, report: &Report) {
+        let verdict = &report.verdict;
+        for line in ["", RULE, "  SUMMARY", RULE] {
+            self.line(line);
+        }
+        self.line(&format!("Total checks: {}", verdict.total));
+        self.line(&format!("Passed: {}", verdict.passed));
+        self.line(&format!("Failed: {}", verdict.failed));
+        for (word, count) in [("Errors", verdict.errors), ("Skipped", verdict.skipped)] {
+            if count > 0 {
+                self.line(&format!("{word}: {count}"));
+            }
+        }
+        let overall = verdict.overall.word();
+        let painted = self.paint(overall, overall);
+        self.line("");
+        self.line(&format!("OVERALL: {painted}"));
+        if let Some(place) = &report.location {
+            self.line("");
+            self.line(&format!("Report: {}", escaped(place.as_bytes())));
+        }
+    }
+
+    fn fact(&mut self, tag: &str, text: &str) {
+        let painted = self.paint(tag, &format!("[{tag}]"));
+        self.line(&format!("{painted} {text}"));
+    }
+
+    fn detail(&mut self, text: &str) {
+        self.line(&format!("       {text}"));
+    }
+
+    fn line(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    fn paint(&self, word: &str, text: &str) -> String {
+        let style = match word {
+            "PASS" => Style::new().green(),
+            "FAIL" | "ERROR" => Style::new().red(),
+            "SKIP" => Style::new().yellow(),
+            _ => return text.to_owned(),
+        };
+        style.force_styling(self.colour).apply_to(text).to_string()
+    }
+}
+
+/// The first twelve digits of a digest.
+fn short(value: &Value) -> String {
+    value.text().map_or_else(|| "nothing".to_owned(), |text| text.chars().take(12).collect())
+}

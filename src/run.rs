@@ -1,0 +1,136 @@
+//! Run directories under `audit/runtime/`: their names, and that they appear whole or not at all.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::atomic::{DraftDir, write_file};
+
+/// Where runs lie, relative to the root.
+pub const PATH: &str = "audit/runtime";
+
+/// Files of a run: name and bytes.
+pub type Files = Vec<(String, Vec<u8>)>;
+
+/// The name of the `n`-th run (from 1) with one stamp: `<stamp>`, `<stamp>_2`, `<stamp>_2_<target>`.
+#[must_use]
+pub fn name(stamp: &str, target: Option<&str>, n: usize) -> String {
+    let number = if n > 1 { format!("_{n}") } else { String::new() };
+    let target = target.map(|target| format!("_{target}")).unwrap_or_default();
+    format!("{stamp}{number}{target}")
+}
+
+/// Writes a new run below `root`; `files` is asked for the content under the name it will have.
+///
+/// # Errors
+/// When the directory cannot be written; nothing of the run is then left.
+pub fn create(
+    root: &Path,
+    stamp: &str,
+    target: Option<&str>,
+    files: &mut dyn FnMut(&str) -> Files,
+) -> io::Result<PathBuf> {
+    let runtime = root.join(PATH);
+    std::fs::create_dir_all(&runtime)?;
+    for n in 1.. {
+        let name = name(stamp, target, n);
+        let place = runtime.join(&name);
+        if place.symlink_metadata().is_ok() {
+            continue;
+        }
+        let mut draft = DraftDir::new_in(&runtime)?;
+        for (file, bytes) in files(&name) {
+            draft.write(&file, &bytes)?;
+        }
+        if draft.put(&place)? {
+            return Ok(place);
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Writes the files of a run into `dir`, which may exist; files of the same names are replaced.
+///
+/// # Errors
+/// When one of them cannot be written.
+pub fn write_into(dir: &Path, files: &Files) -> io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    for (file, bytes) in files {
+        write_file(&dir.join(file), bytes)?;
+    }
+    Ok(())
+}
+
+/// Makes `report` the newest whole one: `latest.json`, or `latest.<target>.json`.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn set_latest(root: &Path, target: Option<&str>, report: &[u8]) -> io::Result<()> {
+    let name = target.map_or_else(|| "latest.json".to_owned(), |target| format!("latest.{target}.json"));
+    write_file(&root.join(PATH).join(name), report)
+}
+
+/// Splits a run's name into its stamp, its number and its target; `None` for a name that is none.
+#[must_use]
+pub fn parse_name(name: &str) -> Option<(&str, usize, Option<&str>)> {
+    let (stamp, rest) = name.split_at_checked(15)?;
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if !(digits(&stamp[..8]) && &stamp[8..9] == "_" && digits(&stamp[9..])) {
+        return None;
+    }
+    let Some(rest) = rest.strip_prefix('_') else { return rest.is_empty().then_some((stamp, 1, None)) };
+    let (number, target) = rest.split_once('_').map_or((rest, None), |(n, target)| (n, Some(target)));
+    match number.parse() {
+        Ok(n) if n > 1 => Some((stamp, n, target)),
+        _ => Some((stamp, 1, Some(rest))),
+    }
+}
+
+/// The newest run of `target` that holds one of `files`, by name.
+///
+/// # Errors
+/// When the runs cannot be listed.
+pub fn newest(root: &Path, target: Option<&str>, files: &[&str]) -> io::Result<Option<PathBuf>> {
+    let entries = match std::fs::read_dir(root.join(PATH)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut best: Option<(String, usize, PathBuf)> = None;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some((stamp, number, its)) = parse_name(&name) else { continue };
+        let newer = best.as_ref().is_none_or(|(s, n, _)| (stamp, number) > (s.as_str(), *n));
+        if its == target && newer && files.iter().any(|file| entry.path().join(file).is_file()) {
+            best = Some((stamp.to_owned(), number, entry.path()));
+        }
+    }
+    Ok(best.map(|(_, _, path)| path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_made() {
+        for (target, n) in [(None, 1), (None, 12), (Some("production"), 1), (Some("a_b.c"), 2)] {
+            let made = name("20260129_154215", target, n);
+            assert_eq!(parse_name(&made), Some(("20260129_154215", n, target)), "{made}");
+        }
+        for no in ["latest.json", "20260129", "20260129-154215", "20260129_15421x", "20260129_154215x"] {
+            assert_eq!(parse_name(no), None, "{no}");
+        }
+    }
+
+    #[test]
+    fn a_second_run_in_one_second_gets_a_number() {
+        let root = tempfile::tempdir().unwrap();
+        let mut make = || create(root.path(), "20260129_154215", None, &mut |n| vec![("f".into(), n.into())]);
+        assert!(make().unwrap().ends_with("20260129_154215"));
+        let second = make().unwrap();
+        assert!(second.ends_with("20260129_154215_2"));
+        assert_eq!(std::fs::read_to_string(second.join("f")).unwrap(), "20260129_154215_2");
+        assert_eq!(newest(root.path(), None, &["f"]).unwrap(), Some(second));
+    }
+}

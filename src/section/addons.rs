@@ -1,0 +1,313 @@
+//! The addons section: Odoo addon modules, and every file of every module.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Ask, EMPTY_LIST, NOWHERE, Plan, Section, is_empty, named, unmatched};
+use crate::baseline::{Line, LockError, Rules, parse};
+use crate::host::{Answer, MANIFEST, ModuleQuery, ModulesAnswer, Query, Scope, SeenModule, Select};
+use crate::model::{
+    Digest, Entry, Glob, Leaf, Observation, Observed, SectionId, State, Tree, TreeBuilder, Value, escaped,
+    write_line,
+};
+
+/// Odoo addon modules.
+pub(super) struct Addons;
+
+impl Section for Addons {
+    fn id(&self) -> SectionId {
+        SectionId("addons")
+    }
+
+    fn about(&self) -> &'static str {
+        "Odoo addon modules: one digest each, and the digest of every file of every module"
+    }
+
+    fn nouns(&self) -> (&'static str, &'static str) {
+        ("addon module", "addon modules")
+    }
+
+    fn lock_files(&self) -> &'static [&'static str] {
+        &["odoo_addons_modules.hash.txt", "odoo_addons_files.sha256.txt"]
+    }
+
+    fn plan(&self, ask: &Ask<'_>) -> Plan {
+        let select = match &ask.config.addon_roots {
+            Some(roots) if roots.is_empty() => return Plan::Off(EMPTY_LIST.to_owned()),
+            Some(roots) => Select::Patterns(roots.clone()),
+            None if ask.nowhere && !ask.locked => return Plan::Off("not configured".to_owned()),
+            None => Select::Detect,
+        };
+        if ask.nowhere {
+            return Plan::Skip(NOWHERE.to_owned());
+        }
+        Plan::Ask(Query::Modules(ModuleQuery {
+            select,
+            exclude: ask.config.addon_exclude.clone(),
+            named: named(ask, false),
+            scope: ask.scope.clone(),
+        }))
+    }
+
+    fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
+        let Answer::Modules(answer) = answer else {
+            return Observed::Failed("the host answered another question".to_owned());
+        };
+        let seen = observe(ask, answer);
+        if is_empty(&seen) && !ask.locked && ask.config.addon_roots.is_none() {
+            return Observed::Off("no addon module was found".to_owned());
+        }
+        Observed::Seen(seen)
+    }
+
+    fn parse(&self, files: &[(&str, &[u8])]) -> Result<State, LockError> {
+        let [(modules_name, modules), (files_name, lines)] = files else {
+            return Err(LockError::new("odoo_addons", "both lock files of the addons are needed"));
+        };
+        let modules = parse(modules_name, modules, Rules { absolute: false, links: false })?;
+        let lines = parse(files_name, lines, Rules { absolute: false, links: true })?;
+        join(modules_name, &modules, files_name, lines)
+    }
+
+    fn print(&self, state: &State) -> Vec<Vec<u8>> {
+        vec![print_modules(self, state), print_module_files(state)]
+    }
+
+    fn names<'a>(&self, places: &BTreeSet<&'a [u8]>) -> BTreeMap<&'a [u8], Vec<u8>> {
+        let mut groups: BTreeMap<&[u8], Vec<&'a [u8]>> = BTreeMap::new();
+        for place in places {
+            groups.entry(last(place)).or_default().push(place);
+        }
+        let mut names = BTreeMap::new();
+        for (name, members) in groups {
+            let by_root: BTreeSet<&[u8]> = members.iter().map(|place| last(parent(place))).collect();
+            for place in &members {
+                names.insert(
+                    *place,
+                    match (members.len(), parent(place)) {
+                        (1, _) => name.to_vec(),
+                        (n, root) if by_root.len() == n && !root.is_empty() => {
+                            [last(root), b"/", name].concat()
+                        }
+                        _ => place.to_vec(),
+                    },
+                );
+            }
+        }
+        names
+    }
+
+    fn in_scope(&self, scope: &Scope, place: &[u8]) -> bool {
+        scope.has_module(place)
+    }
+}
+
+fn last(path: &[u8]) -> &[u8] {
+    path.rsplit(|&b| b == b'/').next().unwrap_or(path)
+}
+
+fn parent(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|&b| b == b'/').map_or(&[], |cut| &path[..cut])
+}
+
+fn observe(ask: &Ask<'_>, answer: ModulesAnswer) -> Observation {
+    let covers = |glob: &Glob, place: &[u8]| glob.matches(parent(place));
+    let problems = unmatched(ask, &answer.unmatched, covers);
+    let mut seen = Observation { problems, left_out: answer.left_out, ..Observation::default() };
+    for (place, module) in answer.modules {
+        match module {
+            SeenModule::Whole(tree) => {
+                let value = Value::Digest(tree.digest());
+                seen.state.entries.insert(place, Entry { value, tree: Some(tree), stat: None });
+            }
+            SeenModule::Unreadable(why) => {
+                seen.unreadable.insert(place, why);
+            }
+            SeenModule::Gone => {}
+        }
+    }
+    seen
+}
+
+fn print_modules(section: &Addons, state: &State) -> Vec<u8> {
+    let places: BTreeSet<&[u8]> = state.entries.keys().map(Vec::as_slice).collect();
+    let names = section.names(&places);
+    let digest_of = |place: &[u8]| match state.entries.get(place).map(|entry| &entry.value) {
+        Some(Value::Digest(digest)) => Some(*digest),
+        _ => None,
+    };
+    let by_name: BTreeMap<Vec<u8>, Digest> =
+        names.into_iter().filter_map(|(place, name)| Some((name, digest_of(place)?))).collect();
+    let mut out = Vec::new();
+    for (name, digest) in by_name {
+        write_line(&mut out, Leaf::File(digest), &name);
+    }
+    out
+}
+
+fn print_module_files(state: &State) -> Vec<u8> {
+    let mut lines: Vec<(Vec<u8>, Leaf)> = Vec::new();
+    for (place, entry) in &state.entries {
+        let tree = entry.tree.as_ref().map(Tree::iter).into_iter().flatten();
+        lines.extend(tree.map(|(path, leaf)| ([place, path].join(&b'/'), leaf)));
+    }
+    lines.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    lines.dedup_by(|a, b| a.0 == b.0);
+    let mut out = Vec::new();
+    for (path, leaf) in lines {
+        if matches!(leaf, Leaf::Link(_)) {
+            out.push(b'#');
+        }
+        write_line(&mut out, leaf, &path);
+    }
+    out
+}
+
+/// Puts the two lock files together: the file lines say where each module lies, and must give its digest.
+fn join(
+    modules_name: &str,
+    modules: &[Line<'_>],
+    files_name: &str,
+    mut lines: Vec<Line<'_>>,
+) -> Result<State, LockError> {
+    lines.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut places: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
+    for (path, _) in &lines {
+        if last(path) == MANIFEST && path.len() > MANIFEST.len() {
+            let place = parent(path);
+            places.entry(last(place)).or_default().push(place);
+        }
+    }
+    let mut state = State::default();
+    let mut claimed = vec![false; lines.len()];
+    for (key, leaf) in modules {
+        let near = places.get(last(key)).map_or(&[][..], Vec::as_slice);
+        let mut near: Vec<&[u8]> = near.iter().copied().filter(|place| is_called(place, key)).collect();
+        near.sort_by_key(|place| (place.len(), *place));
+        let expected = Value::from(*leaf);
+        let fits = near.iter().find_map(|place| {
+            let range = range_below(&lines, place);
+            let tree = tree_of(&lines[range.clone()], place);
+            let fits = Value::Digest(tree.digest()) == expected && !state.entries.contains_key(*place);
+            fits.then_some((*place, tree, range))
+        });
+        let Some((place, tree, range)) = fits else {
+            let what = if near.is_empty() {
+                "lists no file of it"
+            } else {
+                "lists files that do not give its digest"
+            };
+            return Err(LockError::new(
+                modules_name,
+                &format!(
+                    "inconsistent baseline: {} stands here, but {files_name} {what}; \
+                 write both anew with: driftlock export --accept",
+                    escaped(key)
+                ),
+            ));
+        };
+        claimed[range].fill(true);
+        state.entries.insert(place.to_vec(), Entry { value: expected, tree: Some(tree), stat: None });
+    }
+    match claimed.iter().position(|claimed| !claimed) {
+        None => Ok(state),
+        Some(stray) => Err(LockError::new(
+            files_name,
+            &format!(
+                "inconsistent baseline: {} belongs to no module of {modules_name}; \
+             write both anew with: driftlock export --accept",
+                escaped(&lines[stray].0)
+            ),
+        )),
+    }
+}
+
+/// Whether the module at `place` may be the one that a lock file calls `key`.
+fn is_called(place: &[u8], key: &[u8]) -> bool {
+    place == key || place.strip_suffix(key).is_some_and(|above| above.ends_with(b"/"))
+}
+
+/// The lines of everything below `place`; they stand together because they are sorted.
+fn range_below(lines: &[Line<'_>], place: &[u8]) -> std::ops::Range<usize> {
+    let prefix = [place, b"/"].concat();
+    let start = lines.partition_point(|(path, _)| path.as_ref() < prefix.as_slice());
+    let len = lines[start..].partition_point(|(path, _)| path.starts_with(&prefix));
+    start..start + len
+}
+
+fn tree_of(lines: &[(Cow<'_, [u8]>, Leaf)], place: &[u8]) -> Tree {
+    let mut builder = TreeBuilder::default();
+    for (path, leaf) in lines {
+        builder.push(&path[place.len() + 1..], *leaf, None);
+    }
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn module(files: &[(&str, Leaf)]) -> Entry {
+        let mut builder = TreeBuilder::default();
+        for (path, leaf) in files {
+            builder.push(path.as_bytes(), *leaf, None);
+        }
+        let tree = builder.build();
+        Entry { value: Value::Digest(tree.digest()), tree: Some(tree), stat: None }
+    }
+
+    fn file(text: &str) -> Leaf {
+        Leaf::File(Digest::of(text.as_bytes()))
+    }
+
+    fn state(entries: &[(&str, Entry)]) -> State {
+        State { entries: entries.iter().map(|(place, e)| (place.as_bytes().to_vec(), e.clone())).collect() }
+    }
+
+    fn parse_both(texts: &[Vec<u8>]) -> Result<State, LockError> {
+        Addons.parse(&[("modules", &texts[0]), ("files", &texts[1])])
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back() {
+        let one = module(&[
+            ("__manifest__.py", file("1")),
+            ("a\nb", file("2")),
+            ("l", Leaf::Link(Digest::of(b"x"))),
+        ]);
+        let nested = module(&[("__manifest__.py", file("1")), ("tests/two/__manifest__.py", file("3"))]);
+        let all = state(&[("m/a/one", one.clone()), ("m/a-b/two", nested.clone()), ("m/b/one", one)]);
+        let texts = Addons.print(&all);
+        assert_eq!(parse_both(&texts).unwrap(), all);
+        let names = String::from_utf8(texts[0].clone()).unwrap();
+        let names: Vec<_> = names.lines().map(|line| &line[66..]).collect();
+        assert_eq!(names, ["a/one", "b/one", "two"]);
+    }
+
+    #[test]
+    fn roots_of_one_name_give_whole_paths() {
+        let places = [&b"x/addons/m"[..], b"y/addons/m", b"z/other"].into();
+        let names = Addons.names(&places);
+        assert_eq!(names[&b"x/addons/m"[..]], b"x/addons/m");
+        assert_eq!(names[&b"z/other"[..]], b"other");
+    }
+
+    #[test]
+    fn the_two_files_must_agree() {
+        let all = state(&[("m/one", module(&[("__manifest__.py", file("1")), ("x", file("2"))]))]);
+        let texts = Addons.print(&all);
+        let without = |text: &[u8], word: &str| {
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            text.lines()
+                .filter(|l| !l.ends_with(word))
+                .map(|l| format!("{l}\n"))
+                .collect::<String>()
+                .into_bytes()
+        };
+        let error = parse_both(&[texts[0].clone(), without(&texts[1], "/x")]).unwrap_err().to_string();
+        assert!(error.contains("do not give its digest"), "{error}");
+        let stray = [texts[1].clone(), texts[1][..66].to_vec(), b"zz/file\n".to_vec()].concat();
+        let error = parse_both(&[texts[0].clone(), stray]).unwrap_err().to_string();
+        assert!(error.contains("zz/file belongs to no module"), "{error}");
+    }
+}

@@ -1,0 +1,77 @@
+//! The compose section: Docker Compose files.
+
+use super::{
+    Ask, EMPTY_LIST, NOWHERE, Plan, Section, is_empty, named, observe_files, parse_files, print_files,
+};
+use crate::baseline::LockError;
+use crate::config::Config;
+use crate::host::{Answer, FileQuery, Query, Select, is_compose_name};
+use crate::model::{Observed, SectionId, State, any_match};
+
+/// Docker Compose files.
+pub(super) struct Compose;
+
+impl Section for Compose {
+    fn id(&self) -> SectionId {
+        SectionId("compose")
+    }
+
+    fn about(&self) -> &'static str {
+        "Docker Compose files and the digests of their content"
+    }
+
+    fn nouns(&self) -> (&'static str, &'static str) {
+        ("compose file", "compose files")
+    }
+
+    fn lock_files(&self) -> &'static [&'static str] {
+        &["compose_sha256.lock.txt"]
+    }
+
+    fn plan(&self, ask: &Ask<'_>) -> Plan {
+        let select = match &ask.config.compose_files {
+            Some(files) if files.is_empty() => return Plan::Off(EMPTY_LIST.to_owned()),
+            Some(files) => Select::Patterns(files.clone()),
+            None if ask.nowhere && !ask.locked => return Plan::Off("not configured".to_owned()),
+            None => Select::Detect,
+        };
+        if ask.nowhere {
+            return Plan::Skip(NOWHERE.to_owned());
+        }
+        Plan::Ask(Query::Files(FileQuery {
+            select,
+            exclude: ask.config.compose_exclude.clone(),
+            named: named(ask, false),
+            scope: ask.scope.clone(),
+        }))
+    }
+
+    fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
+        let Answer::Files(answer) = answer else {
+            return Observed::Failed("the host answered another question".to_owned());
+        };
+        let seen = observe_files(ask, answer);
+        if is_empty(&seen) && !ask.locked && ask.config.compose_files.is_none() {
+            return Observed::Off("no compose file was found".to_owned());
+        }
+        Observed::Seen(seen)
+    }
+
+    fn parse(&self, files: &[(&str, &[u8])]) -> Result<State, LockError> {
+        parse_files(files, false)
+    }
+
+    fn print(&self, state: &State) -> Vec<Vec<u8>> {
+        vec![print_files(state)]
+    }
+}
+
+/// Whether a path belongs to this section, so that no other need lock it.
+pub(super) fn claims(config: &Config, path: &[u8]) -> bool {
+    let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
+    let found = match &config.compose_files {
+        Some(files) => any_match(files, path),
+        None => !path.starts_with(b"/") && is_compose_name(name),
+    };
+    found && !any_match(&config.compose_exclude, path)
+}

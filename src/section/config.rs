@@ -1,0 +1,65 @@
+//! The config section: other files worth locking.
+
+use super::{
+    Ask, EMPTY_LIST, NOWHERE, Plan, Section, compose, named, observe_files, parse_files, print_files,
+};
+use crate::baseline::LockError;
+use crate::host::{Answer, FileQuery, Query, Select};
+use crate::model::{Observed, SectionId, State};
+
+/// Files that `[files] include` names.
+pub(super) struct Config;
+
+impl Section for Config {
+    fn id(&self) -> SectionId {
+        SectionId("config")
+    }
+
+    fn about(&self) -> &'static str {
+        "other files that `[files] include` names, and the digests of their content"
+    }
+
+    fn nouns(&self) -> (&'static str, &'static str) {
+        ("config file", "config files")
+    }
+
+    fn lock_files(&self) -> &'static [&'static str] {
+        &["config_sha256.lock.txt"]
+    }
+
+    fn plan(&self, ask: &Ask<'_>) -> Plan {
+        let select = match &ask.config.files_include {
+            Some(include) if include.is_empty() => return Plan::Off(EMPTY_LIST.to_owned()),
+            Some(include) => Select::Patterns(include.clone()),
+            None if !ask.locked => return Plan::Off("not configured".to_owned()),
+            None => Select::Named,
+        };
+        if ask.nowhere {
+            return Plan::Skip(NOWHERE.to_owned());
+        }
+        let only_way = matches!(select, Select::Named);
+        Plan::Ask(Query::Files(FileQuery {
+            select,
+            exclude: Vec::new(),
+            named: named(ask, only_way),
+            scope: ask.scope.clone(),
+        }))
+    }
+
+    fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
+        let Answer::Files(mut answer) = answer else {
+            return Observed::Failed("the host answered another question".to_owned());
+        };
+        let is_named = |path: &Vec<u8>| ask.baseline.is_some_and(|state| state.entries.contains_key(path));
+        answer.files.retain(|path, _| is_named(path) || !compose::claims(ask.config, path));
+        Observed::Seen(observe_files(ask, answer))
+    }
+
+    fn parse(&self, files: &[(&str, &[u8])]) -> Result<State, LockError> {
+        parse_files(files, true)
+    }
+
+    fn print(&self, state: &State) -> Vec<Vec<u8>> {
+        vec![print_files(state)]
+    }
+}

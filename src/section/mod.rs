@@ -1,0 +1,169 @@
+//! Sections: what to ask a host for each part of the baseline, and how its lock files read and write.
+
+mod addons;
+mod compose;
+mod config;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::baseline::LockError;
+use crate::config::Config;
+use crate::host::{Answer, FilesAnswer, Query, Scope, Seen};
+use crate::model::{Entry, Glob, Observation, Observed, SectionId, State, Unreadable, Value};
+
+/// Every section, in the order of the report. A new one is a new file and a line here.
+pub const SECTIONS: &[&dyn Section] = &[&compose::Compose, &addons::Addons, &config::Config];
+
+/// One part of the baseline and how it is observed.
+pub trait Section: Sync {
+    /// Its name: `compose`.
+    fn id(&self) -> SectionId;
+
+    /// What it covers, in one sentence for the docs.
+    fn about(&self) -> &'static str;
+
+    /// What its subjects are called, one and many.
+    fn nouns(&self) -> (&'static str, &'static str);
+
+    /// The names of its lock files; they are read and written together.
+    fn lock_files(&self) -> &'static [&'static str];
+
+    /// What to ask a host, or why nothing is asked.
+    fn plan(&self, ask: &Ask<'_>) -> Plan;
+
+    /// What the host's answer means.
+    fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed;
+
+    /// Reads its lock files: name for messages and bytes, in the order of [`Section::lock_files`].
+    ///
+    /// # Errors
+    /// On the first line that is not as it must be, or when the files contradict each other.
+    fn parse(&self, files: &[(&str, &[u8])]) -> Result<State, LockError>;
+
+    /// Writes its lock files, in the order of [`Section::lock_files`]: the same state gives the same bytes.
+    fn print(&self, state: &State) -> Vec<Vec<u8>>;
+
+    /// The subjects' names by place; they may depend on which other places there are.
+    fn names<'a>(&self, places: &BTreeSet<&'a [u8]>) -> BTreeMap<&'a [u8], Vec<u8>> {
+        places.iter().map(|place| (*place, place.to_vec())).collect()
+    }
+
+    /// Whether the subject at `place` belongs on a host.
+    fn in_scope(&self, scope: &Scope, place: &[u8]) -> bool {
+        scope.has(place)
+    }
+}
+
+/// Why a host is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To compare: what the baseline names is looked at even where no pattern covers it.
+    Check,
+    /// To write lock files: the configuration alone says what belongs in them.
+    Export,
+}
+
+/// What a section needs to know to plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// What belongs on the host.
+    pub scope: &'a Scope,
+    /// Whether the host's layout gives repository paths no place at all.
+    pub nowhere: bool,
+    /// Why it is asked.
+    pub purpose: Purpose,
+    /// Whether one of the section's lock files is there.
+    pub locked: bool,
+    /// The baseline, where it could be read.
+    pub baseline: Option<&'a State>,
+}
+
+/// What to do about a section on a host.
+#[derive(Debug, Clone)]
+pub enum Plan {
+    /// Ask this.
+    Ask(Query),
+    /// It is turned off, or there is nothing of it.
+    Off(String),
+    /// It is on, but cannot be compared on this host.
+    Skip(String),
+}
+
+/// Why a section that is configured as an empty list takes no part.
+const EMPTY_LIST: &str = "turned off by an empty list in audit/driftlock.toml";
+/// Why file sections are not compared on a target without a tree.
+const NOWHERE: &str = "the target has neither root nor paths";
+
+/// Looks for a section.
+#[must_use]
+pub fn find(id: SectionId) -> Option<&'static dyn Section> {
+    SECTIONS.iter().copied().find(|section| section.id() == id)
+}
+
+/// The subjects to look at in any case.
+fn named(ask: &Ask<'_>, only_way: bool) -> Vec<Vec<u8>> {
+    match ask.baseline {
+        Some(state) if ask.purpose == Purpose::Check || only_way => state.entries.keys().cloned().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Patterns that matched nothing are an error, unless the baseline names what they would match.
+fn unmatched(ask: &Ask<'_>, patterns: &[Glob], covers: impl Fn(&Glob, &[u8]) -> bool) -> Vec<String> {
+    let known =
+        |glob: &Glob| ask.baseline.is_some_and(|state| state.entries.keys().any(|place| covers(glob, place)));
+    let say = |glob: &Glob| {
+        format!("\"{}\" in audit/driftlock.toml matches nothing: correct it or take it out", glob.text())
+    };
+    patterns.iter().filter(|glob| !known(glob)).map(say).collect()
+}
+
+/// The observation of a section whose subjects are single files.
+fn observe_files(ask: &Ask<'_>, answer: FilesAnswer) -> Observation {
+    let problems = unmatched(ask, &answer.unmatched, Glob::matches);
+    let mut seen = Observation { problems, left_out: answer.left_out, ..Observation::default() };
+    for (path, file) in answer.files {
+        match file {
+            Seen::File(digest, stat) => {
+                let entry = Entry { value: Value::Digest(digest), tree: None, stat: Some(stat) };
+                seen.state.entries.insert(path, entry);
+            }
+            Seen::Unreadable(reason) => {
+                seen.unreadable.insert(path, Unreadable { reason, ..Unreadable::default() });
+            }
+            Seen::Gone => {}
+        }
+    }
+    seen
+}
+
+/// Whether nothing at all was found.
+fn is_empty(seen: &Observation) -> bool {
+    seen.state.entries.is_empty() && seen.unreadable.is_empty() && seen.problems.is_empty()
+}
+
+/// The lines of a lock file that lists single files.
+fn print_files(state: &State) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (path, entry) in &state.entries {
+        if let Value::Digest(digest) = entry.value {
+            crate::model::write_line(&mut out, crate::model::Leaf::File(digest), path);
+        }
+    }
+    out
+}
+
+/// Reads a lock file that lists single files.
+fn parse_files(files: &[(&str, &[u8])], absolute: bool) -> Result<State, LockError> {
+    let mut state = State::default();
+    for (name, bytes) in files {
+        let rules = crate::baseline::Rules { absolute, links: false };
+        for (path, leaf) in crate::baseline::parse(name, bytes, rules)? {
+            let entry = Entry { value: leaf.into(), tree: None, stat: None };
+            state.entries.insert(path.into_owned(), entry);
+        }
+    }
+    Ok(state)
+}
