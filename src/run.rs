@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_second_run_in_one_second_gets_a_number() {
         let root = tempfile::tempdir().unwrap();
-        let mut make = || create(root.path(), "20260129_154215", None, &mut |n| vec![("f".into(), n.into())]);
+        let make = || create(root.path(), "20260129_154215", None, &mut |n| vec![("f".into(), n.into())]);
         assert!(make().unwrap().ends_with("20260129_154215"));
         let second = make().unwrap();
         assert!(second.ends_with("20260129_154215_2"));

@@ -95,7 +95,7 @@ impl Revision {
         for name in names {
             writeln!(input, "{}:./{dir}/{name}", self.commit).map_err(|_| cut_short())?;
             input.flush().map_err(|_| cut_short())?;
-            if let Some(bytes) = read_object(&mut output).ok_or_else(cut_short)? {
+            if let Some(bytes) = read_object(&mut output).map_err(|_| cut_short())? {
                 files.push((name.clone(), bytes));
             }
         }
@@ -105,17 +105,19 @@ impl Revision {
     }
 }
 
-/// One answer of `cat-file --batch`: the blob, `Some(None)` where there is none, `None` when cut short.
-fn read_object(output: &mut impl std::io::BufRead) -> Option<Option<Vec<u8>>> {
+/// One answer of `cat-file --batch`: the blob, or `None` where there is none.
+fn read_object(output: &mut impl std::io::BufRead) -> std::io::Result<Option<Vec<u8>>> {
     let mut header = String::new();
-    output.read_line(&mut header).ok().filter(|&n| n > 0)?;
+    if output.read_line(&mut header)? == 0 {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
     let mut words = header.trim_end().rsplit(' ');
-    let size: Option<usize> = words.next()?.parse().ok();
-    let (Some(size), Some(kind)) = (size, words.next()) else { return Some(None) };
+    let size = words.next().and_then(|word| word.parse::<usize>().ok());
+    let (Some(size), Some(kind)) = (size, words.next()) else { return Ok(None) };
     let mut bytes = vec![0; size + 1];
-    output.read_exact(&mut bytes).ok()?;
+    output.read_exact(&mut bytes)?;
     bytes.pop();
-    Some((kind == "blob").then_some(bytes))
+    Ok((kind == "blob").then_some(bytes))
 }
 
 /// The commit a work tree stands on.

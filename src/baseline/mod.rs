@@ -147,7 +147,7 @@ fn read_directory(
     for _ in 0..5 {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
-            Err(Errno::NOENT) => rustix::fs::openat(CWD, &replace::set_aside(path), flags, Mode::empty()),
+            Err(Errno::NOENT) => rustix::fs::openat(CWD, replace::set_aside(path), flags, Mode::empty()),
             other => other,
         };
         let dir = match opened {

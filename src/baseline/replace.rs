@@ -163,10 +163,7 @@ fn like(path: &Path, old: &std::fs::Metadata, with_mode: bool) -> io::Result<()>
 
 fn exchange(mut draft: DraftDir, locks: &Path) -> io::Result<()> {
     if !locks.exists() {
-        return match draft.put(locks)? {
-            true => Ok(()),
-            false => Err(io::ErrorKind::AlreadyExists.into()),
-        };
+        return if draft.put(locks)? { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) };
     }
     match rustix::fs::renameat_with(CWD, draft.path(), CWD, locks, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(()),

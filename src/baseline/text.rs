@@ -62,10 +62,10 @@ fn parse_line(line: &[u8], rules: Rules) -> Result<Line<'_>, String> {
 
 fn unescape(raw: &[u8], is_escaped: bool) -> Result<Cow<'_, [u8]>, String> {
     if !is_escaped {
-        return match raw.contains(&b'\\') || raw.contains(&b'\r') {
-            true => Err("its path has a backslash or carriage return that is not escaped".to_owned()),
-            false => Ok(Cow::Borrowed(raw)),
-        };
+        if raw.contains(&b'\\') || raw.contains(&b'\r') {
+            return Err("its path has a backslash or carriage return that is not escaped".to_owned());
+        }
+        return Ok(Cow::Borrowed(raw));
     }
     let mut path = Vec::with_capacity(raw.len());
     let mut bytes = raw.iter();

@@ -10,7 +10,7 @@ use clap::Args;
 use super::aim::Aim;
 use super::clock::Started;
 use super::output::{self, say};
-use super::project::Project;
+use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::{Failure, Global, progress};
 use crate::accept::{self, Change, Refusal};
@@ -83,7 +83,7 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
         Some(name) => Aim::target(&project, name)?,
         None => Aim::local(&project),
     };
-    let locks = project.locks(&project.source(), target.as_deref())?;
+    let locks = read_locks(&project.source(), target.as_deref())?;
     let request = Request {
         config: &project.config,
         scope: &aim.scope,
@@ -178,7 +178,7 @@ fn propose(
         };
         return Ok(accept::from_report(&report, &digest, &named)?);
     }
-    let from = project.locks(&accept::source_of_run(run, &output::shown(&project.named(run))), None)?;
+    let from = read_locks(&accept::source_of_run(run, &output::shown(&project.named(run))), None)?;
     let mut changes = Vec::new();
     for planned in audit::plan(request) {
         let state = accept::state_in(&from, planned.section);
@@ -353,7 +353,7 @@ pub(super) fn commit(
     }
     let digest = basis.locks.digest(&lock_file_groups());
     let unmoved = || {
-        let now = project.locks(&project.source(), basis.target);
+        let now = read_locks(&project.source(), basis.target);
         now.is_ok_and(|locks| locks.digest(&lock_file_groups()) == digest)
     };
     replace(&project.locks_dir(), files, &unmoved)?;

@@ -1,5 +1,6 @@
 //! `driftlock check`: observe, compare, report.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,11 +9,11 @@ use super::aim::{Aim, AimArgs};
 use super::clock::Started;
 use super::failure::in_words;
 use super::output::{self, When, say};
-use super::project::Project;
+use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::{Failure, Global, progress};
 use crate::audit::{self, Request};
-use crate::baseline::{Source, work_tree};
+use crate::baseline::{Locks, Source, work_tree};
 use crate::check::Check;
 use crate::config::{Config, DockerMode};
 use crate::host::Query;
@@ -185,16 +186,8 @@ struct Job<'a> {
 impl Job<'_> {
     fn check(&self, aim: &Aim) -> Result<Report, Failure> {
         let started = Started::now();
-        let locks = self.project.locks(&self.source, aim.target.as_deref())?;
-        let request = Request {
-            config: &self.project.config,
-            scope: &aim.scope,
-            nowhere: aim.layout.is_nowhere(),
-            purpose: Purpose::Check,
-            locks: &locks,
-            only: &self.only,
-            require: &self.require,
-        };
+        let locks = read_locks(&self.source, aim.target.as_deref())?;
+        let request = self.request(aim, &locks);
         let watch = &self.interrupt.watch;
         let (evidence, origin) = std::thread::scope(|scope| {
             let git = scope.spawn(|| self.origin(locks.digest(&audit::lock_file_groups())));
@@ -285,26 +278,27 @@ impl Job<'_> {
         Ok(place)
     }
 
+    fn request<'b>(&'b self, aim: &'b Aim, locks: &'b Locks) -> Request<'b> {
+        Request {
+            config: &self.project.config,
+            scope: &aim.scope,
+            nowhere: aim.layout.is_nowhere(),
+            purpose: Purpose::Check,
+            locks,
+            only: &self.only,
+            require: &self.require,
+        }
+    }
+
     fn dry_run(&self, aims: &[Aim]) -> Result<u8, Failure> {
         let mut text = String::new();
         for aim in aims {
-            let locks = self.project.locks(&self.source, aim.target.as_deref())?;
-            let request = Request {
-                config: &self.project.config,
-                scope: &aim.scope,
-                nowhere: aim.layout.is_nowhere(),
-                purpose: Purpose::Check,
-                locks: &locks,
-                only: &self.only,
-                require: &self.require,
-            };
-            text += &format!(
-                "Would look at: this machine{}\n",
-                aim.target.iter().map(|t| format!(", target {t}")).collect::<String>()
-            );
-            text += &format!("Root: {}\n", output::shown(&self.project.root));
-            text += &format!("Baseline: {}\n", escaped(self.source.name().as_bytes()));
-            for planned in audit::plan(&request) {
+            let locks = read_locks(&self.source, aim.target.as_deref())?;
+            let target = aim.target.as_ref().map(|name| format!(", target {name}")).unwrap_or_default();
+            let root = output::shown(&self.project.root);
+            let baseline = escaped(self.source.name().as_bytes());
+            let _ = writeln!(text, "Would look at: this machine{target}\nRoot: {root}\nBaseline: {baseline}");
+            for planned in audit::plan(&self.request(aim, &locks)) {
                 text += &describe(planned.section, &planned.plan);
             }
         }
@@ -358,7 +352,9 @@ pub(super) fn emit(
         }
     }
     if !written {
-        reports.iter_mut().for_each(|report| report.verdict.exit = ExitCode::Error);
+        for report in reports.iter_mut() {
+            report.verdict.exit = ExitCode::Error;
+        }
     }
     let code = exit_code(reports);
     for (reporter, _) in wanted.iter().filter(|(_, file)| file.is_none()) {

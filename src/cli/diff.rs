@@ -9,7 +9,7 @@ use super::accept::run_named;
 use super::check::{FormatArgs, emit, host_name};
 use super::clock::Started;
 use super::output;
-use super::project::Project;
+use super::project::{Project, read_locks};
 use super::{Failure, Global};
 use crate::accept::{source_of_run, state_in, state_of_report};
 use crate::audit::{coverage, lock_file_groups};
@@ -119,22 +119,22 @@ impl Side {
             return Err(failure.hint("export the target first, and name that run"));
         }
         if text == "baseline" {
-            return Self::of_source(project, text, &project.source(), true);
+            return Self::of_source(text, &project.source(), true);
         }
         if text.starts_with("git:") {
-            return Self::of_source(project, text, &project.source_named(text)?, true);
+            return Self::of_source(text, &project.source_named(text)?, true);
         }
         let run = run_named(project, text)?;
         if run.join("drift_report.json").is_file() {
             Self::of_report(project, text, &run)
         } else {
             let name = output::shown(&project.named(&run));
-            Self::of_source(project, text, &source_of_run(&run, &name), false)
+            Self::of_source(text, &source_of_run(&run, &name), false)
         }
     }
 
-    fn of_source(project: &Project, name: &str, source: &Source, is_whole: bool) -> Result<Self, Failure> {
-        let locks = project.locks(source, None)?;
+    fn of_source(name: &str, source: &Source, is_whole: bool) -> Result<Self, Failure> {
+        let locks = read_locks(source, None)?;
         let sections: BTreeMap<_, _> = SECTIONS
             .iter()
             .filter_map(|section| Some((section.id(), state_in(&locks, *section).transpose()?)))
@@ -156,7 +156,7 @@ impl Side {
                 .source_named(&format!("git:{}", report.baseline.commit.clone().unwrap_or_default()))?,
             None => project.source(),
         };
-        let locks = project.locks(&source, report.target.as_deref())?;
+        let locks = read_locks(&source, report.target.as_deref())?;
         if locks.digest(&lock_file_groups()).to_string() != report.baseline.digest {
             let failure = bad("it compared with a baseline that is not there any more");
             return Err(failure.hint("compare with an export's run, or with git:REVISION"));

@@ -11,14 +11,14 @@ use super::aim::{Aim, AimArgs};
 use super::check::{ChoiceArgs, describe};
 use super::clock::Started;
 use super::output;
-use super::project::Project;
+use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::{Failure, Global, progress};
 use crate::accept::{apply, between, lock_files};
 use crate::audit::{self, Request};
 use crate::baseline::Locks;
 use crate::check::{CHECKS, Check, Evidence};
-use crate::model::{Observed, State, escaped};
+use crate::model::{Observation, Observed, State, Words, escaped};
 use crate::run;
 use crate::section::Purpose;
 
@@ -97,6 +97,26 @@ impl Page {
     }
 }
 
+impl Page {
+    /// Whether a section was seen whole and holds something; says what is wrong where it was not.
+    fn is_whole(&mut self, words: &Words, seen: &Observation) -> bool {
+        for problem in &seen.problems {
+            self.error(&format!("{}: {}", words.topic, escaped(problem.as_bytes())));
+        }
+        for (place, why) in &seen.unreadable {
+            self.error(&format!("{}: {} ({})", words.unreadable, escaped(place), why.reason));
+            for (path, reason) in why.parts.iter().take(10) {
+                self.line(&format!("       {}: {reason}", escaped(path)));
+            }
+        }
+        let clean = seen.problems.is_empty() && seen.unreadable.is_empty();
+        if clean && seen.state.entries.is_empty() {
+            self.error(&format!("{}: there is nothing to lock", words.topic));
+        }
+        clean && !seen.state.entries.is_empty()
+    }
+}
+
 struct Job<'a> {
     project: &'a Project,
     args: &'a ExportArgs,
@@ -119,7 +139,7 @@ impl Job<'_> {
     }
 
     fn dry_run(&self) -> Result<Page, Failure> {
-        let locks = self.project.locks(&self.project.source(), self.aim.target.as_deref())?;
+        let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
         let mut page = Page::default();
         page.line(&format!("Root: {}", output::shown(&self.project.root)));
         for planned in audit::plan(&self.request(&locks)) {
@@ -130,7 +150,7 @@ impl Job<'_> {
 
     fn export(&self, interrupt: &Interrupt, several: bool) -> Result<Page, Failure> {
         let started = Started::now();
-        let locks = self.project.locks(&self.project.source(), self.aim.target.as_deref())?;
+        let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
         let request = self.request(&locks);
         let planned = audit::plan(&request);
         let elsewhere: Vec<State> = planned.iter().map(|p| p.out_of_scope.clone()).collect();
@@ -147,7 +167,7 @@ impl Job<'_> {
             page.error("Nothing was exported");
             return Ok(page);
         }
-        let run = self.keep(&started, files, several)?;
+        let run = self.keep(&started, &files, several)?;
         page.line(&format!("Run: {}", output::shown(&self.project.named(&run))));
         if !self.args.accept {
             page.line("Next: driftlock accept");
@@ -171,36 +191,18 @@ impl Job<'_> {
     fn files(&self, evidence: &[Evidence<'_>], page: &mut Page) -> run::Files {
         let mut files = Vec::new();
         for e in evidence {
-            let Some(check) = CHECKS.iter().find(|check| check.section() == Some(e.section.id())) else {
-                continue;
-            };
-            let words = check.words();
-            let required = self.require.iter().any(|required| required.id() == check.id());
+            let check = CHECKS.iter().find(|check| check.section() == Some(e.section.id()));
+            let Some(words) = check.map(|check| check.words()) else { continue };
+            let required = self.require.iter().any(|required| required.section() == Some(e.section.id()));
             match &e.observed {
                 Observed::Off(why) if required => {
-                    page.error(&format!("{}: required, but {why}", words.topic))
+                    page.error(&format!("{}: required, but off: {why}", words.topic));
                 }
-                Observed::Off(_) => {}
-                Observed::Skipped(why) if required => page.error(&format!("{}: {why}", words.topic)),
-                Observed::Skipped(why) => page.line(&format!("[SKIP] {}: {why}", words.topic)),
-                Observed::Failed(why) => page.error(&format!("{}: {why}", words.topic)),
-                Observed::Seen(seen) => {
-                    for problem in &seen.problems {
-                        page.error(&format!("{}: {}", words.topic, escaped(problem.as_bytes())));
-                    }
-                    for (place, why) in &seen.unreadable {
-                        page.error(&format!("{}: {} ({})", words.unreadable, escaped(place), why.reason));
-                        for (path, reason) in why.parts.iter().take(10) {
-                            page.line(&format!("       {}: {reason}", escaped(path)));
-                        }
-                    }
-                    if !seen.problems.is_empty() || !seen.unreadable.is_empty() {
-                        continue;
-                    }
-                    if seen.state.entries.is_empty() {
-                        page.error(&format!("{}: there is nothing to lock", words.topic));
-                        continue;
-                    }
+                Observed::Skipped(why) if !required => page.line(&format!("[SKIP] {}: {why}", words.topic)),
+                Observed::Skipped(why) | Observed::Failed(why) => {
+                    page.error(&format!("{}: {why}", words.topic));
+                }
+                Observed::Seen(seen) if page.is_whole(words, seen) => {
                     let (one, many) = e.section.nouns();
                     let count = seen.state.entries.len();
                     page.line(&format!(
@@ -211,15 +213,16 @@ impl Job<'_> {
                     let names = e.section.lock_files().iter().map(|name| (*name).to_owned());
                     files.extend(names.zip(e.section.print(&seen.state)));
                 }
+                Observed::Off(_) | Observed::Seen(_) => {}
             }
         }
         files
     }
 
-    fn keep(&self, started: &Started, files: run::Files, several: bool) -> Result<PathBuf, Failure> {
+    fn keep(&self, started: &Started, files: &run::Files, several: bool) -> Result<PathBuf, Failure> {
         if let Some(dir) = &self.args.output {
             let dir = self.aim.target.iter().filter(|_| several).fold(dir.clone(), |dir, t| dir.join(t));
-            return run::write_into(&dir, &files).map(|()| dir.clone()).map_err(|e| Failure::at(&dir, &e));
+            return run::write_into(&dir, files).map(|()| dir.clone()).map_err(|e| Failure::at(&dir, &e));
         }
         let target = self.aim.target.as_deref();
         run::create(&self.project.root, &started.stamp, target, &mut |_| files.clone())

@@ -162,21 +162,16 @@ impl Found {
     }
 }
 
-/// Patterns that cover exactly such files: one for stacks side by side, the path itself for a single one.
+/// How the names of compose files are generalised.
+const KINDS: [&str; 4] = ["docker-compose*.yml", "docker-compose*.yaml", "compose*.yml", "compose*.yaml"];
+
+/// Patterns that cover such files: one for stacks side by side, the path itself for a single one.
 fn patterns_for(files: &[String]) -> Vec<String> {
     let mut stacks: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for file in files {
-        if let Some((stack, name)) = file.rsplit_once('/')
-            && let Some((above, _)) = stack.rsplit_once('/')
-        {
-            let kind = if name.starts_with("docker-compose") { "docker-compose*" } else { "compose*" };
-            let kind = if name.ends_with(".yaml") { format!("{kind}.yaml") } else { format!("{kind}.yml") };
-            let kind: &str = match kind.as_str() {
-                "docker-compose*.yaml" => "docker-compose*.yaml",
-                "docker-compose*.yml" => "docker-compose*.yml",
-                "compose*.yaml" => "compose*.yaml",
-                _ => "compose*.yml",
-            };
+        let (stack, name) = file.rsplit_once('/').unwrap_or(("", file));
+        let kind = KINDS.iter().find(|kind| Glob::new(kind).is_ok_and(|glob| glob.matches(name.as_bytes())));
+        if let (Some((above, _)), Some(kind)) = (stack.rsplit_once('/'), kind) {
             stacks.entry((above, kind)).or_default().insert(stack);
         }
     }

@@ -69,11 +69,11 @@ impl Project {
         }
         Ok(Source::Directory { path, name: text.trim_end_matches('/').to_owned() })
     }
+}
 
-    /// Reads the lock files of `source` for `target`.
-    pub(super) fn locks(&self, source: &Source, target: Option<&str>) -> Result<Locks, Failure> {
-        Ok(Locks::read(source, target, &lock_file_names())?)
-    }
+/// Reads the lock files of `source` for `target`.
+pub(super) fn read_locks(source: &Source, target: Option<&str>) -> Result<Locks, Failure> {
+    Ok(Locks::read(source, target, &lock_file_names())?)
 }
 
 fn working_directory() -> Result<PathBuf, Failure> {

@@ -420,7 +420,9 @@ impl WireFinding {
                 }
             }
             let mut builder = TreeBuilder::default();
-            leaves.into_iter().for_each(|(path, leaf)| builder.push(path, leaf, None));
+            for (path, leaf) in leaves {
+                builder.push(path, leaf, None);
+            }
             builder.build()
         });
         Some(Entry { value: Value::Digest(digest), tree, stat: None })
