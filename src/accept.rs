@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::baseline::{LockFile, Locks, Source};
-use crate::check::{CHECKS, Check, Evidence, NoBaseline, differences};
+use crate::check::{CHECKS, Evidence, NoBaseline};
 use crate::model::{Finding, Kind, Observation, Observed, SectionId, State, escaped};
 use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
 use crate::section::{self, Section};
@@ -138,16 +138,24 @@ fn kind_of(kind: WireKind) -> Kind {
 
 /// The changes between a section's baseline (without what is out of scope) and a state of it.
 #[must_use]
-pub fn between(section: &dyn Section, baseline: &State, state: State) -> Vec<Change> {
-    let Some(check) = check_of(section.id()) else { return Vec::new() };
-    let seen = Observation { state, ..Observation::default() };
-    let (findings, _) = differences(section, baseline, &seen);
-    findings.into_iter().map(|finding| of_finding(section.id(), check.id(), finding)).collect()
+pub fn between(section: &'static dyn Section, baseline: &State, state: State) -> Vec<Change> {
+    let observed = Observed::Seen(Observation { state, ..Observation::default() });
+    changes_in(&[Evidence { section, lock_files: Vec::new(), baseline: Ok(baseline.clone()), observed }])
 }
 
-fn of_finding(section: SectionId, check: &str, finding: Finding) -> Change {
-    Change {
-        section,
+/// What all checks find in `evidence`, as changes.
+fn changes_in(evidence: &[Evidence]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for check in CHECKS.iter().filter(|check| check.section().is_some()) {
+        let findings = check.compare(evidence).map(|result| result.findings).unwrap_or_default();
+        changes.extend(findings.into_iter().filter_map(|finding| of_finding(check.id(), finding)));
+    }
+    changes
+}
+
+fn of_finding(check: &str, finding: Finding) -> Option<Change> {
+    Some(Change {
+        section: finding.subject.section?,
         check: check.to_owned(),
         key: finding.subject.key,
         place: finding.place,
@@ -155,12 +163,7 @@ fn of_finding(section: SectionId, check: &str, finding: Finding) -> Change {
         expected: finding.expected.text(),
         actual: finding.actual.text(),
         parts: finding.parts.into_iter().map(|part| (part.kind, part.path)).collect(),
-    }
-}
-
-/// The check whose findings are a section's differences.
-fn check_of(section: SectionId) -> Option<&'static dyn Check> {
-    CHECKS.iter().copied().find(|check| check.section() == Some(section))
+    })
 }
 
 /// The state of a section as a check's report and its baseline tell it; `None` when the report says
@@ -171,39 +174,45 @@ fn check_of(section: SectionId) -> Option<&'static dyn Check> {
 pub fn state_of_report(
     report: &WireReport,
     section: &dyn Section,
-    baseline: State,
+    baseline: &State,
 ) -> Result<Option<State>, Refusal> {
-    let check = check_of(section.id()).and_then(|c| report.checks.iter().find(|w| w.name == c.id()));
-    let Some(check) = check.filter(|check| check.status != WireStatus::Skip) else { return Ok(None) };
-    if check.status == WireStatus::Error {
-        let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
-        return Err(Refusal::WasError { check: check.name.clone(), why });
-    }
-    let mut state = baseline;
-    for finding in &check.findings {
-        let place = finding.place();
-        let before = state.entries.remove(&place);
-        if let Some(entry) = finding.entry_after(before) {
-            state.entries.insert(place, entry);
+    let ids: Vec<&str> =
+        CHECKS.iter().filter(|check| check.section() == Some(section.id())).map(|check| check.id()).collect();
+    let mut state = None;
+    for check in report.checks.iter().filter(|check| ids.contains(&check.name.as_str())) {
+        match check.status {
+            WireStatus::Skip => continue,
+            WireStatus::Error => {
+                let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
+                return Err(Refusal::WasError { check: check.name.clone(), why });
+            }
+            WireStatus::Pass | WireStatus::Fail => {}
+        }
+        let state = state.get_or_insert_with(|| baseline.clone());
+        for finding in &check.findings {
+            let place = finding.place();
+            let before = state.entries.remove(&place);
+            if let Some(entry) = finding.entry_after(before) {
+                state.entries.insert(place, entry);
+            }
         }
     }
-    Ok(Some(state))
+    Ok(state)
 }
 
 /// Makes sure that every change is still what the run saw.
 ///
 /// # Errors
 /// Naming the first subject that moved.
-pub fn still_so(changes: &[Change], evidence: &[Evidence<'_>]) -> Result<(), Refusal> {
-    for change in changes {
-        let observed = evidence.iter().find(|e| e.section.id() == change.section).map(|e| &e.observed);
-        let Some(Observed::Seen(seen)) = observed else { return Err(moved(change)) };
-        let now = seen.state.entries.get(&change.place).and_then(|entry| entry.value.text());
-        if seen.unreadable.contains_key(&change.place) || now != change.actual {
-            return Err(moved(change));
-        }
+pub fn still_so(changes: &[Change], evidence: &[Evidence]) -> Result<(), Refusal> {
+    let now = changes_in(evidence);
+    let same = |a: &Change, b: &Change| {
+        (&a.check, &a.place, a.kind, &a.actual) == (&b.check, &b.place, b.kind, &b.actual)
+    };
+    match changes.iter().find(|change| !now.iter().any(|other| same(change, other))) {
+        Some(change) => Err(moved(change)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn moved(change: &Change) -> Refusal {

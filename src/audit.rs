@@ -2,7 +2,7 @@
 
 use crate::baseline::{LockFile, Locks};
 use crate::check::{CHECKS, Check, Evidence, NoBaseline};
-use crate::config::Config;
+use crate::config::{Config, DockerMode};
 use crate::host::{Host, HostError, Scope, Watch};
 use crate::model::{CheckResult, LeftOut, Observed, SectionId, SectionOff, State, Unit};
 use crate::section::{Ask, Plan, Purpose, SECTIONS, Section};
@@ -29,6 +29,10 @@ pub struct Request<'a> {
     pub nowhere: bool,
     /// Why the host is asked.
     pub purpose: Purpose,
+    /// When containers are compared.
+    pub docker: DockerMode,
+    /// Whether the last whole run here compared containers.
+    pub compared_before: bool,
     /// The lock files.
     pub locks: &'a Locks,
     /// The checks to carry out; empty is all of them.
@@ -120,6 +124,8 @@ fn ask<'a>(request: &'a Request<'_>, locked: bool, baseline: Option<&'a State>) 
         scope: request.scope,
         nowhere: request.nowhere,
         purpose: request.purpose,
+        docker: request.docker,
+        compared_before: request.compared_before,
         locked,
         baseline,
     }
@@ -134,7 +140,7 @@ pub fn observe(
     planned: Vec<Planned>,
     host: &dyn Host,
     watch: &Watch,
-) -> Result<Vec<Evidence<'static>>, HostError> {
+) -> Result<Vec<Evidence>, HostError> {
     let queries: Vec<_> = planned
         .iter()
         .filter_map(|p| if let Plan::Ask(query) = &p.plan { Some(query.clone()) } else { None })
@@ -155,7 +161,9 @@ pub fn observe(
                 ),
             };
             count_out_of_scope(&mut observed, p.out_of_scope.entries.len());
-            let lock_files = p.lock_files.into_iter().map(|f| (f.name, f.content.is_some())).collect();
+            let wanted = p.section.wants_lock_files(&ask(request, p.is_locked(), p.baseline.as_ref().ok()));
+            let lock_files = p.lock_files.into_iter().filter(|f| wanted || f.content.is_some());
+            let lock_files = lock_files.map(|f| (f.name, f.content.is_some())).collect();
             Evidence { section: p.section, lock_files, baseline: p.baseline, observed }
         })
         .collect())
@@ -170,7 +178,7 @@ fn count_out_of_scope(observed: &mut Observed, count: usize) {
 
 /// Carries out the chosen checks over the evidence.
 #[must_use]
-pub fn compare(request: &Request<'_>, evidence: &[Evidence<'_>]) -> Vec<CheckResult> {
+pub fn compare(request: &Request<'_>, evidence: &[Evidence]) -> Vec<CheckResult> {
     let mut results: Vec<CheckResult> = CHECKS
         .iter()
         .filter(|check| request.wants(**check))
@@ -189,22 +197,14 @@ pub fn compare(request: &Request<'_>, evidence: &[Evidence<'_>]) -> Vec<CheckRes
 /// A required check of a section that is off is an error, not silence.
 fn required_but_off(request: &Request<'_>, check: &dyn Check) -> Option<CheckResult> {
     request.require.iter().find(|required| required.id() == check.id())?;
-    Some(CheckResult {
-        id: check.id(),
-        words: check.words(),
-        subjects: 0,
-        compares: true,
-        findings: Vec::new(),
-        errors: vec!["required, but its section is off".to_owned()],
-        skip: None,
-    })
+    let errors = vec!["required, but its section is off".to_owned()];
+    Some(CheckResult { errors, ..CheckResult::new(check.id(), check.words()) })
 }
 
 /// Sections that took no part, and what was left out of those that did.
 #[must_use]
-pub fn coverage(evidence: &[Evidence<'_>]) -> (Vec<SectionOff>, Vec<(SectionId, LeftOut)>) {
-    let reason = "this version does not compare containers".to_owned();
-    let mut off = vec![SectionOff { section: SectionId("images"), reason }];
+pub fn coverage(evidence: &[Evidence]) -> (Vec<SectionOff>, Vec<(SectionId, LeftOut)>) {
+    let mut off = Vec::new();
     let mut left_out = Vec::new();
     for e in evidence {
         let section = e.section.id();

@@ -32,7 +32,7 @@ impl Check for AddonHashes {
         Some(SectionId("addons"))
     }
 
-    fn compare(&self, evidence: &[Evidence<'_>]) -> Option<CheckResult> {
+    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
         compare_section(self, evidence)
     }
 }

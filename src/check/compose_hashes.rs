@@ -1,7 +1,8 @@
 //! The check `compose_hashes`: compose files against the baseline.
 
+use super::compose_applied::layer_of_file;
 use super::{Check, Evidence, compare_section};
-use crate::model::{CheckResult, SectionId, Words};
+use crate::model::{CheckResult, Kind, SectionId, Words};
 
 /// Compares the content of compose files.
 pub(super) struct ComposeHashes;
@@ -32,7 +33,12 @@ impl Check for ComposeHashes {
         Some(SectionId("compose"))
     }
 
-    fn compare(&self, evidence: &[Evidence<'_>]) -> Option<CheckResult> {
-        compare_section(self, evidence)
+    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
+        let mut result = compare_section(self, evidence)?;
+        let images = evidence.iter().find(|e| e.section.id() == SectionId("images"));
+        for finding in result.findings.iter_mut().filter(|finding| finding.kind == Kind::Modified) {
+            finding.layer = images.and_then(|images| layer_of_file(&finding.place, images));
+        }
+        Some(result)
     }
 }

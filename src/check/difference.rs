@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Change, Disposition, Entry, Finding, Kind, Observation, Part, State, Subject, Tree, Unreadable, Value,
+    Change, Entry, Finding, Kind, Observation, Part, State, Subject, Tree, Unreadable, Value,
 };
 use crate::section::Section;
 
@@ -33,18 +33,9 @@ pub fn differences(section: &dyn Section, baseline: &State, seen: &Observation) 
 }
 
 fn finding(kind: Kind, expected: Value, actual: Value) -> Finding {
-    Finding {
-        subject: Subject { section: None, key: Vec::new() },
-        place: Vec::new(),
-        kind,
-        change: (kind == Kind::Modified).then_some(Change::Content),
-        expected,
-        actual,
-        parts: Vec::new(),
-        layer: None,
-        reason: None,
-        disposition: Disposition::Active,
-    }
+    let change = (kind == Kind::Modified).then_some(Change::Content);
+    let nobody = Subject { section: None, key: Vec::new() };
+    Finding { change, ..Finding::new(nobody, kind, expected, actual) }
 }
 
 fn difference(expected: Option<&Entry>, actual: Option<&Entry>) -> Option<Finding> {

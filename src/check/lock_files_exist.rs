@@ -1,7 +1,7 @@
 //! The check `lock_files_exist`: every section that is on has its lock files.
 
 use super::{Check, Evidence};
-use crate::model::{CheckResult, Disposition, Finding, Kind, SectionId, Subject, Value, Words};
+use crate::model::{CheckResult, Finding, Kind, SectionId, Subject, Value, Words};
 
 /// Looks for the lock files of the sections that are on.
 pub(super) struct LockFilesExist;
@@ -32,34 +32,21 @@ impl Check for LockFilesExist {
         None
     }
 
-    fn compare(&self, evidence: &[Evidence<'_>]) -> Option<CheckResult> {
+    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
         let wanted = || evidence.iter().filter(|e| e.is_on()).flat_map(|e| &e.lock_files);
         let mut findings: Vec<Finding> =
             wanted().filter(|(_, there)| !there).map(|(name, _)| missing(name)).collect();
         findings.sort_by(|a, b| a.subject.cmp(&b.subject));
         Some(CheckResult {
-            id: self.id(),
-            words: self.words(),
             subjects: wanted().count(),
             compares: false,
             findings,
-            errors: Vec::new(),
-            skip: None,
+            ..CheckResult::new(self.id(), self.words())
         })
     }
 }
 
 fn missing(name: &str) -> Finding {
-    Finding {
-        subject: Subject { section: None, key: name.as_bytes().to_vec() },
-        place: name.as_bytes().to_vec(),
-        kind: Kind::Missing,
-        change: None,
-        expected: Value::Absent,
-        actual: Value::Absent,
-        parts: Vec::new(),
-        layer: None,
-        reason: None,
-        disposition: Disposition::Active,
-    }
+    let subject = Subject { section: None, key: name.as_bytes().to_vec() };
+    Finding::new(subject, Kind::Missing, Value::Absent, Value::Absent)
 }

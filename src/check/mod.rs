@@ -1,12 +1,15 @@
 //! Checks: pure comparisons of what the baseline accepts with what was observed.
 
 mod addon_hashes;
+mod compose_applied;
 mod compose_hashes;
 mod config_hashes;
+mod container_state;
 mod difference;
+mod docker_images;
 mod lock_files_exist;
 
-use crate::model::{CheckResult, Observed, SectionId, State, Words};
+use crate::model::{CheckResult, Observation, Observed, SectionId, State, Words};
 use crate::section::Section;
 
 pub use difference::differences;
@@ -17,6 +20,9 @@ pub const CHECKS: &[&dyn Check] = &[
     &compose_hashes::ComposeHashes,
     &addon_hashes::AddonHashes,
     &config_hashes::ConfigHashes,
+    &docker_images::DockerImages,
+    &container_state::ContainerState,
+    &compose_applied::ComposeApplied,
 ];
 
 /// One comparison. It does not know where its evidence comes from.
@@ -34,13 +40,13 @@ pub trait Check: Sync {
     fn section(&self) -> Option<SectionId>;
 
     /// Compares; `None` when there is nothing of it in this run, not even a line.
-    fn compare(&self, evidence: &[Evidence<'_>]) -> Option<CheckResult>;
+    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult>;
 }
 
 /// Everything known of one section in a run.
-pub struct Evidence<'a> {
+pub struct Evidence {
     /// The section.
-    pub section: &'a dyn Section,
+    pub section: &'static dyn Section,
     /// Its lock files, and whether each is there.
     pub lock_files: Vec<(String, bool)>,
     /// What the baseline accepts.
@@ -49,7 +55,7 @@ pub struct Evidence<'a> {
     pub observed: Observed,
 }
 
-impl Evidence<'_> {
+impl Evidence {
     /// Whether the section takes part.
     #[must_use]
     pub fn is_on(&self) -> bool {
@@ -81,30 +87,40 @@ pub fn find(id: &str) -> Option<&'static dyn Check> {
     CHECKS.iter().copied().find(|check| check.id() == id)
 }
 
-/// Compares one section for `check`, whatever the section is.
-fn compare_section(check: &dyn Check, evidence: &[Evidence<'_>]) -> Option<CheckResult> {
+/// What both sides know of a section, where both could be had.
+fn seen_both(evidence: &Evidence) -> Option<(&State, &Observation)> {
+    match (&evidence.baseline, &evidence.observed) {
+        (Ok(baseline), Observed::Seen(seen)) => Some((baseline, seen)),
+        _ => None,
+    }
+}
+
+/// The result that every check of a section begins with, and what there is to compare, if both sides are
+/// known. `None`: the section is off.
+fn compared<'a>(
+    check: &dyn Check,
+    evidence: &'a [Evidence],
+) -> Option<(CheckResult, Option<(&'a State, &'a Observation)>)> {
     let evidence = evidence.iter().find(|e| Some(e.section.id()) == check.section())?;
-    let mut result = CheckResult {
-        id: check.id(),
-        words: check.words(),
-        subjects: 0,
-        compares: true,
-        findings: Vec::new(),
-        errors: Vec::new(),
-        skip: None,
-    };
-    match (&evidence.observed, &evidence.baseline) {
-        (Observed::Off(_), _) => return None,
-        (Observed::Skipped(why), _) => result.skip = Some(why.clone()),
-        (Observed::Failed(why), _) => result.errors.push(why.clone()),
-        (Observed::Seen(seen), Err(none)) => {
-            result.errors.push(none.in_words());
+    let mut result = CheckResult::new(check.id(), check.words());
+    match &evidence.observed {
+        Observed::Off(_) => return None,
+        Observed::Skipped(why) => result.skip = Some(why.clone()),
+        Observed::Failed(why) => result.errors.push(why.clone()),
+        Observed::Seen(seen) => {
+            result.errors.extend(evidence.baseline.as_ref().err().map(NoBaseline::in_words));
             result.errors.extend(seen.problems.iter().cloned());
         }
-        (Observed::Seen(seen), Ok(baseline)) => {
-            result.errors.extend(seen.problems.iter().cloned());
-            (result.findings, result.subjects) = differences(evidence.section, baseline, seen);
-        }
+    }
+    Some((result, seen_both(evidence)))
+}
+
+/// Compares a section whose subjects are files or modules.
+fn compare_section(check: &dyn Check, evidence: &[Evidence]) -> Option<CheckResult> {
+    let (mut result, sides) = compared(check, evidence)?;
+    let section = evidence.iter().find(|e| Some(e.section.id()) == check.section())?.section;
+    if let Some((baseline, seen)) = sides {
+        (result.findings, result.subjects) = differences(section, baseline, seen);
     }
     Some(result)
 }

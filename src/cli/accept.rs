@@ -89,6 +89,8 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
         scope: &aim.scope,
         nowhere: aim.layout.is_nowhere(),
         purpose: Purpose::Check,
+        docker: aim.docker,
+        compared_before: true,
         locks: &locks,
         only: &[],
         require: &[],
@@ -251,7 +253,7 @@ fn look_again(
     chosen: &[Change],
     aim: &Aim,
     interrupt: &Interrupt,
-) -> Result<Vec<Evidence<'static>>, Failure> {
+) -> Result<Vec<Evidence>, Failure> {
     let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
     let planned = audit::plan(request).into_iter().filter(|p| wanted.contains(&p.section.id())).collect();
     Ok(audit::observe(request, planned, &aim.host(), &interrupt.watch)?)
@@ -260,7 +262,7 @@ fn look_again(
 /// The lock files that change, by name below audit/locks.
 fn new_lock_files(
     chosen: &[Change],
-    evidence: &[Evidence<'_>],
+    evidence: &[Evidence],
     locks: &Locks,
     own: Option<&str>,
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::project::Project;
-use super::{Failure, output};
-use crate::config::Target;
+use super::{Failure, engine, output};
+use crate::config::{DockerMode, Target, TargetDocker};
 use crate::host::{Layout, LocalHost, Scope};
 
 /// Options that say where to look.
@@ -47,17 +47,30 @@ pub(super) struct Aim {
     pub(super) layout: Layout,
     /// What belongs there.
     pub(super) scope: Scope,
+    /// When its containers are compared.
+    pub(super) docker: DockerMode,
 }
 
 impl Aim {
     /// The host to ask.
     pub(super) fn host(&self) -> LocalHost {
-        LocalHost::new(self.layout.clone())
+        LocalHost::new(self.layout.clone(), engine::find())
+    }
+
+    /// The same place, with another word about containers.
+    pub(super) fn with_docker(mut self, docker: Option<DockerMode>) -> Self {
+        self.docker = docker.unwrap_or(self.docker);
+        self
     }
 
     /// The project's own tree.
     pub(super) fn local(project: &Project) -> Self {
-        Self { target: None, layout: Layout::of_root(&project.root), scope: Scope::default() }
+        Self {
+            target: None,
+            layout: Layout::of_root(&project.root),
+            scope: Scope::default(),
+            docker: project.config.docker.as_ref().map(|docker| docker.mode).unwrap_or_default(),
+        }
     }
 
     /// A target by its name.
@@ -81,6 +94,10 @@ impl Aim {
             target: Some(name.to_owned()),
             layout: layout_of(project, target),
             scope: Scope { include: target.include.clone() },
+            docker: match target.docker {
+                TargetDocker::Off => DockerMode::Off,
+                TargetDocker::Auto | TargetDocker::Sudo | TargetDocker::Cli => DockerMode::Required,
+            },
         })
     }
 }
@@ -102,7 +119,7 @@ fn layout_of(project: &Project, target: &Target) -> Layout {
 
 impl AimArgs {
     /// The places to look at, at least one.
-    pub(super) fn resolve(&self, project: &Project) -> Result<Vec<Aim>, Failure> {
+    pub(super) fn resolve(&self, project: &Project, docker: Option<DockerMode>) -> Result<Vec<Aim>, Failure> {
         if let Some(server) = &self.server {
             return Err(over_ssh(server));
         }
@@ -113,8 +130,8 @@ impl AimArgs {
             return Err(failure.hint("add one as [targets.NAME], or leave --all out to check this tree"));
         }
         if names.is_empty() {
-            return Ok(vec![Aim::local(project)]);
+            return Ok(vec![Aim::local(project).with_docker(docker)]);
         }
-        names.into_iter().map(|name| Aim::target(project, name)).collect()
+        names.into_iter().map(|name| Ok(Aim::target(project, name)?.with_docker(docker))).collect()
     }
 }

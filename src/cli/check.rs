@@ -15,7 +15,7 @@ use super::{Failure, Global, progress};
 use crate::audit::{self, Request};
 use crate::baseline::{Locks, Source, work_tree};
 use crate::check::Check;
-use crate::config::{Config, DockerMode};
+use crate::config::DockerMode;
 use crate::host::Query;
 use crate::model::{BaselineOrigin, ExitCode, Mode, Report, escaped, judge};
 use crate::report::{self, Reporter};
@@ -66,7 +66,7 @@ pub(super) struct ChoiceArgs {
     /// Make it an error when this check is skipped; repeatable
     #[arg(long, value_name = "CHECK")]
     require: Vec<String>,
-    /// Whether containers are compared (this version does not)
+    /// When containers are compared: where a container of the baseline exists (auto), always, never
     #[arg(long, value_name = "MODE")]
     docker: Option<DockerArg>,
 }
@@ -87,15 +87,13 @@ impl ChoiceArgs {
         self.require.iter().map(|id| known_check(id)).collect()
     }
 
-    /// Containers that must be compared cannot be: never a PASS.
-    pub(super) fn refuse_docker(&self, config: &Config) -> Result<(), Failure> {
-        let configured = config.docker.as_ref().is_some_and(|docker| docker.mode == DockerMode::Required);
-        let required = self.docker.map_or(configured, |mode| mode == DockerArg::Required);
-        if required {
-            let failure = Failure::new("containers must be compared, and this version cannot compare them");
-            return Err(failure.hint("leave them out with: --docker off"));
-        }
-        Ok(())
+    /// What the command line says about containers.
+    pub(super) fn docker(&self) -> Option<DockerMode> {
+        self.docker.map(|mode| match mode {
+            DockerArg::Auto => DockerMode::Auto,
+            DockerArg::Required => DockerMode::Required,
+            DockerArg::Off => DockerMode::Off,
+        })
     }
 }
 
@@ -150,8 +148,7 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     let wanted = args.formats.resolve()?;
     let (only, require) = (args.choice.only()?, args.choice.require()?);
     let project = Project::find(global)?;
-    args.choice.refuse_docker(&project.config)?;
-    let aims = args.aim.resolve(&project)?;
+    let aims = args.aim.resolve(&project, args.choice.docker())?;
     let source = match &args.baseline {
         Some(text) => project.source_named(text)?,
         None => project.source(),
@@ -284,6 +281,8 @@ impl Job<'_> {
             scope: &aim.scope,
             nowhere: aim.layout.is_nowhere(),
             purpose: Purpose::Check,
+            docker: aim.docker,
+            compared_before: compared_before(self.project, aim),
             locks,
             only: &self.only,
             require: &self.require,
@@ -307,6 +306,19 @@ impl Job<'_> {
     }
 }
 
+/// Whether the last whole run here compared containers: then they are expected to be here.
+pub(super) fn compared_before(project: &Project, aim: &Aim) -> bool {
+    if aim.target.is_some() || aim.docker != DockerMode::Auto {
+        return false;
+    }
+    let latest = std::fs::read(project.root.join(run::PATH).join("latest.json"));
+    let report = latest.ok().and_then(|bytes| report::json::read(&bytes).ok());
+    let compared = |check: &report::json::WireCheck| {
+        check.name == "docker_images" && check.status != report::json::WireStatus::Skip
+    };
+    report.is_some_and(|report| report.checks.iter().any(compared))
+}
+
 /// The files of a check's run.
 fn files_of(report: &Report) -> run::Files {
     let kept = report::REPORTERS.iter().filter_map(|reporter| Some((reporter.kept_as()?, reporter)));
@@ -322,6 +334,7 @@ pub(super) fn describe(section: &dyn Section, plan: &Plan) -> String {
         Plan::Skip(why) => return format!("{}: skipped ({why})\n", section.id()),
         Plan::Ask(Query::Files(query)) => (&query.select, query.named.len()),
         Plan::Ask(Query::Modules(query)) => (&query.select, query.named.len()),
+        Plan::Ask(Query::Containers(query)) => (&Select::Patterns(query.patterns.clone()), query.named.len()),
     };
     let how = match select {
         Select::Patterns(globs) => globs

@@ -61,7 +61,7 @@ pub(super) fn run(global: &Global, args: &DiffArgs) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
     let project = Project::find(global)?;
     let (a, b) = (Side::load(&project, &args.a)?, Side::load(&project, &args.b)?);
-    let evidence: Vec<Evidence<'static>> = SECTIONS
+    let evidence: Vec<Evidence> = SECTIONS
         .iter()
         .map(|section| {
             let id = section.id();
@@ -164,7 +164,7 @@ impl Side {
         let mut sections = BTreeMap::new();
         for section in SECTIONS {
             let Ok(Some(before)) = state_in(&locks, *section) else { continue };
-            match state_of_report(&report, *section, before) {
+            match state_of_report(&report, *section, &before) {
                 Ok(Some(state)) => drop(sections.insert(section.id(), Ok(state))),
                 Ok(None) => {}
                 Err(refusal) => drop(sections.insert(section.id(), Err(refusal.to_string()))),

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::accept::{Basis, commit};
 use super::aim::{Aim, AimArgs};
-use super::check::{ChoiceArgs, describe};
+use super::check::{ChoiceArgs, compared_before, describe};
 use super::clock::Started;
 use super::output;
 use super::project::{Project, read_locks};
@@ -61,8 +61,7 @@ pub(super) struct ExportArgs {
 pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let (only, require) = (args.choice.only()?, args.choice.require()?);
     let project = Project::find(global)?;
-    args.choice.refuse_docker(&project.config)?;
-    let aims = args.aim.resolve(&project)?;
+    let aims = args.aim.resolve(&project, args.choice.docker())?;
     let several = aims.len() > 1;
     let mut code = 0;
     for aim in &aims {
@@ -132,6 +131,8 @@ impl Job<'_> {
             scope: &self.aim.scope,
             nowhere: self.aim.layout.is_nowhere(),
             purpose: Purpose::Export,
+            docker: self.aim.docker,
+            compared_before: compared_before(self.project, self.aim),
             locks,
             only: self.only,
             require: self.require,
@@ -188,7 +189,7 @@ impl Job<'_> {
     }
 
     /// The lock files of every section that was observed without error; the page tells of all of them.
-    fn files(&self, evidence: &[Evidence<'_>], page: &mut Page) -> run::Files {
+    fn files(&self, evidence: &[Evidence], page: &mut Page) -> run::Files {
         let mut files = Vec::new();
         for e in evidence {
             let check = CHECKS.iter().find(|check| check.section() == Some(e.section.id()));
@@ -234,7 +235,7 @@ impl Job<'_> {
         &self,
         started: &Started,
         locks: &Locks,
-        evidence: &[Evidence<'_>],
+        evidence: &[Evidence],
         elsewhere: Vec<State>,
         run: &std::path::Path,
     ) -> Result<usize, Failure> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::project::Project;
-use super::{Failure, Global, output};
+use super::{Failure, Global, engine, output};
 use crate::atomic::write_file;
 use crate::config;
 use crate::host::docker::engine_version;
@@ -56,7 +56,7 @@ struct Found {
 
 impl Found {
     fn below(root: &Path) -> Result<Self, Failure> {
-        let host = LocalHost::new(Layout::of_root(root));
+        let host = LocalHost::new(Layout::of_root(root), engine::find());
         let files =
             FileQuery { select: Select::Detect, exclude: vec![], named: vec![], scope: Scope::default() };
         let modules =
@@ -70,6 +70,7 @@ impl Found {
                         found.note(&path, matches!(seen, crate::host::Seen::File(..)));
                     }
                 }
+                Answer::Containers(_) => {}
                 Answer::Modules(modules) => {
                     for (place, seen) in modules.modules {
                         found.note_module(&place, matches!(seen, crate::host::SeenModule::Whole(_)));
@@ -150,7 +151,7 @@ impl Found {
         for trouble in &self.troubles {
             let _ = writeln!(text, "Could not be read: {trouble}");
         }
-        let _ = match engine_version() {
+        let _ = match engine_version(&engine::find()) {
             Ok(version) => writeln!(text, "Docker engine: {}", escaped(version.as_bytes())),
             Err(why) => writeln!(text, "Docker engine: none answers ({})", escaped(why.as_bytes())),
         };

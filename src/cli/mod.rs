@@ -9,6 +9,7 @@ mod check;
 mod clock;
 mod completions;
 mod diff;
+mod engine;
 mod export;
 mod failure;
 mod init;

@@ -46,6 +46,24 @@ impl Layout {
         self.root.as_deref().map(|root| join(root, path))
     }
 
+    /// The repository path of a host path, also where links lead into the layout; `None` outside it.
+    #[must_use]
+    pub fn repository_path(&self, path: &Path) -> Option<Vec<u8>> {
+        let root = self.root.iter().map(|root| (&[][..], root));
+        let places = self.exceptions.iter().map(|(prefix, place)| (prefix.as_slice(), place)).chain(root);
+        let places: Vec<(&[u8], &PathBuf)> = places.collect();
+        let inside = |path: &Path, place: &Path, prefix: &[u8]| {
+            let rest = path.strip_prefix(place).ok()?.as_os_str().as_bytes();
+            Some([prefix, rest].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b'/'))
+        };
+        let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+        let plain = places.iter().find_map(|(prefix, place)| inside(path, place, prefix));
+        plain.filter(|_| !climbs).or_else(|| {
+            let real = path.canonicalize().ok()?;
+            places.iter().find_map(|(prefix, place)| inside(&real, &place.canonicalize().ok()?, prefix))
+        })
+    }
+
     /// Names directly below the repository directory `dir` that exist because of an exception.
     pub(crate) fn mounted_in(&self, dir: &[u8]) -> Vec<&[u8]> {
         let names = self.exceptions.iter().filter_map(|(prefix, _)| {
@@ -86,6 +104,17 @@ mod tests {
         assert_eq!(at("/etc/ssh/sshd_config"), Path::new("/etc/ssh/sshd_config"));
         assert_eq!(layout.mounted_in(b""), [b"infra".as_slice(), b"infra"]);
         assert_eq!(layout.mounted_in(b"infra"), [b"stacks"]);
+    }
+
+    #[test]
+    fn host_paths_are_mapped_back() {
+        let layout =
+            Layout::new(Some("/opt/erp".into()), vec![(b"infra/stacks".to_vec(), "/srv/stacks".into())]);
+        let back =
+            |path: &str| layout.repository_path(Path::new(path)).map(|p| String::from_utf8(p).unwrap());
+        assert_eq!(back("/srv/stacks/a/x.yml").as_deref(), Some("infra/stacks/a/x.yml"));
+        assert_eq!(back("/opt/erp/odoo/x").as_deref(), Some("odoo/x"));
+        assert_eq!(back("/somewhere/else.yml"), None);
     }
 
     #[test]

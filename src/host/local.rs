@@ -1,27 +1,55 @@
 //! This machine as a host.
 
-use super::{Answer, Host, HostError, Layout, Query, Watch, files, modules};
+use super::docker::{self, Engine};
+use super::{
+    Answer, ContainerQuery, ContainersAnswer, Host, HostError, Layout, Query, Watch, files, modules,
+};
 
 /// This machine, with the project's tree where its layout says.
 #[derive(Debug)]
 pub struct LocalHost {
     layout: Layout,
+    engine: Engine,
 }
 
 impl LocalHost {
-    /// A host over `layout`.
+    /// A host over `layout` whose containers `engine` runs.
     #[must_use]
-    pub fn new(layout: Layout) -> Self {
-        Self { layout }
+    pub fn new(layout: Layout, engine: Engine) -> Self {
+        Self { layout, engine }
+    }
+
+    fn containers(&self, query: &ContainerQuery, watch: &Watch) -> Result<Answer, HostError> {
+        let answer = docker::observe(&self.engine, &self.layout, query, watch);
+        answer.map(Answer::Containers).ok_or(HostError::Interrupted)
     }
 }
 
 impl Host for LocalHost {
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
-        let answer = |query: &Query| match query {
-            Query::Files(query) => files::observe(&self.layout, query, watch).map(Answer::Files),
-            Query::Modules(query) => modules::observe(&self.layout, query, watch).map(Answer::Modules),
-        };
-        queries.iter().map(answer).collect()
+        std::thread::scope(|scope| {
+            // The engine answers while the files are read.
+            let asked: Vec<_> = queries
+                .iter()
+                .map(|query| match query {
+                    Query::Containers(query) => Some(scope.spawn(|| self.containers(query, watch))),
+                    _ => None,
+                })
+                .collect();
+            let answer = |(query, asked): (&Query, Option<std::thread::ScopedJoinHandle<'_, _>>)| match query
+            {
+                Query::Files(query) => files::observe(&self.layout, query, watch).map(Answer::Files),
+                Query::Modules(query) => modules::observe(&self.layout, query, watch).map(Answer::Modules),
+                Query::Containers(_) => {
+                    asked.map_or(Err(HostError::Interrupted), |thread| thread.join().unwrap_or(Ok(broken())))
+                }
+            };
+            queries.iter().zip(asked).map(answer).collect()
+        })
     }
+}
+
+/// The answer when talking to the engine ended in a panic.
+fn broken() -> Answer {
+    Answer::Containers(ContainersAnswer::Unreachable("asking the engine failed unexpectedly".to_owned()))
 }

@@ -9,7 +9,7 @@ mod modules;
 mod read;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::model::{Digest, Glob, LeftOut, Stat, Tree, Unreadable, any_match};
@@ -116,6 +116,8 @@ pub enum Query {
     Files(FileQuery),
     /// Addon modules and the digests of all their files.
     Modules(ModuleQuery),
+    /// Containers of a Docker engine.
+    Containers(ContainerQuery),
 }
 
 /// Asks for single files.
@@ -144,6 +146,15 @@ pub struct ModuleQuery {
     pub scope: Scope,
 }
 
+/// Asks for containers.
+#[derive(Debug, Clone)]
+pub struct ContainerQuery {
+    /// Patterns over container names.
+    pub patterns: Vec<Glob>,
+    /// Names to look for in any case.
+    pub named: BTreeSet<String>,
+}
+
 /// The answer to one query.
 #[derive(Debug, Clone)]
 pub enum Answer {
@@ -151,6 +162,50 @@ pub enum Answer {
     Files(FilesAnswer),
     /// To [`Query::Modules`].
     Modules(ModulesAnswer),
+    /// To [`Query::Containers`].
+    Containers(ContainersAnswer),
+}
+
+/// What became of asking for containers.
+#[derive(Debug, Clone)]
+pub enum ContainersAnswer {
+    /// The engine answered.
+    Seen {
+        /// Containers, sorted by name.
+        containers: Vec<Container>,
+        /// What was left out.
+        left_out: Vec<LeftOut>,
+    },
+    /// There is no engine here, with where it was looked for.
+    NoEngine(String),
+    /// There is one, and it could not be asked, with the reason.
+    Unreachable(String),
+}
+
+/// One container, with what a released state is made of and nothing else: neither environment nor
+/// command line nor other labels are ever read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its own name.
+    pub name: String,
+    /// The image's name as it was asked for: `traefik:v3.1`.
+    pub image: String,
+    /// The image that runs: `sha256:` and 64 hex digits.
+    pub image_id: String,
+    /// The image's digests in registries, sorted; empty for one built on the host.
+    pub repo_digests: Vec<String>,
+    /// `running`, `exited`, `paused`, …
+    pub state: String,
+    /// The Compose project.
+    pub compose_project: Option<String>,
+    /// The Compose service.
+    pub compose_service: Option<String>,
+    /// What Compose computed of the service's configuration when it made the container.
+    pub compose_config_hash: Option<String>,
+    /// The repository paths of the compose files it was made from; `None` for one outside the layout.
+    pub compose_files: Vec<Option<Vec<u8>>>,
+    /// Whether the image's name now means another image than the one that runs.
+    pub tag_moved: bool,
 }
 
 /// What was seen at a file's path.

@@ -108,6 +108,14 @@ impl Kind {
 pub enum Change {
     /// Its content.
     Content,
+    /// A container runs an image of another name.
+    Tag,
+    /// A container runs another image of the same name.
+    Rebuilt,
+    /// A container runs and should not, or the other way round.
+    State,
+    /// A container was made from another configuration.
+    Config,
 }
 
 impl Change {
@@ -116,6 +124,10 @@ impl Change {
     pub fn word(self) -> &'static str {
         match self {
             Self::Content => "content",
+            Self::Tag => "tag",
+            Self::Rebuilt => "rebuilt",
+            Self::State => "state",
+            Self::Config => "config",
         }
     }
 }
@@ -164,6 +176,8 @@ pub struct Finding {
     pub actual: Value,
     /// The files of a module that differ, sorted by path.
     pub parts: Vec<Part>,
+    /// The whole of what the host has, for a subject that is more than one value: a container.
+    pub entry: Option<BTreeMap<String, String>>,
     /// Which layer moved, where that is known.
     pub layer: Option<String>,
     /// Why the subject could not be looked at.
@@ -173,6 +187,24 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A finding that counts, with nothing more said than what differs; its place is its name.
+    #[must_use]
+    pub fn new(subject: Subject, kind: Kind, expected: Value, actual: Value) -> Self {
+        Self {
+            place: subject.key.clone(),
+            subject,
+            kind,
+            change: None,
+            expected,
+            actual,
+            parts: Vec::new(),
+            entry: None,
+            layer: None,
+            reason: None,
+            disposition: Disposition::Active,
+        }
+    }
+
     /// The finding's identity: SHA-256 over check, subject, kind and actual value (as
     /// [`Value::text`] prints it), separated by NUL. The same drift has the same one on every run.
     #[must_use]

@@ -40,9 +40,26 @@ pub struct CheckResult {
     pub errors: Vec<String>,
     /// Why it was skipped.
     pub skip: Option<String>,
+    /// What is worth knowing and is no finding.
+    pub notes: Vec<String>,
 }
 
 impl CheckResult {
+    /// A check that compares, and has found nothing yet.
+    #[must_use]
+    pub fn new(id: &'static str, words: &'static Words) -> Self {
+        Self {
+            id,
+            words,
+            subjects: 0,
+            compares: true,
+            findings: Vec::new(),
+            errors: Vec::new(),
+            skip: None,
+            notes: Vec::new(),
+        }
+    }
+
     /// Its status.
     #[must_use]
     pub fn status(&self) -> Status {

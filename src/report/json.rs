@@ -129,6 +129,9 @@ pub struct WireCheck {
     /// Why it could not be carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What is worth knowing and is no finding.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// How a check ended.
@@ -193,6 +196,9 @@ pub struct WireFinding {
     pub expected: Option<String>,
     /// What the host has; null where it has nothing, or it is not known.
     pub actual: Option<String>,
+    /// The whole of what the host has of a container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<BTreeMap<String, String>>,
     /// Which layer moved, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
@@ -374,6 +380,7 @@ impl WireCheck {
             subjects: check.subjects,
             findings: check.findings.iter().map(|finding| WireFinding::of(check.id, finding)).collect(),
             error: (!check.errors.is_empty()).then(|| check.errors.join("; ")),
+            notes: check.notes.clone(),
         }
     }
 }
@@ -392,6 +399,7 @@ impl WireFinding {
             change: finding.change.map(|change| change.word().to_owned()),
             expected: finding.expected.text(),
             actual: finding.actual.text(),
+            entry: finding.entry.clone(),
             layer: finding.layer.clone(),
             reason: finding.reason.clone(),
             fingerprint: finding.fingerprint(check).to_string(),
@@ -408,6 +416,9 @@ impl WireFinding {
     /// The subject's state on the host, given what the baseline had; `None` where it is gone.
     #[must_use]
     pub fn entry_after(&self, before: Option<Entry>) -> Option<Entry> {
+        if let Some(facts) = &self.entry {
+            return Some(Entry { value: Value::Structured(facts.clone()), tree: None, stat: None });
+        }
         let digest = Digest::parse(self.actual.as_ref()?.as_bytes())?;
         let tree = self.files.as_ref().map(|parts| {
             let mut leaves: BTreeMap<Vec<u8>, Leaf> = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use console::Style;
 
 use super::Reporter;
-use crate::model::{CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, escaped};
+use crate::model::{Change, CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, escaped};
 
 /// The report for people.
 pub(super) struct Terminal;
@@ -83,6 +83,9 @@ impl Page {
         for error in &check.errors {
             self.fact("ERROR", &format!("{}: {}", words.topic, escaped(error.as_bytes())));
         }
+        for note in &check.notes {
+            self.fact("INFO", note);
+        }
         match check.status() {
             Status::Pass => self.fact("PASS", words.pass),
             Status::Skip => {
@@ -98,7 +101,11 @@ impl Page {
             (Kind::Unreadable, Some(why)) if finding.parts.is_empty() => self.detail(why),
             (Kind::Modified, _) if finding.parts.is_empty() => {
                 let (before, now) = (short(&finding.expected), short(&finding.actual));
-                self.detail(&format!("modified: expected {before}, found {now}"));
+                let what = match finding.change {
+                    None | Some(Change::Content) => "modified",
+                    Some(change) => change.word(),
+                };
+                self.detail(&format!("{what}: expected {before}, found {now}"));
             }
             (Kind::Missing, _) if known => self.detail("missing: in the baseline, not here"),
             (Kind::Unexpected, _) => self.detail("unexpected: here, not in the baseline"),
@@ -106,6 +113,9 @@ impl Page {
         }
         if matches!(finding.kind, Kind::Modified | Kind::Unreadable) {
             self.parts(&finding.parts);
+        }
+        if let Some(layer) = &finding.layer {
+            self.detail(&format!("layer: {layer}"));
         }
     }
 
@@ -166,7 +176,10 @@ impl Page {
     }
 }
 
-/// The first twelve digits of a digest.
+/// A value in few letters: of a digest the first twelve digits.
 fn short(value: &Value) -> String {
-    value.text().map_or_else(|| "nothing".to_owned(), |text| text.chars().take(12).collect())
+    let Some(text) = value.text() else { return "nothing".to_owned() };
+    let hex = text.strip_prefix("sha256:").unwrap_or(&text);
+    let is_digest = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_digest { hex[..12].to_owned() } else { escaped(text.as_bytes()) }
 }

@@ -3,16 +3,19 @@
 mod addons;
 mod compose;
 mod config;
+mod images;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use images::{fact, locked_facts};
+
 use crate::baseline::LockError;
-use crate::config::Config;
+use crate::config::{Config, DockerMode};
 use crate::host::{Answer, FilesAnswer, Query, Scope, Seen};
 use crate::model::{Entry, Glob, Observation, Observed, SectionId, State, Unreadable, Value};
 
 /// Every section, in the order of the report. A new one is a new file and a line here.
-pub const SECTIONS: &[&dyn Section] = &[&compose::Compose, &addons::Addons, &config::Config];
+pub const SECTIONS: &[&dyn Section] = &[&compose::Compose, &addons::Addons, &config::Config, &images::Images];
 
 /// One part of the baseline and how it is observed.
 pub trait Section: Sync {
@@ -27,6 +30,11 @@ pub trait Section: Sync {
 
     /// The names of its lock files; they are read and written together.
     fn lock_files(&self) -> &'static [&'static str];
+
+    /// Whether its lock files must be there when it is on.
+    fn wants_lock_files(&self, _ask: &Ask<'_>) -> bool {
+        true
+    }
 
     /// What to ask a host, or why nothing is asked.
     fn plan(&self, ask: &Ask<'_>) -> Plan;
@@ -74,6 +82,10 @@ pub struct Ask<'a> {
     pub nowhere: bool,
     /// Why it is asked.
     pub purpose: Purpose,
+    /// When containers are compared.
+    pub docker: DockerMode,
+    /// Whether the last whole run here compared containers.
+    pub compared_before: bool,
     /// Whether one of the section's lock files is there.
     pub locked: bool,
     /// The baseline, where it could be read.

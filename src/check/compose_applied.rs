@@ -1,0 +1,114 @@
+//! The check `compose_applied`: containers were made from the configuration that the baseline has.
+
+use std::collections::BTreeSet;
+
+use super::docker_images::{facts, image_change, modified};
+use super::{Check, Evidence, compared, differences, seen_both};
+use crate::model::{Change, CheckResult, Entry, Finding, SectionId, State, Words};
+use crate::section::fact;
+
+/// Compares the hashes that Compose put on containers.
+pub(super) struct ComposeApplied;
+
+impl Check for ComposeApplied {
+    fn id(&self) -> &'static str {
+        "compose_applied"
+    }
+
+    fn about(&self) -> &'static str {
+        "the configuration that Compose made each container from is the one in the baseline"
+    }
+
+    fn words(&self) -> &'static Words {
+        &Words {
+            topic: "Applied configuration",
+            info: "Checking applied configuration...",
+            pass: "All containers run their baseline configuration",
+            drift: "Configuration drift",
+            unreadable: "Configuration unreadable",
+            noun: "containers",
+            verb: "drifted",
+            singular: "container",
+        }
+    }
+
+    fn section(&self) -> Option<SectionId> {
+        Some(SectionId("images"))
+    }
+
+    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
+        let (mut result, sides) = compared(self, evidence)?;
+        let Some((baseline, seen)) = sides else { return Some(result) };
+        let edited = edited_files(evidence);
+        for (name, expected) in &baseline.entries {
+            let Some(actual) = seen.state.entries.get(name) else { continue };
+            let (before, now) = (facts(expected), facts(actual));
+            let (Some(old), Some(new)) = (before.get(fact::CONFIG_HASH), now.get(fact::CONFIG_HASH)) else {
+                continue;
+            };
+            result.subjects += 1;
+            if old != new && image_change(&before, &now).is_none() {
+                let found = modified(name, Change::Config, Some(old), Some(new), actual);
+                let layer = edited.as_ref().and_then(|edited| layer_of(actual, edited));
+                result.findings.push(Finding { layer, ..found });
+            }
+        }
+        if result.subjects == 0 {
+            result.skip = Some("no container carries Compose labels on both sides".to_owned());
+        }
+        Some(result)
+    }
+}
+
+/// The compose files that are not as in the baseline; `None` where they were not compared.
+fn edited_files(evidence: &[Evidence]) -> Option<BTreeSet<Vec<u8>>> {
+    let compose = evidence.iter().find(|e| e.section.id() == SectionId("compose"))?;
+    let (baseline, seen) = seen_both(compose)?;
+    let (findings, _) = differences(compose.section, baseline, seen);
+    Some(findings.into_iter().map(|finding| finding.place).collect())
+}
+
+/// The compose files of a container: none where no host told of them, an empty one where it cannot be
+/// mapped to the repository.
+fn files_of(entry: &Entry) -> Vec<Vec<u8>> {
+    let text = facts(entry).get(fact::COMPOSE_FILES).copied().map(str::to_owned);
+    text.iter().flat_map(|text| text.split('\n')).map(|file| file.as_bytes().to_vec()).collect()
+}
+
+/// A container whose own files are as in the baseline was made from another file.
+fn layer_of(container: &Entry, edited: &BTreeSet<Vec<u8>>) -> Option<String> {
+    let files = files_of(container);
+    if files.iter().any(Vec::is_empty) {
+        return Some("unknown".to_owned());
+    }
+    if files.is_empty() {
+        return None;
+    }
+    let explained = files.iter().any(|file| edited.contains(file));
+    (!explained).then(|| "applied from another file".to_owned())
+}
+
+/// For a compose file that was edited: whether its containers were made anew since.
+pub(super) fn layer_of_file(file: &[u8], images: &Evidence) -> Option<String> {
+    let (baseline, seen) = seen_both(images)?;
+    let labelled = || seen.state.entries.iter().filter(|(_, entry)| !files_of(entry).is_empty());
+    labelled().next()?;
+    let its = |(_, entry): &(&Vec<u8>, &Entry)| files_of(entry).iter().any(|path| path == file);
+    let layer = if labelled().filter(its).any(|(name, entry)| differs(baseline, name, entry)) {
+        "edited and applied"
+    } else if labelled().any(|(_, entry)| files_of(entry).iter().any(Vec::is_empty))
+        && !labelled().any(|c| its(&c))
+    {
+        "unknown"
+    } else {
+        "edited, not applied"
+    };
+    Some(layer.to_owned())
+}
+
+/// Whether a container is another one than in the baseline, by image or by configuration.
+fn differs(baseline: &State, name: &[u8], entry: &Entry) -> bool {
+    let Some(before) = baseline.entries.get(name) else { return true };
+    let (before, now) = (facts(before), facts(entry));
+    image_change(&before, &now).is_some() || before.get(fact::CONFIG_HASH) != now.get(fact::CONFIG_HASH)
+}

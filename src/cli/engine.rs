@@ -1,0 +1,110 @@
+//! Where the Docker engine of this machine listens, found as the docker client finds it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::host::docker::Engine;
+use crate::model::Digest;
+
+/// Finds the engine: `DOCKER_HOST`, then the docker context, then the sockets that engines have by default.
+pub(super) fn find() -> Engine {
+    if let Some(host) = variable("DOCKER_HOST") {
+        return at(&host.to_string_lossy(), tls_directory());
+    }
+    let docker = variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home()?.join(".docker")));
+    docker.and_then(|directory| of_context(&directory)).unwrap_or_else(of_sockets)
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn home() -> Option<PathBuf> {
+    variable("HOME").map(PathBuf::from)
+}
+
+/// The directory of certificates, when TLS is asked for.
+fn tls_directory() -> Option<PathBuf> {
+    variable("DOCKER_TLS_VERIFY")?;
+    variable("DOCKER_CERT_PATH").map(PathBuf::from).or_else(|| Some(home()?.join(".docker")))
+}
+
+/// The engine at an address in Docker's notation.
+fn at(host: &str, tls: Option<PathBuf>) -> Engine {
+    if let Some(path) = host.strip_prefix("unix://") {
+        return Engine::Unix(PathBuf::from(path));
+    }
+    let address = ["tcp://", "http://", "https://"].iter().find_map(|scheme| host.strip_prefix(scheme));
+    match (address, tls) {
+        (Some(address), Some(directory)) => Engine::Tls(address.to_owned(), directory),
+        (Some(address), None) => Engine::Tcp(address.to_owned()),
+        (None, _) => Engine::Unsupported(format!(
+            "{} is no address of an engine that can be reached from here: unix:// and tcp:// can",
+            crate::model::escaped(host.as_bytes())
+        )),
+    }
+}
+
+#[derive(Deserialize, Default)]
+struct ClientConfig {
+    #[serde(default, rename = "currentContext")]
+    current_context: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ContextMeta {
+    #[serde(rename = "Endpoints")]
+    endpoints: std::collections::BTreeMap<String, Endpoint>,
+}
+
+#[derive(Deserialize)]
+struct Endpoint {
+    #[serde(default, rename = "Host")]
+    host: Option<String>,
+}
+
+/// The engine of the current docker context; `None` for the default one.
+fn of_context(docker: &Path) -> Option<Engine> {
+    let name = variable("DOCKER_CONTEXT").map(|name| name.to_string_lossy().into_owned()).or_else(|| {
+        let text = std::fs::read(docker.join("config.json")).ok()?;
+        serde_json::from_slice::<ClientConfig>(&text).ok()?.current_context
+    });
+    let name = name.filter(|name| !name.is_empty() && name != "default")?;
+    let directory = Digest::of(name.as_bytes()).to_string();
+    let meta = std::fs::read(docker.join("contexts/meta").join(&directory).join("meta.json"));
+    let meta: Option<ContextMeta> = meta.ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let host = meta.and_then(|meta| meta.endpoints.get("docker").and_then(|endpoint| endpoint.host.clone()));
+    let tls = docker.join("contexts/tls").join(&directory).join("docker");
+    Some(match host {
+        Some(host) => at(&host, tls.is_dir().then_some(tls)),
+        None => Engine::Unsupported(format!(
+            "the docker context \"{}\" cannot be read: docker context ls",
+            crate::model::escaped(name.as_bytes())
+        )),
+    })
+}
+
+/// The first default socket that this user may use, else the first that is there.
+fn of_sockets() -> Engine {
+    let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let candidates: Vec<PathBuf> = [
+        Some(PathBuf::from("/var/run/docker.sock")),
+        runtime.as_ref().map(|dir| dir.join("docker.sock")),
+        home().map(|home| home.join(".docker/run/docker.sock")),
+        runtime.as_ref().map(|dir| dir.join("podman/podman.sock")),
+        Some(PathBuf::from("/run/podman/podman.sock")),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|path| path.symlink_metadata().is_ok())
+    .collect();
+    let usable = |path: &&PathBuf| rustix::fs::access(path.as_path(), rustix::fs::Access::WRITE_OK).is_ok();
+    match candidates.iter().find(usable).or_else(|| candidates.first()) {
+        Some(path) => Engine::Unix(path.clone()),
+        None => {
+            Engine::None("no Docker engine here: DOCKER_HOST is not set, and no socket is there".to_owned())
+        }
+    }
+}

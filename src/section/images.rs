@@ -1,0 +1,374 @@
+//! The images section: containers, the images they run, and their state.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Ask, Plan, Purpose, Section};
+use crate::baseline::LockError;
+use crate::config::{DockerMode, OnUnexpected};
+use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, Query, Scope};
+use crate::model::{
+    Digest, Entry, Glob, LeftOut, Observation, Observed, SectionId, State, Unit, Value, escaped,
+};
+
+/// The facts of a container's entry, as its lock file spells them, and two that only a host tells.
+pub mod fact {
+    /// The image's name as it was asked for.
+    pub const IMAGE: &str = "image";
+    /// The image that runs.
+    pub const IMAGE_ID: &str = "imageId";
+    /// The image's digests in registries, separated by spaces.
+    pub const REPO_DIGESTS: &str = "repoDigests";
+    /// `running`, `exited`, …
+    pub const STATE: &str = "state";
+    /// The Compose project.
+    pub const PROJECT: &str = "composeProject";
+    /// The Compose service.
+    pub const SERVICE: &str = "composeService";
+    /// What Compose computed of the service's configuration.
+    pub const CONFIG_HASH: &str = "composeConfigHash";
+    /// Repository paths of its compose files, a line each; an empty line is one that cannot be mapped.
+    pub const COMPOSE_FILES: &str = "composeFiles";
+    /// There when the image's name means another image by now.
+    pub const TAG_MOVED: &str = "tagMoved";
+}
+
+/// The facts of `entry` that a lock file holds, and not those that only a host tells.
+#[must_use]
+pub fn locked_facts(entry: &Entry) -> BTreeMap<String, String> {
+    let Value::Structured(facts) = &entry.value else { return BTreeMap::new() };
+    let mut facts = facts.clone();
+    facts.retain(|name, _| name != fact::COMPOSE_FILES && name != fact::TAG_MOVED);
+    facts
+}
+
+/// Containers and their images.
+pub(super) struct Images;
+
+impl Section for Images {
+    fn id(&self) -> SectionId {
+        SectionId("images")
+    }
+
+    fn about(&self) -> &'static str {
+        "containers: the image each runs, its ID, its state and the configuration Compose applied"
+    }
+
+    fn nouns(&self) -> (&'static str, &'static str) {
+        ("container", "containers")
+    }
+
+    fn lock_files(&self) -> &'static [&'static str] {
+        &["docker_images.lock.json"]
+    }
+
+    fn wants_lock_files(&self, ask: &Ask<'_>) -> bool {
+        ask.docker == DockerMode::Required || ask.config.docker.is_some()
+    }
+
+    fn plan(&self, ask: &Ask<'_>) -> Plan {
+        let docker = ask.config.docker.clone().unwrap_or_default();
+        if ask.docker == DockerMode::Off {
+            return Plan::Off("docker is off".to_owned());
+        }
+        if docker.containers.is_empty() {
+            return Plan::Off(super::EMPTY_LIST.to_owned());
+        }
+        if !ask.locked && !self.wants_lock_files(ask) {
+            return Plan::Off("no lock file names a container; --docker required compares them".to_owned());
+        }
+        let names = ask.baseline.iter().flat_map(|state| state.entries.keys());
+        Plan::Ask(Query::Containers(ContainerQuery {
+            patterns: docker.containers.iter().filter_map(|text| Glob::new(text).ok()).collect(),
+            named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
+        }))
+    }
+
+    fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
+        let must = ask.docker == DockerMode::Required || ask.compared_before;
+        match answer {
+            Answer::Containers(ContainersAnswer::Unreachable(why)) => Observed::Failed(why),
+            Answer::Containers(ContainersAnswer::NoEngine(why)) if must => Observed::Failed(why),
+            Answer::Containers(ContainersAnswer::NoEngine(why)) => Observed::Skipped(skip(ask, &why)),
+            Answer::Containers(ContainersAnswer::Seen { containers, left_out }) => {
+                let known = |c: &Container| {
+                    ask.baseline.is_some_and(|state| state.entries.contains_key(c.name.as_bytes()))
+                };
+                let unlocked = ask.purpose == Purpose::Check && ask.baseline.is_none();
+                if !must && !unlocked && !containers.iter().any(known) {
+                    return Observed::Skipped(skip(ask, "no container of the baseline exists here"));
+                }
+                Observed::Seen(observe(ask, containers, left_out))
+            }
+            _ => Observed::Failed("the host answered another question".to_owned()),
+        }
+    }
+
+    fn parse(&self, files: &[(&str, &[u8])]) -> Result<State, LockError> {
+        let mut state = State::default();
+        for (name, bytes) in files {
+            let lock: Lock = serde_json::from_slice(bytes).map_err(|error| {
+                let text = error.to_string();
+                let reason = text.split(" at line ").next().unwrap_or_default();
+                LockError::at(name, error.line().max(1), &escaped(reason.as_bytes()))
+            })?;
+            if lock.images.0.is_empty() {
+                return Err(LockError::new(name, "it names no container"));
+            }
+            let entries = lock.images.0.into_iter();
+            state.entries.extend(entries.map(|(name, locked)| (name.into_bytes(), locked.into_entry())));
+        }
+        Ok(state)
+    }
+
+    fn print(&self, state: &State) -> Vec<Vec<u8>> {
+        let named = |(name, entry): (&Vec<u8>, &Entry)| {
+            Some((String::from_utf8_lossy(name).into_owned(), Locked::of(entry)?))
+        };
+        let images: BTreeMap<String, Locked> = state.entries.iter().filter_map(named).collect();
+        if images.is_empty() {
+            return vec![Vec::new()];
+        }
+        let lock = Lock { generated_at: None, images: Named(images) };
+        let mut bytes = serde_json::to_vec_pretty(&lock).unwrap_or_default();
+        bytes.push(b'\n');
+        vec![bytes]
+    }
+
+    fn in_scope(&self, _scope: &Scope, _place: &[u8]) -> bool {
+        true
+    }
+}
+
+fn skip(ask: &Ask<'_>, why: &str) -> String {
+    match ask.purpose {
+        Purpose::Check => why.to_owned(),
+        Purpose::Export => format!("{why}; --docker required writes its lock file"),
+    }
+}
+
+fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) -> Observation {
+    let mut seen = Observation { left_out, ..Observation::default() };
+    let ignore = ask.purpose == Purpose::Check
+        && ask.config.docker.as_ref().is_some_and(|docker| docker.unexpected == OnUnexpected::Ignore);
+    let mut ignored = 0;
+    for container in containers {
+        let name = container.name.clone().into_bytes();
+        let known = ask.baseline.is_none_or(|state| state.entries.contains_key(&name));
+        if ignore && !known {
+            ignored += 1;
+        } else {
+            seen.state.entries.insert(name, entry_of(container));
+        }
+    }
+    if ignored > 0 {
+        let reason = "not in the baseline, and [docker] unexpected is \"ignore\"".to_owned();
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: ignored, reason });
+    }
+    seen
+}
+
+fn entry_of(container: Container) -> Entry {
+    let files = container
+        .compose_files
+        .iter()
+        .map(|path| path.as_ref().map(|path| String::from_utf8_lossy(path).into_owned()).unwrap_or_default());
+    let mut files: Vec<String> = files.collect();
+    if files.is_empty() && container.compose_project.is_some() {
+        files.push(String::new());
+    }
+    let facts = [
+        (fact::IMAGE, Some(container.image)),
+        (fact::IMAGE_ID, Some(container.image_id)),
+        (fact::REPO_DIGESTS, Some(container.repo_digests.join(" "))),
+        (fact::STATE, Some(container.state)),
+        (fact::PROJECT, container.compose_project),
+        (fact::SERVICE, container.compose_service),
+        (fact::CONFIG_HASH, container.compose_config_hash),
+        (fact::COMPOSE_FILES, (!files.is_empty()).then(|| files.join("\n"))),
+        (fact::TAG_MOVED, container.tag_moved.then(|| "true".to_owned())),
+    ];
+    entry(facts)
+}
+
+/// An entry of the facts that are known.
+fn entry<const N: usize>(facts: [(&str, Option<String>); N]) -> Entry {
+    let known = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let facts = known.filter(|(name, value)| !value.is_empty() || name == fact::COMPOSE_FILES);
+    Entry { value: Value::Structured(facts.collect()), tree: None, stat: None }
+}
+
+/// The lock file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lock {
+    /// The older scripts wrote it; it is read over.
+    #[serde(default, skip_serializing)]
+    #[allow(dead_code)]
+    generated_at: Option<serde::de::IgnoredAny>,
+    images: Named,
+}
+
+/// Containers by name.
+#[derive(Serialize)]
+struct Named(BTreeMap<String, Locked>);
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Named;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("containers by name")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named, A::Error> {
+                let mut all = BTreeMap::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if all.contains_key(&name) {
+                        return Err(A::Error::custom(format!("container {name} stands here a second time")));
+                    }
+                    all.insert(name, map.next_value()?);
+                }
+                Ok(Named(all))
+            }
+        }
+        deserializer.deserialize_map(Names)
+    }
+}
+
+/// One container in the lock file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Locked {
+    image: String,
+    image_id: ImageId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    repo_digests: Vec<RepoDigest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compose_project: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compose_service: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compose_config_hash: Option<String>,
+}
+
+/// `sha256:` and 64 hex digits.
+#[derive(Serialize, Deserialize)]
+#[serde(try_from = "String")]
+struct ImageId(String);
+
+impl TryFrom<String> for ImageId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digest = text.strip_prefix("sha256:").and_then(|hex| Digest::parse(hex.as_bytes()));
+        if digest.is_some() { Ok(Self(text)) } else { Err(format!("{text} is no image ID (sha256:…)")) }
+    }
+}
+
+/// `name@sha256:` and 64 hex digits.
+#[derive(Serialize, Deserialize)]
+#[serde(try_from = "String")]
+struct RepoDigest(String);
+
+impl TryFrom<String> for RepoDigest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digest = text.split_once("@sha256:").and_then(|(_, hex)| Digest::parse(hex.as_bytes()));
+        if digest.is_some() { Ok(Self(text)) } else { Err(format!("{text} is no digest (name@sha256:…)")) }
+    }
+}
+
+impl Locked {
+    fn of(entry: &Entry) -> Option<Self> {
+        let Value::Structured(facts) = &entry.value else { return None };
+        let digests = facts.get(fact::REPO_DIGESTS).map(|text| text.split(' ').map(str::to_owned));
+        Some(Self {
+            image: facts.get(fact::IMAGE)?.clone(),
+            image_id: ImageId(facts.get(fact::IMAGE_ID)?.clone()),
+            repo_digests: digests.into_iter().flatten().map(RepoDigest).collect(),
+            state: facts.get(fact::STATE).cloned(),
+            compose_project: facts.get(fact::PROJECT).cloned(),
+            compose_service: facts.get(fact::SERVICE).cloned(),
+            compose_config_hash: facts.get(fact::CONFIG_HASH).cloned(),
+        })
+    }
+
+    fn into_entry(self) -> Entry {
+        let mut digests: Vec<String> = self.repo_digests.into_iter().map(|digest| digest.0).collect();
+        digests.sort();
+        entry([
+            (fact::IMAGE, Some(self.image)),
+            (fact::IMAGE_ID, Some(self.image_id.0)),
+            (fact::REPO_DIGESTS, Some(digests.join(" "))),
+            (fact::STATE, self.state),
+            (fact::PROJECT, self.compose_project),
+            (fact::SERVICE, self.compose_service),
+            (fact::CONFIG_HASH, self.compose_config_hash),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<State, String> {
+        Images.parse(&[("f", text.as_bytes())]).map_err(|error| error.to_string())
+    }
+
+    fn id(digit: &str) -> String {
+        format!("sha256:{}", digit.repeat(64))
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back() {
+        let text = format!(
+            "{{\n  \"images\": {{\n    \"web\": {{\n      \"image\": \"odoo:18\",\n      \"imageId\": \"{}\",\n      \
+             \"repoDigests\": [\n        \"odoo@{}\"\n      ],\n      \"state\": \"running\",\n      \
+             \"composeProject\": \"erp\",\n      \"composeService\": \"web\",\n      \
+             \"composeConfigHash\": \"ab\"\n    }}\n  }}\n}}\n",
+            id("a"),
+            id("b")
+        );
+        let state = parse(&text).unwrap();
+        assert_eq!(String::from_utf8(Images.print(&state).remove(0)).unwrap(), text);
+    }
+
+    #[test]
+    fn files_of_the_older_scripts_load() {
+        let text = format!(
+            "{{\"generated_at\": \"2026-01-29\", \"images\": {{\"web\": {{\"image\": \"odoo:18\", \"imageId\": \"{}\"}}}}}}",
+            id("a")
+        );
+        assert_eq!(parse(&text).unwrap().entries.len(), 1);
+    }
+
+    #[test]
+    fn anything_else_is_an_error_with_its_place() {
+        let entry =
+            |more: &str| format!("{{\n\"images\": {{\n\"web\": {{\"image\": \"odoo:18\"{more}}}\n}}\n}}");
+        let good = format!(", \"imageId\": \"{}\"", id("a"));
+        assert!(parse(&entry("")).unwrap_err().starts_with("f:3: missing field `imageId`"));
+        assert!(
+            parse(&entry(&format!("{good}, \"tag\": 1")))
+                .unwrap_err()
+                .starts_with("f:3: unknown field `tag`")
+        );
+        assert!(parse(&entry(", \"imageId\": \"sha256:ab\"")).unwrap_err().contains("is no image ID"));
+        assert!(
+            parse(&entry(&format!("{good}, \"repoDigests\": [\"x\"]"))).unwrap_err().contains("is no digest")
+        );
+        let one = format!("\"web\": {{\"image\": \"a\"{good}}}");
+        let twice = format!("{{\"images\": {{{one},\n{one}}}}}");
+        assert!(parse(&twice).unwrap_err().starts_with("f:2: container web stands here a second time"));
+        assert!(parse("{\"images\": {}}").unwrap_err().contains("names no container"));
+        assert!(parse("").is_err() && parse("[]").is_err());
+    }
+}
