@@ -199,9 +199,11 @@ impl Job<'_> {
                 Observed::Off(why) if required => {
                     page.error(&format!("{}: required, but off: {why}", words.topic));
                 }
-                Observed::Skipped(why) if !required => page.line(&format!("[SKIP] {}: {why}", words.topic)),
+                Observed::Skipped(why) if !required => {
+                    page.line(&format!("[SKIP] {}: {}", words.topic, escaped(why.as_bytes())));
+                }
                 Observed::Skipped(why) | Observed::Failed(why) => {
-                    page.error(&format!("{}: {why}", words.topic));
+                    page.error(&format!("{}: {}", words.topic, escaped(why.as_bytes())));
                 }
                 Observed::Seen(seen) if page.is_whole(words, seen) => {
                     let (one, many) = e.section.nouns();

@@ -12,7 +12,7 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsB
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 use super::{Container, ContainerQuery, ContainersAnswer, Layout, Watch};
-use crate::model::{LeftOut, Unit, any_match, escaped};
+use crate::model::{LeftOut, Unit, any_match};
 
 /// How long the engine may take for everything that is asked of it.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -79,8 +79,12 @@ pub(super) fn observe(
     query: &ContainerQuery,
     watch: &Watch,
 ) -> Option<ContainersAnswer> {
-    if let Engine::None(why) = engine {
-        return Some(ContainersAnswer::NoEngine(why.clone()));
+    match engine {
+        Engine::None(why) => return Some(ContainersAnswer::NoEngine(why.clone())),
+        Engine::Unix(path) if !path.exists() => {
+            return Some(ContainersAnswer::NoEngine(format!("there is no socket at {}", engine.shown())));
+        }
+        _ => {}
     }
     let answer = within_deadline(engine, watch, async {
         let docker = engine.connect()?;
@@ -304,16 +308,17 @@ fn in_words(engine: &Engine, error: &Error) -> String {
     let place = engine.shown();
     match error {
         Error::DockerResponseServerError { status_code, message } => {
-            let message: String = escaped(message.as_bytes()).chars().take(200).collect();
+            let message: String = message.chars().take(200).collect();
             format!("the engine at {place} answered {status_code}: {message}")
         }
         Error::JsonDataError { .. } | Error::JsonSerdeError { .. } | Error::StrParseError { .. } => {
             format!("the engine at {place} gave an answer that is not the JSON of a Docker engine")
         }
+        Error::SocketNotFoundError(_) => format!("there is no socket at {place}"),
         Error::RequestTimeoutError => format!("the engine at {place} did not answer in time"),
         error => match cause(error) {
             Some(io) => of_io(engine, &place, io),
-            None => format!("the engine at {place} cannot be used: {error}"),
+            None => format!("the engine at {place} gave no answer that can be understood ({error})"),
         },
     }
 }
@@ -348,9 +353,18 @@ fn of_io(engine: &Engine, place: &str, error: &io::Error) -> String {
 
 /// Says which user may not use a socket, whose it is, and what helps.
 fn who_may(path: &Path) -> String {
-    let me = rustix::process::geteuid().as_raw();
-    let group = rustix::fs::stat(path).map_or_else(|_| "unknown".to_owned(), |stat| stat.st_gid.to_string());
+    let me = name_of("/etc/passwd", rustix::process::geteuid().as_raw());
+    let group = rustix::fs::stat(path).map(|stat| name_of("/etc/group", stat.st_gid));
+    let group = group.unwrap_or_else(|_| "unknown".to_owned());
     format!("user {me} is not in the socket's group {group}; join that group, or use sudo")
+}
+
+/// The name that `/etc/passwd` or `/etc/group` gives a number, else the number.
+fn name_of(file: &str, number: u32) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = lines.find(|fields| fields.get(2).is_some_and(|field| *field == number.to_string()));
+    found.map_or_else(|| number.to_string(), |fields| fields[0].to_owned())
 }
 
 #[cfg(test)]
