@@ -78,7 +78,11 @@ impl Section for Images {
             return Plan::Off(super::EMPTY_LIST.to_owned());
         }
         if !ask.locked && !self.wants_lock_files(ask) {
-            return Plan::Off("no lock file names a container; --docker required compares them".to_owned());
+            let why = "no lock file names a container";
+            return match ask.purpose {
+                Purpose::Check => Plan::Off(why.to_owned()),
+                Purpose::Export => Plan::Skip(skip(ask, why)),
+            };
         }
         let names = ask.baseline.iter().flat_map(|state| state.entries.keys());
         Plan::Ask(Query::Containers(ContainerQuery {
