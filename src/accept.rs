@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::baseline::{LockFile, Locks, Source};
 use crate::check::{CHECKS, Evidence, NoBaseline};
-use crate::model::{Finding, Kind, Observation, Observed, SectionId, State, escaped};
+use crate::model::{Finding, Glob, Kind, Observation, Observed, SectionId, State, escaped};
 use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
 use crate::section::{self, Section};
 
@@ -33,11 +33,17 @@ pub struct Change {
 impl Change {
     /// Whether `pattern` names it: by its subject, or as `check/subject`.
     #[must_use]
-    pub fn is_named_by(&self, pattern: &crate::model::Glob) -> bool {
-        let printed = escaped(&self.key).into_bytes();
-        let full = |key: &[u8]| [self.check.as_bytes(), b"/", key].concat();
-        [&self.key, &printed].into_iter().any(|key| pattern.matches(key) || pattern.matches(&full(key)))
+    pub fn is_named_by(&self, pattern: &Glob) -> bool {
+        names(pattern, &self.check, &self.key)
     }
+}
+
+/// Whether `pattern` names a check's subject: as it is or as it is printed, alone or as `check/subject`.
+#[must_use]
+pub fn names(pattern: &Glob, check: &str, key: &[u8]) -> bool {
+    let printed = escaped(key).into_bytes();
+    let full = |key: &[u8]| [check.as_bytes(), b"/", key].concat();
+    [key, &printed].into_iter().any(|key| pattern.matches(key) || pattern.matches(&full(key)))
 }
 
 /// Why nothing can be accepted; nothing was written.

@@ -196,8 +196,7 @@ fn propose(
 }
 
 fn is_named(patterns: &[Glob], check: &str, key: &[u8]) -> bool {
-    let full = [check.as_bytes(), b"/", key].concat();
-    patterns.iter().any(|glob| glob.matches(key) || glob.matches(&full))
+    patterns.iter().any(|pattern| accept::names(pattern, check, key))
 }
 
 /// The changes to accept; `None` when the run proposes none.
