@@ -104,7 +104,7 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
         progress::shown(&interrupt.watch, false, || look_again(&request, &chosen, &aim, interrupt))?;
     accept::still_so(&chosen, &evidence)?;
     let own = target.as_deref().filter(|_| args.own);
-    let files = new_lock_files(&chosen, &evidence, &locks, own)?;
+    let files = new_lock_files(&request, &chosen, &evidence, own)?;
     output::print(table(&chosen, &files).as_bytes())?;
     if !agreed(args, interrupt)? {
         return Err(Failure::new("not accepted").hint("nothing was written"));
@@ -258,17 +258,17 @@ fn look_again(
     Ok(audit::observe(request, planned, &aim.host(), &interrupt.watch)?)
 }
 
-/// The lock files that change, by name below audit/locks.
+/// The lock files that change, by name below audit/locks; a target's own hold what belongs on it alone.
 fn new_lock_files(
+    request: &Request<'_>,
     chosen: &[Change],
     evidence: &[Evidence],
-    locks: &Locks,
     own: Option<&str>,
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let mut files = BTreeMap::new();
     for e in evidence {
-        let read = locks.group(e.section.lock_files());
-        let before = match audit::read_section(e.section, &read) {
+        let read = request.locks.group(e.section.lock_files());
+        let mut before = match audit::read_section(e.section, &read) {
             Ok(state) => state,
             Err(NoBaseline::Missing) if read.iter().all(|file| file.content.is_none()) => State::default(),
             Err(NoBaseline::Missing) => {
@@ -277,6 +277,9 @@ fn new_lock_files(
             }
             Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
         };
+        if own.is_some() {
+            before.entries.retain(|place, _| e.section.in_scope(request.scope, place));
+        }
         let state = accept::apply(before, chosen, e.section.id(), &e.observed);
         files.extend(accept::lock_files(e.section, &state, &read, own)?);
     }
