@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{DraftDir, write_file};
+use crate::atomic::{DraftDir, sweep, write_file};
 
 /// Where runs lie, relative to the root.
 pub const PATH: &str = "audit/runtime";
@@ -19,7 +19,8 @@ pub fn name(stamp: &str, target: Option<&str>, n: usize) -> String {
     format!("{stamp}{number}{target}")
 }
 
-/// Writes a new run below `root`; `files` is asked for the content under the name it will have.
+/// Writes a new run below `root`; `files` is asked for the content under the name it will have. What
+/// killed runs have left in `audit/` is cleared away.
 ///
 /// # Errors
 /// When the directory cannot be written; nothing of the run is then left.
@@ -31,6 +32,7 @@ pub fn create(
 ) -> io::Result<PathBuf> {
     let runtime = root.join(PATH);
     std::fs::create_dir_all(&runtime)?;
+    runtime.parent().into_iter().for_each(sweep);
     for n in 1.. {
         let name = name(stamp, target, n);
         let place = runtime.join(&name);
