@@ -46,8 +46,11 @@ pub(super) fn run(global: &Global, args: &InitArgs) -> Result<u8, Failure> {
 }
 
 /// What the tree holds.
+#[derive(Default)]
 struct Found {
     compose: Vec<String>,
+    /// Patterns that match those compose files and nothing else.
+    patterns: Vec<String>,
     /// Addon roots and how many modules each holds.
     roots: BTreeMap<String, usize>,
     /// What could not be looked at.
@@ -62,12 +65,14 @@ impl Found {
         let modules =
             ModuleQuery { select: Select::Detect, exclude: vec![], named: vec![], scope: Scope::default() };
         let answers = host.observe(&[Query::Files(files), Query::Modules(modules)], &Watch::default())?;
-        let mut found = Self { compose: Vec::new(), roots: BTreeMap::new(), troubles: Vec::new() };
+        let mut found = Self::default();
+        let mut detected = BTreeSet::new();
         for answer in answers {
             match answer {
                 Answer::Files(files) => {
                     for (path, seen) in files.files {
                         found.note(&path, matches!(seen, crate::host::Seen::File(..)));
+                        detected.insert(path);
                     }
                 }
                 Answer::Containers(_) => {}
@@ -78,6 +83,10 @@ impl Found {
                 }
             }
         }
+        let mut shared = shared_patterns(&found.compose);
+        let strays = strays(&host, &shared, &detected)?;
+        shared.retain(|glob| !strays.iter().any(|path| glob.matches(path)));
+        found.patterns = with_singles(&shared, &found.compose);
         Ok(found)
     }
 
@@ -105,7 +114,7 @@ impl Found {
                 items.iter().map(|item| format!("    {},\n", toml::Value::from(item.as_str()))).collect();
             if lines.is_empty() { "[]".to_owned() } else { format!("[\n{}]", lines.concat()) }
         };
-        let compose = list(&patterns_for(&self.compose));
+        let compose = list(&self.patterns);
         let roots: Vec<String> = self.roots.keys().map(|root| Glob::literal(root)).collect();
         let roots = list(&roots);
         let off =
@@ -166,8 +175,8 @@ impl Found {
 /// How the names of compose files are generalised.
 const KINDS: [&str; 4] = ["docker-compose*.yml", "docker-compose*.yaml", "compose*.yml", "compose*.yaml"];
 
-/// Patterns that cover such files: one for stacks side by side, the path itself for a single one.
-fn patterns_for(files: &[String]) -> Vec<String> {
+/// One pattern for the compose files of stacks side by side.
+fn shared_patterns(files: &[String]) -> Vec<Glob> {
     let mut stacks: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for file in files {
         let (stack, name) = file.rsplit_once('/').unwrap_or(("", file));
@@ -177,12 +186,31 @@ fn patterns_for(files: &[String]) -> Vec<String> {
         }
     }
     let shared = stacks.into_iter().filter(|(_, stacks)| stacks.len() > 1);
-    let mut patterns: Vec<String> =
-        shared.map(|((above, kind), _)| format!("{}/*/{kind}", Glob::literal(above))).collect();
-    let globs: Vec<Glob> = patterns.iter().filter_map(|text| Glob::new(text).ok()).collect();
-    let single = files.iter().filter(|file| !any_match(&globs, file.as_bytes()));
-    patterns.extend(single.map(|file| Glob::literal(file)));
-    patterns
+    shared
+        .filter_map(|((above, kind), _)| Glob::new(&format!("{}/*/{kind}", Glob::literal(above))).ok())
+        .collect()
+}
+
+/// What `patterns` match and detection has not found: hidden directories, names that only look alike.
+fn strays(
+    host: &LocalHost,
+    patterns: &[Glob],
+    detected: &BTreeSet<Vec<u8>>,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    let select = Select::Patterns(patterns.to_vec());
+    let query = FileQuery { select, exclude: vec![], named: vec![], scope: Scope::default() };
+    let answers = host.observe(&[Query::Files(query)], &Watch::default())?;
+    let matched = answers.into_iter().flat_map(|answer| match answer {
+        Answer::Files(files) => files.files.into_keys().collect(),
+        Answer::Modules(_) | Answer::Containers(_) => Vec::new(),
+    });
+    Ok(matched.filter(|path| !detected.contains(path)).collect())
+}
+
+/// The patterns, and the path itself of each file that none of them matches.
+fn with_singles(shared: &[Glob], files: &[String]) -> Vec<String> {
+    let single = files.iter().filter(|file| !any_match(shared, file.as_bytes()));
+    shared.iter().map(|glob| glob.text().to_owned()).chain(single.map(|file| Glob::literal(file))).collect()
 }
 
 /// Keeps runs out of git: adds them to the root's `.gitignore` inside a work tree, unless they are there.
