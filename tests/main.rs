@@ -5,5 +5,7 @@
 
 mod support;
 
+mod accept;
 mod check;
+mod crash;
 mod schema;

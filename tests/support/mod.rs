@@ -1,5 +1,8 @@
 //! A project in a temporary directory, and the binary run in it.
 
+pub(crate) mod disk;
+pub(crate) mod git;
+
 use std::path::{Path, PathBuf};
 use std::process::Output;
 

@@ -1,0 +1,148 @@
+//! Killed in the middle, or two at once: the lock files are wholly the old ones or wholly the new ones.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::Project;
+use crate::support::disk::{files_below, temporaries};
+
+/// The lock files by name.
+type Locks = BTreeMap<PathBuf, Vec<u8>>;
+
+fn locks(project: &Project) -> Locks {
+    files_below(&project.path("audit/locks"))
+}
+
+/// Puts the tree into one of two states that differ in every section.
+fn put(project: &Project, state: usize) {
+    let text = format!("state {state}\n");
+    project.file("infra/stacks/edge/docker-compose.yml", &text);
+    for module in 0..8 {
+        let dir = format!("odoo_modules/seisei/module_{module}");
+        project.file(&format!("{dir}/__manifest__.py"), "{'name': 'x'}\n");
+        project.file(&format!("{dir}/models/order.py"), &text);
+    }
+}
+
+/// A project in state 1, its baseline in state 1, and the lock files of states 0 and 1.
+fn alternating() -> (Project, [Locks; 2]) {
+    let project = Project::small();
+    let both = [0, 1].map(|state| {
+        put(&project, state);
+        project.ok(&["export", "--accept"]);
+        locks(&project)
+    });
+    assert!(both[0].iter().all(|(name, bytes)| both[1][name] != *bytes), "every lock file differs");
+    (project, both)
+}
+
+fn spawn(project: &Project, args: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_driftlock"));
+    command.args(args).current_dir(project.root());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits for a process, but not for ever.
+fn ended(child: &mut Child) -> Option<i32> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    panic!("it did not end");
+}
+
+/// How many moments are tried.
+const TRIALS: u32 = 20;
+
+/// Kills `args` at moments spread over the time that it takes; `prepare` runs before each.
+fn kill_at_many_moments(args: &[&str], prepare: &[&str]) {
+    let (project, both) = alternating();
+    let now = || usize::from(locks(&project) == both[1]);
+    put(&project, 0);
+    project.run(prepare);
+    let start = Instant::now();
+    assert_eq!(ended(&mut spawn(&project, args)), Some(0));
+    let whole = start.elapsed();
+    let mut killed = 0;
+    for trial in 0..TRIALS {
+        let before = now();
+        put(&project, 1 - before);
+        project.run(prepare);
+        let mut child = spawn(&project, args);
+        std::thread::sleep(whole * trial / TRIALS);
+        child.kill().unwrap();
+        killed += usize::from(ended(&mut child).is_none());
+        let found = locks(&project);
+        assert!(both.contains(&found), "trial {trial}: neither the old nor the new: {found:#?}");
+        let (code, report) = project.check(&[]);
+        assert_eq!(code, if now() == before { 2 } else { 0 }, "trial {trial}: {report:#}");
+        assert_eq!(temporaries(&project.path("audit")), [] as [PathBuf; 0], "trial {trial}");
+    }
+    assert!(killed > 0, "no kill came early enough");
+    put(&project, 1 - now());
+    project.ok(&["export", "--accept"]);
+    assert!(both.contains(&locks(&project)));
+    assert_eq!(project.check(&[]).0, 0);
+    let record = project.read("audit/accepted.jsonl");
+    assert!(record.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{record}");
+}
+
+#[test]
+fn an_export_that_is_killed_leaves_a_whole_baseline() {
+    kill_at_many_moments(&["export", "--accept"], &["check", "--quiet"]);
+}
+
+#[test]
+fn an_acceptance_that_is_killed_leaves_a_whole_baseline() {
+    kill_at_many_moments(&["accept", "--yes"], &["check", "--quiet"]);
+}
+
+#[test]
+fn what_a_killed_acceptance_left_is_cleared_away_by_the_next_run() {
+    for args in [&["check"][..], &["export"], &["export", "--accept"]] {
+        let project = Project::accepted();
+        project.file("audit/.driftlock-dead/compose_sha256.lock.txt", "old\n");
+        project.file("audit/runtime/.driftlock-dead/drift_report.json", "{");
+        project.ok(args);
+        assert_eq!(temporaries(&project.path("audit")), [] as [PathBuf; 0], "{args:?}");
+    }
+}
+
+#[test]
+fn of_two_acceptances_at_once_one_wins() {
+    for _ in 0..5 {
+        let (project, both) = alternating();
+        put(&project, 0);
+        project.run(&["check"]);
+        let lines = project.read("audit/accepted.jsonl").lines().count();
+        let mut two = [spawn(&project, &["accept", "--yes"]), spawn(&project, &["accept", "--yes"])];
+        let mut codes = two.each_mut().map(ended);
+        codes.sort_unstable();
+        assert_eq!(codes, [Some(0), Some(1)]);
+        assert_eq!(locks(&project), both[0]);
+        assert_eq!(project.read("audit/accepted.jsonl").lines().count(), lines + 1);
+        assert_eq!(project.check(&[]).0, 0);
+        assert_eq!(temporaries(&project.path("audit")), [] as [PathBuf; 0]);
+    }
+}
+
+#[test]
+fn two_exports_at_once_leave_one_whole_baseline() {
+    for _ in 0..5 {
+        let (project, both) = alternating();
+        put(&project, 0);
+        let args = ["export", "--accept"];
+        let mut two = [spawn(&project, &args), spawn(&project, &args)];
+        let codes = two.each_mut().map(ended);
+        assert!(codes.contains(&Some(0)), "{codes:?}");
+        assert!(codes.iter().all(|code| matches!(code, Some(0 | 1))), "{codes:?}");
+        assert_eq!(locks(&project), both[0]);
+        assert_eq!(temporaries(&project.path("audit")), [] as [PathBuf; 0]);
+    }
+}
