@@ -8,4 +8,6 @@ mod support;
 mod accept;
 mod check;
 mod crash;
+mod diff;
+mod init;
 mod schema;
