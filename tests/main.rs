@@ -10,4 +10,5 @@ mod check;
 mod crash;
 mod diff;
 mod init;
+mod registry;
 mod schema;
