@@ -10,5 +10,7 @@ mod check;
 mod crash;
 mod diff;
 mod init;
+mod properties;
 mod registry;
 mod schema;
+mod trees;
