@@ -104,6 +104,25 @@ fn a_run_is_named_or_the_newest_one_is_taken() {
 }
 
 #[test]
+fn a_directory_of_lock_files_is_accepted_like_a_run() {
+    let project = drifted();
+    project.ok(&["export", "--output", "state"]);
+    assert_eq!(runs(&project.root()).len(), 1, "the first export alone");
+    project.ok(&["accept", "state", "--yes"]);
+    assert_eq!(project.check(&[]).0, 0);
+}
+
+#[test]
+fn what_a_run_did_not_look_at_stays() {
+    for args in [&["export", "--only", "compose_hashes"], &["check", "--only", "compose_hashes"]] {
+        let project = drifted();
+        project.run(args);
+        project.ok(&["accept", "--yes"]);
+        assert_eq!(drift(&project), ["ocr"], "{args:?}");
+    }
+}
+
+#[test]
 fn only_takes_what_the_patterns_name() {
     let cases: [(&[&str], &[&str]); 7] = [
         (&["ocr"], &[EDGE, ERP]),
@@ -266,6 +285,18 @@ fn on_a_terminal_the_answer_counts() {
         assert!(ran.out().contains("[y/N]"), "{}", ran.out());
         assert_eq!(ran.code(), code, "{answer:?}: {}", ran.out());
         assert_eq!(drift(&project).len(), left, "{answer:?}");
+    }
+}
+
+#[test]
+fn ticked_subjects_are_accepted() {
+    for (keys, left) in [(" \r", vec![ERP, "ocr"]), ("  \r", vec![EDGE, ERP, "ocr"])] {
+        let project = drifted();
+        project.check(&[]);
+        let ran = on_a_terminal(&project, "accept -i --yes", keys);
+        assert!(ran.out().contains("addon_hashes/ocr"), "{}", ran.out());
+        assert_eq!(ran.code(), i32::from(left.len() == 3), "{keys:?}: {}", ran.out());
+        assert_eq!(drift(&project), left, "{keys:?}");
     }
 }
 
