@@ -163,9 +163,9 @@ impl Side {
         }
         let mut sections = BTreeMap::new();
         for section in SECTIONS {
-            let Ok(Some(before)) = state_in(&locks, *section) else { continue };
-            match state_of_report(&report, *section, &before) {
-                Ok(Some(state)) => drop(sections.insert(section.id(), Ok(state))),
+            let before = state_in(&locks, *section).map(Option::unwrap_or_default);
+            match state_of_report(&report, *section, &before.clone().unwrap_or_default()) {
+                Ok(Some(state)) => drop(sections.insert(section.id(), before.map(|_| state))),
                 Ok(None) => {}
                 Err(refusal) => drop(sections.insert(section.id(), Err(refusal.to_string()))),
             }
