@@ -388,16 +388,18 @@ fn a_target_keeps_what_lies_outside_it() {
         "odoo_addons_modules.hash.txt: ocr",
         &format!("odoo_addons_files.sha256.txt: {OCR}"),
     ];
-    for export in [true, false] {
+    for how in ["export", "accept", "accept by name"] {
         let project = with_target();
         let before = lock_lines(&project);
         assert_eq!(project.check(&["--target", "production"]).0, 2);
-        if export {
-            project.ok(&["export", "--target", "production", "--accept"]);
-        } else {
-            project.ok(&["accept", "--target", "production", "--yes"]);
-        }
-        assert_eq!(changed_lines(&before, &lock_lines(&project)), set(&expected), "export: {export}");
+        let run = runs(&project.root()).pop().unwrap();
+        assert!(run.ends_with("_production"), "{run}");
+        match how {
+            "export" => project.ok(&["export", "--target", "production", "--accept"]),
+            "accept" => project.ok(&["accept", "--target", "production", "--yes"]),
+            _ => project.ok(&["accept", &run, "--yes"]),
+        };
+        assert_eq!(changed_lines(&before, &lock_lines(&project)), set(&expected), "{how}");
         assert_eq!(project.check(&["--target", "production"]).0, 0);
         assert_eq!(drift(&project), [ERP, "ocr"], "this tree is not what the target holds");
     }

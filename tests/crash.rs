@@ -116,7 +116,7 @@ fn what_a_killed_acceptance_left_is_cleared_away_by_the_next_run() {
 
 #[test]
 fn of_two_acceptances_at_once_one_wins() {
-    for _ in 0..5 {
+    for _ in 0..3 {
         let (project, both) = alternating();
         put(&project, 0);
         project.run(&["check"]);
@@ -134,7 +134,7 @@ fn of_two_acceptances_at_once_one_wins() {
 
 #[test]
 fn two_exports_at_once_leave_one_whole_baseline() {
-    for _ in 0..5 {
+    for _ in 0..3 {
         let (project, both) = alternating();
         put(&project, 0);
         let args = ["export", "--accept"];

@@ -76,6 +76,24 @@ fn the_run_of_a_check() {
 }
 
 #[test]
+fn a_check_that_was_an_error_has_no_state_to_compare() {
+    let spoil: [fn(&Project); 2] = [
+        |p| p.file("audit/locks/compose_sha256.lock.txt", ""),
+        |p| std::fs::remove_file(p.path("audit/locks/compose_sha256.lock.txt")).unwrap(),
+    ];
+    for spoil in spoil {
+        let project = Project::accepted();
+        spoil(&project);
+        let run = run_of(&project, &["check"]);
+        let (code, report) = diff(&project, &run, &run);
+        assert_eq!((code, status(&report, "compose_hashes").as_str()), (1, "ERROR"));
+        assert_eq!(status(&report, "addon_hashes"), "PASS");
+        let partial = run_of(&project, &["check", "--only", "addon_hashes"]);
+        assert_eq!(diff(&project, &partial, &partial).0, 0, "it says nothing of compose files");
+    }
+}
+
+#[test]
 fn two_revisions() {
     let project = Project::accepted();
     git(&project, &["init", "--quiet"]);

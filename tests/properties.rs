@@ -146,7 +146,7 @@ fn told(state: &State) -> Vec<Told> {
 }
 
 fn few() -> ProptestConfig {
-    ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

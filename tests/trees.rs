@@ -167,7 +167,7 @@ fn each_change_alone_is_found_alone() {
     let project = project(false);
     let addons = project.path("addons");
     let modules = names_in(&addons);
-    for module in modules.iter().step_by(11) {
+    for module in modules.iter().step_by(17) {
         let files = files_below(&addons.join(module));
         let (path, bytes) = files.iter().filter(|(_, bytes)| !bytes.is_empty()).nth(2).unwrap();
         let (name, place) = (path.to_str().unwrap(), addons.join(module).join(path));
