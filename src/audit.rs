@@ -31,6 +31,8 @@ pub struct Request<'a> {
     pub purpose: Purpose,
     /// When containers are compared.
     pub docker: DockerMode,
+    /// Whether somebody asked for that, so that their lock file must be there.
+    pub docker_asked: bool,
     /// Whether the last whole run here compared containers.
     pub compared_before: bool,
     /// The lock files.
@@ -125,6 +127,7 @@ fn ask<'a>(request: &'a Request<'_>, locked: bool, baseline: Option<&'a State>) 
         nowhere: request.nowhere,
         purpose: request.purpose,
         docker: request.docker,
+        docker_asked: request.docker_asked,
         compared_before: request.compared_before,
         locked,
         baseline,

@@ -74,11 +74,10 @@ pub enum OnUnexpected {
 }
 
 /// How the engine of a target is reached.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetDocker {
     /// Its socket, else its client.
-    #[default]
     Auto,
     /// Through `sudo -n`.
     Sudo,
@@ -111,8 +110,8 @@ pub struct Target {
     pub include: Option<Vec<Glob>>,
     /// Whether files are read through `sudo -n`.
     pub sudo: bool,
-    /// How the engine is reached.
-    pub docker: TargetDocker,
+    /// How the engine is reached, if it is written.
+    pub docker: Option<TargetDocker>,
 }
 
 /// Why the configuration cannot be used.
@@ -207,8 +206,7 @@ struct RawTarget {
     include: Option<Vec<String>>,
     #[serde(default)]
     sudo: bool,
-    #[serde(default)]
-    docker: TargetDocker,
+    docker: Option<TargetDocker>,
 }
 
 impl Config {

@@ -12,10 +12,13 @@ fn what_was_accepted_passes() {
     assert_eq!(kept, 3, "an export, a check and latest.json");
 }
 
+/// A name, a change, and the check, subject and kind that it must give.
+type Case<'a> = (&'a str, &'a dyn Fn(&Project), &'a str, &'a str, &'a str);
+
 #[test]
 fn each_change_alone_is_found_alone() {
     let manifest = "odoo_modules/seisei/printer/__manifest__.py";
-    let cases: [(&str, &dyn Fn(&Project), &str, &str, &str); 6] = [
+    let cases: [Case; 6] = [
         (
             "byte",
             &|p| p.file("odoo_modules/community/ocr/models/order.py", "class 0rder: pass\n"),

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use assert_fs::TempDir;
+use driftlock::host::docker::Engine;
 use driftlock::host::{
     Answer, Host as _, Layout, LocalHost, ModuleQuery, Query, Scope, SeenModule, Select, Watch,
 };
@@ -32,7 +33,7 @@ fn write<'a>(module: &Path, files: impl IntoIterator<Item = (&'a Vec<u8>, &'a Ve
 fn observe(root: &Path) -> BTreeMap<Vec<u8>, Tree> {
     let select = Select::Patterns(vec![Glob::new("root").unwrap()]);
     let query = ModuleQuery { select, exclude: vec![], named: vec![], scope: Scope::default() };
-    let host = LocalHost::new(Layout::of_root(root));
+    let host = LocalHost::new(Layout::of_root(root), Engine::None("not asked".to_owned()));
     let answers = host.observe(&[Query::Modules(query)], &Watch::default()).unwrap();
     let [Answer::Modules(modules)] = &answers[..] else { panic!("another answer") };
     let whole = modules.modules.iter().map(|(place, seen)| match seen {

@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 4] = [
+const CONTRACT: [Spoken; 7] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -86,6 +86,30 @@ const CONTRACT: [Spoken; 4] = [
         "Config drift",
         Some("Config unreadable"),
         "files",
+    ),
+    (
+        "docker_images",
+        "Comparing Docker images...",
+        "Docker images match baseline",
+        "Image drift",
+        None,
+        "images",
+    ),
+    (
+        "container_state",
+        "Checking container states...",
+        "All containers in their baseline state",
+        "State drift",
+        None,
+        "containers",
+    ),
+    (
+        "compose_applied",
+        "Checking applied configuration...",
+        "All containers run their baseline configuration",
+        "Configuration drift",
+        None,
+        "containers",
     ),
 ];
 

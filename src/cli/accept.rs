@@ -18,7 +18,7 @@ use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks, replace};
 use crate::check::{Evidence, NoBaseline};
 use crate::model::{Glob, Kind, State, escaped};
-use crate::report::json;
+use crate::report::json::{self, WireReport};
 use crate::run;
 use crate::section::{Purpose, SECTIONS};
 
@@ -78,7 +78,8 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
     let project = Project::find(global)?;
     let patterns = patterns(&args.only)?;
     let run = find_run(&project, args)?;
-    let target = target_of(&run, args);
+    let report = report_in(&run)?;
+    let target = target_of(&run, report.as_ref(), args)?;
     let aim = match &target {
         Some(name) => Aim::target(&project, name)?,
         None => Aim::local(&project),
@@ -90,12 +91,13 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
         nowhere: aim.layout.is_nowhere(),
         purpose: Purpose::Check,
         docker: aim.docker,
+        docker_asked: aim.docker_asked,
         compared_before: true,
         locks: &locks,
         only: &[],
         require: &[],
     };
-    let proposed = propose(&project, &run, &locks, &request, &patterns)?;
+    let proposed = propose(&project, &run, report.as_ref(), &request, &patterns)?;
     let Some(chosen) = choose(proposed, &patterns, args, interrupt)? else {
         output::print(b"Nothing to accept: the baseline is as that run saw it\n")?;
         return Ok(0);
@@ -153,32 +155,49 @@ pub(super) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failu
     Err(failure.hint("runs are the directories in audit/runtime"))
 }
 
-fn target_of(run: &Path, args: &AcceptArgs) -> Option<String> {
+/// The report in a run's directory, if it holds one.
+fn report_in(run: &Path) -> Result<Option<WireReport>, Failure> {
+    let file = run.join("drift_report.json");
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(&file).map_err(|error| Failure::at(&file, &error))?;
+    let bad = |why: String| Failure::new(format!("{}: {}", output::shown(&file), escaped(why.as_bytes())));
+    json::read(&bytes).map(Some).map_err(bad)
+}
+
+/// The target that a run looked at: its report says it, or its name does.
+fn target_of(run: &Path, report: Option<&WireReport>, args: &AcceptArgs) -> Result<Option<String>, Failure> {
     let name = run.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let by_name = run::parse_name(&name).and_then(|(_, _, target)| target.map(str::to_owned));
-    args.target.clone().or(by_name)
+    let named = run::parse_name(&name).map(|(_, _, target)| target.map(str::to_owned));
+    let its = report.map(|report| report.target.clone()).or(named);
+    match (&args.target, its) {
+        (Some(asked), Some(its)) if its.as_ref() != Some(asked) => {
+            let whose =
+                its.map_or_else(|| "the project's own tree".to_owned(), |its| format!("target {its}"));
+            Err(Failure::new(format!("that run looked at {whose}, not at target {asked}")))
+        }
+        (Some(asked), _) => Ok(Some(asked.clone())),
+        (None, its) => Ok(its.flatten()),
+    }
 }
 
 /// The changes that a run proposes, from its report or from its lock files.
 fn propose(
     project: &Project,
     run: &Path,
-    locks: &Locks,
+    report: Option<&WireReport>,
     request: &Request<'_>,
     patterns: &[Glob],
 ) -> Result<Vec<Change>, Failure> {
-    let file = run.join("drift_report.json");
-    if file.is_file() {
-        let bytes = std::fs::read(&file).map_err(|error| Failure::at(&file, &error))?;
-        let report = json::read(&bytes)
-            .map_err(|why| Failure::new(format!("{}: {}", output::shown(&file), escaped(why.as_bytes()))))?;
-        let digest = locks.digest(&lock_file_groups()).to_string();
+    if let Some(report) = report {
+        let digest = request.locks.digest(&lock_file_groups()).to_string();
         let named = |check: &str| {
             let found = report.checks.iter().find(|c| c.name == check);
             patterns.is_empty()
                 || found.is_some_and(|c| c.findings.iter().any(|f| is_named(patterns, check, &f.key())))
         };
-        return Ok(accept::from_report(&report, &digest, &named)?);
+        return Ok(accept::from_report(report, &digest, &named)?);
     }
     let from = read_locks(&accept::source_of_run(run, &output::shown(&project.named(run))), None)?;
     let mut changes = Vec::new();

@@ -49,6 +49,8 @@ pub(super) struct Aim {
     pub(super) scope: Scope,
     /// When its containers are compared.
     pub(super) docker: DockerMode,
+    /// Whether somebody asked for that, so that their lock file must be there.
+    pub(super) docker_asked: bool,
 }
 
 impl Aim {
@@ -60,6 +62,7 @@ impl Aim {
     /// The same place, with another word about containers.
     pub(super) fn with_docker(mut self, docker: Option<DockerMode>) -> Self {
         self.docker = docker.unwrap_or(self.docker);
+        self.docker_asked |= docker == Some(DockerMode::Required);
         self
     }
 
@@ -70,6 +73,7 @@ impl Aim {
             layout: Layout::of_root(&project.root),
             scope: Scope::default(),
             docker: project.config.docker.as_ref().map(|docker| docker.mode).unwrap_or_default(),
+            docker_asked: project.config.docker.is_some(),
         }
     }
 
@@ -95,9 +99,10 @@ impl Aim {
             layout: layout_of(project, target),
             scope: Scope { include: target.include.clone() },
             docker: match target.docker {
-                TargetDocker::Off => DockerMode::Off,
-                TargetDocker::Auto | TargetDocker::Sudo | TargetDocker::Cli => DockerMode::Required,
+                Some(TargetDocker::Off) => DockerMode::Off,
+                _ => DockerMode::Required,
             },
+            docker_asked: project.config.docker.is_some() || target.docker.is_some(),
         })
     }
 }

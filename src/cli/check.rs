@@ -282,6 +282,7 @@ impl Job<'_> {
             nowhere: aim.layout.is_nowhere(),
             purpose: Purpose::Check,
             docker: aim.docker,
+            docker_asked: aim.docker_asked,
             compared_before: compared_before(self.project, aim),
             locks,
             only: &self.only,

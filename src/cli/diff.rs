@@ -14,12 +14,15 @@ use super::{Failure, Global};
 use crate::accept::{source_of_run, state_in, state_of_report};
 use crate::audit::{coverage, lock_file_groups};
 use crate::baseline::{Locks, Source};
-use crate::check::{CHECKS, Evidence};
+use crate::check::{CHECKS, Evidence, NoBaseline};
+use crate::host::Scope;
 use crate::model::{
-    BaselineOrigin, CheckResult, Mode, Observation, Observed, Report, SectionId, State, escaped, judge,
+    BaselineOrigin, CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit,
+    escaped, judge,
 };
 use crate::report::json;
-use crate::section::SECTIONS;
+use crate::run;
+use crate::section::{SECTIONS, Section};
 
 /// Compare two of: a run, baseline, git:REVISION
 ///
@@ -60,12 +63,16 @@ pub(super) fn run(global: &Global, args: &DiffArgs) -> Result<u8, Failure> {
     let started = Started::now();
     let wanted = args.formats.resolve()?;
     let project = Project::find(global)?;
-    let (a, b) = (Side::load(&project, &args.a)?, Side::load(&project, &args.b)?);
+    let target = [&args.a, &args.b].into_iter().find_map(|text| target_of(text));
+    let scope = scope_of(&project, target);
+    let a = Side::load(&project, &args.a, target)?;
+    let b = Side::load(&project, &args.b, target)?;
     let evidence: Vec<Evidence> = SECTIONS
         .iter()
         .map(|section| {
             let id = section.id();
-            let (baseline, observed) = pair(&a, &b, id);
+            let (mut baseline, mut observed) = pair(&a, &b, id);
+            leave_out(*section, &scope, &mut baseline, &mut observed);
             Evidence { section: *section, lock_files: Vec::new(), baseline, observed }
         })
         .collect();
@@ -93,8 +100,38 @@ pub(super) fn run(global: &Global, args: &DiffArgs) -> Result<u8, Failure> {
     emit(&mut [report], &wanted, args.quiet, global.color)
 }
 
+/// The target whose run a side is.
+fn target_of(text: &str) -> Option<&str> {
+    let name = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text);
+    run::parse_name(name).and_then(|(_, _, target)| target)
+}
+
+/// What belongs on the target whose run is compared.
+fn scope_of(project: &Project, target: Option<&str>) -> Scope {
+    let target = target.and_then(|name| project.config.targets.get(name));
+    Scope { include: target.and_then(|target| target.include.clone()) }
+}
+
+/// Takes out of both sides what does not belong on the target, and counts it.
+fn leave_out(
+    section: &dyn Section,
+    scope: &Scope,
+    baseline: &mut Result<State, NoBaseline>,
+    observed: &mut Observed,
+) {
+    let (Ok(baseline), Observed::Seen(seen)) = (baseline, observed) else { return };
+    let before = baseline.entries.len();
+    baseline.entries.retain(|place, _| section.in_scope(scope, place));
+    seen.state.entries.retain(|place, _| section.in_scope(scope, place));
+    let count = (before - baseline.entries.len()) as u64;
+    if count > 0 {
+        let reason = "not included on this target".to_owned();
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count, reason });
+    }
+}
+
 /// What to compare of one section.
-fn pair(a: &Side, b: &Side, id: SectionId) -> (Result<State, crate::check::NoBaseline>, Observed) {
+fn pair(a: &Side, b: &Side, id: SectionId) -> (Result<State, NoBaseline>, Observed) {
     let seen = |state: State| Observed::Seen(Observation { state, ..Observation::default() });
     let lacks = |side: &Side| Observed::Skipped(format!("{} holds nothing of it", side.name));
     let failed = |why: &String| Observed::Failed(why.clone());
@@ -110,7 +147,7 @@ fn pair(a: &Side, b: &Side, id: SectionId) -> (Result<State, crate::check::NoBas
 }
 
 impl Side {
-    fn load(project: &Project, text: &str) -> Result<Self, Failure> {
+    fn load(project: &Project, text: &str, target: Option<&str>) -> Result<Self, Failure> {
         if text.starts_with("target:") {
             let failure = Failure::new(format!(
                 "{}: this version compares recorded states only",
@@ -119,22 +156,22 @@ impl Side {
             return Err(failure.hint("export the target first, and name that run"));
         }
         if text == "baseline" {
-            return Self::of_source(text, &project.source(), true);
+            return Self::of_source(text, &project.source(), target, true);
         }
         if text.starts_with("git:") {
-            return Self::of_source(text, &project.source_named(text)?, true);
+            return Self::of_source(text, &project.source_named(text)?, target, true);
         }
         let run = run_named(project, text)?;
         if run.join("drift_report.json").is_file() {
             Self::of_report(project, text, &run)
         } else {
             let name = output::shown(&project.named(&run));
-            Self::of_source(text, &source_of_run(&run, &name), false)
+            Self::of_source(text, &source_of_run(&run, &name), None, false)
         }
     }
 
-    fn of_source(name: &str, source: &Source, is_whole: bool) -> Result<Self, Failure> {
-        let locks = read_locks(source, None)?;
+    fn of_source(name: &str, source: &Source, target: Option<&str>, is_whole: bool) -> Result<Self, Failure> {
+        let locks = read_locks(source, target)?;
         let sections: BTreeMap<_, _> = SECTIONS
             .iter()
             .filter_map(|section| Some((section.id(), state_in(&locks, *section).transpose()?)))

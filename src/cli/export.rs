@@ -132,6 +132,7 @@ impl Job<'_> {
             nowhere: self.aim.layout.is_nowhere(),
             purpose: Purpose::Export,
             docker: self.aim.docker,
+            docker_asked: self.aim.docker_asked,
             compared_before: compared_before(self.project, self.aim),
             locks,
             only: self.only,

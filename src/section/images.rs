@@ -66,7 +66,7 @@ impl Section for Images {
     }
 
     fn wants_lock_files(&self, ask: &Ask<'_>) -> bool {
-        ask.docker == DockerMode::Required || ask.config.docker.is_some()
+        ask.docker_asked
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {

@@ -84,6 +84,8 @@ pub struct Ask<'a> {
     pub purpose: Purpose,
     /// When containers are compared.
     pub docker: DockerMode,
+    /// Whether somebody asked for that, so that their lock file must be there.
+    pub docker_asked: bool,
     /// Whether the last whole run here compared containers.
     pub compared_before: bool,
     /// Whether one of the section's lock files is there.
