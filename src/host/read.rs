@@ -45,8 +45,13 @@ pub(super) fn hash_at(
     links: Links,
     watch: &Watch,
 ) -> Result<(Digest, Stat), ReadError> {
-    for _ in 0..ATTEMPTS {
-        let (file, before) = open_regular(&dir, path, links)?;
+    for attempt in 0..ATTEMPTS {
+        let (file, before) = match open_regular(&dir, path, links) {
+            Err(ReadError::Gone) if attempt > 0 => {
+                return Err(ReadError::Refused("it was deleted while it was read".to_owned()));
+            }
+            opened => opened?,
+        };
         if let Some(found) = hash_once(&file, &before, watch)? {
             return Ok(found);
         }
