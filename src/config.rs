@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::model::{BadGlob, Glob};
+use crate::model::{BadGlob, Glob, escaped};
 
 /// Where the configuration lies, relative to the root.
 pub const PATH: &str = "audit/driftlock.toml";
@@ -253,8 +253,9 @@ impl Config {
     }
 }
 
-fn senseless(key: &str, reason: String) -> ConfigError {
-    ConfigError::Senseless { path: PATH.to_owned(), key: key.to_owned(), reason }
+fn senseless(key: &str, reason: &str) -> ConfigError {
+    let shown = |text: &str| escaped(text.as_bytes());
+    ConfigError::Senseless { path: PATH.to_owned(), key: shown(key), reason: shown(reason) }
 }
 
 fn compile(key: &str, items: &[String], absolute: bool) -> Result<Vec<Glob>, ConfigError> {
@@ -262,10 +263,10 @@ fn compile(key: &str, items: &[String], absolute: bool) -> Result<Vec<Glob>, Con
         if text.starts_with('/') && !absolute {
             return Err(senseless(
                 key,
-                format!("\"{text}\" is absolute; paths here are relative to the root"),
+                &format!("\"{text}\" is absolute; paths here are relative to the root"),
             ));
         }
-        Glob::new(text).map_err(|bad: BadGlob| senseless(key, bad.to_string()))
+        Glob::new(text).map_err(|bad: BadGlob| senseless(key, &bad.to_string()))
     };
     items.iter().map(one).collect()
 }
@@ -283,14 +284,14 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
     let key = format!("targets.{name}");
     if !is_target_name(name) {
         let rule = "a target's name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
-        return Err(senseless(&key, rule.to_owned()));
+        return Err(senseless(&key, rule));
     }
     let mut paths = Vec::new();
     for (prefix, place) in raw.paths {
         let clean = prefix.trim_start_matches("./").trim_end_matches('/');
         if clean.starts_with('/') || clean.split('/').any(|part| matches!(part, "" | "." | "..")) {
             let reason = format!("\"{prefix}\" is no path of the repository");
-            return Err(senseless(&format!("{key}.paths"), reason));
+            return Err(senseless(&format!("{key}.paths"), &reason));
         }
         paths.push((clean.as_bytes().to_vec(), place));
     }
@@ -318,7 +319,7 @@ fn in_words(text: &str, error: &toml::de::Error) -> ConfigError {
     if let Some(near) = nearest(&reason) {
         reason = format!("{reason}; did you mean `{near}`?");
     }
-    ConfigError::Invalid { path: PATH.to_owned(), line, reason }
+    ConfigError::Invalid { path: PATH.to_owned(), line, reason: escaped(reason.as_bytes()) }
 }
 
 /// From "unknown field `x`, expected one of `a`, `b`": the known word nearest to the unknown one.

@@ -4,6 +4,8 @@ use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::model::escaped;
+
 /// Why git could not answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GitError {
@@ -14,7 +16,7 @@ pub enum GitError {
         reason: String,
     },
     /// The revision does not exist, or the root is no repository.
-    #[error("git:{revision}: {reason}")]
+    #[error("git:{}: {reason}", escaped(.revision.as_bytes()))]
     NoRevision {
         /// As it was given.
         revision: String,
@@ -22,7 +24,7 @@ pub enum GitError {
         reason: String,
     },
     /// Git gave something that is not its protocol.
-    #[error("git:{revision}: git's answer was cut short")]
+    #[error("git:{}: git's answer was cut short", escaped(.revision.as_bytes()))]
     CutShort {
         /// As it was given.
         revision: String,
