@@ -1,15 +1,17 @@
 //! Integration tests: the real binary on real trees, one file a command or subject.
 
-// A test that cannot go on has failed.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up must fail")]
 
 mod support;
 
 mod accept;
+mod bad_input;
 mod check;
 mod crash;
 mod diff;
+mod hosts;
 mod init;
+mod names;
 mod properties;
 mod registry;
 mod schema;

@@ -2,6 +2,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod git;
+mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -135,6 +136,27 @@ pub(crate) fn findings(report: &serde_json::Value, check: &str) -> Vec<(String, 
         checks.iter().find(|c| c["name"] == check).unwrap_or_else(|| panic!("no {check}: {report:#}"));
     let word = |finding: &serde_json::Value, key: &str| finding[key].as_str().unwrap().to_owned();
     check["findings"].as_array().unwrap().iter().map(|f| (word(f, "subject"), word(f, "kind"))).collect()
+}
+
+/// One check of a report.
+pub(crate) fn check_of<'a>(report: &'a serde_json::Value, check: &str) -> &'a serde_json::Value {
+    let checks = report["checks"].as_array().unwrap();
+    checks.iter().find(|c| c["name"] == check).unwrap_or_else(|| panic!("no {check}: {report:#}"))
+}
+
+/// Polls until `done` holds, and panics when it does not within 30 seconds.
+pub(crate) fn wait_until(mut done: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !done() {
+        assert!(start.elapsed().as_secs() < 30, "nothing happened within 30 seconds");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
+/// Whether a running process has `path` open.
+pub(crate) fn has_open(pid: u32, path: &Path) -> bool {
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    descriptors.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == path))
 }
 
 /// The status of one check of a report.

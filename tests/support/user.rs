@@ -1,0 +1,80 @@
+//! A project of an ordinary user, for whom rights count also where the tests run as root.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command as StdCommand;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use assert_fs::TempDir;
+
+use super::{Project, Ran};
+
+/// Numeric user and group of `nobody`.
+const NOBODY: u32 = 65534;
+
+/// Whether the tests run as root.
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+impl Project {
+    /// Gives the whole tree to the ordinary user that [`Project::as_user`] runs as.
+    pub(crate) fn hand_over(&self) {
+        if is_root() {
+            give(self.dir.path());
+        }
+    }
+
+    /// Runs the binary at the root as an ordinary user.
+    pub(crate) fn as_user(&self, args: &[&str]) -> Ran {
+        if !is_root() {
+            return self.run(args);
+        }
+        let dir = TempDir::new().unwrap();
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let binary = reachable_binary(dir.path());
+        let mut command = StdCommand::new(binary);
+        command.current_dir(self.dir.path()).args(args).env_remove("NO_COLOR").uid(NOBODY).gid(NOBODY);
+        Ran(Command::from_std(command).timeout(Duration::from_secs(60)).output().unwrap())
+    }
+
+    /// Sets a path's rights until the answer is dropped.
+    pub(crate) fn with_mode(&self, path: &str, mode: u32) -> Rights {
+        let path = self.path(path);
+        let before = std::fs::metadata(&path).unwrap().permissions().mode();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        Rights { path, before }
+    }
+}
+
+/// Rights of a path that are put back when this is dropped.
+pub(crate) struct Rights {
+    path: PathBuf,
+    before: u32,
+}
+
+impl Drop for Rights {
+    fn drop(&mut self) {
+        let _ = std::fs::set_permissions(&self.path, PermissionsExt::from_mode(self.before));
+    }
+}
+
+fn give(path: &Path) {
+    chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path());
+        }
+    }
+}
+
+/// The build directory may be closed to others, so the binary is copied; by `cp`, because a file that
+/// this process writes may still be open in a child of another test when it is started.
+fn reachable_binary(dir: &Path) -> PathBuf {
+    let binary = dir.join("driftlock");
+    let copied = StdCommand::new("cp").arg(assert_cmd::cargo::cargo_bin("driftlock")).arg(&binary).status();
+    assert!(copied.unwrap().success());
+    binary
+}
