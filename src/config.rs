@@ -1,6 +1,7 @@
 //! `audit/driftlock.toml`: what it may say, and clear words about what it may not.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -213,13 +214,17 @@ impl Config {
     /// Reads the configuration below `root`; a missing file is an empty one.
     ///
     /// # Errors
-    /// When the file cannot be read, is not TOML, or has an unknown key or a value without sense.
+    /// When the file cannot be read, is no file or a broken link, is not TOML, or has an unknown key or a value without sense.
     pub fn load(root: &Path) -> Result<Self, ConfigError> {
-        match std::fs::read_to_string(root.join(PATH)) {
-            Ok(text) => Self::parse(&text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::parse(""),
-            Err(source) => Err(ConfigError::Unreadable { path: PATH.to_owned(), source }),
+        let path = root.join(PATH);
+        let unreadable = |source| ConfigError::Unreadable { path: PATH.to_owned(), source };
+        if std::fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Self::parse("");
         }
+        if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
+            return Err(unreadable(std::io::Error::other("it is not a file")));
+        }
+        Self::parse(&std::fs::read_to_string(&path).map_err(unreadable)?)
     }
 
     /// Reads the text of a configuration.
