@@ -1,7 +1,10 @@
 //! Bad input, and what it gets: an error that says what to do, never a PASS, never half a result.
 
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Stdio};
+
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use crate::support::{Project, Ran, assert_valid, check_of, findings, status};
 
@@ -60,9 +63,39 @@ fn a_configuration_that_cannot_be_read_says_where() {
     ] {
         assert_refused(&configured(toml).run(&["check"]), &[word]);
     }
-    let project = Project::empty();
-    std::fs::create_dir_all(project.path("audit/driftlock.toml")).unwrap();
-    assert_refused(&project.run(&["check"]), &["audit/driftlock.toml", "directory"]);
+}
+
+#[test]
+fn a_configuration_that_is_no_file_is_an_error_at_once() {
+    let project = Project::accepted();
+    let path = project.path("audit/driftlock.toml");
+    let puts: [fn(&Path); 4] = [
+        |path| std::fs::create_dir(path).unwrap(),
+        |path| mkfifoat(CWD, path, Mode::from_raw_mode(0o644)).unwrap(),
+        |path| symlink("/dev/zero", path).unwrap(),
+        |path| symlink("nowhere", path).unwrap(),
+    ];
+    for put in puts {
+        std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir(&path)).unwrap();
+        put(&path);
+        assert_refused(&project.run(&["check"]), &["error: audit/driftlock.toml: "]);
+    }
+}
+
+#[test]
+fn what_audit_holds_without_rights_is_an_error_to_an_ordinary_user() {
+    let project = Project::accepted();
+    project.hand_over();
+    for path in ["audit/locks", "audit/locks/compose_sha256.lock.txt"] {
+        let _rights = project.with_mode(path, 0o000);
+        let ran = project.as_user(&["check", "--format", "json"]);
+        let report = ran.report();
+        assert_eq!((ran.code(), status(&report, "compose_hashes").as_str()), (1, "ERROR"), "{report:#}");
+        let error = check_of(&report, "compose_hashes")["error"].as_str().unwrap().to_lowercase();
+        assert!(error.contains("permission denied"), "{error}");
+    }
+    let _rights = project.with_mode("audit/driftlock.toml", 0o000);
+    assert_refused(&project.as_user(&["check"]), &["audit/driftlock.toml: "]);
 }
 
 #[test]
@@ -225,12 +258,11 @@ fn a_lock_file_that_is_no_file_is_an_error_at_once() {
         &|| std::fs::create_dir(&path).unwrap(),
         &|| {
             std::fs::remove_dir(&path).unwrap();
-            rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::from_raw_mode(0o644)).unwrap();
-            assert!(std::fs::metadata(&path).unwrap().file_type().is_fifo());
+            mkfifoat(CWD, &path, Mode::from_raw_mode(0o644)).unwrap();
         },
         &|| {
             std::fs::remove_file(&path).unwrap();
-            std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+            symlink("/dev/zero", &path).unwrap();
         },
     ];
     std::fs::remove_file(&path).unwrap();
