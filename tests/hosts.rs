@@ -140,6 +140,14 @@ fn what_is_no_file_inside_a_module_makes_it_unreadable() {
 }
 
 #[test]
+fn what_is_no_file_in_a_directory_without_manifest_does_not_matter() {
+    let project = Project::accepted();
+    std::fs::create_dir(project.path("odoo_modules/community/notes")).unwrap();
+    fifo(&project.path("odoo_modules/community/notes/pipe"));
+    assert_eq!(project.check(&[]).0, 0);
+}
+
+#[test]
 fn a_module_that_is_a_broken_or_looping_link_is_unreadable() {
     for place in [OCR, "odoo_modules/community/new"] {
         for (target, words) in [("nowhere", "broken"), (&place[23..], "leads back")] {

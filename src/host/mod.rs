@@ -5,6 +5,7 @@ pub mod docker;
 mod files;
 mod layout;
 mod local;
+mod module;
 mod modules;
 mod read;
 mod walk;
