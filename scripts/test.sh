@@ -1,0 +1,89 @@
+#!/bin/sh
+# Runs everything that must pass before a change is merged. The test runner's summary is the last line.
+set -eu
+exec </dev/null
+cd -- "$(dirname -- "$(readlink -f -- "$0")")/.."
+
+step() { printf '==> %s\n' "$*"; }
+die() {
+    printf 'test.sh: %s\n' "$1" >&2
+    exit 1
+}
+
+# What the tests call, and the Debian package that holds it.
+has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+missing=''
+need() {
+    command=$1 package=$2
+    has "$command" || missing="$missing $package"
+}
+need git git
+need jq jq
+need python3 python3
+python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
+need flock util-linux
+need setpriv util-linux
+need sha256sum coreutils
+need shellcheck shellcheck
+need sshd openssh-server
+need docker docker.io
+need man man-db
+if [ -n "$missing" ]; then
+    # The list is meant to be split into words, here and below.
+    # shellcheck disable=SC2086
+    missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+    missing=${missing% }
+    if [ "$(id -u)" -ne 0 ]; then
+        die "commands are missing. Run: sudo apt-get install --no-install-recommends $missing"
+    fi
+    step "installing $missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q >&2
+    # shellcheck disable=SC2086
+    apt-get install -q -y --no-install-recommends $missing >&2
+fi
+has cargo || die "cargo is missing. Install Rust from https://rustup.rs"
+
+# Private services of the tests start here: on loopback only, each with `start COMMAND...`.
+# They are stopped by their process ids, whatever happens.
+services=''
+# shellcheck disable=SC2317,SC2329
+start() {
+    "$@" &
+    services="$services $!"
+}
+# shellcheck disable=SC2317,SC2329
+stop() {
+    for pid in $services; do
+        kill "$pid" 2>/dev/null || :
+    done
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Real addon modules. Offline is fine once they are there.
+if [ -x scripts/wheels.sh ]; then
+    step 'scripts/wheels.sh target/wheels'
+    if ! scripts/wheels.sh target/wheels; then
+        modules=$(find -L target/wheels/addons -mindepth 2 -maxdepth 2 -name __manifest__.py 2>/dev/null | wc -l)
+        [ "$modules" -ge 25 ] || die "the wheels could not be downloaded, and only $modules of 25 modules are there"
+        step "the wheels could not be downloaded; going on with the $modules modules that are there"
+    fi
+fi
+
+step 'cargo fmt --check'
+cargo fmt --check
+step 'shellcheck scripts/*.sh .ci/run'
+shellcheck scripts/*.sh .ci/run
+step 'cargo clippy'
+cargo clippy --all-targets --locked -- -D warnings
+step 'cargo test --doc'
+cargo test --doc --locked
+if cargo nextest --version >/dev/null 2>&1; then
+    step 'cargo nextest run'
+    cargo nextest run --locked
+else
+    step 'cargo test'
+    cargo test --locked --lib --bins --tests
+fi
