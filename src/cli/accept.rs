@@ -18,7 +18,7 @@ use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks, replace};
 use crate::check::{Evidence, NoBaseline};
 use crate::model::{Glob, Kind, State, escaped};
-use crate::report::json::{self, WireReport};
+use crate::report::json::{self, WireCheck, WireReport, WireStatus};
 use crate::run;
 use crate::section::{Purpose, SECTIONS};
 
@@ -192,10 +192,16 @@ fn propose(
 ) -> Result<Vec<Change>, Failure> {
     if let Some(report) = report {
         let digest = request.locks.digest(&lock_file_groups()).to_string();
+        let names = |patterns: &[Glob], c: &WireCheck| {
+            c.findings.iter().any(|f| is_named(patterns, &c.name, &f.key()))
+        };
+        // A pattern that names nothing is refused later, beside everything that it could have named.
+        let stray = |glob: &Glob| !report.checks.iter().any(|c| names(std::slice::from_ref(glob), c));
+        let has_stray = patterns.iter().any(stray);
         let named = |check: &str| {
             let found = report.checks.iter().find(|c| c.name == check);
-            patterns.is_empty()
-                || found.is_some_and(|c| c.findings.iter().any(|f| is_named(patterns, check, &f.key())))
+            let could = |c: &WireCheck| has_stray && c.status != WireStatus::Error;
+            patterns.is_empty() || found.is_some_and(|c| could(c) || names(patterns, c))
         };
         return Ok(accept::from_report(report, &digest, &named)?);
     }

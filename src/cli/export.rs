@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -172,7 +172,7 @@ impl Job<'_> {
         let run = self.keep(&started, &files, several)?;
         page.line(&format!("Run: {}", output::shown(&self.project.named(&run))));
         if !self.args.accept {
-            page.line("Next: driftlock accept");
+            page.line(&self.next(&run));
         } else if page.failed {
             page.line("Nothing was accepted: mend the errors above first");
         } else {
@@ -223,6 +223,16 @@ impl Job<'_> {
         files
     }
 
+    /// The command that accepts this export and no other.
+    fn next(&self, run: &Path) -> String {
+        let target = self.aim.target.iter().map(|target| format!(" --target {target}"));
+        let dir = output::shown(run);
+        let quote =
+            if dir.contains(|c: char| !c.is_alphanumeric() && !"/._-".contains(c)) { "'" } else { "" };
+        let place = self.args.output.iter().map(|_| format!(" {quote}{dir}{quote}"));
+        format!("Next: driftlock accept{}", target.chain(place).collect::<String>())
+    }
+
     fn keep(&self, started: &Started, files: &run::Files, several: bool) -> Result<PathBuf, Failure> {
         if let Some(dir) = &self.args.output {
             let dir = self.aim.target.iter().filter(|_| several).fold(dir.clone(), |dir, t| dir.join(t));
@@ -240,7 +250,7 @@ impl Job<'_> {
         locks: &Locks,
         evidence: &[Evidence],
         elsewhere: Vec<State>,
-        run: &std::path::Path,
+        run: &Path,
     ) -> Result<usize, Failure> {
         let own = self.aim.target.as_deref().filter(|_| self.args.own);
         let mut files = BTreeMap::new();
@@ -263,8 +273,11 @@ impl Job<'_> {
             files.extend(lock_files(e.section, &state, &read, own)?);
             changes.extend(proposed);
         }
-        let basis =
-            Basis { locks, target: self.aim.target.as_deref(), run: output::shown(&self.project.named(run)) };
+        let name = match (&self.args.output, run.file_name()) {
+            (None, Some(name)) => name.to_string_lossy().into_owned(),
+            _ => output::shown(&self.project.named(run)),
+        };
+        let basis = Basis { locks, target: self.aim.target.as_deref(), run: name };
         commit(self.project, &basis, &files, &changes, self.args.reason.as_deref(), started)?;
         Ok(files.len())
     }
