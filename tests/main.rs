@@ -9,6 +9,7 @@ mod bad_input;
 mod check;
 mod crash;
 mod diff;
+mod docs;
 mod hosts;
 mod init;
 mod names;

@@ -1,0 +1,226 @@
+//! Shell blocks of the documents, run in order against the real binary, print what the documents say.
+//!
+//! Every section (`## …`) starts in a new copy of the demo deployment under git, with its baseline accepted
+//! (`<!-- start: nothing -->` below the heading: without). A `sh` block must end with 0, and print what the
+//! `text` block right after it holds, or nothing. `UPDATE_DOCS=1 cargo test docs` writes the output anew.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use assert_fs::TempDir;
+
+/// What the documents call the project's directory.
+const ROOT: &str = "/opt/erp";
+/// What the documents show for any run's stamp.
+const STAMP: &str = "20260129_154215";
+/// What the documents show for any point in time.
+const TIME: &str = "2026-01-29T15:42:15+01:00";
+
+const GIT_CONFIG: &str =
+    "[user]\nname = Release\nemail = release@example.com\n[init]\ndefaultBranch = main\n";
+const ACCEPTED: &str = "\
+git init -q && driftlock init && driftlock export --accept && rm -r audit/runtime && git add -A && git commit -qm 'release 18.1'";
+const NOTHING: &str = "git init -q && git add -A && git commit -qm 'release 18.1'";
+
+#[test]
+fn the_examples_print_what_they_show() {
+    hold("docs/examples.md", &["sh", "text", "cron", "yaml"]);
+}
+
+#[test]
+fn the_formats_are_as_described() {
+    hold("docs/formats.md", &["sh", "text", "json"]);
+}
+
+#[test]
+fn the_readme_prints_what_it_shows() {
+    hold("README.md", &["sh", "text", "console"]);
+}
+
+#[test]
+fn every_check_lock_file_and_format_is_described() {
+    let text = std::fs::read_to_string(in_repository("docs/formats.md")).unwrap();
+    let checks = driftlock::check::CHECKS.iter().map(|check| check.id());
+    let sections =
+        driftlock::section::SECTIONS.iter().flat_map(|section| section.lock_files().iter().copied());
+    let formats = driftlock::report::REPORTERS.iter().map(|format| format.id());
+    for name in checks.chain(sections).chain(formats) {
+        assert!(text.contains(&format!("`{name}`")), "docs/formats.md does not tell of {name}");
+    }
+}
+
+/// Runs the shell blocks of one document; other fences must be of the languages in `known`.
+fn hold(document: &str, known: &[&str]) {
+    let path = in_repository(document);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let mut updated: Vec<String> = Vec::new();
+    let mut wrong = String::new();
+    let mut written = 0;
+    let mut copy = None;
+    for (at, block) in blocks(&lines, known, document) {
+        if copy.as_ref().is_none_or(|(section, _)| *section != block.section) {
+            let start = if block.from_nothing { NOTHING } else { ACCEPTED };
+            copy = Some((block.section, Copy::new(start)));
+        }
+        let Some((_, copy)) = &copy else { continue };
+        let (code, output) = copy.run(&block.script);
+        if code != Some(0) {
+            writeln!(wrong, "{document}:{at}: ended with {code:?}:\n{output}").unwrap();
+        }
+        let same = normal(&output, copy) == normal(&block.expected, copy);
+        if !same {
+            writeln!(wrong, "{document}:{at}: printed\n{}", normal(&output, copy)).unwrap();
+        }
+        if let Some((from, to)) = block.output {
+            updated.extend(lines[written..from].iter().map(ToString::to_string));
+            let shown = if same { block.expected.clone() } else { normal(&output, copy) };
+            updated.extend(shown.lines().map(ToOwned::to_owned));
+            written = to;
+        }
+    }
+    updated.extend(lines[written..].iter().map(ToString::to_string));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, updated.join("\n") + "\n").unwrap();
+    } else {
+        assert!(wrong.is_empty(), "{wrong}\nUPDATE_DOCS=1 cargo test docs writes the output anew");
+    }
+}
+
+/// A shell block and the output that follows it.
+struct Block {
+    section: usize,
+    from_nothing: bool,
+    script: String,
+    expected: String,
+    /// The lines of the output block, without its fences.
+    output: Option<(usize, usize)>,
+}
+
+/// The shell blocks with the number of their first line.
+fn blocks(lines: &[&str], known: &[&str], document: &str) -> Vec<(usize, Block)> {
+    let mut all: Vec<(usize, Block)> = Vec::new();
+    let (mut section, mut from_nothing, mut last_end) = (0, false, 0);
+    let mut at = 0;
+    while at < lines.len() {
+        if lines[at].starts_with("## ") {
+            (section, from_nothing) = (at, false);
+        } else if lines[at] == "<!-- start: nothing -->" {
+            from_nothing = true;
+        } else if let Some(language) = lines[at].strip_prefix("```") {
+            assert!(known.contains(&language), "{document}:{}: a fence of the language {language:?}", at + 1);
+            let end = at + 1 + lines[at + 1..].iter().position(|line| *line == "```").unwrap();
+            let body = lines[at + 1..end].join("\n");
+            let adjacent = lines[last_end..at].iter().skip(1).all(|line| line.is_empty());
+            if language == "sh" {
+                let block =
+                    Block { section, from_nothing, script: body, expected: String::new(), output: None };
+                all.push((at + 1, block));
+                last_end = end;
+            } else if language == "text" {
+                let (_, block) = all.last_mut().filter(|_| adjacent).unwrap_or_else(|| {
+                    panic!("{document}:{}: an output block right after no shell block", at + 1)
+                });
+                (block.expected, block.output) = (body, Some((at + 1, end)));
+            }
+            at = end;
+        }
+        at += 1;
+    }
+    assert!(!all.is_empty(), "{document} has no shell block");
+    all
+}
+
+/// A copy of the demo deployment.
+struct Copy {
+    dir: TempDir,
+}
+
+impl Copy {
+    fn new(start: &str) -> Self {
+        let copy = Self { dir: TempDir::new().unwrap() };
+        std::fs::create_dir(copy.dir.path().join("home")).unwrap();
+        std::fs::write(copy.dir.path().join("home/.gitconfig"), GIT_CONFIG).unwrap();
+        std::fs::create_dir(copy.root()).unwrap();
+        let demo = in_repository("demo");
+        let mut copying = Command::new("cp");
+        copying.arg("-R").args([demo.join("infra"), demo.join("odoo_modules")]).arg(copy.root());
+        assert!(copying.status().unwrap().success());
+        let (code, output) = copy.run(start);
+        assert_eq!(code, Some(0), "{output}");
+        copy
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join("erp")
+    }
+
+    /// Runs a script as a person at this directory would; exit code and everything printed.
+    fn run(&self, script: &str) -> (Option<i32>, String) {
+        let binary = Path::new(env!("CARGO_BIN_EXE_driftlock")).parent().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let done = Command::new("timeout")
+            .args(["60", "sh", "-c", &format!("exec 2>&1 </dev/null\n{script}")])
+            .current_dir(self.root())
+            .env("PATH", format!("{}:{path}", binary.display()))
+            .env("HOME", self.dir.path().join("home"))
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env_remove("GIT_CONFIG_GLOBAL")
+            .env_remove("GIT_DIR")
+            .env_remove("NO_COLOR")
+            .env_remove("XDG_CONFIG_HOME")
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned())
+    }
+}
+
+fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Output without what differs from run to run: directories, stamps, points in time, durations.
+fn normal(output: &str, copy: &Copy) -> String {
+    let text = output.replace(&copy.root().display().to_string(), ROOT);
+    let engine = |line: &str| line.starts_with("Docker engine: ");
+    let text: Vec<&str> =
+        text.lines().map(|l| if engine(l) { "Docker engine: none answers" } else { l }).collect();
+    let text = replaced(&text.join("\n"), "dddddddd_dddddd", STAMP);
+    let text = (2..5).fold(text, |text, n| text.replace(&format!("{STAMP}_{n}"), STAMP));
+    let text = replaced(&text, "dddd-dd-ddTdd:dd:ddsdd:dd", TIME);
+    (1..6)
+        .rev()
+        .fold(text, |text, digits| {
+            replaced(&text, &format!("\"duration_ms\": {}", "d".repeat(digits)), "\"duration_ms\": 12")
+        })
+        .trim_end()
+        .to_owned()
+}
+
+/// Replaces what has the form of `shape`: `d` is a digit, `s` a sign, anything else itself.
+fn replaced(text: &str, shape: &str, with: &str) -> String {
+    let fits = |at: usize| {
+        let rest = text.as_bytes().get(at..at + shape.len())?;
+        let each = shape.bytes().zip(rest).all(|(wanted, &found)| match wanted {
+            b'd' => found.is_ascii_digit(),
+            b's' => matches!(found, b'+' | b'-'),
+            other => other == found,
+        });
+        each.then_some(())
+    };
+    let mut out = String::new();
+    let mut at = 0;
+    while let Some(letter) = text[at..].chars().next() {
+        if fits(at).is_some() {
+            out.push_str(with);
+            at += shape.len();
+        } else {
+            out.push(letter);
+            at += letter.len_utf8();
+        }
+    }
+    out
+}
