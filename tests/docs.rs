@@ -4,6 +4,8 @@
 //! (`<!-- start: nothing -->` below the heading: without). A `sh` block must end with 0, and print what the
 //! `text` block right after it holds, or nothing. `UPDATE_DOCS=1 cargo test docs` writes the output anew.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it must be")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -16,4 +16,5 @@ mod names;
 mod properties;
 mod registry;
 mod schema;
+mod scripts;
 mod trees;

@@ -192,16 +192,16 @@ fn propose(
 ) -> Result<Vec<Change>, Failure> {
     if let Some(report) = report {
         let digest = request.locks.digest(&lock_file_groups()).to_string();
-        let names = |patterns: &[Glob], c: &WireCheck| {
+        let touched = |patterns: &[Glob], c: &WireCheck| {
             c.findings.iter().any(|f| is_named(patterns, &c.name, &f.key()))
         };
         // A pattern that names nothing is refused later, beside everything that it could have named.
-        let stray = |glob: &Glob| !report.checks.iter().any(|c| names(std::slice::from_ref(glob), c));
+        let stray = |glob: &Glob| !report.checks.iter().any(|c| touched(std::slice::from_ref(glob), c));
         let has_stray = patterns.iter().any(stray);
         let named = |check: &str| {
             let found = report.checks.iter().find(|c| c.name == check);
             let could = |c: &WireCheck| has_stray && c.status != WireStatus::Error;
-            patterns.is_empty() || found.is_some_and(|c| could(c) || names(patterns, c))
+            patterns.is_empty() || found.is_some_and(|c| could(c) || touched(patterns, c))
         };
         return Ok(accept::from_report(report, &digest, &named)?);
     }
