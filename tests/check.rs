@@ -301,7 +301,7 @@ fn only_the_chosen_checks_run() {
     assert_eq!((code, status(&report, "lock_files_exist").as_str()), (1, "FAIL"));
     let unknown = project.run(&["check", "--only", "compose"]);
     assert_eq!(unknown.code(), 1);
-    assert!(unknown.err().contains("\"compose\"") && unknown.err().contains("compose_hashes, addon_hashes"));
+    assert!(unknown.err().contains("'compose'") && unknown.err().contains("compose_hashes, addon_hashes"));
 }
 
 #[test]

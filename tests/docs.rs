@@ -32,7 +32,7 @@ fn the_examples_print_what_they_show() {
 
 #[test]
 fn the_formats_are_as_described() {
-    hold("docs/formats.md", &["sh", "text", "json"]);
+    hold("docs/formats.md", &["sh", "text", "json", "console"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 
 use super::aim::{Aim, AimArgs};
 use super::clock::Started;
@@ -61,10 +62,10 @@ pub(super) struct CheckArgs {
 #[derive(Args)]
 pub(super) struct ChoiceArgs {
     /// Carry out this check alone; repeatable
-    #[arg(long, value_name = "CHECK")]
+    #[arg(long, value_name = "CHECK", value_parser = PossibleValuesParser::new(check_ids()))]
     only: Vec<String>,
     /// Make it an error when this check is skipped; repeatable
-    #[arg(long, value_name = "CHECK")]
+    #[arg(long, value_name = "CHECK", value_parser = PossibleValuesParser::new(check_ids()), hide_possible_values = true)]
     require: Vec<String>,
     /// When containers are compared: where a container of the baseline exists (auto), always, never
     #[arg(long, value_name = "MODE")]
@@ -79,12 +80,12 @@ enum DockerArg {
 }
 
 impl ChoiceArgs {
-    pub(super) fn only(&self) -> Result<Vec<&'static dyn Check>, Failure> {
-        self.only.iter().map(|id| known_check(id)).collect()
+    pub(super) fn only(&self) -> Vec<&'static dyn Check> {
+        self.only.iter().filter_map(|id| crate::check::find(id)).collect()
     }
 
-    pub(super) fn require(&self) -> Result<Vec<&'static dyn Check>, Failure> {
-        self.require.iter().map(|id| known_check(id)).collect()
+    pub(super) fn require(&self) -> Vec<&'static dyn Check> {
+        self.require.iter().filter_map(|id| crate::check::find(id)).collect()
     }
 
     /// What the command line says about containers.
@@ -97,12 +98,8 @@ impl ChoiceArgs {
     }
 }
 
-fn known_check(id: &str) -> Result<&'static dyn Check, Failure> {
-    crate::check::find(id).ok_or_else(|| {
-        let known: Vec<&str> = crate::check::CHECKS.iter().map(|check| check.id()).collect();
-        let failure = Failure::new(format!("there is no check \"{}\"", escaped(id.as_bytes())));
-        failure.hint(format!("the checks are: {}", known.join(", ")))
-    })
+fn check_ids() -> Vec<&'static str> {
+    crate::check::CHECKS.iter().map(|check| check.id()).collect()
 }
 
 /// Options that choose formats.
@@ -146,7 +143,7 @@ impl FormatArgs {
 
 pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
-    let (only, require) = (args.choice.only()?, args.choice.require()?);
+    let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
     let aims = args.aim.resolve(&project, args.choice.docker())?;
     let source = match &args.baseline {

@@ -59,7 +59,7 @@ pub(super) struct ExportArgs {
 }
 
 pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
-    let (only, require) = (args.choice.only()?, args.choice.require()?);
+    let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
     let aims = args.aim.resolve(&project, args.choice.docker())?;
     let several = aims.len() > 1;
