@@ -10,6 +10,7 @@ mod check;
 mod crash;
 mod diff;
 mod docs;
+mod export;
 mod hosts;
 mod init;
 mod names;

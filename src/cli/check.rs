@@ -41,25 +41,26 @@ pub(super) struct CheckArgs {
     #[command(flatten)]
     aim: AimArgs,
     #[command(flatten)]
-    pub(super) choice: ChoiceArgs,
+    choice: ChoiceArgs,
+    /// Compare with the lock files in DIR, or as committed in git:REVISION
+    #[arg(long, value_name = "DIR|git:REVISION", help_heading = "What to compare")]
+    baseline: Option<String>,
+    #[command(flatten)]
+    formats: FormatArgs,
     /// Write the files of the run into DIR instead of a new run; latest.json stays as it is
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Print nothing on PASS, and the whole report otherwise
     #[arg(long, short)]
     quiet: bool,
-    #[command(flatten)]
-    formats: FormatArgs,
     /// Print what would be looked at; look at nothing, write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Compare with the lock files in DIR, or as committed in git:REVISION
-    #[arg(long, value_name = "DIR|git:REVISION")]
-    baseline: Option<String>,
 }
 
 /// Options that choose checks.
 #[derive(Args)]
+#[command(next_help_heading = "What to compare")]
 pub(super) struct ChoiceArgs {
     /// Carry out this check alone; repeatable
     #[arg(long, value_name = "CHECK", value_parser = PossibleValuesParser::new(check_ids()))]
@@ -104,6 +105,7 @@ fn check_ids() -> Vec<&'static str> {
 
 /// Options that choose formats.
 #[derive(Args)]
+#[command(next_help_heading = "What to print and write")]
 pub(super) struct FormatArgs {
     /// Report as NAME (terminal, json) on standard output, or into FILE; repeatable
     #[arg(long = "format", value_name = "NAME[=FILE]")]

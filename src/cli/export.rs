@@ -8,17 +8,20 @@ use clap::Args;
 
 use super::accept::{Basis, commit};
 use super::aim::{Aim, AimArgs};
-use super::check::{ChoiceArgs, compared_before, describe};
+use super::check::{ChoiceArgs, FormatArgs, Wanted, compared_before, describe, host_name};
 use super::clock::Started;
 use super::output;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::{Failure, Global, progress};
 use crate::accept::{apply, between, lock_files};
+use crate::atomic::write_file;
 use crate::audit::{self, Request};
-use crate::baseline::Locks;
+use crate::baseline::{self, Locks};
 use crate::check::{CHECKS, Check, Evidence};
-use crate::model::{Observation, Observed, State, Words, escaped};
+use crate::model::{
+    BaselineOrigin, ExitCode, Mode, Observation, Observed, Report, State, Status, Words, escaped, judge,
+};
 use crate::run;
 use crate::section::Purpose;
 
@@ -38,51 +41,71 @@ pub(super) struct ExportArgs {
     aim: AimArgs,
     #[command(flatten)]
     choice: ChoiceArgs,
+    #[command(flatten)]
+    formats: FormatArgs,
     /// Also make it the baseline, without asking; nothing is accepted where any section is an error
-    #[arg(long)]
+    #[arg(long, help_heading = "What to print and write")]
     accept: bool,
     /// With --accept: write the target's own lock files instead of the shared ones
-    #[arg(long, requires = "accept")]
+    #[arg(long, requires = "accept", help_heading = "What to print and write")]
     own: bool,
     /// With --accept: why, for audit/accepted.jsonl
-    #[arg(long, value_name = "TEXT", requires = "accept")]
+    #[arg(long, value_name = "TEXT", requires = "accept", help_heading = "What to print and write")]
     reason: Option<String>,
     /// Write the lock files into DIR instead of a new run
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "What to print and write")]
     output: Option<PathBuf>,
     /// Print nothing when all went well
-    #[arg(long, short)]
+    #[arg(long, short, help_heading = "What to print and write")]
     quiet: bool,
     /// Print what would be looked at; look at nothing, write nothing
-    #[arg(long)]
+    #[arg(long, help_heading = "What to print and write")]
     dry_run: bool,
 }
 
 pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let wanted = args.formats.resolve()?;
     let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
     let aims = args.aim.resolve(&project, args.choice.docker())?;
     let several = aims.len() > 1;
-    let mut code = 0;
+    let for_machines = wanted.iter().any(|(reporter, _)| reporter.id() != "terminal");
+    let mut pages = Vec::new();
     for aim in &aims {
-        let job = Job { project: &project, args, aim, only: &only, require: &require };
-        let page = if args.dry_run { job.dry_run()? } else { job.export(interrupt, several)? };
+        let job = Job { project: &project, args, aim, only: &only, require: &require, for_machines };
+        pages.push(if args.dry_run { job.dry_run()? } else { job.export(interrupt, several)? });
         if interrupt.code().is_some() {
             return Ok(1);
         }
-        if page.failed || !args.quiet {
-            output::print(page.text.as_bytes())?;
-        }
-        code = code.max(u8::from(page.failed));
     }
-    Ok(code)
+    emit(pages, &wanted, args.quiet, args.dry_run)
 }
 
-/// What is printed about one export.
+/// Sends the pages, or the reports made of them, where they belong and gives the exit code.
+fn emit(pages: Vec<Page>, wanted: &[Wanted], quiet: bool, dry_run: bool) -> Result<u8, Failure> {
+    let failed = pages.iter().any(|page| page.failed);
+    let text: String = pages.iter().map(|page| page.text.as_str()).collect();
+    let reports: Vec<Report> = pages.into_iter().filter_map(|page| page.report).collect();
+    for (reporter, file) in wanted {
+        let is_page = reporter.id() == "terminal" || dry_run;
+        let bytes = if is_page { text.clone().into_bytes() } else { reporter.render(&reports, false) };
+        match file {
+            Some(_) if dry_run => {}
+            Some(file) => write_file(file, &bytes).map_err(|error| Failure::at(file, &error))?,
+            None if failed || !quiet => output::print(&bytes)?,
+            None => {}
+        }
+    }
+    Ok(u8::from(failed))
+}
+
+/// What is told of one export.
 #[derive(Default)]
 struct Page {
     text: String,
     failed: bool,
+    /// The same for machines.
+    report: Option<Report>,
 }
 
 impl Page {
@@ -94,9 +117,7 @@ impl Page {
         self.failed = true;
         self.line(&format!("[ERROR] {text}"));
     }
-}
 
-impl Page {
     /// Whether a section was seen whole and holds something; says what is wrong where it was not.
     fn is_whole(&mut self, words: &Words, seen: &Observation) -> bool {
         for problem in &seen.problems {
@@ -122,6 +143,8 @@ struct Job<'a> {
     aim: &'a Aim,
     only: &'a [&'static dyn Check],
     require: &'a [&'static dyn Check],
+    /// Whether a format for machines was asked for.
+    for_machines: bool,
 }
 
 impl Job<'_> {
@@ -165,11 +188,17 @@ impl Job<'_> {
         }
         let mut page = Page::default();
         let files = self.files(&evidence, &mut page);
+        if self.for_machines {
+            page.report = Some(self.report(&started, &request, &evidence, page.failed));
+        }
         if files.is_empty() {
             page.error("Nothing was exported");
             return Ok(page);
         }
         let run = self.keep(&started, &files, several)?;
+        if let (Some(report), Some(name)) = (&mut page.report, run.file_name()) {
+            report.run = name.to_string_lossy().into_owned();
+        }
         page.line(&format!("Run: {}", output::shown(&self.project.named(&run))));
         if !self.args.accept {
             page.line(&self.next(&run));
@@ -187,6 +216,47 @@ impl Job<'_> {
             page.line("Next: driftlock check");
         }
         Ok(page)
+    }
+
+    /// The export as a report: what was seen, compared with itself, so that only what could not be looked
+    /// at is told.
+    fn report(&self, started: &Started, request: &Request<'_>, seen: &[Evidence], failed: bool) -> Report {
+        let with_itself = |e: &Evidence| {
+            let state =
+                if let Observed::Seen(seen) = &e.observed { seen.state.clone() } else { State::default() };
+            Evidence {
+                section: e.section,
+                lock_files: Vec::new(),
+                baseline: Ok(state),
+                observed: e.observed.clone(),
+            }
+        };
+        let mut checks = audit::compare(request, &seen.iter().map(with_itself).collect::<Vec<_>>());
+        checks.retain(|check| check.compares);
+        let mut verdict = judge(&checks);
+        if failed {
+            (verdict.overall, verdict.exit) = (Status::Fail, ExitCode::Error);
+        }
+        let (sections_off, left_out) = audit::coverage(seen);
+        let digest = request.locks.digest(&audit::lock_file_groups());
+        Report {
+            run: run::name(&started.stamp, self.aim.target.as_deref(), 1),
+            stamp: started.stamp.clone(),
+            host: host_name(),
+            target: self.aim.target.clone(),
+            mode: Mode::Local,
+            compared: None,
+            partial: !self.only.is_empty(),
+            started_at: started.rfc3339.clone(),
+            started_at_unix: started.unix,
+            duration_ms: started.elapsed_ms(),
+            baseline: BaselineOrigin { from: baseline::PATH.to_owned(), digest, commit: None, dirty: None },
+            checks,
+            sections_off,
+            left_out,
+            verdict,
+            location: None,
+        }
     }
 
     /// The lock files of every section that was observed without error; the page tells of all of them.

@@ -108,7 +108,7 @@ impl Page {
                 self.detail(&format!("{what}: expected {before}, found {now}"));
             }
             (Kind::Missing, _) if !known => {
-                self.detail("write it with: driftlock export, then driftlock accept")
+                self.detail("write it with: driftlock export, then driftlock accept");
             }
             (Kind::Missing, _) => self.detail("missing: in the baseline, not here"),
             (Kind::Unexpected, _) => self.detail("unexpected: here, not in the baseline"),
