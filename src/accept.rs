@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::baseline::{LockFile, Locks, Source};
 use crate::check::{CHECKS, Evidence, NoBaseline};
-use crate::model::{Finding, Glob, Kind, Observation, Observed, SectionId, State, escaped};
+use crate::model::{Entry, Finding, Glob, Kind, Observation, Observed, SectionId, State, Value, escaped};
 use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
-use crate::section::{self, Section};
+use crate::section::{self, Section, locked_facts};
 
 /// One change of the baseline that a run proposes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,14 +149,43 @@ pub fn between(section: &'static dyn Section, baseline: &State, state: State) ->
     changes_in(&[Evidence { section, lock_files: Vec::new(), baseline: Ok(baseline.clone()), observed }])
 }
 
-/// What all checks find in `evidence`, as changes.
+/// What all checks find in `evidence`, and what none of them minds, as changes.
 fn changes_in(evidence: &[Evidence]) -> Vec<Change> {
     let mut changes = Vec::new();
     for check in CHECKS.iter().filter(|check| check.section().is_some()) {
         let findings = check.compare(evidence).map(|result| result.findings).unwrap_or_default();
         changes.extend(findings.into_iter().filter_map(|finding| of_finding(check.id(), finding)));
     }
+    let silent: Vec<Change> = evidence.iter().flat_map(|e| silent_changes(e, &changes)).collect();
+    changes.extend(silent);
     changes
+}
+
+/// What a lock file would say otherwise though no check finds fault with it: a lock file of the older
+/// scripts knows neither states nor configurations, and an image has another ID in another image store.
+fn silent_changes(evidence: &Evidence, told: &[Change]) -> Vec<Change> {
+    let (Ok(baseline), Observed::Seen(seen)) = (&evidence.baseline, &evidence.observed) else {
+        return Vec::new();
+    };
+    let section = evidence.section.id();
+    let Some(check) = CHECKS.iter().find(|check| check.section() == Some(section)) else { return Vec::new() };
+    let text = |entry: &Entry| Value::Structured(locked_facts(entry)).text();
+    let is_told = |place: &[u8]| told.iter().any(|change| change.section == section && change.place == place);
+    let pairs =
+        baseline.entries.iter().filter_map(|(place, old)| Some((place, old, seen.state.entries.get(place)?)));
+    pairs
+        .filter(|(place, old, new)| locked_facts(old) != locked_facts(new) && !is_told(place))
+        .map(|(place, old, new)| Change {
+            section,
+            check: check.id().to_owned(),
+            key: place.clone(),
+            place: place.clone(),
+            kind: Kind::Modified,
+            expected: text(old),
+            actual: text(new),
+            parts: Vec::new(),
+        })
+        .collect()
 }
 
 fn of_finding(check: &str, finding: Finding) -> Option<Change> {

@@ -50,6 +50,9 @@ impl Check for ContainerState {
                 result.findings.push(modified(name, Change::State, before, now, actual));
             }
         }
+        if result.subjects == 0 {
+            result.skip = Some("no container has a known state on both sides".to_owned());
+        }
         Some(result)
     }
 }

@@ -17,6 +17,7 @@ use crate::accept::{self, Change, Refusal};
 use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks, replace};
 use crate::check::{Evidence, NoBaseline};
+use crate::config::DockerMode;
 use crate::model::{Glob, Kind, State, escaped};
 use crate::report::json::{self, WireCheck, WireReport, WireStatus};
 use crate::run;
@@ -279,8 +280,10 @@ fn look_again(
     interrupt: &Interrupt,
 ) -> Result<Vec<Evidence>, Failure> {
     let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
-    let planned = audit::plan(request).into_iter().filter(|p| wanted.contains(&p.section.id())).collect();
-    let mut evidence = audit::observe(request, planned, &aim.host(), &interrupt.watch)?;
+    // A run that was asked for containers on the command line is looked at again, whatever is configured.
+    let request = Request { docker: DockerMode::Required, ..*request };
+    let planned = audit::plan(&request).into_iter().filter(|p| wanted.contains(&p.section.id())).collect();
+    let mut evidence = audit::observe(&request, planned, &aim.host(), &interrupt.watch)?;
     for e in &mut evidence {
         if e.baseline == Err(NoBaseline::Missing) {
             e.baseline = Ok(State::default());

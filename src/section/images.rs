@@ -84,7 +84,8 @@ impl Section for Images {
                 Purpose::Export => Plan::Skip(skip(ask, why)),
             };
         }
-        let names = ask.baseline.iter().flat_map(|state| state.entries.keys());
+        let locked = ask.baseline.filter(|_| ask.purpose == Purpose::Check);
+        let names = locked.iter().flat_map(|state| state.entries.keys());
         Plan::Ask(Query::Containers(ContainerQuery {
             patterns: docker.containers.iter().filter_map(|text| Glob::new(text).ok()).collect(),
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
