@@ -9,6 +9,7 @@ mod bad_input;
 mod check;
 mod crash;
 mod diff;
+mod docker;
 mod docs;
 mod export;
 mod hosts;
