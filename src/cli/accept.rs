@@ -281,7 +281,7 @@ fn look_again(
 ) -> Result<Vec<Evidence>, Failure> {
     let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
     // A run that was asked for containers on the command line is looked at again, whatever is configured.
-    let request = Request { docker: DockerMode::Required, ..*request };
+    let request = Request { docker: DockerMode::Required, docker_asked: true, ..*request };
     let planned = audit::plan(&request).into_iter().filter(|p| wanted.contains(&p.section.id())).collect();
     let mut evidence = audit::observe(&request, planned, &aim.host(), &interrupt.watch)?;
     for e in &mut evidence {
