@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command as Program, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -177,6 +177,12 @@ impl Stage {
         let lock: Value = serde_json::from_str(&self.project.read(LOCK)).unwrap();
         lock["images"][self.name(short)].clone()
     }
+}
+
+/// The Unix socket of the engine that `docker` talks to; `None` for an engine elsewhere.
+pub(crate) fn engine_socket() -> Option<PathBuf> {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    host.strip_prefix("unix://").map(PathBuf::from)
 }
 
 /// The accepted lock file.

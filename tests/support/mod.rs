@@ -2,6 +2,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod docker;
+pub(crate) mod engine;
 pub(crate) mod git;
 mod user;
 

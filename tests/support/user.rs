@@ -29,14 +29,20 @@ impl Project {
 
     /// Runs the binary at the root as an ordinary user.
     pub(crate) fn as_user(&self, args: &[&str]) -> Ran {
+        self.as_user_with(args, &[])
+    }
+
+    /// The same with more environment.
+    pub(crate) fn as_user_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Ran {
         if !is_root() {
-            return self.run(args);
+            return Ran(self.driftlock(args).envs(environment.iter().copied()).output().unwrap());
         }
         let dir = TempDir::new().unwrap();
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let binary = reachable_binary(dir.path());
         let mut command = StdCommand::new(binary);
         command.current_dir(self.dir.path()).args(args).env_remove("NO_COLOR").uid(NOBODY).gid(NOBODY);
+        command.envs(environment.iter().copied());
         Ran(Command::from_std(command).timeout(Duration::from_secs(60)).output().unwrap())
     }
 

@@ -1,0 +1,282 @@
+//! Engines that fail, lie, are slow or huge: what a check says of them, and how often it asks.
+
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::docker::{LOCK, Stage, check_of, drift_of, engine_socket};
+use crate::support::engine::{FakeEngine, Reply, id, image, listed};
+use crate::support::{Project, Ran, status};
+
+/// A project whose baseline has one running container `web` of `app:1`.
+fn locked() -> Project {
+    let project = Project::empty();
+    project.file("audit/driftlock.toml", "[compose]\nfiles = []\n[addons]\nroots = []\n");
+    let web = json!({"image": "app:1", "imageId": id("a"), "state": "running"});
+    project.file(LOCK, &json!({"images": {"web": web}}).to_string());
+    project
+}
+
+fn run(project: &Project, host: &str, args: &[&str]) -> Ran {
+    Ran(project.driftlock(args).env("DOCKER_HOST", host).output().unwrap())
+}
+
+fn check(project: &Project, host: &str, args: &[&str]) -> (i32, Value) {
+    let ran = run(project, host, &[&["check", "--format", "json"], args].concat());
+    (ran.code(), ran.report())
+}
+
+/// Checks a locked project beside an engine that fails: the error of the check.
+fn error_of(host: &str) -> String {
+    let (code, report) = check(&locked(), host, &[]);
+    let found = check_of(&report, "docker_images");
+    assert_eq!((code, found["status"].as_str()), (1, Some("ERROR")), "{report:#}");
+    found["error"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn without_an_engine_automatic_mode_skips_and_required_fails() {
+    let project = locked();
+    project.file("infra/compose.yml", "services: {}\n");
+    project.file("audit/driftlock.toml", "[addons]\nroots = []\n");
+    run(&project, "unix:///nowhere.sock", &["export", "--accept"]);
+    let (code, report) = check(&project, "unix:///nowhere.sock", &[]);
+    assert_eq!((code, status(&report, "docker_images").as_str()), (0, "SKIP"), "{report:#}");
+    let reason = "there is no socket at unix:///nowhere.sock";
+    assert!(report["coverage"]["sections"].to_string().contains(reason), "{report:#}");
+    let told = run(&project, "unix:///nowhere.sock", &["check"]).out();
+    assert!(told.contains(&format!("[SKIP] Docker images: {reason}")), "{told}");
+    let (code, report) = check(&project, "unix:///nowhere.sock", &["--docker", "required"]);
+    assert_eq!((code, status(&report, "docker_images").as_str()), (1, "ERROR"));
+    assert_eq!(check(&project, "unix:///nowhere.sock", &["--require", "docker_images"]).0, 1);
+    assert_eq!(run(&project, "unix:///nowhere.sock", &["export", "--docker", "required"]).code(), 1);
+}
+
+#[test]
+fn an_engine_that_was_compared_before_may_not_vanish() {
+    let project = locked();
+    let engine = FakeEngine::of(vec![listed("web", "app:1", &id("a"), "running")], vec![]);
+    assert_eq!(check(&project, &engine.host(), &[]).0, 0);
+    let (code, report) = check(&project, "unix:///nowhere.sock", &[]);
+    assert_eq!((code, status(&report, "docker_images").as_str()), (1, "ERROR"), "{report:#}");
+}
+
+#[test]
+fn a_socket_that_nobody_listens_on() {
+    let project = locked();
+    drop(UnixListener::bind(project.path("dead.sock")).unwrap());
+    let host = format!("unix://{}", project.path("dead.sock").display());
+    assert!(error_of(&host).contains("nothing listens at"));
+}
+
+#[test]
+fn a_socket_without_permission_says_who_and_what_helps() {
+    let engine = FakeEngine::of(vec![], vec![]);
+    let project = locked();
+    for path in [&engine.socket(), engine.socket().parent().unwrap()] {
+        let mode = if path.is_dir() { 0o755 } else { 0 };
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    }
+    project.hand_over();
+    let ran = project.as_user_with(&["check"], &[("DOCKER_HOST", &engine.host())]);
+    assert_eq!(ran.code(), 1, "{}{}", ran.out(), ran.err());
+    let line = ran.out().lines().find(|line| line.starts_with("[ERROR] Docker images:")).unwrap().to_owned();
+    let group = Command::new("stat").args(["-c", "%G"]).arg(engine.socket()).output().unwrap();
+    let group = String::from_utf8(group.stdout).unwrap();
+    for word in ["no permission", &engine.host(), "user ", &format!("group {}", group.trim()), "sudo"] {
+        assert!(line.contains(word), "{word}: {line}");
+    }
+    assert!(!line.contains("user root") || group.is_empty(), "{line}");
+}
+
+#[test]
+fn an_engine_that_never_answers_meets_a_deadline() {
+    let engine = FakeEngine::new(|_| Reply::Silence);
+    let started = Instant::now();
+    assert!(error_of(&engine.host()).contains("gave no answer within"));
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+}
+
+#[test]
+fn an_interrupt_ends_a_hanging_engine_at_once() {
+    let engine = FakeEngine::new(|_| Reply::Silence);
+    let project = locked();
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("driftlock"));
+    command.arg("check").current_dir(project.root()).env("DOCKER_HOST", engine.host());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    engine.wait_for_a_call();
+    let started = Instant::now();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(130));
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    assert!(!project.path("audit/runtime").exists(), "nothing is left");
+}
+
+#[test]
+fn answers_that_are_none_are_errors_in_words() {
+    let full =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n[{\"Id\": \"s3cr3t";
+    let cases: [(&str, Vec<u8>, &str); 6] = [
+        ("cut before a word", Vec::new(), ""),
+        ("cut in the middle", full.as_bytes().to_vec(), ""),
+        ("garbage", b"\x00\xff\x1b[31m s3cr3t garbage\r\n\r\n".to_vec(), ""),
+        ("not JSON", body("<html>s3cr3t</html>"), "not the JSON of a Docker engine"),
+        ("other JSON", body("{\"s3cr3t\": 1}"), "not the JSON of a Docker engine"),
+        ("half of it", body("[{\"Id\": \"s3cr3t\""), "not the JSON of a Docker engine"),
+    ];
+    for (name, bytes, words) in cases {
+        let engine = FakeEngine::new(move |_| Reply::Bytes(bytes.clone()));
+        let error = error_of(&engine.host());
+        assert!(error.contains(&engine.host()) && error.contains(words), "{name}: {error}");
+        assert!(!error.contains("s3cr3t") && !error.contains('\x1b'), "{name}: {error}");
+    }
+}
+
+/// A whole answer of one connection.
+fn body(text: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}", text.len())
+        .into_bytes()
+}
+
+#[test]
+fn an_engine_in_trouble_is_quoted() {
+    for path in ["/containers/json", "/images/json"] {
+        let engine = FakeEngine::new(move |asked| {
+            let message = json!({"message": "layer store is broken"}).to_string();
+            if asked.starts_with(path) {
+                Reply::Body(500, message)
+            } else {
+                Reply::Body(200, "[]".to_owned())
+            }
+        });
+        let error = error_of(&engine.host());
+        assert!(error.contains("answered 500: layer store is broken"), "{path}: {error}");
+    }
+}
+
+#[test]
+fn old_engines_leave_things_out() {
+    let web = json!({"Id": "1", "Names": ["/web", "/db/link"], "Image": "app:1", "ImageID": id("a"),
+        "State": "running", "Labels": null, "HostConfig": {"NetworkMode": "none"}});
+    let images =
+        vec![image(&id("b"), &Value::Null, &Value::Null), image(&id("a"), &json!(["app:1"]), &json!([]))];
+    let engine = FakeEngine::of(vec![web], images);
+    let (code, report) = check(&locked(), &engine.host(), &[]);
+    assert_eq!((code, check_of(&report, "docker_images")["subjects"].clone()), (0, json!(1)), "{report:#}");
+}
+
+#[test]
+fn a_container_removed_between_two_calls_is_not_there() {
+    let gone = listed("web", &id("b"), &id("b"), "running");
+    let new = json!({"Id": "2", "Names": ["/new"], "Image": "app:1", "ImageID": id("a"), "State": "running"});
+    let engine = FakeEngine::of(vec![gone, new], vec![]);
+    let (code, report) = check(&locked(), &engine.host(), &["--docker", "required"]);
+    assert_eq!((code, drift_of(&report)), (2, vec!["docker_images web missing".to_owned()]), "{report:#}");
+}
+
+#[test]
+fn one_image_in_two_stores_is_a_note() {
+    let project = locked();
+    let digests = json!([format!("app@{}", id("d"))]);
+    let web = json!({"image": "app:1", "imageId": id("a"), "repoDigests": digests, "state": "running"});
+    project.file(LOCK, &json!({"images": {"web": web}}).to_string());
+    let here = |digests: &Value| {
+        let images = vec![image(&id("b"), &json!(["app:1"]), digests)];
+        FakeEngine::of(vec![listed("web", "app:1", &id("b"), "running")], images)
+    };
+    let (code, report) = check(&project, &here(&digests).host(), &[]);
+    assert_eq!((code, drift_of(&report).len()), (0, 0), "{report:#}");
+    let notes = check_of(&report, "docker_images")["notes"].to_string();
+    assert!(notes.contains("the same digest in the registry"), "{notes}");
+    for other in [json!([]), json!([format!("app@{}", id("e"))])] {
+        let (code, report) = check(&project, &here(&other).host(), &[]);
+        assert_eq!((code, drift_of(&report)), (2, vec!["docker_images web modified rebuilt".to_owned()]));
+    }
+}
+
+#[test]
+fn states_are_compared_by_whether_a_container_runs() {
+    for (state, code) in [("running", 0), ("paused", 2), ("restarting", 2), ("dead", 2), ("created", 2)] {
+        let engine = FakeEngine::of(vec![listed("web", "app:1", &id("a"), state)], vec![]);
+        let (found, report) = check(&locked(), &engine.host(), &[]);
+        let drift = if code == 0 { vec![] } else { vec!["container_state web modified state".to_owned()] };
+        assert_eq!((found, drift_of(&report)), (code, drift), "{state}");
+    }
+}
+
+/// An engine of many containers, one image each; the tags of the first few were moved.
+fn crowd(count: usize, moved: usize) -> FakeEngine {
+    let own = |i: usize| format!("sha256:{i:064x}");
+    let shown = |i: usize| if i < moved { own(i) } else { format!("app:{i}") };
+    let containers = (0..count).map(|i| listed(&format!("c{i}"), &shown(i), &own(i), "running"));
+    let images = (0..count).map(|i| image(&own(i), &json!([format!("app:{i}")]), &Value::Null));
+    let lists = [containers.collect::<Vec<_>>(), images.collect()].map(|list| Value::from(list).to_string());
+    FakeEngine::new(move |path| match path.split(['/', '?']).collect::<Vec<_>>()[..] {
+        ["", "containers", "json", ..] => Reply::Body(200, lists[0].clone()),
+        ["", "images", "json", ..] => Reply::Body(200, lists[1].clone()),
+        ["", "containers", name, ..] => {
+            let image = name.replace('c', "app:");
+            Reply::Body(200, json!({"Id": name, "Config": {"Image": image, "Env": ["A=s3cr3t"]}}).to_string())
+        }
+        _ => Reply::Body(404, "{}".to_owned()),
+    })
+}
+
+#[test]
+fn two_calls_answer_for_any_number_of_containers() {
+    let project = locked();
+    let engine = crowd(200, 0);
+    assert_eq!(run(&project, &engine.host(), &["export", "--accept", "--docker", "required"]).code(), 0);
+    assert_eq!(engine.calls().len(), 2);
+    let started = Instant::now();
+    let (code, report) = check(&project, &engine.host(), &["--only", "docker_images"]);
+    println!("200 containers: {:?}", started.elapsed());
+    assert_eq!((code, &check_of(&report, "docker_images")["subjects"]), (0, &json!(200)));
+    let calls = engine.calls();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert!(calls[0].starts_with("/containers/json") && calls[1].starts_with("/images/json"), "{calls:?}");
+    let moved = crowd(200, 3);
+    let (code, report) = check(&project, &moved.host(), &["--only", "docker_images"]);
+    assert_eq!((code, drift_of(&report).len()), (0, 0), "the name is asked for: {report:#}");
+    assert_eq!(moved.calls().len(), 5);
+}
+
+#[test]
+fn ten_thousand_containers() {
+    let project = locked();
+    let engine = crowd(10_000, 0);
+    assert_eq!(run(&project, &engine.host(), &["export", "--accept", "--docker", "required"]).code(), 0);
+    let (code, report) = check(&project, &engine.host(), &[]);
+    assert_eq!((code, &check_of(&report, "docker_images")["subjects"]), (0, &json!(10_000)));
+    let fewer = crowd(9_990, 0);
+    let (code, report) = check(&project, &fewer.host(), &[]);
+    assert_eq!((code, drift_of(&report).len()), (2, 10));
+}
+
+#[test]
+fn the_real_engine_is_called_twice_and_once_more_for_a_moved_tag() {
+    let Some(socket) = engine_socket() else {
+        println!("the engine listens on no Unix socket: not tested");
+        return;
+    };
+    let stage = Stage::new();
+    let app = stage.image("app:1");
+    stage.start("db", &stage.image("postgres:16"), &[]);
+    for name in ["web", "worker"] {
+        stage.start(name, &app, &[]);
+    }
+    stage.ok(&["export", "--accept"]);
+    let door = FakeEngine::before(&socket);
+    let check = || {
+        let mut command = stage.driftlock(&["check"]);
+        assert_eq!(command.env("DOCKER_HOST", door.host()).output().unwrap().status.code(), Some(0));
+        door.calls()
+    };
+    assert_eq!(check().len(), 2);
+    stage.image("postgres:16");
+    let calls = check();
+    assert_eq!(calls.len(), 3, "{calls:?}");
+}

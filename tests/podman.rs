@@ -1,0 +1,35 @@
+//! Podman as a second engine, through its Docker-compatible service.
+
+use crate::support::docker::{Stage, check_of};
+
+#[test]
+fn podmans_containers_are_locked_and_compared() {
+    let Ok(host) = std::env::var("DRIFTLOCK_PODMAN") else {
+        println!("DRIFTLOCK_PODMAN is not set: not tested; scripts/test.sh sets it");
+        return;
+    };
+    let stage = Stage::at(Some(&host));
+    let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
+    let image = stage.image("app:1");
+    stage.start("web", &image, &limits);
+    stage.start("db", &image, &limits);
+    stage.ok(&["export", "--accept"]);
+    assert_eq!(stage.drift(), (0, vec![]));
+    let seen = stage.docker(&["inspect", "--format={{.Config.Image}} {{.Image}}", &stage.name("web")]);
+    let locked = stage.locked("web");
+    let id = locked["imageId"].as_str().unwrap();
+    assert!(id.starts_with("sha256:"), "{id}");
+    let known = format!("{} {}", locked["image"].as_str().unwrap(), id.trim_start_matches("sha256:"));
+    assert_eq!(known, seen.replace("sha256:", ""));
+    stage.docker(&["stop", "-t", "0", &stage.name("web")]);
+    stage.remove("db");
+    stage.image("app:1");
+    let (code, report) = stage.check(&[]);
+    let drift = ["docker_images db missing", "container_state web modified state"].map(str::to_owned);
+    assert_eq!((code, stage.drift().1), (2, drift.to_vec()), "{report:#}");
+    let notes = check_of(&report, "docker_images")["notes"].to_string();
+    assert!(notes.contains("not recreated"), "{notes}");
+    stage.recreate("web", &image, &limits);
+    let rebuilt = ["docker_images db missing", "docker_images web modified rebuilt"].map(str::to_owned);
+    assert_eq!(stage.drift(), (2, rebuilt.to_vec()));
+}
