@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{ContainerSummary, ImageSummary};
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
+use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 use super::{Container, ContainerQuery, ContainersAnswer, Layout, Watch};
@@ -91,8 +91,8 @@ pub(super) fn observe(
         let refused = |error: Error| in_words(engine, &error);
         let all = ListContainersOptionsBuilder::default().all(true).build();
         let containers = docker.list_containers(Some(all)).await.map_err(refused)?;
-        let digests = ListImagesOptionsBuilder::default().digests(true).build();
-        let images = docker.list_images(Some(digests)).await.map_err(refused)?;
+        // Not `digests=true`: Docker lists them in any case, and Podman 4 answers nothing at all to it.
+        let images = docker.list_images(None::<ListImagesOptions>).await.map_err(refused)?;
         let mut collect = Collect {
             docker: &docker,
             images: Images::of(&images),
