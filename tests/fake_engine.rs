@@ -280,3 +280,88 @@ fn the_real_engine_is_called_twice_and_once_more_for_a_moved_tag() {
     let calls = check();
     assert_eq!(calls.len(), 3, "{calls:?}");
 }
+
+#[test]
+fn each_kind_of_drift_has_its_line() {
+    let project = locked();
+    let entry = |state: &str, hash: &str| json!({"image": "app:1", "imageId": id("a"), "state": state, "composeConfigHash": hash});
+    let images =
+        json!({"web": entry("running", "1"), "db": entry("running", "1"), "job": entry("exited", "1")});
+    project.file(LOCK, &json!({"images": images}).to_string());
+    let listed = |name: &str, image: &str, state: &str, hash: &str| {
+        let mut container = listed(name, "app:1", &id(image), state);
+        container["Labels"]["com.docker.compose.config-hash"] = json!(hash);
+        container
+    };
+    let containers = [
+        listed("web", "b", "running", "2"),
+        listed("db", "a", "exited", "1"),
+        listed("job", "a", "exited", "2"),
+    ];
+    let engine = FakeEngine::of(containers.to_vec(), vec![]);
+    let told = run(&project, &engine.host(), &["check"]).out();
+    let lines: Vec<&str> =
+        told.lines().skip_while(|line| !line.starts_with("[INFO] Comparing")).take(9).collect();
+    let expected = "\
+[INFO] Comparing Docker images...
+[FAIL] Image drift: web
+       rebuilt: expected aaaaaaaaaaaa, found bbbbbbbbbbbb
+[INFO] Checking container states...
+[FAIL] State drift: db
+       state: expected running, found exited
+[INFO] Checking applied configuration...
+[FAIL] Configuration drift: job
+       config: expected 1, found 2";
+    assert_eq!(lines.join("\n"), expected);
+    let (_, report) = check(&project, &engine.host(), &[]);
+    let details = ["docker_images", "container_state", "compose_applied"]
+        .map(|name| check_of(&report, name)["details"].clone());
+    assert_eq!(
+        details,
+        ["1 images drifted: web;", "1 containers drifted: db;", "1 containers drifted: job;"]
+    );
+    let (code, report) = check(&project, &engine.host(), &["--only", "container_state"]);
+    assert_eq!((code, drift_of(&report)), (2, vec!["container_state db modified state".to_owned()]));
+}
+
+#[test]
+fn a_dry_run_calls_no_engine() {
+    let engine = crowd(3, 0);
+    for command in ["check", "export"] {
+        let ran = run(&locked(), &engine.host(), &[command, "--dry-run", "--docker", "required"]);
+        assert!(ran.code() == 0 && ran.out().contains("images: containers matching \"*\""), "{}", ran.out());
+    }
+    assert_eq!(engine.calls(), Vec::<String>::new());
+}
+
+#[test]
+fn the_engine_is_found_by_tcp_address_and_by_docker_context() {
+    let engine = FakeEngine::of(vec![listed("web", "app:1", &id("a"), "running")], vec![]);
+    let project = locked();
+    assert_eq!(check(&project, &engine.by_tcp(), &[]).0, 0);
+    assert_eq!(engine.calls().len(), 2);
+    let meta = json!({"Name": "far", "Endpoints": {"docker": {"Host": engine.host()}}}).to_string();
+    project.file(&format!("config/contexts/meta/{}/meta.json", sha256("far")), &meta);
+    project.file("config/config.json", "{\"currentContext\": \"far\"}");
+    let at_context = |context: &str| {
+        let mut command = project.driftlock(&["check", "--format", "json"]);
+        command
+            .env_remove("DOCKER_HOST")
+            .env_remove("DOCKER_CONTEXT")
+            .env("DOCKER_CONFIG", project.path("config"));
+        if !context.is_empty() {
+            command.env("DOCKER_CONTEXT", context);
+        }
+        Ran(command.output().unwrap())
+    };
+    assert_eq!((at_context("").code(), engine.calls().len()), (0, 2));
+    let lost = at_context("lost").report();
+    let error = check_of(&lost, "docker_images")["error"].as_str().unwrap();
+    assert_eq!(error, "the docker context \"lost\" cannot be read: docker context ls");
+    assert!(error_of("ssh://host").contains("no address of an engine that can be reached from here"));
+}
+
+fn sha256(text: &str) -> String {
+    let output = assert_cmd::Command::new("sha256sum").write_stdin(text).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+}

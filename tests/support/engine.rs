@@ -1,7 +1,7 @@
 //! An engine on a Unix socket for what a real one will not do, and a door to a real one that counts calls.
 
 use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,6 +79,23 @@ impl FakeEngine {
     /// Its address for `DOCKER_HOST`.
     pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
+    }
+
+    /// An address by TCP; connections to it are taken as long as the tests run.
+    pub(crate) fn by_tcp(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = self.socket();
+        spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(engine) = UnixStream::connect(&socket) else { return };
+                let (mut from, mut to) = (client.try_clone().unwrap(), engine.try_clone().unwrap());
+                spawn(move || std::io::copy(&mut from, &mut to).map(|_| to.shutdown(Shutdown::Write)));
+                let (mut from, mut to) = (engine, client);
+                spawn(move || std::io::copy(&mut from, &mut to).map(|_| to.shutdown(Shutdown::Write)));
+            }
+        });
+        format!("tcp://{address}")
     }
 
     /// The calls since the last time this was asked.
