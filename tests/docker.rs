@@ -321,6 +321,8 @@ fn a_checks_run_can_be_compared_with_the_baseline() {
         back,
         "docker_images db unexpected\ndocker_images new missing\ncontainer_state web modified state"
     );
+    stage.ok(&["accept", "--yes"]);
+    assert_eq!(stage.drift(), (0, vec![]), "all of it can be accepted");
 }
 
 #[test]
@@ -411,8 +413,11 @@ fn lock_files_of_the_older_scripts_compare_and_are_brought_up_to_date() {
     let (code, report) = stage.check(&[]);
     assert_eq!((code, drift_of(&report).len()), (0, 0), "{report:#}");
     assert_eq!(status(&report, "container_state"), "SKIP", "the baseline knows no state");
-    stage.ok(&["export", "--accept"]);
-    assert_eq!(stage.project.read(LOCK), new);
+    for commands in [vec![vec!["export", "--accept"]], vec![vec!["export"], vec!["accept", "--yes"]]] {
+        stage.project.file(LOCK, &lock.to_string());
+        commands.iter().for_each(|command| drop(stage.ok(command)));
+        assert_eq!(stage.project.read(LOCK), new, "{commands:?}");
+    }
 }
 
 #[test]

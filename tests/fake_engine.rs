@@ -365,3 +365,46 @@ fn sha256(text: &str) -> String {
     let output = assert_cmd::Command::new("sha256sum").write_stdin(text).output().unwrap();
     String::from_utf8(output.stdout).unwrap()[..64].to_owned()
 }
+
+/// A project whose stacks lie elsewhere on its target `here`: in `srv` below the root.
+fn with_target() -> Project {
+    let project = locked();
+    let target = format!("paths = {{ \"infra/stacks\" = \"{}\" }}\n", project.root().join("srv").display());
+    let config = "[compose]\nfiles = [\"infra/stacks/*/*.yml\"]\n[addons]\nroots = []\n";
+    let config = format!("{config}[targets.here]\nhost = \"local\"\nroot = \"opt\"\n{target}");
+    project.file("audit/driftlock.toml", &config);
+    project.file("srv/erp/docker-compose.yml", "services: {}\n");
+    project
+}
+
+/// An engine with one container of Compose.
+fn made_by_compose(directory: &str, files: &str, hash: &str) -> FakeEngine {
+    let mut web = listed("web", "app:1", &id("a"), "running");
+    let words = [("config-hash", hash), ("project.working_dir", directory), ("project.config_files", files)];
+    for (word, value) in words {
+        web["Labels"][format!("com.docker.compose.{word}")] = json!(value);
+    }
+    FakeEngine::of(vec![web], vec![])
+}
+
+#[test]
+fn labels_are_mapped_back_through_the_paths_of_a_target() {
+    let project = with_target();
+    let stack = project.root().join("srv/erp").display().to_string();
+    let (file, elsewhere) = (format!("{stack}/docker-compose.yml"), "/home/me/compose.yml");
+    let first = made_by_compose(&stack, &file, "1");
+    assert_eq!(run(&project, &first.host(), &["export", "--target", "here", "--accept"]).code(), 0);
+    let layer = |files: &str, hash: &str, name: &str| {
+        let engine = made_by_compose(&stack, files, hash);
+        let (_, report) = check(&project, &engine.host(), &["--target", "here"]);
+        check_of(&report, name)["findings"][0]["layer"].clone()
+    };
+    for files in [file.as_str(), "docker-compose.yml", "erp/docker-compose.yml"] {
+        assert_eq!(layer(files, "2", "compose_applied"), "applied from another file", "{files}");
+    }
+    assert_eq!(layer(elsewhere, "2", "compose_applied"), "unknown");
+    project.file("srv/erp/docker-compose.yml", "services: {web: {}}\n");
+    assert_eq!(layer(&file, "1", "compose_hashes"), "edited, not applied");
+    assert_eq!(layer("erp/docker-compose.yml", "2", "compose_hashes"), "edited and applied");
+    assert_eq!(layer(elsewhere, "2", "compose_hashes"), "unknown");
+}
