@@ -57,11 +57,11 @@ start_docker() {
     command -v docker >/dev/null || fail "the docker client is not installed (Debian: docker.io)"
     [ "$(id -u)" = 0 ] || fail "no engine answers, and only root can start one"
     unset DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
-    if ! try_dockerd; then
-        end "$dir/dockerd.pid" dockerd
+    if ! private_docker_answers >/dev/null 2>&1 && ! try_dockerd; then
+        end_docker
         rm -rf "$dir/data" "$dir/exec"
         if ! try_dockerd --storage-driver=vfs; then
-            end "$dir/dockerd.pid" dockerd
+            end_docker
             tail -n 5 "$dir/dockerd.log" >&2
             fail "dockerd does not come up: $dir/dockerd.log"
         fi
@@ -75,6 +75,7 @@ podman_answers() {
 
 start_podman() {
     command -v podman >/dev/null || fail "podman is not installed (Debian: podman)"
+    if podman_answers >/dev/null 2>&1; then return 0; fi
     setsid podman --root "$dir/podman" --runroot "$dir/podman-run" --storage-driver vfs \
         --cgroup-manager cgroupfs system service --time=0 "unix://$dir/podman.sock" \
         </dev/null >"$dir/podman.log" 2>&1 &
@@ -99,6 +100,12 @@ end() {
     rm -f "$1"
 }
 
+end_docker() {
+    end "$dir/dockerd.pid" dockerd
+    # A dockerd that did not come up leaves its data root mounted on itself.
+    while mountpoint -q "$dir/data"; do umount -l "$dir/data" || break; done
+}
+
 [ $# -eq 2 ] || fail "usage: engine.sh start|start-podman|stop DIR"
 mkdir -p "$2"
 dir=$(cd "$2" && pwd -P)
@@ -107,7 +114,7 @@ start) start_docker ;;
 start-podman) start_podman ;;
 stop)
     end "$dir/podman.pid" podman
-    end "$dir/dockerd.pid" dockerd
+    end_docker
     rm -f "$dir/env" "$dir/podman.env"
     ;;
 *) fail "usage: engine.sh start|start-podman|stop DIR" ;;
