@@ -5,7 +5,8 @@
 #   scripts/engine.sh start-podman DIR  Podman's compatible service in DIR, and DIR/podman.env
 #   scripts/engine.sh stop DIR          stops what was started in DIR
 #
-# DIR/env holds DOCKER_HOST=..., DIR/podman.env DRIFTLOCK_PODMAN=...; DIR must be short: sockets lie in it.
+# DIR/env holds DOCKER_HOST=..., DIR/podman.env DRIFTLOCK_PODMAN=...; DIR is short and
+# without blanks: sockets lie in it.
 # DIR/dockerd.log and DIR/podman.log tell why something did not start.
 set -eu
 
@@ -109,6 +110,7 @@ end_docker() {
 [ $# -eq 2 ] || fail "usage: engine.sh start|start-podman|stop DIR"
 mkdir -p "$2"
 dir=$(cd "$2" && pwd -P)
+case $dir in *[[:space:]]*) fail "the path of DIR may hold no blanks: $dir" ;; esac
 case $1 in
 start) start_docker ;;
 start-podman) start_podman ;;

@@ -158,6 +158,43 @@ fn an_engine_in_trouble_is_quoted() {
 }
 
 #[test]
+fn an_export_without_an_answer_accepts_nothing() {
+    let engine = FakeEngine::new(|_| Reply::Body(500, "{}".to_owned()));
+    let project = locked();
+    project.file("infra/compose.yml", "services: {}\n");
+    project.file("audit/driftlock.toml", "[addons]\nroots = []\n");
+    let before = project.read(LOCK);
+    let ran = run(&project, &engine.host(), &["export", "--accept"]);
+    assert_eq!(ran.code(), 1, "{}", ran.out());
+    assert!(ran.out().contains("[ERROR] Docker images: the engine at"), "{}", ran.out());
+    assert_eq!(project.read(LOCK), before);
+    assert!(!project.path("audit/locks/compose_sha256.lock.txt").exists(), "all or none");
+}
+
+#[test]
+fn a_bad_lock_file_is_an_error_with_its_place() {
+    let engine = FakeEngine::of(vec![listed("web", "app:1", &id("a"), "running")], vec![]);
+    let good = format!("\"image\": \"app:1\", \"imageId\": \"{}\"", id("a"));
+    let web = |text: &str| format!("{{\"images\": {{\n\"web\": {{{text}}}\n}}}}\n");
+    let cases = [
+        (web(&format!("{good}, \"tag\": 1")), "2: unknown field"),
+        (web("\"image\": \"app:1\""), "2: missing field `imageId`"),
+        (web(&good.replace("sha256:a", "sha256:z")), "is no image ID"),
+        (web(&format!("{good}}},\n\"web\": {{{good}")), "3: container web stands here a second time"),
+        (web(&good).replace('}', ""), "EOF"),
+    ];
+    for (lock, words) in cases {
+        let project = locked();
+        project.file(LOCK, &lock);
+        let (code, report) = check(&project, &engine.host(), &[]);
+        let error = check_of(&report, "docker_images")["error"].as_str().unwrap();
+        assert_eq!(code, 1, "{lock}");
+        assert!(error.contains("docker_images.lock.json:") && error.contains(words), "{error}");
+        assert_eq!(project.read(LOCK), lock);
+    }
+}
+
+#[test]
 fn old_engines_leave_things_out() {
     let web = json!({"Id": "1", "Names": ["/web", "/db/link"], "Image": "app:1", "ImageID": id("a"),
         "State": "running", "Labels": null, "HostConfig": {"NetworkMode": "none"}});
