@@ -25,8 +25,12 @@ need flock util-linux
 need setpriv util-linux
 need sha256sum coreutils
 need shellcheck shellcheck
-need sshd openssh-server
 need docker docker.io
+need dockerd docker.io
+need docker-compose docker-compose
+need busybox busybox-static
+need podman podman
+need script bsdutils
 need man man-db
 if [ -n "$missing" ]; then
     # The list is meant to be split into words, here and below.
@@ -44,23 +48,31 @@ if [ -n "$missing" ]; then
 fi
 has cargo || die "cargo is missing. Install Rust from https://rustup.rs"
 
-# Private services of the tests start here: on loopback only, each with `start COMMAND...`.
-# They are stopped by their process ids, whatever happens.
-services=''
-# shellcheck disable=SC2317,SC2329
-start() {
-    "$@" &
-    services="$services $!"
-}
-# shellcheck disable=SC2317,SC2329
+# Private services of the tests: an engine where none answers, and Podman as a second one. They are stopped
+# by their process ids, whatever happens.
+services=$(mktemp -d /tmp/driftlock.XXXXXX)
 stop() {
-    for pid in $services; do
-        kill "$pid" 2>/dev/null || :
-    done
+    scripts/engine.sh stop "$services" || :
+    rm -rf "$services"
 }
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+step 'scripts/engine.sh start'
+scripts/engine.sh start "$services"
+if [ -f "$services/env" ]; then
+    # shellcheck source=/dev/null
+    . "$services/env"
+    export DOCKER_HOST
+fi
+step 'scripts/engine.sh start-podman'
+if scripts/engine.sh start-podman "$services"; then
+    # shellcheck source=/dev/null
+    . "$services/podman.env"
+    export DRIFTLOCK_PODMAN
+elif [ "$(id -u)" -eq 0 ]; then
+    die 'Podman did not start'
+fi
 
 # Real addon modules. Offline is fine once they are there.
 if [ -x scripts/wheels.sh ]; then
