@@ -6,7 +6,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not as it must be")]
 
+use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,17 +29,48 @@ const NOTHING: &str = "git init -q && git add -A && git commit -qm 'release 18.1
 
 #[test]
 fn the_examples_print_what_they_show() {
-    hold("docs/examples.md", &["sh", "text", "cron", "yaml"]);
+    hold("docs/examples.md", &["sh", "text", "cron", "yaml"], None);
 }
 
 #[test]
 fn the_formats_are_as_described() {
-    hold("docs/formats.md", &["sh", "text", "json", "console"]);
+    hold("docs/formats.md", &["sh", "text", "json", "console"], None);
 }
 
 #[test]
 fn the_readme_prints_what_it_shows() {
-    hold("README.md", &["sh", "text", "console"]);
+    hold("README.md", &["sh", "text", "console"], None);
+}
+
+#[test]
+fn the_page_on_containers_prints_what_it_shows() {
+    let names = Names::new();
+    hold("docs/containers.md", &["sh", "text"], Some(&names));
+}
+
+/// What the document calls `demo-…` has a name of its own on the engine, and is removed afterwards.
+struct Names {
+    prefix: String,
+}
+
+impl Names {
+    fn new() -> Self {
+        let answers = Command::new("timeout").args(["20", "docker", "version"]).output();
+        let answers = answers.is_ok_and(|output| output.status.success());
+        assert!(answers, "no Docker engine answers; run scripts/test.sh, which starts one for the tests");
+        let random = RandomState::new().build_hasher().finish() >> 32;
+        Self { prefix: format!("docs{random:08x}-") }
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        let prefix = &self.prefix;
+        let script = format!(
+            "docker rm -f {prefix}proxy; docker rmi -f $(docker images -q --filter 'reference={prefix}*')"
+        );
+        let _ = Command::new("timeout").args(["60", "sh", "-c", &script]).output();
+    }
 }
 
 #[test]
@@ -53,7 +86,7 @@ fn every_check_lock_file_and_format_is_described() {
 }
 
 /// Runs the shell blocks of one document; other fences must be of the languages in `known`.
-fn hold(document: &str, known: &[&str]) {
+fn hold(document: &str, known: &[&str], engine: Option<&Names>) {
     let path = in_repository(document);
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
@@ -67,7 +100,13 @@ fn hold(document: &str, known: &[&str]) {
             copy = Some((block.section, Copy::new(start)));
         }
         let Some((_, copy)) = &copy else { continue };
-        let (code, output) = copy.run(&block.script);
+        let (code, output) = match engine {
+            None => copy.run(&block.script),
+            Some(names) => {
+                let (code, output) = copy.run_beside_engine(&block.script.replace("demo-", &names.prefix));
+                (code, output.replace(&names.prefix, "demo-"))
+            }
+        };
         if code != Some(0) {
             writeln!(wrong, "{document}:{at}: ended with {code:?}:\n{output}").unwrap();
         }
@@ -160,6 +199,15 @@ impl Copy {
 
     /// Runs a script as a person at this directory would; exit code and everything printed.
     fn run(&self, script: &str) -> (Option<i32>, String) {
+        self.run_with(script, &[("DOCKER_HOST", "unix:///nonexistent/docker.sock")])
+    }
+
+    /// The same beside the engine that the tests use.
+    fn run_beside_engine(&self, script: &str) -> (Option<i32>, String) {
+        self.run_with(script, &[])
+    }
+
+    fn run_with(&self, script: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
         let binary = Path::new(env!("CARGO_BIN_EXE_driftlock")).parent().unwrap();
         let path = std::env::var("PATH").unwrap();
         let done = Command::new("timeout")
@@ -167,7 +215,7 @@ impl Copy {
             .current_dir(self.root())
             .env("PATH", format!("{}:{path}", binary.display()))
             .env("HOME", self.dir.path().join("home"))
-            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+            .envs(variables.iter().copied())
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env_remove("GIT_CONFIG_GLOBAL")
             .env_remove("GIT_DIR")
