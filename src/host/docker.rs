@@ -318,7 +318,7 @@ fn in_words(engine: &Engine, error: &Error) -> String {
         Error::RequestTimeoutError => format!("the engine at {place} did not answer in time"),
         error => match cause(error) {
             Some(io) => of_io(engine, &place, io),
-            None => format!("the engine at {place} gave no answer that can be understood ({error})"),
+            None => format!("the engine at {place} cannot be asked: {error}"),
         },
     }
 }
@@ -347,7 +347,11 @@ fn of_io(engine: &Engine, place: &str, error: &io::Error) -> String {
             format!("nothing listens at {place}: is the engine running?")
         }
         (io::ErrorKind::NotFound, _) => format!("there is no socket at {place}"),
-        _ => format!("the connection to the engine at {place} failed: {error}"),
+        _ => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            format!("the connection to the engine at {place} failed: {text}")
+        }
     }
 }
 
