@@ -2,10 +2,9 @@
 
 use crate::baseline::{LockFile, Locks};
 use crate::check::{CHECKS, Check, Evidence, NoBaseline};
-use crate::config::{Config, DockerMode};
-use crate::host::{Host, HostError, Scope, Watch};
+use crate::host::{Host, HostError, Watch};
 use crate::model::{CheckResult, LeftOut, Observed, SectionId, SectionOff, State, Unit};
-use crate::section::{Ask, Plan, Purpose, SECTIONS, Section};
+use crate::section::{Ask, Plan, SECTIONS, Section, Setting};
 
 /// The names of all lock files, by section.
 #[must_use]
@@ -20,21 +19,10 @@ pub fn lock_file_names() -> Vec<&'static str> {
 }
 
 /// What to audit, and against what.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// The configuration.
-    pub config: &'a Config,
-    /// What belongs on the host.
-    pub scope: &'a Scope,
-    /// Whether repository paths have no place on the host.
-    pub nowhere: bool,
-    /// Why the host is asked.
-    pub purpose: Purpose,
-    /// When containers are compared.
-    pub docker: DockerMode,
-    /// Whether somebody asked for that, so that their lock file must be there.
-    pub docker_asked: bool,
-    /// Whether the last whole run here compared containers.
-    pub compared_before: bool,
+    /// The host, and what is wanted.
+    pub setting: Setting<'a>,
     /// The lock files.
     pub locks: &'a Locks,
     /// The checks to carry out; empty is all of them.
@@ -74,8 +62,9 @@ pub struct Planned {
 }
 
 impl Planned {
-    fn is_locked(&self) -> bool {
-        is_locked(&self.lock_files)
+    fn ask<'a>(&'a self, request: &Request<'a>) -> Ask<'a> {
+        let locked = is_locked(&self.lock_files);
+        Ask { setting: request.setting, locked, baseline: self.baseline.as_ref().ok() }
     }
 }
 
@@ -95,11 +84,12 @@ fn plan_section(request: &Request<'_>, section: &'static dyn Section) -> Planned
     let baseline = read_section(section, &lock_files).map(|mut state| {
         let entries = std::mem::take(&mut state.entries);
         let (here, elsewhere) =
-            entries.into_iter().partition(|(place, _)| section.in_scope(request.scope, place));
+            entries.into_iter().partition(|(place, _)| section.in_scope(request.setting.scope, place));
         out_of_scope.entries = elsewhere;
         State { entries: here }
     });
-    let ask = ask(request, is_locked(&lock_files), baseline.as_ref().ok());
+    let ask =
+        Ask { setting: request.setting, locked: is_locked(&lock_files), baseline: baseline.as_ref().ok() };
     let plan = section.plan(&ask);
     Planned { section, lock_files, baseline, out_of_scope, plan }
 }
@@ -118,20 +108,6 @@ pub fn read_section(section: &dyn Section, files: &[LockFile]) -> Result<State, 
         }
     }
     section.parse(&texts).map_err(|error| NoBaseline::Malformed(error.to_string()))
-}
-
-fn ask<'a>(request: &'a Request<'_>, locked: bool, baseline: Option<&'a State>) -> Ask<'a> {
-    Ask {
-        config: request.config,
-        scope: request.scope,
-        nowhere: request.nowhere,
-        purpose: request.purpose,
-        docker: request.docker,
-        docker_asked: request.docker_asked,
-        compared_before: request.compared_before,
-        locked,
-        baseline,
-    }
 }
 
 /// Asks the host everything at once and puts each section's evidence together.
@@ -157,14 +133,11 @@ pub fn observe(
                 Plan::Skip(why) => Observed::Skipped(why.clone()),
                 Plan::Ask(_) => answers.next().map_or_else(
                     || Observed::Failed("the host did not answer".to_owned()),
-                    |answer| {
-                        let ask = ask(request, p.is_locked(), p.baseline.as_ref().ok());
-                        p.section.interpret(&ask, answer)
-                    },
+                    |answer| p.section.interpret(&p.ask(request), answer),
                 ),
             };
             count_out_of_scope(&mut observed, p.out_of_scope.entries.len());
-            let wanted = p.section.wants_lock_files(&ask(request, p.is_locked(), p.baseline.as_ref().ok()));
+            let wanted = p.section.wants_lock_files(&p.ask(request));
             let lock_files = p.lock_files.into_iter().filter(|f| wanted || f.content.is_some());
             let lock_files = lock_files.map(|f| (f.name, f.content.is_some())).collect();
             Evidence { section: p.section, lock_files, baseline: p.baseline, observed }

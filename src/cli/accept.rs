@@ -21,7 +21,7 @@ use crate::config::DockerMode;
 use crate::model::{Glob, Kind, State, escaped};
 use crate::report::json::{self, WireCheck, WireReport, WireStatus};
 use crate::run;
-use crate::section::{Purpose, SECTIONS};
+use crate::section::{Purpose, SECTIONS, Setting};
 
 /// Make a run's observation the baseline, whole or by subject, after showing what changes
 ///
@@ -86,18 +86,8 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
         None => Aim::local(&project),
     };
     let locks = read_locks(&project.source(), target.as_deref())?;
-    let request = Request {
-        config: &project.config,
-        scope: &aim.scope,
-        nowhere: aim.layout.is_nowhere(),
-        purpose: Purpose::Check,
-        docker: aim.docker,
-        docker_asked: aim.docker_asked,
-        compared_before: true,
-        locks: &locks,
-        only: &[],
-        require: &[],
-    };
+    let setting = aim.setting(&project, Purpose::Check);
+    let request = Request { setting, locks: &locks, only: &[], require: &[] };
     let proposed = propose(&project, &run, report.as_ref(), &request, &patterns)?;
     let Some(chosen) = choose(proposed, &patterns, args, interrupt)? else {
         output::print(b"Nothing to accept: the baseline is as that run saw it\n")?;
@@ -281,7 +271,8 @@ fn look_again(
 ) -> Result<Vec<Evidence>, Failure> {
     let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
     // A run that was asked for containers on the command line is looked at again, whatever is configured.
-    let request = Request { docker: DockerMode::Required, docker_asked: true, ..*request };
+    let setting = Setting { docker: DockerMode::Required, docker_asked: true, ..request.setting };
+    let request = Request { setting, ..*request };
     let planned = audit::plan(&request).into_iter().filter(|p| wanted.contains(&p.section.id())).collect();
     let mut evidence = audit::observe(&request, planned, &aim.host(), &interrupt.watch)?;
     for e in &mut evidence {
@@ -312,7 +303,7 @@ fn new_lock_files(
             Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
         };
         if own.is_some() {
-            before.entries.retain(|place, _| e.section.in_scope(request.scope, place));
+            before.entries.retain(|place, _| e.section.in_scope(request.setting.scope, place));
         }
         let state = accept::apply(before, chosen, e.section.id(), &e.observed);
         files.extend(accept::lock_files(e.section, &state, &read, own)?);

@@ -8,6 +8,9 @@ use super::project::Project;
 use super::{Failure, engine, output};
 use crate::config::{DockerMode, Target, TargetDocker};
 use crate::host::{Layout, LocalHost, Scope};
+use crate::report::json::{self, WireCheck, WireStatus};
+use crate::run;
+use crate::section::{Purpose, Setting};
 
 /// Options that say where to look.
 #[derive(Args)]
@@ -57,6 +60,30 @@ impl Aim {
     /// The host to ask.
     pub(super) fn host(&self) -> LocalHost {
         LocalHost::new(self.layout.clone(), engine::find())
+    }
+
+    /// What is known of it and wanted from it.
+    pub(super) fn setting<'a>(&'a self, project: &'a Project, purpose: Purpose) -> Setting<'a> {
+        Setting {
+            config: &project.config,
+            scope: &self.scope,
+            nowhere: self.layout.is_nowhere(),
+            purpose,
+            docker: self.docker,
+            docker_asked: self.docker_asked,
+            compared_before: self.compared_before(project),
+        }
+    }
+
+    /// Whether the last whole run here compared containers: then they are expected to be here.
+    fn compared_before(&self, project: &Project) -> bool {
+        if self.target.is_some() || self.docker != DockerMode::Auto {
+            return false;
+        }
+        let latest = std::fs::read(project.root.join(run::PATH).join("latest.json"));
+        let report = latest.ok().and_then(|bytes| json::read(&bytes).ok());
+        let compared = |check: &WireCheck| check.name == "docker_images" && check.status != WireStatus::Skip;
+        report.is_some_and(|report| report.checks.iter().any(compared))
     }
 
     /// The same place, with another word about containers.

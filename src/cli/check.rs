@@ -275,18 +275,8 @@ impl Job<'_> {
     }
 
     fn request<'b>(&'b self, aim: &'b Aim, locks: &'b Locks) -> Request<'b> {
-        Request {
-            config: &self.project.config,
-            scope: &aim.scope,
-            nowhere: aim.layout.is_nowhere(),
-            purpose: Purpose::Check,
-            docker: aim.docker,
-            docker_asked: aim.docker_asked,
-            compared_before: compared_before(self.project, aim),
-            locks,
-            only: &self.only,
-            require: &self.require,
-        }
+        let setting = aim.setting(self.project, Purpose::Check);
+        Request { setting, locks, only: &self.only, require: &self.require }
     }
 
     fn dry_run(&self, aims: &[Aim]) -> Result<u8, Failure> {
@@ -304,19 +294,6 @@ impl Job<'_> {
         output::print(text.as_bytes())?;
         Ok(0)
     }
-}
-
-/// Whether the last whole run here compared containers: then they are expected to be here.
-pub(super) fn compared_before(project: &Project, aim: &Aim) -> bool {
-    if aim.target.is_some() || aim.docker != DockerMode::Auto {
-        return false;
-    }
-    let latest = std::fs::read(project.root.join(run::PATH).join("latest.json"));
-    let report = latest.ok().and_then(|bytes| report::json::read(&bytes).ok());
-    let compared = |check: &report::json::WireCheck| {
-        check.name == "docker_images" && check.status != report::json::WireStatus::Skip
-    };
-    report.is_some_and(|report| report.checks.iter().any(compared))
 }
 
 /// The files of a check's run.

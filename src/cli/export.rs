@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::accept::{Basis, commit};
 use super::aim::{Aim, AimArgs};
-use super::check::{ChoiceArgs, FormatArgs, Wanted, compared_before, describe, host_name};
+use super::check::{ChoiceArgs, FormatArgs, Wanted, describe, host_name};
 use super::clock::Started;
 use super::output;
 use super::project::{Project, read_locks};
@@ -149,18 +149,8 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn request<'b>(&'b self, locks: &'b Locks) -> Request<'b> {
-        Request {
-            config: &self.project.config,
-            scope: &self.aim.scope,
-            nowhere: self.aim.layout.is_nowhere(),
-            purpose: Purpose::Export,
-            docker: self.aim.docker,
-            docker_asked: self.aim.docker_asked,
-            compared_before: compared_before(self.project, self.aim),
-            locks,
-            only: self.only,
-            require: self.require,
-        }
+        let setting = self.aim.setting(self.project, Purpose::Export);
+        Request { setting, locks, only: self.only, require: self.require }
     }
 
     fn dry_run(&self) -> Result<Page, Failure> {

@@ -32,20 +32,20 @@ impl Section for Addons {
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {
-        let select = match &ask.config.addon_roots {
+        let select = match &ask.setting.config.addon_roots {
             Some(roots) if roots.is_empty() => return Plan::Off(EMPTY_LIST.to_owned()),
             Some(roots) => Select::Patterns(roots.clone()),
-            None if ask.nowhere && !ask.locked => return Plan::Off("not configured".to_owned()),
+            None if ask.setting.nowhere && !ask.locked => return Plan::Off("not configured".to_owned()),
             None => Select::Detect,
         };
-        if ask.nowhere {
+        if ask.setting.nowhere {
             return Plan::Skip(NOWHERE.to_owned());
         }
         Plan::Ask(Query::Modules(ModuleQuery {
             select,
-            exclude: ask.config.addon_exclude.clone(),
+            exclude: ask.setting.config.addon_exclude.clone(),
             named: named(ask, false),
-            scope: ask.scope.clone(),
+            scope: ask.setting.scope.clone(),
         }))
     }
 
@@ -54,7 +54,7 @@ impl Section for Addons {
             return Observed::Failed("the host answered another question".to_owned());
         };
         let seen = observe(ask, answer);
-        if is_empty(&seen) && !ask.locked && ask.config.addon_roots.is_none() {
+        if is_empty(&seen) && !ask.locked && ask.setting.config.addon_roots.is_none() {
             return Observed::Off("no addon module was found".to_owned());
         }
         Observed::Seen(seen)

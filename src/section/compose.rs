@@ -29,20 +29,20 @@ impl Section for Compose {
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {
-        let select = match &ask.config.compose_files {
+        let select = match &ask.setting.config.compose_files {
             Some(files) if files.is_empty() => return Plan::Off(EMPTY_LIST.to_owned()),
             Some(files) => Select::Patterns(files.clone()),
-            None if ask.nowhere && !ask.locked => return Plan::Off("not configured".to_owned()),
+            None if ask.setting.nowhere && !ask.locked => return Plan::Off("not configured".to_owned()),
             None => Select::Detect,
         };
-        if ask.nowhere {
+        if ask.setting.nowhere {
             return Plan::Skip(NOWHERE.to_owned());
         }
         Plan::Ask(Query::Files(FileQuery {
             select,
-            exclude: ask.config.compose_exclude.clone(),
+            exclude: ask.setting.config.compose_exclude.clone(),
             named: named(ask, false),
-            scope: ask.scope.clone(),
+            scope: ask.setting.scope.clone(),
         }))
     }
 
@@ -51,7 +51,7 @@ impl Section for Compose {
             return Observed::Failed("the host answered another question".to_owned());
         };
         let seen = observe_files(ask, answer);
-        if is_empty(&seen) && !ask.locked && ask.config.compose_files.is_none() {
+        if is_empty(&seen) && !ask.locked && ask.setting.config.compose_files.is_none() {
             return Observed::Off("no compose file was found".to_owned());
         }
         Observed::Seen(seen)

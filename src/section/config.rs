@@ -28,13 +28,13 @@ impl Section for Config {
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {
-        let select = match &ask.config.files_include {
+        let select = match &ask.setting.config.files_include {
             Some(include) if include.is_empty() => return Plan::Off(EMPTY_LIST.to_owned()),
             Some(include) => Select::Patterns(include.clone()),
             None if !ask.locked => return Plan::Off("not configured".to_owned()),
             None => Select::Named,
         };
-        if ask.nowhere {
+        if ask.setting.nowhere {
             return Plan::Skip(NOWHERE.to_owned());
         }
         let only_way = matches!(select, Select::Named);
@@ -42,7 +42,7 @@ impl Section for Config {
             select,
             exclude: Vec::new(),
             named: named(ask, only_way),
-            scope: ask.scope.clone(),
+            scope: ask.setting.scope.clone(),
         }))
     }
 
@@ -51,7 +51,7 @@ impl Section for Config {
             return Observed::Failed("the host answered another question".to_owned());
         };
         let is_named = |path: &Vec<u8>| ask.baseline.is_some_and(|state| state.entries.contains_key(path));
-        answer.files.retain(|path, _| is_named(path) || !compose::claims(ask.config, path));
+        answer.files.retain(|path, _| is_named(path) || !compose::claims(ask.setting.config, path));
         Observed::Seen(observe_files(ask, answer))
     }
 

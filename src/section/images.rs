@@ -66,12 +66,12 @@ impl Section for Images {
     }
 
     fn wants_lock_files(&self, ask: &Ask<'_>) -> bool {
-        ask.docker_asked
+        ask.setting.docker_asked
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {
-        let docker = ask.config.docker.clone().unwrap_or_default();
-        if ask.docker == DockerMode::Off {
+        let docker = ask.setting.config.docker.clone().unwrap_or_default();
+        if ask.setting.docker == DockerMode::Off {
             return Plan::Off("docker is off".to_owned());
         }
         if docker.containers.is_empty() {
@@ -79,12 +79,12 @@ impl Section for Images {
         }
         if !ask.locked && !self.wants_lock_files(ask) {
             let why = "no lock file names a container";
-            return match ask.purpose {
+            return match ask.setting.purpose {
                 Purpose::Check => Plan::Off(why.to_owned()),
                 Purpose::Export => Plan::Skip(skip(ask, why)),
             };
         }
-        let locked = ask.baseline.filter(|_| ask.purpose == Purpose::Check);
+        let locked = ask.baseline.filter(|_| ask.setting.purpose == Purpose::Check);
         let names = locked.iter().flat_map(|state| state.entries.keys());
         Plan::Ask(Query::Containers(ContainerQuery {
             patterns: docker.containers.iter().filter_map(|text| Glob::new(text).ok()).collect(),
@@ -93,7 +93,7 @@ impl Section for Images {
     }
 
     fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
-        let must = ask.docker == DockerMode::Required || ask.compared_before;
+        let must = ask.setting.docker == DockerMode::Required || ask.setting.compared_before;
         match answer {
             Answer::Containers(ContainersAnswer::Unreachable(why)) => Observed::Failed(why),
             Answer::Containers(ContainersAnswer::NoEngine(why)) if must => Observed::Failed(why),
@@ -102,7 +102,7 @@ impl Section for Images {
                 let known = |c: &Container| {
                     ask.baseline.is_some_and(|state| state.entries.contains_key(c.name.as_bytes()))
                 };
-                let unlocked = ask.purpose == Purpose::Check && ask.baseline.is_none();
+                let unlocked = ask.setting.purpose == Purpose::Check && ask.baseline.is_none();
                 if !must && !unlocked && !containers.iter().any(known) {
                     return Observed::Skipped(skip(ask, "no container of the baseline exists here"));
                 }
@@ -149,7 +149,7 @@ impl Section for Images {
 }
 
 fn skip(ask: &Ask<'_>, why: &str) -> String {
-    match ask.purpose {
+    match ask.setting.purpose {
         Purpose::Check => why.to_owned(),
         Purpose::Export => format!("{why}; --docker required writes its lock file"),
     }
@@ -157,8 +157,8 @@ fn skip(ask: &Ask<'_>, why: &str) -> String {
 
 fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) -> Observation {
     let mut seen = Observation { left_out, ..Observation::default() };
-    let ignore = ask.purpose == Purpose::Check
-        && ask.config.docker.as_ref().is_some_and(|docker| docker.unexpected == OnUnexpected::Ignore);
+    let ignore = ask.setting.purpose == Purpose::Check
+        && ask.setting.config.docker.as_ref().is_some_and(|docker| docker.unexpected == OnUnexpected::Ignore);
     let mut ignored = 0;
     for container in containers {
         let name = container.name.clone().into_bytes();

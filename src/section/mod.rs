@@ -71,9 +71,9 @@ pub enum Purpose {
     Export,
 }
 
-/// What a section needs to know to plan.
+/// What is known of a host and wanted from it, whatever the section.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct Setting<'a> {
     /// The configuration.
     pub config: &'a Config,
     /// What belongs on the host.
@@ -88,6 +88,13 @@ pub struct Ask<'a> {
     pub docker_asked: bool,
     /// Whether the last whole run here compared containers.
     pub compared_before: bool,
+}
+
+/// What a section needs to know to plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The host, and what is wanted.
+    pub setting: Setting<'a>,
     /// Whether one of the section's lock files is there.
     pub locked: bool,
     /// The baseline, where it could be read.
@@ -119,7 +126,9 @@ pub fn find(id: SectionId) -> Option<&'static dyn Section> {
 /// The subjects to look at in any case.
 fn named(ask: &Ask<'_>, only_way: bool) -> Vec<Vec<u8>> {
     match ask.baseline {
-        Some(state) if ask.purpose == Purpose::Check || only_way => state.entries.keys().cloned().collect(),
+        Some(state) if ask.setting.purpose == Purpose::Check || only_way => {
+            state.entries.keys().cloned().collect()
+        }
         _ => Vec::new(),
     }
 }
