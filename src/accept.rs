@@ -50,7 +50,7 @@ pub fn names(pattern: &Glob, check: &str, key: &[u8]) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The report's check could not be carried out.
-    #[error("{check} was not carried out in that run ({why}); mend that and check again")]
+    #[error("{check} was an error in that run ({why}); mend that and check again")]
     WasError {
         /// The check.
         check: String,
@@ -58,7 +58,7 @@ pub enum Refusal {
         why: String,
     },
     /// The report compared with another baseline.
-    #[error("that run compared with another baseline ({from}); check again first")]
+    #[error("the baseline is not the one that run compared with ({from}); look again with: driftlock check")]
     OtherBaseline {
         /// Where its baseline came from.
         from: String,

@@ -4,16 +4,47 @@
 //! locked too; so whoever holds the directory alone may clear away every temporary that nobody holds.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
 
 /// How every temporary name begins.
-pub const TEMPORARY: &str = ".driftlock-";
+pub const TEMPORARY: &str = ".driftlock-tmp-";
+
+/// Reads a regular file, links to it followed; never waits at a FIFO.
+///
+/// # Errors
+/// When it is not there, cannot be read, or is no file.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Puts a file of driftlock's own in its place, whatever stands there: neither a link is followed nor a
+/// FIFO written to.
+///
+/// # Errors
+/// When the directory cannot be written, or the disk is full; what stood there is then untouched.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sweep(dir);
+    let mut file = temporary_file(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
 
 /// Replaces `path` by `bytes`: a reader sees the old file or the new one. A device or a pipe, such as
 /// `/dev/stderr`, is written to as it is.
@@ -24,18 +55,11 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
         return OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }
-    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let dir = real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sweep(dir);
-    let mut file = temporary_file(dir)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(&real).map_err(|error| error.error)?;
-    Ok(())
+    replace_file(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), bytes)
 }
 
 fn temporary_file(dir: &Path) -> io::Result<NamedTempFile> {
-    let _held = hold(dir, FlockOperation::LockShared);
+    let _held = hold_shared(dir);
     let mode = std::fs::Permissions::from_mode(0o666);
     let file = tempfile::Builder::new().prefix(TEMPORARY).permissions(mode).tempfile_in(dir)?;
     let _ = rustix::fs::flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
@@ -56,7 +80,7 @@ impl DraftDir {
     /// When `dir` cannot be written.
     pub fn new_in(dir: &Path) -> io::Result<Self> {
         sweep(dir);
-        let _around = hold(dir, FlockOperation::LockShared);
+        let _around = hold_shared(dir);
         Self::held_in(dir)
     }
 
@@ -133,6 +157,19 @@ pub fn hold(dir: &Path, how: FlockOperation) -> Result<File, Errno> {
     Ok(opened.into())
 }
 
+/// Keeps sweepers away for a moment. They are quick; who holds the directory for longer is somebody else
+/// with a purpose of his own, and nobody must wait for him.
+fn hold_shared(dir: &Path) -> Option<File> {
+    for _ in 0..50 {
+        match hold(dir, FlockOperation::NonBlockingLockShared) {
+            Ok(held) => return Some(held),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(10)),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
 /// Clears away temporaries in `dir` whose writers are dead, unless somebody is just making one.
 pub fn sweep(dir: &Path) {
     if let Ok(_held) = hold(dir, FlockOperation::NonBlockingLockExclusive) {
@@ -144,10 +181,16 @@ pub fn sweep(dir: &Path) {
 pub fn sweep_held(dir: &Path) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+        if is_temporary(&entry.file_name().to_string_lossy()) {
             remove_dead(&entry.path());
         }
     }
+}
+
+/// Whether a name is one that was made here: the prefix, and six letters or digits.
+fn is_temporary(name: &str) -> bool {
+    name.strip_prefix(TEMPORARY)
+        .is_some_and(|rest| rest.len() == 6 && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 fn remove_dead(path: &Path) {
@@ -168,13 +211,14 @@ mod tests {
     fn the_living_keep_their_temporaries_and_the_dead_do_not() {
         let dir = tempfile::tempdir().unwrap();
         let draft = DraftDir::new_in(dir.path()).unwrap();
-        let dead = dir.path().join(".driftlock-dead");
+        let dead = dir.path().join(".driftlock-tmp-dEad12");
+        std::fs::write(dir.path().join(".driftlock-backup"), "mine").unwrap();
         std::fs::create_dir_all(dead.join("sub")).unwrap();
-        std::fs::write(dir.path().join(".driftlock-file"), "x").unwrap();
+        std::fs::write(dir.path().join(".driftlock-tmp-file34"), "x").unwrap();
         sweep(dir.path());
         assert!(draft.path().exists());
-        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().map(|e| e.path()).collect();
-        assert_eq!(left, [draft.path()]);
+        assert!(dir.path().join(".driftlock-backup").exists() && !dead.exists());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -35,14 +35,16 @@ impl Request<'_> {
     fn wants(&self, check: &dyn Check) -> bool {
         self.only.is_empty()
             || check.section().is_none()
-            || self.only.iter().any(|chosen| chosen.id() == check.id())
+            || self.only.iter().chain(self.require).any(|chosen| chosen.id() == check.id())
     }
 
     /// The sections that the chosen checks read: all of them when only the lock files are asked for.
     #[must_use]
     pub fn sections(&self) -> Vec<&'static dyn Section> {
-        let chosen: Vec<SectionId> = self.only.iter().filter_map(|check| check.section()).collect();
-        let is_chosen = |id| chosen.is_empty() || chosen.contains(&id);
+        let of =
+            |checks: &[&dyn Check]| checks.iter().filter_map(|c| c.section()).collect::<Vec<SectionId>>();
+        let (chosen, required) = (of(self.only), of(self.require));
+        let is_chosen = |id| chosen.is_empty() || chosen.contains(&id) || required.contains(&id);
         SECTIONS.iter().copied().filter(|section| is_chosen(section.id())).collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{DraftDir, sweep, write_file};
+use crate::atomic::{DraftDir, replace_file, sweep};
 
 /// Where runs lie, relative to the root.
 pub const PATH: &str = "audit/runtime";
@@ -57,7 +57,7 @@ pub fn create(
 pub fn write_into(dir: &Path, files: &Files) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
     for (file, bytes) in files {
-        write_file(&dir.join(file), bytes)?;
+        replace_file(&dir.join(file), bytes)?;
     }
     Ok(())
 }
@@ -68,15 +68,15 @@ pub fn write_into(dir: &Path, files: &Files) -> io::Result<()> {
 /// When it cannot be written.
 pub fn set_latest(root: &Path, target: Option<&str>, report: &[u8]) -> io::Result<()> {
     let name = target.map_or_else(|| "latest.json".to_owned(), |target| format!("latest.{target}.json"));
-    write_file(&root.join(PATH).join(name), report)
+    replace_file(&root.join(PATH).join(name), report)
 }
 
 /// Splits a run's name into its stamp, its number and its target; `None` for a name that is none.
 #[must_use]
 pub fn parse_name(name: &str) -> Option<(&str, usize, Option<&str>)> {
     let (stamp, rest) = name.split_at_checked(15)?;
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    if !(digits(&stamp[..8]) && &stamp[8..9] == "_" && digits(&stamp[9..])) {
+    let is_stamp = |(at, b): (usize, u8)| if at == 8 { b == b'_' } else { b.is_ascii_digit() };
+    if !stamp.bytes().enumerate().all(is_stamp) {
         return None;
     }
     let Some(rest) = rest.strip_prefix('_') else { return rest.is_empty().then_some((stamp, 1, None)) };
@@ -120,7 +120,15 @@ mod tests {
             let made = name("20260129_154215", target, n);
             assert_eq!(parse_name(&made), Some(("20260129_154215", n, target)), "{made}");
         }
-        for no in ["latest.json", "20260129", "20260129-154215", "20260129_15421x", "20260129_154215x"] {
+        for no in [
+            "latest.json",
+            "20260129",
+            "20260129-154215",
+            "20260129_15421x",
+            "20260129_154215x",
+            "1234567é123456",
+            "1234567é1234567",
+        ] {
             assert_eq!(parse_name(no), None, "{no}");
         }
     }

@@ -196,7 +196,7 @@ fn drift_reads_as_promised() {
            modified: models/order.py
            unexpected: views/order.xml
     [FAIL] Addon drift: printer
-           missing: in the baseline, not here
+           missing: in the baseline, not here (odoo_modules/seisei/printer)
     [INFO] Checking config file hashes...
     [ERROR] Config unreadable: etc/hosts
            it is a broken symbolic link

@@ -107,8 +107,8 @@ fn an_acceptance_that_is_killed_leaves_a_whole_baseline() {
 fn what_a_killed_acceptance_left_is_cleared_away_by_the_next_run() {
     for args in [&["check"][..], &["export"], &["export", "--accept"]] {
         let project = Project::accepted();
-        project.file("audit/.driftlock-dead/compose_sha256.lock.txt", "old\n");
-        project.file("audit/runtime/.driftlock-dead/drift_report.json", "{");
+        project.file("audit/.driftlock-tmp-dEad12/compose_sha256.lock.txt", "old\n");
+        project.file("audit/runtime/.driftlock-tmp-dEad12/drift_report.json", "{");
         project.ok(args);
         assert_eq!(temporaries(&project.path("audit")), [] as [PathBuf; 0], "{args:?}");
     }

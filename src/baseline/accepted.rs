@@ -2,8 +2,10 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use serde::Serialize;
 
 /// Where it lies, relative to the root.
@@ -48,7 +50,11 @@ pub struct AcceptedSubject {
 pub fn record(root: &Path, acceptance: &Acceptance) -> io::Result<()> {
     let mut line = serde_json::to_vec(acceptance).map_err(io::Error::from)?;
     line.push(b'\n');
-    let mut file = OpenOptions::new().create(true).append(true).open(root.join(PATH))?;
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+    let mut file = OpenOptions::new().create(true).append(true).custom_flags(flags).open(root.join(PATH))?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
     file.write_all(&line)?;
     file.sync_all()
 }

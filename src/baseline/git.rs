@@ -66,7 +66,9 @@ pub fn resolve(root: &Path, revision: &str) -> Result<Revision, GitError> {
         let reason = if said.contains("not a git repository") {
             "this project is in no git repository".to_owned()
         } else if said.contains("dubious ownership") {
-            "git will not read a repository that belongs to somebody else (dubious ownership)".to_owned()
+            "git will not read a repository that belongs to somebody else; run as its owner".to_owned()
+        } else if is_shallow(root) {
+            "there is no such commit in this shallow clone; fetch more of its history".to_owned()
         } else {
             "there is no such commit".to_owned()
         };
@@ -74,6 +76,11 @@ pub fn resolve(root: &Path, revision: &str) -> Result<Revision, GitError> {
     }
     let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Ok(Revision { root: root.to_owned(), name: revision.to_owned(), commit })
+}
+
+fn is_shallow(root: &Path) -> bool {
+    let output = git(root).args(["rev-parse", "--is-shallow-repository"]).output();
+    output.is_ok_and(|output| output.stdout.starts_with(b"true"))
 }
 
 impl Revision {

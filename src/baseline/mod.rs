@@ -154,7 +154,7 @@ fn read_directory(
             Ok(dir) => dir,
             Err(Errno::NOENT) => return BTreeMap::new(),
             Err(errno) => {
-                let error = LockError::new(name, &std::io::Error::from(errno).to_string());
+                let error = LockError::new(name, &in_words(&errno.into()));
                 return wanted.iter().map(|file| (file.clone(), Err(error.clone()))).collect();
             }
         };
@@ -170,11 +170,11 @@ fn read_directory(
 
 fn read_one(dir: &std::os::fd::OwnedFd, around: &str, name: &str) -> Option<Result<Vec<u8>, LockError>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let in_words = |error: std::io::Error| LockError::new(&format!("{around}/{name}"), &error.to_string());
+    let refused = |error: std::io::Error| LockError::new(&format!("{around}/{name}"), &in_words(&error));
     let file = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
         Ok(file) => std::fs::File::from(file),
         Err(Errno::NOENT | Errno::NOTDIR) => return None,
-        Err(errno) => return Some(Err(in_words(errno.into()))),
+        Err(errno) => return Some(Err(refused(errno.into()))),
     };
     let read = |mut file: std::fs::File| {
         if !file.metadata()?.is_file() {
@@ -184,5 +184,11 @@ fn read_one(dir: &std::os::fd::OwnedFd, around: &str, name: &str) -> Option<Resu
         file.read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    Some(read(file).map_err(in_words))
+    Some(read(file).map_err(refused))
+}
+
+/// An error of the system in words, without its number.
+fn in_words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

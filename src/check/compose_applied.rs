@@ -43,18 +43,17 @@ impl Check for ComposeApplied {
         for (name, expected) in &baseline.entries {
             let Some(actual) = seen.state.entries.get(name) else { continue };
             let (before, now) = (facts(expected), facts(actual));
-            let (Some(old), Some(new)) = (before.get(fact::CONFIG_HASH), now.get(fact::CONFIG_HASH)) else {
-                continue;
-            };
+            let Some(old) = before.get(fact::CONFIG_HASH) else { continue };
+            let new = now.get(fact::CONFIG_HASH);
             result.subjects += 1;
-            if old != new && image_change(&before, &now).is_none() {
-                let found = modified(name, Change::Config, Some(old), Some(new), actual);
+            if Some(old) != new && image_change(&before, &now).is_none() {
+                let found = modified(name, Change::Config, Some(old), new, actual);
                 let layer = edited.as_ref().and_then(|edited| layer_of(actual, edited));
                 result.findings.push(Finding { layer, ..found });
             }
         }
         if result.subjects == 0 {
-            result.skip = Some("no container carries Compose labels on both sides".to_owned());
+            result.skip = Some("no container of the baseline carries Compose labels".to_owned());
         }
         Some(result)
     }

@@ -43,11 +43,11 @@ impl Check for ContainerState {
         for (name, expected) in &baseline.entries {
             let Some(actual) = seen.state.entries.get(name) else { continue };
             let (before, now) = (facts(expected), facts(actual));
-            let (Some(before), Some(now)) = (before.get(fact::STATE), now.get(fact::STATE)) else { continue };
+            let Some(before) = before.get(fact::STATE) else { continue };
+            let now = now.get(fact::STATE);
             result.subjects += 1;
-            if (*before == RUNNING) != (*now == RUNNING) {
-                let (before, now) = (Some(before), Some(now));
-                result.findings.push(modified(name, Change::State, before, now, actual));
+            if now.is_none_or(|now| (*before == RUNNING) != (*now == RUNNING)) {
+                result.findings.push(modified(name, Change::State, Some(before), now, actual));
             }
         }
         if result.subjects == 0 {

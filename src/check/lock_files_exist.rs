@@ -2,6 +2,7 @@
 
 use super::{Check, Evidence};
 use crate::model::{CheckResult, Finding, Kind, SectionId, Subject, Value, Words};
+use crate::section::Section;
 
 /// Looks for the lock files of the sections that are on.
 pub(super) struct LockFilesExist;
@@ -33,9 +34,10 @@ impl Check for LockFilesExist {
     }
 
     fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
-        let wanted = || evidence.iter().filter(|e| e.is_on()).flat_map(|e| &e.lock_files);
-        let mut findings: Vec<Finding> =
-            wanted().filter(|(_, there)| !there).map(|(name, _)| missing(name)).collect();
+        let on = || evidence.iter().filter(|e| e.is_on());
+        let wanted = || on().flat_map(|e| e.lock_files.iter().map(move |file| (e.section, file)));
+        let absent = wanted().filter(|(_, (_, there))| !there);
+        let mut findings: Vec<Finding> = absent.map(|(section, (name, _))| missing(section, name)).collect();
         findings.sort_by(|a, b| a.subject.cmp(&b.subject));
         Some(CheckResult {
             subjects: wanted().count(),
@@ -46,7 +48,8 @@ impl Check for LockFilesExist {
     }
 }
 
-fn missing(name: &str) -> Finding {
+fn missing(section: &dyn Section, name: &str) -> Finding {
     let subject = Subject { section: None, key: name.as_bytes().to_vec() };
-    Finding::new(subject, Kind::Missing, Value::Absent, Value::Absent)
+    let reason = Some(format!("write it with: {}, then driftlock accept", section.export_command()));
+    Finding { reason, ..Finding::new(subject, Kind::Missing, Value::Absent, Value::Absent) }
 }

@@ -78,6 +78,9 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
     let started = Started::now();
     let project = Project::find(global)?;
     let patterns = patterns(&args.only)?;
+    if let Some(target) = &args.target {
+        Aim::target(&project, target)?;
+    }
     let run = find_run(&project, args)?;
     let report = report_in(&run)?;
     let target = target_of(&run, report.as_ref(), args)?;
@@ -143,7 +146,7 @@ pub(super) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failu
         return Ok(path);
     }
     let failure = Failure::new(format!("there is no run \"{}\"", escaped(given.as_bytes())));
-    Err(failure.hint("runs are the directories in audit/runtime"))
+    Err(failure.hint("runs are the directories in audit/runtime; a revision is written git:REVISION, a subject goes behind --only"))
 }
 
 /// The report in a run's directory, if it holds one.
@@ -254,12 +257,15 @@ fn tick(all: Vec<Change>, interrupt: &Interrupt) -> Result<Vec<Change>, Failure>
     }
     let lines: Vec<String> = all.iter().map(line).collect();
     let asked = dialoguer::MultiSelect::new().with_prompt("Accept (space ticks, enter ends)").items(&lines);
-    let ticked = interrupt
-        .while_waiting(|| asked.interact_opt())
-        .map_err(|_| {
-            Failure::new("the list could not be shown").hint("name the subjects with --only instead")
-        })?
-        .unwrap_or_default();
+    let ticked = interrupt.while_waiting(|| asked.interact_opt());
+    let _ = console::Term::stderr().show_cursor();
+    let ticked = ticked.map_err(|dialoguer::Error::IO(error)| {
+        if error.kind() == std::io::ErrorKind::Interrupted {
+            interrupt.was_interrupted();
+        }
+        Failure::new("the list could not be shown").hint("name the subjects with --only instead")
+    })?;
+    let ticked = ticked.unwrap_or_default();
     Ok(all.into_iter().enumerate().filter(|(i, _)| ticked.contains(i)).map(|(_, change)| change).collect())
 }
 

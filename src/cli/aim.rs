@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::project::Project;
 use super::{Failure, engine, output};
+use crate::atomic::read_file;
 use crate::config::{DockerMode, Target, TargetDocker};
 use crate::host::{Layout, LocalHost, Scope};
 use crate::report::json::{self, WireCheck, WireStatus};
@@ -75,15 +76,18 @@ impl Aim {
         }
     }
 
-    /// Whether the last whole run here compared containers: then they are expected to be here.
+    /// Whether the last whole run here compared containers: then they are expected to be here. When its
+    /// report cannot be read, they are expected, too.
     fn compared_before(&self, project: &Project) -> bool {
         if self.target.is_some() || self.docker != DockerMode::Auto {
             return false;
         }
-        let latest = std::fs::read(project.root.join(run::PATH).join("latest.json"));
-        let report = latest.ok().and_then(|bytes| json::read(&bytes).ok());
+        let bytes = match read_file(&project.root.join(run::PATH).join("latest.json")) {
+            Ok(bytes) => bytes,
+            Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
+        };
         let compared = |check: &WireCheck| check.name == "docker_images" && check.status != WireStatus::Skip;
-        report.is_some_and(|report| report.checks.iter().any(compared))
+        json::read(&bytes).map_or(true, |report| report.checks.iter().any(compared))
     }
 
     /// The same place, with another word about containers.

@@ -147,6 +147,7 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     let wanted = args.formats.resolve()?;
     let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
+    project.check_output(args.output.as_deref())?;
     let aims = args.aim.resolve(&project, args.choice.docker())?;
     let source = match &args.baseline {
         Some(text) => project.source_named(text)?,
@@ -284,9 +285,13 @@ impl Job<'_> {
         for aim in aims {
             let locks = read_locks(&self.source, aim.target.as_deref())?;
             let target = aim.target.as_ref().map(|name| format!(", target {name}")).unwrap_or_default();
-            let root = output::shown(&self.project.root);
             let baseline = escaped(self.source.name().as_bytes());
-            let _ = writeln!(text, "Would look at: this machine{target}\nRoot: {root}\nBaseline: {baseline}");
+            let _ = writeln!(text, "Would look at: this machine{target}");
+            for (prefix, place) in aim.layout.places() {
+                let name = if prefix.is_empty() { "Root".to_owned() } else { escaped(prefix) };
+                let _ = writeln!(text, "{name}: {}", output::shown(place));
+            }
+            let _ = writeln!(text, "Baseline: {baseline}");
             for planned in audit::plan(&self.request(aim, &locks)) {
                 text += &describe(planned.section, &planned.plan);
             }

@@ -34,6 +34,9 @@ fn tls_directory() -> Option<PathBuf> {
 /// The engine at an address in Docker's notation.
 fn at(host: &str, tls: Option<PathBuf>) -> Engine {
     if let Some(path) = host.strip_prefix("unix://") {
+        if path.is_empty() {
+            return of_sockets();
+        }
         return Engine::Unix(PathBuf::from(path));
     }
     let address = ["tcp://", "http://", "https://"].iter().find_map(|scheme| host.strip_prefix(scheme));

@@ -67,8 +67,14 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
     let wanted = args.formats.resolve()?;
     let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
+    project.check_output(args.output.as_deref())?;
     let aims = args.aim.resolve(&project, args.choice.docker())?;
     let several = aims.len() > 1;
+    if several && args.accept && !args.own {
+        let failure =
+            Failure::new("several targets would write the same lock files, and the last one would win");
+        return Err(failure.hint("give each its own with --own, or accept them one by one"));
+    }
     let for_machines = wanted.iter().any(|(reporter, _)| reporter.id() != "terminal");
     let mut pages = Vec::new();
     for aim in &aims {
@@ -156,7 +162,10 @@ impl Job<'_> {
     fn dry_run(&self) -> Result<Page, Failure> {
         let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
         let mut page = Page::default();
-        page.line(&format!("Root: {}", output::shown(&self.project.root)));
+        for (prefix, place) in self.aim.layout.places() {
+            let name = if prefix.is_empty() { "Root".to_owned() } else { escaped(prefix) };
+            page.line(&format!("{name}: {}", output::shown(place)));
+        }
         for planned in audit::plan(&self.request(&locks)) {
             page.text += &describe(planned.section, &planned.plan);
         }
@@ -196,14 +205,15 @@ impl Job<'_> {
             page.line("Nothing was accepted: mend the errors above first");
         } else {
             let files = self.accept(&started, &locks, &evidence, elsewhere, &run)?;
+            let target = self.aim.target.as_deref();
+            let own = target.filter(|_| self.args.own).map(|target| format!("/{target}")).unwrap_or_default();
             page.line(&match files {
                 0 => "Baseline: already as exported".to_owned(),
-                n => format!(
-                    "Baseline: audit/locks, {n} lock {} written",
-                    if n == 1 { "file" } else { "files" }
-                ),
+                1 => format!("Baseline: audit/locks{own}, 1 lock file written"),
+                n => format!("Baseline: audit/locks{own}, {n} lock files written"),
             });
-            page.line("Next: driftlock check");
+            let target = target.map(|target| format!(" --target {target}")).unwrap_or_default();
+            page.line(&format!("Next: driftlock check{target}"));
         }
         Ok(page)
     }

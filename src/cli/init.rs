@@ -109,29 +109,29 @@ impl Found {
     }
 
     fn configuration(&self) -> String {
-        let list = |items: &[String]| {
-            let lines: Vec<String> =
-                items.iter().map(|item| format!("    {},\n", toml::Value::from(item.as_str()))).collect();
-            if lines.is_empty() { "[]".to_owned() } else { format!("[\n{}]", lines.concat()) }
+        let list = |key: &str, items: &[String]| {
+            let line = |item: &String| format!("    {},\n", toml::Value::from(item.as_str()));
+            match items {
+                [] => format!(
+                    "# {key} = []  # none was found; without this line they are looked for everywhere"
+                ),
+                items => format!("{key} = [\n{}]", items.iter().map(line).collect::<String>()),
+            }
         };
-        let compose = list(&self.patterns);
         let roots: Vec<String> = self.roots.keys().map(|root| Glob::literal(root)).collect();
-        let roots = list(&roots);
-        let off =
-            |empty: bool| if empty { "  # none was found; take this line out to look for some" } else { "" };
-        let (no_compose, no_roots) = (off(self.compose.is_empty()), off(self.roots.is_empty()));
+        let (compose, roots) = (list("files", &self.patterns), list("roots", &roots));
         format!(
             "# What driftlock looks at. Paths are relative to the directory that holds audit/;\n\
              # \"*\" stops at \"/\", \"**\" does not. An empty list turns a section off.\n\
              \n\
              [compose]\n\
              # Docker Compose files. A pattern that matches nothing is an error.\n\
-             files = {compose}{no_compose}\n\
+             {compose}\n\
              # exclude = [\"infra/stacks/*.backup-*/**\"]\n\
              \n\
              [addons]\n\
              # Directories whose direct subdirectories are Odoo addon modules.\n\
-             roots = {roots}{no_roots}\n\
+             {roots}\n\
              # Relative to an addon root; __pycache__, version control and editor files are left out anyway.\n\
              # exclude = [\"*/static/lib/**\"]\n\
              \n\
@@ -175,20 +175,18 @@ impl Found {
 /// How the names of compose files are generalised.
 const KINDS: [&str; 4] = ["docker-compose*.yml", "docker-compose*.yaml", "compose*.yml", "compose*.yaml"];
 
-/// One pattern for the compose files of stacks side by side.
+/// Patterns that also match the compose files of stacks yet to come beside those found.
 fn shared_patterns(files: &[String]) -> Vec<Glob> {
-    let mut stacks: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    let mut patterns = BTreeSet::new();
     for file in files {
-        let (stack, name) = file.rsplit_once('/').unwrap_or(("", file));
+        let (stack, name) = file.rsplit_once('/').map_or((None, file.as_str()), |(s, n)| (Some(s), n));
         let kind = KINDS.iter().find(|kind| Glob::new(kind).is_ok_and(|glob| glob.matches(name.as_bytes())));
-        if let (Some((above, _)), Some(kind)) = (stack.rsplit_once('/'), kind) {
-            stacks.entry((above, kind)).or_default().insert(stack);
-        }
+        let above = stack.map(|stack| {
+            stack.rsplit_once('/').map_or("*".to_owned(), |(above, _)| format!("{}/*", Glob::literal(above)))
+        });
+        patterns.extend(kind.map(|kind| above.map_or((*kind).to_owned(), |above| format!("{above}/{kind}"))));
     }
-    let shared = stacks.into_iter().filter(|(_, stacks)| stacks.len() > 1);
-    shared
-        .filter_map(|((above, kind), _)| Glob::new(&format!("{}/*/{kind}", Glob::literal(above))).ok())
-        .collect()
+    patterns.iter().filter_map(|text| Glob::new(text).ok()).collect()
 }
 
 /// What `patterns` match and detection has not found: hidden directories, names that only look alike.

@@ -34,7 +34,7 @@ Examples:
   driftlock init                 look at the tree and write audit/driftlock.toml
   driftlock export --accept      make what is there the baseline
   driftlock check                compare; exit 0: as released, 2: drift, 1: could not look
-  driftlock accept --only 'compose_hashes/*'
+  driftlock accept --only 'compose_hashes/**'
                                  accept what was meant to change")]
 struct Cli {
     #[command(flatten)]

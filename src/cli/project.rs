@@ -47,6 +47,18 @@ impl Project {
         path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| self.from_here.join(below))
     }
 
+    /// Refuses to write the files of a run where the baseline or the runs lie.
+    pub(super) fn check_output(&self, dir: Option<&Path>) -> Result<(), Failure> {
+        let Some(dir) = dir else { return Ok(()) };
+        let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        let kept = self.locks_dir().canonicalize().unwrap_or_else(|_| self.locks_dir());
+        if real.starts_with(&kept) {
+            let failure = Failure::new(format!("--output {}: the baseline lies there", output::shown(dir)));
+            return Err(failure.hint("only driftlock accept, and export --accept, write the baseline"));
+        }
+        Ok(())
+    }
+
     /// Where the lock files lie.
     pub(super) fn locks_dir(&self) -> PathBuf {
         self.root.join(baseline::PATH)
@@ -85,7 +97,12 @@ fn search() -> Result<(PathBuf, PathBuf), Failure> {
     let here = working_directory()?;
     let mut from_here = PathBuf::new();
     for dir in here.ancestors() {
-        if dir.join(config::PATH).exists() || dir.join(baseline::PATH).is_dir() {
+        if let Err(error) = dir.join(config::PATH).metadata()
+            && error.kind() == std::io::ErrorKind::PermissionDenied
+        {
+            return Err(Failure::at(&from_here.join("audit"), &error));
+        }
+        if dir.join(config::PATH).symlink_metadata().is_ok() || dir.join(baseline::PATH).is_dir() {
             return Ok((dir.to_owned(), from_here));
         }
         from_here.push("..");

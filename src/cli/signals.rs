@@ -29,6 +29,11 @@ impl Interrupt {
         }
     }
 
+    /// Notes an interrupt that the terminal gave as a key.
+    pub(super) fn was_interrupted(&self) {
+        self.code.store(130, Ordering::SeqCst);
+    }
+
     /// Runs `ask`, which waits for the user: a signal meanwhile ends the process at once.
     pub(super) fn while_waiting<T>(&self, ask: impl FnOnce() -> T) -> T {
         self.waiting.store(true, Ordering::SeqCst);
@@ -49,6 +54,7 @@ pub(super) fn listen() -> Interrupt {
             let second = shared.code.swap(code, Ordering::SeqCst) != 0;
             shared.watch.cancel();
             if second || shared.waiting.load(Ordering::SeqCst) {
+                let _ = console::Term::stderr().show_cursor();
                 std::process::exit(code.into());
             }
             std::thread::spawn(move || {

@@ -1,6 +1,7 @@
 //! Finding subjects by the names that such things have, where nothing is configured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use rustix::fs::FileType;
 
@@ -33,28 +34,43 @@ struct Detector<'a> {
 
 impl Detector<'_> {
     fn look_into(&mut self, dir: &[u8], linked: bool) {
-        let Some(host) = self.layout.locate(dir) else { return };
-        let id = match directory_id(&host) {
-            Ok(Some(id)) if !self.above.contains(&id) => id,
-            Ok(_) => return,
-            Err(why) => return self.note(dir, &why),
+        let depth = self.above.len();
+        let listed = match self.layout.locate(dir).map(|host| self.enter(&host, linked)) {
+            Some(Ok(listed)) => listed,
+            Some(Err(why)) => {
+                self.note(dir, &why);
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        let mounted: BTreeSet<&[u8]> = self.layout.mounted_in(dir).into_iter().collect();
+        for (name, kind) in listed.iter().filter(|(name, _)| !mounted.contains(name.as_slice())) {
+            self.look_at(dir, name, *kind, linked);
+        }
+        for name in mounted {
+            self.look_at(dir, name, FileType::Unknown, linked);
+        }
+        self.above.truncate(depth);
+    }
+
+    /// Lists a directory and notes that the walk is in it; nothing where there is none, or the walk is in
+    /// it already.
+    fn enter(&mut self, host: &Path, linked: bool) -> Result<Vec<(Vec<u8>, FileType)>, String> {
+        let Some(id) = directory_id(host)?.filter(|id| !self.above.contains(id)) else {
+            return Ok(Vec::new());
         };
         self.linked += usize::from(linked);
         if self.linked > LINKED_DIRECTORIES {
-            return self.note(dir, &format!("links lead to more than {LINKED_DIRECTORIES} directories"));
+            return Err(format!("links lead to more than {LINKED_DIRECTORIES} directories"));
         }
-        let entries = match entries(&host) {
-            Ok(entries) => entries,
-            Err(ReadError::Refused(why)) => {
-                return self.note(dir, &format!("this directory cannot be listed: {why}"));
+        match entries(host) {
+            Ok(listed) => {
+                self.above.push(id);
+                Ok(listed)
             }
-            Err(_) => return,
-        };
-        self.above.push(id);
-        for (name, kind) in entries {
-            self.look_at(dir, &name, kind, linked);
+            Err(ReadError::Refused(why)) => Err(format!("this directory cannot be listed: {why}")),
+            Err(_) => Ok(Vec::new()),
         }
-        self.above.pop();
     }
 
     fn look_at(&mut self, dir: &[u8], name: &[u8], kind: FileType, linked: bool) {
@@ -78,13 +94,22 @@ impl Detector<'_> {
     }
 }
 
+/// Whether detection would find the compose file at a repository path.
+#[must_use]
+pub fn is_detected_compose_file(path: &[u8]) -> bool {
+    let mut parts: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
+    let name = parts.pop().unwrap_or_default();
+    let passed_over =
+        |(depth, part): (usize, &&[u8])| is_passed_over(if depth == 0 { b"" } else { b"x" }, part);
+    !path.starts_with(b"/") && is_compose_name(name) && !parts.iter().enumerate().any(passed_over)
+}
+
 fn is_passed_over(dir: &[u8], name: &[u8]) -> bool {
     name.starts_with(b".") || name == b"node_modules" || (dir.is_empty() && name == b"audit")
 }
 
 /// Whether a file is a compose file by its name: `compose.yml`, `docker-compose.yml`, either with `.NAME` or `-NAME` before `.yml` or `.yaml`.
-#[must_use]
-pub fn is_compose_name(name: &[u8]) -> bool {
+fn is_compose_name(name: &[u8]) -> bool {
     let stem = name.strip_suffix(b".yml").or_else(|| name.strip_suffix(b".yaml"));
     let Some(stem) = stem else { return false };
     let rest = stem.strip_prefix(b"docker-compose").or_else(|| stem.strip_prefix(b"compose"));

@@ -81,7 +81,7 @@ pub(super) fn observe(
 ) -> Option<ContainersAnswer> {
     match engine {
         Engine::None(why) => return Some(ContainersAnswer::NoEngine(why.clone())),
-        Engine::Unix(path) if !path.exists() => {
+        Engine::Unix(path) if is_absent(path) => {
             return Some(ContainersAnswer::NoEngine(format!("there is no socket at {}", engine.shown())));
         }
         _ => {}
@@ -111,6 +111,11 @@ pub(super) fn observe(
         Err(_) if watch.is_cancelled() => None,
         Err(why) => Some(ContainersAnswer::Unreachable(why)),
     }
+}
+
+/// Whether nothing is at a path; what may not be looked at counts as there.
+fn is_absent(path: &Path) -> bool {
+    matches!(rustix::fs::stat(path), Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR))
 }
 
 /// Runs one conversation with an engine, bounded in time and ended by a cancelled run.
@@ -179,7 +184,10 @@ struct Collect<'a> {
 impl Collect<'_> {
     /// Takes one container of the list, or counts why it is left out.
     async fn take(&mut self, summary: ContainerSummary) -> Result<(), Error> {
-        let Some(name) = own_name(&summary) else { return Ok(()) };
+        let Some(name) = own_name(&summary) else {
+            *self.left_out.entry("containers without a name").or_default() += 1;
+            return Ok(());
+        };
         let labels = Labels(summary.labels.clone().unwrap_or_default());
         let named = self.query.named.contains(&name);
         let id = with_algorithm(summary.image_id.as_deref().unwrap_or_default());

@@ -59,7 +59,7 @@ fn search(layout: &Layout, query: &FileQuery) -> Vec<(Found, Option<crate::model
         Select::Detect => {
             let mut found = Found { paths: detect(layout).compose, excluded: 0 };
             let before = found.paths.len();
-            found.paths.retain(|path, _| !any_match(&query.exclude, path));
+            found.paths.retain(|path, trouble| trouble.is_some() || !any_match(&query.exclude, path));
             found.excluded = (before - found.paths.len()) as u64;
             vec![(found, None)]
         }
@@ -84,8 +84,8 @@ fn look_at(layout: &Layout, path: &[u8], watch: &Watch) -> Result<Seen, HostErro
     let Some(host) = layout.locate(path) else {
         return Ok(Seen::Unreadable("it has no place on this target: set its root or paths".to_owned()));
     };
-    if let Some(reason) = why_not_openable(&host) {
-        return Ok(reason);
+    if let Some(seen) = why_not_openable(&host) {
+        return Ok(if seen == Seen::Gone { gone(layout, path) } else { seen });
     }
     match hash_at(CWD, host.as_os_str().as_bytes(), Links::Follow, watch) {
         Ok((digest, stat)) => Ok(Seen::File(digest, stat)),
@@ -94,6 +94,16 @@ fn look_at(layout: &Layout, path: &[u8], watch: &Watch) -> Result<Seen, HostErro
         Err(ReadError::Refused(why)) => Ok(Seen::Unreadable(why)),
         Err(ReadError::Cancelled) => Err(HostError::Interrupted),
     }
+}
+
+/// Nothing is at a path; when not even the tree is there, that says nothing of what was in it.
+fn gone(layout: &Layout, path: &[u8]) -> Seen {
+    layout.missing_base(path).map_or(Seen::Gone, |base| Seen::Unreadable(no_tree(base)))
+}
+
+/// Says that the whole tree is not where the layout has it.
+pub(super) fn no_tree(base: &Path) -> String {
+    format!("the directory it should lie in is not there: {}", base.display())
 }
 
 /// Opening some things has effects (a device may rewind, a FIFO wakes its writer), so ask first.

@@ -31,6 +31,12 @@ impl Layout {
         self.root.is_none() && self.exceptions.is_empty()
     }
 
+    /// Each repository prefix and where it lies; the empty one is the root.
+    pub fn places(&self) -> impl Iterator<Item = (&[u8], &Path)> {
+        let root = self.root.iter().map(|root| (&[][..], root.as_path()));
+        root.chain(self.exceptions.iter().map(|(prefix, place)| (prefix.as_slice(), place.as_path())))
+    }
+
     /// The host path of a repository path, `None` where the layout gives it none. Absolute paths are
     /// the host's own.
     #[must_use]
@@ -44,6 +50,15 @@ impl Layout {
             }
         }
         self.root.as_deref().map(|root| join(root, path))
+    }
+
+    /// The directory below which a repository path lies, where that is not there at all: then nothing can
+    /// be told of what should lie in it.
+    #[must_use]
+    pub(crate) fn missing_base(&self, path: &[u8]) -> Option<&Path> {
+        let exception = self.exceptions.iter().find(|(prefix, _)| below(prefix, path).is_some());
+        let base = exception.map(|(_, place)| place.as_path()).or(self.root.as_deref())?;
+        (!path.starts_with(b"/") && !base.is_dir()).then_some(base)
     }
 
     /// The repository path of a host path, also where links lead into the layout; `None` outside it.

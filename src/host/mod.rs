@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::model::{Digest, Glob, LeftOut, Stat, Tree, Unreadable, any_match};
 
-pub use detect::is_compose_name;
+pub use detect::is_detected_compose_file;
 pub use layout::Layout;
 pub use local::LocalHost;
 

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::files::no_tree;
 use super::read::{Links, ReadError, hash_at, kind_of, not_a_file, refused, words};
 use super::walk::child;
 use super::{HostError, Layout, MANIFEST, SeenModule, Watch};
@@ -101,10 +102,14 @@ impl Look<'_> {
         let Some(host) = self.layout.locate(place) else {
             return Ok(Looked::troubled("it has no place on this target: set its root or paths".to_owned()));
         };
+        if !self.layout.mounted_in(place).is_empty() {
+            let why = "the target's paths lead out of the middle of this module; that cannot be compared";
+            return Ok(Looked::troubled(why.to_owned()));
+        }
         for _ in 0..ATTEMPTS {
             let dir = match open_module(&host) {
                 Ok(Some(dir)) => dir,
-                Ok(None) if self.named => return Ok(Looked::Module(SeenModule::Gone, Counts::default())),
+                Ok(None) if self.named => return Ok(self.gone(place)),
                 Ok(None) => return Ok(Looked::NotAModule),
                 Err(why) => return Ok(Looked::troubled(why)),
             };
@@ -113,6 +118,13 @@ impl Look<'_> {
             }
         }
         Ok(Looked::troubled("files in it kept vanishing while it was read".to_owned()))
+    }
+
+    fn gone(&self, place: &[u8]) -> Looked {
+        match self.layout.missing_base(place) {
+            Some(base) => Looked::troubled(no_tree(base)),
+            None => Looked::Module(SeenModule::Gone, Counts::default()),
+        }
     }
 
     /// One pass over a module; `None` when something vanished or moved in the middle.

@@ -123,6 +123,8 @@ impl Walker<'_> {
         let place = Place { above: here.as_ref().or(place.above), ..place.clone() };
         if !rest.is_empty() {
             self.descend(&place, rest);
+        } else if self.want == Want::Directories && id.is_some() {
+            self.emit(&place.path, None);
         }
         let deeper: Vec<&str> = ["**"].into_iter().chain(rest.iter().copied()).collect();
         for (name, kind) in self.list(&place.path) {

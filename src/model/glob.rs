@@ -28,27 +28,23 @@ const OPTIONS: MatchOptions = MatchOptions {
 };
 
 impl Glob {
-    /// Compiles `text`; a leading `./` and a trailing `/` are dropped.
+    /// Compiles `text`; empty components and `.` are dropped, wherever they stand.
     ///
     /// # Errors
     /// When the pattern's syntax is wrong or one of its components is `..`.
     pub fn new(text: &str) -> Result<Self, BadGlob> {
         let bad = |reason: &str| BadGlob { pattern: text.to_owned(), reason: reason.to_owned() };
-        let mut clean = text;
-        while let Some(rest) = clean.strip_prefix("./") {
-            clean = rest.trim_start_matches('/');
-        }
-        let trimmed = clean.trim_end_matches('/');
-        let clean = if trimmed.is_empty() && !clean.is_empty() { "/" } else { trimmed };
-        let clean = if clean == "." { "" } else { clean };
         if text.is_empty() {
             return Err(bad("it is empty"));
         }
-        if clean.split('/').any(|part| part == "..") {
+        let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        if parts.contains(&"..") {
             return Err(bad("it climbs out with \"..\""));
         }
-        let pattern = Pattern::new(clean).map_err(|e| bad(e.msg))?;
-        Ok(Self { text: clean.to_owned(), pattern })
+        let start = if text.starts_with('/') { "/" } else { "" };
+        let clean = format!("{start}{}", parts.join("/"));
+        let pattern = Pattern::new(&clean).map_err(|e| bad(e.msg))?;
+        Ok(Self { text: clean, pattern })
     }
 
     /// The pattern that matches exactly `path`.
@@ -131,7 +127,7 @@ mod tests {
         assert!(matches("**/x.yml", b"x.yml"));
         assert!(matches("*/x.yml", b".hidden/x.yml"));
         assert!(matches("a/*", b"a/\xff\xfe"));
-        assert!(matches("./a/", b"a"));
+        assert!(matches("./a/", b"a") && matches("a//b/./c", b"a/b/c") && matches("/etc//x", b"/etc/x"));
     }
 
     #[test]

@@ -47,6 +47,7 @@ impl Page {
         }
         if report.verdict.nothing_compared {
             self.fact("ERROR", "Nothing was compared");
+            self.detail("nothing that was asked for is configured or found; driftlock init looks for it");
         }
         self.summary(report);
         self.out
@@ -61,6 +62,9 @@ impl Page {
             self.line(&format!("  To: {}", escaped(other.as_bytes())));
         } else {
             self.line(&format!("  Mode: {}", report.mode.word()));
+            if report.baseline.from != "audit/locks" {
+                self.line(&format!("  Baseline: {}", escaped(report.baseline.from.as_bytes())));
+            }
         }
         if let Some(target) = &report.target {
             self.line(&format!("  Target: {target}"));
@@ -74,11 +78,11 @@ impl Page {
         self.fact("INFO", words.info);
         for finding in check.findings.iter().filter(|f| f.kind.is_drift()) {
             self.fact("FAIL", &format!("{}: {}", words.drift, escaped(&finding.subject.key)));
-            self.details(finding, check.compares);
+            self.details(finding);
         }
         for finding in check.findings.iter().filter(|f| !f.kind.is_drift()) {
             self.fact("ERROR", &format!("{}: {}", words.unreadable, escaped(&finding.subject.key)));
-            self.details(finding, true);
+            self.details(finding);
         }
         for error in &check.errors {
             self.fact("ERROR", &format!("{}: {}", words.topic, escaped(error.as_bytes())));
@@ -96,9 +100,16 @@ impl Page {
         }
     }
 
-    fn details(&mut self, finding: &Finding, known: bool) {
+    fn details(&mut self, finding: &Finding) {
+        let place = if finding.place == finding.subject.key {
+            String::new()
+        } else {
+            format!(" ({})", escaped(&finding.place))
+        };
         match (finding.kind, &finding.reason) {
-            (Kind::Unreadable, Some(why)) if finding.parts.is_empty() => self.detail(why),
+            (Kind::Unreadable, Some(why)) if finding.parts.is_empty() => {
+                self.detail(&escaped(why.as_bytes()));
+            }
             (Kind::Modified, _) if finding.parts.is_empty() => {
                 let (before, now) = (short(&finding.expected), short(&finding.actual));
                 let what = match finding.change {
@@ -107,11 +118,9 @@ impl Page {
                 };
                 self.detail(&format!("{what}: expected {before}, found {now}"));
             }
-            (Kind::Missing, _) if !known => {
-                self.detail("write it with: driftlock export, then driftlock accept");
-            }
-            (Kind::Missing, _) => self.detail("missing: in the baseline, not here"),
-            (Kind::Unexpected, _) => self.detail("unexpected: here, not in the baseline"),
+            (Kind::Missing, Some(advice)) => self.detail(advice),
+            (Kind::Missing, None) => self.detail(&format!("missing: in the baseline, not here{place}")),
+            (Kind::Unexpected, _) => self.detail(&format!("unexpected: here, not in the baseline{place}")),
             _ => {}
         }
         if matches!(finding.kind, Kind::Modified | Kind::Unreadable) {

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::baseline::LockError;
 use crate::config::Config;
-use crate::host::{Answer, FileQuery, Query, Select, is_compose_name};
+use crate::host::{Answer, FileQuery, Query, Select, is_detected_compose_file};
 use crate::model::{Observed, SectionId, State, any_match};
 
 /// Docker Compose files.
@@ -68,10 +68,9 @@ impl Section for Compose {
 
 /// Whether a path belongs to this section, so that no other need lock it.
 pub(super) fn claims(config: &Config, path: &[u8]) -> bool {
-    let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
     let found = match &config.compose_files {
         Some(files) => any_match(files, path),
-        None => !path.starts_with(b"/") && is_compose_name(name),
+        None => is_detected_compose_file(path),
     };
     found && !any_match(&config.compose_exclude, path)
 }

@@ -65,6 +65,10 @@ impl Section for Images {
         &["docker_images.lock.json"]
     }
 
+    fn export_command(&self) -> &'static str {
+        "driftlock export --docker required"
+    }
+
     fn wants_lock_files(&self, ask: &Ask<'_>) -> bool {
         ask.setting.docker_asked
     }

@@ -36,6 +36,11 @@ pub trait Section: Sync {
         true
     }
 
+    /// The command that writes its lock files for the first time.
+    fn export_command(&self) -> &'static str {
+        "driftlock export"
+    }
+
     /// What to ask a host, or why nothing is asked.
     fn plan(&self, ask: &Ask<'_>) -> Plan;
 
