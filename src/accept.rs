@@ -83,6 +83,17 @@ pub enum Refusal {
         /// The lock file.
         file: String,
     },
+    /// The lock files would not say what they should.
+    #[error(
+        "the lock files of {section} would contradict each other: modules lie inside one another ({why}); \
+         accept the inner and the outer one together, or leave one of them out with [addons] exclude"
+    )]
+    Inconsistent {
+        /// The section.
+        section: SectionId,
+        /// What the parser said.
+        why: String,
+    },
     /// The report holds a word of a newer driftlock.
     #[error("that report has a check \"{check}\" that this version does not know")]
     UnknownCheck {
@@ -108,7 +119,7 @@ pub fn from_report(
     for check in report.checks.iter().filter(|check| wanted(&check.name)) {
         if check.status == WireStatus::Error {
             let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
-            return Err(Refusal::WasError { check: check.name.clone(), why });
+            return Err(Refusal::WasError { check: escaped(check.name.as_bytes()), why });
         }
         let known = crate::check::find(&check.name);
         let known = known.ok_or_else(|| Refusal::UnknownCheck { check: escaped(check.name.as_bytes()) })?;
@@ -219,7 +230,7 @@ pub fn state_of_report(
             WireStatus::Skip => continue,
             WireStatus::Error => {
                 let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
-                return Err(Refusal::WasError { check: check.name.clone(), why });
+                return Err(Refusal::WasError { check: escaped(check.name.as_bytes()), why });
             }
             WireStatus::Pass | WireStatus::Fail => {}
         }
@@ -279,8 +290,12 @@ pub fn lock_files(
     read: &[LockFile],
     own: Option<&str>,
 ) -> Result<BTreeMap<String, Vec<u8>>, Refusal> {
+    let printed = section.print(state);
+    if !printed.iter().any(Vec::is_empty) {
+        read_back(section, &printed, state)?;
+    }
     let mut files = BTreeMap::new();
-    for ((name, now), bytes) in section.lock_files().iter().zip(read).zip(section.print(state)) {
+    for ((name, now), bytes) in section.lock_files().iter().zip(read).zip(printed) {
         let name = own.map_or_else(|| now.name.clone(), |target| format!("{target}/{name}"));
         if bytes.is_empty() {
             return Err(Refusal::Empty { file: name });
@@ -291,6 +306,25 @@ pub fn lock_files(
         }
     }
     Ok(files)
+}
+
+/// Makes sure that lock files say what they were printed from, before they replace any.
+fn read_back(section: &dyn Section, printed: &[Vec<u8>], state: &State) -> Result<(), Refusal> {
+    let refuse = |why: String| Refusal::Inconsistent { section: section.id(), why };
+    let named: Vec<(&str, &[u8])> =
+        section.lock_files().iter().zip(printed).map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    let back = section.parse(&named).map_err(|error| refuse(error.to_string()))?;
+    let same = |entry: &Entry, other: &Entry| match entry.value {
+        Value::Structured(_) => locked_facts(entry) == locked_facts(other),
+        _ => entry.value == other.value,
+    };
+    let is_there =
+        |(place, entry): (&Vec<u8>, &Entry)| back.entries.get(place).is_some_and(|other| same(entry, other));
+    if back.entries.len() == state.entries.len() && state.entries.iter().all(is_there) {
+        Ok(())
+    } else {
+        Err(refuse("they read back differently".to_owned()))
+    }
 }
 
 /// The state that a section's lock files in a directory hold; `None` when there are none.

@@ -23,8 +23,8 @@ pub enum GitError {
         /// Git's first line.
         reason: String,
     },
-    /// Git gave something that is not its protocol.
-    #[error("git:{}: git's answer was cut short", escaped(.revision.as_bytes()))]
+    /// An object cannot be read, or git ended too early.
+    #[error("git:{}: an object of it cannot be read; look at the repository with: git fsck", escaped(.revision.as_bytes()))]
     CutShort {
         /// As it was given.
         revision: String,
@@ -41,13 +41,33 @@ pub struct Revision {
     pub commit: String,
 }
 
+/// Variables of the caller that would make git look elsewhere, or be another git.
+const REMOVED: [&str; 9] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+];
+
+/// A git that only reads objects that are here: it fetches nothing, asks nobody, follows no replacement
+/// and runs no program that the repository's configuration names.
 fn git(root: &Path) -> Command {
     let mut command = Command::new("git");
-    command.arg("-C").arg(root).arg("--no-optional-locks").args(["-c", "core.fsmonitor=false"]);
-    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+    command.arg("-C").arg(root).arg("--no-optional-locks");
+    command.args(["-c", "core.fsmonitor=false", "-c", "protocol.allow=never"]);
+    for variable in REMOVED {
         command.env_remove(variable);
     }
-    command.env("LC_ALL", "C").stdin(Stdio::null()).stderr(Stdio::piped());
+    for variable in ["GIT_NO_LAZY_FETCH", "GIT_NO_REPLACE_OBJECTS"] {
+        command.env(variable, "1");
+    }
+    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
     command
 }
 
@@ -75,6 +95,10 @@ pub fn resolve(root: &Path, revision: &str) -> Result<Revision, GitError> {
         return Err(GitError::NoRevision { revision: revision.to_owned(), reason });
     }
     let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !commit.bytes().all(|b| b.is_ascii_hexdigit()) || commit.is_empty() {
+        let reason = "it names no single commit".to_owned();
+        return Err(GitError::NoRevision { revision: revision.to_owned(), reason });
+    }
     Ok(Revision { root: root.to_owned(), name: revision.to_owned(), commit })
 }
 
@@ -87,9 +111,9 @@ impl Revision {
     /// Reads those of the files `names` below `dir` (relative to the root) that the commit holds.
     ///
     /// # Errors
-    /// When git cannot be started or ends too early.
+    /// When git cannot be started, or an object that the commit names cannot be read.
     pub fn read_all(&self, dir: &str, names: &[String]) -> Result<Vec<(String, Vec<u8>)>, GitError> {
-        let cut_short = || GitError::CutShort { revision: self.name.clone() };
+        let held = self.list(dir, names)?;
         let mut child = git(&self.root)
             .args(["cat-file", "--batch"])
             .stdin(Stdio::piped())
@@ -98,60 +122,83 @@ impl Revision {
             .spawn()
             .map_err(|error| GitError::NoGit { reason: error.to_string() })?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
-        let mut input = input.ok_or_else(cut_short)?;
-        let mut output = BufReader::new(output.ok_or_else(cut_short)?);
+        let mut input = input.ok_or_else(|| self.cut_short())?;
+        let mut output = BufReader::new(output.ok_or_else(|| self.cut_short())?);
         let mut files = Vec::new();
-        for name in names {
-            writeln!(input, "{}:./{dir}/{name}", self.commit).map_err(|_| cut_short())?;
-            input.flush().map_err(|_| cut_short())?;
-            if let Some(bytes) = read_object(&mut output).map_err(|_| cut_short())? {
-                files.push((name.clone(), bytes));
-            }
+        for (name, object) in held {
+            writeln!(input, "{object}").and_then(|()| input.flush()).map_err(|_| self.cut_short())?;
+            files.push((name, read_blob(&mut output).map_err(|_| self.cut_short())?));
         }
         drop(input);
-        child.wait().map_err(|_| cut_short())?;
-        Ok(files)
+        let ended = child.wait().map_err(|_| self.cut_short())?;
+        if ended.success() { Ok(files) } else { Err(self.cut_short()) }
+    }
+
+    fn cut_short(&self) -> GitError {
+        GitError::CutShort { revision: self.name.clone() }
+    }
+
+    /// Those of `names` that the commit holds, with their objects' ids.
+    fn list(&self, dir: &str, names: &[String]) -> Result<Vec<(String, String)>, GitError> {
+        let output = git(&self.root)
+            .args(["ls-tree", "-r", "-z", &self.commit, "--"])
+            .arg(dir)
+            .output()
+            .map_err(|error| GitError::NoGit { reason: error.to_string() })?;
+        if !output.status.success() {
+            return Err(self.cut_short());
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let entries = text.split('\0').filter_map(|entry| {
+            let (about, path) = entry.split_once('\t')?;
+            let name = path.strip_prefix(dir)?.strip_prefix('/')?;
+            Some((name.to_owned(), about.rsplit(' ').next()?.to_owned()))
+        });
+        Ok(entries.filter(|(name, _)| names.contains(name)).collect())
     }
 }
 
-/// One answer of `cat-file --batch`: the blob, or `None` where there is none.
-fn read_object(output: &mut impl std::io::BufRead) -> std::io::Result<Option<Vec<u8>>> {
+/// One answer of `cat-file --batch`; anything but a whole blob is an error.
+fn read_blob(output: &mut impl std::io::BufRead) -> std::io::Result<Vec<u8>> {
     let mut header = String::new();
-    if output.read_line(&mut header)? == 0 {
-        return Err(std::io::ErrorKind::UnexpectedEof.into());
-    }
+    output.read_line(&mut header)?;
     let mut words = header.trim_end().rsplit(' ');
     let size = words.next().and_then(|word| word.parse::<usize>().ok());
-    let (Some(size), Some(kind)) = (size, words.next()) else { return Ok(None) };
+    let (Some(size), Some("blob")) = (size, words.next()) else {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    };
     let mut bytes = vec![0; size + 1];
     output.read_exact(&mut bytes)?;
     bytes.pop();
-    Ok((kind == "blob").then_some(bytes))
+    Ok(bytes)
 }
 
 /// The commit a work tree stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkTree {
-    /// The commit's full id; `None` before the first.
-    pub commit: Option<String>,
-    /// Whether the lock files differ from it.
+    /// The commit's full id.
+    pub commit: String,
+    /// Whether the lock files on the disk differ from it.
     pub dirty: bool,
 }
 
-/// Asks git about the work tree around `root`; `None` where there is none, or no git.
+/// Asks git about the work tree around `root`; `None` where there is none, no commit yet, or no git.
+/// `wanted` are the names of the lock files that count, `there` those of them that are on the disk.
 #[must_use]
-pub fn work_tree(root: &Path) -> Option<WorkTree> {
-    let output = git(root)
-        .args(["status", "--porcelain=v2", "--branch", "--untracked-files=all", "--", super::PATH])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let commit = text.lines().find_map(|line| line.strip_prefix("# branch.oid "));
-    Some(WorkTree {
-        commit: commit.filter(|oid| *oid != "(initial)").map(str::to_owned),
-        dirty: text.lines().any(|line| !line.starts_with('#')),
-    })
+pub fn work_tree(root: &Path, wanted: &[String], there: &[&String]) -> Option<WorkTree> {
+    let head = resolve(root, "HEAD").ok()?;
+    let mut committed = head.list(super::PATH, wanted).ok()?;
+    committed.sort();
+    let mut on_disk = Vec::new();
+    if !there.is_empty() {
+        // As they are: a filter of the repository's configuration would be a program to run.
+        let files = there.iter().map(|name| format!("{}/{name}", super::PATH));
+        let output = git(root).args(["hash-object", "--no-filters", "--"]).args(files).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        on_disk.extend(there.iter().map(|name| (*name).clone()).zip(text.lines().map(str::to_owned)));
+        on_disk.sort();
+    }
+    Some(WorkTree { dirty: committed != on_disk || on_disk.len() != there.len(), commit: head.commit })
 }
 
 /// Who git would say makes a commit here: `Name <address>`; `None` where nobody is configured.

@@ -85,6 +85,7 @@ pub struct LockFile {
 pub struct Locks {
     source: String,
     target: Option<String>,
+    wanted: Vec<String>,
     files: BTreeMap<String, Result<Vec<u8>, LockError>>,
 }
 
@@ -103,7 +104,7 @@ impl Locks {
                 read.into_iter().map(|(name, bytes)| (name, Ok(bytes))).collect()
             }
         };
-        Ok(Self { source: source.name(), target: target.map(str::to_owned), files })
+        Ok(Self { source: source.name(), target: target.map(str::to_owned), wanted, files })
     }
 
     /// The lock files of one section: the target's own if it has any of them, else the shared ones.
@@ -120,6 +121,18 @@ impl Locks {
             LockFile { content: self.files.get(&name).cloned(), shown, name }
         };
         names.iter().map(one).collect()
+    }
+
+    /// The names of the files that are there.
+    #[must_use]
+    pub fn there(&self) -> Vec<&String> {
+        self.files.keys().collect()
+    }
+
+    /// The names that were looked for.
+    #[must_use]
+    pub fn wanted(&self) -> &[String] {
+        &self.wanted
     }
 
     /// The baseline's identity: SHA-256 of the `sha256sum` lines of the lock files that count here

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags};
 use rustix::io::Errno;
 
 use crate::atomic::{DraftDir, hold, sweep_held, write_new};
+use crate::model::escaped;
 
 /// How long to wait for somebody else who writes the baseline.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,7 +52,7 @@ pub fn replace(
     changes: &BTreeMap<String, Vec<u8>>,
     unmoved: &dyn Fn() -> bool,
 ) -> Result<(), ReplaceError> {
-    let refused = |source| ReplaceError::Refused { path: locks.display().to_string(), source };
+    let refused = |source| ReplaceError::Refused { path: shown(locks), source };
     let locks = &std::fs::canonicalize(locks).unwrap_or_else(|_| locks.to_owned());
     let around = locks.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(around).map_err(refused)?;
@@ -65,15 +67,20 @@ pub fn replace(
     sync_dir(around).map_err(refused)
 }
 
+/// A path for a message.
+fn shown(path: &Path) -> String {
+    escaped(path.as_os_str().as_bytes())
+}
+
 fn hold_alone(dir: &Path) -> Result<std::fs::File, ReplaceError> {
     let start = Instant::now();
     loop {
         match hold(dir, FlockOperation::NonBlockingLockExclusive) {
             Ok(held) => return Ok(held),
             Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {}
-            Err(Errno::WOULDBLOCK) => return Err(ReplaceError::Busy { path: dir.display().to_string() }),
+            Err(Errno::WOULDBLOCK) => return Err(ReplaceError::Busy { path: shown(dir) }),
             Err(errno) => {
-                return Err(ReplaceError::Refused { path: dir.display().to_string(), source: errno.into() });
+                return Err(ReplaceError::Refused { path: shown(dir), source: errno.into() });
             }
         }
         std::thread::sleep(Duration::from_millis(20));

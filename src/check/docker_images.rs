@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, Evidence, compared};
-use crate::model::{Change, CheckResult, Entry, Finding, Kind, SectionId, Subject, Value, Words, escaped};
+use crate::model::{Change, CheckResult, Entry, Finding, Kind, SectionId, Subject, Value, Words};
 use crate::section::{fact, locked_facts};
 
 /// Compares images and image IDs, container by container.
@@ -116,7 +116,8 @@ fn share_digest(before: &BTreeMap<&str, &str>, now: &BTreeMap<&str, &str>) -> bo
 /// What is worth knowing of a container and is no drift.
 fn notes(name: &[u8], expected: Option<&Entry>, actual: Option<&Entry>) -> Vec<String> {
     let Some(now) = actual.map(facts) else { return Vec::new() };
-    let (name, image) = (escaped(name), now.get(fact::IMAGE).copied().unwrap_or_default());
+    let name = String::from_utf8_lossy(name);
+    let image = now.get(fact::IMAGE).copied().unwrap_or_default();
     let mut notes = Vec::new();
     if now.contains_key(fact::TAG_MOVED) {
         notes.push(format!(

@@ -167,8 +167,10 @@ fn target_of(run: &Path, report: Option<&WireReport>, args: &AcceptArgs) -> Resu
     let its = report.map(|report| report.target.clone()).or(named);
     match (&args.target, its) {
         (Some(asked), Some(its)) if its.as_ref() != Some(asked) => {
-            let whose =
-                its.map_or_else(|| "the project's own tree".to_owned(), |its| format!("target {its}"));
+            let whose = its.map_or_else(
+                || "the project's own tree".to_owned(),
+                |its| format!("target {}", escaped(its.as_bytes())),
+            );
             Err(Failure::new(format!("that run looked at {whose}, not at target {asked}")))
         }
         (Some(asked), _) => Ok(Some(asked.clone())),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::thread::Builder;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -187,14 +188,14 @@ impl Job<'_> {
         let request = self.request(aim, &locks);
         let watch = &self.interrupt.watch;
         let (evidence, origin) = std::thread::scope(|scope| {
-            let git = scope.spawn(|| self.origin(locks.digest(&audit::lock_file_groups())));
+            let git = Builder::new().spawn_scoped(scope, || self.origin(&locks));
             let evidence = progress::shown(watch, self.args.quiet, || {
                 audit::observe(&request, audit::plan(&request), &aim.host(), watch)
             });
-            (evidence, git.join())
+            let origin = git.ok().and_then(|thread| thread.join().ok());
+            (evidence, origin.unwrap_or_else(|| self.origin(&locks)))
         });
         let evidence = evidence?;
-        let origin = origin.map_err(|_| Failure::new("reading the state of git failed"))?;
         let checks = audit::compare(&request, &evidence);
         let (sections_off, left_out) = audit::coverage(&evidence);
         Ok(Report {
@@ -217,21 +218,23 @@ impl Job<'_> {
         })
     }
 
-    fn origin(&self, digest: crate::model::Digest) -> BaselineOrigin {
-        let from = self.source.name();
+    fn origin(&self, locks: &Locks) -> BaselineOrigin {
+        let mut origin = BaselineOrigin {
+            from: self.source.name(),
+            digest: locks.digest(&audit::lock_file_groups()),
+            commit: None,
+            dirty: None,
+        };
         match &self.source {
-            Source::Git(revision) => {
-                BaselineOrigin { from, digest, commit: Some(revision.commit.clone()), dirty: None }
-            }
-            Source::Directory { .. } if self.args.baseline.is_some() => {
-                BaselineOrigin { from, digest, commit: None, dirty: None }
-            }
+            Source::Git(revision) => origin.commit = Some(revision.commit.clone()),
+            Source::Directory { .. } if self.args.baseline.is_some() => {}
             Source::Directory { .. } => {
-                let tree = work_tree(&self.project.root);
-                let dirty = tree.as_ref().map(|tree| tree.dirty);
-                BaselineOrigin { from, digest, commit: tree.and_then(|tree| tree.commit), dirty }
+                if let Some(tree) = work_tree(&self.project.root, locks.wanted(), &locks.there()) {
+                    (origin.commit, origin.dirty) = (Some(tree.commit), Some(tree.dirty));
+                }
             }
         }
+        origin
     }
 
     /// Writes the run; when that fails, the verdict is still printed, and the exit code is 1.

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::project::Project;
 use super::{Failure, Global, engine, output};
-use crate::atomic::write_file;
+use crate::atomic::{read_file, write_file};
 use crate::config;
 use crate::host::docker::engine_version;
 use crate::host::{
@@ -39,8 +39,8 @@ pub(super) fn run(global: &Global, args: &InitArgs) -> Result<u8, Failure> {
     let found = Found::below(&root)?;
     let dir = root.join("audit");
     std::fs::create_dir_all(&dir).map_err(|error| Failure::at(&dir, &error))?;
-    write_file(&file, found.configuration().as_bytes()).map_err(|error| Failure::at(&file, &error))?;
     let ignored = ignore_runtime(&root)?;
+    write_file(&file, found.configuration().as_bytes()).map_err(|error| Failure::at(&file, &error))?;
     output::print(found.words(ignored).as_bytes())?;
     Ok(0)
 }
@@ -217,18 +217,22 @@ fn ignore_runtime(root: &Path) -> Result<bool, Failure> {
         return Ok(false);
     }
     let file = root.join(".gitignore");
-    let text = match std::fs::read_to_string(&file) {
+    let mut text = match read_file(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(Failure::at(&file, &error)),
     };
-    let line = format!("{}/", run::PATH);
-    let is_there = |known: &str| known.trim().trim_start_matches('/').trim_end_matches('/') == run::PATH;
-    if text.lines().any(is_there) {
+    let is_there = |known: &[u8]| {
+        let known = String::from_utf8_lossy(known);
+        known.trim().trim_start_matches('/').trim_end_matches('/') == run::PATH
+    };
+    if text.split(|&b| b == b'\n').any(is_there) {
         return Ok(false);
     }
-    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    write_file(&file, format!("{text}{gap}{line}\n").as_bytes())
-        .map_err(|error| Failure::at(&file, &error))?;
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    text.extend_from_slice(format!("{}/\n", run::PATH).as_bytes());
+    write_file(&file, &text).map_err(|error| Failure::at(&file, &error))?;
     Ok(true)
 }

@@ -76,7 +76,13 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
-    let interrupt = signals::listen();
+    let interrupt = match prepare() {
+        Ok(interrupt) => interrupt,
+        Err(why) => {
+            output::say(&format!("error: no thread could be started: {why}"));
+            return ExitCode::from(1);
+        }
+    };
     let result = match cli.command {
         Command::Init(args) => init::run(&cli.global, &args),
         Command::Export(args) => export::run(&cli.global, &args, &interrupt),
@@ -96,6 +102,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// Starts the threads that hash and the one that listens for signals.
+fn prepare() -> Result<signals::Interrupt, String> {
+    let pool = rayon::ThreadPoolBuilder::new().build_global();
+    pool.map_err(|error| error.to_string())?;
+    signals::listen().map_err(|error| failure::in_words(&error))
 }
 
 /// The definition of the whole command line, for completions and manual pages.

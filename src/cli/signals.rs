@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::thread::Builder;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -29,6 +30,20 @@ impl Interrupt {
         }
     }
 
+    /// Asks the work to end; ends the process when it is asked twice, waits for the user, or takes too long.
+    fn receive(&self, code: u8) {
+        let second = self.code.swap(code, Ordering::SeqCst) != 0;
+        self.watch.cancel();
+        let grace = move || {
+            std::thread::sleep(GRACE);
+            std::process::exit(code.into());
+        };
+        if second || self.waiting.load(Ordering::SeqCst) || Builder::new().spawn(grace).is_err() {
+            let _ = console::Term::stderr().show_cursor();
+            std::process::exit(code.into());
+        }
+    }
+
     /// Notes an interrupt that the terminal gave as a key.
     pub(super) fn was_interrupted(&self) {
         self.code.store(130, Ordering::SeqCst);
@@ -43,25 +58,18 @@ impl Interrupt {
     }
 }
 
-/// Starts listening. Where the system gives no way to, signals end the process as they always do.
-pub(super) fn listen() -> Interrupt {
+/// Starts listening.
+///
+/// # Errors
+/// When the system gives no thread or no handler to listen with.
+pub(super) fn listen() -> std::io::Result<Interrupt> {
     let interrupt = Interrupt::default();
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return interrupt };
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let shared = interrupt.clone();
-    std::thread::spawn(move || {
+    Builder::new().spawn(move || {
         for signal in signals.forever() {
-            let code = if signal == SIGINT { 130 } else { 143 };
-            let second = shared.code.swap(code, Ordering::SeqCst) != 0;
-            shared.watch.cancel();
-            if second || shared.waiting.load(Ordering::SeqCst) {
-                let _ = console::Term::stderr().show_cursor();
-                std::process::exit(code.into());
-            }
-            std::thread::spawn(move || {
-                std::thread::sleep(GRACE);
-                std::process::exit(code.into());
-            });
+            shared.receive(if signal == SIGINT { 130 } else { 143 });
         }
-    });
-    interrupt
+    })?;
+    Ok(interrupt)
 }

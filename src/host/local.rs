@@ -1,5 +1,7 @@
 //! This machine as a host.
 
+use std::thread::Builder;
+
 use super::docker::{self, Engine};
 use super::{
     Answer, ContainerQuery, ContainersAnswer, Host, HostError, Layout, Query, Watch, files, modules,
@@ -32,7 +34,9 @@ impl Host for LocalHost {
             let asked: Vec<_> = queries
                 .iter()
                 .map(|query| match query {
-                    Query::Containers(query) => Some(scope.spawn(|| self.containers(query, watch))),
+                    Query::Containers(query) => {
+                        Builder::new().spawn_scoped(scope, || self.containers(query, watch)).ok()
+                    }
                     _ => None,
                 })
                 .collect();
@@ -40,9 +44,10 @@ impl Host for LocalHost {
             {
                 Query::Files(query) => files::observe(&self.layout, query, watch).map(Answer::Files),
                 Query::Modules(query) => modules::observe(&self.layout, query, watch).map(Answer::Modules),
-                Query::Containers(_) => {
-                    asked.map_or(Err(HostError::Interrupted), |thread| thread.join().unwrap_or(Ok(broken())))
-                }
+                Query::Containers(query) => match asked {
+                    Some(thread) => thread.join().unwrap_or(Ok(broken())),
+                    None => self.containers(query, watch),
+                },
             };
             queries.iter().zip(asked).map(answer).collect()
         })

@@ -88,7 +88,7 @@ impl Page {
             self.fact("ERROR", &format!("{}: {}", words.topic, escaped(error.as_bytes())));
         }
         for note in &check.notes {
-            self.fact("INFO", note);
+            self.fact("INFO", &escaped(note.as_bytes()));
         }
         match check.status() {
             Status::Pass => self.fact("PASS", words.pass),

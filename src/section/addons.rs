@@ -1,6 +1,5 @@
 //! The addons section: Odoo addon modules, and every file of every module.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ask, EMPTY_LIST, NOWHERE, Plan, Section, is_empty, named, unmatched};
@@ -171,7 +170,7 @@ fn join(
     mut lines: Vec<Line<'_>>,
 ) -> Result<State, LockError> {
     lines.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut places: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
+    let mut places: Places<'_> = BTreeMap::new();
     for (path, _) in &lines {
         if last(path) == MANIFEST && path.len() > MANIFEST.len() {
             let place = parent(path);
@@ -183,11 +182,19 @@ fn join(
     for (key, leaf) in modules {
         let near = places.get(last(key)).map_or(&[][..], Vec::as_slice);
         let mut near: Vec<&[u8]> = near.iter().copied().filter(|place| is_called(place, key)).collect();
-        near.sort_by_key(|place| (place.len(), *place));
+        near.sort_by_key(|place| (is_nested(&places, place), place.len(), *place));
         let expected = Value::from(*leaf);
         let fits = near.iter().find_map(|place| {
             let range = range_below(&lines, place);
-            let tree = tree_of(&lines[range.clone()], place);
+            let below = &lines[range.clone()];
+            // A module inside this one is part of it, or left out of it and a subject of its own.
+            let inner = |path: &[u8]| is_in_inner_module(&places, place, path);
+            let whole = tree_of(below.iter(), place);
+            let tree = if Value::Digest(whole.digest()) == expected {
+                whole
+            } else {
+                tree_of(below.iter().filter(|(path, _)| !inner(path)), place)
+            };
             let fits = Value::Digest(tree.digest()) == expected && !state.entries.contains_key(*place);
             fits.then_some((*place, tree, range))
         });
@@ -235,12 +242,34 @@ fn range_below(lines: &[Line<'_>], place: &[u8]) -> std::ops::Range<usize> {
     start..start + len
 }
 
-fn tree_of(lines: &[(Cow<'_, [u8]>, Leaf)], place: &[u8]) -> Tree {
+fn tree_of<'a>(lines: impl Iterator<Item = &'a Line<'a>>, place: &[u8]) -> Tree {
     let mut builder = TreeBuilder::default();
     for (path, leaf) in lines {
         builder.push(&path[place.len() + 1..], *leaf, None);
     }
     builder.build()
+}
+
+/// Directories that hold a manifest, by their last component.
+type Places<'a> = BTreeMap<&'a [u8], Vec<&'a [u8]>>;
+
+fn is_place(places: &Places<'_>, dir: &[u8]) -> bool {
+    places.get(last(dir)).is_some_and(|all| all.contains(&dir))
+}
+
+/// Whether a directory above `place` is a module, too.
+fn is_nested(places: &Places<'_>, place: &[u8]) -> bool {
+    above(place).any(|dir| is_place(places, dir))
+}
+
+/// Whether a module lies between `place` and `path`.
+fn is_in_inner_module(places: &Places<'_>, place: &[u8], path: &[u8]) -> bool {
+    above(path).take_while(|dir| dir.len() > place.len()).any(|dir| is_place(places, dir))
+}
+
+/// The directories above a path, the nearest first.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(parent(path)), |dir| Some(parent(dir))).take_while(|dir| !dir.is_empty())
 }
 
 #[cfg(test)]
@@ -282,6 +311,22 @@ mod tests {
         let names = String::from_utf8(texts[0].clone()).unwrap();
         let names: Vec<_> = names.lines().map(|line| &line[66..]).collect();
         assert_eq!(names, ["a/one", "b/one", "two"]);
+    }
+
+    #[test]
+    fn a_copy_inside_another_module_is_not_mistaken_for_the_module() {
+        let foo = module(&[("__manifest__.py", file("1"))]);
+        let bar = module(&[("__manifest__.py", file("2")), ("foo/__manifest__.py", file("1"))]);
+        let all = state(&[("community_addons/foo", foo), ("b/bar", bar)]);
+        assert_eq!(parse_both(&Addons.print(&all)).unwrap(), all);
+    }
+
+    #[test]
+    fn a_module_inside_another_may_be_left_out_of_it() {
+        let outer = module(&[("__manifest__.py", file("1")), ("vendor", Leaf::Link(Digest::of(b"x")))]);
+        let inner = module(&[("__manifest__.py", file("2")), ("a.py", file("3"))]);
+        let all = state(&[("m/web", outer), ("m/web/vendor/inner", inner)]);
+        assert_eq!(parse_both(&Addons.print(&all)).unwrap(), all);
     }
 
     #[test]
