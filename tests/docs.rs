@@ -43,6 +43,11 @@ fn the_readme_prints_what_it_shows() {
 }
 
 #[test]
+fn the_configuration_is_as_described() {
+    hold("docs/configuration.md", &["sh", "text", "toml"], None);
+}
+
+#[test]
 fn the_page_on_containers_prints_what_it_shows() {
     let names = Names::new();
     hold("docs/containers.md", &["sh", "text"], Some(&names));
