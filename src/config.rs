@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::model::{BadGlob, Glob, escaped};
+use crate::model::{BadGlob, Glob, escaped, in_words};
 
 /// Where the configuration lies, relative to the root.
 pub const PATH: &str = "audit/driftlock.toml";
@@ -119,7 +119,7 @@ pub struct Target {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file is there and cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", in_words(.source))]
     Unreadable {
         /// The file.
         path: String,
@@ -232,7 +232,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| in_words(text, &error))?;
+        let raw: Raw = toml::from_str(text).map_err(|error| misread(text, &error))?;
         let list = |key: &str, items: Vec<String>| compile(key, &items, false);
         let mut targets = BTreeMap::new();
         for (name, target) in raw.targets {
@@ -317,7 +317,7 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
 }
 
 /// Turns a TOML error into one line with its place and, for an unknown word, the nearest known one.
-fn in_words(text: &str, error: &toml::de::Error) -> ConfigError {
+fn misread(text: &str, error: &toml::de::Error) -> ConfigError {
     let start = error.span().map_or(0, |span| span.start).min(text.len());
     let line = text.as_bytes()[..start].iter().filter(|&&b| b == b'\n').count() + 1;
     let mut reason = error.message().replace('\n', " ");

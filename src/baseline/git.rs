@@ -4,7 +4,7 @@ use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::model::escaped;
+use crate::model::{escaped, in_words};
 
 /// Why git could not answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -80,7 +80,7 @@ pub fn resolve(root: &Path, revision: &str) -> Result<Revision, GitError> {
     let output = git(root)
         .args(["rev-parse", "--verify", "--end-of-options", &asked])
         .output()
-        .map_err(|error| GitError::NoGit { reason: error.to_string() })?;
+        .map_err(|error| GitError::NoGit { reason: in_words(&error) })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let reason = if said.contains("not a git repository") {
@@ -120,7 +120,7 @@ impl Revision {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| GitError::NoGit { reason: error.to_string() })?;
+            .map_err(|error| GitError::NoGit { reason: in_words(&error) })?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let mut input = input.ok_or_else(|| self.cut_short())?;
         let mut output = BufReader::new(output.ok_or_else(|| self.cut_short())?);
@@ -144,7 +144,7 @@ impl Revision {
             .args(["ls-tree", "-r", "-z", &self.commit, "--"])
             .arg(dir)
             .output()
-            .map_err(|error| GitError::NoGit { reason: error.to_string() })?;
+            .map_err(|error| GitError::NoGit { reason: in_words(&error) })?;
         if !output.status.success() {
             return Err(self.cut_short());
         }

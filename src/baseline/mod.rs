@@ -17,7 +17,7 @@ pub use git::{GitError, Revision, WorkTree, identity, resolve, work_tree};
 pub use replace::{ReplaceError, replace};
 pub use text::{Line, Rules, parse};
 
-use crate::model::{Digest, Leaf, write_line};
+use crate::model::{Digest, Leaf, in_words, write_line};
 
 /// Where the lock files lie, relative to the root.
 pub const PATH: &str = "audit/locks";
@@ -198,10 +198,4 @@ fn read_one(dir: &std::os::fd::OwnedFd, around: &str, name: &str) -> Option<Resu
         Ok(bytes)
     };
     Some(read(file).map_err(refused))
-}
-
-/// An error of the system in words, without its number.
-fn in_words(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

@@ -11,7 +11,7 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags};
 use rustix::io::Errno;
 
 use crate::atomic::{DraftDir, hold, sweep_held, write_new};
-use crate::model::escaped;
+use crate::model::{escaped, in_words};
 
 /// How long to wait for somebody else who writes the baseline.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
     /// The system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", in_words(.source))]
     Refused {
         /// Where.
         path: String,

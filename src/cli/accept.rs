@@ -18,7 +18,7 @@ use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks, replace};
 use crate::check::{Evidence, NoBaseline};
 use crate::config::DockerMode;
-use crate::model::{Glob, Kind, State, escaped};
+use crate::model::{Glob, Kind, State, escaped, in_words};
 use crate::report::json::{self, WireCheck, WireReport, WireStatus};
 use crate::run;
 use crate::section::{Purpose, SECTIONS, Setting};
@@ -409,10 +409,7 @@ pub(super) fn commit(
         subjects: changes.iter().map(subject).collect(),
     };
     if let Err(error) = baseline::record(&project.root, &acceptance) {
-        say(&format!(
-            "warning: accepted, but not recorded in audit/accepted.jsonl: {}",
-            super::failure::in_words(&error)
-        ));
+        say(&format!("warning: accepted, but not recorded in audit/accepted.jsonl: {}", in_words(&error)));
     }
     Ok(())
 }

@@ -9,7 +9,6 @@ use clap::builder::PossibleValuesParser;
 
 use super::aim::{Aim, AimArgs};
 use super::clock::Started;
-use super::failure::in_words;
 use super::output::{self, When, say};
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
@@ -19,7 +18,7 @@ use crate::baseline::{Locks, Source, work_tree};
 use crate::check::Check;
 use crate::config::DockerMode;
 use crate::host::Query;
-use crate::model::{BaselineOrigin, ExitCode, Mode, Report, escaped, judge};
+use crate::model::{BaselineOrigin, ExitCode, Mode, Report, escaped, in_words, judge};
 use crate::report::{self, Reporter};
 use crate::run;
 use crate::section::{Plan, Purpose, Section};

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::baseline::{GitError, ReplaceError};
 use crate::config::ConfigError;
 use crate::host::HostError;
+use crate::model::in_words;
 
 /// An error for the user. Names in it must already be escaped.
 #[derive(Debug)]
@@ -29,12 +30,6 @@ impl Failure {
     }
 }
 
-/// An error of the system in words, without its number.
-pub(super) fn in_words(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.message)?;
@@ -46,8 +41,7 @@ macro_rules! from {
     ($($error:ty),+) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                let text = error.to_string();
-                Self::new(text.split(" (os error").next().unwrap_or_default())
+                Self::new(error.to_string())
             }
         }
     )+};

@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
 fn prepare() -> Result<signals::Interrupt, String> {
     let pool = rayon::ThreadPoolBuilder::new().build_global();
     pool.map_err(|error| error.to_string())?;
-    signals::listen().map_err(|error| failure::in_words(&error))
+    signals::listen().map_err(|error| crate::model::in_words(&error))
 }
 
 /// The definition of the whole command line, for completions and manual pages.

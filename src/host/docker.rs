@@ -356,8 +356,7 @@ fn of_io(engine: &Engine, place: &str, error: &io::Error) -> String {
         }
         (io::ErrorKind::NotFound, _) => format!("there is no socket at {place}"),
         _ => {
-            let text = error.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default();
+            let text = crate::model::in_words(error);
             format!("the connection to the engine at {place} failed: {text}")
         }
     }

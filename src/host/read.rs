@@ -7,7 +7,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat as RawStat};
 use rustix::io::Errno;
 
 use super::Watch;
-use crate::model::{Digest, Hasher, Stat};
+use crate::model::{Digest, Hasher, Stat, in_words};
 
 /// Why a file was not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,10 +140,7 @@ pub(super) fn refused(errno: Errno) -> ReadError {
     }
 }
 
-/// An error number in words, as the system's library has them, without the number.
+/// An error number in words.
 pub(super) fn words(errno: Errno) -> String {
-    let text = std::io::Error::from(errno).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |c| c.to_lowercase().collect::<String>() + letters.as_str())
+    in_words(&errno.into())
 }

@@ -7,6 +7,7 @@ mod line;
 mod name;
 mod report;
 mod state;
+mod system;
 mod tree;
 mod verdict;
 
@@ -17,5 +18,6 @@ pub use line::write_line;
 pub use name::{escaped, readable};
 pub use report::{BaselineOrigin, CheckResult, Mode, Report, SectionOff, Words};
 pub use state::{Entry, LeftOut, Observation, Observed, State, Unit, Unreadable};
+pub use system::in_words;
 pub use tree::{Leaf, Stat, Tree, TreeBuilder};
 pub use verdict::{ExitCode, Status, Verdict, judge, status};
