@@ -50,7 +50,7 @@ impl Project {
     /// Refuses to write the files of a run where the baseline or the runs lie.
     pub(super) fn check_output(&self, dir: Option<&Path>) -> Result<(), Failure> {
         let Some(dir) = dir else { return Ok(()) };
-        let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        let real = resolved(dir);
         let kept = self.locks_dir().canonicalize().unwrap_or_else(|_| self.locks_dir());
         if real.starts_with(&kept) {
             let failure = Failure::new(format!("--output {}: the baseline lies there", output::shown(dir)));
@@ -91,6 +91,14 @@ pub(super) fn read_locks(source: &Source, target: Option<&str>) -> Result<Locks,
 fn working_directory() -> Result<PathBuf, Failure> {
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
     here.map_err(|error| Failure::at(Path::new("."), &error))
+}
+
+/// A path with its links resolved, also where its last parts are not there yet.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let below = there.as_ref().and_then(|(above, _)| path.strip_prefix(above).ok());
+    there.as_ref().zip(below).map_or_else(|| path.clone(), |((_, real), below)| real.join(below))
 }
 
 fn search() -> Result<(PathBuf, PathBuf), Failure> {
