@@ -22,3 +22,4 @@ mod registry;
 mod schema;
 mod scripts;
 mod trees;
+mod tricks;

@@ -34,15 +34,19 @@ impl Project {
 
     /// The same with more environment.
     pub(crate) fn as_user_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Ran {
-        if !is_root() {
-            return Ran(self.driftlock(args).envs(environment.iter().copied()).output().unwrap());
-        }
+        self.as_user_by(&["env"], args, environment)
+    }
+
+    /// The same, started by a program that ends as what it starts.
+    pub(crate) fn as_user_by(&self, by: &[&str], args: &[&str], environment: &[(&str, &str)]) -> Ran {
         let dir = TempDir::new().unwrap();
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let binary = reachable_binary(dir.path());
-        let mut command = StdCommand::new(binary);
-        command.current_dir(self.dir.path()).args(args).env_remove("NO_COLOR").uid(NOBODY).gid(NOBODY);
-        command.envs(environment.iter().copied());
+        let mut command = StdCommand::new(by[0]);
+        command.args(&by[1..]).arg(reachable_binary(dir.path())).args(args);
+        command.current_dir(self.dir.path()).env_remove("NO_COLOR").envs(environment.iter().copied());
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
         Ran(Command::from_std(command).timeout(Duration::from_secs(60)).output().unwrap())
     }
 
