@@ -345,8 +345,13 @@ fn a_replaced_object_does_not_change_what_a_revision_holds() {
 #[test]
 fn a_revision_names_one_commit() {
     let project = committed();
-    for no in ["git:^HEAD", "git:HEAD..HEAD", "git:HEAD:audit"] {
-        refused(&project, &["check", "--baseline", no]);
+    for (no, words) in [
+        ("git:^HEAD", "it names no single commit"),
+        ("git:HEAD..HEAD", "there is no such commit"),
+        ("git:HEAD:audit", "there is no such commit"),
+    ] {
+        let said = refused(&project, &["check", "--baseline", no]);
+        assert!(said.contains(words), "{no}: {said}");
     }
 }
 
