@@ -147,7 +147,7 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     let wanted = args.formats.resolve()?;
     let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
-    project.check_output(args.output.as_deref())?;
+    project.check_outputs(args.output.as_deref(), &wanted)?;
     let aims = args.aim.resolve(&project, args.choice.docker())?;
     let source = match &args.baseline {
         Some(text) => project.source_named(text)?,

@@ -63,6 +63,7 @@ pub(super) fn run(global: &Global, args: &DiffArgs) -> Result<u8, Failure> {
     let started = Started::now();
     let wanted = args.formats.resolve()?;
     let project = Project::find(global)?;
+    project.check_outputs(None, &wanted)?;
     let target = [&args.a, &args.b].into_iter().find_map(|text| target_of(text));
     let scope = scope_of(&project, target);
     let a = Side::load(&project, &args.a, target)?;

@@ -67,7 +67,7 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
     let wanted = args.formats.resolve()?;
     let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
-    project.check_output(args.output.as_deref())?;
+    project.check_outputs(args.output.as_deref(), &wanted)?;
     let aims = args.aim.resolve(&project, args.choice.docker())?;
     let several = aims.len() > 1;
     if several && args.accept && !args.own {
@@ -306,6 +306,7 @@ impl Job<'_> {
     fn keep(&self, started: &Started, files: &run::Files, several: bool) -> Result<PathBuf, Failure> {
         if let Some(dir) = &self.args.output {
             let dir = self.aim.target.iter().filter(|_| several).fold(dir.clone(), |dir, t| dir.join(t));
+            self.project.check_output(Some(&dir))?;
             return run::write_into(&dir, files).map(|()| dir.clone()).map_err(|e| Failure::at(&dir, &e));
         }
         let target = self.aim.target.as_deref();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::check::Wanted;
 use super::{Failure, Global, output};
 use crate::audit::lock_file_names;
 use crate::baseline::{self, Locks, Source};
@@ -47,16 +48,22 @@ impl Project {
         path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| self.from_here.join(below))
     }
 
-    /// Refuses to write the files of a run where the baseline or the runs lie.
-    pub(super) fn check_output(&self, dir: Option<&Path>) -> Result<(), Failure> {
-        let Some(dir) = dir else { return Ok(()) };
-        let real = resolved(dir);
+    /// Refuses to write a report or the files of a run where the baseline lies.
+    pub(super) fn check_output(&self, path: Option<&Path>) -> Result<(), Failure> {
+        let Some(path) = path else { return Ok(()) };
+        let real = resolved(path);
         let kept = self.locks_dir().canonicalize().unwrap_or_else(|_| self.locks_dir());
         if real.starts_with(&kept) {
-            let failure = Failure::new(format!("--output {}: the baseline lies there", output::shown(dir)));
+            let failure = Failure::new(format!("{}: the baseline lies there", output::shown(path)));
             return Err(failure.hint("only driftlock accept, and export --accept, write the baseline"));
         }
         Ok(())
+    }
+
+    /// The same for `--output` and for the files of `--format`.
+    pub(super) fn check_outputs(&self, dir: Option<&Path>, wanted: &[Wanted]) -> Result<(), Failure> {
+        self.check_output(dir)?;
+        wanted.iter().try_for_each(|(_, file)| self.check_output(file.as_deref()))
     }
 
     /// Where the lock files lie.
