@@ -388,6 +388,29 @@ fn the_files_of_a_run_are_not_put_among_the_lock_files() {
 }
 
 #[test]
+fn a_report_is_not_put_in_place_of_a_lock_file() {
+    let project = Project::accepted();
+    symlink("audit/locks/compose_sha256.lock.txt", project.path("link.json")).unwrap();
+    for place in [COMPOSE_LOCK, "link.json", "audit/locks/new.json"] {
+        let format = format!("json={place}");
+        for args in [&["check"][..], &["export"], &["diff", "baseline", "baseline"]] {
+            let said = refused(&project, &[args, &["--format", &format]].concat());
+            assert!(said.contains("the baseline lies there"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_target_with_the_name_of_the_lock_files_directory_does_not_write_into_it() {
+    let project = Project::accepted();
+    let toml = project.read("audit/driftlock.toml");
+    let here = "host = \"local\"\nroot = \".\"\ndocker = \"off\"\n";
+    project.file("audit/driftlock.toml", &format!("{toml}[targets.a]\n{here}[targets.locks]\n{here}"));
+    project.file(ERP, "drift\n");
+    refused(&project, &["export", "--all", "--output", "audit"]);
+}
+
+#[test]
 fn several_targets_are_accepted_each_on_its_own() {
     let project = Project::empty();
     let target = |name: &str| {
