@@ -252,10 +252,9 @@ pub fn state_of_report(
 /// Naming the first subject that moved.
 pub fn still_so(changes: &[Change], evidence: &[Evidence]) -> Result<(), Refusal> {
     let now = changes_in(evidence);
-    let same = |a: &Change, b: &Change| {
-        (&a.check, &a.place, a.kind, &a.actual) == (&b.check, &b.place, b.kind, &b.actual)
-    };
-    match changes.iter().find(|change| !now.iter().any(|other| same(change, other))) {
+    let identity = |c: &Change| (c.check.clone(), c.place.clone(), c.kind, c.actual.clone());
+    let now: BTreeSet<_> = now.iter().map(identity).collect();
+    match changes.iter().find(|change| !now.contains(&identity(change))) {
         Some(change) => Err(moved(change)),
         None => Ok(()),
     }

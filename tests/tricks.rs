@@ -407,7 +407,9 @@ fn a_target_with_the_name_of_the_lock_files_directory_does_not_write_into_it() {
     let here = "host = \"local\"\nroot = \".\"\ndocker = \"off\"\n";
     project.file("audit/driftlock.toml", &format!("{toml}[targets.a]\n{here}[targets.locks]\n{here}"));
     project.file(ERP, "drift\n");
-    refused(&project, &["export", "--all", "--output", "audit"]);
+    for command in ["check", "export"] {
+        refused(&project, &[command, "--all", "--output", "audit"]);
+    }
 }
 
 #[test]

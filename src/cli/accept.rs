@@ -126,7 +126,7 @@ fn find_run(project: &Project, args: &AcceptArgs) -> Result<PathBuf, Failure> {
         return run_named(project, given);
     }
     let mut files = lock_file_names();
-    files.push("drift_report.json");
+    files.push(json::FILE);
     let newest = run::newest(&project.root, args.target.as_deref(), &files);
     let runtime = project.named(&project.root.join(run::PATH));
     newest.map_err(|error| Failure::at(&runtime, &error))?.ok_or_else(|| {
@@ -150,8 +150,8 @@ pub(super) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failu
 }
 
 /// The report in a run's directory, if it holds one.
-fn report_in(run: &Path) -> Result<Option<WireReport>, Failure> {
-    let file = run.join("drift_report.json");
+pub(super) fn report_in(run: &Path) -> Result<Option<WireReport>, Failure> {
+    let file = run.join(json::FILE);
     if !file.is_file() {
         return Ok(None);
     }

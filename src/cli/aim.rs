@@ -1,6 +1,6 @@
 //! What a command looks at: this machine, or targets of the configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -88,6 +88,11 @@ impl Aim {
         };
         let compared = |check: &WireCheck| check.name == "docker_images" && check.status != WireStatus::Skip;
         json::read(&bytes).map_or(true, |report| report.checks.iter().any(compared))
+    }
+
+    /// The directory that `--output DIR` means for this place, one of `several` or the only one.
+    pub(super) fn output_dir(&self, dir: &Path, several: bool) -> PathBuf {
+        self.target.iter().filter(|_| several).fold(dir.to_owned(), |dir, target| dir.join(target))
     }
 
     /// The same place, with another word about containers.

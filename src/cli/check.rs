@@ -158,13 +158,16 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
         return job.dry_run(&aims);
     }
     let several = aims.len() > 1;
+    for (dir, aim) in args.output.iter().flat_map(|dir| aims.iter().map(move |aim| (dir, aim))) {
+        project.check_output(Some(&aim.output_dir(dir, several)))?;
+    }
     let mut reports = Vec::new();
     for aim in &aims {
         let mut report = job.check(aim)?;
         if interrupt.code().is_some() {
             return Ok(1);
         }
-        job.keep(&mut report, several);
+        job.keep(&mut report, aim, several);
         reports.push(report);
     }
     emit(&mut reports, &wanted, args.quiet, global.color)
@@ -237,11 +240,11 @@ impl Job<'_> {
     }
 
     /// Writes the run; when that fails, the verdict is still printed, and the exit code is 1.
-    fn keep(&self, report: &mut Report, several: bool) {
+    fn keep(&self, report: &mut Report, aim: &Aim, several: bool) {
         let kept = match &self.args.output {
             Some(dir) => {
-                let dir = report.target.iter().filter(|_| several).fold(dir.clone(), |d, t| d.join(t));
-                report.location = Some(dir.join("drift_report.json").display().to_string());
+                let dir = aim.output_dir(dir, several);
+                report.location = Some(dir.join(report::json::FILE).display().to_string());
                 run::write_into(&dir, &files_of(report)).map(|()| dir)
             }
             None => self.keep_run(report),
@@ -264,15 +267,21 @@ impl Job<'_> {
 
     fn keep_run(&self, report: &mut Report) -> std::io::Result<PathBuf> {
         let (root, stamp, target) = (&self.project.root, report.stamp.clone(), report.target.clone());
+        let mut json = Vec::new();
         let place = run::create(root, &stamp, target.as_deref(), &mut |name| {
-            let path = root.join(run::PATH).join(name).join("drift_report.json");
+            let path = root.join(run::PATH).join(name).join(report::json::FILE);
             name.clone_into(&mut report.run);
             report.location = Some(self.project.named(&path).display().to_string());
-            files_of(report)
+            let files = files_of(report);
+            json = files
+                .iter()
+                .find(|(name, _)| name == report::json::FILE)
+                .map(|(_, bytes)| bytes.clone())
+                .unwrap_or_default();
+            files
         })?;
         if !report.partial {
-            let json = report::find("json").map(|json| json.render(std::slice::from_ref(report), false));
-            run::set_latest(root, target.as_deref(), &json.unwrap_or_default())?;
+            run::set_latest(root, target.as_deref(), &json)?;
         }
         Ok(place)
     }

@@ -1,11 +1,10 @@
 //! `driftlock diff`: compare two recorded states.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use clap::Args;
 
-use super::accept::run_named;
+use super::accept::{report_in, run_named};
 use super::check::{FormatArgs, emit, host_name};
 use super::clock::Started;
 use super::output;
@@ -20,7 +19,7 @@ use crate::model::{
     BaselineOrigin, CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit,
     escaped, judge,
 };
-use crate::report::json;
+use crate::report::json::WireReport;
 use crate::run;
 use crate::section::{SECTIONS, Section};
 
@@ -163,8 +162,8 @@ impl Side {
             return Self::of_source(text, &project.source_named(text)?, target, true);
         }
         let run = run_named(project, text)?;
-        if run.join("drift_report.json").is_file() {
-            Self::of_report(project, text, &run)
+        if let Some(report) = report_in(&run)? {
+            Self::of_report(project, text, &report)
         } else {
             let name = output::shown(&project.named(&run));
             Self::of_source(text, &source_of_run(&run, &name), None, false)
@@ -184,11 +183,7 @@ impl Side {
         Ok(Self { name: name.to_owned(), sections, is_whole, origin: origin(name, &locks, commit) })
     }
 
-    fn of_report(project: &Project, name: &str, run: &Path) -> Result<Self, Failure> {
-        let file = run.join("drift_report.json");
-        let bytes = std::fs::read(&file).map_err(|error| Failure::at(&file, &error))?;
-        let bad = |why: &str| Failure::new(format!("{}: {why}", output::shown(&project.named(&file))));
-        let report = json::read(&bytes).map_err(|why| bad(&escaped(why.as_bytes())))?;
+    fn of_report(project: &Project, name: &str, report: &WireReport) -> Result<Self, Failure> {
         let source = match report.baseline.from.strip_prefix("git:") {
             Some(_) => project
                 .source_named(&format!("git:{}", report.baseline.commit.clone().unwrap_or_default()))?,
@@ -196,13 +191,15 @@ impl Side {
         };
         let locks = read_locks(&source, report.target.as_deref())?;
         if locks.digest(&lock_file_groups()).to_string() != report.baseline.digest {
-            let failure = bad("it compared with a baseline that is not there any more");
+            let name = escaped(name.as_bytes());
+            let failure =
+                Failure::new(format!("{name}: it compared with a baseline that is not there any more"));
             return Err(failure.hint("compare with an export's run, or with git:REVISION"));
         }
         let mut sections = BTreeMap::new();
         for section in SECTIONS {
             let before = state_in(&locks, *section).map(Option::unwrap_or_default);
-            match state_of_report(&report, *section, &before.clone().unwrap_or_default()) {
+            match state_of_report(report, *section, &before.clone().unwrap_or_default()) {
                 Ok(Some(state)) => drop(sections.insert(section.id(), before.map(|_| state))),
                 Ok(None) => {}
                 Err(refusal) => drop(sections.insert(section.id(), Err(refusal.to_string()))),

@@ -305,7 +305,7 @@ impl Job<'_> {
 
     fn keep(&self, started: &Started, files: &run::Files, several: bool) -> Result<PathBuf, Failure> {
         if let Some(dir) = &self.args.output {
-            let dir = self.aim.target.iter().filter(|_| several).fold(dir.clone(), |dir, t| dir.join(t));
+            let dir = self.aim.output_dir(dir, several);
             self.project.check_output(Some(&dir))?;
             return run::write_into(&dir, files).map(|()| dir.clone()).map_err(|e| Failure::at(&dir, &e));
         }

@@ -292,7 +292,7 @@ struct Inspected {
 
 /// A container's own name: the others, `/web/alias`, are old-style links to it.
 fn own_name(summary: &ContainerSummary) -> Option<String> {
-    let names = summary.names.iter().flatten().filter_map(|name| name.strip_prefix('/').or(Some(name)));
+    let names = summary.names.iter().flatten().map(|name| name.strip_prefix('/').unwrap_or(name));
     names.filter(|name| !name.contains('/')).min().map(str::to_owned)
 }
 
@@ -311,7 +311,8 @@ fn is_id(image: &str, id: &str) -> bool {
     image.starts_with("sha256:") || (image.len() >= 12 && hex.starts_with(image))
 }
 
-/// An engine's error for people. What it sent is never repeated: it may hold anything.
+/// An engine's error for people. Of what it sent only its own error message is repeated, cut short: an
+/// answer that cannot be parsed may hold anything.
 fn in_words(engine: &Engine, error: &Error) -> String {
     let place = engine.shown();
     match error {

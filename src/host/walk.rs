@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::Layout;
 use super::read::{ReadError, kind_of, refused, words};
-use crate::model::{Glob, any_match};
+use crate::model::{Glob, any_match, is_wild};
 
 /// How many directories may be reached through links below one `**`: a bound for trees whose links lead
 /// back and forth.
@@ -74,7 +74,7 @@ pub(super) fn expand(layout: &Layout, glob: &Glob, exclude: &[Glob], want: Want)
         Some(rest) => (b"/".to_vec(), rest),
         None => (Vec::new(), glob.text()),
     };
-    let parts: Vec<&str> = parts.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = parts.split('/').filter(|part| !part.is_empty()).collect();
     walker.descend(&Place { path: start, above: None, linked: false }, &parts);
     walker.found
 }
@@ -84,7 +84,7 @@ impl Walker<'_> {
         match parts {
             [] => self.emit(&place.path, None),
             ["**", rest @ ..] => self.descend_all(place, rest),
-            [part, rest @ ..] if part.contains(['*', '?', '[']) => self.descend_matching(place, part, rest),
+            [part, rest @ ..] if is_wild(part) => self.descend_matching(place, part, rest),
             [part, rest @ ..] => {
                 let path = child(&place.path, part.as_bytes());
                 if rest.is_empty() {

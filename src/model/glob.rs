@@ -88,7 +88,8 @@ impl Glob {
 }
 
 /// Whether a component has a wildcard.
-pub(crate) fn is_wild(component: &str) -> bool {
+#[must_use]
+pub fn is_wild(component: &str) -> bool {
     component.contains(['*', '?', '['])
 }
 

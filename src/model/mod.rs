@@ -13,7 +13,7 @@ mod verdict;
 
 pub use digest::{Digest, Hasher};
 pub use finding::{Change, Disposition, Finding, Kind, Part, SectionId, Subject, Value};
-pub use glob::{BadGlob, Glob, any_match};
+pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use line::write_line;
 pub use name::{escaped, readable};
 pub use report::{BaselineOrigin, CheckResult, Mode, Report, SectionOff, Words};

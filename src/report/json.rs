@@ -12,6 +12,8 @@ use crate::model::{
     Value, readable,
 };
 
+/// The file that a report is kept as in every run.
+pub const FILE: &str = "drift_report.json";
 /// The schema of one report.
 pub const SCHEMA: &str = "driftlock.report/1";
 /// The schema of several reports in one document.
@@ -30,7 +32,7 @@ impl Reporter for Json {
     }
 
     fn kept_as(&self) -> Option<&'static str> {
-        Some("drift_report.json")
+        Some(FILE)
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
