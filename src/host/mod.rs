@@ -8,6 +8,7 @@ mod local;
 mod module;
 mod modules;
 mod read;
+pub mod ssh;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,81 @@
+//! A machine over SSH as a host: one connection, one script for its files, its engine through the same connection.
+
+use std::path::PathBuf;
+
+pub use russh::keys::PublicKeyOrCertificate;
+
+/// How a machine is reached: jump hosts first, the machine itself last.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// At least one.
+    pub hops: Vec<Hop>,
+}
+
+/// One SSH server on the way.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    /// What the user calls it, for messages.
+    pub name: String,
+    /// Its address: a host name, an IPv4 or an IPv6 address without brackets.
+    pub address: String,
+    /// Its port.
+    pub port: u16,
+    /// Who logs in.
+    pub user: String,
+    /// Which host keys are believed.
+    pub trust: Trust,
+    /// What the user proves to be who they are with.
+    pub identities: Identities,
+}
+
+/// Which host keys are believed.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// `known_hosts` files, in their order; those that are not there are passed over.
+    pub files: Vec<PathBuf>,
+    /// The name to look for in place of the address (`HostKeyAlias`).
+    pub alias: Option<String>,
+    /// Accepted fingerprints: `SHA256:` and unpadded base64.
+    pub fingerprints: Vec<String>,
+    /// What becomes of a key that nobody knows.
+    pub new_keys: NewKeys,
+    /// Where an accepted new key is recorded.
+    pub record_in: Option<PathBuf>,
+    /// Seconds since 1970, for the validity of certificates.
+    pub now: u64,
+}
+
+/// What becomes of a host key that nobody knows. One that is known as another is always refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NewKeys {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// The user is asked.
+    Ask,
+    /// It is recorded and believed.
+    Record,
+}
+
+/// What the user proves to be who they are with.
+#[derive(Debug, Clone, Default)]
+pub struct Identities {
+    /// A private key that was asked for: it must be usable, and it comes first.
+    pub key: Option<PathBuf>,
+    /// More private keys; those that are not there are passed over.
+    pub files: Vec<PathBuf>,
+    /// The agent's socket.
+    pub agent: Option<PathBuf>,
+    /// The passphrase of encrypted keys, where it was given beforehand.
+    pub passphrase: Option<Secret>,
+}
+
+/// A text that is never shown.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
