@@ -36,6 +36,9 @@ pub enum HostError {
     /// The user ended the run.
     #[error("interrupted")]
     Interrupted,
+    /// It could not be reached, or not be looked at to the end, with the reason.
+    #[error("{0}")]
+    Unreachable(String),
 }
 
 /// Cancels an observation from outside, and tells how far it is.

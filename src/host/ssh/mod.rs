@@ -1,8 +1,22 @@
 //! A machine over SSH as a host: one connection, one script for its files, its engine through the same connection.
 
+mod auth;
+mod client;
+mod connect;
+mod deadline;
+mod engine;
+mod key_file;
+mod prompt;
+mod remote;
+mod run;
+mod trust;
+
 use std::path::PathBuf;
 
+pub use prompt::Prompt;
+pub use remote::{Access, EngineAccess, SshHost};
 pub use russh::keys::PublicKeyOrCertificate;
+pub use trust::{Judgement, Unknown};
 
 /// How a machine is reached: jump hosts first, the machine itself last.
 #[derive(Debug, Clone)]

@@ -1,0 +1,102 @@
+//! What one connection does when its server speaks: judge the host key, and remember why it ended.
+
+use std::sync::{Arc, Mutex};
+
+use russh::client::{DisconnectReason, Handler};
+
+use super::connect::ConnectError;
+use super::{Hop, Judgement, NewKeys, PublicKeyOrCertificate};
+use crate::model::escaped;
+
+/// Why a connection ended, as far as is known; shared with whoever waits on it.
+#[derive(Clone, Default)]
+pub(super) struct Lost(Arc<Mutex<Option<String>>>);
+
+impl Lost {
+    fn note(&self, why: String) {
+        if let Ok(mut lost) = self.0.lock() {
+            lost.get_or_insert(why);
+        }
+    }
+
+    /// The reason in words.
+    pub(super) fn reason(&self) -> String {
+        let known = self.0.lock().ok().and_then(|lost| lost.clone());
+        known.unwrap_or_else(|| "the server ended it".to_owned())
+    }
+}
+
+/// The side of a connection that answers the server.
+pub(super) struct Client {
+    hop: Hop,
+    lost: Lost,
+    /// Notes about a key that was recorded.
+    notes: Arc<Mutex<Vec<String>>>,
+}
+
+impl Client {
+    pub(super) fn new(hop: Hop, lost: Lost, notes: Arc<Mutex<Vec<String>>>) -> Self {
+        Self { hop, lost, notes }
+    }
+}
+
+impl Handler for Client {
+    type Error = ConnectError;
+
+    async fn check_server_key(&mut self, offered: &PublicKeyOrCertificate) -> Result<bool, ConnectError> {
+        let Hop { name, address, port, trust, .. } = &self.hop;
+        match trust.judge(address, *port, offered) {
+            Judgement::Trusted => Ok(true),
+            Judgement::Refused(why) => Err(ConnectError::Refused(why)),
+            Judgement::Unknown(unknown) => match trust.new_keys {
+                NewKeys::Refuse => Err(ConnectError::Refused(unknown.refusal())),
+                NewKeys::Ask => Err(ConnectError::Unknown(Box::new(unknown))),
+                NewKeys::Record => {
+                    let place = trust.record(address, *port, &unknown.key).map_err(ConnectError::Refused)?;
+                    let note = format!(
+                        "{}: recorded the new host key {} in {}",
+                        escaped(name.as_bytes()),
+                        unknown.fingerprint(),
+                        escaped(place.to_string_lossy().as_bytes())
+                    );
+                    self.notes.lock().map(|mut notes| notes.push(note)).ok();
+                    Ok(true)
+                }
+            },
+        }
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<ConnectError>) -> Result<(), ConnectError> {
+        match reason {
+            DisconnectReason::ReceivedDisconnect(told) => {
+                let message: String = told.message.chars().take(200).collect();
+                self.lost.note(format!("the server ended it: {}", escaped(message.as_bytes())));
+                Ok(())
+            }
+            DisconnectReason::Error(error) => {
+                self.lost.note(error.to_string());
+                Err(error)
+            }
+        }
+    }
+}
+
+/// An error of the protocol, for people.
+pub(super) fn in_words(error: &russh::Error) -> String {
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError | russh::Error::RecvError => {
+            "the server ended it".to_owned()
+        }
+        russh::Error::IO(error) => match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => "the server ended it".to_owned(),
+            _ => crate::model::in_words(error),
+        },
+        russh::Error::KeepaliveTimeout => "the server answers nothing any more".to_owned(),
+        russh::Error::Version => "what answers there is no SSH server".to_owned(),
+        russh::Error::NoCommonAlgo { kind, theirs, .. } => {
+            let theirs: Vec<String> = theirs.iter().map(|name| escaped(name.as_bytes())).collect();
+            format!("no algorithm in common ({kind:?}; the server offers {})", theirs.join(", "))
+        }
+        error => escaped(error.to_string().as_bytes()),
+    }
+}

@@ -1,0 +1,124 @@
+//! Private keys from files: which form one has, whether it may be used, and its passphrase.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use russh::keys::ssh_key::{Certificate, PrivateKey, PublicKey};
+use russh::keys::{decode_secret_key, load_openssh_certificate, load_public_key};
+
+use crate::model::{escaped, in_words};
+
+use std::os::unix::ffi::OsStrExt as _;
+
+/// The bits of a mode that let somebody else than the owner at a key.
+const FOR_OTHERS: u32 = 0o077;
+/// A private key is a few kilobytes.
+const LONGEST: u64 = 1 << 20;
+
+/// A private key's file that was read, and may still need a passphrase.
+pub(super) struct KeyFile {
+    /// The path, for messages.
+    pub(super) shown: String,
+    text: String,
+    /// Its public half, where that can be known without a passphrase.
+    pub(super) public: Option<PublicKey>,
+    /// The user certificate that lies beside it.
+    pub(super) certificate: Option<Certificate>,
+    /// Whether a passphrase is needed.
+    pub(super) is_encrypted: bool,
+}
+
+/// Why a key was not decoded.
+pub(super) enum Undecoded {
+    /// The passphrase is missing or wrong.
+    Passphrase,
+    /// It cannot be used at all.
+    Useless(String),
+}
+
+/// Reads a key's file. `None`: it is not there.
+///
+/// # Errors
+/// When it cannot be read, is open to others, or is no private key, with the file's name and what helps.
+pub(super) fn read(path: &Path) -> Result<Option<KeyFile>, String> {
+    let shown = escaped(path.as_os_str().as_bytes());
+    let refuse = |why: &str| Err(format!("{shown}: {why}"));
+    let meta = match std::fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return refuse(&in_words(&error)),
+    };
+    if !meta.is_file() || meta.len() > LONGEST {
+        return refuse("it is no private key");
+    }
+    let mine = meta.uid() == rustix::process::geteuid().as_raw();
+    if mine && meta.mode() & FOR_OTHERS != 0 {
+        let mode = meta.mode() & 0o777;
+        return refuse(&format!(
+            "others than its owner may use this private key (mode {mode:04o}), so it is not used: chmod 600 it"
+        ));
+    }
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return refuse(&in_words(&error)),
+    };
+    let Ok(text) = String::from_utf8(bytes) else { return refuse("it is no private key") };
+    if let Some(why) = unfit(&text, &shown) {
+        return refuse(&why);
+    }
+    let beside = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        name
+    };
+    let inner = PrivateKey::from_openssh(&text).ok();
+    let public = inner.as_ref().map(|key| key.public_key().clone());
+    Ok(Some(KeyFile {
+        public: public.or_else(|| load_public_key(beside(".pub")).ok()),
+        certificate: load_openssh_certificate(beside("-cert.pub")).ok(),
+        is_encrypted: inner.map_or_else(|| is_encrypted(&text), |key| key.is_encrypted()),
+        shown,
+        text,
+    }))
+}
+
+/// Why a text is no private key that can be read here, and what helps.
+fn unfit(text: &str, shown: &str) -> Option<String> {
+    let encrypted_otherwise =
+        text.lines().any(|line| line.starts_with("DEK-Info:") && !line.contains("AES-128-CBC"));
+    if encrypted_otherwise || (text.contains("BEGIN EC PRIVATE KEY") && text.contains("DEK-Info:")) {
+        Some(format!(
+            "this way of encrypting a key cannot be read here; convert it with: ssh-keygen -p -f {shown}"
+        ))
+    } else if text.trim_start().starts_with("ssh-") || text.trim_start().starts_with("ecdsa-") {
+        Some("it is a public key; name the private one".to_owned())
+    } else if !text.contains("PRIVATE KEY-----") && !text.starts_with("PuTTY-User-Key-File-") {
+        Some("it is no private key".to_owned())
+    } else {
+        None
+    }
+}
+
+/// Whether a key that is not in OpenSSH's own form needs a passphrase, by its header.
+fn is_encrypted(text: &str) -> bool {
+    text.contains("BEGIN ENCRYPTED PRIVATE KEY")
+        || text.contains("Proc-Type: 4,ENCRYPTED")
+        || (text.starts_with("PuTTY") && !text.contains("Encryption: none"))
+}
+
+impl KeyFile {
+    /// Decodes the key.
+    pub(super) fn decode(&self, passphrase: Option<&str>) -> Result<PrivateKey, Undecoded> {
+        let passphrase = passphrase.filter(|_| self.is_encrypted);
+        if self.is_encrypted && passphrase.is_none() {
+            return Err(Undecoded::Passphrase);
+        }
+        decode_secret_key(&self.text, passphrase).map_err(|_| {
+            if self.is_encrypted {
+                Undecoded::Passphrase
+            } else {
+                Undecoded::Useless(format!("{}: this private key is damaged or of no known kind", self.shown))
+            }
+        })
+    }
+}

@@ -1,0 +1,15 @@
+//! What the user is asked on the way to a server, where somebody is there to answer.
+
+use super::Secret;
+
+/// Asks the user. Nothing below the command line knows a terminal, so it is handed down.
+pub trait Prompt: Send + Sync {
+    /// The passphrase of a key file; `None` where nobody can be asked, or nothing was given.
+    fn passphrase(&self, key: &str) -> Option<Secret>;
+
+    /// Whether a host key that nobody knows is to be believed; `text` says all that is known of it.
+    fn believes(&self, text: &str) -> bool;
+
+    /// Tells something that is no error.
+    fn note(&self, text: &str);
+}

@@ -1,0 +1,138 @@
+//! A server as a host: connects, asks for the files and for the containers at the same time, and says why it could not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::connect::{Connection, Failed, connect, place};
+use super::{Hop, NewKeys, Prompt, Route, Unknown, engine};
+use crate::host::{
+    Answer, ContainersAnswer, FilesAnswer, Host, HostError, Layout, ModulesAnswer, Query, Watch,
+};
+
+/// How often it is looked whether the run was cancelled.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How a server is used once it is reached.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// How long connecting and logging in may take together.
+    pub timeout: Duration,
+    /// Whether files are read through `sudo -n`.
+    pub sudo: bool,
+    /// How its engine is reached.
+    pub engine: EngineAccess,
+}
+
+/// How the engine of a server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineAccess {
+    /// Its socket, else its client.
+    Auto,
+    /// Its client through `sudo -n`.
+    Sudo,
+    /// Two commands of its client alone: `docker ps` and `docker inspect`.
+    Cli,
+}
+
+/// A server over SSH, with the project's tree where its layout says.
+pub struct SshHost {
+    route: Route,
+    layout: Layout,
+    access: Access,
+    prompt: Arc<dyn Prompt>,
+}
+
+impl SshHost {
+    /// A host at the end of `route`.
+    #[must_use]
+    pub fn new(route: Route, layout: Layout, access: Access, prompt: Arc<dyn Prompt>) -> Self {
+        Self { route, layout, access, prompt }
+    }
+
+    /// How the server is called in messages.
+    fn place(&self) -> String {
+        self.route.hops.last().map(place).unwrap_or_default()
+    }
+
+    async fn ask(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, String> {
+        let connection = self.connect().await?;
+        let containers = queries.iter().find_map(|query| match query {
+            Query::Containers(query) => Some(query),
+            _ => None,
+        });
+        let asked = async {
+            match containers {
+                Some(query) => {
+                    Some(engine::observe(&connection, self.access.engine, &self.layout, query).await)
+                }
+                None => None,
+            }
+        };
+        let (files, containers) = tokio::join!(self.survey(&connection, queries, watch), asked);
+        files?;
+        let unasked = || ContainersAnswer::Unreachable("it was not asked".to_owned());
+        let answer = |query: &Query| match query {
+            Query::Containers(_) => Answer::Containers(containers.clone().unwrap_or_else(unasked)),
+            Query::Files(_) => Answer::Files(FilesAnswer::default()),
+            Query::Modules(_) => Answer::Modules(ModulesAnswer::default()),
+        };
+        Ok(queries.iter().map(answer).collect())
+    }
+
+    async fn survey(&self, connection: &Connection, _: &[Query], _: &Watch) -> Result<(), String> {
+        let command = if self.access.sudo { "sudo -n sh -s" } else { "sh -s" };
+        connection.run(command, b"echo hello\n".to_vec(), |_| Ok(())).await.map(|_| ())
+    }
+
+    /// Connects; the user may be asked about a host key, and is connected anew after having said yes.
+    async fn connect(&self) -> Result<Connection, String> {
+        let mut route = self.route.clone();
+        loop {
+            let tried = connect(&route, self.prompt.as_ref(), self.access.timeout, &|| {}).await;
+            let (hop, unknown) = match tried {
+                Ok(connection) => return Ok(connection),
+                Err(Failed::Because(why)) => return Err(why),
+                Err(Failed::Unknown(hop, unknown)) => (hop, unknown),
+            };
+            self.introduce(&hop, &unknown)?;
+            for known in route.hops.iter_mut().filter(|other| other.name == hop.name) {
+                known.trust.fingerprints.push(unknown.fingerprint());
+            }
+        }
+    }
+
+    /// Asks the user about a new host key, and records it.
+    fn introduce(&self, hop: &Hop, unknown: &Unknown) -> Result<(), String> {
+        if hop.trust.new_keys != NewKeys::Ask || !self.prompt.believes(&unknown.question()) {
+            return Err(format!("{}: {}", place(hop), unknown.refusal()));
+        }
+        let recorded = hop.trust.record(&hop.address, hop.port, &unknown.key)?;
+        self.prompt.note(&format!("recorded its host key in {}", recorded.display()));
+        Ok(())
+    }
+}
+
+impl Host for SshHost {
+    fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
+        let started = Instant::now();
+        let failed = |why: String| {
+            let seconds = started.elapsed().as_secs_f64();
+            HostError::Unreachable(format!("{}: {why} (after {seconds:.1} s)", self.place()))
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| failed(error.to_string()))?;
+        let cancelled = async {
+            while !watch.is_cancelled() {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let result = runtime.block_on(async {
+            tokio::select! {
+                answers = self.ask(queries, watch) => answers.map_err(failed),
+                () = cancelled => Err(HostError::Interrupted),
+            }
+        });
+        runtime.shutdown_background();
+        result
+    }
+}
