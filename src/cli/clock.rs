@@ -31,3 +31,8 @@ impl Started {
         u64::try_from(self.instant.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
+
+/// The moment, for what must know whether something is still valid.
+pub(super) fn seconds_since_1970() -> u64 {
+    u64::try_from(Local::now().timestamp()).unwrap_or(0)
+}

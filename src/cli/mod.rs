@@ -17,7 +17,10 @@ mod man;
 mod output;
 mod progress;
 mod project;
+mod prompt;
 mod signals;
+mod ssh;
+mod ssh_config;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,10 +1,11 @@
 //! SIGINT and SIGTERM: ask the work to end, and end by force if it does not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::Duration;
 
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -19,6 +20,8 @@ pub(super) struct Interrupt {
     pub(super) watch: Arc<Watch>,
     code: Arc<AtomicU8>,
     waiting: Arc<AtomicBool>,
+    /// How the terminal was before a question: one that ends in the middle must not stay without echo.
+    terminal: Arc<Mutex<Option<Termios>>>,
 }
 
 impl Interrupt {
@@ -40,6 +43,7 @@ impl Interrupt {
         };
         if second || self.waiting.load(Ordering::SeqCst) || Builder::new().spawn(grace).is_err() {
             let _ = console::Term::stderr().show_cursor();
+            self.restore_terminal();
             std::process::exit(code.into());
         }
     }
@@ -51,10 +55,18 @@ impl Interrupt {
 
     /// Runs `ask`, which waits for the user: a signal meanwhile ends the process at once.
     pub(super) fn while_waiting<T>(&self, ask: impl FnOnce() -> T) -> T {
+        let before = tcgetattr(std::io::stdin()).ok();
+        self.terminal.lock().map(|mut terminal| *terminal = before).ok();
         self.waiting.store(true, Ordering::SeqCst);
         let answer = ask();
         self.waiting.store(false, Ordering::SeqCst);
         answer
+    }
+
+    fn restore_terminal(&self) {
+        if let Ok(Some(terminal)) = self.terminal.try_lock().map(|mut terminal| terminal.take()) {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &terminal);
+        }
     }
 }
 

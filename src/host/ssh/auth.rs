@@ -49,6 +49,11 @@ pub(super) async fn authenticate(
             Err(why) => attempts.tried.push(why),
         }
     }
+    if identities.only {
+        let named =
+            |held: &AgentIdentity, file: &KeyFile| file.public.as_ref().is_some_and(|key| is_of(held, key));
+        held.retain(|held| files.iter().chain(&asked_for).any(|file| named(held, file)));
+    }
     // Keys of the agent that are configured as files come before its others, as ssh has it.
     held.sort_by_key(|identity| {
         let position = |file: &KeyFile| file.public.as_ref().is_some_and(|key| is_of(identity, key));

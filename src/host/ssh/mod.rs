@@ -78,6 +78,8 @@ pub struct Identities {
     pub key: Option<PathBuf>,
     /// More private keys; those that are not there are passed over.
     pub files: Vec<PathBuf>,
+    /// Whether the agent's keys count only where they are named as files, too.
+    pub only: bool,
     /// The agent's socket.
     pub agent: Option<PathBuf>,
     /// The passphrase of encrypted keys, where it was given beforehand.

@@ -7,8 +7,9 @@ pub trait Prompt: Send + Sync {
     /// The passphrase of a key file; `None` where nobody can be asked, or nothing was given.
     fn passphrase(&self, key: &str) -> Option<Secret>;
 
-    /// Whether a host key that nobody knows is to be believed; `text` says all that is known of it.
-    fn believes(&self, text: &str) -> bool;
+    /// Whether a host key that nobody knows is to be believed; `text` says all that is known of it, and typing
+    /// its fingerprint is as good as a yes.
+    fn believes(&self, text: &str, fingerprint: &str) -> bool;
 
     /// Tells something that is no error.
     fn note(&self, text: &str);

@@ -103,7 +103,9 @@ impl SshHost {
 
     /// Asks the user about a new host key, and records it.
     fn introduce(&self, hop: &Hop, unknown: &Unknown) -> Result<(), String> {
-        if hop.trust.new_keys != NewKeys::Ask || !self.prompt.believes(&unknown.question()) {
+        if hop.trust.new_keys != NewKeys::Ask
+            || !self.prompt.believes(&unknown.question(), &unknown.fingerprint())
+        {
             return Err(format!("{}: {}", place(hop), unknown.refusal()));
         }
         let recorded = hop.trust.record(&hop.address, hop.port, &unknown.key)?;

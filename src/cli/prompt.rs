@@ -1,0 +1,71 @@
+//! Asking the user at the terminal on the way to a server, one question at a time.
+
+use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
+
+use super::output::say;
+use super::signals::Interrupt;
+use crate::host::ssh::{Prompt, Secret};
+
+/// The terminal, where there is one.
+pub(super) struct AtTerminal {
+    interrupt: Interrupt,
+    /// Several servers may ask at once.
+    turn: Mutex<()>,
+}
+
+impl AtTerminal {
+    pub(super) fn new(interrupt: &Interrupt) -> Self {
+        Self { interrupt: interrupt.clone(), turn: Mutex::new(()) }
+    }
+
+    /// Runs `ask` when it is this question's turn; nothing where nobody is there to answer.
+    fn in_turn<T>(&self, ask: impl FnOnce() -> Option<T>) -> Option<T> {
+        if !is_there() || self.interrupt.code().is_some() {
+            return None;
+        }
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = self.interrupt.while_waiting(ask);
+        drop(turn);
+        answer
+    }
+}
+
+/// Whether somebody is there to answer.
+pub(super) fn is_there() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+fn ask(text: &str) {
+    let _ = console::Term::stderr().write_str(text);
+}
+
+impl Prompt for AtTerminal {
+    fn passphrase(&self, key: &str) -> Option<Secret> {
+        self.in_turn(|| {
+            ask(&format!("\rEnter passphrase for key '{key}': "));
+            let given = console::Term::stderr().read_secure_line().ok()?;
+            Some(Secret(given)).filter(|Secret(given)| !given.is_empty())
+        })
+    }
+
+    fn believes(&self, text: &str, fingerprint: &str) -> bool {
+        let answer = self.in_turn(|| {
+            ask(&format!("\r{text}\nAre you sure you want to continue connecting (yes/no/[fingerprint])? "));
+            loop {
+                let answer = console::Term::stderr().read_line().ok()?;
+                match answer.trim() {
+                    "yes" => return Some(true),
+                    "no" | "" => return Some(false),
+                    given if given == fingerprint => return Some(true),
+                    _ => ask("Please type 'yes', 'no' or the fingerprint: "),
+                }
+            }
+        });
+        answer.unwrap_or(false)
+    }
+
+    fn note(&self, text: &str) {
+        say(text);
+    }
+}

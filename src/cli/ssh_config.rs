@@ -1,0 +1,193 @@
+//! What `ssh -G` says of a host: the user's `ssh_config`, read by the program it is written for.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use crate::model::{escaped, in_words};
+
+/// How long `ssh -G` may take: a `Match exec` runs commands of the user's.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether it has ended.
+const POLL: Duration = Duration::from_millis(1);
+
+/// What the command line and `driftlock.toml` say before `ssh_config` is asked.
+#[derive(Default)]
+pub(super) struct Given<'a> {
+    pub(super) port: Option<u16>,
+    pub(super) user: Option<&'a str>,
+    pub(super) key: Option<&'a Path>,
+}
+
+/// A host as `ssh_config` has it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Answered {
+    pub(super) address: String,
+    pub(super) port: u16,
+    pub(super) user: String,
+    pub(super) identity_files: Vec<PathBuf>,
+    pub(super) identities_only: bool,
+    /// The agent's socket, where it is not that of the environment.
+    pub(super) agent: Option<String>,
+    pub(super) jumps: Vec<String>,
+    pub(super) proxy_command: bool,
+    pub(super) user_known_hosts: Vec<PathBuf>,
+    pub(super) system_known_hosts: Vec<PathBuf>,
+    pub(super) alias: Option<String>,
+}
+
+/// Asks `ssh -G`. `None`: there is no such program.
+pub(super) fn ask(host: &str, given: &Given<'_>) -> Result<Option<Answered>, Failure> {
+    let mut command = Command::new("ssh");
+    command.arg("-G");
+    given.port.iter().for_each(|port| drop(command.args(["-p", &port.to_string()])));
+    given.user.iter().for_each(|user| drop(command.args(["-l", user])));
+    given.key.iter().for_each(|key| drop(command.arg("-i").arg(key)));
+    command.arg("--").arg(host).env("LC_ALL", "C");
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::new(format!("ssh -G: {}", in_words(&error)))),
+    };
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if start.elapsed() < PATIENCE => std::thread::sleep(POLL),
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                let seconds = PATIENCE.as_secs();
+                let failure =
+                    Failure::new(format!("ssh -G {}: no end within {seconds} s", escaped(host.as_bytes())));
+                return Err(failure.hint("a \"Match exec\" in your ssh_config may hang"));
+            }
+        }
+    };
+    let text = |pipe: Option<&mut dyn std::io::Read>| {
+        let mut bytes = Vec::new();
+        pipe.map(|pipe| pipe.take(1 << 20).read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let said = text(child.stdout.as_mut().map(|pipe| pipe as &mut dyn std::io::Read));
+    if !status.success() {
+        let why = text(child.stderr.as_mut().map(|pipe| pipe as &mut dyn std::io::Read));
+        let last =
+            why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason").to_owned();
+        let host = escaped(host.as_bytes());
+        return Err(Failure::new(format!("ssh -G {host}: {}", escaped(last.as_bytes()))));
+    }
+    parse(host, &said).map(Some)
+}
+
+/// Reads the answer of `ssh -G`: a key and its value a line.
+fn parse(host: &str, text: &str) -> Result<Answered, Failure> {
+    let mut answered = Answered::default();
+    for line in text.lines() {
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+        match key {
+            "hostname" => value.clone_into(&mut answered.address),
+            "port" => answered.port = value.parse().unwrap_or_default(),
+            "user" => value.clone_into(&mut answered.user),
+            "identityfile" if value != "none" => answered.identity_files.push(PathBuf::from(value)),
+            "identitiesonly" => answered.identities_only = value == "yes",
+            "identityagent" if value != "SSH_AUTH_SOCK" => answered.agent = Some(value.to_owned()),
+            "proxyjump" if value != "none" => {
+                answered.jumps = value.split(',').map(|jump| jump.trim().to_owned()).collect();
+            }
+            "proxycommand" => answered.proxy_command = value != "none",
+            "userknownhostsfile" => answered.user_known_hosts = files(value),
+            "globalknownhostsfile" => answered.system_known_hosts = files(value),
+            "hostkeyalias" => answered.alias = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    if answered.address.is_empty() || answered.port == 0 || answered.user.is_empty() {
+        return Err(Failure::new(format!("ssh -G {}: its answer is incomplete", escaped(host.as_bytes()))));
+    }
+    let places = Places { host, address: &answered.address, port: answered.port, user: &answered.user };
+    answered.identity_files = answered.identity_files.iter().map(|path| places.expand(path)).collect();
+    answered.user_known_hosts = answered.user_known_hosts.iter().map(|path| places.expand(path)).collect();
+    answered.agent = answered.agent.as_ref().map(|path| places.expand(Path::new(path)).display().to_string());
+    Ok(answered)
+}
+
+/// A list of files, which `ssh -G` does not quote: what does not begin a path belongs to the one before.
+fn files(value: &str) -> Vec<PathBuf> {
+    let mut files: Vec<String> = Vec::new();
+    for word in value.split(' ').filter(|word| *word != "none") {
+        match files.last_mut() {
+            Some(last) if !word.starts_with(['/', '~']) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => files.push(word.to_owned()),
+        }
+    }
+    files.into_iter().map(PathBuf::from).collect()
+}
+
+/// What the percent signs of `ssh_config` stand for.
+struct Places<'a> {
+    host: &'a str,
+    address: &'a str,
+    port: u16,
+    user: &'a str,
+}
+
+impl Places<'_> {
+    fn expand(&self, path: &Path) -> PathBuf {
+        let text = path.to_string_lossy();
+        let mut out = String::new();
+        let mut letters = text.chars();
+        while let Some(letter) = letters.next() {
+            if letter != '%' {
+                out.push(letter);
+                continue;
+            }
+            match letters.next() {
+                Some('%') => out.push('%'),
+                Some('d') => out += &super::ssh::home().to_string_lossy(),
+                Some('h') => out += self.address,
+                Some('n') => out += self.host,
+                Some('p') => out += &self.port.to_string(),
+                Some('r') => out += self.user,
+                Some('u') => out += &super::ssh::own_name(),
+                Some(other) => out.extend(['%', other]),
+                None => out.push('%'),
+            }
+        }
+        super::ssh::expand_home(Path::new(&out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAID: &str = "user bob\nhostname 10.0.0.1\nport 2222\nidentityfile /k/%h-%r\nidentityfile none\n\
+        proxyjump al@jump:2200, second\nuserknownhostsfile /h/one /with space/two\n\
+        globalknownhostsfile /etc/ssh/ssh_known_hosts\nhostkeyalias erp\nidentitiesonly yes\n";
+
+    #[test]
+    fn an_answer_is_read() {
+        let answered = parse("erp", SAID).unwrap();
+        assert_eq!(
+            (answered.address.as_str(), answered.port, answered.user.as_str()),
+            ("10.0.0.1", 2222, "bob")
+        );
+        assert_eq!(answered.identity_files, [PathBuf::from("/k/10.0.0.1-bob")]);
+        assert_eq!(answered.jumps, ["al@jump:2200", "second"]);
+        assert_eq!(answered.user_known_hosts, [PathBuf::from("/h/one"), PathBuf::from("/with space/two")]);
+        assert_eq!(answered.alias.as_deref(), Some("erp"));
+        assert!(answered.identities_only && !answered.proxy_command);
+    }
+
+    #[test]
+    fn half_an_answer_is_none() {
+        assert!(parse("erp", "user bob\nhostname x\n").is_err());
+    }
+}
