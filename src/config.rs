@@ -285,11 +285,22 @@ pub fn is_target_name(name: &str) -> bool {
         && !matches!(name, "local" | "baseline")
 }
 
+/// Whether a text is a fingerprint as `ssh-keygen -l` prints it.
+fn is_fingerprint(text: &str) -> bool {
+    let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    text.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(base64))
+}
+
 fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
     let key = format!("targets.{name}");
     if !is_target_name(name) {
         let rule = "a target's name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
         return Err(senseless(&key, rule));
+    }
+    if let Some(odd) = raw.host_keys.iter().find(|text| !is_fingerprint(text)) {
+        let reason =
+            format!("\"{odd}\" is no fingerprint: \"SHA256:\" and 43 letters, as ssh-keygen -l prints it");
+        return Err(senseless(&format!("{key}.host_keys"), &reason));
     }
     let mut paths = Vec::new();
     for (prefix, place) in raw.paths {
@@ -377,5 +388,8 @@ mod tests {
             error("[targets.a]\nhost = \"x\"\npaths = { \"/srv\" = \"/x\" }\n").contains("targets.a.paths")
         );
         assert!(error("[targets.a]\nport = 22\n").contains("missing field `host`"));
+        assert!(
+            error("[targets.a]\nhost = \"x\"\nhost_keys = [\"MD5:00\"]\n").contains("targets.a.host_keys")
+        );
     }
 }
