@@ -32,6 +32,15 @@ need busybox busybox-static
 need podman podman
 need script bsdutils
 need man man-db
+need sshd openssh-server
+need ssh openssh-client
+need ssh-keygen openssh-client
+need dropbear dropbear-bin
+need dropbearkey dropbear-bin
+need fish fish
+need csh csh
+need unshare util-linux
+need getent libc-bin
 if [ -n "$missing" ]; then
     # The list is meant to be split into words, here and below.
     # shellcheck disable=SC2086

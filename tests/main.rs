@@ -21,5 +21,6 @@ mod properties;
 mod registry;
 mod schema;
 mod scripts;
+mod ssh_servers;
 mod trees;
 mod tricks;

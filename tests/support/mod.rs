@@ -1,9 +1,12 @@
 //! A project in a temporary directory, and the binary run in it.
 
+pub(crate) mod daemon;
 pub(crate) mod disk;
 pub(crate) mod docker;
+pub(crate) mod dropbear;
 pub(crate) mod engine;
 pub(crate) mod git;
+pub(crate) mod sshd;
 mod user;
 
 use std::path::{Path, PathBuf};
