@@ -83,10 +83,10 @@ impl Daemon {
     }
 }
 
+#[allow(clippy::print_stderr, reason = "shown where the test failed only")]
 impl Drop for Daemon {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            #[allow(clippy::print_stderr, reason = "shown where the test failed only")]
             eprintln!("the log of the server:\n{}", self.log());
         }
         self.stop();
