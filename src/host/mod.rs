@@ -10,15 +10,16 @@ mod modules;
 mod read;
 pub mod ssh;
 mod walk;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::model::{Digest, Glob, LeftOut, Stat, Tree, Unreadable, any_match};
 
 pub use detect::is_detected_compose_file;
 pub use layout::Layout;
 pub use local::LocalHost;
+pub use watch::{Phase, Watch};
 
 /// A machine, or something that can stand for one, that can be observed.
 pub trait Host: Sync {
@@ -36,41 +37,10 @@ pub enum HostError {
     /// The user ended the run.
     #[error("interrupted")]
     Interrupted,
-    /// It could not be reached, or not be looked at to the end, with the reason.
+    /// It could not be reached, or not be looked at to the end, with the reason: what was being done, and how
+    /// long it took.
     #[error("{0}")]
     Unreachable(String),
-}
-
-/// Cancels an observation from outside, and tells how far it is.
-#[derive(Debug, Default)]
-pub struct Watch {
-    cancelled: AtomicBool,
-    files: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Watch {
-    /// Asks the observation to end as soon as it can.
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it was asked to end.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-
-    /// Files and bytes read so far.
-    #[must_use]
-    pub fn done(&self) -> (u64, u64) {
-        (self.files.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn count(&self, bytes: u64) {
-        self.files.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
 }
 
 /// What belongs on a host, by repository path.
