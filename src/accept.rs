@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::baseline::{LockFile, Locks, Source};
-use crate::check::{CHECKS, Evidence, NoBaseline};
+use crate::check::{CHECKS, Case, Evidence, NoBaseline};
 use crate::model::{Entry, Finding, Glob, Kind, Observation, Observed, SectionId, State, Value, escaped};
 use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
 use crate::section::{self, Section, locked_facts};
@@ -164,7 +164,7 @@ pub fn between(section: &'static dyn Section, baseline: &State, state: State) ->
 fn changes_in(evidence: &[Evidence]) -> Vec<Change> {
     let mut changes = Vec::new();
     for check in CHECKS.iter().filter(|check| check.section().is_some()) {
-        let findings = check.compare(evidence).map(|result| result.findings).unwrap_or_default();
+        let findings = check.compare(&Case::of(evidence)).map(|result| result.findings).unwrap_or_default();
         changes.extend(findings.into_iter().filter_map(|finding| of_finding(check.id(), finding)));
     }
     let silent: Vec<Change> = evidence.iter().flat_map(|e| silent_changes(e, &changes)).collect();

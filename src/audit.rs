@@ -1,8 +1,8 @@
 //! The pipeline on one screen: read the baseline, plan, observe, interpret, compare, judge.
 
 use crate::baseline::{LockFile, Locks};
-use crate::check::{CHECKS, Check, Evidence, NoBaseline};
-use crate::host::{Host, HostError, Watch};
+use crate::check::{CHECKS, Case, Check, Evidence, NoBaseline, Server, begun};
+use crate::host::{Answer, ContainersAnswer, FilesAnswer, Host, HostError, ModulesAnswer, Query, Watch};
 use crate::model::{CheckResult, LeftOut, Observed, SectionId, SectionOff, State, Unit};
 use crate::section::{Ask, Plan, SECTIONS, Section, Setting};
 
@@ -112,39 +112,92 @@ pub fn read_section(section: &dyn Section, files: &[LockFile]) -> Result<State, 
     section.parse(&texts).map_err(|error| NoBaseline::Malformed(error.to_string()))
 }
 
-/// Asks the host everything at once and puts each section's evidence together.
+/// What came of looking at a host.
+pub struct Look {
+    /// What is known of each planned section.
+    pub evidence: Vec<Evidence>,
+    /// Why the host as a whole could not be looked at.
+    pub unreachable: Option<String>,
+}
+
+/// Asks the host everything at once and puts each section's evidence together. Of a host that could not be
+/// looked at there is evidence, too: of every section that is on, that it could not.
 ///
 /// # Errors
-/// When the host as a whole could not be looked at.
+/// When `watch` was cancelled.
 pub fn observe(
     request: &Request<'_>,
     planned: Vec<Planned>,
     host: &dyn Host,
     watch: &Watch,
-) -> Result<Vec<Evidence>, HostError> {
-    let queries: Vec<_> = planned
-        .iter()
-        .filter_map(|p| if let Plan::Ask(query) = &p.plan { Some(query.clone()) } else { None })
-        .collect();
-    let mut answers = host.observe(&queries, watch)?.into_iter();
-    Ok(planned
-        .into_iter()
-        .map(|p| {
-            let mut observed = match &p.plan {
-                Plan::Off(why) => Observed::Off(why.clone()),
-                Plan::Skip(why) => Observed::Skipped(why.clone()),
-                Plan::Ask(_) => answers.next().map_or_else(
-                    || Observed::Failed("the host did not answer".to_owned()),
-                    |answer| p.section.interpret(&p.ask(request), answer),
-                ),
-            };
-            count_out_of_scope(&mut observed, p.out_of_scope.entries.len());
-            let wanted = p.section.wants_lock_files(&p.ask(request));
-            let lock_files = p.lock_files.into_iter().filter(|f| wanted || f.content.is_some());
-            let lock_files = lock_files.map(|f| (f.name, f.content.is_some())).collect();
-            Evidence { section: p.section, lock_files, baseline: p.baseline, observed }
-        })
-        .collect())
+) -> Result<Look, HostError> {
+    let queries: Vec<_> = planned.iter().filter_map(|p| p.query().cloned()).collect();
+    let (answers, unreachable) = match host.observe(&queries, watch) {
+        Ok(answers) => (answers, None),
+        Err(HostError::Unreachable(why)) => (Vec::new(), Some(why)),
+        Err(HostError::Interrupted) => return Err(HostError::Interrupted),
+    };
+    let mut answers = answers.into_iter();
+    let evidence = planned.into_iter().map(|p| {
+        let observed = match &unreachable {
+            Some(why) => p.unseen(request, why),
+            None => p.seen(request, &mut answers),
+        };
+        p.evidence(request, observed)
+    });
+    Ok(Look { evidence: evidence.collect(), unreachable })
+}
+
+/// What is said of a section on a server whose state could not be collected; why not, `server_collection` says.
+const NOT_COLLECTED: &str = "the server's state was not collected";
+
+impl Planned {
+    fn query(&self) -> Option<&Query> {
+        if let Plan::Ask(query) = &self.plan { Some(query) } else { None }
+    }
+
+    /// What the section makes of the host's next answer.
+    fn seen(&self, request: &Request<'_>, answers: &mut dyn Iterator<Item = Answer>) -> Observed {
+        match &self.plan {
+            Plan::Off(why) => Observed::Off(why.clone()),
+            Plan::Skip(why) => Observed::Skipped(why.clone()),
+            Plan::Ask(_) => answers.next().map_or_else(
+                || Observed::Failed("the host did not answer".to_owned()),
+                |answer| self.section.interpret(&self.ask(request), answer),
+            ),
+        }
+    }
+
+    /// What is said of the section on a host that could not be looked at: whether one that is neither
+    /// configured nor locked is on, only a look would have told.
+    fn unseen(&self, request: &Request<'_>, why: &str) -> Observed {
+        let why = if request.setting.server.is_some() { NOT_COLLECTED } else { why }.to_owned();
+        if let Plan::Off(why) = &self.plan {
+            return Observed::Off(why.clone());
+        }
+        let empty = self.query().map(|query| self.section.interpret(&self.ask(request), nothing(query)));
+        match empty {
+            Some(Observed::Off(_)) => Observed::Off(format!("not configured, and {why}")),
+            _ => Observed::Failed(why),
+        }
+    }
+
+    fn evidence(self, request: &Request<'_>, mut observed: Observed) -> Evidence {
+        count_out_of_scope(&mut observed, self.out_of_scope.entries.len());
+        let wanted = self.section.wants_lock_files(&self.ask(request));
+        let lock_files = self.lock_files.into_iter().filter(|f| wanted || f.content.is_some());
+        let lock_files = lock_files.map(|f| (f.name, f.content.is_some())).collect();
+        Evidence { section: self.section, lock_files, baseline: self.baseline, observed }
+    }
+}
+
+/// The answer of a host that has nothing of what it is asked for.
+fn nothing(query: &Query) -> Answer {
+    match query {
+        Query::Files(_) => Answer::Files(FilesAnswer::default()),
+        Query::Modules(_) => Answer::Modules(ModulesAnswer::default()),
+        Query::Containers(_) => Answer::Containers(ContainersAnswer::Unreachable(String::new())),
+    }
 }
 
 fn count_out_of_scope(observed: &mut Observed, count: usize) {
@@ -154,29 +207,33 @@ fn count_out_of_scope(observed: &mut Observed, count: usize) {
     }
 }
 
-/// Carries out the chosen checks over the evidence.
+/// Carries out the chosen checks over what was seen.
 #[must_use]
-pub fn compare(request: &Request<'_>, evidence: &[Evidence]) -> Vec<CheckResult> {
+pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
+    let unreachable = look.unreachable.as_deref();
+    let server = request.setting.server.map(|host| Server { host, unreachable });
+    let case = Case { server, sections: &look.evidence };
     let mut results: Vec<CheckResult> = CHECKS
         .iter()
         .filter(|check| request.wants(**check))
-        .filter_map(|check| check.compare(evidence).or_else(|| required_but_off(request, *check)))
+        .filter_map(|check| check.compare(&case).or_else(|| required_but_off(request, &case, *check)))
         .collect();
     for result in &mut results {
         let required = request.require.iter().any(|check| check.id() == result.id);
         if let Some(why) = result.skip.take_if(|_| required) {
             result.errors.push(format!("required, but skipped: {why}"));
         }
-        result.compares |= request.only.iter().any(|check| check.id() == result.id);
+        let chosen = request.only.iter().any(|check| check.id() == result.id);
+        result.compares |= chosen && result.subjects > 0;
     }
     results
 }
 
 /// A required check of a section that is off is an error, not silence.
-fn required_but_off(request: &Request<'_>, check: &dyn Check) -> Option<CheckResult> {
+fn required_but_off(request: &Request<'_>, case: &Case<'_>, check: &dyn Check) -> Option<CheckResult> {
     request.require.iter().find(|required| required.id() == check.id())?;
-    let errors = vec!["required, but its section is off".to_owned()];
-    Some(CheckResult { errors, ..CheckResult::new(check.id(), check.words()) })
+    let why = if check.section().is_some() { "its section is off" } else { "there is no server here" };
+    Some(CheckResult { errors: vec![format!("required, but {why}")], ..begun(check, case) })
 }
 
 /// Sections that took no part, and what was left out of those that did.

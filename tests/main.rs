@@ -21,6 +21,7 @@ mod properties;
 mod registry;
 mod schema;
 mod scripts;
+mod server;
 mod ssh_servers;
 mod trees;
 mod tricks;

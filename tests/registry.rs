@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 7] = [
+const CONTRACT: [Spoken; 8] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -62,6 +62,14 @@ const CONTRACT: [Spoken; 7] = [
         "Missing lock file",
         None,
         "files",
+    ),
+    (
+        "server_collection",
+        "Running server-side drift checks on HOST...",
+        "Server state collected successfully",
+        "Server drift",
+        None,
+        "servers",
     ),
     (
         "compose_hashes",

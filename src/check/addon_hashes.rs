@@ -1,6 +1,6 @@
 //! The check `addon_hashes`: addon modules against the baseline, down to the file.
 
-use super::{Check, Evidence, compare_section};
+use super::{Case, Check, compare_section};
 use crate::model::{CheckResult, SectionId, Words};
 
 /// Compares addon modules file by file.
@@ -32,7 +32,7 @@ impl Check for AddonHashes {
         Some(SectionId("addons"))
     }
 
-    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
-        compare_section(self, evidence)
+    fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
+        compare_section(self, case)
     }
 }

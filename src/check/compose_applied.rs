@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::docker_images::{facts, image_change, modified};
-use super::{Check, Evidence, compared, differences, seen_both};
+use super::{Case, Check, Evidence, compared, differences, seen_both};
 use crate::model::{Change, CheckResult, Entry, Finding, SectionId, State, Words};
 use crate::section::fact;
 
@@ -36,10 +36,10 @@ impl Check for ComposeApplied {
         Some(SectionId("images"))
     }
 
-    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
-        let (mut result, sides) = compared(self, evidence)?;
+    fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
+        let (mut result, sides) = compared(self, case)?;
         let Some((baseline, seen)) = sides else { return Some(result) };
-        let edited = edited_files(evidence);
+        let edited = edited_files(case.sections);
         for (name, expected) in &baseline.entries {
             let Some(actual) = seen.state.entries.get(name) else { continue };
             let (before, now) = (facts(expected), facts(actual));

@@ -1,7 +1,7 @@
 //! The check `compose_hashes`: compose files against the baseline.
 
 use super::compose_applied::layer_of_file;
-use super::{Check, Evidence, compare_section};
+use super::{Case, Check, compare_section};
 use crate::model::{CheckResult, Kind, SectionId, Words};
 
 /// Compares the content of compose files.
@@ -33,9 +33,9 @@ impl Check for ComposeHashes {
         Some(SectionId("compose"))
     }
 
-    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
-        let mut result = compare_section(self, evidence)?;
-        let images = evidence.iter().find(|e| e.section.id() == SectionId("images"));
+    fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
+        let mut result = compare_section(self, case)?;
+        let images = case.sections.iter().find(|e| e.section.id() == SectionId("images"));
         for finding in result.findings.iter_mut().filter(|finding| finding.kind == Kind::Modified) {
             finding.layer = images.and_then(|images| layer_of_file(&finding.place, images));
         }

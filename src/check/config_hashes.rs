@@ -1,6 +1,6 @@
 //! The check `config_hashes`: other locked files against the baseline.
 
-use super::{Check, Evidence, compare_section};
+use super::{Case, Check, compare_section};
 use crate::model::{CheckResult, SectionId, Words};
 
 /// Compares the content of other locked files.
@@ -32,7 +32,7 @@ impl Check for ConfigHashes {
         Some(SectionId("config"))
     }
 
-    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
-        compare_section(self, evidence)
+    fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
+        compare_section(self, case)
     }
 }

@@ -1,7 +1,7 @@
 //! The check `container_state`: what runs should run, and what does not should not.
 
 use super::docker_images::{facts, modified};
-use super::{Check, Evidence, compared};
+use super::{Case, Check, compared};
 use crate::model::{Change, CheckResult, SectionId, Words};
 use crate::section::fact;
 
@@ -37,8 +37,8 @@ impl Check for ContainerState {
         Some(SectionId("images"))
     }
 
-    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
-        let (mut result, sides) = compared(self, evidence)?;
+    fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
+        let (mut result, sides) = compared(self, case)?;
         let Some((baseline, seen)) = sides else { return Some(result) };
         for (name, expected) in &baseline.entries {
             let Some(actual) = seen.state.entries.get(name) else { continue };

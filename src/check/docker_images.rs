@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Check, Evidence, compared};
+use super::{Case, Check, compared};
 use crate::model::{Change, CheckResult, Entry, Finding, Kind, SectionId, Subject, Value, Words};
 use crate::section::{fact, locked_facts};
 
@@ -35,8 +35,8 @@ impl Check for DockerImages {
         Some(SectionId("images"))
     }
 
-    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
-        let (mut result, sides) = compared(self, evidence)?;
+    fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
+        let (mut result, sides) = compared(self, case)?;
         let Some((baseline, seen)) = sides else { return Some(result) };
         let names: BTreeSet<&Vec<u8>> = baseline.entries.keys().chain(seen.state.entries.keys()).collect();
         result.subjects = names.len();

@@ -1,6 +1,6 @@
 //! The check `lock_files_exist`: every section that is on has its lock files.
 
-use super::{Check, Evidence};
+use super::{Case, Check};
 use crate::model::{CheckResult, Finding, Kind, SectionId, Subject, Value, Words};
 use crate::section::Section;
 
@@ -33,8 +33,8 @@ impl Check for LockFilesExist {
         None
     }
 
-    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult> {
-        let on = || evidence.iter().filter(|e| e.is_on());
+    fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
+        let on = || case.sections.iter().filter(|e| e.is_on());
         let wanted = || on().flat_map(|e| e.lock_files.iter().map(move |file| (e.section, file)));
         let absent = wanted().filter(|(_, (_, there))| !there);
         let mut findings: Vec<Finding> = absent.map(|(section, (name, _))| missing(section, name)).collect();

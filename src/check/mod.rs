@@ -8,6 +8,7 @@ mod container_state;
 mod difference;
 mod docker_images;
 mod lock_files_exist;
+mod server_collection;
 
 use crate::model::{CheckResult, Observation, Observed, SectionId, State, Words};
 use crate::section::Section;
@@ -17,6 +18,7 @@ pub use difference::differences;
 /// Every check, in the order of the report. A new one is a new file and a line here.
 pub const CHECKS: &[&dyn Check] = &[
     &lock_files_exist::LockFilesExist,
+    &server_collection::ServerCollection,
     &compose_hashes::ComposeHashes,
     &addon_hashes::AddonHashes,
     &config_hashes::ConfigHashes,
@@ -40,7 +42,33 @@ pub trait Check: Sync {
     fn section(&self) -> Option<SectionId>;
 
     /// Compares; `None` when there is nothing of it in this run, not even a line.
-    fn compare(&self, evidence: &[Evidence]) -> Option<CheckResult>;
+    fn compare(&self, case: &Case<'_>) -> Option<CheckResult>;
+}
+
+/// What the checks of one run go by.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    /// The server that was asked; `None` where no server was.
+    pub server: Option<Server<'a>>,
+    /// Everything known of each section.
+    pub sections: &'a [Evidence],
+}
+
+impl<'a> Case<'a> {
+    /// A case that no server has a part in.
+    #[must_use]
+    pub fn of(sections: &'a [Evidence]) -> Self {
+        Self { server: None, sections }
+    }
+}
+
+/// A server, and whether it could be asked.
+#[derive(Clone, Copy)]
+pub struct Server<'a> {
+    /// Its address as it was called.
+    pub host: &'a str,
+    /// Why it could not be asked.
+    pub unreachable: Option<&'a str>,
 }
 
 /// Everything known of one section in a run.
@@ -99,10 +127,10 @@ fn seen_both(evidence: &Evidence) -> Option<(&State, &Observation)> {
 /// known. `None`: the section is off.
 fn compared<'a>(
     check: &dyn Check,
-    evidence: &'a [Evidence],
+    case: &Case<'a>,
 ) -> Option<(CheckResult, Option<(&'a State, &'a Observation)>)> {
-    let evidence = evidence.iter().find(|e| Some(e.section.id()) == check.section())?;
-    let mut result = CheckResult::new(check.id(), check.words());
+    let evidence = case.sections.iter().find(|e| Some(e.section.id()) == check.section())?;
+    let mut result = begun(check, case);
     match &evidence.observed {
         Observed::Off(_) => return None,
         Observed::Skipped(why) => result.skip = Some(why.clone()),
@@ -115,10 +143,17 @@ fn compared<'a>(
     Some((result, seen_both(evidence)))
 }
 
+/// The result that a check begins with; on a server the line of `server_collection` stands for all that follow.
+#[must_use]
+pub fn begun(check: &dyn Check, case: &Case<'_>) -> CheckResult {
+    let result = CheckResult::new(check.id(), check.words());
+    CheckResult { info: result.info.filter(|_| case.server.is_none()), ..result }
+}
+
 /// Compares a section whose subjects are files or modules.
-fn compare_section(check: &dyn Check, evidence: &[Evidence]) -> Option<CheckResult> {
-    let (mut result, sides) = compared(check, evidence)?;
-    let section = evidence.iter().find(|e| Some(e.section.id()) == check.section())?.section;
+fn compare_section(check: &dyn Check, case: &Case<'_>) -> Option<CheckResult> {
+    let (mut result, sides) = compared(check, case)?;
+    let section = case.sections.iter().find(|e| Some(e.section.id()) == check.section())?.section;
     if let Some((baseline, seen)) = sides {
         (result.findings, result.subjects) = differences(section, baseline, seen);
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::aim::Aim;
+use super::aim::{Aim, ReachArgs};
 use super::clock::Started;
 use super::output::{self, say};
 use super::project::{Project, read_locks};
@@ -41,6 +41,8 @@ pub(super) struct AcceptArgs {
     /// Accept a run of this target
     #[arg(long, alias = "env", value_name = "NAME")]
     target: Option<String>,
+    #[command(flatten)]
+    reach: ReachArgs,
     /// Accept the subjects that this pattern names, by subject or check/subject; repeatable
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
@@ -79,13 +81,13 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
     let project = Project::find(global)?;
     let patterns = patterns(&args.only)?;
     if let Some(target) = &args.target {
-        Aim::target(&project, target)?;
+        Aim::target(&project, target, &args.reach)?;
     }
     let run = find_run(&project, args)?;
     let report = report_in(&run)?;
     let target = target_of(&run, report.as_ref(), args)?;
     let aim = match &target {
-        Some(name) => Aim::target(&project, name)?,
+        Some(name) => Aim::target(&project, name, &args.reach)?,
         None => Aim::local(&project),
     };
     let locks = read_locks(&project.source(), target.as_deref())?;
@@ -282,7 +284,12 @@ fn look_again(
     let setting = Setting { docker: DockerMode::Required, docker_asked: true, ..request.setting };
     let request = Request { setting, ..*request };
     let planned = audit::plan(&request).into_iter().filter(|p| wanted.contains(&p.section.id())).collect();
-    let mut evidence = audit::observe(&request, planned, &aim.host(), &interrupt.watch)?;
+    let look = aim.observe(&request, planned, &interrupt.watch)?;
+    if let Some(why) = look.unreachable {
+        let host = escaped(aim.machine().as_bytes());
+        return Err(Failure::new(format!("{host}: {}", escaped(why.as_bytes()))).hint("nothing was written"));
+    }
+    let mut evidence = look.evidence;
     for e in &mut evidence {
         if e.baseline == Err(NoBaseline::Missing) {
             e.baseline = Ok(State::default());

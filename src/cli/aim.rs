@@ -1,5 +1,7 @@
 //! What a command looks at: this machine, or targets of the configuration.
 
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -7,8 +9,10 @@ use clap::Args;
 use super::project::Project;
 use super::{Failure, engine, output};
 use crate::atomic::read_file;
+use crate::audit::{self, Look, Planned, Request};
 use crate::config::{DockerMode, Target, TargetDocker};
-use crate::host::{Layout, LocalHost, Scope};
+use crate::host::{Answer, Host, HostError, Layout, LocalHost, Query, Scope, Watch};
+use crate::model::Mode;
 use crate::report::json::{self, WireCheck, WireStatus};
 use crate::run;
 use crate::section::{Purpose, Setting};
@@ -26,7 +30,8 @@ pub(super) struct AimArgs {
     /// Every target of audit/driftlock.toml
     #[arg(long, conflicts_with = "server")]
     all: bool,
-    /// A server over SSH (not part of this version)
+    /// A server over SSH: an address, or a Host of ssh_config. Its containers are compared; where its files
+    /// lie only a target can say
     #[arg(long, value_name = "HOST")]
     server: Option<String>,
     /// The private key for --server
@@ -41,12 +46,63 @@ pub(super) struct AimArgs {
     /// Known host keys for --server
     #[arg(long, value_name = "FILE", requires = "server")]
     known_hosts: Option<PathBuf>,
+    #[command(flatten)]
+    reach: ReachArgs,
+    /// How many targets are looked at at once
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub(super) jobs: NonZeroUsize,
+}
+
+/// Options that say how servers are reached.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Where to look")]
+pub(super) struct ReachArgs {
+    /// How long connecting to a server may take
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) connect_timeout: u32,
+    /// Believe the key of a server that no known_hosts file names, and record it; one that changed is refused
+    /// all the same
+    #[arg(long)]
+    pub(super) accept_new_host_key: bool,
+}
+
+/// Which machine is looked at.
+pub(super) enum Place {
+    /// This one.
+    Here,
+    /// A server over SSH.
+    Remote(Remote),
+}
+
+/// A server over SSH, and what was said of reaching it: by a target, or beside `--server`.
+#[allow(dead_code, reason = "read where the connection is made")]
+pub(super) struct Remote {
+    /// Its address as it was called: as `--server` or `host` of a target says it.
+    pub(super) name: String,
+    /// The port.
+    pub(super) port: Option<u16>,
+    /// The user.
+    pub(super) user: Option<String>,
+    /// The private key.
+    pub(super) key: Option<PathBuf>,
+    /// A `known_hosts` file before ssh's own.
+    pub(super) known_hosts: Option<PathBuf>,
+    /// Accepted fingerprints of host keys.
+    pub(super) host_keys: Vec<String>,
+    /// Whether files are read through `sudo -n`.
+    pub(super) sudo: bool,
+    /// How its engine is reached, if that is written.
+    pub(super) docker: Option<TargetDocker>,
+    /// How it is reached, as the command line says it.
+    pub(super) reach: ReachArgs,
 }
 
 /// One place to look at.
 pub(super) struct Aim {
     /// The target's name; `None` is the project's own tree.
     pub(super) target: Option<String>,
+    /// The machine.
+    pub(super) place: Place,
     /// Where repository paths lie there.
     pub(super) layout: Layout,
     /// What belongs there.
@@ -58,15 +114,48 @@ pub(super) struct Aim {
 }
 
 impl Aim {
-    /// The host to ask.
-    pub(super) fn host(&self) -> LocalHost {
-        LocalHost::new(self.layout.clone(), engine::find())
+    /// The host to ask, or why there is no way to it.
+    fn host(&self) -> Result<Box<dyn Host>, HostError> {
+        match &self.place {
+            Place::Here => Ok(Box::new(LocalHost::new(self.layout.clone(), engine::find()))),
+            Place::Remote(_) => Err(HostError::Unreachable(OVER_SSH.to_owned())),
+        }
+    }
+
+    /// Looks at it: what was planned of `request` is asked, all at once.
+    ///
+    /// # Errors
+    /// When `watch` was cancelled. A host that could not be looked at is no error but evidence.
+    pub(super) fn observe(
+        &self,
+        request: &Request<'_>,
+        planned: Vec<Planned>,
+        watch: &Watch,
+    ) -> Result<Look, HostError> {
+        let host = self.host().unwrap_or_else(|why| Box::new(Closed(why)));
+        audit::observe(request, planned, &*host, watch)
+    }
+
+    /// The server's address as it was called, where the machine is a server.
+    pub(super) fn server(&self) -> Option<&str> {
+        if let Place::Remote(remote) = &self.place { Some(&remote.name) } else { None }
+    }
+
+    /// What a report says was looked at.
+    pub(super) fn mode(&self) -> Mode {
+        if self.server().is_some() { Mode::Server } else { Mode::Local }
+    }
+
+    /// The machine's name in reports.
+    pub(super) fn machine(&self) -> String {
+        self.server().map_or_else(host_name, str::to_owned)
     }
 
     /// What is known of it and wanted from it.
     pub(super) fn setting<'a>(&'a self, project: &'a Project, purpose: Purpose) -> Setting<'a> {
         Setting {
             config: &project.config,
+            server: self.server(),
             scope: &self.scope,
             nowhere: self.layout.is_nowhere(),
             purpose,
@@ -106,6 +195,7 @@ impl Aim {
     pub(super) fn local(project: &Project) -> Self {
         Self {
             target: None,
+            place: Place::Here,
             layout: Layout::of_root(&project.root),
             scope: Scope::default(),
             docker: project.config.docker.as_ref().map(|docker| docker.mode).unwrap_or_default(),
@@ -114,7 +204,7 @@ impl Aim {
     }
 
     /// A target by its name.
-    pub(super) fn target(project: &Project, name: &str) -> Result<Self, Failure> {
+    pub(super) fn target(project: &Project, name: &str, reach: &ReachArgs) -> Result<Self, Failure> {
         let targets = &project.config.targets;
         let Some(target) = targets.get(name) else {
             let known: Vec<&str> = targets.keys().map(String::as_str).collect();
@@ -127,45 +217,107 @@ impl Aim {
                 known => format!("configured: {}", known.join(", ")),
             }));
         };
-        if target.host != "local" {
-            return Err(over_ssh(&target.host));
-        }
+        let place = match target.host.as_str() {
+            "local" => Place::Here,
+            _ => Place::Remote(Remote::of_target(project, target, reach)),
+        };
+        let is_remote = matches!(place, Place::Remote(_));
         Ok(Self {
             target: Some(name.to_owned()),
+            place,
             layout: layout_of(project, target),
             scope: Scope { include: target.include.clone() },
             docker: match target.docker {
                 Some(TargetDocker::Off) => DockerMode::Off,
                 _ => DockerMode::Required,
             },
-            docker_asked: project.config.docker.is_some() || target.docker.is_some(),
+            docker_asked: is_remote || project.config.docker.is_some() || target.docker.is_some(),
+        })
+    }
+
+    /// A server that is no target: nobody says where the tree lies on it.
+    fn server_at(host: &str, remote: Remote) -> Result<Self, Failure> {
+        let name: String = host
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+            .collect();
+        let is_taken = matches!(host, "local" | "baseline");
+        if name.is_empty() || name.starts_with(['.', '-']) || is_taken {
+            let host = output::shown(host.as_ref());
+            return Err(Failure::new(format!("--server {host}: that is no address of a server")));
+        }
+        Ok(Self {
+            target: Some(name),
+            place: Place::Remote(remote),
+            layout: Layout::new(None, Vec::new()),
+            scope: Scope::default(),
+            docker: DockerMode::Required,
+            docker_asked: true,
         })
     }
 }
 
-fn over_ssh(host: &str) -> Failure {
-    let host = output::shown(host.as_ref());
-    Failure::new(format!("{host}: this version cannot look at a server over SSH"))
-        .hint("run driftlock on the server itself, with a target whose host is \"local\"")
+/// A host that there is no way to, and why.
+struct Closed(HostError);
+
+impl Host for Closed {
+    fn observe(&self, _queries: &[Query], _watch: &Watch) -> Result<Vec<Answer>, HostError> {
+        Err(self.0.clone())
+    }
 }
 
-fn layout_of(project: &Project, target: &Target) -> Layout {
-    let place = |path: &PathBuf| match path.strip_prefix("~") {
+/// What is said of a server for now.
+const OVER_SSH: &str = "this version cannot look at a server over SSH; \
+     run driftlock on the server itself, with a target whose host is \"local\"";
+
+/// This machine's name.
+pub(super) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// A path of a target: below the home directory, below the root, or absolute.
+fn place_of(project: &Project, path: &Path) -> PathBuf {
+    match path.strip_prefix("~") {
         Ok(below) => std::env::home_dir().unwrap_or_default().join(below),
         Err(_) => project.root.join(path),
-    };
+    }
+}
+
+/// Where the tree lies on a target. A server's paths are its own: they are taken as they are.
+fn layout_of(project: &Project, target: &Target) -> Layout {
+    let is_here = target.host == "local";
+    let place = |path: &PathBuf| if is_here { place_of(project, path) } else { path.clone() };
     let exceptions = target.paths.iter().map(|(prefix, path)| (prefix.clone(), place(path)));
     Layout::new(target.root.as_ref().map(place), exceptions.collect())
+}
+
+impl Remote {
+    fn of_target(project: &Project, target: &Target, reach: &ReachArgs) -> Self {
+        let place = |path: &String| place_of(project, Path::new(path));
+        Self {
+            name: target.host.clone(),
+            port: target.port,
+            user: target.user.clone(),
+            key: target.ssh_key.as_ref().map(place),
+            known_hosts: target.known_hosts.as_ref().map(place),
+            host_keys: target.host_keys.clone(),
+            sudo: target.sudo,
+            docker: target.docker,
+            reach: reach.clone(),
+        }
+    }
 }
 
 impl AimArgs {
     /// The places to look at, at least one.
     pub(super) fn resolve(&self, project: &Project, docker: Option<DockerMode>) -> Result<Vec<Aim>, Failure> {
         if let Some(server) = &self.server {
-            return Err(over_ssh(server));
+            return Ok(vec![Aim::server_at(server, self.remote(server))?.with_docker(docker)]);
         }
-        let names: Vec<&String> =
+        let mut names: Vec<&String> =
             if self.all { project.config.targets.keys().collect() } else { self.target.iter().collect() };
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(*name));
         if self.all && names.is_empty() {
             let failure = Failure::new("--all, but audit/driftlock.toml has no target");
             return Err(failure.hint("add one as [targets.NAME], or leave --all out to check this tree"));
@@ -173,6 +325,23 @@ impl AimArgs {
         if names.is_empty() {
             return Ok(vec![Aim::local(project).with_docker(docker)]);
         }
-        names.into_iter().map(|name| Ok(Aim::target(project, name)?.with_docker(docker))).collect()
+        names
+            .into_iter()
+            .map(|name| Ok(Aim::target(project, name, &self.reach)?.with_docker(docker)))
+            .collect()
+    }
+    /// The server that `--server` and the options beside it mean.
+    fn remote(&self, host: &str) -> Remote {
+        Remote {
+            name: host.to_owned(),
+            port: self.ssh_port,
+            user: self.ssh_user.clone(),
+            key: self.ssh_key.clone(),
+            known_hosts: self.known_hosts.clone(),
+            host_keys: Vec::new(),
+            sudo: false,
+            docker: None,
+            reach: self.reach.clone(),
+        }
     }
 }

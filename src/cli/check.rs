@@ -18,7 +18,7 @@ use crate::baseline::{Locks, Source, work_tree};
 use crate::check::Check;
 use crate::config::DockerMode;
 use crate::host::Query;
-use crate::model::{BaselineOrigin, ExitCode, Mode, Report, escaped, in_words, judge};
+use crate::model::{BaselineOrigin, ExitCode, Report, escaped, in_words, judge};
 use crate::report::{self, Reporter};
 use crate::run;
 use crate::section::{Plan, Purpose, Section};
@@ -189,23 +189,23 @@ impl Job<'_> {
         let locks = read_locks(&self.source, aim.target.as_deref())?;
         let request = self.request(aim, &locks);
         let watch = &self.interrupt.watch;
-        let (evidence, origin) = std::thread::scope(|scope| {
+        let (look, origin) = std::thread::scope(|scope| {
             let git = Builder::new().spawn_scoped(scope, || self.origin(&locks));
-            let evidence = progress::shown(watch, self.args.quiet, || {
-                audit::observe(&request, audit::plan(&request), &aim.host(), watch)
+            let look = progress::shown(watch, self.args.quiet, || {
+                aim.observe(&request, audit::plan(&request), watch)
             });
             let origin = git.ok().and_then(|thread| thread.join().ok());
-            (evidence, origin.unwrap_or_else(|| self.origin(&locks)))
+            (look, origin.unwrap_or_else(|| self.origin(&locks)))
         });
-        let evidence = evidence?;
-        let checks = audit::compare(&request, &evidence);
-        let (sections_off, left_out) = audit::coverage(&evidence);
+        let look = look?;
+        let checks = audit::compare(&request, &look);
+        let (sections_off, left_out) = audit::coverage(&look.evidence);
         Ok(Report {
             run: run::name(&started.stamp, aim.target.as_deref(), 1),
             stamp: started.stamp.clone(),
-            host: host_name(),
+            host: aim.machine(),
             target: aim.target.clone(),
-            mode: Mode::Local,
+            mode: aim.mode(),
             compared: None,
             partial: !self.only.is_empty(),
             started_at: started.rfc3339.clone(),
@@ -295,9 +295,13 @@ impl Job<'_> {
         let mut text = String::new();
         for aim in aims {
             let locks = read_locks(&self.source, aim.target.as_deref())?;
+            let machine = aim.server().map_or_else(
+                || "this machine".to_owned(),
+                |host| format!("{} over SSH", escaped(host.as_bytes())),
+            );
             let target = aim.target.as_ref().map(|name| format!(", target {name}")).unwrap_or_default();
             let baseline = escaped(self.source.name().as_bytes());
-            let _ = writeln!(text, "Would look at: this machine{target}");
+            let _ = writeln!(text, "Would look at: {machine}{target}");
             for (prefix, place) in aim.layout.places() {
                 let name = if prefix.is_empty() { "Root".to_owned() } else { escaped(prefix) };
                 let _ = writeln!(text, "{name}: {}", output::shown(place));
@@ -375,9 +379,4 @@ pub(super) fn emit(
 fn exit_code(reports: &[Report]) -> u8 {
     let codes: Vec<u8> = reports.iter().map(|report| report.verdict.exit.code()).collect();
     if codes.contains(&1) { 1 } else { codes.into_iter().max().unwrap_or(1) }
-}
-
-/// The machine's name.
-pub(super) fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use super::accept::{report_in, run_named};
-use super::check::{FormatArgs, emit, host_name};
+use super::aim::host_name;
+use super::check::{FormatArgs, emit};
 use super::clock::Started;
 use super::output;
 use super::project::{Project, read_locks};
@@ -13,7 +14,7 @@ use super::{Failure, Global};
 use crate::accept::{source_of_run, state_in, state_of_report};
 use crate::audit::{coverage, lock_file_groups};
 use crate::baseline::{Locks, Source};
-use crate::check::{CHECKS, Evidence, NoBaseline};
+use crate::check::{CHECKS, Case, Evidence, NoBaseline};
 use crate::host::Scope;
 use crate::model::{
     BaselineOrigin, CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit,
@@ -77,7 +78,8 @@ pub(super) fn run(global: &Global, args: &DiffArgs) -> Result<u8, Failure> {
         })
         .collect();
     let of_sections = CHECKS.iter().filter(|check| check.section().is_some());
-    let checks: Vec<CheckResult> = of_sections.filter_map(|check| check.compare(&evidence)).collect();
+    let checks: Vec<CheckResult> =
+        of_sections.filter_map(|check| check.compare(&Case::of(&evidence))).collect();
     let (sections_off, left_out) = coverage(&evidence);
     let report = Report {
         run: started.stamp.clone(),

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::accept::{Basis, commit};
 use super::aim::{Aim, AimArgs};
-use super::check::{ChoiceArgs, FormatArgs, Wanted, describe, host_name};
+use super::check::{ChoiceArgs, FormatArgs, Wanted, describe};
 use super::clock::Started;
 use super::output;
 use super::project::{Project, read_locks};
@@ -16,14 +16,17 @@ use super::signals::Interrupt;
 use super::{Failure, Global, progress};
 use crate::accept::{apply, between, lock_files};
 use crate::atomic::write_file;
-use crate::audit::{self, Request};
+use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks};
 use crate::check::{CHECKS, Check, Evidence};
 use crate::model::{
-    BaselineOrigin, ExitCode, Mode, Observation, Observed, Report, State, Status, Words, escaped, judge,
+    BaselineOrigin, ExitCode, Observation, Observed, Report, State, Status, Words, escaped, judge,
 };
 use crate::run;
 use crate::section::Purpose;
+
+/// How the line begins that tells of a host that could not be looked at.
+const UNREACHABLE: &str = "Failed to collect server state";
 
 /// Write the lock files of what is there into a new run
 ///
@@ -179,16 +182,20 @@ impl Job<'_> {
         let planned = audit::plan(&request);
         let elsewhere: Vec<State> = planned.iter().map(|p| p.out_of_scope.clone()).collect();
         let watch = &interrupt.watch;
-        let evidence = progress::shown(watch, self.args.quiet, || {
-            audit::observe(&request, planned, &self.aim.host(), watch)
-        })?;
+        let look = progress::shown(watch, self.args.quiet, || self.aim.observe(&request, planned, watch))?;
         if interrupt.code().is_some() {
             return Ok(Page::default());
         }
         let mut page = Page::default();
-        let files = self.files(&evidence, &mut page);
+        let files = match &look.unreachable {
+            Some(why) => {
+                page.error(&format!("{UNREACHABLE}: {}", escaped(why.as_bytes())));
+                Vec::new()
+            }
+            None => self.files(&look.evidence, &mut page),
+        };
         if self.for_machines {
-            page.report = Some(self.report(&started, &request, &evidence, page.failed));
+            page.report = Some(self.report(&started, &request, &look, page.failed));
         }
         if files.is_empty() {
             page.error("Nothing was exported");
@@ -204,7 +211,7 @@ impl Job<'_> {
         } else if page.failed {
             page.line("Nothing was accepted: mend the errors above first");
         } else {
-            let files = self.accept(&started, &locks, &evidence, elsewhere, &run)?;
+            let files = self.accept(&started, &locks, &look.evidence, elsewhere, &run)?;
             let target = self.aim.target.as_deref();
             let own = target.filter(|_| self.args.own).map(|target| format!("/{target}")).unwrap_or_default();
             page.line(&match files {
@@ -220,7 +227,7 @@ impl Job<'_> {
 
     /// The export as a report: what was seen, compared with itself, so that only what could not be looked
     /// at is told.
-    fn report(&self, started: &Started, request: &Request<'_>, seen: &[Evidence], failed: bool) -> Report {
+    fn report(&self, started: &Started, request: &Request<'_>, look: &Look, failed: bool) -> Report {
         let with_itself = |e: &Evidence| {
             let state =
                 if let Observed::Seen(seen) = &e.observed { seen.state.clone() } else { State::default() };
@@ -231,20 +238,22 @@ impl Job<'_> {
                 observed: e.observed.clone(),
             }
         };
-        let mut checks = audit::compare(request, &seen.iter().map(with_itself).collect::<Vec<_>>());
-        checks.retain(|check| check.compares);
+        let evidence = look.evidence.iter().map(with_itself).collect();
+        let mut checks = audit::compare(request, &Look { evidence, unreachable: look.unreachable.clone() });
+        // An export asks for no lock file.
+        checks.retain(|check| check.id != "lock_files_exist");
         let mut verdict = judge(&checks);
         if failed {
             (verdict.overall, verdict.exit) = (Status::Fail, ExitCode::Error);
         }
-        let (sections_off, left_out) = audit::coverage(seen);
+        let (sections_off, left_out) = audit::coverage(&look.evidence);
         let digest = request.locks.digest(&audit::lock_file_groups());
         Report {
             run: run::name(&started.stamp, self.aim.target.as_deref(), 1),
             stamp: started.stamp.clone(),
-            host: host_name(),
+            host: self.aim.machine(),
             target: self.aim.target.clone(),
-            mode: Mode::Local,
+            mode: self.aim.mode(),
             compared: None,
             partial: !self.only.is_empty(),
             started_at: started.rfc3339.clone(),

@@ -30,6 +30,8 @@ pub struct CheckResult {
     pub id: &'static str,
     /// Its words.
     pub words: &'static Words,
+    /// The line when it starts; none where an earlier check's line stands for it.
+    pub info: Option<String>,
     /// How many subjects were compared.
     pub subjects: usize,
     /// Whether those subjects count as having compared something.
@@ -51,6 +53,7 @@ impl CheckResult {
         Self {
             id,
             words,
+            info: Some(words.info.to_owned()),
             subjects: 0,
             compares: true,
             findings: Vec::new(),
@@ -72,6 +75,8 @@ impl CheckResult {
 pub enum Mode {
     /// This machine.
     Local,
+    /// A server over SSH.
+    Server,
     /// Two recorded states were compared; no machine was looked at.
     Diff,
 }
@@ -82,6 +87,7 @@ impl Mode {
     pub fn word(self) -> &'static str {
         match self {
             Self::Local => "local",
+            Self::Server => "server",
             Self::Diff => "diff",
         }
     }
@@ -116,9 +122,9 @@ pub struct Report {
     pub stamp: String,
     /// The run's name: the stamp, with a number and the target where there are any.
     pub run: String,
-    /// The machine's name.
+    /// The machine's name, or a server's address as it was called.
     pub host: String,
-    /// The target's name, if one was asked for.
+    /// The target's name, if one was asked for; for a server without one, its address as file names can hold it.
     pub target: Option<String>,
     /// What was looked at.
     pub mode: Mode,

@@ -74,7 +74,7 @@ struct WireReports {
 pub struct WireReport {
     /// `YYYYMMDD_HHMMSS`, local time.
     pub timestamp: String,
-    /// `local`, or `diff`.
+    /// `local`, `server`, or `diff`.
     pub mode: String,
     /// The checks, in their order.
     pub checks: Vec<WireCheck>,
@@ -88,9 +88,9 @@ pub struct WireReport {
     pub version: String,
     /// The run's name.
     pub run: String,
-    /// The machine's name.
+    /// The machine's name, or a server's address as it was called.
     pub host: String,
-    /// The target's name, or null.
+    /// The target's name, or null; under `--server` the address, with `_` for what a file name may not hold.
     pub target: Option<String>,
     /// What the baseline was compared with, where that is no machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,7 +27,7 @@ pub fn details(check: &CheckResult) -> String {
 pub fn headline(report: &Report) -> String {
     let drifted = counted(report, true);
     let unreadable = counted(report, false);
-    let failed: Vec<&str> = report.checks.iter().filter(|c| !c.errors.is_empty()).map(|c| c.id).collect();
+    let failed = || report.checks.iter().filter(|c| !c.errors.is_empty());
     let missing = report.checks.iter().filter(|c| !c.compares).map(|c| c.findings.len()).sum::<usize>();
     let mut parts = Vec::new();
     if !drifted.is_empty() {
@@ -39,8 +39,13 @@ pub fn headline(report: &Report) -> String {
     if missing > 0 {
         parts.push(format!("{missing} lock {} missing", if missing == 1 { "file" } else { "files" }));
     }
-    if !failed.is_empty() {
-        parts.push(format!("{} could not be carried out", failed.join(", ")));
+    // A check that compares nothing itself is what the others stand on: where it failed, they could not but fail.
+    if let Some(first) = failed().find(|check| !check.compares) {
+        let why: Vec<String> = first.errors.iter().map(|error| escaped(error.as_bytes())).collect();
+        parts.push(format!("{}: {}", first.words.topic, why.join("; ")));
+    } else if failed().next().is_some() {
+        let ids: Vec<&str> = failed().map(|check| check.id).collect();
+        parts.push(format!("{} could not be carried out", ids.join(", ")));
     }
     if report.verdict.nothing_compared {
         parts.push("nothing was compared".to_owned());

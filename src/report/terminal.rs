@@ -75,7 +75,9 @@ impl Page {
 
     fn check(&mut self, check: &CheckResult) {
         let words = check.words;
-        self.fact("INFO", words.info);
+        if let Some(line) = &check.info {
+            self.fact("INFO", &escaped(line.as_bytes()));
+        }
         for finding in check.findings.iter().filter(|f| f.kind.is_drift()) {
             self.fact("FAIL", &format!("{}: {}", words.drift, escaped(&finding.subject.key)));
             self.details(finding);

@@ -81,6 +81,8 @@ pub enum Purpose {
 pub struct Setting<'a> {
     /// The configuration.
     pub config: &'a Config,
+    /// The server's address as it was called, where the host is a server.
+    pub server: Option<&'a str>,
     /// What belongs on the host.
     pub scope: &'a Scope,
     /// Whether the host's layout gives repository paths no place at all.
