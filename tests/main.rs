@@ -22,6 +22,8 @@ mod registry;
 mod schema;
 mod scripts;
 mod server;
+mod ssh;
+mod ssh_config;
 mod ssh_servers;
 mod trees;
 mod tricks;

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::project::Project;
-use super::{Failure, engine, output};
+use super::{Failure, engine, output, prompt, ssh};
 use crate::atomic::read_file;
 use crate::audit::{self, Look, Planned, Request};
 use crate::config::{DockerMode, Target, TargetDocker};
+use crate::host::ssh::{Access, EngineAccess, SshHost};
 use crate::host::{Answer, Host, HostError, Layout, LocalHost, Query, Scope, Watch};
 use crate::model::Mode;
 use crate::report::json::{self, WireCheck, WireStatus};
@@ -75,7 +77,6 @@ pub(super) enum Place {
 }
 
 /// A server over SSH, and what was said of reaching it: by a target, or beside `--server`.
-#[allow(dead_code, reason = "read where the connection is made")]
 pub(super) struct Remote {
     /// Its address as it was called: as `--server` or `host` of a target says it.
     pub(super) name: String,
@@ -118,7 +119,11 @@ impl Aim {
     fn host(&self) -> Result<Box<dyn Host>, HostError> {
         match &self.place {
             Place::Here => Ok(Box::new(LocalHost::new(self.layout.clone(), engine::find()))),
-            Place::Remote(_) => Err(HostError::Unreachable(OVER_SSH.to_owned())),
+            Place::Remote(remote) => {
+                let route = ssh::route(remote).map_err(|why| HostError::Unreachable(why.in_one_line()))?;
+                let host = SshHost::new(route, self.layout.clone(), remote.access(), prompt::at_terminal());
+                Ok(Box::new(host))
+            }
         }
     }
 
@@ -266,10 +271,6 @@ impl Host for Closed {
     }
 }
 
-/// What is said of a server for now.
-const OVER_SSH: &str = "this version cannot look at a server over SSH; \
-     run driftlock on the server itself, with a target whose host is \"local\"";
-
 /// This machine's name.
 pub(super) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
@@ -292,6 +293,19 @@ fn layout_of(project: &Project, target: &Target) -> Layout {
 }
 
 impl Remote {
+    /// How it is used once it is reached.
+    fn access(&self) -> Access {
+        Access {
+            timeout: Duration::from_secs(self.reach.connect_timeout.into()),
+            sudo: self.sudo,
+            engine: match self.docker {
+                Some(TargetDocker::Sudo) => EngineAccess::Sudo,
+                Some(TargetDocker::Cli) => EngineAccess::Cli,
+                Some(TargetDocker::Auto | TargetDocker::Off) | None => EngineAccess::Auto,
+            },
+        }
+    }
+
     fn of_target(project: &Project, target: &Target, reach: &ReachArgs) -> Self {
         let place = |path: &String| place_of(project, Path::new(path));
         Self {

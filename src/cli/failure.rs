@@ -24,6 +24,12 @@ impl Failure {
         self
     }
 
+    /// All of it in one line, for a report.
+    pub(super) fn in_one_line(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{}{hint}", self.message)
+    }
+
     /// An error of the system at a path.
     pub(super) fn at(path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::new(format!("{}: {}", super::output::shown(path), in_words(error)))

@@ -86,6 +86,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
+    prompt::prepare(&interrupt);
     let result = match cli.command {
         Command::Init(args) => init::run(&cli.global, &args),
         Command::Export(args) => export::run(&cli.global, &args, &interrupt),

@@ -1,7 +1,9 @@
 //! Asking the user at the terminal on the way to a server, one question at a time.
 
 use std::io::IsTerminal as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::output::say;
 use super::signals::Interrupt;
@@ -14,11 +16,23 @@ pub(super) struct AtTerminal {
     turn: Mutex<()>,
 }
 
-impl AtTerminal {
-    pub(super) fn new(interrupt: &Interrupt) -> Self {
-        Self { interrupt: interrupt.clone(), turn: Mutex::new(()) }
-    }
+/// A process has one terminal.
+static TERMINAL: OnceLock<Arc<AtTerminal>> = OnceLock::new();
 
+/// Makes the terminal known, and what ends a question.
+pub(super) fn prepare(interrupt: &Interrupt) {
+    TERMINAL.get_or_init(|| Arc::new(AtTerminal { interrupt: interrupt.clone(), turn: Mutex::new(()) }));
+}
+
+/// The terminal as whoever must ask something sees it.
+pub(super) fn at_terminal() -> Arc<dyn Prompt> {
+    Arc::clone(
+        TERMINAL
+            .get_or_init(|| Arc::new(AtTerminal { interrupt: Interrupt::default(), turn: Mutex::new(()) })),
+    ) as Arc<dyn Prompt>
+}
+
+impl AtTerminal {
     /// Runs `ask` when it is this question's turn; nothing where nobody is there to answer.
     fn in_turn<T>(&self, ask: impl FnOnce() -> Option<T>) -> Option<T> {
         if !is_there() || self.interrupt.code().is_some() {
@@ -40,11 +54,26 @@ fn ask(text: &str) {
     let _ = console::Term::stderr().write_str(text);
 }
 
+/// Asks for a line that is not shown: the echo is off before the question is there to be answered.
+fn hidden(question: &str) -> Option<String> {
+    let stdin = std::io::stdin();
+    let before = tcgetattr(&stdin).ok()?;
+    let mut quiet = before.clone();
+    quiet.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&stdin, OptionalActions::Flush, &quiet).ok()?;
+    ask(question);
+    let mut line = String::new();
+    let read = stdin.read_line(&mut line);
+    let _ = tcsetattr(&stdin, OptionalActions::Now, &before);
+    ask("\n");
+    read.ok()?;
+    Some(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 impl Prompt for AtTerminal {
     fn passphrase(&self, key: &str) -> Option<Secret> {
         self.in_turn(|| {
-            ask(&format!("\rEnter passphrase for key '{key}': "));
-            let given = console::Term::stderr().read_secure_line().ok()?;
+            let given = hidden(&format!("\rEnter passphrase for key '{key}': "))?;
             Some(Secret(given)).filter(|Secret(given)| !given.is_empty())
         })
     }

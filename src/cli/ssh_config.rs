@@ -42,9 +42,9 @@ pub(super) struct Answered {
 pub(super) fn ask(host: &str, given: &Given<'_>) -> Result<Option<Answered>, Failure> {
     let mut command = Command::new("ssh");
     command.arg("-G");
-    given.port.iter().for_each(|port| drop(command.args(["-p", &port.to_string()])));
-    given.user.iter().for_each(|user| drop(command.args(["-l", user])));
-    given.key.iter().for_each(|key| drop(command.arg("-i").arg(key)));
+    command.args(given.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]));
+    command.args(given.user.iter().flat_map(|user| ["-l", user]));
+    command.args(given.key.iter().flat_map(|key| ["-i".as_ref(), key.as_os_str()]));
     command.arg("--").arg(host).env("LC_ALL", "C");
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = match spawned {
@@ -157,7 +157,7 @@ impl Places<'_> {
                 Some('r') => out += self.user,
                 Some('u') => out += &super::ssh::own_name(),
                 Some(other) => out.extend(['%', other]),
-                None => out.push('%'),
+                None => {}
             }
         }
         super::ssh::expand_home(Path::new(&out))

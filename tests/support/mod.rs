@@ -8,6 +8,7 @@ pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod sshd;
 mod user;
+pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

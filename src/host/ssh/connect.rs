@@ -14,6 +14,7 @@ use super::auth::authenticate;
 use super::client::{Client, Lost, in_words};
 use super::deadline::Deadline;
 use super::{Hop, Prompt, Route, Unknown};
+use crate::host::{Phase, Watch};
 use crate::model::escaped;
 
 /// A silent server is found out after this, times [`KEEPALIVES`].
@@ -78,7 +79,7 @@ pub(super) async fn connect(
     route: &Route,
     prompt: &dyn Prompt,
     timeout: Duration,
-    authenticating: &(dyn Fn() + Sync),
+    watch: &Watch,
 ) -> Result<Connection, Failed> {
     let mut deadline = Deadline::after(timeout);
     let mut jumps: Vec<Handle<Client>> = Vec::new();
@@ -88,6 +89,7 @@ pub(super) async fn connect(
         let role = if position == target { "" } else { "jump host " };
         let told = |why: String| Failed::Because(format!("{role}{}: {why}", place(hop)));
         lost = Lost::default();
+        watch.set_phase(Phase::Connecting);
         let step = Step { hop, deadline: &deadline, lost: &lost, prompt };
         let mut handle = match step.reach(jumps.last()).await {
             Ok(handle) => handle,
@@ -97,7 +99,7 @@ pub(super) async fn connect(
             Err(ConnectError::Refused(why)) => return Err(told(why)),
             Err(error) => return Err(told(error.to_string())),
         };
-        authenticating();
+        watch.set_phase(Phase::Authenticating);
         authenticate(&mut handle, hop, prompt, &mut deadline).await.map_err(|why| match position {
             _ if position == target => why.into(),
             _ => Failed::Because(format!("jump host {why}")),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::connect::{Connection, Failed, connect, place};
 use super::{Hop, NewKeys, Prompt, Route, Unknown, engine};
 use crate::host::{
-    Answer, ContainersAnswer, FilesAnswer, Host, HostError, Layout, ModulesAnswer, Query, Watch,
+    Answer, ContainersAnswer, FilesAnswer, Host, HostError, Layout, ModulesAnswer, Phase, Query, Watch,
 };
 
 /// How often it is looked whether the run was cancelled.
@@ -54,8 +54,21 @@ impl SshHost {
         self.route.hops.last().map(place).unwrap_or_default()
     }
 
+    /// What went wrong after the user was logged in: what had been done by then, and how long it took.
+    fn broken(&self, why: &str, started: Instant, watch: &Watch) -> String {
+        let seconds = started.elapsed().as_secs_f64();
+        let done = match watch.done() {
+            (0, _) => "before any file was hashed".to_owned(),
+            (files, _) => format!("with {files} files hashed"),
+        };
+        format!("{}: {why} ({done}, after {seconds:.1} s)", self.place())
+    }
+
     async fn ask(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, String> {
-        let connection = self.connect().await?;
+        let started = Instant::now();
+        watch.set_phase(Phase::Connecting);
+        let connection = self.connect(watch).await?;
+        watch.set_phase(Phase::Collecting);
         let containers = queries.iter().find_map(|query| match query {
             Query::Containers(query) => Some(query),
             _ => None,
@@ -69,7 +82,7 @@ impl SshHost {
             }
         };
         let (files, containers) = tokio::join!(self.survey(&connection, queries, watch), asked);
-        files?;
+        files.map_err(|why| self.broken(&why, started, watch))?;
         let unasked = || ContainersAnswer::Unreachable("it was not asked".to_owned());
         let answer = |query: &Query| match query {
             Query::Containers(_) => Answer::Containers(containers.clone().unwrap_or_else(unasked)),
@@ -85,10 +98,10 @@ impl SshHost {
     }
 
     /// Connects; the user may be asked about a host key, and is connected anew after having said yes.
-    async fn connect(&self) -> Result<Connection, String> {
+    async fn connect(&self, watch: &Watch) -> Result<Connection, String> {
         let mut route = self.route.clone();
         loop {
-            let tried = connect(&route, self.prompt.as_ref(), self.access.timeout, &|| {}).await;
+            let tried = connect(&route, self.prompt.as_ref(), self.access.timeout, watch).await;
             let (hop, unknown) = match tried {
                 Ok(connection) => return Ok(connection),
                 Err(Failed::Because(why)) => return Err(why),
@@ -116,11 +129,7 @@ impl SshHost {
 
 impl Host for SshHost {
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
-        let started = Instant::now();
-        let failed = |why: String| {
-            let seconds = started.elapsed().as_secs_f64();
-            HostError::Unreachable(format!("{}: {why} (after {seconds:.1} s)", self.place()))
-        };
+        let failed = HostError::Unreachable;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| failed(error.to_string()))?;
         let cancelled = async {

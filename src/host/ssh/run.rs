@@ -71,8 +71,8 @@ impl Connection {
             Ok(Ended { code, stderr })
         };
         // A command may end without reading all of its input: what it said goes before that.
-        let (wrote, ended) = tokio::join!(send, receive);
-        ended.and_then(|ended| if ended.code == 0 { wrote.map(|()| ended) } else { Ok(ended) })
+        let (input_sent, ended) = tokio::join!(send, receive);
+        ended.and_then(|ended| if ended.code == 0 { input_sent.map(|()| ended) } else { Ok(ended) })
     }
 
     fn broken(&self, error: &russh::Error) -> String {
