@@ -50,13 +50,13 @@ impl Handler for Client {
             Judgement::Refused(why) => Err(ConnectError::Refused(why)),
             Judgement::Unknown(unknown) => match trust.new_keys {
                 NewKeys::Refuse => Err(ConnectError::Refused(unknown.refusal())),
-                NewKeys::Ask => Err(ConnectError::Unknown(Box::new(unknown))),
+                NewKeys::Ask => Err(ConnectError::Unknown(unknown)),
                 NewKeys::Record => {
                     let place = trust.record(address, *port, &unknown.key).map_err(ConnectError::Refused)?;
                     let note = format!(
                         "{}: recorded the new host key {} in {}",
                         escaped(name.as_bytes()),
-                        unknown.fingerprint(),
+                        unknown.fingerprint.clone(),
                         escaped(place.to_string_lossy().as_bytes())
                     );
                     self.notes.lock().map(|mut notes| notes.push(note)).ok();

@@ -1,14 +1,17 @@
 //! A machine over SSH as a host: one connection, one script for its files, its engine through the same connection.
 
 mod auth;
+mod certificate;
 mod client;
 mod connect;
 mod deadline;
 mod engine;
 mod key_file;
+mod known_hosts;
 mod prompt;
 mod remote;
 mod run;
+mod shown;
 mod trust;
 
 use std::path::PathBuf;
@@ -16,7 +19,7 @@ use std::path::PathBuf;
 pub use prompt::Prompt;
 pub use remote::{Access, EngineAccess, SshHost};
 pub use russh::keys::PublicKeyOrCertificate;
-pub use trust::{Judgement, Unknown};
+pub use trust::{Judgement, Offer, Unknown};
 
 /// How a machine is reached: jump hosts first, the machine itself last.
 #[derive(Debug, Clone)]

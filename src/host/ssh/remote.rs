@@ -109,7 +109,7 @@ impl SshHost {
             };
             self.introduce(&hop, &unknown)?;
             for known in route.hops.iter_mut().filter(|other| other.name == hop.name) {
-                known.trust.fingerprints.push(unknown.fingerprint());
+                known.trust.fingerprints.push(unknown.fingerprint.clone());
             }
         }
     }
@@ -117,7 +117,7 @@ impl SshHost {
     /// Asks the user about a new host key, and records it.
     fn introduce(&self, hop: &Hop, unknown: &Unknown) -> Result<(), String> {
         if hop.trust.new_keys != NewKeys::Ask
-            || !self.prompt.believes(&unknown.question(), &unknown.fingerprint())
+            || !self.prompt.believes(&unknown.question(), &unknown.fingerprint)
         {
             return Err(format!("{}: {}", place(hop), unknown.refusal()));
         }

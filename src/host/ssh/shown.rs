@@ -1,0 +1,155 @@
+//! A host key that a server showed: who was asked, what it is, and what is said of one that is not believed.
+
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::ssh_key::{Certificate, HashAlg};
+use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
+
+use super::certificate::is_genuine;
+use super::known_hosts::{Entry, LEAST_RSA_BITS, Marker, path_for_people};
+use crate::model::escaped;
+
+/// A host that is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    /// The name to look for in place of host and port.
+    pub(super) alias: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// Whether lines for this host have its port.
+    pub(super) fn has_port(&self) -> bool {
+        self.alias.is_none() && self.port != 22
+    }
+
+    /// The name without the port.
+    pub(super) fn bare(&self) -> String {
+        self.alias.unwrap_or(self.host).to_ascii_lowercase()
+    }
+
+    /// The name to look for.
+    pub(super) fn name(&self) -> String {
+        if self.has_port() { format!("[{}]:{}", self.bare(), self.port) } else { self.bare() }
+    }
+}
+
+impl std::fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} port {}", escaped(self.host.as_bytes()), self.port)?;
+        match self.alias {
+            Some(alias) => write!(f, " (known as {})", escaped(alias.as_bytes())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What it showed.
+pub(super) struct Shown<'a> {
+    pub(super) asked: Asked<'a>,
+    pub(super) key: PublicKey,
+    pub(super) certificate: Option<&'a Certificate>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn new(asked: Asked<'a>, offered: &'a PublicKeyOrCertificate) -> Self {
+        Self { asked, key: offered.public_key(), certificate: offered.certificate() }
+    }
+
+    /// The key's fingerprint, that of the plain key for a certificate too.
+    pub(super) fn fingerprint(&self) -> String {
+        fingerprint(self.key.key_data())
+    }
+
+    /// Why neither list nor file could make one believe it.
+    pub(super) fn fault(&self) -> Option<String> {
+        match self.key.key_data() {
+            KeyData::Rsa(key) if key.key_size() < LEAST_RSA_BITS => Some(format!(
+                "{self}, which has {} bits and is not safe; the server needs a longer one",
+                key.key_size()
+            )),
+            _ if self.certificate.is_some_and(|certificate| !is_genuine(certificate)) => {
+                Some(format!("{self} in a certificate that its authority never signed; do not connect"))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is said when one of the lines revokes the key or the authority behind it.
+    pub(super) fn revoked(&self, entries: &[Entry]) -> Option<String> {
+        let mut revocations = entries.iter().filter(|entry| entry.marker == Marker::Revoked);
+        let authority = self.certificate.map(Certificate::signature_key);
+        let meant = |entry: &&Entry| entry.key == *self.key.key_data() || Some(&entry.key) == authority;
+        let entry = revocations.find(meant)?;
+        let is_authority = entry.key != *self.key.key_data();
+        let whose = if is_authority {
+            format!(" in a certificate of {}", fingerprint(&entry.key))
+        } else {
+            String::new()
+        };
+        Some(format!(
+            "{self}{whose}, which is revoked at {}: it may be stolen, so do not connect; the server needs a new \
+            one, or, where that line is a mistake, take it out of the file",
+            entry.place()
+        ))
+    }
+
+    /// What is said when a line has another key.
+    pub(super) fn changed(&self, entry: &Entry, certificate: Option<&str>) -> String {
+        let (name, file) = (escaped(self.asked.name().as_bytes()), path_for_people(&entry.file));
+        format!(
+            "{self}{}, but it is known by the {} key {} of {}: somebody may stand in between, or the server has a \
+            new key; {}, and only if it is the same forget the old one: ssh-keygen -R {} -f {}",
+            beside(certificate),
+            kind(&entry.key.algorithm()),
+            fingerprint(&entry.key),
+            entry.place(),
+            compare(&self.key),
+            quoted(&name),
+            quoted(&file),
+        )
+    }
+}
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} showed the {} key {}", self.asked, kind(&self.key.algorithm()), self.fingerprint())
+    }
+}
+
+/// Why a certificate does not count, to stand behind its key.
+pub(super) fn beside(certificate: Option<&str>) -> String {
+    certificate.map(|why| format!(" (its certificate does not count: {why})")).unwrap_or_default()
+}
+
+/// How to find out whether a key is the server's.
+pub(super) fn compare(key: &PublicKey) -> String {
+    let kind = kind(&key.algorithm()).to_ascii_lowercase();
+    format!(
+        "compare it with what \"ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub\" says on the server itself"
+    )
+}
+
+/// A key's fingerprint: `SHA256:` and unpadded base64.
+pub(super) fn fingerprint(key: &KeyData) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+/// A key's type as OpenSSH calls it before people.
+pub(super) fn kind(algorithm: &Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Dsa => "DSA",
+        Algorithm::Ecdsa { .. } => "ECDSA",
+        Algorithm::Ed25519 => "ED25519",
+        Algorithm::Rsa { .. } => "RSA",
+        Algorithm::SkEcdsaSha2NistP256 => "ECDSA-SK",
+        Algorithm::SkEd25519 => "ED25519-SK",
+        _ => "unknown",
+    }
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
