@@ -202,7 +202,7 @@ fn default_identities_and_a_user_certificate_log_in() {
     let ca = assert_fs::TempDir::new().unwrap();
     daemon::key_pair(&ca.path().join("ca"), "ed25519");
     let line = format!("TrustedUserCAKeys {}", ca.path().join("ca.pub").display());
-    let server = Server::start(|setup| drop(setup.line(&line)));
+    let server = Server::start(|setup| _ = setup.line(&line));
     let laptop = Laptop::new();
     let ssh = laptop.project.path("home/.ssh");
     std::fs::create_dir(&ssh).unwrap();
@@ -258,7 +258,7 @@ impl Drop for Agent {
 
 #[test]
 fn the_agents_keys_log_in_and_too_many_of_them_are_said() {
-    let server = Server::start(|setup| drop(setup.line("MaxAuthTries 6")));
+    let server = Server::start(|setup| _ = setup.line("MaxAuthTries 6"));
     let mut wanted = options(&server, server.port);
     wanted.drain(6..8);
     let agent = Agent::start();
@@ -328,7 +328,7 @@ fn a_connection_that_is_cut_anywhere_is_an_error() {
 
 #[test]
 fn a_frozen_server_is_noticed() {
-    let server = Server::start(|setup| drop(setup.line("ForceCommand echo started >&2; exec sleep 60")));
+    let server = Server::start(|setup| _ = setup.line("ForceCommand echo started >&2; exec sleep 60"));
     let laptop = Laptop::new();
     let wanted = options(&server, server.port);
     let tried = std::thread::scope(|scope| {
@@ -348,7 +348,7 @@ fn a_frozen_server_is_noticed() {
 
 #[test]
 fn a_server_that_is_killed_in_the_middle_is_an_error() {
-    let server = Server::start(|setup| drop(setup.line("ForceCommand sleep 60")));
+    let server = Server::start(|setup| _ = setup.line("ForceCommand sleep 60"));
     let laptop = Laptop::new();
     let wanted = options(&server, server.port);
     let tried = std::thread::scope(|scope| {
@@ -376,7 +376,7 @@ fn nothing_but_a_whole_answer_of_the_script_counts() {
         ("kill -9 $$", ""),
         ("head -c 300", ""),
     ] {
-        let server = Server::start(|setup| drop(setup.line(&format!("ForceCommand {command}"))));
+        let server = Server::start(|setup| _ = setup.line(&format!("ForceCommand {command}")));
         let config = target(&laptop, &server, "");
         let tried = laptop.try_with(&["--target".to_owned(), "prod".to_owned()], &["--docker", "off"]);
         assert!(tried.why().contains(word), "{command}: {}", tried.why());

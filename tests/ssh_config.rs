@@ -120,7 +120,7 @@ fn jump_hosts_are_gone_through_and_each_is_judged() {
 
 #[test]
 fn a_jump_host_that_refuses_or_cannot_is_said() {
-    let jump = Server::start(|setup| drop(setup.line("AllowTcpForwarding no")));
+    let jump = Server::start(|setup| _ = setup.line("AllowTcpForwarding no"));
     let last = Server::start(|_| {});
     let config = host("jump", &jump, "") + &host("erp", &last, "  ProxyJump jump\n");
     let said = why(&User::with(Some(&config)).collect(&["--server", "erp"]));

@@ -35,7 +35,9 @@ impl Wire {
                 let (end, passed, serve) = (Arc::clone(&ends), Arc::clone(&counts), Arc::clone(&serve));
                 serving.push(spawn(move || serve(stream, &end, &passed)));
             }
-            serving.into_iter().for_each(|thread| drop(thread.join()));
+            for thread in serving {
+                let _ = thread.join();
+            }
         });
         Self { port, end, passed, accepting: Some(accepting) }
     }
