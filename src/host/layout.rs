@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::disk::Disk;
+
 /// Maps repository paths (bytes, `/` between components, relative) to paths on the host.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -61,9 +63,9 @@ impl Layout {
         (!path.starts_with(b"/") && !base.is_dir()).then_some(base)
     }
 
-    /// The repository path of a host path, also where links lead into the layout; `None` outside it.
+    /// The repository path of a host path, also where links on its disk lead into the layout; `None` outside it.
     #[must_use]
-    pub fn repository_path(&self, path: &Path) -> Option<Vec<u8>> {
+    pub(crate) fn repository_path(&self, path: &Path, disk: &dyn Disk) -> Option<Vec<u8>> {
         let root = self.root.iter().map(|root| (&[][..], root));
         let places = self.exceptions.iter().map(|(prefix, place)| (prefix.as_slice(), place)).chain(root);
         let places: Vec<(&[u8], &PathBuf)> = places.collect();
@@ -74,8 +76,8 @@ impl Layout {
         let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
         let plain = places.iter().find_map(|(prefix, place)| inside(path, place, prefix));
         plain.filter(|_| !climbs).or_else(|| {
-            let real = path.canonicalize().ok()?;
-            places.iter().find_map(|(prefix, place)| inside(&real, &place.canonicalize().ok()?, prefix))
+            let real = disk.real(path)?;
+            places.iter().find_map(|(prefix, place)| inside(&real, &disk.real(place)?, prefix))
         })
     }
 
@@ -125,8 +127,10 @@ mod tests {
     fn host_paths_are_mapped_back() {
         let layout =
             Layout::new(Some("/opt/erp".into()), vec![(b"infra/stacks".to_vec(), "/srv/stacks".into())]);
-        let back =
-            |path: &str| layout.repository_path(Path::new(path)).map(|p| String::from_utf8(p).unwrap());
+        let back = |path: &str| {
+            let path = layout.repository_path(Path::new(path), &crate::host::disk::ThisDisk);
+            path.map(|p| String::from_utf8(p).unwrap())
+        };
         assert_eq!(back("/srv/stacks/a/x.yml").as_deref(), Some("infra/stacks/a/x.yml"));
         assert_eq!(back("/opt/erp/odoo/x").as_deref(), Some("odoo/x"));
         assert_eq!(back("/somewhere/else.yml"), None);

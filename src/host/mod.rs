@@ -1,6 +1,7 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
 mod detect;
+mod disk;
 pub mod docker;
 mod files;
 mod layout;

@@ -1,0 +1,94 @@
+//! An engine behind streams that somebody else opens.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bollard::errors::Error;
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use hyper::Uri;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower_service::Service;
+
+use super::DEADLINE;
+
+/// What a stream must be able to do.
+pub(in crate::host) trait BothWays: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> BothWays for T {}
+
+/// A way to the engine and back.
+pub(in crate::host) type Stream = Box<dyn BothWays>;
+/// One more stream, being opened.
+pub(in crate::host) type Opening = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
+
+/// An engine whose connections `open` makes. They are used again for later calls.
+pub(in crate::host) fn carried(open: impl Fn() -> Opening + Send + Sync + 'static) -> Result<Docker, Error> {
+    let client = Client::builder(TokioExecutor::new()).build(Connector(Arc::new(open)));
+    let ask = move |request: BollardRequest| {
+        let answer = client.request(request);
+        async move { answer.await.map_err(Error::from) }
+    };
+    let seconds = DEADLINE.as_secs() * 2;
+    Docker::connect_with_custom_transport(ask, Some("http://docker"), seconds, API_DEFAULT_VERSION)
+}
+
+/// Opens streams when hyper wants one.
+#[derive(Clone)]
+struct Connector(Arc<dyn Fn() -> Opening + Send + Sync>);
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Carrier>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let opening = (self.0)();
+        Box::pin(async move { Ok(TokioIo::new(Carrier(opening.await?))) })
+    }
+}
+
+/// A stream as hyper wants it.
+struct Carrier(Stream);
+
+impl Connection for Carrier {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl AsyncRead for Carrier {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Carrier {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,245 @@
+//! The containers as the docker client tells them: two commands, for where nothing else is allowed.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::gathered::{Inspected, Labels, Listed, with_algorithm};
+use super::words::short;
+
+/// The labels of Compose that are asked for; no other leaves the server.
+const LABELS: [&str; 6] =
+    ["oneoff", "project", "service", "config-hash", "project.working_dir", "project.config_files"];
+
+/// The script's own code for a list of containers that is none; a client's are below it.
+const NO_IDS: u32 = 999;
+
+/// Why a docker client did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::host) enum Refusal {
+    /// There is none.
+    NoClient,
+    /// There is no sudo.
+    NoSudo,
+    /// This user may not use the engine.
+    NoPermission,
+    /// Sudo does not allow it without a password.
+    Password,
+    /// The engine does not answer its client; the text says what that was.
+    NotRunning(String),
+    /// Something else that it said.
+    Said(String),
+}
+
+impl Refusal {
+    /// The reason by how the client ended and what it said.
+    pub(in crate::host) fn of(code: Option<u32>, stderr: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(stderr);
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if says(&["sudo: not found", "sudo: command not found", "sudo: No such file"]) {
+            Self::NoSudo
+        } else if says(&["password is required", "may not run sudo", "not allowed to", "not in the sudoers"])
+        {
+            Self::Password
+        } else if code == Some(127) || says(&["docker: command not found", "docker: not found"]) {
+            Self::NoClient
+        } else if says(&["permission denied", "Permission denied"]) {
+            Self::NoPermission
+        } else if says(&["annot connect to the Docker daemon", "Is the docker daemon running"]) {
+            Self::NotRunning(short(&text))
+        } else {
+            let told = short(&text);
+            let code = code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
+            Self::Said(if told.is_empty() { code } else { format!("{told} ({code})") })
+        }
+    }
+}
+
+/// What to select of each container: a line of JSON with the values of a [`Row`].
+fn template() -> String {
+    let label = |name: &&str| format!("{{{{json (index .Config.Labels \"com.docker.compose.{name}\")}}}}");
+    let fields = ["Id", "Name", "Image", "Config.Image", "State.Status", "HostConfig.AutoRemove"];
+    let fields = fields.iter().map(|name| format!("{{{{json .{name}}}}}"));
+    format!("[{}]", fields.chain(LABELS.iter().map(label)).collect::<Vec<_>>().join(","))
+}
+
+/// A script for `sh` that lists all containers by `docker` and inspects them at once. `mark`, a word that
+/// nothing else says, begins the output, and each line that is the script's own.
+pub(in crate::host) fn script(docker: &str, mark: &str) -> String {
+    let template = template();
+    format!(
+        "set -f
+LC_ALL=C; export LC_ALL
+echo {mark}; echo {mark} >&2
+ids=$({docker} ps --all --no-trunc --format '{{{{.ID}}}}' </dev/null); code=$?
+case $ids in *[!0-9a-f[:space:]]*) code={NO_IDS}; ids= ;; esac
+echo {mark} ps \"$code\" $ids
+if [ \"$code\" = 0 ] && [ -n \"$ids\" ]; then
+  {docker} inspect --type container --format '{template}' $ids </dev/null; code=$?
+  echo
+fi
+echo {mark} inspect \"$code\"
+"
+    )
+}
+
+/// A label as it is printed: empty where there is none.
+type Label = Option<String>;
+/// One container of the answer, in the order of the [`template`].
+type Row = (
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<bool>,
+    Label,
+    Label,
+    Label,
+    Label,
+    Label,
+    Label,
+);
+
+/// Reads what the script said after its first mark.
+///
+/// # Errors
+/// Why it is not the answer to both commands.
+pub(in crate::host) fn listed(output: &[u8], stderr: &[u8], mark: &str) -> Result<Vec<Listed>, Refusal> {
+    let no_answer = |why: &str| Refusal::Said(why.to_owned());
+    let text = str::from_utf8(output).map_err(|_| no_answer("docker gave an answer that is no text"))?;
+    let (mut ids, mut code, mut rows) = (None, None, Vec::new());
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let mut words = line.split(' ');
+        if words.next() != Some(mark) {
+            rows.push(line);
+        } else if words.next() == Some("ps") {
+            let code = words.next().and_then(|code| code.parse().ok());
+            if code == Some(NO_IDS) {
+                return Err(no_answer("docker ps gave an answer that is no list of containers"));
+            }
+            if code != Some(0) {
+                return Err(Refusal::of(code, stderr));
+            }
+            ids = Some(words.collect::<BTreeSet<&str>>());
+        } else {
+            code = words.next().and_then(|code| code.parse::<u32>().ok());
+        }
+    }
+    let (Some(ids), Some(code)) = (ids, code) else {
+        return Err(no_answer("the answer of docker ps and docker inspect was cut short"));
+    };
+    let listed = rows.into_iter().map(listed_in).collect::<Option<Vec<Listed>>>();
+    match listed {
+        Some(listed) => complete(&ids, listed, code, stderr),
+        None if code == 0 => Err(no_answer("docker inspect gave an answer that is no list of containers")),
+        None => Err(Refusal::of(Some(code), stderr)),
+    }
+}
+
+/// Holds the answer against the list: a container that vanished in between is no error, all else is.
+fn complete(
+    ids: &BTreeSet<&str>,
+    listed: Vec<Listed>,
+    code: u32,
+    stderr: &[u8],
+) -> Result<Vec<Listed>, Refusal> {
+    let text = String::from_utf8_lossy(stderr).to_ascii_lowercase();
+    let is_gone = |id: &str| text.lines().any(|line| line.contains("no such") && line.contains(id));
+    let told: BTreeSet<&str> = listed.iter().map(|listed| listed.id.as_str()).collect();
+    let mut untold = ids.difference(&told).peekable();
+    // A failure of which no container is the reason is one of the whole command.
+    let failed = code != 0 && untold.peek().is_none();
+    if failed || !untold.all(|id| is_gone(id)) {
+        return Err(Refusal::of(Some(code), stderr));
+    }
+    if told.len() != listed.len() || !told.is_subset(ids) {
+        return Err(Refusal::Said("docker inspect told of other containers than docker ps".to_owned()));
+    }
+    Ok(listed)
+}
+
+/// Reads one line of the answer.
+fn listed_in(line: &str) -> Option<Listed> {
+    let row: Row = serde_json::from_str(line).ok()?;
+    let (id, name, image_id, image, state, is_temporary, ..) = row;
+    let values = [row.6, row.7, row.8, row.9, row.10, row.11];
+    let labels = LABELS.iter().zip(values).filter_map(|(label, value)| {
+        Some((format!("com.docker.compose.{label}"), value.filter(|value| !value.is_empty())?))
+    });
+    Some(Listed {
+        id,
+        name: Some(name.strip_prefix('/').unwrap_or(&name).to_owned()),
+        image: image.clone().unwrap_or_default(),
+        image_id: with_algorithm(&image_id),
+        state: state.unwrap_or_default(),
+        labels: Labels(labels.collect::<HashMap<_, _>>()),
+        inspected: Some(Inspected::There { image, is_temporary: is_temporary.unwrap_or(false) }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "M ps 0 aa bb\n";
+
+    fn row(id: &str) -> String {
+        format!(
+            "[\"{id}\",\"/web\",\"sha256:1\",\"odoo:18\",\"running\",false,\"\",\"erp\",\"\",\"\",\"\",\"\"]\n"
+        )
+    }
+
+    fn read(text: &str, stderr: &str) -> Result<Vec<Listed>, Refusal> {
+        listed(text.as_bytes(), stderr.as_bytes(), "M")
+    }
+
+    #[test]
+    fn both_commands_are_read() {
+        let both = read(&format!("{HEAD}{}{}\nM inspect 0\n", row("aa"), row("bb")), "").unwrap();
+        let told =
+            (both[0].id.as_str(), both[0].name.as_deref(), both[0].image.as_str(), both[0].labels.0.len());
+        assert_eq!((both.len(), told), (2, ("aa", Some("web"), "odoo:18", 1)));
+        assert_eq!(read("M ps 0\nM inspect 0\n", "").unwrap().len(), 0);
+    }
+
+    #[test]
+    fn only_a_container_that_vanished_may_be_left_out() {
+        let one = format!("{HEAD}{}\nM inspect 1\n", row("aa"));
+        assert_eq!(read(&one, "Error: No such container: bb\n").unwrap().len(), 1);
+        assert!(read(&one, "").is_err() && read(&one, "Error: No such container: aa\n").is_err());
+        assert!(read(&format!("{HEAD}{}{}\nM inspect 1\n", row("aa"), row("bb")), "").is_err());
+        assert!(read(&format!("{HEAD}{}\nM inspect 0\n", row("aa")), "").is_err());
+        let none = format!("{HEAD}\nM inspect 1\n");
+        assert_eq!(read(&none, "no such object: aa\nno such object: bb").unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for text in ["", HEAD, "M ps 1\nM inspect 1\n", "M inspect 0\n"] {
+            assert!(read(text, "").is_err(), "{text:?}");
+        }
+        assert!(read(&format!("{HEAD}{{}}\nM inspect 0\n"), "").is_err());
+        assert!(read(&format!("{HEAD}{}{}\nM inspect 0\n", row("aa"), row("cc")), "no such bb").is_err());
+        assert_eq!(read("M ps 127\nM inspect 127\n", "").err(), Some(Refusal::NoClient));
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        let of = |code: u32, text: &str| Refusal::of(Some(code), text.as_bytes());
+        assert_eq!(of(127, "sh: 1: exec: docker: not found"), Refusal::NoClient);
+        assert_eq!(of(1, "sudo: docker: command not found"), Refusal::NoClient);
+        assert_eq!(of(127, "sh: 1: sudo: not found"), Refusal::NoSudo);
+        assert_eq!(of(1, "sudo: a password is required"), Refusal::Password);
+        assert_eq!(of(1, "permission denied while trying to connect"), Refusal::NoPermission);
+        let down = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+        assert_eq!(of(1, down), Refusal::NotRunning(down.to_owned()));
+        assert_eq!(of(3, "boom\nmore"), Refusal::Said("boom (exit code 3)".to_owned()));
+        assert_eq!(of(3, ""), Refusal::Said("exit code 3".to_owned()));
+    }
+
+    #[test]
+    fn nothing_but_what_is_needed_is_selected() {
+        let template = template();
+        assert!(!template.contains('\'') && !template.contains("json .Config}") && !template.contains("Env"));
+        assert_eq!(template.matches("{{").count(), 12);
+    }
+}

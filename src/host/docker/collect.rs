@@ -1,0 +1,90 @@
+//! Asks an engine for its containers: two calls for any number, and one more only for what the list does not tell.
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptions};
+use tokio::task::JoinSet;
+
+use super::gathered::{Gathered, Images, Inspected, Labels, Listed, gather, with_algorithm};
+use crate::host::ContainerQuery;
+
+/// Collects what a query asks for, with up to `lanes` calls at once.
+pub(in crate::host) async fn collect(
+    docker: &Docker,
+    query: &ContainerQuery,
+    lanes: usize,
+) -> Result<Gathered, Error> {
+    let all = ListContainersOptionsBuilder::default().all(true).build();
+    let containers = docker.list_containers(Some(all));
+    // Not `digests=true`: Docker lists them in any case, and Podman 4 answers nothing at all to it.
+    let images = docker.list_images(None::<ListImagesOptions>);
+    let (containers, images) = match lanes {
+        1 => (containers.await?, images.await?),
+        _ => tokio::try_join!(containers, images)?,
+    };
+    let mut listed: Vec<Listed> = containers.into_iter().map(Listed::of).collect();
+    let mut wanting = listed.iter_mut().filter(|listed| listed.wants_inspection(query)).collect::<Vec<_>>();
+    for batch in wanting.chunks_mut(lanes.max(1)) {
+        inspect(docker, batch).await?;
+    }
+    Ok(gather(listed, &Images::of(images), query))
+}
+
+/// Asks for single containers, all at once.
+async fn inspect(docker: &Docker, batch: &mut [&mut Listed]) -> Result<(), Error> {
+    let mut calls = JoinSet::new();
+    for (position, listed) in batch.iter().enumerate() {
+        let (docker, id) = (docker.clone(), listed.id.clone());
+        calls.spawn(async move { (position, inspected(&docker, &id).await) });
+    }
+    while let Some(call) = calls.join_next().await {
+        let (position, inspected) = call.map_err(|error| Error::IOError { err: error.into() })?;
+        batch[position].inspected = Some(inspected?);
+    }
+    Ok(())
+}
+
+async fn inspected(docker: &Docker, id: &str) -> Result<Inspected, Error> {
+    match docker.inspect_container(id, None).await {
+        Ok(answer) => Ok(Inspected::There {
+            image: answer.config.and_then(|config| config.image),
+            is_temporary: answer.host_config.and_then(|host| host.auto_remove).unwrap_or(false),
+        }),
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(Inspected::Gone),
+        Err(error) => Err(error),
+    }
+}
+
+impl Listed {
+    fn of(summary: ContainerSummary) -> Self {
+        let name = own_name(&summary);
+        Self {
+            id: summary.id.or_else(|| name.clone()).unwrap_or_default(),
+            name,
+            image: summary.image.unwrap_or_default(),
+            image_id: with_algorithm(summary.image_id.as_deref().unwrap_or_default()),
+            state: summary.state.map(|state| state.to_string()).unwrap_or_default(),
+            labels: Labels(summary.labels.unwrap_or_default()),
+            inspected: None,
+        }
+    }
+}
+
+/// A container's own name: the others, `/web/alias`, are old-style links to it.
+fn own_name(summary: &ContainerSummary) -> Option<String> {
+    let names = summary.names.iter().flatten().map(|name| name.strip_prefix('/').unwrap_or(name));
+    names.filter(|name| !name.contains('/')).min().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_no_names() {
+        let names = vec!["/web/db".to_owned(), "/db".to_owned()];
+        let summary = ContainerSummary { names: Some(names), ..ContainerSummary::default() };
+        assert_eq!(own_name(&summary).as_deref(), Some("db"));
+    }
+}

@@ -1,0 +1,129 @@
+//! An engine that this machine reaches by itself: where it listens, and one conversation with it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use super::{DEADLINE, Gathered, Place, collect, in_words};
+use crate::host::disk::ThisDisk;
+use crate::host::{ContainerQuery, ContainersAnswer, Layout, Watch};
+
+/// How often a waiting call looks whether the run was cancelled.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Where an engine listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Engine {
+    /// No place was named and no socket is there; the text says where it was looked for.
+    None(String),
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A TCP address, `host:port`.
+    Tcp(String),
+    /// A TCP address with TLS, and the directory of `ca.pem`, `cert.pem` and `key.pem`.
+    Tls(String, PathBuf),
+    /// A place that this version cannot reach, with the reason.
+    Unsupported(String),
+}
+
+impl Engine {
+    fn shown(&self) -> String {
+        match self {
+            Self::None(why) | Self::Unsupported(why) => why.clone(),
+            Self::Unix(path) => format!("unix://{}", path.display()),
+            Self::Tcp(address) | Self::Tls(address, _) => format!("tcp://{address}"),
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        let socket = match self {
+            Self::Unix(path) => Some(path.as_path()),
+            _ => None,
+        };
+        Place { shown: self.shown(), socket }
+    }
+
+    fn connect(&self) -> Result<Docker, String> {
+        let seconds = DEADLINE.as_secs() * 2;
+        let docker = match self {
+            Self::None(why) | Self::Unsupported(why) => return Err(why.clone()),
+            Self::Unix(path) => {
+                Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
+            }
+            Self::Tcp(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
+            Self::Tls(address, certificates) => {
+                let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| certificates.join(name));
+                Docker::connect_with_ssl(address, &key, &cert, &ca, seconds, API_DEFAULT_VERSION)
+            }
+        };
+        docker.map_err(|error| in_words(&self.place(), &error))
+    }
+}
+
+/// Asks the engine for its version.
+///
+/// # Errors
+/// Why none answered, in words.
+pub fn engine_version(engine: &Engine) -> Result<String, String> {
+    within_deadline(engine, &Watch::default(), async {
+        let docker = engine.connect()?;
+        let answer = docker.version().await.map_err(|error| in_words(&engine.place(), &error))?;
+        Ok(answer.version.unwrap_or_else(|| "unknown version".to_owned()))
+    })
+}
+
+/// Answers a query for containers. `None`: the run was cancelled.
+pub(in crate::host) fn observe(
+    engine: &Engine,
+    layout: &Layout,
+    query: &ContainerQuery,
+    watch: &Watch,
+) -> Option<ContainersAnswer> {
+    match engine {
+        Engine::None(why) => return Some(ContainersAnswer::NoEngine(why.clone())),
+        Engine::Unix(path) if is_absent(path) => {
+            return Some(ContainersAnswer::NoEngine(format!("there is no socket at {}", engine.shown())));
+        }
+        _ => {}
+    }
+    let answer = within_deadline(engine, watch, async {
+        let docker = engine.connect()?;
+        collect(&docker, query, 1).await.map_err(|error| in_words(&engine.place(), &error))
+    });
+    match answer {
+        Ok(gathered) => Some(gathered.resolve(layout, &ThisDisk)),
+        Err(_) if watch.is_cancelled() => None,
+        Err(why) => Some(Gathered::Unreachable(why).resolve(layout, &ThisDisk)),
+    }
+}
+
+/// Whether nothing is at a path; what may not be looked at counts as there.
+fn is_absent(path: &Path) -> bool {
+    matches!(rustix::fs::stat(path), Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR))
+}
+
+/// Runs one conversation with an engine, bounded in time and ended by a cancelled run.
+fn within_deadline<T>(
+    engine: &Engine,
+    watch: &Watch,
+    talk: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let cancelled = async {
+        while !watch.is_cancelled() {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    let result = runtime.block_on(async {
+        tokio::select! {
+            answer = tokio::time::timeout(DEADLINE, talk) => answer,
+            () = cancelled => Ok(Err("interrupted".to_owned())),
+        }
+    });
+    runtime.shutdown_background();
+    result.unwrap_or_else(|_| {
+        Err(format!("the engine at {} gave no answer within {} s", engine.shown(), DEADLINE.as_secs()))
+    })
+}

@@ -1,0 +1,289 @@
+//! What an engine said of its containers: which of them count, and where their compose files lie.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use bollard::models::ImageSummary;
+
+use crate::host::disk::Disk;
+use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
+use crate::model::{LeftOut, Unit, any_match};
+
+/// What became of asking for containers, before their compose files are looked for.
+#[derive(Debug)]
+pub(in crate::host) enum Gathered {
+    /// The engine answered.
+    Seen(Vec<Raw>, Vec<LeftOut>),
+    /// There is no engine, with where it was looked for.
+    NoEngine(String),
+    /// There is one, and it could not be asked, with the reason.
+    Unreachable(String),
+}
+
+/// A container whose compose files are what Compose wrote of them.
+#[derive(Debug)]
+pub(in crate::host) struct Raw {
+    container: Container,
+    config_files: String,
+    working_dir: PathBuf,
+}
+
+impl Gathered {
+    /// Maps the compose files into the layout, as the disk of their machine has them.
+    pub(in crate::host) fn resolve(self, layout: &Layout, disk: &dyn Disk) -> ContainersAnswer {
+        match self {
+            Self::Seen(containers, left_out) => {
+                let containers = containers.into_iter().map(|raw| raw.resolve(layout, disk)).collect();
+                ContainersAnswer::Seen { containers, left_out }
+            }
+            Self::NoEngine(why) => ContainersAnswer::NoEngine(why),
+            Self::Unreachable(why) => ContainersAnswer::Unreachable(why),
+        }
+    }
+}
+
+impl Raw {
+    /// The repository path of each compose file; `None` for one that cannot be mapped.
+    fn resolve(self, layout: &Layout, disk: &dyn Disk) -> Container {
+        let files = self.config_files.split(',').filter(|_| !self.config_files.is_empty());
+        let places = files.map(|file| absolute(Path::new(file), &self.working_dir, disk));
+        let compose_files = places.map(|path| layout.repository_path(&path?, disk)).collect();
+        Container { compose_files, ..self.container }
+    }
+}
+
+/// Where a compose file lies. Older Compose writes it relative to the directory it was started in, which
+/// is the project's or one above it; the project's is that of its first file, as long as nobody named another.
+fn absolute(file: &Path, directory: &Path, disk: &dyn Disk) -> Option<PathBuf> {
+    if file.is_absolute() {
+        return Some(file.to_owned());
+    }
+    let candidates = || directory.ancestors().map(|above| above.join(file));
+    let beside = candidates().find(|path| path.parent() == Some(directory) && disk.is_file(path));
+    beside.or_else(|| candidates().find(|path| disk.is_file(path)))
+}
+
+/// What an image list says, by image ID and by tag.
+#[derive(Default)]
+pub(in crate::host) struct Images {
+    digests: HashMap<String, Vec<String>>,
+    by_tag: HashMap<String, String>,
+}
+
+impl Images {
+    /// Sorts what an engine lists.
+    pub(super) fn of(images: Vec<ImageSummary>) -> Self {
+        let mut all = Self::default();
+        for image in images {
+            let digests = image.repo_digests.into_iter().filter(|text| !text.contains("<none>"));
+            let mut digests: Vec<String> = digests.collect();
+            digests.sort();
+            all.by_tag.extend(image.repo_tags.iter().map(|tag| (full_tag(tag), image.id.clone())));
+            all.digests.insert(image.id, digests);
+        }
+        all
+    }
+}
+
+/// A reference with its registry's defaults taken out and its tag filled in, so that two can be compared.
+fn full_tag(reference: &str) -> String {
+    let short = ["docker.io/library/", "docker.io/"].iter().find_map(|prefix| reference.strip_prefix(prefix));
+    let short = short.unwrap_or(reference);
+    let name = short.rsplit('/').next().unwrap_or(short);
+    if name.contains([':', '@']) { short.to_owned() } else { format!("{short}:latest") }
+}
+
+/// A container as an engine lists it.
+pub(in crate::host) struct Listed {
+    /// The engine's name for it.
+    pub(super) id: String,
+    /// Its own name, where it has one.
+    pub(super) name: Option<String>,
+    /// The image it was made of, by name or by ID.
+    pub(super) image: String,
+    /// The image's ID.
+    pub(super) image_id: String,
+    /// `running`, …
+    pub(super) state: String,
+    /// Its labels.
+    pub(super) labels: Labels,
+    /// What inspecting it told, where that was done.
+    pub(super) inspected: Option<Inspected>,
+}
+
+/// A container's labels, of which only those of Compose are ever read.
+pub(super) struct Labels(pub(super) HashMap<String, String>);
+
+/// What inspecting one container told.
+pub(super) enum Inspected {
+    /// It was gone.
+    Gone,
+    /// It was there.
+    There {
+        /// The image's name as it was asked for.
+        image: Option<String>,
+        /// Whether it removes itself.
+        is_temporary: bool,
+    },
+}
+
+impl Labels {
+    fn compose(&self, name: &str) -> Option<String> {
+        self.0.get(&format!("com.docker.compose.{name}")).cloned()
+    }
+}
+
+impl Listed {
+    /// Whether the list gives an ID in place of the image's name.
+    fn hides_name(&self) -> bool {
+        let hex = self.image_id.strip_prefix("sha256:").unwrap_or(&self.image_id);
+        self.image.starts_with("sha256:") || (self.image.len() >= 12 && hex.starts_with(&self.image))
+    }
+
+    /// Why it is left out by what the list says.
+    fn left_out(&self, query: &ContainerQuery) -> Option<&'static str> {
+        let Some(name) = &self.name else { return Some("containers without a name") };
+        if self.labels.compose("oneoff").is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
+            return Some("one-off containers of Compose");
+        }
+        let matched = query.named.contains(name) || any_match(&query.patterns, name.as_bytes());
+        (!matched).then_some("not matched by [docker] containers")
+    }
+
+    /// Whether the list alone does not tell what is to be known of it.
+    pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
+        let is_known = self.name.as_ref().is_some_and(|name| query.named.contains(name))
+            || self.labels.compose("service").is_some();
+        self.left_out(query).is_none() && (self.hides_name() || !is_known)
+    }
+
+    /// The container, or why it is left out; `None` for one that is gone.
+    fn judged(mut self, images: &Images, query: &ContainerQuery) -> Option<Result<Raw, &'static str>> {
+        if let Some(reason) = self.left_out(query) {
+            return Some(Err(reason));
+        }
+        if self.wants_inspection(query) {
+            match self.inspected.take() {
+                Some(Inspected::Gone) => return None,
+                Some(Inspected::There { is_temporary: true, .. }) => {
+                    return Some(Err("containers that remove themselves (--rm)"));
+                }
+                Some(Inspected::There { image: Some(image), .. }) if self.hides_name() => self.image = image,
+                _ => {}
+            }
+        }
+        Some(Ok(self.into_raw(images)))
+    }
+
+    fn into_raw(self, images: &Images) -> Raw {
+        let newest = images.by_tag.get(&full_tag(&self.image));
+        let label = |name: &str| self.labels.compose(name);
+        let container = Container {
+            tag_moved: newest.is_some_and(|newest| *newest != self.image_id),
+            repo_digests: images.digests.get(&self.image_id).cloned().unwrap_or_default(),
+            compose_project: label("project"),
+            compose_service: label("service"),
+            compose_config_hash: label("config-hash"),
+            compose_files: Vec::new(),
+            name: self.name.unwrap_or_default(),
+            image: self.image,
+            image_id: self.image_id,
+            state: self.state,
+        };
+        let working_dir = self.labels.compose("project.working_dir").unwrap_or_default().into();
+        let config_files = self.labels.compose("project.config_files").unwrap_or_default();
+        Raw { container, config_files, working_dir }
+    }
+}
+
+/// The containers of a list that count; all that [want it](Listed::wants_inspection) have been inspected.
+pub(in crate::host) fn gather(listed: Vec<Listed>, images: &Images, query: &ContainerQuery) -> Gathered {
+    let mut containers = Vec::new();
+    let mut left_out: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for judged in listed.into_iter().filter_map(|listed| listed.judged(images, query)) {
+        match judged {
+            Ok(raw) => containers.push(raw),
+            Err(reason) => *left_out.entry(reason).or_default() += 1,
+        }
+    }
+    containers.sort_by(|a, b| a.container.name.cmp(&b.container.name));
+    let left_out = left_out.into_iter().map(|(reason, count)| LeftOut {
+        unit: Unit::Subjects,
+        count,
+        reason: reason.to_owned(),
+    });
+    Gathered::Seen(containers, left_out.collect())
+}
+
+/// Docker writes `sha256:` before an image's ID, Podman does not.
+pub(super) fn with_algorithm(id: &str) -> String {
+    if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        format!("sha256:{id}")
+    } else {
+        id.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::disk::Unseen;
+
+    #[test]
+    fn references_are_compared_with_their_defaults() {
+        assert_eq!(full_tag("traefik"), "traefik:latest");
+        assert_eq!(full_tag("docker.io/library/traefik:v3"), "traefik:v3");
+        assert_eq!(full_tag("localhost:5000/odoo"), "localhost:5000/odoo:latest");
+        assert_eq!(full_tag("odoo@sha256:ab"), "odoo@sha256:ab");
+    }
+
+    fn of_image(image: &str, image_id: &str) -> Listed {
+        Listed {
+            id: "c".into(),
+            name: Some("web".into()),
+            image: image.into(),
+            image_id: image_id.into(),
+            state: "running".into(),
+            labels: Labels(HashMap::new()),
+            inspected: None,
+        }
+    }
+
+    #[test]
+    fn an_id_is_told_from_a_name() {
+        let id = format!("sha256:{}", "ab".repeat(32));
+        let hides_name = |image: &str| of_image(image, &id).hides_name();
+        assert!(hides_name(&id) && hides_name(&"ab".repeat(6)));
+        assert!(!hides_name("abab") && !hides_name("odoo:18"));
+        assert_eq!(with_algorithm(&"ab".repeat(32)), id);
+    }
+
+    /// The repository paths of compose files, by their text alone.
+    fn mapped(files: &str, directory: &str) -> Vec<Option<String>> {
+        let stacks = (b"infra/stacks".to_vec(), "/srv/stacks".into());
+        let layout = Layout::new(Some("/opt/erp".into()), vec![stacks]);
+        let raw = Raw {
+            config_files: files.into(),
+            working_dir: directory.into(),
+            ..of_image("odoo", "sha256:ab").into_raw(&Images::default())
+        };
+        let mapped = raw.resolve(&layout, &Unseen(&layout)).compose_files.into_iter();
+        mapped.map(|path| path.map(|path| String::from_utf8(path).unwrap())).collect()
+    }
+
+    #[test]
+    fn compose_files_of_an_unseen_disk_are_mapped_by_their_text() {
+        let one = |files: &str, directory: &str| mapped(files, directory).remove(0);
+        let erp = Some("infra/stacks/erp/compose.yml".to_owned());
+        assert_eq!(one("/srv/stacks/erp/compose.yml", "/"), erp);
+        assert_eq!(one("/srv/stacks/edge/../erp/compose.yml", "/"), erp);
+        assert_eq!(one("compose.yml", "/srv/stacks/erp"), erp);
+        assert_eq!(one("erp/compose.yml", "/srv/stacks/erp"), erp, "started one directory above");
+        assert_eq!(one("../erp/compose.yml", "/srv/stacks/erp"), erp);
+        assert_eq!(one("/elsewhere/compose.yml", "/srv/stacks/erp"), None);
+        assert_eq!(one("compose.yml", "/elsewhere"), None);
+        assert_eq!(one("/srv/stacks/../../etc/compose.yml", "/"), None);
+        assert_eq!(mapped("", "/srv/stacks/erp"), []);
+        assert_eq!(mapped("/opt/erp/a.yml,/x.yml", "/").len(), 2);
+    }
+}

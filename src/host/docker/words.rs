@@ -1,0 +1,149 @@
+//! What goes wrong with an engine, in words for people, without anything that may be secret.
+
+use std::error::Error as _;
+use std::io;
+use std::path::Path;
+
+use bollard::errors::Error;
+
+use crate::model::escaped;
+
+/// How much of what an engine or a client says is repeated.
+const REPEATED: usize = 200;
+
+/// Where an engine is.
+pub(in crate::host) struct Place<'a> {
+    /// How messages call it.
+    pub(in crate::host) shown: String,
+    /// Its socket, where that is one of this machine.
+    pub(in crate::host) socket: Option<&'a Path>,
+}
+
+/// Whether the engine answered, so that it would not answer otherwise if it were reached another way.
+pub(in crate::host) fn is_answer(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DockerResponseServerError { .. }
+            | Error::JsonDataError { .. }
+            | Error::JsonSerdeError { .. }
+            | Error::StrParseError { .. }
+    )
+}
+
+/// The line of a text that tells most: cut short, escaped, and with whatever follows an equals sign or looks
+/// like credentials taken out.
+pub(in crate::host) fn short(text: &str) -> String {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let telling = lines().find(|line| !line.starts_with("WARNING")).or_else(|| lines().next());
+    let mut words: Vec<String> = Vec::new();
+    let mut is_secret = false;
+    for word in telling.unwrap_or_default().split_whitespace() {
+        words.push(if is_secret { "…".to_owned() } else { without_credentials(word) });
+        let named = word.to_ascii_lowercase();
+        let names_one = ["password", "passwd", "token", "secret", "authorization"];
+        is_secret = ["bearer", "basic"].contains(&named.as_str())
+            || (named.ends_with(':') && names_one.iter().any(|name| named.contains(name)));
+    }
+    let line: String = words.join(" ").chars().take(REPEATED).collect();
+    escaped(line.as_bytes())
+}
+
+/// A word without the value of a variable and without the user of an address.
+fn without_credentials(word: &str) -> String {
+    if let Some((name, _)) = word.split_once('=') {
+        return format!("{name}=…");
+    }
+    match (word.split_once("://"), word.rsplit_once('@')) {
+        (Some((scheme, rest)), Some((_, host))) if rest.contains('@') => format!("{scheme}://…@{host}"),
+        _ => word.to_owned(),
+    }
+}
+
+/// An engine's error for people. Of what it sent only its own error message is repeated, cut short: an
+/// answer that cannot be parsed may hold anything.
+pub(in crate::host) fn in_words(place: &Place<'_>, error: &Error) -> String {
+    let shown = &place.shown;
+    match error {
+        Error::DockerResponseServerError { status_code, message } => {
+            format!("the engine at {shown} answered {status_code}: {}", short(message))
+        }
+        Error::JsonDataError { .. } | Error::JsonSerdeError { .. } | Error::StrParseError { .. } => {
+            format!("the engine at {shown} gave an answer that is not the JSON of a Docker engine")
+        }
+        Error::SocketNotFoundError(_) => format!("there is no socket at {shown}"),
+        Error::RequestTimeoutError => format!("the engine at {shown} did not answer in time"),
+        error => match cause(error) {
+            Some(io) => of_io(place, io),
+            None => format!("the engine at {shown} cannot be asked: {error}"),
+        },
+    }
+}
+
+/// The system's error below an engine's error.
+fn cause(error: &Error) -> Option<&io::Error> {
+    if let Error::IOError { err } = error {
+        return Some(err);
+    }
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            return Some(io);
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+fn of_io(place: &Place<'_>, error: &io::Error) -> String {
+    let shown = &place.shown;
+    match (error.kind(), place.socket) {
+        (io::ErrorKind::PermissionDenied, Some(path)) => {
+            format!("no permission to use {shown}: {}", who_may(path))
+        }
+        (io::ErrorKind::ConnectionRefused, _) => {
+            format!("nothing listens at {shown}: is the engine running?")
+        }
+        (io::ErrorKind::NotFound, _) => format!("there is no socket at {shown}"),
+        _ => {
+            let text = crate::model::in_words(error);
+            format!("the connection to the engine at {shown} failed: {text}")
+        }
+    }
+}
+
+/// Says which user may not use a socket, whose it is, and what helps.
+fn who_may(path: &Path) -> String {
+    let me = name_of("/etc/passwd", rustix::process::geteuid().as_raw());
+    let group = rustix::fs::stat(path).map(|stat| name_of("/etc/group", stat.st_gid));
+    let group = group.unwrap_or_else(|_| "unknown".to_owned());
+    format!("user {me} is not in the socket's group {group}; join that group, or use sudo")
+}
+
+/// The name that `/etc/passwd` or `/etc/group` gives a number, else the number.
+fn name_of(file: &str, number: u32) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = lines.find(|fields| fields.get(2).is_some_and(|field| *field == number.to_string()));
+    found.map_or_else(|| number.to_string(), |fields| fields[0].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_repeated_holds_no_secret_and_one_line() {
+        assert_eq!(
+            short("WARNING: no config\n\nsudo: a password is required\n"),
+            "sudo: a password is required"
+        );
+        assert_eq!(
+            short("DB_PASSWORD=hunter2 failed at tcp://me:hunter2@host:1/x"),
+            "DB_PASSWORD=… failed at tcp://…@host:1/x"
+        );
+        assert_eq!(short("Authorization: Bearer abc"), "Authorization: … …");
+        assert_eq!(short("token: abc and \u{1b}[31m"), "token: … and \\x1b[31m");
+        assert_eq!(short(&"x".repeat(500)).len(), REPEATED);
+        assert_eq!(short(""), "");
+    }
+}
