@@ -6,12 +6,14 @@ mod client;
 mod connect;
 mod deadline;
 mod engine;
+mod facts;
 mod key_file;
 mod known_hosts;
 mod prompt;
 mod remote;
 mod run;
 mod shown;
+mod stdio;
 mod trust;
 
 use std::path::PathBuf;

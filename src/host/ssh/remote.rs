@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::connect::{Connection, Failed, connect, place};
 use super::{Hop, NewKeys, Prompt, Route, Unknown, engine};
+use crate::host::disk::Unseen;
 use crate::host::{
     Answer, ContainersAnswer, FilesAnswer, Host, HostError, Layout, ModulesAnswer, Phase, Query, Watch,
 };
@@ -75,14 +76,13 @@ impl SshHost {
         });
         let asked = async {
             match containers {
-                Some(query) => {
-                    Some(engine::observe(&connection, self.access.engine, &self.layout, query).await)
-                }
+                Some(query) => Some(engine::observe(&connection, self.access.engine, query).await),
                 None => None,
             }
         };
         let (files, containers) = tokio::join!(self.survey(&connection, queries, watch), asked);
         files.map_err(|why| self.broken(&why, started, watch))?;
+        let containers = containers.map(|seen| seen.resolve(&self.layout, &Unseen(&self.layout)));
         let unasked = || ContainersAnswer::Unreachable("it was not asked".to_owned());
         let answer = |query: &Query| match query {
             Query::Containers(_) => Answer::Containers(containers.clone().unwrap_or_else(unasked)),

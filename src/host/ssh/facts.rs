@@ -1,0 +1,86 @@
+//! What a server tells of its engine's sockets, asked only when the engine could not be used.
+
+/// One line each: the user, the sockets that there are, and whether there is a client.
+pub(super) fn script(mark: &str) -> String {
+    format!(
+        "LC_ALL=C; export LC_ALL
+echo {mark}; echo {mark} >&2
+run=${{XDG_RUNTIME_DIR:-/run/user/$(id -u)}}
+echo \"user $(id -un 2>/dev/null || id -u)\"
+for socket in {SOCKET} \"$run/docker.sock\" \"$HOME/.docker/run/docker.sock\" \\
+    \"$run/podman/podman.sock\" /run/podman/podman.sock
+do
+  if [ -S \"$socket\" ]; then
+    usable=no; [ -w \"$socket\" ] && usable=yes
+    set -- $(ls -dL -l \"$socket\"); echo \"socket $usable $4 $socket\"
+  fi
+done
+command -v docker >/dev/null 2>&1 && echo client
+echo end
+"
+    )
+}
+
+/// Where an engine listens unless somebody changed it.
+pub(super) const SOCKET: &str = "/var/run/docker.sock";
+
+/// What the server told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// Who is logged in.
+    pub(super) user: String,
+    /// The sockets that there are, in the order in which they are tried.
+    pub(super) sockets: Vec<Socket>,
+    /// Whether this user finds a docker client.
+    pub(super) has_client: bool,
+}
+
+/// A socket that an engine may listen at.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Socket {
+    /// Where it is.
+    pub(super) path: String,
+    /// Whether this user may use it.
+    pub(super) is_usable: bool,
+    /// Whose it is besides its owner's.
+    pub(super) group: String,
+}
+
+impl Facts {
+    /// Reads what the script said; `None` where that is not all of it.
+    pub(super) fn read(output: &[u8]) -> Option<Self> {
+        let mut facts = Self::default();
+        let text = String::from_utf8_lossy(output);
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("user", user)) => user.clone_into(&mut facts.user),
+                Some(("socket", rest)) => facts.sockets.extend(Socket::read(rest)),
+                _ if line == "client" => facts.has_client = true,
+                _ => {}
+            }
+        }
+        text.lines().last().filter(|line| *line == "end")?;
+        Some(facts)
+    }
+}
+
+impl Socket {
+    fn read(line: &str) -> Option<Self> {
+        let mut words = line.splitn(3, ' ');
+        let (usable, group, path) = (words.next()?, words.next()?, words.next()?);
+        Some(Self { path: path.to_owned(), is_usable: usable == "yes", group: group.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_tells_is_read_to_its_end() {
+        let facts = Facts::read(b"user odoo\nsocket no docker /var/run/docker.sock\nclient\nend\n").unwrap();
+        assert_eq!((facts.user.as_str(), facts.has_client, facts.sockets.len()), ("odoo", true, 1));
+        assert!(!facts.sockets[0].is_usable && facts.sockets[0].group == "docker");
+        assert_eq!(Facts::read(b"user odoo\n"), None);
+    }
+}
