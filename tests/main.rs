@@ -24,6 +24,7 @@ mod scripts;
 mod server;
 mod ssh;
 mod ssh_config;
+mod ssh_docker;
 mod ssh_servers;
 mod trees;
 mod tricks;

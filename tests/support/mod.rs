@@ -1,6 +1,7 @@
 //! A project in a temporary directory, and the binary run in it.
 
 pub(crate) mod daemon;
+pub(crate) mod delay;
 pub(crate) mod disk;
 pub(crate) mod docker;
 pub(crate) mod dropbear;

@@ -33,14 +33,16 @@ impl Refusal {
     /// The reason by how the client ended and what it said.
     pub(in crate::host) fn of(code: Option<u32>, stderr: &[u8]) -> Self {
         let text = String::from_utf8_lossy(stderr);
+        let text: Vec<&str> = text.lines().filter(|line| !line.starts_with("WARNING")).collect();
+        let text = text.join("\n");
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if says(&["sudo: not found", "sudo: command not found", "sudo: No such file"]) {
+        if code == Some(127) && says(&["sudo: "]) {
             Self::NoSudo
+        } else if code == Some(127) || says(&["docker: command not found"]) {
+            Self::NoClient
         } else if says(&["password is required", "may not run sudo", "not allowed to", "not in the sudoers"])
         {
             Self::Password
-        } else if code == Some(127) || says(&["docker: command not found", "docker: not found"]) {
-            Self::NoClient
         } else if says(&["permission denied", "Permission denied"]) {
             Self::NoPermission
         } else if says(&["annot connect to the Docker daemon", "Is the docker daemon running"]) {
@@ -228,8 +230,15 @@ mod tests {
         assert_eq!(of(127, "sh: 1: exec: docker: not found"), Refusal::NoClient);
         assert_eq!(of(1, "sudo: docker: command not found"), Refusal::NoClient);
         assert_eq!(of(127, "sh: 1: sudo: not found"), Refusal::NoSudo);
+        assert_eq!(
+            of(127, "sh: 1: sudo: Permission denied"),
+            Refusal::NoSudo,
+            "a closed directory on the PATH"
+        );
         assert_eq!(of(1, "sudo: a password is required"), Refusal::Password);
         assert_eq!(of(1, "permission denied while trying to connect"), Refusal::NoPermission);
+        let odd = "WARNING: Error loading config file: permission denied\nboom";
+        assert_eq!(of(1, odd), Refusal::Said("boom (exit code 1)".to_owned()));
         let down = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
         assert_eq!(of(1, down), Refusal::NotRunning(down.to_owned()));
         assert_eq!(of(3, "boom\nmore"), Refusal::Said("boom (exit code 3)".to_owned()));

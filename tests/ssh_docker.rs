@@ -1,0 +1,549 @@
+//! Containers of a server over SSH: the same answer by every way to its engine, and why there is none.
+
+use std::fs::{read_to_string, set_permissions, write};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use driftlock::host::docker::Engine;
+use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Prompt, Route, Secret, SshHost, Trust};
+use driftlock::host::{Answer, ContainerQuery, ContainersAnswer, Host, Layout, LocalHost, Query, Watch};
+use driftlock::model::Glob;
+
+use crate::support::delay::SlowLink;
+use crate::support::docker::{Stage, engine_socket};
+use crate::support::dropbear::Dropbear;
+use crate::support::sshd::Server;
+
+const ERP: &str = "infra/stacks/erp/docker-compose.yml";
+/// Where an engine listens, and where a server is asked for it.
+const SOCKET: &str = "/var/run/docker.sock";
+
+/// Somebody who cannot be asked.
+struct Nobody;
+
+impl Prompt for Nobody {
+    fn passphrase(&self, _: &str) -> Option<Secret> {
+        None
+    }
+
+    fn believes(&self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn note(&self, _: &str) {}
+}
+
+/// How a server is reached.
+struct Way {
+    port: u16,
+    user: String,
+    key: PathBuf,
+    known_hosts: PathBuf,
+}
+
+impl Way {
+    fn to(server: &Server) -> Self {
+        Self {
+            port: server.port,
+            user: server.user().to_owned(),
+            key: server.key(),
+            known_hosts: server.known_hosts(),
+        }
+    }
+
+    fn to_dropbear(server: &Dropbear) -> Self {
+        Self {
+            port: server.port,
+            user: server.user().to_owned(),
+            key: server.key(),
+            known_hosts: server.known_hosts(),
+        }
+    }
+
+    fn host(&self, root: &Path, engine: EngineAccess) -> SshHost {
+        let hop = Hop {
+            name: "127.0.0.1".to_owned(),
+            address: "127.0.0.1".to_owned(),
+            port: self.port,
+            user: self.user.clone(),
+            trust: Trust { files: vec![self.known_hosts.clone()], ..Trust::default() },
+            identities: Identities { key: Some(self.key.clone()), ..Identities::default() },
+        };
+        let access = Access { timeout: Duration::from_secs(20), sudo: false, engine };
+        SshHost::new(Route { hops: vec![hop] }, Layout::of_root(root), access, Arc::new(Nobody))
+    }
+
+    /// What a server answers to the query for the containers of a stage.
+    fn ask(&self, stage: &Stage, engine: EngineAccess) -> ContainersAnswer {
+        answer_of(&self.host(&stage.project.root(), engine), stage)
+    }
+
+    /// The same in words, where it must not have been seen.
+    fn refusal(&self, stage: &Stage, engine: EngineAccess) -> String {
+        match self.ask(stage, engine) {
+            ContainersAnswer::Unreachable(why) => {
+                assert!(!why.contains('\n'), "{why:?}");
+                why
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
+    let query = Query::Containers(ContainerQuery {
+        patterns: vec![Glob::new(&format!("{}*", stage.prefix)).unwrap()],
+        named: [stage.name("web"), stage.name("named")].into(),
+    });
+    match host.observe(&[query], &Watch::default()).unwrap().remove(0) {
+        Answer::Containers(answer) => answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An answer in words; what other tests have on the same engine is not of this one.
+fn told(answer: &ContainersAnswer) -> String {
+    let ContainersAnswer::Seen { containers, left_out } = answer else { panic!("{answer:?}") };
+    let here = left_out.iter().filter(|left_out| left_out.reason.contains("(--rm)"));
+    format!("{containers:?} {:?}", here.collect::<Vec<_>>())
+}
+
+/// What this machine itself answers.
+fn local(stage: &Stage) -> String {
+    let engine = Engine::Unix(engine_socket().expect("the engine of the tests listens at a socket"));
+    told(&answer_of(&LocalHost::new(Layout::of_root(&stage.project.root()), engine), stage))
+}
+
+/// One container of every kind: of Compose, by itself, named, stopped, with a moved tag, without one, one-off, temporary.
+fn every_kind() -> Stage {
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    stage.compose("web", &image, ERP, "aaaa");
+    stage.start("alone", &image, &[]);
+    stage.start("named", &stage.untagged_image(), &[]);
+    stage.start("once", &image, &["--label=com.docker.compose.oneoff=True"]);
+    stage.start("temporary", &image, &["--rm"]);
+    stage.start("stopped", &image, &[]);
+    stage.docker(&["stop", "-t", "0", &stage.name("stopped")]);
+    stage.image("app:1");
+    stage.start("newer", &image, &[]);
+    stage
+}
+
+/// What is known by the client's two commands: neither digests nor whether a tag moved.
+fn by_commands(stage: &Stage) -> String {
+    local(stage).replace("tag_moved: true", "tag_moved: false")
+}
+
+/// Programs that a server's sessions find before all others.
+struct Tools {
+    dir: assert_fs::TempDir,
+}
+
+impl Tools {
+    fn new() -> Self {
+        let dir = assert_fs::TempDir::new().unwrap();
+        set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let tools = Self { dir };
+        tools.program("docker", "exec \"$docker\" \"$@\"");
+        tools
+    }
+
+    /// A program by its shell script; `$docker` is the real client, and each call is noted.
+    fn program(&self, name: &str, script: &str) -> &Self {
+        let (path, calls) = (self.dir.path().join(name), self.dir.path().join("calls"));
+        let host = engine_socket().expect("the engine of the tests listens at a socket");
+        let head = format!(
+            "#!/bin/sh\ndocker={}\nexport DOCKER_HOST=unix://{}\necho {name} \"$@\" >>{}\n",
+            client().display(),
+            host.display(),
+            calls.display()
+        );
+        // Written by another program: one that is open for writing here may not be started.
+        let text = format!("{head}{script}\n");
+        let mut writer = Command::new("sh");
+        writer.args(["-c", "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", &text]).arg(&path);
+        assert!(writer.status().unwrap().success());
+        self
+    }
+
+    /// A sudo that gives rights without a password to these commands of docker alone.
+    fn sudo(&self, allowed: &str) -> &Self {
+        let script = format!(
+            "[ \"$1\" = -n ] || exit 9; shift\ncase \"$*\" in {allowed}) exec \"$docker_as_root\" ;; esac\n\
+             echo 'sudo: a password is required' >&2; exit 1"
+        );
+        let script = script.replace("exec \"$docker_as_root\"", "shift; exec \"$docker\" \"$@\"");
+        self.program("sudo", &script)
+    }
+
+    /// The calls that were made, without what comes after the command's name.
+    fn calls(&self) -> Vec<String> {
+        let text = read_to_string(self.dir.path().join("calls")).unwrap_or_default();
+        text.lines().map(|line| line.split(' ').take(4).collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    /// A server whose sessions find these first, in a login shell that begins with `before`.
+    fn server(&self, before: &str, lines: &[&str]) -> Server {
+        self.server_of("sh", before, lines)
+    }
+
+    /// The same with a login shell.
+    fn server_of(&self, shell: &str, before: &str, lines: &[&str]) -> Server {
+        let path = self.dir.path().display();
+        let force =
+            format!("ForceCommand {before} PATH={path}:$PATH exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"");
+        Server::start(|setup| {
+            setup.line(&force);
+            for line in lines {
+                setup.line(line);
+            }
+        })
+    }
+}
+
+/// The docker client.
+fn client() -> PathBuf {
+    let found = Command::new("sh").args(["-c", "command -v docker"]).output().unwrap();
+    PathBuf::from(String::from_utf8(found.stdout).unwrap().trim())
+}
+
+const NO_SOCKETS: &str = "AllowStreamLocalForwarding no";
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether the engine of the tests is where servers are asked for it.
+fn listens_at_its_place() -> bool {
+    let is_there = engine_socket().is_some_and(|socket| socket == Path::new(SOCKET));
+    if !is_there {
+        println!("the engine of the tests does not listen at {SOCKET}: not tested");
+    }
+    is_there
+}
+
+#[test]
+fn through_the_forwarded_socket_the_answer_is_the_local_one() {
+    if !listens_at_its_place() {
+        return;
+    }
+    let stage = every_kind();
+    let server = Server::start(|_| {});
+    let seen = told(&Way::to(&server).ask(&stage, EngineAccess::Auto));
+    assert_eq!(seen, local(&stage));
+    let file = format!("compose_files: [Some({:?})]", ERP.as_bytes());
+    assert!(seen.contains("tag_moved: true") && seen.contains(&file), "{seen}");
+    let commands = server.log().matches("Starting session: command").count();
+    assert_eq!(commands, 1, "the files' script alone: {}", server.log());
+}
+
+#[test]
+fn without_forwarding_the_clients_stream_gives_the_same() {
+    let stage = every_kind();
+    let tools = Tools::new();
+    let server = tools.server("", &[NO_SOCKETS]);
+    assert_eq!(told(&Way::to(&server).ask(&stage, EngineAccess::Auto)), local(&stage));
+    assert_eq!(tools.calls(), ["docker system dial-stdio"]);
+}
+
+#[test]
+fn dropbear_forwards_to_no_socket_and_gives_the_same() {
+    if !listens_at_its_place() {
+        return;
+    }
+    let stage = every_kind();
+    let server = Dropbear::start(&[]);
+    let seen = told(&Way::to_dropbear(&server).ask(&stage, EngineAccess::Auto));
+    assert_eq!(seen, local(&stage), "{}", server.log());
+}
+
+#[test]
+fn sudo_gives_the_same() {
+    let stage = every_kind();
+    let tools = Tools::new();
+    tools.program("docker", "echo 'permission denied while trying' >&2; exit 1").sudo("'docker '*");
+    let server = tools.server("", &[NO_SOCKETS]);
+    assert_eq!(told(&Way::to(&server).ask(&stage, EngineAccess::Sudo)), local(&stage));
+    assert_eq!(tools.calls(), ["sudo -n docker system"]);
+}
+
+#[test]
+fn two_commands_are_enough_where_sudo_allows_no_other() {
+    let stage = every_kind();
+    let tools = Tools::new();
+    tools.program("docker", "echo 'Got permission denied while trying to connect' >&2; exit 1");
+    tools.sudo("'docker ps '*|'docker inspect '*");
+    let server = tools.server("", &[]);
+    let way = Way::to(&server);
+    let two = ["sudo -n docker ps", "sudo -n docker inspect"];
+    assert_eq!(told(&way.ask(&stage, EngineAccess::Sudo)), by_commands(&stage));
+    assert_eq!(tools.calls(), [&["sudo -n docker system"], &two[..]].concat());
+    std::fs::remove_file(tools.dir.path().join("calls")).unwrap();
+    assert_eq!(told(&way.ask(&stage, EngineAccess::Cli)), by_commands(&stage));
+    assert_eq!(tools.calls()[1..], two, "{:?}", tools.calls());
+}
+
+#[test]
+fn twenty_containers_are_listed_once_and_inspected_once() {
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    for i in 0..20 {
+        let name = stage.name(&format!("c{i}"));
+        stage.docker(&["create", "--net", "none", "--name", &name, &image, "/bin/busybox", "true"]);
+    }
+    let tools = Tools::new();
+    tools.program("docker", "case $1 in ps|inspect) exec \"$docker\" \"$@\" ;; esac; exit 5");
+    let server = tools.server("", &[NO_SOCKETS]);
+    for engine in [EngineAccess::Cli, EngineAccess::Auto] {
+        let seen = told(&Way::to(&server).ask(&stage, engine));
+        assert_eq!((seen.matches("name: ").count(), &seen), (20, &by_commands(&stage)));
+    }
+    let expected = ["docker ps --all --no-trunc", "docker inspect --type container"];
+    let expected = [&expected[..], &["docker system dial-stdio"], &expected].concat();
+    assert_eq!(tools.calls(), expected);
+}
+
+#[test]
+fn a_container_that_vanishes_between_the_two_commands_is_no_error() {
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    stage.start("stays", &image, &[]);
+    stage.start("goes", &image, &[]);
+    let tools = Tools::new();
+    let goes = stage.name("goes");
+    let script = format!("[ $1 = inspect ] && \"$docker\" rm -f {goes} >/dev/null\nexec \"$docker\" \"$@\"");
+    tools.program("docker", &script);
+    let server = tools.server("", &[]);
+    assert_eq!(told(&Way::to(&server).ask(&stage, EngineAccess::Cli)), by_commands(&stage));
+}
+
+#[test]
+fn noise_and_other_login_shells_change_nothing() {
+    let stage = every_kind();
+    let before = "echo welcome; echo 'mail: 3' >&2;";
+    for shell in ["sh", "fish", "csh"] {
+        let tools = Tools::new();
+        let server = tools.server_of(shell, before, &[NO_SOCKETS]);
+        let way = Way::to(&server);
+        assert_eq!(told(&way.ask(&stage, EngineAccess::Auto)), local(&stage), "{shell}");
+        assert_eq!(told(&way.ask(&stage, EngineAccess::Cli)), by_commands(&stage), "{shell}");
+    }
+}
+
+#[test]
+fn no_secret_travels_or_is_told() {
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    let secret = "s3cr3t-value-0123";
+    let options =
+        [format!("--env=PASSWORD={secret}"), format!("--label=com.docker.compose.depends_on={secret}")];
+    stage.start("web", &image, &options.each_ref().map(String::as_str));
+    let tools = Tools::new();
+    let heard = tools.dir.path().join("heard");
+    write(&heard, "").unwrap();
+    let force = format!(
+        "ForceCommand PATH={}:$PATH sh -c \"$SSH_ORIGINAL_COMMAND\" 2>&1 | tee -a {}",
+        tools.dir.path().display(),
+        heard.display()
+    );
+    let server = Server::start(|setup| {
+        setup.line(&force);
+    });
+    let seen = told(&Way::to(&server).ask(&stage, EngineAccess::Cli));
+    let heard = read_to_string(&heard).unwrap();
+    for word in [secret, "busybox", "PASSWORD", "depends_on"] {
+        assert!(!heard.contains(word) && !seen.contains(word), "{word} in {heard}{seen}");
+    }
+    assert!(heard.contains(&stage.name("web")) && seen.contains(&stage.name("web")), "{heard}{seen}");
+    let says = format!("echo 'DB_PASS={secret} tcp://me:{secret}@host token: {secret}' >&2; exit 1");
+    tools.program("docker", &says);
+    let server = tools.server("", &[]);
+    let told = Way::to(&server).refusal(&stage, EngineAccess::Cli);
+    assert!(told.contains("DB_PASS=… tcp://…@host token: …") && !told.contains(secret), "{told}");
+}
+
+#[test]
+fn a_client_that_hangs_meets_the_deadline_and_is_ended() {
+    let stage = Stage::new();
+    let tools = Tools::new();
+    let pid = tools.dir.path().join("pid");
+    tools.program("docker", &format!("echo $$ >{}; exec sleep 600", pid.display()));
+    let server = tools.server("", &[NO_SOCKETS]);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for engine in [EngineAccess::Auto, EngineAccess::Cli] {
+            let (way, stage) = (Way::to(&server), &stage);
+            scope.spawn(move || {
+                let told = way.refusal(stage, engine);
+                assert!(told.contains("docker ") && told.contains("no answer within 10 s"), "{told}");
+            });
+        }
+    });
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
+
+#[test]
+fn answers_that_are_none_are_errors() {
+    let stage = Stage::new();
+    let cases = [
+        (
+            EngineAccess::Auto,
+            "printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\nhey!'; cat",
+            "not the JSON",
+        ),
+        (
+            EngineAccess::Auto,
+            "printf 'HTTP/1.1 500 X\\r\\nContent-Length: 4\\r\\n\\r\\nhey!'; cat",
+            "answered 500",
+        ),
+        (EngineAccess::Cli, "echo oops", "no list of containers"),
+        (EngineAccess::Cli, "case $1 in ps) echo abc ;; *) echo '{}' ;; esac", "no list of containers"),
+        (EngineAccess::Cli, "case $1 in ps) echo abc ;; esac", "exit code 0"),
+        (EngineAccess::Cli, "case $1 in ps) echo abc ;; *) kill -9 $PPID ;; esac", "cut short"),
+        (EngineAccess::Cli, "echo boom >&2; exit 3", "boom (exit code 3)"),
+    ];
+    for (engine, script, expected) in cases {
+        let tools = Tools::new();
+        tools.program("docker", script);
+        let server = tools.server("", &[NO_SOCKETS]);
+        let told = Way::to(&server).refusal(&stage, engine);
+        assert!(told.contains(expected), "{script}: {told}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_down_and_a_password_are_told() {
+    let stage = Stage::new();
+    let tools = Tools::new();
+    tools.program("docker", "export DOCKER_HOST=tcp://127.0.0.1:9; exec \"$docker\" \"$@\"").sudo("nothing");
+    let server = tools.server("", &[NO_SOCKETS]);
+    let way = Way::to(&server);
+    for engine in [EngineAccess::Auto, EngineAccess::Cli] {
+        let told = way.refusal(&stage, engine);
+        assert!(told.contains("is it running?") && told.contains("tcp://127.0.0.1:9"), "{told}");
+    }
+    let told = way.refusal(&stage, EngineAccess::Sudo);
+    assert!(told.contains("password") && told.contains("NOPASSWD"), "{told}");
+    std::fs::remove_file(tools.dir.path().join("sudo")).unwrap();
+    let has_sudo = Command::new("sudo").arg("-V").output().is_ok();
+    let told = way.refusal(&stage, EngineAccess::Sudo);
+    assert!(has_sudo || told.contains("no sudo on the server"), "{told}");
+}
+
+#[test]
+fn a_server_that_runs_no_commands_says_so() {
+    let stage = Stage::new();
+    let server = Server::start(|setup| {
+        setup.line(NO_SOCKETS).line("ForceCommand exit 3");
+    });
+    for engine in [EngineAccess::Auto, EngineAccess::Cli] {
+        let told = Way::to(&server).refusal(&stage, engine);
+        assert!(told.contains("login shell"), "{told}");
+    }
+}
+
+#[test]
+fn no_permission_names_user_group_and_remedy() {
+    if !is_root() || !listens_at_its_place() {
+        println!("another user cannot be had: not tested");
+        return;
+    }
+    let stage = Stage::new();
+    let as_nobody = "exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -c \"$SSH_ORIGINAL_COMMAND\"";
+    let server = Server::start(|setup| {
+        setup.line(NO_SOCKETS).line(&format!("ForceCommand {as_nobody}"));
+    });
+    let group = Command::new("stat").args(["-c", "%G", SOCKET]).output().unwrap();
+    let group = String::from_utf8(group.stdout).unwrap();
+    for engine in [EngineAccess::Auto, EngineAccess::Cli] {
+        let told = Way::to(&server).refusal(&stage, engine);
+        for word in
+            ["no permission", SOCKET, "user nobody", &format!("group {}", group.trim()), "docker = \"sudo\""]
+        {
+            assert!(told.contains(word), "{word}: {told}");
+        }
+    }
+}
+
+/// A directory with the shell and what the questions need, and no docker client.
+fn bare_tools() -> assert_fs::TempDir {
+    let dir = assert_fs::TempDir::new().unwrap();
+    for name in ["sh", "id", "ls"] {
+        symlink(Path::new("/bin").join(name), dir.path().join(name)).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn without_a_client_the_socket_is_asked_for() {
+    let stage = Stage::new();
+    let bare = bare_tools();
+    let path = bare.path().display();
+    let server = Server::start(|setup| {
+        setup.line(NO_SOCKETS).line(&format!("ForceCommand PATH={path} sh -c \"$SSH_ORIGINAL_COMMAND\""));
+    });
+    let told = Way::to(&server).refusal(&stage, EngineAccess::Cli);
+    assert!(told.contains("no docker client is found"), "{told}");
+    if listens_at_its_place() {
+        let told = Way::to(&server).refusal(&stage, EngineAccess::Auto);
+        assert!(told.contains(SOCKET) && told.contains("AllowStreamLocalForwarding"), "{told}");
+    }
+}
+
+#[test]
+fn a_server_without_any_engine_says_so() {
+    if !is_root() {
+        println!("no other /run can be had: not tested");
+        return;
+    }
+    let stage = Stage::new();
+    let bare = bare_tools();
+    let elsewhere = format!(
+        "exec unshare --mount sh -c 'mount -t tmpfs none /run && PATH={} exec sh -c \"$SSH_ORIGINAL_COMMAND\"'",
+        bare.path().display()
+    );
+    let server = Server::start(|setup| {
+        setup.line(NO_SOCKETS).line(&format!("ForceCommand {elsewhere}"));
+    });
+    match Way::to(&server).ask(&stage, EngineAccess::Auto) {
+        ContainersAnswer::NoEngine(why) => assert!(why.contains("no docker client"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn over_a_slow_link_containers_cost_hardly_a_round_trip_more() {
+    if !listens_at_its_place() {
+        return;
+    }
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    for i in 0..20 {
+        let name = stage.name(&format!("c{i}"));
+        let label = "--label=com.docker.compose.service=web";
+        stage.docker(&["create", "--net", "none", "--name", &name, label, &image, "/bin/busybox", "true"]);
+    }
+    let one_way = Duration::from_millis(100);
+    let server = Server::start(|_| {});
+    let link = SlowLink::to(server.port, one_way);
+    let way = Way { port: link.port, ..Way::to(&server) };
+    let host = way.host(&stage.project.root(), EngineAccess::Auto);
+    let mut best = Duration::MAX;
+    for _ in 0..3 {
+        let started = Instant::now();
+        host.observe(&[], &Watch::default()).unwrap();
+        let without = started.elapsed();
+        let started = Instant::now();
+        let seen = told(&answer_of(&host, &stage));
+        let more = started.elapsed().saturating_sub(without);
+        assert_eq!(seen.matches("name: ").count(), 20);
+        println!("without containers {without:?}, with 20 of them {more:?} more");
+        best = best.min(more);
+    }
+    // The files' script takes two round trips at the same time.
+    assert!(best < 2 * one_way, "{best:?}");
+}
