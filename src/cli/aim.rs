@@ -12,7 +12,7 @@ use super::{Failure, engine, output, prompt, ssh};
 use crate::atomic::read_file;
 use crate::audit::{self, Look, Planned, Request};
 use crate::config::{DockerMode, Target, TargetDocker};
-use crate::host::ssh::{Access, EngineAccess, SshHost};
+use crate::host::ssh::{Access, EngineAccess, NewKeys, SshHost};
 use crate::host::{Answer, Host, HostError, Layout, LocalHost, Query, Scope, Watch};
 use crate::model::Mode;
 use crate::report::json::{self, WireCheck, WireStatus};
@@ -78,24 +78,14 @@ pub(super) enum Place {
 
 /// A server over SSH, and what was said of reaching it: by a target, or beside `--server`.
 pub(super) struct Remote {
-    /// Its address as it was called: as `--server` or `host` of a target says it.
-    pub(super) name: String,
-    /// The port.
-    pub(super) port: Option<u16>,
-    /// The user.
-    pub(super) user: Option<String>,
-    /// The private key.
-    pub(super) key: Option<PathBuf>,
-    /// A `known_hosts` file before ssh's own.
-    pub(super) known_hosts: Option<PathBuf>,
-    /// Accepted fingerprints of host keys.
-    pub(super) host_keys: Vec<String>,
+    /// The server, as it was asked for.
+    pub(super) wanted: ssh::Wanted,
+    /// How long connecting and logging in may take together.
+    pub(super) timeout: Duration,
     /// Whether files are read through `sudo -n`.
     pub(super) sudo: bool,
     /// How its engine is reached, if that is written.
     pub(super) docker: Option<TargetDocker>,
-    /// How it is reached, as the command line says it.
-    pub(super) reach: ReachArgs,
 }
 
 /// One place to look at.
@@ -120,7 +110,8 @@ impl Aim {
         match &self.place {
             Place::Here => Ok(Box::new(LocalHost::new(self.layout.clone(), engine::find()))),
             Place::Remote(remote) => {
-                let route = ssh::route(remote).map_err(|why| HostError::Unreachable(why.in_one_line()))?;
+                let route = ssh::route(&remote.wanted);
+                let route = route.map_err(|why| HostError::Unreachable(why.in_one_line()))?;
                 let host = SshHost::new(route, self.layout.clone(), remote.access(), prompt::at_terminal());
                 Ok(Box::new(host))
             }
@@ -143,7 +134,7 @@ impl Aim {
 
     /// The server's address as it was called, where the machine is a server.
     pub(super) fn server(&self) -> Option<&str> {
-        if let Place::Remote(remote) = &self.place { Some(&remote.name) } else { None }
+        if let Place::Remote(remote) = &self.place { Some(&remote.wanted.host) } else { None }
     }
 
     /// What a report says was looked at.
@@ -224,7 +215,7 @@ impl Aim {
         };
         let place = match target.host.as_str() {
             "local" => Place::Here,
-            _ => Place::Remote(Remote::of_target(project, target, reach)),
+            _ => Place::Remote(reach.of_target(project, target)),
         };
         let is_remote = matches!(place, Place::Remote(_));
         Ok(Self {
@@ -278,10 +269,7 @@ pub(super) fn host_name() -> String {
 
 /// A path of a target: below the home directory, below the root, or absolute.
 fn place_of(project: &Project, path: &Path) -> PathBuf {
-    match path.strip_prefix("~") {
-        Ok(below) => std::env::home_dir().unwrap_or_default().join(below),
-        Err(_) => project.root.join(path),
-    }
+    project.root.join(ssh::expand_home(path))
 }
 
 /// Where the tree lies on a target. A server's paths are its own: they are taken as they are.
@@ -296,7 +284,7 @@ impl Remote {
     /// How it is used once it is reached.
     fn access(&self) -> Access {
         Access {
-            timeout: Duration::from_secs(self.reach.connect_timeout.into()),
+            timeout: self.timeout,
             sudo: self.sudo,
             engine: match self.docker {
                 Some(TargetDocker::Sudo) => EngineAccess::Sudo,
@@ -305,20 +293,35 @@ impl Remote {
             },
         }
     }
+}
 
-    fn of_target(project: &Project, target: &Target, reach: &ReachArgs) -> Self {
+impl ReachArgs {
+    /// A server that is reached as the command line says.
+    fn remote(&self, wanted: ssh::Wanted) -> Remote {
+        let new_keys = if self.accept_new_host_key {
+            NewKeys::Record
+        } else if prompt::is_there() {
+            NewKeys::Ask
+        } else {
+            NewKeys::Refuse
+        };
+        let timeout = Duration::from_secs(self.connect_timeout.into());
+        Remote { wanted: ssh::Wanted { new_keys, ..wanted }, timeout, sudo: false, docker: None }
+    }
+
+    /// The server that a target is.
+    fn of_target(&self, project: &Project, target: &Target) -> Remote {
         let place = |path: &String| place_of(project, Path::new(path));
-        Self {
-            name: target.host.clone(),
+        let wanted = ssh::Wanted {
+            host: target.host.clone(),
             port: target.port,
             user: target.user.clone(),
             key: target.ssh_key.as_ref().map(place),
             known_hosts: target.known_hosts.as_ref().map(place),
-            host_keys: target.host_keys.clone(),
-            sudo: target.sudo,
-            docker: target.docker,
-            reach: reach.clone(),
-        }
+            fingerprints: target.host_keys.clone(),
+            new_keys: NewKeys::Refuse,
+        };
+        Remote { sudo: target.sudo, docker: target.docker, ..self.remote(wanted) }
     }
 }
 
@@ -346,16 +349,14 @@ impl AimArgs {
     }
     /// The server that `--server` and the options beside it mean.
     fn remote(&self, host: &str) -> Remote {
-        Remote {
-            name: host.to_owned(),
+        self.reach.remote(ssh::Wanted {
+            host: host.to_owned(),
             port: self.ssh_port,
             user: self.ssh_user.clone(),
-            key: self.ssh_key.clone(),
-            known_hosts: self.known_hosts.clone(),
-            host_keys: Vec::new(),
-            sudo: false,
-            docker: None,
-            reach: self.reach.clone(),
-        }
+            key: self.ssh_key.as_deref().map(ssh::expand_home),
+            known_hosts: self.known_hosts.as_deref().map(ssh::expand_home),
+            fingerprints: Vec::new(),
+            new_keys: NewKeys::Refuse,
+        })
     }
 }

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::aim::Remote;
+use super::Failure;
 use super::ssh_config::{Answered, Given, ask};
-use super::{Failure, prompt};
 use crate::host::ssh::{Hop, Identities, NewKeys, Route, Secret, Trust};
 use crate::model::escaped;
 
@@ -14,44 +13,32 @@ const JUMPS: usize = 8;
 const DEFAULT_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
 
 /// A server as it was asked for.
-struct Wanted<'a> {
+pub(super) struct Wanted {
     /// An address, or a Host of `ssh_config`; `user@` may stand before it.
-    host: &'a str,
-    port: Option<u16>,
-    user: Option<&'a str>,
-    key: Option<&'a Path>,
-    known_hosts: Option<&'a Path>,
-    new_keys: NewKeys,
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    pub(super) user: Option<String>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) known_hosts: Option<PathBuf>,
+    pub(super) fingerprints: Vec<String>,
+    pub(super) new_keys: NewKeys,
 }
 
 /// Works out the way to a server.
-pub(super) fn route(remote: &Remote) -> Result<Route, Failure> {
-    let new_keys = match remote.reach.accept_new_host_key {
-        true => NewKeys::Record,
-        false if prompt::is_there() => NewKeys::Ask,
-        false => NewKeys::Refuse,
-    };
-    let wanted = Wanted {
-        host: &remote.name,
-        port: remote.port,
-        user: remote.user.as_deref(),
-        key: remote.key.as_deref(),
-        known_hosts: remote.known_hosts.as_deref(),
-        new_keys,
-    };
+pub(super) fn route(wanted: &Wanted) -> Result<Route, Failure> {
     let mut hops = Vec::new();
-    let mut hop = resolve(&wanted, &mut hops, 0)?;
-    hop.trust.fingerprints.clone_from(&remote.host_keys);
+    let mut hop = resolve(wanted, &mut hops, 0)?;
+    hop.trust.fingerprints.clone_from(&wanted.fingerprints);
     hops.push(hop);
     Ok(Route { hops })
 }
 
 /// One server, after the jump hosts before it.
-fn resolve(wanted: &Wanted<'_>, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, Failure> {
-    let Called { user, host, port } = Called::read(wanted.host)?;
-    let user = wanted.user.map(str::to_owned).or(user);
+fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, Failure> {
+    let Called { user, host, port } = Called::read(&wanted.host)?;
+    let user = wanted.user.clone().or(user);
     let port = wanted.port.or(port);
-    let given = Given { port, user: user.as_deref(), key: wanted.key };
+    let given = Given { port, user: user.as_deref(), key: wanted.key.as_deref() };
     let answered = ask(&host, &given)?.unwrap_or_else(|| without_ssh(&host, &given));
     if answered.proxy_command && answered.jumps.is_empty() {
         let failure = Failure::new(format!(
@@ -66,11 +53,11 @@ fn resolve(wanted: &Wanted<'_>, before: &mut Vec<Hop>, depth: usize) -> Result<H
         Some(path) => Some(PathBuf::from(path)),
         None => std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
     };
-    let files = answered.identity_files.into_iter().filter(|file| Some(file.as_path()) != wanted.key);
+    let files = answered.identity_files.into_iter().filter(|file| Some(file) != wanted.key.as_ref());
     Ok(Hop {
         name: host,
         identities: Identities {
-            key: wanted.key.map(Path::to_owned),
+            key: wanted.key.clone(),
             files: files.collect(),
             only: answered.identities_only,
             agent,
@@ -84,17 +71,18 @@ fn resolve(wanted: &Wanted<'_>, before: &mut Vec<Hop>, depth: usize) -> Result<H
 }
 
 /// The jump hosts of a server: the first one may lie behind others itself.
-fn jump(jumps: &[String], wanted: &Wanted<'_>, before: &mut Vec<Hop>, depth: usize) -> Result<(), Failure> {
+fn jump(jumps: &[String], wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<(), Failure> {
     for (position, jump) in jumps.iter().enumerate() {
         if depth == JUMPS || before.len() == JUMPS {
             return Err(Failure::new(format!("more than {JUMPS} jump hosts: does one lie behind itself?")));
         }
         let next = Wanted {
-            host: jump.trim_start_matches("ssh://"),
+            host: jump.trim_start_matches("ssh://").to_owned(),
             port: None,
             user: None,
             key: None,
-            known_hosts: wanted.known_hosts,
+            known_hosts: wanted.known_hosts.clone(),
+            fingerprints: Vec::new(),
             new_keys: wanted.new_keys,
         };
         let mut behind = Vec::new();
@@ -106,9 +94,9 @@ fn jump(jumps: &[String], wanted: &Wanted<'_>, before: &mut Vec<Hop>, depth: usi
     Ok(())
 }
 
-fn trust(wanted: &Wanted<'_>, user: Vec<PathBuf>, system: Vec<PathBuf>, alias: Option<String>) -> Trust {
+fn trust(wanted: &Wanted, user: Vec<PathBuf>, system: Vec<PathBuf>, alias: Option<String>) -> Trust {
     let user = under_home(user);
-    let files: Vec<PathBuf> = wanted.known_hosts.iter().map(|file| file.to_path_buf()).chain(user).collect();
+    let files: Vec<PathBuf> = wanted.known_hosts.iter().cloned().chain(user).collect();
     Trust {
         record_in: files.first().cloned(),
         files: files.into_iter().chain(system).collect(),
