@@ -10,14 +10,16 @@ use clap::Args;
 use super::aim::{Aim, ReachArgs};
 use super::clock::Started;
 use super::output::{self, say};
+use super::progress::{self, Task};
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::{Failure, Global, progress};
+use super::{Failure, Global};
 use crate::accept::{self, Change, Refusal};
 use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks, replace};
 use crate::check::{Evidence, NoBaseline};
 use crate::config::DockerMode;
+use crate::host::Watch;
 use crate::model::{Glob, Kind, State, escaped, in_words};
 use crate::report::json::{self, WireCheck, WireReport, WireStatus};
 use crate::run;
@@ -98,8 +100,9 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
         output::print(b"Nothing to accept: the baseline is as that run saw it\n")?;
         return Ok(0);
     };
-    let evidence =
-        progress::shown(&interrupt.watch, false, || look_again(&request, &chosen, &aim, interrupt))?;
+    let task = [Task::new(&aim.name(), interrupt)];
+    let again = || task[0].run(|watch| look_again(&request, &chosen, &aim, watch));
+    let evidence = progress::shown(&task, false, interrupt, again)?;
     accept::still_so(&chosen, &evidence)?;
     let own = target.as_deref().filter(|_| args.own);
     let files = new_lock_files(&request, &chosen, &evidence, own)?;
@@ -277,14 +280,14 @@ fn look_again(
     request: &Request<'_>,
     chosen: &[Change],
     aim: &Aim,
-    interrupt: &Interrupt,
+    watch: &Watch,
 ) -> Result<Vec<Evidence>, Failure> {
     let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
     // A run that was asked for containers on the command line is looked at again, whatever is configured.
     let setting = Setting { docker: DockerMode::Required, docker_asked: true, ..request.setting };
     let request = Request { setting, ..*request };
     let planned = audit::plan(&request).into_iter().filter(|p| wanted.contains(&p.section.id())).collect();
-    let look = aim.observe(&request, planned, &interrupt.watch)?;
+    let look = aim.observe(&request, planned, watch)?;
     if let Some(why) = look.unreachable {
         let host = escaped(aim.machine().as_bytes());
         return Err(Failure::new(format!("{host}: {}", escaped(why.as_bytes()))).hint("nothing was written"));

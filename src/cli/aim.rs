@@ -50,7 +50,7 @@ pub(super) struct AimArgs {
     known_hosts: Option<PathBuf>,
     #[command(flatten)]
     reach: ReachArgs,
-    /// How many targets are looked at at once
+    /// How many targets are looked at at the same time
     #[arg(long, value_name = "N", default_value = "8")]
     pub(super) jobs: NonZeroUsize,
 }
@@ -130,6 +130,11 @@ impl Aim {
     ) -> Result<Look, HostError> {
         let host = self.host().unwrap_or_else(|why| Box::new(Closed(why)));
         audit::observe(request, planned, &*host, watch)
+    }
+
+    /// How it is called: the target, or this machine.
+    pub(super) fn name(&self) -> String {
+        self.target.clone().unwrap_or_else(|| Mode::Local.word().to_owned())
     }
 
     /// The server's address as it was called, where the machine is a server.

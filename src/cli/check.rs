@@ -5,21 +5,22 @@ use std::path::PathBuf;
 use std::thread::Builder;
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 
 use super::aim::{Aim, AimArgs};
+use super::choice::ChoiceArgs;
 use super::clock::Started;
-use super::output::{self, When, say};
+use super::fleet::Fleet;
+use super::formats::{FormatArgs, emit};
+use super::output::{self, say};
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::{Failure, Global, progress};
+use super::{Failure, Global};
 use crate::audit::{self, Request};
 use crate::baseline::{Locks, Source, work_tree};
 use crate::check::Check;
-use crate::config::DockerMode;
-use crate::host::Query;
-use crate::model::{BaselineOrigin, ExitCode, Report, escaped, in_words, judge};
-use crate::report::{self, Reporter};
+use crate::host::{HostError, Query, Watch};
+use crate::model::{BaselineOrigin, CheckResult, Digest, ExitCode, Report, escaped, in_words, judge};
+use crate::report;
 use crate::run;
 use crate::section::{Plan, Purpose, Section};
 
@@ -36,7 +37,9 @@ Examples:
   driftlock check --format json | jq .overall   for scripts
   driftlock check --format terminal --format json=report.json
   driftlock check --baseline git:v1.4           against the lock files of a tag
-  driftlock check --target production           this machine, laid out as a target says")]
+  driftlock check --target production           a target of audit/driftlock.toml
+  driftlock check --all --jobs 4                every target, four at once
+  driftlock check --server erp.example.com      a server over SSH: its containers")]
 pub(super) struct CheckArgs {
     #[command(flatten)]
     aim: AimArgs,
@@ -58,91 +61,6 @@ pub(super) struct CheckArgs {
     dry_run: bool,
 }
 
-/// Options that choose checks.
-#[derive(Args)]
-#[command(next_help_heading = "What to compare")]
-pub(super) struct ChoiceArgs {
-    /// Carry out this check alone; repeatable
-    #[arg(long, value_name = "CHECK", value_parser = PossibleValuesParser::new(check_ids()))]
-    only: Vec<String>,
-    /// Make it an error when this check is skipped; repeatable
-    #[arg(long, value_name = "CHECK", value_parser = PossibleValuesParser::new(check_ids()), hide_possible_values = true)]
-    require: Vec<String>,
-    /// When containers are compared: where a container of the baseline exists (auto), always, never
-    #[arg(long, value_name = "MODE")]
-    docker: Option<DockerArg>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum DockerArg {
-    Auto,
-    Required,
-    Off,
-}
-
-impl ChoiceArgs {
-    pub(super) fn only(&self) -> Vec<&'static dyn Check> {
-        self.only.iter().filter_map(|id| crate::check::find(id)).collect()
-    }
-
-    pub(super) fn require(&self) -> Vec<&'static dyn Check> {
-        self.require.iter().filter_map(|id| crate::check::find(id)).collect()
-    }
-
-    /// What the command line says about containers.
-    pub(super) fn docker(&self) -> Option<DockerMode> {
-        self.docker.map(|mode| match mode {
-            DockerArg::Auto => DockerMode::Auto,
-            DockerArg::Required => DockerMode::Required,
-            DockerArg::Off => DockerMode::Off,
-        })
-    }
-}
-
-fn check_ids() -> Vec<&'static str> {
-    crate::check::CHECKS.iter().map(|check| check.id()).collect()
-}
-
-/// Options that choose formats.
-#[derive(Args)]
-#[command(next_help_heading = "What to print and write")]
-pub(super) struct FormatArgs {
-    /// Report as NAME (terminal, json) on standard output, or into FILE; repeatable
-    #[arg(long = "format", value_name = "NAME[=FILE]")]
-    formats: Vec<String>,
-}
-
-/// A format and where it goes; `None` is standard output.
-pub(super) type Wanted = (&'static dyn Reporter, Option<PathBuf>);
-
-impl FormatArgs {
-    /// What was asked for, with exactly one format on standard output.
-    pub(super) fn resolve(&self) -> Result<Vec<Wanted>, Failure> {
-        let mut wanted: Vec<Wanted> = Vec::new();
-        for text in &self.formats {
-            let (name, file) = text.split_once('=').map_or((text.as_str(), None), |(n, f)| (n, Some(f)));
-            let Some(reporter) = report::find(name) else {
-                let known: Vec<&str> = report::REPORTERS.iter().map(|reporter| reporter.id()).collect();
-                let failure = Failure::new(format!("there is no format \"{}\"", escaped(name.as_bytes())));
-                return Err(failure.hint(format!("the formats are: {}", known.join(", "))));
-            };
-            if file == Some("") {
-                return Err(Failure::new(format!("--format {name}= names no file")));
-            }
-            wanted.push((reporter, file.map(PathBuf::from)));
-        }
-        match wanted.iter().filter(|(_, file)| file.is_none()).count() {
-            0 => wanted.extend(report::find("terminal").map(|terminal| (terminal, None))),
-            1 => {}
-            _ => {
-                let failure = Failure::new("two formats would go to standard output");
-                return Err(failure.hint("send one of them to a file: --format json=report.json"));
-            }
-        }
-        Ok(wanted)
-    }
-}
-
 pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
     let (only, require) = (args.choice.only(), args.choice.require());
@@ -153,23 +71,20 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
         Some(text) => project.source_named(text)?,
         None => project.source(),
     };
-    let job = Job { project: &project, args, only, require, source, interrupt };
+    let job = Job { project: &project, args, only, require, source, several: aims.len() > 1 };
     if args.dry_run {
         return job.dry_run(&aims);
     }
-    let several = aims.len() > 1;
     for (dir, aim) in args.output.iter().flat_map(|dir| aims.iter().map(move |aim| (dir, aim))) {
-        project.check_output(Some(&aim.output_dir(dir, several)))?;
+        project.check_output(Some(&aim.output_dir(dir, job.several)))?;
     }
-    let mut reports = Vec::new();
-    for aim in &aims {
-        let mut report = job.check(aim)?;
-        if interrupt.code().is_some() {
-            return Ok(1);
-        }
-        job.keep(&mut report, aim, several);
-        reports.push(report);
+    let fleet = Fleet { jobs: args.aim.jobs, quiet: args.quiet, interrupt };
+    let done = fleet.each(&aims, Aim::name, |aim, watch| job.run(aim, watch));
+    if interrupt.code().is_some() {
+        return Ok(1);
     }
+    let each = aims.iter().zip(done).map(|(aim, done)| job.finished(aim, done));
+    let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
     emit(&mut reports, &wanted, args.quiet, global.color)
 }
 
@@ -180,27 +95,76 @@ struct Job<'a> {
     only: Vec<&'static dyn Check>,
     require: Vec<&'static dyn Check>,
     source: Source,
-    interrupt: &'a Interrupt,
+    /// Whether several places are looked at: then what fails for one of them is that one's report.
+    several: bool,
 }
 
+/// A report that was written, or why it was not.
+type Kept = (Report, Result<(), String>);
+
 impl Job<'_> {
-    fn check(&self, aim: &Aim) -> Result<Report, Failure> {
+    /// Looks at one place and keeps the run.
+    fn run(&self, aim: &Aim, watch: &Watch) -> Result<Kept, Failure> {
+        let report = self.check(aim, watch)?;
+        if watch.is_cancelled() {
+            return Err(HostError::Interrupted.into());
+        }
+        Ok(self.keep(report, aim))
+    }
+
+    /// The report of a place, of which `done` is what came of looking at it.
+    fn finished(&self, aim: &Aim, done: Option<Result<Kept, Failure>>) -> Result<Report, Failure> {
+        let (report, kept) = match done {
+            Some(Ok(kept)) => kept,
+            Some(Err(failure)) if !self.several => return Err(failure),
+            Some(Err(failure)) => self.keep(self.failed(aim, &failure), aim),
+            None => {
+                let failure =
+                    Failure::new("looking at it ended unexpectedly, which is a defect of driftlock");
+                self.keep(self.failed(aim, &failure), aim)
+            }
+        };
+        if let Err(why) = kept {
+            say(&format!("error: the report could not be written: {why}"));
+        }
+        Ok(report)
+    }
+
+    fn check(&self, aim: &Aim, watch: &Watch) -> Result<Report, Failure> {
         let started = Started::now();
         let locks = read_locks(&self.source, aim.target.as_deref())?;
         let request = self.request(aim, &locks);
-        let watch = &self.interrupt.watch;
         let (look, origin) = std::thread::scope(|scope| {
             let git = Builder::new().spawn_scoped(scope, || self.origin(&locks));
-            let look = progress::shown(watch, self.args.quiet, || {
-                aim.observe(&request, audit::plan(&request), watch)
-            });
+            let look = aim.observe(&request, audit::plan(&request), watch);
             let origin = git.ok().and_then(|thread| thread.join().ok());
             (look, origin.unwrap_or_else(|| self.origin(&locks)))
         });
         let look = look?;
-        let checks = audit::compare(&request, &look);
         let (sections_off, left_out) = audit::coverage(&look.evidence);
-        Ok(Report {
+        let report = self.report(aim, &started, audit::compare(&request, &look), origin);
+        Ok(Report { sections_off, left_out, ..report })
+    }
+
+    /// The report of a place for which not even the baseline could be had.
+    fn failed(&self, aim: &Aim, failure: &Failure) -> Report {
+        let first = crate::check::CHECKS.iter().take(1).map(|check| CheckResult {
+            errors: vec![failure.in_one_line()],
+            ..CheckResult::new(check.id(), check.words())
+        });
+        let origin =
+            BaselineOrigin { from: self.source.name(), digest: Digest::of(b""), commit: None, dirty: None };
+        self.report(aim, &Started::now(), first.collect(), origin)
+    }
+
+    fn report(
+        &self,
+        aim: &Aim,
+        started: &Started,
+        checks: Vec<CheckResult>,
+        baseline: BaselineOrigin,
+    ) -> Report {
+        Report {
             run: run::name(&started.stamp, aim.target.as_deref(), 1),
             stamp: started.stamp.clone(),
             host: aim.machine(),
@@ -211,13 +175,13 @@ impl Job<'_> {
             started_at: started.rfc3339.clone(),
             started_at_unix: started.unix,
             duration_ms: started.elapsed_ms(),
-            baseline: origin,
+            baseline,
             verdict: judge(&checks),
             checks,
-            sections_off,
-            left_out,
+            sections_off: Vec::new(),
+            left_out: Vec::new(),
             location: None,
-        })
+        }
     }
 
     fn origin(&self, locks: &Locks) -> BaselineOrigin {
@@ -240,35 +204,32 @@ impl Job<'_> {
     }
 
     /// Writes the run; when that fails, the verdict is still printed, and the exit code is 1.
-    fn keep(&self, report: &mut Report, aim: &Aim, several: bool) {
+    fn keep(&self, mut report: Report, aim: &Aim) -> Kept {
         let kept = match &self.args.output {
             Some(dir) => {
-                let dir = aim.output_dir(dir, several);
+                let dir = aim.output_dir(dir, self.several);
                 report.location = Some(dir.join(report::json::FILE).display().to_string());
-                run::write_into(&dir, &files_of(report)).map(|()| dir)
+                run::write_into(&dir, &files_of(&report)).map_err(|error| (dir, error))
             }
-            None => self.keep_run(report),
+            None => self.keep_run(&mut report).map_err(|error| (self.runs(), error)),
         };
-        if let Err(error) = kept {
-            let place = self
-                .args
-                .output
-                .clone()
-                .unwrap_or_else(|| self.project.named(&self.project.root.join(run::PATH)));
-            say(&format!(
-                "error: the report could not be written: {}: {}",
-                output::shown(&place),
-                in_words(&error)
-            ));
+        let kept = kept.map_err(|(place, error)| format!("{}: {}", output::shown(&place), in_words(&error)));
+        if kept.is_err() {
             report.location = None;
             report.verdict.exit = ExitCode::Error;
         }
+        (report, kept)
     }
 
-    fn keep_run(&self, report: &mut Report) -> std::io::Result<PathBuf> {
+    /// Where runs lie, as a path from the working directory.
+    fn runs(&self) -> PathBuf {
+        self.project.named(&self.project.root.join(run::PATH))
+    }
+
+    fn keep_run(&self, report: &mut Report) -> std::io::Result<()> {
         let (root, stamp, target) = (&self.project.root, report.stamp.clone(), report.target.clone());
         let mut json = Vec::new();
-        let place = run::create(root, &stamp, target.as_deref(), &mut |name| {
+        run::create(root, &stamp, target.as_deref(), &mut |name| {
             let path = root.join(run::PATH).join(name).join(report::json::FILE);
             name.clone_into(&mut report.run);
             report.location = Some(self.project.named(&path).display().to_string());
@@ -280,10 +241,7 @@ impl Job<'_> {
                 .unwrap_or_default();
             files
         })?;
-        if !report.partial {
-            run::set_latest(root, target.as_deref(), &json)?;
-        }
-        Ok(place)
+        if report.partial { Ok(()) } else { run::set_latest(root, target.as_deref(), &json) }
     }
 
     fn request<'b>(&'b self, aim: &'b Aim, locks: &'b Locks) -> Request<'b> {
@@ -344,39 +302,4 @@ pub(super) fn describe(section: &dyn Section, plan: &Plan) -> String {
     };
     let (_, many) = section.nouns();
     format!("{}: {many} matching {how}; {named} named by the baseline\n", section.id())
-}
-
-/// Sends the reports where they belong and gives the exit code.
-pub(super) fn emit(
-    reports: &mut [Report],
-    wanted: &[Wanted],
-    quiet: bool,
-    colour: When,
-) -> Result<u8, Failure> {
-    let mut written = true;
-    for (reporter, file) in wanted {
-        let Some(file) = file else { continue };
-        if let Err(error) = crate::atomic::write_file(file, &reporter.render(reports, false)) {
-            say(&Failure::at(file, &error).to_string());
-            written = false;
-        }
-    }
-    if !written {
-        for report in reports.iter_mut() {
-            report.verdict.exit = ExitCode::Error;
-        }
-    }
-    let code = exit_code(reports);
-    for (reporter, _) in wanted.iter().filter(|(_, file)| file.is_none()) {
-        if !(quiet && code == 0) {
-            output::print(&reporter.render(reports, colour.colours_stdout()))?;
-        }
-    }
-    Ok(code)
-}
-
-/// 1 goes before 2, and 2 before 0.
-fn exit_code(reports: &[Report]) -> u8 {
-    let codes: Vec<u8> = reports.iter().map(|report| report.verdict.exit.code()).collect();
-    if codes.contains(&1) { 1 } else { codes.into_iter().max().unwrap_or(1) }
 }

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::accept::{report_in, run_named};
 use super::aim::host_name;
-use super::check::{FormatArgs, emit};
 use super::clock::Started;
+use super::formats::{FormatArgs, emit};
 use super::output;
 use super::project::{Project, read_locks};
 use super::{Failure, Global};

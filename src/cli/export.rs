@@ -8,17 +8,21 @@ use clap::Args;
 
 use super::accept::{Basis, commit};
 use super::aim::{Aim, AimArgs};
-use super::check::{ChoiceArgs, FormatArgs, Wanted, describe};
+use super::check::describe;
+use super::choice::ChoiceArgs;
 use super::clock::Started;
+use super::fleet::Fleet;
+use super::formats::{FormatArgs, Wanted};
 use super::output;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::{Failure, Global, progress};
+use super::{Failure, Global};
 use crate::accept::{apply, between, lock_files};
 use crate::atomic::write_file;
 use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks};
 use crate::check::{CHECKS, Check, Evidence};
+use crate::host::{HostError, Watch};
 use crate::model::{
     BaselineOrigin, ExitCode, Observation, Observed, Report, State, Status, Words, escaped, judge,
 };
@@ -79,21 +83,27 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
         return Err(failure.hint("give each its own with --own, or accept them one by one"));
     }
     let for_machines = wanted.iter().any(|(reporter, _)| reporter.id() != "terminal");
-    let mut pages = Vec::new();
-    for aim in &aims {
-        let job = Job { project: &project, args, aim, only: &only, require: &require, for_machines };
-        pages.push(if args.dry_run { job.dry_run()? } else { job.export(interrupt, several)? });
+    let job =
+        |aim| Job { project: &project, args, aim, only: &only, require: &require, for_machines, several };
+    let pages = if args.dry_run {
+        aims.iter().map(|aim| job(aim).dry_run()).collect::<Result<Vec<Page>, Failure>>()?
+    } else {
+        let fleet = Fleet { jobs: args.aim.jobs, quiet: args.quiet, interrupt };
+        let done = fleet.each(&aims, Aim::name, |aim, watch| job(aim).export(watch));
         if interrupt.code().is_some() {
             return Ok(1);
         }
-    }
+        let each = aims.iter().zip(done).map(|(aim, done)| job(aim).finished(done));
+        each.collect::<Result<Vec<Page>, Failure>>()?
+    };
     emit(pages, &wanted, args.quiet, args.dry_run)
 }
 
 /// Sends the pages, or the reports made of them, where they belong and gives the exit code.
 fn emit(pages: Vec<Page>, wanted: &[Wanted], quiet: bool, dry_run: bool) -> Result<u8, Failure> {
     let failed = pages.iter().any(|page| page.failed);
-    let text: String = pages.iter().map(|page| page.text.as_str()).collect();
+    let text =
+        pages.iter().map(|page| page.text.as_str()).collect::<Vec<_>>().join(if dry_run { "" } else { "\n" });
     let reports: Vec<Report> = pages.into_iter().filter_map(|page| page.report).collect();
     for (reporter, file) in wanted {
         let is_page = reporter.id() == "terminal" || dry_run;
@@ -154,6 +164,8 @@ struct Job<'a> {
     require: &'a [&'static dyn Check],
     /// Whether a format for machines was asked for.
     for_machines: bool,
+    /// Whether several places are looked at: then what fails for one of them stands on that one's page.
+    several: bool,
 }
 
 impl Job<'_> {
@@ -175,18 +187,39 @@ impl Job<'_> {
         Ok(page)
     }
 
-    fn export(&self, interrupt: &Interrupt, several: bool) -> Result<Page, Failure> {
+    /// The page of a place, of which `done` is what came of looking at it.
+    fn finished(&self, done: Option<Result<Page, Failure>>) -> Result<Page, Failure> {
+        let failure = match done {
+            Some(Ok(page)) => return Ok(page),
+            Some(Err(failure)) if !self.several => return Err(failure),
+            Some(Err(failure)) => failure,
+            None => Failure::new("looking at it ended unexpectedly, which is a defect of driftlock"),
+        };
+        let mut page = self.page();
+        page.error(&failure.in_one_line());
+        Ok(page)
+    }
+
+    /// An empty page, under the target's name where there are several.
+    fn page(&self) -> Page {
+        let mut page = Page::default();
+        if self.several {
+            page.line(&format!("Target: {}", self.aim.name()));
+        }
+        page
+    }
+
+    fn export(&self, watch: &Watch) -> Result<Page, Failure> {
         let started = Started::now();
         let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
         let request = self.request(&locks);
         let planned = audit::plan(&request);
         let elsewhere: Vec<State> = planned.iter().map(|p| p.out_of_scope.clone()).collect();
-        let watch = &interrupt.watch;
-        let look = progress::shown(watch, self.args.quiet, || self.aim.observe(&request, planned, watch))?;
-        if interrupt.code().is_some() {
-            return Ok(Page::default());
+        let look = self.aim.observe(&request, planned, watch)?;
+        if watch.is_cancelled() {
+            return Err(HostError::Interrupted.into());
         }
-        let mut page = Page::default();
+        let mut page = self.page();
         let files = match &look.unreachable {
             Some(why) => {
                 page.error(&format!("{UNREACHABLE}: {}", escaped(why.as_bytes())));
@@ -201,7 +234,7 @@ impl Job<'_> {
             page.error("Nothing was exported");
             return Ok(page);
         }
-        let run = self.keep(&started, &files, several)?;
+        let run = self.keep(&started, &files)?;
         if let (Some(report), Some(name)) = (&mut page.report, run.file_name()) {
             report.run = name.to_string_lossy().into_owned();
         }
@@ -312,9 +345,9 @@ impl Job<'_> {
         format!("Next: driftlock accept{}", target.chain(place).collect::<String>())
     }
 
-    fn keep(&self, started: &Started, files: &run::Files, several: bool) -> Result<PathBuf, Failure> {
+    fn keep(&self, started: &Started, files: &run::Files) -> Result<PathBuf, Failure> {
         if let Some(dir) = &self.args.output {
-            let dir = self.aim.output_dir(dir, several);
+            let dir = self.aim.output_dir(dir, self.several);
             self.project.check_output(Some(&dir))?;
             return run::write_into(&dir, files).map(|()| dir.clone()).map_err(|e| Failure::at(&dir, &e));
         }

@@ -24,10 +24,10 @@ impl Failure {
         self
     }
 
-    /// All of it in one line, for a report.
+    /// Message and hint, for where they are one fact among others.
     pub(super) fn in_one_line(&self) -> String {
-        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        format!("{}{hint}", self.message)
+        let hint = self.hint.iter().map(|hint| format!("; {hint}"));
+        std::iter::once(self.message.clone()).chain(hint).collect()
     }
 
     /// An error of the system at a path.

@@ -6,12 +6,15 @@
 mod accept;
 mod aim;
 mod check;
+mod choice;
 mod clock;
 mod completions;
 mod diff;
 mod engine;
 mod export;
 mod failure;
+mod fleet;
+mod formats;
 mod init;
 mod man;
 mod output;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::Wanted;
+use super::formats::Wanted;
 use super::{Failure, Global, output};
 use crate::audit::lock_file_names;
 use crate::baseline::{self, Locks, Source};

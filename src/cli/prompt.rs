@@ -95,6 +95,6 @@ impl Prompt for AtTerminal {
     }
 
     fn note(&self, text: &str) {
-        say(text);
+        self.interrupt.undisturbed(|| say(text));
     }
 }

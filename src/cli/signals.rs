@@ -1,10 +1,11 @@
 //! SIGINT and SIGTERM: ask the work to end, and end by force if it does not.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
+use indicatif::ProgressBar;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -22,6 +23,8 @@ pub(super) struct Interrupt {
     waiting: Arc<AtomicBool>,
     /// How the terminal was before a question: one that ends in the middle must not stay without echo.
     terminal: Arc<Mutex<Option<Termios>>>,
+    /// What is shown meanwhile: a question must not be drawn over.
+    bar: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 impl Interrupt {
@@ -58,9 +61,28 @@ impl Interrupt {
         let before = tcgetattr(std::io::stdin()).ok();
         self.terminal.lock().map(|mut terminal| *terminal = before).ok();
         self.waiting.store(true, Ordering::SeqCst);
-        let answer = ask();
+        let answer = self.undisturbed(ask);
         self.waiting.store(false, Ordering::SeqCst);
         answer
+    }
+
+    /// Whether the user is being asked something.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// Says what is shown from now on.
+    pub(super) fn shows(&self, bar: Option<&ProgressBar>) {
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar.cloned();
+    }
+
+    /// Runs `write`, which writes to the terminal, while nothing else is shown there.
+    pub(super) fn undisturbed<T>(&self, write: impl FnOnce() -> T) -> T {
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
     }
 
     fn restore_terminal(&self) {
