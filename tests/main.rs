@@ -13,6 +13,7 @@ mod docker;
 mod docs;
 mod export;
 mod fake_engine;
+mod fleet;
 mod hosts;
 mod init;
 mod names;

@@ -2,6 +2,7 @@
 
 pub mod json;
 mod sentence;
+mod several;
 mod terminal;
 
 pub use sentence::{details, headline};

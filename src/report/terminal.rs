@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use console::Style;
 
 use super::Reporter;
+use super::several::InCommon;
 use crate::model::{Change, CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, escaped};
 
 /// The report for people.
@@ -28,29 +29,39 @@ impl Reporter for Terminal {
     }
 
     fn render(&self, reports: &[Report], colour: bool) -> Vec<u8> {
-        let each: Vec<String> =
-            reports.iter().map(|report| Page { out: String::new(), colour }.of(report)).collect();
-        each.join("\n").into_bytes()
+        let common = InCommon::of(reports);
+        let mut page = Page { out: String::new(), colour };
+        for (position, report) in reports.iter().enumerate() {
+            if position > 0 {
+                page.line("");
+            }
+            page.report(report, &common);
+        }
+        if reports.len() > 1 {
+            page.in_common(&common);
+            page.table(reports);
+        }
+        page.out.into_bytes()
     }
 }
 
-struct Page {
-    out: String,
-    colour: bool,
+/// Text that grows line by line.
+pub(super) struct Page {
+    pub(super) out: String,
+    pub(super) colour: bool,
 }
 
 impl Page {
-    fn of(mut self, report: &Report) -> String {
+    fn report(&mut self, report: &Report, common: &InCommon<'_>) {
         self.header(report);
         for check in &report.checks {
-            self.check(check);
+            self.check(check, common);
         }
         if report.verdict.nothing_compared {
             self.fact("ERROR", "Nothing was compared");
             self.detail("nothing that was asked for is configured or found; driftlock init looks for it");
         }
         self.summary(report);
-        self.out
     }
 
     fn header(&mut self, report: &Report) {
@@ -73,14 +84,20 @@ impl Page {
         self.line("");
     }
 
-    fn check(&mut self, check: &CheckResult) {
+    fn check(&mut self, check: &CheckResult, common: &InCommon<'_>) {
         let words = check.words;
         if let Some(line) = &check.info {
             self.fact("INFO", &escaped(line.as_bytes()));
         }
-        for finding in check.findings.iter().filter(|f| f.kind.is_drift()) {
-            self.fact("FAIL", &format!("{}: {}", words.drift, escaped(&finding.subject.key)));
+        let (elsewhere, own): (Vec<&Finding>, Vec<&Finding>) =
+            check.findings.iter().filter(|f| f.kind.is_drift()).partition(|f| common.has(check, f));
+        for finding in own {
+            self.drift(check, finding);
             self.details(finding);
+        }
+        if !elsewhere.is_empty() {
+            let (topic, count) = (words.topic, elsewhere.len());
+            self.fact("INFO", &format!("{topic}: {count} {} on several targets, see below", words.verb));
         }
         for finding in check.findings.iter().filter(|f| !f.kind.is_drift()) {
             self.fact("ERROR", &format!("{}: {}", words.unreadable, escaped(&finding.subject.key)));
@@ -102,7 +119,13 @@ impl Page {
         }
     }
 
-    fn details(&mut self, finding: &Finding) {
+    /// The line of a subject that drifted.
+    pub(super) fn drift(&mut self, check: &CheckResult, finding: &Finding) {
+        self.fact("FAIL", &format!("{}: {}", check.words.drift, escaped(&finding.subject.key)));
+    }
+
+    /// What is known of a finding beyond its line.
+    pub(super) fn details(&mut self, finding: &Finding) {
         let place = if finding.place == finding.subject.key {
             String::new()
         } else {
@@ -145,9 +168,7 @@ impl Page {
 
     fn summary(&mut self, report: &Report) {
         let verdict = &report.verdict;
-        for line in ["", RULE, "  SUMMARY", RULE] {
-            self.line(line);
-        }
+        self.title("SUMMARY");
         self.line(&format!("Total checks: {}", verdict.total));
         self.line(&format!("Passed: {}", verdict.passed));
         self.line(&format!("Failed: {}", verdict.failed));
@@ -166,20 +187,27 @@ impl Page {
         }
     }
 
+    /// What begins a part of the page.
+    pub(super) fn title(&mut self, text: &str) {
+        for line in ["", RULE, &format!("  {text}"), RULE] {
+            self.line(line);
+        }
+    }
+
     fn fact(&mut self, tag: &str, text: &str) {
         let painted = self.paint(tag, &format!("[{tag}]"));
         self.line(&format!("{painted} {text}"));
     }
 
-    fn detail(&mut self, text: &str) {
+    pub(super) fn detail(&mut self, text: &str) {
         self.line(&format!("       {text}"));
     }
 
-    fn line(&mut self, text: &str) {
+    pub(super) fn line(&mut self, text: &str) {
         let _ = writeln!(self.out, "{text}");
     }
 
-    fn paint(&self, word: &str, text: &str) -> String {
+    pub(super) fn paint(&self, word: &str, text: &str) -> String {
         let style = match word {
             "PASS" => Style::new().green(),
             "FAIL" | "ERROR" => Style::new().red(),

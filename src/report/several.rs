@@ -1,0 +1,113 @@
+//! What the reports of several targets have in common: drift that more than one of them has, and the table at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::terminal::Page;
+use crate::model::{CheckResult, Digest, ExitCode, Finding, Report, Status};
+
+/// One difference that several targets have.
+pub(super) struct Shared<'a> {
+    /// The check that found it, as one of the targets has it.
+    pub(super) check: &'a CheckResult,
+    /// The targets by name, and the finding of each: expected values and files may differ.
+    pub(super) on: Vec<(&'a str, &'a Finding)>,
+}
+
+/// All drift that more than one report has, by its fingerprint in a check.
+pub(super) struct InCommon<'a> {
+    /// In the order of the checks, then of the subjects' bytes.
+    pub(super) shared: Vec<Shared<'a>>,
+    fingerprints: BTreeSet<Digest>,
+}
+
+impl<'a> InCommon<'a> {
+    /// What `reports` have in common; one alone has nothing.
+    pub(super) fn of(reports: &'a [Report]) -> Self {
+        let mut order: Vec<&str> = Vec::new();
+        let mut groups: BTreeMap<(usize, &[u8], Digest), Shared<'a>> = BTreeMap::new();
+        for report in reports {
+            for check in &report.checks {
+                let at = order.iter().position(|id| *id == check.id).unwrap_or_else(|| {
+                    order.push(check.id);
+                    order.len() - 1
+                });
+                for finding in check.findings.iter().filter(|finding| finding.kind.is_drift()) {
+                    let key = (at, finding.subject.key.as_slice(), finding.fingerprint(check.id));
+                    let group = groups.entry(key).or_insert_with(|| Shared { check, on: Vec::new() });
+                    group.on.push((report.about(), finding));
+                }
+            }
+        }
+        groups.retain(|_, group| group.on.len() > 1);
+        let fingerprints = groups.keys().map(|(_, _, fingerprint)| *fingerprint).collect();
+        Self { shared: groups.into_values().collect(), fingerprints }
+    }
+
+    /// Whether a finding of `check` is one of these.
+    pub(super) fn has(&self, check: &CheckResult, finding: &Finding) -> bool {
+        // A fingerprint covers the check.
+        !self.fingerprints.is_empty()
+            && finding.kind.is_drift()
+            && self.fingerprints.contains(&finding.fingerprint(check.id))
+    }
+}
+
+impl Page {
+    /// Drift on several targets, each difference once.
+    pub(super) fn in_common(&mut self, common: &InCommon<'_>) {
+        if common.shared.is_empty() {
+            return;
+        }
+        self.title("DRIFT ON SEVERAL TARGETS");
+        for shared in &common.shared {
+            self.drift(shared.check, shared.on[0].1);
+            for (targets, details) in by_details(shared) {
+                self.detail(&format!("on: {}", targets.join(", ")));
+                self.out += &details;
+            }
+        }
+    }
+
+    /// A line for each target: its verdict, how much was found there, how long it took.
+    pub(super) fn table(&mut self, reports: &[Report]) {
+        self.title("TARGETS");
+        let names = reports.iter().map(Report::about).chain(["target"]);
+        let width = names.map(str::len).max().unwrap_or_default();
+        self.line(&format!("{:width$}  verdict  findings  seconds", "target"));
+        for report in reports {
+            let verdict = verdict(report);
+            let painted = self.paint(verdict, &format!("{verdict:7}"));
+            let findings: usize = report.checks.iter().map(|check| check.findings.len()).sum();
+            let seconds = seconds(report.duration_ms);
+            self.line(&format!("{:width$}  {painted}  {findings:8}  {seconds:>7}", report.about()));
+        }
+    }
+}
+
+/// The targets of one difference, together where there is nothing else to say of them, with what there is to say.
+fn by_details<'a>(shared: &Shared<'a>) -> Vec<(Vec<&'a str>, String)> {
+    let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
+    for (target, finding) in &shared.on {
+        let mut page = Page { out: String::new(), colour: false };
+        page.details(finding);
+        match groups.iter_mut().find(|(_, details)| *details == page.out) {
+            Some((targets, _)) => targets.push(target),
+            None => groups.push((vec![target], page.out)),
+        }
+    }
+    groups
+}
+
+/// `ERROR` where something could not be checked, which `overall` calls `FAIL`.
+fn verdict(report: &Report) -> &'static str {
+    let status = match report.verdict.exit {
+        ExitCode::Pass => Status::Pass,
+        ExitCode::Drift => Status::Fail,
+        ExitCode::Error => Status::Error,
+    };
+    status.word()
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{}", milliseconds / 1000, milliseconds % 1000 / 100)
+}
