@@ -47,12 +47,12 @@ impl Handler for Client {
         let Hop { name, address, port, trust, .. } = &self.hop;
         match trust.judge(address, *port, offered) {
             Judgement::Trusted => Ok(true),
-            Judgement::Refused(why) => Err(ConnectError::Refused(why)),
+            Judgement::Refused(why) => Err(ConnectError::HostKey(why)),
             Judgement::Unknown(unknown) => match trust.new_keys {
-                NewKeys::Refuse => Err(ConnectError::Refused(unknown.refusal())),
+                NewKeys::Refuse => Err(ConnectError::HostKey(unknown.refusal())),
                 NewKeys::Ask => Err(ConnectError::Unknown(unknown)),
                 NewKeys::Record => {
-                    let place = trust.record(address, *port, &unknown.key).map_err(ConnectError::Refused)?;
+                    let place = trust.record(address, *port, &unknown.key).map_err(ConnectError::HostKey)?;
                     let note = format!(
                         "{}: recorded the new host key {} in {}",
                         escaped(name.as_bytes()),

@@ -30,7 +30,10 @@ pub(super) enum ConnectError {
     /// A host key that nobody knows, and that the user may be asked about.
     #[error("unknown host key")]
     Unknown(Box<Unknown>),
-    /// A host key that may not be believed.
+    /// A host key that may not be believed; the text says whose it is.
+    #[error("{0}")]
+    HostKey(String),
+    /// There is no way there.
     #[error("{0}")]
     Refused(String),
     /// The protocol, or what carries it, failed.
@@ -96,7 +99,8 @@ pub(super) async fn connect(
             Err(ConnectError::Unknown(unknown)) => {
                 return Err(Failed::Unknown(Box::new(hop.clone()), unknown));
             }
-            Err(ConnectError::Refused(why)) => return Err(told(why)),
+            Err(ConnectError::HostKey(why)) if position == target => return Err(Failed::Because(why)),
+            Err(ConnectError::HostKey(why)) => return Err(Failed::Because(format!("{role}{why}"))),
             Err(error) => return Err(told(error.to_string())),
         };
         watch.set_phase(Phase::Authenticating);

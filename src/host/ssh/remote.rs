@@ -119,7 +119,7 @@ impl SshHost {
         if hop.trust.new_keys != NewKeys::Ask
             || !self.prompt.believes(&unknown.question(), &unknown.fingerprint)
         {
-            return Err(format!("{}: {}", place(hop), unknown.refusal()));
+            return Err(unknown.refusal());
         }
         let recorded = hop.trust.record(&hop.address, hop.port, &unknown.key)?;
         self.prompt.note(&format!("recorded its host key in {}", recorded.display()));
