@@ -14,6 +14,7 @@ mod docs;
 mod export;
 mod fake_engine;
 mod fleet;
+mod host_keys;
 mod hosts;
 mod init;
 mod names;

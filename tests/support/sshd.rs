@@ -150,6 +150,14 @@ impl Server {
         text.split(' ').take(2).collect::<Vec<_>>().join(" ")
     }
 
+    /// The certificate of its first host key, in a line.
+    pub(crate) fn certificate(&self) -> String {
+        let files = std::fs::read_dir(self.dir()).unwrap().flatten();
+        let mut files = files.map(|entry| entry.path());
+        let file = files.find(|path| path.to_str().unwrap().ends_with("-cert.pub")).unwrap();
+        std::fs::read_to_string(file).unwrap()
+    }
+
     /// How `known_hosts` calls it: `[127.0.0.1]:2222`.
     pub(crate) fn entry(&self) -> String {
         format!("[{}]:{}", self.address, self.port)

@@ -169,11 +169,9 @@ impl Trust {
 
     /// Whether an authority that is known for the host vouches for it; an error says why not.
     fn vouched(&self, known: &Known, shown: &Shown<'_>, certificate: &Certificate) -> Result<(), String> {
-        let is_known = with(&known.entries, Marker::Authority).next().is_some();
-        let by_bare_name = !is_known && shown.revoked(&known.bare).is_none();
-        let entries = if by_bare_name { &known.bare } else { &known.entries };
         let authority = certificate.signature_key();
-        if !with(entries, Marker::Authority).any(|entry| entry.key == *authority) {
+        let holds = |entries: &[Entry]| with(entries, Marker::Authority).any(|entry| entry.key == *authority);
+        if !holds(&known.entries) && (!holds(&known.bare) || shown.revoked(&known.bare).is_some()) {
             return Err(format!("its authority {} is not known for this host", fingerprint(authority)));
         }
         fault(certificate, &shown.asked.bare(), self.now).map_or(Ok(()), Err)
