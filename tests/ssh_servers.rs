@@ -54,6 +54,22 @@ fn a_line_of_the_configuration_counts() {
 }
 
 #[test]
+fn whoever_logs_in_has_a_home_and_a_shell_of_the_test() {
+    let server = Server::start(|_| {});
+    std::fs::write(server.home().join("here"), "").unwrap();
+    assert_eq!(said(&server.ssh(&[], "pwd; ls; echo ~")).lines().collect::<Vec<_>>(), {
+        let home = server.home().to_str().unwrap().to_owned();
+        [home.clone(), "here".to_owned(), home]
+    });
+    for (shell, asks) in [("/usr/bin/fish", "echo $version"), ("/bin/csh", "echo $shell")] {
+        let server = Server::start(|setup| {
+            setup.shell(shell);
+        });
+        assert!(!said(&server.ssh(&[], asks)).is_empty(), "{shell}");
+    }
+}
+
+#[test]
 fn a_host_certificate_is_offered() {
     let dir = assert_fs::TempDir::new().unwrap();
     let ca = dir.path().join("ca");

@@ -95,19 +95,68 @@ impl Drop for Daemon {
     }
 }
 
-/// A program that dies with the thread that starts it; it sees nothing of this environment.
-pub(crate) fn program(dir: &Path, path: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", path]);
-    clean(&mut command, dir);
-    command
+/// The account that runs the tests, with another home: a line of `/etc/passwd`.
+pub(crate) struct Account(String);
+
+impl Account {
+    /// The account as it is.
+    pub(crate) fn mine() -> Self {
+        let id = Command::new("id").arg("-u").output().unwrap().stdout;
+        let id = String::from_utf8(id).unwrap();
+        let output = Command::new("getent").args(["passwd", id.trim()]).output().unwrap();
+        Self(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    }
+
+    fn field(&self, at: usize) -> &str {
+        self.0.split(':').nth(at).unwrap()
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        self.field(0)
+    }
+
+    /// Whether it is root's.
+    pub(crate) fn is_root(&self) -> bool {
+        self.field(2) == "0"
+    }
+
+    /// Makes a home in `dir` for it, with another login shell if one is named, and the list of accounts that says so.
+    /// What a real home runs at login may be slow, or break when it is killed.
+    pub(crate) fn move_to(&self, dir: &Path, shell: Option<&str>) {
+        let home = dir.join("home");
+        std::fs::create_dir(&home).unwrap();
+        let mut fields: Vec<&str> = self.0.split(':').collect();
+        fields[5] = home.to_str().unwrap();
+        fields[6] = shell.unwrap_or(fields[6]);
+        let others = std::fs::read_to_string("/etc/passwd").unwrap();
+        let others = others.lines().filter(|line| line.split(':').next() != Some(self.name()));
+        let lines = std::iter::once(fields.join(":")).chain(others.map(str::to_owned));
+        std::fs::write(dir.join("passwd"), lines.map(|line| line + "\n").collect::<String>()).unwrap();
+    }
+
+    /// A program that has the list of accounts in `dir` for its `/etc/passwd`, sees nothing of this environment, and
+    /// dies with the thread that starts it. An ordinary user lays that file over the real one as root of a namespace
+    /// of users, and is themselves again in another one.
+    pub(crate) fn program(&self, dir: &Path, path: &str) -> Command {
+        let mut command = Command::new("unshare");
+        let way_back = [format!("--map-user={}", self.field(2)), format!("--map-group={}", self.field(3))];
+        if !self.is_root() {
+            command.arg("--map-root-user");
+        }
+        command.args(["--mount", "--propagation", "slave", "sh", "-c", LAID_OVER, "sh"]).arg(dir);
+        if !self.is_root() {
+            command.arg("unshare").args(way_back);
+        }
+        command.args(["setpriv", "--pdeathsig", "KILL", path]);
+        let search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        command.env_clear().env("PATH", search).env(MARK, dir);
+        command
+    }
 }
 
-/// Takes the environment away, but for the path and the mark.
-pub(crate) fn clean(command: &mut Command, dir: &Path) {
-    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    command.env_clear().env("PATH", path).env(MARK, dir);
-}
+/// Lays a list of accounts over the real one, for the program that follows alone.
+const LAID_OVER: &str = "mount --bind \"$1/passwd\" /etc/passwd && shift && exec \"$@\"";
 
 /// The mark of a server in an environment: `NAME=VALUE`.
 pub(crate) fn mark(dir: &Path) -> String {
@@ -127,14 +176,6 @@ pub(crate) fn keygen(args: &[&str]) -> String {
     let output = Command::new("ssh-keygen").arg("-q").args(args).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "ssh-keygen {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// The account that runs the tests, as a line of `/etc/passwd`.
-pub(crate) fn account() -> String {
-    let id = Command::new("id").arg("-u").output().unwrap().stdout;
-    let id = String::from_utf8(id).unwrap();
-    let output = Command::new("getent").args(["passwd", id.trim()]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn log_in(dir: &Path) -> String {

@@ -1,4 +1,4 @@
-//! A private OpenSSH server: own directory, own host keys, own port; it lets in whoever runs the tests.
+//! A private OpenSSH server: own directory, own host keys, own port, own home; it lets in whoever runs the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -7,13 +7,14 @@ use std::time::Duration;
 use assert_cmd::Command;
 use assert_fs::TempDir;
 
-use super::daemon::{self, Daemon};
+use super::daemon::{self, Account, Daemon};
 
 /// What a server shall be.
 pub(crate) struct Setup {
     address: String,
     host_keys: Vec<String>,
     certificate: Option<(PathBuf, Vec<String>)>,
+    shell: Option<String>,
     lines: Vec<String>,
 }
 
@@ -35,6 +36,12 @@ impl Setup {
     pub(crate) fn certify(&mut self, ca: &Path, options: &[&str]) -> &mut Self {
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         self.certificate = Some((ca.to_owned(), options));
+        self
+    }
+
+    /// Who logs in gets this shell and not their own.
+    pub(crate) fn shell(&mut self, path: &str) -> &mut Self {
+        self.shell = Some(path.to_owned());
         self
     }
 
@@ -95,24 +102,25 @@ impl Server {
             address: "127.0.0.1".to_owned(),
             host_keys: vec!["ed25519".to_owned()],
             certificate: None,
+            shell: None,
             lines: Vec::new(),
         };
         setup(&mut wanted);
-        let account = daemon::account();
-        if account.split(':').nth(2) == Some("0") {
+        let account = Account::mine();
+        if account.is_root() {
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
         let dir = TempDir::new().unwrap();
+        account.move_to(dir.path(), wanted.shell.as_deref());
         furnish(dir.path(), &wanted);
         let address = wanted.address;
         let ready = |port| format!("Server listening on {address} port {port}.");
         let (daemon, port) = Daemon::start(dir, &address, ready, |dir, port| {
-            let mut command = daemon::program(dir, "/usr/sbin/sshd");
+            let mut command = account.program(dir, "/usr/sbin/sshd");
             command.args(["-D", "-e", "-p", &port.to_string(), "-f"]).arg(dir.join("sshd_config"));
             command
         });
-        let user = account.split(':').next().unwrap().to_owned();
-        let server = Self { port, address, user, daemon };
+        let server = Self { port, address, user: account.name().to_owned(), daemon };
         server.write_known_hosts(&wanted.host_keys);
         server
     }
@@ -171,6 +179,11 @@ impl Server {
     /// A directory of its own, where tests may put files.
     pub(crate) fn dir(&self) -> &Path {
         self.daemon.dir()
+    }
+
+    /// The home of whoever logs in.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.daemon.dir().join("home")
     }
 
     /// What it wrote so far.
