@@ -223,6 +223,9 @@ fn names_and_ports_are_matched_as_ssh_matches_them() {
         case("::1", 2222, &["[::1]:2222 {key}\n"], Trusted),
         case("::1", 2222, &["::1 {key}\n"], Trusted),
         case("::1", 2222, &["[::2]:2222 {key}\n"], Unknown),
+        case("0:0:0:0::0001", 2222, &["[::1]:2222 {key}\n"], Trusted),
+        case("::FFFF:10.0.0.1", 22, &["::ffff:10.0.0.1 {key}\n"], Trusted),
+        case("::1", 22, &["::0001 {key}\n"], Unknown),
     ]);
 }
 

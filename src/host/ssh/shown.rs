@@ -1,5 +1,7 @@
 //! A host key that a server showed: who was asked, what it is, and what is said of one that is not believed.
 
+use std::net::IpAddr;
+
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::ssh_key::{Certificate, HashAlg};
 use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
@@ -23,9 +25,12 @@ impl Asked<'_> {
         self.alias.is_none() && self.port != 22
     }
 
-    /// The name without the port.
+    /// The name without the port: in lower case, and the usual spelling of an address.
     pub(super) fn bare(&self) -> String {
-        self.alias.unwrap_or(self.host).to_ascii_lowercase()
+        match (self.alias, self.host.parse::<IpAddr>()) {
+            (None, Ok(address)) => address.to_string(),
+            (alias, _) => alias.unwrap_or(self.host).to_ascii_lowercase(),
+        }
     }
 
     /// The name to look for.
@@ -88,8 +93,8 @@ impl<'a> Shown<'a> {
             String::new()
         };
         Some(format!(
-            "{self}{whose}, which is revoked at {}: it may be stolen, so do not connect; the server needs a new \
-            one, or, where that line is a mistake, take it out of the file",
+            "{self}{whose}, which {} revokes: it may be stolen, so do not connect; give the server a new one, or \
+            take that line out if it is a mistake",
             entry.place()
         ))
     }
@@ -98,12 +103,12 @@ impl<'a> Shown<'a> {
     pub(super) fn changed(&self, entry: &Entry, certificate: Option<&str>) -> String {
         let (name, file) = (escaped(self.asked.name().as_bytes()), path_for_people(&entry.file));
         format!(
-            "{self}{}, but it is known by the {} key {} of {}: somebody may stand in between, or the server has a \
-            new key; {}, and only if it is the same forget the old one: ssh-keygen -R {} -f {}",
+            "{self}{}, but {} has the {} key {}: the server has a new key, or somebody stands in between; {}; if it \
+            is the same, forget the old one: ssh-keygen -R {} -f {}, and run again with --accept-new-host-key",
             beside(certificate),
+            entry.place(),
             kind(&entry.key.algorithm()),
             fingerprint(&entry.key),
-            entry.place(),
             compare(&self.key),
             quoted(&name),
             quoted(&file),
@@ -152,4 +157,30 @@ pub(super) fn kind(algorithm: &Algorithm) -> &'static str {
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(host: &str, port: u16, alias: Option<&str>) -> String {
+        Asked { host, port, alias }.name()
+    }
+
+    #[test]
+    fn hosts_have_one_name() {
+        assert_eq!(name("Web.Example", 22, None), "web.example");
+        assert_eq!(name("Web.Example", 2222, None), "[web.example]:2222");
+        assert_eq!(name("0:0::0001", 2222, None), "[::1]:2222");
+        assert_eq!(name("fe80::1%eth0", 22, None), "fe80::1%eth0");
+        assert_eq!(name("web", 2222, Some("Box")), "box");
+        assert_eq!(name("web", 2222, Some("::0001")), "::0001");
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(quoted("/home/x/.ssh/known_hosts"), "/home/x/.ssh/known_hosts");
+        assert_eq!(quoted("[web]:2222"), "'[web]:2222'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
 }

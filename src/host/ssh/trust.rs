@@ -118,12 +118,19 @@ impl Trust {
     pub fn record(&self, host: &str, port: u16, key: &PublicKey) -> Result<PathBuf, String> {
         let asked = self.asked(host, port);
         let Some(file) = &self.record_in else {
-            return Err(format!("there is no file to record the host key of {asked} in"));
+            let print = fingerprint(key.key_data());
+            return Err(format!(
+                "there is no file to record the host key of {asked} in; put host_keys = [\"{print}\"] into the target"
+            ));
         };
         let name = asked.name();
         let is_bad = |c: char| c.is_whitespace() || c.is_control() || ",*?".contains(c);
         if name.is_empty() || name.contains(is_bad) || name.starts_with(['!', '|', '#', '@']) {
-            return Err(format!("{asked} is no name for a line of {}", path_for_people(file)));
+            let print = fingerprint(key.key_data());
+            let file = path_for_people(file);
+            return Err(format!(
+                "{asked} cannot stand in a line of {file}; put host_keys = [\"{print}\"] into the target"
+            ));
         }
         let failed = |error: String| {
             let file = path_for_people(file);
@@ -196,11 +203,14 @@ impl Unknown {
     #[must_use]
     pub fn refusal(&self) -> String {
         let record = match &self.record_in {
-            Some(file) => format!("record it with --accept-new-host-key (in {}) or ", path_for_people(file)),
+            Some(file) => {
+                let file = path_for_people(file);
+                format!("run again with --accept-new-host-key, which records it in {file}, or ")
+            }
             None => String::new(),
         };
         format!(
-            "{} showed the {} key {}{}, and nothing is known of this host: {}, and only if it is the same {record}put \
+            "{} showed the {} key {}{}, and no known_hosts file knows that host: {}; if it is the same, {record}put \
             host_keys = [\"{}\"] into the target",
             self.asked(),
             self.key_type,
@@ -262,4 +272,221 @@ fn append(file: &Path, line: &str) -> std::io::Result<()> {
     let before = if last == [b'\n'] { "" } else { "\n" };
     // At once, so that two who record at the same time do not mix their lines.
     file.write_all(format!("{before}{line}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use russh::keys::ssh_key::Mpint;
+    use russh::keys::ssh_key::public::{Ed25519PublicKey, KeyData, RsaPublicKey};
+
+    use super::*;
+
+    /// A key that is told from others by a number.
+    fn key(number: u8) -> PublicKey {
+        PublicKey::from(KeyData::Ed25519(Ed25519PublicKey([number; 32])))
+    }
+
+    /// The fingerprints of the first two.
+    const ONE: &str = "SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA";
+    const TWO: &str = "SHA256:baqJQcVDEweKmw1OiZxGooCG2MGxYtwsQQzzOstxmiA";
+
+    fn rsa(bytes: u8) -> PublicKey {
+        let modulus = Mpint::from_positive_bytes(&vec![0xff; bytes.into()]);
+        let exponent = Mpint::from_positive_bytes(&[1, 0, 1]);
+        PublicKey::from(KeyData::Rsa(RsaPublicKey::new(exponent, modulus).unwrap()))
+    }
+
+    /// A directory with a file that holds these lines.
+    fn known(lines: &[String]) -> (tempfile::TempDir, Trust) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("known_hosts");
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        let trust = Trust { files: vec![file.clone()], record_in: Some(file), ..Trust::default() };
+        (dir, trust)
+    }
+
+    fn line(start: &str, key: &PublicKey) -> String {
+        format!("{start} {}", key.to_openssh().unwrap())
+    }
+
+    fn judge(trust: &Trust, key: &PublicKey) -> Judgement {
+        trust.judge("web", 2222, &key.clone().into())
+    }
+
+    fn refusal(trust: &Trust, key: &PublicKey) -> String {
+        match judge(trust, key) {
+            Judgement::Refused(text) => text,
+            Judgement::Unknown(unknown) => unknown.refusal(),
+            Judgement::Trusted => panic!("it is trusted"),
+        }
+    }
+
+    /// Replaces what differs from run to run.
+    fn plain(text: &str, dir: &tempfile::TempDir) -> String {
+        text.replace(&dir.path().display().to_string(), "/home/me/.ssh")
+    }
+
+    #[test]
+    fn an_unknown_host_is_told_with_what_to_do() {
+        let (dir, trust) = known(&[]);
+        let expected = format!(
+            "web port 2222 showed the ED25519 key {ONE}, and no known_hosts file knows that host: compare it with \
+            what \"ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\" says on the server itself; if it is the same, \
+            run again with --accept-new-host-key, which records it in /home/me/.ssh/known_hosts, or put \
+            host_keys = [\"{ONE}\"] into the target"
+        );
+        assert_eq!(plain(&refusal(&trust, &key(1)), &dir), expected);
+        let Judgement::Unknown(unknown) = judge(&trust, &key(1)) else { panic!() };
+        let expected = format!(
+            "The authenticity of host 'web port 2222' can't be established.\nED25519 key fingerprint is {ONE}.\n\
+            Are you sure you want to continue connecting (yes/no)? "
+        );
+        assert_eq!(unknown.question(), expected);
+        let unrecorded = Trust { record_in: None, ..trust };
+        assert!(!refusal(&unrecorded, &key(1)).contains("--accept-new-host-key"));
+    }
+
+    #[test]
+    fn a_changed_key_is_told_with_the_line_that_knows_another() {
+        let lines = [line("web", &key(3)), line("[web]:2222", &rsa(128)), line("[web]:*", &key(2))];
+        let (dir, trust) = known(&lines);
+        let expected = format!(
+            "web port 2222 showed the ED25519 key {ONE}, but /home/me/.ssh/known_hosts:3 has the ED25519 key {TWO}: \
+            the server has a new key, or somebody stands in between; compare it with what \"ssh-keygen -lf \
+            /etc/ssh/ssh_host_ed25519_key.pub\" says on the server itself; if it is the same, forget the old one: \
+            ssh-keygen -R '[web]:2222' -f /home/me/.ssh/known_hosts, and run again with --accept-new-host-key"
+        );
+        assert_eq!(plain(&refusal(&trust, &key(1)), &dir), expected);
+        assert!(refusal(&trust, &rsa(129)).contains("known_hosts:2"));
+    }
+
+    #[test]
+    fn a_revoked_key_is_told_with_the_line_that_revokes_it() {
+        let (dir, trust) = known(&[line("[web]:2222", &key(1)), line("@revoked *", &key(1))]);
+        let expected = format!(
+            "web port 2222 showed the ED25519 key {ONE}, which /home/me/.ssh/known_hosts:2 revokes: it may be stolen, \
+            so do not connect; give the server a new one, or take that line out if it is a mistake"
+        );
+        assert_eq!(plain(&refusal(&trust, &key(1)), &dir), expected);
+    }
+
+    #[test]
+    fn names_are_shown_without_what_a_terminal_obeys() {
+        let (_dir, trust) = known(&[line("*", &key(1))]);
+        let trust = Trust { alias: Some("a\u{1b}[2J".to_owned()), ..trust };
+        let judged = trust.judge("w\u{7}eb", 22, &key(2).into());
+        let Judgement::Refused(text) = judged else { panic!("{judged:?}") };
+        assert!(text.starts_with("w\\x07eb port 22 (known as a\\x1b[2J) showed"), "{text}");
+        assert!(!text.contains(char::is_control), "{text:?}");
+    }
+
+    #[test]
+    fn a_listed_fingerprint_is_believed_unless_it_is_revoked() {
+        let listed = |trust: Trust, number| Trust {
+            fingerprints: vec!["SHA256:x".to_owned(), fingerprint(key(number).key_data())],
+            ..trust
+        };
+        let (_dir, trust) = known(&[line("[web]:2222", &key(2))]);
+        let trust = listed(trust, 1);
+        for number in [1, 2] {
+            assert!(matches!(judge(&trust, &key(number)), Judgement::Trusted), "{number}");
+        }
+        assert!(matches!(judge(&trust, &key(3)), Judgement::Refused(_)));
+        for name in ["*", "[web]:2222", "web"] {
+            let (_dir, trust) = known(&[line(&format!("@revoked {name}"), &key(1))]);
+            assert!(matches!(judge(&listed(trust, 1), &key(1)), Judgement::Refused(_)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_short_rsa_key_is_refused_even_when_it_is_listed() {
+        let short = rsa(127);
+        let trust = Trust { fingerprints: vec![fingerprint(short.key_data())], ..Trust::default() };
+        assert!(refusal(&trust, &short).contains("1016 bits"));
+        let enough = Trust { fingerprints: vec![fingerprint(rsa(128).key_data())], ..Trust::default() };
+        assert!(matches!(judge(&enough, &rsa(128)), Judgement::Trusted));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_refuses_every_host() {
+        let (dir, mut trust) = known(&[line("[web]:2222", &key(1))]);
+        trust.files.push(dir.path().join("missing"));
+        assert!(matches!(judge(&trust, &key(1)), Judgement::Trusted));
+        trust.files.push(dir.path().to_owned());
+        let told = plain(&refusal(&trust, &key(1)), &dir);
+        assert!(told.starts_with("web port 2222 cannot be judged: /home/me/.ssh cannot be read"), "{told}");
+        assert_eq!(trust.algorithms("web", 2222).keys[0], Algorithm::Ed25519);
+    }
+
+    #[test]
+    fn certificates_are_asked_for_where_an_authority_is_known() {
+        for (name, asks) in [("[web]:2222", true), ("web", true), ("*", true), ("www", false)] {
+            let (_dir, trust) = known(&[line(&format!("@cert-authority {name}"), &key(1))]);
+            assert_eq!(!trust.algorithms("web", 2222).certificates.is_empty(), asks, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_type_known_without_port_goes_first_where_nothing_else_is_known() {
+        let first = |lines: &[String]| known(lines).1.algorithms("web", 2222).keys[0].to_string();
+        assert_eq!(first(&[line("web", &rsa(128))]), "rsa-sha2-512");
+        assert_eq!(first(&[line("web", &rsa(128)), line("[web]:2222", &key(1))]), "ssh-ed25519");
+    }
+
+    /// The text and the rights of a file after a key was recorded in it.
+    fn recorded(trust: &Trust, host: &str, port: u16) -> (String, u32) {
+        let file = trust.record(host, port, &key(1)).unwrap();
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        (std::fs::read_to_string(file).unwrap(), mode)
+    }
+
+    #[test]
+    fn a_new_key_is_recorded_behind_what_is_there() {
+        let (_dir, trust) = known(&["# mine\r".to_owned(), "no newline".to_owned()]);
+        let file = trust.record_in.clone().unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let before = "# mine\r\nno newline\n".to_owned();
+        let first = before + &line("[web]:2222", &key(1)) + "\n";
+        assert_eq!(recorded(&trust, "WEB", 2222), (first.clone(), 0o644));
+        assert!(matches!(judge(&trust, &key(1)), Judgement::Trusted));
+        let second = first + &line("web", &key(1)) + "\n";
+        assert_eq!(recorded(&trust, "web", 22), (second.clone(), 0o644));
+        let trust = Trust { alias: Some("Box".to_owned()), ..trust };
+        assert_eq!(recorded(&trust, "web", 2222).0, second + &line("box", &key(1)) + "\n");
+    }
+
+    #[test]
+    fn a_missing_file_is_made_for_its_owner_alone() {
+        let (dir, trust) = known(&[]);
+        let file = dir.path().join("home/.ssh/known_hosts");
+        let trust = Trust { record_in: Some(file.clone()), ..trust };
+        assert_eq!(recorded(&trust, "::1", 2222), (line("[::1]:2222", &key(1)) + "\n", 0o600));
+        let mode = std::fs::metadata(file.parent().unwrap()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_says_so() {
+        let (dir, trust) = known(&[]);
+        for bad in ["*", "a,b", "a b", "we?b", "", "#a", "|1|x", "a\nb", "!a", "@revoked"] {
+            let told = trust.record(bad, 22, &key(1)).unwrap_err();
+            assert!(told.contains("cannot stand in a line of"), "{bad:?}: {told}");
+        }
+        let directory = Trust { record_in: Some(dir.path().to_owned()), ..trust.clone() };
+        let told = directory.record("web", 22, &key(1)).unwrap_err();
+        assert!(told.contains(&format!("cannot be recorded in {}", dir.path().display())), "{told}");
+        let nowhere = Trust { record_in: None, ..trust };
+        assert!(nowhere.record("web", 22, &key(1)).is_err());
+    }
+
+    #[test]
+    fn a_comment_of_the_server_is_not_recorded() {
+        let (_dir, trust) = known(&[]);
+        let mut key = key(1);
+        key.set_comment("x\n* ssh-ed25519 AAAA");
+        let file = trust.record("web", 22, &key).unwrap();
+        assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), 1);
+    }
 }
