@@ -6,7 +6,8 @@ use std::path::Path;
 use rustix::fs::FileType;
 
 use super::read::ReadError;
-use super::walk::{LINKED_DIRECTORIES, child, directory_id, entries, may_hold};
+use super::storage::{Asked, DirectoryId, Storage};
+use super::walk::{LINKED_DIRECTORIES, child, may_hold};
 use super::{Layout, MANIFEST};
 
 /// What a walk over the whole tree found; the reason stands beside what could not be looked at.
@@ -19,15 +20,16 @@ pub(super) struct Detected {
 }
 
 /// Walks the tree of `layout`, outside hidden directories, `node_modules` and the project's own `audit`.
-pub(super) fn detect(layout: &Layout) -> Detected {
-    let mut detector = Detector { layout, above: Vec::new(), linked: 0, found: Detected::default() };
+pub(super) fn detect(disk: &dyn Storage, layout: &Layout) -> Detected {
+    let mut detector = Detector { disk, layout, above: Vec::new(), linked: 0, found: Detected::default() };
     detector.look_into(&[], false);
     detector.found
 }
 
 struct Detector<'a> {
+    disk: &'a dyn Storage,
     layout: &'a Layout,
-    above: Vec<(u64, u64)>,
+    above: Vec<DirectoryId>,
     linked: usize,
     found: Detected,
 }
@@ -56,14 +58,14 @@ impl Detector<'_> {
     /// Lists a directory and notes that the walk is in it; nothing where there is none, or the walk is in
     /// it already.
     fn enter(&mut self, host: &Path, linked: bool) -> Result<Vec<(Vec<u8>, FileType)>, String> {
-        let Some(id) = directory_id(host)?.filter(|id| !self.above.contains(id)) else {
+        let Some(id) = self.disk.directory_id(host)?.filter(|id| !self.above.contains(id)) else {
             return Ok(Vec::new());
         };
         self.linked += usize::from(linked);
         if self.linked > LINKED_DIRECTORIES {
             return Err(format!("links lead to more than {LINKED_DIRECTORIES} directories"));
         }
-        match entries(host) {
+        match self.disk.entries(host, Asked::Detection) {
             Ok(listed) => {
                 self.above.push(id);
                 Ok(listed)

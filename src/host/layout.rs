@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::disk::Disk;
+use super::storage::Storage;
 
 /// Maps repository paths (bytes, `/` between components, relative) to paths on the host.
 #[derive(Debug, Clone)]
@@ -57,10 +58,10 @@ impl Layout {
     /// The directory below which a repository path lies, where that is not there at all: then nothing can
     /// be told of what should lie in it.
     #[must_use]
-    pub(crate) fn missing_base(&self, path: &[u8]) -> Option<&Path> {
+    pub(super) fn missing_base(&self, path: &[u8], disk: &dyn Storage) -> Option<&Path> {
         let exception = self.exceptions.iter().find(|(prefix, _)| below(prefix, path).is_some());
         let base = exception.map(|(_, place)| place.as_path()).or(self.root.as_deref())?;
-        (!path.starts_with(b"/") && !base.is_dir()).then_some(base)
+        (!path.starts_with(b"/") && !disk.is_directory(base)).then_some(base)
     }
 
     /// The repository path of a host path, also where links on its disk lead into the layout; `None` outside it.

@@ -2,6 +2,7 @@
 
 use std::thread::Builder;
 
+use super::disk::ThisDisk;
 use super::docker::{self, Engine};
 use super::{
     Answer, ContainerQuery, ContainersAnswer, Host, HostError, Layout, Query, Watch, files, modules,
@@ -42,8 +43,8 @@ impl Host for LocalHost {
                 .collect();
             let answer = |(query, asked): (&Query, Option<std::thread::ScopedJoinHandle<'_, _>>)| match query
             {
-                Query::Files(query) => files::observe(&self.layout, query, watch).map(Answer::Files),
-                Query::Modules(query) => modules::observe(&self.layout, query, watch).map(Answer::Modules),
+                Query::Files(query) => files::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Files),
+                Query::Modules(query) => modules::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Modules),
                 Query::Containers(query) => match asked {
                     Some(thread) => thread.join().unwrap_or(Ok(broken())),
                     None => self.containers(query, watch),

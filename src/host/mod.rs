@@ -10,6 +10,8 @@ mod module;
 mod modules;
 mod read;
 pub mod ssh;
+mod storage;
+mod this_machine;
 mod walk;
 mod watch;
 

@@ -1,16 +1,13 @@
-//! Looks at one addon module on this machine: walks it without following links and hashes its files.
+//! Looks at one addon module: walks it without following links and hashes its files.
 
 use std::collections::BTreeMap;
-use std::ffi::CStr;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::FileType;
 
 use super::files::no_tree;
-use super::read::{Links, ReadError, hash_at, kind_of, not_a_file, refused, words};
+use super::read::{CHANGED, ReadError, not_a_file};
+use super::storage::{Held, Storage};
 use super::walk::child;
 use super::{HostError, Layout, MANIFEST, SeenModule, Watch};
 use crate::model::{Digest, Glob, Leaf, LeftOut, Stat, TreeBuilder, Unit, Unreadable, any_match};
@@ -75,6 +72,7 @@ impl Looked {
 
 /// Everything needed to look at one module.
 pub(super) struct Look<'a> {
+    pub(super) disk: &'a dyn Storage,
     pub(super) layout: &'a Layout,
     pub(super) exclude: &'a [Glob],
     pub(super) watch: &'a Watch,
@@ -85,6 +83,7 @@ pub(super) struct Look<'a> {
 #[derive(Default)]
 struct Walked {
     files: Vec<Vec<u8>>,
+    link_paths: Vec<Vec<u8>>,
     links: Vec<(Vec<u8>, Digest)>,
     unreadable: Vec<(Vec<u8>, String)>,
     left_out: Counts,
@@ -107,13 +106,13 @@ impl Look<'_> {
             return Ok(Looked::troubled(why.to_owned()));
         }
         for _ in 0..ATTEMPTS {
-            let dir = match open_module(&host) {
-                Ok(Some(dir)) => dir,
+            let held = match self.disk.module(&host) {
+                Ok(Some(held)) => held,
                 Ok(None) if self.named => return Ok(self.gone(place)),
                 Ok(None) => return Ok(Looked::NotAModule),
                 Err(why) => return Ok(Looked::troubled(why)),
             };
-            if let Some(looked) = self.walk_and_hash(&dir, name, excluded)? {
+            if let Some(looked) = self.walk_and_hash(held.as_ref(), name, excluded)? {
                 return Ok(looked);
             }
         }
@@ -121,24 +120,25 @@ impl Look<'_> {
     }
 
     fn gone(&self, place: &[u8]) -> Looked {
-        match self.layout.missing_base(place) {
+        match self.layout.missing_base(place, self.disk) {
             Some(base) => Looked::troubled(no_tree(base)),
             None => Looked::Module(SeenModule::Gone, Counts::default()),
         }
     }
 
     /// One pass over a module; `None` when something vanished or moved in the middle.
-    fn walk_and_hash(&self, dir: &OwnedFd, name: &[u8], whole: bool) -> Result<Option<Looked>, HostError> {
+    fn walk_and_hash(&self, held: &dyn Held, name: &[u8], whole: bool) -> Result<Option<Looked>, HostError> {
         let exclude = if whole { &[][..] } else { self.exclude };
-        let walked = match Walked::through(dir, name, exclude, self.named) {
+        let walked = match Walked::through(held, name, exclude, self.named) {
             Ok(Some(walked)) => walked,
             Ok(None) => return Ok(Some(Looked::NotAModule)),
             Err(_) => return Ok(None),
         };
+        let hash = |path: &Vec<u8>| held.hash(path, self.watch);
         let hashed: Vec<Result<(Digest, Stat), ReadError>> = if walked.files.len() > CHUNK {
-            walked.files.par_iter().with_min_len(CHUNK / 4).map(|path| self.hash(dir, path)).collect()
+            walked.files.par_iter().with_min_len(CHUNK / 4).map(hash).collect()
         } else {
-            walked.files.iter().map(|path| self.hash(dir, path)).collect()
+            walked.files.iter().map(hash).collect()
         };
         let mut builder = TreeBuilder::default();
         let mut unreadable = walked.unreadable;
@@ -148,7 +148,7 @@ impl Look<'_> {
                 Err(ReadError::Gone) => return Ok(None),
                 Err(ReadError::Cancelled) => return Err(HostError::Interrupted),
                 Err(ReadError::Changed) => {
-                    unreadable.push((path, "it kept changing while it was read".to_owned()));
+                    unreadable.push((path, CHANGED.to_owned()));
                 }
                 Err(ReadError::Refused(why)) => unreadable.push((path, why)),
             }
@@ -167,120 +167,95 @@ impl Look<'_> {
         };
         Ok(Some(Looked::Module(seen, walked.left_out)))
     }
-
-    fn hash(&self, dir: &OwnedFd, path: &[u8]) -> Result<(Digest, Stat), ReadError> {
-        hash_at(dir, path, Links::Refuse, self.watch)
-    }
 }
 
-/// Opens a module's directory, links to it followed; `None` where there is none.
-fn open_module(host: &Path) -> Result<Option<OwnedFd>, String> {
-    match rustix::fs::openat(CWD, host, DIRECTORY, Mode::empty()) {
-        Ok(dir) => Ok(Some(dir)),
-        Err(Errno::NOENT | Errno::NOTDIR) => match rustix::fs::statat(CWD, host, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
-                match rustix::fs::stat(host) {
-                    Ok(_) => Ok(None),
-                    Err(_) => Err("it is a broken symbolic link".to_owned()),
-                }
-            }
-            _ => Ok(None),
-        },
-        Err(Errno::LOOP) => Err("it is a symbolic link that leads back to itself".to_owned()),
-        Err(errno) => Err(words(errno)),
-    }
+/// What decides about the entries of one module.
+struct Rules<'a> {
+    module: &'a [u8],
+    exclude: &'a [Glob],
 }
-
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
 impl Walked {
     /// Walks a module without following links; `None` where there is no manifest and the module was not
-    /// asked for by name. An error means that a directory vanished in the middle.
-    fn through(dir: &OwnedFd, name: &[u8], exclude: &[Glob], named: bool) -> Result<Option<Self>, ReadError> {
+    /// asked for by name. An error means that something vanished in the middle.
+    fn through(
+        held: &dyn Held,
+        module: &[u8],
+        exclude: &[Glob],
+        named: bool,
+    ) -> Result<Option<Self>, ReadError> {
+        let rules = Rules { module, exclude };
         let mut walked = Self::default();
         let mut pending = Vec::new();
-        let top = dir.try_clone().map_err(|error| ReadError::Refused(error.to_string()));
-        walked.list_or_note(top, Vec::new(), name, exclude, &mut pending)?;
+        walked.list(held, &rules, Vec::new(), &mut pending)?;
         let was_listed = walked.unreadable.iter().all(|(path, _)| path != b".");
         if !walked.is_module && !named && was_listed {
             return Ok(None);
         }
         while let Some(path) = pending.pop() {
-            let opened = rustix::fs::openat(dir, &path[..], DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
-            walked.list_or_note(opened.map_err(refused), path, name, exclude, &mut pending)?;
+            walked.list(held, &rules, path, &mut pending)?;
+        }
+        for path in std::mem::take(&mut walked.link_paths) {
+            match held.link(&path) {
+                Ok(digest) => walked.links.push((path, digest)),
+                Err(ReadError::Refused(why)) => walked.unreadable.push((path, why)),
+                Err(other) => return Err(other),
+            }
         }
         Ok(Some(walked))
     }
 
-    fn list_or_note(
+    /// Sorts in what one directory holds; one that cannot be listed stands among the unreadable.
+    fn list(
         &mut self,
-        opened: Result<OwnedFd, ReadError>,
-        path: Vec<u8>,
-        module: &[u8],
-        exclude: &[Glob],
+        held: &dyn Held,
+        rules: &Rules<'_>,
+        dir: Vec<u8>,
         pending: &mut Vec<Vec<u8>>,
     ) -> Result<(), ReadError> {
-        match opened.and_then(|fd| self.list(fd, &path, module, exclude, pending)) {
+        let listed = held.list(&dir, &mut |name, kind| self.sort_in(rules, &dir, name, kind, pending));
+        match listed {
             Err(ReadError::Refused(why)) => {
-                let path = if path.is_empty() { b".".to_vec() } else { path };
-                self.unreadable.push((path, why));
+                self.unreadable.push((if dir.is_empty() { b".".to_vec() } else { dir }, why));
                 Ok(())
             }
             other => other,
         }
     }
 
-    fn list(
+    fn sort_in(
         &mut self,
-        fd: OwnedFd,
+        rules: &Rules<'_>,
         dir: &[u8],
-        module: &[u8],
-        exclude: &[Glob],
+        name: &[u8],
+        kind: FileType,
         pending: &mut Vec<Vec<u8>>,
-    ) -> Result<(), ReadError> {
-        let mut entries = Dir::new(fd).map_err(refused)?;
-        while let Some(entry) = entries.read() {
-            let entry = entry.map_err(refused)?;
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
-            }
-            let path = child(dir, name.to_bytes());
-            if is_pruned(name.to_bytes()) {
-                self.left_out.add(Unit::Files, BY_DEFAULT, 1);
-                continue;
-            }
-            let holder = entries.fd().map_err(refused)?;
-            let kind = match entry.file_type() {
-                FileType::Unknown => kind_at(holder, name)?,
-                kind => kind,
-            };
-            let is_manifest = path == MANIFEST && kind != FileType::Directory;
-            self.is_module |= is_manifest;
-            if !exclude.is_empty() && !is_manifest && is_excluded(exclude, &child(module, &path), kind) {
-                self.left_out.add(Unit::Files, BY_CONFIGURATION, 1);
-                continue;
-            }
-            match kind {
-                FileType::Directory => pending.push(path),
-                _ if is_dropped(name.to_bytes()) => self.left_out.add(Unit::Files, BY_DEFAULT, 1),
-                FileType::RegularFile => self.files.push(path),
-                FileType::Symlink => {
-                    let target = rustix::fs::readlinkat(holder, name, Vec::new()).map_err(refused)?;
-                    self.links.push((path, Digest::of(target.to_bytes())));
-                }
-                other => self.unreadable.push((path, not_a_file(other))),
-            }
+    ) {
+        if is_pruned(name) {
+            self.left_out.add(Unit::Files, BY_DEFAULT, 1);
+            return;
         }
-        Ok(())
+        let path = child(dir, name);
+        let is_manifest = path == MANIFEST && kind != FileType::Directory;
+        self.is_module |= is_manifest;
+        if !is_manifest && rules.leave_out(&path, kind) {
+            self.left_out.add(Unit::Files, BY_CONFIGURATION, 1);
+            return;
+        }
+        match kind {
+            FileType::Directory => pending.push(path),
+            _ if is_dropped(name) => self.left_out.add(Unit::Files, BY_DEFAULT, 1),
+            FileType::RegularFile => self.files.push(path),
+            FileType::Symlink => self.link_paths.push(path),
+            other => self.unreadable.push((path, not_a_file(other))),
+        }
     }
 }
 
-/// The kind of an entry where the directory does not tell.
-fn kind_at(dir: BorrowedFd<'_>, name: &CStr) -> Result<FileType, ReadError> {
-    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(refused)?;
-    Ok(kind_of(&stat))
+impl Rules<'_> {
+    fn leave_out(&self, path: &[u8], kind: FileType) -> bool {
+        !self.exclude.is_empty() && is_excluded(self.exclude, &child(self.module, path), kind)
+    }
 }
 
 fn is_excluded(exclude: &[Glob], path: &[u8], kind: FileType) -> bool {

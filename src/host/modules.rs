@@ -1,35 +1,37 @@
-//! Answers a query for addon modules on this machine: finds roots and candidates, and gathers the answer.
+//! Answers a query for addon modules: finds roots and candidates, and gathers the answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, CWD, FileType};
+use rustix::fs::FileType;
 
 use super::detect::detect;
 use super::module::{BY_CONFIGURATION, Counts, Look, Looked, NOT_INCLUDED, is_pruned};
 use super::read::ReadError;
-use super::walk::{Want, child, entries, expand, may_hold};
+use super::storage::{Asked, Storage};
+use super::walk::{Want, child, expand, may_hold};
 use super::{HostError, Layout, ModuleQuery, ModulesAnswer, Scope, SeenModule, Select, Watch};
 use crate::model::{Glob, Unit, Unreadable};
 
 /// Finds the modules that `query` asks for and hashes all their files.
 pub(super) fn observe(
+    disk: &dyn Storage,
     layout: &Layout,
     query: &ModuleQuery,
     watch: &Watch,
 ) -> Result<ModulesAnswer, HostError> {
-    let roots = find_roots(layout, query);
+    let roots = find_roots(disk, layout, query);
     let named: BTreeSet<&[u8]> = query.named.iter().map(Vec::as_slice).collect();
     let mut left_out = roots.left_out;
-    let mut candidates = candidates(layout, &roots.directories, &query.scope, &mut left_out);
+    let mut candidates = candidates(disk, layout, &roots.directories, &query.scope, &mut left_out);
     for place in &named {
         candidates.entry(place.to_vec()).or_insert(None);
     }
     let looked: Vec<(Vec<u8>, Looked)> = candidates
         .into_par_iter()
         .map(|(place, trouble)| {
-            let look =
-                Look { layout, exclude: &query.exclude, watch, named: named.contains(place.as_slice()) };
+            let named = named.contains(place.as_slice());
+            let look = Look { disk, layout, exclude: &query.exclude, watch, named };
             let looked = trouble.map_or_else(|| look.at(&place), |why| Ok(Looked::troubled(why)));
             looked.map(|looked| (place, looked))
         })
@@ -47,7 +49,7 @@ struct Roots {
     left_out: Counts,
 }
 
-fn find_roots(layout: &Layout, query: &ModuleQuery) -> Roots {
+fn find_roots(disk: &dyn Storage, layout: &Layout, query: &ModuleQuery) -> Roots {
     let mut roots = Roots::default();
     let sort_in = |roots: &mut Roots, paths: BTreeMap<Vec<u8>, Option<String>>| {
         let mut places = Vec::new();
@@ -62,10 +64,10 @@ fn find_roots(layout: &Layout, query: &ModuleQuery) -> Roots {
     };
     match &query.select {
         Select::Named => {}
-        Select::Detect => drop(sort_in(&mut roots, detect(layout).roots)),
+        Select::Detect => drop(sort_in(&mut roots, detect(disk, layout).roots)),
         Select::Patterns(globs) => {
             for glob in globs.iter().filter(|glob| may_hold_modules(&query.scope, glob)) {
-                let places = sort_in(&mut roots, expand(layout, glob, &[], Want::Directories).paths);
+                let places = sort_in(&mut roots, expand(disk, layout, glob, &[], Want::Directories).paths);
                 roots.patterns.push((glob.clone(), places));
             }
         }
@@ -81,6 +83,7 @@ fn may_hold_modules(scope: &Scope, glob: &Glob) -> bool {
 
 /// The direct subdirectories of every root, and entries that may be some but cannot be looked at.
 fn candidates(
+    disk: &dyn Storage,
     layout: &Layout,
     roots: &BTreeSet<Vec<u8>>,
     scope: &Scope,
@@ -89,13 +92,13 @@ fn candidates(
     let mut all = BTreeMap::new();
     for root in roots {
         let Some(host) = layout.locate(root) else { continue };
-        let names = match entries(&host) {
+        let names = match disk.entries(&host, Asked::Directories) {
             Ok(names) => names,
             Err(ReadError::Refused(why)) => {
                 all.insert(root.clone(), Some(format!("this addon root cannot be listed: {why}")));
                 continue;
             }
-            Err(_) if rustix::fs::statat(CWD, &host, AtFlags::SYMLINK_NOFOLLOW).is_ok() => {
+            Err(_) if disk.exists(&host).is_ok() => {
                 let why = "this addon root is a broken symbolic link or not a directory".to_owned();
                 all.insert(root.clone(), Some(why));
                 continue;

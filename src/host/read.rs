@@ -22,6 +22,13 @@ pub(super) enum ReadError {
     Cancelled,
 }
 
+/// A file that never stood still.
+pub(super) const CHANGED: &str = "it kept changing while it was read";
+/// A link to nothing.
+pub(super) const BROKEN: &str = "it is a broken symbolic link";
+/// A link that is followed in circles.
+pub(super) const LOOPS: &str = "it is a symbolic link that leads back to itself";
+
 /// How often a file that changes under the reader is read again.
 const ATTEMPTS: usize = 3;
 /// The read buffer of each thread: large enough for few calls, small enough for the cache.

@@ -1,13 +1,12 @@
-//! Finding repository paths by pattern on this machine: only directories that a pattern can reach are read.
+//! Finding repository paths by pattern: only directories that a pattern can reach are read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::FileType;
 
 use super::Layout;
-use super::read::{ReadError, kind_of, refused, words};
+use super::read::ReadError;
+use super::storage::{Asked, DirectoryId, Storage};
 use crate::model::{Glob, any_match, is_wild};
 
 /// How many directories may be reached through links below one `**`: a bound for trees whose links lead
@@ -48,18 +47,19 @@ impl<'a> Place<'a> {
 
 /// Identity of the directories above, to notice a link that leads back.
 struct Ancestor<'a> {
-    id: (u64, u64),
+    id: DirectoryId,
     above: Option<&'a Ancestor<'a>>,
 }
 
 impl Ancestor<'_> {
-    fn holds(&self, id: (u64, u64)) -> bool {
+    fn holds(&self, id: DirectoryId) -> bool {
         self.id == id || self.above.is_some_and(|above| above.holds(id))
     }
 }
 
 /// Expands patterns over one layout.
 pub(super) struct Walker<'a> {
+    disk: &'a dyn Storage,
     layout: &'a Layout,
     exclude: &'a [Glob],
     want: Want,
@@ -68,8 +68,14 @@ pub(super) struct Walker<'a> {
 }
 
 /// Expands one pattern.
-pub(super) fn expand(layout: &Layout, glob: &Glob, exclude: &[Glob], want: Want) -> Found {
-    let mut walker = Walker { layout, exclude, want, linked: 0, found: Found::default() };
+pub(super) fn expand(
+    disk: &dyn Storage,
+    layout: &Layout,
+    glob: &Glob,
+    exclude: &[Glob],
+    want: Want,
+) -> Found {
+    let mut walker = Walker { disk, layout, exclude, want, linked: 0, found: Found::default() };
     let (start, parts) = match glob.text().strip_prefix('/') {
         Some(rest) => (b"/".to_vec(), rest),
         None => (Vec::new(), glob.text()),
@@ -98,7 +104,7 @@ impl Walker<'_> {
 
     fn descend_matching(&mut self, place: &Place<'_>, part: &str, rest: &[&str]) {
         let Ok(pattern) = Glob::new(part) else { return };
-        for (name, kind) in self.list(&place.path) {
+        for (name, kind) in self.list(&place.path, Asked::Matching(part)) {
             if !pattern.matches(&name) {
                 continue;
             }
@@ -115,7 +121,8 @@ impl Walker<'_> {
 
     /// `**`: this directory and everything below, links followed unless they lead back.
     fn descend_all(&mut self, place: &Place<'_>, rest: &[&str]) {
-        let id = self.layout.locate(&place.path).and_then(|host| directory_id(&host).ok().flatten());
+        let id = self.layout.locate(&place.path);
+        let id = id.and_then(|host| self.disk.directory_id(&host).ok().flatten());
         if id.is_some_and(|id| place.above.is_some_and(|above| above.holds(id))) {
             return;
         }
@@ -127,14 +134,15 @@ impl Walker<'_> {
             self.emit(&place.path, None);
         }
         let deeper: Vec<&str> = ["**"].into_iter().chain(rest.iter().copied()).collect();
-        for (name, kind) in self.list(&place.path) {
+        let emits = rest.is_empty() && self.want == Want::Files;
+        for (name, kind) in self.list(&place.path, if emits { Asked::All } else { Asked::Directories }) {
             let path = child(&place.path, &name);
             if self.is_directory(&path, kind) {
                 let linked = place.linked || kind == FileType::Symlink;
                 if !self.prune(&path) && self.may_enter(&path, linked) {
                     self.descend(&Place { linked, ..place.below(path) }, &deeper);
                 }
-            } else if rest.is_empty() && self.want == Want::Files {
+            } else if emits {
                 self.emit(&path, None);
             }
         }
@@ -164,7 +172,7 @@ impl Walker<'_> {
         if !may_hold(kind) {
             return false;
         }
-        match self.layout.locate(path).map(|host| directory_id(&host)) {
+        match self.layout.locate(path).map(|host| self.disk.directory_id(&host)) {
             Some(Ok(id)) => id.is_some(),
             Some(Err(why)) => {
                 self.note(path, why);
@@ -181,8 +189,8 @@ impl Walker<'_> {
 
     fn emit_existing(&mut self, path: &[u8]) {
         let Some(host) = self.layout.locate(path) else { return };
-        match rustix::fs::statat(CWD, &host, AtFlags::SYMLINK_NOFOLLOW).map_err(refused) {
-            Ok(_) => self.emit(path, None),
+        match self.disk.exists(&host) {
+            Ok(()) => self.emit(path, None),
             Err(ReadError::Refused(why)) => self.emit(path, Some(why)),
             Err(_) => {}
         }
@@ -203,8 +211,8 @@ impl Walker<'_> {
     }
 
     /// The entries of a repository directory; one that cannot be read stands among the findings.
-    fn list(&mut self, dir: &[u8]) -> Vec<(Vec<u8>, FileType)> {
-        let mut entries = match self.layout.locate(dir).map(|host| entries(&host)) {
+    fn list(&mut self, dir: &[u8], asked: Asked<'_>) -> Vec<(Vec<u8>, FileType)> {
+        let mut entries = match self.layout.locate(dir).map(|host| self.disk.entries(&host, asked)) {
             None | Some(Err(ReadError::Gone | ReadError::Changed | ReadError::Cancelled)) => Vec::new(),
             Some(Ok(entries)) => entries,
             Some(Err(ReadError::Refused(why))) => {
@@ -233,29 +241,4 @@ pub(super) fn child(dir: &[u8], name: &[u8]) -> Vec<u8> {
 /// Whether an entry of this kind may lead to a directory.
 pub(super) fn may_hold(kind: FileType) -> bool {
     matches!(kind, FileType::Directory | FileType::Symlink | FileType::Unknown)
-}
-
-/// Device and inode of a directory, links followed; `None` for anything else, a broken or looping link
-/// among it; the reason where it cannot be told.
-pub(super) fn directory_id(path: &Path) -> Result<Option<(u64, u64)>, String> {
-    match rustix::fs::stat(path) {
-        Ok(stat) => Ok((kind_of(&stat) == FileType::Directory).then_some((stat.st_dev, stat.st_ino))),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-        Err(errno) => Err(words(errno)),
-    }
-}
-
-/// Names and kinds in a directory on this machine, links to it followed.
-pub(super) fn entries(path: &Path) -> Result<Vec<(Vec<u8>, FileType)>, ReadError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let dir = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(refused)?;
-    let mut all = Vec::new();
-    for entry in Dir::new(dir).map_err(refused)? {
-        let entry = entry.map_err(refused)?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            all.push((name.to_vec(), entry.file_type()));
-        }
-    }
-    Ok(all)
 }

@@ -1,0 +1,136 @@
+//! The disk of this machine, searched by system calls: directories are read once, files are opened relative to their module.
+
+use std::ffi::CStr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::disk::ThisDisk;
+use super::read::{self, Links, ReadError, hash_at, kind_of, not_a_file, refused, words};
+use super::storage::{Asked, DirectoryId, Held, Storage};
+use super::{HostError, Seen, Watch};
+use crate::model::{Digest, Stat};
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+impl Storage for ThisDisk {
+    fn entries(&self, dir: &Path, _: Asked<'_>) -> Result<Vec<(Vec<u8>, FileType)>, ReadError> {
+        let dir = rustix::fs::openat(CWD, dir, DIRECTORY, Mode::empty()).map_err(refused)?;
+        let mut all = Vec::new();
+        for entry in Dir::new(dir).map_err(refused)? {
+            let entry = entry.map_err(refused)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                all.push((name.to_vec(), entry.file_type()));
+            }
+        }
+        Ok(all)
+    }
+
+    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, String> {
+        match rustix::fs::stat(path) {
+            Ok(stat) => Ok((kind_of(&stat) == FileType::Directory).then_some((stat.st_dev, stat.st_ino))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(words(errno)),
+        }
+    }
+
+    fn exists(&self, path: &Path) -> Result<(), ReadError> {
+        rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(drop).map_err(refused)
+    }
+
+    fn file(&self, path: &Path, watch: &Watch) -> Result<Seen, HostError> {
+        if let Some(seen) = why_not_openable(path) {
+            return Ok(seen);
+        }
+        match hash_at(CWD, path.as_os_str().as_bytes(), Links::Follow, watch) {
+            Ok((digest, stat)) => Ok(Seen::File(digest, stat)),
+            Err(ReadError::Gone) => Ok(Seen::Gone),
+            Err(ReadError::Changed) => Ok(Seen::Unreadable(read::CHANGED.to_owned())),
+            Err(ReadError::Refused(why)) => Ok(Seen::Unreadable(why)),
+            Err(ReadError::Cancelled) => Err(HostError::Interrupted),
+        }
+    }
+
+    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, String> {
+        match rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()) {
+            Ok(dir) => Ok(Some(Box::new(Opened(dir)))),
+            Err(Errno::NOENT | Errno::NOTDIR) if leads_nowhere(path) => Err(read::BROKEN.to_owned()),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(Errno::LOOP) => Err(read::LOOPS.to_owned()),
+            Err(errno) => Err(words(errno)),
+        }
+    }
+}
+
+/// Opening some things has effects (a device may rewind, a FIFO wakes its writer), so ask first.
+fn why_not_openable(path: &Path) -> Option<Seen> {
+    let refuse = |why: &str| Some(Seen::Unreadable(why.to_owned()));
+    match rustix::fs::stat(path) {
+        Ok(stat) if kind_of(&stat) == FileType::RegularFile => None,
+        Ok(stat) => refuse(&not_a_file(kind_of(&stat))),
+        Err(Errno::NOENT | Errno::NOTDIR) => match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => refuse(read::BROKEN),
+            Err(_) => Some(Seen::Gone),
+        },
+        Err(Errno::LOOP) => refuse(read::LOOPS),
+        Err(errno) => refuse(&words(errno)),
+    }
+}
+
+/// Whether a path is a link to nothing.
+fn leads_nowhere(path: &Path) -> bool {
+    let link = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
+    link.is_ok_and(|stat| kind_of(&stat) == FileType::Symlink) && rustix::fs::stat(path).is_err()
+}
+
+/// A module's directory, held open: a path relative to it is short to look up, and the module cannot be
+/// replaced by another in the middle.
+struct Opened(OwnedFd);
+
+impl Opened {
+    fn directory(&self, dir: &[u8]) -> Result<OwnedFd, ReadError> {
+        if dir.is_empty() {
+            return self.0.try_clone().map_err(|error| ReadError::Refused(error.to_string()));
+        }
+        rustix::fs::openat(&self.0, dir, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map_err(refused)
+    }
+}
+
+impl Held for Opened {
+    fn list(&self, dir: &[u8], take: &mut dyn FnMut(&[u8], FileType)) -> Result<(), ReadError> {
+        let mut entries = Dir::new(self.directory(dir)?).map_err(refused)?;
+        while let Some(entry) = entries.read() {
+            let entry = entry.map_err(refused)?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => kind_at(entries.fd().map_err(refused)?, name)?,
+                kind => kind,
+            };
+            take(name.to_bytes(), kind);
+        }
+        Ok(())
+    }
+
+    fn link(&self, path: &[u8]) -> Result<Digest, ReadError> {
+        let target = rustix::fs::readlinkat(&self.0, path, Vec::new()).map_err(refused)?;
+        Ok(Digest::of(target.to_bytes()))
+    }
+
+    fn hash(&self, path: &[u8], watch: &Watch) -> Result<(Digest, Stat), ReadError> {
+        hash_at(&self.0, path, Links::Refuse, watch)
+    }
+}
+
+/// The kind of an entry where the directory does not tell.
+fn kind_at(dir: BorrowedFd<'_>, name: &CStr) -> Result<FileType, ReadError> {
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(refused)?;
+    Ok(kind_of(&stat))
+}
