@@ -106,12 +106,12 @@ pub fn is_detected_compose_file(path: &[u8]) -> bool {
     !path.starts_with(b"/") && is_compose_name(name) && !parts.iter().enumerate().any(passed_over)
 }
 
-fn is_passed_over(dir: &[u8], name: &[u8]) -> bool {
+pub(super) fn is_passed_over(dir: &[u8], name: &[u8]) -> bool {
     name.starts_with(b".") || name == b"node_modules" || (dir.is_empty() && name == b"audit")
 }
 
 /// Whether a file is a compose file by its name: `compose.yml`, `docker-compose.yml`, either with `.NAME` or `-NAME` before `.yml` or `.yaml`.
-fn is_compose_name(name: &[u8]) -> bool {
+pub(super) fn is_compose_name(name: &[u8]) -> bool {
     let stem = name.strip_suffix(b".yml").or_else(|| name.strip_suffix(b".yaml"));
     let Some(stem) = stem else { return false };
     let rest = stem.strip_prefix(b"docker-compose").or_else(|| stem.strip_prefix(b"compose"));

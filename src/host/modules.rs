@@ -76,7 +76,7 @@ fn find_roots(disk: &dyn Storage, layout: &Layout, query: &ModuleQuery) -> Roots
 }
 
 /// Whether modules below roots that `glob` matches may belong on this host.
-fn may_hold_modules(scope: &Scope, glob: &Glob) -> bool {
+pub(super) fn may_hold_modules(scope: &Scope, glob: &Glob) -> bool {
     let below = format!("{}/*", if glob.text().is_empty() { "." } else { glob.text() });
     Glob::new(&below).is_ok_and(|below| scope.may_meet(&below))
 }

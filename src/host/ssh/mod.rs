@@ -14,6 +14,7 @@ mod remote;
 mod run;
 mod shown;
 mod stdio;
+mod survey;
 mod trust;
 
 use std::path::PathBuf;

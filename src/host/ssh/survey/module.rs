@@ -1,0 +1,113 @@
+//! What the script told of one addon module, to be walked like a directory.
+
+use std::collections::HashMap;
+
+use rustix::fs::FileType;
+
+use super::records::split_digest;
+use super::snapshot::{UNSEEN, refused};
+use crate::host::Watch;
+use crate::host::read::ReadError;
+use crate::host::storage::Held;
+use crate::model::{Digest, Stat};
+
+/// A module's entries by directory, paths relative to the module.
+#[derive(Debug)]
+pub(super) struct Module {
+    directories: HashMap<Vec<u8>, Listed>,
+    files: HashMap<Vec<u8>, Result<Digest, Vec<u8>>>,
+    links: HashMap<Vec<u8>, Digest>,
+    vanishes: bool,
+    /// Why it could not be opened.
+    pub(super) closed: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+struct Listed {
+    entries: Vec<(Vec<u8>, FileType)>,
+    refused: Option<Vec<u8>>,
+}
+
+impl Default for Module {
+    fn default() -> Self {
+        let top = HashMap::from([(Vec::new(), Listed::default())]);
+        let (files, links) = (HashMap::new(), HashMap::new());
+        Self { directories: top, files, links, vanishes: false, closed: None }
+    }
+}
+
+impl Module {
+    /// Takes a record about what the module holds; `None` where it cannot be.
+    pub(super) fn take(&mut self, letter: u8, fields: &[Vec<u8>]) -> Option<()> {
+        let first = &fields[0];
+        match letter {
+            b'a' => *self = Self::default(),
+            b'v' => self.vanishes = true,
+            b'U' => self.closed = Some(first.clone()),
+            b'u' => {
+                let dir = first.strip_suffix(b"/").unwrap_or(first);
+                self.directories.get_mut(dir)?.refused = Some(fields[1].clone());
+            }
+            b'e' => {
+                self.entry(first, FileType::Directory)?;
+                self.directories.insert(first.clone(), Listed::default());
+            }
+            b'y' | b'k' => self.entry(first, FileType::Directory)?,
+            b'j' => self.entry(first, FileType::RegularFile)?,
+            b'p' => self.entry(first, FileType::Fifo)?,
+            b's' => self.entry(first, FileType::Socket)?,
+            b'c' => self.entry(first, FileType::CharacterDevice)?,
+            b'o' => self.entry(first, FileType::Unknown)?,
+            b't' => {
+                let (digest, path) = split_digest(first)?;
+                self.entry(path, FileType::Symlink)?;
+                self.links.insert(path.to_vec(), digest);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Takes what became of reading a file.
+    pub(super) fn file(&mut self, path: &[u8], read: Result<Digest, Vec<u8>>) -> Option<()> {
+        self.entry(path, FileType::RegularFile)?;
+        self.files.insert(path.to_vec(), read);
+        Some(())
+    }
+
+    fn entry(&mut self, path: &[u8], kind: FileType) -> Option<()> {
+        let cut = path.iter().rposition(|&b| b == b'/');
+        let (dir, name) = cut.map_or((&[][..], path), |cut| (&path[..cut], &path[cut + 1..]));
+        if name.is_empty() {
+            return None;
+        }
+        self.directories.get_mut(dir)?.entries.push((name.to_vec(), kind));
+        Some(())
+    }
+}
+
+/// The module is walked as it was told.
+impl Held for &Module {
+    fn list(&self, dir: &[u8], take: &mut dyn FnMut(&[u8], FileType)) -> Result<(), ReadError> {
+        if self.vanishes {
+            return Err(ReadError::Gone);
+        }
+        let listed = self.directories.get(dir).ok_or_else(|| ReadError::Refused(UNSEEN.to_owned()))?;
+        for (name, kind) in &listed.entries {
+            take(name, *kind);
+        }
+        listed.refused.as_deref().map_or(Ok(()), |why| Err(refused(why)))
+    }
+
+    fn link(&self, path: &[u8]) -> Result<Digest, ReadError> {
+        self.links.get(path).copied().ok_or_else(|| ReadError::Refused(UNSEEN.to_owned()))
+    }
+
+    fn hash(&self, path: &[u8], _: &Watch) -> Result<(Digest, Stat), ReadError> {
+        match self.files.get(path) {
+            Some(Ok(digest)) => Ok((*digest, Stat::default())),
+            Some(Err(why)) => Err(refused(why)),
+            None => Err(ReadError::Refused(UNSEEN.to_owned())),
+        }
+    }
+}

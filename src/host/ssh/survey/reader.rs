@@ -1,0 +1,125 @@
+//! Frames what the script writes: records that end with NUL, between two marks. Anything amiss is an error, never a part of an answer.
+
+use super::Snapshot;
+use super::records::Records;
+use crate::host::Watch;
+
+/// The longest record is a batch of digests, each with a path.
+const LONGEST: usize = 8 << 20;
+/// More than this is nonsense: ten million files.
+const MOST: u64 = 2 << 30;
+
+/// Takes the script's output as it comes.
+pub(in crate::host::ssh) struct Reader {
+    begin: Vec<u8>,
+    end: Vec<u8>,
+    where_at: Where,
+    /// Noise that may hold the beginning of the first mark, or the beginning of a record.
+    buffer: Vec<u8>,
+    bytes: u64,
+    records: Records,
+    trouble: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    Before,
+    Inside,
+    After,
+}
+
+impl Reader {
+    /// A reader for the script that knows `nonce` and makes so many calls.
+    pub(super) fn new(nonce: &str, calls: usize) -> Self {
+        Self {
+            begin: format!("\0{nonce} begin\0").into_bytes(),
+            end: format!("Z{nonce} {calls}").into_bytes(),
+            where_at: Where::Before,
+            buffer: Vec::new(),
+            bytes: 0,
+            records: Records::default(),
+            trouble: None,
+        }
+    }
+
+    /// Takes a piece of the output; hashed files are counted in `watch`.
+    ///
+    /// # Errors
+    /// When it is not what the script writes: nothing that follows can be of use.
+    pub(in crate::host::ssh) fn feed(&mut self, piece: &[u8], watch: &Watch) -> Result<(), String> {
+        if self.trouble.is_none()
+            && let Err(why) = self.take(piece, watch)
+        {
+            self.trouble = Some(why);
+        }
+        self.trouble.clone().map_or(Ok(()), Err)
+    }
+
+    fn take(&mut self, piece: &[u8], watch: &Watch) -> Result<(), String> {
+        match self.where_at {
+            Where::After => return Ok(()),
+            Where::Before => self.buffer.extend_from_slice(piece),
+            Where::Inside => return self.take_inside(piece, watch),
+        }
+        let begins = self.buffer.windows(self.begin.len()).position(|window| window == self.begin);
+        if let Some(at) = begins {
+            self.where_at = Where::Inside;
+            let rest = std::mem::take(&mut self.buffer).split_off(at + self.begin.len());
+            return self.take_inside(&rest, watch);
+        }
+        let noise = self.buffer.len().saturating_sub(self.begin.len());
+        self.buffer.drain(..noise);
+        Ok(())
+    }
+
+    fn take_inside(&mut self, piece: &[u8], watch: &Watch) -> Result<(), String> {
+        self.bytes += piece.len() as u64;
+        if self.bytes > MOST {
+            return Err("the server's answer has no end".to_owned());
+        }
+        let mut rest = piece;
+        while let Some(at) = rest.iter().position(|&b| b == 0) {
+            let mut record = std::mem::take(&mut self.buffer);
+            record.extend_from_slice(&rest[..at]);
+            rest = &rest[at + 1..];
+            if self.records.are_complete() && record.first() == Some(&b'Z') {
+                return self.take_end(&record);
+            }
+            self.records.take(record, watch)?;
+        }
+        if self.buffer.len() + rest.len() > LONGEST {
+            return Err(format!("{MALFORMED}: a record has no end"));
+        }
+        self.buffer.extend_from_slice(rest);
+        Ok(())
+    }
+
+    fn take_end(&mut self, record: &[u8]) -> Result<(), String> {
+        self.where_at = Where::After;
+        if let Some(why) = self.records.refusal() {
+            return Err(why.to_owned());
+        }
+        if record != self.end {
+            return Err("the server's answer has a wrong number of results".to_owned());
+        }
+        Ok(())
+    }
+
+    /// What the script told.
+    ///
+    /// # Errors
+    /// When it was not told to the end, or not as the script tells it.
+    pub(in crate::host::ssh) fn finish(self) -> Result<Snapshot, String> {
+        match (self.trouble, self.where_at) {
+            (Some(why), _) => Err(why),
+            (None, Where::After) => Ok(self.records.snapshot()),
+            (None, Where::Inside) => Err("the server's answer was cut short".to_owned()),
+            (None, Where::Before) => {
+                Err("the server's shell did not run the script: its answer does not begin".to_owned())
+            }
+        }
+    }
+}
+
+/// What is said of records that the script does not write.
+pub(super) const MALFORMED: &str = "the server's answer is garbled";

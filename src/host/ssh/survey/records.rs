@@ -1,0 +1,164 @@
+//! The records of the script: what each letter means, and where in the snapshot it goes.
+
+use super::Snapshot;
+use super::module::Module;
+use super::reader::MALFORMED;
+use super::snapshot::{Fact, Listing};
+use crate::host::Watch;
+use crate::host::walk::child;
+use crate::model::Digest;
+
+use rustix::fs::FileType;
+
+/// Takes records in their order; most are of one field, some of two or three.
+#[derive(Default)]
+pub(super) struct Records {
+    fields: Vec<Vec<u8>>,
+    snapshot: Snapshot,
+    /// Directories whose entries are being told: path, path without links, filter, entries.
+    open: Vec<Open>,
+    module: Option<(Vec<u8>, Module)>,
+    refusal: Option<String>,
+}
+
+struct Open {
+    path: Vec<u8>,
+    real: Vec<u8>,
+    filter: Vec<u8>,
+    entries: Vec<(Vec<u8>, FileType)>,
+}
+
+impl Records {
+    /// Whether no record is in the middle of its fields.
+    pub(super) fn are_complete(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Why the script could not begin.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    pub(super) fn snapshot(self) -> Snapshot {
+        self.snapshot
+    }
+
+    /// Takes one field.
+    pub(super) fn take(&mut self, field: Vec<u8>, watch: &Watch) -> Result<(), String> {
+        self.fields.push(field);
+        let Some((&letter, _)) = self.fields[0].split_first() else {
+            return Err(format!("{MALFORMED}: an empty record"));
+        };
+        let fields = match letter {
+            b'L' | b'H' => 3,
+            b'F' | b'M' | b'x' | b'r' | b'u' => 2,
+            _ => 1,
+        };
+        if self.fields.len() < fields {
+            return Ok(());
+        }
+        let mut fields = std::mem::take(&mut self.fields);
+        fields[0].remove(0);
+        self.accept(letter, &fields, watch).ok_or_else(|| {
+            format!("{MALFORMED}: a record \"{}\" that cannot be", char::from(letter).escape_default())
+        })
+    }
+
+    /// Takes one record; `None` where it cannot be.
+    fn accept(&mut self, letter: u8, fields: &[Vec<u8>], watch: &Watch) -> Option<()> {
+        let first = &fields[0];
+        match letter {
+            b'E' => self.refusal = Some(String::from_utf8_lossy(first).into_owned()),
+            b'F' => self.snapshot.tell(first, Fact::parse(&fields[1])?),
+            b'L' => {
+                let (path, real) = (first.clone(), fields[2].clone());
+                self.snapshot.tell(first, Fact::Directory(real.clone()));
+                self.open.push(Open { path, real, filter: fields[1].clone(), entries: Vec::new() });
+            }
+            b'd' | b'D' | b'f' | b'l' | b'x' | b'?' => self.entry(letter, first, fields.get(1))?,
+            b'.' | b'!' => self.close(letter, first)?,
+            b'O' => self.snapshot.without_manifest(first),
+            b'H' => self.batch(fields, watch)?,
+            b'h' => {
+                let (digest, path) = split_digest(first)?;
+                self.hashed(path, Ok(digest))?;
+                watch.count(0);
+            }
+            b'r' => self.hashed(plain(first), Err(fields[1].clone()))?,
+            b'M' => {
+                self.snapshot.tell(first, Fact::Directory(fields[1].clone()));
+                let module = (first.clone(), Module::default());
+                return self.module.replace(module).is_none().then_some(());
+            }
+            b'm' => {
+                let (path, module) = self.module.take()?;
+                self.snapshot.put_module(path, module);
+            }
+            letter => self.module.as_mut()?.1.take(letter, fields)?,
+        }
+        Some(())
+    }
+
+    fn entry(&mut self, letter: u8, name: &[u8], why: Option<&Vec<u8>>) -> Option<()> {
+        let open = self.open.last_mut()?;
+        let path = child(&open.path, name);
+        let (kind, fact) = match letter {
+            b'd' => (FileType::Directory, Fact::Directory(child(&open.real, name))),
+            b'D' => (FileType::Symlink, Fact::Directory(path.clone())),
+            b'f' => (FileType::RegularFile, Fact::NoDirectory),
+            b'l' => (FileType::Symlink, Fact::NoDirectory),
+            b'x' => (FileType::Symlink, Fact::Link(why?.clone())),
+            _ => (FileType::Unknown, Fact::Unreachable(b"Permission denied".to_vec())),
+        };
+        open.entries.push((name.to_vec(), kind));
+        self.snapshot.imply(path, fact);
+        Some(())
+    }
+
+    fn close(&mut self, letter: u8, why: &[u8]) -> Option<()> {
+        let open = self.open.pop()?;
+        let listing =
+            if letter == b'.' { Listing::Entries(open.entries) } else { Listing::Refused(why.to_vec()) };
+        self.snapshot.list(open.path, open.filter, listing);
+        Some(())
+    }
+
+    /// A batch of digests as the programs print them; where one failed, each file follows by itself.
+    fn batch(&mut self, fields: &[Vec<u8>], watch: &Watch) -> Option<()> {
+        if fields[2] != b"0" {
+            return Some(());
+        }
+        let count: usize = std::str::from_utf8(&fields[0]).ok()?.parse().ok()?;
+        let mut lines = fields[1].strip_suffix(b"\n")?.split(|&b| b == b'\n');
+        for _ in 0..count {
+            let (digest, rest) = split_digest(lines.next()?)?;
+            let path = rest.strip_prefix(b"  ").or_else(|| rest.strip_prefix(b" *"))?;
+            self.hashed(plain(path), Ok(digest))?;
+            watch.count(0);
+        }
+        lines.next().is_none().then_some(())
+    }
+
+    fn hashed(&mut self, path: &[u8], read: Result<Digest, Vec<u8>>) -> Option<()> {
+        let path = plain(path);
+        match (&mut self.module, path.first()? == &b'/') {
+            (Some((_, module)), false) => module.file(path, read),
+            (None, true) => {
+                self.snapshot.put_file(path, read);
+                Some(())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A path without the mark that keeps it from being taken for an option.
+fn plain(path: &[u8]) -> &[u8] {
+    path.strip_prefix(b"./").unwrap_or(path)
+}
+
+/// A digest and what follows it.
+pub(super) fn split_digest(text: &[u8]) -> Option<(Digest, &[u8])> {
+    let (hex, rest) = text.split_at_checked(64)?;
+    Some((Digest::parse(hex)?, rest))
+}

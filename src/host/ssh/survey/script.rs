@@ -1,0 +1,390 @@
+//! The script that is sent to a server: what stands in survey.sh, and calls made of a layout and the queries.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use super::Reader;
+use super::pattern::{at_least, at_most, encode, may_end_here, parts_of, quoted, residuals};
+use crate::host::detect::{is_compose_name, is_passed_over};
+use crate::host::modules::may_hold_modules;
+use crate::host::{FileQuery, Layout, ModuleQuery, Query, Scope, Select};
+use crate::model::{Glob, any_match};
+
+const FUNCTIONS: &str = include_str!("survey.sh");
+
+/// What is asked of a server's disk, and how its answer is known.
+pub(in crate::host::ssh) struct Survey {
+    script: Vec<u8>,
+    nonce: String,
+    calls: usize,
+}
+
+impl Survey {
+    /// Asks all that `queries` need of the files that `layout` places; `None` where they need none.
+    pub(in crate::host::ssh) fn new(layout: &Layout, queries: &[Query]) -> Option<Self> {
+        let mut writer = Writer::new(layout);
+        // What one query leaves out of a module may count for another.
+        let about_modules = |query: &&Query| matches!(query, Query::Modules(_));
+        writer.skips = queries.iter().filter(about_modules).count() == 1;
+        for query in queries {
+            match query {
+                Query::Files(query) => writer.files(query),
+                Query::Modules(query) => writer.modules(query),
+                Query::Containers(_) => continue,
+            }
+            writer.queries += 1;
+        }
+        if writer.queries == 0 {
+            return None;
+        }
+        writer.detections();
+        writer.places();
+        let nonce = nonce();
+        let (script, calls) = writer.finish(&nonce);
+        Some(Self { script, nonce, calls })
+    }
+
+    /// The standard input of `sh -s`.
+    pub(in crate::host::ssh) fn script(&self) -> &[u8] {
+        &self.script
+    }
+
+    /// Reads what the script writes.
+    pub(in crate::host::ssh) fn reader(&self) -> Reader {
+        Reader::new(&self.nonce, self.calls)
+    }
+}
+
+/// A word that nothing else on the way says by chance.
+fn nonce() -> String {
+    let number = || RandomState::new().build_hasher().finish();
+    format!("driftlock-{:016x}{:016x}", number(), number())
+}
+
+/// A part of the layout: a repository prefix, and where it lies.
+struct Base<'a> {
+    number: usize,
+    prefix: Vec<&'a [u8]>,
+    place: Vec<u8>,
+}
+
+/// Collects calls and the functions that they need.
+struct Writer<'a> {
+    layout: &'a Layout,
+    bases: Vec<Base<'a>>,
+    queries: usize,
+    /// Whether files that a query excludes are not hashed.
+    skips: bool,
+    functions: Vec<u8>,
+    calls: BTreeSet<Vec<u8>>,
+    /// Contexts of detection by base: for compose files and for addon roots.
+    detect: BTreeMap<usize, (Vec<String>, Vec<String>)>,
+    named_files: BTreeSet<Vec<u8>>,
+    named_modules: BTreeSet<Vec<u8>>,
+}
+
+/// The number of the base of absolute paths.
+const ABSOLUTE: usize = usize::MAX;
+
+impl<'a> Writer<'a> {
+    fn new(layout: &'a Layout) -> Self {
+        let base = |(number, (prefix, place)): (usize, (&'a [u8], &Path))| Base {
+            number,
+            prefix: prefix.split(|&b| b == b'/').filter(|part| !part.is_empty()).collect(),
+            place: bytes(place),
+        };
+        Self {
+            layout,
+            bases: layout.places().enumerate().map(base).collect(),
+            queries: 0,
+            skips: false,
+            functions: Vec::new(),
+            calls: BTreeSet::new(),
+            detect: BTreeMap::new(),
+            named_files: BTreeSet::new(),
+            named_modules: BTreeSet::new(),
+        }
+    }
+
+    fn call(&mut self, words: &[&[u8]]) {
+        // A NUL cannot be sent, and no path has one.
+        if words.iter().all(|word| !word.contains(&0)) {
+            let quoted: Vec<Vec<u8>> = words[1..].iter().map(|word| quoted(word)).collect();
+            self.calls.insert([b"call ", words[0], b" ", &quoted.join(&b' ')].concat());
+        }
+    }
+
+    fn context(&self, base: usize) -> String {
+        if base == ABSOLUTE { format!("q{}a", self.queries) } else { format!("q{}b{base}", self.queries) }
+    }
+
+    fn files(&mut self, query: &FileQuery) {
+        self.contexts(&query.scope, &query.exclude, &[]);
+        match &query.select {
+            Select::Named => {}
+            Select::Detect => self.detect_by(|contexts| &mut contexts.0),
+            Select::Patterns(globs) => {
+                for glob in globs.iter().filter(|glob| query.scope.may_meet(glob)) {
+                    self.walks(b"file", glob);
+                }
+            }
+        }
+        for host in query.named.iter().filter_map(|path| self.layout.locate(path)) {
+            self.named_files.insert(bytes(&host));
+        }
+    }
+
+    fn modules(&mut self, query: &ModuleQuery) {
+        self.contexts(&query.scope, &[], if self.skips { &query.exclude } else { &[] });
+        match &query.select {
+            Select::Named => {}
+            Select::Detect => {
+                self.detect_by(|contexts| &mut contexts.1);
+                self.mounted_candidates(&[vec!["**"]]);
+            }
+            Select::Patterns(globs) => {
+                let globs = || globs.iter().filter(|glob| may_hold_modules(&query.scope, glob));
+                globs().for_each(|glob| self.walks(b"root", glob));
+                let relative = globs().filter(|glob| !glob.text().starts_with('/'));
+                self.mounted_candidates(&relative.map(parts_of).collect::<Vec<_>>());
+            }
+        }
+        for place in &query.named {
+            let Some(host) = self.layout.locate(place) else { continue };
+            let name = place.rsplit(|&b| b == b'/').next().unwrap_or(place);
+            let whole = any_match(&query.exclude, name) || query.exclude.iter().any(|glob| glob.covers(name));
+            let context = if whole { "whole".to_owned() } else { self.context(ABSOLUTE) };
+            let host = bytes(&host);
+            self.call(&[b"module", &host, context.as_bytes()]);
+            self.named_modules.insert(host);
+        }
+    }
+
+    /// Walks along a pattern, from every place of the layout that it leads to.
+    fn walks(&mut self, end: &[u8], glob: &Glob) {
+        let parts = parts_of(glob);
+        if glob.text().starts_with('/') {
+            let context = self.context(ABSOLUTE);
+            self.call(&[b"walk", end, context.as_bytes(), b"/", encode(&parts).as_bytes()]);
+            return;
+        }
+        let mut walks = Vec::new();
+        for base in &self.bases {
+            for rest in residuals(&parts, &base.prefix) {
+                walks.push((self.context(base.number), base.place.clone(), encode(&rest)));
+            }
+        }
+        for (context, place, rest) in walks {
+            self.call(&[b"walk", end, context.as_bytes(), &place, rest.as_bytes()]);
+        }
+    }
+
+    /// A place of the layout may itself be a module, in a root that one of `patterns` matches.
+    fn mounted_candidates(&mut self, patterns: &[Vec<&str>]) {
+        let is_root = |prefix: &[&[u8]]| {
+            patterns.iter().any(|parts| residuals(parts, prefix).iter().any(|rest| may_end_here(rest)))
+        };
+        let mut found = Vec::new();
+        for base in &self.bases {
+            if let [above @ .., _] = base.prefix.as_slice()
+                && is_root(above)
+            {
+                found.push((self.context(base.number), base.place.clone()));
+            }
+        }
+        for (context, place) in found {
+            self.call(&[b"candidate", context.as_bytes(), &place]);
+        }
+    }
+
+    fn detect_by(&mut self, which: impl Fn(&mut (Vec<String>, Vec<String>)) -> &mut Vec<String>) {
+        for number in 0..self.bases.len() {
+            let context = self.context(number);
+            which(self.detect.entry(number).or_default()).push(context);
+        }
+    }
+
+    /// Detection goes through every place of the layout that it can see.
+    fn detections(&mut self) {
+        for (number, (files, roots)) in std::mem::take(&mut self.detect) {
+            let (prefix, place) = (self.bases[number].prefix.clone(), self.bases[number].place.clone());
+            let Some(seen) = visible(&prefix) else { continue };
+            if seen < prefix.len() || prefix.last().is_some_and(|name| is_compose_name(name)) {
+                let host = self.layout.locate(&prefix[..seen].join(&b'/')).map(|host| bytes(&host));
+                for context in &files {
+                    host.iter().for_each(|host| self.call(&[b"end_file", context.as_bytes(), host]));
+                }
+                continue;
+            }
+            if let [above @ .., _] = prefix.as_slice()
+                && let Some(host) = self.layout.locate(&above.join(&b'/'))
+            {
+                let base = self.base_of(above);
+                for context in &roots {
+                    let query = context.split('b').next().unwrap_or_default();
+                    let context = format!("{query}b{base}");
+                    self.call(&[b"root_of", context.as_bytes(), &bytes(&host), &place]);
+                }
+            }
+            let top: &[u8] = if prefix.is_empty() { b"top" } else { b"" };
+            let (files, roots) = (files.join(" "), roots.join(" "));
+            self.call(&[b"detect_in", files.as_bytes(), roots.as_bytes(), &place, top]);
+        }
+    }
+
+    /// The base that a repository path lies in.
+    fn base_of(&self, parts: &[&[u8]]) -> usize {
+        let holding = self.bases.iter().filter(|base| parts.starts_with(&base.prefix));
+        holding.max_by_key(|base| base.prefix.len()).map_or(ABSOLUTE, |base| base.number)
+    }
+
+    /// The layout's own places, and what lies between them.
+    fn places(&mut self) {
+        let mut places: BTreeSet<Vec<u8>> = BTreeSet::new();
+        for base in &self.bases {
+            places.insert(base.place.clone());
+            let above = (0..base.prefix.len()).map(|end| base.prefix[..end].join(&b'/'));
+            places.extend(above.filter_map(|path| Some(bytes(&self.layout.locate(&path)?))));
+        }
+        for place in places {
+            self.call(&[b"fact", &place]);
+        }
+    }
+
+    /// The functions that decide, for the current query, what needs no look; one set for each base.
+    fn contexts(&mut self, scope: &Scope, exclude: &[Glob], within: &[Glob]) {
+        let within: Vec<Vec<&str>> = within.iter().map(parts_of).collect();
+        let skipped = |directories: bool| at_most_of(within.iter().map(|parts| (Vec::new(), parts.clone())), directories);
+        let (skipped, skipped_directory) = (skipped(false), skipped(true));
+        let absolute = Base { number: ABSOLUTE, prefix: Vec::new(), place: Vec::new() };
+        let mut out = Vec::new();
+        for base in self.bases.iter().chain([&absolute]) {
+            let context = self.context(base.number);
+            let excluded = exclude.iter().flat_map(|glob| below(base, glob));
+            let mut body = self.shadows(base);
+            body.extend(at_most_of(excluded, true));
+            define(&mut out, &context, "excluded", &body, b"return 1");
+            let wanted = match &scope.include {
+                None => Vec::new(),
+                Some(include) => at_least_of(include.iter().flat_map(|glob| below(base, glob))),
+            };
+            let otherwise: &[u8] = if scope.include.is_none() { b"return 0" } else { b"return 1" };
+            define(&mut out, &context, "wanted", &wanted, otherwise);
+            let module = format!("{context}_wanted \"$1\" || {context}_wanted \"$1/__manifest__.py\"");
+            define(&mut out, &context, "wanted_module", b"", module.as_bytes());
+            define(&mut out, &context, "skipped", &skipped, b"return 1");
+            define(&mut out, &context, "skipped_directory", &skipped_directory, b"return 1");
+        }
+        self.functions.extend(out);
+    }
+
+    /// What lies where an exception's place hides it.
+    fn shadows(&self, base: &Base<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        for other in &self.bases {
+            let Some(rest) = other.prefix.strip_prefix(base.prefix.as_slice()).filter(|rest| !rest.is_empty())
+            else {
+                continue;
+            };
+            let hidden = quoted(&[trimmed(&base.place), b"/", &rest.join(&b'/')].concat());
+            out.extend([b"case $1 in ", &hidden[..], b") return 0 ;; esac\n"].concat());
+        }
+        if base.number == ABSOLUTE { Vec::new() } else { out }
+    }
+
+    fn finish(mut self, nonce: &str) -> (Vec<u8>, usize) {
+        for host in self.named_files.clone() {
+            self.call(&[b"look", &host]);
+        }
+        define(&mut self.functions, "whole", "skipped", b"", b"return 1");
+        define(&mut self.functions, "whole", "skipped_directory", b"", b"return 1");
+        members(&mut self.functions, "is_named_file", &self.named_files);
+        members(&mut self.functions, "is_named_module", &self.named_modules);
+        let mut script = [FUNCTIONS.as_bytes(), b"\n", &self.functions, b"survey() {\n:\n"].concat();
+        for call in &self.calls {
+            script.extend_from_slice(call);
+            script.push(b'\n');
+        }
+        script.extend_from_slice(format!("}}\nmain {nonce} </dev/null\n").as_bytes());
+        (script, self.calls.len())
+    }
+}
+
+/// How many of a prefix's components detection goes through: all of them, or up to one that is a compose file by its
+/// name; `None` where one is passed over.
+fn visible(prefix: &[&[u8]]) -> Option<usize> {
+    for (depth, name) in prefix.iter().enumerate() {
+        if is_compose_name(name) {
+            return Some(depth + 1);
+        }
+        if is_passed_over(if depth == 0 { b"" } else { b"x" }, name) {
+            return None;
+        }
+    }
+    Some(prefix.len())
+}
+
+/// Where a pattern over repository paths leads below a base.
+fn below<'g>(base: &Base<'_>, glob: &'g Glob) -> Vec<(Vec<u8>, Vec<&'g str>)> {
+    if glob.text().starts_with('/') != (base.number == ABSOLUTE) {
+        return Vec::new();
+    }
+    let rests = residuals(&parts_of(glob), &base.prefix).into_iter();
+    rests.map(|rest| (trimmed(&base.place).to_vec(), rest)).collect()
+}
+
+fn at_least_of<'g>(patterns: impl Iterator<Item = (Vec<u8>, Vec<&'g str>)>) -> Vec<u8> {
+    let each = patterns.flat_map(|(base, parts)| {
+        [b"case $1 in ", &at_least(&base, &parts)[..], b") return 0 ;; esac\n"].concat()
+    });
+    each.collect()
+}
+
+/// The body of a function that is sure of what it accepts; where it is asked for `directories` only, patterns that
+/// cover what lies below them count.
+fn at_most_of<'g>(patterns: impl Iterator<Item = (Vec<u8>, Vec<&'g str>)>, directories: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    for made in patterns.filter_map(|(base, parts)| at_most(&base, &parts)) {
+        if made.directories && !directories {
+            continue;
+        }
+        out.extend_from_slice(b"case $1 in\n");
+        if !made.doubtful.is_empty() {
+            out.extend([&made.doubtful.join(&b"|"[..])[..], b") ;;\n"].concat());
+        }
+        let test: &[u8] = if made.directories { b"[ ! -f \"$1\" ] && return 0" } else { b"return 0" };
+        out.extend([&made.sure.join(&b"|"[..])[..], b") ", test, b" ;;\nesac\n"].concat());
+    }
+    out
+}
+
+fn define(out: &mut Vec<u8>, context: &str, name: &str, body: &[u8], otherwise: &[u8]) {
+    out.extend([context.as_bytes(), b"_", name.as_bytes(), b"() {\n", body, otherwise, b"\n}\n"].concat());
+}
+
+/// A function that knows a set of paths, by directory: long lists are searched in two short steps.
+fn members(out: &mut Vec<u8>, function: &str, paths: &BTreeSet<Vec<u8>>) {
+    let mut by_directory: BTreeMap<&[u8], Vec<u8>> = BTreeMap::new();
+    for path in paths.iter().filter(|path| !path.contains(&0)) {
+        let cut = path.iter().rposition(|&b| b == b'/').unwrap_or(0);
+        let names = by_directory.entry(&path[..cut]).or_insert_with(|| b"/".to_vec());
+        names.extend_from_slice(path.get(cut + 1..).unwrap_or_default());
+        names.push(b'/');
+    }
+    out.extend([function.as_bytes(), b"() {\ncase ${1%/*} in\n"].concat());
+    for (directory, names) in by_directory {
+        out.extend([&quoted(directory)[..], b") case ", &quoted(&names), b" in *\"/${1##*/}/\"*) return 0 ;; esac ;;\n"].concat());
+    }
+    out.extend_from_slice(b"esac\nreturn 1\n}\n");
+}
+
+fn trimmed(place: &[u8]) -> &[u8] {
+    place.strip_suffix(b"/").unwrap_or(place)
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    path.as_os_str().as_bytes().to_vec()
+}

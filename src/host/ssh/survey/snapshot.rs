@@ -1,0 +1,273 @@
+//! What a server told of its disk. What it did not tell of is unreadable: nothing is ever taken for gone in silence.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use super::module::Module;
+use super::pattern::filter;
+use crate::host::disk::Disk;
+use crate::host::read::{self, ReadError, not_a_file};
+use crate::host::storage::{Asked, DirectoryId, Held, Storage};
+use crate::host::{HostError, Seen, Watch};
+use crate::model::{Digest, Stat};
+
+/// What is said where nothing is known.
+pub(super) const UNSEEN: &str = "it was not looked at on the server";
+
+/// What is at a path, links followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fact {
+    /// A directory, with its path without links.
+    Directory(Vec<u8>),
+    /// A regular file.
+    File,
+    /// Something that is neither.
+    Special(FileType),
+    /// Anything but a directory.
+    NoDirectory,
+    /// A link that leads nowhere, with what `ls` says of that.
+    Link(Vec<u8>),
+    /// Not even the path itself could be looked at, with what `ls` says of that.
+    Unreachable(Vec<u8>),
+    /// Nothing.
+    Gone,
+}
+
+impl Fact {
+    /// A fact as the script writes it.
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let (letter, rest) = text.split_first()?;
+        Some(match letter {
+            b'd' => Self::Directory(rest.to_vec()),
+            b'f' => Self::File,
+            b'p' => Self::Special(FileType::Fifo),
+            b's' => Self::Special(FileType::Socket),
+            b'c' => Self::Special(FileType::CharacterDevice),
+            b'?' => Self::Special(FileType::Unknown),
+            b'l' => Self::Link(rest.to_vec()),
+            b'u' if means_gone(rest) => Self::Gone,
+            b'u' => Self::Unreachable(rest.to_vec()),
+            b'g' => Self::Gone,
+            _ => return None,
+        })
+    }
+}
+
+/// The entries of one directory that pass a filter.
+#[derive(Debug)]
+pub(super) enum Listing {
+    Entries(Vec<(Vec<u8>, FileType)>),
+    /// It cannot be listed, with what `ls` says of that.
+    Refused(Vec<u8>),
+}
+
+/// A server's disk as its script told of it; paths are the server's own.
+#[derive(Debug, Default)]
+pub(in crate::host::ssh) struct Snapshot {
+    facts: HashMap<Vec<u8>, Fact>,
+    implied: HashMap<Vec<u8>, Fact>,
+    listings: HashMap<Vec<u8>, Vec<(Vec<u8>, Listing)>>,
+    files: HashMap<Vec<u8>, Result<Digest, Vec<u8>>>,
+    modules: HashMap<Vec<u8>, Module>,
+    without_manifest: HashSet<Vec<u8>>,
+    /// Directories by their paths without links.
+    by_real: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Snapshot {
+    pub(super) fn tell(&mut self, path: &[u8], fact: Fact) {
+        if let Fact::Directory(real) = &fact {
+            self.by_real.insert(real.clone(), path.to_vec());
+        }
+        self.facts.insert(path.to_vec(), fact);
+    }
+
+    /// Takes what an entry of a directory says of a path.
+    pub(super) fn imply(&mut self, path: Vec<u8>, fact: Fact) {
+        self.implied.insert(path, fact);
+    }
+
+    pub(super) fn list(&mut self, path: Vec<u8>, filter: Vec<u8>, listing: Listing) {
+        self.listings.entry(path).or_default().push((filter, listing));
+    }
+
+    pub(super) fn put_file(&mut self, path: &[u8], read: Result<Digest, Vec<u8>>) {
+        self.files.insert(path.to_vec(), read);
+    }
+
+    pub(super) fn put_module(&mut self, path: Vec<u8>, module: Module) {
+        self.modules.insert(path, module);
+    }
+
+    pub(super) fn without_manifest(&mut self, path: &[u8]) {
+        self.without_manifest.insert(path.to_vec());
+    }
+
+    /// What is at a path, as far as it was told of it or of what lies above it.
+    fn fact(&self, path: &[u8]) -> Option<Fact> {
+        if let Some(fact) = self.facts.get(path).or_else(|| self.implied.get(path)) {
+            return Some(fact.clone());
+        }
+        if self.files.contains_key(path) {
+            return Some(Fact::File);
+        }
+        match self.fact(above(path)?)? {
+            Fact::Directory(_) => None,
+            Fact::File | Fact::Special(_) | Fact::NoDirectory | Fact::Gone => Some(Fact::Gone),
+            Fact::Link(why) if means_gone(&why) => Some(Fact::Gone),
+            Fact::Link(why) | Fact::Unreachable(why) => Some(Fact::Unreachable(why)),
+        }
+    }
+
+    fn listing(&self, dir: &[u8], asked: Asked<'_>) -> Option<&Listing> {
+        let wanted = match asked {
+            Asked::Matching(part) => filter(part).into_bytes(),
+            Asked::Directories => b"d".to_vec(),
+            Asked::Detection => b"c".to_vec(),
+            Asked::All => b"a".to_vec(),
+        };
+        let listings = self.listings.get(dir)?;
+        listings.iter().find(|(filter, _)| *filter == wanted).map(|(_, listing)| listing)
+    }
+}
+
+impl Disk for Snapshot {
+    fn is_file(&self, path: &Path) -> bool {
+        let is_file = |path: &[u8]| matches!(self.files.get(path), Some(Ok(_))) || self.fact(path) == Some(Fact::File);
+        if is_file(bytes(path)) {
+            return true;
+        }
+        let by_real = || {
+            let dir = self.by_real.get(self.real(path.parent()?)?.as_os_str().as_bytes())?;
+            Some([dir.as_slice(), b"/", path.file_name()?.as_bytes()].concat())
+        };
+        by_real().is_some_and(|path| is_file(&path))
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        for dir in path.ancestors() {
+            let known = match self.facts.get(bytes(dir)).or_else(|| self.implied.get(bytes(dir))) {
+                Some(Fact::Directory(real)) => real,
+                _ if self.by_real.contains_key(bytes(dir)) => bytes(dir),
+                _ => continue,
+            };
+            let rest = path.strip_prefix(dir).ok()?;
+            let real = Path::new(OsStr::from_bytes(known));
+            return Some(if rest.as_os_str().is_empty() { real.to_owned() } else { real.join(rest) });
+        }
+        None
+    }
+}
+
+impl Storage for Snapshot {
+    fn entries(&self, dir: &Path, asked: Asked<'_>) -> Result<Vec<(Vec<u8>, FileType)>, ReadError> {
+        match self.listing(bytes(dir), asked) {
+            Some(Listing::Entries(entries)) => return Ok(entries.clone()),
+            Some(Listing::Refused(why)) => return Err(refused(why)),
+            None => {}
+        }
+        match self.fact(bytes(dir)) {
+            None | Some(Fact::Directory(_)) => Err(ReadError::Refused(UNSEEN.to_owned())),
+            Some(Fact::Link(why) | Fact::Unreachable(why)) => Err(refused(&why)),
+            Some(_) => Err(ReadError::Gone),
+        }
+    }
+
+    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, String> {
+        match self.fact(bytes(path)) {
+            None => Err(UNSEEN.to_owned()),
+            Some(Fact::Directory(real)) => {
+                let hex = Digest::of(&real).to_string();
+                let number = |digits: &str| u64::from_str_radix(digits, 16).map_err(|error| error.to_string());
+                Ok(Some((number(&hex[..16])?, number(&hex[16..32])?)))
+            }
+            Some(Fact::Link(why) | Fact::Unreachable(why)) if !means_gone(&why) && !means_loop(&why) => {
+                Err(in_words(&why))
+            }
+            Some(_) => Ok(None),
+        }
+    }
+
+    fn exists(&self, path: &Path) -> Result<(), ReadError> {
+        match self.fact(bytes(path)) {
+            None => Err(ReadError::Refused(UNSEEN.to_owned())),
+            Some(Fact::Gone) => Err(ReadError::Gone),
+            Some(Fact::Unreachable(why)) => Err(refused(&why)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn file(&self, path: &Path, _: &Watch) -> Result<Seen, HostError> {
+        let unreadable = |why: &str| Ok(Seen::Unreadable(why.to_owned()));
+        match self.files.get(bytes(path)) {
+            Some(Ok(digest)) => return Ok(Seen::File(*digest, Stat::default())),
+            Some(Err(why)) => return unreadable(&in_words(why)),
+            None => {}
+        }
+        match self.fact(bytes(path)) {
+            Some(Fact::Gone) => Ok(Seen::Gone),
+            Some(Fact::Directory(_)) => unreadable(&not_a_file(FileType::Directory)),
+            Some(Fact::Special(kind)) => unreadable(&not_a_file(kind)),
+            Some(Fact::Link(why) | Fact::Unreachable(why)) => unreadable(&nowhere(&why)),
+            Some(Fact::File | Fact::NoDirectory) | None => unreadable(UNSEEN),
+        }
+    }
+
+    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, String> {
+        if let Some(module) = self.modules.get(bytes(path)) {
+            return match &module.closed {
+                Some(why) => Err(in_words(why)),
+                None => Ok(Some(Box::new(module))),
+            };
+        }
+        match self.fact(bytes(path)) {
+            Some(Fact::Directory(_)) if self.without_manifest.contains(bytes(path)) => Ok(None),
+            Some(Fact::Directory(_)) | None => Err(UNSEEN.to_owned()),
+            Some(Fact::Link(why) | Fact::Unreachable(why)) => Err(nowhere(&why)),
+            Some(_) => Ok(None),
+        }
+    }
+}
+
+/// Why following a path leads nowhere.
+fn nowhere(why: &[u8]) -> String {
+    match why {
+        why if means_gone(why) => read::BROKEN.to_owned(),
+        why if means_loop(why) => read::LOOPS.to_owned(),
+        why => in_words(why),
+    }
+}
+
+fn above(path: &[u8]) -> Option<&[u8]> {
+    let cut = path.iter().rposition(|&b| b == b'/')?;
+    if path == b"/" { None } else { Some(if cut == 0 { b"/" } else { &path[..cut] }) }
+}
+
+fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+/// What a program on the server said of a failure, told as this machine would tell it.
+pub(super) fn refused(why: &[u8]) -> ReadError {
+    if means_gone(why) { ReadError::Gone } else { ReadError::Refused(in_words(why)) }
+}
+
+fn in_words(why: &[u8]) -> String {
+    if why.is_empty() {
+        return UNSEEN.to_owned();
+    }
+    let text = String::from_utf8_lossy(why).into_owned();
+    crate::model::in_words(&std::io::Error::other(text))
+}
+
+fn means_gone(why: &[u8]) -> bool {
+    matches!(why, b"No such file or directory" | b"Not a directory")
+}
+
+fn means_loop(why: &[u8]) -> bool {
+    matches!(why, b"Too many levels of symbolic links" | b"Symbolic link loop")
+}

@@ -1,0 +1,652 @@
+# Tells what lies on this machine's disk, for a client that decides what of it counts; writes nothing else.
+#
+# The client appends a function `survey` that calls what stands here, and one last line that starts `main`: nothing
+# runs before all of it has arrived. Records end with NUL, which no name can hold; each begins with a letter.
+# What is told may be more than the client needs, never less: it takes what it was not told of as unreadable.
+#
+# Functions call themselves, and `local` is not in POSIX: what must outlive such a call is a positional parameter.
+# Starting a program costs a millisecond, so directories are read by the shell and files are hashed in batches.
+
+batch='' batch_size=0
+calls=0
+roots=0 queued=//
+linked=0 linked_limit=100000
+attempts=3
+detect_files='' detect_roots=''
+newline='
+'
+return_key=$(printf '\r')
+
+prepare() {
+	set +efu
+	IFS=" 	$newline"
+	LC_ALL=C
+	PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+	export LC_ALL PATH
+	unset CDPATH GLOBIGNORE
+	# bash takes options from the environment, even as sh.
+	if command -v shopt >/dev/null 2>&1; then
+		# shellcheck disable=SC3044 # it is there
+		shopt -u nullglob failglob nocaseglob nocasematch extglob dotglob 2>/dev/null
+	fi
+	# shellcheck disable=SC2317 # called under this name
+	if command -v sha256sum >/dev/null 2>&1; then
+		digest() { sha256sum "$@"; }
+	elif command -v shasum >/dev/null 2>&1; then
+		digest() { shasum -a 256 "$@"; }
+	elif command -v openssl >/dev/null 2>&1; then
+		digest() { openssl dgst -sha256 -r "$@"; }
+	else
+		printf 'Enone of sha256sum, shasum and openssl is installed on the server: install coreutils there\000'
+		return 1
+	fi
+}
+
+main() { # NONCE
+	printf '\000%s begin\000' "$1"
+	if prepare; then
+		survey
+		look_into_roots
+		flush
+	fi
+	printf 'Z%s %s\000' "$1" "$calls"
+}
+
+call() {
+	calls=$((calls + 1))
+	linked=0
+	"$@"
+}
+
+# ---- What is at a path
+
+# Sets `why` to the reason that ls gives for failing: what stands behind its last colon.
+reason() { # OPTIONS PATH
+	why=$(ls "$1" -- "$2" 2>&1 >/dev/null)
+	why=${why##*: }
+}
+
+# Sets `real` to a directory's path without links; that of the root is empty, so that names can be appended.
+physical() { # DIRECTORY
+	if cd -P -- "$1" 2>/dev/null; then real=$PWD; else real=$1; fi
+	[ "$real" != / ] || real=
+}
+
+# Tells what is at a path, links followed, without reading it.
+fact() { # PATH
+	if [ -f "$1" ]; then
+		printf 'F%s\000f\000' "$1"
+	elif [ -d "$1" ]; then
+		physical "$1"
+		printf 'F%s\000d%s\000' "$1" "${real:-/}"
+	elif [ -p "$1" ]; then
+		printf 'F%s\000p\000' "$1"
+	elif [ -S "$1" ]; then
+		printf 'F%s\000s\000' "$1"
+	elif [ -b "$1" ] || [ -c "$1" ]; then
+		printf 'F%s\000c\000' "$1"
+	elif [ -L "$1" ]; then
+		reason -dL "$1"
+		printf 'F%s\000l%s\000' "$1" "$why"
+	elif [ -e "$1" ]; then
+		printf 'F%s\000?\000' "$1"
+	elif is_gone "$1"; then
+		printf 'F%s\000g\000' "$1"
+	else
+		reason -d "$1"
+		printf 'F%s\000u%s\000' "$1" "$why"
+	fi
+}
+
+# Whether nothing is at a path, where that is sure without asking ls.
+is_gone() { # PATH
+	[ "${#1}" -lt 4000 ] && [ -d "${1%/*}/" ] && [ -x "${1%/*}/" ] || return 1
+	set -- "${1##*/}"
+	[ "${#1}" -le 255 ]
+}
+
+# Sets `kind` of a directory's entry: d directory, f anything else; D link to a directory, l to anything else, x to
+# what `why` keeps from being told; ? where only the name is known; nothing when it is gone.
+classify() { # PATH DIRECTORY
+	if [ -L "$1" ]; then
+		if [ -d "$1" ]; then
+			kind=D
+		elif [ -e "$1" ]; then
+			kind=l
+		else
+			kind=x
+			reason -dL "$1"
+		fi
+	elif [ -d "$1" ]; then
+		kind=d
+	elif [ -e "$1" ]; then
+		kind=f
+	elif [ -x "$2" ]; then
+		kind=
+	else
+		kind=\?
+	fi
+}
+
+# Tells of the entry that was classified last.
+tell() { # NAME
+	case $kind in
+	'') ;;
+	x) printf 'x%s\000%s\000' "$1" "$why" ;;
+	*) printf '%s%s\000' "$kind" "$1" ;;
+	esac
+}
+
+# A pattern that matches nothing stands for itself: whether a name is such a one and no entry.
+is_pattern() { # NAME PATH
+	case $1 in
+	\* | '.[!.]*' | '..?*') [ ! -e "$2" ] && [ ! -L "$2" ] ;;
+	*) return 1 ;;
+	esac
+}
+
+# Begins to tell of a directory's entries; fails where they cannot be had. A filter says which are told.
+begin_listing() { # DIRECTORY FILTER
+	if [ ! -d "$1" ]; then
+		fact "$1"
+		return 1
+	fi
+	physical "$1"
+	printf 'L%s\000%s\000%s\000' "$1" "$2" "${real:-/}"
+	[ -r "$1" ] && return 0
+	reason -a "$1"
+	[ -n "$why" ] || return 0
+	printf '!%s\000' "$why"
+	return 1
+}
+
+# An error ends the shell's patterns in silence, so a directory that seems to be empty is looked at again.
+end_listing() { # DIRECTORY SEEN
+	if [ -z "$2" ]; then
+		unlisted "$1"
+		[ -z "$why" ] || {
+			printf '!%s\000' "$why"
+			return
+		}
+	fi
+	printf '.\000'
+}
+
+# Sets `why` a directory that seems to be empty is not.
+unlisted() { # DIRECTORY
+	why=
+	if ! real=$(ls -a -- "$1" 2>&1); then
+		why=${real##*: }
+	elif [ ! -x "$1" ] && [ "$real" != ".$newline.." ]; then
+		why='Permission denied'
+	fi
+}
+
+# ---- Patterns: the components are =NAME, ~PATTERN and **, with / between them
+
+# Follows the components from a directory on; at their end is a file or an addon root.
+walk() { # END CONTEXT DIRECTORY COMPONENTS
+	case $4 in
+	'') "end_$1" "$2" "$3" ;;
+	'**' | '**/'*)
+		if [ -d "$3" ]; then
+			physical "$3"
+			rest_of "$4"
+			deep "$1" "$2" "$3" "$rest" "$real" '' "$real"
+		else
+			fact "$3"
+		fi
+		;;
+	=*) literal "$@" ;;
+	*) matching "$@" ;;
+	esac
+}
+
+rest_of() { # COMPONENTS
+	case $1 in
+	*/*) rest=${1#*/} ;;
+	*) rest= ;;
+	esac
+}
+
+literal() { # END CONTEXT DIRECTORY COMPONENTS
+	step=${4%%/*}
+	rest_of "$4"
+	set -- "$1" "$2" "${3%/}/${step#=}" "$rest"
+	if [ -z "$4" ]; then
+		"end_$1" "$2" "$3"
+	elif "$2_excluded" "$3"; then
+		:
+	elif [ -d "$3" ]; then
+		walk "$@"
+	else
+		fact "$3"
+	fi
+}
+
+matching() { # END CONTEXT DIRECTORY COMPONENTS
+	begin_listing "$3" "${4%%/*}" || return 0
+	set -- "$1" "$2" "${3%/}" "$4" "$3" ''
+	for path in "$3"/* "$3"/.[!.]* "$3"/..?*; do
+		name=${path##*/}
+		is_pattern "$name" "$path" && continue
+		[ -n "$6" ] || set -- "$1" "$2" "$3" "$4" "$5" seen
+		step=${4%%/*}
+		# shellcheck disable=SC2254 # a pattern is what it is
+		case $name in
+		${step#?}) ;;
+		*) continue ;;
+		esac
+		classify "$path" "$5"
+		tell "$name"
+		rest_of "$4"
+		case $kind:$rest:$1 in
+		:*) ;;
+		[dD?]:?*:*) "$2_excluded" "$path" || walk "$1" "$2" "$path" "$rest" ;;
+		*:?*:*) ;;
+		[dD]::root) end_root "$2" "$path" ;;
+		*::root) ;;
+		[dD]::file) [ "$step" = '~*' ] || fact "$path" ;;
+		*) end_file "$2" "$path" ;;
+		esac
+	done
+	end_listing "$5" "$6"
+}
+
+# `**`: a directory and all below it. REAL is the directory's path without links, FROM that of the directory where
+# the last link led (or the walk began), CHAIN such pairs (FROM, REAL) of the places where links were followed.
+deep() { # END CONTEXT DIRECTORY REST REAL CHAIN FROM
+	if [ -n "$4" ]; then
+		walk "$1" "$2" "$3" "$4"
+		filter=d
+	elif [ "$1" = root ]; then
+		end_root "$2" "$3"
+		filter=d
+	else
+		filter=a
+	fi
+	begin_listing "$3" "$filter" || return 0
+	set -- "$1" "$2" "${3%/}" "$4" "$5" "$6" "$7" "$3" ''
+	for path in "$3"/* "$3"/.[!.]* "$3"/..?*; do
+		name=${path##*/}
+		is_pattern "$name" "$path" && continue
+		[ -n "$9" ] || set -- "$1" "$2" "$3" "$4" "$5" "$6" "$7" "$8" seen
+		classify "$path" "$8"
+		case $kind in
+		d)
+			tell "$name"
+			"$2_excluded" "$path" && continue
+			may_enter "$6" || continue
+			deep "$1" "$2" "$path" "$4" "$5/$name" "$6" "$7"
+			;;
+		D)
+			tell "$name"
+			fact "$path"
+			"$2_excluded" "$path" && continue
+			leads_back "$6$7//$5//" "$real" && continue
+			may_enter linked || continue
+			deep "$1" "$2" "$path" "$4" "$real" "$6$7//$5//" "$real"
+			;;
+		f)
+			[ "$1$4" = file ] || continue
+			tell "$name"
+			end_file "$2" "$path"
+			;;
+		'') ;;
+		*)
+			tell "$name"
+			[ "$1$4" != file ] || end_file "$2" "$path"
+			;;
+		esac
+	done
+	end_listing "$8" "$9"
+}
+
+# Whether a directory is one of those that the walk came through.
+leads_back() { # CHAIN REAL
+	chain=$1
+	while [ -n "$chain" ]; do
+		from=${chain%%//*}
+		chain=${chain#*//}
+		to=${chain%%//*}
+		chain=${chain#*//}
+		case $to/ in
+		"$2"/*) case $2/ in "$from"/*) return 0 ;; esac ;;
+		esac
+	done
+	return 1
+}
+
+# Links can lead to more directories than there are: a bound for what lies behind them.
+may_enter() { # LINKED
+	[ -n "$1" ] || return 0
+	linked=$((linked + 1))
+	[ "$linked" -le "$linked_limit" ]
+}
+
+end_file() { # CONTEXT PATH
+	if "$1_excluded" "$2" || ! "$1_wanted" "$2"; then
+		fact "$2"
+	elif ! is_named_file "$2"; then
+		look "$2"
+	fi
+}
+
+end_root() { # CONTEXT PATH
+	case $queued in *"//$1:$2//"*) return ;; esac
+	queued=$queued$1:$2//
+	roots=$((roots + 1))
+	eval "context_$roots=\$1 root_$roots=\$2"
+}
+
+# Looks at one file.
+look() { # PATH
+	if [ ! -f "$1" ]; then
+		fact "$1"
+	elif is_readable "$1"; then
+		add "$1"
+	else
+		printf 'r%s\000Permission denied\000' "$1"
+	fi
+}
+
+# ---- Detection
+
+# Finds compose files and addon roots by name. PARENT is the root that a manifest here would speak for.
+detect() { # DIRECTORY PARENT REAL CHAIN FROM TOP
+	begin_listing "$1" c || return 0
+	set -- "${1%/}" "$2" "$3" "$4" "$5" "$6" "$1" ''
+	for path in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+		name=${path##*/}
+		is_pattern "$name" "$path" && continue
+		[ -n "$8" ] || set -- "$1" "$2" "$3" "$4" "$5" "$6" "$7" seen
+		case $name in
+		compose.y*ml | compose[.-]?*.y*ml | docker-compose.y*ml | docker-compose[.-]?*.y*ml)
+			classify "$path" "$7"
+			tell "$name"
+			for context in $detect_files; do end_file "$context" "$path"; done
+			[ -d "$path" ] || continue
+			;;
+		__manifest__.py)
+			classify "$path" "$7"
+			if [ "$kind" != d ]; then
+				tell "$name"
+				[ -z "$2" ] || for context in $detect_roots; do end_root "$context" "$2"; done
+				continue
+			fi
+			;;
+		.* | node_modules) continue ;;
+		audit) [ -z "$6" ] || continue ;;
+		esac
+		classify "$path" "$7"
+		case $kind in
+		f | '') ;;
+		d)
+			tell "$name"
+			may_enter "$4" || continue
+			detect "$path" "$7" "$3/$name" "$4" "$5" ''
+			;;
+		D)
+			tell "$name"
+			fact "$path"
+			leads_back "$4$5//$3//" "$real" && continue
+			may_enter linked || continue
+			detect "$path" "$7" "$real" "$4$5//$3//" "$real" ''
+			;;
+		*) tell "$name" ;;
+		esac
+	done
+	end_listing "$7" "$8"
+}
+
+detect_in() { # CONTEXTS-OF-FILES CONTEXTS-OF-ROOTS DIRECTORY TOP
+	detect_files=$1 detect_roots=$2
+	if [ -d "$3" ]; then
+		physical "$3"
+		detect "$3" '' "$real" '' "$real" "$4"
+	else
+		fact "$3"
+	fi
+}
+
+# A module that lies elsewhere than its root.
+root_of() { # CONTEXT ROOT MODULE
+	if has_manifest "$3"; then end_root "$1" "$2"; fi
+}
+
+# ---- Addon modules
+
+look_into_roots() {
+	root=0
+	while [ "$root" -lt "$roots" ]; do
+		root=$((root + 1))
+		eval "candidates \"\$context_$root\" \"\$root_$root\""
+	done
+}
+
+# Tells of the directories in an addon root, and looks into those that are modules.
+candidates() { # CONTEXT ROOT
+	begin_listing "$2" d || return 0
+	set -- "$1" "${2%/}" "$2" ''
+	for path in "$2"/* "$2"/.[!.]* "$2"/..?*; do
+		name=${path##*/}
+		is_pattern "$name" "$path" && continue
+		[ -n "$4" ] || set -- "$1" "$2" "$3" seen
+		classify "$path" "$3"
+		[ "$kind" != f ] || continue
+		tell "$name"
+		case $name in __pycache__ | .git | .hg | .svn) continue ;; esac
+		case $kind in [dD]) candidate "$1" "$path" ;; esac
+	done
+	end_listing "$3" "$4"
+}
+
+# Looks into a directory that may be a module, unless that is not asked for or is done in any case.
+candidate() { # CONTEXT PATH
+	"$1_wanted_module" "$2" || return 0
+	"$1_skipped_directory" "${2##*/}" && return
+	is_named_module "$2" && return
+	if [ -r "$2" ] && [ -x "$2" ] && ! has_manifest "$2"; then
+		fact "$2"
+		printf 'O%s\000' "$2"
+	else
+		module "$2" "$1"
+	fi
+}
+
+has_manifest() { # MODULE
+	[ -L "$1/__manifest__.py" ] || { [ -e "$1/__manifest__.py" ] && [ ! -d "$1/__manifest__.py" ]; }
+}
+
+# Tells all that a module holds; again when something in it vanished meanwhile.
+module() { # PATH CONTEXT
+	if [ ! -d "$1" ]; then
+		fact "$1"
+		return
+	fi
+	flush
+	physical "$1"
+	printf 'M%s\000%s\000' "$1" "${real:-/}"
+	attempt=1
+	while enter_module "$1" "$2"; [ -n "$again" ]; do
+		attempt=$((attempt + 1))
+		if [ "$attempt" -gt "$attempts" ]; then
+			printf 'v\000'
+			break
+		fi
+		printf 'a\000'
+	done
+	printf 'm\000'
+}
+
+enter_module() { # PATH CONTEXT
+	again=
+	module=${1##*/}
+	if [ ! -r "$1" ]; then
+		reason -a "$1"
+		[ -z "$why" ] || {
+			printf 'U%s\000' "$why"
+			return
+		}
+	fi
+	if cd -- "$1" 2>/dev/null; then
+		inside '' "$2"
+		flush
+	else
+		names_only "$1"
+	fi
+}
+
+# A directory that may be read and not be entered gives names alone.
+names_only() { # MODULE
+	for path in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+		name=${path##*/}
+		case $name in
+		\* | '.[!.]*' | '..?*') ;;
+		*) printf 'r%s\000Permission denied\000' "$name" ;;
+		esac
+	done
+}
+
+# Tells what one directory of a module holds; the working directory is the module's.
+inside() { # PREFIX CONTEXT
+	set -- "$1" "$2" ''
+	for path in "$1"* "$1".[!.]* "$1"..?*; do
+		name=${path##*/}
+		is_pattern "$name" "$path" && continue
+		[ -n "$3" ] || set -- "$1" "$2" seen
+		case $name in
+		__pycache__ | .git | .hg | .svn)
+			printf 'k%s\000' "$path"
+			continue
+			;;
+		esac
+		if [ -L "$path" ]; then
+			is_left_out "$2" || link "$path"
+		elif [ -d "$path" ]; then
+			if "$2_skipped_directory" "$module/$path"; then
+				printf 'y%s\000' "$path"
+			else
+				printf 'e%s\000' "$path"
+				enter "$path" "$2"
+			fi
+		elif is_left_out "$2"; then
+			:
+		elif [ -f "$path" ]; then
+			if is_readable "$path"; then add "$path"; else printf 'r%s\000Permission denied\000' "$path"; fi
+		elif [ -p "$path" ]; then
+			printf 'p%s\000' "$path"
+		elif [ -S "$path" ]; then
+			printf 's%s\000' "$path"
+		elif [ -b "$path" ] || [ -c "$path" ]; then
+			printf 'c%s\000' "$path"
+		else
+			unknown "$path" "${1:-.}"
+		fi
+	done
+	[ -n "$3" ] || {
+		unlisted "./$1"
+		[ -z "$why" ] || printf 'u%s\000%s\000' "$1" "$why"
+	}
+}
+
+enter() { # DIRECTORY CONTEXT
+	if [ ! -r "$1" ]; then
+		reason -a "./$1"
+		[ -z "$why" ] || {
+			printf 'u%s/\000%s\000' "$1" "$why"
+			return
+		}
+	fi
+	inside "$1/" "$2"
+}
+
+# Whether the entry `path` does not count whatever it is, so that nobody needs to read it.
+is_left_out() { # CONTEXT
+	case $path in
+	__manifest__.py) return 1 ;;
+	# Where the directory may not be entered, such a name may be a directory's.
+	.DS_Store | */.DS_Store | *.swp | *\~) [ -e "$path" ] || [ -L "$path" ] || return 1 ;;
+	*) "$1_skipped" "$module/$path" || return 1 ;;
+	esac
+	printf 'j%s\000' "$path"
+}
+
+# Tells of an entry that no test knows: its name is too long a path, its directory may not be entered, or it is gone.
+unknown() { # PATH DIRECTORY
+	if [ "${#1}" -ge 4096 ]; then
+		printf 'r%s\000File name too long\000' "$1"
+	elif [ ! -x "$2" ]; then
+		printf 'r%s\000Permission denied\000' "$1"
+	elif [ -e "$1" ]; then
+		printf 'o%s\000' "$1"
+	else
+		again=1
+	fi
+}
+
+link() { # PATH
+	found=$(readlink -n -- "$1" | digest)
+	case $found in
+	# No link has an empty target: this is what a failing readlink leaves.
+	e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855*)
+		if [ -L "$1" ]; then printf 'r%s\000its target cannot be read\000' "$1"; else again=1; fi
+		;;
+	*) printf 't%.64s%s\000' "$found" "$1" ;;
+	esac
+}
+
+# ---- Hashing: names wait in `batch`, quoted for the shell
+
+# Whether a file can be opened; -r is asked first because it says nothing when it fails, and some shells take it
+# from the mode alone.
+is_readable() { # FILE
+	[ -r "$1" ] || { :; } 2>/dev/null <"$1"
+}
+
+add() { # FILE
+	case $1 in
+	-*) set -- "./$1" ;;
+	esac
+	case $1 in
+	# The programs write these in ways of their own.
+	*\\* | *"$newline"* | *"$return_key"*)
+		single "$1"
+		return
+		;;
+	*\'*)
+		eval "odd_$batch_size=\$1"
+		batch="$batch \"\$odd_$batch_size\""
+		;;
+	*) batch="$batch '$1'" ;;
+	esac
+	batch_size=$((batch_size + 1))
+	if [ "$batch_size" -ge 250 ] || [ "${#batch}" -ge 60000 ]; then flush; fi
+}
+
+flush() {
+	[ "$batch_size" -eq 0 ] || eval "batch= batch_size=0; digest_all $batch"
+}
+
+digest_all() { # FILE...
+	printf 'H%s\000' "$#"
+	digest "$@" 2>/dev/null
+	set -- "$?" "$@"
+	printf '\000%s\000' "$1"
+	[ "$1" -ne 0 ] || return 0
+	shift
+	for file; do single "$file"; done
+}
+
+single() { # FILE
+	if found=$({ digest <"$1"; } 2>/dev/null); then
+		printf 'h%.64s%s\000' "$found" "$1"
+	elif [ -f "$1" ]; then
+		found=$({ digest <"$1"; } 2>&1)
+		printf 'r%s\000%s\000' "$1" "${found##*: }"
+	else
+		# Inside a module it is looked for again; elsewhere it is told what came in its place.
+		again=1
+		case $1 in /*) fact "$1" ;; esac
+	fi
+}

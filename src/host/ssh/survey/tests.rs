@@ -1,0 +1,450 @@
+//! The script run by local shells: what it tells must lead to the answers that this machine gives itself.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use assert_fs::TempDir;
+
+use super::{Survey, answer};
+use crate::host::docker::Engine;
+use crate::host::{
+    Answer, FileQuery, FilesAnswer, Host as _, Layout, LocalHost, ModuleQuery, ModulesAnswer, Query, Scope,
+    Seen, SeenModule, Select, Watch,
+};
+use crate::model::{Glob, Leaf, LeftOut, Tree, Unreadable};
+
+/// The user that rights count for.
+const NOBODY: u32 = 65534;
+
+/// The shells that a server may have as `sh`.
+const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "ash"]];
+
+fn globs(texts: &[&str]) -> Vec<Glob> {
+    texts.iter().map(|text| Glob::new(text).unwrap()).collect()
+}
+
+fn list(texts: &[&[u8]]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.to_vec()).collect()
+}
+
+fn files(select: Select) -> FileQuery {
+    FileQuery { select, exclude: vec![], named: vec![], scope: Scope::default() }
+}
+
+fn modules(select: Select) -> ModuleQuery {
+    ModuleQuery { select, exclude: vec![], named: vec![], scope: Scope::default() }
+}
+
+fn patterns(texts: &[&str]) -> Select {
+    Select::Patterns(globs(texts))
+}
+
+/// Where a server's programs are found, in place of the usual directories.
+enum Programs {
+    Usual,
+    /// A directory of these alone.
+    Only(&'static [&'static str]),
+    /// A directory where busybox has these names.
+    Busybox,
+}
+
+/// What the shell `by` writes when it reads the script.
+fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
+    let dir = TempDir::new().unwrap();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let mut script = script.to_vec();
+    let mut link = |name: &str, program: &str| symlink(found(program), dir.path().join(name)).unwrap();
+    match programs {
+        Programs::Usual => {}
+        Programs::Only(names) => names.iter().for_each(|name| link(name, name)),
+        Programs::Busybox => ["ls", "readlink", "sha256sum"].iter().for_each(|name| link(name, "busybox")),
+    }
+    let mut shell = Command::new(found(by[0]));
+    if !matches!(programs, Programs::Usual) {
+        let text = String::from_utf8(script).unwrap();
+        let usual = "PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+        assert!(text.contains(usual));
+        script = text.replace(usual, &format!("PATH={}", dir.path().display())).into_bytes();
+        shell.env("PATH", dir.path());
+    }
+    shell.args(&by[1..]).arg("-s").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut shell = shell.spawn().unwrap();
+    let mut input = shell.stdin.take().unwrap();
+    let sent = std::thread::spawn(move || drop(input.write_all(&script)));
+    let output = shell.wait_with_output().unwrap();
+    sent.join().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{by:?} complains");
+    output.stdout
+}
+
+fn found(program: &str) -> PathBuf {
+    let places = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+    let mut paths = places.iter().map(|place| Path::new(place).join(program));
+    paths.find(|path| path.exists()).unwrap_or_else(|| panic!("{program} is not installed"))
+}
+
+/// An answer as text; what a host tells of a file beside its content is left out.
+fn told(answer: &Answer) -> String {
+    match answer {
+        Answer::Files(FilesAnswer { files, unmatched, left_out }) => {
+            let seen = |seen: &Seen| match seen {
+                Seen::File(digest, _) => format!("file {digest}"),
+                other => format!("{other:?}"),
+            };
+            let files: BTreeMap<_, _> = files.iter().map(|(path, it)| (shown(path), seen(it))).collect();
+            format!("{files:#?}\n{}", rest(unmatched, left_out))
+        }
+        Answer::Modules(ModulesAnswer { modules, unmatched, left_out }) => {
+            let modules: BTreeMap<_, _> = modules.iter().map(|(path, it)| (shown(path), module(it))).collect();
+            format!("{modules:#?}\n{}", rest(unmatched, left_out))
+        }
+        Answer::Containers(_) => String::new(),
+    }
+}
+
+fn rest(unmatched: &[Glob], left_out: &[LeftOut]) -> String {
+    let unmatched: Vec<&str> = unmatched.iter().map(Glob::text).collect();
+    format!("unmatched {unmatched:#?}\nleft out {left_out:#?}")
+}
+
+fn module(seen: &SeenModule) -> String {
+    let tree = |tree: &Tree| {
+        let line = |(path, leaf): (&[u8], Leaf)| format!("{} {leaf:?}", shown(path));
+        tree.iter().map(line).collect::<Vec<_>>()
+    };
+    match seen {
+        SeenModule::Whole(whole) => format!("whole {:#?}", tree(whole)),
+        SeenModule::Gone => "gone".to_owned(),
+        SeenModule::Unreadable(Unreadable { reason, parts, tree: held }) => {
+            let parts: Vec<_> = parts.iter().map(|(path, why)| (shown(path), why)).collect();
+            format!("unreadable {reason} {parts:#?} {:#?}", held.as_ref().map(tree))
+        }
+    }
+}
+
+fn shown(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
+
+fn locally(layout: &Layout, queries: &[Query]) -> Vec<String> {
+    let host = LocalHost::new(layout.clone(), Engine::None("not asked".to_owned()));
+    host.observe(queries, &Watch::default()).unwrap().iter().map(told).collect()
+}
+
+fn by_script(by: &[&str], layout: &Layout, queries: &[Query], programs: &Programs) -> Vec<String> {
+    let survey = Survey::new(layout, queries).unwrap();
+    let output = run(by, survey.script(), programs);
+    let mut reader = survey.reader();
+    let watch = Watch::default();
+    for piece in output.chunks(4099) {
+        reader.feed(piece, &watch).unwrap_or_else(|why| panic!("{why}\n{}", shown(&output)));
+    }
+    let snapshot = reader.finish().unwrap_or_else(|why| panic!("{why}\n{}", shown(&output)));
+    queries.iter().map(|query| told(&answer(layout, query, &snapshot, &watch).unwrap())).collect()
+}
+
+/// Expects each shell to lead to the answers of this machine, and gives these.
+fn agree(layout: &Layout, queries: &[Query]) -> Vec<String> {
+    let here = locally(layout, queries);
+    for by in SHELLS {
+        assert_same(&here, &by_script(by, layout, queries, &Programs::Usual), by);
+    }
+    here
+}
+
+fn assert_same(here: &[String], there: &[String], by: &[&str]) {
+    for (here, there) in here.iter().zip(there) {
+        let differs = |(here, there): &(&str, &str)| here != there;
+        let line = here.lines().zip(there.lines()).position(|pair| differs(&pair));
+        let around = |text: &str| {
+            let from = line.unwrap_or(0).saturating_sub(4);
+            text.lines().skip(from).take(12).collect::<Vec<_>>().join("\n")
+        };
+        assert!(here == there, "{by:?}\n--- here\n{}\n--- by the script\n{}", around(here), around(there));
+    }
+    assert_eq!(here.len(), there.len());
+}
+
+/// A tree to be looked at.
+struct Project(TempDir);
+
+impl Project {
+    fn new() -> Self {
+        let project = Self(TempDir::new().unwrap());
+        std::fs::set_permissions(project.0.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        project
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.path().canonicalize().unwrap()
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::of_root(&self.root())
+    }
+
+    fn path(&self, path: impl AsRef<[u8]>) -> PathBuf {
+        self.root().join(OsStr::from_bytes(path.as_ref()))
+    }
+
+    fn file(&self, path: impl AsRef<[u8]>, text: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn dir(&self, path: impl AsRef<[u8]>) {
+        std::fs::create_dir_all(self.path(path)).unwrap();
+    }
+
+    fn link(&self, path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(OsStr::from_bytes(target.as_ref()), path).unwrap();
+    }
+
+    fn module(&self, path: &str) {
+        self.file(format!("{path}/__manifest__.py"), "{}\n");
+        self.file(format!("{path}/models/order.py"), "class Order: pass\n");
+    }
+
+    fn fifo(&self, path: &str) {
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            self.path(path),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+    }
+
+    fn mode(&self, path: &str, mode: u32) {
+        std::fs::set_permissions(self.path(path), PermissionsExt::from_mode(mode)).unwrap();
+    }
+}
+
+/// Names that shells, `sha256sum` or the framing may stumble over.
+fn hostile_names() -> Vec<Vec<u8>> {
+    let mut names: Vec<Vec<u8>> = [
+        &b" "[..], b"  two  ", b"a\nb", b"trailing\n", b"\n", b"cr\r", b"\r\n", b"back\\slash", b"\\", b"\\n",
+        b"'", b"''", b"it's", b"\"", b"`id`", b"$(id)", b"$HOME", b"${x}", b"*", b"?", b"[a]", b"[", b"]", b"a*b",
+        b".[!.]*", b"..?*", b".[", b"!", b"-", b"--", b"-n", b"-rf", b"-a\nb", b"-\\", b"-'", b".hidden", b"..two",
+        b"...", b"=", b"(", b")", b"-o", b"-a", b"&", b";", b"|", b"<", b">", b"#", b"~", b"~root", b"x~y", b"\t",
+        b"\x01", b"\x7f", b"\x81", b"\x88\x89", b"\xff\xfe", b"\xc3", b"caf\xc3\xa9", b"H1", b"m", b"Zdriftlock",
+        b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  x", b"0", b".", b"..", b"\xe2\x80\xa8",
+        b"x.swp", b"x~", b".DS_Store", b"x.pyc", b"\x1b[31m", b"%s", b"%", b"\\000", b"driftlock begin",
+    ]
+    .iter()
+    .map(|name| name.to_vec())
+    .filter(|name| !matches!(name.as_slice(), b"." | b".."))
+    .collect();
+    names.push(vec![b'n'; 255]);
+    names.push([&[b'n'; 254][..], b"\n"].concat());
+    names
+}
+
+fn hostile_module(project: &Project, place: &str) {
+    project.module(place);
+    for (i, name) in hostile_names().iter().enumerate() {
+        project.file([place.as_bytes(), b"/", name].concat(), format!("{i}"));
+        project.file([place.as_bytes(), b"/d/", name, b"/", name].concat(), format!("{i} deep"));
+        project.link([place.as_bytes(), b"/links/", name].concat(), [&name[..], b"\n\n"].concat());
+        project.link([place.as_bytes(), b"/d/link-", &i.to_string().into_bytes()].concat(), name);
+    }
+    for pruned in ["__pycache__", ".git", ".hg", ".svn"] {
+        project.file(format!("{place}/{pruned}/x"), "no");
+        project.file(format!("{place}/sub/{pruned}"), "no");
+    }
+    for dropped in [".DS_Store", "a.swp", "b~"] {
+        project.file(format!("{place}/sub/{dropped}"), "no");
+        project.file(format!("{place}/sub/dir/{dropped}/inside"), "yes");
+        project.link(format!("{place}/sub/links/{dropped}"), "nowhere");
+    }
+    project.dir(format!("{place}/empty/empty"));
+    project.link(format!("{place}/broken"), "nowhere");
+    project.link(format!("{place}/self"), "self");
+    project.link(format!("{place}/up"), "..");
+    project.fifo(&format!("{place}/sub/fifo"));
+    drop(UnixListener::bind(project.path(format!("{place}/sub/socket"))).unwrap());
+}
+
+fn hostile() -> Project {
+    let project = Project::new();
+    hostile_module(&project, "addons/whole");
+    project.file("addons/whole/static/lib/x.js", "x");
+    project.file("addons/whole/static/lib/deep/y.js", "y");
+    project.module("addons/ordinary");
+    project.module("addons/__pycache__");
+    project.file("addons/no_manifest/x.py", "x");
+    project.file("addons/manifest_is_a_directory/__manifest__.py/x", "x");
+    project.file("addons/manifest_is_a_link/x.py", "x");
+    project.link("addons/manifest_is_a_link/__manifest__.py", "nowhere");
+    project.file("addons/file", "x");
+    project.dir("addons/empty");
+    project.link("addons/to_nothing", "nowhere");
+    project.link("addons/to_itself", "to_itself");
+    project.link("addons/to_a_file", "file");
+    project.link("addons/linked", "../elsewhere/module");
+    project.module("elsewhere/module");
+    project.link("linked_root", "elsewhere");
+    project.link("broken_root", "nowhere");
+    project.link("looping_root", "looping_root");
+    project.file("file_root", "x");
+    for name in hostile_names().iter().filter(|name| name.len() < 200) {
+        project.file([b"stacks/", &name[..], b"/docker-compose.yml"].concat(), name);
+        project.file([b"names/", &name[..]].concat(), name);
+        project.module(&["odd roots/of ", &String::from_utf8_lossy(name).replace('/', "")].concat());
+        project.file([b"hostile_root/", &name[..], b"/__manifest__.py"].concat(), name);
+    }
+    project.file("stacks/a/docker-compose.prod.yml", "a");
+    project.file("stacks/a/compose.yaml", "a");
+    project.file("stacks/a/node_modules/compose.yaml", "a");
+    project.file("stacks/file", "x");
+    project.dir("stacks/a/docker-compose.dir.yml");
+    project.link("stacks/a/docker-compose.link.yml", "docker-compose.prod.yml");
+    project.link("stacks/a/docker-compose.broken.yml", "nowhere");
+    project.link("stacks/a/docker-compose.loop.yml", "docker-compose.loop.yml");
+    project.fifo("stacks/a/docker-compose.fifo.yml");
+    project.link("stacks/linked", "a");
+    project.link("stacks/to_nothing", "nowhere");
+    project.link("stacks/to_itself", "to_itself");
+    project.link("stacks/a/up", "..");
+    project.link("stacks/a/here", ".");
+    project.file("audit/compose.yml", "no");
+    project.file(".hidden/compose.yml", "no");
+    project.file("compose.yml", "top");
+    let deep: Vec<&str> = std::iter::repeat_n("deep", 300).collect();
+    project.file(format!("{}/compose.yml", deep.join("/")), "deep");
+    project.file(format!("addons/ordinary/{}/x.py", deep.join("/")), "deep");
+    project
+}
+
+/// Queries of every kind over a hostile tree.
+fn all_queries() -> Vec<Query> {
+    let named_files = list(&[
+        b"stacks/a/docker-compose.prod.yml",
+        b"stacks/a/docker-compose.link.yml",
+        b"stacks/a/docker-compose.broken.yml",
+        b"stacks/a/docker-compose.loop.yml",
+        b"stacks/a/docker-compose.fifo.yml",
+        b"stacks/a/docker-compose.dir.yml",
+        b"stacks/to_itself/docker-compose.yml",
+        b"stacks/to_nothing/docker-compose.yml",
+        b"stacks/file/docker-compose.yml",
+        b"stacks/gone/docker-compose.yml",
+        b"stacks/it's/docker-compose.yml",
+        b"stacks/\n/docker-compose.yml",
+        b"names/-n",
+        b"names/\\n",
+        b"/etc/passwd",
+        b"/nowhere/at/all",
+        b"/",
+    ]);
+    let named_modules = list(&[
+        b"addons/whole",
+        b"addons/no_manifest",
+        b"addons/gone",
+        b"addons/file",
+        b"addons/to_nothing",
+        b"addons/to_itself",
+        b"addons/to_a_file",
+        b"addons/empty",
+        b"addons/linked",
+        b"hostile_root/it's",
+        b"gone/at/all",
+        b"to_itself/x",
+    ]);
+    let mut all = Vec::new();
+    for texts in [
+        &["stacks/*/docker-compose*.yml"][..],
+        &["stacks/**/docker-compose*.yml", "stacks/**", "names/*"],
+        &["stacks/*", "names/**", "file_root", "gone", "stacks/*/gone", "stacks/gone/*/x"],
+        &["**/compose.y?ml", "**/compose.yml", "**/*.[yx]ml", "*/a/[!x]*", "**/stacks/**/*"],
+        &["looping_root/*", "looping_root/x", "broken_root/*", "file_root/*", "file_root/x", "names/?", "names/[é-ü]*"],
+        &["/etc/host*", "/etc/hostname", "/nowhere/*", "./stacks//a/*"],
+    ] {
+        all.push(Query::Files(files(patterns(texts))));
+        all.push(Query::Files(FileQuery { named: named_files.clone(), ..files(patterns(texts)) }));
+        let exclude = globs(&["stacks/*/docker-compose.prod.yml", "stacks/to_*/**", "**/a/**", "names/-*", "**/*\u{e9}"]);
+        all.push(Query::Files(FileQuery { exclude, ..files(patterns(texts)) }));
+        let scope = Scope { include: Some(globs(&["stacks/a/**", "names/[a-m]*", "**/compose.y*"])) };
+        all.push(Query::Files(FileQuery { scope, named: named_files.clone(), ..files(patterns(texts)) }));
+    }
+    for select in [Select::Detect, Select::Named] {
+        let exclude = globs(&["stacks/a/**"]);
+        all.push(Query::Files(FileQuery { exclude, named: named_files.clone(), ..files(select.clone()) }));
+        all.push(Query::Modules(ModuleQuery { named: named_modules.clone(), ..modules(select) }));
+    }
+    for texts in [
+        &["addons"][..],
+        &["*", "addons", "linked_root", "odd roots", "hostile_root"],
+        &["**", "broken_root", "looping_root", "file_root", "gone"],
+        &["add*", "elsewh?re", "hostile_root", "."],
+    ] {
+        all.push(Query::Modules(modules(patterns(texts))));
+        let exclude = globs(&["*/static/lib/**", "ordinary", "whole/d/*", "**/*.swp", "whole/links/**"]);
+        let query = ModuleQuery { exclude, ..modules(patterns(texts)) };
+        all.push(Query::Modules(query.clone()));
+        all.push(Query::Modules(ModuleQuery { named: named_modules.clone(), ..query.clone() }));
+        let scope = Scope { include: Some(globs(&["addons/o*/**", "elsewhere/**", "hostile_root/[a-i]*"])) };
+        all.push(Query::Modules(ModuleQuery { scope, named: named_modules[..2].to_vec(), ..query }));
+    }
+    all
+}
+
+#[test]
+fn a_hostile_tree_is_seen_as_it_is_seen_here() {
+    let project = hostile();
+    for (number, query) in all_queries().into_iter().enumerate() {
+        let (queries, by) = ([query], SHELLS[number % SHELLS.len()]);
+        let here = locally(&project.layout(), &queries);
+        let start=std::time::Instant::now();
+        assert_same(&here, &by_script(by, &project.layout(), &queries, &Programs::Usual), by);
+        eprintln!("{number} {by:?} {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn several_queries_at_once_are_answered_as_each_alone() {
+    let project = hostile();
+    agree(&project.layout(), &all_queries());
+}
+
+#[test]
+fn every_program_that_hashes_will_do() {
+    let project = hostile();
+    let queries = [
+        Query::Modules(modules(patterns(&["addons"]))),
+        Query::Files(files(patterns(&["names/*", "stacks/*/docker-compose*.yml"]))),
+    ];
+    let here = locally(&project.layout(), &queries);
+    let programs = [
+        Programs::Only(&["ls", "readlink", "sha256sum"]),
+        Programs::Only(&["ls", "readlink", "shasum", "perl"]),
+        Programs::Only(&["ls", "readlink", "openssl"]),
+        Programs::Busybox,
+    ];
+    for programs in programs {
+        for by in SHELLS {
+            assert_same(&here, &by_script(by, &project.layout(), &queries, &programs), by);
+        }
+    }
+}
+
+#[test]
+fn without_a_program_that_hashes_there_is_one_clear_error() {
+    let project = Project::new();
+    let survey = Survey::new(&project.layout(), &[Query::Files(files(patterns(&["*"])))]).unwrap();
+    let output = run(&["dash"], survey.script(), &Programs::Only(&["ls", "readlink"]));
+    let mut reader = survey.reader();
+    let why = reader.feed(&output, &Watch::default()).unwrap_err();
+    assert_eq!(why, "none of sha256sum, shasum and openssl is installed on the server: install coreutils there");
+    assert_eq!(reader.finish().unwrap_err(), why);
+}
