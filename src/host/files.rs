@@ -79,7 +79,8 @@ fn look_at_all(
 ) -> Result<BTreeMap<Vec<u8>, Seen>, HostError> {
     let wanted: Vec<_> = wanted.into_iter().collect();
     let look = |(path, trouble): (Vec<u8>, Option<String>)| {
-        let seen = trouble.map_or_else(|| look_at(disk, layout, &path, watch), |why| Ok(Seen::Unreadable(why)));
+        let seen =
+            trouble.map_or_else(|| look_at(disk, layout, &path, watch), |why| Ok(Seen::Unreadable(why)));
         seen.map(|seen| (path, seen))
     };
     wanted.into_par_iter().map(look).collect()
@@ -91,7 +92,9 @@ fn look_at(disk: &dyn Storage, layout: &Layout, path: &[u8], watch: &Watch) -> R
         return Ok(Seen::Unreadable("it has no place on this target: set its root or paths".to_owned()));
     };
     Ok(match disk.file(&host, watch)? {
-        Seen::Gone => layout.missing_base(path, disk).map_or(Seen::Gone, |base| Seen::Unreadable(no_tree(base))),
+        Seen::Gone => {
+            layout.missing_base(path, disk).map_or(Seen::Gone, |base| Seen::Unreadable(no_tree(base)))
+        }
         seen => seen,
     })
 }

@@ -43,8 +43,12 @@ impl Host for LocalHost {
                 .collect();
             let answer = |(query, asked): (&Query, Option<std::thread::ScopedJoinHandle<'_, _>>)| match query
             {
-                Query::Files(query) => files::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Files),
-                Query::Modules(query) => modules::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Modules),
+                Query::Files(query) => {
+                    files::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Files)
+                }
+                Query::Modules(query) => {
+                    modules::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Modules)
+                }
                 Query::Containers(query) => match asked {
                     Some(thread) => thread.join().unwrap_or(Ok(broken())),
                     None => self.containers(query, watch),

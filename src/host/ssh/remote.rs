@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, Failed, connect, place};
+use super::survey::{self, Snapshot, Survey};
 use super::{Hop, NewKeys, Prompt, Route, Unknown, engine};
 use crate::host::disk::Unseen;
-use crate::host::{
-    Answer, ContainersAnswer, FilesAnswer, Host, HostError, Layout, ModulesAnswer, Phase, Query, Watch,
-};
+use crate::host::docker::Gathered;
+use crate::host::{Answer, Host, HostError, Layout, Phase, Query, Watch};
+use crate::model::escaped;
 
 /// How often it is looked whether the run was cancelled.
 const POLL: Duration = Duration::from_millis(50);
@@ -76,25 +77,59 @@ impl SshHost {
         });
         let asked = async {
             match containers {
-                Some(query) => Some(engine::observe(&connection, self.access.engine, query).await),
-                None => None,
+                Some(query) => Ok(Some(engine::observe(&connection, self.access.engine, query).await)),
+                None => Ok(None),
             }
         };
-        let (files, containers) = tokio::join!(self.survey(&connection, queries, watch), asked);
-        files.map_err(|why| self.broken(&why, started, watch))?;
-        let containers = containers.map(|seen| seen.resolve(&self.layout, &Unseen(&self.layout)));
-        let unasked = || ContainersAnswer::Unreachable("it was not asked".to_owned());
-        let answer = |query: &Query| match query {
-            Query::Containers(_) => Answer::Containers(containers.clone().unwrap_or_else(unasked)),
-            Query::Files(_) => Answer::Files(FilesAnswer::default()),
-            Query::Modules(_) => Answer::Modules(ModulesAnswer::default()),
+        let files = async {
+            let surveyed = self.survey(&connection, queries, watch).await;
+            surveyed.map_err(|why| self.broken(&why, started, watch))
         };
-        Ok(queries.iter().map(answer).collect())
+        let (snapshot, containers) = tokio::try_join!(files, asked)?;
+        self.answers(queries, snapshot.as_ref(), containers, watch)
     }
 
-    async fn survey(&self, connection: &Connection, _: &[Query], _: &Watch) -> Result<(), String> {
+    /// Looks up the answer to each query in what was told.
+    fn answers(
+        &self,
+        queries: &[Query],
+        snapshot: Option<&Snapshot>,
+        mut containers: Option<Gathered>,
+        watch: &Watch,
+    ) -> Result<Vec<Answer>, String> {
+        let mut answer = |query: &Query| match (query, containers.take()) {
+            (Query::Containers(_), Some(seen)) => Ok(Answer::Containers(match snapshot {
+                Some(snapshot) => seen.resolve(&self.layout, snapshot),
+                None => seen.resolve(&self.layout, &Unseen(&self.layout)),
+            })),
+            (query, kept) => {
+                containers = kept;
+                let unseen = Snapshot::default();
+                survey::answer(&self.layout, query, snapshot.unwrap_or(&unseen), watch)
+                    .map_err(|why| why.to_string())
+            }
+        };
+        queries.iter().map(&mut answer).collect()
+    }
+
+    /// Has the script tell of the files; nothing is sent where nothing is asked of them.
+    async fn survey(
+        &self,
+        connection: &Connection,
+        queries: &[Query],
+        watch: &Watch,
+    ) -> Result<Option<Snapshot>, String> {
+        let Some(survey) = Survey::new(&self.layout, queries) else { return Ok(None) };
         let command = if self.access.sudo { "sudo -n sh -s" } else { "sh -s" };
-        connection.run(command, b"echo hello\n".to_vec(), |_| Ok(())).await.map(|_| ())
+        let mut reader = survey.reader();
+        let input = survey.script().to_vec();
+        let ended = connection.run(command, input, |piece| reader.feed(piece, watch)).await?;
+        let said = first_line(&ended.stderr);
+        reader.finish().map(Some).map_err(|why| match (said, ended.code) {
+            (Some(said), _) => format!("{why}: {said}"),
+            (None, 0) => why,
+            (None, code) => format!("{why}: the command \"{command}\" ended with code {code}"),
+        })
     }
 
     /// Connects; the user may be asked about a host key, and is connected anew after having said yes.
@@ -146,4 +181,11 @@ impl Host for SshHost {
         runtime.shutdown_background();
         result
     }
+}
+
+/// The first line of what a command said on its standard error that says something, cut short.
+fn first_line(stderr: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(escaped(line.chars().take(200).collect::<String>().as_bytes()))
 }

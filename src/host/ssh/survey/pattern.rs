@@ -144,7 +144,8 @@ pub(super) fn at_most(base: &[u8], parts: &[&str]) -> Option<AtMost> {
     let mut made = AtMost { doubtful: Vec::new(), sure: Vec::new(), directories };
     for choice in 0..1u32 << deep {
         made.sure.push(spelled(base, parts, choice, None));
-        let stars = parts.iter().filter(|part| **part != ANY_DEPTH).map(|part| part.matches('*').count()).sum();
+        let stars =
+            parts.iter().filter(|part| **part != ANY_DEPTH).map(|part| part.matches('*').count()).sum();
         made.doubtful.extend((0..stars).map(|star| spelled(base, parts, choice, Some(star))));
     }
     Some(made)

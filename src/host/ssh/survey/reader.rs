@@ -6,6 +6,8 @@ use crate::host::Watch;
 
 /// The longest record is a batch of digests, each with a path.
 const LONGEST: usize = 8 << 20;
+/// A login shell may say something of its own first, but not without end.
+const NOISE: u64 = 4 << 20;
 /// More than this is nonsense: ten million files.
 const MOST: u64 = 2 << 30;
 
@@ -64,11 +66,16 @@ impl Reader {
         let begins = self.buffer.windows(self.begin.len()).position(|window| window == self.begin);
         if let Some(at) = begins {
             self.where_at = Where::Inside;
+            self.bytes = 0;
             let rest = std::mem::take(&mut self.buffer).split_off(at + self.begin.len());
             return self.take_inside(&rest, watch);
         }
         let noise = self.buffer.len().saturating_sub(self.begin.len());
         self.buffer.drain(..noise);
+        self.bytes += noise as u64;
+        if self.bytes > NOISE {
+            return Err("the server's login shell talks without end before the script begins".to_owned());
+        }
         Ok(())
     }
 

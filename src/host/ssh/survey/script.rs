@@ -257,7 +257,9 @@ impl<'a> Writer<'a> {
     /// The functions that decide, for the current query, what needs no look; one set for each base.
     fn contexts(&mut self, scope: &Scope, exclude: &[Glob], within: &[Glob]) {
         let within: Vec<Vec<&str>> = within.iter().map(parts_of).collect();
-        let skipped = |directories: bool| at_most_of(within.iter().map(|parts| (Vec::new(), parts.clone())), directories);
+        let skipped = |directories: bool| {
+            at_most_of(within.iter().map(|parts| (Vec::new(), parts.clone())), directories)
+        };
         let (skipped, skipped_directory) = (skipped(false), skipped(true));
         let absolute = Base { number: ABSOLUTE, prefix: Vec::new(), place: Vec::new() };
         let mut out = Vec::new();
@@ -285,7 +287,8 @@ impl<'a> Writer<'a> {
     fn shadows(&self, base: &Base<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         for other in &self.bases {
-            let Some(rest) = other.prefix.strip_prefix(base.prefix.as_slice()).filter(|rest| !rest.is_empty())
+            let Some(rest) =
+                other.prefix.strip_prefix(base.prefix.as_slice()).filter(|rest| !rest.is_empty())
             else {
                 continue;
             };
@@ -376,7 +379,15 @@ fn members(out: &mut Vec<u8>, function: &str, paths: &BTreeSet<Vec<u8>>) {
     }
     out.extend([function.as_bytes(), b"() {\ncase ${1%/*} in\n"].concat());
     for (directory, names) in by_directory {
-        out.extend([&quoted(directory)[..], b") case ", &quoted(&names), b" in *\"/${1##*/}/\"*) return 0 ;; esac ;;\n"].concat());
+        out.extend(
+            [
+                &quoted(directory)[..],
+                b") case ",
+                &quoted(&names),
+                b" in *\"/${1##*/}/\"*) return 0 ;; esac ;;\n",
+            ]
+            .concat(),
+        );
     }
     out.extend_from_slice(b"esac\nreturn 1\n}\n");
 }

@@ -137,7 +137,8 @@ impl Snapshot {
 
 impl Disk for Snapshot {
     fn is_file(&self, path: &Path) -> bool {
-        let is_file = |path: &[u8]| matches!(self.files.get(path), Some(Ok(_))) || self.fact(path) == Some(Fact::File);
+        let is_file =
+            |path: &[u8]| matches!(self.files.get(path), Some(Ok(_))) || self.fact(path) == Some(Fact::File);
         if is_file(bytes(path)) {
             return true;
         }
@@ -182,7 +183,8 @@ impl Storage for Snapshot {
             None => Err(UNSEEN.to_owned()),
             Some(Fact::Directory(real)) => {
                 let hex = Digest::of(&real).to_string();
-                let number = |digits: &str| u64::from_str_radix(digits, 16).map_err(|error| error.to_string());
+                let number =
+                    |digits: &str| u64::from_str_radix(digits, 16).map_err(|error| error.to_string());
                 Ok(Some((number(&hex[..16])?, number(&hex[16..32])?)))
             }
             Some(Fact::Link(why) | Fact::Unreachable(why)) if !means_gone(&why) && !means_loop(&why) => {

@@ -101,7 +101,8 @@ fn told(answer: &Answer) -> String {
             format!("{files:#?}\n{}", rest(unmatched, left_out))
         }
         Answer::Modules(ModulesAnswer { modules, unmatched, left_out }) => {
-            let modules: BTreeMap<_, _> = modules.iter().map(|(path, it)| (shown(path), module(it))).collect();
+            let modules: BTreeMap<_, _> =
+                modules.iter().map(|(path, it)| (shown(path), module(it))).collect();
             format!("{modules:#?}\n{}", rest(unmatched, left_out))
         }
         Answer::Containers(_) => String::new(),
@@ -233,13 +234,83 @@ impl Project {
 /// Names that shells, `sha256sum` or the framing may stumble over.
 fn hostile_names() -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = [
-        &b" "[..], b"  two  ", b"a\nb", b"trailing\n", b"\n", b"cr\r", b"\r\n", b"back\\slash", b"\\", b"\\n",
-        b"'", b"''", b"it's", b"\"", b"`id`", b"$(id)", b"$HOME", b"${x}", b"*", b"?", b"[a]", b"[", b"]", b"a*b",
-        b".[!.]*", b"..?*", b".[", b"!", b"-", b"--", b"-n", b"-rf", b"-a\nb", b"-\\", b"-'", b".hidden", b"..two",
-        b"...", b"=", b"(", b")", b"-o", b"-a", b"&", b";", b"|", b"<", b">", b"#", b"~", b"~root", b"x~y", b"\t",
-        b"\x01", b"\x7f", b"\x81", b"\x88\x89", b"\xff\xfe", b"\xc3", b"caf\xc3\xa9", b"H1", b"m", b"Zdriftlock",
-        b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  x", b"0", b".", b"..", b"\xe2\x80\xa8",
-        b"x.swp", b"x~", b".DS_Store", b"x.pyc", b"\x1b[31m", b"%s", b"%", b"\\000", b"driftlock begin",
+        &b" "[..],
+        b"  two  ",
+        b"a\nb",
+        b"trailing\n",
+        b"\n",
+        b"cr\r",
+        b"\r\n",
+        b"back\\slash",
+        b"\\",
+        b"\\n",
+        b"'",
+        b"''",
+        b"it's",
+        b"\"",
+        b"`id`",
+        b"$(id)",
+        b"$HOME",
+        b"${x}",
+        b"*",
+        b"?",
+        b"[a]",
+        b"[",
+        b"]",
+        b"a*b",
+        b".[!.]*",
+        b"..?*",
+        b".[",
+        b"!",
+        b"-",
+        b"--",
+        b"-n",
+        b"-rf",
+        b"-a\nb",
+        b"-\\",
+        b"-'",
+        b".hidden",
+        b"..two",
+        b"...",
+        b"=",
+        b"(",
+        b")",
+        b"-o",
+        b"-a",
+        b"&",
+        b";",
+        b"|",
+        b"<",
+        b">",
+        b"#",
+        b"~",
+        b"~root",
+        b"x~y",
+        b"\t",
+        b"\x01",
+        b"\x7f",
+        b"\x81",
+        b"\x88\x89",
+        b"\xff\xfe",
+        b"\xc3",
+        b"caf\xc3\xa9",
+        b"H1",
+        b"m",
+        b"Zdriftlock",
+        b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  x",
+        b"0",
+        b".",
+        b"..",
+        b"\xe2\x80\xa8",
+        b"x.swp",
+        b"x~",
+        b".DS_Store",
+        b"x.pyc",
+        b"\x1b[31m",
+        b"%s",
+        b"%",
+        b"\\000",
+        b"driftlock begin",
     ]
     .iter()
     .map(|name| name.to_vec())
@@ -367,12 +438,26 @@ fn all_queries() -> Vec<Query> {
         &["stacks/**/docker-compose*.yml", "stacks/**", "names/*"],
         &["stacks/*", "names/**", "file_root", "gone", "stacks/*/gone", "stacks/gone/*/x"],
         &["**/compose.y?ml", "**/compose.yml", "**/*.[yx]ml", "*/a/[!x]*", "**/stacks/**/*"],
-        &["looping_root/*", "looping_root/x", "broken_root/*", "file_root/*", "file_root/x", "names/?", "names/[é-ü]*"],
+        &[
+            "looping_root/*",
+            "looping_root/x",
+            "broken_root/*",
+            "file_root/*",
+            "file_root/x",
+            "names/?",
+            "names/[é-ü]*",
+        ],
         &["/etc/host*", "/etc/hostname", "/nowhere/*", "./stacks//a/*"],
     ] {
         all.push(Query::Files(files(patterns(texts))));
         all.push(Query::Files(FileQuery { named: named_files.clone(), ..files(patterns(texts)) }));
-        let exclude = globs(&["stacks/*/docker-compose.prod.yml", "stacks/to_*/**", "**/a/**", "names/-*", "**/*\u{e9}"]);
+        let exclude = globs(&[
+            "stacks/*/docker-compose.prod.yml",
+            "stacks/to_*/**",
+            "**/a/**",
+            "names/-*",
+            "**/*\u{e9}",
+        ]);
         all.push(Query::Files(FileQuery { exclude, ..files(patterns(texts)) }));
         let scope = Scope { include: Some(globs(&["stacks/a/**", "names/[a-m]*", "**/compose.y*"])) };
         all.push(Query::Files(FileQuery { scope, named: named_files.clone(), ..files(patterns(texts)) }));
@@ -405,7 +490,7 @@ fn a_hostile_tree_is_seen_as_it_is_seen_here() {
     for (number, query) in all_queries().into_iter().enumerate() {
         let (queries, by) = ([query], SHELLS[number % SHELLS.len()]);
         let here = locally(&project.layout(), &queries);
-        let start=std::time::Instant::now();
+        let start = std::time::Instant::now();
         assert_same(&here, &by_script(by, &project.layout(), &queries, &Programs::Usual), by);
         eprintln!("{number} {by:?} {:?}", start.elapsed());
     }
@@ -445,6 +530,9 @@ fn without_a_program_that_hashes_there_is_one_clear_error() {
     let output = run(&["dash"], survey.script(), &Programs::Only(&["ls", "readlink"]));
     let mut reader = survey.reader();
     let why = reader.feed(&output, &Watch::default()).unwrap_err();
-    assert_eq!(why, "none of sha256sum, shasum and openssl is installed on the server: install coreutils there");
+    assert_eq!(
+        why,
+        "none of sha256sum, shasum and openssl is installed on the server: install coreutils there"
+    );
     assert_eq!(reader.finish().unwrap_err(), why);
 }
