@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -23,7 +24,7 @@ use crate::model::{Glob, Leaf, LeftOut, Tree, Unreadable};
 const NOBODY: u32 = 65534;
 
 /// The shells that a server may have as `sh`.
-const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "ash"]];
+const SHELLS: [&[&str]; 3] = [&["dash", "-s"], &["bash", "-s"], &["busybox", "ash", "-s"]];
 
 fn globs(texts: &[&str]) -> Vec<Glob> {
     texts.iter().map(|text| Glob::new(text).unwrap()).collect()
@@ -73,7 +74,7 @@ fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
         script = text.replace(usual, &format!("PATH={}", dir.path().display())).into_bytes();
         shell.env("PATH", dir.path());
     }
-    shell.args(&by[1..]).arg("-s").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    shell.args(&by[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut shell = shell.spawn().unwrap();
     let mut input = shell.stdin.take().unwrap();
     let sent = std::thread::spawn(move || drop(input.write_all(&script)));
@@ -101,8 +102,7 @@ fn told(answer: &Answer) -> String {
             format!("{files:#?}\n{}", rest(unmatched, left_out))
         }
         Answer::Modules(ModulesAnswer { modules, unmatched, left_out }) => {
-            let modules: BTreeMap<_, _> =
-                modules.iter().map(|(path, it)| (shown(path), module(it))).collect();
+            let modules: BTreeMap<_, _> = modules.iter().map(|(path, it)| (shown(path), module(it))).collect();
             format!("{modules:#?}\n{}", rest(unmatched, left_out))
         }
         Answer::Containers(_) => String::new(),
@@ -234,83 +234,13 @@ impl Project {
 /// Names that shells, `sha256sum` or the framing may stumble over.
 fn hostile_names() -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = [
-        &b" "[..],
-        b"  two  ",
-        b"a\nb",
-        b"trailing\n",
-        b"\n",
-        b"cr\r",
-        b"\r\n",
-        b"back\\slash",
-        b"\\",
-        b"\\n",
-        b"'",
-        b"''",
-        b"it's",
-        b"\"",
-        b"`id`",
-        b"$(id)",
-        b"$HOME",
-        b"${x}",
-        b"*",
-        b"?",
-        b"[a]",
-        b"[",
-        b"]",
-        b"a*b",
-        b".[!.]*",
-        b"..?*",
-        b".[",
-        b"!",
-        b"-",
-        b"--",
-        b"-n",
-        b"-rf",
-        b"-a\nb",
-        b"-\\",
-        b"-'",
-        b".hidden",
-        b"..two",
-        b"...",
-        b"=",
-        b"(",
-        b")",
-        b"-o",
-        b"-a",
-        b"&",
-        b";",
-        b"|",
-        b"<",
-        b">",
-        b"#",
-        b"~",
-        b"~root",
-        b"x~y",
-        b"\t",
-        b"\x01",
-        b"\x7f",
-        b"\x81",
-        b"\x88\x89",
-        b"\xff\xfe",
-        b"\xc3",
-        b"caf\xc3\xa9",
-        b"H1",
-        b"m",
-        b"Zdriftlock",
-        b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  x",
-        b"0",
-        b".",
-        b"..",
-        b"\xe2\x80\xa8",
-        b"x.swp",
-        b"x~",
-        b".DS_Store",
-        b"x.pyc",
-        b"\x1b[31m",
-        b"%s",
-        b"%",
-        b"\\000",
-        b"driftlock begin",
+        &b" "[..], b"  two  ", b"a\nb", b"trailing\n", b"\n", b"cr\r", b"\r\n", b"back\\slash", b"\\", b"\\n",
+        b"'", b"''", b"it's", b"\"", b"`id`", b"$(id)", b"$HOME", b"${x}", b"*", b"?", b"[a]", b"[", b"]", b"a*b",
+        b".[!.]*", b"..?*", b".[", b"!", b"-", b"--", b"-n", b"-rf", b"-a\nb", b"-\\", b"-'", b".hidden", b"..two",
+        b"...", b"=", b"(", b")", b"-o", b"-a", b"&", b";", b"|", b"<", b">", b"#", b"~", b"~root", b"x~y", b"\t",
+        b"\x01", b"\x7f", b"\x81", b"\x88\x89", b"\xff\xfe", b"\xc3", b"caf\xc3\xa9", b"H1", b"m", b"Zdriftlock",
+        b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  x", b"0", b".", b"..", b"\xe2\x80\xa8",
+        b"x.swp", b"x~", b".DS_Store", b"x.pyc", b"\x1b[31m", b"%s", b"%", b"\\000", b"driftlock begin",
     ]
     .iter()
     .map(|name| name.to_vec())
@@ -391,7 +321,7 @@ fn hostile() -> Project {
     project.file("audit/compose.yml", "no");
     project.file(".hidden/compose.yml", "no");
     project.file("compose.yml", "top");
-    let deep: Vec<&str> = std::iter::repeat_n("deep", 300).collect();
+    let deep: Vec<&str> = std::iter::repeat_n("deep", 40).collect();
     project.file(format!("{}/compose.yml", deep.join("/")), "deep");
     project.file(format!("addons/ordinary/{}/x.py", deep.join("/")), "deep");
     project
@@ -438,26 +368,12 @@ fn all_queries() -> Vec<Query> {
         &["stacks/**/docker-compose*.yml", "stacks/**", "names/*"],
         &["stacks/*", "names/**", "file_root", "gone", "stacks/*/gone", "stacks/gone/*/x"],
         &["**/compose.y?ml", "**/compose.yml", "**/*.[yx]ml", "*/a/[!x]*", "**/stacks/**/*"],
-        &[
-            "looping_root/*",
-            "looping_root/x",
-            "broken_root/*",
-            "file_root/*",
-            "file_root/x",
-            "names/?",
-            "names/[é-ü]*",
-        ],
+        &["looping_root/*", "looping_root/x", "broken_root/*", "file_root/*", "file_root/x", "names/?", "names/[é-ü]*"],
         &["/etc/host*", "/etc/hostname", "/nowhere/*", "./stacks//a/*"],
     ] {
         all.push(Query::Files(files(patterns(texts))));
         all.push(Query::Files(FileQuery { named: named_files.clone(), ..files(patterns(texts)) }));
-        let exclude = globs(&[
-            "stacks/*/docker-compose.prod.yml",
-            "stacks/to_*/**",
-            "**/a/**",
-            "names/-*",
-            "**/*\u{e9}",
-        ]);
+        let exclude = globs(&["stacks/*/docker-compose.prod.yml", "stacks/to_*/**", "**/a/**", "names/-*", "**/*\u{e9}"]);
         all.push(Query::Files(FileQuery { exclude, ..files(patterns(texts)) }));
         let scope = Scope { include: Some(globs(&["stacks/a/**", "names/[a-m]*", "**/compose.y*"])) };
         all.push(Query::Files(FileQuery { scope, named: named_files.clone(), ..files(patterns(texts)) }));
@@ -490,9 +406,7 @@ fn a_hostile_tree_is_seen_as_it_is_seen_here() {
     for (number, query) in all_queries().into_iter().enumerate() {
         let (queries, by) = ([query], SHELLS[number % SHELLS.len()]);
         let here = locally(&project.layout(), &queries);
-        let start = std::time::Instant::now();
         assert_same(&here, &by_script(by, &project.layout(), &queries, &Programs::Usual), by);
-        eprintln!("{number} {by:?} {:?}", start.elapsed());
     }
 }
 
@@ -527,12 +441,208 @@ fn every_program_that_hashes_will_do() {
 fn without_a_program_that_hashes_there_is_one_clear_error() {
     let project = Project::new();
     let survey = Survey::new(&project.layout(), &[Query::Files(files(patterns(&["*"])))]).unwrap();
-    let output = run(&["dash"], survey.script(), &Programs::Only(&["ls", "readlink"]));
+    let output = run(SHELLS[0], survey.script(), &Programs::Only(&["ls", "readlink"]));
     let mut reader = survey.reader();
     let why = reader.feed(&output, &Watch::default()).unwrap_err();
-    assert_eq!(
-        why,
-        "none of sha256sum, shasum and openssl is installed on the server: install coreutils there"
-    );
+    assert_eq!(why, "none of sha256sum, shasum and openssl is installed on the server: install coreutils there");
     assert_eq!(reader.finish().unwrap_err(), why);
+}
+
+#[test]
+fn the_account_may_have_any_shell() {
+    let project = Project::new();
+    project.module("addons/it's");
+    project.file("stacks/a !$x/docker-compose.yml", "a");
+    let queries = [
+        Query::Modules(modules(patterns(&["addons"]))),
+        Query::Files(files(patterns(&["stacks/*/docker-compose*.yml"]))),
+    ];
+    let here = locally(&project.layout(), &queries);
+    for by in [["fish", "-c", "sh -s"], ["csh", "-c", "sh -s"], ["bash", "-c", "exec sh -s"]] {
+        assert_same(&here, &by_script(&by, &project.layout(), &queries, &Programs::Usual), &by);
+    }
+}
+
+/// A layout whose prefixes lie all over the place.
+fn scattered() -> (Project, Layout) {
+    let project = Project::new();
+    for (at, name) in ["erp", "srv", "other"].iter().enumerate() {
+        for stack in ["a", "b", "special", ".hidden"] {
+            project.file(format!("{name}/stacks/{stack}/docker-compose.yml"), format!("{at}"));
+            project.file(format!("{name}/infra/stacks/{stack}/docker-compose.yml"), format!("infra {at}"));
+        }
+        project.module(&format!("{name}/addons/one"));
+        project.module(&format!("{name}/addons/two"));
+    }
+    project.file("srv/special/docker-compose.yml", "special");
+    project.file("srv/special/deep/docker-compose.yml", "special");
+    project.file("etc/one.conf", "one");
+    project.file("erp/conf/two.conf", "two");
+    project.file("erp/conf/one.conf", "hidden");
+    project.module("modules/mounted");
+    project.module("modules/in_the_middle");
+    project.module("srv/roots/r/m");
+    project.link("srv/linked", "stacks");
+    let place = |path: &str| project.path(path);
+    let exceptions = vec![
+        (b"infra/stacks".to_vec(), place("srv/stacks")),
+        (b"infra/stacks/special".to_vec(), place("srv/special")),
+        (b"infra/linked".to_vec(), place("srv/linked")),
+        (b"infra/gone".to_vec(), place("srv/gone")),
+        (b"conf/one.conf".to_vec(), place("etc/one.conf")),
+        (b"conf/gone.conf".to_vec(), place("etc/gone.conf")),
+        (b"addons/mounted".to_vec(), place("modules/mounted")),
+        (b"addons/two/models".to_vec(), place("modules/in_the_middle")),
+        (b"far/away/roots".to_vec(), place("srv/roots")),
+        (b"far/.away/compose".to_vec(), place("srv/stacks")),
+        (b"files/docker-compose.yml".to_vec(), place("srv/special/docker-compose.yml")),
+    ];
+    let layout = Layout::new(Some(place("erp")), exceptions);
+    (project, layout)
+}
+
+fn queries_for_targets() -> Vec<Query> {
+    let named_files = list(&[
+        b"infra/stacks/a/docker-compose.yml",
+        b"infra/stacks/special/docker-compose.yml",
+        b"infra/stacks/gone/docker-compose.yml",
+        b"infra/gone/docker-compose.yml",
+        b"conf/one.conf",
+        b"conf/gone.conf",
+        b"stacks/a/docker-compose.yml",
+        b"nowhere/x",
+    ]);
+    let named_modules = list(&[b"addons/one", b"addons/mounted", b"addons/two", b"addons/gone", b"infra/gone/m", b"far/x/m"]);
+    let scope = Scope { include: Some(globs(&["infra/stacks/a/**", "addons/**", "conf/*", "far/away/roots/**"])) };
+    let mut all = Vec::new();
+    for texts in [
+        &["infra/stacks/*/docker-compose*.yml"][..],
+        &["**/docker-compose.yml", "conf/*", "infra/*", "infra/**", "in*/st*/sp*/**"],
+        &["infra/stacks", "infra/stacks/special", "infra/linked/*/*", "infra/gone/*", "conf/one.conf", "**"],
+    ] {
+        for scope in [Scope::default(), scope.clone()] {
+            for named in [vec![], named_files.clone()] {
+                let exclude = globs(&["infra/stacks/b/**", "**/deep/*"]);
+                let query = FileQuery { named, scope: scope.clone(), ..files(patterns(texts)) };
+                all.push(Query::Files(query.clone()));
+                all.push(Query::Files(FileQuery { exclude, ..query }));
+            }
+        }
+    }
+    for select in [Select::Detect, Select::Named, patterns(&["addons", "far/away/roots/*"]), patterns(&["**"])] {
+        for scope in [Scope::default(), scope.clone()] {
+            let named = named_modules.clone();
+            let query = ModuleQuery { scope: scope.clone(), ..modules(select.clone()) };
+            all.push(Query::Modules(ModuleQuery { named, ..query.clone() }));
+            all.push(Query::Modules(query));
+            if matches!(select, Select::Detect) {
+                let named = named_files.clone();
+                all.push(Query::Files(FileQuery { named, scope, ..files(select.clone()) }));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn a_target_is_seen_where_its_layout_places_it() {
+    let (project, layout) = scattered();
+    let exceptions = || {
+        let places = layout.places().filter(|(prefix, _)| !prefix.is_empty());
+        places.map(|(prefix, place)| (prefix.to_vec(), place.to_owned())).collect::<Vec<_>>()
+    };
+    let link = project.path("link");
+    project.link("link", "erp");
+    let layouts = [
+        layout.clone(),
+        Layout::new(None, exceptions()),
+        Layout::new(Some(project.path("gone")), exceptions()),
+        Layout::new(Some(project.path("etc/one.conf")), vec![]),
+        Layout::new(Some(link), vec![]),
+        Layout::of_root(&project.path("erp/")),
+    ];
+    for (number, layout) in layouts.iter().enumerate() {
+        let here = agree(layout, &queries_for_targets());
+        assert_eq!(here.is_empty(), false);
+        for (query, by) in queries_for_targets().into_iter().zip(SHELLS.iter().cycle().skip(number)) {
+            let queries = [query];
+            let here = locally(layout, &queries);
+            assert_same(&here, &by_script(by, layout, &queries, &Programs::Usual), by);
+        }
+    }
+}
+
+/// Runs an ignored test of this file as an ordinary user, whom rights count for.
+fn as_user(test: &str) {
+    let dir = TempDir::new().unwrap();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let binary = dir.path().join("tests");
+    // By `cp`: a file that this process writes may still be open in a child of another test when it is started.
+    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&binary).status().unwrap().success());
+    let mut command = Command::new(binary);
+    command.args(["--ignored", "--exact", &format!("host::ssh::survey::tests::{test}")]).current_dir("/");
+    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn rights_are_seen_as_they_are_seen_here() {
+    as_user("rights");
+}
+
+#[test]
+#[ignore = "run as an ordinary user by another test"]
+fn rights() {
+    let project = Project::new();
+    for name in ["a", "b"] {
+        project.module(&format!("addons/{name}"));
+        project.file(format!("stacks/{name}/docker-compose.yml"), name);
+        project.file(format!("addons/{name}/models/it's.py"), "x");
+        project.file(format!("addons/{name}/models/a\nb.py"), "x");
+    }
+    project.link("addons/linked", "a");
+    project.link("stacks/linked", "a");
+    project.link("stacks/b/docker-compose.link.yml", "../a/docker-compose.yml");
+    let named_files = list(&[b"stacks/a/docker-compose.yml", b"stacks/a/gone.yml", b"stacks/gone"]);
+    let named_modules = list(&[b"addons/a", b"addons/gone", b"addons/a/gone"]);
+    let mut queries = Vec::new();
+    for select in [patterns(&["stacks/*/docker-compose*.yml", "**/*.yml", "stacks/*/gone.yml", "st*/**"]), Select::Detect] {
+        queries.push(Query::Files(files(select.clone())));
+        queries.push(Query::Files(FileQuery { named: named_files.clone(), ..files(select) }));
+    }
+    for select in [patterns(&["addons", "addons/*", "**"]), Select::Detect] {
+        queries.push(Query::Modules(modules(select.clone())));
+        queries.push(Query::Modules(ModuleQuery { named: named_modules.clone(), ..modules(select) }));
+    }
+    for path in [
+        "stacks/a/docker-compose.yml", "stacks/a", "stacks", "addons/a/models/order.py", "addons/a/models/it's.py",
+        "addons/a/models/a\nb.py", "addons/a/models", "addons/a/__manifest__.py", "addons/a", "addons", "",
+    ] {
+        for mode in [0o000, 0o111, 0o333, 0o444] {
+            let before = std::fs::metadata(project.path(path)).unwrap().permissions();
+            let layout = project.layout();
+            project.mode(path, mode);
+            let here = locally(&layout, &queries);
+            for by in SHELLS {
+                eprintln!("{path} {mode:o} {by:?}");
+                assert_same(&here, &by_script(by, &layout, &queries, &Programs::Usual), by);
+            }
+            std::fs::set_permissions(layout.places().next().unwrap().1.join(path), before).unwrap();
+        }
+    }
+}
+
+#[test]
+#[ignore = "run as an ordinary user by another test"]
+fn hostile_tree_of_a_user() {
+    a_hostile_tree_is_seen_as_it_is_seen_here();
+}
+
+#[test]
+fn a_hostile_tree_of_an_ordinary_user_is_seen_as_it_is_seen_here() {
+    as_user("hostile_tree_of_a_user");
 }
