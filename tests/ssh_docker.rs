@@ -15,7 +15,9 @@ use driftlock::model::Glob;
 use crate::support::delay::SlowLink;
 use crate::support::docker::{Stage, engine_socket};
 use crate::support::dropbear::Dropbear;
+use crate::support::engine::{FakeEngine, Reply};
 use crate::support::sshd::Server;
+use crate::support::status;
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 /// Where an engine listens, and where a server is asked for it.
@@ -218,6 +220,7 @@ fn is_root() -> bool {
 }
 
 /// Whether the engine of the tests is where servers are asked for it.
+#[allow(clippy::print_stdout, reason = "shown beside the test that it is about")]
 fn listens_at_its_place() -> bool {
     let is_there = engine_socket().is_some_and(|socket| socket == Path::new(SOCKET));
     if !is_there {
@@ -513,6 +516,116 @@ fn a_server_without_any_engine_says_so() {
         ContainersAnswer::NoEngine(why) => assert!(why.contains("no docker client"), "{why}"),
         other => panic!("{other:?}"),
     }
+}
+
+/// A server that finds this engine, and no other, at the usual place.
+fn server_with(engine: &FakeEngine, lines: &[&str]) -> Server {
+    Server::start(|setup| {
+        setup.mounts(&format!("mount --bind {} {SOCKET}", engine.socket().display()));
+        for line in lines {
+            setup.line(line);
+        }
+    })
+}
+
+#[test]
+fn an_engine_behind_a_forwarded_socket_may_lie_or_hang() {
+    if !is_root() || !listens_at_its_place() {
+        println!("no other socket can be had: not tested");
+        return;
+    }
+    let stage = Stage::new();
+    let lying = FakeEngine::new(|_| Reply::Body(200, "hey".to_owned()));
+    let told = Way::to(&server_with(&lying, &[])).refusal(&stage, EngineAccess::Auto);
+    assert!(told.contains(SOCKET) && told.contains("not the JSON"), "{told}");
+    let mut calls = lying.calls();
+    calls.sort();
+    assert_eq!(calls.len(), 2, "no other way is tried: {calls:?}");
+    let hanging = FakeEngine::new(|_| Reply::Silence);
+    let started = Instant::now();
+    let told = Way::to(&server_with(&hanging, &[])).refusal(&stage, EngineAccess::Auto);
+    assert!(told.contains("the engine's socket on the server gave no answer within 10 s"), "{told}");
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
+
+#[test]
+fn containers_that_the_list_does_not_tell_all_of_are_inspected_once_each() {
+    if !is_root() || !listens_at_its_place() {
+        println!("no other socket can be had: not tested");
+        return;
+    }
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    for i in 0..12 {
+        stage.docker(&["create", "--net", "none", "--name", &stage.name(&format!("c{i:02}")), &image, "x"]);
+    }
+    let door = FakeEngine::before(Path::new(SOCKET));
+    let server = server_with(&door, &[]);
+    assert_eq!(told(&Way::to(&server).ask(&stage, EngineAccess::Auto)), local(&stage));
+    assert_eq!(door.calls().len(), 2 + 12);
+}
+
+#[test]
+fn an_engine_at_another_usual_place_is_found() {
+    if !is_root() || !listens_at_its_place() {
+        println!("no other /run can be had: not tested");
+        return;
+    }
+    let stage = every_kind();
+    let (bare, run) = (bare_tools(), assert_fs::TempDir::new().unwrap());
+    let place = run.path().join("docker.sock");
+    write(&place, "").unwrap();
+    let (run, place) = (run.path().display(), place.display());
+    let mounts =
+        format!("mount --bind {SOCKET} {place} && mount -t tmpfs none /run && mkdir -m 755 /run/sshd");
+    let path = bare.path().display();
+    let server = Server::start(|setup| {
+        setup.mounts(&mounts);
+        setup
+            .line(&format!("ForceCommand XDG_RUNTIME_DIR={run} PATH={path} sh -c \"$SSH_ORIGINAL_COMMAND\""));
+    });
+    assert_eq!(told(&Way::to(&server).ask(&stage, EngineAccess::Auto)), local(&stage));
+}
+
+#[test]
+fn a_connection_that_breaks_meanwhile_is_told() {
+    let stage = Stage::new();
+    let tools = Tools::new();
+    // The wrapper's grandparent is the session's own server.
+    tools.program("docker", "kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID)); sleep 5");
+    let server = tools.server("", &[NO_SOCKETS]);
+    let query = Query::Containers(ContainerQuery { patterns: Vec::new(), named: [].into() });
+    let host = Way::to(&server).host(&stage.project.root(), EngineAccess::Auto);
+    let told = format!("{:?}", host.observe(&[query], &Watch::default()));
+    assert!(told.contains("the connection broke"), "{told}");
+}
+
+#[test]
+fn a_check_of_a_server_compares_its_containers() {
+    let stage = Stage::accepted();
+    let tools = Tools::new();
+    let server = tools.server("", &[NO_SOCKETS]);
+    stage.project.file(
+        "audit/driftlock.toml",
+        &format!(
+            "[compose]\nfiles = []\n[addons]\nroots = []\n[docker]\ncontainers = [\"{}*\"]\n",
+            stage.prefix
+        ),
+    );
+    let (port, key, known) = (server.port.to_string(), server.key(), server.known_hosts());
+    let args = ["--server", "127.0.0.1", "--ssh-port", &port, "--ssh-user", server.user()];
+    let args =
+        [&args[..], &["--ssh-key", key.to_str().unwrap(), "--known-hosts", known.to_str().unwrap()]].concat();
+    let compared = || {
+        let (code, report) = stage.check(&args);
+        (code, status(&report, "docker_images"), status(&report, "container_state"))
+    };
+    assert_eq!(compared(), (0, "PASS".to_owned(), "PASS".to_owned()));
+    stage.docker(&["stop", "-t", "0", &stage.name("web")]);
+    stage.remove("db");
+    assert_eq!(compared(), (2, "FAIL".to_owned(), "FAIL".to_owned()));
+    tools.program("docker", "echo boom >&2; exit 3");
+    assert_eq!(compared().1, "ERROR");
 }
 
 #[test]

@@ -155,8 +155,10 @@ impl Account {
     }
 }
 
-/// Lays a list of accounts over the real one, for the program that follows alone.
-const LAID_OVER: &str = "mount --bind \"$1/passwd\" /etc/passwd && shift && exec \"$@\"";
+/// Lays a list of accounts over the real one, and does what a script `mounts` beside it says, for the program that
+/// follows alone.
+const LAID_OVER: &str = "set -e; mount --bind \"$1/passwd\" /etc/passwd; \
+    if [ -f \"$1/mounts\" ]; then . \"$1/mounts\"; fi; shift; exec \"$@\"";
 
 /// The mark of a server in an environment: `NAME=VALUE`.
 pub(crate) fn mark(dir: &Path) -> String {

@@ -16,6 +16,7 @@ pub(crate) struct Setup {
     certificate: Option<(PathBuf, Vec<String>)>,
     shell: Option<String>,
     lines: Vec<String>,
+    mounts: String,
 }
 
 impl Setup {
@@ -48,6 +49,12 @@ impl Setup {
     /// One more line of `sshd_config`; it counts before those that the fixture writes.
     pub(crate) fn line(&mut self, line: &str) -> &mut Self {
         self.lines.push(line.to_owned());
+        self
+    }
+
+    /// It sees mounts of its own, which this script for `sh` makes.
+    pub(crate) fn mounts(&mut self, script: &str) -> &mut Self {
+        script.clone_into(&mut self.mounts);
         self
     }
 
@@ -104,6 +111,7 @@ impl Server {
             certificate: None,
             shell: None,
             lines: Vec::new(),
+            mounts: String::new(),
         };
         setup(&mut wanted);
         let account = Account::mine();
@@ -238,5 +246,6 @@ fn furnish(dir: &Path, wanted: &Setup) {
     }
     daemon::key_pair(&dir.join("user_key"), "ed25519");
     std::fs::copy(dir.join("user_key.pub"), dir.join("authorized_keys")).unwrap();
+    std::fs::write(dir.join("mounts"), &wanted.mounts).unwrap();
     std::fs::write(dir.join("sshd_config"), wanted.write(dir, LINES)).unwrap();
 }

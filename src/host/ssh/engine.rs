@@ -9,7 +9,8 @@ use russh::ChannelOpenFailure;
 
 use super::EngineAccess;
 use super::connect::Connection;
-use super::facts::{Facts, SOCKET, Socket};
+use super::facts::{Facts, SOCKET};
+use super::reason::{Unopened, in_one_line, missing, refusal};
 use super::stdio::{Ear, Said, Stdio, mark};
 use super::{client, facts};
 use crate::host::ContainerQuery;
@@ -36,30 +37,42 @@ pub(super) async fn observe(
             EngineAccess::Cli => talk.by_commands().await,
         }
     };
-    let answer = tokio::time::timeout(DEADLINE, asked).await;
-    answer.unwrap_or_else(|_| {
-        let step = talk.step.get();
-        Gathered::Unreachable(format!("{step} on the server gave no answer within {} s", DEADLINE.as_secs()))
-    })
+    match tokio::time::timeout(DEADLINE, asked).await {
+        Ok(seen @ Gathered::Seen(..)) => seen,
+        Ok(_) if connection.handle.is_closed() => {
+            Gathered::Unreachable(format!("the connection broke: {}", connection.lost.reason()))
+        }
+        Ok(answer) => answer,
+        Err(_) => Gathered::Unreachable(format!(
+            "{} on the server gave no answer within {} s",
+            talk.step.get(),
+            DEADLINE.as_secs()
+        )),
+    }
 }
 
 /// Why one way to the engine led nowhere.
-enum Astray {
+enum Astray<T> {
     /// The engine itself answered, and not with what was asked for: no other way leads further.
     Answered(String),
     /// The way ends before the engine.
-    Socket(Unopened),
-    /// The client did not do it.
-    Refused(Refusal),
+    Before(T),
 }
 
-/// Why a socket could not be used.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unopened {
-    /// The server forwards to no socket at all.
-    Forbidden,
-    /// The server cannot or will not; OpenSSH does not say which.
-    Failed,
+impl<T> Astray<T> {
+    fn map<U>(self, other: impl FnOnce(T) -> U) -> Astray<U> {
+        match self {
+            Self::Answered(why) => Astray::Answered(why),
+            Self::Before(reason) => Astray::Before(other(reason)),
+        }
+    }
+}
+
+impl Astray<Refusal> {
+    /// Whether the client may do its commands all the same: what it said is no reason why not.
+    fn is_unclear(&self) -> bool {
+        matches!(self, Self::Before(Refusal::Said(_)))
+    }
 }
 
 /// One conversation.
@@ -75,29 +88,28 @@ impl Talk<'_> {
     async fn by_socket(&self) -> Gathered {
         let unopened = match self.forwarded(SOCKET).await {
             Ok(gathered) => return gathered,
-            Err(Astray::Socket(unopened)) => unopened,
-            Err(astray) => return self.explained(astray, None, None),
+            Err(Astray::Answered(why)) => return Gathered::Unreachable(why),
+            Err(Astray::Before(unopened)) => unopened,
         };
         let mut astray = match self.dialled("docker").await {
             Ok(gathered) => return gathered,
+            Err(Astray::Answered(why)) => return Gathered::Unreachable(why),
             Err(astray) => astray,
         };
         let facts = self.facts().await;
-        if matches!(astray, Astray::Refused(_)) {
-            let sockets = facts.iter().flat_map(|facts| &facts.sockets);
-            for socket in sockets.filter(|socket| socket.is_usable && socket.path != SOCKET) {
-                if let Ok(gathered) = self.forwarded(&socket.path).await {
-                    return gathered;
-                }
+        let sockets = facts.iter().flat_map(|facts| &facts.sockets);
+        for socket in sockets.filter(|socket| socket.is_usable && socket.path != SOCKET) {
+            if let Ok(gathered) = self.forwarded(&socket.path).await {
+                return gathered;
             }
         }
-        if matches!(astray, Astray::Refused(Refusal::Said(_))) {
+        if astray.is_unclear() {
             match self.commanded("docker").await {
                 Ok(gathered) => return gathered,
                 Err(other) => astray = other,
             }
         }
-        self.explained(astray, Some(unopened), facts)
+        explained(astray, Some(unopened), facts.as_ref())
     }
 
     /// The client's way to the socket as root, else its commands.
@@ -106,14 +118,13 @@ impl Talk<'_> {
             Ok(gathered) => return gathered,
             Err(astray) => astray,
         };
-        if matches!(astray, Astray::Refused(Refusal::Password | Refusal::Said(_))) {
+        if astray.is_unclear() || matches!(astray, Astray::Before(Refusal::Password)) {
             match self.commanded("sudo -n docker").await {
                 Ok(gathered) => return gathered,
                 Err(other) => astray = other,
             }
         }
-        let facts = self.facts().await;
-        self.explained(astray, None, facts)
+        explained(astray, None, self.facts().await.as_ref())
     }
 
     /// The client's commands, as root where this user may not.
@@ -122,22 +133,21 @@ impl Talk<'_> {
             Ok(gathered) => return gathered,
             Err(astray) => astray,
         };
-        if matches!(astray, Astray::Refused(Refusal::NoPermission)) {
+        if matches!(astray, Astray::Before(Refusal::NoPermission)) {
             match self.commanded("sudo -n docker").await {
                 Ok(gathered) => return gathered,
-                Err(Astray::Refused(Refusal::NoSudo)) => {}
+                Err(Astray::Before(Refusal::NoSudo)) => {}
                 Err(other) => astray = other,
             }
         }
-        let facts = self.facts().await;
-        self.explained(astray, None, facts)
+        explained(astray, None, self.facts().await.as_ref())
     }
 
     /// Asks the engine at a socket, over channels that the server forwards to it.
-    async fn forwarded(&self, socket: &str) -> Result<Gathered, Astray> {
+    async fn forwarded(&self, socket: &str) -> Result<Gathered, Astray<Unopened>> {
         self.step.set("the engine's socket");
         // One for each list, so that the slow way there and back is gone once for both.
-        let opened = tokio::try_join!(self.open(socket), self.open(socket)).map_err(Astray::Socket)?;
+        let opened = tokio::try_join!(self.open(socket), self.open(socket)).map_err(Astray::Before)?;
         let ready: Arc<Mutex<Vec<Stream>>> = Arc::new(Mutex::new(vec![opened.0, opened.1]));
         let (handle, path) = (Arc::clone(&self.connection.handle), socket.to_owned());
         let open = move || -> Opening {
@@ -152,9 +162,7 @@ impl Talk<'_> {
             })
         };
         let shown = format!("unix://{} of the server", escaped(socket.as_bytes()));
-        self.asked(open, LANES, shown).await.map_err(|(why, is_answer)| {
-            if is_answer { Astray::Answered(why) } else { Astray::Socket(Unopened::Failed) }
-        })
+        self.asked(open, LANES, shown).await.map_err(|astray| astray.map(|_| Unopened::Failed))
     }
 
     async fn open(&self, socket: &str) -> Result<Stream, Unopened> {
@@ -169,7 +177,7 @@ impl Talk<'_> {
     }
 
     /// Asks the engine over the standard input and output of `docker system dial-stdio`.
-    async fn dialled(&self, docker: &str) -> Result<Gathered, Astray> {
+    async fn dialled(&self, docker: &str) -> Result<Gathered, Astray<Refusal>> {
         self.step.set("docker system dial-stdio");
         let (mark, ear) = (mark(), Ear::default());
         // In one line and without quotes inside, which every login shell takes alike.
@@ -186,36 +194,36 @@ impl Talk<'_> {
             })
         };
         let shown = "the server's docker client".to_owned();
-        self.asked(open, 1, shown).await.map_err(|(why, is_answer)| {
-            if is_answer { Astray::Answered(why) } else { Astray::Refused(refusal(&heard.said(), &why)) }
-        })
+        let asked = self.asked(open, 1, shown).await;
+        asked.map_err(|astray| astray.map(|why| refusal(&heard.said(), &why)))
     }
 
-    /// Collects over a way that `open` makes; an error says whether the engine itself answered.
+    /// Collects over a way that `open` makes.
     async fn asked(
         &self,
         open: impl Fn() -> Opening + Send + Sync + 'static,
         lanes: usize,
         shown: String,
-    ) -> Result<Gathered, (String, bool)> {
+    ) -> Result<Gathered, Astray<String>> {
         let place = Place { shown, socket: None };
-        let failed = |error: Error| (in_words(&place, &error), is_answer(&error));
+        let failed = |error: Error| {
+            let why = in_words(&place, &error);
+            if is_answer(&error) { Astray::Answered(why) } else { Astray::Before(why) }
+        };
         let docker = carried(open).map_err(failed)?;
         collect(&docker, self.query, lanes).await.map_err(failed)
     }
 
     /// Asks the client itself, by two commands.
-    async fn commanded(&self, docker: &str) -> Result<Gathered, Astray> {
+    async fn commanded(&self, docker: &str) -> Result<Gathered, Astray<Refusal>> {
         self.step.set("docker ps or docker inspect");
         let mark = mark();
-        let (output, said) = self
-            .ran(&mark, &script(docker, &mark))
-            .await
-            .map_err(|why| Astray::Refused(Refusal::Said(why)))?;
+        let ran = self.ran(&mark, &script(docker, &mark)).await;
+        let (output, said) = ran.map_err(|why| Astray::Before(Refusal::Said(why)))?;
         if !said.began {
-            return Err(Astray::Refused(refusal(&said, "")));
+            return Err(Astray::Before(refusal(&said, "")));
         }
-        let listed = listed(&output, &said.stderr, &mark).map_err(Astray::Refused)?;
+        let listed = listed(&output, &said.stderr, &mark).map_err(Astray::Before)?;
         Ok(gather(listed, &Images::default(), self.query))
     }
 
@@ -238,92 +246,15 @@ impl Talk<'_> {
         };
         Ok((output.map_err(|error| error.to_string())?, ear.said()))
     }
-
-    /// Says in one line why nothing was seen, and what helps.
-    fn explained(&self, astray: Astray, unopened: Option<Unopened>, facts: Option<Facts>) -> Gathered {
-        let refusal = match astray {
-            Astray::Answered(why) => return Gathered::Unreachable(why),
-            Astray::Socket(_) => Refusal::Said(String::new()),
-            Astray::Refused(refusal) => refusal,
-        };
-        let facts = facts.unwrap_or_default();
-        Gathered::Unreachable(match refusal {
-            Refusal::NoClient if facts.sockets.is_empty() && unopened.is_some() => {
-                return Gathered::NoEngine(format!(
-                    "no Docker engine on the server: there is no socket at {SOCKET} and no docker client"
-                ));
-            }
-            Refusal::NotRunning(text) if facts.sockets.is_empty() && text.contains("unix://") => {
-                return Gathered::NoEngine(format!(
-                    "no Docker engine on the server: its docker client finds no socket ({text})"
-                ));
-            }
-            Refusal::NoClient => without_client(unopened, &facts),
-            Refusal::NoPermission => no_permission(&facts),
-            Refusal::NoSudo => "there is no sudo on the server: set docker = \"auto\"".to_owned(),
-            Refusal::Password => {
-                "sudo does not let this user run docker without a password: allow docker ps \
-                                  and docker inspect in sudoers with NOPASSWD"
-                    .to_owned()
-            }
-            Refusal::NotRunning(text) => {
-                format!("the engine of the server does not answer its client: is it running? ({text})")
-            }
-            Refusal::Said(text) => format!("docker cannot be used on the server: {text}"),
-        })
-    }
 }
 
-/// Why a client's stream led to no engine.
-fn refusal(said: &Said, otherwise: &str) -> Refusal {
-    match said {
-        Said { began: false, code: None, .. } => {
-            Refusal::Said("the server ran no command for it: does its login shell run sh?".to_owned())
-        }
-        Said { began: false, code: Some(code), .. } => {
-            Refusal::Said(format!("its login shell ran no sh (exit code {code})"))
-        }
-        Said { stderr, code: None, .. } if stderr.is_empty() => Refusal::Said(otherwise.to_owned()),
-        Said { stderr, code, .. } => Refusal::of(*code, stderr),
+/// Says in one line why nothing was seen, and what helps.
+fn explained(astray: Astray<Refusal>, unopened: Option<Unopened>, facts: Option<&Facts>) -> Gathered {
+    match astray {
+        Astray::Answered(why) => Gathered::Unreachable(why),
+        Astray::Before(refusal) => match missing(&refusal, facts) {
+            Some(why) => Gathered::NoEngine(why),
+            None => Gathered::Unreachable(in_one_line(refusal, unopened, facts)),
+        },
     }
-}
-
-/// What is known where no client can say why the socket cannot be used.
-fn without_client(unopened: Option<Unopened>, facts: &Facts) -> String {
-    match (facts.sockets.first(), unopened) {
-        (None, _) | (_, None) => {
-            "no docker client is found on the server: install one, or put it on the PATH of logins without a \
-             terminal"
-                .to_owned()
-        }
-        (Some(socket), _) if !facts.sockets.iter().any(|socket| socket.is_usable) => {
-            no_permission_for(&facts.user, socket)
-        }
-        (Some(socket), Some(unopened)) => {
-            let path = escaped(socket.path.as_bytes());
-            let why = match unopened {
-                Unopened::Forbidden => "the server forwards to no socket",
-                Unopened::Failed => "the server does not forward to it, or nothing listens there",
-            };
-            format!(
-                "{path} of the server cannot be used: {why}, and there is no docker client; set \
-                 AllowStreamLocalForwarding yes in sshd_config, or install the client"
-            )
-        }
-    }
-}
-
-fn no_permission(facts: &Facts) -> String {
-    match facts.sockets.iter().find(|socket| !socket.is_usable) {
-        Some(socket) => no_permission_for(&facts.user, socket),
-        None => "this user may not use the engine of the server: set docker = \"sudo\"".to_owned(),
-    }
-}
-
-fn no_permission_for(user: &str, socket: &Socket) -> String {
-    let [user, path, group] = [user, &socket.path, &socket.group].map(|text| escaped(text.as_bytes()));
-    format!(
-        "no permission to use {path} of the server: user {user} is not in the socket's group {group}; join that \
-         group, or set docker = \"sudo\""
-    )
 }

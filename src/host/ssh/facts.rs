@@ -1,6 +1,6 @@
 //! What a server tells of its engine's sockets, asked only when the engine could not be used.
 
-/// One line each: the user, the sockets that there are, and whether there is a client.
+/// One line each: the user, and the sockets that there are.
 pub(super) fn script(mark: &str) -> String {
     format!(
         "LC_ALL=C; export LC_ALL
@@ -15,7 +15,6 @@ do
     set -- $(ls -dL -l \"$socket\"); echo \"socket $usable $4 $socket\"
   fi
 done
-command -v docker >/dev/null 2>&1 && echo client
 echo end
 "
     )
@@ -31,8 +30,6 @@ pub(super) struct Facts {
     pub(super) user: String,
     /// The sockets that there are, in the order in which they are tried.
     pub(super) sockets: Vec<Socket>,
-    /// Whether this user finds a docker client.
-    pub(super) has_client: bool,
 }
 
 /// A socket that an engine may listen at.
@@ -55,7 +52,6 @@ impl Facts {
             match line.split_once(' ') {
                 Some(("user", user)) => user.clone_into(&mut facts.user),
                 Some(("socket", rest)) => facts.sockets.extend(Socket::read(rest)),
-                _ if line == "client" => facts.has_client = true,
                 _ => {}
             }
         }
@@ -78,8 +74,8 @@ mod tests {
 
     #[test]
     fn what_a_server_tells_is_read_to_its_end() {
-        let facts = Facts::read(b"user odoo\nsocket no docker /var/run/docker.sock\nclient\nend\n").unwrap();
-        assert_eq!((facts.user.as_str(), facts.has_client, facts.sockets.len()), ("odoo", true, 1));
+        let facts = Facts::read(b"user odoo\nsocket no docker /var/run/docker.sock\nend\n").unwrap();
+        assert_eq!((facts.user.as_str(), facts.sockets.len()), ("odoo", 1));
         assert!(!facts.sockets[0].is_usable && facts.sockets[0].group == "docker");
         assert_eq!(Facts::read(b"user odoo\n"), None);
     }

@@ -10,6 +10,7 @@ mod facts;
 mod key_file;
 mod known_hosts;
 mod prompt;
+mod reason;
 mod remote;
 mod run;
 mod shown;
