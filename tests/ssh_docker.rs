@@ -12,12 +12,13 @@ use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Prompt, Route,
 use driftlock::host::{Answer, ContainerQuery, ContainersAnswer, Host, Layout, LocalHost, Query, Watch};
 use driftlock::model::Glob;
 
+use crate::support::daemon;
 use crate::support::delay::SlowLink;
 use crate::support::docker::{Stage, engine_socket};
 use crate::support::dropbear::Dropbear;
 use crate::support::engine::{FakeEngine, Reply};
 use crate::support::sshd::Server;
-use crate::support::status;
+use crate::support::{status, wait_until};
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 /// Where an engine listens, and where a server is asked for it.
@@ -369,13 +370,31 @@ fn no_secret_travels_or_is_told() {
     assert!(told.contains("DB_PASS=… tcp://…@host token: …") && !told.contains(secret), "{told}");
 }
 
+/// Whether the login shell of the account reads a `.bashrc` for commands.
+#[allow(clippy::print_stdout, reason = "shown beside the test that it is about")]
+fn logs_in_with_bash() -> bool {
+    let is_bash = daemon::account().ends_with("/bash");
+    if !is_bash {
+        println!("the login shell is not bash: not tested");
+    }
+    is_bash
+}
+
 #[test]
 fn a_client_that_hangs_meets_the_deadline_and_is_ended() {
+    if !logs_in_with_bash() {
+        return;
+    }
     let stage = Stage::new();
     let tools = Tools::new();
-    let pid = tools.dir.path().join("pid");
-    tools.program("docker", &format!("echo $$ >{}; exec sleep 600", pid.display()));
-    let server = tools.server("", &[NO_SOCKETS]);
+    let pids = tools.dir.path().join("pids");
+    tools.program("docker", &format!("echo $$ >>{}; exec sleep 600", pids.display()));
+    // Forced commands are told nothing.
+    let server = Server::start(|setup| {
+        setup.line(NO_SOCKETS);
+    });
+    let bashrc = format!("echo welcome\nexport PATH={}:$PATH\n", tools.dir.path().display());
+    write(server.dir().join(".bashrc"), bashrc).unwrap();
     let started = Instant::now();
     std::thread::scope(|scope| {
         for engine in [EngineAccess::Auto, EngineAccess::Cli] {
@@ -387,6 +406,12 @@ fn a_client_that_hangs_meets_the_deadline_and_is_ended() {
         }
     });
     assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    let pids = read_to_string(pids).unwrap();
+    assert_eq!(pids.lines().count(), 2);
+    // OpenSSH passes no signal on to sessions of root.
+    let asked = || server.log().matches("session_signal_req").count() == 2;
+    let are_gone = || !pids.lines().any(|pid| Path::new("/proc").join(pid).exists());
+    wait_until(|| are_gone() || (is_root() && asked()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bollard::errors::Error;
 use russh::ChannelOpenFailure;
@@ -22,6 +23,9 @@ use crate::model::escaped;
 
 /// How many calls are made at once over forwarded sockets, which count against no limit of the server.
 const LANES: usize = 8;
+
+/// How long a command that hung has to be told so.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// Answers a query for containers through a connection.
 pub(super) async fn observe(
@@ -43,11 +47,15 @@ pub(super) async fn observe(
             Gathered::Unreachable(format!("the connection broke: {}", connection.lost.reason()))
         }
         Ok(answer) => answer,
-        Err(_) => Gathered::Unreachable(format!(
-            "{} on the server gave no answer within {} s",
-            talk.step.get(),
-            DEADLINE.as_secs()
-        )),
+        Err(_) => {
+            // What hung is told to end; that goes out before the connection ends.
+            tokio::time::sleep(FAREWELL).await;
+            let step = talk.step.get();
+            Gathered::Unreachable(format!(
+                "{step} on the server gave no answer within {} s",
+                DEADLINE.as_secs()
+            ))
+        }
     }
 }
 
