@@ -340,8 +340,7 @@ mod tests {
         assert_eq!(plain(&refusal(&trust, &key(1)), &dir), expected);
         let Judgement::Unknown(unknown) = judge(&trust, &key(1)) else { panic!() };
         let expected = format!(
-            "The authenticity of host 'web port 2222' can't be established.\nED25519 key fingerprint is {ONE}.\n\
-            Are you sure you want to continue connecting (yes/no)? "
+            "The authenticity of host 'web port 2222' can't be established.\nED25519 key fingerprint is {ONE}."
         );
         assert_eq!(unknown.question(), expected);
         let unrecorded = Trust { record_in: None, ..trust };
