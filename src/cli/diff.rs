@@ -1,45 +1,51 @@
-//! `driftlock diff`: compare two recorded states.
+//! `driftlock diff`: compare two states, recorded ones and targets as they are now.
 
-use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use clap::Args;
 
-use super::accept::{report_in, run_named};
-use super::aim::host_name;
+use super::aim::{ReachArgs, host_name};
 use super::clock::Started;
+use super::fleet::Fleet;
 use super::formats::{FormatArgs, emit};
-use super::output;
-use super::project::{Project, read_locks};
+use super::project::Project;
+use super::rename::{self, Rename};
+use super::side::{Called, Side};
+use super::signals::Interrupt;
 use super::{Failure, Global};
-use crate::accept::{source_of_run, state_in, state_of_report};
-use crate::audit::{coverage, lock_file_groups};
-use crate::baseline::{Locks, Source};
+use crate::audit::coverage;
 use crate::check::{CHECKS, Case, Evidence, NoBaseline};
 use crate::host::Scope;
 use crate::model::{
-    BaselineOrigin, CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit,
-    escaped, judge,
+    CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit, escaped, judge,
 };
-use crate::report::json::WireReport;
-use crate::run;
 use crate::section::{SECTIONS, Section};
 
-/// Compare two of: a run, baseline, git:REVISION
+/// Compare two of: a run, baseline, git:REVISION, target:NAME
 ///
-/// Nothing is looked at and nothing is written: what was recorded is compared. Exit code 0: equal,
-/// 2: different, 1: error.
+/// A target is looked at now; everything else is compared as it was recorded. Nothing is written. Exit code
+/// 0: equal, 2: different, 1: error.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   driftlock diff baseline 20260129_154215      what a run saw that the baseline has not
   driftlock diff git:v1.3 git:v1.4             what a release changed
   driftlock diff git:HEAD baseline             what was accepted and is not yet committed
+  driftlock diff git:v1.4 target:production    what runs there that is not of that release
+  driftlock diff target:production target:staging --rename 's/prod/staging/'
+                                               where two servers differ, by more than their names
   driftlock diff 20260128_030000 20260129_030000 --format json")]
 pub(super) struct DiffArgs {
     /// The one side
     a: String,
     /// The other
     b: String,
+    /// Other names for the subjects of A, before they are paired with those of B: a substitution as sed -E has
+    /// it, over container names and paths; repeatable, one after the other. Images keep their names
+    #[arg(long, value_name = "s/FROM/TO/")]
+    rename: Vec<Rename>,
+    #[command(flatten)]
+    reach: ReachArgs,
     #[command(flatten)]
     formats: FormatArgs,
     /// Print nothing when both are equal
@@ -47,36 +53,23 @@ pub(super) struct DiffArgs {
     quiet: bool,
 }
 
-/// One side of a comparison.
-struct Side {
-    /// How it is called.
-    name: String,
-    /// Its sections; an error where one cannot be read.
-    sections: BTreeMap<SectionId, Result<State, String>>,
-    /// Whether a section that is not there is known to be empty, rather than not observed.
-    is_whole: bool,
-    /// Its lock files, if it has any of its own.
-    origin: BaselineOrigin,
-}
+/// Both sides at once.
+const BOTH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
-pub(super) fn run(global: &Global, args: &DiffArgs) -> Result<u8, Failure> {
+pub(super) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let started = Started::now();
     let wanted = args.formats.resolve()?;
     let project = Project::find(global)?;
     project.check_outputs(None, &wanted)?;
-    let target = [&args.a, &args.b].into_iter().find_map(|text| target_of(text));
-    let scope = scope_of(&project, target);
-    let a = Side::load(&project, &args.a, target)?;
-    let b = Side::load(&project, &args.b, target)?;
-    let evidence: Vec<Evidence> = SECTIONS
-        .iter()
-        .map(|section| {
-            let id = section.id();
-            let (mut baseline, mut observed) = pair(&a, &b, id);
-            leave_out(*section, &scope, &mut baseline, &mut observed);
-            Evidence { section: *section, lock_files: Vec::new(), baseline, observed }
-        })
-        .collect();
+    let [a, b] = [&args.a, &args.b].map(|text| Called::read(&project, text, &args.reach));
+    let sides = [a?, b?];
+    let [a, b] = load(&project, &sides, args.quiet, interrupt)?;
+    if interrupt.code().is_some() {
+        return Ok(1);
+    }
+    let (mut a, b) = (a?, b?);
+    apply(&args.rename, &mut a)?;
+    let evidence: Vec<Evidence> = SECTIONS.iter().map(|section| evidence(*section, &a, &b)).collect();
     let of_sections = CHECKS.iter().filter(|check| check.section().is_some());
     let checks: Vec<CheckResult> =
         of_sections.filter_map(|check| check.compare(&Case::of(&evidence))).collect();
@@ -102,115 +95,95 @@ pub(super) fn run(global: &Global, args: &DiffArgs) -> Result<u8, Failure> {
     emit(&mut [report], &wanted, args.quiet, global.color)
 }
 
-/// The target whose run a side is.
-fn target_of(text: &str) -> Option<&str> {
-    let name = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text);
-    run::parse_name(name).and_then(|(_, _, target)| target)
+type Loaded = Result<Side, Failure>;
+
+/// Gets both sides at the same time.
+fn load(
+    project: &Project,
+    sides: &[Called<'_>; 2],
+    quiet: bool,
+    interrupt: &Interrupt,
+) -> Result<[Loaded; 2], Failure> {
+    let fleet = Fleet { jobs: BOTH, quiet, interrupt };
+    let loaded = fleet.each(
+        &[0, 1],
+        |at| escaped(sides[*at].text.as_bytes()),
+        |at, watch| sides[*at].load(project, &sides[1 - at], watch),
+    );
+    let ended = || Err(Failure::new("looking at it ended unexpectedly, which is a defect of driftlock"));
+    let loaded: Vec<Loaded> = loaded.into_iter().map(|side| side.unwrap_or_else(ended)).collect();
+    loaded.try_into().map_err(|_| Failure::new("a side is missing"))
 }
 
-/// What belongs on the target whose run is compared.
-fn scope_of(project: &Project, target: Option<&str>) -> Scope {
-    let target = target.and_then(|name| project.config.targets.get(name));
-    Scope { include: target.and_then(|target| target.include.clone()) }
+/// Gives the subjects of a side their other names; what it is called says so.
+fn apply(renames: &[Rename], side: &mut Side) -> Result<(), Failure> {
+    for seen in side.sections.values_mut().flatten() {
+        rename::subjects(renames, seen).map_err(|why| {
+            Failure::new(format!("--rename: of {}, {why}", escaped(side.name.as_bytes())))
+                .hint("write it so that every subject keeps a name of its own")
+        })?;
+    }
+    side.scope = rename::scope(renames, &side.scope);
+    for rename in renames {
+        side.origin.from += &format!(" {}", rename.text());
+    }
+    Ok(())
 }
 
-/// Takes out of both sides what does not belong on the target, and counts it.
-fn leave_out(
-    section: &dyn Section,
-    scope: &Scope,
-    baseline: &mut Result<State, NoBaseline>,
-    observed: &mut Observed,
-) {
-    let (Ok(baseline), Observed::Seen(seen)) = (baseline, observed) else { return };
-    let before = baseline.entries.len();
-    baseline.entries.retain(|place, _| section.in_scope(scope, place));
-    seen.state.entries.retain(|place, _| section.in_scope(scope, place));
-    let count = (before - baseline.entries.len()) as u64;
+/// What there is to compare of one section.
+fn evidence(section: &'static dyn Section, a: &Side, b: &Side) -> Evidence {
+    let (mut baseline, mut observed) = pair(a, b, section.id());
+    if let (Ok(before), Observed::Seen(seen)) = (&mut baseline, &mut observed) {
+        leave_out(section, [&a.scope, &b.scope], before, seen);
+    }
+    Evidence { section, lock_files: Vec::new(), baseline, observed }
+}
+
+/// Takes out of each side what does not belong on the other, and counts it.
+fn leave_out(section: &dyn Section, [a, b]: [&Scope; 2], before: &mut State, seen: &mut Observation) {
+    let count = |before: &State, seen: &Observation| before.entries.len() + seen.state.entries.len();
+    let all = count(before, seen);
+    before.entries.retain(|place, _| section.in_scope(b, place));
+    // A pattern is not always renamed as the names are that it matches: what has a partner belongs there.
+    seen.state.entries.retain(|place, _| section.in_scope(a, place) || before.entries.contains_key(place));
+    seen.unreadable.retain(|place, _| section.in_scope(a, place) || section.in_scope(b, place));
+    let count = (all - count(before, seen)) as u64;
     if count > 0 {
-        let reason = "not included on this target".to_owned();
+        let reason = "not included on both sides".to_owned();
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count, reason });
     }
 }
 
 /// What to compare of one section.
 fn pair(a: &Side, b: &Side, id: SectionId) -> (Result<State, NoBaseline>, Observed) {
-    let seen = |state: State| Observed::Seen(Observation { state, ..Observation::default() });
-    let lacks = |side: &Side| Observed::Skipped(format!("{} holds nothing of it", side.name));
-    let failed = |why: &String| Observed::Failed(why.clone());
+    let nothing = || Ok(State::default());
+    let lacks = |side: &Side| {
+        let why = side.lacks.get(&id).cloned();
+        Observed::Skipped(why.unwrap_or_else(|| format!("{} holds nothing of it", side.name)))
+    };
     match (a.sections.get(&id), b.sections.get(&id)) {
-        (None, None) => (Ok(State::default()), Observed::Off("neither side has it".to_owned())),
-        (Some(Err(why)), _) | (_, Some(Err(why))) => (Ok(State::default()), failed(why)),
-        (Some(Ok(before)), Some(Ok(now))) => (Ok(before.clone()), seen(now.clone())),
-        (Some(Ok(before)), None) if b.is_whole => (Ok(before.clone()), seen(State::default())),
-        (None, Some(Ok(now))) if a.is_whole => (Ok(State::default()), seen(now.clone())),
-        (Some(Ok(_)), None) => (Ok(State::default()), lacks(b)),
-        (None, Some(Ok(_))) => (Ok(State::default()), lacks(a)),
+        (None, None) => (nothing(), Observed::Off("neither side has it".to_owned())),
+        (Some(Err(why)), Some(Err(other))) => (nothing(), Observed::Failed(format!("{why}; {other}"))),
+        (Some(Err(why)), _) | (_, Some(Err(why))) => (nothing(), Observed::Failed(why.clone())),
+        (Some(Ok(before)), Some(Ok(now))) => joined(before, now.clone()),
+        (Some(Ok(before)), None) if b.is_whole => joined(before, Observation::default()),
+        (None, Some(Ok(now))) if a.is_whole => (nothing(), Observed::Seen(now.clone())),
+        (Some(Ok(_)), None) => (nothing(), lacks(b)),
+        (None, Some(Ok(_))) => (nothing(), lacks(a)),
     }
 }
 
-impl Side {
-    fn load(project: &Project, text: &str, target: Option<&str>) -> Result<Self, Failure> {
-        if text.starts_with("target:") {
-            let failure = Failure::new(format!(
-                "{}: this version compares recorded states only",
-                escaped(text.as_bytes())
-            ));
-            return Err(failure.hint("export the target first, and name that run"));
+/// One side as the baseline of the other. What could not be looked at on either cannot be compared.
+fn joined(before: &Observation, mut now: Observation) -> (Result<State, NoBaseline>, Observed) {
+    for (place, why) in &before.unreadable {
+        now.state.entries.remove(place);
+        let both = now.unreadable.entry(place.clone()).or_insert_with(|| why.clone());
+        if both.reason != why.reason {
+            both.reason = format!("{}; {}", why.reason, both.reason);
         }
-        if text == "baseline" {
-            return Self::of_source(text, &project.source(), target, true);
-        }
-        if text.starts_with("git:") {
-            return Self::of_source(text, &project.source_named(text)?, target, true);
-        }
-        let run = run_named(project, text)?;
-        if let Some(report) = report_in(&run)? {
-            Self::of_report(project, text, &report)
-        } else {
-            let name = output::shown(&project.named(&run));
-            Self::of_source(text, &source_of_run(&run, &name), None, false)
-        }
+        both.tree = None;
     }
-
-    fn of_source(name: &str, source: &Source, target: Option<&str>, is_whole: bool) -> Result<Self, Failure> {
-        let locks = read_locks(source, target)?;
-        let sections: BTreeMap<_, _> = SECTIONS
-            .iter()
-            .filter_map(|section| Some((section.id(), state_in(&locks, *section).transpose()?)))
-            .collect();
-        if sections.is_empty() {
-            return Err(Failure::new(format!("{}: there is no lock file", escaped(name.as_bytes()))));
-        }
-        let commit = if let Source::Git(revision) = source { Some(revision.commit.clone()) } else { None };
-        Ok(Self { name: name.to_owned(), sections, is_whole, origin: origin(name, &locks, commit) })
-    }
-
-    fn of_report(project: &Project, name: &str, report: &WireReport) -> Result<Self, Failure> {
-        let source = match report.baseline.from.strip_prefix("git:") {
-            Some(_) => project
-                .source_named(&format!("git:{}", report.baseline.commit.clone().unwrap_or_default()))?,
-            None => project.source(),
-        };
-        let locks = read_locks(&source, report.target.as_deref())?;
-        if locks.digest(&lock_file_groups()).to_string() != report.baseline.digest {
-            let name = escaped(name.as_bytes());
-            let failure =
-                Failure::new(format!("{name}: it compared with a baseline that is not there any more"));
-            return Err(failure.hint("compare with an export's run, or with git:REVISION"));
-        }
-        let mut sections = BTreeMap::new();
-        for section in SECTIONS {
-            let before = state_in(&locks, *section).map(Option::unwrap_or_default);
-            match state_of_report(report, *section, &before.clone().unwrap_or_default()) {
-                Ok(Some(state)) => drop(sections.insert(section.id(), before.map(|_| state))),
-                Ok(None) => {}
-                Err(refusal) => drop(sections.insert(section.id(), Err(refusal.to_string()))),
-            }
-        }
-        Ok(Self { name: name.to_owned(), sections, is_whole: false, origin: origin(name, &locks, None) })
-    }
-}
-
-fn origin(name: &str, locks: &Locks, commit: Option<String>) -> BaselineOrigin {
-    BaselineOrigin { from: name.to_owned(), digest: locks.digest(&lock_file_groups()), commit, dirty: None }
+    now.problems.extend(before.problems.iter().cloned());
+    now.left_out.extend(before.left_out.iter().cloned());
+    (Ok(before.state.clone()), Observed::Seen(now))
 }

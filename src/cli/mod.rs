@@ -21,6 +21,8 @@ mod output;
 mod progress;
 mod project;
 mod prompt;
+mod rename;
+mod side;
 mod signals;
 mod ssh;
 mod ssh_config;
@@ -95,7 +97,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&cli.global, &args, &interrupt),
         Command::Check(args) => check::run(&cli.global, &args, &interrupt),
         Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
-        Command::Diff(args) => diff::run(&cli.global, &args),
+        Command::Diff(args) => diff::run(&cli.global, &args, &interrupt),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     };

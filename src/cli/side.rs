@@ -1,0 +1,217 @@
+//! The sides of a diff: what was recorded, and targets as they are now.
+
+use std::collections::BTreeMap;
+
+use super::accept::{report_in, run_named};
+use super::aim::{Aim, ReachArgs};
+use super::project::{Project, read_locks};
+use super::{Failure, output};
+use crate::accept::{source_of_run, state_in, state_of_report};
+use crate::audit::{self, Look, Request, lock_file_groups};
+use crate::baseline::{Locks, Source};
+use crate::check::Evidence;
+use crate::host::{Scope, Watch};
+use crate::model::{
+    BaselineOrigin, Digest, Entry, Leaf, LeftOut, Observation, Observed, SectionId, State, Unit, Value,
+    escaped, write_line,
+};
+use crate::report::json::WireReport;
+use crate::run;
+use crate::section::{Purpose, SECTIONS, Section, locked_facts};
+
+/// One side of a comparison.
+pub(super) struct Side {
+    /// How it is called.
+    pub(super) name: String,
+    /// Its sections; an error where one could not be read or looked at.
+    pub(super) sections: BTreeMap<SectionId, Result<Observation, String>>,
+    /// Why other sections are not there, where that is known.
+    pub(super) lacks: BTreeMap<SectionId, String>,
+    /// Whether a section that is not there is known to be empty, rather than not observed.
+    pub(super) is_whole: bool,
+    /// What belongs there.
+    pub(super) scope: Scope,
+    /// Where it was read from.
+    pub(super) origin: BaselineOrigin,
+}
+
+/// What the user calls a side.
+pub(super) struct Called<'a> {
+    /// The words of the command line.
+    pub(super) text: &'a str,
+    /// The target to look at, behind `target:`.
+    aim: Option<Aim>,
+    /// The target whose run it is, or that it is.
+    target: Option<&'a str>,
+}
+
+impl<'a> Called<'a> {
+    /// Reads what is written for a side; nothing is looked at yet.
+    ///
+    /// # Errors
+    /// When it names a target that there is not.
+    pub(super) fn read(project: &Project, text: &'a str, reach: &ReachArgs) -> Result<Self, Failure> {
+        if let Some(name) = text.strip_prefix("target:") {
+            let aim = Aim::target(project, name, reach)?;
+            return Ok(Self { text, aim: Some(aim), target: Some(name) });
+        }
+        let last = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text);
+        let target = run::parse_name(last).and_then(|(_, _, target)| target);
+        Ok(Self { text, aim: None, target })
+    }
+
+    /// Gets what the side holds. Lock files that belong to no target are read for that of the `other` side.
+    pub(super) fn load(&self, project: &Project, other: &Self, watch: &Watch) -> Result<Side, Failure> {
+        if let Some(aim) = &self.aim {
+            return Side::of_target(project, self.text, aim, watch);
+        }
+        let configured = self.target.and_then(|name| project.config.targets.get(name));
+        let scope = Scope { include: configured.and_then(|target| target.include.clone()) };
+        let target = self.target.or(other.target);
+        let side = if self.text == "baseline" {
+            Side::of_source(self.text, &project.source(), target, true)
+        } else if self.text.starts_with("git:") {
+            Side::of_source(self.text, &project.source_named(self.text)?, target, true)
+        } else {
+            let run = run_named(project, self.text)?;
+            match report_in(&run)? {
+                Some(report) => Side::of_report(project, self.text, &report),
+                None => {
+                    let name = output::shown(&project.named(&run));
+                    Side::of_source(self.text, &source_of_run(&run, &name), None, false)
+                }
+            }
+        };
+        let mut side = side?;
+        for section in SECTIONS {
+            if let Some(Ok(seen)) = side.sections.get_mut(&section.id()) {
+                leave_out(*section, &scope, seen);
+            }
+        }
+        Ok(Side { scope, ..side })
+    }
+}
+
+/// Takes out of what was recorded what does not belong on the target, and counts it.
+fn leave_out(section: &dyn Section, scope: &Scope, seen: &mut Observation) {
+    let all = seen.state.entries.len();
+    seen.state.entries.retain(|place, _| section.in_scope(scope, place));
+    let count = (all - seen.state.entries.len()) as u64;
+    if count > 0 {
+        let reason = "not included on this target".to_owned();
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count, reason });
+    }
+}
+
+impl Side {
+    fn of_source(name: &str, source: &Source, target: Option<&str>, is_whole: bool) -> Result<Self, Failure> {
+        let locks = read_locks(source, target)?;
+        let sections: BTreeMap<_, _> = SECTIONS
+            .iter()
+            .filter_map(|section| Some((section.id(), state_in(&locks, *section).transpose()?.map(recorded))))
+            .collect();
+        if sections.is_empty() {
+            return Err(Failure::new(format!("{}: there is no lock file", escaped(name.as_bytes()))));
+        }
+        let commit = if let Source::Git(revision) = source { Some(revision.commit.clone()) } else { None };
+        Ok(Self { is_whole, ..Self::new(name, sections, origin(name, &locks, commit)) })
+    }
+
+    fn of_report(project: &Project, name: &str, report: &WireReport) -> Result<Self, Failure> {
+        let source = match report.baseline.from.strip_prefix("git:") {
+            Some(_) => project
+                .source_named(&format!("git:{}", report.baseline.commit.clone().unwrap_or_default()))?,
+            None => project.source(),
+        };
+        let locks = read_locks(&source, report.target.as_deref())?;
+        if locks.digest(&lock_file_groups()).to_string() != report.baseline.digest {
+            let name = escaped(name.as_bytes());
+            let failure =
+                Failure::new(format!("{name}: it compared with a baseline that is not there any more"));
+            return Err(failure.hint("compare with an export's run, or with git:REVISION"));
+        }
+        let mut sections = BTreeMap::new();
+        for section in SECTIONS {
+            let before = state_in(&locks, *section).map(Option::unwrap_or_default);
+            match state_of_report(report, *section, &before.clone().unwrap_or_default()) {
+                Ok(Some(state)) => drop(sections.insert(section.id(), before.map(|_| recorded(state)))),
+                Ok(None) => {}
+                Err(refusal) => drop(sections.insert(section.id(), Err(refusal.to_string()))),
+            }
+        }
+        Ok(Self::new(name, sections, origin(name, &locks, None)))
+    }
+
+    /// A target as it is now.
+    fn of_target(project: &Project, name: &str, aim: &Aim, watch: &Watch) -> Result<Self, Failure> {
+        let locks = read_locks(&project.source(), aim.target.as_deref())?;
+        let setting = aim.setting(project, Purpose::Check);
+        let request = Request { setting, locks: &locks, only: &[], require: &[] };
+        let Look { evidence, unreachable } = aim.observe(&request, audit::plan(&request), watch)?;
+        let digest = digest_of(&evidence);
+        let mut sections = BTreeMap::new();
+        let mut lacks = BTreeMap::new();
+        let told = |why: &str| format!("{name}: {why}");
+        for e in evidence {
+            let id = e.section.id();
+            match e.observed {
+                Observed::Seen(seen) => drop(sections.insert(id, Ok(observed(name, seen)))),
+                Observed::Failed(why) => {
+                    drop(sections.insert(id, Err(told(unreachable.as_ref().unwrap_or(&why)))));
+                }
+                Observed::Off(why) | Observed::Skipped(why) => drop(lacks.insert(id, told(&why))),
+            }
+        }
+        let origin = BaselineOrigin { from: name.to_owned(), digest, commit: None, dirty: None };
+        Ok(Self { lacks, scope: aim.scope.clone(), ..Self::new(name, sections, origin) })
+    }
+
+    fn new(
+        name: &str,
+        sections: BTreeMap<SectionId, Result<Observation, String>>,
+        origin: BaselineOrigin,
+    ) -> Self {
+        let lacks = BTreeMap::new();
+        Self { name: name.to_owned(), sections, lacks, is_whole: false, scope: Scope::default(), origin }
+    }
+}
+
+/// A state that was recorded, as if it were seen now.
+fn recorded(state: State) -> Observation {
+    Observation { state, ..Observation::default() }
+}
+
+/// What was seen on the target `name`: of containers what a lock file holds, and whose problems these are.
+fn observed(name: &str, mut seen: Observation) -> Observation {
+    for entry in seen.state.entries.values_mut() {
+        if let Value::Structured(_) = entry.value {
+            *entry = Entry { value: Value::Structured(locked_facts(entry)), ..entry.clone() };
+        }
+    }
+    for why in seen.unreadable.values_mut() {
+        why.reason = format!("{name}: {}", why.reason);
+    }
+    for problem in &mut seen.problems {
+        *problem = format!("{name}: {problem}");
+    }
+    seen
+}
+
+fn origin(name: &str, locks: &Locks, commit: Option<String>) -> BaselineOrigin {
+    BaselineOrigin { from: name.to_owned(), digest: locks.digest(&lock_file_groups()), commit, dirty: None }
+}
+
+/// The digest that a baseline with these states would have.
+fn digest_of(evidence: &[Evidence]) -> Digest {
+    let mut files: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    for e in evidence {
+        if let Observed::Seen(seen) = &e.observed {
+            files.extend(e.section.lock_files().iter().copied().zip(e.section.print(&seen.state)));
+        }
+    }
+    let mut lines = Vec::new();
+    for (name, bytes) in files.iter().filter(|(_, bytes)| !bytes.is_empty()) {
+        write_line(&mut lines, Leaf::File(Digest::of(bytes)), name.as_bytes());
+    }
+    Digest::of(&lines)
+}
