@@ -69,12 +69,17 @@ pub(super) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Re
     }
     let (mut a, b) = (a?, b?);
     apply(&args.rename, &mut a)?;
+    emit(&mut [report(&started, a, b)], &wanted, args.quiet, global.color)
+}
+
+/// The report of a comparison.
+fn report(started: &Started, a: Side, b: Side) -> Report {
     let evidence: Vec<Evidence> = SECTIONS.iter().map(|section| evidence(*section, &a, &b)).collect();
     let of_sections = CHECKS.iter().filter(|check| check.section().is_some());
     let checks: Vec<CheckResult> =
         of_sections.filter_map(|check| check.compare(&Case::of(&evidence))).collect();
     let (sections_off, left_out) = coverage(&evidence);
-    let report = Report {
+    Report {
         run: started.stamp.clone(),
         stamp: started.stamp.clone(),
         host: host_name(),
@@ -91,8 +96,7 @@ pub(super) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Re
         sections_off,
         left_out,
         location: None,
-    };
-    emit(&mut [report], &wanted, args.quiet, global.color)
+    }
 }
 
 type Loaded = Result<Side, Failure>;
@@ -124,9 +128,8 @@ fn apply(renames: &[Rename], side: &mut Side) -> Result<(), Failure> {
         })?;
     }
     side.scope = rename::scope(renames, &side.scope);
-    for rename in renames {
-        side.origin.from += &format!(" {}", rename.text());
-    }
+    let texts = renames.iter().map(Rename::text);
+    side.origin.from = std::iter::once(side.name.as_str()).chain(texts).collect::<Vec<_>>().join(" ");
     Ok(())
 }
 

@@ -244,18 +244,39 @@ impl Job<'_> {
         } else if page.failed {
             page.line("Nothing was accepted: mend the errors above first");
         } else {
-            let files = self.accept(&started, &locks, &look.evidence, elsewhere, &run)?;
-            let target = self.aim.target.as_deref();
-            let own = target.filter(|_| self.args.own).map(|target| format!("/{target}")).unwrap_or_default();
-            page.line(&match files {
-                0 => "Baseline: already as exported".to_owned(),
-                1 => format!("Baseline: audit/locks{own}, 1 lock file written"),
-                n => format!("Baseline: audit/locks{own}, {n} lock files written"),
-            });
-            let target = target.map(|target| format!(" --target {target}")).unwrap_or_default();
-            page.line(&format!("Next: driftlock check{target}"));
+            match self.accept(&started, &locks, &look.evidence, elsewhere, &run) {
+                Ok(written) => self.tell_accepted(&mut page, written),
+                Err(failure) if self.several => page.error(&failure.in_one_line()),
+                Err(failure) => return Err(failure),
+            }
         }
         Ok(page)
+    }
+
+    fn tell_accepted(&self, page: &mut Page, written: usize) {
+        let target = self.aim.target.as_deref();
+        let own = target.filter(|_| self.args.own).map(|target| format!("/{target}")).unwrap_or_default();
+        page.line(&match written {
+            0 => "Baseline: already as exported".to_owned(),
+            1 => format!("Baseline: audit/locks{own}, 1 lock file written"),
+            n => format!("Baseline: audit/locks{own}, {n} lock files written"),
+        });
+        page.line(&format!("Next: driftlock check{}", self.option()));
+    }
+
+    /// The option that names the place again.
+    fn option(&self) -> String {
+        match (&self.aim.target, self.aim.server()) {
+            (Some(name), Some(host)) if !self.is_configured(name) => {
+                format!(" --server {}", quoted(&escaped(host.as_bytes())))
+            }
+            (Some(name), _) => format!(" --target {name}"),
+            (None, _) => String::new(),
+        }
+    }
+
+    fn is_configured(&self, name: &str) -> bool {
+        self.project.config.targets.contains_key(name)
     }
 
     /// The export as a report: what was seen, compared with itself, so that only what could not be looked
@@ -335,14 +356,14 @@ impl Job<'_> {
         files
     }
 
-    /// The command that accepts this export and no other.
+    /// The command that accepts this export and no other. A server that is no target cannot be found again.
     fn next(&self, run: &Path) -> String {
-        let target = self.aim.target.iter().map(|target| format!(" --target {target}"));
-        let dir = output::shown(run);
-        let quote =
-            if dir.contains(|c: char| !c.is_alphanumeric() && !"/._-".contains(c)) { "'" } else { "" };
-        let place = self.args.output.iter().map(|_| format!(" {quote}{dir}{quote}"));
-        format!("Next: driftlock accept{}", target.chain(place).collect::<String>())
+        if self.aim.target.as_deref().is_some_and(|name| !self.is_configured(name)) {
+            return "Next: make this server a target in audit/driftlock.toml, or export it with --accept"
+                .to_owned();
+        }
+        let place = self.args.output.iter().map(|_| format!(" {}", quoted(&output::shown(run))));
+        format!("Next: driftlock accept{}{}", self.option(), place.collect::<String>())
     }
 
     fn keep(&self, started: &Started, files: &run::Files) -> Result<PathBuf, Failure> {
@@ -394,4 +415,10 @@ impl Job<'_> {
         commit(self.project, &basis, &files, &changes, self.args.reason.as_deref(), started)?;
         Ok(files.len())
     }
+}
+
+/// A word of a command as a shell needs it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-@:".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{word}'") }
 }

@@ -67,28 +67,28 @@ impl<'a> Called<'a> {
         }
         let configured = self.target.and_then(|name| project.config.targets.get(name));
         let scope = Scope { include: configured.and_then(|target| target.include.clone()) };
-        let target = self.target.or(other.target);
-        let side = if self.text == "baseline" {
-            Side::of_source(self.text, &project.source(), target, true)
-        } else if self.text.starts_with("git:") {
-            Side::of_source(self.text, &project.source_named(self.text)?, target, true)
-        } else {
-            let run = run_named(project, self.text)?;
-            match report_in(&run)? {
-                Some(report) => Side::of_report(project, self.text, &report),
-                None => {
-                    let name = output::shown(&project.named(&run));
-                    Side::of_source(self.text, &source_of_run(&run, &name), None, false)
-                }
-            }
-        };
-        let mut side = side?;
+        let mut side = self.recorded(project, self.target.or(other.target))?;
         for section in SECTIONS {
             if let Some(Ok(seen)) = side.sections.get_mut(&section.id()) {
                 leave_out(*section, &scope, seen);
             }
         }
         Ok(Side { scope, ..side })
+    }
+
+    fn recorded(&self, project: &Project, target: Option<&str>) -> Result<Side, Failure> {
+        if self.text == "baseline" {
+            return Side::of_source(self.text, &project.source(), target, true);
+        }
+        if self.text.starts_with("git:") {
+            return Side::of_source(self.text, &project.source_named(self.text)?, target, true);
+        }
+        let run = run_named(project, self.text)?;
+        if let Some(report) = report_in(&run)? {
+            return Side::of_report(project, self.text, &report);
+        }
+        let name = output::shown(&project.named(&run));
+        Side::of_source(self.text, &source_of_run(&run, &name), None, false)
     }
 }
 
@@ -150,7 +150,7 @@ impl Side {
         let Look { evidence, unreachable } = aim.observe(&request, audit::plan(&request), watch)?;
         let digest = digest_of(&evidence);
         let mut sections = BTreeMap::new();
-        let mut lacks = BTreeMap::new();
+        let mut absent = BTreeMap::new();
         let told = |why: &str| format!("{name}: {why}");
         for e in evidence {
             let id = e.section.id();
@@ -159,11 +159,11 @@ impl Side {
                 Observed::Failed(why) => {
                     drop(sections.insert(id, Err(told(unreachable.as_ref().unwrap_or(&why)))));
                 }
-                Observed::Off(why) | Observed::Skipped(why) => drop(lacks.insert(id, told(&why))),
+                Observed::Off(why) | Observed::Skipped(why) => drop(absent.insert(id, told(&why))),
             }
         }
         let origin = BaselineOrigin { from: name.to_owned(), digest, commit: None, dirty: None };
-        Ok(Self { lacks, scope: aim.scope.clone(), ..Self::new(name, sections, origin) })
+        Ok(Self { lacks: absent, scope: aim.scope.clone(), ..Self::new(name, sections, origin) })
     }
 
     fn new(
