@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -313,16 +314,19 @@ fn a_connection_that_is_cut_anywhere_is_an_error() {
     let server = Server::start(|_| {});
     let laptop = Laptop::new();
     let known = std::fs::read_to_string(server.known_hosts()).unwrap();
-    for bytes in [10, 100, 1000, 1500, 2000, 2500, 2800, 3000, 3100, 3200, 3300, 3400] {
-        let wire = Wire::cut_after(server.port, bytes);
-        std::fs::write(server.known_hosts(), known.replace(&server.port.to_string(), &wire.port.to_string()))
-            .unwrap();
-        let tried = laptop.try_with(&options(&server, wire.port), &["--connect-timeout", "2"]);
-        assert!(tried.took < Duration::from_secs(10), "{bytes}: {:?}", tried.took);
-        // A wire that outlives the conversation cuts nothing.
-        if wire.passed.load(std::sync::atomic::Ordering::SeqCst) >= bytes {
-            tried.why();
-        }
+    let through = |wire: &Wire| {
+        let line = known.replace(&server.port.to_string(), &wire.port.to_string());
+        std::fs::write(server.known_hosts(), line).unwrap();
+        target(&laptop, &server, wire.port);
+        laptop.try_with(&on_target(), &["--docker", "off", "--connect-timeout", "2"])
+    };
+    let whole = Wire::cut_after(server.port, usize::MAX);
+    assert_eq!(through(&whole).code, 0, "nothing is cut");
+    let all = whole.passed.load(Ordering::SeqCst);
+    for bytes in [1, 30, 300, all / 4, all / 3, all / 2, all * 2 / 3, all * 3 / 4, all - 400] {
+        let tried = through(&Wire::cut_after(server.port, bytes));
+        tried.why();
+        assert!(tried.took < Duration::from_secs(10), "{bytes} of {all}: {:?}", tried.took);
     }
 }
 
@@ -330,9 +334,10 @@ fn a_connection_that_is_cut_anywhere_is_an_error() {
 fn a_frozen_server_is_noticed() {
     let server = Server::start(|setup| _ = setup.line("ForceCommand echo started >&2; exec sleep 60"));
     let laptop = Laptop::new();
-    let wanted = options(&server, server.port);
+    target(&laptop, &server, server.port);
+    let wanted = on_target();
     let tried = std::thread::scope(|scope| {
-        let trying = scope.spawn(|| laptop.try_with(&wanted, &[]));
+        let trying = scope.spawn(|| laptop.try_with(&wanted, &["--docker", "off"]));
         wait_until(|| server.log().contains("Starting session"));
         server.stop();
         trying.join().unwrap()
@@ -350,9 +355,10 @@ fn a_frozen_server_is_noticed() {
 fn a_server_that_is_killed_in_the_middle_is_an_error() {
     let server = Server::start(|setup| _ = setup.line("ForceCommand sleep 60"));
     let laptop = Laptop::new();
-    let wanted = options(&server, server.port);
+    target(&laptop, &server, server.port);
+    let wanted = on_target();
     let tried = std::thread::scope(|scope| {
-        let trying = scope.spawn(|| laptop.try_with(&wanted, &[]));
+        let trying = scope.spawn(|| laptop.try_with(&wanted, &["--docker", "off"]));
         wait_until(|| server.log().contains("Starting session"));
         for pid in server.family() {
             let pid = rustix::process::Pid::from_raw(pid).unwrap();
@@ -377,27 +383,30 @@ fn nothing_but_a_whole_answer_of_the_script_counts() {
         ("head -c 300", ""),
     ] {
         let server = Server::start(|setup| _ = setup.line(&format!("ForceCommand {command}")));
-        let config = target(&laptop, &server, "");
-        let tried = laptop.try_with(&["--target".to_owned(), "prod".to_owned()], &["--docker", "off"]);
+        target(&laptop, &server, server.port);
+        let tried = laptop.try_with(&on_target(), &["--docker", "off"]);
         assert!(tried.why().contains(word), "{command}: {}", tried.why());
         assert!(tried.took < Duration::from_secs(20), "{command}: {:?}", tried.took);
-        drop(config);
     }
 }
 
-/// Configures the target `prod`: the laptop's own tree on the server.
-fn target(laptop: &Laptop, server: &Server, more: &str) -> String {
+/// Options for the target `prod`.
+fn on_target() -> [String; 2] {
+    ["--target".to_owned(), "prod".to_owned()]
+}
+
+/// Configures the target `prod`: the laptop's own tree on the server, reached through `port`.
+fn target(laptop: &Laptop, server: &Server, port: u16) {
     let project = &laptop.project;
     let before = project.read("audit/driftlock.toml");
     let before = before.split("[targets").next().unwrap();
     let text = format!(
-        "{before}[targets.prod]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"{}\"\nssh_key = \"{}\"\nknown_hosts = \"{}\"\nroot = \"{}\"\n{more}",
-        server.port,
+        "{before}[targets.prod]\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"{}\"\nssh_key = \"{}\"\n\
+         known_hosts = \"{}\"\nroot = \"{}\"\n",
         server.user(),
         server.key().display(),
         server.known_hosts().display(),
         project.root().display()
     );
     project.file("audit/driftlock.toml", &text);
-    text
 }

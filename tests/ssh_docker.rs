@@ -373,7 +373,7 @@ fn no_secret_travels_or_is_told() {
 /// Whether the login shell of the account reads a `.bashrc` for commands.
 #[allow(clippy::print_stdout, reason = "shown beside the test that it is about")]
 fn logs_in_with_bash() -> bool {
-    let is_bash = daemon::account().ends_with("/bash");
+    let is_bash = daemon::Account::mine().shell().ends_with("/bash");
     if !is_bash {
         println!("the login shell is not bash: not tested");
     }

@@ -99,8 +99,10 @@ pub(super) async fn connect(
             Err(ConnectError::Unknown(unknown)) => {
                 return Err(Failed::Unknown(Box::new(hop.clone()), unknown));
             }
-            Err(ConnectError::HostKey(why)) if position == target => return Err(Failed::Because(why)),
-            Err(ConnectError::HostKey(why)) => return Err(Failed::Because(format!("{role}{why}"))),
+            Err(ConnectError::HostKey(why)) if position == target && hop.name == hop.address => {
+                return Err(Failed::Because(why));
+            }
+            Err(ConnectError::HostKey(why)) => return Err(told(why)),
             Err(error) => return Err(told(error.to_string())),
         };
         watch.set_phase(Phase::Authenticating);

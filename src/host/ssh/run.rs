@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use russh::ChannelMsg;
+use russh::{ChannelMsg, ChannelReadHalf};
 
 use super::client::in_words;
 use super::connect::Connection;
 
 /// A command that says nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(600);
+/// How long a server may take to open a session.
+const OPENING: Duration = Duration::from_secs(30);
+/// What a command left behind may hold its output open: so long it is read on.
+const AFTERMATH: Duration = Duration::from_secs(2);
 /// How much of what a command says on its standard error is kept.
 const KEPT: usize = 4096;
 
@@ -30,49 +34,62 @@ impl Connection {
         &self,
         command: &str,
         input: Vec<u8>,
-        mut take: impl FnMut(&[u8]) -> Result<(), String>,
+        take: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<Ended, String> {
-        let channel = self.handle.channel_open_session().await.map_err(|error| match error {
+        let opened = tokio::time::timeout(OPENING, self.handle.channel_open_session()).await;
+        let opened =
+            opened.map_err(|_| format!("the server opened no session in {} s", OPENING.as_secs()))?;
+        let channel = opened.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(_) => "the server opens no session".to_owned(),
             error => self.broken(&error),
         })?;
-        let (mut output, write) = channel.split();
+        let (output, write) = channel.split();
         let send = async {
-            // The answer to the request is read below, with everything else.
-            let sent = async {
-                write.exec(true, command).await?;
-                write.data_bytes(input).await?;
-                write.eof().await
-            };
-            sent.await.map_err(|error| self.broken(&error))
+            // The answer to the request is read with everything else.
+            write.exec(true, command).await?;
+            write.data_bytes(input).await?;
+            write.eof().await
         };
-        let receive = async {
-            let mut stderr = Vec::new();
-            let mut code = None;
-            loop {
-                let message = tokio::time::timeout(SILENCE, output.wait());
-                let message = message.await.map_err(|_| {
-                    format!("the command on the server said nothing for {} s", SILENCE.as_secs())
-                })?;
-                match message {
-                    Some(ChannelMsg::Data { data }) => take(&data)?,
-                    Some(ChannelMsg::ExtendedData { data, .. }) => {
-                        let room = KEPT.saturating_sub(stderr.len()).min(data.len());
-                        stderr.extend_from_slice(&data[..room]);
-                    }
-                    Some(ChannelMsg::ExitStatus { exit_status }) => code = Some(exit_status),
-                    Some(ChannelMsg::ExitSignal { .. }) => code = Some(128),
-                    Some(ChannelMsg::Failure) => return Err("the server runs no commands".to_owned()),
-                    Some(_) => {}
-                    None => break,
+        // Sending never ends on a broken connection, nor to a command that ends without reading all of its
+        // input: receiving alone decides.
+        let forever = std::future::pending();
+        tokio::select! {
+            ended = self.receive(output, take) => ended,
+            () = async { let _ = send.await; forever.await } => Err("interrupted".to_owned()),
+        }
+    }
+
+    /// Reads all that a command says, up to its end.
+    async fn receive(
+        &self,
+        mut output: ChannelReadHalf,
+        mut take: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Ended, String> {
+        let mut stderr = Vec::new();
+        let mut code = None;
+        loop {
+            let patience = if code.is_some() { AFTERMATH } else { SILENCE };
+            let message = match (tokio::time::timeout(patience, output.wait()).await, code) {
+                (Ok(Some(message)), _) => message,
+                (_, Some(code)) => return Ok(Ended { code, stderr }),
+                (Ok(None), None) => return Err(format!("the connection broke: {}", self.lost.reason())),
+                (Err(_), None) => {
+                    let seconds = patience.as_secs();
+                    return Err(format!("the command on the server said nothing for {seconds} s"));
                 }
+            };
+            match message {
+                ChannelMsg::Data { data } => take(&data)?,
+                ChannelMsg::ExtendedData { data, .. } => {
+                    let room = KEPT.saturating_sub(stderr.len()).min(data.len());
+                    stderr.extend_from_slice(&data[..room]);
+                }
+                ChannelMsg::ExitStatus { exit_status } => code = Some(exit_status),
+                ChannelMsg::ExitSignal { .. } => code = Some(128),
+                ChannelMsg::Failure => return Err("the server runs no commands".to_owned()),
+                _ => {}
             }
-            let code = code.ok_or_else(|| format!("the connection broke: {}", self.lost.reason()))?;
-            Ok(Ended { code, stderr })
-        };
-        // A command may end without reading all of its input: what it said goes before that.
-        let (input_sent, ended) = tokio::join!(send, receive);
-        ended.and_then(|ended| if ended.code == 0 { input_sent.map(|()| ended) } else { Ok(ended) })
+        }
     }
 
     fn broken(&self, error: &russh::Error) -> String {

@@ -102,7 +102,8 @@ fn told(answer: &Answer) -> String {
             format!("{files:#?}\n{}", rest(unmatched, left_out))
         }
         Answer::Modules(ModulesAnswer { modules, unmatched, left_out }) => {
-            let modules: BTreeMap<_, _> = modules.iter().map(|(path, it)| (shown(path), module(it))).collect();
+            let modules: BTreeMap<_, _> =
+                modules.iter().map(|(path, it)| (shown(path), module(it))).collect();
             format!("{modules:#?}\n{}", rest(unmatched, left_out))
         }
         Answer::Containers(_) => String::new(),
@@ -234,13 +235,83 @@ impl Project {
 /// Names that shells, `sha256sum` or the framing may stumble over.
 fn hostile_names() -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = [
-        &b" "[..], b"  two  ", b"a\nb", b"trailing\n", b"\n", b"cr\r", b"\r\n", b"back\\slash", b"\\", b"\\n",
-        b"'", b"''", b"it's", b"\"", b"`id`", b"$(id)", b"$HOME", b"${x}", b"*", b"?", b"[a]", b"[", b"]", b"a*b",
-        b".[!.]*", b"..?*", b".[", b"!", b"-", b"--", b"-n", b"-rf", b"-a\nb", b"-\\", b"-'", b".hidden", b"..two",
-        b"...", b"=", b"(", b")", b"-o", b"-a", b"&", b";", b"|", b"<", b">", b"#", b"~", b"~root", b"x~y", b"\t",
-        b"\x01", b"\x7f", b"\x81", b"\x88\x89", b"\xff\xfe", b"\xc3", b"caf\xc3\xa9", b"H1", b"m", b"Zdriftlock",
-        b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  x", b"0", b".", b"..", b"\xe2\x80\xa8",
-        b"x.swp", b"x~", b".DS_Store", b"x.pyc", b"\x1b[31m", b"%s", b"%", b"\\000", b"driftlock begin",
+        &b" "[..],
+        b"  two  ",
+        b"a\nb",
+        b"trailing\n",
+        b"\n",
+        b"cr\r",
+        b"\r\n",
+        b"back\\slash",
+        b"\\",
+        b"\\n",
+        b"'",
+        b"''",
+        b"it's",
+        b"\"",
+        b"`id`",
+        b"$(id)",
+        b"$HOME",
+        b"${x}",
+        b"*",
+        b"?",
+        b"[a]",
+        b"[",
+        b"]",
+        b"a*b",
+        b".[!.]*",
+        b"..?*",
+        b".[",
+        b"!",
+        b"-",
+        b"--",
+        b"-n",
+        b"-rf",
+        b"-a\nb",
+        b"-\\",
+        b"-'",
+        b".hidden",
+        b"..two",
+        b"...",
+        b"=",
+        b"(",
+        b")",
+        b"-o",
+        b"-a",
+        b"&",
+        b";",
+        b"|",
+        b"<",
+        b">",
+        b"#",
+        b"~",
+        b"~root",
+        b"x~y",
+        b"\t",
+        b"\x01",
+        b"\x7f",
+        b"\x81",
+        b"\x88\x89",
+        b"\xff\xfe",
+        b"\xc3",
+        b"caf\xc3\xa9",
+        b"H1",
+        b"m",
+        b"Zdriftlock",
+        b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  x",
+        b"0",
+        b".",
+        b"..",
+        b"\xe2\x80\xa8",
+        b"x.swp",
+        b"x~",
+        b".DS_Store",
+        b"x.pyc",
+        b"\x1b[31m",
+        b"%s",
+        b"%",
+        b"\\000",
+        b"driftlock begin",
     ]
     .iter()
     .map(|name| name.to_vec())
@@ -368,12 +439,26 @@ fn all_queries() -> Vec<Query> {
         &["stacks/**/docker-compose*.yml", "stacks/**", "names/*"],
         &["stacks/*", "names/**", "file_root", "gone", "stacks/*/gone", "stacks/gone/*/x"],
         &["**/compose.y?ml", "**/compose.yml", "**/*.[yx]ml", "*/a/[!x]*", "**/stacks/**/*"],
-        &["looping_root/*", "looping_root/x", "broken_root/*", "file_root/*", "file_root/x", "names/?", "names/[é-ü]*"],
+        &[
+            "looping_root/*",
+            "looping_root/x",
+            "broken_root/*",
+            "file_root/*",
+            "file_root/x",
+            "names/?",
+            "names/[é-ü]*",
+        ],
         &["/etc/host*", "/etc/hostname", "/nowhere/*", "./stacks//a/*"],
     ] {
         all.push(Query::Files(files(patterns(texts))));
         all.push(Query::Files(FileQuery { named: named_files.clone(), ..files(patterns(texts)) }));
-        let exclude = globs(&["stacks/*/docker-compose.prod.yml", "stacks/to_*/**", "**/a/**", "names/-*", "**/*\u{e9}"]);
+        let exclude = globs(&[
+            "stacks/*/docker-compose.prod.yml",
+            "stacks/to_*/**",
+            "**/a/**",
+            "names/-*",
+            "**/*\u{e9}",
+        ]);
         all.push(Query::Files(FileQuery { exclude, ..files(patterns(texts)) }));
         let scope = Scope { include: Some(globs(&["stacks/a/**", "names/[a-m]*", "**/compose.y*"])) };
         all.push(Query::Files(FileQuery { scope, named: named_files.clone(), ..files(patterns(texts)) }));
@@ -444,7 +529,10 @@ fn without_a_program_that_hashes_there_is_one_clear_error() {
     let output = run(SHELLS[0], survey.script(), &Programs::Only(&["ls", "readlink"]));
     let mut reader = survey.reader();
     let why = reader.feed(&output, &Watch::default()).unwrap_err();
-    assert_eq!(why, "none of sha256sum, shasum and openssl is installed on the server: install coreutils there");
+    assert_eq!(
+        why,
+        "none of sha256sum, shasum and openssl is installed on the server: install coreutils there"
+    );
     assert_eq!(reader.finish().unwrap_err(), why);
 }
 
@@ -512,8 +600,10 @@ fn queries_for_targets() -> Vec<Query> {
         b"stacks/a/docker-compose.yml",
         b"nowhere/x",
     ]);
-    let named_modules = list(&[b"addons/one", b"addons/mounted", b"addons/two", b"addons/gone", b"infra/gone/m", b"far/x/m"]);
-    let scope = Scope { include: Some(globs(&["infra/stacks/a/**", "addons/**", "conf/*", "far/away/roots/**"])) };
+    let named_modules =
+        list(&[b"addons/one", b"addons/mounted", b"addons/two", b"addons/gone", b"infra/gone/m", b"far/x/m"]);
+    let scope =
+        Scope { include: Some(globs(&["infra/stacks/a/**", "addons/**", "conf/*", "far/away/roots/**"])) };
     let mut all = Vec::new();
     for texts in [
         &["infra/stacks/*/docker-compose*.yml"][..],
@@ -529,7 +619,9 @@ fn queries_for_targets() -> Vec<Query> {
             }
         }
     }
-    for select in [Select::Detect, Select::Named, patterns(&["addons", "far/away/roots/*"]), patterns(&["**"])] {
+    for select in
+        [Select::Detect, Select::Named, patterns(&["addons", "far/away/roots/*"]), patterns(&["**"])]
+    {
         for scope in [Scope::default(), scope.clone()] {
             let named = named_modules.clone();
             let query = ModuleQuery { scope: scope.clone(), ..modules(select.clone()) };
@@ -578,7 +670,9 @@ fn as_user(test: &str) {
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let binary = dir.path().join("tests");
     // By `cp`: a file that this process writes may still be open in a child of another test when it is started.
-    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&binary).status().unwrap().success());
+    assert!(
+        Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&binary).status().unwrap().success()
+    );
     let mut command = Command::new(binary);
     command.args(["--ignored", "--exact", &format!("host::ssh::survey::tests::{test}")]).current_dir("/");
     if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
@@ -586,7 +680,11 @@ fn as_user(test: &str) {
     }
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -610,7 +708,10 @@ fn rights() {
     let named_files = list(&[b"stacks/a/docker-compose.yml", b"stacks/a/gone.yml", b"stacks/gone"]);
     let named_modules = list(&[b"addons/a", b"addons/gone", b"addons/a/gone"]);
     let mut queries = Vec::new();
-    for select in [patterns(&["stacks/*/docker-compose*.yml", "**/*.yml", "stacks/*/gone.yml", "st*/**"]), Select::Detect] {
+    for select in [
+        patterns(&["stacks/*/docker-compose*.yml", "**/*.yml", "stacks/*/gone.yml", "st*/**"]),
+        Select::Detect,
+    ] {
         queries.push(Query::Files(files(select.clone())));
         queries.push(Query::Files(FileQuery { named: named_files.clone(), ..files(select) }));
     }
@@ -619,8 +720,17 @@ fn rights() {
         queries.push(Query::Modules(ModuleQuery { named: named_modules.clone(), ..modules(select) }));
     }
     for path in [
-        "stacks/a/docker-compose.yml", "stacks/a", "stacks", "addons/a/models/order.py", "addons/a/models/it's.py",
-        "addons/a/models/a\nb.py", "addons/a/models", "addons/a/__manifest__.py", "addons/a", "addons", "",
+        "stacks/a/docker-compose.yml",
+        "stacks/a",
+        "stacks",
+        "addons/a/models/order.py",
+        "addons/a/models/it's.py",
+        "addons/a/models/a\nb.py",
+        "addons/a/models",
+        "addons/a/__manifest__.py",
+        "addons/a",
+        "addons",
+        "",
     ] {
         for mode in [0o000, 0o111, 0o333, 0o444] {
             let before = std::fs::metadata(project.path(path)).unwrap().permissions();
