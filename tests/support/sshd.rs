@@ -62,11 +62,8 @@ impl Setup {
         // Of two lines sshd takes the first; what follows a `Match` belongs to it.
         let at = self.lines.iter().position(|line| line.trim_start().starts_with("Match"));
         let (before, after) = self.lines.split_at(at.unwrap_or(self.lines.len()));
-        let mut lines = vec![
-            // What the account's own start-up files do is none of a test's business.
-            format!("SetEnv {} HOME={}", daemon::mark(dir), dir.display()),
-            format!("ListenAddress {}", self.address),
-        ];
+        let mut lines =
+            vec![format!("SetEnv {}", daemon::mark(dir)), format!("ListenAddress {}", self.address)];
         lines.extend_from_slice(before);
         lines.extend(self.host_keys.iter().map(|kind| format!("HostKey {}/host_{kind}", dir.display())));
         if self.certificate.is_some() {
