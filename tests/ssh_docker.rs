@@ -241,7 +241,7 @@ fn through_the_forwarded_socket_the_answer_is_the_local_one() {
     let file = format!("compose_files: [Some({:?})]", ERP.as_bytes());
     assert!(seen.contains("tag_moved: true") && seen.contains(&file), "{seen}");
     let commands = server.log().matches("Starting session: command").count();
-    assert_eq!(commands, 1, "the files' script alone: {}", server.log());
+    assert_eq!(commands, 0, "{}", server.log());
 }
 
 #[test]
@@ -630,7 +630,7 @@ fn a_check_of_a_server_compares_its_containers() {
 }
 
 #[test]
-fn over_a_slow_link_containers_cost_hardly_a_round_trip_more() {
+fn over_a_slow_link_containers_cost_two_round_trips() {
     if !listens_at_its_place() {
         return;
     }
@@ -660,6 +660,6 @@ fn over_a_slow_link_containers_cost_hardly_a_round_trip_more() {
         println!("without containers {without:?}, with 20 of them {more:?} more");
         best = best.min(more);
     }
-    // The files' script takes two round trips at the same time.
-    assert!(best < 2 * one_way, "{best:?}");
+    // One opens the ways to the socket, one is for both lists.
+    assert!(best < 5 * one_way, "{best:?}");
 }
