@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::disk::{copy, files_below, runs, temporaries};
+use crate::support::git::{commit_all, git};
 use crate::support::{Project, Ran, assert_valid, findings, has_open, status, wait_until};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
@@ -301,4 +302,25 @@ fn an_export_of_all_goes_on_where_one_is_broken() {
     assert!(project.path("audit/locks/a/compose_sha256.lock.txt").is_file());
     assert!(project.path("audit/locks/c/odoo_addons_files.sha256.txt").is_file());
     assert!(!project.path("audit/locks/b").exists());
+}
+
+#[test]
+fn a_baseline_that_cannot_be_read_is_an_error_of_each_target() {
+    let project = deployed(&["a", "b"]);
+    git(&project, &["init", "--quiet"]);
+    commit_all(&project, "first");
+    let blob = git(&project, &["rev-parse", "HEAD:audit/locks/compose_sha256.lock.txt"]);
+    let object = project.path(".git/objects").join(&blob[..2]).join(&blob[2..]);
+    std::fs::remove_file(object).unwrap();
+    let one = project.run(&["check", "--target", "a", "--baseline", "git:HEAD"]);
+    assert!(one.code() == 1 && one.out().is_empty() && one.err().starts_with("error: "), "{}", one.err());
+    let ran = project.run(&["check", "--all", "--baseline", "git:HEAD", "--format", "json"]);
+    assert_eq!(ran.code(), 1);
+    for report in reports(&ran) {
+        assert_eq!(
+            (status(&report, "lock_files_exist").as_str(), &report["exit_code"]),
+            ("ERROR", &1.into())
+        );
+        assert_eq!(report["baseline"]["from"], "git:HEAD");
+    }
 }

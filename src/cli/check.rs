@@ -303,3 +303,46 @@ pub(super) fn describe(section: &dyn Section, plan: &Plan) -> String {
     let (_, many) = section.nouns();
     format!("{}: {many} matching {how}; {named} named by the baseline\n", section.id())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches as _};
+
+    use super::super::output::When;
+    use super::*;
+
+    /// Makes a job over a project without a baseline, and looks at what `done` becomes.
+    fn finished(several: bool, done: Option<Result<Kept, Failure>>) -> Result<Report, Failure> {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("audit/locks")).unwrap();
+        let global = Global { root: Some(root.path().to_owned()), color: When::Never };
+        let project = Project::find(&global)?;
+        let matches = CheckArgs::augment_args(Command::new("check")).get_matches_from(["check"]);
+        let args = CheckArgs::from_arg_matches(&matches).unwrap();
+        let (only, require) = (Vec::new(), Vec::new());
+        let source = project.source();
+        let job = Job { project: &project, args: &args, only, require, source, several };
+        let report = job.finished(&Aim::local(&project), done)?;
+        let latest = root.path().join(run::PATH).join("latest.json");
+        report::json::read(&std::fs::read(latest).unwrap()).unwrap();
+        Ok(report)
+    }
+
+    #[test]
+    fn what_ends_unexpectedly_is_a_report_too() {
+        for several in [false, true] {
+            let report = finished(several, None).unwrap();
+            assert_eq!((report.verdict.exit, report.verdict.errors), (ExitCode::Error, 1));
+            assert!(report.checks[0].errors[0].contains("a defect of driftlock"));
+        }
+    }
+
+    #[test]
+    fn a_failure_is_the_report_of_its_target_where_there_are_several() {
+        let failure = || Some(Err(Failure::new("no such revision").hint("look for it")));
+        let report = finished(true, failure()).unwrap();
+        assert_eq!(report.checks[0].errors, ["no such revision; look for it"]);
+        assert_eq!(report.verdict.exit, ExitCode::Error);
+        assert_eq!(finished(false, failure()).unwrap_err().in_one_line(), "no such revision; look for it");
+    }
+}
