@@ -297,6 +297,14 @@ fn an_export_of_all_goes_on_where_one_is_broken() {
     assert_eq!(runs(&project.root()).len(), 2);
     let documents = reports(&project.run(&["export", "--all", "--format", "json"]));
     assert_eq!(status(&documents[2], "compose_hashes"), "PASS");
+    project.file("out/a", "in the way of a directory\n");
+    let ran =
+        project.run(&["export", "--all", "--output", "out", "--format", "json", "--format", "terminal=page"]);
+    assert_eq!(ran.code(), 1);
+    let codes: Vec<i64> = reports(&ran).iter().map(|r| r["exit_code"].as_i64().unwrap()).collect();
+    assert_eq!(codes, [1, 1, 0], "what could not be written is its own error");
+    assert!(project.read("page").starts_with("Target: a\n[ERROR] out/a: "), "{}", project.read("page"));
+    assert!(project.path("out/c/compose_sha256.lock.txt").is_file());
     let ran = project.run(&["export", "--all", "--accept", "--own"]);
     assert_eq!(ran.code(), 1);
     assert!(project.path("audit/locks/a/compose_sha256.lock.txt").is_file());

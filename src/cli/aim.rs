@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::clock::Started;
 use super::project::Project;
 use super::{Failure, engine, output, prompt, ssh};
 use crate::atomic::read_file;
 use crate::audit::{self, Look, Planned, Request};
+use crate::check::CHECKS;
 use crate::config::{DockerMode, Target, TargetDocker};
 use crate::host::ssh::{Access, EngineAccess, NewKeys, SshHost};
 use crate::host::{Answer, Host, HostError, Layout, LocalHost, Query, Scope, Watch};
-use crate::model::Mode;
+use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge};
 use crate::report::json::{self, WireCheck, WireStatus};
 use crate::run;
 use crate::section::{Purpose, Setting};
@@ -150,6 +152,43 @@ impl Aim {
     /// The machine's name in reports.
     pub(super) fn machine(&self) -> String {
         self.server().map_or_else(host_name, str::to_owned)
+    }
+
+    /// The report of looking at it, with nothing left out.
+    pub(super) fn report(
+        &self,
+        started: &Started,
+        checks: Vec<CheckResult>,
+        from: &str,
+        digest: Digest,
+    ) -> Report {
+        Report {
+            run: run::name(&started.stamp, self.target.as_deref(), 1),
+            stamp: started.stamp.clone(),
+            host: self.machine(),
+            target: self.target.clone(),
+            mode: self.mode(),
+            compared: None,
+            partial: false,
+            started_at: started.rfc3339.clone(),
+            started_at_unix: started.unix,
+            duration_ms: started.elapsed_ms(),
+            baseline: BaselineOrigin { from: from.to_owned(), digest, commit: None, dirty: None },
+            verdict: judge(&checks),
+            checks,
+            sections_off: Vec::new(),
+            left_out: Vec::new(),
+            location: None,
+        }
+    }
+
+    /// The report of a place that was not even looked at.
+    pub(super) fn report_of_failure(&self, failure: &Failure, from: &str) -> Report {
+        let first = CHECKS.iter().take(1).map(|check| CheckResult {
+            errors: vec![failure.in_one_line()],
+            ..CheckResult::new(check.id(), check.words())
+        });
+        self.report(&Started::now(), first.collect(), from, Digest::of(b""))
     }
 
     /// What is known of it and wanted from it.

@@ -19,7 +19,7 @@ use crate::audit::{self, Request};
 use crate::baseline::{Locks, Source, work_tree};
 use crate::check::Check;
 use crate::host::{HostError, Query, Watch};
-use crate::model::{BaselineOrigin, CheckResult, Digest, ExitCode, Report, escaped, in_words, judge};
+use crate::model::{BaselineOrigin, ExitCode, Report, escaped, in_words};
 use crate::report;
 use crate::run;
 use crate::section::{Plan, Purpose, Section};
@@ -118,11 +118,7 @@ impl Job<'_> {
             Some(Ok(kept)) => kept,
             Some(Err(failure)) if !self.several => return Err(failure),
             Some(Err(failure)) => self.keep(self.failed(aim, &failure), aim),
-            None => {
-                let failure =
-                    Failure::new("looking at it ended unexpectedly, which is a defect of driftlock");
-                self.keep(self.failed(aim, &failure), aim)
-            }
+            None => self.keep(self.failed(aim, &Failure::unexpected()), aim),
         };
         if let Err(why) = kept {
             say(&format!("error: the report could not be written: {why}"));
@@ -142,46 +138,15 @@ impl Job<'_> {
         });
         let look = look?;
         let (sections_off, left_out) = audit::coverage(&look.evidence);
-        let report = self.report(aim, &started, audit::compare(&request, &look), origin);
-        Ok(Report { sections_off, left_out, ..report })
+        let checks = audit::compare(&request, &look);
+        let report = aim.report(&started, checks, &origin.from, origin.digest);
+        Ok(Report { partial: !self.only.is_empty(), baseline: origin, sections_off, left_out, ..report })
     }
 
     /// The report of a place for which not even the baseline could be had.
     fn failed(&self, aim: &Aim, failure: &Failure) -> Report {
-        let first = crate::check::CHECKS.iter().take(1).map(|check| CheckResult {
-            errors: vec![failure.in_one_line()],
-            ..CheckResult::new(check.id(), check.words())
-        });
-        let origin =
-            BaselineOrigin { from: self.source.name(), digest: Digest::of(b""), commit: None, dirty: None };
-        self.report(aim, &Started::now(), first.collect(), origin)
-    }
-
-    fn report(
-        &self,
-        aim: &Aim,
-        started: &Started,
-        checks: Vec<CheckResult>,
-        baseline: BaselineOrigin,
-    ) -> Report {
-        Report {
-            run: run::name(&started.stamp, aim.target.as_deref(), 1),
-            stamp: started.stamp.clone(),
-            host: aim.machine(),
-            target: aim.target.clone(),
-            mode: aim.mode(),
-            compared: None,
-            partial: !self.only.is_empty(),
-            started_at: started.rfc3339.clone(),
-            started_at_unix: started.unix,
-            duration_ms: started.elapsed_ms(),
-            baseline,
-            verdict: judge(&checks),
-            checks,
-            sections_off: Vec::new(),
-            left_out: Vec::new(),
-            location: None,
-        }
+        let report = aim.report_of_failure(failure, &self.source.name());
+        Report { partial: !self.only.is_empty(), ..report }
     }
 
     fn origin(&self, locks: &Locks) -> BaselineOrigin {

@@ -114,7 +114,7 @@ fn load(
         |at| escaped(sides[*at].text.as_bytes()),
         |at, watch| sides[*at].load(project, &sides[1 - at], watch),
     );
-    let ended = || Err(Failure::new("looking at it ended unexpectedly, which is a defect of driftlock"));
+    let ended = || Err(Failure::unexpected());
     let loaded: Vec<Loaded> = loaded.into_iter().map(|side| side.unwrap_or_else(ended)).collect();
     loaded.try_into().map_err(|_| Failure::new("a side is missing"))
 }
@@ -179,7 +179,6 @@ fn pair(a: &Side, b: &Side, id: SectionId) -> (Result<State, NoBaseline>, Observ
 /// One side as the baseline of the other. What could not be looked at on either cannot be compared.
 fn joined(before: &Observation, mut now: Observation) -> (Result<State, NoBaseline>, Observed) {
     for (place, why) in &before.unreadable {
-        now.state.entries.remove(place);
         let both = now.unreadable.entry(place.clone()).or_insert_with(|| why.clone());
         if both.reason != why.reason {
             both.reason = format!("{}; {}", why.reason, both.reason);

@@ -23,9 +23,7 @@ use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks};
 use crate::check::{CHECKS, Check, Evidence};
 use crate::host::{HostError, Watch};
-use crate::model::{
-    BaselineOrigin, ExitCode, Observation, Observed, Report, State, Status, Words, escaped, judge,
-};
+use crate::model::{ExitCode, Observation, Observed, Report, State, Status, Words, escaped, judge};
 use crate::run;
 use crate::section::Purpose;
 
@@ -134,6 +132,9 @@ impl Page {
 
     fn error(&mut self, text: &str) {
         self.failed = true;
+        if let Some(report) = &mut self.report {
+            (report.verdict.overall, report.verdict.exit) = (Status::Fail, ExitCode::Error);
+        }
         self.line(&format!("[ERROR] {text}"));
     }
 
@@ -193,10 +194,13 @@ impl Job<'_> {
             Some(Ok(page)) => return Ok(page),
             Some(Err(failure)) if !self.several => return Err(failure),
             Some(Err(failure)) => failure,
-            None => Failure::new("looking at it ended unexpectedly, which is a defect of driftlock"),
+            None => Failure::unexpected(),
         };
         let mut page = self.page();
         page.error(&failure.in_one_line());
+        if self.for_machines {
+            page.report = Some(self.aim.report_of_failure(&failure, baseline::PATH));
+        }
         Ok(page)
     }
 
@@ -302,24 +306,8 @@ impl Job<'_> {
         }
         let (sections_off, left_out) = audit::coverage(&look.evidence);
         let digest = request.locks.digest(&audit::lock_file_groups());
-        Report {
-            run: run::name(&started.stamp, self.aim.target.as_deref(), 1),
-            stamp: started.stamp.clone(),
-            host: self.aim.machine(),
-            target: self.aim.target.clone(),
-            mode: self.aim.mode(),
-            compared: None,
-            partial: !self.only.is_empty(),
-            started_at: started.rfc3339.clone(),
-            started_at_unix: started.unix,
-            duration_ms: started.elapsed_ms(),
-            baseline: BaselineOrigin { from: baseline::PATH.to_owned(), digest, commit: None, dirty: None },
-            checks,
-            sections_off,
-            left_out,
-            verdict,
-            location: None,
-        }
+        let report = self.aim.report(started, checks, baseline::PATH, digest);
+        Report { partial: !self.only.is_empty(), sections_off, left_out, verdict, ..report }
     }
 
     /// The lock files of every section that was observed without error; the page tells of all of them.

@@ -24,6 +24,11 @@ impl Failure {
         self
     }
 
+    /// What is said of work that panicked.
+    pub(super) fn unexpected() -> Self {
+        Self::new("looking at it ended unexpectedly, which is a defect of driftlock")
+    }
+
     /// Message and hint, for where they are one fact among others.
     pub(super) fn in_one_line(&self) -> String {
         let hint = self.hint.iter().map(|hint| format!("; {hint}"));
