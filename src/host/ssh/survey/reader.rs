@@ -106,6 +106,9 @@ impl Reader {
         if let Some(why) = self.records.refusal() {
             return Err(why.to_owned());
         }
+        if !self.records.are_whole() {
+            return Err(format!("{MALFORMED}: it ends in the middle of a directory"));
+        }
         if record != self.end {
             return Err("the server's answer has a wrong number of results".to_owned());
         }

@@ -34,6 +34,11 @@ impl Records {
         self.fields.is_empty()
     }
 
+    /// Whether all that was begun has been ended.
+    pub(super) fn are_whole(&self) -> bool {
+        self.are_complete() && self.open.is_empty() && self.module.is_none()
+    }
+
     /// Why the script could not begin.
     pub(super) fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
