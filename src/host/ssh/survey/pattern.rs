@@ -138,7 +138,10 @@ pub(super) fn at_most(base: &[u8], parts: &[&str]) -> Option<AtMost> {
     };
     let deep = parts.iter().filter(|part| **part == ANY_DEPTH).count();
     let inexact = |part: &&str| tokens(part).iter().any(|token| matches!(token, Token::Other));
-    if parts.is_empty() || deep > 2 || parts.iter().any(|part| inexact(part)) {
+    if parts.last().is_none_or(|part| *part == ANY_DEPTH)
+        || deep > 2
+        || parts.iter().any(|part| inexact(part))
+    {
         return None;
     }
     let mut made = AtMost { doubtful: Vec::new(), sure: Vec::new(), directories };

@@ -138,11 +138,21 @@ tell() { # NAME
 }
 
 # A pattern that matches nothing stands for itself: whether a name is such a one and no entry.
-is_pattern() { # NAME PATH
+is_pattern() { # NAME PATH DIRECTORY
 	case $1 in
-	\* | '.[!.]*' | '..?*') [ ! -e "$2" ] && [ ! -L "$2" ] ;;
+	\* | '.[!.]*' | '..?*') [ ! -e "$2" ] && [ ! -L "$2" ] && ! has_name "$1" "$3" ;;
 	*) return 1 ;;
 	esac
+}
+
+# Whether a directory that may not be entered has an entry of that name.
+has_name() { # NAME DIRECTORY
+	[ ! -x "$2" ] || return 1
+	names=$newline$(ls -a -- "$2" 2>/dev/null)$newline
+	case $names in
+	*"$newline$1$newline"*) return 0 ;;
+	esac
+	return 1
 }
 
 # Begins to tell of a directory's entries; fails where they cannot be had. A filter says which are told.
@@ -172,14 +182,10 @@ end_listing() { # DIRECTORY SEEN
 	printf '.\000'
 }
 
-# Sets `why` a directory that seems to be empty is not.
+# Sets `why` a directory that seems to be empty cannot be listed.
 unlisted() { # DIRECTORY
 	why=
-	if ! real=$(ls -a -- "$1" 2>&1); then
-		why=${real##*: }
-	elif [ ! -x "$1" ] && [ "$real" != ".$newline.." ]; then
-		why='Permission denied'
-	fi
+	names=$(ls -a -- "$1" 2>&1) || why=${names##*: }
 }
 
 # ---- Patterns: the components are =NAME, ~PATTERN and **, with / between them
@@ -229,7 +235,7 @@ matching() { # END CONTEXT DIRECTORY COMPONENTS
 	set -- "$1" "$2" "${3%/}" "$4" "$3" ''
 	for path in "$3"/* "$3"/.[!.]* "$3"/..?*; do
 		name=${path##*/}
-		is_pattern "$name" "$path" && continue
+		is_pattern "$name" "$path" "$5" && continue
 		[ -n "$6" ] || set -- "$1" "$2" "$3" "$4" "$5" seen
 		step=${4%%/*}
 		# shellcheck disable=SC2254 # a pattern is what it is
@@ -269,7 +275,7 @@ deep() { # END CONTEXT DIRECTORY REST REAL CHAIN FROM
 	set -- "$1" "$2" "${3%/}" "$4" "$5" "$6" "$7" "$3" ''
 	for path in "$3"/* "$3"/.[!.]* "$3"/..?*; do
 		name=${path##*/}
-		is_pattern "$name" "$path" && continue
+		is_pattern "$name" "$path" "$8" && continue
 		[ -n "$9" ] || set -- "$1" "$2" "$3" "$4" "$5" "$6" "$7" "$8" seen
 		classify "$path" "$8"
 		case $kind in
@@ -358,7 +364,7 @@ detect() { # DIRECTORY PARENT REAL CHAIN FROM TOP
 	set -- "${1%/}" "$2" "$3" "$4" "$5" "$6" "$1" ''
 	for path in "$1"/* "$1"/.[!.]* "$1"/..?*; do
 		name=${path##*/}
-		is_pattern "$name" "$path" && continue
+		is_pattern "$name" "$path" "$7" && continue
 		[ -n "$8" ] || set -- "$1" "$2" "$3" "$4" "$5" "$6" "$7" seen
 		case $name in
 		compose.y*ml | compose[.-]?*.y*ml | docker-compose.y*ml | docker-compose[.-]?*.y*ml)
@@ -430,7 +436,7 @@ candidates() { # CONTEXT ROOT
 	set -- "$1" "${2%/}" "$2" ''
 	for path in "$2"/* "$2"/.[!.]* "$2"/..?*; do
 		name=${path##*/}
-		is_pattern "$name" "$path" && continue
+		is_pattern "$name" "$path" "$3" && continue
 		[ -n "$4" ] || set -- "$1" "$2" "$3" seen
 		classify "$path" "$3"
 		[ "$kind" != f ] || continue
@@ -501,10 +507,7 @@ enter_module() { # PATH CONTEXT
 names_only() { # MODULE
 	for path in "$1"/* "$1"/.[!.]* "$1"/..?*; do
 		name=${path##*/}
-		case $name in
-		\* | '.[!.]*' | '..?*') ;;
-		*) printf 'r%s\000Permission denied\000' "$name" ;;
-		esac
+		is_pattern "$name" "$path" "$1" || printf 'r%s\000Permission denied\000' "$name"
 	done
 }
 
@@ -513,7 +516,7 @@ inside() { # PREFIX CONTEXT
 	set -- "$1" "$2" ''
 	for path in "$1"* "$1".[!.]* "$1"..?*; do
 		name=${path##*/}
-		is_pattern "$name" "$path" && continue
+		is_pattern "$name" "$path" "./$1" && continue
 		[ -n "$3" ] || set -- "$1" "$2" seen
 		case $name in
 		__pycache__ | .git | .hg | .svn)

@@ -1,0 +1,111 @@
+//! Whatever shell and whatever programs a server has, and files that move or cannot be read.
+
+use super::*;
+
+#[test]
+fn every_program_that_hashes_will_do() {
+    let project = hostile::hostile_tree();
+    let queries = [
+        Query::Modules(modules(patterns(&["addons"]))),
+        Query::Files(files(patterns(&["names/*", "stacks/*/docker-compose*.yml"]))),
+    ];
+    let here = locally(&project.layout(), &queries);
+    let programs = [
+        Programs::Only(&["ls", "readlink", "sha256sum"]),
+        Programs::Only(&["ls", "readlink", "shasum", "perl"]),
+        Programs::Only(&["ls", "readlink", "openssl"]),
+        Programs::Busybox,
+    ];
+    for programs in programs {
+        for by in SHELLS {
+            assert_same(&here, &by_script(by, &project.layout(), &queries, &programs), by);
+        }
+    }
+}
+
+#[test]
+fn without_a_program_that_hashes_there_is_one_clear_error() {
+    let project = Project::new();
+    let survey = Survey::new(&project.layout(), &[Query::Files(files(patterns(&["*"])))]).unwrap();
+    let output = run(SHELLS[0], survey.script(), &Programs::Only(&["ls", "readlink"]));
+    let mut reader = survey.reader();
+    let why = reader.feed(&output, &Watch::default()).unwrap_err();
+    assert_eq!(
+        why,
+        "none of sha256sum, shasum and openssl is installed on the server: install coreutils there"
+    );
+    assert_eq!(reader.finish().unwrap_err(), why);
+}
+
+#[test]
+fn the_account_may_have_any_shell() {
+    let project = Project::new();
+    project.module("addons/it's");
+    project.file("stacks/a !$x/docker-compose.yml", "a");
+    let queries = [
+        Query::Modules(modules(patterns(&["addons"]))),
+        Query::Files(files(patterns(&["stacks/*/docker-compose*.yml"]))),
+    ];
+    let here = locally(&project.layout(), &queries);
+    for by in [["fish", "-c", "sh -s"], ["csh", "-c", "sh -s"], ["bash", "-c", "exec sh -s"]] {
+        assert_same(&here, &by_script(&by, &project.layout(), &queries, &Programs::Usual), &by);
+    }
+}
+
+#[test]
+fn a_module_that_moves_is_looked_at_again() {
+    let project = Project::new();
+    project.module("addons/moving");
+    // The first of its files: it is there again when the others have been hashed, so whenever it is listed.
+    project.file("addons/moving/A.py", "x");
+    let victim = project.path("addons/moving/A.py");
+    let (victim, queries) = (victim.display(), [Query::Modules(modules(patterns(&["addons"])))]);
+    let observe =
+        |text: String| by_script(SHELLS[0], &project.layout(), &queries, &Programs::Own(text)).remove(0);
+    let sha256sum = found("sha256sum");
+    let real = sha256sum.display();
+    let always =
+        format!("if [ $# = 0 ]; then : >'{victim}'; else /bin/rm '{victim}'; fi; exec {real} \"$@\"");
+    let kept_vanishing = observe(always);
+    assert!(kept_vanishing.contains("files in it kept vanishing while it was read"), "{kept_vanishing}");
+    let once = observe(format!("/bin/rm -f '{victim}'; exec {real} \"$@\""));
+    assert_eq!(once, locally(&project.layout(), &queries)[0]);
+    assert!(once.contains("whole") && !once.contains("A.py"), "{once}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_has_its_reason() {
+    let project = Project::new();
+    project.module("addons/a");
+    project.file("addons/a/broken.py", "broken");
+    let queries = [Query::Modules(modules(patterns(&["addons"])))];
+    let sha256sum = found("sha256sum");
+    let real = sha256sum.display();
+    let text = format!(
+        "[ $# = 0 ] || exit 1; text=$({real}); [ \"${{text%% *}}\" != {} ] || {{ echo 'sha256sum: -: Input/output error' >&2; exit 1; }}; echo \"$text\"",
+        crate::model::Digest::of(b"broken")
+    );
+    // Busybox takes its own program, wherever others are found.
+    for by in &SHELLS[..2] {
+        let seen = by_script(by, &project.layout(), &queries, &Programs::Own(text.clone())).remove(0);
+        assert!(seen.contains("1 of its paths could not be read"), "{seen}");
+        assert!(seen.contains("broken.py") && seen.contains("input/output error"), "{seen}");
+        assert!(seen.contains("models/order.py File("), "{seen}");
+    }
+}
+
+#[test]
+fn real_modules_are_seen_as_they_are_seen_here() {
+    let wheels = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/wheels");
+    if wheels.join("addons").is_dir() {
+        let query = ModuleQuery { exclude: globs(&["*/static/lib/**"]), ..modules(patterns(&["addons"])) };
+        let here = agree(&Layout::of_root(&wheels), &[Query::Modules(query)]);
+        assert!(here[0].contains("whole"), "{}", here[0]);
+    }
+}
+
+#[test]
+fn containers_alone_need_no_script() {
+    let query = crate::host::ContainerQuery { patterns: vec![], named: std::collections::BTreeSet::new() };
+    assert!(Survey::new(&Layout::of_root(Path::new("/")), &[Query::Containers(query)]).is_none());
+}
