@@ -14,9 +14,9 @@ pub(super) fn parts_of(glob: &Glob) -> Vec<&str> {
 pub(super) fn residuals<'a>(parts: &[&'a str], prefix: &[&[u8]]) -> Vec<Vec<&'a str>> {
     let Some((name, deeper)) = prefix.split_first() else { return vec![parts.to_vec()] };
     let mut all = match parts {
-        [] => Vec::new(),
         [ANY_DEPTH, rest @ ..] => [residuals(rest, prefix), residuals(parts, deeper)].concat(),
         [part, rest @ ..] if matches(part, name) => residuals(rest, deeper),
+        // The pattern has ended, or goes elsewhere.
         _ => Vec::new(),
     };
     all.sort();
@@ -138,10 +138,7 @@ pub(super) fn at_most(base: &[u8], parts: &[&str]) -> Option<AtMost> {
     };
     let deep = parts.iter().filter(|part| **part == ANY_DEPTH).count();
     let inexact = |part: &&str| tokens(part).iter().any(|token| matches!(token, Token::Other));
-    if parts.last().is_none_or(|part| *part == ANY_DEPTH)
-        || deep > 2
-        || parts.iter().any(|part| inexact(part))
-    {
+    if parts.last().is_none_or(|part| *part == ANY_DEPTH) || deep > 2 || parts.iter().any(inexact) {
         return None;
     }
     let mut made = AtMost { doubtful: Vec::new(), sure: Vec::new(), directories };

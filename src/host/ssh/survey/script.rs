@@ -215,7 +215,9 @@ impl<'a> Writer<'a> {
             if seen < prefix.len() || prefix.last().is_some_and(|name| is_compose_name(name)) {
                 let host = self.layout.locate(&prefix[..seen].join(&b'/')).map(|host| bytes(&host));
                 for context in &files {
-                    host.iter().for_each(|host| self.call(&[b"end_file", context.as_bytes(), host]));
+                    if let Some(host) = &host {
+                        self.call(&[b"end_file", context.as_bytes(), host]);
+                    }
                 }
                 continue;
             }

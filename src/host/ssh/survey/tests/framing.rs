@@ -41,7 +41,7 @@ fn an_output_that_is_cut_short_is_an_error() {
 fn noise_around_the_output_does_not_matter() {
     let (_project, survey, output) = small_output();
     let begin = output.iter().skip(1).position(|&b| b == 0).unwrap();
-    for noise in [&b"Welcome!\n"[..], b"\0", b"\0\0driftlock", &output[..begin - 1], &[b'x'; 100_000]] {
+    for noise in [&b"Welcome!\n"[..], b"\0", b"\0\0driftlock", &output[..begin - 1], &vec![b'x'; 100_000]] {
         for size in [1, 10, 1 << 20] {
             let noisy = [noise, &output, noise].concat();
             assert!(read(&survey, &noisy, size).is_ok(), "{}", shown(&noise[..noise.len().min(50)]));

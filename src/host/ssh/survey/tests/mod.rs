@@ -70,13 +70,14 @@ fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
     let dir = TempDir::new().unwrap();
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let mut script = script.to_vec();
-    let mut link = |name: &str, program: &str| symlink(found(program), dir.path().join(name)).unwrap();
+    let link = |name: &str, program: &str| symlink(found(program), dir.path().join(name)).unwrap();
     match programs {
         Programs::Usual => {}
         Programs::Only(names) => names.iter().for_each(|name| link(name, name)),
         Programs::Busybox => ["ls", "readlink", "sha256sum"].iter().for_each(|name| link(name, "busybox")),
         Programs::Own(text) => {
-            ["ls", "readlink"].iter().for_each(|name| link(name, name));
+            link("ls", "ls");
+            link("readlink", "readlink");
             let program = dir.path().join("sha256sum");
             std::fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
             std::fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
