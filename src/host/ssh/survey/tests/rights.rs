@@ -57,6 +57,7 @@ fn rights() {
         queries.push(Query::Modules(modules(select.clone())));
         queries.push(Query::Modules(ModuleQuery { named: named_modules.clone(), ..modules(select) }));
     }
+    let mut shells = SHELLS.iter().cycle();
     for path in [
         "stacks/a/docker-compose.yml",
         "stacks/a",
@@ -75,13 +76,12 @@ fn rights() {
             let layout = project.layout();
             project.mode(path, mode);
             let here = locally(&layout, &queries);
-            for by in SHELLS {
-                let there = by_script(by, &layout, &queries, &Programs::Usual);
-                if mode == 0o444 && !path.contains('.') {
-                    assert_no_better(&here, &there);
-                } else {
-                    assert_same(&here, &there, by);
-                }
+            let by = shells.next().unwrap();
+            let there = by_script(by, &layout, &queries, &Programs::Usual);
+            if mode == 0o444 && !path.contains('.') {
+                assert_no_better(&here, &there);
+            } else {
+                assert_same(&here, &there, by);
             }
             std::fs::set_permissions(layout.places().next().unwrap().1.join(path), before).unwrap();
         }
