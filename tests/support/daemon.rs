@@ -116,11 +116,6 @@ impl Account {
         self.field(0)
     }
 
-    /// Its login shell.
-    pub(crate) fn shell(&self) -> &str {
-        self.field(6)
-    }
-
     /// Whether it is root's.
     pub(crate) fn is_root(&self) -> bool {
         self.field(2) == "0"
