@@ -25,6 +25,7 @@ mod schema;
 mod scripts;
 mod server;
 mod ssh;
+mod ssh_audit;
 mod ssh_config;
 mod ssh_docker;
 mod ssh_servers;

@@ -1,0 +1,274 @@
+//! The same audit on a server: what is found there, what it may not have, and many servers at once.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+
+use crate::support::disk::files_below;
+use crate::support::dropbear::Dropbear;
+use crate::support::sshd::Server;
+use crate::support::wire::Wire;
+use crate::support::{Project, check_of, findings, status};
+
+/// `[targets.NAME]` for a server on loopback, with the project's own tree.
+fn target(name: &str, project: &Project, server: &Server, more: &str) -> String {
+    at_port(name, project, server, server.port, more)
+}
+
+fn at_port(name: &str, project: &Project, server: &Server, port: u16, more: &str) -> String {
+    let print = daemon_fingerprint(server);
+    format!(
+        "[targets.{name}]\nhost = \"{}\"\nport = {port}\nuser = \"{}\"\nssh_key = \"{}\"\nhost_keys = [\"{print}\"]\nroot = \"{}\"\n{more}",
+        server.address(),
+        server.user(),
+        server.key().display(),
+        project.root().display()
+    )
+}
+
+fn daemon_fingerprint(server: &Server) -> String {
+    let public = server.dir().join("host_ed25519.pub");
+    let said = crate::support::daemon::keygen(&["-lf", public.to_str().unwrap()]);
+    said.split(' ').nth(1).unwrap().to_owned()
+}
+
+/// A project whose configuration ends with targets.
+fn with_targets(project: &Project, targets: &str) {
+    let before = project.read("audit/driftlock.toml");
+    let before = before.split("[targets").next().unwrap().to_owned();
+    project.file("audit/driftlock.toml", &format!("{before}{targets}"));
+}
+
+fn check(project: &Project, target: &str) -> (i32, Value) {
+    project.check(&["--target", target, "--docker", "off"])
+}
+
+#[test]
+fn the_same_tree_gives_the_same_lock_files_here_and_there() {
+    let server = Server::start(|_| {});
+    let project = Project::small();
+    for name in ["a b", "-x", "it's", "quo\"te", "back\\slash", "new\nline", "*", "[a]", "$(id)", "é"] {
+        project.file(&format!("odoo_modules/community/ocr/{name}/{name}"), name);
+    }
+    symlink("models/order.py", project.path("odoo_modules/community/ocr/link")).unwrap();
+    symlink("nowhere\n", project.path("odoo_modules/community/ocr/broken")).unwrap();
+    project.file("odoo_modules/community/ocr/__pycache__/x.pyc", "x");
+    with_targets(&project, &target("prod", &project, &server, ""));
+    project.ok(&["export", "--output", "here", "--docker", "off"]);
+    project.ok(&["export", "--target", "prod", "--output", "there", "--docker", "off"]);
+    assert_eq!(files_below(&project.path("here")), files_below(&project.path("there")));
+    project.ok(&["export", "--accept", "--docker", "off"]);
+    assert_eq!(check(&project, "prod").0, 0);
+}
+
+#[test]
+fn drift_on_a_server_is_found_and_can_be_accepted() {
+    let server = Server::start(|_| {});
+    let project = Project::accepted();
+    with_targets(&project, &target("prod", &project, &server, ""));
+    project.file("infra/stacks/erp/docker-compose.yml", "drift\n");
+    project.file("odoo_modules/seisei/printer/models/order.py", "drift\n");
+    std::fs::remove_file(project.path("odoo_modules/community/ocr/models/order.py")).unwrap();
+    project.file("infra/stacks/new/docker-compose.yml", "new\n");
+    let (code, report) = check(&project, "prod");
+    assert_eq!(code, 2, "{report:#}");
+    let word = |subject: &str, kind: &str| (subject.to_owned(), kind.to_owned());
+    let compose = [
+        word("infra/stacks/erp/docker-compose.yml", "modified"),
+        word("infra/stacks/new/docker-compose.yml", "unexpected"),
+    ];
+    assert_eq!(findings(&report, "compose_hashes"), compose);
+    assert_eq!(findings(&report, "addon_hashes"), [word("ocr", "modified"), word("printer", "modified")]);
+    assert_eq!((&report["mode"], &report["target"]), (&"server".into(), &"prod".into()));
+    project.ok(&["accept", "--target", "prod", "--yes"]);
+    assert_eq!(check(&project, "prod").0, 0);
+}
+
+#[test]
+fn nothing_is_created_on_the_server() {
+    let server = Server::start(|_| {});
+    let project = Project::accepted();
+    with_targets(&project, &target("prod", &project, &server, ""));
+    let stamp = SystemTime::now();
+    assert_eq!(check(&project, "prod").0, 0);
+    let mut newer = Vec::new();
+    for dir in [server.dir().to_owned(), project.path("infra"), project.path("odoo_modules")] {
+        for path in files_below(&dir).into_keys() {
+            let meta = std::fs::metadata(dir.join(&path));
+            if meta.is_ok_and(|meta| meta.modified().unwrap() >= stamp) {
+                newer.push(path);
+            }
+        }
+    }
+    newer.retain(|path| path != Path::new("log"));
+    assert!(newer.is_empty(), "{newer:?}");
+}
+
+#[test]
+fn other_servers_and_login_shells_give_the_same() {
+    let project = Project::accepted();
+    let mut servers = Vec::new();
+    for shell in ["fish", "csh", "bash", "dash", "busybox ash"] {
+        let program = shell.split(' ').map(str::to_owned).collect::<Vec<_>>().join(" ");
+        let line = format!("ForceCommand {program} -c \"$SSH_ORIGINAL_COMMAND\"");
+        servers.push((shell, Server::start(|setup| _ = setup.line(&line))));
+    }
+    let noisy = "ForceCommand echo welcome; printf 'a\\0b'; exec $SSH_ORIGINAL_COMMAND";
+    servers.push(("noise", Server::start(|setup| _ = setup.line(noisy))));
+    servers.push(("ipv6", Server::start(|setup| _ = setup.listen("::1"))));
+    for (name, server) in &servers {
+        with_targets(&project, &target("prod", &project, server, ""));
+        let (code, report) = check(&project, "prod");
+        assert_eq!(code, 0, "{name}: {report:#}");
+    }
+    let dropbear = Dropbear::start(&[]);
+    let known = dropbear.known_hosts().display().to_string();
+    with_targets(
+        &project,
+        &format!(
+            "[targets.prod]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"{}\"\nssh_key = \"{}\"\nknown_hosts = \"{known}\"\nroot = \"{}\"\n",
+            dropbear.port,
+            dropbear.user(),
+            dropbear.key().display(),
+            project.root().display()
+        ),
+    );
+    let (code, report) = check(&project, "prod");
+    assert_eq!(code, 0, "dropbear: {report:#}");
+}
+
+/// A directory with links to a few programs, for a server that has no others.
+fn few_programs(project: &Project, names: &[&str]) -> String {
+    let dir = project.path("few");
+    std::fs::create_dir_all(&dir).unwrap();
+    for name in names {
+        let _ = symlink(format!("/usr/bin/{name}"), dir.join(name));
+    }
+    dir.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_a_server_lacks_is_said_in_one_line() {
+    let project = Project::accepted();
+    let few = few_programs(&project, &["sh", "ls", "readlink", "cat"]);
+    // The script looks in the usual places itself: they are hidden from it.
+    let hide = format!(
+        "ForceCommand sed 's|/usr/local/bin:/usr/bin:/bin|{few}|g; s|:/usr/sbin:/sbin||g' | PATH={few} {few}/sh -s"
+    );
+    let server = Server::start(|setup| _ = setup.line(&hide));
+    with_targets(&project, &target("prod", &project, &server, ""));
+    let (code, report) = check(&project, "prod");
+    assert_eq!(code, 1, "{report:#}");
+    let why = check_of(&report, "server_collection")["error"].as_str().unwrap().to_owned();
+    assert!(why.contains("none of sha256sum, shasum and openssl is installed"), "{why}");
+    for check in ["compose_hashes", "addon_hashes"] {
+        assert_eq!(status(&report, check), "ERROR", "{report:#}");
+    }
+}
+
+#[test]
+fn a_root_that_is_not_there_and_directories_without_rights_are_errors() {
+    let server = Server::start(|_| {});
+    let project = Project::accepted();
+    let elsewhere = target("prod", &project, &server, "").replace("root = \"", "root = \"/nonexistent");
+    with_targets(&project, &elsewhere);
+    let (code, report) = check(&project, "prod");
+    assert_eq!(code, 1, "{report:#}");
+    assert!(findings(&report, "compose_hashes").iter().all(|(_, kind)| kind == "unreadable"), "{report:#}");
+    let dir = project.path("odoo_modules/community/ocr/models");
+    std::fs::remove_file(dir.join("order.py")).unwrap();
+    std::os::unix::net::UnixListener::bind(dir.join("order.py")).unwrap();
+    with_targets(&project, &target("prod", &project, &server, ""));
+    let (code, report) = check(&project, "prod");
+    assert_eq!(
+        (code, findings(&report, "addon_hashes")),
+        (1, vec![("ocr".to_owned(), "unreadable".to_owned())])
+    );
+}
+
+#[test]
+fn sudo_reads_as_root_does_and_says_when_it_may_not() {
+    let project = Project::accepted();
+    let fake = project.path("fake");
+    std::fs::create_dir(&fake).unwrap();
+    let put = |text: &str| {
+        std::fs::write(fake.join("sudo"), text).unwrap();
+        std::fs::set_permissions(fake.join("sudo"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let line = format!(
+        "ForceCommand PATH={}:$PATH; echo \"$SSH_ORIGINAL_COMMAND\" >>{}; exec $SSH_ORIGINAL_COMMAND",
+        fake.display(),
+        fake.join("asked").display()
+    );
+    let server = Server::start(|setup| _ = setup.line(&line));
+    with_targets(&project, &target("prod", &project, &server, "sudo = true\n"));
+    put("#!/bin/sh\n[ \"$1\" = -n ] || exit 9\nshift\nexec \"$@\"\n");
+    let (code, report) = check(&project, "prod");
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(project.read("fake/asked"), "sudo -n sh -s\n");
+    put("#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n");
+    let (code, report) = check(&project, "prod");
+    let why = check_of(&report, "server_collection")["error"].as_str().unwrap().to_owned();
+    assert!(code == 1 && why.contains("sudo: a password is required"), "{why}");
+}
+
+#[test]
+fn many_targets_at_once_and_a_bad_one_costs_the_others_nothing() {
+    let project = Project::accepted();
+    let server = Server::start(|setup| _ = setup.line("MaxStartups 100:30:200"));
+    let (silent, refusing) = (Wire::silent(), Wire::silent());
+    let refused = refusing.port;
+    drop(refusing);
+    let mut targets = String::new();
+    for number in 0..47 {
+        let _ = writeln!(targets, "{}", target(&format!("t{number:02}"), &project, &server, ""));
+    }
+    for (name, port) in [("frozen1", silent.port), ("frozen2", silent.port), ("refusing", refused)] {
+        let _ = writeln!(targets, "{}", at_port(name, &project, &server, port, ""));
+    }
+    with_targets(&project, &targets);
+    let start = Instant::now();
+    let ran = project.run(&["check", "--all", "--docker", "off", "--connect-timeout", "5"]);
+    let took = start.elapsed();
+    assert_eq!(ran.code(), 1, "{}{}", ran.out(), ran.err());
+    let out = ran.out();
+    let table = &out[out.rfind("  TARGETS").unwrap_or_else(|| panic!("{out}"))..];
+    assert_eq!(table.matches("PASS").count(), 47, "{table}");
+    assert_eq!(table.matches("ERROR").count(), 3, "{table}");
+    assert!(took < Duration::from_secs(50), "{took:?}");
+}
+
+#[test]
+fn a_busy_server_is_tried_again() {
+    let project = Project::accepted();
+    let server = Server::start(|setup| _ = setup.line("MaxStartups 2:100:2"));
+    let mut targets = String::new();
+    for number in 0..6 {
+        let _ = writeln!(targets, "{}", target(&format!("t{number}"), &project, &server, ""));
+    }
+    with_targets(&project, &targets);
+    let ran = project.run(&["check", "--all", "--docker", "off", "--jobs", "6"]);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+}
+
+#[test]
+fn what_belongs_on_a_target_and_where_it_lies() {
+    let server = Server::start(|_| {});
+    let project = Project::accepted();
+    std::fs::create_dir(project.path("srv")).unwrap();
+    std::fs::rename(project.path("infra/stacks"), project.path("srv/releases")).unwrap();
+    symlink("releases", project.path("srv/stacks")).unwrap();
+    let more = format!(
+        "paths = {{ \"infra/stacks\" = \"{}\" }}\ninclude = [\"infra/**\", \"odoo_modules/seisei/**\"]\n",
+        project.path("srv/stacks").display()
+    );
+    with_targets(&project, &target("prod", &project, &server, &more));
+    let (code, report) = check(&project, "prod");
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(check_of(&report, "addon_hashes")["subjects"], 2);
+    let text = report["coverage"].to_string();
+    assert!(text.contains("not included on this target"), "{text}");
+}
