@@ -39,7 +39,8 @@ const UNREACHABLE: &str = "Failed to collect server state";
 Examples:
   driftlock export                       write a run; look at it, then: driftlock accept
   driftlock export --accept              make it the baseline in the same step
-  driftlock export --target production   this machine, laid out as a target says
+  driftlock export --target production   a target of audit/driftlock.toml
+  driftlock export --all --accept --own  every target, each with lock files of its own
   driftlock export --output /tmp/state   write the lock files there")]
 pub(super) struct ExportArgs {
     #[command(flatten)]
