@@ -98,15 +98,19 @@ fact() { # PATH
 	fi
 }
 
-# Whether nothing is at a path, where that is sure without asking ls.
+# Whether nothing is at a path that could not be looked at, where that is sure without asking ls.
 is_gone() { # PATH
-	[ "${#1}" -lt 4000 ] && [ -d "${1%/*}/" ] && [ -x "${1%/*}/" ] || return 1
+	[ "${#1}" -lt 4000 ] && [ -d "${1%/*}/" ] && [ -r "${1%/*}/" ] && [ -x "${1%/*}/" ] || return 1
+	# A name that is listed and cannot be looked at is there.
+	for entry in "${1%?}"?; do
+		[ "$entry" != "$1" ] || return 1
+	done
 	set -- "${1##*/}"
 	[ "${#1}" -le 255 ]
 }
 
-# Sets `kind` of a directory's entry: d directory, f anything else; D link to a directory, l to anything else, x to
-# what `why` keeps from being told; ? where only the name is known; nothing when it is gone.
+# Sets `kind` of a directory's entry: d directory, f anything else; D link to a directory, l to anything else; x what
+# `why` keeps from being told, as of a broken link; ? where only the name is known; nothing when it is gone.
 classify() { # PATH DIRECTORY
 	if [ -L "$1" ]; then
 		if [ -d "$1" ]; then
@@ -121,10 +125,14 @@ classify() { # PATH DIRECTORY
 		kind=d
 	elif [ -e "$1" ]; then
 		kind=f
-	elif [ -x "$2" ]; then
-		kind=
-	else
+	elif [ ! -x "$2" ]; then
 		kind=\?
+	else
+		kind=x
+		reason -d "$1"
+		case $why in
+		'No such file or directory') kind= ;;
+		esac
 	fi
 }
 
@@ -584,7 +592,11 @@ unknown() { # PATH DIRECTORY
 	elif [ -e "$1" ]; then
 		printf 'o%s\000' "$1"
 	else
-		again=1
+		reason -d "./$1"
+		case $why in
+		'No such file or directory') again=1 ;;
+		*) printf 'r%s\000%s\000' "$1" "$why" ;;
+		esac
 	fi
 }
 
