@@ -9,10 +9,13 @@
 use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use assert_fs::TempDir;
+
+use crate::support::sshd::Server;
 
 /// What the documents call the project's directory.
 const ROOT: &str = "/opt/erp";
@@ -29,28 +32,28 @@ const NOTHING: &str = "git init -q && git add -A && git commit -qm 'release 18.1
 
 #[test]
 fn the_examples_print_what_they_show() {
-    hold("docs/examples.md", &["sh", "text", "cron", "yaml"], None);
+    hold("docs/examples.md", &["sh", "text", "cron", "yaml"], &Beside::Nothing);
 }
 
 #[test]
 fn the_formats_are_as_described() {
-    hold("docs/formats.md", &["sh", "text", "json", "console"], None);
+    hold("docs/formats.md", &["sh", "text", "json", "console"], &Beside::Nothing);
 }
 
 #[test]
 fn the_readme_prints_what_it_shows() {
-    hold("README.md", &["sh", "text", "console"], None);
+    hold("README.md", &["sh", "text", "console"], &Beside::Nothing);
 }
 
 #[test]
 fn the_configuration_is_as_described() {
-    hold("docs/configuration.md", &["sh", "text", "toml"], None);
+    hold("docs/configuration.md", &["sh", "text", "toml"], &Beside::Nothing);
 }
 
 #[test]
 fn the_page_on_containers_prints_what_it_shows() {
     let names = Names::new();
-    hold("docs/containers.md", &["sh", "text"], Some(&names));
+    hold("docs/containers.md", &["sh", "text"], &Beside::Engine(&names));
 }
 
 /// What the document calls `demo-…` has a name of its own on the engine, and is removed afterwards.
@@ -90,8 +93,21 @@ fn every_check_lock_file_and_format_is_described() {
     }
 }
 
+/// What the blocks of a document need besides the demo deployment.
+enum Beside<'a> {
+    Nothing,
+    Engine(&'a Names),
+    Server(&'a Server),
+}
+
+#[test]
+fn the_page_on_servers_prints_what_it_shows() {
+    let server = Server::start(|_| {});
+    hold("docs/servers.md", &["sh", "text"], &Beside::Server(&server));
+}
+
 /// Runs the shell blocks of one document; other fences must be of the languages in `known`.
-fn hold(document: &str, known: &[&str], engine: Option<&Names>) {
+fn hold(document: &str, known: &[&str], beside: &Beside<'_>) {
     let path = in_repository(document);
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
@@ -103,14 +119,18 @@ fn hold(document: &str, known: &[&str], engine: Option<&Names>) {
         if copy.as_ref().is_none_or(|(section, _)| *section != block.section) {
             let start = if block.from_nothing { NOTHING } else { ACCEPTED };
             copy = Some((block.section, Copy::new(start)));
+            if let (Beside::Server(server), Some((_, copy))) = (beside, &copy) {
+                copy.introduce(server);
+            }
         }
         let Some((_, copy)) = &copy else { continue };
-        let (code, output) = match engine {
-            None => copy.run(&block.script),
-            Some(names) => {
+        let (code, output) = match beside {
+            Beside::Nothing => copy.run(&block.script),
+            Beside::Engine(names) => {
                 let (code, output) = copy.run_beside_engine(&block.script.replace("demo-", &names.prefix));
                 (code, output.replace(&names.prefix, "demo-"))
             }
+            Beside::Server(server) => copy.run_beside_server(&block.script, server),
         };
         if code != Some(0) {
             writeln!(wrong, "{document}:{at}: ended with {code:?}:\n{output}").unwrap();
@@ -210,6 +230,44 @@ impl Copy {
     /// The same beside the engine that the tests use.
     fn run_beside_engine(&self, script: &str) -> (Option<i32>, String) {
         self.run_with(script, &[])
+    }
+
+    /// Makes the server known to `ssh_config` as `erp.example`, with a key that it lets in.
+    fn introduce(&self, server: &Server) {
+        let home = self.dir.path().join("home");
+        std::fs::create_dir_all(home.join(".ssh")).unwrap();
+        std::fs::create_dir_all(home.join("bin")).unwrap();
+        std::fs::copy(server.key(), home.join(".ssh/id_ed25519")).unwrap();
+        let known = home.join(".ssh/known_hosts");
+        let config = format!(
+            "Host erp.example\n  HostName {}\n  Port {}\n  User {}\n  UserKnownHostsFile {}\n  IdentityFile {}\n",
+            server.address(),
+            server.port,
+            server.user(),
+            known.display(),
+            home.join(".ssh/id_ed25519").display(),
+        );
+        std::fs::write(home.join("ssh_config"), config).unwrap();
+        let ssh = format!("#!/bin/sh\nexec /usr/bin/ssh -F '{}/ssh_config' \"$@\"\n", home.display());
+        std::fs::write(home.join("bin/ssh"), ssh).unwrap();
+        std::fs::set_permissions(home.join("bin/ssh"), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
+    /// The same beside a server: on it the deployment lies at `/opt/erp`.
+    fn run_beside_server(&self, script: &str, server: &Server) -> (Option<i32>, String) {
+        let home = self.dir.path().join("home");
+        let path = format!("PATH='{}/bin':$PATH\n", home.display());
+        let script = path + &script.replace("\"/opt/erp\"", &format!("\"{}\"", self.root().display()));
+        let variables = [("DOCKER_HOST", "unix:///nonexistent/docker.sock"), ("SSH_AUTH_SOCK", "")];
+        let (code, output) = self.run_with(&script, &variables);
+        let (address, port) = (server.address(), server.port);
+        let mut output = output
+            .replace(&format!("{address}:{port}"), "203.0.113.10:22")
+            .replace(&format!("{address} port {port}"), "203.0.113.10 port 22")
+            .replace(&home.display().to_string(), "/home/you");
+        let print = server.fingerprint("ed25519");
+        output = output.replace(&print, "SHA256:aWvhpXS0IkCYzqEsCxa6FXk5Wzv7dQ9cUzdbuMKCbYM");
+        (code, output)
     }
 
     fn run_with(&self, script: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {

@@ -19,7 +19,7 @@ fn target(name: &str, project: &Project, server: &Server, more: &str) -> String 
 }
 
 fn at_port(name: &str, project: &Project, server: &Server, port: u16, more: &str) -> String {
-    let print = daemon_fingerprint(server);
+    let print = server.fingerprint("ed25519");
     format!(
         "[targets.{name}]\nhost = \"{}\"\nport = {port}\nuser = \"{}\"\nssh_key = \"{}\"\nhost_keys = [\"{print}\"]\nroot = \"{}\"\n{more}",
         server.address(),
@@ -27,12 +27,6 @@ fn at_port(name: &str, project: &Project, server: &Server, port: u16, more: &str
         server.key().display(),
         project.root().display()
     )
-}
-
-fn daemon_fingerprint(server: &Server) -> String {
-    let public = server.dir().join("host_ed25519.pub");
-    let said = crate::support::daemon::keygen(&["-lf", public.to_str().unwrap()]);
-    said.split(' ').nth(1).unwrap().to_owned()
 }
 
 /// A project whose configuration ends with targets.

@@ -171,6 +171,13 @@ impl Server {
         std::fs::read_to_string(file).unwrap()
     }
 
+    /// The fingerprint of the host key of a type.
+    pub(crate) fn fingerprint(&self, kind: &str) -> String {
+        let public = self.daemon.dir().join(format!("host_{kind}.pub"));
+        let said = daemon::keygen(&["-lf", public.to_str().unwrap()]);
+        said.split(' ').nth(1).unwrap().to_owned()
+    }
+
     /// How `known_hosts` calls it: `[127.0.0.1]:2222`.
     pub(crate) fn entry(&self) -> String {
         format!("[{}]:{}", self.address, self.port)
