@@ -9,7 +9,7 @@ Usage: scripts/drift_check.sh [--local | --server HOST] [options]
 Compares what is there with the lock files in audit/locks/.
 
   --local           look at this machine (the default)
-  --server HOST     look at a server over SSH (not part of this version yet)
+  --server HOST     look at a server over SSH
   --ssh-key FILE    the private key for --server
   --ssh-user USER   the user for --server [default: ubuntu]
   --output DIR      write the report into DIR instead of audit/runtime/<timestamp>/

@@ -28,6 +28,14 @@ struct Open {
     entries: Vec<(Vec<u8>, FileType)>,
 }
 
+impl Open {
+    /// The path of an entry as the script has it: a slash at a directory's end is not doubled.
+    fn below(&self, name: &[u8]) -> Vec<u8> {
+        let path = self.path.strip_suffix(b"/").filter(|path| !path.is_empty());
+        child(path.unwrap_or(&self.path), name)
+    }
+}
+
 impl Records {
     /// Whether no record is in the middle of its fields.
     pub(super) fn are_complete(&self) -> bool {
@@ -76,9 +84,8 @@ impl Records {
             b'E' => self.refusal = Some(String::from_utf8_lossy(first).into_owned()),
             b'F' => self.snapshot.tell(first, Fact::parse(&fields[1])?),
             b'L' => {
-                let (path, real) = (first.clone(), fields[2].clone());
-                self.snapshot.tell(first, Fact::Directory(real.clone()));
-                self.open.push(Open { path, real, filter: fields[1].clone(), entries: Vec::new() });
+                let (path, real) = self.directory(first, &fields[1])?;
+                self.open.push(Open { path, real, filter: fields[2].clone(), entries: Vec::new() });
             }
             b'd' | b'D' | b'f' | b'l' | b'x' | b'?' => self.entry(letter, first, fields.get(1))?,
             b'.' | b'!' => self.close(letter, first)?,
@@ -91,8 +98,8 @@ impl Records {
             }
             b'r' => self.hashed(plain(first), Err(fields[1].clone()))?,
             b'M' => {
-                self.snapshot.tell(first, Fact::Directory(fields[1].clone()));
-                let module = (first.clone(), Module::default());
+                let (path, _) = self.directory(first, &fields[1])?;
+                let module = (path, Module::default());
                 return self.module.replace(module).is_none().then_some(());
             }
             b'm' => {
@@ -104,9 +111,22 @@ impl Records {
         Some(())
     }
 
+    /// The path of a directory, and its path without links. Without a path it is the entry that was told last;
+    /// without the other one, that is the same.
+    fn directory(&mut self, path: &[u8], real: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+        let told = || {
+            let open = self.open.last()?;
+            open.entries.last().map(|(name, _)| open.below(name))
+        };
+        let path = if path.is_empty() { told()? } else { path.to_vec() };
+        let real = if real.is_empty() { path.clone() } else { real.to_vec() };
+        self.snapshot.tell(&path, Fact::Directory(real.clone()));
+        Some((path, real))
+    }
+
     fn entry(&mut self, letter: u8, name: &[u8], why: Option<&Vec<u8>>) -> Option<()> {
         let open = self.open.last_mut()?;
-        let path = child(&open.path, name);
+        let path = open.below(name);
         let (kind, fact) = match letter {
             b'd' => (FileType::Directory, Fact::Directory(child(&open.real, name))),
             b'D' => (FileType::Symlink, Fact::Directory(path.clone())),

@@ -58,6 +58,12 @@ impl Survey {
     }
 }
 
+/// A script without its comments and without the blanks before its lines: they need not travel.
+fn bare(script: &str) -> String {
+    let lines = script.lines().map(str::trim_start);
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+}
+
 /// A word that nothing else on the way says by chance.
 fn nonce() -> String {
     let number = || RandomState::new().build_hasher().finish();
@@ -308,7 +314,7 @@ impl<'a> Writer<'a> {
         define(&mut self.functions, "whole", "skipped_directory", b"", b"return 1");
         members(&mut self.functions, "is_named_file", &self.named_files);
         members(&mut self.functions, "is_named_module", &self.named_modules);
-        let mut script = [FUNCTIONS.as_bytes(), b"\n", &self.functions, b"survey() {\n:\n"].concat();
+        let mut script = [bare(FUNCTIONS).as_bytes(), &self.functions, b"survey() {\n:\n"].concat();
         for call in &self.calls {
             script.extend_from_slice(call);
             script.push(b'\n');

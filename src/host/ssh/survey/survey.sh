@@ -11,6 +11,8 @@ batch='' batch_size=0
 calls=0
 roots=0 queued=//
 linked=0 linked_limit=100000
+# The path of the entry that was told last, as long as its listing is the innermost one.
+told=
 attempts=3
 detect_files='' detect_roots=''
 newline='
@@ -136,8 +138,9 @@ classify() { # PATH DIRECTORY
 	fi
 }
 
-# Tells of the entry that was classified last.
+# Tells of the entry that was classified last, which lies at `path`.
 tell() { # NAME
+	told=$path
 	case $kind in
 	'') ;;
 	x) printf 'x%s\000%s\000' "$1" "$why" ;;
@@ -163,6 +166,15 @@ has_name() { # NAME DIRECTORY
 	return 1
 }
 
+# Tells a directory's path, nothing where it is the entry that was told last, and its path without links, nothing
+# where that is the same.
+short() { # DIRECTORY
+	[ "$1" = "$told" ] || printf '%s' "$1"
+	printf '\000'
+	[ "$1" = "$real" ] || printf '%s' "${real:-/}"
+	printf '\000'
+}
+
 # Begins to tell of a directory's entries; fails where they cannot be had. A filter says which are told.
 begin_listing() { # DIRECTORY FILTER
 	if [ ! -d "$1" ]; then
@@ -170,7 +182,10 @@ begin_listing() { # DIRECTORY FILTER
 		return 1
 	fi
 	physical "$1"
-	printf 'L%s\000%s\000%s\000' "$1" "$2" "${real:-/}"
+	printf 'L'
+	short "$1"
+	printf '%s\000' "$2"
+	told=
 	[ -r "$1" ] && return 0
 	reason -a "$1"
 	[ -n "$why" ] || return 0
@@ -180,6 +195,7 @@ begin_listing() { # DIRECTORY FILTER
 
 # An error ends the shell's patterns in silence, so a directory that seems to be empty is looked at again.
 end_listing() { # DIRECTORY SEEN
+	told=
 	if [ -z "$2" ]; then
 		unlisted "$1"
 		[ -z "$why" ] || {
@@ -480,7 +496,8 @@ module() { # PATH CONTEXT
 	fi
 	flush
 	physical "$1"
-	printf 'M%s\000%s\000' "$1" "${real:-/}"
+	printf 'M'
+	short "$1"
 	attempt=1
 	while enter_module "$1" "$2"; [ -n "$again" ]; do
 		attempt=$((attempt + 1))
