@@ -5,7 +5,7 @@ use std::thread::Builder;
 use super::disk::ThisDisk;
 use super::docker::{self, Engine};
 use super::{
-    Answer, ContainerQuery, ContainersAnswer, Host, HostError, Layout, Query, Watch, files, modules,
+    Answer, ContainerQuery, ContainersAnswer, Host, HostError, Layout, Phase, Query, Watch, files, modules,
 };
 
 /// This machine, with the project's tree where its layout says.
@@ -50,7 +50,10 @@ impl Host for LocalHost {
                     modules::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Modules)
                 }
                 Query::Containers(query) => match asked {
-                    Some(thread) => thread.join().unwrap_or(Ok(broken())),
+                    Some(thread) => {
+                        watch.set_phase(Phase::AskingDocker);
+                        thread.join().unwrap_or(Ok(broken()))
+                    }
                     None => self.containers(query, watch),
                 },
             };

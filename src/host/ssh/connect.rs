@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use russh::client::{Config, Handle, connect_stream};
 use russh::keys::Algorithm;
-use russh::{ChannelStream, Preferred};
+use russh::{ChannelStream, Preferred, compression};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 
@@ -233,6 +233,8 @@ fn config(hop: &Hop) -> Config {
         preferred: Preferred {
             key: keys.into(),
             host_key_certificates: offer.certificates.into(),
+            // Digests are twice as long in hex, and paths repeat themselves: half of it need not travel.
+            compression: (&[compression::ZLIB_LEGACY, compression::NONE]).into(),
             ..Preferred::DEFAULT
         },
         keepalive_interval: Some(KEEPALIVE),

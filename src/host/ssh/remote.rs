@@ -83,6 +83,9 @@ impl SshHost {
         };
         let files = async {
             let surveyed = self.survey(&connection, queries, watch).await;
+            if containers.is_some() {
+                watch.set_phase(Phase::AskingDocker);
+            }
             surveyed.map_err(|why| self.broken(&why, started, watch))
         };
         let (snapshot, containers) = tokio::try_join!(files, asked)?;
