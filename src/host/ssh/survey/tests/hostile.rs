@@ -197,6 +197,17 @@ fn a_hostile_tree_is_seen_as_it_is_seen_here() {
 }
 
 #[test]
+fn a_hostile_name_is_read_right_without_others_beside_it() {
+    let project = Project::new();
+    for (i, name) in hostile_names().iter().enumerate() {
+        let module = format!("addons/m{i}/");
+        project.module(&module);
+        project.file([module.as_bytes(), name].concat(), format!("{i}"));
+    }
+    agree(&project.layout(), &[Query::Modules(modules(patterns(&["addons"])))]);
+}
+
+#[test]
 fn several_queries_at_once_are_answered_as_each_alone() {
     let project = hostile_tree();
     let some: Vec<Query> = all_queries().into_iter().step_by(3).collect();
