@@ -61,8 +61,8 @@ enum Programs {
     Only(&'static [&'static str]),
     /// A directory where busybox has these names.
     Busybox,
-    /// A directory where `sha256sum` is this script.
-    Own(String),
+    /// A directory where one of them is this script.
+    Own(&'static str, String),
 }
 
 /// What the shell `by` writes when it reads the script.
@@ -75,10 +75,10 @@ fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
         Programs::Usual => {}
         Programs::Only(names) => names.iter().for_each(|name| link(name, name)),
         Programs::Busybox => ["ls", "readlink", "sha256sum"].iter().for_each(|name| link(name, "busybox")),
-        Programs::Own(text) => {
-            link("ls", "ls");
-            link("readlink", "readlink");
-            let program = dir.path().join("sha256sum");
+        Programs::Own(own, text) => {
+            let others = ["ls", "readlink", "sha256sum"].into_iter().filter(|name| name != own);
+            others.for_each(|name| link(name, name));
+            let program = dir.path().join(own);
             std::fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
             std::fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
         }

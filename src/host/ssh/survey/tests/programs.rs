@@ -60,8 +60,9 @@ fn a_module_that_moves_is_looked_at_again() {
     project.file("addons/moving/A.py", "x");
     let victim = project.path("addons/moving/A.py");
     let (victim, queries) = (victim.display(), [Query::Modules(modules(patterns(&["addons"])))]);
-    let observe =
-        |text: String| by_script(SHELLS[0], &project.layout(), &queries, &Programs::Own(text)).remove(0);
+    let observe = |text: String| {
+        by_script(SHELLS[0], &project.layout(), &queries, &Programs::Own("sha256sum", text)).remove(0)
+    };
     let sha256sum = found("sha256sum");
     let real = sha256sum.display();
     let always =
@@ -87,10 +88,36 @@ fn a_file_that_cannot_be_read_has_its_reason() {
     );
     // Busybox takes its own program, wherever others are found.
     for by in &SHELLS[..2] {
-        let seen = by_script(by, &project.layout(), &queries, &Programs::Own(text.clone())).remove(0);
+        let programs = Programs::Own("sha256sum", text.clone());
+        let seen = by_script(by, &project.layout(), &queries, &programs).remove(0);
         assert!(seen.contains("1 of its paths could not be read"), "{seen}");
         assert!(seen.contains("broken.py") && seen.contains("input/output error"), "{seen}");
         assert!(seen.contains("models/order.py File("), "{seen}");
+    }
+}
+
+#[test]
+fn a_directory_that_seems_to_be_empty_is_looked_at_again() {
+    let project = Project::new();
+    project.module("addons/a");
+    project.dir("addons/a/broken");
+    project.dir("stacks/broken");
+    let queries = [
+        Query::Modules(modules(patterns(&["addons"]))),
+        Query::Files(files(patterns(&["stacks/broken/*"]))),
+        Query::Files(files(patterns(&["stacks/**"]))),
+    ];
+    let ls = found("ls");
+    let text = format!(
+        "case $* in *broken | *broken/) echo 'ls: reading directory: Input/output error' >&2; exit 2 ;; esac; exec {} \"$@\"",
+        ls.display()
+    );
+    for by in &SHELLS[..2] {
+        let seen = by_script(by, &project.layout(), &queries, &Programs::Own("ls", text.clone()));
+        assert!(seen[0].contains("\"broken\"") && seen[0].contains("input/output error"), "{}", seen[0]);
+        for seen in &seen[1..] {
+            assert!(seen.contains("this directory cannot be listed: input/output error"), "{seen}");
+        }
     }
 }
 
