@@ -23,7 +23,7 @@ enum Expected {
 use Expected::{Refused, Trusted, Unknown};
 
 /// A host that is asked for, what its files hold, and what follows. In the files `{key}` is the server's key,
-/// `{other}` another one of its type, `{rsa}` and `{ecdsa}` ones of other types, `{ca}` the authority of its
+/// `{base64}` that without its type, `{other}` another one of its type, `{rsa}` and `{ecdsa}` ones of other types, `{ca}` the authority of its
 /// certificate, `{ca2}` another, and `{hashed NAME}` a hashed name.
 struct Case {
     host: &'static str,
@@ -61,9 +61,16 @@ struct Stage {
 impl Stage {
     /// A server with a plain key.
     fn plain() -> Self {
+        Self::with_key("ed25519")
+    }
+
+    /// A server with a plain key of this type.
+    fn with_key(kind: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        let server = Server::start(|_| {});
-        let key = PublicKey::from_openssh(&server.host_key("ed25519")).unwrap();
+        let server = Server::start(|setup| {
+            setup.host_keys(&[kind]);
+        });
+        let key = PublicKey::from_openssh(&server.host_key(kind)).unwrap();
         Self::of(server, dir, key.into())
     }
 
@@ -94,7 +101,9 @@ impl Stage {
 
     /// A file's text with keys and hashes in their places.
     fn text(&self, template: &str) -> String {
-        let mut text = template.replace("{key}", &self.server.host_key("ed25519"));
+        let key = self.offered.public_key().to_openssh().unwrap();
+        let mut text = template.replace("{key}", key.trim_end());
+        text = text.replace("{base64}", key.split(' ').nth(1).unwrap());
         for name in ["other", "rsa", "ecdsa", "ca2", "ca"] {
             text = text.replace(&format!("{{{name}}}"), &self.key(name));
         }
@@ -325,6 +334,26 @@ fn lines_that_make_no_sense_spoil_nothing() {
         plain(&["web.example.org,\u{e9} {key}\n"], Trusted),
         plain(&["web.example.org {key}\u{0}\n"], Trusted),
         plain(&["\u{0}\nweb.example.org {key}\n"], Trusted),
+    ]);
+}
+
+#[test]
+fn the_type_before_a_key_must_be_its_own() {
+    Stage::with_key("rsa").hold(&[
+        plain(&["web.example.org {key}\n"], Trusted),
+        plain(&["web.example.org rsa-sha2-256 {base64}\n"], Trusted),
+        plain(&["web.example.org rsa-sha2-512 {base64}\n"], Trusted),
+        plain(&["web.example.org rsa-sha2-384 {base64}\n"], Unknown),
+        plain(&["web.example.org ssh-rsa-cert-v01@openssh.com {base64}\n"], Unknown),
+        plain(&["web.example.org RSA {base64}\n"], Unknown),
+        plain(&["web.example.org ssh-ed25519 {base64}\n"], Unknown),
+        plain(&["@revoked * rsa-sha2-512 {base64}\nweb.example.org {key}\n"], Refused),
+        plain(&["web.example.org {other}\n"], Refused),
+    ]);
+    Stage::with_key("ecdsa").hold(&[
+        plain(&["web.example.org {key}\n"], Trusted),
+        plain(&["web.example.org ecdsa-sha2-nistp384 {base64}\n"], Unknown),
+        plain(&["web.example.org {ecdsa}\n"], Refused),
     ]);
 }
 

@@ -97,7 +97,7 @@ fn about(line: &[u8], name: &str) -> Option<(Marker, KeyData)> {
         b"@cert-authority" => (Marker::Authority, word(rest)),
         _ => (Marker::HostKey, (first, rest)),
     };
-    if hosts.starts_with(b"@") || !speaks_of(hosts, name) {
+    if !speaks_of(hosts, name) {
         return None;
     }
     let (kind, rest) = word(rest);
@@ -119,7 +119,8 @@ fn key(kind: &[u8], base64: &[u8]) -> Option<KeyData> {
     let base64: Vec<u8> = base64.iter().copied().filter(|byte| !is_space(byte)).collect();
     let blob = BASE64.decode(&base64).ok()?;
     let name = blob.get(4..)?.get(..u32::from_be_bytes(*blob.first_chunk()?) as usize)?;
-    let kind = if kind.starts_with(b"rsa-sha2-") { b"ssh-rsa" } else { kind };
+    // Names of signatures are taken for that of the key they are made with.
+    let kind = if matches!(kind, b"rsa-sha2-256" | b"rsa-sha2-512") { b"ssh-rsa" } else { kind };
     if kind != name {
         return None;
     }

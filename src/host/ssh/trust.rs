@@ -434,6 +434,12 @@ mod tests {
         assert_eq!(first(&[line("web", &rsa(128)), line("[web]:2222", &key(1))]), "ssh-ed25519");
     }
 
+    #[test]
+    fn the_order_stays_where_the_best_key_is_on_record() {
+        let (_dir, trust) = known(&[line("web", &rsa(128)), line("web", &key(1))]);
+        assert_eq!(trust.algorithms("web", 22).keys, ALGORITHMS);
+    }
+
     /// The text and the rights of a file after a key was recorded in it.
     fn recorded(trust: &Trust, host: &str, port: u16) -> (String, u32) {
         let file = trust.record(host, port, &key(1)).unwrap();
@@ -464,6 +470,24 @@ mod tests {
         assert_eq!(recorded(&trust, "::1", 2222), (line("[::1]:2222", &key(1)) + "\n", 0o600));
         let mode = std::fs::metadata(file.parent().unwrap()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn many_record_at_the_same_time() {
+        let (_dir, trust) = known(&[]);
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let trust = &trust;
+                scope.spawn(move || {
+                    for i in 0..50 {
+                        trust.record(&format!("web{thread}-{i}"), 22, &key(1)).unwrap();
+                    }
+                });
+            }
+        });
+        for host in (0..8).flat_map(|thread| (0..50).map(move |i| format!("web{thread}-{i}"))) {
+            assert!(matches!(trust.judge(&host, 22, &key(1).into()), Judgement::Trusted), "{host}");
+        }
     }
 
     #[test]
