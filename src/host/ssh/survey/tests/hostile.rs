@@ -208,6 +208,24 @@ fn a_hostile_name_is_read_right_without_others_beside_it() {
 }
 
 #[test]
+fn links_that_lead_back_and_forth_are_not_followed_in_circles() {
+    let project = Project::new();
+    for name in ["a", "b", "c"] {
+        project.file(format!("{name}/compose.yml"), name);
+        project.link(format!("{name}/up"), "..");
+        project.link(format!("{name}/here"), ".");
+        project.link(format!("{name}/other"), "../b");
+    }
+    for select in [patterns(&["**/compose.yml"]), patterns(&["**"]), Select::Detect] {
+        let queries = [Query::Files(files(select))];
+        agree(&project.layout(), &queries);
+        let survey = Survey::new(&project.layout(), &queries).unwrap();
+        let told = run(SHELLS[0], survey.script(), &Programs::Usual).len();
+        assert!(told < 10_000, "{told} bytes");
+    }
+}
+
+#[test]
 fn several_queries_at_once_are_answered_as_each_alone() {
     let project = hostile_tree();
     let some: Vec<Query> = all_queries().into_iter().step_by(3).collect();
