@@ -21,3 +21,7 @@ docs:
 # Dependencies: bans, licences, sources.
 deny:
     cargo deny check bans licenses sources
+
+# Measures a check of a server behind a slow link.
+bench-ssh *ARGS:
+    scripts/bench_ssh.sh {{ARGS}}

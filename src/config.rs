@@ -311,6 +311,11 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
         }
         paths.push((clean.as_bytes().to_vec(), place));
     }
+    let places = raw.root.iter().chain(paths.iter().map(|(_, place)| place));
+    if let Some(place) = places.filter(|place| raw.host != "local" && !place.is_absolute()).next() {
+        let reason = format!("\"{}\" is relative; on a server root and paths are absolute", place.display());
+        return Err(senseless(&key, &reason));
+    }
     let include = raw.include.map(|items| compile(&format!("{key}.include"), &items, true)).transpose()?;
     Ok(Target {
         host: raw.host,
@@ -388,6 +393,7 @@ mod tests {
             error("[targets.a]\nhost = \"x\"\npaths = { \"/srv\" = \"/x\" }\n").contains("targets.a.paths")
         );
         assert!(error("[targets.a]\nport = 22\n").contains("missing field `host`"));
+        assert!(error("[targets.a]\nhost = \"x\"\nroot = \"~/erp\"\n").contains("is relative"));
         assert!(
             error("[targets.a]\nhost = \"x\"\nhost_keys = [\"MD5:00\"]\n").contains("targets.a.host_keys")
         );
