@@ -311,8 +311,8 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
         }
         paths.push((clean.as_bytes().to_vec(), place));
     }
-    let places = raw.root.iter().chain(paths.iter().map(|(_, place)| place));
-    if let Some(place) = places.filter(|place| raw.host != "local" && !place.is_absolute()).next() {
+    let mut places = raw.root.iter().chain(paths.iter().map(|(_, place)| place));
+    if let Some(place) = places.find(|place| raw.host != "local" && !place.is_absolute()) {
         let reason = format!("\"{}\" is relative; on a server root and paths are absolute", place.display());
         return Err(senseless(&key, &reason));
     }
