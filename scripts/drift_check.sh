@@ -11,7 +11,7 @@ Compares what is there with the lock files in audit/locks/.
   --local           look at this machine (the default)
   --server HOST     look at a server over SSH
   --ssh-key FILE    the private key for --server
-  --ssh-user USER   the user for --server [default: ubuntu]
+  --ssh-user USER   the user for --server [default: ubuntu, unless HOST says USER@]
   --output DIR      write the report into DIR instead of audit/runtime/<timestamp>/
   -h, --help        print this
 
@@ -25,7 +25,7 @@ die() {
     exit 1
 }
 
-server='' key='' user=ubuntu output=''
+server='' key='' user='' output=''
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help)
@@ -73,7 +73,9 @@ fi
 
 set -- check --root="$root"
 if [ -n "$server" ]; then
-    set -- "$@" --server="$server" --ssh-user="$user"
+    case $server in *@*) ;; *) user=${user:-ubuntu} ;; esac
+    set -- "$@" --server="$server"
+    [ -z "$user" ] || set -- "$@" --ssh-user="$user"
     [ -z "$key" ] || set -- "$@" --ssh-key="$key"
 else
     set -- "$@" --local

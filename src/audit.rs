@@ -183,7 +183,14 @@ impl Planned {
     }
 
     fn evidence(self, request: &Request<'_>, mut observed: Observed) -> Evidence {
-        count_out_of_scope(&mut observed, self.out_of_scope.entries.len());
+        let elsewhere = self.out_of_scope.entries.len();
+        if elsewhere > 0
+            && holds_nothing(&observed)
+            && self.baseline.as_ref().is_ok_and(|b| b.entries.is_empty())
+        {
+            observed = Observed::Skipped("none of it is included on this target".to_owned());
+        }
+        count_out_of_scope(&mut observed, elsewhere);
         let wanted = self.section.wants_lock_files(&self.ask(request));
         let lock_files = self.lock_files.into_iter().filter(|f| wanted || f.content.is_some());
         let lock_files = lock_files.map(|f| (f.name, f.content.is_some())).collect();
@@ -198,6 +205,12 @@ fn nothing(query: &Query) -> Answer {
         Query::Modules(_) => Answer::Modules(ModulesAnswer::default()),
         Query::Containers(_) => Answer::Containers(ContainersAnswer::Unreachable(String::new())),
     }
+}
+
+/// Whether a section was looked at, and nothing at all was there.
+fn holds_nothing(observed: &Observed) -> bool {
+    let Observed::Seen(seen) = observed else { return false };
+    seen.state.entries.is_empty() && seen.unreadable.is_empty() && seen.problems.is_empty()
 }
 
 fn count_out_of_scope(observed: &mut Observed, count: usize) {

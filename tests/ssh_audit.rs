@@ -266,3 +266,47 @@ fn what_belongs_on_a_target_and_where_it_lies() {
     let text = report["coverage"].to_string();
     assert!(text.contains("not included on this target"), "{text}");
 }
+
+#[test]
+fn the_command_line_goes_before_what_the_target_says() {
+    let server = Server::start(|_| {});
+    let project = Project::accepted();
+    let wrong = target("prod", &project, &server, "").replace("user_key", "no_such_key");
+    with_targets(&project, &wrong);
+    assert_eq!(check(&project, "prod").0, 1);
+    let key = server.key().to_str().unwrap().to_owned();
+    let (code, report) = project.check(&["--target", "prod", "--docker", "off", "--ssh-key", &key]);
+    assert_eq!(code, 0, "{report:#}");
+}
+
+#[test]
+fn a_pinned_key_is_never_replaced_by_a_new_one() {
+    let (server, other) = (Server::start(|_| {}), Server::start(|_| {}));
+    let project = Project::accepted();
+    let (right, wrong) = (server.fingerprint("ed25519"), other.fingerprint("ed25519"));
+    with_targets(&project, &target("prod", &project, &server, "").replace(&right, &wrong));
+    let (code, report) = project.check(&[
+        "--target",
+        "prod",
+        "--docker",
+        "off",
+        "--accept-new-host-key",
+        "--known-hosts",
+        "new_hosts",
+    ]);
+    let why = check_of(&report, "server_collection")["error"].as_str().unwrap().to_owned();
+    assert!(code == 1 && why.contains(&right) && why.contains(&wrong), "{why}");
+    assert!(!project.path("new_hosts").exists());
+}
+
+#[test]
+fn an_include_that_leaves_nothing_is_no_pass() {
+    let server = Server::start(|_| {});
+    let project = Project::accepted();
+    with_targets(&project, &target("prod", &project, &server, "include = [\"infra/stack/**\"]\n"));
+    let (code, report) = check(&project, "prod");
+    assert_eq!(code, 1, "{report:#}");
+    for check in ["compose_hashes", "addon_hashes"] {
+        assert_eq!(status(&report, check), "SKIP", "{report:#}");
+    }
+}

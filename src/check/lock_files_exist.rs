@@ -37,7 +37,9 @@ impl Check for LockFilesExist {
         let on = || case.sections.iter().filter(|e| e.is_on());
         let wanted = || on().flat_map(|e| e.lock_files.iter().map(move |file| (e.section, file)));
         let absent = wanted().filter(|(_, (_, there))| !there);
-        let mut findings: Vec<Finding> = absent.map(|(section, (name, _))| missing(section, name)).collect();
+        let on_server = case.server.is_some();
+        let mut findings: Vec<Finding> =
+            absent.map(|(section, (name, _))| missing(section, name, on_server)).collect();
         findings.sort_by(|a, b| a.subject.cmp(&b.subject));
         Some(CheckResult {
             subjects: wanted().count(),
@@ -48,8 +50,13 @@ impl Check for LockFilesExist {
     }
 }
 
-fn missing(section: &dyn Section, name: &str) -> Finding {
+fn missing(section: &dyn Section, name: &str, on_server: bool) -> Finding {
     let subject = Subject { section: None, key: name.as_bytes().to_vec() };
-    let reason = Some(format!("write it with: {}, then driftlock accept", section.export_command()));
+    let how = if on_server {
+        "write it with: driftlock export --target NAME, then driftlock accept --target NAME".to_owned()
+    } else {
+        format!("write it with: {}, then driftlock accept", section.export_command())
+    };
+    let reason = Some(how);
     Finding { reason, ..Finding::new(subject, Kind::Missing, Value::Absent, Value::Absent) }
 }

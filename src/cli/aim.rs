@@ -38,10 +38,10 @@ pub(super) struct AimArgs {
     /// lie only a target can say
     #[arg(long, value_name = "HOST")]
     server: Option<String>,
-    /// The private key for --server
+    /// The private key for a server; it goes before the target's
     #[arg(long, value_name = "FILE", requires = "server")]
     ssh_key: Option<PathBuf>,
-    /// The user for --server
+    /// The user on a server; it goes before the target's
     #[arg(long, value_name = "USER", requires = "server")]
     ssh_user: Option<String>,
     /// The port for --server
@@ -388,9 +388,24 @@ impl AimArgs {
         }
         names
             .into_iter()
-            .map(|name| Ok(Aim::target(project, name, &self.reach)?.with_docker(docker)))
+            .map(|name| {
+                let mut aim = Aim::target(project, name, &self.reach)?.with_docker(docker);
+                self.go_before(&mut aim);
+                Ok(aim)
+            })
             .collect()
     }
+
+    /// What the command line says of reaching a server goes before what its target says.
+    fn go_before(&self, aim: &mut Aim) {
+        let Place::Remote(Remote { wanted, .. }) = &mut aim.place else { return };
+        let path = |path: &Option<PathBuf>| path.as_deref().map(ssh::expand_home);
+        wanted.port = self.ssh_port.or(wanted.port);
+        wanted.user = self.ssh_user.clone().or_else(|| wanted.user.take());
+        wanted.key = path(&self.ssh_key).or_else(|| wanted.key.take());
+        wanted.known_hosts = path(&self.known_hosts).or_else(|| wanted.known_hosts.take());
+    }
+
     /// The server that `--server` and the options beside it mean.
     fn remote(&self, host: &str) -> Remote {
         self.reach.remote(ssh::Wanted {

@@ -75,6 +75,10 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
     let project = Project::find(global)?;
     project.check_outputs(args.output.as_deref(), &wanted)?;
     let aims = args.aim.resolve(&project, args.choice.docker())?;
+    if args.own && aims.iter().any(|aim| aim.target.is_none()) {
+        let failure = Failure::new("--own writes a target's own lock files, and no target is named");
+        return Err(failure.hint("name one with --target, or leave --own out"));
+    }
     let several = aims.len() > 1;
     if several && args.accept && !args.own {
         let failure =

@@ -145,9 +145,10 @@ impl Called {
             let failure = Failure::new(format!("\"{}\" is no name of a server", escaped(text.as_bytes())));
             failure.hint("an address, a host name, or a Host of ssh_config")
         };
-        let (user, rest) = match text.rsplit_once('@') {
+        let plain = text.strip_prefix("ssh://").unwrap_or(text);
+        let (user, rest) = match plain.rsplit_once('@') {
             Some((user, rest)) => (Some(user.to_owned()), rest),
-            None => (None, text),
+            None => (None, plain),
         };
         let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, "")) => (host, None),
@@ -199,6 +200,7 @@ mod tests {
     fn servers_are_called_as_ssh_users_call_them() {
         assert_eq!(read("erp"), Some((None, "erp".into(), None)));
         assert_eq!(read("bob@erp:2222"), Some((Some("bob".into()), "erp".into(), Some(2222))));
+        assert_eq!(read("ssh://bob@erp:2222"), Some((Some("bob".into()), "erp".into(), Some(2222))));
         assert_eq!(read("::1"), Some((None, "::1".into(), None)));
         assert_eq!(read("bob@[fe80::1]:22"), Some((Some("bob".into()), "fe80::1".into(), Some(22))));
         assert_eq!(read("a@b@erp"), Some((Some("a@b".into()), "erp".into(), None)));

@@ -48,6 +48,14 @@ impl Handler for Client {
         match trust.judge(address, *port, offered) {
             Judgement::Trusted => Ok(true),
             Judgement::Refused(why) => Err(ConnectError::HostKey(why)),
+            // A key that is pinned and another one is shown: that is no new host.
+            Judgement::Unknown(unknown) if !trust.fingerprints.is_empty() => {
+                let pinned = trust.fingerprints.join(", ");
+                Err(ConnectError::HostKey(format!(
+                    "{}; the target's host_keys name another one: {pinned}",
+                    unknown.refusal()
+                )))
+            }
             Judgement::Unknown(unknown) => match trust.new_keys {
                 NewKeys::Refuse => Err(ConnectError::HostKey(unknown.refusal())),
                 NewKeys::Ask => Err(ConnectError::Unknown(unknown)),

@@ -51,13 +51,6 @@ pub(super) fn read(path: &Path) -> Result<Option<KeyFile>, String> {
     if !meta.is_file() || meta.len() > LONGEST {
         return refuse("it is no private key");
     }
-    let mine = meta.uid() == rustix::process::geteuid().as_raw();
-    if mine && meta.mode() & FOR_OTHERS != 0 {
-        let mode = meta.mode() & 0o777;
-        return refuse(&format!(
-            "others than its owner may use this private key (mode {mode:04o}), so it is not used: chmod 600 it"
-        ));
-    }
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => return refuse(&in_words(&error)),
@@ -65,6 +58,13 @@ pub(super) fn read(path: &Path) -> Result<Option<KeyFile>, String> {
     let Ok(text) = String::from_utf8(bytes) else { return refuse("it is no private key") };
     if let Some(why) = unfit(&text, &shown) {
         return refuse(&why);
+    }
+    let mine = meta.uid() == rustix::process::geteuid().as_raw();
+    if mine && meta.mode() & FOR_OTHERS != 0 {
+        let mode = meta.mode() & 0o777;
+        return refuse(&format!(
+            "others than its owner may use this private key (mode {mode:04o}), so it is not used: chmod 600 it"
+        ));
     }
     let beside = |ending: &str| {
         let mut name = path.as_os_str().to_owned();

@@ -129,6 +129,9 @@ impl SshHost {
         let ended = connection.run(command, input, |piece| reader.feed(piece, watch)).await?;
         let said = first_line(&ended.stderr);
         reader.finish().map(Some).map_err(|why| match (said, ended.code) {
+            (Some(said), _) if self.access.sudo => {
+                format!("\"{command}\" does not run the script, see sudo = true of this target: {said}")
+            }
             (Some(said), _) => format!("{why}: {said}"),
             (None, 0) => why,
             (None, code) => format!("{why}: the command \"{command}\" ended with code {code}"),
