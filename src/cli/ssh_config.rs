@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Failure;
@@ -10,6 +10,8 @@ use crate::model::{escaped, in_words};
 
 /// How long `ssh -G` may take: a `Match exec` runs commands of the user's.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// More than this is no answer.
+const MOST: u64 = 1 << 20;
 /// How often it is looked whether it has ended.
 const POLL: Duration = Duration::from_millis(1);
 
@@ -52,35 +54,39 @@ pub(super) fn ask(host: &str, given: &Given<'_>) -> Result<Option<Answered>, Fai
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::new(format!("ssh -G: {}", in_words(&error)))),
     };
-    let start = Instant::now();
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if start.elapsed() < PATIENCE => std::thread::sleep(POLL),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                let seconds = PATIENCE.as_secs();
-                let failure =
-                    Failure::new(format!("ssh -G {}: no end within {seconds} s", escaped(host.as_bytes())));
-                return Err(failure.hint("a \"Match exec\" in your ssh_config may hang"));
-            }
-        }
+    let shown = escaped(host.as_bytes());
+    let Some(status) = ended(&mut child) else {
+        let failure = Failure::new(format!("ssh -G {shown}: no end within {} s", PATIENCE.as_secs()));
+        return Err(failure.hint("a \"Match exec\" in your ssh_config may hang"));
     };
-    let text = |pipe: Option<&mut dyn std::io::Read>| {
-        let mut bytes = Vec::new();
-        pipe.map(|pipe| pipe.take(1 << 20).read_to_end(&mut bytes));
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    let said = text(child.stdout.as_mut().map(|pipe| pipe as &mut dyn std::io::Read));
-    if !status.success() {
-        let why = text(child.stderr.as_mut().map(|pipe| pipe as &mut dyn std::io::Read));
-        let last =
-            why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason").to_owned();
-        let host = escaped(host.as_bytes());
-        return Err(Failure::new(format!("ssh -G {host}: {}", escaped(last.as_bytes()))));
+    let said = child.stdout.take().map(text_of).unwrap_or_default();
+    if status.success() {
+        return parse(host, &said).map(Some);
     }
-    parse(host, &said).map(Some)
+    let why = child.stderr.take().map(text_of).unwrap_or_default();
+    let last = why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
+    Err(Failure::new(format!("ssh -G {shown}: {}", escaped(last.as_bytes()))))
+}
+
+/// How a program ended; `None` when it had to be ended.
+fn ended(child: &mut Child) -> Option<ExitStatus> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) => std::thread::sleep(POLL),
+            Err(_) => break,
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
+}
+
+fn text_of(pipe: impl std::io::Read) -> String {
+    let mut bytes = Vec::new();
+    let _ = pipe.take(MOST).read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Reads the answer of `ssh -G`: a key and its value a line.

@@ -34,34 +34,16 @@ pub(super) async fn authenticate(
     prompt: &dyn Prompt,
     deadline: &mut Deadline,
 ) -> Result<(), String> {
-    let identities = &hop.identities;
-    let mut attempts = Attempts { handle, hop, prompt, deadline, tried: Vec::new(), agent: None };
-    let asked_for = match &identities.key {
+    let asked_for = match &hop.identities.key {
         Some(path) => Some(key_file::read(path)?.ok_or_else(|| missing(path))?),
         None => None,
     };
+    let mut attempts = Attempts { handle, hop, prompt, deadline, tried: Vec::new(), agent: None };
+    let files = attempts.files();
     let mut held = attempts.ask_agent().await?;
-    let mut files: Vec<KeyFile> = Vec::new();
-    for path in &identities.files {
-        match key_file::read(path) {
-            Ok(Some(file)) => files.push(file),
-            Ok(None) => {}
-            Err(why) => attempts.tried.push(why),
-        }
-    }
-    if identities.only {
-        let named =
-            |held: &AgentIdentity, file: &KeyFile| file.public.as_ref().is_some_and(|key| is_of(held, key));
-        held.retain(|held| files.iter().chain(&asked_for).any(|file| named(held, file)));
-    }
-    // Keys of the agent that are configured as files come before its others, as ssh has it.
-    held.sort_by_key(|identity| {
-        let position = |file: &KeyFile| file.public.as_ref().is_some_and(|key| is_of(identity, key));
-        files.iter().position(position).unwrap_or(files.len())
-    });
+    sort(&mut held, hop.identities.only, &files, asked_for.as_ref());
     if let Some(file) = &asked_for {
-        let own: Vec<_> =
-            held.extract_if(.., |held| file.public.as_ref().is_some_and(|key| is_of(held, key))).collect();
+        let own: Vec<_> = held.extract_if(.., |held| holds(held, file)).collect();
         if file.is_encrypted && attempts.any_held(&own).await? {
             return Ok(());
         }
@@ -78,6 +60,19 @@ pub(super) async fn authenticate(
         }
     }
     Err(attempts.in_vain())
+}
+
+/// Keys of the agent that are configured as files come before its others, as ssh has it; or they alone count.
+fn sort(held: &mut Vec<AgentIdentity>, only: bool, files: &[KeyFile], asked_for: Option<&KeyFile>) {
+    if only {
+        held.retain(|held| files.iter().chain(asked_for).any(|file| holds(held, file)));
+    }
+    held.sort_by_key(|held| files.iter().position(|file| holds(held, file)).unwrap_or(files.len()));
+}
+
+/// Whether an identity of the agent is that of a file.
+fn holds(held: &AgentIdentity, file: &KeyFile) -> bool {
+    file.public.as_ref().is_some_and(|key| is_of(held, key))
 }
 
 fn missing(path: &Path) -> String {
@@ -107,6 +102,18 @@ struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
+    /// The private keys that are there; what is wrong with another one is noted.
+    fn files(&mut self) -> Vec<KeyFile> {
+        let mut files = Vec::new();
+        for path in &self.hop.identities.files {
+            match key_file::read(path) {
+                Ok(file) => files.extend(file),
+                Err(why) => self.tried.push(why),
+            }
+        }
+        files
+    }
+
     /// The identities that the agent holds; none where there is no agent.
     async fn ask_agent(&mut self) -> Result<Vec<AgentIdentity>, String> {
         let Some(path) = &self.hop.identities.agent else { return Ok(Vec::new()) };

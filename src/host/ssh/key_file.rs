@@ -1,7 +1,8 @@
 //! Private keys from files: which form one has, whether it may be used, and its passphrase.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use russh::keys::ssh_key::{Certificate, PrivateKey, PublicKey};
 use russh::keys::{decode_secret_key, load_openssh_certificate, load_public_key};
@@ -42,44 +43,51 @@ pub(super) enum Undecoded {
 /// When it cannot be read, is open to others, or is no private key, with the file's name and what helps.
 pub(super) fn read(path: &Path) -> Result<Option<KeyFile>, String> {
     let shown = escaped(path.as_os_str().as_bytes());
-    let refuse = |why: &str| Err(format!("{shown}: {why}"));
+    let named = |why: String| format!("{shown}: {why}");
     let meta = match std::fs::metadata(path) {
         Ok(meta) => meta,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return refuse(&in_words(&error)),
+        Err(error) => return Err(named(in_words(&error))),
     };
-    if !meta.is_file() || meta.len() > LONGEST {
-        return refuse("it is no private key");
+    let text = text_of(path, &meta).map_err(named)?;
+    if let Some(why) = unfit(&text, &shown).or_else(|| too_open(&meta)) {
+        return Err(named(why));
     }
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => return refuse(&in_words(&error)),
-    };
-    let Ok(text) = String::from_utf8(bytes) else { return refuse("it is no private key") };
-    if let Some(why) = unfit(&text, &shown) {
-        return refuse(&why);
-    }
-    let mine = meta.uid() == rustix::process::geteuid().as_raw();
-    if mine && meta.mode() & FOR_OTHERS != 0 {
-        let mode = meta.mode() & 0o777;
-        return refuse(&format!(
-            "others than its owner may use this private key (mode {mode:04o}), so it is not used: chmod 600 it"
-        ));
-    }
-    let beside = |ending: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        name
-    };
     let inner = PrivateKey::from_openssh(&text).ok();
     let public = inner.as_ref().map(|key| key.public_key().clone());
     Ok(Some(KeyFile {
-        public: public.or_else(|| load_public_key(beside(".pub")).ok()),
-        certificate: load_openssh_certificate(beside("-cert.pub")).ok(),
+        public: public.or_else(|| load_public_key(beside(path, ".pub")).ok()),
+        certificate: load_openssh_certificate(beside(path, "-cert.pub")).ok(),
         is_encrypted: inner.map_or_else(|| is_encrypted(&text), |key| key.is_encrypted()),
         shown,
         text,
     }))
+}
+
+/// The content of a file that may be a key.
+fn text_of(path: &Path, meta: &Metadata) -> Result<String, String> {
+    let no_key = || "it is no private key".to_owned();
+    if !meta.is_file() || meta.len() > LONGEST {
+        return Err(no_key());
+    }
+    let bytes = std::fs::read(path).map_err(|error| in_words(&error))?;
+    String::from_utf8(bytes).map_err(|_| no_key())
+}
+
+/// Why a key is not used: others than its owner, who is this user, may read it.
+fn too_open(meta: &Metadata) -> Option<String> {
+    let mine = meta.uid() == rustix::process::geteuid().as_raw();
+    let mode = meta.mode() & 0o777;
+    (mine && mode & FOR_OTHERS != 0).then(|| {
+        format!("others than its owner may use this private key (mode {mode:04o}), so it is not used: chmod 600 it")
+    })
+}
+
+/// What lies beside a key: the same path with another ending.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// Why a text is no private key that can be read here, and what helps.
