@@ -310,3 +310,58 @@ fn an_include_that_leaves_nothing_is_no_pass() {
         assert_eq!(status(&report, check), "SKIP", "{report:#}");
     }
 }
+
+/// A program of the server that stands before the real one.
+fn before_others(dir: &Path, name: &str, text: &str) {
+    std::fs::create_dir_all(dir).unwrap();
+    std::fs::write(dir.join(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(dir.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_listing_that_breaks_off_on_the_server_is_no_pass() {
+    let project = Project::accepted();
+    let fake = project.path("fake");
+    let line = format!("ForceCommand PATH={}:$PATH; exec $SSH_ORIGINAL_COMMAND", fake.display());
+    let server = Server::start(|setup| _ = setup.line(&line));
+    with_targets(&project, &target("prod", &project, &server, ""));
+    for (says, reason) in [
+        ("echo \"ls: reading directory: Input/output error\" >&2", "input/output error"),
+        ("", "it cannot be listed"),
+    ] {
+        before_others(&fake, "ls", &format!("{says}\n/bin/ls \"$@\"\nexit 1"));
+        let (code, report) = check(&project, "prod");
+        assert_eq!(code, 1, "{report:#}");
+        let text = report.to_string();
+        assert!(text.contains(reason), "{reason}: {report:#}");
+        assert_eq!(status(&report, "addon_hashes"), "ERROR", "{report:#}");
+    }
+    let hostile = "printf 'ls: x: \\033[31mboo\\007\\n' >&2; exit 1";
+    before_others(&fake, "ls", hostile);
+    for command in ["check", "export"] {
+        let ran = project.run(&[command, "--target", "prod", "--docker", "off"]);
+        assert!(
+            ran.code() == 1 && ran.out().contains("boo") && !ran.out().contains('\x1b'),
+            "{:?}",
+            ran.out()
+        );
+    }
+}
+
+#[test]
+fn programs_in_the_audited_tree_are_never_run() {
+    let project = Project::accepted();
+    let module = project.path("odoo_modules/community/ocr");
+    let ran = project.path("was_run");
+    before_others(
+        &module,
+        "sha256sum",
+        &format!("echo ran >{}; exec /usr/bin/sha256sum \"$@\"", ran.display()),
+    );
+    let server =
+        Server::start(|setup| _ = setup.line("ForceCommand PATH=:.:$PATH; exec $SSH_ORIGINAL_COMMAND"));
+    with_targets(&project, &target("prod", &project, &server, ""));
+    let (code, report) = check(&project, "prod");
+    assert_eq!(code, 2, "{report:#}");
+    assert!(!ran.exists());
+}

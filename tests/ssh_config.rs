@@ -279,3 +279,32 @@ fn a_passphrase_is_asked_for_at_a_terminal_and_not_shown() {
     );
     assert!(!shown.contains("battery") && !shown.contains("horse"), "{shown}");
 }
+
+#[test]
+fn a_file_that_is_named_is_read_and_no_other() {
+    let (server, other) = (Server::start(|_| {}), Server::start(|_| {}));
+    std::fs::create_dir_all(server.dir().join("elsewhere/.ssh")).unwrap();
+    let named = server.dir().join("elsewhere/.ssh/known_hosts");
+    std::fs::write(&named, format!("{} {}\n", server.entry(), other.host_key("ed25519"))).unwrap();
+    let right = server.known_hosts().display().to_string();
+    let user = User::with(Some(&host("erp", &server, "").replace(&right, &named.display().to_string())));
+    std::fs::copy(server.known_hosts(), user.project.path("home/.ssh/known_hosts")).unwrap();
+    let said = why(&user.collect(&["--server", "erp"]));
+    assert!(said.contains("elsewhere/.ssh/known_hosts:1"), "{said}");
+}
+
+#[test]
+fn keys_that_ssh_config_revokes_are_refused() {
+    let (server, other) = (Server::start(|_| {}), Server::start(|_| {}));
+    let revoked = server.dir().join("revoked");
+    let config = host("erp", &server, &format!("  RevokedHostKeys {}\n", revoked.display()));
+    let user = User::with(Some(&config));
+    std::fs::write(&revoked, format!("{}\n", other.host_key("ed25519"))).unwrap();
+    assert!(collected(&user.collect(&["--server", "erp"])), "another key is revoked");
+    std::fs::write(&revoked, format!("# out of use\n{} old\n", server.host_key("ed25519"))).unwrap();
+    assert!(why(&user.collect(&["--server", "erp"])).contains("revokes"));
+    std::fs::write(&revoked, "SSHKRL\n\0\n").unwrap();
+    assert!(why(&user.collect(&["--server", "erp"])).contains("is no list of public keys"));
+    std::fs::remove_file(&revoked).unwrap();
+    assert!(why(&user.collect(&["--server", "erp"])).contains("cannot be read"));
+}

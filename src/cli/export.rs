@@ -149,9 +149,14 @@ impl Page {
             self.error(&format!("{}: {}", words.topic, escaped(problem.as_bytes())));
         }
         for (place, why) in &seen.unreadable {
-            self.error(&format!("{}: {} ({})", words.unreadable, escaped(place), why.reason));
+            self.error(&format!(
+                "{}: {} ({})",
+                words.unreadable,
+                escaped(place),
+                escaped(why.reason.as_bytes())
+            ));
             for (path, reason) in why.parts.iter().take(10) {
-                self.line(&format!("       {}: {reason}", escaped(path)));
+                self.line(&format!("       {}: {}", escaped(path), escaped(reason.as_bytes())));
             }
         }
         let clean = seen.problems.is_empty() && seen.unreadable.is_empty();

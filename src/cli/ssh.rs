@@ -63,7 +63,10 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
             agent,
             passphrase: std::env::var("DRIFTLOCK_SSH_PASSPHRASE").ok().map(Secret),
         },
-        trust: trust(wanted, answered.user_known_hosts, answered.system_known_hosts, answered.alias),
+        trust: Trust {
+            revoked: answered.revoked,
+            ..trust(wanted, answered.user_known_hosts, answered.system_known_hosts, answered.alias)
+        },
         address: answered.address,
         port: answered.port,
         user: answered.user,
@@ -103,16 +106,20 @@ fn trust(wanted: &Wanted, user: Vec<PathBuf>, system: Vec<PathBuf>, alias: Optio
         alias,
         fingerprints: Vec::new(),
         new_keys: wanted.new_keys,
+        revoked: None,
         now: super::clock::seconds_since_1970(),
     }
 }
 
 /// ssh names its default files below the account's home directory, whatever `$HOME` says; here it is `$HOME`.
+/// Any other file is the one that is named.
 fn under_home(files: Vec<PathBuf>) -> Vec<PathBuf> {
-    let defaults = ["known_hosts", "known_hosts2"].map(|name| Path::new(".ssh").join(name));
-    let all_default =
-        !files.is_empty() && files.iter().all(|file| defaults.iter().any(|name| file.ends_with(name)));
-    if all_default { defaults.iter().map(|name| home().join(name)).collect() } else { files }
+    let Some(account) = account_field(5).map(|home| PathBuf::from(home).join(".ssh")) else { return files };
+    let moved = |file: PathBuf| match file.strip_prefix(&account).ok().and_then(Path::to_str) {
+        Some(name @ ("known_hosts" | "known_hosts2")) => home().join(".ssh").join(name),
+        _ => file,
+    };
+    files.into_iter().map(moved).collect()
 }
 
 /// What holds where there is no ssh to ask.
@@ -181,11 +188,16 @@ pub(super) fn expand_home(path: &Path) -> PathBuf {
 
 /// The name of the user who runs this.
 pub(super) fn own_name() -> String {
+    account_field(0).or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "root".to_owned())
+}
+
+/// A field of this user's line in the list of accounts: 0 the name, 5 the home directory.
+fn account_field(at: usize) -> Option<String> {
     let uid = rustix::process::getuid().as_raw().to_string();
-    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let text = std::fs::read_to_string("/etc/passwd").ok()?;
     let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let found = lines.find(|fields| fields.get(2) == Some(&uid.as_str())).map(|fields| fields[0].to_owned());
-    found.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "root".to_owned())
+    let fields = lines.find(|fields| fields.get(2) == Some(&uid.as_str()))?;
+    fields.get(at).map(|field| (*field).to_owned())
 }
 
 #[cfg(test)]

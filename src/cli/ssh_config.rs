@@ -38,6 +38,8 @@ pub(super) struct Answered {
     pub(super) user_known_hosts: Vec<PathBuf>,
     pub(super) system_known_hosts: Vec<PathBuf>,
     pub(super) alias: Option<String>,
+    /// The file of host keys that are never to be believed.
+    pub(super) revoked: Option<PathBuf>,
 }
 
 /// Asks `ssh -G`. `None`: there is no such program.
@@ -107,6 +109,7 @@ fn parse(host: &str, text: &str) -> Result<Answered, Failure> {
             "proxycommand" => answered.proxy_command = value != "none",
             "userknownhostsfile" => answered.user_known_hosts = files(value),
             "globalknownhostsfile" => answered.system_known_hosts = files(value),
+            "revokedhostkeys" if value != "none" => answered.revoked = Some(PathBuf::from(value)),
             "hostkeyalias" => answered.alias = Some(value.to_owned()),
             _ => {}
         }
@@ -117,6 +120,7 @@ fn parse(host: &str, text: &str) -> Result<Answered, Failure> {
     let places = Places { host, address: &answered.address, port: answered.port, user: &answered.user };
     answered.identity_files = answered.identity_files.iter().map(|path| places.expand(path)).collect();
     answered.user_known_hosts = answered.user_known_hosts.iter().map(|path| places.expand(path)).collect();
+    answered.revoked = answered.revoked.as_deref().map(|path| places.expand(path));
     answered.agent = answered.agent.as_ref().map(|path| places.expand(Path::new(path)).display().to_string());
     Ok(answered)
 }

@@ -143,7 +143,7 @@ impl Page {
                 };
                 self.detail(&format!("{what}: expected {before}, found {now}"));
             }
-            (Kind::Missing, Some(advice)) => self.detail(advice),
+            (Kind::Missing, Some(advice)) => self.detail(&escaped(advice.as_bytes())),
             (Kind::Missing, None) => self.detail(&format!("missing: in the baseline, not here{place}")),
             (Kind::Unexpected, _) => self.detail(&format!("unexpected: here, not in the baseline{place}")),
             _ => {}
@@ -158,7 +158,8 @@ impl Page {
 
     fn parts(&mut self, parts: &[Part]) {
         for part in parts.iter().take(LISTED) {
-            let why = part.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            let why =
+                part.reason.as_ref().map(|why| format!(" ({})", escaped(why.as_bytes()))).unwrap_or_default();
             self.detail(&format!("{}: {}{why}", part.kind.word(), escaped(&part.path)));
         }
         if parts.len() > LISTED {

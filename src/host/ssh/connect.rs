@@ -106,9 +106,9 @@ pub(super) async fn connect(
             Err(error) => return Err(told(error.to_string())),
         };
         watch.set_phase(Phase::Authenticating);
-        authenticate(&mut handle, hop, prompt, &mut deadline).await.map_err(|why| match position {
-            _ if position == target => why.into(),
-            _ => Failed::Because(format!("jump host {why}")),
+        let entered = authenticate(&mut handle, hop, prompt, &mut deadline).await;
+        entered.map_err(|why| {
+            if why.contains(&hop.name) { Failed::Because(format!("{role}{why}")) } else { told(why) }
         })?;
         jumps.push(handle);
     }

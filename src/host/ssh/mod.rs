@@ -56,6 +56,8 @@ pub struct Trust {
     pub files: Vec<PathBuf>,
     /// The name to look for in place of the address (`HostKeyAlias`).
     pub alias: Option<String>,
+    /// Public keys that are never believed, a line each (`RevokedHostKeys`).
+    pub revoked: Option<PathBuf>,
     /// Accepted fingerprints: `SHA256:` and unpadded base64.
     pub fingerprints: Vec<String>,
     /// What becomes of a key that nobody knows.

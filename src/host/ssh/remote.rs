@@ -9,7 +9,6 @@ use super::{Hop, NewKeys, Prompt, Route, Unknown, engine};
 use crate::host::disk::Unseen;
 use crate::host::docker::Gathered;
 use crate::host::{Answer, Host, HostError, Layout, Phase, Query, Watch};
-use crate::model::escaped;
 
 /// How often it is looked whether the run was cancelled.
 const POLL: Duration = Duration::from_millis(50);
@@ -149,7 +148,10 @@ impl SshHost {
                 Err(Failed::Unknown(hop, unknown)) => (hop, unknown),
             };
             self.introduce(&hop, &unknown)?;
-            for known in route.hops.iter_mut().filter(|other| other.name == hop.name) {
+            let is_same = |other: &Hop| {
+                (&other.name, &other.address, other.port) == (&hop.name, &hop.address, hop.port)
+            };
+            for known in route.hops.iter_mut().filter(|other| is_same(other)) {
                 known.trust.fingerprints.push(unknown.fingerprint.clone());
             }
         }
@@ -193,5 +195,5 @@ impl Host for SshHost {
 fn first_line(stderr: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(escaped(line.chars().take(200).collect::<String>().as_bytes()))
+    Some(line.chars().take(200).collect())
 }

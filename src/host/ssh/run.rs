@@ -9,7 +9,7 @@ use super::connect::Connection;
 
 /// A command that says nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(600);
-/// How long a server may take to open a session.
+/// How long a server may take to open a session, and then to begin.
 const OPENING: Duration = Duration::from_secs(30);
 /// What a command left behind may hold its output open: so long it is read on.
 const AFTERMATH: Duration = Duration::from_secs(2);
@@ -67,8 +67,13 @@ impl Connection {
     ) -> Result<Ended, String> {
         let mut stderr = Vec::new();
         let mut code = None;
+        let mut heard = false;
         loop {
-            let patience = if code.is_some() { AFTERMATH } else { SILENCE };
+            let patience = match (code, heard) {
+                (Some(_), _) => AFTERMATH,
+                (None, true) => SILENCE,
+                (None, false) => OPENING,
+            };
             let message = match (tokio::time::timeout(patience, output.wait()).await, code) {
                 (Ok(Some(message)), _) => message,
                 (_, Some(code)) => return Ok(Ended { code, stderr }),
@@ -79,7 +84,10 @@ impl Connection {
                 }
             };
             match message {
-                ChannelMsg::Data { data } => take(&data)?,
+                ChannelMsg::Data { data } => {
+                    heard = true;
+                    take(&data)?;
+                }
                 ChannelMsg::ExtendedData { data, .. } => {
                     let room = KEPT.saturating_sub(stderr.len()).min(data.len());
                     stderr.extend_from_slice(&data[..room]);

@@ -5,6 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::ssh_key::{Certificate, HashAlg};
 use russh::keys::{Algorithm, EcdsaCurve, PublicKey, PublicKeyOrCertificate};
 
@@ -105,6 +106,9 @@ impl Trust {
     #[must_use]
     pub fn judge(&self, host: &str, port: u16, offered: &PublicKeyOrCertificate) -> Judgement {
         let asked = self.asked(host, port);
+        if let Some(why) = self.revoked.as_deref().and_then(|file| revoked_by(file, offered)) {
+            return Judgement::Refused(format!("{asked} {why}"));
+        }
         match self.known(asked) {
             Ok(known) => self.weigh(&known, &Shown::new(asked, offered)),
             Err(text) => Judgement::Refused(format!("{asked} cannot be judged: {text}")),
@@ -236,6 +240,28 @@ impl Unknown {
     fn asked(&self) -> Asked<'_> {
         Asked { host: &self.host, port: self.port, alias: self.alias.as_deref() }
     }
+}
+
+/// Why what a server showed is revoked by a file of public keys. A file that cannot be read as such revokes
+/// everything: what it means to refuse is not known.
+fn revoked_by(file: &Path, offered: &PublicKeyOrCertificate) -> Option<String> {
+    let shown = path_for_people(file);
+    let closed = |why: &str| Some(format!("cannot be judged: {shown} (RevokedHostKeys) {why}"));
+    let Ok(bytes) = std::fs::read(file) else { return closed("cannot be read") };
+    let Ok(text) = String::from_utf8(bytes) else { return closed("is no list of public keys") };
+    let datas: Vec<&KeyData> = match offered {
+        PublicKeyOrCertificate::PublicKey { key, .. } => vec![key.key_data()],
+        PublicKeyOrCertificate::Certificate(certificate) => {
+            vec![certificate.public_key(), certificate.signature_key()]
+        }
+    };
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let Ok(key) = PublicKey::from_openssh(line) else { return closed("is no list of public keys") };
+        if datas.contains(&key.key_data()) {
+            return Some(format!("showed a key that {shown} revokes (RevokedHostKeys)"));
+        }
+    }
+    None
 }
 
 fn with(entries: &[Entry], marker: Marker) -> impl Iterator<Item = &Entry> {

@@ -71,8 +71,8 @@ impl Module {
     /// Takes what became of reading a file.
     pub(super) fn file(&mut self, path: &[u8], read: Result<Digest, Vec<u8>>) -> Option<()> {
         self.entry(path, FileType::RegularFile)?;
-        self.files.insert(path.to_vec(), read);
-        Some(())
+        // Twice the same one stands for another that was never told.
+        self.files.insert(path.to_vec(), read).is_none().then_some(())
     }
 
     fn entry(&mut self, path: &[u8], kind: FileType) -> Option<()> {

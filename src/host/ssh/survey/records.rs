@@ -64,7 +64,7 @@ impl Records {
         };
         let fields = match letter {
             b'L' | b'H' => 3,
-            b'F' | b'M' | b'x' | b'r' | b'u' => 2,
+            b'F' | b'M' | b'B' | b'x' | b'r' | b'u' => 2,
             _ => 1,
         };
         if self.fields.len() < fields {
@@ -89,6 +89,7 @@ impl Records {
             }
             b'd' | b'D' | b'f' | b'l' | b'x' | b'?' => self.entry(letter, first, fields.get(1))?,
             b'.' | b'!' => self.close(letter, first)?,
+            b'B' => self.snapshot.break_off(first, &fields[1])?,
             b'O' => self.snapshot.without_manifest(first),
             b'H' => self.batch(fields, watch)?,
             b'h' => {

@@ -103,6 +103,14 @@ impl Snapshot {
         self.modules.insert(path, module);
     }
 
+    /// Takes that what was told of a directory, or of all in a module, is not the whole of it.
+    pub(super) fn break_off(&mut self, path: &[u8], why: &[u8]) -> Option<()> {
+        for (_, listing) in self.listings.get_mut(path).into_iter().flatten() {
+            *listing = Listing::Refused(why.to_vec());
+        }
+        self.modules.get_mut(path).map_or(Some(()), |module| module.take(b'u', &[Vec::new(), why.to_vec()]))
+    }
+
     pub(super) fn without_manifest(&mut self, path: &[u8]) {
         self.without_manifest.insert(path.to_vec());
     }

@@ -11,6 +11,8 @@ batch='' batch_size=0
 calls=0
 roots=0 queued=//
 linked=0 linked_limit=100000
+listings=0 listing_names=''
+entered=0 entered_names=''
 # The path of the entry that was told last, as long as its listing is the innermost one.
 told=
 attempts=3
@@ -19,13 +21,30 @@ newline='
 '
 return_key=$(printf '\r')
 
+# Sets `absolute` to the directories of a path that do not depend on the working one: in a module its own files must
+# not be taken for programs.
+absolute() { # PATH:
+	absolute=
+	while [ -n "$1" ]; do
+		case $1 in
+		/*) absolute=$absolute${1%%:*}: ;;
+		esac
+		set -- "${1#*:}"
+	done
+}
+
 prepare() {
 	set +efu
 	IFS=" 	$newline"
 	LC_ALL=C
-	PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+	absolute "$PATH:"
+	PATH=$absolute/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 	export LC_ALL PATH
 	unset CDPATH GLOBIGNORE
+	if [ -n "${YASH_VERSION-}" ]; then
+		printf 'Ethe shell sh of the server is yash, which leaves out names that are no text\000'
+		return 1
+	fi
 	# bash takes options from the environment, even as sh.
 	if command -v shopt >/dev/null 2>&1; then
 		# shellcheck disable=SC3044 # it is there
@@ -50,6 +69,8 @@ main() { # NONCE
 		survey
 		look_into_roots
 		flush
+		verify_listings
+		verify_modules
 	fi
 	printf 'Z%s %s\000' "$1" "$calls"
 }
@@ -64,8 +85,12 @@ call() {
 
 # Sets `why` to the reason that ls gives for failing: what stands behind its last colon.
 reason() { # OPTIONS PATH
-	why=$(ls "$1" -- "$2" 2>&1 >/dev/null)
-	why=${why##*: }
+	if why=$(ls "$1" -- "$2" 2>&1 >/dev/null); then
+		why=
+	else
+		why=${why##*: }
+		why=${why:-it cannot be looked at}
+	fi
 }
 
 # Sets `real` to a directory's path without links; that of the root is empty, so that names can be appended.
@@ -193,7 +218,8 @@ begin_listing() { # DIRECTORY FILTER
 	return 1
 }
 
-# An error ends the shell's patterns in silence, so a directory that seems to be empty is looked at again.
+# An error ends the shell's patterns in silence, so a directory that seems to be empty is looked at again at once, and
+# every other one in the end.
 end_listing() { # DIRECTORY SEEN
 	told=
 	if [ -z "$2" ]; then
@@ -204,12 +230,61 @@ end_listing() { # DIRECTORY SEEN
 		}
 	fi
 	printf '.\000'
+	eval "listing_$listings=\$1"
+	listing_names="$listing_names \"\$listing_$listings\""
+	listings=$((listings + 1))
+	[ "$listings" -lt 250 ] || verify_listings
 }
 
 # Sets `why` a directory that seems to be empty cannot be listed.
 unlisted() { # DIRECTORY
 	why=
-	names=$(ls -a -- "$1" 2>&1) || why=${names##*: }
+	if names=$(ls -a -- "$1" 2>&1); then
+		[ "$names" = ".$newline.." ] || why='its names cannot be told'
+	else
+		why=${names##*: }
+		why=${why:-it cannot be listed}
+	fi
+}
+
+# Looks at the directories that were listed once more with ls, which tells where a listing breaks off. Of rights
+# everything was told before.
+verify_listings() {
+	[ "$listings" -eq 0 ] || eval "listing_names= listings=0; verify -a $listing_names"
+}
+
+verify_modules() {
+	[ "$entered" -eq 0 ] || eval "entered_names= entered=0; verify -aR $entered_names"
+}
+
+verify() { # OPTIONS DIRECTORY...
+	ls "$@" >/dev/null 2>&1 && return 0
+	option=$1
+	shift
+	for directory; do
+		names=$(ls "$option" -- "$directory" 2>&1 >/dev/null) && continue
+		without_rights "$names"
+		[ -z "$why" ] || printf 'B%s\000%s\000' "$directory" "$why"
+	done
+}
+
+# Sets `why` to the first reason that ls gives and that has nothing to do with rights.
+without_rights() { # WORDS
+	why='it cannot be listed'
+	[ -n "$1" ] || return 0
+	why=
+	set -- "$1$newline"
+	while [ -n "$1" ]; do
+		case ${1%%"$newline"*} in
+		*'Permission denied' | '') ;;
+		*)
+			why=${1%%"$newline"*}
+			why=${why##*: }
+			return
+			;;
+		esac
+		set -- "${1#*"$newline"}"
+	done
 }
 
 # ---- Patterns: the components are =NAME, ~PATTERN and **, with / between them
@@ -508,6 +583,10 @@ module() { # PATH CONTEXT
 		printf 'a\000'
 	done
 	printf 'm\000'
+	eval "entered_$entered=\$1"
+	entered_names="$entered_names \"\$entered_$entered\""
+	entered=$((entered + 1))
+	[ "$entered" -lt 250 ] || verify_modules
 }
 
 enter_module() { # PATH CONTEXT
@@ -619,6 +698,10 @@ unknown() { # PATH DIRECTORY
 
 link() { # PATH
 	found=$(readlink -n -- "$1" | digest)
+	if [ "${#found}" -lt 64 ]; then
+		printf 'r%s\000its target cannot be hashed\000' "$1"
+		return
+	fi
 	case $found in
 	# No link has an empty target: this is what a failing readlink leaves.
 	e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855*)
@@ -671,7 +754,7 @@ digest_all() { # FILE...
 }
 
 single() { # FILE
-	if found=$({ digest <"$1"; } 2>/dev/null); then
+	if found=$({ digest <"$1"; } 2>/dev/null) && [ "${#found}" -ge 64 ]; then
 		printf 'h%.64s%s\000' "$found" "$1"
 	elif [ -f "$1" ]; then
 		found=$({ digest <"$1"; } 2>&1)

@@ -86,7 +86,7 @@ fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
     let mut shell = Command::new(found(by[0]));
     if !matches!(programs, Programs::Usual) {
         let text = String::from_utf8(script).unwrap();
-        let usual = "PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+        let usual = "PATH=$absolute/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
         assert!(text.contains(usual));
         script = text.replace(usual, &format!("PATH={}", dir.path().display())).into_bytes();
         shell.env("PATH", dir.path());
