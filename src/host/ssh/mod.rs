@@ -49,6 +49,13 @@ pub struct Hop {
     pub identities: Identities,
 }
 
+impl Hop {
+    /// Whether this is the server that another hop is, whoever logs in there.
+    fn is_same_server(&self, other: &Self) -> bool {
+        (&self.name, &self.address, self.port) == (&other.name, &other.address, other.port)
+    }
+}
+
 /// Which host keys are believed.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {

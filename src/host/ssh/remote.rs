@@ -148,10 +148,7 @@ impl SshHost {
                 Err(Failed::Unknown(hop, unknown)) => (hop, unknown),
             };
             self.introduce(&hop, &unknown)?;
-            let is_same = |other: &Hop| {
-                (&other.name, &other.address, other.port) == (&hop.name, &hop.address, hop.port)
-            };
-            for known in route.hops.iter_mut().filter(|other| is_same(other)) {
+            for known in route.hops.iter_mut().filter(|other| other.is_same_server(&hop)) {
                 known.trust.fingerprints.push(unknown.fingerprint.clone());
             }
         }
@@ -196,4 +193,24 @@ fn first_line(stderr: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     Some(line.chars().take(200).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::ssh::{Identities, Trust};
+
+    #[test]
+    fn servers_of_one_address_are_told_apart_by_their_ports() {
+        let hop = |port| Hop {
+            name: "127.0.0.1".to_owned(),
+            address: "127.0.0.1".to_owned(),
+            port,
+            user: "odoo".to_owned(),
+            trust: Trust::default(),
+            identities: Identities::default(),
+        };
+        assert!(hop(22).is_same_server(&hop(22)));
+        assert!(!hop(22).is_same_server(&hop(2222)), "a yes for one is none for the other");
+    }
 }
