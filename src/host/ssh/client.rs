@@ -44,7 +44,7 @@ impl Handler for Client {
     type Error = ConnectError;
 
     async fn check_server_key(&mut self, offered: &PublicKeyOrCertificate) -> Result<bool, ConnectError> {
-        let Hop { name, address, port, trust, .. } = &self.hop;
+        let Hop { address, port, trust, .. } = &self.hop;
         match trust.judge(address, *port, offered) {
             Judgement::Trusted => Ok(true),
             Judgement::Refused(why) => Err(ConnectError::HostKey(why)),
@@ -60,13 +60,7 @@ impl Handler for Client {
                 NewKeys::Refuse => Err(ConnectError::HostKey(unknown.refusal())),
                 NewKeys::Ask => Err(ConnectError::Unknown(unknown)),
                 NewKeys::Record => {
-                    let place = trust.record(address, *port, &unknown.key).map_err(ConnectError::HostKey)?;
-                    let note = format!(
-                        "{}: recorded the new host key {} in {}",
-                        escaped(name.as_bytes()),
-                        unknown.fingerprint.clone(),
-                        escaped(place.to_string_lossy().as_bytes())
-                    );
+                    let note = self.hop.record(&unknown).map_err(ConnectError::HostKey)?;
                     self.notes.lock().map(|mut notes| notes.push(note)).ok();
                     Ok(true)
                 }

@@ -18,7 +18,10 @@ mod stdio;
 mod survey;
 mod trust;
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+
+use crate::model::escaped;
 
 pub use prompt::Prompt;
 pub use remote::{Access, EngineAccess, SshHost};
@@ -50,6 +53,14 @@ pub struct Hop {
 }
 
 impl Hop {
+    /// Records a new host key; says so for the user, or why it could not be done.
+    fn record(&self, unknown: &Unknown) -> Result<String, String> {
+        let place = self.trust.record(&self.address, self.port, &unknown.key)?;
+        let name = escaped(self.name.as_bytes());
+        let place = escaped(place.as_os_str().as_bytes());
+        Ok(format!("{name}: recorded the new host key {} in {place}", unknown.fingerprint))
+    }
+
     /// Whether this is the server that another hop is, whoever logs in there.
     fn is_same_server(&self, other: &Self) -> bool {
         (&self.name, &self.address, self.port) == (&other.name, &other.address, other.port)

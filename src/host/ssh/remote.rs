@@ -161,8 +161,7 @@ impl SshHost {
         {
             return Err(unknown.refusal());
         }
-        let recorded = hop.trust.record(&hop.address, hop.port, &unknown.key)?;
-        self.prompt.note(&format!("recorded its host key in {}", recorded.display()));
+        self.prompt.note(&hop.record(unknown)?);
         Ok(())
     }
 }
