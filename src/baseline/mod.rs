@@ -1,7 +1,6 @@
 //! The baseline: the directory of lock files, read strictly and replaced all or none.
 
 mod accepted;
-mod git;
 mod replace;
 mod text;
 
@@ -13,10 +12,11 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 pub use accepted::{Acceptance, AcceptedSubject, record};
-pub use git::{GitError, Revision, WorkTree, identity, resolve, work_tree};
+
 pub use replace::{ReplaceError, replace};
 pub use text::{Line, Rules, parse};
 
+use crate::git::{GitError, Revision};
 use crate::model::{Digest, Leaf, in_words, write_line};
 
 /// Where the lock files lie, relative to the root.

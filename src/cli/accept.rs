@@ -19,6 +19,7 @@ use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks, replace};
 use crate::check::{Evidence, NoBaseline};
 use crate::config::DockerMode;
+use crate::git;
 use crate::host::Watch;
 use crate::model::{Glob, Kind, State, escaped, in_words};
 use crate::report::json::{self, WireCheck, WireReport, WireStatus};
@@ -412,7 +413,7 @@ pub(super) fn commit(
     };
     let acceptance = Acceptance {
         time: started.rfc3339.clone(),
-        by: baseline::identity(&project.root).unwrap_or_else(account),
+        by: git::identity(&project.root).unwrap_or_else(account),
         reason: reason.map(str::to_owned),
         run: basis.run.clone(),
         target: basis.target.map(str::to_owned),

@@ -16,8 +16,9 @@ use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::{Failure, Global};
 use crate::audit::{self, Request};
-use crate::baseline::{Locks, Source, work_tree};
+use crate::baseline::{self, Locks, Source};
 use crate::check::Check;
+use crate::git::work_tree;
 use crate::host::{HostError, Query, Watch};
 use crate::model::{BaselineOrigin, ExitCode, Report, escaped, in_words};
 use crate::report;
@@ -160,7 +161,9 @@ impl Job<'_> {
             Source::Git(revision) => origin.commit = Some(revision.commit.clone()),
             Source::Directory { .. } if self.args.baseline.is_some() => {}
             Source::Directory { .. } => {
-                if let Some(tree) = work_tree(&self.project.root, locks.wanted(), &locks.there()) {
+                if let Some(tree) =
+                    work_tree(&self.project.root, baseline::PATH, locks.wanted(), &locks.there())
+                {
                     (origin.commit, origin.dirty) = (Some(tree.commit), Some(tree.dirty));
                 }
             }

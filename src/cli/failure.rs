@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::baseline::{GitError, ReplaceError};
+use crate::baseline::ReplaceError;
 use crate::config::ConfigError;
+use crate::git::GitError;
 use crate::host::HostError;
 use crate::model::in_words;
 

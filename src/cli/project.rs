@@ -7,6 +7,7 @@ use super::{Failure, Global, output};
 use crate::audit::lock_file_names;
 use crate::baseline::{self, Locks, Source};
 use crate::config::{self, Config};
+use crate::git::Repository;
 
 /// A project with its configuration.
 pub(super) struct Project {
@@ -79,7 +80,7 @@ impl Project {
     /// What `--baseline` or a side of a diff names: a directory, or `git:REVISION`.
     pub(super) fn source_named(&self, text: &str) -> Result<Source, Failure> {
         if let Some(revision) = text.strip_prefix("git:") {
-            return Ok(Source::Git(baseline::resolve(&self.root, revision)?));
+            return Ok(Source::Git(Repository::around(&self.root)?.resolve(revision)?));
         }
         let path = PathBuf::from(text);
         if !path.is_dir() {

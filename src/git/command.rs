@@ -1,0 +1,45 @@
+//! The one way in which `git` is started.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Variables of the caller that would make git look elsewhere, or be another git.
+const REMOVED: [&str; 9] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+];
+
+/// Settings under which git fetches nothing and runs neither hook nor watcher, whatever is configured.
+const SETTINGS: [&str; 5] = [
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "protocol.allow=never",
+    "log.showSignature=false",
+    "log.showRoot=true",
+];
+
+/// A git at `dir` that only reads objects that are here: it fetches nothing, asks nobody, follows no replacement
+/// and runs no program that the repository's configuration names. `trusted` lets it read another user's.
+pub(super) fn git(dir: &Path, trusted: bool) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(dir).arg("--no-optional-locks");
+    for setting in SETTINGS.into_iter().chain(trusted.then_some("safe.directory=*")) {
+        command.args(["-c", setting]);
+    }
+    for variable in REMOVED {
+        command.env_remove(variable);
+    }
+    for variable in ["GIT_NO_LAZY_FETCH", "GIT_NO_REPLACE_OBJECTS", "GIT_LITERAL_PATHSPECS"] {
+        command.env(variable, "1");
+    }
+    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    command
+}

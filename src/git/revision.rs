@@ -1,0 +1,107 @@
+//! A commit and what its tree lists.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use super::{GitError, Repository};
+
+/// A commit of the repository around the root.
+#[derive(Debug, Clone)]
+pub struct Revision {
+    pub(super) repository: Repository,
+    /// As it was given.
+    pub name: String,
+    /// The commit's full id.
+    pub commit: String,
+}
+
+/// What an entry of a tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// Another repository's commit.
+    Submodule,
+}
+
+/// One file, link or submodule of a commit.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The path relative to the project's root.
+    pub path: Vec<u8>,
+    /// What it is.
+    pub mode: Mode,
+    /// Its object's id.
+    pub object: String,
+}
+
+impl Revision {
+    /// The repository it is of.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// Reads those of the files `names` below `dir` (relative to the root) that the commit holds, as they are stored.
+    ///
+    /// # Errors
+    /// When git cannot be started, or an object that the commit names cannot be read.
+    pub fn read_all(&self, dir: &str, names: &[String]) -> Result<Vec<(String, Vec<u8>)>, GitError> {
+        let mut objects = self.repository.objects();
+        let mut files = Vec::new();
+        for (name, object) in self.held(dir, names)? {
+            files.push((name, objects.content(&object)?.ok_or_else(|| self.cut_short())?));
+        }
+        Ok(files)
+    }
+
+    /// Those of `names` below `dir` that the commit holds, with their objects' ids.
+    pub(super) fn held(&self, dir: &str, names: &[String]) -> Result<Vec<(String, String)>, GitError> {
+        let entries = self.list(dir.as_bytes())?.into_iter().filter_map(|listed| {
+            let name = listed.path.strip_prefix(dir.as_bytes())?.strip_prefix(b"/")?;
+            Some((String::from_utf8(name.to_vec()).ok()?, listed.object))
+        });
+        Ok(entries.filter(|(name, _)| names.contains(name)).collect())
+    }
+
+    /// All that the commit holds below `dir` (relative to the root, empty for all of the project), in git's order.
+    ///
+    /// # Errors
+    /// When git cannot be started, or a tree cannot be read.
+    pub fn list(&self, dir: &[u8]) -> Result<Vec<Listed>, GitError> {
+        let within = self.repository.path(dir);
+        let mut git = self.repository.git();
+        git.args(["ls-tree", "-r", "-z", "--full-tree", &self.commit]);
+        if !within.is_empty() {
+            git.arg("--").arg(OsString::from_vec(within));
+        }
+        let output = git.output().map_err(|error| GitError::no_git(&error))?;
+        if !output.status.success() {
+            return Err(self.cut_short());
+        }
+        let entries = output.stdout.split(|&b| b == 0).filter(|entry| !entry.is_empty());
+        entries.map(|entry| self.entry(entry)).filter_map(Result::transpose).collect()
+    }
+
+    /// One entry of `ls-tree -z`: `MODE TYPE OBJECT<TAB>PATH`; `None` for one outside the project.
+    fn entry(&self, entry: &[u8]) -> Result<Option<Listed>, GitError> {
+        let tab = entry.iter().position(|&b| b == b'\t').ok_or_else(|| self.cut_short())?;
+        let about = String::from_utf8_lossy(&entry[..tab]);
+        let mut words = about.split(' ');
+        let (mode, object) = (words.next(), words.nth(1));
+        let mode = match mode {
+            Some("120000") => Mode::Link,
+            Some("160000") => Mode::Submodule,
+            _ => Mode::File,
+        };
+        let object = object.ok_or_else(|| self.cut_short())?.to_owned();
+        let path = self.repository.project_path(&entry[tab + 1..]);
+        Ok(path.map(|path| Listed { path: path.to_vec(), mode, object }))
+    }
+
+    pub(super) fn cut_short(&self) -> GitError {
+        GitError::CutShort { revision: self.name.clone() }
+    }
+}

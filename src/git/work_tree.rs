@@ -1,0 +1,47 @@
+//! What git knows of the files on the disk, and of the user.
+
+use std::path::Path;
+
+use super::{Repository, said};
+
+/// The commit a work tree stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkTree {
+    /// The commit's full id.
+    pub commit: String,
+    /// Whether the files that were asked for differ from it on the disk.
+    pub dirty: bool,
+}
+
+/// Asks git about the work tree around `root`; `None` where there is none, no commit yet, or no git. `wanted` are
+/// the names of the files below `dir` that count, `there` those of them that are on the disk.
+#[must_use]
+pub fn work_tree(root: &Path, dir: &str, wanted: &[String], there: &[&String]) -> Option<WorkTree> {
+    let repository = Repository::around(root).ok()?;
+    let head = repository.resolve("HEAD").ok()?;
+    let mut committed = head.held(dir, wanted).ok()?;
+    committed.sort();
+    let mut on_disk = Vec::new();
+    if !there.is_empty() {
+        // As they are: a filter of the repository's configuration would be a program to run.
+        let files = there.iter().map(|name| root.join(dir).join(name));
+        let output =
+            repository.git().args(["hash-object", "--no-filters", "--"]).args(files).output().ok()?;
+        let text = said(&output.stdout);
+        on_disk.extend(there.iter().map(|name| (*name).clone()).zip(text.lines().map(str::to_owned)));
+        on_disk.sort();
+    }
+    Some(WorkTree { dirty: committed != on_disk || on_disk.len() != there.len(), commit: head.commit })
+}
+
+/// Who git would say makes a commit here: `Name <address>`; `None` where nobody is configured.
+#[must_use]
+pub fn identity(root: &Path) -> Option<String> {
+    let ask = |key: &str| {
+        let output = super::command::git(root, false).args(["config", "--get", key]).output().ok()?;
+        let text = said(&output.stdout).trim().to_owned();
+        (output.status.success() && !text.is_empty()).then_some(text)
+    };
+    let name = ask("user.name")?;
+    Some(ask("user.email").map_or_else(|| name.clone(), |address| format!("{name} <{address}>")))
+}
