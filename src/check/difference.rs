@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Change, Entry, Finding, Kind, Observation, Part, State, Subject, Tree, Unreadable, Value,
+    Change, Entry, Finding, Kind, Observation, Part, Stat, State, Subject, Tree, Unreadable, Value,
 };
 use crate::section::Section;
 
@@ -49,7 +49,8 @@ fn difference(expected: Option<&Entry>, actual: Option<&Entry>) -> Option<Findin
     let value = |entry: Option<&Entry>| entry.map(|e| e.value.clone()).unwrap_or_default();
     let tree = |entry: Option<&Entry>| entry.and_then(|e| e.tree.clone()).unwrap_or_default();
     let parts = parts(&tree(expected), &tree(actual));
-    Some(Finding { parts, ..finding(kind, value(expected), value(actual)) })
+    let stat = actual.and_then(|entry| entry.stat).filter(Stat::is_told);
+    Some(Finding { parts, stat, ..finding(kind, value(expected), value(actual)) })
 }
 
 fn unreadable(expected: Option<&Entry>, why: &Unreadable) -> Finding {
@@ -66,6 +67,7 @@ fn unreadable(expected: Option<&Entry>, why: &Unreadable) -> Finding {
             kind: Kind::Unreadable,
             expected: Value::Absent,
             actual: Value::Absent,
+            stat: None,
             reason: Some(reason.clone()),
         };
         all.insert(path.clone(), part);
@@ -84,16 +86,16 @@ fn is_at_or_below(dir: &[u8], path: &[u8]) -> bool {
 /// Which files of a module differ, sorted by path: both trees are sorted, so one walk finds them.
 fn parts(expected: &Tree, actual: &Tree) -> Vec<Part> {
     let mut parts = Vec::new();
-    let (mut before, mut now) = (expected.iter().peekable(), actual.iter().peekable());
+    let (mut before, mut now) = (expected.iter().peekable(), actual.iter().enumerate().peekable());
     loop {
         let side = match (before.peek(), now.peek()) {
             (None, None) => return parts,
             (Some(_), None) => std::cmp::Ordering::Less,
             (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
+            (Some((a, _)), Some((_, (b, _)))) => a.cmp(b),
         };
         let old = if side.is_le() { before.next() } else { None };
-        let new = if side.is_ge() { now.next() } else { None };
+        let (at, new) = if side.is_ge() { now.next() } else { None }.unzip();
         let kind = match (old, new) {
             (Some((_, a)), Some((_, b))) if a == b => continue,
             (Some(_), Some(_)) => Kind::Modified,
@@ -103,6 +105,7 @@ fn parts(expected: &Tree, actual: &Tree) -> Vec<Part> {
         let path = old.or(new).map(|(path, _)| path.to_vec()).unwrap_or_default();
         let value =
             |leaf: Option<(&[u8], crate::model::Leaf)>| leaf.map(|(_, l)| l.into()).unwrap_or_default();
-        parts.push(Part { path, kind, expected: value(old), actual: value(new), reason: None });
+        let stat = at.and_then(|at| actual.stat(at));
+        parts.push(Part { path, kind, expected: value(old), actual: value(new), stat, reason: None });
     }
 }

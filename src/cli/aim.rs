@@ -178,6 +178,7 @@ impl Aim {
             checks,
             sections_off: Vec::new(),
             left_out: Vec::new(),
+            pause: None,
             location: None,
         }
     }

@@ -95,6 +95,7 @@ fn report(started: &Started, a: Side, b: Side) -> Report {
         checks,
         sections_off,
         left_out,
+        pause: None,
         location: None,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Digest, Leaf};
+use super::{Acknowledged, Digest, Leaf, Provenance, Stat, Versions};
 
 /// The name of a section: `compose`, `addons`, `config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,13 +133,13 @@ impl Change {
 }
 
 /// What was decided about a finding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Disposition {
     /// It counts.
     #[default]
     Active,
     /// Somebody answers for it, for a time: it is shown and does not count.
-    Acknowledged,
+    Acknowledged(Acknowledged),
     /// It is known not to matter.
     Ignored,
 }
@@ -155,6 +155,8 @@ pub struct Part {
     pub expected: Value,
     /// What the host has.
     pub actual: Value,
+    /// What the host told of it besides.
+    pub stat: Option<Stat>,
     /// Why it could not be read.
     pub reason: Option<String>,
 }
@@ -182,6 +184,12 @@ pub struct Finding {
     pub layer: Option<String>,
     /// Why the subject could not be looked at.
     pub reason: Option<String>,
+    /// What the host told of a single file besides.
+    pub stat: Option<Stat>,
+    /// Where what the host has comes from, once that was looked for.
+    pub provenance: Option<Box<Provenance>>,
+    /// The versions in a module's manifest, where one of them is known.
+    pub versions: Option<Versions>,
     /// Whether it counts.
     pub disposition: Disposition,
 }
@@ -201,6 +209,9 @@ impl Finding {
             entry: None,
             layer: None,
             reason: None,
+            stat: None,
+            provenance: None,
+            versions: None,
             disposition: Disposition::Active,
         }
     }

@@ -1,21 +1,25 @@
 //! The words of driftlock as types: pure, synchronous, no serialisation, no I/O.
 
+mod acknowledgement;
 mod digest;
 mod finding;
 mod glob;
 mod line;
 mod name;
+mod provenance;
 mod report;
 mod state;
 mod system;
 mod tree;
 mod verdict;
 
+pub use acknowledgement::{Acknowledged, Pause};
 pub use digest::{Digest, Hasher};
 pub use finding::{Change, Disposition, Finding, Kind, Part, SectionId, Subject, Value};
 pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use line::write_line;
 pub use name::{escaped, readable};
+pub use provenance::{Commit, FileOrigin, Origin, Provenance, Versions};
 pub use report::{BaselineOrigin, CheckResult, Mode, Report, SectionOff, Words};
 pub use state::{Entry, LeftOut, Observation, Observed, State, Unit, Unreadable};
 pub use system::in_words;

@@ -1,6 +1,6 @@
 //! A finished report: everything a reporter may say, and nothing it must work out.
 
-use super::{Digest, Finding, LeftOut, SectionId, Status, Verdict, status};
+use super::{Digest, Finding, LeftOut, Pause, SectionId, Status, Verdict, status};
 
 /// The words of one check, as the terminal and the details line use them.
 #[derive(Debug, PartialEq, Eq)]
@@ -146,6 +146,8 @@ pub struct Report {
     pub sections_off: Vec<SectionOff>,
     /// What was left out of the sections that did.
     pub left_out: Vec<(SectionId, LeftOut)>,
+    /// The deploy that was under way.
+    pub pause: Option<Pause>,
     /// The judgement.
     pub verdict: Verdict,
     /// Where the report lies, as a path from the working directory.

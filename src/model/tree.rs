@@ -22,6 +22,14 @@ pub struct Stat {
     pub uid: u32,
 }
 
+impl Stat {
+    /// Whether the host told anything: a server does not.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 /// The files and links of one module, sorted by the bytes of their paths (relative to the module).
 ///
 /// All paths lie in one buffer: a tree of a million files is held twice (baseline and host) in memory.
@@ -51,10 +59,10 @@ impl Tree {
         (0..self.leaves.len()).map(|i| (self.path(i), self.leaves[i]))
     }
 
-    /// What the host told of each file, in the order of [`Tree::iter`]; empty for a baseline.
+    /// What the host told of the file at an index of [`Tree::iter`]; `None` for a baseline, and where it told nothing.
     #[must_use]
-    pub fn stats(&self) -> &[Stat] {
-        &self.stats
+    pub fn stat(&self, index: usize) -> Option<Stat> {
+        self.stats.get(index).copied().filter(Stat::is_told)
     }
 
     fn path(&self, index: usize) -> &[u8] {

@@ -1,0 +1,118 @@
+//! Where the content that a host holds comes from, as the history of the repository tells it.
+
+use super::Stat;
+
+/// One commit, as people call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its full id.
+    pub id: String,
+    /// Who wrote it.
+    pub author: String,
+    /// When, in RFC 3339 with offset.
+    pub date: String,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+/// What the history says of the content that a host holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is of a commit before the baseline's.
+    Stale,
+    /// It is of a commit after the baseline's.
+    Ahead,
+    /// It is of a commit that is neither before nor after the baseline's.
+    Diverged,
+    /// No commit of this path ever held it.
+    Edited,
+    /// The files of a module are of commits, but not all of one.
+    Mixed,
+    /// Nothing is there: the host is older than the commit that added it, or it was removed by hand.
+    Absent,
+    /// It was not found, and not everything could be searched.
+    Unknown,
+}
+
+impl Origin {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::Ahead => "ahead",
+            Self::Diverged => "diverged",
+            Self::Edited => "edited by hand",
+            Self::Mixed => "mixed",
+            Self::Absent => "absent",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Where the content of one subject comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// The judgement.
+    pub origin: Origin,
+    /// The newest commit with what the host holds.
+    pub commit: Option<Commit>,
+    /// The newest commit with what the baseline has.
+    pub baseline: Option<Commit>,
+    /// How many commits of the subject lie between both.
+    pub distance: usize,
+    /// The newest of these, newest first; never more than [`Provenance::LISTED`].
+    pub between: Vec<Commit>,
+    /// What is known of each file of a module that differs, sorted by path.
+    pub files: Vec<FileOrigin>,
+    /// Who changed a file that was edited by hand, and when, where the host tells it.
+    pub edited: Option<Stat>,
+    /// What was not searched, and why; none where the whole history was.
+    pub unsearched: Option<String>,
+}
+
+impl Provenance {
+    /// How many commits are named at most.
+    pub const LISTED: usize = 20;
+
+    /// A judgement of which nothing else is known.
+    #[must_use]
+    pub fn of(origin: Origin) -> Self {
+        Self {
+            origin,
+            commit: None,
+            baseline: None,
+            distance: 0,
+            between: Vec::new(),
+            files: Vec::new(),
+            edited: None,
+            unsearched: None,
+        }
+    }
+
+    /// Nothing is known, with the reason.
+    #[must_use]
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self { unsearched: Some(why.into()), ..Self::of(Origin::Unknown) }
+    }
+}
+
+/// Where one file of a module comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileOrigin {
+    /// The path relative to the module.
+    pub path: Vec<u8>,
+    /// The judgement.
+    pub origin: Origin,
+    /// The newest commit with what the host holds at the path.
+    pub commit: Option<Commit>,
+}
+
+/// The version in an Odoo module's manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// As the baseline has it, where that is known.
+    pub expected: Option<String>,
+    /// As the host has it, where that is known.
+    pub actual: Option<String>,
+}
