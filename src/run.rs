@@ -92,22 +92,46 @@ pub fn parse_name(name: &str) -> Option<(&str, usize, Option<&str>)> {
 /// # Errors
 /// When the runs cannot be listed.
 pub fn newest(root: &Path, target: Option<&str>, files: &[&str]) -> io::Result<Option<PathBuf>> {
+    let is_it =
+        |run: &Run| run.target.as_deref() == target && files.iter().any(|file| run.path.join(file).is_file());
+    Ok(all(root)?.into_iter().find(is_it).map(|run| run.path))
+}
+
+/// One run's directory.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The directory.
+    pub path: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// When it began: `YYYYMMDD_HHMMSS`, local time.
+    pub stamp: String,
+    /// Which one of its second it is, from 1.
+    pub number: usize,
+    /// The target that its name gives.
+    pub target: Option<String>,
+}
+
+/// All runs, newest first by name.
+///
+/// # Errors
+/// When they cannot be listed.
+pub fn all(root: &Path) -> io::Result<Vec<Run>> {
     let entries = match std::fs::read_dir(root.join(PATH)) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut best: Option<(String, usize, PathBuf)> = None;
+    let mut runs = Vec::new();
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some((stamp, number, its)) = parse_name(&name) else { continue };
-        let newer = best.as_ref().is_none_or(|(s, n, _)| (stamp, number) > (s.as_str(), *n));
-        if its == target && newer && files.iter().any(|file| entry.path().join(file).is_file()) {
-            best = Some((stamp.to_owned(), number, entry.path()));
-        }
+        let Some((stamp, number, target)) = parse_name(&name) else { continue };
+        let (stamp, target) = (stamp.to_owned(), target.map(str::to_owned));
+        runs.push(Run { path: entry.path(), stamp, number, target, name });
     }
-    Ok(best.map(|(_, _, path)| path))
+    runs.sort_by(|a, b| (&b.stamp, b.number, &b.name).cmp(&(&a.stamp, a.number, &a.name)));
+    Ok(runs)
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ fn unreadable(expected: Option<&Entry>, why: &Unreadable) -> Finding {
             expected: Value::Absent,
             actual: Value::Absent,
             stat: None,
+            shown: None,
             reason: Some(reason.clone()),
         };
         all.insert(path.clone(), part);
@@ -106,6 +107,14 @@ fn parts(expected: &Tree, actual: &Tree) -> Vec<Part> {
         let value =
             |leaf: Option<(&[u8], crate::model::Leaf)>| leaf.map(|(_, l)| l.into()).unwrap_or_default();
         let stat = at.and_then(|at| actual.stat(at));
-        parts.push(Part { path, kind, expected: value(old), actual: value(new), stat, reason: None });
+        parts.push(Part {
+            path,
+            kind,
+            expected: value(old),
+            actual: value(new),
+            stat,
+            shown: None,
+            reason: None,
+        });
     }
 }

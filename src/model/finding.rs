@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Acknowledged, Digest, Leaf, Provenance, Stat, Versions};
+use super::{Acknowledged, Digest, Leaf, Provenance, Shown, Stat, Versions};
 
 /// The name of a section: `compose`, `addons`, `config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,6 +157,8 @@ pub struct Part {
     pub actual: Value,
     /// What the host told of it besides.
     pub stat: Option<Stat>,
+    /// Which lines differ, where that was asked for.
+    pub shown: Option<Box<Shown>>,
     /// Why it could not be read.
     pub reason: Option<String>,
 }
@@ -190,6 +192,8 @@ pub struct Finding {
     pub provenance: Option<Box<Provenance>>,
     /// The versions in a module's manifest, where one of them is known.
     pub versions: Option<Versions>,
+    /// Which lines of a single file differ, where that was asked for.
+    pub shown: Option<Box<Shown>>,
     /// Whether it counts.
     pub disposition: Disposition,
 }
@@ -212,6 +216,7 @@ impl Finding {
             stat: None,
             provenance: None,
             versions: None,
+            shown: None,
             disposition: Disposition::Active,
         }
     }

@@ -2,6 +2,7 @@
 
 mod acknowledgement;
 mod digest;
+mod explanation;
 mod finding;
 mod glob;
 mod line;
@@ -15,6 +16,7 @@ mod verdict;
 
 pub use acknowledgement::{Acknowledged, Pause};
 pub use digest::{Digest, Hasher};
+pub use explanation::{Acceptance, Explanation, Shown, Since, WayOut};
 pub use finding::{Change, Disposition, Finding, Kind, Part, SectionId, Subject, Value};
 pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use line::write_line;
