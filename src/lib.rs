@@ -6,6 +6,7 @@ pub mod baseline;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod explain;
 pub mod git;
 pub mod host;
 pub mod model;

@@ -11,6 +11,7 @@ mod crash;
 mod diff;
 mod docker;
 mod docs;
+mod explain;
 mod export;
 mod fake_engine;
 mod fleet;

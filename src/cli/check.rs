@@ -2,28 +2,26 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::thread::Builder;
 
 use clap::Args;
 
 use super::aim::{Aim, AimArgs};
 use super::choice::ChoiceArgs;
-use super::clock::Started;
+use super::examine::Examination;
 use super::fleet::Fleet;
 use super::formats::{FormatArgs, emit};
 use super::output::{self, say};
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::{Failure, Global};
-use crate::audit::{self, Request};
-use crate::baseline::{self, Locks, Source};
+use crate::audit;
+use crate::baseline::Source;
 use crate::check::Check;
-use crate::git::work_tree;
 use crate::host::{HostError, Query, Watch};
-use crate::model::{BaselineOrigin, ExitCode, Report, escaped, in_words};
+use crate::model::{ExitCode, Report, escaped, in_words};
 use crate::report;
 use crate::run;
-use crate::section::{Plan, Purpose, Section};
+use crate::section::{Plan, Section};
 
 /// Compare what is there with the baseline
 ///
@@ -106,11 +104,23 @@ type Kept = (Report, Result<(), String>);
 impl Job<'_> {
     /// Looks at one place and keeps the run.
     fn run(&self, aim: &Aim, watch: &Watch) -> Result<Kept, Failure> {
-        let report = self.check(aim, watch)?;
+        let report = self.examination(aim).carry_out(watch)?.report;
         if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
         }
         Ok(self.keep(report, aim))
+    }
+
+    fn examination<'b>(&'b self, aim: &'b Aim) -> Examination<'b> {
+        let named = self.args.baseline.is_some();
+        Examination {
+            project: self.project,
+            aim,
+            source: &self.source,
+            named,
+            only: &self.only,
+            require: &self.require,
+        }
     }
 
     /// The report of a place, of which `done` is what came of looking at it.
@@ -127,48 +137,10 @@ impl Job<'_> {
         Ok(report)
     }
 
-    fn check(&self, aim: &Aim, watch: &Watch) -> Result<Report, Failure> {
-        let started = Started::now();
-        let locks = read_locks(&self.source, aim.target.as_deref())?;
-        let request = self.request(aim, &locks);
-        let (look, origin) = std::thread::scope(|scope| {
-            let git = Builder::new().spawn_scoped(scope, || self.origin(&locks));
-            let look = aim.observe(&request, audit::plan(&request), watch);
-            let origin = git.ok().and_then(|thread| thread.join().ok());
-            (look, origin.unwrap_or_else(|| self.origin(&locks)))
-        });
-        let look = look?;
-        let (sections_off, left_out) = audit::coverage(&look.evidence);
-        let checks = audit::compare(&request, &look);
-        let report = aim.report(&started, checks, &origin.from, origin.digest);
-        Ok(Report { partial: !self.only.is_empty(), baseline: origin, sections_off, left_out, ..report })
-    }
-
     /// The report of a place for which not even the baseline could be had.
     fn failed(&self, aim: &Aim, failure: &Failure) -> Report {
         let report = aim.report_of_failure(failure, &self.source.name());
         Report { partial: !self.only.is_empty(), ..report }
-    }
-
-    fn origin(&self, locks: &Locks) -> BaselineOrigin {
-        let mut origin = BaselineOrigin {
-            from: self.source.name(),
-            digest: locks.digest(&audit::lock_file_groups()),
-            commit: None,
-            dirty: None,
-        };
-        match &self.source {
-            Source::Git(revision) => origin.commit = Some(revision.commit.clone()),
-            Source::Directory { .. } if self.args.baseline.is_some() => {}
-            Source::Directory { .. } => {
-                if let Some(tree) =
-                    work_tree(&self.project.root, baseline::PATH, locks.wanted(), &locks.there())
-                {
-                    (origin.commit, origin.dirty) = (Some(tree.commit), Some(tree.dirty));
-                }
-            }
-        }
-        origin
     }
 
     /// Writes the run; when that fails, the verdict is still printed, and the exit code is 1.
@@ -212,11 +184,6 @@ impl Job<'_> {
         if report.partial { Ok(()) } else { run::set_latest(root, target.as_deref(), &json) }
     }
 
-    fn request<'b>(&'b self, aim: &'b Aim, locks: &'b Locks) -> Request<'b> {
-        let setting = aim.setting(self.project, Purpose::Check);
-        Request { setting, locks, only: &self.only, require: &self.require }
-    }
-
     fn dry_run(&self, aims: &[Aim]) -> Result<u8, Failure> {
         let mut text = String::new();
         for aim in aims {
@@ -233,7 +200,7 @@ impl Job<'_> {
                 let _ = writeln!(text, "{name}: {}", output::shown(place));
             }
             let _ = writeln!(text, "Baseline: {baseline}");
-            for planned in audit::plan(&self.request(aim, &locks)) {
+            for planned in audit::plan(&self.examination(aim).request(&locks)) {
                 text += &describe(planned.section, &planned.plan);
             }
         }

@@ -15,6 +15,7 @@ use super::fleet::Fleet;
 use super::formats::{FormatArgs, Wanted};
 use super::output;
 use super::project::{Project, read_locks};
+use super::shell::quoted;
 use super::signals::Interrupt;
 use super::{Failure, Global};
 use crate::accept::{apply, between, lock_files};
@@ -413,10 +414,4 @@ impl Job<'_> {
         commit(self.project, &basis, &files, &changes, self.args.reason.as_deref(), started)?;
         Ok(files.len())
     }
-}
-
-/// A word of a command as a shell needs it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-@:".contains(c);
-    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{word}'") }
 }

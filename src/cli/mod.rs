@@ -11,6 +11,8 @@ mod clock;
 mod completions;
 mod diff;
 mod engine;
+mod examine;
+mod explain;
 mod export;
 mod failure;
 mod fleet;
@@ -22,6 +24,7 @@ mod progress;
 mod project;
 mod prompt;
 mod rename;
+mod shell;
 mod side;
 mod signals;
 mod ssh;
@@ -70,6 +73,7 @@ enum Command {
     Check(check::CheckArgs),
     Accept(accept::AcceptArgs),
     Diff(diff::DiffArgs),
+    Explain(explain::ExplainArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -98,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&cli.global, &args, &interrupt),
         Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
         Command::Diff(args) => diff::run(&cli.global, &args, &interrupt),
+        Command::Explain(args) => explain::run(&cli.global, &args, &interrupt),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     };

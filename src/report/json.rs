@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reporter, details, headline};
 use crate::model::{
-    CheckResult, Digest, Entry, Finding, Leaf, LeftOut, Part, Report, SectionId, Status, TreeBuilder, Unit,
-    Value, readable,
+    CheckResult, Digest, Entry, Finding, Leaf, LeftOut, Part, Report, SectionId, Shown, Status, TreeBuilder,
+    Unit, Value, readable,
 };
 
 /// The file that a report is kept as in every run.
@@ -209,6 +209,9 @@ pub struct WireFinding {
     pub reason: Option<String>,
     /// SHA-256 over check, subject, kind and actual.
     pub fingerprint: String,
+    /// Which lines of a single file differ, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<WireShown>,
     /// The files of a module that differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<WirePart>>,
@@ -231,6 +234,25 @@ pub struct WirePart {
     /// Why it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Which lines differ, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<WireShown>,
+}
+
+/// What differs inside a file, without its secrets.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireShown {
+    /// What it means, for compose files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meaning: Vec<String>,
+    /// A unified diff, or a sentence that says why there is none.
+    pub lines: Vec<String>,
+}
+
+impl WireShown {
+    fn of(shown: &Shown) -> Self {
+        Self { meaning: shown.meaning.clone(), lines: shown.lines.clone() }
+    }
 }
 
 /// A kind of difference.
@@ -372,12 +394,7 @@ impl WireCheck {
     fn of(check: &CheckResult) -> Self {
         Self {
             name: check.id.to_owned(),
-            status: match check.status() {
-                Status::Pass => WireStatus::Pass,
-                Status::Fail => WireStatus::Fail,
-                Status::Error => WireStatus::Error,
-                Status::Skip => WireStatus::Skip,
-            },
+            status: WireStatus::of(check.status()),
             details: details(check),
             subjects: check.subjects,
             findings: check.findings.iter().map(|finding| WireFinding::of(check.id, finding)).collect(),
@@ -387,8 +404,19 @@ impl WireCheck {
     }
 }
 
+impl WireStatus {
+    pub(super) fn of(status: Status) -> Self {
+        match status {
+            Status::Pass => Self::Pass,
+            Status::Fail => Self::Fail,
+            Status::Error => Self::Error,
+            Status::Skip => Self::Skip,
+        }
+    }
+}
+
 impl WireFinding {
-    fn of(check: &str, finding: &Finding) -> Self {
+    pub(super) fn of(check: &str, finding: &Finding) -> Self {
         let (subject, subject_bytes) = name(&finding.subject.key);
         let elsewhere = finding.place != finding.subject.key;
         let (place, place_bytes) = name(&finding.place);
@@ -405,6 +433,7 @@ impl WireFinding {
             layer: finding.layer.clone(),
             reason: finding.reason.clone(),
             fingerprint: finding.fingerprint(check).to_string(),
+            content: finding.shown.as_deref().map(WireShown::of),
             files: (!finding.parts.is_empty()).then(|| finding.parts.iter().map(WirePart::of).collect()),
         }
     }
@@ -458,6 +487,7 @@ impl WirePart {
             expected: part.expected.text(),
             actual: part.actual.text(),
             reason: part.reason.clone(),
+            content: part.shown.as_deref().map(WireShown::of),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Report formats: each sees finished reports and turns them into bytes.
 
+mod explanation;
 pub mod json;
 mod sentence;
 mod several;
 mod terminal;
 
+pub use explanation::{explained, explained_as_json};
 pub use sentence::{details, headline};
 
 use crate::model::Report;

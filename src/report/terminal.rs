@@ -154,6 +154,20 @@ impl Page {
         if let Some(layer) = &finding.layer {
             self.detail(&format!("layer: {layer}"));
         }
+        self.differing_lines(finding);
+    }
+
+    /// The lines that differ, where they were asked for.
+    fn differing_lines(&mut self, finding: &Finding) {
+        if let Some(shown) = &finding.shown {
+            self.shown(shown);
+        }
+        for part in &finding.parts {
+            if let Some(shown) = &part.shown {
+                self.detail(&format!("{}:", escaped(&part.path)));
+                self.shown(shown);
+            }
+        }
     }
 
     fn parts(&mut self, parts: &[Part]) {
@@ -195,7 +209,7 @@ impl Page {
         }
     }
 
-    fn fact(&mut self, tag: &str, text: &str) {
+    pub(super) fn fact(&mut self, tag: &str, text: &str) {
         let painted = self.paint(tag, &format!("[{tag}]"));
         self.line(&format!("{painted} {text}"));
     }

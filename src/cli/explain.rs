@@ -1,0 +1,250 @@
+//! `driftlock explain`: everything known of one subject.
+
+use clap::{Args, ValueEnum};
+
+use super::aim::{Aim, ReachArgs};
+use super::examine::{Examination, Examined};
+use super::output;
+use super::progress::{self, Task};
+use super::project::Project;
+use super::shell::{quoted, quoted_name};
+use super::signals::Interrupt;
+use super::{Failure, Global};
+use crate::check::{CHECKS, Evidence, find as find_check};
+use crate::explain::{self, Known, Named, Situation};
+use crate::model::{CheckResult, Entry, Explanation, Observed, SectionId, Since, Value, escaped};
+use crate::report::{self, json};
+use crate::run;
+use crate::section::{self, fact};
+
+/// How many runs are read to tell since when something differs.
+const RUNS: usize = 2000;
+
+/// Everything known of one subject
+///
+/// Looks at it now, and tells what it is, what was expected and what was found, where the content comes from, which
+/// lines differ, since when, who accepted it, and what can be done. Nothing is written. Exit code 0, or 1 where
+/// there is no such subject or it could not be looked at.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock explain qr_ordering                     a module, by its name
+  driftlock explain qr_ordering/models/order.py     one file of it
+  driftlock explain infra/stacks/edge-traefik/docker-compose.yml
+  driftlock explain container_state/traefik         a container, as one check sees it
+  driftlock explain qr_ordering --target production
+  driftlock explain infra/stacks/edge-traefik/docker-compose.yml --target production --content
+  driftlock explain traefik --format json | jq '.[].ways_out'")]
+pub(super) struct ExplainArgs {
+    /// A subject as reports name it, alone or as check/subject; or a file in a module
+    subject: String,
+    /// As a target has it
+    #[arg(long, alias = "env", value_name = "NAME")]
+    target: Option<String>,
+    /// Compare with the lock files in DIR, or with git:REVISION
+    #[arg(long, value_name = "DIR|git:REVISION")]
+    baseline: Option<String>,
+    /// Fetch the file from a target, too, to show its lines; on this machine they are shown in any case
+    #[arg(long)]
+    content: bool,
+    /// How to tell it
+    #[arg(long, value_name = "NAME", default_value = "terminal")]
+    format: Format,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Terminal,
+    /// For scripts: an array of objects
+    Json,
+}
+
+pub(super) fn run(global: &Global, args: &ExplainArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let project = Project::find(global)?;
+    let aim = match &args.target {
+        Some(name) => Aim::target(&project, name, &args.reach)?,
+        None => Aim::local(&project),
+    };
+    let source = match &args.baseline {
+        Some(text) => project.source_named(text)?,
+        None => project.source(),
+    };
+    let examination = Examination {
+        project: &project,
+        aim: &aim,
+        source: &source,
+        named: args.baseline.is_some(),
+        only: &[],
+        require: &[],
+    };
+    let task = [Task::new(&aim.name(), interrupt)];
+    let look = || task[0].run(|watch| examination.carry_out(watch));
+    let examined = progress::shown(&task, false, interrupt, look)?;
+    let inquiry = Inquiry { project: &project, aim: &aim, examined: &examined };
+    let explanations = inquiry.explanations(&args.subject)?;
+    output::print(&match args.format {
+        Format::Terminal => report::explained(&explanations, global.color.colours_stdout()),
+        Format::Json => report::explained_as_json(&explanations),
+    })?;
+    let unseen =
+        |check: &CheckResult| !check.errors.is_empty() || check.findings.iter().any(|f| !f.kind.is_drift());
+    Ok(u8::from(explanations.iter().flat_map(|it| &it.checks).any(unseen)))
+}
+
+/// What was seen, and what is asked about it.
+struct Inquiry<'a> {
+    project: &'a Project,
+    aim: &'a Aim,
+    examined: &'a Examined,
+}
+
+impl Inquiry<'_> {
+    fn explanations(&self, text: &str) -> Result<Vec<Explanation>, Failure> {
+        let checks = &self.examined.report.checks;
+        let all = explain::known(&self.examined.evidence, checks);
+        let found = explain::find(&all, text);
+        if !found.is_empty() {
+            return found.iter().map(|named| self.explanation(named, text)).collect();
+        }
+        let unseen = checks.iter().flat_map(|check| check.errors.iter());
+        let near = explain::near(&all, text);
+        let failure = Failure::new(format!("there is no subject \"{}\"", output::shown(text.as_ref())));
+        Err(failure.hint(match (near.as_slice(), unseen.take(1).next()) {
+            ([], Some(why)) => format!("not everything could be looked at: {}", escaped(why.as_bytes())),
+            ([], None) => "subjects are named as driftlock check prints them".to_owned(),
+            (near, _) => format!("did you mean: {}", near.join(", ")),
+        }))
+    }
+
+    fn explanation(&self, named: &Named, text: &str) -> Result<Explanation, Failure> {
+        let Named { known, part } = named;
+        let checks = self.checks_of(known, text, part.as_deref())?;
+        let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.section);
+        let entry = |entry: Option<&Entry>| entry.and_then(|entry| in_a_line(entry, part.as_deref()));
+        let (expected, actual) = evidence.map_or((None, None), |e| sides(e, &known.place));
+        let located =
+            self.aim.layout.locate(&known.place).filter(|_| known.section != Some(SectionId("images")));
+        let lies_at = located.map(|path| std::os::unix::ffi::OsStringExt::into_vec(path.into_os_string()));
+        let report = &self.examined.report;
+        let mut it = Explanation {
+            noun: known.section.and_then(section::find).map_or("lock file", |section| section.nouns().0),
+            key: known.key.clone(),
+            place: known.place.clone(),
+            lies_at: lies_at.filter(|path| *path != known.place && self.aim.target.is_some()),
+            host: report.host.clone(),
+            target: report.target.clone(),
+            baseline: report.baseline.clone(),
+            expected: entry(expected),
+            actual: entry(actual),
+            since: self.since(&checks),
+            checks,
+            acceptance: None,
+            ways_out: Vec::new(),
+            notes: Vec::new(),
+        };
+        it.ways_out = self.ways_out(&it, actual.or(expected));
+        Ok(it)
+    }
+
+    /// The checks that read the subject, each with what it found on it.
+    fn checks_of(&self, known: &Known, text: &str, part: Option<&[u8]>) -> Result<Vec<CheckResult>, Failure> {
+        let asked = CHECKS.iter().find(|check| text.starts_with(&format!("{}/", check.id())));
+        let reads =
+            |check: &&CheckResult| find_check(check.id).is_some_and(|it| it.section() == known.section);
+        let mut checks: Vec<CheckResult> =
+            self.examined.report.checks.iter().filter(reads).cloned().collect();
+        if let Some(asked) = asked.filter(|asked| checks.iter().any(|check| check.id == asked.id())) {
+            checks.retain(|check| check.id == asked.id());
+        }
+        for check in &mut checks {
+            check.findings.retain(|finding| finding.place == known.place && finding.subject.key == known.key);
+            if let Some(part) = part {
+                check.findings.iter_mut().for_each(|finding| finding.parts.retain(|it| it.path == part));
+                check.findings.retain(|finding| !finding.parts.is_empty());
+            }
+        }
+        // A section without a lock file of this kind has checks that say nothing of the subject.
+        checks.retain(|check| known.section.is_some() || !check.findings.is_empty());
+        if checks.is_empty() {
+            return Err(Failure::new(format!("no check reads {}", escaped(&known.key))));
+        }
+        if let Some(part) = part.filter(|part| !self.holds(known, part)) {
+            let failure = Failure::new(format!("{} holds no file {}", escaped(&known.key), escaped(part)));
+            return Err(failure.hint("neither in the baseline nor on the host"));
+        }
+        Ok(checks)
+    }
+
+    /// Whether a module has a file, on either side.
+    fn holds(&self, known: &Known, part: &[u8]) -> bool {
+        let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.section);
+        let (expected, actual) = evidence.map_or((None, None), |e| sides(e, &known.place));
+        [expected, actual]
+            .into_iter()
+            .flatten()
+            .any(|entry| entry.tree.as_ref().is_some_and(|tree| tree.iter().any(|(path, _)| path == part)))
+    }
+
+    /// Since when the first of the findings is there, as the reports of this place tell it.
+    fn since(&self, checks: &[CheckResult]) -> Option<Since> {
+        let (check, finding) = checks.iter().find_map(|check| Some((check.id, check.findings.first()?)))?;
+        let runs = run::all(&self.project.root).ok()?.into_iter().take(RUNS);
+        let reports = runs.filter_map(|run| {
+            let bytes = crate::atomic::read_file(&run.path.join(json::FILE)).ok()?;
+            json::read(&bytes).ok().filter(|report| report.target == self.aim.target)
+        });
+        explain::since(reports, check, &finding.subject.key, &finding.fingerprint(check).to_string())
+    }
+
+    fn ways_out(&self, it: &Explanation, entry: Option<&Entry>) -> Vec<crate::model::WayOut> {
+        let found = it.checks.iter().find_map(|check| Some((check.id, check.findings.first()?)));
+        let Some((check, finding)) = found else { return Vec::new() };
+        let named = quoted(&format!("{check}/{}", escaped(&it.key)));
+        let option = self.aim.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
+        let server = self.aim.server().map(quoted);
+        let host_path = it.lies_at.as_deref().map(quoted_name);
+        let service = entry.and_then(service_of);
+        let situation = Situation {
+            finding,
+            check,
+            named: &named,
+            place: &quoted_name(&it.place),
+            option: &option,
+            server: server.as_deref(),
+            host_path: host_path.as_deref(),
+            service: service.as_ref().map(|(project, service)| (project.as_str(), service.as_str())),
+        };
+        explain::ways_out(&situation)
+    }
+}
+
+/// What the baseline and the host have at a place.
+fn sides<'a>(evidence: &'a Evidence, place: &[u8]) -> (Option<&'a Entry>, Option<&'a Entry>) {
+    let expected = evidence.baseline.as_ref().ok().and_then(|state| state.entries.get(place));
+    let actual = match &evidence.observed {
+        Observed::Seen(seen) => seen.state.entries.get(place),
+        _ => None,
+    };
+    (expected, actual)
+}
+
+/// An entry in a line: of a module one file where that is asked for, of a container what a lock file holds.
+fn in_a_line(entry: &Entry, part: Option<&[u8]>) -> Option<String> {
+    if let Some(part) = part {
+        let leaf = entry.tree.as_ref()?.iter().find(|(path, _)| *path == part)?.1;
+        return Value::from(leaf).text();
+    }
+    match &entry.value {
+        Value::Structured(_) => Value::Structured(section::locked_facts(entry)).text(),
+        value => value.text(),
+    }
+}
+
+/// The Compose project and service of a container, as a shell takes them.
+fn service_of(entry: &Entry) -> Option<(String, String)> {
+    let Value::Structured(facts) = &entry.value else { return None };
+    Some((quoted(facts.get(fact::PROJECT)?), quoted(facts.get(fact::SERVICE)?)))
+}
