@@ -7,12 +7,13 @@ use super::examine::{Examination, Examined};
 use super::output;
 use super::progress::{self, Task};
 use super::project::Project;
-use super::shell::{quoted, quoted_name};
 use super::signals::Interrupt;
 use super::{Failure, Global};
 use crate::check::{CHECKS, Evidence, find as find_check};
 use crate::explain::{self, Known, Named, Situation};
-use crate::model::{CheckResult, Entry, Explanation, Observed, SectionId, Since, Value, escaped};
+use crate::model::{
+    CheckResult, Entry, Explanation, Observed, SectionId, Since, Value, escaped, quoted, quoted_name,
+};
 use crate::report::{self, json};
 use crate::run;
 use crate::section::{self, fact};

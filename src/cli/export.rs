@@ -15,7 +15,6 @@ use super::fleet::Fleet;
 use super::formats::{FormatArgs, Wanted};
 use super::output;
 use super::project::{Project, read_locks};
-use super::shell::quoted;
 use super::signals::Interrupt;
 use super::{Failure, Global};
 use crate::accept::{apply, between, lock_files};
@@ -24,7 +23,7 @@ use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks};
 use crate::check::{CHECKS, Check, Evidence};
 use crate::host::{HostError, Watch};
-use crate::model::{ExitCode, Observation, Observed, Report, State, Status, Words, escaped, judge};
+use crate::model::{ExitCode, Observation, Observed, Report, State, Status, Words, escaped, judge, quoted};
 use crate::run;
 use crate::section::Purpose;
 

@@ -24,7 +24,6 @@ mod progress;
 mod project;
 mod prompt;
 mod rename;
-mod shell;
 mod side;
 mod signals;
 mod ssh;

@@ -8,7 +8,7 @@ use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
 
 use super::certificate::is_genuine;
 use super::known_hosts::{Entry, LEAST_RSA_BITS, Marker, path_for_people};
-use crate::model::escaped;
+use crate::model::{escaped, quoted};
 
 /// A host that is looked for.
 #[derive(Clone, Copy)]
@@ -151,12 +151,6 @@ pub(super) fn kind(algorithm: &Algorithm) -> &'static str {
         Algorithm::SkEd25519 => "ED25519-SK",
         _ => "unknown",
     }
-}
-
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Words of commands that are printed for a shell.
 
 /// A word as a POSIX shell needs it.
-pub(super) fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-@:,+".contains(c);
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
     }
@@ -10,7 +11,8 @@ pub(super) fn quoted(word: &str) -> String {
 }
 
 /// A name as a shell needs it; one with control characters, or that is no UTF-8, as bash and zsh write it.
-pub(super) fn quoted_name(name: &[u8]) -> String {
+#[must_use]
+pub fn quoted_name(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
         Ok(text) if !text.chars().any(char::is_control) => quoted(text),
         _ => {
