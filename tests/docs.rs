@@ -280,6 +280,8 @@ impl Copy {
             .env("HOME", self.dir.path().join("home"))
             .envs(variables.iter().copied())
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_AUTHOR_DATE", TIME)
+            .env("GIT_COMMITTER_DATE", TIME)
             .env_remove("GIT_CONFIG_GLOBAL")
             .env_remove("GIT_DIR")
             .env_remove("NO_COLOR")
