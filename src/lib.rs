@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod explain;
 pub mod git;
+pub mod history;
 pub mod host;
 pub mod model;
 pub mod report;

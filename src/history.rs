@@ -1,0 +1,289 @@
+//! Past runs as their reports tell them, and what became of each subject over time: pure, but for reading.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::Deserialize;
+
+use crate::atomic::read_file;
+use crate::model::{ExitCode, escaped, in_words};
+use crate::report::json::{FILE, SCHEMA};
+use crate::run::{self, Run};
+
+/// One run that compared something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// Its name.
+    pub run: String,
+    /// The target, if one was asked for.
+    pub target: Option<String>,
+    /// When it began, in RFC 3339 with offset.
+    pub started_at: String,
+    /// The same in seconds since 1970.
+    pub started_at_unix: i64,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// How it ended.
+    pub exit: ExitCode,
+    /// Whether only some checks ran.
+    pub partial: bool,
+    /// One line for a message.
+    pub headline: String,
+    /// Its checks.
+    pub checks: Vec<PastCheck>,
+}
+
+impl Past {
+    /// How many differences it found.
+    #[must_use]
+    pub fn findings(&self) -> usize {
+        self.checks.iter().map(|check| check.subjects.len()).sum()
+    }
+}
+
+/// One check of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastCheck {
+    /// Its id.
+    pub name: String,
+    /// Whether it compared all it had to, so that what it does not name was as in the baseline.
+    pub is_whole: bool,
+    /// The subjects that differed.
+    pub subjects: Vec<String>,
+}
+
+/// What of a report is needed here.
+#[derive(Deserialize)]
+struct Wire {
+    schema: String,
+    run: String,
+    target: Option<String>,
+    started_at: String,
+    started_at_unix: i64,
+    duration_ms: u64,
+    exit_code: u8,
+    partial: bool,
+    headline: String,
+    checks: Vec<WireCheck>,
+}
+
+#[derive(Deserialize)]
+struct WireCheck {
+    name: String,
+    status: String,
+    findings: Vec<WireSubject>,
+}
+
+#[derive(Deserialize)]
+struct WireSubject {
+    subject: String,
+}
+
+impl From<Wire> for Past {
+    fn from(wire: Wire) -> Self {
+        let check = |check: WireCheck| PastCheck {
+            name: check.name,
+            is_whole: matches!(check.status.as_str(), "PASS" | "FAIL"),
+            subjects: check.findings.into_iter().map(|finding| finding.subject).collect(),
+        };
+        Self {
+            run: wire.run,
+            target: wire.target,
+            started_at: wire.started_at,
+            started_at_unix: wire.started_at_unix,
+            duration_ms: wire.duration_ms,
+            exit: match wire.exit_code {
+                0 => ExitCode::Pass,
+                2 => ExitCode::Drift,
+                _ => ExitCode::Error,
+            },
+            partial: wire.partial,
+            headline: wire.headline,
+            checks: wire.checks.into_iter().map(check).collect(),
+        }
+    }
+}
+
+/// Runs, oldest first, and what was passed over.
+#[derive(Debug, Default)]
+pub struct History {
+    /// The runs.
+    pub runs: Vec<Past>,
+    /// What could not be read, a sentence each.
+    pub passed_over: Vec<String>,
+}
+
+/// Reads the reports of all runs that `wanted` wants by their names.
+///
+/// # Errors
+/// When the runs cannot be listed.
+pub fn read(root: &Path, wanted: &(dyn Fn(&Run) -> bool + Sync)) -> std::io::Result<History> {
+    let mut runs = run::all(root)?;
+    runs.reverse();
+    let read: Vec<Option<Result<Past, String>>> =
+        runs.par_iter().map(|run| wanted(run).then(|| read_one(run)).flatten()).collect();
+    let mut history = History::default();
+    for past in read.into_iter().flatten() {
+        match past {
+            Ok(past) => history.runs.push(past),
+            Err(why) => history.passed_over.push(why),
+        }
+    }
+    Ok(history)
+}
+
+/// The report of a run; `None` where it has none, as that of an export.
+fn read_one(run: &Run) -> Option<Result<Past, String>> {
+    let name = || escaped(run.name.as_bytes());
+    let bytes = match read_file(&run.path.join(FILE)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(Err(format!("{}/{FILE}: {}", name(), in_words(&error)))),
+    };
+    let wire: Wire = match serde_json::from_slice(&bytes) {
+        Ok(wire) => wire,
+        Err(error) => {
+            return Some(Err(format!("{}/{FILE}: {}", name(), escaped(error.to_string().as_bytes()))));
+        }
+    };
+    let known = wire.schema == SCHEMA;
+    Some(if known { Ok(wire.into()) } else { Err(format!("{}/{FILE}: its schema is not {SCHEMA}", name())) })
+}
+
+/// What became of one subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drifter {
+    /// The check that found it.
+    pub check: String,
+    /// Its name; lossy where it is not UTF-8.
+    pub subject: String,
+    /// The target, if any.
+    pub target: Option<String>,
+    /// When it was first seen to differ, in RFC 3339.
+    pub first_seen: String,
+    /// When it was last seen to differ.
+    pub last_seen: String,
+    /// How many runs saw it differ.
+    pub runs: usize,
+    /// How often it began to differ.
+    pub times: usize,
+    /// For how many seconds it differed altogether: from the run that first saw it to the first that did not any
+    /// more, or to the newest run.
+    pub seconds: i64,
+    /// Whether it differs in the newest run that looked.
+    pub is_open: bool,
+    since: i64,
+}
+
+impl Drifter {
+    fn begin(&mut self, past: &Past) {
+        self.times += 1;
+        self.since = past.started_at_unix;
+        self.is_open = true;
+    }
+
+    fn end(&mut self, at: i64) {
+        self.seconds += (at - self.since).max(0);
+        self.since = at;
+    }
+}
+
+/// What became of every subject that ever differed, by target, check and name; `runs` are oldest first.
+#[must_use]
+pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
+    let mut all: BTreeMap<(Option<&str>, &str, &str), Drifter> = BTreeMap::new();
+    for past in runs {
+        let target = past.target.as_deref();
+        for check in &past.checks {
+            for subject in &check.subjects {
+                let drifter =
+                    all.entry((target, &check.name, subject)).or_insert_with(|| new(past, check, subject));
+                if !drifter.is_open {
+                    drifter.begin(past);
+                }
+                drifter.runs += 1;
+                drifter.last_seen.clone_from(&past.started_at);
+                drifter.end(past.started_at_unix);
+            }
+            let here: BTreeSet<&str> = check.subjects.iter().map(String::as_str).collect();
+            let of_it = all.range_mut((target, check.name.as_str(), "")..);
+            let of_it = of_it.take_while(|((t, c, _), _)| *t == target && *c == check.name);
+            let well = of_it.filter(|((.., subject), drifter)| {
+                check.is_whole && drifter.is_open && !here.contains(subject)
+            });
+            for (_, drifter) in well {
+                drifter.end(past.started_at_unix);
+                drifter.is_open = false;
+            }
+        }
+    }
+    all.into_values().collect()
+}
+
+fn new(past: &Past, check: &PastCheck, subject: &str) -> Drifter {
+    Drifter {
+        check: check.name.clone(),
+        subject: subject.to_owned(),
+        target: past.target.clone(),
+        first_seen: past.started_at.clone(),
+        last_seen: past.started_at.clone(),
+        runs: 0,
+        times: 0,
+        seconds: 0,
+        is_open: false,
+        since: past.started_at_unix,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn past(at: i64, status: &str, subjects: &[&str]) -> Past {
+        Past {
+            run: format!("run {at}"),
+            target: None,
+            started_at: format!("at {at}"),
+            started_at_unix: at,
+            duration_ms: 1,
+            exit: ExitCode::Pass,
+            partial: false,
+            headline: String::new(),
+            checks: vec![PastCheck {
+                name: "compose_hashes".to_owned(),
+                is_whole: matches!(status, "PASS" | "FAIL"),
+                subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_subject_comes_and_goes() {
+        let runs = [
+            past(0, "PASS", &[]),
+            past(100, "FAIL", &["a"]),
+            past(200, "ERROR", &[]),
+            past(300, "FAIL", &["a", "b"]),
+            past(400, "FAIL", &["b"]),
+            past(500, "FAIL", &["a"]),
+        ];
+        let all = drifters(&runs);
+        let told =
+            |d: &Drifter| (d.subject.clone(), d.first_seen.clone(), d.runs, d.times, d.seconds, d.is_open);
+        assert_eq!(
+            all.iter().map(told).collect::<Vec<_>>(),
+            [
+                ("a".to_owned(), "at 100".to_owned(), 3, 2, 300, true),
+                ("b".to_owned(), "at 300".to_owned(), 2, 1, 200, false),
+            ],
+            "an error does not end it"
+        );
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_counts_nothing() {
+        let all = drifters(&[past(500, "FAIL", &["a"]), past(100, "PASS", &[])]);
+        assert_eq!((all[0].seconds, all[0].is_open), (0, false));
+    }
+}
