@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod explain;
+pub mod content;
 pub mod git;
 pub mod history;
 pub mod host;

@@ -163,7 +163,7 @@ const RANKS: &[&[&str]] = &[
     &["check", "run", "report"],
     &["section"],
     &["baseline", "config", "host"],
-    &["atomic", "git"],
+    &["atomic", "content", "git"],
     &["model"],
 ];
 

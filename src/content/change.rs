@@ -1,0 +1,71 @@
+//! One difference by meaning, in a line that may be shown.
+
+use std::fmt;
+
+/// One difference between two documents. Paths and values are fit to be shown: secrets are gone from them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A key that only the later version has, with its value where that is a single one.
+    Added {
+        /// The keys that lead there, with points between them.
+        path: String,
+        /// Its value.
+        value: Option<String>,
+    },
+    /// A key that only the earlier version has.
+    Removed {
+        /// The keys that lead there, with points between them.
+        path: String,
+    },
+    /// Another value.
+    Replaced {
+        /// The keys that lead there, with points between them.
+        path: String,
+        /// The earlier value.
+        before: String,
+        /// The later value.
+        after: String,
+    },
+    /// Another value that is secret.
+    Hidden {
+        /// The keys that lead there, with points between them.
+        path: String,
+    },
+    /// An item that a list has gained.
+    ItemAdded {
+        /// The keys that lead to the list, with points between them.
+        path: String,
+        /// The item.
+        item: String,
+    },
+    /// An item that a list has lost.
+    ItemRemoved {
+        /// The keys that lead to the list, with points between them.
+        path: String,
+        /// The item.
+        item: String,
+    },
+    /// A list with the same items in another order.
+    Reordered {
+        /// The keys that lead to the list, with points between them.
+        path: String,
+    },
+    /// So many more differences, which are not listed.
+    More(usize),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added { path, value: None } => write!(f, "{path}: added"),
+            Self::Added { path, value: Some(value) } => write!(f, "{path}: added: {value}"),
+            Self::Removed { path } => write!(f, "{path}: removed"),
+            Self::Replaced { path, before, after } => write!(f, "{path}: {before} → {after}"),
+            Self::Hidden { path } => write!(f, "{path}: (changed)"),
+            Self::ItemAdded { path, item } => write!(f, "{path}: + {item}"),
+            Self::ItemRemoved { path, item } => write!(f, "{path}: - {item}"),
+            Self::Reordered { path } => write!(f, "{path}: order changed"),
+            Self::More(count) => write!(f, "… and {count} more"),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Which words name a secret: passwords, tokens, keys, and the ways they are spelled.
+
+use std::ops::Range;
+
+/// Parts of a name, without its separators and in lower case, that make it a secret's wherever they stand.
+const TELLING: [&str; 22] = [
+    "passw",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "signingkey",
+    "masterkey",
+    "requirepass",
+    "masterauth",
+    "sshpass",
+    "pgpass",
+    "kennwort",
+    "authorization",
+    "bearer",
+    "basicauth",
+    "digestauth",
+    "webhook",
+];
+
+/// Last parts of a name that make it a secret's.
+const LAST: [&str; 6] = ["pass", "pw", "psw", "key", "keys", "salt"];
+
+/// Names that end like a secret's and are none.
+const HARMLESS: [&str; 12] = [
+    "key",
+    "keys",
+    "monkey",
+    "hotkey",
+    "compass",
+    "bypass",
+    "proxypass",
+    "fastcgipass",
+    "uwsgipass",
+    "scgipass",
+    "grpcpass",
+    "memcachedpass",
+];
+
+/// The first word of `line` that names a secret, at or after `from`.
+pub(super) fn first_secret(line: &str, from: usize) -> Option<Range<usize>> {
+    let mut at = from;
+    while let Some(start) = line[at..].find(is_of_a_word).map(|found| at + found) {
+        let end = line[start..].find(|c| !is_of_a_word(c)).map_or(line.len(), |length| start + length);
+        if let Some(length) = glued(&line[..start], &line[start..end]) {
+            return Some(start..start + length);
+        }
+        if names_one(line, &(start..end)) {
+            return Some(start..end);
+        }
+        at = end;
+    }
+    None
+}
+
+/// Whether a key of a mapping, or the name before a `=`, names a secret.
+pub(super) fn is_secret_key(key: &str) -> bool {
+    let mut words = key.split(|c| !is_of_a_word(c)).filter(|word| !word.is_empty());
+    words.any(|word| is_secret(word) || is_secret_before_a_value(word))
+}
+
+fn is_of_a_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
+/// Whether the word at `place` names a secret there.
+fn names_one(line: &str, place: &Range<usize>) -> bool {
+    let (before, word, after) = (&line[..place.start], &line[place.clone()], &line[place.end..]);
+    if is_secret(word) {
+        // A variable that is asked for tells nothing, and `$PWD` is the working directory.
+        let is_asked =
+            before.ends_with("${") && after.starts_with('}') && !after[1..].starts_with(['=', ':']);
+        return !(is_asked || word == "PWD" && before.ends_with('$'));
+    }
+    let after = after.trim_start_matches(['"', '\'']).trim_start();
+    let has_value = after.starts_with([':', '=']);
+    // `auth='user'` is how Odoo's routes are declared.
+    let is_route = word == "auth" && after.starts_with('=');
+    (has_value || word.starts_with("--")) && !is_route && is_secret_before_a_value(word)
+}
+
+/// The length of an option that may have its secret right behind it: `mysql -phunter2`, `odoo -whunter2`.
+fn glued(before: &str, word: &str) -> Option<usize> {
+    let has = |name: &str| before.contains(name);
+    let is_client =
+        word.starts_with("-p") && word.len() > 2 && (has("mysql") || has("mariadb") || has("sshpass"));
+    let is_one = word == "-w" || is_client || word.starts_with("-w") && (has("odoo") || has("openerp"));
+    is_one.then_some(2)
+}
+
+/// Whether a word is a secret's name whatever follows.
+fn is_secret(word: &str) -> bool {
+    let bare = bare(word);
+    if bare == "key" {
+        return word.starts_with('_');
+    }
+    TELLING.iter().any(|part| bare.contains(part))
+        || !HARMLESS.contains(&bare.as_str())
+            && LAST.iter().any(|last| bare.ends_with(last) && bare.len() > last.len())
+        || parts(word).any(|part| part == "pass")
+            && parts(word).count() > 1
+            && !HARMLESS.contains(&bare.as_str())
+}
+
+/// Words of everyday that are a secret's name only where a value follows: `pass: x`, `auth=x`.
+fn is_secret_before_a_value(word: &str) -> bool {
+    matches!(bare(word).as_str(), "pass" | "pw" | "psw" | "auth" | "pin" | "otp" | "salt" | "dsn")
+        || parts(word).last().is_some_and(|last| matches!(last.as_str(), "auth" | "dsn" | "otp"))
+}
+
+/// A word without its separators, in lower case.
+fn bare(word: &str) -> String {
+    word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+fn parts(word: &str) -> impl Iterator<Item = String> {
+    word.split(['_', '-', '.']).filter(|part| !part.is_empty()).map(str::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known_however_they_are_spelled() {
+        for word in [
+            "POSTGRES_PASSWORD",
+            "db-password",
+            "admin_passwd",
+            "Passwd",
+            "SSH_PASSPHRASE",
+            "SMTP_PASS",
+            "DB_PASS_1",
+            "PWD",
+            "MYSQL_PWD",
+            "clientSecret",
+            "X-Token",
+            "jwt.token",
+            "API_KEY",
+            "apikey",
+            "private_key",
+            "aws-credentials",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_ACCESS_KEY_ID",
+            "requirepass",
+            "Authorization",
+            "bearer",
+            "basicauth.users",
+            "HASH_SALT",
+            "userPass",
+            "PASSWORT",
+            "--db-password",
+            "API_KEYS",
+            "s3.access.key",
+        ] {
+            let found = first_secret(&format!("x {word} y"), 0).map(|place| place.len());
+            assert_eq!(found, Some(word.len()), "{word}");
+            assert!(is_secret_key(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn everyday_words_are_no_secrets() {
+        for line in [
+            "image: odoo:18",
+            "key: value",
+            "proxy_pass http://odoo;",
+            "    pass",
+            "  - ${PWD}/conf:/etc",
+            "keys: 3",
+            "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "mypy -pedantic",
+            "author: Ada",
+        ] {
+            assert_eq!(first_secret(line, 0), None, "{line}");
+        }
+        for line in
+            ["pass: x", "\"auth\": \"x\"", "--pass x", "mysql -phunter2", "${PWD:-x}", "odoo -w hunter2"]
+        {
+            assert!(first_secret(line, 0).is_some(), "{line}");
+        }
+    }
+}
