@@ -32,6 +32,12 @@ impl Started {
     }
 }
 
+/// The stamp of the moment so many days ago.
+pub(super) fn stamp_before(days: u32) -> String {
+    let then = Local::now().checked_sub_days(chrono::Days::new(days.into()));
+    then.map(|then| then.format("%Y%m%d_%H%M%S").to_string()).unwrap_or_default()
+}
+
 /// The moment, for what must know whether something is still valid.
 pub(super) fn seconds_since_1970() -> u64 {
     u64::try_from(Local::now().timestamp()).unwrap_or(0)

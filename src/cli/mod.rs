@@ -17,6 +17,7 @@ mod export;
 mod failure;
 mod fleet;
 mod formats;
+mod history;
 mod init;
 mod man;
 mod output;
@@ -73,6 +74,7 @@ enum Command {
     Accept(accept::AcceptArgs),
     Diff(diff::DiffArgs),
     Explain(explain::ExplainArgs),
+    History(history::HistoryArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -101,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&cli.global, &args, &interrupt),
         Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
         Command::Diff(args) => diff::run(&cli.global, &args, &interrupt),
+        Command::History(args) => history::run(&cli.global, &args),
         Command::Explain(args) => explain::run(&cli.global, &args, &interrupt),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

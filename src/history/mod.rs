@@ -1,4 +1,7 @@
-//! Past runs as their reports tell them, and what became of each subject over time: pure, but for reading.
+//! Past runs as their reports tell them, and what became of each subject over time.
+
+mod csv;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,6 +13,9 @@ use crate::atomic::read_file;
 use crate::model::{ExitCode, escaped, in_words};
 use crate::report::json::{FILE, SCHEMA};
 use crate::run::{self, Run};
+
+pub use csv::csv;
+pub use table::{json, table};
 
 /// One run that compared something.
 #[derive(Debug, Clone, PartialEq, Eq)]

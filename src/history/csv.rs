@@ -1,0 +1,47 @@
+//! Past runs as CSV (RFC 4180), with nothing in it that a spreadsheet would take for a formula.
+
+use super::Past;
+use super::table::verdict;
+
+/// A line for each run, oldest first, below a line of headings.
+#[must_use]
+pub fn csv(runs: &[Past]) -> String {
+    let mut text =
+        "run,target,started_at,started_at_unix,verdict,findings,duration_ms,partial,headline\r\n".to_owned();
+    for past in runs {
+        let fields = [
+            field(&past.run),
+            field(past.target.as_deref().unwrap_or_default()),
+            field(&past.started_at),
+            past.started_at_unix.to_string(),
+            verdict(past).to_owned(),
+            past.findings().to_string(),
+            past.duration_ms.to_string(),
+            past.partial.to_string(),
+            field(&past.headline),
+        ];
+        text += &fields.join(",");
+        text += "\r\n";
+    }
+    text
+}
+
+/// A text as one field. One that begins as a formula does gets an apostrophe before it.
+fn field(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_text_and_nothing_else() {
+        assert_eq!(field("PASS local: 3 checks passed"), "PASS local: 3 checks passed");
+        assert_eq!(field("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!(field("=1+1"), "'=1+1");
+        assert_eq!(field("@x\ny"), "\"'@x\ny\"");
+    }
+}
