@@ -188,9 +188,12 @@ impl Planned {
             && holds_nothing(&observed)
             && self.baseline.as_ref().is_ok_and(|b| b.entries.is_empty())
         {
-            observed = Observed::Skipped("none of it is included on this target".to_owned());
+            let of_commit = request.setting.scope.repository_only;
+            let why =
+                if of_commit { "no commit holds any of it" } else { "none of it is included on this target" };
+            observed = Observed::Skipped(why.to_owned());
         }
-        count_out_of_scope(&mut observed, elsewhere);
+        count_out_of_scope(&mut observed, elsewhere, request.setting.scope.reason());
         let wanted = self.section.wants_lock_files(&self.ask(request));
         let lock_files = self.lock_files.into_iter().filter(|f| wanted || f.content.is_some());
         let lock_files = lock_files.map(|f| (f.name, f.content.is_some())).collect();
@@ -213,9 +216,9 @@ fn holds_nothing(observed: &Observed) -> bool {
     seen.state.entries.is_empty() && seen.unreadable.is_empty() && seen.problems.is_empty()
 }
 
-fn count_out_of_scope(observed: &mut Observed, count: usize) {
+fn count_out_of_scope(observed: &mut Observed, count: usize, why: &str) {
     if let (Observed::Seen(seen), 1..) = (observed, count) {
-        let reason = "in the baseline, not included on this target".to_owned();
+        let reason = format!("in the baseline, {why}");
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: count as u64, reason });
     }
 }

@@ -1,12 +1,14 @@
 //! `audit/accepted.jsonl`: who made which change of the baseline, when and why, one line each time.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rustix::fs::OFlags;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Digest;
 
 /// Where it lies, relative to the root.
 const PATH: &str = "audit/accepted.jsonl";
@@ -26,6 +28,11 @@ pub struct Acceptance {
     /// The target, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The commit whose files were accepted, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The digest of the baseline that this gave, as reports name it.
+    pub baseline: String,
     /// The subjects that changed.
     pub subjects: Vec<AcceptedSubject>,
 }
@@ -43,6 +50,41 @@ pub struct AcceptedSubject {
     pub new: Option<String>,
 }
 
+/// How much of the file's end is read for the commit of a baseline.
+const READ: u64 = 16 << 20;
+
+/// What an acceptance says of where its baseline came from.
+#[derive(Deserialize)]
+struct Came {
+    baseline: String,
+    commit: Option<String>,
+}
+
+/// The commit whose files the baseline of this digest was accepted from, by the newest acceptance that gave it.
+/// Lines that cannot be read are passed over, and so is all but the last 16 MiB of the record.
+#[must_use]
+pub fn commit_of(root: &Path, digest: &Digest) -> Option<String> {
+    let text = end_of(&root.join(PATH)).ok()?;
+    let digest = digest.to_string();
+    let lines = text.split(|&b| b == b'\n').rev();
+    let mut came = lines.filter_map(|line| serde_json::from_slice::<Came>(line).ok());
+    let is_id = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit());
+    came.find(|came| came.baseline == digest)?.commit.filter(is_id)
+}
+
+fn end_of(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file: File = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    file.seek(SeekFrom::Start(meta.len().saturating_sub(READ)))?;
+    let mut bytes = Vec::new();
+    file.take(READ).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Appends one line, in one write.
 ///
 /// # Errors
@@ -57,4 +99,33 @@ pub fn record(root: &Path, acceptance: &Acceptance) -> io::Result<()> {
     }
     file.write_all(&line)?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_acceptance_of_a_baseline_tells_its_commit() {
+        let root = tempfile::tempdir().unwrap();
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        assert_eq!(commit_of(root.path(), &a), None, "there is no record");
+        std::fs::create_dir(root.path().join("audit")).unwrap();
+        let old = "{\"time\": \"before there were digests\", \"subjects\": []}";
+        let line =
+            |digest: &Digest, commit: &str| format!("{{\"baseline\":\"{digest}\",\"commit\":\"{commit}\"}}");
+        let lines = [
+            old.to_owned(),
+            line(&a, "11"),
+            line(&a, "22"),
+            line(&b, "33"),
+            format!("{{\"baseline\":\"{b}\"}}"),
+            line(&a, "44")[..40].to_owned(),
+            "\u{0}\u{fffd} damaged".to_owned(),
+        ];
+        std::fs::write(root.path().join(PATH), lines.join("\n")).unwrap();
+        assert_eq!(commit_of(root.path(), &a).as_deref(), Some("22"));
+        assert_eq!(commit_of(root.path(), &b), None, "it was accepted from the disk after that");
+        assert_eq!(commit_of(root.path(), &Digest::of(b"c")), None);
+    }
 }

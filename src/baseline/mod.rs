@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-pub use accepted::{Acceptance, AcceptedSubject, record};
+pub use accepted::{Acceptance, AcceptedSubject, commit_of, record};
 
 pub use replace::{ReplaceError, replace};
 pub use text::{Line, Rules, parse};
@@ -121,6 +121,14 @@ impl Locks {
             LockFile { content: self.files.get(&name).cloned(), shown, name }
         };
         names.iter().map(one).collect()
+    }
+
+    /// The same with other files in place of theirs, or beside them.
+    #[must_use]
+    pub fn with(&self, files: impl IntoIterator<Item = (String, Result<Vec<u8>, LockError>)>) -> Self {
+        let mut locks = self.clone();
+        locks.files.extend(files);
+        locks
     }
 
     /// The names of the files that are there.

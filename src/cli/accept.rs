@@ -77,6 +77,8 @@ pub(super) struct Basis<'a> {
     pub(super) target: Option<&'a str>,
     /// The run, for the record.
     pub(super) run: String,
+    /// The commit that was looked at instead of the disk.
+    pub(super) commit: Option<&'a str>,
 }
 
 pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
@@ -116,7 +118,7 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
     }
     let name =
         run.file_name().map_or_else(|| run.display().to_string(), |n| n.to_string_lossy().into_owned());
-    let basis = Basis { locks: &locks, target: target.as_deref(), run: name };
+    let basis = Basis { locks: &locks, target: target.as_deref(), run: name, commit: None };
     commit(&project, &basis, &files, &chosen, args.reason.as_deref(), &started)?;
     output::print(format!("Accepted: {} in {}\n", count(chosen.len(), "change"), baseline::PATH).as_bytes())?;
     Ok(0)
@@ -396,15 +398,21 @@ pub(super) fn commit(
     reason: Option<&str>,
     started: &Started,
 ) -> Result<(), Failure> {
-    if files.is_empty() {
-        return Ok(());
-    }
     let digest = basis.locks.digest(&lock_file_groups());
-    let unmoved = || {
-        let now = read_locks(&project.source(), basis.target);
-        now.is_ok_and(|locks| locks.digest(&lock_file_groups()) == digest)
-    };
-    replace(&project.locks_dir(), files, &unmoved)?;
+    let resulting = basis.locks.with(files.iter().map(|(name, bytes)| (name.clone(), Ok(bytes.clone()))));
+    let resulting = resulting.digest(&lock_file_groups());
+    if files.is_empty() {
+        let known = baseline::commit_of(&project.root, &resulting);
+        if basis.commit.is_none() || known.as_deref() == basis.commit {
+            return Ok(());
+        }
+    } else {
+        let unmoved = || {
+            let now = read_locks(&project.source(), basis.target);
+            now.is_ok_and(|locks| locks.digest(&lock_file_groups()) == digest)
+        };
+        replace(&project.locks_dir(), files, &unmoved)?;
+    }
     let subject = |change: &Change| AcceptedSubject {
         check: change.check.clone(),
         subject: String::from_utf8_lossy(&change.key).into_owned(),
@@ -417,6 +425,8 @@ pub(super) fn commit(
         reason: reason.map(str::to_owned),
         run: basis.run.clone(),
         target: basis.target.map(str::to_owned),
+        commit: basis.commit.map(str::to_owned),
+        baseline: resulting.to_string(),
         subjects: changes.iter().map(subject).collect(),
     };
     if let Err(error) = baseline::record(&project.root, &acceptance) {

@@ -14,8 +14,9 @@ use crate::atomic::read_file;
 use crate::audit::{self, Look, Planned, Request};
 use crate::check::CHECKS;
 use crate::config::{DockerMode, Target, TargetDocker};
+use crate::git::Revision;
 use crate::host::ssh::{Access, EngineAccess, NewKeys, SshHost};
-use crate::host::{Answer, Host, HostError, Layout, LocalHost, Query, Scope, Watch};
+use crate::host::{Answer, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge};
 use crate::report::json::{self, WireCheck, WireStatus};
 use crate::run;
@@ -76,6 +77,8 @@ pub(super) enum Place {
     Here,
     /// A server over SSH.
     Remote(Remote),
+    /// None: the files of a commit.
+    Commit(Revision),
 }
 
 /// A server over SSH, and what was said of reaching it: by a target, or beside `--server`.
@@ -111,6 +114,7 @@ impl Aim {
     fn host(&self) -> Result<Box<dyn Host>, HostError> {
         match &self.place {
             Place::Here => Ok(Box::new(LocalHost::new(self.layout.clone(), engine::find()))),
+            Place::Commit(revision) => Ok(Box::new(GitHost::new(revision.clone()))),
             Place::Remote(remote) => {
                 let route = ssh::route(&remote.wanted);
                 let route = route.map_err(|why| HostError::Unreachable(why.in_one_line()))?;
@@ -144,6 +148,16 @@ impl Aim {
         if let Place::Remote(remote) = &self.place { Some(&remote.wanted.host) } else { None }
     }
 
+    /// The commit whose files are looked at, where it is one.
+    pub(super) fn revision(&self) -> Option<&Revision> {
+        if let Place::Commit(revision) = &self.place { Some(revision) } else { None }
+    }
+
+    /// Whether it is the project's own tree on this disk.
+    pub(super) fn is_own_tree(&self) -> bool {
+        self.target.is_none() && matches!(self.place, Place::Here)
+    }
+
     /// What a report says was looked at.
     pub(super) fn mode(&self) -> Mode {
         if self.server().is_some() { Mode::Server } else { Mode::Local }
@@ -168,7 +182,7 @@ impl Aim {
             host: self.machine(),
             target: self.target.clone(),
             mode: self.mode(),
-            compared: None,
+            compared: self.revision().map(|revision| format!("git:{}", revision.name)),
             partial: false,
             started_at: started.rfc3339.clone(),
             started_at_unix: started.unix,
@@ -244,6 +258,17 @@ impl Aim {
         }
     }
 
+    /// The files of a commit, which has neither containers nor anything outside the repository.
+    pub(super) fn commit(project: &Project, revision: Revision) -> Self {
+        Self {
+            place: Place::Commit(revision),
+            scope: Scope { repository_only: true, ..Scope::default() },
+            docker: DockerMode::Off,
+            docker_asked: false,
+            ..Self::local(project)
+        }
+    }
+
     /// A target by its name.
     pub(super) fn target(project: &Project, name: &str, reach: &ReachArgs) -> Result<Self, Failure> {
         let targets = &project.config.targets;
@@ -267,7 +292,7 @@ impl Aim {
             target: Some(name.to_owned()),
             place,
             layout: layout_of(project, target),
-            scope: Scope { include: target.include.clone() },
+            scope: Scope { include: target.include.clone(), ..Scope::default() },
             docker: match target.docker {
                 Some(TargetDocker::Off) => DockerMode::Off,
                 _ => DockerMode::Required,

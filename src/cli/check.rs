@@ -35,7 +35,7 @@ Examples:
   driftlock check --quiet                       for cron: silent unless something is wrong
   driftlock check --format json | jq .overall   for scripts
   driftlock check --format terminal --format json=report.json
-  driftlock check --baseline git:v1.4           against the lock files of a tag
+  driftlock check --baseline git:v1.4           against the lock files of a tag, or its files where it has none
   driftlock check --target production           a target of audit/driftlock.toml
   driftlock check --all --jobs 4                every target, four at once
   driftlock check --server erp.example.com      a server over SSH: its containers")]
@@ -44,7 +44,8 @@ pub(super) struct CheckArgs {
     aim: AimArgs,
     #[command(flatten)]
     choice: ChoiceArgs,
-    /// Compare with the lock files in DIR, or as committed in git:REVISION
+    /// Compare with the lock files in DIR, or as committed in git:REVISION; a section that has none there is
+    /// compared with the files of that commit
     #[arg(long, value_name = "DIR|git:REVISION", help_heading = "What to compare")]
     baseline: Option<String>,
     #[command(flatten)]

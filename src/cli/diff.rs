@@ -6,8 +6,10 @@ use clap::Args;
 
 use super::aim::{ReachArgs, host_name};
 use super::clock::Started;
+use super::commit::word_of_owner;
 use super::fleet::Fleet;
 use super::formats::{FormatArgs, emit};
+use super::output::say;
 use super::project::Project;
 use super::rename::{self, Rename};
 use super::side::{Called, Side};
@@ -15,6 +17,7 @@ use super::signals::Interrupt;
 use super::{Failure, Global};
 use crate::audit::coverage;
 use crate::check::{CHECKS, Case, Evidence, NoBaseline};
+use crate::git::Repository;
 use crate::host::Scope;
 use crate::model::{
     CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit, escaped, judge,
@@ -23,8 +26,9 @@ use crate::section::{SECTIONS, Section};
 
 /// Compare two of: a run, baseline, git:REVISION, target:NAME
 ///
-/// A target is looked at now; everything else is compared as it was recorded. Nothing is written. Exit code
-/// 0: equal, 2: different, 1: error.
+/// A target is looked at now; everything else is compared as it was recorded. Of a revision the files
+/// themselves count, and its lock files for containers and for what it holds no file of. Nothing is written.
+/// Exit code 0: equal, 2: different, 1: error.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -63,6 +67,12 @@ pub(super) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Re
     project.check_outputs(None, &wanted)?;
     let [a, b] = [&args.a, &args.b].map(|text| Called::read(&project, text, &args.reach));
     let sides = [a?, b?];
+    if !args.quiet && sides.iter().any(|side| side.text.starts_with("git:")) {
+        let repository = Repository::around(&project.root).ok();
+        if let Some(word) = repository.as_ref().and_then(word_of_owner) {
+            say(&format!("warning: {word}"));
+        }
+    }
     let [a, b] = load(&project, &sides, args.quiet, interrupt)?;
     if interrupt.code().is_some() {
         return Ok(1);

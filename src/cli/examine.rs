@@ -2,17 +2,17 @@
 
 use std::thread::Builder;
 
-use super::Failure;
 use super::aim::Aim;
 use super::clock::Started;
 use super::project::{Project, read_locks};
+use super::{Failure, commit};
 use crate::audit::{self, Request};
 use crate::baseline::{self, Locks, Source};
 use crate::check::{Check, Evidence};
 use crate::git::work_tree;
-use crate::host::Watch;
-use crate::model::{BaselineOrigin, Report};
-use crate::section::Purpose;
+use crate::host::{Scope, Watch};
+use crate::model::{BaselineOrigin, CheckResult, Report, SectionId};
+use crate::section::{BEYOND_REPOSITORY, Purpose};
 
 /// What is looked at, and what it is compared with.
 pub(super) struct Examination<'a> {
@@ -45,17 +45,23 @@ impl Examination<'_> {
     /// When the baseline cannot be had, or `watch` was cancelled.
     pub(super) fn carry_out(&self, watch: &Watch) -> Result<Examined, Failure> {
         let started = Started::now();
-        let locks = read_locks(self.source, self.aim.target.as_deref())?;
-        let request = self.request(&locks);
+        let (locks, from_files) = self.locks(watch)?;
+        let scope = Scope {
+            repository_only: self.aim.scope.repository_only || from_files.contains(&BEYOND_REPOSITORY),
+            ..self.aim.scope.clone()
+        };
+        let mut request = self.request(&locks);
+        request.setting.scope = &scope;
         let (look, origin) = std::thread::scope(|scope| {
             let git = Builder::new().spawn_scoped(scope, || self.origin(&locks));
             let look = self.aim.observe(&request, audit::plan(&request), watch);
             let origin = git.ok().and_then(|thread| thread.join().ok());
             (look, origin.unwrap_or_else(|| self.origin(&locks)))
         });
-        let look = look?;
+        let (look, (origin, owner)) = (look?, origin);
         let (sections_off, left_out) = audit::coverage(&look.evidence);
-        let checks = audit::compare(&request, &look);
+        let mut checks = audit::compare(&request, &look);
+        self.note(&mut checks, &from_files, owner);
         let report = self.aim.report(&started, checks, &origin.from, origin.digest);
         let partial = !self.only.is_empty();
         let report = Report { partial, baseline: origin, sections_off, left_out, ..report };
@@ -68,23 +74,54 @@ impl Examination<'_> {
         Request { setting, locks, only: self.only, require: self.require }
     }
 
-    fn origin(&self, locks: &Locks) -> BaselineOrigin {
+    /// The lock files to compare with, and the sections for which the files of a commit stand in.
+    fn locks(&self, watch: &Watch) -> Result<(Locks, Vec<SectionId>), Failure> {
+        let target = self.aim.target.as_deref();
+        match self.source {
+            Source::Git(revision) => commit::baseline(self.project, revision, target, watch),
+            Source::Directory { .. } => Ok((read_locks(self.source, target)?, Vec::new())),
+        }
+    }
+
+    /// Says in the report where a baseline comes from that is not in lock files, and whose repository was read.
+    fn note(&self, checks: &mut [CheckResult], from_files: &[SectionId], owner: Option<String>) {
+        for result in checks.iter_mut() {
+            let section = crate::check::find(result.id).and_then(Check::section);
+            if section.is_some_and(|section| from_files.contains(&section)) {
+                let from = self.source.name();
+                result
+                    .notes
+                    .push(format!("compared with the files of {from}, where no lock file lists them"));
+            }
+        }
+        if let (Some(first), Some(owner)) = (checks.first_mut(), owner) {
+            first.notes.push(owner);
+        }
+    }
+
+    /// Where the baseline comes from, and whose the repository is, if it is somebody else's.
+    fn origin(&self, locks: &Locks) -> (BaselineOrigin, Option<String>) {
         let mut origin = BaselineOrigin {
             from: self.source.name(),
             digest: locks.digest(&audit::lock_file_groups()),
             commit: None,
             dirty: None,
         };
+        let mut owner = None;
         match self.source {
-            Source::Git(revision) => origin.commit = Some(revision.commit.clone()),
+            Source::Git(revision) => {
+                origin.commit = Some(revision.commit.clone());
+                owner = commit::word_of_owner(revision.repository());
+            }
             Source::Directory { .. } if self.named => {}
             Source::Directory { .. } => {
                 let root = &self.project.root;
                 if let Some(tree) = work_tree(root, baseline::PATH, locks.wanted(), &locks.there()) {
+                    owner = commit::word_of_owner(&tree.repository);
                     (origin.commit, origin.dirty) = (Some(tree.commit), Some(tree.dirty));
                 }
             }
         }
-        origin
+        (origin, owner)
     }
 }

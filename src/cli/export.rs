@@ -11,21 +11,27 @@ use super::aim::{Aim, AimArgs};
 use super::check::describe;
 use super::choice::ChoiceArgs;
 use super::clock::Started;
+use super::commit::word_of_owner;
 use super::fleet::Fleet;
 use super::formats::{FormatArgs, Wanted};
 use super::output;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
+use super::untracked::Untracked;
 use super::{Failure, Global};
 use crate::accept::{apply, between, lock_files};
 use crate::atomic::write_file;
 use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks};
 use crate::check::{CHECKS, Check, Evidence};
+use crate::config::DockerMode;
+use crate::git::{GitError, Revision};
 use crate::host::{HostError, Watch};
-use crate::model::{ExitCode, Observation, Observed, Report, State, Status, Words, escaped, judge, quoted};
+use crate::model::{
+    ExitCode, Observation, Observed, Report, SectionId, State, Status, Words, escaped, judge, quoted,
+};
 use crate::run;
-use crate::section::Purpose;
+use crate::section::{BEYOND_REPOSITORY, Purpose};
 
 /// How the line begins that tells of a host that could not be looked at.
 const UNREACHABLE: &str = "Failed to collect server state";
@@ -41,6 +47,9 @@ Examples:
   driftlock export --accept              make it the baseline in the same step
   driftlock export --target production   a target of audit/driftlock.toml
   driftlock export --all --accept --own  every target, each with lock files of its own
+  driftlock export --from git:v18.2 --accept
+                                         what a release holds, whatever lies on this disk
+  driftlock export --tracked --accept    without what git does not track
   driftlock export --output /tmp/state   write the lock files there")]
 pub(super) struct ExportArgs {
     #[command(flatten)]
@@ -49,6 +58,14 @@ pub(super) struct ExportArgs {
     choice: ChoiceArgs,
     #[command(flatten)]
     formats: FormatArgs,
+    /// Observe the files of a commit instead of the disk, as a clean checkout of it would have them. A commit
+    /// holds no containers: their lock file is neither exported nor replaced
+    #[arg(long, value_name = "git:REVISION", help_heading = "Where to look",
+        conflicts_with_all = ["local", "target", "all", "server"])]
+    from: Option<String>,
+    /// Leave out the files that git does not track, such as ignored ones
+    #[arg(long, help_heading = "What to compare", conflicts_with_all = ["target", "all", "server", "from"])]
+    tracked: bool,
     /// Also make it the baseline, without asking; nothing is accepted where any section is an error
     #[arg(long, help_heading = "What to print and write")]
     accept: bool,
@@ -74,7 +91,10 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
     let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
     project.check_outputs(args.output.as_deref(), &wanted)?;
-    let aims = args.aim.resolve(&project, args.choice.docker())?;
+    let aims = match &args.from {
+        Some(from) => vec![commit_named(&project, from, args.choice.docker())?],
+        None => args.aim.resolve(&project, args.choice.docker())?,
+    };
     if args.own && aims.iter().any(|aim| aim.target.is_none()) {
         let failure = Failure::new("--own writes a target's own lock files, and no target is named");
         return Err(failure.hint("name one with --target, or leave --own out"));
@@ -102,9 +122,25 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
     emit(pages, &wanted, args.quiet, args.dry_run)
 }
 
+/// The commit that `--from` names.
+fn commit_named(project: &Project, from: &str, docker: Option<DockerMode>) -> Result<Aim, Failure> {
+    if docker == Some(DockerMode::Required) {
+        let failure = Failure::new("--docker required: a commit holds no container");
+        return Err(failure.hint("export the containers of a machine, without --from"));
+    }
+    let Some(revision) = from.strip_prefix("git:") else {
+        let from = escaped(from.as_bytes());
+        return Err(Failure::new(format!("--from {from}: that is no revision")).hint("write git:REVISION"));
+    };
+    Ok(Aim::commit(project, project.revision(revision)?))
+}
+
 /// Sends the pages, or the reports made of them, where they belong and gives the exit code.
 fn emit(pages: Vec<Page>, wanted: &[Wanted], quiet: bool, dry_run: bool) -> Result<u8, Failure> {
     let failed = pages.iter().any(|page| page.failed);
+    for warning in pages.iter().flat_map(|page| &page.warnings).filter(|_| !quiet) {
+        output::say(&format!("warning: {warning}"));
+    }
     let text =
         pages.iter().map(|page| page.text.as_str()).collect::<Vec<_>>().join(if dry_run { "" } else { "\n" });
     let reports: Vec<Report> = pages.into_iter().filter_map(|page| page.report).collect();
@@ -126,6 +162,7 @@ fn emit(pages: Vec<Page>, wanted: &[Wanted], quiet: bool, dry_run: bool) -> Resu
 struct Page {
     text: String,
     failed: bool,
+    warnings: Vec<String>,
     /// The same for machines.
     report: Option<Report>,
 }
@@ -188,7 +225,10 @@ impl Job<'_> {
     fn dry_run(&self) -> Result<Page, Failure> {
         let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
         let mut page = Page::default();
-        for (prefix, place) in self.aim.layout.places() {
+        if let Some(revision) = self.aim.revision() {
+            page.line(&commit_line(revision)?);
+        }
+        for (prefix, place) in self.aim.layout.places().filter(|_| self.aim.revision().is_none()) {
             let name = if prefix.is_empty() { "Root".to_owned() } else { escaped(prefix) };
             page.line(&format!("{name}: {}", output::shown(place)));
         }
@@ -229,14 +269,24 @@ impl Job<'_> {
         let request = self.request(&locks);
         let planned = audit::plan(&request);
         let elsewhere: Vec<State> = planned.iter().map(|p| p.out_of_scope.clone()).collect();
-        let look = self.aim.observe(&request, planned, watch)?;
+        let mut look = self.aim.observe(&request, planned, watch)?;
         if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
         }
         let mut page = self.page();
+        if let Some(revision) = self.aim.revision() {
+            page.line(&commit_line(revision)?);
+            if let Some(word) = word_of_owner(revision.repository()) {
+                page.line(&format!("[INFO] {word}"));
+            }
+        } else if self.aim.is_own_tree() {
+            self.look_for_untracked(&mut look, &mut page)?;
+        }
         let files = match &look.unreachable {
             Some(why) => {
-                page.error(&format!("{UNREACHABLE}: {}", escaped(why.as_bytes())));
+                let what =
+                    if self.aim.revision().is_some() { "Failed to read the commit" } else { UNREACHABLE };
+                page.error(&format!("{what}: {}", escaped(why.as_bytes())));
                 Vec::new()
             }
             None => self.files(&look.evidence, &mut page),
@@ -265,6 +315,29 @@ impl Job<'_> {
             }
         }
         Ok(page)
+    }
+
+    /// Warns of files that git does not track, or leaves them out if that is asked for.
+    fn look_for_untracked(&self, look: &mut Look, page: &mut Page) -> Result<(), Failure> {
+        let untracked = match Untracked::of(&self.project.root, &look.evidence) {
+            Ok(untracked) => untracked,
+            Err(error) if self.args.tracked => return Err(error.into()),
+            Err(GitError::NoRepository { .. } | GitError::NoGit { .. }) => return Ok(()),
+            Err(error) => {
+                page.warnings.push(format!("which of these files git tracks is not known: {error}"));
+                return Ok(());
+            }
+        };
+        if !self.args.tracked {
+            page.warnings.extend(untracked.warning());
+            return Ok(());
+        }
+        for e in &mut look.evidence {
+            if let Observed::Seen(seen) = &mut e.observed {
+                untracked.leave_out(seen);
+            }
+        }
+        Ok(())
     }
 
     fn tell_accepted(&self, page: &mut Page, written: usize) {
@@ -360,6 +433,13 @@ impl Job<'_> {
             return "Next: make this server a target in audit/driftlock.toml, or export it with --accept"
                 .to_owned();
         }
+        if let Some(revision) = self.aim.revision() {
+            let from = quoted(&format!("git:{}", escaped(revision.name.as_bytes())));
+            return format!("Next: driftlock export --from {from} --accept");
+        }
+        if self.args.tracked {
+            return "Next: driftlock export --tracked --accept".to_owned();
+        }
         let place = self.args.output.iter().map(|_| format!(" {}", quoted(&output::shown(run))));
         format!("Next: driftlock accept{}{}", self.option(), place.collect::<String>())
     }
@@ -373,6 +453,24 @@ impl Job<'_> {
         let target = self.aim.target.as_deref();
         run::create(&self.project.root, &started.stamp, target, &mut |_| files.clone())
             .map_err(|error| Failure::at(&self.project.named(&self.project.root.join(run::PATH)), &error))
+    }
+
+    /// Whether the lock files of a section, which cannot be read, may be replaced: not where they hold more than
+    /// was looked at.
+    fn may_replace(&self, section: SectionId) -> Result<(), Failure> {
+        let scope = &self.aim.scope;
+        let (why, hint) = match () {
+            () if scope.include.is_some() => (
+                "its shared lock file cannot be read, and this target holds only a part of it",
+                "mend it, or use --own",
+            ),
+            () if scope.repository_only && section == BEYOND_REPOSITORY => (
+                "its lock file cannot be read, and may name files that no commit holds",
+                "mend it, or remove it",
+            ),
+            () => return Ok(()),
+        };
+        Err(Failure::new(format!("{section}: {why}")).hint(hint))
     }
 
     /// Makes the observation the baseline and keeps what lies outside this target; how many files changed.
@@ -390,12 +488,8 @@ impl Job<'_> {
         for (e, elsewhere) in evidence.iter().zip(elsewhere) {
             let Observed::Seen(seen) = &e.observed else { continue };
             let read = locks.group(e.section.lock_files());
-            if self.aim.scope.include.is_some()
-                && e.baseline.is_err()
-                && read.iter().any(|f| f.content.is_some())
-            {
-                let why = "its shared lock file cannot be read, and this target holds only a part of it";
-                return Err(Failure::new(format!("{}: {why}", e.section.id())).hint("mend it, or use --own"));
+            if e.baseline.is_err() && read.iter().any(|f| f.content.is_some()) {
+                self.may_replace(e.section.id())?;
             }
             let before = e.baseline.clone().unwrap_or_default();
             let proposed = between(e.section, &before, seen.state.clone());
@@ -409,8 +503,16 @@ impl Job<'_> {
             (None, Some(name)) => name.to_string_lossy().into_owned(),
             _ => output::shown(&self.project.named(run)),
         };
-        let basis = Basis { locks, target: self.aim.target.as_deref(), run: name };
+        let revision = self.aim.revision().map(|revision| revision.commit.as_str());
+        let basis = Basis { locks, target: self.aim.target.as_deref(), run: name, commit: revision };
         commit(self.project, &basis, &files, &changes, self.args.reason.as_deref(), started)?;
         Ok(files.len())
     }
+}
+
+/// The line that says which commit was looked at.
+fn commit_line(revision: &Revision) -> Result<String, Failure> {
+    let (id, subject) = revision.headline()?;
+    let name = escaped(revision.name.as_bytes());
+    Ok(format!("From: git:{name}, commit {} \"{}\"", escaped(id.as_bytes()), escaped(subject.as_bytes())))
 }

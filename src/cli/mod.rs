@@ -8,6 +8,7 @@ mod aim;
 mod check;
 mod choice;
 mod clock;
+mod commit;
 mod completions;
 mod diff;
 mod engine;
@@ -29,6 +30,7 @@ mod side;
 mod signals;
 mod ssh;
 mod ssh_config;
+mod untracked;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use super::{Failure, Global, output};
 use crate::audit::lock_file_names;
 use crate::baseline::{self, Locks, Source};
 use crate::config::{self, Config};
-use crate::git::Repository;
+use crate::git::{Repository, Revision};
 
 /// A project with its configuration.
 pub(super) struct Project {
@@ -77,10 +77,15 @@ impl Project {
         Source::Directory { path: self.locks_dir(), name: baseline::PATH.to_owned() }
     }
 
+    /// The commit that a revision of the repository around the project names.
+    pub(super) fn revision(&self, revision: &str) -> Result<Revision, Failure> {
+        Ok(Repository::around(&self.root)?.resolve(revision)?)
+    }
+
     /// What `--baseline` or a side of a diff names: a directory, or `git:REVISION`.
     pub(super) fn source_named(&self, text: &str) -> Result<Source, Failure> {
         if let Some(revision) = text.strip_prefix("git:") {
-            return Ok(Source::Git(Repository::around(&self.root)?.resolve(revision)?));
+            return Ok(Source::Git(self.revision(revision)?));
         }
         let path = PathBuf::from(text);
         if !path.is_dir() {

@@ -161,7 +161,8 @@ pub(super) fn scope(renames: &[Rename], scope: &Scope) -> Scope {
         let text = String::from_utf8(renamed(renames, glob.text().as_bytes())).ok();
         text.and_then(|text| Glob::new(&text).ok()).unwrap_or_else(|| glob.clone())
     };
-    Scope { include: scope.include.as_ref().map(|globs| globs.iter().map(one).collect()) }
+    let include = scope.include.as_ref().map(|globs| globs.iter().map(one).collect());
+    Scope { include, ..scope.clone() }
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::accept::{report_in, run_named};
 use super::aim::{Aim, ReachArgs};
 use super::project::{Project, read_locks};
-use super::{Failure, output};
+use super::{Failure, commit, output};
 use crate::accept::{source_of_run, state_in, state_of_report};
 use crate::audit::{self, Look, Request, lock_file_groups};
 use crate::baseline::{Locks, Source};
 use crate::check::Evidence;
+use crate::git::Revision;
 use crate::host::{Scope, Watch};
 use crate::model::{
     BaselineOrigin, Digest, Entry, Leaf, LeftOut, Observation, Observed, SectionId, State, Unit, Value,
@@ -17,7 +18,7 @@ use crate::model::{
 };
 use crate::report::json::WireReport;
 use crate::run;
-use crate::section::{Purpose, SECTIONS, Section, locked_facts};
+use crate::section::{self, BEYOND_REPOSITORY, Purpose, SECTIONS, Section, locked_facts};
 
 /// One side of a comparison.
 pub(super) struct Side {
@@ -66,8 +67,9 @@ impl<'a> Called<'a> {
             return Side::of_target(project, self.text, aim, watch);
         }
         let configured = self.target.and_then(|name| project.config.targets.get(name));
-        let scope = Scope { include: configured.and_then(|target| target.include.clone()) };
-        let mut side = self.recorded(project, self.target.or(other.target))?;
+        let mut side = self.recorded(project, self.target.or(other.target), watch)?;
+        let include = configured.and_then(|target| target.include.clone());
+        let scope = Scope { include, repository_only: side.scope.repository_only };
         for section in SECTIONS {
             if let Some(Ok(seen)) = side.sections.get_mut(&section.id()) {
                 leave_out(*section, &scope, seen);
@@ -76,16 +78,16 @@ impl<'a> Called<'a> {
         Ok(Side { scope, ..side })
     }
 
-    fn recorded(&self, project: &Project, target: Option<&str>) -> Result<Side, Failure> {
+    fn recorded(&self, project: &Project, target: Option<&str>, watch: &Watch) -> Result<Side, Failure> {
         if self.text == "baseline" {
             return Side::of_source(self.text, &project.source(), target, true);
         }
-        if self.text.starts_with("git:") {
-            return Side::of_source(self.text, &project.source_named(self.text)?, target, true);
+        if let Some(revision) = self.text.strip_prefix("git:") {
+            return Side::of_commit(project, self.text, &project.revision(revision)?, target, watch);
         }
         let run = run_named(project, self.text)?;
         if let Some(report) = report_in(&run)? {
-            return Side::of_report(project, self.text, &report);
+            return Side::of_report(project, self.text, &report, watch);
         }
         let name = output::shown(&project.named(&run));
         Side::of_source(self.text, &source_of_run(&run, &name), None, false)
@@ -113,17 +115,56 @@ impl Side {
         if sections.is_empty() {
             return Err(Failure::new(format!("{}: there is no lock file", escaped(name.as_bytes()))));
         }
-        let commit = if let Source::Git(revision) = source { Some(revision.commit.clone()) } else { None };
-        Ok(Self { is_whole, ..Self::new(name, sections, origin(name, &locks, commit)) })
+        Ok(Self { is_whole, ..Self::new(name, sections, origin(name, &locks)) })
     }
 
-    fn of_report(project: &Project, name: &str, report: &WireReport) -> Result<Self, Failure> {
-        let source = match report.baseline.from.strip_prefix("git:") {
-            Some(_) => project
-                .source_named(&format!("git:{}", report.baseline.commit.clone().unwrap_or_default()))?,
-            None => project.source(),
+    /// The files of a commit. What they tell nothing of comes from the lock files that are committed with them.
+    fn of_commit(
+        project: &Project,
+        name: &str,
+        revision: &Revision,
+        target: Option<&str>,
+        watch: &Watch,
+    ) -> Result<Self, Failure> {
+        let locks = read_locks(&Source::Git(revision.clone()), target)?;
+        let mut files = commit::sections(project, revision, watch)?;
+        let mut sections = BTreeMap::new();
+        let mut scope = Scope::default();
+        for section in SECTIONS {
+            let id = section.id();
+            let held = match (files.remove(&id), state_in(&locks, *section).transpose()) {
+                (Some(seen), locked) if id == BEYOND_REPOSITORY => {
+                    scope.repository_only = locked.is_none();
+                    locked
+                        .unwrap_or_else(|| Ok(State::default()))
+                        .map(|state| with_absolute(observed(name, seen), state))
+                }
+                (Some(seen), _) => Ok(observed(name, seen)),
+                (None, Some(locked)) => locked.map(recorded),
+                (None, None) => continue,
+            };
+            sections.insert(id, held);
+        }
+        if sections.is_empty() {
+            let why = "it holds neither lock files nor anything that they would list";
+            return Err(Failure::new(format!("{}: {why}", escaped(name.as_bytes()))));
+        }
+        let mut origin = origin(name, &locks);
+        let seen = sections.iter().filter_map(|(id, held)| Some((*id, held.as_ref().ok()?)));
+        origin.digest = digest_of(seen);
+        origin.commit = Some(revision.commit.clone());
+        Ok(Self { is_whole: true, scope, ..Self::new(name, sections, origin) })
+    }
+
+    fn of_report(project: &Project, name: &str, report: &WireReport, watch: &Watch) -> Result<Self, Failure> {
+        let target = report.target.as_deref();
+        let locks = match report.baseline.from.strip_prefix("git:") {
+            Some(_) => {
+                let revision = project.revision(report.baseline.commit.as_deref().unwrap_or_default())?;
+                commit::baseline(project, &revision, target, watch)?.0
+            }
+            None => read_locks(&project.source(), target)?,
         };
-        let locks = read_locks(&source, report.target.as_deref())?;
         if locks.digest(&lock_file_groups()).to_string() != report.baseline.digest {
             let name = escaped(name.as_bytes());
             let failure =
@@ -139,7 +180,7 @@ impl Side {
                 Err(refusal) => drop(sections.insert(section.id(), Err(refusal.to_string()))),
             }
         }
-        Ok(Self::new(name, sections, origin(name, &locks, None)))
+        Ok(Self::new(name, sections, origin(name, &locks)))
     }
 
     /// A target as it is now.
@@ -148,7 +189,7 @@ impl Side {
         let setting = aim.setting(project, Purpose::Check);
         let request = Request { setting, locks: &locks, only: &[], require: &[] };
         let Look { evidence, unreachable } = aim.observe(&request, audit::plan(&request), watch)?;
-        let digest = digest_of(&evidence);
+        let digest = digest_of(evidence.iter().filter_map(seen_of));
         let mut sections = BTreeMap::new();
         let mut absent = BTreeMap::new();
         let told = |why: &str| format!("{name}: {why}");
@@ -197,17 +238,28 @@ fn observed(name: &str, mut seen: Observation) -> Observation {
     seen
 }
 
-fn origin(name: &str, locks: &Locks, commit: Option<String>) -> BaselineOrigin {
-    BaselineOrigin { from: name.to_owned(), digest: locks.digest(&lock_file_groups()), commit, dirty: None }
+/// What a commit holds of a section, and what lies outside the repository as its lock file has it.
+fn with_absolute(mut seen: Observation, locked: State) -> Observation {
+    seen.state.entries.extend(locked.entries.into_iter().filter(|(place, _)| place.starts_with(b"/")));
+    seen
+}
+
+fn origin(name: &str, locks: &Locks) -> BaselineOrigin {
+    let digest = locks.digest(&lock_file_groups());
+    BaselineOrigin { from: name.to_owned(), digest, commit: None, dirty: None }
+}
+
+/// What was seen of a section.
+fn seen_of(e: &Evidence) -> Option<(SectionId, &Observation)> {
+    if let Observed::Seen(seen) = &e.observed { Some((e.section.id(), seen)) } else { None }
 }
 
 /// The digest that a baseline with these states would have.
-fn digest_of(evidence: &[Evidence]) -> Digest {
+fn digest_of<'a>(seen: impl Iterator<Item = (SectionId, &'a Observation)>) -> Digest {
     let mut files: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
-    for e in evidence {
-        if let Observed::Seen(seen) = &e.observed {
-            files.extend(e.section.lock_files().iter().copied().zip(e.section.print(&seen.state)));
-        }
+    for (id, seen) in seen {
+        let Some(section) = section::find(id) else { continue };
+        files.extend(section.lock_files().iter().copied().zip(section.print(&seen.state)));
     }
     let mut lines = Vec::new();
     for (name, bytes) in files.iter().filter(|(_, bytes)| !bytes.is_empty()) {

@@ -1,8 +1,11 @@
 //! Git: the repository around a project, asked by `git` itself, and never changed.
 
+mod checkout;
 mod command;
+mod feed;
 mod objects;
 mod revision;
+mod tracked;
 mod work_tree;
 
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,8 +14,10 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{escaped, in_words};
 
+pub use checkout::{Checkout, Treatment};
 pub use objects::{Object, Objects};
 pub use revision::{Listed, Mode, Revision};
+pub use tracked::{Index, Standing};
 pub use work_tree::{WorkTree, identity, work_tree};
 
 /// Why git could not answer.
@@ -44,6 +49,17 @@ pub enum GitError {
         /// As it was given.
         revision: String,
     },
+    /// Git refused something that should have been possible.
+    #[error("git could not {what}: {reason}")]
+    Refused {
+        /// What it was asked for.
+        what: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The user ended the run.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl GitError {
@@ -62,6 +78,9 @@ pub struct Repository {
 
 /// How git says that it does not trust whose repository this is.
 const DUBIOUS: &str = "dubious ownership";
+
+/// How git says that there is a repository, and no files of it.
+const NO_WORK_TREE: &str = "must be run in a work tree";
 
 impl Repository {
     /// Finds the repository whose work tree holds `root`. One of another user is read, too, where this git
@@ -84,6 +103,8 @@ impl Repository {
         if !output.status.success() {
             let reason = if is_foreign {
                 "git will not read a repository that belongs to somebody else; run as its owner"
+            } else if said(&output.stderr).contains(NO_WORK_TREE) {
+                "this project lies in a bare git repository, which has no work tree; clone it, and run there"
             } else {
                 "this project is in no git repository"
             };
@@ -106,6 +127,12 @@ impl Repository {
     #[must_use]
     pub fn top(&self) -> &Path {
         &self.top
+    }
+
+    /// Where the project lies in the repository: nothing, or a path that ends in `/`.
+    #[must_use]
+    pub fn prefix(&self) -> &[u8] {
+        &self.prefix
     }
 
     /// A path of the project (relative to its root) as one relative to the work tree's uppermost directory.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use super::{GitError, Repository};
+use super::{GitError, Repository, said};
 
 /// A commit of the repository around the root.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub enum Mode {
 /// One file, link or submodule of a commit.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// The path relative to the project's root.
+    /// The path, relative to the project's root unless said otherwise.
     pub path: Vec<u8>,
     /// What it is.
     pub mode: Mode,
@@ -42,6 +42,22 @@ impl Revision {
     #[must_use]
     pub fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// How people call the commit: its short id, and the first line of its message.
+    ///
+    /// # Errors
+    /// When git cannot be started, or the commit cannot be read.
+    pub fn headline(&self) -> Result<(String, String), GitError> {
+        let mut git = self.repository.git();
+        git.args(["log", "--no-color", "--no-walk", "--format=%h%n%s", &self.commit, "--"]);
+        let output = git.output().map_err(|error| GitError::no_git(&error))?;
+        if !output.status.success() {
+            return Err(self.cut_short());
+        }
+        let text = said(&output.stdout);
+        let (id, subject) = text.split_once('\n').ok_or_else(|| self.cut_short())?;
+        Ok((id.to_owned(), subject.trim_end().to_owned()))
     }
 
     /// Reads those of the files `names` below `dir` (relative to the root) that the commit holds, as they are stored.
@@ -71,7 +87,25 @@ impl Revision {
     /// # Errors
     /// When git cannot be started, or a tree cannot be read.
     pub fn list(&self, dir: &[u8]) -> Result<Vec<Listed>, GitError> {
-        let within = self.repository.path(dir);
+        let mut all = self.list_below(self.repository.path(dir))?;
+        all.retain_mut(|listed| {
+            let path = self.repository.project_path(&listed.path).map(<[u8]>::to_vec);
+            path.map(|path| listed.path = path).is_some()
+        });
+        Ok(all)
+    }
+
+    /// All that the commit holds, outside the project, too, in git's order. Paths are relative to the work tree's
+    /// uppermost directory.
+    ///
+    /// # Errors
+    /// When git cannot be started, or a tree cannot be read.
+    pub fn list_all(&self) -> Result<Vec<Listed>, GitError> {
+        self.list_below(Vec::new())
+    }
+
+    /// What there is below a path relative to the uppermost directory.
+    fn list_below(&self, within: Vec<u8>) -> Result<Vec<Listed>, GitError> {
         let mut git = self.repository.git();
         git.args(["ls-tree", "-r", "-z", "--full-tree", &self.commit]);
         if !within.is_empty() {
@@ -82,11 +116,11 @@ impl Revision {
             return Err(self.cut_short());
         }
         let entries = output.stdout.split(|&b| b == 0).filter(|entry| !entry.is_empty());
-        entries.map(|entry| self.entry(entry)).filter_map(Result::transpose).collect()
+        entries.map(|entry| self.entry(entry)).collect()
     }
 
-    /// One entry of `ls-tree -z`: `MODE TYPE OBJECT<TAB>PATH`; `None` for one outside the project.
-    fn entry(&self, entry: &[u8]) -> Result<Option<Listed>, GitError> {
+    /// One entry of `ls-tree -z`: `MODE TYPE OBJECT<TAB>PATH`.
+    fn entry(&self, entry: &[u8]) -> Result<Listed, GitError> {
         let tab = entry.iter().position(|&b| b == b'\t').ok_or_else(|| self.cut_short())?;
         let about = String::from_utf8_lossy(&entry[..tab]);
         let mut words = about.split(' ');
@@ -97,8 +131,7 @@ impl Revision {
             _ => Mode::File,
         };
         let object = object.ok_or_else(|| self.cut_short())?.to_owned();
-        let path = self.repository.project_path(&entry[tab + 1..]);
-        Ok(path.map(|path| Listed { path: path.to_vec(), mode, object }))
+        Ok(Listed { path: entry[tab + 1..].to_vec(), mode, object })
     }
 
     pub(super) fn cut_short(&self) -> GitError {

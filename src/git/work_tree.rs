@@ -5,12 +5,14 @@ use std::path::Path;
 use super::{Repository, said};
 
 /// The commit a work tree stands on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct WorkTree {
     /// The commit's full id.
     pub commit: String,
     /// Whether the files that were asked for differ from it on the disk.
     pub dirty: bool,
+    /// The repository.
+    pub repository: Repository,
 }
 
 /// Asks git about the work tree around `root`; `None` where there is none, no commit yet, or no git. `wanted` are
@@ -31,7 +33,8 @@ pub fn work_tree(root: &Path, dir: &str, wanted: &[String], there: &[&String]) -
         on_disk.extend(there.iter().map(|name| (*name).clone()).zip(text.lines().map(str::to_owned)));
         on_disk.sort();
     }
-    Some(WorkTree { dirty: committed != on_disk || on_disk.len() != there.len(), commit: head.commit })
+    let dirty = committed != on_disk || on_disk.len() != there.len();
+    Some(WorkTree { dirty, commit: head.commit, repository })
 }
 
 /// Who git would say makes a commit here: `Name <address>`; `None` where nobody is configured.

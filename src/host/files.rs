@@ -19,7 +19,7 @@ pub(super) fn observe(
     watch: &Watch,
 ) -> Result<FilesAnswer, HostError> {
     let mut answer = FilesAnswer::default();
-    let mut outside = 0;
+    let mut outside = passed_over(query);
     let mut excluded = 0;
     let mut wanted: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
     for (found, pattern) in search(disk, layout, query) {
@@ -40,12 +40,19 @@ pub(super) fn observe(
     }
     answer.files = look_at_all(disk, layout, wanted, watch)?;
     answer.files.retain(|path, seen| *seen != Seen::Gone || named.contains(path));
-    answer.left_out = [(excluded, "excluded by configuration"), (outside, "not included on this target")]
+    answer.left_out = [(excluded, "excluded by configuration"), (outside, query.scope.reason())]
         .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, why)| LeftOut { unit: Unit::Subjects, count, reason: why.to_owned() })
         .collect();
     Ok(answer)
+}
+
+/// How many absolute patterns nothing is looked for by, because no commit holds what they name.
+fn passed_over(query: &FileQuery) -> u64 {
+    let Select::Patterns(globs) = &query.select else { return 0 };
+    let is_outside = |glob: &&crate::model::Glob| glob.text().starts_with('/');
+    if query.scope.repository_only { globs.iter().filter(is_outside).count() as u64 } else { 0 }
 }
 
 /// What each pattern, or detection, led to.

@@ -4,6 +4,7 @@ mod detect;
 mod disk;
 pub mod docker;
 mod files;
+mod git;
 mod layout;
 mod local;
 mod module;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Digest, Glob, LeftOut, Stat, Tree, Unreadable, any_match};
 
 pub use detect::is_detected_compose_file;
+pub use git::GitHost;
 pub use layout::Layout;
 pub use local::LocalHost;
 pub use watch::{Phase, Watch};
@@ -51,13 +53,30 @@ pub enum HostError {
 pub struct Scope {
     /// Patterns; `None` is everything.
     pub include: Option<Vec<Glob>>,
+    /// Whether only what lies in the repository belongs here, as for a commit: absolute paths do not.
+    pub repository_only: bool,
 }
 
 impl Scope {
     /// Whether the file `path` belongs here.
     #[must_use]
     pub fn has(&self, path: &[u8]) -> bool {
-        self.include.as_ref().is_none_or(|globs| any_match(globs, path))
+        !self.is_outside(path) && self.include.as_ref().is_none_or(|globs| any_match(globs, path))
+    }
+
+    /// Whether `path` is an absolute one where only the repository counts.
+    fn is_outside(&self, path: &[u8]) -> bool {
+        self.repository_only && path.starts_with(b"/")
+    }
+
+    /// Why something does not belong here.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        if self.repository_only && self.include.is_none() {
+            "no commit holds it"
+        } else {
+            "not included on this target"
+        }
     }
 
     /// Whether the module at `place` belongs here: it, or its manifest, is included.
@@ -69,7 +88,8 @@ impl Scope {
     /// Whether anything that `pattern` matches might belong here.
     #[must_use]
     pub fn may_meet(&self, pattern: &Glob) -> bool {
-        self.include.as_ref().is_none_or(|globs| globs.iter().any(|glob| glob.may_meet(pattern)))
+        let may_meet = |globs: &Vec<Glob>| globs.iter().any(|glob| glob.may_meet(pattern));
+        !self.is_outside(pattern.text().as_bytes()) && self.include.as_ref().is_none_or(may_meet)
     }
 }
 

@@ -7,12 +7,20 @@ use crate::baseline::LockError;
 use crate::host::{Answer, FileQuery, Query, Select};
 use crate::model::{Observed, SectionId, State};
 
+/// The section's name.
+pub(super) const ID: SectionId = SectionId("config");
+
 /// Files that `[files] include` names.
 pub(super) struct Config;
 
+/// Whether all that is looked for lies outside the repository.
+fn is_outside(select: &Select) -> bool {
+    matches!(select, Select::Patterns(globs) if globs.iter().all(|glob| glob.text().starts_with('/')))
+}
+
 impl Section for Config {
     fn id(&self) -> SectionId {
-        SectionId("config")
+        ID
     }
 
     fn about(&self) -> &'static str {
@@ -38,10 +46,14 @@ impl Section for Config {
             return Plan::Skip(NOWHERE.to_owned());
         }
         let only_way = matches!(select, Select::Named);
+        let named = named(ask, only_way);
+        if ask.setting.scope.repository_only && named.is_empty() && is_outside(&select) {
+            return Plan::Skip("no commit holds any of it".to_owned());
+        }
         Plan::Ask(Query::Files(FileQuery {
             select,
             exclude: Vec::new(),
-            named: named(ask, only_way),
+            named,
             scope: ask.setting.scope.clone(),
         }))
     }

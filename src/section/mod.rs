@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use images::{fact, locked_facts};
 
+/// The one section whose subjects may lie outside the repository.
+pub const BEYOND_REPOSITORY: SectionId = config::ID;
+
 use crate::baseline::LockError;
 use crate::config::{Config, DockerMode};
 use crate::host::{Answer, FilesAnswer, Query, Scope, Seen};

@@ -161,7 +161,10 @@ fn all_queries() -> Vec<Query> {
             "**/*\u{e9}",
         ]);
         all.push(Query::Files(FileQuery { exclude, ..files(patterns(texts)) }));
-        let scope = Scope { include: Some(globs(&["stacks/a/**", "names/[a-m]*", "**/compose.y*"])) };
+        let scope = Scope {
+            include: Some(globs(&["stacks/a/**", "names/[a-m]*", "**/compose.y*"])),
+            ..Scope::default()
+        };
         all.push(Query::Files(FileQuery { scope, named: named_files.clone(), ..files(patterns(texts)) }));
     }
     for select in [Select::Detect, Select::Named] {
@@ -180,7 +183,10 @@ fn all_queries() -> Vec<Query> {
         let query = ModuleQuery { exclude, ..modules(patterns(texts)) };
         all.push(Query::Modules(query.clone()));
         all.push(Query::Modules(ModuleQuery { named: named_modules.clone(), ..query.clone() }));
-        let scope = Scope { include: Some(globs(&["addons/o*/**", "elsewhere/**", "hostile_root/[a-i]*"])) };
+        let scope = Scope {
+            include: Some(globs(&["addons/o*/**", "elsewhere/**", "hostile_root/[a-i]*"])),
+            ..Scope::default()
+        };
         all.push(Query::Modules(ModuleQuery { scope, named: named_modules[..2].to_vec(), ..query }));
     }
     all

@@ -53,8 +53,10 @@ fn queries_for_targets() -> Vec<Query> {
     ]);
     let named_modules =
         list(&[b"addons/one", b"addons/mounted", b"addons/two", b"addons/gone", b"infra/gone/m", b"far/x/m"]);
-    let scope =
-        Scope { include: Some(globs(&["infra/stacks/a/**", "addons/**", "conf/*", "far/away/roots/**"])) };
+    let scope = Scope {
+        include: Some(globs(&["infra/stacks/a/**", "addons/**", "conf/*", "far/away/roots/**"])),
+        ..Scope::default()
+    };
     let mut all = Vec::new();
     for texts in [
         &["infra/stacks/*/docker-compose*.yml"][..],

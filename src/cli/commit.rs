@@ -1,0 +1,91 @@
+//! The files of a commit as a state: a side of a diff, and a baseline where no lock files were committed.
+
+use std::collections::BTreeMap;
+
+use super::Failure;
+use super::aim::Aim;
+use super::project::{Project, read_locks};
+use crate::audit::{self, Look, Request};
+use crate::baseline::{LockError, Locks, Source};
+use crate::check::Evidence;
+use crate::git::{Repository, Revision};
+use crate::host::Watch;
+use crate::model::{Observation, Observed, SectionId, escaped};
+use crate::section::{Purpose, SECTIONS};
+
+/// What a commit holds of each section that its files tell of; the configuration is the present one.
+pub(super) fn sections(
+    project: &Project,
+    revision: &Revision,
+    watch: &Watch,
+) -> Result<BTreeMap<SectionId, Observation>, Failure> {
+    let locks = read_locks(&project.source(), None)?;
+    let look = look(project, revision, &locks, Purpose::Check, &|_| true, watch)?;
+    let seen = |e: Evidence| match e.observed {
+        Observed::Seen(seen) if !seen.state.entries.is_empty() || !seen.unreadable.is_empty() => {
+            // A pattern that matches nothing in a commit of another time is no mistake.
+            Some((e.section.id(), Observation { problems: Vec::new(), ..seen }))
+        }
+        _ => None,
+    };
+    Ok(look.evidence.into_iter().filter_map(seen).collect())
+}
+
+/// The lock files of a commit, with those of its files where none are committed, and the sections of these.
+pub(super) fn baseline(
+    project: &Project,
+    revision: &Revision,
+    target: Option<&str>,
+    watch: &Watch,
+) -> Result<(Locks, Vec<SectionId>), Failure> {
+    let locks = read_locks(&Source::Git(revision.clone()), target)?;
+    let is_lacking = |section: SectionId| {
+        let names = SECTIONS.iter().filter(|s| s.id() == section).flat_map(|s| s.lock_files());
+        locks.group(&names.copied().collect::<Vec<_>>()).iter().all(|file| file.content.is_none())
+    };
+    let look = look(project, revision, &locks, Purpose::Export, &is_lacking, watch)?;
+    let mut ids = Vec::new();
+    let mut files = Vec::new();
+    for e in look.evidence {
+        let Observed::Seen(seen) = e.observed else { continue };
+        let names = e.section.lock_files().iter().map(|name| (*name).to_owned());
+        if let Some((place, why)) = seen.unreadable.first_key_value() {
+            let reason = format!("{}: {}", escaped(place), escaped(why.reason.as_bytes()));
+            let error = LockError::new(&format!("git:{}", escaped(revision.name.as_bytes())), &reason);
+            files.extend(names.map(|name| (name, Err(error.clone()))));
+        } else if !seen.state.entries.is_empty() {
+            files.extend(names.zip(e.section.print(&seen.state).into_iter().map(Ok)));
+        } else {
+            continue;
+        }
+        ids.push(e.section.id());
+    }
+    Ok((locks.with(files), ids))
+}
+
+fn look(
+    project: &Project,
+    revision: &Revision,
+    locks: &Locks,
+    purpose: Purpose,
+    wanted: &dyn Fn(SectionId) -> bool,
+    watch: &Watch,
+) -> Result<Look, Failure> {
+    let aim = Aim::commit(project, revision.clone());
+    let request = Request { setting: aim.setting(project, purpose), locks, only: &[], require: &[] };
+    let planned = audit::plan(&request).into_iter().filter(|p| wanted(p.section.id())).collect();
+    let look = aim.observe(&request, planned, watch)?;
+    match &look.unreachable {
+        Some(why) => Err(Failure::new(escaped(why.as_bytes()))),
+        None => Ok(look),
+    }
+}
+
+/// Says whose a repository is, where that is somebody else.
+pub(super) fn word_of_owner(repository: &Repository) -> Option<String> {
+    let owner = repository.foreign_owner()?;
+    let top = escaped(std::os::unix::ffi::OsStrExt::as_bytes(repository.top().as_os_str()));
+    Some(format!(
+        "the repository {top} belongs to another user (uid {owner}): it is read all the same, and no program that it names is run"
+    ))
+}

@@ -1,0 +1,210 @@
+//! Files of a commit as a checkout would write them, without touching the repository or its work tree.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::feed::feed;
+use super::{GitError, Repository, Revision, said};
+
+/// The attributes by which git decides whether a file's content is converted.
+const ATTRIBUTES: [&str; 6] = ["text", "crlf", "eol", "ident", "working-tree-encoding", "filter"];
+
+/// Settings under which the index of a commit lies in its own file alone and is whole.
+const SETTINGS: [&str; 5] = [
+    "core.splitIndex=false",
+    "core.untrackedCache=false",
+    "core.sparseCheckout=false",
+    "index.sparse=false",
+    "submodule.recurse=false",
+];
+
+/// How many files are written one by one, once writing all at once has failed.
+const ONE_BY_ONE: usize = 200;
+
+/// What a checkout does with a file's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Treatment {
+    /// It is written as it is stored.
+    Plain,
+    /// It may be written otherwise: only a checkout tells how.
+    Converted,
+    /// Git LFS is asked for it, if what is stored is a pointer.
+    Lfs,
+    /// A program of somebody else's would have to be run for it, with the reason.
+    Forbidden(String),
+}
+
+/// The index of a commit and a directory to write its files into, both temporary.
+pub struct Checkout<'a> {
+    repository: Repository,
+    dir: TempDir,
+    ended: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl<'a> Checkout<'a> {
+    /// Reads the commit's index; `ended` is asked now and then whether to give up.
+    ///
+    /// # Errors
+    /// When there is no room for it, or git cannot read the commit.
+    pub fn of(revision: &Revision, ended: &'a (dyn Fn() -> bool + Sync)) -> Result<Self, GitError> {
+        let dir = tempfile::Builder::new().prefix(".driftlock-tmp-").tempdir().map_err(|e| no_room(&e))?;
+        let checkout = Self { repository: revision.repository.clone(), dir, ended };
+        std::fs::create_dir(checkout.files()).map_err(|error| no_room(&error))?;
+        checkout.ask("read the commit", &["read-tree", &revision.commit], &[])?;
+        Ok(checkout)
+    }
+
+    /// Where the files are written.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.dir.path().join("files")
+    }
+
+    /// Tells what a checkout does with each of `paths` (relative to the work tree's uppermost directory).
+    ///
+    /// # Errors
+    /// When git does not answer for all of them.
+    pub fn treatments(&self, paths: &[&[u8]]) -> Result<Vec<Treatment>, GitError> {
+        let mut args = vec!["check-attr", "--cached", "--stdin", "-z"];
+        args.extend(ATTRIBUTES);
+        let told = self.ask("tell attributes", &args, &joined(paths))?;
+        let fields: Vec<&[u8]> = told.split(|&b| b == 0).collect();
+        let config = Config::of(self)?;
+        let mut each = fields.chunks_exact(3 * ATTRIBUTES.len());
+        let one = |path: &&[u8]| {
+            let fields = each.next().filter(|fields| fields[0] == *path)?;
+            let values: Vec<&[u8]> = fields.iter().skip(2).step_by(3).copied().collect();
+            Some(config.treatment(&values, self.repository.foreign_owner()))
+        };
+        let all: Option<Vec<Treatment>> = paths.iter().map(one).collect();
+        all.ok_or_else(|| GitError::Refused {
+            what: "tell attributes",
+            reason: "its answer is cut short".to_owned(),
+        })
+    }
+
+    /// Writes `paths` below [`Checkout::files`]; the reason stands for each that could not be written.
+    ///
+    /// # Errors
+    /// When git cannot be started.
+    pub fn write(&self, paths: &[&[u8]]) -> Result<Vec<Result<(), String>>, GitError> {
+        if self.write_at_once(paths)?.is_ok() {
+            return Ok(vec![Ok(()); paths.len()]);
+        }
+        // What is there now may be a part of a file, and of any.
+        let files = self.files();
+        let anew = std::fs::remove_dir_all(&files).and_then(|()| std::fs::create_dir(&files));
+        anew.map_err(|error| no_room(&error))?;
+        let mut results = Vec::new();
+        for (n, path) in paths.iter().enumerate() {
+            results.push(if n < ONE_BY_ONE {
+                self.write_at_once(&[*path])?
+            } else {
+                Err("git could not check it out together with others".to_owned())
+            });
+        }
+        Ok(results)
+    }
+
+    fn write_at_once(&self, paths: &[&[u8]]) -> Result<Result<(), String>, GitError> {
+        let mut git = self.git();
+        git.args(["checkout-index", "--force", "--stdin", "-z"]);
+        let output = feed(&mut git, &joined(paths), self.ended)?;
+        Ok(if output.status.success() {
+            Ok(())
+        } else {
+            Err(format!("git could not check it out: {}", first_line(&output.stderr)))
+        })
+    }
+
+    fn ask(&self, what: &'static str, args: &[&str], input: &[u8]) -> Result<Vec<u8>, GitError> {
+        let output = feed(self.git().args(args), input, self.ended)?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(GitError::Refused { what, reason: first_line(&output.stderr) })
+    }
+
+    /// A git that takes the commit's index and the temporary directory for the repository's own.
+    fn git(&self) -> Command {
+        let mut git = self.repository.git();
+        for setting in SETTINGS {
+            git.args(["-c", setting]);
+        }
+        git.env("GIT_INDEX_FILE", self.dir.path().join("index")).env("GIT_WORK_TREE", self.files());
+        git
+    }
+}
+
+/// What is configured of converting files.
+struct Config {
+    /// Whether a text file may get CR LF without an attribute that says so.
+    crlf: bool,
+    /// Filters that have a program.
+    filters: Vec<Vec<u8>>,
+}
+
+impl Config {
+    fn of(checkout: &Checkout<'_>) -> Result<Self, GitError> {
+        let wanted = r"^(core\.(autocrlf|eol)|filter\..*\.(smudge|process))$";
+        let mut git = checkout.git();
+        let output = feed(git.args(["config", "-z", "--get-regexp", wanted]), &[], checkout.ended)?;
+        let mut config = Self { crlf: false, filters: Vec::new() };
+        for setting in output.stdout.split(|&b| b == 0).filter(|setting| !setting.is_empty()) {
+            let end = setting.iter().position(|&b| b == b'\n').unwrap_or(setting.len());
+            let (key, value) = (&setting[..end], setting.get(end + 1..).unwrap_or(b"true"));
+            if let Some(filter) = key.strip_prefix(b"filter.") {
+                let name = filter.iter().rposition(|&b| b == b'.').map(|dot| filter[..dot].to_vec());
+                config.filters.extend(name.filter(|_| !value.is_empty()));
+            } else {
+                // A later setting may take it back; then a checkout only shows that nothing is converted.
+                config.crlf |= !is_harmless(value);
+            }
+        }
+        Ok(config)
+    }
+
+    /// Goes by the values of [`ATTRIBUTES`]. Where in doubt it is a checkout that tells.
+    fn treatment(&self, values: &[&[u8]], owner: Option<u32>) -> Treatment {
+        let is_off = |value: &[u8]| matches!(value, b"unspecified" | b"unset");
+        let [text, crlf, eol, ident, encoding, filter] = values else { return Treatment::Converted };
+        if let Some(owner) = owner.filter(|_| self.filters.iter().any(|name| name == filter)) {
+            let name = String::from_utf8_lossy(filter);
+            return Treatment::Forbidden(format!(
+                "the filter \"{name}\" would have to be run for it, a program that the repository of another \
+                 user (uid {owner}) may name; export as that user"
+            ));
+        }
+        let is_text = *text != b"unset" && (*text != b"unspecified" || *crlf != b"unset");
+        match () {
+            () if *filter == b"lfs" => Treatment::Lfs,
+            () if !is_off(filter) || !is_off(ident) || !is_off(encoding) => Treatment::Converted,
+            () if is_text && (self.crlf || *eol == b"crlf") => Treatment::Converted,
+            () => Treatment::Plain,
+        }
+    }
+}
+
+/// Whether a value of `core.autocrlf` or `core.eol` says that lines end as they are stored.
+fn is_harmless(value: &[u8]) -> bool {
+    let value = value.to_ascii_lowercase();
+    matches!(value.as_slice(), b"" | b"false" | b"no" | b"off" | b"0" | b"input" | b"lf" | b"native")
+}
+
+fn joined(paths: &[&[u8]]) -> Vec<u8> {
+    paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect()
+}
+
+fn first_line(stderr: &[u8]) -> String {
+    let text = said(stderr);
+    let lines = || text.lines().filter(|line| !line.trim().is_empty());
+    let line = lines().find(|line| line.starts_with("fatal: ")).or_else(|| lines().next());
+    let line = line.unwrap_or("it gave no reason");
+    line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line).to_owned()
+}
+
+fn no_room(error: &std::io::Error) -> GitError {
+    GitError::Refused { what: "be given a temporary directory", reason: crate::model::in_words(error) }
+}

@@ -1,0 +1,142 @@
+//! The content of a commit's files: most are hashed as they are stored, the others as a checkout writes them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+
+use rayon::prelude::*;
+
+use super::disk::Read;
+use super::tree::lost;
+use super::unreachable;
+use crate::git::{Checkout, GitError, Objects, Revision, Treatment};
+use crate::host::read::{Links, ReadError, hash_at};
+use crate::host::{HostError, Watch};
+use crate::model::{Digest, Hasher};
+
+/// The fewest objects for which another `cat-file` is worth its start.
+const BATCH: usize = 256;
+/// The longest text that is taken for a Git LFS pointer; the real ones have some 130 bytes.
+const POINTER: u64 = 1024;
+
+/// Files by real path, with their objects.
+type Wanted<'a> = Vec<(&'a Vec<u8>, &'a String)>;
+
+/// Reads every file of `wanted`: real paths and objects.
+pub(super) fn read(
+    revision: &Revision,
+    wanted: &BTreeMap<Vec<u8>, String>,
+    watch: &Watch,
+) -> Result<HashMap<Vec<u8>, Read>, HostError> {
+    let mut known = HashMap::new();
+    if wanted.is_empty() {
+        return Ok(known);
+    }
+    let ended = || watch.is_cancelled();
+    let git = |error: GitError| unreachable(&error);
+    let checkout = Checkout::of(revision, &ended).map_err(git)?;
+    let paths: Vec<&[u8]> = wanted.keys().map(Vec::as_slice).collect();
+    let treatments = checkout.treatments(&paths).map_err(git)?;
+    let (mut plain, mut converted): (Wanted<'_>, Wanted<'_>) = (Vec::new(), Vec::new());
+    for (file, treatment) in wanted.iter().zip(treatments) {
+        match treatment {
+            Treatment::Plain => plain.push(file),
+            Treatment::Converted => converted.push(file),
+            Treatment::Forbidden(why) => drop(known.insert(file.0.clone(), Err(why))),
+            Treatment::Lfs => match pointer(revision, file.1) {
+                Some(why) => drop(known.insert(file.0.clone(), Err(why))),
+                None => converted.push(file),
+            },
+        }
+    }
+    known.extend(stored(revision, &plain, watch)?);
+    known.extend(checked_out(&checkout, &converted, watch)?);
+    Ok(known)
+}
+
+/// The digests of files that a checkout writes as they are stored; equal ones are read once.
+fn stored(
+    revision: &Revision,
+    files: &Wanted<'_>,
+    watch: &Watch,
+) -> Result<HashMap<Vec<u8>, Read>, HostError> {
+    let mut objects: Vec<&str> = files.iter().map(|(_, object)| object.as_str()).collect();
+    objects.sort_unstable();
+    objects.dedup();
+    let each = objects.len().div_ceil(rayon::current_num_threads()).max(BATCH);
+    let hash = |chunk: &[&str]| {
+        let mut batch = revision.repository().objects();
+        let one = |object: &&str| {
+            if watch.is_cancelled() {
+                return Err(HostError::Interrupted);
+            }
+            Ok(((*object).to_owned(), digest(&mut batch, object, watch)))
+        };
+        chunk.iter().map(one).collect::<Result<Vec<_>, HostError>>()
+    };
+    let read: Vec<Vec<(String, Read)>> = objects.par_chunks(each).map(hash).collect::<Result<_, _>>()?;
+    let read: HashMap<String, Read> = read.into_iter().flatten().collect();
+    let one = |(path, object): &(&Vec<u8>, &String)| {
+        let read = read.get(*object).cloned().unwrap_or_else(|| Err(lost(object)));
+        ((*path).clone(), read)
+    };
+    Ok(files.iter().map(one).collect())
+}
+
+fn digest(batch: &mut Objects, object: &str, watch: &Watch) -> Read {
+    let mut hasher = Hasher::default();
+    match batch.read(object.as_bytes(), &mut |piece| hasher.update(piece)) {
+        Ok(Some(found)) if found.kind == "blob" => {
+            watch.count(found.size);
+            Ok((hasher.finish(), found.size))
+        }
+        Ok(_) | Err(_) => Err(lost(object)),
+    }
+}
+
+/// The digests of files that a checkout may write otherwise.
+fn checked_out(
+    checkout: &Checkout<'_>,
+    files: &Wanted<'_>,
+    watch: &Watch,
+) -> Result<HashMap<Vec<u8>, Read>, HostError> {
+    if files.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let paths: Vec<&[u8]> = files.iter().map(|(path, _)| path.as_slice()).collect();
+    let written = checkout.write(&paths).map_err(|error| unreachable(&error))?;
+    let dir = File::open(checkout.files());
+    let dir = dir.map_err(|error| HostError::Unreachable(crate::model::in_words(&error)))?;
+    let one = |(path, written): (&&[u8], Result<(), String>)| {
+        let read = written.and_then(|()| match hash_at(&dir, path, Links::Refuse, watch) {
+            Ok((digest, stat)) => Ok((digest, stat.size)),
+            Err(ReadError::Refused(why)) => Err(why),
+            Err(ReadError::Gone | ReadError::Changed | ReadError::Cancelled) => {
+                Err("git did not check it out".to_owned())
+            }
+        });
+        (path.to_vec(), read)
+    };
+    let known = paths.par_iter().zip(written).map(one).collect();
+    if watch.is_cancelled() { Err(HostError::Interrupted) } else { Ok(known) }
+}
+
+/// What is said of a file whose content Git LFS holds; `None` for one that only passes through it.
+fn pointer(revision: &Revision, object: &str) -> Option<String> {
+    let mut text = Vec::new();
+    let mut batch = revision.repository().objects();
+    let found = batch.read(object.as_bytes(), &mut |piece| {
+        let room = usize::try_from(POINTER).unwrap_or(0).saturating_sub(text.len());
+        text.extend_from_slice(&piece[..piece.len().min(room)]);
+    });
+    let Ok(Some(found)) = found else { return Some(lost(object)) };
+    let text = String::from_utf8(text).ok().filter(|_| found.size < POINTER)?;
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    let digest = field("oid sha256:").filter(|hex| Digest::parse(hex.as_bytes()).is_some())?;
+    let size: u64 = field("size ")?.parse().ok()?;
+    text.starts_with("version https://").then(|| {
+        format!(
+            "a Git LFS pointer: git itself does not hold its content (sha256 {}, {size} bytes)",
+            &digest[..12]
+        )
+    })
+}

@@ -1,0 +1,200 @@
+//! The disk that a commit would be, were it checked out: searched by the same code as any other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::FileType;
+
+use super::path_of;
+use super::tree::{Node, Stop, Tree, digest_of, submodule};
+use crate::host::disk::Disk;
+use crate::host::read::{self, ReadError, not_a_file};
+use crate::host::storage::{Asked, DirectoryId, Held, Storage};
+use crate::host::walk::child;
+use crate::host::{HostError, Seen, Watch};
+use crate::model::{Digest, Stat};
+
+/// What became of reading a file: its digest and size, or why there is none.
+pub(super) type Read = Result<(Digest, u64), String>;
+
+/// A commit's tree as a disk.
+pub(super) struct CommitDisk<'a> {
+    tree: &'a Tree,
+    content: Content,
+}
+
+/// What is known of the content of files.
+enum Content {
+    /// Nothing yet; the real paths that were asked for are kept, with their objects.
+    Asked(Mutex<BTreeMap<Vec<u8>, String>>),
+    /// By real path.
+    Known(HashMap<Vec<u8>, Read>),
+}
+
+impl<'a> CommitDisk<'a> {
+    /// A disk that only notes which files are wanted.
+    pub(super) fn asking(tree: &'a Tree) -> Self {
+        Self { tree, content: Content::Asked(Mutex::default()) }
+    }
+
+    /// A disk with the content of all files that are wanted.
+    pub(super) fn knowing(tree: &'a Tree, content: HashMap<Vec<u8>, Read>) -> Self {
+        Self { tree, content: Content::Known(content) }
+    }
+
+    /// The real paths of the files that were asked for, and their objects.
+    pub(super) fn wanted(self) -> BTreeMap<Vec<u8>, String> {
+        match self.content {
+            Content::Asked(wanted) => wanted.into_inner().unwrap_or_else(PoisonError::into_inner),
+            Content::Known(_) => BTreeMap::new(),
+        }
+    }
+
+    fn content(&self, real: &[u8], object: &str) -> Read {
+        match &self.content {
+            Content::Asked(wanted) => {
+                let mut wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
+                wanted.insert(real.to_vec(), object.to_owned());
+                Ok((Digest::of(b""), 0))
+            }
+            Content::Known(known) => {
+                known.get(real).cloned().unwrap_or_else(|| Err("it was not read".to_owned()))
+            }
+        }
+    }
+
+    /// The real path of a directory, `None` where there is something else.
+    fn directory(&self, path: &Path) -> Result<Option<Vec<u8>>, Stop> {
+        let real = self.tree.walk(bytes(path), true)?;
+        Ok(matches!(self.tree.node(&real), Some(Node::Directory { .. })).then_some(real))
+    }
+
+    /// Whether there is a link at a path, wherever it leads.
+    fn is_link(&self, path: &Path) -> bool {
+        let real = self.tree.walk(bytes(path), false);
+        real.is_ok_and(|real| matches!(self.tree.node(&real), Some(Node::Link(_))))
+    }
+}
+
+impl Disk for CommitDisk<'_> {
+    fn is_file(&self, path: &Path) -> bool {
+        let real = self.tree.walk(bytes(path), true);
+        real.is_ok_and(|real| matches!(self.tree.node(&real), Some(Node::File { .. })))
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        self.tree.walk(bytes(path), true).ok().map(|real| path_of(&real))
+    }
+}
+
+impl Storage for CommitDisk<'_> {
+    fn entries(&self, dir: &Path, _: Asked<'_>) -> Result<Vec<(Vec<u8>, FileType)>, ReadError> {
+        let real = self.tree.walk(bytes(dir), true).map_err(refused)?;
+        match self.tree.node(&real) {
+            Some(Node::Directory { entries, .. }) => Ok(entries.clone()),
+            _ => Err(ReadError::Gone),
+        }
+    }
+
+    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, String> {
+        match self.tree.walk(bytes(path), true) {
+            Ok(real) => Ok(match self.tree.node(&real) {
+                Some(Node::Directory { id, .. }) => Some(*id),
+                _ => None,
+            }),
+            Err(Stop::Gone | Stop::Loop) => Ok(None),
+            Err(Stop::Refused(why)) => Err(why),
+        }
+    }
+
+    fn exists(&self, path: &Path) -> Result<(), ReadError> {
+        self.tree.walk(bytes(path), false).map(drop).map_err(refused)
+    }
+
+    fn file(&self, path: &Path, _: &Watch) -> Result<Seen, HostError> {
+        let real = match self.tree.walk(bytes(path), true) {
+            Ok(real) => real,
+            Err(Stop::Gone) if !self.is_link(path) => return Ok(Seen::Gone),
+            Err(stop) => return Ok(Seen::Unreadable(stop.why())),
+        };
+        Ok(match self.tree.node(&real) {
+            Some(Node::File { object }) => match self.content(&real, object) {
+                Ok((digest, size)) => Seen::File(digest, Stat { size, ..Stat::default() }),
+                Err(why) => Seen::Unreadable(why),
+            },
+            _ => Seen::Unreadable(not_a_file(FileType::Directory)),
+        })
+    }
+
+    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, String> {
+        match self.directory(path) {
+            Ok(Some(real)) => Ok(Some(Box::new(Module { disk: self, real }))),
+            Ok(None) => Ok(None),
+            Err(Stop::Gone) if !self.is_link(path) => Ok(None),
+            Err(stop) => Err(stop.why()),
+        }
+    }
+}
+
+/// A module's directory by its real path.
+struct Module<'a> {
+    disk: &'a CommitDisk<'a>,
+    real: Vec<u8>,
+}
+
+impl Module<'_> {
+    fn node(&self, path: &[u8]) -> (Vec<u8>, Option<&Node>) {
+        let real = if path.is_empty() { self.real.clone() } else { child(&self.real, path) };
+        let node = self.disk.tree.node(&real);
+        (real, node)
+    }
+}
+
+impl Held for Module<'_> {
+    fn list(&self, dir: &[u8], take: &mut dyn FnMut(&[u8], FileType)) -> Result<(), ReadError> {
+        match self.node(dir) {
+            (_, Some(Node::Directory { entries, .. })) => {
+                for (name, kind) in entries {
+                    take(name, *kind);
+                }
+                Ok(())
+            }
+            (real, Some(Node::Submodule { commit })) => Err(ReadError::Refused(submodule(&real, commit))),
+            _ => Err(ReadError::Gone),
+        }
+    }
+
+    fn link(&self, path: &[u8]) -> Result<Digest, ReadError> {
+        match self.node(path).1 {
+            Some(Node::Link(target)) => digest_of(target).map_err(ReadError::Refused),
+            _ => Err(ReadError::Gone),
+        }
+    }
+
+    fn hash(&self, path: &[u8], watch: &Watch) -> Result<(Digest, Stat), ReadError> {
+        if watch.is_cancelled() {
+            return Err(ReadError::Cancelled);
+        }
+        match self.node(path) {
+            (real, Some(Node::File { object })) => match self.disk.content(&real, object) {
+                Ok((digest, size)) => Ok((digest, Stat { size, ..Stat::default() })),
+                Err(why) => Err(ReadError::Refused(why)),
+            },
+            _ => Err(ReadError::Gone),
+        }
+    }
+}
+
+fn refused(stop: Stop) -> ReadError {
+    match stop {
+        Stop::Gone => ReadError::Gone,
+        Stop::Loop => ReadError::Refused(read::LOOPS.to_owned()),
+        Stop::Refused(why) => ReadError::Refused(why),
+    }
+}
+
+fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}

@@ -1,0 +1,183 @@
+//! The tree of a commit in memory: directories, files, links and where links lead.
+
+use std::collections::{HashMap, VecDeque};
+
+use rustix::fs::FileType;
+
+use super::super::read::LOOPS;
+use super::super::storage::DirectoryId;
+use super::super::walk::child;
+use crate::git::{GitError, Listed, Mode, Objects, Revision};
+use crate::model::{Digest, escaped};
+
+/// How many links one path may lead through, as on Linux.
+const LINKS: usize = 40;
+/// The longest target that a link on a disk can have.
+const LONGEST: usize = 4096;
+
+/// One entry of the tree.
+#[derive(Debug)]
+pub(super) enum Node {
+    Directory { id: DirectoryId, entries: Vec<(Vec<u8>, FileType)> },
+    File { object: String },
+    Link(Result<Vec<u8>, String>),
+    Submodule { commit: String },
+}
+
+/// Why a path leads to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// There is nothing.
+    Gone,
+    /// A link leads back to itself.
+    Loop,
+    /// It leads out of what the commit holds, with the reason.
+    Refused(String),
+}
+
+impl Stop {
+    /// In words, where something should be there.
+    pub(super) fn why(&self) -> String {
+        match self {
+            Self::Gone => super::super::read::BROKEN.to_owned(),
+            Self::Loop => LOOPS.to_owned(),
+            Self::Refused(why) => why.clone(),
+        }
+    }
+}
+
+/// What the commit holds, by path from the repository's uppermost directory.
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: HashMap<Vec<u8>, Node>,
+}
+
+impl Tree {
+    /// Reads the tree and where its links lead.
+    pub(super) fn of(revision: &Revision) -> Result<Self, GitError> {
+        let mut tree = Self { nodes: HashMap::new() };
+        tree.nodes.insert(Vec::new(), Node::Directory { id: (0, 0), entries: Vec::new() });
+        let mut objects = revision.repository().objects();
+        for listed in revision.list_all()? {
+            tree.add(listed, &mut objects);
+        }
+        Ok(tree)
+    }
+
+    fn add(&mut self, listed: Listed, objects: &mut Objects) {
+        let (node, kind) = match listed.mode {
+            Mode::File => (Node::File { object: listed.object }, FileType::RegularFile),
+            Mode::Link => (Node::Link(target(objects, &listed.object)), FileType::Symlink),
+            Mode::Submodule => (Node::Submodule { commit: listed.object }, FileType::Directory),
+        };
+        self.enter(&listed.path, kind);
+        self.nodes.insert(listed.path, node);
+    }
+
+    /// Lists an entry in its directory, which is made where it is not there.
+    fn enter(&mut self, path: &[u8], kind: FileType) {
+        let (dir, name) = split(path);
+        if !self.nodes.contains_key(dir) {
+            self.enter(dir, FileType::Directory);
+        }
+        let id = (0, self.nodes.len() as u64);
+        let node = self.nodes.entry(dir.to_vec());
+        let node = node.or_insert_with(|| Node::Directory { id, entries: Vec::new() });
+        if let Node::Directory { entries, .. } = node {
+            entries.push((name.to_vec(), kind));
+        }
+    }
+
+    /// The node at a path that leads through no link.
+    pub(super) fn node(&self, real: &[u8]) -> Option<&Node> {
+        self.nodes.get(real)
+    }
+
+    /// The real path of what `path` leads to; a link at its end is followed if `last` says so.
+    pub(super) fn walk(&self, path: &[u8], last: bool) -> Result<Vec<u8>, Stop> {
+        if path.starts_with(b"/") {
+            return Err(Stop::Refused("an absolute path belongs to no commit".to_owned()));
+        }
+        let mut pending: VecDeque<Vec<u8>> = parts(path).collect();
+        let mut real: Vec<u8> = Vec::new();
+        let mut links = 0;
+        while let Some(part) = pending.pop_front() {
+            if part == b".." {
+                if real.is_empty() {
+                    return Err(Stop::Refused(OUT.to_owned()));
+                }
+                real.truncate(split(&real).0.len());
+                continue;
+            }
+            let here = child(&real, &part);
+            match self.nodes.get(&here) {
+                None => return Err(Stop::Gone),
+                Some(Node::File { .. }) if !pending.is_empty() => return Err(Stop::Gone),
+                Some(Node::Submodule { commit }) if !pending.is_empty() || last => {
+                    return Err(Stop::Refused(submodule(&here, commit)));
+                }
+                Some(Node::Link(target)) if !pending.is_empty() || last => {
+                    links += 1;
+                    if links > LINKS {
+                        return Err(Stop::Loop);
+                    }
+                    let target = target.as_ref().map_err(|why| Stop::Refused(why.clone()))?;
+                    if target.starts_with(b"/") {
+                        return Err(Stop::Refused(OUT.to_owned()));
+                    }
+                    for part in parts(target).collect::<Vec<_>>().into_iter().rev() {
+                        pending.push_front(part);
+                    }
+                }
+                Some(_) => real = here,
+            }
+        }
+        Ok(real)
+    }
+}
+
+const OUT: &str = "a symbolic link leads out of the repository, where a commit tells nothing";
+
+/// What is said of a submodule whose files are asked for.
+pub(super) fn submodule(path: &[u8], commit: &str) -> String {
+    let short = commit.get(..12).unwrap_or(commit);
+    format!("{} is a submodule: its files lie in another repository, commit {short}", escaped(path))
+}
+
+/// The text that a link's object holds.
+fn target(objects: &mut Objects, object: &str) -> Result<Vec<u8>, String> {
+    let mut text = Vec::new();
+    let found = objects.read(object.as_bytes(), &mut |piece| {
+        text.extend_from_slice(&piece[..piece.len().min(LONGEST.saturating_sub(text.len()))]);
+    });
+    match found {
+        Ok(Some(found)) if found.kind == "blob" && found.size < LONGEST as u64 => Ok(text),
+        Ok(Some(_)) => Err("its target is longer than a disk could hold".to_owned()),
+        Ok(None) | Err(_) => Err(lost(object)),
+    }
+}
+
+/// What is said of an object that cannot be had.
+pub(super) fn lost(object: &str) -> String {
+    let short = object.get(..12).unwrap_or(object);
+    format!(
+        "its object {short} cannot be read: it is damaged, or was never fetched; look at the repository with: git fsck"
+    )
+}
+
+/// The digest of a link's target text.
+pub(super) fn digest_of(target: &Result<Vec<u8>, String>) -> Result<Digest, String> {
+    target.as_ref().map(|text| Digest::of(text)).map_err(Clone::clone)
+}
+
+fn parts(path: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec)
+}
+
+/// A path's directory and its name there.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&b| b == b'/') {
+        Some(cut) => (&path[..cut], &path[cut + 1..]),
+        None => (&[], path),
+    }
+}
