@@ -22,6 +22,7 @@ mod names;
 mod podman;
 mod properties;
 mod registry;
+mod revision;
 mod schema;
 mod scripts;
 mod server;

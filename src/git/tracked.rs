@@ -1,10 +1,9 @@
 //! Which files on the disk git tracks, and which of the others it ignores.
 
 use std::collections::HashSet;
-use std::process::Stdio;
 
 use super::feed::feed;
-use super::{GitError, Repository};
+use super::{GitError, Repository, said};
 
 /// What git knows of a file on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +77,16 @@ impl Index {
         if paths.is_empty() {
             return Ok(HashSet::new());
         }
-        let input: Vec<u8> = paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
+        // It knows no literal paths; behind this no name means anything but itself.
+        let input: Vec<u8> = paths.iter().flat_map(|path| [b"./", *path, b"\0"].concat()).collect();
         let mut git = self.repository.git();
-        git.args(["check-ignore", "--stdin", "-z"]).stdin(Stdio::piped());
+        git.args(["check-ignore", "--stdin", "-z"]).env_remove("GIT_LITERAL_PATHSPECS");
         let output = feed(&mut git, &input, &|| false)?;
-        Ok(output.stdout.split(|&b| b == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
+        if output.status.code().is_none_or(|code| code > 1) {
+            let reason = said(&output.stderr).lines().next().unwrap_or_default().to_owned();
+            return Err(GitError::Refused { what: "tell which files it ignores", reason });
+        }
+        let ignored = output.stdout.split(|&b| b == 0).filter_map(|path| path.strip_prefix(b"./"));
+        Ok(ignored.map(<[u8]>::to_vec).collect())
     }
 }
