@@ -1,8 +1,13 @@
 //! Git: the repository around a project, asked by `git` itself, and never changed.
 
+mod attributes;
+mod bulk;
 mod checkout;
 mod command;
 mod feed;
+mod graph;
+mod history;
+mod limit;
 mod objects;
 mod revision;
 mod tracked;
@@ -14,7 +19,12 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{escaped, in_words};
 
+pub use attributes::Conversion;
+pub use bulk::{Form, Told};
 pub use checkout::{Checkout, Treatment};
+pub use graph::{Ancestors, Graph};
+pub use history::{Changed, Renamed, Step};
+pub use limit::{End, Limit};
 pub use objects::{Object, Objects};
 pub use revision::{Listed, Mode, Revision};
 pub use tracked::{Index, Standing};

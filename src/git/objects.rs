@@ -1,6 +1,6 @@
 //! Objects, read one after the other by one `git cat-file --batch`.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use super::{GitError, Repository};
@@ -97,49 +97,53 @@ impl Objects {
     }
 }
 
-fn cut_short(name: &[u8], _: &std::io::Error) -> GitError {
+fn cut_short(name: &[u8], _: &io::Error) -> GitError {
     GitError::CutShort { revision: String::from_utf8_lossy(name).into_owned() }
 }
 
 impl Batch {
-    /// Asks for one object: `ID KIND SIZE`, a line feed, its bytes, a line feed; or `NAME missing`.
-    fn read(&mut self, name: &[u8], take: &mut dyn FnMut(&[u8])) -> std::io::Result<Option<Object>> {
+    /// Asks for one object.
+    fn read(&mut self, name: &[u8], take: &mut dyn FnMut(&[u8])) -> io::Result<Option<Object>> {
         self.input.write_all(&[name, b"\n"].concat())?;
         self.input.flush()?;
-        let mut header = Vec::new();
-        self.output.read_until(b'\n', &mut header)?;
-        let invalid = || std::io::Error::from(std::io::ErrorKind::InvalidData);
-        let line = header.strip_suffix(b"\n").ok_or_else(invalid)?;
-        if line.ends_with(b" missing") || line.ends_with(b" ambiguous") {
-            return Ok(None);
-        }
-        let line = String::from_utf8_lossy(line);
-        let mut words = line.split(' ');
-        let (Some(id), Some(kind), Some(size), None) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
-            return Err(invalid());
-        };
-        let object =
-            Object { id: id.to_owned(), kind: kind.to_owned(), size: size.parse().map_err(|_| invalid())? };
-        self.pass_on(object.size, take)?;
-        let mut end = [0];
-        self.output.read_exact(&mut end)?;
-        if end == *b"\n" { Ok(Some(object)) } else { Err(invalid()) }
+        let Some(object) = header(&mut self.output)? else { return Ok(None) };
+        pass_on(&mut self.output, object.size, take)?;
+        Ok(Some(object))
     }
+}
 
-    fn pass_on(&mut self, size: u64, take: &mut dyn FnMut(&[u8])) -> std::io::Result<()> {
-        let mut left = usize::try_from(size).map_err(|_| std::io::ErrorKind::InvalidData)?;
-        while left > 0 {
-            let piece = self.output.fill_buf()?;
-            if piece.is_empty() {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-            let taken = piece.len().min(left);
-            take(&piece[..taken]);
-            self.output.consume(taken);
-            left -= taken;
-        }
-        Ok(())
+/// The first line of an answer: `ID KIND SIZE`, or `NAME missing`.
+pub(super) fn header(from: &mut dyn BufRead) -> io::Result<Option<Object>> {
+    let mut header = Vec::new();
+    from.read_until(b'\n', &mut header)?;
+    let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+    let line = header.strip_suffix(b"\n").ok_or_else(invalid)?;
+    if [&b" missing"[..], b" ambiguous", b" submodule"].iter().any(|word| line.ends_with(word)) {
+        return Ok(None);
     }
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split(' ');
+    let (Some(id), Some(kind), Some(size), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(invalid());
+    };
+    Ok(Some(Object { id: id.to_owned(), kind: kind.to_owned(), size: size.parse().map_err(|_| invalid())? }))
+}
+
+/// What follows that line: the object's bytes and a line feed.
+pub(super) fn pass_on(from: &mut dyn BufRead, size: u64, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    let mut left = usize::try_from(size).map_err(|_| io::ErrorKind::InvalidData)?;
+    while left > 0 {
+        let piece = from.fill_buf()?;
+        if piece.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let taken = piece.len().min(left);
+        take(&piece[..taken]);
+        from.consume(taken);
+        left -= taken;
+    }
+    let mut end = [0];
+    from.read_exact(&mut end)?;
+    if end == *b"\n" { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }

@@ -26,6 +26,17 @@ pub enum Mode {
     Submodule,
 }
 
+impl Mode {
+    /// Reads the six octal digits of git.
+    pub(super) fn of(digits: &str) -> Self {
+        match digits {
+            "120000" => Self::Link,
+            "160000" => Self::Submodule,
+            _ => Self::File,
+        }
+    }
+}
+
 /// One file, link or submodule of a commit.
 #[derive(Debug, Clone)]
 pub struct Listed {
@@ -125,11 +136,7 @@ impl Revision {
         let about = String::from_utf8_lossy(&entry[..tab]);
         let mut words = about.split(' ');
         let (mode, object) = (words.next(), words.nth(1));
-        let mode = match mode {
-            Some("120000") => Mode::Link,
-            Some("160000") => Mode::Submodule,
-            _ => Mode::File,
-        };
+        let mode = Mode::of(mode.unwrap_or_default());
         let object = object.ok_or_else(|| self.cut_short())?.to_owned();
         Ok(Listed { path: entry[tab + 1..].to_vec(), mode, object })
     }

@@ -24,6 +24,7 @@ pub use detect::is_detected_compose_file;
 pub use git::GitHost;
 pub use layout::Layout;
 pub use local::LocalHost;
+pub use module::ModuleRules;
 pub use watch::{Phase, Watch};
 
 /// A machine, or something that can stand for one, that can be observed.

@@ -94,7 +94,7 @@ impl Look<'_> {
     /// Looks at the module at `place`, links to it followed.
     pub(super) fn at(&self, place: &[u8]) -> Result<Looked, HostError> {
         let name = place.rsplit(|&b| b == b'/').next().unwrap_or(place);
-        let excluded = any_match(self.exclude, name) || self.exclude.iter().any(|glob| glob.covers(name));
+        let excluded = is_left_out(self.exclude, name);
         if excluded && !self.named {
             return Ok(Looked::Excluded);
         }
@@ -112,7 +112,7 @@ impl Look<'_> {
                 Ok(None) => return Ok(Looked::NotAModule),
                 Err(why) => return Ok(Looked::troubled(why)),
             };
-            if let Some(looked) = self.walk_and_hash(held.as_ref(), name, excluded)? {
+            if let Some(looked) = self.walk_and_hash(held.as_ref(), place)? {
                 return Ok(looked);
             }
         }
@@ -127,9 +127,9 @@ impl Look<'_> {
     }
 
     /// One pass over a module; `None` when something vanished or moved in the middle.
-    fn walk_and_hash(&self, held: &dyn Held, name: &[u8], whole: bool) -> Result<Option<Looked>, HostError> {
-        let exclude = if whole { &[][..] } else { self.exclude };
-        let walked = match Walked::through(held, name, exclude, self.named) {
+    fn walk_and_hash(&self, held: &dyn Held, place: &[u8]) -> Result<Option<Looked>, HostError> {
+        let rules = ModuleRules::of(place, self.exclude);
+        let walked = match Walked::through(held, &rules, self.named) {
             Ok(Some(walked)) => walked,
             Ok(None) => return Ok(Some(Looked::NotAModule)),
             Err(_) => return Ok(None),
@@ -169,31 +169,70 @@ impl Look<'_> {
     }
 }
 
-/// What decides about the entries of one module.
-struct Rules<'a> {
+/// What decides about the entries of one module, wherever they are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct ModuleRules<'a> {
     module: &'a [u8],
     exclude: &'a [Glob],
+}
+
+/// What becomes of one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    Dropped(&'static str),
+}
+
+impl<'a> ModuleRules<'a> {
+    /// The rules for the module at `place`. One that is excluded as a whole is only looked at because it was asked
+    /// for by name: then nothing in it is excluded.
+    #[must_use]
+    pub fn of(place: &'a [u8], exclude: &'a [Glob]) -> Self {
+        let module = place.rsplit(|&b| b == b'/').next().unwrap_or(place);
+        Self { module, exclude: if is_left_out(exclude, module) { &[] } else { exclude } }
+    }
+
+    /// Whether the file, link or directory at `path` (relative to the module) belongs to the module.
+    #[must_use]
+    pub fn keep(&self, path: &[u8], is_directory: bool) -> bool {
+        self.fate(path, is_directory) == Fate::Kept
+    }
+
+    fn fate(&self, path: &[u8], is_directory: bool) -> Fate {
+        let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
+        if is_pruned(name) {
+            return Fate::Dropped(BY_DEFAULT);
+        }
+        let is_manifest = path == MANIFEST && !is_directory;
+        if !is_manifest && !self.exclude.is_empty() {
+            let path = child(self.module, path);
+            let covered = || is_directory && self.exclude.iter().any(|glob| glob.covers(&path));
+            if any_match(self.exclude, &path) || covered() {
+                return Fate::Dropped(BY_CONFIGURATION);
+            }
+        }
+        if !is_directory && is_dropped(name) { Fate::Dropped(BY_DEFAULT) } else { Fate::Kept }
+    }
+}
+
+/// Whether a module of this name is left out as a whole.
+fn is_left_out(exclude: &[Glob], name: &[u8]) -> bool {
+    any_match(exclude, name) || exclude.iter().any(|glob| glob.covers(name))
 }
 
 impl Walked {
     /// Walks a module without following links; `None` where there is no manifest and the module was not
     /// asked for by name. An error means that something vanished in the middle.
-    fn through(
-        held: &dyn Held,
-        module: &[u8],
-        exclude: &[Glob],
-        named: bool,
-    ) -> Result<Option<Self>, ReadError> {
-        let rules = Rules { module, exclude };
+    fn through(held: &dyn Held, rules: &ModuleRules<'_>, named: bool) -> Result<Option<Self>, ReadError> {
         let mut walked = Self::default();
         let mut pending = Vec::new();
-        walked.list(held, &rules, Vec::new(), &mut pending)?;
+        walked.list(held, rules, Vec::new(), &mut pending)?;
         let was_listed = walked.unreadable.iter().all(|(path, _)| path != b".");
         if !walked.is_module && !named && was_listed {
             return Ok(None);
         }
         while let Some(path) = pending.pop() {
-            walked.list(held, &rules, path, &mut pending)?;
+            walked.list(held, rules, path, &mut pending)?;
         }
         for path in std::mem::take(&mut walked.link_paths) {
             match held.link(&path) {
@@ -209,7 +248,7 @@ impl Walked {
     fn list(
         &mut self,
         held: &dyn Held,
-        rules: &Rules<'_>,
+        rules: &ModuleRules<'_>,
         dir: Vec<u8>,
         pending: &mut Vec<Vec<u8>>,
     ) -> Result<(), ReadError> {
@@ -225,39 +264,23 @@ impl Walked {
 
     fn sort_in(
         &mut self,
-        rules: &Rules<'_>,
+        rules: &ModuleRules<'_>,
         dir: &[u8],
         name: &[u8],
         kind: FileType,
         pending: &mut Vec<Vec<u8>>,
     ) {
-        if is_pruned(name) {
-            self.left_out.add(Unit::Files, BY_DEFAULT, 1);
-            return;
-        }
         let path = child(dir, name);
-        let is_manifest = path == MANIFEST && kind != FileType::Directory;
-        self.is_module |= is_manifest;
-        if !is_manifest && rules.leave_out(&path, kind) {
-            self.left_out.add(Unit::Files, BY_CONFIGURATION, 1);
-            return;
+        let is_directory = kind == FileType::Directory;
+        self.is_module |= path == MANIFEST && !is_directory;
+        if let Fate::Dropped(why) = rules.fate(&path, is_directory) {
+            return self.left_out.add(Unit::Files, why, 1);
         }
         match kind {
             FileType::Directory => pending.push(path),
-            _ if is_dropped(name) => self.left_out.add(Unit::Files, BY_DEFAULT, 1),
             FileType::RegularFile => self.files.push(path),
             FileType::Symlink => self.link_paths.push(path),
             other => self.unreadable.push((path, not_a_file(other))),
         }
     }
-}
-
-impl Rules<'_> {
-    fn leave_out(&self, path: &[u8], kind: FileType) -> bool {
-        !self.exclude.is_empty() && is_excluded(self.exclude, &child(self.module, path), kind)
-    }
-}
-
-fn is_excluded(exclude: &[Glob], path: &[u8], kind: FileType) -> bool {
-    any_match(exclude, path) || (kind == FileType::Directory && exclude.iter().any(|glob| glob.covers(path)))
 }

@@ -1,0 +1,210 @@
+//! The history of some paths: every commit that changed one of them, the newest first.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::{self, BufRead};
+use std::os::unix::ffi::OsStringExt as _;
+
+use super::limit::{self, End, Limit};
+use super::{GitError, Mode, Repository};
+use crate::model::Commit;
+
+/// The references that belong to history: neither notes nor what was put aside.
+pub(super) const TIPS: [&str; 3] = ["--exclude=refs/notes/*", "--exclude=refs/stash", "--all"];
+/// How many paths git is asked for; where there are more, their directories are.
+const PATHS: usize = 64;
+
+/// One commit, and what it changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The commit.
+    pub commit: Commit,
+    /// Whether it has several parents. What it took as it is from one of them is no change of its own.
+    pub is_merge: bool,
+    /// What it changed, by path.
+    pub changes: Vec<Changed>,
+}
+
+/// What a commit put at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The path from the work tree's uppermost directory.
+    pub path: Vec<u8>,
+    /// What it is from then on; `None` where it was taken away.
+    pub mode: Option<Mode>,
+    /// Its object's id.
+    pub object: String,
+    /// Whether it was not there before.
+    pub is_new: bool,
+}
+
+impl Repository {
+    /// Walks through everything that is reachable from a reference, the checked out commit or one of `tips`, the
+    /// newest first, and gives each commit that touches one of `paths` (or something below one) to `take`; to merges,
+    /// too, that only bring others' changes together.
+    ///
+    /// # Errors
+    /// When git cannot be started.
+    pub fn history(
+        &self,
+        paths: &BTreeSet<Vec<u8>>,
+        tips: &[String],
+        limit: &Limit<'_>,
+        take: &mut dyn FnMut(Step),
+    ) -> Result<End, GitError> {
+        let mut git = self.git();
+        git.args(["-c", "log.follow=false", "log"]).args(TIPS).args(tips);
+        git.args(["--full-history", "-c", "--raw", "--no-abbrev", "--no-renames", "-z", "--root"]);
+        git.args(["--no-ext-diff", "--no-textconv", "--no-color", "--encoding=UTF-8"]);
+        git.arg("--format=%H%x00%P%x00%an%x00%aI%x00%s").arg("--");
+        git.args(few(paths).into_iter().map(OsString::from_vec));
+        limit::run(git, &[], limit, &mut |from| {
+            let mut step = None;
+            while let Some(token) = token(from)? {
+                match token.strip_prefix(b"\n").unwrap_or(&token) {
+                    [] => {}
+                    raw @ [b':', ..] => {
+                        let path = self::token(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                        let changed = changed(raw, path).ok_or(io::ErrorKind::InvalidData)?;
+                        step.as_mut().ok_or(io::ErrorKind::InvalidData).map(|step: &mut Step| {
+                            step.changes.push(changed);
+                        })?;
+                    }
+                    id => step.replace(begun(id, from)?).into_iter().for_each(&mut *take),
+                }
+            }
+            step.take().into_iter().for_each(&mut *take);
+            Ok(())
+        })
+    }
+
+    /// The renames of each of these commits, as git sees them: commit, old path, new path.
+    ///
+    /// # Errors
+    /// When git cannot be started.
+    pub fn renames(
+        &self,
+        commits: &BTreeSet<String>,
+        limit: &Limit<'_>,
+    ) -> Result<(Vec<Renamed>, End), GitError> {
+        let mut git = self.git();
+        git.args(["diff-tree", "--stdin", "-M", "-l400", "-r", "--raw", "--no-abbrev", "-z", "-m"]);
+        git.args(["--no-ext-diff", "--no-textconv"]);
+        let input: String = commits.iter().map(|id| format!("{id}\n")).collect();
+        let mut renames = Vec::new();
+        let end = limit::run(git, input.as_bytes(), limit, &mut |from| {
+            let mut commit = String::new();
+            while let Some(token) = token(from)? {
+                match token.as_slice() {
+                    [] => {}
+                    [b':', raw @ ..] => {
+                        let old = self::token(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                        let status = raw.rsplit(|&b| b == b' ').next().and_then(|word| word.first().copied());
+                        if matches!(status, Some(b'R' | b'C')) {
+                            let new = self::token(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                            renames.push(Renamed { commit: commit.clone(), old, new });
+                        }
+                    }
+                    id => {
+                        let id = String::from_utf8_lossy(id);
+                        id.split(' ').next().unwrap_or_default().trim().clone_into(&mut commit);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok((renames, end))
+    }
+}
+
+/// A file that a commit gave another name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// The commit's id.
+    pub commit: String,
+    /// The path before.
+    pub old: Vec<u8>,
+    /// The path after.
+    pub new: Vec<u8>,
+}
+
+/// The paths to ask for: these, or where they are many, directories above them.
+fn few(paths: &BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>> {
+    let mut paths = paths.clone();
+    while paths.len() > PATHS {
+        let deepest = paths.iter().map(|path| depth(path)).max().unwrap_or_default();
+        let shorter = |path: Vec<u8>| {
+            if depth(&path) < deepest {
+                return path;
+            }
+            path.iter().rposition(|&b| b == b'/').map_or_else(Vec::new, |cut| path[..cut].to_vec())
+        };
+        paths = paths.into_iter().map(shorter).collect();
+    }
+    paths.into_iter().map(|path| if path.is_empty() { b".".to_vec() } else { path }).collect()
+}
+
+fn depth(path: &[u8]) -> usize {
+    if path.is_empty() { 0 } else { 1 + path.iter().filter(|&&b| b == b'/').count() }
+}
+
+/// What stands before the next NUL; `None` at the end.
+fn token(from: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut token = Vec::new();
+    from.read_until(0, &mut token)?;
+    let whole = token.pop();
+    match whole {
+        None => Ok(None),
+        Some(0) => Ok(Some(token)),
+        Some(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// A commit of which the id has been read.
+fn begun(id: &[u8], from: &mut dyn BufRead) -> io::Result<Step> {
+    let mut text = || {
+        let token = token(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok::<_, io::Error>(String::from_utf8_lossy(&token).into_owned())
+    };
+    let parents = text()?;
+    let (author, date, subject) = (text()?, text()?, text()?);
+    let commit = Commit { id: String::from_utf8_lossy(id).into_owned(), author, date, subject };
+    Ok(Step { commit, is_merge: parents.contains(' '), changes: Vec::new() })
+}
+
+/// One record: `:MODE MODE ID ID STATUS`, or of a merge one colon, mode and id for each parent before the last ones.
+fn changed(raw: &[u8], path: Vec<u8>) -> Option<Changed> {
+    let text = std::str::from_utf8(raw).ok()?;
+    let parents = text.bytes().take_while(|&b| b == b':').count();
+    let words: Vec<&str> = text[parents..].split(' ').collect();
+    let [mode, object, status] = [parents, 2 * parents + 1, 2 * parents + 2].map(|at| words.get(at).copied());
+    let mode = match mode? {
+        "000000" => None,
+        mode => Some(Mode::of(mode)),
+    };
+    Some(Changed { path, mode, object: object?.to_owned(), is_new: status?.bytes().all(|b| b == b'A') })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_merges_are_read_too() {
+        let one = changed(b":000000 120000 00 ab A", b"x".to_vec()).unwrap();
+        assert_eq!((one.mode, one.object.as_str(), one.is_new), (Some(Mode::Link), "ab", true));
+        let merge = changed(b"::100644 100755 100644 aa bb cc MM", b"x".to_vec()).unwrap();
+        assert_eq!((merge.mode, merge.object.as_str(), merge.is_new), (Some(Mode::File), "cc", false));
+        let gone = changed(b":100644 000000 aa 00 D", b"x".to_vec()).unwrap();
+        assert_eq!(gone.mode, None);
+        assert_eq!(changed(b":100644", b"x".to_vec()), None);
+    }
+
+    #[test]
+    fn many_paths_become_few() {
+        let paths: BTreeSet<Vec<u8>> = (0..200).map(|n| format!("a/b{}/{n}", n % 3).into_bytes()).collect();
+        assert_eq!(few(&paths), [&b"a/b0"[..], b"a/b1", b"a/b2"].map(<[u8]>::to_vec).into());
+        let paths: BTreeSet<Vec<u8>> = (0..200).map(|n| format!("{n}").into_bytes()).collect();
+        assert_eq!(few(&paths), [b".".to_vec()].into());
+    }
+}
