@@ -12,6 +12,7 @@ pub mod git;
 pub mod history;
 pub mod host;
 pub mod model;
+pub mod provenance;
 pub mod report;
 pub mod run;
 pub mod section;

@@ -21,6 +21,7 @@ mod init;
 mod names;
 mod podman;
 mod properties;
+mod provenance;
 mod registry;
 mod revision;
 mod schema;

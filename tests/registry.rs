@@ -160,7 +160,7 @@ const RANKS: &[&[&str]] = &[
     &["cli"],
     &["accept", "explain", "history"],
     &["audit"],
-    &["check", "run", "report"],
+    &["check", "provenance", "run", "report"],
     &["section"],
     &["baseline", "config", "host"],
     &["atomic", "content", "git"],

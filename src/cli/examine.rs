@@ -12,6 +12,8 @@ use crate::check::{Check, Evidence};
 use crate::git::work_tree;
 use crate::host::{Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Report, SectionId};
+use crate::provenance::{self, Trace};
+use crate::run;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
 
 /// What is looked at, and what it is compared with.
@@ -62,10 +64,28 @@ impl Examination<'_> {
         let (sections_off, left_out) = audit::coverage(&look.evidence);
         let mut checks = audit::compare(&request, &look);
         self.note(&mut checks, &from_files, owner);
+        self.trace(&mut checks, &origin, watch);
         let report = self.aim.report(&started, checks, &origin.from, origin.digest);
         let partial = !self.only.is_empty();
         let report = Report { partial, baseline: origin, sections_off, left_out, ..report };
         Ok(Examined { report, evidence: look.evidence })
+    }
+
+    /// Looks for where what was found comes from, in the history of the repository around the project.
+    fn trace(&self, checks: &mut [CheckResult], origin: &BaselineOrigin, watch: &Watch) {
+        let root = &self.project.root;
+        let anchor = match self.source {
+            Source::Git(revision) => Some(revision.commit.clone()),
+            Source::Directory { .. } => baseline::commit_of(root, &origin.digest),
+        };
+        let ask = Trace {
+            root,
+            anchor,
+            exclude: &self.project.config.addon_exclude,
+            cache: Some(root.join(run::PATH).join(provenance::CACHE)),
+            budget: provenance::BUDGET,
+        };
+        provenance::trace(checks, &ask, watch);
     }
 
     /// What is asked of the place.

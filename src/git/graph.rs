@@ -88,7 +88,9 @@ impl Graph {
         time.map_or(0, |time| self.times.iter().filter(|&&other| other >= time).count())
     }
 
-    fn number(&self, commit: &str) -> Option<usize> {
+    /// The commit's place in the order of time, the newest first; `None` for one that is not among them.
+    #[must_use]
+    pub fn number(&self, commit: &str) -> Option<usize> {
         self.numbers.get(&id(commit)?).copied()
     }
 

@@ -78,6 +78,22 @@ impl Repository {
         })
     }
 
+    /// One commit by its id; `None` where it is not here.
+    #[must_use]
+    pub fn commit(&self, id: &str, limit: &Limit<'_>) -> Option<Commit> {
+        let mut git = self.git();
+        git.args(["log", "-1", "-z", "--no-color", "--encoding=UTF-8"]);
+        git.args(["--format=%H%x00%P%x00%an%x00%aI%x00%s", "--end-of-options", id, "--"]);
+        let mut step = None;
+        let end = limit::run(git, &[], limit, &mut |from| {
+            if let Some(id) = token(from)? {
+                step = Some(begun(&id, from)?);
+            }
+            Ok(())
+        });
+        step.filter(|_| end.is_ok()).map(|step| step.commit)
+    }
+
     /// The renames of each of these commits, as git sees them: commit, old path, new path.
     ///
     /// # Errors

@@ -6,10 +6,11 @@ use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::provenance::sentence;
 use super::{Reporter, details, headline};
 use crate::model::{
-    CheckResult, Digest, Entry, Finding, Leaf, LeftOut, Part, Report, SectionId, Shown, Status, TreeBuilder,
-    Unit, Value, readable,
+    CheckResult, Commit, Digest, Entry, Finding, Kind, Leaf, LeftOut, Origin, Part, Provenance, Report,
+    SectionId, Shown, Status, TreeBuilder, Unit, Value, readable,
 };
 
 /// The file that a report is kept as in every run.
@@ -215,6 +216,84 @@ pub struct WireFinding {
     /// The files of a module that differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<WirePart>>,
+    /// Where what the host holds comes from, as far as the repository's history tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<WireProvenance>,
+    /// The versions in a module's manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_version: Option<WireVersions>,
+}
+
+/// Where what a host holds comes from.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireProvenance {
+    /// `stale`, `ahead`, `diverged`, `edited by hand`, `mixed`, `absent` or `unknown`.
+    pub verdict: String,
+    /// The same in a sentence.
+    pub words: String,
+    /// The commit whose content the host holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<WireCommit>,
+    /// The commit whose content the baseline has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_commit: Option<WireCommit>,
+    /// How many commits of the subject lie between both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance: Option<usize>,
+    /// The newest of these, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commits: Vec<WireCommit>,
+    /// What is known of each file of a module that differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<WireFileOrigin>,
+    /// When a file that was edited by hand was changed, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtime: Option<i64>,
+    /// The number of the user that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// What was not searched, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsearched: Option<String>,
+}
+
+/// One commit.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireCommit {
+    /// Its full id.
+    pub id: String,
+    /// Who wrote it.
+    pub author: String,
+    /// When, in RFC 3339 with offset.
+    pub date: String,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+/// Where one file of a module comes from.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireFileOrigin {
+    /// The path relative to the module; lossy where it is not UTF-8.
+    pub path: String,
+    /// The path's bytes in base64, where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_bytes: Option<String>,
+    /// The verdict.
+    pub verdict: String,
+    /// The commit whose content it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<WireCommit>,
+}
+
+/// The versions in a module's manifest.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireVersions {
+    /// As the baseline has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// As the host has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
 }
 
 /// One file of a module.
@@ -435,6 +514,11 @@ impl WireFinding {
             fingerprint: finding.fingerprint(check).to_string(),
             content: finding.shown.as_deref().map(WireShown::of),
             files: (!finding.parts.is_empty()).then(|| finding.parts.iter().map(WirePart::of).collect()),
+            provenance: finding.provenance.as_deref().map(|told| WireProvenance::of(told, finding.kind)),
+            manifest_version: finding.versions.as_ref().map(|versions| WireVersions {
+                expected: versions.expected.clone(),
+                actual: versions.actual.clone(),
+            }),
         }
     }
 
@@ -474,6 +558,40 @@ impl WireFinding {
     #[must_use]
     pub fn place(&self) -> Vec<u8> {
         self.place.as_ref().map_or_else(|| self.key(), |text| bytes(text, self.place_bytes.as_deref()))
+    }
+}
+
+impl WireProvenance {
+    fn of(provenance: &Provenance, kind: Kind) -> Self {
+        let is_between = matches!(provenance.origin, Origin::Stale | Origin::Ahead);
+        let files = provenance.files.iter().map(|file| {
+            let (path, path_bytes) = name(&file.path);
+            let commit = file.commit.as_ref().map(WireCommit::of);
+            WireFileOrigin { path, path_bytes, verdict: file.origin.word().to_owned(), commit }
+        });
+        Self {
+            verdict: provenance.origin.word().to_owned(),
+            words: sentence(provenance, kind),
+            commit: provenance.commit.as_ref().map(WireCommit::of),
+            baseline_commit: provenance.baseline.as_ref().map(WireCommit::of),
+            distance: is_between.then_some(provenance.distance),
+            commits: provenance.between.iter().map(WireCommit::of).collect(),
+            files: files.collect(),
+            mtime: provenance.edited.map(|stat| stat.mtime),
+            uid: provenance.edited.map(|stat| stat.uid),
+            unsearched: provenance.unsearched.clone(),
+        }
+    }
+}
+
+impl WireCommit {
+    fn of(commit: &Commit) -> Self {
+        Self {
+            id: commit.id.clone(),
+            author: commit.author.clone(),
+            date: commit.date.clone(),
+            subject: commit.subject.clone(),
+        }
     }
 }
 

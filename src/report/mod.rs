@@ -2,6 +2,7 @@
 
 mod explanation;
 pub mod json;
+mod provenance;
 mod sentence;
 mod several;
 mod terminal;

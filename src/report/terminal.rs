@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use console::Style;
 
 use super::Reporter;
+use super::provenance;
 use super::several::InCommon;
 use crate::model::{Change, CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, escaped};
 
@@ -153,6 +154,14 @@ impl Page {
         }
         if let Some(layer) = &finding.layer {
             self.detail(&format!("layer: {layer}"));
+        }
+        for line in
+            finding.provenance.iter().flat_map(|provenance| provenance::lines(provenance, finding.kind))
+        {
+            self.detail(&line);
+        }
+        for line in finding.versions.iter().filter_map(provenance::versions) {
+            self.detail(&line);
         }
         self.differing_lines(finding);
     }

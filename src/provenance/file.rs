@@ -1,0 +1,25 @@
+//! Where the content of a single file comes from.
+
+use super::search::{Search, Sought};
+use crate::model::{Origin, Provenance};
+
+impl Search<'_> {
+    /// Judges a file that is there and should be another, or should not be there.
+    pub(super) fn file(&self, sought: &Sought) -> Provenance {
+        let base = self.base_of(sought, &self.matches(&sought.path, &sought.expected));
+        let seen = self.matches(&sought.path, &sought.actual);
+        let Some(step) = self.pick(&seen, &base) else {
+            let nowhere = self.found_nowhere(std::slice::from_ref(&sought.path));
+            let edited = sought.stat.filter(|_| nowhere.origin == Origin::Edited);
+            return Provenance { edited, ..nowhere };
+        };
+        self.found(&self.record.commits[step], &base, &self.steps_of_file(&sought.path))
+    }
+
+    /// The commits that touch a file, the newest first.
+    pub(super) fn steps_of_file(&self, path: &[u8]) -> Vec<usize> {
+        let mut steps: Vec<usize> = self.touches(path).iter().map(|(_, touch)| touch.step).collect();
+        steps.dedup();
+        steps
+    }
+}

@@ -1,0 +1,160 @@
+//! What is said of content that was found: before or after the baseline's commit, and what lies between.
+
+use super::search::{Search, Sought};
+use crate::model::{Commit, Kind, Origin, Provenance, Value};
+
+/// Which commit the baseline's state of a subject is of.
+pub(super) enum Base {
+    /// This one.
+    Commit(Commit),
+    /// One before every commit that has anything there: the baseline has nothing.
+    BeforeAll,
+    /// None that is known.
+    Unknown,
+}
+
+impl Base {
+    fn commit(&self) -> Option<&Commit> {
+        if let Self::Commit(commit) = self { Some(commit) } else { None }
+    }
+}
+
+impl Search<'_> {
+    /// Judges one finding.
+    pub(super) fn judgement(&mut self, sought: &Sought) -> Provenance {
+        if self.graph.is_empty() && self.gap().is_none() {
+            return Provenance::unknown("the repository has no commit yet");
+        }
+        match (sought.kind, sought.is_module) {
+            (Kind::Missing, _) => self.absence(sought),
+            (_, true) => self.module(sought),
+            (_, false) => self.file(sought),
+        }
+    }
+
+    /// Of the commits with what the baseline has, the one that it is taken for: the newest at or before the anchor,
+    /// else the newest.
+    pub(super) fn base_among(&self, steps: &[usize]) -> Base {
+        let commit = |step: &usize| self.record.commits[*step].clone();
+        let anchored = self.anchor().and_then(|anchor| {
+            let before = |step: &&usize| {
+                self.ancestors.is_ancestor(&self.record.commits[**step].id, anchor) == Some(true)
+            };
+            steps.iter().find(before)
+        });
+        anchored.or(steps.first()).map_or(Base::Unknown, |step| Base::Commit(commit(step)))
+    }
+
+    /// The base of a subject that the baseline does not have.
+    pub(super) fn base_of_absence(&self, path: &[u8]) -> Base {
+        let Some(base) = &self.base else { return Base::Unknown };
+        match self.trees.standing(&base.id, path) {
+            Some(None) => Base::Commit(base.clone()),
+            // The commit has it and the baseline does not: the baseline is of a time before it was added.
+            Some(Some(_)) => Base::BeforeAll,
+            None => Base::Unknown,
+        }
+    }
+
+    fn anchor(&self) -> Option<&str> {
+        use super::search::Anchor;
+        if let Anchor::Named(id) = &self.setting.anchor { Some(id) } else { None }
+    }
+
+    /// Where `commit` stands beside the baseline's.
+    pub(super) fn relation(&self, commit: &str, base: &Base) -> Origin {
+        let base = match base {
+            Base::Commit(base) => &base.id,
+            Base::BeforeAll => return Origin::Ahead,
+            Base::Unknown => return Origin::Unknown,
+        };
+        let before = self.ancestors.is_ancestor(commit, base);
+        let after = self.ancestors.is_ancestor(base, commit);
+        match (before, after) {
+            (Some(true), _) => Origin::Stale,
+            (_, Some(true)) => Origin::Ahead,
+            (Some(false), Some(false)) => Origin::Diverged,
+            _ => Origin::Unknown,
+        }
+    }
+
+    /// Of the commits with what the host holds (the newest first), the one to name: the newest that is before or after
+    /// the baseline's, else the newest.
+    pub(super) fn pick(&self, steps: &[usize], base: &Base) -> Option<usize> {
+        let is_related = |step: &&usize| {
+            let relation = self.relation(&self.record.commits[**step].id, base);
+            matches!(relation, Origin::Stale | Origin::Ahead)
+        };
+        steps.iter().find(is_related).or(steps.first()).copied()
+    }
+
+    /// What is said of content that is of `commit`; `steps` are all commits of the subject.
+    pub(super) fn found(&self, commit: &Commit, base: &Base, steps: &[usize]) -> Provenance {
+        let origin = self.relation(&commit.id, base);
+        let mut provenance = Provenance {
+            commit: Some(commit.clone()),
+            baseline: base.commit().cloned(),
+            unsearched: self.lost_anchor(),
+            ..Provenance::of(origin)
+        };
+        let (from, to) = match (origin, base.commit()) {
+            (Origin::Stale, Some(base)) => (&commit.id, &base.id),
+            (Origin::Ahead, Some(base)) => (&base.id, &commit.id),
+            (Origin::Unknown, _) => {
+                let why = if matches!(base, Base::Unknown) {
+                    Some("no commit was found that holds what the baseline has".to_owned())
+                } else {
+                    None
+                };
+                provenance.unsearched = self.gap().or(why);
+                return provenance;
+            }
+            _ => return provenance,
+        };
+        let is_in = |step: &usize, commit: &str| {
+            self.ancestors.is_ancestor(&self.record.commits[*step].id, commit) == Some(true)
+        };
+        let between: Vec<usize> =
+            steps.iter().copied().filter(|step| is_in(step, to) && !is_in(step, from)).collect();
+        provenance.distance = between.len();
+        let listed = between.iter().take(Provenance::LISTED);
+        provenance.between = listed.map(|step| self.record.commits[*step].clone()).collect();
+        provenance
+    }
+
+    /// What is said of content that was found nowhere.
+    pub(super) fn found_nowhere(&self, files: &[Vec<u8>]) -> Provenance {
+        match self.gap().or_else(|| self.gap_of(files)) {
+            Some(gap) => Provenance::unknown(gap),
+            None => Provenance::of(Origin::Edited),
+        }
+    }
+
+    /// Why the content of one of these files may have been missed.
+    pub(super) fn gap_of(&self, files: &[Vec<u8>]) -> Option<String> {
+        for file in files {
+            let unreadable = |object: &str| self.digests.is_unreadable(object);
+            let touches = self.touches(file);
+            if touches.iter().any(|(_, touch)| super::search::is_content(touch) && unreadable(&touch.object))
+            {
+                return Some(
+                    "an object of its history is missing or damaged; look at the repository with: git fsck"
+                        .to_owned(),
+                );
+            }
+            if self.conversions.get(file).is_some_and(|checkout| checkout.is_changed) {
+                return Some("a filter of the repository changes its content at checkout".to_owned());
+            }
+        }
+        None
+    }
+
+    /// What the baseline of a subject is of: `steps` are the commits with what it has.
+    pub(super) fn base_of(&self, sought: &Sought, steps: &[usize]) -> Base {
+        if sought.expected == Value::Absent {
+            self.base_of_absence(&sought.path)
+        } else {
+            self.base_among(steps)
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Provenance: which commit, by whom and since when, for what a host holds and the baseline does not, or differently.
+
+mod absence;
+mod cache;
+mod content;
+mod digests;
+mod file;
+mod judgement;
+mod module;
+mod places;
+mod record;
+mod search;
+mod tree;
+mod versions;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use cache::FILE as CACHE;
+pub use content::content;
+
+use crate::git::{GitError, Limit, Repository};
+use crate::host::Watch;
+use crate::model::{CheckResult, Finding, Glob, Kind, Provenance, SectionId};
+use places::Places;
+use search::{Search, Sought};
+
+/// How long one check may look for where all its findings come from.
+pub const BUDGET: Duration = Duration::from_secs(2);
+
+const ADDONS: SectionId = SectionId("addons");
+
+/// What is known of the baseline and the project.
+#[derive(Debug, Clone)]
+pub struct Trace<'a> {
+    /// The project's root.
+    pub root: &'a Path,
+    /// The commit that the baseline is of, where that is known.
+    pub anchor: Option<String>,
+    /// What is left out of addon modules, by the configuration.
+    pub exclude: &'a [Glob],
+    /// Where the digests of blobs are remembered.
+    pub cache: Option<PathBuf>,
+    /// How long it may take.
+    pub budget: Duration,
+}
+
+/// Looks in the history of the repository around the root for what each finding on a file or a module says that the
+/// host holds, and puts the judgement on the finding. Without such a finding nothing is asked.
+pub fn trace(checks: &mut [CheckResult], ask: &Trace<'_>, watch: &Watch) {
+    let all = checks.iter_mut().flat_map(|check| check.findings.iter_mut());
+    let mut findings: Vec<&mut Finding> = all.filter(|finding| is_traceable(finding)).collect();
+    if findings.is_empty() {
+        return;
+    }
+    let cancelled = || watch.is_cancelled();
+    let limit = Limit::new(ask.budget, &cancelled);
+    if let Err(error) = judge_all(&mut findings, ask, limit) {
+        let why = match error {
+            GitError::NoGit { .. } => "there is no git here to ask".to_owned(),
+            other => other.to_string(),
+        };
+        for finding in findings {
+            finding.provenance = Some(Box::new(Provenance::unknown(why.clone())));
+        }
+    }
+}
+
+/// Whether a finding is on content that a repository can hold: not a container, and no path of the host's own.
+fn is_traceable(finding: &Finding) -> bool {
+    let section = finding.subject.section;
+    section.is_some_and(|id| ["compose", "config"].contains(&id.0) || id == ADDONS)
+        && finding.kind != Kind::Unreadable
+        && !finding.place.starts_with(b"/")
+}
+
+fn judge_all(findings: &mut [&mut Finding], ask: &Trace<'_>, limit: Limit<'_>) -> Result<(), GitError> {
+    let repository = Repository::around(ask.root)?;
+    let places = Places::new(ask.root, &repository);
+    let located = findings.iter().map(|finding| places.find(&finding.place));
+    let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
+    for (at, path) in located.enumerate() {
+        match path {
+            Ok(path) => here.push((at, path)),
+            Err(why) => elsewhere.push((at, why)),
+        }
+    }
+    for (at, why) in elsewhere {
+        findings[at].provenance = Some(Box::new(Provenance::unknown(why)));
+    }
+    let sought: Vec<Sought> = here.iter().map(|(at, path)| Sought::of(findings[*at], path.clone())).collect();
+    let (record, graph, setting) = search::read(&repository, &sought, ask, limit)?;
+    let mut search = Search::new(&repository, &graph, record, setting, ask, limit);
+    search.prepare(&sought);
+    for ((at, _), sought) in here.iter().zip(&sought) {
+        let provenance = search.judgement(sought);
+        findings[*at].versions = search.versions(sought, &provenance);
+        findings[*at].provenance = Some(Box::new(provenance));
+    }
+    search.digests.keep();
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! The history as it was read: which commit put what at which path, the newest first.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::git::{Changed, End, GitError, Limit, Mode, Repository, Step};
+use crate::model::Commit;
+
+/// What a commit put at one path.
+#[derive(Debug, Clone)]
+pub(super) struct Touch {
+    /// The commit's number in [`Record::commits`].
+    pub(super) step: usize,
+    /// What is there from then on.
+    pub(super) mode: Option<Mode>,
+    /// Its object.
+    pub(super) object: String,
+    /// Whether it was not there before.
+    pub(super) is_new: bool,
+}
+
+/// A path that a subject has or had, before `within` renamed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Name {
+    /// From the uppermost directory.
+    pub(super) path: Vec<u8>,
+    /// The commit that took the name away; `None` for the present name.
+    pub(super) within: Option<String>,
+}
+
+/// Everything that was read of the history of some paths.
+#[derive(Default)]
+pub(super) struct Record {
+    /// The commits, in the order in which they were met.
+    pub(super) commits: Vec<Commit>,
+    /// The numbers of merges.
+    merges: Vec<usize>,
+    numbers: HashMap<String, usize>,
+    touches: BTreeMap<Vec<u8>, Vec<Touch>>,
+    asked: BTreeSet<Vec<u8>>,
+    names: HashMap<Vec<u8>, Vec<Name>>,
+    /// How the walks ended.
+    pub(super) end: End,
+}
+
+impl Record {
+    /// Walks through the history of those of `paths` that it has not read yet.
+    pub(super) fn read(
+        &mut self,
+        repository: &Repository,
+        paths: &BTreeSet<Vec<u8>>,
+        tips: &[String],
+        limit: &Limit<'_>,
+    ) -> Result<(), GitError> {
+        let new: BTreeSet<Vec<u8>> = paths.difference(&self.asked).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let end = repository.history(&new, tips, limit, &mut |step| self.push(step, &new))?;
+        if self.end == End::Whole {
+            self.end = end;
+        }
+        self.asked.extend(new);
+        Ok(())
+    }
+
+    fn push(&mut self, step: Step, asked: &BTreeSet<Vec<u8>>) {
+        let Step { commit, is_merge, changes } = step;
+        let number = self.numbers.get(&commit.id).copied().unwrap_or_else(|| {
+            self.numbers.insert(commit.id.clone(), self.commits.len());
+            self.commits.push(commit);
+            self.commits.len() - 1
+        });
+        if is_merge && self.merges.last().is_none_or(|&last| last < number) {
+            self.merges.push(number);
+        }
+        for Changed { path, mode, object, is_new } in changes {
+            // Where git was asked for a directory instead, there are others' files, too.
+            let is_wanted = asked.contains(&path) || above(&path).any(|dir| asked.contains(dir));
+            let is_known = || self.asked.contains(&path) || above(&path).any(|dir| self.asked.contains(dir));
+            if is_wanted && !is_known() {
+                self.touches.entry(path).or_default().push(Touch { step: number, mode, object, is_new });
+            }
+        }
+    }
+
+    /// What was put at exactly this path.
+    pub(super) fn at(&self, path: &[u8]) -> &[Touch] {
+        self.touches.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// What was put below a directory, by path.
+    pub(super) fn below(&self, dir: &[u8]) -> impl Iterator<Item = (&[u8], &[Touch])> {
+        let prefix = [dir, b"/"].concat();
+        let from = self.touches.range(prefix.clone()..);
+        from.take_while(move |(path, _)| path.starts_with(&prefix))
+            .map(|(path, touches)| (path.as_slice(), touches.as_slice()))
+    }
+
+    /// The commits that changed something below a directory, newest first, and with `merges` all those that may have
+    /// brought others' changes of it together.
+    pub(super) fn steps_below(&self, dir: &[u8], merges: bool) -> Vec<usize> {
+        let own = self.below(dir).flat_map(|(_, touches)| touches.iter().map(|touch| touch.step));
+        let merges = self.merges.iter().copied().filter(|_| merges);
+        own.chain(merges).collect::<BTreeSet<usize>>().into_iter().collect()
+    }
+
+    /// The names that a file has had, as far as they were looked for.
+    pub(super) fn names(&self, path: &[u8]) -> Vec<Name> {
+        let present = || vec![Name { path: path.to_vec(), within: None }];
+        self.names.get(path).cloned().unwrap_or_else(present)
+    }
+
+    /// Looks for older names of these files, where their history begins. `true` when there are some.
+    pub(super) fn follow(
+        &mut self,
+        repository: &Repository,
+        paths: &BTreeSet<Vec<u8>>,
+        tips: &[String],
+        limit: &Limit<'_>,
+    ) -> Result<bool, GitError> {
+        let mut begins: BTreeMap<(String, Vec<u8>), Vec<&Vec<u8>>> = BTreeMap::new();
+        for path in paths {
+            let last = self.names(path).pop().map(|name| name.path).unwrap_or_default();
+            for touch in self.at(&last).iter().filter(|touch| touch.is_new) {
+                let commit = self.commits[touch.step].id.clone();
+                begins.entry((commit, last.clone())).or_default().push(path);
+            }
+        }
+        let commits: BTreeSet<String> = begins.keys().map(|(commit, _)| commit.clone()).collect();
+        if commits.is_empty() {
+            return Ok(false);
+        }
+        let (renamed, end) = repository.renames(&commits, limit)?;
+        if self.end == End::Whole {
+            self.end = end;
+        }
+        let mut older = BTreeSet::new();
+        for renamed in renamed {
+            for path in begins.get(&(renamed.commit.clone(), renamed.new)).into_iter().flatten() {
+                let mut names = self.names(path);
+                let name = Name { path: renamed.old.clone(), within: Some(renamed.commit.clone()) };
+                if names.iter().all(|known| known.path != name.path) {
+                    older.insert(name.path.clone());
+                    names.push(name);
+                    self.names.insert((*path).clone(), names);
+                }
+            }
+        }
+        // Of a module that was renamed, all files are needed.
+        let dirs: BTreeSet<Vec<u8>> = older.iter().map(|path| super::module::place_of(path)).collect();
+        self.read(repository, &dirs, tips, limit)?;
+        Ok(!older.is_empty())
+    }
+}
+
+/// The directories above a path.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.iter().enumerate().rev().filter(|&(_, &b)| b == b'/').map(|(at, _)| &path[..at])
+}

@@ -1,0 +1,323 @@
+//! The search as a whole: what is sought, and everything that is read for it before anything is judged.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::thread::Builder;
+
+use super::digests::Digests;
+use super::record::{Record, Touch};
+use super::tree::Trees;
+use super::{ADDONS, Trace};
+use crate::git::{Ancestors, Conversion, End, Form, GitError, Graph, Limit, Mode, Repository};
+use crate::host::MANIFEST;
+use crate::model::{Commit, Digest, Finding, Glob, Kind, Part, Stat, Value};
+
+/// How often older names are looked for.
+const RENAMES: usize = 4;
+/// The share of the time that walking through the history may take; the rest is for reading what was found.
+const WALK: f64 = 0.6;
+
+/// One finding, as far as its provenance goes.
+#[derive(Debug, Clone)]
+pub(super) struct Sought {
+    /// The path from the uppermost directory.
+    pub(super) path: Vec<u8>,
+    pub(super) is_module: bool,
+    pub(super) kind: Kind,
+    pub(super) expected: Value,
+    pub(super) actual: Value,
+    pub(super) parts: Vec<Part>,
+    pub(super) stat: Option<Stat>,
+}
+
+impl Sought {
+    pub(super) fn of(finding: &Finding, path: Vec<u8>) -> Self {
+        Self {
+            path,
+            is_module: finding.subject.section == Some(ADDONS),
+            kind: finding.kind,
+            expected: finding.expected.clone(),
+            actual: finding.actual.clone(),
+            parts: finding.parts.clone(),
+            stat: finding.stat,
+        }
+    }
+
+    /// The path of a file in it.
+    pub(super) fn inner(&self, path: &[u8]) -> Vec<u8> {
+        [&self.path, &b"/"[..], path].concat()
+    }
+
+    /// Each single file, what the baseline has of it, and what the host has.
+    pub(super) fn files(&self) -> Vec<(Vec<u8>, &Value, &Value)> {
+        if self.is_module {
+            let parts = self.parts.iter();
+            return parts.map(|part| (self.inner(&part.path), &part.expected, &part.actual)).collect();
+        }
+        vec![(self.path.clone(), &self.expected, &self.actual)]
+    }
+}
+
+/// Which commit the baseline is of, as far as somebody said so.
+pub(super) enum Anchor {
+    /// Nobody did; this one is checked out, if any is.
+    Nobody(Option<String>),
+    /// This one.
+    Named(String),
+    /// One that is not here.
+    Lost(String),
+}
+
+/// What is known of the repository before its history is read.
+pub(super) struct Setting {
+    pub(super) anchor: Anchor,
+    pub(super) is_shallow: bool,
+    tips: Vec<String>,
+}
+
+/// Reads the history of all that is sought, and who is whose ancestor, at the same time.
+pub(super) fn read(
+    repository: &Repository,
+    sought: &[Sought],
+    ask: &Trace<'_>,
+    limit: Limit<'_>,
+) -> Result<(Record, Graph, Setting), GitError> {
+    let head = repository.resolve("HEAD").ok().map(|head| head.commit);
+    let mut tips: Vec<String> = head.iter().cloned().collect();
+    let anchor = match &ask.anchor {
+        None => Anchor::Nobody(head),
+        Some(name) => repository.resolve(name).map_or_else(
+            |_| Anchor::Lost(name.clone()),
+            |found| {
+                tips.push(found.commit.clone());
+                Anchor::Named(found.commit)
+            },
+        ),
+    };
+    let paths: BTreeSet<Vec<u8>> = sought.iter().map(|sought| sought.path.clone()).collect();
+    let walk = limit.part(WALK);
+    let mut record = Record::default();
+    let graph = std::thread::scope(|scope| {
+        let other = Builder::new().spawn_scoped(scope, || repository.graph(&tips, &walk));
+        record.read(repository, &paths, &tips, &walk)?;
+        match other.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(graph)) => graph,
+            _ => repository.graph(&tips, &walk),
+        }
+    })?;
+    Ok((record, graph, Setting { anchor, is_shallow: repository.is_shallow(), tips }))
+}
+
+/// Everything that judgements are made from.
+pub(super) struct Search<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) limit: Limit<'a>,
+    pub(super) graph: &'a Graph,
+    pub(super) ancestors: Ancestors<'a>,
+    pub(super) setting: Setting,
+    pub(super) record: Record,
+    pub(super) digests: Digests,
+    pub(super) trees: Trees,
+    pub(super) exclude: &'a [Glob],
+    pub(super) conversions: HashMap<Vec<u8>, Conversion>,
+    /// The newest commit at which a finding with content was found.
+    pub(super) witness: Option<Commit>,
+    /// The anchor as a commit, or what is checked out.
+    pub(super) base: Option<Commit>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        repository: &'a Repository,
+        graph: &'a Graph,
+        record: Record,
+        setting: Setting,
+        ask: &Trace<'a>,
+        limit: Limit<'a>,
+    ) -> Self {
+        let base = match &setting.anchor {
+            Anchor::Named(id) | Anchor::Nobody(Some(id)) => repository.commit(id, &limit),
+            Anchor::Nobody(None) | Anchor::Lost(_) => None,
+        };
+        Self {
+            repository,
+            limit,
+            graph,
+            ancestors: Ancestors::new(graph, !setting.is_shallow),
+            setting,
+            record,
+            digests: Digests::new(ask.cache.as_deref()),
+            trees: Trees::default(),
+            exclude: ask.exclude,
+            conversions: HashMap::new(),
+            witness: None,
+            base,
+        }
+    }
+
+    /// Reads all that judging `sought` needs.
+    pub(super) fn prepare(&mut self, sought: &[Sought]) {
+        self.look_at_base(sought);
+        self.learn(sought);
+        for _ in 0..RENAMES {
+            let lost = self.lost(sought);
+            if lost.is_empty() || self.limit.is_over() || !self.widen(&lost, sought) {
+                break;
+            }
+            self.learn(sought);
+        }
+        self.look_at_witness(sought);
+    }
+
+    /// Reads the blobs that stood where something differs, and the trees of modules.
+    fn learn(&mut self, sought: &[Sought]) {
+        let mut wanted: HashSet<Digest> = HashSet::new();
+        let mut blobs: Vec<(usize, Form, String)> = Vec::new();
+        for (path, expected, actual) in sought.iter().flat_map(Sought::files) {
+            wanted.extend([expected, actual].into_iter().filter_map(digest_of));
+            let crlf = self.conversions.get(&path).is_some_and(|checkout| checkout.ends_in_crlf);
+            for (_, touch) in self.touches(&path).iter().filter(|(_, touch)| is_content(touch)) {
+                blobs.push((touch.step, Form::Stored, touch.object.clone()));
+                if crlf {
+                    blobs.push((touch.step, Form::CarriageReturns, touch.object.clone()));
+                }
+            }
+        }
+        // The newest first, of all that is sought: what is cut short is the oldest.
+        blobs.sort_by_key(|(step, ..)| *step);
+        for form in [Form::Stored, Form::CarriageReturns] {
+            let of_form: Vec<&str> =
+                blobs.iter().filter(|(_, of, _)| *of == form).map(|(.., blob)| blob.as_str()).collect();
+            let wanted = |digest| wanted.contains(&digest);
+            self.digests.learn(self.repository, &of_form, form, &wanted, &self.limit);
+        }
+        self.learn_modules(sought);
+    }
+
+    /// The files of which the one content or the other was not found.
+    fn lost(&self, sought: &[Sought]) -> BTreeSet<Vec<u8>> {
+        let is_lost =
+            |path: &[u8], value: &Value| *value != Value::Absent && self.matches(path, value).is_empty();
+        let mut lost = BTreeSet::new();
+        for one in sought {
+            for (path, expected, actual) in one.files() {
+                if is_lost(&path, expected) || is_lost(&path, actual) {
+                    lost.insert(path);
+                }
+            }
+            if one.is_module && !self.is_whole(one) {
+                lost.insert(one.inner(MANIFEST));
+            }
+        }
+        lost
+    }
+
+    /// Looks for older names of what was not found, and how it is checked out. `true` when that might find more.
+    fn widen(&mut self, lost: &BTreeSet<Vec<u8>>, sought: &[Sought]) -> bool {
+        let lost_modules = sought.iter().filter(|one| one.is_module && lost.contains(&one.inner(MANIFEST)));
+        let inner: BTreeSet<Vec<u8>> = lost_modules.flat_map(|one| self.files_ever(one)).collect();
+        let all = lost.iter().chain(&inner).filter(|path| !self.conversions.contains_key(*path));
+        let paths: Vec<Vec<u8>> = all.cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let mut more = false;
+        if !paths.is_empty() {
+            let conversions = self.repository.conversions(&paths, &self.limit).unwrap_or_default();
+            more |= conversions.iter().any(|checkout| checkout.ends_in_crlf);
+            self.conversions.extend(paths.into_iter().zip(conversions));
+        }
+        let followed = self.record.follow(self.repository, lost, &self.setting.tips, &self.limit);
+        more | followed.unwrap_or_default()
+    }
+
+    /// What commits put at a file, under its names of then, the newest first.
+    pub(super) fn touches(&self, path: &[u8]) -> Vec<(Vec<u8>, &Touch)> {
+        let mut all = Vec::new();
+        let names = self.record.names(path);
+        for name in &names {
+            let of_then = |touch: &&Touch| self.is_within(touch.step, name.within.as_deref());
+            let touches = self.record.at(&name.path).iter().filter(of_then);
+            all.extend(touches.map(|touch| (name.path.clone(), touch)));
+        }
+        if names.len() > 1 {
+            all.sort_by_key(|(_, touch)| self.age(touch.step));
+        }
+        all
+    }
+
+    /// Whether a commit lies before the one that took a name away.
+    pub(super) fn is_within(&self, step: usize, within: Option<&str>) -> bool {
+        let id = &self.record.commits[step].id;
+        within.is_none_or(|renamed| id != renamed && self.ancestors.is_ancestor(id, renamed) == Some(true))
+    }
+
+    /// A number that is smaller for newer commits.
+    pub(super) fn age(&self, step: usize) -> usize {
+        self.graph.number(&self.record.commits[step].id).unwrap_or(usize::MAX)
+    }
+
+    /// The commits that put `value` at a file, the newest first.
+    pub(super) fn matches(&self, path: &[u8], value: &Value) -> Vec<usize> {
+        let touches = self.touches(path);
+        let crlf = self.conversions.get(path).is_some_and(|checkout| checkout.ends_in_crlf);
+        let holds = |touch: &Touch| match (value, touch.mode) {
+            (Value::Digest(digest), Some(Mode::File)) => {
+                let is = |form| self.digests.get(&touch.object, form) == Some(*digest);
+                is(Form::Stored) || (crlf && is(Form::CarriageReturns))
+            }
+            (Value::Link(digest), Some(Mode::Link)) => {
+                self.digests.get(&touch.object, Form::Stored) == Some(*digest)
+            }
+            _ => false,
+        };
+        touches.into_iter().filter(|(_, touch)| holds(touch)).map(|(_, touch)| touch.step).collect()
+    }
+
+    /// Why something that was not found may all the same be of a commit; `None` where everything was searched.
+    pub(super) fn gap(&self) -> Option<String> {
+        let mut gaps = Vec::new();
+        gaps.extend(self.lost_anchor());
+        if self.setting.is_shallow {
+            gaps.push("this clone is shallow: only a part of the history is here".to_owned());
+        }
+        let ends = [&self.record.end, &self.graph.end];
+        if let Some(End::Failed(said)) = ends.iter().find(|end| matches!(end, End::Failed(_))) {
+            gaps.push(format!(
+                "git could not read the whole history ({said}); look at the repository with: git fsck"
+            ));
+        }
+        if ends.contains(&&End::Cut) || self.digests.was_cut || self.trees.was_cut {
+            gaps.push(self.how_far());
+        }
+        (!gaps.is_empty()).then(|| gaps.join("; "))
+    }
+
+    /// That the commit of the baseline is not here.
+    pub(super) fn lost_anchor(&self) -> Option<String> {
+        let Anchor::Lost(name) = &self.setting.anchor else { return None };
+        Some(format!("the baseline's commit {} is not in this repository any more", short(name)))
+    }
+
+    fn how_far(&self) -> String {
+        let oldest = self.record.commits.iter().max_by_key(|commit| self.graph.number(&commit.id));
+        let Some(oldest) = oldest.filter(|_| self.record.end == End::Cut) else {
+            return "there was not enough time to read everything".to_owned();
+        };
+        let (count, date) = (self.graph.as_new_as(&oldest.id), oldest.date.get(..10).unwrap_or_default());
+        format!("there was not enough time: searched {count} commits back to {date}")
+    }
+}
+
+fn digest_of(value: &Value) -> Option<Digest> {
+    match value {
+        Value::Digest(digest) | Value::Link(digest) => Some(*digest),
+        _ => None,
+    }
+}
+
+/// Whether a commit put a file or a link there.
+pub(super) fn is_content(touch: &Touch) -> bool {
+    matches!(touch.mode, Some(Mode::File | Mode::Link))
+}
+
+/// The first digits of a commit's id.
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}

@@ -1,0 +1,142 @@
+//! Trees of git: what stood at a path of a commit, and what the directories below held.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::git::{End, Limit, Repository, Told};
+use crate::host::ModuleRules;
+
+/// Trees that were read, and what was asked of commits.
+#[derive(Default)]
+pub(super) struct Trees {
+    /// What stands at `COMMIT:PATH`: an object's id, or nothing.
+    standing: HashMap<Vec<u8>, Option<String>>,
+    trees: HashMap<String, Vec<Item>>,
+    /// Whether the time was over before everything was read.
+    pub(super) was_cut: bool,
+}
+
+/// One entry of a tree.
+struct Item {
+    name: Vec<u8>,
+    kind: ItemKind,
+    id: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ItemKind {
+    Tree,
+    File,
+    Link,
+    Submodule,
+}
+
+/// A file or link of a module.
+pub(super) struct Inner {
+    /// The path relative to the module.
+    pub(super) path: Vec<u8>,
+    pub(super) is_link: bool,
+    pub(super) blob: String,
+}
+
+fn name_of(commit: &str, path: &[u8]) -> Vec<u8> {
+    [commit.as_bytes(), b":", path].concat()
+}
+
+impl Trees {
+    /// Asks what stands at these paths of these commits.
+    pub(super) fn stand(&mut self, repository: &Repository, asked: &[(String, Vec<u8>)], limit: &Limit<'_>) {
+        let all = asked.iter().map(|(commit, path)| name_of(commit, path));
+        let new = all.filter(|name| !name.contains(&b'\n') && !self.standing.contains_key(name));
+        let names: Vec<Vec<u8>> = new.collect::<BTreeSet<_>>().into_iter().collect();
+        if names.is_empty() {
+            return;
+        }
+        let Ok((found, end)) = repository.look_up(&names, limit) else { return };
+        self.was_cut |= end != End::Whole;
+        for (name, object) in names.into_iter().zip(found) {
+            if object.is_some() || end == End::Whole {
+                self.standing.insert(name, object.map(|object| object.id));
+            }
+        }
+    }
+
+    /// The object at a path of a commit; `None` where that is not known.
+    pub(super) fn standing(&self, commit: &str, path: &[u8]) -> Option<Option<&str>> {
+        self.standing.get(&name_of(commit, path)).map(Option::as_deref)
+    }
+
+    /// Reads trees with all trees below them.
+    pub(super) fn read(&mut self, repository: &Repository, roots: &BTreeSet<String>, limit: &Limit<'_>) {
+        let mut pending: Vec<String> = roots.iter().cloned().collect();
+        loop {
+            pending.retain(|id| !self.trees.contains_key(id));
+            if pending.is_empty() {
+                return;
+            }
+            let names: Vec<Vec<u8>> = pending.iter().map(|id| id.clone().into_bytes()).collect();
+            let mut bytes = Vec::new();
+            let mut below = BTreeSet::new();
+            let end = repository.read_each(&names, limit, &mut |at, told| match told {
+                Told::Piece(piece) => bytes.extend_from_slice(piece),
+                Told::Whole(object) if object.kind == "tree" => {
+                    if let Some(items) = items(&std::mem::take(&mut bytes), object.id.len() / 2) {
+                        let trees = items.iter().filter(|item| item.kind == ItemKind::Tree);
+                        below.extend(trees.map(|item| item.id.clone()));
+                        self.trees.insert(pending[at].clone(), items);
+                    }
+                }
+                _ => bytes.clear(),
+            });
+            if !matches!(end, Ok(End::Whole)) {
+                self.was_cut = true;
+                return;
+            }
+            pending = below.into_iter().collect();
+        }
+    }
+
+    /// The files and links below a tree that belong to a module; `None` where not all of it could be read, or a part
+    /// of it is another repository's.
+    pub(super) fn files(&self, tree: &str, rules: &ModuleRules<'_>) -> Option<Vec<Inner>> {
+        let mut files = Vec::new();
+        let mut pending = vec![(Vec::new(), tree.to_owned())];
+        while let Some((dir, tree)) = pending.pop() {
+            for item in self.trees.get(&tree)? {
+                let path =
+                    if dir.is_empty() { item.name.clone() } else { [&dir, &b"/"[..], &item.name].concat() };
+                let is_directory = matches!(item.kind, ItemKind::Tree | ItemKind::Submodule);
+                if !rules.keep(&path, is_directory) {
+                    continue;
+                }
+                let (id, is_link) = (item.id.clone(), item.kind == ItemKind::Link);
+                match item.kind {
+                    ItemKind::Tree => pending.push((path, id)),
+                    ItemKind::Submodule => return None,
+                    ItemKind::File | ItemKind::Link => files.push(Inner { path, is_link, blob: id }),
+                }
+            }
+        }
+        Some(files)
+    }
+}
+
+/// The entries of a tree object: `MODE NAME`, a NUL, and the id's `length` bytes, one behind the other.
+fn items(bytes: &[u8], length: usize) -> Option<Vec<Item>> {
+    let mut items = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let space = rest.iter().position(|&b| b == b' ')?;
+        let nul = rest.iter().position(|&b| b == 0)?;
+        let kind = match &rest[..space] {
+            b"40000" | b"040000" => ItemKind::Tree,
+            b"120000" => ItemKind::Link,
+            b"160000" => ItemKind::Submodule,
+            _ => ItemKind::File,
+        };
+        let name = rest.get(space + 1..nul)?.to_vec();
+        let id = data_encoding::HEXLOWER.encode(rest.get(nul + 1..nul + 1 + length)?);
+        rest = &rest[nul + 1 + length..];
+        items.push(Item { name, kind, id });
+    }
+    Some(items)
+}
