@@ -220,11 +220,11 @@ impl<'a> Page<'a> {
                 });
                 all.extend(both.flatten());
             } else {
-                let lost =
+                let removed =
                     op.old_range().flat_map(|number| self.line(Kind::Removed, number, self.old.cut(number)));
-                let gained =
+                let added =
                     op.new_range().flat_map(|number| self.line(Kind::Added, number, self.new.cut(number)));
-                all.extend(lost.chain(gained));
+                all.extend(removed.chain(added));
             }
         }
         all

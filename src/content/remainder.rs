@@ -104,11 +104,12 @@ pub(super) fn here_document(line: &str) -> Option<&str> {
     (end > 0).then(|| &rest[..end])
 }
 
-/// The values that stand in what follows a secret's name; `tight` where the sign between them has no blank.
+/// The values that stand in what follows a secret's name: first all of it, in three ways; `is_word` where a blank ends
+/// it.
 pub(super) fn values(text: &str, is_word: bool) -> Vec<&str> {
-    let text = unmarked(text.trim());
-    let mut all = vec![text, text.trim_end_matches([',', ';', ')', ']', '}'])];
-    all.push(text.split(" #").next().unwrap_or(text).trim_end());
+    let text = unmarked(text.trim().trim_start_matches([',', ' ']));
+    let without_comment = text.split(" #").next().unwrap_or(text).trim_end();
+    let mut all = vec![text, without_comment, text.trim_end_matches([',', ';', ')', ']', '}'])];
     if let Some(quote) = QUOTES.into_iter().find(|quote| text.starts_with(quote)) {
         let inner = &text[quote.len()..];
         all.push(inner);
@@ -120,7 +121,7 @@ pub(super) fn values(text: &str, is_word: bool) -> Vec<&str> {
         all.push(token(text, is_word).trim_start_matches(['-', '=', '?', '+', ':', '>']));
     }
     if let Some((scheme, rest)) = text.split_once(' ')
-        && ["bearer", "basic", "token", "digest"]
+        && ["bearer", "basic", "token", "digest", "by", "is"]
             .contains(&scheme.trim_matches(['"', '\'']).to_lowercase().as_str())
     {
         all.retain(|value| *value != scheme);

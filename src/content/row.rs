@@ -52,7 +52,7 @@ impl<'a> Row<'a> {
         let is_inside = |c: char| c.is_alphanumeric() || "_-./ $".contains(c);
         let end = content[start..].find(|c| !is_inside(c)).map_or(content.len(), |at| start + at);
         let rest = &content[end..];
-        let rest = quote.map_or(rest, |quote| rest.strip_prefix(quote).unwrap_or(rest)).trim_start();
+        let rest = quote.map_or(Some(rest), |quote| rest.strip_prefix(quote))?.trim_start();
         let sign = rest.chars().next().filter(|c| matches!(c, ':' | '='))?;
         let is_whole =
             sign == '=' || rest.len() == 1 || rest[1..].starts_with([' ', '\t', '\r']) || quote.is_some();

@@ -199,6 +199,8 @@ pub(super) fn is_typed(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -255,7 +257,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..30 {
             let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
-            bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+            let _ = writeln!(bomb, "a{level}: &a{level} [{aliases}]");
         }
         assert!(parse(&bomb).unwrap_err().contains("too large"));
         for deep in [

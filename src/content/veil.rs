@@ -150,7 +150,9 @@ impl<'a> Pass<'a> {
         let Some(block) = self.block else { return false };
         let is_deeper = row.indent > block.column || row.is_comment && row.column > block.column;
         if is_deeper || block.with_items && row.indent == block.column && row.is_item() {
-            self.next = None;
+            if !row.is_comment {
+                self.next = None;
+            }
             return true;
         }
         if !row.is_comment || block.in_comment {
@@ -166,7 +168,7 @@ impl<'a> Pass<'a> {
         let Some(always) = self.next.take() else { return false };
         let held = always || !row.is_key();
         // A sign alone is no value yet.
-        self.next = (held && is_open(row.text)).then_some(always);
+        self.next = (held && (is_open(row.text) || row.text.trim() == "-")).then_some(always);
         held
     }
 
@@ -174,7 +176,8 @@ impl<'a> Pass<'a> {
     fn look_for_names(&mut self, row: &Row<'_>, number: usize) -> Option<usize> {
         let mut cut = self.key_block(row);
         for (colon, end) in row.urls() {
-            self.take(&[&row.text[colon..end]]);
+            let password = &row.text[colon..end];
+            self.take(&[password, password.split('@').next().unwrap_or_default()]);
             cut = Some(least(cut, colon));
         }
         let mut places: Vec<Range<usize>> = self.anchor(row).into_iter().collect();
@@ -223,13 +226,16 @@ impl<'a> Pass<'a> {
         let from = place.end + separator(&row.text[place.end..]);
         let (before, sign, rest) = (&row.text[..place.start], &row.text[place.end..from], &row.text[from..]);
         let is_word = !sign.ends_with(' ') || sign.trim().is_empty();
-        self.take(&values(rest, is_word));
+        let is_call = sign.is_empty() && rest.starts_with('(');
+        let found = values(rest, is_word);
+        self.take(if is_call { found.get(3..).unwrap_or_default() } else { &found });
         if is_named(before) {
-            // In brackets of its own line a mapping has no lines beside it; should it go on, the next one is hidden.
-            if before.get(row.opened..).unwrap_or_default().contains(['{', '[']) {
-                self.next = is_open(rest).then_some(true);
-            } else {
+            // In brackets of its own line a mapping has no lines beside it, but it may go on.
+            if !before.get(row.opened..).unwrap_or_default().contains(['{', '[']) {
                 self.named.push((number, row.column));
+            }
+            if row.text.trim_end().ends_with(',') {
+                self.next = Some(true);
             }
             for (at, word) in VALUES.iter().flat_map(|word| row.text.match_indices(word)).take(NAMES) {
                 let rest = &row.text[at + word.len()..];
@@ -238,6 +244,11 @@ impl<'a> Pass<'a> {
             return Some(row.column);
         }
         let says_more = row.says_more(before);
+        // A remark that names a secret speaks of what stands before it.
+        if says_more && !row.is_comment && [" #", " ;", " //"].iter().any(|sign| before.contains(sign)) {
+            self.take_all(row);
+            return Some(row.column);
+        }
         if before.contains('|') && says_more || before.contains("<<<") || is_open(rest) && says_more {
             return Some(row.column);
         }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Parts of a name, without its separators and in lower case, that make it a secret's wherever they stand.
-const TELLING: [&str; 22] = [
+const TELLING: [&str; 26] = [
     "passw",
     "passphrase",
     "passcode",
@@ -26,25 +26,27 @@ const TELLING: [&str; 22] = [
     "basicauth",
     "digestauth",
     "webhook",
+    "pswd",
+    "creds",
+    "identified",
+    "xauth",
 ];
 
 /// Last parts of a name that make it a secret's.
 const LAST: [&str; 6] = ["pass", "pw", "psw", "key", "keys", "salt"];
 
-/// Names that end like a secret's and are none.
-const HARMLESS: [&str; 12] = [
-    "key",
-    "keys",
+/// Words that end like a secret's name and are none, so spelled.
+const HARMLESS: [&str; 10] = [
     "monkey",
     "hotkey",
     "compass",
     "bypass",
-    "proxypass",
-    "fastcgipass",
-    "uwsgipass",
-    "scgipass",
-    "grpcpass",
-    "memcachedpass",
+    "proxy_pass",
+    "fastcgi_pass",
+    "uwsgi_pass",
+    "scgi_pass",
+    "grpc_pass",
+    "memcached_pass",
 ];
 
 /// The first word of `line` that names a secret, at or after `from`.
@@ -101,15 +103,12 @@ fn glued(before: &str, word: &str) -> Option<usize> {
 /// Whether a word is a secret's name whatever follows.
 fn is_secret(word: &str) -> bool {
     let bare = bare(word);
-    if bare == "key" {
+    if matches!(bare.as_str(), "key" | "keys") {
         return word.starts_with('_');
     }
-    TELLING.iter().any(|part| bare.contains(part))
-        || !HARMLESS.contains(&bare.as_str())
-            && LAST.iter().any(|last| bare.ends_with(last) && bare.len() > last.len())
-        || parts(word).any(|part| part == "pass")
-            && parts(word).count() > 1
-            && !HARMLESS.contains(&bare.as_str())
+    let says_pass = || parts(word).any(|part| part == "pass") && parts(word).count() > 1;
+    let ends = || LAST.iter().any(|last| bare.ends_with(last) && bare.len() > last.len());
+    TELLING.iter().any(|part| bare.contains(part)) || !HARMLESS.contains(&word) && (ends() || says_pass())
 }
 
 /// Words of everyday that are a secret's name only where a value follows: `pass: x`, `auth=x`.
@@ -120,6 +119,7 @@ fn is_secret_before_a_value(word: &str) -> bool {
 
 /// A word without its separators, in lower case.
 fn bare(word: &str) -> String {
+    let word = word.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 

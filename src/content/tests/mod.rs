@@ -1,5 +1,7 @@
 //! Whole files full of secrets, of which none may come out.
 
+mod ways;
+
 use proptest::prelude::*;
 
 use super::veil::lines_of;
