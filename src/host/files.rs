@@ -6,6 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::detect::detect;
+use super::layout::NO_PLACE;
 use super::storage::Storage;
 use super::walk::{Found, Want, expand};
 use super::{FileQuery, FilesAnswer, HostError, Layout, Seen, Select, Watch};
@@ -96,7 +97,7 @@ fn look_at_all(
 /// Looks at one file.
 fn look_at(disk: &dyn Storage, layout: &Layout, path: &[u8], watch: &Watch) -> Result<Seen, HostError> {
     let Some(host) = layout.locate(path) else {
-        return Ok(Seen::Unreadable("it has no place on this target: set its root or paths".to_owned()));
+        return Ok(Seen::Unreadable(NO_PLACE.to_owned()));
     };
     Ok(match disk.file(&host, watch)? {
         Seen::Gone => {

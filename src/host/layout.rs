@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use super::disk::Disk;
 use super::storage::Storage;
 
+/// Said of a path that [`Layout::locate`] gives no place.
+pub(super) const NO_PLACE: &str = "it has no place on this target: set its root or paths";
+
 /// Maps repository paths (bytes, `/` between components, relative) to paths on the host.
 #[derive(Debug, Clone)]
 pub struct Layout {

@@ -5,7 +5,8 @@ use std::thread::Builder;
 use super::disk::ThisDisk;
 use super::docker::{self, Engine};
 use super::{
-    Answer, ContainerQuery, ContainersAnswer, Host, HostError, Layout, Phase, Query, Watch, files, modules,
+    Answer, ContainerQuery, ContainersAnswer, Content, Host, HostError, Layout, Phase, Query, Watch, content,
+    files, modules,
 };
 
 /// This machine, with the project's tree where its layout says.
@@ -29,6 +30,10 @@ impl LocalHost {
 }
 
 impl Host for LocalHost {
+    fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
+        content::on_this_machine(&self.layout, path, limit, watch)
+    }
+
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
         std::thread::scope(|scope| {
             // The engine answers while the files are read.

@@ -1,5 +1,6 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
+mod content;
 mod detect;
 mod disk;
 pub mod docker;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Digest, Glob, LeftOut, Stat, Tree, Unreadable, any_match};
 
+pub use content::Content;
 pub use detect::is_detected_compose_file;
 pub use git::GitHost;
 pub use layout::Layout;
@@ -35,6 +37,16 @@ pub trait Host: Sync {
     /// When the host as a whole could not be looked at, or `watch` was cancelled. What fails within one
     /// query stands in its answer.
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError>;
+
+    /// The bytes of one file, if it has at most `limit`. Its path is the repository's, or an absolute one of the host;
+    /// links are followed, so of a link within a module, which counts by its target text, it is not to be asked.
+    ///
+    /// # Errors
+    /// When the host as a whole could not be asked, or `watch` was cancelled.
+    fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
+        let _ = (path, limit, watch);
+        Ok(Content::Unreadable("this host gives no content of files".to_owned()))
+    }
 }
 
 /// Why a host as a whole could not be looked at.

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use rustix::fs::FileType;
 
 use super::files::no_tree;
+use super::layout::NO_PLACE;
 use super::read::{CHANGED, ReadError, not_a_file};
 use super::storage::{Held, Storage};
 use super::walk::child;
@@ -99,7 +100,7 @@ impl Look<'_> {
             return Ok(Looked::Excluded);
         }
         let Some(host) = self.layout.locate(place) else {
-            return Ok(Looked::troubled("it has no place on this target: set its root or paths".to_owned()));
+            return Ok(Looked::troubled(NO_PLACE.to_owned()));
         };
         if !self.layout.mounted_in(place).is_empty() {
             let why = "the target's paths lead out of the middle of this module; that cannot be compared";

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, Stat as RawStat};
 use rustix::io::Errno;
 
-use super::Watch;
+use super::{Content, Watch};
 use crate::model::{Digest, Hasher, Stat, in_words};
 
 /// Why a file was not read.
@@ -81,6 +81,50 @@ fn open_regular(dir: impl AsFd, path: &[u8], links: Links) -> Result<(OwnedFd, R
         FileType::RegularFile => Ok((file, stat)),
         other => Err(ReadError::Refused(not_a_file(other))),
     }
+}
+
+/// Reads the regular file `path`, relative to `dir`, links followed, if it has at most `limit` bytes. Never blocks on a
+/// FIFO or device.
+pub(super) fn content_at(
+    dir: impl AsFd,
+    path: &[u8],
+    limit: u64,
+    watch: &Watch,
+) -> Result<Content, ReadError> {
+    for _ in 0..ATTEMPTS {
+        let (file, before) = open_regular(&dir, path, Links::Follow)?;
+        let size = u64::try_from(before.st_size).unwrap_or(0);
+        if size > limit {
+            return Ok(Content::TooLarge(size));
+        }
+        let bytes = read_up_to(&file, limit, watch)?;
+        let after = rustix::fs::fstat(&file).map_err(refused)?;
+        if same_content(&before, &after) {
+            let read = bytes.len() as u64;
+            watch.count(read);
+            return Ok(if read > limit { Content::TooLarge(read) } else { Content::Bytes(bytes) });
+        }
+    }
+    Err(ReadError::Changed)
+}
+
+/// All bytes of an open file, or some more than `limit`.
+fn read_up_to(file: &OwnedFd, limit: u64, watch: &Watch) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    SCRATCH.with_borrow_mut(|buffer| {
+        while bytes.len() as u64 <= limit {
+            if watch.is_cancelled() {
+                return Err(ReadError::Cancelled);
+            }
+            match rustix::io::read(file, &mut buffer[..]) {
+                Ok(0) => break,
+                Ok(n) => bytes.extend_from_slice(&buffer[..n]),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(refused(errno)),
+            }
+        }
+        Ok(bytes)
+    })
 }
 
 /// One pass over an open file; `None` when it changed meanwhile. The size only saves the last, empty

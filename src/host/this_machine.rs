@@ -68,7 +68,7 @@ impl Storage for ThisDisk {
 }
 
 /// Opening some things has effects (a device may rewind, a FIFO wakes its writer), so ask first.
-fn why_not_openable(path: &Path) -> Option<Seen> {
+pub(super) fn why_not_openable(path: &Path) -> Option<Seen> {
     let refuse = |why: &str| Some(Seen::Unreadable(why.to_owned()));
     match rustix::fs::stat(path) {
         Ok(stat) if kind_of(&stat) == FileType::RegularFile => None,

@@ -4,6 +4,7 @@ mod auth;
 mod certificate;
 mod client;
 mod connect;
+mod content;
 mod deadline;
 mod engine;
 mod facts;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, Failed, connect, place};
+use super::run::Ended;
 use super::survey::{self, Snapshot, Survey};
 use super::{Hop, NewKeys, Prompt, Route, Unknown, engine};
 use crate::host::disk::Unseen;
 use crate::host::docker::Gathered;
-use crate::host::{Answer, Host, HostError, Layout, Phase, Query, Watch};
+use crate::host::{Answer, Content, Host, HostError, Layout, Phase, Query, Watch};
 
 /// How often it is looked whether the run was cancelled.
 const POLL: Duration = Duration::from_millis(50);
@@ -38,7 +39,7 @@ pub enum EngineAccess {
 /// A server over SSH, with the project's tree where its layout says.
 pub struct SshHost {
     route: Route,
-    layout: Layout,
+    pub(super) layout: Layout,
     access: Access,
     prompt: Arc<dyn Prompt>,
 }
@@ -56,7 +57,7 @@ impl SshHost {
     }
 
     /// What went wrong after the user was logged in: what had been done by then, and how long it took.
-    fn broken(&self, why: &str, started: Instant, watch: &Watch) -> String {
+    pub(super) fn broken(&self, why: &str, started: Instant, watch: &Watch) -> String {
         let seconds = started.elapsed().as_secs_f64();
         let done = match watch.done() {
             (0, _) => "before any file was hashed".to_owned(),
@@ -115,30 +116,59 @@ impl SshHost {
     }
 
     /// Has the script tell of the files; nothing is sent where nothing is asked of them.
-    async fn survey(
+    pub(super) async fn survey(
         &self,
         connection: &Connection,
         queries: &[Query],
         watch: &Watch,
     ) -> Result<Option<Snapshot>, String> {
         let Some(survey) = Survey::new(&self.layout, queries) else { return Ok(None) };
-        let command = if self.access.sudo { "sudo -n sh -s" } else { "sh -s" };
         let mut reader = survey.reader();
         let input = survey.script().to_vec();
-        let ended = connection.run(command, input, |piece| reader.feed(piece, watch)).await?;
-        let said = first_line(&ended.stderr);
-        reader.finish().map(Some).map_err(|why| match (said, ended.code) {
+        let ended = connection.run(self.command(), input, |piece| reader.feed(piece, watch)).await?;
+        reader.finish().map(Some).map_err(|why| self.explained(why, &ended))
+    }
+
+    /// What runs a script that is sent.
+    pub(super) fn command(&self) -> &'static str {
+        if self.access.sudo { "sudo -n sh -s" } else { "sh -s" }
+    }
+
+    /// Why a script did not tell what it should, with what the server said about it.
+    pub(super) fn explained(&self, why: String, ended: &Ended) -> String {
+        let command = self.command();
+        match (first_line(&ended.stderr), ended.code) {
             (Some(said), _) if self.access.sudo => {
                 format!("\"{command}\" does not run the script, see sudo = true of this target: {said}")
             }
             (Some(said), _) => format!("{why}: {said}"),
             (None, 0) => why,
             (None, code) => format!("{why}: the command \"{command}\" ended with code {code}"),
-        })
+        }
+    }
+
+    /// Waits for an answer, unless the run is cancelled.
+    fn wait<T>(watch: &Watch, asked: impl Future<Output = Result<T, String>>) -> Result<T, HostError> {
+        let failed = HostError::Unreachable;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| failed(error.to_string()))?;
+        let cancelled = async {
+            while !watch.is_cancelled() {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let result = runtime.block_on(async {
+            tokio::select! {
+                answer = asked => answer.map_err(failed),
+                () = cancelled => Err(HostError::Interrupted),
+            }
+        });
+        runtime.shutdown_background();
+        result
     }
 
     /// Connects; the user may be asked about a host key, and is connected anew after having said yes.
-    async fn connect(&self, watch: &Watch) -> Result<Connection, String> {
+    pub(super) async fn connect(&self, watch: &Watch) -> Result<Connection, String> {
         let mut route = self.route.clone();
         loop {
             let tried = connect(&route, self.prompt.as_ref(), self.access.timeout, watch).await;
@@ -168,22 +198,11 @@ impl SshHost {
 
 impl Host for SshHost {
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
-        let failed = HostError::Unreachable;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| failed(error.to_string()))?;
-        let cancelled = async {
-            while !watch.is_cancelled() {
-                tokio::time::sleep(POLL).await;
-            }
-        };
-        let result = runtime.block_on(async {
-            tokio::select! {
-                answers = self.ask(queries, watch) => answers.map_err(failed),
-                () = cancelled => Err(HostError::Interrupted),
-            }
-        });
-        runtime.shutdown_background();
-        result
+        Self::wait(watch, self.ask(queries, watch))
+    }
+
+    fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
+        Self::wait(watch, self.ask_content(path, limit, watch))
     }
 }
 

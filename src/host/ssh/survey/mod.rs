@@ -1,5 +1,6 @@
 //! The files of a server, observed by one script that is sent to its shell: what to ask, and what was told.
 
+mod give;
 mod module;
 mod pattern;
 mod reader;
@@ -9,6 +10,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub(super) use give::{Given, Request};
 pub(super) use reader::Reader;
 pub(super) use script::Survey;
 pub(super) use snapshot::Snapshot;

@@ -13,7 +13,7 @@ use crate::host::modules::may_hold_modules;
 use crate::host::{FileQuery, Layout, ModuleQuery, Query, Scope, Select};
 use crate::model::{Glob, any_match};
 
-const FUNCTIONS: &str = include_str!("survey.sh");
+pub(super) const FUNCTIONS: &str = include_str!("survey.sh");
 
 /// What is asked of a server's disk, and how its answer is known.
 pub(in crate::host::ssh) struct Survey {
@@ -59,13 +59,13 @@ impl Survey {
 }
 
 /// A script without its comments and without the blanks before its lines: they need not travel.
-fn bare(script: &str) -> String {
+pub(super) fn bare(script: &str) -> String {
     let lines = script.lines().map(str::trim_start);
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
 }
 
 /// A word that nothing else on the way says by chance.
-fn nonce() -> String {
+pub(super) fn nonce() -> String {
     let number = || RandomState::new().build_hasher().finish();
     format!("driftlock-{:016x}{:016x}", number(), number())
 }
