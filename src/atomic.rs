@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -37,9 +37,29 @@ pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// When the directory cannot be written, or the disk is full; what stood there is then untouched.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = directory_of(path);
     sweep(dir);
-    let mut file = temporary_file(dir)?;
+    let held = hold_shared(dir);
+    let file = temporary_file(dir)?;
+    drop(held);
+    put(file, path, bytes)
+}
+
+/// The same, for who holds the directory alone already.
+///
+/// # Errors
+/// As [`replace_file`].
+pub fn replace_file_held(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = directory_of(path);
+    sweep_held(dir);
+    put(temporary_file(dir)?, path, bytes)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn put(mut file: NamedTempFile, path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
@@ -59,7 +79,6 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn temporary_file(dir: &Path) -> io::Result<NamedTempFile> {
-    let _held = hold_shared(dir);
     let mode = std::fs::Permissions::from_mode(0o666);
     let file = tempfile::Builder::new().prefix(TEMPORARY).permissions(mode).tempfile_in(dir)?;
     let _ = rustix::fs::flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
@@ -155,6 +174,21 @@ pub fn hold(dir: &Path, how: FlockOperation) -> Result<File, Errno> {
     let opened = rustix::fs::openat(CWD, dir, flags, Mode::empty())?;
     rustix::fs::flock(&opened, how)?;
     Ok(opened.into())
+}
+
+/// Locks a directory against everybody else, waiting for at most `patience`.
+///
+/// # Errors
+/// `WOULDBLOCK` when somebody else still holds it then; anything else the system says.
+pub fn hold_alone(dir: &Path, patience: Duration) -> Result<File, Errno> {
+    let start = Instant::now();
+    loop {
+        match hold(dir, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if start.elapsed() < patience => {}
+            other => return other,
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Keeps sweepers away for a moment. They are quick; who holds the directory for longer is somebody else

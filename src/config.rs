@@ -232,7 +232,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| misread(text, &error))?;
+        let raw: Raw = toml::from_str(text).map_err(|error| misread(PATH, text, &error))?;
         let list = |key: &str, items: Vec<String>| compile(key, &items, false);
         let mut targets = BTreeMap::new();
         for (name, target) in raw.targets {
@@ -332,15 +332,22 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
     })
 }
 
-/// Turns a TOML error into one line with its place and, for an unknown word, the nearest known one.
-fn misread(text: &str, error: &toml::de::Error) -> ConfigError {
-    let start = error.span().map_or(0, |span| span.start).min(text.len());
-    let line = text.as_bytes()[..start].iter().filter(|&&b| b == b'\n').count() + 1;
+/// Turns an error in the text of a TOML file into one line with its place and, for an unknown word, the nearest
+/// known one.
+#[must_use]
+pub fn misread(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
     let mut reason = error.message().replace('\n', " ");
     if let Some(near) = nearest(&reason) {
         reason = format!("{reason}; did you mean `{near}`?");
     }
-    ConfigError::Invalid { path: PATH.to_owned(), line, reason: escaped(reason.as_bytes()) }
+    invalid(path, text, error.span().map_or(0, |span| span.start), &reason)
+}
+
+/// What is wrong at a byte of the text of a file.
+#[must_use]
+pub fn invalid(path: &str, text: &str, at: usize, reason: &str) -> ConfigError {
+    let line = text.as_bytes()[..at.min(text.len())].iter().filter(|&&b| b == b'\n').count() + 1;
+    ConfigError::Invalid { path: path.to_owned(), line, reason: escaped(reason.as_bytes()) }
 }
 
 /// From "unknown field `x`, expected one of `a`, `b`": the known word nearest to the unknown one.

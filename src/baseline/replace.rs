@@ -5,12 +5,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
-use crate::atomic::{DraftDir, hold, sweep_held, write_new};
+use crate::atomic::{DraftDir, hold_alone, sweep_held, write_new};
 use crate::model::{escaped, in_words};
 
 /// How long to wait for somebody else who writes the baseline.
@@ -56,7 +56,7 @@ pub fn replace(
     let locks = &std::fs::canonicalize(locks).unwrap_or_else(|_| locks.to_owned());
     let around = locks.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(around).map_err(refused)?;
-    let _held = hold_alone(around)?;
+    let _held = hold_baseline(around)?;
     recover(locks).map_err(refused)?;
     sweep_held(around);
     if !unmoved() {
@@ -72,19 +72,11 @@ fn shown(path: &Path) -> String {
     escaped(path.as_os_str().as_bytes())
 }
 
-fn hold_alone(dir: &Path) -> Result<std::fs::File, ReplaceError> {
-    let start = Instant::now();
-    loop {
-        match hold(dir, FlockOperation::NonBlockingLockExclusive) {
-            Ok(held) => return Ok(held),
-            Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {}
-            Err(Errno::WOULDBLOCK) => return Err(ReplaceError::Busy { path: shown(dir) }),
-            Err(errno) => {
-                return Err(ReplaceError::Refused { path: shown(dir), source: errno.into() });
-            }
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+fn hold_baseline(dir: &Path) -> Result<std::fs::File, ReplaceError> {
+    hold_alone(dir, PATIENCE).map_err(|errno| match errno {
+        Errno::WOULDBLOCK => ReplaceError::Busy { path: shown(dir) },
+        errno => ReplaceError::Refused { path: shown(dir), source: errno.into() },
+    })
 }
 
 /// Where the old directory lies for a moment on a file system that cannot exchange two.
