@@ -1,5 +1,6 @@
 //! driftlock
 pub mod accept;
+pub mod acknowledge;
 pub mod atomic;
 pub mod audit;
 pub mod baseline;
@@ -12,6 +13,7 @@ pub mod git;
 pub mod history;
 pub mod host;
 pub mod model;
+pub mod pause;
 pub mod provenance;
 pub mod report;
 pub mod run;

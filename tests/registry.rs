@@ -159,9 +159,9 @@ fn each_is_documented() {
 const RANKS: &[&[&str]] = &[
     &["cli"],
     &["accept", "explain", "history"],
-    &["audit"],
+    &["audit", "pause"],
     &["check", "provenance", "run", "report"],
-    &["section"],
+    &["section", "acknowledge"],
     &["baseline", "config", "host"],
     &["atomic", "content", "git"],
     &["model"],

@@ -221,6 +221,21 @@ impl Finding {
         }
     }
 
+    /// Who answers for it, where it is drift that somebody answers for.
+    #[must_use]
+    pub fn acknowledged(&self) -> Option<&Acknowledged> {
+        match &self.disposition {
+            Disposition::Acknowledged(whose) if self.kind.is_drift() => Some(whose),
+            _ => None,
+        }
+    }
+
+    /// Whether it is drift that nobody answers for.
+    #[must_use]
+    pub fn is_open_drift(&self) -> bool {
+        self.kind.is_drift() && self.acknowledged().is_none()
+    }
+
     /// The finding's identity: SHA-256 over check, subject, kind and actual value (as
     /// [`Value::text`] prints it), separated by NUL. The same drift has the same one on every run.
     #[must_use]

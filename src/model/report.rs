@@ -63,6 +63,12 @@ impl CheckResult {
         }
     }
 
+    /// How many of its findings somebody answers for.
+    #[must_use]
+    pub fn acknowledged(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.acknowledged().is_some()).count()
+    }
+
     /// Its status.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -162,6 +168,12 @@ impl Report {
         let mut lines: Vec<String> = each.map(|digest| format!("{digest}\n")).collect();
         lines.sort_unstable();
         Digest::of(lines.concat().as_bytes())
+    }
+
+    /// How many findings somebody answers for.
+    #[must_use]
+    pub fn acknowledged(&self) -> usize {
+        self.checks.iter().map(CheckResult::acknowledged).sum()
     }
 
     /// What this report is about, in a word: the target, or the kind of run.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::provenance::sentence;
 use super::{Reporter, details, headline};
 use crate::model::{
-    CheckResult, Commit, Digest, Entry, Finding, Kind, Leaf, LeftOut, Origin, Part, Provenance, Report,
-    SectionId, Shown, Status, TreeBuilder, Unit, Value, readable,
+    Acknowledged, CheckResult, Commit, Digest, Entry, Finding, Kind, Leaf, LeftOut, Origin, Part, Pause,
+    Provenance, Report, SectionId, Shown, Status, TreeBuilder, Unit, Value, readable,
 };
 
 /// The file that a report is kept as in every run.
@@ -114,6 +114,22 @@ pub struct WireReport {
     pub fingerprint: String,
     /// What was not looked at, and why.
     pub coverage: WireCoverage,
+    /// The deploy that was under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<WireAnswer>,
+}
+
+/// What somebody answers for, for a time: an acknowledged finding, or a deploy.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireAnswer {
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    pub by: String,
+    /// Since when, RFC 3339 with offset.
+    pub since: String,
+    /// Until when, RFC 3339 with offset.
+    pub until: String,
 }
 
 /// One check.
@@ -174,6 +190,9 @@ pub struct WireSummary {
     pub errors: usize,
     /// Checks outside the total.
     pub skipped: usize,
+    /// Findings that somebody answers for and that do not count, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<usize>,
 }
 
 /// One difference.
@@ -210,6 +229,9 @@ pub struct WireFinding {
     pub reason: Option<String>,
     /// SHA-256 over check, subject, kind and actual.
     pub fingerprint: String,
+    /// Who answers for it: it does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<WireAnswer>,
     /// Which lines of a single file differ, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<WireShown>,
@@ -437,6 +459,7 @@ impl WireReport {
                 failed: verdict.failed,
                 errors: verdict.errors,
                 skipped: verdict.skipped,
+                acknowledged: Some(report.acknowledged()).filter(|count| *count > 0),
             },
             overall: WireOverall::of(verdict.overall == Status::Pass),
             schema: SCHEMA.to_owned(),
@@ -459,7 +482,20 @@ impl WireReport {
             headline: headline(report),
             fingerprint: report.fingerprint().to_string(),
             coverage: WireCoverage::of(report),
+            pause: report.pause.as_ref().map(WireAnswer::of_pause),
         }
+    }
+}
+
+impl WireAnswer {
+    fn of(answer: &Acknowledged) -> Self {
+        let Acknowledged { reason, by, since, until } = answer.clone();
+        Self { reason, by, since, until }
+    }
+
+    fn of_pause(pause: &Pause) -> Self {
+        let Pause { reason, by, since, until } = pause.clone();
+        Self { reason, by, since, until }
     }
 }
 
@@ -512,6 +548,7 @@ impl WireFinding {
             layer: finding.layer.clone(),
             reason: finding.reason.clone(),
             fingerprint: finding.fingerprint(check).to_string(),
+            acknowledged: finding.acknowledged().map(WireAnswer::of),
             content: finding.shown.as_deref().map(WireShown::of),
             files: (!finding.parts.is_empty()).then(|| finding.parts.iter().map(WirePart::of).collect()),
             provenance: finding.provenance.as_deref().map(|told| WireProvenance::of(told, finding.kind)),
@@ -626,7 +663,9 @@ impl WirePart {
 }
 
 impl WireKind {
-    fn of(kind: crate::model::Kind) -> Self {
+    /// The kind as it is written.
+    #[must_use]
+    pub fn of(kind: crate::model::Kind) -> Self {
         use crate::model::Kind;
         match kind {
             Kind::Modified => Self::Modified,

@@ -10,8 +10,12 @@ use crate::model::{CheckResult, Finding, Report, Status, escaped};
 pub fn details(check: &CheckResult) -> String {
     let words = check.words;
     let mut parts = Vec::new();
-    for (drift, verb) in [(true, words.verb), (false, "unreadable")] {
-        let some: Vec<&Finding> = check.findings.iter().filter(|f| f.kind.is_drift() == drift).collect();
+    let groups = [
+        (such(check, Finding::is_open_drift), words.verb),
+        (such(check, |finding| !finding.kind.is_drift()), "unreadable"),
+        (such(check, |finding| finding.acknowledged().is_some()), "acknowledged"),
+    ];
+    for (some, verb) in groups {
         if !some.is_empty() {
             let names: String = some.iter().map(|f| format!("{};", escaped(&f.subject.key))).collect();
             parts.push(format!("{} {} {verb}: {names}", some.len(), words.noun));
@@ -25,8 +29,8 @@ pub fn details(check: &CheckResult) -> String {
 /// One line for a message: `FAIL production: 2 compose files, 1 image (traefik) drifted`.
 #[must_use]
 pub fn headline(report: &Report) -> String {
-    let drifted = counted(report, true);
-    let unreadable = counted(report, false);
+    let drifted = counted(report, Finding::is_open_drift);
+    let unreadable = counted(report, |finding| !finding.kind.is_drift());
     let failed = || report.checks.iter().filter(|c| !c.errors.is_empty());
     let missing = report.checks.iter().filter(|c| !c.compares).map(|c| c.findings.len()).sum::<usize>();
     let mut parts = Vec::new();
@@ -54,14 +58,21 @@ pub fn headline(report: &Report) -> String {
         let passed = report.verdict.passed;
         parts.push(format!("{passed} {} passed", if passed == 1 { "check" } else { "checks" }));
     }
+    if report.acknowledged() > 0 {
+        parts.push(format!("{} acknowledged", report.acknowledged()));
+    }
     format!("{} {}: {}", report.verdict.overall.word(), report.about(), parts.join("; "))
 }
 
+fn such(check: &CheckResult, is_such: fn(&Finding) -> bool) -> Vec<&Finding> {
+    check.findings.iter().filter(|finding| is_such(finding)).collect()
+}
+
 /// `2 compose files`, `1 image (traefik)`, one for each check with such findings.
-fn counted(report: &Report, drift: bool) -> Vec<String> {
+fn counted(report: &Report, is_such: fn(&Finding) -> bool) -> Vec<String> {
     let mut all = Vec::new();
     for check in report.checks.iter().filter(|c| c.compares && c.status() != Status::Skip) {
-        let some: Vec<&Finding> = check.findings.iter().filter(|f| f.kind.is_drift() == drift).collect();
+        let some = such(check, is_such);
         let Some(first) = some.first() else { continue };
         let mut text = format!("{} {}", some.len(), check.words.singular);
         if some.len() == 1 {

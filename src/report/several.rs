@@ -31,7 +31,7 @@ impl<'a> InCommon<'a> {
                     order.push(check.id);
                     order.len() - 1
                 });
-                for finding in check.findings.iter().filter(|finding| finding.kind.is_drift()) {
+                for finding in check.findings.iter().filter(|finding| finding.is_open_drift()) {
                     let key = (at, finding.subject.key.as_slice(), finding.fingerprint(check.id));
                     let group = groups.entry(key).or_insert_with(|| Shared { check, on: Vec::new() });
                     group.on.push((report.about(), finding));
@@ -47,7 +47,7 @@ impl<'a> InCommon<'a> {
     pub(super) fn has(&self, check: &CheckResult, finding: &Finding) -> bool {
         // A fingerprint covers the check.
         !self.fingerprints.is_empty()
-            && finding.kind.is_drift()
+            && finding.is_open_drift()
             && self.fingerprints.contains(&finding.fingerprint(check.id))
     }
 }
@@ -100,12 +100,8 @@ fn by_details<'a>(shared: &Shared<'a>) -> Vec<(Vec<&'a str>, String)> {
 
 /// `ERROR` where something could not be checked, which `overall` calls `FAIL`.
 fn verdict(report: &Report) -> &'static str {
-    let status = match report.verdict.exit {
-        ExitCode::Pass => Status::Pass,
-        ExitCode::Drift => Status::Fail,
-        ExitCode::Error => Status::Error,
-    };
-    status.word()
+    let verdict = &report.verdict;
+    if verdict.exit == ExitCode::Error { Status::Error.word() } else { verdict.overall.word() }
 }
 
 fn seconds(milliseconds: u64) -> String {

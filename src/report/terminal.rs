@@ -7,7 +7,10 @@ use console::Style;
 use super::Reporter;
 use super::provenance;
 use super::several::InCommon;
-use crate::model::{Change, CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, escaped};
+use crate::model::{
+    Acknowledged, Change, CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, day, escaped,
+    time_of_day,
+};
 
 /// The report for people.
 pub(super) struct Terminal;
@@ -81,6 +84,11 @@ impl Page {
         if let Some(target) = &report.target {
             self.line(&format!("  Target: {target}"));
         }
+        if let Some(pause) = &report.pause {
+            let (since, until) = (time_of_day(&pause.since), time_of_day(&pause.until));
+            let why = escaped(pause.reason.as_bytes());
+            self.line(&format!("  Deploying since {since} (until {until}): {why}"));
+        }
         self.line(RULE);
         self.line("");
     }
@@ -111,7 +119,10 @@ impl Page {
             self.fact("INFO", &escaped(note.as_bytes()));
         }
         match check.status() {
-            Status::Pass => self.fact("PASS", words.pass),
+            Status::Pass => match check.acknowledged() {
+                0 => self.fact("PASS", words.pass),
+                some => self.fact("PASS", &format!("{}, but for {some} acknowledged", words.pass)),
+            },
             Status::Skip => {
                 let why = check.skip.as_deref().unwrap_or_default();
                 self.fact("SKIP", &format!("{}: {}", words.topic, escaped(why.as_bytes())));
@@ -122,7 +133,8 @@ impl Page {
 
     /// The line of a subject that drifted.
     pub(super) fn drift(&mut self, check: &CheckResult, finding: &Finding) {
-        self.fact("FAIL", &format!("{}: {}", check.words.drift, escaped(&finding.subject.key)));
+        let tag = if finding.acknowledged().is_some() { "ACK" } else { "FAIL" };
+        self.fact(tag, &format!("{}: {}", check.words.drift, escaped(&finding.subject.key)));
     }
 
     /// What is known of a finding beyond its line.
@@ -163,6 +175,10 @@ impl Page {
         for line in finding.versions.iter().filter_map(provenance::versions) {
             self.detail(&line);
         }
+        if let Some(Acknowledged { reason, by, until, .. }) = finding.acknowledged() {
+            let said = format!("acknowledged until {} by {by}: {reason}", day(until));
+            self.detail(&escaped(said.as_bytes()));
+        }
         self.differing_lines(finding);
     }
 
@@ -196,7 +212,8 @@ impl Page {
         self.line(&format!("Total checks: {}", verdict.total));
         self.line(&format!("Passed: {}", verdict.passed));
         self.line(&format!("Failed: {}", verdict.failed));
-        for (word, count) in [("Errors", verdict.errors), ("Skipped", verdict.skipped)] {
+        let acknowledged = ("Acknowledged", report.acknowledged());
+        for (word, count) in [("Errors", verdict.errors), ("Skipped", verdict.skipped), acknowledged] {
             if count > 0 {
                 self.line(&format!("{word}: {count}"));
             }
@@ -235,7 +252,7 @@ impl Page {
         let style = match word {
             "PASS" => Style::new().green(),
             "FAIL" | "ERROR" => Style::new().red(),
-            "SKIP" => Style::new().yellow(),
+            "SKIP" | "ACK" => Style::new().yellow(),
             _ => return text.to_owned(),
         };
         style.force_styling(self.colour).apply_to(text).to_string()

@@ -1,0 +1,66 @@
+//! What acknowledgements make of findings: they are shown and do not count; nothing else changes.
+
+use super::Acknowledgement;
+use crate::model::{CheckResult, Disposition, Finding, Status, day};
+
+/// How many seconds before its end an acknowledgement is spoken of: seven days.
+pub const SOON: i64 = 7 * 24 * 60 * 60;
+
+/// What acknowledgements are applied to.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    /// The target that was looked at; `None` is the project's own tree.
+    pub target: Option<&'a str>,
+    /// Seconds since 1970.
+    pub now: i64,
+    /// Whether it was compared with the project's own baseline: compared with another one, what matches nothing
+    /// may match again.
+    pub is_own_baseline: bool,
+}
+
+/// Whether a finding can be acknowledged at all: it is drift, and not that of a missing lock file, without which
+/// nothing is known.
+#[must_use]
+pub fn can_be(finding: &Finding) -> bool {
+    finding.kind.is_drift() && finding.subject.section.is_some()
+}
+
+/// Marks the findings that somebody answers for. What has expired, soon will, or matches nothing any more is a
+/// note of its check.
+pub fn apply(checks: &mut [CheckResult], all: &[Acknowledgement], case: Case<'_>) {
+    for check in checks {
+        let of_it = |a: &&Acknowledgement| a.check == check.id && a.target.as_deref() == case.target;
+        let of_it: Vec<&Acknowledgement> = all.iter().filter(of_it).collect();
+        for finding in check.findings.iter_mut().filter(|finding| can_be(finding)) {
+            let valid = of_it.iter().filter(|a| !a.is_over(case.now) && is_of(a, check.id, finding));
+            if let Some(longest) = valid.max_by_key(|a| a.until.unix) {
+                finding.disposition = Disposition::Acknowledged(longest.in_words());
+            }
+        }
+        let notes: Vec<String> = of_it.iter().filter_map(|a| note(a, check, case)).collect();
+        check.notes.extend(notes);
+    }
+}
+
+fn is_of(a: &Acknowledgement, check: &str, finding: &Finding) -> bool {
+    can_be(finding) && a.subject == finding.subject.key && a.fingerprint == finding.fingerprint(check)
+}
+
+/// What is worth saying of an acknowledgement.
+fn note(a: &Acknowledgement, check: &CheckResult, case: Case<'_>) -> Option<String> {
+    let name = String::from_utf8_lossy(&a.subject);
+    let Some(finding) = check.findings.iter().find(|finding| is_of(a, check.id, finding)) else {
+        let was_compared = matches!(check.status(), Status::Pass | Status::Fail);
+        let gone = "matches nothing any more: what it was for is gone or has changed";
+        return (was_compared && case.is_own_baseline)
+            .then(|| format!("the acknowledgement of {name} {gone}"));
+    };
+    let until = day(&a.until.text);
+    match &finding.disposition {
+        Disposition::Acknowledged(its) if *its == a.in_words() && a.until.unix - case.now <= SOON => {
+            Some(format!("the acknowledgement of {name} expires on {until}"))
+        }
+        Disposition::Active => Some(format!("the acknowledgement of {name} expired on {until}")),
+        _ => None,
+    }
+}

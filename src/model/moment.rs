@@ -1,0 +1,42 @@
+//! Points in time: what is below the command line reads neither a clock nor a calendar.
+
+/// A point in time, in both forms in which it is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// RFC 3339 with offset, in local time.
+    pub text: String,
+    /// Seconds since 1970.
+    pub unix: i64,
+}
+
+/// Reads what somebody wrote for a point in time: RFC 3339, or a day, which stands for its end.
+pub type ReadMoment<'a> = &'a dyn Fn(&str) -> Option<Moment>;
+
+/// A point in RFC 3339 for people: `2026-12-01` for the end of a day, otherwise `2026-12-01 15:40`.
+#[must_use]
+pub fn day(rfc3339: &str) -> String {
+    let date = rfc3339.get(..10).unwrap_or(rfc3339);
+    match rfc3339.get(11..19) {
+        None | Some("23:59:59") => date.to_owned(),
+        Some(_) => format!("{date} {}", time_of_day(rfc3339)),
+    }
+}
+
+/// Of a point in RFC 3339 the hour and the minute: `15:40`.
+#[must_use]
+pub fn time_of_day(rfc3339: &str) -> &str {
+    rfc3339.get(11..16).unwrap_or(rfc3339)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_day_is_called_by_the_day() {
+        assert_eq!(day("2026-12-01T23:59:59+01:00"), "2026-12-01");
+        assert_eq!(day("2026-12-01T15:40:03+01:00"), "2026-12-01 15:40");
+        assert_eq!(time_of_day("2026-12-01T15:40:03+01:00"), "15:40");
+        assert_eq!((day("soon").as_str(), time_of_day("soon")), ("soon", "soon"));
+    }
+}
