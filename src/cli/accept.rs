@@ -435,7 +435,8 @@ pub(super) fn commit(
     Ok(())
 }
 
-fn account() -> String {
+/// The account that runs this.
+pub(super) fn account() -> String {
     let names = ["SUDO_USER", "USER", "LOGNAME"];
     names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "unknown".to_owned())
 }

@@ -271,18 +271,7 @@ impl Aim {
 
     /// A target by its name.
     pub(super) fn target(project: &Project, name: &str, reach: &ReachArgs) -> Result<Self, Failure> {
-        let targets = &project.config.targets;
-        let Some(target) = targets.get(name) else {
-            let known: Vec<&str> = targets.keys().map(String::as_str).collect();
-            let failure = Failure::new(format!(
-                "no target \"{}\" in audit/driftlock.toml",
-                output::shown(name.as_ref())
-            ));
-            return Err(failure.hint(match known.as_slice() {
-                [] => "none is configured: add one as [targets.NAME]".to_owned(),
-                known => format!("configured: {}", known.join(", ")),
-            }));
-        };
+        let target = project.target(name)?;
         let place = match target.host.as_str() {
             "local" => Place::Here,
             _ => Place::Remote(reach.of_target(project, target)),

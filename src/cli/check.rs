@@ -5,15 +5,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::ack::with_rules;
 use super::aim::{Aim, AimArgs};
 use super::choice::ChoiceArgs;
 use super::examine::Examination;
 use super::fleet::Fleet;
 use super::formats::{FormatArgs, emit};
 use super::output::{self, say};
+use super::pause::present;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::{Failure, Global};
+use crate::acknowledge::{self, Acknowledgement};
 use crate::audit;
 use crate::baseline::Source;
 use crate::check::Check;
@@ -33,6 +36,7 @@ Examples:
   driftlock check                               the whole project, as the baseline has it
   driftlock check --only addon_hashes           one check
   driftlock check --quiet                       for cron: silent unless something is wrong
+  driftlock check --quiet --honour-pause        the same, and silent about drift during a deploy
   driftlock check --format json | jq .overall   for scripts
   driftlock check --format terminal --format json=report.json
   driftlock check --baseline git:v1.4           against the lock files of a tag, or its files where it has none
@@ -56,6 +60,9 @@ pub(super) struct CheckArgs {
     /// Print nothing on PASS, and the whole report otherwise
     #[arg(long, short)]
     quiet: bool,
+    /// While a deploy is announced (driftlock pause), drift is reported, but ends with 0
+    #[arg(long, alias = "honor-pause")]
+    honour_pause: bool,
     /// Print what would be looked at; look at nothing, write nothing
     #[arg(long)]
     dry_run: bool,
@@ -71,7 +78,9 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
         Some(text) => project.source_named(text)?,
         None => project.source(),
     };
-    let job = Job { project: &project, args, only, require, source, several: aims.len() > 1 };
+    let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules))?;
+    let several = aims.len() > 1;
+    let job = Job { project: &project, args, only, require, source, acknowledged, several };
     if args.dry_run {
         return job.dry_run(&aims);
     }
@@ -95,6 +104,7 @@ struct Job<'a> {
     only: Vec<&'static dyn Check>,
     require: Vec<&'static dyn Check>,
     source: Source,
+    acknowledged: Vec<Acknowledgement>,
     /// Whether several places are looked at: then what fails for one of them is that one's report.
     several: bool,
 }
@@ -119,6 +129,7 @@ impl Job<'_> {
             aim,
             source: &self.source,
             named,
+            acknowledged: &self.acknowledged,
             only: &self.only,
             require: &self.require,
         }
@@ -144,8 +155,19 @@ impl Job<'_> {
         Report { partial: !self.only.is_empty(), ..report }
     }
 
+    /// The report, with the deploy that is under way.
+    fn under_pause(&self, mut report: Report) -> Report {
+        report.pause = present(self.project, report.target.as_deref(), report.started_at_unix);
+        let is_excused = self.args.honour_pause && report.pause.is_some();
+        if is_excused && report.verdict.exit == ExitCode::Drift {
+            report.verdict.exit = ExitCode::Pass;
+        }
+        report
+    }
+
     /// Writes the run; when that fails, the verdict is still printed, and the exit code is 1.
-    fn keep(&self, mut report: Report, aim: &Aim) -> Kept {
+    fn keep(&self, report: Report, aim: &Aim) -> Kept {
+        let mut report = self.under_pause(report);
         let kept = match &self.args.output {
             Some(dir) => {
                 let dir = aim.output_dir(dir, self.several);
@@ -257,7 +279,8 @@ mod tests {
         let args = CheckArgs::from_arg_matches(&matches).unwrap();
         let (only, require) = (Vec::new(), Vec::new());
         let source = project.source();
-        let job = Job { project: &project, args: &args, only, require, source, several };
+        let acknowledged = Vec::new();
+        let job = Job { project: &project, args: &args, only, require, source, acknowledged, several };
         let report = job.finished(&Aim::local(&project), done)?;
         let latest = root.path().join(run::PATH).join("latest.json");
         report::json::read(&std::fs::read(latest).unwrap()).unwrap();

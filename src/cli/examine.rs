@@ -6,6 +6,7 @@ use super::aim::Aim;
 use super::clock::Started;
 use super::project::{Project, read_locks};
 use super::{Failure, commit};
+use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::{self, Request};
 use crate::baseline::{self, Locks, Source};
 use crate::check::{Check, Evidence};
@@ -26,6 +27,8 @@ pub(super) struct Examination<'a> {
     pub(super) source: &'a Source,
     /// Whether that baseline was named, rather than being the project's own.
     pub(super) named: bool,
+    /// What somebody answers for.
+    pub(super) acknowledged: &'a [Acknowledgement],
     /// The checks to carry out; empty is all of them.
     pub(super) only: &'a [&'static dyn Check],
     /// Checks that may not be skipped.
@@ -65,6 +68,9 @@ impl Examination<'_> {
         let mut checks = audit::compare(&request, &look);
         self.note(&mut checks, &from_files, owner);
         self.trace(&mut checks, &origin, watch);
+        let (target, is_own_baseline) = (self.aim.target.as_deref(), !self.named);
+        let case = acknowledge::Case { target, now: started.unix, is_own_baseline };
+        acknowledge::apply(&mut checks, self.acknowledged, case);
         let report = self.aim.report(&started, checks, &origin.from, origin.digest);
         let partial = !self.only.is_empty();
         let report = Report { partial, baseline: origin, sections_off, left_out, ..report };

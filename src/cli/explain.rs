@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::ack::with_rules;
 use super::aim::{Aim, ReachArgs};
 use super::examine::{Examination, Examined};
 use super::output;
@@ -9,6 +10,7 @@ use super::progress::{self, Task};
 use super::project::Project;
 use super::signals::Interrupt;
 use super::{Failure, Global};
+use crate::acknowledge;
 use crate::check::{CHECKS, Evidence, find as find_check};
 use crate::explain::{self, Known, Named, Situation};
 use crate::model::{
@@ -73,11 +75,13 @@ pub(super) fn run(global: &Global, args: &ExplainArgs, interrupt: &Interrupt) ->
         Some(text) => project.source_named(text)?,
         None => project.source(),
     };
+    let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules))?;
     let examination = Examination {
         project: &project,
         aim: &aim,
         source: &source,
         named: args.baseline.is_some(),
+        acknowledged: &acknowledged,
         only: &[],
         require: &[],
     };

@@ -4,12 +4,16 @@
 #![allow(clippy::doc_markdown)]
 
 mod accept;
+mod ack;
+mod ack_find;
+mod ack_list;
 mod aim;
 mod check;
 mod choice;
 mod clock;
 mod commit;
 mod completions;
+mod dates;
 mod diff;
 mod engine;
 mod examine;
@@ -21,7 +25,9 @@ mod formats;
 mod history;
 mod init;
 mod man;
+mod named;
 mod output;
+mod pause;
 mod progress;
 mod project;
 mod prompt;
@@ -48,7 +54,9 @@ Examples:
   driftlock export --accept      make what is there the baseline
   driftlock check                compare; exit 0: as released, 2: drift, 1: could not look
   driftlock accept --only 'compose_hashes/**'
-                                 accept what was meant to change")]
+                                 accept what was meant to change
+  driftlock ack qr_ordering --until 7d --reason 'hotfix, goes into 18.2'
+                                 answer for drift, for a time")]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -74,6 +82,8 @@ enum Command {
     Export(export::ExportArgs),
     Check(check::CheckArgs),
     Accept(accept::AcceptArgs),
+    Ack(ack::AckArgs),
+    Pause(pause::PauseArgs),
     Diff(diff::DiffArgs),
     Explain(explain::ExplainArgs),
     History(history::HistoryArgs),
@@ -104,6 +114,8 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&cli.global, &args, &interrupt),
         Command::Check(args) => check::run(&cli.global, &args, &interrupt),
         Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
+        Command::Ack(args) => ack::run(&cli.global, &args),
+        Command::Pause(args) => pause::run(&cli.global, &args),
         Command::Diff(args) => diff::run(&cli.global, &args, &interrupt),
         Command::History(args) => history::run(&cli.global, &args),
         Command::Explain(args) => explain::run(&cli.global, &args, &interrupt),

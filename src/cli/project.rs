@@ -6,7 +6,7 @@ use super::formats::Wanted;
 use super::{Failure, Global, output};
 use crate::audit::lock_file_names;
 use crate::baseline::{self, Locks, Source};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Target};
 use crate::git::{Repository, Revision};
 
 /// A project with its configuration.
@@ -65,6 +65,21 @@ impl Project {
     pub(super) fn check_outputs(&self, dir: Option<&Path>, wanted: &[Wanted]) -> Result<(), Failure> {
         self.check_output(dir)?;
         wanted.iter().try_for_each(|(_, file)| self.check_output(file.as_deref()))
+    }
+
+    /// A target of the configuration.
+    pub(super) fn target(&self, name: &str) -> Result<&Target, Failure> {
+        let targets = &self.config.targets;
+        targets.get(name).ok_or_else(|| {
+            let known: Vec<&str> = targets.keys().map(String::as_str).collect();
+            let name = output::shown(name.as_ref());
+            Failure::new(format!("no target \"{name}\" in audit/driftlock.toml")).hint(
+                match known.as_slice() {
+                    [] => "none is configured: add one as [targets.NAME]".to_owned(),
+                    known => format!("configured: {}", known.join(", ")),
+                },
+            )
+        })
     }
 
     /// Where the lock files lie.

@@ -1,0 +1,114 @@
+//! Points in time and durations as people write them.
+
+use chrono::{DateTime, Local, NaiveDate, SecondsFormat};
+
+use super::Failure;
+use crate::model::{Moment, escaped};
+
+/// What may stand behind `--until`, for a hint.
+const FORMS: &str =
+    "write 2026-12-01 (to the end of that day), 2026-12-01T18:00:00+01:00, or how long: 12h, 7d, 2w";
+
+/// Reads RFC 3339, or a day, which stands for its end in local time.
+pub(super) fn moment(text: &str) -> Option<Moment> {
+    let found = if text.len() == 10 {
+        let end = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(23, 59, 59)?;
+        end.and_local_timezone(Local).latest()?
+    } else {
+        DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Local)
+    };
+    Some(of(found))
+}
+
+/// The moment so many seconds after 1970; `None` where no calendar reaches.
+pub(super) fn moment_at(unix: i64) -> Option<Moment> {
+    Some(of(DateTime::from_timestamp(unix, 0)?.with_timezone(&Local)))
+}
+
+fn of(time: DateTime<Local>) -> Moment {
+    Moment { text: time.to_rfc3339_opts(SecondsFormat::Secs, false), unix: time.timestamp() }
+}
+
+/// Reads a duration, in seconds: `90s`, `20m`, `12h`, `7d`, `2w`, or several of them in a row.
+pub(super) fn seconds(text: &str) -> Option<i64> {
+    let mut rest = text;
+    let mut total: i64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number: i64 = rest[..digits].parse().ok()?;
+        let unit = match rest.as_bytes().get(digits)? {
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 60 * 60,
+            b'd' => 24 * 60 * 60,
+            b'w' => 7 * 24 * 60 * 60,
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[digits + 1..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// Reads what stands behind `--until`: a moment to come, or how long from `now`.
+pub(super) fn until(text: &str, now: i64) -> Result<Moment, Failure> {
+    let shown = escaped(text.as_bytes());
+    let length = seconds(text).and_then(|length| moment_at(now.checked_add(length)?));
+    let found =
+        length.or_else(|| moment(text)).filter(|found| found.text.len() == "2026-12-01T18:00:00+01:00".len());
+    let found = found.ok_or_else(|| Failure::new(format!("--until {shown}: that is no date")).hint(FORMS))?;
+    if found.unix <= now {
+        return Err(Failure::new(format!("--until {shown}: that is past")).hint(FORMS));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read() {
+        let read = [
+            ("90s", 90),
+            ("20m", 1200),
+            ("12h", 43_200),
+            ("7d", 604_800),
+            ("2w", 1_209_600),
+            ("1h30m", 5400),
+        ];
+        for (text, expected) in read {
+            assert_eq!(seconds(text), Some(expected), "{text}");
+        }
+        for text in ["", "7", "d", "7x", "-7d", "7 d", "7d ", "é", "9223372036854775807w", "1.5h"] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_lasts_to_its_end() {
+        let end = moment("2026-12-01").unwrap();
+        assert!(end.text.starts_with("2026-12-01T23:59:59"), "{}", end.text);
+        assert_eq!(moment("2026-12-01T18:00:00+01:00").unwrap().unix, 1_796_144_400);
+        for text in
+            ["2026-13-01", "2026-02-30", "1.12.2026", "tomorrow", "2026-12-01T18:00:00", "", "+026-12-01"]
+        {
+            assert_eq!(moment(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_past_or_no_date_is_refused() {
+        for (text, word) in [
+            ("2000-01-01", "past"),
+            ("0d", "past"),
+            ("soon", "no date"),
+            ("99999999999d", "no date"),
+            ("999999w", "no date"),
+        ] {
+            let why = until(text, 1_800_000_000).unwrap_err().to_string();
+            assert!(why.contains(word), "{text}: {why}");
+        }
+        assert_eq!(until("7d", 1_800_000_000).unwrap().unix, 1_800_604_800);
+    }
+}

@@ -1,0 +1,97 @@
+//! `driftlock pause`: announce a deploy, so that who reads a report meanwhile knows why.
+
+use clap::Args;
+
+use super::ack::{filled, who};
+use super::clock::Started;
+use super::output::{self, say};
+use super::project::Project;
+use super::{Failure, Global, dates};
+use crate::model::{Pause, escaped, time_of_day};
+use crate::pause::{self, LONGEST};
+
+/// Announce a deploy that is under way; show or end it
+///
+/// Until it ends, reports say so. Drift is reported as always; with check --honour-pause it does not fail the
+/// call. It ends by itself, after four hours at most.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock pause --for 20m --reason 'release 18.2'
+  driftlock pause --for 1h --reason 'new proxy' --target production
+  driftlock pause                               what is announced
+  driftlock pause --end
+  driftlock check --quiet --honour-pause        for cron: drift during a deploy is no mail")]
+pub(super) struct PauseArgs {
+    /// For how long: 90s, 20m, 1h30m; four hours at most
+    #[arg(long = "for", value_name = "DURATION", requires = "reason")]
+    length: Option<String>,
+    /// What is being deployed
+    #[arg(long, value_name = "TEXT", requires = "length")]
+    reason: Option<String>,
+    /// Who deploys [default: git's identity, or the account]
+    #[arg(long, value_name = "NAME", requires = "length")]
+    by: Option<String>,
+    /// End it now
+    #[arg(long, conflicts_with = "length")]
+    end: bool,
+    /// On this target alone [default: everywhere]
+    #[arg(long, alias = "env", value_name = "NAME")]
+    target: Option<String>,
+}
+
+pub(super) fn run(global: &Global, args: &PauseArgs) -> Result<u8, Failure> {
+    let project = Project::find(global)?;
+    let target = args.target.as_deref();
+    if let Some(name) = target {
+        project.target(name)?;
+    }
+    let refused =
+        |error: std::io::Error| Failure::at(&project.named(&project.root.join(crate::run::PATH)), &error);
+    let told = if args.end {
+        let was_there = pause::end(&project.root, target).map_err(refused)?;
+        if was_there { "The deploy is over".to_owned() } else { "No deploy was announced".to_owned() }
+    } else if let (Some(length), Some(reason)) = (&args.length, &args.reason) {
+        let pause = begun(&project, args, length, reason)?;
+        pause::begin(&project.root, target, &pause).map_err(refused)?;
+        in_words(&pause)
+    } else {
+        present(&project, target, Started::now().unix)
+            .map_or_else(|| "No deploy is announced".to_owned(), |pause| in_words(&pause))
+    };
+    output::print(format!("{told}\n").as_bytes())?;
+    Ok(0)
+}
+
+/// The deploy that is under way on `target`. An announcement that cannot be believed is none, and a warning.
+pub(super) fn present(project: &Project, target: Option<&str>, now: i64) -> Option<Pause> {
+    pause::under_way(&project.root, target, now, &dates::moment).unwrap_or_else(|error| {
+        say(&format!("warning: {error}; that announces no deploy, remove it with: driftlock pause --end"));
+        None
+    })
+}
+
+fn begun(project: &Project, args: &PauseArgs, length: &str, reason: &str) -> Result<Pause, Failure> {
+    let shown = escaped(length.as_bytes());
+    let seconds = dates::seconds(length).ok_or_else(|| {
+        Failure::new(format!("--for {shown}: that is no duration")).hint("write 90s, 20m or 1h30m")
+    })?;
+    if seconds < 1 {
+        return Err(Failure::new(format!("--for {shown}: a pause lasts 1 second at least")));
+    }
+    if seconds > LONGEST {
+        let failure = Failure::new(format!("--for {shown}: a pause lasts 4 hours at most"));
+        return Err(failure.hint("what takes longer is answered for with: driftlock ack"));
+    }
+    let now = Started::now();
+    let until = dates::moment_at(now.unix + seconds);
+    let until = until.ok_or_else(|| Failure::new("the clock of this machine is beyond any calendar"))?;
+    let (reason, by) = (filled("--reason", reason)?, who(project, args.by.as_deref())?);
+    Ok(Pause { reason, by, since: now.rfc3339, until: until.text })
+}
+
+fn in_words(pause: &Pause) -> String {
+    let (since, until) = (time_of_day(&pause.since), time_of_day(&pause.until));
+    let (by, reason) = (escaped(pause.by.as_bytes()), escaped(pause.reason.as_bytes()));
+    format!("Deploying since {since} (until {until}) by {by}: {reason}")
+}
