@@ -5,6 +5,7 @@
 mod support;
 
 mod accept;
+mod ack;
 mod bad_input;
 mod check;
 mod crash;
@@ -19,6 +20,7 @@ mod host_keys;
 mod hosts;
 mod init;
 mod names;
+mod pause;
 mod podman;
 mod properties;
 mod provenance;

@@ -71,6 +71,7 @@ fn not_found(report: &WireReport, named: &Named, keys: &[(&str, Vec<u8>)]) -> Fa
     let erred: Vec<String> =
         report.checks.iter().filter(failed).map(|check| escaped(check.name.as_bytes())).collect();
     failure.hint(match (named.near(keys), erred.as_slice()) {
+        _ if report.partial => "it looked at some checks alone; look at all with: driftlock check".to_owned(),
         (near, _) if !near.is_empty() => format!("it found: {}", near.join(", ")),
         (_, []) => "it found none at all".to_owned(),
         (_, erred) => format!(

@@ -10,7 +10,7 @@ use super::ack::{called, with_rules};
 use super::clock::Started;
 use super::project::Project;
 use crate::acknowledge::{Acknowledgement, SOON, load};
-use crate::model::{day, escaped};
+use crate::model::{day, escaped, name_of};
 use crate::report::json::{self, WireReport, WireStatus};
 use crate::run;
 
@@ -40,7 +40,13 @@ pub(super) fn text(project: &Project, args: &ListArgs) -> Result<String, Failure
         let report = reports.entry(entry.target.clone()).or_insert_with(|| newest(project, entry));
         let shown = |text: &str| escaped(text.as_bytes());
         let state = state(entry, report.as_ref(), now);
-        rows.push([state, called(entry), day(&entry.until.text), shown(&entry.by), shown(&entry.reason)]);
+        rows.push([
+            state,
+            called(entry),
+            day(&entry.until.text),
+            shown(name_of(&entry.by)),
+            shown(&entry.reason),
+        ]);
     }
     Ok(table(&rows))
 }

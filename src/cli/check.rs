@@ -12,10 +12,9 @@ use super::examine::Examination;
 use super::fleet::Fleet;
 use super::formats::{FormatArgs, emit};
 use super::output::{self, say};
-use super::pause::present;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::{Failure, Global};
+use super::{Failure, Global, pause};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit;
 use crate::baseline::Source;
@@ -157,7 +156,14 @@ impl Job<'_> {
 
     /// The report, with the deploy that is under way.
     fn under_pause(&self, mut report: Report) -> Report {
-        report.pause = present(self.project, report.target.as_deref(), report.started_at_unix);
+        let silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
+        let announced = pause::announced(self.project, report.target.as_deref(), report.started_at_unix);
+        report.pause = announced.unwrap_or_else(|error| {
+            if !silent {
+                pause::warn(&error);
+            }
+            None
+        });
         let is_excused = self.args.honour_pause && report.pause.is_some();
         if is_excused && report.verdict.exit == ExitCode::Drift {
             report.verdict.exit = ExitCode::Pass;

@@ -11,7 +11,7 @@ const FORMS: &str =
 
 /// Reads RFC 3339, or a day, which stands for its end in local time.
 pub(super) fn moment(text: &str) -> Option<Moment> {
-    let found = if text.len() == 10 {
+    let found = if text.len() == 10 && text.starts_with(|c: char| c.is_ascii_digit()) {
         let end = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(23, 59, 59)?;
         end.and_local_timezone(Local).latest()?
     } else {

@@ -7,8 +7,8 @@ use super::clock::Started;
 use super::output::{self, say};
 use super::project::Project;
 use super::{Failure, Global, dates};
-use crate::model::{Pause, escaped, time_of_day};
-use crate::pause::{self, LONGEST};
+use crate::model::{Pause, escaped, name_of, time_of_day};
+use crate::pause::{self, LONGEST, PauseError};
 
 /// Announce a deploy that is under way; show or end it
 ///
@@ -56,19 +56,28 @@ pub(super) fn run(global: &Global, args: &PauseArgs) -> Result<u8, Failure> {
         pause::begin(&project.root, target, &pause).map_err(refused)?;
         in_words(&pause)
     } else {
-        present(&project, target, Started::now().unix)
-            .map_or_else(|| "No deploy is announced".to_owned(), |pause| in_words(&pause))
+        let pause = announced(&project, target, Started::now().unix).unwrap_or_else(|error| {
+            warn(&error);
+            None
+        });
+        pause.map_or_else(|| "No deploy is announced".to_owned(), |pause| in_words(&pause))
     };
     output::print(format!("{told}\n").as_bytes())?;
     Ok(0)
 }
 
-/// The deploy that is under way on `target`. An announcement that cannot be believed is none, and a warning.
-pub(super) fn present(project: &Project, target: Option<&str>, now: i64) -> Option<Pause> {
-    pause::under_way(&project.root, target, now, &dates::moment).unwrap_or_else(|error| {
-        say(&format!("warning: {error}; that announces no deploy, remove it with: driftlock pause --end"));
-        None
-    })
+/// The deploy that is under way on `target`.
+pub(super) fn announced(
+    project: &Project,
+    target: Option<&str>,
+    now: i64,
+) -> Result<Option<Pause>, PauseError> {
+    pause::under_way(&project.root, target, now, &dates::moment)
+}
+
+/// Warns of an announcement that cannot be believed: it is none.
+pub(super) fn warn(error: &PauseError) {
+    say(&format!("warning: {error}; that announces no deploy, remove it with: driftlock pause --end"));
 }
 
 fn begun(project: &Project, args: &PauseArgs, length: &str, reason: &str) -> Result<Pause, Failure> {
@@ -92,6 +101,6 @@ fn begun(project: &Project, args: &PauseArgs, length: &str, reason: &str) -> Res
 
 fn in_words(pause: &Pause) -> String {
     let (since, until) = (time_of_day(&pause.since), time_of_day(&pause.until));
-    let (by, reason) = (escaped(pause.by.as_bytes()), escaped(pause.reason.as_bytes()));
+    let (by, reason) = (escaped(name_of(&pause.by).as_bytes()), escaped(pause.reason.as_bytes()));
     format!("Deploying since {since} (until {until}) by {by}: {reason}")
 }

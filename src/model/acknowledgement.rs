@@ -25,3 +25,9 @@ pub struct Pause {
     /// Until when, in RFC 3339 with offset.
     pub until: String,
 }
+
+/// Of `Name <address>` the name, for where a line is short.
+#[must_use]
+pub fn name_of(by: &str) -> &str {
+    by.split_once(" <").map_or(by, |(name, _)| name)
+}

@@ -16,7 +16,7 @@ mod system;
 mod tree;
 mod verdict;
 
-pub use acknowledgement::{Acknowledged, Pause};
+pub use acknowledgement::{Acknowledged, Pause, name_of};
 pub use digest::{Digest, Hasher};
 pub use explanation::{Acceptance, Explanation, Shown, Since, WayOut};
 pub use finding::{Change, Disposition, Finding, Kind, Part, SectionId, Subject, Value};

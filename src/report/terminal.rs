@@ -9,7 +9,7 @@ use super::provenance;
 use super::several::InCommon;
 use crate::model::{
     Acknowledged, Change, CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, day, escaped,
-    time_of_day,
+    name_of, time_of_day,
 };
 
 /// The report for people.
@@ -176,7 +176,7 @@ impl Page {
             self.detail(&line);
         }
         if let Some(Acknowledged { reason, by, until, .. }) = finding.acknowledged() {
-            let said = format!("acknowledged until {} by {by}: {reason}", day(until));
+            let said = format!("acknowledged until {} by {}: {reason}", day(until), name_of(by));
             self.detail(&escaped(said.as_bytes()));
         }
         self.differing_lines(finding);
