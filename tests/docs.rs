@@ -51,6 +51,11 @@ fn the_configuration_is_as_described() {
 }
 
 #[test]
+fn the_page_on_commits_prints_what_it_shows() {
+    hold("docs/revisions.md", &["sh", "text"], &Beside::Nothing);
+}
+
+#[test]
 fn the_page_on_containers_prints_what_it_shows() {
     let names = Names::new();
     hold("docs/containers.md", &["sh", "text"], &Beside::Engine(&names));

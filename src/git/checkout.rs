@@ -11,13 +11,15 @@ use super::{GitError, Repository, Revision, said};
 /// The attributes by which git decides whether a file's content is converted.
 const ATTRIBUTES: [&str; 6] = ["text", "crlf", "eol", "ident", "working-tree-encoding", "filter"];
 
-/// Settings under which the index of a commit lies in its own file alone and is whole.
-const SETTINGS: [&str; 5] = [
+/// Settings under which the index of a commit lies in its own file alone and is whole, and files are written by as
+/// many processes as there are processors.
+const SETTINGS: [&str; 6] = [
     "core.splitIndex=false",
     "core.untrackedCache=false",
     "core.sparseCheckout=false",
     "index.sparse=false",
     "submodule.recurse=false",
+    "checkout.workers=0",
 ];
 
 /// How many files are written one by one, once writing all at once has failed.
@@ -30,8 +32,8 @@ pub enum Treatment {
     Plain,
     /// It may be written otherwise: only a checkout tells how.
     Converted,
-    /// Git LFS is asked for it, if what is stored is a pointer.
-    Lfs,
+    /// Git LFS has its content, if what is stored is a pointer; else it is treated as said here.
+    Lfs(Box<Treatment>),
     /// A program of somebody else's would have to be run for it, with the reason.
     Forbidden(String),
 }
@@ -170,21 +172,24 @@ impl Config {
     fn treatment(&self, values: &[&[u8]], owner: Option<u32>) -> Treatment {
         let is_off = |value: &[u8]| matches!(value, b"unspecified" | b"unset");
         let [text, crlf, eol, ident, encoding, filter] = values else { return Treatment::Converted };
-        if let Some(owner) = owner.filter(|_| self.filters.iter().any(|name| name == filter)) {
-            let name = String::from_utf8_lossy(filter);
-            return Treatment::Forbidden(format!(
-                "the filter \"{name}\" would have to be run for it, a program that the repository of another \
-                 user (uid {owner}) may name; export as that user"
-            ));
-        }
+        let forbidden = owner.filter(|_| self.filters.iter().any(|name| name == filter));
         let is_text = *text != b"unset" && (*text != b"unspecified" || *crlf != b"unset");
-        match () {
-            () if *filter == b"lfs" => Treatment::Lfs,
-            () if !is_off(filter) || !is_off(ident) || !is_off(encoding) => Treatment::Converted,
-            () if is_text && (self.crlf || *eol == b"crlf") => Treatment::Converted,
-            () => Treatment::Plain,
-        }
+        let treatment = match forbidden {
+            Some(owner) => Treatment::Forbidden(forbidden_by(owner, filter)),
+            None if !is_off(filter) || !is_off(ident) || !is_off(encoding) => Treatment::Converted,
+            None if is_text && (self.crlf || *eol == b"crlf") => Treatment::Converted,
+            None => Treatment::Plain,
+        };
+        if *filter == b"lfs" { Treatment::Lfs(Box::new(treatment)) } else { treatment }
     }
+}
+
+fn forbidden_by(owner: u32, filter: &[u8]) -> String {
+    let filter = String::from_utf8_lossy(filter);
+    format!(
+        "the filter \"{filter}\" would have to be run for it, a program that the repository of another user \
+         (uid {owner}) may name; export as that user"
+    )
 }
 
 /// Whether a value of `core.autocrlf` or `core.eol` says that lines end as they are stored.

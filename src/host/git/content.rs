@@ -38,14 +38,14 @@ pub(super) fn read(
     let treatments = checkout.treatments(&paths).map_err(git)?;
     let (mut plain, mut converted): (Wanted<'_>, Wanted<'_>) = (Vec::new(), Vec::new());
     for (file, treatment) in wanted.iter().zip(treatments) {
+        let treatment = match treatment {
+            Treatment::Lfs(otherwise) => pointer(revision, file.1).map_or(*otherwise, Treatment::Forbidden),
+            treatment => treatment,
+        };
         match treatment {
             Treatment::Plain => plain.push(file),
-            Treatment::Converted => converted.push(file),
+            Treatment::Converted | Treatment::Lfs(_) => converted.push(file),
             Treatment::Forbidden(why) => drop(known.insert(file.0.clone(), Err(why))),
-            Treatment::Lfs => match pointer(revision, file.1) {
-                Some(why) => drop(known.insert(file.0.clone(), Err(why))),
-                None => converted.push(file),
-            },
         }
     }
     known.extend(stored(revision, &plain, watch)?);

@@ -122,8 +122,10 @@ impl Tree {
                         return Err(Stop::Loop);
                     }
                     let target = target.as_ref().map_err(|why| Stop::Refused(why.clone()))?;
-                    if target.starts_with(b"/") {
-                        return Err(Stop::Refused(OUT.to_owned()));
+                    match target.first() {
+                        None => return Err(Stop::Gone),
+                        Some(b'/') => return Err(Stop::Refused(OUT.to_owned())),
+                        Some(_) => {}
                     }
                     for part in parts(target).collect::<Vec<_>>().into_iter().rev() {
                         pending.push_front(part);
