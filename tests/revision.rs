@@ -5,16 +5,18 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use assert_fs::TempDir;
 use driftlock::baseline::commit_of;
 use driftlock::model::Digest;
+use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::disk::{copy, files_below};
 use crate::support::git::{commit_all, git};
-use crate::support::{Project, Ran, check_of, findings, status};
+use crate::support::{Project, Ran, check_of, findings, status, wait_until};
 
 const TOML: &str = "[compose]\nfiles = [\"stacks/*/*.yml\"]\n[addons]\nroots = [\"addons\", \"linked\"]\n[files]\ninclude = [\"conf/**\"]\n";
 const ERP: &str = "stacks/erp/docker-compose.yml";
@@ -462,9 +464,12 @@ fn what_a_commit_does_not_hold_is_unreadable() {
     project.file("addons/web/big.bin", &pointer);
     project.file(".gitattributes", "*.bin filter=lfs -text\n");
     commit_all(&project, "a pointer");
+    let mark = project.root().join(".git/mark");
+    git(&project, &["config", "filter.lfs.smudge", &format!("touch '{}'; cat", mark.display())]);
     let said = refused(&project, "git:HEAD");
     assert!(said.contains("a Git LFS pointer") && said.contains("12345 bytes"), "{said}");
     assert!(said.contains("Addon unreadable: addons/web"), "{said}");
+    assert!(!mark.exists(), "nothing is fetched");
     project.file("addons/web/big.bin", "the content itself\n");
     commit_all(&project, "the content");
     ok(&project, &["export", "--from", "git:HEAD"]);
@@ -620,6 +625,33 @@ fn only_filters_that_a_checkout_runs_are_run() {
     assert!(mark.exists(), "the trap works");
 }
 
+#[test]
+fn a_filter_that_never_ends_is_ended_with_the_run() {
+    let project = released();
+    let mark = project.root().join(".git/mark");
+    project.file(".gitattributes", "*.conf filter=slow\n");
+    commit_all(&project, "a filter");
+    let program = format!("echo $$ > '{}'; sleep 300", mark.display());
+    git(&project, &["config", "filter.slow.smudge", &program]);
+    let room = TempDir::new().unwrap();
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("driftlock"));
+    command.current_dir(project.root()).args(["export", "--from", "git:HEAD"]).env("TMPDIR", room.path());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let has_begun = || std::fs::read_to_string(&mark).is_ok_and(|text| text.ends_with('\n'));
+    wait_until(has_begun);
+    let filter = project.read(".git/mark").trim().to_owned();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut ended = None;
+    wait_until(|| {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.unwrap().code(), Some(130));
+    wait_until(|| !Path::new("/proc").join(&filter).exists());
+    assert_eq!(files_below(room.path()), BTreeMap::new(), "its temporary files are gone");
+    assert!(crate::support::disk::runs(&project.root()).is_empty());
+}
+
 /// Gives a tree to another user where the tests run as root; whether it is one.
 fn give_away(project: &Project) -> bool {
     let done = Command::new("chown").args(["-R", "12345:12345"]).arg(project.root()).status();
@@ -679,6 +711,11 @@ fn files_that_git_does_not_track_are_told_of_or_left_out() {
     assert_eq!(files_below(&project.path("audit/locks")), before);
     let coverage = report["coverage"].to_string();
     assert!(coverage.contains("ignored by git") && coverage.contains("not tracked by git"), "{coverage}");
+    mkfifoat(CWD, project.path("addons/web/pipe"), Mode::from_raw_mode(0o644)).unwrap();
+    assert_eq!(run_in(&project.root(), &["export"]).code(), 1);
+    ok(&project, &["export", "--tracked", "--accept"]);
+    assert_eq!(files_below(&project.path("audit/locks")), before);
+    std::fs::remove_file(project.path("addons/web/pipe")).unwrap();
     let (_, report) = json(&project, &["check"]);
     let kinds = [("draft", "unexpected"), ("web", "modified")].map(|(s, k)| (s.to_owned(), k.to_owned()));
     assert_eq!(found(&report, "addon_hashes"), Found::from(kinds), "a check still sees them");
