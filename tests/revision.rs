@@ -631,7 +631,7 @@ fn a_filter_that_never_ends_is_ended_with_the_run() {
     let mark = project.root().join(".git/mark");
     project.file(".gitattributes", "*.conf filter=slow\n");
     commit_all(&project, "a filter");
-    let program = format!("echo $$ > '{}'; sleep 300", mark.display());
+    let program = format!("echo $$ > '{}'; sleep 40", mark.display());
     git(&project, &["config", "filter.slow.smudge", &program]);
     let room = TempDir::new().unwrap();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin("driftlock"));

@@ -8,10 +8,31 @@ use super::project::{Project, read_locks};
 use crate::audit::{self, Look, Request};
 use crate::baseline::{LockError, Locks, Source};
 use crate::check::Evidence;
+use crate::config::DockerMode;
 use crate::git::{Repository, Revision};
 use crate::host::Watch;
 use crate::model::{Observation, Observed, SectionId, escaped};
 use crate::section::{Purpose, SECTIONS};
+
+/// The commit that `--from` names.
+pub(super) fn aim_at(project: &Project, from: &str, docker: Option<DockerMode>) -> Result<Aim, Failure> {
+    if docker == Some(DockerMode::Required) {
+        let failure = Failure::new("--docker required: a commit holds no container");
+        return Err(failure.hint("export the containers of a machine, without --from"));
+    }
+    let Some(revision) = from.strip_prefix("git:") else {
+        let from = escaped(from.as_bytes());
+        return Err(Failure::new(format!("--from {from}: that is no revision")).hint("write git:REVISION"));
+    };
+    Ok(Aim::commit(project, project.revision(revision)?))
+}
+
+/// The line that says which commit was looked at.
+pub(super) fn headline(revision: &Revision) -> Result<String, Failure> {
+    let (id, subject) = revision.headline()?;
+    let name = escaped(revision.name.as_bytes());
+    Ok(format!("From: git:{name}, commit {} \"{}\"", escaped(id.as_bytes()), escaped(subject.as_bytes())))
+}
 
 /// What a commit holds of each section that its files tell of; the configuration is the present one.
 pub(super) fn sections(

@@ -11,21 +11,18 @@ use super::aim::{Aim, AimArgs};
 use super::check::describe;
 use super::choice::ChoiceArgs;
 use super::clock::Started;
-use super::commit::word_of_owner;
+use super::commit::{aim_at, headline, word_of_owner};
 use super::fleet::Fleet;
 use super::formats::{FormatArgs, Wanted};
 use super::output;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::untracked::Untracked;
-use super::{Failure, Global};
+use super::{Failure, Global, untracked};
 use crate::accept::{apply, between, lock_files};
 use crate::atomic::write_file;
 use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks};
 use crate::check::{CHECKS, Check, Evidence};
-use crate::config::DockerMode;
-use crate::git::{GitError, Revision};
 use crate::host::{HostError, Watch};
 use crate::model::{
     ExitCode, Observation, Observed, Report, SectionId, State, Status, Words, escaped, judge, quoted,
@@ -92,7 +89,7 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
     let project = Project::find(global)?;
     project.check_outputs(args.output.as_deref(), &wanted)?;
     let aims = match &args.from {
-        Some(from) => vec![commit_named(&project, from, args.choice.docker())?],
+        Some(from) => vec![aim_at(&project, from, args.choice.docker())?],
         None => args.aim.resolve(&project, args.choice.docker())?,
     };
     if args.own && aims.iter().any(|aim| aim.target.is_none()) {
@@ -120,19 +117,6 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
         each.collect::<Result<Vec<Page>, Failure>>()?
     };
     emit(pages, &wanted, args.quiet, args.dry_run)
-}
-
-/// The commit that `--from` names.
-fn commit_named(project: &Project, from: &str, docker: Option<DockerMode>) -> Result<Aim, Failure> {
-    if docker == Some(DockerMode::Required) {
-        let failure = Failure::new("--docker required: a commit holds no container");
-        return Err(failure.hint("export the containers of a machine, without --from"));
-    }
-    let Some(revision) = from.strip_prefix("git:") else {
-        let from = escaped(from.as_bytes());
-        return Err(Failure::new(format!("--from {from}: that is no revision")).hint("write git:REVISION"));
-    };
-    Ok(Aim::commit(project, project.revision(revision)?))
 }
 
 /// Sends the pages, or the reports made of them, where they belong and gives the exit code.
@@ -226,7 +210,7 @@ impl Job<'_> {
         let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
         let mut page = Page::default();
         if let Some(revision) = self.aim.revision() {
-            page.line(&commit_line(revision)?);
+            page.line(&headline(revision)?);
         }
         for (prefix, place) in self.aim.layout.places().filter(|_| self.aim.revision().is_none()) {
             let name = if prefix.is_empty() { "Root".to_owned() } else { escaped(prefix) };
@@ -263,6 +247,20 @@ impl Job<'_> {
         page
     }
 
+    /// Tells which commit was looked at, or what of the disk git does not track.
+    fn begin(&self, look: &mut Look, page: &mut Page) -> Result<(), Failure> {
+        if let Some(revision) = self.aim.revision() {
+            page.line(&headline(revision)?);
+            if let Some(word) = word_of_owner(revision.repository()) {
+                page.line(&format!("[INFO] {word}"));
+            }
+        } else if self.aim.is_own_tree() {
+            let (root, evidence) = (&self.project.root, &mut look.evidence);
+            page.warnings.extend(untracked::told_or_left_out(root, evidence, self.args.tracked)?);
+        }
+        Ok(())
+    }
+
     fn export(&self, watch: &Watch) -> Result<Page, Failure> {
         let started = Started::now();
         let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
@@ -274,14 +272,7 @@ impl Job<'_> {
             return Err(HostError::Interrupted.into());
         }
         let mut page = self.page();
-        if let Some(revision) = self.aim.revision() {
-            page.line(&commit_line(revision)?);
-            if let Some(word) = word_of_owner(revision.repository()) {
-                page.line(&format!("[INFO] {word}"));
-            }
-        } else if self.aim.is_own_tree() {
-            self.look_for_untracked(&mut look, &mut page)?;
-        }
+        self.begin(&mut look, &mut page)?;
         let files = match &look.unreachable {
             Some(why) => {
                 let what =
@@ -315,29 +306,6 @@ impl Job<'_> {
             }
         }
         Ok(page)
-    }
-
-    /// Warns of files that git does not track, or leaves them out if that is asked for.
-    fn look_for_untracked(&self, look: &mut Look, page: &mut Page) -> Result<(), Failure> {
-        let untracked = match Untracked::of(&self.project.root, &look.evidence) {
-            Ok(untracked) => untracked,
-            Err(error) if self.args.tracked => return Err(error.into()),
-            Err(GitError::NoRepository { .. } | GitError::NoGit { .. }) => return Ok(()),
-            Err(error) => {
-                page.warnings.push(format!("which of these files git tracks is not known: {error}"));
-                return Ok(());
-            }
-        };
-        if !self.args.tracked {
-            page.warnings.extend(untracked.warning());
-            return Ok(());
-        }
-        for e in &mut look.evidence {
-            if let Observed::Seen(seen) = &mut e.observed {
-                untracked.leave_out(seen);
-            }
-        }
-        Ok(())
     }
 
     fn tell_accepted(&self, page: &mut Page, written: usize) {
@@ -508,11 +476,4 @@ impl Job<'_> {
         commit(self.project, &basis, &files, &changes, self.args.reason.as_deref(), started)?;
         Ok(files.len())
     }
-}
-
-/// The line that says which commit was looked at.
-fn commit_line(revision: &Revision) -> Result<String, Failure> {
-    let (id, subject) = revision.headline()?;
-    let name = escaped(revision.name.as_bytes());
-    Ok(format!("From: git:{name}, commit {} \"{}\"", escaped(id.as_bytes()), escaped(subject.as_bytes())))
 }

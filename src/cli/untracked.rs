@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
+use super::Failure;
 use crate::check::Evidence;
 use crate::git::{GitError, Index, Repository, Standing};
 use crate::host::MANIFEST;
@@ -17,8 +18,34 @@ const NAMED: usize = 5;
 /// How many links one path may lead through.
 const LINKS: usize = 40;
 
+/// Leaves out of `evidence` what git does not track if that is asked for, or gives a warning that names it.
+///
+/// # Errors
+/// When it is asked for, and git cannot tell.
+pub(super) fn told_or_left_out(
+    root: &Path,
+    evidence: &mut [Evidence],
+    leave_out: bool,
+) -> Result<Option<String>, Failure> {
+    let untracked = match Untracked::of(root, evidence) {
+        Ok(untracked) => untracked,
+        Err(error) if leave_out => return Err(error.into()),
+        Err(GitError::NoRepository { .. } | GitError::NoGit { .. }) => return Ok(None),
+        Err(error) => return Ok(Some(format!("which of these files git tracks is not known: {error}"))),
+    };
+    if !leave_out {
+        return Ok(untracked.warning());
+    }
+    for e in evidence {
+        if let Observed::Seen(seen) = &mut e.observed {
+            untracked.leave_out(seen);
+        }
+    }
+    Ok(None)
+}
+
 /// What was observed and is not tracked, by path from the root.
-pub(super) struct Untracked {
+struct Untracked {
     files: BTreeMap<Vec<u8>, Standing>,
     /// Whether nothing was ever added to the repository.
     is_new: bool,
@@ -26,7 +53,7 @@ pub(super) struct Untracked {
 
 impl Untracked {
     /// Asks git about every file of the project that `evidence` tells of.
-    pub(super) fn of(root: &Path, evidence: &[Evidence]) -> Result<Self, GitError> {
+    fn of(root: &Path, evidence: &[Evidence]) -> Result<Self, GitError> {
         let index = Repository::around(root)?.index()?;
         let mut search = Search { root, index: &index, unlisted: BTreeMap::new(), outside: Vec::new() };
         for e in evidence {
@@ -46,7 +73,7 @@ impl Untracked {
     }
 
     /// What there is to say of them, if anything. Of a repository that nothing was ever added to there is not.
-    pub(super) fn warning(&self) -> Option<String> {
+    fn warning(&self) -> Option<String> {
         let count = self.files.len();
         if count == 0 || self.is_new {
             return None;
@@ -70,7 +97,7 @@ impl Untracked {
     }
 
     /// Takes them out of what was observed, and counts them.
-    pub(super) fn leave_out(&self, seen: &mut Observation) {
+    fn leave_out(&self, seen: &mut Observation) {
         let mut counts: BTreeMap<(Unit, &'static str), u64> = BTreeMap::new();
         let mut count = |unit, standing| *counts.entry((unit, reason(standing))).or_default() += 1;
         for (place, mut entry) in std::mem::take(&mut seen.state.entries) {

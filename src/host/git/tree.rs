@@ -121,21 +121,27 @@ impl Tree {
                     if links > LINKS {
                         return Err(Stop::Loop);
                     }
-                    let target = target.as_ref().map_err(|why| Stop::Refused(why.clone()))?;
-                    match target.first() {
-                        None => return Err(Stop::Gone),
-                        Some(b'/') => return Err(Stop::Refused(OUT.to_owned())),
-                        Some(_) => {}
-                    }
-                    for part in parts(target).collect::<Vec<_>>().into_iter().rev() {
-                        pending.push_front(part);
-                    }
+                    follow(target, &mut pending)?;
                 }
                 Some(_) => real = here,
             }
         }
         Ok(real)
     }
+}
+
+/// Puts what a link's target consists of before what is still to be walked.
+fn follow(target: &Result<Vec<u8>, String>, pending: &mut VecDeque<Vec<u8>>) -> Result<(), Stop> {
+    let target = target.as_ref().map_err(|why| Stop::Refused(why.clone()))?;
+    match target.first() {
+        None => return Err(Stop::Gone),
+        Some(b'/') => return Err(Stop::Refused(OUT.to_owned())),
+        Some(_) => {}
+    }
+    for part in parts(target).collect::<Vec<_>>().into_iter().rev() {
+        pending.push_front(part);
+    }
+    Ok(())
 }
 
 const OUT: &str = "a symbolic link leads out of the repository, where a commit tells nothing";
