@@ -8,6 +8,7 @@ mod accept;
 mod ack;
 mod bad_input;
 mod check;
+mod content;
 mod crash;
 mod diff;
 mod docker;

@@ -255,3 +255,88 @@ impl<'a> Page<'a> {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Difference;
+    use super::*;
+
+    fn lines(old: Option<&[u8]>, new: Option<&[u8]>) -> Vec<String> {
+        let version = |name, bytes| Version { name, bytes };
+        Difference::between(&version("a/x", old), &version("b/x", new), false).plain()
+    }
+
+    fn shown(old: &str, new: &str) -> String {
+        lines(Some(old.as_bytes()), Some(new.as_bytes()))[2..].join("\n")
+    }
+
+    #[test]
+    fn a_difference_reads_as_that_of_diff() {
+        let old: String = (1..20).map(|number| format!("line {number}\n")).collect();
+        let new = old.replace("line 9\n", "line nine\nmore\n").replace("line 19\n", "line 19");
+        let told = lines(Some(old.as_bytes()), Some(new.as_bytes())).join("\n");
+        assert_eq!(
+            told,
+            "--- a/x\n+++ b/x\n@@ -6,7 +6,8 @@\n line 6\n line 7\n line 8\n-line 9\n+line nine\n+more\n line 10\n line 11\n \
+             line 12\n@@ -16,4 +17,4 @@\n line 16\n line 17\n line 18\n-line 19\n+line 19\n\\ No newline at end of file"
+        );
+    }
+
+    #[test]
+    fn a_version_that_is_missing_is_an_empty_one() {
+        assert_eq!(lines(None, Some(b"x\n")), ["--- /dev/null", "+++ b/x", "@@ -0,0 +1 @@", "+x"]);
+        assert_eq!(lines(Some(b"x\ny\n"), None), ["--- a/x", "+++ /dev/null", "@@ -1,2 +0,0 @@", "-x", "-y"]);
+        assert_eq!(lines(None, Some(b"")), ["--- /dev/null", "+++ b/x", "the file is empty"]);
+        assert!(lines(None, None).is_empty() && lines(Some(b"x"), Some(b"x")).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_text_or_too_much_is_said() {
+        let many = vec![b'x'; 1_234];
+        let binary = |old: &[u8], new: &[u8]| lines(Some(old), Some(new))[2].clone();
+        assert_eq!(binary(&[&many[..], b"\0"].concat(), b"x"), "binary files differ (1,235 and 1 bytes)");
+        assert_eq!(binary(b"x", b"\xff"), "binary files differ (1 and 1 bytes)");
+        let large = vec![b'\n'; (1 << 20) + 1];
+        let told = binary(&large, b"");
+        assert_eq!(told, "the files differ and are too large to be compared by line (1,048,577 and 0 bytes)");
+        let long: String = (0..6_000).map(|number| format!("{number}\n")).collect();
+        assert_eq!(shown(&long, "x\n"), "6,001 lines differ: too many to be shown");
+        let wide = format!("{}\n", "x".repeat(2_001));
+        assert_eq!(shown("y\n", &wide), "@@ -1 +1 @@\n-y\n+(a line of 2,001 characters)");
+    }
+
+    #[test]
+    fn a_difference_in_form_alone_is_said() {
+        assert_eq!(shown("a\nb\n", "a\r\nb\r\n"), "they differ only in line endings (LF or CRLF)");
+        assert_eq!(shown("a\nb\n", "a\nb"), "they differ only in the newlines at the end of the file");
+        assert!(
+            shown("a\nb\n", "a\r\nb").starts_with("they differ only in line endings (LF or CRLF) and in")
+        );
+        assert!(shown("a\n", "a \n").contains("+a "));
+    }
+
+    #[test]
+    fn nothing_a_terminal_obeys_is_shown() {
+        let told = shown("x\n", "\u{1b}[2J\u{202e}y\t\r\n");
+        assert_eq!(told, "@@ -1 +1 @@\n-x\n+\\x1b[2J\\u{202e}y\\t\\r");
+        let name = Version { name: "a\n\u{1b}[31m", bytes: Some(b"x\n") };
+        let told = Difference::between(&name, &Version { name: "b", bytes: Some(b"y\n") }, false);
+        assert_eq!(told.plain()[0], "--- a\\n\\x1b[31m");
+        assert!(told.render(true).contains("\u{1b}[31m-x\u{1b}[0m\n\u{1b}[32m+y\u{1b}[0m"));
+        assert!(!told.render(false).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_secret_that_stays_on_a_line_that_changes_has_not_changed() {
+        let told = shown("image: a\npassword: one2\n", "image: b\npassword: one2\n");
+        assert!(told.ends_with(" password: (hidden)"), "{told}");
+        let told = shown("export TOKEN=one2\nx\n", "  export TOKEN=one2\nx\n");
+        assert!(told.contains("-export TOKEN=(hidden)\n+  export TOKEN=(hidden)"), "{told}");
+    }
+
+    #[test]
+    fn what_one_version_hides_is_not_shown_by_the_other() {
+        let told = shown("secret:\n  ab\nx: 1\n", "public:\n  ab\nx: 1\n");
+        assert!(!told.contains("ab\n"), "{told}");
+    }
+}

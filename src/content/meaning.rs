@@ -140,7 +140,7 @@ impl Comparison<'_> {
         let shown = |items: Vec<(&Rc<Node>, bool)>| -> Vec<String> {
             items.into_iter().take(LISTED).map(|(item, is_secret)| self.shown(item, is_secret)).collect()
         };
-        let uncounted = (lost.len() + gained.len()).saturating_sub(2 * LISTED);
+        let uncounted = lost.len().saturating_sub(LISTED) + gained.len().saturating_sub(LISTED);
         let (lost, gained) = (shown(lost), shown(gained));
         let is_hidden = |item: &String| {
             item == HIDDEN || item.contains(HIDDEN) && lost.contains(item) && gained.contains(item)
@@ -255,4 +255,119 @@ fn beyond<'a>(list: &'a [Rc<Node>], other: &[Rc<Node>]) -> Vec<(&'a Rc<Node>, bo
         _ => true,
     };
     list.iter().zip(asked_for(list)).filter(|(item, _)| left(item)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(before: &str, after: &str) -> Vec<String> {
+        meaning(before.as_bytes(), after.as_bytes()).unwrap().iter().map(Change::to_string).collect()
+    }
+
+    fn why(before: &str, after: &str) -> String {
+        meaning(before.as_bytes(), after.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn paths_and_values_say_what_changed() {
+        let before = "services:\n  web:\n    image: odoo:18\n    ports: ['8069:8069', 8071:8071]\n    restart: always\n  \
+                      db:\n    image: postgres:16\n";
+        let after = "services:\n  web:\n    ports:\n    - 8071:8071\n    - 8072:8072\n    image: odoo:18.1\n    tty: true\n  \
+                     mail: {image: mail}\n";
+        assert_eq!(
+            told(before, after),
+            [
+                "services.db: removed",
+                "services.mail: added",
+                "services.web.image: odoo:18 → odoo:18.1",
+                "services.web.ports: - 8069:8069",
+                "services.web.ports: + 8072:8072",
+                "services.web.restart: removed",
+                "services.web.tty: added: true",
+            ]
+        );
+        assert_eq!(told("", "a: 1"), ["a: added: 1"]);
+        assert_eq!(told("a: [1]", "a: {b: [c, 'd']}"), ["a: [1] → {b: [c, d]}"]);
+    }
+
+    #[test]
+    fn what_means_the_same_is_no_difference() {
+        for (before, after) in [
+            ("a: 1 # x\nb: 2\n", "b:   2\na: 1\n"),
+            ("a: 'x'", "a: x"),
+            ("environment: [A=1, B=x=y, C]", "environment: {C: , B: 'x=y', A: '1'}"),
+            ("x: &x {a: 1}\ny: {<<: *x, b: 2}", "x: {a: 1}\ny: {b: 2, a: 1}"),
+            ("a: ${X:-y}", "a: \"${X:-y}\""),
+        ] {
+            assert_eq!(told(before, after), Vec::<String>::new(), "{before} | {after}");
+        }
+        assert_eq!(told("a: true", "a: 'true'"), ["a: true → \"true\""]);
+        assert_eq!(told("a: [x, y, y]", "a: [y, x, y]"), ["a: order changed"]);
+        assert_eq!(told("a: [x, y, y]", "a: [y, x, x]"), ["a: - y", "a: + x"]);
+    }
+
+    #[test]
+    fn assignments_are_compared_by_their_names() {
+        assert_eq!(
+            told(
+                "labels: [a=1, b=2]\nenvironment:\n- DB_PASSWORD=one2\n",
+                "labels: [b=2, a=3]\nenvironment:\n- DB_PASSWORD=two3\n"
+            ),
+            ["environment.DB_PASSWORD: (changed)", "labels.a: \"1\" → \"3\""]
+        );
+    }
+
+    #[test]
+    fn secrets_are_only_said_to_have_changed() {
+        assert_eq!(told("a: {password: one2}", "a: {password: two3}"), ["a.password: (changed)"]);
+        assert_eq!(
+            told("a: b", "a: b\nx: {token: two3}\ntoken: x2y"),
+            ["token: added: (hidden)", "x: added"]
+        );
+        assert_eq!(told("c: [--db-password, one2]", "c: [--db-password, two3]"), ["c: (changed)"]);
+        assert_eq!(told("c: odoo -w one2 x", "c: odoo -w two3 x"), ["c: (changed)"]);
+        assert_eq!(
+            told("u: pg://a:one2@db/x", "u: pg://b:two3@db/x"),
+            ["u: pg://a:(hidden) → pg://b:(hidden)"]
+        );
+        assert_eq!(
+            told("e: [{name: TOKEN, value: one2}]", "e: [{name: TOKEN, value: two3}]"),
+            ["e: (changed)"]
+        );
+        assert_eq!(
+            told("x: &a one2\nsecret: *a\ny: one2", "x: &a two3\nsecret: *a\ny: two3"),
+            ["secret: (changed)", "x: (changed)", "y: (changed)"]
+        );
+    }
+
+    #[test]
+    fn long_lists_of_differences_are_cut() {
+        let many = |value: &str| (0..300).map(|number| format!("a{number}: {value}\n")).collect::<String>();
+        let told = told(&many("x"), &many("y"));
+        assert_eq!((told.len(), told[200].as_str()), (201, "… and 100 more"));
+        let items = (0..1000).map(|number| format!("- x{number}\n")).collect::<String>();
+        let told = super::meaning(b"[]", items.as_bytes()).unwrap();
+        assert_eq!(told.last(), Some(&Change::More(800)));
+        let long =
+            super::meaning(b"a: b", format!("a: {}", "x".repeat(5000)).as_bytes()).unwrap()[0].to_string();
+        assert!(long.ends_with('…') && long.chars().count() < 250, "{long}");
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(told("a: b", "a: \"\\e[2J\\n\\u202e\""), ["a: b → \\x1b[2J\\n\\u{202e}"]);
+        assert_eq!(told("a: 1", "a: 1\n\"\\e\": 2"), ["\\x1b: added: 2"]);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_said() {
+        assert_eq!(why("a: [", "a: 1"), "the earlier version: it is not valid YAML (line 2, column 1)");
+        assert!(
+            why("a: 1", "a: 1\na: 2\n")
+                .starts_with("the later version: a mapping has one key twice (line 2)")
+        );
+        assert!(why("a: 1\n---\nb: 1\n", "a: 1").contains("several YAML documents"));
+        assert_eq!(super::meaning(b"a: 1", b"\xff").unwrap_err(), "the later version is no text");
+    }
 }

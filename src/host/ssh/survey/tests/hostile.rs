@@ -3,7 +3,7 @@
 use super::*;
 
 /// Names that shells, `sha256sum` or the framing may stumble over.
-fn hostile_names() -> Vec<Vec<u8>> {
+pub(super) fn hostile_names() -> Vec<Vec<u8>> {
     // NUL stands between them: it is what no name can hold.
     let names = concat!(
         " \0  two  \0a\nb\0trailing\n\0\n\0cr\r\0\r\n\0back\\slash\0\\\0\\n\0'\0''\0it's\0\"\0`id`\0$(id)\0$HOME\0${x}\0",

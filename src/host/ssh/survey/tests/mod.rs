@@ -1,6 +1,7 @@
 //! The script run by local shells: what it tells must lead to the answers that this machine gives itself.
 
 mod framing;
+mod give;
 mod hostile;
 mod patterns;
 mod programs;

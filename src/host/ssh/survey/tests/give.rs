@@ -1,0 +1,162 @@
+//! The bytes of one file, given by local shells.
+
+use super::hostile::hostile_names;
+use super::*;
+use crate::host::Content;
+use crate::host::ssh::survey::{Given, Request};
+
+const LIMIT: u64 = 1 << 20;
+
+fn given_by(by: &[&str], path: &Path, limit: u64, programs: &Programs) -> Result<Given, String> {
+    let mut request = Request::new(path.as_os_str().as_bytes(), limit);
+    let output = run(by, &request.script(), programs);
+    for piece in output.chunks(1000) {
+        request.feed(piece)?;
+    }
+    request.finish()
+}
+
+fn given(by: &[&str], path: &Path) -> Given {
+    given_by(by, path, LIMIT, &Programs::Usual).unwrap()
+}
+
+#[test]
+fn every_shell_gives_every_byte_of_a_file_of_any_name() {
+    let project = Project::new();
+    for (number, name) in hostile_names().into_iter().enumerate() {
+        let content = [b"\0\xff\r\n", &name[..], b"\0"].concat();
+        let path = [&name[..], b"/", &name].concat();
+        project.file(&path, &content);
+        let by = SHELLS[number % SHELLS.len()];
+        assert_eq!(given(by, &project.path(&path)), Given::Bytes(content), "{by:?} {}", shown(&name));
+    }
+    let all: Vec<u8> = (0..=255).cycle().take(700_000).collect();
+    for (name, content) in [("empty", &[][..]), ("newlines", b"\n\n\n"), ("nuls", &[0; 5000]), ("all", &all)]
+    {
+        project.file(name, content);
+        for by in SHELLS {
+            assert_eq!(given(by, &project.path(name)), Given::Bytes(content.to_vec()), "{by:?} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_given_up_to_the_limit() {
+    let project = Project::new();
+    project.file("x", "0123456789");
+    let given = |by: &[&str], limit| given_by(by, &project.path("x"), limit, &Programs::Usual).unwrap();
+    for by in SHELLS {
+        assert_eq!(given(by, 10), Given::Bytes(b"0123456789".to_vec()));
+        assert_eq!(given(by, 9), Given::TooLarge(10));
+        assert_eq!(given(by, u64::MAX >> 2), Given::Bytes(b"0123456789".to_vec()));
+    }
+}
+
+#[test]
+fn what_is_no_file_is_not_opened() {
+    let project = Project::new();
+    project.fifo("fifo");
+    project.dir("directory");
+    project.link("broken", "nowhere");
+    project.link("loop", "loop");
+    project.link("to-fifo", "fifo");
+    drop(UnixListener::bind(project.path("socket")).unwrap());
+    for by in SHELLS {
+        for name in ["fifo", "directory", "broken", "loop", "to-fifo", "socket", "gone", "directory/gone"] {
+            assert_eq!(given(by, &project.path(name)), Given::NoFile, "{by:?} {name}");
+        }
+        assert_eq!(given(by, Path::new("/dev/zero")), Given::NoFile, "{by:?}");
+    }
+    project.file("file", "x");
+    project.link("link", "file");
+    assert_eq!(given(SHELLS[0], &project.path("link")), Given::Bytes(b"x".to_vec()));
+}
+
+#[test]
+fn every_program_that_hashes_will_do() {
+    let project = Project::new();
+    project.file("x", "content");
+    for programs in [
+        Programs::Only(&["cat", "wc", "ls", "shasum", "perl"]),
+        Programs::Only(&["cat", "wc", "ls", "openssl"]),
+    ] {
+        let given = given_by(SHELLS[0], &project.path("x"), LIMIT, &programs);
+        assert_eq!(given.unwrap(), Given::Bytes(b"content".to_vec()));
+    }
+    let why = given_by(SHELLS[0], &project.path("x"), LIMIT, &Programs::Only(&["cat", "wc"])).unwrap_err();
+    assert!(why.contains("install coreutils there"), "{why}");
+}
+
+/// Reads an answer that was changed on its way.
+fn read(request: Request, answer: &[u8]) -> Result<Given, String> {
+    let mut request = request;
+    request.feed(answer)?;
+    request.finish()
+}
+
+#[test]
+fn an_answer_that_is_cut_or_changed_is_no_content() {
+    let project = Project::new();
+    project.file("x", "some content\n");
+    let output = || {
+        let request = Request::new(project.path("x").as_os_str().as_bytes(), LIMIT);
+        let output = run(SHELLS[0], &request.script(), &Programs::Usual);
+        (request, output)
+    };
+    let (_, whole) = output();
+    for cut in (0..whole.len()).step_by(7).chain([whole.len() - 1]) {
+        let (request, output) = output();
+        let why = read(request, &output[..cut]).unwrap_err();
+        assert!(why.contains("cut short") || why.contains("does not begin"), "{cut}: {why}");
+    }
+    for (from, to, told) in [
+        ("some", "same", Ok(Given::Changed)),
+        ("some ", "", Ok(Given::Changed)),
+        ("\0C13 ", "\0C12 ", Ok(Given::Changed)),
+        ("\0C13 ", "\0C ", Err("garbled")),
+        ("\0C13 ", "\0Q ", Err("garbled")),
+        (" 1\0", " 2\0", Err("cut short")),
+    ] {
+        let (request, output) = output();
+        let text = String::from_utf8(output).unwrap();
+        assert!(text.contains(from), "{from:?}");
+        let read = read(request, text.replacen(from, to, 1).as_bytes());
+        match told {
+            Ok(given) => assert_eq!(read, Ok(given), "{from:?}"),
+            Err(why) => assert!(read.as_ref().is_err_and(|said| said.contains(why)), "{from:?}: {read:?}"),
+        }
+    }
+    let (request, output) = output();
+    let noisy = [b"Welcome!\0\n", &output[..], b"bye\0"].concat();
+    assert_eq!(read(request, &noisy), Ok(Given::Bytes(b"some content\n".to_vec())));
+    let mut request = Request::new(b"/x", 10);
+    let piece = vec![b'x'; 1 << 20];
+    assert!((0..10).any(|_| request.feed(&piece).is_err()), "an answer without an end is given up");
+}
+
+#[test]
+fn rights_are_seen_as_they_are_seen_here() {
+    as_user("give::rights");
+}
+
+#[test]
+#[ignore = "run as an ordinary user by another test"]
+fn rights() {
+    let project = Project::new();
+    project.file("dir/x", "x");
+    let host = LocalHost::new(project.layout(), Engine::None("not asked".to_owned()));
+    for (path, mode) in [("dir/x", 0o000), ("dir/x", 0o333), ("dir", 0o000), ("dir", 0o444)] {
+        let before = std::fs::metadata(project.path(path)).unwrap().permissions();
+        project.mode(path, mode);
+        let here = host.content(b"dir/x", LIMIT, &Watch::default()).unwrap();
+        assert_eq!(here, Content::Unreadable("permission denied".to_owned()), "{path} {mode:o}");
+        for by in SHELLS {
+            assert_eq!(
+                given(by, &Path::join(&project.root(), "dir/x")),
+                Given::NoFile,
+                "{by:?} {path} {mode:o}"
+            );
+        }
+        std::fs::set_permissions(project.path(path), before).unwrap();
+    }
+}
