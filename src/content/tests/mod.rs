@@ -128,6 +128,22 @@ fn a_secret_is_hidden_wherever_else_it_stands() {
 }
 
 #[test]
+fn of_a_long_secret_nothing_is_left_over() {
+    let secret: String = (0..50).map(|number| format!("{STEM}{number:03}")).collect();
+    let shown = compared(&format!("password: {secret}\na: x{secret}y\n"), "").render(false);
+    assert!(!shown.contains(STEM) && shown.contains("-a: x(changed)"), "{shown}");
+    let shown = compared("password: abcdef\ntoken: defghi\nx: 1abcdefghi2\n", "").render(false);
+    assert!(shown.contains("-x: 1(changed)2"), "secrets may overlap: {shown}");
+}
+
+#[test]
+fn with_more_secrets_than_can_be_told_apart_nothing_is_shown() {
+    let many: String = (0..20_001).map(|number| format!("x_token: {number:05}\n")).collect();
+    let found = compared(&many, "x: 1\n");
+    assert_eq!(found.plain(), ["more than 20,000 secrets are in it: it is not shown"]);
+}
+
+#[test]
 fn what_was_and_is_secret_is_only_said_to_have_changed() {
     let found = compared(
         "services:\n  db:\n    environment:\n      DB_PASSWORD: one2three\n",

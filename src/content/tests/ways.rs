@@ -60,6 +60,7 @@ const WAYS: &[&str] = &[
     "    password:\n# y\n      - hunter2",
     "\"token\",\n\"hunter2:x\"",
     "PASS1=hunter2",
+    "[\"odoo\", \"--db-password\", \"h\\x75nter2\"]",
     "#  password:\n#    hunter2",
     "# password: |\n#   x\n#   hunter2\nx: y",
     "[db.secrets]\nx = 1\n\ny = \"hunter2\"",
