@@ -19,8 +19,8 @@ const PATHS: usize = 64;
 pub struct Step {
     /// The commit.
     pub commit: Commit,
-    /// Whether it has several parents. What it took as it is from one of them is no change of its own.
-    pub is_merge: bool,
+    /// How many parents it has. What a merge took as it is from one of them is no change of its own.
+    pub parents: usize,
     /// What it changed, by path.
     pub changes: Vec<Changed>,
 }
@@ -185,7 +185,7 @@ fn begun(id: &[u8], from: &mut dyn BufRead) -> io::Result<Step> {
     let parents = text()?;
     let (author, date, subject) = (text()?, text()?, text()?);
     let commit = Commit { id: String::from_utf8_lossy(id).into_owned(), author, date, subject };
-    Ok(Step { commit, is_merge: parents.contains(' '), changes: Vec::new() })
+    Ok(Step { commit, parents: parents.split_whitespace().count(), changes: Vec::new() })
 }
 
 /// One record: `:MODE MODE ID ID STATUS`, or of a merge one colon, mode and id for each parent before the last ones.

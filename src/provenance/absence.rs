@@ -4,7 +4,6 @@ use super::judgement::Base;
 use super::module::Side;
 use super::record::Touch;
 use super::search::{Search, Sought};
-use crate::host::MANIFEST;
 use crate::model::{Commit, Kind, Origin, Provenance, Value};
 
 impl Search<'_> {
@@ -12,7 +11,7 @@ impl Search<'_> {
     pub(super) fn look_at_base(&mut self, sought: &[Sought]) {
         let Some(base) = self.base.clone() else { return };
         let unexpected = sought.iter().filter(|one| one.expected == Value::Absent);
-        let asked: Vec<_> = unexpected.map(|one| (base.id.clone(), one.path.clone())).collect();
+        let asked: Vec<_> = unexpected.map(|one| (base.id.clone(), one.key())).collect();
         self.trees.stand(self.repository, &asked, &self.limit);
     }
 
@@ -36,13 +35,12 @@ impl Search<'_> {
 
     /// Judges a file or module that the baseline has and the host does not.
     pub(super) fn absence(&self, sought: &Sought) -> Provenance {
-        let (key, steps, all) = if sought.is_module {
-            let matches = self.matches_of_module(sought, Side::Expected);
-            (sought.inner(MANIFEST), matches, self.steps_of_module(sought))
+        let (steps, all) = if sought.is_module {
+            (self.matches_of_module(sought, Side::Expected), self.steps_of_module(sought))
         } else {
-            let matches = self.matches(&sought.path, &sought.expected);
-            (sought.path.clone(), matches, self.steps_of_file(&sought.path))
+            (self.matches(&sought.path, &sought.expected), self.steps_of_file(&sought.path))
         };
+        let key = sought.key();
         let base = self.base_among(&steps);
         let added = self.added_before(&key, &base);
         let deleted = self.deleted_after(&key, &base);

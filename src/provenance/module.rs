@@ -47,8 +47,10 @@ impl Search<'_> {
         let names = self.names_of(sought);
         let mut all = Vec::new();
         for name in &names {
-            let steps = self.record.steps_below(&name.path, true).into_iter();
-            let steps = steps.filter(|step| self.is_within(*step, name.within.as_deref()));
+            let merges = self.record.merges.keys().copied();
+            let steps: BTreeSet<usize> =
+                self.record.steps_below(&name.path).into_iter().chain(merges).collect();
+            let steps = steps.into_iter().filter(|step| self.is_within(*step, name.within.as_deref()));
             all.extend(steps.map(|step| (step, name.path.clone())));
         }
         all.sort_by_key(|(step, _)| self.age(*step));
@@ -59,7 +61,7 @@ impl Search<'_> {
     pub(super) fn steps_of_module(&self, sought: &Sought) -> Vec<usize> {
         let mut steps = Vec::new();
         for name in self.names_of(sought) {
-            let own = self.record.steps_below(&name.path, false).into_iter();
+            let own = self.record.steps_below(&name.path).into_iter();
             steps.extend(own.filter(|step| self.is_within(*step, name.within.as_deref())));
         }
         steps.sort_by_key(|step| self.age(*step));
@@ -67,14 +69,21 @@ impl Search<'_> {
         steps
     }
 
-    /// The candidates whose tree is there, with it.
+    /// The candidates whose tree is there and no parent's, with it.
     fn states(&self, sought: &Sought) -> Vec<(usize, &str)> {
-        let candidates = self.candidates(sought).into_iter();
         let tree = |(step, path): (usize, Vec<u8>)| {
-            let id = &self.record.commits[step].id;
-            Some((step, self.trees.standing(id, &path).flatten()?))
+            let tree = self.trees.standing(&self.record.commits[step].id, &path).flatten()?;
+            let mut parents = self.parents_of_merge(step).into_iter();
+            let is_taken = parents.any(|parent| self.trees.standing(&parent, &path) == Some(Some(tree)));
+            (!is_taken).then_some((step, tree))
         };
-        candidates.filter_map(tree).collect()
+        self.candidates(sought).into_iter().filter_map(tree).collect()
+    }
+
+    /// A merge's parents as git finds them: a state that one of them has was made by a commit before it.
+    fn parents_of_merge(&self, step: usize) -> Vec<String> {
+        let parents = self.record.merges.get(&step).copied().unwrap_or_default();
+        (1..=parents).map(|parent| format!("{}^{parent}", self.record.commits[step].id)).collect()
     }
 
     /// Every file that a module has ever had, from the uppermost directory, under its present name.
@@ -90,8 +99,11 @@ impl Search<'_> {
         let modules: Vec<&Sought> = sought.iter().filter(|one| one.is_module).collect();
         let mut asked = Vec::new();
         for one in &modules {
-            let candidates = self.candidates(one).into_iter();
-            asked.extend(candidates.map(|(step, path)| (self.record.commits[step].id.clone(), path)));
+            for (step, path) in self.candidates(one) {
+                let parents = self.parents_of_merge(step).into_iter();
+                asked.extend(parents.map(|parent| (parent, path.clone())));
+                asked.push((self.record.commits[step].id.clone(), path));
+            }
         }
         self.trees.stand(self.repository, &asked, &self.limit);
         let all = modules.iter().flat_map(|one| self.states(one));

@@ -32,8 +32,8 @@ pub(super) struct Name {
 pub(super) struct Record {
     /// The commits, in the order in which they were met.
     pub(super) commits: Vec<Commit>,
-    /// The numbers of merges.
-    merges: Vec<usize>,
+    /// The numbers of merges, and how many parents each has.
+    pub(super) merges: BTreeMap<usize, usize>,
     numbers: HashMap<String, usize>,
     touches: BTreeMap<Vec<u8>, Vec<Touch>>,
     asked: BTreeSet<Vec<u8>>,
@@ -64,14 +64,14 @@ impl Record {
     }
 
     fn push(&mut self, step: Step, asked: &BTreeSet<Vec<u8>>) {
-        let Step { commit, is_merge, changes } = step;
+        let Step { commit, parents, changes } = step;
         let number = self.numbers.get(&commit.id).copied().unwrap_or_else(|| {
             self.numbers.insert(commit.id.clone(), self.commits.len());
             self.commits.push(commit);
             self.commits.len() - 1
         });
-        if is_merge && self.merges.last().is_none_or(|&last| last < number) {
-            self.merges.push(number);
+        if parents > 1 {
+            self.merges.insert(number, parents);
         }
         for Changed { path, mode, object, is_new } in changes {
             // Where git was asked for a directory instead, there are others' files, too.
@@ -96,12 +96,9 @@ impl Record {
             .map(|(path, touches)| (path.as_slice(), touches.as_slice()))
     }
 
-    /// The commits that changed something below a directory, newest first, and with `merges` all those that may have
-    /// brought others' changes of it together.
-    pub(super) fn steps_below(&self, dir: &[u8], merges: bool) -> Vec<usize> {
-        let own = self.below(dir).flat_map(|(_, touches)| touches.iter().map(|touch| touch.step));
-        let merges = self.merges.iter().copied().filter(|_| merges);
-        own.chain(merges).collect::<BTreeSet<usize>>().into_iter().collect()
+    /// The commits that changed something below a directory, the newest first.
+    pub(super) fn steps_below(&self, dir: &[u8]) -> BTreeSet<usize> {
+        self.below(dir).flat_map(|(_, touches)| touches.iter().map(|touch| touch.step)).collect()
     }
 
     /// The names that a file has had, as far as they were looked for.

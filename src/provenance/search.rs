@@ -47,6 +47,11 @@ impl Sought {
         [&self.path, &b"/"[..], path].concat()
     }
 
+    /// What is there wherever the subject is: a module's manifest, or the file.
+    pub(super) fn key(&self) -> Vec<u8> {
+        if self.is_module { self.inner(MANIFEST) } else { self.path.clone() }
+    }
+
     /// Each single file, what the baseline has of it, and what the host has.
     pub(super) fn files(&self) -> Vec<(Vec<u8>, &Value, &Value)> {
         if self.is_module {
@@ -205,7 +210,7 @@ impl<'a> Search<'a> {
                 }
             }
             if one.is_module && !self.is_whole(one) {
-                lost.insert(one.inner(MANIFEST));
+                lost.insert(one.key());
             }
         }
         lost
@@ -213,7 +218,7 @@ impl<'a> Search<'a> {
 
     /// Looks for older names of what was not found, and how it is checked out. `true` when that might find more.
     fn widen(&mut self, lost: &BTreeSet<Vec<u8>>, sought: &[Sought]) -> bool {
-        let lost_modules = sought.iter().filter(|one| one.is_module && lost.contains(&one.inner(MANIFEST)));
+        let lost_modules = sought.iter().filter(|one| one.is_module && lost.contains(&one.key()));
         let inner: BTreeSet<Vec<u8>> = lost_modules.flat_map(|one| self.files_ever(one)).collect();
         let all = lost.iter().chain(&inner).filter(|path| !self.conversions.contains_key(*path));
         let paths: Vec<Vec<u8>> = all.cloned().collect::<BTreeSet<_>>().into_iter().collect();

@@ -114,7 +114,7 @@ impl History {
     }
 }
 
-/// Adds the lock files of these files: compose files, the modules below `odoo_modules/*`, and `config/`.
+/// Adds the lock files of these files: compose files below `infra/`, modules without their `static/lib`, and `config/`.
 pub(crate) fn locked(files: &Files) -> Files {
     let mut states: BTreeMap<&str, State> =
         ["compose", "addons", "config"].map(|id| (id, State::default())).into();
@@ -125,7 +125,7 @@ pub(crate) fn locked(files: &Files) -> Files {
     for path in files.keys().filter(|path| path.ends_with("/__manifest__.py")) {
         modules.insert(path.strip_suffix("/__manifest__.py").unwrap(), TreeBuilder::default());
     }
-    for (path, made) in files {
+    for (path, made) in files.iter().filter(|(path, _)| !path.contains("/static/lib/")) {
         let leaf = match made {
             Made::File(bytes) => Leaf::File(Digest::of(bytes)),
             Made::Link(target) => Leaf::Link(Digest::of(target.as_bytes())),
