@@ -90,7 +90,9 @@ impl Repository {
         let is_askable = |name: &[u8]| !name.is_empty() && !name.contains(&b'\n');
         let (askable, others): (Vec<usize>, Vec<usize>) =
             (0..names.len()).partition(|&at| is_askable(&names[at]));
-        others.into_iter().for_each(|at| take(at, Told::Missing));
+        for at in others {
+            take(at, Told::Missing);
+        }
         let mut done = 0;
         for _ in 0..=STEPS {
             let rest = &askable[done..];

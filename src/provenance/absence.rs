@@ -4,6 +4,7 @@ use super::judgement::Base;
 use super::module::Side;
 use super::record::Touch;
 use super::search::{Search, Sought};
+use super::tree::Standing;
 use crate::model::{Commit, Kind, Origin, Provenance, Value};
 
 impl Search<'_> {
@@ -47,7 +48,7 @@ impl Search<'_> {
         let witness = self
             .witness
             .as_ref()
-            .filter(|witness| self.trees.standing(&witness.id, &sought.path) == Some(None));
+            .filter(|witness| self.trees.standing(&witness.id, &sought.path) == Standing::Nothing);
         let mut provenance = match (witness, &deleted) {
             (Some(witness), deleted) => match (self.relation(&witness.id, &base), deleted) {
                 (Origin::Ahead, Some(commit)) => self.found(commit, &base, &all),

@@ -81,16 +81,16 @@ impl Digests {
             self.was_cut = true;
             return;
         };
-        self.was_cut |= end != End::Whole;
+        self.was_cut |= end == End::Cut;
         for (blob, digest) in blobs.iter().zip(digests) {
             // After a cut it is not known which were not there and which were not reached.
-            if digest.is_some() || end == End::Whole {
+            if digest.is_some() || end != End::Cut {
                 self.read.insert(((*blob).to_owned(), form), digest);
             }
-            if let Some(digest) = digest.filter(|_| form == Form::Stored) {
-                if self.remembered.insert((*blob).to_owned(), digest).is_none() {
-                    self.cache.add(blob, digest);
-                }
+            if let Some(digest) = digest.filter(|_| form == Form::Stored)
+                && self.remembered.insert((*blob).to_owned(), digest).is_none()
+            {
+                self.cache.add(blob, digest);
             }
         }
     }

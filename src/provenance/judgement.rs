@@ -1,6 +1,9 @@
 //! What is said of content that was found: before or after the baseline's commit, and what lies between.
 
-use super::search::{Search, Sought};
+use super::record::above;
+use super::search::{Anchor, Search, Sought, is_content};
+use super::tree::Standing;
+use crate::git::Mode;
 use crate::model::{Commit, Kind, Origin, Provenance, Value};
 
 /// Which commit the baseline's state of a subject is of.
@@ -49,15 +52,14 @@ impl Search<'_> {
     pub(super) fn base_of_absence(&self, path: &[u8]) -> Base {
         let Some(base) = &self.base else { return Base::Unknown };
         match self.trees.standing(&base.id, path) {
-            Some(None) => Base::Commit(base.clone()),
+            Standing::Nothing => Base::Commit(base.clone()),
             // The commit has it and the baseline does not: the baseline is of a time before it was added.
-            Some(Some(_)) => Base::BeforeAll,
-            None => Base::Unknown,
+            Standing::Object(_) => Base::BeforeAll,
+            Standing::Unknown => Base::Unknown,
         }
     }
 
     fn anchor(&self) -> Option<&str> {
-        use super::search::Anchor;
         if let Anchor::Named(id) = &self.setting.anchor { Some(id) } else { None }
     }
 
@@ -135,12 +137,15 @@ impl Search<'_> {
         for file in files {
             let unreadable = |object: &str| self.digests.is_unreadable(object);
             let touches = self.touches(file);
-            if touches.iter().any(|(_, touch)| super::search::is_content(touch) && unreadable(&touch.object))
-            {
+            if touches.iter().any(|(_, touch)| is_content(touch) && unreadable(&touch.object)) {
                 return Some(
                     "an object of its history is missing or damaged; look at the repository with: git fsck"
                         .to_owned(),
                 );
+            }
+            let is_gitlink = |dir: &[u8]| self.record.at(dir).iter().any(|t| t.mode == Some(Mode::Submodule));
+            if above(file).any(is_gitlink) {
+                return Some("a part of it is or was another repository, a submodule".to_owned());
             }
             if self.conversions.get(file).is_some_and(|checkout| checkout.is_changed) {
                 return Some("a filter of the repository changes its content at checkout".to_owned());

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::judgement::Base;
 use super::record::Name;
 use super::search::{Search, Sought};
-use super::tree::Inner;
+use super::tree::{Inner, Standing};
 use crate::git::Form;
 use crate::host::{MANIFEST, ModuleRules};
 use crate::model::{
@@ -72,9 +72,10 @@ impl Search<'_> {
     /// The candidates whose tree is there and no parent's, with it.
     fn states(&self, sought: &Sought) -> Vec<(usize, &str)> {
         let tree = |(step, path): (usize, Vec<u8>)| {
-            let tree = self.trees.standing(&self.record.commits[step].id, &path).flatten()?;
+            let there = self.trees.standing(&self.record.commits[step].id, &path);
+            let Standing::Object(tree) = there else { return None };
             let mut parents = self.parents_of_merge(step).into_iter();
-            let is_taken = parents.any(|parent| self.trees.standing(&parent, &path) == Some(Some(tree)));
+            let is_taken = parents.any(|parent| self.trees.standing(&parent, &path) == there);
             (!is_taken).then_some((step, tree))
         };
         self.candidates(sought).into_iter().filter_map(tree).collect()

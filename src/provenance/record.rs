@@ -151,6 +151,6 @@ impl Record {
 }
 
 /// The directories above a path.
-fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.iter().enumerate().rev().filter(|&(_, &b)| b == b'/').map(|(at, _)| &path[..at])
 }

@@ -10,9 +10,20 @@ use crate::host::ModuleRules;
 pub(super) struct Trees {
     /// What stands at `COMMIT:PATH`: an object's id, or nothing.
     standing: HashMap<Vec<u8>, Option<String>>,
-    trees: HashMap<String, Vec<Item>>,
+    items: HashMap<String, Vec<Item>>,
     /// Whether the time was over before everything was read.
     pub(super) was_cut: bool,
+}
+
+/// What stands at a path of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing<'a> {
+    /// The object of this id.
+    Object(&'a str),
+    /// Nothing.
+    Nothing,
+    /// It was not asked, or not answered.
+    Unknown,
 }
 
 /// One entry of a tree.
@@ -60,16 +71,20 @@ impl Trees {
         }
     }
 
-    /// The object at a path of a commit; `None` where that is not known.
-    pub(super) fn standing(&self, commit: &str, path: &[u8]) -> Option<Option<&str>> {
-        self.standing.get(&name_of(commit, path)).map(Option::as_deref)
+    /// What stands at a path of a commit, as far as that was asked.
+    pub(super) fn standing(&self, commit: &str, path: &[u8]) -> Standing<'_> {
+        match self.standing.get(&name_of(commit, path)) {
+            None => Standing::Unknown,
+            Some(None) => Standing::Nothing,
+            Some(Some(id)) => Standing::Object(id),
+        }
     }
 
     /// Reads trees with all trees below them.
     pub(super) fn read(&mut self, repository: &Repository, roots: &BTreeSet<String>, limit: &Limit<'_>) {
         let mut pending: Vec<String> = roots.iter().cloned().collect();
         loop {
-            pending.retain(|id| !self.trees.contains_key(id));
+            pending.retain(|id| !self.items.contains_key(id));
             if pending.is_empty() {
                 return;
             }
@@ -82,7 +97,7 @@ impl Trees {
                     if let Some(items) = items(&std::mem::take(&mut bytes), object.id.len() / 2) {
                         let trees = items.iter().filter(|item| item.kind == ItemKind::Tree);
                         below.extend(trees.map(|item| item.id.clone()));
-                        self.trees.insert(pending[at].clone(), items);
+                        self.items.insert(pending[at].clone(), items);
                     }
                 }
                 _ => bytes.clear(),
@@ -101,7 +116,7 @@ impl Trees {
         let mut files = Vec::new();
         let mut pending = vec![(Vec::new(), tree.to_owned())];
         while let Some((dir, tree)) = pending.pop() {
-            for item in self.trees.get(&tree)? {
+            for item in self.items.get(&tree)? {
                 let path =
                     if dir.is_empty() { item.name.clone() } else { [&dir, &b"/"[..], &item.name].concat() };
                 let is_directory = matches!(item.kind, ItemKind::Tree | ItemKind::Submodule);

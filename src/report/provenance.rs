@@ -21,7 +21,10 @@ pub(super) fn lines(provenance: &Provenance, kind: Kind) -> Vec<String> {
             lines.push(format!("  … and {more} more"));
         }
     }
-    lines.extend(provenance.files.iter().take(LISTED).map(file));
+    // What nobody committed is what is looked for first.
+    let (edited, others): (Vec<&FileOrigin>, Vec<&FileOrigin>) =
+        provenance.files.iter().partition(|file| file.origin == Origin::Edited);
+    lines.extend(edited.into_iter().chain(others).take(LISTED).map(file));
     if provenance.files.len() > LISTED {
         lines.push(format!("  … and {} more", provenance.files.len() - LISTED));
     }
