@@ -68,6 +68,10 @@ fn beginning() -> Files {
     files
 }
 
+fn put(files: &mut Files, path: &str, content: &str) {
+    files.insert(path.to_owned(), text(content));
+}
+
 /// One random change of a tree.
 fn turn(files: &mut Files, number: usize, dice: &mut Dice) {
     let of = |files: &Files, end: &str| -> Vec<String> {
@@ -75,23 +79,14 @@ fn turn(files: &mut Files, number: usize, dice: &mut Dice) {
     };
     let pick = |all: &[String], dice: &mut Dice| all[dice.roll(all.len())].clone();
     match dice.roll(12) {
-        0 | 1 => {
-            drop(files.insert(pick(&of(files, ".yml"), dice), text(&format!("services: {{n: {number}}}\n"))))
-        }
-        2 | 3 => {
-            drop(files.insert(pick(&of(files, ".py"), dice), text(&format!("n = {number}\n# 'version'\n"))))
-        }
-        4 => drop(files.insert(pick(&of(files, ".conf"), dice), text(&format!("level = {number}\n")))),
-        5 => {
-            drop(files.insert(
-                format!("infra/stacks/s{number}/docker-compose.yml"),
-                text(&format!("s: {number}\n")),
-            ))
-        }
+        0 | 1 => put(files, &pick(&of(files, ".yml"), dice), &format!("services: {{n: {number}}}\n")),
+        2 | 3 => put(files, &pick(&of(files, ".py"), dice), &format!("n = {number}\n# 'version'\n")),
+        4 => put(files, &pick(&of(files, ".conf"), dice), &format!("level = {number}\n")),
+        5 => put(files, &format!("infra/stacks/s{number}/docker-compose.yml"), &format!("s: {number}\n")),
         6 => {
             let place = format!("odoo_modules/b/m{number}");
-            files.insert(format!("{place}/__manifest__.py"), text(&format!("{{'version': '{number}'}}\n")));
-            files.insert(format!("{place}/models/x.py"), text(&format!("x = {number}\n")));
+            put(files, &format!("{place}/__manifest__.py"), &format!("{{'version': '{number}'}}\n"));
+            put(files, &format!("{place}/models/x.py"), &format!("x = {number}\n"));
         }
         7 => {
             let all = of(files, ".yml");
@@ -125,7 +120,14 @@ fn turn(files: &mut Files, number: usize, dice: &mut Dice) {
             files.insert(format!("{place}link"), Made::Link(format!("models/{number}.py")));
             files.insert(format!("{place}static/lib/big.js"), text(&format!("{number}\n")));
         }
-        _ => drop(files.insert("README.md".to_owned(), text(&format!("{number}\n")))),
+        _ => put(
+            files,
+            "README.md",
+            &format!(
+                "{number}
+"
+            ),
+        ),
     }
 }
 
@@ -187,10 +189,9 @@ fn subjects(files: &Files) -> BTreeMap<String, Files> {
             path.strip_prefix(place).filter(|rest| rest.starts_with('/')).map(|_| place.to_owned())
         });
         let is_single = path.starts_with("infra/") || path.starts_with("config/");
-        if let Some(place) = module.or_else(|| is_single.then(|| path.clone())) {
-            if !path.contains("/static/lib/") {
-                subjects.entry(place).or_default().insert(path.clone(), made.clone());
-            }
+        let place = module.or_else(|| is_single.then(|| path.clone()));
+        if let Some(place) = place.filter(|_| !path.contains("/static/lib/")) {
+            subjects.entry(place).or_default().insert(path.clone(), made.clone());
         }
     }
     subjects

@@ -1,6 +1,7 @@
 //! A git repository around a project, untouched by whatever the user has configured, and histories made for it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -88,10 +89,10 @@ impl History {
         self.commits += 1;
         let (mark, time) = (self.commits, 1_700_000_000 + self.commits * 60);
         let mut head = format!("commit refs/heads/{branch}\nmark :{mark}\n");
-        head += &format!("author {author} {time} +0100\ncommitter Ada <ada@example.org> {time} +0100\n");
-        head += &format!("data {}\n{subject}\n", subject.len());
+        let _ = write!(head, "author {author} {time} +0100\ncommitter Ada <ada@example.org> {time} +0100\n");
+        let _ = write!(head, "data {}\n{subject}\n", subject.len());
         for (at, parent) in parents.iter().enumerate() {
-            head += &format!("{} :{parent}\n", if at == 0 { "from" } else { "merge" });
+            let _ = write!(head, "{} :{parent}\n", if at == 0 { "from" } else { "merge" });
         }
         self.stream.extend(head.bytes());
     }
@@ -108,7 +109,7 @@ impl History {
         let mut ids = vec![String::new(); self.commits + 1];
         for line in std::fs::read_to_string(marks).unwrap().lines() {
             let (mark, id) = line.split_once(' ').unwrap();
-            ids[mark[1..].parse::<usize>().unwrap()] = id.to_owned();
+            id.clone_into(&mut ids[mark[1..].parse::<usize>().unwrap()]);
         }
         ids
     }
