@@ -342,7 +342,8 @@ fn what_people_wrote_into_the_file_stays() {
     let (one, two) = rest.split_once("[[acknowledged]]").unwrap();
     let mine = format!(
         "{head}# everything about stacks:\n\n# of edge\n[[acknowledged]]{}# of erp\n[[acknowledged]]{two}# the end\n",
-        one.replace("by = \"Ada\"", "by   =   \"Ada\" # who else")
+        one.replace("by = \"Ada\"", "by   =   \"Ada\" # who else").trim_end().to_owned()
+            + " # after the fair\n\n"
     );
     project.file(FILE, &mine);
     ack(&project, "ocr", "2099-12-01");
@@ -354,7 +355,8 @@ fn what_people_wrote_into_the_file_stays() {
     for line in mine.lines().filter(|line| !line.starts_with("until")) {
         assert!(now.lines().any(|other| other == line), "{line:?} is gone from\n{now}");
     }
-    assert!(now.contains("2100-12-01") && !now.contains("ocr"), "{now}");
+    let moved = now.lines().find(|line| line.contains("2100-12-01")).unwrap();
+    assert!(moved.ends_with(" # after the fair") && !now.contains("ocr"), "{now}");
     project.ok(&["ack", "remove", EDGE]);
     let now = project.read(FILE);
     let kept = ["# everything about stacks:", "# of erp", "# the end"];
