@@ -56,6 +56,16 @@ fn the_page_on_commits_prints_what_it_shows() {
 }
 
 #[test]
+fn the_page_on_acknowledgements_prints_what_it_shows() {
+    hold("docs/acknowledge.md", &["sh", "text"], &Beside::Nothing);
+}
+
+#[test]
+fn the_page_on_where_differences_come_from_prints_what_it_shows() {
+    hold("docs/explain.md", &["sh", "text"], &Beside::Nothing);
+}
+
+#[test]
 fn the_page_on_containers_prints_what_it_shows() {
     let names = Names::new();
     hold("docs/containers.md", &["sh", "text"], &Beside::Engine(&names));
@@ -312,6 +322,7 @@ fn normal(output: &str, copy: &Copy) -> String {
     let text = replaced(&text, "dddddddd_dddddd", STAMP);
     let text = (2..5).fold(text, |text, n| text.replace(&format!("{STAMP}_{n}"), STAMP));
     let text = replaced(&text, "dddd-dd-ddTdd:dd:ddsdd:dd", TIME);
+    let text = replaced(&text, "since dd:dd (until dd:dd)", "since 15:40 (until 16:00)");
     (1..6)
         .rev()
         .fold(text, |text, digits| {
