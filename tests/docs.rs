@@ -322,7 +322,7 @@ fn normal(output: &str, copy: &Copy) -> String {
     let text = replaced(&text, "dddddddd_dddddd", STAMP);
     let text = (2..5).fold(text, |text, n| text.replace(&format!("{STAMP}_{n}"), STAMP));
     let text = replaced(&text, "dddd-dd-ddTdd:dd:ddsdd:dd", TIME);
-    let text = replaced(&text, "since dd:dd (until dd:dd)", "since 15:40 (until 16:00)");
+    let text = replaced(&text, "ince dd:dd (until dd:dd)", "ince 15:40 (until 16:00)");
     (1..6)
         .rev()
         .fold(text, |text, digits| {

@@ -53,9 +53,10 @@ pub(super) fn seconds(text: &str) -> Option<i64> {
 /// Reads what stands behind `--until`: a moment to come, or how long from `now`.
 pub(super) fn until(text: &str, now: i64) -> Result<Moment, Failure> {
     let shown = escaped(text.as_bytes());
+    // A year of five digits is no RFC 3339.
+    let is_writable = |found: &Moment| found.text.len() == "2026-12-01T18:00:00+01:00".len();
     let length = seconds(text).and_then(|length| moment_at(now.checked_add(length)?));
-    let found =
-        length.or_else(|| moment(text)).filter(|found| found.text.len() == "2026-12-01T18:00:00+01:00".len());
+    let found = length.or_else(|| moment(text)).filter(is_writable);
     let found = found.ok_or_else(|| Failure::new(format!("--until {shown}: that is no date")).hint(FORMS))?;
     if found.unix <= now {
         return Err(Failure::new(format!("--until {shown}: that is past")).hint(FORMS));
