@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Digest;
+use crate::model::{AcceptedBy, Digest};
 
 /// Where it lies, relative to the root.
 const PATH: &str = "audit/accepted.jsonl";
@@ -38,7 +38,7 @@ pub struct Acceptance {
 }
 
 /// One subject's change.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AcceptedSubject {
     /// The check it belongs to.
     pub check: String,
@@ -70,6 +70,31 @@ pub fn commit_of(root: &Path, digest: &Digest) -> Option<String> {
     let mut came = lines.filter_map(|line| serde_json::from_slice::<Came>(line).ok());
     let is_id = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit());
     came.find(|came| came.baseline == digest)?.commit.filter(is_id)
+}
+
+/// A whole line of the record.
+#[derive(Deserialize)]
+struct Line {
+    time: String,
+    by: String,
+    reason: Option<String>,
+    run: String,
+    target: Option<String>,
+    subjects: Vec<AcceptedSubject>,
+}
+
+/// The newest acceptance of a subject of one of `checks`, for `target`; read as [`commit_of`] reads.
+#[must_use]
+pub fn last_acceptance(root: &Path, checks: &[&str], key: &[u8], target: Option<&str>) -> Option<AcceptedBy> {
+    let text = end_of(&root.join(PATH)).ok()?;
+    let name = String::from_utf8_lossy(key);
+    let lines = text.split(|&b| b == b'\n').rev();
+    let lines = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+    lines.filter(|line| line.target.as_deref() == target).find_map(|line| {
+        let is_it = |it: &AcceptedSubject| it.subject == name && checks.contains(&it.check.as_str());
+        let it = line.subjects.into_iter().find(is_it)?;
+        Some(AcceptedBy { time: line.time, by: line.by, reason: line.reason, run: line.run, new: it.new })
+    })
 }
 
 fn end_of(path: &Path) -> io::Result<Vec<u8>> {

@@ -16,7 +16,7 @@ use crate::check::CHECKS;
 use crate::config::{DockerMode, Target, TargetDocker};
 use crate::git::Revision;
 use crate::host::ssh::{Access, EngineAccess, NewKeys, SshHost};
-use crate::host::{Answer, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, Watch};
+use crate::host::{Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge};
 use crate::report::json::{self, WireCheck, WireStatus};
 use crate::run;
@@ -136,6 +136,14 @@ impl Aim {
     ) -> Result<Look, HostError> {
         let host = self.host().unwrap_or_else(|why| Box::new(Closed(why)));
         audit::observe(request, planned, &*host, watch)
+    }
+
+    /// The bytes of one of its files.
+    ///
+    /// # Errors
+    /// When it could not be asked, or `watch` was cancelled.
+    pub(super) fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
+        self.host()?.content(path, limit, watch)
     }
 
     /// How it is called: the target, or this machine.

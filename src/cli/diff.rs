@@ -9,7 +9,9 @@ use super::clock::Started;
 use super::commit::word_of_owner;
 use super::fleet::Fleet;
 use super::formats::{FormatArgs, emit};
+use super::lines::{Lines, Versions};
 use super::output::say;
+use super::progress::{self, Task};
 use super::project::Project;
 use super::rename::{self, Rename};
 use super::side::{Called, Side};
@@ -18,7 +20,7 @@ use super::{Failure, Global};
 use crate::audit::coverage;
 use crate::check::{CHECKS, Case, Evidence, NoBaseline};
 use crate::git::Repository;
-use crate::host::Scope;
+use crate::host::{Scope, Watch};
 use crate::model::{
     CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit, escaped, judge,
 };
@@ -34,6 +36,7 @@ use crate::section::{SECTIONS, Section};
 Examples:
   driftlock diff baseline 20260129_154215      what a run saw that the baseline has not
   driftlock diff git:v1.3 git:v1.4             what a release changed
+  driftlock diff git:v1.3 git:v1.4 --content   and which lines
   driftlock diff git:HEAD baseline             what was accepted and is not yet committed
   driftlock diff git:v1.4 target:production    what runs there that is not of that release
   driftlock diff target:production target:staging --rename 's/prod/staging/'
@@ -48,6 +51,9 @@ pub(super) struct DiffArgs {
     /// it, over container names and paths; repeatable, one after the other. Images keep their names
     #[arg(long, value_name = "s/FROM/TO/")]
     rename: Vec<Rename>,
+    /// Show the lines that differ, and of compose files what that means. From targets each file is fetched
+    #[arg(long, conflicts_with = "rename")]
+    content: bool,
     #[command(flatten)]
     reach: ReachArgs,
     #[command(flatten)]
@@ -79,7 +85,30 @@ pub(super) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Re
     }
     let (mut a, b) = (a?, b?);
     apply(&args.rename, &mut a)?;
-    emit(&mut [report(&started, a, b)], &wanted, args.quiet, global.color)
+    let mut report = report(&started, a, b);
+    if args.content {
+        show_lines(&project, &sides, &mut report, interrupt)?;
+    }
+    emit(&mut [report], &wanted, args.quiet, global.color)
+}
+
+/// Puts the lines that differ on the findings.
+fn show_lines(
+    project: &Project,
+    sides: &[Called<'_>; 2],
+    report: &mut Report,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let [a, b] = sides;
+    let revisions = [a.revision(project)?, b.revision(project)?];
+    let task = [Task::new("lines that differ", interrupt)];
+    let show = |watch: &Watch| {
+        let before = Versions { name: a.text, store: a.store(revisions[0].as_ref()) };
+        let after = Versions { name: b.text, store: b.store(revisions[1].as_ref()) };
+        Lines { project, before, after, watch }.show(&mut report.checks);
+    };
+    progress::shown(&task, false, interrupt, || task[0].run(show));
+    Ok(())
 }
 
 /// The report of a comparison.

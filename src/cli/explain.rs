@@ -5,16 +5,20 @@ use clap::{Args, ValueEnum};
 use super::ack::with_rules;
 use super::aim::{Aim, ReachArgs};
 use super::examine::{Examination, Examined};
+use super::lines::{Lines, Store, Versions};
 use super::output;
 use super::progress::{self, Task};
 use super::project::Project;
 use super::signals::Interrupt;
 use super::{Failure, Global};
 use crate::acknowledge;
+use crate::baseline::{self, Source};
 use crate::check::{CHECKS, Evidence, find as find_check};
 use crate::explain::{self, Known, Named, Situation};
+use crate::host::Watch;
 use crate::model::{
-    CheckResult, Entry, Explanation, Observed, SectionId, Since, Value, escaped, quoted, quoted_name,
+    AcceptedBy, CheckResult, Entry, Explanation, Observed, SectionId, Since, Value, escaped, quoted,
+    quoted_name,
 };
 use crate::report::{self, json};
 use crate::run;
@@ -86,10 +90,15 @@ pub(super) fn run(global: &Global, args: &ExplainArgs, interrupt: &Interrupt) ->
         require: &[],
     };
     let task = [Task::new(&aim.name(), interrupt)];
-    let look = || task[0].run(|watch| examination.carry_out(watch));
-    let examined = progress::shown(&task, false, interrupt, look)?;
-    let inquiry = Inquiry { project: &project, aim: &aim, examined: &examined };
-    let explanations = inquiry.explanations(&args.subject)?;
+    let look = |watch: &Watch| -> Result<Vec<Explanation>, Failure> {
+        let examined = examination.carry_out(watch)?;
+        let inquiry = Inquiry { project: &project, aim: &aim, source: &source, examined: &examined, watch };
+        inquiry.explanations(&args.subject, args.content)
+    };
+    let explanations = progress::shown(&task, false, interrupt, || task[0].run(look))?;
+    if interrupt.code().is_some() {
+        return Ok(1);
+    }
     output::print(&match args.format {
         Format::Terminal => report::explained(&explanations, global.color.colours_stdout()),
         Format::Json => report::explained_as_json(&explanations),
@@ -103,16 +112,18 @@ pub(super) fn run(global: &Global, args: &ExplainArgs, interrupt: &Interrupt) ->
 struct Inquiry<'a> {
     project: &'a Project,
     aim: &'a Aim,
+    source: &'a Source,
     examined: &'a Examined,
+    watch: &'a Watch,
 }
 
 impl Inquiry<'_> {
-    fn explanations(&self, text: &str) -> Result<Vec<Explanation>, Failure> {
+    fn explanations(&self, text: &str, fetched: bool) -> Result<Vec<Explanation>, Failure> {
         let checks = &self.examined.report.checks;
         let all = explain::known(&self.examined.evidence, checks);
         let found = explain::find(&all, text);
         if !found.is_empty() {
-            return found.iter().map(|named| self.explanation(named, text)).collect();
+            return found.iter().map(|named| self.explanation(named, text, fetched)).collect();
         }
         let unseen = checks.iter().flat_map(|check| check.errors.iter());
         let near = explain::near(&all, text);
@@ -124,9 +135,10 @@ impl Inquiry<'_> {
         }))
     }
 
-    fn explanation(&self, named: &Named, text: &str) -> Result<Explanation, Failure> {
+    fn explanation(&self, named: &Named, text: &str, fetched: bool) -> Result<Explanation, Failure> {
         let Named { known, part } = named;
-        let checks = self.checks_of(known, text, part.as_deref())?;
+        let mut checks = self.checks_of(known, text, part.as_deref())?;
+        let notes = self.show_lines(&mut checks, known, fetched);
         let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.section);
         let entry = |entry: Option<&Entry>| entry.and_then(|entry| in_a_line(entry, part.as_deref()));
         let (expected, actual) = evidence.map_or((None, None), |e| sides(e, &known.place));
@@ -146,10 +158,13 @@ impl Inquiry<'_> {
             actual: entry(actual),
             since: self.since(&checks),
             checks,
-            acceptance: None,
+            acceptance: self.acceptance(known),
             ways_out: Vec::new(),
-            notes: Vec::new(),
+            notes,
         };
+        if part.is_none() {
+            it.notes.extend(changed_otherwise(&it));
+        }
         it.ways_out = self.ways_out(&it, actual.or(expected));
         Ok(it)
     }
@@ -193,6 +208,52 @@ impl Inquiry<'_> {
             .any(|entry| entry.tree.as_ref().is_some_and(|tree| tree.iter().any(|(path, _)| path == part)))
     }
 
+    /// Puts the lines that differ on the findings: those of this machine in any case, those of a server when they
+    /// are asked for, and then of one file. What is not shown is told.
+    fn show_lines(&self, checks: &mut [CheckResult], known: &Known, fetched: bool) -> Vec<String> {
+        let drift = |check: &CheckResult| check.findings.iter().any(|finding| finding.kind.is_drift());
+        if known.section.is_none_or(|id| id.0 == "images") || !checks.iter().any(drift) {
+            return Vec::new();
+        }
+        let option = self.aim.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
+        let files =
+            checks.iter().flat_map(|check| &check.findings).map(|finding| finding.parts.len().max(1)).sum();
+        match (self.aim.server().is_some(), fetched, files) {
+            (true, false, _) => {
+                let key = quoted(&escaped(&known.key));
+                return vec![format!(
+                    "its lines are fetched with: driftlock explain {key}{option} --content"
+                )];
+            }
+            (true, true, 2usize..) => {
+                let key = quoted(&format!("{}/FILE", escaped(&known.key)));
+                return vec![format!(
+                    "one file is fetched at a time: driftlock explain {key}{option} --content"
+                )];
+            }
+            _ => {}
+        }
+        let baseline = self.source.name();
+        let store =
+            if let Source::Git(revision) = self.source { Store::Commit(revision) } else { Store::History };
+        let before = Versions { name: &baseline, store };
+        let host = self.aim.target.as_deref().unwrap_or("this machine");
+        let after = Versions { name: host, store: Store::Machine(self.aim) };
+        Lines { project: self.project, before, after, watch: self.watch }.show(checks);
+        Vec::new()
+    }
+
+    /// Who made the baseline's entry what it is; not of another baseline.
+    fn acceptance(&self, known: &Known) -> Option<AcceptedBy> {
+        let is_own = matches!(self.source, Source::Directory { name, .. } if name == baseline::PATH);
+        let ids: Vec<&str> =
+            CHECKS.iter().filter(|check| check.section() == known.section).map(|check| check.id()).collect();
+        let of_it =
+            |target: Option<&str>| baseline::last_acceptance(&self.project.root, &ids, &known.key, target);
+        let last = || of_it(self.aim.target.as_deref()).or_else(|| of_it(None));
+        is_own.then(last).flatten()
+    }
+
     /// Since when the first of the findings is there, as the reports of this place tell it.
     fn since(&self, checks: &[CheckResult]) -> Option<Since> {
         let (check, finding) = checks.iter().find_map(|check| Some((check.id, check.findings.first()?)))?;
@@ -224,6 +285,15 @@ impl Inquiry<'_> {
         };
         explain::ways_out(&situation)
     }
+}
+
+/// Says that the record tells of another content than the baseline has.
+fn changed_otherwise(it: &Explanation) -> Option<String> {
+    let is_digest = |text: &&String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let accepted = it.acceptance.as_ref()?.new.as_ref().filter(is_digest)?;
+    let expected = it.expected.as_ref().filter(is_digest)?;
+    let is_other = accepted != expected && it.checks.iter().any(|check| check.compares);
+    is_other.then(|| "the lock file was changed by other means since it was accepted".to_owned())
 }
 
 /// What the baseline and the host have at a place.

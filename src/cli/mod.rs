@@ -24,6 +24,7 @@ mod fleet;
 mod formats;
 mod history;
 mod init;
+mod lines;
 mod man;
 mod named;
 mod output;

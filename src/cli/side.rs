@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::accept::{report_in, run_named};
 use super::aim::{Aim, ReachArgs};
+use super::lines::Store;
 use super::project::{Project, read_locks};
 use super::{Failure, commit, output};
 use crate::accept::{source_of_run, state_in, state_of_report};
@@ -59,6 +60,23 @@ impl<'a> Called<'a> {
         let last = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text);
         let target = run::parse_name(last).and_then(|(_, _, target)| target);
         Ok(Self { text, aim: None, target })
+    }
+
+    /// The commit behind `git:`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn revision(&self, project: &Project) -> Result<Option<Revision>, Failure> {
+        self.text.strip_prefix("git:").map(|revision| project.revision(revision)).transpose()
+    }
+
+    /// Where its content can be had; `revision` is its commit, if it is one.
+    pub(super) fn store<'b>(&'b self, revision: Option<&'b Revision>) -> Store<'b> {
+        match (&self.aim, revision) {
+            (Some(aim), _) => Store::Machine(aim),
+            (None, Some(revision)) => Store::Commit(revision),
+            (None, None) => Store::History,
+        }
     }
 
     /// Gets what the side holds. Lock files that belong to no target are read for that of the `other` side.

@@ -55,6 +55,12 @@ impl Difference {
         Self { meaning, lines }
     }
 
+    /// The difference by line.
+    #[must_use]
+    pub fn plain_lines(&self) -> Vec<String> {
+        self.lines.iter().map(|line| line.text.clone()).collect()
+    }
+
     /// All of it in lines for people, meaning first.
     #[must_use]
     pub fn plain(&self) -> Vec<String> {
@@ -76,8 +82,9 @@ impl Difference {
         out
     }
 
-    /// The difference by meaning.
-    fn told(&self) -> Vec<String> {
+    /// The difference by meaning, in lines; or why it cannot be told so.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
         match &self.meaning {
             None => Vec::new(),
             Some(Ok(changes)) if changes.is_empty() => {

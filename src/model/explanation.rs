@@ -28,7 +28,7 @@ pub struct Explanation {
     /// Since when it differs, where runs tell it.
     pub since: Option<Since>,
     /// Who made the baseline's entry what it is, where that is recorded.
-    pub acceptance: Option<Acceptance>,
+    pub acceptance: Option<AcceptedBy>,
     /// What can be done about it, and the command of each.
     pub ways_out: Vec<WayOut>,
     /// What could not be told, and why.
@@ -52,7 +52,7 @@ pub struct Since {
 
 /// One line of `audit/accepted.jsonl`, as far as one subject goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acceptance {
+pub struct AcceptedBy {
     /// When, in RFC 3339 with offset.
     pub time: String,
     /// Who.
@@ -61,6 +61,8 @@ pub struct Acceptance {
     pub reason: Option<String>,
     /// The run that was accepted.
     pub run: String,
+    /// What the baseline got: a digest, an image.
+    pub new: Option<String>,
 }
 
 /// Something that can be done.

@@ -18,7 +18,7 @@ mod verdict;
 
 pub use acknowledgement::{Acknowledged, Pause, name_of};
 pub use digest::{Digest, Hasher};
-pub use explanation::{Acceptance, Explanation, Shown, Since, WayOut};
+pub use explanation::{AcceptedBy, Explanation, Shown, Since, WayOut};
 pub use finding::{Change, Disposition, Finding, Kind, Part, SectionId, Subject, Value};
 pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use line::write_line;

@@ -92,7 +92,7 @@ impl History {
         let _ = write!(head, "author {author} {time} +0100\ncommitter Ada <ada@example.org> {time} +0100\n");
         let _ = write!(head, "data {}\n{subject}\n", subject.len());
         for (at, parent) in parents.iter().enumerate() {
-            let _ = write!(head, "{} :{parent}\n", if at == 0 { "from" } else { "merge" });
+            let _ = writeln!(head, "{} :{parent}", if at == 0 { "from" } else { "merge" });
         }
         self.stream.extend(head.bytes());
     }
