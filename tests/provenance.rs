@@ -641,6 +641,24 @@ fn what_lies_in_another_repository_is_not_judged() {
 }
 
 #[test]
+fn a_submodule_inside_a_module_is_not_judged() {
+    let (source, _) = steps(2, 2);
+    let project = Project::empty();
+    git(&project, &["init", "--quiet"]);
+    project.file("audit/driftlock.toml", "[compose]\nfiles = []\n[addons]\nroots = [\"mods\"]\n");
+    project.file("mods/x/__manifest__.py", "{}\n");
+    let url = format!("file://{}", source.root().display());
+    git(&project, &["submodule", "--quiet", "add", &url, "mods/x/vendor"]);
+    project.ok(&["export", "--accept"]);
+    commit_all(&project, "all");
+    project.file(&format!("mods/x/vendor/{COMPOSE}"), "n: 1\n");
+    let report = project.run(&["check", "--format", "json"]).report();
+    let told = &check_of(&report, "addon_hashes")["findings"][0]["provenance"];
+    assert_eq!(told["verdict"], "unknown", "{told:#}");
+    assert!(told["unsearched"].as_str().unwrap().contains("a submodule"), "{told:#}");
+}
+
+#[test]
 fn older_names_are_followed() {
     let project = Project::empty();
     let mut history = History::default();

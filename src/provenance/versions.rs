@@ -77,6 +77,7 @@ mod tests {
         assert_eq!(of("{'name': 'x', 'version': '18.0.1.2.0'}").as_deref(), Some("18.0.1.2.0"));
         assert_eq!(of("{\n    \"version\" :\n  \"17.0.1\",\n}").as_deref(), Some("17.0.1"));
         assert_eq!(of("{\n  # 'version': '1',\n  'version': \"2\",\n}").as_deref(), Some("2"));
+        assert_eq!(of("{\n  # once, 'version': '1',\n  'version': '2'}").as_deref(), Some("2"));
         assert_eq!(of("{'summary': 'the version: 3'}"), None);
         assert_eq!(of("{'version': VERSION}"), None);
     }
