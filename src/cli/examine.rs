@@ -11,11 +11,14 @@ use crate::audit::{self, Request};
 use crate::baseline::{self, Locks, Source};
 use crate::check::{Check, Evidence};
 use crate::git::work_tree;
-use crate::host::{Scope, Watch};
-use crate::model::{BaselineOrigin, CheckResult, Report, SectionId};
+use crate::host::{Content, MANIFEST, Scope, Watch};
+use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
 use crate::provenance::{self, Trace};
 use crate::run;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
+
+/// A longer manifest is not read for its version, in bytes.
+const LONGEST_MANIFEST: u64 = 1 << 20;
 
 /// What is looked at, and what it is compared with.
 pub(super) struct Examination<'a> {
@@ -92,6 +95,32 @@ impl Examination<'_> {
             budget: provenance::BUDGET,
         };
         provenance::trace(checks, &ask, watch);
+        if self.aim.server().is_none() {
+            let all = checks.iter_mut().flat_map(|check| &mut check.findings);
+            all.for_each(|finding| self.read_version(finding, watch));
+        }
+    }
+
+    /// Reads the version in the manifest of a module that differs, where it lies on this machine and the history does
+    /// not tell it.
+    fn read_version(&self, finding: &mut Finding, watch: &Watch) {
+        let is_known = finding.versions.as_ref().is_some_and(|versions| versions.actual.is_some());
+        if is_known || finding.kind != Kind::Modified || finding.subject.section != Some(SectionId("addons"))
+        {
+            return;
+        }
+        let path = [finding.place.as_slice(), b"/", MANIFEST].concat();
+        let Ok(Content::Bytes(bytes)) = self.aim.content(&path, LONGEST_MANIFEST, watch) else { return };
+        let Some(actual) = provenance::version(&bytes) else { return };
+        let part = finding.parts.iter().find(|part| part.path == MANIFEST);
+        if part.is_some_and(|part| part.actual != Value::Digest(Digest::of(&bytes))) {
+            return;
+        }
+        let versions = finding.versions.get_or_insert_default();
+        if part.is_none() {
+            versions.expected = Some(actual.clone());
+        }
+        versions.actual = Some(actual);
     }
 
     /// What is asked of the place.

@@ -11,7 +11,7 @@ impl Search<'_> {
         let Some(step) = self.pick(&seen, &base) else {
             let nowhere = self.found_nowhere(std::slice::from_ref(&sought.path));
             let edited = sought.stat.filter(|_| nowhere.origin == Origin::Edited);
-            return Provenance { edited, ..nowhere };
+            return Provenance { edited, baseline: base.commit().cloned(), ..nowhere };
         };
         self.found(&self.record.commits[step], &base, &self.steps_of_file(&sought.path))
     }

@@ -17,7 +17,7 @@ pub(super) enum Base {
 }
 
 impl Base {
-    fn commit(&self) -> Option<&Commit> {
+    pub(super) fn commit(&self) -> Option<&Commit> {
         if let Self::Commit(commit) = self { Some(commit) } else { None }
     }
 }

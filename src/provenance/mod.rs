@@ -18,6 +18,7 @@ use std::time::Duration;
 
 pub use cache::FILE as CACHE;
 pub use content::content;
+pub use versions::version;
 
 use crate::git::{GitError, Limit, Repository};
 use crate::host::Watch;

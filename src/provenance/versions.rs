@@ -53,8 +53,9 @@ static VERSION: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?m)(?:^|[{,])[ \t]*(?:'version'|"version")[ \t\r\n]*:[ \t\r\n]*(?:'([^'\\\r\n]{1,64})'|"([^"\\\r\n]{1,64})")"#).ok()
 });
 
-/// The version that a manifest states.
-fn version(manifest: &[u8]) -> Option<String> {
+/// The version that a module's manifest states.
+#[must_use]
+pub fn version(manifest: &[u8]) -> Option<String> {
     if manifest.len() > LONGEST {
         return None;
     }
