@@ -746,6 +746,30 @@ fn a_history_that_is_too_long_is_searched_as_far_as_time_allows() {
 }
 
 #[test]
+fn a_git_that_says_nothing_is_not_waited_for() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (project, _) = steps(2, 2);
+    project.file(COMPOSE, "n: 1\n");
+    let path = std::env::var("PATH").unwrap();
+    let real = std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file()).unwrap();
+    let script = format!(
+        "#!/bin/sh\nfor word; do [ \"$word\" = log ] && exec sleep 25; done\nexec {} \"$@\"\n",
+        real.display()
+    );
+    let slow = Project::empty();
+    slow.file("git", &script);
+    std::fs::set_permissions(slow.path("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut check = project.driftlock(&["check", "--format", "json"]);
+    let start = Instant::now();
+    let output = check.env("PATH", format!("{}:{path}", slow.root().display())).output().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    let report = crate::support::Ran(output).report();
+    let told = &findings(&report)[COMPOSE]["provenance"];
+    assert_eq!(told["verdict"], "unknown", "{told:#}");
+    assert!(told["unsearched"].as_str().unwrap().contains("not enough time"), "{told:#}");
+}
+
+#[test]
 fn without_git_or_a_repository_the_terminal_is_silent() {
     let project = Project::accepted();
     project.file(COMPOSE, "other\n");
