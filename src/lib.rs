@@ -1,4 +1,18 @@
-//! driftlock
+//! Is what runs what was released? The library behind the `driftlock` command.
+//!
+//! A *host* (this machine, a server over SSH, a commit) is asked for what is there, each *section* of the *baseline* (lock
+//! files under `audit/locks/`) makes a state of the answer, *checks* compare the two, and a report tells what they found.
+//! [`audit`] is that pipeline on one screen:
+//!
+//! - [`config`], [`baseline`], [`section`]: what was released, and what to ask a host about it;
+//! - [`host`]: the only door to a machine;
+//! - [`check`]: pure comparisons; [`model`]: findings and the one verdict over them;
+//! - [`provenance`], [`content`], [`git`]: which commit a difference comes from, and which lines it is;
+//! - [`acknowledge`], [`pause`]: what somebody answers for, for a time;
+//! - [`report`], [`run`], [`history`], [`explain`]: what is told of it, and what is kept;
+//! - [`accept`], [`atomic`]: making a state the new baseline, all or none;
+//! - [`cli`]: the command line, everybody's caller and nobody's callee.
+
 pub mod accept;
 pub mod acknowledge;
 pub mod atomic;

@@ -35,5 +35,6 @@ mod ssh_audit;
 mod ssh_config;
 mod ssh_docker;
 mod ssh_servers;
+mod story;
 mod trees;
 mod tricks;

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::feed::feed;
-use super::{GitError, Repository, Revision, said};
+use super::limit::ask;
+use super::{GitError, Repository, Revision};
 
 /// The attributes by which git decides whether a file's content is converted.
 const ATTRIBUTES: [&str; 6] = ["text", "crlf", "eol", "ident", "working-tree-encoding", "filter"];
@@ -113,20 +113,22 @@ impl<'a> Checkout<'a> {
     fn write_at_once(&self, paths: &[&[u8]]) -> Result<Result<(), String>, GitError> {
         let mut git = self.git();
         git.args(["checkout-index", "--force", "--stdin", "-z"]);
-        let output = feed(&mut git, &joined(paths), self.ended)?;
-        Ok(if output.status.success() {
+        let answer = ask(git, &joined(paths), self.ended)?;
+        Ok(if answer.code == Some(0) {
             Ok(())
         } else {
-            Err(format!("git could not check it out: {}", first_line(&output.stderr)))
+            Err(format!("git could not check it out: {}", reason(answer.said)))
         })
     }
 
     fn ask(&self, what: &'static str, args: &[&str], input: &[u8]) -> Result<Vec<u8>, GitError> {
-        let output = feed(self.git().args(args), input, self.ended)?;
-        if output.status.success() {
-            return Ok(output.stdout);
+        let mut git = self.git();
+        git.args(args);
+        let answer = ask(git, input, self.ended)?;
+        if answer.code == Some(0) {
+            return Ok(answer.stdout);
         }
-        Err(GitError::Refused { what, reason: first_line(&output.stderr) })
+        Err(GitError::Refused { what, reason: reason(answer.said) })
     }
 
     /// A git that takes the commit's index and the temporary directory for the repository's own.
@@ -152,7 +154,8 @@ impl Config {
     fn of(checkout: &Checkout<'_>) -> Result<Self, GitError> {
         let wanted = r"^(core\.(autocrlf|eol)|filter\..*\.(smudge|process))$";
         let mut git = checkout.git();
-        let output = feed(git.args(["config", "-z", "--get-regexp", wanted]), &[], checkout.ended)?;
+        git.args(["config", "-z", "--get-regexp", wanted]);
+        let output = ask(git, &[], checkout.ended)?;
         let mut config = Self { crlf: false, filters: Vec::new() };
         for setting in output.stdout.split(|&b| b == 0).filter(|setting| !setting.is_empty()) {
             let end = setting.iter().position(|&b| b == b'\n').unwrap_or(setting.len());
@@ -202,12 +205,8 @@ fn joined(paths: &[&[u8]]) -> Vec<u8> {
     paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect()
 }
 
-fn first_line(stderr: &[u8]) -> String {
-    let text = said(stderr);
-    let lines = || text.lines().filter(|line| !line.trim().is_empty());
-    let line = lines().find(|line| line.starts_with("fatal: ")).or_else(|| lines().next());
-    let line = line.unwrap_or("it gave no reason");
-    line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line).to_owned()
+fn reason(said: String) -> String {
+    if said.is_empty() { "it gave no reason".to_owned() } else { said }
 }
 
 fn no_room(error: &std::io::Error) -> GitError {

@@ -1,6 +1,7 @@
 //! Asking git for a bounded time: what it is asked ends when the time is over, or when somebody says so.
 
 use std::io::{self, BufRead, BufReader, Read, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +9,14 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use super::GitError;
 
 /// How often it is looked whether the time is over.
 const TICK: Duration = Duration::from_millis(10);
+/// Longer than anybody waits.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How much of what git says of a failure is kept.
 const SAID: u64 = 4096;
 
@@ -27,6 +32,12 @@ impl<'a> Limit<'a> {
     #[must_use]
     pub fn new(time: Duration, cancelled: &'a (dyn Fn() -> bool + Sync)) -> Self {
         Self { end: Instant::now() + time, cancelled }
+    }
+
+    /// However long it takes, until `cancelled` says so.
+    #[must_use]
+    pub fn until(cancelled: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self::new(FOREVER, cancelled)
     }
 
     /// The same, but over when only `share` of the time that is left has passed.
@@ -61,7 +72,7 @@ pub enum End {
 /// # Errors
 /// When git cannot be started.
 pub(super) fn run(
-    mut git: Command,
+    git: Command,
     input: &[u8],
     limit: &Limit<'_>,
     read: &mut dyn FnMut(&mut dyn BufRead) -> io::Result<()>,
@@ -69,6 +80,58 @@ pub(super) fn run(
     if limit.is_over() {
         return Ok(End::Cut);
     }
+    let ended = carry_out(git, input, limit, read)?;
+    Ok(match ended.code {
+        _ if ended.was_cut => End::Cut,
+        Some(0) if ended.was_read => End::Whole,
+        _ => End::Failed(ended.said),
+    })
+}
+
+/// What git answered.
+pub(super) struct Answer {
+    /// The code it ended with; none where a signal ended it.
+    pub(super) code: Option<i32>,
+    /// All that it printed.
+    pub(super) stdout: Vec<u8>,
+    /// The line that says why it failed.
+    pub(super) said: String,
+}
+
+/// Runs git with `input` and gives all that it prints; what it starts itself ends with it.
+///
+/// # Errors
+/// When git cannot be started, or `cancelled` says so in the middle.
+pub(super) fn ask(
+    git: Command,
+    input: &[u8],
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Answer, GitError> {
+    let mut stdout = Vec::new();
+    let read = &mut |from: &mut dyn BufRead| from.read_to_end(&mut stdout).map(drop);
+    let ended = carry_out(git, input, &Limit::until(cancelled), read)?;
+    if ended.was_cut {
+        return Err(GitError::Interrupted);
+    }
+    Ok(Answer { code: ended.code.filter(|_| ended.was_read), stdout, said: ended.said })
+}
+
+/// How a git ended, and how reading from it did.
+struct Ended {
+    was_cut: bool,
+    was_read: bool,
+    code: Option<i32>,
+    said: String,
+}
+
+fn carry_out(
+    mut git: Command,
+    input: &[u8],
+    limit: &Limit<'_>,
+    read: &mut dyn FnMut(&mut dyn BufRead) -> io::Result<()>,
+) -> Result<Ended, GitError> {
+    // A group of its own: what it starts, such as a filter, may hold its output open and must end with it.
+    git.process_group(0);
     git.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
     git.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = git.spawn().map_err(|error| GitError::no_git(&error))?;
@@ -85,20 +148,18 @@ pub(super) fn run(
         });
         let Ok(said) = started else {
             child.kill();
-            return Ok(End::Failed("no thread could be started to watch over git".to_owned()));
+            let said = "no thread could be started to watch over git".to_owned();
+            return Ok(Ended { was_cut: false, was_read: false, code: None, said });
         };
         let taken = stdout.map(|stdout| read(&mut BufReader::with_capacity(1 << 16, stdout)));
-        if !matches!(taken, Some(Ok(()))) {
+        let was_read = matches!(taken, Some(Ok(())));
+        if !was_read {
             child.kill();
         }
         drop(done);
-        let succeeded = child.wait();
+        let code = child.wait();
         let said = said.join().unwrap_or_default();
-        Ok(match taken {
-            _ if child.was_cut.load(Ordering::Relaxed) => End::Cut,
-            Some(Ok(())) if succeeded => End::Whole,
-            _ => End::Failed(said),
-        })
+        Ok(Ended { was_cut: child.was_cut.load(Ordering::Relaxed), was_read, code, said })
     })
 }
 
@@ -116,34 +177,46 @@ impl Guarded {
                 self.was_cut.store(true, Ordering::Relaxed);
                 return self.kill();
             }
+            if self.has_ended() {
+                // What it has started may hold its output open.
+                return self.kill();
+            }
         }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.child.lock().is_ok_and(|mut child| matches!(child.try_wait(), Ok(Some(_))))
     }
 
     fn kill(&self) {
         if let Ok(mut child) = self.child.lock() {
+            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
             let _ = child.kill();
         }
     }
 
-    fn wait(&self) -> bool {
-        self.child.lock().is_ok_and(|mut child| child.wait().is_ok_and(|status| status.success()))
+    fn wait(&self) -> Option<i32> {
+        self.child.lock().ok()?.wait().ok()?.code()
     }
 }
 
-/// The first line of what git says of a failure; the rest is read, so that it never waits, and dropped.
+/// The line by which git says why it failed; the rest is read, so that it never waits, and dropped.
 fn first_line(mut stderr: impl Read) -> String {
     let mut kept = Vec::new();
     let _ = stderr.by_ref().take(SAID).read_to_end(&mut kept);
     let _ = io::copy(&mut stderr, &mut io::sink());
     let text = String::from_utf8_lossy(&kept);
-    text.lines().next().unwrap_or_default().trim_start_matches("fatal: ").to_owned()
+    let lines = || text.lines().filter(|line| !line.trim().is_empty());
+    let line = lines().find(|line| line.starts_with("fatal: ")).or_else(|| lines().next());
+    let line = line.unwrap_or_default();
+    line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ask(script: &str, input: &[u8], limit: &Limit<'_>) -> (End, Vec<u8>) {
+    fn run_shell(script: &str, input: &[u8], limit: &Limit<'_>) -> (End, Vec<u8>) {
         let mut shell = Command::new("sh");
         shell.args(["-c", script]);
         let mut out = Vec::new();
@@ -155,19 +228,27 @@ mod tests {
     fn what_answers_is_read_to_the_end() {
         let long = Limit::new(Duration::from_secs(30), &|| false);
         let input = vec![b'x'; 300_000];
-        assert_eq!(ask("cat", &input, &long), (End::Whole, input.clone()));
-        assert_eq!(ask("head -c 3", &input, &long), (End::Whole, b"xxx".to_vec()));
+        assert_eq!(run_shell("cat", &input, &long), (End::Whole, input.clone()));
+        assert_eq!(run_shell("head -c 3", &input, &long), (End::Whole, b"xxx".to_vec()));
         let script = "echo a; yes b | head -c 300000 >&2; echo fatal: c >&2; exit 3";
-        assert_eq!(ask(script, b"", &long), (End::Failed("b".to_owned()), b"a\n".to_vec()));
+        assert_eq!(run_shell(script, b"", &long), (End::Failed("b".to_owned()), b"a\n".to_vec()));
+    }
+
+    #[test]
+    fn what_was_started_and_left_behind_holds_nothing_up() {
+        let start = Instant::now();
+        let long = Limit::new(Duration::from_secs(30), &|| false);
+        assert_eq!(run_shell("sleep 60 & echo a", b"", &long), (End::Whole, b"a\n".to_vec()));
+        assert!(start.elapsed() < Duration::from_secs(20));
     }
 
     #[test]
     fn what_hangs_is_ended() {
         let start = Instant::now();
         let short = Limit::new(Duration::from_millis(100), &|| false);
-        assert_eq!(ask("echo a; exec sleep 60", b"", &short), (End::Cut, b"a\n".to_vec()));
+        assert_eq!(run_shell("echo a; exec sleep 60", b"", &short), (End::Cut, b"a\n".to_vec()));
         let cancelled = Limit::new(Duration::from_secs(60), &|| true);
-        assert_eq!(ask("exec sleep 60", b"", &cancelled).0, End::Cut);
+        assert_eq!(run_shell("exec sleep 60", b"", &cancelled).0, End::Cut);
         assert!(start.elapsed() < Duration::from_secs(20));
     }
 }

@@ -4,7 +4,6 @@ mod attributes;
 mod bulk;
 mod checkout;
 mod command;
-mod feed;
 mod graph;
 mod history;
 mod limit;

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::feed::feed;
-use super::{GitError, Repository, said};
+use super::limit::ask;
+use super::{GitError, Repository};
 
 /// What git knows of a file on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +81,9 @@ impl Index {
         let input: Vec<u8> = paths.iter().flat_map(|path| [b"./", *path, b"\0"].concat()).collect();
         let mut git = self.repository.git();
         git.args(["check-ignore", "--stdin", "-z"]).env_remove("GIT_LITERAL_PATHSPECS");
-        let output = feed(&mut git, &input, &|| false)?;
-        if output.status.code().is_none_or(|code| code > 1) {
-            let reason = said(&output.stderr).lines().next().unwrap_or_default().to_owned();
+        let output = ask(git, &input, &|| false)?;
+        if output.code.is_none_or(|code| code > 1) {
+            let reason = output.said;
             return Err(GitError::Refused { what: "tell which files it ignores", reason });
         }
         let ignored = output.stdout.split(|&b| b == 0).filter_map(|path| path.strip_prefix(b"./"));
