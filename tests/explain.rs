@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::support::Project;
+use crate::support::git::{commit_all, git};
 
 /// Explains one subject, for machines.
 fn explain(project: &Project, args: &[&str]) -> Vec<Value> {
@@ -109,4 +110,101 @@ fn commands_are_quoted_for_a_shell() {
     let commands: Vec<&str> =
         it["ways_out"].as_array().unwrap().iter().map(|way| way["command"].as_str().unwrap()).collect();
     assert!(commands.contains(&"rm -- 'infra/stacks/it'\\''s a $stack/docker-compose.yml'"), "{commands:?}");
+}
+
+#[test]
+fn a_run_that_could_not_compare_does_not_end_the_line() {
+    let project = Project::accepted();
+    project.check(&[]);
+    project.file("odoo_modules/seisei/printer/models/order.py", "class Order: hand\n");
+    let (_, first) = project.check(&[]);
+    let lock = "audit/locks/odoo_addons_modules.hash.txt";
+    let text = project.read(lock);
+    project.file(lock, "damaged\n");
+    assert_eq!(project.check(&[]).0, 1);
+    project.file(lock, &text);
+    let since = explain(&project, &["printer"])[0]["since"].clone();
+    assert_eq!((&since["run"], &since["runs"]), (&first["run"], &1.into()));
+}
+
+#[test]
+fn who_accepted_it_is_told_of_the_place_that_is_asked_for() {
+    let project = Project::small();
+    let toml = project.read("audit/driftlock.toml");
+    let target =
+        format!("[targets.p]\nhost = \"local\"\nroot = \"{}\"\ndocker = \"off\"\n", project.root().display());
+    project.file("audit/driftlock.toml", &(toml + &target));
+    project.ok(&["export", "--accept", "--reason", "the first"]);
+    project.file("infra/stacks/erp/docker-compose.yml", "services: {}\n");
+    project.ok(&["export", "--target", "p", "--own", "--accept", "--reason", "its own"]);
+    let reason = |args: &[&str]| explain(&project, args)[0]["accepted"]["reason"].clone();
+    assert_eq!(reason(&["infra/stacks/erp/docker-compose.yml"]), "the first");
+    assert_eq!(reason(&["infra/stacks/erp/docker-compose.yml", "--target", "p"]), "its own");
+    assert_eq!(reason(&["infra/stacks/edge/docker-compose.yml", "--target", "p"]), "the first");
+}
+
+#[test]
+fn a_lock_file_that_was_changed_by_other_means_is_said() {
+    let project = Project::accepted();
+    let lock = "audit/locks/compose_sha256.lock.txt";
+    let text = project.read(lock);
+    let digest = text.split(' ').next().unwrap();
+    project.file(lock, &text.replacen(digest, &"0".repeat(64), 1));
+    let notes = explain(&project, &["infra/stacks/edge/docker-compose.yml"])[0]["notes"].clone();
+    assert!(notes[0].as_str().unwrap().contains("changed by other means"), "{notes:#}");
+    let it = &explain(&project, &["infra/stacks/erp/docker-compose.yml"])[0];
+    assert!(it["notes"].is_null(), "{it:#}");
+}
+
+#[test]
+fn the_version_of_a_module_is_read_from_this_machine() {
+    let project = Project::small();
+    let manifest = "odoo_modules/seisei/printer/__manifest__.py";
+    project.file(manifest, "{'name': 'x', 'version': '18.0.1.0.0'}\n");
+    project.ok(&["export", "--accept"]);
+    project.file("odoo_modules/seisei/printer/models/order.py", "class Order: hand\n");
+    let versions = |project: &Project| {
+        let it = explain(project, &["printer"])[0]["checks"][0]["findings"][0]["manifest_version"].clone();
+        (it["expected"].clone(), it["actual"].clone())
+    };
+    assert_eq!(versions(&project), ("18.0.1.0.0".into(), "18.0.1.0.0".into()));
+    project.file(manifest, "{'name': 'x', 'version': '18.0.1.1.0'}\n");
+    assert_eq!(
+        versions(&project),
+        (serde_json::Value::Null, "18.0.1.1.0".into()),
+        "nobody knows the former one"
+    );
+}
+
+#[test]
+fn the_way_back_leads_back() {
+    let project = Project::accepted();
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\n");
+    commit_all(&project, "release");
+    let compose = "infra/stacks/erp/docker-compose.yml";
+    project.file(compose, "services: {}\n");
+    project.file("odoo_modules/seisei/printer/models/order.py", "class Order: hand\n");
+    project.file("infra/stacks/it's new/docker-compose.yml", "services: {}\n");
+    std::fs::remove_file(project.path("infra/stacks/edge/docker-compose.yml")).unwrap();
+    std::fs::remove_dir_all(project.path("odoo_modules/community/ocr")).unwrap();
+    project.file("odoo_modules/seisei/extra/__manifest__.py", "{}\n");
+    assert_eq!(project.check(&[]).0, 2);
+    for subject in [
+        compose,
+        "printer",
+        "infra/stacks/it's new/docker-compose.yml",
+        "infra/stacks/edge/docker-compose.yml",
+        "ocr",
+        "extra",
+    ] {
+        let it = &explain(&project, &[subject])[0];
+        let ways = it["ways_out"].as_array().unwrap();
+        let back = ways.iter().find(|way| way["when"] == "it must go back");
+        let command = back.unwrap_or_else(|| panic!("{it:#}"))["command"].as_str().unwrap();
+        let ran = std::process::Command::new("sh").args(["-c", command]).current_dir(project.root()).output();
+        assert!(ran.unwrap().status.success(), "{command}");
+    }
+    let (code, report) = project.check(&[]);
+    assert_eq!(code, 0, "{report:#}");
 }
