@@ -2,6 +2,7 @@
 //! secrets.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -85,6 +86,32 @@ fn a_server_with_an_old_checkout_is_told_where_each_of_its_files_comes_from() {
     assert!(told.contains("one file is fetched at a time") && !told.contains("+++"), "{told}");
     let told = explain(&["printer/models/b.py", "--content"]);
     assert!(told.contains("       -2\n       +1\n"), "{told}");
+    // The way back leads back, whatever else lies in the module.
+    std::fs::write(root.join(module).join("models/it's $HOME.py"), "left over\n").unwrap();
+    for subject in [ERP, EDGE, "printer"] {
+        go_back(&project, subject);
+    }
+    let (code, report) = project.check(&["--target", "prod", "--docker", "off"]);
+    assert_eq!(code, 0, "{report:#}");
+}
+
+/// Runs the command that `explain` gives for going back, with an ssh that asks nothing.
+fn go_back(project: &Project, subject: &str) {
+    let told = project.ok(&["explain", "--target", "prod", "--format", "json", subject]).0.stdout;
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let ways = told[0]["ways_out"].as_array().unwrap();
+    let command =
+        ways.iter().find(|way| way["when"] == "it must go back").unwrap()["command"].as_str().unwrap();
+    let bin = project.path("audit/runtime/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let wrapper = "#!/bin/sh\nexec /usr/bin/ssh -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \"$@\"\n";
+    std::fs::write(bin.join("ssh"), wrapper).unwrap();
+    std::fs::set_permissions(bin.join("ssh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let script = format!("timeout 60 sh -c {}", driftlock::model::quoted(command));
+    let mut shell = std::process::Command::new("sh");
+    let ran = shell.args(["-c", &script]).current_dir(project.root()).env("PATH", path).output().unwrap();
+    assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::config::{DockerMode, Target, TargetDocker};
 use crate::git::Revision;
 use crate::host::ssh::{Access, EngineAccess, NewKeys, SshHost};
 use crate::host::{Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, Watch};
-use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge};
+use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge, quoted, quoted_name};
 use crate::report::json::{self, WireCheck, WireStatus};
 use crate::run;
 use crate::section::{Purpose, Setting};
@@ -164,6 +165,25 @@ impl Aim {
     /// Whether it is the project's own tree on this disk.
     pub(super) fn is_own_tree(&self) -> bool {
         self.target.is_none() && matches!(self.place, Place::Here)
+    }
+
+    /// The command line by which a shell reaches the server; none for this machine.
+    pub(super) fn ssh_command(&self) -> Option<String> {
+        let Place::Remote(remote) = &self.place else { return None };
+        let wanted = &remote.wanted;
+        let port = wanted.port.iter().map(|port| format!(" -p {port}"));
+        let key = wanted.key.iter().map(|key| format!(" -i {}", quoted_name(key.as_os_str().as_bytes())));
+        let user = wanted.user.iter().map(|user| format!("{user}@")).collect::<String>();
+        let options: String = port.chain(key).collect();
+        Some(format!("ssh{options} {}", quoted(&format!("{user}{}", wanted.host))))
+    }
+
+    /// How the engine's client is called there.
+    pub(super) fn docker_command(&self) -> &'static str {
+        match &self.place {
+            Place::Remote(Remote { docker: Some(TargetDocker::Sudo), .. }) => "sudo docker",
+            _ => "docker",
+        }
     }
 
     /// What a report says was looked at.

@@ -270,7 +270,7 @@ impl Inquiry<'_> {
         let Some((check, finding)) = found else { return Vec::new() };
         let named = quoted(&format!("{check}/{}", escaped(&it.key)));
         let option = self.aim.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
-        let server = self.aim.server().map(quoted);
+        let ssh = self.aim.ssh_command();
         let host_path = it.lies_at.as_deref().map(quoted_name);
         let service = entry.and_then(service_of);
         let situation = Situation {
@@ -279,7 +279,8 @@ impl Inquiry<'_> {
             named: &named,
             place: &quoted_name(&it.place),
             option: &option,
-            server: server.as_deref(),
+            ssh: ssh.as_deref(),
+            docker: self.aim.docker_command(),
             host_path: host_path.as_deref(),
             service: service.as_ref().map(|(project, service)| (project.as_str(), service.as_str())),
         };

@@ -1,6 +1,6 @@
 //! What can be done about a subject that differs, with the command for each way.
 
-use crate::model::{Change, Finding, Kind, SectionId, WayOut};
+use crate::model::{Change, Finding, Kind, SectionId, WayOut, quoted};
 
 /// What the commands depend on.
 #[derive(Debug, Clone, Copy)]
@@ -15,9 +15,11 @@ pub struct Situation<'a> {
     pub place: &'a str,
     /// The option that names the host again, with a space before it; empty for this machine.
     pub option: &'a str,
-    /// The server, as ssh takes it.
-    pub server: Option<&'a str>,
-    /// Where it lies on the host, as a shell takes it.
+    /// The command that runs another one on the server; none for this machine.
+    pub ssh: Option<&'a str>,
+    /// How the engine's client is called there.
+    pub docker: &'a str,
+    /// Where it lies on a target, as a shell takes it; none for the project's own tree.
     pub host_path: Option<&'a str>,
     /// The Compose project and service of a container.
     pub service: Option<(&'a str, &'a str)>,
@@ -54,41 +56,51 @@ fn undo(situation: &Situation<'_>) -> Vec<WayOut> {
 }
 
 fn undo_container(situation: &Situation<'_>) -> Option<String> {
-    let docker =
-        situation.server.map_or_else(|| "docker".to_owned(), |server| format!("ssh {server} docker"));
+    let docker = situation.docker;
     let name = situation.place;
-    match (situation.finding.kind, situation.finding.change, situation.service) {
-        (Kind::Unexpected, ..) => Some(format!("{docker} rm --force {name}")),
+    let command = match (situation.finding.kind, situation.finding.change, situation.service) {
+        (Kind::Unexpected, ..) => format!("{docker} rm --force {name}"),
         (_, Some(Change::State), _) => {
             let should_run = situation.finding.expected.text().as_deref() == Some("running");
-            Some(format!("{docker} {} {name}", if should_run { "start" } else { "stop" }))
+            format!("{docker} {} {name}", if should_run { "start" } else { "stop" })
         }
         (.., Some((project, service))) => {
-            Some(format!("{docker} compose --project-name {project} up --detach {service}"))
+            format!("{docker} compose --project-name {project} up --detach {service}")
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(situation.ssh.map_or_else(|| command.clone(), |ssh| format!("{ssh} {}", quoted(&command))))
 }
 
 fn undo_files(situation: &Situation<'_>) -> Option<String> {
-    let Situation { finding, place, server, host_path, .. } = *situation;
-    let commit = finding.provenance.as_ref().and_then(|origin| origin.baseline.as_ref());
-    let commit = commit.map(|commit| commit.id.get(..12).unwrap_or(&commit.id));
+    let Situation { finding, place, ssh, host_path, .. } = *situation;
     let is_module = finding.subject.section == Some(SectionId("addons"));
-    match (finding.kind, server) {
-        (Kind::Unexpected, None) => Some(format!("rm {}-- {place}", if is_module { "-r " } else { "" })),
-        (Kind::Unexpected, Some(server)) => {
-            let path = host_path?;
-            Some(format!("ssh {server} rm {}-- {path}", if is_module { "-r " } else { "" }))
-        }
-        (_, None) => Some(format!("git restore --source={} -- {place}", commit?)),
-        (_, Some(server)) if is_module => {
-            let path = host_path?;
-            Some(format!("git archive {}:./{place} | ssh {server} tar -C {path} -xf -", commit?))
-        }
-        (_, Some(server)) => {
-            let path = host_path?;
-            Some(format!("git show {}:./{place} | ssh {server} \"cat > {path}\"", commit?))
-        }
+    let options = if is_module { "-r " } else { "" };
+    if finding.kind == Kind::Unexpected {
+        return Some(match ssh {
+            None => format!("rm {options}-- {}", host_path.unwrap_or(place)),
+            Some(ssh) => format!("{ssh} {}", quoted(&format!("rm {options}-- {}", host_path?))),
+        });
     }
+    let commit = finding.provenance.as_ref().and_then(|origin| origin.baseline.as_ref())?;
+    let commit = commit.id.get(..12).unwrap_or(&commit.id);
+    let has_more = finding.parts.iter().any(|part| part.kind == Kind::Unexpected);
+    let Some(path) = host_path else {
+        // What git does not track, it does not take away.
+        let first = if has_more { format!("rm -r -- {place} && ") } else { String::new() };
+        return Some(format!("{first}git restore --source={commit} -- {place}"));
+    };
+    let (give, take) = if is_module {
+        let first = if has_more { format!("rm -r -- {path} && ") } else { String::new() };
+        (
+            format!("git archive {commit}:./{place}"),
+            format!("{first}mkdir -p -- {path} && tar -C {path} -xf -"),
+        )
+    } else {
+        (format!("git show {commit}:./{place}"), format!("cat > {path}"))
+    };
+    Some(match ssh {
+        None => format!("{give} | {{ {take}; }}"),
+        Some(ssh) => format!("{give} | {ssh} {}", quoted(&take)),
+    })
 }
