@@ -82,6 +82,10 @@ pub(super) struct Basis<'a> {
 }
 
 pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    accepted(global, args, interrupt).map_err(|failure| failure.on(args.target.as_deref()))
+}
+
+fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let started = Started::now();
     let project = Project::find(global)?;
     let patterns = patterns(&args.only)?;
@@ -154,7 +158,7 @@ pub(super) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failu
         return Ok(path);
     }
     let failure = Failure::new(format!("there is no run \"{}\"", escaped(given.as_bytes())));
-    Err(failure.hint("runs are the directories in audit/runtime; a revision is written git:REVISION, a subject goes behind --only"))
+    Err(failure.hint("runs are the directories in audit/runtime; diff takes a commit as git:REVISION, accept takes a subject behind --only"))
 }
 
 /// The report in a run's directory, if it holds one.
@@ -332,7 +336,8 @@ fn new_lock_files(
     Ok(files)
 }
 
-fn line(change: &Change) -> String {
+/// A change in a line: `~ compose_hashes/…`, `+` for what is new, `-` for what is gone.
+pub(super) fn line(change: &Change) -> String {
     let sign = match change.kind {
         Kind::Missing => '-',
         Kind::Unexpected => '+',

@@ -177,7 +177,8 @@ fn added(project: &Project, named: &Named, target: Option<&str>, answer: &Answer
     let found = ack_find::findings(&report, named)?;
     let new: Vec<Acknowledgement> =
         found.iter().map(|(check, finding)| of(check, finding, target, answer)).collect::<Result<_, _>>()?;
-    let added = with_rules(|rules| edit(&project.root, rules, |there| adding(there, &new)))?;
+    let added =
+        with_rules(|rules| edit(&project.root, rules, |there| adding(there, &new, answer.since.unix)))?;
     let mut told = String::new();
     for entry in &new {
         let state = if added.contains(entry) { "Acknowledged" } else { "Was acknowledged already" };
@@ -188,13 +189,14 @@ fn added(project: &Project, named: &Named, target: Option<&str>, answer: &Answer
 }
 
 /// The edits that add `new`, and which of them are new indeed. One of the same subject that is not among what was
-/// found is void: the new one takes its place.
+/// found, or that has expired, is void: the new one takes its place.
 fn adding(
     there: &[Acknowledgement],
     new: &[Acknowledgement],
+    now: i64,
 ) -> Result<(Vec<Edit>, Vec<Acknowledgement>), Failure> {
     let fresh: Vec<&Acknowledgement> =
-        new.iter().filter(|n| !there.iter().any(|t| t.is_of_same(n))).collect();
+        new.iter().filter(|n| !there.iter().any(|t| t.is_of_same(n) && !t.is_over(now))).collect();
     if fresh.is_empty() {
         let names: Vec<String> = new.iter().map(called).collect();
         let failure = Failure::new(format!("it is acknowledged already: {}", names.join(", ")));
@@ -202,8 +204,9 @@ fn adding(
     }
     let mut edits = Vec::new();
     for entry in &fresh {
-        let is_void =
-            |t: &Acknowledgement| t.is_of_same_subject(entry) && !new.iter().any(|n| n.is_of_same(t));
+        let is_void = |t: &Acknowledgement| {
+            t.is_of_same_subject(entry) && (t.is_over(now) || !new.iter().any(|n| n.is_of_same(t)))
+        };
         let mut void = (0..there.len()).filter(|at| is_void(&there[*at]));
         match void.next() {
             Some(first) => edits.push(Edit::Put(first, (*entry).clone())),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::clock::Started;
-use super::project::Project;
+use super::project::{Project, read_locks};
 use super::{Failure, engine, output, prompt, ssh};
 use crate::atomic::read_file;
 use crate::audit::{self, Look, Planned, Request};
@@ -21,7 +21,7 @@ use crate::host::{Answer, Content, GitHost, Host, HostError, Layout, LocalHost, 
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge, quoted, quoted_name};
 use crate::report::json::{self, WireCheck, WireStatus};
 use crate::run;
-use crate::section::{Purpose, Setting};
+use crate::section::{self, BEYOND_REPOSITORY, Purpose, Setting};
 
 /// Options that say where to look.
 #[derive(Args)]
@@ -289,8 +289,8 @@ impl Aim {
     /// The files of a commit, which has neither containers nor anything outside the repository.
     pub(super) fn commit(project: &Project, revision: Revision) -> Self {
         Self {
+            scope: Scope { repository_only: true, ignored: ignored(project, &revision), ..Scope::default() },
             place: Place::Commit(revision),
-            scope: Scope { repository_only: true, ..Scope::default() },
             docker: DockerMode::Off,
             docker_asked: false,
             ..Self::local(project)
@@ -357,6 +357,31 @@ pub(super) fn host_name() -> String {
 /// A path of a target: below the home directory, below the root, or absolute.
 fn place_of(project: &Project, path: &Path) -> PathBuf {
     project.root.join(ssh::expand_home(path))
+}
+
+/// Those of the baseline's other files that a commit does not hold because git ignores them.
+fn ignored(project: &Project, revision: &Revision) -> BTreeSet<Vec<u8>> {
+    let repository = revision.repository();
+    let locked = || {
+        let section = section::find(BEYOND_REPOSITORY)?;
+        let locks = read_locks(&project.source(), None).ok()?;
+        audit::read_section(section, &locks.group(section.lock_files())).ok()
+    };
+    let is_held = |path: &[u8]| {
+        let name = [revision.commit.as_bytes(), b":", &repository.path(path)].concat();
+        !matches!(repository.objects().read(&name, &mut |_| {}), Ok(None))
+    };
+    let mut paths = locked().map(|state| state.entries.into_keys().collect::<Vec<_>>()).unwrap_or_default();
+    paths.retain(|path| !path.starts_with(b"/") && !is_held(path));
+    let from_top: Vec<Vec<u8>> = paths.iter().map(|path| repository.path(path)).collect();
+    let Ok(ignored) = repository.index().and_then(|index| {
+        let unlisted: Vec<&[u8]> =
+            from_top.iter().map(Vec::as_slice).filter(|path| !index.lists(path)).collect();
+        index.ignored(&unlisted)
+    }) else {
+        return BTreeSet::new();
+    };
+    paths.into_iter().zip(from_top).filter(|(_, path)| ignored.contains(path)).map(|(path, _)| path).collect()
 }
 
 /// Where the tree lies on a target. A server's paths are its own: they are taken as they are.

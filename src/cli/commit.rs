@@ -7,12 +7,12 @@ use super::aim::Aim;
 use super::project::{Project, read_locks};
 use crate::audit::{self, Look, Request};
 use crate::baseline::{LockError, Locks, Source};
-use crate::check::Evidence;
+use crate::check::{Evidence, differences};
 use crate::config::DockerMode;
 use crate::git::{Repository, Revision};
 use crate::host::Watch;
-use crate::model::{Observation, Observed, SectionId, escaped};
-use crate::section::{Purpose, SECTIONS};
+use crate::model::{Kind, Observation, Observed, SectionId, State, escaped};
+use crate::section::{Purpose, SECTIONS, Section};
 
 /// The commit that `--from` names.
 pub(super) fn aim_at(project: &Project, from: &str, docker: Option<DockerMode>) -> Result<Aim, Failure> {
@@ -52,23 +52,38 @@ pub(super) fn sections(
     Ok(look.evidence.into_iter().filter_map(seen).collect())
 }
 
-/// The lock files of a commit, with those of its files where none are committed, and the sections of these.
+/// How the files of a commit stand beside the lock files that are committed with them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Files {
+    /// There are no lock files: they stand in for them.
+    Instead,
+    /// The lock files say otherwise of so many subjects.
+    Otherwise(usize),
+}
+
+/// The lock files of a commit, with those of its files where none are committed; and the sections of which that is
+/// not all there is to say.
 pub(super) fn baseline(
     project: &Project,
     revision: &Revision,
     target: Option<&str>,
     watch: &Watch,
-) -> Result<(Locks, Vec<SectionId>), Failure> {
+) -> Result<(Locks, Vec<(SectionId, Files)>), Failure> {
     let locks = read_locks(&Source::Git(revision.clone()), target)?;
     let is_lacking = |section: SectionId| {
         let names = SECTIONS.iter().filter(|s| s.id() == section).flat_map(|s| s.lock_files());
         locks.group(&names.copied().collect::<Vec<_>>()).iter().all(|file| file.content.is_none())
     };
-    let look = look(project, revision, &locks, Purpose::Export, &is_lacking, watch)?;
-    let mut ids = Vec::new();
+    let look = look(project, revision, &locks, Purpose::Export, &|_| true, watch)?;
+    let mut told = Vec::new();
     let mut files = Vec::new();
     for e in look.evidence {
         let Observed::Seen(seen) = e.observed else { continue };
+        if !is_lacking(e.section.id()) {
+            let others = e.baseline.map_or(0, |locked| otherwise(e.section, &locked, &seen));
+            told.extend((others > 0).then_some((e.section.id(), Files::Otherwise(others))));
+            continue;
+        }
         let names = e.section.lock_files().iter().map(|name| (*name).to_owned());
         if let Some((place, why)) = seen.unreadable.first_key_value() {
             let reason = format!("{}: {}", escaped(place), escaped(why.reason.as_bytes()));
@@ -79,9 +94,15 @@ pub(super) fn baseline(
         } else {
             continue;
         }
-        ids.push(e.section.id());
+        told.push((e.section.id(), Files::Instead));
     }
-    Ok((locks.with(files), ids))
+    Ok((locks.with(files), told))
+}
+
+/// Of how many subjects that the commit holds its lock files say otherwise.
+fn otherwise(section: &dyn Section, locked: &State, seen: &Observation) -> usize {
+    let (found, _) = differences(section, locked, seen);
+    found.iter().filter(|finding| finding.kind == Kind::Modified).count()
 }
 
 fn look(

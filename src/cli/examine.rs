@@ -2,10 +2,11 @@
 
 use std::thread::Builder;
 
+use super::Failure;
 use super::aim::Aim;
 use super::clock::Started;
+use super::commit::{self, Files};
 use super::project::{Project, read_locks};
-use super::{Failure, commit};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::{self, Request};
 use crate::baseline::{self, Locks, Source};
@@ -55,7 +56,8 @@ impl Examination<'_> {
         let started = Started::now();
         let (locks, from_files) = self.locks(watch)?;
         let scope = Scope {
-            repository_only: self.aim.scope.repository_only || from_files.contains(&BEYOND_REPOSITORY),
+            repository_only: self.aim.scope.repository_only
+                || from_files.contains(&(BEYOND_REPOSITORY, Files::Instead)),
             ..self.aim.scope.clone()
         };
         let mut request = self.request(&locks);
@@ -129,8 +131,8 @@ impl Examination<'_> {
         Request { setting, locks, only: self.only, require: self.require }
     }
 
-    /// The lock files to compare with, and the sections for which the files of a commit stand in.
-    fn locks(&self, watch: &Watch) -> Result<(Locks, Vec<SectionId>), Failure> {
+    /// The lock files to compare with, and how the files of a commit stand beside them.
+    fn locks(&self, watch: &Watch) -> Result<(Locks, Vec<(SectionId, Files)>), Failure> {
         let target = self.aim.target.as_deref();
         match self.source {
             Source::Git(revision) => commit::baseline(self.project, revision, target, watch),
@@ -139,15 +141,18 @@ impl Examination<'_> {
     }
 
     /// Says in the report where a baseline comes from that is not in lock files, and whose repository was read.
-    fn note(&self, checks: &mut [CheckResult], from_files: &[SectionId], owner: Option<String>) {
+    fn note(&self, checks: &mut [CheckResult], from_files: &[(SectionId, Files)], owner: Option<String>) {
         for result in checks.iter_mut() {
             let section = crate::check::find(result.id).and_then(Check::section);
-            if section.is_some_and(|section| from_files.contains(&section)) {
-                let from = self.source.name();
-                result
-                    .notes
-                    .push(format!("compared with the files of {from}, where no lock file lists them"));
-            }
+            let from = self.source.name();
+            let told = from_files.iter().find(|(id, _)| Some(*id) == section);
+            result.notes.extend(told.map(|(_, files)| match files {
+                Files::Instead => format!("compared with the files of {from}, where no lock file lists them"),
+                Files::Otherwise(others) => format!(
+                    "compared with the lock files in {from}, which are not of its own files ({others} differ); \
+                     driftlock export --from {from} --accept takes those"
+                ),
+            }));
         }
         if let (Some(first), Some(owner)) = (checks.first_mut(), owner) {
             first.notes.push(owner);

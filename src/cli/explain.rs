@@ -149,6 +149,7 @@ impl Inquiry<'_> {
         let mut it = Explanation {
             noun: known.section.and_then(section::find).map_or("lock file", |section| section.nouns().0),
             key: known.key.clone(),
+            part: part.clone(),
             place: known.place.clone(),
             lies_at: lies_at.filter(|path| *path != known.place && self.aim.target.is_some()),
             host: report.host.clone(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::accept::{Basis, commit};
+use super::accept::{Basis, commit, line};
 use super::aim::{Aim, AimArgs};
 use super::check::describe;
 use super::choice::ChoiceArgs;
@@ -18,7 +18,7 @@ use super::output;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::{Failure, Global, untracked};
-use crate::accept::{apply, between, lock_files};
+use crate::accept::{Change, apply, between, lock_files};
 use crate::atomic::write_file;
 use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks};
@@ -30,6 +30,8 @@ use crate::model::{
 use crate::run;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
 
+/// How many changes of the baseline are listed before the rest is only counted.
+const LISTED: usize = 20;
 /// How the line begins that tells of a host that could not be looked at.
 const UNREACHABLE: &str = "Failed to collect server state";
 
@@ -300,7 +302,7 @@ impl Job<'_> {
             page.line("Nothing was accepted: mend the errors above first");
         } else {
             match self.accept(&started, &locks, &look.evidence, elsewhere, &run) {
-                Ok(written) => self.tell_accepted(&mut page, written),
+                Ok(accepted) => self.tell_accepted(&mut page, &accepted),
                 Err(failure) if self.several => page.error(&failure.in_one_line()),
                 Err(failure) => return Err(failure),
             }
@@ -308,10 +310,16 @@ impl Job<'_> {
         Ok(page)
     }
 
-    fn tell_accepted(&self, page: &mut Page, written: usize) {
+    fn tell_accepted(&self, page: &mut Page, accepted: &Accepted) {
+        for change in accepted.changes.iter().take(LISTED) {
+            page.line(&format!("  {}", line(change)));
+        }
+        if accepted.changes.len() > LISTED {
+            page.line(&format!("  … and {} more", accepted.changes.len() - LISTED));
+        }
         let target = self.aim.target.as_deref();
         let own = target.filter(|_| self.args.own).map(|target| format!("/{target}")).unwrap_or_default();
-        page.line(&match written {
+        page.line(&match accepted.files {
             0 => "Baseline: already as exported".to_owned(),
             1 => format!("Baseline: audit/locks{own}, 1 lock file written"),
             n => format!("Baseline: audit/locks{own}, {n} lock files written"),
@@ -441,7 +449,7 @@ impl Job<'_> {
         Err(Failure::new(format!("{section}: {why}")).hint(hint))
     }
 
-    /// Makes the observation the baseline and keeps what lies outside this target; how many files changed.
+    /// Makes the observation the baseline and keeps what lies outside this target.
     fn accept(
         &self,
         started: &Started,
@@ -449,7 +457,7 @@ impl Job<'_> {
         evidence: &[Evidence],
         elsewhere: Vec<State>,
         run: &Path,
-    ) -> Result<usize, Failure> {
+    ) -> Result<Accepted, Failure> {
         let own = self.aim.target.as_deref().filter(|_| self.args.own);
         let mut files = BTreeMap::new();
         let mut changes = Vec::new();
@@ -474,6 +482,16 @@ impl Job<'_> {
         let revision = self.aim.revision().map(|revision| revision.commit.as_str());
         let basis = Basis { locks, target: self.aim.target.as_deref(), run: name, commit: revision };
         commit(self.project, &basis, &files, &changes, self.args.reason.as_deref(), started)?;
-        Ok(files.len())
+        // Of a first baseline everything is new.
+        let changes = if locks.there().is_empty() { Vec::new() } else { changes };
+        Ok(Accepted { files: files.len(), changes })
     }
+}
+
+/// What became of the baseline.
+struct Accepted {
+    /// How many lock files were written.
+    files: usize,
+    /// What changed in a baseline that was there before.
+    changes: Vec<Change>,
 }

@@ -30,6 +30,13 @@ impl Failure {
         Self::new("looking at it ended unexpectedly, which is a defect of driftlock")
     }
 
+    /// The same on a target, which the command that is told to be run must name, too.
+    pub(super) fn on(self, target: Option<&str>) -> Self {
+        let Some(target) = target else { return self };
+        let command = "look again with: driftlock check";
+        Self { message: self.message.replace(command, &format!("{command} --target {target}")), ..self }
+    }
+
     /// Message and hint, for where they are one fact among others.
     pub(super) fn in_one_line(&self) -> String {
         let hint = self.hint.iter().map(|hint| format!("; {hint}"));

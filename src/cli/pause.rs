@@ -50,7 +50,17 @@ pub(super) fn run(global: &Global, args: &PauseArgs) -> Result<u8, Failure> {
         |error: std::io::Error| Failure::at(&project.named(&project.root.join(crate::run::PATH)), &error);
     let told = if args.end {
         let was_there = pause::end(&project.root, target).map_err(refused)?;
-        if was_there { "The deploy is over".to_owned() } else { "No deploy was announced".to_owned() }
+        let stays = announced(&project, target, Started::now().unix).ok().flatten();
+        match (was_there, stays) {
+            (true, None) => "The deploy is over".to_owned(),
+            (false, None) => "No deploy was announced".to_owned(),
+            (_, Some(pause)) => {
+                format!(
+                    "{}; announced for every place, it ends with: driftlock pause --end",
+                    in_words(&pause)
+                )
+            }
+        }
     } else if let (Some(length), Some(reason)) = (&args.length, &args.reason) {
         let pause = begun(&project, args, length, reason)?;
         pause::begin(&project.root, target, &pause).map_err(refused)?;

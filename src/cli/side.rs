@@ -87,7 +87,7 @@ impl<'a> Called<'a> {
         let configured = self.target.and_then(|name| project.config.targets.get(name));
         let mut side = self.recorded(project, self.target.or(other.target), watch)?;
         let include = configured.and_then(|target| target.include.clone());
-        let scope = Scope { include, repository_only: side.scope.repository_only };
+        let scope = Scope { include, ..side.scope.clone() };
         for section in SECTIONS {
             if let Some(Ok(seen)) = side.sections.get_mut(&section.id()) {
                 leave_out(*section, &scope, seen);

@@ -40,8 +40,17 @@ pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
     let run = format!("driftlock check{option}");
     let accept = format!("driftlock accept{option} --only {named} --reason '…'");
     ways.push(WayOut { when: "it was meant", command: format!("{run}; {accept}") });
-    let ack = format!("driftlock ack{option} {named} --until 7d --reason '…'");
-    ways.push(WayOut { when: "it is known, and may stay for a while", command: ack });
+    let ack = |verb: &str| format!("driftlock ack {verb}{named}{option}");
+    ways.extend(match finding.acknowledged() {
+        None => vec![WayOut {
+            when: "it is known, and may stay for a while",
+            command: format!("{} --until 7d --reason '…'", ack("")),
+        }],
+        Some(_) => vec![
+            WayOut { when: "it may stay for longer", command: format!("{} --until 7d", ack("renew ")) },
+            WayOut { when: "it shall count again", command: ack("remove ") },
+        ],
+    });
     ways
 }
 

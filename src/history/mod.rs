@@ -32,6 +32,8 @@ pub struct Past {
     pub duration_ms: u64,
     /// How it ended.
     pub exit: ExitCode,
+    /// Whether it found drift that a deploy excused.
+    pub is_excused: bool,
     /// Whether only some checks ran.
     pub partial: bool,
     /// One line for a message.
@@ -69,6 +71,7 @@ struct Wire {
     started_at_unix: i64,
     duration_ms: u64,
     exit_code: u8,
+    overall: String,
     partial: bool,
     headline: String,
     checks: Vec<WireCheck>,
@@ -104,6 +107,7 @@ impl From<Wire> for Past {
                 2 => ExitCode::Drift,
                 _ => ExitCode::Error,
             },
+            is_excused: wire.exit_code == 0 && wire.overall == "FAIL",
             partial: wire.partial,
             headline: wire.headline,
             checks: wire.checks.into_iter().map(check).collect(),
@@ -254,6 +258,7 @@ mod tests {
             started_at_unix: at,
             duration_ms: 1,
             exit: ExitCode::Pass,
+            is_excused: false,
             partial: false,
             headline: String::new(),
             checks: vec![PastCheck {

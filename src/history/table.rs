@@ -16,6 +16,7 @@ const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '�
 #[must_use]
 pub(super) fn verdict(past: &Past) -> &'static str {
     let status = match past.exit {
+        ExitCode::Pass if past.is_excused => Status::Fail,
         ExitCode::Pass => Status::Pass,
         ExitCode::Drift => Status::Fail,
         ExitCode::Error => Status::Error,
@@ -38,7 +39,11 @@ pub fn table(runs: &[Past], drifters: &[Drifter]) -> String {
     let _ = writeln!(text, "{:name$}  {:target$}  verdict  findings  seconds", "run", "target");
     for past in runs {
         let (run, place) = (escaped(past.run.as_bytes()), shown(past));
-        let partial = if past.partial { "  (some checks)" } else { "" };
+        let partial = match (past.partial, past.is_excused) {
+            (_, true) => "  (during a deploy)",
+            (true, false) => "  (some checks)",
+            (false, false) => "",
+        };
         let (findings, seconds) = (past.findings(), seconds(past.duration_ms));
         let _ = writeln!(
             text,

@@ -68,6 +68,8 @@ pub struct Scope {
     pub include: Option<Vec<Glob>>,
     /// Whether only what lies in the repository belongs here, as for a commit: absolute paths do not.
     pub repository_only: bool,
+    /// What no commit holds because git ignores it: it does not belong here either.
+    pub ignored: BTreeSet<Vec<u8>>,
 }
 
 impl Scope {
@@ -77,9 +79,9 @@ impl Scope {
         !self.is_outside(path) && self.include.as_ref().is_none_or(|globs| any_match(globs, path))
     }
 
-    /// Whether `path` is an absolute one where only the repository counts.
+    /// Whether `path` is an absolute one, or one that git ignores, where only the repository counts.
     fn is_outside(&self, path: &[u8]) -> bool {
-        self.repository_only && path.starts_with(b"/")
+        self.repository_only && (path.starts_with(b"/") || self.ignored.contains(path))
     }
 
     /// Why something does not belong here.

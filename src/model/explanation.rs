@@ -9,6 +9,8 @@ pub struct Explanation {
     pub noun: &'static str,
     /// Its name as reports give it.
     pub key: Vec<u8>,
+    /// The file in it that is asked for, where one is.
+    pub part: Option<Vec<u8>>,
     /// Where it lies in the repository; for most subjects the name itself.
     pub place: Vec<u8>,
     /// Where it lies on the host, where that is elsewhere.

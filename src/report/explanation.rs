@@ -32,6 +32,9 @@ impl Page {
         if it.place != it.key {
             self.fact_of("Place", &escaped(&it.place));
         }
+        if let Some(part) = &it.part {
+            self.fact_of("File", &escaped(part));
+        }
         if let Some(path) = &it.lies_at {
             self.fact_of("Lies at", &escaped(path));
         }
@@ -45,7 +48,10 @@ impl Page {
         };
         if it.expected.is_some() || it.actual.is_some() {
             self.fact_of("Expected", &value(&it.expected));
-            self.fact_of("Found", &value(&it.actual));
+            let is_unseen =
+                it.actual.is_none() && it.checks.iter().any(|check| check.status() == Status::Error);
+            let found = if is_unseen { "not known".to_owned() } else { value(&it.actual) };
+            self.fact_of("Found", &found);
         }
         self.line("");
         for check in &it.checks {
@@ -173,6 +179,8 @@ struct WireExplanation<'a> {
     noun: &'a str,
     place: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lies_at: Option<String>,
     host: &'a str,
     target: Option<&'a str>,
@@ -229,6 +237,7 @@ impl<'a> WireExplanation<'a> {
             subject: text(&it.key),
             noun: it.noun,
             place: text(&it.place),
+            file: it.part.as_deref().map(text),
             lies_at: it.lies_at.as_deref().map(text),
             host: &it.host,
             target: it.target.as_deref(),

@@ -14,7 +14,8 @@ pub(super) fn lines(provenance: &Provenance, kind: Kind) -> Vec<String> {
     }
     let mut lines = vec![escaped(sentence(provenance, kind).as_bytes())];
     let listed = provenance.between.iter().take(LISTED);
-    if matches!(provenance.origin, Origin::Stale | Origin::Ahead) {
+    let is_told = provenance.between.len() == 1 && provenance.between.first() == provenance.commit.as_ref();
+    if matches!(provenance.origin, Origin::Stale | Origin::Ahead) && !is_told {
         lines.extend(listed.map(|commit| escaped(format!("  {}", called(commit)).as_bytes())));
         let more = provenance.distance.saturating_sub(provenance.between.len().min(LISTED));
         if more > 0 && !provenance.between.is_empty() {
@@ -53,7 +54,7 @@ pub(super) fn sentence(provenance: &Provenance, kind: Kind) -> String {
             format!("{word}: {what} {commit}, which is neither before nor after the baseline's")
         }
         Origin::Edited => format!("{word}: no commit ever held it{}", edited(provenance.edited)),
-        Origin::Mixed => format!("{word}: its files are of commits, but not all of one"),
+        Origin::Mixed => mixed(provenance),
         Origin::Absent => absent(provenance),
         Origin::Unknown if provenance.commit.is_some() => format!("{word}: {what} {commit}"),
         Origin::Unknown => word.to_owned(),
@@ -62,10 +63,27 @@ pub(super) fn sentence(provenance: &Provenance, kind: Kind) -> String {
         Some(why) if provenance.origin == Origin::Unknown && provenance.commit.is_none() => {
             format!("provenance {said}: {why}")
         }
-        Some(why) if provenance.origin == Origin::Unknown => format!("provenance {said} ({why})"),
+        Some(why) if provenance.origin == Origin::Unknown => {
+            format!("{what} {commit}; whether that is before or after the baseline is not known: {why}")
+        }
         Some(why) => format!("{said} ({why})"),
         None => said,
     }
+}
+
+/// Says of how many commits the files are that differ; the others are as in the baseline.
+fn mixed(provenance: &Provenance) -> String {
+    let files = provenance.files.len();
+    let mut ids: Vec<&str> =
+        provenance.files.iter().filter_map(|file| Some(file.commit.as_ref()?.id.as_str())).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };
+    let whose = if ids.len() == 1 { "another commit".to_owned() } else { count(ids.len(), "other commit") };
+    format!(
+        "mixed: {} of {whose}, the rest as in the baseline; perhaps a deploy that stopped half-way",
+        count(files, "file")
+    )
 }
 
 fn absent(provenance: &Provenance) -> String {

@@ -89,7 +89,10 @@ fn by_details<'a>(shared: &Shared<'a>) -> Vec<(Vec<&'a str>, String)> {
     let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
     for (target, finding) in &shared.on {
         let mut page = Page { out: String::new(), colour: false };
-        page.details(finding);
+        // When and by whom a file was changed is of one target alone.
+        let mut finding = (*finding).clone();
+        finding.provenance.iter_mut().for_each(|provenance| provenance.edited = None);
+        page.details(&finding);
         match groups.iter_mut().find(|(_, details)| *details == page.out) {
             Some((targets, _)) => targets.push(target),
             None => groups.push((vec![target], page.out)),

@@ -145,8 +145,11 @@ fn named(ask: &Ask<'_>, only_way: bool) -> Vec<Vec<u8>> {
 
 /// Patterns that matched nothing are an error, unless the baseline names what they would match.
 fn unmatched(ask: &Ask<'_>, patterns: &[Glob], covers: impl Fn(&Glob, &[u8]) -> bool) -> Vec<String> {
-    let known =
-        |glob: &Glob| ask.baseline.is_some_and(|state| state.entries.keys().any(|place| covers(glob, place)));
+    let known = |glob: &Glob| {
+        let mut places = ask.baseline.into_iter().flat_map(|state| state.entries.keys());
+        places.any(|place| covers(glob, place))
+            || ask.setting.scope.ignored.iter().any(|place| covers(glob, place))
+    };
     let say = |glob: &Glob| {
         format!("\"{}\" in audit/driftlock.toml matches nothing: correct it or take it out", glob.text())
     };
