@@ -30,14 +30,6 @@ pub struct Change {
     pub parts: Vec<(Kind, Vec<u8>)>,
 }
 
-impl Change {
-    /// Whether `pattern` names it: by its subject, or as `check/subject`.
-    #[must_use]
-    pub fn is_named_by(&self, pattern: &Glob) -> bool {
-        names(pattern, &self.check, &self.key)
-    }
-}
-
 /// Whether `pattern` names a check's subject: as it is or as it is printed, alone or as `check/subject`.
 #[must_use]
 pub fn names(pattern: &Glob, check: &str, key: &[u8]) -> bool {

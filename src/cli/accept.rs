@@ -1,6 +1,6 @@
 //! `driftlock accept`: make a run's observation the baseline, whole or by subject.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::aim::{Aim, ReachArgs};
 use super::clock::Started;
+use super::named::Named;
 use super::output::{self, say};
 use super::progress::{self, Task};
 use super::project::{Project, read_locks};
@@ -21,7 +22,7 @@ use crate::check::{Evidence, NoBaseline};
 use crate::config::DockerMode;
 use crate::git;
 use crate::host::Watch;
-use crate::model::{Glob, Kind, State, escaped, in_words};
+use crate::model::{Kind, State, escaped, in_words};
 use crate::report::json::{self, WireCheck, WireReport, WireStatus};
 use crate::run;
 use crate::section::{Purpose, SECTIONS, Setting};
@@ -88,7 +89,7 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
 fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let started = Started::now();
     let project = Project::find(global)?;
-    let patterns = patterns(&args.only)?;
+    let patterns: Vec<Named> = args.only.iter().map(|text| Named::new(text)).collect();
     if let Some(target) = &args.target {
         Aim::target(&project, target, &args.reach)?;
     }
@@ -126,10 +127,6 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
     commit(&project, &basis, &files, &chosen, args.reason.as_deref(), &started)?;
     output::print(format!("Accepted: {} in {}\n", count(chosen.len(), "change"), baseline::PATH).as_bytes())?;
     Ok(0)
-}
-
-fn patterns(only: &[String]) -> Result<Vec<Glob>, Failure> {
-    only.iter().map(|text| Glob::new(text).map_err(|bad| Failure::new(format!("--only: {bad}")))).collect()
 }
 
 /// The run's directory: given by name or path, or the newest one.
@@ -196,15 +193,15 @@ fn propose(
     run: &Path,
     report: Option<&WireReport>,
     request: &Request<'_>,
-    patterns: &[Glob],
+    patterns: &[Named],
 ) -> Result<Vec<Change>, Failure> {
     if let Some(report) = report {
         let digest = request.locks.digest(&lock_file_groups()).to_string();
-        let touched = |patterns: &[Glob], c: &WireCheck| {
+        let touched = |patterns: &[Named], c: &WireCheck| {
             c.findings.iter().any(|f| is_named(patterns, &c.name, &f.key()))
         };
         // A pattern that names nothing is refused later, beside everything that it could have named.
-        let stray = |glob: &Glob| !report.checks.iter().any(|c| touched(std::slice::from_ref(glob), c));
+        let stray = |named: &Named| !report.checks.iter().any(|c| touched(std::slice::from_ref(named), c));
         let has_stray = patterns.iter().any(stray);
         let named = |check: &str| {
             let found = report.checks.iter().find(|c| c.name == check);
@@ -228,34 +225,29 @@ fn propose(
     Ok(changes)
 }
 
-fn is_named(patterns: &[Glob], check: &str, key: &[u8]) -> bool {
-    patterns.iter().any(|pattern| accept::names(pattern, check, key))
+fn is_named(patterns: &[Named], check: &str, key: &[u8]) -> bool {
+    patterns.iter().any(|named| named.names(check, key))
 }
 
 /// The changes to accept; `None` when the run proposes none.
 fn choose(
     proposed: Vec<Change>,
-    patterns: &[Glob],
+    patterns: &[Named],
     args: &AcceptArgs,
     interrupt: &Interrupt,
 ) -> Result<Option<Vec<Change>>, Failure> {
-    let named = |pattern: &Glob| proposed.iter().any(|change| change.is_named_by(pattern));
-    if let Some(stray) = patterns.iter().find(|pattern| !named(pattern)) {
-        let failure = Failure::new(format!(
-            "--only {}: that run changed no such subject",
-            escaped(stray.text().as_bytes())
-        ));
-        let some: Vec<String> =
-            proposed.iter().take(5).map(|c| format!("{}/{}", c.check, escaped(&c.key))).collect();
-        return Err(failure.hint(match some.as_slice() {
-            [] => "it changed none at all".to_owned(),
-            some => format!("it changed: {}", some.join(", ")),
-        }));
+    let keys: Vec<(&str, Vec<u8>)> = proposed.iter().map(|c| (c.check.as_str(), c.key.clone())).collect();
+    let mut taken: BTreeSet<usize> = BTreeSet::new();
+    for named in patterns {
+        let its = named.among(&keys);
+        if its.is_empty() {
+            return Err(stray(named, &proposed));
+        }
+        taken.extend(its);
     }
-    let mut chosen: Vec<Change> = proposed
-        .into_iter()
-        .filter(|change| patterns.is_empty() || patterns.iter().any(|pattern| change.is_named_by(pattern)))
-        .collect();
+    let is_taken = |at: usize| patterns.is_empty() || taken.contains(&at);
+    let chosen = proposed.into_iter().enumerate().filter(|(at, _)| is_taken(*at));
+    let mut chosen: Vec<Change> = chosen.map(|(_, change)| change).collect();
     if args.interactive && !chosen.is_empty() {
         chosen = tick(chosen, interrupt)?;
         if chosen.is_empty() {
@@ -263,6 +255,20 @@ fn choose(
         }
     }
     Ok((!chosen.is_empty()).then_some(chosen))
+}
+
+/// What is said of a name that names no change.
+fn stray(named: &Named, proposed: &[Change]) -> Failure {
+    let failure = match named.bad_pattern() {
+        Some(why) => Failure::new(format!("--only: {why}")),
+        None => Failure::new(format!("--only {}: that run changed no such subject", named.shown())),
+    };
+    let some: Vec<String> =
+        proposed.iter().take(5).map(|c| format!("{}/{}", c.check, escaped(&c.key))).collect();
+    failure.hint(match some.as_slice() {
+        [] => "it changed none at all".to_owned(),
+        some => format!("it changed: {}", some.join(", ")),
+    })
 }
 
 fn tick(all: Vec<Change>, interrupt: &Interrupt) -> Result<Vec<Change>, Failure> {

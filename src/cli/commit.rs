@@ -74,16 +74,11 @@ pub(super) fn baseline(
         let names = SECTIONS.iter().filter(|s| s.id() == section).flat_map(|s| s.lock_files());
         locks.group(&names.copied().collect::<Vec<_>>()).iter().all(|file| file.content.is_none())
     };
-    let look = look(project, revision, &locks, Purpose::Export, &|_| true, watch)?;
-    let mut told = Vec::new();
+    let mut told = told_otherwise(project, revision, &locks, &|section| !is_lacking(section), watch)?;
+    let look = look(project, revision, &locks, Purpose::Export, &is_lacking, watch)?;
     let mut files = Vec::new();
     for e in look.evidence {
         let Observed::Seen(seen) = e.observed else { continue };
-        if !is_lacking(e.section.id()) {
-            let others = e.baseline.map_or(0, |locked| otherwise(e.section, &locked, &seen));
-            told.extend((others > 0).then_some((e.section.id(), Files::Otherwise(others))));
-            continue;
-        }
         let names = e.section.lock_files().iter().map(|name| (*name).to_owned());
         if let Some((place, why)) = seen.unreadable.first_key_value() {
             let reason = format!("{}: {}", escaped(place), escaped(why.reason.as_bytes()));
@@ -97,6 +92,25 @@ pub(super) fn baseline(
         told.push((e.section.id(), Files::Instead));
     }
     Ok((locks.with(files), told))
+}
+
+/// The sections of which the committed lock files say otherwise than the committed files do.
+fn told_otherwise(
+    project: &Project,
+    revision: &Revision,
+    locks: &Locks,
+    wanted: &dyn Fn(SectionId) -> bool,
+    watch: &Watch,
+) -> Result<Vec<(SectionId, Files)>, Failure> {
+    // For a remark no program is run.
+    let revision = revision.clone().without_filters();
+    let look = look(project, &revision, locks, Purpose::Check, wanted, watch)?;
+    let otherwise = |e: Evidence| {
+        let (Ok(locked), Observed::Seen(seen)) = (e.baseline, e.observed) else { return None };
+        let others = otherwise(e.section, &locked, &seen);
+        (others > 0).then_some((e.section.id(), Files::Otherwise(others)))
+    };
+    Ok(look.evidence.into_iter().filter_map(otherwise).collect())
 }
 
 /// Of how many subjects that the commit holds its lock files say otherwise.

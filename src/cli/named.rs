@@ -18,6 +18,11 @@ impl Named {
         Self { text: text.to_owned(), pattern: Glob::new(text).ok() }
     }
 
+    /// Why it is no pattern, if it is none.
+    pub(super) fn bad_pattern(&self) -> Option<String> {
+        Glob::new(&self.text).err().map(|bad| bad.to_string())
+    }
+
     /// What was typed, for a message.
     pub(super) fn shown(&self) -> String {
         escaped(self.text.as_bytes())

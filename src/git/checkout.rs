@@ -78,7 +78,7 @@ impl<'a> Checkout<'a> {
         let one = |path: &&[u8]| {
             let fields = each.next().filter(|fields| fields[0] == *path)?;
             let values: Vec<&[u8]> = fields.iter().skip(2).step_by(3).copied().collect();
-            Some(config.treatment(&values, self.repository.foreign_owner()))
+            Some(config.treatment(&values, &self.repository))
         };
         let all: Option<Vec<Treatment>> = paths.iter().map(one).collect();
         all.ok_or_else(|| GitError::Refused {
@@ -172,27 +172,20 @@ impl Config {
     }
 
     /// Goes by the values of [`ATTRIBUTES`]. Where in doubt it is a checkout that tells.
-    fn treatment(&self, values: &[&[u8]], owner: Option<u32>) -> Treatment {
+    fn treatment(&self, values: &[&[u8]], repository: &Repository) -> Treatment {
         let is_off = |value: &[u8]| matches!(value, b"unspecified" | b"unset");
         let [text, crlf, eol, ident, encoding, filter] = values else { return Treatment::Converted };
-        let forbidden = owner.filter(|_| self.filters.iter().any(|name| name == filter));
+        let has_program = self.filters.iter().any(|name| name == filter);
+        let forbidden = has_program.then(|| repository.forbids(&String::from_utf8_lossy(filter))).flatten();
         let is_text = *text != b"unset" && (*text != b"unspecified" || *crlf != b"unset");
         let treatment = match forbidden {
-            Some(owner) => Treatment::Forbidden(forbidden_by(owner, filter)),
+            Some(why) => Treatment::Forbidden(why),
             None if !is_off(filter) || !is_off(ident) || !is_off(encoding) => Treatment::Converted,
             None if is_text && (self.crlf || *eol == b"crlf") => Treatment::Converted,
             None => Treatment::Plain,
         };
         if *filter == b"lfs" { Treatment::Lfs(Box::new(treatment)) } else { treatment }
     }
-}
-
-fn forbidden_by(owner: u32, filter: &[u8]) -> String {
-    let filter = String::from_utf8_lossy(filter);
-    format!(
-        "the filter \"{filter}\" would have to be run for it, a program that the repository of another user \
-         (uid {owner}) may name; export as that user"
-    )
 }
 
 /// Whether a value of `core.autocrlf` or `core.eol` says that lines end as they are stored.

@@ -83,6 +83,7 @@ pub struct Repository {
     top: PathBuf,
     prefix: Vec<u8>,
     owner: Option<u32>,
+    runs_filters: bool,
 }
 
 /// How git says that it does not trust whose repository this is.
@@ -123,13 +124,31 @@ impl Repository {
         let top = PathBuf::from(std::ffi::OsStr::from_bytes(lines.next().unwrap_or_default()));
         let prefix = lines.next().unwrap_or_default().to_vec();
         let owner = std::fs::metadata(&top).map(|meta| meta.uid()).ok().filter(|_| is_foreign);
-        Ok(Self { top, prefix, owner })
+        Ok(Self { top, prefix, owner, runs_filters: true })
     }
 
     /// The numeric owner of the work tree, where git takes it for somebody else's.
     #[must_use]
     pub fn foreign_owner(&self) -> Option<u32> {
         self.owner
+    }
+
+    /// The same, but programs by which a checkout would filter content are not run: such files cannot be told.
+    #[must_use]
+    pub fn without_filters(self) -> Self {
+        Self { runs_filters: false, ..self }
+    }
+
+    /// Why the program of `filter` may not be run.
+    fn forbids(&self, filter: &str) -> Option<String> {
+        match (self.owner, self.runs_filters) {
+            (Some(owner), _) => Some(format!(
+                "the filter \"{filter}\" would have to be run for it, a program that the repository of another user \
+                 (uid {owner}) may name; export as that user"
+            )),
+            (None, false) => Some(format!("the filter \"{filter}\" would have to be run for it")),
+            (None, true) => None,
+        }
     }
 
     /// The work tree's uppermost directory.

@@ -49,6 +49,12 @@ pub struct Listed {
 }
 
 impl Revision {
+    /// The same, read without running any filter.
+    #[must_use]
+    pub fn without_filters(self) -> Self {
+        Self { repository: self.repository.without_filters(), ..self }
+    }
+
     /// The repository it is of.
     #[must_use]
     pub fn repository(&self) -> &Repository {
