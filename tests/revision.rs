@@ -675,10 +675,13 @@ fn a_repository_of_another_user_is_read_and_its_programs_are_not_run() {
     assert_eq!(ran.code(), 1, "{said}{}", ran.err());
     assert!(said.contains("belongs to another user (uid 12345)"), "{said}");
     assert!(
-        said.contains("Config unreadable: conf/odoo.conf (the filter \"e\" would have to be run"),
+        said.contains(
+            "Config unreadable: conf/odoo.conf (a checkout would convert it, and the repository of another"
+        ),
         "{said}"
     );
-    assert!(said.contains("[PASS] Compose files: 2") && said.contains("[PASS] Addon modules: 2"), "{said}");
+    // Nothing is converted: whoever may change the configuration may do so while it is read.
+    assert!(said.contains("Compose unreadable") && said.contains("Addon unreadable"), "{said}");
     assert!(!mark.exists(), "{said}");
     let said = ok(&project, &["export", "--from", "git:v1", "--accept"]).out();
     assert!(said.contains("[PASS] Config files: 1"), "{said}");
@@ -688,6 +691,74 @@ fn a_repository_of_another_user_is_read_and_its_programs_are_not_run() {
     let ran = run_in(&project.root(), &["diff", "git:v1", "baseline", "--format", "json"]);
     assert!(ran.code() == 0 && ran.err().contains("warning: the repository"), "{}{}", ran.out(), ran.err());
     assert_eq!(project.read(".git/config"), config, "git's configuration is as it was");
+}
+
+#[test]
+fn a_repository_inside_a_clone_is_none() {
+    let outer = Project::empty();
+    let inner = outer.path("proj");
+    std::fs::create_dir_all(inner.join("audit")).unwrap();
+    outer.file("proj/audit/driftlock.toml", "[compose]\nfiles = [\"stacks/*/docker-compose.yml\"]\n");
+    outer.file("proj/stacks/a/docker-compose.yml", "v: 1\n");
+    outer.file("proj/.gitattributes", "*.yml filter=x\n");
+    git(&outer, &["init", "--quiet"]);
+    git(&outer, &["-C", "proj", "init", "--quiet"]);
+    git(&outer, &["-C", "proj", "add", "--all"]);
+    git(&outer, &["-C", "proj", "commit", "--quiet", "--message", "inner"]);
+    // What a clone brings along looks like a repository, and its configuration names a program.
+    for (name, bytes) in files_below(&inner.join(".git")) {
+        let place = inner.join(name);
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(place, bytes).unwrap();
+    }
+    std::fs::remove_dir_all(inner.join(".git")).unwrap();
+    std::fs::create_dir_all(inner.join("refs/heads")).unwrap();
+    let mark = outer.path("mark");
+    let config = format!(
+        "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n[filter \"x\"]\n\tsmudge = \"touch '{}'; cat\"\n",
+        mark.display()
+    );
+    outer.file("proj/config", &config);
+    for args in [&["check", "--baseline", "git:HEAD"][..], &["export", "--from", "git:HEAD"], &["check"]] {
+        let ran = run_in(&inner, args);
+        assert!(!mark.exists(), "{args:?}: {}{}", ran.out(), ran.err());
+    }
+}
+
+#[test]
+fn a_root_whose_name_ends_in_a_line_feed_is_not_taken_for_its_neighbour() {
+    let room = TempDir::new().unwrap();
+    for (name, text) in [("erp", "other"), ("erp\n", "mine")] {
+        let root = room.path().join(name);
+        std::fs::create_dir_all(root.join("stacks/a")).unwrap();
+        std::fs::create_dir_all(root.join("audit")).unwrap();
+        std::fs::write(root.join("audit/driftlock.toml"), "[compose]\nfiles = [\"stacks/*/compose.yml\"]\n")
+            .unwrap();
+        std::fs::write(root.join("stacks/a/compose.yml"), text).unwrap();
+        let git = |args: &[&str]| {
+            let who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+            let ran = Command::new("git").arg("-C").arg(&root).args(who).args(args).output().unwrap();
+            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        };
+        git(&["init", "--quiet"]);
+        git(&["add", "--all"]);
+        git(&["commit", "--quiet", "--message", text]);
+    }
+    let root = room.path().join("erp\n");
+    let ran = run_in(&root, &["export", "--from", "git:HEAD", "--accept"]);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    let lock = std::fs::read_to_string(root.join("audit/locks/compose_sha256.lock.txt")).unwrap();
+    assert!(lock.starts_with(&Digest::of(b"mine").to_string()), "{lock}");
+}
+
+#[test]
+fn a_pipe_in_a_repository_is_not_waited_for_without_end() {
+    let project = released();
+    std::fs::remove_file(project.path(".git/HEAD")).unwrap();
+    mkfifoat(CWD, project.path(".git/HEAD"), Mode::from_raw_mode(0o644)).unwrap();
+    let ran = run_in(&project.root(), &["export", "--from", "git:HEAD"]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.err().contains("took more than") || ran.err().contains("no git repository"), "{}", ran.err());
 }
 
 #[test]

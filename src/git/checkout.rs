@@ -176,13 +176,13 @@ impl Config {
         let is_off = |value: &[u8]| matches!(value, b"unspecified" | b"unset");
         let [text, crlf, eol, ident, encoding, filter] = values else { return Treatment::Converted };
         let has_program = self.filters.iter().any(|name| name == filter);
-        let forbidden = has_program.then(|| repository.forbids(&String::from_utf8_lossy(filter))).flatten();
         let is_text = *text != b"unset" && (*text != b"unspecified" || *crlf != b"unset");
-        let treatment = match forbidden {
+        let is_filtered = !is_off(filter) || !is_off(ident) || !is_off(encoding);
+        let is_plain = !is_filtered && !(is_text && (self.crlf || *eol == b"crlf"));
+        let treatment = match repository.forbids(&String::from_utf8_lossy(filter), has_program) {
+            _ if is_plain => Treatment::Plain,
             Some(why) => Treatment::Forbidden(why),
-            None if !is_off(filter) || !is_off(ident) || !is_off(encoding) => Treatment::Converted,
-            None if is_text && (self.crlf || *eol == b"crlf") => Treatment::Converted,
-            None => Treatment::Plain,
+            None => Treatment::Converted,
         };
         if *filter == b"lfs" { Treatment::Lfs(Box::new(treatment)) } else { treatment }
     }

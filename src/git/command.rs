@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Variables of the caller that would make git look elsewhere, or be another git.
-const REMOVED: [&str; 9] = [
+const REMOVED: [&str; 15] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
@@ -14,11 +14,21 @@ const REMOVED: [&str; 9] = [
     "GIT_COMMON_DIR",
     "GIT_CONFIG_COUNT",
     "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG",
+    "GIT_ATTR_SOURCE",
+    "GIT_ICASE_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    // With it git trusts the repositories of whoever called sudo.
+    "SUDO_UID",
 ];
 
 /// Settings under which git fetches nothing and runs neither hook nor watcher, whatever is configured.
-const SETTINGS: [&str; 5] = [
+const SETTINGS: [&str; 7] = [
     "core.fsmonitor=false",
+    // A directory of a clone that looks like a repository is none.
+    "safe.bareRepository=explicit",
+    "diff.orderFile=/dev/null",
     "core.hooksPath=/dev/null",
     "protocol.allow=never",
     "log.showSignature=false",
@@ -39,6 +49,8 @@ pub(super) fn git(dir: &Path, trusted: bool) -> Command {
     for variable in ["GIT_NO_LAZY_FETCH", "GIT_NO_REPLACE_OBJECTS", "GIT_LITERAL_PATHSPECS"] {
         command.env(variable, "1");
     }
+    // Grafts would hide a part of the history.
+    command.env("GIT_GRAFT_FILE", "/dev/null");
     command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
     command.stdin(Stdio::null()).stderr(Stdio::piped());
     command

@@ -15,6 +15,8 @@ use super::GitError;
 
 /// How often it is looked whether the time is over.
 const TICK: Duration = Duration::from_millis(10);
+/// How long git may take for what it must know at once.
+const SOON: Duration = Duration::from_secs(10);
 /// Longer than anybody waits.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How much of what git says of a failure is kept.
@@ -114,6 +116,21 @@ pub(super) fn ask(
         return Err(GitError::Interrupted);
     }
     Ok(Answer { code: ended.code.filter(|_| ended.was_read), stdout, said: ended.said })
+}
+
+/// Runs git for what it must know at once, and gives all that it prints.
+///
+/// # Errors
+/// When git cannot be started, or says nothing for [`SOON`], as it does of a repository with a pipe in it.
+pub(super) fn ask_soon(git: Command) -> Result<Answer, GitError> {
+    let end = Instant::now() + SOON;
+    ask(git, &[], &|| Instant::now() >= end).map_err(|error| match error {
+        GitError::Interrupted => GitError::Refused {
+            what: "answer",
+            reason: format!("it took more than {} seconds; try: git status", SOON.as_secs()),
+        },
+        other => other,
+    })
 }
 
 /// How a git ended, and how reading from it did.

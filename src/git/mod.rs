@@ -12,6 +12,7 @@ mod revision;
 mod tracked;
 mod work_tree;
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -90,7 +91,7 @@ pub struct Repository {
 const DUBIOUS: &str = "dubious ownership";
 
 /// How git says that there is a repository, and no files of it.
-const NO_WORK_TREE: &str = "must be run in a work tree";
+const NO_WORK_TREE: [&str; 2] = ["must be run in a work tree", "cannot use bare repository"];
 
 impl Repository {
     /// Finds the repository whose work tree holds `root`. One of another user is read, too, where this git
@@ -101,29 +102,29 @@ impl Repository {
     pub fn around(root: &Path) -> Result<Self, GitError> {
         let ask = |trusted: bool| {
             let mut git = command::git(root, trusted);
-            git.args(["rev-parse", "--show-toplevel", "--show-prefix"])
-                .output()
-                .map_err(|e| GitError::no_git(&e))
+            git.args(["rev-parse", "--show-toplevel", "--show-prefix"]);
+            limit::ask_soon(git)
         };
-        let mut output = ask(false)?;
-        let is_foreign = !output.status.success() && said(&output.stderr).contains(DUBIOUS);
+        let mut answer = ask(false)?;
+        let is_foreign = answer.code != Some(0) && answer.said.contains(DUBIOUS);
         if is_foreign {
-            output = ask(true)?;
+            answer = ask(true)?;
         }
-        if !output.status.success() {
-            let reason = if is_foreign {
+        let refused = |reason: &str| Err(GitError::NoRepository { reason: reason.to_owned() });
+        if answer.code != Some(0) {
+            return refused(if is_foreign {
                 "git will not read a repository that belongs to somebody else; run as its owner"
-            } else if said(&output.stderr).contains(NO_WORK_TREE) {
+            } else if NO_WORK_TREE.iter().any(|words| answer.said.contains(words)) {
                 "this project lies in a bare git repository, which has no work tree; clone it, and run there"
             } else {
                 "this project is in no git repository"
-            };
-            return Err(GitError::NoRepository { reason: reason.to_owned() });
+            });
         }
-        let mut lines = output.stdout.split(|&b| b == b'\n');
-        let top = PathBuf::from(std::ffi::OsStr::from_bytes(lines.next().unwrap_or_default()));
-        let prefix = lines.next().unwrap_or_default().to_vec();
-        let owner = std::fs::metadata(&top).map(|meta| meta.uid()).ok().filter(|_| is_foreign);
+        let Some((top, prefix)) = top_and_prefix(root, &answer.stdout) else {
+            return refused("git gives the work tree a name that cannot be told from another one");
+        };
+        let owner = std::fs::symlink_metadata(top.join(".git")).or_else(|_| std::fs::metadata(&top));
+        let owner = owner.map(|meta| meta.uid()).ok().filter(|_| is_foreign);
         Ok(Self { top, prefix, owner, runs_filters: true })
     }
 
@@ -139,15 +140,18 @@ impl Repository {
         Self { runs_filters: false, ..self }
     }
 
-    /// Why the program of `filter` may not be run.
-    fn forbids(&self, filter: &str) -> Option<String> {
+    /// Why a file whose content a checkout would convert may not be checked out. The configuration of somebody else's
+    /// repository may change while it is read, so there nothing is converted at all.
+    fn forbids(&self, filter: &str, has_program: bool) -> Option<String> {
         match (self.owner, self.runs_filters) {
             (Some(owner), _) => Some(format!(
-                "the filter \"{filter}\" would have to be run for it, a program that the repository of another user \
-                 (uid {owner}) may name; export as that user"
+                "a checkout would convert it, and the repository of another user (uid {owner}) may name a program for \
+                 that, such as the filter \"{filter}\"; export as that user"
             )),
-            (None, false) => Some(format!("the filter \"{filter}\" would have to be run for it")),
-            (None, true) => None,
+            (None, false) if has_program => {
+                Some(format!("the filter \"{filter}\" would have to be run for it"))
+            }
+            (None, _) => None,
         }
     }
 
@@ -182,22 +186,20 @@ impl Repository {
     /// When there is no such commit.
     pub fn resolve(&self, revision: &str) -> Result<Revision, GitError> {
         let asked = format!("{revision}^{{commit}}");
-        let output = self
-            .git()
-            .args(["rev-parse", "--verify", "--end-of-options", &asked])
-            .output()
-            .map_err(|error| GitError::no_git(&error))?;
+        let mut git = self.git();
+        git.args(["rev-parse", "--verify", "--end-of-options", &asked]);
+        let answer = limit::ask_soon(git)?;
         let refused = |reason: &str| {
             Err(GitError::NoRevision { revision: revision.to_owned(), reason: reason.to_owned() })
         };
-        if !output.status.success() {
+        if answer.code != Some(0) {
             return refused(if self.is_shallow() {
                 "there is no such commit in this shallow clone; fetch more of its history"
             } else {
                 "there is no such commit"
             });
         }
-        let commit = said(&output.stdout).trim().to_owned();
+        let commit = said(&answer.stdout).trim().to_owned();
         if !commit.bytes().all(|b| b.is_ascii_hexdigit()) || commit.is_empty() {
             return refused("it names no single commit");
         }
@@ -207,8 +209,9 @@ impl Repository {
     /// Whether only a part of the history is here.
     #[must_use]
     pub fn is_shallow(&self) -> bool {
-        let output = self.git().args(["rev-parse", "--is-shallow-repository"]).output();
-        output.is_ok_and(|output| output.stdout.starts_with(b"true"))
+        let mut git = self.git();
+        git.args(["rev-parse", "--is-shallow-repository"]);
+        limit::ask_soon(git).is_ok_and(|answer| answer.stdout.starts_with(b"true"))
     }
 
     /// Starts reading objects.
@@ -221,6 +224,19 @@ impl Repository {
     pub(crate) fn git(&self) -> std::process::Command {
         command::git(&self.top, self.owner.is_some())
     }
+}
+
+/// The two lines of `rev-parse --show-toplevel --show-prefix`, of which both may hold line feeds: together they lead to
+/// `root`.
+fn top_and_prefix(root: &Path, lines: &[u8]) -> Option<(PathBuf, Vec<u8>)> {
+    let root = root.canonicalize().ok()?;
+    let lines = lines.strip_suffix(b"\n")?;
+    let ends = lines.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at);
+    ends.map(|at| (Path::new(OsStr::from_bytes(&lines[..at])), &lines[at + 1..]))
+        .find(|(top, prefix)| {
+            top.join(OsStr::from_bytes(prefix)).canonicalize().is_ok_and(|found| found == root)
+        })
+        .map(|(top, prefix)| (top.to_owned(), prefix.to_vec()))
 }
 
 fn said(output: &[u8]) -> String {

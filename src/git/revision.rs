@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
+use super::limit::ask_soon;
 use super::{GitError, Repository, said};
 
 /// A commit of the repository around the root.
@@ -67,9 +68,17 @@ impl Revision {
     /// When git cannot be started, or the commit cannot be read.
     pub fn headline(&self) -> Result<(String, String), GitError> {
         let mut git = self.repository.git();
-        git.args(["log", "--no-color", "--no-walk", "--format=%h%n%s", &self.commit, "--"]);
-        let output = git.output().map_err(|error| GitError::no_git(&error))?;
-        if !output.status.success() {
+        git.args([
+            "log",
+            "--no-color",
+            "--no-walk",
+            "--encoding=UTF-8",
+            "--format=%h%n%s",
+            &self.commit,
+            "--",
+        ]);
+        let output = ask_soon(git)?;
+        if output.code != Some(0) {
             return Err(self.cut_short());
         }
         let text = said(&output.stdout);
@@ -128,8 +137,8 @@ impl Revision {
         if !within.is_empty() {
             git.arg("--").arg(OsString::from_vec(within));
         }
-        let output = git.output().map_err(|error| GitError::no_git(&error))?;
-        if !output.status.success() {
+        let output = ask_soon(git)?;
+        if output.code != Some(0) {
             return Err(self.cut_short());
         }
         let entries = output.stdout.split(|&b| b == 0).filter(|entry| !entry.is_empty());

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::limit::ask;
+use super::limit::{ask, ask_soon};
 use super::{GitError, Repository};
 
 /// What git knows of a file on the disk.
@@ -30,9 +30,9 @@ impl Repository {
     /// When git cannot be started, or cannot read its index.
     pub fn index(&self) -> Result<Index, GitError> {
         let mut git = self.git();
-        let output = git.args(["ls-files", "-z", "--stage", "--full-name"]).output();
-        let output = output.map_err(|error| GitError::no_git(&error))?;
-        if !output.status.success() {
+        git.args(["ls-files", "-z", "--stage", "--full-name"]);
+        let output = ask_soon(git)?;
+        if output.code != Some(0) {
             let reason = "look at the repository with: git status".to_owned();
             return Err(GitError::Refused { what: "list its index", reason });
         }

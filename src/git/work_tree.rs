@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::limit::ask_soon;
 use super::{Repository, said};
 
 /// The commit a work tree stands on.
@@ -27,8 +28,9 @@ pub fn work_tree(root: &Path, dir: &str, wanted: &[String], there: &[&String]) -
     if !there.is_empty() {
         // As they are: a filter of the repository's configuration would be a program to run.
         let files = there.iter().map(|name| root.join(dir).join(name));
-        let output =
-            repository.git().args(["hash-object", "--no-filters", "--"]).args(files).output().ok()?;
+        let mut git = repository.git();
+        git.args(["hash-object", "--no-filters", "--"]).args(files);
+        let output = ask_soon(git).ok()?;
         let text = said(&output.stdout);
         on_disk.extend(there.iter().map(|name| (*name).clone()).zip(text.lines().map(str::to_owned)));
         on_disk.sort();
@@ -41,9 +43,11 @@ pub fn work_tree(root: &Path, dir: &str, wanted: &[String], there: &[&String]) -
 #[must_use]
 pub fn identity(root: &Path) -> Option<String> {
     let ask = |key: &str| {
-        let output = super::command::git(root, false).args(["config", "--get", key]).output().ok()?;
+        let mut git = super::command::git(root, false);
+        git.args(["config", "--get", key]);
+        let output = ask_soon(git).ok()?;
         let text = said(&output.stdout).trim().to_owned();
-        (output.status.success() && !text.is_empty()).then_some(text)
+        (output.code == Some(0) && !text.is_empty()).then_some(text)
     };
     let name = ask("user.name")?;
     Some(ask("user.email").map_or_else(|| name.clone(), |address| format!("{name} <{address}>")))
