@@ -208,3 +208,67 @@ fn the_way_back_leads_back() {
     let (code, report) = project.check(&[]);
     assert_eq!(code, 0, "{report:#}");
 }
+
+#[test]
+fn the_way_back_takes_only_what_is_meant_from_wherever_it_is_called() {
+    let project = Project::small();
+    project.file("odoo_modules/seisei/m*/__manifest__.py", "{}\n");
+    project.file("odoo_modules/seisei/m2/__manifest__.py", "{}\n");
+    project.file("releases/1/docker-compose.yml", "services: {}\n");
+    std::os::unix::fs::symlink("../../releases/1", project.path("infra/stacks/linked")).unwrap();
+    project.ok(&["export", "--accept"]);
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\n");
+    commit_all(&project, "release");
+    for file in [
+        "odoo_modules/seisei/m*/__manifest__.py",
+        "odoo_modules/seisei/m2/__manifest__.py",
+        "releases/1/docker-compose.yml",
+    ] {
+        project.file(file, "edited: 1\n");
+    }
+    project.check(&[]);
+    let below = project.path("infra/stacks");
+    let go_back = |subject: &str| {
+        let ran = project
+            .driftlock(&["explain", "--format", "json", subject])
+            .current_dir(&below)
+            .output()
+            .unwrap();
+        let told: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        let command = told[0]["ways_out"][0]["command"].as_str().unwrap().to_owned();
+        let ran =
+            std::process::Command::new("sh").args(["-c", &command]).current_dir(&below).output().unwrap();
+        assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
+    };
+    go_back("m*");
+    assert_eq!(project.read("odoo_modules/seisei/m*/__manifest__.py"), "{}\n");
+    assert_eq!(project.read("odoo_modules/seisei/m2/__manifest__.py"), "edited: 1\n", "another subject");
+    go_back("infra/stacks/linked/docker-compose.yml");
+    assert_eq!(project.read("releases/1/docker-compose.yml"), "services: {}\n");
+    project.file("odoo_modules/seisei/m*/__manifest__.py", "edited: 2\n");
+    project.check(&[]);
+    project.ok(&["accept", "--only", "addon_hashes/m*", "--yes"]);
+    assert_eq!(project.check(&[]).0, 2, "m2 was not accepted with m*");
+}
+
+#[test]
+fn a_run_against_another_baseline_says_nothing_of_this_one() {
+    let project = Project::accepted();
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\n");
+    commit_all(&project, "v1");
+    let compose = "infra/stacks/erp/docker-compose.yml";
+    let text = project.read(compose);
+    project.file(compose, "services: {}\n");
+    project.ok(&["export", "--accept"]);
+    project.file(compose, &text);
+    let (_, first) = project.check(&[]);
+    assert_eq!(project.check(&["--baseline", "git:HEAD"]).0, 0);
+    project.check(&[]);
+    let since = explain(&project, &[compose])[0]["since"].clone();
+    assert_eq!((&since["run"], &since["runs"]), (&first["run"], &2.into()), "{since:#}");
+    let history: Value =
+        serde_json::from_slice(&project.ok(&["history", "--format", "json"]).0.stdout).unwrap();
+    assert_eq!(history["subjects"][0]["times"], 1, "{history:#}");
+}

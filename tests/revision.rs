@@ -727,9 +727,9 @@ fn a_repository_inside_a_clone_is_none() {
 
 #[test]
 fn a_root_whose_name_ends_in_a_line_feed_is_not_taken_for_its_neighbour() {
-    let room = TempDir::new().unwrap();
+    let place = TempDir::new().unwrap();
     for (name, text) in [("erp", "other"), ("erp\n", "mine")] {
-        let root = room.path().join(name);
+        let root = place.path().join(name);
         std::fs::create_dir_all(root.join("stacks/a")).unwrap();
         std::fs::create_dir_all(root.join("audit")).unwrap();
         std::fs::write(root.join("audit/driftlock.toml"), "[compose]\nfiles = [\"stacks/*/compose.yml\"]\n")
@@ -744,7 +744,7 @@ fn a_root_whose_name_ends_in_a_line_feed_is_not_taken_for_its_neighbour() {
         git(&["add", "--all"]);
         git(&["commit", "--quiet", "--message", text]);
     }
-    let root = room.path().join("erp\n");
+    let root = place.path().join("erp\n");
     let ran = run_in(&root, &["export", "--from", "git:HEAD", "--accept"]);
     assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
     let lock = std::fs::read_to_string(root.join("audit/locks/compose_sha256.lock.txt")).unwrap();

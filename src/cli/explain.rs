@@ -1,5 +1,8 @@
 //! `driftlock explain`: everything known of one subject.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
 use clap::{Args, ValueEnum};
 
 use super::ack::with_rules;
@@ -15,17 +18,14 @@ use crate::acknowledge;
 use crate::baseline::{self, Source};
 use crate::check::{CHECKS, Evidence, find as find_check};
 use crate::explain::{self, Known, Named, Situation};
+use crate::history::{self, Past};
 use crate::host::Watch;
 use crate::model::{
     AcceptedBy, CheckResult, Entry, Explanation, Observed, SectionId, Since, Value, escaped, quoted,
     quoted_name,
 };
-use crate::report::{self, json};
-use crate::run;
+use crate::report;
 use crate::section::{self, fact};
-
-/// How many runs are read to tell since when something differs.
-const RUNS: usize = 2000;
 
 /// Everything known of one subject
 ///
@@ -246,24 +246,27 @@ impl Inquiry<'_> {
 
     /// Who made the baseline's entry what it is; not of another baseline.
     fn acceptance(&self, known: &Known) -> Option<AcceptedBy> {
-        let is_own = matches!(self.source, Source::Directory { name, .. } if name == baseline::PATH);
         let ids: Vec<&str> =
             CHECKS.iter().filter(|check| check.section() == known.section).map(|check| check.id()).collect();
         let of_it =
             |target: Option<&str>| baseline::last_acceptance(&self.project.root, &ids, &known.key, target);
         let last = || of_it(self.aim.target.as_deref()).or_else(|| of_it(None));
-        is_own.then(last).flatten()
+        self.is_own_baseline().then(last).flatten()
+    }
+
+    fn is_own_baseline(&self) -> bool {
+        matches!(self.source, Source::Directory { name, .. } if name == baseline::PATH)
     }
 
     /// Since when the first of the findings is there, as the reports of this place tell it.
     fn since(&self, checks: &[CheckResult]) -> Option<Since> {
         let (check, finding) = checks.iter().find_map(|check| Some((check.id, check.findings.first()?)))?;
-        let runs = run::all(&self.project.root).ok()?.into_iter().take(RUNS);
-        let reports = runs.filter_map(|run| {
-            let bytes = crate::atomic::read_file(&run.path.join(json::FILE)).ok()?;
-            json::read(&bytes).ok().filter(|report| report.target == self.aim.target)
-        });
-        explain::since(reports, check, &finding.subject.key, &finding.fingerprint(check).to_string())
+        let history = history::read(&self.project.root, &|_| true).ok()?;
+        let from = &self.examined.report.baseline.from;
+        let is_it = |past: &&Past| past.target == self.aim.target && past.baseline == *from;
+        let runs = history.runs.iter().rev().filter(is_it);
+        let name = String::from_utf8_lossy(&finding.subject.key);
+        explain::since(runs, check, &name, &finding.fingerprint(check).to_string())
     }
 
     fn ways_out(&self, it: &Explanation, entry: Option<&Entry>) -> Vec<crate::model::WayOut> {
@@ -274,11 +277,22 @@ impl Inquiry<'_> {
         let ssh = self.aim.ssh_command();
         let host_path = it.lies_at.as_deref().map(quoted_name);
         let service = entry.and_then(service_of);
+        let is_container = finding.subject.section == Some(SectionId("images"));
+        let from_here = self.project.named(&self.project.root.join(OsStr::from_bytes(&it.place)));
+        let place = quoted_name(if is_container { &it.place } else { from_here.as_os_str().as_bytes() });
+        let git_path = self.project.path_in_git(&it.place);
+        let is_pattern = git_path.first() == Some(&b':') || git_path.iter().any(|b| b"*?[\\".contains(b));
+        let literal = if is_pattern { " --literal-pathspecs" } else { "" };
+        let git = format!("{}{literal}", self.project.git());
         let situation = Situation {
             finding,
             check,
             named: &named,
-            place: &quoted_name(&it.place),
+            place: &place,
+            driftlock: &self.project.driftlock(),
+            git: &git,
+            git_path: &quoted_name(&git_path),
+            is_own_baseline: self.is_own_baseline(),
             option: &option,
             ssh: ssh.as_deref(),
             docker: self.aim.docker_command(),

@@ -1,5 +1,7 @@
 //! The project a command works on: where its root is, and how to name paths from where the user stands.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::formats::Wanted;
@@ -8,6 +10,7 @@ use crate::audit::lock_file_names;
 use crate::baseline::{self, Locks, Source};
 use crate::config::{self, Config, Target};
 use crate::git::{Repository, Revision};
+use crate::model::quoted_name;
 
 /// A project with its configuration.
 pub(super) struct Project {
@@ -15,6 +18,8 @@ pub(super) struct Project {
     pub(super) root: PathBuf,
     /// The root as seen from the working directory: empty, `..`, or as it was given.
     from_here: PathBuf,
+    /// Whether the root was named on the command line.
+    is_given: bool,
     /// Its configuration.
     pub(super) config: Config,
 }
@@ -30,7 +35,7 @@ impl Project {
             return Err(Failure::new(format!("{} is not a directory", output::shown(&root))));
         }
         let config = Config::load(&root)?;
-        Ok(Self { root, from_here, config })
+        Ok(Self { root, from_here, is_given: global.root.is_some(), config })
     }
 
     /// Finds the root as [`Project::find`] does, or takes the working directory for a new project.
@@ -47,6 +52,30 @@ impl Project {
     /// A path below the root, as one that opens from the working directory.
     pub(super) fn named(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| self.from_here.join(below))
+    }
+
+    /// How git is called so that its paths are those of the project.
+    pub(super) fn git(&self) -> String {
+        match self.from_here.as_os_str().as_bytes() {
+            b"" => "git".to_owned(),
+            dir => format!("git -C {}", quoted_name(dir)),
+        }
+    }
+
+    /// How driftlock is called so that it works on this project.
+    pub(super) fn driftlock(&self) -> String {
+        if self.is_given {
+            return format!("driftlock --root {}", quoted_name(self.from_here.as_os_str().as_bytes()));
+        }
+        "driftlock".to_owned()
+    }
+
+    /// A path of the project as git has it: links above it lead elsewhere in the same tree.
+    pub(super) fn path_in_git(&self, path: &[u8]) -> Vec<u8> {
+        let whole = self.root.join(OsStr::from_bytes(path));
+        let real = whole.parent().and_then(|dir| Some(dir.canonicalize().ok()?.join(whole.file_name()?)));
+        let below = real.as_deref().and_then(|real| real.strip_prefix(&self.root).ok());
+        below.map_or_else(|| path.to_owned(), |below| below.as_os_str().as_bytes().to_vec())
     }
 
     /// Refuses to write a report or the files of a run where the baseline lies.

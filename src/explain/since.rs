@@ -1,49 +1,48 @@
 //! Since when a subject differs, as the reports of runs tell it.
 
+use crate::history::{Past, PastSubject};
 use crate::model::Since;
-use crate::report::json::{WireFinding, WireReport, WireStatus};
 
 /// What one run says of a subject.
 enum Word<'a> {
     /// It differed.
-    Differs(&'a WireFinding),
+    Differs(&'a PastSubject),
     /// It was compared, and was as in the baseline.
     Same,
     /// It was not compared.
     Nothing,
 }
 
-fn word<'a>(report: &'a WireReport, check: &str, key: &[u8]) -> Word<'a> {
-    let Some(check) = report.checks.iter().find(|c| c.name == check) else { return Word::Nothing };
-    match check.findings.iter().find(|finding| finding.key() == key) {
-        Some(finding) => Word::Differs(finding),
-        None if matches!(check.status, WireStatus::Skip | WireStatus::Error) => Word::Nothing,
-        None => Word::Same,
+fn word<'a>(past: &'a Past, check: &str, name: &str) -> Word<'a> {
+    let Some(check) = past.checks.iter().find(|c| c.name == check) else { return Word::Nothing };
+    match check.subjects.iter().find(|subject| subject.name == name) {
+        Some(subject) => Word::Differs(subject),
+        None if check.is_whole => Word::Same,
+        None => Word::Nothing,
     }
 }
 
-/// Since when the subject `key` of `check` differs: through `reports` of one place, newest first, as long as none
-/// says that it was as in the baseline. `now` is the fingerprint of what there is at present. `None` where no run
-/// saw it differ.
+/// Since when the subject `name` of `check` differs: through the runs of one place against one baseline, newest first,
+/// as long as none says that it was as in the baseline. `now` is the fingerprint of what there is at present. `None`
+/// where no run saw it differ.
 #[must_use]
-pub fn since(reports: impl Iterator<Item = WireReport>, check: &str, key: &[u8], now: &str) -> Option<Since> {
+pub fn since<'a>(runs: impl Iterator<Item = &'a Past>, check: &str, name: &str, now: &str) -> Option<Since> {
     let mut since: Option<Since> = None;
     let mut as_now = true;
-    for report in reports {
-        match word(&report, check, key) {
+    for past in runs {
+        match word(past, check, name) {
             Word::Nothing => {}
             Word::Same => {
-                return since.map(|since| Since { before: Some(report.run.clone()), ..since });
+                return since.map(|since| Since { before: Some(past.run.clone()), ..since });
             }
-            Word::Differs(finding) => {
+            Word::Differs(subject) => {
                 let (runs, mut changed) = since.map_or((0, None), |since| (since.runs, since.changed));
-                as_now &= finding.fingerprint == now;
+                as_now &= subject.fingerprint == now;
                 if as_now {
-                    changed = Some(report.run.clone());
+                    changed = Some(past.run.clone());
                 }
-                let run = report.run.clone();
-                since =
-                    Some(Since { run, started_at: report.started_at, runs: runs + 1, before: None, changed });
+                let (run, started_at) = (past.run.clone(), past.started_at.clone());
+                since = Some(Since { run, started_at, runs: runs + 1, before: None, changed });
             }
         }
     }

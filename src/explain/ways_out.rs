@@ -11,8 +11,16 @@ pub struct Situation<'a> {
     pub check: &'a str,
     /// Its name behind its check's, as a shell takes it.
     pub named: &'a str,
-    /// Its place, as a shell takes it.
+    /// Its place from the working directory, as a shell takes it; of a container its name.
     pub place: &'a str,
+    /// How driftlock and git are called so that they work on this project.
+    pub driftlock: &'a str,
+    /// See [`Situation::driftlock`]; paths are taken from the project's root.
+    pub git: &'a str,
+    /// Where git has it, links above it resolved, as a shell takes it.
+    pub git_path: &'a str,
+    /// Whether it was compared with the project's own baseline.
+    pub is_own_baseline: bool,
     /// The option that names the host again, with a space before it; empty for this machine.
     pub option: &'a str,
     /// The command that runs another one on the server; none for this machine.
@@ -28,19 +36,25 @@ pub struct Situation<'a> {
 /// The ways out of a finding, the one that changes nothing but the host first.
 #[must_use]
 pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
-    let Situation { check, named, option, finding, .. } = *situation;
+    let Situation { check, named, option, finding, driftlock, .. } = *situation;
     if !finding.kind.is_drift() {
-        let command = format!("driftlock check{option} --only {check}");
+        let command = format!("{driftlock} check{option} --only {check}");
         return vec![WayOut { when: "once it can be read", command }];
     }
     if finding.subject.section.is_none() {
-        return vec![WayOut { when: "to make the lock file", command: format!("driftlock export{option}") }];
+        return vec![WayOut {
+            when: "to make the lock file",
+            command: format!("{driftlock} export{option} --accept"),
+        }];
     }
     let mut ways = undo(situation);
-    let run = format!("driftlock check{option}");
-    let accept = format!("driftlock accept{option} --only {named} --reason '…'");
+    if !situation.is_own_baseline {
+        return ways;
+    }
+    let run = format!("{driftlock} check{option}");
+    let accept = format!("{driftlock} accept{option} --only {named} --reason '…'");
     ways.push(WayOut { when: "it was meant", command: format!("{run}; {accept}") });
-    let ack = |verb: &str| format!("driftlock ack {verb}{named}{option}");
+    let ack = |verb: &str| format!("{driftlock} ack {verb}{named}{option}");
     ways.extend(match finding.acknowledged() {
         None => vec![WayOut {
             when: "it is known, and may stay for a while",
@@ -82,7 +96,7 @@ fn undo_container(situation: &Situation<'_>) -> Option<String> {
 }
 
 fn undo_files(situation: &Situation<'_>) -> Option<String> {
-    let Situation { finding, place, ssh, host_path, .. } = *situation;
+    let Situation { finding, place, git, git_path, ssh, host_path, .. } = *situation;
     let is_module = finding.subject.section == Some(SectionId("addons"));
     let options = if is_module { "-r " } else { "" };
     if finding.kind == Kind::Unexpected {
@@ -97,16 +111,19 @@ fn undo_files(situation: &Situation<'_>) -> Option<String> {
     let Some(path) = host_path else {
         // What git does not track, it does not take away.
         let first = if has_more { format!("rm -r -- {place} && ") } else { String::new() };
-        return Some(format!("{first}git restore --source={commit} -- {place}"));
+        return Some(format!("{first}{git} restore --source={commit} -- {git_path}"));
     };
     let (give, take) = if is_module {
         let first = if has_more { format!("rm -r -- {path} && ") } else { String::new() };
         (
-            format!("git archive {commit}:./{place}"),
+            format!("{git} archive {commit}:./{git_path}"),
             format!("{first}mkdir -p -- {path} && tar -C {path} -xf -"),
         )
     } else {
-        (format!("git show {commit}:./{place}"), format!("cat > {path}"))
+        (
+            format!("{git} show {commit}:./{git_path}"),
+            format!("mkdir -p -- \"$(dirname -- {path})\" && cat > {path}"),
+        )
     };
     Some(match ssh {
         None => format!("{give} | {{ {take}; }}"),

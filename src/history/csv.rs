@@ -29,7 +29,11 @@ pub fn csv(runs: &[Past]) -> String {
 /// A text as one field. One that begins as a formula does gets an apostrophe before it.
 fn field(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() && !matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
+        .collect();
+    let text = if is_formula { format!("'{text}") } else { text };
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
@@ -42,6 +46,7 @@ mod tests {
         assert_eq!(field("PASS local: 3 checks passed"), "PASS local: 3 checks passed");
         assert_eq!(field("a,\"b\""), "\"a,\"\"b\"\"\"");
         assert_eq!(field("=1+1"), "'=1+1");
+        assert_eq!(field("a\x1b]0;x\x07"), "a ]0;x ");
         assert_eq!(field("@x\ny"), "\"'@x\ny\"");
     }
 }

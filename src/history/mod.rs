@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use serde::Deserialize;
 
 use crate::atomic::read_file;
+use crate::baseline;
 use crate::model::{ExitCode, escaped, in_words};
 use crate::report::json::{FILE, SCHEMA};
 use crate::run::{self, Run};
@@ -36,6 +37,8 @@ pub struct Past {
     pub is_excused: bool,
     /// Whether only some checks ran.
     pub partial: bool,
+    /// What it compared with: `audit/locks`, a directory, `git:REVISION`.
+    pub baseline: String,
     /// One line for a message.
     pub headline: String,
     /// Its checks.
@@ -58,7 +61,16 @@ pub struct PastCheck {
     /// Whether it compared all it had to, so that what it does not name was as in the baseline.
     pub is_whole: bool,
     /// The subjects that differed.
-    pub subjects: Vec<String>,
+    pub subjects: Vec<PastSubject>,
+}
+
+/// One subject that differed in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastSubject {
+    /// Its name; lossy where it is not UTF-8.
+    pub name: String,
+    /// The identity of the finding.
+    pub fingerprint: String,
 }
 
 /// What of a report is needed here.
@@ -73,8 +85,14 @@ struct Wire {
     exit_code: u8,
     overall: String,
     partial: bool,
+    baseline: WireBaseline,
     headline: String,
     checks: Vec<WireCheck>,
+}
+
+#[derive(Deserialize)]
+struct WireBaseline {
+    from: String,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +105,13 @@ struct WireCheck {
 #[derive(Deserialize)]
 struct WireSubject {
     subject: String,
+    fingerprint: String,
+}
+
+impl From<WireSubject> for PastSubject {
+    fn from(wire: WireSubject) -> Self {
+        Self { name: wire.subject, fingerprint: wire.fingerprint }
+    }
 }
 
 impl From<Wire> for Past {
@@ -94,7 +119,7 @@ impl From<Wire> for Past {
         let check = |check: WireCheck| PastCheck {
             name: check.name,
             is_whole: matches!(check.status.as_str(), "PASS" | "FAIL"),
-            subjects: check.findings.into_iter().map(|finding| finding.subject).collect(),
+            subjects: check.findings.into_iter().map(PastSubject::from).collect(),
         };
         Self {
             run: wire.run,
@@ -109,6 +134,7 @@ impl From<Wire> for Past {
             },
             is_excused: wire.exit_code == 0 && wire.overall == "FAIL",
             partial: wire.partial,
+            baseline: wire.baseline.from,
             headline: wire.headline,
             checks: wire.checks.into_iter().map(check).collect(),
         }
@@ -199,14 +225,15 @@ impl Drifter {
     }
 }
 
-/// What became of every subject that ever differed, by target, check and name; `runs` are oldest first.
+/// What became of every subject that ever differed, by target, check and name; `runs` are oldest first. A run that
+/// compared with another baseline than the project's own says nothing of that.
 #[must_use]
 pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
     let mut all: BTreeMap<(Option<&str>, &str, &str), Drifter> = BTreeMap::new();
-    for past in runs {
+    for past in runs.iter().filter(|past| past.baseline == baseline::PATH) {
         let target = past.target.as_deref();
         for check in &past.checks {
-            for subject in &check.subjects {
+            for subject in check.subjects.iter().map(|it| it.name.as_str()) {
                 let drifter =
                     all.entry((target, &check.name, subject)).or_insert_with(|| new(past, check, subject));
                 if !drifter.is_open {
@@ -216,7 +243,7 @@ pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
                 drifter.last_seen.clone_from(&past.started_at);
                 drifter.end(past.started_at_unix);
             }
-            let here: BTreeSet<&str> = check.subjects.iter().map(String::as_str).collect();
+            let here: BTreeSet<&str> = check.subjects.iter().map(|it| it.name.as_str()).collect();
             let of_it = all.range_mut((target, check.name.as_str(), "")..);
             let of_it = of_it.take_while(|((t, c, _), _)| *t == target && *c == check.name);
             let well = of_it.filter(|((.., subject), drifter)| {
@@ -260,11 +287,15 @@ mod tests {
             exit: ExitCode::Pass,
             is_excused: false,
             partial: false,
+            baseline: baseline::PATH.to_owned(),
             headline: String::new(),
             checks: vec![PastCheck {
                 name: "compose_hashes".to_owned(),
                 is_whole: matches!(status, "PASS" | "FAIL"),
-                subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+                subjects: subjects
+                    .iter()
+                    .map(|name| PastSubject { name: (*name).to_owned(), fingerprint: String::new() })
+                    .collect(),
             }],
         }
     }
