@@ -814,3 +814,48 @@ fn what_lies_behind_links_is_tracked_where_it_really_lies() {
     let ran = run_in(&alone.root(), &["export", "--tracked"]);
     assert!(ran.code() == 1 && ran.err().contains("in no git repository"), "{}", ran.err());
 }
+
+#[test]
+fn what_git_ignores_is_kept_as_the_baseline_has_it() {
+    let project = released();
+    let toml = project.read("audit/driftlock.toml");
+    assert!(toml.contains("[files]"), "{toml}");
+    project.file("audit/driftlock.toml", &toml.replace("include = [", "include = [\"stacks/*/.env\", "));
+    project.file(".gitignore", "audit/runtime/\n.env\n");
+    project.file("stacks/erp/.env", "X=1\n");
+    git(&project, &["add", ".gitignore", "audit/driftlock.toml"]);
+    git(&project, &["commit", "--quiet", "--message", "ignored"]);
+    ok(&project, &["export", "--accept"]);
+    let lock = "audit/locks/config_sha256.lock.txt";
+    let before = project.read(lock);
+    assert!(before.contains("stacks/erp/.env"), "{before}");
+    ok(&project, &["export", "--from", "git:HEAD", "--accept"]);
+    assert_eq!(project.read(lock), before);
+    assert_eq!(json(&project, &["check"]).0, 0);
+    // Where that is all there is of the section, a commit has nothing to say of it.
+    project.file(
+        "audit/driftlock.toml",
+        &format!("{}[files]\ninclude = [\"stacks/*/.env\"]\n", toml.split("[files]").next().unwrap()),
+    );
+    project.file("stacks/erp/.env", "X=2\n");
+    ok(&project, &["export", "--accept"]);
+    let before = project.read(lock);
+    ok(&project, &["export", "--from", "git:HEAD", "--accept"]);
+    assert_eq!(project.read(lock), before);
+}
+
+#[test]
+fn lock_files_that_are_not_of_their_commit_are_remarked_on() {
+    let project = released();
+    ok(&project, &["export", "--accept"]);
+    git(&project, &["add", "--all"]);
+    git(&project, &["commit", "--quiet", "--message", "baseline"]);
+    project.file(ERP, "services: {changed: {}}\n");
+    git(&project, &["commit", "--quiet", "--all", "--message", "without its baseline"]);
+    let (code, report) = json(&project, &["check", "--baseline", "git:HEAD"]);
+    assert_eq!(code, 2, "{report:#}");
+    let notes = check_of(&report, "compose_hashes")["notes"].to_string();
+    assert!(notes.contains("not of its own files (1 differ)"), "{report:#}");
+    assert!(check_of(&report, "addon_hashes")["notes"].is_null(), "{report:#}");
+    assert_eq!(json(&project, &["diff", "git:HEAD", "git:HEAD~1"]).0, 2, "a diff goes by the files");
+}
