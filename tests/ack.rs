@@ -48,11 +48,13 @@ fn refused(project: &Project, args: &[&str]) -> String {
     ran.err()
 }
 
-/// Moves the end of every acknowledgement, as somebody would by hand.
+/// Moves the end of every acknowledgement, as somebody would by hand, and its beginning to a day long past.
 fn until(project: &Project, when: &str) {
     let lines = project.read(FILE);
-    let lines = lines.lines().map(|line| {
-        if line.starts_with("until = ") { format!("until = {when}\n") } else { format!("{line}\n") }
+    let lines = lines.lines().map(|line| match line.split(' ').next() {
+        Some("until") => format!("until = {when}\n"),
+        Some("since") => "since = \"2020-01-01\"\n".to_owned(),
+        _ => format!("{line}\n"),
     });
     project.file(FILE, &lines.collect::<String>());
 }
@@ -125,6 +127,8 @@ fn it_is_void_as_soon_as_the_subject_changes_again() {
     assert_eq!(code, 2);
     let gone = format!("the acknowledgement of {EDGE} matches nothing any more");
     assert!(notes(&report, "compose_hashes").contains(&gone), "{report:#}");
+    let next = format!("driftlock ack remove compose_hashes/{EDGE}");
+    assert!(notes(&report, "compose_hashes").contains(&next), "{report:#}");
     assert!(project.run(&["check"]).out().contains(&format!("[INFO] {gone}")));
 
     ack(&project, EDGE, "2099-12-01");
@@ -167,6 +171,8 @@ fn it_counts_again_when_its_time_is_over() {
         assert_eq!(code, 2, "{when}");
         let told = notes(&report, "compose_hashes");
         assert!(told.contains(&format!("the acknowledgement of {EDGE} expired on {day}")), "{told}");
+        let next = format!("driftlock ack renew compose_hashes/{EDGE} --until WHEN");
+        assert!(told.contains(&next), "{told}");
     }
     for (seconds, is_told) in [(60, true), (7 * 86400 - 60, true), (7 * 86400 + 600, false)] {
         until(&project, &from_now(seconds));
@@ -367,6 +373,125 @@ fn what_people_wrote_into_the_file_stays() {
 }
 
 #[test]
+fn comments_stay_whatever_ends_the_lines() {
+    let project = drifted(&[EDGE, ERP]);
+    ack(&project, EDGE, "2099-12-01");
+    ack(&project, ERP, "2099-12-01");
+    let text = project.read(FILE);
+    let entries = &text[text.find("[[acknowledged]]").unwrap()..];
+    for (separator, crlf) in [("", true), ("  ", false), ("\t", false), (" ", true)] {
+        let mine = format!("# general header\n{separator}\n# of edge\n{entries}");
+        project.file(FILE, &if crlf { mine.replace('\n', "\r\n") } else { mine });
+        for subject in [EDGE, ERP] {
+            project.ok(&["ack", "remove", subject]);
+            let now = project.read(FILE);
+            assert!(now.starts_with("# general header") && !now.contains("# of edge"), "{now:?}");
+            assert_eq!(now.matches("\r\n").count(), if crlf { now.lines().count() } else { 0 }, "{now:?}");
+        }
+    }
+}
+
+#[test]
+fn the_file_is_left_as_tidy_as_it_was() {
+    let project = drifted(&[EDGE, ERP]);
+    for before in ["# mine\n", "# mine\n\n# more\n"] {
+        project.file(FILE, before);
+        for _ in 0..3 {
+            ack(&project, EDGE, "7d");
+            ack(&project, ERP, "7d");
+            project.ok(&["ack", "remove", EDGE]);
+            project.ok(&["ack", "remove", ERP]);
+            assert_eq!(project.read(FILE), before);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_through_a_link() {
+    let project = drifted(&[EDGE, OCR]);
+    ack(&project, EDGE, "2099-12-01");
+    std::fs::rename(project.path(FILE), project.path("elsewhere.toml")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere.toml", project.path(FILE)).unwrap();
+    let before = project.read("elsewhere.toml");
+    for args in [
+        &["ack", "renew", EDGE, "--until", "7d"][..],
+        &["ack", "remove", EDGE],
+        &["ack", "ocr", "--until", "7d", "--reason", "x"],
+    ] {
+        assert!(refused(&project, args).contains("audit/acknowledged.toml: it is a link"), "{args:?}");
+    }
+    assert!(project.path(FILE).is_symlink() && project.read("elsewhere.toml") == before);
+    assert!(project.ok(&["ack", "list"]).out().contains(EDGE), "it is read");
+}
+
+#[test]
+fn an_entry_by_hand_is_of_what_it_says() {
+    let project = drifted(&[EDGE]);
+    ack(&project, EDGE, "2099-12-01");
+    let good = project.read(FILE);
+    project.file(FILE, &good.replace("kind = \"modified\"", "kind = \"missing\""));
+    let (code, report) = project.check(&[]);
+    assert_eq!(code, 2, "another kind of difference");
+    assert!(notes(&report, "compose_hashes").contains("matches nothing any more"), "{report:#}");
+    assert!(project.ok(&["ack", "list"]).out().contains("matches nothing any more"));
+    let code = data_encoding::BASE64.encode(EDGE.as_bytes());
+    let other = format!("subject = \"harmless.yml\"\nsubject_bytes = \"{code}\"");
+    let since = good.lines().find(|line| line.starts_with("since = ")).unwrap();
+    for (from, to, words) in [
+        (format!("subject = \"{EDGE}\""), other, ":6: subject_bytes: it is another name"),
+        (since.to_owned(), "since = \"2099-12-02\"".to_owned(), ":10: since: it is after until"),
+        (since.to_owned(), "since = \"2099-11-30\"".to_owned(), ":10: since: it is in the future"),
+    ] {
+        project.file(FILE, &good.replace(&from, &to));
+        let err = refused(&project, &["check"]);
+        assert!(err.contains(words), "{words}: {err}");
+    }
+}
+
+#[test]
+fn one_that_has_expired_is_replaced() {
+    let project = drifted(&[EDGE]);
+    ack(&project, EDGE, "7d");
+    until(&project, "\"2020-02-03\"");
+    assert_eq!(project.check(&[]).0, 2);
+    assert!(ack(&project, EDGE, "7d").out().starts_with("Acknowledged: "));
+    assert_eq!(project.read(FILE).matches("[[acknowledged]]").count(), 1);
+    assert_eq!(project.check(&[]).0, 0);
+}
+
+#[test]
+fn what_another_report_would_know_is_said() {
+    let project = deployed();
+    project.file("servers/beta/infra/stacks/erp/docker-compose.yml", "changed\n");
+    project.check(&["--target", "beta"]);
+    let err = refused(&project, &["ack", ERP, "--until", "7d", "--reason", "x"]);
+    assert!(err.contains("add --target beta"), "{err}");
+    let err = refused(&project, &["ack", "ocr", "--until", "7d", "--reason", "x", "--target", "alpha"]);
+    assert!(err.contains("look again with: driftlock check --target alpha"), "{err}");
+    project.file(OCR, "changed\n");
+    let err = refused(&project, &["ack", "ocr", "--until", "7d", "--reason", "x"]);
+    assert!(err.contains("look again with: driftlock check\n"), "{err}");
+}
+
+#[test]
+fn a_module_can_be_named_by_its_place() {
+    let project = drifted(&[OCR]);
+    let told = ack(&project, "./odoo_modules/community/ocr/", "7d").out();
+    assert!(told.contains("Acknowledged: addon_hashes/ocr\n"), "{told}");
+    assert_eq!(project.check(&[]).0, 0);
+}
+
+#[test]
+fn the_report_against_the_own_baseline_counts() {
+    let project = drifted(&[EDGE]);
+    copy(&project.path("audit/locks"), &project.path("other"));
+    project.file(OCR, "changed\n");
+    assert_eq!(project.check(&["--baseline", "other"]).0, 2);
+    refused(&project, &["ack", "ocr", "--until", "7d", "--reason", "x"]);
+    ack(&project, EDGE, "7d");
+}
+
+#[test]
 fn an_end_can_be_moved_and_an_acknowledgement_taken_back() {
     let project = drifted(&[EDGE, OCR]);
     ack(&project, "**", "2099-12-01");
@@ -408,6 +533,15 @@ fn the_list_says_in_which_state_each_is() {
     assert_eq!(state(EDGE), "matches nothing any more");
     assert!(["expires in 3 days", "expires in 2 days"].contains(&state(ERP).as_str()), "{}", state(ERP));
     assert_eq!(state("ocr"), "active");
+    for (seconds, words) in [
+        (47 * 3600 + 1800, "expires in 47 hours"),
+        (48 * 3600 + 1800, "expires in 2 days"),
+        (5400, "expires in 1 hour"),
+        (600, "expires in less than an hour"),
+    ] {
+        until(&project, &from_now(seconds));
+        assert_eq!(state("ocr"), words);
+    }
     until(&project, "2020-01-01");
     assert_eq!(state("ocr"), "expired");
     assert_eq!(project.ok(&["ack", "list", "--target", "alpha"]).out(), "Nothing is acknowledged\n");

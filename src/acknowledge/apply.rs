@@ -1,7 +1,7 @@
 //! What acknowledgements make of findings: they are shown and do not count; nothing else changes.
 
 use super::Acknowledgement;
-use crate::model::{CheckResult, Disposition, Finding, Status, day};
+use crate::model::{CheckResult, Disposition, Finding, Status, day, escaped, quoted};
 
 /// How many seconds before its end an acknowledgement is spoken of: seven days.
 pub const SOON: i64 = 7 * 24 * 60 * 60;
@@ -43,7 +43,8 @@ pub fn apply(checks: &mut [CheckResult], all: &[Acknowledgement], case: Case<'_>
 }
 
 fn is_of(a: &Acknowledgement, check: &str, finding: &Finding) -> bool {
-    can_be(finding) && a.subject == finding.subject.key && a.fingerprint == finding.fingerprint(check)
+    let is_same = a.subject == finding.subject.key && a.kind == finding.kind;
+    can_be(finding) && is_same && a.fingerprint == finding.fingerprint(check)
 }
 
 /// What is worth saying of an acknowledgement.
@@ -52,15 +53,25 @@ fn note(a: &Acknowledgement, check: &CheckResult, case: Case<'_>) -> Option<Stri
     let Some(finding) = check.findings.iter().find(|finding| is_of(a, check.id, finding)) else {
         let was_compared = matches!(check.status(), Status::Pass | Status::Fail);
         let gone = "matches nothing any more: what it was for is gone or has changed";
-        return (was_compared && case.is_own_baseline)
-            .then(|| format!("the acknowledgement of {name} {gone}"));
+        return (was_compared && case.is_own_baseline).then(|| {
+            format!("the acknowledgement of {name} {gone}; take it back with: {}", command(a, "remove"))
+        });
     };
     let until = day(&a.until.text);
     match &finding.disposition {
         Disposition::Acknowledged(its) if *its == a.in_words() && a.until.unix - case.now <= SOON => {
             Some(format!("the acknowledgement of {name} expires on {until}"))
         }
-        Disposition::Active => Some(format!("the acknowledgement of {name} expired on {until}")),
+        Disposition::Active => Some(format!(
+            "the acknowledgement of {name} expired on {until}; answer for it longer with: {} --until WHEN",
+            command(a, "renew")
+        )),
         _ => None,
     }
+}
+
+/// What changes an acknowledgement.
+fn command(a: &Acknowledgement, word: &str) -> String {
+    let target = a.target.as_deref().map(|name| format!(" --target {}", quoted(name))).unwrap_or_default();
+    format!("driftlock ack {word} {}{target}", quoted(&format!("{}/{}", a.check, escaped(&a.subject))))
 }

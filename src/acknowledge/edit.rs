@@ -44,6 +44,9 @@ pub enum EditError {
     /// Others are changing what is in the directory.
     #[error("{PATH}: another driftlock is writing there; try again when it is done")]
     Busy,
+    /// A file in its place would part it from what the link leads to.
+    #[error("{PATH}: it is a link, and nothing is written through one; put the file itself there")]
+    Link,
     /// The entries are written in another way.
     #[error("{PATH}: it cannot be changed as it is written; begin each entry with a line [[{KEY}]]")]
     OtherForm,
@@ -61,6 +64,9 @@ pub fn edit<T, E: From<EditError>>(
 ) -> Result<T, E> {
     let path = root.join(PATH);
     let _held = path.parent().map(hold).transpose()?;
+    if path.is_symlink() {
+        return Err(EditError::Link.into());
+    }
     let text = text_of(root).map_err(EditError::from)?;
     let before = parse(&text, rules).map_err(EditError::from)?;
     let (edits, told) = decide(&before)?;
@@ -108,9 +114,11 @@ fn after(mut all: Vec<Acknowledgement>, edits: &[Edit]) -> Vec<Acknowledgement> 
 
 /// The text after `edits`. New entries are added as text, so that nothing before them moves.
 fn rewritten(text: &str, before: &[Acknowledgement], edits: &[Edit]) -> Result<String, EditError> {
-    let mut new = text.to_owned();
+    // toml_edit writes no carriage return.
+    let ends_in_crlf = text.contains("\r\n");
+    let mut new = text.replace("\r\n", "\n");
     if edits.iter().any(|edit| !matches!(edit, Edit::Add(_))) {
-        let mut document: DocumentMut = text.parse().map_err(|_| EditError::OtherForm)?;
+        let mut document: DocumentMut = new.parse().map_err(|_| EditError::OtherForm)?;
         change(&mut document, before, edits).ok_or(EditError::OtherForm)?;
         new = document.to_string();
     }
@@ -125,7 +133,7 @@ fn rewritten(text: &str, before: &[Acknowledgement], edits: &[Edit]) -> Result<S
             new += &printed(entry);
         }
     }
-    Ok(new)
+    Ok(if ends_in_crlf { new.replace('\n', "\r\n") } else { new })
 }
 
 /// Changes and removes entries; `None` where they are not written as tables.
@@ -139,9 +147,15 @@ fn change(document: &mut DocumentMut, before: &[Acknowledgement], edits: &[Edit]
             }
         }
     }
-    let kept = remove(tables, &removed(edits));
+    let gone = removed(edits);
+    let kept = remove(tables, &gone);
     let trailing = kept + document.trailing().as_str().unwrap_or_default();
-    document.set_trailing(trailing);
+    let is_blank = trailing.trim().is_empty();
+    document.set_trailing(match gone.is_empty() {
+        true => trailing,
+        false if is_blank => String::new(),
+        false => format!("{}\n", trailing.trim_end()),
+    });
     Some(())
 }
 
@@ -154,7 +168,8 @@ fn remove(tables: &mut ArrayOfTables, indices: &[usize]) -> String {
         tables.remove(*at);
         if let Some(next) = tables.get_mut(*at).map(Table::decor_mut) {
             let its = next.prefix().and_then(|text| text.as_str()).unwrap_or_default();
-            let both = if kept.is_empty() { its.to_owned() } else { kept + its.trim_start_matches('\n') };
+            let is_first = *at == 0;
+            let both = if kept.is_empty() && !is_first { its.to_owned() } else { kept + without_blank(its) };
             next.set_prefix(both);
         } else {
             last = kept + &last;
@@ -172,11 +187,20 @@ fn set(table: &mut Table, key: &str, text: &str) -> Option<()> {
     Some(())
 }
 
-/// The comments before an entry that an empty line separates from it: they are not about it.
+/// The comments before an entry that an empty line, or one of blanks, separates from it: they are not about it.
 fn detached(table: &Table) -> String {
     let before = table.decor().prefix().and_then(|text| text.as_str()).unwrap_or_default();
-    let kept = before.rsplit_once("\n\n").map(|(kept, _)| kept).filter(|kept| kept.contains('#'));
-    kept.map(|kept| format!("{kept}\n\n")).unwrap_or_default()
+    let lines: Vec<&str> = before.split_inclusive('\n').collect();
+    let is_blank = |line: &&str| line.ends_with('\n') && line.trim().is_empty();
+    let kept = lines.iter().rposition(is_blank).map(|last| lines[..last].concat());
+    let kept = kept.filter(|kept| kept.contains('#'));
+    kept.map(|kept| format!("{}\n\n", kept.trim_end())).unwrap_or_default()
+}
+
+/// A text without the blank lines that it begins with.
+fn without_blank(text: &str) -> &str {
+    let blank = text.split_inclusive('\n').take_while(|line| line.ends_with('\n') && line.trim().is_empty());
+    &text[blank.map(str::len).sum()..]
 }
 
 /// The keys of an entry that may change, and what they say.

@@ -10,15 +10,20 @@ use toml::{Spanned, Value};
 use super::{Acknowledgement, PATH};
 use crate::atomic::read_file;
 use crate::config::{ConfigError, invalid, misread};
-use crate::model::{Digest, Kind, Moment, ReadMoment};
+use crate::model::{Digest, Kind, Moment, ReadMoment, readable};
 
-/// What only the caller knows: the calendar, and which checks there are.
+/// How far ahead of now an entry may begin, in seconds: a day stands for its end, and clocks differ.
+const AHEAD: i64 = 24 * 60 * 60;
+
+/// What only the caller knows: the calendar, the time, and which checks there are.
 #[derive(Clone, Copy)]
 pub struct Rules<'a> {
     /// The ids of all checks.
     pub checks: &'a [&'a str],
     /// Reads points in time.
     pub moment: ReadMoment<'a>,
+    /// Seconds since 1970.
+    pub now: i64,
 }
 
 #[derive(Deserialize, Default)]
@@ -80,6 +85,7 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn entry(&self, raw: RawEntry) -> Result<Acknowledgement, ConfigError> {
+        let (since, until) = self.span(&raw)?;
         Ok(Acknowledgement {
             subject: self.subject(&raw)?,
             check: self.check(&raw.check)?,
@@ -87,8 +93,8 @@ impl Page<'_> {
             fingerprint: self.fingerprint(&raw.fingerprint)?,
             reason: self.filled("reason", raw.reason)?,
             by: self.filled("by", raw.by)?,
-            since: self.moment("since", &raw.since)?,
-            until: self.moment("until", &raw.until)?,
+            since,
+            until,
             target: raw.target,
         })
     }
@@ -110,7 +116,11 @@ impl Page<'_> {
     fn subject(&self, raw: &RawEntry) -> Result<Vec<u8>, ConfigError> {
         let Some(code) = &raw.subject_bytes else { return Ok(raw.subject.clone().into_bytes()) };
         let bytes = BASE64.decode(code.get_ref().as_bytes());
-        bytes.map_err(|_| self.wrong(code, "subject_bytes: it is not base64"))
+        let bytes = bytes.map_err(|_| self.wrong(code, "subject_bytes: it is not base64"))?;
+        if readable(&bytes).0 != raw.subject {
+            return Err(self.wrong(code, "subject_bytes: it is another name than subject"));
+        }
+        Ok(bytes)
     }
 
     fn kind(&self, kind: &Spanned<String>) -> Result<Kind, ConfigError> {
@@ -129,6 +139,18 @@ impl Page<'_> {
             return Err(self.wrong(&text, &format!("{key}: it is empty")));
         }
         Ok(text.into_inner())
+    }
+
+    /// From when until when: it has begun, and ends later.
+    fn span(&self, raw: &RawEntry) -> Result<(Moment, Moment), ConfigError> {
+        let (since, until) = (self.moment("since", &raw.since)?, self.moment("until", &raw.until)?);
+        if since.unix > until.unix {
+            return Err(self.wrong(&raw.since, "since: it is after until"));
+        }
+        if since.unix > self.rules.now.saturating_add(AHEAD) {
+            return Err(self.wrong(&raw.since, "since: it is in the future"));
+        }
+        Ok((since, until))
     }
 
     fn moment(&self, key: &str, value: &Spanned<Value>) -> Result<Moment, ConfigError> {
@@ -155,7 +177,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<Acknowledgement>, String> {
         let moment = |text: &str| Some(Moment { text: text.to_owned(), unix: text.parse().ok()? });
-        let rules = Rules { checks: &["compose_hashes", "addon_hashes"], moment: &moment };
+        let rules = Rules { checks: &["compose_hashes", "addon_hashes"], moment: &moment, now: 150 };
         parse(text, &rules).map_err(|error| error.to_string())
     }
 
@@ -181,6 +203,17 @@ mod tests {
             ("\"wait\"", "\" \"", ":7: reason: it is empty"),
             ("until = \"200\"", "until = \"soon\"", ":10: until: `soon` is no date; write 2026-12-01"),
             ("until = ", "untill = ", ":10: unknown field `untill`"),
+            ("since = \"100", "since = \"201", ":9: since: it is after until"),
+            (
+                "since = \"100\"\nuntil = \"200",
+                "since = \"90000\"\nuntil = \"90001",
+                ":9: since: it is in the future",
+            ),
+            (
+                "by = ",
+                "subject_bytes = \"Yi55bWw=\"\nby = ",
+                ":8: subject_bytes: it is another name than subject",
+            ),
             ("by = \"Ada\"\n", "", "missing field `by`"),
             ("by = ", "subject_bytes = \"?\"\nby = ", ":8: subject_bytes: it is not base64"),
             ("[[acknowledged]]", "[[acknowleged]]", ":2: unknown field `acknowleged`"),

@@ -40,7 +40,7 @@ impl Acknowledgement {
     /// Whether it is about the same finding as `other`.
     #[must_use]
     pub fn is_of_same(&self, other: &Self) -> bool {
-        self.is_of_same_subject(other) && self.fingerprint == other.fingerprint
+        self.is_of_same_subject(other) && (self.kind, self.fingerprint) == (other.kind, other.fingerprint)
     }
 
     /// Whether it is about the same subject of the same check in the same place as `other`.

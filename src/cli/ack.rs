@@ -106,7 +106,7 @@ fn check_ids() -> Vec<&'static str> {
 
 /// Does something with what reading the file takes.
 pub(super) fn with_rules<T>(work: impl FnOnce(&Rules<'_>) -> T) -> T {
-    work(&Rules { checks: &check_ids(), moment: &dates::moment })
+    work(&Rules { checks: &check_ids(), moment: &dates::moment, now: Started::now().unix })
 }
 
 pub(super) fn run(global: &Global, args: &AckArgs) -> Result<u8, Failure> {
@@ -174,7 +174,7 @@ pub(super) fn called(entry: &Acknowledgement) -> String {
 /// Acknowledges what the newest check found of a subject.
 fn added(project: &Project, named: &Named, target: Option<&str>, answer: &Answer) -> Result<String, Failure> {
     let report = ack_find::newest_report(project, target)?;
-    let found = ack_find::findings(&report, named)?;
+    let found = ack_find::Search { project, report: &report, named, target }.findings()?;
     let new: Vec<Acknowledgement> =
         found.iter().map(|(check, finding)| of(check, finding, target, answer)).collect::<Result<_, _>>()?;
     let added =

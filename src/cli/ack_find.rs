@@ -4,10 +4,11 @@ use super::accept::report_in;
 use super::named::Named;
 use super::project::Project;
 use super::{Failure, output};
+use crate::baseline;
 use crate::check;
 use crate::config::is_target_name;
-use crate::model::escaped;
-use crate::report::json::{self, WireCheck, WireFinding, WireKind, WireReport, WireStatus};
+use crate::model::{escaped, quoted};
+use crate::report::json::{WireCheck, WireFinding, WireKind, WireReport, WireStatus};
 use crate::run;
 
 /// The report of the newest check of a place.
@@ -16,10 +17,7 @@ pub(super) fn newest_report(project: &Project, target: Option<&str>) -> Result<W
         return Err(Failure::new(format!("no target may be called \"{}\"", escaped(name.as_bytes()))));
     }
     let runtime = project.named(&project.root.join(run::PATH));
-    let newest = run::newest(&project.root, target, &[json::FILE]);
-    let newest = newest.map_err(|error| Failure::at(&runtime, &error))?;
-    let report = newest.map(|run| report_in(&run)).transpose()?.flatten();
-    report.ok_or_else(|| {
+    newest_own(project, target)?.ok_or_else(|| {
         let whose = target.map(|name| format!(" of target {name}")).unwrap_or_default();
         let option = target.map(|name| format!(" --target {name}")).unwrap_or_default();
         Failure::new(format!("there is no check{whose} in {}", output::shown(&runtime)))
@@ -27,19 +25,114 @@ pub(super) fn newest_report(project: &Project, target: Option<&str>) -> Result<W
     })
 }
 
-/// The findings that are named, all of which can be acknowledged.
-pub(super) fn findings<'a>(
-    report: &'a WireReport,
-    named: &Named,
-) -> Result<Vec<(&'a WireCheck, &'a WireFinding)>, Failure> {
-    let all: Vec<(&WireCheck, &WireFinding)> =
-        report.checks.iter().flat_map(|check| check.findings.iter().map(move |f| (check, f))).collect();
-    let keys: Vec<(&str, Vec<u8>)> = all.iter().map(|(check, f)| (check.name.as_str(), f.key())).collect();
-    let chosen: Vec<(&WireCheck, &WireFinding)> = named.among(&keys).into_iter().map(|at| all[at]).collect();
-    if chosen.is_empty() {
-        return Err(not_found(report, named, &keys));
+/// The newest report of a place that was compared with the project's own baseline.
+pub(super) fn newest_own(project: &Project, target: Option<&str>) -> Result<Option<WireReport>, Failure> {
+    let runtime = project.named(&project.root.join(run::PATH));
+    let runs = run::all(&project.root).map_err(|error| Failure::at(&runtime, &error))?;
+    for run in runs.iter().filter(|run| run.target.as_deref() == target) {
+        let report = report_in(&run.path)?;
+        if report.as_ref().is_some_and(|report| report.baseline.from == baseline::PATH) {
+            return Ok(report);
+        }
     }
-    for (check, finding) in &chosen {
+    Ok(None)
+}
+
+/// A finding, and the check that found it.
+type Found<'a> = (&'a WireCheck, &'a WireFinding);
+
+/// Those that are named: by subject, or else by where a module lies.
+fn named_in<'a>(report: &'a WireReport, named: &Named) -> Vec<Found<'a>> {
+    let all = all_of(report);
+    let chosen: Vec<Found<'a>> = named.among(&keys_of(&all)).into_iter().map(|at| all[at]).collect();
+    if !chosen.is_empty() {
+        return chosen;
+    }
+    let placed: Vec<Found<'a>> = all.into_iter().filter(|(_, finding)| finding.place.is_some()).collect();
+    let place = |(check, finding): &Found<'a>| {
+        (check.name.as_str(), finding.place.clone().unwrap_or_default().into_bytes())
+    };
+    let places: Vec<(&str, Vec<u8>)> = placed.iter().map(place).collect();
+    named.as_path().among(&places).into_iter().map(|at| placed[at]).collect()
+}
+
+fn all_of(report: &WireReport) -> Vec<Found<'_>> {
+    report.checks.iter().flat_map(|check| check.findings.iter().map(move |f| (check, f))).collect()
+}
+
+fn keys_of<'a>(all: &[Found<'a>]) -> Vec<(&'a str, Vec<u8>)> {
+    all.iter().map(|(check, finding)| (check.name.as_str(), finding.key())).collect()
+}
+
+/// A name, and the report that it is looked for in.
+pub(super) struct Search<'a> {
+    pub(super) project: &'a Project,
+    pub(super) report: &'a WireReport,
+    pub(super) named: &'a Named,
+    pub(super) target: Option<&'a str>,
+}
+
+impl<'a> Search<'a> {
+    /// The findings that are named, all of which can be acknowledged.
+    pub(super) fn findings(&self) -> Result<Vec<Found<'a>>, Failure> {
+        let chosen = named_in(self.report, self.named);
+        if chosen.is_empty() {
+            return Err(self.not_found());
+        }
+        can_be_acknowledged(&chosen)?;
+        Ok(chosen)
+    }
+
+    /// The targets whose newest report knows the name.
+    fn elsewhere(&self) -> Vec<&'a str> {
+        let knows = |name: &str| {
+            let report = newest_own(self.project, Some(name)).ok().flatten();
+            report.is_some_and(|report| !named_in(&report, self.named).is_empty())
+        };
+        let names = self.project.config.targets.keys().map(String::as_str);
+        names.filter(|name| Some(*name) != self.target && knows(name)).collect()
+    }
+
+    /// The command that makes a newer report of the same place.
+    fn look_again(&self) -> String {
+        let option = self.target.map(|name| format!(" --target {name}")).unwrap_or_default();
+        format!("look again with: driftlock check{option}")
+    }
+
+    /// Why nothing was found: the check was an error, or the name is another.
+    fn not_found(&self) -> Failure {
+        let (report, named) = (self.report, self.named);
+        let asked = named.shown();
+        let failed = |check: &&WireCheck| check.status == WireStatus::Error && check.error.is_some();
+        let check = report.checks.iter().filter(failed).find(|check| named.is_in(&check.name));
+        if let Some(check) = check {
+            let why = escaped(check.error.as_deref().unwrap_or_default().as_bytes());
+            let name = escaped(check.name.as_bytes());
+            return Failure::new(format!("{name} was an error: there is no way to acknowledge an error"))
+                .hint(format!("mend that and check again: {why}"));
+        }
+        let failure = Failure::new(format!("{asked}: the newest check found no drift of such a subject"));
+        let erred: Vec<String> =
+            report.checks.iter().filter(failed).map(|check| escaped(check.name.as_bytes())).collect();
+        if let Some(name) = self.elsewhere().first() {
+            return failure.hint(format!("it was found on a target: add --target {}", quoted(name)));
+        }
+        let again = self.look_again();
+        failure.hint(match (named.near(&keys_of(&all_of(report))), erred.as_slice()) {
+            _ if report.partial => "it looked at some checks alone; look at all with: driftlock check".to_owned(),
+            (near, _) if !near.is_empty() => format!("it found: {}; for what changed since, {again}", near.join(", ")),
+            (_, []) => format!("it found none at all; for what changed since, {again}"),
+            (_, erred) => format!(
+                "it found none at all; {} could not be carried out, and there is no way to acknowledge an error",
+                erred.join(", ")
+            ),
+        })
+    }
+}
+
+/// Refuses errors, and lock files that are missing.
+fn can_be_acknowledged(chosen: &[Found<'_>]) -> Result<(), Failure> {
+    for (check, finding) in chosen {
         let name = format!("{}/{}", escaped(check.name.as_bytes()), escaped(&finding.key()));
         if finding.kind == WireKind::Unreadable {
             let failure =
@@ -53,30 +146,5 @@ pub(super) fn findings<'a>(
             );
         }
     }
-    Ok(chosen)
-}
-
-/// Why nothing was found: the check was an error, or the name is another.
-fn not_found(report: &WireReport, named: &Named, keys: &[(&str, Vec<u8>)]) -> Failure {
-    let asked = named.shown();
-    let failed = |check: &&WireCheck| check.status == WireStatus::Error && check.error.is_some();
-    let check = report.checks.iter().filter(failed).find(|check| named.is_in(&check.name));
-    if let Some(check) = check {
-        let why = escaped(check.error.as_deref().unwrap_or_default().as_bytes());
-        let name = escaped(check.name.as_bytes());
-        return Failure::new(format!("{name} was an error: there is no way to acknowledge an error"))
-            .hint(format!("mend that and check again: {why}"));
-    }
-    let failure = Failure::new(format!("{asked}: the newest check found no drift of such a subject"));
-    let erred: Vec<String> =
-        report.checks.iter().filter(failed).map(|check| escaped(check.name.as_bytes())).collect();
-    failure.hint(match (named.near(keys), erred.as_slice()) {
-        _ if report.partial => "it looked at some checks alone; look at all with: driftlock check".to_owned(),
-        (near, _) if !near.is_empty() => format!("it found: {}", near.join(", ")),
-        (_, []) => "it found none at all".to_owned(),
-        (_, erred) => format!(
-            "it found none at all; {} could not be carried out, and there is no way to acknowledge an error",
-            erred.join(", ")
-        ),
-    })
+    Ok(())
 }

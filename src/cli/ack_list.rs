@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use super::Failure;
-use super::accept::report_in;
 use super::ack::{called, with_rules};
 use super::clock::Started;
 use super::project::Project;
+use super::{Failure, ack_find};
 use crate::acknowledge::{Acknowledgement, SOON, load};
 use crate::model::{day, escaped, name_of};
-use crate::report::json::{self, WireReport, WireStatus};
-use crate::run;
+use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
 
 /// Show what is acknowledged, and in which state that is
 #[derive(Args)]
@@ -53,8 +51,7 @@ pub(super) fn text(project: &Project, args: &ListArgs) -> Result<String, Failure
 
 /// The newest report of the place that an entry is about, if there is one that can be read.
 fn newest(project: &Project, entry: &Acknowledgement) -> Option<WireReport> {
-    let run = run::newest(&project.root, entry.target.as_deref(), &[json::FILE]).ok()??;
-    report_in(&run).ok()?
+    ack_find::newest_own(project, entry.target.as_deref()).ok()?
 }
 
 fn state(entry: &Acknowledgement, report: Option<&WireReport>, now: i64) -> String {
@@ -64,9 +61,11 @@ fn state(entry: &Acknowledgement, report: Option<&WireReport>, now: i64) -> Stri
     } else if entry.is_over(now) {
         "expired".to_owned()
     } else if left <= SOON {
-        match left / (24 * 60 * 60) {
-            1 => "expires in 1 day".to_owned(),
-            days => format!("expires in {days} days"),
+        match left / (60 * 60) {
+            0 => "expires in less than an hour".to_owned(),
+            1 => "expires in 1 hour".to_owned(),
+            hours @ 2..48 => format!("expires in {hours} hours"),
+            hours => format!("expires in {} days", hours / 24),
         }
     } else {
         "active".to_owned()
@@ -77,7 +76,10 @@ fn state(entry: &Acknowledgement, report: Option<&WireReport>, now: i64) -> Stri
 fn is_gone(entry: &Acknowledgement, report: &WireReport) -> bool {
     let fingerprint = entry.fingerprint.to_string();
     report.checks.iter().filter(|check| check.name == entry.check).any(|check| {
-        let is_it = |f: &json::WireFinding| f.fingerprint == fingerprint && f.key() == entry.subject;
+        let is_it = |f: &WireFinding| {
+            let is_same = f.key() == entry.subject && f.kind == WireKind::of(entry.kind);
+            is_same && f.fingerprint == fingerprint
+        };
         matches!(check.status, WireStatus::Pass | WireStatus::Fail) && !check.findings.iter().any(is_it)
     })
 }

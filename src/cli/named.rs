@@ -42,6 +42,12 @@ impl Named {
         if exact.is_empty() { all(&|check, key| self.names(check, key)) } else { exact }
     }
 
+    /// The same as a path, as shells complete it: without what leads to it or ends it.
+    pub(super) fn as_path(&self) -> Self {
+        let text = self.text.strip_prefix("./").unwrap_or(&self.text);
+        Self::new(text.strip_suffix('/').unwrap_or(text))
+    }
+
     /// Whether it names a check, or something of it.
     pub(super) fn is_in(&self, check: &str) -> bool {
         self.text.strip_prefix(check).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
