@@ -61,6 +61,14 @@ pub fn under_way(
     read(root, None, now, moment)
 }
 
+/// The pause that is announced for `target` alone and under way `now`.
+///
+/// # Errors
+/// As [`under_way`].
+pub fn own(root: &Path, target: &str, now: i64, moment: ReadMoment<'_>) -> Result<Option<Pause>, PauseError> {
+    read(root, Some(target), now, moment)
+}
+
 /// Announces a pause; one that was announced before is replaced.
 ///
 /// # Errors
@@ -110,9 +118,17 @@ fn read(
 
 /// What a file announces: nothing once it is over. It may not claim more than anybody can announce.
 fn judged(bytes: &[u8], now: i64, moment: ReadMoment<'_>) -> Result<Option<Pause>, String> {
-    let Ok(Written { reason, by, since, until }) = serde_json::from_slice(bytes) else {
+    // A list of as many texts would be read as well.
+    let is_object = bytes.trim_ascii_start().starts_with(b"{");
+    let written = serde_json::from_slice(bytes).ok().filter(|_| is_object);
+    let Some(Written { reason, by, since, until }) = written else {
         return Err("it does not announce a deploy".to_owned());
     };
+    for (key, text) in [("reason", &reason), ("by", &by)] {
+        if text.trim().is_empty() {
+            return Err(format!("\"{key}\" is empty"));
+        }
+    }
     let at = |text: &str| moment(text).ok_or_else(|| format!("\"{}\" is no date", escaped(text.as_bytes())));
     let (since, until): (Moment, Moment) = (at(&since)?, at(&until)?);
     if until.unix.saturating_sub(since.unix) > LONGEST {

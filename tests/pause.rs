@@ -162,9 +162,13 @@ fn what_cannot_be_believed_is_no_pause() {
     unbelieved("begins in the future");
     announce(&project, FILE, -60, 600);
     let good = project.read(FILE);
+    let as_list = serde_json::json!(["by hand", "Ada", from_now(-60), from_now(600)]).to_string();
     for (text, word) in [
         ("", "does not announce a deploy"),
         ("{}", "does not announce a deploy"),
+        (&as_list, "does not announce a deploy"),
+        (&good.replace("by hand", " "), "\"reason\" is empty"),
+        (&good.replace("Ada", ""), "\"by\" is empty"),
         (&good[..good.len() / 2], "does not announce a deploy"),
         (&good.replace("\"since\":\"20", "\"since\":\"x"), "is no date"),
     ] {
@@ -201,7 +205,13 @@ fn a_target_has_its_own_or_the_common_one() {
         project.run(&["check", "--honour-pause", "--all", "--format", "json"]).report()["exit_code"],
         2
     );
+    let said = project.ok(&["pause"]).out();
+    assert!(said.starts_with("On alpha: Deploying since ") && said.lines().count() == 1, "{said}");
     project.ok(&["pause", "--for", "1h", "--reason", "all of it"]);
+    let said = project.ok(&["pause"]).out();
+    assert!(said.starts_with("Deploying ") && said.contains("\nOn alpha: Deploying since "), "{said}");
+    let said = project.ok(&["pause", "--end", "--target", "beta"]).out();
+    assert!(said.ends_with("announced for every place, it ends with: driftlock pause --end\n"), "{said}");
     for (args, reason) in [
         (&["--target", "alpha"][..], "release 18.2"),
         (&["--target", "beta"], "all of it"),

@@ -66,14 +66,27 @@ pub(super) fn run(global: &Global, args: &PauseArgs) -> Result<u8, Failure> {
         pause::begin(&project.root, target, &pause).map_err(refused)?;
         in_words(&pause)
     } else {
-        let pause = announced(&project, target, Started::now().unix).unwrap_or_else(|error| {
-            warn(&error);
-            None
-        });
-        pause.map_or_else(|| "No deploy is announced".to_owned(), |pause| in_words(&pause))
+        listed(&project, target, Started::now().unix)
     };
     output::print(format!("{told}\n").as_bytes())?;
     Ok(0)
+}
+
+/// What is announced for `target`; for the whole project, what is announced for each target alone, too.
+fn listed(project: &Project, target: Option<&str>, now: i64) -> String {
+    let believed = |found: Result<Option<Pause>, PauseError>| {
+        found.unwrap_or_else(|error| {
+            warn(&error);
+            None
+        })
+    };
+    let mut lines: Vec<String> = believed(announced(project, target, now)).iter().map(in_words).collect();
+    let others = project.config.targets.keys().filter(|_| target.is_none());
+    lines.extend(others.filter_map(|name| {
+        let own = believed(pause::own(&project.root, name, now, &dates::moment))?;
+        Some(format!("On {}: {}", escaped(name.as_bytes()), in_words(&own)))
+    }));
+    if lines.is_empty() { "No deploy is announced".to_owned() } else { lines.join("\n") }
 }
 
 /// The deploy that is under way on `target`.
