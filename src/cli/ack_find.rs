@@ -48,12 +48,12 @@ fn named_in<'a>(report: &'a WireReport, named: &Named) -> Vec<Found<'a>> {
     if !chosen.is_empty() {
         return chosen;
     }
-    let placed: Vec<Found<'a>> = all.into_iter().filter(|(_, finding)| finding.place.is_some()).collect();
+    let modules: Vec<Found<'a>> = all.into_iter().filter(|(_, finding)| finding.place.is_some()).collect();
     let place = |(check, finding): &Found<'a>| {
         (check.name.as_str(), finding.place.clone().unwrap_or_default().into_bytes())
     };
-    let places: Vec<(&str, Vec<u8>)> = placed.iter().map(place).collect();
-    named.as_path().among(&places).into_iter().map(|at| placed[at]).collect()
+    let places: Vec<(&str, Vec<u8>)> = modules.iter().map(place).collect();
+    named.as_path().among(&places).into_iter().map(|at| modules[at]).collect()
 }
 
 fn all_of(report: &WireReport) -> Vec<Found<'_>> {
