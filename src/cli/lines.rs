@@ -111,8 +111,8 @@ impl Lines<'_> {
         let after = self.bytes(self.after, &differing.path, differing.actual);
         match (before, after) {
             (Ok(before), Ok(after)) => {
-                let path = escaped(&differing.path);
-                let name = |side: Versions<'_>| format!("{path} ({})", escaped(side.name.as_bytes()));
+                let path = String::from_utf8_lossy(&differing.path);
+                let name = |side: Versions<'_>| format!("{path} ({})", side.name);
                 let (old, new) = (name(self.before), name(self.after));
                 let before = Version { name: &old, bytes: before.as_deref() };
                 let after = Version { name: &new, bytes: after.as_deref() };

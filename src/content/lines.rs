@@ -81,6 +81,14 @@ pub(super) fn not_shown(before: &Version<'_>, after: &Version<'_>) -> Vec<Line> 
     all
 }
 
+/// Says why YAML that cannot be read is not compared by line: where its values begin and end is not known.
+pub(super) fn unreadable(before: &Version<'_>, after: &Version<'_>) -> Vec<Line> {
+    let mut all = heads(before, after);
+    let why = "its lines are not shown: it names secrets, and as it is no valid YAML nobody can say how far they go";
+    all.push(Line::note(why.to_owned()));
+    all
+}
+
 fn heads(before: &Version<'_>, after: &Version<'_>) -> Vec<Line> {
     let head = |sign: &str, version: &Version<'_>| {
         let name = version.bytes.map_or("/dev/null", |_| version.name);

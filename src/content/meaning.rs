@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::change::Change;
-use super::secrets::{HIDDEN, Secrets, asked_for, names_a_secret};
-use super::tree::{Node, is_typed, parse};
-use super::veil::Veil;
+use super::secrets::{Beside, HIDDEN, Secrets, asked_for, places};
+use super::tree::{Node, is_typed, parse_all, single};
+use super::veil::{Veil, lines_of};
 use super::version::{NoText, text};
-use super::word::is_secret_key;
 use crate::model::escaped;
 
 /// How many differences are listed.
@@ -38,16 +37,37 @@ pub fn meaning(before: &[u8], after: &[u8]) -> Result<Vec<Change>, String> {
 pub(super) struct Documents {
     before: Result<Rc<Node>, String>,
     after: Result<Rc<Node>, String>,
+    /// All documents of either version; `None` where it cannot be read.
+    all: [Option<Vec<Rc<Node>>>; 2],
 }
 
 impl Documents {
     pub(super) fn of(before: &str, after: &str) -> Self {
-        Self { before: parse(before), after: parse(after) }
+        let all = [parse_all(before), parse_all(after)];
+        let one = |at: usize| all[at].as_ref().map_err(Clone::clone).and_then(|all| single(all));
+        Self { before: one(0), after: one(1), all: all.map(Result::ok) }
     }
 
     /// Those that could be read.
     pub(super) fn valid(&self) -> Vec<Rc<Node>> {
-        [&self.before, &self.after].into_iter().flatten().cloned().collect()
+        self.all.iter().flatten().flatten().cloned().collect()
+    }
+
+    /// Whether both versions could be read.
+    pub(super) fn are_readable(&self) -> bool {
+        self.all.iter().all(Option::is_some)
+    }
+
+    /// Hides in both texts what their documents say to be secret, whatever way it is written.
+    pub(super) fn draw(&self, versions: [(&str, &mut Veil); 2]) {
+        for (documents, (text, veil)) in self.all.iter().zip(versions) {
+            let lines = lines_of(text);
+            for place in documents.iter().flatten().flat_map(places) {
+                let line = lines.get(place.first).copied().unwrap_or_default();
+                let column = line.char_indices().nth(place.column).map_or(line.len(), |(at, _)| at);
+                veil.draw(place.first, place.last, column);
+            }
+        }
     }
 
     pub(super) fn compare(&self, secrets: &Secrets) -> Result<Vec<Change>, String> {
@@ -98,7 +118,7 @@ impl Comparison<'_> {
         match (&*before, &*after) {
             _ if is_secret => self.push(|_, path| Change::Hidden { path }),
             (Node::Map(old), Node::Map(new)) => {
-                self.maps(old, new, names_a_secret(&before) || names_a_secret(&after));
+                self.maps(old, new);
             }
             (Node::List(old), Node::List(new)) => self.lists(old, new),
             _ => self.push(|this, path| {
@@ -112,11 +132,12 @@ impl Comparison<'_> {
         }
     }
 
-    fn maps(&mut self, old: &BTreeMap<String, Rc<Node>>, new: &BTreeMap<String, Rc<Node>>, all: bool) {
+    fn maps(&mut self, old: &BTreeMap<String, Rc<Node>>, new: &BTreeMap<String, Rc<Node>>) {
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let (beside_old, beside_new) = (Beside::of(old), Beside::of(new));
         for key in keys {
             self.path.push(key.clone());
-            let is_secret = all || is_secret_key(key);
+            let is_secret = beside_old.hides(old, key) || beside_new.hides(new, key);
             match (old.get(key), new.get(key)) {
                 (Some(before), Some(after)) => self.nodes(before, after, is_secret),
                 (Some(_), None) => self.push(|_, path| Change::Removed { path }),
@@ -177,7 +198,7 @@ impl Comparison<'_> {
             return;
         }
         match node {
-            Node::Scalar { text, is_typed: false } if is_typed(text) => {
+            Node::Scalar { text, is_typed: false, .. } if is_typed(text) => {
                 let _ = write!(out, "\"{}\"", self.shown_text(text));
             }
             Node::Scalar { text, .. } if text.is_empty() => out.push_str("null"),
@@ -190,12 +211,12 @@ impl Comparison<'_> {
                 out.push_str(if list.is_empty() { "[]" } else { "]" });
             }
             Node::Map(map) => {
-                let all = names_a_secret(node);
+                let beside = Beside::of(map);
                 for (position, (key, value)) in map.iter().enumerate() {
                     out.push_str(if position == 0 { "{" } else { ", " });
                     out.push_str(&self.shown_text(key));
                     out.push_str(": ");
-                    self.write(value, all || is_secret_key(key), out);
+                    self.write(value, beside.hides(map, key), out);
                 }
                 out.push_str(if map.is_empty() { "{}" } else { "}" });
             }

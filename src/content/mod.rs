@@ -1,8 +1,11 @@
 //! What differs between two versions of one file, by meaning and by line, with no secret in it.
 
 mod change;
+mod client;
+mod fold;
 mod lines;
 mod meaning;
+mod password;
 mod remainder;
 mod row;
 mod secrets;
@@ -44,13 +47,19 @@ impl Difference {
         let (Ok(old), Ok(new)) = (before.text(), after.text()) else {
             return Self { meaning: None, lines: lines::not_shown(before, after) };
         };
-        let veils = (Veil::over(old), Veil::over(new));
+        let mut veils = (Veil::over(old), Veil::over(new));
         let documents = Documents::of(old, new);
+        documents.draw([(old, &mut veils.0), (new, &mut veils.1)]);
         let secrets = match Secrets::of(&[&veils.0, &veils.1], &documents.valid()) {
             Ok(secrets) => secrets,
             Err(why) => return Self { meaning: None, lines: vec![Line::note(why)] },
         };
         let meaning = is_compose.then(|| documents.compare(&secrets));
+        let is_yaml = is_compose
+            || [before.name, after.name].iter().any(|name| name.contains(".yml") || name.contains(".yaml"));
+        if is_yaml && !documents.are_readable() && (veils.0.says_secret(old) || veils.1.says_secret(new)) {
+            return Self { meaning, lines: lines::unreadable(before, after) };
+        }
         let lines = lines::unified(before, after, (old, &veils.0), (new, &veils.1), &secrets);
         Self { meaning, lines }
     }

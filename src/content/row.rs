@@ -1,5 +1,9 @@
 //! One line of a text, and where in it things begin.
 
+use super::password::is_digest;
+use super::remainder::is_open;
+use super::word::NAMING;
+
 /// How many URLs of one line are looked into; what follows counts as secret.
 const MANY: usize = 50;
 
@@ -65,6 +69,12 @@ impl<'a> Row<'a> {
         self.key().is_some_and(|(key, _)| !key.is_empty())
     }
 
+    /// Whether its key asks for a name that stands on a later line.
+    pub(super) fn opens_name(&self) -> bool {
+        let key = self.key().filter(|(key, _)| NAMING.contains(&key.to_lowercase().as_str()));
+        key.is_some_and(|(_, at)| is_open(&self.text[at..]))
+    }
+
     /// What it gives to its key, or all of its content.
     pub(super) fn value(&self) -> &'a str {
         self.text[self.key().map_or(self.column, |(_, at)| at)..].trim()
@@ -97,7 +107,7 @@ impl<'a> Row<'a> {
                 self.text[start..].find(char::is_whitespace).map_or(self.text.len(), |length| start + length);
             let (scheme, authority) = (&self.text[..at], &self.text[start..end]);
             let mut signs = authority.match_indices('@').map(|(sign, _)| sign);
-            let Some(sign) = signs.rfind(|sign| !authority[sign + 1..].starts_with("sha256:")) else {
+            let Some(sign) = signs.rfind(|sign| !is_digest(&authority[sign + 1..])) else {
                 continue;
             };
             match authority[..sign].find(':') {

@@ -1,5 +1,6 @@
 //! YAML as a small tree: one document, bounded in size and depth, with aliases and merge keys resolved.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -16,22 +17,52 @@ const EACH: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Node {
     /// A text, and whether it is written so that YAML takes it for a number, a truth value or nothing.
-    Scalar { text: String, is_typed: bool },
+    Scalar { text: String, is_typed: bool, place: Place },
     /// A list.
     List(Vec<Rc<Node>>),
     /// A mapping, by the text of its keys.
     Map(BTreeMap<String, Rc<Node>>),
 }
 
+/// Where a text stands: lines and column from 0. It makes no difference between texts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    pub(super) first: usize,
+    pub(super) last: usize,
+    /// In characters.
+    pub(super) column: usize,
+    pub(super) is_block: bool,
+}
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
+
+impl PartialOrd for Place {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Place {
+    fn cmp(&self, _: &Self) -> Ordering {
+        Ordering::Equal
+    }
+}
+
 impl Node {
     /// A text.
     pub(super) fn text(text: &str) -> Self {
-        Self::Scalar { text: text.to_owned(), is_typed: false }
+        Self::Scalar { text: text.to_owned(), is_typed: false, place: Place::default() }
     }
 
     /// What stands where nothing is written.
     pub(super) fn nothing() -> Self {
-        Self::Scalar { text: String::new(), is_typed: true }
+        Self::Scalar { text: String::new(), is_typed: true, place: Place::default() }
     }
 }
 
@@ -40,7 +71,28 @@ impl Node {
 /// # Errors
 /// When it is not valid, holds more than one document or a key twice, or is too deep or too large; never with a
 /// word of its content.
+#[cfg(test)]
 pub(super) fn parse(text: &str) -> Result<Rc<Node>, String> {
+    single(&parse_all(text)?)
+}
+
+/// The one document of a text.
+///
+/// # Errors
+/// When there are several.
+pub(super) fn single(documents: &[Rc<Node>]) -> Result<Rc<Node>, String> {
+    match documents {
+        [] => Ok(Rc::new(Node::nothing())),
+        [document] => Ok(Rc::clone(document)),
+        _ => Err("it holds several YAML documents".to_owned()),
+    }
+}
+
+/// Reads all documents of a text.
+///
+/// # Errors
+/// When it is not valid, holds a key twice, or is too deep or too large; never with a word of its content.
+pub(super) fn parse_all(text: &str) -> Result<Vec<Rc<Node>>, String> {
     let parsed = catch_unwind(AssertUnwindSafe(|| Builder::default().build(text)));
     parsed.unwrap_or_else(|_| Err("it cannot be read as YAML".to_owned()))
 }
@@ -66,38 +118,43 @@ struct Built {
 struct Builder {
     open: Vec<Open>,
     anchors: BTreeMap<usize, Built>,
-    root: Option<Rc<Node>>,
+    roots: Vec<Rc<Node>>,
     weight: usize,
-    documents: usize,
     line: usize,
+    place: Place,
 }
 
 impl Builder {
-    fn build(mut self, text: &str) -> Result<Rc<Node>, String> {
+    fn build(mut self, text: &str) -> Result<Vec<Rc<Node>>, String> {
         for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
             let (event, span) = event.map_err(|error| {
                 let (line, column) = (error.marker().line(), error.marker().col() + 1);
                 format!("it is not valid YAML (line {line}, column {column})")
             })?;
             self.line = span.start.line();
+            self.place = Place {
+                first: self.line.saturating_sub(1),
+                last: span.end.line().saturating_sub(1),
+                column: span.start.col(),
+                is_block: false,
+            };
             self.take(event).map_err(|why| format!("{why} (line {})", self.line))?;
         }
-        Ok(self.root.unwrap_or_else(|| Rc::new(Node::nothing())))
+        if self.roots.is_empty() {
+            self.roots.push(Rc::new(Node::nothing()));
+        }
+        Ok(self.roots)
     }
 
     fn take(&mut self, event: Event<'_>) -> Result<(), String> {
         match event {
-            Event::DocumentStart(_) => {
-                self.documents += 1;
-                if self.documents > 1 {
-                    return Err("it holds several YAML documents".to_owned());
-                }
-            }
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain;
                 let is_typed = is_plain && tag.is_none() && is_typed(&text);
                 let is_merge = is_plain && text == "<<";
-                let node = Node::Scalar { text: text.into_owned(), is_typed };
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let place = Place { is_block, ..self.place };
+                let node = Node::Scalar { text: text.into_owned(), is_typed, place };
                 let weight = EACH + node_length(&node);
                 self.put(anchor, Built { node: Rc::new(node), weight, is_merge, line: self.line })?;
             }
@@ -109,7 +166,11 @@ impl Builder {
             Event::SequenceStart(anchor, _) => self.begin(anchor, false)?,
             Event::MappingStart(anchor, _) => self.begin(anchor, true)?,
             Event::SequenceEnd | Event::MappingEnd => self.end()?,
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            Event::DocumentStart(_)
+            | Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentEnd => {}
         }
         Ok(())
     }
@@ -146,7 +207,7 @@ impl Builder {
         }
         match self.open.last_mut() {
             Some(open) => open.list.push(built),
-            None => self.root = Some(built.node),
+            None => self.roots.push(built.node),
         }
         Ok(())
     }
@@ -208,7 +269,7 @@ mod tests {
     fn shown(text: &str) -> String {
         fn one(node: &Node) -> String {
             match node {
-                Node::Scalar { text, is_typed } => {
+                Node::Scalar { text, is_typed, .. } => {
                     if *is_typed {
                         format!("!{text}")
                     } else {

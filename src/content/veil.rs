@@ -3,14 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::client;
+use super::fold::is_suspicious;
+use super::password::unannounced;
 use super::remainder::{Unclosed, here_document, is_open, is_plain_sign, separator, unmarked, values};
 use super::row::Row;
-use super::word::first_secret;
+use super::word::{NAMING, first_secret};
 
 /// How often aliases in what is hidden are followed to their anchors.
 const ROUNDS: usize = 20;
 /// How many secrets' names on one line are looked at.
 const NAMES: usize = 20;
+/// How many lines behind a program's name its options may stand.
+const NEAR: usize = 30;
 /// Keys that stand beside a secret's name and give its value.
 const VALUES: [&str; 3] = ["value", "default", "content"];
 
@@ -46,6 +51,29 @@ impl Veil {
         }
         Self { cuts: vec![Some(0); rows.len()], values: BTreeSet::new() }
     }
+
+    /// Hides the lines from `first` to `last`, the first one from its column on.
+    pub(super) fn draw(&mut self, first: usize, last: usize, column: usize) {
+        for number in first..=last.min(self.cuts.len().saturating_sub(1)) {
+            let Some(cut) = self.cuts.get_mut(number) else { return };
+            *cut = Some(least(*cut, if number == first { column } else { 0 }));
+        }
+    }
+
+    /// Whether a text has anything to do with secrets, be it in disguise.
+    pub(super) fn says_secret(&self, text: &str) -> bool {
+        self.cuts.iter().any(Option::is_some)
+            || !self.values.is_empty()
+            || text.split(|c: char| !c.is_alphanumeric()).any(is_suspicious)
+            || lines_of(text).into_iter().any(|line| first_secret(line, 0).is_some())
+    }
+}
+
+/// A block scalar: where its key stands, and whether a line of it has told a secret.
+#[derive(Clone, Copy)]
+struct Script {
+    indent: usize,
+    has_told: bool,
 }
 
 /// Names behind a sign: anchors behind `&`, aliases behind `*`.
@@ -76,6 +104,11 @@ struct Pass<'a> {
     in_key: bool,
     in_section: bool,
     document: Option<String>,
+    script: Option<Script>,
+    /// The options of programs that were named, and on which line that was.
+    options: (Vec<&'static str>, usize),
+    /// The line and the column of a key whose name follows on the next one: `name:`, `name: >-`.
+    naming: Option<(usize, usize)>,
     /// Lines that name a secret as a value (`name: DB_PASSWORD`), with the column of their mapping.
     named: Vec<(usize, usize)>,
 }
@@ -91,6 +124,9 @@ impl<'a> Pass<'a> {
             in_key: false,
             in_section: false,
             document: None,
+            script: None,
+            options: (Vec::new(), 0),
+            naming: None,
             named: Vec::new(),
         }
     }
@@ -106,10 +142,30 @@ impl<'a> Pass<'a> {
             if held {
                 self.take_all(row);
             }
-            self.veil.cuts.push(if held { Some(row.indent) } else { own });
+            self.naming = row.opens_name().then_some((number, row.column));
+            let is_rest = self.is_after_a_secret(row, held || own.is_some());
+            self.veil.cuts.push(if held || is_rest { Some(row.indent) } else { own });
         }
         self.hide_siblings(rows);
         self.veil
+    }
+
+    /// Whether a line of the same block scalar before this one has told a secret: that may have several lines.
+    fn is_after_a_secret(&mut self, row: &Row<'_>, tells: bool) -> bool {
+        self.script = self.script.filter(|script| row.indent > script.indent);
+        if let Some(script) = &mut self.script {
+            let told = script.has_told;
+            script.has_told |= tells;
+            return told;
+        }
+        let head = row.text.split(" #").next().unwrap_or_default().trim_end();
+        let head = head.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
+        let before = head.strip_suffix(['|', '>']);
+        if before.is_some_and(|before| before.trim_end().ends_with([':', '-']) || before.contains(['!', '&']))
+        {
+            self.script = Some(Script { indent: row.indent, has_told: false });
+        }
+        false
     }
 
     /// Whether an earlier line hides all of this one.
@@ -119,7 +175,7 @@ impl<'a> Pass<'a> {
             self.unclosed.go_through(row.text);
         }
         if self.in_key {
-            self.in_key = !row.text.contains("-----END");
+            self.in_key = !ends_key(row.text);
             return true;
         }
         if let Some(end) = &self.document {
@@ -168,7 +224,9 @@ impl<'a> Pass<'a> {
         let Some(always) = self.next.take() else { return false };
         let held = always || !row.is_key();
         // A sign alone is no value yet.
-        self.next = (held && (is_open(row.text) || row.text.trim() == "-")).then_some(always);
+        self.next = (held
+            && (is_open(row.text) || row.text.trim() == "-" || row.text.trim_end().ends_with('\\')))
+        .then_some(always);
         held
     }
 
@@ -180,7 +238,12 @@ impl<'a> Pass<'a> {
             self.take(&[password, password.split('@').next().unwrap_or_default()]);
             cut = Some(least(cut, colon));
         }
+        for (start, end) in unannounced(row.text) {
+            self.take(&[&row.text[start..end]]);
+            cut = Some(least(cut, start));
+        }
         let mut places: Vec<Range<usize>> = self.anchor(row).into_iter().collect();
+        places.extend(self.option(row, number));
         let mut from = 0;
         while let Some(place) = first_secret(row.text, from).filter(|_| places.len() < NAMES) {
             from = place.end;
@@ -200,15 +263,35 @@ impl<'a> Pass<'a> {
 
     /// A private key in a text form goes on to its end mark.
     fn key_block(&mut self, row: &Row<'_>) -> Option<usize> {
-        let begin = row.text.find("-----BEGIN")?;
-        let (head, length) = (&row.text[begin..], "-----BEGIN".len());
+        if row.text.contains("Private-Lines") {
+            self.in_key = true;
+            return None;
+        }
+        let begin = row.text.find("BEGIN")?;
+        let (head, length) = (&row.text[begin..], "BEGIN".len());
         if !head.contains("PRIVATE KEY") {
             return None;
         }
-        let end = head[length..].find("-----").map_or(head.len(), |at| at + length + "-----".len());
-        self.in_key = !head[end..].contains("-----END");
+        let end = head[length..].find("---").map_or(head.len(), |at| at + length);
+        let end = end + head[end..].len() - head[end..].trim_start_matches('-').len();
+        self.in_key = !ends_key(&head[end..]);
         self.take(&[&head[end..]]);
         (!head[end..].trim().is_empty()).then_some(begin + end)
+    }
+
+    /// An option behind which a program, named on this line or not long before, takes a password.
+    fn option(&mut self, row: &Row<'_>, number: usize) -> Option<Range<usize>> {
+        let named = client::options(row.text);
+        let from = row.indent;
+        if !named.is_empty() {
+            self.options = (named, number);
+            return client::place(row.text, from, &self.options.0);
+        }
+        let is_near = number - self.options.1 <= NEAR;
+        let place = client::place(row.text, from, &self.options.0).filter(|_| is_near)?;
+        let before = row.text[..place.start].trim_matches([' ', '\t', '"', '\'', '-', ',', '[']);
+        (before.is_empty() || before.contains('[') || self.script.is_some() || before.ends_with(':'))
+            .then_some(place)
     }
 
     /// An anchor whose alias stands where a secret is.
@@ -229,6 +312,10 @@ impl<'a> Pass<'a> {
         let is_call = sign.is_empty() && rest.starts_with('(');
         let found = values(rest, is_word);
         self.take(if is_call { found.get(3..).unwrap_or_default() } else { &found });
+        if let Some(naming) = self.naming.filter(|_| !row.says_more(before)) {
+            self.named.push(naming);
+            return Some(row.column);
+        }
         if is_named(before) {
             // In brackets of its own line a mapping has no lines beside it, but it may go on.
             if !before.get(row.opened..).unwrap_or_default().contains(['{', '[']) {
@@ -266,7 +353,11 @@ impl<'a> Pass<'a> {
         if row.is_heading() && row.indent == 0 {
             self.in_section = true;
         }
-        let open = is_open(&row.text[after(last)..]);
+        let behind = &row.text[after(last)..];
+        if behind.trim_end().ends_with('\\') || row.text[last.end..].trim_start().starts_with("</") {
+            self.next = Some(true);
+        }
+        let open = is_open(behind);
         if open {
             self.next = Some(self.next == Some(true) || row.text[last.clone()].starts_with('-'));
         }
@@ -341,6 +432,11 @@ impl<'a> Pass<'a> {
     }
 }
 
+/// Whether a private key ends here.
+fn ends_key(text: &str) -> bool {
+    text.find("END").is_some_and(|at| text[..at].ends_with(['-', ' ']) && text[at..].contains("PRIVATE KEY"))
+}
+
 fn least(cut: Option<usize>, at: usize) -> usize {
     cut.map_or(at, |cut| cut.min(at))
 }
@@ -370,25 +466,8 @@ pub(super) fn is_telling(value: &str) -> bool {
 
 /// Whether what follows is the value of a key that gives names: `name: DB_PASSWORD`, `<field name="password">`.
 fn is_named(before: &str) -> bool {
-    const NAMING: [&str; 15] = [
-        "name",
-        "key",
-        "var",
-        "variable",
-        "env",
-        "id",
-        "option",
-        "param",
-        "parameter",
-        "setting",
-        "field",
-        "attribute",
-        "label",
-        "property",
-        "header",
-    ];
     let Some(at) = before.rfind([':', '=']) else { return false };
     let (key, value) = (before[..at].trim_end().trim_end_matches(['"', '\'']), &before[at + 1..]);
-    let start = key.rfind(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').map_or(0, |at| at + 1);
-    !value.contains([',', ';', '{', '}', '|']) && NAMING.contains(&key[start..].to_lowercase().as_str())
+    let word = key.rsplit(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').next().unwrap_or_default();
+    !value.contains([',', ';', '{', '}', '|']) && NAMING.contains(&word.to_lowercase().as_str())
 }

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use super::fold::{folded, is_invisible, is_suspicious};
+
 /// Parts of a name, without its separators and in lower case, that make it a secret's wherever they stand.
-const TELLING: [&str; 26] = [
+const TELLING: [&str; 30] = [
     "passw",
     "passphrase",
     "passcode",
@@ -30,10 +32,17 @@ const TELLING: [&str; 26] = [
     "creds",
     "identified",
     "xauth",
+    "dockerconfig",
+    "sessionid",
+    "cookie",
+    "presharedkey",
 ];
 
 /// Last parts of a name that make it a secret's.
 const LAST: [&str; 6] = ["pass", "pw", "psw", "key", "keys", "salt"];
+
+/// Parts of a name that make it a secret's where it has others.
+const SHORT: [&str; 6] = ["pass", "pat", "jwt", "psk", "sig", "otp"];
 
 /// Words that end like a secret's name and are none, so spelled.
 const HARMLESS: [&str; 10] = [
@@ -47,6 +56,25 @@ const HARMLESS: [&str; 10] = [
     "scgi_pass",
     "grpc_pass",
     "memcached_pass",
+];
+
+/// Keys whose values are names: `name: DB_PASSWORD`.
+pub(super) const NAMING: [&str; 15] = [
+    "name",
+    "key",
+    "var",
+    "variable",
+    "env",
+    "id",
+    "option",
+    "param",
+    "parameter",
+    "setting",
+    "field",
+    "attribute",
+    "label",
+    "property",
+    "header",
 ];
 
 /// The first word of `line` that names a secret, at or after `from`.
@@ -72,7 +100,10 @@ pub(super) fn is_secret_key(key: &str) -> bool {
 }
 
 fn is_of_a_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '-' | '.')
+    c.is_alphanumeric()
+        || matches!(c, '_' | '-' | '.')
+        || is_invisible(c)
+        || ('\u{24b6}'..='\u{24e9}').contains(&c)
 }
 
 /// Whether the word at `place` names a secret there.
@@ -86,9 +117,38 @@ fn names_one(line: &str, place: &Range<usize>) -> bool {
     }
     let after = after.trim_start_matches(['"', '\'']).trim_start();
     let has_value = after.starts_with([':', '=']);
-    // `auth='user'` is how Odoo's routes are declared.
-    let is_route = word == "auth" && after.starts_with('=');
+    let is_route = word == "auth" && is_route(after);
+    if has_value && is_key(word) {
+        return has_key_before(after);
+    }
     (has_value || word.starts_with("--")) && !is_route && is_secret_before_a_value(word)
+}
+
+/// Whether `auth=` declares one of Odoo's routes.
+fn is_route(after: &str) -> bool {
+    let value = after.trim_start_matches(['=', ' ']);
+    ["user", "public", "none", "bearer"]
+        .iter()
+        .any(|kind| ['"', '\''].iter().any(|quote| value.starts_with(&format!("{quote}{kind}{quote}"))))
+}
+
+/// Whether a word is `key` alone, which may be that of a table as well.
+pub(super) fn is_key(word: &str) -> bool {
+    bare(word) == "key"
+}
+
+/// Whether the value behind the sign after `key` is none of the plain words that are no secrets.
+fn has_key_before(after: &str) -> bool {
+    let value = after.trim_start_matches([':', '=', ' ', '\t', '"', '\'']);
+    let end =
+        value.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '&')).unwrap_or(value.len());
+    is_no_plain_word(&value[..end])
+}
+
+/// Whether a value of `key` is more than a short word in lower case.
+pub(super) fn is_no_plain_word(value: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || matches!(c, '_' | '-');
+    value.len() > 16 || !value.chars().all(is_plain)
 }
 
 /// The length of an option that may have its secret right behind it: `mysql -phunter2`, `odoo -whunter2`.
@@ -102,19 +162,40 @@ fn glued(before: &str, word: &str) -> Option<usize> {
 
 /// Whether a word is a secret's name whatever follows.
 fn is_secret(word: &str) -> bool {
+    if is_suspicious(word) {
+        return true;
+    }
+    let word = &folded(word);
     let bare = bare(word);
     if matches!(bare.as_str(), "key" | "keys") {
         return word.starts_with('_');
     }
-    let says_pass = || parts(word).any(|part| part == "pass") && parts(word).count() > 1;
+    let says_pass = || parts(word).any(|part| SHORT.contains(&part.as_str())) && parts(word).count() > 1;
     let ends = || LAST.iter().any(|last| bare.ends_with(last) && bare.len() > last.len());
-    TELLING.iter().any(|part| bare.contains(part)) || !HARMLESS.contains(&word) && (ends() || says_pass())
+    TELLING.iter().any(|part| bare.contains(part))
+        || !HARMLESS.contains(&word.as_str()) && (ends() || says_pass())
 }
 
 /// Words of everyday that are a secret's name only where a value follows: `pass: x`, `auth=x`.
 fn is_secret_before_a_value(word: &str) -> bool {
-    matches!(bare(word).as_str(), "pass" | "pw" | "psw" | "auth" | "pin" | "otp" | "salt" | "dsn")
-        || parts(word).last().is_some_and(|last| matches!(last.as_str(), "auth" | "dsn" | "otp"))
+    let word = &folded(word);
+    matches!(
+        bare(word).as_str(),
+        "pass"
+            | "pw"
+            | "psw"
+            | "auth"
+            | "pin"
+            | "otp"
+            | "salt"
+            | "dsn"
+            | "pat"
+            | "jwt"
+            | "psk"
+            | "sig"
+            | "signature"
+            | "hash"
+    ) || parts(word).last().is_some_and(|last| matches!(last.as_str(), "auth" | "dsn" | "otp"))
 }
 
 /// A word without its separators, in lower case.
