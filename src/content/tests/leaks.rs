@@ -102,3 +102,18 @@ fn many_secrets_in_a_long_line_cost_little() {
     assert!(!shown.contains("aaa") && shown.len() < 20_000, "{}", shown.len());
     assert!(started.elapsed().as_millis() < 3_000, "{:?}", started.elapsed());
 }
+
+#[test]
+fn words_of_everyday_are_not_taken_for_passwords() {
+    for line in [
+        "    image: registry/odoo:18@sha256:0123456789abcdef0123456789abcdef",
+        "    url: ssh://git@example.org/x",
+        "    - 127.0.0.1:8069:8069",
+        "    key: name",
+        "@http.route('/x', auth='user')",
+        "    command: mkdir -p /data",
+        "    clone: git@example.org:ada/odoo.git",
+    ] {
+        assert!(Veil::over(line).cuts.iter().all(Option::is_none), "{line}");
+    }
+}
