@@ -154,8 +154,11 @@ fn a_hand_in_a_week_of_releases_is_found_answered_for_and_found_again() {
     }
     // The day is over.
     let text = project.read("audit/acknowledged.toml");
-    let until = text.lines().find(|line| line.starts_with("until")).unwrap();
-    project.file("audit/acknowledged.toml", &text.replace(until, "until = \"2026-01-01T00:00:00Z\""));
+    let line = |key: &str| text.lines().find(|line| line.starts_with(key)).unwrap();
+    let over = text
+        .replace(line("since"), "since = \"2025-12-31T00:00:00Z\"")
+        .replace(line("until"), "until = \"2026-01-01T00:00:00Z\"");
+    project.file("audit/acknowledged.toml", &over);
     let (code, report) = check();
     assert_eq!(code, 2, "{report:#}");
     assert!(
