@@ -446,7 +446,7 @@ fn what_is_missing_is_judged_by_what_is_there() {
     let told = at(4, 3);
     assert_eq!((&told["verdict"], &told["commit"]["id"]), (&"ahead".into(), &ids[4].clone().into()));
     let told = at(1, 2);
-    assert_eq!(told["verdict"], "ahead", "nothing tells a removal after it from a time before it: {told:#}");
+    assert_eq!(told["verdict"], "absent", "nothing that the host has tells of a later removal: {told:#}");
     git(&project, &["branch", "--force", "main", &ids[3]]);
     git(&project, &["checkout", "--quiet", "--force", "main"]);
     std::fs::remove_file(project.path("config/new.conf")).unwrap();

@@ -9,10 +9,15 @@ use super::limit::{self, End, Limit};
 use super::{GitError, Mode, Repository};
 use crate::model::Commit;
 
-/// The references that belong to history: neither notes nor what was put aside.
-pub(super) const TIPS: [&str; 3] = ["--exclude=refs/notes/*", "--exclude=refs/stash", "--all"];
+/// The references that belong to history, neither notes nor what was put aside; and what reflogs still reach.
+pub(super) const TIPS: [&str; 4] =
+    ["--exclude=refs/notes/*", "--exclude=refs/stash", "--all", "--reflog"];
 /// How many paths git is asked for; where there are more, their directories are.
 const PATHS: usize = 64;
+/// The mode of a directory.
+const DIRECTORY: &str = "040000";
+/// The mode of what is not there.
+const NOTHING: &str = "000000";
 
 /// One commit, and what it changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub struct Changed {
     pub object: String,
     /// Whether it was not there before.
     pub is_new: bool,
+    /// Whether it is a directory, and `object` its tree.
+    pub is_directory: bool,
 }
 
 impl Repository {
@@ -54,7 +61,7 @@ impl Repository {
     ) -> Result<End, GitError> {
         let mut git = self.git();
         git.args(["-c", "log.follow=false", "log"]).args(TIPS).args(tips);
-        git.args(["--full-history", "-c", "--raw", "--no-abbrev", "--no-renames", "-z", "--root"]);
+        git.args(["--full-history", "-c", "-t", "--raw", "--no-abbrev", "--no-renames", "-z", "--root"]);
         git.args(["--no-ext-diff", "--no-textconv", "--no-color", "--encoding=UTF-8"]);
         git.arg("--format=%H%x00%P%x00%an%x00%aI%x00%s").arg("--");
         git.args(few(paths).into_iter().map(OsString::from_vec));
@@ -194,11 +201,14 @@ fn changed(raw: &[u8], path: Vec<u8>) -> Option<Changed> {
     let parents = text.bytes().take_while(|&b| b == b':').count();
     let words: Vec<&str> = text[parents..].split(' ').collect();
     let [mode, object, status] = [parents, 2 * parents + 1, 2 * parents + 2].map(|at| words.get(at).copied());
-    let mode = match mode? {
-        "000000" => None,
-        mode => Some(Mode::of(mode)),
+    let was_directory = || words[..parents].contains(&DIRECTORY);
+    let is_directory = match mode? {
+        NOTHING => was_directory(),
+        mode => mode == DIRECTORY,
     };
-    Some(Changed { path, mode, object: object?.to_owned(), is_new: status?.bytes().all(|b| b == b'A') })
+    let mode = mode.filter(|mode| *mode != NOTHING).map(Mode::of);
+    let is_new = status?.bytes().all(|b| b == b'A');
+    Some(Changed { path, mode, object: object?.to_owned(), is_new, is_directory })
 }
 
 #[cfg(test)]

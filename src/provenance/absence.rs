@@ -12,7 +12,10 @@ impl Search<'_> {
     pub(super) fn look_at_base(&mut self, sought: &[Sought]) {
         let Some(base) = self.base.clone() else { return };
         let unexpected = sought.iter().filter(|one| one.expected == Value::Absent);
-        let asked: Vec<_> = unexpected.map(|one| (base.id.clone(), one.key())).collect();
+        let mut asked: Vec<_> = unexpected.map(|one| (base.id.clone(), one.key())).collect();
+        for commit in [Some(&base), self.head.as_ref()].into_iter().flatten() {
+            asked.extend(sought.iter().map(|one| (commit.id.clone(), one.path.clone())));
+        }
         self.trees.stand(self.repository, &asked, &self.limit);
     }
 
@@ -77,11 +80,18 @@ impl Search<'_> {
         })
     }
 
-    /// The newest commit after the baseline's that took a file away.
+    /// The newest commit after the baseline's that took a file away: one that the host may have, not one of a branch
+    /// that nobody merged.
     pub(super) fn deleted_after(&self, path: &[u8], base: &Base) -> Option<Commit> {
         let Base::Commit(base) = base else { return None };
         self.newest(path, |touch, id| {
-            touch.mode.is_none() && self.ancestors.is_ancestor(&base.id, id) == Some(true)
+            let is_at = |new: &Option<Commit>| {
+                new.as_ref().is_some_and(|new| self.ancestors.is_ancestor(id, &new.id) == Some(true))
+            };
+            let may_be_there = || is_at(&self.head) || is_at(&self.base) || is_at(&self.witness);
+            touch.mode.is_none()
+                && self.ancestors.is_ancestor(&base.id, id) == Some(true)
+                && may_be_there()
         })
     }
 

@@ -6,14 +6,14 @@ use crate::model::{Origin, Provenance};
 impl Search<'_> {
     /// Judges a file that is there and should be another, or should not be there.
     pub(super) fn file(&self, sought: &Sought) -> Provenance {
-        let base = self.base_of(sought, &self.matches(&sought.path, &sought.expected));
+        let expected = self.matches(&sought.path, &sought.expected);
         let seen = self.matches(&sought.path, &sought.actual);
-        let Some(step) = self.pick(&seen, &base) else {
+        self.placed(sought, (&expected, &seen), &self.steps_of_file(&sought.path)).unwrap_or_else(|| {
+            let base = self.base_of(sought, &expected);
             let nowhere = self.found_nowhere(std::slice::from_ref(&sought.path));
             let edited = sought.stat.filter(|_| nowhere.origin == Origin::Edited);
-            return Provenance { edited, baseline: base.commit().cloned(), ..nowhere };
-        };
-        self.found(&self.record.commits[step], &base, &self.steps_of_file(&sought.path))
+            Provenance { edited, baseline: base.commit().cloned(), ..nowhere }
+        })
     }
 
     /// The commits that touch a file, the newest first.

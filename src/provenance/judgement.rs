@@ -1,7 +1,7 @@
 //! What is said of content that was found: before or after the baseline's commit, and what lies between.
 
 use super::record::above;
-use super::search::{Anchor, Search, Sought, is_content};
+use super::search::{Search, Sought, is_content};
 use super::tree::Standing;
 use crate::git::Mode;
 use crate::model::{Commit, Kind, Origin, Provenance, Value};
@@ -35,17 +35,60 @@ impl Search<'_> {
         }
     }
 
-    /// Of the commits with what the baseline has, the one that it is taken for: the newest at or before the anchor,
-    /// else the newest.
+    /// Of the commits with what the baseline has, the one that it is taken for: the newest at or before the anchor (or
+    /// what is checked out, where there is none), else the newest.
     pub(super) fn base_among(&self, steps: &[usize]) -> Base {
         let commit = |step: &usize| self.record.commits[*step].clone();
-        let anchored = self.anchor().and_then(|anchor| {
-            let before = |step: &&usize| {
-                self.ancestors.is_ancestor(&self.record.commits[**step].id, anchor) == Some(true)
-            };
-            steps.iter().find(before)
+        let anchored = self.base.as_ref().and_then(|anchor| {
+            steps.iter().find(|step| self.is_at_or_before(**step, &anchor.id))
         });
         anchored.or(steps.first()).map_or(Base::Unknown, |step| Base::Commit(commit(step)))
+    }
+
+    fn is_at_or_before(&self, step: usize, commit: &str) -> bool {
+        self.ancestors.is_ancestor(&self.record.commits[step].id, commit) == Some(true)
+    }
+
+    /// The anchor, where it has what the baseline has; `steps` are commits that made that. A merge that takes one side
+    /// changes nothing, and yet what was before it on that side is before what is after it.
+    fn anchor_with(&self, sought: &Sought, steps: &[usize]) -> Option<Base> {
+        let anchor = self.base.as_ref().filter(|anchor| self.has_one_of(sought, steps, &anchor.id))?;
+        Some(Base::Commit(anchor.clone()))
+    }
+
+    /// Whether `commit` has what one of `steps` made.
+    fn has_one_of(&self, sought: &Sought, steps: &[usize], commit: &str) -> bool {
+        let Standing::Object(there) = self.trees.standing(commit, &sought.path) else { return false };
+        let is_there = |(step, object): (usize, &str)| object == there && steps.contains(&step);
+        if sought.is_module {
+            return self.states(sought).into_iter().any(is_there);
+        }
+        self.touches(&sought.path).iter().any(|(_, touch)| is_there((touch.step, &touch.object)))
+    }
+
+    /// Judges content that the commits `seen` made, beside what `expected` made; `None` where there is none.
+    pub(super) fn placed(
+        &self,
+        sought: &Sought,
+        (expected, seen): (&[usize], &[usize]),
+        all: &[usize],
+    ) -> Option<Provenance> {
+        let near = self.base_of(sought, expected);
+        let far = self.anchor_with(sought, expected);
+        let base = far.as_ref().unwrap_or(&near);
+        let mut commit = &self.record.commits[self.pick(seen, base)?];
+        let is_related = |commit: &Commit| {
+            matches!(self.relation(&commit.id, base), Origin::Stale | Origin::Ahead)
+        };
+        if let Some(head) = self.head.as_ref().filter(|_| !is_related(commit))
+            && is_related(head)
+            && self.has_one_of(sought, seen, &head.id)
+        {
+            commit = head;
+        }
+        // The commit that made it says more than the one that only has it, wherever both agree.
+        let same = self.relation(&commit.id, &near) == self.relation(&commit.id, base);
+        Some(self.found(commit, if same { &near } else { base }, all))
     }
 
     /// The base of a subject that the baseline does not have.
@@ -57,10 +100,6 @@ impl Search<'_> {
             Standing::Object(_) => Base::BeforeAll,
             Standing::Unknown => Base::Unknown,
         }
-    }
-
-    fn anchor(&self) -> Option<&str> {
-        if let Anchor::Named(id) = &self.setting.anchor { Some(id) } else { None }
     }
 
     /// Where `commit` stands beside the baseline's.
@@ -87,7 +126,12 @@ impl Search<'_> {
             let relation = self.relation(&self.record.commits[**step].id, base);
             matches!(relation, Origin::Stale | Origin::Ahead)
         };
-        steps.iter().find(is_related).or(steps.first()).copied()
+        // What lies on a branch that nobody merged comes last.
+        let is_here = |step: &&usize| {
+            self.head.as_ref().is_some_and(|head| self.is_at_or_before(**step, &head.id))
+        };
+        let first = steps.iter().find(|step| is_related(step) && is_here(step));
+        first.or_else(|| steps.iter().find(is_related)).or(steps.first()).copied()
     }
 
     /// What is said of content that is of `commit`; `steps` are all commits of the subject.

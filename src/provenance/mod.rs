@@ -29,6 +29,9 @@ use search::{Search, Sought};
 /// How long one check may look for where all its findings come from.
 pub const BUDGET: Duration = Duration::from_secs(2);
 
+/// How long, as a share of that, judging may take from what was read until then.
+const GRACE: f64 = 0.5;
+
 const ADDONS: SectionId = SectionId("addons");
 
 /// What is known of the baseline and the project.
@@ -55,8 +58,7 @@ pub fn trace(checks: &mut [CheckResult], ask: &Trace<'_>, watch: &Watch) {
         return;
     }
     let cancelled = || watch.is_cancelled();
-    let limit = Limit::new(ask.budget, &cancelled);
-    if let Err(error) = judge_all(&mut findings, ask, limit) {
+    if let Err(error) = judge_all(&mut findings, ask, &cancelled) {
         let why = match error {
             GitError::NoGit { .. } => "there is no git here to ask".to_owned(),
             other => other.to_string(),
@@ -75,7 +77,12 @@ fn is_traceable(finding: &Finding) -> bool {
         && !finding.place.starts_with(b"/")
 }
 
-fn judge_all(findings: &mut [&mut Finding], ask: &Trace<'_>, limit: Limit<'_>) -> Result<(), GitError> {
+fn judge_all(
+    findings: &mut [&mut Finding],
+    ask: &Trace<'_>,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<(), GitError> {
+    let limit = Limit::new(ask.budget, cancelled);
     let repository = Repository::around(ask.root)?;
     let places = Places::new(ask.root, &repository);
     let located = findings.iter().map(|finding| places.find(&finding.place));
@@ -93,7 +100,12 @@ fn judge_all(findings: &mut [&mut Finding], ask: &Trace<'_>, limit: Limit<'_>) -
     let (record, graph, setting) = search::read(&repository, &sought, ask, limit)?;
     let mut search = Search::new(&repository, &graph, record, setting, ask, limit);
     search.prepare(&sought);
+    search.limit = Limit::new(ask.budget.mul_f64(GRACE), cancelled);
     for ((at, _), sought) in here.iter().zip(&sought) {
+        if search.limit.is_over() {
+            findings[*at].provenance = Some(Box::new(Provenance::unknown(search.how_far())));
+            continue;
+        }
         let provenance = search.judgement(sought);
         findings[*at].versions = search.versions(sought, &provenance);
         findings[*at].provenance = Some(Box::new(provenance));

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::judgement::Base;
 use super::record::Name;
 use super::search::{Search, Sought};
-use super::tree::{Inner, Standing};
+use super::tree::Inner;
 use crate::git::Form;
 use crate::host::{MANIFEST, ModuleRules};
 use crate::model::{
@@ -42,21 +42,6 @@ impl Search<'_> {
         names.map(|name| Name { path: place_of(&name.path), ..name }).collect()
     }
 
-    /// The commits after which a module may have been another, the newest first, and its directory's name then.
-    fn candidates(&self, sought: &Sought) -> Vec<(usize, Vec<u8>)> {
-        let names = self.names_of(sought);
-        let mut all = Vec::new();
-        for name in &names {
-            let merges = self.record.merges.keys().copied();
-            let steps: BTreeSet<usize> =
-                self.record.steps_below(&name.path).into_iter().chain(merges).collect();
-            let steps = steps.into_iter().filter(|step| self.is_within(*step, name.within.as_deref()));
-            all.extend(steps.map(|step| (step, name.path.clone())));
-        }
-        all.sort_by_key(|(step, _)| self.age(*step));
-        all
-    }
-
     /// The commits that changed something in a module, the newest first.
     pub(super) fn steps_of_module(&self, sought: &Sought) -> Vec<usize> {
         let mut steps = Vec::new();
@@ -69,22 +54,17 @@ impl Search<'_> {
         steps
     }
 
-    /// The candidates whose tree is there and no parent's, with it.
-    fn states(&self, sought: &Sought) -> Vec<(usize, &str)> {
-        let tree = |(step, path): (usize, Vec<u8>)| {
-            let there = self.trees.standing(&self.record.commits[step].id, &path);
-            let Standing::Object(tree) = there else { return None };
-            let mut parents = self.parents_of_merge(step).into_iter();
-            let is_taken = parents.any(|parent| self.trees.standing(&parent, &path) == there);
-            (!is_taken).then_some((step, tree))
-        };
-        self.candidates(sought).into_iter().filter_map(tree).collect()
-    }
-
-    /// A merge's parents as git finds them: a state that one of them has was made by a commit before it.
-    fn parents_of_merge(&self, step: usize) -> Vec<String> {
-        let parents = self.record.merges.get(&step).copied().unwrap_or_default();
-        (1..=parents).map(|parent| format!("{}^{parent}", self.record.commits[step].id)).collect()
+    /// The commits that made a module what no parent of theirs has, each with its tree, the newest first.
+    pub(super) fn states(&self, sought: &Sought) -> Vec<(usize, &str)> {
+        let names = self.names_of(sought);
+        let mut all = Vec::new();
+        for name in &names {
+            let states = self.record.states(&name.path).iter();
+            let of_then = states.filter(|(step, _)| self.is_within(*step, name.within.as_deref()));
+            all.extend(of_then.map(|(step, tree)| (*step, tree.as_str())));
+        }
+        all.sort_by_key(|(step, _)| self.age(*step));
+        all
     }
 
     /// Every file that a module has ever had, from the uppermost directory, under its present name.
@@ -98,20 +78,15 @@ impl Search<'_> {
     /// Reads the trees of all candidates, and the blobs of those that agree with what is known of the differing files.
     pub(super) fn learn_modules(&mut self, sought: &[Sought]) {
         let modules: Vec<&Sought> = sought.iter().filter(|one| one.is_module).collect();
-        let mut asked = Vec::new();
-        for one in &modules {
-            for (step, path) in self.candidates(one) {
-                let parents = self.parents_of_merge(step).into_iter();
-                asked.extend(parents.map(|parent| (parent, path.clone())));
-                asked.push((self.record.commits[step].id.clone(), path));
-            }
-        }
-        self.trees.stand(self.repository, &asked, &self.limit);
         let all = modules.iter().flat_map(|one| self.states(one));
         let roots: BTreeSet<String> = all.map(|(_, tree)| tree.to_owned()).collect();
         self.trees.read(self.repository, &roots, &self.limit);
         let mut blobs: Vec<(Form, String)> = Vec::new();
         for one in &modules {
+            if self.limit.is_over() {
+                self.trees.was_cut = true;
+                break;
+            }
             for side in [Side::Actual, Side::Expected] {
                 for (_, files) in self.agreeing(one, side) {
                     blobs.extend(files.into_iter().map(|file| {
@@ -221,11 +196,13 @@ impl Search<'_> {
 
     /// Judges a module that is there and should be another, or should not be there.
     pub(super) fn module(&self, sought: &Sought) -> Provenance {
-        let base = self.base_of(sought, &self.matches_of_module(sought, Side::Expected));
+        let expected = self.matches_of_module(sought, Side::Expected);
         let seen = self.matches_of_module(sought, Side::Actual);
-        if let Some(step) = self.pick(&seen, &base) {
-            return self.found(&self.record.commits[step], &base, &self.steps_of_module(sought));
+        let all = self.steps_of_module(sought);
+        if let Some(provenance) = self.placed(sought, (&expected, &seen), &all) {
+            return provenance;
         }
+        let base = self.base_of(sought, &expected);
         let files: Vec<FileOrigin> = sought.parts.iter().map(|part| self.part(sought, part, &base)).collect();
         let has = |origin| files.iter().any(|file| file.origin == origin);
         let paths: Vec<Vec<u8>> = sought.files().into_iter().map(|(path, ..)| path).collect();
@@ -236,6 +213,9 @@ impl Search<'_> {
             Origin::Edited
         } else if files.iter().all(|file| file.origin == Origin::Absent) {
             Origin::Absent
+        } else if expected.is_empty() && sought.expected != Value::Absent {
+            // Then it is not known what the files that do not differ are of.
+            Origin::Unknown
         } else {
             Origin::Mixed
         };

@@ -32,10 +32,9 @@ pub(super) struct Name {
 pub(super) struct Record {
     /// The commits, in the order in which they were met.
     pub(super) commits: Vec<Commit>,
-    /// The numbers of merges, and how many parents each has.
-    pub(super) merges: BTreeMap<usize, usize>,
     numbers: HashMap<String, usize>,
     touches: BTreeMap<Vec<u8>, Vec<Touch>>,
+    states: HashMap<Vec<u8>, Vec<(usize, String)>>,
     asked: BTreeSet<Vec<u8>>,
     names: HashMap<Vec<u8>, Vec<Name>>,
     /// How the walks ended.
@@ -64,16 +63,19 @@ impl Record {
     }
 
     fn push(&mut self, step: Step, asked: &BTreeSet<Vec<u8>>) {
-        let Step { commit, parents, changes } = step;
+        let Step { commit, changes, .. } = step;
         let number = self.numbers.get(&commit.id).copied().unwrap_or_else(|| {
             self.numbers.insert(commit.id.clone(), self.commits.len());
             self.commits.push(commit);
             self.commits.len() - 1
         });
-        if parents > 1 {
-            self.merges.insert(number, parents);
-        }
-        for Changed { path, mode, object, is_new } in changes {
+        for Changed { path, mode, object, is_new, is_directory } in changes {
+            if is_directory {
+                if mode.is_some() && asked.contains(&path) && !self.asked.contains(&path) {
+                    self.states.entry(path).or_default().push((number, object));
+                }
+                continue;
+            }
             // Where git was asked for a directory instead, there are others' files, too.
             let is_wanted = asked.contains(&path) || above(&path).any(|dir| asked.contains(dir));
             let is_known = || self.asked.contains(&path) || above(&path).any(|dir| self.asked.contains(dir));
@@ -86,6 +88,11 @@ impl Record {
     /// What was put at exactly this path.
     pub(super) fn at(&self, path: &[u8]) -> &[Touch] {
         self.touches.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// The commits that made a directory what no parent of theirs has, each with its tree.
+    pub(super) fn states(&self, dir: &[u8]) -> &[(usize, String)] {
+        self.states.get(dir).map_or(&[], Vec::as_slice)
     }
 
     /// What was put below a directory, by path.

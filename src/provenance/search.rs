@@ -76,6 +76,8 @@ pub(super) enum Anchor {
 pub(super) struct Setting {
     pub(super) anchor: Anchor,
     pub(super) is_shallow: bool,
+    /// What is checked out.
+    pub(super) head: Option<String>,
     tips: Vec<String>,
 }
 
@@ -89,7 +91,7 @@ pub(super) fn read(
     let head = repository.resolve("HEAD").ok().map(|head| head.commit);
     let mut tips: Vec<String> = head.iter().cloned().collect();
     let anchor = match &ask.anchor {
-        None => Anchor::Nobody(head),
+        None => Anchor::Nobody(head.clone()),
         Some(name) => repository.resolve(name).map_or_else(
             |_| Anchor::Lost(name.clone()),
             |found| {
@@ -109,7 +111,7 @@ pub(super) fn read(
             _ => repository.graph(&tips, &walk),
         }
     })?;
-    Ok((record, graph, Setting { anchor, is_shallow: repository.is_shallow(), tips }))
+    Ok((record, graph, Setting { anchor, is_shallow: repository.is_shallow(), head, tips }))
 }
 
 /// Everything that judgements are made from.
@@ -128,6 +130,8 @@ pub(super) struct Search<'a> {
     pub(super) witness: Option<Commit>,
     /// The anchor as a commit, or what is checked out.
     pub(super) base: Option<Commit>,
+    /// What is checked out, as a commit.
+    pub(super) head: Option<Commit>,
 }
 
 impl<'a> Search<'a> {
@@ -143,6 +147,7 @@ impl<'a> Search<'a> {
             Anchor::Named(id) | Anchor::Nobody(Some(id)) => repository.commit(id, &limit),
             Anchor::Nobody(None) | Anchor::Lost(_) => None,
         };
+        let head = setting.head.as_deref().and_then(|head| repository.commit(head, &limit));
         Self {
             repository,
             limit,
@@ -156,6 +161,7 @@ impl<'a> Search<'a> {
             conversions: HashMap::new(),
             witness: None,
             base,
+            head,
         }
     }
 
@@ -204,6 +210,9 @@ impl<'a> Search<'a> {
             |path: &[u8], value: &Value| *value != Value::Absent && self.matches(path, value).is_empty();
         let mut lost = BTreeSet::new();
         for one in sought {
+            if self.limit.is_over() {
+                break;
+            }
             for (path, expected, actual) in one.files() {
                 if is_lost(&path, expected) || is_lost(&path, actual) {
                     lost.insert(path);
@@ -300,7 +309,8 @@ impl<'a> Search<'a> {
         Some(format!("the baseline's commit {} is not in this repository any more", short(name)))
     }
 
-    fn how_far(&self) -> String {
+    /// How far the search came.
+    pub(super) fn how_far(&self) -> String {
         let oldest = self.record.commits.iter().max_by_key(|commit| self.graph.number(&commit.id));
         let Some(oldest) = oldest.filter(|_| self.record.end == End::Cut) else {
             return "there was not enough time to read everything".to_owned();

@@ -5,12 +5,19 @@ use std::collections::{BTreeSet, HashMap};
 use crate::git::{End, Limit, Repository, Told};
 use crate::host::ModuleRules;
 
+/// How many entries of trees are held in memory before no more are read.
+const ENTRIES: usize = 1_000_000;
+/// How many trees are asked for at once.
+const AT_ONCE: usize = 4_096;
+
 /// Trees that were read, and what was asked of commits.
 #[derive(Default)]
 pub(super) struct Trees {
     /// What stands at `COMMIT:PATH`: an object's id, or nothing.
     standing: HashMap<Vec<u8>, Option<String>>,
     items: HashMap<String, Vec<Item>>,
+    /// How many entries all of `items` have.
+    count: usize,
     /// Whether the time was over before everything was read.
     pub(super) was_cut: bool,
 }
@@ -88,6 +95,11 @@ impl Trees {
             if pending.is_empty() {
                 return;
             }
+            if self.count > ENTRIES {
+                self.was_cut = true;
+                return;
+            }
+            let later = pending.split_off(pending.len().min(AT_ONCE));
             let names: Vec<Vec<u8>> = pending.iter().map(|id| id.clone().into_bytes()).collect();
             let mut bytes = Vec::new();
             let mut below = BTreeSet::new();
@@ -97,6 +109,7 @@ impl Trees {
                     if let Some(items) = items(&std::mem::take(&mut bytes), object.id.len() / 2) {
                         let trees = items.iter().filter(|item| item.kind == ItemKind::Tree);
                         below.extend(trees.map(|item| item.id.clone()));
+                        self.count += items.len();
                         self.items.insert(pending[at].clone(), items);
                     }
                 }
@@ -106,7 +119,7 @@ impl Trees {
                 self.was_cut = true;
                 return;
             }
-            pending = below.into_iter().collect();
+            pending = below.into_iter().chain(later).collect();
         }
     }
 

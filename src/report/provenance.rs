@@ -53,7 +53,7 @@ pub(super) fn sentence(provenance: &Provenance, kind: Kind) -> String {
         Origin::Diverged => {
             format!("{word}: {what} {commit}, which is neither before nor after the baseline's")
         }
-        Origin::Edited => format!("{word}: no commit ever held it{}", edited(provenance.edited)),
+        Origin::Edited => format!("{word}: no commit here ever held it{}", edited(provenance.edited)),
         Origin::Mixed => mixed(provenance),
         Origin::Absent => absent(provenance),
         Origin::Unknown if provenance.commit.is_some() => format!("{word}: {what} {commit}"),
