@@ -921,3 +921,111 @@ fn a_wrong_memory_decides_nothing() {
     assert_eq!(told["commit"]["id"], ids[2]);
     assert!(!std::fs::read_to_string(&memory).unwrap().contains(&lie));
 }
+
+/// A history in which `main` (3) merges `side` (2), which changed the compose file, as it is.
+fn merged() -> (Project, Vec<String>) {
+    let project = Project::empty();
+    let mut history = History::default();
+    let mut files = beginning();
+    history.commit("main", ADA, "one", &[], &locked(&files));
+    put(&mut files, COMPOSE, "n: 2\n");
+    history.commit("side", ADA, "two", &[1], &locked(&files));
+    put(&mut files, COMPOSE, "n: 3\n");
+    history.commit("main", ADA, "three", &[1], &locked(&files));
+    history.commit("main", ADA, "merge", &[3, 2], &locked(&files));
+    let ids = history.put(&project);
+    (project, ids)
+}
+
+#[test]
+fn what_a_merge_left_behind_is_before_it() {
+    let (project, ids) = merged();
+    git(&project, &["checkout", "--quiet", "--force", "--detach", &ids[2]]);
+    let told = provenance(&project, &["--baseline", &format!("git:{}", ids[4])], COMPOSE);
+    assert_eq!((&told["verdict"], &told["commit"]["id"]), (&"stale".into(), &ids[2].clone().into()));
+    assert_eq!(told["baseline_commit"]["id"], ids[4]);
+    git(&project, &["checkout", "--quiet", "--force", "--detach", &ids[4]]);
+    let told = provenance(&project, &["--baseline", &format!("git:{}", ids[2])], COMPOSE);
+    assert_eq!((&told["verdict"], &told["commit"]["id"]), (&"ahead".into(), &ids[4].clone().into()));
+}
+
+#[test]
+fn a_branch_that_nobody_merged_is_neither_the_baseline_nor_a_removal() {
+    let project = Project::empty();
+    let mut history = History::default();
+    let mut files = beginning();
+    put(&mut files, COMPOSE, "n: 1\n");
+    let locks = locked(&files).into_iter().filter(|(path, _)| path.starts_with("audit/locks/"));
+    let locks: Files = locks.collect();
+    history.commit("main", ADA, "one", &[], &locked(&files));
+    put(&mut files, COMPOSE, "n: 2\n");
+    files.extend(locks);
+    history.commit("main", ADA, "two", &[1], &files);
+    put(&mut files, COMPOSE, "n: 1\n");
+    files.remove("config/traefik.conf");
+    history.commit("try", ADA, "back to one", &[2], &files);
+    let ids = history.put(&project);
+    git(&project, &["checkout", "--quiet", "--force", "main"]);
+    let told = provenance(&project, &[], COMPOSE);
+    assert_eq!((&told["verdict"], &told["commit"]["id"]), (&"ahead".into(), &ids[2].clone().into()));
+    assert_eq!(told["baseline_commit"]["id"], ids[1]);
+    std::fs::remove_file(project.path("config/traefik.conf")).unwrap();
+    assert_eq!(provenance(&project, &[], "config/traefik.conf")["verdict"], "absent");
+}
+
+#[test]
+fn many_modules_and_merges_take_no_longer_than_others() {
+    let project = Project::empty();
+    let mut history = History::default();
+    let mut files = beginning();
+    files.insert("audit/driftlock.toml".to_owned(), text(&CONFIGURATION.replace("odoo_modules/*", "mods")));
+    for module in 0..200 {
+        put(&mut files, &format!("mods/m{module}/__manifest__.py"), "{}\n");
+        put(&mut files, &format!("mods/m{module}/a.py"), "a\n");
+        put(&mut files, &format!("mods/m{module}/b.py"), "b\n");
+    }
+    history.commit("main", ADA, "begin", &[], &locked(&files));
+    let mut tip = 1;
+    for number in 0..1_500 {
+        let path = |n: usize, file: &str| format!("mods/m{}/{file}.py", n % 200);
+        let one = (path(number, "a"), format!("a = {number}\n"));
+        let two = (path(number + 1, "b"), format!("b = {number}\n"));
+        let side = history.patch("side", "side", &[tip], &[(&one.0, &one.1)]);
+        let trunk = history.patch("main", "trunk", &[tip], &[(&two.0, &two.1)]);
+        tip = history.patch("main", "merge", &[trunk, side], &[(&one.0, &one.1)]);
+    }
+    history.put(&project);
+    git(&project, &["checkout", "--quiet", "--force", "main"]);
+    for module in 0..200 {
+        project.file(&format!("mods/m{module}/b.py"), "by hand\n");
+    }
+    let start = Instant::now();
+    let (_, report) = project.check(&[]);
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    for finding in findings(&report).values() {
+        let told = &finding["provenance"];
+        assert!(told["verdict"] == "edited by hand" || told["unsearched"].is_string(), "{finding:#}");
+    }
+}
+
+#[test]
+fn a_lost_blob_of_a_file_that_does_not_differ_makes_no_half_deploy() {
+    let project = Project::empty();
+    let mut history = History::default();
+    let mut files = beginning();
+    history.commit("main", ADA, "one", &[], &locked(&files));
+    put(&mut files, "odoo_modules/a/ocr/models/one.py", "n = 2\n");
+    history.commit("main", ADA, "two", &[1], &locked(&files));
+    history.put(&project);
+    git(&project, &["checkout", "--quiet", "--force", "main"]);
+    for pack in std::fs::read_dir(project.path(".git/objects/pack")).unwrap() {
+        let pack = pack.unwrap();
+        std::fs::rename(pack.path(), project.path(".git").join(pack.file_name())).unwrap();
+    }
+    unpack(&project);
+    let object = git(&project, &["rev-parse", "main:odoo_modules/a/ocr/models/two.py"]);
+    std::fs::remove_file(project.path(&format!(".git/objects/{}/{}", &object[..2], &object[2..]))).unwrap();
+    project.file("odoo_modules/a/ocr/models/one.py", "one = 'a/ocr'\n");
+    let told = provenance(&project, &[], "ocr");
+    assert_eq!(told["verdict"], "unknown", "{told:#}");
+}

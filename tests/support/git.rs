@@ -85,6 +85,21 @@ impl History {
         self.stream.push(b'\n');
     }
 
+    /// Adds a commit that changes these files of its first parent.
+    pub(crate) fn patch(
+        &mut self,
+        branch: &str,
+        subject: &str,
+        parents: &[usize],
+        files: &[(&str, &str)],
+    ) -> usize {
+        self.begin(branch, "Ada <ada@example.org>", subject, parents);
+        for (path, text) in files {
+            self.stream.extend(format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len()).bytes());
+        }
+        self.commits
+    }
+
     fn begin(&mut self, branch: &str, author: &str, subject: &str, parents: &[usize]) {
         self.commits += 1;
         let (mark, time) = (self.commits, 1_700_000_000 + self.commits * 60);
