@@ -1029,3 +1029,149 @@ fn a_lost_blob_of_a_file_that_does_not_differ_makes_no_half_deploy() {
     let told = provenance(&project, &[], "ocr");
     assert_eq!(told["verdict"], "unknown", "{told:#}");
 }
+
+#[test]
+fn behind_a_link_nothing_is_said_to_be_edited() {
+    let project = Project::empty();
+    git(&project, &["init", "--quiet"]);
+    project.file("audit/driftlock.toml", CONFIGURATION);
+    project.file("config/a.conf", "x\n");
+    project.file("odoo_modules/a/x/__manifest__.py", "{}\n");
+    project.file("infra/stacks/x/docker-compose.yml", "n: 1\n");
+    commit_all(&project, "plain");
+    std::fs::remove_dir_all(project.path("infra/stacks/x")).unwrap();
+    project.file("releases/y/docker-compose.yml", "n: 2\n");
+    std::os::unix::fs::symlink("../../releases/y", project.path("infra/stacks/x")).unwrap();
+    project.ok(&["export", "--accept"]);
+    commit_all(&project, "a link");
+    project.file("releases/y/docker-compose.yml", "n: 1\n");
+    let told = provenance(&project, &[], "infra/stacks/x/docker-compose.yml");
+    assert_eq!(told["verdict"], "unknown", "{told:#}");
+    assert!(told["unsearched"].as_str().unwrap().contains("a link is on the way"), "{told:#}");
+}
+
+#[test]
+fn a_module_that_moved_with_a_new_manifest_is_followed() {
+    let project = Project::empty();
+    let mut history = History::default();
+    let mut files = beginning();
+    let (old, new) = ("odoo_modules/b/old", "odoo_modules/b/new");
+    let body: String = (0..40).map(|n| format!("n = {n}\n")).collect();
+    put(&mut files, &format!("{old}/__manifest__.py"), "{'name': 'old'}\n");
+    put(&mut files, &format!("{old}/models/one.py"), &body);
+    put(&mut files, &format!("{old}/models/two.py"), "two\n");
+    history.commit("main", ADA, "one", &[], &locked(&files));
+    files.retain(|path, _| !path.starts_with(old));
+    put(
+        &mut files,
+        &format!("{new}/__manifest__.py"),
+        "# all of it is new, and nothing is as it was\n[1, 2, 3]\n",
+    );
+    put(&mut files, &format!("{new}/models/one.py"), &body);
+    put(&mut files, &format!("{new}/models/two.py"), "something else that is longer\n");
+    history.commit("main", ADA, "moved", &[1], &locked(&files));
+    let ids = history.put(&project);
+    git(&project, &["checkout", "--quiet", "--force", "main"]);
+    project.file(&format!("{new}/__manifest__.py"), "{'name': 'old'}\n");
+    project.file(&format!("{new}/models/two.py"), "two\n");
+    let told = provenance(&project, &[], "new");
+    assert_eq!(
+        (&told["verdict"], &told["commit"]["id"]),
+        (&"stale".into(), &ids[1].clone().into()),
+        "{told:#}"
+    );
+}
+
+#[test]
+fn what_was_a_submodule_once_is_not_said_to_be_edited() {
+    let (source, _) = steps(2, 2);
+    let project = Project::empty();
+    git(&project, &["init", "--quiet"]);
+    project.file("audit/driftlock.toml", CONFIGURATION);
+    project.file("config/a.conf", "x\n");
+    project.file("odoo_modules/a/x/__manifest__.py", "{}\n");
+    let url = format!("file://{}", source.root().display());
+    git(&project, &["submodule", "--quiet", "add", &url, "infra/stacks/x"]);
+    commit_all(&project, "as a submodule");
+    git(&project, &["rm", "--quiet", "--force", "infra/stacks/x"]);
+    project.file("infra/stacks/x/docker-compose.yml", "n: 2\n");
+    project.ok(&["export", "--accept"]);
+    commit_all(&project, "plain");
+    project.file("infra/stacks/x/docker-compose.yml", "n: 1\n");
+    let told = provenance(&project, &[], "infra/stacks/x/docker-compose.yml");
+    assert_eq!(told["verdict"], "unknown", "{told:#}");
+    assert!(told["unsearched"].as_str().unwrap().contains("submodule once"), "{told:#}");
+}
+
+#[test]
+fn other_line_endings_are_no_edit() {
+    for (stored, held) in
+        [("n: 1\nm: 2\n", "n: 1\r\nm: 2\r\n"), ("n: 1\r\nm\r\n", "n: 1\nm\n"), ("n\0\n", "n\0\r\n")]
+    {
+        let project = Project::empty();
+        let mut history = History::default();
+        let mut files = beginning();
+        put(&mut files, COMPOSE, stored);
+        history.commit("main", ADA, "one", &[], &locked(&files));
+        put(&mut files, COMPOSE, "n: 5\n");
+        history.commit("main", ADA, "two", &[1], &locked(&files));
+        let ids = history.put(&project);
+        git(&project, &["checkout", "--quiet", "--force", "main"]);
+        project.file(COMPOSE, held);
+        let told = provenance(&project, &[], COMPOSE);
+        assert_eq!(told["verdict"], "unknown", "{told:#}");
+        let why = format!("it is the content of {} with other line endings", &ids[1][..12]);
+        assert_eq!(told["unsearched"], why);
+    }
+}
+
+#[test]
+fn a_memory_that_hides_something_makes_no_edit() {
+    let (project, ids) = steps(6, 6);
+    project.file(COMPOSE, "n: 3\n");
+    provenance(&project, &[], COMPOSE);
+    provenance(&project, &[], COMPOSE);
+    let memory = project.path("audit/runtime/blob_digests.txt");
+    let blob = git(&project, &["rev-parse", &format!("{}:{COMPOSE}", ids[2])]);
+    let lie = format!("{blob} {}", driftlock::model::Digest::of(b"other"));
+    let check = driftlock::model::Digest::of(lie.as_bytes()).to_string();
+    let text = std::fs::read_to_string(&memory).unwrap();
+    let lines: String = text.lines().filter(|l| !l.starts_with(&blob)).map(|l| format!("{l}\n")).collect();
+    std::fs::write(&memory, format!("{lines}{lie} {}\n", &check[..8])).unwrap();
+    project.file(COMPOSE, "n: 2\n");
+    let told = provenance(&project, &[], COMPOSE);
+    assert_eq!(
+        (&told["verdict"], &told["commit"]["id"]),
+        (&"stale".into(), &ids[2].clone().into()),
+        "{told:#}"
+    );
+}
+
+#[test]
+fn what_only_a_reflog_reaches_is_searched() {
+    let (project, ids) = steps(4, 3);
+    git(&project, &["reset", "--quiet", "--hard", &ids[3]]);
+    project.file(COMPOSE, "n: 4\n");
+    let told = provenance(&project, &[], COMPOSE);
+    assert_eq!(told["commit"]["id"], ids[4], "{told:#}");
+}
+
+#[test]
+fn a_file_that_was_renamed_very_often_is_not_said_to_be_edited() {
+    let project = Project::empty();
+    let mut history = History::default();
+    let body: String = (0..40).map(|n| format!("line: {n}\n")).collect();
+    let path = |number: usize| format!("infra/stacks/s{number}/docker-compose.yml");
+    for number in 0..15 {
+        let mut files = beginning();
+        put(&mut files, &path(number), &format!("{body}a: {number}\n"));
+        let parents: Vec<usize> = (number > 0).then_some(number).into_iter().collect();
+        history.commit("main", ADA, "renamed", &parents, &locked(&files));
+    }
+    history.put(&project);
+    git(&project, &["checkout", "--quiet", "--force", "main"]);
+    project.file(&path(14), &format!("{body}a: 1\n"));
+    let told = provenance(&project, &[], &path(14));
+    assert_eq!(told["verdict"], "unknown", "{told:#}");
+    assert!(told["unsearched"].as_str().unwrap().contains("too often"), "{told:#}");
+}

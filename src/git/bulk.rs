@@ -141,17 +141,27 @@ pub enum Form {
     Stored,
     /// As a checkout writes them where lines end in CR and LF.
     CarriageReturns,
+    /// The same for what has a NUL in it, too.
+    EveryCarriageReturn,
+    /// Lines that ended in CR and LF end in LF.
+    LineFeeds,
 }
 
 impl Form {
     fn hasher(self) -> FormHasher {
-        FormHasher { form: self, hasher: Hasher::default(), last: 0, has_nul: false }
+        FormHasher { form: self, hasher: Hasher::default(), last: 0, has_nul: false, held: false }
     }
 
     /// The bytes in this form.
     #[must_use]
     pub fn of(self, bytes: Vec<u8>) -> Vec<u8> {
-        if self == Self::Stored || bytes.contains(&0) {
+        if self == Self::Stored || (self == Self::CarriageReturns && bytes.contains(&0)) {
+            return bytes;
+        }
+        if self == Self::LineFeeds {
+            let mut bytes = bytes;
+            let mut next = bytes.iter().skip(1).copied().chain([0]).collect::<Vec<u8>>().into_iter();
+            bytes.retain(|&byte| next.next() != Some(b'\n') || byte != b'\r');
             return bytes;
         }
         let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 16);
@@ -171,12 +181,17 @@ struct FormHasher {
     hasher: Hasher,
     last: u8,
     has_nul: bool,
+    /// Whether a CR was met of which it is not known yet whether an LF follows.
+    held: bool,
 }
 
 impl FormHasher {
     fn update(&mut self, piece: &[u8]) {
         if self.form == Form::Stored {
             return self.hasher.update(piece);
+        }
+        if self.form == Form::LineFeeds {
+            return self.drop_returns(piece);
         }
         for line in piece.split_inclusive(|&b| b == b'\n') {
             let (text, ends) = line.strip_suffix(b"\n").map_or((line, false), |text| (text, true));
@@ -190,9 +205,29 @@ impl FormHasher {
         }
     }
 
+    fn drop_returns(&mut self, piece: &[u8]) {
+        for line in piece.split_inclusive(|&b| b == b'\n') {
+            if std::mem::take(&mut self.held) && line != b"\n" {
+                self.hasher.update(b"\r");
+            }
+            if let Some(text) = line.strip_suffix(b"\r\n") {
+                self.hasher.update(text);
+                self.hasher.update(b"\n");
+            } else if let Some(text) = line.strip_suffix(b"\r") {
+                self.hasher.update(text);
+                self.held = true;
+            } else {
+                self.hasher.update(line);
+            }
+        }
+    }
+
     /// `None` for what is no text and has no such form.
-    fn finish(self) -> Option<Digest> {
-        (!self.has_nul).then(|| self.hasher.finish())
+    fn finish(mut self) -> Option<Digest> {
+        if self.held {
+            self.hasher.update(b"\r");
+        }
+        (self.form != Form::CarriageReturns || !self.has_nul).then(|| self.hasher.finish())
     }
 }
 

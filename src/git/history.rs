@@ -10,10 +10,11 @@ use super::{GitError, Mode, Repository};
 use crate::model::Commit;
 
 /// The references that belong to history, neither notes nor what was put aside; and what reflogs still reach.
-pub(super) const TIPS: [&str; 4] =
-    ["--exclude=refs/notes/*", "--exclude=refs/stash", "--all", "--reflog"];
+pub(super) const TIPS: [&str; 4] = ["--exclude=refs/notes/*", "--exclude=refs/stash", "--all", "--reflog"];
 /// How many paths git is asked for; where there are more, their directories are.
 const PATHS: usize = 64;
+/// Where more files than this were added and removed, git compares none of them.
+const RENAMED: usize = 400;
 /// The mode of a directory.
 const DIRECTORY: &str = "040000";
 /// The mode of what is not there.
@@ -105,16 +106,23 @@ impl Repository {
     ///
     /// # Errors
     /// When git cannot be started.
-    pub fn renames(
-        &self,
-        commits: &BTreeSet<String>,
-        limit: &Limit<'_>,
-    ) -> Result<(Vec<Renamed>, End), GitError> {
+    pub fn renames(&self, commits: &BTreeSet<String>, limit: &Limit<'_>) -> Result<(Renames, End), GitError> {
         let mut git = self.git();
-        git.args(["diff-tree", "--stdin", "-M", "-l400", "-r", "--raw", "--no-abbrev", "-z", "-m"]);
+        git.args([
+            "diff-tree",
+            "--stdin",
+            "-M",
+            &format!("-l{RENAMED}"),
+            "-r",
+            "--raw",
+            "--no-abbrev",
+            "-z",
+            "-m",
+        ]);
         git.args(["--no-ext-diff", "--no-textconv"]);
         let input: String = commits.iter().map(|id| format!("{id}\n")).collect();
-        let mut renames = Vec::new();
+        let mut renames = Renames::default();
+        let (mut added, mut removed) = (0_usize, 0_usize);
         let end = limit::run(git, input.as_bytes(), limit, &mut |from| {
             let mut commit = String::new();
             while let Some(token) = token(from)? {
@@ -123,12 +131,20 @@ impl Repository {
                     [b':', raw @ ..] => {
                         let old = self::token(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
                         let status = raw.rsplit(|&b| b == b' ').next().and_then(|word| word.first().copied());
+                        added += usize::from(status == Some(b'A'));
+                        removed += usize::from(status == Some(b'D'));
                         if matches!(status, Some(b'R' | b'C')) {
                             let new = self::token(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-                            renames.push(Renamed { commit: commit.clone(), old, new });
+                            renames.renamed.push(Renamed { commit: commit.clone(), old, new });
+                        } else if raw.starts_with(b"120000") || raw.starts_with(b"160000") {
+                            renames.others.push((commit.clone(), old));
+                        }
+                        if added.saturating_mul(removed) > RENAMED * RENAMED {
+                            renames.skipped.insert(commit.clone());
                         }
                     }
                     id => {
+                        (added, removed) = (0, 0);
                         let id = String::from_utf8_lossy(id);
                         id.split(' ').next().unwrap_or_default().trim().clone_into(&mut commit);
                     }
@@ -138,6 +154,17 @@ impl Repository {
         })?;
         Ok((renames, end))
     }
+}
+
+/// What commits did to names.
+#[derive(Debug, Clone, Default)]
+pub struct Renames {
+    /// What was renamed.
+    pub renamed: Vec<Renamed>,
+    /// Links and submodules that a commit took away or made something else, by the commit's id.
+    pub others: Vec<(String, Vec<u8>)>,
+    /// Commits that added and removed too many files for git to compare them.
+    pub skipped: BTreeSet<String>,
 }
 
 /// A file that a commit gave another name.

@@ -89,9 +89,7 @@ impl Search<'_> {
                 new.as_ref().is_some_and(|new| self.ancestors.is_ancestor(id, &new.id) == Some(true))
             };
             let may_be_there = || is_at(&self.head) || is_at(&self.base) || is_at(&self.witness);
-            touch.mode.is_none()
-                && self.ancestors.is_ancestor(&base.id, id) == Some(true)
-                && may_be_there()
+            touch.mode.is_none() && self.ancestors.is_ancestor(&base.id, id) == Some(true) && may_be_there()
         })
     }
 

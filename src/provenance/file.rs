@@ -10,7 +10,7 @@ impl Search<'_> {
         let seen = self.matches(&sought.path, &sought.actual);
         self.placed(sought, (&expected, &seen), &self.steps_of_file(&sought.path)).unwrap_or_else(|| {
             let base = self.base_of(sought, &expected);
-            let nowhere = self.found_nowhere(std::slice::from_ref(&sought.path));
+            let nowhere = self.found_nowhere(sought, &[(sought.path.clone(), &sought.actual)]);
             let edited = sought.stat.filter(|_| nowhere.origin == Origin::Edited);
             Provenance { edited, baseline: base.commit().cloned(), ..nowhere }
         })

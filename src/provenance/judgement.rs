@@ -1,7 +1,7 @@
 //! What is said of content that was found: before or after the baseline's commit, and what lies between.
 
 use super::record::above;
-use super::search::{Search, Sought, is_content};
+use super::search::{Search, Sought, is_content, short};
 use super::tree::Standing;
 use crate::git::Mode;
 use crate::model::{Commit, Kind, Origin, Provenance, Value};
@@ -39,9 +39,10 @@ impl Search<'_> {
     /// what is checked out, where there is none), else the newest.
     pub(super) fn base_among(&self, steps: &[usize]) -> Base {
         let commit = |step: &usize| self.record.commits[*step].clone();
-        let anchored = self.base.as_ref().and_then(|anchor| {
-            steps.iter().find(|step| self.is_at_or_before(**step, &anchor.id))
-        });
+        let anchored = self
+            .base
+            .as_ref()
+            .and_then(|anchor| steps.iter().find(|step| self.is_at_or_before(**step, &anchor.id)));
         anchored.or(steps.first()).map_or(Base::Unknown, |step| Base::Commit(commit(step)))
     }
 
@@ -77,9 +78,8 @@ impl Search<'_> {
         let far = self.anchor_with(sought, expected);
         let base = far.as_ref().unwrap_or(&near);
         let mut commit = &self.record.commits[self.pick(seen, base)?];
-        let is_related = |commit: &Commit| {
-            matches!(self.relation(&commit.id, base), Origin::Stale | Origin::Ahead)
-        };
+        let is_related =
+            |commit: &Commit| matches!(self.relation(&commit.id, base), Origin::Stale | Origin::Ahead);
         if let Some(head) = self.head.as_ref().filter(|_| !is_related(commit))
             && is_related(head)
             && self.has_one_of(sought, seen, &head.id)
@@ -127,9 +127,8 @@ impl Search<'_> {
             matches!(relation, Origin::Stale | Origin::Ahead)
         };
         // What lies on a branch that nobody merged comes last.
-        let is_here = |step: &&usize| {
-            self.head.as_ref().is_some_and(|head| self.is_at_or_before(**step, &head.id))
-        };
+        let is_here =
+            |step: &&usize| self.head.as_ref().is_some_and(|head| self.is_at_or_before(**step, &head.id));
         let first = steps.iter().find(|step| is_related(step) && is_here(step));
         first.or_else(|| steps.iter().find(is_related)).or(steps.first()).copied()
     }
@@ -169,16 +168,30 @@ impl Search<'_> {
     }
 
     /// What is said of content that was found nowhere.
-    pub(super) fn found_nowhere(&self, files: &[Vec<u8>]) -> Provenance {
-        match self.gap().or_else(|| self.gap_of(files)) {
+    pub(super) fn found_nowhere(&self, sought: &Sought, files: &[(Vec<u8>, &Value)]) -> Provenance {
+        let paths: Vec<Vec<u8>> = files.iter().map(|(path, _)| path.clone()).collect();
+        let behind = || {
+            let why = "a link is on the way to it, and only where that leads today was searched";
+            sought.is_behind_link.then(|| why.to_owned())
+        };
+        let endings = || files.iter().find_map(|(path, value)| self.like_other_endings(path, value));
+        match self.gap().or_else(|| self.gap_of(&paths)).or_else(endings).or_else(behind) {
             Some(gap) => Provenance::unknown(gap),
             None => Provenance::of(Origin::Edited),
         }
     }
 
+    fn like_other_endings(&self, path: &[u8], value: &Value) -> Option<String> {
+        let commit = self.with_other_endings(path, value).filter(|_| self.matches(path, value).is_empty())?;
+        Some(format!("it is the content of {} with other line endings", short(&commit.id)))
+    }
+
     /// Why the content of one of these files may have been missed.
     pub(super) fn gap_of(&self, files: &[Vec<u8>]) -> Option<String> {
         for file in files {
+            if let Some(why) = self.record.gaps.get(file) {
+                return Some((*why).to_owned());
+            }
             let unreadable = |object: &str| self.digests.is_unreadable(object);
             let touches = self.touches(file);
             if touches.iter().any(|(_, touch)| is_content(touch) && unreadable(&touch.object)) {

@@ -96,7 +96,13 @@ fn judge_all(
     for (at, why) in elsewhere {
         findings[at].provenance = Some(Box::new(Provenance::unknown(why)));
     }
-    let sought: Vec<Sought> = here.iter().map(|(at, path)| Sought::of(findings[*at], path.clone())).collect();
+    let sought: Vec<Sought> = here
+        .iter()
+        .map(|(at, path)| Sought {
+            is_behind_link: repository.path(&findings[*at].place) != *path,
+            ..Sought::of(findings[*at], path.clone())
+        })
+        .collect();
     let (record, graph, setting) = search::read(&repository, &sought, ask, limit)?;
     let mut search = Search::new(&repository, &graph, record, setting, ask, limit);
     search.prepare(&sought);

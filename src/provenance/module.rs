@@ -205,8 +205,9 @@ impl Search<'_> {
         let base = self.base_of(sought, &expected);
         let files: Vec<FileOrigin> = sought.parts.iter().map(|part| self.part(sought, part, &base)).collect();
         let has = |origin| files.iter().any(|file| file.origin == origin);
-        let paths: Vec<Vec<u8>> = sought.files().into_iter().map(|(path, ..)| path).collect();
-        let nowhere = self.found_nowhere(&paths);
+        let differing: Vec<(Vec<u8>, &Value)> =
+            sought.files().into_iter().map(|(path, _, actual)| (path, actual)).collect();
+        let nowhere = self.found_nowhere(sought, &differing);
         let origin = if nowhere.origin == Origin::Unknown || has(Origin::Unknown) {
             Origin::Unknown
         } else if has(Origin::Edited) {
@@ -246,7 +247,7 @@ impl Search<'_> {
                 .map_or_else(|| told(Origin::Absent, None), |commit| told(Origin::Ahead, Some(commit)));
         }
         let Some(step) = self.pick(&self.matches(&path, &part.actual), base) else {
-            return told(self.found_nowhere(&[path]).origin, None);
+            return told(self.found_nowhere(sought, &[(path, &part.actual)]).origin, None);
         };
         let commit = self.record.commits[step].clone();
         // That it is of a commit is known, also where that cannot be placed.

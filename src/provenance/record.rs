@@ -37,6 +37,8 @@ pub(super) struct Record {
     states: HashMap<Vec<u8>, Vec<(usize, String)>>,
     asked: BTreeSet<Vec<u8>>,
     names: HashMap<Vec<u8>, Vec<Name>>,
+    /// Why something of the history of a path may not have been met.
+    pub(super) gaps: HashMap<Vec<u8>, &'static str>,
     /// How the walks ended.
     pub(super) end: End,
 }
@@ -134,19 +136,24 @@ impl Record {
         if commits.is_empty() {
             return Ok(false);
         }
-        let (renamed, end) = repository.renames(&commits, limit)?;
+        let (renames, end) = repository.renames(&commits, limit)?;
         if self.end == End::Whole {
             self.end = end;
         }
+        self.note_gaps(&begins, &renames.skipped, &renames.others);
         let mut older = BTreeSet::new();
-        for renamed in renamed {
-            for path in begins.get(&(renamed.commit.clone(), renamed.new)).into_iter().flatten() {
+        for ((commit, new), paths) in &begins {
+            let own = renames.renamed.iter().filter(|renamed| renamed.commit == *commit);
+            let mut olds: Vec<Vec<u8>> =
+                own.filter_map(|renamed| old_name(new, &renamed.old, &renamed.new)).collect();
+            olds.sort();
+            olds.dedup();
+            for (path, old) in paths.iter().flat_map(|path| olds.iter().map(move |old| (*path, old))) {
                 let mut names = self.names(path);
-                let name = Name { path: renamed.old.clone(), within: Some(renamed.commit.clone()) };
-                if names.iter().all(|known| known.path != name.path) {
-                    older.insert(name.path.clone());
-                    names.push(name);
-                    self.names.insert((*path).clone(), names);
+                if names.iter().all(|known| known.path != *old) {
+                    older.insert(old.clone());
+                    names.push(Name { path: old.clone(), within: Some(commit.clone()) });
+                    self.names.insert(path.clone(), names);
                 }
             }
         }
@@ -155,6 +162,40 @@ impl Record {
         self.read(repository, &dirs, tips, limit)?;
         Ok(!older.is_empty())
     }
+
+    /// Notes where a commit did something on the way to a path that hides what was there before.
+    fn note_gaps(
+        &mut self,
+        begins: &BTreeMap<(String, Vec<u8>), Vec<&Vec<u8>>>,
+        skipped: &BTreeSet<String>,
+        others: &[(String, Vec<u8>)],
+    ) {
+        for ((commit, new), paths) in begins {
+            let is_way = |(of, other): &(String, Vec<u8>)| of == commit && above(new).any(|dir| dir == other);
+            let why = if others.iter().any(is_way) {
+                "a directory above it was a link or a submodule once, and what was behind that was not searched"
+            } else if skipped.contains(commit) {
+                "a commit added and removed too many files to tell which of them it renamed"
+            } else {
+                continue;
+            };
+            self.gaps.extend(paths.iter().map(|path| ((*path).clone(), why)));
+        }
+    }
+}
+
+/// The name that `path` had before a commit that renamed `old` to `new`: itself, or another file of a directory that
+/// moved with it.
+fn old_name(path: &[u8], old: &[u8], new: &[u8]) -> Option<Vec<u8>> {
+    if path == new {
+        return Some(old.to_vec());
+    }
+    let same = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
+    let tail = &new[new.len() - same..];
+    let slash = tail.iter().position(|&b| b == b'/')?;
+    let length = tail.len() - slash;
+    let rest = path.strip_prefix(&new[..new.len() - length])?;
+    rest.starts_with(b"/").then(|| [&old[..old.len() - length], rest].concat())
 }
 
 /// The directories above a path.

@@ -12,7 +12,7 @@ use crate::host::MANIFEST;
 use crate::model::{Commit, Digest, Finding, Glob, Kind, Part, Stat, Value};
 
 /// How often older names are looked for.
-const RENAMES: usize = 4;
+const RENAMES: usize = 8;
 /// The share of the time that walking through the history may take; the rest is for reading what was found.
 const WALK: f64 = 0.6;
 
@@ -21,6 +21,8 @@ const WALK: f64 = 0.6;
 pub(super) struct Sought {
     /// The path from the uppermost directory.
     pub(super) path: Vec<u8>,
+    /// Whether a link is on the way to it.
+    pub(super) is_behind_link: bool,
     pub(super) is_module: bool,
     pub(super) kind: Kind,
     pub(super) expected: Value,
@@ -33,6 +35,7 @@ impl Sought {
     pub(super) fn of(finding: &Finding, path: Vec<u8>) -> Self {
         Self {
             path,
+            is_behind_link: false,
             is_module: finding.subject.section == Some(ADDONS),
             kind: finding.kind,
             expected: finding.expected.clone(),
@@ -132,6 +135,8 @@ pub(super) struct Search<'a> {
     pub(super) base: Option<Commit>,
     /// What is checked out, as a commit.
     pub(super) head: Option<Commit>,
+    /// Whether there may be older names that were not looked for.
+    has_more_names: bool,
 }
 
 impl<'a> Search<'a> {
@@ -162,6 +167,7 @@ impl<'a> Search<'a> {
             witness: None,
             base,
             head,
+            has_more_names: false,
         }
     }
 
@@ -169,14 +175,42 @@ impl<'a> Search<'a> {
     pub(super) fn prepare(&mut self, sought: &[Sought]) {
         self.look_at_base(sought);
         self.learn(sought);
+        self.has_more_names = true;
         for _ in 0..RENAMES {
             let lost = self.lost(sought);
             if lost.is_empty() || self.limit.is_over() || !self.widen(&lost, sought) {
+                self.has_more_names = false;
                 break;
             }
             self.learn(sought);
         }
+        let lost = self.lost(sought);
+        self.look_again(&lost);
         self.look_at_witness(sought);
+    }
+
+    /// Reads what stood at files of which something was not found: what was remembered of it, and how it looks with
+    /// other line endings.
+    fn look_again(&mut self, lost: &BTreeSet<Vec<u8>>) {
+        let touches = lost.iter().flat_map(|path| self.touches(path));
+        let blobs: BTreeSet<String> =
+            touches.filter(|(_, touch)| is_content(touch)).map(|(_, touch)| touch.object.clone()).collect();
+        let blobs: Vec<&str> = blobs.iter().map(String::as_str).collect();
+        for form in [Form::Stored, Form::EveryCarriageReturn, Form::LineFeeds] {
+            self.digests.learn(self.repository, &blobs, form, &|_| true, &self.limit);
+        }
+    }
+
+    /// The newest commit that put `value` at a file, but for how its lines end.
+    pub(super) fn with_other_endings(&self, path: &[u8], value: &Value) -> Option<&Commit> {
+        let Value::Digest(digest) = value else { return None };
+        let is = |touch: &Touch, form| self.digests.get(&touch.object, form) == Some(*digest);
+        let touches = self.touches(path);
+        let found = touches.iter().find(|(_, touch)| {
+            touch.mode == Some(Mode::File)
+                && (is(touch, Form::EveryCarriageReturn) || is(touch, Form::LineFeeds))
+        })?;
+        Some(&self.record.commits[found.1.step])
     }
 
     /// Reads the blobs that stood where something differs, and the trees of modules.
@@ -300,6 +334,9 @@ impl<'a> Search<'a> {
         if ends.contains(&&End::Cut) || self.digests.was_cut || self.trees.was_cut {
             gaps.push(self.how_far());
         }
+        if self.has_more_names {
+            gaps.push("it was renamed too often to follow all its names".to_owned());
+        }
         (!gaps.is_empty()).then(|| gaps.join("; "))
     }
 
@@ -333,6 +370,6 @@ pub(super) fn is_content(touch: &Touch) -> bool {
 }
 
 /// The first digits of a commit's id.
-fn short(id: &str) -> &str {
+pub(super) fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
