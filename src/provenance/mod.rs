@@ -29,8 +29,8 @@ use search::{Search, Sought};
 /// How long one check may look for where all its findings come from.
 pub const BUDGET: Duration = Duration::from_secs(2);
 
-/// How long, as a share of that, judging may take from what was read until then.
-const GRACE: f64 = 0.5;
+/// The share of that after which nothing more is read; the rest is for judging by what was read until then.
+const READING: f64 = 0.8;
 
 const ADDONS: SectionId = SectionId("addons");
 
@@ -82,7 +82,8 @@ fn judge_all(
     ask: &Trace<'_>,
     cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), GitError> {
-    let limit = Limit::new(ask.budget, cancelled);
+    let whole = Limit::new(ask.budget, cancelled);
+    let limit = whole.part(READING);
     let repository = Repository::around(ask.root)?;
     let places = Places::new(ask.root, &repository);
     let located = findings.iter().map(|finding| places.find(&finding.place));
@@ -106,7 +107,7 @@ fn judge_all(
     let (record, graph, setting) = search::read(&repository, &sought, ask, limit)?;
     let mut search = Search::new(&repository, &graph, record, setting, ask, limit);
     search.prepare(&sought);
-    search.limit = Limit::new(ask.budget.mul_f64(GRACE), cancelled);
+    search.limit = whole;
     for ((at, _), sought) in here.iter().zip(&sought) {
         if search.limit.is_over() {
             findings[*at].provenance = Some(Box::new(Provenance::unknown(search.how_far())));
