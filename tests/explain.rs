@@ -272,3 +272,16 @@ fn a_run_against_another_baseline_says_nothing_of_this_one() {
         serde_json::from_slice(&project.ok(&["history", "--format", "json"]).0.stdout).unwrap();
     assert_eq!(history["subjects"][0]["times"], 1, "{history:#}");
 }
+
+#[test]
+fn lines_are_coloured_for_a_terminal_alone() {
+    let project = Project::accepted();
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\n");
+    commit_all(&project, "release");
+    project.file("odoo_modules/seisei/printer/models/order.py", "class Order: hand\n");
+    let told = project.ok(&["explain", "printer", "--color", "always"]).out();
+    assert!(told.contains("\u{1b}[31m-class Order: pass\u{1b}[0m"), "{told}");
+    assert!(told.contains("\u{1b}[32m+class Order: hand\u{1b}[0m"), "{told}");
+    assert!(!project.ok(&["explain", "printer"]).out().contains('\u{1b}'));
+}

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use console::Style;
 use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices_deadline, group_diff_ops};
 
 use super::secrets::{HIDDEN, Piece, Secrets};
@@ -52,18 +51,6 @@ pub struct Line {
 impl Line {
     pub(super) fn note(text: String) -> Self {
         Self { kind: Kind::Note, text }
-    }
-
-    /// The line as it is shown on a terminal.
-    pub(super) fn painted(&self, colour: bool) -> String {
-        let style = match self.kind {
-            Kind::Head => Style::new().bold(),
-            Kind::Place => Style::new().cyan(),
-            Kind::Removed => Style::new().red(),
-            Kind::Added => Style::new().green(),
-            Kind::Same | Kind::Note => return self.text.clone(),
-        };
-        style.force_styling(colour).apply_to(&self.text).to_string()
     }
 }
 
@@ -330,8 +317,7 @@ mod tests {
         let name = Version { name: "a\n\u{1b}[31m", bytes: Some(b"x\n") };
         let told = Difference::between(&name, &Version { name: "b", bytes: Some(b"y\n") }, false);
         assert_eq!(told.plain()[0], "--- a\\n\\x1b[31m");
-        assert!(told.render(true).contains("\u{1b}[31m-x\u{1b}[0m\n\u{1b}[32m+y\u{1b}[0m"));
-        assert!(!told.render(false).contains('\u{1b}'));
+        assert!(!told.render().contains('\u{1b}'));
     }
 
     #[test]

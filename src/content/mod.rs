@@ -16,8 +16,6 @@ mod veil;
 mod version;
 mod word;
 
-use std::fmt::Write as _;
-
 pub use change::Change;
 pub use lines::{Kind, Line};
 pub use meaning::meaning;
@@ -68,27 +66,6 @@ impl Difference {
     #[must_use]
     pub fn plain_lines(&self) -> Vec<String> {
         self.lines.iter().map(|line| line.text.clone()).collect()
-    }
-
-    /// All of it in lines for people, meaning first.
-    #[must_use]
-    pub fn plain(&self) -> Vec<String> {
-        let mut all = self.told();
-        all.extend(self.lines.iter().map(|line| line.text.clone()));
-        all
-    }
-
-    /// All of it as text for people.
-    #[must_use]
-    pub fn render(&self, colour: bool) -> String {
-        let mut out = String::new();
-        for line in self.told() {
-            let _ = writeln!(out, "{line}");
-        }
-        for line in &self.lines {
-            let _ = writeln!(out, "{}", line.painted(colour));
-        }
-        out
     }
 
     /// The difference by meaning, in lines; or why it cannot be told so.

@@ -3,6 +3,8 @@
 mod leaks;
 mod ways;
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::veil::lines_of;
@@ -47,7 +49,7 @@ fn outputs(old: &str, new: &str) -> Vec<String> {
     let mut all = Vec::new();
     for is_compose in [true, false] {
         let found = Difference::between(&version("old", old), &version("new", new), is_compose);
-        all.extend([found.render(false), found.render(true), found.plain().join("\n"), format!("{found:?}")]);
+        all.extend([found.render(), found.render(), found.plain().join("\n"), format!("{found:?}")]);
     }
     all.push(format!("{:?}", meaning(old.as_bytes(), new.as_bytes())));
     all
@@ -67,8 +69,7 @@ fn no_secret_of_a_made_file_comes_out() {
         }
         for (old, new) in [("", &new[..]), (&old[..], "")] {
             let is_compose = name.ends_with("yml");
-            let output =
-                Difference::between(&version("old", old), &version("new", new), is_compose).render(false);
+            let output = Difference::between(&version("old", old), &version("new", new), is_compose).render();
             assert!(!output.contains(STEM), "{name}: {output}");
             for line in kept {
                 assert!(
@@ -115,7 +116,7 @@ fn every_secret_of_a_made_file_is_hidden_by_where_it_stands_or_by_its_value() {
 
 #[test]
 fn the_secrets_of_either_version_are_hidden_in_both() {
-    let shown = compared("a: hunter2\nb: 1\n", "DB_PASSWORD: hunter2\nb: 2\n").render(true);
+    let shown = compared("a: hunter2\nb: 1\n", "DB_PASSWORD: hunter2\nb: 2\n").render();
     assert!(!shown.contains("hunter2"), "{shown}");
 }
 
@@ -133,9 +134,9 @@ fn a_secret_is_hidden_wherever_else_it_stands() {
 #[test]
 fn of_a_long_secret_nothing_is_left_over() {
     let secret: String = (0..50).map(|number| format!("{STEM}{number:03}")).collect();
-    let shown = compared(&format!("password: {secret}\na: x{secret}y\n"), "").render(false);
+    let shown = compared(&format!("password: {secret}\na: x{secret}y\n"), "").render();
     assert!(!shown.contains(STEM) && shown.contains("-a: x(changed)"), "{shown}");
-    let shown = compared("password: abcdef\ntoken: defghi\nx: 1abcdefghi2\n", "").render(false);
+    let shown = compared("password: abcdef\ntoken: defghi\nx: 1abcdefghi2\n", "").render();
     assert!(shown.contains("-x: 1(changed)2"), "secrets may overlap: {shown}");
 }
 
@@ -161,7 +162,7 @@ fn what_was_and_is_secret_is_only_said_to_have_changed() {
 fn digests_stay_visible_unless_their_key_says_secret() {
     let digest = "0123456789abcdef".repeat(4);
     let old = format!("image: odoo@sha256:{digest}\nTOKEN: {}\n", digest.replace('0', "f"));
-    let shown = compared(&old, &old.replace("odoo@", "odoo:18@")).render(false);
+    let shown = compared(&old, &old.replace("odoo@", "odoo:18@")).render();
     assert!(
         shown.contains(&format!("+image: odoo:18@sha256:{digest}"))
             && !shown.contains(&digest.replace('0', "f")),
@@ -189,7 +190,7 @@ fn neither_huge_nor_strange_texts_take_long() {
     for piece in pieces {
         let old = piece.repeat((1 << 15) / piece.len());
         let new = old.replacen(piece, "y\n", 3);
-        let _ = compared(&old, &new).render(false);
+        let _ = compared(&old, &new).render();
         assert!(started.elapsed().as_secs() < 30, "{piece:?}: {:?}", started.elapsed());
     }
 }
@@ -217,14 +218,26 @@ proptest! {
     fn no_bytes_make_it_panic(old in prop::collection::vec(any::<u8>(), 0..200), new in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = meaning(&old, &new);
         let version = |bytes| Version { name: "x", bytes };
-        let _ = Difference::between(&version(Some(&old[..])), &version(Some(&new[..])), true).render(true);
-        let _ = Difference::between(&version(None), &version(Some(&new[..])), true).render(true);
+        let _ = Difference::between(&version(Some(&old[..])), &version(Some(&new[..])), true).render();
+        let _ = Difference::between(&version(None), &version(Some(&new[..])), true).render();
     }
 
     #[test]
     fn no_text_makes_it_panic(old in "([a-c\u{e9}]|[-:?&*!|>{}\\[\\],#'\"%@\\\\$<=]|[ \n\t\r]|password|<<|name: |://|-----BEGIN PRIVATE KEY-----){0,60}", new in "\\PC*") {
-        let shown = compared(&old, &new).render(true);
+        let shown = compared(&old, &new).render();
         let is_plain = shown.chars().all(|c| c == '\n' || c == '\x1b' || !c.is_control());
         prop_assert!(is_plain);
+    }
+}
+
+impl Difference {
+    /// All of it in lines, meaning first, as a report puts them together.
+    pub(super) fn plain(&self) -> Vec<String> {
+        self.told().into_iter().chain(self.plain_lines()).collect()
+    }
+
+    /// The same as text.
+    pub(super) fn render(&self) -> String {
+        self.plain().into_iter().flat_map(|line| [line, "\n".to_owned()]).collect()
     }
 }

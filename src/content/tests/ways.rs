@@ -94,7 +94,7 @@ fn what_was_found_in_one_place_is_hidden_in_all() {
         !["| passwd", "<<<", "if ", "user, ", "hunter2:x"].iter().any(|sign| way.contains(sign))
     };
     for way in WAYS.iter().filter(is_told) {
-        let output = compared(way, "a: say hunter2, x\n").render(false);
+        let output = compared(way, "a: say hunter2, x\n").render();
         assert!(!output.contains("hunter2"), "{way:?}: {output}");
     }
 }
