@@ -6,11 +6,11 @@ use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::provenance::sentence;
+use super::told::{WireAnswer, WireProvenance, WireShown, WireVersions};
 use super::{Reporter, details, headline};
 use crate::model::{
-    Acknowledged, CheckResult, Commit, Digest, Entry, Finding, Kind, Leaf, LeftOut, Origin, Part, Pause,
-    Provenance, Report, SectionId, Shown, Status, TreeBuilder, Unit, Value, readable,
+    CheckResult, Digest, Entry, Finding, Leaf, LeftOut, Part, Report, SectionId, Status, TreeBuilder, Unit,
+    Value, readable,
 };
 
 /// The file that a report is kept as in every run.
@@ -117,19 +117,6 @@ pub struct WireReport {
     /// The deploy that was under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<WireAnswer>,
-}
-
-/// What somebody answers for, for a time: an acknowledged finding, or a deploy.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct WireAnswer {
-    /// Why.
-    pub reason: String,
-    /// Who answers for it.
-    pub by: String,
-    /// Since when, RFC 3339 with offset.
-    pub since: String,
-    /// Until when, RFC 3339 with offset.
-    pub until: String,
 }
 
 /// One check.
@@ -246,78 +233,6 @@ pub struct WireFinding {
     pub manifest_version: Option<WireVersions>,
 }
 
-/// Where what a host holds comes from.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct WireProvenance {
-    /// `stale`, `ahead`, `diverged`, `edited by hand`, `mixed`, `absent` or `unknown`.
-    pub verdict: String,
-    /// The same in a sentence.
-    pub words: String,
-    /// The commit whose content the host holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<WireCommit>,
-    /// The commit whose content the baseline has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline_commit: Option<WireCommit>,
-    /// How many commits of the subject lie between both.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub distance: Option<usize>,
-    /// The newest of these, newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub commits: Vec<WireCommit>,
-    /// What is known of each file of a module that differs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<WireFileOrigin>,
-    /// When a file that was edited by hand was changed, in seconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mtime: Option<i64>,
-    /// The number of the user that it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uid: Option<u32>,
-    /// What was not searched, and why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unsearched: Option<String>,
-}
-
-/// One commit.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct WireCommit {
-    /// Its full id.
-    pub id: String,
-    /// Who wrote it.
-    pub author: String,
-    /// When, in RFC 3339 with offset.
-    pub date: String,
-    /// The first line of its message.
-    pub subject: String,
-}
-
-/// Where one file of a module comes from.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct WireFileOrigin {
-    /// The path relative to the module; lossy where it is not UTF-8.
-    pub path: String,
-    /// The path's bytes in base64, where it is not UTF-8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path_bytes: Option<String>,
-    /// The verdict.
-    pub verdict: String,
-    /// The commit whose content it has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<WireCommit>,
-}
-
-/// The versions in a module's manifest.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct WireVersions {
-    /// As the baseline has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected: Option<String>,
-    /// As the host has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actual: Option<String>,
-}
-
 /// One file of a module.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct WirePart {
@@ -338,22 +253,6 @@ pub struct WirePart {
     /// Which lines differ, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<WireShown>,
-}
-
-/// What differs inside a file, without its secrets.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct WireShown {
-    /// What it means, for compose files.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub meaning: Vec<String>,
-    /// A unified diff, or a sentence that says why there is none.
-    pub lines: Vec<String>,
-}
-
-impl WireShown {
-    fn of(shown: &Shown) -> Self {
-        Self { meaning: shown.meaning.clone(), lines: shown.lines.clone() }
-    }
 }
 
 /// A kind of difference.
@@ -487,18 +386,6 @@ impl WireReport {
     }
 }
 
-impl WireAnswer {
-    fn of(answer: &Acknowledged) -> Self {
-        let Acknowledged { reason, by, since, until } = answer.clone();
-        Self { reason, by, since, until }
-    }
-
-    fn of_pause(pause: &Pause) -> Self {
-        let Pause { reason, by, since, until } = pause.clone();
-        Self { reason, by, since, until }
-    }
-}
-
 impl WireOverall {
     fn of(passed: bool) -> Self {
         if passed { Self::Pass } else { Self::Fail }
@@ -552,10 +439,7 @@ impl WireFinding {
             content: finding.shown.as_deref().map(WireShown::of),
             files: (!finding.parts.is_empty()).then(|| finding.parts.iter().map(WirePart::of).collect()),
             provenance: finding.provenance.as_deref().map(|told| WireProvenance::of(told, finding.kind)),
-            manifest_version: finding.versions.as_ref().map(|versions| WireVersions {
-                expected: versions.expected.clone(),
-                actual: versions.actual.clone(),
-            }),
+            manifest_version: finding.versions.as_ref().map(WireVersions::of),
         }
     }
 
@@ -595,40 +479,6 @@ impl WireFinding {
     #[must_use]
     pub fn place(&self) -> Vec<u8> {
         self.place.as_ref().map_or_else(|| self.key(), |text| bytes(text, self.place_bytes.as_deref()))
-    }
-}
-
-impl WireProvenance {
-    fn of(provenance: &Provenance, kind: Kind) -> Self {
-        let is_between = matches!(provenance.origin, Origin::Stale | Origin::Ahead);
-        let files = provenance.files.iter().map(|file| {
-            let (path, path_bytes) = name(&file.path);
-            let commit = file.commit.as_ref().map(WireCommit::of);
-            WireFileOrigin { path, path_bytes, verdict: file.origin.word().to_owned(), commit }
-        });
-        Self {
-            verdict: provenance.origin.word().to_owned(),
-            words: sentence(provenance, kind),
-            commit: provenance.commit.as_ref().map(WireCommit::of),
-            baseline_commit: provenance.baseline.as_ref().map(WireCommit::of),
-            distance: is_between.then_some(provenance.distance),
-            commits: provenance.between.iter().map(WireCommit::of).collect(),
-            files: files.collect(),
-            mtime: provenance.edited.map(|stat| stat.mtime),
-            uid: provenance.edited.map(|stat| stat.uid),
-            unsearched: provenance.unsearched.clone(),
-        }
-    }
-}
-
-impl WireCommit {
-    fn of(commit: &Commit) -> Self {
-        Self {
-            id: commit.id.clone(),
-            author: commit.author.clone(),
-            date: commit.date.clone(),
-            subject: commit.subject.clone(),
-        }
     }
 }
 
@@ -699,7 +549,8 @@ impl WireLeftOut {
     }
 }
 
-fn name(raw: &[u8]) -> (String, Option<String>) {
+/// A name as text, and its bytes in base64 where it is not UTF-8.
+pub(super) fn name(raw: &[u8]) -> (String, Option<String>) {
     let (text, lossy) = readable(raw);
     (text.into_owned(), lossy.then(|| BASE64.encode(raw)))
 }

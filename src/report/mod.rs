@@ -6,6 +6,7 @@ mod provenance;
 mod sentence;
 mod several;
 mod terminal;
+mod told;
 
 pub use explanation::{explained, explained_as_json};
 pub use sentence::{details, headline};
