@@ -367,9 +367,10 @@ fn ignored(project: &Project, revision: &Revision) -> BTreeSet<Vec<u8>> {
         let locks = read_locks(&project.source(), None).ok()?;
         audit::read_section(section, &locks.group(section.lock_files())).ok()
     };
-    let is_held = |path: &[u8]| {
+    let mut objects = repository.objects();
+    let mut is_held = |path: &[u8]| {
         let name = [revision.commit.as_bytes(), b":", &repository.path(path)].concat();
-        !matches!(repository.objects().read(&name, &mut |_| {}), Ok(None))
+        !matches!(objects.read(&name, &mut |_| {}), Ok(None))
     };
     let mut paths = locked().map(|state| state.entries.into_keys().collect::<Vec<_>>()).unwrap_or_default();
     paths.retain(|path| !path.starts_with(b"/") && !is_held(path));

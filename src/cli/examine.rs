@@ -84,6 +84,9 @@ impl Examination<'_> {
 
     /// Looks for where what was found comes from, in the history of the repository around the project.
     fn trace(&self, checks: &mut [CheckResult], origin: &BaselineOrigin, watch: &Watch) {
+        if checks.iter().all(|check| check.findings.is_empty()) {
+            return;
+        }
         let root = &self.project.root;
         let anchor = match self.source {
             Source::Git(revision) => Some(revision.commit.clone()),
