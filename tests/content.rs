@@ -9,30 +9,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use driftlock::host::docker::Engine;
-use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Prompt, Route, Secret, SshHost, Trust};
+use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Route, SshHost, Trust};
 use driftlock::host::{Content, Host, HostError, Layout, LocalHost, Watch};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::support::Project;
-use crate::support::sshd::Server;
+use crate::support::sshd::{Nobody, Server};
 use crate::support::wire::Wire;
 
 const LIMIT: u64 = 1 << 20;
-
-/// Somebody who cannot be asked.
-struct Nobody;
-
-impl Prompt for Nobody {
-    fn passphrase(&self, _: &str) -> Option<Secret> {
-        None
-    }
-
-    fn believes(&self, _: &str, _: &str) -> bool {
-        false
-    }
-
-    fn note(&self, _: &str) {}
-}
 
 fn local(layout: Layout) -> LocalHost {
     LocalHost::new(layout, Engine::None("not asked".to_owned()))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use driftlock::host::docker::Engine;
-use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Prompt, Route, Secret, SshHost, Trust};
+use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Route, SshHost, Trust};
 use driftlock::host::{Answer, ContainerQuery, ContainersAnswer, Host, Layout, LocalHost, Query, Watch};
 use driftlock::model::Glob;
 
@@ -16,27 +16,12 @@ use crate::support::delay::SlowLink;
 use crate::support::docker::{Stage, engine_socket};
 use crate::support::dropbear::Dropbear;
 use crate::support::engine::{FakeEngine, Reply};
-use crate::support::sshd::Server;
+use crate::support::sshd::{Nobody, Server};
 use crate::support::{status, wait_until};
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 /// Where an engine listens, and where a server is asked for it.
 const SOCKET: &str = "/var/run/docker.sock";
-
-/// Somebody who cannot be asked.
-struct Nobody;
-
-impl Prompt for Nobody {
-    fn passphrase(&self, _: &str) -> Option<Secret> {
-        None
-    }
-
-    fn believes(&self, _: &str, _: &str) -> bool {
-        false
-    }
-
-    fn note(&self, _: &str) {}
-}
 
 /// How a server is reached.
 struct Way {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use assert_fs::TempDir;
+use driftlock::host::ssh::{Prompt, Secret};
 
 use super::daemon::{self, Account, Daemon};
 
@@ -252,4 +253,19 @@ fn furnish(dir: &Path, wanted: &Setup) {
     std::fs::copy(dir.join("user_key.pub"), dir.join("authorized_keys")).unwrap();
     std::fs::write(dir.join("mounts"), &wanted.mounts).unwrap();
     std::fs::write(dir.join("sshd_config"), wanted.write(dir, LINES)).unwrap();
+}
+
+/// Somebody who cannot be asked.
+pub(crate) struct Nobody;
+
+impl Prompt for Nobody {
+    fn passphrase(&self, _: &str) -> Option<Secret> {
+        None
+    }
+
+    fn believes(&self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn note(&self, _: &str) {}
 }
