@@ -67,8 +67,14 @@ pub fn write_into(dir: &Path, files: &Files) -> io::Result<()> {
 /// # Errors
 /// When it cannot be written.
 pub fn set_latest(root: &Path, target: Option<&str>, report: &[u8]) -> io::Result<()> {
+    replace_file(&latest(root, target), report)
+}
+
+/// Where the newest whole report of a place is copied to.
+#[must_use]
+pub fn latest(root: &Path, target: Option<&str>) -> PathBuf {
     let name = target.map_or_else(|| "latest.json".to_owned(), |target| format!("latest.{target}.json"));
-    replace_file(&root.join(PATH).join(name), report)
+    root.join(PATH).join(name)
 }
 
 /// Splits a run's name into its stamp, its number and its target; `None` for a name that is none.

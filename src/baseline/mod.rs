@@ -67,6 +67,12 @@ impl Source {
             Self::Git(revision) => format!("git:{}", revision.name),
         }
     }
+
+    /// Whether it is the project's own baseline.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        matches!(self, Self::Directory { name, .. } if name == PATH)
+    }
 }
 
 /// One lock file of a section, as it was read.

@@ -221,6 +221,9 @@ impl Aim {
             sections_off: Vec::new(),
             left_out: Vec::new(),
             pause: None,
+            last_success: None,
+            notices: Vec::new(),
+            past: Vec::new(),
             location: None,
         }
     }
@@ -254,7 +257,7 @@ impl Aim {
         if self.target.is_some() || self.docker != DockerMode::Auto {
             return false;
         }
-        let bytes = match read_file(&project.root.join(run::PATH).join("latest.json")) {
+        let bytes = match read_file(&run::latest(&project.root, None)) {
             Ok(bytes) => bytes,
             Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
         };

@@ -1,17 +1,20 @@
 //! `driftlock check`: observe, compare, report.
 
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::ack::with_rules;
+use super::advice::Advice;
 use super::aim::{Aim, AimArgs};
 use super::choice::ChoiceArgs;
-use super::examine::Examination;
+use super::examine::{Examination, Examined};
 use super::fleet::Fleet;
 use super::formats::{FormatArgs, emit};
 use super::output::{self, say};
+use super::previous::Previous;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::{Failure, Global, pause};
@@ -20,7 +23,7 @@ use crate::audit;
 use crate::baseline::Source;
 use crate::check::Check;
 use crate::host::{HostError, Query, Watch};
-use crate::model::{ExitCode, Report, escaped, in_words};
+use crate::model::{ExitCode, Report, escaped, in_words, quoted_name};
 use crate::report;
 use crate::run;
 use crate::section::{Plan, Section};
@@ -62,6 +65,10 @@ pub(super) struct CheckArgs {
     /// While a deploy is announced (driftlock pause), drift is reported, but ends with 0
     #[arg(long, alias = "honor-pause")]
     honour_pause: bool,
+    /// Take the earlier state from REPORT (a JSON report of driftlock) instead of audit/runtime, where that does not
+    /// survive, as in CI
+    #[arg(long, value_name = "REPORT", help_heading = "What to compare")]
+    previous: Option<PathBuf>,
     /// Print what would be looked at; look at nothing, write nothing
     #[arg(long)]
     dry_run: bool,
@@ -79,7 +86,8 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     };
     let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules))?;
     let several = aims.len() > 1;
-    let job = Job { project: &project, args, only, require, source, acknowledged, several };
+    let previous = Previous::new(&project, args.previous.as_deref())?;
+    let job = Job { project: &project, args, only, require, source, acknowledged, several, previous };
     if args.dry_run {
         return job.dry_run(&aims);
     }
@@ -106,6 +114,8 @@ struct Job<'a> {
     acknowledged: Vec<Acknowledgement>,
     /// Whether several places are looked at: then what fails for one of them is that one's report.
     several: bool,
+    /// What earlier runs found.
+    previous: Previous<'a>,
 }
 
 /// A report that was written, or why it was not.
@@ -114,10 +124,17 @@ type Kept = (Report, Result<(), String>);
 impl Job<'_> {
     /// Looks at one place and keeps the run.
     fn run(&self, aim: &Aim, watch: &Watch) -> Result<Kept, Failure> {
-        let report = self.examination(aim).carry_out(watch)?.report;
+        let Examined { mut report, evidence } = self.examination(aim).carry_out(watch)?;
         if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
         }
+        let named = self.args.output.as_ref().map(|dir| {
+            let dir = aim.output_dir(dir, self.several);
+            format!(" {}", quoted_name(dir.as_os_str().as_bytes()))
+        });
+        let run = Some(named.as_deref().unwrap_or_default());
+        let advice = Advice { project: self.project, aim, source: &self.source, evidence: &evidence, run };
+        advice.give(&mut report.checks);
         Ok(self.keep(report, aim))
     }
 
@@ -174,6 +191,7 @@ impl Job<'_> {
     /// Writes the run; when that fails, the verdict is still printed, and the exit code is 1.
     fn keep(&self, report: Report, aim: &Aim) -> Kept {
         let mut report = self.under_pause(report);
+        self.previous.carry_on(&mut report);
         let kept = match &self.args.output {
             Some(dir) => {
                 let dir = aim.output_dir(dir, self.several);
@@ -200,7 +218,7 @@ impl Job<'_> {
         let mut json = Vec::new();
         run::create(root, &stamp, target.as_deref(), &mut |name| {
             let path = root.join(run::PATH).join(name).join(report::json::FILE);
-            name.clone_into(&mut report.run);
+            report.call(name);
             report.location = Some(self.project.named(&path).display().to_string());
             let files = files_of(report);
             json = files
@@ -286,7 +304,9 @@ mod tests {
         let (only, require) = (Vec::new(), Vec::new());
         let source = project.source();
         let acknowledged = Vec::new();
-        let job = Job { project: &project, args: &args, only, require, source, acknowledged, several };
+        let previous = Previous::new(&project, None)?;
+        let job =
+            Job { project: &project, args: &args, only, require, source, acknowledged, several, previous };
         let report = job.finished(&Aim::local(&project), done)?;
         let latest = root.path().join(run::PATH).join("latest.json");
         report::json::read(&std::fs::read(latest).unwrap()).unwrap();

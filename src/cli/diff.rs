@@ -135,6 +135,9 @@ fn report(started: &Started, a: Side, b: Side) -> Report {
         sections_off,
         left_out,
         pause: None,
+        last_success: None,
+        notices: Vec::new(),
+        past: Vec::new(),
         location: None,
     }
 }

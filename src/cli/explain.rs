@@ -1,11 +1,9 @@
 //! `driftlock explain`: everything known of one subject.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-
 use clap::{Args, ValueEnum};
 
 use super::ack::with_rules;
+use super::advice::{Advice, sides};
 use super::aim::{Aim, ReachArgs};
 use super::examine::{Examination, Examined};
 use super::lines::{Lines, Store, Versions};
@@ -16,16 +14,13 @@ use super::signals::Interrupt;
 use super::{Failure, Global};
 use crate::acknowledge;
 use crate::baseline::{self, Source};
-use crate::check::{CHECKS, Evidence, find as find_check};
-use crate::explain::{self, Known, Named, Situation};
+use crate::check::{CHECKS, find as find_check};
+use crate::explain::{self, Known, Named};
 use crate::history::{self, Past};
 use crate::host::Watch;
-use crate::model::{
-    AcceptedBy, CheckResult, Entry, Explanation, Observed, SectionId, Since, Value, escaped, quoted,
-    quoted_name,
-};
+use crate::model::{AcceptedBy, CheckResult, Entry, Explanation, Since, Value, escaped, quoted};
 use crate::report;
-use crate::section::{self, fact};
+use crate::section;
 
 /// Everything known of one subject
 ///
@@ -135,6 +130,11 @@ impl Inquiry<'_> {
         }))
     }
 
+    fn advice(&self) -> Advice<'_> {
+        let Self { project, aim, source, .. } = *self;
+        Advice { project, aim, source, evidence: &self.examined.evidence, run: None }
+    }
+
     fn explanation(&self, named: &Named, text: &str, fetched: bool) -> Result<Explanation, Failure> {
         let Named { known, part } = named;
         let mut checks = self.checks_of(known, text, part.as_deref())?;
@@ -142,16 +142,13 @@ impl Inquiry<'_> {
         let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.section);
         let entry = |entry: Option<&Entry>| entry.and_then(|entry| in_a_line(entry, part.as_deref()));
         let (expected, actual) = evidence.map_or((None, None), |e| sides(e, &known.place));
-        let located =
-            self.aim.layout.locate(&known.place).filter(|_| known.section != Some(SectionId("images")));
-        let lies_at = located.map(|path| std::os::unix::ffi::OsStringExt::into_vec(path.into_os_string()));
         let report = &self.examined.report;
         let mut it = Explanation {
             noun: known.section.and_then(section::find).map_or("lock file", |section| section.nouns().0),
             key: known.key.clone(),
             part: part.clone(),
             place: known.place.clone(),
-            lies_at: lies_at.filter(|path| *path != known.place && self.aim.target.is_some()),
+            lies_at: self.advice().lies_at(known.section, &known.place),
             host: report.host.clone(),
             target: report.target.clone(),
             baseline: report.baseline.clone(),
@@ -166,7 +163,9 @@ impl Inquiry<'_> {
         if part.is_none() {
             it.notes.extend(changed_otherwise(&it));
         }
-        it.ways_out = self.ways_out(&it, actual.or(expected));
+        let found = it.checks.iter().find_map(|check| Some((check.id, check.findings.first()?)));
+        it.ways_out =
+            found.map(|(check, finding)| self.advice().ways_out(check, finding)).unwrap_or_default();
         Ok(it)
     }
 
@@ -251,11 +250,7 @@ impl Inquiry<'_> {
         let of_it =
             |target: Option<&str>| baseline::last_acceptance(&self.project.root, &ids, &known.key, target);
         let last = || of_it(self.aim.target.as_deref()).or_else(|| of_it(None));
-        self.is_own_baseline().then(last).flatten()
-    }
-
-    fn is_own_baseline(&self) -> bool {
-        matches!(self.source, Source::Directory { name, .. } if name == baseline::PATH)
+        self.source.is_own().then(last).flatten()
     }
 
     /// Since when the first of the findings is there, as the reports of this place tell it.
@@ -268,39 +263,6 @@ impl Inquiry<'_> {
         let name = String::from_utf8_lossy(&finding.subject.key);
         explain::since(runs, check, &name, &finding.fingerprint(check).to_string())
     }
-
-    fn ways_out(&self, it: &Explanation, entry: Option<&Entry>) -> Vec<crate::model::WayOut> {
-        let found = it.checks.iter().find_map(|check| Some((check.id, check.findings.first()?)));
-        let Some((check, finding)) = found else { return Vec::new() };
-        let named = quoted(&format!("{check}/{}", escaped(&it.key)));
-        let option = self.aim.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
-        let ssh = self.aim.ssh_command();
-        let host_path = it.lies_at.as_deref().map(quoted_name);
-        let service = entry.and_then(service_of);
-        let is_container = finding.subject.section == Some(SectionId("images"));
-        let from_here = self.project.named(&self.project.root.join(OsStr::from_bytes(&it.place)));
-        let place = quoted_name(if is_container { &it.place } else { from_here.as_os_str().as_bytes() });
-        let git_path = self.project.path_in_git(&it.place);
-        let is_pattern = git_path.first() == Some(&b':') || git_path.iter().any(|b| b"*?[\\".contains(b));
-        let literal = if is_pattern { " --literal-pathspecs" } else { "" };
-        let git = format!("{}{literal}", self.project.git());
-        let situation = Situation {
-            finding,
-            check,
-            named: &named,
-            place: &place,
-            driftlock: &self.project.driftlock(),
-            git: &git,
-            git_path: &quoted_name(&git_path),
-            is_own_baseline: self.is_own_baseline(),
-            option: &option,
-            ssh: ssh.as_deref(),
-            docker: self.aim.docker_command(),
-            host_path: host_path.as_deref(),
-            service: service.as_ref().map(|(project, service)| (project.as_str(), service.as_str())),
-        };
-        explain::ways_out(&situation)
-    }
 }
 
 /// Says that the record tells of another content than the baseline has.
@@ -310,16 +272,6 @@ fn changed_otherwise(it: &Explanation) -> Option<String> {
     let expected = it.expected.as_ref().filter(is_digest)?;
     let is_other = accepted != expected && it.checks.iter().any(|check| check.compares);
     is_other.then(|| "the lock file was changed by other means since it was accepted".to_owned())
-}
-
-/// What the baseline and the host have at a place.
-fn sides<'a>(evidence: &'a Evidence, place: &[u8]) -> (Option<&'a Entry>, Option<&'a Entry>) {
-    let expected = evidence.baseline.as_ref().ok().and_then(|state| state.entries.get(place));
-    let actual = match &evidence.observed {
-        Observed::Seen(seen) => seen.state.entries.get(place),
-        _ => None,
-    };
-    (expected, actual)
 }
 
 /// An entry in a line: of a module one file where that is asked for, of a container what a lock file holds.
@@ -332,10 +284,4 @@ fn in_a_line(entry: &Entry, part: Option<&[u8]>) -> Option<String> {
         Value::Structured(_) => Value::Structured(section::locked_facts(entry)).text(),
         value => value.text(),
     }
-}
-
-/// The Compose project and service of a container, as a shell takes them.
-fn service_of(entry: &Entry) -> Option<(String, String)> {
-    let Value::Structured(facts) = &entry.value else { return None };
-    Some((quoted(facts.get(fact::PROJECT)?), quoted(facts.get(fact::SERVICE)?)))
 }

@@ -1,7 +1,8 @@
 //! Since when a subject differs, as the reports of runs tell it.
 
 use crate::history::{Past, PastSubject};
-use crate::model::Since;
+use crate::model::{Finding, Since};
+use crate::report::json::{WireReport, WireSince, WireStatus};
 
 /// What one run says of a subject.
 enum Word<'a> {
@@ -47,4 +48,38 @@ pub fn since<'a>(runs: impl Iterator<Item = &'a Past>, check: &str, name: &str, 
         }
     }
     since
+}
+
+/// What the newest whole report before this one says of since when a subject differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Carried {
+    /// It differed then, too.
+    Since(Since),
+    /// It was as in the baseline then.
+    New,
+    /// It was not compared then: older runs may tell.
+    Unknown,
+}
+
+/// Carries on what the report `before` says of a finding of `check`, in the run `now` that is being made.
+#[must_use]
+pub fn carried(before: &WireReport, check: &str, finding: &Finding, now: &str) -> Carried {
+    let Some(checked) = before.checks.iter().find(|it| it.name == check) else { return Carried::Unknown };
+    let Some(found) = checked.findings.iter().find(|it| it.key() == finding.subject.key) else {
+        let is_whole = matches!(checked.status, WireStatus::Pass | WireStatus::Fail);
+        return if is_whole { Carried::New } else { Carried::Unknown };
+    };
+    let first = || Since {
+        run: before.run.clone(),
+        started_at: before.started_at.clone(),
+        runs: 1,
+        before: None,
+        changed: None,
+    };
+    let mut since = found.since.as_ref().map_or_else(first, WireSince::since);
+    since.runs += 1;
+    if found.fingerprint != finding.fingerprint(check).to_string() {
+        since.changed = Some(now.to_owned());
+    }
+    Carried::Since(since)
 }

@@ -21,6 +21,10 @@ pub struct Situation<'a> {
     pub git_path: &'a str,
     /// Whether it was compared with the project's own baseline.
     pub is_own_baseline: bool,
+    /// The run that can be accepted, with a space before it; empty for the newest one, none where there is none yet.
+    pub run: Option<&'a str>,
+    /// Whether the place is one that acceptances and acknowledgements can name.
+    pub is_configured: bool,
     /// The option that names the host again, with a space before it; empty for this machine.
     pub option: &'a str,
     /// The command that runs another one on the server; none for this machine.
@@ -38,31 +42,33 @@ pub struct Situation<'a> {
 pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
     let Situation { check, named, option, finding, driftlock, .. } = *situation;
     if !finding.kind.is_drift() {
-        let command = format!("{driftlock} check{option} --only {check}");
-        return vec![WayOut { when: "once it can be read", command }];
+        let look = format!("namei -l -- {}", situation.host_path.unwrap_or(situation.place));
+        let look = situation.ssh.map_or_else(|| look.clone(), |ssh| format!("{ssh} {}", quoted(&look)));
+        return vec![
+            WayOut::new("to see who may read it", look),
+            WayOut::new("once it can be read", format!("{driftlock} check{option} --only {check}")),
+        ];
     }
     if finding.subject.section.is_none() {
-        return vec![WayOut {
-            when: "to make the lock file",
-            command: format!("{driftlock} export{option} --accept"),
-        }];
+        return vec![WayOut::new("to make the lock file", format!("{driftlock} export{option} --accept"))];
     }
     let mut ways = undo(situation);
-    if !situation.is_own_baseline {
+    if !situation.is_own_baseline || !situation.is_configured {
         return ways;
     }
-    let run = format!("{driftlock} check{option}");
-    let accept = format!("{driftlock} accept{option} --only {named} --reason '…'");
-    ways.push(WayOut { when: "it was meant", command: format!("{run}; {accept}") });
+    let first = if situation.run.is_some() { String::new() } else { format!("{driftlock} check{option}; ") };
+    let run = situation.run.unwrap_or_default();
+    let accept = format!("{first}{driftlock} accept{run}{option} --only {named} --reason '…'");
+    ways.push(WayOut::new("it was meant", accept));
     let ack = |verb: &str| format!("{driftlock} ack {verb}{named}{option}");
     ways.extend(match finding.acknowledged() {
-        None => vec![WayOut {
-            when: "it is known, and may stay for a while",
-            command: format!("{} --until 7d --reason '…'", ack("")),
-        }],
+        None => vec![WayOut::new(
+            "it is known, and may stay for a while",
+            format!("{} --until 7d --reason '…'", ack("")),
+        )],
         Some(_) => vec![
-            WayOut { when: "it may stay for longer", command: format!("{} --until 7d", ack("renew ")) },
-            WayOut { when: "it shall count again", command: ack("remove ") },
+            WayOut::new("it may stay for longer", format!("{} --until 7d", ack("renew "))),
+            WayOut::new("it shall count again", ack("remove ")),
         ],
     });
     ways
@@ -75,7 +81,7 @@ fn undo(situation: &Situation<'_>) -> Vec<WayOut> {
     } else {
         undo_files(situation)
     };
-    command.map(|command| WayOut { when: "it must go back", command }).into_iter().collect()
+    command.map(|command| WayOut::new("it must go back", command)).into_iter().collect()
 }
 
 fn undo_container(situation: &Situation<'_>) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Everything known of one subject, ready to be told.
 
+use std::borrow::Cow;
+
 use super::{BaselineOrigin, CheckResult};
 
 /// Everything known of one subject on one host.
@@ -71,7 +73,7 @@ pub struct AcceptedBy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WayOut {
     /// When that is the right thing: `it was meant`.
-    pub when: &'static str,
+    pub when: Cow<'static, str>,
     /// The command, as a shell takes it.
     pub command: String,
 }
@@ -83,4 +85,12 @@ pub struct Shown {
     pub meaning: Vec<String>,
     /// A unified diff, or a sentence that says why there is none.
     pub lines: Vec<String>,
+}
+
+impl WayOut {
+    /// A command, and when it is the right one.
+    #[must_use]
+    pub fn new(when: &'static str, command: impl Into<String>) -> Self {
+        Self { when: Cow::Borrowed(when), command: command.into() }
+    }
 }

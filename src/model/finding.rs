@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Acknowledged, Digest, Leaf, Provenance, Shown, Stat, Versions};
+use super::{Acknowledged, Digest, Leaf, Provenance, Shown, Since, Stat, Versions, WayOut};
 
 /// The name of a section: `compose`, `addons`, `config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -196,6 +196,12 @@ pub struct Finding {
     pub shown: Option<Box<Shown>>,
     /// Whether it counts.
     pub disposition: Disposition,
+    /// Since when it differs, where earlier runs tell it.
+    pub since: Option<Since>,
+    /// What has probably happened, in one sentence.
+    pub cause: Option<String>,
+    /// What can be done about it, and the command of each.
+    pub ways_out: Vec<WayOut>,
 }
 
 impl Finding {
@@ -218,6 +224,9 @@ impl Finding {
             versions: None,
             shown: None,
             disposition: Disposition::Active,
+            since: None,
+            cause: None,
+            ways_out: Vec::new(),
         }
     }
 

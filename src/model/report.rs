@@ -1,6 +1,6 @@
 //! A finished report: everything a reporter may say, and nothing it must work out.
 
-use super::{Digest, Finding, LeftOut, Pause, SectionId, Status, Verdict, status};
+use super::{Digest, ExitCode, Finding, LeftOut, Pause, SectionId, Status, Verdict, WayOut, status};
 
 /// The words of one check, as the terminal and the details line use them.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct CheckResult {
     pub skip: Option<String>,
     /// What is worth knowing and is no finding.
     pub notes: Vec<String>,
+    /// What can be done where it could not be carried out, and the command of each.
+    pub ways_out: Vec<WayOut>,
 }
 
 impl CheckResult {
@@ -60,6 +62,7 @@ impl CheckResult {
             errors: Vec::new(),
             skip: None,
             notes: Vec::new(),
+            ways_out: Vec::new(),
         }
     }
 
@@ -156,8 +159,38 @@ pub struct Report {
     pub pause: Option<Pause>,
     /// The judgement.
     pub verdict: Verdict,
+    /// When everything was last looked at without an error, in seconds since 1970; none where that is not known.
+    pub last_success: Option<i64>,
+    /// What became of the notifications that were due.
+    pub notices: Vec<Notice>,
+    /// The runs of the same place up to this one, oldest first, for formats that show them.
+    pub past: Vec<PastRun>,
     /// Where the report lies, as a path from the working directory.
     pub location: Option<String>,
+}
+
+/// What became of one notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Why it could not be delivered; none where it was. Never holds an address or a token.
+    pub error: Option<String>,
+}
+
+/// An earlier run in a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRun {
+    /// Its name.
+    pub run: String,
+    /// When it began, in RFC 3339 with offset.
+    pub started_at: String,
+    /// The same in seconds since 1970.
+    pub started_at_unix: i64,
+    /// How it ended: PASS, FAIL or ERROR.
+    pub status: Status,
+    /// How many differences it found.
+    pub findings: usize,
 }
 
 impl Report {
@@ -170,10 +203,33 @@ impl Report {
         Digest::of(lines.concat().as_bytes())
     }
 
+    /// PASS, FAIL or ERROR: what `overall` says, with an error told from drift.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        if self.verdict.exit == ExitCode::Error { Status::Error } else { self.verdict.overall }
+    }
+
+    /// How many findings there are, whether they count or not.
+    #[must_use]
+    pub fn findings(&self) -> usize {
+        self.checks.iter().map(|check| check.findings.len()).sum()
+    }
+
     /// How many findings somebody answers for.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.checks.iter().map(CheckResult::acknowledged).sum()
+    }
+
+    /// Gives the run another name than it was begun under.
+    pub fn call(&mut self, name: &str) {
+        let old = std::mem::replace(&mut self.run, name.to_owned());
+        let all = self.checks.iter_mut().flat_map(|check| &mut check.findings);
+        for changed in all.filter_map(|finding| finding.since.as_mut()?.changed.as_mut()) {
+            if *changed == old {
+                name.clone_into(changed);
+            }
+        }
     }
 
     /// What this report is about, in a word: the target, or the kind of run.

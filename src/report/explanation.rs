@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::json::{WireFinding, WireStatus};
 use super::terminal::Page;
+use super::told::{WireSince, WireWayOut};
 use crate::model::{CheckResult, Explanation, Finding, Shown, Since, Status, escaped, readable};
 
 /// Explanations for people, one after the other.
@@ -141,7 +142,7 @@ impl Page {
 }
 
 /// A command as a shell takes it: of control characters there is none in a quoted word but a line break or tab.
-fn escaped_command(command: &str) -> String {
+pub(super) fn escaped_command(command: &str) -> String {
     let is_plain = |c: char| !c.is_control();
     if command.chars().all(is_plain) { command.to_owned() } else { escaped(command.as_bytes()) }
 }
@@ -189,10 +190,10 @@ struct WireExplanation<'a> {
     actual: Option<&'a str>,
     checks: Vec<WireAspect<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<WireSince<'a>>,
+    since: Option<WireSince>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<WireAcceptance<'a>>,
-    ways_out: Vec<WireWayOut<'a>>,
+    ways_out: Vec<WireWayOut>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
 }
@@ -208,26 +209,11 @@ struct WireAspect<'a> {
 }
 
 #[derive(Serialize)]
-struct WireSince<'a> {
-    run: &'a str,
-    started_at: &'a str,
-    runs: usize,
-    before: Option<&'a str>,
-    changed: Option<&'a str>,
-}
-
-#[derive(Serialize)]
 struct WireAcceptance<'a> {
     time: &'a str,
     by: &'a str,
     reason: Option<&'a str>,
     run: &'a str,
-}
-
-#[derive(Serialize)]
-struct WireWayOut<'a> {
-    when: &'a str,
-    command: &'a str,
 }
 
 impl<'a> WireExplanation<'a> {
@@ -245,24 +231,14 @@ impl<'a> WireExplanation<'a> {
             expected: it.expected.as_deref(),
             actual: it.actual.as_deref(),
             checks: it.checks.iter().map(WireAspect::of).collect(),
-            since: it.since.as_ref().map(|since| WireSince {
-                run: &since.run,
-                started_at: &since.started_at,
-                runs: since.runs,
-                before: since.before.as_deref(),
-                changed: since.changed.as_deref(),
-            }),
+            since: it.since.as_ref().map(WireSince::of),
             accepted: it.acceptance.as_ref().map(|accepted| WireAcceptance {
                 time: &accepted.time,
                 by: &accepted.by,
                 reason: accepted.reason.as_deref(),
                 run: &accepted.run,
             }),
-            ways_out: it
-                .ways_out
-                .iter()
-                .map(|way| WireWayOut { when: way.when, command: &way.command })
-                .collect(),
+            ways_out: WireWayOut::of_all(&it.ways_out),
             notes: &it.notes,
         }
     }

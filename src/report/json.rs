@@ -6,7 +6,8 @@ use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::told::{WireAnswer, WireProvenance, WireShown, WireVersions};
+pub use super::told::WireSince;
+use super::told::{WireAnswer, WireNotice, WireProvenance, WireShown, WireVersions, WireWayOut};
 use super::{Reporter, details, headline};
 use crate::model::{
     CheckResult, Digest, Entry, Finding, Leaf, LeftOut, Part, Report, SectionId, Status, TreeBuilder, Unit,
@@ -117,6 +118,12 @@ pub struct WireReport {
     /// The deploy that was under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<WireAnswer>,
+    /// When everything was last looked at without an error, in seconds since 1970, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success_unix: Option<i64>,
+    /// What became of the notifications that were due.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<WireNotice>,
 }
 
 /// One check.
@@ -138,6 +145,9 @@ pub struct WireCheck {
     /// What is worth knowing and is no finding.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What can be done where it could not be carried out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways_out: Vec<WireWayOut>,
 }
 
 /// How a check ended.
@@ -231,6 +241,15 @@ pub struct WireFinding {
     /// The versions in a module's manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest_version: Option<WireVersions>,
+    /// Since when it differs, where earlier runs tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<WireSince>,
+    /// What has probably happened, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// What can be done about it, and the command of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways_out: Vec<WireWayOut>,
 }
 
 /// One file of a module.
@@ -331,6 +350,18 @@ pub fn read(bytes: &[u8]) -> Result<WireReport, String> {
     if report.schema == SCHEMA { Ok(report) } else { Err(format!("its schema is not {SCHEMA}")) }
 }
 
+/// Reads every report of a document: one, or those of several targets.
+///
+/// # Errors
+/// When it is neither.
+pub fn read_all(bytes: &[u8]) -> Result<Vec<WireReport>, String> {
+    let several: Result<WireReports, _> = serde_json::from_slice(bytes);
+    match several {
+        Ok(several) if several.schema == SCHEMA_OF_SEVERAL => Ok(several.reports),
+        _ => Ok(vec![read(bytes)?]),
+    }
+}
+
 impl WireReports {
     fn of(reports: &[Report]) -> Self {
         let codes: Vec<u8> = reports.iter().map(|report| report.verdict.exit.code()).collect();
@@ -382,6 +413,8 @@ impl WireReport {
             fingerprint: report.fingerprint().to_string(),
             coverage: WireCoverage::of(report),
             pause: report.pause.as_ref().map(WireAnswer::of_pause),
+            last_success_unix: report.last_success,
+            notifications: report.notices.iter().map(WireNotice::of).collect(),
         }
     }
 }
@@ -402,6 +435,7 @@ impl WireCheck {
             findings: check.findings.iter().map(|finding| WireFinding::of(check.id, finding)).collect(),
             error: (!check.errors.is_empty()).then(|| check.errors.join("; ")),
             notes: check.notes.clone(),
+            ways_out: WireWayOut::of_all(&check.ways_out),
         }
     }
 }
@@ -440,6 +474,9 @@ impl WireFinding {
             files: (!finding.parts.is_empty()).then(|| finding.parts.iter().map(WirePart::of).collect()),
             provenance: finding.provenance.as_deref().map(|told| WireProvenance::of(told, finding.kind)),
             manifest_version: finding.versions.as_ref().map(WireVersions::of),
+            since: finding.since.as_ref().map(WireSince::of),
+            cause: finding.cause.clone(),
+            ways_out: WireWayOut::of_all(&finding.ways_out),
         }
     }
 
@@ -555,7 +592,8 @@ pub(super) fn name(raw: &[u8]) -> (String, Option<String>) {
     (text.into_owned(), lossy.then(|| BASE64.encode(raw)))
 }
 
-fn bytes(text: &str, exact: Option<&str>) -> Vec<u8> {
+/// The bytes of a name that was written by [`name`].
+pub(super) fn bytes(text: &str, exact: Option<&str>) -> Vec<u8> {
     let exact = exact.and_then(|code| BASE64.decode(code.as_bytes()).ok());
     exact.unwrap_or_else(|| text.as_bytes().to_vec())
 }

@@ -3,12 +3,14 @@
 mod explanation;
 pub mod json;
 mod provenance;
+mod restore;
 mod sentence;
 mod several;
 mod terminal;
 mod told;
 
 pub use explanation::{explained, explained_as_json};
+pub use restore::{Fixed, restore};
 pub use sentence::{details, headline};
 
 use crate::model::Report;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::terminal::Page;
-use crate::model::{CheckResult, Digest, ExitCode, Finding, Report, Status};
+use crate::model::{CheckResult, Digest, Finding, Report};
 
 /// One difference that several targets have.
 pub(super) struct Shared<'a> {
@@ -61,9 +61,14 @@ impl Page {
         self.title("DRIFT ON SEVERAL TARGETS");
         for shared in &common.shared {
             self.drift(shared.check, shared.on[0].1);
-            for (targets, details) in by_details(shared) {
-                self.detail(&format!("on: {}", targets.join(", ")));
+            for (on, details) in by_details(shared) {
+                let names: Vec<&str> = on.iter().map(|(target, _)| *target).collect();
+                self.detail(&format!("on: {}", names.join(", ")));
                 self.out += &details;
+                self.ways_out(&on[0].1.ways_out);
+                if names.len() > 1 && !on[0].1.ways_out.is_empty() {
+                    self.detail(&format!("the same for {}", names[1..].join(", ")));
+                }
             }
         }
     }
@@ -75,36 +80,34 @@ impl Page {
         let width = names.map(str::len).max().unwrap_or_default();
         self.line(&format!("{:width$}  verdict  findings  seconds", "target"));
         for report in reports {
-            let verdict = verdict(report);
+            let verdict = report.status().word();
             let painted = self.paint(verdict, &format!("{verdict:7}"));
-            let findings: usize = report.checks.iter().map(|check| check.findings.len()).sum();
+            let findings = report.findings();
             let seconds = seconds(report.duration_ms);
             self.line(&format!("{:width$}  {painted}  {findings:8}  {seconds:>7}", report.about()));
         }
     }
 }
 
-/// The targets of one difference, together where there is nothing else to say of them, with what there is to say.
-fn by_details<'a>(shared: &Shared<'a>) -> Vec<(Vec<&'a str>, String)> {
-    let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
-    for (target, finding) in &shared.on {
+/// Findings of one difference by target, and what there is to say of all of them.
+type Alike<'a> = (Vec<(&'a str, &'a Finding)>, String);
+
+/// The targets of one difference, together where there is nothing else to say of them.
+fn by_details<'a>(shared: &Shared<'a>) -> Vec<Alike<'a>> {
+    let mut groups: Vec<Alike<'a>> = Vec::new();
+    for (target, found) in &shared.on {
         let mut page = Page { out: String::new(), colour: false };
-        // When and by whom a file was changed is of one target alone.
-        let mut finding = (*finding).clone();
+        // When and by whom a file was changed, and since when, is of one target alone.
+        let mut finding = (*found).clone();
         finding.provenance.iter_mut().for_each(|provenance| provenance.edited = None);
+        finding.since = None;
         page.details(&finding);
         match groups.iter_mut().find(|(_, details)| *details == page.out) {
-            Some((targets, _)) => targets.push(target),
-            None => groups.push((vec![target], page.out)),
+            Some((on, _)) => on.push((target, found)),
+            None => groups.push((vec![(target, found)], page.out)),
         }
     }
     groups
-}
-
-/// `ERROR` where something could not be checked, which `overall` calls `FAIL`.
-fn verdict(report: &Report) -> &'static str {
-    let verdict = &report.verdict;
-    if verdict.exit == ExitCode::Error { Status::Error.word() } else { verdict.overall.word() }
 }
 
 fn seconds(milliseconds: u64) -> String {

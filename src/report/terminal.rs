@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use console::Style;
 
 use super::Reporter;
+use super::explanation::escaped_command;
 use super::provenance;
 use super::several::InCommon;
 use crate::model::{
-    Acknowledged, Change, CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, day, escaped,
-    name_of, time_of_day,
+    Acknowledged, Change, CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, WayOut, day,
+    escaped, name_of, time_of_day,
 };
 
 /// The report for people.
@@ -103,6 +104,7 @@ impl Page {
         for finding in own {
             self.drift(check, finding);
             self.details(finding);
+            self.ways_out(&finding.ways_out);
         }
         if !elsewhere.is_empty() {
             let (topic, count) = (words.topic, elsewhere.len());
@@ -111,10 +113,12 @@ impl Page {
         for finding in check.findings.iter().filter(|f| !f.kind.is_drift()) {
             self.fact("ERROR", &format!("{}: {}", words.unreadable, escaped(&finding.subject.key)));
             self.details(finding);
+            self.ways_out(&finding.ways_out);
         }
         for error in &check.errors {
             self.fact("ERROR", &format!("{}: {}", words.topic, escaped(error.as_bytes())));
         }
+        self.ways_out(&check.ways_out);
         for note in &check.notes {
             self.fact("INFO", &escaped(note.as_bytes()));
         }
@@ -180,6 +184,20 @@ impl Page {
             self.detail(&escaped(said.as_bytes()));
         }
         self.differing_lines(finding);
+        if let Some(since) = &finding.since {
+            let times = format!("in {} runs since {}", since.runs, day(&since.started_at));
+            self.detail(&escaped(format!("seen {times} (run {})", since.run).as_bytes()));
+        }
+        if let Some(cause) = &finding.cause {
+            self.detail(&format!("probably: {cause}"));
+        }
+    }
+
+    /// What can be done, a command each.
+    pub(super) fn ways_out(&mut self, ways: &[WayOut]) {
+        for way in ways {
+            self.detail(&format!("{}: {}", way.when, escaped_command(&way.command)));
+        }
     }
 
     /// The lines that differ, where they were asked for.

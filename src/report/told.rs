@@ -3,9 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::json::name;
+use super::json::{bytes, name};
 use super::provenance::sentence;
-use crate::model::{Acknowledged, Commit, Kind, Origin, Pause, Provenance, Shown, Versions};
+use crate::model::{
+    Acknowledged, Commit, Kind, Notice, Origin, Pause, Provenance, Shown, Since, Versions, WayOut,
+};
 
 /// What somebody answers for, for a time: an acknowledged finding, or a deploy.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -102,6 +104,68 @@ pub struct WireShown {
     pub lines: Vec<String>,
 }
 
+/// Since when a subject differs.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireSince {
+    /// The first run of an unbroken line in which it differed.
+    pub run: String,
+    /// When that was, RFC 3339 with offset.
+    pub started_at: String,
+    /// How many runs saw it differ.
+    pub runs: usize,
+    /// The newest run before these in which it was as in the baseline, or null.
+    pub before: Option<String>,
+    /// The first of these runs that saw what is there now, or null where that is the first of all.
+    pub changed: Option<String>,
+}
+
+/// Something that can be done.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireWayOut {
+    /// When that is the right thing: `it was meant`.
+    pub when: String,
+    /// The command, as a shell takes it.
+    pub command: String,
+}
+
+/// What became of one notification.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireNotice {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Whether it was delivered.
+    pub sent: bool,
+    /// Why it was not, without any address or token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl WireSince {
+    pub(super) fn of(since: &Since) -> Self {
+        let Since { run, started_at, runs, before, changed } = since.clone();
+        Self { run, started_at, runs, before, changed }
+    }
+
+    /// The same, as it is thought of.
+    #[must_use]
+    pub fn since(&self) -> Since {
+        let Self { run, started_at, runs, before, changed } = self.clone();
+        Since { run, started_at, runs, before, changed }
+    }
+}
+
+impl WireWayOut {
+    pub(super) fn of_all(ways: &[WayOut]) -> Vec<Self> {
+        ways.iter().map(|way| Self { when: way.when.to_string(), command: way.command.clone() }).collect()
+    }
+}
+
+impl WireNotice {
+    pub(super) fn of(notice: &Notice) -> Self {
+        Self { name: notice.name.clone(), sent: notice.error.is_none(), error: notice.error.clone() }
+    }
+}
+
 impl WireShown {
     pub(super) fn of(shown: &Shown) -> Self {
         Self { meaning: shown.meaning.clone(), lines: shown.lines.clone() }
@@ -151,6 +215,13 @@ impl WireCommit {
             date: commit.date.clone(),
             subject: commit.subject.clone(),
         }
+    }
+}
+
+impl WireFileOrigin {
+    /// The path as bytes.
+    pub(super) fn path(&self) -> Vec<u8> {
+        bytes(&self.path, self.path_bytes.as_deref())
     }
 }
 

@@ -1,0 +1,111 @@
+//! What the newest whole check before this one found, for what is told of changes.
+
+use std::path::Path;
+
+use super::Failure;
+use super::output::{self, say};
+use super::project::Project;
+use crate::atomic::read_file;
+use crate::explain::{self, Carried};
+use crate::history::{self, Past};
+use crate::model::{ExitCode, Finding, Report, Since, escaped};
+use crate::report::json::{self, WireReport};
+use crate::run;
+
+/// Where earlier reports are looked for.
+pub(super) struct Previous<'a> {
+    project: &'a Project,
+    /// The reports of `--previous`, which stand in for those of earlier runs here.
+    given: Option<Vec<WireReport>>,
+}
+
+impl<'a> Previous<'a> {
+    /// The reports that `--previous` names, or those that earlier runs have left.
+    ///
+    /// # Errors
+    /// When the file is there and holds no report.
+    pub(super) fn new(project: &'a Project, given: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = given else { return Ok(Self { project, given: None }) };
+        let reports = match read_file(path) {
+            Ok(bytes) => json::read_all(&bytes).map_err(|why| {
+                let why = escaped(why.as_bytes());
+                Failure::new(format!("--previous {}: {why}", output::shown(path)))
+                    .hint("it must be a drift_report.json, or what --format json has written")
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let path = output::shown(path);
+                say(&format!(
+                    "warning: --previous {path}: there is no such file; all that is found counts as new"
+                ));
+                Vec::new()
+            }
+            Err(error) => return Err(Failure::at(path, &error)),
+        };
+        Ok(Self { project, given: Some(reports) })
+    }
+
+    /// The newest whole report of a place; one that cannot be read is none.
+    pub(super) fn of(&self, target: Option<&str>) -> Option<WireReport> {
+        if let Some(given) = &self.given {
+            return given.iter().find(|report| report.target.as_deref() == target).cloned();
+        }
+        let bytes = read_file(&run::latest(&self.project.root, target)).ok()?;
+        json::read(&bytes).ok()
+    }
+
+    /// Puts on a report what earlier ones tell: since when its findings are there, and when all was last looked at.
+    pub(super) fn carry_on(&self, report: &mut Report) {
+        let is_success = report.verdict.exit != ExitCode::Error;
+        report.last_success = is_success.then_some(report.started_at_unix);
+        let is_quiet = report.checks.iter().all(|check| check.findings.is_empty());
+        if is_success && is_quiet {
+            return;
+        }
+        let before = self.of(report.target.as_deref());
+        if !is_success {
+            report.last_success = before.as_ref().and_then(|before| before.last_success_unix);
+        }
+        let same_baseline = before.filter(|before| before.baseline.from == report.baseline.from);
+        let mut past = OlderRuns {
+            previous: self,
+            report: (report.target.clone(), report.baseline.from.clone()),
+            read: None,
+        };
+        for check in &mut report.checks {
+            let id = check.id;
+            for finding in &mut check.findings {
+                let carried = same_baseline
+                    .as_ref()
+                    .map_or(Carried::Unknown, |before| explain::carried(before, id, finding, &report.run));
+                finding.since = match carried {
+                    Carried::Since(since) => Some(since),
+                    Carried::New => None,
+                    Carried::Unknown => past.since(id, finding),
+                };
+            }
+        }
+    }
+}
+
+/// The runs before the newest whole one, which are only read where that one cannot tell.
+struct OlderRuns<'a> {
+    previous: &'a Previous<'a>,
+    report: (Option<String>, String),
+    read: Option<Vec<Past>>,
+}
+
+impl OlderRuns<'_> {
+    fn since(&mut self, check: &str, finding: &Finding) -> Option<Since> {
+        if self.previous.given.is_some() {
+            return None;
+        }
+        let root = &self.previous.project.root;
+        let (target, from) = &self.report;
+        let read = || history::read(root, &|_| true).map(|history| history.runs).unwrap_or_default();
+        let runs = self.read.get_or_insert_with(read).iter().rev();
+        let runs = runs.filter(|past| past.target == *target && past.baseline == *from);
+        let name = String::from_utf8_lossy(&finding.subject.key);
+        explain::since(runs, check, &name, &finding.fingerprint(check).to_string())
+            .map(|since| Since { runs: since.runs + 1, ..since })
+    }
+}

@@ -1,0 +1,95 @@
+//! What has probably happened, in one sentence: a guess from what was compared, said as one.
+
+use crate::model::{Change, Finding, Kind, Origin, SectionId};
+
+/// The likely cause of what a check found; `None` where nothing more can be guessed than the finding says.
+#[must_use]
+pub fn cause(check: &str, finding: &Finding) -> Option<String> {
+    let guess = if finding.subject.section.is_none() {
+        "no baseline of this kind was accepted yet, or the file was deleted"
+    } else if finding.kind == Kind::Unreadable {
+        of_unreadable(finding.reason.as_deref()?)?
+    } else if finding.subject.section == Some(SectionId("images")) {
+        of_container(check, finding)
+    } else {
+        of_files(finding)
+    };
+    Some(guess.to_owned())
+}
+
+fn of_unreadable(reason: &str) -> Option<&'static str> {
+    let has = |word: &str| reason.to_ascii_lowercase().contains(word);
+    if has("permission denied") || has("not permitted") {
+        Some("driftlock runs as a user who may not read it")
+    } else if has("changed while") {
+        Some("a deploy is under way, or a program writes there all the time")
+    } else {
+        None
+    }
+}
+
+fn of_files(finding: &Finding) -> &'static str {
+    match (finding.kind, finding.provenance.as_ref().map(|it| it.origin)) {
+        (_, Some(Origin::Stale)) => "a deploy has not reached this place, or was rolled back",
+        (_, Some(Origin::Ahead)) => "a release was deployed without its lock files",
+        (_, Some(Origin::Diverged)) => "another branch was deployed",
+        (_, Some(Origin::Mixed)) => "a deploy stopped half-way",
+        (Kind::Unexpected, Some(Origin::Edited)) => "somebody put it there by hand",
+        (_, Some(Origin::Edited)) => "somebody changed it in place, and nobody committed it",
+        (Kind::Missing, _) => "it was removed or renamed, or was never deployed here",
+        (Kind::Unexpected, _) => "it was added, and nobody accepted it yet",
+        _ => "it changed after the baseline was accepted",
+    }
+}
+
+fn of_container(check: &str, finding: &Finding) -> &'static str {
+    let should_run = || finding.expected.text().as_deref() == Some("running");
+    match (finding.kind, finding.change) {
+        (Kind::Missing, _) => "its stack was not started, or somebody removed it",
+        (Kind::Unexpected, _) => "a new service that nobody accepted yet, or a container started by hand",
+        (_, Some(Change::Tag)) => "another release was deployed than the baseline has",
+        (_, Some(Change::Rebuilt)) => "the image was built or pulled anew under the same name",
+        (_, Some(Change::State)) if should_run() => "it crashed, or somebody stopped it",
+        (_, Some(Change::State)) => "somebody started it",
+        _ if check == "compose_applied" => {
+            "its compose file, an override or a variable changed, and docker compose up applied that"
+        }
+        _ => "it was made anew",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Provenance, Subject, Value};
+
+    fn found(section: &'static str, kind: Kind) -> Finding {
+        let subject = Subject { section: Some(SectionId(section)), key: b"x".to_vec() };
+        Finding::new(subject, kind, Value::Text("running".to_owned()), Value::Absent)
+    }
+
+    #[test]
+    fn what_git_knows_goes_before_what_the_kind_suggests() {
+        let mut finding = found("addons", Kind::Missing);
+        assert!(cause("addon_hashes", &finding).unwrap().contains("removed or renamed"));
+        finding.provenance = Some(Box::new(Provenance::of(Origin::Stale)));
+        assert!(cause("addon_hashes", &finding).unwrap().contains("has not reached"));
+    }
+
+    #[test]
+    fn a_reason_that_tells_nothing_is_no_ground_for_a_guess() {
+        let because =
+            |why: &str| Finding { reason: Some(why.to_owned()), ..found("config", Kind::Unreadable) };
+        assert_eq!(cause("config_hashes", &because("it is a FIFO")), None);
+        assert!(cause("config_hashes", &because("permission denied")).unwrap().contains("may not read"));
+    }
+
+    #[test]
+    fn a_container_that_should_run_is_told_from_one_that_should_not() {
+        let mut finding = found("images", Kind::Modified);
+        finding.change = Some(Change::State);
+        assert!(cause("container_state", &finding).unwrap().contains("crashed"));
+        finding.expected = Value::Text("exited".to_owned());
+        assert_eq!(cause("container_state", &finding).as_deref(), Some("somebody started it"));
+    }
+}

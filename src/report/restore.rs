@@ -1,0 +1,230 @@
+//! A report read back from its JSON, so that any format can be made of a run that is over.
+
+use super::json::{WireCheck, WireFinding, WireKind, WireOverall, WirePart, WireReport, WireStatus};
+use super::told::{WireAnswer, WireCommit, WireNotice, WireProvenance, WireShown, WireSince, WireWayOut};
+use crate::model::{
+    Acknowledged, BaselineOrigin, Change, CheckResult, Commit, Digest, Disposition, ExitCode, FileOrigin,
+    Finding, Kind, LeftOut, Mode, Notice, Origin, Part, Pause, Provenance, Report, SectionId, SectionOff,
+    Shown, Stat, Status, Subject, Unit, Value, Verdict, Versions, WayOut, Words,
+};
+
+/// What is fixed of a check: its id, its words, the section it reads.
+pub type Fixed = (&'static str, &'static Words, Option<SectionId>);
+
+/// Makes a report of its wire format again. `fixed` knows the checks; `sections` are the names of all sections.
+///
+/// What the wire format does not hold is left out: several errors of one check are one, and of a value that is no
+/// digest only the text is known.
+///
+/// # Errors
+/// When it names a check, a section or a mode that this version does not know.
+pub fn restore(
+    wire: &WireReport,
+    fixed: &dyn Fn(&str) -> Option<Fixed>,
+    sections: &[SectionId],
+) -> Result<Report, String> {
+    let section = |name: &str| {
+        let known = sections.iter().copied().find(|id| id.0 == name);
+        known.ok_or_else(|| format!("it names a section \"{name}\", which this version does not know"))
+    };
+    let mut left_out = Vec::new();
+    let counted = [(&wire.coverage.subjects, Unit::Subjects), (&wire.coverage.files, Unit::Files)];
+    for (left, unit) in counted.iter().flat_map(|(all, unit)| all.iter().map(|left| (left, *unit))) {
+        let (count, reason) = (left.count, left.reason.clone());
+        left_out.push((section(&left.section)?, LeftOut { unit, count, reason }));
+    }
+    let off = wire.coverage.sections.iter();
+    let sections_off =
+        off.map(|off| Ok(SectionOff { section: section(&off.section)?, reason: off.reason.clone() }));
+    let mode = [Mode::Local, Mode::Server, Mode::Diff].into_iter().find(|mode| mode.word() == wire.mode);
+    Ok(Report {
+        stamp: wire.timestamp.clone(),
+        run: wire.run.clone(),
+        host: wire.host.clone(),
+        target: wire.target.clone(),
+        mode: mode.ok_or_else(|| format!("its mode \"{}\" is not known to this version", wire.mode))?,
+        compared: wire.compared.clone(),
+        partial: wire.partial,
+        started_at: wire.started_at.clone(),
+        started_at_unix: wire.started_at_unix,
+        duration_ms: wire.duration_ms,
+        baseline: BaselineOrigin {
+            from: wire.baseline.from.clone(),
+            digest: digest(&wire.baseline.digest).ok_or("the digest of its baseline is none")?,
+            commit: wire.baseline.commit.clone(),
+            dirty: wire.baseline.dirty,
+        },
+        checks: checks(wire, fixed)?,
+        sections_off: sections_off.collect::<Result<_, String>>()?,
+        left_out,
+        pause: wire.pause.as_ref().map(pause),
+        verdict: verdict(wire),
+        last_success: wire.last_success_unix,
+        notices: wire.notifications.iter().map(notice).collect(),
+        past: Vec::new(),
+        location: None,
+    })
+}
+
+fn verdict(wire: &WireReport) -> Verdict {
+    let summary = &wire.summary;
+    let compared = wire.checks.iter().any(|check| check.subjects > 0);
+    Verdict {
+        total: summary.total,
+        passed: summary.passed,
+        failed: summary.failed,
+        errors: summary.errors,
+        skipped: summary.skipped,
+        nothing_compared: !compared && summary.errors == 0,
+        overall: if wire.overall == WireOverall::Pass { Status::Pass } else { Status::Fail },
+        exit: match wire.exit_code {
+            0 => ExitCode::Pass,
+            2 => ExitCode::Drift,
+            _ => ExitCode::Error,
+        },
+    }
+}
+
+fn checks(wire: &WireReport, fixed: &dyn Fn(&str) -> Option<Fixed>) -> Result<Vec<CheckResult>, String> {
+    let mut is_told = false;
+    let mut all = Vec::new();
+    for check in &wire.checks {
+        let known = fixed(&check.name);
+        let fixed = known.ok_or_else(|| {
+            format!("it holds a check \"{}\", which this version does not know", check.name)
+        })?;
+        let mut result = restored(check, fixed);
+        // On a server one line stands for all that follow it.
+        result.info = result.info.filter(|_| !is_told).map(|line| line.replace("HOST", &wire.host));
+        is_told |= check.name == "server_collection";
+        all.push(result);
+    }
+    Ok(all)
+}
+
+fn restored(check: &WireCheck, (id, words, section): Fixed) -> CheckResult {
+    CheckResult {
+        subjects: check.subjects,
+        compares: section.is_some(),
+        findings: check.findings.iter().map(|wire| finding(wire, section)).collect(),
+        errors: check.error.iter().cloned().collect(),
+        skip: (check.status == WireStatus::Skip).then(|| check.details.clone()),
+        notes: check.notes.clone(),
+        ways_out: ways(&check.ways_out),
+        ..CheckResult::new(id, words)
+    }
+}
+
+fn finding(wire: &WireFinding, section: Option<SectionId>) -> Finding {
+    let kind = kind(wire.kind);
+    let subject = Subject { section, key: wire.key() };
+    Finding {
+        place: wire.place(),
+        change: wire.change.as_deref().and_then(change),
+        parts: wire.files.iter().flatten().map(part).collect(),
+        entry: wire.entry.clone(),
+        layer: wire.layer.clone(),
+        reason: wire.reason.clone(),
+        provenance: wire.provenance.as_ref().map(|told| Box::new(provenance(told))),
+        versions: wire
+            .manifest_version
+            .as_ref()
+            .map(|it| Versions { expected: it.expected.clone(), actual: it.actual.clone() }),
+        shown: wire.content.as_ref().map(shown),
+        disposition: wire
+            .acknowledged
+            .as_ref()
+            .map_or(Disposition::Active, |answer| Disposition::Acknowledged(acknowledged(answer))),
+        since: wire.since.as_ref().map(WireSince::since),
+        cause: wire.cause.clone(),
+        ways_out: ways(&wire.ways_out),
+        ..Finding::new(subject, kind, value(wire.expected.as_deref()), value(wire.actual.as_deref()))
+    }
+}
+
+fn part(wire: &WirePart) -> Part {
+    Part {
+        path: wire.path(),
+        kind: kind(wire.kind),
+        expected: value(wire.expected.as_deref()),
+        actual: value(wire.actual.as_deref()),
+        stat: None,
+        shown: wire.content.as_ref().map(shown),
+        reason: wire.reason.clone(),
+    }
+}
+
+fn kind(wire: WireKind) -> Kind {
+    match wire {
+        WireKind::Modified => Kind::Modified,
+        WireKind::Missing => Kind::Missing,
+        WireKind::Unexpected => Kind::Unexpected,
+        WireKind::Unreadable => Kind::Unreadable,
+    }
+}
+
+fn change(word: &str) -> Option<Change> {
+    let all = [Change::Content, Change::Tag, Change::Rebuilt, Change::State, Change::Config];
+    all.into_iter().find(|change| change.word() == word)
+}
+
+fn digest(hex: &str) -> Option<Digest> {
+    Digest::parse(hex.as_bytes())
+}
+
+fn value(text: Option<&str>) -> Value {
+    let Some(text) = text else { return Value::Absent };
+    let link = text.strip_prefix('@').and_then(digest).map(Value::Link);
+    link.or_else(|| digest(text).map(Value::Digest)).unwrap_or_else(|| Value::Text(text.to_owned()))
+}
+
+fn provenance(wire: &WireProvenance) -> Provenance {
+    let files = wire.files.iter().map(|file| FileOrigin {
+        path: file.path(),
+        origin: origin(&file.verdict),
+        commit: file.commit.as_ref().map(commit),
+    });
+    let edited = wire.mtime.zip(wire.uid).map(|(mtime, uid)| Stat { mtime, uid, ..Stat::default() });
+    Provenance {
+        commit: wire.commit.as_ref().map(commit),
+        baseline: wire.baseline_commit.as_ref().map(commit),
+        distance: wire.distance.unwrap_or_default(),
+        between: wire.commits.iter().map(commit).collect(),
+        files: files.collect(),
+        edited,
+        unsearched: wire.unsearched.clone(),
+        ..Provenance::of(origin(&wire.verdict))
+    }
+}
+
+fn origin(word: &str) -> Origin {
+    let all = [Origin::Stale, Origin::Ahead, Origin::Diverged, Origin::Edited, Origin::Mixed, Origin::Absent];
+    all.into_iter().find(|origin| origin.word() == word).unwrap_or(Origin::Unknown)
+}
+
+fn commit(wire: &WireCommit) -> Commit {
+    let WireCommit { id, author, date, subject } = wire.clone();
+    Commit { id, author, date, subject }
+}
+
+fn shown(wire: &WireShown) -> Box<Shown> {
+    Box::new(Shown { meaning: wire.meaning.clone(), lines: wire.lines.clone() })
+}
+
+fn acknowledged(wire: &WireAnswer) -> Acknowledged {
+    let WireAnswer { reason, by, since, until } = wire.clone();
+    Acknowledged { reason, by, since, until }
+}
+
+fn pause(wire: &WireAnswer) -> Pause {
+    let WireAnswer { reason, by, since, until } = wire.clone();
+    Pause { reason, by, since, until }
+}
+
+fn ways(wire: &[WireWayOut]) -> Vec<WayOut> {
+    wire.iter().map(|way| WayOut { when: way.when.clone().into(), command: way.command.clone() }).collect()
+}
+
+fn notice(wire: &WireNotice) -> Notice {
+    Notice { name: wire.name.clone(), error: wire.error.clone() }
+}
