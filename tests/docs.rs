@@ -323,6 +323,8 @@ fn normal(output: &str, copy: &Copy) -> String {
     let text = (2..5).fold(text, |text, n| text.replace(&format!("{STAMP}_{n}"), STAMP));
     let text = replaced(&text, "dddd-dd-ddTdd:dd:ddsdd:dd", TIME);
     let text = replaced(&text, "ince dd:dd (until dd:dd)", "ince 15:40 (until 16:00)");
+    let text = replaced(&text, "ince dddd-dd-dd dd:dd (run", "ince 2026-01-29 15:42 (run");
+    let text = replaced(&text, "\"started_at_unix\": dddddddddd", "\"started_at_unix\": 1769697735");
     let text = without_commits(&replaced(&text, "dddd-dd-ddTdd:dd:ddZ", TIME));
     (1..6)
         .rev()
@@ -337,7 +339,7 @@ fn normal(output: &str, copy: &Copy) -> String {
 fn without_commits(text: &str) -> String {
     let ids = [
         (r"(?m)^  Host      .*$", "  Host      erp-1"),
-        (r"(commit |--source=)[0-9a-f]{12}", "${1}a1b2c3d4e5f6"),
+        (r"(commit |--source=|archive |show )[0-9a-f]{12}", "${1}a1b2c3d4e5f6"),
         (r#""id": "[0-9a-f]{40}""#, r#""id": "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334""#),
         (r"[0-9a-f]{12} \([0-9]{4}-[0-9]{2}-[0-9]{2}, ", "a1b2c3d4e5f6 (2026-01-29, "),
         (r"changed [0-9-]{10} [0-9:]{5} UTC by uid [0-9]+", "changed 2026-01-29 15:42 UTC by uid 1000"),

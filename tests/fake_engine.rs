@@ -338,17 +338,27 @@ fn each_kind_of_drift_has_its_line() {
     let engine = FakeEngine::of(containers.to_vec(), vec![]);
     let told = run(&project, &engine.host(), &["check"]).out();
     let lines: Vec<&str> =
-        told.lines().skip_while(|line| !line.starts_with("[INFO] Comparing")).take(9).collect();
+        told.lines().skip_while(|line| !line.starts_with("[INFO] Comparing")).take(19).collect();
     let expected = "\
 [INFO] Comparing Docker images...
 [FAIL] Image drift: web
        rebuilt: expected aaaaaaaaaaaa, found bbbbbbbbbbbb
+       probably: the image was built or pulled anew under the same name
+       it was meant: driftlock accept --only docker_images/web --reason '…'
+       it is known, and may stay for a while: driftlock ack docker_images/web --until 7d --reason '…'
 [INFO] Checking container states...
 [FAIL] State drift: db
        state: expected running, found exited
+       probably: it crashed, or somebody stopped it
+       it must go back: docker start db
+       it was meant: driftlock accept --only container_state/db --reason '…'
+       it is known, and may stay for a while: driftlock ack container_state/db --until 7d --reason '…'
 [INFO] Checking applied configuration...
 [FAIL] Configuration drift: job
-       config: expected 1, found 2";
+       config: expected 1, found 2
+       probably: its compose file, an override or a variable changed, and docker compose up applied that
+       it was meant: driftlock accept --only compose_applied/job --reason '…'
+       it is known, and may stay for a while: driftlock ack compose_applied/job --until 7d --reason '…'";
     assert_eq!(lines.join("\n"), expected);
     let (_, report) = check(&project, &engine.host(), &[]);
     let details = ["docker_images", "container_state", "compose_applied"]

@@ -325,15 +325,11 @@ fn a_connection_that_is_cut_anywhere_is_an_error() {
         target(&laptop, &server, wire.port);
         laptop.try_with(&on_target(), &["--docker", "off", "--connect-timeout", "2"])
     };
-    // Packets are padded at random, and an answer comes in pieces that are compressed each by itself: conversations
-    // differ, and every cut must be in the middle of the shortest.
-    let whole = || {
-        let whole = Wire::cut_after(server.port, usize::MAX);
-        assert_eq!(through(&whole).code, 0, "nothing is cut");
-        whole.passed.load(Ordering::SeqCst)
-    };
-    let all = (0..3).map(|_| whole()).min().unwrap();
-    assert!(all > 15_000, "{all} bytes");
+    let whole = Wire::cut_after(server.port, usize::MAX);
+    assert_eq!(through(&whole).code, 0, "nothing is cut");
+    // How well an answer is compressed depends on how it comes in pieces, but 32 bytes of each digest always pass.
+    let all = 400 * 32;
+    assert!(whole.passed.load(Ordering::SeqCst) > all);
     for bytes in [1, 30, 300, all / 8, all / 4, all / 2, all * 2 / 3, all * 3 / 4, all * 9 / 10] {
         let tried = through(&Wire::cut_after(server.port, bytes));
         tried.why();

@@ -2,7 +2,6 @@
 
 use super::{Case, Check};
 use crate::model::{CheckResult, Finding, Kind, SectionId, Subject, Value, Words};
-use crate::section::Section;
 
 /// Looks for the lock files of the sections that are on.
 pub(super) struct LockFilesExist;
@@ -35,11 +34,9 @@ impl Check for LockFilesExist {
 
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
         let on = || case.sections.iter().filter(|e| e.is_on());
-        let wanted = || on().flat_map(|e| e.lock_files.iter().map(move |file| (e.section, file)));
-        let absent = wanted().filter(|(_, (_, there))| !there);
-        let on_server = case.server.is_some();
-        let mut findings: Vec<Finding> =
-            absent.map(|(section, (name, _))| missing(section, name, on_server)).collect();
+        let wanted = || on().flat_map(|e| e.lock_files.iter());
+        let absent = wanted().filter(|(_, there)| !there);
+        let mut findings: Vec<Finding> = absent.map(|(name, _)| missing(name)).collect();
         findings.sort_by(|a, b| a.subject.cmp(&b.subject));
         Some(CheckResult {
             subjects: wanted().count(),
@@ -50,13 +47,7 @@ impl Check for LockFilesExist {
     }
 }
 
-fn missing(section: &dyn Section, name: &str, on_server: bool) -> Finding {
+fn missing(name: &str) -> Finding {
     let subject = Subject { section: None, key: name.as_bytes().to_vec() };
-    let how = if on_server {
-        "write it with: driftlock export --target NAME, then driftlock accept --target NAME".to_owned()
-    } else {
-        format!("write it with: {}, then driftlock accept", section.export_command())
-    };
-    let reason = Some(how);
-    Finding { reason, ..Finding::new(subject, Kind::Missing, Value::Absent, Value::Absent) }
+    Finding::new(subject, Kind::Missing, Value::Absent, Value::Absent)
 }

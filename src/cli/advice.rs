@@ -5,13 +5,14 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use super::aim::Aim;
 use super::project::Project;
-use crate::baseline::Source;
-use crate::check::Evidence;
+use crate::baseline::{self, Source};
+use crate::check::{self, CHECKS, Check, Evidence, NoBaseline};
 use crate::explain::{self, Situation};
+use crate::git::Repository;
 use crate::model::{
     CheckResult, Entry, Finding, Observed, SectionId, Value, WayOut, escaped, quoted, quoted_name,
 };
-use crate::section::fact;
+use crate::section::{SECTIONS, fact};
 
 /// What advice depends on.
 #[derive(Clone, Copy)]
@@ -38,6 +39,9 @@ impl Advice<'_> {
                 finding.cause = explain::cause(id, finding);
                 finding.ways_out = self.ways_out(id, finding);
             }
+            if !check.errors.is_empty() {
+                check.ways_out = self.ways_on(id);
+            }
         }
     }
 
@@ -53,7 +57,11 @@ impl Advice<'_> {
         let is_container = finding.subject.section == Some(SectionId("images"));
         let from_here = self.project.named(&self.project.root.join(OsStr::from_bytes(&finding.place)));
         let place = if is_container { &finding.place } else { from_here.as_os_str().as_bytes() };
-        let git_path = self.project.path_in_git(&finding.place);
+        let export = self.export_options(finding);
+        let git_path = match &export {
+            Some(_) => [baseline::PATH.as_bytes(), b"/", &finding.place].concat(),
+            None => self.project.path_in_git(&finding.place),
+        };
         let is_pattern = git_path.first() == Some(&b':') || git_path.iter().any(|b| b"*?[\\".contains(b));
         let literal = if is_pattern { " --literal-pathspecs" } else { "" };
         let situation = Situation {
@@ -64,6 +72,8 @@ impl Advice<'_> {
             driftlock: &self.project.driftlock(),
             git: &format!("{}{literal}", self.project.git()),
             git_path: &quoted_name(&git_path),
+            is_tracked: export.is_some() && self.is_tracked(&git_path),
+            export: export.as_deref(),
             is_own_baseline: self.source.is_own(),
             run: self.run,
             is_configured: self.is_configured(),
@@ -74,6 +84,62 @@ impl Advice<'_> {
             service: service.as_ref().map(|(project, service)| (project.as_str(), service.as_str())),
         };
         explain::ways_out(&situation)
+    }
+
+    /// What can be done where a check could not be carried out.
+    fn ways_on(&self, check: &str) -> Vec<WayOut> {
+        let ssh = self.aim.ssh_command();
+        if check == "server_collection" {
+            let ssh = ssh.iter().map(|ssh| WayOut::new("to see how ssh itself fares", format!("{ssh} true")));
+            return ssh.collect();
+        }
+        let section = check::find(check).and_then(Check::section);
+        let Some(evidence) = self.evidence.iter().find(|e| Some(e.section.id()) == section) else {
+            return Vec::new();
+        };
+        if matches!(&evidence.baseline, Err(NoBaseline::Malformed(_))) {
+            return self.ways_of_malformed(evidence);
+        }
+        let is_first = CHECKS.iter().find(|it| it.section() == section).is_some_and(|it| it.id() == check);
+        let engine =
+            matches!(&evidence.observed, Observed::Failed(_)) && section == Some(SectionId("images"));
+        if !(engine && is_first && (ssh.is_some() || self.aim.server().is_none())) {
+            return Vec::new();
+        }
+        let look = format!("{} version", self.aim.docker_command());
+        let look = ssh.map_or_else(|| look.clone(), |ssh| format!("{ssh} {}", quoted(&look)));
+        vec![WayOut::new("to see how the engine fares", look)]
+    }
+
+    /// What can be done about lock files that are not as they must be.
+    fn ways_of_malformed(&self, evidence: &Evidence) -> Vec<WayOut> {
+        if !self.source.is_own() {
+            return Vec::new();
+        }
+        let files = evidence.lock_files.iter().filter(|(_, is_there)| *is_there);
+        let paths = files.map(|(name, _)| format!("{}/{name}", baseline::PATH));
+        let tracked: Vec<String> =
+            paths.filter(|path| self.is_tracked(path.as_bytes())).map(|path| quoted(&path)).collect();
+        let back = format!("{} restore -- {}", self.project.git(), tracked.join(" "));
+        let back = (!tracked.is_empty()).then(|| WayOut::new("to have it as it was committed", back));
+        back.into_iter().collect()
+    }
+
+    /// How an export writes the lock file that a finding misses; none for any other finding.
+    fn export_options(&self, finding: &Finding) -> Option<String> {
+        let name = finding.subject.section.is_none().then_some(&finding.subject.key)?;
+        let is_its = |file: &&str| name.ends_with(file.as_bytes());
+        let section =
+            SECTIONS.iter().find(|section| section.lock_files().iter().any(|file| is_its(&file)))?;
+        let check = CHECKS.iter().find(|check| check.section() == Some(section.id()))?;
+        let options = if self.aim.target.is_none() { section.export_options() } else { "" };
+        Some(format!("{options} --only {}", check.id()))
+    }
+
+    /// Whether git tracks a path of the project.
+    fn is_tracked(&self, path: &[u8]) -> bool {
+        let Ok(repository) = Repository::around(&self.project.root) else { return false };
+        repository.index().is_ok_and(|index| index.lists(&repository.path(path)))
     }
 
     /// Where a subject lies on a target, where that is elsewhere than in the repository.

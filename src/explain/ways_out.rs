@@ -19,6 +19,11 @@ pub struct Situation<'a> {
     pub git: &'a str,
     /// Where git has it, links above it resolved, as a shell takes it.
     pub git_path: &'a str,
+    /// Whether git tracks a lock file that is missing.
+    pub is_tracked: bool,
+    /// The options by which an export writes a lock file that is missing, with a space before them; none for what is no
+    /// lock file.
+    pub export: Option<&'a str>,
     /// Whether it was compared with the project's own baseline.
     pub is_own_baseline: bool,
     /// The run that can be accepted, with a space before it; empty for the newest one, none where there is none yet.
@@ -49,11 +54,14 @@ pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
             WayOut::new("once it can be read", format!("{driftlock} check{option} --only {check}")),
         ];
     }
+    if !situation.is_own_baseline {
+        return undo(situation);
+    }
     if finding.subject.section.is_none() {
-        return vec![WayOut::new("to make the lock file", format!("{driftlock} export{option} --accept"))];
+        return of_lock_file(situation);
     }
     let mut ways = undo(situation);
-    if !situation.is_own_baseline || !situation.is_configured {
+    if !situation.is_configured {
         return ways;
     }
     let first = if situation.run.is_some() { String::new() } else { format!("{driftlock} check{option}; ") };
@@ -74,12 +82,21 @@ pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
     ways
 }
 
+/// The ways out of a lock file that is missing.
+fn of_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
+    let Situation { option, driftlock, git, git_path, .. } = *situation;
+    let back = format!("{git} restore -- {git_path}");
+    let back = situation.is_tracked.then(|| WayOut::new("it was deleted", back));
+    let make = situation.export.map(|export| format!("{driftlock} export{option}{export} --accept"));
+    back.into_iter().chain(make.map(|make| WayOut::new("to make it of what is there", make))).collect()
+}
+
 /// The command that makes the host as the baseline has it.
 fn undo(situation: &Situation<'_>) -> Vec<WayOut> {
-    let command = if situation.finding.subject.section == Some(SectionId("images")) {
-        undo_container(situation)
-    } else {
-        undo_files(situation)
+    let command = match situation.finding.subject.section {
+        None => None,
+        Some(SectionId("images")) => undo_container(situation),
+        Some(_) => undo_files(situation),
     };
     command.map(|command| WayOut::new("it must go back", command)).into_iter().collect()
 }

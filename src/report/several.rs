@@ -67,7 +67,7 @@ impl Page {
                 self.out += &details;
                 self.ways_out(&on[0].1.ways_out);
                 if names.len() > 1 && !on[0].1.ways_out.is_empty() {
-                    self.detail(&format!("the same for {}", names[1..].join(", ")));
+                    self.detail(&format!("the same for: {}", names[1..].join(", ")));
                 }
             }
         }

@@ -104,7 +104,9 @@ impl Page {
         for finding in own {
             self.drift(check, finding);
             self.details(finding);
-            self.ways_out(&finding.ways_out);
+            if finding.acknowledged().is_none() {
+                self.ways_out(&finding.ways_out);
+            }
         }
         if !elsewhere.is_empty() {
             let (topic, count) = (words.topic, elsewhere.len());
@@ -161,6 +163,7 @@ impl Page {
                 self.detail(&format!("{what}: expected {before}, found {now}"));
             }
             (Kind::Missing, Some(advice)) => self.detail(&escaped(advice.as_bytes())),
+            (Kind::Missing, None) if finding.subject.section.is_none() => {}
             (Kind::Missing, None) => self.detail(&format!("missing: in the baseline, not here{place}")),
             (Kind::Unexpected, _) => self.detail(&format!("unexpected: here, not in the baseline{place}")),
             _ => {}
@@ -179,18 +182,18 @@ impl Page {
         for line in finding.versions.iter().filter_map(provenance::versions) {
             self.detail(&line);
         }
+        if let Some(since) = &finding.since {
+            let times = format!("in {} runs since {}", since.runs, day(&since.started_at));
+            self.detail(&escaped(format!("seen {times} (run {})", since.run).as_bytes()));
+        }
+        if let Some(cause) = finding.cause.as_ref().filter(|_| finding.acknowledged().is_none()) {
+            self.detail(&format!("probably: {cause}"));
+        }
         if let Some(Acknowledged { reason, by, until, .. }) = finding.acknowledged() {
             let said = format!("acknowledged until {} by {}: {reason}", day(until), name_of(by));
             self.detail(&escaped(said.as_bytes()));
         }
         self.differing_lines(finding);
-        if let Some(since) = &finding.since {
-            let times = format!("in {} runs since {}", since.runs, day(&since.started_at));
-            self.detail(&escaped(format!("seen {times} (run {})", since.run).as_bytes()));
-        }
-        if let Some(cause) = &finding.cause {
-            self.detail(&format!("probably: {cause}"));
-        }
     }
 
     /// What can be done, a command each.

@@ -65,8 +65,8 @@ impl Section for Images {
         &["docker_images.lock.json"]
     }
 
-    fn export_command(&self) -> &'static str {
-        "driftlock export --docker required"
+    fn export_options(&self) -> &'static str {
+        " --docker required"
     }
 
     fn wants_lock_files(&self, ask: &Ask<'_>) -> bool {

@@ -39,9 +39,9 @@ pub trait Section: Sync {
         true
     }
 
-    /// The command that writes its lock files for the first time.
-    fn export_command(&self) -> &'static str {
-        "driftlock export"
+    /// What driftlock export must be told to write its lock files on this machine, with a space before it.
+    fn export_options(&self) -> &'static str {
+        ""
     }
 
     /// What to ask a host, or why nothing is asked.
