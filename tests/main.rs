@@ -6,6 +6,7 @@ mod support;
 
 mod accept;
 mod ack;
+mod advice;
 mod bad_input;
 mod check;
 mod content;

@@ -129,8 +129,7 @@ impl Advice<'_> {
     fn export_options(&self, finding: &Finding) -> Option<String> {
         let name = finding.subject.section.is_none().then_some(&finding.subject.key)?;
         let is_its = |file: &&str| name.ends_with(file.as_bytes());
-        let section =
-            SECTIONS.iter().find(|section| section.lock_files().iter().any(|file| is_its(&file)))?;
+        let section = SECTIONS.iter().find(|section| section.lock_files().iter().any(is_its))?;
         let check = CHECKS.iter().find(|check| check.section() == Some(section.id()))?;
         let options = if self.aim.target.is_none() { section.export_options() } else { "" };
         Some(format!("{options} --only {}", check.id()))

@@ -1,0 +1,258 @@
+//! What a check says can be done, and since when: the commands lead where they say, and runs carry the date on.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::git::{commit_all, git};
+use crate::support::{Project, check_of};
+
+const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
+const ERP: &str = "infra/stacks/erp/docker-compose.yml";
+const ORDER: &str = "odoo_modules/seisei/printer/models/order.py";
+const LOCK: &str = "audit/locks/compose_sha256.lock.txt";
+
+/// A project under git whose baseline is committed.
+fn released() -> Project {
+    let project = Project::small();
+    project.file("odoo_modules/community/stays/__manifest__.py", "{}\n");
+    project.ok(&["export", "--accept"]);
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\n");
+    commit_all(&project, "release");
+    project
+}
+
+/// Every way out of a report, of findings and of checks: when, and the command.
+fn ways(report: &Value) -> Vec<(String, String)> {
+    let of = |it: &Value| it["ways_out"].as_array().cloned().unwrap_or_default();
+    let checks = report["checks"].as_array().unwrap();
+    let findings = checks.iter().flat_map(|check| check["findings"].as_array().unwrap());
+    let all = findings.chain(checks).flat_map(of);
+    let text = |way: &Value, key: &str| way[key].as_str().unwrap().to_owned();
+    all.map(|way| (text(&way, "when"), text(&way, "command"))).collect()
+}
+
+/// The commands for one way out.
+fn commands(report: &Value, when: &str) -> Vec<String> {
+    ways(report).into_iter().filter(|(it, _)| it == when).map(|(_, command)| command).collect()
+}
+
+/// Runs a command as a user would paste it, in `dir`, with the binary under test on the path.
+fn paste(project: &Project, dir: &Path, command: &str) {
+    let binary = PathBuf::from(project.driftlock(&[]).get_program());
+    let path = std::env::join_paths(
+        [binary.parent().unwrap().to_owned()]
+            .into_iter()
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let mut shell = Command::new("timeout");
+    shell.args(["60", "sh", "-c", command]).current_dir(dir).env("PATH", path.unwrap());
+    let ran = shell.output().unwrap();
+    assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
+}
+
+fn in_every_way(project: &Project) {
+    project.file(ERP, "services: {}\n");
+    project.file(ORDER, "class Order: hand\n");
+    project.file("infra/stacks/it's `new`/docker-compose.yml", "services: {}\n");
+    std::fs::remove_file(project.path(EDGE)).unwrap();
+    std::fs::remove_dir_all(project.path("odoo_modules/community/ocr")).unwrap();
+    project.file("odoo_modules/seisei/extra/__manifest__.py", "{}\n");
+}
+
+#[test]
+fn each_way_back_of_a_check_leads_back() {
+    let project = released();
+    for dir in [project.root(), project.path("infra/stacks")] {
+        in_every_way(&project);
+        let mut check = project.driftlock(&["check", "--format", "json"]);
+        let ran = check.current_dir(&dir).output().unwrap();
+        let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        let back = commands(&report, "it must go back");
+        assert_eq!(back.len(), 6, "{report:#}");
+        back.iter().for_each(|command| paste(&project, &dir, command));
+        let (code, report) = project.check(&[]);
+        assert_eq!(code, 0, "{report:#}");
+    }
+}
+
+#[test]
+fn each_acceptance_that_a_check_names_accepts() {
+    let project = released();
+    in_every_way(&project);
+    let (code, report) = project.check(&[]);
+    assert_eq!(code, 2);
+    let meant = commands(&report, "it was meant");
+    assert_eq!(meant.len(), 6, "{report:#}");
+    for command in meant {
+        // A baseline that was changed is compared with before more of it is.
+        project.check(&[]);
+        paste(&project, &project.root(), &format!("{command} --yes"));
+    }
+    assert_eq!(project.check(&[]).0, 0);
+
+    project.file(ERP, "services: {web: {}}\n");
+    let report = project.check(&["--output", "out of the way"]).1;
+    let meant = commands(&report, "it was meant");
+    assert!(meant[0].contains("accept 'out of the way' --only"), "the run lies there: {meant:?}");
+    paste(&project, &project.root(), &format!("{} --yes", meant[0]));
+    assert_eq!(project.check(&[]).0, 0);
+}
+
+#[test]
+fn what_is_answered_for_is_answered_for_by_the_command_that_a_check_names() {
+    let project = released();
+    project.file(ERP, "services: {}\n");
+    let report = project.check(&[]).1;
+    for command in commands(&report, "it is known, and may stay for a while") {
+        paste(&project, &project.root(), &format!("{command} --by Ada"));
+    }
+    let (code, report) = project.check(&[]);
+    assert_eq!(code, 0);
+    paste(&project, &project.root(), &commands(&report, "it shall count again")[0]);
+    assert_eq!(project.check(&[]).0, 2);
+}
+
+#[test]
+fn a_lock_file_that_is_gone_or_damaged_comes_back() {
+    let project = released();
+    let whole = project.read(LOCK);
+    std::fs::remove_file(project.path(LOCK)).unwrap();
+    let report = project.check(&[]).1;
+    paste(&project, &project.root(), &commands(&report, "it was deleted")[0]);
+    assert_eq!(project.read(LOCK), whole);
+
+    project.file(LOCK, "junk\n");
+    let report = project.check(&[]).1;
+    paste(&project, &project.root(), &commands(&report, "to have it as it was committed")[0]);
+    assert_eq!(project.read(LOCK), whole);
+
+    project.file(ORDER, "class Order: hand\n");
+    std::fs::remove_file(project.path(LOCK)).unwrap();
+    commit_all(&project, "no compose files");
+    let report = project.check(&[]).1;
+    assert!(commands(&report, "it was deleted").is_empty(), "git does not track it any more: {report:#}");
+    paste(&project, &project.root(), &commands(&report, "to make it of what is there")[0]);
+    assert_eq!(project.read(LOCK), whole);
+    let report = project.check(&[]).1;
+    assert_eq!(check_of(&report, "addon_hashes")["status"], "FAIL", "nothing else was accepted with it");
+}
+
+#[test]
+fn a_server_that_is_no_target_is_not_accepted_from() {
+    let project = released();
+    let report = project.check(&["--server", "127.0.0.1", "--ssh-port", "1"]).1;
+    let all = ways(&report);
+    assert!(all.iter().all(|(_, command)| !command.contains(" accept ")), "{all:?}");
+    assert!(all.contains(&("to see how ssh itself fares".to_owned(), "ssh -p 1 127.0.0.1 true".to_owned())));
+    assert!(all.iter().any(|(_, command)| command.contains("export --server 127.0.0.1 ")), "{all:?}");
+}
+
+#[test]
+fn against_another_baseline_nothing_can_be_accepted() {
+    let project = released();
+    project.file(ERP, "services: {}\n");
+    let all = ways(&project.check(&["--baseline", "git:HEAD"]).1);
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!(all[0].0, "it must go back");
+}
+
+#[test]
+fn what_cannot_be_read_is_told_how_to_look_at() {
+    let project = released();
+    std::fs::remove_file(project.path(ERP)).unwrap();
+    std::os::unix::fs::symlink("nowhere", project.path(ERP)).unwrap();
+    let (code, report) = project.check(&[]);
+    assert_eq!(code, 1);
+    assert_eq!(commands(&report, "to see who may read it"), [format!("namei -l -- {ERP}")]);
+}
+
+/// The finding on a subject.
+fn finding(report: &Value, check: &str, subject: &str) -> Value {
+    let all = check_of(report, check)["findings"].as_array().unwrap();
+    all.iter().find(|it| it["subject"] == subject).unwrap_or_else(|| panic!("{report:#}")).clone()
+}
+
+#[test]
+fn runs_carry_on_since_when_a_subject_differs() {
+    let project = Project::accepted();
+    let good = project.read(ERP);
+    project.file(ERP, "services: {}\n");
+    let first = project.check(&[]).1;
+    let since = |report: &Value| finding(report, "compose_hashes", ERP)["since"].clone();
+    assert!(since(&first).is_null(), "the first run is no earlier one");
+    let second = project.check(&[]).1;
+    assert_eq!(since(&second)["run"], first["run"]);
+    assert_eq!(since(&second)["started_at"], first["started_at"]);
+    assert_eq!((&since(&second)["runs"], &since(&second)["changed"]), (&2.into(), &Value::Null));
+
+    project.file(ERP, "services: {other: {}}\n");
+    let third = project.check(&[]).1;
+    assert_eq!((&since(&third)["run"], &since(&third)["runs"]), (&first["run"], &3.into()));
+    assert_eq!(since(&third)["changed"], third["run"], "its name is the one it has on the disk");
+    let fourth = project.check(&["--only", "compose_hashes"]).1;
+    assert_eq!(since(&fourth)["changed"], third["run"]);
+
+    project.file(ERP, &good);
+    assert_eq!(project.check(&[]).0, 0);
+    project.file(ERP, "services: {}\n");
+    assert!(since(&project.check(&[]).1).is_null(), "it was well in between");
+}
+
+#[test]
+fn a_run_that_could_not_look_does_not_begin_anew() {
+    let project = Project::accepted();
+    project.file(ERP, "services: {}\n");
+    let first = project.check(&[]).1;
+    let lock = project.read(LOCK);
+    project.file(LOCK, "junk\n");
+    assert_eq!(project.check(&[]).0, 1);
+    project.file(LOCK, &lock);
+    let since = finding(&project.check(&[]).1, "compose_hashes", ERP)["since"].clone();
+    assert_eq!(since["run"], first["run"]);
+    std::fs::remove_file(project.path("audit/runtime/latest.json")).unwrap();
+    let since = finding(&project.check(&[]).1, "compose_hashes", ERP)["since"].clone();
+    assert_eq!((&since["run"], &since["runs"]), (&first["run"], &3.into()), "the runs themselves tell it");
+}
+
+#[test]
+fn the_last_success_is_carried_on_by_runs_that_fail_to_look() {
+    let project = Project::accepted();
+    let well = project.check(&[]).1;
+    assert_eq!(well["last_success_unix"], well["started_at_unix"]);
+    std::fs::rename(project.path(LOCK), project.path("kept")).unwrap();
+    for _ in 0..2 {
+        let report = project.check(&[]).1;
+        assert_eq!(
+            (&report["exit_code"], &report["last_success_unix"]),
+            (&1.into(), &well["started_at_unix"])
+        );
+    }
+    std::fs::rename(project.path("kept"), project.path(LOCK)).unwrap();
+    project.file(ERP, "services: {}\n");
+    let drift = project.check(&[]).1;
+    assert_eq!(drift["last_success_unix"], drift["started_at_unix"], "drift was looked at");
+}
+
+#[test]
+fn an_earlier_report_that_is_named_stands_in_for_runs() {
+    let project = Project::accepted();
+    project.file(ERP, "services: {}\n");
+    let first = project.check(&["--format", "json=kept.json"]);
+    assert_eq!(first.0, 2);
+    std::fs::remove_dir_all(project.path("audit/runtime")).unwrap();
+    let kept: Value = serde_json::from_str(&project.read("kept.json")).unwrap();
+    let report = project.check(&["--previous", "kept.json"]).1;
+    assert_eq!(finding(&report, "compose_hashes", ERP)["since"]["run"], kept["run"]);
+
+    std::fs::remove_dir_all(project.path("audit/runtime")).unwrap();
+    let ran = project.run(&["check", "--previous", "none.json"]);
+    assert_eq!(ran.code(), 2, "the verdict does not depend on it");
+    assert!(ran.err().contains("warning: --previous none.json: there is no such file"), "{}", ran.err());
+    project.file("odd.json", "{\"schema\": \"other\"}\n");
+    let ran = project.run(&["check", "--previous", "odd.json"]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.err().contains("error: --previous odd.json: "), "{}", ran.err());
+}
