@@ -72,7 +72,9 @@ fn each_way_back_of_a_check_leads_back() {
         let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
         let back = commands(&report, "it must go back");
         assert_eq!(back.len(), 6, "{report:#}");
-        back.iter().for_each(|command| paste(&project, &dir, command));
+        for command in &back {
+            paste(&project, &dir, command);
+        }
         let (code, report) = project.check(&[]);
         assert_eq!(code, 0, "{report:#}");
     }
