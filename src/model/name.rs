@@ -19,6 +19,16 @@ pub fn escaped(name: &[u8]) -> String {
     out
 }
 
+/// Text of which parts may be escaped already, with the rest of what [`escaped`] leaves nothing of written as it does.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\\' { out.push(c) } else { push_escaped(&mut out, c) }
+    }
+    out
+}
+
 fn push_escaped(out: &mut String, c: char) {
     match c {
         '\n' => out.push_str("\\n"),
@@ -35,10 +45,11 @@ fn push_escaped(out: &mut String, c: char) {
     }
 }
 
-/// Format characters that reorder or hide text on a terminal, and the line separators of Unicode.
-fn is_invisible(c: char) -> bool {
+/// Format characters that reorder or hide text on a terminal, the line separators of Unicode, and what is no character.
+pub(super) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A name as text for JSON: lossy where it is not UTF-8. The flag says whether anything was lost.
@@ -62,6 +73,13 @@ mod tests {
     fn nothing_a_terminal_obeys_gets_through() {
         assert_eq!(escaped(b"a\x1b[31mb\n\t\r\\\x7f\xff"), "a\\x1b[31mb\\n\\t\\r\\\\\\x7f\\xff");
         assert_eq!(escaped("x\u{202e}y\u{9b}".as_bytes()), "x\\u{202e}y\\u{9b}");
+    }
+
+    #[test]
+    fn what_is_escaped_is_not_escaped_again() {
+        let name = "a\\b\n\u{202e}\u{ffff}\x01".as_bytes();
+        assert_eq!(printable(&escaped(name)), escaped(name));
+        assert_eq!(printable("a\\b\nc\u{202e}\x01\u{fffe}"), "a\\b\\nc\\u{202e}\\x01\\u{fffe}");
     }
 
     #[test]
