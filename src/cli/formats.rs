@@ -1,7 +1,7 @@
 //! Report formats: which were asked for, where each goes, and sending reports there.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use clap::Args;
 use super::Failure;
 use super::output::{self, When, say};
 use crate::atomic;
-use crate::model::{ExitCode, Report, escaped};
+use crate::model::{ExitCode, Report, escaped, in_words};
 use crate::report::{self, Reporter};
 
 /// Options that choose formats.
@@ -70,25 +70,30 @@ pub(super) fn emit(
     quiet: bool,
     colour: When,
 ) -> Result<u8, Failure> {
-    let mut written = true;
-    let to_files = wanted.iter().filter_map(|(reporter, file)| Some((*reporter, file.as_deref()?)));
-    let into_files = to_files.map(|(reporter, file)| write_into(file, reporter, reports));
-    for failure in into_files.chain([append_summaries(reports, wanted)]).filter_map(Result::err) {
-        say(&failure.to_string());
-        written = false;
-    }
-    if !written {
+    if !write(reports, wanted) {
         for report in reports.iter_mut() {
             report.verdict.exit = ExitCode::Error;
         }
     }
     let code = exit_code(reports);
-    for (reporter, _) in wanted.iter().filter(|(_, file)| file.is_none()) {
-        if !(quiet && code == 0) {
-            output::print(&reporter.render(reports, colour.colours_stdout()))?;
-        }
+    if !(quiet && code == 0) {
+        print(reports, wanted, colour)?;
     }
     Ok(code)
+}
+
+/// Writes what goes into files; whether all of it could be written.
+pub(super) fn write(reports: &[Report], wanted: &[Wanted]) -> bool {
+    let to_files = wanted.iter().filter_map(|(reporter, file)| Some((*reporter, file.as_deref()?)));
+    let written = to_files.map(|(reporter, file)| write_into(file, reporter, reports));
+    let failures = written.chain([append_summaries(reports, wanted)]).filter_map(Result::err);
+    failures.map(|failure| say(&failure.to_string())).count() == 0
+}
+
+/// Prints what goes to standard output.
+pub(super) fn print(reports: &[Report], wanted: &[Wanted], colour: When) -> Result<(), Failure> {
+    let mut here = wanted.iter().filter(|(_, file)| file.is_none());
+    here.try_for_each(|(reporter, _)| output::print(&reporter.render(reports, colour.colours_stdout())))
 }
 
 /// Writes a file of one format.
@@ -98,10 +103,19 @@ pub(super) fn write_into(file: &Path, reporter: &dyn Reporter, reports: &[Report
         None => atomic::write_file(file, &reporter.render(reports, false)),
     };
     written.map_err(|error| {
-        let failure = Failure::at(file, &error);
-        let id = reporter.id();
-        failure.hint(format!("--format {id}=FILE needs a directory that is there and that you may write"))
+        let failure = Failure::new(format!("--format {}: {}", reporter.id(), why_at(file, &error)));
+        match error.kind() {
+            ErrorKind::NotFound => failure.hint("the directory must be there: make it first"),
+            ErrorKind::PermissionDenied => {
+                failure.hint("the directory must be writable too: a file is replaced as a whole")
+            }
+            _ => failure,
+        }
     })
+}
+
+fn why_at(file: &Path, error: &std::io::Error) -> String {
+    format!("{}: {}", output::shown(file), in_words(error))
 }
 
 /// Appends what formats have to say besides to the files that the environment names, once for each format.

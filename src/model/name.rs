@@ -19,16 +19,6 @@ pub fn escaped(name: &[u8]) -> String {
     out
 }
 
-/// Text of which parts may be escaped already, with the rest of what [`escaped`] leaves nothing of written as it does.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c == '\\' { out.push(c) } else { push_escaped(&mut out, c) }
-    }
-    out
-}
-
 fn push_escaped(out: &mut String, c: char) {
     match c {
         '\n' => out.push_str("\\n"),
@@ -38,18 +28,24 @@ fn push_escaped(out: &mut String, c: char) {
         c if c.is_ascii_control() => {
             let _ = write!(out, "\\x{:02x}", u32::from(c));
         }
-        c if c.is_control() || is_invisible(c) => {
+        c if is_hidden(c) => {
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
         }
         c => out.push(c),
     }
 }
 
-/// Format characters that reorder or hide text on a terminal, the line separators of Unicode, and what is no character.
-pub(super) fn is_invisible(c: char) -> bool {
+/// Whether a character is obeyed or swallowed instead of shown: control characters, format characters that reorder or
+/// hide text, the line separators of Unicode, and what Unicode says is no character.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    let is_none = |c: char| matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
+    c.is_control() || is_invisible(c) || is_none(c)
+}
+
+fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}'
-        | '\u{e0000}'..='\u{e007f}')
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A name as text for JSON: lossy where it is not UTF-8. The flag says whether anything was lost.
@@ -73,13 +69,7 @@ mod tests {
     fn nothing_a_terminal_obeys_gets_through() {
         assert_eq!(escaped(b"a\x1b[31mb\n\t\r\\\x7f\xff"), "a\\x1b[31mb\\n\\t\\r\\\\\\x7f\\xff");
         assert_eq!(escaped("x\u{202e}y\u{9b}".as_bytes()), "x\\u{202e}y\\u{9b}");
-    }
-
-    #[test]
-    fn what_is_escaped_is_not_escaped_again() {
-        let name = "a\\b\n\u{202e}\u{ffff}\x01".as_bytes();
-        assert_eq!(printable(&escaped(name)), escaped(name));
-        assert_eq!(printable("a\\b\nc\u{202e}\x01\u{fffe}"), "a\\b\\nc\\u{202e}\\x01\\u{fffe}");
+        assert_eq!(escaped("\u{fffe}\u{10ffff}\u{fdd0}".as_bytes()), "\\u{fffe}\\u{10ffff}\\u{fdd0}");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::plain::printable;
 use super::{Reporter, headline, markdown, place, plain};
-use crate::model::{CheckResult, Finding, Report, Status, escaped, printable, readable};
+use crate::model::{CheckResult, Finding, Report, Status, escaped, is_hidden};
 
 /// Annotations in a workflow of GitHub Actions.
 pub(super) struct Github;
@@ -19,7 +20,9 @@ impl Reporter for Github {
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
         let mut text = String::new();
-        reports.iter().for_each(|report| annotate(report, &mut text));
+        for report in reports {
+            annotate(report, &mut text);
+        }
         text.into_bytes()
     }
 
@@ -39,8 +42,7 @@ fn annotate(report: &Report, text: &mut String) {
                 None => "error",
             };
             let lines = std::iter::once(plain::title(check, finding)).chain(plain::details_of(finding));
-            let ways = finding.ways_out.iter().map(|way| format!("{}: {}", way.when, way.command));
-            let message: Vec<String> = lines.chain(ways).collect();
+            let message: Vec<String> = lines.chain(plain::ways(plain::ways_out(finding))).collect();
             let title = format!("{about}: {}", check.words.topic);
             command(level, file(finding).as_deref(), &title, &message, text);
         }
@@ -61,9 +63,9 @@ fn annotate(report: &Report, text: &mut String) {
 /// What is said of a check as a whole.
 fn whole(about: &str, check: &CheckResult, text: &mut String) {
     let title = format!("{about}: {}", check.words.topic);
-    let ways = || check.ways_out.iter().map(|way| format!("{}: {}", way.when, way.command));
     for error in &check.errors {
-        let message: Vec<String> = std::iter::once(escaped(error.as_bytes())).chain(ways()).collect();
+        let message: Vec<String> =
+            std::iter::once(escaped(error.as_bytes())).chain(plain::ways(&check.ways_out)).collect();
         command("error", None, &title, &message, text);
     }
     if let Some(why) = check.skip.as_ref().filter(|_| check.status() == Status::Skip) {
@@ -74,10 +76,11 @@ fn whole(about: &str, check: &CheckResult, text: &mut String) {
     }
 }
 
-/// The file that an annotation stands at: the first that differs, where it lies in the repository.
+/// The file that an annotation stands at: the first that differs, where it lies in the repository and its name can be
+/// printed.
 fn file(finding: &Finding) -> Option<String> {
-    let first = place::files(finding).into_iter().next()?;
-    (!first.starts_with(b"/")).then(|| readable(&first).0.into_owned())
+    let first = String::from_utf8(place::files(finding).into_iter().next()?).ok()?;
+    (!first.starts_with('/') && !first.contains(is_hidden)).then_some(first)
 }
 
 /// One command on a line of its own.

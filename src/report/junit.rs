@@ -1,14 +1,15 @@
-//! JUnit XML, as CI systems read test results: a suite for each report, a case for each check.
+//! `JUnit` XML, as CI systems read test results: a suite for each report, a case for each check.
 
 use std::io;
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
+use super::plain::printable;
 use super::{Reporter, details, headline, plain};
-use crate::model::{CheckResult, Report, Status, printable};
+use crate::model::{CheckResult, Report, Status};
 
-/// Test results for GitLab, Jenkins and everything else that reads JUnit.
+/// Test results for GitLab, Jenkins and everything else that reads `JUnit`.
 pub(super) struct Junit;
 
 impl Reporter for Junit {

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::plain::printable;
 use super::several::InCommon;
 use super::{Reporter, headline, plain};
-use crate::model::{CheckResult, Finding, Report, Status, WayOut, escaped, printable};
+use crate::model::{CheckResult, Finding, Report, Status, WayOut, escaped};
 
 /// A comment for a merge request.
 pub(super) struct Markdown;
@@ -102,17 +103,12 @@ impl Page {
 
     /// Drift on several targets, each difference once.
     fn in_common(&mut self, common: &InCommon<'_>) {
-        let blocks: Vec<String> = common
-            .shared
-            .iter()
-            .map(|shared| {
-                let targets: Vec<String> = shared.on.iter().map(|(target, _)| code(target)).collect();
-                let (first, finding) = shared.on[0];
-                let ways = if finding.ways_out.is_empty() { "" } else { "; what can be done, of the first" };
-                debug_assert!(!first.is_empty());
-                block_on(shared.check, finding, &format!(" on {}{ways}", targets.join(", ")))
-            })
-            .collect();
+        let each = common.shared.iter().map(|shared| {
+            let targets: Vec<String> = shared.on.iter().map(|(target, _)| code(target)).collect();
+            let on = format!(" on {} (here: as on {})", targets.join(", "), targets[0]);
+            block_on(shared.check, shared.on[0].1, &on)
+        });
+        let blocks: Vec<String> = each.collect();
         if blocks.is_empty() || !self.takes("### Drift on several targets\n") {
             self.left_out += blocks.len();
             return;
@@ -204,9 +200,9 @@ fn block_on(check: &CheckResult, finding: &Finding, on: &str) -> String {
     let details = plain::details_of(finding);
     let mut text = format!("**{what}:** {name}{on}\n");
     if !details.is_empty() {
-        text += &format!("\n{}", fenced("text", &details));
+        let _ = write!(text, "\n{}", fenced("text", &details));
     }
-    text + &commands(&finding.ways_out)
+    text + &commands(plain::ways_out(finding))
 }
 
 /// Commands with what each is for.

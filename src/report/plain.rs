@@ -1,8 +1,18 @@
 //! What formats say that hold plain text: the lines of the terminal report, piece by piece and without colour.
 
+use super::provenance::minute;
 use super::several::InCommon;
 use super::terminal::{INDENT, Page};
-use crate::model::{CheckResult, ExitCode, Finding, Report, Status, escaped, printable, time_of_day};
+use crate::model::{CheckResult, ExitCode, Finding, Report, Status, WayOut, escaped, is_hidden, time_of_day};
+
+/// Text of which parts may be escaped already, in one line: what [`escaped`] leaves nothing of is written as it does.
+pub(super) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) { out += &escaped(c.to_string().as_bytes()) } else { out.push(c) }
+    }
+    out
+}
 
 /// What a check found, what it could not look at, and what can be done.
 pub(super) fn found(check: &CheckResult) -> Vec<String> {
@@ -28,6 +38,21 @@ pub(super) fn title(check: &CheckResult, finding: &Finding) -> String {
     format!("{what}: {}", escaped(&finding.subject.key))
 }
 
+/// What can be done, a line each, and the command in it.
+pub(super) fn ways(ways: &[WayOut]) -> impl Iterator<Item = String> {
+    ways.iter().map(|way| format!("{}: {}", way.when, way.command))
+}
+
+/// What can be done about a finding that nobody answers for.
+pub(super) fn ways_out(finding: &Finding) -> &[WayOut] {
+    if finding.acknowledged().is_some() { &[] } else { &finding.ways_out }
+}
+
+/// A moment in seconds since 1970, in RFC 3339: `2026-01-29T15:42:15Z`.
+pub(super) fn utc(seconds: i64) -> String {
+    format!("{}:{:02}Z", minute(seconds).replace(' ', "T"), seconds.rem_euclid(60))
+}
+
 /// What is wrong with a whole run though none of its checks says so: an id like that of a check, and a sentence.
 pub(super) fn beyond_checks(report: &Report) -> Option<(&'static str, &'static str)> {
     let verdict = &report.verdict;
@@ -50,4 +75,22 @@ pub(super) fn deploying(report: &Report) -> Option<String> {
     let pause = report.pause.as_ref()?;
     let (since, until) = (time_of_day(&pause.since), time_of_day(&pause.until));
     Some(format!("Deploying since {since} (until {until}): {}", escaped(pause.reason.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_escaped_is_not_escaped_again() {
+        let name = "a\\b\n\u{202e}\u{ffff}\x01\\".as_bytes();
+        assert_eq!(printable(&escaped(name)), escaped(name));
+        assert_eq!(printable("a\\b\nc\u{202e}\x01\u{fffe}"), "a\\b\\nc\\u{202e}\\x01\\u{fffe}");
+    }
+
+    #[test]
+    fn moments_are_told_to_the_second() {
+        assert_eq!(utc(1_769_701_335), "2026-01-29T15:42:15Z");
+        assert_eq!(utc(-1), "1969-12-31T23:59:59Z");
+    }
 }

@@ -28,13 +28,16 @@ impl Reporter for Prometheus {
     }
 }
 
+/// Values, each behind the labels that follow the target.
+type Values = Vec<(Vec<&'static str>, String)>;
+
 /// One metric.
 struct Metric {
     name: &'static str,
     help: &'static str,
     labels: &'static [&'static str],
-    /// Its samples of one report: the labels behind `target`, and the value. The old time of success is given along.
-    of: fn(&Report, Option<&str>) -> Vec<(Vec<&'static str>, String)>,
+    /// What it is for one report; the old time of success is given along.
+    of: fn(&Report, Option<&str>) -> Values,
 }
 
 const LAST_SUCCESS: &str = "driftlock_last_success_timestamp_seconds";
@@ -94,7 +97,7 @@ fn status(report: &Report) -> u8 {
 }
 
 /// Every check of the report with every kind, zeros too: a series that comes and goes cannot be alerted on.
-fn findings(report: &Report) -> Vec<(Vec<&'static str>, String)> {
+fn findings(report: &Report) -> Values {
     let each = report.checks.iter().flat_map(|check| Kind::ALL.map(|kind| (check, kind)));
     let counts = |finding: &&Finding| finding.is_open_drift() || !finding.kind.is_drift();
     each.map(|(check, kind)| {
@@ -189,7 +192,9 @@ fn read(old: &[u8]) -> Targets {
     }
     // Without its status nothing is known of a target.
     targets.retain(|_, samples| samples.iter().any(|(at, _)| *at == 0));
-    targets.values_mut().for_each(|samples| samples.sort_by_key(|(at, _)| *at));
+    for samples in targets.values_mut() {
+        samples.sort_by_key(|(at, _)| *at);
+    }
     targets
 }
 

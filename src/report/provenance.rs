@@ -1,6 +1,6 @@
 //! How reports say where the content of a finding comes from.
 
-use crate::model::{Commit, FileOrigin, Kind, Origin, Provenance, Stat, Versions, escaped, utc};
+use crate::model::{Commit, FileOrigin, Kind, Origin, Provenance, Stat, Versions, escaped};
 
 /// How many commits, and how many files, are listed before the rest is only counted.
 const LISTED: usize = 5;
@@ -118,8 +118,18 @@ fn edited(stat: Option<Stat>) -> String {
 }
 
 /// Seconds since 1970 as a date and a time to the minute.
-fn minute(seconds: i64) -> String {
-    utc(seconds)[..16].replace('T', " ")
+pub(super) fn minute(seconds: i64) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // The civil calendar by eras of 400 years, from the first of March of the year 0.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", second / 3_600, second % 3_600 / 60)
 }
 
 /// `manifest version: 18.0.1.2.0 → 18.0.1.3.0`, from the baseline's to the host's.
@@ -139,8 +149,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_to_the_minute() {
-        assert_eq!(minute(1_769_701_335), "2026-01-29 15:42");
+    fn times_are_those_of_the_calendar() {
+        assert_eq!(minute(0), "1970-01-01 00:00");
+        assert_eq!(minute(1_769_701_320), "2026-01-29 15:42");
+        assert_eq!(minute(951_782_399), "2000-02-28 23:59");
+        assert_eq!(minute(951_782_400), "2000-02-29 00:00");
+        assert_eq!(minute(-1), "1969-12-31 23:59");
     }
 
     #[test]

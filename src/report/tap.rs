@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::plain::printable;
 use super::{Reporter, details, plain};
-use crate::model::{CheckResult, Report, Status, printable};
+use crate::model::{CheckResult, Report, Status};
 
 /// Test results for `prove` and everything else that reads TAP.
 pub(super) struct Tap;

@@ -13,10 +13,10 @@ use wire::{
     Run, Suppression, Tool, UriBase,
 };
 
+use super::plain::{printable, utc};
 use super::{Reporter, headline, place, plain};
 use crate::model::{
-    Acknowledged, CheckResult, Digest, Finding, Report, SectionId, Status, day, escaped, name_of, printable,
-    utc,
+    Acknowledged, CheckResult, Digest, Finding, Report, SectionId, Status, day, escaped, name_of,
 };
 
 /// Results for code scanning.
@@ -135,10 +135,13 @@ fn results(report: &Report) -> Vec<wire::Finding> {
     let mut all = Vec::new();
     for (index, check) in report.checks.iter().enumerate() {
         all.extend(check.findings.iter().map(|finding| result(check, index, finding)));
-        let ways = || check.ways_out.iter().map(|way| format!("{}: {}", way.when, way.command));
         all.extend(check.errors.iter().map(|error| {
             let why = format!("{}: {}", check.words.topic, escaped(error.as_bytes()));
-            failure(check.id, index, &std::iter::once(why).chain(ways()).collect::<Vec<_>>())
+            failure(
+                check.id,
+                index,
+                &std::iter::once(why).chain(plain::ways(&check.ways_out)).collect::<Vec<_>>(),
+            )
         }));
     }
     let beyond = plain::beyond_checks(report);
@@ -148,7 +151,7 @@ fn results(report: &Report) -> Vec<wire::Finding> {
 
 fn result(check: &CheckResult, rule_index: usize, finding: &Finding) -> wire::Finding {
     let lines = account(check, finding);
-    let ways = finding.ways_out.iter().map(|way| format!("{}: {}", way.when, way.command));
+    let ways = plain::ways(plain::ways_out(finding));
     let value = |name, value: Option<String>| value.map(|value| (name, printable(&value)));
     let properties = [
         value("kind", Some(finding.kind.word().to_owned())),
