@@ -55,6 +55,41 @@ pub fn replace_file_held(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(temporary_file(dir)?, path, bytes)
 }
 
+/// Makes a file that several writers go on with in turn of what it held: none of them loses what another has written.
+/// Everybody may read it, whatever the mask of the process is. A device or a pipe is written to as it is.
+///
+/// # Errors
+/// When it cannot be read, its directory cannot be held alone within `patience` or be written, or the disk is full;
+/// the old file is then untouched.
+pub fn renew_file(
+    path: &Path,
+    patience: Duration,
+    renew: impl FnOnce(Option<&[u8]>) -> Vec<u8>,
+) -> io::Result<()> {
+    if is_special(path) {
+        return write_file(path, &renew(None));
+    }
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let dir = directory_of(&path);
+    let _held = hold_alone(dir, patience).map_err(|error| match error {
+        Errno::WOULDBLOCK => io::Error::other("another program holds its directory"),
+        error => error.into(),
+    })?;
+    sweep_held(dir);
+    let old = match read_file(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        old => Some(old?),
+    };
+    let file = temporary_file(dir)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    put(file, &path, &renew(old.as_deref()))
+}
+
+/// Whether it is there and neither a file nor a directory.
+fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
 fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -72,7 +107,7 @@ fn put(mut file: NamedTempFile, path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When the directory cannot be written, or the disk is full; the old file is then untouched.
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+    if is_special(path) {
         return OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }
     replace_file(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), bytes)

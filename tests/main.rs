@@ -18,6 +18,7 @@ mod explain;
 mod export;
 mod fake_engine;
 mod fleet;
+mod formats;
 mod history;
 mod host_keys;
 mod hosts;

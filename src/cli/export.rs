@@ -13,7 +13,7 @@ use super::choice::ChoiceArgs;
 use super::clock::Started;
 use super::commit::{aim_at, headline, word_of_owner};
 use super::fleet::Fleet;
-use super::formats::{FormatArgs, Wanted};
+use super::formats::{FormatArgs, Wanted, append_summaries, write_into};
 use super::output;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
@@ -87,6 +87,10 @@ pub(super) struct ExportArgs {
 
 pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
+    if let Some((reporter, _)) = wanted.iter().find(|(reporter, _)| reporter.renewal().is_some()) {
+        let failure = Failure::new(format!("--format {} tells how a check ended", reporter.id()));
+        return Err(failure.hint("an export compares nothing; give that option to driftlock check"));
+    }
     let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
     project.check_outputs(args.output.as_deref(), &wanted)?;
@@ -132,13 +136,19 @@ fn emit(pages: Vec<Page>, wanted: &[Wanted], quiet: bool, dry_run: bool) -> Resu
     let reports: Vec<Report> = pages.into_iter().filter_map(|page| page.report).collect();
     for (reporter, file) in wanted {
         let is_page = reporter.id() == "terminal" || dry_run;
-        let bytes = if is_page { text.clone().into_bytes() } else { reporter.render(&reports, false) };
         match file {
             Some(_) if dry_run => {}
-            Some(file) => write_file(file, &bytes).map_err(|error| Failure::at(file, &error))?,
-            None if failed || !quiet => output::print(&bytes)?,
+            Some(file) if is_page => {
+                write_file(file, text.as_bytes()).map_err(|error| Failure::at(file, &error))?;
+            }
+            Some(file) => write_into(file, *reporter, &reports)?,
+            None if is_page && (failed || !quiet) => output::print(text.as_bytes())?,
+            None if failed || !quiet => output::print(&reporter.render(&reports, false))?,
             None => {}
         }
+    }
+    if !dry_run {
+        append_summaries(&reports, wanted)?;
     }
     Ok(u8::from(failed))
 }

@@ -1,21 +1,33 @@
 //! Report formats: which were asked for, where each goes, and sending reports there.
 
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::Failure;
 use super::output::{self, When, say};
-use crate::model::{ExitCode, Report, escaped};
+use crate::atomic;
+use crate::model::{ExitCode, Report, escaped, in_words};
 use crate::report::{self, Reporter};
 
 /// Options that choose formats.
 #[derive(Args)]
 #[command(next_help_heading = "What to print and write")]
 pub(super) struct FormatArgs {
-    /// Report as NAME (terminal, json) on standard output, or into FILE; repeatable
-    #[arg(long = "format", value_name = "NAME[=FILE]")]
+    // The help is made below, of the list of formats.
+    #[arg(long = "format", value_name = "NAME[=FILE]", help = help())]
     formats: Vec<String>,
+}
+
+fn known() -> String {
+    report::REPORTERS.iter().map(|reporter| reporter.id()).collect::<Vec<_>>().join(", ")
+}
+
+fn help() -> String {
+    format!("Report as NAME ({}) on standard output, or into FILE; repeatable", known())
 }
 
 /// A format and where it goes; `None` is standard output.
@@ -28,9 +40,8 @@ impl FormatArgs {
         for text in &self.formats {
             let (name, file) = text.split_once('=').map_or((text.as_str(), None), |(n, f)| (n, Some(f)));
             let Some(reporter) = report::find(name) else {
-                let known: Vec<&str> = report::REPORTERS.iter().map(|reporter| reporter.id()).collect();
                 let failure = Failure::new(format!("there is no format \"{}\"", escaped(name.as_bytes())));
-                return Err(failure.hint(format!("the formats are: {}", known.join(", "))));
+                return Err(failure.hint(format!("the formats are: {}", known())));
             };
             if file == Some("") {
                 return Err(Failure::new(format!("--format {name}= names no file")));
@@ -49,6 +60,9 @@ impl FormatArgs {
     }
 }
 
+/// How long another writer of the same file is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Sends the reports where they belong and gives the exit code.
 pub(super) fn emit(
     reports: &mut [Report],
@@ -56,26 +70,68 @@ pub(super) fn emit(
     quiet: bool,
     colour: When,
 ) -> Result<u8, Failure> {
-    let mut written = true;
-    for (reporter, file) in wanted {
-        let Some(file) = file else { continue };
-        if let Err(error) = crate::atomic::write_file(file, &reporter.render(reports, false)) {
-            say(&Failure::at(file, &error).to_string());
-            written = false;
-        }
-    }
-    if !written {
+    if !write(reports, wanted) {
         for report in reports.iter_mut() {
             report.verdict.exit = ExitCode::Error;
         }
     }
     let code = exit_code(reports);
-    for (reporter, _) in wanted.iter().filter(|(_, file)| file.is_none()) {
-        if !(quiet && code == 0) {
-            output::print(&reporter.render(reports, colour.colours_stdout()))?;
-        }
+    if !(quiet && code == 0) {
+        print(reports, wanted, colour)?;
     }
     Ok(code)
+}
+
+/// Writes what goes into files; whether all of it could be written.
+pub(super) fn write(reports: &[Report], wanted: &[Wanted]) -> bool {
+    let to_files = wanted.iter().filter_map(|(reporter, file)| Some((*reporter, file.as_deref()?)));
+    let written = to_files.map(|(reporter, file)| write_into(file, reporter, reports));
+    let failures = written.chain([append_summaries(reports, wanted)]).filter_map(Result::err);
+    failures.map(|failure| say(&failure.to_string())).count() == 0
+}
+
+/// Prints what goes to standard output.
+pub(super) fn print(reports: &[Report], wanted: &[Wanted], colour: When) -> Result<(), Failure> {
+    let mut here = wanted.iter().filter(|(_, file)| file.is_none());
+    here.try_for_each(|(reporter, _)| output::print(&reporter.render(reports, colour.colours_stdout())))
+}
+
+/// Writes a file of one format.
+pub(super) fn write_into(file: &Path, reporter: &dyn Reporter, reports: &[Report]) -> Result<(), Failure> {
+    let written = match reporter.renewal() {
+        Some(renewal) => atomic::renew_file(file, PATIENCE, |old| renewal(reports, old)),
+        None => atomic::write_file(file, &reporter.render(reports, false)),
+    };
+    written.map_err(|error| {
+        let failure = Failure::new(format!("--format {}: {}", reporter.id(), why_at(file, &error)));
+        match error.kind() {
+            ErrorKind::NotFound => failure.hint("the directory must be there: make it first"),
+            ErrorKind::PermissionDenied => {
+                failure.hint("the directory must be writable too: a file is replaced as a whole")
+            }
+            _ => failure,
+        }
+    })
+}
+
+fn why_at(file: &Path, error: &std::io::Error) -> String {
+    format!("{}: {}", output::shown(file), in_words(error))
+}
+
+/// Appends what formats have to say besides to the files that the environment names, once for each format.
+pub(super) fn append_summaries(reports: &[Report], wanted: &[Wanted]) -> Result<(), Failure> {
+    let mut told: Vec<&str> = Vec::new();
+    for (reporter, _) in wanted {
+        let Some((variable, bytes)) = reporter.summary(reports) else { continue };
+        let file = std::env::var_os(variable).filter(|file| !file.is_empty()).map(PathBuf::from);
+        let Some(file) = file.filter(|_| !told.contains(&variable)) else { continue };
+        told.push(variable);
+        let opened = OpenOptions::new().append(true).create(true).open(&file);
+        opened.and_then(|mut opened| opened.write_all(&bytes)).map_err(|error| {
+            Failure::at(&file, &error).hint(format!("{variable} in the environment names it"))
+        })?;
+    }
+    Ok(())
 }
 
 /// 1 goes before 2, and 2 before 0.

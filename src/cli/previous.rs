@@ -55,7 +55,8 @@ impl<'a> Previous<'a> {
 
     /// Puts on a report what earlier ones tell: since when its findings are there, and when all was last looked at.
     pub(super) fn carry_on(&self, report: &mut Report) {
-        let is_success = report.verdict.exit != ExitCode::Error;
+        // Some of the checks are not everything.
+        let is_success = report.verdict.exit != ExitCode::Error && !report.partial;
         report.last_success = is_success.then_some(report.started_at_unix);
         let is_quiet = report.checks.iter().all(|check| check.findings.is_empty());
         if is_success && is_quiet {

@@ -1,11 +1,19 @@
 //! Report formats: each sees finished reports and turns them into bytes.
 
 mod explanation;
+mod github;
 pub mod json;
+mod junit;
+mod markdown;
+mod place;
+mod plain;
+mod prometheus;
 mod provenance;
 mod restore;
+mod sarif;
 mod sentence;
 mod several;
+mod tap;
 mod terminal;
 mod told;
 
@@ -16,7 +24,19 @@ pub use sentence::{details, headline};
 use crate::model::Report;
 
 /// Every format. A new one is a new file and a line here.
-pub const REPORTERS: &[&dyn Reporter] = &[&terminal::Terminal, &json::Json];
+pub const REPORTERS: &[&dyn Reporter] = &[
+    &terminal::Terminal,
+    &json::Json,
+    &junit::Junit,
+    &tap::Tap,
+    &sarif::Sarif,
+    &github::Github,
+    &markdown::Markdown,
+    &prometheus::Prometheus,
+];
+
+/// Makes what a file holds of reports and of what it held.
+pub type Renewal = fn(&[Report], Option<&[u8]>) -> Vec<u8>;
 
 /// One format.
 pub trait Reporter: Sync {
@@ -27,10 +47,23 @@ pub trait Reporter: Sync {
     fn about(&self) -> &'static str;
 
     /// The file it is kept as in every run, if it is.
-    fn kept_as(&self) -> Option<&'static str>;
+    fn kept_as(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Renders the reports of one invocation; `colour` is for those that have any.
     fn render(&self, reports: &[Report], colour: bool) -> Vec<u8>;
+
+    /// How a file goes on from what it held, for a format whose file several invocations write in turn, and
+    /// everybody may read.
+    fn renewal(&self) -> Option<Renewal> {
+        None
+    }
+
+    /// What is appended to a file besides, and the variable of the environment that names it.
+    fn summary(&self, _reports: &[Report]) -> Option<(&'static str, Vec<u8>)> {
+        None
+    }
 }
 
 /// Looks for a format by its name.

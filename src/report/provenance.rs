@@ -118,7 +118,7 @@ fn edited(stat: Option<Stat>) -> String {
 }
 
 /// Seconds since 1970 as a date and a time to the minute.
-fn minute(seconds: i64) -> String {
+pub(super) fn minute(seconds: i64) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // The civil calendar by eras of 400 years, from the first of March of the year 0.
     let days = days + 719_468;

@@ -6,17 +6,19 @@ use console::Style;
 
 use super::Reporter;
 use super::explanation::escaped_command;
-use super::provenance;
 use super::several::InCommon;
+use super::{plain, provenance};
 use crate::model::{
     Acknowledged, Change, CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, WayOut, day,
-    escaped, name_of, time_of_day,
+    escaped, name_of,
 };
 
 /// The report for people.
 pub(super) struct Terminal;
 
 const RULE: &str = "========================================";
+/// What details stand behind.
+pub(super) const INDENT: &str = "       ";
 /// How many files of a module are listed before the rest is only counted.
 const LISTED: usize = 10;
 
@@ -85,10 +87,8 @@ impl Page {
         if let Some(target) = &report.target {
             self.line(&format!("  Target: {target}"));
         }
-        if let Some(pause) = &report.pause {
-            let (since, until) = (time_of_day(&pause.since), time_of_day(&pause.until));
-            let why = escaped(pause.reason.as_bytes());
-            self.line(&format!("  Deploying since {since} (until {until}): {why}"));
+        if let Some(deploying) = plain::deploying(report) {
+            self.line(&format!("  {deploying}"));
         }
         self.line(RULE);
         self.line("");
@@ -99,6 +99,23 @@ impl Page {
         if let Some(line) = &check.info {
             self.fact("INFO", &escaped(line.as_bytes()));
         }
+        self.found(check, common);
+        match check.status() {
+            Status::Pass => match check.acknowledged() {
+                0 => self.fact("PASS", words.pass),
+                some => self.fact("PASS", &format!("{}, but for {some} acknowledged", words.pass)),
+            },
+            Status::Skip => {
+                let why = check.skip.as_deref().unwrap_or_default();
+                self.fact("SKIP", &format!("{}: {}", words.topic, escaped(why.as_bytes())));
+            }
+            Status::Fail | Status::Error => {}
+        }
+    }
+
+    /// What a check found, what it could not look at, and what is worth knowing besides.
+    pub(super) fn found(&mut self, check: &CheckResult, common: &InCommon<'_>) {
+        let words = check.words;
         let (elsewhere, own): (Vec<&Finding>, Vec<&Finding>) =
             check.findings.iter().filter(|f| f.kind.is_drift()).partition(|f| common.has(check, f));
         for finding in own {
@@ -123,17 +140,6 @@ impl Page {
         self.ways_out(&check.ways_out);
         for note in &check.notes {
             self.fact("INFO", &escaped(note.as_bytes()));
-        }
-        match check.status() {
-            Status::Pass => match check.acknowledged() {
-                0 => self.fact("PASS", words.pass),
-                some => self.fact("PASS", &format!("{}, but for {some} acknowledged", words.pass)),
-            },
-            Status::Skip => {
-                let why = check.skip.as_deref().unwrap_or_default();
-                self.fact("SKIP", &format!("{}: {}", words.topic, escaped(why.as_bytes())));
-            }
-            Status::Fail | Status::Error => {}
         }
     }
 
@@ -262,7 +268,7 @@ impl Page {
     }
 
     pub(super) fn detail(&mut self, text: &str) {
-        self.line(&format!("       {text}"));
+        self.line(&format!("{INDENT}{text}"));
     }
 
     pub(super) fn line(&mut self, text: &str) {
