@@ -56,26 +56,35 @@ pub(super) fn emit(
     quiet: bool,
     colour: When,
 ) -> Result<u8, Failure> {
-    let mut written = true;
-    for (reporter, file) in wanted {
-        let Some(file) = file else { continue };
-        if let Err(error) = crate::atomic::write_file(file, &reporter.render(reports, false)) {
-            say(&Failure::at(file, &error).to_string());
-            written = false;
-        }
-    }
-    if !written {
+    if !write(reports, wanted) {
         for report in reports.iter_mut() {
             report.verdict.exit = ExitCode::Error;
         }
     }
     let code = exit_code(reports);
-    for (reporter, _) in wanted.iter().filter(|(_, file)| file.is_none()) {
-        if !(quiet && code == 0) {
-            output::print(&reporter.render(reports, colour.colours_stdout()))?;
-        }
+    if !(quiet && code == 0) {
+        print(reports, wanted, colour)?;
     }
     Ok(code)
+}
+
+/// Writes what goes into files; whether all of it could be written.
+pub(super) fn write(reports: &[Report], wanted: &[Wanted]) -> bool {
+    let mut is_written = true;
+    for (reporter, file) in wanted {
+        let Some(file) = file else { continue };
+        if let Err(error) = crate::atomic::write_file(file, &reporter.render(reports, false)) {
+            say(&Failure::at(file, &error).to_string());
+            is_written = false;
+        }
+    }
+    is_written
+}
+
+/// Prints what goes to standard output.
+pub(super) fn print(reports: &[Report], wanted: &[Wanted], colour: When) -> Result<(), Failure> {
+    let mut here = wanted.iter().filter(|(_, file)| file.is_none());
+    here.try_for_each(|(reporter, _)| output::print(&reporter.render(reports, colour.colours_stdout())))
 }
 
 /// 1 goes before 2, and 2 before 0.

@@ -28,14 +28,21 @@ fn push_escaped(out: &mut String, c: char) {
         c if c.is_ascii_control() => {
             let _ = write!(out, "\\x{:02x}", u32::from(c));
         }
-        c if c.is_control() || is_invisible(c) => {
+        c if is_hidden(c) => {
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
         }
         c => out.push(c),
     }
 }
 
-/// Format characters that reorder or hide text on a terminal, and the line separators of Unicode.
+/// Whether a character is obeyed or swallowed instead of shown: control characters, format characters that reorder or
+/// hide text, the line separators of Unicode, and what Unicode says is no character.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    let is_none = |c: char| matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
+    c.is_control() || is_invisible(c) || is_none(c)
+}
+
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
@@ -62,6 +69,7 @@ mod tests {
     fn nothing_a_terminal_obeys_gets_through() {
         assert_eq!(escaped(b"a\x1b[31mb\n\t\r\\\x7f\xff"), "a\\x1b[31mb\\n\\t\\r\\\\\\x7f\\xff");
         assert_eq!(escaped("x\u{202e}y\u{9b}".as_bytes()), "x\\u{202e}y\\u{9b}");
+        assert_eq!(escaped("\u{fffe}\u{10ffff}\u{fdd0}".as_bytes()), "\\u{fffe}\\u{10ffff}\\u{fdd0}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Words of commands that are printed for a shell.
 
+use super::is_hidden;
+
 /// A word as a POSIX shell needs it.
 #[must_use]
 pub fn quoted(word: &str) -> String {
@@ -10,11 +12,11 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// A name as a shell needs it; one with control characters, or that is no UTF-8, as bash and zsh write it.
+/// A name as a shell needs it; one with characters that nobody sees, or that is no UTF-8, as bash and zsh write it.
 #[must_use]
 pub fn quoted_name(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
-        Ok(text) if !text.chars().any(char::is_control) => quoted(text),
+        Ok(text) if !text.chars().any(is_hidden) => quoted(text),
         _ => {
             let byte = |&b: &u8| match b {
                 b'\'' | b'\\' => format!("\\{}", char::from(b)),
@@ -41,10 +43,12 @@ mod tests {
             b"a\nb'c\\",
             b"\xff\x1b[31m",
             "\u{e9}".as_bytes(),
+            "gpj.\u{202e}exe".as_bytes(),
         ] {
             let script = format!("printf %s {}", quoted_name(name));
             let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
             assert_eq!(output.stdout, name, "{script}");
+            assert!(!script.chars().any(is_hidden), "{script:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::json::{WireFinding, WireStatus};
 use super::terminal::Page;
 use super::told::{WireSince, WireWayOut};
-use crate::model::{CheckResult, Explanation, Finding, Shown, Since, Status, escaped, readable};
+use crate::model::{CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, readable};
 
 /// Explanations for people, one after the other.
 #[must_use]
@@ -141,10 +141,9 @@ impl Page {
     }
 }
 
-/// A command as a shell takes it: of control characters there is none in a quoted word but a line break or tab.
+/// A command as a shell takes it: in a quoted word there is nothing that nobody sees but a line break or tab.
 pub(super) fn escaped_command(command: &str) -> String {
-    let is_plain = |c: char| !c.is_control();
-    if command.chars().all(is_plain) { command.to_owned() } else { escaped(command.as_bytes()) }
+    if command.chars().any(is_hidden) { escaped(command.as_bytes()) } else { command.to_owned() }
 }
 
 /// Since when, in a sentence.

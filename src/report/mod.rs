@@ -1,6 +1,7 @@
 //! Report formats: each sees finished reports and turns them into bytes.
 
 mod explanation;
+mod html;
 pub mod json;
 mod provenance;
 mod restore;
@@ -16,7 +17,7 @@ pub use sentence::{details, headline};
 use crate::model::Report;
 
 /// Every format. A new one is a new file and a line here.
-pub const REPORTERS: &[&dyn Reporter] = &[&terminal::Terminal, &json::Json];
+pub const REPORTERS: &[&dyn Reporter] = &[&terminal::Terminal, &json::Json, &html::Html];
 
 /// One format.
 pub trait Reporter: Sync {
@@ -28,6 +29,11 @@ pub trait Reporter: Sync {
 
     /// The file it is kept as in every run, if it is.
     fn kept_as(&self) -> Option<&'static str>;
+
+    /// Whether it shows the runs before a report: [`Report::past`].
+    fn needs_past(&self) -> bool {
+        false
+    }
 
     /// Renders the reports of one invocation; `colour` is for those that have any.
     fn render(&self, reports: &[Report], colour: bool) -> Vec<u8>;
