@@ -1,7 +1,7 @@
 //! The runs before a report, for formats that show them.
 
 use super::formats::Wanted;
-use super::output::{self, say};
+use super::output::say;
 use super::project::Project;
 use super::{Failure, clock};
 use crate::history::{self, Past};

@@ -53,8 +53,7 @@ pub(super) fn run(global: &Global, args: &ReportArgs) -> Result<u8, Failure> {
     for file in files(project.as_ref(), args)? {
         reports.extend(read(&file)?);
     }
-    let runs =
-        project.as_ref().map(|project| past::before(project, &reports, &wanted)).unwrap_or_default();
+    let runs = project.as_ref().map(|project| past::before(project, &reports, &wanted)).unwrap_or_default();
     for report in &mut reports {
         // Of what came from elsewhere, the runs here tell nothing.
         let is_known = past::knows(&runs, report);

@@ -18,12 +18,7 @@ pub(super) fn finding(page: &mut Markup, finding: &Finding, layout: Layout) {
 }
 
 /// What folds away and out under the name of a finding.
-pub(super) fn entry(
-    page: &mut Markup,
-    finding: &Finding,
-    layout: Layout,
-    content: impl FnOnce(&mut Markup),
-) {
+pub(super) fn entry(page: &mut Markup, finding: &Finding, layout: Layout, content: impl FnOnce(&mut Markup)) {
     page.within(if layout.is_long { "details" } else { "details open" }, |it| {
         it.within("summary", |it| {
             it.within(layout.heading(), |it| it.name(&finding.subject.key));
@@ -152,7 +147,8 @@ fn part(page: &mut Markup, finding: &Finding, part: &Part) {
         it.text(" ");
         it.within("code", |it| it.name(&part.path));
         if part.kind == Kind::Modified {
-            it.text(&format!(" {} → {}", short(&part.expected), short(&part.actual)));
+            it.text(" ");
+            it.put("code", &format!("{} → {}", short(&part.expected), short(&part.actual)));
         }
         if let Some(why) = &part.reason {
             it.text(&format!(" {why}"));

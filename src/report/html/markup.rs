@@ -48,8 +48,13 @@ impl Markup {
     }
 
     /// A table with a heading over each column.
-    pub(super) fn table(&mut self, heads: [&'static str; 4], rows: impl FnOnce(&mut Self)) {
-        self.within("table", |it| {
+    pub(super) fn table(
+        &mut self,
+        tag: &'static str,
+        heads: [&'static str; 4],
+        rows: impl FnOnce(&mut Self),
+    ) {
+        self.within(tag, |it| {
             it.within("thead", |it| {
                 it.within("tr", |it| heads.iter().for_each(|head| it.put("th scope=col", head)));
             });
@@ -103,9 +108,7 @@ mod tests {
         it.with("p class=x", &[("title", hostile)], |it| it.text(hostile));
         it.within("code", |it| it.name(b"a\\b\xff</code>"));
         let hidden = "\\u{202e}\\n";
-        let text = format!(
-            "\"&gt;&lt;img src=x onerror=alert(1)&gt;&amp;amp;&lt;script&gt;{hidden}"
-        );
+        let text = format!("\"&gt;&lt;img src=x onerror=alert(1)&gt;&amp;amp;&lt;script&gt;{hidden}");
         let value = text.replace('"', "&quot;");
         let expected =
             format!("<p class=x title=\"{value}\">{text}</p><code>a\\\\b\\xff&lt;/code&gt;</code>");

@@ -57,14 +57,27 @@ fn worst(reports: &[Report]) -> Status {
 }
 
 fn title(reports: &[Report]) -> String {
-    let said = if let [one] = reports { said(one) } else { said_of_all(reports) };
+    let said = match reports {
+        [one] => format!("{}: {}", place_of(one), said(one)),
+        several => said_of_all(several),
+    };
     format!("{} {said} – driftlock", worst(reports).word())
 }
 
-/// The headline without its verdict.
+/// What was looked at: the target or the machine; of a comparison both sides.
+fn place_of(report: &Report) -> String {
+    match (&report.target, &report.compared) {
+        (Some(target), _) => target.clone(),
+        (None, Some(other)) => format!("{} → {other}", report.baseline.from),
+        (None, None) => report.host.clone(),
+    }
+}
+
+/// The headline without its verdict and what it is about.
 fn said(report: &Report) -> String {
     let headline = headline(report);
-    headline.split_once(' ').map(|(_, said)| said.to_owned()).unwrap_or(headline)
+    let start = format!("{} {}: ", report.verdict.overall.word(), report.about());
+    headline.strip_prefix(&start).unwrap_or(&headline).to_owned()
 }
 
 fn said_of_all(reports: &[Report]) -> String {
@@ -94,7 +107,10 @@ fn verdict(page: &mut Markup, status: Status, said: &str, more: impl FnOnce(&mut
 }
 
 fn alone(page: &mut Markup, report: &Report) {
-    verdict(page, report.status(), &said(report), |it| whereabouts(it, report));
+    verdict(page, report.status(), &place_of(report), |it| {
+        it.put("p class=lead", &said(report));
+        whereabouts(it, report);
+    });
     let one = std::slice::from_ref(report);
     place(page, report, Layout::of(one), &InCommon::of(one));
 }
@@ -109,8 +125,9 @@ fn together(page: &mut Markup, reports: &[Report]) {
             it.within(layout.heading(), |it| {
                 badge(it, report.status());
                 it.text(" ");
-                it.text(&said(report));
+                it.text(&place_of(report));
             });
+            it.put("p class=lead", &said(report));
             whereabouts(it, report);
             place(it, report, layout.below(), &common);
         });
@@ -124,7 +141,7 @@ fn anchor(at: usize) -> String {
 
 /// A line for each target, which leads to it.
 fn table(page: &mut Markup, reports: &[Report]) {
-    page.table(["Target", "Verdict", "Findings", "Seconds"], |it| {
+    page.table("table", ["Target", "Verdict", "Findings", "Seconds"], |it| {
         for (at, report) in reports.iter().enumerate() {
             it.within("tr", |it| {
                 let link = format!("#{}", anchor(at));

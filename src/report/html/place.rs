@@ -3,7 +3,9 @@
 use super::finding::{fact, group, ways_out};
 use super::markup::Markup;
 use super::{Layout, count, timeline};
-use crate::model::{BaselineOrigin, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day, time_of_day};
+use crate::model::{
+    BaselineOrigin, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day, time_of_day,
+};
 use crate::report::provenance::minute;
 use crate::report::several::{InCommon, seconds};
 
@@ -54,7 +56,10 @@ fn warnings(page: &mut Markup, report: &Report) {
     }
     if let Some(pause) = &report.pause {
         let (since, until) = (time_of_day(&pause.since), time_of_day(&pause.until));
-        said.push(format!("A deploy is announced since {since} (until {until}) by {}: {}", pause.by, pause.reason));
+        said.push(format!(
+            "A deploy is announced since {since} (until {until}) by {}: {}",
+            pause.by, pause.reason
+        ));
     }
     if report.partial {
         said.push("Only some checks ran: this says nothing of the others.".to_owned());
@@ -71,7 +76,7 @@ fn warnings(page: &mut Markup, report: &Report) {
 
 fn checks(page: &mut Markup, report: &Report, layout: Layout) {
     section(page, layout, "Checks", |it, _| {
-        it.table(["Check", "Verdict", "Compared", "Result"], |it| {
+        it.table("table class=checks", ["Check", "Verdict", "Compared", "Result"], |it| {
             report.checks.iter().for_each(|check| row(it, check));
         });
     });
@@ -97,7 +102,9 @@ fn result(check: &CheckResult) -> String {
     let acknowledged = check.acknowledged();
     let mut said = Vec::new();
     match (check.status(), &check.skip) {
-        (Status::Pass, _) if acknowledged > 0 => said.push(format!("{}, but for", words.pass)),
+        (Status::Pass, _) if acknowledged > 0 => {
+            return format!("{}, but for {acknowledged} acknowledged", words.pass);
+        }
         (Status::Pass, _) => said.push(words.pass.to_owned()),
         (Status::Skip, Some(why)) => said.push(why.clone()),
         _ => {}
@@ -111,8 +118,10 @@ fn result(check: &CheckResult) -> String {
     if !check.errors.is_empty() {
         said.push("could not be carried out".to_owned());
     }
-    let said = said.join(", ");
-    if acknowledged > 0 { format!("{said} {acknowledged} acknowledged") } else { said }
+    if acknowledged > 0 {
+        said.push(format!("{acknowledged} acknowledged"));
+    }
+    said.join(", ")
 }
 
 /// The parts of each check that `is_of_it` names, under the check's name.
@@ -235,8 +244,10 @@ fn baseline(page: &mut Markup, baseline: &BaselineOrigin) {
 /// When and where, in a line below the headline.
 pub(super) fn whereabouts(page: &mut Markup, report: &Report) {
     page.within("p class=where", |it| {
-        it.text(&report.host);
-        it.text(" · ");
+        // Without a target, the host is what the headline is about.
+        if report.target.is_some() || report.compared.is_some() {
+            it.text(&format!("{} · ", report.host));
+        }
         it.with("time", &[("datetime", &report.started_at)], |it| it.text(&day(&report.started_at)));
         let commit = report.baseline.commit.iter().map(|id| format!(" at {}", id.get(..12).unwrap_or(id)));
         let commit: String = commit.collect();

@@ -150,7 +150,7 @@ fn in_words(days: &[(String, Day)]) -> String {
 fn table(page: &mut Markup, days: &[(String, Day)]) {
     page.within("details", |it| {
         it.put("summary", "Day by day");
-        it.table(["Day", "Worst", "Runs", "Findings at most"], |it| {
+        it.table("table", ["Day", "Worst", "Runs", "Findings at most"], |it| {
             for (date, day) in days.iter().rev() {
                 let Some(worst) = day.worst() else { continue };
                 it.within("tr", |it| {
