@@ -31,15 +31,11 @@ pub(crate) const HOSTILE: [&[u8]; 9] = [
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) project: Project,
-    pub(crate) args: Vec<&'static str>,
+    args: Vec<&'static str>,
     engine: Option<FakeEngine>,
 }
 
 impl Case {
-    fn new(name: &'static str, project: Project, args: &[&'static str]) -> Self {
-        Self { name, project, args: args.to_vec(), engine: None }
-    }
-
     /// Checks it, with more arguments.
     pub(crate) fn check(&self, more: &[&str]) -> Ran {
         let args = [&["check"], self.args.as_slice(), more].concat();
@@ -52,22 +48,44 @@ impl Case {
     }
 }
 
-/// One of each kind.
-pub(crate) fn every_kind() -> Vec<Case> {
-    vec![
-        Case::new("pass", Project::accepted(), &[]),
-        Case::new("fail", drifted(), &[]),
-        Case::new("partial", drifted(), &["--only", "addon_hashes"]),
-        Case::new("unreadable", unreadable(), &[]),
-        Case::new("malformed", malformed(), &[]),
-        Case::new("nothing", Project::small(), &[]),
-        Case::new("hostile", hostile(), &[]),
-        Case::new("paused", paused(), &["--honour-pause"]),
-        Case::new("target", deployed(), &["--target", "here"]),
-        Case::new("several", deployed(), &["--all"]),
-        Case::new("unreachable", far(), &["--target", "far"]),
-        containers(),
-    ]
+/// The name of every kind.
+pub(crate) const KINDS: [&str; 12] = [
+    "pass",
+    "fail",
+    "partial",
+    "unreadable",
+    "malformed",
+    "nothing",
+    "hostile",
+    "paused",
+    "target",
+    "several",
+    "unreachable",
+    "containers",
+];
+
+/// The case of a name.
+pub(crate) fn case(name: &'static str) -> Case {
+    let new =
+        |project: Project, args: &[&'static str]| Case { name, project, args: args.to_vec(), engine: None };
+    match name {
+        "pass" => new(Project::accepted(), &[]),
+        "fail" => new(drifted(), &[]),
+        "partial" => new(drifted(), &["--only", "addon_hashes"]),
+        "unreadable" => new(unreadable(), &[]),
+        "malformed" => new(malformed(), &[]),
+        "nothing" => new(Project::small(), &[]),
+        "hostile" => new(hostile(), &[]),
+        "paused" => new(paused(), &["--honour-pause"]),
+        "target" => new(deployed(), &["--target", "here"]),
+        "several" => new(deployed(), &["--all"]),
+        "unreachable" => new(far(), &["--target", "far"]),
+        "containers" => {
+            let (project, engine) = containers();
+            Case { engine: Some(engine), ..new(project, &[]) }
+        }
+        _ => panic!("there is no case {name}"),
+    }
 }
 
 /// Drift of every kind in a module tree under git, seen twice, one of it acknowledged.
@@ -154,7 +172,7 @@ fn far() -> Project {
 }
 
 /// Containers of another tag, in another state, gone and new.
-fn containers() -> Case {
+fn containers() -> (Project, FakeEngine) {
     let project = Project::empty();
     project.file("audit/driftlock.toml", "[compose]\nfiles = []\n[addons]\nroots = []\n");
     let one = |image: &str, digit| json!({"image": image, "imageId": id(digit), "state": "running"});
@@ -165,5 +183,5 @@ fn containers() -> Case {
         listed("db", "db:1", &id("b"), "exited"),
         listed("new", "app:1", &id("a"), "running"),
     ];
-    Case { engine: Some(FakeEngine::of(all, vec![])), ..Case::new("containers", project, &[]) }
+    (project, FakeEngine::of(all, vec![]))
 }

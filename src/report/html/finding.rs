@@ -3,7 +3,8 @@
 use super::markup::Markup;
 use super::{Layout, count};
 use crate::model::{
-    Acknowledged, Change, CheckResult, Finding, Kind, Part, Provenance, Shown, Since, WayOut, day, name_of,
+    Acknowledged, Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, Versions,
+    WayOut, day, name_of,
 };
 use crate::report::explanation::escaped_command;
 use crate::report::provenance;
@@ -19,7 +20,7 @@ pub(super) fn finding(page: &mut Markup, finding: &Finding, layout: Layout) {
 
 /// What folds away and out under the name of a finding.
 pub(super) fn entry(page: &mut Markup, finding: &Finding, layout: Layout, content: impl FnOnce(&mut Markup)) {
-    page.within(if layout.is_long { "details" } else { "details open" }, |it| {
+    page.within(if layout.is_folded() { "details" } else { "details open" }, |it| {
         it.within("summary", |it| {
             it.within(layout.heading(), |it| it.name(&finding.subject.key));
             it.text(" ");
@@ -41,18 +42,23 @@ fn word(finding: &Finding) -> &'static str {
 /// All that is said of a finding but what can be done about it.
 pub(super) fn body(finding: &Finding, layout: Layout) -> String {
     let mut told = Markup::default();
-    facts(&mut told, finding);
+    facts(&mut told, finding, layout);
+    if layout.is_brief() {
+        files_in_brief(&mut told, finding);
+    }
     let (told, mut page) = (told.into_html(), Markup::default());
     if !told.is_empty() {
         page.within("dl", |it| it.append(&told));
     }
-    parts(&mut page, finding, layout);
+    if !layout.is_brief() {
+        files(&mut page, finding);
+    }
     lines(&mut page, finding);
     host_entry(&mut page, finding);
     page.into_html()
 }
 
-fn facts(page: &mut Markup, finding: &Finding) {
+fn facts(page: &mut Markup, finding: &Finding, layout: Layout) {
     if let Some(why) = &finding.reason {
         let is_why = finding.kind == Kind::Unreadable;
         fact(page, if is_why { "Why" } else { "Next" }, |it| it.text(why));
@@ -61,24 +67,27 @@ fn facts(page: &mut Markup, finding: &Finding) {
         fact(page, "Probably", |it| it.text(cause));
     }
     if let Some(provenance) = finding.provenance.as_deref().filter(|told| provenance::is_told(told)) {
-        fact(page, "Content", |it| origin(it, provenance, finding.kind));
+        fact(page, "Content", |it| origin(it, provenance, finding.kind, layout));
     }
     if let Some(since) = &finding.since {
-        fact(page, "Since", |it| it.text(&seen(since)));
+        fact(page, "Since", |it| it.text(&seen(since, layout)));
     }
-    let is_pair = finding.parts.is_empty() && finding.kind == Kind::Modified;
-    if is_pair {
+    if finding.parts.is_empty() && finding.kind == Kind::Modified {
         fact(page, "Expected", |it| it.put("code", &short(&finding.expected)));
         fact(page, "Found", |it| it.put("code", &short(&finding.actual)));
     }
     if let Some(layer) = &finding.layer {
         fact(page, "Layer", |it| it.text(layer));
     }
-    if let Some(versions) = finding.versions.as_ref().and_then(provenance::versions) {
+    let is_bumped = |it: &&Versions| !layout.is_brief() || it.expected != it.actual;
+    if let Some(versions) = finding.versions.as_ref().filter(is_bumped).and_then(provenance::versions) {
         fact(page, "Version", |it| it.text(versions.trim_start_matches("manifest version: ")));
     }
-    if finding.place != finding.subject.key {
-        fact(page, "Place", |it| it.within("code", |it| it.name(&finding.place)));
+    let above = finding.place.strip_suffix(finding.subject.key.as_slice());
+    match above.and_then(|above| above.strip_suffix(b"/")).filter(|_| layout.is_brief()) {
+        Some(dir) => fact(page, "In", |it| it.name(dir)),
+        None if finding.place == finding.subject.key => {}
+        None => fact(page, "Place", |it| it.within("code", |it| it.name(&finding.place))),
     }
     if let Some(Acknowledged { reason, by, until, .. }) = finding.acknowledged() {
         fact(page, "Until", |it| it.text(&day(until)));
@@ -93,10 +102,10 @@ pub(super) fn fact(page: &mut Markup, name: &'static str, content: impl FnOnce(&
     page.within("dd", content);
 }
 
-fn origin(page: &mut Markup, told: &Provenance, kind: Kind) {
+fn origin(page: &mut Markup, told: &Provenance, kind: Kind, layout: Layout) {
     page.text(&provenance::sentence(told, kind));
     let (commits, more) = provenance::between(told);
-    if commits.is_empty() {
+    if commits.is_empty() || layout.is_brief() {
         return;
     }
     page.within("ul", |it| {
@@ -107,9 +116,12 @@ fn origin(page: &mut Markup, told: &Provenance, kind: Kind) {
     });
 }
 
-fn seen(since: &Since) -> String {
-    let (start, runs) = (day(&since.started_at), count(since.runs, "run"));
-    let mut text = format!("{start}, seen in {runs}, first in {}", since.run);
+fn seen(since: &Since, layout: Layout) -> String {
+    let mut text = format!("{}, seen in {}", day(&since.started_at), count(since.runs, "run"));
+    if layout.is_brief() {
+        return text;
+    }
+    text += &format!(", first in {}", since.run);
     if let Some(before) = &since.before {
         text += &format!("; as in the baseline in {before}");
     }
@@ -120,15 +132,15 @@ fn seen(since: &Since) -> String {
 }
 
 /// The files of a module; of one that is wholly there or gone they are folded away.
-fn parts(page: &mut Markup, finding: &Finding, layout: Layout) {
+fn files(page: &mut Markup, finding: &Finding) {
     if finding.parts.is_empty() {
         return;
     }
     let list = |page: &mut Markup| {
         page.within("ul class=files", |it| {
-            finding.parts.iter().take(layout.files()).for_each(|one| part(it, finding, one));
-            if finding.parts.len() > layout.files() {
-                it.put("li", &format!("… and {} more", finding.parts.len() - layout.files()));
+            finding.parts.iter().take(Layout::FILES).for_each(|one| file(it, finding, one));
+            if finding.parts.len() > Layout::FILES {
+                it.put("li", &format!("… and {} more", finding.parts.len() - Layout::FILES));
             }
         });
     };
@@ -141,7 +153,7 @@ fn parts(page: &mut Markup, finding: &Finding, layout: Layout) {
     });
 }
 
-fn part(page: &mut Markup, finding: &Finding, part: &Part) {
+fn file(page: &mut Markup, finding: &Finding, part: &Part) {
     page.within("li", |it| {
         it.put("i", part.kind.word());
         it.text(" ");
@@ -153,13 +165,40 @@ fn part(page: &mut Markup, finding: &Finding, part: &Part) {
         if let Some(why) = &part.reason {
             it.text(&format!(" {why}"));
         }
-        let files = finding.provenance.iter().flat_map(|told| &told.files);
-        for file in files.filter(|file| file.path == part.path) {
-            let commit = file.commit.as_ref().map(provenance::called);
+        if let Some(origin) = origin_of(finding, part) {
+            let commit = origin.commit.as_ref().map(provenance::called);
             let commit = commit.map(|commit| format!(": {commit}")).unwrap_or_default();
-            it.put("small", &format!(" {}{commit}", file.origin.word()));
+            it.put("small", &format!(" {}{commit}", origin.origin.word()));
         }
     });
+}
+
+/// The files of a module by kind, without what each was and is.
+fn files_in_brief(page: &mut Markup, finding: &Finding) {
+    for kind in Kind::ALL {
+        let of_it = || finding.parts.iter().filter(|part| part.kind == kind);
+        if of_it().next().is_none() {
+            continue;
+        }
+        fact(page, kind.word(), |it| {
+            for (at, part) in of_it().take(Layout::FEW_FILES).enumerate() {
+                it.text(if at > 0 { ", " } else { "" });
+                it.within("code", |it| it.name(&part.path));
+                let origin = origin_of(finding, part).map(|it| it.origin);
+                let origin =
+                    origin.filter(|it| Some(*it) != finding.provenance.as_ref().map(|all| all.origin));
+                origin.iter().for_each(|origin| it.text(&format!(" ({})", origin.word())));
+            }
+            let more = of_it().count().saturating_sub(Layout::FEW_FILES);
+            if more > 0 {
+                it.text(&format!(" … and {more} more"));
+            }
+        });
+    }
+}
+
+fn origin_of<'a>(finding: &'a Finding, part: &Part) -> Option<&'a FileOrigin> {
+    finding.provenance.iter().flat_map(|told| &told.files).find(|file| file.path == part.path)
 }
 
 /// Which lines differ, where that was asked for.

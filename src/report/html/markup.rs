@@ -2,6 +2,10 @@
 
 use crate::model::{escaped, is_hidden};
 
+/// Elements whose end a browser knows from what follows: the HTML standard lets it be left out, and a long page is
+/// a tenth shorter.
+const ENDLESS: [&str; 6] = ["dt", "dd", "li", "td", "th", "tr"];
+
 /// A document that grows. Tags and their fixed attributes are of this program; all else comes in as text.
 #[derive(Default)]
 pub(super) struct Markup {
@@ -37,9 +41,12 @@ impl Markup {
         }
         self.out.push('>');
         content(self);
-        self.out.push_str("</");
-        self.out.push_str(tag.split(' ').next().unwrap_or(tag));
-        self.out.push('>');
+        let name = tag.split(' ').next().unwrap_or(tag);
+        if !ENDLESS.contains(&name) {
+            self.out.push_str("</");
+            self.out.push_str(name);
+            self.out.push('>');
+        }
     }
 
     /// An element that holds nothing but text.

@@ -41,17 +41,30 @@ impl Reporter for Html {
 struct Layout {
     /// The level of the headings that come next.
     level: usize,
-    /// Whether there is so much that most of it is folded away at first.
-    is_long: bool,
+    /// How many findings the whole page has.
+    findings: usize,
 }
 
 impl Layout {
-    /// More findings than these are folded away.
-    const SHORT: usize = 25;
+    /// More findings than these are folded away at first.
+    const OPEN: usize = 25;
+    /// Of more findings than these less is said: a page of hundreds must still open at once.
+    const IN_FULL: usize = 100;
+    /// How many files of one module are listed at most, before the rest is only counted.
+    const FILES: usize = 40;
+    /// The same of a finding of which less is said.
+    const FEW_FILES: usize = 5;
 
     fn of(reports: &[Report]) -> Self {
-        let findings: usize = reports.iter().map(Report::findings).sum();
-        Self { level: 2, is_long: findings > Self::SHORT }
+        Self { level: 2, findings: reports.iter().map(Report::findings).sum() }
+    }
+
+    fn is_folded(self) -> bool {
+        self.findings > Self::OPEN
+    }
+
+    fn is_brief(self) -> bool {
+        self.findings > Self::IN_FULL
     }
 
     /// The tag of a heading here.
@@ -62,11 +75,6 @@ impl Layout {
     /// One level further down.
     fn below(self) -> Self {
         Self { level: self.level + 1, ..self }
-    }
-
-    /// How many files of one module are listed before the rest is only counted.
-    fn files(self) -> usize {
-        if self.is_long { 5 } else { 40 }
     }
 }
 

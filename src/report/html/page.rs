@@ -38,6 +38,9 @@ pub(super) fn document(reports: &[Report]) -> String {
     });
     page.within("footer", |it| {
         it.put("p", concat!("Made by driftlock ", env!("CARGO_PKG_VERSION"), "."));
+        if Layout::of(reports).is_brief() {
+            it.fixed("<p>Of so many findings not everything is said here, and of each only the first files; <code>drift_report.json</code> and driftlock explain leave nothing out.</p>");
+        }
         it.fixed("<p>Digests are cut to their first twelve digits; <code>drift_report.json</code> has them whole. A click on a command selects all of it.</p>");
     });
     page.fixed("\n</body>\n</html>\n");
