@@ -17,7 +17,7 @@ use super::output::{self, say};
 use super::previous::Previous;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::{Failure, Global, pause};
+use super::{Failure, Global, past, pause};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit;
 use crate::baseline::Source;
@@ -41,6 +41,7 @@ Examples:
   driftlock check --quiet --honour-pause        the same, and silent about drift during a deploy
   driftlock check --format json | jq .overall   for scripts
   driftlock check --format terminal --format json=report.json
+  driftlock check --format html=report.html     a page for a browser
   driftlock check --baseline git:v1.4           against the lock files of a tag, or its files where it has none
   driftlock check --target production           a target of audit/driftlock.toml
   driftlock check --all --jobs 4                every target, four at once
@@ -101,6 +102,8 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     }
     let each = aims.iter().zip(done).map(|(aim, done)| job.finished(aim, done));
     let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
+    let runs = past::before(&project, &reports, &wanted);
+    reports.iter_mut().for_each(|report| past::put(report, &runs));
     emit(&mut reports, &wanted, args.quiet, global.color)
 }
 

@@ -38,6 +38,12 @@ pub(super) fn stamp_before(days: u32) -> String {
     then.map(|then| then.format("%Y%m%d_%H%M%S").to_string()).unwrap_or_default()
 }
 
+/// The stamp of a moment in seconds since 1970; none where no calendar reaches.
+pub(super) fn stamp_at(unix: i64) -> Option<String> {
+    let then = chrono::DateTime::from_timestamp(unix, 0)?.with_timezone(&Local);
+    Some(then.format("%Y%m%d_%H%M%S").to_string())
+}
+
 /// The moment, for what must know whether something is still valid.
 pub(super) fn seconds_since_1970() -> u64 {
     u64::try_from(Local::now().timestamp()).unwrap_or(0)

@@ -29,12 +29,14 @@ mod lines;
 mod man;
 mod named;
 mod output;
+mod past;
 mod pause;
 mod previous;
 mod progress;
 mod project;
 mod prompt;
 mod rename;
+mod report;
 mod side;
 mod signals;
 mod ssh;
@@ -90,6 +92,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Explain(explain::ExplainArgs),
     History(history::HistoryArgs),
+    Report(report::ReportArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -121,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Pause(args) => pause::run(&cli.global, &args),
         Command::Diff(args) => diff::run(&cli.global, &args, &interrupt),
         Command::History(args) => history::run(&cli.global, &args),
+        Command::Report(args) => report::run(&cli.global, &args),
         Command::Explain(args) => explain::run(&cli.global, &args, &interrupt),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::atomic::read_file;
 use crate::baseline;
-use crate::model::{ExitCode, escaped, in_words};
+use crate::model::{ExitCode, Status, escaped, in_words};
 use crate::report::json::{FILE, SCHEMA};
 use crate::run::{self, Run};
 
@@ -50,6 +50,16 @@ impl Past {
     #[must_use]
     pub fn findings(&self) -> usize {
         self.checks.iter().map(|check| check.subjects.len()).sum()
+    }
+
+    /// PASS, FAIL or ERROR; what a deploy excused is no PASS.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.exit {
+            ExitCode::Pass if !self.is_excused => Status::Pass,
+            ExitCode::Pass | ExitCode::Drift => Status::Fail,
+            ExitCode::Error => Status::Error,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Drifter, Past};
-use crate::model::{ExitCode, Status, escaped};
+use crate::model::{ExitCode, escaped};
 
 /// How many runs a sparkline shows at most.
 const SPARKS: usize = 60;
@@ -15,13 +15,7 @@ const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '�
 /// The verdict of a run in a word: `ERROR` where something could not be checked.
 #[must_use]
 pub(super) fn verdict(past: &Past) -> &'static str {
-    let status = match past.exit {
-        ExitCode::Pass if past.is_excused => Status::Fail,
-        ExitCode::Pass => Status::Pass,
-        ExitCode::Drift => Status::Fail,
-        ExitCode::Error => Status::Error,
-    };
-    status.word()
+    past.status().word()
 }
 
 /// The runs, oldest first, a sparkline of how much each found, and what became of each subject.

@@ -71,6 +71,12 @@ struct WireReports {
     reports: Vec<WireReport>,
 }
 
+/// Any document, as far as it says what it is.
+#[derive(Deserialize)]
+struct Named {
+    schema: String,
+}
+
 /// A report as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct WireReport {
@@ -355,11 +361,12 @@ pub fn read(bytes: &[u8]) -> Result<WireReport, String> {
 /// # Errors
 /// When it is neither.
 pub fn read_all(bytes: &[u8]) -> Result<Vec<WireReport>, String> {
-    let several: Result<WireReports, _> = serde_json::from_slice(bytes);
-    match several {
-        Ok(several) if several.schema == SCHEMA_OF_SEVERAL => Ok(several.reports),
-        _ => Ok(vec![read(bytes)?]),
+    let named: Result<Named, _> = serde_json::from_slice(bytes);
+    if !named.is_ok_and(|named| named.schema == SCHEMA_OF_SEVERAL) {
+        return Ok(vec![read(bytes)?]);
     }
+    let several: Result<WireReports, _> = serde_json::from_slice(bytes);
+    several.map(|several| several.reports).map_err(|error| error.to_string())
 }
 
 impl WireReports {

@@ -2,6 +2,7 @@
 
 mod explanation;
 mod github;
+mod html;
 pub mod json;
 mod junit;
 mod markdown;
@@ -33,6 +34,7 @@ pub const REPORTERS: &[&dyn Reporter] = &[
     &github::Github,
     &markdown::Markdown,
     &prometheus::Prometheus,
+    &html::Html,
 ];
 
 /// Makes what a file holds of reports and of what it held.
@@ -49,6 +51,11 @@ pub trait Reporter: Sync {
     /// The file it is kept as in every run, if it is.
     fn kept_as(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether it shows the runs before a report: [`Report::past`].
+    fn needs_past(&self) -> bool {
+        false
     }
 
     /// Renders the reports of one invocation; `colour` is for those that have any.

@@ -7,20 +7,32 @@ const LISTED: usize = 5;
 /// What is said in JSON alone: whoever keeps no repository needs no reminder.
 const NO_REPOSITORY: &str = "this project is in no git repository";
 
+/// Whether there is anything to tell people.
+pub(super) fn is_told(provenance: &Provenance) -> bool {
+    provenance.origin != Origin::Unknown || provenance.unsearched.as_deref() != Some(NO_REPOSITORY)
+}
+
+/// The commits between the host's and the baseline's that are named, and how many more there are.
+pub(super) fn between(provenance: &Provenance) -> (Vec<String>, usize) {
+    let all = &provenance.between;
+    let is_in_sentence = all.len() == 1 && all.first() == provenance.commit.as_ref();
+    if !matches!(provenance.origin, Origin::Stale | Origin::Ahead) || is_in_sentence || all.is_empty() {
+        return (Vec::new(), 0);
+    }
+    let more = provenance.distance.saturating_sub(all.len().min(LISTED));
+    (all.iter().take(LISTED).map(called).collect(), more)
+}
+
 /// The lines below a finding on a terminal; names are escaped.
 pub(super) fn lines(provenance: &Provenance, kind: Kind) -> Vec<String> {
-    if provenance.origin == Origin::Unknown && provenance.unsearched.as_deref() == Some(NO_REPOSITORY) {
+    if !is_told(provenance) {
         return Vec::new();
     }
     let mut lines = vec![escaped(sentence(provenance, kind).as_bytes())];
-    let listed = provenance.between.iter().take(LISTED);
-    let is_told = provenance.between.len() == 1 && provenance.between.first() == provenance.commit.as_ref();
-    if matches!(provenance.origin, Origin::Stale | Origin::Ahead) && !is_told {
-        lines.extend(listed.map(|commit| escaped(format!("  {}", called(commit)).as_bytes())));
-        let more = provenance.distance.saturating_sub(provenance.between.len().min(LISTED));
-        if more > 0 && !provenance.between.is_empty() {
-            lines.push(format!("  … and {more} more"));
-        }
+    let (commits, more) = between(provenance);
+    lines.extend(commits.iter().map(|commit| escaped(format!("  {commit}").as_bytes())));
+    if more > 0 {
+        lines.push(format!("  … and {more} more"));
     }
     // What nobody committed is what is looked for first.
     let (edited, others): (Vec<&FileOrigin>, Vec<&FileOrigin>) =
@@ -101,7 +113,7 @@ fn absent(provenance: &Provenance) -> String {
 }
 
 /// `a1b2c3d4e5f6 (2026-01-29, Ada: "Printer: second tray")`.
-fn called(commit: &Commit) -> String {
+pub(super) fn called(commit: &Commit) -> String {
     let id = commit.id.get(..12).unwrap_or(&commit.id);
     let date = commit.date.get(..10).unwrap_or(&commit.date);
     format!("{id} ({date}, {}: \"{}\")", commit.author, commit.subject)

@@ -61,7 +61,7 @@ impl Page {
         self.title("DRIFT ON SEVERAL TARGETS");
         for shared in &common.shared {
             self.drift(shared.check, shared.on[0].1);
-            for (on, details) in by_details(shared) {
+            for (on, details) in alike(shared, in_detail) {
                 let names: Vec<&str> = on.iter().map(|(target, _)| *target).collect();
                 self.detail(&format!("on: {}", names.join(", ")));
                 self.out += &details;
@@ -90,26 +90,32 @@ impl Page {
 }
 
 /// Findings of one difference by target, and what there is to say of all of them.
-type Alike<'a> = (Vec<(&'a str, &'a Finding)>, String);
+pub(super) type Alike<'a> = (Vec<(&'a str, &'a Finding)>, String);
 
-/// The targets of one difference, together where there is nothing else to say of them.
-fn by_details<'a>(shared: &Shared<'a>) -> Vec<Alike<'a>> {
+/// The targets of one difference, together where `told` has nothing else to say of them.
+pub(super) fn alike<'a>(shared: &Shared<'a>, told: impl Fn(&Finding) -> String) -> Vec<Alike<'a>> {
     let mut groups: Vec<Alike<'a>> = Vec::new();
     for (target, found) in &shared.on {
-        let mut page = Page { out: String::new(), colour: false };
         // When and by whom a file was changed, and since when, is of one target alone.
         let mut finding = (*found).clone();
         finding.provenance.iter_mut().for_each(|provenance| provenance.edited = None);
         finding.since = None;
-        page.details(&finding);
-        match groups.iter_mut().find(|(_, details)| *details == page.out) {
+        let told = told(&finding);
+        match groups.iter_mut().find(|(_, details)| *details == told) {
             Some((on, _)) => on.push((target, found)),
-            None => groups.push((vec![(target, found)], page.out)),
+            None => groups.push((vec![(target, found)], told)),
         }
     }
     groups
 }
 
-fn seconds(milliseconds: u64) -> String {
+fn in_detail(finding: &Finding) -> String {
+    let mut page = Page { out: String::new(), colour: false };
+    page.details(finding);
+    page.out
+}
+
+/// Milliseconds in seconds, to the tenth.
+pub(super) fn seconds(milliseconds: u64) -> String {
     format!("{}.{}", milliseconds / 1000, milliseconds % 1000 / 100)
 }

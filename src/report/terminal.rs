@@ -287,7 +287,7 @@ impl Page {
 }
 
 /// A value in few letters: of a digest the first twelve digits.
-fn short(value: &Value) -> String {
+pub(super) fn short(value: &Value) -> String {
     let Some(text) = value.text() else { return "nothing".to_owned() };
     let hex = text.strip_prefix("sha256:").unwrap_or(&text);
     let is_digest = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());

@@ -1,5 +1,7 @@
 //! A project in a temporary directory, and the binary run in it.
 
+pub(crate) mod browser;
+pub(crate) mod cases;
 pub(crate) mod daemon;
 pub(crate) mod delay;
 pub(crate) mod disk;

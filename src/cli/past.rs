@@ -1,0 +1,71 @@
+//! The runs before a report, for formats that show them.
+
+use super::formats::Wanted;
+use super::output::say;
+use super::project::Project;
+use super::{Failure, clock};
+use crate::history::{self, Past};
+use crate::model::{PastRun, Report};
+use crate::run::{self, Run};
+
+/// How far back they go, in seconds: thirty days.
+const SPAN: i64 = 30 * SECONDS_A_DAY;
+const SECONDS_A_DAY: i64 = 86_400;
+
+/// The runs of the project in the thirty days before any of `reports`; none where no format shows them.
+pub(super) fn before(project: &Project, reports: &[Report], wanted: &[Wanted]) -> Vec<Past> {
+    if !wanted.iter().any(|(reporter, _)| reporter.needs_past()) {
+        return Vec::new();
+    }
+    let begun = || reports.iter().map(|report| report.started_at_unix);
+    let (Some(first), Some(last)) = (begun().min(), begun().max()) else { return Vec::new() };
+    // The name of a run is in local time, whose days may be an hour longer.
+    let first = clock::stamp_at(first.saturating_sub(SPAN + SECONDS_A_DAY));
+    let last = clock::stamp_at(last.saturating_add(SECONDS_A_DAY));
+    let is_near = |run: &Run| first.as_ref().is_none_or(|first| run.stamp >= *first);
+    let is_over = |run: &Run| last.as_ref().is_none_or(|last| run.stamp <= *last);
+    history::read(&project.root, &|run| is_near(run) && is_over(run)).map(|read| read.runs).unwrap_or_else(
+        |error| {
+            let runtime = project.named(&project.root.join(run::PATH));
+            let why = Failure::at(&runtime, &error);
+            say(&format!("warning: earlier runs are not shown: {}", why.in_one_line()));
+            Vec::new()
+        },
+    )
+}
+
+/// Whether a report is of one of these runs.
+pub(super) fn knows(runs: &[Past], report: &Report) -> bool {
+    runs.iter().any(|past| past.run == report.run && past.started_at_unix == report.started_at_unix)
+}
+
+/// Puts on a report those of `runs` that looked at all of the same place and compared it with the same baseline, and
+/// itself behind them.
+pub(super) fn put(report: &mut Report, runs: &[Past]) {
+    let now = report.started_at_unix;
+    let is_before = |past: &&Past| {
+        past.run != report.run && past.started_at_unix <= now && now - past.started_at_unix <= SPAN
+    };
+    let is_alike = |past: &&Past| past.target == report.target && past.baseline == report.baseline.from;
+    let its = runs.iter().filter(|past| !past.partial).filter(is_alike).filter(is_before);
+    let mut all: Vec<PastRun> = its.map(in_a_line).collect();
+    all.sort_by_key(|past| past.started_at_unix);
+    all.push(PastRun {
+        run: report.run.clone(),
+        started_at: report.started_at.clone(),
+        started_at_unix: now,
+        status: report.status(),
+        findings: report.findings(),
+    });
+    report.past = all;
+}
+
+fn in_a_line(past: &Past) -> PastRun {
+    PastRun {
+        run: past.run.clone(),
+        started_at: past.started_at.clone(),
+        started_at_unix: past.started_at_unix,
+        status: past.status(),
+        findings: past.findings(),
+    }
+}

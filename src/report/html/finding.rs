@@ -1,0 +1,273 @@
+//! One finding on the page: what moved, where it comes from, since when, and what can be done.
+
+use super::markup::Markup;
+use super::{Layout, count};
+use crate::model::{
+    Acknowledged, Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, Versions,
+    WayOut, day, name_of,
+};
+use crate::report::explanation::escaped_command;
+use crate::report::provenance;
+use crate::report::terminal::short;
+
+/// A finding of `check` as it folds away and out.
+pub(super) fn finding(page: &mut Markup, finding: &Finding, layout: Layout) {
+    entry(page, finding, layout, |it| {
+        it.append(&body(finding, layout));
+        ways_out(it, &finding.ways_out);
+    });
+}
+
+/// What folds away and out under the name of a finding.
+pub(super) fn entry(page: &mut Markup, finding: &Finding, layout: Layout, content: impl FnOnce(&mut Markup)) {
+    page.within(if layout.is_folded() { "details" } else { "details open" }, |it| {
+        it.within("summary", |it| {
+            it.within(layout.heading(), |it| it.name(&finding.subject.key));
+            it.text(" ");
+            it.put("i", word(finding));
+        });
+        content(it);
+    });
+}
+
+/// What kind of difference it is, in a word.
+fn word(finding: &Finding) -> &'static str {
+    match (finding.kind, finding.change) {
+        (Kind::Modified, Some(Change::Tag)) => "other tag",
+        (Kind::Modified, Some(change)) if change != Change::Content => change.word(),
+        (kind, _) => kind.word(),
+    }
+}
+
+/// All that is said of a finding but what can be done about it.
+pub(super) fn body(finding: &Finding, layout: Layout) -> String {
+    let mut told = Markup::default();
+    facts(&mut told, finding, layout);
+    if layout.is_brief() {
+        files_in_brief(&mut told, finding);
+    }
+    let (told, mut page) = (told.into_html(), Markup::default());
+    if !told.is_empty() {
+        page.within("dl", |it| it.append(&told));
+    }
+    if !layout.is_brief() {
+        files(&mut page, finding);
+    }
+    lines(&mut page, finding);
+    host_entry(&mut page, finding);
+    page.into_html()
+}
+
+fn facts(page: &mut Markup, finding: &Finding, layout: Layout) {
+    if let Some(why) = &finding.reason {
+        let is_why = finding.kind == Kind::Unreadable;
+        fact(page, if is_why { "Why" } else { "Next" }, |it| it.text(why));
+    }
+    if let Some(cause) = &finding.cause {
+        fact(page, "Probably", |it| it.text(cause));
+    }
+    if let Some(provenance) = finding.provenance.as_deref().filter(|told| provenance::is_told(told)) {
+        fact(page, "Content", |it| origin(it, provenance, finding.kind, layout));
+    }
+    if let Some(since) = &finding.since {
+        fact(page, "Since", |it| it.text(&seen(since, layout)));
+    }
+    if finding.parts.is_empty() && finding.kind == Kind::Modified {
+        fact(page, "Expected", |it| it.put("code", &short(&finding.expected)));
+        fact(page, "Found", |it| it.put("code", &short(&finding.actual)));
+    }
+    if let Some(layer) = &finding.layer {
+        fact(page, "Layer", |it| it.text(layer));
+    }
+    let is_bumped = |it: &&Versions| !layout.is_brief() || it.expected != it.actual;
+    if let Some(versions) = finding.versions.as_ref().filter(is_bumped).and_then(provenance::versions) {
+        fact(page, "Version", |it| it.text(versions.trim_start_matches("manifest version: ")));
+    }
+    let above = finding.place.strip_suffix(finding.subject.key.as_slice());
+    match above.and_then(|above| above.strip_suffix(b"/")).filter(|_| layout.is_brief()) {
+        Some(dir) => fact(page, "In", |it| it.name(dir)),
+        None if finding.place == finding.subject.key => {}
+        None => fact(page, "Place", |it| it.within("code", |it| it.name(&finding.place))),
+    }
+    if let Some(Acknowledged { reason, by, until, .. }) = finding.acknowledged() {
+        fact(page, "Until", |it| it.text(&day(until)));
+        fact(page, "By", |it| it.text(name_of(by)));
+        fact(page, "Because", |it| it.text(reason));
+    }
+}
+
+/// A name and what stands behind it.
+pub(super) fn fact(page: &mut Markup, name: &'static str, content: impl FnOnce(&mut Markup)) {
+    page.put("dt", name);
+    page.within("dd", content);
+}
+
+fn origin(page: &mut Markup, told: &Provenance, kind: Kind, layout: Layout) {
+    page.text(&provenance::sentence(told, kind));
+    let (commits, more) = provenance::between(told);
+    if commits.is_empty() || layout.is_brief() {
+        return;
+    }
+    page.within("ul", |it| {
+        commits.iter().for_each(|commit| it.put("li", commit));
+        if more > 0 {
+            it.put("li", &format!("… and {more} more"));
+        }
+    });
+}
+
+fn seen(since: &Since, layout: Layout) -> String {
+    let mut text = format!("{}, seen in {}", day(&since.started_at), count(since.runs, "run"));
+    if layout.is_brief() {
+        return text;
+    }
+    text += &format!(", first in {}", since.run);
+    if let Some(before) = &since.before {
+        text += &format!("; as in the baseline in {before}");
+    }
+    if let Some(changed) = since.changed.as_ref().filter(|changed| **changed != since.run) {
+        text += &format!("; as it is now since {changed}");
+    }
+    text
+}
+
+/// The files of a module; of one that is wholly there or gone they are folded away.
+fn files(page: &mut Markup, finding: &Finding) {
+    if finding.parts.is_empty() {
+        return;
+    }
+    let list = |page: &mut Markup| {
+        page.within("ul class=files", |it| {
+            finding.parts.iter().take(Layout::FILES).for_each(|one| file(it, finding, one));
+            if finding.parts.len() > Layout::FILES {
+                it.put("li", &format!("… and {} more", finding.parts.len() - Layout::FILES));
+            }
+        });
+    };
+    if matches!(finding.kind, Kind::Modified | Kind::Unreadable) {
+        return list(page);
+    }
+    page.within("details", |it| {
+        it.put("summary", &count(finding.parts.len(), "file"));
+        list(it);
+    });
+}
+
+fn file(page: &mut Markup, finding: &Finding, part: &Part) {
+    page.within("li", |it| {
+        it.put("i", part.kind.word());
+        it.text(" ");
+        it.within("code", |it| it.name(&part.path));
+        if part.kind == Kind::Modified {
+            it.text(" ");
+            it.put("code", &format!("{} → {}", short(&part.expected), short(&part.actual)));
+        }
+        if let Some(why) = &part.reason {
+            it.text(&format!(" {why}"));
+        }
+        if let Some(origin) = origin_of(finding, part) {
+            let commit = origin.commit.as_ref().map(provenance::called);
+            let commit = commit.map(|commit| format!(": {commit}")).unwrap_or_default();
+            it.put("small", &format!(" {}{commit}", origin.origin.word()));
+        }
+    });
+}
+
+/// The files of a module by kind, without what each was and is.
+fn files_in_brief(page: &mut Markup, finding: &Finding) {
+    for kind in Kind::ALL {
+        let of_it = || finding.parts.iter().filter(|part| part.kind == kind);
+        if of_it().next().is_none() {
+            continue;
+        }
+        fact(page, kind.word(), |it| {
+            for (at, part) in of_it().take(Layout::FEW_FILES).enumerate() {
+                it.text(if at > 0 { ", " } else { "" });
+                it.within("code", |it| it.name(&part.path));
+                let origin = origin_of(finding, part).map(|it| it.origin);
+                let origin =
+                    origin.filter(|it| Some(*it) != finding.provenance.as_ref().map(|all| all.origin));
+                origin.iter().for_each(|origin| it.text(&format!(" ({})", origin.word())));
+            }
+            let more = of_it().count().saturating_sub(Layout::FEW_FILES);
+            if more > 0 {
+                it.text(&format!(" … and {more} more"));
+            }
+        });
+    }
+}
+
+fn origin_of<'a>(finding: &'a Finding, part: &Part) -> Option<&'a FileOrigin> {
+    finding.provenance.iter().flat_map(|told| &told.files).find(|file| file.path == part.path)
+}
+
+/// Which lines differ, where that was asked for.
+fn lines(page: &mut Markup, finding: &Finding) {
+    if let Some(it) = &finding.shown {
+        shown(page, it);
+    }
+    for part in &finding.parts {
+        if let Some(it) = &part.shown {
+            page.within("p", |page| page.within("code", |page| page.name(&part.path)));
+            shown(page, it);
+        }
+    }
+}
+
+fn shown(page: &mut Markup, shown: &Shown) {
+    if !shown.meaning.is_empty() {
+        page.within("ul", |it| shown.meaning.iter().for_each(|line| it.put("li", line)));
+    }
+    if shown.lines.is_empty() {
+        return;
+    }
+    page.within("pre tabindex=0", |it| {
+        for line in &shown.lines {
+            match line.as_bytes().first() {
+                Some(b'+') => it.put("ins", line),
+                Some(b'-') => it.put("del", line),
+                _ => it.text(line),
+            }
+            it.fixed("\n");
+        }
+    });
+}
+
+/// All that the host has of a container.
+fn host_entry(page: &mut Markup, finding: &Finding) {
+    let Some(entry) = &finding.entry else { return };
+    page.within("details", |it| {
+        it.put("summary", "All that is there");
+        it.within("dl", |it| {
+            for (name, value) in entry {
+                it.within("dt", |it| it.text(name));
+                it.within("dd", |it| it.put("code", value));
+            }
+        });
+    });
+}
+
+/// What can be done, a command each; a click selects the whole of it.
+pub(super) fn ways_out(page: &mut Markup, ways: &[WayOut]) {
+    if ways.is_empty() {
+        return;
+    }
+    page.within("dl class=ways", |it| {
+        for way in ways {
+            it.within("dt", |it| it.text(&way.when));
+            it.within("dd", |it| it.put("code", &escaped_command(&way.command)));
+        }
+    });
+}
+
+/// The findings of one check that are of one sort.
+pub(super) fn group(
+    page: &mut Markup,
+    check: &CheckResult,
+    layout: Layout,
+    is_of_it: &dyn Fn(&Finding) -> bool,
+) {
+    for it in check.findings.iter().filter(|finding| is_of_it(finding)) {
+        finding(page, it, layout);
+    }
+}

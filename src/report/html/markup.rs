@@ -1,0 +1,131 @@
+//! HTML that is written piece by piece: whatever is not of this program is escaped on its way in.
+
+use crate::model::{escaped, is_hidden};
+
+/// Elements whose end a browser knows from what follows: the HTML standard lets it be left out, and a long page is
+/// a tenth shorter.
+const ENDLESS: [&str; 6] = ["dt", "dd", "li", "td", "th", "tr"];
+
+/// A document that grows. Tags and their fixed attributes are of this program; all else comes in as text.
+#[derive(Default)]
+pub(super) struct Markup {
+    out: String,
+}
+
+impl Markup {
+    /// Markup that is part of this program.
+    pub(super) fn fixed(&mut self, markup: &'static str) {
+        self.out.push_str(markup);
+    }
+
+    /// An element: `tag` is its name, with fixed attributes behind it.
+    pub(super) fn within(&mut self, tag: &'static str, content: impl FnOnce(&mut Self)) {
+        self.with(tag, &[], content);
+    }
+
+    /// An element with attributes whose values are not fixed.
+    pub(super) fn with(
+        &mut self,
+        tag: &'static str,
+        attributes: &[(&'static str, &str)],
+        content: impl FnOnce(&mut Self),
+    ) {
+        self.out.push('<');
+        self.out.push_str(tag);
+        for (name, value) in attributes {
+            self.out.push(' ');
+            self.out.push_str(name);
+            self.out.push_str("=\"");
+            self.push(value, true);
+            self.out.push('"');
+        }
+        self.out.push('>');
+        content(self);
+        let name = tag.split(' ').next().unwrap_or(tag);
+        if !ENDLESS.contains(&name) {
+            self.out.push_str("</");
+            self.out.push_str(name);
+            self.out.push('>');
+        }
+    }
+
+    /// An element that holds nothing but text.
+    pub(super) fn put(&mut self, tag: &'static str, text: &str) {
+        self.within(tag, |it| it.text(text));
+    }
+
+    /// A table with a heading over each column.
+    pub(super) fn table(
+        &mut self,
+        tag: &'static str,
+        heads: [&'static str; 4],
+        rows: impl FnOnce(&mut Self),
+    ) {
+        self.within(tag, |it| {
+            it.within("thead", |it| {
+                it.within("tr", |it| heads.iter().for_each(|head| it.put("th scope=col", head)));
+            });
+            it.within("tbody", rows);
+        });
+    }
+
+    /// Text; where it holds what nobody sees, it is escaped as on a terminal.
+    pub(super) fn text(&mut self, text: &str) {
+        self.push(text, false);
+    }
+
+    /// A name, as a terminal shows it.
+    pub(super) fn name(&mut self, name: &[u8]) {
+        self.push(&escaped(name), false);
+    }
+
+    /// What [`Markup::into_html`] of another one gave.
+    pub(super) fn append(&mut self, other: &str) {
+        self.out.push_str(other);
+    }
+
+    pub(super) fn into_html(self) -> String {
+        self.out
+    }
+
+    fn push(&mut self, text: &str, is_value: bool) {
+        if text.chars().any(is_hidden) {
+            return self.push(&escaped(text.as_bytes()), is_value);
+        }
+        for c in text.chars() {
+            match c {
+                '&' => self.out.push_str("&amp;"),
+                '<' => self.out.push_str("&lt;"),
+                '>' => self.out.push_str("&gt;"),
+                '"' if is_value => self.out.push_str("&quot;"),
+                c => self.out.push(c),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_comes_in_is_markup() {
+        let mut it = Markup::default();
+        let hostile = "\"><img src=x onerror=alert(1)>&amp;<script>\u{202e}\n";
+        it.with("p class=x", &[("title", hostile)], |it| it.text(hostile));
+        it.within("code", |it| it.name(b"a\\b\xff</code>"));
+        let hidden = "\\u{202e}\\n";
+        let text = format!("\"&gt;&lt;img src=x onerror=alert(1)&gt;&amp;amp;&lt;script&gt;{hidden}");
+        let value = text.replace('"', "&quot;");
+        let expected =
+            format!("<p class=x title=\"{value}\">{text}</p><code>a\\\\b\\xff&lt;/code&gt;</code>");
+        assert_eq!(it.into_html(), expected);
+    }
+
+    #[test]
+    fn what_is_plain_stays_as_it_is() {
+        let mut it = Markup::default();
+        it.put("code", "git show a1:x | { cat > 'ü \\ y'; }");
+        assert_eq!(it.into_html(), "<code>git show a1:x | { cat &gt; 'ü \\ y'; }</code>");
+    }
+}

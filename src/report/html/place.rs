@@ -1,0 +1,259 @@
+//! What the page tells of one place: its checks, what could not be looked at, what moved, and on what ground.
+
+use super::finding::{fact, group, ways_out};
+use super::markup::Markup;
+use super::{Layout, count, timeline};
+use crate::model::{
+    BaselineOrigin, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day, time_of_day,
+};
+use crate::report::provenance::minute;
+use crate::report::several::{InCommon, seconds};
+
+/// Everything below the headline of one report. What `common` has is told elsewhere on the page.
+pub(super) fn place(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'_>) {
+    warnings(page, report);
+    timeline::timeline(page, report, layout);
+    checks(page, report, layout);
+    unseen(page, report, layout);
+    moved(page, report, layout, common);
+    acknowledged(page, report, layout);
+    coverage(page, report, layout);
+    run(page, report, layout);
+}
+
+/// A verdict as a mark: the word, never its colour alone.
+pub(super) fn badge(page: &mut Markup, status: Status) {
+    let tag = match status {
+        Status::Pass => "b class=pass",
+        Status::Fail => "b class=fail",
+        Status::Error => "b class=error",
+        Status::Skip => "b class=skip",
+    };
+    page.put(tag, status.word());
+}
+
+/// A part of the page with its heading.
+pub(super) fn section(
+    page: &mut Markup,
+    layout: Layout,
+    title: &str,
+    content: impl FnOnce(&mut Markup, Layout),
+) {
+    page.within("section", |it| {
+        it.put(layout.heading(), title);
+        content(it, layout.below());
+    });
+}
+
+/// What must be known before anything else is read.
+fn warnings(page: &mut Markup, report: &Report) {
+    let mut said = Vec::new();
+    if report.verdict.nothing_compared {
+        said.push(
+            "Nothing was compared: nothing that was asked for is configured or found. driftlock init looks for it."
+                .to_owned(),
+        );
+    }
+    if let Some(pause) = &report.pause {
+        let (since, until) = (time_of_day(&pause.since), time_of_day(&pause.until));
+        said.push(format!(
+            "A deploy is announced since {since} (until {until}) by {}: {}",
+            pause.by, pause.reason
+        ));
+    }
+    if report.partial {
+        said.push("Only some checks ran: this says nothing of the others.".to_owned());
+    }
+    if let (Status::Error, Some(when)) = (report.status(), report.last_success) {
+        said.push(format!("Everything was last looked at on {} UTC.", minute(when)));
+    }
+    for notice in &report.notices {
+        let failed = notice.error.as_ref();
+        said.extend(failed.map(|why| format!("The notification {} was not delivered: {why}", notice.name)));
+    }
+    said.iter().for_each(|text| page.put("p class=note", text));
+}
+
+fn checks(page: &mut Markup, report: &Report, layout: Layout) {
+    section(page, layout, "Checks", |it, _| {
+        it.table("table class=checks", ["Check", "Verdict", "Compared", "Result"], |it| {
+            report.checks.iter().for_each(|check| row(it, check));
+        });
+    });
+}
+
+fn row(page: &mut Markup, check: &CheckResult) {
+    page.within("tr", |it| {
+        it.within("th scope=row", |it| it.put("code", check.id));
+        it.within("td", |it| badge(it, check.status()));
+        it.within("td class=count", |it| it.text(&check.subjects.to_string()));
+        it.within("td", |it| {
+            it.text(&result(check));
+            check.notes.iter().for_each(|note| it.put("p", note));
+        });
+    });
+}
+
+/// What came of a check, in a sentence.
+fn result(check: &CheckResult) -> String {
+    let words = check.words;
+    let such = |is_such: fn(&Finding) -> bool| check.findings.iter().filter(|it| is_such(it)).count();
+    let (open, unreadable) = (such(Finding::is_open_drift), such(|it| !it.kind.is_drift()));
+    let acknowledged = check.acknowledged();
+    let mut said = Vec::new();
+    match (check.status(), &check.skip) {
+        (Status::Pass, _) if acknowledged > 0 => {
+            return format!("{}, but for {acknowledged} acknowledged", words.pass);
+        }
+        (Status::Pass, _) => said.push(words.pass.to_owned()),
+        (Status::Skip, Some(why)) => said.push(why.clone()),
+        _ => {}
+    }
+    if open > 0 {
+        said.push(format!("{} {}", count(open, words.singular), words.verb));
+    }
+    if unreadable > 0 {
+        said.push(format!("{} unreadable", count(unreadable, words.singular)));
+    }
+    if !check.errors.is_empty() {
+        said.push("could not be carried out".to_owned());
+    }
+    if acknowledged > 0 {
+        said.push(format!("{acknowledged} acknowledged"));
+    }
+    said.join(", ")
+}
+
+/// The parts of each check that `is_of_it` names, under the check's name.
+fn by_check(
+    page: &mut Markup,
+    report: &Report,
+    layout: Layout,
+    title: &str,
+    is_of_it: &dyn Fn(&CheckResult, &Finding) -> bool,
+    has_more: &dyn Fn(&CheckResult) -> bool,
+    more: &dyn Fn(&mut Markup, &CheckResult),
+) {
+    let is_in = |check: &&CheckResult| has_more(check) || check.findings.iter().any(|it| is_of_it(check, it));
+    let checks: Vec<&CheckResult> = report.checks.iter().filter(is_in).collect();
+    if checks.is_empty() {
+        return;
+    }
+    section(page, layout, title, |it, layout| {
+        for check in checks {
+            it.put(layout.heading(), check.id);
+            more(it, check);
+            group(it, check, layout.below(), &|finding| is_of_it(check, finding));
+        }
+    });
+}
+
+fn unseen(page: &mut Markup, report: &Report, layout: Layout) {
+    let is_of_it = |_: &CheckResult, finding: &Finding| !finding.kind.is_drift();
+    let has_more = |check: &CheckResult| !check.errors.is_empty();
+    by_check(page, report, layout, "What could not be looked at", &is_of_it, &has_more, &|it, check| {
+        check.errors.iter().for_each(|why| it.put("p class=why", why));
+        ways_out(it, &check.ways_out);
+    });
+}
+
+fn moved(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'_>) {
+    let is_of_it =
+        |check: &CheckResult, finding: &Finding| finding.is_open_drift() && !common.has(check, finding);
+    let elsewhere =
+        |check: &CheckResult| check.findings.iter().filter(|finding| common.has(check, finding)).count();
+    by_check(page, report, layout, "What moved", &is_of_it, &|check| elsewhere(check) > 0, &|it, check| {
+        let shared = elsewhere(check);
+        if shared > 0 {
+            it.within("p", |it| {
+                it.text(&format!("{}: ", count(shared, check.words.singular)));
+                it.put("a href=#common", "drift on several targets");
+            });
+        }
+    });
+}
+
+fn acknowledged(page: &mut Markup, report: &Report, layout: Layout) {
+    let is_of_it = |_: &CheckResult, finding: &Finding| finding.acknowledged().is_some();
+    by_check(page, report, layout, "Acknowledged", &is_of_it, &|_| false, &|_, _| {});
+}
+
+fn coverage(page: &mut Markup, report: &Report, layout: Layout) {
+    if report.sections_off.is_empty() && report.left_out.is_empty() {
+        return;
+    }
+    section(page, layout, "Not looked at", |it, _| {
+        it.within("ul", |it| {
+            for off in &report.sections_off {
+                it.put("li", &format!("{}: {}", off.section, off.reason));
+            }
+            for (section, LeftOut { unit, count: n, reason }) in &report.left_out {
+                let unit = if *unit == Unit::Files { "file" } else { "subject" };
+                let n = count(usize::try_from(*n).unwrap_or(usize::MAX), unit);
+                it.put("li", &format!("{section}: {n}, {reason}"));
+            }
+        });
+    });
+}
+
+/// What was run, when, and against which baseline.
+fn run(page: &mut Markup, report: &Report, layout: Layout) {
+    let title = if report.mode == Mode::Diff { "This comparison" } else { "This run" };
+    section(page, layout, title, |it, _| {
+        it.within("dl", |it| {
+            fact(it, "Run", |it| it.put("code", &report.run));
+            fact(it, "Begun", |it| {
+                it.with("time", &[("datetime", &report.started_at)], |it| it.text(&report.started_at));
+                it.text(&format!(", {} s", seconds(report.duration_ms)));
+            });
+            fact(it, "Host", |it| it.text(&report.host));
+            if let Some(target) = &report.target {
+                fact(it, "Target", |it| it.text(target));
+            }
+            fact(it, "Mode", |it| it.text(report.mode.word()));
+            if let Some(other) = &report.compared {
+                fact(it, "Compared", |it| it.text(other));
+            }
+            baseline(it, &report.baseline);
+            fact(it, "Exit code", |it| it.text(&report.verdict.exit.code().to_string()));
+            let sent: Vec<&str> =
+                report.notices.iter().filter(|it| it.error.is_none()).map(|it| it.name.as_str()).collect();
+            if !sent.is_empty() {
+                fact(it, "Notified", |it| it.text(&sent.join(", ")));
+            }
+            if let Some(place) = &report.location {
+                fact(it, "Report", |it| it.put("code", place));
+            }
+        });
+    });
+}
+
+fn baseline(page: &mut Markup, baseline: &BaselineOrigin) {
+    fact(page, "Baseline", |it| it.put("code", &baseline.from));
+    fact(page, "Its digest", |it| it.put("code", &baseline.digest.to_string()));
+    if let Some(commit) = &baseline.commit {
+        fact(page, "At commit", |it| {
+            it.put("code", commit);
+            if baseline.dirty == Some(true) {
+                it.text(", from which the lock files differ");
+            }
+        });
+    }
+}
+
+/// When and where, in a line below the headline.
+pub(super) fn whereabouts(page: &mut Markup, report: &Report) {
+    page.within("p class=where", |it| {
+        // Without a target, the host is what the headline is about.
+        if report.target.is_some() || report.compared.is_some() {
+            it.text(&format!("{} · ", report.host));
+        }
+        it.with("time", &[("datetime", &report.started_at)], |it| it.text(&day(&report.started_at)));
+        let commit = report.baseline.commit.iter().map(|id| format!(" at {}", id.get(..12).unwrap_or(id)));
+        let commit: String = commit.collect();
+        it.text(&match &report.compared {
+            Some(other) => format!(" · {} compared with {other}", report.baseline.from),
+            None => format!(" · compared with {}{commit}", report.baseline.from),
+        });
+    });
+}
