@@ -22,6 +22,8 @@ mod host_keys;
 mod hosts;
 mod init;
 mod names;
+mod notify;
+mod notify_ways;
 mod pause;
 mod podman;
 mod properties;

@@ -83,14 +83,13 @@ fn text(project: &Project, kept: &Kept) -> Result<String, String> {
 fn network(address: &Address) -> Result<Network, String> {
     let mut network = Network { proxy: proxy(address).map(Secret::new), ..Network::default() };
     if address.is_https {
-        let found = rustls_native_certs::load_native_certs();
-        if found.certs.is_empty()
-            && let Some(file) = set(&["SSL_CERT_FILE"])
+        if let Some(file) = set(&["SSL_CERT_FILE"])
+            && rustls_native_certs::load_certs_from_paths(Some(file.as_ref()), None).certs.is_empty()
         {
             let file = output::shown(file.as_ref());
             return Err(format!("no certificate could be read from {file}, which SSL_CERT_FILE names"));
         }
-        network.authorities = found.certs;
+        network.authorities = rustls_native_certs::load_native_certs().certs;
     }
     Ok(network)
 }

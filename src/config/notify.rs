@@ -136,7 +136,8 @@ type Key<'a> = (&'static str, Option<&'a Spanned<Value>>);
 impl Table<'_> {
     fn checked(&self, targets: &BTreeMap<String, Target>) -> Result<Notify, ConfigError> {
         if !is_target_name(self.name) {
-            let rule = "a name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
+            let rule =
+                "a name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
             return Err(self.wrong(self.start, rule));
         }
         self.refuse_plain_secrets()?;
@@ -214,7 +215,8 @@ impl Table<'_> {
         }
         if let Some(name) = self.text(variable)? {
             let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(is_name) {
+            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(is_name)
+            {
                 let reason = format!(
                     "{} is the name of a variable of the environment (letters, digits, \"_\"), not what it holds",
                     variable.0
@@ -258,9 +260,9 @@ impl Table<'_> {
             Some(text) => {
                 let found = seconds(text).filter(|seconds| *seconds > 0);
                 let at = key.1.map_or(self.start, |value| value.span().start);
-                found
-                    .map(Some)
-                    .ok_or_else(|| self.wrong(at, "remind_after is a duration, such as \"24h\", or \"never\""))
+                found.map(Some).ok_or_else(|| {
+                    self.wrong(at, "remind_after is a duration, such as \"24h\", or \"never\"")
+                })
             }
             None => Ok(Some(REMINDED)),
         }
@@ -330,7 +332,11 @@ mod tests {
             (format!("kind = \"slack\"\nurl_file = [\"{secret}\"]"), 5, "url_file is a text in quotes"),
             (format!("kind = \"{secret}\"\nurl_env = \"A\""), 4, "kind is \"slack\", \"webhook\" or"),
             (format!("kind = \"command\"\ncommand = \"curl {secret}\""), 5, "command is a list"),
-            (format!("kind = \"slack\"\nurl_env = \"A\"\ntimeout = \"{secret}\""), 6, "timeout is a duration"),
+            (
+                format!("kind = \"slack\"\nurl_env = \"A\"\ntimeout = \"{secret}\""),
+                6,
+                "timeout is a duration",
+            ),
             (format!("kind = \"slack\"\nurl_env = {secret}"), 5, ""),
             ("url_env = \"A\"".to_owned(), 3, "kind is \"slack\""),
             ("kind = \"slack\"".to_owned(), 4, "no address: write url_env"),
@@ -341,7 +347,11 @@ mod tests {
             ("kind = \"command\"\ncommand = [\"b\"]\nurl_env = \"A\"".to_owned(), 6, "url_env means nothing"),
             ("kind = \"command\"\ncommand = []".to_owned(), 5, "command is a list"),
             ("kind = \"command\"".to_owned(), 4, "command is a list"),
-            ("kind = \"slack\"\nurl_env = \"A\"\ntargets = [\"x\"]".to_owned(), 6, "there are: production, local"),
+            (
+                "kind = \"slack\"\nurl_env = \"A\"\ntargets = [\"x\"]".to_owned(),
+                6,
+                "there are: production, local",
+            ),
             ("kind = \"slack\"\nurl_env = \"A\"\ntargets = []".to_owned(), 6, "targets is a list"),
             ("kind = \"slack\"\nurl_env = \"A\"\nremind_after = \"0s\"".to_owned(), 6, "or \"never\""),
             ("kind = \"slack\"\nurl_env = \"A\"\ntimeout = \"31s\"".to_owned(), 6, "\"1s\" to \"30s\""),

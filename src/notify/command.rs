@@ -117,7 +117,11 @@ impl Program {
     /// How it is called, for people.
     #[must_use]
     pub fn shown(&self) -> String {
-        self.argv.iter().map(|word| escaped(crate::model::quoted(word).as_bytes())).collect::<Vec<_>>().join(" ")
+        self.argv
+            .iter()
+            .map(|word| escaped(crate::model::quoted(word).as_bytes()))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// A program of this project.

@@ -67,6 +67,18 @@ pub struct Told {
     pub open_since_unix: Option<i64>,
 }
 
+/// The verdict that stands for nobody having been told anything yet.
+const NOTHING: &str = "NONE";
+
+impl Told {
+    /// Nothing was told of a place so far. Recorded before the first attempt, so that whatever ends that attempt, the
+    /// next run does not take its report for one that somebody was told of.
+    pub(super) fn nothing(now: i64) -> Self {
+        let seen = Seen { verdict: NOTHING.to_owned(), fingerprint: String::new() };
+        Self { seen, told_at_unix: now, run_at_unix: now, open_since_unix: None }
+    }
+}
+
 /// What is known of a place from an earlier report, where nothing was recorded of telling.
 #[derive(Debug, Clone)]
 pub struct Earlier {
@@ -178,6 +190,18 @@ pub(super) struct Known<'a> {
     pub(super) remind_after: Option<i64>,
 }
 
+impl<'a> Known<'a> {
+    /// What counts as told before: what the user gave, else what was recorded, else what an earlier report says.
+    pub(super) fn before(&self) -> Option<&'a Told> {
+        let earlier = self.earlier.map(|earlier| &earlier.told);
+        self.given().or(self.recorded).or(earlier).filter(|told| told.seen.verdict != NOTHING)
+    }
+
+    fn given(&self) -> Option<&'a Told> {
+        self.earlier.filter(|earlier| earlier.is_given).map(|earlier| &earlier.told)
+    }
+}
+
 /// Whether a deploy that is under way excuses what was found: then nobody is told, and nothing is recorded.
 fn is_excused(report: &Report) -> bool {
     report.verdict.exit == ExitCode::Pass && report.verdict.overall != Status::Pass
@@ -188,9 +212,8 @@ pub(super) fn decide(report: &Report, known: &Known<'_>) -> Decision {
     if is_excused(report) {
         return Decision::Nothing;
     }
-    let given = known.earlier.filter(|earlier| earlier.is_given).map(|earlier| &earlier.told);
+    let given = known.given();
     let is_recorded = given.is_none() && known.recorded.is_some();
-    let before = given.or(known.recorded).or(known.earlier.map(|earlier| &earlier.told));
     let (seen, now, started) = (Seen::of(report), known.now, report.started_at_unix);
     let open = |since: i64| (!seen.passed()).then_some(since);
     let told = |since: i64| Told {
@@ -199,7 +222,7 @@ pub(super) fn decide(report: &Report, known: &Known<'_>) -> Decision {
         run_at_unix: started,
         open_since_unix: open(since),
     };
-    let Some(before) = before else {
+    let Some(before) = known.before() else {
         let told = told(started);
         return if seen.passed() { Decision::Record(told) } else { Decision::Tell(Event::Failing, told) };
     };
@@ -245,3 +268,109 @@ fn passes_a_multiple(start: Option<i64>, before: i64, now: i64, step: i64) -> bo
     start.is_some_and(|start| start <= before && (now - start) / step > (before - start) / step)
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::CHECKS;
+    use crate::model::{BaselineOrigin, CheckResult, Finding, Kind, Mode, SectionId, Subject, Value, judge};
+
+    /// A report of a run that began at a moment and found these.
+    fn report(started_at_unix: i64, found: &[&str]) -> Report {
+        let check = CHECKS[2];
+        let subject =
+            |key: &&str| Subject { section: Some(SectionId("compose")), key: key.as_bytes().to_vec() };
+        let find = |key| Finding::new(subject(key), Kind::Missing, Value::Absent, Value::Absent);
+        let result = CheckResult::new(check.id(), check.words());
+        let checks = vec![CheckResult { subjects: 9, findings: found.iter().map(find).collect(), ..result }];
+        Report {
+            stamp: String::new(),
+            run: String::new(),
+            host: String::new(),
+            target: None,
+            mode: Mode::Local,
+            compared: None,
+            partial: false,
+            started_at: String::new(),
+            started_at_unix,
+            duration_ms: 0,
+            baseline: BaselineOrigin {
+                from: "audit/locks".to_owned(),
+                digest: Digest::of(b""),
+                commit: None,
+                dirty: None,
+            },
+            verdict: judge(&checks),
+            checks,
+            sections_off: Vec::new(),
+            left_out: Vec::new(),
+            pause: None,
+            last_success: None,
+            notices: Vec::new(),
+            past: Vec::new(),
+            location: None,
+        }
+    }
+
+    fn decided(report: &Report, recorded: Option<&Told>, now: i64) -> Decision {
+        let remind_after = Some(100);
+        decide(report, &Known { recorded, earlier: None, unchanged_since: None, now, remind_after })
+    }
+
+    /// What is recorded once `report` was told of, and why it was.
+    fn told(report: &Report, recorded: Option<&Told>, now: i64) -> (Event, Told) {
+        match decided(report, recorded, now) {
+            Decision::Tell(event, told) => (event, told),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_change_is_news_once() {
+        let Decision::Record(passed) = decided(&report(10, &[]), None, 11) else { panic!() };
+        assert_eq!(decided(&report(20, &[]), Some(&passed), 21), Decision::Nothing);
+        let (event, failing) = told(&report(30, &["a"]), Some(&passed), 31);
+        assert_eq!((event, failing.open_since_unix, failing.told_at_unix), (Event::Failing, Some(30), 31));
+        assert_eq!(decided(&report(40, &["a"]), Some(&failing), 41), Decision::Nothing);
+        let (event, changed) = told(&report(50, &["a", "b"]), Some(&failing), 51);
+        assert_eq!((event, changed.open_since_unix), (Event::Changed, Some(30)));
+        let (event, resolved) = told(&report(60, &[]), Some(&changed), 61);
+        assert_eq!((event, resolved.open_since_unix), (Event::Resolved(Some(31)), None));
+        assert_eq!(told(&report(60, &["a"]), None, 61).0, Event::Failing);
+        assert_eq!(told(&report(60, &["a"]), Some(&Told::nothing(5)), 61).0, Event::Failing);
+        assert!(matches!(decided(&report(60, &[]), Some(&Told::nothing(5)), 61), Decision::Record(_)));
+    }
+
+    #[test]
+    fn reminders_come_after_their_time_and_again() {
+        let (_, failing) = told(&report(10, &["a"]), None, 10);
+        assert_eq!(decided(&report(109, &["a"]), Some(&failing), 109), Decision::Nothing);
+        let (event, reminded) = told(&report(110, &["a"]), Some(&failing), 110);
+        assert_eq!(event, Event::Reminder(Some(100)));
+        assert_eq!(decided(&report(209, &["a"]), Some(&reminded), 209), Decision::Nothing);
+        assert_eq!(told(&report(210, &["a"]), Some(&reminded), 210).0, Event::Reminder(Some(200)));
+    }
+
+    #[test]
+    fn of_two_runs_the_older_one_is_no_news_unless_the_clock_was_wrong() {
+        let (_, failing) = told(&report(50, &["a"]), None, 55);
+        assert_eq!(decided(&report(40, &[]), Some(&failing), 60), Decision::Nothing);
+        assert_eq!(told(&report(20, &[]), Some(&failing), 25).0, Event::Resolved(None));
+        let Decision::Record(mended) = decided(&report(20, &["a"]), Some(&failing), 25) else { panic!() };
+        assert_eq!(mended.told_at_unix, 25);
+    }
+
+    #[test]
+    fn what_a_deploy_excuses_is_no_news() {
+        let mut excused = report(10, &["a"]);
+        excused.verdict.exit = ExitCode::Pass;
+        assert_eq!(decided(&excused, None, 11), Decision::Nothing);
+    }
+
+    #[test]
+    fn a_multiple_is_passed_once() {
+        for (before, now, passes) in [(0, 99, false), (0, 100, true), (99, 100, true), (100, 199, false)] {
+            assert_eq!(passes_a_multiple(Some(0), before, now, 100), passes, "{before} {now}");
+        }
+        assert!(!passes_a_multiple(None, 0, 1000, 100) && !passes_a_multiple(Some(500), 0, 1000, 100));
+    }
+}

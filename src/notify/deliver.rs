@@ -7,7 +7,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use super::command::{Failed, Program};
-use super::decide::{Decision, Earlier, Event, Known, Place, decide};
+use super::decide::{Decision, Earlier, Event, Known, Place, Told, decide};
 use super::http::{Client, Limit};
 use super::slack::{self, Words};
 use super::state::{self, State};
@@ -142,7 +142,8 @@ pub fn deliver(deliveries: Vec<Delivery>, watch: &Arc<Watch>) -> (Vec<Outcome>, 
     }
     if !watch.is_cancelled() {
         let lost = names.iter();
-        warnings.extend(lost.map(|name| format!("{name}: ended unexpectedly, which is a defect of driftlock")));
+        warnings
+            .extend(lost.map(|name| format!("{name}: ended unexpectedly, which is a defect of driftlock")));
     }
     outcomes.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
     (outcomes, warnings)
@@ -167,12 +168,18 @@ impl Telling {
             State::default()
         });
         for news in std::mem::take(&mut self.delivery.news) {
-            let notify = &self.delivery.outlet.notify;
-            let told = match decide(&news.report, &known(&state, &news, notify, self.delivery.now)) {
+            let place = Place::of(&news.report);
+            let known = known(&state, &news, &self.delivery.outlet.notify, self.delivery.now);
+            let (decision, before) = (decide(&news.report, &known), known.before().cloned());
+            let told = match decision {
                 Decision::Nothing => continue,
                 Decision::Record(told) => told,
                 Decision::Tell(event, told) => {
-                    let limit = limit(notify, start + BUDGET, &self.watch);
+                    if state.of(&place).is_none() {
+                        let before = before.unwrap_or_else(|| Told::nothing(self.delivery.now));
+                        self.record(&mut state, place.clone(), before);
+                    }
+                    let limit = limit(&self.delivery.outlet.notify, start + BUDGET, &self.watch);
                     let outcome = attempted(&self.delivery.outlet, event, &news, &limit);
                     let failed = outcome.error.is_some();
                     self.outcomes.push(outcome);
@@ -182,17 +189,24 @@ impl Telling {
                     told
                 }
             };
-            state.set(Place::of(&news.report), told);
-            if let Err(error) = state.write(&root, &name) {
-                self.warn(&format!("{}; it may be told again", in_words(&error)));
-            }
+            self.record(&mut state, place, told);
+        }
+    }
+
+    fn record(&mut self, state: &mut State, place: Place, told: Told) {
+        state.set(place, told);
+        if let Err(error) = state.write(&self.delivery.root, &self.delivery.outlet.name) {
+            self.warn(&format!("{}; it may be told again", in_words(&error)));
         }
     }
 
     /// Notes what its user must know of the record.
     fn warn(&mut self, why: &str) {
         let path = state::path(&self.delivery.outlet.name);
-        self.warnings.push(format!("{}: {why}", path.display()));
+        let warning = format!("{}: {why}", path.display());
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 }
 

@@ -114,7 +114,9 @@ impl Client {
     pub(super) fn post(&self, body: &[u8], event: &str, limit: &Limit) -> Result<(), String> {
         let mut pause = limit.pause;
         for number in 1..=ATTEMPTS {
-            let Err(failed) = self.attempt(body, event, limit.attempt.min(limit.left())) else { return Ok(()) };
+            let Err(failed) = self.attempt(body, event, limit.attempt.min(limit.left())) else {
+                return Ok(());
+            };
             let times = if number > 1 { format!(", {number} times") } else { String::new() };
             let why = format!("{}{times}", failed.why);
             if !failed.is_passing || number == ATTEMPTS {
@@ -194,6 +196,10 @@ fn of_system(error: &std::io::Error, who: &str) -> Failed {
     if let Some(tls) = tls {
         return of_tls(tls);
     }
+    // The standard library has no kind for what a resolver says.
+    if error.raw_os_error().is_none() && error.to_string().starts_with("failed to lookup") {
+        return Failed::for_now(format!("the host of the {who} is not known"));
+    }
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
             Failed::for_now(format!("the {who} closed the connection without an answer"))
@@ -237,5 +243,31 @@ fn sleep(time: Duration, watch: &Watch) -> Result<(), String> {
             return Ok(());
         }
         std::thread::sleep(left.min(TICK));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(url: &str, proxy: Option<&str>) -> Result<Client, String> {
+        let proxy = proxy.map(|proxy| Secret::new(proxy.to_owned()));
+        Client::new(Address::parse(url).unwrap(), None, &Network { authorities: Vec::new(), proxy })
+    }
+
+    #[test]
+    fn without_anybody_to_believe_no_server_is_believed() {
+        let why = client("https://hooks.example.com/s3cr3t", None).unwrap_err();
+        assert!(why.contains("install ca-certificates") && !why.contains("s3cr3t"), "{why}");
+        assert!(client("http://hooks.example.com/s3cr3t", None).is_ok());
+    }
+
+    #[test]
+    fn a_proxy_that_is_none_is_said_to_be_none() {
+        for proxy in ["ftp://u:s3cr3t@p/", "http://", "u:s3cr3t@:x"] {
+            let why = client("http://a/", Some(proxy)).unwrap_err();
+            assert!(why.contains("the proxy that the environment names") && !why.contains("s3cr3t"), "{why}");
+        }
+        assert!(client("http://a/", Some("proxy.example.com:3128")).is_ok());
     }
 }

@@ -70,7 +70,8 @@ fn told(report: &Report, words: &Words) -> Vec<String> {
         let mut text = format!("Acknowledged, {} in all:", answered.len());
         for (_, finding) in answered.iter().take(FILES) {
             let Some(Acknowledged { by, until, .. }) = finding.acknowledged() else { continue };
-            let (by, until) = (fitted(&escaped(name_of(by).as_bytes()), NAME), fitted(day(until).as_str(), NAME));
+            let (by, until) =
+                (fitted(&escaped(name_of(by).as_bytes()), NAME), fitted(day(until).as_str(), NAME));
             let _ = write!(text, " {} (by {by}, until {until})", name(&finding.subject.key));
         }
         texts.push(text);
@@ -83,7 +84,10 @@ fn title(report: &Report, event: Event) -> String {
     let place = escaped(report.about().as_bytes());
     if event == Event::Test {
         let host = escaped(report.host.as_bytes());
-        return fitted(&format!("TEST of driftlock on {host}: this message arrived, nothing was looked at"), SENTENCE);
+        return fitted(
+            &format!("TEST of driftlock on {host}: this message arrived, nothing was looked at"),
+            SENTENCE,
+        );
     }
     let line = headline(report);
     // The headline says FAIL of an error, too, as the report does.
@@ -122,7 +126,8 @@ fn circumstances(report: &Report) -> String {
     if let Some(pause) = &report.pause {
         let (since, until) = (time_of_day(&pause.since), time_of_day(&pause.until));
         let why = fitted(&escaped(pause.reason.as_bytes()), NAME);
-        let _ = write!(text, "; deploying since {} (until {}): {why}", fitted(since, NAME), fitted(until, NAME));
+        let _ =
+            write!(text, "; deploying since {} (until {}): {why}", fitted(since, NAME), fitted(until, NAME));
     }
     text
 }
@@ -146,6 +151,9 @@ fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &W
         Some(since) => {
             let (at, runs) = (fitted(&day(&since.started_at), NAME), since.runs);
             let _ = write!(text, ", since {at} (in {runs} runs)");
+            if since.changed.as_ref() == Some(&report.run) {
+                text += ", changed again in this run";
+            }
         }
         None => text += ", new in this run",
     }
@@ -202,7 +210,8 @@ fn ending(report: &Report, event: Event, words: &Words) -> Option<String> {
         return None;
     }
     let host = name(report.host.as_bytes());
-    let mut text = words.report.iter().map(|path| format!("Report: {}", name(path.as_bytes()))).collect::<String>();
+    let mut text =
+        words.report.iter().map(|path| format!("Report: {}", name(path.as_bytes()))).collect::<String>();
     if report.status() != Status::Pass && !words.dir.is_empty() {
         let start = if text.is_empty() { "The" } else { ". The" };
         let _ = write!(text, "{start} commands work in {}", name(words.dir.as_bytes()));
@@ -251,4 +260,3 @@ fn entities(text: &str) -> String {
 fn units(text: &str) -> usize {
     text.encode_utf16().count()
 }
-
