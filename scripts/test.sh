@@ -41,6 +41,8 @@ need fish fish
 need csh csh
 need unshare util-linux
 need getent libc-bin
+need openssl openssl
+need curl curl
 if [ -n "$missing" ]; then
     # The list is meant to be split into words, here and below.
     # shellcheck disable=SC2086

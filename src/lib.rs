@@ -10,6 +10,7 @@
 //! - [`provenance`], [`content`], [`git`]: which commit a difference comes from, and which lines it is;
 //! - [`acknowledge`], [`pause`]: what somebody answers for, for a time;
 //! - [`report`], [`run`], [`history`], [`explain`]: what is told of it, and what is kept;
+//! - [`notify`]: telling somebody of changes;
 //! - [`accept`], [`atomic`]: making a state the new baseline, all or none;
 //! - [`cli`]: the command line, everybody's caller and nobody's callee.
 
@@ -27,6 +28,7 @@ pub mod git;
 pub mod history;
 pub mod host;
 pub mod model;
+pub mod notify;
 pub mod pause;
 pub mod provenance;
 pub mod report;

@@ -15,6 +15,7 @@ use std::process::Command;
 
 use assert_fs::TempDir;
 
+use crate::support::http::HttpServer;
 use crate::support::sshd::Server;
 
 /// What the documents call the project's directory.
@@ -113,12 +114,24 @@ enum Beside<'a> {
     Nothing,
     Engine(&'a Names),
     Server(&'a Server),
+    Webhook(&'a HttpServer),
 }
 
 #[test]
 fn the_page_on_servers_prints_what_it_shows() {
     let server = Server::start(|_| {});
     hold("docs/servers.md", &["sh", "text"], &Beside::Server(&server));
+}
+
+#[test]
+fn the_page_on_notifications_prints_what_it_shows() {
+    let server = HttpServer::start();
+    hold("docs/notifications.md", &["sh", "text", "toml"], &Beside::Webhook(&server));
+    let sent = server.taken();
+    let texts: Vec<String> = sent.iter().map(|it| it.json()["text"].as_str().unwrap().to_owned()).collect();
+    let edge = "1 compose file (infra/stacks/edge-traefik/docker-compose.yml) drifted";
+    assert!(texts[0].starts_with("TEST of driftlock on "), "{texts:?}");
+    assert_eq!(texts[1..], [format!("FAIL local: {edge}"), "PASS local: 3 checks passed".to_owned()]);
 }
 
 /// Runs the shell blocks of one document; other fences must be of the languages in `known`.
@@ -146,6 +159,11 @@ fn hold(document: &str, known: &[&str], beside: &Beside<'_>) {
                 (code, output.replace(&names.prefix, "demo-"))
             }
             Beside::Server(server) => copy.run_beside_server(&block.script, server),
+            Beside::Webhook(server) => {
+                let url = server.url();
+                let engine = ("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+                copy.run_with(&block.script, &[engine, ("SLACK_URL", &url), ("no_proxy", "*")])
+            }
         };
         if code != Some(0) {
             writeln!(wrong, "{document}:{at}: ended with {code:?}:\n{output}").unwrap();

@@ -24,6 +24,8 @@ mod host_keys;
 mod hosts;
 mod init;
 mod names;
+mod notify;
+mod notify_ways;
 mod page;
 mod pause;
 mod podman;

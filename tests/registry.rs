@@ -160,7 +160,7 @@ const RANKS: &[&[&str]] = &[
     &["cli"],
     &["accept", "explain"],
     &["history"],
-    &["audit", "pause"],
+    &["audit", "pause", "notify"],
     &["check", "provenance", "run", "report"],
     &["section", "acknowledge"],
     &["baseline", "config", "host"],

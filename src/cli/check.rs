@@ -17,6 +17,7 @@ use super::output::{self, say};
 use super::previous::Previous;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
+use super::telling::Telling;
 use super::{Failure, Global, past, pause};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit;
@@ -104,6 +105,8 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
     let runs = past::before(&project, &reports, &wanted);
     reports.iter_mut().for_each(|report| past::put(report, &runs));
+    let telling = Telling { project: &project, previous: &job.previous, is_own_run: args.output.is_none() };
+    telling.tell(&mut reports, interrupt);
     emit(&mut reports, &wanted, args.quiet, global.color)
 }
 
@@ -260,7 +263,7 @@ impl Job<'_> {
 }
 
 /// The files of a check's run.
-fn files_of(report: &Report) -> run::Files {
+pub(super) fn files_of(report: &Report) -> run::Files {
     let kept = report::REPORTERS.iter().filter_map(|reporter| Some((reporter.kept_as()?, reporter)));
     let one = std::slice::from_ref(report);
     kept.map(|(name, reporter)| (name.to_owned(), reporter.render(one, false))).collect()

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Local, NaiveDate, SecondsFormat};
 
 use super::Failure;
+pub(super) use crate::model::seconds;
 use crate::model::{Moment, escaped};
 
 /// What may stand behind `--until`, for a hint.
@@ -29,27 +30,6 @@ fn of(time: DateTime<Local>) -> Moment {
     Moment { text: time.to_rfc3339_opts(SecondsFormat::Secs, false), unix: time.timestamp() }
 }
 
-/// Reads a duration, in seconds: `90s`, `20m`, `12h`, `7d`, `2w`, or several of them in a row.
-pub(super) fn seconds(text: &str) -> Option<i64> {
-    let mut rest = text;
-    let mut total: i64 = 0;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number: i64 = rest[..digits].parse().ok()?;
-        let unit = match rest.as_bytes().get(digits)? {
-            b's' => 1,
-            b'm' => 60,
-            b'h' => 60 * 60,
-            b'd' => 24 * 60 * 60,
-            b'w' => 7 * 24 * 60 * 60,
-            _ => return None,
-        };
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        rest = &rest[digits + 1..];
-    }
-    (!text.is_empty()).then_some(total)
-}
-
 /// Reads what stands behind `--until`: a moment to come, or how long from `now`.
 pub(super) fn until(text: &str, now: i64) -> Result<Moment, Failure> {
     let shown = escaped(text.as_bytes());
@@ -67,24 +47,6 @@ pub(super) fn until(text: &str, now: i64) -> Result<Moment, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_read() {
-        let read = [
-            ("90s", 90),
-            ("20m", 1200),
-            ("12h", 43_200),
-            ("7d", 604_800),
-            ("2w", 1_209_600),
-            ("1h30m", 5400),
-        ];
-        for (text, expected) in read {
-            assert_eq!(seconds(text), Some(expected), "{text}");
-        }
-        for text in ["", "7", "d", "7x", "-7d", "7 d", "7d ", "é", "9223372036854775807w", "1.5h"] {
-            assert_eq!(seconds(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn a_day_lasts_to_its_end() {

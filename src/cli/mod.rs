@@ -28,6 +28,7 @@ mod init;
 mod lines;
 mod man;
 mod named;
+mod notify;
 mod output;
 mod past;
 mod pause;
@@ -37,10 +38,12 @@ mod project;
 mod prompt;
 mod rename;
 mod report;
+mod secrets;
 mod side;
 mod signals;
 mod ssh;
 mod ssh_config;
+mod telling;
 mod untracked;
 
 use std::path::PathBuf;
@@ -89,6 +92,7 @@ enum Command {
     Accept(accept::AcceptArgs),
     Ack(ack::AckArgs),
     Pause(pause::PauseArgs),
+    Notify(notify::NotifyArgs),
     Diff(diff::DiffArgs),
     Explain(explain::ExplainArgs),
     History(history::HistoryArgs),
@@ -122,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
         Command::Ack(args) => ack::run(&cli.global, &args),
         Command::Pause(args) => pause::run(&cli.global, &args),
+        Command::Notify(args) => notify::run(&cli.global, &args, &interrupt),
         Command::Diff(args) => diff::run(&cli.global, &args, &interrupt),
         Command::History(args) => history::run(&cli.global, &args),
         Command::Report(args) => report::run(&cli.global, &args),

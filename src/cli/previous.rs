@@ -1,6 +1,8 @@
 //! What the newest whole check before this one found, for what is told of changes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::Failure;
 use super::output::{self, say};
@@ -17,6 +19,8 @@ pub(super) struct Previous<'a> {
     project: &'a Project,
     /// The reports of `--previous`, which stand in for those of earlier runs here.
     given: Option<Vec<WireReport>>,
+    /// What was read of earlier runs, before this one takes their place.
+    read: Mutex<BTreeMap<Option<String>, Option<WireReport>>>,
 }
 
 impl<'a> Previous<'a> {
@@ -25,7 +29,8 @@ impl<'a> Previous<'a> {
     /// # Errors
     /// When the file is there and holds no report.
     pub(super) fn new(project: &'a Project, given: Option<&Path>) -> Result<Self, Failure> {
-        let Some(path) = given else { return Ok(Self { project, given: None }) };
+        let read = Mutex::default();
+        let Some(path) = given else { return Ok(Self { project, given: None, read }) };
         let reports = match read_file(path) {
             Ok(bytes) => json::read_all(&bytes).map_err(|why| {
                 let why = escaped(why.as_bytes());
@@ -41,20 +46,33 @@ impl<'a> Previous<'a> {
             }
             Err(error) => return Err(Failure::at(path, &error)),
         };
-        Ok(Self { project, given: Some(reports) })
+        Ok(Self { project, given: Some(reports), read })
     }
 
-    /// The newest whole report of a place; one that cannot be read is none.
+    /// Whether the user named the earlier reports.
+    pub(super) fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// The newest whole report of a place before this invocation; one that cannot be read is none.
     pub(super) fn of(&self, target: Option<&str>) -> Option<WireReport> {
         if let Some(given) = &self.given {
             return given.iter().find(|report| report.target.as_deref() == target).cloned();
         }
-        let bytes = read_file(&run::latest(&self.project.root, target)).ok()?;
-        json::read(&bytes).ok()
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let from_disk = || {
+            let bytes = read_file(&run::latest(&self.project.root, target)).ok()?;
+            json::read(&bytes).ok()
+        };
+        read.entry(target.map(str::to_owned)).or_insert_with(from_disk).clone()
     }
 
     /// Puts on a report what earlier ones tell: since when its findings are there, and when all was last looked at.
     pub(super) fn carry_on(&self, report: &mut Report) {
+        if !self.project.config.notify.is_empty() {
+            // Once this run is kept, the report before it is gone.
+            self.of(report.target.as_deref());
+        }
         // Some of the checks are not everything.
         let is_success = report.verdict.exit != ExitCode::Error && !report.partial;
         report.last_success = is_success.then_some(report.started_at_unix);

@@ -2,6 +2,7 @@
 
 mod acknowledgement;
 mod digest;
+mod duration;
 mod explanation;
 mod finding;
 mod glob;
@@ -18,6 +19,7 @@ mod verdict;
 
 pub use acknowledgement::{Acknowledged, Pause, name_of};
 pub use digest::{Digest, Hasher};
+pub use duration::{lasting, seconds};
 pub use explanation::{AcceptedBy, Explanation, Shown, Since, WayOut};
 pub use finding::{Change, Disposition, Finding, Kind, Part, SectionId, Subject, Value};
 pub use glob::{BadGlob, Glob, any_match, is_wild};

@@ -9,7 +9,7 @@ use super::explanation::escaped_command;
 use super::several::InCommon;
 use super::{plain, provenance};
 use crate::model::{
-    Acknowledged, Change, CheckResult, Finding, Kind, Mode, Part, Report, Status, Value, WayOut, day,
+    Acknowledged, Change, CheckResult, Finding, Kind, Mode, Notice, Part, Report, Status, Value, WayOut, day,
     escaped, name_of,
 };
 
@@ -249,9 +249,27 @@ impl Page {
         let painted = self.paint(overall, overall);
         self.line("");
         self.line(&format!("OVERALL: {painted}"));
+        self.notices(&report.notices);
         if let Some(place) = &report.location {
             self.line("");
             self.line(&format!("Report: {}", escaped(place.as_bytes())));
+        }
+    }
+
+    /// Who was told, and who could not be.
+    fn notices(&mut self, notices: &[Notice]) {
+        if notices.is_empty() {
+            return;
+        }
+        self.line("");
+        let told: Vec<&str> =
+            notices.iter().filter(|it| it.error.is_none()).map(|it| it.name.as_str()).collect();
+        if !told.is_empty() {
+            self.line(&format!("Notified: {}", escaped(told.join(", ").as_bytes())));
+        }
+        for notice in notices {
+            let Some(why) = &notice.error else { continue };
+            self.line(&format!("Not notified: {}", escaped(format!("{} ({why})", notice.name).as_bytes())));
         }
     }
 

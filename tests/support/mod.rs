@@ -9,7 +9,9 @@ pub(crate) mod docker;
 pub(crate) mod dropbear;
 pub(crate) mod engine;
 pub(crate) mod git;
+pub(crate) mod http;
 pub(crate) mod sshd;
+pub(crate) mod told;
 mod user;
 pub(crate) mod wire;
 

@@ -1,10 +1,14 @@
 //! `audit/driftlock.toml`: what it may say, and clear words about what it may not.
 
+mod notify;
+
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+pub use notify::{Channel, Kept, Notify};
 
 use crate::model::{BadGlob, Glob, escaped, in_words};
 
@@ -30,6 +34,8 @@ pub struct Config {
     pub retention_days: u32,
     /// `[targets.NAME]`.
     pub targets: BTreeMap<String, Target>,
+    /// `[notify.NAME]`.
+    pub notify: BTreeMap<String, Notify>,
 }
 
 /// `[docker]`.
@@ -157,6 +163,7 @@ struct Raw {
     docker: Option<DockerConfig>,
     runtime: RawRuntime,
     targets: BTreeMap<String, RawTarget>,
+    notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -253,6 +260,7 @@ impl Config {
                 .transpose()?,
             docker: raw.docker,
             retention_days: raw.runtime.retention_days,
+            notify: notify::checked(raw.notify, &targets, text)?,
             targets,
         })
     }

@@ -1,0 +1,111 @@
+//! Secrets of the configuration: read from the variables and files that it names, and never shown.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::project::Project;
+use super::{output, ssh};
+use crate::atomic::read_file;
+use crate::config::{Channel, Kept};
+use crate::model::in_words;
+use crate::notify::{Address, Client, Network, Program, Secret, Way};
+
+/// The way that a channel means, once its secrets are read.
+///
+/// # Errors
+/// Says in words that hold no secret which of them is missing or cannot be used.
+pub(super) fn way(project: &Project, channel: &Channel) -> Result<Way, String> {
+    match channel {
+        Channel::Slack { url } => Ok(Way::Slack(client(project, url, None)?)),
+        Channel::Webhook { url, token } => Ok(Way::Webhook(client(project, url, token.as_ref())?)),
+        Channel::Command { argv } => Ok(Way::Command(Program::new(argv, &project.root))),
+    }
+}
+
+fn client(project: &Project, url: &Kept, token: Option<&Kept>) -> Result<Client, String> {
+    let address = address(project, url)?;
+    let token = token.map(|kept| self::token(project, kept)).transpose()?;
+    let network = network(&address)?;
+    Client::new(address, token, &network)
+}
+
+/// The address that is kept somewhere.
+pub(super) fn address(project: &Project, kept: &Kept) -> Result<Address, String> {
+    Address::parse(&text(project, kept)?).map_err(|why| format!("what {} holds {why}", called(kept)))
+}
+
+/// The token that is kept somewhere.
+pub(super) fn token(project: &Project, kept: &Kept) -> Result<Secret, String> {
+    let text = text(project, kept)?;
+    if text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(Secret::new(text));
+    }
+    Err(format!("what {} holds is no token: it has spaces or letters that no header can hold", called(kept)))
+}
+
+/// Where a secret is kept, in words.
+pub(super) fn called(kept: &Kept) -> String {
+    match kept {
+        Kept::Variable(name) => format!("the variable {name}"),
+        Kept::File(path) => format!("the file {}", output::shown(path)),
+    }
+}
+
+/// What can be said against the rights of a secret's file: that others may read it.
+pub(super) fn open_to_others(project: &Project, kept: &Kept) -> Option<String> {
+    let Kept::File(path) = kept else { return None };
+    let mode = project.root.join(ssh::expand_home(path)).metadata().ok()?.permissions().mode();
+    let shown = output::shown(path);
+    (mode & 0o077 != 0).then(|| format!("others may read {shown}; try: chmod 600 {shown}"))
+}
+
+fn text(project: &Project, kept: &Kept) -> Result<String, String> {
+    let who = called(kept);
+    let bytes = match kept {
+        Kept::Variable(name) => {
+            let value = std::env::var_os(name).ok_or_else(|| format!("{who} is not set"))?;
+            value.into_encoded_bytes()
+        }
+        Kept::File(path) => {
+            let place = project.root.join(ssh::expand_home(path));
+            read_file(&place).map_err(|error| format!("{who}: {}", in_words(&error)))?
+        }
+    };
+    let text = String::from_utf8(bytes).map_err(|_| format!("what {who} holds is no text"))?;
+    let text = text.trim();
+    match text.lines().count() {
+        0 => Err(format!("{who} is empty")),
+        1 => Ok(text.to_owned()),
+        _ => Err(format!("{who} holds more than one line")),
+    }
+}
+
+/// What of this machine a connection to `address` depends on.
+fn network(address: &Address) -> Result<Network, String> {
+    let mut network = Network { proxy: proxy(address).map(Secret::new), ..Network::default() };
+    if address.is_https {
+        if let Some(file) = set(&["SSL_CERT_FILE"])
+            && rustls_native_certs::load_certs_from_paths(Some(file.as_ref()), None).certs.is_empty()
+        {
+            let file = output::shown(file.as_ref());
+            return Err(format!("no certificate could be read from {file}, which SSL_CERT_FILE names"));
+        }
+        network.authorities = rustls_native_certs::load_native_certs().certs;
+    }
+    Ok(network)
+}
+
+/// The proxy before an address, as curl takes it from the environment.
+fn proxy(address: &Address) -> Option<String> {
+    if set(&["no_proxy", "NO_PROXY"]).is_some_and(|list| address.is_among(&list)) {
+        return None;
+    }
+    // As in curl, HTTP_PROXY does not count: a web server that starts programs sets it to what a stranger sent.
+    let own: &[&str] = if address.is_https { &["https_proxy", "HTTPS_PROXY"] } else { &["http_proxy"] };
+    set(own).or_else(|| set(&["all_proxy", "ALL_PROXY"]))
+}
+
+/// The first of these variables that holds anything.
+fn set(names: &[&str]) -> Option<String> {
+    let values = names.iter().filter_map(|name| std::env::var(name).ok());
+    values.map(|value| value.trim().to_owned()).find(|value| !value.is_empty())
+}

@@ -1,0 +1,369 @@
+//! `[notify.NAME]`: who is told of changes, how, and where the secrets for that are kept.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::{Spanned, Value};
+
+use super::{ConfigError, PATH, Target, invalid, is_target_name};
+use crate::model::seconds;
+
+/// How often somebody is reminded of what stays wrong, unless the configuration says otherwise: once a day.
+const REMINDED: i64 = 24 * 60 * 60;
+/// How long one attempt over HTTP may take, in seconds.
+const ATTEMPT: i64 = 10;
+/// How long a command may take, in seconds.
+const COMMAND: i64 = 30;
+/// The pause before the second attempt, in seconds; it doubles for the third.
+const PAUSE: i64 = 1;
+/// The longest that `timeout` may be, so that a check ends within a minute of its report.
+const LONGEST: i64 = 30;
+/// The longest that `retry_pause` may be.
+const LONGEST_PAUSE: i64 = 10;
+
+/// `[notify.NAME]`: somebody who is told when the verdict or the set of findings changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// The way to them.
+    pub channel: Channel,
+    /// The places they are told of, `local` for the project's own tree; `None` is every place.
+    pub targets: Option<Vec<String>>,
+    /// After how many seconds they are told again of what stays wrong; `None` is never.
+    pub remind_after: Option<i64>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// The pause before the second attempt over HTTP; it doubles for the third.
+    pub retry_pause: Duration,
+}
+
+/// A way to tell somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Channel {
+    /// An incoming webhook of Slack, or of what takes the same messages.
+    Slack {
+        /// Its address, which is the secret.
+        url: Kept,
+    },
+    /// Anything that takes the JSON report in a POST.
+    Webhook {
+        /// Its address.
+        url: Kept,
+        /// What is sent as `Authorization: Bearer …`.
+        token: Option<Kept>,
+    },
+    /// A program that gets the JSON report on its standard input.
+    Command {
+        /// The program and its arguments; no shell reads them.
+        argv: Vec<String>,
+    },
+}
+
+impl Channel {
+    /// The word in the configuration.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Slack { .. } => "slack",
+            Self::Webhook { .. } => "webhook",
+            Self::Command { .. } => "command",
+        }
+    }
+}
+
+/// Where a secret is kept: never in the configuration, which is committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// In a variable of the environment.
+    Variable(String),
+    /// In a file, relative to the root.
+    File(PathBuf),
+}
+
+impl Notify {
+    /// Whether they are told of a place.
+    #[must_use]
+    pub fn is_about(&self, target: Option<&str>) -> bool {
+        self.targets.as_ref().is_none_or(|names| names.iter().any(|name| name == target.unwrap_or("local")))
+    }
+}
+
+/// The table as it is written. What may hold a secret by mistake is read as any value: the messages of a
+/// deserializer would repeat it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    kind: Option<Spanned<Value>>,
+    url: Option<Spanned<Value>>,
+    url_env: Option<Spanned<Value>>,
+    url_file: Option<Spanned<Value>>,
+    token: Option<Spanned<Value>>,
+    token_env: Option<Spanned<Value>>,
+    token_file: Option<Spanned<Value>>,
+    command: Option<Spanned<Value>>,
+    targets: Option<Spanned<Value>>,
+    remind_after: Option<Spanned<Value>>,
+    timeout: Option<Spanned<Value>>,
+    retry_pause: Option<Spanned<Value>>,
+}
+
+/// Every `[notify.NAME]`, once it makes sense.
+pub(super) fn checked(
+    raw: BTreeMap<String, Spanned<Raw>>,
+    targets: &BTreeMap<String, Target>,
+    text: &str,
+) -> Result<BTreeMap<String, Notify>, ConfigError> {
+    let one = |(name, table): (String, Spanned<Raw>)| {
+        let table = Table { name: &name, start: table.span().start, raw: table.get_ref(), text };
+        let notify = table.checked(targets)?;
+        Ok((name, notify))
+    };
+    raw.into_iter().map(one).collect()
+}
+
+/// One table, and where it stands.
+struct Table<'a> {
+    name: &'a str,
+    start: usize,
+    raw: &'a Raw,
+    text: &'a str,
+}
+
+/// A key of a table, if it is written.
+type Key<'a> = (&'static str, Option<&'a Spanned<Value>>);
+
+impl Table<'_> {
+    fn checked(&self, targets: &BTreeMap<String, Target>) -> Result<Notify, ConfigError> {
+        if !is_target_name(self.name) {
+            let rule =
+                "a name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
+            return Err(self.wrong(self.start, rule));
+        }
+        self.refuse_plain_secrets()?;
+        let channel = self.channel()?;
+        let is_http = !matches!(channel, Channel::Command { .. });
+        let usual = if is_http { ATTEMPT } else { COMMAND };
+        Ok(Notify {
+            channel,
+            targets: self.targets(targets)?,
+            remind_after: self.remind_after()?,
+            timeout: self.duration(("timeout", self.raw.timeout.as_ref()), usual, LONGEST)?,
+            retry_pause: self.duration(
+                ("retry_pause", self.raw.retry_pause.as_ref()),
+                PAUSE,
+                LONGEST_PAUSE,
+            )?,
+        })
+    }
+
+    fn refuse_plain_secrets(&self) -> Result<(), ConfigError> {
+        for (key, value) in [("url", self.raw.url.as_ref()), ("token", self.raw.token.as_ref())] {
+            if let Some(value) = value {
+                let advice = format!(
+                    "{key} may not stand here, where it is committed: write {key}_env = \"VARIABLE\" or {key}_file = \"PATH\""
+                );
+                return Err(self.wrong(value.span().start, &advice));
+            }
+        }
+        Ok(())
+    }
+
+    fn channel(&self) -> Result<Channel, ConfigError> {
+        let raw = self.raw;
+        let kinds = "kind is \"slack\", \"webhook\" or \"command\"";
+        let kind = raw.kind.as_ref().ok_or_else(|| self.wrong(self.start, &format!("{kinds}; write one")))?;
+        let (url_env, url_file) = (("url_env", raw.url_env.as_ref()), ("url_file", raw.url_file.as_ref()));
+        let tokens = [("token_env", raw.token_env.as_ref()), ("token_file", raw.token_file.as_ref())];
+        let command = ("command", raw.command.as_ref());
+        let (kind, at) = (self.text(("kind", Some(kind)))?.unwrap_or_default(), kind.span().start);
+        match kind {
+            "slack" => {
+                self.refuse(kind, &[tokens[0], tokens[1], command])?;
+                let url = self.kept(url_env, url_file)?.ok_or_else(|| self.wrong(at, NO_URL))?;
+                Ok(Channel::Slack { url })
+            }
+            "webhook" => {
+                self.refuse(kind, &[command])?;
+                let url = self.kept(url_env, url_file)?.ok_or_else(|| self.wrong(at, NO_URL))?;
+                Ok(Channel::Webhook { url, token: self.kept(tokens[0], tokens[1])? })
+            }
+            "command" => {
+                let pause = ("retry_pause", raw.retry_pause.as_ref());
+                self.refuse(kind, &[url_env, url_file, tokens[0], tokens[1], pause])?;
+                self.argv(at)
+            }
+            _ => Err(self.wrong(at, kinds)),
+        }
+    }
+
+    /// Refuses keys that mean nothing for a kind.
+    fn refuse(&self, kind: &str, keys: &[Key<'_>]) -> Result<(), ConfigError> {
+        for (key, value) in keys {
+            if let Some(value) = value {
+                let reason = format!("{key} means nothing for kind = \"{kind}\": take it out");
+                return Err(self.wrong(value.span().start, &reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a secret is kept: in a variable or in a file, not in both.
+    fn kept(&self, variable: Key<'_>, file: Key<'_>) -> Result<Option<Kept>, ConfigError> {
+        if let ((one, Some(_)), (other, Some(at))) = (variable, file) {
+            return Err(self.wrong(at.span().start, &format!("write {one} or {other}, not both")));
+        }
+        if let Some(name) = self.text(variable)? {
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(is_name)
+            {
+                let reason = format!(
+                    "{} is the name of a variable of the environment (letters, digits, \"_\"), not what it holds",
+                    variable.0
+                );
+                return Err(self.wrong(variable.1.map_or(self.start, |value| value.span().start), &reason));
+            }
+            return Ok(Some(Kept::Variable(name.to_owned())));
+        }
+        let Some(path) = self.text(file)? else { return Ok(None) };
+        if path.is_empty() || path.contains("://") {
+            let reason = format!("{} is the path of a file, not what it holds", file.0);
+            return Err(self.wrong(file.1.map_or(self.start, |value| value.span().start), &reason));
+        }
+        Ok(Some(Kept::File(PathBuf::from(path))))
+    }
+
+    fn argv(&self, at: usize) -> Result<Channel, ConfigError> {
+        let form = "command is a list, the program first, without a shell: command = [\"mail\", \"-s\", \"drift\", \"ops\"]";
+        let command = self.raw.command.as_ref().ok_or_else(|| self.wrong(at, form))?;
+        let argv = strings(command.get_ref()).filter(|argv| argv.first().is_some_and(|it| !it.is_empty()));
+        let argv = argv.filter(|argv| argv.iter().all(|word| !word.contains('\0')));
+        argv.map(|argv| Channel::Command { argv }).ok_or_else(|| self.wrong(command.span().start, form))
+    }
+
+    fn targets(&self, known: &BTreeMap<String, Target>) -> Result<Option<Vec<String>>, ConfigError> {
+        let Some(value) = &self.raw.targets else { return Ok(None) };
+        let wrong = |reason: &str| self.wrong(value.span().start, reason);
+        let names = strings(value.get_ref()).filter(|names| !names.is_empty());
+        let names = names.ok_or_else(|| wrong("targets is a list of names: targets = [\"local\"]"))?;
+        if let Some(odd) = names.iter().find(|name| *name != "local" && !known.contains_key(*name)) {
+            let known: Vec<&str> = known.keys().map(String::as_str).chain(["local"]).collect();
+            return Err(wrong(&format!("targets: no target \"{odd}\"; there are: {}", known.join(", "))));
+        }
+        Ok(Some(names))
+    }
+
+    fn remind_after(&self) -> Result<Option<i64>, ConfigError> {
+        let key = ("remind_after", self.raw.remind_after.as_ref());
+        match self.text(key)? {
+            Some("never") => Ok(None),
+            Some(text) => {
+                let found = seconds(text).filter(|seconds| *seconds > 0);
+                let at = key.1.map_or(self.start, |value| value.span().start);
+                found.map(Some).ok_or_else(|| {
+                    self.wrong(at, "remind_after is a duration, such as \"24h\", or \"never\"")
+                })
+            }
+            None => Ok(Some(REMINDED)),
+        }
+    }
+
+    fn duration(&self, key: Key<'_>, usual: i64, longest: i64) -> Result<Duration, ConfigError> {
+        let Some(text) = self.text(key)? else { return Ok(Duration::from_secs(usual.unsigned_abs())) };
+        let found = seconds(text).filter(|seconds| (1..=longest).contains(seconds));
+        let at = key.1.map_or(self.start, |value| value.span().start);
+        let reason = format!("{} is a duration from \"1s\" to \"{longest}s\"", key.0);
+        found.map(|found| Duration::from_secs(found.unsigned_abs())).ok_or_else(|| self.wrong(at, &reason))
+    }
+
+    fn text<'b>(&self, (key, value): Key<'b>) -> Result<Option<&'b str>, ConfigError> {
+        let Some(value) = value else { return Ok(None) };
+        let wrong = || self.wrong(value.span().start, &format!("{key} is a text in quotes"));
+        value.get_ref().as_str().map(Some).ok_or_else(wrong)
+    }
+
+    fn wrong(&self, at: usize, reason: &str) -> ConfigError {
+        invalid(PATH, self.text, at, &format!("notify.{}: {reason}", self.name))
+    }
+}
+
+const NO_URL: &str = "no address: write url_env = \"VARIABLE\" or url_file = \"PATH\"";
+
+/// The texts of a list that holds nothing else.
+fn strings(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    fn read(table: &str) -> Result<Notify, String> {
+        let text = format!("[targets.production]\nhost = \"erp\"\n[notify.ops]\n{table}\n");
+        Config::parse(&text).map(|config| config.notify["ops"].clone()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_kind_is_read_with_its_defaults() {
+        let slack = read("kind = \"slack\"\nurl_env = \"OPS_URL\"").unwrap();
+        assert_eq!(slack.channel, Channel::Slack { url: Kept::Variable("OPS_URL".to_owned()) });
+        assert_eq!((slack.remind_after, slack.timeout.as_secs()), (Some(86_400), 10));
+        assert!(slack.is_about(None) && slack.is_about(Some("production")));
+        let hook = "kind = \"webhook\"\nurl_file = \"/run/secrets/url\"\ntoken_env = \"T\"\nremind_after = \"never\"";
+        let hook = read(&format!("{hook}\ntargets = [\"production\"]\ntimeout = \"3s\"")).unwrap();
+        let token = Some(Kept::Variable("T".to_owned()));
+        assert_eq!(hook.channel, Channel::Webhook { url: Kept::File("/run/secrets/url".into()), token });
+        assert_eq!((hook.remind_after, hook.timeout.as_secs()), (None, 3));
+        assert!(!hook.is_about(None) && hook.is_about(Some("production")));
+        let command = read("kind = \"command\"\ncommand = [\"mail\", \"ops\"]").unwrap();
+        assert_eq!(command.timeout.as_secs(), 30);
+        assert_eq!(command.channel, Channel::Command { argv: vec!["mail".to_owned(), "ops".to_owned()] });
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_its_line_and_what_to_write() {
+        let secret = "https://hooks.example.com/T0/s3cr3t";
+        for (table, line, words) in [
+            (format!("kind = \"slack\"\nurl = \"{secret}\""), 5, "write url_env = \"VARIABLE\" or url_file"),
+            (format!("kind = \"webhook\"\nurl_env = \"A\"\ntoken = \"{secret}\""), 6, "write token_env"),
+            (format!("kind = \"slack\"\nurl_env = \"{secret}\""), 5, "the name of a variable"),
+            (format!("kind = \"slack\"\nurl_file = \"{secret}\""), 5, "the path of a file"),
+            (format!("kind = \"slack\"\nurl_file = [\"{secret}\"]"), 5, "url_file is a text in quotes"),
+            (format!("kind = \"{secret}\"\nurl_env = \"A\""), 4, "kind is \"slack\", \"webhook\" or"),
+            (format!("kind = \"command\"\ncommand = \"curl {secret}\""), 5, "command is a list"),
+            (
+                format!("kind = \"slack\"\nurl_env = \"A\"\ntimeout = \"{secret}\""),
+                6,
+                "timeout is a duration",
+            ),
+            (format!("kind = \"slack\"\nurl_env = {secret}"), 5, ""),
+            ("url_env = \"A\"".to_owned(), 3, "kind is \"slack\""),
+            ("kind = \"slack\"".to_owned(), 4, "no address: write url_env"),
+            ("kind = \"webhook\"\ntoken_env = \"A\"".to_owned(), 4, "no address"),
+            ("kind = \"slack\"\nurl_env = \"A\"\nurl_file = \"a\"".to_owned(), 6, "not both"),
+            ("kind = \"slack\"\nurl_env = \"A\"\ntoken_env = \"B\"".to_owned(), 6, "means nothing for kind"),
+            ("kind = \"slack\"\nurl_env = \"A\"\ncommand = [\"b\"]".to_owned(), 6, "command means nothing"),
+            ("kind = \"command\"\ncommand = [\"b\"]\nurl_env = \"A\"".to_owned(), 6, "url_env means nothing"),
+            ("kind = \"command\"\ncommand = []".to_owned(), 5, "command is a list"),
+            ("kind = \"command\"".to_owned(), 4, "command is a list"),
+            (
+                "kind = \"slack\"\nurl_env = \"A\"\ntargets = [\"x\"]".to_owned(),
+                6,
+                "there are: production, local",
+            ),
+            ("kind = \"slack\"\nurl_env = \"A\"\ntargets = []".to_owned(), 6, "targets is a list"),
+            ("kind = \"slack\"\nurl_env = \"A\"\nremind_after = \"0s\"".to_owned(), 6, "or \"never\""),
+            ("kind = \"slack\"\nurl_env = \"A\"\ntimeout = \"31s\"".to_owned(), 6, "\"1s\" to \"30s\""),
+            ("kind = \"slack\"\nurl_env = \"A\"\nretry_pause = \"11s\"".to_owned(), 6, "\"1s\" to \"10s\""),
+            ("kind = \"slack\"\nurl_evn = \"A\"".to_owned(), 5, "did you mean `url_env`?"),
+        ] {
+            let error = read(&table).unwrap_err();
+            assert!(error.starts_with(&format!("audit/driftlock.toml:{line}: ")), "{table}\n{error}");
+            assert!(error.contains(words), "{table}\n{error}");
+            assert!(!error.contains("s3cr3t"), "{error}");
+        }
+        let odd = Config::parse("[notify.\"a b\"]\nkind = \"slack\"\nurl_env = \"A\"\n").unwrap_err();
+        assert!(odd.to_string().contains(":1: notify.a b: a name is letters"), "{odd}");
+    }
+}

@@ -1,0 +1,251 @@
+//! Getting news to whom it concerns: one thread a notification, one after the other in it, recorded once delivered.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use super::command::{Failed, Program};
+use super::decide::{Decision, Earlier, Event, Known, Place, Told, decide};
+use super::http::{Client, Limit};
+use super::slack::{self, Words};
+use super::state::{self, State};
+use crate::config::Notify;
+use crate::host::Watch;
+use crate::model::{Report, in_words};
+
+/// How long all that is told through one notification may take: a check ends within a minute of its report.
+const BUDGET: Duration = Duration::from_secs(50);
+/// How often it is looked whether somebody ended the run.
+const TICK: Duration = Duration::from_millis(20);
+/// How long commands that are being told to end may take to do so.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// A report that may be news.
+#[derive(Debug, Clone)]
+pub struct News {
+    /// Which one of the invocation's reports it is.
+    pub number: usize,
+    /// The report.
+    pub report: Report,
+    /// The same as it is kept.
+    pub json: Vec<u8>,
+    /// What is known from an earlier one.
+    pub earlier: Option<Earlier>,
+    /// Since when the set of findings is what it is, as far as earlier reports tell; in seconds since 1970.
+    pub unchanged_since: Option<i64>,
+    /// What messages say of where they come from.
+    pub words: Words,
+}
+
+/// A way that is ready to be used.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// A message to Slack.
+    Slack(Client),
+    /// The JSON report.
+    Webhook(Client),
+    /// The JSON report, on the standard input of a program.
+    Command(Program),
+}
+
+/// A notification: how it is called, and the way, or why there is none.
+#[derive(Debug, Clone)]
+pub struct Outlet {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What is configured.
+    pub notify: Notify,
+    /// The way.
+    pub way: Result<Way, String>,
+}
+
+/// What is to be told through one notification.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The project's root.
+    pub root: PathBuf,
+    /// The moment, in seconds since 1970.
+    pub now: i64,
+    /// The notification.
+    pub outlet: Outlet,
+    /// What may be news.
+    pub news: Vec<News>,
+}
+
+/// What became of telling one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The notification.
+    pub name: String,
+    /// Which report.
+    pub number: usize,
+    /// Why it was not delivered; none where it was. Without any address, token, or word of the other side.
+    pub error: Option<String>,
+    /// What a command said about that, which only its own user may see.
+    pub said: Option<String>,
+}
+
+/// What is known of a report for the notification `name`, with what was recorded.
+fn known<'a>(state: &'a State, news: &'a News, notify: &Notify, now: i64) -> Known<'a> {
+    Known {
+        recorded: state.of(&Place::of(&news.report)),
+        earlier: news.earlier.as_ref(),
+        unchanged_since: news.unchanged_since,
+        now,
+        remind_after: notify.remind_after,
+    }
+}
+
+/// Whether there is anything to do about a report, be it only to record it. Nothing is waited for.
+#[must_use]
+pub fn is_due(root: &std::path::Path, name: &str, notify: &Notify, news: &News, now: i64) -> bool {
+    let Ok(state) = State::read(root, name) else { return true };
+    decide(&news.report, &known(&state, news, notify, now)) != Decision::Nothing
+}
+
+/// Delivers what is news, all notifications at once. Gives what became of it, and what else its user must know. Ends
+/// early, with what is known by then, when `watch` is cancelled.
+#[must_use]
+pub fn deliver(deliveries: Vec<Delivery>, watch: &Arc<Watch>) -> (Vec<Outcome>, Vec<String>) {
+    let (done, waits) = channel();
+    let (mut outcomes, mut warnings) = (Vec::new(), Vec::new());
+    let mut names: Vec<String> = Vec::new();
+    for delivery in deliveries {
+        let (done, watch, name) = (done.clone(), Arc::clone(watch), delivery.outlet.name.clone());
+        let work = move || {
+            let mut telling = Telling { delivery, watch, outcomes: Vec::new(), warnings: Vec::new() };
+            telling.carry_out();
+            let _ = done.send((telling.delivery.outlet.name, telling.outcomes, telling.warnings));
+        };
+        match Builder::new().spawn(work) {
+            Ok(_) => names.push(name),
+            Err(why) => warnings.push(format!("{name}: no thread could be started: {}", in_words(&why))),
+        }
+    }
+    drop(done);
+    let mut ended: Option<Instant> = None;
+    while !names.is_empty() && ended.is_none_or(|at| at.elapsed() < GRACE) {
+        match waits.recv_timeout(TICK) {
+            Ok((name, some, more)) => {
+                names.retain(|other| *other != name);
+                outcomes.extend(some);
+                warnings.extend(more);
+            }
+            Err(RecvTimeoutError::Timeout) if watch.is_cancelled() => {
+                ended.get_or_insert_with(Instant::now);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    if !watch.is_cancelled() {
+        let lost = names.iter();
+        warnings
+            .extend(lost.map(|name| format!("{name}: ended unexpectedly, which is a defect of driftlock")));
+    }
+    outcomes.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
+    (outcomes, warnings)
+}
+
+/// Telling through one notification.
+struct Telling {
+    delivery: Delivery,
+    watch: Arc<Watch>,
+    outcomes: Vec<Outcome>,
+    warnings: Vec<String>,
+}
+
+impl Telling {
+    fn carry_out(&mut self) {
+        let start = Instant::now();
+        let (root, name) = (self.delivery.root.clone(), self.delivery.outlet.name.clone());
+        // Without the lock the worst is that something is told twice: better than not at all.
+        let _held = state::lock(&root, &name, BUDGET, &self.watch).map_err(|why| self.warn(&why));
+        let mut state = State::read(&root, &name).unwrap_or_else(|why| {
+            self.warn(&why);
+            State::default()
+        });
+        for news in std::mem::take(&mut self.delivery.news) {
+            let place = Place::of(&news.report);
+            let known = known(&state, &news, &self.delivery.outlet.notify, self.delivery.now);
+            let (decision, before) = (decide(&news.report, &known), known.before().cloned());
+            let told = match decision {
+                Decision::Nothing => continue,
+                Decision::Record(told) => told,
+                Decision::Tell(event, told) => {
+                    if state.of(&place).is_none() {
+                        let before = before.unwrap_or_else(|| Told::nothing(self.delivery.now));
+                        self.record(&mut state, place.clone(), before);
+                    }
+                    let limit = limit(&self.delivery.outlet.notify, start + BUDGET, &self.watch);
+                    let outcome = attempted(&self.delivery.outlet, event, &news, &limit);
+                    let failed = outcome.error.is_some();
+                    self.outcomes.push(outcome);
+                    if failed {
+                        continue;
+                    }
+                    told
+                }
+            };
+            self.record(&mut state, place, told);
+        }
+    }
+
+    fn record(&mut self, state: &mut State, place: Place, told: Told) {
+        state.set(place, told);
+        if let Err(error) = state.write(&self.delivery.root, &self.delivery.outlet.name) {
+            self.warn(&format!("{}; it may be told again", in_words(&error)));
+        }
+    }
+
+    /// Notes what its user must know of the record.
+    fn warn(&mut self, why: &str) {
+        let path = state::path(&self.delivery.outlet.name);
+        let warning = format!("{}: {why}", path.display());
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+}
+
+fn limit(notify: &Notify, end: Instant, watch: &Arc<Watch>) -> Limit {
+    Limit { end, attempt: notify.timeout, pause: notify.retry_pause, watch: Arc::clone(watch) }
+}
+
+/// Sends one report through a notification, whether it is news or not; records nothing.
+#[must_use]
+pub fn send(outlet: &Outlet, event: Event, news: &News, watch: &Arc<Watch>) -> Outcome {
+    attempted(outlet, event, news, &limit(&outlet.notify, Instant::now() + BUDGET, watch))
+}
+
+fn attempted(outlet: &Outlet, event: Event, news: &News, limit: &Limit) -> Outcome {
+    let failed = |why: &str| Failed { why: why.to_owned(), said: None };
+    let sent = match &outlet.way {
+        _ if limit.watch.is_cancelled() => Err(failed("the run was ended")),
+        _ if limit.left().is_zero() => Err(failed("there was no time left for it")),
+        Err(why) => Err(failed(why)),
+        Ok(way) => through(way, &outlet.name, event, news, limit),
+    };
+    let (error, said) = sent.err().map_or((None, None), |failed| (Some(failed.why), failed.said));
+    Outcome { name: outlet.name.clone(), number: news.number, error, said }
+}
+
+/// The two environment variables that a command is told by.
+const VARIABLES: [&str; 2] = ["DRIFTLOCK_EVENT", "DRIFTLOCK_NOTIFY"];
+
+fn through(way: &Way, name: &str, event: Event, news: &News, limit: &Limit) -> Result<(), Failed> {
+    let word = event.word();
+    let posted = |sent: Result<(), String>| sent.map_err(|why| Failed { why, said: None });
+    match way {
+        Way::Slack(client) => {
+            posted(client.post(&slack::message(&news.report, event, &news.words), word, limit))
+        }
+        Way::Webhook(client) => posted(client.post(&news.json, word, limit)),
+        Way::Command(program) => {
+            let variables = [(VARIABLES[0], word), (VARIABLES[1], name)];
+            program.run(&news.json, &variables, limit.attempt.min(limit.left()), &limit.watch)
+        }
+    }
+}

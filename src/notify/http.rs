@@ -1,0 +1,273 @@
+//! One POST over HTTP: tried again where that may help, for a bounded time, and told of without saying where it went.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::CertificateError;
+use rustls::pki_types::CertificateDer;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Proxy};
+
+use super::secret::{Address, Secret};
+use crate::host::Watch;
+use crate::model::{in_words, lasting};
+
+/// How often one message is sent at most.
+const ATTEMPTS: u32 = 3;
+/// The longest that a server may ask to be left alone before the next attempt.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How often it is looked whether somebody ended the run.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What of this machine connections depend on.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    /// Certificates of the authorities that are believed.
+    pub authorities: Vec<CertificateDer<'static>>,
+    /// The proxy, with user and password where it needs them.
+    pub proxy: Option<Secret>,
+}
+
+/// Sends to one address.
+#[derive(Debug, Clone)]
+pub struct Client {
+    agent: Agent,
+    address: Address,
+    token: Option<Secret>,
+    has_proxy: bool,
+}
+
+/// Until when something may be tried.
+#[derive(Debug, Clone)]
+pub(super) struct Limit {
+    /// The end of all attempts.
+    pub(super) end: Instant,
+    /// How long one of them may take.
+    pub(super) attempt: Duration,
+    /// The pause before the second one.
+    pub(super) pause: Duration,
+    /// Who may end them before.
+    pub(super) watch: Arc<Watch>,
+}
+
+impl Limit {
+    /// How much time is left for all.
+    pub(super) fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+}
+
+/// How an attempt ended, where it did not succeed.
+struct Failed {
+    why: String,
+    /// Whether another attempt may end differently.
+    is_passing: bool,
+    /// How long the server wants to be left alone.
+    wait: Option<Duration>,
+}
+
+impl Failed {
+    fn for_good(why: impl Into<String>) -> Self {
+        Self { why: why.into(), is_passing: false, wait: None }
+    }
+
+    fn for_now(why: impl Into<String>) -> Self {
+        Self { why: why.into(), is_passing: true, wait: None }
+    }
+}
+
+impl Client {
+    /// A client for an address.
+    ///
+    /// # Errors
+    /// When the proxy is none that can be used, or nothing could be believed of a server.
+    pub fn new(address: Address, token: Option<Secret>, network: &Network) -> Result<Self, String> {
+        if address.is_https && network.authorities.is_empty() {
+            return Err("this machine has no certificates of authorities to know a server by; install ca-certificates, or name a file in SSL_CERT_FILE".to_owned());
+        }
+        let proxy = network.proxy.as_ref().map(|proxy| {
+            let unusable = "the proxy that the environment names is none that can be used: http://HOST:PORT";
+            Proxy::new(proxy.reveal()).map_err(|_| unusable.to_owned())
+        });
+        let proxy = proxy.transpose()?;
+        let certificates: Vec<Certificate<'static>> =
+            network.authorities.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&certificates))
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let has_proxy = proxy.is_some();
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            .proxy(proxy)
+            // A redirect would take the token and the report to somebody else.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .max_idle_connections(0)
+            .user_agent(concat!("driftlock/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self { agent: config.new_agent(), address, token, has_proxy })
+    }
+
+    /// Sends `body` until it is taken, at most so often and so long as `limit` says.
+    pub(super) fn post(&self, body: &[u8], event: &str, limit: &Limit) -> Result<(), String> {
+        let mut pause = limit.pause;
+        for number in 1..=ATTEMPTS {
+            let Err(failed) = self.attempt(body, event, limit.attempt.min(limit.left())) else {
+                return Ok(());
+            };
+            let times = if number > 1 { format!(", {number} times") } else { String::new() };
+            let why = format!("{}{times}", failed.why);
+            if !failed.is_passing || number == ATTEMPTS {
+                return Err(why);
+            }
+            let wait = failed.wait.unwrap_or(pause);
+            if wait > LONGEST_WAIT {
+                let asked = lasting(i64::try_from(wait.as_secs()).unwrap_or(i64::MAX));
+                return Err(format!("{why}, and wants to be left alone for {asked}"));
+            }
+            if wait >= limit.left() {
+                return Err(format!("{why}; there was no time left to try again"));
+            }
+            sleep(wait, &limit.watch)?;
+            pause *= 2;
+        }
+        Ok(())
+    }
+
+    fn attempt(&self, body: &[u8], event: &str, time: Duration) -> Result<(), Failed> {
+        let request = self.agent.post(self.address.url()).config().timeout_global(Some(time)).build();
+        let request = request.header("Content-Type", "application/json").header("Driftlock-Event", event);
+        let request = match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {}", token.reveal())),
+            None => request,
+        };
+        // What is answered beyond the status is neither read nor told: it may repeat what was sent.
+        let response = request.send(body).map_err(|error| self.failed(&error, time))?;
+        let code = response.status().as_u16();
+        let answered = format!("the {} answered {code}", self.called());
+        match code {
+            200..=299 => Ok(()),
+            300..=399 => {
+                Err(Failed::for_good(format!("{answered}: it has moved; configure its new address")))
+            }
+            408 | 429 | 500..=599 => {
+                let after = response.headers().get("Retry-After").and_then(|value| value.to_str().ok());
+                let wait = after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+                Err(Failed { wait: wait.filter(|_| matches!(code, 429 | 503)), ..Failed::for_now(answered) })
+            }
+            404 | 410 => Err(Failed::for_good(format!("{answered}: nothing takes messages at this address"))),
+            401 | 403 => Err(Failed::for_good(format!("{answered}: it refuses this address or token"))),
+            _ => Err(Failed::for_good(answered)),
+        }
+    }
+
+    /// What is spoken to, without its name.
+    fn called(&self) -> &'static str {
+        if self.has_proxy { "webhook, or the proxy before it," } else { "webhook" }
+    }
+
+    /// An error in words that name neither the address nor anything that was answered.
+    fn failed(&self, error: &ureq::Error, time: Duration) -> Failed {
+        use ureq::Error;
+        let who = self.called();
+        match error {
+            Error::Timeout(_) => Failed::for_now(format!(
+                "the {who} did not answer within {}",
+                lasting(i64::try_from(time.as_secs().max(1)).unwrap_or(i64::MAX))
+            )),
+            Error::HostNotFound => Failed::for_now(format!("the host of the {who} is not known")),
+            Error::Io(error) => of_system(error, who),
+            Error::Rustls(error) => of_tls(error),
+            Error::ConnectProxyFailed(_) => Failed::for_now("the proxy did not let it through"),
+            Error::ConnectionFailed => Failed::for_now(format!("the {who} cannot be reached")),
+            Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..) => {
+                Failed::for_now(format!("what the {who} answered is no HTTP"))
+            }
+            Error::BadUri(_) | Error::InvalidProxyUrl => Failed::for_good("the address is none to send to"),
+            _ => Failed::for_now(format!("the connection to the {who} failed")),
+        }
+    }
+}
+
+fn of_system(error: &std::io::Error, who: &str) -> Failed {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if let Some(tls) = tls {
+        return of_tls(tls);
+    }
+    // The standard library has no kind for what a resolver says.
+    if error.raw_os_error().is_none() && error.to_string().starts_with("failed to lookup") {
+        return Failed::for_now(format!("the host of the {who} is not known"));
+    }
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            Failed::for_now(format!("the {who} closed the connection without an answer"))
+        }
+        // The system's own words; others could repeat what was received.
+        _ if error.raw_os_error().is_some() => {
+            Failed::for_now(format!("the {who} cannot be reached: {}", in_words(error)))
+        }
+        kind => Failed::for_now(format!("the {who} cannot be reached: {kind}")),
+    }
+}
+
+fn of_tls(error: &rustls::Error) -> Failed {
+    let rustls::Error::InvalidCertificate(why) = error else {
+        return Failed::for_now("no encrypted connection could be made: is it https there?");
+    };
+    let why = match why {
+        CertificateError::UnknownIssuer => {
+            "nobody whom this machine knows vouches for it (SSL_CERT_FILE names a file of other authorities)"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "it is not valid yet",
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is one of another host"
+        }
+        CertificateError::Revoked => "it was revoked",
+        _ => "it is not valid",
+    };
+    Failed::for_good(format!("the certificate of the webhook is not believed: {why}"))
+}
+
+/// Waits, unless somebody ends the run.
+fn sleep(time: Duration, watch: &Watch) -> Result<(), String> {
+    let end = Instant::now() + time;
+    loop {
+        if watch.is_cancelled() {
+            return Err("the run was ended".to_owned());
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(TICK));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(url: &str, proxy: Option<&str>) -> Result<Client, String> {
+        let proxy = proxy.map(|proxy| Secret::new(proxy.to_owned()));
+        Client::new(Address::parse(url).unwrap(), None, &Network { authorities: Vec::new(), proxy })
+    }
+
+    #[test]
+    fn without_anybody_to_believe_no_server_is_believed() {
+        let why = client("https://hooks.example.com/s3cr3t", None).unwrap_err();
+        assert!(why.contains("install ca-certificates") && !why.contains("s3cr3t"), "{why}");
+        assert!(client("http://hooks.example.com/s3cr3t", None).is_ok());
+    }
+
+    #[test]
+    fn a_proxy_that_is_none_is_said_to_be_none() {
+        for proxy in ["ftp://u:s3cr3t@p/", "http://", "u:s3cr3t@:x"] {
+            let why = client("http://a/", Some(proxy)).unwrap_err();
+            assert!(why.contains("the proxy that the environment names") && !why.contains("s3cr3t"), "{why}");
+        }
+        assert!(client("http://a/", Some("proxy.example.com:3128")).is_ok());
+    }
+}

@@ -1,0 +1,16 @@
+//! Telling somebody of changes: what is news, how it is said, and how it gets there.
+
+mod command;
+mod decide;
+mod deliver;
+mod http;
+mod secret;
+mod slack;
+mod state;
+
+pub use command::Program;
+pub use decide::{Earlier, Event, Place, Seen, Told};
+pub use deliver::{Delivery, News, Outcome, Outlet, Way, deliver, is_due, send};
+pub use http::{Client, Network};
+pub use secret::{Address, Secret};
+pub use slack::Words;

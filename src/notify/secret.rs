@@ -1,0 +1,110 @@
+//! Addresses and tokens, which nothing may show.
+
+use std::fmt;
+
+use ureq::http::Uri;
+
+/// A token. It has no way to be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// A secret of this text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for who sends it.
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// The address of a webhook: who knows it may write there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    url: Secret,
+    /// Whether what is sent is encrypted.
+    pub is_https: bool,
+    /// The host in it.
+    host: Secret,
+}
+
+impl Address {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// When it is none that can be sent to; the words do not repeat it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let uri: Uri = text.parse().map_err(|_| "is no URL")?;
+        let is_https = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err("is no URL that begins with https:// or http://"),
+        };
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or("is a URL without a host")?;
+        let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+        Ok(Self { url: Secret::new(text.to_owned()), is_https, host: Secret::new(host) })
+    }
+
+    /// The address as it was given, for who sends.
+    pub(super) fn url(&self) -> &str {
+        self.url.reveal()
+    }
+
+    /// Whether a list as in the variable `NO_PROXY` holds its host: by name, with all below it, or by `*`.
+    #[must_use]
+    pub fn is_among(&self, list: &str) -> bool {
+        let host = self.host.reveal();
+        list.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
+            let name = entry.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
+            entry == "*" || host == name || host.strip_suffix(&name).is_some_and(|rest| rest.ends_with('.'))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_sent_to_is_an_address() {
+        for good in
+            ["https://hooks.example.com/x?y=z", "http://127.0.0.1:80/", "http://[::1]:8080/", "HTTPS://A"]
+        {
+            assert!(Address::parse(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "hooks.example.com/x", "ftp://a/", "file:///etc/passwd", "https://", "https:///x", "a b"]
+        {
+            assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_it_is_shown() {
+        let address = Address::parse("https://hooks.example.com/s3cr3t").unwrap();
+        let shown = format!("{address:?} {:?}", Secret::new("s3cr3t".to_owned()));
+        assert!(!shown.contains("s3cr3t") && !shown.contains("example"), "{shown}");
+    }
+
+    #[test]
+    fn hosts_without_a_proxy_are_listed_as_for_curl() {
+        let address = Address::parse("https://hooks.example.com/x").unwrap();
+        for list in
+            ["*", "hooks.example.com", "a, example.com", ".example.com", "*.example.com", "EXAMPLE.com"]
+        {
+            assert!(address.is_among(list), "{list}");
+        }
+        for list in ["", "ample.com", "example.org", "ooks.example.com", ","] {
+            assert!(!address.is_among(list), "{list}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What is said in Slack: a message that somebody can act on, within Slack's limits, whatever is in a name.
+//!
+//! The form is that of [incoming webhooks](https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks/):
+//! `blocks` for who reads it in Slack, and `text` for notifications and for what knows no blocks.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::decide::Event;
+use crate::model::{
+    Acknowledged, CheckResult, Finding, Kind, Report, Status, WayOut, day, escaped, lasting, name_of,
+    quoted_name, time_of_day,
+};
+use crate::report::headline;
+
+/// How many findings, and how many checks that could not be carried out, are told of each in a block of its own.
+const LISTED: usize = 12;
+/// How many files of a module are named.
+const FILES: usize = 3;
+/// The longest that Slack takes for the text of a section, in UTF-16 units to be on the safe side.
+const SECTION: usize = 3000;
+/// The longest that a name may be.
+const NAME: usize = 300;
+/// The longest that a sentence may be.
+const SENTENCE: usize = 500;
+/// The longest that a command may be: one that was cut would be another command.
+const COMMAND: usize = 700;
+
+/// What a message says of where it comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Words {
+    /// How driftlock is called so that it works on the project.
+    pub driftlock: String,
+    /// The directory that the commands work in.
+    pub dir: String,
+    /// Where the report lies, if it does.
+    pub report: Option<String>,
+}
+
+/// The message about a report.
+pub(super) fn message(report: &Report, event: Event, words: &Words) -> Vec<u8> {
+    let title = title(report, event);
+    let mut blocks = vec![section(&format!("*{title}*")), context(&circumstances(report))];
+    if event != Event::Test {
+        blocks.extend(told(report, words).iter().map(|text| section(text)));
+    }
+    if let Some(text) = ending(report, event, words) {
+        blocks.push(context(&text));
+    }
+    serde_json::to_vec(&json!({ "text": title, "blocks": blocks })).unwrap_or_default()
+}
+
+/// What is wrong, a text for each block: what could not be carried out, then what was found.
+fn told(report: &Report, words: &Words) -> Vec<String> {
+    let broken = report.checks.iter().filter(|check| !check.errors.is_empty());
+    let all = |such: fn(&Finding) -> bool| {
+        let each = report.checks.iter();
+        each.flat_map(move |check| check.findings.iter().filter(move |f| such(f)).map(move |f| (check, f)))
+    };
+    let found: Vec<_> = all(Finding::is_open_drift).chain(all(|finding| !finding.kind.is_drift())).collect();
+    let mut texts: Vec<String> = broken.clone().take(LISTED).map(of_check).collect();
+    texts.extend(found.iter().take(LISTED).map(|(check, finding)| of_finding(check, finding, report, words)));
+    let more = broken.count().saturating_sub(LISTED) + found.len().saturating_sub(LISTED);
+    if more > 0 {
+        texts.push(format!("… and {more} more, which the report names"));
+    }
+    let answered: Vec<_> = all(|finding| finding.acknowledged().is_some()).collect();
+    if !answered.is_empty() {
+        let mut text = format!("Acknowledged, {} in all:", answered.len());
+        for (_, finding) in answered.iter().take(FILES) {
+            let Some(Acknowledged { by, until, .. }) = finding.acknowledged() else { continue };
+            let (by, until) =
+                (fitted(&escaped(name_of(by).as_bytes()), NAME), fitted(day(until).as_str(), NAME));
+            let _ = write!(text, " {} (by {by}, until {until})", name(&finding.subject.key));
+        }
+        texts.push(text);
+    }
+    texts
+}
+
+/// One line that says it all.
+fn title(report: &Report, event: Event) -> String {
+    let place = escaped(report.about().as_bytes());
+    if event == Event::Test {
+        let host = escaped(report.host.as_bytes());
+        return fitted(
+            &format!("TEST of driftlock on {host}: this message arrived, nothing was looked at"),
+            SENTENCE,
+        );
+    }
+    let line = headline(report);
+    // The headline says FAIL of an error, too, as the report does.
+    let line = match (report.status(), line.strip_prefix("FAIL ")) {
+        (Status::Error, Some(rest)) => format!("ERROR {rest}"),
+        _ => line,
+    };
+    let time = |seconds: Option<i64>| seconds.map(|seconds| format!(" for {}", lasting(seconds)));
+    let line = match event {
+        Event::Resolved(after) => {
+            let after = after.map(|seconds| format!(" after {}", lasting(seconds))).unwrap_or_default();
+            format!("Resolved{after}: {line}")
+        }
+        Event::Reminder(since) => {
+            format!("Still {} on {place}{}: {line}", report.status().word(), time(since).unwrap_or_default())
+        }
+        Event::Changed => format!("Changed: {line}"),
+        Event::Failing | Event::Test => line,
+    };
+    fitted(&line, SENTENCE)
+}
+
+fn circumstances(report: &Report) -> String {
+    let mut text = format!("host {}", name(report.host.as_bytes()));
+    if let Some(target) = &report.target {
+        let _ = write!(text, ", target {}", name(target.as_bytes()));
+    }
+    let _ = write!(text, ", baseline {}", name(report.baseline.from.as_bytes()));
+    if let Some(commit) = &report.baseline.commit {
+        let _ = write!(text, " at commit {}", name(commit.get(..12).unwrap_or(commit).as_bytes()));
+    }
+    let _ = write!(text, ", looked at {}", fitted(&day(&report.started_at), NAME));
+    if report.partial {
+        text += ", only some checks";
+    }
+    if let Some(pause) = &report.pause {
+        let (since, until) = (time_of_day(&pause.since), time_of_day(&pause.until));
+        let why = fitted(&escaped(pause.reason.as_bytes()), NAME);
+        let _ =
+            write!(text, "; deploying since {} (until {}): {why}", fitted(since, NAME), fitted(until, NAME));
+    }
+    text
+}
+
+/// A check that could not be carried out.
+fn of_check(check: &CheckResult) -> String {
+    let why = fitted(&escaped(check.errors.join("; ").as_bytes()), SENTENCE);
+    let mut text = format!("*{}*: {why}", check.words.topic);
+    ways(&mut text, &check.ways_out);
+    text
+}
+
+fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &Words) -> String {
+    let told = if finding.kind.is_drift() { check.words.drift } else { check.words.unreadable };
+    let mut text = format!("*{told}*: {}\n{}", name(&finding.subject.key), finding.kind.word());
+    if let (Kind::Modified, Some(change)) = (finding.kind, finding.change) {
+        let _ = write!(text, " ({})", change.word());
+    }
+    files(&mut text, finding);
+    match &finding.since {
+        Some(since) => {
+            let (at, runs) = (fitted(&day(&since.started_at), NAME), since.runs);
+            let _ = write!(text, ", since {at} (in {runs} runs)");
+            if since.changed.as_ref() == Some(&report.run) {
+                text += ", changed again in this run";
+            }
+        }
+        None => text += ", new in this run",
+    }
+    let why = finding.reason.iter().map(|why| fitted(&escaped(why.as_bytes()), NAME));
+    for why in why {
+        let _ = write!(text, "\n{why}");
+    }
+    if let Some(cause) = &finding.cause {
+        let _ = write!(text, "\nProbably: {}", fitted(&escaped(cause.as_bytes()), SENTENCE));
+    }
+    ways(&mut text, finding.ways_out.get(..2).unwrap_or(&finding.ways_out));
+    let target = report.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
+    let explain = format!("{} explain {}{target}", words.driftlock, quoted_name(&finding.subject.key));
+    if finding.subject.section.is_some() {
+        way(&mut text, "all that is known", &explain);
+    }
+    text
+}
+
+/// The files of a module that differ.
+fn files(text: &mut String, finding: &Finding) {
+    if finding.parts.is_empty() || finding.kind != Kind::Modified {
+        return;
+    }
+    let named: Vec<String> = finding.parts.iter().take(FILES).map(|part| name(&part.path)).collect();
+    let _ = write!(text, ": {}", named.join(", "));
+    if finding.parts.len() > FILES {
+        let _ = write!(text, " and {} more", finding.parts.len() - FILES);
+    }
+}
+
+fn ways(text: &mut String, ways: &[WayOut]) {
+    for one in ways.iter().take(2) {
+        way(text, &one.when, &one.command);
+    }
+}
+
+/// A command, and when it is the right one. One that would have to be changed to be shown is left out.
+fn way(text: &mut String, when: &str, command: &str) {
+    let is_plain = !command.chars().any(char::is_control) && !command.contains("```");
+    let fence = if command.contains('`') { "```" } else { "`" };
+    let shown = entities(command);
+    if is_plain && units(&shown) <= COMMAND {
+        let line = format!("\n{}: {fence}{shown}{fence}", fitted(&escaped(when.as_bytes()), NAME));
+        if units(text) + units(&line) <= SECTION {
+            *text += &line;
+        }
+    }
+}
+
+/// Where to go on from here.
+fn ending(report: &Report, event: Event, words: &Words) -> Option<String> {
+    if event == Event::Test {
+        return None;
+    }
+    let host = name(report.host.as_bytes());
+    let mut text =
+        words.report.iter().map(|path| format!("Report: {}", name(path.as_bytes()))).collect::<String>();
+    if report.status() != Status::Pass && !words.dir.is_empty() {
+        let start = if text.is_empty() { "The" } else { ". The" };
+        let _ = write!(text, "{start} commands work in {}", name(words.dir.as_bytes()));
+    }
+    // Commands run where driftlock does, which is not where a server is.
+    (!text.is_empty()).then(|| if report.target.is_none() { format!("{text} on {host}") } else { text })
+}
+
+fn section(text: &str) -> Value {
+    json!({ "type": "section", "text": mrkdwn(text) })
+}
+
+fn context(text: &str) -> Value {
+    json!({ "type": "context", "elements": [mrkdwn(text)] })
+}
+
+/// A text in Slack's markup. `verbatim`: what looks like an address, a channel or a person is none.
+fn mrkdwn(text: &str) -> Value {
+    json!({ "type": "mrkdwn", "text": text, "verbatim": true })
+}
+
+/// A name between backticks, where no markup is read.
+fn name(bytes: &[u8]) -> String {
+    format!("`{}`", fitted(&escaped(bytes).replace('`', "\\x60"), NAME))
+}
+
+/// A text that Slack shows as it is, cut where it would be longer than `limit`.
+fn fitted(text: &str, limit: usize) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        let mut letter = [0; 4];
+        let next = entities(c.encode_utf8(&mut letter));
+        if units(&out) + units(&next) >= limit {
+            return out + "…";
+        }
+        out += &next;
+    }
+    out
+}
+
+/// The three letters that mean something to Slack, written as it asks for; so nothing can be a link or a mention.
+fn entities(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn units(text: &str) -> usize {
+    text.encode_utf16().count()
+}
