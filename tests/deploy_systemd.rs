@@ -116,3 +116,17 @@ fn the_line_that_mails_is_silent_until_something_is_wrong() {
     assert_eq!(told.code, 2);
     assert!(told.out.contains("[FAIL] Addon drift: qr_ordering") && told.err.is_empty(), "{}", told.out);
 }
+
+#[test]
+fn the_line_for_metrics_writes_them_and_mails_nothing() {
+    let project = demo();
+    project.file("odoo_modules/seisei/qr_ordering/models/order.py", "# hotfix\n");
+    let textfiles = TempDir::new().unwrap();
+    let line = cron_lines()[1]
+        .replace("/opt/erp", &project.root().display().to_string())
+        .replace("/var/lib/prometheus/node-exporter", &textfiles.path().display().to_string());
+    let ran = run(program("sh").args(["-c", &line]).current_dir("/").env("HOME", "/nonexistent"));
+    assert_eq!((ran.code, ran.out + &ran.err), (2, String::new()));
+    let metrics = std::fs::read_to_string(textfiles.path().join("driftlock.prom")).unwrap();
+    assert!(metrics.contains("driftlock_status{target=\"local\"} 1\n"), "{metrics}");
+}
