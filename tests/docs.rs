@@ -1,7 +1,7 @@
 //! Shell blocks of the documents, run in order against the real binary, print what the documents say.
 //!
 //! Every section (`## …`) starts in a new copy of the demo deployment under git, with its baseline accepted
-//! (`<!-- start: nothing -->` below the heading: without). A `sh` block must end with 0, and print what the
+//! (`<!-- start: nothing -->` below the heading: without). `<!-- run: SCRIPT -->` is run and not shown. A `sh` block must end with 0, and print what the
 //! `text` block right after it holds, or nothing. `UPDATE_DOCS=1 cargo test docs` writes the output anew.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not as it must be")]
@@ -64,6 +64,37 @@ fn the_page_on_acknowledgements_prints_what_it_shows() {
 #[test]
 fn the_page_on_where_differences_come_from_prints_what_it_shows() {
     hold("docs/explain.md", &["sh", "text"], &Beside::Nothing);
+}
+
+#[test]
+fn the_page_for_laptops_prints_what_it_shows() {
+    hold("docs/laptop.md", &["sh", "text"], &Beside::Nothing);
+}
+
+#[test]
+fn the_page_on_operations_prints_what_it_shows() {
+    hold("docs/operations.md", &["sh", "text", "console", "ini", "cron"], &Beside::Nothing);
+}
+
+#[test]
+fn the_page_on_ci_prints_what_it_shows() {
+    hold("docs/ci.md", &["sh", "text", "yaml"], &Beside::Nothing);
+}
+
+#[test]
+fn the_page_on_alerting_prints_what_it_shows() {
+    hold("docs/alerting.md", &["sh", "text", "yaml", "console"], &Beside::Nothing);
+}
+
+#[test]
+fn the_page_on_moving_over_prints_what_it_shows() {
+    hold("docs/moving.md", &["sh", "text", "toml"], &Beside::Nothing);
+}
+
+#[test]
+fn the_page_on_troubles_prints_what_it_shows() {
+    let server = Server::start(|_| {});
+    hold("docs/troubleshooting.md", &["sh", "text", "console", "cron", "toml"], &Beside::Server(&server));
 }
 
 #[test]
@@ -207,6 +238,10 @@ fn blocks(lines: &[&str], known: &[&str], document: &str) -> Vec<(usize, Block)>
             (section, from_nothing) = (at, false);
         } else if lines[at] == "<!-- start: nothing -->" {
             from_nothing = true;
+        } else if let Some(script) = lines[at].strip_prefix("<!-- run: ").and_then(|l| l.strip_suffix(" -->"))
+        {
+            let (script, expected) = (script.to_owned(), String::new());
+            all.push((at + 1, Block { section, from_nothing, script, expected, output: None }));
         } else if let Some(language) = lines[at].strip_prefix("```") {
             assert!(known.contains(&language), "{document}:{}: a fence of the language {language:?}", at + 1);
             let end = at + 1 + lines[at + 1..].iter().position(|line| *line == "```").unwrap();
@@ -241,6 +276,8 @@ impl Copy {
         let copy = Self { dir: TempDir::new().unwrap() };
         std::fs::create_dir(copy.dir.path().join("home")).unwrap();
         std::fs::write(copy.dir.path().join("home/.gitconfig"), GIT_CONFIG).unwrap();
+        // A clone of driftlock, for what is installed from there.
+        std::os::unix::fs::symlink(in_repository(""), copy.dir.path().join("home/driftlock")).unwrap();
         std::fs::create_dir(copy.root()).unwrap();
         let demo = in_repository("demo");
         let mut copying = Command::new("cp");

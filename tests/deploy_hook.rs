@@ -1,0 +1,182 @@
+//! The pre-push hook of `deploy/git`, in real pushes: what it lets through, what it stops, and how long that takes.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use assert_fs::TempDir;
+
+use crate::support::Project;
+use crate::support::deploy::{Ended, demo, in_repository, ok, program, run};
+use crate::support::git::{commit_all, git};
+
+/// Installs the hook as its first lines say.
+const INSTALL: &str = r#"install -m 755 "$HOOK" "$(git rev-parse --git-path hooks)/pre-push""#;
+const ORDER: &str = "odoo_modules/seisei/qr_ordering/models/order.py";
+
+/// The demo deployment with the hook, and where it is pushed to.
+struct Clone {
+    project: Project,
+    upstream: TempDir,
+}
+
+impl Clone {
+    fn new() -> Self {
+        let clone = Self { project: demo(), upstream: TempDir::new().unwrap() };
+        ok(clone.program("git").args(["init", "-q", "--bare"]).arg(clone.upstream.path()));
+        ok(clone.program("sh").args(["-c", INSTALL]).env("HOOK", in_repository("deploy/git/pre-push")));
+        clone
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = program(name);
+        command.current_dir(self.project.root()).env("HOME", "/nonexistent");
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+        command
+    }
+
+    fn push(&self, args: &[&str]) -> Ended {
+        run(self.program("git").args(["push", "-q"]).arg(self.upstream.path()).args(args))
+    }
+
+    /// Expects a push to be stopped, with these words.
+    fn stops(&self, words: &[&str]) {
+        let pushed = self.push(&["HEAD:refs/heads/stopped"]);
+        assert_ne!(pushed.code, 0, "{}", pushed.err);
+        for word in words.iter().chain(&["to push all the same: git push --no-verify"]) {
+            assert!(pushed.err.contains(word), "{word}\n{}", pushed.err);
+        }
+        let refs = ok(self.program("git").arg("ls-remote").arg(self.upstream.path()));
+        assert!(!refs.contains("stopped"), "{refs}");
+    }
+}
+
+#[test]
+fn a_commit_whose_lock_files_fit_is_pushed_in_less_than_a_second() {
+    let clone = Clone::new();
+    let shortest = (0..3)
+        .map(|n| {
+            let start = Instant::now();
+            let pushed = clone.push(&[&format!("HEAD:refs/heads/b{n}")]);
+            assert_eq!((pushed.code, pushed.err.as_str()), (0, ""));
+            start.elapsed()
+        })
+        .min();
+    assert!(shortest.is_some_and(|time| time.as_millis() < 1000), "{shortest:?}");
+    assert!(!clone.project.path("audit/runtime").join("latest.json").exists(), "a push leaves no run");
+}
+
+#[test]
+fn the_work_tree_does_not_matter() {
+    let clone = Clone::new();
+    clone.project.file(ORDER, "# not committed\n");
+    clone.project.file("odoo_modules/seisei/qr_ordering/scratch.orig", "x\n");
+    assert_eq!(clone.push(&["HEAD:refs/heads/main"]).code, 0);
+    git(&clone.project, &["commit", "-qam", "a model without its lock files"]);
+    git(&clone.project, &["checkout", "-q", "HEAD~1"]);
+    let old = clone.push(&["main:refs/heads/main"]);
+    assert!(old.code != 0 && old.err.contains("qr_ordering"), "{}", old.err);
+}
+
+#[test]
+fn a_change_without_its_lock_files_is_stopped_and_the_printed_command_mends_it() {
+    let clone = Clone::new();
+    clone.project.file(ORDER, "# 18.2\n");
+    commit_all(&clone.project, "18.2");
+    clone.stops(&["HEAD is not what its odoo_addons_files.sha256.txt says", &format!("  {ORDER}")]);
+    let pushed = clone.push(&["HEAD:refs/heads/x"]);
+    let mend = pushed.err.split("to make it so: ").nth(1).unwrap().split(", then").next().unwrap().to_owned();
+    assert!(mend.starts_with("driftlock export --from git:"), "{mend}");
+    ok(clone.program("sh").args(["-c", &mend]));
+    // Accepted, and not committed: what is pushed still does not fit.
+    clone.stops(&["HEAD is not what"]);
+    commit_all(&clone.project, "lock files of 18.2");
+    let pushed = clone.push(&["HEAD:refs/heads/main"]);
+    assert_eq!((pushed.code, pushed.err.as_str()), (0, ""));
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_stopped_too() {
+    let clone = Clone::new();
+    git(&clone.project, &["rm", "-q", "audit/locks/compose_sha256.lock.txt"]);
+    commit_all(&clone.project, "without a lock file");
+    clone.stops(&["HEAD holds no audit/locks/compose_sha256.lock.txt"]);
+    git(&clone.project, &["reset", "-q", "--hard", "HEAD~1"]);
+    git(&clone.project, &["rm", "-rq", "infra"]);
+    commit_all(&clone.project, "without stacks");
+    clone.stops(&["the files of HEAD could not be looked at"]);
+    git(&clone.project, &["reset", "-q", "--hard", "HEAD~1"]);
+    clone.project.file("audit/locks/other.lock.txt", "x\n");
+    commit_all(&clone.project, "a lock file of nothing");
+    clone.stops(&["HEAD holds other.lock.txt, and nothing that belongs in it"]);
+}
+
+#[test]
+fn without_driftlock_nothing_is_pushed_but_by_no_verify() {
+    let clone = Clone::new();
+    let mut push = clone.program("git");
+    push.args(["push", "-q"]).arg(clone.upstream.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    let stopped = run(push.arg("HEAD:refs/heads/main"));
+    assert_ne!(stopped.code, 0);
+    assert!(stopped.err.contains("driftlock is not on PATH, so the push was not checked"), "{}", stopped.err);
+    assert_eq!(run(push.arg("--no-verify")).code, 0);
+}
+
+#[test]
+fn deleting_a_branch_is_not_looked_at_and_tags_are() {
+    let clone = Clone::new();
+    git(&clone.project, &["tag", "-am", "18.1", "v18.1"]);
+    assert_eq!(clone.push(&["v18.1", "HEAD:refs/heads/gone"]).code, 0);
+    assert_eq!(clone.push(&[":refs/heads/gone"]).code, 0);
+    clone.project.file(ORDER, "# 18.2\n");
+    commit_all(&clone.project, "18.2");
+    git(&clone.project, &["tag", "-am", "18.2", "v18.2"]);
+    let stopped = clone.push(&["v18.2"]);
+    assert!(stopped.code != 0 && stopped.err.contains("refs/tags/v18.2 is not what"), "{}", stopped.err);
+}
+
+#[test]
+fn it_works_from_a_linked_work_tree_and_for_a_project_below_the_top() {
+    let clone = Clone::new();
+    let linked = TempDir::new().unwrap();
+    let place = linked.path().join("tree");
+    git(&clone.project, &["worktree", "add", "-q", "-b", "linked", place.to_str().unwrap()]);
+    let push = |dir: &PathBuf| {
+        let mut command = clone.program("git");
+        run(command
+            .args(["push", "-q"])
+            .arg(clone.upstream.path())
+            .arg("HEAD:refs/heads/linked")
+            .current_dir(dir))
+    };
+    assert_eq!(push(&place).code, 0);
+    std::fs::write(place.join(ORDER), "# 18.2\n").unwrap();
+    ok(clone
+        .program("git")
+        .args(["-c", "user.name=A", "-c", "user.email=a@example.org"])
+        .args(["commit", "-qam", "x"])
+        .current_dir(&place));
+    assert_ne!(push(&place).code, 0);
+
+    let root = clone.project.root();
+    ok(clone.program("sh").args(["-c", "mkdir erp && git mv audit infra odoo_modules erp/"]));
+    commit_all(&clone.project, "one level down");
+    git(&clone.project, &["config", "driftlock.root", "erp"]);
+    let pushed = push(&root);
+    assert_eq!((pushed.code, pushed.err.as_str()), (0, ""));
+    std::fs::write(root.join("erp").join(ORDER), "# 18.2\n").unwrap();
+    commit_all(&clone.project, "18.2");
+    assert!(push(&root).err.contains(&format!("  {ORDER}")), "the path is the root's");
+}
+
+#[test]
+fn names_in_a_message_are_harmless() {
+    let clone = Clone::new();
+    clone.project.file("odoo_modules/seisei/qr_ordering/\u{1b}[31mred", "x\n");
+    commit_all(&clone.project, "a hostile name");
+    let stopped = clone.push(&["HEAD:refs/heads/main"]);
+    assert!(stopped.code != 0 && !stopped.err.contains('\u{1b}'), "{}", stopped.err);
+    let mode = std::fs::metadata(in_repository("deploy/git/pre-push")).unwrap().permissions().mode();
+    assert_ne!(mode & 0o111, 0, "the hook can be run");
+}
