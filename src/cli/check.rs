@@ -17,7 +17,7 @@ use super::output::{self, say};
 use super::previous::Previous;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::{Failure, Global, pause};
+use super::{Failure, Global, pause, prune};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit;
 use crate::baseline::Source;
@@ -59,6 +59,9 @@ pub(super) struct CheckArgs {
     /// Write the files of the run into DIR instead of a new run; latest.json stays as it is
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Remove no old runs
+    #[arg(long)]
+    keep: bool,
     /// Print nothing on PASS, and the whole report otherwise
     #[arg(long, short)]
     quiet: bool,
@@ -101,7 +104,14 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     }
     let each = aims.iter().zip(done).map(|(aim, done)| job.finished(aim, done));
     let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
-    emit(&mut reports, &wanted, args.quiet, global.color)
+    let code = emit(&mut reports, &wanted, args.quiet, global.color)?;
+    let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
+    if wrote && !args.keep {
+        let warnings = prune::after_run(&project, interrupt);
+        let is_silent = args.quiet && code == 0;
+        warnings.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
+    }
+    Ok(code)
 }
 
 /// One invocation of check.

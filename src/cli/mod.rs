@@ -34,6 +34,7 @@ mod previous;
 mod progress;
 mod project;
 mod prompt;
+mod prune;
 mod rename;
 mod side;
 mod signals;
@@ -90,6 +91,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Explain(explain::ExplainArgs),
     History(history::HistoryArgs),
+    Prune(prune::PruneArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -117,10 +119,11 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&cli.global, &args, &interrupt),
         Command::Check(args) => check::run(&cli.global, &args, &interrupt),
         Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
-        Command::Ack(args) => ack::run(&cli.global, &args),
+        Command::Ack(args) => ack::run(&cli.global, &args, &interrupt),
         Command::Pause(args) => pause::run(&cli.global, &args),
         Command::Diff(args) => diff::run(&cli.global, &args, &interrupt),
         Command::History(args) => history::run(&cli.global, &args),
+        Command::Prune(args) => prune::run(&cli.global, &args, &interrupt),
         Command::Explain(args) => explain::run(&cli.global, &args, &interrupt),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
