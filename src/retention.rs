@@ -73,7 +73,7 @@ impl Ask<'_> {
     }
 
     /// The newest report and the newest export of each place that has old runs, by their index, and what they are.
-    /// What a clock that was wrong has dated into the future is not the newest alone.
+    /// What a clock that was wrong has dated into the future is not the newest alone, nor is what may be another's.
     fn newest(&self, runs: &[Run], old: usize) -> BTreeMap<usize, String> {
         let wanted: BTreeSet<Option<&str>> = runs[old..].iter().flat_map(|run| self.places(run)).collect();
         let mut places: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
@@ -85,9 +85,11 @@ impl Ask<'_> {
         let mut all = BTreeMap::new();
         for (place, its) in places {
             let past = its.partition_point(|at| runs[*at].stamp.as_str() > self.now);
+            let certain: Vec<usize> =
+                its[past..].iter().copied().filter(|at| self.places(&runs[*at]).count() == 1).collect();
             let name = place.map_or_else(|| "this machine".to_owned(), |name| escaped(name.as_bytes()));
             for (what, holds) in [("report", is_report as fn(&Path) -> bool), ("export", is_export)] {
-                for some in [&its[..], &its[past..]] {
+                for some in [&its[..], &its[past..], &certain[..]] {
                     if let Some(at) = some.iter().find(|at| holds(&runs[**at].path)) {
                         all.entry(*at).or_insert_with(|| format!("it is the newest {what} of {name}"));
                     }

@@ -7,6 +7,7 @@ pub(crate) mod docker;
 pub(crate) mod dropbear;
 pub(crate) mod engine;
 pub(crate) mod git;
+mod past;
 pub(crate) mod sshd;
 mod user;
 pub(crate) mod wire;
