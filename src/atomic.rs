@@ -3,6 +3,7 @@
 //! A temporary name is locked (`flock`) by its living writer, and made while the directory around it is
 //! locked too; so whoever holds the directory alone may clear away every temporary that nobody holds.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
+
+use crate::model::in_words;
 
 /// How every temporary name begins.
 pub const TEMPORARY: &str = ".driftlock-tmp-";
@@ -200,6 +203,57 @@ fn rename_new(from: &Path, to: &Path) -> Result<(), Errno> {
     }
 }
 
+/// Removes a directory that holds files alone: first its name goes, so that nobody finds a part of it; then `judge` is
+/// asked, and the files that it names go.
+///
+/// # Errors
+/// When `judge` says no, or the system does; the directory is then as it was, unless some of its files are gone.
+pub fn remove_dir(place: &Path, judge: &dyn Fn(&Path) -> Result<Vec<OsString>, Unfit>) -> Result<(), Unfit> {
+    let around = directory_of(place);
+    let held = hold_shared(around);
+    let aside = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .make_in(around, |aside| rename_new(place, aside).map_err(io::Error::from))?;
+    let aside = aside.into_temp_path().keep().map_err(|error| error.error)?;
+    let emptied = emptied(&aside, held, judge);
+    if let Err((why, true)) = emptied {
+        let _ = rename_new(&aside, place);
+        return Err(why);
+    }
+    emptied.map_err(|(why, _)| why)?;
+    Ok(std::fs::remove_dir(&aside)?)
+}
+
+/// Removes the files in a directory of a temporary name; after a failure, whether all of them are still there.
+fn emptied(
+    aside: &Path,
+    around: Option<File>,
+    judge: &dyn Fn(&Path) -> Result<Vec<OsString>, Unfit>,
+) -> Result<(), (Unfit, bool)> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let refused = |errno: Errno, is_whole| (Unfit::Refused(errno.into()), is_whole);
+    let dir = rustix::fs::openat(CWD, aside, flags, Mode::empty()).map_err(|errno| refused(errno, true))?;
+    let locked = rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive);
+    locked.map_err(|errno| refused(errno, true))?;
+    drop(around);
+    for (position, file) in judge(aside).map_err(|why| (why, true))?.iter().enumerate() {
+        let gone = rustix::fs::unlinkat(&dir, file, AtFlags::empty());
+        gone.map_err(|errno| refused(errno, position == 0))?;
+    }
+    Ok(())
+}
+
+/// Why a directory is not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// It holds what must stay; the text says what.
+    #[error("{0}")]
+    Foreign(String),
+    /// The system refused.
+    #[error("{}", in_words(.0))]
+    Refused(#[from] io::Error),
+}
+
 /// Opens a directory and locks it; closing it unlocks.
 ///
 /// # Errors
@@ -288,6 +342,28 @@ mod tests {
         assert!(draft.path().exists());
         assert!(dir.path().join(".driftlock-backup").exists() && !dead.exists());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_directory_goes_whole_or_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("old");
+        std::fs::create_dir(&place).unwrap();
+        std::fs::write(place.join("a"), "1").unwrap();
+        let late = |at: &Path| {
+            let is_there = at.ends_with("old");
+            if is_there { Ok(vec!["a".into()]) } else { Err(Unfit::Foreign("too late".to_owned())) }
+        };
+        assert_eq!(remove_dir(&place, &late).unwrap_err().to_string(), "too late");
+        assert_eq!(std::fs::read(place.join("a")).unwrap(), b"1");
+        let gone = |_: &Path| Ok(vec!["b".into()]);
+        assert!(remove_dir(&place, &gone).is_err() && place.join("a").exists());
+        let held = hold(&place, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let whole = |_: &Path| Ok(vec!["a".into()]);
+        assert!(remove_dir(&place, &whole).is_err());
+        drop(held);
+        remove_dir(&place, &whole).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

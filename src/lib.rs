@@ -11,7 +11,8 @@
 //! - [`acknowledge`], [`pause`]: what somebody answers for, for a time;
 //! - [`report`], [`run`], [`history`], [`explain`]: what is told of it, and what is kept;
 //! - [`notify`]: telling somebody of changes;
-//! - [`accept`], [`atomic`]: making a state the new baseline, all or none;
+//! - [`retention`]: which runs are old enough to go;
+//! - [`accept`], [`atomic`], [`turn`]: making a state the new baseline, all or none, one process at a time;
 //! - [`cli`]: the command line, everybody's caller and nobody's callee.
 
 pub mod accept;
@@ -32,5 +33,7 @@ pub mod notify;
 pub mod pause;
 pub mod provenance;
 pub mod report;
+pub mod retention;
 pub mod run;
 pub mod section;
+pub mod turn;

@@ -1,5 +1,6 @@
 //! Run directories under `audit/runtime/`: their names, and that they appear whole or not at all.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,9 @@ use crate::atomic::{DraftDir, replace_file, sweep};
 
 /// Where runs lie, relative to the root.
 pub const PATH: &str = "audit/runtime";
+
+/// The file beside the runs that remembers the SHA-256 of blobs.
+pub const CACHE: &str = "blob_digests.txt";
 
 /// Files of a run: name and bytes.
 pub type Files = Vec<(String, Vec<u8>)>;
@@ -123,21 +127,57 @@ pub struct Run {
 /// # Errors
 /// When they cannot be listed.
 pub fn all(root: &Path) -> io::Result<Vec<Run>> {
+    Ok(listed(root)?.runs)
+}
+
+/// What lies where the runs lie.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// The runs, newest first by name.
+    pub runs: Vec<Run>,
+    /// What driftlock has not put there, by name, and why it is no run.
+    pub foreign: Vec<(OsString, &'static str)>,
+}
+
+/// Lists what lies where the runs lie.
+///
+/// # Errors
+/// When it cannot be listed.
+pub fn listed(root: &Path) -> io::Result<Listed> {
+    let mut listed = Listed::default();
     let entries = match std::fs::read_dir(root.join(PATH)) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listed),
         Err(error) => return Err(error),
     };
-    let mut runs = Vec::new();
     for entry in entries {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some((stamp, number, target)) = parse_name(&name) else { continue };
-        let (stamp, target) = (stamp.to_owned(), target.map(str::to_owned));
-        runs.push(Run { path: entry.path(), stamp, number, target, name });
+        let (os_name, kind) = (entry.file_name(), entry.file_type()?);
+        let name = os_name.to_string_lossy().into_owned();
+        match parse_name(&name) {
+            Some((stamp, number, target)) if kind.is_dir() => {
+                let (stamp, target) = (stamp.to_owned(), target.map(str::to_owned));
+                listed.runs.push(Run { path: entry.path(), stamp, number, target, name });
+            }
+            Some(_) if kind.is_symlink() => listed.foreign.push((os_name, "it is a link")),
+            Some(_) => listed.foreign.push((os_name, "it is no directory")),
+            None if is_kept_beside(&name) => {}
+            None => listed.foreign.push((os_name, "its name is not that of a run")),
+        }
     }
-    runs.sort_by(|a, b| (&b.stamp, b.number, &b.name).cmp(&(&a.stamp, a.number, &a.name)));
-    Ok(runs)
+    listed.runs.sort_by(|a, b| (&b.stamp, b.number, &b.name).cmp(&(&a.stamp, a.number, &a.name)));
+    listed.foreign.sort();
+    Ok(listed)
+}
+
+/// Whether driftlock itself keeps a file of this name beside the runs; whatever begins with a dot is hidden.
+fn is_kept_beside(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(".json") else { return name.starts_with('.') || name == CACHE };
+    let kinds = ["latest", "pause", "notified"];
+    kinds
+        .iter()
+        .any(|kind| stem.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+        || name.starts_with('.')
 }
 
 #[cfg(test)]
@@ -161,6 +201,27 @@ mod tests {
         ] {
             assert_eq!(parse_name(no), None, "{no}");
         }
+    }
+
+    #[test]
+    fn what_is_no_run_is_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        let runtime = root.path().join(PATH);
+        std::fs::create_dir_all(runtime.join("20260129_154215_p")).unwrap();
+        std::fs::create_dir_all(runtime.join("notes")).unwrap();
+        let own =
+            ["latest.json", "latest.p.json", "pause.p.json", "notified.json", CACHE, ".lock", ".x.json"];
+        for file in own.into_iter().chain(["20260129_154216", "latest", "latestx.json"]) {
+            std::fs::write(runtime.join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink("20260129_154215_p", runtime.join("20260129_154217")).unwrap();
+        let listed = listed(root.path()).unwrap();
+        assert_eq!(
+            listed.runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>(),
+            ["20260129_154215_p"]
+        );
+        let names: Vec<_> = listed.foreign.iter().map(|(name, _)| name.to_str().unwrap()).collect();
+        assert_eq!(names, ["20260129_154216", "20260129_154217", "latest", "latestx.json", "notes"]);
     }
 
     #[test]

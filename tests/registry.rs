@@ -160,6 +160,7 @@ const RANKS: &[&[&str]] = &[
     &["cli"],
     &["accept", "explain"],
     &["history"],
+    &["retention", "turn"],
     &["audit", "pause", "notify"],
     &["check", "provenance", "run", "report"],
     &["section", "acknowledge"],

@@ -10,11 +10,11 @@ use clap::Args;
 use super::aim::{Aim, ReachArgs};
 use super::clock::Started;
 use super::named::Named;
-use super::output::{self, say};
+use super::output::{self, counted, say};
 use super::progress::{self, Task};
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::{Failure, Global};
+use super::{Failure, Global, prune};
 use crate::accept::{self, Change, Refusal};
 use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks, replace};
@@ -100,6 +100,9 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
         Some(name) => Aim::target(&project, name, &args.reach)?,
         None => Aim::local(&project),
     };
+    // Nobody waits for a person who is asked; what moves meanwhile is refused at the end.
+    let is_asked = args.interactive || !args.yes;
+    let turn = if is_asked { None } else { Some(prune::turn(&project, "accept", interrupt)?) };
     let locks = read_locks(&project.source(), target.as_deref())?;
     let setting = aim.setting(&project, Purpose::Check);
     let request = Request { setting, locks: &locks, only: &[], require: &[] };
@@ -124,8 +127,11 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
     let name =
         run.file_name().map_or_else(|| run.display().to_string(), |n| n.to_string_lossy().into_owned());
     let basis = Basis { locks: &locks, target: target.as_deref(), run: name, commit: None };
+    let _turn = turn.map_or_else(|| prune::turn(&project, "accept", interrupt), Ok)?;
     commit(&project, &basis, &files, &chosen, args.reason.as_deref(), &started)?;
-    output::print(format!("Accepted: {} in {}\n", count(chosen.len(), "change"), baseline::PATH).as_bytes())?;
+    output::print(
+        format!("Accepted: {} in {}\n", counted(chosen.len(), "change"), baseline::PATH).as_bytes(),
+    )?;
     Ok(0)
 }
 
@@ -375,14 +381,10 @@ fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
     let _ = writeln!(
         text,
         "{} (~ modified, + new, - gone) in {}",
-        count(chosen.len(), "change"),
+        counted(chosen.len(), "change"),
         names.join(", ")
     );
     text
-}
-
-fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 fn agreed(args: &AcceptArgs, interrupt: &Interrupt) -> Result<bool, Failure> {

@@ -10,7 +10,8 @@ use super::clock::Started;
 use super::named::Named;
 use super::output;
 use super::project::Project;
-use super::{Failure, Global, ack_find, dates};
+use super::signals::Interrupt;
+use super::{Failure, Global, ack_find, dates, prune};
 use crate::acknowledge::{Acknowledgement, Edit, EditError, PATH, Rules, edit};
 use crate::check::CHECKS;
 use crate::git;
@@ -109,8 +110,12 @@ pub(super) fn with_rules<T>(work: impl FnOnce(&Rules<'_>) -> T) -> T {
     work(&Rules { checks: &check_ids(), moment: &dates::moment, now: Started::now().unix })
 }
 
-pub(super) fn run(global: &Global, args: &AckArgs) -> Result<u8, Failure> {
+pub(super) fn run(global: &Global, args: &AckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let project = Project::find(global)?;
+    let _turn = match &args.other {
+        Some(Other::List(_)) => None,
+        _ => Some(prune::turn(&project, "ack", interrupt)?),
+    };
     let told = match (&args.other, &args.subject, &args.reason, &args.until) {
         (Some(Other::List(list)), ..) => ack_list::text(&project, list)?,
         (Some(Other::Renew(renew)), ..) => renewed(&project, renew)?,

@@ -18,7 +18,7 @@ use super::previous::Previous;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::telling::Telling;
-use super::{Failure, Global, past, pause};
+use super::{Failure, Global, past, pause, prune};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit;
 use crate::baseline::Source;
@@ -61,6 +61,9 @@ pub(super) struct CheckArgs {
     /// Write the files of the run into DIR instead of a new run; latest.json stays as it is
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Remove no old runs
+    #[arg(long)]
+    keep: bool,
     /// Print nothing on PASS, and the whole report otherwise
     #[arg(long, short)]
     quiet: bool,
@@ -107,7 +110,14 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     reports.iter_mut().for_each(|report| past::put(report, &runs));
     let telling = Telling { project: &project, previous: &job.previous, is_own_run: args.output.is_none() };
     telling.tell(&mut reports, interrupt);
-    emit(&mut reports, &wanted, args.quiet, global.color)
+    let code = emit(&mut reports, &wanted, args.quiet, global.color)?;
+    let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
+    if wrote && !args.keep {
+        let warnings = prune::after_run(&project, interrupt);
+        let is_silent = args.quiet && code == 0;
+        warnings.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
+    }
+    Ok(code)
 }
 
 /// One invocation of check.

@@ -96,7 +96,7 @@ impl Examination<'_> {
             root,
             anchor,
             exclude: &self.project.config.addon_exclude,
-            cache: Some(root.join(run::PATH).join(provenance::CACHE)),
+            cache: Some(root.join(run::PATH).join(run::CACHE)),
             budget: provenance::BUDGET,
         };
         provenance::trace(checks, &ask, watch);

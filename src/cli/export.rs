@@ -17,7 +17,7 @@ use super::formats::{FormatArgs, Wanted, append_summaries, write_into};
 use super::output;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::{Failure, Global, untracked};
+use super::{Failure, Global, prune, untracked};
 use crate::accept::{Change, apply, between, lock_files};
 use crate::atomic::write_file;
 use crate::audit::{self, Look, Request};
@@ -77,6 +77,9 @@ pub(super) struct ExportArgs {
     /// Write the lock files into DIR instead of a new run
     #[arg(long, value_name = "DIR", help_heading = "What to print and write")]
     output: Option<PathBuf>,
+    /// Remove no old runs
+    #[arg(long, help_heading = "What to print and write")]
+    keep: bool,
     /// Print nothing when all went well
     #[arg(long, short, help_heading = "What to print and write")]
     quiet: bool,
@@ -114,15 +117,23 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
     let pages = if args.dry_run {
         aims.iter().map(|aim| job(aim).dry_run()).collect::<Result<Vec<Page>, Failure>>()?
     } else {
+        let turn = if args.accept { Some(prune::turn(&project, "export", interrupt)?) } else { None };
         let fleet = Fleet { jobs: args.aim.jobs, quiet: args.quiet, interrupt };
         let done = fleet.each(&aims, Aim::name, |aim, watch| job(aim).export(watch));
+        drop(turn);
         if interrupt.code().is_some() {
             return Ok(1);
         }
         let each = aims.iter().zip(done).map(|(aim, done)| job(aim).finished(done));
         each.collect::<Result<Vec<Page>, Failure>>()?
     };
-    emit(pages, &wanted, args.quiet, args.dry_run)
+    let wrote = pages.iter().any(|page| page.is_run);
+    let code = emit(pages, &wanted, args.quiet, args.dry_run)?;
+    if wrote && !args.keep {
+        let warnings = prune::after_run(&project, interrupt);
+        warnings.iter().filter(|_| !args.quiet).for_each(|why| output::say(&format!("warning: {why}")));
+    }
+    Ok(code)
 }
 
 /// Sends the pages, or the reports made of them, where they belong and gives the exit code.
@@ -159,6 +170,8 @@ struct Page {
     text: String,
     failed: bool,
     warnings: Vec<String>,
+    /// Whether a run was written.
+    is_run: bool,
     /// The same for machines.
     report: Option<Report>,
 }
@@ -302,6 +315,7 @@ impl Job<'_> {
             return Ok(page);
         }
         let run = self.keep(&started, &files)?;
+        page.is_run = self.args.output.is_none();
         if let (Some(report), Some(name)) = (&mut page.report, run.file_name()) {
             report.run = name.to_string_lossy().into_owned();
         }

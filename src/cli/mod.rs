@@ -36,6 +36,7 @@ mod previous;
 mod progress;
 mod project;
 mod prompt;
+mod prune;
 mod rename;
 mod report;
 mod secrets;
@@ -97,6 +98,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     History(history::HistoryArgs),
     Report(report::ReportArgs),
+    Prune(prune::PruneArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -124,12 +126,13 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&cli.global, &args, &interrupt),
         Command::Check(args) => check::run(&cli.global, &args, &interrupt),
         Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
-        Command::Ack(args) => ack::run(&cli.global, &args),
+        Command::Ack(args) => ack::run(&cli.global, &args, &interrupt),
         Command::Pause(args) => pause::run(&cli.global, &args),
         Command::Notify(args) => notify::run(&cli.global, &args, &interrupt),
         Command::Diff(args) => diff::run(&cli.global, &args, &interrupt),
         Command::History(args) => history::run(&cli.global, &args),
         Command::Report(args) => report::run(&cli.global, &args),
+        Command::Prune(args) => prune::run(&cli.global, &args, &interrupt),
         Command::Explain(args) => explain::run(&cli.global, &args, &interrupt),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

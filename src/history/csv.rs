@@ -1,7 +1,7 @@
 //! Past runs as CSV (RFC 4180), with nothing in it that a spreadsheet would take for a formula.
 
-use super::Past;
 use super::table::verdict;
+use super::{Drifter, Past};
 
 /// A line for each run, oldest first, below a line of headings.
 #[must_use]
@@ -26,9 +26,32 @@ pub fn csv(runs: &[Past]) -> String {
     text
 }
 
+/// A line for each subject that ever differed, below a line of headings.
+#[must_use]
+pub fn csv_of_subjects(drifters: &[Drifter]) -> String {
+    let mut text = "target,check,subject,first_seen,last_seen,runs,times,seconds,open\r\n".to_owned();
+    for it in drifters {
+        let fields = [
+            field(it.target.as_deref().unwrap_or_default()),
+            field(&it.check),
+            field(&it.subject),
+            field(&it.first_seen),
+            field(&it.last_seen),
+            it.runs.to_string(),
+            it.times.to_string(),
+            it.seconds.to_string(),
+            it.is_open.to_string(),
+        ];
+        text += &fields.join(",");
+        text += "\r\n";
+    }
+    text
+}
+
 /// A text as one field. One that begins as a formula does gets an apostrophe before it.
 fn field(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    // Some spreadsheets take the wide forms for the narrow ones.
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     let text: String = text
         .chars()
         .map(|c| if c.is_control() && !matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
@@ -46,6 +69,7 @@ mod tests {
         assert_eq!(field("PASS local: 3 checks passed"), "PASS local: 3 checks passed");
         assert_eq!(field("a,\"b\""), "\"a,\"\"b\"\"\"");
         assert_eq!(field("=1+1"), "'=1+1");
+        assert_eq!(field("＝1+1"), "'＝1+1");
         assert_eq!(field("a\x1b]0;x\x07"), "a ]0;x ");
         assert_eq!(field("@x\ny"), "\"'@x\ny\"");
     }

@@ -4,19 +4,22 @@ mod csv;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rayon::prelude::*;
 use serde::Deserialize;
 
 use crate::atomic::read_file;
+use crate::audit::lock_file_names;
 use crate::baseline;
-use crate::model::{ExitCode, Status, escaped, in_words};
+use crate::model::{ExitCode, Kind, Status, escaped, in_words};
 use crate::report::json::{FILE, SCHEMA};
-use crate::run::{self, Run};
+use crate::run::{self, Listed, Run};
 
-pub use csv::csv;
-pub use table::{json, table};
+pub use csv::{csv, csv_of_subjects};
+pub use table::{json, table, table_of_subjects};
 
 /// One run that compared something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +84,8 @@ pub struct PastSubject {
     pub name: String,
     /// The identity of the finding.
     pub fingerprint: String,
+    /// Whether it differed, rather than could not be looked at.
+    pub is_drift: bool,
 }
 
 /// What of a report is needed here.
@@ -115,12 +120,14 @@ struct WireCheck {
 #[derive(Deserialize)]
 struct WireSubject {
     subject: String,
+    kind: String,
     fingerprint: String,
 }
 
 impl From<WireSubject> for PastSubject {
     fn from(wire: WireSubject) -> Self {
-        Self { name: wire.subject, fingerprint: wire.fingerprint }
+        let is_drift = wire.kind != Kind::Unreadable.word();
+        Self { name: wire.subject, fingerprint: wire.fingerprint, is_drift }
     }
 }
 
@@ -160,22 +167,25 @@ pub struct History {
     pub passed_over: Vec<String>,
 }
 
-/// Reads the reports of all runs that `wanted` wants by their names.
+/// Reads the reports of all runs that `wanted` wants by their names. They are in the order in which they began: their
+/// names, in local time, are not where summer time ends.
 ///
 /// # Errors
 /// When the runs cannot be listed.
 pub fn read(root: &Path, wanted: &(dyn Fn(&Run) -> bool + Sync)) -> std::io::Result<History> {
-    let mut runs = run::all(root)?;
+    let Listed { mut runs, foreign } = run::listed(root)?;
     runs.reverse();
     let read: Vec<Option<Result<Past, String>>> =
         runs.par_iter().map(|run| wanted(run).then(|| read_one(run)).flatten()).collect();
-    let mut history = History::default();
+    let told = |(name, why): (OsString, &str)| format!("{}: {why}", escaped(name.as_bytes()));
+    let mut history = History { passed_over: foreign.into_iter().map(told).collect(), ..History::default() };
     for past in read.into_iter().flatten() {
         match past {
             Ok(past) => history.runs.push(past),
             Err(why) => history.passed_over.push(why),
         }
     }
+    history.runs.sort_by_key(|past| past.started_at_unix);
     Ok(history)
 }
 
@@ -184,7 +194,10 @@ fn read_one(run: &Run) -> Option<Result<Past, String>> {
     let name = || escaped(run.name.as_bytes());
     let bytes = match read_file(&run.path.join(FILE)) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return is_cut_off(run)
+                .then(|| Err(format!("{}: it holds neither a report nor a lock file", name())));
+        }
         Err(error) => return Some(Err(format!("{}/{FILE}: {}", name(), in_words(&error)))),
     };
     let wire: Wire = match serde_json::from_slice(&bytes) {
@@ -195,6 +208,12 @@ fn read_one(run: &Run) -> Option<Result<Past, String>> {
     };
     let known = wire.schema == SCHEMA;
     Some(if known { Ok(wire.into()) } else { Err(format!("{}/{FILE}: its schema is not {SCHEMA}", name())) })
+}
+
+/// Whether a run without a report is no export either, and still there.
+fn is_cut_off(run: &Run) -> bool {
+    let is_there = |name: &&str| run.path.join(name).symlink_metadata().is_ok();
+    !lock_file_names().iter().any(is_there) && run.path.symlink_metadata().is_ok()
 }
 
 /// What became of one subject.
@@ -243,7 +262,8 @@ pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
     for past in runs.iter().filter(|past| past.baseline == baseline::PATH) {
         let target = past.target.as_deref();
         for check in &past.checks {
-            for subject in check.subjects.iter().map(|it| it.name.as_str()) {
+            let drifted = || check.subjects.iter().filter(|it| it.is_drift).map(|it| it.name.as_str());
+            for subject in drifted() {
                 let drifter =
                     all.entry((target, &check.name, subject)).or_insert_with(|| new(past, check, subject));
                 if !drifter.is_open {
@@ -253,12 +273,13 @@ pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
                 drifter.last_seen.clone_from(&past.started_at);
                 drifter.end(past.started_at_unix);
             }
-            let here: BTreeSet<&str> = check.subjects.iter().map(|it| it.name.as_str()).collect();
+            if !check.is_whole {
+                continue;
+            }
+            let here: BTreeSet<&str> = drifted().collect();
             let of_it = all.range_mut((target, check.name.as_str(), "")..);
             let of_it = of_it.take_while(|((t, c, _), _)| *t == target && *c == check.name);
-            let well = of_it.filter(|((.., subject), drifter)| {
-                check.is_whole && drifter.is_open && !here.contains(subject)
-            });
+            let well = of_it.filter(|((.., subject), drifter)| drifter.is_open && !here.contains(subject));
             for (_, drifter) in well {
                 drifter.end(past.started_at_unix);
                 drifter.is_open = false;
@@ -304,7 +325,11 @@ mod tests {
                 is_whole: matches!(status, "PASS" | "FAIL"),
                 subjects: subjects
                     .iter()
-                    .map(|name| PastSubject { name: (*name).to_owned(), fingerprint: String::new() })
+                    .map(|name| PastSubject {
+                        name: (*name).to_owned(),
+                        fingerprint: String::new(),
+                        is_drift: status != "ERROR",
+                    })
                     .collect(),
             }],
         }
@@ -315,7 +340,7 @@ mod tests {
         let runs = [
             past(0, "PASS", &[]),
             past(100, "FAIL", &["a"]),
-            past(200, "ERROR", &[]),
+            past(200, "ERROR", &["c"]),
             past(300, "FAIL", &["a", "b"]),
             past(400, "FAIL", &["b"]),
             past(500, "FAIL", &["a"]),
@@ -329,7 +354,7 @@ mod tests {
                 ("a".to_owned(), "at 100".to_owned(), 3, 2, 300, true),
                 ("b".to_owned(), "at 300".to_owned(), 2, 1, 200, false),
             ],
-            "an error does not end it"
+            "an error does not end it, and what could not be read is no drift"
         );
     }
 

@@ -78,6 +78,12 @@ fn sparklines(runs: &[Past]) -> String {
     targets.into_iter().map(one).collect()
 }
 
+/// What became of each subject, without the runs.
+#[must_use]
+pub fn table_of_subjects(drifters: &[Drifter]) -> String {
+    if drifters.is_empty() { "Nothing has drifted in these runs\n".to_owned() } else { subjects(drifters) }
+}
+
 /// What became of each subject that ever differed.
 fn subjects(drifters: &[Drifter]) -> String {
     let mut text = String::new();

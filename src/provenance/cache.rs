@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use crate::atomic::{read_file, replace_file};
 use crate::model::Digest;
 
-/// The file's name below `audit/runtime`.
-pub const FILE: &str = "blob_digests.txt";
 /// How many are kept; the oldest go first.
 const KEPT: usize = 50_000;
 /// Hex digits at the end of each line that tell whether it is whole.
@@ -77,7 +75,7 @@ mod tests {
     #[test]
     fn what_is_damaged_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE);
+        let path = dir.path().join("digests.txt");
         let mut cache = Cache::read(Some(&path));
         for blob in ["aa", "bb", "cc"] {
             cache.add(blob, Digest::of(blob.as_bytes()));
@@ -95,7 +93,7 @@ mod tests {
     #[test]
     fn the_oldest_go_first() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE);
+        let path = dir.path().join("digests.txt");
         let mut cache = Cache::read(Some(&path));
         for n in 0..=KEPT {
             cache.add(&format!("{n:x}"), Digest::of(b"x"));

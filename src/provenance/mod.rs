@@ -16,7 +16,6 @@ mod versions;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use cache::FILE as CACHE;
 pub use content::content;
 pub use versions::version;
 

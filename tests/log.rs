@@ -1,0 +1,1 @@
+//! What driftlock logs.
