@@ -118,6 +118,7 @@ pub(super) fn words(project: &Project, report: &Report) -> Words {
     let absolute = |place: &String| std::path::absolute(place).ok().map(|path| shown(&path));
     Words {
         driftlock: project.driftlock(),
+        can_explain: report.target.as_ref().is_none_or(|name| project.config.targets.contains_key(name)),
         dir: std::env::current_dir().map(|dir| shown(&dir)).unwrap_or_default(),
         report: report.location.as_ref().and_then(absolute),
     }

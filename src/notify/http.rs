@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_is_none_is_said_to_be_none() {
-        for proxy in ["ftp://u:s3cr3t@p/", "http://", "u:s3cr3t@:x"] {
+        for proxy in ["ftp://u:s3cr3t@p/", "http://"] {
             let why = client("http://a/", Some(proxy)).unwrap_err();
             assert!(why.contains("the proxy that the environment names") && !why.contains("s3cr3t"), "{why}");
         }

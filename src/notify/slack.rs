@@ -32,6 +32,8 @@ const COMMAND: usize = 700;
 pub struct Words {
     /// How driftlock is called so that it works on the project.
     pub driftlock: String,
+    /// Whether `driftlock explain` can look at the place again: a server that is no target has no name for it.
+    pub can_explain: bool,
     /// The directory that the commands work in.
     pub dir: String,
     /// Where the report lies, if it does.
@@ -167,7 +169,7 @@ fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &W
     ways(&mut text, finding.ways_out.get(..2).unwrap_or(&finding.ways_out));
     let target = report.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
     let explain = format!("{} explain {}{target}", words.driftlock, quoted_name(&finding.subject.key));
-    if finding.subject.section.is_some() {
+    if finding.subject.section.is_some() && words.can_explain {
         way(&mut text, "all that is known", &explain);
     }
     text

@@ -91,7 +91,7 @@ pub(super) fn lock(root: &Path, name: &str, patience: Duration, watch: &Watch) -
     let place = root.join(run::PATH).join(format!("notified.{name}.lock"));
     let make = || {
         std::fs::create_dir_all(root.join(run::PATH))?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(File::from(openat(CWD, &place, flags, Mode::from_raw_mode(0o666))?))
     };
     let file = make().map_err(|error: io::Error| in_words(&error))?;
