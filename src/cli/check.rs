@@ -41,7 +41,6 @@ Examples:
   driftlock check --quiet --honour-pause        the same, and silent about drift during a deploy
   driftlock check --format json | jq .overall   for scripts
   driftlock check --format terminal --format json=report.json
-  driftlock check --format junit=report.xml --format sarif=drift.sarif   for CI
   driftlock check --baseline git:v1.4           against the lock files of a tag, or its files where it has none
   driftlock check --target production           a target of audit/driftlock.toml
   driftlock check --all --jobs 4                every target, four at once
