@@ -30,6 +30,13 @@ need dockerd docker.io
 need docker-compose docker-compose
 need busybox busybox-static
 need podman podman
+need perl perl
+need prove perl
+need promtool prometheus
+need xmllint libxml2-utils
+need cmark-gfm cmark-gfm
+/usr/bin/python3 -c 'import junitparser' 2>/dev/null || missing="$missing python3-junitparser"
+/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || missing="$missing python3-prometheus-client"
 need script bsdutils
 need man man-db
 need sshd openssh-server

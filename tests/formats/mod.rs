@@ -8,6 +8,7 @@ mod sarif;
 mod tap;
 
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, Stdio};
@@ -18,8 +19,11 @@ use crate::support::{Project, Ran};
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 
-/// What every format must tell of: a name, the project, the command, and its exit code.
-const SITUATIONS: [(&str, fn() -> Project, &[&str], i32); 16] = [
+/// A name, how the project is made, the command, and its exit code.
+type Sketch = (&'static str, fn() -> Project, &'static [&'static str], i32);
+
+/// What every format must tell of.
+const SITUATIONS: [Sketch; 16] = [
     ("pass", Project::accepted, CHECK, 0),
     ("drift", drifted, CHECK, 2),
     ("error and drift", broken, CHECK, 1),
@@ -122,7 +126,7 @@ fn fleet() -> Project {
     let project = Project::accepted();
     let mut toml = project.read("audit/driftlock.toml");
     for name in ["alpha", "beta", "delta", "gone"] {
-        toml += &format!("[targets.{name}]\nhost = \"local\"\nroot = \"servers/{name}\"\n");
+        writeln!(toml, "[targets.{name}]\nhost = \"local\"\nroot = \"servers/{name}\"").unwrap();
         for tree in ["infra", "odoo_modules"] {
             copy(&project.path(tree), &project.path(&format!("servers/{name}/{tree}")));
         }

@@ -159,6 +159,39 @@ fn some_checks_are_not_everything() {
 }
 
 #[test]
+fn a_check_of_some_checks_hides_nothing_that_the_others_found() {
+    let project = Project::accepted();
+    let status =
+        |args: &[&str], code: i32| checked(&project, args, code)["driftlock_status target=local"].to_string();
+    let only = ["--only", "compose_hashes"];
+    let module = "odoo_modules/seisei/printer/models/order.py";
+    let before = project.read(module);
+    assert_eq!(status(&[], 0), "0");
+    let whole: Vec<String> = checked(&project, &[], 0).into_keys().collect();
+    project.file(module, "drift\n");
+    assert_eq!(status(&[], 2), "1");
+    assert_eq!(status(&only, 0), "1", "the module has still drifted");
+    assert_eq!(checked(&project, &only, 0).into_keys().collect::<Vec<_>>(), whole);
+    project.file(EDGE, "drift\n");
+    assert_eq!(status(&only, 2), "1");
+    project.file(module, &before);
+    project.file(EDGE, "services: {}\n");
+    assert_eq!(status(&[], 0), "0");
+    let lock = "audit/locks/odoo_addons_modules.hash.txt";
+    let lines = project.read(lock);
+    project.file(lock, "no digest\n");
+    assert_eq!(status(&[], 1), "2");
+    assert_eq!(status(&only, 0), "2", "nobody has looked again");
+    project.file(lock, &lines);
+    assert_eq!(status(&[], 0), "0");
+    std::fs::remove_file(project.path("metrics.prom")).unwrap();
+    project.file(EDGE, "drift\n");
+    assert_eq!(status(&only, 2), "1");
+    project.file(EDGE, "services: {}\n");
+    assert_eq!(status(&only, 0), "0", "where only these are ever looked at, they decide");
+}
+
+#[test]
 fn of_a_damaged_or_foreign_file_only_whole_lines_of_ours_are_kept() {
     let project = fleet();
     checked(&project, &["--target", "alpha"], 0);

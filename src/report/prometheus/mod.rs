@@ -1,0 +1,167 @@
+//! Metrics for the textfile collector of Prometheus' `node_exporter`. A file goes on from what it held: targets that
+//! were not looked at keep their series, and one that could not be looked at keeps the time of its last success.
+
+mod text;
+
+use text::{Sample, read, written};
+
+use super::{Renewal, Reporter};
+use crate::model::{Finding, Kind, Report, Status};
+
+/// Metrics for Prometheus.
+pub(super) struct Prometheus;
+
+impl Reporter for Prometheus {
+    fn id(&self) -> &'static str {
+        "prometheus"
+    }
+
+    fn about(&self) -> &'static str {
+        "metrics for the textfile collector of node_exporter"
+    }
+
+    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+        renewed(reports, None)
+    }
+
+    fn renewal(&self) -> Option<Renewal> {
+        Some(renewed)
+    }
+}
+
+/// Values, each behind the labels that follow the target.
+type Values = Vec<(Vec<&'static str>, String)>;
+
+/// One metric.
+struct Metric {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    /// What it is for one report; the old time of success is given along.
+    of: fn(&Report, Option<&str>) -> Values,
+}
+
+const STATUS: &str = "driftlock_status";
+const FINDINGS: &str = "driftlock_findings";
+const LAST_SUCCESS: &str = "driftlock_last_success_timestamp_seconds";
+
+/// Every metric that is of a target, in the order of the file.
+const METRICS: [Metric; 7] = [
+    Metric {
+        name: STATUS,
+        help: "How the last check ended: 0 conforms, 1 drift, 2 error. During an announced deploy drift is 1, too.",
+        labels: &["target"],
+        of: |report, _| vec![(Vec::new(), status(report).to_string())],
+    },
+    Metric {
+        name: FINDINGS,
+        help: "How many differences the last check found that nobody answers for; unreadable ones could not be looked at.",
+        labels: &["target", "check", "kind"],
+        of: |report, _| findings(report),
+    },
+    Metric {
+        name: "driftlock_acknowledged_findings",
+        help: "How many differences the last check found that somebody answers for; they do not count.",
+        labels: &["target", "check"],
+        of: |report, _| report.checks.iter().map(|it| (vec![it.id], it.acknowledged().to_string())).collect(),
+    },
+    Metric {
+        name: "driftlock_subjects",
+        help: "How many files, modules or containers the last check compared.",
+        labels: &["target", "check"],
+        of: |report, _| report.checks.iter().map(|it| (vec![it.id], it.subjects.to_string())).collect(),
+    },
+    Metric {
+        name: "driftlock_last_check_timestamp_seconds",
+        help: "When the last check began, in seconds since 1970.",
+        labels: &["target"],
+        of: |report, _| vec![(Vec::new(), report.started_at_unix.to_string())],
+    },
+    Metric {
+        name: LAST_SUCCESS,
+        help: "When everything was last looked at without an error, drift or not, in seconds since 1970; 0: never. A check of some checks alone does not count.",
+        labels: &["target"],
+        of: |report, old| vec![(Vec::new(), last_success(report, old))],
+    },
+    Metric {
+        name: "driftlock_check_duration_seconds",
+        help: "How long the last check took.",
+        labels: &["target"],
+        of: |report, _| vec![(Vec::new(), seconds(report.duration_ms))],
+    },
+];
+
+fn status(report: &Report) -> u8 {
+    match report.status() {
+        Status::Pass | Status::Skip => 0,
+        Status::Fail => 1,
+        Status::Error => 2,
+    }
+}
+
+/// Every check of the report with every kind, zeros too: a series that comes and goes cannot be alerted on.
+fn findings(report: &Report) -> Values {
+    let each = report.checks.iter().flat_map(|check| Kind::ALL.map(|kind| (check, kind)));
+    let counts = |finding: &&Finding| finding.is_open_drift() || !finding.kind.is_drift();
+    each.map(|(check, kind)| {
+        let such = check.findings.iter().filter(counts).filter(|finding| finding.kind == kind);
+        (vec![check.id, kind.word()], such.count().to_string())
+    })
+    .collect()
+}
+
+fn last_success(report: &Report, old: Option<&str>) -> String {
+    let is_success = report.status() != Status::Error && !report.partial;
+    let known = report.last_success.or_else(|| is_success.then_some(report.started_at_unix));
+    known.map_or_else(|| old.unwrap_or("0").to_owned(), |time| time.to_string())
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+}
+
+/// The metrics of `reports`, and of what the file held those of other targets.
+fn renewed(reports: &[Report], old: Option<&[u8]>) -> Vec<u8> {
+    let mut targets = read(old.unwrap_or_default());
+    for report in reports {
+        let before = targets.remove(report.about()).unwrap_or_default();
+        targets.insert(report.about().to_owned(), of_target(report, &before));
+    }
+    written(&targets).into_bytes()
+}
+
+/// The samples of a report; `before` are those that its target had.
+fn of_target(report: &Report, before: &[Sample]) -> Vec<Sample> {
+    let old = before.iter().find(|sample| sample.is(LAST_SUCCESS)).map(|sample| sample.value.as_str());
+    let mut samples: Vec<Sample> = Vec::new();
+    for (at, metric) in METRICS.iter().enumerate() {
+        samples.extend((metric.of)(report, old).into_iter().map(|(labels, value)| {
+            let labels = std::iter::once(report.about()).chain(labels).map(str::to_owned).collect();
+            Sample { metric: at, labels, value }
+        }));
+    }
+    if report.partial {
+        add_other_checks(report, before, &mut samples);
+    }
+    samples
+}
+
+/// Keeps what is known of the checks that a run of some checks left out, so that it hides nothing that they found.
+fn add_other_checks(report: &Report, before: &[Sample], samples: &mut Vec<Sample>) {
+    let is_other =
+        |sample: &&Sample| sample.labels.get(1).is_some_and(|id| report.checks.iter().all(|it| it.id != id));
+    let others: Vec<&Sample> = before.iter().filter(is_other).collect();
+    let was_error = before.iter().any(|sample| sample.is(STATUS) && sample.value == "2");
+    let has_drift = others.iter().any(|sample| sample.is(FINDINGS) && sample.value != "0");
+    let status = match (others.is_empty(), was_error, has_drift) {
+        (true, ..) | (_, false, false) => "0",
+        // Which check it was that failed is not told by any series.
+        (_, true, _) => "2",
+        (_, false, true) => "1",
+    };
+    for sample in samples.iter_mut().filter(|sample| sample.is(STATUS) && sample.value.as_str() < status) {
+        status.clone_into(&mut sample.value);
+    }
+    samples.extend(others.into_iter().cloned());
+    samples.sort_by_key(|sample| sample.metric);
+}
