@@ -41,6 +41,9 @@ need fish fish
 need csh csh
 need unshare util-linux
 need getent libc-bin
+need chromium chromium
+need pdftotext poppler-utils
+/usr/bin/python3 -c 'import html5lib' >/dev/null 2>&1 || missing="$missing python3-html5lib"
 if [ -n "$missing" ]; then
     # The list is meant to be split into words, here and below.
     # shellcheck disable=SC2086
