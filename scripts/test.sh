@@ -54,6 +54,9 @@ need systemd-analyze systemd
 need strace strace
 need crontab cron
 need promtool prometheus
+need chromium chromium
+need pdftotext poppler-utils
+/usr/bin/python3 -c 'import html5lib' >/dev/null 2>&1 || missing="$missing python3-html5lib"
 if [ -n "$missing" ]; then
     # The list is meant to be split into words, here and below.
     # shellcheck disable=SC2086

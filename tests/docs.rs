@@ -98,6 +98,11 @@ fn the_page_on_troubles_prints_what_it_shows() {
 }
 
 #[test]
+fn the_page_on_reports_prints_what_it_shows() {
+    hold("docs/report.md", &["sh", "text"], &Beside::Nothing);
+}
+
+#[test]
 fn the_page_on_containers_prints_what_it_shows() {
     let names = Names::new();
     hold("docs/containers.md", &["sh", "text"], &Beside::Engine(&names));

@@ -53,7 +53,8 @@ fn without_topic(line: &str) -> &str {
 fn the_page_of_a_kept_run_is_the_one_of_the_run() {
     let project = drifted();
     project.run(&["check", "--format", "html=at_once.html"]);
-    project.ok(&["report", "--format", "html=later.html"]);
+    let ran = project.ok(&["report", "--format", "html=later.html"]);
+    assert_eq!(ran.out() + &ran.err(), "", "what goes to a file is not printed, too");
     assert!(project.read("later.html").contains("seen in 2 runs"));
     assert_eq!(project.read("later.html"), project.read("at_once.html"));
 }

@@ -107,7 +107,9 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     let each = aims.iter().zip(done).map(|(aim, done)| job.finished(aim, done));
     let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
     let runs = past::before(&project, &reports, &wanted);
-    reports.iter_mut().for_each(|report| past::put(report, &runs));
+    for report in &mut reports {
+        past::put(report, &runs);
+    }
     let telling = Telling { project: &project, previous: &job.previous, is_own_run: args.output.is_none() };
     telling.tell(&mut reports, interrupt);
     let code = emit(&mut reports, &wanted, args.quiet, global.color)?;

@@ -36,6 +36,20 @@ pub(super) type Wanted = (&'static dyn Reporter, Option<PathBuf>);
 impl FormatArgs {
     /// What was asked for, with exactly one format on standard output.
     pub(super) fn resolve(&self) -> Result<Vec<Wanted>, Failure> {
+        let mut wanted = self.named()?;
+        if wanted.iter().all(|(_, file)| file.is_some()) {
+            wanted.extend(report::find("terminal").map(|terminal| (terminal, None)));
+        }
+        Ok(wanted)
+    }
+
+    /// What was asked for and nothing else: the terminal report where that was nothing.
+    pub(super) fn alone(&self) -> Result<Vec<Wanted>, Failure> {
+        if self.formats.is_empty() { self.resolve() } else { self.named() }
+    }
+
+    /// The formats that were named, with one on standard output at most.
+    fn named(&self) -> Result<Vec<Wanted>, Failure> {
         let mut wanted: Vec<Wanted> = Vec::new();
         for text in &self.formats {
             let (name, file) = text.split_once('=').map_or((text.as_str(), None), |(n, f)| (n, Some(f)));
@@ -48,13 +62,9 @@ impl FormatArgs {
             }
             wanted.push((reporter, file.map(PathBuf::from)));
         }
-        match wanted.iter().filter(|(_, file)| file.is_none()).count() {
-            0 => wanted.extend(report::find("terminal").map(|terminal| (terminal, None))),
-            1 => {}
-            _ => {
-                let failure = Failure::new("two formats would go to standard output");
-                return Err(failure.hint("send one of them to a file: --format json=report.json"));
-            }
+        if wanted.iter().filter(|(_, file)| file.is_none()).count() > 1 {
+            let failure = Failure::new("two formats would go to standard output");
+            return Err(failure.hint("send one of them to a file: --format json=report.json"));
         }
         Ok(wanted)
     }

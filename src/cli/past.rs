@@ -4,8 +4,10 @@ use super::formats::Wanted;
 use super::output::say;
 use super::project::Project;
 use super::{Failure, clock};
+use crate::atomic::read_file;
 use crate::history::{self, Past};
 use crate::model::{PastRun, Report};
+use crate::report::json;
 use crate::run::{self, Run};
 
 /// How far back they go, in seconds: thirty days.
@@ -24,19 +26,28 @@ pub(super) fn before(project: &Project, reports: &[Report], wanted: &[Wanted]) -
     let last = clock::stamp_at(last.saturating_add(SECONDS_A_DAY));
     let is_near = |run: &Run| first.as_ref().is_none_or(|first| run.stamp >= *first);
     let is_over = |run: &Run| last.as_ref().is_none_or(|last| run.stamp <= *last);
-    history::read(&project.root, &|run| is_near(run) && is_over(run)).map(|read| read.runs).unwrap_or_else(
-        |error| {
+    match history::read(&project.root, &|run| is_near(run) && is_over(run)) {
+        Ok(read) => read.runs,
+        Err(error) => {
             let runtime = project.named(&project.root.join(run::PATH));
-            let why = Failure::at(&runtime, &error);
-            say(&format!("warning: earlier runs are not shown: {}", why.in_one_line()));
+            let why = Failure::at(&runtime, &error).in_one_line();
+            say(&format!("warning: earlier runs are not shown: {why}"));
             Vec::new()
-        },
-    )
+        }
+    }
 }
 
-/// Whether a report is of one of these runs.
-pub(super) fn knows(runs: &[Past], report: &Report) -> bool {
-    runs.iter().any(|past| past.run == report.run && past.started_at_unix == report.started_at_unix)
+/// Whether a report is the one that a run of this project has left.
+pub(super) fn is_of(project: &Project, report: &Report) -> bool {
+    let run = project.root.join(run::PATH).join(&report.run).join(json::FILE);
+    let is_name = run::parse_name(&report.run).is_some() && !report.run.contains('/');
+    let kept = is_name.then(|| read_file(&run).ok()).flatten().and_then(|bytes| json::read(&bytes).ok());
+    kept.is_some_and(|kept| {
+        let when = (kept.started_at_unix, kept.duration_ms, kept.host.as_str());
+        when == (report.started_at_unix, report.duration_ms, report.host.as_str())
+            && kept.baseline.digest == report.baseline.digest.to_string()
+            && kept.fingerprint == report.fingerprint().to_string()
+    })
 }
 
 /// Puts on a report those of `runs` that looked at all of the same place and compared it with the same baseline, and

@@ -39,7 +39,7 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) fn run(global: &Global, args: &ReportArgs) -> Result<u8, Failure> {
-    let wanted = args.formats.resolve()?;
+    let wanted = args.formats.alone()?;
     // A report that is named by its path needs no project around it.
     let named = args.run.as_deref().map(Path::new).filter(|path| global.root.is_none() && path.exists());
     let project = match (Project::find(global), named) {
@@ -54,10 +54,10 @@ pub(super) fn run(global: &Global, args: &ReportArgs) -> Result<u8, Failure> {
         reports.extend(read(&file)?);
     }
     let runs = project.as_ref().map(|project| past::before(project, &reports, &wanted)).unwrap_or_default();
-    for report in &mut reports {
-        // Of what came from elsewhere, the runs here tell nothing.
-        let is_known = past::knows(&runs, report);
-        past::put(report, if is_known { &runs } else { &[] });
+    // Of what came from elsewhere, the runs here tell nothing.
+    let is_ours = |report: &Report| project.as_ref().is_some_and(|project| past::is_of(project, report));
+    for report in reports.iter_mut().filter(|report| !runs.is_empty() && is_ours(report)) {
+        past::put(report, &runs);
     }
     let is_written = write(&reports, &wanted);
     print(&reports, &wanted, global.color)?;

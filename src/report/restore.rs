@@ -130,7 +130,7 @@ fn finding(wire: &WireFinding, section: Option<SectionId>) -> Finding {
             .manifest_version
             .as_ref()
             .map(|it| Versions { expected: it.expected.clone(), actual: it.actual.clone() }),
-        shown: wire.content.as_ref().map(shown).map(Box::new),
+        shown: wire.content.as_ref().map(|it| Box::new(shown(it))),
         disposition: wire
             .acknowledged
             .as_ref()
@@ -149,7 +149,7 @@ fn part(wire: &WirePart) -> Part {
         expected: value(wire.expected.as_deref()),
         actual: value(wire.actual.as_deref()),
         stat: None,
-        shown: wire.content.as_ref().map(shown).map(Box::new),
+        shown: wire.content.as_ref().map(|it| Box::new(shown(it))),
         reason: wire.reason.clone(),
     }
 }

@@ -1,6 +1,7 @@
 //! Projects whose checks end in every way there is, for what must be able to tell of each.
 
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 
@@ -151,7 +152,8 @@ fn deployed() -> Project {
     let project = Project::accepted();
     let mut toml = project.read("audit/driftlock.toml");
     for name in ["clean", "here", "there"] {
-        toml += &format!("[targets.{name}]\nhost = \"local\"\nroot = \"servers/{name}\"\ndocker = \"off\"\n");
+        let place = format!("host = \"local\"\nroot = \"servers/{name}\"\ndocker = \"off\"");
+        writeln!(toml, "[targets.{name}]\n{place}").unwrap();
         for tree in ["infra", "odoo_modules"] {
             super::disk::copy(&project.path(tree), &project.path(&format!("servers/{name}/{tree}")));
         }

@@ -62,7 +62,9 @@ fn text_can_be_read_on_every_ground() {
             } else if let Some(text) = name.strip_suffix("-tint") {
                 on(text, name, TEXT);
             } else {
-                GROUNDS.iter().for_each(|ground| on(name, ground, TEXT));
+                for ground in GROUNDS {
+                    on(name, ground, TEXT);
+                }
             }
         }
     }

@@ -10,21 +10,34 @@ use crate::report::explanation::escaped_command;
 use crate::report::provenance;
 use crate::report::terminal::short;
 
-/// A finding of `check` as it folds away and out.
+/// A finding as it folds away and out.
 pub(super) fn finding(page: &mut Markup, finding: &Finding, layout: Layout) {
-    entry(page, finding, layout, |it| {
-        it.append(&body(finding, layout));
-        ways_out(it, &finding.ways_out);
+    let mut rest = finding.clone();
+    // Where at first only names are seen, the cause stands beside them.
+    let cause = if layout.is_folded() { rest.cause.take() } else { None };
+    entry(page, finding, cause.as_deref(), layout, |it| {
+        it.append(&body(&rest, layout));
+        ways_out(it, &rest.ways_out);
     });
 }
 
 /// What folds away and out under the name of a finding.
-pub(super) fn entry(page: &mut Markup, finding: &Finding, layout: Layout, content: impl FnOnce(&mut Markup)) {
+pub(super) fn entry(
+    page: &mut Markup,
+    finding: &Finding,
+    cause: Option<&str>,
+    layout: Layout,
+    content: impl FnOnce(&mut Markup),
+) {
     page.within(if layout.is_folded() { "details" } else { "details open" }, |it| {
         it.within("summary", |it| {
             it.within(layout.heading(), |it| it.name(&finding.subject.key));
             it.text(" ");
             it.put("i", word(finding));
+            if let Some(cause) = cause {
+                it.text(" ");
+                it.put("small", &format!("probably: {cause}"));
+            }
         });
         content(it);
     });
@@ -109,7 +122,7 @@ fn origin(page: &mut Markup, told: &Provenance, kind: Kind, layout: Layout) {
         return;
     }
     page.within("ul", |it| {
-        commits.iter().for_each(|commit| it.put("li", commit));
+        it.each("li", commits);
         if more > 0 {
             it.put("li", &format!("… and {more} more"));
         }
@@ -117,18 +130,14 @@ fn origin(page: &mut Markup, told: &Provenance, kind: Kind, layout: Layout) {
 }
 
 fn seen(since: &Since, layout: Layout) -> String {
-    let mut text = format!("{}, seen in {}", day(&since.started_at), count(since.runs, "run"));
-    if layout.is_brief() {
-        return text;
+    let mut said = vec![format!("{}, seen in {}", day(&since.started_at), count(since.runs, "run"))];
+    if !layout.is_brief() {
+        said.push(format!("first in {}", since.run));
+        said.extend(since.before.iter().map(|run| format!("as in the baseline in {run}")));
+        let changed = since.changed.iter().filter(|changed| **changed != since.run);
+        said.extend(changed.map(|run| format!("as it is now since {run}")));
     }
-    text += &format!(", first in {}", since.run);
-    if let Some(before) = &since.before {
-        text += &format!("; as in the baseline in {before}");
-    }
-    if let Some(changed) = since.changed.as_ref().filter(|changed| **changed != since.run) {
-        text += &format!("; as it is now since {changed}");
-    }
-    text
+    said.join(", ")
 }
 
 /// The files of a module; of one that is wholly there or gone they are folded away.
@@ -138,7 +147,9 @@ fn files(page: &mut Markup, finding: &Finding) {
     }
     let list = |page: &mut Markup| {
         page.within("ul class=files", |it| {
-            finding.parts.iter().take(Layout::FILES).for_each(|one| file(it, finding, one));
+            for part in finding.parts.iter().take(Layout::FILES) {
+                file(it, finding, part);
+            }
             if finding.parts.len() > Layout::FILES {
                 it.put("li", &format!("… and {} more", finding.parts.len() - Layout::FILES));
             }
@@ -187,7 +198,9 @@ fn files_in_brief(page: &mut Markup, finding: &Finding) {
                 let origin = origin_of(finding, part).map(|it| it.origin);
                 let origin =
                     origin.filter(|it| Some(*it) != finding.provenance.as_ref().map(|all| all.origin));
-                origin.iter().for_each(|origin| it.text(&format!(" ({})", origin.word())));
+                if let Some(origin) = origin {
+                    it.text(&format!(" ({})", origin.word()));
+                }
             }
             let more = of_it().count().saturating_sub(Layout::FEW_FILES);
             if more > 0 {
@@ -216,7 +229,7 @@ fn lines(page: &mut Markup, finding: &Finding) {
 
 fn shown(page: &mut Markup, shown: &Shown) {
     if !shown.meaning.is_empty() {
-        page.within("ul", |it| shown.meaning.iter().for_each(|line| it.put("li", line)));
+        page.within("ul", |it| it.each("li", &shown.meaning));
     }
     if shown.lines.is_empty() {
         return;

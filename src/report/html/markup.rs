@@ -54,6 +54,13 @@ impl Markup {
         self.within(tag, |it| it.text(text));
     }
 
+    /// An element of one kind for each text.
+    pub(super) fn each(&mut self, tag: &'static str, texts: impl IntoIterator<Item = impl AsRef<str>>) {
+        for text in texts {
+            self.put(tag, text.as_ref());
+        }
+    }
+
     /// A table with a heading over each column.
     pub(super) fn table(
         &mut self,
@@ -63,7 +70,7 @@ impl Markup {
     ) {
         self.within(tag, |it| {
             it.within("thead", |it| {
-                it.within("tr", |it| heads.iter().for_each(|head| it.put("th scope=col", head)));
+                it.within("tr", |it| it.each("th scope=col", heads));
             });
             it.within("tbody", rows);
         });

@@ -168,7 +168,7 @@ fn in_common(page: &mut Markup, common: &InCommon<'_>, layout: Layout) {
         it.put(layout.heading(), "Drift on several targets");
         let below = layout.below();
         for shared in &common.shared {
-            entry(it, shared.on[0].1, below, |it| {
+            entry(it, shared.on[0].1, None, below, |it| {
                 for (on, told) in alike(shared, |finding| body(finding, below)) {
                     let names: Vec<&str> = on.iter().map(|(target, _)| *target).collect();
                     it.put("p class=on", &format!("On {}", names.join(", ")));

@@ -71,13 +71,15 @@ fn warnings(page: &mut Markup, report: &Report) {
         let failed = notice.error.as_ref();
         said.extend(failed.map(|why| format!("The notification {} was not delivered: {why}", notice.name)));
     }
-    said.iter().for_each(|text| page.put("p class=note", text));
+    page.each("p class=note", said);
 }
 
 fn checks(page: &mut Markup, report: &Report, layout: Layout) {
     section(page, layout, "Checks", |it, _| {
         it.table("table class=checks", ["Check", "Verdict", "Compared", "Result"], |it| {
-            report.checks.iter().for_each(|check| row(it, check));
+            for check in &report.checks {
+                row(it, check);
+            }
         });
     });
 }
@@ -89,7 +91,7 @@ fn row(page: &mut Markup, check: &CheckResult) {
         it.within("td class=count", |it| it.text(&check.subjects.to_string()));
         it.within("td", |it| {
             it.text(&result(check));
-            check.notes.iter().for_each(|note| it.put("p", note));
+            it.each("p", &check.notes);
         });
     });
 }
@@ -152,7 +154,7 @@ fn unseen(page: &mut Markup, report: &Report, layout: Layout) {
     let is_of_it = |_: &CheckResult, finding: &Finding| !finding.kind.is_drift();
     let has_more = |check: &CheckResult| !check.errors.is_empty();
     by_check(page, report, layout, "What could not be looked at", &is_of_it, &has_more, &|it, check| {
-        check.errors.iter().for_each(|why| it.put("p class=why", why));
+        it.each("p class=why", &check.errors);
         ways_out(it, &check.ways_out);
     });
 }

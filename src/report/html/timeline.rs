@@ -72,9 +72,9 @@ fn offset(rfc3339: &str) -> i64 {
     read().unwrap_or_default()
 }
 
-/// The runs of the last days; nothing of a report that no other run stands before.
+/// The runs of the last days; nothing of a report whose past is not known.
 pub(super) fn timeline(page: &mut Markup, report: &Report, layout: Layout) {
-    if report.past.len() < 2 {
+    if report.past.is_empty() {
         return;
     }
     let days = days(report);
@@ -82,14 +82,14 @@ pub(super) fn timeline(page: &mut Markup, report: &Report, layout: Layout) {
         bars(it, &days);
         it.within("p class=axis", |it| {
             let ends = [days.first(), days.last()];
-            ends.into_iter().flatten().for_each(|(date, _)| it.put("span", date));
+            it.each("span", ends.into_iter().flatten().map(|(date, _)| date));
         });
         it.within("ul class=legend", |it| {
             for (key, word) in [
                 ("s class=pass", "PASS"),
                 ("s class=fail", "FAIL: the taller, the more findings"),
                 ("s class=error", "ERROR: something could not be looked at"),
-                ("s class=none", "no run"),
+                ("s class=none", "no run kept"),
             ] {
                 it.within("li", |it| {
                     it.put(key, "");
@@ -130,7 +130,7 @@ fn bar(status: Option<Status>) -> &'static str {
 
 /// A day in a line.
 fn told(date: &str, day: Day) -> String {
-    let Some(worst) = day.worst() else { return format!("{date}: no run") };
+    let Some(worst) = day.worst() else { return format!("{date}: no run kept") };
     let (runs, findings) = (count(day.runs(), "run"), count(day.most, "finding"));
     format!("{date}: {}, {runs}, at most {findings}", worst.word())
 }
@@ -140,7 +140,7 @@ fn in_words(days: &[(String, Day)]) -> String {
     let such = |wanted: Option<Status>| days.iter().filter(|(_, day)| day.worst() == wanted).count();
     let [passed, failed, errors] = [Status::Pass, Status::Fail, Status::Error].map(|it| such(Some(it)));
     format!(
-        "Of {} days {passed} passed, {failed} failed, {errors} had an error, and {} had no run; the table below tells of each",
+        "Of {} days {passed} passed, {failed} failed, {errors} had an error, and of {} no run is kept; the table below tells of each",
         days.len(),
         such(None)
     )
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn a_day_is_as_bad_as_its_worst_run() {
         let mut day = Day::default();
-        assert_eq!((day.worst(), told("d", day).as_str()), (None, "d: no run"));
+        assert_eq!((day.worst(), told("d", day).as_str()), (None, "d: no run kept"));
         for (status, worst) in
             [(Status::Pass, Status::Pass), (Status::Fail, Status::Fail), (Status::Error, Status::Error)]
         {
