@@ -36,7 +36,7 @@ done
 root=$(dirname -- "$(dirname -- "$(readlink -f -- "$0")")")
 if [ -z "$binary" ]; then
     machine=$(rustc -vV | sed -n 's/^host: //p')
-    RUSTFLAGS='-C target-feature=+crt-static' \
+    CARGO_PROFILE_RELEASE_STRIP=debuginfo RUSTFLAGS='-C target-feature=+crt-static' \
         cargo build --release --locked --manifest-path "$root/Cargo.toml" --target "$machine" --target-dir "$root/target/image"
     binary=$root/target/image/$machine/release/driftlock
 fi

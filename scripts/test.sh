@@ -19,6 +19,7 @@ need() {
 }
 need git git
 need jq jq
+need curl curl
 need python3 python3
 python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
 need flock util-linux

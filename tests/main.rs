@@ -11,6 +11,7 @@ mod bad_input;
 mod check;
 mod content;
 mod crash;
+mod deploy_alert;
 mod deploy_ci;
 mod deploy_hook;
 mod deploy_image;

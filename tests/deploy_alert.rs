@@ -1,0 +1,95 @@
+//! The alert script of `docs/alerting.md`: what it sends to a webhook, and when.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::thread::{JoinHandle, spawn};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::Project;
+use crate::support::deploy::{demo, in_repository, program, run};
+
+/// The script between the marks of its here-document.
+fn script() -> String {
+    let page = std::fs::read_to_string(in_repository("docs/alerting.md")).unwrap();
+    let text = page.split("<<'SH'\n").nth(1).unwrap();
+    text.split("\nSH\n").next().unwrap().to_owned() + "\n"
+}
+
+/// Takes one request, and gives its body.
+fn webhook() -> (String, JoinHandle<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    let taken = spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            client.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        body_of(&mut client, &String::from_utf8(head).unwrap())
+    });
+    (address, taken)
+}
+
+fn body_of(client: &mut TcpStream, head: &str) -> Value {
+    let length = head.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap()];
+    client.read_exact(&mut body).unwrap();
+    client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+fn alert(project: &Project, webhook: &str) -> Command {
+    let mut sh = program("sh");
+    sh.args(["-c", &script()]).current_dir(project.root()).env("WEBHOOK", webhook);
+    sh.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").env("no_proxy", "127.0.0.1");
+    sh
+}
+
+/// What is sent when the script runs now.
+fn sent(project: &Project) -> Value {
+    let (address, taken) = webhook();
+    let ended = run(&mut alert(project, &address));
+    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
+    taken.join().unwrap()
+}
+
+#[test]
+fn the_script_sends_what_was_found_and_nothing_on_a_pass() {
+    let project = demo();
+    let silent = run(&mut alert(&project, "http://127.0.0.1:1/"));
+    assert_eq!((silent.code, silent.out + &silent.err), (0, String::new()), "nothing is sent on a pass");
+    project.file("odoo_modules/seisei/qr_ordering/models/order.py", "# hotfix\n");
+    let drift = json!({"text": "FAIL local: 1 addon module (qr_ordering) drifted (exit code 2)"});
+    assert_eq!(sent(&project), drift);
+}
+
+#[test]
+fn an_old_report_is_not_sent_as_a_new_one() {
+    let project = demo();
+    project.ok(&["check", "--docker", "off"]);
+    let latest = project.path("audit/runtime/latest.json");
+    let mut report: Value = serde_json::from_slice(&std::fs::read(&latest).unwrap()).unwrap();
+    project.file("audit/driftlock.toml", "[nonsense]\n");
+    for age in [3600, -3600] {
+        report["started_at_unix"] = (report["started_at_unix"].as_i64().unwrap() - age).into();
+        std::fs::write(&latest, report.to_string()).unwrap();
+        assert_eq!(sent(&project), json!({"text": "driftlock ended with 1 and left no report"}));
+        report["started_at_unix"] = (report["started_at_unix"].as_i64().unwrap() + age).into();
+    }
+    std::fs::write(&latest, "{cut off").unwrap();
+    assert_eq!(sent(&project), json!({"text": "driftlock ended with 1 and left no report"}));
+}
+
+#[test]
+fn a_webhook_that_cannot_be_reached_fails_the_script() {
+    let project = demo();
+    project.file("odoo_modules/seisei/qr_ordering/models/order.py", "# hotfix\n");
+    let ended = run(&mut alert(&project, "http://127.0.0.1:1/"));
+    assert_ne!(ended.code, 0);
+    assert!(!ended.err.is_empty(), "cron mails it");
+}
