@@ -59,7 +59,9 @@ pub(super) fn emit(
     let mut written = true;
     for (reporter, file) in wanted {
         let Some(file) = file else { continue };
-        if let Err(error) = crate::atomic::write_file(file, &reporter.render(reports, false)) {
+        let bytes = reporter.render(reports, false);
+        log::info!(format = reporter.id(), file:% = file.display(), bytes = bytes.len(); "writes a report");
+        if let Err(error) = crate::atomic::write_file(file, &bytes) {
             say(&Failure::at(file, &error).to_string());
             written = false;
         }

@@ -26,6 +26,7 @@ mod formats;
 mod history;
 mod init;
 mod lines;
+mod logging;
 mod man;
 mod named;
 mod output;
@@ -64,6 +65,8 @@ Examples:
 struct Cli {
     #[command(flatten)]
     global: Global,
+    #[command(flatten)]
+    log: logging::LogArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -113,6 +116,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
+    if let Err(failure) = logging::start(&cli.log, &interrupt) {
+        output::say(&failure.to_string());
+        return ExitCode::from(1);
+    }
+    log::info!(version = env!("CARGO_PKG_VERSION"); "driftlock");
     prompt::prepare(&interrupt);
     let result = match cli.command {
         Command::Init(args) => init::run(&cli.global, &args),
@@ -128,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     };
+    logging::finish();
     if let Some(code) = interrupt.code() {
         return ExitCode::from(code);
     }
