@@ -1,5 +1,7 @@
 //! The pipeline on one screen: read the baseline, plan, observe, interpret, compare, judge.
 
+use std::time::Instant;
+
 use crate::baseline::{LockFile, Locks};
 use crate::check::{CHECKS, Case, Check, Evidence, NoBaseline, Server, begun};
 use crate::host::{Answer, ContainersAnswer, FilesAnswer, Host, HostError, ModulesAnswer, Query, Watch};
@@ -131,12 +133,17 @@ pub fn observe(
     host: &dyn Host,
     watch: &Watch,
 ) -> Result<Look, HostError> {
+    planned.iter().for_each(Planned::log);
     let queries: Vec<_> = planned.iter().filter_map(|p| p.query().cloned()).collect();
+    let start = Instant::now();
     let (answers, unreachable) = match host.observe(&queries, watch) {
         Ok(answers) => (answers, None),
         Err(HostError::Unreachable(why)) => (Vec::new(), Some(why)),
         Err(HostError::Interrupted) => return Err(HostError::Interrupted),
     };
+    let ((files, bytes), ms) = (watch.done(), start.elapsed().as_millis());
+    let outcome = unreachable.as_deref().unwrap_or("all was asked");
+    log::info!(queries = queries.len(), files, bytes, ms, outcome; "looked");
     let mut answers = answers.into_iter();
     let evidence = planned.into_iter().map(|p| {
         let observed = match &unreachable {
@@ -152,6 +159,16 @@ pub fn observe(
 const NOT_COLLECTED: &str = "the server's state was not collected";
 
 impl Planned {
+    /// Says what is asked of the section, or why nothing is.
+    fn log(&self) {
+        let section = self.section.id().0;
+        match &self.plan {
+            Plan::Off(why) => log::info!(section, why = why.as_str(); "off"),
+            Plan::Skip(why) => log::info!(section, why = why.as_str(); "skipped"),
+            Plan::Ask(query) => log::info!(section, asked = query.in_short(); "planned"),
+        }
+    }
+
     fn query(&self) -> Option<&Query> {
         if let Plan::Ask(query) = &self.plan { Some(query) } else { None }
     }

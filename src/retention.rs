@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -56,8 +57,8 @@ impl Ask<'_> {
         if old == runs.len() {
             return Ok(sorted);
         }
-        let newest = self.newest(&runs, old);
         let runtime = self.root.join(run::PATH);
+        let newest = self.newest(&runs, old, &File::open(&runtime)?.into());
         for (at, run) in runs.into_iter().enumerate().skip(old) {
             match newest.get(&at) {
                 Some(why) => sorted.kept.push((run, why.clone())),
@@ -74,7 +75,10 @@ impl Ask<'_> {
 
     /// The newest report and the newest export of each place that has old runs, by their index, and what they are.
     /// What a clock that was wrong has dated into the future is not the newest alone, nor is what may be another's.
-    fn newest(&self, runs: &[Run], old: usize) -> BTreeMap<usize, String> {
+    fn newest(&self, runs: &[Run], old: usize, runtime: &OwnedFd) -> BTreeMap<usize, String> {
+        let report = |run: &Run| is_report(&run.path);
+        let export = |run: &Run| is_export(runtime, run);
+        let kinds: [(&str, &dyn Fn(&Run) -> bool); 2] = [("report", &report), ("export", &export)];
         let wanted: BTreeSet<Option<&str>> = runs[old..].iter().flat_map(|run| self.places(run)).collect();
         let mut places: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
         for (at, run) in runs.iter().enumerate() {
@@ -84,19 +88,29 @@ impl Ask<'_> {
         }
         let mut all = BTreeMap::new();
         for (place, its) in places {
-            let past = its.partition_point(|at| runs[*at].stamp.as_str() > self.now);
-            let certain: Vec<usize> =
-                its[past..].iter().copied().filter(|at| self.places(&runs[*at]).count() == 1).collect();
             let name = place.map_or_else(|| "this machine".to_owned(), |name| escaped(name.as_bytes()));
-            for (what, holds) in [("report", is_report as fn(&Path) -> bool), ("export", is_export)] {
-                for some in [&its[..], &its[past..], &certain[..]] {
-                    if let Some(at) = some.iter().find(|at| holds(&runs[**at].path)) {
+            for (what, holds) in kinds {
+                let mut found = [false; 3];
+                for at in its.iter().filter(|at| holds(&runs[**at])) {
+                    let now = self.also(found, &runs[*at]);
+                    if std::mem::replace(&mut found, now) != now {
                         all.entry(*at).or_insert_with(|| format!("it is the newest {what} of {name}"));
+                    }
+                    if found == [true; 3] {
+                        break;
                     }
                 }
             }
         }
         all
+    }
+
+    /// What has been found when `run` is found, too: any run, one that is not dated into the future, one that of those
+    /// is no other place's.
+    fn also(&self, found: [bool; 3], run: &Run) -> [bool; 3] {
+        let is_past = run.stamp.as_str() <= self.now;
+        let is_certain = is_past && self.places(run).count() == 1;
+        [true, found[1] || is_past, found[2] || is_certain]
     }
 
     /// The places that a run may be of: a number behind the stamp may be the name of a target, too.
@@ -210,8 +224,11 @@ fn is_report(place: &Path) -> bool {
         .is_some_and(|it| it.schema == json::SCHEMA)
 }
 
-/// Whether a run holds what an export has seen.
-fn is_export(place: &Path) -> bool {
-    let is_there = |name: &str| rustix::fs::statat(CWD, place.join(name), AtFlags::SYMLINK_NOFOLLOW).is_ok();
+/// Whether a run in `runtime` holds what an export has seen. Many may be asked: the way to `runtime` is gone once.
+fn is_export(runtime: &OwnedFd, run: &Run) -> bool {
+    let is_there = |name: &str| {
+        let path = format!("{}/{name}", run.name);
+        rustix::fs::statat(runtime, path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    };
     !is_there(json::FILE) && lock_file_names().iter().any(|name| is_there(name))
 }

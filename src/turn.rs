@@ -69,12 +69,17 @@ impl Turn {
     /// # Errors
     /// When somebody else still has it after ten seconds, or `is_over` says that nobody waits any more.
     pub fn wait(root: &Path, command: &str, is_over: &dyn Fn() -> bool) -> Result<Self, NotNow> {
-        let start = Instant::now();
+        let (start, mut is_told) = (Instant::now(), false);
         loop {
             match Self::take(root, command) {
                 Err(holder) if start.elapsed() >= PATIENCE => return Err(NotNow::Held(holder)),
                 Err(_) if is_over() => return Err(NotNow::Interrupted),
-                Err(_) => std::thread::sleep(TICK),
+                Err(holder) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        log::info!(holder:%; "waits for its turn");
+                    }
+                    std::thread::sleep(TICK);
+                }
                 Ok(turn) => return Ok(turn),
             }
         }
@@ -100,6 +105,7 @@ impl Turn {
                 Err(_) => break,
             }
         }
+        log::info!("there is no lock to take; the one of the directory counts alone");
         Ok(Self { file: None })
     }
 }

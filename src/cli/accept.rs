@@ -425,6 +425,7 @@ pub(super) fn commit(
             now.is_ok_and(|locks| locks.digest(&lock_file_groups()) == digest)
         };
         replace(&project.locks_dir(), files, &unmoved)?;
+        log::info!(files = files.len(), changes = changes.len(), digest:% = resulting; "replaced the baseline");
     }
     let subject = |change: &Change| AcceptedSubject {
         check: change.check.clone(),

@@ -246,6 +246,7 @@ impl Job<'_> {
                 .unwrap_or_default();
             files
         })?;
+        log::info!(run = report.run.as_str(), moves_latest = !report.partial; "wrote the run");
         if report.partial { Ok(()) } else { run::set_latest(root, target.as_deref(), &json) }
     }
 

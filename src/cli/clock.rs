@@ -44,6 +44,16 @@ pub(super) fn stamp_at(unix: i64) -> Option<String> {
     Some(then.format("%Y%m%d_%H%M%S").to_string())
 }
 
+/// The time of day to the millisecond.
+pub(super) fn time_of_day() -> String {
+    Local::now().format("%H:%M:%S%.3f").to_string()
+}
+
+/// The moment to the millisecond: RFC 3339 with offset.
+pub(super) fn precise_time() -> String {
+    Local::now().to_rfc3339_opts(SecondsFormat::Millis, false)
+}
+
 /// The moment, for what must know whether something is still valid.
 pub(super) fn seconds_since_1970() -> u64 {
     u64::try_from(Local::now().timestamp()).unwrap_or(0)

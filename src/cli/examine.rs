@@ -1,11 +1,13 @@
 //! Looking at one place and comparing it with a baseline, whatever is then made of it.
 
 use std::thread::Builder;
+use std::time::Instant;
 
 use super::Failure;
 use super::aim::Aim;
 use super::clock::Started;
 use super::commit::{self, Files};
+use super::logging;
 use super::project::{Project, read_locks};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::{self, Request};
@@ -63,7 +65,9 @@ impl Examination<'_> {
         let mut request = self.request(&locks);
         request.setting.scope = &scope;
         let (look, origin) = std::thread::scope(|scope| {
-            let git = Builder::new().spawn_scoped(scope, || self.origin(&locks));
+            let place = logging::place();
+            let ask_git = || logging::within(place, || self.origin(&locks));
+            let git = Builder::new().spawn_scoped(scope, ask_git);
             let look = self.aim.observe(&request, audit::plan(&request), watch);
             let origin = git.ok().and_then(|thread| thread.join().ok());
             (look, origin.unwrap_or_else(|| self.origin(&locks)))
@@ -76,6 +80,10 @@ impl Examination<'_> {
         let (target, is_own_baseline) = (self.aim.target.as_deref(), !self.named);
         let case = acknowledge::Case { target, now: started.unix, is_own_baseline };
         acknowledge::apply(&mut checks, self.acknowledged, case);
+        log::info!(
+            baseline = origin.from.as_str(), digest:% = origin.digest, commit = origin.commit.as_deref().unwrap_or("none"),
+            lock_files = locks.there().len(); "compared"
+        );
         let report = self.aim.report(&started, checks, &origin.from, origin.digest);
         let partial = !self.only.is_empty();
         let report = Report { partial, baseline: origin, sections_off, left_out, ..report };
@@ -99,7 +107,9 @@ impl Examination<'_> {
             cache: Some(root.join(run::PATH).join(run::CACHE)),
             budget: provenance::BUDGET,
         };
+        let start = Instant::now();
         provenance::trace(checks, &ask, watch);
+        log::info!(ms = start.elapsed().as_millis(); "looked for the differences in the history");
         if self.aim.server().is_none() {
             let all = checks.iter_mut().flat_map(|check| &mut check.findings);
             all.for_each(|finding| self.read_version(finding, watch));

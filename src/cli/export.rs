@@ -316,6 +316,7 @@ impl Job<'_> {
         }
         let run = self.keep(&started, &files)?;
         page.is_run = self.args.output.is_none();
+        log::info!(run:% = run.display(), files = files.len(); "wrote the run");
         if let (Some(report), Some(name)) = (&mut page.report, run.file_name()) {
             report.run = name.to_string_lossy().into_owned();
         }

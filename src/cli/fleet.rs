@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 
+use super::logging;
 use super::progress::{self, Task};
 use super::signals::Interrupt;
 use crate::host::Watch;
@@ -39,7 +40,9 @@ impl Fleet<'_> {
                 if self.interrupt.watch.is_cancelled() {
                     return;
                 }
-                let result = catch_unwind(AssertUnwindSafe(|| task.run(|watch| work(item, watch))));
+                let carry_out = || task.run(|watch| work(item, watch));
+                let within = || logging::within(Some(task.name().to_owned()), carry_out);
+                let result = catch_unwind(AssertUnwindSafe(within));
                 *results[at].lock().unwrap_or_else(PoisonError::into_inner) = result.ok();
             }
         };

@@ -108,6 +108,7 @@ pub(super) fn print(reports: &[Report], wanted: &[Wanted], colour: When) -> Resu
 
 /// Writes a file of one format.
 pub(super) fn write_into(file: &Path, reporter: &dyn Reporter, reports: &[Report]) -> Result<(), Failure> {
+    log::info!(format = reporter.id(), file:% = file.display(); "writes a report");
     let written = match reporter.renewal() {
         Some(renewal) => atomic::renew_file(file, PATIENCE, |old| renewal(reports, old)),
         None => atomic::write_file(file, &reporter.render(reports, false)),

@@ -26,6 +26,7 @@ mod formats;
 mod history;
 mod init;
 mod lines;
+mod logging;
 mod man;
 mod named;
 mod notify;
@@ -69,6 +70,8 @@ Examples:
 struct Cli {
     #[command(flatten)]
     global: Global,
+    #[command(flatten)]
+    log: logging::LogArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -120,6 +123,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
+    if let Err(failure) = logging::start(&cli.log, &interrupt) {
+        output::say(&failure.to_string());
+        return ExitCode::from(1);
+    }
+    log::info!(version = env!("CARGO_PKG_VERSION"); "driftlock");
     prompt::prepare(&interrupt);
     let result = match cli.command {
         Command::Init(args) => init::run(&cli.global, &args),
@@ -137,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     };
+    logging::finish();
     if let Some(code) = interrupt.code() {
         return ExitCode::from(code);
     }

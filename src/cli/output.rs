@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::Failure;
+use super::{Failure, logging};
 use crate::model::{escaped, in_words};
 
 /// When to colour.
@@ -55,5 +55,8 @@ pub(super) fn counted(n: usize, noun: &str) -> String {
 
 /// Writes one line to standard error; nobody hears if that fails.
 pub(super) fn say(line: &str) {
+    if logging::says(line) {
+        return;
+    }
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -41,6 +41,11 @@ impl Task {
         result
     }
 
+    /// How it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn is(&self, stage: u8) -> bool {
         self.stage.load(Ordering::Relaxed) == stage
     }

@@ -35,6 +35,9 @@ impl Project {
             return Err(Failure::new(format!("{} is not a directory", output::shown(&root))));
         }
         let config = Config::load(&root)?;
+        let has_file = root.join(config::PATH).exists();
+        let configuration = if has_file { config::PATH } else { "none" };
+        log::info!(root:% = root.display(), configuration, targets = config.targets.len(); "found the project");
         Ok(Self { root, from_here, is_given: global.root.is_some(), config })
     }
 

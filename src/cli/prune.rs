@@ -125,17 +125,28 @@ pub(super) fn after_run(project: &Project, interrupt: &Interrupt) -> Vec<String>
         Ok(sorted) => sorted,
         Err(error) => return vec![format!("old runs were not removed: {runtime}: {}", in_words(&error))],
     };
+    for (run, why) in &sorted.kept {
+        log::info!(run = run.name.as_str(), why = why.as_str(); "left an old run alone");
+    }
     if sorted.removable.is_empty() {
         return Vec::new();
     }
     // Whoever has the turn either removes them now, or will not be long.
-    let Ok(_turn) = Turn::take(&project.root, "prune") else { return Vec::new() };
+    let _turn = match Turn::take(&project.root, "prune") {
+        Ok(turn) => turn,
+        Err(holder) => {
+            log::info!(holder:%; "left old runs for the next time");
+            return Vec::new();
+        }
+    };
     let mut stuck = Vec::new();
     for it in sorted.removable.iter().take_while(|_| interrupt.code().is_none()) {
         if let Err(Unfit::Refused(error)) = retention::remove(&project.root, it) {
             stuck.push(format!("{runtime}/{}: {}", escaped(it.name.as_bytes()), in_words(&error)));
         }
     }
+    let (removed, young) = (sorted.removable.len() - stuck.len(), sorted.young);
+    log::info!(removed, young, days; "removed old runs");
     match stuck.as_slice() {
         [] => Vec::new(),
         [one] => vec![format!("an old run was not removed: {one}")],

@@ -85,6 +85,15 @@ impl Interrupt {
         }
     }
 
+    /// Writes a line beside what is shown: that is taken away meanwhile, and nothing else begins to be shown.
+    pub(super) fn beside(&self, write: impl FnOnce()) {
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
     fn restore_terminal(&self) {
         if let Ok(Some(terminal)) = self.terminal.try_lock().map(|mut terminal| terminal.take()) {
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &terminal);

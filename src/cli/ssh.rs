@@ -48,6 +48,7 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
         return Err(failure.hint("use ProxyJump instead"));
     }
     jump(&answered.jumps, wanted, before, depth)?;
+    answered.log(&host);
     let agent = match answered.agent.as_deref() {
         Some("none") => None,
         Some(path) => Some(PathBuf::from(path)),

@@ -42,6 +42,19 @@ pub(super) struct Answered {
     pub(super) revoked: Option<PathBuf>,
 }
 
+impl Answered {
+    /// Says which way to a server was found.
+    pub(super) fn log(&self, host: &str) {
+        let known = self.user_known_hosts.iter().chain(&self.system_known_hosts).filter(|file| file.exists());
+        let known: Vec<String> = known.map(|file| file.display().to_string()).collect();
+        log::info!(
+            host, address = self.address.as_str(), port = self.port, user = self.user.as_str(),
+            known_hosts = known.join(", "), jumps = self.jumps.join(", ");
+            "worked out the way to the server"
+        );
+    }
+}
+
 /// Asks `ssh -G`. `None`: there is no such program.
 pub(super) fn ask(host: &str, given: &Given<'_>) -> Result<Option<Answered>, Failure> {
     let mut command = Command::new("ssh");
@@ -52,8 +65,14 @@ pub(super) fn ask(host: &str, given: &Given<'_>) -> Result<Option<Answered>, Fai
     command.arg("--").arg(host).env("LC_ALL", "C");
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = match spawned {
-        Ok(child) => child,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Ok(child) => {
+            log::info!(host; "asked ssh -G for the configuration of ssh");
+            child
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            log::info!(host; "there is no ssh to ask: its configuration does not count");
+            return Ok(None);
+        }
         Err(error) => return Err(Failure::new(format!("ssh -G: {}", in_words(&error)))),
     };
     let shown = escaped(host.as_bytes());

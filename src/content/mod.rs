@@ -20,6 +20,7 @@ pub use change::Change;
 pub use lines::{Kind, Line};
 pub use meaning::meaning;
 pub use version::Version;
+pub use word::is_secret_key;
 
 use meaning::Documents;
 use secrets::Secrets;

@@ -94,7 +94,8 @@ pub(super) fn first_secret(line: &str, from: usize) -> Option<Range<usize>> {
 }
 
 /// Whether a key of a mapping, or the name before a `=`, names a secret.
-pub(super) fn is_secret_key(key: &str) -> bool {
+#[must_use]
+pub fn is_secret_key(key: &str) -> bool {
     let mut words = key.split(|c| !is_of_a_word(c)).filter(|word| !word.is_empty());
     words.any(|word| is_secret(word) || is_secret_before_a_value(word))
 }

@@ -1,7 +1,10 @@
 //! The one way in which `git` is started.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use crate::model::quoted_name;
 
 /// Variables of the caller that would make git look elsewhere, or be another git.
 const REMOVED: [&str; 15] = [
@@ -54,4 +57,18 @@ pub(super) fn git(dir: &Path, trusted: bool) -> Command {
     command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
     command.stdin(Stdio::null()).stderr(Stdio::piped());
     command
+}
+
+/// The command line as a shell would take it, without the settings that every git gets.
+pub(super) fn shown(command: &Command) -> String {
+    let mut words = vec!["git".to_owned()];
+    let mut arguments = command.get_args().peekable();
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--no-optional-locks") => {}
+            Some("-c") => drop(arguments.next()),
+            _ => words.push(quoted_name(argument.as_bytes())),
+        }
+    }
+    words.join(" ")
 }

@@ -151,6 +151,7 @@ fn carry_out(
     git.process_group(0);
     git.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
     git.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let start = Instant::now();
     let mut child = git.spawn().map_err(|error| GitError::no_git(&error))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let child = Guarded { child: Mutex::new(child), was_cut: AtomicBool::new(false) };
@@ -176,6 +177,10 @@ fn carry_out(
         drop(done);
         let code = child.wait();
         let said = said.join().unwrap_or_default();
+        log::debug!(
+            command = super::command::shown(&git), sent = input.len(), code = code.unwrap_or(-1),
+            ms = start.elapsed().as_millis(); "asked git"
+        );
         Ok(Ended { was_cut: child.was_cut.load(Ordering::Relaxed), was_read, code, said })
     })
 }

@@ -87,6 +87,7 @@ impl Objects {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null());
+            log::debug!(command = super::command::shown(&git); "started git");
             let mut child = git.spawn().map_err(|error| GitError::no_git(&error))?;
             let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
                 return Err(GitError::NoGit { reason: "it has no standard input".to_owned() });

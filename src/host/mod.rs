@@ -133,6 +133,25 @@ pub enum Query {
     Containers(ContainerQuery),
 }
 
+impl Query {
+    /// The question in one line.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        let patterns = |globs: &[Glob]| globs.iter().map(Glob::text).collect::<Vec<_>>().join(", ");
+        let select = |select: &Select| match select {
+            Select::Patterns(globs) => patterns(globs),
+            Select::Detect => "(detection)".to_owned(),
+            Select::Named => String::new(),
+        };
+        let (what, matching, named) = match self {
+            Self::Files(query) => ("files", select(&query.select), query.named.len()),
+            Self::Modules(query) => ("modules in", select(&query.select), query.named.len()),
+            Self::Containers(query) => ("containers", patterns(&query.patterns), query.named.len()),
+        };
+        format!("{what} {matching}; {named} named")
+    }
+}
+
 /// Asks for single files.
 #[derive(Debug, Clone)]
 pub struct FileQuery {

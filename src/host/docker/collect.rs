@@ -1,5 +1,7 @@
 //! Asks an engine for its containers: two calls for any number, and one more only for what the list does not tell.
 
+use std::time::Instant;
+
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::ContainerSummary;
@@ -15,10 +17,11 @@ pub(in crate::host) async fn collect(
     query: &ContainerQuery,
     lanes: usize,
 ) -> Result<Gathered, Error> {
+    let (docker, start) = (&logged(docker), Instant::now());
     let all = ListContainersOptionsBuilder::default().all(true).build();
-    let containers = docker.list_containers(Some(all));
+    let containers = answered("/containers/json", docker.list_containers(Some(all)));
     // Not `digests=true`: Docker lists them in any case, and Podman 4 answers nothing at all to it.
-    let images = docker.list_images(None::<ListImagesOptions>);
+    let images = answered("/images/json", docker.list_images(None::<ListImagesOptions>));
     let (containers, images) = match lanes {
         1 => (containers.await?, images.await?),
         _ => tokio::try_join!(containers, images)?,
@@ -28,7 +31,31 @@ pub(in crate::host) async fn collect(
     for batch in wanting.chunks_mut(lanes.max(1)) {
         inspect(docker, batch).await?;
     }
+    log::info!(containers = listed.len(), images = images.len(), ms = start.elapsed().as_millis(); "the engine answered");
     Ok(gather(listed, &Images::of(images), query))
+}
+
+/// The same engine, with what it is asked told. Of its answers only what is needed is told: they hold the
+/// environment of containers.
+fn logged(docker: &Docker) -> Docker {
+    docker.clone().with_request_modifier(|request| {
+        let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+        log::debug!(method = request.method().as_str(), path; "asks the engine");
+        request
+    })
+}
+
+/// Waits for an answer, and says how long it took and what became of it.
+async fn answered<T>(path: &str, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let start = Instant::now();
+    let answer = answer.await;
+    let status = match &answer {
+        Ok(_) => 200,
+        Err(Error::DockerResponseServerError { status_code, .. }) => i64::from(*status_code),
+        Err(_) => 0,
+    };
+    log::debug!(path, status, ms = start.elapsed().as_millis(); "the engine's answer");
+    answer
 }
 
 /// Asks for single containers, all at once.
@@ -46,7 +73,8 @@ async fn inspect(docker: &Docker, batch: &mut [&mut Listed]) -> Result<(), Error
 }
 
 async fn inspected(docker: &Docker, id: &str) -> Result<Inspected, Error> {
-    match docker.inspect_container(id, None).await {
+    let path = format!("/containers/{id}/json");
+    match answered(&path, docker.inspect_container(id, None)).await {
         Ok(answer) => Ok(Inspected::There {
             image: answer.config.and_then(|config| config.image),
             is_temporary: answer.host_config.and_then(|host| host.auto_remove).unwrap_or(false),

@@ -87,6 +87,7 @@ pub(in crate::host) fn observe(
         }
         _ => {}
     }
+    log::info!(engine = engine.shown(); "asks the engine of this machine");
     let answer = within_deadline(engine, watch, async {
         let docker = engine.connect()?;
         collect(&docker, query, 1).await.map_err(|error| in_words(&engine.place(), &error))

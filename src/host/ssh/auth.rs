@@ -256,6 +256,8 @@ impl Attempts<'_> {
 
     /// Notes how an attempt went; an error where no other one can go better.
     fn judge(&mut self, name: &str, result: AuthResult) -> Result<bool, String> {
+        let accepted = matches!(result, AuthResult::Success);
+        log::debug!(identity = name, user = self.hop.user.as_str(), accepted; "offered an identity");
         let AuthResult::Failure { remaining_methods, partial_success } = result else { return Ok(true) };
         self.tried.push(format!("{name}: not accepted"));
         if remaining_methods.is_empty() || self.handle.is_closed() {

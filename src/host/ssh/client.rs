@@ -45,7 +45,14 @@ impl Handler for Client {
 
     async fn check_server_key(&mut self, offered: &PublicKeyOrCertificate) -> Result<bool, ConnectError> {
         let Hop { address, port, trust, .. } = &self.hop;
-        match trust.judge(address, *port, offered) {
+        let judgement = trust.judge(address, *port, offered);
+        let word = match &judgement {
+            Judgement::Trusted => "trusted",
+            Judgement::Unknown(_) => "unknown",
+            Judgement::Refused(_) => "refused",
+        };
+        log::info!(address = address.as_str(), port = *port, judgement = word; "judged the host key");
+        match judgement {
             Judgement::Trusted => Ok(true),
             Judgement::Refused(why) => Err(ConnectError::HostKey(why)),
             // A key that is pinned and another one is shown: that is no new host.

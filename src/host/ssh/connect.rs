@@ -84,6 +84,7 @@ pub(super) async fn connect(
     timeout: Duration,
     watch: &Watch,
 ) -> Result<Connection, Failed> {
+    let start = std::time::Instant::now();
     let mut deadline = Deadline::after(timeout);
     let mut jumps: Vec<Handle<Client>> = Vec::new();
     let target = route.hops.len().saturating_sub(1);
@@ -112,6 +113,7 @@ pub(super) async fn connect(
         })?;
         jumps.push(handle);
     }
+    log::info!(ms = start.elapsed().as_millis(), hops = route.hops.len(); "connected and logged in");
     let handle = jumps.pop().ok_or_else(|| Failed::Because("there is no way to this server".to_owned()))?;
     Ok(Connection { handle: Arc::new(handle), lost, _jumps: jumps })
 }
@@ -161,6 +163,7 @@ impl Step<'_> {
         jump: &Handle<Client>,
     ) -> Result<ChannelStream<russh::client::Msg>, ConnectError> {
         let Hop { address, port, .. } = self.hop;
+        log::debug!(address = address.as_str(), port = *port; "forwarded by the jump host");
         let opened = jump.channel_open_direct_tcpip(address, u32::from(*port), "127.0.0.1", 0).await;
         let channel = opened.map_err(|error| {
             let why = match &error {
@@ -186,6 +189,7 @@ impl Step<'_> {
         let mut last = ConnectError::Refused("its name has no address".to_owned());
         for (position, address) in addresses.iter().enumerate() {
             let share = self.deadline.left() / u32::try_from(addresses.len() - position).unwrap_or(1);
+            log::debug!(address:%; "connecting");
             last = match tokio::time::timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     let _ = stream.set_nodelay(true);

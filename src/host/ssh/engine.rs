@@ -175,6 +175,7 @@ impl Talk<'_> {
 
     async fn open(&self, socket: &str) -> Result<Stream, Unopened> {
         let opened = self.connection.handle.channel_open_direct_streamlocal(socket).await;
+        log::debug!(socket, opened = opened.is_ok(); "channel to the engine's socket");
         let channel = opened.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(
                 ChannelOpenFailure::AdministrativelyProhibited | ChannelOpenFailure::UnknownChannelType,

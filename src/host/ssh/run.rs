@@ -1,6 +1,6 @@
 //! Running a command on a server: its input sent, its output read to the end, and its end told from a broken connection.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use russh::{ChannelMsg, ChannelReadHalf};
 
@@ -43,6 +43,12 @@ impl Connection {
             russh::Error::ChannelOpenFailure(_) => "the server opens no session".to_owned(),
             error => self.broken(&error),
         })?;
+        let (start, sent) = (Instant::now(), input.len());
+        let (mut received, mut take) = (0, take);
+        let take = |piece: &[u8]| {
+            received += piece.len();
+            take(piece)
+        };
         let (output, write) = channel.split();
         let send = async {
             // The answer to the request is read with everything else.
@@ -53,10 +59,13 @@ impl Connection {
         // Sending never ends on a broken connection, nor to a command that ends without reading all of its
         // input: receiving alone decides.
         let forever = std::future::pending();
-        tokio::select! {
+        let ended = tokio::select! {
             ended = self.receive(output, take) => ended,
             () = async { let _ = send.await; forever.await } => Err("interrupted".to_owned()),
-        }
+        };
+        let outcome = ended.as_ref().map_or_else(Clone::clone, |ended| format!("exit code {}", ended.code));
+        log::debug!(command, sent, received, ms = start.elapsed().as_millis(), outcome; "ran a command");
+        ended
     }
 
     /// Reads all that a command says, up to its end.

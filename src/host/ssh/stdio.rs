@@ -69,6 +69,7 @@ impl Stdio {
         ear: Ear,
     ) -> io::Result<Self> {
         // The answer to the request comes with everything else.
+        log::debug!(command = command.replace(mark, "MARK"); "begins a command");
         channel.exec(true, command).await.map_err(io::Error::other)?;
         let (stream, theirs) = duplex(BUFFER);
         let pump = tokio::spawn(pump(channel, theirs, mark.to_owned(), ear));
@@ -167,6 +168,9 @@ async fn pump(channel: Channel<Msg>, stream: DuplexStream, mark: String, ear: Ea
         () = send => {}
         () = receive => {}
     }
+    let said = ear.said();
+    let outcome = said.code.map_or_else(|| "it has not ended".to_owned(), |code| format!("exit code {code}"));
+    log::debug!(outcome, errors = said.stderr.len(); "the command is over");
 }
 
 /// The writing half of a channel; the command is ended and the channel closed when this is dropped.
