@@ -25,3 +25,7 @@ deny:
 # Measures a check of a server behind a slow link.
 bench-ssh *ARGS:
     scripts/bench_ssh.sh {{ARGS}}
+
+# Build the container image; --tag NAME, --binary FILE.
+image *ARGS:
+    scripts/image.sh {{ARGS}}

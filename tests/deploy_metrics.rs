@@ -72,9 +72,9 @@ fn the_tests_of_the_rules_see_every_change_that_matters() {
         let tests =
             if from.contains("last") || from.contains("48") { "stale.test.yml" } else { "alerts.test.yml" };
         let dir = rules();
-        let changed = whole.replace(from, to);
-        assert_ne!(whole, changed, "{from}");
-        std::fs::write(dir.path().join("alerts.yml"), changed).unwrap();
+        let other = whole.replace(from, to);
+        assert_ne!(whole, other, "{from}");
+        std::fs::write(dir.path().join("alerts.yml"), other).unwrap();
         let tested = run(program("promtool").args(["test", "rules", tests]).current_dir(dir.path()));
         assert_ne!(tested.code, 0, "{to} instead of {from} is not noticed");
     }
