@@ -173,10 +173,7 @@ fn rename_new(from: &Path, to: &Path) -> Result<(), Errno> {
 ///
 /// # Errors
 /// When `judge` says no, or the system does; the directory is then as it was, unless some of its files are gone.
-pub fn remove_dir(
-    place: &Path,
-    judge: &dyn Fn(&Path) -> Result<Vec<OsString>, Unfit>,
-) -> Result<(), Unfit> {
+pub fn remove_dir(place: &Path, judge: &dyn Fn(&Path) -> Result<Vec<OsString>, Unfit>) -> Result<(), Unfit> {
     let around = directory_of(place);
     let held = hold_shared(around);
     let aside = tempfile::Builder::new()

@@ -174,7 +174,9 @@ pub fn listed(root: &Path) -> io::Result<Listed> {
 fn is_kept_beside(name: &str) -> bool {
     let Some(stem) = name.strip_suffix(".json") else { return name.starts_with('.') || name == CACHE };
     let kinds = ["latest", "pause", "notified"];
-    kinds.iter().any(|kind| stem.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    kinds
+        .iter()
+        .any(|kind| stem.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
         || name.starts_with('.')
 }
 
@@ -207,13 +209,17 @@ mod tests {
         let runtime = root.path().join(PATH);
         std::fs::create_dir_all(runtime.join("20260129_154215_p")).unwrap();
         std::fs::create_dir_all(runtime.join("notes")).unwrap();
-        let own = ["latest.json", "latest.p.json", "pause.p.json", "notified.json", CACHE, ".lock", ".x.json"];
+        let own =
+            ["latest.json", "latest.p.json", "pause.p.json", "notified.json", CACHE, ".lock", ".x.json"];
         for file in own.into_iter().chain(["20260129_154216", "latest", "latestx.json"]) {
             std::fs::write(runtime.join(file), "").unwrap();
         }
         std::os::unix::fs::symlink("20260129_154215_p", runtime.join("20260129_154217")).unwrap();
         let listed = listed(root.path()).unwrap();
-        assert_eq!(listed.runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>(), ["20260129_154215_p"]);
+        assert_eq!(
+            listed.runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>(),
+            ["20260129_154215_p"]
+        );
         let names: Vec<_> = listed.foreign.iter().map(|(name, _)| name.to_str().unwrap()).collect();
         assert_eq!(names, ["20260129_154216", "20260129_154217", "latest", "latestx.json", "notes"]);
     }

@@ -41,7 +41,9 @@ fn what_is_done_is_said_and_standard_output_is_the_same() {
     project.file(MODULE, "class Order: hand\n");
     let plain = project.run(&["check"]);
     assert_eq!((plain.code(), plain.err().as_str()), (2, ""), "nothing is said that nobody asked for");
-    for options in [&["-v"][..], &["-vv"], &["--verbose", "--log-format", "json"], &["-vv", "--log-format=json"]] {
+    for options in
+        [&["-v"][..], &["-vv"], &["--verbose", "--log-format", "json"], &["-vv", "--log-format=json"]]
+    {
         let ran = project.run(&[&["check"], options].concat());
         assert_eq!(ran.code(), 2);
         assert_eq!(steady(&ran.out()), steady(&plain.out()), "{options:?}");
@@ -86,7 +88,10 @@ fn the_environment_decides_where_no_option_does() {
     for wrong in ["verbose", "3", "Info\u{1b}[31m"] {
         let ran = run(wrong, &[]);
         assert_eq!((ran.code(), ran.out().as_str()), (1, ""));
-        assert!(ran.err().starts_with("error: DRIFTLOCK_LOG=") && ran.err().contains("off, info, debug"), "{wrong}");
+        assert!(
+            ran.err().starts_with("error: DRIFTLOCK_LOG=") && ran.err().contains("off, info, debug"),
+            "{wrong}"
+        );
         assert!(!ran.err().contains('\u{1b}'));
     }
 }
@@ -154,7 +159,10 @@ fn what_goes_over_ssh_is_said_and_no_passphrase() {
     assert_eq!(said(&all, "ssh", "offered an identity")["fields"]["accepted"], true);
     let ran_script = said(&all, "ssh", "ran a command");
     assert_eq!(ran_script["place"], "prod");
-    assert_eq!((&ran_script["fields"]["command"], &ran_script["fields"]["outcome"]), (&"sh -s".into(), &"exit code 0".into()));
+    assert_eq!(
+        (&ran_script["fields"]["command"], &ran_script["fields"]["outcome"]),
+        (&"sh -s".into(), &"exit code 0".into())
+    );
     assert!(ran_script["fields"]["sent"].as_i64().unwrap() > 1000, "{ran_script}");
     assert!(ran_script["fields"]["received"].as_i64().unwrap() > 100, "{ran_script}");
     for passphrase in ["open-sesame-1234", "wrong-sesame-5678"] {
@@ -169,7 +177,8 @@ fn what_the_engine_is_asked_is_said_and_nothing_of_its_answers() {
     let mut web = listed("web", "sha256:abc", &id("a"), "running");
     web["Labels"] = json!({"com.docker.compose.service": "web", "api_token": secret});
     let containers = Value::from(vec![web]).to_string();
-    let inspected = json!({"Id": "web", "Config": {"Image": "app:1", "Env": [format!("DB_PASSWORD={secret}")]}});
+    let inspected =
+        json!({"Id": "web", "Config": {"Image": "app:1", "Env": [format!("DB_PASSWORD={secret}")]}});
     let engine = FakeEngine::new(move |path| match path.split('?').next().unwrap_or_default() {
         "/containers/json" => Reply::Body(200, containers.clone()),
         "/images/json" => Reply::Body(200, "[]".to_owned()),
@@ -205,13 +214,21 @@ fn a_progress_line_and_the_log_do_not_garble_each_other() {
     });
     let line = format!("'{}' check --docker required -vv", env!("CARGO_BIN_EXE_driftlock"));
     let mut script = std::process::Command::new("script");
-    script.args(["-qec", &format!("exec 2>/dev/tty; {line} >/dev/null"), "/dev/null"]).current_dir(project.root());
+    script
+        .args(["-qec", &format!("exec 2>/dev/tty; {line} >/dev/null"), "/dev/null"])
+        .current_dir(project.root());
     script.env("DOCKER_HOST", engine.host()).env("TERM", "xterm").stdin(std::process::Stdio::null());
     let text = String::from_utf8_lossy(&script.output().unwrap().stdout).into_owned();
-    assert!(text.contains('\r') && text.contains("0 files, 0 B hashed") || text.contains("asking Docker") || text.contains("hashed"), "{text:?}");
+    assert!(
+        text.contains('\r') && text.contains("0 files, 0 B hashed")
+            || text.contains("asking Docker")
+            || text.contains("hashed"),
+        "{text:?}"
+    );
     // Each record begins a line, on an empty one.
     let logged = text.split('\n').filter(|line| line.contains(" info ") || line.contains(" debug "));
-    let form = regex::Regex::new(r"^(.*(\x1b\[2?K|\r))?\d\d:\d\d:\d\d\.\d{3} (info |debug) [^\x1b]*\r?$").unwrap();
+    let form =
+        regex::Regex::new(r"^(.*(\x1b\[2?K|\r))?\d\d:\d\d:\d\d\.\d{3} (info |debug) [^\x1b]*\r?$").unwrap();
     let mut seen = 0;
     for line in logged {
         assert!(form.is_match(line), "{line:?}");

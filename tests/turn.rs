@@ -112,7 +112,9 @@ fn who_does_not_write_the_baseline_waits_for_nobody() {
     assert_eq!(two.map(|child| ended(child).0), [2, 2]);
     let readers: [&[&str]; 5] =
         [&["export"], &["history"], &["ack", "list"], &["prune", "--dry-run"], &["pause"]];
-    readers.iter().for_each(|args| drop(project.ok(args)));
+    for args in readers {
+        project.ok(args);
+    }
     assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
     assert!(runs(&project.root()).contains(&"20200101_000000".to_owned()), "who has the turn may want it");
 }
@@ -146,14 +148,8 @@ fn who_waits_can_be_interrupted() {
 fn an_export_and_an_acceptance_and_checks_and_prune_at_once() {
     let project = changed();
     (1..9).for_each(|n| project.old_export(&format!("20200101_00000{n}")));
-    let all: [&[&str]; 6] = [
-        &["accept", "--yes"],
-        &["export", "--accept"],
-        &["prune"],
-        &["check"],
-        &["check"],
-        &["export"],
-    ];
+    let all: [&[&str]; 6] =
+        [&["accept", "--yes"], &["export", "--accept"], &["prune"], &["check"], &["check"], &["export"]];
     let all: Vec<Child> = all.iter().map(|args| spawn(&project, args)).collect();
     for (at, child) in all.into_iter().enumerate() {
         let (code, said) = ended(child);

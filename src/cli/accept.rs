@@ -129,7 +129,9 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
     let basis = Basis { locks: &locks, target: target.as_deref(), run: name, commit: None };
     let _turn = turn.map_or_else(|| prune::turn(&project, "accept", interrupt), Ok)?;
     commit(&project, &basis, &files, &chosen, args.reason.as_deref(), &started)?;
-    output::print(format!("Accepted: {} in {}\n", counted(chosen.len(), "change"), baseline::PATH).as_bytes())?;
+    output::print(
+        format!("Accepted: {} in {}\n", counted(chosen.len(), "change"), baseline::PATH).as_bytes(),
+    )?;
     Ok(0)
 }
 

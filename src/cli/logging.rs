@@ -160,7 +160,8 @@ impl Log for Logger {
         self.write(&match self.form {
             Form::Json => json(level, room, &message, fields.map),
             Form::Text => {
-                let place = place().map(|place| format!(" [{}]", escaped(place.as_bytes()))).unwrap_or_default();
+                let place =
+                    place().map(|place| format!(" [{}]", escaped(place.as_bytes()))).unwrap_or_default();
                 let message = escaped(message.as_bytes());
                 format!("{} {level:5}{place} {room}: {message}{}", clock::time_of_day(), fields.text)
             }
@@ -252,9 +253,16 @@ mod tests {
     fn secrets_are_known_by_their_names_and_by_nothing_else() {
         let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         for form in [Form::Text, Form::Json] {
-            for name in
-                ["password", "passphrase", "api_token", "client_secret", "authorization", "url", "hook_url", "cookie"]
-            {
+            for name in [
+                "password",
+                "passphrase",
+                "api_token",
+                "client_secret",
+                "authorization",
+                "url",
+                "hook_url",
+                "cookie",
+            ] {
                 let said = logged(form, &[(name, digest)]);
                 assert!(said.contains(REDACTED) && !said.contains(digest), "{said}");
             }
@@ -266,7 +274,8 @@ mod tests {
 
     #[test]
     fn a_value_is_one_word_and_obeys_nobody() {
-        let said = logged(Form::Text, &[("path", "a b\u{1b}[31m\n\"x\"=\u{202e}"), ("empty", ""), ("n", "1")]);
+        let said =
+            logged(Form::Text, &[("path", "a b\u{1b}[31m\n\"x\"=\u{202e}"), ("empty", ""), ("n", "1")]);
         assert_eq!(said, " path=\"a b\\x1b[31m\\n\\\"x\\\"=\\u{202e}\" empty=\"\" n=1");
         let said = logged(Form::Json, &[("path", "a\u{1b}\n\"")]);
         assert_eq!(said, r#"{"path":"a\u001b\n\""}"#);
@@ -274,7 +283,11 @@ mod tests {
 
     #[test]
     fn rooms_are_those_of_the_modules() {
-        let all = [("driftlock::git::limit", "git"), ("driftlock::host::ssh::run", "ssh"), ("driftlock", "driftlock")];
+        let all = [
+            ("driftlock::git::limit", "git"),
+            ("driftlock::host::ssh::run", "ssh"),
+            ("driftlock", "driftlock"),
+        ];
         assert_eq!(all.map(|(target, _)| room(target)), all.map(|(_, room)| room));
     }
 }

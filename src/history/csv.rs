@@ -1,7 +1,7 @@
 //! Past runs as CSV (RFC 4180), with nothing in it that a spreadsheet would take for a formula.
 
-use super::{Drifter, Past};
 use super::table::verdict;
+use super::{Drifter, Past};
 
 /// A line for each run, oldest first, below a line of headings.
 #[must_use]

@@ -168,8 +168,7 @@ pub fn read(root: &Path, wanted: &(dyn Fn(&Run) -> bool + Sync)) -> std::io::Res
     let read: Vec<Option<Result<Past, String>>> =
         runs.par_iter().map(|run| wanted(run).then(|| read_one(run)).flatten()).collect();
     let told = |(name, why): (OsString, &str)| format!("{}: {why}", escaped(name.as_bytes()));
-    let mut history =
-        History { passed_over: foreign.into_iter().map(told).collect(), ..History::default() };
+    let mut history = History { passed_over: foreign.into_iter().map(told).collect(), ..History::default() };
     for past in read.into_iter().flatten() {
         match past {
             Ok(past) => history.runs.push(past),
@@ -186,7 +185,8 @@ fn read_one(run: &Run) -> Option<Result<Past, String>> {
     let bytes = match read_file(&run.path.join(FILE)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return is_cut_off(run).then(|| Err(format!("{}: it holds neither a report nor a lock file", name())));
+            return is_cut_off(run)
+                .then(|| Err(format!("{}: it holds neither a report nor a lock file", name())));
         }
         Err(error) => return Some(Err(format!("{}/{FILE}: {}", name(), in_words(&error)))),
     };
@@ -252,8 +252,8 @@ pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
     for past in runs.iter().filter(|past| past.baseline == baseline::PATH) {
         let target = past.target.as_deref();
         for check in &past.checks {
-            let drifted = || check.subjects.iter().filter(|it| it.is_drift).map(|it| it.name.as_str());
-            for subject in drifted() {
+            let its_drift = || check.subjects.iter().filter(|it| it.is_drift).map(|it| it.name.as_str());
+            for subject in its_drift() {
                 let drifter =
                     all.entry((target, &check.name, subject)).or_insert_with(|| new(past, check, subject));
                 if !drifter.is_open {
@@ -266,7 +266,7 @@ pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
             if !check.is_whole {
                 continue;
             }
-            let here: BTreeSet<&str> = drifted().collect();
+            let here: BTreeSet<&str> = its_drift().collect();
             let of_it = all.range_mut((target, check.name.as_str(), "")..);
             let of_it = of_it.take_while(|((t, c, _), _)| *t == target && *c == check.name);
             let well = of_it.filter(|((.., subject), drifter)| drifter.is_open && !here.contains(subject));
