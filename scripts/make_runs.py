@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes many past runs of a project out of its newest report: scripts/make_runs.py ROOT COUNT [DAYS].
+"""Makes many past runs of a project out of its newest report: scripts/make_runs.py ROOT COUNT [DAYS [MANY]].
 
-They are spread evenly over the last DAYS (30). Of fifty runs one has 300 findings, nine have three, the rest none.
+They are spread evenly over the last DAYS (30). Of MANY (50) runs one has 300 findings; every fifth has three.
 """
 import copy
 import datetime
@@ -53,6 +53,7 @@ def with_findings(report, count):
 def main():
     root, count = pathlib.Path(sys.argv[1]), int(sys.argv[2])
     days = float(sys.argv[3]) if len(sys.argv) > 3 else 30.0
+    rare = int(sys.argv[4]) if len(sys.argv) > 4 else 50
     runtime = root / "audit/runtime"
     template = json.loads((runtime / "latest.json").read_text())
     many, few, none = (with_findings(template, findings) for findings in (300, 3, 0))
@@ -60,7 +61,7 @@ def main():
     step = days * 86400 / count
     for n in range(count):
         at = now - datetime.timedelta(seconds=(count - n) * step)
-        report = many if n % 50 == 0 else few if n % 50 < 10 else none
+        report = many if n % rare == 0 else few if n % 5 == 0 else none
         stamp = at.strftime("%Y%m%d_%H%M%S")
         name, number = stamp, 2
         while (runtime / name).exists():

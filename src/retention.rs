@@ -28,9 +28,15 @@ pub struct Ask<'a> {
     pub first: &'a str,
     /// The stamp of the moment: a run after it comes from a clock that was wrong.
     pub now: &'a str,
+    /// Into how many runs of a place that are not old is looked at most for a newer report and a newer export than the
+    /// old ones. Where none is among them, the newest old one stays.
+    pub patience: usize,
     /// Whether a target of this name is configured.
     pub is_target: &'a dyn Fn(&str) -> bool,
 }
+
+/// Tells whether a run holds something.
+type Holds<'a> = dyn Fn(&Run) -> bool + 'a;
 
 /// The old runs, and what becomes of each.
 #[derive(Debug, Default)]
@@ -78,7 +84,7 @@ impl Ask<'_> {
     fn newest(&self, runs: &[Run], old: usize, runtime: &OwnedFd) -> BTreeMap<usize, String> {
         let report = |run: &Run| is_report(&run.path);
         let export = |run: &Run| is_export(runtime, run);
-        let kinds: [(&str, &dyn Fn(&Run) -> bool); 2] = [("report", &report), ("export", &export)];
+        let kinds: [(&str, &Holds<'_>); 2] = [("report", &report), ("export", &export)];
         let wanted: BTreeSet<Option<&str>> = runs[old..].iter().flat_map(|run| self.places(run)).collect();
         let mut places: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
         for (at, run) in runs.iter().enumerate() {
@@ -91,7 +97,9 @@ impl Ask<'_> {
             let name = place.map_or_else(|| "this machine".to_owned(), |name| escaped(name.as_bytes()));
             for (what, holds) in kinds {
                 let mut found = [false; 3];
-                for at in its.iter().filter(|at| holds(&runs[**at])) {
+                let (young, old): (Vec<usize>, Vec<usize>) = its.iter().partition(|at| **at < old);
+                let some = young.iter().take(self.patience).chain(&old);
+                for at in some.filter(|at| holds(&runs[**at])) {
                     let now = self.also(found, &runs[*at]);
                     if std::mem::replace(&mut found, now) != now {
                         all.entry(*at).or_insert_with(|| format!("it is the newest {what} of {name}"));

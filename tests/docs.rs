@@ -52,6 +52,11 @@ fn the_configuration_is_as_described() {
 }
 
 #[test]
+fn the_page_on_runs_prints_what_it_shows() {
+    hold("docs/runs.md", &["sh", "text", "toml"], &Beside::Nothing);
+}
+
+#[test]
 fn the_page_on_commits_prints_what_it_shows() {
     hold("docs/revisions.md", &["sh", "text"], &Beside::Nothing);
 }

@@ -20,6 +20,12 @@ fn check(project: &Project, name: &str) {
     project.old_check(name, None, |_| {});
 }
 
+fn checks(project: &Project, names: &[&str]) {
+    for name in names {
+        check(project, name);
+    }
+}
+
 fn lines<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
     text.lines().filter_map(|line| line.strip_prefix(begin)?.strip_prefix(": audit/runtime/")).collect()
 }
@@ -34,7 +40,7 @@ fn keep_for(project: &Project, days: u32) {
 fn old_runs_go_after_a_check_and_an_export_and_new_ones_stay() {
     for command in [&["check"][..], &["check", "--quiet"], &["export"], &["export", "--accept"]] {
         let project = checked();
-        ["20200101_000000", "20200101_000000_2", "20200102_000000"].iter().for_each(|it| check(&project, it));
+        checks(&project, &["20200101_000000", "20200101_000000_2", "20200102_000000"]);
         project.old_export("20200103_000000");
         project.many_runs(3, 20);
         let ran = project.ok(command);
@@ -50,7 +56,7 @@ fn old_runs_go_after_a_check_and_an_export_and_new_ones_stay() {
 #[test]
 fn nothing_goes_where_nothing_was_written_or_with_keep_or_for_ever() {
     let project = checked();
-    ["20200101_000000", "20200102_000000"].iter().for_each(|it| check(&project, it));
+    checks(&project, &["20200101_000000", "20200102_000000"]);
     for command in [
         &["check", "--keep"][..],
         &["export", "--keep"],
@@ -112,7 +118,7 @@ fn the_newest_report_and_export_of_each_place_stay() {
     let mut newest: Vec<String> = ["", "_production", "_gone_for_long", "_203.0.113.10", "_7"]
         .iter()
         .map(|place| format!("20200102_000000{place}"))
-        .chain(["".to_owned(), "_production".to_owned()].map(|place| format!("20190102_000000{place}")))
+        .chain(["", "_production"].map(|place| format!("20190102_000000{place}")))
         .collect();
     newest.sort();
     let mut sorted = left.clone();
@@ -126,7 +132,7 @@ fn the_newest_report_and_export_of_each_place_stay() {
 #[test]
 fn a_damaged_report_is_not_the_newest() {
     let project = checked();
-    ["20200101_000000", "20200102_000000"].iter().for_each(|it| check(&project, it));
+    checks(&project, &["20200101_000000", "20200102_000000"]);
     project.file("audit/runtime/20200103_000000/drift_report.json", "{\"schema\": \"driftlock.rep");
     project.ok(&["prune"]);
     assert_eq!(runs(&project.root()), ["20200102_000000", "20200103_000000"]);
@@ -135,10 +141,7 @@ fn a_damaged_report_is_not_the_newest() {
 /// Puts into audit/runtime what must stay, one thing a name, and what is said of it.
 fn foreign(project: &Project) -> Vec<(&'static str, &'static str)> {
     let at = |path: &str| project.path("audit/runtime").join(path);
-    let old = |name: &str| check(project, name);
-    ["20200101_000001", "20200101_000002", "20200101_000003", "20200101_000004"]
-        .iter()
-        .for_each(|it| old(it));
+    checks(project, &["20200101_000001", "20200101_000002", "20200101_000003", "20200101_000004"]);
     std::fs::write(at("20200101_000001/notes.txt"), "mine").unwrap();
     std::fs::create_dir(at("20200101_000002/sub")).unwrap();
     std::fs::remove_file(at("20200101_000003/drift_report.txt")).unwrap();
@@ -208,7 +211,7 @@ fn all(project: &Project) -> Vec<String> {
 #[test]
 fn what_another_user_made_stays() {
     let project = checked();
-    ["20200101_000000", "20200102_000000"].iter().for_each(|it| check(&project, it));
+    checks(&project, &["20200101_000000", "20200102_000000"]);
     let dir = project.path("audit/runtime/20200101_000000");
     if std::os::unix::fs::chown(&dir, Some(12345), None).is_err() {
         return; // only root can give it away
@@ -221,7 +224,7 @@ fn what_another_user_made_stays() {
 #[test]
 fn what_cannot_be_removed_is_an_error_of_prune_and_a_warning_of_check() {
     let project = checked();
-    ["20200101_000000", "20200102_000000"].iter().for_each(|it| check(&project, it));
+    checks(&project, &["20200101_000000", "20200102_000000"]);
     project.path("audit/runtime/20200101_000000").metadata().unwrap();
     let dir = project.path("audit/runtime/20200101_000000");
     std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o555)).unwrap();

@@ -104,7 +104,7 @@ fn place(past: &Past) -> &str {
 fn warn_of_the_future(runs: &[Past]) {
     let now = Started::now().unix;
     let future = runs.iter().filter(|past| past.started_at_unix > now);
-    if let Some(last) = future.clone().last() {
+    if let Some(last) = future.clone().next_back() {
         let (count, run) = (counted(future.count(), "run"), escaped(last.run.as_bytes()));
         say(&format!("warning: {count} began later than now, such as {run}: was the clock put back?"));
     }

@@ -20,6 +20,9 @@ use crate::turn::{NotNow, Turn};
 /// How many of one kind are listed before the rest is only counted.
 const LISTED: usize = 20;
 
+/// Into how many runs is looked after a check, which nobody wants to wait for.
+const PATIENCE: usize = 1000;
+
 /// Remove old runs from audit/runtime
 ///
 /// Removes runs that are older than [runtime] retention_days of audit/driftlock.toml (30). The newest report and the
@@ -49,7 +52,7 @@ pub(super) fn run(global: &Global, args: &PruneArgs, interrupt: &Interrupt) -> R
     }
     let _turn = if args.dry_run { None } else { Some(turn(&project, "prune", interrupt)?) };
     let runtime = project.named(&project.root.join(run::PATH));
-    let sorted = sorted(&project, days).map_err(|error| Failure::at(&runtime, &error))?;
+    let sorted = sorted(&project, days, usize::MAX).map_err(|error| Failure::at(&runtime, &error))?;
     let mut told = Told { runtime: &runtime, text: String::new() };
     let mut failed = false;
     let mut gone = Vec::new();
@@ -108,10 +111,10 @@ impl Told<'_> {
     }
 }
 
-fn sorted(project: &Project, days: u32) -> std::io::Result<Sorted> {
+fn sorted(project: &Project, days: u32, patience: usize) -> std::io::Result<Sorted> {
     let is_target = |name: &str| project.config.targets.contains_key(name);
     let (first, now) = (clock::stamp_before(days), Started::now().stamp);
-    Ask { root: &project.root, first: &first, now: &now, is_target: &is_target }.sort()
+    Ask { root: &project.root, first: &first, now: &now, patience, is_target: &is_target }.sort()
 }
 
 /// Removes old runs after one was written; whatever comes of it, the verdict stays. Gives what is to be warned of.
@@ -121,7 +124,7 @@ pub(super) fn after_run(project: &Project, interrupt: &Interrupt) -> Vec<String>
         return Vec::new();
     }
     let runtime = output::shown(&project.named(&project.root.join(run::PATH)));
-    let sorted = match sorted(project, days) {
+    let sorted = match sorted(project, days, PATIENCE) {
         Ok(sorted) => sorted,
         Err(error) => return vec![format!("old runs were not removed: {runtime}: {}", in_words(&error))],
     };

@@ -262,8 +262,8 @@ pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
     for past in runs.iter().filter(|past| past.baseline == baseline::PATH) {
         let target = past.target.as_deref();
         for check in &past.checks {
-            let drifted = || check.subjects.iter().filter(|it| it.is_drift).map(|it| it.name.as_str());
-            for subject in drifted() {
+            let its_drift = || check.subjects.iter().filter(|it| it.is_drift).map(|it| it.name.as_str());
+            for subject in its_drift() {
                 let drifter =
                     all.entry((target, &check.name, subject)).or_insert_with(|| new(past, check, subject));
                 if !drifter.is_open {
@@ -276,7 +276,7 @@ pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
             if !check.is_whole {
                 continue;
             }
-            let here: BTreeSet<&str> = drifted().collect();
+            let here: BTreeSet<&str> = its_drift().collect();
             let of_it = all.range_mut((target, check.name.as_str(), "")..);
             let of_it = of_it.take_while(|((t, c, _), _)| *t == target && *c == check.name);
             let well = of_it.filter(|((.., subject), drifter)| drifter.is_open && !here.contains(subject));

@@ -12,7 +12,7 @@ impl Project {
     pub(crate) fn many_runs(&self, count: usize, days: u32) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/make_runs.py");
         let mut python = Command::new("python3");
-        python.arg(script).arg(self.root()).args([count.to_string(), days.to_string()]);
+        python.arg(script).arg(self.root()).args([count.to_string(), days.to_string(), "500".to_owned()]);
         assert!(python.status().unwrap().success());
     }
 

@@ -43,7 +43,7 @@ impl Connection {
             russh::Error::ChannelOpenFailure(_) => "the server opens no session".to_owned(),
             error => self.broken(&error),
         })?;
-        let (start, sent) = (Instant::now(), input.len());
+        let (start, input_bytes) = (Instant::now(), input.len());
         let (mut received, mut take) = (0, take);
         let take = |piece: &[u8]| {
             received += piece.len();
@@ -64,7 +64,7 @@ impl Connection {
             () = async { let _ = send.await; forever.await } => Err("interrupted".to_owned()),
         };
         let outcome = ended.as_ref().map_or_else(Clone::clone, |ended| format!("exit code {}", ended.code));
-        log::debug!(command, sent, received, ms = start.elapsed().as_millis(), outcome; "ran a command");
+        log::debug!(command, sent = input_bytes, received, ms = start.elapsed().as_millis(), outcome; "ran a command");
         ended
     }
 
