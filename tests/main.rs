@@ -7,6 +7,7 @@ mod support;
 mod accept;
 mod ack;
 mod advice;
+mod alerts;
 mod bad_input;
 mod check;
 mod content;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::alerts;
 use crate::support::http::{Answer, SECRET};
 use crate::support::told::{AS_ACCEPTED, EDGE, Message, Told, VARIABLE};
 use crate::support::{Ran, wait_until};
@@ -139,7 +140,11 @@ fn a_day_of_cron_tells_of_each_change_once() {
     let states = two_days();
     assert_eq!(states.len(), 48);
     let mut told_of = 0;
-    day(&told, &["--quiet"], &states, |hour, ran, messages| {
+    let metrics = told.project.path("driftlock.prom");
+    let format = format!("prometheus={}", metrics.display());
+    let mut scraped = Vec::new();
+    day(&told, &["--quiet", "--format", &format], &states, |hour, ran, messages| {
+        scraped.push(std::fs::read_to_string(&metrics).unwrap());
         let before = if hour == 0 { State::Clean } else { states[hour - 1] };
         if before == states[hour] {
             assert!(messages.is_empty(), "{hour}: {messages:#?}");
@@ -154,6 +159,7 @@ fn a_day_of_cron_tells_of_each_change_once() {
         assert_eq!(ran.out().is_empty(), states[hour] == State::Clean);
     });
     assert_eq!(told_of, 15);
+    alerts::judge(&scraped, &states.iter().map(|state| state.code()).collect::<Vec<_>>());
 }
 
 #[test]
