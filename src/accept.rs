@@ -149,7 +149,13 @@ fn kind_of(kind: WireKind) -> Kind {
 #[must_use]
 pub fn between(section: &'static dyn Section, baseline: &State, state: State) -> Vec<Change> {
     let observed = Observed::Seen(Observation { state, ..Observation::default() });
-    changes_in(&[Evidence { section, lock_files: Vec::new(), baseline: Ok(baseline.clone()), observed }])
+    changes_in(&[Evidence {
+        section,
+        lock_files: Vec::new(),
+        unread: Vec::new(),
+        baseline: Ok(baseline.clone()),
+        observed,
+    }])
 }
 
 /// What all checks find in `evidence`, and what none of them minds, as changes.

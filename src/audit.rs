@@ -212,9 +212,11 @@ impl Planned {
         }
         count_out_of_scope(&mut observed, elsewhere, request.setting.scope.reason());
         let wanted = self.section.wants_lock_files(&self.ask(request));
+        let hidden = self.lock_files.iter().filter_map(LockFile::hidden);
+        let unread = hidden.map(ToString::to_string).collect();
         let lock_files = self.lock_files.into_iter().filter(|f| wanted || f.content.is_some());
         let lock_files = lock_files.map(|f| (f.name, f.content.is_some())).collect();
-        Evidence { section: self.section, lock_files, baseline: self.baseline, observed }
+        Evidence { section: self.section, lock_files, unread, baseline: self.baseline, observed }
     }
 }
 

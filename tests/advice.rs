@@ -168,7 +168,10 @@ fn what_cannot_be_read_is_told_how_to_look_at() {
     std::os::unix::fs::symlink("nowhere", project.path(ERP)).unwrap();
     let (code, report) = project.check(&[]);
     assert_eq!(code, 1);
-    assert_eq!(commands(&report, "to see who may read it"), [format!("namei -l -- {ERP}")]);
+    assert_eq!(
+        commands(&report, "to see what stands there, and who may read it"),
+        [format!("namei -l -- {ERP}")]
+    );
 }
 
 /// The finding on a subject.

@@ -21,7 +21,11 @@ fn series(text: &str) -> BTreeMap<String, f64> {
 fn values(scraped: &[BTreeMap<String, f64>], name: &str) -> String {
     let one = |(hour, all): (usize, &BTreeMap<String, f64>)| {
         // The hours of the test begin at 0, those of the checks do not.
-        let value = if name.starts_with("driftlock_last_") { hour as f64 * 3600.0 } else { all[name] };
+        let value = if name.starts_with("driftlock_last_") {
+            (hour * 3600).to_string()
+        } else {
+            all[name].to_string()
+        };
         format!("{value}x59")
     };
     scraped.iter().enumerate().map(one).collect::<Vec<_>>().join(" ")

@@ -424,3 +424,16 @@ fn nothing_to_compare_at_all_is_an_error() {
         assert!(!project.path("audit/locks").exists(), "an empty lock file is never written");
     }
 }
+
+#[test]
+fn a_directory_of_lock_files_that_cannot_be_listed_has_not_been_found_whole() {
+    let project = Project::accepted();
+    std::fs::remove_dir_all(project.path("audit/locks")).unwrap();
+    std::os::unix::fs::symlink("locks", project.path("audit/locks")).unwrap();
+    let (code, report) = project.check(&[]);
+    assert_eq!((code, &report["summary"]["passed"]), (1, &0.into()), "{report:#}");
+    let told = &check_of(&report, "lock_files_exist");
+    assert_eq!(told["status"], "ERROR");
+    let why = told["error"].as_str().unwrap();
+    assert!(why.starts_with("audit/locks: ") && why.matches("audit/locks").count() == 1, "told once: {why}");
+}

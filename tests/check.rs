@@ -217,7 +217,7 @@ fn drift_reads_as_promised() {
     [INFO] Checking config file hashes...
     [ERROR] Config unreadable: etc/hosts
            it is a broken symbolic link
-           to see who may read it: namei -l -- etc/hosts
+           to see what stands there, and who may read it: namei -l -- etc/hosts
            once it can be read: driftlock check --only config_hashes
 
     ========================================

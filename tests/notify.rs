@@ -85,7 +85,10 @@ impl State {
             }
             Self::Unreadable => {
                 assert!(message.title.contains("ERROR local: 1 compose file"), "{}", message.title);
-                message.assert_says(&["*Compose unreadable*", "to see who may read it: `namei -l"]);
+                message.assert_says(&[
+                    "*Compose unreadable*",
+                    "to see what stands there, and who may read it: `namei -l",
+                ]);
             }
         }
         message.assert_says(&[EDGE, "host `", "baseline `audit/locks`", "looked at 20", "Report: `/"]);

@@ -86,6 +86,14 @@ pub struct LockFile {
     pub content: Option<Result<Vec<u8>, LockError>>,
 }
 
+impl LockFile {
+    /// Why it cannot even be told whether the file is there; `None` where that is known.
+    #[must_use]
+    pub fn hidden(&self) -> Option<&LockError> {
+        self.content.as_ref()?.as_ref().err().filter(|error| error.place != self.shown)
+    }
+}
+
 /// All lock files of a baseline, read in one go: all old or all new, whatever is written meanwhile.
 #[derive(Debug, Clone)]
 pub struct Locks {

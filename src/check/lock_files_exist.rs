@@ -1,5 +1,7 @@
 //! The check `lock_files_exist`: every section that is on has its lock files.
 
+use std::collections::BTreeSet;
+
 use super::{Case, Check};
 use crate::model::{CheckResult, Finding, Kind, SectionId, Subject, Value, Words};
 
@@ -37,11 +39,13 @@ impl Check for LockFilesExist {
         let wanted = || on().flat_map(|e| e.lock_files.iter());
         let absent = wanted().filter(|(_, there)| !there);
         let mut findings: Vec<Finding> = absent.map(|(name, _)| missing(name)).collect();
+        let unread: BTreeSet<&String> = on().flat_map(|e| &e.unread).collect();
         findings.sort_by(|a, b| a.subject.cmp(&b.subject));
         Some(CheckResult {
             subjects: wanted().count(),
             compares: false,
             findings,
+            errors: unread.into_iter().cloned().collect(),
             ..CheckResult::new(self.id(), self.words())
         })
     }

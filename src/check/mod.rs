@@ -77,6 +77,8 @@ pub struct Evidence {
     pub section: &'static dyn Section,
     /// Its lock files, and whether each is there.
     pub lock_files: Vec<(String, bool)>,
+    /// Why it cannot be told whether a lock file is there.
+    pub unread: Vec<String>,
     /// What the baseline accepts.
     pub baseline: Result<State, NoBaseline>,
     /// What was observed.

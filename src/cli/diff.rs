@@ -182,7 +182,7 @@ fn evidence(section: &'static dyn Section, a: &Side, b: &Side) -> Evidence {
     if let (Ok(before), Observed::Seen(seen)) = (&mut baseline, &mut observed) {
         leave_out(section, [&a.scope, &b.scope], before, seen);
     }
-    Evidence { section, lock_files: Vec::new(), baseline, observed }
+    Evidence { section, lock_files: Vec::new(), unread: Vec::new(), baseline, observed }
 }
 
 /// Takes out of each side what does not belong on the other, and counts it.

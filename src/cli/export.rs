@@ -376,6 +376,7 @@ impl Job<'_> {
             Evidence {
                 section: e.section,
                 lock_files: Vec::new(),
+                unread: Vec::new(),
                 baseline: Ok(state),
                 observed: e.observed.clone(),
             }

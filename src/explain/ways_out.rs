@@ -50,7 +50,7 @@ pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
         let look = format!("namei -l -- {}", situation.host_path.unwrap_or(situation.place));
         let look = situation.ssh.map_or_else(|| look.clone(), |ssh| format!("{ssh} {}", quoted(&look)));
         return vec![
-            WayOut::new("to see who may read it", look),
+            WayOut::new("to see what stands there, and who may read it", look),
             WayOut::new("once it can be read", format!("{driftlock} check{option} --only {check}")),
         ];
     }
