@@ -36,8 +36,8 @@ need prove perl
 need promtool prometheus
 need xmllint libxml2-utils
 need cmark-gfm cmark-gfm
-/usr/bin/python3 -c 'import junitparser' 2>/dev/null || missing="$missing python3-junitparser"
-/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || missing="$missing python3-prometheus-client"
+/usr/bin/python3 -c 'import junitparser' >/dev/null 2>&1 || missing="$missing python3-junitparser"
+/usr/bin/python3 -c 'import prometheus_client' >/dev/null 2>&1 || missing="$missing python3-prometheus-client"
 need script bsdutils
 need man man-db
 need sshd openssh-server
@@ -50,14 +50,13 @@ need csh csh
 need unshare util-linux
 need getent libc-bin
 need openssl openssl
-need curl curl
 need systemd-analyze systemd
 need strace strace
 need crontab cron
-need promtool prometheus
 need chromium chromium
 need pdftotext poppler-utils
 /usr/bin/python3 -c 'import html5lib' >/dev/null 2>&1 || missing="$missing python3-html5lib"
+[ -f /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
 if [ -n "$missing" ]; then
     # The list is meant to be split into words, here and below.
     # shellcheck disable=SC2086
