@@ -56,6 +56,7 @@ need crontab cron
 need chromium chromium
 need pdftotext poppler-utils
 /usr/bin/python3 -c 'import html5lib' >/dev/null 2>&1 || missing="$missing python3-html5lib"
+[ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
 [ -f /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
 if [ -n "$missing" ]; then
     # The list is meant to be split into words, here and below.
