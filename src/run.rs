@@ -81,6 +81,17 @@ pub fn latest(root: &Path, target: Option<&str>) -> PathBuf {
     root.join(PATH).join(name)
 }
 
+/// The targets that have a newest whole report, sorted by name.
+#[must_use]
+pub fn targets(root: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(root.join(PATH)) else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let target = |name: String| Some(name.strip_prefix("latest.")?.strip_suffix(".json")?.to_owned());
+    let mut targets: Vec<String> = names.filter_map(target).collect();
+    targets.sort_unstable();
+    targets
+}
+
 /// Splits a run's name into its stamp, its number and its target; `None` for a name that is none.
 #[must_use]
 pub fn parse_name(name: &str) -> Option<(&str, usize, Option<&str>)> {
@@ -172,12 +183,14 @@ pub fn listed(root: &Path) -> io::Result<Listed> {
 
 /// Whether driftlock itself keeps a file of this name beside the runs; whatever begins with a dot is hidden.
 fn is_kept_beside(name: &str) -> bool {
-    let Some(stem) = name.strip_suffix(".json") else { return name.starts_with('.') || name == CACHE };
+    let stem = name.strip_suffix(".json").or_else(|| name.strip_suffix(".lock"));
     let kinds = ["latest", "pause", "notified"];
-    kinds
-        .iter()
-        .any(|kind| stem.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
-        || name.starts_with('.')
+    let is_of = |stem: &str| {
+        kinds
+            .iter()
+            .any(|kind| stem.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    };
+    name.starts_with('.') || name == CACHE || stem.is_some_and(is_of)
 }
 
 #[cfg(test)]
@@ -209,8 +222,15 @@ mod tests {
         let runtime = root.path().join(PATH);
         std::fs::create_dir_all(runtime.join("20260129_154215_p")).unwrap();
         std::fs::create_dir_all(runtime.join("notes")).unwrap();
-        let own =
-            ["latest.json", "latest.p.json", "pause.p.json", "notified.json", CACHE, ".lock", ".x.json"];
+        let own = [
+            "latest.json",
+            "latest.p.json",
+            "pause.p.json",
+            "notified.a.json",
+            "notified.a.lock",
+            CACHE,
+            ".lock",
+        ];
         for file in own.into_iter().chain(["20260129_154216", "latest", "latestx.json"]) {
             std::fs::write(runtime.join(file), "").unwrap();
         }

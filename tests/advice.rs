@@ -47,8 +47,9 @@ fn paste(project: &Project, dir: &Path, command: &str) {
             .into_iter()
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     );
+    let command = command.replace("'…'", "'reviewed'");
     let mut shell = Command::new("timeout");
-    shell.args(["60", "sh", "-c", command]).current_dir(dir).env("PATH", path.unwrap());
+    shell.args(["60", "sh", "-c", &command]).current_dir(dir).env("PATH", path.unwrap());
     let ran = shell.output().unwrap();
     assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
 }

@@ -180,3 +180,39 @@ fn names_in_a_message_are_harmless() {
     let mode = std::fs::metadata(in_repository("deploy/git/pre-push")).unwrap().permissions().mode();
     assert_ne!(mode & 0o111, 0, "the hook can be run");
 }
+
+#[test]
+fn paths_outside_the_repository_are_left_to_the_check() {
+    let clone = Clone::new();
+    let toml = clone.project.read("audit/driftlock.toml");
+    clone.project.file("audit/driftlock.toml", &format!("{toml}\n[files]\ninclude = [\"/etc/hostname\"]\n"));
+    clone.project.ok(&["export", "--accept", "--docker", "off"]);
+    assert!(clone.project.read("audit/locks/config_sha256.lock.txt").contains("  /etc/hostname\n"));
+    commit_all(&clone.project, "release 18.2");
+    let pushed = clone.push(&["HEAD:refs/heads/main"]);
+    assert_eq!((pushed.code, pushed.err.as_str()), (0, ""));
+    clone.project.file("infra/stacks/edge-traefik/docker-compose.yml", "services: {}\n");
+    commit_all(&clone.project, "no lock files");
+    clone.stops(&["pre-push:   infra/stacks/edge-traefik/docker-compose.yml"]);
+}
+
+#[test]
+fn a_branch_without_any_project_is_told_of_and_one_with_a_project_elsewhere_is_stopped() {
+    let clone = Clone::new();
+    git(&clone.project, &["checkout", "-q", "--orphan", "pages"]);
+    git(&clone.project, &["rm", "-rfq", "--cached", "."]);
+    clone.project.file("page.html", "<p>\n");
+    git(&clone.project, &["add", "page.html"]);
+    git(&clone.project, &["commit", "-qm", "a page"]);
+    let pushed = clone.push(&["HEAD:refs/heads/pages"]);
+    assert_eq!(pushed.code, 0, "{}", pushed.err);
+    assert!(pushed.err.contains("HEAD holds no audit/: nothing to compare"), "{}", pushed.err);
+
+    ok(clone.program("sh").args(["-c", "mkdir erp && mv audit infra odoo_modules erp"]));
+    commit_all(&clone.project, "below");
+    clone.stops(&["holds its lock files below erp/", "say so: git config driftlock.root erp"]);
+    git(&clone.project, &["config", "driftlock.root", "erp"]);
+    clone.project.file("erp/infra/stacks/edge-traefik/docker-compose.yml", "services: {}\n");
+    commit_all(&clone.project, "no lock files");
+    clone.stops(&["to make it so: driftlock --root erp export --from git:"]);
+}

@@ -407,7 +407,10 @@ fn without_commits(text: &str) -> String {
         (r"(commit |--source=|archive |show )[0-9a-f]{12}", "${1}a1b2c3d4e5f6"),
         (r#""id": "[0-9a-f]{40}""#, r#""id": "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334""#),
         (r"[0-9a-f]{12} \([0-9]{4}-[0-9]{2}-[0-9]{2}, ", "a1b2c3d4e5f6 (2026-01-29, "),
-        (r"changed [0-9-]{10} [0-9:]{5} UTC by uid [0-9]+", "changed 2026-01-29 15:42 UTC by uid 1000"),
+        (
+            r"last written [0-9-]{10} [0-9:]{5} UTC, owned by uid [0-9]+",
+            "last written 2026-01-29 15:42 UTC, owned by uid 1000",
+        ),
         (r#""mtime": [0-9]+"#, r#""mtime": 1769701335"#),
         (r#""uid": [0-9]+"#, r#""uid": 1000"#),
     ];

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{AcceptedBy, Digest};
 
 /// Where it lies, relative to the root.
-const PATH: &str = "audit/accepted.jsonl";
+pub const RECORD: &str = "audit/accepted.jsonl";
 
 /// One acceptance.
 #[derive(Debug, Clone, Serialize)]
@@ -64,7 +64,7 @@ struct Came {
 /// Lines that cannot be read are passed over, and so is all but the last 16 MiB of the record.
 #[must_use]
 pub fn commit_of(root: &Path, digest: &Digest) -> Option<String> {
-    let text = end_of(&root.join(PATH)).ok()?;
+    let text = end_of(&root.join(RECORD)).ok()?;
     let digest = digest.to_string();
     let lines = text.split(|&b| b == b'\n').rev();
     let mut came = lines.filter_map(|line| serde_json::from_slice::<Came>(line).ok());
@@ -86,7 +86,7 @@ struct Line {
 /// The newest acceptance of a subject of one of `checks`, for `target`; read as [`commit_of`] reads.
 #[must_use]
 pub fn last_acceptance(root: &Path, checks: &[&str], key: &[u8], target: Option<&str>) -> Option<AcceptedBy> {
-    let text = end_of(&root.join(PATH)).ok()?;
+    let text = end_of(&root.join(RECORD)).ok()?;
     let name = String::from_utf8_lossy(key);
     let lines = text.split(|&b| b == b'\n').rev();
     let lines = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok());
@@ -118,7 +118,8 @@ pub fn record(root: &Path, acceptance: &Acceptance) -> io::Result<()> {
     let mut line = serde_json::to_vec(acceptance).map_err(io::Error::from)?;
     line.push(b'\n');
     let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
-    let mut file = OpenOptions::new().create(true).append(true).custom_flags(flags).open(root.join(PATH))?;
+    let mut file =
+        OpenOptions::new().create(true).append(true).custom_flags(flags).open(root.join(RECORD))?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
@@ -148,7 +149,7 @@ mod tests {
             line(&a, "44")[..40].to_owned(),
             "\u{0}\u{fffd} damaged".to_owned(),
         ];
-        std::fs::write(root.path().join(PATH), lines.join("\n")).unwrap();
+        std::fs::write(root.path().join(RECORD), lines.join("\n")).unwrap();
         assert_eq!(commit_of(root.path(), &a).as_deref(), Some("22"));
         assert_eq!(commit_of(root.path(), &b), None, "it was accepted from the disk after that");
         assert_eq!(commit_of(root.path(), &Digest::of(b"c")), None);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-pub use accepted::{Acceptance, AcceptedSubject, commit_of, last_acceptance, record};
+pub use accepted::{Acceptance, AcceptedSubject, RECORD, commit_of, last_acceptance, record};
 
 pub use replace::{ReplaceError, replace};
 pub use text::{Line, Rules, parse};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::ack::filled;
 use super::aim::{Aim, ReachArgs};
 use super::clock::Started;
 use super::named::Named;
@@ -88,6 +89,7 @@ pub(super) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> 
 
 fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let started = Started::now();
+    let reason = args.reason.as_deref().map(|text| filled("--reason", text)).transpose()?;
     let project = Project::find(global)?;
     let patterns: Vec<Named> = args.only.iter().map(|text| Named::new(text)).collect();
     if let Some(target) = &args.target {
@@ -108,7 +110,8 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
     let request = Request { setting, locks: &locks, only: &[], require: &[] };
     let proposed = propose(&project, &run, report.as_ref(), &request, &patterns)?;
     let Some(chosen) = choose(proposed, &patterns, args, interrupt)? else {
-        output::print(b"Nothing to accept: the baseline is as that run saw it\n")?;
+        let name = run.file_name().map(|name| output::shown(name.as_ref())).unwrap_or_default();
+        output::print(format!("Nothing to accept: the baseline is as run {name} saw it\n").as_bytes())?;
         return Ok(0);
     };
     let task = [Task::new(&aim.name(), interrupt)];
@@ -128,7 +131,7 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
         run.file_name().map_or_else(|| run.display().to_string(), |n| n.to_string_lossy().into_owned());
     let basis = Basis { locks: &locks, target: target.as_deref(), run: name, commit: None };
     let _turn = turn.map_or_else(|| prune::turn(&project, "accept", interrupt), Ok)?;
-    commit(&project, &basis, &files, &chosen, args.reason.as_deref(), &started)?;
+    commit(&project, &basis, &files, &chosen, reason.as_deref(), &started)?;
     output::print(
         format!("Accepted: {} in {}\n", counted(chosen.len(), "change"), baseline::PATH).as_bytes(),
     )?;

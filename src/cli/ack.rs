@@ -153,7 +153,14 @@ impl Answer {
 /// A text that says something.
 pub(super) fn filled(option: &str, text: &str) -> Result<String, Failure> {
     let text = text.trim();
-    if text.is_empty() { Err(Failure::new(format!("{option} is empty"))) } else { Ok(text.to_owned()) }
+    if text.is_empty() {
+        return Err(Failure::new(format!("{option} is empty")));
+    }
+    // As the commands that are printed have it.
+    if text == "…" {
+        return Err(Failure::new(format!("{option} …: put your own words in place of the dots")));
+    }
+    Ok(text.to_owned())
 }
 
 /// Who answers: as given, as git has it, or the account.

@@ -97,8 +97,8 @@ impl Advice<'_> {
         let Some(evidence) = self.evidence.iter().find(|e| Some(e.section.id()) == section) else {
             return Vec::new();
         };
-        if matches!(&evidence.baseline, Err(NoBaseline::Malformed(_))) {
-            return self.ways_of_malformed(evidence);
+        if let Err(NoBaseline::Malformed(why)) = &evidence.baseline {
+            return self.ways_of_malformed(evidence, why);
         }
         let is_first = CHECKS.iter().find(|it| it.section() == section).is_some_and(|it| it.id() == check);
         let engine =
@@ -112,9 +112,14 @@ impl Advice<'_> {
     }
 
     /// What can be done about lock files that are not as they must be.
-    fn ways_of_malformed(&self, evidence: &Evidence) -> Vec<WayOut> {
+    fn ways_of_malformed(&self, evidence: &Evidence, why: &str) -> Vec<WayOut> {
         if !self.source.is_own() {
             return Vec::new();
+        }
+        if why.ends_with("permission denied") {
+            let place = self.project.named(&self.project.locks_dir());
+            let look = format!("namei -l -- {}/*", quoted_name(place.as_os_str().as_bytes()));
+            return vec![WayOut::new("to see who may read it", look)];
         }
         let files = evidence.lock_files.iter().filter(|(_, is_there)| *is_there);
         let paths = files.map(|(name, _)| format!("{}/{name}", baseline::PATH));

@@ -35,7 +35,7 @@ pub(super) struct AimArgs {
     target: Vec<String>,
     /// Every target of audit/driftlock.toml
     #[arg(long, conflicts_with = "server")]
-    all: bool,
+    pub(super) all: bool,
     /// A server over SSH: an address, or a Host of ssh_config. Its containers are compared; where its files
     /// lie only a target can say
     #[arg(long, value_name = "HOST")]
@@ -323,10 +323,7 @@ impl Aim {
 
     /// A server that is no target: nobody says where the tree lies on it.
     fn server_at(host: &str, remote: Remote) -> Result<Self, Failure> {
-        let name: String = host
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
-            .collect();
+        let name = file_name(host);
         let is_taken = matches!(host, "local" | "baseline");
         if name.is_empty() || name.starts_with(['.', '-']) || is_taken {
             let host = output::shown(host.as_ref());
@@ -350,6 +347,11 @@ impl Host for Closed {
     fn observe(&self, _queries: &[Query], _watch: &Watch) -> Result<Vec<Answer>, HostError> {
         Err(self.0.clone())
     }
+}
+
+/// The address of a server as a file name can hold it.
+fn file_name(host: &str) -> String {
+    host.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
 }
 
 /// This machine's name.
@@ -442,6 +444,11 @@ impl ReachArgs {
 }
 
 impl AimArgs {
+    /// What the targets that were named are called; a server as reports call it.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.target.iter().cloned().chain(self.server.as_deref().map(file_name)).collect()
+    }
+
     /// The places to look at, at least one.
     pub(super) fn resolve(&self, project: &Project, docker: Option<DockerMode>) -> Result<Vec<Aim>, Failure> {
         if let Some(server) = &self.server {

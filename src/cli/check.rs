@@ -12,13 +12,13 @@ use super::aim::{Aim, AimArgs};
 use super::choice::ChoiceArgs;
 use super::examine::{Examination, Examined};
 use super::fleet::Fleet;
-use super::formats::{FormatArgs, emit};
+use super::formats::{FormatArgs, Wanted, emit};
 use super::output::{self, say};
 use super::previous::Previous;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::telling::Telling;
-use super::{Failure, Global, past, pause, prune};
+use super::{Failure, Global, past, pause, prune, unbegun};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit;
 use crate::baseline::Source;
@@ -81,15 +81,26 @@ pub(super) struct CheckArgs {
 
 pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
+    let done = begun(global, args, &wanted, interrupt);
+    if let Err(failure) = done.as_ref().map_err(|failure| failure.clone())
+        && failure.is_of_project()
+        && !args.dry_run
+    {
+        unbegun::tell(global, &args.aim, &wanted, &failure);
+    }
+    done
+}
+
+fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Interrupt) -> Result<u8, Failure> {
     let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
-    project.check_outputs(args.output.as_deref(), &wanted)?;
+    project.check_outputs(args.output.as_deref(), wanted)?;
     let aims = args.aim.resolve(&project, args.choice.docker())?;
     let source = match &args.baseline {
         Some(text) => project.source_named(text)?,
         None => project.source(),
     };
-    let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules))?;
+    let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules)).map_err(Failure::from);
     let several = aims.len() > 1;
     let previous = Previous::new(&project, args.previous.as_deref())?;
     let job = Job { project: &project, args, only, require, source, acknowledged, several, previous };
@@ -99,6 +110,9 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     for (dir, aim) in args.output.iter().flat_map(|dir| aims.iter().map(move |aim| (dir, aim))) {
         project.check_output(Some(&aim.output_dir(dir, job.several)))?;
     }
+    if let Err(failure) = &job.acknowledged {
+        say(&failure.to_string());
+    }
     let fleet = Fleet { jobs: args.aim.jobs, quiet: args.quiet, interrupt };
     let done = fleet.each(&aims, Aim::name, |aim, watch| job.run(aim, watch));
     if interrupt.code().is_some() {
@@ -106,13 +120,13 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
     }
     let each = aims.iter().zip(done).map(|(aim, done)| job.finished(aim, done));
     let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
-    let runs = past::before(&project, &reports, &wanted);
+    let runs = past::before(&project, &reports, wanted);
     for report in &mut reports {
         past::put(report, &runs);
     }
     let telling = Telling { project: &project, previous: &job.previous, is_own_run: args.output.is_none() };
     telling.tell(&mut reports, interrupt);
-    let code = emit(&mut reports, &wanted, args.quiet, global.color)?;
+    let code = emit(&mut reports, wanted, args.quiet, global.color)?;
     let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
     if wrote && !args.keep {
         let warnings = prune::after_run(&project, interrupt);
@@ -129,7 +143,8 @@ struct Job<'a> {
     only: Vec<&'static dyn Check>,
     require: Vec<&'static dyn Check>,
     source: Source,
-    acknowledged: Vec<Acknowledgement>,
+    /// What somebody answers for, or why that is not known.
+    acknowledged: Result<Vec<Acknowledgement>, Failure>,
     /// Whether several places are looked at: then what fails for one of them is that one's report.
     several: bool,
     /// What earlier runs found.
@@ -142,6 +157,9 @@ type Kept = (Report, Result<(), String>);
 impl Job<'_> {
     /// Looks at one place and keeps the run.
     fn run(&self, aim: &Aim, watch: &Watch) -> Result<Kept, Failure> {
+        if let Err(failure) = &self.acknowledged {
+            return Err(failure.clone());
+        }
         let Examined { mut report, evidence } = self.examination(aim).carry_out(watch)?;
         if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
@@ -163,7 +181,7 @@ impl Job<'_> {
             aim,
             source: &self.source,
             named,
-            acknowledged: &self.acknowledged,
+            acknowledged: self.acknowledged.as_deref().unwrap_or_default(),
             only: &self.only,
             require: &self.require,
         }
@@ -173,7 +191,9 @@ impl Job<'_> {
     fn finished(&self, aim: &Aim, done: Option<Result<Kept, Failure>>) -> Result<Report, Failure> {
         let (report, kept) = match done {
             Some(Ok(kept)) => kept,
-            Some(Err(failure)) if !self.several => return Err(failure),
+            Some(Err(failure)) if !self.several && self.acknowledged.is_ok() => {
+                return Err(failure.of_project());
+            }
             Some(Err(failure)) => self.keep(self.failed(aim, &failure), aim),
             None => self.keep(self.failed(aim, &Failure::unexpected()), aim),
         };
@@ -322,7 +342,7 @@ mod tests {
         let args = CheckArgs::from_arg_matches(&matches).unwrap();
         let (only, require) = (Vec::new(), Vec::new());
         let source = project.source();
-        let acknowledged = Vec::new();
+        let acknowledged = Ok(Vec::new());
         let previous = Previous::new(&project, None)?;
         let job =
             Job { project: &project, args: &args, only, require, source, acknowledged, several, previous };

@@ -9,20 +9,31 @@ use crate::host::HostError;
 use crate::model::in_words;
 
 /// An error for the user. Names in it must already be escaped.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Failure {
     message: String,
     hint: Option<String>,
+    is_of_project: bool,
 }
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: message.into(), hint: None, is_of_project: false }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same, where not the call but the project is at fault: whoever reads reports must hear of it.
+    pub(super) fn of_project(self) -> Self {
+        Self { is_of_project: true, ..self }
+    }
+
+    /// Whether the project is at fault, rather than the call.
+    pub(super) fn is_of_project(&self) -> bool {
+        self.is_of_project
     }
 
     /// What is said of work that panicked.

@@ -50,17 +50,11 @@ impl FormatArgs {
 
     /// The formats that were named, with one on standard output at most.
     fn named(&self) -> Result<Vec<Wanted>, Failure> {
-        let mut wanted: Vec<Wanted> = Vec::new();
-        for text in &self.formats {
-            let (name, file) = text.split_once('=').map_or((text.as_str(), None), |(n, f)| (n, Some(f)));
-            let Some(reporter) = report::find(name) else {
-                let failure = Failure::new(format!("there is no format \"{}\"", escaped(name.as_bytes())));
-                return Err(failure.hint(format!("the formats are: {}", known())));
-            };
-            if file == Some("") {
-                return Err(Failure::new(format!("--format {name}= names no file")));
-            }
-            wanted.push((reporter, file.map(PathBuf::from)));
+        let wanted = self.formats.iter().map(|text| one(text)).collect::<Result<Vec<Wanted>, Failure>>()?;
+        let files: Vec<&PathBuf> = wanted.iter().filter_map(|(_, file)| file.as_ref()).collect();
+        let mut each = files.iter().enumerate();
+        if let Some((_, file)) = each.find(|(at, file)| files[..*at].contains(file) && !is_device(file)) {
+            return Err(Failure::new(format!("two formats would go into {}", output::shown(file))));
         }
         if wanted.iter().filter(|(_, file)| file.is_none()).count() > 1 {
             let failure = Failure::new("two formats would go to standard output");
@@ -68,6 +62,24 @@ impl FormatArgs {
         }
         Ok(wanted)
     }
+}
+
+/// One format, and its file where one is named.
+fn one(text: &str) -> Result<Wanted, Failure> {
+    let (name, file) = text.split_once('=').map_or((text, None), |(name, file)| (name, Some(file)));
+    let Some(reporter) = report::find(name) else {
+        let failure = Failure::new(format!("there is no format \"{}\"", escaped(name.as_bytes())));
+        return Err(failure.hint(format!("the formats are: {}", known())));
+    };
+    if file == Some("") {
+        return Err(Failure::new(format!("--format {name}= names no file")));
+    }
+    Ok((reporter, file.map(PathBuf::from)))
+}
+
+/// Whether what stands at a path takes one after the other: `/dev/stderr`.
+fn is_device(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| !meta.is_file())
 }
 
 /// How long another writer of the same file is waited for.

@@ -46,6 +46,7 @@ mod signals;
 mod ssh;
 mod ssh_config;
 mod telling;
+mod unbegun;
 mod untracked;
 
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use super::project::Project;
 use crate::atomic::read_file;
 use crate::explain::{self, Carried};
 use crate::history::{self, Past};
-use crate::model::{ExitCode, Finding, Report, Since, escaped};
+use crate::model::{ExitCode, Finding, Mode, Report, Since, escaped};
 use crate::report::json::{self, WireReport};
 use crate::run;
 
@@ -57,7 +57,9 @@ impl<'a> Previous<'a> {
     /// The newest whole report of a place before this invocation; one that cannot be read is none.
     pub(super) fn of(&self, target: Option<&str>) -> Option<WireReport> {
         if let Some(given) = &self.given {
-            return given.iter().find(|report| report.target.as_deref() == target).cloned();
+            // One of some checks alone, or of two recorded states, says nothing of the whole.
+            let is_whole = |report: &&WireReport| !report.partial && report.mode != Mode::Diff.word();
+            return given.iter().filter(is_whole).find(|it| it.target.as_deref() == target).cloned();
         }
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let from_disk = || {

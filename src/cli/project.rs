@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::formats::Wanted;
 use super::{Failure, Global, output};
+use crate::acknowledge;
 use crate::audit::lock_file_names;
 use crate::baseline::{self, Locks, Source};
 use crate::config::{self, Config, Target};
@@ -34,11 +35,17 @@ impl Project {
         if !root.is_dir() {
             return Err(Failure::new(format!("{} is not a directory", output::shown(&root))));
         }
-        let config = Config::load(&root)?;
+        let config = Config::load(&root).map_err(|error| Failure::from(error).of_project())?;
         let has_file = root.join(config::PATH).exists();
         let configuration = if has_file { config::PATH } else { "none" };
         log::info!(root:% = root.display(), configuration, targets = config.targets.len(); "found the project");
         Ok(Self { root, from_here, is_given: global.root.is_some(), config })
+    }
+
+    /// The project as if nothing were configured, for what must be told where its configuration cannot be read.
+    pub(super) fn unconfigured(global: &Global) -> Option<Self> {
+        let (root, from_here) = Self::find_or_here(global).ok()?;
+        Some(Self { root, from_here, is_given: global.root.is_some(), config: Config::parse("").ok()? })
     }
 
     /// Finds the root as [`Project::find`] does, or takes the working directory for a new project.
@@ -85,6 +92,11 @@ impl Project {
     pub(super) fn check_output(&self, path: Option<&Path>) -> Result<(), Failure> {
         let Some(path) = path else { return Ok(()) };
         let real = resolved(path);
+        let own = [config::PATH, acknowledge::PATH, baseline::RECORD].map(|it| resolved(&self.root.join(it)));
+        if own.contains(&real) {
+            let why = "that is a file of the project's own, no place for a report";
+            return Err(Failure::new(format!("{}: {why}", output::shown(path))));
+        }
         let kept = self.locks_dir().canonicalize().unwrap_or_else(|_| self.locks_dir());
         if real.starts_with(&kept) {
             let failure = Failure::new(format!("{}: the baseline lies there", output::shown(path)));

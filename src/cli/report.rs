@@ -9,7 +9,7 @@ use super::project::Project;
 use super::{Failure, Global, output, past};
 use crate::atomic::read_file;
 use crate::check;
-use crate::model::{Report, SectionId, escaped};
+use crate::model::{Mode, Report, SectionId, escaped};
 use crate::report::json::{self, WireReport};
 use crate::report::{Fixed, restore};
 use crate::run;
@@ -71,7 +71,8 @@ fn files(project: Option<&Project>, args: &ReportArgs) -> Result<Vec<PathBuf>, F
     }
     let Some(project) = project else { return Ok(Vec::new()) };
     let local = [None];
-    let targets = args.target.iter().map(|name| Some(name.as_str()));
+    let targets =
+        args.target.iter().map(|name| Some(name.as_str()).filter(|name| *name != Mode::Local.word()));
     let targets: Vec<Option<&str>> = if args.target.is_empty() { local.into() } else { targets.collect() };
     targets.into_iter().map(|target| newest(project, target)).collect()
 }
@@ -84,8 +85,12 @@ fn newest(project: &Project, target: Option<&str>) -> Result<PathBuf, Failure> {
     let option = target.map(|name| format!(" --target {}", escaped(name.as_bytes()))).unwrap_or_default();
     let of = target.map(|name| format!(" of target {}", escaped(name.as_bytes()))).unwrap_or_default();
     let found = found.ok_or_else(|| {
-        Failure::new(format!("there is no report{of} in {}", output::shown(&runtime)))
-            .hint(format!("make one with: driftlock check{option}"))
+        Failure::new(format!("there is no report{of} in {}", output::shown(&runtime))).hint(match target {
+            Some(name) if !project.config.targets.contains_key(name) => {
+                "no target of that name is configured; driftlock history lists the runs there are".to_owned()
+            }
+            _ => format!("make one with: driftlock check{option}"),
+        })
     })?;
     Ok(project.named(&found.join(json::FILE)))
 }

@@ -1,6 +1,9 @@
 //! What can be done about a subject that differs, with the command for each way.
 
-use crate::model::{Change, Finding, Kind, SectionId, WayOut, quoted};
+use crate::model::{Change, Finding, Kind, SectionId, WayOut, quoted, quoted_name};
+
+/// How many files a command names at most.
+const LISTED: usize = 50;
 
 /// What the commands depend on.
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +126,9 @@ fn undo_files(situation: &Situation<'_>) -> Option<String> {
     let is_module = finding.subject.section == Some(SectionId("addons"));
     let options = if is_module { "-r " } else { "" };
     if finding.kind == Kind::Unexpected {
+        if !may_be_removed(finding) {
+            return None;
+        }
         return Some(match ssh {
             None => format!("rm {options}-- {}", host_path.unwrap_or(place)),
             Some(ssh) => format!("{ssh} {}", quoted(&format!("rm {options}-- {}", host_path?))),
@@ -130,14 +136,11 @@ fn undo_files(situation: &Situation<'_>) -> Option<String> {
     }
     let commit = finding.provenance.as_ref().and_then(|origin| origin.baseline.as_ref())?;
     let commit = commit.id.get(..12).unwrap_or(&commit.id);
-    let has_more = finding.parts.iter().any(|part| part.kind == Kind::Unexpected);
+    let first = without_extra(finding, host_path.unwrap_or(place))?;
     let Some(path) = host_path else {
-        // What git does not track, it does not take away.
-        let first = if has_more { format!("rm -r -- {place} && ") } else { String::new() };
         return Some(format!("{first}{git} restore --source={commit} -- {git_path}"));
     };
     let (give, take) = if is_module {
-        let first = if has_more { format!("rm -r -- {path} && ") } else { String::new() };
         (
             format!("{git} archive {commit}:./{git_path}"),
             format!("{first}mkdir -p -- {path} && tar -C {path} -xf -"),
@@ -152,4 +155,25 @@ fn undo_files(situation: &Situation<'_>) -> Option<String> {
         None => format!("{give} | {{ {take}; }}"),
         Some(ssh) => format!("{give} | {ssh} {}", quoted(&take)),
     })
+}
+
+/// Whether what the baseline does not have may be advised to be deleted: never what a commit holds, where the baseline is
+/// what lacks it, and never a file that was only added to the configuration.
+fn may_be_removed(finding: &Finding) -> bool {
+    let is_released = finding.provenance.as_ref().is_some_and(|origin| origin.commit.is_some());
+    finding.subject.section != Some(SectionId("config")) && !is_released
+}
+
+/// The command that takes away what a module has beyond the baseline, and nothing else of it, with what joins it to the
+/// next one; none where it has too much for a command line.
+fn without_extra(finding: &Finding, module: &str) -> Option<String> {
+    let extra: Vec<&[u8]> =
+        finding.parts.iter().filter(|part| part.kind == Kind::Unexpected).map(|it| &*it.path).collect();
+    // What git does not track, it does not take away.
+    let each = extra.iter().map(|path| format!(" {module}/{}", quoted_name(path))).collect::<String>();
+    match extra.len() {
+        0 => Some(String::new()),
+        1..=LISTED => Some(format!("rm --{each} && ")),
+        _ => None,
+    }
 }

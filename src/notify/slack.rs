@@ -119,7 +119,8 @@ fn circumstances(report: &Report) -> String {
     }
     let _ = write!(text, ", baseline {}", name(report.baseline.from.as_bytes()));
     if let Some(commit) = &report.baseline.commit {
-        let _ = write!(text, " at commit {}", name(commit.get(..12).unwrap_or(commit).as_bytes()));
+        let changed = if report.baseline.dirty == Some(true) { ", with changes" } else { "" };
+        let _ = write!(text, " at commit {}{changed}", name(commit.get(..12).unwrap_or(commit).as_bytes()));
     }
     let _ = write!(text, ", looked at {}", fitted(&day(&report.started_at), NAME));
     if report.partial {

@@ -41,8 +41,13 @@ impl Page {
         }
         let target = it.target.iter().map(|name| format!(", target {name}")).collect::<String>();
         self.fact_of("Host", &format!("{}{target}", escaped(it.host.as_bytes())));
-        let commit =
-            it.baseline.commit.iter().map(|id| format!(", commit {}", short(id))).collect::<String>();
+        let changed = if it.baseline.dirty == Some(true) { ", with changes" } else { "" };
+        let commit = it
+            .baseline
+            .commit
+            .iter()
+            .map(|id| format!(", commit {}{changed}", short(id)))
+            .collect::<String>();
         self.fact_of("Baseline", &format!("{}{commit}", escaped(it.baseline.from.as_bytes())));
         let value = |value: &Option<String>| {
             value.as_ref().map_or_else(|| "nothing".to_owned(), |text| escaped(text.as_bytes()))

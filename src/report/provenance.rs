@@ -124,9 +124,10 @@ fn file(file: &FileOrigin) -> String {
     format!("  {}: {}{}", escaped(&file.path), file.origin.word(), escaped(commit.as_bytes()))
 }
 
-/// `; changed 2026-01-29 15:42 UTC by uid 1000`.
+/// `; last written 2026-01-29 15:42 UTC, owned by uid 1000`.
 fn edited(stat: Option<Stat>) -> String {
-    stat.map(|stat| format!("; changed {} UTC by uid {}", minute(stat.mtime), stat.uid)).unwrap_or_default()
+    stat.map(|stat| format!("; last written {} UTC, owned by uid {}", minute(stat.mtime), stat.uid))
+        .unwrap_or_default()
 }
 
 /// Seconds since 1970 as a date and a time to the minute.

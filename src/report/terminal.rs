@@ -139,7 +139,7 @@ impl Page {
         }
         self.ways_out(&check.ways_out);
         for note in &check.notes {
-            self.fact("INFO", &escaped(note.as_bytes()));
+            self.fact("INFO", &escaped_command(note));
         }
     }
 

@@ -252,7 +252,8 @@ pub(super) fn whereabouts(page: &mut Markup, report: &Report) {
         }
         it.with("time", &[("datetime", &report.started_at)], |it| it.text(&day(&report.started_at)));
         let commit = report.baseline.commit.iter().map(|id| format!(" at {}", id.get(..12).unwrap_or(id)));
-        let commit: String = commit.collect();
+        let changed = if report.baseline.dirty == Some(true) { ", with changes" } else { "" };
+        let commit: String = commit.chain([changed.to_owned()]).collect();
         it.text(&match &report.compared {
             Some(other) => format!(" · {} compared with {other}", report.baseline.from),
             None => format!(" · compared with {}{commit}", report.baseline.from),

@@ -1,0 +1,33 @@
+//! What is told of a check that could not even begin: the files that were asked for say so, and no older report stands in.
+
+use super::aim::{Aim, AimArgs};
+use super::formats::{self, Wanted};
+use super::project::Project;
+use super::{Failure, Global};
+use crate::baseline;
+use crate::config::is_target_name;
+use crate::model::Report;
+use crate::run;
+
+/// Writes the files of `--format` as those of a check that failed, for every place that was asked for. Standard output and
+/// the runs stay as they are.
+pub(super) fn tell(global: &Global, args: &AimArgs, wanted: &[Wanted], failure: &Failure) {
+    let files: Vec<Wanted> = wanted.iter().filter(|(_, file)| file.is_some()).cloned().collect();
+    let Some(project) = Project::unconfigured(global).filter(|_| !files.is_empty()) else { return };
+    if project.check_outputs(None, &files).is_err() {
+        return;
+    }
+    let here = Aim::local(&project).report_of_failure(failure, baseline::PATH);
+    let places = places(&project, args);
+    let report = |target: Option<String>| Report { target, ..here.clone() };
+    let reports: Vec<Report> = places.into_iter().map(report).collect();
+    formats::write(&reports, &files);
+}
+
+/// The places that were asked for, by name; of all targets, those that earlier runs looked at.
+fn places(project: &Project, args: &AimArgs) -> Vec<Option<String>> {
+    let named: Vec<String> = if args.all { run::targets(&project.root) } else { args.names() };
+    let known: Vec<Option<String>> =
+        named.into_iter().filter(|name| is_target_name(name)).map(Some).collect();
+    if known.is_empty() { vec![None] } else { known }
+}
