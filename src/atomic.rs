@@ -88,6 +88,17 @@ pub fn renew_file(
     put(file, &path, &renew(old.as_deref()))
 }
 
+/// Opens what is neither file nor directory, without waiting for anybody: a pipe that nobody reads is an error.
+fn open_special(path: &Path) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::NXIO => io::Error::other("nobody reads that pipe"),
+        errno => errno.into(),
+    })?;
+    rustix::fs::fcntl_setfl(&opened, OFlags::empty())?;
+    Ok(opened.into())
+}
+
 /// Whether it is there and neither a file nor a directory.
 fn is_special(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
@@ -111,7 +122,7 @@ fn put(mut file: NamedTempFile, path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// When the directory cannot be written, or the disk is full; the old file is then untouched.
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if is_special(path) {
-        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+        return open_special(path)?.write_all(bytes);
     }
     replace_file(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), bytes)
 }

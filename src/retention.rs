@@ -82,9 +82,11 @@ impl Ask<'_> {
     /// The newest report and the newest export of each place that has old runs, by their index, and what they are.
     /// What a clock that was wrong has dated into the future is not the newest alone, nor is what may be another's.
     fn newest(&self, runs: &[Run], old: usize, runtime: &OwnedFd) -> BTreeMap<usize, String> {
+        let whole = |run: &Run| schema_of(&run.path).is_some_and(|it| !it.partial);
         let report = |run: &Run| is_report(&run.path);
         let export = |run: &Run| is_export(runtime, run);
-        let kinds: [(&str, &Holds<'_>); 2] = [("report", &report), ("export", &export)];
+        let kinds: [(&str, &Holds<'_>); 3] =
+            [("report", &whole), ("report of some checks", &report), ("export", &export)];
         let wanted: BTreeSet<Option<&str>> = runs[old..].iter().flat_map(|run| self.places(run)).collect();
         let mut places: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
         for (at, run) in runs.iter().enumerate() {
@@ -223,13 +225,19 @@ fn is_of_driftlock(place: &Path, files: &[OsString]) -> Result<(), Unfit> {
 #[derive(Deserialize)]
 struct Schema {
     schema: String,
+    #[serde(default)]
+    partial: bool,
 }
 
 /// Whether a run holds a whole report.
 fn is_report(place: &Path) -> bool {
-    let read = read_file(&place.join(json::FILE)).ok();
-    read.and_then(|bytes| serde_json::from_slice::<Schema>(&bytes).ok())
-        .is_some_and(|it| it.schema == json::SCHEMA)
+    schema_of(place).is_some()
+}
+
+/// What kind of report a run holds.
+fn schema_of(place: &Path) -> Option<Schema> {
+    let bytes = read_file(&place.join(json::FILE)).ok()?;
+    serde_json::from_slice::<Schema>(&bytes).ok().filter(|it| it.schema == json::SCHEMA)
 }
 
 /// Whether a run in `runtime` holds what an export has seen. Many may be asked: the way to `runtime` is gone once.

@@ -181,6 +181,12 @@ pub fn listed(root: &Path) -> io::Result<Listed> {
     Ok(listed)
 }
 
+/// Whether something of this name in `audit/runtime` is a run, or what driftlock itself keeps beside the runs.
+#[must_use]
+pub fn is_own(name: &str) -> bool {
+    parse_name(name).is_some() || is_kept_beside(name)
+}
+
 /// Whether driftlock itself keeps a file of this name beside the runs; whatever begins with a dot is hidden.
 fn is_kept_beside(name: &str) -> bool {
     let stem = name.strip_suffix(".json").or_else(|| name.strip_suffix(".lock"));

@@ -78,6 +78,8 @@ impl Turn {
                     if !std::mem::replace(&mut is_told, true) {
                         log::info!(holder:%; "waits for its turn");
                     }
+                    // Open meanwhile, so that it can be seen who waits.
+                    let _seen = open(&root.join(run::PATH).join(FILE));
                     std::thread::sleep(TICK);
                 }
                 Ok(turn) => return Ok(turn),
@@ -125,7 +127,13 @@ fn open(path: &Path) -> io::Result<File> {
     options.read(true).custom_flags(flags);
     let opened = options.clone().write(true).create(true).truncate(false).mode(0o666).open(path);
     let file = opened.or_else(|_| options.open(path))?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
+    let meta = file.metadata()?;
+    // A file with another name besides is somebody's, and would be emptied.
+    if meta.is_file() && meta.nlink() <= 1 {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no file of its own"))
+    }
 }
 
 /// Whether a file is the one that lies at `path`.

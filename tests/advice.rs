@@ -262,3 +262,78 @@ fn an_earlier_report_that_is_named_stands_in_for_runs() {
     assert_eq!(ran.code(), 1);
     assert!(ran.err().contains("error: --previous odd.json: "), "{}", ran.err());
 }
+
+#[test]
+fn nothing_that_is_released_is_advised_to_be_deleted() {
+    let project = released();
+    project.file("etc/app.conf", "x = 1\n");
+    let toml = project.read("audit/driftlock.toml");
+    project.file(
+        "audit/driftlock.toml",
+        &format!("{toml}[files]\ninclude = [\"etc/*.conf\", \"/etc/hostname\"]\n"),
+    );
+    project.ok(&["export", "--accept", "--only", "config_hashes"]);
+    project.file("etc/other.conf", "y = 1\n");
+    let lock = project.read(LOCK);
+    project.file(LOCK, &format!("{}\n", lock.lines().next().unwrap()));
+    let report = project.check(&[]).1;
+    assert_eq!(check_of(&report, "compose_hashes")["findings"][0]["kind"], "unexpected");
+    assert_eq!(check_of(&report, "config_hashes")["findings"][0]["kind"], "unexpected");
+    let back = commands(&report, "it must go back");
+    assert!(back.is_empty(), "{back:?}");
+}
+
+#[test]
+fn the_way_back_of_a_module_leaves_what_is_excluded_in_it() {
+    let project = Project::small();
+    let toml = project.read("audit/driftlock.toml");
+    project.file(
+        "audit/driftlock.toml",
+        &toml.replace("[addons]\n", "[addons]\nexclude = [\"*/static/lib/**\"]\n"),
+    );
+    project.ok(&["export", "--accept"]);
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\nlib/\n");
+    commit_all(&project, "release");
+    project.file("odoo_modules/seisei/printer/static/lib/vendor.js", "kept\n");
+    project.file("odoo_modules/seisei/printer/models/it's extra.py", "x\n");
+    project.file(ORDER, "class Order: hand\n");
+    let report = project.check(&[]).1;
+    for command in commands(&report, "it must go back") {
+        paste(&project, &project.root(), &command);
+    }
+    assert_eq!(project.check(&[]).0, 0);
+    assert_eq!(project.read("odoo_modules/seisei/printer/static/lib/vendor.js"), "kept\n");
+}
+
+#[test]
+fn a_way_back_without_its_commit_touches_nothing() {
+    let project = Project::small();
+    let target = "[targets.prod]\nhost = \"local\"\nroot = \"servers/prod\"\ndocker = \"off\"\n";
+    project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + target));
+    project.ok(&["export", "--accept"]);
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\nservers/\n");
+    commit_all(&project, "release");
+    for file in [EDGE, ERP, ORDER, "odoo_modules/seisei/printer/__manifest__.py"] {
+        project.file(&format!("servers/prod/{file}"), "changed\n");
+    }
+    project.file("servers/prod/odoo_modules/seisei/printer/extra.py", "x\n");
+    let report = project.check(&["--target", "prod"]).1;
+    let back = commands(&report, "it must go back");
+    assert!(back.len() >= 3, "{back:?}");
+    let before = crate::support::disk::files_below(&project.path("servers"));
+    let elsewhere = Project::empty();
+    git(&elsewhere, &["init", "--quiet"]);
+    for command in &back {
+        let mut shell = Command::new("timeout");
+        let ran = shell.args(["60", "sh", "-c", command]).current_dir(elsewhere.root()).output().unwrap();
+        assert!(!ran.status.success(), "{command}");
+    }
+    assert_eq!(crate::support::disk::files_below(&project.path("servers")), before);
+    for command in &back {
+        paste(&project, &project.root(), command);
+    }
+    assert_eq!(project.read(&format!("servers/prod/{ERP}")), project.read(ERP));
+    assert!(!project.path("servers/prod/odoo_modules/seisei/printer/extra.py").exists());
+}

@@ -56,3 +56,4 @@ mod story;
 mod trees;
 mod tricks;
 mod turn;
+mod unbegun;

@@ -113,7 +113,8 @@ fn what_cannot_be_read_says_why_and_what_to_do() {
     let project = Project::accepted();
     let export = runs(&project.root()).remove(0);
     assert!(refused(&project, &[]).contains("hint: make one with: driftlock check"));
-    assert!(refused(&project, &["--target", "far"]).contains("driftlock check --target far"));
+    assert!(refused(&project, &["--target", "far"]).contains("no target of that name is configured"));
+    assert!(refused(&project, &["--target", "local"]).contains("make one with: driftlock check\n"));
     assert!(refused(&project, &["20200101_000000"]).contains("driftlock history lists them"));
     assert!(refused(&project, &[&export]).contains("an export has none"));
     let (_, report) = project.check(&[]);

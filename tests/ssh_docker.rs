@@ -528,7 +528,10 @@ fn an_engine_behind_a_forwarded_socket_may_lie_or_hang() {
     assert!(told.contains(SOCKET) && told.contains("not the JSON"), "{told}");
     let mut calls = lying.calls();
     calls.sort();
-    assert_eq!(calls.len(), 2, "no other way is tried: {calls:?}");
+    // Both questions are asked at once: the first answer may end it before the second one arrives.
+    let all = calls.len();
+    calls.dedup();
+    assert!((1..=2).contains(&all) && calls.len() == all, "no other way is tried: {calls:?}");
     let hanging = FakeEngine::new(|_| Reply::Silence);
     let started = Instant::now();
     let told = Way::to(&server_with(&hanging, &[])).refusal(&stage, EngineAccess::Auto);

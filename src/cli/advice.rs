@@ -170,11 +170,11 @@ impl Advice<'_> {
         self.aim.target.as_ref().is_none_or(|name| targets.contains_key(name))
     }
 
-    /// What the host has of a finding's subject, or else the baseline.
+    /// What the baseline has of a finding's subject, or else the host.
     fn entry(&self, finding: &Finding) -> Option<&Entry> {
         let evidence = self.evidence.iter().find(|e| Some(e.section.id()) == finding.subject.section)?;
         let (expected, actual) = sides(evidence, &finding.place);
-        actual.or(expected)
+        expected.or(actual)
     }
 }
 

@@ -232,6 +232,7 @@ impl Aim {
     pub(super) fn report_of_failure(&self, failure: &Failure, from: &str) -> Report {
         let first = CHECKS.iter().take(1).map(|check| CheckResult {
             errors: vec![failure.in_one_line()],
+            compares: false,
             ..CheckResult::new(check.id(), check.words())
         });
         self.report(&Started::now(), first.collect(), from, Digest::of(b""))

@@ -20,6 +20,7 @@ use super::signals::Interrupt;
 use super::telling::Telling;
 use super::{Failure, Global, past, pause, prune, unbegun};
 use crate::acknowledge::{self, Acknowledgement};
+use crate::atomic::read_file;
 use crate::audit;
 use crate::baseline::Source;
 use crate::check::Check;
@@ -82,11 +83,11 @@ pub(super) struct CheckArgs {
 pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
     let done = begun(global, args, &wanted, interrupt);
-    if let Err(failure) = done.as_ref().map_err(|failure| failure.clone())
+    if let Err(failure) = &done
         && failure.is_of_project()
         && !args.dry_run
     {
-        unbegun::tell(global, &args.aim, &wanted, &failure);
+        unbegun::tell(global, &args.aim, &wanted, failure, interrupt);
     }
     done
 }
@@ -100,7 +101,8 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
         Some(text) => project.source_named(text)?,
         None => project.source(),
     };
-    let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules)).map_err(Failure::from);
+    let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules));
+    let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
     let several = aims.len() > 1;
     let previous = Previous::new(&project, args.previous.as_deref())?;
     let job = Job { project: &project, args, only, require, source, acknowledged, several, previous };
@@ -109,9 +111,6 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
     }
     for (dir, aim) in args.output.iter().flat_map(|dir| aims.iter().map(move |aim| (dir, aim))) {
         project.check_output(Some(&aim.output_dir(dir, job.several)))?;
-    }
-    if let Err(failure) = &job.acknowledged {
-        say(&failure.to_string());
     }
     let fleet = Fleet { jobs: args.aim.jobs, quiet: args.quiet, interrupt };
     let done = fleet.each(&aims, Aim::name, |aim, watch| job.run(aim, watch));
@@ -143,8 +142,7 @@ struct Job<'a> {
     only: Vec<&'static dyn Check>,
     require: Vec<&'static dyn Check>,
     source: Source,
-    /// What somebody answers for, or why that is not known.
-    acknowledged: Result<Vec<Acknowledgement>, Failure>,
+    acknowledged: Vec<Acknowledgement>,
     /// Whether several places are looked at: then what fails for one of them is that one's report.
     several: bool,
     /// What earlier runs found.
@@ -157,9 +155,6 @@ type Kept = (Report, Result<(), String>);
 impl Job<'_> {
     /// Looks at one place and keeps the run.
     fn run(&self, aim: &Aim, watch: &Watch) -> Result<Kept, Failure> {
-        if let Err(failure) = &self.acknowledged {
-            return Err(failure.clone());
-        }
         let Examined { mut report, evidence } = self.examination(aim).carry_out(watch)?;
         if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
@@ -181,7 +176,7 @@ impl Job<'_> {
             aim,
             source: &self.source,
             named,
-            acknowledged: self.acknowledged.as_deref().unwrap_or_default(),
+            acknowledged: &self.acknowledged,
             only: &self.only,
             require: &self.require,
         }
@@ -191,7 +186,7 @@ impl Job<'_> {
     fn finished(&self, aim: &Aim, done: Option<Result<Kept, Failure>>) -> Result<Report, Failure> {
         let (report, kept) = match done {
             Some(Ok(kept)) => kept,
-            Some(Err(failure)) if !self.several && self.acknowledged.is_ok() => {
+            Some(Err(failure)) if !self.several => {
                 return Err(failure.of_project());
             }
             Some(Err(failure)) => self.keep(self.failed(aim, &failure), aim),
@@ -267,7 +262,17 @@ impl Job<'_> {
             files
         })?;
         log::info!(run = report.run.as_str(), moves_latest = !report.partial; "wrote the run");
-        if report.partial { Ok(()) } else { run::set_latest(root, target.as_deref(), &json) }
+        if report.partial || self.is_overtaken(report) {
+            return Ok(());
+        }
+        run::set_latest(root, target.as_deref(), &json)
+    }
+
+    /// Whether a whole check that began later has ended already: then that one is the newest.
+    fn is_overtaken(&self, report: &Report) -> bool {
+        let newest = read_file(&run::latest(&self.project.root, report.target.as_deref()));
+        let newest = newest.ok().and_then(|bytes| report::json::read(&bytes).ok());
+        newest.is_some_and(|newest| report.is_before(newest.started_at_unix))
     }
 
     fn dry_run(&self, aims: &[Aim]) -> Result<u8, Failure> {
@@ -342,7 +347,7 @@ mod tests {
         let args = CheckArgs::from_arg_matches(&matches).unwrap();
         let (only, require) = (Vec::new(), Vec::new());
         let source = project.source();
-        let acknowledged = Ok(Vec::new());
+        let acknowledged = Vec::new();
         let previous = Previous::new(&project, None)?;
         let job =
             Job { project: &project, args: &args, only, require, source, acknowledged, several, previous };

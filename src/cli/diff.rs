@@ -8,7 +8,7 @@ use super::aim::{ReachArgs, host_name};
 use super::clock::Started;
 use super::commit::word_of_owner;
 use super::fleet::Fleet;
-use super::formats::{FormatArgs, emit};
+use super::formats::{FormatArgs, emit, refuse_metrics};
 use super::lines::{Lines, Versions};
 use super::output::say;
 use super::progress::{self, Task};
@@ -69,6 +69,7 @@ const BOTH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 pub(super) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let started = Started::now();
     let wanted = args.formats.resolve()?;
+    refuse_metrics(&wanted, "two recorded states are no state of a machine")?;
     let project = Project::find(global)?;
     project.check_outputs(None, &wanted)?;
     let [a, b] = [&args.a, &args.b].map(|text| Called::read(&project, text, &args.reach));

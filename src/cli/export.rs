@@ -13,7 +13,7 @@ use super::choice::ChoiceArgs;
 use super::clock::Started;
 use super::commit::{aim_at, headline, word_of_owner};
 use super::fleet::Fleet;
-use super::formats::{FormatArgs, Wanted, append_summaries, write_into};
+use super::formats::{FormatArgs, Wanted, append_summaries, refuse_metrics, write_into};
 use super::output;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
@@ -90,10 +90,7 @@ pub(super) struct ExportArgs {
 
 pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
-    if let Some((reporter, _)) = wanted.iter().find(|(reporter, _)| reporter.renewal().is_some()) {
-        let failure = Failure::new(format!("--format {} tells how a check ended", reporter.id()));
-        return Err(failure.hint("an export compares nothing; give that option to driftlock check"));
-    }
+    refuse_metrics(&wanted, "an export compares nothing")?;
     let (only, require) = (args.choice.only(), args.choice.require());
     let project = Project::find(global)?;
     project.check_outputs(args.output.as_deref(), &wanted)?;

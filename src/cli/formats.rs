@@ -77,6 +77,18 @@ fn one(text: &str) -> Result<Wanted, Failure> {
     Ok((reporter, file.map(PathBuf::from)))
 }
 
+/// Refuses a format whose file tells how things are now, for what does not look at them.
+///
+/// # Errors
+/// When one is wanted.
+pub(super) fn refuse_metrics(wanted: &[Wanted], why: &str) -> Result<(), Failure> {
+    let Some((reporter, _)) = wanted.iter().find(|(reporter, _)| reporter.renewal().is_some()) else {
+        return Ok(());
+    };
+    let failure = Failure::new(format!("--format {} tells how a check ended", reporter.id()));
+    Err(failure.hint(format!("{why}; give that option to driftlock check")))
+}
+
 /// Whether what stands at a path takes one after the other: `/dev/stderr`.
 fn is_device(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| !meta.is_file())
@@ -96,6 +108,8 @@ pub(super) fn emit(
         for report in reports.iter_mut() {
             report.verdict.exit = ExitCode::Error;
         }
+        // Those that can be written say so, too.
+        let _ = files(reports, wanted).filter_map(Result::err).count();
     }
     let code = exit_code(reports);
     if !(quiet && code == 0) {
@@ -106,10 +120,14 @@ pub(super) fn emit(
 
 /// Writes what goes into files; whether all of it could be written.
 pub(super) fn write(reports: &[Report], wanted: &[Wanted]) -> bool {
-    let to_files = wanted.iter().filter_map(|(reporter, file)| Some((*reporter, file.as_deref()?)));
-    let written = to_files.map(|(reporter, file)| write_into(file, reporter, reports));
-    let failures = written.chain([append_summaries(reports, wanted)]).filter_map(Result::err);
+    let failures = files(reports, wanted).chain([append_summaries(reports, wanted)]).filter_map(Result::err);
     failures.map(|failure| say(&failure.to_string())).count() == 0
+}
+
+/// Writes each file, as it is asked for.
+fn files<'a>(reports: &'a [Report], wanted: &'a [Wanted]) -> impl Iterator<Item = Result<(), Failure>> + 'a {
+    let each = wanted.iter().filter_map(|(reporter, file)| Some((*reporter, file.as_deref()?)));
+    each.map(|(reporter, file)| write_into(file, reporter, reports))
 }
 
 /// Prints what goes to standard output.

@@ -55,7 +55,9 @@ pub(super) fn is_of(project: &Project, report: &Report) -> bool {
 pub(super) fn put(report: &mut Report, runs: &[Past]) {
     let now = report.started_at_unix;
     let is_before = |past: &&Past| {
-        past.run != report.run && past.started_at_unix <= now && now - past.started_at_unix <= SPAN
+        past.run != report.run
+            && past.started_at_unix <= now
+            && now.saturating_sub(past.started_at_unix) <= SPAN
     };
     let is_alike = |past: &&Past| past.target == report.target && past.baseline == report.baseline.from;
     let its = runs.iter().filter(|past| !past.partial).filter(is_alike).filter(is_before);

@@ -12,6 +12,7 @@ use crate::baseline::{self, Locks, Source};
 use crate::config::{self, Config, Target};
 use crate::git::{Repository, Revision};
 use crate::model::quoted_name;
+use crate::run;
 
 /// A project with its configuration.
 pub(super) struct Project {
@@ -93,7 +94,9 @@ impl Project {
         let Some(path) = path else { return Ok(()) };
         let real = resolved(path);
         let own = [config::PATH, acknowledge::PATH, baseline::RECORD].map(|it| resolved(&self.root.join(it)));
-        if own.contains(&real) {
+        let runtime = resolved(&self.root.join(run::PATH));
+        let name = real.strip_prefix(&runtime).ok().and_then(|below| below.iter().next()?.to_str());
+        if own.contains(&real) || name.is_some_and(run::is_own) {
             let why = "that is a file of the project's own, no place for a report";
             return Err(Failure::new(format!("{}: {why}", output::shown(path))));
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::formats::{FormatArgs, print, write};
+use super::formats::{FormatArgs, Wanted, print, refuse_metrics, write};
 use super::project::Project;
 use super::{Failure, Global, output, past};
 use crate::atomic::read_file;
@@ -40,6 +40,8 @@ pub(super) struct ReportArgs {
 
 pub(super) fn run(global: &Global, args: &ReportArgs) -> Result<u8, Failure> {
     let wanted = args.formats.alone()?;
+    let to_files: Vec<Wanted> = wanted.iter().filter(|(_, file)| file.is_some()).cloned().collect();
+    refuse_metrics(&to_files, "a run that is over is not the state of now")?;
     // A report that is named by its path needs no project around it.
     let named = args.run.as_deref().map(Path::new).filter(|path| global.root.is_none() && path.exists());
     let project = match (Project::find(global), named) {

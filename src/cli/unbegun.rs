@@ -2,25 +2,35 @@
 
 use super::aim::{Aim, AimArgs};
 use super::formats::{self, Wanted};
+use super::previous::Previous;
 use super::project::Project;
+use super::signals::Interrupt;
+use super::telling::Telling;
 use super::{Failure, Global};
 use crate::baseline;
 use crate::config::is_target_name;
 use crate::model::Report;
 use crate::run;
 
-/// Writes the files of `--format` as those of a check that failed, for every place that was asked for. Standard output and
-/// the runs stay as they are.
-pub(super) fn tell(global: &Global, args: &AimArgs, wanted: &[Wanted], failure: &Failure) {
+/// Writes the files of `--format` as those of a check that failed, for every place that was asked for, and tells whoever is
+/// to be told, where the configuration can be read. Standard output and the runs stay as they are.
+pub(super) fn tell(
+    global: &Global,
+    args: &AimArgs,
+    wanted: &[Wanted],
+    failure: &Failure,
+    interrupt: &Interrupt,
+) {
     let files: Vec<Wanted> = wanted.iter().filter(|(_, file)| file.is_some()).cloned().collect();
-    let Some(project) = Project::unconfigured(global).filter(|_| !files.is_empty()) else { return };
-    if project.check_outputs(None, &files).is_err() {
-        return;
-    }
+    let found = Project::find(global).ok().or_else(|| Project::unconfigured(global));
+    let Some(project) = found.filter(|project| project.check_outputs(None, &files).is_ok()) else { return };
     let here = Aim::local(&project).report_of_failure(failure, baseline::PATH);
     let places = places(&project, args);
     let report = |target: Option<String>| Report { target, ..here.clone() };
-    let reports: Vec<Report> = places.into_iter().map(report).collect();
+    let mut reports: Vec<Report> = places.into_iter().map(report).collect();
+    if let Ok(previous) = Previous::new(&project, None) {
+        Telling { project: &project, previous: &previous, is_own_run: false }.tell(&mut reports, interrupt);
+    }
     formats::write(&reports, &files);
 }
 

@@ -77,7 +77,7 @@ pub fn carried(before: &WireReport, check: &str, finding: &Finding, now: &str) -
         changed: None,
     };
     let mut since = found.since.as_ref().map_or_else(first, WireSince::since);
-    since.runs += 1;
+    since.runs = since.runs.saturating_add(1);
     if found.fingerprint != finding.fingerprint(check).to_string() {
         since.changed = Some(now.to_owned());
     }

@@ -107,6 +107,13 @@ fn undo(situation: &Situation<'_>) -> Vec<WayOut> {
 fn undo_container(situation: &Situation<'_>) -> Option<String> {
     let docker = situation.docker;
     let name = situation.place;
+    // What would be taken for an option is no name that the engine or Compose gives.
+    let is_option = |word: &str| word.trim_start_matches('\'').starts_with('-');
+    if is_option(name)
+        || situation.service.is_some_and(|(project, service)| is_option(project) || is_option(service))
+    {
+        return None;
+    }
     let command = match (situation.finding.kind, situation.finding.change, situation.service) {
         (Kind::Unexpected, ..) => format!("{docker} rm --force {name}"),
         (_, Some(Change::State), _) => {
@@ -136,14 +143,16 @@ fn undo_files(situation: &Situation<'_>) -> Option<String> {
     }
     let commit = finding.provenance.as_ref().and_then(|origin| origin.baseline.as_ref())?;
     let commit = commit.id.get(..12).unwrap_or(&commit.id);
-    let first = without_extra(finding, host_path.unwrap_or(place))?;
+    let then = without_extra(finding, host_path.unwrap_or(place))?;
     let Some(path) = host_path else {
-        return Some(format!("{first}{git} restore --source={commit} -- {git_path}"));
+        return Some(format!("{git} restore --source={commit} -- {git_path}{then}"));
     };
+    // What the commit holds is asked for before anything there is touched.
+    let held = format!("{git} cat-file -e {commit}:./{git_path} && ");
     let (give, take) = if is_module {
         (
             format!("{git} archive {commit}:./{git_path}"),
-            format!("{first}mkdir -p -- {path} && tar -C {path} -xf -"),
+            format!("mkdir -p -- {path} && tar -C {path} -xf -{then}"),
         )
     } else {
         (
@@ -152,8 +161,8 @@ fn undo_files(situation: &Situation<'_>) -> Option<String> {
         )
     };
     Some(match ssh {
-        None => format!("{give} | {{ {take}; }}"),
-        Some(ssh) => format!("{give} | {ssh} {}", quoted(&take)),
+        None => format!("{held}{give} | {{ {take}; }}"),
+        Some(ssh) => format!("{held}{give} | {ssh} {}", quoted(&take)),
     })
 }
 
@@ -165,7 +174,7 @@ fn may_be_removed(finding: &Finding) -> bool {
 }
 
 /// The command that takes away what a module has beyond the baseline, and nothing else of it, with what joins it to the
-/// next one; none where it has too much for a command line.
+/// one before; none where it has too much for a command line.
 fn without_extra(finding: &Finding, module: &str) -> Option<String> {
     let extra: Vec<&[u8]> =
         finding.parts.iter().filter(|part| part.kind == Kind::Unexpected).map(|it| &*it.path).collect();
@@ -173,7 +182,7 @@ fn without_extra(finding: &Finding, module: &str) -> Option<String> {
     let each = extra.iter().map(|path| format!(" {module}/{}", quoted_name(path))).collect::<String>();
     match extra.len() {
         0 => Some(String::new()),
-        1..=LISTED => Some(format!("rm --{each} && ")),
+        1..=LISTED => Some(format!(" && rm --{each}")),
         _ => None,
     }
 }

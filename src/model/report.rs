@@ -232,6 +232,15 @@ impl Report {
         }
     }
 
+    /// Whether a run of the same place that began at `other` (seconds since 1970) began later, while this one was under
+    /// way. What claims to be of a still later time was dated by a clock that has been set back since.
+    #[must_use]
+    pub fn is_before(&self, other: i64) -> bool {
+        let seconds = i64::try_from(self.duration_ms / 1000).unwrap_or(i64::MAX);
+        other > self.started_at_unix
+            && other <= self.started_at_unix.saturating_add(seconds).saturating_add(1)
+    }
+
     /// What this report is about, in a word: the target, or the kind of run.
     #[must_use]
     pub fn about(&self) -> &str {

@@ -234,7 +234,7 @@ pub(super) fn decide(report: &Report, known: &Known<'_>) -> Decision {
     if seen != before.seen {
         let event = match (seen.passed(), before.seen.passed()) {
             (false, true) => Event::Failing,
-            (true, false) => Event::Resolved(since.map(|since| now - since)),
+            (true, false) => Event::Resolved(since.map(|since| now.saturating_sub(since))),
             _ => Event::Changed,
         };
         let since = if event == Event::Failing { started } else { since.unwrap_or(started) };
@@ -245,13 +245,13 @@ pub(super) fn decide(report: &Report, known: &Known<'_>) -> Decision {
     }
     let is_due = match (known.remind_after, given.is_some()) {
         (None, _) => false,
-        (Some(after), false) => now - before.told_at_unix >= after,
+        (Some(after), false) => now.saturating_sub(before.told_at_unix) >= after,
         (Some(after), true) => passes_a_multiple(known.unchanged_since, before.run_at_unix, now, after),
     };
     if is_due {
         let length = if given.is_some() { known.unchanged_since } else { since };
         return Decision::Tell(
-            Event::Reminder(length.map(|since| now - since)),
+            Event::Reminder(length.map(|since| now.saturating_sub(since))),
             told(since.unwrap_or(started)),
         );
     }

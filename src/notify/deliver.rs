@@ -17,6 +17,8 @@ use crate::model::{Report, in_words};
 
 /// How long all that is told through one notification may take: a check ends within a minute of its report.
 const BUDGET: Duration = Duration::from_secs(50);
+/// How long of that another check that is telling is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked whether somebody ended the run.
 const TICK: Duration = Duration::from_millis(20);
 /// How long commands that are being told to end may take to do so.
@@ -162,7 +164,7 @@ impl Telling {
         let start = Instant::now();
         let (root, name) = (self.delivery.root.clone(), self.delivery.outlet.name.clone());
         // Without the lock the worst is that something is told twice: better than not at all.
-        let _held = state::lock(&root, &name, BUDGET, &self.watch).map_err(|why| self.warn(&why));
+        let _held = state::lock(&root, &name, PATIENCE, &self.watch).map_err(|why| self.warn(&why));
         let mut state = State::read(&root, &name).unwrap_or_else(|why| {
             self.warn(&why);
             State::default()

@@ -33,6 +33,10 @@ pub fn restore(
         let (count, reason) = (left.count, left.reason.clone());
         left_out.push((section(&left.section)?, LeftOut { unit, count, reason }));
     }
+    let is_well = |check: &WireCheck| matches!(check.status, WireStatus::Pass | WireStatus::Skip);
+    if wire.overall == WireOverall::Pass && !wire.checks.iter().all(is_well) {
+        return Err("it contradicts itself: its verdict does not follow from its checks".to_owned());
+    }
     let off = wire.coverage.sections.iter();
     let sections_off =
         off.map(|off| Ok(SectionOff { section: section(&off.section)?, reason: off.reason.clone() }));
@@ -94,6 +98,12 @@ fn checks(wire: &WireReport, fixed: &dyn Fn(&str) -> Option<Fixed>) -> Result<Ve
             format!("it holds a check \"{}\", which this version does not know", check.name)
         })?;
         let mut result = restored(check, fixed);
+        if WireStatus::of(result.status()) != check.status {
+            return Err(format!(
+                "it contradicts itself: the status of {} does not follow from it",
+                check.name
+            ));
+        }
         // On a server one line stands for all that follow it.
         result.info = result.info.filter(|_| !is_told).map(|line| line.replace("HOST", &wire.host));
         is_told |= check.name == "server_collection";

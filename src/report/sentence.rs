@@ -58,10 +58,15 @@ pub fn headline(report: &Report) -> String {
         let passed = report.verdict.passed;
         parts.push(format!("{passed} {} passed", if passed == 1 { "check" } else { "checks" }));
     }
+    let is_unwritten = report.verdict.overall == Status::Pass && report.status() == Status::Error;
+    if is_unwritten {
+        parts.push("a report could not be written".to_owned());
+    }
     if report.acknowledged() > 0 {
         parts.push(format!("{} acknowledged", report.acknowledged()));
     }
-    format!("{} {}: {}", report.verdict.overall.word(), report.about(), parts.join("; "))
+    let word = if is_unwritten { Status::Error } else { report.verdict.overall }.word();
+    format!("{word} {}: {}", report.about(), parts.join("; "))
 }
 
 fn such(check: &CheckResult, is_such: fn(&Finding) -> bool) -> Vec<&Finding> {

@@ -47,7 +47,7 @@ fn checked(project: &Project, args: &[&str], code: i32) -> Series {
 
 #[test]
 fn every_situation_is_valid_and_its_values_are_those_of_the_report() {
-    for situation in situations().filter(|situation| situation.name != "export") {
+    for situation in situations().filter(|situation| !matches!(situation.name, "export" | "diff")) {
         let name = situation.name;
         let (text, _) = situation.report("prometheus");
         let series = read(&text);
@@ -323,4 +323,16 @@ fn a_link_to_the_file_and_standard_output_are_served() {
     let situation = Situation::of("pass");
     let ran = situation.run(&["--format", "prometheus=/dev/stderr"]);
     read(&ran.err());
+}
+
+#[test]
+fn what_is_not_the_state_of_now_has_no_metrics() {
+    let project = Project::accepted();
+    project.ok(&["check", "--quiet"]);
+    for args in [&["diff", "baseline", "baseline"][..], &["report"]] {
+        let ran = project.run(&[args, &["--format", "prometheus=metrics.prom"]].concat());
+        assert_eq!(ran.code(), 1, "{args:?}");
+        assert!(ran.err().contains("give that option to driftlock check"), "{}", ran.err());
+        assert!(!project.path("metrics.prom").exists());
+    }
 }

@@ -43,6 +43,7 @@ struct Metric {
 
 const STATUS: &str = "driftlock_status";
 const FINDINGS: &str = "driftlock_findings";
+const LAST_CHECK: &str = "driftlock_last_check_timestamp_seconds";
 const LAST_SUCCESS: &str = "driftlock_last_success_timestamp_seconds";
 
 /// Every metric that is of a target, in the order of the file.
@@ -72,7 +73,7 @@ const METRICS: [Metric; 7] = [
         of: |report, _| report.checks.iter().map(|it| (vec![it.id], it.subjects.to_string())).collect(),
     },
     Metric {
-        name: "driftlock_last_check_timestamp_seconds",
+        name: LAST_CHECK,
         help: "When the last check began, in seconds since 1970.",
         labels: &["target"],
         of: |report, _| vec![(Vec::new(), report.started_at_unix.to_string())],
@@ -125,6 +126,11 @@ fn renewed(reports: &[Report], old: Option<&[u8]>) -> Vec<u8> {
     let mut targets = read(old.unwrap_or_default());
     for report in reports {
         let before = targets.remove(report.about()).unwrap_or_default();
+        let last = before.iter().find(|sample| sample.is(LAST_CHECK)).and_then(|it| it.value.parse().ok());
+        if !report.partial && last.is_some_and(|last: i64| report.is_before(last)) {
+            targets.insert(report.about().to_owned(), before);
+            continue;
+        }
         targets.insert(report.about().to_owned(), of_target(report, &before));
     }
     written(&targets).into_bytes()

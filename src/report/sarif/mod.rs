@@ -64,12 +64,23 @@ fn run(report: &Report) -> Run {
     Run {
         tool: Tool { driver },
         // Code scanning takes what stands before the last slash for the category of the results.
-        automation_details: AutomationDetails { id: format!("driftlock/{about}/{run}") },
+        automation_details: AutomationDetails {
+            id: format!("driftlock/{about}{}/{run}", some_checks(report)),
+        },
         invocations: [invocation(report)],
         original_uri_base_ids: BTreeMap::from([(ROOT, UriBase { description })]),
         results: results(report),
         properties: BTreeMap::from(properties),
     }
+}
+
+/// What sets the results of some checks apart from those of all: they must not stand in for them.
+fn some_checks(report: &Report) -> String {
+    if !report.partial {
+        return String::new();
+    }
+    let ids: Vec<&str> = report.checks.iter().filter(|check| check.compares).map(|check| check.id).collect();
+    format!("/{}", ids.join("+"))
 }
 
 fn rule(id: &'static str, holds: &str) -> Rule {
