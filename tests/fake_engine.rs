@@ -427,7 +427,12 @@ fn with_target() -> Project {
 /// An engine with one container of Compose.
 fn made_by_compose(directory: &str, files: &str, hash: &str) -> FakeEngine {
     let mut web = listed("web", "app:1", &id("a"), "running");
-    let words = [("config-hash", hash), ("project.working_dir", directory), ("project.config_files", files)];
+    let words = [
+        ("config-hash", hash),
+        ("project", "erp"),
+        ("project.working_dir", directory),
+        ("project.config_files", files),
+    ];
     for (word, value) in words {
         web["Labels"][format!("com.docker.compose.{word}")] = json!(value);
     }
@@ -454,4 +459,31 @@ fn labels_are_mapped_back_through_the_paths_of_a_target() {
     assert_eq!(layer(&file, "1", "compose_hashes"), "edited, not applied");
     assert_eq!(layer("erp/docker-compose.yml", "2", "compose_hashes"), "edited and applied");
     assert_eq!(layer(elsewhere, "2", "compose_hashes"), "unknown");
+}
+
+#[test]
+fn the_way_back_of_a_container_names_its_compose_file_and_no_option_of_a_label() {
+    let project = with_target();
+    let stack = project.root().join("srv/erp").display().to_string();
+    let file = format!("{stack}/docker-compose.yml");
+    let first = made_by_compose(&stack, &file, "1");
+    assert_eq!(run(&project, &first.host(), &["export", "--target", "here", "--accept"]).code(), 0);
+    let second = made_by_compose(&stack, &file, "2");
+    let (_, report) = check(&project, &second.host(), &["--target", "here"]);
+    let back = &check_of(&report, "compose_applied")["findings"][0]["ways_out"][0];
+    assert_eq!(back["when"], "it must go back");
+    let command = back["command"].as_str().unwrap();
+    assert!(command.starts_with(&format!("docker compose --file {file} --project-name ")), "{command}");
+    assert!(command.ends_with(" --project-name erp up --detach web"), "{command}");
+
+    let odd = |hash: &str| {
+        let mut container = listed("odd", "app:1", &id("a"), "running");
+        container["Labels"] = json!({"com.docker.compose.project": "erp", "com.docker.compose.config-hash": hash,
+            "com.docker.compose.service": "--remove-orphans"});
+        FakeEngine::of(vec![container], vec![])
+    };
+    let project = with_target();
+    assert_eq!(run(&project, &odd("1").host(), &["export", "--target", "here", "--accept"]).code(), 0);
+    let (_, report) = check(&project, &odd("2").host(), &["--target", "here"]);
+    assert_eq!(check_of(&report, "compose_applied")["findings"][0]["ways_out"][0]["when"], "it was meant");
 }

@@ -81,6 +81,7 @@ impl Advice<'_> {
             ssh: ssh.as_deref(),
             docker: self.aim.docker_command(),
             host_path: host_path.as_deref(),
+            compose_files: &self.compose_files(finding),
             service: service.as_ref().map(|(project, service)| (project.as_str(), service.as_str())),
         };
         explain::ways_out(&situation)
@@ -168,6 +169,24 @@ impl Advice<'_> {
     fn is_configured(&self) -> bool {
         let targets = &self.project.config.targets;
         self.aim.target.as_ref().is_none_or(|name| targets.contains_key(name))
+    }
+
+    /// The options that name the compose files which a container was made from, where all of them are in the repository.
+    fn compose_files(&self, finding: &Finding) -> String {
+        let of = |e: &&Evidence| Some(e.section.id()) == finding.subject.section;
+        let evidence = self.evidence.iter().find(of);
+        let container = evidence.and_then(|evidence| sides(evidence, &finding.place).1);
+        let Some(Value::Structured(facts)) = container.map(|entry| &entry.value) else {
+            return String::new();
+        };
+        let files = facts.get(fact::COMPOSE_FILES).map(|files| files.split('\n').collect::<Vec<_>>());
+        let files = files.filter(|files| files.iter().all(|file| !file.is_empty())).unwrap_or_default();
+        let place = |file: &str| match &self.aim.target {
+            Some(_) => self.aim.layout.locate(file.as_bytes()),
+            None => Some(self.project.named(&self.project.root.join(file))),
+        };
+        let places = files.into_iter().filter_map(place);
+        places.map(|path| format!(" --file {}", quoted_name(path.as_os_str().as_bytes()))).collect()
     }
 
     /// What the baseline has of a finding's subject, or else the host.

@@ -41,6 +41,9 @@ pub struct Situation<'a> {
     pub docker: &'a str,
     /// Where it lies on a target, as a shell takes it; none for the project's own tree.
     pub host_path: Option<&'a str>,
+    /// The options that name the compose files of a container, each with a space before it; empty where they are not
+    /// known.
+    pub compose_files: &'a str,
     /// The Compose project and service of a container.
     pub service: Option<(&'a str, &'a str)>,
 }
@@ -121,7 +124,8 @@ fn undo_container(situation: &Situation<'_>) -> Option<String> {
             format!("{docker} {} {name}", if should_run { "start" } else { "stop" })
         }
         (.., Some((project, service))) => {
-            format!("{docker} compose --project-name {project} up --detach {service}")
+            let files = situation.compose_files;
+            format!("{docker} compose{files} --project-name {project} up --detach {service}")
         }
         _ => return None,
     };
