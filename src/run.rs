@@ -108,14 +108,18 @@ pub fn parse_name(name: &str) -> Option<(&str, usize, Option<&str>)> {
     }
 }
 
-/// The newest run of `target` that holds one of `files`, by name.
+/// The newest run of `target` that holds one of `files`, by name; one that is dated after the stamp `now` only where there
+/// is no other.
 ///
 /// # Errors
 /// When the runs cannot be listed.
-pub fn newest(root: &Path, target: Option<&str>, files: &[&str]) -> io::Result<Option<PathBuf>> {
-    let is_it =
-        |run: &Run| run.target.as_deref() == target && files.iter().any(|file| run.path.join(file).is_file());
-    Ok(all(root)?.into_iter().find(is_it).map(|run| run.path))
+pub fn newest(root: &Path, target: Option<&str>, files: &[&str], now: &str) -> io::Result<Option<PathBuf>> {
+    let is_it = |run: &&Run| {
+        run.target.as_deref() == target && files.iter().any(|file| run.path.join(file).is_file())
+    };
+    let runs = all(root)?;
+    let past = runs.iter().filter(|run| run.stamp.as_str() <= now).find(is_it);
+    Ok(past.or_else(|| runs.iter().find(is_it)).map(|run| run.path.clone()))
 }
 
 /// One run's directory.
@@ -258,6 +262,6 @@ mod tests {
         let second = make().unwrap();
         assert!(second.ends_with("20260129_154215_2"));
         assert_eq!(std::fs::read_to_string(second.join("f")).unwrap(), "20260129_154215_2");
-        assert_eq!(newest(root.path(), None, &["f"]).unwrap(), Some(second));
+        assert_eq!(newest(root.path(), None, &["f"], "20260129_154215").unwrap(), Some(second));
     }
 }

@@ -142,3 +142,16 @@ fn a_report_that_contradicts_itself_is_not_told_again() {
         assert!(ran.err().contains("it contradicts itself"), "{}", ran.err());
     }
 }
+
+#[test]
+fn a_run_that_is_dated_into_the_future_does_not_hide_the_present() {
+    let project = Project::accepted();
+    project.ok(&["check", "-q"]);
+    let run = crate::support::disk::runs(&project.root()).pop().unwrap();
+    let runtime = project.path("audit/runtime");
+    crate::support::disk::copy(&runtime.join(run), &runtime.join("20991231_235959"));
+    project.file("infra/stacks/edge/docker-compose.yml", "changed\n");
+    assert_eq!(project.check(&[]).0, 2);
+    assert!(project.ok(&["report"]).out().contains("OVERALL: FAIL"));
+    assert!(project.ok(&["accept", "--yes"]).out().contains("Accepted: 1 change"));
+}

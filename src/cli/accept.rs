@@ -15,7 +15,7 @@ use super::output::{self, counted, say};
 use super::progress::{self, Task};
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::{Failure, Global, prune};
+use super::{Failure, Global, clock, prune};
 use crate::accept::{self, Change, Refusal};
 use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks, replace};
@@ -145,7 +145,7 @@ fn find_run(project: &Project, args: &AcceptArgs) -> Result<PathBuf, Failure> {
     }
     let mut files = lock_file_names();
     files.push(json::FILE);
-    let newest = run::newest(&project.root, args.target.as_deref(), &files);
+    let newest = run::newest(&project.root, args.target.as_deref(), &files, &clock::stamp_before(0));
     let runtime = project.named(&project.root.join(run::PATH));
     newest.map_err(|error| Failure::at(&runtime, &error))?.ok_or_else(|| {
         Failure::new(format!("there is no run in {}", output::shown(&runtime)))
