@@ -13,7 +13,7 @@ use super::choice::ChoiceArgs;
 use super::examine::{Examination, Examined};
 use super::fleet::Fleet;
 use super::formats::{FormatArgs, Wanted, emit};
-use super::output::{self, say};
+use super::output::{self, When, say};
 use super::previous::Previous;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
@@ -119,13 +119,7 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
     }
     let each = aims.iter().zip(done).map(|(aim, done)| job.finished(aim, done));
     let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
-    let runs = past::before(&project, &reports, wanted);
-    for report in &mut reports {
-        past::put(report, &runs);
-    }
-    let telling = Telling { project: &project, previous: &job.previous, is_own_run: args.output.is_none() };
-    telling.tell(&mut reports, interrupt);
-    let code = emit(&mut reports, wanted, args.quiet, global.color)?;
+    let code = job.tell(&mut reports, wanted, global.color, interrupt)?;
     let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
     if wrote && !args.keep {
         let warnings = prune::after_run(&project, interrupt);
@@ -180,6 +174,24 @@ impl Job<'_> {
             only: &self.only,
             require: &self.require,
         }
+    }
+
+    /// Tells of the reports in every way that was asked for, and gives the exit code.
+    fn tell(
+        &self,
+        reports: &mut [Report],
+        wanted: &[Wanted],
+        colour: When,
+        interrupt: &Interrupt,
+    ) -> Result<u8, Failure> {
+        let runs = past::before(self.project, reports, wanted);
+        for report in &mut *reports {
+            past::put(report, &runs);
+        }
+        let is_own_run = self.args.output.is_none();
+        let telling = Telling { project: self.project, previous: &self.previous, is_own_run };
+        telling.tell(reports, interrupt);
+        emit(reports, wanted, self.args.quiet, colour)
     }
 
     /// The report of a place, of which `done` is what came of looking at it.
