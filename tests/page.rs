@@ -316,3 +316,13 @@ fn an_unwritable_file_is_an_error_and_the_verdict_is_still_told() {
     let _ = write!(said, "{}{}", ran.out(), ran.err());
     assert!(said.contains("OVERALL: PASS") && said.contains("no/such/dir"), "{said}");
 }
+
+#[test]
+fn checks_that_were_skipped_are_told_and_are_no_pass() {
+    let case = case("skip");
+    let page = case.project.path("skip.html");
+    assert_eq!(case.check(&["--format", &format!("html={}", page.display())]).code(), 0);
+    let text = std::fs::read_to_string(page).unwrap();
+    assert_eq!(text.matches(">SKIP<").count(), 3, "{text}");
+    assert!(text.contains("docker_images"), "{text}");
+}

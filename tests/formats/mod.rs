@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, Stdio};
 
+use crate::support::cases::without_engine;
 use crate::support::disk::copy;
 use crate::support::{Project, Ran};
 
@@ -111,16 +112,6 @@ fn broken() -> Project {
 }
 
 /// A baseline of containers where no engine answers.
-fn without_engine() -> Project {
-    let project = Project::accepted();
-    let image = format!("sha256:{}", "a".repeat(64));
-    let lock = format!(
-        "{{\n  \"images\": {{\n    \"web\": {{\n      \"image\": \"odoo:18\",\n      \"imageId\": \"{image}\"\n    }}\n  }}\n}}\n"
-    );
-    project.file("audit/locks/docker_images.lock.json", &lock);
-    project
-}
-
 /// Targets in several states: as released, two with the same drift, one that is not there.
 fn fleet() -> Project {
     let project = Project::accepted();

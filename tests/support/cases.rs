@@ -50,9 +50,10 @@ impl Case {
 }
 
 /// The name of every kind.
-pub(crate) const KINDS: [&str; 12] = [
+pub(crate) const KINDS: [&str; 13] = [
     "pass",
     "fail",
+    "skip",
     "partial",
     "unreadable",
     "malformed",
@@ -72,6 +73,7 @@ pub(crate) fn case(name: &'static str) -> Case {
     match name {
         "pass" => new(Project::accepted(), &[]),
         "fail" => new(drifted(), &[]),
+        "skip" => new(without_engine(), &[]),
         "partial" => new(drifted(), &["--only", "addon_hashes"]),
         "unreadable" => new(unreadable(), &[]),
         "malformed" => new(malformed(), &[]),
@@ -87,6 +89,17 @@ pub(crate) fn case(name: &'static str) -> Case {
         }
         _ => panic!("there is no case {name}"),
     }
+}
+
+/// A baseline with a container, and no engine that was ever compared: its checks are skipped.
+pub(crate) fn without_engine() -> Project {
+    let project = Project::accepted();
+    let image = format!("sha256:{}", "a".repeat(64));
+    let lock = format!(
+        "{{\n  \"images\": {{\n    \"web\": {{\n      \"image\": \"odoo:18\",\n      \"imageId\": \"{image}\"\n    }}\n  }}\n}}\n"
+    );
+    project.file("audit/locks/docker_images.lock.json", &lock);
+    project
 }
 
 /// Drift of every kind in a module tree under git, seen twice, one of it acknowledged.
