@@ -86,3 +86,12 @@ fn a_webhook_that_cannot_be_reached_fails_the_script() {
     assert_ne!(ended.code, 0);
     assert!(!ended.err.is_empty(), "cron mails it");
 }
+
+#[test]
+fn where_no_report_can_be_written_that_is_what_is_sent() {
+    let project = demo();
+    let (address, taken) = webhook();
+    let ended = run(alert(&project, &address).env("TMPDIR", "/nonexistent"));
+    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
+    assert_eq!(taken.join().unwrap(), json!({"text": "driftlock ended with 1 and left no report"}));
+}

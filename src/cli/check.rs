@@ -273,8 +273,9 @@ impl Job<'_> {
                 .unwrap_or_default();
             files
         })?;
-        log::info!(run = report.run.as_str(), moves_latest = !report.partial; "wrote the run");
-        if report.partial || self.is_overtaken(report) {
+        let moves_latest = !report.partial && !self.is_overtaken(report);
+        log::info!(run = report.run.as_str(), moves_latest; "wrote the run");
+        if !moves_latest {
             return Ok(());
         }
         run::set_latest(root, target.as_deref(), &json)

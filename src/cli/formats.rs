@@ -108,8 +108,10 @@ pub(super) fn emit(
         for report in reports.iter_mut() {
             report.verdict.exit = ExitCode::Error;
         }
-        // Those that can be written say so, too.
-        let _ = files(reports, wanted).filter_map(Result::err).count();
+        // Those that can be written say so, too; what went into a pipe is gone.
+        let again = wanted.iter().filter(|(_, file)| file.as_deref().is_some_and(|file| !is_device(file)));
+        let again: Vec<Wanted> = again.cloned().collect();
+        let _ = files(reports, &again).filter_map(Result::err).count();
     }
     let code = exit_code(reports);
     if !(quiet && code == 0) {
