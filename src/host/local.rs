@@ -1,9 +1,12 @@
 //! This machine as a host.
 
+use std::sync::Arc;
 use std::thread::Builder;
 
 use super::disk::ThisDisk;
 use super::docker::{self, Engine};
+use super::remembered::{Remembered, Remembering};
+use super::storage::Storage;
 use super::{
     Answer, ContainerQuery, ContainersAnswer, Content, Host, HostError, Layout, Phase, Query, Watch, content,
     files, modules,
@@ -14,13 +17,20 @@ use super::{
 pub struct LocalHost {
     layout: Layout,
     engine: Engine,
+    remembered: Option<Arc<Remembered>>,
 }
 
 impl LocalHost {
     /// A host over `layout` whose containers `engine` runs.
     #[must_use]
     pub fn new(layout: Layout, engine: Engine) -> Self {
-        Self { layout, engine }
+        Self { layout, engine, remembered: None }
+    }
+
+    /// The same host, where what is remembered is not read again.
+    #[must_use]
+    pub fn remembering(self, remembered: Option<Arc<Remembered>>) -> Self {
+        Self { remembered, ..self }
     }
 
     fn containers(&self, query: &ContainerQuery, watch: &Watch) -> Result<Answer, HostError> {
@@ -35,6 +45,8 @@ impl Host for LocalHost {
     }
 
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
+        let remembering = self.remembered.as_deref().map(Remembering);
+        let disk = remembering.as_ref().map_or(&ThisDisk as &dyn Storage, |disk| disk);
         std::thread::scope(|scope| {
             // The engine answers while the files are read.
             let asked: Vec<_> = queries
@@ -48,11 +60,9 @@ impl Host for LocalHost {
                 .collect();
             let answer = |(query, asked): (&Query, Option<std::thread::ScopedJoinHandle<'_, _>>)| match query
             {
-                Query::Files(query) => {
-                    files::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Files)
-                }
+                Query::Files(query) => files::observe(disk, &self.layout, query, watch).map(Answer::Files),
                 Query::Modules(query) => {
-                    modules::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Modules)
+                    modules::observe(disk, &self.layout, query, watch).map(Answer::Modules)
                 }
                 Query::Containers(query) => match asked {
                     Some(thread) => {
