@@ -214,3 +214,33 @@ impl Remembered {
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_has_taken_the_place_of_a_file_is_not_followed_to_what_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "1").unwrap();
+        std::os::unix::fs::symlink("file", dir.path().join("link")).unwrap();
+        let opened = std::fs::File::open(dir.path()).unwrap();
+        let changed = rustix::fs::stat(&path).unwrap().st_ctime;
+        let recalled = |now: i64| {
+            let place = dir.path().join("state");
+            Memory { path: place, root: dir.path(), now, full_every: 100 }.recall()
+        };
+        let hash = |remembered: &Remembered, name: &str, links: Links| {
+            remembered.hash(&opened, name.as_bytes(), links, &Watch::default()).map(|(digest, _)| digest)
+        };
+        let first = recalled(changed + 10);
+        assert_eq!(hash(&first, "file", Links::Refuse), Ok(Digest::of(b"1")));
+        first.keep().unwrap();
+        let second = recalled(changed + 11);
+        assert_eq!(hash(&second, "file", Links::Refuse), Ok(Digest::of(b"1")));
+        assert_eq!(hash(&second, "link", Links::Follow), Ok(Digest::of(b"1")));
+        assert_eq!(second.counts(), (0, 2));
+        assert_eq!(hash(&second, "link", Links::Refuse), Err(ReadError::Changed));
+    }
+}
