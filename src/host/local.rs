@@ -1,6 +1,8 @@
 //! This machine as a host.
 
-use std::thread::Builder;
+use std::thread::{Builder, ScopedJoinHandle};
+
+use rayon::prelude::*;
 
 use super::disk::ThisDisk;
 use super::docker::{self, Engine};
@@ -21,6 +23,31 @@ impl LocalHost {
     #[must_use]
     pub fn new(layout: Layout, engine: Engine) -> Self {
         Self { layout, engine }
+    }
+
+    /// The answer to a query for files or modules; of another one, nothing.
+    fn read(&self, query: &Query, watch: &Watch) -> Option<Result<Answer, HostError>> {
+        match query {
+            Query::Files(query) => {
+                Some(files::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Files))
+            }
+            Query::Modules(query) => {
+                Some(modules::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Modules))
+            }
+            Query::Containers(_) => None,
+        }
+    }
+
+    /// What the engine told the thread that asked it; where there is none, it is asked now.
+    fn wait(
+        &self,
+        query: &ContainerQuery,
+        asked: Option<ScopedJoinHandle<'_, Result<Answer, HostError>>>,
+        watch: &Watch,
+    ) -> Result<Answer, HostError> {
+        let Some(thread) = asked else { return self.containers(query, watch) };
+        watch.set_phase(Phase::AskingDocker);
+        thread.join().unwrap_or(Ok(broken()))
     }
 
     fn containers(&self, query: &ContainerQuery, watch: &Watch) -> Result<Answer, HostError> {
@@ -46,23 +73,13 @@ impl Host for LocalHost {
                     _ => None,
                 })
                 .collect();
-            let answer = |(query, asked): (&Query, Option<std::thread::ScopedJoinHandle<'_, _>>)| match query
-            {
-                Query::Files(query) => {
-                    files::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Files)
-                }
-                Query::Modules(query) => {
-                    modules::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Modules)
-                }
-                Query::Containers(query) => match asked {
-                    Some(thread) => {
-                        watch.set_phase(Phase::AskingDocker);
-                        thread.join().unwrap_or(Ok(broken()))
-                    }
-                    None => self.containers(query, watch),
-                },
-            };
-            queries.iter().zip(asked).map(answer).collect()
+            // No query's files wait for the last file of another.
+            let read: Vec<_> = queries.par_iter().map(|query| self.read(query, watch)).collect();
+            let answers = queries.iter().zip(asked).zip(read).map(|((query, asked), read)| match query {
+                Query::Containers(query) => self.wait(query, asked, watch),
+                Query::Files(_) | Query::Modules(_) => read.unwrap_or(Err(HostError::Interrupted)),
+            });
+            answers.collect()
         })
     }
 }

@@ -11,7 +11,7 @@ use super::read::{CHANGED, ReadError, not_a_file};
 use super::storage::{Held, Storage};
 use super::walk::child;
 use super::{HostError, Layout, MANIFEST, SeenModule, Watch};
-use crate::model::{Digest, Glob, Leaf, LeftOut, Stat, TreeBuilder, Unit, Unreadable, any_match};
+use crate::model::{Digest, Glob, Leaf, LeftOut, Stat, Tree, TreeBuilder, Unit, Unreadable, any_match};
 
 /// How often a module is walked again because something in it vanished meanwhile.
 const ATTEMPTS: usize = 3;
@@ -68,6 +68,16 @@ impl Looked {
             SeenModule::Unreadable(Unreadable { reason, ..Unreadable::default() }),
             Counts::default(),
         )
+    }
+
+    /// The same, in the memory of `known` where that is what was found.
+    pub(super) fn sharing(self, known: Option<&Tree>) -> Self {
+        match (self, known) {
+            (Self::Module(SeenModule::Whole(tree), counts), Some(known)) => {
+                Self::Module(SeenModule::Whole(tree.sharing(known)), counts)
+            }
+            (looked, _) => looked,
+        }
     }
 }
 
