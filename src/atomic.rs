@@ -58,6 +58,20 @@ pub fn replace_file_held(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(temporary_file(dir)?, path, bytes)
 }
 
+/// The same for a file that only its owner may read and write, whatever the mask of the process is.
+///
+/// # Errors
+/// As [`replace_file`].
+pub fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = directory_of(path);
+    sweep(dir);
+    let held = hold_shared(dir);
+    let file = temporary_file(dir)?;
+    drop(held);
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    put(file, path, bytes)
+}
+
 /// Makes a file that several writers go on with in turn of what it held: none of them loses what another has written.
 /// Everybody may read it, whatever the mask of the process is. A device or a pipe is written to as it is.
 ///

@@ -12,6 +12,9 @@ pub const PATH: &str = "audit/runtime";
 /// The file beside the runs that remembers the SHA-256 of blobs.
 pub const CACHE: &str = "blob_digests.txt";
 
+/// The hidden file beside the runs that remembers what a check has read.
+pub const REMEMBERED: &str = ".remembered";
+
 /// Files of a run: name and bytes.
 pub type Files = Vec<(String, Vec<u8>)>;
 

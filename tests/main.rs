@@ -47,6 +47,7 @@ mod revision;
 mod schema;
 mod scripts;
 mod server;
+mod since_last;
 mod ssh;
 mod ssh_audit;
 mod ssh_config;

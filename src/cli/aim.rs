@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,7 +18,9 @@ use crate::check::CHECKS;
 use crate::config::{DockerMode, Target, TargetDocker};
 use crate::git::Revision;
 use crate::host::ssh::{Access, EngineAccess, NewKeys, SshHost};
-use crate::host::{Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, Watch};
+use crate::host::{
+    Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Remembered, Scope, Watch,
+};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge, quoted, quoted_name};
 use crate::report::json::{self, WireCheck, WireStatus};
 use crate::run;
@@ -112,9 +115,12 @@ pub(super) struct Aim {
 
 impl Aim {
     /// The host to ask, or why there is no way to it.
-    fn host(&self) -> Result<Box<dyn Host>, HostError> {
+    fn host(&self, remembered: Option<Arc<Remembered>>) -> Result<Box<dyn Host>, HostError> {
         match &self.place {
-            Place::Here => Ok(Box::new(LocalHost::new(self.layout.clone(), engine::find()))),
+            Place::Here => {
+                let host = LocalHost::new(self.layout.clone(), engine::find());
+                Ok(Box::new(host.remembering(remembered)))
+            }
             Place::Commit(revision) => Ok(Box::new(GitHost::new(revision.clone()))),
             Place::Remote(remote) => {
                 let route = ssh::route(&remote.wanted);
@@ -135,7 +141,21 @@ impl Aim {
         planned: Vec<Planned>,
         watch: &Watch,
     ) -> Result<Look, HostError> {
-        let host = self.host().unwrap_or_else(|why| Box::new(Closed(why)));
+        self.observe_remembering(request, planned, None, watch)
+    }
+
+    /// The same, where files of this machine that are remembered are not read again.
+    ///
+    /// # Errors
+    /// As [`Aim::observe`].
+    pub(super) fn observe_remembering(
+        &self,
+        request: &Request<'_>,
+        planned: Vec<Planned>,
+        remembered: Option<Arc<Remembered>>,
+        watch: &Watch,
+    ) -> Result<Look, HostError> {
+        let host = self.host(remembered).unwrap_or_else(|why| Box::new(Closed(why)));
         audit::observe(request, planned, &*host, watch)
     }
 
@@ -144,7 +164,7 @@ impl Aim {
     /// # Errors
     /// When it could not be asked, or `watch` was cancelled.
     pub(super) fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
-        self.host()?.content(path, limit, watch)
+        self.host(None)?.content(path, limit, watch)
     }
 
     /// How it is called: the target, or this machine.
@@ -220,6 +240,7 @@ impl Aim {
             checks,
             sections_off: Vec::new(),
             left_out: Vec::new(),
+            since_last: None,
             pause: None,
             last_success: None,
             notices: Vec::new(),

@@ -17,6 +17,7 @@ use super::output::{self, When, say};
 use super::previous::Previous;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
+use super::since_last::Trust;
 use super::telling::Telling;
 use super::{Failure, Global, past, pause, prune, unbegun};
 use crate::acknowledge::{self, Acknowledgement};
@@ -41,6 +42,7 @@ Examples:
   driftlock check --only addon_hashes           one check
   driftlock check --quiet                       for cron: silent unless something is wrong
   driftlock check --quiet --honour-pause        the same, and silent about drift during a deploy
+  driftlock check --since-last --quiet          for cron every minute: reads only what has moved
   driftlock check --format json | jq .overall   for scripts
   driftlock check --format terminal --format json=report.json
   driftlock check --format html=report.html     a page for a browser
@@ -57,6 +59,13 @@ pub(super) struct CheckArgs {
     /// compared with the files of that commit
     #[arg(long, value_name = "DIR|git:REVISION", help_heading = "What to compare")]
     baseline: Option<String>,
+    /// Do not read again what has not moved since the last check: size, times, inode and device of a file tell. Everything
+    /// is read at least once a day, or as [check] full_every says
+    #[arg(long, help_heading = "What to compare")]
+    since_last: bool,
+    /// Read everything, also where [check] trust_stat of audit/driftlock.toml is true
+    #[arg(long, help_heading = "What to compare", conflicts_with = "since_last")]
+    full: bool,
     #[command(flatten)]
     formats: FormatArgs,
     /// Write the files of the run into DIR instead of a new run; latest.json stays as it is
@@ -101,11 +110,12 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
         Some(text) => project.source_named(text)?,
         None => project.source(),
     };
+    let trust = Trust::of((args.since_last, args.full), &project, &aims, &source)?;
     let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules));
     let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
     let several = aims.len() > 1;
     let previous = Previous::new(&project, args.previous.as_deref())?;
-    let job = Job { project: &project, args, only, require, source, acknowledged, several, previous };
+    let job = Job { project: &project, args, only, require, source, trust, acknowledged, several, previous };
     if args.dry_run {
         return job.dry_run(&aims);
     }
@@ -136,6 +146,8 @@ struct Job<'a> {
     only: Vec<&'static dyn Check>,
     require: Vec<&'static dyn Check>,
     source: Source,
+    /// Whether what an earlier check has read may be trusted.
+    trust: Option<Trust>,
     acknowledged: Vec<Acknowledgement>,
     /// Whether several places are looked at: then what fails for one of them is that one's report.
     several: bool,
@@ -149,7 +161,7 @@ type Kept = (Report, Result<(), String>);
 impl Job<'_> {
     /// Looks at one place and keeps the run.
     fn run(&self, aim: &Aim, watch: &Watch) -> Result<Kept, Failure> {
-        let Examined { mut report, evidence } = self.examination(aim).carry_out(watch)?;
+        let Examined { mut report, evidence, warning } = self.examination(aim).carry_out(watch)?;
         if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
         }
@@ -160,6 +172,8 @@ impl Job<'_> {
         let run = Some(named.as_deref().unwrap_or_default());
         let advice = Advice { project: self.project, aim, source: &self.source, evidence: &evidence, run };
         advice.give(&mut report.checks);
+        let is_silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
+        warning.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
         Ok(self.keep(report, aim))
     }
 
@@ -173,6 +187,7 @@ impl Job<'_> {
             acknowledged: &self.acknowledged,
             only: &self.only,
             require: &self.require,
+            trust: self.trust,
         }
     }
 
@@ -362,9 +377,10 @@ mod tests {
         let source = project.source();
         let acknowledged = Vec::new();
         let previous = Previous::new(&project, None)?;
-        let job =
-            Job { project: &project, args: &args, only, require, source, acknowledged, several, previous };
-        let report = job.finished(&Aim::local(&project), done)?;
+        let trust = None;
+        let (project, args) = (&project, &args);
+        let job = Job { project, args, only, require, source, trust, acknowledged, several, previous };
+        let report = job.finished(&Aim::local(project), done)?;
         let latest = root.path().join(run::PATH).join("latest.json");
         report::json::read(&std::fs::read(latest).unwrap()).unwrap();
         Ok(report)

@@ -135,6 +135,7 @@ fn report(started: &Started, a: Side, b: Side) -> Report {
         checks,
         sections_off,
         left_out,
+        since_last: None,
         pause: None,
         last_success: None,
         notices: Vec::new(),

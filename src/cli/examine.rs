@@ -9,6 +9,7 @@ use super::clock::Started;
 use super::commit::{self, Files};
 use super::logging;
 use super::project::{Project, read_locks};
+use super::since_last::{self, Trust};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::{self, Request};
 use crate::baseline::{self, Locks, Source};
@@ -39,6 +40,8 @@ pub(super) struct Examination<'a> {
     pub(super) only: &'a [&'static dyn Check],
     /// Checks that may not be skipped.
     pub(super) require: &'a [&'static dyn Check],
+    /// Whether what an earlier check has read may be trusted; none reads everything.
+    pub(super) trust: Option<Trust>,
 }
 
 /// What came of it.
@@ -47,6 +50,8 @@ pub(super) struct Examined {
     pub(super) report: Report,
     /// What it was made from.
     pub(super) evidence: Vec<Evidence>,
+    /// What somebody should hear of besides.
+    pub(super) warning: Option<String>,
 }
 
 impl Examination<'_> {
@@ -64,15 +69,19 @@ impl Examination<'_> {
         };
         let mut request = self.request(&locks);
         request.setting.scope = &scope;
+        let remembered = self.trust.map(|trust| trust.recall(self.project, &started));
         let (look, origin) = std::thread::scope(|scope| {
             let place = logging::place();
             let ask_git = || logging::within(place, || self.origin(&locks));
             let git = Builder::new().spawn_scoped(scope, ask_git);
-            let look = self.aim.observe(&request, audit::plan(&request), watch);
+            let planned = audit::plan(&request);
+            let look = self.aim.observe_remembering(&request, planned, remembered.clone(), watch);
             let origin = git.ok().and_then(|thread| thread.join().ok());
             (look, origin.unwrap_or_else(|| self.origin(&locks)))
         });
         let (look, (origin, owner)) = (look?, origin);
+        let partial = !self.only.is_empty();
+        let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
         let (sections_off, left_out) = audit::coverage(&look.evidence);
         let mut checks = audit::compare(&request, &look);
         self.note(&mut checks, &from_files, owner);
@@ -85,9 +94,9 @@ impl Examination<'_> {
             lock_files = locks.there().len(); "compared"
         );
         let report = self.aim.report(&started, checks, &origin.from, origin.digest);
-        let partial = !self.only.is_empty();
-        let report = Report { partial, baseline: origin, sections_off, left_out, ..report };
-        Ok(Examined { report, evidence: look.evidence })
+        let since_last = remembered.map(|remembered| since_last::told(&remembered, &started));
+        let report = Report { partial, baseline: origin, sections_off, left_out, since_last, ..report };
+        Ok(Examined { report, evidence: look.evidence, warning })
     }
 
     /// Looks for where what was found comes from, in the history of the repository around the project.

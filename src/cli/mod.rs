@@ -43,6 +43,7 @@ mod report;
 mod secrets;
 mod side;
 mod signals;
+mod since_last;
 mod ssh;
 mod ssh_config;
 mod telling;

@@ -1,5 +1,6 @@
 //! `audit/driftlock.toml`: what it may say, and clear words about what it may not.
 
+mod check;
 mod notify;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
 
 use crate::model::{BadGlob, Glob, escaped, in_words};
@@ -30,6 +32,8 @@ pub struct Config {
     pub files_include: Option<Vec<Glob>>,
     /// `[docker]`, if it is written.
     pub docker: Option<DockerConfig>,
+    /// `[check]`.
+    pub check: CheckConfig,
     /// `[runtime] retention_days`.
     pub retention_days: u32,
     /// `[targets.NAME]`.
@@ -161,6 +165,7 @@ struct Raw {
     addons: RawAddons,
     files: RawFiles,
     docker: Option<DockerConfig>,
+    check: check::Raw,
     runtime: RawRuntime,
     targets: BTreeMap<String, RawTarget>,
     notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
@@ -259,6 +264,7 @@ impl Config {
                 .map(|items| compile("files.include", &items, true))
                 .transpose()?,
             docker: raw.docker,
+            check: raw.check.checked(text)?,
             retention_days: raw.runtime.retention_days,
             notify: notify::checked(raw.notify, &targets, text)?,
             targets,
@@ -385,6 +391,7 @@ mod tests {
         let config = Config::parse("").unwrap();
         assert!(config.compose_files.is_none() && config.addon_roots.is_none() && config.docker.is_none());
         assert_eq!(config.retention_days, 30);
+        assert_eq!(config.check, CheckConfig { trust_stat: false, full_every: 86_400 });
     }
 
     #[test]
@@ -403,6 +410,10 @@ mod tests {
         assert!(error("[compose]\nfiles = [\"/etc/x\"]\n").contains("absolute"));
         assert!(error("[compose]\nfiles = [\"../x\"]\n").contains(".."));
         assert!(error("[docker]\nmode = \"of\"\n").contains("did you mean `off`?"));
+        for text in ["0s", "daily", "-1h", ""] {
+            let why = error(&format!("[check]\nfull_every = \"{text}\"\n"));
+            assert!(why.contains(":2: full_every is a duration"), "{why}");
+        }
         assert!(error("[targets.local]\nhost = \"x\"\n").contains("targets.local"));
         assert!(
             error("[targets.a]\nhost = \"x\"\npaths = { \"/srv\" = \"/x\" }\n").contains("targets.a.paths")

@@ -1,11 +1,14 @@
 //! This machine as a host.
 
+use std::sync::Arc;
 use std::thread::{Builder, ScopedJoinHandle};
 
 use rayon::prelude::*;
 
 use super::disk::ThisDisk;
 use super::docker::{self, Engine};
+use super::remembered::{Remembered, Remembering};
+use super::storage::Storage;
 use super::{
     Answer, ContainerQuery, ContainersAnswer, Content, Host, HostError, Layout, Phase, Query, Watch, content,
     files, modules,
@@ -16,23 +19,30 @@ use super::{
 pub struct LocalHost {
     layout: Layout,
     engine: Engine,
+    remembered: Option<Arc<Remembered>>,
 }
 
 impl LocalHost {
     /// A host over `layout` whose containers `engine` runs.
     #[must_use]
     pub fn new(layout: Layout, engine: Engine) -> Self {
-        Self { layout, engine }
+        Self { layout, engine, remembered: None }
+    }
+
+    /// The same host, where what is remembered is not read again.
+    #[must_use]
+    pub fn remembering(self, remembered: Option<Arc<Remembered>>) -> Self {
+        Self { remembered, ..self }
     }
 
     /// The answer to a query for files or modules; of another one, nothing.
     fn read(&self, query: &Query, watch: &Watch) -> Option<Result<Answer, HostError>> {
+        let remembering = self.remembered.as_deref().map(Remembering);
+        let disk = remembering.as_ref().map_or(&ThisDisk as &dyn Storage, |disk| disk);
         match query {
-            Query::Files(query) => {
-                Some(files::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Files))
-            }
+            Query::Files(query) => Some(files::observe(disk, &self.layout, query, watch).map(Answer::Files)),
             Query::Modules(query) => {
-                Some(modules::observe(&ThisDisk, &self.layout, query, watch).map(Answer::Modules))
+                Some(modules::observe(disk, &self.layout, query, watch).map(Answer::Modules))
             }
             Query::Containers(_) => None,
         }

@@ -11,6 +11,7 @@ mod local;
 mod module;
 mod modules;
 mod read;
+mod remembered;
 pub mod ssh;
 mod storage;
 mod this_machine;
@@ -27,6 +28,7 @@ pub use git::GitHost;
 pub use layout::Layout;
 pub use local::LocalHost;
 pub use module::ModuleRules;
+pub use remembered::{Memory, Remembered, Why};
 pub use watch::{Phase, Watch};
 
 /// A machine, or something that can stand for one, that can be observed.

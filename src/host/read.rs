@@ -52,6 +52,16 @@ pub(super) fn hash_at(
     links: Links,
     watch: &Watch,
 ) -> Result<(Digest, Stat), ReadError> {
+    hash_stated_at(dir, path, links, watch).map(|(digest, stat)| (digest, facts(&stat)))
+}
+
+/// The same, with all that the system said of the file when it had been read.
+pub(super) fn hash_stated_at(
+    dir: impl AsFd,
+    path: &[u8],
+    links: Links,
+    watch: &Watch,
+) -> Result<(Digest, RawStat), ReadError> {
     for attempt in 0..ATTEMPTS {
         let (file, before) = match open_regular(&dir, path, links) {
             Err(ReadError::Gone) if attempt > 0 => {
@@ -129,7 +139,11 @@ fn read_up_to(file: &OwnedFd, limit: u64, watch: &Watch) -> Result<Vec<u8>, Read
 
 /// One pass over an open file; `None` when it changed meanwhile. The size only saves the last, empty
 /// read: kernel file systems give sizes that are not those of the content (`/proc`: 0, `/sys`: a page).
-fn hash_once(file: &OwnedFd, before: &RawStat, watch: &Watch) -> Result<Option<(Digest, Stat)>, ReadError> {
+fn hash_once(
+    file: &OwnedFd,
+    before: &RawStat,
+    watch: &Watch,
+) -> Result<Option<(Digest, RawStat)>, ReadError> {
     let mut hasher = Hasher::default();
     let expected = u64::try_from(before.st_size).unwrap_or(0);
     let mut total = 0u64;
@@ -152,7 +166,7 @@ fn hash_once(file: &OwnedFd, before: &RawStat, watch: &Watch) -> Result<Option<(
     })?;
     let after = rustix::fs::fstat(file).map_err(refused)?;
     watch.count(total);
-    Ok(same_content(before, &after).then(|| (hasher.finish(), facts(&after))))
+    Ok(same_content(before, &after).then(|| (hasher.finish(), after)))
 }
 
 fn same_content(a: &RawStat, b: &RawStat) -> bool {
@@ -161,7 +175,8 @@ fn same_content(a: &RawStat, b: &RawStat) -> bool {
         && (a.st_ctime, a.st_ctime_nsec) == (b.st_ctime, b.st_ctime_nsec)
 }
 
-fn facts(stat: &RawStat) -> Stat {
+/// What is told of a file beyond its content.
+pub(super) fn facts(stat: &RawStat) -> Stat {
     Stat { size: u64::try_from(stat.st_size).unwrap_or(0), mtime: stat.st_mtime, uid: stat.st_uid }
 }
 

@@ -1,7 +1,7 @@
 //! The disk of this machine, searched by system calls: directories are read once, files are opened relative to their module.
 
 use std::ffi::CStr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -44,26 +44,39 @@ impl Storage for ThisDisk {
     }
 
     fn file(&self, path: &Path, watch: &Watch) -> Result<Seen, HostError> {
-        if let Some(seen) = why_not_openable(path) {
-            return Ok(seen);
-        }
-        match hash_at(CWD, path.as_os_str().as_bytes(), Links::Follow, watch) {
-            Ok((digest, stat)) => Ok(Seen::File(digest, stat)),
-            Err(ReadError::Gone) => Ok(Seen::Gone),
-            Err(ReadError::Changed) => Ok(Seen::Unreadable(read::CHANGED.to_owned())),
-            Err(ReadError::Refused(why)) => Ok(Seen::Unreadable(why)),
-            Err(ReadError::Cancelled) => Err(HostError::Interrupted),
-        }
+        file(path, || hash_at(CWD, path.as_os_str().as_bytes(), Links::Follow, watch))
     }
 
     fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, String> {
-        match rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()) {
-            Ok(dir) => Ok(Some(Box::new(Opened(dir)))),
-            Err(Errno::NOENT | Errno::NOTDIR) if leads_nowhere(path) => Err(read::BROKEN.to_owned()),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            Err(Errno::LOOP) => Err(read::LOOPS.to_owned()),
-            Err(errno) => Err(words(errno)),
-        }
+        Ok(module(path)?.map(|opened| Box::new(opened) as Box<dyn Held>))
+    }
+}
+
+/// Looks at one file, links followed, whose digest `hash` finds.
+pub(super) fn file(
+    path: &Path,
+    hash: impl FnOnce() -> Result<(Digest, Stat), ReadError>,
+) -> Result<Seen, HostError> {
+    if let Some(seen) = why_not_openable(path) {
+        return Ok(seen);
+    }
+    match hash() {
+        Ok((digest, stat)) => Ok(Seen::File(digest, stat)),
+        Err(ReadError::Gone) => Ok(Seen::Gone),
+        Err(ReadError::Changed) => Ok(Seen::Unreadable(read::CHANGED.to_owned())),
+        Err(ReadError::Refused(why)) => Ok(Seen::Unreadable(why)),
+        Err(ReadError::Cancelled) => Err(HostError::Interrupted),
+    }
+}
+
+/// Opens a module's directory, links to it followed; `None` where there is none.
+pub(super) fn module(path: &Path) -> Result<Option<Opened>, String> {
+    match rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()) {
+        Ok(dir) => Ok(Some(Opened(dir))),
+        Err(Errno::NOENT | Errno::NOTDIR) if leads_nowhere(path) => Err(read::BROKEN.to_owned()),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(Errno::LOOP) => Err(read::LOOPS.to_owned()),
+        Err(errno) => Err(words(errno)),
     }
 }
 
@@ -90,9 +103,14 @@ fn leads_nowhere(path: &Path) -> bool {
 
 /// A module's directory, held open: a path relative to it is short to look up, and the module cannot be
 /// replaced by another in the middle.
-struct Opened(OwnedFd);
+pub(super) struct Opened(OwnedFd);
 
 impl Opened {
+    /// The directory itself.
+    pub(super) fn directory_itself(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
     fn directory(&self, dir: &[u8]) -> Result<OwnedFd, ReadError> {
         if dir.is_empty() {
             return self.0.try_clone().map_err(|error| ReadError::Refused(error.to_string()));

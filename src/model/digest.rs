@@ -27,6 +27,18 @@ impl Digest {
         Some(Self(raw))
     }
 
+    /// The digest whose 32 bytes these are.
+    #[must_use]
+    pub fn from_bytes(raw: [u8; 32]) -> Self {
+        Self(raw)
+    }
+
+    /// Its 32 bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The 64 hex digits.
     #[must_use]
     pub fn hex(&self) -> [u8; 64] {

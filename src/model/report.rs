@@ -1,6 +1,8 @@
 //! A finished report: everything a reporter may say, and nothing it must work out.
 
-use super::{Digest, ExitCode, Finding, LeftOut, Pause, SectionId, Status, Verdict, WayOut, status};
+use super::{
+    Digest, ExitCode, Finding, LeftOut, Pause, SectionId, SinceLast, Status, Verdict, WayOut, status,
+};
 
 /// The words of one check, as the terminal and the details line use them.
 #[derive(Debug, PartialEq, Eq)]
@@ -155,6 +157,8 @@ pub struct Report {
     pub sections_off: Vec<SectionOff>,
     /// What was left out of the sections that did.
     pub left_out: Vec<(SectionId, LeftOut)>,
+    /// How much was read, where not everything must be.
+    pub since_last: Option<SinceLast>,
     /// The deploy that was under way.
     pub pause: Option<Pause>,
     /// The judgement.

@@ -303,6 +303,7 @@ mod tests {
             checks,
             sections_off: Vec::new(),
             left_out: Vec::new(),
+            since_last: None,
             pause: None,
             last_success: None,
             notices: Vec::new(),

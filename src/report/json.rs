@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::told::WireSince;
-use super::told::{WireAnswer, WireNotice, WireProvenance, WireShown, WireVersions, WireWayOut};
+use super::told::{
+    WireAnswer, WireNotice, WireProvenance, WireShown, WireSinceLast, WireVersions, WireWayOut,
+};
 use super::{Reporter, details, headline};
 use crate::model::{
     CheckResult, Digest, Entry, Finding, Leaf, LeftOut, Part, Report, SectionId, Status, TreeBuilder, Unit,
@@ -121,6 +123,9 @@ pub struct WireReport {
     pub fingerprint: String,
     /// What was not looked at, and why.
     pub coverage: WireCoverage,
+    /// How much was read, where files that have not moved are not read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_last: Option<WireSinceLast>,
     /// The deploy that was under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<WireAnswer>,
@@ -419,6 +424,7 @@ impl WireReport {
             headline: headline(report),
             fingerprint: report.fingerprint().to_string(),
             coverage: WireCoverage::of(report),
+            since_last: report.since_last.as_ref().map(WireSinceLast::of),
             pause: report.pause.as_ref().map(WireAnswer::of_pause),
             last_success_unix: report.last_success,
             notifications: report.notices.iter().map(WireNotice::of).collect(),

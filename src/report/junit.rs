@@ -61,6 +61,7 @@ fn suite(xml: &mut Xml, report: &Report, cases: &[Case]) -> io::Result<()> {
         ("baseline", report.baseline.from.clone()),
         ("driftlock", env!("CARGO_PKG_VERSION").to_owned()),
     ];
+    let since_last = plain::since_last(report).map(|line| ("since_last", line));
     let pause = plain::deploying(report).map(|line| ("pause", line));
     let started = report.started_at.get(..19).unwrap_or(&report.started_at);
     let totals = totals(&cases.iter().collect::<Vec<_>>(), report.duration_ms);
@@ -71,7 +72,7 @@ fn suite(xml: &mut Xml, report: &Report, cases: &[Case]) -> io::Result<()> {
         .with_attribute(("hostname", printable(&report.host).as_str()))
         .write_inner_content(|xml| {
             xml.create_element("properties").write_inner_content(|xml| {
-                properties.into_iter().chain(pause).try_for_each(|(name, value)| {
+                properties.into_iter().chain(since_last).chain(pause).try_for_each(|(name, value)| {
                     let value = printable(&value);
                     let attributes = [("name", name), ("value", value.as_str())];
                     xml.create_element("property").with_attributes(attributes).write_empty().map(drop)

@@ -81,7 +81,8 @@ impl Page {
             return;
         }
         let mut head = format!("### {}\n", code(&headline(report)));
-        head.extend(plain::deploying(report).map(|line| format!("\n{}\n", code(&line))));
+        let lines = plain::since_last(report).into_iter().chain(plain::deploying(report));
+        head.extend(lines.map(|line| format!("\n{}\n", code(&line))));
         if report.status() == Status::Pass {
             let compared: usize = report.checks.iter().filter(|c| c.compares).map(|c| c.subjects).sum();
             let _ = writeln!(head, "\n{compared} compared with {}.", code(&report.baseline.from));

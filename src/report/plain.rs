@@ -77,6 +77,17 @@ pub(super) fn deploying(report: &Report) -> Option<String> {
     Some(format!("Deploying since {since} (until {until}): {}", escaped(pause.reason.as_bytes())))
 }
 
+/// `Since last: 2 files read, 9998 trusted; last full look 2026-01-29T15:42:15+01:00`, where not everything must be read.
+pub(super) fn since_last(report: &Report) -> Option<String> {
+    let since = report.since_last.as_ref()?;
+    let files = if since.read == 1 { "file" } else { "files" };
+    let rest = match &since.full_because {
+        Some(why) => format!("a full look: {}", escaped(why.as_bytes())),
+        None => format!("{} trusted; last full look {}", since.trusted, escaped(since.full_at.as_bytes())),
+    };
+    Some(format!("Since last: {} {files} read, {rest}", since.read))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

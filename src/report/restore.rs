@@ -1,7 +1,9 @@
 //! A report read back from its JSON, so that any format can be made of a run that is over.
 
 use super::json::{WireCheck, WireFinding, WireKind, WireOverall, WirePart, WireReport, WireStatus};
-use super::told::{WireAnswer, WireCommit, WireNotice, WireProvenance, WireShown, WireSince, WireWayOut};
+use super::told::{
+    WireAnswer, WireCommit, WireNotice, WireProvenance, WireShown, WireSince, WireSinceLast, WireWayOut,
+};
 use crate::model::{
     Acknowledged, BaselineOrigin, Change, CheckResult, Commit, Digest, Disposition, ExitCode, FileOrigin,
     Finding, Kind, LeftOut, Mode, Notice, Origin, Part, Pause, Provenance, Report, SectionId, SectionOff,
@@ -61,6 +63,7 @@ pub fn restore(
         checks: checks(wire, fixed)?,
         sections_off: sections_off.collect::<Result<_, String>>()?,
         left_out,
+        since_last: wire.since_last.as_ref().map(WireSinceLast::restored),
         pause: wire.pause.as_ref().map(pause),
         verdict: verdict(wire),
         last_success: wire.last_success_unix,

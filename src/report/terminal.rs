@@ -87,8 +87,8 @@ impl Page {
         if let Some(target) = &report.target {
             self.line(&format!("  Target: {target}"));
         }
-        if let Some(deploying) = plain::deploying(report) {
-            self.line(&format!("  {deploying}"));
+        for line in plain::since_last(report).into_iter().chain(plain::deploying(report)) {
+            self.line(&format!("  {line}"));
         }
         self.line(RULE);
         self.line("");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::json::{bytes, name};
 use super::provenance::sentence;
 use crate::model::{
-    Acknowledged, Commit, Kind, Notice, Origin, Pause, Provenance, Shown, Since, Versions, WayOut,
+    Acknowledged, Commit, Kind, Notice, Origin, Pause, Provenance, Shown, Since, SinceLast, Versions, WayOut,
 };
 
 /// What somebody answers for, for a time: an acknowledged finding, or a deploy.
@@ -20,6 +20,22 @@ pub struct WireAnswer {
     pub since: String,
     /// Until when, RFC 3339 with offset.
     pub until: String,
+}
+
+/// How much a check read that does not read again what has not moved.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WireSinceLast {
+    /// How many files were read.
+    pub read: u64,
+    /// How many were not, because device, inode, size and times were those of when they were.
+    pub trusted: u64,
+    /// When the last look that trusted none began, RFC 3339 with offset: this one, where it is one.
+    pub full_at: String,
+    /// The same in seconds since 1970.
+    pub full_at_unix: i64,
+    /// Why this look trusted none, where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_because: Option<String>,
 }
 
 /// Where what a host holds comes from.
@@ -169,6 +185,30 @@ impl WireNotice {
 impl WireShown {
     pub(super) fn of(shown: &Shown) -> Self {
         Self { meaning: shown.meaning.clone(), lines: shown.lines.clone() }
+    }
+}
+
+impl WireSinceLast {
+    /// As it is written.
+    pub(super) fn of(since: &SinceLast) -> Self {
+        Self {
+            read: since.read,
+            trusted: since.trusted,
+            full_at: since.full_at.clone(),
+            full_at_unix: since.full_at_unix,
+            full_because: since.full_because.clone(),
+        }
+    }
+
+    /// As it was.
+    pub(super) fn restored(&self) -> SinceLast {
+        SinceLast {
+            read: self.read,
+            trusted: self.trusted,
+            full_at: self.full_at.clone(),
+            full_at_unix: self.full_at_unix,
+            full_because: self.full_because.clone(),
+        }
     }
 }
 

@@ -119,7 +119,8 @@ fn notifications(report: &Report) -> Vec<Notification> {
         associated_rule: None,
         locations: Vec::new(),
     };
-    all.extend(plain::deploying(report).map(|line| whole(Level::Note, line)));
+    let lines = plain::since_last(report).into_iter().chain(plain::deploying(report));
+    all.extend(lines.map(|line| whole(Level::Note, line)));
     for (index, check) in report.checks.iter().enumerate() {
         let rule = Some(RuleReference { id: check.id, index });
         let of_check = |level: Level, why: &str| Notification {

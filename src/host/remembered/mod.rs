@@ -1,0 +1,216 @@
+//! What an earlier look has read: a file about which the system keeps the same as then is not read again.
+//!
+//! Trusted is a file whose device, inode, size, and both times to the nanosecond have not moved. Remembered is only what
+//! such a comparison can be relied on for: see [`Remembered::note`].
+
+mod disk;
+mod place;
+mod store;
+mod table;
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{AtFlags, FileType, Stat as RawStat};
+
+pub(super) use disk::Remembering;
+use table::{Entry, Header, Print, Table, written};
+
+use super::Watch;
+use super::read::{Links, ReadError, facts, hash_stated_at, kind_of};
+use crate::model::{Digest, Stat, lasting};
+
+/// By how many seconds a file's times must be older than the look: file systems that count whole seconds, or two, exist,
+/// and a change within one such step leaves no trace.
+const GRAIN: i64 = 2;
+
+/// Why nothing is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// It was asked for.
+    #[error("it was asked for")]
+    Asked,
+    /// There is nothing to trust.
+    #[error("no earlier look is remembered")]
+    Nothing,
+    /// There is something, and it cannot be read.
+    #[error("what was remembered cannot be read: {0}")]
+    Unreadable(String),
+    /// The file belongs to somebody else, or is open to others.
+    #[error("what was remembered is not a file of this user's alone")]
+    Exposed,
+    /// The file is not what was written.
+    #[error("what was remembered is damaged")]
+    Damaged,
+    /// It tells of something else.
+    #[error("what was remembered is of another machine, start of it, tree, user or version")]
+    Foreign,
+    /// The clock stands before the last look.
+    #[error("the clock stands before the last look")]
+    Ahead,
+    /// It is time again.
+    #[error("the last one was {} ago", lasting(*.0))]
+    Due(i64),
+}
+
+/// Where a look is remembered, and by what rules.
+#[derive(Debug, Clone)]
+pub struct Memory<'a> {
+    /// The file.
+    pub path: PathBuf,
+    /// The project's root.
+    pub root: &'a Path,
+    /// The moment, before anything is read, in seconds since 1970.
+    pub now: i64,
+    /// After how many seconds everything is read again.
+    pub full_every: i64,
+}
+
+/// What is known of earlier looks during one look, and what this one adds.
+#[derive(Debug)]
+pub struct Remembered {
+    path: PathBuf,
+    header: Header,
+    full_because: Option<Why>,
+    known: Table,
+    trusted: Vec<AtomicBool>,
+    fresh: Mutex<Vec<Entry>>,
+    devices: Mutex<BTreeMap<u64, bool>>,
+    counts: [AtomicU64; 2],
+}
+
+impl Memory<'_> {
+    /// Recalls what an earlier look has read, or why nothing of it can be trusted.
+    #[must_use]
+    pub fn recall(self) -> Remembered {
+        let (origin, now) = (place::origin(self.root), self.now);
+        let recalled = store::read(&self.path).and_then(Table::read);
+        let usable = recalled.and_then(|(header, table)| {
+            self.why_full(&header, origin).map_or(Ok((header.full_at, table)), Err)
+        });
+        match usable {
+            Ok((full_at, table)) => self.begin(origin, full_at, table, None),
+            Err(why) => self.begin(origin, now, Table::default(), Some(why)),
+        }
+    }
+
+    /// Trusts nothing, and remembers what is read.
+    #[must_use]
+    pub fn renew(self) -> Remembered {
+        let (origin, now) = (place::origin(self.root), self.now);
+        self.begin(origin, now, Table::default(), Some(Why::Asked))
+    }
+
+    fn why_full(&self, header: &Header, origin: Option<Digest>) -> Option<Why> {
+        let age = self.now.saturating_sub(header.full_at);
+        if Some(header.origin) != origin {
+            Some(Why::Foreign)
+        } else if self.now < header.looked_at {
+            Some(Why::Ahead)
+        } else {
+            (age >= self.full_every).then_some(Why::Due(age))
+        }
+    }
+
+    fn begin(self, origin: Option<Digest>, full_at: i64, known: Table, why: Option<Why>) -> Remembered {
+        // What cannot be told apart from others is never written, so the origin does not matter then.
+        let (path, now) = (origin.map(|_| self.path).unwrap_or_default(), self.now);
+        let origin = origin.unwrap_or_else(|| Digest::of(b""));
+        Remembered {
+            path,
+            header: Header { origin, full_at, looked_at: now },
+            full_because: why,
+            trusted: (0..known.len()).map(|_| AtomicBool::new(false)).collect(),
+            known,
+            fresh: Mutex::default(),
+            devices: Mutex::default(),
+            counts: Default::default(),
+        }
+    }
+}
+
+impl Remembered {
+    /// How many files were read so far, and how many were trusted.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        let [read, trusted] = &self.counts;
+        (read.load(Ordering::Relaxed), trusted.load(Ordering::Relaxed))
+    }
+
+    /// When the last full look began, in seconds since 1970: this one, if it is one.
+    #[must_use]
+    pub fn full_at(&self) -> i64 {
+        self.header.full_at
+    }
+
+    /// Why nothing is trusted; none where something may be.
+    #[must_use]
+    pub fn full_because(&self) -> Option<&Why> {
+        self.full_because.as_ref()
+    }
+
+    /// Remembers for the next look what this one has met, unless that is what the earlier one has written. What it has
+    /// not met is forgotten.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the old one is then untouched.
+    pub fn keep(&self) -> std::io::Result<()> {
+        let fresh = held(&self.fresh);
+        let is_trusted = |at: &usize| self.trusted[*at].load(Ordering::Relaxed);
+        let still: Vec<usize> = (0..self.known.len()).filter(is_trusted).collect();
+        let is_as_before = fresh.is_empty() && still.len() == self.known.len();
+        if self.path.as_os_str().is_empty() || (is_as_before && self.full_because.is_none()) {
+            return Ok(());
+        }
+        let entries = still.into_iter().map(|at| self.known.entry(at)).chain(fresh.iter().copied());
+        store::write(&self.path, &written(&self.header, entries.collect()))
+    }
+
+    /// The digest of a file, remembered or read. What stands there now decides: a link or a directory is never trusted.
+    fn hash(
+        &self,
+        dir: impl AsFd,
+        path: &[u8],
+        links: Links,
+        watch: &Watch,
+    ) -> Result<(Digest, Stat), ReadError> {
+        let flags = if links == Links::Refuse { AtFlags::SYMLINK_NOFOLLOW } else { AtFlags::empty() };
+        if let Ok(stat) = rustix::fs::statat(&dir, path, flags)
+            && let Some(digest) = self.trusts(&stat)
+        {
+            return Ok((digest, facts(&stat)));
+        }
+        let (digest, stat) = hash_stated_at(&dir, path, links, watch)?;
+        self.note(&stat, digest, || store::keeps_times(&dir, path, stat.st_dev));
+        Ok((digest, facts(&stat)))
+    }
+
+    fn trusts(&self, stat: &RawStat) -> Option<Digest> {
+        if kind_of(stat) != FileType::RegularFile {
+            return None;
+        }
+        let at = self.known.find(&Print::of(stat))?;
+        self.trusted[at].store(true, Ordering::Relaxed);
+        self.counts[1].fetch_add(1, Ordering::Relaxed);
+        Some(self.known.entry(at).1)
+    }
+
+    /// Notes a file that was read, unless a change of it might leave no trace: one that is younger than the clock's grain
+    /// or dated into the future, and any on a file system that does not set a time with every change.
+    fn note(&self, stat: &RawStat, digest: Digest, keeps_times: impl FnOnce() -> bool) {
+        self.counts[0].fetch_add(1, Ordering::Relaxed);
+        let print = Print::of(stat);
+        let is_sure = || *held(&self.devices).entry(stat.st_dev).or_insert_with(keeps_times);
+        if print.is_settled(self.header.looked_at) && is_sure() {
+            held(&self.fresh).push((print, digest));
+        }
+    }
+}
+
+/// What a thread that panicked has left is whole: each change of it is one step.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
