@@ -5,11 +5,12 @@ exec </dev/null
 
 usage() {
     cat <<'USAGE'
-Usage: scripts/bench.sh [--short | --million] [CASE...]
+Usage: scripts/bench.sh [--short | --million] [--document] [CASE...]
 
   (none)      every case; takes about 15 minutes and 15 GB of disk
   --short     every case with a few small files: shows that it works, not how fast it is
   --million   the case "many" alone: 1,000,000 files beside 10,000
+  --document  puts the table into docs/performance.md, too
 
 Cases: small wheels start large mixed many cold since ssh docker. docs/performance.md says what each one measures.
 Trees and the table as Markdown lie under ${DRIFTLOCK_BENCH_DIR:-target/bench} and are kept for the next time.
@@ -22,11 +23,12 @@ die() {
     exit 1
 }
 
-short='' cases=''
+short='' document='' cases=''
 for argument in "$@"; do
     case $argument in
         --short) short=--short ;;
         --million) cases=many ;;
+        --document) document=--document ;;
         small | wheels | start | large | mixed | many | cold | since | ssh | docker) cases="$cases $argument" ;;
         -h | --help)
             usage
@@ -39,11 +41,10 @@ cd -- "$(dirname -- "$(readlink -f -- "$0")")/.."
 
 missing=''
 for pair in hyperfine:hyperfine hashdeep:hashdeep aide:aide jq:jq openssl:openssl git:git python3:python3 \
-    time:time ssh:openssh-client sshd:openssh-server; do
-    # The shell's own "time" is no program.
-    [ -x "/usr/bin/${pair%%:*}" ] || [ -x "/usr/sbin/${pair%%:*}" ] || command -v "${pair%%:*}" >/dev/null 2>&1 ||
-        missing="$missing ${pair#*:}"
+    ssh:openssh-client sshd:openssh-server; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing="$missing ${pair#*:}"
 done
+# The shell has a "time" of its own.
 [ -x /usr/bin/time ] || missing="$missing time"
 if [ -n "$missing" ]; then
     [ "$(id -u)" -eq 0 ] || die "commands are missing. Run: sudo apt-get install --no-install-recommends$missing"
@@ -70,7 +71,7 @@ case $bench in *[!A-Za-z0-9/._-]*) die "give DRIFTLOCK_BENCH_DIR a path of plain
 # Neither variables nor start-up files of the user take part.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
-# The list of cases is meant to be split into words, and the flag may be none.
+# The list of cases is meant to be split into words, and the flags may be none.
 # shellcheck disable=SC2086
 PYTHONDONTWRITEBYTECODE=1 exec python3 scripts/bench/run.py --driftlock "$(executable driftlock)" --floor "$(executable floor)" \
-    --rate "$(executable rate)" --tree "$(executable tree)" --dir "$bench" $short $cases
+    --rate "$(executable rate)" --tree "$(executable tree)" --dir "$bench" $short $document $cases

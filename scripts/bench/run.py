@@ -42,6 +42,17 @@ def main():
     document = "\n".join([*(f"- {what}: {said}" for what, said in told.items()), "", table.markdown(rows), ""])
     (bench.dir / "table.md").write_text(document)
     print(f"\nThe same as Markdown: {bench.dir / 'table.md'}")
+    if given.document:
+        replace(scripts.parent / "docs" / "performance.md", document)
+
+
+def replace(page, document):
+    """Puts the table where the page has the last one."""
+    before, begin, rest = page.read_text().partition("<!-- measured -->\n")
+    _, end, after = rest.partition("<!-- end -->\n")
+    if not end:
+        raise RuntimeError(f"{page} has no place for the table")
+    page.write_text(before + begin + document + end + after)
 
 
 def arguments():
@@ -50,6 +61,7 @@ def arguments():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--dir", type=pathlib.Path, required=True)
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--document", action="store_true")
     parser.add_argument("cases", nargs="*", choices=[[], *CASES])
     return parser.parse_args()
 
