@@ -34,7 +34,6 @@ cd -- "$(dirname -- "$(readlink -f -- "$0")")/.."
 for tool in hyperfine jq python3 ssh ssh-keygen; do
     command -v "$tool" >/dev/null 2>&1 || die "$tool is missing (Debian: hyperfine jq python3 openssh-client openssh-server)"
 done
-[ -x /usr/sbin/sshd ] || die "sshd is missing (Debian: openssh-server)"
 docker version >/dev/null 2>&1 || containers=0
 
 built=$(cargo build --release --locked --bin driftlock --benches --message-format=json)
@@ -47,9 +46,10 @@ driftlock=$(executable driftlock)
 tree=$(executable tree)
 
 dir=$(mktemp -d /tmp/driftlock-bench.XXXXXX)
-names='' sshd='' link=''
+names='' link=''
 stop() {
-    [ -z "$sshd$link" ] || kill $sshd $link 2>/dev/null || :
+    [ -z "$link" ] || kill "$link" 2>/dev/null || :
+    scripts/bench/sshd.sh stop "$dir"
     # The names are meant to be split into words.
     # shellcheck disable=SC2086
     [ -z "$names" ] || docker rm -f $names >/dev/null 2>&1 || :
@@ -59,38 +59,18 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# A server of its own, whose account has an empty home: start-up files would be measured, too.
-[ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
-mkdir "$dir/home"
-ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
-ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-cat >"$dir/sshd_config" <<CONF
-Port $port
-ListenAddress 127.0.0.1
-HostKey $dir/host
-AuthorizedKeysFile $dir/key.pub
-PermitRootLogin yes
-StrictModes no
-UsePAM no
-UseDNS no
-PidFile none
-SetEnv HOME=$dir/home
-CONF
-/usr/sbin/sshd -D -f "$dir/sshd_config" -E "$dir/sshd.log" &
-sshd=$!
+scripts/bench/sshd.sh start "$dir"
+port=$(cat "$dir/port")
 python3 scripts/slow_link.py "$port" 25 >"$dir/link" &
 link=$!
 tries=100
-until [ -s "$dir/link" ] && grep -q listening "$dir/sshd.log"; do
-    [ "$tries" -gt 0 ] || die "the server does not start: $(cat "$dir/sshd.log")"
+until [ -s "$dir/link" ]; do
+    [ "$tries" -gt 0 ] || die 'the slow link does not start'
     tries=$((tries - 1))
     sleep 0.1
 done
 slow=$(head -n 1 "$dir/link")
-for at in "$port" "$slow"; do
-    printf '[127.0.0.1]:%s %s\n' "$at" "$(cut -d ' ' -f 1,2 "$dir/host.pub")"
-done >"$dir/known_hosts"
+printf '[127.0.0.1]:%s %s\n' "$slow" "$(cut -d ' ' -f 1,2 "$dir/host.pub")" >>"$dir/known_hosts"
 
 # The project, and the same tree on the server.
 "$tree" "$dir/addons" "$files" >&2

@@ -55,6 +55,10 @@ need strace strace
 need crontab cron
 need chromium chromium
 need pdftotext poppler-utils
+need hyperfine hyperfine
+need hashdeep hashdeep
+need aide aide
+[ -x /usr/bin/time ] || missing="$missing time"
 /usr/bin/python3 -c 'import html5lib' >/dev/null 2>&1 || missing="$missing python3-html5lib"
 [ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
 [ -f /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
@@ -116,12 +120,14 @@ scripts/validators.sh target/python || die 'the validators could not be download
 
 step 'cargo fmt --check'
 cargo fmt --check
-step 'shellcheck scripts/*.sh deploy/git/pre-push .ci/run'
-shellcheck scripts/*.sh deploy/git/pre-push .ci/run
+step 'shellcheck scripts/*.sh scripts/bench/*.sh deploy/git/pre-push .ci/run'
+shellcheck scripts/*.sh scripts/bench/*.sh deploy/git/pre-push .ci/run
 step 'cargo clippy'
 cargo clippy --all-targets --locked -- -D warnings
 step 'cargo test --doc'
 cargo test --doc --locked
+step 'scripts/bench.sh --short'
+DRIFTLOCK_BENCH_DIR=target/bench-short DRIFTLOCK_BENCH_PROFILE=dev scripts/bench.sh --short
 if cargo nextest --version >/dev/null 2>&1; then
     step 'cargo nextest run'
     cargo nextest run --locked

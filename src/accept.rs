@@ -297,7 +297,7 @@ pub fn lock_files(
         if bytes.is_empty() {
             return Err(Refusal::Empty { file: name });
         }
-        let same = now.name == name && matches!(&now.content, Some(Ok(before)) if *before == bytes);
+        let same = now.name == name && matches!(&now.content, Some(Ok(before)) if **before == bytes);
         if !same {
             files.insert(name, bytes);
         }

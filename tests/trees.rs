@@ -1,5 +1,6 @@
 //! Real trees: addon modules as they are published, held against coreutils and against every kind of change.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -191,4 +192,33 @@ fn each_change_alone_is_found_alone() {
     only_finding(&project, "zz_new", "unexpected");
     std::fs::remove_dir_all(addons.join("zz_new")).unwrap();
     assert_eq!(project.check(&[]).0, 0, "all is as it was");
+}
+
+/// What a check opened, by the kernel's word, and how often.
+fn opened(project: &Project) -> BTreeMap<String, usize> {
+    let trace = project.path("trace");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-e", "trace=openat,openat2,open", "-o"]).arg(&trace);
+    let ended =
+        command.arg(env!("CARGO_BIN_EXE_driftlock")).arg("check").current_dir(project.root()).output();
+    let ended = ended.expect("strace is there: scripts/test.sh installs it");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
+    let mut times = BTreeMap::new();
+    for line in std::fs::read_to_string(&trace).unwrap().lines() {
+        let path = line.rsplit_once('<').and_then(|(_, end)| end.strip_suffix('>'));
+        let below = path.and_then(|path| path.split_once("/addons/"));
+        *times.entry(below.map_or(String::new(), |(_, path)| path.to_owned())).or_default() += 1;
+    }
+    times.remove("");
+    times
+}
+
+#[test]
+fn no_directory_and_no_file_of_a_module_is_opened_twice() {
+    let project = project(false);
+    let times = opened(&project);
+    let files = files_below(&project.path("addons")).len();
+    assert!(times.len() > files, "{} paths of {files} files were opened", times.len());
+    let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
 }

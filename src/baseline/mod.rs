@@ -7,6 +7,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -83,7 +84,7 @@ pub struct LockFile {
     /// How messages call it.
     pub shown: String,
     /// Its bytes; `None` when there is no such file, an error when it cannot be read.
-    pub content: Option<Result<Vec<u8>, LockError>>,
+    pub content: Option<Result<Arc<Vec<u8>>, LockError>>,
 }
 
 impl LockFile {
@@ -100,7 +101,7 @@ pub struct Locks {
     source: String,
     target: Option<String>,
     wanted: Vec<String>,
-    files: BTreeMap<String, Result<Vec<u8>, LockError>>,
+    files: BTreeMap<String, Result<Arc<Vec<u8>>, LockError>>,
 }
 
 impl Locks {
@@ -115,7 +116,7 @@ impl Locks {
             Source::Directory { path, name } => read_directory(path, name, &wanted),
             Source::Git(revision) => {
                 let read = revision.read_all(PATH, &wanted)?;
-                read.into_iter().map(|(name, bytes)| (name, Ok(bytes))).collect()
+                read.into_iter().map(|(name, bytes)| (name, Ok(Arc::new(bytes)))).collect()
             }
         };
         Ok(Self { source: source.name(), target: target.map(str::to_owned), wanted, files })
@@ -141,7 +142,7 @@ impl Locks {
     #[must_use]
     pub fn with(&self, files: impl IntoIterator<Item = (String, Result<Vec<u8>, LockError>)>) -> Self {
         let mut locks = self.clone();
-        locks.files.extend(files);
+        locks.files.extend(files.into_iter().map(|(name, read)| (name, read.map(Arc::new))));
         locks
     }
 
@@ -177,7 +178,7 @@ fn read_directory(
     path: &Path,
     name: &str,
     wanted: &[String],
-) -> BTreeMap<String, Result<Vec<u8>, LockError>> {
+) -> BTreeMap<String, Result<Arc<Vec<u8>>, LockError>> {
     let mut files = BTreeMap::new();
     for _ in 0..5 {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -203,7 +204,7 @@ fn read_directory(
     files
 }
 
-fn read_one(dir: &std::os::fd::OwnedFd, around: &str, name: &str) -> Option<Result<Vec<u8>, LockError>> {
+fn read_one(dir: &std::os::fd::OwnedFd, around: &str, name: &str) -> Option<Result<Arc<Vec<u8>>, LockError>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let refused = |error: std::io::Error| LockError::new(&format!("{around}/{name}"), &in_words(&error));
     let file = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
@@ -217,7 +218,7 @@ fn read_one(dir: &std::os::fd::OwnedFd, around: &str, name: &str) -> Option<Resu
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        Ok(Arc::new(bytes))
     };
     Some(read(file).map_err(refused))
 }

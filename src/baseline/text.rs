@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use rayon::prelude::*;
+
 use super::LockError;
 use crate::model::{Digest, Leaf, escaped};
 
@@ -29,15 +31,20 @@ pub fn parse<'a>(name: &str, bytes: &'a [u8], rules: Rules) -> Result<Vec<Line<'
             if bytes.is_empty() { "it is empty" } else { "its last line has no end: it may be cut off" };
         return Err(LockError::new(name, reason));
     };
-    let mut lines: Vec<Line<'a>> = Vec::with_capacity(bytes.len() / 100);
-    for (index, line) in body.split(|&b| b == b'\n').enumerate() {
-        lines.push(parse_line(line, rules).map_err(|reason| LockError::at(name, index + 1, &reason))?);
-    }
+    let parsed = body.par_split(|&b| b == b'\n').map(|line| parse_line(line, rules));
+    let lines = parsed.collect::<Result<Vec<_>, _>>().map_err(|_| first_error(name, body, rules))?;
     if let Some(index) = first_duplicate(&lines) {
         let reason = format!("{} stands here a second time", escaped(&lines[index].0));
         return Err(LockError::at(name, index + 1, &reason));
     }
     Ok(lines)
+}
+
+/// What is wrong with the first line that cannot be read; all lines are read at once, and only this one is told of.
+fn first_error(name: &str, body: &[u8], rules: Rules) -> LockError {
+    let mut wrong = body.split(|&b| b == b'\n').map(|line| parse_line(line, rules).err()).enumerate();
+    let (index, reason) = wrong.find_map(|(index, reason)| Some((index, reason?))).unwrap_or_default();
+    LockError::at(name, index + 1, &reason)
 }
 
 fn parse_line(line: &[u8], rules: Rules) -> Result<Line<'_>, String> {

@@ -1,7 +1,9 @@
 //! This machine as a host.
 
 use std::sync::Arc;
-use std::thread::Builder;
+use std::thread::{Builder, ScopedJoinHandle};
+
+use rayon::prelude::*;
 
 use super::disk::ThisDisk;
 use super::docker::{self, Engine};
@@ -33,6 +35,31 @@ impl LocalHost {
         Self { remembered, ..self }
     }
 
+    /// The answer to a query for files or modules; of another one, nothing.
+    fn read(&self, query: &Query, watch: &Watch) -> Option<Result<Answer, HostError>> {
+        let remembering = self.remembered.as_deref().map(Remembering);
+        let disk = remembering.as_ref().map_or(&ThisDisk as &dyn Storage, |disk| disk);
+        match query {
+            Query::Files(query) => Some(files::observe(disk, &self.layout, query, watch).map(Answer::Files)),
+            Query::Modules(query) => {
+                Some(modules::observe(disk, &self.layout, query, watch).map(Answer::Modules))
+            }
+            Query::Containers(_) => None,
+        }
+    }
+
+    /// What the engine told the thread that asked it; where there is none, it is asked now.
+    fn wait(
+        &self,
+        query: &ContainerQuery,
+        asked: Option<ScopedJoinHandle<'_, Result<Answer, HostError>>>,
+        watch: &Watch,
+    ) -> Result<Answer, HostError> {
+        let Some(thread) = asked else { return self.containers(query, watch) };
+        watch.set_phase(Phase::AskingDocker);
+        thread.join().unwrap_or(Ok(broken()))
+    }
+
     fn containers(&self, query: &ContainerQuery, watch: &Watch) -> Result<Answer, HostError> {
         let answer = docker::observe(&self.engine, &self.layout, query, watch);
         answer.map(Answer::Containers).ok_or(HostError::Interrupted)
@@ -45,8 +72,6 @@ impl Host for LocalHost {
     }
 
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
-        let remembering = self.remembered.as_deref().map(Remembering);
-        let disk = remembering.as_ref().map_or(&ThisDisk as &dyn Storage, |disk| disk);
         std::thread::scope(|scope| {
             // The engine answers while the files are read.
             let asked: Vec<_> = queries
@@ -58,21 +83,13 @@ impl Host for LocalHost {
                     _ => None,
                 })
                 .collect();
-            let answer = |(query, asked): (&Query, Option<std::thread::ScopedJoinHandle<'_, _>>)| match query
-            {
-                Query::Files(query) => files::observe(disk, &self.layout, query, watch).map(Answer::Files),
-                Query::Modules(query) => {
-                    modules::observe(disk, &self.layout, query, watch).map(Answer::Modules)
-                }
-                Query::Containers(query) => match asked {
-                    Some(thread) => {
-                        watch.set_phase(Phase::AskingDocker);
-                        thread.join().unwrap_or(Ok(broken()))
-                    }
-                    None => self.containers(query, watch),
-                },
-            };
-            queries.iter().zip(asked).map(answer).collect()
+            // No query's files wait for the last file of another.
+            let read: Vec<_> = queries.par_iter().map(|query| self.read(query, watch)).collect();
+            let answers = queries.iter().zip(asked).zip(read).map(|((query, asked), read)| match query {
+                Query::Containers(query) => self.wait(query, asked, watch),
+                Query::Files(_) | Query::Modules(_) => read.unwrap_or(Err(HostError::Interrupted)),
+            });
+            answers.collect()
         })
     }
 }

@@ -176,6 +176,8 @@ pub struct ModuleQuery {
     pub exclude: Vec<Glob>,
     /// Repository paths of modules to look at in any case.
     pub named: Vec<Vec<u8>>,
+    /// What is known of modules, by repository path: a tree that is found to be equal shares its memory.
+    pub known: BTreeMap<Vec<u8>, Tree>,
     /// What belongs on this host.
     pub scope: Scope,
 }

@@ -11,12 +11,10 @@ use super::read::{CHANGED, ReadError, not_a_file};
 use super::storage::{Held, Storage};
 use super::walk::child;
 use super::{HostError, Layout, MANIFEST, SeenModule, Watch};
-use crate::model::{Digest, Glob, Leaf, LeftOut, Stat, TreeBuilder, Unit, Unreadable, any_match};
+use crate::model::{Digest, Glob, Leaf, LeftOut, Stat, Tree, TreeBuilder, Unit, Unreadable, any_match};
 
 /// How often a module is walked again because something in it vanished meanwhile.
 const ATTEMPTS: usize = 3;
-/// Files of one module that one thread hashes before another may take some.
-const CHUNK: usize = 64;
 
 /// What was left out, counted by unit and reason.
 #[derive(Default)]
@@ -68,6 +66,16 @@ impl Looked {
             SeenModule::Unreadable(Unreadable { reason, ..Unreadable::default() }),
             Counts::default(),
         )
+    }
+
+    /// The same, in the memory of `known` where that is what was found.
+    pub(super) fn sharing(self, known: Option<&Tree>) -> Self {
+        match (self, known) {
+            (Self::Module(SeenModule::Whole(tree), counts), Some(known)) => {
+                Self::Module(SeenModule::Whole(tree.sharing(known)), counts)
+            }
+            (looked, _) => looked,
+        }
     }
 }
 
@@ -136,11 +144,9 @@ impl Look<'_> {
             Err(_) => return Ok(None),
         };
         let hash = |path: &Vec<u8>| held.hash(path, self.watch);
-        let hashed: Vec<Result<(Digest, Stat), ReadError>> = if walked.files.len() > CHUNK {
-            walked.files.par_iter().with_min_len(CHUNK / 4).map(hash).collect()
-        } else {
-            walked.files.iter().map(hash).collect()
-        };
+        // File by file: whichever is large, no other waits behind it.
+        let hashed: Vec<Result<(Digest, Stat), ReadError>> =
+            walked.files.par_iter().with_max_len(1).map(hash).collect();
         let mut builder = TreeBuilder::default();
         let mut unreadable = walked.unreadable;
         for (path, read) in walked.files.into_iter().zip(hashed) {

@@ -27,13 +27,17 @@ pub(super) fn observe(
     for place in &named {
         candidates.entry(place.to_vec()).or_insert(None);
     }
+    let candidates: Vec<_> = candidates.into_iter().collect();
     let looked: Vec<(Vec<u8>, Looked)> = candidates
         .into_par_iter()
+        // One large module, or file, keeps one thread busy and makes no other module wait.
+        .with_max_len(1)
         .map(|(place, trouble)| {
             let named = named.contains(place.as_slice());
             let look = Look { disk, layout, exclude: &query.exclude, watch, named };
-            let looked = trouble.map_or_else(|| look.at(&place), |why| Ok(Looked::troubled(why)));
-            looked.map(|looked| (place, looked))
+            let looked = trouble.map_or_else(|| look.at(&place), |why| Ok(Looked::troubled(why)))?;
+            let looked = looked.sharing(query.known.get(&place));
+            Ok((place, looked))
         })
         .collect::<Result<_, HostError>>()?;
     Ok(assemble(looked, &roots.patterns, roots.troubled, left_out))

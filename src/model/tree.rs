@@ -1,5 +1,7 @@
 //! The files of one module: names and digests, sorted, in little memory.
 
+use std::sync::{Arc, OnceLock};
+
 use super::{Digest, Hasher, write_line};
 
 /// What stands at one path inside a module.
@@ -32,55 +34,85 @@ impl Stat {
 
 /// The files and links of one module, sorted by the bytes of their paths (relative to the module).
 ///
-/// All paths lie in one buffer: a tree of a million files is held twice (baseline and host) in memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// All paths lie in one buffer, and what is equal on both sides (baseline and host) lies in memory once:
+/// copies of a tree, and what [`Tree::sharing`] gives, hold the same buffers.
+#[derive(Clone, Debug, Default)]
 pub struct Tree {
+    packed: Arc<Packed>,
+    stats: Vec<Stat>,
+}
+
+#[derive(Debug, Default)]
+struct Packed {
     names: Vec<u8>,
     ends: Vec<usize>,
     leaves: Vec<Leaf>,
-    stats: Vec<Stat>,
+    digest: OnceLock<Digest>,
 }
+
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        self.has_content_of(other) && self.stats == other.stats
+    }
+}
+
+impl Eq for Tree {}
 
 impl Tree {
     /// How many files and links.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.leaves.len()
+        self.packed.leaves.len()
     }
 
     /// Whether there is no file at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.leaves.is_empty()
+        self.packed.leaves.is_empty()
     }
 
     /// Paths and what stands there, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Leaf)> {
-        (0..self.leaves.len()).map(|i| (self.path(i), self.leaves[i]))
+        (0..self.len()).map(|i| (self.path(i), self.packed.leaves[i]))
     }
 
-    /// What the host told of the file at an index of [`Tree::iter`]; `None` for a baseline, and where it told nothing.
+    /// What the host told of the file at an index of [`Tree::iter`]; `None` for a baseline, where it told nothing,
+    /// and where the tree shares the baseline's buffers, so that there is nothing to tell.
     #[must_use]
     pub fn stat(&self, index: usize) -> Option<Stat> {
         self.stats.get(index).copied().filter(Stat::is_told)
     }
 
-    fn path(&self, index: usize) -> &[u8] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.names[start..self.ends[index]]
+    /// This tree in the buffers of `other` where both have the same names and digests; else as it is.
+    #[must_use]
+    pub fn sharing(self, other: &Self) -> Self {
+        if self.has_content_of(other) { Self { stats: Vec::new(), ..other.clone() } } else { self }
     }
 
-    /// The module's digest: SHA-256 of its lines, paths relative to the module.
+    fn has_content_of(&self, other: &Self) -> bool {
+        let (a, b) = (&self.packed, &other.packed);
+        Arc::ptr_eq(a, b) || (a.ends == b.ends && a.leaves == b.leaves && a.names == b.names)
+    }
+
+    fn path(&self, index: usize) -> &[u8] {
+        let Packed { names, ends, .. } = &*self.packed;
+        let start = if index == 0 { 0 } else { ends[index - 1] };
+        &names[start..ends[index]]
+    }
+
+    /// The module's digest: SHA-256 of its lines, paths relative to the module. It is computed once.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let mut hasher = Hasher::default();
-        let mut line = Vec::with_capacity(256);
-        for (path, leaf) in self.iter() {
-            line.clear();
-            write_line(&mut line, leaf, path);
-            hasher.update(&line);
-        }
-        hasher.finish()
+        *self.packed.digest.get_or_init(|| {
+            let mut hasher = Hasher::default();
+            let mut line = Vec::with_capacity(256);
+            for (path, leaf) in self.iter() {
+                line.clear();
+                write_line(&mut line, leaf, path);
+                hasher.update(&line);
+            }
+            hasher.finish()
+        })
     }
 }
 
@@ -100,19 +132,20 @@ impl TreeBuilder {
     #[must_use]
     pub fn build(mut self) -> Tree {
         self.items.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let stats = self.items.iter().filter_map(|item| item.2).collect();
         let bytes = self.items.iter().map(|item| item.0.len()).sum();
-        let mut tree = Tree {
+        let mut packed = Packed {
             names: Vec::with_capacity(bytes),
             ends: Vec::with_capacity(self.items.len()),
             leaves: Vec::with_capacity(self.items.len()),
-            stats: self.items.iter().filter_map(|item| item.2).collect(),
+            digest: OnceLock::new(),
         };
         for (path, leaf, _) in self.items {
-            tree.names.extend_from_slice(&path);
-            tree.ends.push(tree.names.len());
-            tree.leaves.push(leaf);
+            packed.names.extend_from_slice(&path);
+            packed.ends.push(packed.names.len());
+            packed.leaves.push(leaf);
         }
-        tree
+        Tree { packed: Arc::new(packed), stats }
     }
 }
 
@@ -130,5 +163,21 @@ mod tests {
         let text = format!("{a}  __manifest__.py\n{b} @sub/z\n");
         assert_eq!(tree.digest(), Digest::of(text.as_bytes()));
         assert_eq!(tree.iter().next().unwrap().0, b"__manifest__.py");
+    }
+
+    #[test]
+    fn equal_trees_share_their_buffers_and_others_do_not() {
+        let tree = |text: &[u8], stat| {
+            let mut builder = TreeBuilder::default();
+            builder.push(&b"a"[..], Leaf::File(Digest::of(text)), stat);
+            builder.build()
+        };
+        let stat = Stat { size: 1, mtime: 2, uid: 3 };
+        let baseline = tree(b"1", None);
+        let same = tree(b"1", Some(stat)).sharing(&baseline);
+        assert!(Arc::ptr_eq(&same.packed, &baseline.packed));
+        assert_eq!((same.digest(), same.stat(0)), (baseline.digest(), None));
+        let other = tree(b"2", Some(stat)).sharing(&baseline);
+        assert_eq!((other.stat(0), other.digest() == baseline.digest()), (Some(stat), false));
     }
 }

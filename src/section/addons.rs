@@ -1,6 +1,9 @@
 //! The addons section: Odoo addon modules, and every file of every module.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use super::{Ask, EMPTY_LIST, NOWHERE, Plan, Section, is_empty, named, unmatched};
 use crate::baseline::{Line, LockError, Rules, parse};
@@ -44,6 +47,7 @@ impl Section for Addons {
             select,
             exclude: ask.setting.config.addon_exclude.clone(),
             named: named(ask, false),
+            known: known(ask),
             scope: ask.setting.scope.clone(),
         }))
     }
@@ -99,6 +103,12 @@ impl Section for Addons {
     fn in_scope(&self, scope: &Scope, place: &[u8]) -> bool {
         scope.has_module(place)
     }
+}
+
+/// The baseline's trees, by place.
+fn known(ask: &Ask<'_>) -> BTreeMap<Vec<u8>, Tree> {
+    let entries = ask.baseline.into_iter().flat_map(|state| &state.entries);
+    entries.filter_map(|(place, entry)| Some((place.clone(), entry.tree.clone()?))).collect()
 }
 
 fn last(path: &[u8]) -> &[u8] {
@@ -179,27 +189,13 @@ fn join(
     }
     let mut state = State::default();
     let mut claimed = vec![false; lines.len()];
-    for (key, leaf) in modules {
-        let near = places.get(last(key)).map_or(&[][..], Vec::as_slice);
-        let mut near: Vec<&[u8]> = near.iter().copied().filter(|place| is_called(place, key)).collect();
-        near.sort_by_key(|place| (is_nested(&places, place), place.len(), *place));
-        let expected = Value::from(*leaf);
-        let fits = near.iter().find_map(|place| {
-            let range = range_below(&lines, place);
-            let below = &lines[range.clone()];
-            // A module inside this one is part of it, or left out of it and a subject of its own.
-            let inner = |path: &[u8]| is_in_inner_module(&places, place, path);
-            let whole = tree_of(below.iter(), place);
-            let tree = if Value::Digest(whole.digest()) == expected {
-                whole
-            } else {
-                tree_of(below.iter().filter(|(path, _)| !inner(path)), place)
-            };
-            let fits = Value::Digest(tree.digest()) == expected && !state.entries.contains_key(*place);
-            fits.then_some((*place, tree, range))
-        });
+    let files = Files { lines: &lines, places };
+    let first: Vec<_> = modules.par_iter().map(|module| files.fit(module, |_| true)).collect();
+    for (module @ (key, leaf), first) in modules.iter().zip(first) {
+        let is_free = |place: &[u8]| !state.entries.contains_key(place);
+        let fits = first.filter(|(place, ..)| is_free(place)).or_else(|| files.fit(module, is_free));
         let Some((place, tree, range)) = fits else {
-            let what = if near.is_empty() {
+            let what = if files.near(key).is_empty() {
                 "lists no file of it"
             } else {
                 "lists files that do not give its digest"
@@ -214,7 +210,9 @@ fn join(
             ));
         };
         claimed[range].fill(true);
-        state.entries.insert(place.to_vec(), Entry { value: expected, tree: Some(tree), stat: None });
+        state
+            .entries
+            .insert(place.to_vec(), Entry { value: Value::from(*leaf), tree: Some(tree), stat: None });
     }
     match claimed.iter().position(|claimed| !claimed) {
         None => Ok(state),
@@ -229,13 +227,50 @@ fn join(
     }
 }
 
+/// The lines of all files, and the directories that may be modules.
+struct Files<'a> {
+    lines: &'a [Line<'a>],
+    places: Places<'a>,
+}
+
+impl<'a> Files<'a> {
+    /// The places that may be the module that a lock file calls `key`, the likeliest first.
+    fn near(&self, key: &[u8]) -> Vec<&'a [u8]> {
+        let near = self.places.get(last(key)).map_or(&[][..], Vec::as_slice);
+        let mut near: Vec<&[u8]> = near.iter().copied().filter(|place| is_called(place, key)).collect();
+        near.sort_by_key(|place| (is_nested(&self.places, place), place.len(), *place));
+        near
+    }
+
+    /// The first place among those that `may` be it whose files give the module's digest.
+    fn fit(&self, (key, leaf): &Line<'_>, may: impl Fn(&[u8]) -> bool) -> Option<Fit<'a>> {
+        let expected = Value::from(*leaf);
+        self.near(key).into_iter().filter(|place| may(place)).find_map(|place| {
+            let range = range_below(self.lines, place);
+            let below = &self.lines[range.clone()];
+            // A module inside this one is part of it, or left out of it and a subject of its own.
+            let inner = |path: &[u8]| is_in_inner_module(&self.places, place, path);
+            let whole = tree_of(below.iter(), place);
+            let tree = if Value::Digest(whole.digest()) == expected {
+                whole
+            } else {
+                tree_of(below.iter().filter(|(path, _)| !inner(path)), place)
+            };
+            (Value::Digest(tree.digest()) == expected).then_some((place, tree, range))
+        })
+    }
+}
+
+/// A module's place, its files, and which lines they are.
+type Fit<'a> = (&'a [u8], Tree, Range<usize>);
+
 /// Whether the module at `place` may be the one that a lock file calls `key`.
 fn is_called(place: &[u8], key: &[u8]) -> bool {
     place == key || place.strip_suffix(key).is_some_and(|above| above.ends_with(b"/"))
 }
 
 /// The lines of everything below `place`; they stand together because they are sorted.
-fn range_below(lines: &[Line<'_>], place: &[u8]) -> std::ops::Range<usize> {
+fn range_below(lines: &[Line<'_>], place: &[u8]) -> Range<usize> {
     let prefix = [place, b"/"].concat();
     let start = lines.partition_point(|(path, _)| path.as_ref() < prefix.as_slice());
     let len = lines[start..].partition_point(|(path, _)| path.starts_with(&prefix));

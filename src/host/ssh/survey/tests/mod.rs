@@ -48,7 +48,7 @@ fn files(select: Select) -> FileQuery {
 }
 
 fn modules(select: Select) -> ModuleQuery {
-    ModuleQuery { select, exclude: vec![], named: vec![], scope: Scope::default() }
+    ModuleQuery { select, exclude: vec![], named: vec![], known: BTreeMap::new(), scope: Scope::default() }
 }
 
 fn patterns(texts: &[&str]) -> Select {
