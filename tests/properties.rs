@@ -32,7 +32,8 @@ fn write<'a>(module: &Path, files: impl IntoIterator<Item = (&'a Vec<u8>, &'a Ve
 /// The modules of the addon root `root`, by place, as this machine sees them.
 fn observe(root: &Path) -> BTreeMap<Vec<u8>, Tree> {
     let select = Select::Patterns(vec![Glob::new("root").unwrap()]);
-    let query = ModuleQuery { select, exclude: vec![], named: vec![], scope: Scope::default() };
+    let query =
+        ModuleQuery { select, exclude: vec![], named: vec![], scope: Scope::default(), all_bytecode: false };
     let host = LocalHost::new(Layout::of_root(root), Engine::None("not asked".to_owned()));
     let answers = host.observe(&[Query::Modules(query)], &Watch::default()).unwrap();
     let [Answer::Modules(modules)] = &answers[..] else { panic!("another answer") };

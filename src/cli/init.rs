@@ -62,8 +62,13 @@ impl Found {
         let host = LocalHost::new(Layout::of_root(root), engine::find());
         let files =
             FileQuery { select: Select::Detect, exclude: vec![], named: vec![], scope: Scope::default() };
-        let modules =
-            ModuleQuery { select: Select::Detect, exclude: vec![], named: vec![], scope: Scope::default() };
+        let modules = ModuleQuery {
+            select: Select::Detect,
+            exclude: vec![],
+            named: vec![],
+            scope: Scope::default(),
+            all_bytecode: false,
+        };
         let answers = host.observe(&[Query::Files(files), Query::Modules(modules)], &Watch::default())?;
         let mut found = Self::default();
         let mut detected = BTreeSet::new();

@@ -1,5 +1,6 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
+mod bytecode;
 mod content;
 mod detect;
 mod disk;
@@ -176,6 +177,8 @@ pub struct ModuleQuery {
     pub named: Vec<Vec<u8>>,
     /// What belongs on this host.
     pub scope: Scope,
+    /// Whether all bytecode under `__pycache__` counts, not only what Python would run unseen.
+    pub all_bytecode: bool,
 }
 
 /// Asks for containers.

@@ -31,7 +31,14 @@ pub(super) fn observe(
         .into_par_iter()
         .map(|(place, trouble)| {
             let named = named.contains(place.as_slice());
-            let look = Look { disk, layout, exclude: &query.exclude, watch, named };
+            let look = Look {
+                disk,
+                layout,
+                exclude: &query.exclude,
+                watch,
+                named,
+                all_bytecode: query.all_bytecode,
+            };
             let looked = trouble.map_or_else(|| look.at(&place), |why| Ok(Looked::troubled(why)));
             looked.map(|looked| (place, looked))
         })

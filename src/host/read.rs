@@ -108,6 +108,26 @@ pub(super) fn content_at(
     Err(ReadError::Changed)
 }
 
+/// How many bytes the head of a file has.
+pub(super) const HEAD: usize = 16;
+
+/// The first bytes of the regular file `path`, relative to `dir`; `None` where it is shorter. Never blocks on a FIFO or
+/// device.
+pub(super) fn head_at(dir: impl AsFd, path: &[u8], links: Links) -> Result<Option<[u8; HEAD]>, ReadError> {
+    let (file, _) = open_regular(dir, path, links)?;
+    let mut head = [0; HEAD];
+    let mut filled = 0;
+    while filled < HEAD {
+        match rustix::io::read(&file, &mut head[filled..]) {
+            Ok(0) => return Ok(None),
+            Ok(n) => filled += n,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(refused(errno)),
+        }
+    }
+    Ok(Some(head))
+}
+
 /// All bytes of an open file, or some more than `limit`.
 fn read_up_to(file: &OwnedFd, limit: u64, watch: &Watch) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::disk::ThisDisk;
-use super::read::{self, Links, ReadError, hash_at, kind_of, not_a_file, refused, words};
+use super::read::{self, HEAD, Links, ReadError, hash_at, head_at, kind_of, not_a_file, refused, words};
 use super::storage::{Asked, DirectoryId, Held, Storage};
 use super::{HostError, Seen, Watch};
 use crate::model::{Digest, Stat};
@@ -122,6 +122,10 @@ impl Held for Opened {
     fn link(&self, path: &[u8]) -> Result<Digest, ReadError> {
         let target = rustix::fs::readlinkat(&self.0, path, Vec::new()).map_err(refused)?;
         Ok(Digest::of(target.to_bytes()))
+    }
+
+    fn head(&self, path: &[u8]) -> Result<Option<[u8; HEAD]>, ReadError> {
+        head_at(&self.0, path, Links::Refuse)
     }
 
     fn hash(&self, path: &[u8], watch: &Watch) -> Result<(Digest, Stat), ReadError> {

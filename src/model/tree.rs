@@ -1,5 +1,7 @@
 //! The files of one module: names and digests, sorted, in little memory.
 
+use std::collections::BTreeMap;
+
 use super::{Digest, Hasher, write_line};
 
 /// What stands at one path inside a module.
@@ -39,6 +41,7 @@ pub struct Tree {
     ends: Vec<usize>,
     leaves: Vec<Leaf>,
     stats: Vec<Stat>,
+    strange: BTreeMap<Vec<u8>, &'static str>,
 }
 
 impl Tree {
@@ -65,6 +68,28 @@ impl Tree {
         self.stats.get(index).copied().filter(Stat::is_told)
     }
 
+    /// Why the file at `path` can be part of no lock file, where it is such a one.
+    #[must_use]
+    pub fn strange(&self, path: &[u8]) -> Option<&'static str> {
+        self.strange.get(path).copied()
+    }
+
+    /// Splits off what can be part of no lock file: the rest, and the paths with the reason of each.
+    #[must_use]
+    pub fn without_strange(mut self) -> (Self, BTreeMap<Vec<u8>, &'static str>) {
+        let strange = std::mem::take(&mut self.strange);
+        if strange.is_empty() {
+            return (self, strange);
+        }
+        let mut builder = TreeBuilder::default();
+        for (index, (path, leaf)) in
+            self.iter().enumerate().filter(|(_, (path, _))| !strange.contains_key(*path))
+        {
+            builder.push(path, leaf, self.stats.get(index).copied());
+        }
+        (builder.build(), strange)
+    }
+
     fn path(&self, index: usize) -> &[u8] {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.names[start..self.ends[index]]
@@ -88,12 +113,18 @@ impl Tree {
 #[derive(Default)]
 pub struct TreeBuilder {
     items: Vec<(Box<[u8]>, Leaf, Option<Stat>)>,
+    strange: BTreeMap<Vec<u8>, &'static str>,
 }
 
 impl TreeBuilder {
     /// Adds one file or link.
     pub fn push(&mut self, path: impl Into<Box<[u8]>>, leaf: Leaf, stat: Option<Stat>) {
         self.items.push((path.into(), leaf, stat));
+    }
+
+    /// Marks the file at `path` as one that can be part of no lock file.
+    pub fn mark(&mut self, path: Vec<u8>, why: &'static str) {
+        self.strange.insert(path, why);
     }
 
     /// Sorts and packs what was added.
@@ -106,6 +137,7 @@ impl TreeBuilder {
             ends: Vec::with_capacity(self.items.len()),
             leaves: Vec::with_capacity(self.items.len()),
             stats: self.items.iter().filter_map(|item| item.2).collect(),
+            strange: self.strange,
         };
         for (path, leaf, _) in self.items {
             tree.names.extend_from_slice(&path);
@@ -130,5 +162,21 @@ mod tests {
         let text = format!("{a}  __manifest__.py\n{b} @sub/z\n");
         assert_eq!(tree.digest(), Digest::of(text.as_bytes()));
         assert_eq!(tree.iter().next().unwrap().0, b"__manifest__.py");
+    }
+
+    #[test]
+    fn what_no_lock_file_can_hold_is_split_off_and_counts_until_then() {
+        let file = |text: &[u8]| Leaf::File(Digest::of(text));
+        let mut plain = TreeBuilder::default();
+        plain.push(&b"a.py"[..], file(b"a"), Some(Stat { size: 1, ..Stat::default() }));
+        let mut marked = TreeBuilder::default();
+        marked.push(&b"__pycache__/a.pyc"[..], file(b"b"), Some(Stat { size: 2, ..Stat::default() }));
+        marked.push(&b"a.py"[..], file(b"a"), Some(Stat { size: 1, ..Stat::default() }));
+        marked.mark(b"__pycache__/a.pyc".to_vec(), "why");
+        let (plain, marked) = (plain.build(), marked.build());
+        assert_ne!(marked.digest(), plain.digest());
+        assert_eq!(marked.strange(b"__pycache__/a.pyc"), Some("why"));
+        let (rest, strange) = marked.without_strange();
+        assert_eq!((rest, strange.len()), (plain, 1));
     }
 }
