@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, Stat as RawStat};
 use rustix::io::Errno;
 
-use super::{Content, Watch};
+use super::{Content, Watch, beneath};
 use crate::model::{Digest, Hasher, Stat, in_words};
 
 /// Why a file was not read.
@@ -38,7 +38,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
 }
 
-/// Whether a link in a path's last component is followed.
+/// Whether links in a path are followed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Links {
     Follow,
@@ -67,11 +67,12 @@ pub(super) fn hash_at(
 }
 
 fn open_regular(dir: impl AsFd, path: &[u8], links: Links) -> Result<(OwnedFd, RawStat), ReadError> {
-    let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    if links == Links::Refuse {
-        flags |= OFlags::NOFOLLOW;
-    }
-    let file = rustix::fs::openat(dir, path, flags, Mode::empty()).map_err(|errno| match errno {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let opened = match links {
+        Links::Follow => rustix::fs::openat(dir, path, flags, Mode::empty()),
+        Links::Refuse => beneath::open(dir, path, flags),
+    };
+    let file = opened.map_err(|errno| match errno {
         Errno::LOOP if links == Links::Refuse => ReadError::Changed,
         Errno::NXIO => ReadError::Refused("it is a socket or a device, not a file".to_owned()),
         errno => refused(errno),
