@@ -627,9 +627,13 @@ inside() { # PREFIX CONTEXT
 		[ -n "$3" ] || set -- "$1" "$2" seen
 		cached=
 		case $path in
-		__pycache__ | */__pycache__ | .git | */.git | .hg | */.hg | .svn | */.svn)
-			if [ "$name" != __pycache__ ] || { [ ! -L "$path" ] && [ ! -d "$path" ]; }; then
-				printf 'k%s\000' "$path"
+		.git | */.git | .hg | */.hg | .svn | */.svn)
+			printf 'k%s\000' "$path"
+			continue
+			;;
+		__pycache__ | */__pycache__)
+			if [ ! -L "$path" ] && [ ! -d "$path" ]; then
+				no_cache "$path" "${1:-.}"
 				continue
 			fi
 			;;
@@ -674,6 +678,17 @@ inside() { # PREFIX CONTEXT
 		unlisted "./$1"
 		[ -z "$why" ] || printf 'u%s\000%s\000' "$1" "$why"
 	}
+}
+
+# Tells of what should be a directory of bytecode and is none. Where nobody may look it may be one.
+no_cache() { # PATH DIRECTORY
+	if [ -e "$1" ]; then
+		printf 'j%s\000' "$1"
+	elif [ -x "$2" ]; then
+		again=1
+	else
+		printf 'e%s\000u%s/\000Permission denied\000' "$1" "$1"
+	fi
 }
 
 enter() { # DIRECTORY CONTEXT
