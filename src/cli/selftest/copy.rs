@@ -83,7 +83,8 @@ impl Copy {
     }
 
     fn empty(config: Config, engine: Engine) -> Result<Self, Failure> {
-        let dir = tempfile::Builder::new().prefix("driftlock-selftest-").tempdir();
+        let mode = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix("driftlock-selftest-").permissions(mode).tempdir();
         let dir = dir.map_err(|error| Failure::at(&std::env::temp_dir(), &error))?;
         Ok(Self { dir, nodes: BTreeMap::new(), config, engine, subjects: BTreeMap::new() })
     }
