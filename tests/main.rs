@@ -47,6 +47,7 @@ mod report;
 mod revision;
 mod schema;
 mod scripts;
+mod security;
 mod selftest;
 mod server;
 mod ssh;
