@@ -18,13 +18,17 @@ bench *ARGS:
 docs:
     UPDATE_DOCS=1 cargo test docs
 
-# Dependencies: bans, licences, sources.
+# Dependencies: bans, licences, sources, advisories.
 deny:
-    cargo deny check bans licenses sources
+    scripts/deny.sh
 
 # Measures a check of a server behind a slow link.
 bench-ssh *ARGS:
     scripts/bench_ssh.sh {{ARGS}}
+
+# Build the release twice, and compare.
+reproducible:
+    scripts/reproducible.sh
 
 # Build the container image; --tag NAME, --binary FILE.
 image *ARGS:

@@ -122,6 +122,8 @@ step 'cargo fmt --check'
 cargo fmt --check
 step 'shellcheck scripts/*.sh scripts/bench/*.sh deploy/git/pre-push .ci/run'
 shellcheck scripts/*.sh scripts/bench/*.sh deploy/git/pre-push .ci/run
+step 'scripts/deny.sh'
+scripts/deny.sh
 step 'cargo clippy'
 cargo clippy --all-targets --locked -- -D warnings
 step 'cargo test --doc'

@@ -67,6 +67,19 @@ pub enum Refusal {
         /// The subject's name, escaped.
         subject: String,
     },
+    /// It holds what no lock file can hold.
+    #[error(
+        "{subject} holds {path}: {why}; no lock file can hold that: delete it, or name it in [addons] exclude, \
+         and check again"
+    )]
+    Strange {
+        /// The subject's name, escaped.
+        subject: String,
+        /// The path in it, escaped.
+        path: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// Nothing would be left of a section.
     #[error(
         "{file} would be empty; turn the section off in audit/driftlock.toml and remove the file instead"
@@ -247,8 +260,11 @@ pub fn state_of_report(
 /// Makes sure that every change is still what the run saw.
 ///
 /// # Errors
-/// Naming the first subject that moved.
+/// Naming the first subject that moved, or holds what no lock file can hold.
 pub fn still_so(changes: &[Change], evidence: &[Evidence]) -> Result<(), Refusal> {
+    if let Some(refusal) = changes.iter().find_map(|change| strange(change, evidence)) {
+        return Err(refusal);
+    }
     let now = changes_in(evidence);
     let identity = |c: &Change| (c.check.clone(), c.place.clone(), c.kind, c.actual.clone());
     let now: BTreeSet<_> = now.iter().map(identity).collect();
@@ -256,6 +272,15 @@ pub fn still_so(changes: &[Change], evidence: &[Evidence]) -> Result<(), Refusal
         Some(change) => Err(moved(change)),
         None => Ok(()),
     }
+}
+
+/// What a subject holds that no lock file can hold, if anything.
+fn strange(change: &Change, evidence: &[Evidence]) -> Option<Refusal> {
+    let evidence = evidence.iter().find(|e| e.section.id() == change.section)?;
+    let Observed::Seen(seen) = &evidence.observed else { return None };
+    let tree = seen.state.entries.get(&change.place)?.tree.as_ref()?;
+    let (path, why) = tree.clone().without_strange().1.pop_first()?;
+    Some(Refusal::Strange { subject: escaped(&change.key), path: escaped(&path), why })
 }
 
 fn moved(change: &Change) -> Refusal {

@@ -38,6 +38,7 @@ fn observe(root: &Path) -> BTreeMap<Vec<u8>, Tree> {
         named: vec![],
         known: BTreeMap::new(),
         scope: Scope::default(),
+        all_bytecode: false,
     };
     let host = LocalHost::new(Layout::of_root(root), Engine::None("not asked".to_owned()));
     let answers = host.observe(&[Query::Modules(query)], &Watch::default()).unwrap();

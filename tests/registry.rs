@@ -270,3 +270,35 @@ fn the_clock_the_environment_and_the_terminal_belong_to_the_command_line() {
     }
     assert_eq!(users.len(), 1);
 }
+
+/// Dependencies that no code names: one is read for the schema that its package holds.
+const UNNAMED: [&str; 1] = ["serde-sarif"];
+
+#[test]
+fn every_dependency_is_used() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table =
+        toml::from_str(&std::fs::read_to_string(root.join("Cargo.toml")).unwrap()).unwrap();
+    let code = |dirs: &[&str]| {
+        let files = dirs.iter().flat_map(|dir| crate::support::disk::files_below(&root.join(dir)));
+        let rust = files.filter(|(path, _)| path.extension().is_some_and(|ending| ending == "rs"));
+        rust.map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect::<String>()
+    };
+    for (table, code) in
+        [("dependencies", code(&["src"])), ("dev-dependencies", code(&["src", "tests", "benches"]))]
+    {
+        for name in
+            manifest[table].as_table().unwrap().keys().filter(|name| !UNNAMED.contains(&name.as_str()))
+        {
+            let word = name.replace('-', "_");
+            let is_named = code.match_indices(&word).any(|(at, _)| {
+                let before = code[..at].chars().next_back().unwrap_or(' ');
+                let after = &code[at + word.len()..];
+                !before.is_alphanumeric()
+                    && !matches!(before, '_' | '.')
+                    && (after.starts_with("::") || after.starts_with(';'))
+            });
+            assert!(is_named, "{name} of Cargo.toml is used nowhere");
+        }
+    }
+}

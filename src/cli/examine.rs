@@ -134,9 +134,12 @@ impl Examination<'_> {
             return;
         }
         let path = [finding.place.as_slice(), b"/", MANIFEST].concat();
+        let part = finding.parts.iter().find(|part| part.path == MANIFEST);
+        if part.is_some_and(|part| matches!(part.actual, Value::Link(_))) {
+            return;
+        }
         let Ok(Content::Bytes(bytes)) = self.aim.content(&path, LONGEST_MANIFEST, watch) else { return };
         let Some(actual) = provenance::version(&bytes) else { return };
-        let part = finding.parts.iter().find(|part| part.path == MANIFEST);
         if part.is_some_and(|part| part.actual != Value::Digest(Digest::of(&bytes))) {
             return;
         }

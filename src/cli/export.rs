@@ -32,6 +32,8 @@ use crate::section::{BEYOND_REPOSITORY, Purpose};
 
 /// How many changes of the baseline are listed before the rest is only counted.
 const LISTED: usize = 20;
+/// How many files that lock files cannot hold are named before the rest is only counted.
+const NAMED: usize = 5;
 /// How the line begins that tells of a host that could not be looked at.
 const UNREACHABLE: &str = "Failed to collect server state";
 
@@ -410,6 +412,7 @@ impl Job<'_> {
                     page.error(&format!("{}: {}", words.topic, escaped(why.as_bytes())));
                 }
                 Observed::Seen(seen) if page.is_whole(words, seen) => {
+                    page.warnings.extend(strange(seen));
                     let (one, many) = e.section.nouns();
                     let count = seen.state.entries.len();
                     page.line(&format!(
@@ -509,6 +512,21 @@ impl Job<'_> {
         let changes = if locks.there().is_empty() { Vec::new() } else { changes };
         Ok(Accepted { files: files.len(), changes })
     }
+}
+
+/// What is said of what lock files cannot hold, if there is any.
+fn strange(seen: &Observation) -> Option<String> {
+    let name = |(place, path, why): &(Vec<u8>, Vec<u8>, &str)| {
+        format!("{}/{} ({why})", escaped(place), escaped(path))
+    };
+    let mut names: Vec<String> = seen.strange.iter().take(NAMED).map(name).collect();
+    if names.is_empty() {
+        return None;
+    }
+    if seen.strange.len() > NAMED {
+        names.push(format!("and {} more", seen.strange.len() - NAMED));
+    }
+    Some(format!("not in the lock files, and a check will find it: {}; delete it", names.join(", ")))
 }
 
 /// What became of the baseline.

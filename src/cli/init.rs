@@ -68,6 +68,7 @@ impl Found {
             named: vec![],
             known: BTreeMap::new(),
             scope: Scope::default(),
+            all_bytecode: false,
         };
         let answers = host.observe(&[Query::Files(files), Query::Modules(modules)], &Watch::default())?;
         let mut found = Self::default();

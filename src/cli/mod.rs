@@ -41,6 +41,7 @@ mod prune;
 mod rename;
 mod report;
 mod secrets;
+mod selftest;
 mod side;
 mod signals;
 mod since_last;
@@ -104,6 +105,7 @@ enum Command {
     History(history::HistoryArgs),
     Report(report::ReportArgs),
     Prune(prune::PruneArgs),
+    Selftest(selftest::SelftestArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -143,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::History(args) => history::run(&cli.global, &args),
         Command::Report(args) => report::run(&cli.global, &args),
         Command::Prune(args) => prune::run(&cli.global, &args, &interrupt),
+        Command::Selftest(args) => selftest::run(&cli.global, &args, &interrupt),
         Command::Explain(args) => explain::run(&cli.global, &args, &interrupt),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -28,6 +28,8 @@ pub struct Config {
     pub addon_roots: Option<Vec<Glob>>,
     /// `[addons] exclude`, relative to an addon root.
     pub addon_exclude: Vec<Glob>,
+    /// `[addons] bytecode`.
+    pub addon_bytecode: Bytecode,
     /// `[files] include`; may hold absolute patterns.
     pub files_include: Option<Vec<Glob>>,
     /// `[docker]`, if it is written.
@@ -71,6 +73,17 @@ pub enum DockerMode {
     Required,
     /// Never.
     Off,
+}
+
+/// Which bytecode under `__pycache__` is a finding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bytecode {
+    /// What Python would not hold against its source, by its header, and what has no source.
+    #[default]
+    Default,
+    /// All of it.
+    Forbid,
 }
 
 /// What a container that the baseline does not name is.
@@ -183,6 +196,7 @@ struct RawCompose {
 struct RawAddons {
     roots: Option<Vec<String>>,
     exclude: Vec<String>,
+    bytecode: Bytecode,
 }
 
 #[derive(Deserialize, Default)]
@@ -258,6 +272,7 @@ impl Config {
             compose_exclude: list("compose.exclude", raw.compose.exclude)?,
             addon_roots: raw.addons.roots.map(|items| list("addons.roots", items)).transpose()?,
             addon_exclude: list("addons.exclude", raw.addons.exclude)?,
+            addon_bytecode: raw.addons.bytecode,
             files_include: raw
                 .files
                 .include
@@ -399,7 +414,7 @@ mod tests {
         let text = "[compose]\nfiles = []\n\n[addons]\nroot = [\"x\"]\n";
         assert_eq!(
             error(text),
-            "audit/driftlock.toml:5: unknown field `root`, expected `roots` or `exclude`; did you mean `roots`?"
+            "audit/driftlock.toml:5: unknown field `root`, expected one of `roots`, `exclude`, `bytecode`; did you mean `roots`?"
         );
         assert!(error("[composed]\n").contains(":1: unknown field `composed`"));
         assert!(error("[targets.a]\nhost = \"x\"\npats = {}\n").contains(":3: unknown field `pats`"));

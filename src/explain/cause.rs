@@ -1,5 +1,6 @@
 //! What has probably happened, in one sentence: a guess from what was compared, said as one.
 
+use super::ways_out::is_strange;
 use crate::model::{Change, Finding, Kind, Origin, SectionId};
 
 /// The likely cause of what a check found; `None` where nothing more can be guessed than the finding says.
@@ -29,6 +30,9 @@ fn of_unreadable(reason: &str) -> Option<&'static str> {
 }
 
 fn of_files(finding: &Finding) -> &'static str {
+    if !finding.parts.is_empty() && finding.parts.iter().all(is_strange) {
+        return "a deploy left bytecode behind, or somebody put it there to be run in place of the source";
+    }
     match (finding.kind, finding.provenance.as_ref().map(|it| it.origin)) {
         (_, Some(Origin::Stale)) => "a deploy has not reached this place, or was rolled back",
         (_, Some(Origin::Ahead)) => "a release was deployed without its lock files",

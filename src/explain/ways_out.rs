@@ -1,6 +1,6 @@
 //! What can be done about a subject that differs, with the command for each way.
 
-use crate::model::{Change, Finding, Kind, SectionId, WayOut, quoted, quoted_name};
+use crate::model::{Change, Finding, Kind, Part, SectionId, WayOut, quoted, quoted_name};
 
 /// How many files a command names at most.
 const LISTED: usize = 50;
@@ -70,10 +70,7 @@ pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
     if !situation.is_configured {
         return ways;
     }
-    let first = if situation.run.is_some() { String::new() } else { format!("{driftlock} check{option}; ") };
-    let run = situation.run.unwrap_or_default();
-    let accept = format!("{first}{driftlock} accept{run}{option} --only {named} --reason '…'");
-    ways.push(WayOut::new("it was meant", accept));
+    ways.extend(accept(situation));
     let ack = |verb: &str| format!("{driftlock} ack {verb}{named}{option}");
     ways.extend(match finding.acknowledged() {
         None => vec![WayOut::new(
@@ -86,6 +83,23 @@ pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
         ],
     });
     ways
+}
+
+/// The command that takes what is there into the baseline; none where no lock file can hold it.
+fn accept(situation: &Situation<'_>) -> Option<WayOut> {
+    let Situation { named, option, driftlock, .. } = *situation;
+    if situation.finding.parts.iter().any(is_strange) {
+        return None;
+    }
+    let first = if situation.run.is_some() { String::new() } else { format!("{driftlock} check{option}; ") };
+    let run = situation.run.unwrap_or_default();
+    let accept = format!("{first}{driftlock} accept{run}{option} --only {named} --reason '…'");
+    Some(WayOut::new("it was meant", accept))
+}
+
+/// Whether a file of a module is one that no lock file can hold.
+pub(super) fn is_strange(part: &Part) -> bool {
+    part.kind == Kind::Unexpected && part.reason.is_some()
 }
 
 /// The ways out of a lock file that is missing.

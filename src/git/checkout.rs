@@ -1,5 +1,6 @@
 //! Files of a commit as a checkout would write them, without touching the repository or its work tree.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -51,7 +52,9 @@ impl<'a> Checkout<'a> {
     /// # Errors
     /// When there is no room for it, or git cannot read the commit.
     pub fn of(revision: &Revision, ended: &'a (dyn Fn() -> bool + Sync)) -> Result<Self, GitError> {
-        let dir = tempfile::Builder::new().prefix(".driftlock-tmp-").tempdir().map_err(|e| no_room(&e))?;
+        let mode = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix(".driftlock-tmp-").permissions(mode).tempdir();
+        let dir = dir.map_err(|error| no_room(&error))?;
         let checkout = Self { repository: revision.repository.clone(), dir, ended };
         std::fs::create_dir(checkout.files()).map_err(|error| no_room(&error))?;
         checkout.ask("read the commit", &["read-tree", &revision.commit], &[])?;

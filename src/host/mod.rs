@@ -1,5 +1,7 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
+mod beneath;
+mod bytecode;
 mod content;
 mod detect;
 mod disk;
@@ -180,6 +182,8 @@ pub struct ModuleQuery {
     pub known: BTreeMap<Vec<u8>, Tree>,
     /// What belongs on this host.
     pub scope: Scope,
+    /// Whether all bytecode under `__pycache__` counts, not only what Python would run unseen.
+    pub all_bytecode: bool,
 }
 
 /// Asks for containers.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use rustix::fs::FileType;
 
+use super::bytecode::{self, CACHE};
 use super::files::no_tree;
 use super::layout::NO_PLACE;
 use super::read::{CHANGED, ReadError, not_a_file};
@@ -86,6 +87,7 @@ pub(super) struct Look<'a> {
     pub(super) exclude: &'a [Glob],
     pub(super) watch: &'a Watch,
     pub(super) named: bool,
+    pub(super) all_bytecode: bool,
 }
 
 /// What a walk through a module met, before anything was read.
@@ -93,6 +95,8 @@ pub(super) struct Look<'a> {
 struct Walked {
     files: Vec<Vec<u8>>,
     link_paths: Vec<Vec<u8>>,
+    caches: Vec<(Vec<u8>, FileType)>,
+    strange: Vec<(Vec<u8>, &'static str)>,
     links: Vec<(Vec<u8>, Digest)>,
     unreadable: Vec<(Vec<u8>, String)>,
     left_out: Counts,
@@ -138,7 +142,7 @@ impl Look<'_> {
     /// One pass over a module; `None` when something vanished or moved in the middle.
     fn walk_and_hash(&self, held: &dyn Held, place: &[u8]) -> Result<Option<Looked>, HostError> {
         let rules = ModuleRules::of(place, self.exclude);
-        let walked = match Walked::through(held, &rules, self.named) {
+        let walked = match Walked::through(held, &rules, self) {
             Ok(Some(walked)) => walked,
             Ok(None) => return Ok(Some(Looked::NotAModule)),
             Err(_) => return Ok(None),
@@ -162,6 +166,9 @@ impl Look<'_> {
         }
         for (path, digest) in walked.links {
             builder.push(path, Leaf::Link(digest), Some(Stat::default()));
+        }
+        for (path, why) in walked.strange {
+            builder.mark(path, why);
         }
         unreadable.sort();
         let seen = match unreadable.len() {
@@ -205,18 +212,24 @@ impl<'a> ModuleRules<'a> {
         self.fate(path, is_directory) == Fate::Kept
     }
 
+    /// Whether the configuration leaves a path out.
+    pub(super) fn excludes(&self, path: &[u8], is_directory: bool) -> bool {
+        if self.exclude.is_empty() {
+            return false;
+        }
+        let path = child(self.module, path);
+        let covered = || is_directory && self.exclude.iter().any(|glob| glob.covers(&path));
+        any_match(self.exclude, &path) || covered()
+    }
+
     fn fate(&self, path: &[u8], is_directory: bool) -> Fate {
         let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
         if is_pruned(name) {
             return Fate::Dropped(BY_DEFAULT);
         }
         let is_manifest = path == MANIFEST && !is_directory;
-        if !is_manifest && !self.exclude.is_empty() {
-            let path = child(self.module, path);
-            let covered = || is_directory && self.exclude.iter().any(|glob| glob.covers(&path));
-            if any_match(self.exclude, &path) || covered() {
-                return Fate::Dropped(BY_CONFIGURATION);
-            }
+        if !is_manifest && self.excludes(path, is_directory) {
+            return Fate::Dropped(BY_CONFIGURATION);
         }
         if !is_directory && is_dropped(name) { Fate::Dropped(BY_DEFAULT) } else { Fate::Kept }
     }
@@ -230,16 +243,19 @@ fn is_left_out(exclude: &[Glob], name: &[u8]) -> bool {
 impl Walked {
     /// Walks a module without following links; `None` where there is no manifest and the module was not
     /// asked for by name. An error means that something vanished in the middle.
-    fn through(held: &dyn Held, rules: &ModuleRules<'_>, named: bool) -> Result<Option<Self>, ReadError> {
+    fn through(held: &dyn Held, rules: &ModuleRules<'_>, look: &Look<'_>) -> Result<Option<Self>, ReadError> {
         let mut walked = Self::default();
         let mut pending = Vec::new();
         walked.list(held, rules, Vec::new(), &mut pending)?;
         let was_listed = walked.unreadable.iter().all(|(path, _)| path != b".");
-        if !walked.is_module && !named && was_listed {
+        if !walked.is_module && !look.named && was_listed {
             return Ok(None);
         }
         while let Some(path) = pending.pop() {
             walked.list(held, rules, path, &mut pending)?;
+        }
+        if !walked.caches.is_empty() {
+            walked.search_caches(held, rules, look.all_bytecode)?;
         }
         for path in std::mem::take(&mut walked.link_paths) {
             match held.link(&path) {
@@ -249,6 +265,21 @@ impl Walked {
             }
         }
         Ok(Some(walked))
+    }
+
+    /// Adds the bytecode that counts.
+    fn search_caches(
+        &mut self,
+        held: &dyn Held,
+        rules: &ModuleRules<'_>,
+        all: bool,
+    ) -> Result<(), ReadError> {
+        let found = bytecode::search(held, rules, std::mem::take(&mut self.caches), all)?;
+        self.files.extend(found.files.iter().map(|(path, _)| path.clone()));
+        self.link_paths.extend(found.links.iter().map(|(path, _)| path.clone()));
+        self.strange.extend(found.files.into_iter().chain(found.links));
+        self.unreadable.extend(found.unreadable);
+        Ok(())
     }
 
     /// Sorts in what one directory holds; one that cannot be listed stands among the unreadable.
@@ -281,6 +312,9 @@ impl Walked {
         let is_directory = kind == FileType::Directory;
         self.is_module |= path == MANIFEST && !is_directory;
         if let Fate::Dropped(why) = rules.fate(&path, is_directory) {
+            if name == CACHE {
+                self.caches.push((path, kind));
+            }
             return self.left_out.add(Unit::Files, why, 1);
         }
         match kind {

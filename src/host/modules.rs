@@ -34,7 +34,14 @@ pub(super) fn observe(
         .with_max_len(1)
         .map(|(place, trouble)| {
             let named = named.contains(place.as_slice());
-            let look = Look { disk, layout, exclude: &query.exclude, watch, named };
+            let look = Look {
+                disk,
+                layout,
+                exclude: &query.exclude,
+                watch,
+                named,
+                all_bytecode: query.all_bytecode,
+            };
             let looked = trouble.map_or_else(|| look.at(&place), |why| Ok(Looked::troubled(why)))?;
             let looked = looked.sharing(query.known.get(&place));
             Ok((place, looked))

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, Stat as RawStat};
 use rustix::io::Errno;
 
-use super::{Content, Watch};
+use super::{Content, Watch, beneath};
 use crate::model::{Digest, Hasher, Stat, in_words};
 
 /// Why a file was not read.
@@ -38,7 +38,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
 }
 
-/// Whether a link in a path's last component is followed.
+/// Whether links in a path are followed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Links {
     Follow,
@@ -77,11 +77,12 @@ pub(super) fn hash_stated_at(
 }
 
 fn open_regular(dir: impl AsFd, path: &[u8], links: Links) -> Result<(OwnedFd, RawStat), ReadError> {
-    let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    if links == Links::Refuse {
-        flags |= OFlags::NOFOLLOW;
-    }
-    let file = rustix::fs::openat(dir, path, flags, Mode::empty()).map_err(|errno| match errno {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let opened = match links {
+        Links::Follow => rustix::fs::openat(dir, path, flags, Mode::empty()),
+        Links::Refuse => beneath::open(dir, path, flags),
+    };
+    let file = opened.map_err(|errno| match errno {
         Errno::LOOP if links == Links::Refuse => ReadError::Changed,
         Errno::NXIO => ReadError::Refused("it is a socket or a device, not a file".to_owned()),
         errno => refused(errno),
@@ -116,6 +117,26 @@ pub(super) fn content_at(
         }
     }
     Err(ReadError::Changed)
+}
+
+/// How many bytes the head of a file has.
+pub(super) const HEAD: usize = 16;
+
+/// The first bytes of the regular file `path`, relative to `dir`; `None` where it is shorter. Never blocks on a FIFO or
+/// device.
+pub(super) fn head_at(dir: impl AsFd, path: &[u8], links: Links) -> Result<Option<[u8; HEAD]>, ReadError> {
+    let (file, _) = open_regular(dir, path, links)?;
+    let mut head = [0; HEAD];
+    let mut filled = 0;
+    while filled < HEAD {
+        match rustix::io::read(&file, &mut head[filled..]) {
+            Ok(0) => return Ok(None),
+            Ok(n) => filled += n,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(refused(errno)),
+        }
+    }
+    Ok(Some(head))
 }
 
 /// All bytes of an open file, or some more than `limit`.

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::fs::FileType;
 
 use super::disk::Disk;
-use super::read::ReadError;
+use super::read::{HEAD, ReadError};
 use super::{HostError, Seen, Watch};
 use crate::model::{Digest, Stat};
 
@@ -56,6 +56,9 @@ pub(super) trait Held: Sync {
 
     /// The digest of a link's target text.
     fn link(&self, path: &[u8]) -> Result<Digest, ReadError>;
+
+    /// The first bytes of a file; `None` where it is shorter.
+    fn head(&self, path: &[u8]) -> Result<Option<[u8; HEAD]>, ReadError>;
 
     /// The digest of a file's content, and what else is known of it.
     fn hash(&self, path: &[u8], watch: &Watch) -> Result<(Digest, Stat), ReadError>;

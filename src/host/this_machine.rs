@@ -9,9 +9,9 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::disk::ThisDisk;
-use super::read::{self, Links, ReadError, hash_at, kind_of, not_a_file, refused, words};
+use super::read::{self, HEAD, Links, ReadError, hash_at, head_at, kind_of, not_a_file, refused, words};
 use super::storage::{Asked, DirectoryId, Held, Storage};
-use super::{HostError, Seen, Watch};
+use super::{HostError, Seen, Watch, beneath};
 use crate::model::{Digest, Stat};
 
 const DIRECTORY: OFlags =
@@ -111,17 +111,29 @@ impl Opened {
         self.0.as_fd()
     }
 
+    /// Opens what lies below; where a link has come into the way there since it was listed, it is gone.
+    fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, ReadError> {
+        beneath::open(&self.0, path, flags).map_err(|errno| match errno {
+            Errno::LOOP => ReadError::Gone,
+            errno => refused(errno),
+        })
+    }
+
     fn directory(&self, dir: &[u8]) -> Result<OwnedFd, ReadError> {
         if dir.is_empty() {
             return self.0.try_clone().map_err(|error| ReadError::Refused(error.to_string()));
         }
-        rustix::fs::openat(&self.0, dir, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map_err(refused)
+        self.open(dir, DIRECTORY)
     }
 }
 
 impl Held for Opened {
     fn list(&self, dir: &[u8], take: &mut dyn FnMut(&[u8], FileType)) -> Result<(), ReadError> {
         let mut entries = Dir::new(self.directory(dir)?).map_err(refused)?;
+        if dir.is_empty() {
+            // The module's own descriptor is read from where it was read to.
+            entries.rewind();
+        }
         while let Some(entry) = entries.read() {
             let entry = entry.map_err(refused)?;
             let name = entry.file_name();
@@ -138,8 +150,13 @@ impl Held for Opened {
     }
 
     fn link(&self, path: &[u8]) -> Result<Digest, ReadError> {
-        let target = rustix::fs::readlinkat(&self.0, path, Vec::new()).map_err(refused)?;
+        let link = self.open(path, OFlags::PATH)?;
+        let target = rustix::fs::readlinkat(link, "", Vec::new()).map_err(refused)?;
         Ok(Digest::of(target.to_bytes()))
+    }
+
+    fn head(&self, path: &[u8]) -> Result<Option<[u8; HEAD]>, ReadError> {
+        head_at(&self.0, path, Links::Refuse)
     }
 
     fn hash(&self, path: &[u8], watch: &Watch) -> Result<(Digest, Stat), ReadError> {
@@ -151,4 +168,35 @@ impl Held for Opened {
 fn kind_at(dir: BorrowedFd<'_>, name: &CStr) -> Result<FileType, ReadError> {
     let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(refused)?;
     Ok(kind_of(&stat))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_that_takes_the_place_of_a_directory_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let module = dir.path().join("module");
+        for models in [module.join("models"), dir.path().join("outside")] {
+            std::fs::create_dir_all(models.join("deep")).unwrap();
+            std::fs::write(models.join("order.py"), "x").unwrap();
+            symlink("nowhere", models.join("link")).unwrap();
+        }
+        let held = ThisDisk.module(&module).unwrap().unwrap();
+        let (watch, mut names) = (Watch::default(), 0);
+        assert!(held.hash(b"models/order.py", &watch).is_ok() && held.link(b"models/link").is_ok());
+        held.list(b"models/deep", &mut |_, _| names += 1).unwrap();
+        std::fs::rename(module.join("models"), dir.path().join("before")).unwrap();
+        symlink("../outside", module.join("models")).unwrap();
+        assert_eq!(held.hash(b"models/order.py", &watch), Err(ReadError::Changed));
+        assert_eq!(held.head(b"models/order.py"), Err(ReadError::Changed));
+        assert_eq!(held.link(b"models/link"), Err(ReadError::Gone));
+        for gone in [&b"models"[..], b"models/deep"] {
+            assert_eq!(held.list(gone, &mut |_, _| names += 1), Err(ReadError::Gone));
+        }
+        assert_eq!(names, 0);
+    }
 }

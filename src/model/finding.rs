@@ -159,7 +159,7 @@ pub struct Part {
     pub stat: Option<Stat>,
     /// Which lines differ, where that was asked for.
     pub shown: Option<Box<Shown>>,
-    /// Why it could not be read.
+    /// Why it could not be read, or why no lock file can hold it.
     pub reason: Option<String>,
 }
 

@@ -64,6 +64,8 @@ pub struct Observation {
     pub problems: Vec<String>,
     /// What was left out on purpose.
     pub left_out: Vec<LeftOut>,
+    /// What was seen and lock files cannot hold: subject, path in it, and why.
+    pub strange: Vec<(Vec<u8>, Vec<u8>, &'static str)>,
 }
 
 /// How looking at a section went.

@@ -1,5 +1,6 @@
 //! The files of one module: names and digests, sorted, in little memory.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::{Digest, Hasher, write_line};
@@ -40,6 +41,7 @@ impl Stat {
 pub struct Tree {
     packed: Arc<Packed>,
     stats: Vec<Stat>,
+    strange: BTreeMap<Vec<u8>, &'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +54,7 @@ struct Packed {
 
 impl PartialEq for Tree {
     fn eq(&self, other: &Self) -> bool {
-        self.has_content_of(other) && self.stats == other.stats
+        self.has_content_of(other) && self.stats == other.stats && self.strange == other.strange
     }
 }
 
@@ -86,7 +88,33 @@ impl Tree {
     /// This tree in the buffers of `other` where both have the same names and digests; else as it is.
     #[must_use]
     pub fn sharing(self, other: &Self) -> Self {
-        if self.has_content_of(other) { Self { stats: Vec::new(), ..other.clone() } } else { self }
+        if self.strange.is_empty() && self.has_content_of(other) {
+            Self { stats: Vec::new(), ..other.clone() }
+        } else {
+            self
+        }
+    }
+
+    /// Why the file at `path` can be part of no lock file, where it is such a one.
+    #[must_use]
+    pub fn strange(&self, path: &[u8]) -> Option<&'static str> {
+        self.strange.get(path).copied()
+    }
+
+    /// Splits off what can be part of no lock file: the rest, and the paths with the reason of each.
+    #[must_use]
+    pub fn without_strange(mut self) -> (Self, BTreeMap<Vec<u8>, &'static str>) {
+        let strange = std::mem::take(&mut self.strange);
+        if strange.is_empty() {
+            return (self, strange);
+        }
+        let mut builder = TreeBuilder::default();
+        for (index, (path, leaf)) in
+            self.iter().enumerate().filter(|(_, (path, _))| !strange.contains_key(*path))
+        {
+            builder.push(path, leaf, self.stats.get(index).copied());
+        }
+        (builder.build(), strange)
     }
 
     fn has_content_of(&self, other: &Self) -> bool {
@@ -120,12 +148,18 @@ impl Tree {
 #[derive(Default)]
 pub struct TreeBuilder {
     items: Vec<(Box<[u8]>, Leaf, Option<Stat>)>,
+    strange: BTreeMap<Vec<u8>, &'static str>,
 }
 
 impl TreeBuilder {
     /// Adds one file or link.
     pub fn push(&mut self, path: impl Into<Box<[u8]>>, leaf: Leaf, stat: Option<Stat>) {
         self.items.push((path.into(), leaf, stat));
+    }
+
+    /// Marks the file at `path` as one that can be part of no lock file.
+    pub fn mark(&mut self, path: Vec<u8>, why: &'static str) {
+        self.strange.insert(path, why);
     }
 
     /// Sorts and packs what was added.
@@ -145,7 +179,7 @@ impl TreeBuilder {
             packed.ends.push(packed.names.len());
             packed.leaves.push(leaf);
         }
-        Tree { packed: Arc::new(packed), stats }
+        Tree { packed: Arc::new(packed), stats, strange: self.strange }
     }
 }
 
@@ -179,5 +213,21 @@ mod tests {
         assert_eq!((same.digest(), same.stat(0)), (baseline.digest(), None));
         let other = tree(b"2", Some(stat)).sharing(&baseline);
         assert_eq!((other.stat(0), other.digest() == baseline.digest()), (Some(stat), false));
+    }
+
+    #[test]
+    fn what_no_lock_file_can_hold_is_split_off_and_counts_until_then() {
+        let file = |text: &[u8]| Leaf::File(Digest::of(text));
+        let mut plain = TreeBuilder::default();
+        plain.push(&b"a.py"[..], file(b"a"), Some(Stat { size: 1, ..Stat::default() }));
+        let mut marked = TreeBuilder::default();
+        marked.push(&b"__pycache__/a.pyc"[..], file(b"b"), Some(Stat { size: 2, ..Stat::default() }));
+        marked.push(&b"a.py"[..], file(b"a"), Some(Stat { size: 1, ..Stat::default() }));
+        marked.mark(b"__pycache__/a.pyc".to_vec(), "why");
+        let (plain, marked) = (plain.build(), marked.build());
+        assert_ne!(marked.digest(), plain.digest());
+        assert_eq!(marked.strange(b"__pycache__/a.pyc"), Some("why"));
+        let (rest, strange) = marked.without_strange();
+        assert_eq!((rest, strange.len()), (plain, 1));
     }
 }

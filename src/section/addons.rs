@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Ask, EMPTY_LIST, NOWHERE, Plan, Section, is_empty, named, unmatched};
+use super::{Ask, EMPTY_LIST, NOWHERE, Plan, Purpose, Section, is_empty, named, unmatched};
 use crate::baseline::{Line, LockError, Rules, parse};
+use crate::config::Bytecode;
 use crate::host::{Answer, MANIFEST, ModuleQuery, ModulesAnswer, Query, Scope, SeenModule, Select};
 use crate::model::{
     Digest, Entry, Glob, Leaf, Observation, Observed, SectionId, State, Tree, TreeBuilder, Value, escaped,
@@ -49,6 +50,7 @@ impl Section for Addons {
             named: named(ask, false),
             known: known(ask),
             scope: ask.setting.scope.clone(),
+            all_bytecode: ask.setting.config.addon_bytecode == Bytecode::Forbid,
         }))
     }
 
@@ -126,6 +128,13 @@ fn observe(ask: &Ask<'_>, answer: ModulesAnswer) -> Observation {
     for (place, module) in answer.modules {
         match module {
             SeenModule::Whole(tree) => {
+                let tree = if ask.setting.purpose == Purpose::Export {
+                    let (rest, strange) = tree.without_strange();
+                    seen.strange.extend(strange.into_iter().map(|(path, why)| (place.clone(), path, why)));
+                    rest
+                } else {
+                    tree
+                };
                 let value = Value::Digest(tree.digest());
                 seen.state.entries.insert(place, Entry { value, tree: Some(tree), stat: None });
             }

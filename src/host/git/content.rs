@@ -5,11 +5,11 @@ use std::fs::File;
 
 use rayon::prelude::*;
 
-use super::disk::Read;
+use super::disk::{Blob, Read};
 use super::tree::lost;
 use super::unreachable;
 use crate::git::{Checkout, GitError, Objects, Revision, Treatment};
-use crate::host::read::{Links, ReadError, hash_at};
+use crate::host::read::{HEAD, Links, ReadError, hash_at, head_at};
 use crate::host::{HostError, Watch};
 use crate::model::{Digest, Hasher};
 
@@ -84,10 +84,15 @@ fn stored(
 
 fn digest(batch: &mut Objects, object: &str, watch: &Watch) -> Read {
     let mut hasher = Hasher::default();
-    match batch.read(object.as_bytes(), &mut |piece| hasher.update(piece)) {
+    let mut head = Vec::with_capacity(HEAD);
+    let found = batch.read(object.as_bytes(), &mut |piece| {
+        hasher.update(piece);
+        head.extend_from_slice(&piece[..piece.len().min(HEAD - head.len())]);
+    });
+    match found {
         Ok(Some(found)) if found.kind == "blob" => {
             watch.count(found.size);
-            Ok((hasher.finish(), found.size))
+            Ok(Blob { digest: hasher.finish(), size: found.size, head: head.try_into().ok() })
         }
         Ok(_) | Err(_) => Err(lost(object)),
     }
@@ -107,8 +112,13 @@ fn checked_out(
     let dir = File::open(checkout.files());
     let dir = dir.map_err(|error| HostError::Unreachable(crate::model::in_words(&error)))?;
     let one = |(path, written): (&&[u8], Result<(), String>)| {
-        let read = written.and_then(|()| match hash_at(&dir, path, Links::Refuse, watch) {
-            Ok((digest, stat)) => Ok((digest, stat.size)),
+        let look = || {
+            let (digest, stat) = hash_at(&dir, path, Links::Refuse, watch)?;
+            let head = head_at(&dir, path, Links::Refuse)?;
+            Ok(Blob { digest, size: stat.size, head })
+        };
+        let read = written.and_then(|()| match look() {
+            Ok(blob) => Ok(blob),
             Err(ReadError::Refused(why)) => Err(why),
             Err(ReadError::Gone | ReadError::Changed | ReadError::Cancelled) => {
                 Err("git did not check it out".to_owned())

@@ -10,14 +10,23 @@ use rustix::fs::FileType;
 use super::path_of;
 use super::tree::{Node, Stop, Tree, digest_of, submodule};
 use crate::host::disk::Disk;
-use crate::host::read::{self, ReadError, not_a_file};
+use crate::host::read::{self, HEAD, ReadError, not_a_file};
 use crate::host::storage::{Asked, DirectoryId, Held, Storage};
 use crate::host::walk::child;
 use crate::host::{HostError, Seen, Watch};
 use crate::model::{Digest, Stat};
 
-/// What became of reading a file: its digest and size, or why there is none.
-pub(super) type Read = Result<(Digest, u64), String>;
+/// What is known of a file's content.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Blob {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    /// Its first bytes; `None` where it is shorter.
+    pub(super) head: Option<[u8; HEAD]>,
+}
+
+/// What became of reading a file, or why there is nothing known of it.
+pub(super) type Read = Result<Blob, String>;
 
 /// A commit's tree as a disk.
 pub(super) struct CommitDisk<'a> {
@@ -57,7 +66,7 @@ impl<'a> CommitDisk<'a> {
             Content::Asked(wanted) => {
                 let mut wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
                 wanted.insert(real.to_vec(), object.to_owned());
-                Ok((Digest::of(b""), 0))
+                Ok(Blob { digest: Digest::of(b""), size: 0, head: None })
             }
             Content::Known(known) => {
                 known.get(real).cloned().unwrap_or_else(|| Err("it was not read".to_owned()))
@@ -121,7 +130,7 @@ impl Storage for CommitDisk<'_> {
         };
         Ok(match self.tree.node(&real) {
             Some(Node::File { object }) => match self.content(&real, object) {
-                Ok((digest, size)) => Seen::File(digest, Stat { size, ..Stat::default() }),
+                Ok(blob) => Seen::File(blob.digest, Stat { size: blob.size, ..Stat::default() }),
                 Err(why) => Seen::Unreadable(why),
             },
             _ => Seen::Unreadable(not_a_file(FileType::Directory)),
@@ -150,6 +159,15 @@ impl Module<'_> {
         let node = self.disk.tree.node(&real);
         (real, node)
     }
+
+    fn blob(&self, path: &[u8]) -> Result<Blob, ReadError> {
+        match self.node(path) {
+            (real, Some(Node::File { object })) => {
+                self.disk.content(&real, object).map_err(ReadError::Refused)
+            }
+            _ => Err(ReadError::Gone),
+        }
+    }
 }
 
 impl Held for Module<'_> {
@@ -173,17 +191,15 @@ impl Held for Module<'_> {
         }
     }
 
+    fn head(&self, path: &[u8]) -> Result<Option<[u8; HEAD]>, ReadError> {
+        self.blob(path).map(|blob| blob.head)
+    }
+
     fn hash(&self, path: &[u8], watch: &Watch) -> Result<(Digest, Stat), ReadError> {
         if watch.is_cancelled() {
             return Err(ReadError::Cancelled);
         }
-        match self.node(path) {
-            (real, Some(Node::File { object })) => match self.disk.content(&real, object) {
-                Ok((digest, size)) => Ok((digest, Stat { size, ..Stat::default() })),
-                Err(why) => Err(ReadError::Refused(why)),
-            },
-            _ => Err(ReadError::Gone),
-        }
+        self.blob(path).map(|blob| (blob.digest, Stat { size: blob.size, ..Stat::default() }))
     }
 }
 

@@ -7,7 +7,7 @@ use rustix::fs::{CWD, FileType};
 
 use super::Remembered;
 use crate::host::disk::{Disk, ThisDisk};
-use crate::host::read::{Links, ReadError};
+use crate::host::read::{HEAD, Links, ReadError};
 use crate::host::storage::{Asked, DirectoryId, Held, Storage};
 use crate::host::this_machine::{self, Opened};
 use crate::host::{HostError, Seen, Watch};
@@ -60,6 +60,10 @@ impl Held for OpenedRemembering<'_> {
 
     fn link(&self, path: &[u8]) -> Result<Digest, ReadError> {
         self.0.link(path)
+    }
+
+    fn head(&self, path: &[u8]) -> Result<Option<[u8; HEAD]>, ReadError> {
+        self.0.head(path)
     }
 
     fn hash(&self, path: &[u8], watch: &Watch) -> Result<(Digest, Stat), ReadError> {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use rustix::fs::FileType;
 
-use super::records::split_digest;
+use super::records::{plain, split_digest};
 use super::snapshot::{UNSEEN, refused};
 use crate::host::Watch;
-use crate::host::read::ReadError;
+use crate::host::read::{HEAD, ReadError};
 use crate::host::storage::Held;
 use crate::model::{Digest, Stat};
 
@@ -17,6 +17,8 @@ pub(super) struct Module {
     directories: HashMap<Vec<u8>, Listed>,
     files: HashMap<Vec<u8>, Result<Digest, Vec<u8>>>,
     links: HashMap<Vec<u8>, Digest>,
+    /// The first bytes of files of which they were told; `None` of shorter ones.
+    heads: HashMap<Vec<u8>, Option<[u8; HEAD]>>,
     vanishes: bool,
     /// Why it could not be opened.
     pub(super) closed: Option<Vec<u8>>,
@@ -31,8 +33,8 @@ struct Listed {
 impl Default for Module {
     fn default() -> Self {
         let top = HashMap::from([(Vec::new(), Listed::default())]);
-        let (files, links) = (HashMap::new(), HashMap::new());
-        Self { directories: top, files, links, vanishes: false, closed: None }
+        let (files, links, heads) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { directories: top, files, links, heads, vanishes: false, closed: None }
     }
 }
 
@@ -58,6 +60,12 @@ impl Module {
             b's' => self.entry(first, FileType::Socket)?,
             b'c' => self.entry(first, FileType::CharacterDevice)?,
             b'o' => self.entry(first, FileType::Unknown)?,
+            b'b' => {
+                let (hex, path) = first.split_at_checked(2 * HEAD)?;
+                let head = data_encoding::HEXLOWER.decode(hex).ok()?;
+                self.head(path, Some(head.try_into().ok()?))?;
+            }
+            b'n' => self.head(first, None)?,
             b't' => {
                 let (digest, path) = split_digest(first)?;
                 self.entry(path, FileType::Symlink)?;
@@ -70,9 +78,18 @@ impl Module {
 
     /// Takes what became of reading a file.
     pub(super) fn file(&mut self, path: &[u8], read: Result<Digest, Vec<u8>>) -> Option<()> {
-        self.entry(path, FileType::RegularFile)?;
+        if !self.heads.contains_key(path) {
+            self.entry(path, FileType::RegularFile)?;
+        }
         // Twice the same one stands for another that was never told.
         self.files.insert(path.to_vec(), read).is_none().then_some(())
+    }
+
+    /// Takes the first bytes of a file.
+    fn head(&mut self, path: &[u8], head: Option<[u8; HEAD]>) -> Option<()> {
+        let path = plain(path);
+        self.entry(path, FileType::RegularFile)?;
+        self.heads.insert(path.to_vec(), head).is_none().then_some(())
     }
 
     fn entry(&mut self, path: &[u8], kind: FileType) -> Option<()> {
@@ -101,6 +118,14 @@ impl Held for &Module {
 
     fn link(&self, path: &[u8]) -> Result<Digest, ReadError> {
         self.links.get(path).copied().ok_or_else(|| ReadError::Refused(UNSEEN.to_owned()))
+    }
+
+    fn head(&self, path: &[u8]) -> Result<Option<[u8; HEAD]>, ReadError> {
+        match (self.heads.get(path), self.files.get(path)) {
+            (Some(head), _) => Ok(*head),
+            (None, Some(Err(why))) => Err(refused(why)),
+            (None, _) => Err(ReadError::Refused(UNSEEN.to_owned())),
+        }
     }
 
     fn hash(&self, path: &[u8], _: &Watch) -> Result<(Digest, Stat), ReadError> {

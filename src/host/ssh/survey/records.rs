@@ -179,7 +179,7 @@ impl Records {
 }
 
 /// A path without the mark that keeps it from being taken for an option.
-fn plain(path: &[u8]) -> &[u8] {
+pub(super) fn plain(path: &[u8]) -> &[u8] {
     path.strip_prefix(b"./").unwrap_or(path)
 }
 

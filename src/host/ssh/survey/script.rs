@@ -28,6 +28,8 @@ impl Survey {
         let mut writer = Writer::new(layout);
         // What one query leaves out of a module may count for another.
         let about_modules = |query: &&Query| matches!(query, Query::Modules(_));
+        writer.all_bytecode =
+            queries.iter().any(|query| matches!(query, Query::Modules(query) if query.all_bytecode));
         writer.skips = queries.iter().filter(about_modules).count() == 1;
         for query in queries {
             match query {
@@ -84,6 +86,8 @@ struct Writer<'a> {
     queries: usize,
     /// Whether files that a query excludes are not hashed.
     skips: bool,
+    /// Whether all bytecode is hashed.
+    all_bytecode: bool,
     functions: Vec<u8>,
     calls: BTreeSet<Vec<u8>>,
     /// Contexts of detection by base: for compose files and for addon roots.
@@ -107,6 +111,7 @@ impl<'a> Writer<'a> {
             bases: layout.places().enumerate().map(base).collect(),
             queries: 0,
             skips: false,
+            all_bytecode: false,
             functions: Vec::new(),
             calls: BTreeSet::new(),
             detect: BTreeMap::new(),
@@ -314,7 +319,8 @@ impl<'a> Writer<'a> {
         define(&mut self.functions, "whole", "skipped_directory", b"", b"return 1");
         members(&mut self.functions, "is_named_file", &self.named_files);
         members(&mut self.functions, "is_named_module", &self.named_modules);
-        let mut script = [bare(FUNCTIONS).as_bytes(), &self.functions, b"survey() {\n:\n"].concat();
+        let settings: &[u8] = if self.all_bytecode { b"all_bytecode=1\n" } else { b"" };
+        let mut script = [bare(FUNCTIONS).as_bytes(), settings, &self.functions, b"survey() {\n:\n"].concat();
         for call in &self.calls {
             script.extend_from_slice(call);
             script.push(b'\n');

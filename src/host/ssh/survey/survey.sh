@@ -16,6 +16,8 @@ entered=0 entered_names=''
 # The path of the entry that was told last, as long as its listing is the innermost one.
 told=
 attempts=3
+all_bytecode=
+heads='' heads_size=0
 detect_files='' detect_roots=''
 newline='
 '
@@ -601,6 +603,7 @@ enter_module() { # PATH CONTEXT
 	fi
 	if cd -- "$1" 2>/dev/null; then
 		inside '' "$2"
+		peek
 		flush
 	else
 		names_only "$1"
@@ -622,10 +625,24 @@ inside() { # PREFIX CONTEXT
 		name=${path##*/}
 		is_pattern "$name" "$path" "./$1" && continue
 		[ -n "$3" ] || set -- "$1" "$2" seen
-		case $name in
-		__pycache__ | .git | .hg | .svn)
+		cached=
+		case $path in
+		.git | */.git | .hg | */.hg | .svn | */.svn)
 			printf 'k%s\000' "$path"
 			continue
+			;;
+		__pycache__ | */__pycache__)
+			if [ ! -L "$path" ] && [ ! -d "$path" ]; then
+				no_cache "$path" "${1:-.}"
+				continue
+			fi
+			;;
+		__pycache__/* | */__pycache__/*)
+			cached=1
+			case $name in
+			*.pyc) ;;
+			*) if [ -L "$path" ] || [ ! -d "$path" ]; then continue; fi ;;
+			esac
 			;;
 		esac
 		if [ -L "$path" ]; then
@@ -640,7 +657,13 @@ inside() { # PREFIX CONTEXT
 		elif is_left_out "$2"; then
 			:
 		elif [ -f "$path" ]; then
-			if is_readable "$path"; then add "$path"; else printf 'r%s\000Permission denied\000' "$path"; fi
+			if ! is_readable "$path"; then
+				printf 'r%s\000Permission denied\000' "$path"
+			elif [ -n "$cached" ]; then
+				bytecode "$path"
+			else
+				add "$path"
+			fi
 		elif [ -p "$path" ]; then
 			printf 'p%s\000' "$path"
 		elif [ -S "$path" ]; then
@@ -655,6 +678,17 @@ inside() { # PREFIX CONTEXT
 		unlisted "./$1"
 		[ -z "$why" ] || printf 'u%s\000%s\000' "$1" "$why"
 	}
+}
+
+# Tells of what should be a directory of bytecode and is none. Where nobody may look it may be one.
+no_cache() { # PATH DIRECTORY
+	if [ -e "$1" ]; then
+		printf 'j%s\000' "$1"
+	elif [ -x "$2" ]; then
+		again=1
+	else
+		printf 'e%s\000u%s/\000Permission denied\000' "$1" "$1"
+	fi
 }
 
 enter() { # DIRECTORY CONTEXT
@@ -709,6 +743,77 @@ link() { # PATH
 		;;
 	*) printf 't%.64s%s\000' "$found" "$1" ;;
 	esac
+}
+
+# ---- Bytecode: of most only the first 16 bytes are told; names wait in `heads`, quoted for the shell
+
+bytecode() { # FILE
+	case $1 in
+	-*) set -- "./$1" ;;
+	esac
+	eval "head_$heads_size=\$1"
+	heads="$heads \"\$head_$heads_size\""
+	heads_size=$((heads_size + 1))
+	[ "$heads_size" -lt 250 ] || peek
+}
+
+peek() {
+	[ "$heads_size" -eq 0 ] || eval "heads= heads_size=0; peek_all $heads"
+}
+
+hexadecimal() { od -An -v -tx1 | tr -d ' \t\n'; }
+
+# No file gives more than 16 bytes, so all of them have them where there are so many.
+peek_all() { # FILE...
+	told_heads=$({ head -q -c 16 -- "$@" | hexadecimal; } 2>/dev/null)
+	if [ "${#told_heads}" -ne $(($# * 32)) ]; then
+		for file; do peek_one "$file"; done
+		return
+	fi
+	for file; do
+		set -- "$file" "${told_heads#????????????????????????????????}"
+		tell_head "$1" "${told_heads%"$2"}"
+		told_heads=$2
+	done
+}
+
+# Seventeen dots follow the bytes where reading them did not fail: without them there are never so many.
+peek_one() { # FILE
+	found=$({ { head -c 16 && printf .................; } <"$1" | hexadecimal; } 2>/dev/null)
+	if [ "${#found}" -eq 66 ]; then
+		tell_head "$1" "${found%??????????????????????????????????}"
+	elif [ "${#found}" -ge 34 ]; then
+		printf 'n%s\000' "$1"
+		[ -z "$all_bytecode" ] || add "$1"
+	elif [ -f "$1" ]; then
+		printf 'r%s\000its first bytes cannot be read: head, od and tr are needed on the server\000' "$1"
+	else
+		again=1
+	fi
+}
+
+# Tells how a file begins, and hashes it where that or its name may make it count.
+tell_head() { # FILE HEXADECIMAL
+	printf 'b%s%s\000' "$2" "$1"
+	case $all_bytecode$2 in
+	1*) add "$1" ;;
+	????0d0a?[159d]*) add "$1" ;;
+	????0d0a*) has_source "$1" || add "$1" ;;
+	esac
+}
+
+# Whether the source of bytecode is surely there.
+has_source() { # FILE
+	name=${1##*/} above=${1%/*}
+	case $name in
+	?*.*.pyc) ;;
+	*) return 1 ;;
+	esac
+	case $above in
+	*/*) above=${above%/*}/ ;;
+	*) above= ;;
+	esac
+	[ -f "$above${name%%.*}.py" ]
 }
 
 # ---- Hashing: names wait in `batch`, quoted for the shell

@@ -32,6 +32,7 @@ fn hostile_module(project: &Project, place: &str) {
         project.file(format!("{place}/{pruned}/x"), "no");
         project.file(format!("{place}/sub/{pruned}"), "no");
     }
+    hostile_bytecode(project, place);
     for dropped in [".DS_Store", "a.swp", "b~"] {
         project.file(format!("{place}/sub/{dropped}"), "no");
         project.file(format!("{place}/sub/dir/{dropped}/inside"), "yes");
@@ -43,6 +44,40 @@ fn hostile_module(project: &Project, place: &str) {
     project.link(format!("{place}/up"), "..");
     project.fifo(&format!("{place}/sub/fifo"));
     drop(UnixListener::bind(project.path(format!("{place}/sub/socket"))).unwrap());
+}
+
+/// Bytecode of all kinds, under names of all kinds.
+fn hostile_bytecode(project: &Project, place: &str) {
+    let head = |flags: u8| [&b"\xa7\r\r\n"[..], &[flags, 0, 0, 0], b"mtimesize code"].concat();
+    for (i, name) in hostile_names().iter().filter(|name| name.len() < 200).enumerate() {
+        let source = [place.as_bytes(), b"/code/", name, b".py"].concat();
+        if i % 3 == 0 {
+            project.file(source, "x = 1");
+        }
+        let flags = u8::try_from(i % 5).unwrap();
+        for tag in [&b".cpython-311.pyc"[..], b".x.cpython-311.opt-1.pyc", b".pyc"] {
+            project.file([place.as_bytes(), b"/code/__pycache__/", name, tag].concat(), head(flags));
+        }
+    }
+    for (name, bytes) in
+        [("empty", &b""[..]), ("short", b"\xa7\r\r\n\x01\0\0\0"), ("text", b"no bytecode, only text")]
+    {
+        project.file(format!("{place}/code/__pycache__/{name}.cpython-311.pyc"), bytes);
+        project.file(format!("{place}/short/__pycache__/{name}.cpython-311.pyc"), bytes);
+    }
+    project.file(format!("{place}/__pycache__/top.cpython-311.pyc"), head(1));
+    project.file(format!("{place}/__pycache__/deep/__pycache__/x.cpython-311.pyc"), head(0));
+    project.file(format!("{place}/__pycache__/.git/x.cpython-311.pyc"), head(1));
+    project.file(format!("{place}/dir.py/x"), "a directory");
+    project.file(format!("{place}/__pycache__/dir.cpython-311.pyc"), head(0));
+    project.file(format!("{place}/__pycache__/dir.pyc/x.pyc"), head(0));
+    project.link(format!("{place}/broken.py"), "nowhere");
+    project.file(format!("{place}/__pycache__/broken.cpython-311.pyc"), head(0));
+    project.link(format!("{place}/__pycache__/link.pyc"), "../x.pyc");
+    project.link(format!("{place}/__pycache__/link"), "..");
+    project.link(format!("{place}/linked/__pycache__"), "../code/__pycache__");
+    project.fifo(&format!("{place}/__pycache__/fifo.pyc"));
+    project.file(format!("{place}/static/lib/__pycache__/x.cpython-311.pyc"), head(1));
 }
 
 pub(super) fn hostile_tree() -> Project {

@@ -48,7 +48,14 @@ fn files(select: Select) -> FileQuery {
 }
 
 fn modules(select: Select) -> ModuleQuery {
-    ModuleQuery { select, exclude: vec![], named: vec![], known: BTreeMap::new(), scope: Scope::default() }
+    ModuleQuery {
+        select,
+        exclude: vec![],
+        named: vec![],
+        known: BTreeMap::new(),
+        scope: Scope::default(),
+        all_bytecode: false,
+    }
 }
 
 fn patterns(texts: &[&str]) -> Select {
@@ -75,9 +82,12 @@ fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
     match programs {
         Programs::Usual => {}
         Programs::Only(names) => names.iter().for_each(|name| link(name, name)),
-        Programs::Busybox => ["ls", "readlink", "sha256sum"].iter().for_each(|name| link(name, "busybox")),
+        Programs::Busybox => {
+            ["head", "ls", "od", "readlink", "sha256sum", "tr"].iter().for_each(|name| link(name, "busybox"))
+        }
         Programs::Own(own, text) => {
-            let others = ["ls", "readlink", "sha256sum"].into_iter().filter(|name| name != own);
+            let others =
+                ["head", "ls", "od", "readlink", "sha256sum", "tr"].into_iter().filter(|name| name != own);
             others.for_each(|name| link(name, name));
             let program = dir.path().join(own);
             std::fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();

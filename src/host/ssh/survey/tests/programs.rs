@@ -12,14 +12,38 @@ fn every_program_that_hashes_will_do() {
     let here = locally(&project.layout(), &queries);
     // The third shell is busybox, which takes its own programs wherever others are found.
     let programs = [
-        Programs::Only(&["ls", "readlink", "shasum", "perl"]),
-        Programs::Only(&["ls", "readlink", "openssl"]),
+        Programs::Only(&["head", "ls", "od", "readlink", "shasum", "perl", "tr"]),
+        Programs::Only(&["head", "ls", "od", "readlink", "openssl", "tr"]),
         Programs::Busybox,
-        Programs::Only(&["ls", "readlink", "openssl"]),
-        Programs::Only(&["ls", "readlink", "shasum", "perl"]),
+        Programs::Only(&["head", "ls", "od", "readlink", "openssl", "tr"]),
+        Programs::Only(&["head", "ls", "od", "readlink", "shasum", "perl", "tr"]),
     ];
     for (programs, by) in programs.into_iter().zip(SHELLS.iter().cycle()) {
         assert_same(&here, &by_script(by, &project.layout(), &queries, &programs), by);
+    }
+}
+
+#[test]
+fn without_a_program_that_shows_bytes_bytecode_is_unreadable() {
+    let project = Project::new();
+    project.module("addons/a");
+    let queries = [Query::Modules(modules(patterns(&["addons"])))];
+    let observe = |missing: &str| {
+        let all = ["head", "od", "tr"];
+        let programs: &'static [&'static str] = match all.iter().position(|name| *name == missing) {
+            Some(0) => &["ls", "od", "readlink", "sha256sum", "tr"],
+            Some(1) => &["head", "ls", "readlink", "sha256sum", "tr"],
+            _ => &["head", "ls", "od", "readlink", "sha256sum"],
+        };
+        by_script(SHELLS[0], &project.layout(), &queries, &Programs::Only(programs)).remove(0)
+    };
+    let here = locally(&project.layout(), &queries).remove(0);
+    assert_eq!(observe("od"), here, "where there is no bytecode they are not needed");
+    project.file("addons/a/models/__pycache__/order.cpython-311.pyc", b"\xa7\r\r\n\0\0\0\0mtimesize code");
+    for missing in ["head", "od", "tr"] {
+        let seen = observe(missing);
+        assert!(seen.contains("1 of its paths could not be read"), "{missing}: {seen}");
+        assert!(seen.contains("head, od and tr are needed on the server"), "{missing}: {seen}");
     }
 }
 

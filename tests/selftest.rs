@@ -1,0 +1,139 @@
+//! `driftlock selftest`: every alteration of a copy is noticed, and the project is left alone.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::Project;
+use crate::support::disk::files_below;
+use crate::support::engine::{FakeEngine, id, listed};
+
+/// Runs it with JSON; no engine, unless one is named.
+fn tried(project: &Project, engine: &str) -> (i32, Value) {
+    let output = project.driftlock(&["selftest", "--json"]).env("DOCKER_HOST", engine).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
+    (output.status.code().unwrap(), told)
+}
+
+const NOWHERE: &str = "unix:///nowhere.sock";
+
+/// What was done and ended so.
+fn with_status(told: &Value, status: &str) -> Vec<String> {
+    let all = told["alterations"].as_array().unwrap().iter();
+    let those = all.filter(|one| one["status"] == status);
+    those.map(|one| one["what"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_alteration_is_noticed_and_the_project_is_left_alone() {
+    let project = Project::accepted();
+    let before = files_below(&project.root());
+    let (code, told) = tried(&project, NOWHERE);
+    assert_eq!((code, &told["overall"]), (0, &"PASS".into()), "{told:#}");
+    assert_eq!(told["tried"], told["noticed"]);
+    assert!(told["tried"].as_u64().unwrap() > 60, "{told:#}");
+    assert_eq!(with_status(&told, "passed"), ["nothing is altered", "every alteration is undone"]);
+    let noticed = with_status(&told, "noticed");
+    for what in [
+        "the first bit of a file is changed",
+        "a FIFO replaces a file",
+        "a module is renamed",
+        "a link leads elsewhere",
+        "bytecode is added that Python runs unseen",
+        "one digit of a lock file is changed",
+        "a lock file is removed",
+    ] {
+        assert!(noticed.iter().any(|one| one == what), "{what}: {noticed:#?}");
+    }
+    assert_eq!(files_below(&project.root()), before);
+    let text = project.driftlock(&["selftest"]).env("DOCKER_HOST", NOWHERE).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("[SKIP] containers are not as accepted: not tried: "), "{text}");
+    assert!(text.ends_with("not tried\nSELFTEST: PASS\n"), "{text}");
+}
+
+#[test]
+fn rights_are_tried_where_they_count_and_nothing_is_left_behind() {
+    let project = Project::accepted();
+    project.hand_over();
+    let temporary = project.path("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    project.hand_over();
+    let place = temporary.to_str().unwrap();
+    let ran = project.as_user_with(&["selftest"], &[("TMPDIR", place), ("DOCKER_HOST", NOWHERE)]);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    for what in ["a file", "a lock file"] {
+        assert!(
+            ran.out().contains(&format!("[PASS] the right to read {what} is taken away")),
+            "{}",
+            ran.out()
+        );
+    }
+    assert!(ran.out().contains("[PASS] the right to look into a module is taken away"), "{}", ran.out());
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+#[test]
+fn containers_are_tried_against_what_runs() {
+    let project = Project::accepted();
+    let engine = FakeEngine::of(
+        vec![listed("web", "app:1", &id("a"), "running"), listed("db", "db:1", &id("b"), "exited")],
+        vec![],
+    );
+    let (code, told) = tried(&project, &engine.host());
+    assert_eq!(code, 0, "{told:#}");
+    let noticed = with_status(&told, "noticed");
+    for what in [
+        "a container runs another image than accepted",
+        "a container runs another tag than accepted",
+        "an accepted container is not there",
+        "a container runs that nobody accepted",
+        "a container is in another state than accepted",
+    ] {
+        assert!(noticed.iter().any(|one| one == what), "{what}: {told:#}");
+    }
+}
+
+#[test]
+fn what_the_configuration_hides_is_said_not_to_be_tried() {
+    let project = Project::small();
+    let toml = project.read("audit/driftlock.toml");
+    let toml = toml.replace(
+        "[addons]\n",
+        "[addons]\nexclude = [\"**/__pycache__/**\", \"**/*.pyc\", \"*/driftlock_selftest.*\"]\n",
+    );
+    project.file("audit/driftlock.toml", &toml);
+    let (code, told) = tried(&project, NOWHERE);
+    assert_eq!(code, 0, "{told:#}");
+    let skipped = with_status(&told, "not tried");
+    for what in ["bytecode is added that Python runs unseen", "a file is added", "a file is copied"] {
+        assert!(skipped.iter().any(|one| one == what), "{what}: {told:#}");
+    }
+}
+
+#[test]
+fn without_anything_to_copy_it_is_an_error() {
+    let project = Project::empty();
+    assert_eq!(project.run(&["selftest"]).code(), 1);
+    project.file("audit/driftlock.toml", "");
+    let ran = project.run(&["selftest"]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.err().contains("nothing of this project is small enough to be copied"), "{}", ran.err());
+}
+
+#[test]
+fn real_modules_are_tried() {
+    let wheels = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/wheels");
+    if !wheels.join("addons").is_dir() {
+        return;
+    }
+    let project = Project::empty();
+    let copied =
+        Command::new("cp").args(["-r"]).arg(wheels.join("addons")).arg(project.path("addons")).status();
+    assert!(copied.unwrap().success());
+    project.file("audit/driftlock.toml", "[addons]\nroots = [\"addons\"]\n");
+    let (code, told) = tried(&project, NOWHERE);
+    assert_eq!(code, 0, "{told:#}");
+}
