@@ -18,6 +18,7 @@ use super::previous::Previous;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::telling::Telling;
+use super::trusting::{TrustArgs, Trusting};
 use super::{Failure, Global, past, pause, prune, unbegun};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::atomic::read_file;
@@ -46,6 +47,8 @@ Examples:
   driftlock check --format html=report.html     a page for a browser
   driftlock check --baseline git:v1.4           against the lock files of a tag, or its files where it has none
   driftlock check --target production           a target of audit/driftlock.toml
+  driftlock check --allowed-signers /etc/driftlock/allowed_signers
+                                                 only a baseline that one of these has signed counts
   driftlock check --all --jobs 4                every target, four at once
   driftlock check --server erp.example.com      a server over SSH: its containers")]
 pub(super) struct CheckArgs {
@@ -57,6 +60,8 @@ pub(super) struct CheckArgs {
     /// compared with the files of that commit
     #[arg(long, value_name = "DIR|git:REVISION", help_heading = "What to compare")]
     baseline: Option<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
     #[command(flatten)]
     formats: FormatArgs,
     /// Write the files of the run into DIR instead of a new run; latest.json stays as it is
@@ -105,7 +110,9 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
     let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
     let several = aims.len() > 1;
     let previous = Previous::new(&project, args.previous.as_deref())?;
-    let job = Job { project: &project, args, only, require, source, acknowledged, several, previous };
+    let trusting = args.trust.resolve(&project)?;
+    let job =
+        Job { project: &project, args, only, require, source, acknowledged, several, previous, trusting };
     if args.dry_run {
         return job.dry_run(&aims);
     }
@@ -141,6 +148,8 @@ struct Job<'a> {
     several: bool,
     /// What earlier runs found.
     previous: Previous<'a>,
+    /// Whose signature the baseline must bear.
+    trusting: Option<Trusting>,
 }
 
 /// A report that was written, or why it was not.
@@ -173,6 +182,7 @@ impl Job<'_> {
             acknowledged: &self.acknowledged,
             only: &self.only,
             require: &self.require,
+            trusting: self.trusting.as_ref(),
         }
     }
 
@@ -362,9 +372,9 @@ mod tests {
         let source = project.source();
         let acknowledged = Vec::new();
         let previous = Previous::new(&project, None)?;
-        let job =
-            Job { project: &project, args: &args, only, require, source, acknowledged, several, previous };
-        let report = job.finished(&Aim::local(&project), done)?;
+        let (project, args, trusting) = (&project, &args, None);
+        let job = Job { project, args, only, require, source, acknowledged, several, previous, trusting };
+        let report = job.finished(&Aim::local(project), done)?;
         let latest = root.path().join(run::PATH).join("latest.json");
         report::json::read(&std::fs::read(latest).unwrap()).unwrap();
         Ok(report)

@@ -9,6 +9,7 @@ use super::clock::Started;
 use super::commit::{self, Files};
 use super::logging;
 use super::project::{Project, read_locks};
+use super::trusting::Trusting;
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::{self, Request};
 use crate::baseline::{self, Locks, Source};
@@ -39,6 +40,8 @@ pub(super) struct Examination<'a> {
     pub(super) only: &'a [&'static dyn Check],
     /// Checks that may not be skipped.
     pub(super) require: &'a [&'static dyn Check],
+    /// Whose signature the baseline must bear; `None`: it need not be signed.
+    pub(super) trusting: Option<&'a Trusting>,
 }
 
 /// What came of it.
@@ -62,7 +65,9 @@ impl Examination<'_> {
                 || from_files.contains(&(BEYOND_REPOSITORY, Files::Instead)),
             ..self.aim.scope.clone()
         };
+        let looked = self.trusting.map(|trusting| trusting.look(self.project, self.source, Some(&locks)));
         let mut request = self.request(&locks);
+        request.signature = looked.as_ref();
         request.setting.scope = &scope;
         let (look, origin) = std::thread::scope(|scope| {
             let place = logging::place();
@@ -141,7 +146,7 @@ impl Examination<'_> {
     /// What is asked of the place.
     pub(super) fn request<'b>(&'b self, locks: &'b Locks) -> Request<'b> {
         let setting = self.aim.setting(self.project, Purpose::Check);
-        Request { setting, locks, only: self.only, require: self.require }
+        Request { setting, locks, only: self.only, require: self.require, signature: None }
     }
 
     /// The lock files to compare with, and how the files of a commit stand beside them.

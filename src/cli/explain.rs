@@ -83,6 +83,7 @@ pub(super) fn run(global: &Global, args: &ExplainArgs, interrupt: &Interrupt) ->
         acknowledged: &acknowledged,
         only: &[],
         require: &[],
+        trusting: None,
     };
     let task = [Task::new(&aim.name(), interrupt)];
     let look = |watch: &Watch| -> Result<Vec<Explanation>, Failure> {

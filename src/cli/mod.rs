@@ -42,12 +42,17 @@ mod rename;
 mod report;
 mod secrets;
 mod side;
+mod sign;
 mod signals;
+mod signature;
+mod signing_key;
 mod ssh;
 mod ssh_config;
 mod telling;
+mod trusting;
 mod unbegun;
 mod untracked;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -95,6 +100,8 @@ enum Command {
     Export(export::ExportArgs),
     Check(check::CheckArgs),
     Accept(accept::AcceptArgs),
+    Sign(sign::SignArgs),
+    Verify(verify::VerifyArgs),
     Ack(ack::AckArgs),
     Pause(pause::PauseArgs),
     Notify(notify::NotifyArgs),
@@ -135,6 +142,8 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&cli.global, &args, &interrupt),
         Command::Check(args) => check::run(&cli.global, &args, &interrupt),
         Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
+        Command::Sign(args) => sign::run(&cli.global, &args, &interrupt),
+        Command::Verify(args) => verify::run(&cli.global, &args),
         Command::Ack(args) => ack::run(&cli.global, &args, &interrupt),
         Command::Pause(args) => pause::run(&cli.global, &args),
         Command::Notify(args) => notify::run(&cli.global, &args, &interrupt),
