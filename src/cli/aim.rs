@@ -222,6 +222,7 @@ impl Aim {
             left_out: Vec::new(),
             pause: None,
             last_success: None,
+            previous: None,
             notices: Vec::new(),
             past: Vec::new(),
             location: None,

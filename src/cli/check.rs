@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::ack::with_rules;
 use super::advice::Advice;
 use super::aim::{Aim, AimArgs};
+use super::chain::{self, Signing};
 use super::choice::ChoiceArgs;
 use super::examine::{Examination, Examined};
 use super::fleet::Fleet;
@@ -111,8 +112,9 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
     let several = aims.len() > 1;
     let previous = Previous::new(&project, args.previous.as_deref())?;
     let trusting = args.trust.resolve(&project)?;
+    let (project, signing) = (&project, Signing::of(&project));
     let job =
-        Job { project: &project, args, only, require, source, acknowledged, several, previous, trusting };
+        Job { project, args, only, require, source, acknowledged, several, previous, trusting, signing };
     if args.dry_run {
         return job.dry_run(&aims);
     }
@@ -129,7 +131,7 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
     let code = job.tell(&mut reports, wanted, global.color, interrupt)?;
     let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
     if wrote && !args.keep {
-        let warnings = prune::after_run(&project, interrupt);
+        let warnings = prune::after_run(project, interrupt);
         let is_silent = args.quiet && code == 0;
         warnings.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
     }
@@ -150,6 +152,8 @@ struct Job<'a> {
     previous: Previous<'a>,
     /// Whose signature the baseline must bear.
     trusting: Option<Trusting>,
+    /// What reports are signed with.
+    signing: Signing<'a>,
 }
 
 /// A report that was written, or why it was not.
@@ -199,7 +203,8 @@ impl Job<'_> {
             past::put(report, &runs);
         }
         let is_own_run = self.args.output.is_none();
-        let telling = Telling { project: self.project, previous: &self.previous, is_own_run };
+        let is_final = self.signing.is_on();
+        let telling = Telling { project: self.project, previous: &self.previous, is_own_run, is_final };
         telling.tell(reports, interrupt);
         emit(reports, wanted, self.args.quiet, colour)
     }
@@ -251,7 +256,7 @@ impl Job<'_> {
             Some(dir) => {
                 let dir = aim.output_dir(dir, self.several);
                 report.location = Some(dir.join(report::json::FILE).display().to_string());
-                run::write_into(&dir, &files_of(&report)).map_err(|error| (dir, error))
+                self.write_into(&dir, &mut report).map_err(|error| (dir, error))
             }
             None => self.keep_run(&mut report).map_err(|error| (self.runs(), error)),
         };
@@ -268,14 +273,29 @@ impl Job<'_> {
         self.project.named(&self.project.root.join(run::PATH))
     }
 
+    /// Writes the files of a run into a directory that was named; the signature of another report does not stay there.
+    fn write_into(&self, dir: &Path, report: &mut Report) -> std::io::Result<()> {
+        match std::fs::remove_file(dir.join(report::json::SIGNATURE)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let (files, unsigned) = self.signing.files(report);
+        run::write_into(dir, &files)?;
+        chain::tell_unsigned(unsigned.as_deref());
+        Ok(())
+    }
+
     fn keep_run(&self, report: &mut Report) -> std::io::Result<()> {
+        let _held = self.signing.hold()?;
+        self.signing.link(report);
         let (root, stamp, target) = (&self.project.root, report.stamp.clone(), report.target.clone());
-        let mut json = Vec::new();
+        let (mut json, mut unsigned) = (Vec::new(), None);
         run::create(root, &stamp, target.as_deref(), &mut |name| {
             let path = root.join(run::PATH).join(name).join(report::json::FILE);
             report.call(name);
             report.location = Some(self.project.named(&path).display().to_string());
-            let files = files_of(report);
+            let (files, why) = self.signing.files(report);
+            unsigned = why;
             json = files
                 .iter()
                 .find(|(name, _)| name == report::json::FILE)
@@ -283,6 +303,8 @@ impl Job<'_> {
                 .unwrap_or_default();
             files
         })?;
+        self.signing.remember(report, &json);
+        chain::tell_unsigned(unsigned.as_deref());
         let moves_latest = !report.partial && !self.is_overtaken(report);
         log::info!(run = report.run.as_str(), moves_latest; "wrote the run");
         if !moves_latest {
@@ -372,8 +394,9 @@ mod tests {
         let source = project.source();
         let acknowledged = Vec::new();
         let previous = Previous::new(&project, None)?;
-        let (project, args, trusting) = (&project, &args, None);
-        let job = Job { project, args, only, require, source, acknowledged, several, previous, trusting };
+        let (project, args, trusting, signing) = (&project, &args, None, Signing::of(&project));
+        let job =
+            Job { project, args, only, require, source, acknowledged, several, previous, trusting, signing };
         let report = job.finished(&Aim::local(project), done)?;
         let latest = root.path().join(run::PATH).join("latest.json");
         report::json::read(&std::fs::read(latest).unwrap()).unwrap();

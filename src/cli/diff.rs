@@ -137,6 +137,7 @@ fn report(started: &Started, a: Side, b: Side) -> Report {
         left_out,
         pause: None,
         last_success: None,
+        previous: None,
         notices: Vec::new(),
         past: Vec::new(),
         location: None,

@@ -16,8 +16,6 @@ use crate::trust::{self, AllowedSigner, Case, LONGEST, Looked, NAMESPACE, Refuse
 
 /// The variable that stands in for `--allowed-signers`.
 const VARIABLE: &str = "DRIFTLOCK_ALLOWED_SIGNERS";
-/// The command that makes a signature.
-const COMMAND: &str = "driftlock sign";
 
 /// Options that say whose signature counts.
 #[derive(Args)]
@@ -104,7 +102,7 @@ impl Trusting {
     pub(super) fn look(&self, project: &Project, source: &Source, locks: Option<&Locks>) -> Looked {
         let whole = match Whole::read(source, &lock_file_names(), config::PATH) {
             Ok(whole) => whole,
-            Err(error) => return Looked { files: 0, by: Err(other(source, error.to_string())) },
+            Err(error) => return Looked { files: 0, by: Err(other(source, &error.to_string())) },
         };
         let own = project.config.digest;
         let configuration = if matches!(source, Source::Git(_)) { whole.configuration } else { own };
@@ -126,10 +124,11 @@ impl Trusting {
     }
 
     fn judge(&self, whole: &Whole, message: &[u8], source: &Source) -> Result<Signer, Refused> {
+        self.signers()?;
         let place = format!("{}/{SIGNATURE}", source.name());
         let bytes = match &whole.signature {
-            None => return Err(Refused::Unsigned { place, command: COMMAND }),
-            Some(Err(error)) => return Err(other(source, error.to_string())),
+            None => return Err(Refused::unsigned(place)),
+            Some(Err(error)) => return Err(other(source, &error.to_string())),
             Some(Ok(bytes)) => bytes,
         };
         self.judge_bytes(bytes, &place, message, NAMESPACE)
@@ -153,8 +152,8 @@ impl Trusting {
 }
 
 /// What could not be read of a baseline.
-fn other(source: &Source, reason: String) -> Refused {
-    let reason = reason.strip_prefix(&format!("{}/", source.name())).unwrap_or(&reason).to_owned();
+fn other(source: &Source, reason: &str) -> Refused {
+    let reason = reason.strip_prefix(&format!("{}/", source.name())).unwrap_or(reason).to_owned();
     Refused::Other { place: source.name(), reason }
 }
 

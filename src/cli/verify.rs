@@ -5,7 +5,7 @@ use clap::Args;
 use super::output;
 use super::project::Project;
 use super::trusting::TrustArgs;
-use super::{Failure, Global, sign};
+use super::{Failure, Global, reports, sign};
 use crate::model::escaped;
 
 /// Say who signed the baseline, and whether that counts
@@ -17,6 +17,7 @@ Examples:
   driftlock verify                                        by the allowed signers of audit/driftlock.toml
   driftlock verify --allowed-signers ~/allowed_signers    by these, whatever the repository says
   driftlock verify --baseline git:v1.4                    the lock files of a tag
+  driftlock verify --reports                              the reports of past checks
   driftlock verify --print | ssh-keygen -Y verify -f audit/allowed_signers -I you@example.com \\
       -n driftlock -s audit/locks/SIGNATURE               the same without driftlock's word")]
 pub(super) struct VerifyArgs {
@@ -31,6 +32,12 @@ pub(super) struct VerifyArgs {
     /// Print what the signature must be over; verify nothing
     #[arg(long, conflicts_with = "baseline")]
     print: bool,
+    /// Look at the reports in audit/runtime instead: whether each is signed, and none was altered or removed
+    #[arg(long, conflicts_with_all = ["baseline", "print"])]
+    reports: bool,
+    /// With --reports: runs that are older may be missing [default: retention_days of audit/driftlock.toml, else 30]
+    #[arg(long, value_name = "N", requires = "reports")]
+    days: Option<u32>,
 }
 
 pub(super) fn run(global: &Global, args: &VerifyArgs) -> Result<u8, Failure> {
@@ -46,6 +53,9 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> Result<u8, Failure> {
         ));
     };
     trusting.principal.clone_from(&args.signer);
+    if args.reports {
+        return reports::verify(&project, &trusting, args.days);
+    }
     let source =
         args.baseline.as_deref().map_or_else(|| Ok(project.source()), |text| project.source_named(text))?;
     let looked = trusting.look(&project, &source, None);

@@ -305,6 +305,7 @@ mod tests {
             left_out: Vec::new(),
             pause: None,
             last_success: None,
+            previous: None,
             notices: Vec::new(),
             past: Vec::new(),
             location: None,

@@ -60,7 +60,7 @@ impl Signature {
         if !rest.is_empty() || inner.version() != SshSig::VERSION {
             return Err(Damaged("it is of another version, or something stands behind its content"));
         }
-        if !is_safe(inner.algorithm()) {
+        if !is_safe(&inner.algorithm()) {
             return Err(Damaged("it is made with SHA-1, or in a way that is not known"));
         }
         if let KeyData::Rsa(key) = plain(inner.public_key())
@@ -114,7 +114,7 @@ pub fn key_name(key: &KeyData) -> String {
 }
 
 /// All ways of signing that OpenSSH lets a signature of a file be made in.
-fn is_safe(algorithm: Algorithm) -> bool {
+fn is_safe(algorithm: &Algorithm) -> bool {
     !matches!(algorithm, Algorithm::Dsa | Algorithm::Rsa { hash: None } | Algorithm::Other(_))
 }
 

@@ -36,7 +36,7 @@ pub(super) fn principals<'a>(
     }
     if let Some(option) = certificate.critical_options().keys().find(|name| !OPTIONS.contains(&name.as_str()))
     {
-        return Err(format!("it demands {}, which nobody knows here", option));
+        return Err(format!("it demands {option}, which nobody knows here"));
     }
     let own = certificate.valid_principals();
     if own.is_empty() {

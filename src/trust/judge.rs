@@ -40,22 +40,22 @@ pub struct Looked {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There is no signature.
-    #[error("{place} is not there: nobody has signed; look at what there is, and sign it with: {command}")]
+    #[error("{place} is not there: nobody has signed{next}")]
     Unsigned {
         /// Where it should lie.
         place: String,
-        /// The command that makes it.
-        command: &'static str,
+        /// What can be done.
+        next: &'static str,
     },
     /// The signature, or what it covers, cannot be read.
-    #[error("{place}: {reason}; restore it, or sign anew with: {command}")]
+    #[error("{place}: {reason}{next}")]
     Unreadable {
         /// Which file.
         place: String,
         /// Why.
         reason: String,
-        /// The command that makes it.
-        command: &'static str,
+        /// What can be done.
+        next: &'static str,
     },
     /// What was read to compare with is not what was signed.
     #[error("{place}: {reason}")]
@@ -85,15 +85,15 @@ pub enum Refused {
     Signers(String),
     /// What was signed is something else.
     #[error(
-        "the signature by {key} is not one of {what}: something was changed after it was made, or it belongs to another state; see what moved, and sign again with: {command}"
+        "the signature by {key} is not one of {what}: something was changed after it was made, or it belongs to another state{next}"
     )]
     Altered {
         /// The key that the signature names.
         key: String,
         /// What it should be of.
         what: &'static str,
-        /// The command that makes it.
-        command: &'static str,
+        /// What can be done.
+        next: &'static str,
     },
     /// It was made for something else.
     #[error(
@@ -117,20 +117,28 @@ pub enum Refused {
     },
 }
 
-/// How what is signed is called in messages.
+/// How what is signed is called in messages, and what can be done where it changed.
 fn words(namespace: &str) -> (&'static str, &'static str) {
     if namespace == NAMESPACE {
-        ("these lock files and this configuration", "driftlock sign")
+        ("these lock files and this configuration", "; see what moved, and sign again with: driftlock sign")
     } else {
-        ("this report", "driftlock check")
+        ("this report", "")
     }
 }
 
 impl Refused {
+    /// There is no signature of a baseline at `place`.
+    #[must_use]
+    pub fn unsigned(place: String) -> Self {
+        Self::Unsigned { place, next: "; look at what there is, and sign it with: driftlock sign" }
+    }
+
     /// A signature that is damaged, in the file called `place`.
     #[must_use]
     pub fn damaged(place: &str, damaged: &Damaged, namespace: &str) -> Self {
-        Self::Unreadable { place: place.to_owned(), reason: damaged.to_string(), command: words(namespace).1 }
+        let next =
+            if namespace == NAMESPACE { "; restore it, or sign anew with: driftlock sign" } else { "" };
+        Self::Unreadable { place: place.to_owned(), reason: damaged.to_string(), next }
     }
 }
 
@@ -145,8 +153,8 @@ pub fn judge(signature: &Signature, message: &[u8], case: &Case<'_>) -> Result<S
         return Err(Refused::Namespace { found, wanted: case.namespace.to_owned() });
     }
     if !signature.is_of(message, case.namespace) {
-        let (what, command) = words(case.namespace);
-        return Err(Refused::Altered { key, what, command });
+        let (what, next) = words(case.namespace);
+        return Err(Refused::Altered { key, what, next });
     }
     let mut reasons = Vec::new();
     for signer in case.signers {
@@ -171,9 +179,7 @@ fn allows(signer: &AllowedSigner, signature: &Signature, case: &Case<'_>) -> Opt
         Some(certificate) if signer.is_authority && signer.key == *certificate.signature_key() => {
             let of = certificate::principals(certificate, &signer.principals, case.clock.now);
             let named = |names: Vec<&str>| match case.principal {
-                Some(name) if !names.contains(&name) => {
-                    Err(format!("the certificate does not name {}", name))
-                }
+                Some(name) if !names.contains(&name) => Err(format!("the certificate does not name {name}")),
                 Some(name) => Ok(name.to_owned()),
                 None => Ok(names.join(",")),
             };
@@ -187,7 +193,7 @@ fn allows(signer: &AllowedSigner, signature: &Signature, case: &Case<'_>) -> Opt
 /// Whether a line lets its key sign for this, at this time.
 fn in_time(signer: &AllowedSigner, case: &Case<'_>) -> Result<(), String> {
     if let Some(namespaces) = signer.namespaces.as_ref().filter(|list| !matches(list, case.namespace)) {
-        return Err(format!("it may sign for \"{}\" alone", namespaces));
+        return Err(format!("it may sign for \"{namespaces}\" alone"));
     }
     let on = |point: Point, what: &str| {
         point.on(case.clock).ok_or_else(|| format!("{what} is a time that this time zone does not have"))

@@ -2,12 +2,14 @@
 
 mod armour;
 mod certificate;
+mod chain;
 mod judge;
 mod list;
 mod point;
 mod signers;
 
 pub use armour::{Damaged, LONGEST, Signature, armoured, key_name};
+pub use chain::{Kept, Word, walk};
 pub use judge::{Case, Looked, Refused, Signer, judge};
 pub use list::{Listed, list};
 pub use point::{Civil, Clock, Point};
