@@ -9,6 +9,9 @@ use crate::model::{Entry, Finding, Glob, Kind, Observation, Observed, SectionId,
 use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
 use crate::section::{self, Section, locked_facts};
 
+/// The check that proposes nothing: a baseline that is changed must be signed anew in any case.
+pub const SIGNED: &str = "baseline_signed";
+
 /// One change of the baseline that a run proposes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -121,7 +124,7 @@ pub fn from_report(
         return Err(Refusal::OtherBaseline { from: escaped(report.baseline.from.as_bytes()) });
     }
     let mut changes = Vec::new();
-    for check in report.checks.iter().filter(|check| wanted(&check.name)) {
+    for check in report.checks.iter().filter(|check| wanted(&check.name) && check.name != SIGNED) {
         if check.status == WireStatus::Error {
             let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
             return Err(Refusal::WasError { check: escaped(check.name.as_bytes()), why });

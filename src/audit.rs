@@ -7,6 +7,7 @@ use crate::check::{CHECKS, Case, Check, Evidence, NoBaseline, Server, begun};
 use crate::host::{Answer, ContainersAnswer, FilesAnswer, Host, HostError, ModulesAnswer, Query, Watch};
 use crate::model::{CheckResult, LeftOut, Observed, SectionId, SectionOff, State, Unit};
 use crate::section::{Ask, Plan, SECTIONS, Section, Setting};
+use crate::trust::Looked;
 
 /// The names of all lock files, by section.
 #[must_use]
@@ -31,6 +32,8 @@ pub struct Request<'a> {
     pub only: &'a [&'static dyn Check],
     /// Checks that may not be skipped.
     pub require: &'a [&'static dyn Check],
+    /// Who signed the baseline; `None` where nothing demands that somebody did.
+    pub signature: Option<&'a Looked>,
 }
 
 impl Request<'_> {
@@ -247,7 +250,7 @@ fn count_out_of_scope(observed: &mut Observed, count: usize, why: &str) {
 pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
     let unreachable = look.unreachable.as_deref();
     let server = request.setting.server.map(|host| Server { host, unreachable });
-    let case = Case { server, sections: &look.evidence };
+    let case = Case { server, sections: &look.evidence, signature: request.signature };
     let mut results: Vec<CheckResult> = CHECKS
         .iter()
         .filter(|check| request.wants(**check))
@@ -267,7 +270,13 @@ pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
 /// A required check of a section that is off is an error, not silence.
 fn required_but_off(request: &Request<'_>, case: &Case<'_>, check: &dyn Check) -> Option<CheckResult> {
     request.require.iter().find(|required| required.id() == check.id())?;
-    let why = if check.section().is_some() { "its section is off" } else { "there is no server here" };
+    let why = match check.id() {
+        _ if check.section().is_some() => "its section is off",
+        "baseline_signed" => {
+            "nothing says who may sign: name allowed_signers in [trust], or --allowed-signers"
+        }
+        _ => "there is no server here",
+    };
     Some(CheckResult { errors: vec![format!("required, but {why}")], ..begun(check, case) })
 }
 

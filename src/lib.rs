@@ -9,6 +9,7 @@
 //! - [`check`]: pure comparisons; [`model`]: findings and the one verdict over them;
 //! - [`provenance`], [`content`], [`git`]: which commit a difference comes from, and which lines it is;
 //! - [`acknowledge`], [`pause`]: what somebody answers for, for a time;
+//! - [`trust`]: who has signed a baseline or a report, and whether that counts;
 //! - [`report`], [`run`], [`history`], [`explain`]: what is told of it, and what is kept;
 //! - [`notify`]: telling somebody of changes;
 //! - [`retention`]: which runs are old enough to go;
@@ -36,4 +37,5 @@ pub mod report;
 pub mod retention;
 pub mod run;
 pub mod section;
+pub mod trust;
 pub mod turn;

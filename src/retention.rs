@@ -192,7 +192,8 @@ fn files_in(dir: &OwnedFd, is_own: &dyn Fn(&Stat) -> bool) -> Result<Vec<OsStrin
 
 /// Every file that driftlock writes into a run.
 fn written() -> Vec<&'static str> {
-    REPORTERS.iter().filter_map(|reporter| reporter.kept_as()).chain(lock_file_names()).collect()
+    let reports = REPORTERS.iter().filter_map(|reporter| reporter.kept_as()).chain([json::SIGNATURE]);
+    reports.chain(lock_file_names()).collect()
 }
 
 /// Whether the files say what driftlock writes: the scripts before it wrote some of the same names.

@@ -57,6 +57,11 @@ fn the_page_on_runs_prints_what_it_shows() {
 }
 
 #[test]
+fn the_page_on_signatures_prints_what_it_shows() {
+    hold("docs/signing.md", &["sh", "text"], &Beside::Nothing);
+}
+
+#[test]
 fn the_page_on_commits_prints_what_it_shows() {
     hold("docs/revisions.md", &["sh", "text"], &Beside::Nothing);
 }
@@ -380,6 +385,7 @@ fn in_repository(path: &str) -> PathBuf {
 /// Output without what differs from run to run: directories, stamps, points in time, durations.
 fn normal(output: &str, copy: &Copy) -> String {
     let text = output.replace(&copy.root().display().to_string(), ROOT);
+    let text = text.replace(&copy.dir.path().join("home").display().to_string(), "/home/you");
     let engine = |line: &str| line.starts_with("Docker engine: ");
     let text: Vec<&str> =
         text.lines().map(|l| if engine(l) { "Docker engine: none answers" } else { l }).collect();
@@ -410,6 +416,11 @@ fn without_commits(text: &str) -> String {
         (
             r"last written [0-9-]{10} [0-9:]{5} UTC, owned by uid [0-9]+",
             "last written 2026-01-29 15:42 UTC, owned by uid 1000",
+        ),
+        ("SHA256:[A-Za-z0-9+/]{43}", "SHA256:aWvhpXS0IkCYzqEsCxa6FXk5Wzv7dQ9cUzdbuMKCbYM"),
+        (
+            "(?m)^Newest: ([0-9_]+), sha256 .*$",
+            "Newest: $1, sha256 7d1a54127b222502f5b79b5fb0803061152a44f92b37e23c6527baf665d4da9a",
         ),
         (r#""mtime": [0-9]+"#, r#""mtime": 1769701335"#),
         (r#""uid": [0-9]+"#, r#""uid": 1000"#),

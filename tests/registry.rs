@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 8] = [
+const CONTRACT: [Spoken; 9] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -62,6 +62,14 @@ const CONTRACT: [Spoken; 8] = [
         "Missing lock file",
         None,
         "files",
+    ),
+    (
+        "baseline_signed",
+        "Checking who signed the baseline...",
+        "Baseline signed by somebody who may",
+        "Signature drift",
+        None,
+        "signatures",
     ),
     (
         "server_collection",
@@ -163,7 +171,7 @@ const RANKS: &[&[&str]] = &[
     &["retention", "turn"],
     &["audit", "pause", "notify"],
     &["check", "provenance", "run", "report"],
-    &["section", "acknowledge"],
+    &["section", "acknowledge", "trust"],
     &["baseline", "config", "host"],
     &["atomic", "content", "git"],
     &["model"],

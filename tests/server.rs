@@ -56,7 +56,7 @@ fn audited(
         docker_asked: true,
         compared_before: false,
     };
-    let request = Request { setting, locks: &locks, only, require: &[] };
+    let request = Request { setting, locks: &locks, only, require: &[], signature: None };
     let look = audit::observe(&request, audit::plan(&request), host, &Watch::default())?;
     Ok((audit::compare(&request, &look), look))
 }

@@ -3,9 +3,11 @@
 mod accepted;
 mod replace;
 mod text;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,8 +16,9 @@ use rustix::io::Errno;
 
 pub use accepted::{Acceptance, AcceptedSubject, RECORD, commit_of, last_acceptance, record};
 
-pub use replace::{ReplaceError, replace};
+pub use replace::{ReplaceError, Replacement, replace};
 pub use text::{Line, Rules, parse};
+pub use whole::{SIGNATURE, Whole};
 
 use crate::git::{GitError, Revision};
 use crate::model::{Digest, Leaf, in_words, write_line};
@@ -152,6 +155,13 @@ impl Locks {
         self.files.keys().collect()
     }
 
+    /// Every name that was looked for, with the digest of the file where it is there and could be read.
+    #[must_use]
+    pub fn digests(&self) -> BTreeMap<&str, Option<Digest>> {
+        let digest = |name: &String| Some(Digest::of(self.files.get(name)?.as_ref().ok()?));
+        self.wanted.iter().map(|name| (name.as_str(), digest(name))).collect()
+    }
+
     /// The names that were looked for.
     #[must_use]
     pub fn wanted(&self) -> &[String] {
@@ -181,20 +191,18 @@ fn read_directory(
 ) -> BTreeMap<String, Result<Arc<Vec<u8>>, LockError>> {
     let mut files = BTreeMap::new();
     for _ in 0..5 {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
-            Err(Errno::NOENT) => rustix::fs::openat(CWD, replace::set_aside(path), flags, Mode::empty()),
-            other => other,
-        };
-        let dir = match opened {
-            Ok(dir) => dir,
-            Err(Errno::NOENT) => return BTreeMap::new(),
-            Err(errno) => {
-                let error = LockError::new(name, &in_words(&errno.into()));
+        let dir = match open_directory(path) {
+            Ok(Some(dir)) => dir,
+            Ok(None) => return BTreeMap::new(),
+            Err(error) => {
+                let error = LockError::new(name, &in_words(&error));
                 return wanted.iter().map(|file| (file.clone(), Err(error.clone()))).collect();
             }
         };
-        files = wanted.iter().filter_map(|file| Some((file.clone(), read_one(&dir, name, file)?))).collect();
+        files = wanted
+            .iter()
+            .filter_map(|file| Some((file.clone(), read_limited(&dir, name, file, None)?.map(Arc::new))))
+            .collect();
         let same = |a: rustix::fs::Stat, b: rustix::fs::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
         match (rustix::fs::fstat(&dir), rustix::fs::stat(path)) {
             (Ok(read), Ok(now)) if !same(read, now) => {}
@@ -204,7 +212,27 @@ fn read_directory(
     files
 }
 
-fn read_one(dir: &std::os::fd::OwnedFd, around: &str, name: &str) -> Option<Result<Arc<Vec<u8>>, LockError>> {
+/// Opens a directory of lock files, where it lies or where a writer has set it aside; `None` where it is not there.
+fn open_directory(path: &Path) -> std::io::Result<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+        Err(Errno::NOENT) => rustix::fs::openat(CWD, replace::set_aside(path), flags, Mode::empty()),
+        other => other,
+    };
+    match opened {
+        Ok(dir) => Ok(Some(dir)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Reads a file in a directory that is open; `None` where it is not there. One of more than `limit` bytes is an error.
+fn read_limited(
+    dir: &OwnedFd,
+    around: &str,
+    name: &str,
+    limit: Option<u64>,
+) -> Option<Result<Vec<u8>, LockError>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let refused = |error: std::io::Error| LockError::new(&format!("{around}/{name}"), &in_words(&error));
     let file = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
@@ -212,13 +240,17 @@ fn read_one(dir: &std::os::fd::OwnedFd, around: &str, name: &str) -> Option<Resu
         Err(Errno::NOENT | Errno::NOTDIR) => return None,
         Err(errno) => return Some(Err(refused(errno.into()))),
     };
-    let read = |mut file: std::fs::File| {
+    let read = |file: std::fs::File| {
         if !file.metadata()?.is_file() {
             return Err(std::io::Error::other("it is not a file"));
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(Arc::new(bytes))
+        let most = limit.map_or(u64::MAX, |limit| limit + 1);
+        file.take(most).read_to_end(&mut bytes)?;
+        if limit.is_some_and(|limit| bytes.len() as u64 > limit) {
+            return Err(std::io::Error::other("it is too long"));
+        }
+        Ok(bytes)
     };
     Some(read(file).map_err(refused))
 }

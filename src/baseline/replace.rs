@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
+use super::SIGNATURE;
 use crate::atomic::{DraftDir, hold_alone, sweep_held, write_new};
 use crate::model::{escaped, in_words};
 
@@ -38,20 +39,24 @@ pub enum ReplaceError {
     Moved,
 }
 
-/// Replaces the files named in `changes` (paths below `locks`) and keeps all others.
+/// What is to become of a directory of lock files.
+pub struct Replacement<'a> {
+    /// The files that are written anew, by their paths below the directory; all others are kept.
+    pub changes: &'a BTreeMap<String, Vec<u8>>,
+    /// Asked, with all other writers shut out, whether the baseline is still the one that the changes were made for.
+    pub unmoved: &'a dyn Fn() -> bool,
+    /// Asked whether the signature in the new directory is one of what the new directory holds.
+    pub is_signed: &'a dyn Fn(&Path) -> bool,
+}
+
+/// Replaces the lock files in `locks`; `true`: a signature that does not hold any more is gone in the same step.
 ///
 /// A new directory is prepared beside the old one and exchanged with it in one step; where the file
 /// system cannot do that, the old one is first set aside, and readers look there while it is.
-/// `unmoved` is asked, with all other writers shut out, whether the baseline is still the one that the
-/// changes were made for.
 ///
 /// # Errors
-/// When the directory cannot be written, somebody else writes it, or `unmoved` says no.
-pub fn replace(
-    locks: &Path,
-    changes: &BTreeMap<String, Vec<u8>>,
-    unmoved: &dyn Fn() -> bool,
-) -> Result<(), ReplaceError> {
+/// When the directory cannot be written, somebody else writes it, or the baseline is another by now.
+pub fn replace(locks: &Path, what: &Replacement<'_>) -> Result<bool, ReplaceError> {
     let refused = |source| ReplaceError::Refused { path: shown(locks), source };
     let locks = &std::fs::canonicalize(locks).unwrap_or_else(|_| locks.to_owned());
     let around = locks.parent().unwrap_or(Path::new("."));
@@ -59,12 +64,19 @@ pub fn replace(
     let _held = hold_baseline(around)?;
     recover(locks).map_err(refused)?;
     sweep_held(around);
-    if !unmoved() {
+    if !(what.unmoved)() {
         return Err(ReplaceError::Moved);
     }
-    let draft = prepare(locks, around, changes).map_err(refused)?;
+    let draft = prepare(locks, around, what.changes).map_err(refused)?;
+    let signature = draft.path().join(SIGNATURE);
+    let is_void = signature.symlink_metadata().is_ok() && !(what.is_signed)(draft.path());
+    if is_void {
+        std::fs::remove_file(&signature).map_err(refused)?;
+        sync_dir(draft.path()).map_err(refused)?;
+    }
     exchange(draft, locks).map_err(refused)?;
-    sync_dir(around).map_err(refused)
+    sync_dir(around).map_err(refused)?;
+    Ok(is_void)
 }
 
 /// A path for a message.
@@ -187,13 +199,34 @@ mod tests {
         [("a.txt", text), ("own/b.txt", text)].map(|(k, v)| (k.to_owned(), v.into())).into()
     }
 
+    fn put(locks: &Path, text: &str, unmoved: bool, is_signed: bool) -> Result<bool, ReplaceError> {
+        let (unmoved, is_signed) = (|| unmoved, |_: &Path| is_signed);
+        replace(locks, &Replacement { changes: &changes(text), unmoved: &unmoved, is_signed: &is_signed })
+    }
+
+    #[test]
+    fn a_signature_goes_with_what_it_was_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let locks = dir.path().join("locks");
+        assert!(!put(&locks, "1", true, false).unwrap(), "there was none");
+        std::fs::write(locks.join(SIGNATURE), "of 1").unwrap();
+        let kept = std::fs::File::open(locks.join(SIGNATURE)).unwrap();
+        assert!(!put(&locks, "1", true, true).unwrap());
+        assert!(locks.join(SIGNATURE).is_file());
+        assert!(put(&locks, "2", false, false).is_err());
+        assert!(locks.join(SIGNATURE).is_file(), "nothing was replaced");
+        assert!(put(&locks, "2", true, false).unwrap());
+        assert!(!locks.join(SIGNATURE).exists());
+        assert_eq!(std::io::read_to_string(kept).unwrap(), "of 1", "the old directory is as it was");
+    }
+
     #[test]
     fn changed_files_are_new_and_others_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let locks = dir.path().join("audit/locks");
-        replace(&locks, &changes("1"), &|| true).unwrap();
+        put(&locks, "1", true, false).unwrap();
         std::fs::write(locks.join("README"), "kept").unwrap();
-        replace(&locks, &changes("2"), &|| true).unwrap();
+        put(&locks, "2", true, false).unwrap();
         let read = |name: &str| std::fs::read_to_string(locks.join(name)).unwrap();
         assert_eq!((read("a.txt").as_str(), read("own/b.txt").as_str()), ("2", "2"));
         assert_eq!(read("README"), "kept");
@@ -205,8 +238,8 @@ mod tests {
     fn a_moved_baseline_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let locks = dir.path().join("locks");
-        replace(&locks, &changes("1"), &|| true).unwrap();
-        assert!(matches!(replace(&locks, &changes("2"), &|| false), Err(ReplaceError::Moved)));
+        put(&locks, "1", true, false).unwrap();
+        assert!(matches!(put(&locks, "2", false, false), Err(ReplaceError::Moved)));
         assert_eq!(std::fs::read(locks.join("a.txt")).unwrap(), b"1");
     }
 
@@ -214,7 +247,7 @@ mod tests {
     fn what_was_set_aside_comes_back() {
         let dir = tempfile::tempdir().unwrap();
         let locks = dir.path().join("locks");
-        replace(&locks, &changes("1"), &|| true).unwrap();
+        put(&locks, "1", true, false).unwrap();
         std::fs::rename(&locks, set_aside(&locks)).unwrap();
         recover(&locks).unwrap();
         assert_eq!(std::fs::read(locks.join("a.txt")).unwrap(), b"1");

@@ -1,6 +1,7 @@
 //! Checks: pure comparisons of what the baseline accepts with what was observed.
 
 mod addon_hashes;
+mod baseline_signed;
 mod compose_applied;
 mod compose_hashes;
 mod config_hashes;
@@ -12,12 +13,14 @@ mod server_collection;
 
 use crate::model::{CheckResult, Observation, Observed, SectionId, State, Words};
 use crate::section::Section;
+use crate::trust::Looked;
 
 pub use difference::differences;
 
 /// Every check, in the order of the report. A new one is a new file and a line here.
 pub const CHECKS: &[&dyn Check] = &[
     &lock_files_exist::LockFilesExist,
+    &baseline_signed::BaselineSigned,
     &server_collection::ServerCollection,
     &compose_hashes::ComposeHashes,
     &addon_hashes::AddonHashes,
@@ -52,13 +55,15 @@ pub struct Case<'a> {
     pub server: Option<Server<'a>>,
     /// Everything known of each section.
     pub sections: &'a [Evidence],
+    /// Who signed the baseline; `None` where nothing demands that somebody did.
+    pub signature: Option<&'a Looked>,
 }
 
 impl<'a> Case<'a> {
     /// A case that no server has a part in.
     #[must_use]
     pub fn of(sections: &'a [Evidence]) -> Self {
-        Self { server: None, sections }
+        Self { server: None, sections, signature: None }
     }
 }
 

@@ -15,10 +15,10 @@ use super::output::{self, counted, say};
 use super::progress::{self, Task};
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::{Failure, Global, clock, prune};
+use super::{Failure, Global, clock, prune, signature};
 use crate::accept::{self, Change, Refusal};
 use crate::audit::{self, Request, lock_file_groups, lock_file_names};
-use crate::baseline::{self, Acceptance, AcceptedSubject, Locks, replace};
+use crate::baseline::{self, Acceptance, AcceptedSubject, Locks};
 use crate::check::{Evidence, NoBaseline};
 use crate::config::DockerMode;
 use crate::git;
@@ -107,7 +107,7 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
     let turn = if is_asked { None } else { Some(prune::turn(&project, "accept", interrupt)?) };
     let locks = read_locks(&project.source(), target.as_deref())?;
     let setting = aim.setting(&project, Purpose::Check);
-    let request = Request { setting, locks: &locks, only: &[], require: &[] };
+    let request = Request { setting, locks: &locks, only: &[], require: &[], signature: None };
     let proposed = propose(&project, &run, report.as_ref(), &request, &patterns)?;
     let Some(chosen) = choose(proposed, &patterns, args, interrupt)? else {
         let name = run.file_name().map(|name| output::shown(name.as_ref())).unwrap_or_default();
@@ -217,7 +217,9 @@ fn propose(
             let could = |c: &WireCheck| has_stray && c.status != WireStatus::Error;
             patterns.is_empty() || found.is_some_and(|c| could(c) || touched(patterns, c))
         };
-        return Ok(accept::from_report(report, &digest, &named)?);
+        let changes = accept::from_report(report, &digest, &named)?;
+        warn_of_signature(report);
+        return Ok(changes);
     }
     let from = read_locks(&accept::source_of_run(run, &output::shown(&project.named(run))), None)?;
     let mut changes = Vec::new();
@@ -232,6 +234,15 @@ fn propose(
         changes.extend(accept::between(planned.section, &before, state));
     }
     Ok(changes)
+}
+
+/// Says that the baseline which changes are made to was not signed by anybody who may: more may have moved in it.
+fn warn_of_signature(report: &WireReport) {
+    let unsigned = |check: &&WireCheck| check.name == accept::SIGNED && check.status == WireStatus::Error;
+    for check in report.checks.iter().filter(unsigned) {
+        let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
+        say(&format!("warning: the baseline before was not signed as it must be: {why}"));
+    }
 }
 
 fn is_named(patterns: &[Named], check: &str, key: &[u8]) -> bool {
@@ -427,7 +438,7 @@ pub(super) fn commit(
             let now = read_locks(&project.source(), basis.target);
             now.is_ok_and(|locks| locks.digest(&lock_file_groups()) == digest)
         };
-        replace(&project.locks_dir(), files, &unmoved)?;
+        signature::replaced(&project.locks_dir(), project.config.digest, files, &unmoved)?;
         log::info!(files = files.len(), changes = changes.len(), digest:% = resulting; "replaced the baseline");
     }
     let subject = |change: &Change| AcceptedSubject {

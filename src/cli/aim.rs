@@ -243,6 +243,7 @@ impl Aim {
             since_last: None,
             pause: None,
             last_success: None,
+            previous: None,
             notices: Vec::new(),
             past: Vec::new(),
             location: None,

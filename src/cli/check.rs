@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::ack::with_rules;
 use super::advice::Advice;
 use super::aim::{Aim, AimArgs};
+use super::chain::{self, Signing};
 use super::choice::ChoiceArgs;
 use super::examine::{Examination, Examined};
 use super::fleet::Fleet;
@@ -19,6 +20,7 @@ use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::since_last::Trust;
 use super::telling::Telling;
+use super::trusting::{TrustArgs, Trusting};
 use super::{Failure, Global, past, pause, prune, unbegun};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::atomic::read_file;
@@ -48,6 +50,8 @@ Examples:
   driftlock check --format html=report.html     a page for a browser
   driftlock check --baseline git:v1.4           against the lock files of a tag, or its files where it has none
   driftlock check --target production           a target of audit/driftlock.toml
+  driftlock check --allowed-signers /etc/driftlock/allowed_signers
+                                                 only a baseline that one of these has signed counts
   driftlock check --all --jobs 4                every target, four at once
   driftlock check --server erp.example.com      a server over SSH: its containers")]
 pub(super) struct CheckArgs {
@@ -66,6 +70,8 @@ pub(super) struct CheckArgs {
     /// Read everything, also where [check] trust_stat of audit/driftlock.toml is true
     #[arg(long, help_heading = "What to compare", conflicts_with = "since_last")]
     full: bool,
+    #[command(flatten)]
+    trust: TrustArgs,
     #[command(flatten)]
     formats: FormatArgs,
     /// Write the files of the run into DIR instead of a new run; latest.json stays as it is
@@ -110,12 +116,26 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
         Some(text) => project.source_named(text)?,
         None => project.source(),
     };
-    let trust = Trust::of((args.since_last, args.full), &project, &aims, &source)?;
+    let since_last = Trust::of((args.since_last, args.full), &project, &aims, &source)?;
     let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules));
     let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
     let several = aims.len() > 1;
     let previous = Previous::new(&project, args.previous.as_deref())?;
-    let job = Job { project: &project, args, only, require, source, trust, acknowledged, several, previous };
+    let trusting = args.trust.resolve(&project)?;
+    let (project, signing) = (&project, Signing::of(&project));
+    let job = Job {
+        project,
+        args,
+        only,
+        require,
+        source,
+        since_last,
+        acknowledged,
+        several,
+        previous,
+        trusting,
+        signing,
+    };
     if args.dry_run {
         return job.dry_run(&aims);
     }
@@ -132,7 +152,7 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
     let code = job.tell(&mut reports, wanted, global.color, interrupt)?;
     let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
     if wrote && !args.keep {
-        let warnings = prune::after_run(&project, interrupt);
+        let warnings = prune::after_run(project, interrupt);
         let is_silent = args.quiet && code == 0;
         warnings.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
     }
@@ -147,12 +167,16 @@ struct Job<'a> {
     require: Vec<&'static dyn Check>,
     source: Source,
     /// Whether what an earlier check has read may be trusted.
-    trust: Option<Trust>,
+    since_last: Option<Trust>,
     acknowledged: Vec<Acknowledgement>,
     /// Whether several places are looked at: then what fails for one of them is that one's report.
     several: bool,
     /// What earlier runs found.
     previous: Previous<'a>,
+    /// Whose signature the baseline must bear.
+    trusting: Option<Trusting>,
+    /// What reports are signed with.
+    signing: Signing<'a>,
 }
 
 /// A report that was written, or why it was not.
@@ -187,7 +211,8 @@ impl Job<'_> {
             acknowledged: &self.acknowledged,
             only: &self.only,
             require: &self.require,
-            trust: self.trust,
+            since_last: self.since_last,
+            trusting: self.trusting.as_ref(),
         }
     }
 
@@ -204,7 +229,8 @@ impl Job<'_> {
             past::put(report, &runs);
         }
         let is_own_run = self.args.output.is_none();
-        let telling = Telling { project: self.project, previous: &self.previous, is_own_run };
+        let is_final = self.signing.is_on();
+        let telling = Telling { project: self.project, previous: &self.previous, is_own_run, is_final };
         telling.tell(reports, interrupt);
         emit(reports, wanted, self.args.quiet, colour)
     }
@@ -256,7 +282,7 @@ impl Job<'_> {
             Some(dir) => {
                 let dir = aim.output_dir(dir, self.several);
                 report.location = Some(dir.join(report::json::FILE).display().to_string());
-                run::write_into(&dir, &files_of(&report)).map_err(|error| (dir, error))
+                self.write_into(&dir, &mut report).map_err(|error| (dir, error))
             }
             None => self.keep_run(&mut report).map_err(|error| (self.runs(), error)),
         };
@@ -273,14 +299,29 @@ impl Job<'_> {
         self.project.named(&self.project.root.join(run::PATH))
     }
 
+    /// Writes the files of a run into a directory that was named; the signature of another report does not stay there.
+    fn write_into(&self, dir: &Path, report: &mut Report) -> std::io::Result<()> {
+        match std::fs::remove_file(dir.join(report::json::SIGNATURE)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let (files, unsigned) = self.signing.files(report);
+        run::write_into(dir, &files)?;
+        chain::tell_unsigned(unsigned.as_deref());
+        Ok(())
+    }
+
     fn keep_run(&self, report: &mut Report) -> std::io::Result<()> {
+        let _held = self.signing.hold()?;
+        self.signing.link(report);
         let (root, stamp, target) = (&self.project.root, report.stamp.clone(), report.target.clone());
-        let mut json = Vec::new();
+        let (mut json, mut unsigned) = (Vec::new(), None);
         run::create(root, &stamp, target.as_deref(), &mut |name| {
             let path = root.join(run::PATH).join(name).join(report::json::FILE);
             report.call(name);
             report.location = Some(self.project.named(&path).display().to_string());
-            let files = files_of(report);
+            let (files, why) = self.signing.files(report);
+            unsigned = why;
             json = files
                 .iter()
                 .find(|(name, _)| name == report::json::FILE)
@@ -288,6 +329,8 @@ impl Job<'_> {
                 .unwrap_or_default();
             files
         })?;
+        self.signing.remember(report, &json);
+        chain::tell_unsigned(unsigned.as_deref());
         let moves_latest = !report.partial && !self.is_overtaken(report);
         log::info!(run = report.run.as_str(), moves_latest; "wrote the run");
         if !moves_latest {
@@ -377,9 +420,21 @@ mod tests {
         let source = project.source();
         let acknowledged = Vec::new();
         let previous = Previous::new(&project, None)?;
-        let trust = None;
-        let (project, args) = (&project, &args);
-        let job = Job { project, args, only, require, source, trust, acknowledged, several, previous };
+        let since_last = None;
+        let (project, args, trusting, signing) = (&project, &args, None, Signing::of(&project));
+        let job = Job {
+            project,
+            args,
+            only,
+            require,
+            source,
+            since_last,
+            acknowledged,
+            several,
+            previous,
+            trusting,
+            signing,
+        };
         let report = job.finished(&Aim::local(project), done)?;
         let latest = root.path().join(run::PATH).join("latest.json");
         report::json::read(&std::fs::read(latest).unwrap()).unwrap();

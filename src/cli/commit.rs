@@ -128,7 +128,8 @@ fn look(
     watch: &Watch,
 ) -> Result<Look, Failure> {
     let aim = Aim::commit(project, revision.clone());
-    let request = Request { setting: aim.setting(project, purpose), locks, only: &[], require: &[] };
+    let request =
+        Request { setting: aim.setting(project, purpose), locks, only: &[], require: &[], signature: None };
     let planned = audit::plan(&request).into_iter().filter(|p| wanted(p.section.id())).collect();
     let look = aim.observe(&request, planned, watch)?;
     match &look.unreachable {

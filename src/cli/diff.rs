@@ -138,6 +138,7 @@ fn report(started: &Started, a: Side, b: Side) -> Report {
         since_last: None,
         pause: None,
         last_success: None,
+        previous: None,
         notices: Vec::new(),
         past: Vec::new(),
         location: None,

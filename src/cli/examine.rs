@@ -10,6 +10,7 @@ use super::commit::{self, Files};
 use super::logging;
 use super::project::{Project, read_locks};
 use super::since_last::{self, Trust};
+use super::trusting::Trusting;
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::{self, Request};
 use crate::baseline::{self, Locks, Source};
@@ -41,7 +42,9 @@ pub(super) struct Examination<'a> {
     /// Checks that may not be skipped.
     pub(super) require: &'a [&'static dyn Check],
     /// Whether what an earlier check has read may be trusted; none reads everything.
-    pub(super) trust: Option<Trust>,
+    pub(super) since_last: Option<Trust>,
+    /// Whose signature the baseline must bear; `None`: it need not be signed.
+    pub(super) trusting: Option<&'a Trusting>,
 }
 
 /// What came of it.
@@ -67,9 +70,11 @@ impl Examination<'_> {
                 || from_files.contains(&(BEYOND_REPOSITORY, Files::Instead)),
             ..self.aim.scope.clone()
         };
+        let looked = self.trusting.map(|trusting| trusting.look(self.project, self.source, Some(&locks)));
         let mut request = self.request(&locks);
+        request.signature = looked.as_ref();
         request.setting.scope = &scope;
-        let remembered = self.trust.map(|trust| trust.recall(self.project, &started));
+        let remembered = self.since_last.map(|trust| trust.recall(self.project, &started));
         let (look, origin) = std::thread::scope(|scope| {
             let place = logging::place();
             let ask_git = || logging::within(place, || self.origin(&locks));
@@ -153,7 +158,7 @@ impl Examination<'_> {
     /// What is asked of the place.
     pub(super) fn request<'b>(&'b self, locks: &'b Locks) -> Request<'b> {
         let setting = self.aim.setting(self.project, Purpose::Check);
-        Request { setting, locks, only: self.only, require: self.require }
+        Request { setting, locks, only: self.only, require: self.require, signature: None }
     }
 
     /// The lock files to compare with, and how the files of a commit stand beside them.

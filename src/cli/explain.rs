@@ -83,7 +83,8 @@ pub(super) fn run(global: &Global, args: &ExplainArgs, interrupt: &Interrupt) ->
         acknowledged: &acknowledged,
         only: &[],
         require: &[],
-        trust: None,
+        since_last: None,
+        trusting: None,
     };
     let task = [Task::new(&aim.name(), interrupt)];
     let look = |watch: &Watch| -> Result<Vec<Explanation>, Failure> {

@@ -227,7 +227,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn request<'b>(&'b self, locks: &'b Locks) -> Request<'b> {
         let setting = self.aim.setting(self.project, Purpose::Export);
-        Request { setting, locks, only: self.only, require: self.require }
+        Request { setting, locks, only: self.only, require: self.require, signature: None }
     }
 
     fn dry_run(&self) -> Result<Page, Failure> {

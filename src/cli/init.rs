@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::project::Project;
-use super::{Failure, Global, engine, output};
+use super::{Failure, Global, engine, output, signature};
 use crate::atomic::{read_file, write_file};
 use crate::config;
 use crate::host::docker::engine_version;
@@ -42,6 +42,7 @@ pub(super) fn run(global: &Global, args: &InitArgs) -> Result<u8, Failure> {
     let ignored = ignore_runtime(&root)?;
     write_file(&file, found.configuration().as_bytes()).map_err(|error| Failure::at(&file, &error))?;
     output::print(found.words(ignored).as_bytes())?;
+    signature::of_new_configuration(&root)?;
     Ok(0)
 }
 

@@ -9,6 +9,7 @@ mod ack_find;
 mod ack_list;
 mod advice;
 mod aim;
+mod chain;
 mod check;
 mod choice;
 mod clock;
@@ -40,16 +41,22 @@ mod prompt;
 mod prune;
 mod rename;
 mod report;
+mod reports;
 mod secrets;
 mod selftest;
 mod side;
+mod sign;
 mod signals;
+mod signature;
+mod signing_key;
 mod since_last;
 mod ssh;
 mod ssh_config;
 mod telling;
+mod trusting;
 mod unbegun;
 mod untracked;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -97,6 +104,8 @@ enum Command {
     Export(export::ExportArgs),
     Check(check::CheckArgs),
     Accept(accept::AcceptArgs),
+    Sign(sign::SignArgs),
+    Verify(verify::VerifyArgs),
     Ack(ack::AckArgs),
     Pause(pause::PauseArgs),
     Notify(notify::NotifyArgs),
@@ -138,6 +147,8 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&cli.global, &args, &interrupt),
         Command::Check(args) => check::run(&cli.global, &args, &interrupt),
         Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
+        Command::Sign(args) => sign::run(&cli.global, &args, &interrupt),
+        Command::Verify(args) => verify::run(&cli.global, &args),
         Command::Ack(args) => ack::run(&cli.global, &args, &interrupt),
         Command::Pause(args) => pause::run(&cli.global, &args),
         Command::Notify(args) => notify::run(&cli.global, &args, &interrupt),

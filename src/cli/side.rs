@@ -205,7 +205,7 @@ impl Side {
     fn of_target(project: &Project, name: &str, aim: &Aim, watch: &Watch) -> Result<Self, Failure> {
         let locks = read_locks(&project.source(), aim.target.as_deref())?;
         let setting = aim.setting(project, Purpose::Check);
-        let request = Request { setting, locks: &locks, only: &[], require: &[] };
+        let request = Request { setting, locks: &locks, only: &[], require: &[], signature: None };
         let Look { evidence, unreachable } = aim.observe(&request, audit::plan(&request), watch)?;
         let digest = digest_of(evidence.iter().filter_map(seen_of));
         let mut sections = BTreeMap::new();

@@ -25,6 +25,8 @@ pub(super) struct Telling<'a> {
     pub(super) previous: &'a Previous<'a>,
     /// Whether the runs lie in `audit/runtime`.
     pub(super) is_own_run: bool,
+    /// Whether reports are final once they are kept: those that are signed.
+    pub(super) is_final: bool,
 }
 
 impl Telling<'_> {
@@ -49,7 +51,7 @@ impl Telling<'_> {
             let notice = Notice { name: outcome.name, error: outcome.error };
             reports[outcome.number].notices.push(notice);
         }
-        for report in reports.iter().filter(|report| !report.notices.is_empty()) {
+        for report in reports.iter().filter(|report| !self.is_final && !report.notices.is_empty()) {
             if let Err(error) = self.keep_again(report) {
                 let place = report.location.as_deref().unwrap_or_default();
                 let why = in_words(&error);

@@ -29,7 +29,8 @@ pub(super) fn tell(
     let report = |target: Option<String>| Report { target, ..here.clone() };
     let mut reports: Vec<Report> = places.into_iter().map(report).collect();
     if let Ok(previous) = Previous::new(&project, None) {
-        Telling { project: &project, previous: &previous, is_own_run: false }.tell(&mut reports, interrupt);
+        let telling = Telling { project: &project, previous: &previous, is_own_run: false, is_final: false };
+        telling.tell(&mut reports, interrupt);
     }
     formats::write(&reports, &files);
 }

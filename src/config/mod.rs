@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
 
-use crate::model::{BadGlob, Glob, escaped, in_words};
+use crate::model::{BadGlob, Digest, Glob, escaped, in_words};
 
 /// Where the configuration lies, relative to the root.
 pub const PATH: &str = "audit/driftlock.toml";
@@ -42,6 +42,22 @@ pub struct Config {
     pub targets: BTreeMap<String, Target>,
     /// `[notify.NAME]`.
     pub notify: BTreeMap<String, Notify>,
+    /// `[trust]`.
+    pub trust: Trust,
+    /// The digest of the file that all this was read from; `None` where there is none.
+    pub digest: Option<Digest>,
+}
+
+/// `[trust]`: who may sign, and what is signed with.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trust {
+    /// The file of those who may sign; the baseline must then be signed by one of them.
+    pub allowed_signers: Option<PathBuf>,
+    /// What is signed with: a key's file, or `agent`.
+    pub key: Option<PathBuf>,
+    /// Whether every report is signed.
+    pub sign_reports: bool,
 }
 
 /// `[docker]`.
@@ -182,6 +198,7 @@ struct Raw {
     runtime: RawRuntime,
     targets: BTreeMap<String, RawTarget>,
     notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
+    trust: Trust,
 }
 
 #[derive(Deserialize, Default)]
@@ -250,7 +267,8 @@ impl Config {
         if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
             return Err(unreadable(std::io::Error::other("it is not a file")));
         }
-        Self::parse(&std::fs::read_to_string(&path).map_err(unreadable)?)
+        let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+        Ok(Self { digest: Some(Digest::of(text.as_bytes())), ..Self::parse(&text)? })
     }
 
     /// Reads the text of a configuration.
@@ -283,6 +301,8 @@ impl Config {
             retention_days: raw.runtime.retention_days,
             notify: notify::checked(raw.notify, &targets, text)?,
             targets,
+            trust: raw.trust,
+            digest: None,
         })
     }
 }

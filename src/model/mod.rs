@@ -28,7 +28,9 @@ pub use line::write_line;
 pub use moment::{Moment, ReadMoment, day, time_of_day};
 pub use name::{escaped, is_hidden, readable};
 pub use provenance::{Commit, FileOrigin, Origin, Provenance, Versions};
-pub use report::{BaselineOrigin, CheckResult, Mode, Notice, PastRun, Report, SectionOff, Words};
+pub use report::{
+    BaselineOrigin, CheckResult, Mode, Notice, PastRun, PreviousReport, Report, SectionOff, Words,
+};
 pub use shell::{quoted, quoted_name};
 pub use since_last::SinceLast;
 pub use state::{Entry, LeftOut, Observation, Observed, State, Unit, Unreadable};

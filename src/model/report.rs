@@ -165,12 +165,23 @@ pub struct Report {
     pub verdict: Verdict,
     /// When everything was last looked at without an error, in seconds since 1970; none where that is not known.
     pub last_success: Option<i64>,
+    /// The report before it in the same place, where reports are signed.
+    pub previous: Option<PreviousReport>,
     /// What became of the notifications that were due.
     pub notices: Vec<Notice>,
     /// The runs of the same place up to this one, oldest first, for formats that show them.
     pub past: Vec<PastRun>,
     /// Where the report lies, as a path from the working directory.
     pub location: Option<String>,
+}
+
+/// The report before another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousReport {
+    /// Its run.
+    pub run: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
 }
 
 /// What became of one notification.

@@ -306,6 +306,7 @@ mod tests {
             since_last: None,
             pause: None,
             last_success: None,
+            previous: None,
             notices: Vec::new(),
             past: Vec::new(),
             location: None,

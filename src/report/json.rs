@@ -18,6 +18,8 @@ use crate::model::{
 
 /// The file that a report is kept as in every run.
 pub const FILE: &str = "drift_report.json";
+/// The file beside it that holds its signature, where reports are signed.
+pub const SIGNATURE: &str = "drift_report.json.sig";
 /// The schema of one report.
 pub const SCHEMA: &str = "driftlock.report/1";
 /// The schema of several reports in one document.
@@ -132,9 +134,21 @@ pub struct WireReport {
     /// When everything was last looked at without an error, in seconds since 1970, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success_unix: Option<i64>,
+    /// The report before it in the same place, where reports are signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<WirePrevious>,
     /// What became of the notifications that were due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notifications: Vec<WireNotice>,
+}
+
+/// The report before another one.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WirePrevious {
+    /// Its run.
+    pub run: String,
+    /// SHA-256 of its `drift_report.json`.
+    pub sha256: String,
 }
 
 /// One check.
@@ -388,6 +402,13 @@ impl WireReports {
 }
 
 impl WireReport {
+    /// The run before it and the digest of that one's report, where it names them.
+    #[must_use]
+    pub fn previous(&self) -> Option<(String, Digest)> {
+        let previous = self.previous.as_ref()?;
+        Some((previous.run.clone(), Digest::parse(previous.sha256.as_bytes())?))
+    }
+
     fn of(report: &Report) -> Self {
         let verdict = &report.verdict;
         let exit_code = verdict.exit.code();
@@ -427,6 +448,10 @@ impl WireReport {
             since_last: report.since_last.as_ref().map(WireSinceLast::of),
             pause: report.pause.as_ref().map(WireAnswer::of_pause),
             last_success_unix: report.last_success,
+            previous: report
+                .previous
+                .as_ref()
+                .map(|it| WirePrevious { run: it.run.clone(), sha256: it.digest.to_string() }),
             notifications: report.notices.iter().map(WireNotice::of).collect(),
         }
     }

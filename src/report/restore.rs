@@ -6,8 +6,8 @@ use super::told::{
 };
 use crate::model::{
     Acknowledged, BaselineOrigin, Change, CheckResult, Commit, Digest, Disposition, ExitCode, FileOrigin,
-    Finding, Kind, LeftOut, Mode, Notice, Origin, Part, Pause, Provenance, Report, SectionId, SectionOff,
-    Shown, Stat, Status, Subject, Unit, Value, Verdict, Versions, WayOut, Words,
+    Finding, Kind, LeftOut, Mode, Notice, Origin, Part, Pause, PreviousReport, Provenance, Report, SectionId,
+    SectionOff, Shown, Stat, Status, Subject, Unit, Value, Verdict, Versions, WayOut, Words,
 };
 
 /// What is fixed of a check: its id, its words, the section it reads.
@@ -67,6 +67,7 @@ pub fn restore(
         pause: wire.pause.as_ref().map(pause),
         verdict: verdict(wire),
         last_success: wire.last_success_unix,
+        previous: wire.previous().map(|(run, digest)| PreviousReport { run, digest }),
         notices: wire.notifications.iter().map(notice).collect(),
         past: Vec::new(),
         location: None,

@@ -11,6 +11,7 @@ pub(crate) mod dropbear;
 pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod http;
+pub(crate) mod keys;
 mod past;
 pub(crate) mod sshd;
 pub(crate) mod told;

@@ -211,6 +211,7 @@ impl Copy {
             locks: &locks,
             only: &[],
             require: &[],
+            signature: None,
         };
         let look = audit::observe(&request, audit::plan(&request), &host, watch)?;
         Ok(audit::compare(&request, &look))
@@ -240,8 +241,13 @@ fn observed(
 ) -> Result<Vec<Evidence>, Failure> {
     let locks = read_locks(&source, None)?;
     let scope = Scope::default();
-    let request =
-        Request { setting: setting(config, &scope, purpose), locks: &locks, only: &[], require: &[] };
+    let request = Request {
+        setting: setting(config, &scope, purpose),
+        locks: &locks,
+        only: &[],
+        require: &[],
+        signature: None,
+    };
     Ok(audit::observe(&request, audit::plan(&request), host, watch)?.evidence)
 }
 

@@ -13,14 +13,11 @@ use tokio::net::UnixStream;
 
 use super::client::Client;
 use super::deadline::Deadline;
-use super::key_file::{self, KeyFile, Undecoded};
-use super::{Hop, Prompt, Secret};
+use super::key_file::{self, KeyFile};
+use super::{Hop, Prompt};
 use crate::model::{escaped, in_words};
 
 use std::os::unix::ffi::OsStrExt as _;
-
-/// How often a passphrase is asked for.
-const ASKS: usize = 3;
 
 type Agent = AgentClient<UnixStream>;
 
@@ -212,36 +209,9 @@ impl Attempts<'_> {
 
     /// Decodes a key; its passphrase comes from beforehand, else from the user.
     fn decode(&mut self, file: &KeyFile) -> Result<PrivateKey, String> {
-        let given = self.hop.identities.passphrase.clone();
-        let mut passphrase = given.clone();
-        let mut asked = 0;
-        loop {
-            match file.decode(passphrase.as_ref().map(|Secret(text)| text.as_str())) {
-                Ok(key) => return Ok(key),
-                Err(Undecoded::Useless(why)) => return Err(why),
-                Err(Undecoded::Passphrase) if given.is_some() => {
-                    return Err(format!(
-                        "{}: the passphrase in DRIFTLOCK_SSH_PASSPHRASE is wrong",
-                        file.shown
-                    ));
-                }
-                Err(Undecoded::Passphrase) if asked == ASKS => {
-                    return Err(format!("{}: the passphrase is wrong", file.shown));
-                }
-                Err(Undecoded::Passphrase) => {
-                    asked += 1;
-                    let prompt = self.prompt;
-                    passphrase = self.deadline.outside(|| prompt.passphrase(&file.shown));
-                    if passphrase.is_none() {
-                        return Err(format!(
-                            "{}: it is encrypted and nobody can be asked for its passphrase; \
-                             set DRIFTLOCK_SSH_PASSPHRASE or use ssh-agent",
-                            file.shown
-                        ));
-                    }
-                }
-            }
-        }
+        let (prompt, deadline) = (self.prompt, &mut *self.deadline);
+        let mut ask = |key: &str| deadline.outside(|| prompt.passphrase(key));
+        file.decode_asking(self.hop.identities.passphrase.as_ref(), &mut ask)
     }
 
     /// With which hash an RSA key signs: one of SHA-2 in any case.

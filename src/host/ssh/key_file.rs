@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use russh::keys::ssh_key::{Certificate, PrivateKey, PublicKey};
 use russh::keys::{decode_secret_key, load_openssh_certificate, load_public_key};
 
+use super::Secret;
 use crate::model::{escaped, in_words};
 
 use std::os::unix::ffi::OsStrExt as _;
@@ -29,8 +30,11 @@ pub(super) struct KeyFile {
     pub(super) is_encrypted: bool,
 }
 
+/// How often a passphrase is asked for.
+const ASKS: usize = 3;
+
 /// Why a key was not decoded.
-pub(super) enum Undecoded {
+enum Undecoded {
     /// The passphrase is missing or wrong.
     Passphrase,
     /// It cannot be used at all.
@@ -115,8 +119,44 @@ fn is_encrypted(text: &str) -> bool {
 }
 
 impl KeyFile {
+    /// Decodes the key; its passphrase is the one given beforehand, else what `ask` gets from the user.
+    ///
+    /// # Errors
+    /// When it cannot be used, or nobody knows its passphrase, with the file's name and what helps.
+    pub(super) fn decode_asking(
+        &self,
+        given: Option<&Secret>,
+        ask: &mut dyn FnMut(&str) -> Option<Secret>,
+    ) -> Result<PrivateKey, String> {
+        let shown = &self.shown;
+        let mut passphrase = given.cloned();
+        let mut asked = 0;
+        loop {
+            match self.decode(passphrase.as_ref().map(|Secret(text)| text.as_str())) {
+                Ok(key) => return Ok(key),
+                Err(Undecoded::Useless(why)) => return Err(why),
+                Err(Undecoded::Passphrase) if given.is_some() => {
+                    return Err(format!("{shown}: the passphrase in DRIFTLOCK_SSH_PASSPHRASE is wrong"));
+                }
+                Err(Undecoded::Passphrase) if asked == ASKS => {
+                    return Err(format!("{shown}: the passphrase is wrong"));
+                }
+                Err(Undecoded::Passphrase) => {
+                    asked += 1;
+                    passphrase = ask(shown);
+                    if passphrase.is_none() {
+                        return Err(format!(
+                            "{shown}: it is encrypted and nobody can be asked for its passphrase; \
+                             set DRIFTLOCK_SSH_PASSPHRASE or use ssh-agent"
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
     /// Decodes the key.
-    pub(super) fn decode(&self, passphrase: Option<&str>) -> Result<PrivateKey, Undecoded> {
+    fn decode(&self, passphrase: Option<&str>) -> Result<PrivateKey, Undecoded> {
         let passphrase = passphrase.filter(|_| self.is_encrypted);
         if self.is_encrypted && passphrase.is_none() {
             return Err(Undecoded::Passphrase);

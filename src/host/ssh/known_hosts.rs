@@ -161,8 +161,9 @@ fn is_hash_of(hosts: &[u8], name: &str) -> Option<bool> {
     Some(BASE64.encode(&mac.finalize().into_bytes()) == hash)
 }
 
-/// Whether a pattern, where `*` stands for any bytes and `?` for one, is all of a text.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
+/// Whether a pattern of OpenSSH's, where `*` stands for any bytes and `?` for one, is all of a text.
+#[must_use]
+pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where to go on when the bytes after a star turn out to be others: behind the star, one byte further.
     let mut star: Option<(usize, usize)> = None;

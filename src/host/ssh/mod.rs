@@ -15,6 +15,7 @@ mod reason;
 mod remote;
 mod run;
 mod shown;
+mod signer;
 mod stdio;
 mod survey;
 mod trust;
@@ -24,9 +25,11 @@ use std::path::PathBuf;
 
 use crate::model::escaped;
 
+pub use known_hosts::matches as pattern_matches;
 pub use prompt::Prompt;
 pub use remote::{Access, EngineAccess, SshHost};
 pub use russh::keys::PublicKeyOrCertificate;
+pub use signer::{Held, SigningKey, held};
 pub use trust::{Judgement, Offer, Unknown};
 
 /// How a machine is reached: jump hosts first, the machine itself last.

@@ -1,0 +1,118 @@
+//! All of a baseline that a signature covers, and the signature, read in one go.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, Dir, FileType};
+
+use super::{LockError, PATH, Source, open_directory, read_limited};
+use crate::git::{GitError, Revision};
+use crate::model::{Digest, Hasher, in_words};
+
+/// The file beside the lock files that holds their signature.
+pub const SIGNATURE: &str = "SIGNATURE";
+
+/// A longer signature is none, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// Every lock file of a baseline, with those of all targets, and its signature.
+#[derive(Debug, Clone, Default)]
+pub struct Whole {
+    /// Digests of the lock files, by their paths below the directory.
+    pub files: BTreeMap<String, Digest>,
+    /// The signature's file; `None` where there is none, an error where it cannot be read.
+    pub signature: Option<Result<Vec<u8>, LockError>>,
+    /// The digest of the configuration, where it comes with the baseline: that of a commit.
+    pub configuration: Option<Digest>,
+}
+
+impl Whole {
+    /// Reads the lock files called `names`, those of each target, and the signature.
+    ///
+    /// # Errors
+    /// When one of them is there and cannot be read.
+    pub fn read(source: &Source, names: &[&str], configuration: &str) -> Result<Self, LockError> {
+        match source {
+            Source::Directory { path, name } => {
+                let Some(dir) = open_directory(path).map_err(|e| LockError::new(name, &in_words(&e)))? else {
+                    return Ok(Self::default());
+                };
+                Self::in_directory(&dir, name, names)
+            }
+            Source::Git(revision) => {
+                let failed = |error: GitError| LockError::new(&source.name(), &error.to_string());
+                Self::in_commit(revision, &source.name(), names, configuration).map_err(failed)
+            }
+        }
+    }
+
+    fn in_directory(dir: &OwnedFd, around: &str, names: &[&str]) -> Result<Self, LockError> {
+        let failed = |error: &std::io::Error| LockError::new(around, &in_words(error));
+        let mut whole = Self::default();
+        let mut prefixes = vec![String::new()];
+        prefixes.extend(targets(dir).map_err(|error| failed(&error))?.into_iter().map(|target| target + "/"));
+        for name in prefixes.iter().flat_map(|prefix| names.iter().map(move |name| format!("{prefix}{name}")))
+        {
+            if let Some(bytes) = read_limited(dir, around, &name, None) {
+                whole.files.insert(name, Digest::of(&bytes?));
+            }
+        }
+        whole.signature = read_limited(dir, around, SIGNATURE, Some(LONGEST));
+        Ok(whole)
+    }
+
+    fn in_commit(
+        revision: &Revision,
+        around: &str,
+        names: &[&str],
+        configuration: &str,
+    ) -> Result<Self, GitError> {
+        let mut whole = Self::default();
+        let mut objects = revision.repository().objects();
+        for listed in revision.list(PATH.as_bytes())? {
+            let below = listed.path.strip_prefix(PATH.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
+            let Some(name) = below.and_then(|name| String::from_utf8(name.to_vec()).ok()) else { continue };
+            let (dir, file) = name.rsplit_once('/').unwrap_or(("", &name));
+            if name == SIGNATURE {
+                let mut bytes = Vec::new();
+                let limit = usize::try_from(LONGEST).unwrap_or(usize::MAX);
+                objects.read(listed.object.as_bytes(), &mut |piece| {
+                    let room = (limit + 1).saturating_sub(bytes.len()).min(piece.len());
+                    bytes.extend_from_slice(&piece[..room]);
+                })?;
+                let long = || LockError::new(&format!("{around}/{SIGNATURE}"), "it is longer than 1 MiB");
+                whole.signature = Some(if bytes.len() > limit { Err(long()) } else { Ok(bytes) });
+            } else if names.contains(&file) && !dir.contains('/') {
+                whole.files.extend(objects.digest(&listed.object)?.map(|digest| (name.clone(), digest)));
+            }
+        }
+        let path = revision.repository().path(configuration.as_bytes());
+        let name = [revision.commit.as_bytes(), b":", &path].concat();
+        let mut hasher = Hasher::default();
+        let found = objects.read(&name, &mut |piece| hasher.update(piece))?;
+        whole.configuration = found.filter(|object| object.kind == "blob").map(|_| hasher.finish());
+        Ok(whole)
+    }
+}
+
+/// The directories that may hold a target's own lock files: those that a target's name can be.
+fn targets(dir: &OwnedFd) -> std::io::Result<Vec<String>> {
+    let mut targets = Vec::new();
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(text) = name.to_str().ok().filter(|text| !text.starts_with('.')) else { continue };
+        let kind = match entry.file_type() {
+            FileType::Symlink | FileType::Unknown => {
+                let stat = rustix::fs::statat(dir, name, AtFlags::empty());
+                stat.map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
+            }
+            kind => kind,
+        };
+        if kind == FileType::Directory {
+            targets.push(text.to_owned());
+        }
+    }
+    targets.sort();
+    Ok(targets)
+}

@@ -1,0 +1,116 @@
+//! `driftlock verify --reports`: the chain of the kept reports, place by place.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::project::Project;
+use super::trusting::Trusting;
+use super::{Failure, clock, output};
+use crate::atomic::{read_file, read_short};
+use crate::model::{Digest, escaped, in_words};
+use crate::report::json::{self, WireReport};
+use crate::run::{self, Run};
+use crate::trust::{Kept, LONGEST, REPORTS, Refused, Word, walk};
+
+/// Walks the chains of all places, and tells what is wrong with them. Gives the exit code.
+pub(super) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) -> Result<u8, Failure> {
+    let runtime = project.named(&project.root.join(run::PATH));
+    let runs = run::all(&project.root).map_err(|error| Failure::at(&runtime, &error))?;
+    let mut places: BTreeMap<Option<String>, Vec<Kept>> = BTreeMap::new();
+    for run in runs.iter().rev().filter(|run| run.path.join(json::FILE).symlink_metadata().is_ok()) {
+        let (target, kept) = kept(run, trusting);
+        places.entry(target).or_default().push(kept);
+    }
+    if places.is_empty() {
+        return Err(Failure::new(format!("there is no report in {}", output::shown(&runtime))));
+    }
+    let days = days.unwrap_or(project.config.retention_days);
+    let first = clock::stamp_before(days);
+    let is_old =
+        |name: &str| days > 0 && run::parse_name(name).is_some_and(|(stamp, _, _)| stamp < first.as_str());
+    let mut text = String::new();
+    let mut wrong = 0;
+    for (target, kept) in &places {
+        let mut words = walk(kept, &is_old);
+        words.extend(of_latest(project, target.as_deref(), kept));
+        wrong += words.iter().filter(|word| matches!(word, Word::Wrong { .. })).count();
+        tell(&mut text, target.as_deref(), kept, &words);
+    }
+    output::print(text.as_bytes())?;
+    Ok(u8::from(wrong > 0))
+}
+
+/// A report as it lies in a run, and the place that it is about.
+fn kept(run: &Run, trusting: &Trusting) -> (Option<String>, Kept) {
+    let path = run.path.join(json::FILE);
+    let shown = format!("{}/{}", run.name, json::FILE);
+    let unreadable = |reason: String| Refused::Other { place: shown.clone(), reason };
+    let bytes = read_file(&path).map_err(|error| unreadable(in_words(&error)));
+    let (bytes, read) = match bytes {
+        Ok(bytes) => (bytes, None),
+        Err(why) => (Vec::new(), Some(why)),
+    };
+    let report = json::read(&bytes).ok();
+    let by = match (read, &report) {
+        (Some(why), _) => Err(why),
+        (None, None) => Err(unreadable("it is no report of driftlock any more".to_owned())),
+        (None, Some(_)) => signer(run, trusting, &bytes),
+    };
+    let target = report.as_ref().map_or_else(|| run.target.clone(), |report| report.target.clone());
+    let previous = report.as_ref().and_then(WireReport::previous);
+    let says = report.map_or_else(|| run.name.clone(), |report| report.run);
+    (target, Kept { run: run.name.clone(), digest: Digest::of(&bytes), says, previous, by })
+}
+
+fn signer(run: &Run, trusting: &Trusting, report: &[u8]) -> Result<crate::trust::Signer, Refused> {
+    let place = format!("{}/{}", run.name, json::SIGNATURE);
+    match read_short(&run.path.join(json::SIGNATURE), LONGEST) {
+        Ok(bytes) => trusting.judge_bytes(&bytes, &place, report, REPORTS),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Refused::Unsigned { place, next: "" })
+        }
+        Err(error) => Err(Refused::Other { place, reason: in_words(&error) }),
+    }
+}
+
+/// What is said of the copy of the newest report.
+fn of_latest(project: &Project, target: Option<&str>, kept: &[Kept]) -> Option<Word> {
+    let path = run::latest(&project.root, target);
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let wrong = |why: &str| Some(Word::Wrong { run: name.clone(), why: why.to_owned() });
+    let bytes = match read_file(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => return wrong(&in_words(&error)),
+    };
+    let digest = Digest::of(&bytes);
+    if kept.iter().any(|kept| kept.digest == digest) {
+        None
+    } else {
+        wrong("it is the copy of no report that is here")
+    }
+}
+
+fn tell(text: &mut String, target: Option<&str>, kept: &[Kept], words: &[Word]) {
+    let place = target.map_or_else(|| "this machine".to_owned(), |target| escaped(target.as_bytes()));
+    let _ = writeln!(text, "Reports of {place}: {}", output::counted(kept.len(), "run"));
+    for word in words {
+        let _ = match word {
+            Word::Wrong { run, why } => {
+                writeln!(text, "[ERROR] {}: {}", escaped(run.as_bytes()), escaped(why.as_bytes()))
+            }
+            Word::Note(note) => writeln!(text, "[INFO] {}", escaped(note.as_bytes())),
+        };
+    }
+    let signed = kept.iter().filter(|kept| kept.by.is_ok()).count();
+    let is_wrong = words.iter().any(|word| matches!(word, Word::Wrong { .. }));
+    if !is_wrong && signed > 0 {
+        let _ = writeln!(
+            text,
+            "[PASS] {signed} signed, each by somebody who may, and none is missing between them"
+        );
+    }
+    if let Some(newest) = kept.last() {
+        let _ = writeln!(text, "Newest: {}, sha256 {}", newest.run, newest.digest);
+    }
+}

@@ -1,0 +1,22 @@
+//! Who stands for a baseline or a report: what is signed, by whom, and whose signature counts.
+
+mod armour;
+mod certificate;
+mod chain;
+mod judge;
+mod list;
+mod point;
+mod signers;
+
+pub use armour::{Damaged, LONGEST, Signature, armoured, key_name};
+pub use chain::{Kept, Word, walk};
+pub use judge::{Case, Looked, Refused, Signer, judge};
+pub use list::{Listed, list};
+pub use point::{Civil, Clock, Point};
+pub use signers::{AllowedSigner, BadLine, parse};
+
+/// The namespace in which baselines are signed (`ssh-keygen -n`).
+pub const NAMESPACE: &str = "driftlock";
+
+/// The namespace in which reports are signed: a key that may sign reports need not be one that may sign baselines.
+pub const REPORTS: &str = "driftlock-report";

@@ -1,0 +1,378 @@
+//! `allowed_signers` files as `ssh-keygen` reads them (ssh-keygen(1), ALLOWED SIGNERS), but strictly: one line that makes
+//! no sense, and nobody can tell who may sign.
+
+use data_encoding::BASE64;
+use russh::keys::PublicKey;
+use russh::keys::ssh_key::public::KeyData;
+
+use super::armour::LONGEST;
+use super::point::Point;
+
+/// The kinds of keys that may sign. Certificates are no keys of theirs: their authority is named.
+const KINDS: [&str; 7] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
+/// RSA keys of fewer bits do not count, as with OpenSSH.
+const LEAST_RSA_BITS: u32 = 1024;
+/// OpenSSH takes no longer pattern for one, and then the whole list for none.
+const LONGEST_PATTERN: usize = 1022;
+
+/// A line that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct BadLine {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A line: who may sign with which key, for what and when.
+#[derive(Debug, Clone)]
+pub struct AllowedSigner {
+    /// The line, from 1.
+    pub line: usize,
+    /// Patterns of names, separated by commas.
+    pub principals: String,
+    /// The key; of an authority the one that it signs certificates with.
+    pub key: KeyData,
+    /// Whether it is the key of an authority, whose certificates count.
+    pub is_authority: bool,
+    /// Patterns of namespaces, separated by commas; `None` is all.
+    pub namespaces: Option<String>,
+    /// From when on.
+    pub valid_after: Option<Point>,
+    /// Until when.
+    pub valid_before: Option<Point>,
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// When a line is not as it must be, with its number. A file without any signer is none of that.
+pub fn parse(bytes: &[u8]) -> Result<Vec<AllowedSigner>, BadLine> {
+    let bad = |line: usize, reason: String| BadLine { line, reason };
+    if bytes.len() > LONGEST {
+        return Err(bad(1, "the file is longer than 1 MiB".to_owned()));
+    }
+    let mut signers = Vec::new();
+    for (at, line) in bytes.split(|&b| b == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let text = trimmed(line);
+        if text.is_empty() || text.starts_with(b"#") {
+            continue;
+        }
+        if line.iter().any(|b| b.is_ascii_control() && *b != b'\t') {
+            return Err(bad(at + 1, "it holds a control character".to_owned()));
+        }
+        signers.push(one(text, at + 1).map_err(|reason| bad(at + 1, reason))?);
+    }
+    Ok(signers)
+}
+
+/// Whether a text matches a list of patterns: one of them, and none that `!` stands before.
+pub(super) fn matches(list: &str, text: &str) -> bool {
+    let mut found = false;
+    for pattern in list.split(',') {
+        let (negated, pattern) = pattern.strip_prefix('!').map_or((false, pattern), |rest| (true, rest));
+        if crate::host::ssh::pattern_matches(pattern.as_bytes(), text.as_bytes()) {
+            if negated {
+                return false;
+            }
+            found = true;
+        }
+    }
+    found
+}
+
+fn trimmed(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(text.len());
+    &text[start..]
+}
+
+/// `PRINCIPALS [OPTIONS] KIND BASE64 [COMMENT]`.
+fn one(line: &[u8], number: usize) -> Result<AllowedSigner, String> {
+    let (principals, rest) = principals(line)?;
+    let (first, after) = word(rest)?;
+    let (options, (kind, rest)) = if KINDS.iter().any(|kind| kind.as_bytes() == first) {
+        (&b""[..], (first, after))
+    } else {
+        (first, word(after)?)
+    };
+    if kind.is_empty() {
+        return Err("there is no key on it".to_owned());
+    }
+    let key = key(kind, word(rest)?.0)?;
+    let options = Options::parse(options)?;
+    Ok(AllowedSigner {
+        line: number,
+        principals,
+        key,
+        is_authority: options.is_authority,
+        namespaces: options.namespaces,
+        valid_after: options.valid_after,
+        valid_before: options.valid_before,
+    })
+}
+
+/// The list of names, which may stand in quotes, and what follows.
+fn principals(line: &[u8]) -> Result<(String, &[u8]), String> {
+    let (list, rest) = if let Some(quoted) = line.strip_prefix(b"\"") {
+        let end = quoted.iter().position(|&b| b == b'"').ok_or("a quote is not closed")?;
+        (&quoted[..end], &quoted[end + 1..])
+    } else {
+        line.split_at(line.iter().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(line.len()))
+    };
+    if !rest.is_empty() && trimmed(rest).len() == rest.len() {
+        return Err("no space follows the quoted names".to_owned());
+    }
+    if list.contains(&b'"') {
+        return Err("quotes must stand around all of the names".to_owned());
+    }
+    let list = std::str::from_utf8(list).map_err(|_| "its names are not UTF-8")?;
+    Ok((patterns(list, "name")?, rest))
+}
+
+/// A list of patterns that says something.
+fn patterns(list: &str, what: &str) -> Result<String, String> {
+    if list.split(',').any(|pattern| pattern.trim_start_matches('!').is_empty()) {
+        return Err(format!("an empty {what} stands in the list \"{list}\""));
+    }
+    if list.split(',').any(|pattern| pattern.len() > LONGEST_PATTERN) {
+        return Err(format!("a {what} is longer than {LONGEST_PATTERN} bytes"));
+    }
+    Ok(list.to_owned())
+}
+
+/// The next word, where blanks within quotes do not end it, and what follows.
+fn word(text: &[u8]) -> Result<(&[u8], &[u8]), String> {
+    let text = trimmed(text);
+    let (mut quoted, mut at) = (false, 0);
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'\\' if text.get(at + 1) == Some(&b'"') => at += 1,
+            b'"' => quoted = !quoted,
+            b' ' | b'\t' if !quoted => break,
+            _ => {}
+        }
+        at += 1;
+    }
+    if quoted { Err("a quote is not closed".to_owned()) } else { Ok(text.split_at(at)) }
+}
+
+/// A key of a kind and its base64.
+fn key(kind: &[u8], base64: &[u8]) -> Result<KeyData, String> {
+    let shown = String::from_utf8_lossy(kind);
+    if kind.windows(10).any(|part| part == b"-cert-v01@") {
+        return Err(
+            "it names a certificate; name the key of its authority, with cert-authority before it".to_owned()
+        );
+    }
+    if !KINDS.iter().any(|known| known.as_bytes() == kind) {
+        return Err(format!("\"{shown}\" is neither a key that may sign nor an option"));
+    }
+    let blob = BASE64.decode(base64).map_err(|_| "its key is damaged".to_owned())?;
+    // The blob names its kind, too; that of a certificate would be decoded as one.
+    let named =
+        blob.first_chunk().and_then(|length| blob.get(4..)?.get(..u32::from_be_bytes(*length) as usize));
+    if named != Some(kind) {
+        return Err(format!("its key is not of the kind {shown}"));
+    }
+    match KeyData::from(PublicKey::from_bytes(&blob).map_err(|_| "its key is damaged".to_owned())?) {
+        KeyData::Rsa(key) if key.key_size() < LEAST_RSA_BITS => Err(format!(
+            "its RSA key has {} bits, and fewer than {LEAST_RSA_BITS} do not count",
+            key.key_size()
+        )),
+        key => Ok(key),
+    }
+}
+
+#[derive(Default)]
+struct Options {
+    is_authority: bool,
+    namespaces: Option<String>,
+    valid_after: Option<Point>,
+    valid_before: Option<Point>,
+}
+
+impl Options {
+    fn parse(mut text: &[u8]) -> Result<Self, String> {
+        let mut options = Self::default();
+        while !text.is_empty() {
+            text = options.take(text)?;
+            text = match text.split_first() {
+                None => break,
+                Some((b',', rest)) if !rest.is_empty() => rest,
+                Some((b',', _)) => return Err("its options end with a comma".to_owned()),
+                Some(_) => return Err("something stands behind an option that belongs to none".to_owned()),
+            };
+        }
+        match (options.valid_after, options.valid_before) {
+            (Some(after), Some(before)) if !is_before(after, before) => {
+                Err("valid-before is not after valid-after".to_owned())
+            }
+            _ => Ok(options),
+        }
+    }
+
+    /// Takes one option, and gives what follows.
+    fn take<'a>(&mut self, text: &'a [u8]) -> Result<&'a [u8], String> {
+        let end = text.iter().position(|b| matches!(b, b'=' | b',')).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        if name == "cert-authority" && !rest.starts_with(b"=") {
+            return once(std::mem::replace(&mut self.is_authority, true).then_some(()), &name).map(|()| rest);
+        }
+        let Some(rest) = rest.strip_prefix(b"=") else { return Err(format!("\"{name}\" is no option")) };
+        let (value, rest) = unquoted(rest)?;
+        let point = || {
+            Point::parse(&value).ok_or_else(|| {
+                format!("{name}: \"{value}\" is no time: write YYYYMMDD[HHMM[SS]], and Z behind it for UTC")
+            })
+        };
+        match name.as_str() {
+            "namespaces" => once(self.namespaces.replace(patterns(&value, "namespace")?), &name)?,
+            "valid-after" => once(self.valid_after.replace(point()?), &name)?,
+            "valid-before" => once(self.valid_before.replace(point()?), &name)?,
+            _ => return Err(format!("\"{name}\" is no option")),
+        }
+        Ok(rest)
+    }
+}
+
+fn once<T>(before: Option<T>, name: &str) -> Result<(), String> {
+    before.map_or(Ok(()), |_| Err(format!("it names {name} twice")))
+}
+
+/// Whether one comes before the other, as far as that can be told without a time zone.
+fn is_before(after: Point, before: Point) -> bool {
+    match (after, before) {
+        (Point::Utc(after), Point::Utc(before)) => after < before,
+        (Point::Local(after), Point::Local(before)) => after < before,
+        _ => true,
+    }
+}
+
+/// A value in quotes, where `\"` is a quote, and what follows.
+fn unquoted(text: &[u8]) -> Result<(String, &[u8]), String> {
+    let inner = text.strip_prefix(b"\"").ok_or("a value does not stand in quotes")?;
+    let (mut value, mut at) = (Vec::new(), 0);
+    loop {
+        match inner.get(at) {
+            None => return Err("a quote is not closed".to_owned()),
+            Some(b'"') => break,
+            Some(b'\\') if inner.get(at + 1) == Some(&b'"') => {
+                value.push(b'"');
+                at += 2;
+            }
+            Some(byte) => {
+                value.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    let value = String::from_utf8(value).map_err(|_| "a value is not UTF-8")?;
+    Ok((value, &inner[at + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+
+    fn read(text: &str) -> Result<Vec<AllowedSigner>, String> {
+        parse(text.replace("KEY", KEY).as_bytes()).map_err(|bad| bad.to_string())
+    }
+
+    #[test]
+    fn every_part_of_a_line_is_read() {
+        let text = "# who may sign\n\n  \"a b,*@example.com\"\tcert-authority,Namespaces=\"git,drift\\\"lock\",valid-after=\"20250101Z\",valid-before=\"20260101Z\" KEY a comment\r\nbob KEY";
+        let signers = read(text).unwrap();
+        let first = &signers[0];
+        assert_eq!(
+            (first.line, first.principals.as_str(), first.is_authority),
+            (3, "a b,*@example.com", true)
+        );
+        assert_eq!(first.namespaces.as_deref(), Some("git,drift\"lock"));
+        assert_eq!(first.valid_after, Point::parse("20250101Z"));
+        assert_eq!(first.valid_before, Point::parse("20260101Z"));
+        assert_eq!((signers[1].line, signers[1].principals.as_str(), signers.len()), (4, "bob", 2));
+        assert!(signers[1].namespaces.is_none() && !signers[1].is_authority);
+        assert!(read("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_its_line() {
+        for (line, why) in [
+            ("bob", "no key"),
+            ("KEY", "no key"),
+            ("bob ssh-ed25519", "damaged"),
+            ("bob ssh-ed25519 AAAA", "not of the kind"),
+            ("bob ssh-ed25519 ????", "damaged"),
+            (
+                "bob ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+                "not of the kind",
+            ),
+            ("bob ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAAgD7", "fewer than 1024"),
+            ("bob ssh-ed25519-cert-v01@openssh.com AAAA", "neither a key"),
+            ("bob cert-authority ssh-ed25519-cert-v01@openssh.com AAAA", "names a certificate"),
+            ("bob nonsense KEY", "is no option"),
+            ("bob cert-authorityx KEY", "is no option"),
+            ("bob cert-authority, KEY", "end with a comma"),
+            ("bob ,cert-authority KEY", "is no option"),
+            ("bob cert-authority=\"yes\" KEY", "is no option"),
+            ("bob cert-authority,cert-authority KEY", "twice"),
+            ("bob namespaces=git KEY", "quotes"),
+            ("bob namespaces=\"git KEY", "not closed"),
+            ("bob namespaces=\"git\"x KEY", "belongs to none"),
+            ("bob namespaces=\"\" KEY", "empty namespace"),
+            ("bob namespaces=\"a\",namespaces=\"b\" KEY", "twice"),
+            ("bob valid-after=\"soon\" KEY", "is no time"),
+            ("bob valid-before=\"20250101Z\",valid-after=\"20250101Z\" KEY", "not after"),
+            ("bob valid-before=\"20250101\",valid-after=\"20260101\" KEY", "not after"),
+            ("\"bob KEY", "not closed"),
+            ("\"bob\"x KEY", "no space follows"),
+            ("b\"o\"b KEY", "quotes must stand"),
+            ("bob,,eve KEY", "empty name"),
+            ("bob,! KEY", "empty name"),
+            ("bob\u{7} KEY", "control"),
+            ("bob\u{0} KEY", "control"),
+        ] {
+            let told = read(&format!("# first\n{line}\n")).unwrap_err();
+            assert!(told.starts_with("line 2: ") && told.contains(why), "{line:?}: {told}");
+        }
+        assert!(parse(b"bob\xff ssh-ed25519 AAAA").unwrap_err().reason.contains("UTF-8"));
+        assert!(parse(&b"#".repeat(LONGEST + 1)).unwrap_err().reason.contains("longer"));
+        assert!(read(&format!("{} KEY", "x".repeat(LONGEST_PATTERN + 1))).unwrap_err().contains("longer"));
+    }
+
+    #[test]
+    fn lists_of_patterns_are_those_of_openssh() {
+        for (list, text) in
+            [("a", "a"), ("b,a", "a"), ("*", "x"), ("*@e.com", "a@e.com"), ("a?c", "abc"), ("*,!b", "a")]
+        {
+            assert!(matches(list, text), "{list} {text}");
+        }
+        for (list, text) in
+            [("a", "b"), ("A", "a"), ("!a", "b"), ("*,!a", "a"), ("!a,*", "a"), ("a?c", "ac"), ("", "a")]
+        {
+            assert!(!matches(list, text), "{list} {text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let _ = parse(&bytes);
+            let _ = parse(&[b"a cert-authority,", &bytes[..], b" ", KEY.as_bytes()].concat());
+        }
+    }
+}
