@@ -15,6 +15,7 @@ from signals import CODES, COMMANDS, length
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 MS_RDONLY, MS_REMOUNT, MNT_DETACH = 1, 32, 2
+FAR = 1 << 40
 
 
 def mount(target, options, flags=0):
@@ -29,9 +30,6 @@ def unmount(target):
 class Mounted(Trial):
     """A project on a disk of its own."""
 
-    def __init__(self, kit, chance, root):
-        super().__init__(kit, chance, root=root)
-
     def done(self):
         unmount(self.root)
         os.rmdir(self.root)
@@ -41,10 +39,10 @@ class Mounted(Trial):
         return stat.f_blocks - stat.f_bfree, stat.f_files - stat.f_ffree
 
 
-def in_memory(kit, chance):
+def in_memory(kit, chance, is_clean=None):
     root = tempfile.mkdtemp(dir=kit.scratch)
     assert mount(root, "size=64m,nr_inodes=10000,mode=755"), os.strerror(ctypes.get_errno())
-    return Mounted(kit, chance, root)
+    return Mounted(kit, chance, root, is_clean)
 
 
 class Full:
@@ -52,7 +50,7 @@ class Full:
 
     def __init__(self, kit, command):
         self.kit, self.command, self.args = kit, command, COMMANDS[command]
-        trial = in_memory(kit, __import__("random").Random(1))
+        trial = in_memory(kit, None, False)
         before = trial.pages()
         run(trial.root, *self.args)
         self.needs = [after - was for after, was in zip(trial.pages(), before)]
@@ -84,8 +82,8 @@ def is_other(command, trial, code, output):
     return code != whole or any(trouble in output for trouble in troubles)
 
 
-class ReadOnly:
-    """A disk that turns read-only."""
+class Remounted:
+    """A disk that somebody makes read-only; the system lets nobody do so while a file is open for writing."""
 
     def __init__(self, kit, command):
         self.kit, self.command, self.args = kit, command, COMMANDS[command]
@@ -108,25 +106,30 @@ class ReadOnly:
 class Errors:
     """A disk that gives an error at one call, or at every one from then on."""
 
+    writing = 0
+
     def __init__(self, kit, command):
         self.kit, self.command, self.args = kit, command, COMMANDS[command]
         self.control = tempfile.NamedTemporaryFile(dir=kit.scratch)
-        self.control.write(bytes(16))
+        self.control.write(bytes(24))
         self.control.flush()
-        self.shared = mmap.mmap(self.control.fileno(), 16)
+        self.shared = mmap.mmap(self.control.fileno(), 24)
         trial = self.mounted(None)
-        self.arm(1 << 40, 0)
-        run(trial.root, *self.args)
-        self.calls = (1 << 40) - struct.unpack("qq", self.shared[:])[0]
-        self.arm(0, 0)
+        self.arm(FAR, False)
+        self.run(trial)
+        self.calls = FAR - struct.unpack("qqq", self.shared[:])[0]
+        self.arm(0, False)
         self.unmount(trial)
 
     def arm(self, calls, again):
         """The call of this number fails, and with `again` all that follow."""
-        self.shared[:] = struct.pack("qq", calls, again)
+        self.shared[:] = struct.pack("qqq", calls, again, self.writing)
+
+    def run(self, trial):
+        return run("/", *self.args, "--root", trial.root)
 
     def mounted(self, chance):
-        self.arm(0, 0)
+        self.arm(0, False)
         trial = Trial(self.kit, chance, is_clean=None if chance else False)
         trial.back, trial.root = trial.root, tempfile.mkdtemp(dir=self.kit.scratch)
         program = os.path.join(os.path.dirname(__file__), "failing.py")
@@ -135,7 +138,7 @@ class Errors:
             if os.path.ismount(trial.root):
                 return trial
             time.sleep(0.005)
-        raise AssertionError("it is not mounted")
+        raise AssertionError("it is not mounted; is python3-fusepy installed?")
 
     @staticmethod
     def unmount(trial):
@@ -148,25 +151,38 @@ class Errors:
         trial.root = trial.back
         trial.done()
 
+    def again(self, chance):
+        return chance.random() < 0.5
+
     def once(self, chance):
         trial = self.mounted(chance)
         try:
-            self.arm(chance.randint(1, self.calls), chance.random() < 0.5)
-            ran = run(trial.root, *self.args)
-            self.arm(0, 0)
+            self.arm(chance.randint(1, self.calls), self.again(chance))
+            ran = self.run(trial)
+            self.arm(0, False)
             state = trial.whole_locks()
             trial.verify(self.args, ran.returncode, ran.stdout)
         finally:
-            self.arm(0, 0)
+            self.arm(0, False)
             self.unmount(trial)
         trial.done = lambda: None
         return trial, state, is_other(self.command, trial, ran.returncode, ran.stdout + ran.stderr)
 
 
+class ReadOnly(Errors):
+    """A disk that turns read-only whatever is open, as one does that its system no longer believes in."""
+
+    writing = 1
+
+    def again(self, chance):
+        return True
+
+
 def faults():
     kinds = {"a full disk": Full, "a disk that turns read-only": ReadOnly, "a disk with I/O errors": Errors}
-    return {
+    found = {
         f"{name} during {command}": lambda kit, kind=kind, command=command: kind(kit, command)
         for name, kind in kinds.items()
         for command in COMMANDS
     }
+    return found | {"a disk remounted read-only during check": lambda kit: Remounted(kit, "check")}

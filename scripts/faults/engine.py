@@ -9,6 +9,8 @@ import threading
 from project import CONFIG, Kit, Lost, Trial, below, put, run
 
 LOCK = "audit/locks/docker_images.lock.json"
+IMAGE = {"ParentId": "", "RepoDigests": [], "Created": 0, "Size": 0, "SharedSize": -1, "VirtualSize": 0, "Labels": None}
+IMAGE["Containers"] = -1
 
 
 def container(name, image, digit, state="running"):
@@ -64,7 +66,7 @@ class Engine:
             body = self.containers
         elif "/images/json" in path:
             tags = {(one["Image"], one["ImageID"]) for one in self.containers}
-            body = [{"Id": image, "RepoTags": [tag], "RepoDigests": []} for tag, image in sorted(tags)]
+            body = [IMAGE | {"Id": image, "RepoTags": [tag]} for tag, image in sorted(tags)]
         elif "/containers/" in path:
             wanted = path.split("/containers/")[1].split("/")[0]
             one = next(one for one in self.containers if one["Id"] == wanted)

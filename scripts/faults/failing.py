@@ -1,7 +1,7 @@
 """A file system that passes all calls on to a directory, until one shall fail: failing.py DIRECTORY MOUNT CONTROL
 
-The file CONTROL holds two numbers: how many calls go well before one gives an I/O error (0: all do), and whether all
-that follow do so, too."""
+The file CONTROL holds three numbers: which call gives an I/O error (0: none does), whether all that follow do so, too,
+and whether only calls that write count, which then say that the disk is read-only."""
 
 import errno
 import mmap
@@ -12,21 +12,28 @@ import sys
 from fusepy import FUSE, FuseOSError, Operations
 
 
+WRITING = "rename link symlink unlink rmdir mkdir chmod chown utimens create write truncate".split()
+
+
+def is_writing(op, args):
+    """Whether a call changes anything."""
+    return op in WRITING or op == "open" and args[1] & os.O_ACCMODE != os.O_RDONLY
+
+
 class Failing(Operations):
     """Passes calls on."""
 
     def __init__(self, root, control):
         self.root = root
         with open(control, "r+b") as file:
-            self.shared = mmap.mmap(file.fileno(), 16)
+            self.shared = mmap.mmap(file.fileno(), 24)
 
     def __call__(self, op, *args):
-        if op not in ("init", "destroy", "release"):
-            left, again = struct.unpack("qq", self.shared[:])
-            if left > 0:
-                self.shared[:] = struct.pack("qq", 1 if left == 1 and again else left - 1, again)
+        left, again, writing = struct.unpack("qqq", self.shared[:])
+        if left and (is_writing(op, args) if writing else op not in ("init", "destroy", "release")):
+            self.shared[:] = struct.pack("qqq", 1 if left == 1 and again else left - 1, again, writing)
             if left == 1:
-                raise FuseOSError(errno.EIO)
+                raise FuseOSError(errno.EROFS if writing else errno.EIO)
         if not hasattr(self, op):
             raise FuseOSError(errno.ENOSYS)
         args = (self.root + args[0], *args[1:]) if args and isinstance(args[0], str) else args

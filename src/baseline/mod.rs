@@ -5,7 +5,6 @@ mod replace;
 mod text;
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,9 +13,10 @@ use rustix::io::Errno;
 
 pub use accepted::{Acceptance, AcceptedSubject, RECORD, commit_of, last_acceptance, record};
 
-pub use replace::{ReplaceError, replace};
+pub use replace::{ReplaceError, clear_away, replace};
 pub use text::{Line, Rules, parse};
 
+use crate::atomic::{LARGEST_LOCK_FILE, read_within};
 use crate::git::{GitError, Revision};
 use crate::model::{Digest, Leaf, in_words, write_line};
 
@@ -212,13 +212,5 @@ fn read_one(dir: &std::os::fd::OwnedFd, around: &str, name: &str) -> Option<Resu
         Err(Errno::NOENT | Errno::NOTDIR) => return None,
         Err(errno) => return Some(Err(refused(errno.into()))),
     };
-    let read = |mut file: std::fs::File| {
-        if !file.metadata()?.is_file() {
-            return Err(std::io::Error::other("it is not a file"));
-        }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(Arc::new(bytes))
-    };
-    Some(read(file).map_err(refused))
+    Some(read_within(&file, LARGEST_LOCK_FILE).map(Arc::new).map_err(refused))
 }

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use crate::model::escaped;
 
 pub use prompt::Prompt;
-pub use remote::{Access, EngineAccess, SshHost};
+pub use remote::{Access, EngineAccess, Limits, SshHost};
 pub use russh::keys::PublicKeyOrCertificate;
 pub use trust::{Judgement, Offer, Unknown};
 
