@@ -2,7 +2,8 @@
 # Interrupts driftlock at random moments and counts what was lost: faults.sh [TRIALS] [FAULT...]
 #
 # TRIALS is the number for each fault (200), or "all": every byte offset where a connection is cut. Without a FAULT
-# all of them are tried; "faults.sh list" names them. SEED repeats an earlier run, TRIAL=N the one trial of it.
+# all of them are tried; "faults.sh list" names them. SEED repeats an earlier run, TRIAL=N the one trial of it; PART=2/8
+# is the second eighth of the trials.
 # DRIFTLOCK is the binary. The disks that fail need root. Ends with 1 when anything was lost.
 set -eu
 cd -- "$(dirname -- "$(readlink -f -- "$0")")/.."

@@ -12,5 +12,8 @@ fn nothing_is_lost_whatever_fails_and_whenever() {
     assert!(ran.status.success(), "{told}");
     let rows = told.lines().filter(|line| line.starts_with("| ") && line.contains(" | 2 | ")).count();
     assert!(rows >= 18, "{told}");
-    assert!(told.lines().filter(|line| line.contains(" | 2 | ")).all(|line| line.ends_with("| 0 | 0 |")), "{told}");
+    assert!(
+        told.lines().filter(|line| line.contains(" | 2 | ")).all(|line| line.ends_with("| 0 | 0 |")),
+        "{told}"
+    );
 }

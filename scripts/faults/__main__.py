@@ -44,10 +44,9 @@ def trials(scene, wanted):
     """The numbers of the trials."""
     if "TRIAL" in os.environ:
         return [int(os.environ["TRIAL"])]
-    every = getattr(scene, "every", None)
-    if wanted == "all":
-        return range(every or 200)
-    return range(int(wanted))
+    every = getattr(scene, "every", None) or 200
+    part, parts = map(int, os.environ.get("PART", "1/1").split("/"))
+    return range(every if wanted == "all" else int(wanted))[part - 1 :: parts]
 
 
 def attempt(scene, seed, fault, number, wanted):

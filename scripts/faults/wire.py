@@ -116,7 +116,7 @@ class Proxy:
 class Cut:
     """A connection that is cut."""
 
-    lanes = 4
+    lanes = 6
 
     def __init__(self, kit, way):
         self.kit, self.way, self.server = kit, way, Server(kit.scratch)
@@ -160,7 +160,11 @@ class Cut:
             raise Lost(f"an error of a connection that was not cut: {ran.stdout.decode()}{ran.stderr.decode()}")
         if code == 1 and not re.search(rb"Failed to collect server state", ran.stdout):
             raise Lost(f"no word of the connection: {ran.stdout.decode()}")
-        state = trial.verify(("check",), code, ran.stdout)
+        state = trial.whole_locks()
+        trial.whole_reports(code, ("check",), ran.stdout)
+        # Nothing but a report was written: the next run is the same for most offsets.
+        if chance.number % 10 == 0:
+            trial.next_runs()
         return trial, state, code == 1
 
 
