@@ -19,18 +19,51 @@ use crate::model::in_words;
 /// How every temporary name begins.
 pub const TEMPORARY: &str = ".driftlock-tmp-";
 
-/// Reads a regular file, links to it followed; never waits at a FIFO.
+/// The largest report that is read; one of a million findings has a fifth of that.
+pub const LARGEST_REPORT: u64 = 2 << 30;
+/// The largest lock file that is read; one of a million files has a fortieth of that.
+pub const LARGEST_LOCK_FILE: u64 = 4 << 30;
+/// The largest file that people write by hand.
+pub const LARGEST_TEXT: u64 = 64 << 20;
+
+/// Reads a regular file no larger than a report, links to it followed; never waits at a FIFO.
 ///
 /// # Errors
-/// When it is not there, cannot be read, or is no file.
+/// When it is not there, cannot be read, is larger, or is no file.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    read_file_within(path, LARGEST_REPORT)
+}
+
+/// The same, of at most so many bytes.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_file_within(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
+    read_within(&File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?), most)
+}
+
+/// Reads an opened file of at most so many bytes, which may grow meanwhile.
+///
+/// # Errors
+/// When it cannot be read, is larger, or is no file.
+pub fn read_within(file: &File, most: u64) -> io::Result<Vec<u8>> {
+    let meta = file.metadata()?;
+    if !meta.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    if meta.len() <= most {
+        bytes.reserve_exact(usize::try_from(meta.len()).unwrap_or(0));
+        file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    }
+    let size = meta.len().max(bytes.len() as u64);
+    if size > most {
+        let mib = most >> 20;
+        return Err(io::Error::other(format!(
+            "it has {size} bytes; of such a file no more than {mib} MiB are read"
+        )));
+    }
     Ok(bytes)
 }
 
@@ -372,6 +405,19 @@ fn remove_dead(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_larger_than_it_can_be_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("latest.json");
+        std::fs::write(&path, "12345").unwrap();
+        assert_eq!(read_file_within(&path, 5).unwrap(), b"12345");
+        let why = read_file_within(&path, 4).unwrap_err().to_string();
+        assert!(why.contains("it has 5 bytes"), "{why}");
+        File::create(&path).unwrap().set_len(30 << 30).unwrap();
+        let why = read_file(&path).unwrap_err().to_string();
+        assert_eq!(why, "it has 32212254720 bytes; of such a file no more than 2048 MiB are read");
+    }
 
     #[test]
     fn the_living_keep_their_temporaries_and_the_dead_do_not() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic::{read_file, replace_file};
+use crate::atomic::{LARGEST_TEXT, read_file_within, replace_file};
 use crate::model::{Moment, Pause, ReadMoment, escaped, in_words};
 use crate::run;
 
@@ -108,7 +108,7 @@ fn read(
 ) -> Result<Option<Pause>, PauseError> {
     let place = path(target);
     let shown = || escaped(place.as_os_str().as_encoded_bytes());
-    let bytes = match read_file(&root.join(&place)) {
+    let bytes = match read_file_within(&root.join(&place), LARGEST_TEXT) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(PauseError::Unreadable { path: shown(), source }),

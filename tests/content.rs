@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use driftlock::host::docker::Engine;
-use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Route, SshHost, Trust};
+use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Limits, Route, SshHost, Trust};
 use driftlock::host::{Content, Host, HostError, Layout, LocalHost, Watch};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
@@ -32,7 +32,12 @@ fn remote(server: &Server, port: u16, layout: Layout, sudo: bool) -> SshHost {
         trust: Trust { fingerprints: vec![server.fingerprint("ed25519")], ..Trust::default() },
         identities: Identities { key: Some(server.key()), ..Identities::default() },
     };
-    let access = Access { timeout: Duration::from_secs(20), sudo, engine: EngineAccess::Auto };
+    let access = Access {
+        timeout: Duration::from_secs(20),
+        sudo,
+        engine: EngineAccess::Auto,
+        limits: Limits::default(),
+    };
     SshHost::new(Route { hops: vec![hop] }, layout, access, Arc::new(Nobody))
 }
 

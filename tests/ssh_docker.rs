@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use driftlock::host::docker::Engine;
-use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Route, SshHost, Trust};
+use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Limits, Route, SshHost, Trust};
 use driftlock::host::{Answer, ContainerQuery, ContainersAnswer, Host, Layout, LocalHost, Query, Watch};
 use driftlock::model::Glob;
 
@@ -59,7 +59,8 @@ impl Way {
             trust: Trust { files: vec![self.known_hosts.clone()], ..Trust::default() },
             identities: Identities { key: Some(self.key.clone()), ..Identities::default() },
         };
-        let access = Access { timeout: Duration::from_secs(20), sudo: false, engine };
+        let access =
+            Access { timeout: Duration::from_secs(20), sudo: false, engine, limits: Limits::default() };
         SshHost::new(Route { hops: vec![hop] }, Layout::of_root(root), access, Arc::new(Nobody))
     }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::{Acknowledgement, PATH};
-use crate::atomic::read_file;
+use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::config::{ConfigError, invalid, misread};
 use crate::model::{Digest, Kind, Moment, ReadMoment, readable};
 
@@ -62,7 +62,7 @@ pub(super) fn text_of(root: &Path) -> Result<String, ConfigError> {
     if std::fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(String::new());
     }
-    let bytes = read_file(&path).map_err(unreadable)?;
+    let bytes = read_file_within(&path, LARGEST_TEXT).map_err(unreadable)?;
     let not_text = |_| unreadable(std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
     String::from_utf8(bytes).map_err(not_text)
 }

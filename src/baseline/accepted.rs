@@ -110,26 +110,67 @@ fn end_of(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Appends one line, in one write.
+/// Appends one line, in one write; one that a disk took only a part of does not become a part of it.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When the file cannot be written; it is then as it was, as far as the disk lets it.
 pub fn record(root: &Path, acceptance: &Acceptance) -> io::Result<()> {
     let mut line = serde_json::to_vec(acceptance).map_err(io::Error::from)?;
     line.push(b'\n');
     let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
-    let mut file =
-        OpenOptions::new().create(true).append(true).custom_flags(flags).open(root.join(RECORD))?;
-    if !file.metadata()?.is_file() {
+    let path = root.join(RECORD);
+    let mut file = OpenOptions::new().read(true).create(true).append(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
-    file.write_all(&line)?;
-    file.sync_all()
+    if !ends_a_line(&mut file, meta.len())? {
+        line.insert(0, b'\n');
+    }
+    file.write_all(&line).and_then(|()| file.sync_all()).inspect_err(|_| {
+        let _ = file.set_len(meta.len());
+    })
+}
+
+/// Whether a file of so many bytes ends where a line does.
+fn ends_a_line(file: &mut File, size: u64) -> io::Result<bool> {
+    let Some(last) = size.checked_sub(1) else { return Ok(true) };
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(last))?;
+    file.read_exact(&mut byte)?;
+    Ok(byte == *b"\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn acceptance(run: &str) -> Acceptance {
+        Acceptance {
+            time: "2026-01-29T15:42:15+09:00".to_owned(),
+            by: "you".to_owned(),
+            reason: None,
+            run: run.to_owned(),
+            target: None,
+            commit: None,
+            baseline: Digest::of(b"a").to_string(),
+            subjects: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_cut_short_swallows_no_other_one() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(RECORD);
+        std::fs::create_dir(root.path().join("audit")).unwrap();
+        record(root.path(), &acceptance("1")).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}{}", &text[..30])).unwrap();
+        record(root.path(), &acceptance("2")).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let whole = text.lines().filter(|line| serde_json::from_str::<Line>(line).is_ok()).count();
+        assert_eq!((whole, text.lines().count(), text.ends_with('\n')), (2, 3, true), "{text}");
+    }
 
     #[test]
     fn the_newest_acceptance_of_a_baseline_tells_its_commit() {

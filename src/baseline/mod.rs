@@ -6,7 +6,6 @@ mod text;
 mod whole;
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +15,11 @@ use rustix::io::Errno;
 
 pub use accepted::{Acceptance, AcceptedSubject, RECORD, commit_of, last_acceptance, record};
 
-pub use replace::{ReplaceError, Replacement, replace};
+pub use replace::{ReplaceError, Replacement, clear_away, replace};
 pub use text::{Line, Rules, parse};
 pub use whole::{SIGNATURE, Whole};
 
+use crate::atomic::{LARGEST_LOCK_FILE, read_within};
 use crate::git::{GitError, Revision};
 use crate::model::{Digest, Leaf, in_words, write_line};
 
@@ -240,17 +240,5 @@ fn read_limited(
         Err(Errno::NOENT | Errno::NOTDIR) => return None,
         Err(errno) => return Some(Err(refused(errno.into()))),
     };
-    let read = |file: std::fs::File| {
-        if !file.metadata()?.is_file() {
-            return Err(std::io::Error::other("it is not a file"));
-        }
-        let mut bytes = Vec::new();
-        let most = limit.map_or(u64::MAX, |limit| limit + 1);
-        file.take(most).read_to_end(&mut bytes)?;
-        if limit.is_some_and(|limit| bytes.len() as u64 > limit) {
-            return Err(std::io::Error::other("it is too long"));
-        }
-        Ok(bytes)
-    };
-    Some(read(file).map_err(refused))
+    Some(read_within(&file, limit.unwrap_or(LARGEST_LOCK_FILE)).map_err(refused))
 }

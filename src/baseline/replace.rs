@@ -7,11 +7,11 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, FlockOperation, RenameFlags};
 use rustix::io::Errno;
 
 use super::SIGNATURE;
-use crate::atomic::{DraftDir, hold_alone, sweep_held, write_new};
+use crate::atomic::{DraftDir, TEMPORARY, hold, hold_alone, sweep_held, write_new};
 use crate::model::{escaped, in_words};
 
 /// How long to wait for somebody else who writes the baseline.
@@ -96,16 +96,41 @@ pub(super) fn set_aside(locks: &Path) -> PathBuf {
     locks.with_file_name(".driftlock.old-locks")
 }
 
+/// Brings back what a killed writer had set aside, or clears away what it had no time to remove; somebody else who
+/// writes the baseline does so himself.
+pub fn clear_away(locks: &Path) {
+    let locks = &std::fs::canonicalize(locks).unwrap_or_else(|_| locks.to_owned());
+    if set_aside(locks).exists()
+        && let Some(around) = locks.parent()
+        && let Ok(_held) = hold(around, FlockOperation::NonBlockingLockExclusive)
+    {
+        let _ = recover(locks);
+    }
+}
+
 /// Brings back what a killed writer had set aside.
 fn recover(locks: &Path) -> io::Result<()> {
     let aside = set_aside(locks);
     if !aside.exists() {
         Ok(())
     } else if locks.exists() {
-        std::fs::remove_dir_all(aside)
+        discard(&aside)
     } else {
         std::fs::rename(aside, locks)
     }
+}
+
+/// Removes what was set aside. First it gets a temporary name, so that whoever writes next to it clears away what is
+/// left of it.
+fn discard(aside: &Path) -> io::Result<()> {
+    let around = aside.parent().unwrap_or(Path::new("."));
+    let doomed = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .make_in(around, |doomed| std::fs::rename(aside, doomed))?
+        .into_temp_path()
+        .keep()
+        .map_err(|error| error.error)?;
+    std::fs::remove_dir_all(doomed)
 }
 
 /// A whole new directory: the old files by hard link, the changed ones written anew.
@@ -180,8 +205,14 @@ fn exchange(mut draft: DraftDir, locks: &Path) -> io::Result<()> {
         Ok(()) => Ok(()),
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::XDEV) => {
             std::fs::rename(locks, set_aside(locks))?;
-            draft.put(locks)?;
-            recover(locks)
+            if let Err(error) = draft.put(locks) {
+                // Readers know where it lies, if it cannot come back now.
+                let _ = std::fs::rename(set_aside(locks), locks);
+                return Err(error);
+            }
+            // The new ones are in their place: what stays of the old ones is cleared away by the next writer.
+            let _ = discard(&set_aside(locks));
+            Ok(())
         }
         Err(errno) => Err(errno.into()),
     }
@@ -240,6 +271,20 @@ mod tests {
         let locks = dir.path().join("locks");
         put(&locks, "1", true, false).unwrap();
         assert!(matches!(put(&locks, "2", false, false), Err(ReplaceError::Moved)));
+        assert_eq!(std::fs::read(locks.join("a.txt")).unwrap(), b"1");
+    }
+
+    #[test]
+    fn what_is_left_of_what_was_set_aside_has_a_name_that_is_cleared_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let locks = dir.path().join("locks");
+        put(&locks, "1", true, false).unwrap();
+        let aside = set_aside(&locks);
+        std::fs::create_dir_all(aside.join("own")).unwrap();
+        clear_away(&locks);
+        assert!(!aside.exists() && locks.exists());
+        std::fs::rename(&locks, &aside).unwrap();
+        clear_away(&locks);
         assert_eq!(std::fs::read(locks.join("a.txt")).unwrap(), b"1");
     }
 

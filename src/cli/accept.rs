@@ -17,6 +17,7 @@ use super::project::{Project, read_locks};
 use super::signals::Interrupt;
 use super::{Failure, Global, clock, prune, signature};
 use crate::accept::{self, Change, Refusal};
+use crate::atomic::read_file;
 use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks};
 use crate::check::{Evidence, NoBaseline};
@@ -173,7 +174,7 @@ pub(super) fn report_in(run: &Path) -> Result<Option<WireReport>, Failure> {
     if !file.is_file() {
         return Ok(None);
     }
-    let bytes = std::fs::read(&file).map_err(|error| Failure::at(&file, &error))?;
+    let bytes = read_file(&file).map_err(|error| Failure::at(&file, &error))?;
     let bad = |why: String| Failure::new(format!("{}: {}", output::shown(&file), escaped(why.as_bytes())));
     json::read(&bytes).map(Some).map_err(bad)
 }
@@ -429,6 +430,7 @@ pub(super) fn commit(
     let resulting = basis.locks.with(files.iter().map(|(name, bytes)| (name.clone(), Ok(bytes.clone()))));
     let resulting = resulting.digest(&lock_file_groups());
     if files.is_empty() {
+        baseline::clear_away(&project.locks_dir());
         let known = baseline::commit_of(&project.root, &resulting);
         if basis.commit.is_none() || known.as_deref() == basis.commit {
             return Ok(());

@@ -17,7 +17,7 @@ use crate::audit::{self, Look, Planned, Request};
 use crate::check::CHECKS;
 use crate::config::{DockerMode, Target, TargetDocker};
 use crate::git::Revision;
-use crate::host::ssh::{Access, EngineAccess, NewKeys, SshHost};
+use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, SshHost};
 use crate::host::{
     Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Remembered, Scope, Watch,
 };
@@ -95,6 +95,8 @@ pub(super) struct Remote {
     pub(super) sudo: bool,
     /// How its engine is reached, if that is written.
     pub(super) docker: Option<TargetDocker>,
+    /// How much of it is believed.
+    pub(super) limits: Limits,
 }
 
 /// One place to look at.
@@ -432,6 +434,7 @@ impl Remote {
                 Some(TargetDocker::Cli) => EngineAccess::Cli,
                 Some(TargetDocker::Auto | TargetDocker::Off) | None => EngineAccess::Auto,
             },
+            limits: self.limits.clone(),
         }
     }
 }
@@ -447,7 +450,13 @@ impl ReachArgs {
             NewKeys::Refuse
         };
         let timeout = Duration::from_secs(self.connect_timeout.into());
-        Remote { wanted: ssh::Wanted { new_keys, ..wanted }, timeout, sudo: false, docker: None }
+        Remote {
+            wanted: ssh::Wanted { new_keys, ..wanted },
+            timeout,
+            sudo: false,
+            docker: None,
+            limits: Limits::default(),
+        }
     }
 
     /// The server that a target is.
@@ -462,7 +471,9 @@ impl ReachArgs {
             fingerprints: target.host_keys.clone(),
             new_keys: NewKeys::Refuse,
         };
-        Remote { sudo: target.sudo, docker: target.docker, ..self.remote(wanted) }
+        let time = target.time_limit.unwrap_or(Limits::default().time);
+        let limits = Limits { time, files: target.max_files };
+        Remote { sudo: target.sudo, docker: target.docker, limits, ..self.remote(wanted) }
     }
 }
 

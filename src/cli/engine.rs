@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::host::docker::Engine;
 use crate::model::Digest;
 
@@ -71,12 +72,13 @@ struct Endpoint {
 /// The engine of the current docker context; `None` for the default one.
 fn of_context(docker: &Path) -> Option<Engine> {
     let name = variable("DOCKER_CONTEXT").map(|name| name.to_string_lossy().into_owned()).or_else(|| {
-        let text = std::fs::read(docker.join("config.json")).ok()?;
+        let text = read_file_within(&docker.join("config.json"), LARGEST_TEXT).ok()?;
         serde_json::from_slice::<ClientConfig>(&text).ok()?.current_context
     });
     let name = name.filter(|name| !name.is_empty() && name != "default")?;
     let directory = Digest::of(name.as_bytes()).to_string();
-    let meta = std::fs::read(docker.join("contexts/meta").join(&directory).join("meta.json"));
+    let meta = docker.join("contexts/meta").join(&directory).join("meta.json");
+    let meta = read_file_within(&meta, LARGEST_TEXT);
     let meta: Option<ContextMeta> = meta.ok().and_then(|text| serde_json::from_slice(&text).ok());
     let host = meta.and_then(|meta| meta.endpoints.get("docker").and_then(|endpoint| endpoint.host.clone()));
     let tls = docker.join("contexts/tls").join(&directory).join("docker");

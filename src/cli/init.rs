@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::project::Project;
 use super::{Failure, Global, engine, output, signature};
-use crate::atomic::{read_file, write_file};
+use crate::atomic::{LARGEST_TEXT, read_file_within, write_file};
 use crate::config;
 use crate::host::docker::engine_version;
 use crate::host::{
@@ -224,7 +224,7 @@ fn ignore_runtime(root: &Path) -> Result<bool, Failure> {
         return Ok(false);
     }
     let file = root.join(".gitignore");
-    let mut text = match read_file(&file) {
+    let mut text = match read_file_within(&file, LARGEST_TEXT) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(Failure::at(&file, &error)),

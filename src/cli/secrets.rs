@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::project::Project;
 use super::{output, ssh};
-use crate::atomic::read_file;
+use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::config::{Channel, Kept};
 use crate::model::in_words;
 use crate::notify::{Address, Client, Network, Program, Secret, Way};
@@ -67,7 +67,7 @@ fn text(project: &Project, kept: &Kept) -> Result<String, String> {
         }
         Kept::File(path) => {
             let place = project.root.join(ssh::expand_home(path));
-            read_file(&place).map_err(|error| format!("{who}: {}", in_words(&error)))?
+            read_file_within(&place, LARGEST_TEXT).map_err(|error| format!("{who}: {}", in_words(&error)))?
         }
     };
     let text = String::from_utf8(bytes).map_err(|_| format!("what {who} holds is no text"))?;

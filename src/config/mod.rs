@@ -6,13 +6,15 @@ mod notify;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
 
-use crate::model::{BadGlob, Digest, Glob, escaped, in_words};
+use crate::atomic::{LARGEST_TEXT, read_file_within};
+use crate::model::{BadGlob, Digest, Glob, escaped, in_words, seconds};
 
 /// Where the configuration lies, relative to the root.
 pub const PATH: &str = "audit/driftlock.toml";
@@ -150,6 +152,10 @@ pub struct Target {
     pub include: Option<Vec<Glob>>,
     /// Whether files are read through `sudo -n`.
     pub sudo: bool,
+    /// Of how many files a server may tell; `None` is what the baseline makes likely.
+    pub max_files: Option<u64>,
+    /// How long a server may take to tell of its files.
+    pub time_limit: Option<Duration>,
     /// How the engine is reached, if it is written.
     pub docker: Option<TargetDocker>,
 }
@@ -251,6 +257,8 @@ struct RawTarget {
     #[serde(default)]
     sudo: bool,
     docker: Option<TargetDocker>,
+    max_files: Option<u64>,
+    time_limit: Option<String>,
 }
 
 impl Config {
@@ -264,10 +272,9 @@ impl Config {
         if std::fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Self::parse("");
         }
-        if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
-            return Err(unreadable(std::io::Error::other("it is not a file")));
-        }
-        let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+        let bytes = read_file_within(&path, LARGEST_TEXT).map_err(unreadable)?;
+        let not_text = |_| unreadable(std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
+        let text = String::from_utf8(bytes).map_err(not_text)?;
         Ok(Self { digest: Some(Digest::of(text.as_bytes())), ..Self::parse(&text)? })
     }
 
@@ -377,7 +384,18 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
         paths,
         include,
         sudo: raw.sudo,
+        max_files: raw.max_files,
+        time_limit: raw.time_limit.map(|text| time_limit(&key, &text)).transpose()?,
         docker: raw.docker,
+    })
+}
+
+fn time_limit(key: &str, text: &str) -> Result<Duration, ConfigError> {
+    let seconds =
+        seconds(text).and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+    seconds.map(Duration::from_secs).ok_or_else(|| {
+        let reason = format!("\"{text}\" is no length of time: write it as 20m, 2h or 1h30m");
+        senseless(&format!("{key}.time_limit"), &reason)
     })
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bollard::errors::Error;
@@ -26,9 +27,33 @@ pub(in crate::host) type Stream = Box<dyn BothWays>;
 /// One more stream, being opened.
 pub(in crate::host) type Opening = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
 
+/// How many bytes the answers of one engine may have together: those of some thousand containers.
+const MOST: u64 = 16 << 20;
+/// How many objects they may hold: the smallest ones take most memory, and a container has some twenty.
+const OBJECTS: u64 = 100_000;
+
+/// What an engine has said so far, over all of its streams.
+#[derive(Default)]
+struct Said {
+    bytes: AtomicU64,
+    objects: AtomicU64,
+}
+
+impl Said {
+    fn hear(&self, bytes: &[u8]) -> io::Result<()> {
+        let count =
+            |all: &AtomicU64, more: usize| all.fetch_add(more as u64, Ordering::Relaxed) + more as u64;
+        let objects = bytes.iter().filter(|&&b| b == b'{').count();
+        if count(&self.bytes, bytes.len()) > MOST || count(&self.objects, objects) > OBJECTS {
+            return Err(io::Error::other("its answer has no end"));
+        }
+        Ok(())
+    }
+}
+
 /// An engine whose connections `open` makes. They are used again for later calls.
 pub(in crate::host) fn carried(open: impl Fn() -> Opening + Send + Sync + 'static) -> Result<Docker, Error> {
-    let client = Client::builder(TokioExecutor::new()).build(Connector(Arc::new(open)));
+    let client = Client::builder(TokioExecutor::new()).build(Connector(Arc::new(open), Arc::default()));
     let ask = move |request: BollardRequest| {
         let answer = client.request(request);
         async move { answer.await.map_err(Error::from) }
@@ -39,7 +64,7 @@ pub(in crate::host) fn carried(open: impl Fn() -> Opening + Send + Sync + 'stati
 
 /// Opens streams when hyper wants one.
 #[derive(Clone)]
-struct Connector(Arc<dyn Fn() -> Opening + Send + Sync>);
+struct Connector(Arc<dyn Fn() -> Opening + Send + Sync>, Arc<Said>);
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<Carrier>;
@@ -52,12 +77,13 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         let opening = (self.0)();
-        Box::pin(async move { Ok(TokioIo::new(Carrier(opening.await?))) })
+        let said = Arc::clone(&self.1);
+        Box::pin(async move { Ok(TokioIo::new(Carrier(opening.await?, said))) })
     }
 }
 
 /// A stream as hyper wants it.
-struct Carrier(Stream);
+struct Carrier(Stream, Arc<Said>);
 
 impl Connection for Carrier {
     fn connected(&self) -> Connected {
@@ -71,7 +97,12 @@ impl AsyncRead for Carrier {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.0).poll_read(context, buffer);
+        match read {
+            Poll::Ready(Ok(())) => Poll::Ready(self.1.hear(&buffer.filled()[before..])),
+            other => other,
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use russh::client::{DisconnectReason, Handler};
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
+use russh::{Channel, ChannelId, Names};
 
 use super::connect::ConnectError;
 use super::{Hop, Judgement, NewKeys, PublicKeyOrCertificate};
@@ -32,11 +33,22 @@ pub(super) struct Client {
     lost: Lost,
     /// Notes about a key that was recorded.
     notes: Arc<Mutex<Vec<String>>>,
+    /// How often keys were exchanged.
+    exchanges: usize,
+    /// How many banners came.
+    banners: usize,
 }
+
+/// How often keys may be exchanged anew: once an hour or a gigabyte is usual.
+const EXCHANGES: usize = 100;
+/// How many banners a server may show before it lets anybody in.
+const BANNERS: usize = 100;
+/// What is said of a server that opens channels: nobody asked for any.
+const UNASKED: &str = "the server opens channels that nobody asked for";
 
 impl Client {
     pub(super) fn new(hop: Hop, lost: Lost, notes: Arc<Mutex<Vec<String>>>) -> Self {
-        Self { hop, lost, notes }
+        Self { hop, lost, notes, exchanges: 0, banners: 0 }
     }
 }
 
@@ -73,6 +85,101 @@ impl Handler for Client {
                 }
             },
         }
+    }
+
+    async fn auth_banner(&mut self, _: &str, _: &mut Session) -> Result<(), ConnectError> {
+        self.banners += 1;
+        if self.banners > BANNERS {
+            return Err(ConnectError::Refused("the server shows banners without end".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn kex_done(&mut self, _: Option<&[u8]>, _: &Names, _: &mut Session) -> Result<(), ConnectError> {
+        self.exchanges += 1;
+        if self.exchanges > EXCHANGES {
+            return Err(ConnectError::Refused("the server exchanges keys without end".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ConnectError> {
+        Err(ConnectError::Refused(UNASKED.to_owned()))
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _: Channel<Msg>,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ConnectError> {
+        Err(ConnectError::Refused(UNASKED.to_owned()))
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ConnectError> {
+        Err(ConnectError::Refused(UNASKED.to_owned()))
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ConnectError> {
+        Err(ConnectError::Refused(UNASKED.to_owned()))
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ConnectError> {
+        Err(ConnectError::Refused(UNASKED.to_owned()))
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ConnectError> {
+        Err(ConnectError::Refused(UNASKED.to_owned()))
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ConnectError> {
+        Err(ConnectError::Refused(UNASKED.to_owned()))
+    }
+
+    async fn should_accept_unknown_server_channel(&mut self, _: ChannelId, _: &str) -> bool {
+        false
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<ConnectError>) -> Result<(), ConnectError> {

@@ -20,6 +20,8 @@ use crate::model::escaped;
 /// A silent server is found out after this, times [`KEEPALIVES`].
 const KEEPALIVE: Duration = Duration::from_secs(1);
 const KEEPALIVES: usize = 3;
+/// How many messages of a channel wait to be read before the server has to wait; unpacked, one may have 256 KiB.
+const PIECES: usize = 16;
 /// A busy server resets connections that are not yet authenticated: how often one is made anew, and when.
 const RETRIES: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
@@ -244,6 +246,7 @@ fn config(hop: &Hop) -> Config {
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,
         nodelay: true,
+        channel_buffer_size: PIECES,
         ..Config::default()
     }
 }

@@ -54,7 +54,9 @@ impl SshHost {
     async fn give(&self, connection: &Connection, path: &[u8], limit: u64) -> Result<Given, String> {
         let mut request = Request::new(path, limit);
         let script = request.script();
-        let ended = connection.run(self.command(), script, |piece| request.feed(piece)).await?;
+        let ended = connection
+            .run(self.command(), script, self.access.limits.time, |piece| request.feed(piece))
+            .await?;
         request.finish().map_err(|why| self.explained(why, &ended))
     }
 

@@ -1,5 +1,7 @@
 //! `known_hosts` files as OpenSSH reads them: which lines speak of a host, and which keys they name.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
@@ -8,6 +10,7 @@ use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
 use sha1::Sha1;
 
+use crate::atomic::LARGEST_TEXT;
 use crate::model::escaped;
 
 /// OpenSSH passes over lines with longer patterns.
@@ -50,6 +53,16 @@ pub(super) fn path_for_people(path: &Path) -> String {
     escaped(path.as_os_str().as_encoded_bytes())
 }
 
+/// What stands in a file of keys, which may be `/dev/null`.
+pub(super) fn content(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(LARGEST_TEXT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_TEXT {
+        return Err(io::Error::other(format!("it has more than {} MiB", LARGEST_TEXT >> 20)));
+    }
+    Ok(bytes)
+}
+
 /// The lines of all files that speak of a name in lower case: `host` or `[host]:port`. Files that are not there
 /// are passed over.
 ///
@@ -58,7 +71,7 @@ pub(super) fn path_for_people(path: &Path) -> String {
 pub(super) fn entries(files: &[PathBuf], name: &str) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
     for file in files {
-        match std::fs::read(file) {
+        match content(file) {
             Ok(bytes) => entries.extend(entries_of(file, &bytes, name)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {

@@ -27,7 +27,7 @@ use crate::model::escaped;
 
 pub use known_hosts::matches as pattern_matches;
 pub use prompt::Prompt;
-pub use remote::{Access, EngineAccess, SshHost};
+pub use remote::{Access, EngineAccess, Limits, SshHost};
 pub use russh::keys::PublicKeyOrCertificate;
 pub use signer::{Held, SigningKey, held};
 pub use trust::{Judgement, Offer, Unknown};

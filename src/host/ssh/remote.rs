@@ -23,6 +23,23 @@ pub struct Access {
     pub sudo: bool,
     /// How its engine is reached.
     pub engine: EngineAccess,
+    /// How much it may tell, and for how long.
+    pub limits: Limits,
+}
+
+/// How much of a server is believed.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long it may take to tell of its files.
+    pub time: Duration,
+    /// Of how many files it may tell; `None` is what the baseline makes likely.
+    pub files: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(60 * 60), files: None }
+    }
 }
 
 /// How the engine of a server is reached.
@@ -40,7 +57,7 @@ pub enum EngineAccess {
 pub struct SshHost {
     route: Route,
     pub(super) layout: Layout,
-    access: Access,
+    pub(super) access: Access,
     prompt: Arc<dyn Prompt>,
 }
 
@@ -123,9 +140,12 @@ impl SshHost {
         watch: &Watch,
     ) -> Result<Option<Snapshot>, String> {
         let Some(survey) = Survey::new(&self.layout, queries) else { return Ok(None) };
+        let limits = &self.access.limits;
+        let survey = survey.at_most(queries, limits.files);
         let mut reader = survey.reader();
         let input = survey.script().to_vec();
-        let ended = connection.run(self.command(), input, |piece| reader.feed(piece, watch)).await?;
+        let ended =
+            connection.run(self.command(), input, limits.time, |piece| reader.feed(piece, watch)).await?;
         reader.finish().map(Some).map_err(|why| self.explained(why, &ended))
     }
 

@@ -6,13 +6,15 @@ use russh::{ChannelMsg, ChannelReadHalf};
 
 use super::client::in_words;
 use super::connect::Connection;
+use crate::model::lasting;
 
 /// A command that says nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(600);
 /// How long a server may take to open a session, and then to begin.
 const OPENING: Duration = Duration::from_secs(30);
-/// What a command left behind may hold its output open: so long it is read on.
+/// What a command left behind may hold its output open: so long it is read on while it says nothing, and at most.
 const AFTERMATH: Duration = Duration::from_secs(2);
+const WHOLE_AFTERMATH: Duration = Duration::from_secs(60);
 /// How much of what a command says on its standard error is kept.
 const KEPT: usize = 4096;
 
@@ -25,12 +27,33 @@ pub(super) struct Ended {
     pub(super) stderr: Vec<u8>,
 }
 
+/// What is left of a time that began.
+fn left(began: Instant, whole: Duration) -> Duration {
+    whole.saturating_sub(began.elapsed())
+}
+
 impl Connection {
-    /// Runs `command` with `input` on its standard input, and gives its output to `take` as it comes.
+    /// Runs `command` with `input` on its standard input, and gives its output to `take` as it comes, for at most `time`.
     ///
     /// # Errors
-    /// When the connection broke before the command had ended, or the server does not run commands.
+    /// When the connection broke before the command had ended, or the server does not run commands, or not in time.
     pub(super) async fn run(
+        &self,
+        command: &str,
+        input: Vec<u8>,
+        time: Duration,
+        take: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Ended, String> {
+        let ended = tokio::time::timeout(time, self.run_on(command, input, take)).await;
+        ended.unwrap_or_else(|_| {
+            let limit = lasting(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+            Err(format!(
+                "the server did not come to an end within {limit}; time_limit of its target says how long"
+            ))
+        })
+    }
+
+    async fn run_on(
         &self,
         command: &str,
         input: Vec<u8>,
@@ -77,18 +100,20 @@ impl Connection {
         let mut stderr = Vec::new();
         let mut code = None;
         let mut heard = false;
+        let opening = Instant::now();
+        let mut ending = None;
         loop {
-            let patience = match (code, heard) {
-                (Some(_), _) => AFTERMATH,
+            let patience = match (ending, heard) {
+                (Some(ending), _) => AFTERMATH.min(left(ending, WHOLE_AFTERMATH)),
                 (None, true) => SILENCE,
-                (None, false) => OPENING,
+                (None, false) => left(opening, OPENING),
             };
             let message = match (tokio::time::timeout(patience, output.wait()).await, code) {
                 (Ok(Some(message)), _) => message,
                 (_, Some(code)) => return Ok(Ended { code, stderr }),
                 (Ok(None), None) => return Err(format!("the connection broke: {}", self.lost.reason())),
                 (Err(_), None) => {
-                    let seconds = patience.as_secs();
+                    let seconds = if heard { SILENCE } else { OPENING }.as_secs();
                     return Err(format!("the command on the server said nothing for {seconds} s"));
                 }
             };
@@ -105,6 +130,9 @@ impl Connection {
                 ChannelMsg::ExitSignal { .. } => code = Some(128),
                 ChannelMsg::Failure => return Err("the server runs no commands".to_owned()),
                 _ => {}
+            }
+            if code.is_some() {
+                ending.get_or_insert_with(Instant::now);
             }
         }
     }

@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 
 /// How much may be under way in either direction.
 const BUFFER: usize = 64 * 1024;
+/// How much a command may say that answers at once.
+const SAID: u64 = 16 << 20;
 /// How much of what a command says on its standard error is kept.
 const KEPT: usize = 64 * 1024;
 
@@ -83,7 +85,10 @@ impl Stdio {
         if self.stream.write_all(input).await.is_ok() {
             let _ = self.stream.shutdown().await;
         }
-        self.stream.read_to_end(&mut output).await?;
+        (&mut self.stream).take(SAID + 1).read_to_end(&mut output).await?;
+        if output.len() as u64 > SAID {
+            return Err(io::Error::other("its answer has no end"));
+        }
         Ok(output)
     }
 }

@@ -11,7 +11,7 @@ use russh::keys::{Algorithm, EcdsaCurve, PublicKey, PublicKeyOrCertificate};
 
 use super::Trust;
 use super::certificate::fault;
-use super::known_hosts::{Entry, Marker, entries, path_for_people};
+use super::known_hosts::{self, Entry, Marker, entries, path_for_people};
 use super::shown::{Asked, Shown, beside, compare, fingerprint, kind};
 
 /// What is thought of a server's key.
@@ -247,7 +247,7 @@ impl Unknown {
 fn revoked_by(file: &Path, offered: &PublicKeyOrCertificate) -> Option<String> {
     let shown = path_for_people(file);
     let closed = |why: &str| Some(format!("cannot be judged: {shown} (RevokedHostKeys) {why}"));
-    let Ok(bytes) = std::fs::read(file) else { return closed("cannot be read") };
+    let Ok(bytes) = known_hosts::content(file) else { return closed("cannot be read") };
     let Ok(text) = String::from_utf8(bytes) else { return closed("is no list of public keys") };
     let datas: Vec<&KeyData> = match offered {
         PublicKeyOrCertificate::PublicKey { key, .. } => vec![key.key_data()],

@@ -73,7 +73,8 @@ impl Request {
         let Some((end, _)) = after(answer, format!("\0Z{} 1\0", self.nonce).as_bytes()) else {
             let refusal = answer.strip_prefix(b"E").and_then(|rest| rest.split(|&b| b == 0).next());
             let ends = answer.ends_with(format!("\0Z{} 0\0", self.nonce).as_bytes());
-            let why = refusal.filter(|_| ends).map(|why| String::from_utf8_lossy(why).into_owned());
+            let why =
+                refusal.filter(|_| ends).map(|why| String::from_utf8_lossy(why).chars().take(200).collect());
             return Err(why.unwrap_or_else(|| "the server's answer was cut short".to_owned()));
         };
         read(&answer[..end]).ok_or_else(|| "the server's answer is garbled".to_owned())

@@ -1,5 +1,6 @@
 //! The files of a server, observed by one script that is sent to its shell: what to ask, and what was told.
 
+mod budget;
 mod give;
 mod module;
 mod pattern;

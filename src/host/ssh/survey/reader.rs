@@ -1,15 +1,14 @@
 //! Frames what the script writes: records that end with NUL, between two marks. Anything amiss is an error, never a part of an answer.
 
 use super::Snapshot;
+use super::budget::Budget;
 use super::records::Records;
 use crate::host::Watch;
 
 /// The longest record is a batch of digests, each with a path.
 const LONGEST: usize = 8 << 20;
-/// A login shell may say something of its own first, but not without end.
+/// A login shell may say something of its own first, and what it left running something at the end, but not without end.
 const NOISE: u64 = 4 << 20;
-/// More than this is nonsense: ten million files.
-const MOST: u64 = 2 << 30;
 
 /// Takes the script's output as it comes.
 pub(in crate::host::ssh) struct Reader {
@@ -32,14 +31,14 @@ enum Where {
 
 impl Reader {
     /// A reader for the script that knows `nonce` and makes so many calls.
-    pub(super) fn new(nonce: &str, calls: usize) -> Self {
+    pub(super) fn new(nonce: &str, calls: usize, budget: Budget) -> Self {
         Self {
             begin: format!("\0{nonce} begin\0").into_bytes(),
             end: format!("Z{nonce} {calls}").into_bytes(),
             where_at: Where::Before,
             buffer: Vec::new(),
             bytes: 0,
-            records: Records::default(),
+            records: Records::within(budget),
             trouble: None,
         }
     }
@@ -59,14 +58,20 @@ impl Reader {
 
     fn take(&mut self, piece: &[u8], watch: &Watch) -> Result<(), String> {
         match self.where_at {
-            Where::After => return Ok(()),
+            Where::After => {
+                self.bytes += piece.len() as u64;
+                return if self.bytes > NOISE {
+                    Err("the server talks without end".to_owned())
+                } else {
+                    Ok(())
+                };
+            }
             Where::Before => self.buffer.extend_from_slice(piece),
             Where::Inside => return self.take_inside(piece, watch),
         }
         let begins = self.buffer.windows(self.begin.len()).position(|window| window == self.begin);
         if let Some(at) = begins {
             self.where_at = Where::Inside;
-            self.bytes = 0;
             let rest = std::mem::take(&mut self.buffer).split_off(at + self.begin.len());
             return self.take_inside(&rest, watch);
         }
@@ -80,10 +85,6 @@ impl Reader {
     }
 
     fn take_inside(&mut self, piece: &[u8], watch: &Watch) -> Result<(), String> {
-        self.bytes += piece.len() as u64;
-        if self.bytes > MOST {
-            return Err("the server's answer has no end".to_owned());
-        }
         let mut rest = piece;
         while let Some(at) = rest.iter().position(|&b| b == 0) {
             let mut record = std::mem::take(&mut self.buffer);
@@ -103,6 +104,7 @@ impl Reader {
 
     fn take_end(&mut self, record: &[u8]) -> Result<(), String> {
         self.where_at = Where::After;
+        self.bytes = 0;
         if let Some(why) = self.records.refusal() {
             return Err(why.to_owned());
         }

@@ -1,6 +1,7 @@
 //! The records of the script: what each letter means, and where in the snapshot it goes.
 
 use super::Snapshot;
+use super::budget::Budget;
 use super::module::Module;
 use super::reader::MALFORMED;
 use super::snapshot::{Fact, Listing};
@@ -19,7 +20,13 @@ pub(super) struct Records {
     open: Vec<Open>,
     module: Option<(Vec<u8>, Module)>,
     refusal: Option<String>,
+    budget: Budget,
 }
+
+/// No path of a system is longer: one that is told is forged, and every name below it would repeat it.
+const LONGEST_PATH: usize = 4096 + 256;
+/// How much of a refusal or of a reason is repeated.
+const REPEATED: usize = 200;
 
 struct Open {
     path: Vec<u8>,
@@ -37,6 +44,11 @@ impl Open {
 }
 
 impl Records {
+    /// Takes no more than `budget` allows.
+    pub(super) fn within(budget: Budget) -> Self {
+        Self { budget, ..Self::default() }
+    }
+
     /// Whether no record is in the middle of its fields.
     pub(super) fn are_complete(&self) -> bool {
         self.fields.is_empty()
@@ -72,16 +84,40 @@ impl Records {
         }
         let mut fields = std::mem::take(&mut self.fields);
         fields[0].remove(0);
+        self.spend(letter, &fields)?;
         self.accept(letter, &fields, watch).ok_or_else(|| {
             format!("{MALFORMED}: a record \"{}\" that cannot be", char::from(letter).escape_default())
         })
+    }
+
+    /// Takes note of what keeping a record costs: an entry repeats the paths of its directory.
+    fn spend(&mut self, letter: u8, fields: &[Vec<u8>]) -> Result<(), String> {
+        let told: usize = fields.iter().map(Vec::len).sum();
+        let above = self.open.last().map_or(0, |open| open.path.len() + open.real.len());
+        let (bytes, pieces) = match letter {
+            b'H' => {
+                let lines = fields[1].iter().filter(|&&b| b == b'\n').count();
+                return self.budget.spend(told, lines as u64 + 1);
+            }
+            b'L' | b'M' | b'F' => (4 * (told + above), 3),
+            b'd' | b'D' | b'f' | b'l' | b'x' | b'?' => (2 * told + above, 2),
+            _ => (2 * told, 1),
+        };
+        let is_batch_or_reason = matches!(letter, b'h' | b'H' | b'E');
+        if !is_batch_or_reason && fields.iter().any(|field| field.len() > LONGEST_PATH) {
+            return Err(format!("{MALFORMED}: a path that no system has"));
+        }
+        self.budget.spend(bytes, pieces)
     }
 
     /// Takes one record; `None` where it cannot be.
     fn accept(&mut self, letter: u8, fields: &[Vec<u8>], watch: &Watch) -> Option<()> {
         let first = &fields[0];
         match letter {
-            b'E' => self.refusal = Some(String::from_utf8_lossy(first).into_owned()),
+            b'E' => {
+                let why: String = String::from_utf8_lossy(first).chars().take(REPEATED).collect();
+                self.refusal = Some(why);
+            }
             b'F' => self.snapshot.tell(first, Fact::parse(&fields[1])?),
             b'L' => {
                 let (path, real) = self.directory(first, &fields[1])?;

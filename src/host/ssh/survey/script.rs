@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::Reader;
+use super::budget::Budget;
 use super::pattern::{at_least, at_most, encode, may_end_here, parts_of, quoted, residuals};
 use crate::host::detect::{is_compose_name, is_passed_over};
 use crate::host::modules::may_hold_modules;
@@ -20,6 +21,7 @@ pub(in crate::host::ssh) struct Survey {
     script: Vec<u8>,
     nonce: String,
     calls: usize,
+    budget: Budget,
 }
 
 impl Survey {
@@ -46,7 +48,13 @@ impl Survey {
         writer.places();
         let nonce = nonce();
         let (script, calls) = writer.finish(&nonce);
-        Some(Self { script, nonce, calls })
+        Some(Self { script, nonce, calls, budget: Budget::new(queries, None) })
+    }
+
+    /// The same, of a server that may tell of `most` files, if that was said.
+    pub(in crate::host::ssh) fn at_most(mut self, queries: &[Query], most: Option<u64>) -> Self {
+        self.budget = Budget::new(queries, most);
+        self
     }
 
     /// The standard input of `sh -s`.
@@ -56,7 +64,7 @@ impl Survey {
 
     /// Reads what the script writes.
     pub(in crate::host::ssh) fn reader(&self) -> Reader {
-        Reader::new(&self.nonce, self.calls)
+        Reader::new(&self.nonce, self.calls, self.budget.clone())
     }
 }
 

@@ -18,6 +18,9 @@ use crate::model::{Digest, Stat};
 /// What is said where nothing is known.
 pub(super) const UNSEEN: &str = "it was not looked at on the server";
 
+/// How much of what a program on the server says of a failure is repeated.
+const REPEATED: usize = 200;
+
 /// What is at a path, links followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fact {
@@ -270,7 +273,7 @@ fn in_words(why: &[u8]) -> String {
     if why.is_empty() {
         return UNSEEN.to_owned();
     }
-    let text = String::from_utf8_lossy(why).into_owned();
+    let text: String = String::from_utf8_lossy(why).chars().take(REPEATED).collect();
     crate::model::in_words(&std::io::Error::other(text))
 }
 

@@ -1,0 +1,91 @@
+//! How much of what a server tells is taken: as many files as the baseline makes likely, and no more memory than those need.
+
+use crate::host::Query;
+
+/// How many files more than twice those of the baseline are believed.
+const UNEXPECTED: u64 = 50_000;
+/// How many files are believed where there is no baseline yet: that of the largest tree that was ever tried, twice.
+const FIRST: u64 = 2_000_000;
+/// What a file may take, in bytes: its path as often as it is told and kept, its digest, its place in tables.
+const A_FILE: u64 = 1024;
+/// What keeping anything takes besides its bytes.
+const OVERHEAD: u64 = 200;
+
+/// What may still be told.
+#[derive(Clone, Default)]
+pub(super) struct Budget {
+    files: u64,
+    known: u64,
+    left: u64,
+}
+
+impl Budget {
+    /// For an answer to `queries`; `most` is how many files the user said that there may be.
+    pub(super) fn new(queries: &[Query], most: Option<u64>) -> Self {
+        let known: u64 = queries.iter().map(known).sum();
+        let files = most.unwrap_or(if known == 0 { FIRST } else { known.saturating_mul(2) + UNEXPECTED });
+        Self { files, known, left: files.saturating_mul(A_FILE) }
+    }
+
+    /// Takes note that so many bytes are kept, in so many pieces.
+    ///
+    /// # Errors
+    /// When that is more than all the files can need.
+    pub(super) fn spend(&mut self, bytes: usize, pieces: u64) -> Result<(), String> {
+        let cost = OVERHEAD.saturating_mul(pieces).saturating_add(bytes as u64);
+        self.left = self.left.checked_sub(cost).ok_or_else(|| {
+            let Self { files, known, .. } = self;
+            format!(
+                "the server tells of more than {files} files, and the baseline has {known}: nothing of that is \
+                 believed; if there are so many, set max_files in its target"
+            )
+        })?;
+        Ok(())
+    }
+}
+
+/// How many files of what is asked the baseline has.
+fn known(query: &Query) -> u64 {
+    let known = match query {
+        Query::Files(query) => query.named.len(),
+        Query::Modules(query) => query.known.values().map(|tree| tree.len() + 1).sum(),
+        Query::Containers(_) => 0,
+    };
+    known as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{FileQuery, Scope, Select};
+
+    fn query(named: usize) -> Query {
+        let named = (0..named).map(|number| format!("etc/{number}").into_bytes()).collect();
+        Query::Files(FileQuery { select: Select::Named, exclude: Vec::new(), named, scope: Scope::default() })
+    }
+
+    /// How many files of a usual tree pass: a path of 60 bytes is told once and kept three times.
+    fn passed(named: usize, most: Option<u64>) -> u64 {
+        let mut budget = Budget::new(&[query(named)], most);
+        (0..).take_while(|_| budget.spend(64 + 3 * 60, 3).is_ok()).count() as u64
+    }
+
+    #[test]
+    fn a_tree_of_any_size_passes_and_far_more_than_it_does_not() {
+        for named in [1, 1_000, 100_000, 1_000_000] {
+            let most = passed(named, None);
+            assert!((named as u64 + 50_000..4 * named as u64 + 100_000).contains(&most), "{named}: {most}");
+        }
+        assert!(passed(0, None) > 1_000_000, "the first look has nothing to go by");
+        assert!((10..20).contains(&passed(1_000, Some(10))), "the user's word goes first");
+    }
+
+    #[test]
+    fn the_words_say_how_many_and_what_helps() {
+        let why = Budget::new(&[query(3)], Some(0)).spend(1, 1).unwrap_err();
+        assert!(
+            why.contains("more than 0 files, and the baseline has 3") && why.contains("max_files"),
+            "{why}"
+        );
+    }
+}
