@@ -55,9 +55,9 @@ mod tests {
         symlink("file", inside.join("a/b/link")).unwrap();
         let dir = File::open(&inside).unwrap();
         for by_steps in [false, true] {
-            let open = |path: &[u8]| match by_steps {
-                false => open(&dir, path, OFlags::RDONLY),
-                true => open_by_steps(dir.as_fd(), path, OFlags::RDONLY | OFlags::NOFOLLOW),
+            let open = |path: &[u8]| {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW;
+                if by_steps { open_by_steps(dir.as_fd(), path, flags) } else { open(&dir, path, flags) }
             };
             assert!(open(b"a/b/file").is_ok() && open(b"a").is_ok());
             for path in [&b"out/b/file"[..], b"within/b/file", b"a/b/link", b"out", b"within"] {

@@ -54,7 +54,7 @@ impl Copy {
         let engine = Engine::None("not asked".to_owned());
         let aim = Aim::local(project);
         let host = LocalHost::new(aim.layout, engine.clone());
-        let seen = observed(&host, &config, project.source(), Purpose::Export, watch)?;
+        let seen = observed(&host, &config, &project.source(), Purpose::Export, watch)?;
         let mut copy = Self::empty(config.clone(), engine)?;
         for evidence in &seen {
             if let Observed::Seen(observation) = &evidence.observed {
@@ -166,7 +166,7 @@ impl Copy {
     fn accept(&mut self, watch: &Watch) -> Result<(), Failure> {
         self.put_back()?;
         let host = LocalHost::new(Layout::of_root(&self.root()), self.engine.clone());
-        for evidence in observed(&host, &self.config, self.source(), Purpose::Export, watch)? {
+        for evidence in observed(&host, &self.config, &self.source(), Purpose::Export, watch)? {
             match &evidence.observed {
                 Observed::Seen(seen) if seen.state.entries.is_empty() => {}
                 Observed::Seen(seen) => {
@@ -235,11 +235,11 @@ fn setting<'a>(config: &'a Config, scope: &'a Scope, purpose: Purpose) -> Settin
 fn observed(
     host: &LocalHost,
     config: &Config,
-    source: Source,
+    source: &Source,
     purpose: Purpose,
     watch: &Watch,
 ) -> Result<Vec<Evidence>, Failure> {
-    let locks = read_locks(&source, None)?;
+    let locks = read_locks(source, None)?;
     let scope = Scope::default();
     let request = Request {
         setting: setting(config, &scope, purpose),

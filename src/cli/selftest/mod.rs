@@ -1,7 +1,10 @@
 //! `driftlock selftest`: prove on a copy of the project that what is altered is noticed.
 
-mod alter;
+mod alteration;
+mod containers;
 mod copy;
+mod files;
+mod modules;
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +20,7 @@ use crate::host::Watch;
 use crate::model::{CheckResult, ExitCode, SectionId, Status, escaped, in_words, judge};
 use crate::section::SECTIONS;
 
-use alter::Alteration;
+use alteration::Alteration;
 use copy::Copy;
 
 /// What is not begun after so long is not tried.
@@ -82,10 +85,10 @@ pub(super) fn run(global: &Global, args: &SelftestArgs, interrupt: &Interrupt) -
         );
         return Err(failure.hint("see what is looked at with: driftlock check --dry-run"));
     }
-    session.carry_out(&copy, alter::of_files(&copy), &mut trials)?;
+    session.carry_out(&copy, files::all(&copy), &mut trials)?;
     drop(copy);
     match Copy::of_containers(&project, engine::find(), session.watch) {
-        Ok(copy) => session.carry_out(&copy, alter::of_containers(&copy), &mut trials)?,
+        Ok(copy) => session.carry_out(&copy, containers::all(&copy), &mut trials)?,
         Err(why) => trials.push(Trial::not_tried("containers are not as accepted", String::new(), why)),
     }
     let why =
@@ -146,7 +149,7 @@ impl Session<'_> {
             return Ok(None);
         }
         let bad = checks.iter().filter(|check| !matches!(check.status(), Status::Pass | Status::Skip));
-        Ok(Some(bad.map(|check| told(check)).collect::<Vec<_>>().join("; ")))
+        Ok(Some(bad.map(told).collect::<Vec<_>>().join("; ")))
     }
 
     fn attempt(&self, copy: &Copy, alteration: &Alteration) -> Result<Trial, Failure> {

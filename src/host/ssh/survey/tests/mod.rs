@@ -83,7 +83,9 @@ fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
         Programs::Usual => {}
         Programs::Only(names) => names.iter().for_each(|name| link(name, name)),
         Programs::Busybox => {
-            ["head", "ls", "od", "readlink", "sha256sum", "tr"].iter().for_each(|name| link(name, "busybox"))
+            for name in ["head", "ls", "od", "readlink", "sha256sum", "tr"] {
+                link(name, "busybox");
+            }
         }
         Programs::Own(own, text) => {
             let others =
