@@ -103,6 +103,29 @@ fn an_acceptance_that_is_killed_leaves_a_whole_baseline() {
     kill_at_many_moments(&["accept", "--yes"], &["check", "--quiet"]);
 }
 
+/// Ends an acceptance by SIGTERM at many moments: either nothing was accepted, or it is said.
+#[test]
+fn an_export_that_is_told_to_end_says_what_became_the_baseline() {
+    let (project, both) = alternating();
+    let args = ["export", "--accept"];
+    let start = Instant::now();
+    project.ok(&args);
+    let whole = start.elapsed();
+    for trial in 0..2 * TRIALS {
+        let before = usize::from(locks(&project) == both[1]);
+        put(&project, 1 - before);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_driftlock"));
+        command.args(args).current_dir(project.root()).stdin(Stdio::null());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole * trial / (2 * TRIALS));
+        let pid = rustix::process::Pid::from_child(&child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let out = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        let is_new = locks(&project) == both[1 - before];
+        assert_eq!(out.contains("lock files written"), is_new, "trial {trial}: {out}");
+    }
+}
+
 #[test]
 fn what_a_killed_acceptance_left_is_cleared_away_by_the_next_run() {
     for args in [&["check"][..], &["export"], &["export", "--accept"]] {

@@ -121,7 +121,7 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
         let done = fleet.each(&aims, Aim::name, |aim, watch| job(aim).export(watch));
         drop(turn);
         if interrupt.code().is_some() {
-            return Ok(1);
+            return tell_what_was_accepted(done);
         }
         let each = aims.iter().zip(done).map(|(aim, done)| job(aim).finished(done));
         each.collect::<Result<Vec<Page>, Failure>>()?
@@ -133,6 +133,14 @@ pub(super) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
         warnings.iter().filter(|_| !args.quiet).for_each(|why| output::say(&format!("warning: {why}")));
     }
     Ok(code)
+}
+
+/// Of a run that was ended, what had become the baseline by then.
+fn tell_what_was_accepted(done: Vec<Option<Result<Page, Failure>>>) -> Result<u8, Failure> {
+    for page in done.into_iter().flatten().flatten().filter(|page| page.is_accepted) {
+        output::print(page.text.as_bytes())?;
+    }
+    Ok(1)
 }
 
 /// Sends the pages, or the reports made of them, where they belong and gives the exit code.
@@ -171,6 +179,8 @@ struct Page {
     warnings: Vec<String>,
     /// Whether a run was written.
     is_run: bool,
+    /// Whether lock files were replaced.
+    is_accepted: bool,
     /// The same for machines.
     report: Option<Report>,
 }
@@ -324,6 +334,8 @@ impl Job<'_> {
             page.line(&self.next(&run));
         } else if page.failed {
             page.line("Nothing was accepted: mend the errors above first");
+        } else if watch.is_cancelled() {
+            return Err(HostError::Interrupted.into());
         } else {
             match self.accept(&started, &locks, &look.evidence, elsewhere, &run) {
                 Ok(accepted) => self.tell_accepted(&mut page, &accepted),
@@ -341,6 +353,7 @@ impl Job<'_> {
         if accepted.changes.len() > LISTED {
             page.line(&format!("  … and {} more", accepted.changes.len() - LISTED));
         }
+        page.is_accepted = accepted.files > 0;
         let target = self.aim.target.as_deref();
         let own = target.filter(|_| self.args.own).map(|target| format!("/{target}")).unwrap_or_default();
         page.line(&match accepted.files {
