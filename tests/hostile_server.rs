@@ -64,7 +64,7 @@ fn all_are_errors(kinds: &[(&str, &str)]) {
 
 #[test]
 fn an_answer_that_has_no_end_ends() {
-    let too_many = "the server tells of more than 50009 files, and the baseline has 6";
+    let too_many = "and the baseline has";
     all_are_errors(&[
         ("an answer without end", too_many),
         ("a line of a gigabyte", "a record has no end"),

@@ -229,7 +229,10 @@ def serve(kind, near, key):
         transport.add_server_key(key)
         server = Server(kind, transport)
         transport.start_server(server=server)
+        # A channel that nobody holds is closed.
+        held = []
         while channel := transport.accept(60):
+            held.append(channel)
             if channel.get_id() in server.sockets:
                 threading.Thread(target=engine, args=(channel, kind), daemon=True).start()
     except (OSError, EOFError, paramiko.SSHException):
