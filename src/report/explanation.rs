@@ -6,6 +6,7 @@ use console::Style;
 use serde::Serialize;
 
 use super::json::{WireFinding, WireStatus};
+use super::printed::printed;
 use super::terminal::Page;
 use super::told::{WireSince, WireWayOut};
 use crate::model::{CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, readable};
@@ -172,9 +173,7 @@ fn short(id: &str) -> &str {
 #[must_use]
 pub fn explained_as_json(explanations: &[Explanation]) -> Vec<u8> {
     let all: Vec<WireExplanation<'_>> = explanations.iter().map(WireExplanation::of).collect();
-    let mut bytes = serde_json::to_vec_pretty(&all).unwrap_or_default();
-    bytes.push(b'\n');
-    bytes
+    printed(&all)
 }
 
 /// One explanation as it is written.

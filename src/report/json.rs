@@ -6,6 +6,7 @@ use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::printed::printed;
 pub use super::told::WireSince;
 use super::told::{
     WireAnswer, WireNotice, WireProvenance, WireShown, WireSinceLast, WireVersions, WireWayOut,
@@ -46,9 +47,7 @@ impl Reporter for Json {
             [one] => Document::One(Box::new(WireReport::of(one))),
             several => Document::Several(WireReports::of(several)),
         };
-        let mut bytes = serde_json::to_vec_pretty(&document).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        printed(&document)
     }
 }
 

@@ -8,6 +8,7 @@ mod junit;
 mod markdown;
 mod place;
 mod plain;
+mod printed;
 mod prometheus;
 mod provenance;
 mod restore;

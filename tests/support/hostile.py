@@ -55,8 +55,17 @@ class Server(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel, command):
-        threading.Thread(target=self.talk, args=(channel,), daemon=True).start()
+        work = self.refuse if b"docker" in command else self.talk
+        threading.Thread(target=work, args=(channel,), daemon=True).start()
         return True
+
+    def refuse(self, channel):
+        """There is no client of an engine here."""
+        try:
+            channel.send_exit_status(127)
+            channel.close()
+        except (OSError, EOFError, paramiko.SSHException):
+            pass
 
     def talk(self, channel):
         try:
@@ -65,6 +74,9 @@ class Server(paramiko.ServerInterface):
                 script += piece
             if self.kind in WILD:
                 WILD[self.kind](self.transport, channel)
+                return
+            if self.kind in ENGINES and b"main driftlock-" not in script:
+                self.refuse(channel)
                 return
             if self.kind in ENGINES:
                 channel.sendall(subprocess.run(["sh", "-s"], input=script, capture_output=True, check=True).stdout)
