@@ -10,7 +10,7 @@ check *ARGS:
 test:
     scripts/test.sh
 
-# Measure beside other tools; --short, --million.
+# Measure beside the least that it could cost and beside other tools; --short, --million, --document, CASE.
 bench *ARGS:
     scripts/bench.sh {{ARGS}}
 
