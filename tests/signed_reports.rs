@@ -100,7 +100,9 @@ fn what_was_altered_removed_or_moved_is_named() {
         let sig = run.join("drift_report.json.sig");
         let signature = std::fs::read(&sig).unwrap();
         std::fs::remove_file(&sig).unwrap();
-        assert_eq!(wrong(&verify(&project, &keys, &[])), [name(run)]);
+        // The oldest one looks like one from before reports were signed; the next one names its digest.
+        let expected: &[String] = if at == 0 { &[] } else { &[name(run)] };
+        assert_eq!(wrong(&verify(&project, &keys, &[])), expected);
         for (key, namespace) in [("eve", "driftlock-report"), ("cron", "driftlock")] {
             std::fs::write(&sig, keys.sign(key, namespace, &whole)).unwrap();
             assert_eq!(wrong(&verify(&project, &keys, &[])), [name(run)]);

@@ -82,7 +82,7 @@ impl Whole {
                 })?;
                 let long = || LockError::new(&format!("{around}/{SIGNATURE}"), "it is longer than 1 MiB");
                 whole.signature = Some(if bytes.len() > limit { Err(long()) } else { Ok(bytes) });
-            } else if names.contains(&file) && !dir.contains('/') {
+            } else if names.contains(&file) && !dir.contains('/') && !dir.starts_with('.') {
                 whole.files.extend(objects.digest(&listed.object)?.map(|digest| (name.clone(), digest)));
             }
         }
