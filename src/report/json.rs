@@ -11,7 +11,7 @@ use super::told::{WireAnswer, WireNotice, WireProvenance, WireShown, WireVersion
 use super::{Reporter, details, headline};
 use crate::model::{
     CheckResult, Digest, Entry, Finding, Leaf, LeftOut, Part, Report, SectionId, Status, TreeBuilder, Unit,
-    Value, readable,
+    Value, readable, shown_json,
 };
 
 /// The file that a report is kept as in every run.
@@ -42,9 +42,8 @@ impl Reporter for Json {
             [one] => Document::One(Box::new(WireReport::of(one))),
             several => Document::Several(WireReports::of(several)),
         };
-        let mut bytes = serde_json::to_vec_pretty(&document).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        (shown_json(text) + "\n").into_bytes()
     }
 }
 
