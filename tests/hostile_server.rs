@@ -30,7 +30,7 @@ fn ended(project: &Project, kind: &str, args: &[&str]) -> Ended {
     let (memory, seconds) = (told["memory"].as_u64().unwrap(), told["seconds"].as_f64().unwrap());
     println!("{kind}: {} MiB, {seconds:.1} s", memory >> 10);
     assert!(memory < MEMORY, "{kind}: {memory} KiB");
-    assert!(seconds < 25.0, "{kind}: {seconds} s");
+    assert!(seconds < 60.0, "{kind}: {seconds} s");
     let text = |name: &str| told[name].as_str().unwrap().to_owned();
     Ended { code: told["code"].as_i64().unwrap(), out: text("out"), err: text("err") }
 }
@@ -54,8 +54,7 @@ fn all_are_errors(kinds: &[(&str, &str)]) {
         assert_eq!(files_below(&project.path("audit/locks")), locks, "{kind}");
         for (path, bytes) in files_below(&project.path("audit/runtime")) {
             let text = String::from_utf8(bytes).unwrap();
-            let is_control = |c: char| c.is_control() && c != '\n';
-            assert!(!text.contains(is_control), "{kind}: {}: {text:?}", path.display());
+            assert!(is_harmless(&text), "{kind}: {}: {text:?}", path.display());
             assert!(!text.contains("\"overall\": \"PASS\""), "{kind}: {text}");
             assert!(text.len() < 1 << 20, "{kind}: {} has {} bytes", path.display(), text.len());
         }
@@ -64,7 +63,7 @@ fn all_are_errors(kinds: &[(&str, &str)]) {
 
 #[test]
 fn an_answer_that_has_no_end_ends() {
-    let too_many = "and the baseline has";
+    let too_many = "nothing of that is believed; if there are so many, set max_files in its target";
     all_are_errors(&[
         ("an answer without end", too_many),
         ("a line of a gigabyte", "a record has no end"),
@@ -127,7 +126,7 @@ fn an_engine_that_says_too_much_is_an_error() {
         let Ended { code, out, err } = ended(&project, kind, &["check", "--target", "prod"]);
         project.file("audit/driftlock.toml", &config);
         assert_eq!(code, 1, "{kind}: {out}{err}");
-        assert!(out.contains("[ERROR] Docker images: "), "{kind}: {out}{err}");
+        assert!(out.contains("[ERROR] Docker images"), "{kind}: {out}{err}");
         assert!(is_harmless(&out) && !out.contains("OVERALL: PASS"), "{kind}: {out:?}");
     }
 }

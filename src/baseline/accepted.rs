@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AcceptedBy, Digest};
+use crate::model::{AcceptedBy, Digest, shown_json};
 
 /// Where it lies, relative to the root.
 pub const RECORD: &str = "audit/accepted.jsonl";
@@ -115,7 +115,8 @@ fn end_of(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// When the file cannot be written; it is then as it was, as far as the disk lets it.
 pub fn record(root: &Path, acceptance: &Acceptance) -> io::Result<()> {
-    let mut line = serde_json::to_vec(acceptance).map_err(io::Error::from)?;
+    let line = serde_json::to_string(acceptance).map_err(io::Error::from)?;
+    let mut line = shown_json(line).into_bytes();
     line.push(b'\n');
     let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
     let path = root.join(RECORD);

@@ -18,7 +18,7 @@ use super::Failure;
 use super::clock;
 use super::signals::Interrupt;
 use crate::content::is_secret_key;
-use crate::model::escaped;
+use crate::model::{escaped, shown_json};
 
 /// The variable that stands in for `-v`.
 const VARIABLE: &str = "DRIFTLOCK_LOG";
@@ -198,7 +198,7 @@ struct Line<'a> {
 
 fn json(level: &str, room: &str, message: &str, fields: Map<String, serde_json::Value>) -> String {
     let line = Line { time: clock::precise_time(), level, place: place(), room, message, fields };
-    serde_json::to_string(&line).unwrap_or_default()
+    shown_json(serde_json::to_string(&line).unwrap_or_default())
 }
 
 /// The fields of a record, as they are written.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Drifter, Past};
-use crate::model::{ExitCode, escaped};
+use crate::model::{ExitCode, escaped, shown_json};
 
 /// How many runs a sparkline shows at most.
 const SPARKS: usize = 60;
@@ -169,7 +169,7 @@ pub fn json(runs: &[Past], drifters: &[Drifter]) -> String {
         runs: runs.iter().map(WireRun::of).collect(),
         subjects: drifters.iter().map(WireDrifter::of).collect(),
     };
-    serde_json::to_string_pretty(&wire).unwrap_or_default() + "\n"
+    shown_json(serde_json::to_string_pretty(&wire).unwrap_or_default()) + "\n"
 }
 
 impl<'a> WireRun<'a> {

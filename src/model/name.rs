@@ -48,6 +48,27 @@ fn is_invisible(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// JSON in which every character that is obeyed or swallowed instead of shown is written as an escape: whoever reads it as
+/// JSON reads the same.
+#[must_use]
+pub fn shown_json(json: String) -> String {
+    let is_raw = |c: char| is_hidden(c) && c != '\n';
+    if !json.contains(is_raw) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if is_raw(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// A name as text for JSON: lossy where it is not UTF-8. The flag says whether anything was lost.
 #[must_use]
 pub fn readable(name: &[u8]) -> (Cow<'_, str>, bool) {
@@ -70,6 +91,15 @@ mod tests {
         assert_eq!(escaped(b"a\x1b[31mb\n\t\r\\\x7f\xff"), "a\\x1b[31mb\\n\\t\\r\\\\\\x7f\\xff");
         assert_eq!(escaped("x\u{202e}y\u{9b}".as_bytes()), "x\\u{202e}y\\u{9b}");
         assert_eq!(escaped("\u{fffe}\u{10ffff}\u{fdd0}".as_bytes()), "\\u{fffe}\\u{10ffff}\\u{fdd0}");
+    }
+
+    #[test]
+    fn json_shows_what_it_says() {
+        assert_eq!(
+            shown_json("{\n  \"a\u{9b}\u{7f}\": \"\u{202e}x\u{e0001}\"\n}".to_owned()),
+            "{\n  \"a\\u009b\\u007f\": \"\\u202ex\\udb40\\udc01\"\n}"
+        );
+        assert_eq!(shown_json("\"über\"".to_owned()), "\"über\"");
     }
 
     #[test]

@@ -6,10 +6,11 @@ use console::Style;
 use serde::Serialize;
 
 use super::json::{WireFinding, WireStatus};
-use super::printed::printed;
 use super::terminal::Page;
 use super::told::{WireSince, WireWayOut};
-use crate::model::{CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, readable};
+use crate::model::{
+    CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, readable, shown_json,
+};
 
 /// Explanations for people, one after the other.
 #[must_use]
@@ -173,7 +174,8 @@ fn short(id: &str) -> &str {
 #[must_use]
 pub fn explained_as_json(explanations: &[Explanation]) -> Vec<u8> {
     let all: Vec<WireExplanation<'_>> = explanations.iter().map(WireExplanation::of).collect();
-    printed(&all)
+    let text = serde_json::to_string_pretty(&all).unwrap_or_default();
+    (shown_json(text) + "\n").into_bytes()
 }
 
 /// One explanation as it is written.

@@ -6,7 +6,6 @@ use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::printed::printed;
 pub use super::told::WireSince;
 use super::told::{
     WireAnswer, WireNotice, WireProvenance, WireShown, WireSinceLast, WireVersions, WireWayOut,
@@ -14,7 +13,7 @@ use super::told::{
 use super::{Reporter, details, headline};
 use crate::model::{
     CheckResult, Digest, Entry, Finding, Leaf, LeftOut, Part, Report, SectionId, Status, TreeBuilder, Unit,
-    Value, readable,
+    Value, readable, shown_json,
 };
 
 /// The file that a report is kept as in every run.
@@ -47,7 +46,8 @@ impl Reporter for Json {
             [one] => Document::One(Box::new(WireReport::of(one))),
             several => Document::Several(WireReports::of(several)),
         };
-        printed(&document)
+        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        (shown_json(text) + "\n").into_bytes()
     }
 }
 

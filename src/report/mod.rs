@@ -8,7 +8,6 @@ mod junit;
 mod markdown;
 mod place;
 mod plain;
-mod printed;
 mod prometheus;
 mod provenance;
 mod restore;

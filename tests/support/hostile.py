@@ -184,6 +184,9 @@ WILD = {
     "nothing but ignored messages": flood(lambda _: message(2, "x" * 1000)),
     "keys without end": rekeys,
 }
+# Of these nothing but the time says that they have no end.
+DRIPS = ["one record a moment", "complaints without end", "unknown channels", "windows without end"]
+DRIPS += ["requests without end", "nothing but ignored messages"]
 # What comes before anybody is let in.
 BEFORE = {
     "banners without end": lambda: message(53, "\x1b[2Jwelcome\n" * 1000, ""),
@@ -260,11 +263,12 @@ def main(kind, args):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{home}/key"], check=True)
     with open(f"{home}/known_hosts", "w", encoding="utf-8") as file:
         file.write(f"[127.0.0.1]:{port} {key.get_name()} {key.get_base64()}\n")
+    limit = "3s" if kind in DRIPS else "10m"
     docker = "auto" if kind in ENGINES else "off"
     with open("audit/driftlock.toml", "a", encoding="utf-8") as file:
         file.write(
             f'[targets.prod]\nhost = "127.0.0.1"\nport = {port}\nuser = "{getpass.getuser()}"\nssh_key = "{home}/key"\n'
-            f'known_hosts = "{home}/known_hosts"\nroot = "{os.getcwd()}"\ndocker = "{docker}"\ntime_limit = "3s"\n'
+            f'known_hosts = "{home}/known_hosts"\nroot = "{os.getcwd()}"\ndocker = "{docker}"\ntime_limit = "{limit}"\n'
         )
 
     def accept():

@@ -32,6 +32,9 @@ const MOST: u64 = 16 << 20;
 /// How many objects they may hold: the smallest ones take most memory, and a container has some twenty.
 const OBJECTS: u64 = 100_000;
 
+/// The kind of error that too long an answer is.
+pub(super) const TOO_MUCH: io::ErrorKind = io::ErrorKind::FileTooLarge;
+
 /// What an engine has said so far, over all of its streams.
 #[derive(Default)]
 struct Said {
@@ -45,7 +48,7 @@ impl Said {
             |all: &AtomicU64, more: usize| all.fetch_add(more as u64, Ordering::Relaxed) + more as u64;
         let objects = bytes.iter().filter(|&&b| b == b'{').count();
         if count(&self.bytes, bytes.len()) > MOST || count(&self.objects, objects) > OBJECTS {
-            return Err(io::Error::other("its answer has no end"));
+            return Err(io::Error::new(TOO_MUCH, "its answer has no end"));
         }
         Ok(())
     }
@@ -121,5 +124,20 @@ impl AsyncWrite for Carrier {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_an_end_in_bytes_and_in_objects() {
+        let said = Said::default();
+        assert!(said.hear(&[b'x'; 1 << 20]).is_ok());
+        assert!((0..16).any(|_| said.hear(&[b'x'; 1 << 20]).is_err()), "16 MiB");
+        let said = Said::default();
+        assert!(said.hear("{},".repeat(50_000).as_bytes()).is_ok());
+        assert_eq!(said.hear("{},".repeat(50_001).as_bytes()).unwrap_err().kind(), TOO_MUCH);
     }
 }

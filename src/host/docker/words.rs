@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bollard::errors::Error;
 
+use super::carried::TOO_MUCH;
 use crate::model::escaped;
 
 /// How much of what an engine or a client says is repeated.
@@ -27,7 +28,7 @@ pub(in crate::host) fn is_answer(error: &Error) -> bool {
             | Error::JsonDataError { .. }
             | Error::JsonSerdeError { .. }
             | Error::StrParseError { .. }
-    )
+    ) || cause(error).is_some_and(|error| error.kind() == TOO_MUCH)
 }
 
 /// The line of a text that tells most: cut short, escaped, and with whatever follows an equals sign or looks

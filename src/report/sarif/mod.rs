@@ -16,7 +16,7 @@ use wire::{
 use super::plain::{printable, utc};
 use super::{Reporter, headline, place, plain};
 use crate::model::{
-    Acknowledged, CheckResult, Digest, Finding, Report, SectionId, Status, day, escaped, name_of,
+    Acknowledged, CheckResult, Digest, Finding, Report, SectionId, Status, day, escaped, name_of, shown_json,
 };
 
 /// Results for code scanning.
@@ -40,9 +40,8 @@ impl Reporter for Sarif {
             version: "2.1.0",
             runs: reports.iter().map(run).collect(),
         };
-        let mut bytes = serde_json::to_vec_pretty(&log).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        let text = serde_json::to_string_pretty(&log).unwrap_or_default();
+        (shown_json(text) + "\n").into_bytes()
     }
 }
 
