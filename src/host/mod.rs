@@ -14,6 +14,8 @@ mod module;
 mod modules;
 mod read;
 mod remembered;
+#[cfg(test)]
+mod shuffled;
 pub mod ssh;
 mod storage;
 mod this_machine;

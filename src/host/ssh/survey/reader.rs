@@ -43,6 +43,18 @@ impl Reader {
         }
     }
 
+    /// One that takes what so many files may need.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::host::ssh) fn believing(nonce: &str, calls: usize, files: u64) -> Self {
+        Self::new(nonce, calls, Budget::new(&[], Some(files)))
+    }
+
+    /// How many bytes of paths are held.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::host::ssh) fn weight(&self) -> usize {
+        self.buffer.len() + self.records.weight()
+    }
+
     /// Takes a piece of the output; hashed files are counted in `watch`.
     ///
     /// # Errors

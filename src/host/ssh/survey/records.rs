@@ -49,6 +49,13 @@ impl Records {
         Self { budget, ..Self::default() }
     }
 
+    /// How many bytes of paths are held.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn weight(&self) -> usize {
+        let open = self.open.iter().flat_map(|open| &open.entries).map(|(name, _)| name.len());
+        self.snapshot.weight() + open.sum::<usize>()
+    }
+
     /// Whether no record is in the middle of its fields.
     pub(super) fn are_complete(&self) -> bool {
         self.fields.is_empty()

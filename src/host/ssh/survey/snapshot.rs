@@ -89,6 +89,18 @@ impl Snapshot {
         self.facts.insert(path.to_vec(), fact);
     }
 
+    /// How many bytes of paths are held.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn weight(&self) -> usize {
+        let fact = |fact: &Fact| match fact {
+            Fact::Directory(text) | Fact::Link(text) | Fact::Unreachable(text) => text.len(),
+            _ => 0,
+        };
+        let facts = self.facts.iter().chain(&self.implied).map(|(path, it)| path.len() + fact(it));
+        let real = self.by_real.iter().map(|(real, path)| real.len() + path.len());
+        facts.chain(real).chain(self.files.keys().map(Vec::len)).sum()
+    }
+
     /// Takes what an entry of a directory says of a path.
     pub(super) fn imply(&mut self, path: Vec<u8>, fact: Fact) {
         self.implied.insert(path, fact);
