@@ -346,7 +346,7 @@ fn a_signature_that_is_none_is_an_error_and_nothing_hangs() {
     for (bytes, word) in [
         (b"".to_vec(), "no signature"),
         (b"hello\n".to_vec(), "no signature"),
-        (vec![b'x'; (1 << 20) + 1], "too long"),
+        (vec![b'x'; (1 << 20) + 1], "no more than 1 MiB"),
         (keys.sign("alice", "git", &message), "made for \"git\""),
         (keys.sign("alice", "driftlock-report", &message), "made for \"driftlock-report\""),
     ] {
