@@ -87,6 +87,7 @@ fn queries() -> [Query; 2] {
             named: vec![MODULE.to_vec()],
             known: std::collections::BTreeMap::new(),
             scope,
+            all_bytecode: false,
         }),
     ]
 }

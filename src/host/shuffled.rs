@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rustix::fs::FileType;
 
 use super::disk::{Disk, ThisDisk};
-use super::read::ReadError;
+use super::read::{HEAD, ReadError};
 use super::storage::{Asked, DirectoryId, Held, Storage};
 use super::{FileQuery, HostError, Layout, ModuleQuery, Scope, Seen, Select, Watch, files, modules};
 use crate::model::{Digest, Glob, Stat};
@@ -64,12 +64,18 @@ impl Held for ShuffledModule<'_> {
         let mut entries = Vec::new();
         self.1.list(dir, &mut |name, kind| entries.push((name.to_vec(), kind)))?;
         shuffle(self.0, &mut entries);
-        entries.iter().for_each(|(name, kind)| take(name, *kind));
+        for (name, kind) in &entries {
+            take(name, *kind);
+        }
         Ok(())
     }
 
     fn link(&self, path: &[u8]) -> Result<Digest, ReadError> {
         self.1.link(path)
+    }
+
+    fn head(&self, path: &[u8]) -> Result<Option<[u8; HEAD]>, ReadError> {
+        self.1.head(path)
     }
 
     fn hash(&self, path: &[u8], watch: &Watch) -> Result<(Digest, Stat), ReadError> {
@@ -88,8 +94,8 @@ fn seen(disk: &dyn Storage, root: &Path) -> String {
     let all_modules = [patterns("*"), patterns("**"), Select::Detect].map(|select| {
         let exclude = vec![Glob::new("**/tests/**").unwrap()];
         let (named, known, scope) = (vec![], [].into(), Scope::default());
-        modules::observe(disk, &layout, &ModuleQuery { select, exclude, named, known, scope }, &watch)
-            .unwrap()
+        let query = ModuleQuery { select, exclude, named, known, scope, all_bytecode: true };
+        modules::observe(disk, &layout, &query, &watch).unwrap()
     });
     format!("{all_files:#?}\n{all_modules:#?}")
 }

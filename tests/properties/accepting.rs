@@ -72,7 +72,9 @@ proptest! {
         changes in subsequence(CHANGES.to_vec(), 1..=CHANGES.len()),
     ) {
         let project = accepted();
-        changes.iter().for_each(|change| apply(&project, change));
+        for change in &changes {
+            apply(&project, change);
+        }
         let (tree_before, locks_before) = (tree(&project), files_below(&project.path("audit/locks")));
         prop_assert_eq!(project.check(&[]).0, 2);
         project.ok(&["accept", "--yes"]);

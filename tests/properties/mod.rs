@@ -82,7 +82,9 @@ fn digest_beside<'a>(files: impl IntoIterator<Item = (&'a Vec<u8>, &'a Thing)>, 
     let dir = TempDir::new().unwrap();
     let module = dir.path().join("root/module");
     write(&module, files);
-    empty.iter().for_each(|name| std::fs::create_dir_all(module.join(name)).unwrap());
+    for name in empty {
+        std::fs::create_dir_all(module.join(name)).unwrap();
+    }
     let modules = observe(dir.path());
     assert_eq!(modules.len(), 1);
     modules[&b"root/module"[..]].digest().to_string()
