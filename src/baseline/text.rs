@@ -74,6 +74,9 @@ fn unescape(raw: &[u8], is_escaped: bool) -> Result<Cow<'_, [u8]>, String> {
         }
         return Ok(Cow::Borrowed(raw));
     }
+    if !raw.contains(&b'\\') {
+        return Err("it begins as a line with escapes does, and its path has none".to_owned());
+    }
     let mut path = Vec::with_capacity(raw.len());
     let mut bytes = raw.iter();
     while let Some(&byte) = bytes.next() {
@@ -82,6 +85,7 @@ fn unescape(raw: &[u8], is_escaped: bool) -> Result<Cow<'_, [u8]>, String> {
             (b'\\', Some(b'n')) => b'\n',
             (b'\\', Some(b'r')) => b'\r',
             (b'\\', _) => return Err("its path has an escape that is none of \\\\, \\n and \\r".to_owned()),
+            (b'\r', _) => return Err("its path has a carriage return that is not escaped".to_owned()),
             (byte, _) => byte,
         });
     }
@@ -148,6 +152,8 @@ mod tests {
         assert!(error(&format!("{HEX}  /srv/x\n")).contains("driftlock export --accept"));
         assert!(error(&format!("#{HEX} @a\n")).contains("64 lower-case"));
         assert!(error("\n").contains("64 lower-case"));
+        assert!(error(&format!("\\{HEX}  a\n")).contains("its path has none"));
+        assert!(error(&format!("\\{HEX}  a\\n\rb\n")).contains("not escaped"));
     }
 
     proptest! {
