@@ -187,14 +187,12 @@ fn join(
             places.entry(last(place)).or_default().push(place);
         }
     }
-    let mut state = State::default();
-    let mut claimed = vec![false; lines.len()];
     let files = Files { lines: &lines, places };
     let first: Vec<_> = modules.par_iter().map(|module| files.fit(module, |_| true)).collect();
-    for (module @ (key, leaf), first) in modules.iter().zip(first) {
-        let is_free = |place: &[u8]| !state.entries.contains_key(place);
-        let fits = first.filter(|(place, ..)| is_free(place)).or_else(|| files.fit(module, is_free));
-        let Some((place, tree, range)) = fits else {
+    let mut seats = Seats { files: &files, modules, taken: BTreeMap::new() };
+    for (index, first) in first.into_iter().enumerate() {
+        if !seats.seat(index, first, &mut BTreeSet::new()) {
+            let key = &modules[index].0;
             let what = if files.near(key).is_empty() {
                 "lists no file of it"
             } else {
@@ -208,11 +206,14 @@ fn join(
                     escaped(key)
                 ),
             ));
-        };
+        }
+    }
+    let mut state = State::default();
+    let mut claimed = vec![false; lines.len()];
+    for (place, (index, tree, range)) in seats.taken {
         claimed[range].fill(true);
-        state
-            .entries
-            .insert(place.to_vec(), Entry { value: Value::from(*leaf), tree: Some(tree), stat: None });
+        let entry = Entry { value: Value::from(modules[index].1), tree: Some(tree), stat: None };
+        state.entries.insert(place.to_vec(), entry);
     }
     match claimed.iter().position(|claimed| !claimed) {
         None => Ok(state),
@@ -260,6 +261,43 @@ impl<'a> Files<'a> {
         })
     }
 }
+
+/// Which module is at which place.
+struct Seats<'a> {
+    files: &'a Files<'a>,
+    modules: &'a [Line<'a>],
+    /// By place: the module's index, its files, and which lines they are.
+    taken: BTreeMap<&'a [u8], (usize, Tree, Range<usize>)>,
+}
+
+impl<'a> Seats<'a> {
+    /// Gives a module a place that fits, `first` if that is free; where all of them are taken, by modules of the same
+    /// content, one of those moves to another place that fits it. No place is tried twice.
+    fn seat(&mut self, index: usize, first: Option<Fit<'a>>, tried: &mut BTreeSet<&'a [u8]>) -> bool {
+        let module = &self.modules[index];
+        let is_free = |place: &[u8]| !self.taken.contains_key(place);
+        let free = first.filter(|(place, ..)| is_free(place)).or_else(|| self.files.fit(module, is_free));
+        if let Some((place, tree, range)) = free {
+            self.taken.insert(place, (index, tree, range));
+            return true;
+        }
+        while tried.len() < MOST_MOVES {
+            let Some((place, tree, range)) = self.files.fit(module, |place| !tried.contains(place)) else {
+                break;
+            };
+            tried.insert(place);
+            let there = self.taken.get(place).map(|(there, ..)| *there);
+            if there.is_none_or(|there| self.seat(there, None, tried)) {
+                self.taken.insert(place, (index, tree, range));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// So many modules of one content move for another one at most; more than this is no baseline of anybody.
+const MOST_MOVES: usize = 200;
 
 /// A module's place, its files, and which lines they are.
 type Fit<'a> = (&'a [u8], Tree, Range<usize>);
@@ -361,6 +399,14 @@ mod tests {
         let outer = module(&[("__manifest__.py", file("1")), ("vendor", Leaf::Link(Digest::of(b"x")))]);
         let inner = module(&[("__manifest__.py", file("2")), ("a.py", file("3"))]);
         let all = state(&[("m/web", outer), ("m/web/vendor/inner", inner)]);
+        assert_eq!(parse_both(&Addons.print(&all)).unwrap(), all);
+    }
+
+    #[test]
+    fn modules_of_one_content_get_the_places_that_leave_one_for_each() {
+        let inner = module(&[("__manifest__.py", file("1"))]);
+        let outer = module(&[("__manifest__.py", file("1")), ("m/__manifest__.py", file("1"))]);
+        let all = state(&[("x", outer), ("x/m", inner.clone()), ("y/x/m", inner)]);
         assert_eq!(parse_both(&Addons.print(&all)).unwrap(), all);
     }
 
