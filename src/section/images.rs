@@ -127,6 +127,11 @@ impl Section for Images {
             if lock.images.0.is_empty() {
                 return Err(LockError::new(name, "it names no container"));
             }
+            if let Some((container, _)) = lock.images.0.iter().find(|(_, locked)| locked.image.is_empty()) {
+                let reason =
+                    format!("container {} has no image: \"image\" is empty", escaped(container.as_bytes()));
+                return Err(LockError::new(name, &reason));
+            }
             let entries = lock.images.0.into_iter();
             state.entries.extend(entries.map(|(name, locked)| (name.into_bytes(), locked.into_entry())));
         }
@@ -289,7 +294,8 @@ impl TryFrom<String> for RepoDigest {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let digest = text.split_once("@sha256:").and_then(|(_, hex)| Digest::parse(hex.as_bytes()));
+        let named = text.split_once("@sha256:").filter(|(name, _)| !name.contains(char::is_whitespace));
+        let digest = named.and_then(|(_, hex)| Digest::parse(hex.as_bytes()));
         if digest.is_some() { Ok(Self(text)) } else { Err(format!("{text} is no digest (name@sha256:…)")) }
     }
 }
@@ -374,6 +380,10 @@ mod tests {
         assert!(
             parse(&entry(&format!("{good}, \"repoDigests\": [\"x\"]"))).unwrap_err().contains("is no digest")
         );
+        let two_words = format!("{good}, \"repoDigests\": [\"a b@{}\"]", id("a"));
+        assert!(parse(&entry(&two_words)).unwrap_err().contains("is no digest"));
+        let unnamed = entry(&good).replace("odoo:18", "");
+        assert!(parse(&unnamed).unwrap_err().contains("container web has no image"));
         let one = format!("\"web\": {{\"image\": \"a\"{good}}}");
         let twice = format!("{{\"images\": {{{one},\n{one}}}}}");
         assert!(parse(&twice).unwrap_err().starts_with("f:2: container web stands here a second time"));
