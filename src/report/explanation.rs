@@ -6,7 +6,8 @@ use console::Style;
 use serde::Serialize;
 
 use super::json::{WireFinding, WireStatus};
-use super::terminal::Page;
+use super::plain::printable;
+use super::terminal::{INDENT, Page};
 use super::told::{WireSince, WireWayOut};
 use crate::model::{CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, readable};
 
@@ -140,8 +141,8 @@ impl Page {
                 Some(b'@') => Style::new().cyan(),
                 _ => Style::new(),
             };
-            let painted = style.force_styling(self.colour).apply_to(line).to_string();
-            self.detail(&painted);
+            let painted = style.force_styling(self.colour).apply_to(printable(line));
+            self.painted(&format!("{INDENT}{painted}"));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::plain::printable;
 use super::terminal::Page;
 use crate::model::{CheckResult, Digest, Finding, Report};
 
@@ -76,15 +77,16 @@ impl Page {
     /// A line for each target: its verdict, how much was found there, how long it took.
     pub(super) fn table(&mut self, reports: &[Report]) {
         self.title("TARGETS");
-        let names = reports.iter().map(Report::about).chain(["target"]);
-        let width = names.map(str::len).max().unwrap_or_default();
+        let names = reports.iter().map(|report| printable(report.about()));
+        let width = names.chain(["target".to_owned()]).map(|name| name.len()).max().unwrap_or_default();
         self.line(&format!("{:width$}  verdict  findings  seconds", "target"));
         for report in reports {
             let verdict = report.status().word();
             let painted = self.paint(verdict, &format!("{verdict:7}"));
             let findings = report.findings();
             let seconds = seconds(report.duration_ms);
-            self.line(&format!("{:width$}  {painted}  {findings:8}  {seconds:>7}", report.about()));
+            let name = printable(report.about());
+            self.painted(&format!("{name:width$}  {painted}  {findings:8}  {seconds:>7}"));
         }
     }
 }

@@ -248,7 +248,7 @@ impl Page {
         let overall = verdict.overall.word();
         let painted = self.paint(overall, overall);
         self.line("");
-        self.line(&format!("OVERALL: {painted}"));
+        self.painted(&format!("OVERALL: {painted}"));
         self.notices(&report.notices);
         if let Some(place) = &report.location {
             self.line("");
@@ -282,14 +282,20 @@ impl Page {
 
     pub(super) fn fact(&mut self, tag: &str, text: &str) {
         let painted = self.paint(tag, &format!("[{tag}]"));
-        self.line(&format!("{painted} {text}"));
+        self.painted(&format!("{painted} {}", plain::printable(text)));
     }
 
     pub(super) fn detail(&mut self, text: &str) {
         self.line(&format!("{INDENT}{text}"));
     }
 
+    /// A line in which a terminal obeys nothing, whatever it is made of.
     pub(super) fn line(&mut self, text: &str) {
+        self.painted(&plain::printable(text));
+    }
+
+    /// A line that may have colours, and whose parts are known to be harmless.
+    pub(super) fn painted(&mut self, text: &str) {
         let _ = writeln!(self.out, "{text}");
     }
 
