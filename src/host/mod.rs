@@ -11,6 +11,8 @@ mod local;
 mod module;
 mod modules;
 mod read;
+#[cfg(test)]
+mod shuffled;
 pub mod ssh;
 mod storage;
 mod this_machine;

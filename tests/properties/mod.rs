@@ -1,8 +1,12 @@
-//! Properties of a module's digest, over random trees with random names.
+//! Properties of a module's digest, over random trees with random names; of lock files, and of accepting.
+
+mod accepting;
+mod locks;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use assert_fs::TempDir;
@@ -15,17 +19,35 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use sha2::{Digest as _, Sha256};
 
-/// The files of a module: path and content.
-type Files = BTreeMap<Vec<u8>, Vec<u8>>;
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Thing {
+    File(Vec<u8>),
+    Link(Vec<u8>),
+}
+
+impl Thing {
+    /// The content, or where the link leads to.
+    fn bytes(&self) -> &[u8] {
+        let (Self::File(bytes) | Self::Link(bytes)) = self;
+        bytes
+    }
+}
+
+/// The files and links of a module, by path.
+type Files = BTreeMap<Vec<u8>, Thing>;
 
 /// Writes a module with a manifest and `files`, in that order.
-fn write<'a>(module: &Path, files: impl IntoIterator<Item = (&'a Vec<u8>, &'a Vec<u8>)>) {
+fn write<'a>(module: &Path, files: impl IntoIterator<Item = (&'a Vec<u8>, &'a Thing)>) {
     std::fs::create_dir_all(module).unwrap();
     std::fs::write(module.join("__manifest__.py"), "{}\n").unwrap();
-    for (path, content) in files {
+    for (path, thing) in files {
         let place = module.join(OsStr::from_bytes(path));
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
-        std::fs::write(place, content).unwrap();
+        match thing {
+            Thing::File(content) => std::fs::write(place, content).unwrap(),
+            Thing::Link(target) => symlink(OsStr::from_bytes(target), place).unwrap(),
+        }
     }
 }
 
@@ -50,9 +72,18 @@ fn observe(root: &Path) -> BTreeMap<Vec<u8>, Tree> {
 }
 
 /// The digest of a module with `files`, written in the order in which they come.
-fn digest<'a>(files: impl IntoIterator<Item = (&'a Vec<u8>, &'a Vec<u8>)>) -> String {
+fn digest<'a>(files: impl IntoIterator<Item = (&'a Vec<u8>, &'a Thing)>) -> String {
+    digest_beside(files, &[])
+}
+
+/// The same with empty directories in it.
+fn digest_beside<'a>(files: impl IntoIterator<Item = (&'a Vec<u8>, &'a Thing)>, empty: &[&str]) -> String {
     let dir = TempDir::new().unwrap();
-    write(&dir.path().join("root/module"), files);
+    let module = dir.path().join("root/module");
+    write(&module, files);
+    for name in empty {
+        std::fs::create_dir_all(module.join(name)).unwrap();
+    }
     let modules = observe(dir.path());
     assert_eq!(modules.len(), 1);
     modules[&b"root/module"[..]].digest().to_string()
@@ -62,9 +93,9 @@ fn digest<'a>(files: impl IntoIterator<Item = (&'a Vec<u8>, &'a Vec<u8>)>) -> St
 fn by_definition(files: &Files) -> String {
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
     let mut all = files.clone();
-    all.insert(b"__manifest__.py".to_vec(), b"{}\n".to_vec());
+    all.insert(b"__manifest__.py".to_vec(), Thing::File(b"{}\n".to_vec()));
     let mut manifest = Vec::new();
-    for (path, content) in &all {
+    for (path, thing) in &all {
         let text: Vec<u8> = path
             .iter()
             .flat_map(|b| match b {
@@ -75,7 +106,8 @@ fn by_definition(files: &Files) -> String {
             })
             .collect();
         let mark = if text == *path { "" } else { "\\" };
-        manifest.extend([mark.as_bytes(), hex(content).as_bytes(), b"  ", &text, b"\n"].concat());
+        let kind = if matches!(thing, Thing::Link(_)) { b" @" } else { b"  " };
+        manifest.extend([mark.as_bytes(), hex(thing.bytes()).as_bytes(), kind, &text, b"\n"].concat());
     }
     hex(&manifest)
 }
@@ -88,55 +120,108 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(byte, 1..8).prop_filter("special", usable)
 }
 
-/// A path of one or two components; directories have names that no file has.
+/// A directory with a slash at its end, or none; no file has such a name.
+fn directory() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["", "directory/", "data\ndir/", "directory/deeper/"])
+}
+
+/// A path of one component or several.
 fn path() -> impl Strategy<Value = Vec<u8>> {
-    let dir = prop::option::of(prop::sample::select(vec!["directory/", "data\ndir/", "directory/deeper/"]));
-    (dir, name()).prop_map(|(dir, name)| [dir.unwrap_or_default().as_bytes(), &name].concat())
+    (directory(), name()).prop_map(|(dir, name)| [dir.as_bytes(), &name].concat())
 }
 
 fn content() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..6)
 }
 
+/// A file, or a link that leads anywhere or nowhere.
+fn thing() -> impl Strategy<Value = Thing> {
+    prop_oneof![3 => content().prop_map(Thing::File), 1 => name().prop_map(Thing::Link)]
+}
+
 fn files() -> impl Strategy<Value = Files> {
-    prop::collection::btree_map(path(), content(), 0..6)
+    prop::collection::btree_map(path(), thing(), 0..6)
 }
 
 /// One edit of a tree.
 #[derive(Debug, Clone)]
 enum Edit {
-    Content(Index, Vec<u8>),
+    Put(Index, Thing),
+    /// One bit of a content, or of where a link leads to.
+    Flip(Index, Index),
+    /// A file becomes a link to what was its content, and a link a file of that.
+    Turn(Index),
     Rename(Index, Vec<u8>),
+    /// The same name in another directory.
+    Move(Index, &'static str),
     Remove(Index),
-    Add(Vec<u8>, Vec<u8>),
+    Add(Vec<u8>, Thing),
     Nothing,
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
+    let at = || any::<Index>();
     prop_oneof![
-        (any::<Index>(), content()).prop_map(|(at, new)| Edit::Content(at, new)),
-        (any::<Index>(), path()).prop_map(|(at, new)| Edit::Rename(at, new)),
-        any::<Index>().prop_map(Edit::Remove),
-        (path(), content()).prop_map(|(at, new)| Edit::Add(at, new)),
+        (at(), thing()).prop_map(|(at, new)| Edit::Put(at, new)),
+        (at(), at()).prop_map(|(at, bit)| Edit::Flip(at, bit)),
+        at().prop_map(Edit::Turn),
+        (at(), path()).prop_map(|(at, new)| Edit::Rename(at, new)),
+        (at(), directory()).prop_map(|(at, to)| Edit::Move(at, to)),
+        at().prop_map(Edit::Remove),
+        (path(), thing()).prop_map(|(at, new)| Edit::Add(at, new)),
         Just(Edit::Nothing),
     ]
 }
 
+/// A thing that differs in one bit, where the file system holds it.
+fn flipped(thing: &Thing, bit: Index) -> Option<Thing> {
+    let mut bytes = thing.bytes().to_vec();
+    if bytes.is_empty() {
+        return None;
+    }
+    let bit = bit.index(bytes.len() * 8);
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    match thing {
+        Thing::File(_) => Some(Thing::File(bytes)),
+        Thing::Link(_) => (!bytes.contains(&0)).then_some(Thing::Link(bytes)),
+    }
+}
+
+/// The other kind of thing with the same bytes, where there is such a link.
+fn turned(thing: &Thing) -> Option<Thing> {
+    match thing {
+        Thing::Link(target) => Some(Thing::File(target.clone())),
+        Thing::File(content) if content.is_empty() || content.contains(&0) => None,
+        Thing::File(content) => Some(Thing::Link(content.clone())),
+    }
+}
+
 fn edited(files: &Files, edit: Edit) -> Files {
     let mut files = files.clone();
-    let nth = |at: Index, files: &Files| (!files.is_empty()).then(|| at.index(files.len()));
-    let path = |at: Index, files: &Files| nth(at, files).and_then(|n| files.keys().nth(n).cloned());
+    let (mut put, mut gone) = (None, None);
+    let nth = |at: Index| {
+        let (path, thing) = files.iter().nth(at.index(files.len().max(1)))?;
+        Some((path.clone(), thing.clone()))
+    };
     match edit {
-        Edit::Content(at, new) => drop(path(at, &files).map(|path| files.insert(path, new))),
+        Edit::Put(at, new) => put = nth(at).map(|(path, _)| (path, new)),
+        Edit::Flip(at, bit) => put = nth(at).and_then(|(path, thing)| Some((path, flipped(&thing, bit)?))),
+        Edit::Turn(at) => put = nth(at).and_then(|(path, thing)| Some((path, turned(&thing)?))),
         Edit::Rename(at, new) => {
-            if let Some(old) = path(at, &files).and_then(|path| files.remove(&path)) {
-                files.insert(new, old);
-            }
+            gone = nth(at).map(|(path, _)| path);
+            put = nth(at).map(|(_, thing)| (new, thing));
         }
-        Edit::Remove(at) => drop(path(at, &files).map(|path| files.remove(&path))),
-        Edit::Add(at, new) => drop(files.insert(at, new)),
+        Edit::Move(at, to) => {
+            gone = nth(at).map(|(path, _)| path);
+            let name = |path: &[u8]| path.rsplit(|&b| b == b'/').next().unwrap().to_vec();
+            put = nth(at).map(|(path, thing)| ([to.as_bytes(), &name(&path)].concat(), thing));
+        }
+        Edit::Remove(at) => gone = nth(at).map(|(path, _)| path),
+        Edit::Add(at, new) => put = Some((at, new)),
         Edit::Nothing => {}
     }
+    gone.map(|path| files.remove(&path));
+    files.extend(put);
     files
 }
 
@@ -171,13 +256,19 @@ proptest! {
     }
 
     #[test]
+    fn empty_directories_do_not_count(files in files()) {
+        let empty = ["empty directory", "directory/also/empty", "data\ndir/x"];
+        prop_assert_eq!(digest_beside(&files, &empty), digest(&files));
+    }
+
+    #[test]
     fn the_order_of_creation_does_not_matter(
         (files, order) in files().prop_flat_map(|files| {
             let order: Vec<_> = files.clone().into_iter().collect();
             (Just(files), Just(order).prop_shuffle())
         }),
     ) {
-        let shuffled = order.iter().map(|(path, content)| (path, content));
+        let shuffled = order.iter().map(|(path, thing)| (path, thing));
         prop_assert_eq!(digest(shuffled), by_definition(&files));
     }
 
