@@ -22,6 +22,10 @@ docs:
 deny:
     cargo deny check bans licenses sources
 
+# Hostile input for what reads: [SECONDS] [TARGET…].
+fuzz *ARGS:
+    scripts/fuzz.sh {{ARGS}}
+
 # Measures a check of a server behind a slow link.
 bench-ssh *ARGS:
     scripts/bench_ssh.sh {{ARGS}}

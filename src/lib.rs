@@ -25,6 +25,8 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod explain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 pub mod git;
 pub mod history;
 pub mod host;

@@ -200,14 +200,16 @@ fn read_one(run: &Run) -> Option<Result<Past, String>> {
         }
         Err(error) => return Some(Err(format!("{}/{FILE}: {}", name(), in_words(&error)))),
     };
-    let wire: Wire = match serde_json::from_slice(&bytes) {
-        Ok(wire) => wire,
-        Err(error) => {
-            return Some(Err(format!("{}/{FILE}: {}", name(), escaped(error.to_string().as_bytes()))));
-        }
-    };
-    let known = wire.schema == SCHEMA;
-    Some(if known { Ok(wire.into()) } else { Err(format!("{}/{FILE}: its schema is not {SCHEMA}", name())) })
+    Some(past(&bytes).map_err(|why| format!("{}/{FILE}: {why}", name())))
+}
+
+/// Reads a report, as far as it is needed here.
+///
+/// # Errors
+/// When it is not JSON, or not the report of one host.
+pub fn past(bytes: &[u8]) -> Result<Past, String> {
+    let wire: Wire = serde_json::from_slice(bytes).map_err(|error| escaped(error.to_string().as_bytes()))?;
+    if wire.schema == SCHEMA { Ok(wire.into()) } else { Err(format!("its schema is not {SCHEMA}")) }
 }
 
 /// Whether a run without a report is no export either, and still there.
@@ -308,7 +310,7 @@ fn new(past: &Past, check: &PastCheck, subject: &str) -> Drifter {
 mod tests {
     use super::*;
 
-    fn past(at: i64, status: &str, subjects: &[&str]) -> Past {
+    fn run_at(at: i64, status: &str, subjects: &[&str]) -> Past {
         Past {
             run: format!("run {at}"),
             target: None,
@@ -338,12 +340,12 @@ mod tests {
     #[test]
     fn a_subject_comes_and_goes() {
         let runs = [
-            past(0, "PASS", &[]),
-            past(100, "FAIL", &["a"]),
-            past(200, "ERROR", &["c"]),
-            past(300, "FAIL", &["a", "b"]),
-            past(400, "FAIL", &["b"]),
-            past(500, "FAIL", &["a"]),
+            run_at(0, "PASS", &[]),
+            run_at(100, "FAIL", &["a"]),
+            run_at(200, "ERROR", &["c"]),
+            run_at(300, "FAIL", &["a", "b"]),
+            run_at(400, "FAIL", &["b"]),
+            run_at(500, "FAIL", &["a"]),
         ];
         let all = drifters(&runs);
         let told =
@@ -360,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_back_counts_nothing() {
-        let all = drifters(&[past(500, "FAIL", &["a"]), past(100, "PASS", &[])]);
+        let all = drifters(&[run_at(500, "FAIL", &["a"]), run_at(100, "PASS", &[])]);
         assert_eq!((all[0].seconds, all[0].is_open), (0, false));
     }
 }

@@ -16,6 +16,9 @@ const LONGEST_PATTERN: usize = 1022;
 /// OpenSSH passes over RSA keys of fewer bits.
 pub(super) const LEAST_RSA_BITS: u32 = 1024;
 
+/// What the name of every kind of certificate holds. The library decodes certificates within certificates without end.
+const CERTIFICATE: &[u8] = b"-cert-v01@";
+
 /// What a line says of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
@@ -73,7 +76,7 @@ pub(super) fn entries(files: &[PathBuf], name: &str) -> Result<Vec<Entry>, Strin
 }
 
 /// The lines of one file that speak of a name. Lines that make no sense are passed over.
-fn entries_of(file: &Path, bytes: &[u8], name: &str) -> Vec<Entry> {
+pub(super) fn entries_of(file: &Path, bytes: &[u8], name: &str) -> Vec<Entry> {
     let lines = bytes.split(|byte| *byte == b'\n').enumerate();
     let about = lines.filter_map(|(at, line)| {
         let (marker, key) = about(line, name)?;
@@ -121,7 +124,8 @@ fn key(kind: &[u8], base64: &[u8]) -> Option<KeyData> {
     let name = blob.get(4..)?.get(..u32::from_be_bytes(*blob.first_chunk()?) as usize)?;
     // Names of signatures are taken for that of the key they are made with.
     let kind = if matches!(kind, b"rsa-sha2-256" | b"rsa-sha2-512") { b"ssh-rsa" } else { kind };
-    if kind != name {
+    let certificates = blob.windows(CERTIFICATE.len()).filter(|part| *part == CERTIFICATE).count();
+    if kind != name || certificates > 1 {
         return None;
     }
     match KeyData::from(PublicKey::from_bytes(&blob).ok()?) {
@@ -273,6 +277,19 @@ mod tests {
         let long = "a".repeat(LONGEST_PATTERN + 1);
         assert!(!speaks(&format!("{long},b KEY"), "b"));
         assert!(!speaks(&format!("{long} KEY"), &long));
+    }
+
+    #[test]
+    fn certificates_within_certificates_end_nothing() {
+        let field = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+        let kind = b"ssh-ed25519-cert-v01@openssh.com";
+        let parts = [field(kind), field(b""), field(&[1; 32]), [0; 11].to_vec(), vec![2], [0; 36].to_vec()];
+        let mut blob = Vec::new();
+        for _ in 0..4000 {
+            blob = [parts.concat(), field(&blob)].concat();
+        }
+        let line = format!("a {} {}\na KEY", String::from_utf8_lossy(kind), BASE64.encode(&blob));
+        assert_eq!(found(&line, "a"), [(2, Marker::HostKey)]);
     }
 
     #[test]

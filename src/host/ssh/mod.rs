@@ -8,6 +8,8 @@ mod content;
 mod deadline;
 mod engine;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod key_file;
 mod known_hosts;
 mod prompt;

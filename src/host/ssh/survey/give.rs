@@ -21,6 +21,17 @@ pub(in crate::host::ssh) enum Given {
     Changed,
 }
 
+impl Given {
+    /// Whether the script says this of a file where so many bytes are asked for at most.
+    fn is_within(&self, limit: usize) -> bool {
+        match self {
+            Self::Bytes(bytes) => bytes.len() <= limit,
+            Self::TooLarge(size) => *size > limit as u64,
+            Self::NoFile | Self::Changed => true,
+        }
+    }
+}
+
 /// Asks for the bytes of one file.
 pub(in crate::host::ssh) struct Request {
     nonce: String,
@@ -38,6 +49,12 @@ impl Request {
         let last = format!("main {nonce} </dev/null\n");
         let script = [bare(FUNCTIONS).as_bytes(), bare(GIVE).as_bytes(), &call, last.as_bytes()].concat();
         Self { nonce, script, limit, answer: Vec::new() }
+    }
+
+    /// Awaits the answer to a request of this nonce.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::host::ssh) fn of_nonce(nonce: &str, limit: usize) -> Self {
+        Self { nonce: nonce.to_owned(), script: Vec::new(), limit, answer: Vec::new() }
     }
 
     /// The standard input of `sh -s`.
@@ -76,7 +93,8 @@ impl Request {
             let why = refusal.filter(|_| ends).map(|why| String::from_utf8_lossy(why).into_owned());
             return Err(why.unwrap_or_else(|| "the server's answer was cut short".to_owned()));
         };
-        read(&answer[..end]).ok_or_else(|| "the server's answer is garbled".to_owned())
+        let given = read(&answer[..end]).filter(|given| given.is_within(self.limit));
+        given.ok_or_else(|| "the server's answer is garbled".to_owned())
     }
 }
 

@@ -4,7 +4,7 @@ use super::Snapshot;
 use super::records::Records;
 use crate::host::Watch;
 
-/// The longest record is a batch of digests, each with a path.
+/// The longest field of a record is a batch of digests, each with a path.
 const LONGEST: usize = 8 << 20;
 /// A login shell may say something of its own first, but not without end.
 const NOISE: u64 = 4 << 20;
@@ -32,7 +32,7 @@ enum Where {
 
 impl Reader {
     /// A reader for the script that knows `nonce` and makes so many calls.
-    pub(super) fn new(nonce: &str, calls: usize) -> Self {
+    pub(in crate::host::ssh) fn new(nonce: &str, calls: usize) -> Self {
         Self {
             begin: format!("\0{nonce} begin\0").into_bytes(),
             end: format!("Z{nonce} {calls}").into_bytes(),
@@ -42,6 +42,18 @@ impl Reader {
             records: Records::default(),
             trouble: None,
         }
+    }
+
+    /// The same, holding so many bytes at most.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::host::ssh) fn holding(self, most: usize) -> Self {
+        Self { records: Records::within(most), ..self }
+    }
+
+    /// How many bytes of paths are held.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::host::ssh) fn weight(&self) -> usize {
+        self.buffer.len() + self.records.weight()
     }
 
     /// Takes a piece of the output; hashed files are counted in `watch`.
@@ -87,6 +99,7 @@ impl Reader {
         let mut rest = piece;
         while let Some(at) = rest.iter().position(|&b| b == 0) {
             let mut record = std::mem::take(&mut self.buffer);
+            is_short_enough(record.len() + at)?;
             record.extend_from_slice(&rest[..at]);
             rest = &rest[at + 1..];
             if self.records.are_complete() && record.first() == Some(&b'Z') {
@@ -94,9 +107,7 @@ impl Reader {
             }
             self.records.take(record, watch)?;
         }
-        if self.buffer.len() + rest.len() > LONGEST {
-            return Err(format!("{MALFORMED}: a record has no end"));
-        }
+        is_short_enough(self.buffer.len() + rest.len())?;
         self.buffer.extend_from_slice(rest);
         Ok(())
     }
@@ -129,6 +140,10 @@ impl Reader {
             }
         }
     }
+}
+
+fn is_short_enough(field: usize) -> Result<(), String> {
+    if field > LONGEST { Err(format!("{MALFORMED}: a record has no end")) } else { Ok(()) }
 }
 
 /// What is said of records that the script does not write.

@@ -10,8 +10,12 @@ use crate::model::Digest;
 
 use rustix::fs::FileType;
 
+/// So many bytes may be held of what was told: a path is told once for a directory and held for each of its entries.
+const MOST_HELD: usize = 2 << 30;
+/// What a record takes besides its bytes.
+const EACH: usize = 64;
+
 /// Takes records in their order; most are of one field, some of two or three.
-#[derive(Default)]
 pub(super) struct Records {
     fields: Vec<Vec<u8>>,
     snapshot: Snapshot,
@@ -19,6 +23,14 @@ pub(super) struct Records {
     open: Vec<Open>,
     module: Option<(Vec<u8>, Module)>,
     refusal: Option<String>,
+    held: usize,
+    most_held: usize,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self::within(MOST_HELD)
+    }
 }
 
 struct Open {
@@ -37,6 +49,12 @@ impl Open {
 }
 
 impl Records {
+    /// Holds so many bytes at most.
+    pub(super) fn within(most_held: usize) -> Self {
+        let (fields, snapshot, open, module, refusal) = Default::default();
+        Self { fields, snapshot, open, module, refusal, held: 0, most_held }
+    }
+
     /// Whether no record is in the middle of its fields.
     pub(super) fn are_complete(&self) -> bool {
         self.fields.is_empty()
@@ -52,12 +70,20 @@ impl Records {
         self.refusal.as_deref()
     }
 
+    /// How many bytes of paths are held.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn weight(&self) -> usize {
+        let open = self.open.iter().flat_map(|open| &open.entries).map(|(name, _)| name.len());
+        self.snapshot.weight() + open.sum::<usize>()
+    }
+
     pub(super) fn snapshot(self) -> Snapshot {
         self.snapshot
     }
 
     /// Takes one field.
     pub(super) fn take(&mut self, field: Vec<u8>, watch: &Watch) -> Result<(), String> {
+        self.held += EACH + field.len();
         self.fields.push(field);
         let Some((&letter, _)) = self.fields[0].split_first() else {
             return Err(format!("{MALFORMED}: an empty record"));
@@ -72,6 +98,9 @@ impl Records {
         }
         let mut fields = std::mem::take(&mut self.fields);
         fields[0].remove(0);
+        if self.held > self.most_held {
+            return Err("the server's answer is too large to be held".to_owned());
+        }
         self.accept(letter, &fields, watch).ok_or_else(|| {
             format!("{MALFORMED}: a record \"{}\" that cannot be", char::from(letter).escape_default())
         })
@@ -121,6 +150,7 @@ impl Records {
         };
         let path = if path.is_empty() { told()? } else { path.to_vec() };
         let real = if real.is_empty() { path.clone() } else { real.to_vec() };
+        self.held += path.len() + real.len();
         self.snapshot.tell(&path, Fact::Directory(real.clone()));
         Some((path, real))
     }
@@ -136,6 +166,7 @@ impl Records {
             b'x' => (FileType::Symlink, Fact::Link(why?.clone())),
             _ => (FileType::Unknown, Fact::Unreachable(b"Permission denied".to_vec())),
         };
+        self.held += path.len() + if letter == b'd' { open.real.len() } else { 0 };
         open.entries.push((name.to_vec(), kind));
         self.snapshot.imply(path, fact);
         Some(())

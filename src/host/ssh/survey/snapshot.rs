@@ -115,6 +115,18 @@ impl Snapshot {
         self.without_manifest.insert(path.to_vec());
     }
 
+    /// How many bytes of paths are held.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn weight(&self) -> usize {
+        let fact = |fact: &Fact| match fact {
+            Fact::Directory(text) | Fact::Link(text) | Fact::Unreachable(text) => text.len(),
+            _ => 0,
+        };
+        let facts = self.facts.iter().chain(&self.implied).map(|(path, it)| path.len() + fact(it));
+        let real = self.by_real.iter().map(|(real, path)| real.len() + path.len());
+        facts.chain(real).chain(self.files.keys().map(Vec::len)).sum()
+    }
+
     /// What is at a path, as far as it was told of it or of what lies above it.
     fn fact(&self, path: &[u8]) -> Option<Fact> {
         if let Some(fact) = self.facts.get(path).or_else(|| self.implied.get(path)) {

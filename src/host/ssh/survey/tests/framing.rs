@@ -92,3 +92,14 @@ fn an_output_without_an_end_is_given_up() {
     let why = (0..100).find_map(|_| reader.feed(&piece, &Watch::default()).err());
     assert!(why.unwrap().contains("no end"));
 }
+
+#[test]
+fn what_is_held_of_an_output_is_bounded() {
+    // Each directory lies in the one before, so that a few bytes name a long path.
+    let deeper = b"dabcdefghijklmnopqrstuvwxyz\0L\0\0a\0".repeat(4000);
+    let output = [b"\0n begin\0L/r\0\0a\0", &deeper[..]].concat();
+    let mut reader = super::super::Reader::new("n", 1).holding(1 << 20);
+    let told = output.chunks(100).find_map(|piece| reader.feed(piece, &Watch::default()).err());
+    assert!(told.unwrap().contains("too large to be held"));
+    assert!(reader.weight() < 4 << 20, "{} bytes are held", reader.weight());
+}
