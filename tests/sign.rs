@@ -301,7 +301,7 @@ fn no_bit_of_what_is_signed_can_be_changed() {
     let list = project.ok(&["sign", "--print"]).out();
     let paths: Vec<&str> = list.lines().map(|line| line.split_once("  ").unwrap().1).collect();
     assert_eq!(paths.len(), 4);
-    for path in paths.iter().filter(|path| !path.ends_with(".toml")) {
+    for path in paths.iter().filter(|path| **path != "audit/driftlock.toml") {
         let length = std::fs::read(project.path(path)).unwrap().len();
         for (at, bit) in [(0, 0), (length / 2, 3), (length - 2, 6), (length - 1, 1)] {
             flip(&project.path(path), at, bit);
