@@ -3,6 +3,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a target panics where something does not hold")]
 
+mod allowed_signers;
 mod configuration;
 mod framed_output;
 mod images_lock;
@@ -11,6 +12,7 @@ mod names;
 mod reports;
 mod text_locks;
 
+pub use allowed_signers::allowed_signers;
 pub use configuration::configuration;
 pub use framed_output::framed_output;
 pub use images_lock::images_lock;
@@ -26,6 +28,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. A new one is a new file, a line here, a file in `fuzz/fuzz_targets` and a few seeds in `fuzz/corpus`.
 pub const TARGETS: &[Target] = &[
+    ("allowed_signers", allowed_signers),
     ("configuration", configuration),
     ("framed_output", framed_output),
     ("images_lock", images_lock),
