@@ -1,51 +1,63 @@
-//! Files of who may sign.
-
-use russh::keys::PublicKey;
+//! Files of those who may sign.
 
 use super::assert_printable;
-use crate::trust::{AllowedSigner, parse};
+use crate::trust::{AllowedSigner, BadLine, Point, parse};
 
-/// A file is read line by line: one bad line is an error that names it, comments and blank lines change nothing, and what a line
-/// says is told neither by the lines around it nor by the kind of their ends. A key stands in the file as it is believed.
+/// A line without any sense, which must void the whole list.
+const NONSENSE: &[u8] = b"bob nonsense\n";
+
+/// A list is read whole or not at all: an error has a line that there is, and one bad line anywhere is one. Each signer
+/// has names, a time that can come, and a line that names the key. Comments and the order of lines change nothing.
 pub fn allowed_signers(text: &[u8]) {
+    let lines: Vec<&[u8]> = text.split(|&b| b == b'\n').collect();
     let signers = match parse(text) {
         Ok(signers) => signers,
-        Err(bad) => {
-            let lines = text.split(|&b| b == b'\n').count();
-            assert!((1..=lines).contains(&bad.line), "line {} of {lines}", bad.line);
-            return assert_printable(&bad.to_string(), false);
-        }
+        Err(bad) => return told(&bad, lines.len()),
     };
-    for signer in &signers {
-        let line = text.split(|&b| b == b'\n').nth(signer.line - 1).unwrap_or_default();
-        assert!(!line.trim_ascii_start().starts_with(b"#"), "a comment may sign");
-        let alone = parse(line).unwrap_or_default();
-        assert!(alone.len() == 1 && said(&alone[0]) == said(signer), "a line says another thing alone");
-        let key = PublicKey::from(signer.key.clone()).to_openssh().unwrap_or_default();
-        let base64 = key.split(' ').nth(1).unwrap_or("?").trim_end_matches('=');
+    for it in &signers {
+        makes_sense(it, lines.get(it.line.wrapping_sub(1)).copied().unwrap_or_default());
+    }
+    let after = parse(&[text, b"\n", NONSENSE].concat()).err().map(|bad| bad.line);
+    assert_eq!(after, Some(lines.len() + 1), "a line without sense at the end is passed over");
+    let before = parse(&[NONSENSE, text].concat()).err().map(|bad| bad.line);
+    assert_eq!(before, Some(1), "a line without sense at the beginning is passed over");
+    let is_same = |bytes: &[u8]| summary(bytes) == summary(text);
+    let commented: Vec<&[u8]> = lines.iter().flat_map(|line| [b"# a *\t".as_slice(), b" \t", line]).collect();
+    assert!(is_same(&commented.join(&b'\n')), "comments count");
+    let reversed: Vec<&[u8]> = lines.iter().rev().copied().collect();
+    assert!(is_same(&reversed.join(&b'\n')), "the order of lines counts");
+}
+
+fn told(bad: &BadLine, lines: usize) {
+    assert!((1..=lines).contains(&bad.line), "line {} of {lines}", bad.line);
+    assert!(!bad.reason.is_empty(), "no reason");
+    assert_printable(&bad.to_string(), false);
+}
+
+fn makes_sense(it: &AllowedSigner, line: &[u8]) {
+    for list in std::iter::once(&it.principals).chain(&it.namespaces) {
+        let is_empty = |pattern: &str| pattern.trim_start_matches('!').is_empty();
+        assert!(!list.split(',').any(is_empty), "an empty pattern in {list:?}");
         assert!(
-            line.windows(base64.len()).any(|part| part == base64.as_bytes()),
-            "a key that stands nowhere"
+            !list.contains(|c: char| c.is_ascii_control() && c != '\t'),
+            "a control character in {list:?}"
         );
     }
-    let all = |signers: &[AllowedSigner]| signers.iter().map(said).collect::<Vec<_>>();
-    for around in [[&b"# a\n\n"[..], text, b"\n#\n"].concat(), with_other_ends(text)] {
-        if let Ok(same) = parse(&around) {
-            assert_eq!(all(&same), all(&signers), "what surrounds lines changes them");
-        } else {
-            assert!(around.len() > text.len(), "line ends make a line bad");
-        }
+    if let (Some(Point::Utc(after)), Some(Point::Utc(before))) = (it.valid_after, it.valid_before) {
+        assert!(after < before, "nobody may ever sign so");
     }
+    let kind = it.key.algorithm().to_string();
+    let is_named = line.windows(kind.len()).any(|part| part == kind.as_bytes());
+    assert!(is_named, "line {} does not name a key of {kind}", it.line);
+    let says = |word: &[u8]| line.to_ascii_lowercase().windows(word.len()).any(|part| part == word);
+    assert!(it.namespaces.is_none() || says(b"namespaces="), "namespaces of nowhere");
+    assert!(!it.is_authority || says(b"cert-authority"), "an authority of nowhere");
 }
 
-/// What a line says.
-fn said(signer: &AllowedSigner) -> String {
-    let AllowedSigner { principals, key, is_authority, namespaces, valid_after, valid_before, .. } = signer;
-    format!("{principals} {key:?} {is_authority} {namespaces:?} {valid_after:?} {valid_before:?}")
-}
-
-/// The same text with the line ends of another system.
-fn with_other_ends(text: &[u8]) -> Vec<u8> {
-    let lines = text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    lines.collect::<Vec<_>>().join(&b"\r\n"[..])
+/// What a list says, without its lines, in an order of its own.
+fn summary(text: &[u8]) -> Option<Vec<String>> {
+    let one = |it: AllowedSigner| format!("{:?}", AllowedSigner { line: 0, ..it });
+    let mut all: Vec<String> = parse(text).ok()?.into_iter().map(one).collect();
+    all.sort();
+    Some(all)
 }

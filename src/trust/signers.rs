@@ -7,6 +7,7 @@ use russh::keys::ssh_key::public::KeyData;
 
 use super::armour::LONGEST;
 use super::point::Point;
+use crate::model::escaped;
 
 /// The kinds of keys that may sign. Certificates are no keys of theirs: their authority is named.
 const KINDS: [&str; 7] = [
@@ -58,7 +59,7 @@ pub struct AllowedSigner {
 /// # Errors
 /// When a line is not as it must be, with its number. A file without any signer is none of that.
 pub fn parse(bytes: &[u8]) -> Result<Vec<AllowedSigner>, BadLine> {
-    let bad = |line: usize, reason: String| BadLine { line, reason };
+    let bad = |line: usize, reason: String| BadLine { line, reason: escaped(reason.as_bytes()) };
     if bytes.len() > LONGEST {
         return Err(bad(1, "the file is longer than 1 MiB".to_owned()));
     }
@@ -349,6 +350,10 @@ mod tests {
             let told = read(&format!("# first\n{line}\n")).unwrap_err();
             assert!(told.starts_with("line 2: ") && told.contains(why), "{line:?}: {told}");
         }
+        assert_eq!(
+            read("b\u{202e},, KEY").unwrap_err(),
+            "line 1: an empty name stands in the list \"b\\u{202e},,\""
+        );
         assert!(parse(b"bob\xff ssh-ed25519 AAAA").unwrap_err().reason.contains("UTF-8"));
         assert!(parse(&b"#".repeat(LONGEST + 1)).unwrap_err().reason.contains("longer"));
         assert!(read(&format!("{} KEY", "x".repeat(LONGEST_PATTERN + 1))).unwrap_err().contains("longer"));

@@ -5,7 +5,7 @@ use super::budget::Budget;
 use super::records::Records;
 use crate::host::Watch;
 
-/// The longest record is a batch of digests, each with a path.
+/// The longest field of a record is a batch of digests, each with a path.
 const LONGEST: usize = 8 << 20;
 /// A login shell may say something of its own first, and what it left running something at the end, but not without end.
 const NOISE: u64 = 4 << 20;
@@ -100,6 +100,7 @@ impl Reader {
         let mut rest = piece;
         while let Some(at) = rest.iter().position(|&b| b == 0) {
             let mut record = std::mem::take(&mut self.buffer);
+            is_short_enough(record.len() + at)?;
             record.extend_from_slice(&rest[..at]);
             rest = &rest[at + 1..];
             if self.records.are_complete() && record.first() == Some(&b'Z') {
@@ -107,9 +108,7 @@ impl Reader {
             }
             self.records.take(record, watch)?;
         }
-        if self.buffer.len() + rest.len() > LONGEST {
-            return Err(format!("{MALFORMED}: a record has no end"));
-        }
+        is_short_enough(self.buffer.len() + rest.len())?;
         self.buffer.extend_from_slice(rest);
         Ok(())
     }
@@ -143,6 +142,10 @@ impl Reader {
             }
         }
     }
+}
+
+fn is_short_enough(field: usize) -> Result<(), String> {
+    if field > LONGEST { Err(format!("{MALFORMED}: a record has no end")) } else { Ok(()) }
 }
 
 /// What is said of records that the script does not write.

@@ -103,3 +103,13 @@ fn what_is_held_of_an_output_is_bounded() {
     assert!(told.unwrap().contains("nothing of that is believed"));
     assert!(reader.weight() < 4 << 20, "{} bytes are held", reader.weight());
 }
+
+#[test]
+fn a_record_is_too_long_however_it_comes() {
+    let output = [b"\0n begin\0F/".to_vec(), vec![b'x'; 9 << 20], b"\0g\0Zn 0\0".to_vec()].concat();
+    for size in [output.len(), 1 << 20] {
+        let mut reader = super::super::Reader::believing("n", 0, 1 << 20);
+        let told = output.chunks(size).find_map(|piece| reader.feed(piece, &Watch::default()).err());
+        assert!(told.unwrap().contains("a record has no end"), "in pieces of {size}");
+    }
+}
