@@ -28,7 +28,6 @@ fn ended(project: &Project, kind: &str, args: &[&str]) -> Ended {
     let told: Value = serde_json::from_slice(&ran.stdout)
         .unwrap_or_else(|error| panic!("{kind}: {error}\n{}", String::from_utf8_lossy(&ran.stderr)));
     let (memory, seconds) = (told["memory"].as_u64().unwrap(), told["seconds"].as_f64().unwrap());
-    println!("{kind}: {} MiB, {seconds:.1} s", memory >> 10);
     assert!(memory < MEMORY, "{kind}: {memory} KiB");
     assert!(seconds < 60.0, "{kind}: {seconds} s");
     let text = |name: &str| told[name].as_str().unwrap().to_owned();
