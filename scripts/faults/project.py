@@ -57,9 +57,24 @@ def below(path):
 
 def run(root, *args, **more):
     """Runs driftlock to its end."""
-    return subprocess.run(
-        [DRIFTLOCK, *args], cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False, **more
-    )
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([DRIFTLOCK, *args], cwd=root, **pipes, **more) as process:
+        try:
+            out, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired as hung:
+            where = threads(process.pid)
+            process.kill()
+            raise Lost(f"it does not end: {where}") from hung
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def threads(pid):
+    """What every thread of a process waits for."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        texts = [read(f"/proc/{pid}/task/{task}/{name}").decode().strip() for name in ("comm", "wchan", "syscall")]
+        found.append(" ".join(texts))
+    return found
 
 
 def spawn(root, *args):

@@ -133,10 +133,9 @@ mod tests {
 
     #[test]
     fn an_answer_has_an_end_in_bytes_and_in_objects() {
-        let said = Said::default();
-        let megabyte = vec![b'x'; 1 << 20];
-        assert!(said.hear(&megabyte).is_ok());
-        assert!((0..16).any(|_| said.hear(&megabyte).is_err()), "16 MiB");
+        let (said, mib) = (Said::default(), vec![b'x'; 1 << 20]);
+        assert!(said.hear(&mib).is_ok());
+        assert!((0..16).any(|_| said.hear(&mib).is_err()), "16 MiB");
         let said = Said::default();
         assert!(said.hear("{},".repeat(50_000).as_bytes()).is_ok());
         assert_eq!(said.hear("{},".repeat(50_001).as_bytes()).unwrap_err().kind(), TOO_MUCH);
