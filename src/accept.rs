@@ -4,13 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::baseline::{LockFile, Locks, Source};
-use crate::check::{CHECKS, Case, Evidence, NoBaseline};
+use crate::check::{BASELINE_SIGNED, CHECKS, Case, Evidence, NoBaseline};
 use crate::model::{Entry, Finding, Glob, Kind, Observation, Observed, SectionId, State, Value, escaped};
 use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
 use crate::section::{self, Section, locked_facts};
-
-/// The check that proposes nothing: a baseline that is changed must be signed anew in any case.
-pub const SIGNED: &str = "baseline_signed";
 
 /// One change of the baseline that a run proposes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +121,8 @@ pub fn from_report(
         return Err(Refusal::OtherBaseline { from: escaped(report.baseline.from.as_bytes()) });
     }
     let mut changes = Vec::new();
-    for check in report.checks.iter().filter(|check| wanted(&check.name) && check.name != SIGNED) {
+    // It proposes nothing: a baseline that is changed must be signed anew in any case.
+    for check in report.checks.iter().filter(|check| wanted(&check.name) && check.name != BASELINE_SIGNED) {
         if check.status == WireStatus::Error {
             let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
             return Err(Refusal::WasError { check: escaped(check.name.as_bytes()), why });

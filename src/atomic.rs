@@ -67,24 +67,6 @@ pub fn read_within(file: &File, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same for a file that is short: a longer one than `limit` bytes is an error.
-///
-/// # Errors
-/// As [`read_file`], and when it is too long.
-pub fn read_short(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > limit {
-        return Err(io::Error::other("it is too long"));
-    }
-    Ok(bytes)
-}
-
 /// Puts a file of driftlock's own in its place, whatever stands there: neither a link is followed nor a
 /// FIFO written to.
 ///

@@ -270,13 +270,7 @@ pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
 /// A required check of a section that is off is an error, not silence.
 fn required_but_off(request: &Request<'_>, case: &Case<'_>, check: &dyn Check) -> Option<CheckResult> {
     request.require.iter().find(|required| required.id() == check.id())?;
-    let why = match check.id() {
-        _ if check.section().is_some() => "its section is off",
-        "baseline_signed" => {
-            "nothing says who may sign: name allowed_signers in [trust], or --allowed-signers"
-        }
-        _ => "there is no server here",
-    };
+    let why = check.absence();
     Some(CheckResult { errors: vec![format!("required, but {why}")], ..begun(check, case) })
 }
 

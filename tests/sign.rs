@@ -374,7 +374,7 @@ fn who_may_sign_must_be_readable_and_make_sense() {
         (line.replace(" ssh", " namespaces=\"git\" ssh"), "for \"git\" alone"),
         (line.replace(" ssh", " valid-before=\"20200101Z\" ssh"), "its time is over"),
         (line.replace(" ssh", " valid-after=\"29990101\" ssh"), "it may not sign yet"),
-        ("x".repeat((1 << 20) + 1), "too long"),
+        ("x".repeat((1 << 20) + 1), "no more than 1 MiB"),
     ] {
         project.file("audit/allowed_signers", &text);
         let why = refused(&project, &[]);

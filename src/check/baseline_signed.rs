@@ -3,12 +3,15 @@
 use super::{Case, Check};
 use crate::model::{CheckResult, SectionId, Words};
 
+/// The check's id.
+pub const BASELINE_SIGNED: &str = "baseline_signed";
+
 /// Tells who has signed the baseline. It is there only where somebody must have.
 pub(super) struct BaselineSigned;
 
 impl Check for BaselineSigned {
     fn id(&self) -> &'static str {
-        "baseline_signed"
+        BASELINE_SIGNED
     }
 
     fn about(&self) -> &'static str {
@@ -30,6 +33,10 @@ impl Check for BaselineSigned {
 
     fn section(&self) -> Option<SectionId> {
         None
+    }
+
+    fn absence(&self) -> &'static str {
+        "nothing says who may sign: name allowed_signers in [trust], or --allowed-signers"
     }
 
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {

@@ -15,6 +15,7 @@ use crate::model::{CheckResult, Observation, Observed, SectionId, State, Words};
 use crate::section::Section;
 use crate::trust::Looked;
 
+pub use baseline_signed::BASELINE_SIGNED;
 pub use difference::differences;
 
 /// Every check, in the order of the report. A new one is a new file and a line here.
@@ -43,6 +44,11 @@ pub trait Check: Sync {
 
     /// The section it reads; `None` for one that reads what is there of all of them.
     fn section(&self) -> Option<SectionId>;
+
+    /// Why there can be nothing of it: said where it is required.
+    fn absence(&self) -> &'static str {
+        if self.section().is_some() { "its section is off" } else { "there is no server here" }
+    }
 
     /// Compares; `None` when there is nothing of it in this run, not even a line.
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult>;

@@ -20,7 +20,7 @@ use crate::accept::{self, Change, Refusal};
 use crate::atomic::read_file;
 use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks};
-use crate::check::{Evidence, NoBaseline};
+use crate::check::{BASELINE_SIGNED, Evidence, NoBaseline};
 use crate::config::DockerMode;
 use crate::git;
 use crate::host::Watch;
@@ -239,7 +239,7 @@ fn propose(
 
 /// Says that the baseline which changes are made to was not signed by anybody who may: more may have moved in it.
 fn warn_of_signature(report: &WireReport) {
-    let unsigned = |check: &&WireCheck| check.name == accept::SIGNED && check.status == WireStatus::Error;
+    let unsigned = |check: &&WireCheck| check.name == BASELINE_SIGNED && check.status == WireStatus::Error;
     for check in report.checks.iter().filter(unsigned) {
         let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
         say(&format!("warning: the baseline before was not signed as it must be: {why}"));

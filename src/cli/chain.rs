@@ -15,7 +15,7 @@ use super::output::say;
 use super::project::Project;
 use super::signing_key;
 use super::trusting::Trusting;
-use crate::atomic::{read_file, read_short, replace_file};
+use crate::atomic::{read_file, read_file_within, replace_file};
 use crate::host::ssh::{Prompt, Secret, SigningKey};
 use crate::model::{Digest, ExitCode, PreviousReport, Report, Status, in_words};
 use crate::report::json;
@@ -27,7 +27,7 @@ const LOCK: &str = ".chain.lock";
 /// How long to wait for somebody else who adds one.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A longer file does not say which report is the newest.
-const LONGEST: usize = 4096;
+const LONGEST: u64 = 4096;
 
 /// Signs the reports of one invocation, where the configuration demands it.
 pub(super) struct Signing<'a> {
@@ -118,7 +118,7 @@ impl<'a> Signing<'a> {
     }
 
     fn remembered(&self, target: Option<&str>) -> Option<PreviousReport> {
-        let bytes = read_short(&self.place(target), LONGEST).ok()?;
+        let bytes = read_file_within(&self.place(target), LONGEST).ok()?;
         let newest: Newest = serde_json::from_slice(&bytes).ok()?;
         run::parse_name(&newest.run)?;
         Some(PreviousReport { run: newest.run, digest: Digest::parse(newest.sha256.as_bytes())? })

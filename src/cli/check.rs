@@ -18,7 +18,7 @@ use super::output::{self, When, say};
 use super::previous::Previous;
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::since_last::Trust;
+use super::since_last::Extent;
 use super::telling::Telling;
 use super::trusting::{TrustArgs, Trusting};
 use super::{Failure, Global, past, pause, prune, unbegun};
@@ -116,7 +116,7 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
         Some(text) => project.source_named(text)?,
         None => project.source(),
     };
-    let since_last = Trust::of((args.since_last, args.full), &project, &aims, &source)?;
+    let since_last = Extent::of((args.since_last, args.full), &project, &aims, &source)?;
     let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules));
     let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
     let several = aims.len() > 1;
@@ -167,7 +167,7 @@ struct Job<'a> {
     require: Vec<&'static dyn Check>,
     source: Source,
     /// Whether what an earlier check has read may be trusted.
-    since_last: Option<Trust>,
+    since_last: Option<Extent>,
     acknowledged: Vec<Acknowledgement>,
     /// Whether several places are looked at: then what fails for one of them is that one's report.
     several: bool,

@@ -9,7 +9,7 @@ use super::clock::Started;
 use super::commit::{self, Files};
 use super::logging;
 use super::project::{Project, read_locks};
-use super::since_last::{self, Trust};
+use super::since_last::{self, Extent};
 use super::trusting::Trusting;
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::{self, Request};
@@ -42,7 +42,7 @@ pub(super) struct Examination<'a> {
     /// Checks that may not be skipped.
     pub(super) require: &'a [&'static dyn Check],
     /// Whether what an earlier check has read may be trusted; none reads everything.
-    pub(super) since_last: Option<Trust>,
+    pub(super) since_last: Option<Extent>,
     /// Whose signature the baseline must bear; `None`: it need not be signed.
     pub(super) trusting: Option<&'a Trusting>,
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::project::Project;
 use super::trusting::Trusting;
 use super::{Failure, clock, output};
-use crate::atomic::{read_file, read_short};
+use crate::atomic::{read_file, read_file_within};
 use crate::model::{Digest, escaped, in_words};
 use crate::report::json::{self, WireReport};
 use crate::run::{self, Run};
@@ -64,7 +64,7 @@ fn kept(run: &Run, trusting: &Trusting) -> (Option<String>, Kept) {
 
 fn signer(run: &Run, trusting: &Trusting, report: &[u8]) -> Result<crate::trust::Signer, Refused> {
     let place = format!("{}/{}", run.name, json::SIGNATURE);
-    match read_short(&run.path.join(json::SIGNATURE), LONGEST) {
+    match read_file_within(&run.path.join(json::SIGNATURE), LONGEST) {
         Ok(bytes) => trusting.judge_bytes(&bytes, &place, report, REPORTS),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(Refused::Unsigned { place, next: "" })

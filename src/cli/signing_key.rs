@@ -9,10 +9,10 @@ use russh::keys::ssh_key::{Certificate, PublicKey};
 
 use super::project::Project;
 use super::{Failure, output, ssh};
-use crate::atomic::read_short;
+use crate::atomic::read_file_within;
 use crate::host::ssh::{Held, Prompt, Secret, SigningKey, held};
 use crate::model::in_words;
-use crate::trust::{AllowedSigner, LONGEST, key_name};
+use crate::trust::{AllowedSigner, LONGEST, key_name, plain};
 
 /// The word that stands for the agent.
 const AGENT: &str = "agent";
@@ -64,7 +64,7 @@ fn named(path: &Path, prompt: &dyn Prompt) -> Result<SigningKey, String> {
 /// A public key's file: the key, and the certificate of it where it is one.
 fn public(path: &Path) -> Result<(KeyData, Option<Certificate>), String> {
     let shown = output::shown(path);
-    let bytes = read_short(path, LONGEST).map_err(|error| format!("{shown}: {}", in_words(&error)))?;
+    let bytes = read_file_within(path, LONGEST).map_err(|error| format!("{shown}: {}", in_words(&error)))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{shown}: it is no public key"))?;
     if text.matches("-cert-v01@").count() == 1
         && let Ok(certificate) = Certificate::from_openssh(&text)
@@ -73,10 +73,6 @@ fn public(path: &Path) -> Result<(KeyData, Option<Certificate>), String> {
     }
     let key = PublicKey::from_openssh(&text).map_err(|_| format!("{shown}: it is no public key"))?;
     Ok((key.key_data().clone(), None))
-}
-
-fn plain(key: &KeyData) -> &KeyData {
-    key.certificate().map_or(key, |certificate| certificate.public_key())
 }
 
 /// A key of the agent: of one who may sign, or the only one.

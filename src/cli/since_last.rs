@@ -12,16 +12,16 @@ use crate::host::{Memory, Remembered, Why};
 use crate::model::{SinceLast, in_words};
 use crate::run;
 
-/// What a command line and the configuration say of trusting.
+/// How much is read, by the command line and the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(super) enum Extent {
     /// What has not moved is not read again.
     SinceLast,
     /// Everything is read, and remembered.
     Full,
 }
 
-impl Trust {
+impl Extent {
     /// What was asked for, if it can be had of these places and this baseline. A configuration that asks for what cannot
     /// be had is no error: everything is then read, and nothing remembered.
     ///

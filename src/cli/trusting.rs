@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::project::Project;
 use super::{Failure, clock, output, signature, ssh};
-use crate::atomic::read_short;
+use crate::atomic::read_file_within;
 use crate::audit::lock_file_names;
 use crate::baseline::{self, Locks, SIGNATURE, Source, Whole};
 use crate::config;
@@ -94,7 +94,7 @@ impl Trusting {
     pub(super) fn signers(&self) -> Result<Vec<AllowedSigner>, Refused> {
         let Some((path, shown)) = &self.file else { return Err(Refused::NoSigners) };
         let bad = |why: String| Refused::Signers(format!("{shown}: {why}"));
-        let bytes = read_short(path, LONGEST).map_err(|error| bad(in_words(&error)))?;
+        let bytes = read_file_within(path, LONGEST).map_err(|error| bad(in_words(&error)))?;
         trust::parse(&bytes).map_err(|line| bad(line.to_string()))
     }
 

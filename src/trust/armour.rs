@@ -8,7 +8,7 @@ use russh::keys::ssh_key::public::KeyData;
 use russh::keys::ssh_key::{HashAlg, LineEnding, SshSig};
 
 /// A longer file is no signature, and no list of signers, in bytes.
-pub const LONGEST: usize = 1 << 20;
+pub const LONGEST: u64 = 1 << 20;
 
 /// What stands before and behind the base64.
 const BEGIN: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
@@ -47,7 +47,7 @@ impl Signature {
     /// # Errors
     /// When it is damaged, too long, of a later version, or made with what is not safe.
     pub fn read(bytes: &[u8]) -> Result<Self, Damaged> {
-        if bytes.len() > LONGEST {
+        if bytes.len() as u64 > LONGEST {
             return Err(Damaged("it is longer than 1 MiB"));
         }
         let blob = bared(bytes)?;
@@ -102,7 +102,8 @@ impl Signature {
 }
 
 /// The key itself, also where a certificate of it is named.
-fn plain(key: &KeyData) -> &KeyData {
+#[must_use]
+pub fn plain(key: &KeyData) -> &KeyData {
     key.certificate().map_or(key, |certificate| certificate.public_key())
 }
 
@@ -177,7 +178,7 @@ mod tests {
             (format!("x\n{MADE}"), "begin"),
             (format!("{MADE}x"), "behind its end"),
             (MADE.replace("U1NI", "U1N-"), "base64"),
-            ("x".repeat(LONGEST + 1), "longer"),
+            ("x".repeat(usize::try_from(LONGEST).unwrap() + 1), "longer"),
         ] {
             let told = Signature::read(text.as_bytes()).unwrap_err().to_string();
             assert!(told.contains(why), "{told}");

@@ -8,7 +8,7 @@ mod list;
 mod point;
 mod signers;
 
-pub use armour::{Damaged, LONGEST, Signature, armoured, key_name};
+pub use armour::{Damaged, LONGEST, Signature, armoured, key_name, plain};
 pub use chain::{Kept, Word, walk};
 pub use judge::{Case, Looked, Refused, Signer, judge};
 pub use list::{Listed, list};

@@ -60,7 +60,7 @@ pub struct AllowedSigner {
 /// When a line is not as it must be, with its number. A file without any signer is none of that.
 pub fn parse(bytes: &[u8]) -> Result<Vec<AllowedSigner>, BadLine> {
     let bad = |line: usize, reason: String| BadLine { line, reason: escaped(reason.as_bytes()) };
-    if bytes.len() > LONGEST {
+    if bytes.len() as u64 > LONGEST {
         return Err(bad(1, "the file is longer than 1 MiB".to_owned()));
     }
     let mut signers = Vec::new();
@@ -355,7 +355,9 @@ mod tests {
             "line 1: an empty name stands in the list \"b\\u{202e},,\""
         );
         assert!(parse(b"bob\xff ssh-ed25519 AAAA").unwrap_err().reason.contains("UTF-8"));
-        assert!(parse(&b"#".repeat(LONGEST + 1)).unwrap_err().reason.contains("longer"));
+        assert!(
+            parse(&b"#".repeat(usize::try_from(LONGEST).unwrap() + 1)).unwrap_err().reason.contains("longer")
+        );
         assert!(read(&format!("{} KEY", "x".repeat(LONGEST_PATTERN + 1))).unwrap_err().contains("longer"));
     }
 
