@@ -464,6 +464,31 @@ fn a_report_names_its_baseline() {
 }
 
 #[test]
+fn every_change_of_a_lock_file_shows_whatever_ids_the_repository_has() {
+    for format in ["sha1", "sha256"] {
+        let project = Project::accepted();
+        git(&project, &["init", "--quiet", &format!("--object-format={format}")]);
+        let is_dirty = || project.check(&[]).1["baseline"].get("dirty").cloned();
+        assert_eq!(is_dirty(), None, "{format}: no commit yet");
+        git(&project, &["commit", "--quiet", "--allow-empty", "--message", "nothing"]);
+        assert_eq!(is_dirty(), Some(json!(true)), "{format}: nothing is committed");
+        git(&project, &["add", "audit/locks"]);
+        git(&project, &["commit", "--quiet", "--message", "all"]);
+        assert_eq!(is_dirty(), Some(json!(false)), "{format}: all is committed");
+        let lock = project.path("audit/locks/odoo_addons_modules.hash.txt");
+        let content = std::fs::read(&lock).unwrap();
+        std::fs::write(&lock, [content.as_slice(), b"\n"].concat()).unwrap();
+        assert_eq!(is_dirty(), Some(json!(true)), "{format}: one byte more");
+        std::fs::remove_file(&lock).unwrap();
+        assert_eq!(is_dirty(), Some(json!(true)), "{format}: one is gone");
+        std::fs::write(&lock, content).unwrap();
+        git(&project, &["rm", "--quiet", "--cached", "audit/locks/odoo_addons_modules.hash.txt"]);
+        git(&project, &["commit", "--quiet", "--message", "one less"]);
+        assert_eq!(is_dirty(), Some(json!(true)), "{format}: one is not committed");
+    }
+}
+
+#[test]
 fn a_wrong_call_is_an_error_and_writes_nothing() {
     let project = Project::accepted();
     let before = everything(&project.root());

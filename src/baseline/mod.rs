@@ -158,14 +158,13 @@ impl Locks {
     /// Every name that was looked for, with the digest of the file where it is there and could be read.
     #[must_use]
     pub fn digests(&self) -> BTreeMap<&str, Option<Digest>> {
-        let digest = |name: &String| Some(Digest::of(self.files.get(name)?.as_ref().ok()?));
-        self.wanted.iter().map(|name| (name.as_str(), digest(name))).collect()
+        self.contents().map(|(name, read)| (name, read.and_then(Result::ok).map(Digest::of))).collect()
     }
 
-    /// The names that were looked for.
-    #[must_use]
-    pub fn wanted(&self) -> &[String] {
-        &self.wanted
+    /// Every name that was looked for, with what was read of it where it is there.
+    pub fn contents(&self) -> impl Iterator<Item = (&str, Option<Result<&[u8], &LockError>>)> {
+        let read = |name: &String| Some(self.files.get(name)?.as_ref().map(|bytes| bytes.as_slice()));
+        self.wanted.iter().map(move |name| (name.as_str(), read(name)))
     }
 
     /// The baseline's identity: SHA-256 of the `sha256sum` lines of the lock files that count here

@@ -205,9 +205,8 @@ impl Examination<'_> {
             }
             Source::Directory { .. } if self.named => {}
             Source::Directory { .. } => {
-                let root = &self.project.root;
-                if let Some(tree) = work_tree(root, baseline::PATH, locks.wanted(), &locks.there()) {
-                    owner = commit::word_of_owner(&tree.repository);
+                if let Some(tree) = work_tree(&self.project.root, baseline::PATH, locks.contents()) {
+                    owner = tree.foreign.as_ref().and_then(commit::word_of_owner);
                     (origin.commit, origin.dirty) = (Some(tree.commit), Some(tree.dirty));
                 }
             }

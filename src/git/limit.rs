@@ -123,8 +123,16 @@ pub(super) fn ask(
 /// # Errors
 /// When git cannot be started, or says nothing for [`SOON`], as it does of a repository with a pipe in it.
 pub(super) fn ask_soon(git: Command) -> Result<Answer, GitError> {
+    ask_soon_about(git, &[])
+}
+
+/// The same, about what is in `input`.
+///
+/// # Errors
+/// As those of [`ask_soon`].
+pub(super) fn ask_soon_about(git: Command, input: &[u8]) -> Result<Answer, GitError> {
     let end = Instant::now() + SOON;
-    ask(git, &[], &|| Instant::now() >= end).map_err(|error| match error {
+    ask(git, input, &|| Instant::now() >= end).map_err(|error| match error {
         GitError::Interrupted => GitError::Refused {
             what: "answer",
             reason: format!("it took more than {} seconds; try: git status", SOON.as_secs()),

@@ -106,7 +106,7 @@ impl Repository {
             limit::ask_soon(git)
         };
         let mut answer = ask(false)?;
-        let is_foreign = answer.code != Some(0) && answer.said.contains(DUBIOUS);
+        let is_foreign = is_distrusted(&answer);
         if is_foreign {
             answer = ask(true)?;
         }
@@ -224,6 +224,11 @@ impl Repository {
     pub(crate) fn git(&self) -> std::process::Command {
         command::git(&self.top, self.owner.is_some())
     }
+}
+
+/// Whether git refuses to read what is somebody else's.
+fn is_distrusted(answer: &limit::Answer) -> bool {
+    answer.code != Some(0) && answer.said.contains(DUBIOUS)
 }
 
 /// The two lines of `rev-parse --show-toplevel --show-prefix`, of which both may hold line feeds: together they lead to

@@ -2,41 +2,78 @@
 
 use std::path::Path;
 
-use super::limit::ask_soon;
-use super::{Repository, said};
+use data_encoding::HEXLOWER;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+
+use super::command;
+use super::limit::{ask_soon, ask_soon_about};
+use super::{GitError, Repository, said};
 
 /// The commit a work tree stands on.
 #[derive(Debug, Clone)]
 pub struct WorkTree {
     /// The commit's full id.
     pub commit: String,
-    /// Whether the files that were asked for differ from it on the disk.
+    /// Whether the files that were asked for differ from it.
     pub dirty: bool,
-    /// The repository.
-    pub repository: Repository,
+    /// The repository, where it belongs to somebody else.
+    pub foreign: Option<Repository>,
 }
 
-/// Asks git about the work tree around `root`; `None` where there is none, no commit yet, or no git. `wanted` are
-/// the names of the files below `dir` that count, `there` those of them that are on the disk.
+/// Asks git once about the work tree around `root`; `None` where there is none, no commit yet, or no git. `files` are
+/// the names below `dir` that count, each with its content, where there is one that could be read.
 #[must_use]
-pub fn work_tree(root: &Path, dir: &str, wanted: &[String], there: &[&String]) -> Option<WorkTree> {
-    let repository = Repository::around(root).ok()?;
-    let head = repository.resolve("HEAD").ok()?;
-    let mut committed = head.held(dir, wanted).ok()?;
-    committed.sort();
-    let mut on_disk = Vec::new();
-    if !there.is_empty() {
-        // As they are: a filter of the repository's configuration would be a program to run.
-        let files = there.iter().map(|name| root.join(dir).join(name));
-        let mut git = repository.git();
-        git.args(["hash-object", "--no-filters", "--"]).args(files);
-        let output = ask_soon(git).ok()?;
-        let text = said(&output.stdout);
-        on_disk.extend(there.iter().map(|name| (*name).clone()).zip(text.lines().map(str::to_owned)));
-        on_disk.sort();
+pub fn work_tree<'a, E>(
+    root: &Path,
+    dir: &str,
+    files: impl Iterator<Item = (&'a str, Option<Result<&'a [u8], E>>)>,
+) -> Option<WorkTree> {
+    let files: Vec<_> = files.collect();
+    let mut names = "HEAD^{commit}\n".to_owned();
+    names.extend(files.iter().map(|(name, _)| format!("HEAD:./{dir}/{name}\n")));
+    let (ids, foreign) = ids(root, &names).ok()?;
+    let mut ids = ids.into_iter();
+    let commit = ids.next()??;
+    let is_as_committed = files.iter().zip(ids).all(|((_, there), id)| match (there, id) {
+        (None, None) => true,
+        (Some(Ok(bytes)), Some(id)) => blob_id(bytes, id.len()) == id,
+        _ => false,
+    });
+    Some(WorkTree { commit, dirty: !is_as_committed, foreign })
+}
+
+/// The ids of the objects that `names` lead to, one in a line, seen from `root`; and the repository, where it belongs to
+/// somebody else.
+fn ids(root: &Path, names: &str) -> Result<(Vec<Option<String>>, Option<Repository>), GitError> {
+    let ask = |trusted: bool| {
+        let mut git = command::git(root, trusted);
+        git.args(["cat-file", "--batch-check=%(objectname)"]);
+        ask_soon_about(git, names.as_bytes())
+    };
+    let mut answer = ask(false)?;
+    let foreign = if super::is_distrusted(&answer) { Some(Repository::around(root)?) } else { None };
+    if foreign.is_some() {
+        answer = ask(true)?;
     }
-    let dirty = committed != on_disk || on_disk.len() != there.len();
-    Some(WorkTree { dirty, commit: head.commit, repository })
+    let text = said(&answer.stdout);
+    let is_id = |line: &&str| !line.is_empty() && line.bytes().all(|b| b.is_ascii_hexdigit());
+    let ids: Vec<_> = text.lines().map(|line| Some(line).filter(is_id).map(str::to_owned)).collect();
+    if answer.code != Some(0) || ids.len() != names.lines().count() {
+        return Err(GitError::Refused { what: "name its objects", reason: answer.said });
+    }
+    Ok((ids, foreign))
+}
+
+/// The id that git gives a file as it is, in as many hexadecimal digits as its repository's ids have: 40 of SHA-1, 64 of
+/// SHA-256, over `blob`, a space, the length in decimal, a zero byte and the content (gitformat-loose-object(5)).
+fn blob_id(content: &[u8], digits: usize) -> String {
+    let head = format!("blob {}\0", content.len());
+    if digits == 64 {
+        let digest = Sha256::new().chain_update(head).chain_update(content).finalize();
+        return HEXLOWER.encode(&digest);
+    }
+    HEXLOWER.encode(&Sha1::new().chain_update(head).chain_update(content).finalize())
 }
 
 /// Who git would say makes a commit here: `Name <address>`; `None` where nobody is configured.
