@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 9] = [
+const CONTRACT: [Spoken; 10] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -127,6 +127,7 @@ const CONTRACT: [Spoken; 9] = [
         None,
         "containers",
     ),
+    ("report_signed", "Signing the report...", "Report signed", "Report drift", None, "reports"),
 ];
 
 #[test]

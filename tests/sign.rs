@@ -244,7 +244,7 @@ fn an_encrypted_key_wants_its_passphrase() {
     project.file("audit/allowed_signers", &format!("a {}\n", keys.public("locked")));
     let path = keys.text_path("locked");
     for (passphrase, code, word) in [
-        (None, 1, "nobody can be asked for its passphrase"),
+        (None, 1, "no passphrase was given"),
         (Some("close sesame"), 1, "is wrong"),
         (Some("open sesame"), 0, ""),
     ] {
@@ -255,6 +255,25 @@ fn an_encrypted_key_wants_its_passphrase() {
         assert!(ran.code() == code && ran.err().contains(word), "{}", ran.err());
     }
     passes(&project, &[]);
+}
+
+#[test]
+fn an_encrypted_key_that_the_agent_holds_wants_no_passphrase() {
+    let keys = Keys::new();
+    let project = unsigned(&keys);
+    keys.make("open", "ed25519");
+    project.file("audit/allowed_signers", &format!("a {}\n", keys.public("open")));
+    let agent = Agent::holding(&keys, &["open", "eve"]);
+    keys.encrypt("open", "open sesame");
+    let path = keys.text_path("open");
+    let mut command = project.driftlock(&["sign", "--key", &path]);
+    let ran = Ran(command.env("SSH_AUTH_SOCK", agent.socket()).output().unwrap());
+    assert!(ran.code() == 0 && ran.out().contains("(the agent, "), "{}{}", ran.out(), ran.err());
+    passes(&project, &[]);
+    let without = Agent::holding(&keys, &["eve"]);
+    let mut command = project.driftlock(&["sign", "--key", &path]);
+    let ran = Ran(command.env("SSH_AUTH_SOCK", without.socket()).output().unwrap());
+    assert!(ran.code() == 1 && ran.err().contains("no passphrase was given"), "{}", ran.err());
 }
 
 #[test]
@@ -527,11 +546,77 @@ fn who_writes_the_repository_cannot_switch_it_off() {
         let mut command = project.driftlock(&["check", "--quiet"]);
         Ran(command.env("DRIFTLOCK_ALLOWED_SIGNERS", variable).output().unwrap())
     };
-    assert!(check("").code() == 0);
+    let ran = check("");
+    assert!(
+        ran.code() == 1 && ran.err().contains("DRIFTLOCK_ALLOWED_SIGNERS is set, and empty"),
+        "{}",
+        ran.err()
+    );
     let ran = check(&outside);
     assert!(ran.code() == 1 && ran.out().contains("which nobody has who may sign"), "{}", ran.out());
     std::fs::remove_file(project.path(SIGNATURE)).unwrap();
     assert!(check(&outside).out().contains("nobody has signed"));
+}
+
+/// A project that alice has signed, to which somebody has added `more` configuration since; and her line outside of it.
+fn tampered(keys: &Keys, more: &str) -> (Project, String) {
+    let project = signed(keys);
+    let outside = keys.write("allowed_signers", &project.read("audit/allowed_signers"));
+    let config = project.read("audit/driftlock.toml");
+    project.file("audit/driftlock.toml", &format!("{config}{more}"));
+    (project, outside)
+}
+
+#[test]
+fn nobody_is_told_as_an_unsigned_configuration_says() {
+    let keys = Keys::new();
+    let more = "[notify.evil]\nkind = \"command\"\ncommand = [\"touch\", \"told\"]\n";
+    let (project, outside) = tampered(&keys, more);
+    let ran = project.run(&["check", "--allowed-signers", &outside]);
+    assert!(ran.code() == 1 && !project.path("told").exists());
+    let silent =
+        "warning: nobody is told (evil): audit/driftlock.toml is not signed by any of --allowed-signers";
+    assert!(ran.err().contains(silent), "{}", ran.err());
+    // A check that cannot begin has not found out either.
+    project.file("audit/acknowledged.toml", "x");
+    let ran = project.run(&["check", "--allowed-signers", &outside]);
+    assert!(ran.code() == 1 && !project.path("told").exists(), "{}", ran.err());
+    std::fs::remove_file(project.path("audit/acknowledged.toml")).unwrap();
+
+    sign(&project, &keys, "alice");
+    project.file(COMPOSE, "services: {evil: {}}\n");
+    assert_eq!(project.run(&["check", "--allowed-signers", &outside]).code(), 2);
+    assert!(project.path("told").exists(), "whoever signs may say who is told");
+}
+
+#[test]
+fn no_server_is_asked_that_an_unsigned_configuration_names() {
+    let keys = Keys::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let more = format!("[targets.evil]\nhost = \"127.0.0.1\"\nport = {port}\nroot = \"/srv\"\n");
+    let (project, outside) = tampered(&keys, &more);
+    let args = ["check", "--target", "evil", "--connect-timeout", "1"];
+    let ran = project.run(&[&args[..], &["--allowed-signers", &outside]].concat());
+    assert_eq!(ran.code(), 1);
+    assert!(ran.out().contains("it was not asked: audit/driftlock.toml is not signed"), "{}", ran.out());
+    assert!(listener.accept().is_err(), "nobody has called");
+    assert_eq!(project.run(&args).code(), 1);
+    assert!(listener.accept().is_ok(), "without the demand the configuration says who is asked");
+}
+
+#[test]
+fn an_acknowledgement_need_not_count() {
+    let keys = Keys::new();
+    let (project, outside) = tampered(&keys, "");
+    project.file(COMPOSE, "services: {evil: {}}\n");
+    let ack = ["ack", COMPOSE, "--until", "30d", "--reason", "known", "--by", "eve"];
+    assert_eq!(project.run(&["check"]).code(), 2);
+    project.ok(&ack);
+    let demand = ["check", "--allowed-signers", &outside];
+    assert_eq!(project.run(&demand).code(), 0);
+    assert_eq!(project.run(&[&demand[..], &["--no-acknowledged"]].concat()).code(), 2);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::keys::Keys;
-use crate::support::{Project, Ran};
+use crate::support::{Project, Ran, status};
 
 const REPORT: &str = "drift_report.json";
+const NOTE: &str = "audit/runtime/.chain.json";
 
 /// A project whose reports are signed with `cron`, which may sign nothing else.
 fn project(keys: &Keys) -> Project {
@@ -113,8 +114,8 @@ fn what_was_altered_removed_or_moved_is_named() {
         std::fs::rename(run, &aside).unwrap();
         let gone = verify(&project, &keys, &[]);
         // The newest one leaves its copy behind.
-        let expected = if at + 1 == runs.len() { "latest.json".to_owned() } else { name(run) };
-        assert_eq!(wrong(&gone), [expected]);
+        let copy = (at + 1 == runs.len()).then(|| "latest.json".to_owned());
+        assert_eq!(wrong(&gone), std::iter::once(name(run)).chain(copy).collect::<Vec<_>>());
         std::fs::rename(&aside, run).unwrap();
     }
     let aside = project.path("aside");
@@ -147,6 +148,8 @@ fn redate(project: &Project, keys: &Keys, days: &[i64]) -> Vec<PathBuf> {
             .unwrap();
         previous = Some((stamp, driftlock::model::Digest::of(&bytes).to_string()));
         std::fs::copy(place.join(REPORT), project.path("audit/runtime/latest.json")).unwrap();
+        let (run, sha256) = previous.as_ref().unwrap();
+        project.file(NOTE, &serde_json::json!({ "run": run, "sha256": sha256 }).to_string());
         made.push(place);
     }
     made
@@ -215,9 +218,14 @@ fn a_report_that_cannot_be_signed_is_kept_and_is_an_error() {
             command.env_remove("SSH_AUTH_SOCK").env_remove("DRIFTLOCK_SSH_PASSPHRASE");
             let ran = Ran(command.output().unwrap());
             assert_eq!(ran.code(), 1, "{}", ran.err());
-            assert!(ran.err().contains("error: the report is kept, but not signed: "), "{}", ran.err());
             let report = ran.report();
             assert_eq!((report["exit_code"].as_u64(), report["overall"].as_str()), (Some(1), Some("FAIL")));
+            assert_eq!(
+                (report["summary"]["errors"].as_u64(), status(&report, "report_signed")),
+                (Some(1), "ERROR".to_owned())
+            );
+            let headline = report["headline"].as_str().unwrap();
+            assert!(headline.contains("Report signature: the report is kept without one: "), "{headline}");
         }
     }
     assert_eq!(runs(&project).len(), 3);
@@ -232,6 +240,80 @@ fn a_report_that_cannot_be_signed_is_kept_and_is_an_error() {
         !project.path("out/drift_report.json.sig").exists(),
         "the signature of another report does not stay"
     );
+}
+
+#[test]
+fn reports_that_nobody_has_signed_are_no_older_ones() {
+    let keys = Keys::new();
+    let project = checked(&keys, 3);
+    for run in runs(&project) {
+        std::fs::remove_file(run.join("drift_report.json.sig")).unwrap();
+        let text = std::fs::read_to_string(run.join(REPORT)).unwrap();
+        let mut report: serde_json::Value = serde_json::from_str(&text).unwrap();
+        report.as_object_mut().unwrap().remove("previous");
+        std::fs::write(run.join(REPORT), report.to_string()).unwrap();
+        std::fs::copy(run.join(REPORT), project.path("audit/runtime/latest.json")).unwrap();
+    }
+    let ran = verify(&project, &keys, &[]);
+    assert!(!wrong(&ran).is_empty() && ran.out().contains("nobody has signed any of them"), "{}", ran.out());
+    std::fs::remove_file(project.path(NOTE)).unwrap();
+    assert_eq!(wrong(&verify(&project, &keys, &[])).len(), 1);
+}
+
+#[test]
+fn what_notes_the_newest_report_is_held_to_it() {
+    let keys = Keys::new();
+    let project = checked(&keys, 3);
+    let runs = runs(&project);
+    let note = project.read(NOTE);
+    for text in ["", "{}", "{\"run\":\"20260101_000000\",\"sha256\":\"0\"}"] {
+        project.file(NOTE, text);
+        assert_eq!(wrong(&verify(&project, &keys, &[])), [".chain.json"], "{text}");
+    }
+    let digest = note.split('"').nth(7).unwrap();
+    project.file(NOTE, &note.replace(digest, &"0".repeat(64)));
+    assert_eq!(wrong(&verify(&project, &keys, &[])), [name(&runs[2])]);
+    project.file(NOTE, &note);
+
+    std::fs::remove_dir_all(&runs[2]).unwrap();
+    std::fs::copy(runs[1].join(REPORT), project.path("audit/runtime/latest.json")).unwrap();
+    let ran = verify(&project, &keys, &[]);
+    assert_eq!(wrong(&ran), [name(&runs[2])]);
+    assert!(ran.out().contains("it is missing: .chain.json notes it as the newest"), "{}", ran.out());
+    std::fs::remove_file(project.path(NOTE)).unwrap();
+    let ran = verify(&project, &keys, &[]);
+    assert_eq!(wrong(&ran), [""; 0]);
+    assert!(ran.out().contains("[INFO] .chain.json is not here, so the newest reports may"), "{}", ran.out());
+
+    project.file("audit/runtime/.chain.prod.json", &note);
+    let told = verify(&project, &keys, &[]).out();
+    assert!(told.contains("Reports of prod: 0 runs\n[ERROR] "), "{told}");
+}
+
+#[test]
+fn a_check_that_was_killed_before_it_noted_its_report_breaks_no_chain() {
+    let keys = Keys::new();
+    let project = checked(&keys, 2);
+    let note = project.read(NOTE);
+    assert_eq!(project.check(&[]).0, 0);
+    project.file(NOTE, &note);
+    assert_eq!(project.check(&[]).0, 0);
+    assert_eq!(wrong(&verify(&project, &keys, &[])), [""; 0]);
+    assert_eq!(runs(&project).len(), 4);
+}
+
+#[test]
+fn reports_may_have_a_key_of_their_own() {
+    let keys = Keys::new();
+    let project = project(&keys);
+    let config = project.read("audit/driftlock.toml").replace("key = ", "report_key = ");
+    project.file("audit/driftlock.toml", &(config.clone() + "key = \"/nowhere\"\n"));
+    assert_eq!(project.check(&[]).0, 0);
+    assert_eq!(wrong(&verify(&project, &keys, &[])), [""; 0]);
+    project.file("audit/driftlock.toml", &config);
+    let mut sign = project.driftlock(&["sign"]);
+    let ran = Ran(sign.env_remove("SSH_AUTH_SOCK").output().unwrap());
+    assert!(ran.code() == 1 && ran.err().contains("there is no key to sign with"), "{}", ran.err());
 }
 
 #[test]

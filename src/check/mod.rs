@@ -9,6 +9,7 @@ mod container_state;
 mod difference;
 mod docker_images;
 mod lock_files_exist;
+mod report_signed;
 mod server_collection;
 
 use crate::model::{CheckResult, Observation, Observed, SectionId, State, Words};
@@ -17,6 +18,7 @@ use crate::trust::Looked;
 
 pub use baseline_signed::BASELINE_SIGNED;
 pub use difference::differences;
+pub use report_signed::{REPORT_SIGNED, unsigned_report};
 
 /// Every check, in the order of the report. A new one is a new file and a line here.
 pub const CHECKS: &[&dyn Check] = &[
@@ -29,6 +31,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &docker_images::DockerImages,
     &container_state::ContainerState,
     &compose_applied::ComposeApplied,
+    &report_signed::ReportSigned,
 ];
 
 /// One comparison. It does not know where its evidence comes from.

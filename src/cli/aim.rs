@@ -161,6 +161,20 @@ impl Aim {
         audit::observe(request, planned, &*host, watch)
     }
 
+    /// What is known of a place that is not looked at, and why.
+    ///
+    /// # Errors
+    /// As [`Aim::observe`].
+    pub(super) fn leave(
+        request: &Request<'_>,
+        planned: Vec<Planned>,
+        why: &str,
+        watch: &Watch,
+    ) -> Result<Look, HostError> {
+        let closed = Closed(HostError::Unreachable(format!("it was not asked: {why}")));
+        audit::observe(request, planned, &closed, watch)
+    }
+
     /// The bytes of one of its files.
     ///
     /// # Errors

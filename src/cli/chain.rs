@@ -16,8 +16,9 @@ use super::project::Project;
 use super::signing_key;
 use super::trusting::Trusting;
 use crate::atomic::{read_file, read_file_within, replace_file};
+use crate::check::{REPORT_SIGNED, unsigned_report};
 use crate::host::ssh::{Prompt, Secret, SigningKey};
-use crate::model::{Digest, ExitCode, PreviousReport, Report, Status, in_words};
+use crate::model::{Digest, PreviousReport, Report, in_words, judge};
 use crate::report::json;
 use crate::run;
 use crate::trust::{REPORTS, armoured};
@@ -64,7 +65,10 @@ impl<'a> Signing<'a> {
         let find = || {
             let signers =
                 Trusting::configured(project).map(|trusting| trusting.signers().unwrap_or_default());
-            let key = signing_key::find(project, None, &signers.unwrap_or_default(), &Nobody);
+            let trust = &project.config.trust;
+            let configured = trust.report_key.as_ref().or(trust.key.as_ref());
+            let keys = (None, configured.map(PathBuf::as_path));
+            let key = signing_key::find(project, keys, &signers.unwrap_or_default(), &Nobody);
             key.map_err(|failure| failure.in_one_line())
         };
         Self { project, key: project.config.trust.sign_reports.then(find) }
@@ -108,27 +112,24 @@ impl<'a> Signing<'a> {
     pub(super) fn link(&self, report: &mut Report) {
         if self.is_on() {
             let target = report.target.as_deref();
-            report.previous = self.remembered(target).or_else(|| self.newest(target, &report.stamp));
+            let noted = remembered(self.project, target).ok().flatten();
+            report.previous = match (noted, self.newest(target, &report.stamp)) {
+                (None, newest) => newest.map(|(newest, _)| newest),
+                // A check that was killed may have kept a report and not have noted that.
+                (noted, Some((newest, before))) if before == noted => Some(newest),
+                (noted, _) => noted,
+            };
         }
     }
 
-    fn place(&self, target: Option<&str>) -> PathBuf {
-        let name = target.map_or_else(|| ".chain.json".to_owned(), |target| format!(".chain.{target}.json"));
-        self.project.root.join(run::PATH).join(name)
-    }
-
-    fn remembered(&self, target: Option<&str>) -> Option<PreviousReport> {
-        let bytes = read_file_within(&self.place(target), LONGEST).ok()?;
-        let newest: Newest = serde_json::from_slice(&bytes).ok()?;
-        run::parse_name(&newest.run)?;
-        Some(PreviousReport { run: newest.run, digest: Digest::parse(newest.sha256.as_bytes())? })
-    }
-
-    /// The newest report by the names of the runs, where it is not remembered.
-    fn newest(&self, target: Option<&str>, stamp: &str) -> Option<PreviousReport> {
+    /// The newest report by the names of the runs, and the one that it names.
+    fn newest(&self, target: Option<&str>, stamp: &str) -> Option<(PreviousReport, Option<PreviousReport>)> {
         let dir = run::newest(&self.project.root, target, &[json::FILE], stamp).ok()??;
         let bytes = read_file(&dir.join(json::FILE)).ok()?;
-        Some(PreviousReport { run: dir.file_name()?.to_str()?.to_owned(), digest: Digest::of(&bytes) })
+        let before = json::read(&bytes).ok().and_then(|report| report.previous());
+        let before = before.map(|(run, digest)| PreviousReport { run, digest });
+        let run = dir.file_name()?.to_str()?.to_owned();
+        Some((PreviousReport { run, digest: Digest::of(&bytes) }, before))
     }
 
     /// Remembers a report that was kept as the newest one of its place.
@@ -138,39 +139,53 @@ impl<'a> Signing<'a> {
         }
         let newest = Newest { run: report.run.clone(), sha256: Digest::of(json).to_string() };
         let bytes = serde_json::to_vec(&newest).unwrap_or_default();
-        let place = self.place(report.target.as_deref());
+        let place = self.project.root.join(run::PATH).join(file(report.target.as_deref()));
         if let Err(error) = replace_file(&place, &bytes) {
             let place = super::output::shown(&self.project.named(&place));
             say(&format!("warning: {place}: which report is the newest is not noted: {}", in_words(&error)));
         }
     }
 
-    /// The files of a run, with the signature of its report. Where it cannot be signed, that is an error of the check,
-    /// and the report says so by its exit code.
-    pub(super) fn files(&self, report: &mut Report) -> (run::Files, Option<String>) {
+    /// The files of a run, with the signature of its report. Where it cannot be signed, that is an error in the report.
+    pub(super) fn files(&self, report: &mut Report) -> run::Files {
         let mut files = files_of(report);
-        let Some(key) = &self.key else { return (files, None) };
+        let Some(key) = &self.key else { return files };
         let json = files.iter().find(|(name, _)| name == json::FILE).map(|(_, bytes)| bytes.as_slice());
         let sign =
             |key: &SigningKey| key.sign(json.unwrap_or_default(), REPORTS).and_then(|made| armoured(&made));
         match key.as_ref().map_err(Clone::clone).and_then(sign) {
             Ok(signature) => {
                 files.push((json::SIGNATURE.to_owned(), signature));
-                (files, None)
+                files
             }
             Err(why) => {
-                (report.verdict.exit, report.verdict.overall) = (ExitCode::Error, Status::Fail);
-                (files_of(report), Some(why))
+                // A name that was taken meanwhile is tried again with another one.
+                report.checks.retain(|check| check.id != REPORT_SIGNED);
+                report.checks.push(unsigned_report(&why));
+                report.verdict = judge(&report.checks);
+                files_of(report)
             }
         }
     }
 }
 
-/// Says that a report was kept without a signature, and why, where that is so.
-pub(super) fn tell_unsigned(why: Option<&str>) {
-    if let Some(why) = why {
-        say(&format!(
-            "error: the report is kept, but not signed: {why}; see key and sign_reports of [trust] in audit/driftlock.toml"
-        ));
-    }
+/// The name of the file beside the runs that says which report is the newest of a place.
+pub(super) fn file(target: Option<&str>) -> String {
+    target.map_or_else(|| ".chain.json".to_owned(), |target| format!(".chain.{target}.json"))
+}
+
+/// The report that is remembered as the newest one of a place; `None` where none is.
+///
+/// # Errors
+/// When there is something else than what was written.
+pub(super) fn remembered(project: &Project, target: Option<&str>) -> Result<Option<PreviousReport>, String> {
+    let bytes = match read_file_within(&project.root.join(run::PATH).join(file(target)), LONGEST) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(in_words(&error)),
+    };
+    let newest = serde_json::from_slice(&bytes).ok().filter(|it: &Newest| run::parse_name(&it.run).is_some());
+    let read = newest.and_then(|it| Some((it.run, Digest::parse(it.sha256.as_bytes())?)));
+    let (run, digest) = read.ok_or("it does not say which report is the newest")?;
+    Ok(Some(PreviousReport { run, digest }))
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use super::ack::with_rules;
 use super::advice::Advice;
 use super::aim::{Aim, AimArgs};
-use super::chain::{self, Signing};
+use super::chain::Signing;
 use super::choice::ChoiceArgs;
 use super::examine::{Examination, Examined};
 use super::fleet::Fleet;
@@ -26,7 +26,7 @@ use crate::acknowledge::{self, Acknowledgement};
 use crate::atomic::read_file;
 use crate::audit;
 use crate::baseline::Source;
-use crate::check::Check;
+use crate::check::{BASELINE_SIGNED, Check};
 use crate::host::{HostError, Query, Watch};
 use crate::model::{ExitCode, Report, escaped, in_words, quoted_name};
 use crate::report;
@@ -72,6 +72,9 @@ pub(super) struct CheckArgs {
     full: bool,
     #[command(flatten)]
     trust: TrustArgs,
+    /// Drift counts, whoever has acknowledged it: audit/acknowledged.toml is not signed
+    #[arg(long, help_heading = "Whose signature counts")]
+    no_acknowledged: bool,
     #[command(flatten)]
     formats: FormatArgs,
     /// Write the files of the run into DIR instead of a new run; latest.json stays as it is
@@ -102,7 +105,9 @@ pub(super) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> R
         && failure.is_of_project()
         && !args.dry_run
     {
-        unbegun::tell(global, &args.aim, &wanted, failure, interrupt);
+        // Whether the configuration is signed was not found out.
+        let is_believed = !args.trust.is_from_outside();
+        unbegun::tell(global, &args.aim, is_believed, &wanted, failure, interrupt);
     }
     done
 }
@@ -117,8 +122,12 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
         None => project.source(),
     };
     let since_last = Extent::of((args.since_last, args.full), &project, &aims, &source)?;
-    let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules));
-    let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
+    let acknowledged = if args.no_acknowledged {
+        Vec::new()
+    } else {
+        let loaded = with_rules(|rules| acknowledge::load(&project.root, rules));
+        loaded.map_err(|error| Failure::from(error).of_project())?
+    };
     let several = aims.len() > 1;
     let previous = Previous::new(&project, args.previous.as_deref())?;
     let trusting = args.trust.resolve(&project)?;
@@ -151,7 +160,7 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
     let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
     let code = job.tell(&mut reports, wanted, global.color, interrupt)?;
     let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
-    if wrote && !args.keep {
+    if wrote && !args.keep && job.believes(&reports) {
         let warnings = prune::after_run(project, interrupt);
         let is_silent = args.quiet && code == 0;
         warnings.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
@@ -230,9 +239,19 @@ impl Job<'_> {
         }
         let is_own_run = self.args.output.is_none();
         let is_final = self.signing.is_on();
-        let telling = Telling { project: self.project, previous: &self.previous, is_own_run, is_final };
+        let (project, previous, is_believed) = (self.project, &self.previous, self.believes(reports));
+        let telling = Telling { project, previous, is_own_run, is_final, is_believed };
         telling.tell(reports, interrupt);
         emit(reports, wanted, self.args.quiet, colour)
+    }
+
+    /// Whether what the configuration says may be done after the check: where signers are named beside the repository,
+    /// one of them must have signed it.
+    fn believes(&self, reports: &[Report]) -> bool {
+        let is_signed = |report: &Report| {
+            report.checks.iter().any(|check| check.id == BASELINE_SIGNED && check.errors.is_empty())
+        };
+        self.trusting.as_ref().is_none_or(|trusting| !trusting.from_outside) || reports.iter().all(is_signed)
     }
 
     /// The report of a place, of which `done` is what came of looking at it.
@@ -305,23 +324,19 @@ impl Job<'_> {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let (files, unsigned) = self.signing.files(report);
-        run::write_into(dir, &files)?;
-        chain::tell_unsigned(unsigned.as_deref());
-        Ok(())
+        run::write_into(dir, &self.signing.files(report))
     }
 
     fn keep_run(&self, report: &mut Report) -> std::io::Result<()> {
         let _held = self.signing.hold()?;
         self.signing.link(report);
         let (root, stamp, target) = (&self.project.root, report.stamp.clone(), report.target.clone());
-        let (mut json, mut unsigned) = (Vec::new(), None);
+        let mut json = Vec::new();
         run::create(root, &stamp, target.as_deref(), &mut |name| {
             let path = root.join(run::PATH).join(name).join(report::json::FILE);
             report.call(name);
             report.location = Some(self.project.named(&path).display().to_string());
-            let (files, why) = self.signing.files(report);
-            unsigned = why;
+            let files = self.signing.files(report);
             json = files
                 .iter()
                 .find(|(name, _)| name == report::json::FILE)
@@ -330,7 +345,6 @@ impl Job<'_> {
             files
         })?;
         self.signing.remember(report, &json);
-        chain::tell_unsigned(unsigned.as_deref());
         let moves_latest = !report.partial && !self.is_overtaken(report);
         log::info!(run = report.run.as_str(), moves_latest; "wrote the run");
         if !moves_latest {

@@ -10,7 +10,7 @@ use super::commit::{self, Files};
 use super::logging;
 use super::project::{Project, read_locks};
 use super::since_last::{self, Extent};
-use super::trusting::Trusting;
+use super::trusting::{Trusting, UNSIGNED_CONFIGURATION};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::{self, Request};
 use crate::baseline::{self, Locks, Source};
@@ -21,6 +21,7 @@ use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, S
 use crate::provenance::{self, Trace};
 use crate::run;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
+use crate::trust::Looked;
 
 /// A longer manifest is not read for its version, in bytes.
 const LONGEST_MANIFEST: u64 = 1 << 20;
@@ -80,7 +81,10 @@ impl Examination<'_> {
             let ask_git = || logging::within(place, || self.origin(&locks));
             let git = Builder::new().spawn_scoped(scope, ask_git);
             let planned = audit::plan(&request);
-            let look = self.aim.observe_remembering(&request, planned, remembered.clone(), watch);
+            let look = match self.forbidden(looked.as_ref()) {
+                Some(why) => Aim::leave(&request, planned, why, watch),
+                None => self.aim.observe_remembering(&request, planned, remembered.clone(), watch),
+            };
             let origin = git.ok().and_then(|thread| thread.join().ok());
             (look, origin.unwrap_or_else(|| self.origin(&locks)))
         });
@@ -102,6 +106,14 @@ impl Examination<'_> {
         let since_last = remembered.map(|remembered| since_last::told(&remembered, &started));
         let report = Report { partial, baseline: origin, sections_off, left_out, since_last, ..report };
         Ok(Examined { report, evidence: look.evidence, warning })
+    }
+
+    /// Why a target may not be asked that the configuration alone names: nobody is connected to, and shown a password,
+    /// because of a configuration that was to be signed and is not.
+    fn forbidden(&self, looked: Option<&Looked>) -> Option<&'static str> {
+        let is_believed = !self.trusting?.from_outside || looked?.by.is_ok();
+        let is_named_by_it = self.aim.target.is_some() && self.aim.server().is_some();
+        (is_named_by_it && !is_believed).then_some(UNSIGNED_CONFIGURATION)
     }
 
     /// Looks for where what was found comes from, in the history of the repository around the project.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::project::Project;
 use super::trusting::Trusting;
-use super::{Failure, clock, output};
+use super::{Failure, chain, clock, output};
 use crate::atomic::{read_file, read_file_within};
 use crate::model::{Digest, escaped, in_words};
 use crate::report::json::{self, WireReport};
@@ -21,6 +21,9 @@ pub(super) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) 
         let (target, kept) = kept(run, trusting);
         places.entry(target).or_default().push(kept);
     }
+    for target in noted(project) {
+        places.entry(target).or_default();
+    }
     if places.is_empty() {
         return Err(Failure::new(format!("there is no report in {}", output::shown(&runtime))));
     }
@@ -32,12 +35,23 @@ pub(super) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) 
     let mut wrong = 0;
     for (target, kept) in &places {
         let mut words = walk(kept, &is_old);
+        words.extend(of_remembered(project, target.as_deref(), kept, &is_old));
         words.extend(of_latest(project, target.as_deref(), kept));
         wrong += words.iter().filter(|word| matches!(word, Word::Wrong { .. })).count();
         tell(&mut text, target.as_deref(), kept, &words);
     }
     output::print(text.as_bytes())?;
     Ok(u8::from(wrong > 0))
+}
+
+/// The places of which it is noted which report is the newest.
+fn noted(project: &Project) -> Vec<Option<String>> {
+    let listed = std::fs::read_dir(project.root.join(run::PATH)).into_iter().flatten().flatten();
+    let place = |name: &str| match name.strip_prefix(".chain")?.strip_suffix(".json")? {
+        "" => Some(None),
+        target => Some(Some(target.strip_prefix('.')?.to_owned())),
+    };
+    listed.filter_map(|entry| place(entry.file_name().to_str()?)).collect()
 }
 
 /// A report as it lies in a run, and the place that it is about.
@@ -70,6 +84,33 @@ fn signer(run: &Run, trusting: &Trusting, report: &[u8]) -> Result<crate::trust:
             Err(Refused::Unsigned { place, next: "" })
         }
         Err(error) => Err(Refused::Other { place, reason: in_words(&error) }),
+    }
+}
+
+/// What is said of the note beside the runs of which report is the newest.
+fn of_remembered(
+    project: &Project,
+    target: Option<&str>,
+    kept: &[Kept],
+    is_old: &dyn Fn(&str) -> bool,
+) -> Option<Word> {
+    let file = chain::file(target);
+    let wrong = |run: &str, why: String| Some(Word::Wrong { run: run.to_owned(), why });
+    let noted = match chain::remembered(project, target) {
+        Err(why) => return wrong(&file, why),
+        Ok(None) => {
+            let text = format!("{file} is not here, so the newest reports may have been removed");
+            return Some(Word::Note(text));
+        }
+        Ok(Some(noted)) => noted,
+    };
+    match kept.iter().find(|kept| kept.run == noted.run) {
+        Some(kept) if kept.digest == noted.digest => None,
+        Some(_) => {
+            wrong(&noted.run, format!("it is not the report that {file} notes: it was altered, or replaced"))
+        }
+        None if is_old(&noted.run) => None,
+        None => wrong(&noted.run, format!("it is missing: {file} notes it as the newest")),
     }
 }
 

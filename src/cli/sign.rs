@@ -20,7 +20,7 @@ use crate::trust::{NAMESPACE, Signature, armoured, list};
 ///
 /// Writes audit/locks/SIGNATURE over the digests of all lock files and of audit/driftlock.toml. What is signed is shown
 /// by --print; ssh-keygen -Y sign -n driftlock over that text makes such a signature, too, and ssh-keygen -Y verify
-/// accepts this one.
+/// accepts this one. Whether it counts is for driftlock verify to say.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -68,7 +68,8 @@ pub(super) fn run(global: &Global, args: &SignArgs, interrupt: &Interrupt) -> Re
     let trusting = Trusting::configured(&project);
     let signers =
         trusting.as_ref().map(|trusting| trusting.signers().unwrap_or_default()).unwrap_or_default();
-    let key = signing_key::find(&project, args.key.as_deref(), &signers, at_terminal().as_ref())?;
+    let keys = (args.key.as_deref(), project.config.trust.key.as_deref());
+    let key = signing_key::find(&project, keys, &signers, at_terminal().as_ref())?;
     let signature = key.sign(&message.text, NAMESPACE).map_err(Failure::new)?;
     let bytes = armoured(&signature).map_err(Failure::new)?;
     let made = Signature::read(&bytes).ok().filter(|made| made.is_of(&message.text, NAMESPACE));

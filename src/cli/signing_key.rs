@@ -17,15 +17,14 @@ use crate::trust::{AllowedSigner, LONGEST, key_name, plain};
 /// The word that stands for the agent.
 const AGENT: &str = "agent";
 
-/// Finds the key to sign with. `signers` are those who may sign, where that is known: of several keys of the agent,
-/// one of theirs is taken.
+/// Finds the key to sign with: the one that was given, else what is configured. `signers` are those who may sign, where
+/// that is known: of several keys of the agent, one of theirs is taken.
 pub(super) fn find(
     project: &Project,
-    given: Option<&Path>,
+    (given, configured): (Option<&Path>, Option<&Path>),
     signers: &[AllowedSigner],
     prompt: &dyn Prompt,
 ) -> Result<SigningKey, Failure> {
-    let configured = project.config.trust.key.as_deref();
     let path = match (given, configured) {
         (Some(path), _) if path != Path::new(AGENT) => ssh::expand_home(path),
         (None, Some(path)) if path != Path::new(AGENT) => project.root.join(ssh::expand_home(path)),
@@ -42,13 +41,17 @@ fn socket() -> Option<PathBuf> {
 /// A key by its file: a private one, or a public one or certificate whose private half the agent holds or lies beside it.
 fn named(path: &Path, prompt: &dyn Prompt) -> Result<SigningKey, String> {
     let passphrase = std::env::var("DRIFTLOCK_SSH_PASSPHRASE").ok().map(Secret);
-    let private = |path: &Path| SigningKey::read(path, passphrase.as_ref(), prompt);
+    let private = |path: &Path| match SigningKey::public_of_encrypted(path).filter(|_| passphrase.is_none()) {
+        // What the agent holds asks for no passphrase.
+        Some(public) => of_agent_alone(&public)
+            .map_or_else(|| SigningKey::read(path, None, prompt), |held| Ok(held.sign_with())),
+        None => SigningKey::read(path, passphrase.as_ref(), prompt),
+    };
     let bytes = path.as_os_str().as_bytes();
     let Some(stem) = bytes.strip_suffix(b".pub") else { return private(path) };
     let (public, certificate) = public(path)?;
-    let held = socket().and_then(|agent| held(&agent).ok()).unwrap_or_default();
     let stem = stem.strip_suffix(b"-cert").filter(|_| certificate.is_some()).unwrap_or(stem);
-    let key = match held.into_iter().find(|held| plain(&held.public()) == &public) {
+    let key = match of_agent_alone(&public) {
         Some(held) => held.sign_with(),
         None => private(Path::new(OsStr::from_bytes(stem))).map_err(|why| {
             format!("{}: the agent does not hold its private half, and {why}", output::shown(path))
@@ -59,6 +62,11 @@ fn named(path: &Path, prompt: &dyn Prompt) -> Result<SigningKey, String> {
         None if *key.public() == public => Ok(key),
         None => Err(format!("{}: the key beside it is another one", output::shown(path))),
     }
+}
+
+/// The agent's key with this public half; `None` where it has none, or there is no agent.
+fn of_agent_alone(public: &KeyData) -> Option<Held> {
+    held(&socket()?).ok()?.into_iter().find(|held| plain(&held.public()) == public)
 }
 
 /// A public key's file: the key, and the certificate of it where it is one.

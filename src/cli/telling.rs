@@ -9,6 +9,7 @@ use super::output::{self, say};
 use super::previous::Previous;
 use super::project::Project;
 use super::signals::Interrupt;
+use super::trusting::UNSIGNED_CONFIGURATION;
 use super::{clock, dates, secrets};
 use crate::atomic::{read_file, replace_file};
 use crate::config::Notify;
@@ -27,11 +28,17 @@ pub(super) struct Telling<'a> {
     pub(super) is_own_run: bool,
     /// Whether reports are final once they are kept: those that are signed.
     pub(super) is_final: bool,
+    /// Whether the configuration may say who is told: one that was to be signed and is not could have secrets sent to a
+    /// stranger, or a program run.
+    pub(super) is_believed: bool,
 }
 
 impl Telling<'_> {
     /// Tells whoever must know. Whatever becomes of it, the verdicts stay as they are.
     pub(super) fn tell(&self, reports: &mut [Report], interrupt: &Interrupt) {
+        if !self.is_believed {
+            return self.keep_silent();
+        }
         let now = i64::try_from(clock::seconds_since_1970()).unwrap_or_default();
         let each = self.project.config.notify.iter();
         let deliveries: Vec<Delivery> =
@@ -57,6 +64,14 @@ impl Telling<'_> {
                 let why = in_words(&error);
                 say(&format!("warning: {}: who was told is not noted: {why}", output::shown(place.as_ref())));
             }
+        }
+    }
+
+    /// Says who is not told.
+    fn keep_silent(&self) {
+        let names: Vec<&str> = self.project.config.notify.keys().map(String::as_str).collect();
+        if !names.is_empty() {
+            say(&format!("warning: nobody is told ({}): {UNSIGNED_CONFIGURATION}", names.join(", ")));
         }
     }
 

@@ -37,28 +37,41 @@ pub(super) struct Trusting {
     file: Option<(PathBuf, String)>,
     /// The one whose signature it must be.
     pub(super) principal: Option<String>,
+    /// Whether they were named beside the repository: then nothing that it says counts before it is signed.
+    pub(super) from_outside: bool,
 }
 
+/// What may not be done as a configuration says that nobody who may has signed.
+pub(super) const UNSIGNED_CONFIGURATION: &str =
+    "audit/driftlock.toml is not signed by any of --allowed-signers";
+
 impl TrustArgs {
+    /// The file that names the signers beside the repository, and what named it.
+    fn given(&self) -> Option<(PathBuf, &'static str)> {
+        match &self.allowed_signers {
+            Some(path) => Some((path.clone(), "--allowed-signers")),
+            None => std::env::var_os(VARIABLE).map(|value| (PathBuf::from(value), VARIABLE)),
+        }
+    }
+
+    /// Whether the signers are named beside the repository.
+    pub(super) fn is_from_outside(&self) -> bool {
+        self.given().is_some()
+    }
+
     /// Whose signature counts; `None` where nobody's is demanded.
     ///
     /// # Errors
-    /// When the file that was named lies where those can write it who write the baseline.
+    /// When the file that was named is not there, or lies where those can write it who write the baseline.
     pub(super) fn resolve(&self, project: &Project) -> Result<Option<Trusting>, Failure> {
-        let from_environment =
-            || std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let (given, called) = match &self.allowed_signers {
-            Some(path) => (Some(path.clone()), "--allowed-signers"),
-            None => (from_environment(), VARIABLE),
-        };
-        if let Some(path) = given {
+        if let Some((path, called)) = self.given() {
             outside(project, &path, called)?;
             let shown = output::shown(&path);
-            return Ok(Some(Trusting { file: Some((path, shown)), principal: None }));
+            return Ok(Some(Trusting { file: Some((path, shown)), principal: None, from_outside: true }));
         }
         let configured = Trusting::configured(project);
         if self.require_signature {
-            return Ok(configured.or(Some(Trusting { file: None, principal: None })));
+            return Ok(configured.or(Some(Trusting { file: None, principal: None, from_outside: false })));
         }
         Ok(configured)
     }
@@ -66,6 +79,10 @@ impl TrustArgs {
 
 /// Refuses a file that lies in the project, or in the repository around it.
 fn outside(project: &Project, path: &Path, called: &str) -> Result<(), Failure> {
+    if path.as_os_str().is_empty() {
+        let failure = Failure::new(format!("{called} is set, and empty: nobody could sign"));
+        return Err(failure.hint("name the file that says who may sign, or unset it").of_project());
+    }
     let failed = |error: &std::io::Error| Failure::at(path, error).of_project();
     let real = path.canonicalize().map_err(|error| failed(&error))?;
     let around = Repository::around(&project.root).ok();
@@ -87,7 +104,7 @@ impl Trusting {
     pub(super) fn configured(project: &Project) -> Option<Self> {
         let named = project.config.trust.allowed_signers.as_ref()?;
         let path = project.root.join(ssh::expand_home(named));
-        Some(Self { file: Some((path, output::shown(named))), principal: None })
+        Some(Self { file: Some((path, output::shown(named))), principal: None, from_outside: false })
     }
 
     /// Those who may sign.

@@ -13,10 +13,11 @@ use crate::model::Report;
 use crate::run;
 
 /// Writes the files of `--format` as those of a check that failed, for every place that was asked for, and tells whoever is
-/// to be told, where the configuration can be read. Standard output and the runs stay as they are.
+/// to be told, where the configuration can be read and is believed. Standard output and the runs stay as they are.
 pub(super) fn tell(
     global: &Global,
     args: &AimArgs,
+    is_believed: bool,
     wanted: &[Wanted],
     failure: &Failure,
     interrupt: &Interrupt,
@@ -29,7 +30,8 @@ pub(super) fn tell(
     let report = |target: Option<String>| Report { target, ..here.clone() };
     let mut reports: Vec<Report> = places.into_iter().map(report).collect();
     if let Ok(previous) = Previous::new(&project, None) {
-        let telling = Telling { project: &project, previous: &previous, is_own_run: false, is_final: false };
+        let (project, previous) = (&project, &previous);
+        let telling = Telling { project, previous, is_own_run: false, is_final: false, is_believed };
         telling.tell(&mut reports, interrupt);
     }
     formats::write(&reports, &files);

@@ -60,6 +60,8 @@ pub struct Trust {
     pub key: Option<PathBuf>,
     /// Whether every report is signed.
     pub sign_reports: bool,
+    /// What reports are signed with, where that is another key.
+    pub report_key: Option<PathBuf>,
 }
 
 /// `[docker]`.
@@ -371,6 +373,12 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
     if let Some(place) = places.find(|place| raw.host != "local" && !place.is_absolute()) {
         let reason = format!("\"{}\" is relative; on a server root and paths are absolute", place.display());
         return Err(senseless(&key, &reason));
+    }
+    if raw.max_files == Some(0) {
+        return Err(senseless(
+            &format!("{key}.max_files"),
+            "a server that may tell of no file tells nothing",
+        ));
     }
     let include = raw.include.map(|items| compile(&format!("{key}.include"), &items, true)).transpose()?;
     Ok(Target {

@@ -50,7 +50,9 @@ pub fn walk(reports: &[Kept], is_old: &dyn Fn(&str) -> bool) -> Vec<Word> {
     let (before, chain) = reports.split_at(begin);
     let by_name: BTreeMap<&str, &Kept> = reports.iter().map(|kept| (kept.run.as_str(), kept)).collect();
     let mut words = Vec::new();
-    if !before.is_empty() {
+    if chain.is_empty() && !before.is_empty() {
+        words.push(Word::wrong(&names(before), "nobody has signed any of them"));
+    } else if !before.is_empty() {
         words.push(Word::Note(format!("not signed, and older than all that are: {}", names(before))));
     }
     let mut missing = BTreeSet::new();

@@ -43,6 +43,11 @@ impl Keys {
         self
     }
 
+    /// Puts a key that has none under a passphrase.
+    pub(crate) fn encrypt(&self, name: &str, passphrase: &str) {
+        self.done(&["-q", "-p", "-P", "", "-N", passphrase, "-f", name]);
+    }
+
     /// Certifies a key with a CA's: `NAME-cert.pub`.
     pub(crate) fn certify(&self, ca: &str, name: &str, options: &[&str]) {
         let public = format!("{name}.pub");

@@ -146,7 +146,7 @@ impl KeyFile {
                     passphrase = ask(shown);
                     if passphrase.is_none() {
                         return Err(format!(
-                            "{shown}: it is encrypted and nobody can be asked for its passphrase; \
+                            "{shown}: it is encrypted, and no passphrase was given; type it at a terminal, \
                              set DRIFTLOCK_SSH_PASSPHRASE or use ssh-agent"
                         ));
                     }

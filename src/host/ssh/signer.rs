@@ -95,6 +95,13 @@ impl SigningKey {
         Ok(Self { public: key.public_key().key_data().clone(), way: Way::File(Box::new(key)), shown })
     }
 
+    /// The public half of a private key that only a passphrase opens; `None` of any other file.
+    #[must_use]
+    pub fn public_of_encrypted(path: &Path) -> Option<KeyData> {
+        let file = key_file::read(path).ok().flatten().filter(|file| file.is_encrypted)?;
+        file.public.as_ref().map(|key| key.key_data().clone())
+    }
+
     /// The same, with a certificate of it named in the signature.
     ///
     /// # Errors

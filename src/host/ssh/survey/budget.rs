@@ -1,6 +1,7 @@
 //! How much of what a server tells is taken: as many files as the baseline makes likely, and no more memory than those need.
 
 use crate::host::Query;
+use crate::model::Tree;
 
 /// How many files more than twice those of the baseline are believed.
 const UNEXPECTED: u64 = 50_000;
@@ -8,6 +9,8 @@ const UNEXPECTED: u64 = 50_000;
 const FIRST: u64 = 2_000_000;
 /// What a file may take, in bytes: its path as often as it is told and kept, its digest, its place in tables.
 const A_FILE: u64 = 1024;
+/// What may be told besides files, in bytes: directories on the way to them, and modules.
+const BESIDES: u64 = 16 << 10;
 /// What keeping anything takes besides its bytes.
 const OVERHEAD: u64 = 200;
 
@@ -24,7 +27,7 @@ impl Budget {
     pub(super) fn new(queries: &[Query], most: Option<u64>) -> Self {
         let known: u64 = queries.iter().map(known).sum();
         let files = most.unwrap_or(if known == 0 { FIRST } else { known.saturating_mul(2) + UNEXPECTED });
-        Self { files, known, left: files.saturating_mul(A_FILE) }
+        Self { files, known, left: files.saturating_mul(A_FILE).saturating_add(BESIDES) }
     }
 
     /// Takes note that so many bytes are kept, in so many pieces.
@@ -36,7 +39,7 @@ impl Budget {
         self.left = self.left.checked_sub(cost).ok_or_else(|| {
             let Self { files, known, .. } = self;
             format!(
-                "the server tells of more than {files} files, and the baseline has {known}: nothing of that is \
+                "the server tells more than {files} files can need, and the baseline has {known}: nothing of that is \
                  believed; if there are so many, set max_files in its target"
             )
         })?;
@@ -48,7 +51,7 @@ impl Budget {
 fn known(query: &Query) -> u64 {
     let known = match query {
         Query::Files(query) => query.named.len(),
-        Query::Modules(query) => query.known.values().map(|tree| tree.len() + 1).sum(),
+        Query::Modules(query) => query.known.values().map(Tree::len).sum(),
         Query::Containers(_) => 0,
     };
     known as u64
@@ -77,14 +80,14 @@ mod tests {
             assert!((named as u64 + 50_000..4 * named as u64 + 100_000).contains(&most), "{named}: {most}");
         }
         assert!(passed(0, None) > 1_000_000, "the first look has nothing to go by");
-        assert!((10..20).contains(&passed(1_000, Some(10))), "the user's word goes first");
+        assert!((10..60).contains(&passed(1_000, Some(10))), "the user's word goes first");
     }
 
     #[test]
     fn the_words_say_how_many_and_what_helps() {
-        let why = Budget::new(&[query(3)], Some(0)).spend(1, 1).unwrap_err();
+        let why = Budget::new(&[query(3)], Some(1)).spend(20_000, 1).unwrap_err();
         assert!(
-            why.contains("more than 0 files, and the baseline has 3") && why.contains("max_files"),
+            why.contains("more than 1 files can need, and the baseline has 3") && why.contains("max_files"),
             "{why}"
         );
     }
