@@ -131,12 +131,15 @@ fn a_new_subject_is_found_by_the_patterns() {
 #[test]
 fn it_does_not_overwrite_unless_forced() {
     let project = ordinary();
-    project.file("audit/driftlock.toml", "# mine\n");
+    let mine = "[compose]\n[trust]\nsign_reports = false\n[targets.prod]\nhost = \"local\"\n";
+    project.file("audit/driftlock.toml", mine);
     let ran = project.run(&["init"]);
     assert_eq!(ran.code(), 1);
     assert!(ran.err().contains("--force"), "{}", ran.err());
-    assert_eq!(project.read("audit/driftlock.toml"), "# mine\n");
-    project.ok(&["init", "--force"]);
+    assert_eq!(project.read("audit/driftlock.toml"), mine);
+    let said = project.ok(&["init", "--force"]).err();
+    assert!(said.contains("written in [targets], [trust] is not in it any more"), "{said}");
+    assert_eq!(project.ok(&["init", "--force"]).err(), "");
     assert!(project.read("audit/driftlock.toml").contains("infra/stacks"));
 }
 

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use clap::Args;
 
+use super::output::{self, say};
 use super::project::Project;
-use super::{Failure, Global, engine, output, signature};
+use super::{Failure, Global, engine, signature};
 use crate::atomic::{LARGEST_TEXT, read_file_within, write_file};
 use crate::config;
 use crate::host::docker::engine_version;
@@ -40,10 +41,23 @@ pub(super) fn run(global: &Global, args: &InitArgs) -> Result<u8, Failure> {
     let dir = root.join("audit");
     std::fs::create_dir_all(&dir).map_err(|error| Failure::at(&dir, &error))?;
     let ignored = ignore_runtime(&root)?;
-    write_file(&file, found.configuration().as_bytes()).map_err(|error| Failure::at(&file, &error))?;
+    let (old, new) = (read_file_within(&file, LARGEST_TEXT).unwrap_or_default(), found.configuration());
+    write_file(&file, new.as_bytes()).map_err(|error| Failure::at(&file, &error))?;
     output::print(found.words(ignored).as_bytes())?;
+    let gone = tables_gone(&String::from_utf8_lossy(&old), &new);
+    if !gone.is_empty() {
+        let file = output::shown(&file);
+        say(&format!("warning: {file}: what was written in {} is not in it any more", gone.join(", ")));
+    }
     signature::of_new_configuration(&root)?;
     Ok(0)
+}
+
+/// The tables of one configuration that another one does not have, as they are written: `[trust]`.
+fn tables_gone(old: &str, new: &str) -> Vec<String> {
+    let [old, new] = [old, new].map(|text| text.parse::<toml::Table>().unwrap_or_default());
+    let gone = old.iter().filter(|(name, value)| value.is_table() && !new.contains_key(*name));
+    gone.map(|(name, _)| format!("[{}]", escaped(name.as_bytes()))).collect()
 }
 
 /// What the tree holds.

@@ -30,7 +30,7 @@ impl Raw {
     pub(super) fn checked(self, text: &str) -> Result<CheckConfig, ConfigError> {
         let every = self.full_every.map(|every| {
             let found = seconds(every.get_ref()).filter(|found| *found > 0);
-            let reason = "full_every is a duration, such as \"24h\"";
+            let reason = "full_every is a duration of a second or more, such as \"24h\"";
             found.ok_or_else(|| invalid(PATH, text, every.span().start, reason))
         });
         let full_every = every.transpose()?.unwrap_or(DAY);
