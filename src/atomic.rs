@@ -22,7 +22,7 @@ pub const TEMPORARY: &str = ".driftlock-tmp-";
 /// The largest report that is read; one of a million findings has a fifth of that.
 pub const LARGEST_REPORT: u64 = 2 << 30;
 /// The largest lock file that is read; one of a million files has a fortieth of that.
-pub const LARGEST_LOCK_FILE: u64 = 4 << 30;
+pub const LARGEST_LOCK_FILE: u64 = 1 << 30;
 /// The largest file that people write by hand.
 pub const LARGEST_TEXT: u64 = 64 << 20;
 

@@ -406,6 +406,28 @@ fn a_target_keeps_what_lies_outside_it() {
 }
 
 #[test]
+fn a_targets_own_lock_files_are_not_written_where_a_link_leads() {
+    let project = with_target();
+    let outside = project.path("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, project.path("audit/locks/production")).unwrap();
+    assert_eq!(project.check(&["--target", "production"]).0, 2);
+    let before = files_below(&project.path("audit/locks"));
+    for args in [
+        &["accept", "--target", "production", "--own", "--yes"][..],
+        &["export", "--target", "production", "--accept", "--own"],
+    ] {
+        let ran = project.run(args);
+        assert_eq!(ran.code(), 1);
+        assert!(ran.err().contains("production is a link in it"), "{}", ran.err());
+    }
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+    assert_eq!(files_below(&project.path("audit/locks")), before);
+    std::fs::remove_file(project.path("audit/locks/production")).unwrap();
+    project.ok(&["accept", "--target", "production", "--own", "--yes"]);
+}
+
+#[test]
 fn a_target_gets_lock_files_of_its_own() {
     for export in [true, false] {
         let project = with_target();

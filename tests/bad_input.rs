@@ -366,6 +366,19 @@ fn standard_output_that_is_full_is_an_error() {
 }
 
 #[test]
+fn what_a_terminal_would_obey_is_escaped_in_usage_errors_too() {
+    let project = Project::accepted();
+    for odd in ["a\u{9b}31mb", "a\u{202e}b", "a\rb", "a\u{1b}[31mb"] {
+        for args in [&["check", "--only", odd][..], &["history", "--format", odd], &[odd]] {
+            let ran = project.run(args);
+            let said = ran.err();
+            assert!(ran.code() == 1 && said.contains("error: "), "{said}");
+            assert!(said.chars().all(|c| c == '\n' || !driftlock::model::is_hidden(c)), "{said:?}");
+        }
+    }
+}
+
+#[test]
 fn outside_any_project_it_says_how_to_start() {
     let project = Project::empty();
     for command in ["check", "export"] {

@@ -381,6 +381,57 @@ fn a_signature_that_is_none_is_an_error_and_nothing_hangs() {
     assert!(refused(&project, &[]).contains("not a file"));
 }
 
+/// A signature in its armour whose innermost field is two bytes longer, which are no part of anything.
+fn lengthened(armoured: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(armoured).unwrap();
+    let base64: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
+    let mut blob = data_encoding::BASE64.decode(base64.as_bytes()).unwrap();
+    // The magic and the version, then the key, the namespace, a reserved field, the hash, the signature (PROTOCOL.sshsig).
+    let length = |blob: &[u8], at: usize| u32::from_be_bytes(blob[at..at + 4].try_into().unwrap());
+    let last = (0..4).fold(10, |at, _| at + 4 + length(&blob, at) as usize);
+    let longer = length(&blob, last) + 2;
+    blob[last..last + 4].copy_from_slice(&longer.to_be_bytes());
+    blob.extend_from_slice(b"xx");
+    let base64 = data_encoding::BASE64.encode(&blob);
+    format!("-----BEGIN SSH SIGNATURE-----\n{base64}\n-----END SSH SIGNATURE-----\n").into_bytes()
+}
+
+#[test]
+fn what_ssh_keygen_refuses_to_read_is_not_read_here() {
+    let keys = Keys::new();
+    let project = signed(&keys);
+    keys.make("rsa", "rsa -b 2048");
+    project.file("audit/allowed_signers", &format!("a {}\n", keys.public("rsa")));
+    let message = project.ok(&["sign", "--print"]).0.stdout;
+    let made = keys.sign("rsa", "driftlock", &message);
+    std::fs::write(project.path(SIGNATURE), &made).unwrap();
+    passes(&project, &[]);
+    let signers = project.read("audit/allowed_signers");
+    let crlf = String::from_utf8(made.clone()).unwrap().replace('\n', "\r\n").into_bytes();
+    for signature in [lengthened(&made), crlf] {
+        let (who, namespace, time, zone) = ("a", "driftlock", None, "UTC0");
+        let (signers, message) = (signers.as_bytes(), message.as_slice());
+        let case = Verify { signers, who, namespace, signature: &signature, message, time, zone };
+        assert!(!keys.verifies(&case), "{}", signature.escape_ascii());
+        std::fs::write(project.path(SIGNATURE), &signature).unwrap();
+        assert!(refused(&project, &[]).contains("it is no signature as ssh-keygen -Y sign writes it"));
+    }
+}
+
+#[test]
+fn a_list_that_excludes_everybody_lets_nobody_sign() {
+    let keys = Keys::new();
+    let project = signed(&keys);
+    for list in ["!alice", "alice,!alice", "a*,!a*", "!*,*"] {
+        project.file("audit/allowed_signers", &format!("{list} {}\n", keys.public("alice")));
+        assert!(refused(&project, &[]).contains("allows nobody"), "{list}");
+    }
+    for list in ["alice,!bob", "*,!bob", "a?,!ab", "al*,!alf"] {
+        project.file("audit/allowed_signers", &format!("{list} {}\n", keys.public("alice")));
+        passes(&project, &[]);
+    }
+}
+
 #[test]
 fn who_may_sign_must_be_readable_and_make_sense() {
     let keys = Keys::new();
@@ -632,6 +683,18 @@ fn signers_within_the_repository_are_no_demand_from_outside() {
             assert!(ran.err().contains("it lies in the repository"), "{}", ran.err());
         }
     }
+    // A link of the repository leads wherever its writer likes, also through others.
+    let outside = keys.write("allowed_signers", &project.read("audit/allowed_signers"));
+    std::os::unix::fs::symlink(&outside, project.path("audit/led")).unwrap();
+    let through = keys.path("through");
+    std::os::unix::fs::symlink(project.path("audit/led"), &through).unwrap();
+    for led in ["audit/led", through.to_str().unwrap()] {
+        let ran = project.run(&["verify", "--allowed-signers", led]);
+        assert!(ran.code() == 1 && ran.err().contains("it lies in the repository"), "{led}: {}", ran.err());
+    }
+    let straight = keys.path("straight");
+    std::os::unix::fs::symlink(&outside, &straight).unwrap();
+    passes(&project, &["--allowed-signers", straight.to_str().unwrap()]);
     let ran = project.run(&["check", "--allowed-signers", "/nowhere/signers"]);
     assert!(ran.code() == 1 && ran.err().contains("/nowhere/signers: "), "{}", ran.err());
 }

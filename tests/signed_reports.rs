@@ -165,7 +165,7 @@ fn what_prune_removed_is_said_and_is_no_fault() {
     assert!(!runs[0].exists() && !runs[1].exists() && runs[2].exists());
     let ran = verify(&project, &keys, &[]);
     assert_eq!(wrong(&ran), [""; 0]);
-    assert!(ran.out().contains("[INFO] older runs are not here"), "{}", ran.out());
+    assert!(ran.out().contains("is not here: "), "{}", ran.out());
 
     project.ok(&["prune", "--days", "7"]);
     assert!(!runs[2].exists());
@@ -288,6 +288,39 @@ fn what_notes_the_newest_report_is_held_to_it() {
     project.file("audit/runtime/.chain.prod.json", &note);
     let told = verify(&project, &keys, &[]).out();
     assert!(told.contains("Reports of prod: 0 runs\n[ERROR] "), "{told}");
+}
+
+#[test]
+fn the_copy_of_an_older_report_is_not_the_newest() {
+    let keys = Keys::new();
+    let project = checked(&keys, 2);
+    let runs = runs(&project);
+    let latest = project.path("audit/runtime/latest.json");
+    // Both may have begun within one second; then neither is older.
+    let text = std::fs::read_to_string(runs[0].join(REPORT)).unwrap();
+    let mut report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    report["started_at_unix"] = (report["started_at_unix"].as_i64().unwrap() - 60).into();
+    let bytes = report.to_string();
+    std::fs::write(runs[0].join(REPORT), &bytes).unwrap();
+    std::fs::write(&latest, &bytes).unwrap();
+    assert!(wrong(&verify(&project, &keys, &[])).contains(&"latest.json".to_owned()));
+    std::fs::copy(runs[1].join(REPORT), &latest).unwrap();
+    assert!(!wrong(&verify(&project, &keys, &[])).contains(&"latest.json".to_owned()));
+    // One of some checks alone is not what latest.json is a copy of.
+    project.check(&["--only", "compose_hashes"]);
+    assert!(!wrong(&verify(&project, &keys, &[])).contains(&"latest.json".to_owned()));
+}
+
+#[test]
+fn the_repository_does_not_say_which_reports_may_be_missing() {
+    let keys = Keys::new();
+    let project = checked(&keys, 3);
+    let runs = redate(&project, &keys, &[4, 3, 1]);
+    std::fs::remove_dir_all(&runs[1]).unwrap();
+    let text = project.read("audit/driftlock.toml") + "[runtime]\nretention_days = 2\n";
+    project.file("audit/driftlock.toml", &text);
+    assert_eq!(wrong(&verify(&project, &keys, &[])), [name(&runs[1])]);
+    assert_eq!(wrong(&verify(&project, &keys, &["--days", "2"])), [""; 0]);
 }
 
 #[test]

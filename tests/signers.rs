@@ -66,6 +66,8 @@ const ROWS: &[Row] = &[
     ("alice nonsense", "alice", "alice", NOON, NO),
     ("ALICE", "ssh-ed25519", "alice", NOON, NO),
     ("alice nonsense\nalice ALICE", "alice", "alice", NOON, Stricter),
+    ("!bob ALICE\nalice ALICE", "alice", "alice", NOON, Stricter),
+    ("bob,!b* ALICE\nalice ALICE", "alice", "alice", NOON, Stricter),
     ("alice ssh-ed25519 AAAA\nalice ALICE", "alice", "alice", NOON, Stricter),
     ("\"alice ALICE", "alice", "alice", NOON, NO),
     // Where nobody can say what a line means, nobody may sign: also where ssh-keygen does not come to look at it.

@@ -23,6 +23,7 @@ PidFile none
 PrintMotd no
 PrintLastLog no
 UseDNS no
+SetEnv HOME={dir}
 MaxStartups 100
 PasswordAuthentication no
 KbdInteractiveAuthentication no

@@ -140,6 +140,7 @@ fn prepare(locks: &Path, around: &Path, changes: &BTreeMap<String, Vec<u8>>) -> 
         copy_tree(locks, draft.path(), &|relative| changes.contains_key(&*relative.to_string_lossy()))?;
     }
     for (name, bytes) in changes {
+        must_be_within(locks, name)?;
         let place = draft.path().join(name);
         let old = std::fs::metadata(locks.join(name)).or_else(|_| std::fs::metadata(around));
         if let Some(dir) = place.parent() {
@@ -152,6 +153,18 @@ fn prepare(locks: &Path, around: &Path, changes: &BTreeMap<String, Vec<u8>>) -> 
     }
     sync_dir(draft.path())?;
     Ok(draft)
+}
+
+/// Refuses a file below a link: it would be written where the link leads, at once and outside of the new directory.
+fn must_be_within(locks: &Path, name: &str) -> io::Result<()> {
+    let above = Path::new(name).ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
+    match above.map(|dir| (dir, locks.join(dir))).find(|(_, place)| place.is_symlink()) {
+        Some((dir, _)) => Err(io::Error::other(format!(
+            "{} is a link in it, and lock files are replaced with their directory; put a directory there",
+            shown(dir)
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn copy_tree(from: &Path, to: &Path, passed_over: &dyn Fn(&Path) -> bool) -> io::Result<()> {

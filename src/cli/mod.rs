@@ -125,7 +125,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            print_misuse(&error);
             return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
@@ -171,6 +171,17 @@ pub fn main() -> ExitCode {
             output::say(&failure.to_string());
             ExitCode::from(1)
         }
+    }
+}
+
+/// Prints what is wrong with a call, or the help that was asked for. What was given may hold what a terminal would obey.
+fn print_misuse(error: &clap::Error) {
+    let text = error.render().to_string();
+    let shown = text.split('\n').map(crate::model::printable).collect::<Vec<_>>().join("\n");
+    if shown == text {
+        let _ = error.print();
+    } else {
+        output::say(shown.trim_end());
     }
 }
 

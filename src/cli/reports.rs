@@ -7,6 +7,7 @@ use super::project::Project;
 use super::trusting::Trusting;
 use super::{Failure, chain, clock, output};
 use crate::atomic::{read_file, read_file_within};
+use crate::config::RETENTION_DAYS;
 use crate::model::{Digest, escaped, in_words};
 use crate::report::json::{self, WireReport};
 use crate::run::{self, Run};
@@ -16,10 +17,12 @@ use crate::trust::{Kept, LONGEST, REPORTS, Refused, Word, walk};
 pub(super) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) -> Result<u8, Failure> {
     let runtime = project.named(&project.root.join(run::PATH));
     let runs = run::all(&project.root).map_err(|error| Failure::at(&runtime, &error))?;
-    let mut places: BTreeMap<Option<String>, Vec<Kept>> = BTreeMap::new();
+    let mut places: BTreeMap<Option<String>, Place> = BTreeMap::new();
     for run in runs.iter().rev().filter(|run| run.path.join(json::FILE).symlink_metadata().is_ok()) {
-        let (target, kept) = kept(run, trusting);
-        places.entry(target).or_default().push(kept);
+        let (target, kept, whole_since) = kept(run, trusting);
+        let place = places.entry(target).or_default();
+        place.newest = place.newest.max(whole_since.map(|began| (began, kept.digest)));
+        place.kept.push(kept);
     }
     for target in noted(project) {
         places.entry(target).or_default();
@@ -27,16 +30,19 @@ pub(super) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) 
     if places.is_empty() {
         return Err(Failure::new(format!("there is no report in {}", output::shown(&runtime))));
     }
-    let days = days.unwrap_or(project.config.retention_days);
+    // Whoever writes the repository could let every report that is missing be an old one.
+    let configured = if trusting.from_outside { RETENTION_DAYS } else { project.config.retention_days };
+    let days = days.unwrap_or(configured);
     let first = clock::stamp_before(days);
     let is_old =
         |name: &str| days > 0 && run::parse_name(name).is_some_and(|(stamp, _, _)| stamp < first.as_str());
     let mut text = String::new();
     let mut wrong = 0;
-    for (target, kept) in &places {
+    for (target, place) in &places {
+        let kept = &place.kept;
         let mut words = walk(kept, &is_old);
         words.extend(of_remembered(project, target.as_deref(), kept, &is_old));
-        words.extend(of_latest(project, target.as_deref(), kept));
+        words.extend(of_latest(project, target.as_deref(), place));
         wrong += words.iter().filter(|word| matches!(word, Word::Wrong { .. })).count();
         tell(&mut text, target.as_deref(), kept, &words);
     }
@@ -54,8 +60,16 @@ fn noted(project: &Project) -> Vec<Option<String>> {
     listed.filter_map(|entry| place(entry.file_name().to_str()?)).collect()
 }
 
-/// A report as it lies in a run, and the place that it is about.
-fn kept(run: &Run, trusting: &Trusting) -> (Option<String>, Kept) {
+/// The reports of one place, oldest first by their names.
+#[derive(Default)]
+struct Place {
+    kept: Vec<Kept>,
+    /// When the newest whole check began, in seconds since 1970, and the digest of its report.
+    newest: Option<(i64, Digest)>,
+}
+
+/// A report as it lies in a run, the place that it is about, and of a whole check when it began.
+fn kept(run: &Run, trusting: &Trusting) -> (Option<String>, Kept, Option<i64>) {
     let path = run.path.join(json::FILE);
     let shown = format!("{}/{}", run.name, json::FILE);
     let unreadable = |reason: String| Refused::Other { place: shown.clone(), reason };
@@ -72,8 +86,9 @@ fn kept(run: &Run, trusting: &Trusting) -> (Option<String>, Kept) {
     };
     let target = report.as_ref().map_or_else(|| run.target.clone(), |report| report.target.clone());
     let previous = report.as_ref().and_then(WireReport::previous);
+    let whole_since = report.as_ref().filter(|report| !report.partial).map(|report| report.started_at_unix);
     let says = report.map_or_else(|| run.name.clone(), |report| report.run);
-    (target, Kept { run: run.name.clone(), digest: Digest::of(&bytes), says, previous, by })
+    (target, Kept { run: run.name.clone(), digest: Digest::of(&bytes), says, previous, by }, whole_since)
 }
 
 fn signer(run: &Run, trusting: &Trusting, report: &[u8]) -> Result<crate::trust::Signer, Refused> {
@@ -115,7 +130,7 @@ fn of_remembered(
 }
 
 /// What is said of the copy of the newest report.
-fn of_latest(project: &Project, target: Option<&str>, kept: &[Kept]) -> Option<Word> {
+fn of_latest(project: &Project, target: Option<&str>, place: &Place) -> Option<Word> {
     let path = run::latest(&project.root, target);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let wrong = |why: &str| Some(Word::Wrong { run: name.clone(), why: why.to_owned() });
@@ -125,10 +140,15 @@ fn of_latest(project: &Project, target: Option<&str>, kept: &[Kept]) -> Option<W
         Err(error) => return wrong(&in_words(&error)),
     };
     let digest = Digest::of(&bytes);
-    if kept.iter().any(|kept| kept.digest == digest) {
-        None
-    } else {
-        wrong("it is the copy of no report that is here")
+    if !place.kept.iter().any(|kept| kept.digest == digest) {
+        return wrong("it is the copy of no report that is here");
+    }
+    let began = json::read(&bytes).map_or(i64::MIN, |report| report.started_at_unix);
+    match place.newest {
+        Some((newest, other)) if newest > began && other != digest => {
+            wrong("it is the copy of an older report, and a newer one of a whole check is here")
+        }
+        _ => None,
     }
 }
 

@@ -84,10 +84,9 @@ fn outside(project: &Project, path: &Path, called: &str) -> Result<(), Failure> 
         return Err(failure.hint("name the file that says who may sign, or unset it").of_project());
     }
     let failed = |error: &std::io::Error| Failure::at(path, error).of_project();
-    let real = path.canonicalize().map_err(|error| failed(&error))?;
-    let around = Repository::around(&project.root).ok();
-    let top = around.as_ref().and_then(|repository| repository.top().canonicalize().ok());
-    if std::iter::once(&project.root).chain(&top).any(|dir| real.starts_with(dir)) {
+    let tops = tops(project);
+    let way = way(path).map_err(|error| failed(&error))?;
+    if way.iter().any(|place| tops.iter().any(|dir| place.starts_with(dir))) {
         let shown = output::shown(path);
         let failure = Failure::new(format!(
             "{called} {shown}: it lies in the repository, so whoever writes the baseline can write it, too"
@@ -97,6 +96,29 @@ fn outside(project: &Project, path: &Path, called: &str) -> Result<(), Failure> 
             .of_project());
     }
     Ok(())
+}
+
+/// The project's root, and the uppermost directory of each repository around it, also where git cannot be asked.
+fn tops(project: &Project) -> Vec<PathBuf> {
+    let around = Repository::around(&project.root).ok();
+    let told = around.and_then(|repository| repository.top().canonicalize().ok());
+    let seen = project.root.ancestors().filter(|dir| dir.join(".git").symlink_metadata().is_ok());
+    std::iter::once(project.root.clone()).chain(told).chain(seen.map(Path::to_owned)).collect()
+}
+
+/// All that decides which file a path leads to: itself, each link that it leads through at its end, and the file.
+fn way(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let (mut way, mut here) = (vec![path.canonicalize()?], std::path::absolute(path)?);
+    loop {
+        way.push(here.clone());
+        let (Some(dir), Some(name)) = (here.parent(), here.file_name()) else { return Ok(way) };
+        let place = dir.canonicalize()?.join(name);
+        way.push(place.clone());
+        match std::fs::read_link(&place) {
+            Ok(target) => here = place.parent().unwrap_or(Path::new("/")).join(target),
+            Err(_) => return Ok(way),
+        }
+    }
 }
 
 impl Trusting {

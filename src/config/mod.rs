@@ -50,6 +50,9 @@ pub struct Config {
     pub digest: Option<Digest>,
 }
 
+/// How many days runs are kept where nothing is configured.
+pub const RETENTION_DAYS: u32 = 30;
+
 /// `[trust]`: who may sign, and what is signed with.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -238,7 +241,7 @@ struct RawRuntime {
 
 impl Default for RawRuntime {
     fn default() -> Self {
-        Self { retention_days: 30 }
+        Self { retention_days: RETENTION_DAYS }
     }
 }
 

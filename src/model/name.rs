@@ -19,6 +19,16 @@ pub fn escaped(name: &[u8]) -> String {
     out
 }
 
+/// Text of which parts may be escaped already, in one line: what [`escaped`] leaves nothing of is written as it does.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) { out += &escaped(c.to_string().as_bytes()) } else { out.push(c) }
+    }
+    out
+}
+
 fn push_escaped(out: &mut String, c: char) {
     match c {
         '\n' => out.push_str("\\n"),

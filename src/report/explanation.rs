@@ -6,11 +6,11 @@ use console::Style;
 use serde::Serialize;
 
 use super::json::{WireFinding, WireStatus};
-use super::plain::printable;
 use super::terminal::{INDENT, Page};
 use super::told::{WireSince, WireWayOut};
 use crate::model::{
-    CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, readable, shown_json,
+    CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, printable, readable,
+    shown_json,
 };
 
 /// Explanations for people, one after the other.

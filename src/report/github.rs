@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::plain::printable;
 use super::{Reporter, headline, markdown, place, plain};
-use crate::model::{CheckResult, Finding, Report, Status, escaped, is_hidden};
+use crate::model::{CheckResult, Finding, Report, Status, escaped, is_hidden, printable};
 
 /// Annotations in a workflow of GitHub Actions.
 pub(super) struct Github;

@@ -5,9 +5,8 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::plain::printable;
 use super::{Reporter, details, headline, plain};
-use crate::model::{CheckResult, Report, Status};
+use crate::model::{CheckResult, Report, Status, printable};
 
 /// Test results for GitLab, Jenkins and everything else that reads `JUnit`.
 pub(super) struct Junit;

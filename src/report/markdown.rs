@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::plain::printable;
 use super::several::InCommon;
 use super::{Reporter, headline, plain};
-use crate::model::{CheckResult, Finding, Report, Status, WayOut, escaped};
+use crate::model::{CheckResult, Finding, Report, Status, WayOut, escaped, printable};
 
 /// A comment for a merge request.
 pub(super) struct Markdown;

@@ -3,16 +3,7 @@
 use super::provenance::minute;
 use super::several::InCommon;
 use super::terminal::{INDENT, Page};
-use crate::model::{CheckResult, ExitCode, Finding, Report, Status, WayOut, escaped, is_hidden, time_of_day};
-
-/// Text of which parts may be escaped already, in one line: what [`escaped`] leaves nothing of is written as it does.
-pub(super) fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) { out += &escaped(c.to_string().as_bytes()) } else { out.push(c) }
-    }
-    out
-}
+use crate::model::{CheckResult, ExitCode, Finding, Report, Status, WayOut, escaped, printable, time_of_day};
 
 /// What a check found, what it could not look at, and what can be done.
 pub(super) fn found(check: &CheckResult) -> Vec<String> {

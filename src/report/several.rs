@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plain::printable;
 use super::terminal::Page;
-use crate::model::{CheckResult, Digest, Finding, Report};
+use crate::model::{CheckResult, Digest, Finding, Report, printable};
 
 /// One difference that several targets have.
 pub(super) struct Shared<'a> {

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::plain::printable;
 use super::{Reporter, details, plain};
-use crate::model::{CheckResult, Report, Status};
+use crate::model::{CheckResult, Report, Status, printable};
 
 /// Test results for `prove` and everything else that reads TAP.
 pub(super) struct Tap;

@@ -10,7 +10,7 @@ use super::several::InCommon;
 use super::{plain, provenance};
 use crate::model::{
     Acknowledged, Change, CheckResult, Finding, Kind, Mode, Notice, Part, Report, Status, Value, WayOut, day,
-    escaped, name_of,
+    escaped, name_of, printable,
 };
 
 /// The report for people.
@@ -282,7 +282,7 @@ impl Page {
 
     pub(super) fn fact(&mut self, tag: &str, text: &str) {
         let painted = self.paint(tag, &format!("[{tag}]"));
-        self.painted(&format!("{painted} {}", plain::printable(text)));
+        self.painted(&format!("{painted} {}", printable(text)));
     }
 
     pub(super) fn detail(&mut self, text: &str) {
@@ -291,7 +291,7 @@ impl Page {
 
     /// A line in which a terminal obeys nothing, whatever it is made of.
     pub(super) fn line(&mut self, text: &str) {
-        self.painted(&plain::printable(text));
+        self.painted(&printable(text));
     }
 
     /// A line that may have colours, and whose parts are known to be harmless.

@@ -3,7 +3,7 @@
 use data_encoding::BASE64;
 use russh::keys::Algorithm;
 use russh::keys::signature::Verifier as _;
-use russh::keys::ssh_encoding::Decode as _;
+use russh::keys::ssh_encoding::{Decode as _, Encode as _};
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::ssh_key::{HashAlg, LineEnding, SshSig};
 
@@ -59,6 +59,10 @@ impl Signature {
             .map_err(|_| Damaged("its content is damaged, or of a later version"))?;
         if !rest.is_empty() || inner.version() != SshSig::VERSION {
             return Err(Damaged("it is of another version, or something stands behind its content"));
+        }
+        let mut again = Vec::new();
+        if inner.encode(&mut again).is_err() || again != blob {
+            return Err(Damaged("it is not written as it must be"));
         }
         if !is_safe(&inner.algorithm()) {
             return Err(Damaged("it is made with SHA-1, or in a way that is not known"));
@@ -121,7 +125,10 @@ fn is_safe(algorithm: &Algorithm) -> bool {
 
 /// What the armour holds.
 fn bared(bytes: &[u8]) -> Result<Vec<u8>, Damaged> {
-    let mut lines = bytes.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    if bytes.contains(&b'\r') {
+        return Err(Damaged("its lines end as those of Windows do; check it out with line feeds alone"));
+    }
+    let mut lines = bytes.split(|&b| b == b'\n');
     if lines.next() != Some(BEGIN) {
         return Err(Damaged("it does not begin with -----BEGIN SSH SIGNATURE-----"));
     }
@@ -153,7 +160,10 @@ mod tests {
         assert!(signature.is_of(b"hello\n", "driftlock"));
         assert!(!signature.is_of(b"hello", "driftlock"));
         assert!(!signature.is_of(b"hello\n", "git"));
-        assert!(Signature::read(MADE.replace('\n', "\r\n").as_bytes()).is_ok());
+        assert!(
+            Signature::read(MADE.replace('\n', "\r\n").as_bytes()).is_err(),
+            "nor does ssh-keygen read it"
+        );
         assert_eq!(armoured(&signature.inner).unwrap(), MADE.as_bytes());
     }
 

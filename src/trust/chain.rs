@@ -105,7 +105,7 @@ fn of_itself(kept: &Kept) -> Vec<Word> {
 fn gone(name: &str, by: &str, is_old: &dyn Fn(&str) -> bool) -> Word {
     if is_old(name) {
         return Word::Note(format!(
-            "older runs are not here: {by} names {name}, which is old enough to have been removed by driftlock prune"
+            "run {name} is not here: {by} names it, and it is old enough to have been removed by driftlock prune"
         ));
     }
     Word::wrong(
@@ -201,7 +201,7 @@ mod tests {
         tail.drain(..2);
         assert_eq!(runs(&tail, &["run0", "run1"]), [""; 0]);
         assert!(
-            matches!(&walk(&tail, &|_| true)[..], [Word::Note(text)] if text.contains("run2 names run1"))
+            matches!(&walk(&tail, &|_| true)[..], [Word::Note(text)] if text.starts_with("run run1 is not here: run2 names it"))
         );
         let mut middle = chain(5);
         middle.remove(2);

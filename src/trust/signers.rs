@@ -93,6 +93,16 @@ pub(super) fn matches(list: &str, text: &str) -> bool {
     found
 }
 
+/// Whether a list of patterns matches any text at all.
+pub(super) fn match_anything(list: &str) -> bool {
+    let wanted = list.split(',').filter(|pattern| !pattern.starts_with('!'));
+    // Of what a pattern with wildcards matches, these are excluded only where all of it is.
+    let mut examples = wanted.flat_map(|pattern| {
+        [("", "0"), ("drift-lock", "k")].map(|(many, one)| pattern.replace('*', many).replace('?', one))
+    });
+    examples.any(|example| matches(list, &example))
+}
+
 fn trimmed(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(text.len());
     &text[start..]
@@ -138,7 +148,11 @@ fn principals(line: &[u8]) -> Result<(String, &[u8]), String> {
         return Err("quotes must stand around all of the names".to_owned());
     }
     let list = std::str::from_utf8(list).map_err(|_| "its names are not UTF-8")?;
-    Ok((patterns(list, "name")?, rest))
+    let list = patterns(list, "name")?;
+    if !match_anything(&list) {
+        return Err(format!("the list \"{list}\" allows nobody"));
+    }
+    Ok((list, rest))
 }
 
 /// A list of patterns that says something.

@@ -15,8 +15,9 @@ use crate::model::in_words;
 
 /// The file systems of disks and of memory that set the change time with every change of content, by the number that
 /// `statfs(2)` gives. Others are read each time: what is made by the kernel when it is read (`/proc`, `/sys`), what another
-/// machine may change (NFS, SMB, FUSE), and FAT, which keeps no change time.
-const SURE: [u64; 12] = [
+/// machine may change (NFS, SMB, FUSE), FAT, which keeps no change time, and images that are made as a whole (EROFS, SquashFS),
+/// whose times say nothing of when what is mounted there was exchanged for another.
+const SURE: [u64; 10] = [
     0xef53,      // ext2, ext3, ext4
     0x5846_5342, // XFS
     0x9123_683e, // Btrfs
@@ -27,8 +28,6 @@ const SURE: [u64; 12] = [
     0x0102_1994, // tmpfs
     0x8584_58f6, // ramfs
     0x794c_7630, // overlayfs
-    0xe0f5_e1e2, // EROFS
-    0x7371_7368, // SquashFS
 ];
 
 /// Reads the file, if it is one of this user's alone.

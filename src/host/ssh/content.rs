@@ -68,7 +68,8 @@ impl SshHost {
             named: vec![path.to_vec()],
             scope: Scope::default(),
         });
-        let snapshot = self.survey(connection, std::slice::from_ref(&query), watch).await?;
+        let nothing = std::future::ready(());
+        let (snapshot, ()) = self.survey(connection, std::slice::from_ref(&query), nothing, watch).await?;
         let snapshot = snapshot.unwrap_or_default();
         let answer = survey::answer(&self.layout, &query, &snapshot, watch).map_err(|why| why.to_string())?;
         let seen = match answer {

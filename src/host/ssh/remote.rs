@@ -61,6 +61,13 @@ pub struct SshHost {
     prompt: Arc<dyn Prompt>,
 }
 
+/// Why a script told nothing that is of use.
+struct Untold {
+    why: String,
+    /// Whether it did not even begin.
+    heard_nothing: bool,
+}
+
 impl SshHost {
     /// A host at the end of `route`.
     #[must_use]
@@ -94,18 +101,12 @@ impl SshHost {
         });
         let asked = async {
             match containers {
-                Some(query) => Ok(Some(engine::observe(&connection, self.access.engine, query).await)),
-                None => Ok(None),
+                Some(query) => Some(engine::observe(&connection, self.access.engine, query).await),
+                None => None,
             }
         };
-        let files = async {
-            let surveyed = self.survey(&connection, queries, watch).await;
-            if containers.is_some() {
-                watch.set_phase(Phase::AskingDocker);
-            }
-            surveyed.map_err(|why| self.broken(&why, started, watch))
-        };
-        let (snapshot, containers) = tokio::try_join!(files, asked)?;
+        let surveyed = self.survey(&connection, queries, asked, watch).await;
+        let (snapshot, containers) = surveyed.map_err(|why| self.broken(&why, started, watch))?;
         self.answers(queries, snapshot.as_ref(), containers, watch)
     }
 
@@ -132,21 +133,53 @@ impl SshHost {
         queries.iter().map(&mut answer).collect()
     }
 
-    /// Has the script tell of the files; nothing is sent where nothing is asked of them.
-    pub(super) async fn survey(
+    /// Has the script tell of the files, while `beside` is done; nothing is sent where nothing is asked of them. A second
+    /// script begins when `beside` is done: some servers allow no more than two sessions. One that allows no second one at
+    /// all runs it after the first.
+    pub(super) async fn survey<T>(
         &self,
         connection: &Connection,
         queries: &[Query],
+        beside: impl Future<Output = T>,
         watch: &Watch,
-    ) -> Result<Option<Snapshot>, String> {
-        let Some(survey) = Survey::new(&self.layout, queries) else { return Ok(None) };
-        let limits = &self.access.limits;
-        let survey = survey.at_most(queries, limits.files);
+    ) -> Result<(Option<Snapshot>, T), String> {
+        let split = Survey::side_by_side(&self.layout, queries, self.access.limits.files);
+        let Some((survey, second)) = split else { return Ok((None, beside.await)) };
+        let second = second.as_ref();
+        let first = async { self.told(connection, &survey, watch).await.map_err(|untold| untold.why) };
+        let rest = async {
+            let done = beside.await;
+            let Some(second) = second else { return Ok((done, None)) };
+            match self.told(connection, second, watch).await {
+                Ok(snapshot) => Ok((done, Some(snapshot))),
+                Err(untold) if untold.heard_nothing => Ok((done, None)),
+                Err(untold) => Err(untold.why),
+            }
+        };
+        let (mut snapshot, (done, told)) = tokio::try_join!(first, rest)?;
+        match (second, told) {
+            (_, Some(told)) => snapshot.join(told),
+            (Some(second), None) => {
+                snapshot.join(self.told(connection, second, watch).await.map_err(|untold| untold.why)?);
+            }
+            (None, None) => {}
+        }
+        Ok((Some(snapshot), done))
+    }
+
+    /// What one script tells.
+    async fn told(
+        &self,
+        connection: &Connection,
+        survey: &Survey,
+        watch: &Watch,
+    ) -> Result<Snapshot, Untold> {
         let mut reader = survey.reader();
-        let input = survey.script().to_vec();
-        let ended =
-            connection.run(self.command(), input, limits.time, |piece| reader.feed(piece, watch)).await?;
-        reader.finish().map(Some).map_err(|why| self.explained(why, &ended))
+        let (input, time) = (survey.script().to_vec(), self.access.limits.time);
+        let ended = connection.run(self.command(), input, time, |piece| reader.feed(piece, watch)).await;
+        let heard_nothing = reader.heard_nothing();
+        let told = ended.and_then(|ended| reader.finish().map_err(|why| self.explained(why, &ended)));
+        told.map_err(|why| Untold { why, heard_nothing })
     }
 
     /// What runs a script that is sent.

@@ -13,10 +13,11 @@ use wire::{
     Run, Suppression, Tool, UriBase,
 };
 
-use super::plain::{printable, utc};
+use super::plain::utc;
 use super::{Reporter, headline, place, plain};
 use crate::model::{
-    Acknowledged, CheckResult, Digest, Finding, Report, SectionId, Status, day, escaped, name_of, shown_json,
+    Acknowledged, CheckResult, Digest, Finding, Report, SectionId, Status, day, escaped, name_of, printable,
+    shown_json,
 };
 
 /// Results for code scanning.

@@ -1,5 +1,8 @@
 //! How much of what a server tells is taken: as many files as the baseline makes likely, and no more memory than those need.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use crate::host::Query;
 use crate::model::Tree;
 
@@ -14,12 +17,12 @@ const BESIDES: u64 = 16 << 10;
 /// What keeping anything takes besides its bytes.
 const OVERHEAD: u64 = 200;
 
-/// What may still be told.
+/// What may still be told; clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Budget {
     files: u64,
     known: u64,
-    left: u64,
+    left: Arc<AtomicU64>,
 }
 
 impl Budget {
@@ -27,23 +30,24 @@ impl Budget {
     pub(super) fn new(queries: &[Query], most: Option<u64>) -> Self {
         let known: u64 = queries.iter().map(known).sum();
         let files = most.unwrap_or(if known == 0 { FIRST } else { known.saturating_mul(2) + UNEXPECTED });
-        Self { files, known, left: files.saturating_mul(A_FILE).saturating_add(BESIDES) }
+        let left = files.saturating_mul(A_FILE).saturating_add(BESIDES);
+        Self { files, known, left: Arc::new(left.into()) }
     }
 
     /// Takes note that so many bytes are kept, in so many pieces.
     ///
     /// # Errors
     /// When that is more than all the files can need.
-    pub(super) fn spend(&mut self, bytes: usize, pieces: u64) -> Result<(), String> {
+    pub(super) fn spend(&self, bytes: usize, pieces: u64) -> Result<(), String> {
         let cost = OVERHEAD.saturating_mul(pieces).saturating_add(bytes as u64);
-        self.left = self.left.checked_sub(cost).ok_or_else(|| {
+        let spent = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(cost));
+        spent.map(drop).map_err(|_| {
             let Self { files, known, .. } = self;
             format!(
                 "the server tells more than {files} files can need, and the baseline has {known}: nothing of that is \
                  believed; if there are so many, set max_files in its target"
             )
-        })?;
-        Ok(())
+        })
     }
 }
 
@@ -69,7 +73,7 @@ mod tests {
 
     /// How many files of a usual tree pass: a path of 60 bytes is told once and kept three times.
     fn passed(named: usize, most: Option<u64>) -> u64 {
-        let mut budget = Budget::new(&[query(named)], most);
+        let budget = Budget::new(&[query(named)], most);
         (0..10_000_000).take_while(|_| budget.spend(64 + 3 * 60, 3).is_ok()).count() as u64
     }
 

@@ -55,6 +55,11 @@ impl Reader {
         self.buffer.len() + self.records.weight()
     }
 
+    /// Whether nothing of the script's was heard.
+    pub(in crate::host::ssh) fn heard_nothing(&self) -> bool {
+        self.where_at == Where::Before && self.trouble.is_none()
+    }
+
     /// Takes a piece of the output; hashed files are counted in `watch`.
     ///
     /// # Errors

@@ -12,9 +12,12 @@ use super::pattern::{at_least, at_most, encode, may_end_here, parts_of, quoted, 
 use crate::host::detect::{is_compose_name, is_passed_over};
 use crate::host::modules::may_hold_modules;
 use crate::host::{FileQuery, Layout, ModuleQuery, Query, Scope, Select};
-use crate::model::{Glob, any_match};
+use crate::model::{Glob, Tree, any_match};
 
 pub(super) const FUNCTIONS: &str = include_str!("survey.sh");
+
+/// So many files of modules that the baseline names are worth a second script beside the first.
+const MANY: usize = 1_000;
 
 /// What is asked of a server's disk, and how its answer is known.
 pub(in crate::host::ssh) struct Survey {
@@ -26,7 +29,27 @@ pub(in crate::host::ssh) struct Survey {
 
 impl Survey {
     /// Asks all that `queries` need of the files that `layout` places; `None` where they need none.
+    #[cfg(test)]
     pub(in crate::host::ssh) fn new(layout: &Layout, queries: &[Query]) -> Option<Self> {
+        Self::written(layout, queries, None, usize::MAX).map(|(whole, _)| whole)
+    }
+
+    /// The same of a server that may tell of `most` files, if that was said. Where the baseline names modules with many
+    /// files, the second survey asks for a half of them, so that a server can look with two processors.
+    pub(in crate::host::ssh) fn side_by_side(
+        layout: &Layout,
+        queries: &[Query],
+        most: Option<u64>,
+    ) -> Option<(Self, Option<Self>)> {
+        Self::written(layout, queries, most, MANY)
+    }
+
+    fn written(
+        layout: &Layout,
+        queries: &[Query],
+        most: Option<u64>,
+        many: usize,
+    ) -> Option<(Self, Option<Self>)> {
         let mut writer = Writer::new(layout);
         // What one query leaves out of a module may count for another.
         let about_modules = |query: &&Query| matches!(query, Query::Modules(_));
@@ -46,15 +69,15 @@ impl Survey {
         }
         writer.detections();
         writer.places();
-        let nonce = nonce();
-        let (script, calls) = writer.finish(&nonce);
-        Some(Self { script, nonce, calls, budget: Budget::new(queries, None) })
-    }
-
-    /// The same, of a server that may tell of `most` files, if that was said.
-    pub(in crate::host::ssh) fn at_most(mut self, queries: &[Query], most: Option<u64>) -> Self {
-        self.budget = Budget::new(queries, most);
-        self
+        let budget = Budget::new(queries, most);
+        let aside = writer.set_aside(many);
+        let functions = writer.functions();
+        let survey = |calls: &BTreeSet<Vec<u8>>| {
+            let nonce = nonce();
+            let script = [functions.as_slice(), &calling(calls, &nonce)].concat();
+            Self { script, nonce, calls: calls.len(), budget: budget.clone() }
+        };
+        Some((survey(&writer.calls), (!aside.is_empty()).then(|| survey(&aside))))
     }
 
     /// The standard input of `sh -s`.
@@ -98,6 +121,8 @@ struct Writer<'a> {
     all_bytecode: bool,
     functions: Vec<u8>,
     calls: BTreeSet<Vec<u8>>,
+    /// The calls for modules that the baseline names, with how many files each has there.
+    of_modules: BTreeMap<Vec<u8>, usize>,
     /// Contexts of detection by base: for compose files and for addon roots.
     detect: BTreeMap<usize, (Vec<String>, Vec<String>)>,
     named_files: BTreeSet<Vec<u8>>,
@@ -122,6 +147,7 @@ impl<'a> Writer<'a> {
             all_bytecode: false,
             functions: Vec::new(),
             calls: BTreeSet::new(),
+            of_modules: BTreeMap::new(),
             detect: BTreeMap::new(),
             named_files: BTreeSet::new(),
             named_modules: BTreeSet::new(),
@@ -129,11 +155,23 @@ impl<'a> Writer<'a> {
     }
 
     fn call(&mut self, words: &[&[u8]]) {
-        // A NUL cannot be sent, and no path has one.
-        if words.iter().all(|word| !word.contains(&0)) {
-            let quoted: Vec<Vec<u8>> = words[1..].iter().map(|word| quoted(word)).collect();
-            self.calls.insert([b"call ", words[0], b" ", &quoted.join(&b' ')].concat());
+        self.calls.extend(called(words));
+    }
+
+    /// Takes calls for modules out, until those that stay and those that are taken have as many files, if there are many.
+    fn set_aside(&mut self, many: usize) -> BTreeSet<Vec<u8>> {
+        let (mut aside, mut sides) = (BTreeSet::new(), (0, 0));
+        let is_split = self.of_modules.values().sum::<usize>() >= many;
+        for (call, files) in std::mem::take(&mut self.of_modules) {
+            if is_split && sides.1 < sides.0 {
+                sides.1 += files + 1;
+                aside.insert(call);
+            } else {
+                sides.0 += files + 1;
+                self.calls.insert(call);
+            }
         }
+        aside
     }
 
     fn context(&self, base: usize) -> String {
@@ -177,7 +215,8 @@ impl<'a> Writer<'a> {
             let whole = any_match(&query.exclude, name) || query.exclude.iter().any(|glob| glob.covers(name));
             let context = if whole { "whole".to_owned() } else { self.context(ABSOLUTE) };
             let host = bytes(&host);
-            self.call(&[b"module", &host, context.as_bytes()]);
+            let files = query.known.get(place).map_or(0, Tree::len);
+            self.of_modules.extend(called(&[b"module", &host, context.as_bytes()]).map(|call| (call, files)));
             self.named_modules.insert(host);
         }
     }
@@ -319,7 +358,8 @@ impl<'a> Writer<'a> {
         if base.number == ABSOLUTE { Vec::new() } else { out }
     }
 
-    fn finish(mut self, nonce: &str) -> (Vec<u8>, usize) {
+    /// All that the calls stand on.
+    fn functions(&mut self) -> Vec<u8> {
         for host in self.named_files.clone() {
             self.call(&[b"look", &host]);
         }
@@ -328,14 +368,25 @@ impl<'a> Writer<'a> {
         members(&mut self.functions, "is_named_file", &self.named_files);
         members(&mut self.functions, "is_named_module", &self.named_modules);
         let settings: &[u8] = if self.all_bytecode { b"all_bytecode=1\n" } else { b"" };
-        let mut script = [bare(FUNCTIONS).as_bytes(), settings, &self.functions, b"survey() {\n:\n"].concat();
-        for call in &self.calls {
-            script.extend_from_slice(call);
-            script.push(b'\n');
-        }
-        script.extend_from_slice(format!("}}\nmain {nonce} </dev/null\n").as_bytes());
-        (script, self.calls.len())
+        [bare(FUNCTIONS).as_bytes(), settings, &self.functions].concat()
     }
+}
+
+/// A call of the script; `None` where it cannot be sent: no path has a NUL.
+fn called(words: &[&[u8]]) -> Option<Vec<u8>> {
+    let quoted: Vec<Vec<u8>> = words[1..].iter().map(|word| quoted(word)).collect();
+    let is_sound = words.iter().all(|word| !word.contains(&0));
+    is_sound.then(|| [b"call ", words[0], b" ", &quoted.join(&b' ')].concat())
+}
+
+/// The end of a script, which starts it.
+fn calling(calls: &BTreeSet<Vec<u8>>, nonce: &str) -> Vec<u8> {
+    let mut script = b"survey() {\n:\n".to_vec();
+    for call in calls {
+        script.extend([call.as_slice(), b"\n"].concat());
+    }
+    script.extend_from_slice(format!("}}\nmain {nonce} </dev/null\n").as_bytes());
+    script
 }
 
 /// How many of a prefix's components detection goes through: all of them, or up to one that is a compose file by its

@@ -89,6 +89,30 @@ impl Snapshot {
         self.facts.insert(path.to_vec(), fact);
     }
 
+    /// Takes what another script told at the same time, where this one has told nothing else.
+    pub(in crate::host::ssh) fn join(&mut self, other: Self) {
+        let tell = |facts: &mut HashMap<Vec<u8>, Fact>, other: HashMap<Vec<u8>, Fact>| {
+            for (path, fact) in other {
+                facts.entry(path).or_insert(fact);
+            }
+        };
+        tell(&mut self.facts, other.facts);
+        tell(&mut self.implied, other.implied);
+        for (path, listings) in other.listings {
+            self.listings.entry(path).or_default().extend(listings);
+        }
+        for (path, read) in other.files {
+            self.files.entry(path).or_insert(read);
+        }
+        for (path, module) in other.modules {
+            self.modules.entry(path).or_insert(module);
+        }
+        self.without_manifest.extend(other.without_manifest);
+        for (real, path) in other.by_real {
+            self.by_real.entry(real).or_insert(path);
+        }
+    }
+
     /// How many bytes of paths are held.
     #[cfg(any(test, fuzzing))]
     pub(super) fn weight(&self) -> usize {
