@@ -11,7 +11,7 @@ use crate::support::disk::files_below;
 use crate::support::dropbear::Dropbear;
 use crate::support::sshd::Server;
 use crate::support::wire::Wire;
-use crate::support::{Project, check_of, findings, status};
+use crate::support::{Project, Ran, check_of, findings, status};
 
 /// `[targets.NAME]` for a server on loopback, with the project's own tree.
 fn target(name: &str, project: &Project, server: &Server, more: &str) -> String {
@@ -79,6 +79,34 @@ fn drift_on_a_server_is_found_and_can_be_accepted() {
     assert_eq!((&report["mode"], &report["target"]), (&"server".into(), &"prod".into()));
     project.ok(&["accept", "--target", "prod", "--yes"]);
     assert_eq!(check(&project, "prod").0, 0);
+}
+
+#[test]
+fn many_files_are_told_by_two_sessions_or_one_after_the_other_where_one_is_allowed() {
+    let project = Project::small();
+    for module in 0..4 {
+        let dir = format!("odoo_modules/community/wide{module}");
+        project.file(&format!("{dir}/__manifest__.py"), "{}\n");
+        (0..300).for_each(|n| project.file(&format!("{dir}/{n}.py"), &format!("{module} {n}\n")));
+    }
+    project.ok(&["export", "--accept", "--docker", "off"]);
+    for (sessions, drifts) in [(10, false), (1, false), (1, true)] {
+        let server = Server::start(|setup| {
+            setup.line(&format!("MaxSessions {sessions}"));
+        });
+        with_targets(&project, &target("prod", &project, &server, ""));
+        if drifts {
+            project.file("odoo_modules/community/wide3/7.py", "drift\n");
+        }
+        let mut command =
+            project.driftlock(&["check", "--target", "prod", "--docker", "off", "--format", "json"]);
+        let ran = Ran(command.env("DRIFTLOCK_LOG", "debug").output().unwrap());
+        let scripts = ran.err().matches("ran a command command=\"sh -s\"").count();
+        assert_eq!(scripts, 2, "{sessions}: {}", ran.err());
+        let expected: &[(String, String)] =
+            if drifts { &[("wide3".to_owned(), "modified".to_owned())] } else { &[] };
+        assert_eq!(findings(&ran.report(), "addon_hashes"), expected, "{}", ran.err());
+    }
 }
 
 #[test]

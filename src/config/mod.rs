@@ -313,7 +313,7 @@ impl Config {
             retention_days: raw.runtime.retention_days,
             notify: notify::checked(raw.notify, &targets, text)?,
             targets,
-            trust: raw.trust,
+            trust: check_trust(raw.trust)?,
             digest: None,
         })
     }
@@ -350,6 +350,15 @@ pub fn is_target_name(name: &str) -> bool {
 fn is_fingerprint(text: &str) -> bool {
     let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
     text.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(base64))
+}
+
+fn check_trust(trust: Trust) -> Result<Trust, ConfigError> {
+    let files =
+        [("allowed_signers", &trust.allowed_signers), ("key", &trust.key), ("report_key", &trust.report_key)];
+    match files.iter().find(|(_, file)| file.as_ref().is_some_and(|file| file.as_os_str().is_empty())) {
+        Some((name, _)) => Err(senseless(&format!("trust.{name}"), "\"\" is no file")),
+        None => Ok(trust),
+    }
 }
 
 fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
@@ -478,6 +487,9 @@ mod tests {
             let why = error(&format!("[check]\nfull_every = \"{text}\"\n"));
             assert!(why.contains(":2: full_every is a duration"), "{why}");
         }
+        assert!(
+            error("[trust]\nallowed_signers = \"\"\n").contains("trust.allowed_signers: \"\" is no file")
+        );
         assert!(error("[targets.local]\nhost = \"x\"\n").contains("targets.local"));
         assert!(
             error("[targets.a]\nhost = \"x\"\npaths = { \"/srv\" = \"/x\" }\n").contains("targets.a.paths")

@@ -14,6 +14,9 @@ use crate::host::{Answer, Content, Host, HostError, Layout, Phase, Query, Watch}
 /// How often it is looked whether the run was cancelled.
 const POLL: Duration = Duration::from_millis(50);
 
+/// How long a server may refuse a session after the one before it has ended.
+const ROOM: Duration = Duration::from_secs(5);
+
 /// How a server is used once it is reached.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -159,12 +162,29 @@ impl SshHost {
         let (mut snapshot, (done, told)) = tokio::try_join!(first, rest)?;
         match (second, told) {
             (_, Some(told)) => snapshot.join(told),
-            (Some(second), None) => {
-                snapshot.join(self.told(connection, second, watch).await.map_err(|untold| untold.why)?);
-            }
+            (Some(second), None) => snapshot.join(self.told_at_last(connection, second, watch).await?),
             (None, None) => {}
         }
         Ok((Some(snapshot), done))
+    }
+
+    /// What a script tells that was refused while another one ran: a server may need a moment to see that one's end.
+    async fn told_at_last(
+        &self,
+        connection: &Connection,
+        survey: &Survey,
+        watch: &Watch,
+    ) -> Result<Snapshot, String> {
+        let began = Instant::now();
+        loop {
+            match self.told(connection, survey, watch).await {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(untold) if untold.heard_nothing && began.elapsed() < ROOM => {
+                    tokio::time::sleep(POLL).await;
+                }
+                Err(untold) => return Err(untold.why),
+            }
+        }
     }
 
     /// What one script tells.

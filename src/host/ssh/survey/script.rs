@@ -44,7 +44,8 @@ impl Survey {
         Self::written(layout, queries, most, MANY)
     }
 
-    fn written(
+    /// The same; with at least `many` files in named modules there is a second one.
+    pub(super) fn written(
         layout: &Layout,
         queries: &[Query],
         most: Option<u64>,
@@ -121,7 +122,7 @@ struct Writer<'a> {
     all_bytecode: bool,
     functions: Vec<u8>,
     calls: BTreeSet<Vec<u8>>,
-    /// The calls for modules that the baseline names, with how many files each has there.
+    /// The calls for modules that the baseline names, with how much there is of each: its files there, and itself.
     of_modules: BTreeMap<Vec<u8>, usize>,
     /// Contexts of detection by base: for compose files and for addon roots.
     detect: BTreeMap<usize, (Vec<String>, Vec<String>)>,
@@ -161,13 +162,13 @@ impl<'a> Writer<'a> {
     /// Takes calls for modules out, until those that stay and those that are taken have as many files, if there are many.
     fn set_aside(&mut self, many: usize) -> BTreeSet<Vec<u8>> {
         let (mut aside, mut sides) = (BTreeSet::new(), (0, 0));
-        let is_split = self.of_modules.values().sum::<usize>() >= many;
+        let is_split = self.of_modules.len() > 1 && self.of_modules.values().sum::<usize>() >= many;
         for (call, files) in std::mem::take(&mut self.of_modules) {
             if is_split && sides.1 < sides.0 {
-                sides.1 += files + 1;
+                sides.1 += files;
                 aside.insert(call);
             } else {
-                sides.0 += files + 1;
+                sides.0 += files;
                 self.calls.insert(call);
             }
         }
@@ -215,7 +216,7 @@ impl<'a> Writer<'a> {
             let whole = any_match(&query.exclude, name) || query.exclude.iter().any(|glob| glob.covers(name));
             let context = if whole { "whole".to_owned() } else { self.context(ABSOLUTE) };
             let host = bytes(&host);
-            let files = query.known.get(place).map_or(0, Tree::len);
+            let files = query.known.get(place).map_or(0, Tree::len) + 1;
             self.of_modules.extend(called(&[b"module", &host, context.as_bytes()]).map(|call| (call, files)));
             self.named_modules.insert(host);
         }

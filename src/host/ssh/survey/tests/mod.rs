@@ -27,7 +27,7 @@ use crate::host::{
     Answer, FileQuery, FilesAnswer, Host as _, Layout, LocalHost, ModuleQuery, ModulesAnswer, Query, Scope,
     Seen, SeenModule, Select, Watch,
 };
-use crate::model::{Glob, Leaf, LeftOut, Tree, Unreadable};
+use crate::model::{Digest, Glob, Leaf, LeftOut, Tree, TreeBuilder, Unreadable};
 
 /// The user that rights count for.
 const NOBODY: u32 = 65534;
@@ -169,16 +169,59 @@ fn locally(layout: &Layout, queries: &[Query]) -> Vec<String> {
     host.observe(queries, &Watch::default()).unwrap().iter().map(told).collect()
 }
 
+/// What one script tells, and two that share the modules that are named.
 fn by_script(by: &[&str], layout: &Layout, queries: &[Query], programs: &Programs) -> Vec<String> {
-    let survey = Survey::new(layout, queries).unwrap();
+    let told = |snapshot: &Snapshot| {
+        let watch = Watch::default();
+        queries.iter().map(|query| told(&answer(layout, query, snapshot, &watch).unwrap())).collect()
+    };
+    let alone: Vec<String> = told(&snapshot(by, &Survey::new(layout, queries).unwrap(), programs));
+    if by == SHELLS[0]
+        && let Some((survey, Some(second))) = Survey::written(layout, queries, None, 1)
+    {
+        let mut both = snapshot(by, &survey, programs);
+        both.join(snapshot(by, &second, programs));
+        assert_same(&alone, &told(&both), by);
+    }
+    alone
+}
+
+fn snapshot(by: &[&str], survey: &Survey, programs: &Programs) -> Snapshot {
     let output = run(by, survey.script(), programs);
     let mut reader = survey.reader();
     let watch = Watch::default();
     for piece in output.chunks(4099) {
         reader.feed(piece, &watch).unwrap_or_else(|why| panic!("{why}\n{}", shown(&output)));
     }
-    let snapshot = reader.finish().unwrap_or_else(|why| panic!("{why}\n{}", shown(&output)));
-    queries.iter().map(|query| told(&answer(layout, query, &snapshot, &watch).unwrap())).collect()
+    reader.finish().unwrap_or_else(|why| panic!("{why}\n{}", shown(&output)))
+}
+
+#[test]
+fn of_two_scripts_each_asks_for_half_of_what_is_named() {
+    let layout = Layout::of_root(Path::new("/srv"));
+    let tree = |files: u32| {
+        let mut tree = TreeBuilder::default();
+        (0..files).for_each(|n| tree.push(n.to_string().into_bytes(), Leaf::File(Digest::of(b"")), None));
+        tree.build()
+    };
+    let sizes = [("m/a", 700), ("m/b", 20), ("m/c", 20), ("m/d", 650), ("m/e", 1)];
+    let named = sizes.map(|(name, _)| name.as_bytes().to_vec()).to_vec();
+    let known = sizes.map(|(name, files)| (name.as_bytes().to_vec(), tree(files))).into();
+    let query =
+        |known| vec![Query::Modules(ModuleQuery { named: named.clone(), known, ..modules(Select::Named) })];
+    let (many, few) = (query(known), query(BTreeMap::new()));
+    let calls = |survey: &Survey| {
+        let script = String::from_utf8(survey.script().to_vec()).unwrap();
+        let call =
+            |line: &str| Some(line.strip_prefix("call module '/srv/m/")?.split('\'').next()?.to_owned());
+        script.lines().filter_map(call).collect::<Vec<_>>()
+    };
+    let (one, two) = Survey::side_by_side(&layout, &many, None).unwrap();
+    assert_eq!(calls(&one), ["a"]);
+    assert_eq!(calls(&two.unwrap()), ["b", "c", "d", "e"]);
+    assert_eq!(calls(&Survey::new(&layout, &many).unwrap()), ["a", "b", "c", "d", "e"]);
+    let (one, two) = Survey::side_by_side(&layout, &few, None).unwrap();
+    assert!(calls(&one).len() == 5 && two.is_none(), "few files need no second script");
 }
 
 /// Expects each shell to lead to the answers of this machine, and gives these.
