@@ -86,8 +86,14 @@ class Proxy:
             for end in (near, far):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.passed = {"up": 0, "down": 0}
-            for way, here, there in (("up", near, far), ("down", far, near)):
-                threading.Thread(target=self.carry, args=(way, here, there), daemon=True).start()
+            threading.Thread(target=self.carry_both, args=(near, far), daemon=True).start()
+
+    def carry_both(self, near, far):
+        with near, far:
+            up = threading.Thread(target=self.carry, args=("up", near, far), daemon=True)
+            up.start()
+            self.carry("down", far, near)
+            up.join()
 
     def carry(self, way, here, there):
         most = self.most[way]
