@@ -15,7 +15,7 @@ use crate::model::in_words;
 
 /// The file systems of disks and of memory that set the change time with every change of content, by the number that
 /// `statfs(2)` gives. Others are read each time: what is made by the kernel when it is read (`/proc`, `/sys`), what another
-/// machine may change (NFS, SMB, FUSE), FAT, which keeps no change time, and images that are made as a whole (EROFS, SquashFS),
+/// machine may change (NFS, SMB, FUSE), FAT, which keeps no change time, and images that are made as a whole (EROFS, `SquashFS`),
 /// whose times say nothing of when what is mounted there was exchanged for another.
 const SURE: [u64; 10] = [
     0xef53,      // ext2, ext3, ext4

@@ -108,7 +108,7 @@ impl SshHost {
                 None => None,
             }
         };
-        let surveyed = self.survey(&connection, queries, asked, watch).await;
+        let surveyed = Box::pin(self.survey(&connection, queries, asked, watch)).await;
         let (snapshot, containers) = surveyed.map_err(|why| self.broken(&why, started, watch))?;
         self.answers(queries, snapshot.as_ref(), containers, watch)
     }
