@@ -1,5 +1,6 @@
 //! Looking at one place and comparing it with a baseline, whatever is then made of it.
 
+use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Instant;
 
@@ -12,11 +13,11 @@ use super::project::{Project, read_locks};
 use super::since_last::{self, Extent};
 use super::trusting::{Trusting, UNSIGNED_CONFIGURATION};
 use crate::acknowledge::{self, Acknowledgement};
-use crate::audit::{self, Request};
+use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks, Source};
 use crate::check::{Check, Evidence};
 use crate::git::work_tree;
-use crate::host::{Content, MANIFEST, Scope, Watch};
+use crate::host::{Content, HostError, MANIFEST, Remembered, Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
 use crate::provenance::{self, Trace};
 use crate::run;
@@ -76,19 +77,7 @@ impl Examination<'_> {
         request.signature = looked.as_ref();
         request.setting.scope = &scope;
         let remembered = self.since_last.map(|trust| trust.recall(self.project, &started));
-        let (look, origin) = std::thread::scope(|scope| {
-            let place = logging::place();
-            let ask_git = || logging::within(place, || self.origin(&locks));
-            let git = Builder::new().spawn_scoped(scope, ask_git);
-            let planned = audit::plan(&request);
-            let look = match self.forbidden(looked.as_ref()) {
-                Some(why) => Aim::leave(&request, planned, why, watch),
-                None => self.aim.observe_remembering(&request, planned, remembered.clone(), watch),
-            };
-            let origin = git.ok().and_then(|thread| thread.join().ok());
-            (look, origin.unwrap_or_else(|| self.origin(&locks)))
-        });
-        let (look, (origin, owner)) = (look?, origin);
+        let (look, (origin, owner)) = self.look(&request, remembered.as_ref(), watch)?;
         let partial = !self.only.is_empty();
         let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
         let (sections_off, left_out) = audit::coverage(&look.evidence);
@@ -106,6 +95,27 @@ impl Examination<'_> {
         let since_last = remembered.map(|remembered| since_last::told(&remembered, &started));
         let report = Report { partial, baseline: origin, sections_off, left_out, since_last, ..report };
         Ok(Examined { report, evidence: look.evidence, warning })
+    }
+
+    /// Looks at the place, and beside that asks git where the baseline comes from.
+    fn look(
+        &self,
+        request: &Request<'_>,
+        remembered: Option<&Arc<Remembered>>,
+        watch: &Watch,
+    ) -> Result<(Look, (BaselineOrigin, Option<String>)), HostError> {
+        std::thread::scope(|scope| {
+            let place = logging::place();
+            let ask_git = || logging::within(place, || self.origin(request.locks));
+            let git = Builder::new().spawn_scoped(scope, ask_git);
+            let planned = audit::plan(request);
+            let look = match self.forbidden(request.signature) {
+                Some(why) => Aim::leave(request, planned, why, watch),
+                None => self.aim.observe_remembering(request, planned, remembered.cloned(), watch),
+            };
+            let origin = git.ok().and_then(|thread| thread.join().ok());
+            Ok((look?, origin.unwrap_or_else(|| self.origin(request.locks))))
+        })
     }
 
     /// Why a target may not be asked that the configuration alone names: nobody is connected to, and shown a password,

@@ -17,16 +17,7 @@ use crate::trust::{Kept, LONGEST, REPORTS, Refused, Word, walk};
 pub(super) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) -> Result<u8, Failure> {
     let runtime = project.named(&project.root.join(run::PATH));
     let runs = run::all(&project.root).map_err(|error| Failure::at(&runtime, &error))?;
-    let mut places: BTreeMap<Option<String>, Place> = BTreeMap::new();
-    for run in runs.iter().rev().filter(|run| run.path.join(json::FILE).symlink_metadata().is_ok()) {
-        let (target, kept, whole_since) = kept(run, trusting);
-        let place = places.entry(target).or_default();
-        place.newest = place.newest.max(whole_since.map(|began| (began, kept.digest)));
-        place.kept.push(kept);
-    }
-    for target in noted(project) {
-        places.entry(target).or_default();
-    }
+    let places = places(project, &runs, trusting);
     if places.is_empty() {
         return Err(Failure::new(format!("there is no report in {}", output::shown(&runtime))));
     }
@@ -48,6 +39,21 @@ pub(super) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) 
     }
     output::print(text.as_bytes())?;
     Ok(u8::from(wrong > 0))
+}
+
+/// The reports of each place that there are any of, or of which it is noted that there were.
+fn places(project: &Project, runs: &[Run], trusting: &Trusting) -> BTreeMap<Option<String>, Place> {
+    let mut places: BTreeMap<Option<String>, Place> = BTreeMap::new();
+    for run in runs.iter().rev().filter(|run| run.path.join(json::FILE).symlink_metadata().is_ok()) {
+        let (target, kept, whole_since) = kept(run, trusting);
+        let place = places.entry(target).or_default();
+        place.newest = place.newest.max(whole_since.map(|began| (began, kept.digest)));
+        place.kept.push(kept);
+    }
+    for target in noted(project) {
+        places.entry(target).or_default();
+    }
+    places
 }
 
 /// The places of which it is noted which report is the newest.
