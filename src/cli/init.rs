@@ -47,7 +47,10 @@ pub(super) fn run(global: &Global, args: &InitArgs) -> Result<u8, Failure> {
     let gone = tables_gone(&String::from_utf8_lossy(&old), &new);
     if !gone.is_empty() {
         let file = output::shown(&file);
-        say(&format!("warning: {file}: what was written in {} is not in it any more", gone.join(", ")));
+        let gone = gone.join(", ");
+        say(&format!(
+            "warning: {file}: what was written in {gone} is not in it any more; take it from an earlier commit if it is needed"
+        ));
     }
     signature::of_new_configuration(&root)?;
     Ok(0)
