@@ -130,7 +130,8 @@ pub fn from_report(
         let known = crate::check::find(&check.name);
         let known = known.ok_or_else(|| Refusal::UnknownCheck { check: escaped(check.name.as_bytes()) })?;
         if let Some(section) = known.section() {
-            changes.extend(check.findings.iter().map(|finding| of_wire(section, known.id(), finding)));
+            let findings = check.findings.iter().filter(|finding| finding.may_be_accepted());
+            changes.extend(findings.map(|finding| of_wire(section, known.id(), finding)));
         }
     }
     Ok(changes)
@@ -212,6 +213,9 @@ fn silent_changes(evidence: &Evidence, told: &[Change]) -> Vec<Change> {
 }
 
 fn of_finding(check: &str, finding: Finding) -> Option<Change> {
+    if finding.change.is_some_and(|change| !change.may_be_accepted()) {
+        return None;
+    }
     Some(Change {
         section: finding.subject.section?,
         check: check.to_owned(),
@@ -247,7 +251,7 @@ pub fn state_of_report(
             WireStatus::Pass | WireStatus::Fail => {}
         }
         let state = state.get_or_insert_with(|| baseline.clone());
-        for finding in &check.findings {
+        for finding in check.findings.iter().filter(|finding| finding.may_be_accepted()) {
             let place = finding.place();
             let before = state.entries.remove(&place);
             if let Some(entry) = finding.entry_after(before) {

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use crate::baseline::{LockFile, Locks};
-use crate::check::{CHECKS, Case, Check, Evidence, NoBaseline, Server, begun};
+use crate::check::{CHECKS, CONTAINER_MOUNTS, Case, Check, Evidence, NoBaseline, Server, begun};
 use crate::host::{Answer, ContainersAnswer, FilesAnswer, Host, HostError, ModulesAnswer, Query, Watch};
 use crate::model::{CheckResult, LeftOut, Observed, SectionId, SectionOff, State, Unit};
-use crate::section::{Ask, Plan, SECTIONS, Section, Setting};
+use crate::section::{Ask, Plan, Purpose, SECTIONS, Section, Setting};
 use crate::trust::Looked;
 
 /// The names of all lock files, by section.
@@ -66,6 +66,8 @@ pub struct Planned {
     pub out_of_scope: State,
     /// What will be asked.
     pub plan: Plan,
+    /// Why it is not known which paths the mounts of containers are looked at for.
+    pub problem: Option<String>,
 }
 
 impl Planned {
@@ -82,7 +84,41 @@ fn is_locked(files: &[LockFile]) -> bool {
 /// Reads the baseline and plans what to ask, section by section.
 #[must_use]
 pub fn plan(request: &Request<'_>) -> Vec<Planned> {
-    request.sections().into_iter().map(|section| plan_section(request, section)).collect()
+    let mut planned: Vec<Planned> =
+        request.sections().into_iter().map(|section| plan_section(request, section)).collect();
+    ask_for_mounts(request, &mut planned);
+    planned
+}
+
+/// Has the mounts of containers looked at where that can be done: on this machine, over the paths that the lock files of all
+/// other sections name, whether those sections are compared or not.
+fn ask_for_mounts(request: &Request<'_>, planned: &mut [Planned]) {
+    let is_check = request.setting.purpose == Purpose::Check && request.setting.server.is_none();
+    let asks = |p: &Planned| matches!(p.plan, Plan::Ask(Query::Containers(_)));
+    if !is_check || !request.wants(CONTAINER_MOUNTS) || !planned.iter().any(asks) {
+        return;
+    }
+    let (mut paths, mut problem) = (Vec::new(), None);
+    for section in SECTIONS.iter().filter(|section| Some(section.id()) != CONTAINER_MOUNTS.section()) {
+        let known = planned.iter().find(|p| p.section.id() == section.id());
+        let read = || read_section(*section, &request.locks.group(section.lock_files()));
+        let own = if known.is_none() { read() } else { Err(NoBaseline::Missing) };
+        match known.map_or(&own, |known| &known.baseline) {
+            Ok(state) => {
+                let here = |place: &&Vec<u8>| section.in_scope(request.setting.scope, place);
+                paths.extend(state.entries.keys().filter(here).cloned());
+            }
+            // That it is malformed, its own check says if it takes part.
+            Err(NoBaseline::Malformed(why)) if known.is_none() => problem = Some(why.clone()),
+            Err(_) => {}
+        }
+    }
+    for p in planned {
+        if let Plan::Ask(Query::Containers(query)) = &mut p.plan {
+            query.locked = Some(std::mem::take(&mut paths));
+            p.problem = problem.take();
+        }
+    }
 }
 
 fn plan_section(request: &Request<'_>, section: &'static dyn Section) -> Planned {
@@ -98,7 +134,7 @@ fn plan_section(request: &Request<'_>, section: &'static dyn Section) -> Planned
     let ask =
         Ask { setting: request.setting, locked: is_locked(&lock_files), baseline: baseline.as_ref().ok() };
     let plan = section.plan(&ask);
-    Planned { section, lock_files, baseline, out_of_scope, plan }
+    Planned { section, lock_files, baseline, out_of_scope, plan, problem: None }
 }
 
 /// Parses the lock files of one section.
@@ -212,6 +248,9 @@ impl Planned {
             let why =
                 if of_commit { "no commit holds any of it" } else { "none of it is included on this target" };
             observed = Observed::Skipped(why.to_owned());
+        }
+        if let Observed::Seen(seen) = &mut observed {
+            seen.views.problem.clone_from(&self.problem);
         }
         count_out_of_scope(&mut observed, elsewhere, request.setting.scope.reason());
         let wanted = self.section.wants_lock_files(&self.ask(request));

@@ -5,6 +5,7 @@ mod baseline_signed;
 mod compose_applied;
 mod compose_hashes;
 mod config_hashes;
+mod container_mounts;
 mod container_state;
 mod difference;
 mod docker_images;
@@ -17,6 +18,7 @@ use crate::section::Section;
 use crate::trust::Looked;
 
 pub use baseline_signed::BASELINE_SIGNED;
+pub use container_mounts::CONTAINER_MOUNTS;
 pub use difference::differences;
 pub use report_signed::{REPORT_SIGNED, unsigned_report};
 
@@ -31,6 +33,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &docker_images::DockerImages,
     &container_state::ContainerState,
     &compose_applied::ComposeApplied,
+    CONTAINER_MOUNTS,
     &report_signed::ReportSigned,
 ];
 

@@ -55,6 +55,10 @@ fn of_container(check: &str, finding: &Finding) -> &'static str {
         (_, Some(Change::Rebuilt)) => "the image was built or pulled anew under the same name",
         (_, Some(Change::State)) if should_run() => "it crashed, or somebody stopped it",
         (_, Some(Change::State)) => "somebody started it",
+        (_, Some(Change::Stale)) => {
+            "it was replaced, or a link to it was switched, after the container started: nobody restarted that"
+        }
+        _ if check == "container_mounts" => "the container was made anew with other mounts",
         _ if check == "compose_applied" => {
             "its compose file, an override or a variable changed, and docker compose up applied that"
         }

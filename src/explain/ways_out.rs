@@ -1,6 +1,6 @@
 //! What can be done about a subject that differs, with the command for each way.
 
-use crate::model::{Change, Finding, Kind, Part, SectionId, WayOut, quoted, quoted_name};
+use crate::model::{Change, Finding, Kind, Part, SectionId, Value, WayOut, quoted, quoted_name};
 
 /// How many files a command names at most.
 const LISTED: usize = 50;
@@ -88,7 +88,8 @@ pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
 /// The command that takes what is there into the baseline; none where no lock file can hold it.
 fn accept(situation: &Situation<'_>) -> Option<WayOut> {
     let Situation { named, option, driftlock, .. } = *situation;
-    if situation.finding.parts.iter().any(is_strange) {
+    let may_be_accepted = situation.finding.change.is_none_or(Change::may_be_accepted);
+    if !may_be_accepted || situation.finding.parts.iter().any(is_strange) {
         return None;
     }
     let first = if situation.run.is_some() { String::new() } else { format!("{driftlock} check{option}; ") };
@@ -133,6 +134,9 @@ fn undo_container(situation: &Situation<'_>) -> Option<String> {
     }
     let command = match (situation.finding.kind, situation.finding.change, situation.service) {
         (Kind::Unexpected, ..) => format!("{docker} rm --force {name}"),
+        // Where nothing is at the path any more, a restart fails.
+        (_, Some(Change::Stale), _) if situation.finding.expected == Value::Absent => return None,
+        (_, Some(Change::Stale), _) => format!("{docker} restart {name}"),
         (_, Some(Change::State), _) => {
             let should_run = situation.finding.expected.text().as_deref() == Some("running");
             format!("{docker} {} {name}", if should_run { "start" } else { "stop" })

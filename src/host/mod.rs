@@ -12,6 +12,7 @@ mod layout;
 mod local;
 mod module;
 mod modules;
+mod mounts;
 mod read;
 mod remembered;
 #[cfg(test)]
@@ -24,7 +25,7 @@ mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Digest, Glob, LeftOut, Stat, Tree, Unreadable, any_match};
+use crate::model::{Digest, Glob, LeftOut, Mount, MountView, Stat, Tree, Unreadable, any_match};
 
 pub use content::Content;
 pub use detect::is_detected_compose_file;
@@ -195,6 +196,8 @@ pub struct ContainerQuery {
     pub patterns: Vec<Glob>,
     /// Names to look for in any case.
     pub named: BTreeSet<String>,
+    /// The repository paths that containers should have as they are on the host; `None`: their mounts are not looked at.
+    pub locked: Option<Vec<Vec<u8>>>,
 }
 
 /// The answer to one query.
@@ -248,6 +251,11 @@ pub struct Container {
     pub compose_files: Vec<Option<Vec<u8>>>,
     /// Whether the image's name now means another image than the one that runs.
     pub tag_moved: bool,
+    /// Its mounts, sorted by destination; the source of a bind is a repository path where it has one. `None` where the
+    /// engine does not list them.
+    pub mounts: Option<Vec<Mount>>,
+    /// What became of looking at them.
+    pub view: MountView,
 }
 
 /// What was seen at a file's path.

@@ -116,6 +116,8 @@ pub enum Change {
     State,
     /// A container was made from another configuration.
     Config,
+    /// A container still uses what was at a path of the host before.
+    Stale,
 }
 
 impl Change {
@@ -128,7 +130,15 @@ impl Change {
             Self::Rebuilt => "rebuilt",
             Self::State => "state",
             Self::Config => "config",
+            Self::Stale => "stale",
         }
+    }
+
+    /// Whether the baseline can be changed so that it is no change any more. A container that uses what is not on the host
+    /// any more differs from the host, whatever the baseline says.
+    #[must_use]
+    pub fn may_be_accepted(self) -> bool {
+        self != Self::Stale
     }
 }
 

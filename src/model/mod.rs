@@ -8,6 +8,7 @@ mod finding;
 mod glob;
 mod line;
 mod moment;
+mod mount;
 mod name;
 mod provenance;
 mod report;
@@ -26,6 +27,7 @@ pub use finding::{Change, Disposition, Finding, Kind, Part, SectionId, Subject, 
 pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use line::write_line;
 pub use moment::{Moment, ReadMoment, day, time_of_day};
+pub use mount::{Mount, MountUse, MountView, Shows, Views};
 pub use name::{escaped, is_hidden, printable, readable, shown_json};
 pub use provenance::{Commit, FileOrigin, Origin, Provenance, Versions};
 pub use report::{

@@ -1,7 +1,7 @@
 //! A finished report: everything a reporter may say, and nothing it must work out.
 
 use super::{
-    Digest, ExitCode, Finding, LeftOut, Pause, SectionId, SinceLast, Status, Verdict, WayOut, status,
+    Change, Digest, ExitCode, Finding, LeftOut, Pause, SectionId, SinceLast, Status, Verdict, WayOut, status,
 };
 
 /// The words of one check, as the terminal and the details line use them.
@@ -23,6 +23,18 @@ pub struct Words {
     pub verb: &'static str,
     /// One subject in a sentence: `compose file`.
     pub singular: &'static str,
+}
+
+impl Words {
+    /// What stands before the name of a finding's subject.
+    #[must_use]
+    pub fn title(&self, finding: &Finding) -> &'static str {
+        match finding.change {
+            _ if !finding.kind.is_drift() => self.unreadable,
+            Some(Change::Stale) => "Stale mount",
+            _ => self.drift,
+        }
+    }
 }
 
 /// How one check went.

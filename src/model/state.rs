@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Stat, Tree, Value};
+use super::{Stat, Tree, Value, Views};
 
 /// One subject's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub struct Observation {
     pub left_out: Vec<LeftOut>,
     /// What was seen and lock files cannot hold: subject, path in it, and why.
     pub strange: Vec<(Vec<u8>, Vec<u8>, &'static str)>,
+    /// What containers have mounted.
+    pub views: Views,
 }
 
 /// How looking at a section went.

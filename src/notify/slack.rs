@@ -144,7 +144,7 @@ fn of_check(check: &CheckResult) -> String {
 }
 
 fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &Words) -> String {
-    let told = if finding.kind.is_drift() { check.words.drift } else { check.words.unreadable };
+    let told = check.words.title(finding);
     let mut text = format!("*{told}*: {}\n{}", name(&finding.subject.key), finding.kind.word());
     if let (Kind::Modified, Some(change)) = (finding.kind, finding.change) {
         let _ = write!(text, " ({})", change.word());

@@ -194,8 +194,7 @@ fn block(check: &CheckResult, finding: &Finding) -> String {
 
 /// A finding with all that is known of it.
 fn block_on(check: &CheckResult, finding: &Finding, on: &str) -> String {
-    let words = check.words;
-    let what = if finding.kind.is_drift() { words.drift } else { words.unreadable };
+    let what = check.words.title(finding);
     let name = code(&escaped(&finding.subject.key));
     let details = plain::details_of(finding);
     let mut text = format!("**{what}:** {name}{on}\n");

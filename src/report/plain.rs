@@ -24,9 +24,7 @@ fn lines_of(write: impl FnOnce(&mut Page)) -> Vec<String> {
 
 /// `Compose drift: PATH`, or what is said of a subject that could not be read.
 pub(super) fn title(check: &CheckResult, finding: &Finding) -> String {
-    let words = check.words;
-    let what = if finding.kind.is_drift() { words.drift } else { words.unreadable };
-    format!("{what}: {}", escaped(&finding.subject.key))
+    format!("{}: {}", check.words.title(finding), escaped(&finding.subject.key))
 }
 
 /// What can be done, a line each, and the command in it.

@@ -178,7 +178,7 @@ fn kind(wire: WireKind) -> Kind {
 }
 
 fn change(word: &str) -> Option<Change> {
-    let all = [Change::Content, Change::Tag, Change::Rebuilt, Change::State, Change::Config];
+    let all = [Change::Content, Change::Tag, Change::Rebuilt, Change::State, Change::Config, Change::Stale];
     all.into_iter().find(|change| change.word() == word)
 }
 

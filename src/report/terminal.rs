@@ -146,7 +146,7 @@ impl Page {
     /// The line of a subject that drifted.
     pub(super) fn drift(&mut self, check: &CheckResult, finding: &Finding) {
         let tag = if finding.acknowledged().is_some() { "ACK" } else { "FAIL" };
-        self.fact(tag, &format!("{}: {}", check.words.drift, escaped(&finding.subject.key)));
+        self.fact(tag, &format!("{}: {}", check.words.title(finding), escaped(&finding.subject.key)));
     }
 
     /// What is known of a finding beyond its line.

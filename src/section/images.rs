@@ -11,7 +11,7 @@ use crate::baseline::LockError;
 use crate::config::{DockerMode, OnUnexpected};
 use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, Query, Scope};
 use crate::model::{
-    Digest, Entry, Glob, LeftOut, Observation, Observed, SectionId, State, Unit, Value, escaped,
+    Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId, State, Unit, Value, escaped,
 };
 
 /// The facts of a container's entry, as its lock file spells them, and two that only a host tells.
@@ -24,6 +24,10 @@ pub mod fact {
     pub const REPO_DIGESTS: &str = "repoDigests";
     /// `running`, `exited`, …
     pub const STATE: &str = "state";
+    /// Its mounts, as the lock file spells them: a list in JSON.
+    pub const MOUNTS: &str = "mounts";
+    /// The source of each bind as it was given, by destination: an object in JSON.
+    pub const MOUNT_PATHS: &str = "mountPaths";
     /// The Compose project.
     pub const PROJECT: &str = "composeProject";
     /// The Compose service.
@@ -41,7 +45,7 @@ pub mod fact {
 pub fn locked_facts(entry: &Entry) -> BTreeMap<String, String> {
     let Value::Structured(facts) = &entry.value else { return BTreeMap::new() };
     let mut facts = facts.clone();
-    facts.retain(|name, _| name != fact::COMPOSE_FILES && name != fact::TAG_MOVED);
+    facts.retain(|name, _| ![fact::COMPOSE_FILES, fact::TAG_MOVED, fact::MOUNT_PATHS].contains(&name.as_str()));
     facts
 }
 
@@ -93,6 +97,7 @@ impl Section for Images {
         Plan::Ask(Query::Containers(ContainerQuery {
             patterns: docker.containers.iter().filter_map(|text| Glob::new(text).ok()).collect(),
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
+            locked: None,
         }))
     }
 
@@ -164,7 +169,26 @@ fn skip(ask: &Ask<'_>, why: &str) -> String {
     }
 }
 
+/// Whether two mounts are the same; the source of a bind may be told as it was given or as a repository path, which depends
+/// on where links lead. `actual` is what the host has of the container.
+#[must_use]
+pub fn is_same_mount(before: &LockedMount, now: &LockedMount, actual: &Entry) -> bool {
+    let Value::Structured(facts) = &actual.value else { return before == now };
+    let paths = facts.get(fact::MOUNT_PATHS).and_then(|text| serde_json::from_str(text).ok());
+    let paths: BTreeMap<String, String> = paths.unwrap_or_default();
+    let as_given = paths.get(&now.destination).filter(|path| !path.is_empty() && **path == before.source);
+    before == now || as_given.is_some_and(|path| *before == LockedMount { source: path.clone(), ..now.clone() })
+}
+
+/// The mounts of a container that a fact tells; `None` where they are not known.
+#[must_use]
+pub fn locked_mounts(entry: &Entry) -> Option<Vec<LockedMount>> {
+    let Value::Structured(facts) = &entry.value else { return None };
+    serde_json::from_str(facts.get(fact::MOUNTS)?).ok()
+}
+
 fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) -> Observation {
+    let mut partly = 0;
     let mut seen = Observation { left_out, ..Observation::default() };
     let ignore = ask.setting.purpose == Purpose::Check
         && ask.setting.config.docker.as_ref().is_some_and(|docker| docker.unexpected == OnUnexpected::Ignore);
@@ -174,9 +198,19 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
         let known = ask.baseline.is_none_or(|state| state.entries.contains_key(&name));
         if ignore && !known {
             ignored += 1;
-        } else {
-            seen.state.entries.insert(name, entry_of(container));
+            continue;
         }
+        let view = match container.view.clone() {
+            MountView::Unseen(why) if ask.setting.docker == DockerMode::Required => MountView::Refused(why),
+            view => view,
+        };
+        partly += u64::from(matches!(view, MountView::Seen { is_whole: false, .. }));
+        seen.views.by_container.insert(name.clone(), view);
+        seen.state.entries.insert(name, entry_of(container));
+    }
+    if partly > 0 {
+        let reason = "mounts seen without the rights to see every process of the container".to_owned();
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: partly, reason });
     }
     if ignored > 0 {
         let reason = "not in the baseline, and [docker] unexpected is \"ignore\"".to_owned();
@@ -194,11 +228,17 @@ fn entry_of(container: Container) -> Entry {
     if files.is_empty() && container.compose_project.is_some() {
         files.push(String::new());
     }
+    let mounts = container.mounts.iter().map(|mounts| mounts.iter().map(LockedMount::of).collect::<Vec<_>>());
+    let mounts = mounts.map(|mounts| fact_of(&mounts)).next();
+    let paths = container.mounts.iter().flatten().map(|mount| (&mount.destination, &mount.host_path));
+    let paths = serde_json::to_string(&paths.collect::<BTreeMap<_, _>>()).unwrap_or_default();
     let facts = [
         (fact::IMAGE, Some(container.image)),
         (fact::IMAGE_ID, Some(container.image_id)),
         (fact::REPO_DIGESTS, Some(container.repo_digests.join(" "))),
         (fact::STATE, Some(container.state)),
+        (fact::MOUNTS, mounts),
+        (fact::MOUNT_PATHS, Some(paths)),
         (fact::PROJECT, container.compose_project),
         (fact::SERVICE, container.compose_service),
         (fact::CONFIG_HASH, container.compose_config_hash),
@@ -263,12 +303,56 @@ struct Locked {
     repo_digests: Vec<RepoDigest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unique_mounts")]
+    mounts: Option<Vec<LockedMount>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compose_project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compose_service: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compose_config_hash: Option<String>,
+}
+
+/// A mount of a container in the lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedMount {
+    /// Where the container has it.
+    pub destination: String,
+    /// `bind`, `volume`, `tmpfs`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A repository path, an absolute one, or the name of a volume; none where it has no name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// Whether the container may write there.
+    pub rw: bool,
+}
+
+impl LockedMount {
+    fn of(mount: &Mount) -> Self {
+        let Mount { destination, kind, source, writable, .. } = mount.clone();
+        Self { destination, kind, source, rw: writable }
+    }
+}
+
+/// Mounts as a fact tells them.
+fn fact_of(mounts: &[LockedMount]) -> String {
+    serde_json::to_string(mounts).unwrap_or_default()
+}
+
+/// Mounts as a lock file lists them: each at a place of its own.
+fn unique_mounts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<LockedMount>>, D::Error> {
+    let mut mounts = Vec::<LockedMount>::deserialize(deserializer)?;
+    mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
+    let twice = mounts.windows(2).find(|pair| pair[0].destination == pair[1].destination);
+    if let Some([mount, _]) = twice {
+        return Err(D::Error::custom(format!("destination {} stands here a second time", mount.destination)));
+    }
+    match mounts.iter().find(|mount| !mount.destination.starts_with('/') || mount.kind.is_empty()) {
+        Some(mount) => Err(D::Error::custom(format!("{} is no mount of a container", mount.destination))),
+        None => Ok(Some(mounts)),
+    }
 }
 
 /// `sha256:` and 64 hex digits.
@@ -309,6 +393,7 @@ impl Locked {
             image_id: ImageId(facts.get(fact::IMAGE_ID)?.clone()),
             repo_digests: digests.into_iter().flatten().map(RepoDigest).collect(),
             state: facts.get(fact::STATE).cloned(),
+            mounts: locked_mounts(entry),
             compose_project: facts.get(fact::PROJECT).cloned(),
             compose_service: facts.get(fact::SERVICE).cloned(),
             compose_config_hash: facts.get(fact::CONFIG_HASH).cloned(),
@@ -323,6 +408,7 @@ impl Locked {
             (fact::IMAGE_ID, Some(self.image_id.0)),
             (fact::REPO_DIGESTS, Some(digests.join(" "))),
             (fact::STATE, self.state),
+            (fact::MOUNTS, self.mounts.as_deref().map(fact_of)),
             (fact::PROJECT, self.compose_project),
             (fact::SERVICE, self.compose_service),
             (fact::CONFIG_HASH, self.compose_config_hash),

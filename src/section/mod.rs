@@ -7,7 +7,7 @@ mod images;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use images::{fact, locked_facts};
+pub use images::{LockedMount, fact, is_same_mount, locked_facts, locked_mounts};
 
 /// The one section whose subjects may lie outside the repository.
 pub const BEYOND_REPOSITORY: SectionId = config::ID;

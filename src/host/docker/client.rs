@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::gathered::{Inspected, Labels, Listed, with_algorithm};
+use bollard::models::MountPoint;
+
+use super::gathered::{Inspected, Labels, Listed, mount_of, with_algorithm};
 use super::words::short;
 
 /// The labels of Compose that are asked for; no other leaves the server.
@@ -60,7 +62,8 @@ fn template() -> String {
     let label = |name: &&str| format!("{{{{json (index .Config.Labels \"com.docker.compose.{name}\")}}}}");
     let fields = ["Id", "Name", "Image", "Config.Image", "State.Status", "HostConfig.AutoRemove"];
     let fields = fields.iter().map(|name| format!("{{{{json .{name}}}}}"));
-    format!("[{}]", fields.chain(LABELS.iter().map(label)).collect::<Vec<_>>().join(","))
+    let mounts = std::iter::once("{{json .Mounts}}".to_owned());
+    format!("[{}]", fields.chain(LABELS.iter().map(label)).chain(mounts).collect::<Vec<_>>().join(","))
 }
 
 /// A script for `sh` that lists all containers by `docker` and inspects them at once. `mark`, a word that
@@ -99,6 +102,7 @@ type Row = (
     Label,
     Label,
     Label,
+    Option<Vec<MountPoint>>,
 );
 
 /// Reads what the script said after its first mark.
@@ -174,7 +178,12 @@ fn listed_in(line: &str) -> Option<Listed> {
         image_id: with_algorithm(&image_id),
         state: state.unwrap_or_default(),
         labels: Labels(labels.collect::<HashMap<_, _>>()),
-        inspected: Some(Inspected::There { image, is_temporary: is_temporary.unwrap_or(false) }),
+        mounts: row.12.map(|mounts| mounts.into_iter().map(mount_of).collect()),
+        inspected: Some(Inspected::There {
+            image,
+            is_temporary: is_temporary.unwrap_or(false),
+            running: None,
+        }),
     })
 }
 
@@ -186,7 +195,7 @@ mod tests {
 
     fn row(id: &str) -> String {
         format!(
-            "[\"{id}\",\"/web\",\"sha256:1\",\"odoo:18\",\"running\",false,\"\",\"erp\",\"\",\"\",\"\",\"\"]\n"
+            "[\"{id}\",\"/web\",\"sha256:1\",\"odoo:18\",\"running\",false,\"\",\"erp\",\"\",\"\",\"\",\"\",null]\n"
         )
     }
 
@@ -249,6 +258,6 @@ mod tests {
     fn nothing_but_what_is_needed_is_selected() {
         let template = template();
         assert!(!template.contains('\'') && !template.contains("json .Config}") && !template.contains("Env"));
-        assert_eq!(template.matches("{{").count(), 12);
+        assert_eq!(template.matches("{{").count(), 13);
     }
 }

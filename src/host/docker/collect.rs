@@ -1,15 +1,17 @@
 //! Asks an engine for its containers: two calls for any number, and one more only for what the list does not tell.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::ContainerSummary;
+use bollard::models::{ContainerState, ContainerSummary, DriverData};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptions};
 use tokio::task::JoinSet;
 
-use super::gathered::{Gathered, Images, Inspected, Labels, Listed, gather, with_algorithm};
+use super::gathered::{Gathered, Images, Inspected, Labels, Listed, gather, mount_of, with_algorithm};
 use crate::host::ContainerQuery;
+use crate::host::mounts::Running;
 
 /// Collects what a query asks for, with up to `lanes` calls at once.
 pub(in crate::host) async fn collect(
@@ -76,12 +78,44 @@ async fn inspected(docker: &Docker, id: &str) -> Result<Inspected, Error> {
     let path = format!("/containers/{id}/json");
     match answered(&path, docker.inspect_container(id, None)).await {
         Ok(answer) => Ok(Inspected::There {
+            running: running(id, answer.state, answer.graph_driver),
             image: answer.config.and_then(|config| config.image),
             is_temporary: answer.host_config.and_then(|host| host.auto_remove).unwrap_or(false),
         }),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(Inspected::Gone),
         Err(error) => Err(error),
     }
+}
+
+/// The processes of a container, where it has any.
+fn running(id: &str, state: Option<ContainerState>, storage: Option<DriverData>) -> Option<Running> {
+    let pid = u32::try_from(state?.pid?).ok().filter(|pid| *pid != 0)?;
+    let storage = storage.map(|storage| storage.data).unwrap_or_default();
+    let path = |name: &str| storage.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    Some(Running { id: id.to_owned(), pid, merged: path("MergedDir"), upper: path("UpperDir") })
+}
+
+/// Asks for one container once more: its processes, where it has any.
+pub(super) async fn running_now(docker: &Docker, id: &str) -> Result<Option<Running>, Error> {
+    Ok(match inspected(&logged(docker), id).await? {
+        Inspected::There { running, .. } => running,
+        Inspected::Gone => None,
+    })
+}
+
+/// The path that a volume of the engine's own kind is a bind of, if it is one.
+pub(super) async fn bound_device(docker: &Docker, volume: &str) -> Result<Option<String>, Error> {
+    if volume.is_empty() {
+        return Ok(None);
+    }
+    let path = format!("/volumes/{volume}");
+    let options = match answered(&path, logged(docker).inspect_volume(volume)).await {
+        Ok(volume) => volume.options,
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let binds = options.get("o").is_some_and(|o| o.split(',').any(|word| matches!(word, "bind" | "rbind")));
+    Ok(options.get("device").filter(|path| binds && path.starts_with('/')).cloned())
 }
 
 impl Listed {
@@ -94,6 +128,7 @@ impl Listed {
             image_id: with_algorithm(summary.image_id.as_deref().unwrap_or_default()),
             state: summary.state.map(|state| state.to_string()).unwrap_or_default(),
             labels: Labels(summary.labels.unwrap_or_default()),
+            mounts: summary.mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
             inspected: None,
         }
     }

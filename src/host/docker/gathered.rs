@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use bollard::models::ImageSummary;
+use bollard::models::{ImageSummary, MountPoint};
 
 use crate::host::disk::Disk;
+use crate::host::mounts::Running;
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
-use crate::model::{LeftOut, Unit, any_match};
+use crate::model::{Mount, MountView, LeftOut, Unit, any_match};
 
 /// What became of asking for containers, before their compose files are looked for.
 #[derive(Debug)]
@@ -26,14 +27,24 @@ pub(in crate::host) struct Raw {
     container: Container,
     config_files: String,
     working_dir: PathBuf,
+    running: Option<Running>,
 }
 
+/// Looks at the mounts of a container that runs.
+pub(in crate::host) type Look<'a> = &'a dyn Fn(&Running, &[Mount]) -> MountView;
+
 impl Gathered {
-    /// Maps the compose files into the layout, as the disk of their machine has them.
-    pub(in crate::host) fn resolve(self, layout: &Layout, disk: &dyn Disk) -> ContainersAnswer {
+    /// Maps compose files and the sources of mounts into the layout, as the disk of their machine has them, and looks at the
+    /// mounts of containers that were inspected.
+    pub(in crate::host) fn resolve(
+        self,
+        layout: &Layout,
+        disk: &dyn Disk,
+        look: Option<Look<'_>>,
+    ) -> ContainersAnswer {
         match self {
             Self::Seen(containers, left_out) => {
-                let containers = containers.into_iter().map(|raw| raw.resolve(layout, disk)).collect();
+                let containers = containers.into_iter().map(|raw| raw.resolve(layout, disk, look)).collect();
                 ContainersAnswer::Seen { containers, left_out }
             }
             Self::NoEngine(why) => ContainersAnswer::NoEngine(why),
@@ -43,12 +54,45 @@ impl Gathered {
 }
 
 impl Raw {
-    /// The repository path of each compose file; `None` for one that cannot be mapped.
-    fn resolve(self, layout: &Layout, disk: &dyn Disk) -> Container {
+    /// The repository path of each compose file, `None` for one that cannot be mapped, and that of each bind's source.
+    fn resolve(self, layout: &Layout, disk: &dyn Disk, look: Option<Look<'_>>) -> Container {
         let files = self.config_files.split(',').filter(|_| !self.config_files.is_empty());
         let places = files.map(|file| absolute(Path::new(file), &self.working_dir, disk));
         let compose_files = places.map(|path| layout.repository_path(&path?, disk)).collect();
-        Container { compose_files, ..self.container }
+        let mut container = Container { compose_files, ..self.container };
+        let mounts = container.mounts.iter_mut().flatten();
+        for mount in mounts.filter(|mount| mount.kind == BIND) {
+            let path = layout.repository_path(Path::new(&mount.source), disk);
+            if let Some(path) = path.and_then(|path| String::from_utf8(path).ok()) {
+                mount.source = if path.is_empty() { ".".to_owned() } else { path };
+            }
+        }
+        if let (Some(look), Some(running), Some(mounts)) = (look, &self.running, &container.mounts) {
+            container.view = look(running, mounts);
+        }
+        container
+    }
+}
+
+/// The kind of a mount whose source is a path of the engine's machine.
+pub(super) const BIND: &str = "bind";
+
+/// A mount as an engine lists it. A volume that nobody named has a name that says nothing.
+pub(super) fn mount_of(point: MountPoint) -> Mount {
+    let kind = point.typ.map(|kind| kind.to_string()).unwrap_or_default();
+    let host_path = point.source.unwrap_or_default();
+    let is_generated = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let source = if kind == BIND {
+        host_path.clone()
+    } else {
+        point.name.filter(|name| !is_generated(name)).unwrap_or_default()
+    };
+    Mount {
+        destination: point.destination.unwrap_or_default(),
+        kind,
+        source,
+        host_path,
+        writable: point.rw.unwrap_or(true),
     }
 }
 
@@ -107,6 +151,8 @@ pub(in crate::host) struct Listed {
     pub(super) state: String,
     /// Its labels.
     pub(super) labels: Labels,
+    /// Its mounts, where they are listed.
+    pub(super) mounts: Option<Vec<Mount>>,
     /// What inspecting it told, where that was done.
     pub(super) inspected: Option<Inspected>,
 }
@@ -124,6 +170,8 @@ pub(super) enum Inspected {
         image: Option<String>,
         /// Whether it removes itself.
         is_temporary: bool,
+        /// Its processes, where it has any.
+        running: Option<Running>,
     },
 }
 
@@ -154,7 +202,14 @@ impl Listed {
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
         let is_known = self.name.as_ref().is_some_and(|name| query.named.contains(name))
             || self.labels.compose("service").is_some();
-        self.left_out(query).is_none() && (self.hides_name() || !is_known)
+        let is_used = query.locked.is_some() && self.has_mounts_of_its_machine();
+        self.left_out(query).is_none() && (self.hides_name() || !is_known || is_used)
+    }
+
+    /// Whether it runs and has anything of the engine's machine mounted.
+    fn has_mounts_of_its_machine(&self) -> bool {
+        let runs = matches!(self.state.as_str(), "running" | "paused");
+        runs && self.mounts.iter().flatten().any(|mount| !mount.host_path.is_empty())
     }
 
     /// The container, or why it is left out; `None` for one that is gone.
@@ -162,20 +217,26 @@ impl Listed {
         if let Some(reason) = self.left_out(query) {
             return Some(Err(reason));
         }
+        let mut processes = None;
         if self.wants_inspection(query) {
             match self.inspected.take() {
                 Some(Inspected::Gone) => return None,
                 Some(Inspected::There { is_temporary: true, .. }) => {
                     return Some(Err("containers that remove themselves (--rm)"));
                 }
-                Some(Inspected::There { image: Some(image), .. }) if self.hides_name() => self.image = image,
-                _ => {}
+                Some(Inspected::There { image, running, .. }) => {
+                    processes = running;
+                    self.image = image.filter(|_| self.hides_name()).unwrap_or(self.image);
+                }
+                None => {}
             }
         }
-        Some(Ok(self.into_raw(images)))
+        Some(Ok(Raw { running: processes, ..self.into_raw(images) }))
     }
 
     fn into_raw(self, images: &Images) -> Raw {
+        let mut mounts = self.mounts;
+        mounts.iter_mut().for_each(|mounts| mounts.sort());
         let newest = images.by_tag.get(&full_tag(&self.image));
         let label = |name: &str| self.labels.compose(name);
         let container = Container {
@@ -189,10 +250,12 @@ impl Listed {
             image: self.image,
             image_id: self.image_id,
             state: self.state,
+            mounts,
+            view: MountView::default(),
         };
         let working_dir = self.labels.compose("project.working_dir").unwrap_or_default().into();
         let config_files = self.labels.compose("project.config_files").unwrap_or_default();
-        Raw { container, config_files, working_dir }
+        Raw { container, config_files, working_dir, running: None }
     }
 }
 
@@ -245,6 +308,7 @@ mod tests {
             image_id: image_id.into(),
             state: "running".into(),
             labels: Labels(HashMap::new()),
+            mounts: None,
             inspected: None,
         }
     }
@@ -267,7 +331,7 @@ mod tests {
             working_dir: directory.into(),
             ..of_image("odoo", "sha256:ab").into_raw(&Images::default())
         };
-        let mapped = raw.resolve(&layout, &Unseen(&layout)).compose_files.into_iter();
+        let mapped = raw.resolve(&layout, &Unseen(&layout), None).compose_files.into_iter();
         mapped.map(|path| path.map(|path| String::from_utf8(path).unwrap())).collect()
     }
 

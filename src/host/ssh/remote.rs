@@ -123,8 +123,8 @@ impl SshHost {
     ) -> Result<Vec<Answer>, String> {
         let mut answer = |query: &Query| match (query, containers.take()) {
             (Query::Containers(_), Some(seen)) => Ok(Answer::Containers(match snapshot {
-                Some(snapshot) => seen.resolve(&self.layout, snapshot),
-                None => seen.resolve(&self.layout, &Unseen(&self.layout)),
+                Some(snapshot) => seen.resolve(&self.layout, snapshot, None),
+                None => seen.resolve(&self.layout, &Unseen(&self.layout), None),
             })),
             (query, kept) => {
                 containers = kept;

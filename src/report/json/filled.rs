@@ -148,6 +148,12 @@ impl WireFinding {
         }
     }
 
+    /// Whether the baseline can be changed so that this is no finding any more.
+    #[must_use]
+    pub fn may_be_accepted(&self) -> bool {
+        self.change.as_deref() != Some(crate::model::Change::Stale.word())
+    }
+
     /// The subject's name as bytes.
     #[must_use]
     pub fn key(&self) -> Vec<u8> {

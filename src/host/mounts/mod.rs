@@ -1,0 +1,217 @@
+//! What containers really have mounted, held against where the paths of this machine lead now.
+//!
+//! A bind mount keeps the file or directory that was there when the container started. When that is replaced by rename, or a
+//! link on the way is switched, the engine still names the path, and the container still has the old one. The kernel tells
+//! which: two mounts show the same where file system and path in it are the same.
+
+mod table;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Layout;
+use crate::model::{Mount, MountUse, MountView, Shows, escaped};
+use table::{Location, Table, below, joined};
+use view::{Led, Trouble, View};
+
+pub(super) use view::Running;
+
+/// How often a container that changes while it is looked at is looked at again, and how long to wait before that.
+const LOOKS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The paths of the baseline on this machine.
+pub(super) struct Locked {
+    /// As the layout has them, and with links resolved.
+    paths: BTreeSet<Vec<u8>>,
+}
+
+impl Locked {
+    /// Finds where repository paths lie. Directories are resolved once for all that lies in them.
+    pub(super) fn of(paths: &[Vec<u8>], layout: &Layout) -> Self {
+        let mut all = BTreeSet::new();
+        let mut parents: BTreeMap<PathBuf, Option<PathBuf>> = BTreeMap::new();
+        for path in paths.iter().filter_map(|path| layout.locate(path)) {
+            if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
+                let real = parents.entry(parent.to_owned()).or_insert_with(|| parent.canonicalize().ok());
+                let beside = real.as_ref().map(|real| real.join(name));
+                let is_link = beside.as_ref().is_some_and(|it| it.is_symlink());
+                let linked = beside.as_ref().filter(|_| is_link).and_then(|it| it.canonicalize().ok());
+                all.extend([beside, linked].into_iter().flatten().map(|it| it.into_os_string().into_vec()));
+            }
+            all.insert(path.into_os_string().into_vec());
+        }
+        Self { paths: all }
+    }
+
+    /// Whether a locked path lies at or below `dir`, or `dir` below a locked one.
+    fn meets(&self, dir: &[u8]) -> bool {
+        let first_from = |start: Vec<u8>| self.paths.range(start..).next();
+        let inside = [dir.to_vec(), [dir, b"/"].concat()].into_iter().filter_map(first_from);
+        let mut inside = inside.filter(|path| below(dir, path).is_some());
+        inside.next().is_some()
+            || Path::new(OsStr::from_bytes(dir)).ancestors().any(|above| self.paths.contains(above.as_os_str().as_bytes()))
+    }
+}
+
+/// What the mounts of this machine's containers are held against.
+pub(super) struct Machine {
+    table: Table,
+    locked: Locked,
+}
+
+impl Machine {
+    /// This machine as it is now. `None`: it does not show its mounts.
+    pub(super) fn new(locked: Locked) -> Option<Self> {
+        Some(Self { table: view::own_table()?, locked })
+    }
+
+    /// Whether a path is one at which something is mounted on this machine.
+    pub(super) fn is_mount_point(&self, path: &str) -> bool {
+        self.table.at(path.as_bytes()).is_some_and(|mounted| mounted.point == path.as_bytes())
+    }
+
+    /// Looks at a container's mounts. `again` asks the engine for the container once more: `None` where it does not run now.
+    pub(super) fn look(
+        &self,
+        first: &Running,
+        mounts: &[Mount],
+        again: &dyn Fn() -> Result<Option<Running>, String>,
+    ) -> MountView {
+        let mut running = first.clone();
+        for look in 1.. {
+            let why = match View::of(&running, &self.table) {
+                Ok(view) => match self.uses(&view, mounts) {
+                    Some(uses) => return MountView::Seen { uses, is_whole: view.is_whole() },
+                    None => Trouble::Moving("it moved while it was looked at".to_owned()),
+                },
+                Err(trouble) => trouble,
+            };
+            if look < LOOKS && matches!(why, Trouble::Moving(_)) {
+                std::thread::sleep(PAUSE);
+            }
+            // Whatever is wrong, the container may be another one by now.
+            match again() {
+                Ok(None) => return MountView::NotLooked,
+                Ok(Some(now)) if now != running && look < LOOKS => running = now,
+                Ok(Some(_)) if look < LOOKS && matches!(why, Trouble::Moving(_)) => {}
+                Ok(Some(_)) => {
+                    return match why {
+                        Trouble::Unseen(why) => MountView::Unseen(why),
+                        Trouble::Moving(why) | Trouble::Foreign(why) => MountView::Refused(why),
+                    };
+                }
+                Err(why) => return MountView::Refused(why),
+            }
+        }
+        MountView::NotLooked
+    }
+
+    /// The uses of locked paths through a container's mounts. `None`: something moved meanwhile.
+    fn uses(&self, view: &View, mounts: &[Mount]) -> Option<Vec<MountUse>> {
+        let mut uses = Vec::new();
+        for mount in mounts.iter().filter(|mount| !mount.host_path.is_empty()) {
+            let others = mounts.iter().map(|it| it.destination.as_bytes());
+            let others = others.filter(|other| *other != mount.destination.as_bytes()).collect();
+            self.judge(view, mount, &others, &mut uses)?;
+        }
+        uses.sort_by(|a, b| a.destination.cmp(&b.destination));
+        Some(uses)
+    }
+
+    /// Judges a mount, and whatever is mounted inside it on either side. `None`: something moved meanwhile.
+    fn judge(&self, view: &View, mount: &Mount, others: &BTreeSet<&[u8]>, uses: &mut Vec<MountUse>) -> Option<()> {
+        let destination = plain(mount.destination.as_bytes());
+        let now = view::locate(Path::new(&mount.host_path), &self.table);
+        let there = view.locate(&destination);
+        if !self.matters(mount, now.as_ref().ok()?.as_ref(), there.as_ref().ok().and_then(Option::as_ref)) {
+            return Some(());
+        }
+        let (now, there) = match (now, there) {
+            (Err(why), _) | (_, Err(why)) => {
+                uses.push(self.said(mount, b"", None, Shows::Unknown(why)));
+                return Some(());
+            }
+            (Ok(now), Ok(there)) => (now, there),
+        };
+        let top = if view.is_whole() || view.has_mount_at(&destination) {
+            self.shows(now.as_ref(), there.as_ref())
+        } else {
+            Shows::Unknown("only root can tell where a link in the container leads".to_owned())
+        };
+        let is_current = top == Shows::Current;
+        uses.push(self.said(mount, b"", now.as_ref(), top));
+        let (Some(now), Some(there)) = (now, there) else { return Some(()) };
+        for rest in self.points_inside(view, &now, &there, others).into_iter().filter(|_| is_current) {
+            let path = joined(&now.real, &rest);
+            let here = view::locate(Path::new(OsStr::from_bytes(&path)), &self.table).ok()?;
+            let inside = view.locate(&joined(&there.real, &rest)).ok()?;
+            let shows = self.shows(here.as_ref(), inside.as_ref());
+            if shows != Shows::Current {
+                uses.push(self.said(mount, &rest, here.as_ref(), shows));
+            }
+        }
+        Some(())
+    }
+
+    /// Whether a locked path is in a mount: by what the engine says, by where that leads now, or by what the container has.
+    fn matters(&self, mount: &Mount, now: Option<&Led>, there: Option<&Led>) -> bool {
+        let has = there.and_then(|there| self.table.path_to(&without_mark(&there.location).0));
+        let paths = [Some(mount.host_path.clone().into_bytes()), now.map(|now| now.real.clone()), has];
+        paths.into_iter().flatten().any(|path| self.locked.meets(&plain(&path)))
+    }
+
+    /// The places below a mount at which something is mounted on this machine or in the container, where a locked path is
+    /// concerned. What the engine itself mounts there is judged for itself.
+    fn points_inside(&self, view: &View, now: &Led, there: &Led, others: &BTreeSet<&[u8]>) -> BTreeSet<Vec<u8>> {
+        let inside = |table: &Table, dir: &[u8]| {
+            table.points_below(dir).filter_map(|point| below(dir, point)).map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
+        let points = inside(&self.table, &now.real).into_iter().chain(inside(view.table(), &there.real));
+        let is_own = |rest: &Vec<u8>| !others.iter().any(|other| below(other, &joined(&there.real, rest)).is_some());
+        points.filter(is_own).filter(|rest| self.locked.meets(&joined(&now.real, rest))).collect()
+    }
+
+    /// What a mount shows, by where the host's path leads now and where the container's does.
+    fn shows(&self, now: Option<&Led>, there: Option<&Led>) -> Shows {
+        let Some(there) = there else { return Shows::Other("nothing".to_owned()) };
+        let is_same = now.is_some_and(|now| {
+            let knows_inodes = there.inode != (0, 0) && now.inode != (0, 0);
+            now.location == there.location && (!knows_inodes || now.inode == there.inode)
+        });
+        if is_same { Shows::Current } else { Shows::Other(self.name_of(&there.location)) }
+    }
+
+    /// What a location is called: the path by which this machine reaches it now, or the one that it had.
+    fn name_of(&self, location: &Location) -> String {
+        let (location, is_gone) = without_mark(location);
+        match (self.table.path_to(&location), is_gone) {
+            (Some(path), false) => escaped(&path),
+            (Some(path), true) => format!("{} (deleted or replaced)", escaped(&path)),
+            (None, _) => format!("{} of a file system that is not mounted here", escaped(&location.path)),
+        }
+    }
+
+    fn said(&self, mount: &Mount, rest: &[u8], now: Option<&Led>, shown: Shows) -> MountUse {
+        let destination = joined(&plain(mount.destination.as_bytes()), rest);
+        let expected = now.map(|now| escaped(&now.real));
+        MountUse { destination: String::from_utf8_lossy(&destination).into_owned(), expected, shown }
+    }
+}
+
+/// A location without the kernel's mark of what has no name any more, and whether it had one.
+fn without_mark(location: &Location) -> (Location, bool) {
+    let path = location.path.strip_suffix(b"//deleted");
+    let bare = path.unwrap_or(&location.path).to_vec();
+    (Location { device: location.device.clone(), path: bare }, path.is_some())
+}
+
+/// A path without doubled slashes, and without one at its end.
+fn plain(path: &[u8]) -> Vec<u8> {
+    let parts: Vec<&[u8]> = path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    [b"/", parts.join(&b'/').as_slice()].concat()
+}

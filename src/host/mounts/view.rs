@@ -1,0 +1,296 @@
+//! The view of one container: its mount table, and the proof that it is that container's.
+
+use std::io::{ErrorKind, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::table::{Location, Table};
+
+/// How much of a file below `/proc` is read: a table of some 100,000 mounts.
+const LONGEST: u64 = 16 << 20;
+
+/// What an engine says of a container that runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::host) struct Running {
+    /// The engine's name for it: 64 hex digits.
+    pub(in crate::host) id: String,
+    /// Its first process.
+    pub(in crate::host) pid: u32,
+    /// The directory where its root file system is mounted on the engine's machine, where the engine's storage has one.
+    pub(in crate::host) merged: Option<PathBuf>,
+    /// The directory of what the container wrote, where the engine's storage has one.
+    pub(in crate::host) upper: Option<PathBuf>,
+}
+
+/// Why there is no view of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Its processes are not to be seen from here.
+    Unseen(String),
+    /// It began, ended or changed while it was looked at: another look may do.
+    Moving(String),
+    /// What is there is not what the engine says.
+    Foreign(String),
+}
+
+/// What a container sees.
+pub(super) struct View {
+    /// Its mounts.
+    table: Table,
+    /// Its root directory; `None` where this user may not open that.
+    root: Option<OwnedFd>,
+}
+
+/// A path that was opened: where it leads.
+pub(super) struct Led {
+    /// Where it lies.
+    pub(super) location: Location,
+    /// Its path without links.
+    pub(super) real: Vec<u8>,
+    /// Device and inode.
+    pub(super) inode: (u64, u64),
+}
+
+/// The mount table of this process.
+pub(super) fn own_table() -> Option<Table> {
+    Table::parse(&read(Path::new("/proc/self/mountinfo")).ok()?)
+}
+
+impl View {
+    /// Looks at a container. Its view is believed only where its first process is one of the container's control group, the
+    /// root of that process is what the engine mounted for it, and every other process of the group has the same root and the
+    /// same mount namespace. What this user may not see of that is left out; see [`View::is_whole`].
+    pub(super) fn of(running: &Running, host: &Table) -> Result<Self, Trouble> {
+        let proc = PathBuf::from(format!("/proc/{}", running.pid));
+        let begun = start_of(&proc)?;
+        let group = groups_of(&proc, running)?;
+        let root = root_of(&proc)?;
+        let text = read(&proc.join("mountinfo")).map_err(|error| lost(&error))?;
+        let table = Table::parse(&text).ok_or_else(|| Trouble::Moving("it shows no mounts".to_owned()))?;
+        let view = Self { table, root };
+        view.prove_root(running, host)?;
+        if let Some(root) = &view.root {
+            let same = Same { namespace: namespace_of(&proc)?, root: inode(root.as_fd())? };
+            for pid in processes_of(&group, host) {
+                same.hold(pid)?;
+            }
+            let again = root_of(&proc)?.ok_or_else(|| moving("its root could not be opened again"))?;
+            if inode(again.as_fd())? != same.root {
+                return Err(moving("its root changed"));
+            }
+        }
+        if start_of(&proc)? != begun {
+            return Err(moving("its process ended"));
+        }
+        Ok(view)
+    }
+
+    /// Whether everything that proves the view could be seen.
+    pub(super) fn is_whole(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// Holds the root of the container against what the engine says of it.
+    fn prove_root(&self, running: &Running, host: &Table) -> Result<(), Trouble> {
+        let foreign = || Trouble::Foreign("its root is not the one that the engine made for it".to_owned());
+        let merged = running.merged.as_deref().map(|path| path.as_os_str().as_bytes());
+        // A mount of the engine's own namespace is not among those of this one.
+        let there = merged.and_then(|path| Some((path, host.at(path).filter(|it| it.point == path)?)));
+        if let (Some(root), Some((path, _))) = (&self.root, there) {
+            let expected = Path::new(std::ffi::OsStr::from_bytes(path));
+            let expected = open_from(CWD, expected, ResolveFlags::empty()).map_err(|_| foreign())?;
+            let is_same = inode(root.as_fd())? == inode(expected.as_fd())?;
+            return if is_same { Ok(()) } else { Err(foreign()) };
+        }
+        let own = self.table.at(b"/").ok_or_else(foreign)?;
+        let location = own.location(b"/").ok_or_else(foreign)?;
+        let upper = running.upper.as_deref().map(|path| path.as_os_str().as_bytes());
+        let is_proven = match (there, upper) {
+            (Some((path, mounted)), _) => mounted.location(path).as_ref() == Some(&location),
+            (None, Some(upper)) => own.option("upperdir") == Some(upper),
+            // A storage that copies has no mount of its own, and the engine does not say which copy it is.
+            (None, None) => is_copy(&location.path),
+        };
+        if is_proven { Ok(()) } else { Err(foreign()) }
+    }
+
+    /// Where a path of the container leads, links on the way followed as the container follows them. `None`: nowhere.
+    pub(super) fn locate(&self, path: &[u8]) -> Result<Option<Led>, String> {
+        let Some(root) = &self.root else {
+            let at = self.table.at(path).and_then(|mounted| mounted.location(path));
+            let led = |location| Led { location, real: path.to_vec(), inode: (0, 0) };
+            return Ok(at.map(led));
+        };
+        let path = Path::new(std::ffi::OsStr::from_bytes(path));
+        let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        match open_from(root.as_fd(), path, inside) {
+            Ok(opened) => lead(opened.as_fd(), &self.table).map(Some),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(crate::host::read::words(errno)),
+        }
+    }
+
+    /// Whether something is mounted at exactly this path, which has no link in it.
+    pub(super) fn has_mount_at(&self, path: &[u8]) -> bool {
+        self.table.at(path).is_some_and(|mounted| mounted.point == path)
+    }
+
+    /// The container's mount table.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+}
+
+/// Where a path of this machine leads.
+pub(super) fn locate(path: &Path, table: &Table) -> Result<Option<Led>, String> {
+    match open_from(CWD, path, ResolveFlags::empty()) {
+        Ok(opened) => lead(opened.as_fd(), table).map(Some),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(errno) => Err(crate::host::read::words(errno)),
+    }
+}
+
+/// Where an opened path lies: the kernel tells its mount and its path, so what happens to the names meanwhile does not matter.
+fn lead(opened: BorrowedFd<'_>, table: &Table) -> Result<Led, String> {
+    let moved = || "it moved while it was looked at".to_owned();
+    let number = opened.as_raw_fd();
+    let told = read(Path::new(&format!("/proc/self/fdinfo/{number}"))).map_err(|_| moved())?;
+    let told = String::from_utf8_lossy(&told);
+    let id = told.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()).ok_or_else(moved)?;
+    let real = std::fs::read_link(format!("/proc/self/fd/{number}")).map_err(|_| moved())?;
+    let real = real.into_os_string().into_vec();
+    let mounted = table.with_id(id).ok_or_else(moved)?;
+    // What has no name any more is marked; where it is the root of a mount, the rest is still the way there.
+    let named = real.strip_suffix(b" (deleted)").unwrap_or(&real);
+    let real = if mounted.location(&real).is_some() { real.clone() } else { named.to_vec() };
+    let location = mounted.location(&real).ok_or_else(moved)?;
+    let stat = rustix::fs::fstat(opened).map_err(crate::host::read::words)?;
+    Ok(Led { location, real, inode: (stat.st_dev, stat.st_ino) })
+}
+
+/// What every process of a container has.
+struct Same {
+    namespace: PathBuf,
+    root: (u64, u64),
+}
+
+impl Same {
+    /// Holds a process against it; one that is gone by now, or that has ended, is none. A program that an engine starts in a
+    /// container has the engine's own namespace for a moment.
+    fn hold(&self, pid: u32) -> Result<(), Trouble> {
+        let proc = PathBuf::from(format!("/proc/{pid}"));
+        let Ok(namespace) = std::fs::read_link(proc.join("ns/mnt")) else { return Ok(()) };
+        let root = match root_of(&proc) {
+            Ok(Some(root)) => inode(root.as_fd())?,
+            Ok(None) | Err(_) => return Ok(()),
+        };
+        if namespace != self.namespace {
+            return Err(moving("one of its processes has mounts of its own"));
+        }
+        if root != self.root {
+            return Err(moving("one of its processes has a root of its own"));
+        }
+        Ok(())
+    }
+}
+
+fn moving(why: &str) -> Trouble {
+    Trouble::Moving(why.to_owned())
+}
+
+/// What it means that a process could not be looked at.
+fn lost(error: &std::io::Error) -> Trouble {
+    match error.kind() {
+        ErrorKind::NotFound => moving("its process ended"),
+        ErrorKind::PermissionDenied => Trouble::Unseen("this user may not see its processes".to_owned()),
+        _ if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => moving("its process ended"),
+        _ => Trouble::Unseen(crate::model::in_words(error)),
+    }
+}
+
+/// When a process began, in clock ticks since the machine did: a number may be given to another one (proc(5), `stat`).
+fn start_of(proc: &Path) -> Result<Vec<u8>, Trouble> {
+    let unseen = |_| Trouble::Unseen("its processes are not to be seen on this machine".to_owned());
+    let stat = read(&proc.join("stat")).map_err(unseen)?;
+    // The second field is the program's name, which may hold anything.
+    let rest = stat.iter().rposition(|&b| b == b')').map(|end| &stat[end + 1..]).unwrap_or_default();
+    let field = rest.split(|&b| b == b' ').nth(20);
+    field.map(<[u8]>::to_vec).ok_or_else(|| moving("its process ended"))
+}
+
+/// The control groups of a process, as `/proc/PID/cgroup` lists them: those that are named after the container.
+fn groups_of(proc: &Path, running: &Running) -> Result<Vec<(String, String)>, Trouble> {
+    let text = read(&proc.join("cgroup")).map_err(|error| lost(&error))?;
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        rest.split_once(':')
+    });
+    let its = |(_, path): &(&str, &str)| !running.id.is_empty() && path.contains(&running.id);
+    let groups: Vec<(String, String)> =
+        lines.filter(its).map(|(name, path)| (name.to_owned(), path.to_owned())).collect();
+    if groups.is_empty() {
+        return Err(Trouble::Unseen("the process that the engine names is not one of it on this machine".to_owned()));
+    }
+    Ok(groups)
+}
+
+/// All processes of a container: those of its control group and of the groups below. None where no file system of control
+/// groups is there.
+fn processes_of(groups: &[(String, String)], host: &Table) -> Vec<u32> {
+    let dirs = groups.iter().filter_map(|(controllers, path)| {
+        let mounted = host.group_directory(controllers)?;
+        Some(PathBuf::from(std::ffi::OsString::from_vec(super::table::joined(mounted, path.trim_start_matches('/').as_bytes()))))
+    });
+    let Some(top) = dirs.into_iter().find(|dir| dir.is_dir()) else { return Vec::new() };
+    let (mut pids, mut open) = (Vec::new(), vec![top]);
+    while let Some(dir) = open.pop() {
+        let text = read(&dir.join("cgroup.procs")).unwrap_or_default();
+        pids.extend(String::from_utf8_lossy(&text).lines().filter_map(|line| line.parse::<u32>().ok()));
+        let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
+        open.extend(entries.filter(|it| it.file_type().is_ok_and(|kind| kind.is_dir())).map(|it| it.path()));
+    }
+    pids
+}
+
+fn namespace_of(proc: &Path) -> Result<PathBuf, Trouble> {
+    std::fs::read_link(proc.join("ns/mnt")).map_err(|error| lost(&error))
+}
+
+/// The root directory of a process; `None` where this user may not open it.
+fn root_of(proc: &Path) -> Result<Option<OwnedFd>, Trouble> {
+    match open_from(CWD, &proc.join("root"), ResolveFlags::empty()) {
+        Ok(root) => Ok(Some(root)),
+        Err(Errno::ACCESS | Errno::PERM) => Ok(None),
+        Err(_) => Err(moving("its process ended")),
+    }
+}
+
+fn open_from(from: BorrowedFd<'_>, path: &Path, how: ResolveFlags) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    if how.is_empty() {
+        return rustix::fs::openat(from, path, flags, Mode::empty());
+    }
+    rustix::fs::openat2(from, path, flags, Mode::empty(), how)
+}
+
+fn inode(opened: BorrowedFd<'_>) -> Result<(u64, u64), Trouble> {
+    let stat = rustix::fs::fstat(opened).map_err(|_| moving("its root is gone"))?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Whether a root is a directory of a storage that gives each container a copy: `…/vfs/dir/` and 64 hex digits.
+fn is_copy(path: &[u8]) -> bool {
+    let name = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
+    path.ends_with(&[b"/vfs/dir/", name].concat()) && name.len() == 64 && name.iter().all(u8::is_ascii_hexdigit)
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

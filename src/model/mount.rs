@@ -1,0 +1,68 @@
+//! Mounts of containers: what an engine lists, and what the kernel shows of them.
+
+use std::collections::BTreeMap;
+
+/// A mount of a container, as its engine lists it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mount {
+    /// Where the container has it.
+    pub destination: String,
+    /// `bind`, `volume`, `tmpfs`, …
+    pub kind: String,
+    /// What is mounted: of a bind its path, as it was given; of a volume its name; empty where it has neither.
+    pub source: String,
+    /// Where that lies on the engine's machine; empty where it lies nowhere.
+    pub host_path: String,
+    /// Whether the container may write there.
+    pub writable: bool,
+}
+
+/// What became of looking at the mounts of a container that runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum MountView {
+    /// Nobody looked: it does not run, or nothing is mounted that could matter.
+    #[default]
+    NotLooked,
+    /// They were looked at.
+    Seen {
+        /// The mounts through which it has locked paths, by destination.
+        uses: Vec<MountUse>,
+        /// Whether everything that proves that this is the container's view could be seen.
+        is_whole: bool,
+    },
+    /// Its processes are not to be seen from here, with the reason.
+    Unseen(String),
+    /// It could not be looked at, or what was seen cannot be believed, with the reason.
+    Refused(String),
+}
+
+/// A mount through which a container has locked paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountUse {
+    /// Where the container has it, or a part of it.
+    pub destination: String,
+    /// The path of this machine that it should show, without links; `None` where nothing is there.
+    pub expected: Option<String>,
+    /// What it shows.
+    pub shown: Shows,
+}
+
+/// What a mount shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shows {
+    /// What is at the path now.
+    Current,
+    /// Something else: the path that this has now, or the one it had.
+    Other(String),
+    /// Nobody can tell, with the reason.
+    Unknown(String),
+}
+
+/// What is known of the mounts of all containers of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Views {
+    /// What became of looking at each container's, by its name.
+    pub by_container: BTreeMap<Vec<u8>, MountView>,
+    /// Why it is not known which paths matter.
+    pub problem: Option<String>,
+}
