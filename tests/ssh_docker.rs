@@ -85,6 +85,7 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
     let query = Query::Containers(ContainerQuery {
         patterns: vec![Glob::new(&format!("{}*", stage.prefix)).unwrap()],
         named: [stage.name("web"), stage.name("named")].into(),
+        clock: || 0,
     });
     match host.observe(&[query], &Watch::default()).unwrap().remove(0) {
         Answer::Containers(answer) => answer,
@@ -584,7 +585,7 @@ fn a_connection_that_breaks_meanwhile_is_told() {
     // The wrapper's grandparent is the session's own server.
     tools.program("docker", "kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID)); sleep 5");
     let server = tools.server("", &[NO_SOCKETS]);
-    let query = Query::Containers(ContainerQuery { patterns: Vec::new(), named: [].into() });
+    let query = Query::Containers(ContainerQuery { patterns: Vec::new(), named: [].into(), clock: || 0 });
     let host = Way::to(&server).host(&stage.project.root(), EngineAccess::Auto);
     let told = format!("{:?}", host.observe(&[query], &Watch::default()));
     assert!(told.contains("the connection broke"), "{told}");

@@ -195,6 +195,8 @@ pub struct ContainerQuery {
     pub patterns: Vec<Glob>,
     /// Names to look for in any case.
     pub named: BTreeSet<String>,
+    /// The clock of this machine: seconds since 1970.
+    pub clock: fn() -> i64,
 }
 
 /// The answer to one query.

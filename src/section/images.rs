@@ -93,6 +93,7 @@ impl Section for Images {
         Plan::Ask(Query::Containers(ContainerQuery {
             patterns: docker.containers.iter().filter_map(|text| Glob::new(text).ok()).collect(),
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
+            clock: ask.setting.clock,
         }))
     }
 

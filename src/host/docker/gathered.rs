@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bollard::models::ImageSummary;
 
+use super::life::{Life, RESTARTING};
 use crate::host::disk::Disk;
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
 use crate::model::{LeftOut, Unit, any_match};
@@ -105,6 +106,10 @@ pub(in crate::host) struct Listed {
     pub(super) image_id: String,
     /// `running`, …
     pub(super) state: String,
+    /// For how many seconds it is up, where that is known.
+    pub(super) up: Option<i64>,
+    /// Whether it may be one that restarts again and again, by what the list says.
+    pub(super) is_open: bool,
     /// Its labels.
     pub(super) labels: Labels,
     /// What inspecting it told, where that was done.
@@ -124,6 +129,8 @@ pub(super) enum Inspected {
         image: Option<String>,
         /// Whether it removes itself.
         is_temporary: bool,
+        /// What is known of its running.
+        life: Option<Life>,
     },
 }
 
@@ -152,9 +159,14 @@ impl Listed {
 
     /// Whether the list alone does not tell what is to be known of it.
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
+        self.left_out(query).is_none() && (self.is_open || self.is_unknown(query))
+    }
+
+    /// Whether the list alone does not tell its image's name, or that it stays.
+    fn is_unknown(&self, query: &ContainerQuery) -> bool {
         let is_known = self.name.as_ref().is_some_and(|name| query.named.contains(name))
             || self.labels.compose("service").is_some();
-        self.left_out(query).is_none() && (self.hides_name() || !is_known)
+        self.hides_name() || !is_known
     }
 
     /// The container, or why it is left out; `None` for one that is gone.
@@ -162,15 +174,20 @@ impl Listed {
         if let Some(reason) = self.left_out(query) {
             return Some(Err(reason));
         }
-        if self.wants_inspection(query) {
-            match self.inspected.take() {
-                Some(Inspected::Gone) => return None,
-                Some(Inspected::There { is_temporary: true, .. }) => {
-                    return Some(Err("containers that remove themselves (--rm)"));
-                }
-                Some(Inspected::There { image: Some(image), .. }) if self.hides_name() => self.image = image,
-                _ => {}
+        match self.inspected.take() {
+            Some(Inspected::Gone) if self.is_unknown(query) => return None,
+            Some(Inspected::There { is_temporary: true, .. }) if self.is_unknown(query) => {
+                return Some(Err("containers that remove themselves (--rm)"));
             }
+            Some(Inspected::There { image, life, .. }) => {
+                if life.is_some_and(|life| life.is_restart(&self.state, self.up)) {
+                    RESTARTING.clone_into(&mut self.state);
+                }
+                if let Some(image) = image.filter(|_| self.hides_name()) {
+                    self.image = image;
+                }
+            }
+            _ => {}
         }
         Some(Ok(self.into_raw(images)))
     }
@@ -244,6 +261,8 @@ mod tests {
             image: image.into(),
             image_id: image_id.into(),
             state: "running".into(),
+            up: None,
+            is_open: false,
             labels: Labels(HashMap::new()),
             inspected: None,
         }
