@@ -278,6 +278,23 @@ fn two_commands_are_enough_where_sudo_allows_no_other() {
 }
 
 #[test]
+fn a_restart_loop_is_one_at_every_moment_by_every_way() {
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    stage.run_shell("web", &image, &["--restart", "always"], "/bin/busybox sleep 1; exit 1");
+    stage.wait_for_restarts("web", 2);
+    let tools = Tools::new();
+    let server = tools.server("", &[NO_SOCKETS]);
+    let way = Way::to(&server);
+    for n in 0..15 {
+        for engine in [EngineAccess::Cli, EngineAccess::Auto] {
+            let seen = told(&way.ask(&stage, engine));
+            assert!(seen.contains("state: \"restarting\""), "{n}, {engine:?}: {seen}");
+        }
+    }
+}
+
+#[test]
 fn twenty_containers_are_listed_once_and_inspected_once() {
     let stage = Stage::new();
     let image = stage.image("app:1");

@@ -146,7 +146,7 @@ fn find_run(project: &Project, args: &AcceptArgs) -> Result<PathBuf, Failure> {
     }
     let mut files = lock_file_names();
     files.push(json::FILE);
-    let newest = run::newest(&project.root, args.target.as_deref(), &files, &clock::stamp_before(0));
+    let newest = run::newest(&project.root, args.target.as_deref(), &files, clock::unix());
     let runtime = project.named(&project.root.join(run::PATH));
     newest.map_err(|error| Failure::at(&runtime, &error))?.ok_or_else(|| {
         Failure::new(format!("there is no run in {}", output::shown(&runtime)))

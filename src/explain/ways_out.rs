@@ -134,8 +134,8 @@ fn undo_container(situation: &Situation<'_>) -> Option<String> {
     let command = match (situation.finding.kind, situation.finding.change, situation.service) {
         (Kind::Unexpected, ..) => format!("{docker} rm --force {name}"),
         (_, Some(Change::State), _) => {
-            let should_run = situation.finding.expected.text().as_deref() == Some("running");
-            format!("{docker} {} {name}", if should_run { "start" } else { "stop" })
+            let verbs = to_state(situation.finding)?.iter();
+            verbs.map(|verb| format!("{docker} {verb} {name}")).collect::<Vec<_>>().join(" && ")
         }
         (.., Some((project, service))) => {
             let files = situation.compose_files;
@@ -144,6 +144,21 @@ fn undo_container(situation: &Situation<'_>) -> Option<String> {
         _ => return None,
     };
     Some(situation.ssh.map_or_else(|| command.clone(), |ssh| format!("{ssh} {}", quoted(&command))))
+}
+
+/// The commands of the docker client that bring a container into the state of the baseline; `None` where none does: nothing
+/// ends a restart loop but what ends its cause, and what has run is never again one that has not.
+fn to_state(finding: &Finding) -> Option<&'static [&'static str]> {
+    let (expected, actual) = (finding.expected.text(), finding.actual.text());
+    match (expected.as_deref()?, actual.as_deref().unwrap_or_default()) {
+        ("running" | "paused", "restarting" | "removing" | "stopping") => None,
+        ("running", "paused") => Some(&["unpause"]),
+        ("running", _) => Some(&["start"]),
+        ("paused", "running") => Some(&["pause"]),
+        ("paused", _) => Some(&["start", "pause"]),
+        ("exited" | "stopped" | "dead", "running" | "restarting" | "paused") => Some(&["stop"]),
+        _ => None,
+    }
 }
 
 fn undo_files(situation: &Situation<'_>) -> Option<String> {
