@@ -28,6 +28,10 @@ pub struct Change {
     pub actual: Option<String>,
     /// The files of a module that differ.
     pub parts: Vec<(Kind, Vec<u8>)>,
+    /// The whole of what the run saw of a subject that is more than one value: a container.
+    pub entry: Option<BTreeMap<String, String>>,
+    /// The whole of what the baseline had of it.
+    pub baseline_entry: Option<BTreeMap<String, String>>,
 }
 
 /// Whether `pattern` names a check's subject: as it is or as it is printed, alone or as `check/subject`.
@@ -64,6 +68,12 @@ pub enum Refusal {
     /// A subject is not as the run saw it any more.
     #[error("{subject} moved since that run; look again with: driftlock check")]
     Moved {
+        /// The subject's name, escaped.
+        subject: String,
+    },
+    /// The baseline has another entry of a subject than the run compared with.
+    #[error("the baseline has another entry of {subject} than that run compared with; look again with: driftlock check")]
+    OtherEntry {
         /// The subject's name, escaped.
         subject: String,
     },
@@ -107,19 +117,46 @@ pub enum Refusal {
     },
 }
 
-/// The changes that a check's report proposes; `digest` is that of the present baseline. Checks that were
-/// not carried out are refused, unless `wanted` says that nothing of theirs is asked for.
+impl Refusal {
+    /// Whether the run is about a state that is over: another look gives one that can be accepted.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        matches!(
+            self,
+            Self::WasError { .. } | Self::OtherBaseline { .. } | Self::Moved { .. } | Self::OtherEntry { .. }
+        )
+    }
+}
+
+/// Which baseline a run compared with, seen from the present one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// The present one, or the run compared with none.
+    Same,
+    /// An earlier state of it: each subject's entry is held against what the run had of it.
+    Earlier,
+}
+
+impl Compared {
+    /// What a report compared with; `digest` is that of the present baseline, `name` its name.
+    ///
+    /// # Errors
+    /// When it is another baseline.
+    pub fn of(report: &WireReport, digest: &str, name: &str) -> Result<Self, Refusal> {
+        match &report.baseline {
+            baseline if baseline.digest == digest => Ok(Self::Same),
+            baseline if baseline.from == name => Ok(Self::Earlier),
+            baseline => Err(Refusal::OtherBaseline { from: escaped(baseline.from.as_bytes()) }),
+        }
+    }
+}
+
+/// The changes that a check's report proposes. Checks that were not carried out are refused, unless `wanted` says that
+/// nothing of theirs is asked for.
 ///
 /// # Errors
-/// When the report is about another baseline, or one of its checks was an error.
-pub fn from_report(
-    report: &WireReport,
-    digest: &str,
-    wanted: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Change>, Refusal> {
-    if report.baseline.digest != digest {
-        return Err(Refusal::OtherBaseline { from: escaped(report.baseline.from.as_bytes()) });
-    }
+/// When one of its checks was an error.
+pub fn from_report(report: &WireReport, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Change>, Refusal> {
     let mut changes = Vec::new();
     // It proposes nothing: a baseline that is changed must be signed anew in any case.
     for check in report.checks.iter().filter(|check| wanted(&check.name) && check.name != BASELINE_SIGNED) {
@@ -148,6 +185,8 @@ fn of_wire(section: SectionId, check: &str, finding: &WireFinding) -> Change {
         expected: finding.expected.clone(),
         actual: finding.actual.clone(),
         parts,
+        entry: finding.entry.clone(),
+        baseline_entry: finding.baseline_entry.clone(),
     }
 }
 
@@ -208,6 +247,8 @@ fn silent_changes(evidence: &Evidence, told: &[Change]) -> Vec<Change> {
             expected: text(old),
             actual: text(new),
             parts: Vec::new(),
+            entry: None,
+            baseline_entry: None,
         })
         .collect()
 }
@@ -225,6 +266,8 @@ fn of_finding(check: &str, finding: Finding) -> Option<Change> {
         expected: finding.expected.text(),
         actual: finding.actual.text(),
         parts: finding.parts.into_iter().map(|part| (part.kind, part.path)).collect(),
+        entry: finding.entry,
+        baseline_entry: finding.baseline_entry,
     })
 }
 
@@ -262,16 +305,56 @@ pub fn state_of_report(
     Ok(state)
 }
 
-/// Makes sure that every change is still what the run saw.
+/// Splits off the changes that need no accepting any more: those of containers of which the run found more than one thing,
+/// and whose whole entry came into the baseline with another one of them.
+#[must_use]
+pub fn without_accepted(
+    changes: Vec<Change>,
+    proposed: &[Change],
+    evidence: &[Evidence],
+) -> (Vec<Change>, Vec<Change>) {
+    let is_in_baseline = |change: &Change| {
+        let is_other = |other: &&Change| other.check != change.check;
+        let mut others = proposed.iter().filter(|other| (other.section, &other.place) == (change.section, &change.place));
+        let locked = baseline_of(change, evidence).map(locked_facts);
+        change.entry.is_some() && locked == change.entry && others.any(|other| is_other(&other))
+    };
+    changes.into_iter().partition(|change| !is_in_baseline(change))
+}
+
+/// What the present baseline has of a change's subject.
+fn baseline_of<'a>(change: &Change, evidence: &'a [Evidence]) -> Option<&'a Entry> {
+    let evidence = evidence.iter().find(|e| e.section.id() == change.section)?;
+    evidence.baseline.as_ref().ok()?.entries.get(&change.place)
+}
+
+/// Whether the present baseline has another entry of a change's subject than the run had.
+fn is_other_entry(change: &Change, evidence: &[Evidence]) -> bool {
+    match baseline_of(change, evidence) {
+        None => change.kind != Kind::Unexpected,
+        Some(entry) if matches!(entry.value, Value::Structured(_)) => {
+            change.baseline_entry.as_ref() != Some(&locked_facts(entry))
+        }
+        Some(entry) => change.expected != entry.value.text(),
+    }
+}
+
+/// Makes sure that every change is still what the run saw, and that the baseline has of its subject what the run compared
+/// with.
 ///
 /// # Errors
-/// Naming the first subject that moved, or holds what no lock file can hold.
-pub fn still_so(changes: &[Change], evidence: &[Evidence]) -> Result<(), Refusal> {
+/// Naming the first subject that moved, or of which the baseline has something else, or that holds what no lock file can
+/// hold.
+pub fn still_so(changes: &[Change], evidence: &[Evidence], compared: Compared) -> Result<(), Refusal> {
+    let is_other = |change: &&Change| compared == Compared::Earlier && is_other_entry(change, evidence);
+    if let Some(change) = changes.iter().find(is_other) {
+        return Err(Refusal::OtherEntry { subject: escaped(&change.key) });
+    }
     if let Some(refusal) = changes.iter().find_map(|change| strange(change, evidence)) {
         return Err(refusal);
     }
     let now = changes_in(evidence);
-    let identity = |c: &Change| (c.check.clone(), c.place.clone(), c.kind, c.actual.clone());
+    let identity = |c: &Change| (c.check.clone(), c.place.clone(), c.kind, c.actual.clone(), c.entry.clone());
     let now: BTreeSet<_> = now.iter().map(identity).collect();
     match changes.iter().find(|change| !now.contains(&identity(change))) {
         Some(change) => Err(moved(change)),

@@ -1,12 +1,13 @@
 //! The pipeline on one screen: read the baseline, plan, observe, interpret, compare, judge.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::baseline::{LockFile, Locks};
 use crate::check::{CHECKS, CONTAINER_MOUNTS, Case, Check, Evidence, NoBaseline, Server, begun};
 use crate::host::{Answer, ContainersAnswer, FilesAnswer, Host, HostError, ModulesAnswer, Query, Watch};
-use crate::model::{CheckResult, LeftOut, Observed, SectionId, SectionOff, State, Unit};
-use crate::section::{Ask, Plan, Purpose, SECTIONS, Section, Setting};
+use crate::model::{CheckResult, Finding, LeftOut, Observed, SectionId, SectionOff, State, Unit, Value};
+use crate::section::{Ask, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
 use crate::trust::Looked;
 
 /// The names of all lock files, by section.
@@ -295,6 +296,8 @@ pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
         .filter(|check| request.wants(**check))
         .filter_map(|check| check.compare(&case).or_else(|| required_but_off(request, &case, *check)))
         .collect();
+    let findings = results.iter_mut().flat_map(|result| &mut result.findings);
+    findings.for_each(|finding| finding.baseline_entry = locked_entry(finding, &look.evidence));
     for result in &mut results {
         let required = request.require.iter().any(|check| check.id() == result.id);
         if let Some(why) = result.skip.take_if(|_| required) {
@@ -304,6 +307,13 @@ pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
         result.compares |= chosen && result.subjects > 0;
     }
     results
+}
+
+/// The whole of what the baseline has of a subject that is more than one value.
+fn locked_entry(finding: &Finding, evidence: &[Evidence]) -> Option<BTreeMap<String, String>> {
+    let of_it = evidence.iter().find(|e| Some(e.section.id()) == finding.subject.section)?;
+    let entry = of_it.baseline.as_ref().ok()?.entries.get(&finding.place)?;
+    matches!(entry.value, Value::Structured(_)).then(|| locked_facts(entry))
 }
 
 /// A required check of a section that is off is an error, not silence.

@@ -1,5 +1,6 @@
 //! Which runs are old enough to go: never the newest of a place, and never what driftlock did not make.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
@@ -8,6 +9,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use serde::Deserialize;
 
@@ -17,7 +19,7 @@ use crate::baseline::{Locks, Source};
 use crate::check::NoBaseline;
 use crate::model::escaped;
 use crate::report::{REPORTERS, json};
-use crate::run::{self, Listed, Run};
+use crate::run::{self, Listed, Moment, Run};
 use crate::section::SECTIONS;
 
 /// What is known when it is asked which runs may go.
@@ -26,8 +28,8 @@ pub struct Ask<'a> {
     pub root: &'a Path,
     /// Runs before this stamp are old.
     pub first: &'a str,
-    /// The stamp of the moment: a run after it comes from a clock that was wrong.
-    pub now: &'a str,
+    /// The moment in seconds since 1970: a run after it comes from a clock that was wrong.
+    pub now: i64,
     /// Into how many runs of a place that are not old is looked at most for a newer report and a newer export than the
     /// old ones. Where none is among them, the newest old one stays.
     pub patience: usize,
@@ -97,12 +99,15 @@ impl Ask<'_> {
         let mut all = BTreeMap::new();
         for (place, its) in places {
             let name = place.map_or_else(|| "this machine".to_owned(), |name| escaped(name.as_bytes()));
+            let (young, old): (Vec<usize>, Vec<usize>) = its.iter().partition(|at| **at < old);
+            let some: Vec<usize> = young.into_iter().take(self.patience).chain(old).collect();
+            let mut some: Vec<(Moment, usize)> =
+                some.into_par_iter().map(|at| (runs[at].moment(), at)).collect();
+            some.sort_by_key(|(moment, at)| (Reverse(*moment), *at));
             for (what, holds) in kinds {
                 let mut found = [false; 3];
-                let (young, old): (Vec<usize>, Vec<usize>) = its.iter().partition(|at| **at < old);
-                let some = young.iter().take(self.patience).chain(&old);
-                for at in some.filter(|at| holds(&runs[**at])) {
-                    let now = self.also(found, &runs[*at]);
+                for (moment, at) in some.iter().filter(|(_, at)| holds(&runs[*at])) {
+                    let now = self.also(found, *moment, &runs[*at]);
                     if std::mem::replace(&mut found, now) != now {
                         all.entry(*at).or_insert_with(|| format!("it is the newest {what} of {name}"));
                     }
@@ -117,8 +122,8 @@ impl Ask<'_> {
 
     /// What has been found when `run` is found, too: any run, one that is not dated into the future, one that of those
     /// is no other place's.
-    fn also(&self, found: [bool; 3], run: &Run) -> [bool; 3] {
-        let is_past = run.stamp.as_str() <= self.now;
+    fn also(&self, found: [bool; 3], moment: Moment, run: &Run) -> [bool; 3] {
+        let is_past = moment.began <= self.now;
         let is_certain = is_past && self.places(run).count() == 1;
         [true, found[1] || is_past, found[2] || is_certain]
     }

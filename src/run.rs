@@ -1,10 +1,17 @@
-//! Run directories under `audit/runtime/`: their names, and that they appear whole or not at all.
+//! Run directories under `audit/runtime/`: their names, their order, and that they appear whole or not at all.
 
+use std::cmp::Reverse;
 use std::ffi::OsString;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{DraftDir, replace_file, sweep};
+use rayon::prelude::*;
+use rustix::fs::{CWD, Mode, OFlags};
+use serde::Deserialize;
+
+use crate::atomic::{DraftDir, read_file, replace_file, sweep};
 
 /// Where runs lie, relative to the root.
 pub const PATH: &str = "audit/runtime";
@@ -14,6 +21,12 @@ pub const CACHE: &str = "blob_digests.txt";
 
 /// The hidden file beside the runs that remembers what a check has read.
 pub const REMEMBERED: &str = ".remembered";
+
+/// The report of a check's run.
+const REPORT: &str = "drift_report.json";
+
+/// How much of a report is read at first to learn when its run began: the end of it, behind all findings.
+const TAIL: u64 = 4096;
 
 /// Files of a run: name and bytes.
 pub type Files = Vec<(String, Vec<u8>)>;
@@ -111,18 +124,36 @@ pub fn parse_name(name: &str) -> Option<(&str, usize, Option<&str>)> {
     }
 }
 
-/// The newest run of `target` that holds one of `files`, by name; one that is dated after the stamp `now` only where there
-/// is no other.
+/// The newest run of `target` that holds one of `files`, as [`newest_first`] has it.
 ///
 /// # Errors
 /// When the runs cannot be listed.
-pub fn newest(root: &Path, target: Option<&str>, files: &[&str], now: &str) -> io::Result<Option<PathBuf>> {
-    let is_it = |run: &&Run| {
-        run.target.as_deref() == target && files.iter().any(|file| run.path.join(file).is_file())
-    };
-    let runs = all(root)?;
-    let past = runs.iter().filter(|run| run.stamp.as_str() <= now).find(is_it);
-    Ok(past.or_else(|| runs.iter().find(is_it)).map(|run| run.path.clone()))
+pub fn newest(root: &Path, target: Option<&str>, files: &[&str], now: i64) -> io::Result<Option<PathBuf>> {
+    let mut runs = listed(root)?.runs;
+    runs.retain(|run| run.target.as_deref() == target);
+    let holds = |run: &&Run| files.iter().any(|file| run.path.join(file).is_file());
+    Ok(newest_first(runs, now).iter().find(holds).map(|run| run.path.clone()))
+}
+
+/// Puts runs in their order, the newest first: the one order for whoever asks which run is newer. Names are local time,
+/// which is another one in another zone and comes twice in autumn, so they count for nothing. What began after `now`
+/// (seconds since 1970) was dated by a clock that was wrong, and comes last.
+#[must_use]
+pub fn newest_first(runs: Vec<Run>, now: i64) -> Vec<Run> {
+    let mut runs: Vec<(Moment, Run)> = runs.into_par_iter().map(|run| (run.moment(), run)).collect();
+    runs.sort_by_cached_key(|(moment, run)| {
+        (moment.began > now, Reverse((*moment, run.number)), run.name.clone())
+    });
+    runs.into_iter().map(|(_, run)| run).collect()
+}
+
+/// When a run began, and for runs of one second when what it left was written: what orders runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    /// Seconds since 1970.
+    pub began: i64,
+    /// Seconds since 1970, and nanoseconds.
+    pub written: (i64, i64),
 }
 
 /// One run's directory.
@@ -140,18 +171,82 @@ pub struct Run {
     pub target: Option<String>,
 }
 
-/// All runs, newest first by name.
-///
-/// # Errors
-/// When they cannot be listed.
-pub fn all(root: &Path) -> io::Result<Vec<Run>> {
-    Ok(listed(root)?.runs)
+impl Run {
+    /// When it was, by its report: or where it has none that tells, as an export, by when its files were written.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        match opened(&self.path.join(REPORT)) {
+            Ok((file, meta)) => {
+                let written = written(&meta);
+                let began = began(&file, meta.len()).or_else(|| self.began_otherwise());
+                Moment { began: began.unwrap_or(written.0), written }
+            }
+            Err(_) => self.moment_of_files(),
+        }
+    }
+
+    /// The same where its report was read already and says when the run `began`.
+    #[must_use]
+    pub fn moment_of(&self, began: i64) -> Moment {
+        let meta = self.path.join(REPORT).metadata();
+        Moment { began, written: meta.map_or((began, 0), |meta| written(&meta)) }
+    }
+
+    fn moment_of_files(&self) -> Moment {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let files = entries.filter_map(|entry| entry.metadata().ok()).filter(Metadata::is_file);
+        let written = files.map(|meta| written(&meta)).max().unwrap_or_default();
+        Moment { began: written.0, written }
+    }
+
+    /// When it began by a report that is laid out in another way than driftlock does.
+    fn began_otherwise(&self) -> Option<i64> {
+        #[derive(Deserialize)]
+        struct Began {
+            started_at_unix: i64,
+        }
+        let bytes = read_file(&self.path.join(REPORT)).ok()?;
+        serde_json::from_slice::<Began>(&bytes).ok().map(|it| it.started_at_unix)
+    }
+}
+
+/// Opens a regular file without waiting for anybody.
+fn opened(path: &Path) -> io::Result<(File, Metadata)> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+    let meta = file.metadata()?;
+    if meta.is_file() { Ok((file, meta)) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+fn written(meta: &Metadata) -> (i64, i64) {
+    (meta.mtime(), meta.mtime_nsec())
+}
+
+/// When the run of a report began, by the line that says it: it stands behind the findings, so the end of the file is enough.
+/// `None` where there is no such line.
+fn began(report: &File, length: u64) -> Option<i64> {
+    // Nothing within a text begins a line.
+    const LINE: &[u8] = b"\n  \"started_at_unix\": ";
+    let mut size = TAIL.min(length);
+    loop {
+        let mut bytes = vec![0; usize::try_from(size).ok()?];
+        report.read_exact_at(&mut bytes, length - size).ok()?;
+        if let Some(at) = bytes.windows(LINE.len()).rposition(|line| line == LINE) {
+            let rest = &bytes[at + LINE.len()..];
+            let end = rest.iter().position(|b| matches!(b, b',' | b'\n'))?;
+            return str::from_utf8(&rest[..end]).ok()?.parse().ok();
+        }
+        if size == length {
+            return None;
+        }
+        size = size.saturating_mul(16).min(length);
+    }
 }
 
 /// What lies where the runs lie.
 #[derive(Debug, Default)]
 pub struct Listed {
-    /// The runs, newest first by name.
+    /// The runs, sorted by name, the last one first; which is newer, [`newest_first`] tells.
     pub runs: Vec<Run>,
     /// What driftlock has not put there, by name, and why it is no run.
     pub foreign: Vec<(OsString, &'static str)>,
@@ -265,6 +360,65 @@ mod tests {
         let second = make().unwrap();
         assert!(second.ends_with("20260129_154215_2"));
         assert_eq!(std::fs::read_to_string(second.join("f")).unwrap(), "20260129_154215_2");
-        assert_eq!(newest(root.path(), None, &["f"], "20260129_154215").unwrap(), Some(second));
+        assert_eq!(newest(root.path(), None, &["f"], i64::MAX).unwrap(), Some(second));
+    }
+
+    /// The runs of a root, the newest first, as seen at the moment 1,000.
+    fn order(root: &Path) -> Vec<String> {
+        let runs = newest_first(listed(root).unwrap().runs, 1_000);
+        runs.into_iter().map(|run| run.name).collect()
+    }
+
+    fn report(root: &Path, name: &str, text: &str) {
+        let dir = root.join(PATH).join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join(REPORT), text).unwrap();
+    }
+
+    #[test]
+    fn runs_are_ordered_by_when_they_began_and_not_by_name() {
+        let root = tempfile::tempdir().unwrap();
+        let laid_out = |unix: i64| {
+            let text = format!("\\n  \\\"started_at_unix\\\": 9,{}", "x".repeat(10_000));
+            format!("{{\n  \"a\": \"{text}\",\n  \"started_at_unix\": {unix},\n  \"b\": \"{text}\"\n}}\n")
+        };
+        report(root.path(), "20261025_025900", &laid_out(100));
+        report(root.path(), "20261025_020100", &laid_out(200));
+        report(root.path(), "20200101_000000", "{\"started_at_unix\":300}");
+        report(root.path(), "20991231_235959", &laid_out(4_070_908_800));
+        report(root.path(), "20100101_000000", &laid_out(1_001));
+        let future = ["20991231_235959", "20100101_000000"];
+        let past = ["20200101_000000", "20261025_020100", "20261025_025900"];
+        assert_eq!(order(root.path()), [&past[..], &future].concat());
+    }
+
+    #[test]
+    fn of_one_second_what_was_written_last_is_the_newest() {
+        let root = tempfile::tempdir().unwrap();
+        let names = ["20260129_154215_3", "20260129_154215", "20260129_154215_2"];
+        for (n, name) in names.iter().enumerate() {
+            report(root.path(), name, "{\n  \"started_at_unix\": 7,\n}");
+            let file = File::open(root.path().join(PATH).join(name).join(REPORT)).unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_nanos(9_000_000_000 + n as u64);
+            file.set_modified(time).unwrap();
+        }
+        assert_eq!(order(root.path()), [names[2], names[1], names[0]]);
+    }
+
+    #[test]
+    fn what_tells_no_moment_is_ordered_by_when_it_was_written() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, at) in [("20260101_000000", 10), ("20260101_000001", 30), ("20260101_000002", 20)] {
+            let text = if at == 30 { "{\"cut\": " } else { "{\n  \"started_at_unix\": 15,\n" };
+            report(root.path(), name, text);
+            let dir = root.path().join(PATH).join(name);
+            if at != 30 {
+                std::fs::rename(dir.join(REPORT), dir.join("lock.txt")).unwrap();
+            }
+            let file = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at);
+            File::open(file).unwrap().set_modified(time).unwrap();
+        }
+        assert_eq!(order(root.path()), ["20260101_000001", "20260101_000002", "20260101_000000"]);
     }
 }

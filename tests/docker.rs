@@ -94,6 +94,92 @@ fn stopped_paused_and_started_containers() {
     assert_eq!(stage.drift(), (2, vec!["container_state web modified state".to_owned()]));
 }
 
+/// Checks many times in a row: whatever moment it is, the container is one that restarts.
+pub(crate) fn always_restarting(stage: &Stage, short: &str, expected: &str, times: usize) {
+    let name = stage.name(short);
+    for n in 0..times {
+        let (code, report) = stage.check(&["--only", "container_state"]);
+        let seen = || stage.docker(&["inspect", "--format={{json .State}} {{.RestartCount}}", &name]);
+        let found = &check_of(&report, "container_state")["findings"];
+        let mut mine = found.as_array().unwrap().iter().filter(|it| it["subject"] == name.as_str());
+        let told = mine.next().map(|it| (it["expected"].as_str().unwrap(), it["actual"].as_str().unwrap()));
+        assert_eq!((code, told), (2, Some((expected, "restarting"))), "look {n}: {}", seen());
+    }
+}
+
+const LOOPS: &[&str] = &["--restart", "always"];
+
+#[test]
+fn a_job_that_had_ended_and_restarts_in_a_loop_never_passes() {
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    let jobs = [("at-once", "exit 1"), ("soon", "/bin/busybox sleep 0.3; exit 1"), ("well", "exit 0")];
+    for (job, _) in jobs {
+        stage.run_shell(job, &image, &[], "exit 0");
+        stage.wait_for_end(job);
+    }
+    stage.ok(&["export", "--accept"]);
+    assert_eq!(stage.drift(), (0, vec![]));
+    for (job, line) in jobs {
+        stage.remove(job);
+        stage.run_shell(job, &image, LOOPS, line);
+        stage.wait_for_restarts(job, 2);
+        always_restarting(&stage, job, "exited", 60);
+    }
+}
+
+#[test]
+fn a_service_that_loops_never_passes_and_one_that_has_recovered_does() {
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    for service in ["web", "db"] {
+        stage.start(service, &image, &[]);
+    }
+    stage.ok(&["export", "--accept"]);
+    stage.remove("web");
+    stage.run_shell("web", &image, LOOPS, "/bin/busybox sleep 1; exit 1");
+    stage.wait_for_restarts("web", 2);
+    always_restarting(&stage, "web", "running", 60);
+    let told = stage.run(&["check"]).out();
+    assert!(told.contains("state: expected running, found restarting\n"), "{told}");
+    assert!(!told.contains("it must go back"), "no command ends it: {told}");
+    stage.ok(&["export", "--accept"]);
+    assert_eq!(stage.locked("web")["state"], "restarting");
+    (0..20).for_each(|_| assert_eq!(stage.drift(), (0, vec![]), "accepted as it is"));
+    // It fails at its first start alone, and lives on.
+    stage.remove("web");
+    stage.run_shell("web", &image, LOOPS, "[ -e /seen ] && exec /bin/busybox sleep 600; : >/seen; exit 1");
+    stage.wait_for_restarts("web", 1);
+    stage.docker(&["restart", "-t", "0", &stage.name("db")]);
+    let settled = || stage.drift().1 == ["container_state web modified state"] && running(&stage, "web");
+    crate::support::wait_until(settled);
+    let (_, report) = stage.check(&[]);
+    assert_eq!(only(&report, "container_state")["actual"], "running", "restarted by hand is no loop: {report:#}");
+}
+
+/// Whether the container counts as running, after a start or two.
+fn running(stage: &Stage, short: &str) -> bool {
+    let (_, report) = stage.check(&["--only", "container_state"]);
+    let findings = check_of(&report, "container_state")["findings"].as_array().unwrap().clone();
+    findings.iter().any(|it| it["subject"] == stage.name(short).as_str() && it["actual"] == "running")
+}
+
+#[test]
+fn a_container_that_was_never_started_is_not_one_that_has_ended() {
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    stage.run_shell("job", &image, &[], "exit 0");
+    stage.wait_for_end("job");
+    let name = stage.name("new");
+    let create = ["create", "--net", "none", "--name", &name, &image, "/bin/busybox", "true"];
+    stage.docker(&create);
+    stage.ok(&["export", "--accept"]);
+    assert_eq!(stage.drift(), (0, vec![]));
+    stage.docker(&["start", &name]);
+    stage.wait_for_end("new");
+    assert_eq!(stage.drift(), (2, vec!["container_state new modified state".to_owned()]));
+}
+
 #[test]
 fn a_removed_container() {
     let (_stage, report) = alone(|stage| stage.remove("db"), "docker_images @db missing");

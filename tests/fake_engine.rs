@@ -244,6 +244,106 @@ fn states_are_compared_by_whether_a_container_runs() {
     }
 }
 
+/// An engine of one container `web` of which the list and the inspection say this.
+fn alone(state: &str, status: &str, inspection: &Value) -> FakeEngine {
+    let mut web = listed("web", "app:1", &id("a"), state);
+    web["Status"] = status.into();
+    web["Created"] = 1_700_000_000.into();
+    let (list, inspection) = (json!([web]).to_string(), inspection.to_string());
+    FakeEngine::new(move |path| match path.split(['/', '?']).collect::<Vec<_>>()[..] {
+        ["", "containers", "json", ..] => Reply::Body(200, list.clone()),
+        ["", "images", "json", ..] => Reply::Body(200, "[]".to_owned()),
+        _ => Reply::Body(200, inspection.clone()),
+    })
+}
+
+#[test]
+fn the_words_of_every_engine_are_read_and_mean_what_they_say() {
+    // What the baseline has, what there is, whether that is drift.
+    for (locked, state, drifts) in [
+        ("exited", "stopped", false),
+        ("stopped", "exited", false),
+        ("exited", "dead", false),
+        ("created", "configured", false),
+        ("created", "initialized", false),
+        ("restarting", "restarting", false),
+        ("unknown", "unknown", false),
+        ("exited", "restarting", true),
+        ("exited", "created", true),
+        ("exited", "removing", true),
+        ("exited", "stopping", true),
+        ("exited", "unknown", true),
+        ("running", "stopping", true),
+        ("running", "unknown", true),
+        ("paused", "exited", true),
+        ("created", "exited", true),
+    ] {
+        let project = locked_as(locked);
+        let engine = alone(state, "", &json!({}));
+        let (code, report) = check(&project, &engine.host(), &[]);
+        let drift = if drifts { vec!["container_state web modified state".to_owned()] } else { vec![] };
+        assert_eq!((code, drift_of(&report)), (if drifts { 2 } else { 0 }, drift), "{locked}, {state}");
+    }
+}
+
+/// A locked project in whose baseline the container is in this state.
+fn locked_as(state: &str) -> Project {
+    let project = locked();
+    let lock = project.read(LOCK).replace("running", state);
+    project.file(LOCK, &lock);
+    project
+}
+
+#[test]
+fn a_container_between_two_starts_restarts_whatever_the_list_calls_it() {
+    let life = |running: bool, pid: u32, restarts: u32, policy: &str| {
+        let started = "2023-11-14T22:13:50.5Z";
+        json!({"RestartCount": restarts, "Created": "2023-11-14T22:13:20Z",
+            "HostConfig": {"RestartPolicy": {"Name": policy}},
+            "State": {"Status": "x", "Running": running, "Restarting": false, "Pid": pid, "StartedAt": started}})
+    };
+    for (state, status, inspection, seen) in [
+        ("running", "", life(true, 0, 0, "always"), "restarting"),
+        ("running", "Up 5 seconds", life(true, 7, 3, "always"), "restarting"),
+        ("running", "Up 5 seconds (healthy)", life(true, 7, 0, "always"), "running"),
+        ("running", "Up 2 hours", life(true, 7, 3, "always"), "running"),
+        ("running", "Up Less than a second", life(false, 0, 3, "always"), "restarting"),
+        ("stopped", "Exited (1) 1 second ago", life(false, 0, 3, "on-failure"), "restarting"),
+        ("stopped", "Exited (1) 1 second ago", life(false, 0, 3, "no"), "stopped"),
+        ("running", "Up 5 seconds", json!({}), "running"),
+    ] {
+        for locked in ["running", "exited", "restarting"] {
+            let (code, report) = check(&locked_as(locked), &alone(state, status, &inspection).host(), &[]);
+            let found = check_of(&report, "container_state")["findings"][0]["actual"].clone();
+            let is_same = locked == seen || (locked, seen) == ("exited", "stopped");
+            let expected = if is_same { (0, Value::Null) } else { (2, json!(seen)) };
+            assert_eq!((code, found), expected, "{locked}: {state}, {status}, {inspection}");
+        }
+    }
+}
+
+#[test]
+fn only_containers_that_came_up_within_this_minute_and_not_for_the_first_time_are_inspected() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let container = |i: u64, status: &str, created: u64| {
+        let mut one = listed(&format!("c{i}"), "app:1", &id("a"), "running");
+        one["Status"] = status.into();
+        one["Created"] = created.into();
+        one
+    };
+    for (status, age, calls) in [
+        ("Up 3 hours", 10_800, 2),
+        ("Up 5 seconds", 5, 2),
+        ("Up 5 seconds", 500, 22),
+        ("Up About a minute", 500, 2),
+    ] {
+        let list = (0..20).map(|i| container(i, status, now - age)).collect();
+        let engine = FakeEngine::of(list, vec![]);
+        check(&locked(), &engine.host(), &["--docker", "required", "--only", "container_state"]);
+        assert_eq!(engine.calls().len(), calls, "{status} of {age} s");
+    }
+}
+
 /// An engine of many containers, one image each; the tags of the first few were moved.
 fn crowd(count: usize, moved: usize) -> FakeEngine {
     let own = |i: usize| format!("sha256:{i:064x}");

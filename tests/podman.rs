@@ -1,6 +1,32 @@
 //! Podman as a second engine, through its Docker-compatible service.
 
+use crate::docker::always_restarting;
 use crate::support::docker::{Stage, check_of};
+
+#[test]
+fn a_container_that_podman_restarts_in_a_loop_never_passes() {
+    let Ok(host) = std::env::var("DRIFTLOCK_PODMAN") else {
+        println!("DRIFTLOCK_PODMAN is not set: not tested; scripts/test.sh sets it");
+        return;
+    };
+    let stage = Stage::at(Some(&host));
+    let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
+    let loops = [&limits[..], &["--restart", "always"]].concat();
+    let image = stage.image("app:1");
+    stage.run_shell("job", &image, &limits, "exit 0");
+    stage.wait_for_end("job");
+    stage.start("web", &image, &limits);
+    stage.ok(&["export", "--accept"]);
+    assert_eq!(stage.drift(), (0, vec![]));
+    for (short, expected, line) in
+        [("job", "exited", "exit 1"), ("web", "running", "/bin/busybox sleep 1; exit 1")]
+    {
+        stage.remove(short);
+        stage.run_shell(short, &image, &loops, line);
+        stage.wait_for_restarts(short, 2);
+        always_restarting(&stage, short, expected, 60);
+    }
+}
 
 #[test]
 fn podmans_containers_are_locked_and_compared() {

@@ -86,6 +86,7 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
         patterns: vec![Glob::new(&format!("{}*", stage.prefix)).unwrap()],
         named: [stage.name("web"), stage.name("named")].into(),
         locked: None,
+        clock: || 0,
     });
     match host.observe(&[query], &Watch::default()).unwrap().remove(0) {
         Answer::Containers(answer) => answer,
@@ -275,6 +276,23 @@ fn two_commands_are_enough_where_sudo_allows_no_other() {
     std::fs::remove_file(tools.dir.path().join("calls")).unwrap();
     assert_eq!(told(&way.ask(&stage, EngineAccess::Cli)), by_commands(&stage));
     assert_eq!(tools.calls()[1..], two, "{:?}", tools.calls());
+}
+
+#[test]
+fn a_restart_loop_is_one_at_every_moment_by_every_way() {
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    stage.run_shell("web", &image, &["--restart", "always"], "/bin/busybox sleep 1; exit 1");
+    stage.wait_for_restarts("web", 2);
+    let tools = Tools::new();
+    let server = tools.server("", &[NO_SOCKETS]);
+    let way = Way::to(&server);
+    for n in 0..15 {
+        for engine in [EngineAccess::Cli, EngineAccess::Auto] {
+            let seen = told(&way.ask(&stage, engine));
+            assert!(seen.contains("state: \"restarting\""), "{n}, {engine:?}: {seen}");
+        }
+    }
 }
 
 #[test]
@@ -585,7 +603,7 @@ fn a_connection_that_breaks_meanwhile_is_told() {
     // The wrapper's grandparent is the session's own server.
     tools.program("docker", "kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID)); sleep 5");
     let server = tools.server("", &[NO_SOCKETS]);
-    let query = Query::Containers(ContainerQuery { patterns: Vec::new(), named: [].into(), locked: None });
+    let query = Query::Containers(ContainerQuery { patterns: Vec::new(), named: [].into(), locked: None, clock: || 0 });
     let host = Way::to(&server).host(&stage.project.root(), EngineAccess::Auto);
     let told = format!("{:?}", host.observe(&[query], &Watch::default()));
     assert!(told.contains("the connection broke"), "{told}");

@@ -1,15 +1,32 @@
-//! The check `container_state`: what runs should run, and what does not should not.
+//! The check `container_state`: each container is in the state of the baseline, by what that means.
 
 use super::docker_images::{facts, modified};
 use super::{Case, Check, compared};
 use crate::model::{Change, CheckResult, SectionId, Words};
 use crate::section::fact;
 
-/// Compares whether containers run.
+/// Compares the states of containers.
 pub(super) struct ContainerState;
 
-/// The state of a container that runs; every other one is some way of not running.
-const RUNNING: &str = "running";
+/// What a state means, whichever engine's word it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning<'a> {
+    /// It has ended, and stays so.
+    Ended,
+    /// It was made and never started.
+    Unstarted,
+    /// What the word says, and no other word does: `running`, `restarting`, `paused`, a state on its way to another one,
+    /// or one that nobody knows.
+    Itself(&'a str),
+}
+
+fn meaning(state: &str) -> Meaning<'_> {
+    match state {
+        "exited" | "stopped" | "dead" => Meaning::Ended,
+        "created" | "configured" | "initialized" => Meaning::Unstarted,
+        other => Meaning::Itself(other),
+    }
+}
 
 impl Check for ContainerState {
     fn id(&self) -> &'static str {
@@ -17,7 +34,7 @@ impl Check for ContainerState {
     }
 
     fn about(&self) -> &'static str {
-        "containers that run in the baseline run, and the others do not"
+        "containers are in the state that the baseline has: running, restarting, paused, ended, or never started"
     }
 
     fn words(&self) -> &'static Words {
@@ -46,7 +63,7 @@ impl Check for ContainerState {
             let Some(before) = before.get(fact::STATE) else { continue };
             let now = now.get(fact::STATE);
             result.subjects += 1;
-            if now.is_none_or(|now| (*before == RUNNING) != (*now == RUNNING)) {
+            if now.is_none_or(|now| meaning(before) != meaning(now)) {
                 result.findings.push(modified(name, Change::State, Some(before), now, actual));
             }
         }
@@ -54,5 +71,30 @@ impl Check for ContainerState {
             result.skip = Some("no container has a known state on both sides".to_owned());
         }
         Some(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_what_it_means() {
+        let classes: [&[&str]; 8] = [
+            &["running"],
+            &["restarting"],
+            &["paused"],
+            &["exited", "stopped", "dead"],
+            &["created", "configured", "initialized"],
+            &["removing"],
+            &["stopping"],
+            &["unknown"],
+        ];
+        let all = || classes.iter().enumerate().flat_map(|(class, states)| states.iter().map(move |s| (class, *s)));
+        for (a, one) in all() {
+            for (b, other) in all() {
+                assert_eq!(meaning(one) == meaning(other), a == b, "{one} and {other}");
+            }
+        }
     }
 }

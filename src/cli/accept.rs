@@ -10,13 +10,15 @@ use clap::Args;
 use super::ack::filled;
 use super::aim::{Aim, ReachArgs};
 use super::clock::Started;
+use super::examine::Examination;
 use super::named::Named;
 use super::output::{self, counted, say};
 use super::progress::{self, Task};
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
+use super::telling::as_json;
 use super::{Failure, Global, clock, prune, signature};
-use crate::accept::{self, Change, Refusal};
+use crate::accept::{self, Change, Compared, Refusal};
 use crate::atomic::read_file;
 use crate::audit::{self, Request, lock_file_groups, lock_file_names};
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks};
@@ -31,7 +33,8 @@ use crate::section::{Purpose, SECTIONS, Setting};
 
 /// Make a run's observation the baseline, whole or by subject, after showing what changes
 ///
-/// The subjects are looked at again first: what moved since the run is refused.
+/// The subjects are looked at again first: what moved since the run is refused, and so is what the baseline has otherwise
+/// by now. On a terminal, where no run is named and the newest one is not of now, it looks by itself.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +45,7 @@ Examples:
   driftlock accept -i                          tick what to accept
   driftlock accept 20260129_154215             a certain run")]
 pub(super) struct AcceptArgs {
-    /// A run's name, or its directory [default: the newest export or check]
+    /// A run's name, or its directory [default: the newest export or check; on a terminal, a look where that is old]
     run: Option<String>,
     /// Accept a run of this target
     #[arg(long, alias = "env", value_name = "NAME")]
@@ -96,9 +99,18 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
     if let Some(target) = &args.target {
         Aim::target(&project, target, &args.reach)?;
     }
+    // Whoever sits at a terminal and names no run means what is there now.
+    let may_look = args.run.is_none() && std::io::stdin().is_terminal();
     let run = find_run(&project, args)?;
-    let report = report_in(&run)?;
-    let target = target_of(&run, report.as_ref(), args)?;
+    let run = match (run, may_look) {
+        (Some(dir), _) => Some(Run::read(&dir)?),
+        (None, true) => None,
+        (None, false) => return Err(no_run(&project)),
+    };
+    let target = match &run {
+        Some(run) => target_of(run, args)?,
+        None => args.target.clone(),
+    };
     let aim = match &target {
         Some(name) => Aim::target(&project, name, &args.reach)?,
         None => Aim::local(&project),
@@ -109,16 +121,9 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
     let locks = read_locks(&project.source(), target.as_deref())?;
     let setting = aim.setting(&project, Purpose::Check);
     let request = Request { setting, locks: &locks, only: &[], require: &[], signature: None };
-    let proposed = propose(&project, &run, report.as_ref(), &request, &patterns)?;
-    let Some(chosen) = choose(proposed, &patterns, args, interrupt)? else {
-        let name = run.file_name().map(|name| output::shown(name.as_ref())).unwrap_or_default();
-        output::print(format!("Nothing to accept: the baseline is as run {name} saw it\n").as_bytes())?;
-        return Ok(0);
-    };
-    let task = [Task::new(&aim.name(), interrupt)];
-    let again = || task[0].run(|watch| look_again(&request, &chosen, &aim, watch));
-    let evidence = progress::shown(&task, false, interrupt, again)?;
-    accept::still_so(&chosen, &evidence)?;
+    let job = Job { project: &project, args, patterns: &patterns, aim: &aim, request: &request, interrupt };
+    let (run, prepared) = job.prepared(run, may_look)?;
+    let Some(Prepared { chosen, evidence }) = prepared else { return Ok(0) };
     let own = target.as_deref().filter(|_| args.own);
     let files = new_lock_files(&request, &chosen, &evidence, own)?;
     output::print(table(&chosen, &files).as_bytes())?;
@@ -128,9 +133,7 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
     if interrupt.code().is_some() {
         return Ok(1);
     }
-    let name =
-        run.file_name().map_or_else(|| run.display().to_string(), |n| n.to_string_lossy().into_owned());
-    let basis = Basis { locks: &locks, target: target.as_deref(), run: name, commit: None };
+    let basis = Basis { locks: &locks, target: target.as_deref(), run: run.name, commit: None };
     let _turn = turn.map_or_else(|| prune::turn(&project, "accept", interrupt), Ok)?;
     commit(&project, &basis, &files, &chosen, reason.as_deref(), &started)?;
     output::print(
@@ -139,19 +142,188 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
     Ok(0)
 }
 
-/// The run's directory: given by name or path, or the newest one.
-fn find_run(project: &Project, args: &AcceptArgs) -> Result<PathBuf, Failure> {
+/// For how long the newest run counts as one of now, in seconds, for whoever sits at a terminal.
+const FRESH: i64 = 600;
+
+/// A run whose changes are to be accepted, or a look that was taken in place of one.
+struct Run {
+    /// Its directory; `None` of a look, which leaves none.
+    dir: Option<PathBuf>,
+    /// What it is called in messages and in the record.
+    name: String,
+    /// Its report; `None` of an export.
+    report: Option<WireReport>,
+}
+
+impl Run {
+    fn read(dir: &Path) -> Result<Self, Failure> {
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_else(|| dir.display().to_string());
+        Ok(Self { report: report_in(dir)?, dir: Some(dir.to_owned()), name })
+    }
+
+    /// Whether it is a check that began too long ago to be of now.
+    fn is_old(&self) -> bool {
+        let age = self.report.as_ref().map(|report| clock::unix().saturating_sub(report.started_at_unix));
+        age.is_some_and(|age| !(0..=FRESH).contains(&age))
+    }
+}
+
+/// What is to be accepted, and what was seen of it just now.
+struct Prepared {
+    chosen: Vec<Change>,
+    evidence: Vec<Evidence>,
+}
+
+/// Why a run cannot be accepted.
+enum Unfit {
+    /// It is about a state that is over, or knows nothing of what is asked for.
+    Stale(Failure),
+    /// Something that another look does not mend.
+    Other(Failure),
+}
+
+impl Unfit {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Stale(failure) | Self::Other(failure) => failure,
+        }
+    }
+}
+
+impl From<Failure> for Unfit {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+impl From<Refusal> for Unfit {
+    fn from(refusal: Refusal) -> Self {
+        if refusal.is_stale() { Self::Stale(refusal.into()) } else { Self::Other(refusal.into()) }
+    }
+}
+
+/// One invocation.
+struct Job<'a> {
+    project: &'a Project,
+    args: &'a AcceptArgs,
+    patterns: &'a [Named],
+    aim: &'a Aim,
+    request: &'a Request<'a>,
+    interrupt: &'a Interrupt,
+}
+
+impl Job<'_> {
+    /// What is to be accepted of a run, or of a look where there is none that is of now; `None`: nothing.
+    fn prepared(&self, run: Option<Run>, may_look: bool) -> Result<(Run, Option<Prepared>), Failure> {
+        let why = match run {
+            None => "there is no run".to_owned(),
+            Some(run) if may_look && run.is_old() => format!("run {} is old", escaped(run.name.as_bytes())),
+            Some(run) => match self.prepare(&run) {
+                Err(Unfit::Stale(failure)) if may_look => failure.in_one_line(),
+                Ok(None) if may_look && run.report.is_some() => {
+                    format!("nothing of run {} is to be accepted", escaped(run.name.as_bytes()))
+                }
+                prepared => {
+                    let prepared = prepared.map_err(Unfit::into_failure)?;
+                    if prepared.is_none() {
+                        self.say_nothing(&run)?;
+                    }
+                    return Ok((run, prepared));
+                }
+            },
+        };
+        say(&format!("Looking at what is there now: {why}"));
+        let run = self.look()?;
+        let prepared = self.prepare(&run).map_err(Unfit::into_failure)?;
+        if prepared.is_none() {
+            self.say_nothing(&run)?;
+        }
+        Ok((run, prepared))
+    }
+
+    fn say_nothing(&self, run: &Run) -> Result<(), Failure> {
+        let seen = match &run.dir {
+            Some(_) => format!("as run {} saw it", output::shown(run.name.as_ref())),
+            None => "as things are now".to_owned(),
+        };
+        let what = if self.patterns.is_empty() { "the baseline is" } else { "of these the baseline is" };
+        output::print(format!("Nothing to accept: {what} {seen}\n").as_bytes())
+    }
+
+    /// The changes of a run that are chosen, after looking again; `None` where there are none.
+    fn prepare(&self, run: &Run) -> Result<Option<Prepared>, Unfit> {
+        let (proposed, compared) = self.propose(run)?;
+        let Some(chosen) = choose(proposed.clone(), self.patterns, self.args, self.interrupt)? else {
+            return Ok(None);
+        };
+        let task = [Task::new(&self.aim.name(), self.interrupt)];
+        let again = || task[0].run(|watch| look_again(self.request, &chosen, self.aim, watch));
+        let evidence = progress::shown(&task, false, self.interrupt, again)?;
+        let (chosen, accepted) = accept::without_accepted(chosen, &proposed, &evidence);
+        for change in &accepted {
+            let line = line(change);
+            output::print(format!("{line}: accepted already, with the whole of its entry\n").as_bytes())?;
+        }
+        if chosen.is_empty() {
+            return Ok(None);
+        }
+        accept::still_so(&chosen, &evidence, compared)?;
+        Ok(Some(Prepared { chosen, evidence }))
+    }
+
+    /// Looks at everything of the place, as a check does; nothing is kept of it.
+    fn look(&self) -> Result<Run, Failure> {
+        let examination = Examination {
+            project: self.project,
+            aim: self.aim,
+            source: &self.project.source(),
+            named: false,
+            acknowledged: &[],
+            only: &[],
+            require: &[],
+            since_last: None,
+            trusting: None,
+        };
+        let task = [Task::new(&self.aim.name(), self.interrupt)];
+        let look = || task[0].run(|watch| examination.carry_out(watch));
+        let examined = progress::shown(&task, false, self.interrupt, look)?;
+        let report = json::read(&as_json(&examined.report)).map_err(|why| {
+            Failure::new(format!("what was seen cannot be read: {}", escaped(why.as_bytes())))
+        })?;
+        Ok(Run { dir: None, name: report.run.clone(), report: Some(report) })
+    }
+
+    /// The changes that a run proposes, from its report or from its lock files.
+    fn propose(&self, run: &Run) -> Result<(Vec<Change>, Compared), Unfit> {
+        let Some(report) = &run.report else {
+            let dir = run.dir.as_deref().unwrap_or(Path::new(""));
+            return Ok((of_lock_files(self.project, dir, self.request)?, Compared::Same));
+        };
+        let digest = self.request.locks.digest(&lock_file_groups()).to_string();
+        let compared = Compared::of(report, &digest, &self.project.source().name())?;
+        let changes = of_report(report, self.patterns)?;
+        warn_of_signature(report);
+        Ok((changes, compared))
+    }
+}
+
+/// The run's directory: given by name or path, or the newest one; `None` where there is none.
+fn find_run(project: &Project, args: &AcceptArgs) -> Result<Option<PathBuf>, Failure> {
     if let Some(given) = &args.run {
-        return run_named(project, given);
+        return run_named(project, given).map(Some);
     }
     let mut files = lock_file_names();
     files.push(json::FILE);
-    let newest = run::newest(&project.root, args.target.as_deref(), &files, &clock::stamp_before(0));
+    let newest = run::newest(&project.root, args.target.as_deref(), &files, clock::unix());
     let runtime = project.named(&project.root.join(run::PATH));
-    newest.map_err(|error| Failure::at(&runtime, &error))?.ok_or_else(|| {
-        Failure::new(format!("there is no run in {}", output::shown(&runtime)))
-            .hint("make one with: driftlock export, or driftlock check")
-    })
+    newest.map_err(|error| Failure::at(&runtime, &error))
+}
+
+fn no_run(project: &Project) -> Failure {
+    let runtime = project.named(&project.root.join(run::PATH));
+    Failure::new(format!("there is no run in {}", output::shown(&runtime)))
+        .hint("make one with: driftlock export, or driftlock check")
 }
 
 /// A run by its name below audit/runtime, or by the path of its directory.
@@ -180,10 +352,9 @@ pub(super) fn report_in(run: &Path) -> Result<Option<WireReport>, Failure> {
 }
 
 /// The target that a run looked at: its report says it, or its name does.
-fn target_of(run: &Path, report: Option<&WireReport>, args: &AcceptArgs) -> Result<Option<String>, Failure> {
-    let name = run.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let named = run::parse_name(&name).map(|(_, _, target)| target.map(str::to_owned));
-    let its = report.map(|report| report.target.clone()).or(named);
+fn target_of(run: &Run, args: &AcceptArgs) -> Result<Option<String>, Failure> {
+    let named = run::parse_name(&run.name).map(|(_, _, target)| target.map(str::to_owned));
+    let its = run.report.as_ref().map(|report| report.target.clone()).or(named);
     match (&args.target, its) {
         (Some(asked), Some(its)) if its.as_ref() != Some(asked) => {
             let whose = its.map_or_else(
@@ -197,31 +368,24 @@ fn target_of(run: &Path, report: Option<&WireReport>, args: &AcceptArgs) -> Resu
     }
 }
 
-/// The changes that a run proposes, from its report or from its lock files.
-fn propose(
-    project: &Project,
-    run: &Path,
-    report: Option<&WireReport>,
-    request: &Request<'_>,
-    patterns: &[Named],
-) -> Result<Vec<Change>, Failure> {
-    if let Some(report) = report {
-        let digest = request.locks.digest(&lock_file_groups()).to_string();
-        let touched = |patterns: &[Named], c: &WireCheck| {
-            c.findings.iter().any(|f| is_named(patterns, &c.name, &f.key()))
-        };
-        // A pattern that names nothing is refused later, beside everything that it could have named.
-        let stray = |named: &Named| !report.checks.iter().any(|c| touched(std::slice::from_ref(named), c));
-        let has_stray = patterns.iter().any(stray);
-        let named = |check: &str| {
-            let found = report.checks.iter().find(|c| c.name == check);
-            let could = |c: &WireCheck| has_stray && c.status != WireStatus::Error;
-            patterns.is_empty() || found.is_some_and(|c| could(c) || touched(patterns, c))
-        };
-        let changes = accept::from_report(report, &digest, &named)?;
-        warn_of_signature(report);
-        return Ok(changes);
-    }
+/// The changes that a report proposes; an error of a check that nothing is asked of is none here.
+fn of_report(report: &WireReport, patterns: &[Named]) -> Result<Vec<Change>, Refusal> {
+    let touched = |patterns: &[Named], c: &WireCheck| {
+        c.findings.iter().any(|f| is_named(patterns, &c.name, &f.key()))
+    };
+    // A pattern that names nothing is refused later, beside everything that it could have named.
+    let stray = |named: &Named| !report.checks.iter().any(|c| touched(std::slice::from_ref(named), c));
+    let has_stray = patterns.iter().any(stray);
+    let named = |check: &str| {
+        let found = report.checks.iter().find(|c| c.name == check);
+        let could = |c: &WireCheck| has_stray && c.status != WireStatus::Error;
+        patterns.is_empty() || found.is_some_and(|c| could(c) || touched(patterns, c))
+    };
+    accept::from_report(report, &named)
+}
+
+/// The changes that the lock files of an export propose.
+fn of_lock_files(project: &Project, run: &Path, request: &Request<'_>) -> Result<Vec<Change>, Failure> {
     let from = read_locks(&accept::source_of_run(run, &output::shown(&project.named(run))), None)?;
     let mut changes = Vec::new();
     for planned in audit::plan(request) {
@@ -256,13 +420,13 @@ fn choose(
     patterns: &[Named],
     args: &AcceptArgs,
     interrupt: &Interrupt,
-) -> Result<Option<Vec<Change>>, Failure> {
+) -> Result<Option<Vec<Change>>, Unfit> {
     let keys: Vec<(&str, Vec<u8>)> = proposed.iter().map(|c| (c.check.as_str(), c.key.clone())).collect();
     let mut taken: BTreeSet<usize> = BTreeSet::new();
     for named in patterns {
         let its = named.among(&keys);
         if its.is_empty() {
-            return Err(stray(named, &proposed));
+            return Err(Unfit::Stale(stray(named, &proposed)));
         }
         taken.extend(its);
     }
@@ -272,7 +436,7 @@ fn choose(
     if args.interactive && !chosen.is_empty() {
         chosen = tick(chosen, interrupt)?;
         if chosen.is_empty() {
-            return Err(Failure::new("nothing was ticked").hint("nothing was written"));
+            return Err(Failure::new("nothing was ticked").hint("nothing was written").into());
         }
     }
     Ok((!chosen.is_empty()).then_some(chosen))

@@ -3,7 +3,7 @@
 use super::accept::report_in;
 use super::named::Named;
 use super::project::Project;
-use super::{Failure, output};
+use super::{Failure, clock, output};
 use crate::baseline;
 use crate::check;
 use crate::config::is_target_name;
@@ -28,8 +28,9 @@ pub(super) fn newest_report(project: &Project, target: Option<&str>) -> Result<W
 /// The newest report of a place that was compared with the project's own baseline.
 pub(super) fn newest_own(project: &Project, target: Option<&str>) -> Result<Option<WireReport>, Failure> {
     let runtime = project.named(&project.root.join(run::PATH));
-    let runs = run::all(&project.root).map_err(|error| Failure::at(&runtime, &error))?;
-    for run in runs.iter().filter(|run| run.target.as_deref() == target) {
+    let mut runs = run::listed(&project.root).map_err(|error| Failure::at(&runtime, &error))?.runs;
+    runs.retain(|run| run.target.as_deref() == target);
+    for run in run::newest_first(runs, clock::unix()) {
         let report = report_in(&run.path)?;
         if report.as_ref().is_some_and(|report| report.baseline.from == baseline::PATH) {
             return Ok(report);

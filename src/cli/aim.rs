@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::clock::Started;
+use super::clock::{self, Started};
 use super::project::{Project, read_locks};
 use super::{Failure, engine, output, prompt, ssh};
 use crate::atomic::read_file;
@@ -287,6 +287,7 @@ impl Aim {
             docker: self.docker,
             docker_asked: self.docker_asked,
             compared_before: self.compared_before(project),
+            clock: clock::unix,
         }
     }
 

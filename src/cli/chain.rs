@@ -113,7 +113,7 @@ impl<'a> Signing<'a> {
         if self.is_on() {
             let target = report.target.as_deref();
             let noted = remembered(self.project, target).ok().flatten();
-            report.previous = match (noted, self.newest(target, &report.stamp)) {
+            report.previous = match (noted, self.newest(target, report.started_at_unix)) {
                 (None, newest) => newest.map(|(newest, _)| newest),
                 // A check that was killed may have kept a report and not have noted that.
                 (noted, Some((newest, before))) if before == noted => Some(newest),
@@ -122,9 +122,9 @@ impl<'a> Signing<'a> {
         }
     }
 
-    /// The newest report by the names of the runs, and the one that it names.
-    fn newest(&self, target: Option<&str>, stamp: &str) -> Option<(PreviousReport, Option<PreviousReport>)> {
-        let dir = run::newest(&self.project.root, target, &[json::FILE], stamp).ok()??;
+    /// The newest report that began no later than the moment `now`, and the one that it names.
+    fn newest(&self, target: Option<&str>, now: i64) -> Option<(PreviousReport, Option<PreviousReport>)> {
+        let dir = run::newest(&self.project.root, target, &[json::FILE], now).ok()??;
         let bytes = read_file(&dir.join(json::FILE)).ok()?;
         let before = json::read(&bytes).ok().and_then(|report| report.previous());
         let before = before.map(|(run, digest)| PreviousReport { run, digest });

@@ -34,6 +34,11 @@ impl Started {
     }
 }
 
+/// The moment in seconds since 1970.
+pub(super) fn unix() -> i64 {
+    Local::now().timestamp()
+}
+
 /// The stamp of the moment so many days ago.
 pub(super) fn stamp_before(days: u32) -> String {
     let then = Local::now().checked_sub_days(chrono::Days::new(days.into()));

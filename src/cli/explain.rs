@@ -260,7 +260,11 @@ impl Inquiry<'_> {
         let (check, finding) = checks.iter().find_map(|check| Some((check.id, check.findings.first()?)))?;
         let history = history::read(&self.project.root, &|_| true).ok()?;
         let from = &self.examined.report.baseline.from;
-        let is_it = |past: &&Past| past.target == self.aim.target && past.baseline == *from;
+        // What began later than now was dated by a clock that was wrong.
+        let now = self.examined.report.started_at_unix;
+        let is_it = |past: &&Past| {
+            past.target == self.aim.target && past.baseline == *from && past.started_at_unix <= now
+        };
         let runs = history.runs.iter().rev().filter(is_it);
         let name = String::from_utf8_lossy(&finding.subject.key);
         explain::since(runs, check, &name, &finding.fingerprint(check).to_string())

@@ -52,12 +52,14 @@ enum Format {
 
 pub(super) fn run(global: &Global, args: &HistoryArgs) -> Result<u8, Failure> {
     let project = Project::find(global)?;
-    let first = clock::stamp_before(args.days);
-    // A name tells when its run began and, but for the odd number, on which target.
+    // The name of a run tells when it began in the local time of whoever made it: two of them are less than two days apart.
+    let first = clock::stamp_before(args.days.saturating_add(2));
     let wanted = |run: &Run| run.stamp >= first;
     let runtime = project.named(&project.root.join(run::PATH));
     let read = history::read(&project.root, &wanted).map_err(|error| Failure::at(&runtime, &error))?;
     let mut runs = read.runs;
+    let since = clock::unix().saturating_sub(i64::from(args.days) * 86_400);
+    runs.retain(|past| past.started_at_unix >= since);
     args.check_targets(&project, &runs)?;
     runs.retain(|past| args.target.is_empty() || args.target.iter().any(|name| name == place(past)));
     let drifters = drifters(&runs);

@@ -13,6 +13,8 @@ use crate::run::{self, Run};
 /// How far back they go, in seconds: thirty days.
 const SPAN: i64 = 30 * SECONDS_A_DAY;
 const SECONDS_A_DAY: i64 = 86_400;
+/// How far two local times may be apart: less than two days.
+const ZONES: i64 = 2 * SECONDS_A_DAY;
 
 /// The runs of the project in the thirty days before any of `reports`; none where no format shows them.
 pub(super) fn before(project: &Project, reports: &[Report], wanted: &[Wanted]) -> Vec<Past> {
@@ -21,9 +23,9 @@ pub(super) fn before(project: &Project, reports: &[Report], wanted: &[Wanted]) -
     }
     let begun = || reports.iter().map(|report| report.started_at_unix);
     let (Some(first), Some(last)) = (begun().min(), begun().max()) else { return Vec::new() };
-    // The name of a run is in local time, whose days may be an hour longer.
-    let first = clock::stamp_at(first.saturating_sub(SPAN + SECONDS_A_DAY));
-    let last = clock::stamp_at(last.saturating_add(SECONDS_A_DAY));
+    // The name of a run is in the local time of whoever made it.
+    let first = clock::stamp_at(first.saturating_sub(SPAN + ZONES));
+    let last = clock::stamp_at(last.saturating_add(ZONES));
     let is_near = |run: &Run| first.as_ref().is_none_or(|first| run.stamp >= *first);
     let is_over = |run: &Run| last.as_ref().is_none_or(|last| run.stamp <= *last);
     match history::read(&project.root, &|run| is_near(run) && is_over(run)) {
@@ -62,7 +64,6 @@ pub(super) fn put(report: &mut Report, runs: &[Past]) {
     let is_alike = |past: &&Past| past.target == report.target && past.baseline == report.baseline.from;
     let its = runs.iter().filter(|past| !past.partial).filter(is_alike).filter(is_before);
     let mut all: Vec<PastRun> = its.map(in_a_line).collect();
-    all.sort_by_key(|past| past.started_at_unix);
     all.push(PastRun {
         run: report.run.clone(),
         started_at: report.started_at.clone(),

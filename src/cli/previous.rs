@@ -90,6 +90,7 @@ impl<'a> Previous<'a> {
         let mut past = OlderRuns {
             previous: self,
             report: (report.target.clone(), report.baseline.from.clone()),
+            now: report.started_at_unix,
             read: None,
         };
         for check in &mut report.checks {
@@ -112,6 +113,8 @@ impl<'a> Previous<'a> {
 struct OlderRuns<'a> {
     previous: &'a Previous<'a>,
     report: (Option<String>, String),
+    /// What began later was dated by a clock that was wrong.
+    now: i64,
     read: Option<Vec<Past>>,
 }
 
@@ -125,6 +128,7 @@ impl OlderRuns<'_> {
         let read = || history::read(root, &|_| true).map(|history| history.runs).unwrap_or_default();
         let runs = self.read.get_or_insert_with(read).iter().rev();
         let runs = runs.filter(|past| past.target == *target && past.baseline == *from);
+        let runs = runs.filter(|past| past.started_at_unix <= self.now);
         let name = String::from_utf8_lossy(&finding.subject.key);
         explain::since(runs, check, &name, &finding.fingerprint(check).to_string())
             .map(|since| Since { runs: since.runs + 1, ..since })

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::clock::{self, Started};
+use super::clock;
 use super::output::{self, say};
 use super::project::Project;
 use super::signals::Interrupt;
@@ -113,8 +113,8 @@ impl Told<'_> {
 
 fn sorted(project: &Project, days: u32, patience: usize) -> std::io::Result<Sorted> {
     let is_target = |name: &str| project.config.targets.contains_key(name);
-    let (first, now) = (clock::stamp_before(days), Started::now().stamp);
-    Ask { root: &project.root, first: &first, now: &now, patience, is_target: &is_target }.sort()
+    let (first, now) = (clock::stamp_before(days), clock::unix());
+    Ask { root: &project.root, first: &first, now, patience, is_target: &is_target }.sort()
 }
 
 /// Removes old runs after one was written; whatever comes of it, the verdict stays. Gives what is to be warned of.

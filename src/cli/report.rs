@@ -82,7 +82,7 @@ fn files(project: Option<&Project>, args: &ReportArgs) -> Result<Vec<PathBuf>, F
 /// The report of the newest run of a place.
 fn newest(project: &Project, target: Option<&str>) -> Result<PathBuf, Failure> {
     let runtime = project.named(&project.root.join(run::PATH));
-    let found = run::newest(&project.root, target, &[json::FILE], &clock::stamp_before(0));
+    let found = run::newest(&project.root, target, &[json::FILE], clock::unix());
     let found = found.map_err(|error| Failure::at(&runtime, &error))?;
     let option = target.map(|name| format!(" --target {}", escaped(name.as_bytes()))).unwrap_or_default();
     let of = target.map(|name| format!(" of target {}", escaped(name.as_bytes()))).unwrap_or_default();

@@ -16,7 +16,8 @@ use crate::trust::{Kept, LONGEST, REPORTS, Refused, Word, walk};
 /// Walks the chains of all places, and tells what is wrong with them. Gives the exit code.
 pub(super) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) -> Result<u8, Failure> {
     let runtime = project.named(&project.root.join(run::PATH));
-    let runs = run::all(&project.root).map_err(|error| Failure::at(&runtime, &error))?;
+    let listed = run::listed(&project.root).map_err(|error| Failure::at(&runtime, &error))?;
+    let runs = run::newest_first(listed.runs, i64::MAX);
     let places = places(project, &runs, trusting);
     if places.is_empty() {
         return Err(Failure::new(format!("there is no report in {}", output::shown(&runtime))));
@@ -66,7 +67,7 @@ fn noted(project: &Project) -> Vec<Option<String>> {
     listed.filter_map(|entry| place(entry.file_name().to_str()?)).collect()
 }
 
-/// The reports of one place, oldest first by their names.
+/// The reports of one place, oldest first.
 #[derive(Default)]
 struct Place {
     kept: Vec<Kept>,

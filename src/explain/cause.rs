@@ -48,11 +48,17 @@ fn of_files(finding: &Finding) -> &'static str {
 
 fn of_container(check: &str, finding: &Finding) -> &'static str {
     let should_run = || finding.expected.text().as_deref() == Some("running");
+    let is = |state: &str| finding.actual.text().as_deref() == Some(state);
     match (finding.kind, finding.change) {
         (Kind::Missing, _) => "its stack was not started, or somebody removed it",
         (Kind::Unexpected, _) => "a new service that nobody accepted yet, or a container started by hand",
         (_, Some(Change::Tag)) => "another release was deployed than the baseline has",
         (_, Some(Change::Rebuilt)) => "the image was built or pulled anew under the same name",
+        (_, Some(Change::State)) if is("restarting") => {
+            "its program ends soon after each start, and the engine starts it anew"
+        }
+        (_, Some(Change::State)) if is("paused") => "somebody paused it",
+        (_, Some(Change::State)) if is("created") => "it was made anew, and nobody has started it",
         (_, Some(Change::State)) if should_run() => "it crashed, or somebody stopped it",
         (_, Some(Change::State)) => "somebody started it",
         (_, Some(Change::Stale)) => {
@@ -98,6 +104,9 @@ mod tests {
         finding.change = Some(Change::State);
         assert!(cause("container_state", &finding).unwrap().contains("crashed"));
         finding.expected = Value::Text("exited".to_owned());
+        finding.actual = Value::Text("running".to_owned());
         assert_eq!(cause("container_state", &finding).as_deref(), Some("somebody started it"));
+        finding.actual = Value::Text("restarting".to_owned());
+        assert!(cause("container_state", &finding).unwrap().contains("soon after each start"));
     }
 }

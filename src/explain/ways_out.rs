@@ -138,8 +138,8 @@ fn undo_container(situation: &Situation<'_>) -> Option<String> {
         (_, Some(Change::Stale), _) if situation.finding.expected == Value::Absent => return None,
         (_, Some(Change::Stale), _) => format!("{docker} restart {name}"),
         (_, Some(Change::State), _) => {
-            let should_run = situation.finding.expected.text().as_deref() == Some("running");
-            format!("{docker} {} {name}", if should_run { "start" } else { "stop" })
+            let verbs = to_state(situation.finding)?.iter();
+            verbs.map(|verb| format!("{docker} {verb} {name}")).collect::<Vec<_>>().join(" && ")
         }
         (.., Some((project, service))) => {
             let files = situation.compose_files;
@@ -148,6 +148,21 @@ fn undo_container(situation: &Situation<'_>) -> Option<String> {
         _ => return None,
     };
     Some(situation.ssh.map_or_else(|| command.clone(), |ssh| format!("{ssh} {}", quoted(&command))))
+}
+
+/// The commands of the docker client that bring a container into the state of the baseline; `None` where none does: nothing
+/// ends a restart loop but what ends its cause, and what has run is never again one that has not.
+fn to_state(finding: &Finding) -> Option<&'static [&'static str]> {
+    let (expected, actual) = (finding.expected.text(), finding.actual.text());
+    match (expected.as_deref()?, actual.as_deref().unwrap_or_default()) {
+        ("running" | "paused", "restarting" | "removing" | "stopping") => None,
+        ("running", "paused") => Some(&["unpause"]),
+        ("running", _) => Some(&["start"]),
+        ("paused", "running") => Some(&["pause"]),
+        ("paused", _) => Some(&["start", "pause"]),
+        ("exited" | "stopped" | "dead", "running" | "restarting" | "paused") => Some(&["stop"]),
+        _ => None,
+    }
 }
 
 fn undo_files(situation: &Situation<'_>) -> Option<String> {

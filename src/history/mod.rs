@@ -167,25 +167,27 @@ pub struct History {
     pub passed_over: Vec<String>,
 }
 
-/// Reads the reports of all runs that `wanted` wants by their names. They are in the order in which they began: their
-/// names, in local time, are not where summer time ends.
+/// Reads the reports of all runs that `wanted` wants by their names, in the order of [`run::Moment`].
 ///
 /// # Errors
 /// When the runs cannot be listed.
 pub fn read(root: &Path, wanted: &(dyn Fn(&Run) -> bool + Sync)) -> std::io::Result<History> {
     let Listed { mut runs, foreign } = run::listed(root)?;
     runs.reverse();
-    let read: Vec<Option<Result<Past, String>>> =
-        runs.par_iter().map(|run| wanted(run).then(|| read_one(run)).flatten()).collect();
+    let moment = |run: &Run, past: &Past| (run.moment_of(past.started_at_unix), run.number);
+    let one = |run: &Run| Some(read_one(run)?.map(|past| (moment(run, &past), past)));
+    let read: Vec<_> = runs.par_iter().map(|run| wanted(run).then(|| one(run)).flatten()).collect();
+    let mut found = Vec::new();
     let told = |(name, why): (OsString, &str)| format!("{}: {why}", escaped(name.as_bytes()));
     let mut history = History { passed_over: foreign.into_iter().map(told).collect(), ..History::default() };
     for past in read.into_iter().flatten() {
         match past {
-            Ok(past) => history.runs.push(past),
+            Ok(past) => found.push(past),
             Err(why) => history.passed_over.push(why),
         }
     }
-    history.runs.sort_by_key(|past| past.started_at_unix);
+    found.sort_by_key(|(moment, _)| *moment);
+    history.runs = found.into_iter().map(|(_, past)| past).collect();
     Ok(history)
 }
 

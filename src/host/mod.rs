@@ -198,6 +198,8 @@ pub struct ContainerQuery {
     pub named: BTreeSet<String>,
     /// The repository paths that containers should have as they are on the host; `None`: their mounts are not looked at.
     pub locked: Option<Vec<Vec<u8>>>,
+    /// The clock of this machine: seconds since 1970.
+    pub clock: fn() -> i64,
 }
 
 /// The answer to one query.

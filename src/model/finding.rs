@@ -192,6 +192,8 @@ pub struct Finding {
     pub parts: Vec<Part>,
     /// The whole of what the host has, for a subject that is more than one value: a container.
     pub entry: Option<BTreeMap<String, String>>,
+    /// The whole of what the baseline has of such a subject.
+    pub baseline_entry: Option<BTreeMap<String, String>>,
     /// Which layer moved, where that is known.
     pub layer: Option<String>,
     /// Why the subject could not be looked at.
@@ -227,6 +229,7 @@ impl Finding {
             actual,
             parts: Vec::new(),
             entry: None,
+            baseline_entry: None,
             layer: None,
             reason: None,
             stat: None,

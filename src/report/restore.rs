@@ -137,6 +137,7 @@ fn finding(wire: &WireFinding, section: Option<SectionId>) -> Finding {
         change: wire.change.as_deref().and_then(change),
         parts: wire.files.iter().flatten().map(part).collect(),
         entry: wire.entry.clone(),
+        baseline_entry: wire.baseline_entry.clone(),
         layer: wire.layer.clone(),
         reason: wire.reason.clone(),
         provenance: wire.provenance.as_ref().map(|told| Box::new(provenance(told))),

@@ -98,6 +98,7 @@ impl Section for Images {
             patterns: docker.containers.iter().filter_map(|text| Glob::new(text).ok()).collect(),
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
             locked: None,
+            clock: ask.setting.clock,
         }))
     }
 

@@ -98,6 +98,8 @@ pub struct Setting<'a> {
     pub docker_asked: bool,
     /// Whether the last whole run here compared containers.
     pub compared_before: bool,
+    /// The clock of this machine: seconds since 1970.
+    pub clock: fn() -> i64,
 }
 
 /// What a section needs to know to plan.

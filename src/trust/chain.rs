@@ -40,7 +40,7 @@ impl Word {
     }
 }
 
-/// Walks the reports of one place, oldest first by their names. `is_old` tells whether a run of a name is old enough to
+/// Walks the reports of one place, oldest first. `is_old` tells whether a run of a name is old enough to
 /// have been removed as the configuration says.
 #[must_use]
 pub fn walk(reports: &[Kept], is_old: &dyn Fn(&str) -> bool) -> Vec<Word> {

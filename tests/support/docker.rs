@@ -114,6 +114,28 @@ impl Stage {
         self.docker(&[&common, options, &[image, "/bin/busybox", "sleep", "600"]].concat());
     }
 
+    /// Runs a container of a line of shell, with more options.
+    pub(crate) fn run_shell(&self, short: &str, image: &str, options: &[&str], line: &str) {
+        let name = self.name(short);
+        let common = ["run", "-d", "--net", "none", "--name", &name];
+        self.docker(&[&common, options, &[image, "/bin/busybox", "sh", "-c", line]].concat());
+    }
+
+    /// Waits until the engine has started a container anew so many times.
+    pub(crate) fn wait_for_restarts(&self, short: &str, count: u32) {
+        let name = self.name(short);
+        super::wait_until(|| {
+            let restarts = self.docker(&["inspect", "--format={{.RestartCount}}", &name]);
+            restarts.parse::<u32>().unwrap() >= count
+        });
+    }
+
+    /// Waits until a container has ended.
+    pub(crate) fn wait_for_end(&self, short: &str) {
+        let name = self.name(short);
+        super::wait_until(|| self.docker(&["inspect", "--format={{.State.Status}}", &name]) == "exited");
+    }
+
     /// Removes a container and runs another one under its name.
     pub(crate) fn recreate(&self, short: &str, image: &str, options: &[&str]) {
         self.remove(short);

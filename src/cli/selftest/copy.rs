@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::super::Failure;
 use super::super::aim::Aim;
+use super::super::clock;
 use super::super::project::{Project, read_locks};
 use crate::audit::{self, Request};
 use crate::baseline::{self, Source};
@@ -229,6 +230,7 @@ fn setting<'a>(config: &'a Config, scope: &'a Scope, purpose: Purpose) -> Settin
         docker,
         docker_asked: docker == DockerMode::Required,
         compared_before: false,
+        clock: clock::unix,
     }
 }
 

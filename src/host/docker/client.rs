@@ -2,14 +2,26 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use bollard::models::MountPoint;
-
-use super::gathered::{Inspected, Labels, Listed, mount_of, with_algorithm};
+use super::gathered::{Inspected, Labels, Listed, Point, mount_of, with_algorithm};
+use super::life::{self, Life};
 use super::words::short;
 
 /// The labels of Compose that are asked for; no other leaves the server.
 const LABELS: [&str; 6] =
     ["oneoff", "project", "service", "config-hash", "project.working_dir", "project.config_files"];
+
+/// What is asked for of a container.
+const FIELDS: [&str; 6] = ["Id", "Name", "Image", "Config.Image", "State.Status", "HostConfig.AutoRemove"];
+/// What is asked for of its running.
+const LIFE: [&str; 7] = [
+    "State.Running",
+    "State.Restarting",
+    "State.Pid",
+    "RestartCount",
+    "HostConfig.RestartPolicy.Name",
+    "Created",
+    "State.StartedAt",
+];
 
 /// The script's own code for a list of containers that is none; a client's are below it.
 const NO_IDS: u32 = 999;
@@ -60,10 +72,11 @@ impl Refusal {
 /// What to select of each container: a line of JSON with the values of a [`Row`].
 fn template() -> String {
     let label = |name: &&str| format!("{{{{json (index .Config.Labels \"com.docker.compose.{name}\")}}}}");
-    let fields = ["Id", "Name", "Image", "Config.Image", "State.Status", "HostConfig.AutoRemove"];
-    let fields = fields.iter().map(|name| format!("{{{{json .{name}}}}}"));
-    let mounts = std::iter::once("{{json .Mounts}}".to_owned());
-    format!("[{}]", fields.chain(LABELS.iter().map(label)).chain(mounts).collect::<Vec<_>>().join(","))
+    let field = |name: &&str| format!("{{{{json .{name}}}}}");
+    let list = |values: Vec<String>| values.join(",");
+    let fields = list(FIELDS.iter().map(field).collect());
+    let (life, labels) = (list(LIFE.iter().map(field).collect()), list(LABELS.iter().map(label).collect()));
+    format!("[{fields},[{life}],[{labels}],{{{{json .Mounts}}}}]")
 }
 
 /// A script for `sh` that lists all containers by `docker` and inspects them at once. `mark`, a word that
@@ -74,6 +87,7 @@ pub(in crate::host) fn script(docker: &str, mark: &str) -> String {
         "set -f
 LC_ALL=C; export LC_ALL
 echo {mark}; echo {mark} >&2
+echo {mark} now \"$(date +%s)\"
 ids=$({docker} ps --all --no-trunc --format '{{{{.ID}}}}' </dev/null); code=$?
 case $ids in *[!0-9a-f[:space:]]*) code={NO_IDS}; ids= ;; esac
 echo {mark} ps \"$code\" $ids
@@ -88,6 +102,16 @@ echo {mark} inspect \"$code\"
 
 /// A label as it is printed: empty where there is none.
 type Label = Option<String>;
+/// What is told of a container's running, in the order of [`LIFE`].
+type Running = (
+    Option<bool>,
+    Option<bool>,
+    Option<i64>,
+    Option<i64>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
 /// One container of the answer, in the order of the [`template`].
 type Row = (
     String,
@@ -96,13 +120,9 @@ type Row = (
     Option<String>,
     Option<String>,
     Option<bool>,
-    Label,
-    Label,
-    Label,
-    Label,
-    Label,
-    Label,
-    Option<Vec<MountPoint>>,
+    Running,
+    [Label; LABELS.len()],
+    Option<Vec<Point>>,
 );
 
 /// Reads what the script said after its first mark.
@@ -112,28 +132,32 @@ type Row = (
 pub(in crate::host) fn listed(output: &[u8], stderr: &[u8], mark: &str) -> Result<Vec<Listed>, Refusal> {
     let no_answer = |why: &str| Refusal::Said(why.to_owned());
     let text = str::from_utf8(output).map_err(|_| no_answer("docker gave an answer that is no text"))?;
-    let (mut ids, mut code, mut rows) = (None, None, Vec::new());
+    let (mut now, mut ids, mut code, mut rows) = (None, None, None, Vec::new());
     for line in text.lines().filter(|line| !line.is_empty()) {
         let mut words = line.split(' ');
         if words.next() != Some(mark) {
             rows.push(line);
-        } else if words.next() == Some("ps") {
-            let code = words.next().and_then(|code| code.parse().ok());
-            if code == Some(NO_IDS) {
-                return Err(no_answer("docker ps gave an answer that is no list of containers"));
+            continue;
+        }
+        match (words.next(), words.next()) {
+            (Some("now"), seconds) => now = seconds.and_then(|seconds| seconds.parse::<i64>().ok()),
+            (Some("ps"), code) => {
+                let code = code.and_then(|code| code.parse().ok());
+                if code == Some(NO_IDS) {
+                    return Err(no_answer("docker ps gave an answer that is no list of containers"));
+                }
+                if code != Some(0) {
+                    return Err(Refusal::of(code, stderr));
+                }
+                ids = Some(words.collect::<BTreeSet<&str>>());
             }
-            if code != Some(0) {
-                return Err(Refusal::of(code, stderr));
-            }
-            ids = Some(words.collect::<BTreeSet<&str>>());
-        } else {
-            code = words.next().and_then(|code| code.parse::<u32>().ok());
+            (_, ended) => code = ended.and_then(|code| code.parse::<u32>().ok()),
         }
     }
     let (Some(ids), Some(code)) = (ids, code) else {
         return Err(no_answer("the answer of docker ps and docker inspect was cut short"));
     };
-    let listed = rows.into_iter().map(listed_in).collect::<Option<Vec<Listed>>>();
+    let listed = rows.into_iter().map(|row| listed_in(row, now)).collect::<Option<Vec<Listed>>>();
     match listed {
         Some(listed) => complete(&ids, listed, code, stderr),
         None if code == 0 => Err(no_answer("docker inspect gave an answer that is no list of containers")),
@@ -163,11 +187,11 @@ fn complete(
     Ok(listed)
 }
 
-/// Reads one line of the answer.
-fn listed_in(line: &str) -> Option<Listed> {
+/// Reads one line of the answer, which was given at the moment `now`.
+fn listed_in(line: &str, now: Option<i64>) -> Option<Listed> {
     let row: Row = serde_json::from_str(line).ok()?;
-    let (id, name, image_id, image, state, is_temporary, ..) = row;
-    let values = [row.6, row.7, row.8, row.9, row.10, row.11];
+    let (id, name, image_id, image, state, is_temporary, life, values, mounts) = row;
+    let life = life_of(life);
     let labels = LABELS.iter().zip(values).filter_map(|(label, value)| {
         Some((format!("com.docker.compose.{label}"), value.filter(|value| !value.is_empty())?))
     });
@@ -177,14 +201,30 @@ fn listed_in(line: &str) -> Option<Listed> {
         image: image.clone().unwrap_or_default(),
         image_id: with_algorithm(&image_id),
         state: state.unwrap_or_default(),
+        up: now.zip(life.started).map(|(now, started)| now - started),
+        is_open: false,
         labels: Labels(labels.collect::<HashMap<_, _>>()),
-        mounts: row.12.map(|mounts| mounts.into_iter().map(mount_of).collect()),
+        mounts: mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
         inspected: Some(Inspected::There {
             image,
             is_temporary: is_temporary.unwrap_or(false),
-            running: None,
+            life: Some(life),
+            processes: None,
         }),
     })
+}
+
+fn life_of((running, restarting, pid, restarts, policy, created, started): Running) -> Life {
+    let moment = |text: Option<String>| text.as_deref().and_then(life::moment);
+    Life {
+        running: running.unwrap_or_default(),
+        restarting: restarting.unwrap_or_default(),
+        pid,
+        restarts: restarts.unwrap_or_default(),
+        has_policy: life::is_policy(policy.as_deref()),
+        created: moment(created),
+        started: moment(started),
+    }
 }
 
 #[cfg(test)]
@@ -195,7 +235,8 @@ mod tests {
 
     fn row(id: &str) -> String {
         format!(
-            "[\"{id}\",\"/web\",\"sha256:1\",\"odoo:18\",\"running\",false,\"\",\"erp\",\"\",\"\",\"\",\"\",null]\n"
+            "[\"{id}\",\"/web\",\"sha256:1\",\"odoo:18\",\"running\",false,[true,false,7,0,\"no\",\"\",\"\"],\
+             [\"\",\"erp\",\"\",\"\",\"\",\"\"],null]\n"
         )
     }
 
@@ -210,6 +251,23 @@ mod tests {
             (both[0].id.as_str(), both[0].name.as_deref(), both[0].image.as_str(), both[0].labels.0.len());
         assert_eq!((both.len(), told), (2, ("aa", Some("web"), "odoo:18", 1)));
         assert_eq!(read("M ps 0\nM inspect 0\n", "").unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_container_between_two_starts_is_told_by_the_clock_of_the_server() {
+        let state = |now: &str, life: &str| {
+            let row = row("aa").replace("true,false,7,0,\"no\",\"\",\"\"", life);
+            let listed = read(&format!("{now}M ps 0 aa\n{row}\nM inspect 0\n"), "").unwrap().remove(0);
+            let Some(Inspected::There { life: Some(life), .. }) = &listed.inspected else { panic!() };
+            life.is_restart(&listed.state, listed.up)
+        };
+        let life = |pid: i64, restarts: i64| {
+            let times = "\"2026-12-01T10:00:00Z\",\"2026-12-01T10:54:25Z\"";
+            format!("true,false,{pid},{restarts},\"always\",{times}")
+        };
+        assert!(state("M now 1796122470\n", &life(7, 1)) && !state("M now 1796122479\n", &life(7, 1)));
+        assert!(!state("M now 1796122470\n", &life(7, 0)) && state("", &life(0, 0)));
+        assert!(!state("", &life(7, 1)) && !state("M now x\n", &life(7, 1)), "no clock");
     }
 
     #[test]
@@ -258,6 +316,6 @@ mod tests {
     fn nothing_but_what_is_needed_is_selected() {
         let template = template();
         assert!(!template.contains('\'') && !template.contains("json .Config}") && !template.contains("Env"));
-        assert_eq!(template.matches("{{").count(), 13);
+        assert_eq!(template.matches("{{").count(), 20);
     }
 }

@@ -1,34 +1,41 @@
 //! Asks an engine for its containers: two calls for any number, and one more only for what the list does not tell.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use bollard::Docker;
+use bollard::{BollardRequest, Docker};
 use bollard::errors::Error;
-use bollard::models::{ContainerState, ContainerSummary, DriverData};
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptions};
+use bollard::query_parameters::ListImagesOptions;
+use futures_util::TryStreamExt as _;
+use hyper::Uri;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
-use super::gathered::{Gathered, Images, Inspected, Labels, Listed, gather, mount_of, with_algorithm};
+use super::gathered::{Gathered, Images, Inspected, Labels, Listed, Point, gather, mount_of, with_algorithm};
+use super::life::{self, Life};
 use crate::host::ContainerQuery;
 use crate::host::mounts::Running;
 
-/// Collects what a query asks for, with up to `lanes` calls at once.
+/// Collects what a query asks for, with up to `lanes` calls at once. `clock` is that of the engine, where it is known.
 pub(in crate::host) async fn collect(
     docker: &Docker,
     query: &ContainerQuery,
     lanes: usize,
+    clock: Option<fn() -> i64>,
 ) -> Result<Gathered, Error> {
-    let (docker, start) = (&logged(docker), Instant::now());
-    let all = ListContainersOptionsBuilder::default().all(true).build();
-    let containers = answered("/containers/json", docker.list_containers(Some(all)));
+    let start = Instant::now();
+    let containers = answered("/containers/json", asked::<Vec<Row>>(docker, "/containers/json?all=true"));
+    let docker = &logged(docker);
     // Not `digests=true`: Docker lists them in any case, and Podman 4 answers nothing at all to it.
     let images = answered("/images/json", docker.list_images(None::<ListImagesOptions>));
     let (containers, images) = match lanes {
         1 => (containers.await?, images.await?),
         _ => tokio::try_join!(containers, images)?,
     };
-    let mut listed: Vec<Listed> = containers.into_iter().map(Listed::of).collect();
+    let now = clock.map(|clock| clock());
+    let mut listed: Vec<Listed> = containers.into_iter().map(|row| row.listed(now)).collect();
     let mut wanting = listed.iter_mut().filter(|listed| listed.wants_inspection(query)).collect::<Vec<_>>();
     for batch in wanting.chunks_mut(lanes.max(1)) {
         inspect(docker, batch).await?;
@@ -40,11 +47,31 @@ pub(in crate::host) async fn collect(
 /// The same engine, with what it is asked told. Of its answers only what is needed is told: they hold the
 /// environment of containers.
 fn logged(docker: &Docker) -> Docker {
-    docker.clone().with_request_modifier(|request| {
-        let path = request.uri().path_and_query().map_or("", |path| path.as_str());
-        log::debug!(method = request.method().as_str(), path; "asks the engine");
-        request
-    })
+    docker.clone().with_request_modifier(told)
+}
+
+fn told(request: BollardRequest) -> BollardRequest {
+    let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+    log::debug!(method = request.method().as_str(), path; "asks the engine");
+    request
+}
+
+/// Asks for a path and reads the answer in shapes of our own. Those of bollard know the states of Docker alone: one
+/// container of Podman's `stopped`, whoever's it is, and the whole list is no answer.
+async fn asked<T: DeserializeOwned>(docker: &Docker, path: &str) -> Result<T, Error> {
+    let path = path.to_owned();
+    let docker = docker.clone().with_request_modifier(move |mut request| {
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = path.parse().ok();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+        told(request)
+    });
+    // The call that gives an answer as it came; where it goes is changed above.
+    let body = docker.export_container("-");
+    let body = body.try_fold(Vec::new(), |all, part| async move { Ok([all, part.to_vec()].concat()) });
+    Ok(serde_json::from_slice(&body.await?)?)
 }
 
 /// Waits for an answer, and says how long it took and what became of it.
@@ -76,29 +103,17 @@ async fn inspect(docker: &Docker, batch: &mut [&mut Listed]) -> Result<(), Error
 
 async fn inspected(docker: &Docker, id: &str) -> Result<Inspected, Error> {
     let path = format!("/containers/{id}/json");
-    match answered(&path, docker.inspect_container(id, None)).await {
-        Ok(answer) => Ok(Inspected::There {
-            running: running(id, answer.state, answer.graph_driver),
-            image: answer.config.and_then(|config| config.image),
-            is_temporary: answer.host_config.and_then(|host| host.auto_remove).unwrap_or(false),
-        }),
+    match answered(&path, asked::<Details>(docker, &path)).await {
+        Ok(answer) => Ok(answer.inspected(id)),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(Inspected::Gone),
         Err(error) => Err(error),
     }
 }
 
-/// The processes of a container, where it has any.
-fn running(id: &str, state: Option<ContainerState>, storage: Option<DriverData>) -> Option<Running> {
-    let pid = u32::try_from(state?.pid?).ok().filter(|pid| *pid != 0)?;
-    let storage = storage.map(|storage| storage.data).unwrap_or_default();
-    let path = |name: &str| storage.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
-    Some(Running { id: id.to_owned(), pid, merged: path("MergedDir"), upper: path("UpperDir") })
-}
-
 /// Asks for one container once more: its processes, where it has any.
 pub(super) async fn running_now(docker: &Docker, id: &str) -> Result<Option<Running>, Error> {
-    Ok(match inspected(&logged(docker), id).await? {
-        Inspected::There { running, .. } => running,
+    Ok(match inspected(docker, id).await? {
+        Inspected::There { processes, .. } => processes,
         Inspected::Gone => None,
     })
 }
@@ -118,26 +133,124 @@ pub(super) async fn bound_device(docker: &Docker, volume: &str) -> Result<Option
     Ok(options.get("device").filter(|path| binds && path.starts_with('/')).cloned())
 }
 
-impl Listed {
-    fn of(summary: ContainerSummary) -> Self {
-        let name = own_name(&summary);
-        Self {
-            id: summary.id.or_else(|| name.clone()).unwrap_or_default(),
+/// A container as it is listed.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Row {
+    id: Option<String>,
+    names: Option<Vec<String>>,
+    image: Option<String>,
+    #[serde(rename = "ImageID")]
+    image_id: Option<String>,
+    state: Option<String>,
+    status: Option<String>,
+    created: Option<i64>,
+    labels: Option<HashMap<String, String>>,
+    mounts: Option<Vec<Point>>,
+}
+
+impl Row {
+    fn listed(self, now: Option<i64>) -> Listed {
+        let (name, state) = (self.own_name(), self.state.unwrap_or_default());
+        let status = self.status.as_deref();
+        let is_open = status.is_some_and(|status| life::is_open(&state, status, self.created, now));
+        Listed {
+            id: self.id.or_else(|| name.clone()).unwrap_or_default(),
             name,
-            image: summary.image.unwrap_or_default(),
-            image_id: with_algorithm(summary.image_id.as_deref().unwrap_or_default()),
-            state: summary.state.map(|state| state.to_string()).unwrap_or_default(),
-            labels: Labels(summary.labels.unwrap_or_default()),
-            mounts: summary.mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
+            image: self.image.unwrap_or_default(),
+            image_id: with_algorithm(self.image_id.as_deref().unwrap_or_default()),
+            up: status.and_then(life::up),
+            state,
+            is_open,
+            labels: Labels(self.labels.unwrap_or_default()),
+            mounts: self.mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
             inspected: None,
         }
     }
+
+    /// A container's own name: the others, `/web/alias`, are old-style links to it.
+    fn own_name(&self) -> Option<String> {
+        let names = self.names.iter().flatten().map(|name| name.strip_prefix('/').unwrap_or(name));
+        names.filter(|name| !name.contains('/')).min().map(str::to_owned)
+    }
 }
 
-/// A container's own name: the others, `/web/alias`, are old-style links to it.
-fn own_name(summary: &ContainerSummary) -> Option<String> {
-    let names = summary.names.iter().flatten().map(|name| name.strip_prefix('/').unwrap_or(name));
-    names.filter(|name| !name.contains('/')).min().map(str::to_owned)
+/// What is read of an inspected container.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Details {
+    config: Option<Config>,
+    host_config: Option<HostConfig>,
+    state: Option<State>,
+    restart_count: Option<i64>,
+    created: Option<String>,
+    graph_driver: Option<GraphDriver>,
+}
+
+/// Where an engine's storage has the root of a container.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct GraphDriver {
+    data: Option<HashMap<String, String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Config {
+    image: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct HostConfig {
+    auto_remove: Option<bool>,
+    restart_policy: Option<RestartPolicy>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RestartPolicy {
+    name: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct State {
+    running: Option<bool>,
+    restarting: Option<bool>,
+    pid: Option<i64>,
+    started_at: Option<String>,
+}
+
+impl Details {
+    fn inspected(self, id: &str) -> Inspected {
+        let processes = self.processes(id);
+        let (host, state) = (self.host_config.unwrap_or_default(), self.state);
+        let policy = host.restart_policy.and_then(|policy| policy.name);
+        let life = state.map(|state| Life {
+            running: state.running.unwrap_or_default(),
+            restarting: state.restarting.unwrap_or_default(),
+            pid: state.pid,
+            restarts: self.restart_count.unwrap_or_default(),
+            has_policy: life::is_policy(policy.as_deref()),
+            created: self.created.as_deref().and_then(life::moment),
+            started: state.started_at.as_deref().and_then(life::moment),
+        });
+        Inspected::There {
+            image: self.config.and_then(|config| config.image),
+            is_temporary: host.auto_remove.unwrap_or_default(),
+            life,
+            processes,
+        }
+    }
+
+    /// Its processes, where it has any.
+    fn processes(&self, id: &str) -> Option<Running> {
+        let pid = self.state.as_ref()?.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0)?;
+        let storage = self.graph_driver.as_ref().and_then(|driver| driver.data.as_ref());
+        let path = |name: &str| storage?.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        Some(Running { id: id.to_owned(), pid, merged: path("MergedDir"), upper: path("UpperDir") })
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +260,6 @@ mod tests {
     #[test]
     fn links_are_no_names() {
         let names = vec!["/web/db".to_owned(), "/db".to_owned()];
-        let summary = ContainerSummary { names: Some(names), ..ContainerSummary::default() };
-        assert_eq!(own_name(&summary).as_deref(), Some("db"));
+        assert_eq!(Row { names: Some(names), ..Row::default() }.own_name().as_deref(), Some("db"));
     }
 }

@@ -94,7 +94,9 @@ pub(in crate::host) fn observe(
     log::info!(engine = engine.shown(); "asks the engine of this machine");
     let answer = within_deadline(engine, watch, async {
         let docker = engine.connect()?;
-        collect(&docker, query, 1).await.map_err(|error| in_words(&engine.place(), &error))
+        // Another machine has another clock.
+        let clock = Some(query.clock).filter(|_| matches!(engine, Engine::Unix(_)));
+        collect(&docker, query, 1, clock).await.map_err(|error| in_words(&engine.place(), &error))
     });
     let gathered = match answer {
         Ok(gathered) => gathered,

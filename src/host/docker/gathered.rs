@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use bollard::models::{ImageSummary, MountPoint};
+use bollard::models::ImageSummary;
+use serde::Deserialize;
 
+use super::life::{Life, RESTARTING};
 use crate::host::disk::Disk;
 use crate::host::mounts::Running;
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
@@ -77,9 +79,22 @@ impl Raw {
 /// The kind of a mount whose source is a path of the engine's machine.
 pub(super) const BIND: &str = "bind";
 
+/// A mount in an engine's answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Point {
+    #[serde(rename = "Type")]
+    kind: Option<String>,
+    name: Option<String>,
+    source: Option<String>,
+    destination: Option<String>,
+    #[serde(rename = "RW")]
+    rw: Option<bool>,
+}
+
 /// A mount as an engine lists it. A volume that nobody named has a name that says nothing.
-pub(super) fn mount_of(point: MountPoint) -> Mount {
-    let kind = point.typ.map(|kind| kind.to_string()).unwrap_or_default();
+pub(super) fn mount_of(point: Point) -> Mount {
+    let kind = point.kind.unwrap_or_default();
     let host_path = point.source.unwrap_or_default();
     let is_generated = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
     let source = if kind == BIND {
@@ -149,6 +164,10 @@ pub(in crate::host) struct Listed {
     pub(super) image_id: String,
     /// `running`, …
     pub(super) state: String,
+    /// For how many seconds it is up, where that is known.
+    pub(super) up: Option<i64>,
+    /// Whether it may be one that restarts again and again, by what the list says.
+    pub(super) is_open: bool,
     /// Its labels.
     pub(super) labels: Labels,
     /// Its mounts, where they are listed.
@@ -170,8 +189,10 @@ pub(super) enum Inspected {
         image: Option<String>,
         /// Whether it removes itself.
         is_temporary: bool,
+        /// What is known of its running.
+        life: Option<Life>,
         /// Its processes, where it has any.
-        running: Option<Running>,
+        processes: Option<Running>,
     },
 }
 
@@ -200,10 +221,8 @@ impl Listed {
 
     /// Whether the list alone does not tell what is to be known of it.
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
-        let is_known = self.name.as_ref().is_some_and(|name| query.named.contains(name))
-            || self.labels.compose("service").is_some();
         let is_used = query.locked.is_some() && self.has_mounts_of_its_machine();
-        self.left_out(query).is_none() && (self.hides_name() || !is_known || is_used)
+        self.left_out(query).is_none() && (self.is_open || is_used || self.is_unknown(query))
     }
 
     /// Whether it runs and has anything of the engine's machine mounted.
@@ -212,26 +231,36 @@ impl Listed {
         runs && self.mounts.iter().flatten().any(|mount| !mount.host_path.is_empty())
     }
 
+    /// Whether the list alone does not tell its image's name, or that it stays.
+    fn is_unknown(&self, query: &ContainerQuery) -> bool {
+        let is_known = self.name.as_ref().is_some_and(|name| query.named.contains(name))
+            || self.labels.compose("service").is_some();
+        self.hides_name() || !is_known
+    }
+
     /// The container, or why it is left out; `None` for one that is gone.
     fn judged(mut self, images: &Images, query: &ContainerQuery) -> Option<Result<Raw, &'static str>> {
         if let Some(reason) = self.left_out(query) {
             return Some(Err(reason));
         }
-        let mut processes = None;
-        if self.wants_inspection(query) {
-            match self.inspected.take() {
-                Some(Inspected::Gone) => return None,
-                Some(Inspected::There { is_temporary: true, .. }) => {
-                    return Some(Err("containers that remove themselves (--rm)"));
-                }
-                Some(Inspected::There { image, running, .. }) => {
-                    processes = running;
-                    self.image = image.filter(|_| self.hides_name()).unwrap_or(self.image);
-                }
-                None => {}
+        let mut running = None;
+        match self.inspected.take() {
+            Some(Inspected::Gone) if self.is_unknown(query) => return None,
+            Some(Inspected::There { is_temporary: true, .. }) if self.is_unknown(query) => {
+                return Some(Err("containers that remove themselves (--rm)"));
             }
+            Some(Inspected::There { image, life, processes, .. }) => {
+                running = processes;
+                if life.is_some_and(|life| life.is_restart(&self.state, self.up)) {
+                    RESTARTING.clone_into(&mut self.state);
+                }
+                if let Some(image) = image.filter(|_| self.hides_name()) {
+                    self.image = image;
+                }
+            }
+            _ => {}
         }
-        Some(Ok(Raw { running: processes, ..self.into_raw(images) }))
+        Some(Ok(Raw { running, ..self.into_raw(images) }))
     }
 
     fn into_raw(self, images: &Images) -> Raw {
@@ -307,6 +336,8 @@ mod tests {
             image: image.into(),
             image_id: image_id.into(),
             state: "running".into(),
+            up: None,
+            is_open: false,
             labels: Labels(HashMap::new()),
             mounts: None,
             inspected: None,

@@ -5,6 +5,7 @@ mod client;
 mod collect;
 mod engine;
 mod gathered;
+mod life;
 mod words;
 
 use std::time::Duration;

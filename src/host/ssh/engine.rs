@@ -220,7 +220,7 @@ impl Talk<'_> {
             if is_answer(&error) { Astray::Answered(why) } else { Astray::Before(why) }
         };
         let docker = carried(open).map_err(failed)?;
-        collect(&docker, self.query, lanes).await.map_err(failed)
+        collect(&docker, self.query, lanes, None).await.map_err(failed)
     }
 
     /// Asks the client itself, by two commands.

@@ -134,6 +134,7 @@ impl WireFinding {
             expected: finding.expected.text(),
             actual: finding.actual.text(),
             entry: finding.entry.clone(),
+            baseline_entry: finding.baseline_entry.clone(),
             layer: finding.layer.clone(),
             reason: finding.reason.clone(),
             fingerprint: finding.fingerprint(check).to_string(),

@@ -184,6 +184,9 @@ pub struct WireFinding {
     /// The whole of what the host has of a container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<BTreeMap<String, String>>,
+    /// The whole of what the baseline has of a container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_entry: Option<BTreeMap<String, String>>,
     /// Which layer moved, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
