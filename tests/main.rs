@@ -31,6 +31,7 @@ mod fleet;
 mod formats;
 mod history;
 mod host_keys;
+mod host_keys_at_random;
 mod hostile_server;
 mod hosts;
 mod init;

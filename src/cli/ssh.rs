@@ -39,13 +39,17 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
     let user = wanted.user.clone().or(user);
     let port = wanted.port.or(port);
     let given = Given { port, user: user.as_deref(), key: wanted.key.as_deref() };
-    let answered = ask(&host, &given)?.unwrap_or_else(|| without_ssh(&host, &given));
+    let mut answered = ask(&host, &given)?.unwrap_or_else(|| without_ssh(&host, &given));
     if answered.proxy_command && answered.jumps.is_empty() {
         let failure = Failure::new(format!(
             "{}: ssh_config sets a ProxyCommand, which is not run",
             escaped(host.as_bytes())
         ));
         return Err(failure.hint("use ProxyJump instead"));
+    }
+    if let Some(why) = answered.unkept.map(str::to_owned).or_else(|| answered.policy.fault()) {
+        let failure = Failure::new(format!("{}: {why}", escaped(host.as_bytes())));
+        return Err(failure.hint("set it otherwise for this Host in ssh_config"));
     }
     jump(&answered.jumps, wanted, before, depth)?;
     answered.log(&host);
@@ -54,7 +58,9 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
         Some(path) => Some(PathBuf::from(path)),
         None => std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
     };
-    let files = answered.identity_files.into_iter().filter(|file| Some(file) != wanted.key.as_ref());
+    let files = std::mem::take(&mut answered.identity_files)
+        .into_iter()
+        .filter(|file| Some(file) != wanted.key.as_ref());
     Ok(Hop {
         name: host,
         identities: Identities {
@@ -64,10 +70,7 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
             agent,
             passphrase: std::env::var("DRIFTLOCK_SSH_PASSPHRASE").ok().map(Secret),
         },
-        trust: Trust {
-            revoked: answered.revoked,
-            ..trust(wanted, answered.user_known_hosts, answered.system_known_hosts, answered.alias)
-        },
+        trust: trust(wanted, &mut answered),
         address: answered.address,
         port: answered.port,
         user: answered.user,
@@ -98,17 +101,21 @@ fn jump(jumps: &[String], wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) 
     Ok(())
 }
 
-fn trust(wanted: &Wanted, user: Vec<PathBuf>, system: Vec<PathBuf>, alias: Option<String>) -> Trust {
-    let user = under_home(user);
+fn trust(wanted: &Wanted, answered: &mut Answered) -> Trust {
+    let user = under_home(std::mem::take(&mut answered.user_known_hosts));
     let files: Vec<PathBuf> = wanted.known_hosts.iter().cloned().chain(user).collect();
     Trust {
         record_in: files.first().cloned(),
-        files: files.into_iter().chain(system).collect(),
-        alias,
+        files: files.into_iter().chain(std::mem::take(&mut answered.system_known_hosts)).collect(),
+        alias: answered.alias.take(),
         fingerprints: Vec::new(),
-        new_keys: wanted.new_keys,
-        revoked: None,
+        new_keys: match wanted.new_keys {
+            NewKeys::Ask if answered.asks_nobody => NewKeys::Refuse,
+            new_keys => new_keys,
+        },
+        revoked: answered.revoked.take(),
         now: super::clock::seconds_since_1970(),
+        policy: std::mem::take(&mut answered.policy),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What one connection does when its server speaks: judge the host key, and remember why it ended.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
@@ -30,6 +31,8 @@ impl Lost {
 /// The side of a connection that answers the server.
 pub(super) struct Client {
     hop: Hop,
+    /// The server's IP address, where it was dialled and not forwarded to.
+    peer: Option<IpAddr>,
     lost: Lost,
     /// Notes about a key that was recorded.
     notes: Arc<Mutex<Vec<String>>>,
@@ -47,8 +50,8 @@ const BANNERS: usize = 100;
 const UNASKED: &str = "the server opens channels that nobody asked for";
 
 impl Client {
-    pub(super) fn new(hop: Hop, lost: Lost, notes: Arc<Mutex<Vec<String>>>) -> Self {
-        Self { hop, lost, notes, exchanges: 0, banners: 0 }
+    pub(super) fn new(hop: Hop, peer: Option<IpAddr>, lost: Lost, notes: Arc<Mutex<Vec<String>>>) -> Self {
+        Self { hop, peer, lost, notes, exchanges: 0, banners: 0 }
     }
 }
 
@@ -57,7 +60,7 @@ impl Handler for Client {
 
     async fn check_server_key(&mut self, offered: &PublicKeyOrCertificate) -> Result<bool, ConnectError> {
         let Hop { address, port, trust, .. } = &self.hop;
-        let judgement = trust.judge(address, *port, offered);
+        let judgement = trust.judge_at(address, *port, self.peer, offered);
         let word = match &judgement {
             Judgement::Trusted => "trusted",
             Judgement::Unknown(_) => "unknown",
