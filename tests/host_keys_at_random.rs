@@ -11,9 +11,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use assert_fs::TempDir;
 use data_encoding::BASE64;
-use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Limits, Policy, Route, SshHost, Trust};
+use driftlock::host::ssh::{
+    Access, EngineAccess, Hop, Identities, Judgement, Limits, Policy, PublicKeyOrCertificate, Route, SshHost, Trust,
+};
 use driftlock::host::{Host as _, Layout, Watch};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use russh::keys::{Certificate, PublicKey};
 use sha1::Sha1;
 
 use crate::support::daemon::{key_pair, keygen};
@@ -490,4 +493,57 @@ fn what_ssh_refuses_is_refused() {
     }
     println!("(ssh, driftlock): {counts:#?}\nstricter on purpose: {reasons:#?}");
     assert!(wrong.is_empty(), "DRIFTLOCK_SEED={seed}\n{wrong}");
+}
+
+/// A line of what `ssh-keygen -k` makes a list of.
+fn revoking(stage: &Stage, dice: &mut Dice) -> String {
+    let serial = 1 + dice.roll(40);
+    let key = stage.keys.values().nth(dice.roll(stage.keys.len())).unwrap();
+    match dice.roll(7) {
+        0 => format!("serial: {serial}\n"),
+        1 => format!("serial: {serial}-{}\n", serial + dice.roll(200)),
+        2 => format!("id: {}\n", dice.one_of(&["lucky", "other", "r2", "by rsa", "nobody"])),
+        3 => format!("key: {key}\n"),
+        4 => format!("sha1: {key}\n"),
+        5 => format!("sha256: {key}\n"),
+        _ => (0..20).map(|_| format!("serial: {}\n", 1 + dice.roll(120))).collect(),
+    }
+}
+
+#[test]
+fn lists_of_revoked_keys_are_read_as_ssh_keygen_reads_them() {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let seed = number("DRIFTLOCK_SEED").unwrap_or(clock.as_secs() ^ u64::from(clock.subsec_nanos()));
+    println!("DRIFTLOCK_SEED={seed}");
+    let mut dice = Dice(seed);
+    let stage = Stage::new();
+    let (list, spec) = (stage.path("list.krl"), stage.path("list.spec"));
+    let mut revoked = 0;
+    for _ in 0..number("DRIFTLOCK_REVOCATION_LISTS").unwrap_or(25) {
+        let lines: String = (0..dice.roll(5)).map(|_| revoking(&stage, &mut dice)).collect();
+        std::fs::write(&spec, &lines).unwrap();
+        let authority = stage.path(&format!("{}.pub", dice.one_of(&AUTHORITIES).0));
+        keygen(&["-k", "-f", list.to_str().unwrap(), "-s", authority.to_str().unwrap(), spec.to_str().unwrap()]);
+        for (at, keys) in SERVERS.iter().enumerate() {
+            for (name, kind, certificate) in *keys {
+                let shown = match certificate {
+                    Some(_) => stage.path(&format!("{at}_{name}-cert.pub")),
+                    None => stage.path(&format!("{at}_{name}.pub")),
+                };
+                let text = std::fs::read_to_string(&shown).unwrap();
+                let offered: PublicKeyOrCertificate = match certificate {
+                    Some(_) => Certificate::from_openssh(&text).unwrap().into(),
+                    None => PublicKey::from_openssh(&text).unwrap().into(),
+                };
+                let asked = std::process::Command::new("ssh-keygen").arg("-Qf").arg(&list).arg(&shown).output();
+                let real = !asked.unwrap().status.success();
+                let trust = Trust { revoked: Some(list.clone()), ..Trust::default() };
+                let judged = trust.judge("erp", 22, &offered);
+                let ours = matches!(&judged, Judgement::Refused(why) if why.contains("RevokedHostKeys"));
+                assert_eq!(ours, real, "DRIFTLOCK_SEED={seed} {name} {kind} {lines}: {judged:?}");
+                revoked += usize::from(real);
+            }
+        }
+    }
+    assert!(revoked > 0, "no list revoked anything");
 }

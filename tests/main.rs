@@ -50,6 +50,7 @@ mod report;
 mod revision;
 mod schema;
 mod scripts;
+mod secrets;
 mod security;
 mod selftest;
 mod server;

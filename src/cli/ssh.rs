@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::ssh_config::{Answered, Given, ask};
 use crate::host::ssh::{Hop, Identities, NewKeys, Route, Secret, Trust};
-use crate::model::escaped;
+use crate::model::{Address, escaped};
 
 /// How many jump hosts may lie one behind the other.
 const JUMPS: usize = 8;
@@ -37,6 +37,11 @@ pub(super) fn route(wanted: &Wanted) -> Result<Route, Failure> {
 fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, Failure> {
     let Called { user, host, port } = Called::read(&wanted.host)?;
     let user = wanted.user.clone().or(user);
+    if user.as_deref().is_some_and(|user| !is_user(user)) {
+        let failure =
+            Failure::new(format!("the user of {} is none that can log in", escaped(host.as_bytes())));
+        return Err(failure.hint("a user's name, without a password: keys alone log in"));
+    }
     let port = wanted.port.or(port);
     let given = Given { port, user: user.as_deref(), key: wanted.key.as_deref() };
     let mut answered = ask(&host, &given)?.unwrap_or_else(|| without_ssh(&host, &given));
@@ -157,8 +162,8 @@ struct Called {
 impl Called {
     fn read(text: &str) -> Result<Self, Failure> {
         let bad = || {
-            let failure = Failure::new(format!("\"{}\" is no name of a server", escaped(text.as_bytes())));
-            failure.hint("an address, a host name, or a Host of ssh_config")
+            let failure = Failure::new(format!("\"{}\" is no name of a server", Address::new(text)));
+            failure.hint("an address, a host name, or a Host of ssh_config; no password: keys alone log in")
         };
         let plain = text.strip_prefix("ssh://").unwrap_or(text);
         let (user, rest) = match plain.rsplit_once('@') {
@@ -173,15 +178,33 @@ impl Called {
                 _ => (rest, None),
             },
         };
-        let odd = |c: char| c.is_whitespace() || c.is_control() || "\"'`$\\;&<>|(){}/".contains(c);
-        let empty_user = user.as_ref().is_some_and(|user| user.is_empty() || user.starts_with('-'));
-        if host.is_empty() || host.starts_with('-') || host.contains(odd) || empty_user {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "\"'`$\\;&<>|(){}/?#".contains(c);
+        // What has a colon is a user with a password, which would be seen in the arguments of ssh.
+        let is_odd_user = |user: &String| user.is_empty() || user.starts_with('-') || !is_user(user);
+        if host.is_empty()
+            || host.starts_with('-')
+            || host.contains(odd)
+            || user.as_ref().is_some_and(is_odd_user)
+        {
             return Err(bad());
         }
         let port =
             port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(bad)).transpose()?;
         Ok(Self { user, host: host.to_owned(), port })
     }
+}
+
+/// Whether a text can be the name of a user, and not a password beside it.
+fn is_user(text: &str) -> bool {
+    !text.contains([':', '/', '?', '#']) && !text.to_ascii_lowercase().contains("%3a")
+}
+
+/// Looks whether a text can be the name of a server.
+///
+/// # Errors
+/// When it cannot, or holds a password; the words do not repeat that.
+pub(super) fn check_name(text: &str) -> Result<(), Failure> {
+    Called::read(text).map(drop)
 }
 
 /// The user's home directory.
@@ -224,7 +247,21 @@ mod tests {
         assert_eq!(read("::1"), Some((None, "::1".into(), None)));
         assert_eq!(read("bob@[fe80::1]:22"), Some((Some("bob".into()), "fe80::1".into(), Some(22))));
         assert_eq!(read("a@b@erp"), Some((Some("a@b".into()), "erp".into(), None)));
-        for bad in ["", "-oProxyCommand=x", "a b", "erp:", "erp:0", "erp:x", "@erp", "a;b", "[::1]x"] {
+        for bad in [
+            "",
+            "-oProxyCommand=x",
+            "a b",
+            "erp:",
+            "erp:0",
+            "erp:x",
+            "@erp",
+            "a;b",
+            "[::1]x",
+            "a:b@erp",
+            "a%3Ab@erp",
+            "https://a@erp",
+            "erp?a=b",
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 use crate::host::ssh::Policy;
-use crate::model::{escaped, in_words};
+use crate::model::{Address, escaped, in_words, without_secrets};
 
 /// How long `ssh -G` may take: a `Match exec` runs commands of the user's.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,9 +61,10 @@ impl Answered {
     pub(super) fn log(&self, host: &str) {
         let known = self.user_known_hosts.iter().chain(&self.system_known_hosts).filter(|file| file.exists());
         let known: Vec<String> = known.map(|file| file.display().to_string()).collect();
+        let jumps: Vec<String> = self.jumps.iter().map(|jump| Address::new(jump).to_string()).collect();
         log::info!(
             host, address = self.address.as_str(), port = self.port, user = self.user.as_str(),
-            known_hosts = known.join(", "), jumps = self.jumps.join(", ");
+            known_hosts = known.join(", "), jumps = jumps.join(", ");
             "worked out the way to the server"
         );
     }
@@ -100,7 +101,7 @@ pub(super) fn ask(host: &str, given: &Given<'_>) -> Result<Option<Answered>, Fai
     }
     let why = child.stderr.take().map(text_of).unwrap_or_default();
     let last = why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
-    Err(Failure::new(format!("ssh -G {shown}: {}", escaped(last.as_bytes()))))
+    Err(Failure::new(format!("ssh -G {shown}: {}", without_secrets(&escaped(last.as_bytes())))))
 }
 
 /// How a program ended; `None` when it had to be ended.

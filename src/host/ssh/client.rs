@@ -212,9 +212,21 @@ pub(super) fn in_words(error: &russh::Error) -> String {
         },
         russh::Error::KeepaliveTimeout => "the server answers nothing any more".to_owned(),
         russh::Error::Version => "what answers there is no SSH server".to_owned(),
-        russh::Error::NoCommonAlgo { kind, theirs, .. } => {
-            let theirs: Vec<String> = theirs.iter().map(|name| escaped(name.as_bytes())).collect();
-            format!("no algorithm in common ({kind:?}; the server offers {})", theirs.join(", "))
+        russh::Error::NoCommonAlgo { kind, ours, theirs } => {
+            let list = |names: &[String]| {
+                names.iter().map(|name| escaped(name.as_bytes())).collect::<Vec<_>>().join(", ")
+            };
+            let option = match kind {
+                russh::AlgorithmKind::Key => "HostKeyAlgorithms",
+                russh::AlgorithmKind::Kex => "KexAlgorithms",
+                russh::AlgorithmKind::Cipher => "Ciphers",
+                russh::AlgorithmKind::Mac => "MACs",
+                russh::AlgorithmKind::Compression => "Compression",
+            };
+            let (ours, theirs) = (list(ours), list(theirs));
+            format!(
+                "no algorithm in common ({option}): the server has {theirs}; driftlock, and ssh_config, allow {ours}"
+            )
         }
         error => escaped(error.to_string().as_bytes()),
     }

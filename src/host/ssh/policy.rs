@@ -137,6 +137,13 @@ impl Policy {
         self.host_keys.iter().map(|name| HostKeyAlgorithm::read(name)).collect()
     }
 
+    /// Whether what is on record for a host goes first: so with the list of OpenSSH itself, also where something was added
+    /// to it. Any other list is one that somebody put in order.
+    pub(super) fn goes_by_record(&self) -> bool {
+        let usable = self.host_keys.iter().filter(|name| HostKeyAlgorithm::read(name).is_usable());
+        usable.eq(&Self::default().host_keys)
+    }
+
     /// Why a key of a server is one that the policy leaves out.
     pub(super) fn fault_of(&self, key: &PublicKey, is_certificate: bool) -> Option<String> {
         let bits = self.short(key.key_data());
@@ -266,6 +273,18 @@ mod tests {
         assert!(none(Policy { ciphers, ..Policy::default() }).contains("Ciphers"));
         let macs = Some(list(&["umac-64@openssh.com"]));
         assert!(none(Policy { macs, ..Policy::default() }).contains("MACs"));
+    }
+
+    #[test]
+    fn a_list_that_somebody_made_is_told_from_that_of_ssh() {
+        let goes = |host_keys: Vec<String>| Policy { host_keys, ..Policy::default() }.goes_by_record();
+        let all = Policy::default().host_keys;
+        assert!(
+            goes(all.clone())
+                && goes([&all[..4], &list(&["sk-ssh-ed25519@openssh.com"]), &all[4..]].concat())
+        );
+        assert!(goes([all.clone(), list(&["ssh-rsa"])].concat()));
+        assert!(!goes(all[1..].to_vec()) && !goes(all.iter().rev().cloned().collect()));
     }
 
     #[test]

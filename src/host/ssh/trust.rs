@@ -14,7 +14,7 @@ use super::certificate::fault;
 #[cfg(any(test, fuzzing))]
 use super::known_hosts::entries_of;
 use super::known_hosts::{Entry, Marker, entries, path_for_people};
-use super::policy::{HostKeyAlgorithm, is_same_type};
+use super::policy::{HostKeyAlgorithm, Policy, is_same_type};
 use super::revoked::revoked_by;
 use super::shown::{Asked, Shown, beside, compare, fingerprint, kind};
 
@@ -78,7 +78,8 @@ struct Known {
 
 impl Trust {
     /// The host-key algorithms to offer to a host, in the order of `ssh`: what is on record for its name goes first,
-    /// and certificates do where an authority is known, unless the best of all is on record. What follows a plain
+    /// and certificates do where an authority is known, unless the best of all is on record or `ssh_config` has a list of its
+    /// own. What follows a plain
     /// key and is a certificate stands in another offer, for a server that has nothing of those before. SHA-1 is never
     /// offered.
     #[must_use]
@@ -86,7 +87,7 @@ impl Trust {
         // What cannot be read is told when the key is judged.
         let known = entries(&self.files, &self.asked(host, port).name()).unwrap_or_default();
         let mut offers = vec![Offer::default()];
-        for algorithm in in_order(&self.policy.host_key_algorithms(), &known) {
+        for algorithm in in_order(&self.policy, &known) {
             let has_keys = offers.last().is_some_and(|offer| !offer.keys.is_empty());
             if algorithm.is_certificate && has_keys {
                 offers.push(Offer::default());
@@ -308,15 +309,15 @@ impl Unknown {
 }
 
 /// Algorithms that can be used, in the order in which `ssh` offers them.
-fn in_order(listed: &[HostKeyAlgorithm], known: &[Entry]) -> Vec<HostKeyAlgorithm> {
+fn in_order(policy: &Policy, known: &[Entry]) -> Vec<HostKeyAlgorithm> {
     // Of several keys of one type `ssh` looks at the first, and it may be revoked.
     let on_record = |algorithm: &HostKeyAlgorithm| {
         let of_type = |entry: &&Entry| is_same_type(&entry.key.algorithm(), &algorithm.plain);
         let first = with(known, Marker::HostKey).find(of_type);
         first.is_some_and(|first| with(known, Marker::Revoked).all(|revoked| revoked.key != first.key))
     };
-    let mut ordered = listed.to_vec();
-    if !listed.first().is_some_and(on_record) {
+    let mut ordered = policy.host_key_algorithms();
+    if policy.goes_by_record() && !ordered.first().is_some_and(on_record) {
         let has_authority = with(known, Marker::Authority).next().is_some();
         ordered.sort_by_key(|each| !(each.is_certificate && has_authority || on_record(each)));
     }
@@ -363,7 +364,6 @@ mod tests {
     use russh::keys::ssh_key::public::{Ed25519PublicKey, KeyData, RsaPublicKey};
 
     use super::*;
-    use crate::host::ssh::Policy;
 
     /// A key that is told from others by a number.
     fn key(number: u8) -> PublicKey {
