@@ -303,8 +303,90 @@ fn keys_that_ssh_config_revokes_are_refused() {
     assert!(collected(&user.collect(&["--server", "erp"])), "another key is revoked");
     std::fs::write(&revoked, format!("# out of use\n{} old\n", server.host_key("ed25519"))).unwrap();
     assert!(why(&user.collect(&["--server", "erp"])).contains("revokes"));
-    std::fs::write(&revoked, "SSHKRL\n\0\n").unwrap();
+    std::fs::write(&revoked, "no key\n").unwrap();
     assert!(why(&user.collect(&["--server", "erp"])).contains("is no list of public keys"));
+    std::fs::write(&revoked, "SSHKRL\n\0\n").unwrap();
+    assert!(why(&user.collect(&["--server", "erp"])).contains("cannot be read to its end"));
     std::fs::remove_file(&revoked).unwrap();
     assert!(why(&user.collect(&["--server", "erp"])).contains("cannot be read"));
+}
+
+/// What `ssh_config` may say, and the words in which a server is refused by it; none where it is let pass.
+const SAID: &[(&str, Option<&str>)] = &[
+    ("HostKeyAlgorithms ssh-ed25519", Some("HostKeyAlgorithms")),
+    ("HostKeyAlgorithms rsa-sha2-512", None),
+    ("HostKeyAlgorithms ^rsa-sha2-256", None),
+    ("HostKeyAlgorithms -rsa*", Some("HostKeyAlgorithms")),
+    ("HostKeyAlgorithms +ssh-rsa", None),
+    ("HostKeyAlgorithms ssh-rsa", Some("HostKeyAlgorithms")),
+    ("RequiredRSASize 2048", None),
+    ("RequiredRSASize 3072", Some("RequiredRSASize")),
+    ("KexAlgorithms ecdh-sha2-nistp384", None),
+    ("KexAlgorithms sntrup761x25519-sha512@openssh.com", Some("KexAlgorithms")),
+    ("Ciphers aes256-ctr\n  MACs hmac-sha2-256", None),
+    ("Ciphers 3des-cbc", Some("Ciphers")),
+    ("MACs umac-64@openssh.com", Some("MACs")),
+    ("KnownHostsCommand /bin/true", Some("KnownHostsCommand")),
+    ("PubkeyAuthentication no", Some("PubkeyAuthentication")),
+    ("PubkeyAcceptedAlgorithms rsa-sha2-512", Some("PubkeyAcceptedAlgorithms")),
+    ("PubkeyAcceptedAlgorithms ssh-ed25519", None),
+    ("StrictHostKeyChecking no\n  VerifyHostKeyDNS yes\n  UpdateHostKeys yes", None),
+    ("CheckHostIP yes", None),
+];
+
+#[test]
+fn what_ssh_config_says_of_algorithms_counts_as_in_ssh() {
+    let server = Server::start(|setup| _ = setup.host_keys(&["rsa"]));
+    for (option, refused) in SAID {
+        let user = User::with(Some(&host("erp", &server, &format!("  {option}\n"))));
+        let report = user.collect(&["--server", "erp"]);
+        assert_eq!(collected(&report), refused.is_none(), "{option}: {report:#}");
+        if let Some(word) = refused {
+            assert!(why(&report).contains(word), "{option}: {}", why(&report));
+        }
+    }
+}
+
+#[test]
+fn nobody_is_asked_about_a_new_key_where_ssh_asks_nobody() {
+    let server = Server::start(|_| {});
+    std::fs::write(server.known_hosts(), "").unwrap();
+    for option in ["StrictHostKeyChecking yes", "BatchMode yes"] {
+        let user = User::with(Some(&host("erp", &server, &format!("  {option}\n"))));
+        let (shown, code) = at_terminal(&user, &["check", "--docker", "off", "--server", "erp"], &[]);
+        assert!(code == 1 && !shown.contains(ASKED) && shown.contains("--accept-new-host-key"), "{option}: {shown}");
+    }
+}
+
+#[test]
+fn the_key_of_a_jump_host_is_revoked_by_its_authority() {
+    let (jump, last) = (Server::start(|_| {}), Server::start(|_| {}));
+    let dir = assert_fs::TempDir::new().unwrap();
+    let ca = dir.path().join("ca");
+    crate::support::daemon::key_pair(&ca, "ed25519");
+    let certified = Server::start(|setup| _ = setup.certify(&ca, &["-h", "-n", "127.0.0.1"]));
+    let public = std::fs::read_to_string(ca.with_extension("pub")).unwrap();
+    for (first, passes) in [(&jump, true), (&certified, false)] {
+        let known = std::fs::read_to_string(first.known_hosts()).unwrap();
+        std::fs::write(first.known_hosts(), format!("@revoked {} {public}{known}", first.entry())).unwrap();
+        let config = host("first", first, "") + &host("erp", &last, "  ProxyJump first\n");
+        let report = User::with(Some(&config)).collect(&["--server", "erp"]);
+        assert_eq!(collected(&report), passes, "{report:#}");
+        assert!(passes || why(&report).contains("revokes"), "{report:#}");
+    }
+}
+
+#[test]
+fn every_option_of_ssh_is_in_the_docs() {
+    let docs = std::fs::read_to_string("docs/servers.md").unwrap().to_lowercase();
+    let mut command = Command::new("ssh");
+    command.args(["-F", "none", "-G", "-J", "x", "-o", "HostKeyAlias=x"]);
+    let more = ["RevokedHostKeys=/x", "KnownHostsCommand=/bin/true", "IdentityAgent=none", "CertificateFile=/x"];
+    let output = command.args(more.iter().flat_map(|option| ["-o", option])).arg("erp").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let options: std::collections::BTreeSet<&str> =
+        said.lines().filter_map(|line| line.split(' ').next()).collect();
+    let missing: Vec<_> =
+        options.iter().filter(|option| **option != "host" && !docs.contains(&format!("`{}`", option.to_lowercase()))).collect();
+    assert!(options.len() > 60 && missing.is_empty(), "{missing:?}");
 }

@@ -363,6 +363,8 @@ impl Aim {
 
     /// A server that is no target: nobody says where the tree lies on it.
     fn server_at(host: &str, remote: Remote) -> Result<Self, Failure> {
+        // Before it becomes the name of a directory.
+        ssh::check_name(host).map_err(|failure| failure.before("--server: "))?;
         let name = file_name(host);
         let is_taken = matches!(host, "local" | "baseline");
         if name.is_empty() || name.starts_with(['.', '-']) || is_taken {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::host::docker::Engine;
-use crate::model::Digest;
+use crate::model::{Address, Digest};
 
 /// Finds the engine: `DOCKER_HOST`, then the docker context, then the sockets that engines have by default.
 pub(super) fn find() -> Engine {
@@ -32,7 +32,8 @@ fn tls_directory() -> Option<PathBuf> {
     variable("DOCKER_CERT_PATH").map(PathBuf::from).or_else(|| Some(home()?.join(".docker")))
 }
 
-/// The engine at an address in Docker's notation.
+/// The engine at an address in Docker's notation. What the docker client leaves out of it is left out here: a user, and
+/// a password.
 fn at(host: &str, tls: Option<PathBuf>) -> Engine {
     if let Some(path) = host.strip_prefix("unix://") {
         if path.is_empty() {
@@ -41,14 +42,36 @@ fn at(host: &str, tls: Option<PathBuf>) -> Engine {
         return Engine::Unix(PathBuf::from(path));
     }
     let address = ["tcp://", "http://", "https://"].iter().find_map(|scheme| host.strip_prefix(scheme));
-    match (address, tls) {
-        (Some(address), Some(directory)) => Engine::Tls(address.to_owned(), directory),
-        (Some(address), None) => Engine::Tcp(address.to_owned()),
-        (None, _) => Engine::Unsupported(format!(
+    let bare = host.split_once(':').filter(|(name, port)| is_host(name) && is_port(port)).map(|_| host);
+    let Some(address) = address.or(bare) else {
+        return Engine::Unsupported(format!(
             "{} is no address of an engine that can be reached from here: unix:// and tcp:// can",
-            crate::model::escaped(host.as_bytes())
-        )),
+            Address::new(host)
+        ));
+    };
+    let address = address.rsplit_once('@').map_or(address, |(_, place)| place);
+    let address = Address::new(with_port(address, if tls.is_some() { "2376" } else { "2375" }));
+    match tls {
+        Some(directory) => Engine::Tls(address, directory),
+        None => Engine::Tcp(address),
     }
+}
+
+fn is_host(name: &str) -> bool {
+    name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))
+}
+
+fn is_port(port: &str) -> bool {
+    !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// An address with what the docker client puts in the place of a host and a port that are not there.
+fn with_port(address: &str, port: &str) -> String {
+    let (place, path) = address.split_at(address.find('/').unwrap_or(address.len()));
+    let has_port = place.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+    let host = if place.is_empty() || place.starts_with(':') { "127.0.0.1" } else { "" };
+    let port = if has_port { String::new() } else { format!(":{port}") };
+    format!("{host}{place}{port}{path}")
 }
 
 #[derive(Deserialize, Default)]
@@ -86,7 +109,7 @@ fn of_context(docker: &Path) -> Option<Engine> {
         Some(host) => at(&host, tls.is_dir().then_some(tls)),
         None => Engine::Unsupported(format!(
             "the docker context \"{}\" cannot be read: docker context ls",
-            crate::model::escaped(name.as_bytes())
+            Address::new(name)
         )),
     })
 }
@@ -111,5 +134,33 @@ fn of_sockets() -> Engine {
         None => {
             Engine::None("no Docker engine here: DOCKER_HOST is not set, and no socket is there".to_owned())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_those_of_the_docker_client() {
+        for (text, expected) in [
+            ("tcp://127.0.0.1:2375", "127.0.0.1:2375"),
+            ("tcp://erp", "erp:2375"),
+            ("tcp://:2375", "127.0.0.1:2375"),
+            ("127.0.0.1:2375", "127.0.0.1:2375"),
+            ("http://erp:80/x", "erp:80/x"),
+            ("tcp://[::1]", "[::1]:2375"),
+            ("tcp://[::1]:1", "[::1]:1"),
+            ("tcp://bob:s3cr3t@erp:1", "erp:1"),
+            ("tcp://bob:s3/cr3t@erp", "erp:2375"),
+        ] {
+            assert_eq!(at(text, None), Engine::Tcp(Address::new(expected)), "{text}");
+        }
+        assert_eq!(at("tcp://erp", Some("/c".into())), Engine::Tls(Address::new("erp:2376"), "/c".into()));
+        for text in ["ssh://bob:s3cr3t@erp", "bob:s3cr3t@erp", "tcp:/bob:s3cr3t@erp", "s3cr3t:"] {
+            assert!(matches!(at(text, None), Engine::Unsupported(_)), "{text}");
+        }
+        let Engine::Unsupported(why) = at("ssh://bob:s3cr3t@erp", None) else { panic!() };
+        assert!(why.starts_with("ssh://…@erp is no address"), "{why}");
     }
 }

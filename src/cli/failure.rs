@@ -6,7 +6,7 @@ use crate::baseline::ReplaceError;
 use crate::config::ConfigError;
 use crate::git::GitError;
 use crate::host::HostError;
-use crate::model::in_words;
+use crate::model::{in_words, without_secrets};
 
 /// An error for the user. Names in it must already be escaped.
 #[derive(Debug, Clone)]
@@ -18,11 +18,17 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, is_of_project: false }
+        // What was asked for is often repeated, and may be an address with a password.
+        Self { message: without_secrets(&message.into()), hint: None, is_of_project: false }
+    }
+
+    /// The same, with words before it.
+    pub(super) fn before(self, words: &str) -> Self {
+        Self { message: format!("{words}{}", self.message), ..self }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(without_secrets(&hint.into()));
         self
     }
 

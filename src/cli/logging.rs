@@ -1,7 +1,8 @@
 //! What driftlock says of its own work on standard error: `-v`, `-vv`, `--log-format`, `DRIFTLOCK_LOG`.
 //!
 //! Every room may log; only what driftlock itself logs is shown, for what libraries log may hold secrets. The value of a
-//! field whose name is that of a secret is never shown. What a value looks like does not matter: digests stay readable.
+//! field whose name is that of a secret is never shown, nor is the password of an address. What a value looks like does not
+//! matter otherwise: digests stay readable.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -18,7 +19,7 @@ use super::Failure;
 use super::clock;
 use super::signals::Interrupt;
 use crate::content::is_secret_key;
-use crate::model::{escaped, shown_json};
+use crate::model::{escaped, shown_json, without_secrets};
 
 /// The variable that stands in for `-v`.
 const VARIABLE: &str = "DRIFTLOCK_LOG";
@@ -154,7 +155,7 @@ impl Log for Logger {
             Level::Info => "info",
             Level::Debug | Level::Trace => "debug",
         };
-        let (room, message) = (room(record.target()), record.args().to_string());
+        let (room, message) = (room(record.target()), without_secrets(&record.args().to_string()));
         let mut fields = Fields { form: self.form, text: String::new(), map: Map::new() };
         let _ = record.key_values().visit(&mut fields);
         self.write(&match self.form {
@@ -211,7 +212,7 @@ struct Fields {
 impl<'kvs> VisitSource<'kvs> for Fields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
         let name = key.as_str();
-        let text = || if is_secret(name) { REDACTED.to_owned() } else { value.to_string() };
+        let text = || if is_secret(name) { REDACTED.to_owned() } else { without_secrets(&value.to_string()) };
         if self.form == Form::Json {
             let plain = value.to_i64().map(serde_json::Value::from).or(value.to_bool().map(Into::into));
             let value = plain.filter(|_| !is_secret(name)).unwrap_or_else(|| text().into());

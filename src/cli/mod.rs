@@ -63,6 +63,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::model::{Address, is_address};
 use failure::Failure;
 
 /// Is what runs what we released? Compares compose files and Odoo addon modules with a committed baseline.
@@ -174,10 +175,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints what is wrong with a call, or the help that was asked for. What was given may hold what a terminal would obey.
+/// Prints what is wrong with a call, or the help that was asked for. What was given may hold what a terminal would obey,
+/// and passwords of addresses.
 fn print_misuse(error: &clap::Error) {
     let text = error.render().to_string();
-    let shown = text.split('\n').map(crate::model::printable).collect::<Vec<_>>().join("\n");
+    let mut hidden = text.clone();
+    if error.use_stderr() {
+        for argument in std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok()) {
+            let value = argument.split_once('=').map_or("", |(_, value)| value);
+            for given in [argument.as_str(), value].into_iter().filter(|given| is_address(given)) {
+                hidden = Address::new(given).hidden_in(&hidden);
+            }
+        }
+    }
+    let shown = hidden.split('\n').map(crate::model::printable).collect::<Vec<_>>().join("\n");
     if shown == text {
         let _ = error.print();
     } else {

@@ -6,8 +6,8 @@ use super::project::Project;
 use super::{output, ssh};
 use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::config::{Channel, Kept};
-use crate::model::in_words;
-use crate::notify::{Address, Client, Network, Program, Secret, Way};
+use crate::model::{Address, in_words};
+use crate::notify::{Client, Network, Program, Secret, Way, Webhook};
 
 /// The way that a channel means, once its secrets are read.
 ///
@@ -29,8 +29,8 @@ fn client(project: &Project, url: &Kept, token: Option<&Kept>) -> Result<Client,
 }
 
 /// The address that is kept somewhere.
-pub(super) fn address(project: &Project, kept: &Kept) -> Result<Address, String> {
-    Address::parse(&text(project, kept)?).map_err(|why| format!("what {} holds {why}", called(kept)))
+pub(super) fn address(project: &Project, kept: &Kept) -> Result<Webhook, String> {
+    Webhook::parse(&text(project, kept)?).map_err(|why| format!("what {} holds {why}", called(kept)))
 }
 
 /// The token that is kept somewhere.
@@ -80,8 +80,8 @@ fn text(project: &Project, kept: &Kept) -> Result<String, String> {
 }
 
 /// What of this machine a connection to `address` depends on.
-fn network(address: &Address) -> Result<Network, String> {
-    let mut network = Network { proxy: proxy(address).map(Secret::new), ..Network::default() };
+fn network(address: &Webhook) -> Result<Network, String> {
+    let mut network = Network { proxy: proxy(address).map(Address::new), ..Network::default() };
     if address.is_https {
         if let Some(file) = set(&["SSL_CERT_FILE"])
             && rustls_native_certs::load_certs_from_paths(Some(file.as_ref()), None).certs.is_empty()
@@ -95,7 +95,7 @@ fn network(address: &Address) -> Result<Network, String> {
 }
 
 /// The proxy before an address, as curl takes it from the environment.
-fn proxy(address: &Address) -> Option<String> {
+fn proxy(address: &Webhook) -> Option<String> {
     if set(&["no_proxy", "NO_PROXY"]).is_some_and(|list| address.is_among(&list)) {
         return None;
     }

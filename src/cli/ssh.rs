@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::ssh_config::{Answered, Given, ask};
 use crate::host::ssh::{Hop, Identities, NewKeys, Route, Secret, Trust};
-use crate::model::escaped;
+use crate::model::{Address, escaped};
 
 /// How many jump hosts may lie one behind the other.
 const JUMPS: usize = 8;
@@ -37,15 +37,24 @@ pub(super) fn route(wanted: &Wanted) -> Result<Route, Failure> {
 fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, Failure> {
     let Called { user, host, port } = Called::read(&wanted.host)?;
     let user = wanted.user.clone().or(user);
+    if user.as_deref().is_some_and(|user| !is_user(user)) {
+        let failure =
+            Failure::new(format!("the user of {} is none that can log in", escaped(host.as_bytes())));
+        return Err(failure.hint("a user's name, without a password: keys alone log in"));
+    }
     let port = wanted.port.or(port);
     let given = Given { port, user: user.as_deref(), key: wanted.key.as_deref() };
-    let answered = ask(&host, &given)?.unwrap_or_else(|| without_ssh(&host, &given));
+    let mut answered = ask(&host, &given)?.unwrap_or_else(|| without_ssh(&host, &given));
     if answered.proxy_command && answered.jumps.is_empty() {
         let failure = Failure::new(format!(
             "{}: ssh_config sets a ProxyCommand, which is not run",
             escaped(host.as_bytes())
         ));
         return Err(failure.hint("use ProxyJump instead"));
+    }
+    if let Some(why) = answered.unkept.map(str::to_owned).or_else(|| answered.policy.fault()) {
+        let failure = Failure::new(format!("{}: {why}", escaped(host.as_bytes())));
+        return Err(failure.hint("set it otherwise for this Host in ssh_config"));
     }
     jump(&answered.jumps, wanted, before, depth)?;
     answered.log(&host);
@@ -54,7 +63,9 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
         Some(path) => Some(PathBuf::from(path)),
         None => std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
     };
-    let files = answered.identity_files.into_iter().filter(|file| Some(file) != wanted.key.as_ref());
+    let files = std::mem::take(&mut answered.identity_files)
+        .into_iter()
+        .filter(|file| Some(file) != wanted.key.as_ref());
     Ok(Hop {
         name: host,
         identities: Identities {
@@ -64,10 +75,7 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
             agent,
             passphrase: std::env::var("DRIFTLOCK_SSH_PASSPHRASE").ok().map(Secret),
         },
-        trust: Trust {
-            revoked: answered.revoked,
-            ..trust(wanted, answered.user_known_hosts, answered.system_known_hosts, answered.alias)
-        },
+        trust: trust(wanted, &mut answered),
         address: answered.address,
         port: answered.port,
         user: answered.user,
@@ -98,17 +106,21 @@ fn jump(jumps: &[String], wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) 
     Ok(())
 }
 
-fn trust(wanted: &Wanted, user: Vec<PathBuf>, system: Vec<PathBuf>, alias: Option<String>) -> Trust {
-    let user = under_home(user);
+fn trust(wanted: &Wanted, answered: &mut Answered) -> Trust {
+    let user = under_home(std::mem::take(&mut answered.user_known_hosts));
     let files: Vec<PathBuf> = wanted.known_hosts.iter().cloned().chain(user).collect();
     Trust {
         record_in: files.first().cloned(),
-        files: files.into_iter().chain(system).collect(),
-        alias,
+        files: files.into_iter().chain(std::mem::take(&mut answered.system_known_hosts)).collect(),
+        alias: answered.alias.take(),
         fingerprints: Vec::new(),
-        new_keys: wanted.new_keys,
-        revoked: None,
+        new_keys: match wanted.new_keys {
+            NewKeys::Ask if answered.asks_nobody => NewKeys::Refuse,
+            new_keys => new_keys,
+        },
+        revoked: answered.revoked.take(),
         now: super::clock::seconds_since_1970(),
+        policy: std::mem::take(&mut answered.policy),
     }
 }
 
@@ -150,8 +162,8 @@ struct Called {
 impl Called {
     fn read(text: &str) -> Result<Self, Failure> {
         let bad = || {
-            let failure = Failure::new(format!("\"{}\" is no name of a server", escaped(text.as_bytes())));
-            failure.hint("an address, a host name, or a Host of ssh_config")
+            let failure = Failure::new(format!("\"{}\" is no name of a server", Address::new(text)));
+            failure.hint("an address, a host name, or a Host of ssh_config; no password: keys alone log in")
         };
         let plain = text.strip_prefix("ssh://").unwrap_or(text);
         let (user, rest) = match plain.rsplit_once('@') {
@@ -166,15 +178,33 @@ impl Called {
                 _ => (rest, None),
             },
         };
-        let odd = |c: char| c.is_whitespace() || c.is_control() || "\"'`$\\;&<>|(){}/".contains(c);
-        let empty_user = user.as_ref().is_some_and(|user| user.is_empty() || user.starts_with('-'));
-        if host.is_empty() || host.starts_with('-') || host.contains(odd) || empty_user {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "\"'`$\\;&<>|(){}/?#".contains(c);
+        // What has a colon is a user with a password, which would be seen in the arguments of ssh.
+        let is_odd_user = |user: &String| user.is_empty() || user.starts_with('-') || !is_user(user);
+        if host.is_empty()
+            || host.starts_with('-')
+            || host.contains(odd)
+            || user.as_ref().is_some_and(is_odd_user)
+        {
             return Err(bad());
         }
         let port =
             port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(bad)).transpose()?;
         Ok(Self { user, host: host.to_owned(), port })
     }
+}
+
+/// Whether a text can be the name of a user, and not a password beside it.
+fn is_user(text: &str) -> bool {
+    !text.contains([':', '/', '?', '#']) && !text.to_ascii_lowercase().contains("%3a")
+}
+
+/// Looks whether a text can be the name of a server.
+///
+/// # Errors
+/// When it cannot, or holds a password; the words do not repeat that.
+pub(super) fn check_name(text: &str) -> Result<(), Failure> {
+    Called::read(text).map(drop)
 }
 
 /// The user's home directory.
@@ -217,7 +247,21 @@ mod tests {
         assert_eq!(read("::1"), Some((None, "::1".into(), None)));
         assert_eq!(read("bob@[fe80::1]:22"), Some((Some("bob".into()), "fe80::1".into(), Some(22))));
         assert_eq!(read("a@b@erp"), Some((Some("a@b".into()), "erp".into(), None)));
-        for bad in ["", "-oProxyCommand=x", "a b", "erp:", "erp:0", "erp:x", "@erp", "a;b", "[::1]x"] {
+        for bad in [
+            "",
+            "-oProxyCommand=x",
+            "a b",
+            "erp:",
+            "erp:0",
+            "erp:x",
+            "@erp",
+            "a;b",
+            "[::1]x",
+            "a:b@erp",
+            "a%3Ab@erp",
+            "https://a@erp",
+            "erp?a=b",
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -6,7 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use crate::model::{escaped, in_words};
+use crate::host::ssh::Policy;
+use crate::model::{Address, escaped, in_words, without_secrets};
 
 /// How long `ssh -G` may take: a `Match exec` runs commands of the user's.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,16 +41,30 @@ pub(super) struct Answered {
     pub(super) alias: Option<String>,
     /// The file of host keys that are never to be believed.
     pub(super) revoked: Option<PathBuf>,
+    /// Whether nobody is asked about a new host key.
+    pub(super) asks_nobody: bool,
+    /// What a connection may use.
+    pub(super) policy: Policy,
+    /// Why a server is not asked: what is said of it cannot be kept.
+    pub(super) unkept: Option<&'static str>,
 }
+
+/// What is said of a server whose host keys a command knows.
+const KNOWN_BY_COMMAND: &str = "ssh_config sets a KnownHostsCommand, which is not run, so nobody knows which host keys it names or revokes";
+/// What is said of a server where keys do not log in.
+const NO_KEYS: &str = "ssh_config sets PubkeyAuthentication to no, and there is no other way to log in";
+/// What is said of a server that nobody is to reach.
+const NO_CONNECTION: &str = "ssh_config sets RefuseConnection";
 
 impl Answered {
     /// Says which way to a server was found.
     pub(super) fn log(&self, host: &str) {
         let known = self.user_known_hosts.iter().chain(&self.system_known_hosts).filter(|file| file.exists());
         let known: Vec<String> = known.map(|file| file.display().to_string()).collect();
+        let jumps: Vec<String> = self.jumps.iter().map(|jump| Address::new(jump).to_string()).collect();
         log::info!(
             host, address = self.address.as_str(), port = self.port, user = self.user.as_str(),
-            known_hosts = known.join(", "), jumps = self.jumps.join(", ");
+            known_hosts = known.join(", "), jumps = jumps.join(", ");
             "worked out the way to the server"
         );
     }
@@ -86,7 +101,7 @@ pub(super) fn ask(host: &str, given: &Given<'_>) -> Result<Option<Answered>, Fai
     }
     let why = child.stderr.take().map(text_of).unwrap_or_default();
     let last = why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
-    Err(Failure::new(format!("ssh -G {shown}: {}", escaped(last.as_bytes()))))
+    Err(Failure::new(format!("ssh -G {shown}: {}", without_secrets(&escaped(last.as_bytes())))))
 }
 
 /// How a program ended; `None` when it had to be ended.
@@ -113,6 +128,7 @@ fn text_of(pipe: impl std::io::Read) -> String {
 /// Reads the answer of `ssh -G`: a key and its value a line.
 fn parse(host: &str, text: &str) -> Result<Answered, Failure> {
     let mut answered = Answered::default();
+    let mut known = (String::new(), String::new());
     for line in text.lines() {
         let (key, value) = line.split_once(' ').unwrap_or((line, ""));
         match key {
@@ -126,11 +142,17 @@ fn parse(host: &str, text: &str) -> Result<Answered, Failure> {
                 answered.jumps = value.split(',').map(|jump| jump.trim().to_owned()).collect();
             }
             "proxycommand" => answered.proxy_command = value != "none",
-            "userknownhostsfile" => answered.user_known_hosts = files(value),
-            "globalknownhostsfile" => answered.system_known_hosts = files(value),
+            "userknownhostsfile" => value.clone_into(&mut known.0),
+            "globalknownhostsfile" => value.clone_into(&mut known.1),
             "revokedhostkeys" if value != "none" => answered.revoked = Some(PathBuf::from(value)),
             "hostkeyalias" => answered.alias = Some(value.to_owned()),
-            _ => {}
+            "stricthostkeychecking" => answered.asks_nobody |= matches!(value, "true" | "yes"),
+            "batchmode" => answered.asks_nobody |= value == "yes",
+            "knownhostscommand" if value != "none" => answered.unkept = Some(KNOWN_BY_COMMAND),
+            "pubkeyauthentication" if matches!(value, "false" | "no") => answered.unkept = Some(NO_KEYS),
+            "refuseconnection" if value != "none" => answered.unkept = Some(NO_CONNECTION),
+            _ => allow(&mut answered.policy, key, value)
+                .map_err(|why| Failure::new(format!("ssh -G {}: {why}", escaped(host.as_bytes()))))?,
         }
     }
     if answered.address.is_empty() || answered.port == 0 || answered.user.is_empty() {
@@ -138,25 +160,68 @@ fn parse(host: &str, text: &str) -> Result<Answered, Failure> {
     }
     let places = Places { host, address: &answered.address, port: answered.port, user: &answered.user };
     answered.identity_files = answered.identity_files.iter().map(|path| places.expand(path)).collect();
-    answered.user_known_hosts = answered.user_known_hosts.iter().map(|path| places.expand(path)).collect();
-    answered.revoked = answered.revoked.as_deref().map(|path| places.expand(path));
+    answered.user_known_hosts = files(&known.0, |path| places.expand(path))?;
+    // ssh reads these, and the file of revoked keys, by the names that it prints: nothing in them stands for anything.
+    answered.system_known_hosts = files(&known.1, Path::to_owned)?;
     answered.agent = answered.agent.as_ref().map(|path| places.expand(Path::new(path)).display().to_string());
     Ok(answered)
 }
 
-/// A list of files, which `ssh -G` does not quote: what does not begin a path belongs to the one before.
-fn files(value: &str) -> Vec<PathBuf> {
+/// Reads what a line of the answer lets a connection use, if it is about that.
+fn allow(policy: &mut Policy, key: &str, value: &str) -> Result<(), String> {
+    let names = || value.split(',').map(str::to_owned).collect::<Vec<_>>();
+    match key {
+        "hostkeyalgorithms" => policy.host_keys = names(),
+        "casignaturealgorithms" => policy.authorities = names(),
+        "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => policy.user_keys = Some(names()),
+        "kexalgorithms" => policy.kex = Some(names()),
+        "ciphers" => policy.ciphers = Some(names()),
+        "macs" => policy.macs = Some(names()),
+        "checkhostip" => policy.check_ip = value == "yes",
+        "requiredrsasize" => {
+            policy.rsa_bits =
+                value.parse().map_err(|_| format!("RequiredRSASize {}", escaped(value.as_bytes())))?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A list of files, which `ssh -G` does not quote: what does not begin a path may belong to the one before.
+///
+/// # Errors
+/// When both could be meant: one of the two readings would leave out keys that are revoked.
+fn files(value: &str, expand: impl Fn(&Path) -> PathBuf) -> Result<Vec<PathBuf>, Failure> {
+    if value.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(Failure::new("ssh -G names a known_hosts file whose name is not UTF-8"));
+    }
     let mut files: Vec<String> = Vec::new();
-    for word in value.split(' ').filter(|word| *word != "none") {
-        match files.last_mut() {
-            Some(last) if !word.starts_with(['/', '~']) => {
-                last.push(' ');
-                last.push_str(word);
+    let is_there = |text: &str| named(text, &expand).exists();
+    for word in value.split(' ').filter(|word| *word != "none" && !word.is_empty()) {
+        let begins = word.starts_with(['/', '~', '%', '$']);
+        let joined = files.last().filter(|_| !begins).map(|last| format!("{last} {word}"));
+        match joined {
+            Some(joined) if is_there(word) && is_there(&joined) => {
+                let (word, joined) = (escaped(word.as_bytes()), escaped(joined.as_bytes()));
+                let failure = Failure::new(format!(
+                    "ssh -G does not tell whether ssh_config names the known_hosts file {joined}, or {word} by itself"
+                ));
+                return Err(failure.hint("name it by a path that begins with / or ~/"));
+            }
+            Some(joined) if !is_there(word) => {
+                files.pop();
+                files.push(joined);
             }
             _ => files.push(word.to_owned()),
         }
     }
-    files.into_iter().map(PathBuf::from).collect()
+    Ok(files.iter().map(|file| named(file, &expand)).collect())
+}
+
+/// A file by its name, as it is or with what stands for something else in it.
+fn named(text: &str, expand: &impl Fn(&Path) -> PathBuf) -> PathBuf {
+    let path = Path::new(text);
+    if path.symlink_metadata().is_ok() { path.to_owned() } else { expand(path) }
 }
 
 /// What the percent signs of `ssh_config` stand for.
@@ -213,6 +278,47 @@ mod tests {
         assert_eq!(answered.user_known_hosts, [PathBuf::from("/h/one"), PathBuf::from("/with space/two")]);
         assert_eq!(answered.alias.as_deref(), Some("erp"));
         assert!(answered.identities_only && !answered.proxy_command);
+        assert_eq!(
+            (answered.policy, answered.asks_nobody, answered.unkept),
+            (Policy::default(), false, None)
+        );
+    }
+
+    #[test]
+    fn what_a_connection_may_use_is_read() {
+        let more =
+            "hostkeyalgorithms rsa-sha2-512,ssh-rsa\nrequiredrsasize 3072\ncheckhostip yes\nmacs a,b\n";
+        let Answered { policy, .. } = parse("erp", &format!("{SAID}{more}")).unwrap();
+        assert_eq!(policy.host_keys, ["rsa-sha2-512", "ssh-rsa"]);
+        assert_eq!(policy.macs.unwrap(), ["a", "b"]);
+        assert!(policy.rsa_bits == 3072 && policy.check_ip);
+        assert!(parse("erp", &format!("{SAID}requiredrsasize x\n")).is_err());
+        let asks_nobody = |more: &str| parse("erp", &format!("{SAID}{more}\n")).unwrap().asks_nobody;
+        assert!(asks_nobody("stricthostkeychecking true") && asks_nobody("batchmode yes"));
+        assert!(
+            !asks_nobody("stricthostkeychecking accept-new") && !asks_nobody("stricthostkeychecking false")
+        );
+        for (more, word) in [
+            ("knownhostscommand /bin/x", "KnownHostsCommand"),
+            ("pubkeyauthentication false", "PubkeyAuthentication"),
+            ("refuseconnection no", "RefuseConnection"),
+        ] {
+            let unkept = parse("erp", &format!("{SAID}{more}\n")).unwrap().unkept;
+            assert!(unkept.unwrap().contains(word), "{unkept:?}");
+        }
+    }
+
+    #[test]
+    fn files_with_blanks_in_their_names_are_told_from_lists() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let one = path("one").display().to_string();
+        let read = |value: &str| files(value, Path::to_owned);
+        assert_eq!(read(&format!("{one} two none")).unwrap(), [path("one two")], "none of them is there");
+        assert_eq!(read(&format!("{one} Cargo.toml")).unwrap(), [path("one"), PathBuf::from("Cargo.toml")]);
+        std::fs::write(path("one Cargo.toml"), "").unwrap();
+        assert!(read(&format!("{one} Cargo.toml")).is_err(), "both are there");
+        assert_eq!(files("~/x ~/y", |path| dir.path().join(path)).unwrap().len(), 2);
     }
 
     #[test]

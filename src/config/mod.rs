@@ -14,7 +14,7 @@ pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
-use crate::model::{BadGlob, Digest, Glob, escaped, in_words, seconds};
+use crate::model::{Address, BadGlob, Digest, Glob, escaped, in_words, seconds, without_secrets};
 
 /// Where the configuration lies, relative to the root.
 pub const PATH: &str = "audit/driftlock.toml";
@@ -320,7 +320,7 @@ impl Config {
 }
 
 fn senseless(key: &str, reason: &str) -> ConfigError {
-    let shown = |text: &str| escaped(text.as_bytes());
+    let shown = |text: &str| escaped(without_secrets(text).as_bytes());
     ConfigError::Senseless { path: PATH.to_owned(), key: shown(key), reason: shown(reason) }
 }
 
@@ -366,6 +366,10 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
     if !is_target_name(name) {
         let rule = "a target's name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
         return Err(senseless(&key, rule));
+    }
+    if Address::new(&raw.host).has_secret_beside_host() {
+        let rule = "no password, and no more than [user@]host[:port]: keys alone log in";
+        return Err(senseless(&format!("{key}.host"), rule));
     }
     if let Some(odd) = raw.host_keys.iter().find(|text| !is_fingerprint(text)) {
         let reason =
@@ -434,7 +438,7 @@ pub fn misread(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
 #[must_use]
 pub fn invalid(path: &str, text: &str, at: usize, reason: &str) -> ConfigError {
     let line = text.as_bytes()[..at.min(text.len())].iter().filter(|&&b| b == b'\n').count() + 1;
-    ConfigError::Invalid { path: path.to_owned(), line, reason: escaped(reason.as_bytes()) }
+    ConfigError::Invalid { path: path.to_owned(), line, reason: escaped(without_secrets(reason).as_bytes()) }
 }
 
 /// From "unknown field `x`, expected one of `a`, `b`": the known word nearest to the unknown one.

@@ -1,6 +1,7 @@
 //! The words of driftlock as types: pure, synchronous, no serialisation, no I/O.
 
 mod acknowledgement;
+mod address;
 mod digest;
 mod duration;
 mod explanation;
@@ -20,6 +21,7 @@ mod tree;
 mod verdict;
 
 pub use acknowledgement::{Acknowledged, Pause, name_of};
+pub use address::{Address, is_address, without_secrets};
 pub use digest::{Digest, Hasher};
 pub use duration::{lasting, seconds};
 pub use explanation::{AcceptedBy, Explanation, Shown, Since, WayOut};

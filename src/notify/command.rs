@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::host::Watch;
-use crate::model::{escaped, in_words, lasting};
+use crate::model::{Address, escaped, in_words, is_address, lasting, without_secrets};
 
 /// How often it is looked whether it has ended.
 const TICK: Duration = Duration::from_millis(10);
@@ -119,7 +119,11 @@ impl Program {
     pub fn shown(&self) -> String {
         self.argv
             .iter()
-            .map(|word| escaped(crate::model::quoted(word).as_bytes()))
+            .map(|word| {
+                let address = Address::new(word);
+                let word = if is_address(word) { address.to_string() } else { without_secrets(word) };
+                escaped(crate::model::quoted(&word).as_bytes())
+            })
             .collect::<Vec<_>>()
             .join(" ")
     }
@@ -161,7 +165,7 @@ fn in_a_word(status: ExitStatus) -> String {
 /// The last line with anything in it, without what a terminal obeys.
 fn last_line(said: &[u8]) -> Option<String> {
     let lines = said.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
-    let line = escaped(lines.rev().find(|line| !line.is_empty())?);
+    let line = without_secrets(&escaped(lines.rev().find(|line| !line.is_empty())?));
     let short: String = line.chars().take(SHOWN).collect();
     Some(if short.len() < line.len() { short + "…" } else { short })
 }

@@ -8,9 +8,9 @@ use rustls::pki_types::CertificateDer;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Proxy};
 
-use super::secret::{Address, Secret};
+use super::secret::{Secret, Webhook};
 use crate::host::Watch;
-use crate::model::{in_words, lasting};
+use crate::model::{Address, in_words, lasting};
 
 /// How often one message is sent at most.
 const ATTEMPTS: u32 = 3;
@@ -25,14 +25,14 @@ pub struct Network {
     /// Certificates of the authorities that are believed.
     pub authorities: Vec<CertificateDer<'static>>,
     /// The proxy, with user and password where it needs them.
-    pub proxy: Option<Secret>,
+    pub proxy: Option<Address>,
 }
 
 /// Sends to one address.
 #[derive(Debug, Clone)]
 pub struct Client {
     agent: Agent,
-    address: Address,
+    address: Webhook,
     token: Option<Secret>,
     has_proxy: bool,
 }
@@ -81,7 +81,7 @@ impl Client {
     ///
     /// # Errors
     /// When the proxy is none that can be used, or nothing could be believed of a server.
-    pub fn new(address: Address, token: Option<Secret>, network: &Network) -> Result<Self, String> {
+    pub fn new(address: Webhook, token: Option<Secret>, network: &Network) -> Result<Self, String> {
         if address.is_https && network.authorities.is_empty() {
             return Err("this machine has no certificates of authorities to know a server by; install ca-certificates, or name a file in SSL_CERT_FILE".to_owned());
         }
@@ -251,8 +251,8 @@ mod tests {
     use super::*;
 
     fn client(url: &str, proxy: Option<&str>) -> Result<Client, String> {
-        let proxy = proxy.map(|proxy| Secret::new(proxy.to_owned()));
-        Client::new(Address::parse(url).unwrap(), None, &Network { authorities: Vec::new(), proxy })
+        let proxy = proxy.map(Address::new);
+        Client::new(Webhook::parse(url).unwrap(), None, &Network { authorities: Vec::new(), proxy })
     }
 
     #[test]

@@ -12,5 +12,5 @@ pub use command::Program;
 pub use decide::{Earlier, Event, Place, Seen, Told};
 pub use deliver::{Delivery, News, Outcome, Outlet, Way, deliver, is_due, send};
 pub use http::{Client, Network};
-pub use secret::{Address, Secret};
+pub use secret::{Secret, Webhook};
 pub use slack::Words;

@@ -1,8 +1,10 @@
-//! Addresses and tokens, which nothing may show.
+//! Addresses of webhooks and tokens, which nothing may show.
 
 use std::fmt;
 
 use ureq::http::Uri;
+
+use crate::model::Address;
 
 /// A token. It has no way to be shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,17 +29,23 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The address of a webhook: who knows it may write there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    url: Secret,
+/// The address of a webhook: who knows it may write there, so nothing of it is shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Webhook {
+    url: Address,
     /// Whether what is sent is encrypted.
     pub is_https: bool,
     /// The host in it.
-    host: Secret,
+    host: String,
 }
 
-impl Address {
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Webhook {
     /// Reads an address.
     ///
     /// # Errors
@@ -51,7 +59,7 @@ impl Address {
         };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or("is a URL without a host")?;
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
-        Ok(Self { url: Secret::new(text.to_owned()), is_https, host: Secret::new(host) })
+        Ok(Self { url: Address::new(text), is_https, host })
     }
 
     /// The address as it was given, for who sends.
@@ -62,10 +70,10 @@ impl Address {
     /// Whether a list as in the variable `NO_PROXY` holds its host: by name, with all below it, or by `*`.
     #[must_use]
     pub fn is_among(&self, list: &str) -> bool {
-        let host = self.host.reveal();
+        let host = &self.host;
         list.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
             let name = entry.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
-            entry == "*" || host == name || host.strip_suffix(&name).is_some_and(|rest| rest.ends_with('.'))
+            entry == "*" || *host == name || host.strip_suffix(&name).is_some_and(|rest| rest.ends_with('.'))
         })
     }
 }
@@ -79,25 +87,25 @@ mod tests {
         for good in
             ["https://hooks.example.com/x?y=z", "http://127.0.0.1:80/", "http://[::1]:8080/", "HTTPS://A"]
         {
-            assert!(Address::parse(good).is_ok(), "{good}");
+            assert!(Webhook::parse(good).is_ok(), "{good}");
         }
         for bad in
             ["", "hooks.example.com/x", "ftp://a/", "file:///etc/passwd", "https://", "https:///x", "a b"]
         {
-            assert!(Address::parse(bad).is_err(), "{bad}");
+            assert!(Webhook::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn nothing_of_it_is_shown() {
-        let address = Address::parse("https://hooks.example.com/s3cr3t").unwrap();
+        let address = Webhook::parse("https://hooks.example.com/s3cr3t").unwrap();
         let shown = format!("{address:?} {:?}", Secret::new("s3cr3t".to_owned()));
         assert!(!shown.contains("s3cr3t") && !shown.contains("example"), "{shown}");
     }
 
     #[test]
     fn hosts_without_a_proxy_are_listed_as_for_curl() {
-        let address = Address::parse("https://hooks.example.com/x").unwrap();
+        let address = Webhook::parse("https://hooks.example.com/x").unwrap();
         for list in
             ["*", "hooks.example.com", "a, example.com", ".example.com", "*.example.com", "EXAMPLE.com"]
         {

@@ -11,7 +11,7 @@ use super::{DEADLINE, Gathered, Place, collect, in_words};
 use crate::host::disk::ThisDisk;
 use crate::host::mounts::{Locked, Machine, Running};
 use crate::host::{ContainerQuery, ContainersAnswer, Layout, Watch};
-use crate::model::{Mount, MountView};
+use crate::model::{Address, Mount, MountView};
 
 /// How often a waiting call looks whether the run was cancelled.
 const POLL: Duration = Duration::from_millis(50);
@@ -24,9 +24,9 @@ pub enum Engine {
     /// A Unix socket.
     Unix(PathBuf),
     /// A TCP address, `host:port`.
-    Tcp(String),
+    Tcp(Address),
     /// A TCP address with TLS, and the directory of `ca.pem`, `cert.pem` and `key.pem`.
-    Tls(String, PathBuf),
+    Tls(Address, PathBuf),
     /// A place that this version cannot reach, with the reason.
     Unsupported(String),
 }
@@ -35,8 +35,18 @@ impl Engine {
     fn shown(&self) -> String {
         match self {
             Self::None(why) | Self::Unsupported(why) => why.clone(),
-            Self::Unix(path) => format!("unix://{}", path.display()),
-            Self::Tcp(address) | Self::Tls(address, _) => format!("tcp://{address}"),
+            Self::Unix(path) => Address::new(format!("unix://{}", path.display())).to_string(),
+            Self::Tcp(address) | Self::Tls(address, _) => {
+                Address::new(format!("tcp://{}", address.reveal())).to_string()
+            }
+        }
+    }
+
+    /// The address that a library knows and may repeat.
+    fn address(&self) -> Address {
+        match self {
+            Self::Tcp(address) | Self::Tls(address, _) => address.clone(),
+            _ => Address::default(),
         }
     }
 
@@ -45,7 +55,7 @@ impl Engine {
             Self::Unix(path) => Some(path.as_path()),
             _ => None,
         };
-        Place { shown: self.shown(), socket }
+        Place { shown: self.shown(), socket, address: self.address() }
     }
 
     fn connect(&self) -> Result<Docker, String> {
@@ -55,10 +65,10 @@ impl Engine {
             Self::Unix(path) => {
                 Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
             }
-            Self::Tcp(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
+            Self::Tcp(address) => Docker::connect_with_http(address.reveal(), seconds, API_DEFAULT_VERSION),
             Self::Tls(address, certificates) => {
                 let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| certificates.join(name));
-                Docker::connect_with_ssl(address, &key, &cert, &ca, seconds, API_DEFAULT_VERSION)
+                Docker::connect_with_ssl(address.reveal(), &key, &cert, &ca, seconds, API_DEFAULT_VERSION)
             }
         };
         docker.map_err(|error| in_words(&self.place(), &error))

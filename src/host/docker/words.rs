@@ -7,7 +7,7 @@ use std::path::Path;
 use bollard::errors::Error;
 
 use super::carried::TOO_MUCH;
-use crate::model::escaped;
+use crate::model::{Address, escaped, without_secrets};
 
 /// How much of what an engine or a client says is repeated.
 const REPEATED: usize = 200;
@@ -18,6 +18,8 @@ pub(in crate::host) struct Place<'a> {
     pub(in crate::host) shown: String,
     /// Its socket, where that is one of this machine.
     pub(in crate::host) socket: Option<&'a Path>,
+    /// The address that the library was given, which its errors may repeat.
+    pub(in crate::host) address: Address,
 }
 
 /// Whether the engine answered, so that it would not answer otherwise if it were reached another way.
@@ -54,10 +56,7 @@ fn without_credentials(word: &str) -> String {
     if let Some((name, _)) = word.split_once('=') {
         return format!("{name}=…");
     }
-    match (word.split_once("://"), word.rsplit_once('@')) {
-        (Some((scheme, rest)), Some((_, host))) if rest.contains('@') => format!("{scheme}://…@{host}"),
-        _ => word.to_owned(),
-    }
+    without_secrets(word)
 }
 
 /// An engine's error for people. Of what it sent only its own error message is repeated, cut short: an
@@ -75,7 +74,10 @@ pub(in crate::host) fn in_words(place: &Place<'_>, error: &Error) -> String {
         Error::RequestTimeoutError => format!("the engine at {shown} did not answer in time"),
         error => match cause(error) {
             Some(io) => of_io(place, io),
-            None => format!("the engine at {shown} cannot be asked: {error}"),
+            None => {
+                let error = place.address.hidden_in(&error.to_string());
+                format!("the engine at {shown} cannot be asked: {}", escaped(error.as_bytes()))
+            }
         },
     }
 }
@@ -140,7 +142,7 @@ mod tests {
         );
         assert_eq!(
             short("DB_PASSWORD=hunter2 failed at tcp://me:hunter2@host:1/x"),
-            "DB_PASSWORD=… failed at tcp://…@host:1/x"
+            "DB_PASSWORD=… failed at tcp://…@host:1/…"
         );
         assert_eq!(short("Authorization: Bearer abc"), "Authorization: … …");
         assert_eq!(short("token: abc and \u{1b}[31m"), "token: … and \\x1b[31m");

@@ -80,6 +80,16 @@ fn named(whose: &str, key: &PublicKey) -> String {
     format!("{whose} ({})", key.fingerprint(HashAlg::Sha256))
 }
 
+/// The ways in which a key of an algorithm may sign.
+fn signatures(algorithm: &Algorithm) -> Vec<Algorithm> {
+    match algorithm {
+        Algorithm::Rsa { .. } => {
+            [HashAlg::Sha512, HashAlg::Sha256].map(|hash| Algorithm::Rsa { hash: Some(hash) }).to_vec()
+        }
+        other => vec![other.clone()],
+    }
+}
+
 /// Whether an identity of the agent is the key, or a certificate of it.
 fn is_of(identity: &AgentIdentity, key: &PublicKey) -> bool {
     match identity {
@@ -137,6 +147,15 @@ impl Attempts<'_> {
     /// Tries identities of the agent.
     async fn any_held(&mut self, identities: &[AgentIdentity]) -> Result<bool, String> {
         for identity in identities {
+            let (public, is_certificate) = match identity {
+                AgentIdentity::PublicKey { key, .. } => (key.clone(), false),
+                AgentIdentity::Certificate { certificate, .. } => {
+                    (PublicKey::from(certificate.public_key().clone()), true)
+                }
+            };
+            if !self.allows("agent", &public, is_certificate) {
+                continue;
+            }
             let Some(mut agent) = self.agent.take() else { return Ok(false) };
             let user = self.hop.user.clone();
             let (name, result) = match identity {
@@ -182,9 +201,13 @@ impl Attempts<'_> {
             }
         };
         if let Some(certificate) = &file.certificate
+            && self.allows(&format!("{}-cert.pub", file.shown), key.public_key(), true)
             && self.certificate(file, &key, certificate).await?
         {
             return Ok(true);
+        }
+        if !self.allows(&file.shown, key.public_key(), false) {
+            return Ok(false);
         }
         let hash = self.hash_of(&key.algorithm()).await?;
         let name = named(&file.shown, key.public_key());
@@ -214,14 +237,37 @@ impl Attempts<'_> {
         file.decode_asking(self.hop.identities.passphrase.as_ref(), &mut ask)
     }
 
+    /// Whether `ssh_config` lets a key be offered; why not is noted.
+    fn allows(&mut self, whose: &str, key: &PublicKey, is_certificate: bool) -> bool {
+        let policy = &self.hop.trust.policy;
+        let why = match policy.short(key.key_data()) {
+            Some(bits) => format!("{bits} bits are fewer than the {} of RequiredRSASize", policy.rsa_bits),
+            None if signatures(&key.algorithm())
+                .iter()
+                .any(|each| policy.takes_user(each, is_certificate)) =>
+            {
+                return true;
+            }
+            None => "its kind is not in PubkeyAcceptedAlgorithms of ssh_config".to_owned(),
+        };
+        self.tried.push(format!("{}: {why}", named(whose, key)));
+        false
+    }
+
     /// With which hash an RSA key signs: one of SHA-2 in any case.
     async fn hash_of(&mut self, algorithm: &Algorithm) -> Result<Option<HashAlg>, String> {
         if !matches!(algorithm, Algorithm::Rsa { .. }) {
             return Ok(None);
         }
         let best = self.deadline.bound(self.handle.best_supported_rsa_hash()).await?;
-        let best = best.map_err(|error| self.broken(&error))?;
-        Ok(best.flatten().or(Some(HashAlg::Sha256)))
+        let best = best.map_err(|error| self.broken(&error))?.flatten().unwrap_or(HashAlg::Sha256);
+        // What ssh_config leaves out is not used, though the server would rather have it.
+        let policy = &self.hop.trust.policy;
+        let allowed = |hash: &HashAlg| {
+            let algorithm = Algorithm::Rsa { hash: Some(*hash) };
+            policy.takes_user(&algorithm, false) || policy.takes_user(&algorithm, true)
+        };
+        Ok([best, HashAlg::Sha512, HashAlg::Sha256].into_iter().find(allowed).or(Some(best)))
     }
 
     /// Notes how an attempt went; an error where no other one can go better.

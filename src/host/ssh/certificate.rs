@@ -1,8 +1,9 @@
 //! Host certificates: whether one is genuine, and whether it speaks for a host today.
 
+use russh::keys::ssh_key::Certificate;
 use russh::keys::ssh_key::certificate::CertType;
-use russh::keys::ssh_key::{Algorithm, Certificate};
 
+use super::policy::Policy;
 use crate::model::escaped;
 
 /// Whether the signature is that of the authority which the certificate names. Nothing else is looked at: whether
@@ -13,7 +14,7 @@ pub(super) fn is_genuine(certificate: &Certificate) -> bool {
 
 /// Why a genuine certificate of a believed authority does not speak for a host, by the rules of `ssh`: its kind, its
 /// time, its names (none means all; no wildcards), the way it is signed, and its options, all of which are unknown.
-pub(super) fn fault(certificate: &Certificate, host: &str, now: u64) -> Option<String> {
+pub(super) fn fault(certificate: &Certificate, host: &str, now: u64, policy: &Policy) -> Option<String> {
     if certificate.cert_type() != CertType::Host {
         return Some("it is not a host's certificate".to_owned());
     }
@@ -28,14 +29,13 @@ pub(super) fn fault(certificate: &Certificate, host: &str, now: u64) -> Option<S
         let names: Vec<String> = names.iter().map(|name| escaped(name.as_bytes())).collect();
         return Some(format!("it is made out to {}", names.join(", ")));
     }
-    if !is_signed_well(&certificate.signature().algorithm()) {
-        return Some("its signature is of a kind that is not safe".to_owned());
+    let algorithm = certificate.signature().algorithm();
+    if !policy.takes_signature(&algorithm) {
+        let algorithm = escaped(algorithm.as_str().as_bytes());
+        return Some(format!(
+            "it is signed with {algorithm}, which is not safe or not in CASignatureAlgorithms"
+        ));
     }
     let option = certificate.critical_options().keys().next()?;
     Some(format!("it demands {}, which nobody knows here", escaped(option.as_bytes())))
-}
-
-/// The default of OpenSSH's `CASignatureAlgorithms`: all but DSA and SHA-1.
-fn is_signed_well(algorithm: &Algorithm) -> bool {
-    !matches!(algorithm, Algorithm::Dsa | Algorithm::Rsa { hash: None } | Algorithm::Other(_))
 }

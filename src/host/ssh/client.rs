@@ -1,5 +1,6 @@
 //! What one connection does when its server speaks: judge the host key, and remember why it ended.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
@@ -30,6 +31,8 @@ impl Lost {
 /// The side of a connection that answers the server.
 pub(super) struct Client {
     hop: Hop,
+    /// The server's IP address, where it was dialled and not forwarded to.
+    peer: Option<IpAddr>,
     lost: Lost,
     /// Notes about a key that was recorded.
     notes: Arc<Mutex<Vec<String>>>,
@@ -47,8 +50,8 @@ const BANNERS: usize = 100;
 const UNASKED: &str = "the server opens channels that nobody asked for";
 
 impl Client {
-    pub(super) fn new(hop: Hop, lost: Lost, notes: Arc<Mutex<Vec<String>>>) -> Self {
-        Self { hop, lost, notes, exchanges: 0, banners: 0 }
+    pub(super) fn new(hop: Hop, peer: Option<IpAddr>, lost: Lost, notes: Arc<Mutex<Vec<String>>>) -> Self {
+        Self { hop, peer, lost, notes, exchanges: 0, banners: 0 }
     }
 }
 
@@ -57,7 +60,7 @@ impl Handler for Client {
 
     async fn check_server_key(&mut self, offered: &PublicKeyOrCertificate) -> Result<bool, ConnectError> {
         let Hop { address, port, trust, .. } = &self.hop;
-        let judgement = trust.judge(address, *port, offered);
+        let judgement = trust.judge_at(address, *port, self.peer, offered);
         let word = match &judgement {
             Judgement::Trusted => "trusted",
             Judgement::Unknown(_) => "unknown",
@@ -209,9 +212,21 @@ pub(super) fn in_words(error: &russh::Error) -> String {
         },
         russh::Error::KeepaliveTimeout => "the server answers nothing any more".to_owned(),
         russh::Error::Version => "what answers there is no SSH server".to_owned(),
-        russh::Error::NoCommonAlgo { kind, theirs, .. } => {
-            let theirs: Vec<String> = theirs.iter().map(|name| escaped(name.as_bytes())).collect();
-            format!("no algorithm in common ({kind:?}; the server offers {})", theirs.join(", "))
+        russh::Error::NoCommonAlgo { kind, ours, theirs } => {
+            let list = |names: &[String]| {
+                names.iter().map(|name| escaped(name.as_bytes())).collect::<Vec<_>>().join(", ")
+            };
+            let option = match kind {
+                russh::AlgorithmKind::Key => "HostKeyAlgorithms",
+                russh::AlgorithmKind::Kex => "KexAlgorithms",
+                russh::AlgorithmKind::Cipher => "Ciphers",
+                russh::AlgorithmKind::Mac => "MACs",
+                russh::AlgorithmKind::Compression => "Compression",
+            };
+            let (ours, theirs) = (list(ours), list(theirs));
+            format!(
+                "no algorithm in common ({option}): the server has {theirs}; driftlock, and ssh_config, allow {ours}"
+            )
         }
         error => escaped(error.to_string().as_bytes()),
     }

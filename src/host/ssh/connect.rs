@@ -1,19 +1,19 @@
 //! Connecting and logging in: one deadline over all of it, every server on the way judged by its own host key.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use russh::Error::NoCommonAlgo;
 use russh::client::{Config, Handle, connect_stream};
-use russh::keys::Algorithm;
-use russh::{ChannelStream, Preferred, compression};
+use russh::{AlgorithmKind, ChannelStream, Preferred, compression};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 
 use super::auth::authenticate;
 use super::client::{Client, Lost, in_words};
 use super::deadline::Deadline;
-use super::{Hop, Prompt, Route, Unknown};
+use super::{Hop, Offer, Policy, Prompt, Route, Unknown};
 use crate::host::{Phase, Watch};
 use crate::model::escaped;
 
@@ -140,16 +140,39 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Connects, through the jump host before this one if there is one, up to the judged host key.
+    /// Connects, through the jump host before this one if there is one, up to the judged host key. A server that has
+    /// none of what is offered first is offered what follows.
     async fn reach(&self, through: Option<&Handle<Client>>) -> Result<Handle<Client>, ConnectError> {
+        let mut offers = self.hop.trust.offers(&self.hop.address, self.hop.port).into_iter();
+        let first = offers.next().unwrap_or_default();
+        match self.offer(&first, through).await {
+            Err(ConnectError::Protocol(NoCommonAlgo { kind: AlgorithmKind::Key, ours, theirs })) => {
+                match offers.find(|offer| offer.meets(&theirs)) {
+                    Some(offer) => self.offer(&offer, through).await,
+                    None => Err(NoCommonAlgo { kind: AlgorithmKind::Key, ours, theirs }.into()),
+                }
+            }
+            result => result,
+        }
+    }
+
+    async fn offer(
+        &self,
+        offer: &Offer,
+        through: Option<&Handle<Client>>,
+    ) -> Result<Handle<Client>, ConnectError> {
         let bounded = |error: String| ConnectError::Refused(error);
         if let Some(jump) = through {
             let stream = self.deadline.bound(self.forwarded(jump)).await.map_err(bounded)??;
-            return self.deadline.bound(self.greet(stream)).await.map_err(bounded)?;
+            return self.deadline.bound(self.greet(stream, None, offer)).await.map_err(bounded)?;
         }
         let mut retries = RETRIES.iter();
         loop {
-            let result = async { self.greet(self.dial().await?).await };
+            let result = async {
+                let stream = self.dial().await?;
+                let peer = stream.peer_addr().ok().map(|peer| peer.ip().to_canonical());
+                self.greet(stream, peer, offer).await
+            };
             let result = self.deadline.bound(result).await.map_err(bounded)?;
             match (&result, retries.next()) {
                 (Err(error), Some(pause)) if error.is_reset() && self.deadline.left() > *pause => {
@@ -205,13 +228,18 @@ impl Step<'_> {
     }
 
     /// Speaks SSH up to the judged host key.
-    async fn greet<S>(&self, stream: S) -> Result<Handle<Client>, ConnectError>
+    async fn greet<S>(
+        &self,
+        stream: S,
+        peer: Option<IpAddr>,
+        offer: &Offer,
+    ) -> Result<Handle<Client>, ConnectError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let notes = Arc::new(Mutex::new(Vec::new()));
-        let client = Client::new(self.hop.clone(), self.lost.clone(), Arc::clone(&notes));
-        let connected = connect_stream(Arc::new(config(self.hop)), stream, client).await;
+        let client = Client::new(self.hop.clone(), peer, self.lost.clone(), Arc::clone(&notes));
+        let connected = connect_stream(Arc::new(config(&self.hop.trust.policy, offer)), stream, client).await;
         for note in notes.lock().map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default() {
             self.prompt.note(&note);
         }
@@ -226,22 +254,17 @@ fn refusal(error: &std::io::Error) -> String {
     }
 }
 
-/// The algorithms on record for a server come first, so that it proves itself with a key that is known.
-fn config(hop: &Hop) -> Config {
-    let offer = hop.trust.algorithms(&hop.address, hop.port);
-    let mut keys: Vec<Algorithm> = offer.keys;
-    for algorithm in Preferred::DEFAULT.key.iter() {
-        if !keys.contains(algorithm) && *algorithm != (Algorithm::Rsa { hash: None }) {
-            keys.push(algorithm.clone());
-        }
-    }
+/// What a connection is made with: the algorithms that are offered, and when a server counts as silent.
+fn config(policy: &Policy, offer: &Offer) -> Config {
     Config {
         preferred: Preferred {
-            key: keys.into(),
-            host_key_certificates: offer.certificates.into(),
+            kex: policy.kex().into(),
+            key: offer.keys.clone().into(),
+            host_key_certificates: offer.certificates.clone().into(),
+            cipher: policy.ciphers().into(),
+            mac: policy.macs().into(),
             // Digests are twice as long in hex, and paths repeat themselves: half of it need not travel.
             compression: (&[compression::ZLIB_LEGACY, compression::NONE]).into(),
-            ..Preferred::DEFAULT
         },
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,

@@ -19,6 +19,7 @@ use crate::host::docker::{
     DEADLINE, Gathered, Images, Opening, Place, Refusal, Stream, carried, collect, gather, in_words,
     is_answer, listed, script,
 };
+use crate::model::Address;
 use crate::model::escaped;
 
 /// How many calls are made at once over forwarded sockets, which count against no limit of the server.
@@ -214,7 +215,7 @@ impl Talk<'_> {
         lanes: usize,
         shown: String,
     ) -> Result<Gathered, Astray<String>> {
-        let place = Place { shown, socket: None };
+        let place = Place { shown, socket: None, address: Address::default() };
         let failed = |error: Error| {
             let why = in_words(&place, &error);
             if is_answer(&error) { Astray::Answered(why) } else { Astray::Before(why) }

@@ -2,22 +2,23 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
+use rustix::fs::{CWD, Mode, OFlags};
 use sha1::Sha1;
 
 use crate::atomic::LARGEST_TEXT;
 use crate::model::escaped;
 
+use super::policy::LEAST_RSA_BITS;
+
 /// OpenSSH passes over lines with longer patterns.
 const LONGEST_PATTERN: usize = 1022;
-
-/// OpenSSH passes over RSA keys of fewer bits.
-pub(super) const LEAST_RSA_BITS: u32 = 1024;
 
 /// What the name of every kind of certificate holds. The library decodes certificates within certificates without end.
 const CERTIFICATE: &[u8] = b"-cert-v01@";
@@ -56,10 +57,16 @@ pub(super) fn path_for_people(path: &Path) -> String {
     escaped(path.as_os_str().as_encoded_bytes())
 }
 
-/// What stands in a file of keys, which may be `/dev/null`.
+/// What stands in a file of keys, which may be `/dev/null`; nobody is waited for who would write into a pipe.
 pub(super) fn content(file: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = File::from(rustix::fs::openat(CWD, file, flags, Mode::empty())?);
+    let kind = opened.metadata()?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        return Err(io::Error::other("it is not a file"));
+    }
     let mut bytes = Vec::new();
-    File::open(file)?.take(LARGEST_TEXT + 1).read_to_end(&mut bytes)?;
+    opened.take(LARGEST_TEXT + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST_TEXT {
         return Err(io::Error::other(format!("it has more than {} MiB", LARGEST_TEXT >> 20)));
     }
@@ -119,6 +126,12 @@ fn about(line: &[u8], name: &str) -> Option<(Marker, KeyData)> {
     let (kind, rest) = word(rest);
     let (base64, _) = word(rest);
     Some((marker, key(kind, base64)?))
+}
+
+/// The key of a line that begins with its type and base64.
+pub(super) fn key_of_line(line: &[u8]) -> Option<KeyData> {
+    let (kind, rest) = word(line);
+    key(kind, word(rest).0)
 }
 
 /// The first word of a line and what follows it.

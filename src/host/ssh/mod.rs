@@ -12,9 +12,11 @@ mod facts;
 pub(crate) mod fuzzed;
 mod key_file;
 mod known_hosts;
+mod policy;
 mod prompt;
 mod reason;
 mod remote;
+mod revoked;
 mod run;
 mod shown;
 mod signer;
@@ -28,6 +30,7 @@ use std::path::PathBuf;
 use crate::model::escaped;
 
 pub use known_hosts::matches as pattern_matches;
+pub use policy::Policy;
 pub use prompt::Prompt;
 pub use remote::{Access, EngineAccess, Limits, SshHost};
 pub use russh::keys::PublicKeyOrCertificate;
@@ -80,7 +83,7 @@ pub struct Trust {
     pub files: Vec<PathBuf>,
     /// The name to look for in place of the address (`HostKeyAlias`).
     pub alias: Option<String>,
-    /// Public keys that are never believed, a line each (`RevokedHostKeys`).
+    /// Keys that are never believed, a line each or as a key revocation list (`RevokedHostKeys`).
     pub revoked: Option<PathBuf>,
     /// Accepted fingerprints: `SHA256:` and unpadded base64.
     pub fingerprints: Vec<String>,
@@ -90,6 +93,8 @@ pub struct Trust {
     pub record_in: Option<PathBuf>,
     /// Seconds since 1970, for the validity of certificates.
     pub now: u64,
+    /// What `ssh_config` lets a connection use.
+    pub policy: Policy,
 }
 
 /// What becomes of a host key that nobody knows. One that is known as another is always refused.

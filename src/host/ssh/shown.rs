@@ -7,7 +7,8 @@ use russh::keys::ssh_key::{Certificate, HashAlg};
 use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
 
 use super::certificate::is_genuine;
-use super::known_hosts::{Entry, LEAST_RSA_BITS, Marker, path_for_people};
+use super::known_hosts::{Entry, Marker, path_for_people};
+use super::policy::Policy;
 use crate::model::{escaped, quoted};
 
 /// A host that is looked for.
@@ -67,17 +68,12 @@ impl<'a> Shown<'a> {
     }
 
     /// Why neither list nor file could make one believe it.
-    pub(super) fn fault(&self) -> Option<String> {
-        match self.key.key_data() {
-            KeyData::Rsa(key) if key.key_size() < LEAST_RSA_BITS => Some(format!(
-                "{self}, which has {} bits and is not safe; the server needs a longer one",
-                key.key_size()
-            )),
-            _ if self.certificate.is_some_and(|certificate| !is_genuine(certificate)) => {
-                Some(format!("{self} in a certificate that its authority never signed; do not connect"))
-            }
-            _ => None,
+    pub(super) fn fault(&self, policy: &Policy) -> Option<String> {
+        if let Some(why) = policy.fault_of(&self.key, self.certificate.is_some()) {
+            return Some(format!("{self}, which {why}"));
         }
+        let is_forged = self.certificate.is_some_and(|certificate| !is_genuine(certificate));
+        is_forged.then(|| format!("{self} in a certificate that its authority never signed; do not connect"))
     }
 
     /// What is said when one of the lines revokes the key or the authority behind it.
@@ -112,6 +108,19 @@ impl<'a> Shown<'a> {
             compare(&self.key),
             quoted(&name),
             quoted(&file),
+        )
+    }
+}
+
+impl Shown<'_> {
+    /// What is said when a line has another key for the server's IP address.
+    pub(super) fn changed_at(&self, address: &str, entry: &Entry) -> String {
+        format!(
+            "{self}, which is on record for that name, but {} has the {} key {} for its address {address} \
+            (CheckHostIP): the name may lead elsewhere, or the server has a new key; take out the line that is wrong",
+            entry.place(),
+            kind(&entry.key.algorithm()),
+            fingerprint(&entry.key),
         )
     }
 }

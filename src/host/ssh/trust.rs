@@ -2,18 +2,20 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use russh::keys::ssh_key::public::KeyData;
-use russh::keys::ssh_key::{Certificate, HashAlg};
-use russh::keys::{Algorithm, EcdsaCurve, PublicKey, PublicKeyOrCertificate};
+use russh::keys::ssh_key::Certificate;
+use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
 
 use super::Trust;
 use super::certificate::fault;
 #[cfg(any(test, fuzzing))]
 use super::known_hosts::entries_of;
-use super::known_hosts::{self, Entry, Marker, entries, path_for_people};
+use super::known_hosts::{Entry, Marker, entries, path_for_people};
+use super::policy::{HostKeyAlgorithm, Policy, is_same_type};
+use super::revoked::revoked_by;
 use super::shown::{Asked, Shown, beside, compare, fingerprint, kind};
 
 /// What is thought of a server's key.
@@ -48,24 +50,22 @@ pub struct Unknown {
     pub record_in: Option<PathBuf>,
 }
 
-/// Host-key algorithms to offer, best first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Host-key algorithms to offer at once, best first. The library offers certificates before keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Offer {
-    /// For plain keys.
-    pub keys: Vec<Algorithm>,
-    /// For certificates; none where no authority is known for the host.
+    /// In certificates.
     pub certificates: Vec<Algorithm>,
+    /// As plain keys.
+    pub keys: Vec<Algorithm>,
 }
 
-/// The algorithms of OpenSSH in its order, without SHA-1.
-const ALGORITHMS: [Algorithm; 6] = [
-    Algorithm::Ed25519,
-    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
-    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
-    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
-    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
-    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
-];
+impl Offer {
+    /// Whether a server has any of it, by the names of what it has.
+    pub(super) fn meets(&self, names: &[String]) -> bool {
+        let mut own = self.certificates.iter().map(Algorithm::to_certificate_type);
+        own.any(|name| names.contains(&name)) || self.keys.iter().any(|key| names.contains(&key.to_string()))
+    }
+}
 
 /// What the files say of a host.
 #[derive(Default)]
@@ -77,25 +77,27 @@ struct Known {
 }
 
 impl Trust {
-    /// The host-key algorithms to offer to a host: those of keys on record go first, unless the best of all is on
-    /// record; certificates are asked for where an authority is known for the host. SHA-1 is never offered.
+    /// The host-key algorithms to offer to a host, in the order of `ssh`: what is on record for its name goes first,
+    /// and certificates do where an authority is known, unless the best of all is on record or `ssh_config` has a list of its
+    /// own. What follows a plain
+    /// key and is a certificate stands in another offer, for a server that has nothing of those before. SHA-1 is never
+    /// offered.
     #[must_use]
-    pub fn algorithms(&self, host: &str, port: u16) -> Offer {
+    pub fn offers(&self, host: &str, port: u16) -> Vec<Offer> {
         // What cannot be read is told when the key is judged.
-        let known = self.known(self.asked(host, port)).unwrap_or_default();
-        let has_keys = with(&known.entries, Marker::HostKey).next().is_some();
-        let entries = if has_keys { &known.entries } else { &known.bare };
-        let on_record = |algorithm: &Algorithm| {
-            with(entries, Marker::HostKey).any(|entry| is_same_type(&entry.key.algorithm(), algorithm))
-        };
-        let mut keys = ALGORITHMS.to_vec();
-        if !on_record(&ALGORITHMS[0]) {
-            keys.sort_by_key(|algorithm| !on_record(algorithm));
+        let known = entries(&self.files, &self.asked(host, port).name()).unwrap_or_default();
+        let mut offers = vec![Offer::default()];
+        for algorithm in in_order(&self.policy, &known) {
+            let has_keys = offers.last().is_some_and(|offer| !offer.keys.is_empty());
+            if algorithm.is_certificate && has_keys {
+                offers.push(Offer::default());
+            }
+            if let Some(offer) = offers.last_mut() {
+                if algorithm.is_certificate { &mut offer.certificates } else { &mut offer.keys }
+                    .push(algorithm.plain);
+            }
         }
-        let mut authorities =
-            with(&known.entries, Marker::Authority).chain(with(&known.bare, Marker::Authority));
-        let certificates = authorities.next().map_or(Vec::new(), |_| ALGORITHMS.to_vec());
-        Offer { keys, certificates }
+        offers
     }
 
     /// Judges what a server presented, as `ssh` does.
@@ -107,14 +109,31 @@ impl Trust {
     /// is refused; one that is not known with its port is looked for without it.
     #[must_use]
     pub fn judge(&self, host: &str, port: u16, offered: &PublicKeyOrCertificate) -> Judgement {
+        self.judge_at(host, port, None, offered)
+    }
+
+    /// The same of a server whose IP address is known: with `CheckHostIP` a key must be that of the address, too, where
+    /// the files have one for it.
+    #[must_use]
+    pub fn judge_at(
+        &self,
+        host: &str,
+        port: u16,
+        address: Option<IpAddr>,
+        offered: &PublicKeyOrCertificate,
+    ) -> Judgement {
         let asked = self.asked(host, port);
         if let Some(why) = self.revoked.as_deref().and_then(|file| revoked_by(file, offered)) {
             return Judgement::Refused(format!("{asked} {why}"));
         }
-        match self.known(asked) {
-            Ok(known) => self.weigh(&known, &Shown::new(asked, offered)),
-            Err(text) => Judgement::Refused(format!("{asked} cannot be judged: {text}")),
-        }
+        let shown = Shown::new(asked, offered);
+        let judged = self.known(asked).and_then(|known| {
+            let judgement = self.weigh(&known, &shown);
+            let is_trusted = matches!(judgement, Judgement::Trusted);
+            let other = if is_trusted { self.other_at(address, &known, &shown)? } else { None };
+            Ok(other.map_or(judgement, Judgement::Refused))
+        });
+        judged.unwrap_or_else(|text| Judgement::Refused(format!("{asked} cannot be judged: {text}")))
     }
 
     /// Records a new key at the end of the file for new keys, which is made where it is missing: the file.
@@ -171,8 +190,38 @@ impl Trust {
         Ok(Known { entries: entries(&self.files, &asked.name())?, bare })
     }
 
+    /// What is said when the files have another key for the IP address of a server, or revoke the one it shows.
+    fn other_at(
+        &self,
+        address: Option<IpAddr>,
+        known: &Known,
+        shown: &Shown<'_>,
+    ) -> Result<Option<String>, String> {
+        let Some(address) = address.filter(|address| self.policy.check_ip && !address.is_loopback()) else {
+            return Ok(None);
+        };
+        let address = address.to_string();
+        let asked = Asked { host: &address, port: shown.asked.port, alias: None };
+        if asked.name() == shown.asked.name() {
+            return Ok(None);
+        }
+        let by_address = self.known(asked)?;
+        let entries = [&by_address.entries, &by_address.bare];
+        if let Some(text) = entries.iter().find_map(|entries| shown.revoked(entries)) {
+            return Ok(Some(text));
+        }
+        let certificate = shown.certificate.map(|certificate| self.vouched(known, shown, certificate));
+        let is_listed = self.fingerprints.contains(&shown.fingerprint());
+        let of_address = entries.into_iter().find(|entries| with(entries, Marker::HostKey).next().is_some());
+        let Some(entries) = of_address.filter(|_| !is_listed && certificate != Some(Ok(()))) else {
+            return Ok(None);
+        };
+        let other = other_key(entries, shown).filter(|_| !holds(entries, shown));
+        Ok(other.map(|entry| shown.changed_at(&address, entry)))
+    }
+
     fn weigh(&self, known: &Known, shown: &Shown<'_>) -> Judgement {
-        if let Some(text) = shown.fault().or_else(|| shown.revoked(&known.entries)) {
+        if let Some(text) = shown.fault(&self.policy).or_else(|| shown.revoked(&known.entries)) {
             return Judgement::Refused(text);
         }
         let vouched = shown.certificate.map(|certificate| self.vouched(known, shown, certificate));
@@ -202,7 +251,7 @@ impl Trust {
         if !holds(&known.entries) && (!holds(&known.bare) || shown.revoked(&known.bare).is_some()) {
             return Err(format!("its authority {} is not known for this host", fingerprint(authority)));
         }
-        fault(certificate, &shown.asked.bare(), self.now).map_or(Ok(()), Err)
+        fault(certificate, &shown.asked.bare(), self.now, &self.policy).map_or(Ok(()), Err)
     }
 
     fn unknown(&self, shown: &Shown<'_>, certificate: Option<String>) -> Unknown {
@@ -259,26 +308,21 @@ impl Unknown {
     }
 }
 
-/// Why what a server showed is revoked by a file of public keys. A file that cannot be read as such revokes
-/// everything: what it means to refuse is not known.
-fn revoked_by(file: &Path, offered: &PublicKeyOrCertificate) -> Option<String> {
-    let shown = path_for_people(file);
-    let closed = |why: &str| Some(format!("cannot be judged: {shown} (RevokedHostKeys) {why}"));
-    let Ok(bytes) = known_hosts::content(file) else { return closed("cannot be read") };
-    let Ok(text) = String::from_utf8(bytes) else { return closed("is no list of public keys") };
-    let datas: Vec<&KeyData> = match offered {
-        PublicKeyOrCertificate::PublicKey { key, .. } => vec![key.key_data()],
-        PublicKeyOrCertificate::Certificate(certificate) => {
-            vec![certificate.public_key(), certificate.signature_key()]
-        }
+/// Algorithms that can be used, in the order in which `ssh` offers them.
+fn in_order(policy: &Policy, known: &[Entry]) -> Vec<HostKeyAlgorithm> {
+    // Of several keys of one type `ssh` looks at the first, and it may be revoked.
+    let on_record = |algorithm: &HostKeyAlgorithm| {
+        let of_type = |entry: &&Entry| is_same_type(&entry.key.algorithm(), &algorithm.plain);
+        let first = with(known, Marker::HostKey).find(of_type);
+        first.is_some_and(|first| with(known, Marker::Revoked).all(|revoked| revoked.key != first.key))
     };
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let Ok(key) = PublicKey::from_openssh(line) else { return closed("is no list of public keys") };
-        if datas.contains(&key.key_data()) {
-            return Some(format!("showed a key that {shown} revokes (RevokedHostKeys)"));
-        }
+    let mut ordered = policy.host_key_algorithms();
+    if policy.goes_by_record() && !ordered.first().is_some_and(on_record) {
+        let has_authority = with(known, Marker::Authority).next().is_some();
+        ordered.sort_by_key(|each| !(each.is_certificate && has_authority || on_record(each)));
     }
-    None
+    ordered.retain(HostKeyAlgorithm::is_usable);
+    ordered
 }
 
 fn with(entries: &[Entry], marker: Marker) -> impl Iterator<Item = &Entry> {
@@ -294,11 +338,6 @@ fn holds(entries: &[Entry], shown: &Shown<'_>) -> bool {
 fn other_key<'a>(entries: &'a [Entry], shown: &Shown<'_>) -> Option<&'a Entry> {
     let is_alike = |entry: &&Entry| is_same_type(&entry.key.algorithm(), &shown.key.algorithm());
     with(entries, Marker::HostKey).find(is_alike).or_else(|| with(entries, Marker::HostKey).next())
-}
-
-/// Whether keys of the two algorithms could be the same.
-fn is_same_type(one: &Algorithm, other: &Algorithm) -> bool {
-    one == other || matches!((one, other), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }))
 }
 
 /// Adds a line to a file without touching those before it.
@@ -459,28 +498,61 @@ mod tests {
         trust.files.push(dir.path().to_owned());
         let told = plain(&refusal(&trust, &key(1)), &dir);
         assert!(told.starts_with("web port 2222 cannot be judged: /home/me/.ssh cannot be read"), "{told}");
-        assert_eq!(trust.algorithms("web", 2222).keys[0], Algorithm::Ed25519);
+        assert_eq!(trust.offers("web", 2222)[0].keys[0], Algorithm::Ed25519);
+    }
+
+    /// The names in the order in which they are offered, whatever the offers.
+    fn offered(trust: &Trust, port: u16) -> Vec<String> {
+        let names = |offer: &Offer| {
+            let certificates = offer.certificates.iter().map(Algorithm::to_certificate_type);
+            certificates.chain(offer.keys.iter().map(ToString::to_string)).collect::<Vec<_>>()
+        };
+        trust.offers("web", port).iter().flat_map(names).collect()
     }
 
     #[test]
-    fn certificates_are_asked_for_where_an_authority_is_known() {
-        for (name, asks) in [("[web]:2222", true), ("web", true), ("*", true), ("www", false)] {
-            let (_dir, trust) = known(&[line(&format!("@cert-authority {name}"), &key(1))]);
-            assert_eq!(!trust.algorithms("web", 2222).certificates.is_empty(), asks, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_type_known_without_port_goes_first_where_nothing_else_is_known() {
-        let first = |lines: &[String]| known(lines).1.algorithms("web", 2222).keys[0].to_string();
-        assert_eq!(first(&[line("web", &rsa(128))]), "rsa-sha2-512");
-        assert_eq!(first(&[line("web", &rsa(128)), line("[web]:2222", &key(1))]), "ssh-ed25519");
-    }
-
-    #[test]
-    fn the_order_stays_where_the_best_key_is_on_record() {
+    fn all_is_offered_in_the_order_of_ssh() {
+        let all = Policy::default().host_keys;
+        assert_eq!(offered(&known(&[]).1, 22), all);
         let (_dir, trust) = known(&[line("web", &rsa(128)), line("web", &key(1))]);
-        assert_eq!(trust.algorithms("web", 22).keys, ALGORITHMS);
+        assert_eq!(offered(&trust, 22), all, "the best of all is on record");
+        let (_dir, trust) = known(&[line("@cert-authority web", &key(1))]);
+        assert_eq!(offered(&trust, 22), all);
+        let (_dir, trust) = known(&[line("web", &rsa(128))]);
+        assert_eq!(trust.offers("web", 22).len(), 2);
+        assert_eq!(offered(&trust, 22)[..3], [&all[4..6], &all[10..11]].concat());
+        assert_eq!(offered(&trust, 2222), all, "a name without its port orders nothing, as for ssh");
+        let (_dir, trust) = known(&[line("web", &rsa(128)), line("@revoked web", &rsa(128))]);
+        assert_eq!(offered(&trust, 22), all, "nor does a key that is revoked");
+    }
+
+    #[test]
+    fn what_the_policy_leaves_out_is_refused() {
+        let host_keys = vec!["rsa-sha2-256".to_owned()];
+        let policy = Policy { host_keys, rsa_bits: 2048, ..Policy::default() };
+        let (_dir, trust) = known(&["1", "web"].map(|name| line(name, &key(1))));
+        let trust = Trust { policy, ..trust };
+        assert_eq!(offered(&trust, 22), ["rsa-sha2-256"]);
+        assert!(refusal(&trust, &key(1)).contains("HostKeyAlgorithms"));
+        let told = refusal(&trust, &rsa(128));
+        assert!(told.contains("1024 bits of 2048 wanted (RequiredRSASize)"), "{told}");
+    }
+
+    #[test]
+    fn a_key_must_be_that_of_the_address_where_that_is_asked_for() {
+        let (_dir, trust) = known(&[line("web", &key(1)), line("10.0.0.1", &key(2))]);
+        let policy = Policy { check_ip: true, ..Policy::default() };
+        let strict = Trust { policy, ..trust.clone() };
+        let judge = |trust: &Trust, address: &str| {
+            trust.judge_at("web", 22, Some(address.parse().unwrap()), &key(1).into())
+        };
+        assert!(matches!(judge(&trust, "10.0.0.1"), Judgement::Trusted));
+        assert!(matches!(judge(&strict, "10.0.0.2"), Judgement::Trusted));
+        let judged = judge(&strict, "10.0.0.1");
+        assert!(matches!(&judged, Judgement::Refused(why) if why.contains("CheckHostIP")), "{judged:?}");
+        let (_dir, revoking) = known(&[line("web", &key(1)), line("@revoked 10.0.0.1", &key(1))]);
+        let revoking = Trust { policy: strict.policy, ..revoking };
+        assert!(matches!(judge(&revoking, "10.0.0.1"), Judgement::Refused(_)));
     }
 
     /// The text and the rights of a file after a key was recorded in it.
