@@ -189,7 +189,7 @@ fn it_is_found_in_a_commit() {
 }
 
 #[test]
-fn it_is_found_on_a_server() {
+fn needs_mounts_it_is_found_on_a_server() {
     let server = Server::start(|_| {});
     let project = Project::accepted();
     compile(&project, &format!("{MODELS}/order.py"), "TIMESTAMP");

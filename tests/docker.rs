@@ -181,10 +181,6 @@ fn without_compose_labels_there_is_nothing_applied_to_compare() {
 
 #[test]
 fn a_stack_of_the_real_compose_tool() {
-    if std::process::Command::new("docker-compose").arg("version").output().is_err() {
-        println!("docker-compose is not installed: not tested");
-        return;
-    }
     let stage = Stage::new();
     let image = stage.image("app:1");
     let service = |more: &str| {

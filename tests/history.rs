@@ -206,7 +206,7 @@ fn thousands_of_runs_are_told_and_a_reader_may_leave_early() {
     let start = std::time::Instant::now();
     let all = project.ok(&["history", "--format", "csv"]).out();
     let took = start.elapsed();
-    assert!(took.as_secs() < 20, "{took:?}: scripts/make_runs.py makes what to measure with");
+    assert!(took.as_secs() < 60, "{took:?}: scripts/make_runs.py makes what to measure with");
     assert_eq!(all.lines().count(), 3_004);
     for args in ["history", "history --format json", "history --format csv 2>&-"] {
         head(&project, args, 0);

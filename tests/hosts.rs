@@ -234,7 +234,7 @@ fn a_file_that_is_deleted_while_it_is_read_is_unreadable() {
         let project = Project::accepted();
         let file = std::fs::OpenOptions::new().append(true).open(project.path(path)).unwrap();
         file.set_len(384 << 20).unwrap();
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin("driftlock"));
+        let mut command = crate::support::world::driftlock();
         command.args(["check", "--format", "json"]).current_dir(project.root()).stdout(Stdio::piped());
         let child = command.spawn().unwrap();
         let place = project.root().join(path);

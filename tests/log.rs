@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::engine::{FakeEngine, Reply, id, listed};
 use crate::support::sshd::Server;
+use crate::support::world::Alone as _;
 use crate::support::{Project, Ran};
 
 const MODULE: &str = "odoo_modules/seisei/printer/models/order.py";
@@ -117,7 +118,8 @@ fn names_obey_nobody() {
     project.ok(&["export", "--accept"]);
     project.file("infra/stacks/e\u{1b}[31m vil\n\u{202e}/docker-compose.yml", "services: {a: {image: b}}\n");
     let git = |args: &[&str]| {
-        let ran = std::process::Command::new("git").args(args).current_dir(project.root()).output().unwrap();
+        let mut git = std::process::Command::new("git");
+        let ran = git.alone().args(args).current_dir(project.root()).output().unwrap();
         assert!(ran.status.success());
     };
     git(&["init", "-q"]);
@@ -128,7 +130,7 @@ fn names_obey_nobody() {
 }
 
 #[test]
-fn what_goes_over_ssh_is_said_and_no_passphrase() {
+fn needs_mounts_what_goes_over_ssh_is_said_and_no_passphrase() {
     let server = Server::start(|_| {});
     let project = Project::accepted();
     let key = project.path("key");

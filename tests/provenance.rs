@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use crate::support::git::{Files, History, Made, commit_all, git, locked};
+use crate::support::random::seed;
 use crate::support::{Project, check_of};
 
 const CHECKS: [&str; 3] = ["compose_hashes", "addon_hashes", "config_hashes"];
@@ -25,7 +26,7 @@ fn provenance(project: &Project, args: &[&str], subject: &str) -> Json {
     findings(&report).remove(subject).unwrap_or_else(|| panic!("{subject}: {report:#}"))["provenance"].clone()
 }
 
-/// A generator with a fixed seed.
+/// A generator that draws what its seed says.
 struct Dice(u64);
 
 impl Dice {
@@ -133,7 +134,7 @@ fn turn(files: &mut Files, number: usize, dice: &mut Dice) {
 
 /// A history with branches and merges, some of which hold content of their own. The trees by number, the first at 1.
 fn long_history(project: &Project) -> (Vec<String>, Vec<Files>) {
-    let mut dice = Dice(7);
+    let mut dice = Dice(seed());
     let mut history = History::default();
     let mut trees = vec![Files::new(), beginning()];
     let mut tip = history.commit("main", ADA, "begin", &[], &locked(&trees[1]));
@@ -276,12 +277,13 @@ fn relation(project: &Project, host: &str, base: &str) -> &'static str {
 }
 
 /// Checks out one commit after the other, and compares each with the lock files of another.
-fn tell_pairs_apart(seed: u64) {
+#[test]
+fn pairs_of_a_long_history_are_told_apart() {
     let project = Project::empty();
     let (ids, trees) = long_history(&project);
-    let mut dice = Dice(seed);
+    let mut dice = Dice(seed());
     let mut verdicts: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..25 {
+    for _ in 0..50 {
         let (base, host) = (1 + dice.roll(ids.len() - 1), 1 + dice.roll(ids.len() - 1));
         git(&project, &["checkout", "--quiet", "--force", "--detach", &ids[host]]);
         let (_, report) = project.check(&["--baseline", &format!("git:{}", ids[base])]);
@@ -305,16 +307,6 @@ fn tell_pairs_apart(seed: u64) {
 }
 
 #[test]
-fn pairs_of_a_long_history_are_told_apart() {
-    tell_pairs_apart(11);
-}
-
-#[test]
-fn more_pairs_of_a_long_history_are_told_apart() {
-    tell_pairs_apart(12);
-}
-
-#[test]
 fn a_branch_that_was_never_merged_has_diverged() {
     let project = Project::empty();
     let mut history = History::default();
@@ -335,7 +327,7 @@ fn a_branch_that_was_never_merged_has_diverged() {
 fn files_edited_by_hand_are_called_so_and_no_other_is() {
     let project = Project::empty();
     let (ids, _) = long_history(&project);
-    let mut dice = Dice(5);
+    let mut dice = Dice(seed());
     for round in 0..10 {
         let (base, host) = (1 + dice.roll(ids.len() - 1), 1 + dice.roll(ids.len() - 1));
         git(&project, &["checkout", "--quiet", "--force", "--detach", &ids[host]]);
@@ -717,7 +709,7 @@ fn a_history_that_is_too_long_is_searched_as_far_as_time_allows() {
     let found = findings(&report);
     println!("{took:?}: {}", found["config/traefik.conf"]["provenance"]["words"]);
     assert_eq!(found.len(), 10);
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
     for finding in found.values() {
         let told = &finding["provenance"];
         let is_edited = told["verdict"] == "edited by hand";
@@ -736,13 +728,13 @@ fn a_history_that_is_too_long_is_searched_as_far_as_time_allows() {
     let told = checks[0].findings[0].provenance.clone().unwrap();
     println!("{:?}: {:?}", start.elapsed(), told.unsearched);
     assert_eq!(told.origin, driftlock::model::Origin::Unknown);
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(30));
     let watch = driftlock::host::Watch::default();
     watch.cancel();
     let start = Instant::now();
     let ask = driftlock::provenance::Trace { budget: Duration::from_mins(1), ..ask };
     driftlock::provenance::trace(&mut checks, &ask, &watch);
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -753,7 +745,7 @@ fn a_git_that_says_nothing_is_not_waited_for() {
     let path = std::env::var("PATH").unwrap();
     let real = std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file()).unwrap();
     let script = format!(
-        "#!/bin/sh\nfor word; do [ \"$word\" = log ] && exec sleep 25; done\nexec {} \"$@\"\n",
+        "#!/bin/sh\nfor word; do [ \"$word\" = log ] && exec sleep 300; done\nexec {} \"$@\"\n",
         real.display()
     );
     let slow = Project::empty();
@@ -762,7 +754,7 @@ fn a_git_that_says_nothing_is_not_waited_for() {
     let mut check = project.driftlock(&["check", "--format", "json"]);
     let start = Instant::now();
     let output = check.env("PATH", format!("{}:{path}", slow.root().display())).output().unwrap();
-    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     let report = crate::support::Ran(output).report();
     let told = &findings(&report)[COMPOSE]["provenance"];
     assert_eq!(told["verdict"], "unknown", "{told:#}");
@@ -1001,7 +993,7 @@ fn many_modules_and_merges_take_no_longer_than_others() {
     }
     let start = Instant::now();
     let (_, report) = project.check(&[]);
-    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     for finding in findings(&report).values() {
         let told = &finding["provenance"];
         assert!(told["verdict"] == "edited by hand" || told["unsearched"].is_string(), "{finding:#}");

@@ -176,6 +176,7 @@ const RANKS: &[&[&str]] = &[
     &["baseline", "config", "host"],
     &["atomic", "content", "git"],
     &["model"],
+    &["random"],
 ];
 
 fn rank(room: &str) -> usize {

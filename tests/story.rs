@@ -29,7 +29,7 @@ fn release(project: &Project, name: &str) -> String {
 }
 
 #[test]
-fn a_server_with_an_old_checkout_is_told_where_each_of_its_files_comes_from() {
+fn needs_mounts_a_server_with_an_old_checkout_is_told_where_each_of_its_files_comes_from() {
     let server = Server::start(|_| {});
     let project = Project::small();
     let module = "odoo_modules/seisei/printer";

@@ -9,6 +9,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use assert_fs::TempDir;
 
+use super::world::Alone as _;
 use super::{Project, Ran};
 
 /// Numeric user and group of `nobody`.
@@ -43,7 +44,7 @@ impl Project {
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let mut command = StdCommand::new(by[0]);
         command.args(&by[1..]).arg(reachable_binary(dir.path())).args(args);
-        command.current_dir(self.dir.path()).env_remove("NO_COLOR").envs(environment.iter().copied());
+        command.current_dir(self.dir.path()).alone().envs(environment.iter().copied());
         if is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
