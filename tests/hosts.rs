@@ -448,7 +448,13 @@ fn a_path_without_a_place_on_a_target_is_unreadable() {
     project.file("audit/driftlock.toml", &format!("{toml}{target}"));
     let (code, report) = project.check(&["--target", "half"]);
     assert_eq!((code, status(&report, "compose_hashes").as_str()), (1, "PASS"), "{report:#}");
-    assert_eq!(status(&report, "addon_hashes"), "ERROR");
+    let addons = check_of(&report, "addon_hashes");
+    assert_eq!((&addons["status"], &addons["subjects"]), (&"ERROR".into(), &0.into()));
+    let findings = addons["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 3, "{addons:#}");
+    for finding in findings {
+        assert_eq!(finding["reason"], "it has no place on this target: set its root or paths", "{addons:#}");
+    }
 }
 
 #[test]

@@ -126,7 +126,14 @@ fn names_obey_nobody() {
     let ran = project.run(&["check", "-vv"]);
     assert!(ran.err().contains("\\x1b[31m"), "{}", ran.err());
     assert!(!ran.err().contains(['\u{1b}', '\u{202e}']), "{}", ran.err());
-    assert!(records(&project.run(&["check", "-vv", "--log-format", "json"])).len() > 10);
+    let all = records(&project.run(&["check", "-vv", "--log-format", "json"]));
+    let asked = all.iter().filter_map(|record| record["fields"]["command"].as_str());
+    let named: Vec<&str> = asked.filter(|command| command.contains("vil")).collect();
+    assert!(!named.is_empty(), "{all:#?}");
+    assert!(
+        named.iter().all(|command| command.contains("/e\\x1b[31m vil\\x0a\\xe2\\x80\\xae/")),
+        "{named:?}"
+    );
 }
 
 #[test]
