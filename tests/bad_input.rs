@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 
+use crate::support::world::Alone as _;
 use crate::support::{Project, Ran, assert_valid, check_of, findings, needs, status};
 
 const LOCKS: [&str; 3] =
@@ -320,6 +321,7 @@ fn needs_mounts_a_full_disk_still_gives_the_verdict_and_keeps_what_is_there() {
     project.ok(&["check"]);
     needs::declared(needs::MOUNTS);
     let output = Command::new("unshare")
+        .alone()
         .args(["--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh"])
         .arg(assert_cmd::cargo::cargo_bin("driftlock"))
         .current_dir(project.root())

@@ -524,7 +524,7 @@ fn on_a_terminal(project: &Project, options: &str, variables: &[(&str, &str)]) -
     let line = format!("'{}' check {options}", binary.display());
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(project.root());
-    script.env_remove("NO_COLOR").env("TERM", "xterm").envs(variables.iter().copied()).stdin(Stdio::null());
+    script.alone().env("TERM", "xterm").envs(variables.iter().copied()).stdin(Stdio::null());
     String::from_utf8(script.output().unwrap().stdout).unwrap()
 }
 
@@ -573,7 +573,7 @@ fn only_a_whole_check_moves_latest() {
 #[test]
 fn a_second_run_in_one_second_gets_a_number() {
     let project = Project::accepted();
-    let now = chrono::Local::now();
+    let now = chrono::Utc::now();
     let stamp = |second| (now + chrono::TimeDelta::seconds(second)).format("%Y%m%d_%H%M%S").to_string();
     let stamps: Vec<String> = (0..90).map(stamp).collect();
     for stamp in &stamps {

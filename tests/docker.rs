@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::docker::{LOCK, Stage, check_of, drift_of, names_of};
 use crate::support::status;
+use crate::support::world::Alone as _;
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 
@@ -211,6 +212,7 @@ fn a_stack_of_the_real_compose_tool() {
 /// Applies the stack `erp` as its users do: from the root, with the file named by a relative path.
 fn compose_up(stage: &Stage) {
     let mut command = assert_cmd::Command::new("docker-compose");
+    command.alone();
     command.current_dir(stage.project.root()).timeout(std::time::Duration::from_secs(60));
     command.args(["-p", &stage.name("erp"), "-f", ERP, "up", "-d", "-t", "0"]).assert().success();
 }

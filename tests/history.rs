@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::Project;
+use crate::support::world::Alone as _;
 
 const MODULE: &str = "odoo_modules/seisei/printer/models/order.py";
 
@@ -93,6 +94,7 @@ fn a_reader_that_leaves_is_no_error() {
     let binary = env!("CARGO_BIN_EXE_driftlock");
     let script = format!("set -o pipefail; '{binary}' history | head -n 1");
     let ran = std::process::Command::new("bash")
+        .alone()
         .args(["-c", &script])
         .current_dir(project.root())
         .output()
@@ -218,7 +220,7 @@ fn head(project: &Project, args: &str, code: i32) {
     let binary = env!("CARGO_BIN_EXE_driftlock");
     let script = format!("'{binary}' {args} | head -n 1 >/dev/null; echo ${{PIPESTATUS[0]}}");
     let mut bash = std::process::Command::new("bash");
-    let ran = bash.args(["-c", &script]).current_dir(project.root()).output().unwrap();
+    let ran = bash.alone().args(["-c", &script]).current_dir(project.root()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), code.to_string(), "{args}");
     assert!(ran.stderr.is_empty(), "{args}: {}", String::from_utf8_lossy(&ran.stderr));
 }

@@ -224,6 +224,7 @@ fn a_progress_line_and_the_log_do_not_garble_each_other() {
     let line = format!("'{}' check --docker required -vv", env!("CARGO_BIN_EXE_driftlock"));
     let mut script = std::process::Command::new("script");
     script
+        .alone()
         .args(["-qec", &format!("exec 2>/dev/tty; {line} >/dev/null"), "/dev/null"])
         .current_dir(project.root());
     script.env("DOCKER_HOST", engine.host()).env("TERM", "xterm").stdin(std::process::Stdio::null());

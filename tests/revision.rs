@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::disk::{copy, files_below};
 use crate::support::git::{commit_all, git};
 use crate::support::random::seed;
+use crate::support::world::Alone as _;
 use crate::support::{Project, Ran, check_of, findings, status, wait_until};
 
 const TOML: &str = "[compose]\nfiles = [\"stacks/*/*.yml\"]\n[addons]\nroots = [\"addons\", \"linked\"]\n[files]\ninclude = [\"conf/**\"]\n";
@@ -737,7 +738,8 @@ fn a_root_whose_name_ends_in_a_line_feed_is_not_taken_for_its_neighbour() {
         std::fs::write(root.join("stacks/a/compose.yml"), text).unwrap();
         let git = |args: &[&str]| {
             let who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
-            let ran = Command::new("git").arg("-C").arg(&root).args(who).args(args).output().unwrap();
+            let mut git = Command::new("git");
+            let ran = git.alone().arg("-C").arg(&root).args(who).args(args).output().unwrap();
             assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         };
         git(&["init", "--quiet"]);

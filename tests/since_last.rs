@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::disk::{copy, files_below, temporaries};
 use crate::support::git::{commit_all, git};
+use crate::support::world::Alone as _;
 use crate::support::{Project, check_of, findings, wait_until};
 
 const STATE: &str = "audit/runtime/.remembered";
@@ -136,6 +137,7 @@ fn trusted_files_are_not_opened() {
         let log = project.path("trace");
         let mut command = Command::new("strace");
         command.args(["-f", "-e", "trace=open,openat,openat2", "-o"]).arg(&log);
+        command.alone();
         command.arg(assert_cmd::cargo::cargo_bin("driftlock")).args(args).current_dir(project.root());
         let status = command.stdout(Stdio::null()).status().unwrap();
         assert!(status.success(), "{args:?}");

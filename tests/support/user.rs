@@ -81,11 +81,12 @@ fn give(path: &Path) {
     }
 }
 
-/// The build directory may be closed to others, so the binary is copied; by `cp`, because a file that
+/// The build directory may be closed to others, so the binary is copied; by `install`, because a file that
 /// this process writes may still be open in a child of another test when it is started.
 fn reachable_binary(dir: &Path) -> PathBuf {
     let binary = dir.join("driftlock");
-    let copied = StdCommand::new("cp").arg(assert_cmd::cargo::cargo_bin("driftlock")).arg(&binary).status();
+    let copied =
+        StdCommand::new("install").args(["-m", "755", env!("CARGO_BIN_EXE_driftlock")]).arg(&binary).status();
     assert!(copied.unwrap().success());
     binary
 }
