@@ -220,9 +220,10 @@ fn a_file_that_grows_while_it_is_read_is_unreadable() {
         [(ERP, "compose_hashes", ERP), ("odoo_modules/community/ocr/models/order.py", "addon_hashes", "ocr")]
     {
         let project = Project::accepted();
-        let ran = check_while_it_grows(&project, path);
-        let report = assert_unreadable(&ran, check, &[subject]);
-        assert!(report.to_string().contains("kept changing while it was read"), "{report:#}");
+        // On a busy machine the file may stand still while it is read once, and is then as it was read.
+        let mut tries = (0..10).map(|_| check_while_it_grows(&project, path));
+        let ran = tries.find(|ran| ran.out().contains("kept changing while it was read"));
+        assert_unreadable(&ran.expect("it is never said to grow"), check, &[subject]);
     }
 }
 

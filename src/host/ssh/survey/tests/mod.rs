@@ -97,6 +97,7 @@ fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
         }
     }
     let mut shell = Command::new(found(by[0]));
+    shell.env("LC_ALL", "C.UTF-8");
     if !matches!(programs, Programs::Usual) {
         let text = String::from_utf8(script).unwrap();
         let usual = "PATH=$absolute/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
