@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts and stops the engines that the tests talk to: a private dockerd, a private Podman.
 #
-#   scripts/engine.sh start DIR         nothing if an engine answers; else a dockerd in DIR, and DIR/env
+#   scripts/engine.sh start DIR         a dockerd in DIR unless an engine answers at a Unix socket, and DIR/env
 #   scripts/engine.sh start-podman DIR  Podman's compatible service in DIR, and DIR/podman.env
 #   scripts/engine.sh stop DIR          stops what was started in DIR
 #
@@ -32,8 +32,11 @@ wait_for() {
     return 1
 }
 
-docker_answers() {
-    command -v docker >/dev/null && timeout 10 docker version >/dev/null 2>&1
+# Where the docker client finds its engine, by DOCKER_HOST or its context; the tests need a Unix socket.
+docker_at() {
+    command -v docker >/dev/null || return 1
+    at=$(timeout 10 docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null) || return 1
+    case $at in unix:///*) DOCKER_HOST=$at timeout 10 docker version >/dev/null 2>&1 ;; *) return 1 ;; esac
 }
 
 private_docker_answers() {
@@ -53,7 +56,10 @@ try_dockerd() {
 }
 
 start_docker() {
-    if docker_answers; then return 0; fi
+    if docker_at; then
+        echo "DOCKER_HOST=$at" >"$dir/env"
+        return 0
+    fi
     command -v dockerd >/dev/null || fail "no engine answers and dockerd is not installed (Debian: docker.io)"
     command -v docker >/dev/null || fail "the docker client is not installed (Debian: docker.io)"
     [ "$(id -u)" = 0 ] || fail "no engine answers, and only root can start one"

@@ -35,6 +35,9 @@ pub mod model;
 pub mod notify;
 pub mod pause;
 pub mod provenance;
+#[cfg(test)]
+#[path = "../tests/support/random.rs"]
+mod random;
 pub mod report;
 pub mod retention;
 pub mod run;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::disk::{files_below, runs};
+use crate::support::world::Alone as _;
 use crate::support::{Project, Ran, findings};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
@@ -304,6 +305,7 @@ fn ticked_subjects_are_accepted() {
 fn on_a_terminal(project: &Project, args: &str, answer: &str) -> Ran {
     let line = format!("{} {args}", env!("CARGO_BIN_EXE_driftlock"));
     let mut command = assert_cmd::Command::new("script");
+    command.alone();
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     command.current_dir(project.root()).timeout(std::time::Duration::from_secs(30));
     Ran(command.write_stdin(answer).output().unwrap())

@@ -716,6 +716,8 @@ fn acknowledgements(check: &CheckResult, which: &[bool], until: i64) -> Vec<Ackn
 }
 
 proptest! {
+    #![proptest_config(crate::support::random::cases(256))]
+
     #[test]
     fn no_acknowledgement_makes_anything_of_an_error(
         kinds in prop::collection::vec(prop::sample::select(Kind::ALL.to_vec()), 0..6),

@@ -6,7 +6,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::git::{commit_all, git};
-use crate::support::{Project, check_of};
+use crate::support::world::Alone as _;
+use crate::support::{Project, check_of, wait_until};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
@@ -49,7 +50,7 @@ fn paste(project: &Project, dir: &Path, command: &str) {
     );
     let command = command.replace("'…'", "'reviewed'");
     let mut shell = Command::new("timeout");
-    shell.args(["60", "sh", "-c", &command]).current_dir(dir).env("PATH", path.unwrap());
+    shell.args(["60", "sh", "-c", &command]).alone().current_dir(dir).env("PATH", path.unwrap());
     let ran = shell.output().unwrap();
     assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
 }
@@ -194,6 +195,9 @@ fn runs_carry_on_since_when_a_subject_differs() {
     assert_eq!(since(&second)["started_at"], first["started_at"]);
     assert_eq!((&since(&second)["runs"], &since(&second)["changed"]), (&2.into(), &Value::Null));
 
+    // This run and the next one begin in one second, after the others.
+    let second_of = second["started_at_unix"].as_u64().unwrap();
+    wait_until(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() > second_of);
     project.file(ERP, "services: {other: {}}\n");
     let third = project.check(&[]).1;
     assert_eq!((&since(&third)["run"], &since(&third)["runs"]), (&first["run"], &3.into()));
@@ -228,6 +232,9 @@ fn the_last_success_is_carried_on_by_runs_that_fail_to_look() {
     let project = Project::accepted();
     let well = project.check(&[]).1;
     assert_eq!(well["last_success_unix"], well["started_at_unix"]);
+    // The runs that follow begin in a later second.
+    let second = well["started_at_unix"].as_u64().unwrap();
+    wait_until(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() > second);
     std::fs::rename(project.path(LOCK), project.path("kept")).unwrap();
     for _ in 0..2 {
         let report = project.check(&[]).1;
@@ -235,11 +242,13 @@ fn the_last_success_is_carried_on_by_runs_that_fail_to_look() {
             (&report["exit_code"], &report["last_success_unix"]),
             (&1.into(), &well["started_at_unix"])
         );
+        assert!(report["started_at_unix"].as_u64().unwrap() > second);
     }
     std::fs::rename(project.path("kept"), project.path(LOCK)).unwrap();
     project.file(ERP, "services: {}\n");
     let drift = project.check(&[]).1;
     assert_eq!(drift["last_success_unix"], drift["started_at_unix"], "drift was looked at");
+    assert_ne!(drift["last_success_unix"], well["last_success_unix"]);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-use crate::support::{Project, Ran, assert_valid, check_of, findings, status};
+use crate::support::world::Alone as _;
+use crate::support::{Project, Ran, assert_valid, check_of, findings, needs, status};
 
 const LOCKS: [&str; 3] =
     ["compose_sha256.lock.txt", "odoo_addons_modules.hash.txt", "odoo_addons_files.sha256.txt"];
@@ -315,10 +316,12 @@ diff -r spare audit && echo unchanged
 "#;
 
 #[test]
-fn a_full_disk_still_gives_the_verdict_and_keeps_what_is_there() {
+fn needs_mounts_a_full_disk_still_gives_the_verdict_and_keeps_what_is_there() {
     let project = Project::accepted();
     project.ok(&["check"]);
+    needs::declared(needs::MOUNTS);
     let output = Command::new("unshare")
+        .alone()
         .args(["--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh"])
         .arg(assert_cmd::cargo::cargo_bin("driftlock"))
         .current_dir(project.root())
@@ -326,8 +329,7 @@ fn a_full_disk_still_gives_the_verdict_and_keeps_what_is_there() {
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if out.ends_with("unable\n") || err.starts_with("unshare: ") {
-        eprintln!("no file system can be mounted here: {err}");
-        return;
+        needs::absent(needs::MOUNTS, &format!("no file system can be mounted here: {err}"));
     }
     assert!(out.contains("OVERALL: PASS\n") && out.contains("check 1\n"), "{out}{err}");
     assert!(err.contains("the report could not be written: audit/runtime: no space left"), "{out}{err}");
@@ -360,7 +362,7 @@ fn a_report_that_cannot_be_written_is_an_error_and_the_verdict_is_still_printed(
 fn standard_output_that_is_full_is_an_error() {
     let project = Project::accepted();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let mut check = Command::new(assert_cmd::cargo::cargo_bin("driftlock"));
+    let mut check = crate::support::world::driftlock();
     let status = check.arg("check").current_dir(project.root()).stdout(full).stderr(Stdio::null()).status();
     assert_eq!(status.unwrap().code(), Some(1));
 }
@@ -392,7 +394,7 @@ fn outside_any_project_it_says_how_to_start() {
 fn checks_at_once_give_whole_runs() {
     let project = Project::accepted();
     let start = || {
-        let mut check = Command::new(assert_cmd::cargo::cargo_bin("driftlock"));
+        let mut check = crate::support::world::driftlock();
         check.args(["check", "--format", "json"]).current_dir(project.root());
         check.stdout(Stdio::piped()).spawn().unwrap()
     };

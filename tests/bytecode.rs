@@ -112,8 +112,8 @@ fn what_is_no_bytecode_is_left_out_and_links_are_found() {
 #[test]
 fn what_cannot_be_read_is_an_error() {
     let project = Project::accepted();
-    project.hand_over();
     compile(&project, &format!("{MODELS}/order.py"), "TIMESTAMP");
+    project.hand_over();
     assert_eq!(project.as_user(&["check", "--output", "out"]).code(), 0);
     let rights = project.with_mode(CACHED, 0o000);
     let ran = project.as_user(&["check", "--output", "out"]);
@@ -189,7 +189,7 @@ fn it_is_found_in_a_commit() {
 }
 
 #[test]
-fn it_is_found_on_a_server() {
+fn needs_mounts_it_is_found_on_a_server() {
     let server = Server::start(|_| {});
     let project = Project::accepted();
     compile(&project, &format!("{MODELS}/order.py"), "TIMESTAMP");

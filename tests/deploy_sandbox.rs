@@ -1,7 +1,5 @@
 //! What the systemd service allows is enough: a check without any other right, and the system calls it makes.
 
-#![allow(clippy::print_stderr, reason = "a test that cannot be made here says so")]
-
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::Path;
@@ -11,6 +9,7 @@ use crate::support::deploy::{Ended, demo, ok, program, run, shipped};
 use crate::support::disk::files_below;
 use crate::support::docker::{Stage, engine_socket};
 use crate::support::git::{commit_all, git};
+use crate::support::needs;
 use crate::support::sshd::Server;
 
 /// Runs `"$@"` where nothing but `$RUNS` can be written, without capabilities, as a user who owns nothing else.
@@ -55,8 +54,9 @@ fn open_to_others(project: &Project) {
     ok(program("chmod").args(["-R", "a+rX"]).arg(project.root()));
 }
 
-/// Runs the binary in the sandbox; `None` where none can be made.
-fn sandboxed(project: &Project, args: &[&str], rights: Rights, group: u32) -> Option<Ended> {
+/// Runs the binary in the sandbox.
+fn sandboxed(project: &Project, args: &[&str], rights: Rights, group: u32) -> Ended {
+    needs::declared(needs::MOUNTS);
     let runs = project.root().join("audit/runtime");
     let (ambient, bounding) = match rights {
         Rights::None => ("--inh-caps=-all", "-all"),
@@ -75,21 +75,20 @@ fn sandboxed(project: &Project, args: &[&str], rights: Rights, group: u32) -> Op
     command.env("GROUPS_OF", group.to_string()).env("AMBIENT", ambient).env("BOUNDING", bounding);
     let ended = run(command.env("HOME", "/nonexistent"));
     if ended.out == "unable\n" || ended.err.starts_with("unshare: ") {
-        eprintln!("no sandbox can be made here: {}", ended.err);
-        return None;
+        needs::absent(needs::MOUNTS, &format!("no sandbox can be made here: {}", ended.err));
     }
-    Some(ended)
+    ended
 }
 
 #[test]
-fn a_check_needs_to_write_only_its_runs() {
+fn needs_mounts_a_check_writes_only_its_runs() {
     let project = readable();
     let before = files_below(&project.path("audit/locks"));
     let quiet = ["check", "--quiet", "--docker", "off"];
-    let Some(pass) = sandboxed(&project, &quiet, Rights::None, 65534) else { return };
+    let pass = sandboxed(&project, &quiet, Rights::None, 65534);
     assert_eq!((pass.code, pass.out.as_str(), pass.err.as_str()), (0, "", ""));
     project.file("odoo_modules/seisei/qr_ordering/models/order.py", "# hotfix\n");
-    let Some(drift) = sandboxed(&project, &quiet, Rights::None, 65534) else { return };
+    let drift = sandboxed(&project, &quiet, Rights::None, 65534);
     assert_eq!(drift.code, 2, "{}{}", drift.out, drift.err);
     assert!(drift.out.contains("edited by hand: no commit here ever held it"), "{}", drift.out);
     assert!(drift.err.is_empty(), "{}", drift.err);
@@ -99,32 +98,29 @@ fn a_check_needs_to_write_only_its_runs() {
 }
 
 #[test]
-fn closed_files_are_an_error_until_the_service_may_read_everything() {
-    if !is_root() {
-        eprintln!("only the super-user can close a file to the user of the sandbox");
-        return;
-    }
+fn needs_root_needs_mounts_closed_files_are_an_error_until_the_service_may_read_everything() {
+    needs::root();
     let project = readable();
     let closed = project.path("odoo_modules/seisei/qr_ordering/models/order.py");
     std::fs::set_permissions(closed, PermissionsExt::from_mode(0o600)).unwrap();
     let quiet = ["check", "--quiet", "--docker", "off"];
-    let Some(refused) = sandboxed(&project, &quiet, Rights::None, 65534) else { return };
+    let refused = sandboxed(&project, &quiet, Rights::None, 65534);
     assert_eq!(refused.code, 1, "{}{}", refused.out, refused.err);
     assert!(refused.out.contains("[ERROR] Addon unreadable: qr_ordering"), "{}", refused.out);
-    let Some(read) = sandboxed(&project, &quiet, Rights::ReadEverything, 65534) else { return };
+    let read = sandboxed(&project, &quiet, Rights::ReadEverything, 65534);
     assert_eq!((read.code, read.out.as_str()), (0, ""), "{}", read.err);
 }
 
 #[test]
-fn the_group_of_its_socket_is_enough_to_ask_the_engine() {
+fn needs_docker_needs_mounts_the_group_of_its_socket_is_enough_to_ask_the_engine() {
     let stage = Stage::accepted();
-    let Some(socket) = engine_socket() else { return };
+    let socket = engine_socket();
     open_to_others(&stage.project);
     let group = std::fs::metadata(&socket).unwrap().gid();
-    let Some(asked) = sandboxed(&stage.project, &["check", "--quiet"], Rights::None, group) else { return };
+    let asked = sandboxed(&stage.project, &["check", "--quiet"], Rights::None, group);
     assert_eq!((asked.code, asked.out.as_str()), (0, ""), "{}", asked.err);
     if is_root() {
-        let Some(refused) = sandboxed(&stage.project, &["check"], Rights::None, 65534) else { return };
+        let refused = sandboxed(&stage.project, &["check"], Rights::None, 65534);
         assert_eq!(refused.code, 1);
         assert!(refused.out.contains("is not in the socket's group"), "{}", refused.out);
     }
@@ -205,7 +201,7 @@ fn the_service_refuses_no_call_of_a_check_with_git() {
 }
 
 #[test]
-fn the_service_refuses_no_call_of_a_check_of_containers_and_servers() {
+fn needs_docker_needs_mounts_the_service_refuses_no_call_of_a_check_of_containers_and_servers() {
     let stage = Stage::accepted();
     hold_to_the_service(&stage.project.root(), &["check"], 0);
     let server = Server::start(|_| {});

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::docker::{LOCK, Stage, check_of, drift_of, names_of};
 use crate::support::status;
+use crate::support::world::Alone as _;
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 
@@ -267,10 +268,6 @@ fn without_compose_labels_there_is_nothing_applied_to_compare() {
 
 #[test]
 fn a_stack_of_the_real_compose_tool() {
-    if std::process::Command::new("docker-compose").arg("version").output().is_err() {
-        println!("docker-compose is not installed: not tested");
-        return;
-    }
     let stage = Stage::new();
     let image = stage.image("app:1");
     let service = |more: &str| {
@@ -301,6 +298,7 @@ fn a_stack_of_the_real_compose_tool() {
 /// Applies the stack `erp` as its users do: from the root, with the file named by a relative path.
 fn compose_up(stage: &Stage) {
     let mut command = assert_cmd::Command::new("docker-compose");
+    command.alone();
     command.current_dir(stage.project.root()).timeout(std::time::Duration::from_secs(60));
     command.args(["-p", &stage.name("erp"), "-f", ERP, "up", "-d", "-t", "0"]).assert().success();
 }

@@ -17,6 +17,7 @@ use assert_fs::TempDir;
 
 use crate::support::http::HttpServer;
 use crate::support::sshd::Server;
+use crate::support::world::Alone as _;
 
 /// What the documents call the project's directory.
 const ROOT: &str = "/opt/erp";
@@ -102,7 +103,7 @@ fn the_page_on_moving_over_prints_what_it_shows() {
 }
 
 #[test]
-fn the_page_on_troubles_prints_what_it_shows() {
+fn needs_mounts_the_page_on_troubles_prints_what_it_shows() {
     let server = Server::start(|_| {});
     hold("docs/troubleshooting.md", &["sh", "text", "console", "cron", "toml"], &Beside::Server(&server));
 }
@@ -113,7 +114,7 @@ fn the_page_on_reports_prints_what_it_shows() {
 }
 
 #[test]
-fn the_page_on_containers_prints_what_it_shows() {
+fn needs_docker_the_page_on_containers_prints_what_it_shows() {
     let names = Names::new();
     hold("docs/containers.md", &["sh", "text"], &Beside::Engine(&names));
 }
@@ -125,9 +126,7 @@ struct Names {
 
 impl Names {
     fn new() -> Self {
-        let answers = Command::new("timeout").args(["20", "docker", "version"]).output();
-        let answers = answers.is_ok_and(|output| output.status.success());
-        assert!(answers, "no Docker engine answers; run scripts/test.sh, which starts one for the tests");
+        crate::support::docker::needs_an_engine();
         let random = RandomState::new().build_hasher().finish() >> 32;
         Self { prefix: format!("docs{random:08x}-") }
     }
@@ -164,7 +163,7 @@ enum Beside<'a> {
 }
 
 #[test]
-fn the_page_on_servers_prints_what_it_shows() {
+fn needs_mounts_the_page_on_servers_prints_what_it_shows() {
     let server = Server::start(|_| {});
     hold("docs/servers.md", &["sh", "text"], &Beside::Server(&server));
 }
@@ -361,17 +360,12 @@ impl Copy {
         let done = Command::new("timeout")
             .args(["60", "sh", "-c", &format!("exec 2>&1 </dev/null\n{script}")])
             .current_dir(self.root())
+            .alone()
             .env("PATH", format!("{}:{path}", binary.display()))
             .env("HOME", self.dir.path().join("home"))
             .envs(variables.iter().copied())
-            .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_AUTHOR_DATE", TIME)
             .env("GIT_COMMITTER_DATE", TIME)
-            .env_remove("GIT_CONFIG_GLOBAL")
-            .env_remove("GIT_DIR")
-            .env_remove("NO_COLOR")
-            .env_remove("XDG_CONFIG_HOME")
-            .env("LC_ALL", "C.UTF-8")
             .output()
             .unwrap();
         (done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned())

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::support::Project;
 use crate::support::git::{commit_all, git};
+use crate::support::world::Alone as _;
 
 /// Explains one subject, for machines.
 fn explain(project: &Project, args: &[&str]) -> Vec<Value> {
@@ -202,7 +203,8 @@ fn the_way_back_leads_back() {
         let ways = it["ways_out"].as_array().unwrap();
         let back = ways.iter().find(|way| way["when"] == "it must go back");
         let command = back.unwrap_or_else(|| panic!("{it:#}"))["command"].as_str().unwrap();
-        let ran = std::process::Command::new("sh").args(["-c", command]).current_dir(project.root()).output();
+        let mut shell = std::process::Command::new("sh");
+        let ran = shell.alone().args(["-c", command]).current_dir(project.root()).output();
         assert!(ran.unwrap().status.success(), "{command}");
     }
     let (code, report) = project.check(&[]);
@@ -237,8 +239,8 @@ fn the_way_back_takes_only_what_is_meant_from_wherever_it_is_called() {
             .unwrap();
         let told: Value = serde_json::from_slice(&ran.stdout).unwrap();
         let command = told[0]["ways_out"][0]["command"].as_str().unwrap().to_owned();
-        let ran =
-            std::process::Command::new("sh").args(["-c", &command]).current_dir(&below).output().unwrap();
+        let mut shell = std::process::Command::new("sh");
+        let ran = shell.alone().args(["-c", &command]).current_dir(&below).output().unwrap();
         assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
     };
     go_back("m*");

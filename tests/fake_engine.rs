@@ -96,14 +96,14 @@ fn an_engine_that_never_answers_meets_a_deadline() {
     let engine = FakeEngine::new(|_| Reply::Silence);
     let started = Instant::now();
     assert!(error_of(&engine.host()).contains("gave no answer within"));
-    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(45), "{:?}", started.elapsed());
 }
 
 #[test]
 fn an_interrupt_ends_a_hanging_engine_at_once() {
     let engine = FakeEngine::new(|_| Reply::Silence);
     let project = locked();
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("driftlock"));
+    let mut command = crate::support::world::driftlock();
     command.arg("check").current_dir(project.root()).env("DOCKER_HOST", engine.host());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     engine.wait_for_a_call();
@@ -394,12 +394,8 @@ fn ten_thousand_containers() {
 }
 
 #[test]
-fn the_real_engine_is_called_twice_and_once_more_for_a_moved_tag() {
-    let Some(socket) = engine_socket() else {
-        println!("the engine listens on no Unix socket: not tested");
-        return;
-    };
-    let stage = Stage::new();
+fn needs_docker_the_real_engine_is_called_twice_and_once_more_for_a_moved_tag() {
+    let (stage, socket) = (Stage::new(), engine_socket());
     let app = stage.image("app:1");
     stage.start("db", &stage.image("postgres:16"), &[]);
     for name in ["web", "worker"] {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::Project;
+use crate::support::world::Alone as _;
 
 const MODULE: &str = "odoo_modules/seisei/printer/models/order.py";
 
@@ -25,7 +26,7 @@ fn runs_and_subjects_are_told_in_every_form() {
     let verdicts: Vec<&str> =
         told.lines().skip(1).take(3).map(|line| line.split_whitespace().nth(2).unwrap()).collect();
     assert_eq!(verdicts, ["PASS", "FAIL", "PASS"], "{told}");
-    assert!(told.contains("▁█▁  this machine, 3 of 3 runs") || told.contains("▁▇▁"), "{told}");
+    assert!(told.contains("\n▁█▁  this machine, 3 of 3 runs\n"), "{told}");
     assert!(told.contains("addon_hashes/printer"), "{told}");
     let all: Value = serde_json::from_slice(&project.ok(&["history", "--format", "json"]).0.stdout).unwrap();
     assert_eq!(all["schema"], "driftlock.history/1");
@@ -93,6 +94,7 @@ fn a_reader_that_leaves_is_no_error() {
     let binary = env!("CARGO_BIN_EXE_driftlock");
     let script = format!("set -o pipefail; '{binary}' history | head -n 1");
     let ran = std::process::Command::new("bash")
+        .alone()
         .args(["-c", &script])
         .current_dir(project.root())
         .output()
@@ -206,7 +208,7 @@ fn thousands_of_runs_are_told_and_a_reader_may_leave_early() {
     let start = std::time::Instant::now();
     let all = project.ok(&["history", "--format", "csv"]).out();
     let took = start.elapsed();
-    assert!(took.as_secs() < 20, "{took:?}: scripts/make_runs.py makes what to measure with");
+    assert!(took.as_secs() < 60, "{took:?}: scripts/make_runs.py makes what to measure with");
     assert_eq!(all.lines().count(), 3_004);
     for args in ["history", "history --format json", "history --format csv 2>&-"] {
         head(&project, args, 0);
@@ -218,7 +220,7 @@ fn head(project: &Project, args: &str, code: i32) {
     let binary = env!("CARGO_BIN_EXE_driftlock");
     let script = format!("'{binary}' {args} | head -n 1 >/dev/null; echo ${{PIPESTATUS[0]}}");
     let mut bash = std::process::Command::new("bash");
-    let ran = bash.args(["-c", &script]).current_dir(project.root()).output().unwrap();
+    let ran = bash.alone().args(["-c", &script]).current_dir(project.root()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), code.to_string(), "{args}");
     assert!(ran.stderr.is_empty(), "{args}: {}", String::from_utf8_lossy(&ran.stderr));
 }

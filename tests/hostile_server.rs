@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::support::Project;
 use crate::support::disk::files_below;
+use crate::support::world::Alone as _;
 
 /// The most memory that any of them may cost, in KiB.
 const MEMORY: u64 = 200 << 10;
@@ -24,7 +25,7 @@ fn ended(project: &Project, kind: &str, args: &[&str]) -> Ended {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/hostile.py");
     let mut server = Command::new("/usr/bin/python3");
     server.arg("-B").arg(script).args([kind, env!("CARGO_BIN_EXE_driftlock")]).args(args);
-    let ran = server.current_dir(project.root()).output().unwrap();
+    let ran = server.alone().current_dir(project.root()).output().unwrap();
     let told: Value = serde_json::from_slice(&ran.stdout)
         .unwrap_or_else(|error| panic!("{kind}: {error}\n{}", String::from_utf8_lossy(&ran.stderr)));
     let (memory, seconds) = (told["memory"].as_u64().unwrap(), told["seconds"].as_f64().unwrap());

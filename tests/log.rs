@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::engine::{FakeEngine, Reply, id, listed};
 use crate::support::sshd::Server;
+use crate::support::world::Alone as _;
 use crate::support::{Project, Ran};
 
 const MODULE: &str = "odoo_modules/seisei/printer/models/order.py";
@@ -117,18 +118,26 @@ fn names_obey_nobody() {
     project.ok(&["export", "--accept"]);
     project.file("infra/stacks/e\u{1b}[31m vil\n\u{202e}/docker-compose.yml", "services: {a: {image: b}}\n");
     let git = |args: &[&str]| {
-        let ran = std::process::Command::new("git").args(args).current_dir(project.root()).output().unwrap();
+        let mut git = std::process::Command::new("git");
+        let ran = git.alone().args(args).current_dir(project.root()).output().unwrap();
         assert!(ran.status.success());
     };
     git(&["init", "-q"]);
     let ran = project.run(&["check", "-vv"]);
     assert!(ran.err().contains("\\x1b[31m"), "{}", ran.err());
     assert!(!ran.err().contains(['\u{1b}', '\u{202e}']), "{}", ran.err());
-    assert!(records(&project.run(&["check", "-vv", "--log-format", "json"])).len() > 10);
+    let all = records(&project.run(&["check", "-vv", "--log-format", "json"]));
+    let asked = all.iter().filter_map(|record| record["fields"]["command"].as_str());
+    let named: Vec<&str> = asked.filter(|command| command.contains("vil")).collect();
+    assert!(!named.is_empty(), "{all:#?}");
+    assert!(
+        named.iter().all(|command| command.contains("/e\\x1b[31m vil\\x0a\\xe2\\x80\\xae/")),
+        "{named:?}"
+    );
 }
 
 #[test]
-fn what_goes_over_ssh_is_said_and_no_passphrase() {
+fn needs_mounts_what_goes_over_ssh_is_said_and_no_passphrase() {
     let server = Server::start(|_| {});
     let project = Project::accepted();
     let key = project.path("key");
@@ -215,6 +224,7 @@ fn a_progress_line_and_the_log_do_not_garble_each_other() {
     let line = format!("'{}' check --docker required -vv", env!("CARGO_BIN_EXE_driftlock"));
     let mut script = std::process::Command::new("script");
     script
+        .alone()
         .args(["-qec", &format!("exec 2>/dev/tty; {line} >/dev/null"), "/dev/null"])
         .current_dir(project.root());
     script.env("DOCKER_HOST", engine.host()).env("TERM", "xterm").stdin(std::process::Stdio::null());

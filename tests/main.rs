@@ -21,7 +21,6 @@ mod deploy_metrics;
 mod deploy_sandbox;
 mod deploy_systemd;
 mod diff;
-mod docker;
 mod docs;
 mod explain;
 mod export;
@@ -30,19 +29,15 @@ mod faults;
 mod fleet;
 mod formats;
 mod history;
-mod host_keys;
-mod host_keys_at_random;
 mod hostile_server;
 mod hosts;
 mod init;
 mod log;
-mod mounts;
 mod names;
 mod notify;
 mod notify_ways;
 mod page;
 mod pause;
-mod podman;
 mod properties;
 mod provenance;
 mod prune;
@@ -59,13 +54,34 @@ mod sign;
 mod signed_reports;
 mod signers;
 mod since_last;
-mod ssh;
-mod ssh_audit;
-mod ssh_config;
-mod ssh_docker;
-mod ssh_servers;
 mod story;
 mod trees;
 mod tricks;
 mod turn;
 mod unbegun;
+
+/// Every test in here needs what the module is named for; see `support::needs`.
+#[path = "."]
+mod needs_docker {
+    mod container_mounts;
+    mod docker;
+    #[path = "."]
+    mod needs_mounts {
+        mod ssh_docker;
+    }
+}
+
+#[path = "."]
+mod needs_mounts {
+    mod host_keys;
+    mod host_keys_at_random;
+    mod ssh;
+    mod ssh_audit;
+    mod ssh_config;
+    mod ssh_servers;
+}
+
+#[path = "."]
+mod needs_podman {
+    mod podman;
+}

@@ -323,7 +323,7 @@ fn a_command_that_fails_is_told_of() {
         let ran = told.check(&[], 2);
         assert_eq!(ran.err(), format!("warning: ops was not told: {why}{said}\n"));
         assert_eq!(told.latest()["notifications"][0]["error"], why, "what it says may hold a secret");
-        assert!(start.elapsed().as_secs() < 20);
+        assert!(start.elapsed().as_secs() < 45);
     }
     let told = Told::by("[notify.ops]\nkind = \"command\"\ncommand = [\"./no-such\"]\n");
     told.edge("changed\n");
@@ -369,14 +369,13 @@ fn a_signal_ends_the_wait_for_another_attempt() {
     let told = Told::slack("retry_pause = \"10s\"");
     told.edge("changed\n");
     told.server.answer(&[Answer::Status(500)]);
-    let mut check = Command::new(env!("CARGO_BIN_EXE_driftlock"));
+    let mut check = crate::support::world::driftlock();
     check.arg("check").current_dir(told.project.root()).env(VARIABLE, told.server.url());
     let mut check = check.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until(|| told.server.count() > 0);
-    let start = Instant::now();
     kill_process(Pid::from_child(&check), Signal::TERM).unwrap();
     assert_eq!(check.wait().unwrap().code(), Some(143));
-    assert!(start.elapsed() < Duration::from_millis(1900), "{:?}", start.elapsed());
+    assert_eq!(told.server.count(), 1, "there was no other attempt");
     assert!(!told.project.read("audit/runtime/notified.ops.json").contains("FAIL"), "nothing was told");
     assert_eq!(told.latest()["overall"], "FAIL", "the run was kept before");
     told.check(&[], 2);

@@ -2,6 +2,7 @@
 
 use crate::docker::always_restarting;
 use crate::support::docker::{Stage, check_of};
+use crate::support::needs;
 
 #[test]
 fn a_container_that_podman_restarts_in_a_loop_never_passes() {
@@ -30,10 +31,9 @@ fn a_container_that_podman_restarts_in_a_loop_never_passes() {
 
 #[test]
 fn podmans_containers_are_locked_and_compared() {
-    let Ok(host) = std::env::var("DRIFTLOCK_PODMAN") else {
-        println!("DRIFTLOCK_PODMAN is not set: not tested; scripts/test.sh sets it");
-        return;
-    };
+    needs::declared(needs::PODMAN);
+    let host = std::env::var("DRIFTLOCK_PODMAN")
+        .unwrap_or_else(|_| needs::absent(needs::PODMAN, "DRIFTLOCK_PODMAN names no service of Podman"));
     let stage = Stage::at(Some(&host));
     let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
     let image = stage.image("app:1");

@@ -176,6 +176,7 @@ const RANKS: &[&[&str]] = &[
     &["baseline", "config", "host"],
     &["atomic", "content", "git"],
     &["model"],
+    &["random"],
 ];
 
 fn rank(room: &str) -> usize {
@@ -278,6 +279,25 @@ fn the_clock_the_environment_and_the_terminal_belong_to_the_command_line() {
         }
     }
     assert_eq!(users.len(), 1);
+}
+
+#[test]
+fn what_tests_need_is_probed_for() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut script = std::process::Command::new(root.join("scripts/needs.sh"));
+    let listed = String::from_utf8(script.arg("--list").output().unwrap().stdout).unwrap();
+    let mut tests = std::process::Command::new(std::env::current_exe().unwrap());
+    let names = String::from_utf8(tests.arg("--list").output().unwrap().stdout).unwrap();
+    let mut needs = BTreeSet::new();
+    for mut part in names.lines().flat_map(|line| line.split("::")) {
+        while let Some((need, rest)) =
+            part.strip_prefix("needs_").map(|it| it.split_once('_').unwrap_or((it, "")))
+        {
+            needs.insert(need);
+            part = rest;
+        }
+    }
+    assert_eq!(needs, listed.lines().collect(), "scripts/needs.sh lists what tests declare");
 }
 
 /// Dependencies that no code names: one is read for the schema that its package holds.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::support::cases::{KINDS, case, drifted};
 use crate::support::disk::{files_below, runs};
+use crate::support::world::Alone as _;
 use crate::support::{Project, Ran, assert_valid};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
@@ -187,7 +188,8 @@ fn a_reader_that_leaves_is_no_error() {
     let project = drifted();
     let binary = env!("CARGO_BIN_EXE_driftlock");
     let script = format!("set -o pipefail; '{binary}' report --format html | head -n 1");
-    let ran = Command::new("bash").args(["-c", &script]).current_dir(project.root()).output().unwrap();
+    let ran =
+        Command::new("bash").alone().args(["-c", &script]).current_dir(project.root()).output().unwrap();
     let ran = Ran(ran);
     assert!(
         ran.code() == 0 && ran.err().is_empty() && ran.out() == "<!DOCTYPE html>\n",

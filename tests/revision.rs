@@ -16,6 +16,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::disk::{copy, files_below};
 use crate::support::git::{commit_all, git};
+use crate::support::random::seed;
+use crate::support::world::Alone as _;
 use crate::support::{Project, Ran, check_of, findings, status, wait_until};
 
 const TOML: &str = "[compose]\nfiles = [\"stacks/*/*.yml\"]\n[addons]\nroots = [\"addons\", \"linked\"]\n[files]\ninclude = [\"conf/**\"]\n";
@@ -23,7 +25,7 @@ const ERP: &str = "stacks/erp/docker-compose.yml";
 
 /// Runs the binary with the user's git configuration out of the way.
 fn run_in(dir: &Path, args: &[&str]) -> Ran {
-    let mut command = assert_cmd::Command::cargo_bin("driftlock").unwrap();
+    let mut command = assert_cmd::Command::from_std(crate::support::world::driftlock());
     command.current_dir(dir).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null").env_remove("NO_COLOR");
     command.env("DOCKER_HOST", "unix:///nowhere.sock").timeout(Duration::from_secs(60));
     Ran(command.output().unwrap())
@@ -194,7 +196,7 @@ fn lock_files_are_those_of_a_clean_checkout() {
     }
 }
 
-/// Numbers without any order, the same ones in every run.
+/// Numbers without any order, as the seed says.
 struct Dice(u64);
 
 impl Dice {
@@ -277,7 +279,7 @@ fn found(report: &serde_json::Value, check: &str) -> Found {
 fn findings_are_those_of_git_between_any_two_commits() {
     let project = released();
     project.file(".gitattributes", "*.bat text eol=crlf\n*.txt text=auto\n");
-    let mut dice = Dice(7);
+    let mut dice = Dice(seed());
     let commits = history(&project, 8, &mut dice);
     for dir in ["addons", "stacks", "conf"] {
         std::fs::remove_dir_all(project.path(dir)).unwrap();
@@ -634,7 +636,7 @@ fn a_filter_that_never_ends_is_ended_with_the_run() {
     let program = format!("echo $$ > '{}'; sleep 40", mark.display());
     git(&project, &["config", "filter.slow.smudge", &program]);
     let room = TempDir::new().unwrap();
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("driftlock"));
+    let mut command = crate::support::world::driftlock();
     command.current_dir(project.root()).args(["export", "--from", "git:HEAD"]).env("TMPDIR", room.path());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let has_begun = || std::fs::read_to_string(&mark).is_ok_and(|text| text.ends_with('\n'));
@@ -652,14 +654,15 @@ fn a_filter_that_never_ends_is_ended_with_the_run() {
     assert!(crate::support::disk::runs(&project.root()).is_empty());
 }
 
-/// Gives a tree to another user where the tests run as root; whether it is one.
-fn give_away(project: &Project) -> bool {
+/// Gives a tree to another user, which root alone can.
+fn give_away(project: &Project) {
+    crate::support::needs::root();
     let done = Command::new("chown").args(["-R", "12345:12345"]).arg(project.root()).status();
-    done.is_ok_and(|status| status.success())
+    assert!(done.unwrap().success());
 }
 
 #[test]
-fn a_repository_of_another_user_is_read_and_its_programs_are_not_run() {
+fn needs_root_a_repository_of_another_user_is_read_and_its_programs_are_not_run() {
     let project = released();
     let mark = project.root().join(".git/mark");
     git(&project, &["config", "filter.e.smudge", &format!("touch '{}'; cat", mark.display())]);
@@ -667,9 +670,7 @@ fn a_repository_of_another_user_is_read_and_its_programs_are_not_run() {
     git(&project, &["add", ".gitattributes"]);
     git(&project, &["commit", "--quiet", "--message", "filters"]);
     let config = project.read(".git/config");
-    if !give_away(&project) {
-        return;
-    }
+    give_away(&project);
     let ran = run_in(&project.root(), &["export", "--from", "git:HEAD"]);
     let said = ran.out();
     assert_eq!(ran.code(), 1, "{said}{}", ran.err());
@@ -737,7 +738,8 @@ fn a_root_whose_name_ends_in_a_line_feed_is_not_taken_for_its_neighbour() {
         std::fs::write(root.join("stacks/a/compose.yml"), text).unwrap();
         let git = |args: &[&str]| {
             let who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
-            let ran = Command::new("git").arg("-C").arg(&root).args(who).args(args).output().unwrap();
+            let mut git = Command::new("git");
+            let ran = git.alone().arg("-C").arg(&root).args(who).args(args).output().unwrap();
             assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         };
         git(&["init", "--quiet"]);

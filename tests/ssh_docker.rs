@@ -16,11 +16,12 @@ use crate::support::delay::SlowLink;
 use crate::support::docker::{Stage, engine_socket};
 use crate::support::dropbear::Dropbear;
 use crate::support::engine::{FakeEngine, Reply};
+use crate::support::needs;
 use crate::support::sshd::{Nobody, Server};
 use crate::support::{status, wait_until};
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
-/// Where an engine listens, and where a server is asked for it.
+/// Where a server is asked for its engine.
 const SOCKET: &str = "/var/run/docker.sock";
 
 /// How a server is reached.
@@ -103,7 +104,7 @@ fn told(answer: &ContainersAnswer) -> String {
 
 /// What this machine itself answers.
 fn local(stage: &Stage) -> String {
-    let engine = Engine::Unix(engine_socket().expect("the engine of the tests listens at a socket"));
+    let engine = Engine::Unix(engine_socket());
     told(&answer_of(&LocalHost::new(Layout::of_root(&stage.project.root()), engine), stage))
 }
 
@@ -128,14 +129,17 @@ fn by_commands(stage: &Stage) -> String {
     local(stage).replace("tag_moved: true", "tag_moved: false")
 }
 
-/// Programs that a server's sessions find before all others.
+/// Programs that a server's sessions find, and no others: what is installed on this machine does not matter.
 struct Tools {
     dir: assert_fs::TempDir,
 }
 
+/// What login shells, the scripts of these tests and the questions to a server call.
+const USUAL: [&str; 10] = ["bash", "cat", "csh", "fish", "id", "ls", "ps", "sh", "sleep", "tee"];
+
 impl Tools {
     fn new() -> Self {
-        let dir = assert_fs::TempDir::new().unwrap();
+        let dir = bare_tools(&USUAL);
         set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let tools = Self { dir };
         tools.program("docker", "exec \"$docker\" \"$@\"");
@@ -145,7 +149,7 @@ impl Tools {
     /// A program by its shell script; `$docker` is the real client, and each call is noted.
     fn program(&self, name: &str, script: &str) -> &Self {
         let (path, calls) = (self.dir.path().join(name), self.dir.path().join("calls"));
-        let host = engine_socket().expect("the engine of the tests listens at a socket");
+        let host = engine_socket();
         let head = format!(
             "#!/bin/sh\ndocker={}\nexport DOCKER_HOST=unix://{}\necho {name} \"$@\" >>{}\n",
             client().display(),
@@ -176,7 +180,7 @@ impl Tools {
         text.lines().map(|line| line.split(' ').take(4).collect::<Vec<_>>().join(" ")).collect()
     }
 
-    /// A server whose sessions find these first, in a login shell that begins with `before`.
+    /// A server whose sessions find these, in a login shell that begins with `before`.
     fn server(&self, before: &str, lines: &[&str]) -> Server {
         self.server_of("sh", before, lines)
     }
@@ -184,8 +188,7 @@ impl Tools {
     /// The same with a login shell.
     fn server_of(&self, shell: &str, before: &str, lines: &[&str]) -> Server {
         let path = self.dir.path().display();
-        let force =
-            format!("ForceCommand {before} PATH={path}:$PATH exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"");
+        let force = format!("ForceCommand {before} PATH={path} exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"");
         Server::start(|setup| {
             setup.line(&force);
             for line in lines {
@@ -197,8 +200,22 @@ impl Tools {
 
 /// The docker client.
 fn client() -> PathBuf {
-    let found = Command::new("sh").args(["-c", "command -v docker"]).output().unwrap();
+    found("docker")
+}
+
+/// A program that is installed here.
+fn found(program: &str) -> PathBuf {
+    let found = Command::new("sh").args(["-c", "command -v -- \"$1\"", "sh", program]).output().unwrap();
+    assert!(found.status.success(), "{program} is not installed");
     PathBuf::from(String::from_utf8(found.stdout).unwrap().trim())
+}
+
+/// Mounts for a server that has an engine at the usual place, and no other at any place below `/run`.
+fn engine_at(socket: &Path, place: &str) -> String {
+    format!(
+        "touch \"$1/engine.sock\"\nmount --bind {} \"$1/engine.sock\"\n{NO_ENGINE}\ntouch {place}\nmount --bind \"$1/engine.sock\" {place}",
+        socket.display()
+    )
 }
 
 const NO_SOCKETS: &str = "AllowStreamLocalForwarding no";
@@ -207,23 +224,10 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether the engine of the tests is where servers are asked for it.
-#[allow(clippy::print_stdout, reason = "shown beside the test that it is about")]
-fn listens_at_its_place() -> bool {
-    let is_there = engine_socket().is_some_and(|socket| socket == Path::new(SOCKET));
-    if !is_there {
-        println!("the engine of the tests does not listen at {SOCKET}: not tested");
-    }
-    is_there
-}
-
 #[test]
 fn through_the_forwarded_socket_the_answer_is_the_local_one() {
-    if !listens_at_its_place() {
-        return;
-    }
     let stage = every_kind();
-    let server = Server::start(|_| {});
+    let server = server_with(&engine_socket(), &[]);
     let seen = told(&Way::to(&server).ask(&stage, EngineAccess::Auto));
     assert_eq!(seen, local(&stage));
     let file = format!("compose_files: [Some({:?})]", ERP.as_bytes());
@@ -243,11 +247,8 @@ fn without_forwarding_the_clients_stream_gives_the_same() {
 
 #[test]
 fn dropbear_forwards_to_no_socket_and_gives_the_same() {
-    if !listens_at_its_place() {
-        return;
-    }
     let stage = every_kind();
-    let server = Dropbear::start(&[]);
+    let server = Dropbear::start_with(&[], &engine_at(&engine_socket(), SOCKET));
     let seen = told(&Way::to_dropbear(&server).ask(&stage, EngineAccess::Auto));
     assert_eq!(seen, local(&stage), "{}", server.log());
 }
@@ -354,7 +355,7 @@ fn no_secret_travels_or_is_told() {
     let heard = tools.dir.path().join("heard");
     write(&heard, "").unwrap();
     let force = format!(
-        "ForceCommand PATH={}:$PATH sh -c \"$SSH_ORIGINAL_COMMAND\" 2>&1 | tee -a {}",
+        "ForceCommand PATH={} sh -c \"$SSH_ORIGINAL_COMMAND\" 2>&1 | tee -a {}",
         tools.dir.path().display(),
         heard.display()
     );
@@ -384,7 +385,7 @@ fn a_client_that_hangs_meets_the_deadline_and_is_ended() {
     let server = Server::start(|setup| {
         setup.shell("/bin/bash").line(NO_SOCKETS);
     });
-    let bashrc = format!("echo welcome\nexport PATH={}:$PATH\n", tools.dir.path().display());
+    let bashrc = format!("echo welcome\nexport PATH={}\n", tools.dir.path().display());
     write(server.home().join(".bashrc"), bashrc).unwrap();
     let started = Instant::now();
     std::thread::scope(|scope| {
@@ -396,7 +397,7 @@ fn a_client_that_hangs_meets_the_deadline_and_is_ended() {
             });
         }
     });
-    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
     let pids = read_to_string(pids).unwrap();
     assert_eq!(pids.lines().count(), 2);
     // OpenSSH passes no signal on to sessions of root.
@@ -448,9 +449,8 @@ fn an_engine_that_is_down_and_a_password_are_told() {
     let told = way.refusal(&stage, EngineAccess::Sudo);
     assert!(told.contains("password") && told.contains("NOPASSWD"), "{told}");
     std::fs::remove_file(tools.dir.path().join("sudo")).unwrap();
-    let has_sudo = Command::new("sudo").arg("-V").output().is_ok();
     let told = way.refusal(&stage, EngineAccess::Sudo);
-    assert!(has_sudo || told.contains("no sudo on the server"), "{told}");
+    assert!(told.contains("no sudo on the server"), "{told}");
 }
 
 #[test]
@@ -466,17 +466,19 @@ fn a_server_that_runs_no_commands_says_so() {
 }
 
 #[test]
-fn no_permission_names_user_group_and_remedy() {
-    if !is_root() || !listens_at_its_place() {
-        println!("another user cannot be had: not tested");
-        return;
-    }
+fn needs_root_no_permission_names_user_group_and_remedy() {
+    needs::root();
     let stage = Stage::new();
-    let as_nobody = "exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -c \"$SSH_ORIGINAL_COMMAND\"";
-    let server = Server::start(|setup| {
-        setup.line(NO_SOCKETS).line(&format!("ForceCommand {as_nobody}"));
-    });
-    let group = Command::new("stat").args(["-c", "%G", SOCKET]).output().unwrap();
+    let bare = bare_tools(&USUAL);
+    set_permissions(bare.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    symlink(client(), bare.path().join("docker")).unwrap();
+    let as_nobody = format!(
+        "PATH={} exec {} --reuid 65534 --regid 65534 --clear-groups sh -c \"$SSH_ORIGINAL_COMMAND\"",
+        bare.path().display(),
+        found("setpriv").display()
+    );
+    let server = server_with(&engine_socket(), &[NO_SOCKETS, &format!("ForceCommand {as_nobody}")]);
+    let group = Command::new("stat").args(["-L", "-c", "%G"]).arg(engine_socket()).output().unwrap();
     let group = String::from_utf8(group.stdout).unwrap();
     for engine in [EngineAccess::Auto, EngineAccess::Cli] {
         let told = Way::to(&server).refusal(&stage, engine);
@@ -488,37 +490,36 @@ fn no_permission_names_user_group_and_remedy() {
     }
 }
 
-/// A directory with the shell and what the questions need, and no docker client.
-fn bare_tools() -> assert_fs::TempDir {
+/// A directory with these programs alone.
+fn bare_tools(names: &[&str]) -> assert_fs::TempDir {
     let dir = assert_fs::TempDir::new().unwrap();
-    for name in ["sh", "id", "ls"] {
-        symlink(Path::new("/bin").join(name), dir.path().join(name)).unwrap();
+    for name in names {
+        symlink(found(name), dir.path().join(name)).unwrap();
     }
     dir
 }
 
+/// The shell and what the questions to a server need, and no docker client.
+const BARE: [&str; 3] = ["sh", "id", "ls"];
+
 #[test]
 fn without_a_client_the_socket_is_asked_for() {
     let stage = Stage::new();
-    let bare = bare_tools();
-    let path = bare.path().display();
-    let server = Server::start(|setup| {
-        setup.line(NO_SOCKETS).line(&format!("ForceCommand PATH={path} sh -c \"$SSH_ORIGINAL_COMMAND\""));
-    });
+    let bare = bare_tools(&BARE);
+    let force = format!("ForceCommand PATH={} sh -c \"$SSH_ORIGINAL_COMMAND\"", bare.path().display());
+    let server = server_with(&engine_socket(), &[NO_SOCKETS, &force]);
     let told = Way::to(&server).refusal(&stage, EngineAccess::Cli);
     assert!(told.contains("no docker client is found"), "{told}");
-    if listens_at_its_place() {
-        let told = Way::to(&server).refusal(&stage, EngineAccess::Auto);
-        assert!(told.contains(SOCKET) && told.contains("AllowStreamLocalForwarding"), "{told}");
-    }
+    let told = Way::to(&server).refusal(&stage, EngineAccess::Auto);
+    assert!(told.contains(SOCKET) && told.contains("AllowStreamLocalForwarding"), "{told}");
 }
 
 #[test]
 fn a_server_without_any_engine_says_so() {
     let stage = Stage::new();
-    let bare = bare_tools();
+    let bare = bare_tools(&BARE);
     let server = Server::start(|setup| {
-        setup.mounts("mount -t tmpfs none /run && mkdir -m 755 /run/sshd");
+        setup.mounts(NO_ENGINE);
         setup.line(&format!("ForceCommand PATH={} sh -c \"$SSH_ORIGINAL_COMMAND\"", bare.path().display()));
     });
     match Way::to(&server).ask(&stage, EngineAccess::Auto) {
@@ -527,10 +528,15 @@ fn a_server_without_any_engine_says_so() {
     }
 }
 
-/// A server that finds this engine, and no other, at the usual place.
-fn server_with(engine: &FakeEngine, lines: &[&str]) -> Server {
+/// Mounts for a server that has no engine at any place below `/run`.
+const NO_ENGINE: &str = "mount -t tmpfs -o mode=755 none /run
+[ /var/run -ef /run ] || mount -t tmpfs -o mode=755 none /var/run
+mkdir -m 755 /run/sshd";
+
+/// A server that finds the engine of this socket, and no other, at the usual place.
+fn server_with(socket: &Path, lines: &[&str]) -> Server {
     Server::start(|setup| {
-        setup.mounts(&format!("mount --bind {} {SOCKET}", engine.socket().display()));
+        setup.mounts(&engine_at(socket, SOCKET));
         for line in lines {
             setup.line(line);
         }
@@ -539,12 +545,9 @@ fn server_with(engine: &FakeEngine, lines: &[&str]) -> Server {
 
 #[test]
 fn an_engine_behind_a_forwarded_socket_may_lie_or_hang() {
-    if !listens_at_its_place() {
-        return;
-    }
     let stage = Stage::new();
     let lying = FakeEngine::new(|_| Reply::Body(200, "hey".to_owned()));
-    let told = Way::to(&server_with(&lying, &[])).refusal(&stage, EngineAccess::Auto);
+    let told = Way::to(&server_with(&lying.socket(), &[])).refusal(&stage, EngineAccess::Auto);
     assert!(told.contains(SOCKET) && told.contains("not the JSON"), "{told}");
     let mut calls = lying.calls();
     calls.sort();
@@ -554,40 +557,30 @@ fn an_engine_behind_a_forwarded_socket_may_lie_or_hang() {
     assert!((1..=2).contains(&all) && calls.len() == all, "no other way is tried: {calls:?}");
     let hanging = FakeEngine::new(|_| Reply::Silence);
     let started = Instant::now();
-    let told = Way::to(&server_with(&hanging, &[])).refusal(&stage, EngineAccess::Auto);
+    let told = Way::to(&server_with(&hanging.socket(), &[])).refusal(&stage, EngineAccess::Auto);
     assert!(told.contains("the engine's socket on the server gave no answer within 10 s"), "{told}");
-    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
 }
 
 #[test]
 fn containers_that_the_list_does_not_tell_all_of_are_inspected_once_each() {
-    if !listens_at_its_place() {
-        return;
-    }
     let stage = Stage::new();
     let image = stage.image("app:1");
     for i in 0..12 {
         stage.docker(&["create", "--net", "none", "--name", &stage.name(&format!("c{i:02}")), &image, "x"]);
     }
-    let door = FakeEngine::before(Path::new(SOCKET));
-    let server = server_with(&door, &[]);
+    let door = FakeEngine::before(&engine_socket());
+    let server = server_with(&door.socket(), &[]);
     assert_eq!(told(&Way::to(&server).ask(&stage, EngineAccess::Auto)), local(&stage));
     assert_eq!(door.calls().len(), 2 + 12);
 }
 
 #[test]
 fn an_engine_at_another_usual_place_is_found() {
-    if !listens_at_its_place() {
-        return;
-    }
     let stage = every_kind();
-    let (bare, run) = (bare_tools(), assert_fs::TempDir::new().unwrap());
-    let place = run.path().join("docker.sock");
-    write(&place, "").unwrap();
-    let (run, place) = (run.path().display(), place.display());
-    let mounts =
-        format!("mount --bind {SOCKET} {place} && mount -t tmpfs none /run && mkdir -m 755 /run/sshd");
-    let path = bare.path().display();
+    let (bare, run) = (bare_tools(&BARE), assert_fs::TempDir::new().unwrap());
+    let mounts = engine_at(&engine_socket(), &run.path().join("docker.sock").display().to_string());
+    let (run, path) = (run.path().display(), bare.path().display());
     let server = Server::start(|setup| {
         setup.mounts(&mounts);
         setup
@@ -639,9 +632,6 @@ fn a_check_of_a_server_compares_its_containers() {
 
 #[test]
 fn over_a_slow_link_containers_cost_two_round_trips() {
-    if !listens_at_its_place() {
-        return;
-    }
     let stage = Stage::new();
     let image = stage.image("app:1");
     for i in 0..20 {
@@ -650,14 +640,18 @@ fn over_a_slow_link_containers_cost_two_round_trips() {
         stage.docker(&["create", "--net", "none", "--name", &name, label, &image, "/bin/busybox", "true"]);
     }
     let one_way = Duration::from_millis(100);
-    let server = Server::start(|_| {});
+    let server = server_with(&engine_socket(), &[]);
     let link = SlowLink::to(server.port, one_way);
     let known = format!("[127.0.0.1]:{} {}\n", link.port, server.host_key("ed25519"));
     write(server.known_hosts(), known).unwrap();
     let way = Way { port: link.port, ..Way::to(&server) };
     let host = way.host(&stage.project.root(), EngineAccess::Auto);
     let mut best = Duration::MAX;
-    for _ in 0..3 {
+    // What else this machine does makes it longer, and never shorter.
+    for _ in 0..20 {
+        if best < 5 * one_way {
+            break;
+        }
         let started = Instant::now();
         host.observe(&[], &Watch::default()).unwrap();
         let without = started.elapsed();

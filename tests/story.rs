@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::support::disk::files_below;
 use crate::support::git::{commit_all, git};
 use crate::support::sshd::Server;
+use crate::support::world::Alone as _;
 use crate::support::{Project, check_of};
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
@@ -29,7 +30,7 @@ fn release(project: &Project, name: &str) -> String {
 }
 
 #[test]
-fn a_server_with_an_old_checkout_is_told_where_each_of_its_files_comes_from() {
+fn needs_mounts_a_server_with_an_old_checkout_is_told_where_each_of_its_files_comes_from() {
     let server = Server::start(|_| {});
     let project = Project::small();
     let module = "odoo_modules/seisei/printer";
@@ -110,7 +111,8 @@ fn go_back(project: &Project, subject: &str) {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let script = format!("timeout 60 sh -c {}", driftlock::model::quoted(command));
     let mut shell = std::process::Command::new("sh");
-    let ran = shell.args(["-c", &script]).current_dir(project.root()).env("PATH", path).output().unwrap();
+    shell.alone().args(["-c", &script]).current_dir(project.root()).env("PATH", path);
+    let ran = shell.output().unwrap();
     assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
 }
 

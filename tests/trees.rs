@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::support::disk::{copy, files_below, runs};
+use crate::support::world::Alone as _;
 use crate::support::{Project, findings};
 
 /// How many modules a tree must have to be worth the name.
@@ -198,6 +199,7 @@ fn each_change_alone_is_found_alone() {
 fn opened(project: &Project) -> BTreeMap<String, usize> {
     let trace = project.path("trace");
     let mut command = Command::new("strace");
+    command.alone();
     command.args(["-f", "-qq", "-y", "-e", "trace=openat,openat2,open", "-o"]).arg(&trace);
     let ended =
         command.arg(env!("CARGO_BIN_EXE_driftlock")).arg("check").current_dir(project.root()).output();

@@ -15,6 +15,7 @@ use crate::support::disk::files_below;
 use crate::support::docker::LOCK;
 use crate::support::engine::{self, FakeEngine, id, listed};
 use crate::support::git::{commit_all, git};
+use crate::support::world::Alone as _;
 use crate::support::{Project, Ran, check_of, findings, status};
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
@@ -324,7 +325,7 @@ fn no_program_of_a_repositorys_configuration_is_run() {
     for args in [["hash-object", COMPOSE_LOCK], ["cat-file -e", &unknown]] {
         let script = format!("exec git {}", args.join(" "));
         let mut control = Command::new("sh");
-        let control = control.args(["-c", &script]).current_dir(project.root());
+        let control = control.alone().args(["-c", &script]).current_dir(project.root());
         control.env_remove("GIT_NO_LAZY_FETCH").output().unwrap();
         assert!(std::fs::remove_file(&mark).is_ok(), "the trap works: {script}");
     }

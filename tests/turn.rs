@@ -34,7 +34,7 @@ impl Drop for Holder {
 }
 
 fn spawn(project: &Project, args: &[&str]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_driftlock"));
+    let mut command = crate::support::world::driftlock();
     command.args(args).current_dir(project.root()).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -43,6 +43,9 @@ fn ended(child: Child) -> (i32, String) {
     let output = child.wait_with_output().unwrap();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
 }
+
+/// What the log says of a process that waits.
+const WAITS: &str = "waits for its turn";
 
 const NAMES: usize = 20;
 
@@ -97,7 +100,7 @@ fn who_waits_too_long_is_told_for_whom() {
         assert_eq!(ended(child), (1, said.clone()));
     }
     let took = start.elapsed();
-    assert!(took > Duration::from_secs(9) && took < Duration::from_secs(40), "{took:?}");
+    assert!(took > Duration::from_secs(9) && took < Duration::from_secs(60), "{took:?}");
     assert!(!project.path("audit/acknowledged.toml").exists());
 }
 
@@ -107,15 +110,16 @@ fn who_does_not_write_the_baseline_waits_for_nobody() {
     project.old_export("20200101_000000");
     project.old_export("20200101_000001");
     let _holder = Holder::of(&project, |pid| format!("{pid} accept\n"));
-    let start = Instant::now();
-    let two = [spawn(&project, &["check"]), spawn(&project, &["check"])];
-    assert_eq!(two.map(|child| ended(child).0), [2, 2]);
+    let two = [spawn(&project, &["-v", "check"]), spawn(&project, &["-v", "check"])];
+    for (code, said) in two.map(ended) {
+        assert!(code == 2 && !said.contains(WAITS), "{said}");
+    }
     let readers: [&[&str]; 5] =
         [&["export"], &["history"], &["ack", "list"], &["prune", "--dry-run"], &["pause"]];
     for args in readers {
-        project.ok(args);
+        let said = project.ok(&[&["-v"], args].concat()).err();
+        assert!(said.contains(" info ") && !said.contains(WAITS), "{args:?}: {said}");
     }
-    assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
     assert!(runs(&project.root()).contains(&"20200101_000000".to_owned()), "who has the turn may want it");
 }
 
@@ -123,10 +127,13 @@ fn who_does_not_write_the_baseline_waits_for_nobody() {
 fn a_holder_that_is_killed_blocks_nobody() {
     let project = changed();
     let mut holder = Holder::of(&project, |pid| format!("{pid} accept\n"));
-    let waiting = spawn(&project, &["accept", "--yes"]);
+    let waiting = spawn(&project, &["-v", "accept", "--yes"]);
+    let lock = project.path("audit/runtime/.lock").canonicalize().unwrap();
+    wait_until(|| crate::support::has_open(waiting.id(), &lock));
     holder.0.kill().unwrap();
     holder.0.wait().unwrap();
-    assert_eq!(ended(waiting).0, 0);
+    let (code, said) = ended(waiting);
+    assert!(code == 0 && said.contains(WAITS), "{said}");
     assert_eq!(project.read("audit/runtime/.lock"), "");
 }
 
@@ -139,9 +146,7 @@ fn who_waits_can_be_interrupted() {
     wait_until(|| crate::support::has_open(child.id(), &lock));
     let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(status.success());
-    let start = Instant::now();
-    assert_eq!(ended(child).0, 130);
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(ended(child).0, 130, "and not 1, as whoever has waited too long");
 }
 
 #[test]

@@ -157,6 +157,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::random::cases(256))]
+
         #[test]
         fn what_is_printed_is_read_back(
             names in prop::collection::btree_set(prop::collection::vec(

@@ -31,7 +31,8 @@ fn ends_a_word(c: char) -> bool {
 fn addresses(line: &str) -> Vec<(usize, usize)> {
     let mut all = Vec::new();
     for (count, (sign, _)) in line.match_indices('@').enumerate() {
-        let start = line[..sign].rfind(ends_a_word).map_or(0, |at| at + 1);
+        let mut before = line[..sign].char_indices().rev();
+        let start = before.find(|(_, c)| ends_a_word(*c)).map_or(0, |(at, c)| at + c.len_utf8());
         if count >= MANY {
             all.push((start.min(sign), line.len()));
             break;
@@ -90,4 +91,18 @@ fn escape(line: &str) -> Option<(usize, usize)> {
     };
     let first = |mark: &str| line.match_indices(mark).map(|(at, _)| at).find(|at| is_one(*at, mark));
     ["\\u", "\\U", "\\x"].iter().filter_map(|mark| first(mark)).min().map(|at| (at, line.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_follow_blanks_of_any_length() {
+        for blank in [" ", "\u{a0}", "\u{2009}", "\u{3000}", "\"\u{2028}"] {
+            let line = format!("see{blank}odoo:hunter2@db");
+            let found: Vec<&str> = unannounced(&line).into_iter().map(|(from, to)| &line[from..to]).collect();
+            assert_eq!(found, ["hunter2"], "{line:?}");
+        }
+    }
 }

@@ -334,11 +334,11 @@ mod tests {
         let _ = parse(&" ".repeat(1 << 20));
         let _ = parse(&"-\n".repeat(1 << 19));
         let _ = parse(&"x ".repeat(1 << 19));
-        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+        assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::random::cases(256))]
 
         #[test]
         fn no_text_makes_it_panic(text in "\\PC*") {

@@ -43,7 +43,14 @@ pub fn since<'a>(runs: impl Iterator<Item = &'a Past>, check: &str, name: &str, 
                     changed = Some(past.run.clone());
                 }
                 let (run, started_at) = (past.run.clone(), past.started_at.clone());
-                since = Some(Since { run, started_at, runs: runs + 1, before: None, changed });
+                since = Some(Since {
+                    run,
+                    started_at,
+                    runs: runs + 1,
+                    before: None,
+                    changed,
+                    is_this_run: false,
+                });
             }
         }
     }
@@ -75,11 +82,13 @@ pub fn carried(before: &WireReport, check: &str, finding: &Finding, now: &str) -
         runs: 1,
         before: None,
         changed: None,
+        is_this_run: false,
     };
     let mut since = found.since.as_ref().map_or_else(first, WireSince::since);
     since.runs = since.runs.saturating_add(1);
     if found.fingerprint != finding.fingerprint(check).to_string() {
         since.changed = Some(now.to_owned());
+        since.is_this_run = true;
     }
     Carried::Since(since)
 }

@@ -101,7 +101,7 @@ fn seen(disk: &dyn Storage, root: &Path) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::random::cases(32))]
 
     #[test]
     fn the_order_of_directories_does_not_matter(

@@ -52,6 +52,8 @@ pub struct Since {
     pub before: Option<String>,
     /// The first of these runs that saw what is there now, where that is a later one.
     pub changed: Option<String>,
+    /// Whether that one is the run that is being made: its name is settled last.
+    pub is_this_run: bool,
 }
 
 /// One line of `audit/accepted.jsonl`, as far as one subject goes.

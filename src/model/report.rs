@@ -250,12 +250,11 @@ impl Report {
 
     /// Gives the run another name than it was begun under.
     pub fn call(&mut self, name: &str) {
-        let old = std::mem::replace(&mut self.run, name.to_owned());
+        name.clone_into(&mut self.run);
         let all = self.checks.iter_mut().flat_map(|check| &mut check.findings);
-        for changed in all.filter_map(|finding| finding.since.as_mut()?.changed.as_mut()) {
-            if *changed == old {
-                name.clone_into(changed);
-            }
+        // An earlier run of this second may have the very name that this one was begun under.
+        for since in all.filter_map(|finding| finding.since.as_mut()).filter(|since| since.is_this_run) {
+            since.changed = Some(name.to_owned());
         }
     }
 

@@ -158,7 +158,7 @@ pub struct WireNotice {
 
 impl WireSince {
     pub(super) fn of(since: &Since) -> Self {
-        let Since { run, started_at, runs, before, changed } = since.clone();
+        let Since { run, started_at, runs, before, changed, is_this_run: _ } = since.clone();
         Self { run, started_at, runs, before, changed }
     }
 
@@ -166,7 +166,7 @@ impl WireSince {
     #[must_use]
     pub fn since(&self) -> Since {
         let Self { run, started_at, runs, before, changed } = self.clone();
-        Since { run, started_at, runs, before, changed }
+        Since { run, started_at, runs, before, changed, is_this_run: false }
     }
 }
 

@@ -203,6 +203,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(crate::random::cases(256))]
+
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400)) {
             let _ = Signature::read(&bytes);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{EDGE, Situation, fleet, python, situations, tool};
 use crate::support::disk::temporaries;
+use crate::support::world::Alone as _;
 use crate::support::{Project, wait_until};
 
 const PARSE: &str = r#"
@@ -218,9 +219,8 @@ fn many_writers_at_once_lose_no_target() {
         .map(|name| format!("[targets.{name}]\nhost = \"local\"\nroot = \".\"\ndocker = \"off\"\n"));
     let toml = project.read("audit/driftlock.toml") + &tables.collect::<String>();
     project.file("audit/driftlock.toml", &toml);
-    let binary = assert_cmd::cargo::cargo_bin("driftlock");
     let start = |name: &String| {
-        let mut command = Command::new(&binary);
+        let mut command = crate::support::world::driftlock();
         command.args(["check", "--quiet", "--target", name, "--format", "prometheus=metrics.prom"]);
         command.current_dir(project.root()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     };
@@ -279,7 +279,8 @@ fn everybody_may_read_the_file_whatever_the_mask() {
             "umask 077; '{}' check --quiet --format prometheus=metrics.prom --format json=report.json",
             binary.display()
         );
-        let status = Command::new("sh").args(["-c", &script]).current_dir(project.root()).status().unwrap();
+        let mut shell = Command::new("sh");
+        let status = shell.alone().args(["-c", &script]).current_dir(project.root()).status().unwrap();
         assert!(status.success());
     };
     let mode = |path: &str| std::fs::metadata(project.path(path)).unwrap().permissions().mode() & 0o777;

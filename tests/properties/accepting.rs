@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
-use super::few;
 use crate::support::Project;
 use crate::support::disk::files_below;
+use crate::support::random::cases;
 
 const CONFIG: &str = concat!(
     "[compose]\nfiles = [\"infra/stacks/*/docker-compose*.yml\"]\n",
@@ -65,7 +65,7 @@ fn changed<'a>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, ..few() })]
+    #![proptest_config(cases(8))]
 
     #[test]
     fn what_is_accepted_passes_and_nothing_else_changes(

@@ -6,7 +6,8 @@ use driftlock::model::{Digest, Entry, Leaf, SectionId, State, TreeBuilder, Value
 use driftlock::section::{SECTIONS, Section, fact, find};
 use proptest::prelude::*;
 
-use super::{few, name, path};
+use super::{name, path};
+use crate::support::random::cases;
 
 fn section(id: &'static str) -> &'static dyn Section {
     find(SectionId(id)).unwrap()
@@ -91,7 +92,7 @@ fn containers() -> impl Strategy<Value = BTreeMap<Vec<u8>, Entry>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..few() })]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn compose_files_are_read_back(entries in single_files()) {

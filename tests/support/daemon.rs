@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use assert_fs::TempDir;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::needs;
+
 /// A name in the environment of what the server starts; its value is the server's directory.
 const MARK: &str = "DRIFTLOCK_TEST_SERVER";
 
@@ -121,14 +123,14 @@ impl Account {
         self.field(2) == "0"
     }
 
-    /// Makes a home in `dir` for it, with another login shell if one is named, and the list of accounts that says so.
-    /// What a real home runs at login may be slow, or break when it is killed.
-    pub(crate) fn move_to(&self, dir: &Path, shell: Option<&str>) {
+    /// Makes a home in `dir` for it with this login shell, and the list of accounts that says so. What a real home runs
+    /// at login may be slow, or break when it is killed.
+    pub(crate) fn move_to(&self, dir: &Path, shell: &str) {
         let home = dir.join("home");
         std::fs::create_dir(&home).unwrap();
         let mut fields: Vec<&str> = self.0.split(':').collect();
         fields[5] = home.to_str().unwrap();
-        fields[6] = shell.unwrap_or(fields[6]);
+        fields[6] = shell;
         let others = std::fs::read_to_string("/etc/passwd").unwrap();
         let others = others.lines().filter(|line| line.split(':').next() != Some(self.name()));
         let lines = std::iter::once(fields.join(":")).chain(others.map(str::to_owned));
@@ -139,6 +141,7 @@ impl Account {
     /// dies with the thread that starts it. An ordinary user lays that file over the real one as root of a namespace
     /// of users, and is themselves again in another one.
     pub(crate) fn program(&self, dir: &Path, path: &str) -> Command {
+        needs::declared(needs::MOUNTS);
         let mut command = Command::new("unshare");
         let way_back = [format!("--map-user={}", self.field(2)), format!("--map-group={}", self.field(3))];
         if !self.is_root() {

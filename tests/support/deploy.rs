@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::Project;
 use super::git::{commit_all, git};
+use super::world::Alone as _;
 
 /// A file or directory of this repository.
 pub(crate) fn in_repository(path: &str) -> PathBuf {
@@ -21,10 +22,9 @@ pub(crate) fn program(name: &str) -> Command {
     let binary = Path::new(env!("CARGO_BIN_EXE_driftlock")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "60", name]);
+    command.args(["--kill-after=5", "60", name]).alone();
     command.env("PATH", format!("{}:{path}:/usr/sbin", binary.display()));
-    command.env("PYTHONPATH", in_repository("target/python")).env("LC_ALL", "C.UTF-8");
-    command.env_remove("NO_COLOR");
+    command.env("PYTHONPATH", in_repository("target/python"));
     command
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use assert_cmd::Command;
 use serde_json::Value;
 
-use super::{Project, Ran};
+use super::world::Alone as _;
+use super::{Project, Ran, needs};
 
 /// A project and what it made on an engine. Nothing else on the engine is ever touched.
 pub(crate) struct Stage {
@@ -23,12 +24,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// A small project that requires containers, beside the engine that `docker` talks to.
     pub(crate) fn new() -> Self {
-        static ANSWERS: OnceLock<bool> = OnceLock::new();
-        let answers = *ANSWERS.get_or_init(|| {
-            let version = Command::new("docker").arg("version").timeout(Duration::from_secs(20)).output();
-            version.is_ok_and(|output| output.status.success())
-        });
-        assert!(answers, "no Docker engine answers; run scripts/test.sh, which starts one for the tests");
+        needs_an_engine();
         Self::at(None)
     }
 
@@ -81,6 +77,7 @@ impl Stage {
 
     fn client(&self, args: &[&str], stdin: &[u8]) -> Output {
         let mut command = Command::new("docker");
+        command.alone();
         command.args(args).write_stdin(stdin).timeout(Duration::from_secs(60));
         if let Some(host) = &self.host {
             command.env("DOCKER_HOST", host);
@@ -201,10 +198,26 @@ impl Stage {
     }
 }
 
-/// The Unix socket of the engine that `docker` talks to; `None` for an engine elsewhere.
-pub(crate) fn engine_socket() -> Option<PathBuf> {
+/// The Unix socket of the engine that `docker` talks to.
+pub(crate) fn engine_socket() -> PathBuf {
     let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-    host.strip_prefix("unix://").map(PathBuf::from)
+    let path = host.strip_prefix("unix://").map(PathBuf::from);
+    path.unwrap_or_else(|| needs::absent(needs::DOCKER, &format!("{host} is no Unix socket")))
+}
+
+/// Fails the running test unless an engine answers, and the test's path says that it needs one.
+pub(crate) fn needs_an_engine() {
+    static ANSWERS: OnceLock<bool> = OnceLock::new();
+    needs::declared(needs::DOCKER);
+    let answers = ANSWERS.get_or_init(|| {
+        let mut docker = Command::new("docker");
+        docker.alone();
+        let version = docker.arg("version").timeout(Duration::from_secs(20)).output();
+        version.is_ok_and(|output| output.status.success())
+    });
+    if !answers {
+        needs::absent(needs::DOCKER, "no Docker engine answers");
+    }
 }
 
 /// The accepted lock file.

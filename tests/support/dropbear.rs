@@ -18,9 +18,15 @@ pub(crate) struct Dropbear {
 impl Dropbear {
     /// Starts a server with more options and waits until it listens.
     pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_with(options, "")
+    }
+
+    /// The same with mounts of its own, which this script for `sh` makes.
+    pub(crate) fn start_with(options: &[&str], mounts: &str) -> Self {
         let account = Account::mine();
         let dir = TempDir::new().unwrap();
-        account.move_to(dir.path(), None);
+        account.move_to(dir.path(), "/bin/sh");
+        std::fs::write(dir.path().join("mounts"), mounts).unwrap();
         furnish(dir.path());
         let ready = |_| "Not backgrounding".to_owned();
         let (daemon, port) = Daemon::start(dir, "127.0.0.1", ready, |dir, port| {

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use driftlock::model::{Digest, Entry, Leaf, SectionId, State, TreeBuilder, Value};
 
 use super::Project;
+use super::world::Alone as _;
 
 fn command(project: &Project, args: &[&str]) -> Command {
     let mut command = Command::new("git");
@@ -16,9 +17,8 @@ fn command(project: &Project, args: &[&str]) -> Command {
         .arg(project.root())
         .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main"])
         .args(["-c", "protocol.file.allow=always"])
-        .args(args)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_SYSTEM", "/dev/null");
+        .args(args);
+    command.alone();
     command
 }
 

@@ -12,11 +12,14 @@ pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod keys;
+pub(crate) mod needs;
 mod past;
+pub(crate) mod random;
 pub(crate) mod sshd;
 pub(crate) mod told;
 mod user;
 pub(crate) mod wire;
+pub(crate) mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -84,9 +87,9 @@ impl Project {
 
     /// The binary, to be run at the root; no colour, no time limit to wait for.
     pub(crate) fn driftlock(&self, args: &[&str]) -> Command {
-        let mut command = Command::cargo_bin("driftlock").unwrap();
-        command.current_dir(self.dir.path()).args(args).env_remove("NO_COLOR");
-        command.timeout(std::time::Duration::from_secs(60));
+        let mut command = Command::from_std(world::driftlock());
+        command.current_dir(self.dir.path()).args(args);
+        command.timeout(std::time::Duration::from_secs(120));
         command
     }
 

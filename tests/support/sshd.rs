@@ -15,7 +15,7 @@ pub(crate) struct Setup {
     address: String,
     host_keys: Vec<String>,
     certificate: Option<(PathBuf, Vec<String>)>,
-    shell: Option<String>,
+    shell: String,
     lines: Vec<String>,
     mounts: String,
 }
@@ -41,9 +41,9 @@ impl Setup {
         self
     }
 
-    /// Who logs in gets this shell and not their own.
+    /// Who logs in gets this shell and not `/bin/sh`.
     pub(crate) fn shell(&mut self, path: &str) -> &mut Self {
-        self.shell = Some(path.to_owned());
+        path.clone_into(&mut self.shell);
         self
     }
 
@@ -107,7 +107,7 @@ impl Server {
             address: "127.0.0.1".to_owned(),
             host_keys: vec!["ed25519".to_owned()],
             certificate: None,
-            shell: None,
+            shell: "/bin/sh".to_owned(),
             lines: Vec::new(),
             mounts: String::new(),
         };
@@ -117,7 +117,7 @@ impl Server {
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
         let dir = TempDir::new().unwrap();
-        account.move_to(dir.path(), wanted.shell.as_deref());
+        account.move_to(dir.path(), &wanted.shell);
         furnish(dir.path(), &wanted);
         let address = wanted.address;
         let ready = |port| format!("Server listening on {address} port {port}.");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use assert_fs::TempDir;
 
+use super::world::Alone as _;
 use super::{Project, Ran};
 
 /// Numeric user and group of `nobody`.
@@ -43,7 +44,7 @@ impl Project {
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let mut command = StdCommand::new(by[0]);
         command.args(&by[1..]).arg(reachable_binary(dir.path())).args(args);
-        command.current_dir(self.dir.path()).env_remove("NO_COLOR").envs(environment.iter().copied());
+        command.current_dir(self.dir.path()).alone().envs(environment.iter().copied());
         if is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
@@ -80,11 +81,12 @@ fn give(path: &Path) {
     }
 }
 
-/// The build directory may be closed to others, so the binary is copied; by `cp`, because a file that
+/// The build directory may be closed to others, so the binary is copied; by `install`, because a file that
 /// this process writes may still be open in a child of another test when it is started.
 fn reachable_binary(dir: &Path) -> PathBuf {
     let binary = dir.join("driftlock");
-    let copied = StdCommand::new("cp").arg(assert_cmd::cargo::cargo_bin("driftlock")).arg(&binary).status();
+    let copied =
+        StdCommand::new("install").args(["-m", "755", env!("CARGO_BIN_EXE_driftlock")]).arg(&binary).status();
     assert!(copied.unwrap().success());
     binary
 }

@@ -101,7 +101,7 @@ fn many_secrets_in_a_long_line_cost_little() {
     let shown = compared(&tokens, &format!("{tokens}x-a: {}\n", "a".repeat(900_000))).render();
     assert!(!shown.contains("aaa") && shown.len() < 20_000, "{}", shown.len());
     // What grows with the square of the line would take minutes.
-    assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
 
 #[test]

@@ -191,12 +191,12 @@ fn neither_huge_nor_strange_texts_take_long() {
         let old = piece.repeat((1 << 15) / piece.len());
         let new = old.replacen(piece, "y\n", 3);
         let _ = compared(&old, &new).render();
-        assert!(started.elapsed().as_secs() < 30, "{piece:?}: {:?}", started.elapsed());
+        assert!(started.elapsed().as_secs() < 60, "{piece:?}: {:?}", started.elapsed());
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::random::cases(256))]
 
     #[test]
     fn no_value_of_a_secret_key_comes_out(

@@ -151,7 +151,7 @@ fn all_queries() -> Vec<Query> {
         b"stacks/\n/docker-compose.yml",
         b"names/-n",
         b"names/\\n",
-        b"/etc/passwd",
+        b"/usr/bin/true",
         b"/nowhere/at/all",
         b"/",
     ]);
@@ -184,7 +184,7 @@ fn all_queries() -> Vec<Query> {
             "names/?",
             "names/[é-ü]*",
         ],
-        &["/etc/host*", "/etc/hostname", "/nowhere/*", "./stacks//a/*"],
+        &["/usr/bin/tru*", "/usr/bin/true", "/nowhere/*", "./stacks//a/*"],
     ] {
         all.push(Query::Files(files(patterns(texts))));
         all.push(Query::Files(FileQuery { named: named_files.clone(), ..files(patterns(texts)) }));

@@ -97,6 +97,7 @@ fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
         }
     }
     let mut shell = Command::new(found(by[0]));
+    shell.env("LC_ALL", "C.UTF-8");
     if !matches!(programs, Programs::Usual) {
         let text = String::from_utf8(script).unwrap();
         let usual = "PATH=$absolute/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
@@ -305,10 +306,10 @@ fn as_user(test: &str) {
     let dir = TempDir::new().unwrap();
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let binary = dir.path().join("tests");
-    // By `cp`: a file that this process writes may still be open in a child of another test when it is started.
-    assert!(
-        Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&binary).status().unwrap().success()
-    );
+    // By `install`: a file that this process writes may still be open in a child of another test when it is started.
+    let mut install = Command::new("install");
+    install.args(["-m", "755"]).arg(std::env::current_exe().unwrap()).arg(&binary);
+    assert!(install.status().unwrap().success());
     let mut command = Command::new(binary);
     command.args(["--ignored", "--exact", &format!("host::ssh::survey::tests::{test}")]).current_dir("/");
     if std::fs::metadata("/proc/self").unwrap().uid() == 0 {

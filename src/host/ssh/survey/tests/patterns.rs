@@ -65,7 +65,7 @@ fn judged(by: &[&str], pairs: &[(Glob, Vec<u8>)]) -> Vec<(bool, bool, bool)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::random::cases(100))]
 
     #[test]
     fn the_shell_takes_patterns_for_no_less_or_no_more(

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A name of awkward bytes, often.
+/// A name of awkward bytes, often; it is shorter than every directory that it may lie beside.
 fn name() -> impl Strategy<Value = Vec<u8>> {
     let awkward = prop::sample::select(b" \\\n\r\t'\"#@*?[]!-.~$`a\xff\x81\xc3\xa9".to_vec());
     let byte = prop_oneof![3 => awkward, 1 => 1u8..].prop_filter("no name", |b| *b != b'/');
@@ -13,7 +13,8 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
 
 /// A path of directories that no file is named like, and a name.
 fn path() -> impl Strategy<Value = Vec<u8>> {
-    let directory = prop::sample::select(vec!["", "directory/", "directory/it's/", "data\ndir/", "-dir/"]);
+    let directory =
+        prop::sample::select(vec!["", "directory/", "directory/it's deeper/", "data\ndir/", "-directory/"]);
     (directory, name()).prop_map(|(directory, name)| [directory.as_bytes(), &name].concat())
 }
 
@@ -29,7 +30,7 @@ fn thing() -> impl Strategy<Value = Thing> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::random::cases(24))]
 
     #[test]
     fn random_modules_are_seen_as_they_are_seen_here(

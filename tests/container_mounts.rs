@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::support::docker::{LOCK, Stage, check_of};
 use crate::support::engine::{FakeEngine, Reply};
-use crate::support::{Ran, status};
+use crate::support::random::seed;
+use crate::support::{Ran, needs, status};
 
 const MODULE: &str = "erp/mods/shop";
 const FILE: &str = "erp/proxy/app.conf";
@@ -136,10 +137,8 @@ fn a_source_that_is_gone_is_stale_and_a_restart_is_not_advised() {
 }
 
 #[test]
-fn what_is_mounted_on_the_host_afterwards_is_seen() {
-    if !is_root() {
-        panic!("needs root: it mounts");
-    }
+fn what_is_mounted_on_the_host_afterwards_is_seen_needs_root() {
+    needs::root();
     let stage = released();
     release(&stage, "r2");
     for (over, at) in [("r2/mods", "r1/mods"), ("r2/mods/shop", "r1/mods/shop")] {
@@ -285,10 +284,8 @@ fn a_process_that_is_not_the_containers_is_not_believed() {
 }
 
 #[test]
-fn a_process_with_a_root_of_its_own_is_not_believed() {
-    if !is_root() {
-        panic!("needs root: it looks at the processes of a container");
-    }
+fn a_process_with_a_root_of_its_own_is_not_believed_needs_root() {
+    needs::root();
     let stage = released();
     start(&stage, &[("erp/mods", "/mnt/addons")]);
     assert_eq!(mounts(&stage), FINE);
@@ -316,10 +313,6 @@ fn paths_that_are_not_locked_do_not_matter() {
     fs::rename(stage.project.path("data"), stage.project.path("data.old")).unwrap();
     stage.project.file("data/db", "2\n");
     assert_eq!(mounts(&stage), FINE);
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 /// A bind mount of this machine, which ends with the test.
@@ -411,9 +404,7 @@ fn read_below(program: &str, before: &[&str], path: &str) -> Vec<String> {
 
 #[test]
 fn random_deploys_are_judged_as_the_container_reads_them() {
-    let seed = number("DRIFTLOCK_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1);
-    println!("DRIFTLOCK_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Random(seed() | 1);
     let stage = released();
     let image = stage.image("app:1");
     let (mut told, mut silent) = (0, 0);
