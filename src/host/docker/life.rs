@@ -38,8 +38,8 @@ impl Life {
     pub(super) fn is_restart(&self, state: &str, up: Option<i64>) -> bool {
         match state {
             RUNNING if self.running => self.restarting || self.pid == Some(0) || self.is_loop(up),
-            // Podman ends and starts it without a state between.
-            RUNNING | STOPPED => self.restarting || (!self.running && self.has_policy && self.restarts > 0),
+            // Podman ends and starts it without a state between, and it may have started since the list was made.
+            RUNNING | STOPPED => self.restarting || (self.has_policy && self.restarts > 0),
             _ => false,
         }
     }
@@ -195,6 +195,7 @@ mod tests {
         assert!(ended(3, true).is_restart(STOPPED, None) && ended(3, true).is_restart(RUNNING, Some(0)));
         assert!(!ended(0, true).is_restart(STOPPED, None) && !ended(3, false).is_restart(STOPPED, None));
         assert!(!ended(3, true).is_restart("exited", None), "it has been stopped for good");
+        assert!(life(3, 5).is_restart(STOPPED, None), "started since the list was made");
         assert!(Life { restarting: true, ..ended(0, false) }.is_restart(RUNNING, None));
     }
 }
