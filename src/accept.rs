@@ -72,7 +72,9 @@ pub enum Refusal {
         subject: String,
     },
     /// The baseline has another entry of a subject than the run compared with.
-    #[error("the baseline has another entry of {subject} than that run compared with; look again with: driftlock check")]
+    #[error(
+        "the baseline has another entry of {subject} than that run compared with; look again with: driftlock check"
+    )]
     OtherEntry {
         /// The subject's name, escaped.
         subject: String,
@@ -305,17 +307,18 @@ pub fn state_of_report(
     Ok(state)
 }
 
-/// Splits off the changes that need no accepting any more: those of containers of which the run found more than one thing,
-/// and whose whole entry came into the baseline with another one of them.
+/// Splits off the changes that need no accepting any more: those of containers of which the run found more than one thing
+/// (`all` is what it found), and whose whole entry came into the baseline with another one of them.
 #[must_use]
 pub fn without_accepted(
     changes: Vec<Change>,
-    proposed: &[Change],
+    all: &[Change],
     evidence: &[Evidence],
 ) -> (Vec<Change>, Vec<Change>) {
     let is_in_baseline = |change: &Change| {
         let is_other = |other: &&Change| other.check != change.check;
-        let mut others = proposed.iter().filter(|other| (other.section, &other.place) == (change.section, &change.place));
+        let mut others =
+            all.iter().filter(|other| (other.section, &other.place) == (change.section, &change.place));
         let locked = baseline_of(change, evidence).map(locked_facts);
         change.entry.is_some() && locked == change.entry && others.any(|other| is_other(&other))
     };

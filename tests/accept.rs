@@ -1,8 +1,11 @@
 //! `driftlock accept`: what it takes, what it leaves, and what it refuses.
 
 use std::collections::BTreeSet;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use crate::support::disk::{files_below, runs};
+use crate::support::engine::{FakeEngine, id, listed};
 use crate::support::world::Alone as _;
 use crate::support::{Project, Ran, findings};
 
@@ -221,7 +224,7 @@ fn a_report_about_another_baseline_is_refused() {
     project.ok(&["export", "--accept"]);
     project.file(EDGE, "changed once more\n");
     let err = refused(&project, &["accept", "--yes", &run]);
-    assert!(err.contains("is not the one that run compared with (audit/locks)"), "{err}");
+    assert!(err.contains(&format!("the baseline has another entry of {EDGE}")), "{err}");
 
     let old = project.path("old");
     std::fs::create_dir(&old).unwrap();
@@ -230,6 +233,176 @@ fn a_report_about_another_baseline_is_refused() {
     assert_eq!(project.check(&["--baseline", "old", "--only", "compose_hashes"]).0, 2);
     let err = refused(&project, &["accept", "--yes"]);
     assert!(err.contains("is not the one that run compared with (old)"), "{err}");
+}
+
+/// A project with three containers of which an engine says the same, and the engine that says otherwise by now: of one of
+/// them two things.
+fn with_containers() -> (Project, FakeEngine) {
+    let project = Project::small();
+    let config = project.read("audit/driftlock.toml");
+    let more = "[files]\ninclude = [\"etc/*\"]\n[docker]\nmode = \"required\"\n";
+    project.file("audit/driftlock.toml", &format!("{config}{more}"));
+    project.file("etc/a.conf", "a\n");
+    project.file("etc/b.conf", "b\n");
+    let all = |web: &str, state: &str, db: &str| {
+        let container =
+            |name: &str, digit: &str, state: &str| listed(name, &format!("{name}:1"), &id(digit), state);
+        vec![container("db", db, "running"), container("keeps", "d", "running"), container("web", web, state)]
+    };
+    let engine = FakeEngine::of(all("a", "running", "b"), vec![]);
+    let ran = with_engine(&project, &engine, &["export", "--accept"]);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    (project, FakeEngine::of(all("c", "exited", "c"), vec![]))
+}
+
+fn with_engine(project: &Project, engine: &FakeEngine, args: &[&str]) -> Ran {
+    Ran(project.driftlock(args).env("DOCKER_HOST", engine.host()).output().unwrap())
+}
+
+#[test]
+fn the_accept_commands_that_one_check_prints_work_one_after_the_other() {
+    let seed = RandomState::new().build_hasher().finish();
+    println!("seed {seed}");
+    for round in 0..3 {
+        let (project, engine) = with_containers();
+        for path in [EDGE, ERP, OCR, "etc/a.conf"] {
+            project.file(path, "changed\n");
+        }
+        std::fs::remove_dir_all(project.path("odoo_modules/seisei/printer")).unwrap();
+        std::fs::remove_file(project.path("etc/b.conf")).unwrap();
+        project.file("odoo_modules/seisei/new/__manifest__.py", "{'name': 'new'}\n");
+        project.file("infra/stacks/new/docker-compose.yml", "services: {}\n");
+        let ran = with_engine(&project, &engine, &["check"]);
+        assert_eq!(ran.code(), 2, "{}", ran.err());
+        let told = ran.out();
+        let printed = told.lines().filter_map(|line| line.split_once("it was meant: ")).map(|(_, it)| it);
+        let mut commands: Vec<String> = printed.map(|it| it.replace("'…'", "'meant'")).collect();
+        assert_eq!(commands.len(), 11, "{told}");
+        let mut dice = seed.wrapping_add(round);
+        for at in (1..commands.len()).rev() {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            commands.swap(at, usize::try_from(dice >> 33).unwrap() % (at + 1));
+        }
+        let binary = std::path::Path::new(env!("CARGO_BIN_EXE_driftlock")).parent().unwrap();
+        let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+        for command in &commands {
+            let mut shell = assert_cmd::Command::new("sh");
+            shell.args(["-c", &format!("{command} --yes")]).current_dir(project.root());
+            let ran = Ran(shell.env("PATH", &path).env("DOCKER_HOST", engine.host()).output().unwrap());
+            assert_eq!(ran.code(), 0, "{command} of {commands:#?}\n{}{}", ran.out(), ran.err());
+        }
+        let ran = with_engine(&project, &engine, &["check"]);
+        assert_eq!(ran.code(), 0, "{commands:#?}\n{}", ran.out());
+    }
+}
+
+#[test]
+fn what_the_baseline_has_otherwise_by_now_is_refused() {
+    for (only, file, from, to) in [
+        (EDGE, "compose_sha256.lock.txt", "", ""),
+        ("docker_images/web", "docker_images.lock.json", "\"running\"", "\"paused\""),
+        ("docker_images/web", "docker_images.lock.json", "\"web:1\"", "\"web:0\""),
+    ] {
+        let (project, engine) = with_containers();
+        project.file(EDGE, "changed\n");
+        assert_eq!(with_engine(&project, &engine, &["check"]).code(), 2);
+        let place = format!("audit/locks/{file}");
+        let lock = project.read(&place);
+        let other = if from.is_empty() {
+            let first = lock.lines().next().unwrap();
+            lock.replace(first, &format!("{}{}", "0".repeat(64), &first[64..]))
+        } else {
+            lock.replace(from, to)
+        };
+        assert_ne!(lock, other);
+        project.file(&place, &other);
+        let accept = ["accept", "--yes", "--only"];
+        let ran = with_engine(&project, &engine, &[&accept[..], &[only]].concat());
+        assert_eq!(ran.code(), 1, "{only}, {to}: {}", ran.out());
+        assert!(ran.err().contains("the baseline has another entry of "), "{}", ran.err());
+        assert_eq!(project.read(&place), other, "{only}");
+        let rest = if only == EDGE { "docker_images/db" } else { EDGE };
+        let ran = with_engine(&project, &engine, &[&accept[..], &[rest]].concat());
+        assert_eq!(ran.code(), 0, "the others are as they were: {}", ran.err());
+    }
+}
+
+#[test]
+fn the_same_is_not_accepted_twice_nor_what_moved_in_another_way() {
+    let project = drifted();
+    project.check(&[]);
+    project.ok(&["accept", "--yes", "--only", EDGE]);
+    let err = refused(&project, &["accept", "--yes", "--only", EDGE]);
+    assert!(err.contains("the baseline has another entry of "), "{err}");
+    let err = refused(&project, &["accept", "--yes"]);
+    assert!(err.contains("the baseline has another entry of "), "all of the run: {err}");
+    project.file(ERP, "changed again\n");
+    let err = refused(&project, &["accept", "--yes", "--only", ERP]);
+    assert!(err.contains("moved since that run"), "{err}");
+    project.ok(&["accept", "--yes", "--only", "ocr"]);
+    // The whole entry of a container moves when one thing of it does that the pattern does not name.
+    let (project, engine) = with_containers();
+    assert_eq!(with_engine(&project, &engine, &["check"]).code(), 2);
+    let moved = FakeEngine::of(
+        vec![
+            listed("db", "db:1", &id("c"), "paused"),
+            listed("keeps", "keeps:1", &id("d"), "running"),
+            listed("web", "web:1", &id("c"), "exited"),
+        ],
+        vec![],
+    );
+    let ran = with_engine(&project, &moved, &["accept", "--yes", "--only", "docker_images/db"]);
+    assert!(ran.code() == 1 && ran.err().contains("db moved since that run"), "{}{}", ran.out(), ran.err());
+}
+
+#[test]
+fn on_a_terminal_it_looks_by_itself_where_the_run_is_not_of_now() {
+    let before: [(&str, fn(&Project)); 5] = [
+        ("no run", |p| std::fs::remove_dir_all(p.path("audit/runtime")).unwrap()),
+        ("a damaged run", |p| {
+            let run = runs(&p.root()).pop().unwrap();
+            p.file(&format!("audit/runtime/{run}/drift_report.json"), "{");
+        }),
+        ("a run of yesterday", |p| {
+            let run = runs(&p.root()).pop().unwrap();
+            let report = p.read(&format!("audit/runtime/{run}/drift_report.json"));
+            let mut report: serde_json::Value = serde_json::from_str(&report).unwrap();
+            report["started_at_unix"] = (report["started_at_unix"].as_i64().unwrap() - 86_400).into();
+            runs(&p.root())
+                .iter()
+                .for_each(|run| std::fs::remove_dir_all(p.path("audit/runtime").join(run)).unwrap());
+            p.file(&format!("audit/runtime/{run}/drift_report.json"), &report.to_string());
+        }),
+        ("a subject that moved", |p| p.file(OCR, "changed twice\n")),
+        ("a run that passed", |p| {
+            let is = [
+                (EDGE, "services: {}\n"),
+                (ERP, "services: {web: {image: odoo}}\n"),
+                (OCR, "class Order: pass\n"),
+            ];
+            is.iter().for_each(|(path, text)| p.file(path, text));
+            p.ok(&["check"]);
+            is.iter().for_each(|(path, _)| p.file(path, "changed\n"));
+        }),
+    ];
+    for (name, change) in before {
+        let project = drifted();
+        project.check(&[]);
+        change(&project);
+        let count = runs(&project.root()).len();
+        let ran = on_a_terminal(&project, "accept --reason now", "y\n");
+        assert_eq!(ran.code(), 0, "{name}: {}", ran.out());
+        assert!(ran.out().contains("Looking at what is there now: "), "{name}: {}", ran.out());
+        assert_eq!(runs(&project.root()).len(), count, "{name}: a look leaves no run");
+        assert_eq!(drift(&project).len(), 0, "{name}");
+    }
+    let project = drifted();
+    project.check(&[]);
+    assert!(!on_a_terminal(&project, "accept --yes", "").out().contains("Looking at what"), "it is of now");
+    let run = runs(&project.root()).pop().unwrap();
+    project.file(EDGE, "changed twice\n");
+    let ran = on_a_terminal(&project, &format!("accept {run} --yes"), "");
+    assert!(ran.code() == 1 && !ran.out().contains("Looking at what"), "a run that is named: {}", ran.out());
 }
 
 #[test]

@@ -155,7 +155,11 @@ fn a_service_that_loops_never_passes_and_one_that_has_recovered_does() {
     let settled = || stage.drift().1 == ["container_state web modified state"] && running(&stage, "web");
     crate::support::wait_until(settled);
     let (_, report) = stage.check(&[]);
-    assert_eq!(only(&report, "container_state")["actual"], "running", "restarted by hand is no loop: {report:#}");
+    assert_eq!(
+        only(&report, "container_state")["actual"],
+        "running",
+        "restarted by hand is no loop: {report:#}"
+    );
 }
 
 /// Whether the container counts as running, after a start or two.

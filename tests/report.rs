@@ -15,6 +15,99 @@ fn kept(project: &Project, run: &str, file: &str) -> String {
     project.read(&format!("audit/runtime/{run}/{file}"))
 }
 
+/// Runs the binary in a time zone.
+fn in_zone(project: &Project, zone: &str, args: &[&str]) -> Ran {
+    Ran(project.driftlock(args).env("TZ", zone).output().unwrap())
+}
+
+/// What every reader of runs takes for the newest check, of one that passed and of a later one that did not.
+fn newest_is_the_failure(project: &Project, zone: &str) {
+    let read = |args: &[&str]| in_zone(project, zone, args).out();
+    let report: Value = serde_json::from_str(&read(&["report", "--format", "json"])).unwrap();
+    assert_eq!(report["overall"], "FAIL", "report");
+    let metrics = read(&["report", "--format", "prometheus"]);
+    let status = metrics.lines().find(|line| line.starts_with("driftlock_status")).unwrap();
+    assert!(status.ends_with(" 1"), "{status}");
+    let history: Value = serde_json::from_str(&read(&["history", "--format", "json"])).unwrap();
+    let runs = history["runs"].as_array().unwrap();
+    assert_eq!(runs.last().unwrap()["run"], report["run"], "{history:#}");
+    let subject = history["subjects"].as_array().unwrap().iter().find(|it| it["subject"] == EDGE).unwrap();
+    assert_eq!(subject["open"], true, "{history:#}");
+    let explained: Value = serde_json::from_str(&read(&["explain", EDGE, "--format", "json"])).unwrap();
+    assert_eq!(explained[0]["since"]["run"], report["run"], "{explained:#}");
+    let ack = in_zone(project, zone, &["ack", EDGE, "--until", "1d", "--reason", "known"]);
+    assert_eq!(ack.code(), 0, "{}", ack.err());
+    let accepted = in_zone(project, zone, &["accept", "--yes"]);
+    assert!(accepted.out().contains("Accepted: 1 change"), "{}{}", accepted.out(), accepted.err());
+}
+
+#[test]
+fn the_newest_run_is_the_newest_in_every_time_zone() {
+    // From the east to the west the names go back by a day.
+    for (first, second, reader) in [
+        ("Pacific/Kiritimati", "Etc/GMT+12", "UTC"),
+        ("Etc/GMT+12", "Pacific/Kiritimati", "Etc/GMT+12"),
+        ("Europe/Berlin", "UTC", "Europe/Berlin"),
+    ] {
+        let project = Project::accepted();
+        assert_eq!(in_zone(&project, first, &["check"]).code(), 0);
+        project.file(EDGE, "changed\n");
+        assert_eq!(in_zone(&project, second, &["check"]).code(), 2);
+        newest_is_the_failure(&project, reader);
+    }
+}
+
+#[test]
+fn the_newest_run_is_the_newest_whatever_its_name_says() {
+    // The hour that comes twice, a clock that was set back, a name that somebody gave.
+    for (first, second) in [
+        ("20261025_025500", "20261025_020500"),
+        ("20260129_154215", "20260129_154215_2"),
+        ("20260129_154215_2", "20260129_154215"),
+        ("20991231_235959", "20260129_154215"),
+        ("20260129_154215", "20200101_000000"),
+    ] {
+        let project = Project::accepted();
+        let rename = |to: &str| {
+            let run = runs(&project.root()).into_iter().find(|it| {
+                project.path("audit/runtime").join(it).join("drift_report.json").is_file() && it != first
+            });
+            let run = run.unwrap();
+            let report = kept(&project, &run, "drift_report.json").replace(&run, to);
+            let runtime = project.path("audit/runtime");
+            std::fs::rename(runtime.join(&run), runtime.join(to)).unwrap();
+            project.file(&format!("audit/runtime/{to}/drift_report.json"), &report);
+        };
+        project.ok(&["check", "--keep"]);
+        rename(first);
+        project.file(EDGE, "changed\n");
+        assert_eq!(project.check(&["--keep"]).0, 2);
+        rename(second);
+        let days: Value = serde_json::from_str(&project.ok(&["report", "--format", "json"]).out()).unwrap();
+        assert_eq!(days["run"], second, "after {first}");
+        let accepted = project.ok(&["accept", "--yes"]);
+        assert!(accepted.out().contains("Accepted: 1 change"), "{}{}", accepted.out(), accepted.err());
+    }
+}
+
+#[test]
+fn what_a_wrong_clock_has_dated_or_damage_has_hit_does_not_hide_the_newest_run() {
+    let project = Project::accepted();
+    project.ok(&["check"]);
+    for (name, unix) in
+        [("20260101_000000", 4_070_908_800_i64), ("20260101_000001", -5), ("20260101_000002", 0)]
+    {
+        project.old_check(name, None, |report| report["started_at_unix"] = unix.into());
+    }
+    project.file(EDGE, "changed\n");
+    assert_eq!(project.check(&["--keep"]).0, 2);
+    newest_is_the_failure(&project, "UTC");
+    // One that is damaged is the newest by when it was written: it is told, and nothing older is shown in its place.
+    project.file("audit/runtime/20200101_000000/drift_report.json", "{\"schema\": ");
+    let ran = project.run(&["report"]);
+    assert!(ran.code() == 1 && ran.err().contains("20200101_000000"), "{}{}", ran.out(), ran.err());
+}
+
 #[test]
 fn a_report_of_every_kind_is_told_again_as_it_was() {
     for case in KINDS.map(case) {

@@ -90,7 +90,8 @@ mod tests {
             &["stopping"],
             &["unknown"],
         ];
-        let all = || classes.iter().enumerate().flat_map(|(class, states)| states.iter().map(move |s| (class, *s)));
+        let all =
+            || classes.iter().enumerate().flat_map(|(class, states)| states.iter().map(move |s| (class, *s)));
         for (a, one) in all() {
             for (b, other) in all() {
                 assert_eq!(meaning(one) == meaning(other), a == b, "{one} and {other}");

@@ -103,7 +103,9 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
     let may_look = args.run.is_none() && std::io::stdin().is_terminal();
     let run = find_run(&project, args)?;
     let run = match (run, may_look) {
-        (Some(dir), _) => Some(Run::read(&dir)?),
+        // Whoever looks needs no run that is damaged.
+        (Some(dir), true) => Run::read(&dir).ok(),
+        (Some(dir), false) => Some(Run::read(&dir)?),
         (None, true) => None,
         (None, false) => return Err(no_run(&project)),
     };
@@ -217,7 +219,7 @@ impl Job<'_> {
     /// What is to be accepted of a run, or of a look where there is none that is of now; `None`: nothing.
     fn prepared(&self, run: Option<Run>, may_look: bool) -> Result<(Run, Option<Prepared>), Failure> {
         let why = match run {
-            None => "there is no run".to_owned(),
+            None => "there is no run that can be read".to_owned(),
             Some(run) if may_look && run.is_old() => format!("run {} is old", escaped(run.name.as_bytes())),
             Some(run) => match self.prepare(&run) {
                 Err(Unfit::Stale(failure)) if may_look => failure.in_one_line(),
@@ -254,13 +256,14 @@ impl Job<'_> {
     /// The changes of a run that are chosen, after looking again; `None` where there are none.
     fn prepare(&self, run: &Run) -> Result<Option<Prepared>, Unfit> {
         let (proposed, compared) = self.propose(run)?;
-        let Some(chosen) = choose(proposed.clone(), self.patterns, self.args, self.interrupt)? else {
+        let Some(chosen) = choose(proposed, self.patterns, self.args, self.interrupt)? else {
             return Ok(None);
         };
         let task = [Task::new(&self.aim.name(), self.interrupt)];
         let again = || task[0].run(|watch| look_again(self.request, &chosen, self.aim, watch));
         let evidence = progress::shown(&task, false, self.interrupt, again)?;
-        let (chosen, accepted) = accept::without_accepted(chosen, &proposed, &evidence);
+        let all = run.report.as_ref().map(all_of_report).unwrap_or_default();
+        let (chosen, accepted) = accept::without_accepted(chosen, &all, &evidence);
         for change in &accepted {
             let line = line(change);
             output::print(format!("{line}: accepted already, with the whole of its entry\n").as_bytes())?;
@@ -370,9 +373,8 @@ fn target_of(run: &Run, args: &AcceptArgs) -> Result<Option<String>, Failure> {
 
 /// The changes that a report proposes; an error of a check that nothing is asked of is none here.
 fn of_report(report: &WireReport, patterns: &[Named]) -> Result<Vec<Change>, Refusal> {
-    let touched = |patterns: &[Named], c: &WireCheck| {
-        c.findings.iter().any(|f| is_named(patterns, &c.name, &f.key()))
-    };
+    let touched =
+        |patterns: &[Named], c: &WireCheck| c.findings.iter().any(|f| is_named(patterns, &c.name, &f.key()));
     // A pattern that names nothing is refused later, beside everything that it could have named.
     let stray = |named: &Named| !report.checks.iter().any(|c| touched(std::slice::from_ref(named), c));
     let has_stray = patterns.iter().any(stray);
@@ -382,6 +384,13 @@ fn of_report(report: &WireReport, patterns: &[Named]) -> Result<Vec<Change>, Ref
         patterns.is_empty() || found.is_some_and(|c| could(c) || touched(patterns, c))
     };
     accept::from_report(report, &named)
+}
+
+/// All that a report's checks found, as far as they could be carried out.
+fn all_of_report(report: &WireReport) -> Vec<Change> {
+    let could =
+        |check: &str| report.checks.iter().any(|it| it.name == check && it.status != WireStatus::Error);
+    accept::from_report(report, &could).unwrap_or_default()
 }
 
 /// The changes that the lock files of an export propose.

@@ -120,8 +120,12 @@ impl Stage {
 
     /// Waits until the engine has started a container anew so many times.
     pub(crate) fn wait_for_restarts(&self, short: &str, count: u32) {
-        let name = self.name(short);
+        let (name, start) = (self.name(short), std::time::Instant::now());
         super::wait_until(|| {
+            // A list tells to the second when a container was made: one of this moment came up for the first time.
+            if start.elapsed() < Duration::from_secs(4) {
+                return false;
+            }
             let restarts = self.docker(&["inspect", "--format={{.RestartCount}}", &name]);
             restarts.parse::<u32>().unwrap() >= count
         });

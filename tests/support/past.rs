@@ -21,6 +21,10 @@ impl Project {
         let mut report: Value = serde_json::from_str(&self.read("audit/runtime/latest.json")).unwrap();
         report["run"] = name.into();
         report["target"] = target.into();
+        let stamp = name.get(..15).unwrap_or_default();
+        if let Ok(began) = chrono::NaiveDateTime::parse_from_str(stamp, "%Y%m%d_%H%M%S") {
+            report["started_at_unix"] = began.and_utc().timestamp().into();
+        }
         change(&mut report);
         self.file(&format!("audit/runtime/{name}/drift_report.json"), &format!("{report:#}\n"));
         self.file(&format!("audit/runtime/{name}/drift_report.txt"), "as it was told\n");

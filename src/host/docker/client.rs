@@ -103,15 +103,8 @@ echo {mark} inspect \"$code\"
 /// A label as it is printed: empty where there is none.
 type Label = Option<String>;
 /// What is told of a container's running, in the order of [`LIFE`].
-type Running = (
-    Option<bool>,
-    Option<bool>,
-    Option<i64>,
-    Option<i64>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-);
+type Running =
+    (Option<bool>, Option<bool>, Option<i64>, Option<i64>, Option<String>, Option<String>, Option<String>);
 /// One container of the answer, in the order of the [`template`].
 type Row = (
     String,

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use bollard::{BollardRequest, Docker};
 use bollard::errors::Error;
 use bollard::query_parameters::ListImagesOptions;
+use bollard::{BollardRequest, Docker};
 use futures_util::TryStreamExt as _;
 use hyper::Uri;
 use serde::Deserialize;

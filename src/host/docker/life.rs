@@ -38,8 +38,8 @@ impl Life {
     pub(super) fn is_restart(&self, state: &str, up: Option<i64>) -> bool {
         match state {
             RUNNING if self.running => self.restarting || self.pid == Some(0) || self.is_loop(up),
-            // Podman ends and starts it without a state between.
-            RUNNING | STOPPED => self.restarting || (!self.running && self.has_policy && self.restarts > 0),
+            // Podman ends and starts it without a state between, and it may have started since the list was made.
+            RUNNING | STOPPED => self.restarting || (self.has_policy && self.restarts > 0),
             _ => false,
         }
     }
@@ -130,7 +130,9 @@ mod tests {
         ] {
             assert_eq!(moment(text), Some(seconds), "{text}");
         }
-        for text in ["", "0001-01-01T00:00:00Z", "2026-12-01", "2026-12-01T10:54:25", "2026-12-01T10:54:25é", "é"] {
+        for text in
+            ["", "0001-01-01T00:00:00Z", "2026-12-01", "2026-12-01T10:54:25", "2026-12-01T10:54:25é", "é"]
+        {
             assert_eq!(moment(text), None, "{text}");
         }
     }
@@ -157,7 +159,9 @@ mod tests {
         assert!(!is_open(RUNNING, "Up 5 seconds", Some(994), now), "started once, when it was made");
         assert!(is_open(RUNNING, "Up 5 seconds", Some(990), now), "not for the first time");
         assert!(is_open(RUNNING, "Up 5 seconds", Some(994), None), "no clock to hold it against");
-        assert!(is_open(RUNNING, "", Some(994), now) && is_open(STOPPED, "Exited (1) 2 days ago", None, None));
+        assert!(
+            is_open(RUNNING, "", Some(994), now) && is_open(STOPPED, "Exited (1) 2 days ago", None, None)
+        );
         assert!(!is_open("exited", "", None, None) && !is_open(RESTARTING, "", None, None));
     }
 
@@ -182,11 +186,16 @@ mod tests {
     fn no_process_is_a_restart_and_so_is_an_end_between_two_starts() {
         let none = Life { pid: Some(0), ..life(0, 0) };
         assert!(none.is_restart(RUNNING, Some(YOUNG)));
-        assert!(!Life { pid: None, ..life(0, 0) }.is_restart(RUNNING, Some(YOUNG)), "an engine that does not tell");
-        let ended = |restarts, has_policy| Life { running: false, pid: Some(0), has_policy, ..life(restarts, 5) };
+        assert!(
+            !Life { pid: None, ..life(0, 0) }.is_restart(RUNNING, Some(YOUNG)),
+            "an engine that does not tell"
+        );
+        let ended =
+            |restarts, has_policy| Life { running: false, pid: Some(0), has_policy, ..life(restarts, 5) };
         assert!(ended(3, true).is_restart(STOPPED, None) && ended(3, true).is_restart(RUNNING, Some(0)));
         assert!(!ended(0, true).is_restart(STOPPED, None) && !ended(3, false).is_restart(STOPPED, None));
         assert!(!ended(3, true).is_restart("exited", None), "it has been stopped for good");
+        assert!(life(3, 5).is_restart(STOPPED, None), "started since the list was made");
         assert!(Life { restarting: true, ..ended(0, false) }.is_restart(RUNNING, None));
     }
 }

@@ -157,6 +157,11 @@ fn real_modules_are_seen_as_they_are_seen_here() {
 
 #[test]
 fn containers_alone_need_no_script() {
-    let query = crate::host::ContainerQuery { patterns: vec![], named: std::collections::BTreeSet::new(), locked: None, clock: || 0 };
+    let query = crate::host::ContainerQuery {
+        patterns: vec![],
+        named: std::collections::BTreeSet::new(),
+        locked: None,
+        clock: || 0,
+    };
     assert!(Survey::new(&Layout::of_root(Path::new("/")), &[Query::Containers(query)]).is_none());
 }
