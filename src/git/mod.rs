@@ -9,6 +9,7 @@ mod history;
 mod limit;
 mod objects;
 mod revision;
+mod source;
 mod tracked;
 mod work_tree;
 

@@ -202,6 +202,8 @@ pub struct Finding {
     pub cause: Option<String>,
     /// What can be done about it, and the command of each.
     pub ways_out: Vec<WayOut>,
+    /// What must be known before one of these is run, or why one is not there.
+    pub notes: Vec<String>,
 }
 
 impl Finding {
@@ -227,6 +229,7 @@ impl Finding {
             since: None,
             cause: None,
             ways_out: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
