@@ -64,7 +64,7 @@ impl Advice<'_> {
             let in_tree = self.aim.target.is_none();
             found = provenance::sources(&self.project.root, &asked, in_tree, provenance::BUDGET, &|| false).into_iter();
         }
-        all.iter().map(|finding| if needs(finding) { found.next() } else { None }).collect()
+        all.iter().map(|finding| if needs(finding) { found.next().flatten() } else { None }).collect()
     }
 
     /// The order of undoing a container and its compose file, where both differ; `edited` are the compose files that do.

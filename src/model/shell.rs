@@ -19,7 +19,12 @@ pub fn quoted_name(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
         Ok(text) if !text.chars().any(is_hidden) => quoted(text),
         _ if name.ends_with(b"\n") => format!("$'{}'", in_octal(name, "\\'", "\\\\", "%")),
-        _ => format!("\"$(printf '{}')\"", in_octal(name, "\\047", "\\134", "%%")),
+        _ => {
+            // What begins with a hyphen would be an option.
+            let text = in_octal(name, "\\047", "\\134", "%%");
+            let text = text.strip_prefix('-').map_or_else(|| text.clone(), |rest| format!("\\055{rest}"));
+            format!("\"$(printf '{text}')\"")
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::ADDONS;
 use super::holders::joined;
 use super::places::Places;
-use crate::git::{Checkout, End, Form, Limit, Listed, Mode, Repository, Revision, Treatment};
+use crate::git::{Checkout, End, Form, GitError, Limit, Listed, Mode, Repository, Revision, Treatment};
 use crate::model::{Digest, Finding, Hasher, Holder, Kind, Value, readable};
 
 /// How many files that git converts are computed for one commit.
@@ -67,7 +67,7 @@ fn from_root(prefix: &[u8], path: &[u8]) -> Vec<u8> {
 }
 
 /// Looks for the source of each finding's undo; `in_tree` says that the findings are of the project's own tree. Where
-/// there is none, the reason stands in its place, with what to do instead.
+/// there is none, the reason stands in its place, with what to do instead; without a repository there is nothing to say.
 #[must_use]
 pub fn sources(
     root: &Path,
@@ -75,11 +75,12 @@ pub fn sources(
     in_tree: bool,
     time: Duration,
     cancelled: &(dyn Fn() -> bool + Sync),
-) -> Vec<Result<UndoSource, String>> {
+) -> Vec<Option<Result<UndoSource, String>>> {
     let limit = Limit::new(time, cancelled);
-    let refuse = |why: String| findings.iter().map(|_| Err(why.clone())).collect();
+    let refuse = |why: String| findings.iter().map(|_| Some(Err(why.clone()))).collect();
     let repository = match Repository::around(root) {
         Ok(repository) => repository.without_filters(),
+        Err(GitError::NoGit { .. } | GitError::NoRepository { .. }) => return vec![None; findings.len()],
         Err(why) => return refuse(format!("{why}; {ELSEWHERE}")),
     };
     if let Some(owner) = repository.foreign_owner() {
@@ -90,7 +91,7 @@ pub fn sources(
     let Ok(head) = repository.resolve("HEAD") else {
         return refuse(format!("the git repository has no commit yet; {ELSEWHERE}"));
     };
-    Finder::new(root, &repository, head, in_tree, limit).find(findings)
+    Finder::new(root, &repository, head, in_tree, limit).find(findings).into_iter().map(Some).collect()
 }
 
 /// What helps where no commit does.
