@@ -35,7 +35,8 @@ impl Advice<'_> {
     /// not be carried out.
     pub(super) fn give(&self, checks: &mut [CheckResult]) {
         let sources = self.sources(checks.iter().flat_map(|check| &check.findings));
-        let edited: Vec<Vec<u8>> = checks.iter().flat_map(|check| &check.findings).filter_map(edited_compose).collect();
+        let edited: Vec<Vec<u8>> =
+            checks.iter().flat_map(|check| &check.findings).filter_map(edited_compose).collect();
         let mut sources = sources.into_iter();
         for check in checks {
             let id = check.id;
@@ -52,7 +53,10 @@ impl Advice<'_> {
     }
 
     /// Where the baseline's files can be taken from, for each of these findings that is undone by writing files.
-    fn sources<'f>(&self, findings: impl Iterator<Item = &'f Finding>) -> Vec<Option<Result<UndoSource, String>>> {
+    fn sources<'f>(
+        &self,
+        findings: impl Iterator<Item = &'f Finding>,
+    ) -> Vec<Option<Result<UndoSource, String>>> {
         let all: Vec<&Finding> = findings.collect();
         let needs = |finding: &&Finding| {
             let is_file = ![None, Some(SectionId("images"))].contains(&finding.subject.section);
@@ -62,7 +66,8 @@ impl Advice<'_> {
         let mut found = Vec::new().into_iter();
         if !asked.is_empty() {
             let in_tree = self.aim.target.is_none();
-            found = provenance::sources(&self.project.root, &asked, in_tree, provenance::BUDGET, &|| false).into_iter();
+            found = provenance::sources(&self.project.root, &asked, in_tree, provenance::BUDGET, &|| false)
+                .into_iter();
         }
         all.iter().map(|finding| if needs(finding) { found.next().flatten() } else { None }).collect()
     }
@@ -73,8 +78,11 @@ impl Advice<'_> {
             return None;
         }
         let files = self.compose_places(finding);
-        let its: Vec<String> =
-            files.iter().filter(|file| edited.contains(&file.as_bytes().to_vec())).map(|file| escaped(file.as_bytes())).collect();
+        let its: Vec<String> = files
+            .iter()
+            .filter(|file| edited.contains(&file.as_bytes().to_vec()))
+            .map(|file| escaped(file.as_bytes()))
+            .collect();
         let service = self.entry(finding).and_then(service_of);
         let (_, service) = service.filter(|_| !its.is_empty())?;
         let (files, names) = (self.compose_files(finding), its.join(", "));
@@ -238,7 +246,8 @@ impl Advice<'_> {
         let Some(Value::Structured(facts)) = container.map(|entry| &entry.value) else {
             return Vec::new();
         };
-        let files = facts.get(fact::COMPOSE_FILES).map(|files| files.split('\n').map(str::to_owned).collect());
+        let files =
+            facts.get(fact::COMPOSE_FILES).map(|files| files.split('\n').map(str::to_owned).collect());
         files.filter(|files: &Vec<String>| files.iter().all(|file| !file.is_empty())).unwrap_or_default()
     }
 

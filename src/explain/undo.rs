@@ -2,7 +2,7 @@
 //! put aside.
 
 use super::ways_out::Situation;
-use crate::model::{Finding, Kind, SectionId, Value, escaped, quoted, quoted_name};
+use crate::model::{Finding, Kind, Part, SectionId, Value, escaped, quoted, quoted_name};
 use crate::provenance::{How, UndoSource};
 
 /// Where files of a server are put aside.
@@ -45,7 +45,10 @@ pub(super) fn note(situation: &Situation<'_>, has_command: bool) -> Option<Strin
     let more = discarded.len().saturating_sub(NOTED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!listed.is_empty()).then(|| {
-        format!("undo discards the present content of {}{more}: no commit that was found holds it", listed.join(", "))
+        format!(
+            "undo discards the present content of {}{more}: no commit that was found holds it",
+            listed.join(", ")
+        )
     })
 }
 
@@ -62,7 +65,8 @@ fn discarded(finding: &Finding) -> Vec<&[u8]> {
         let files = provenance.iter().flat_map(|it| &it.files);
         files.into_iter().any(|file| file.path == path && file.commit.is_some())
     };
-    let over = finding.parts.iter().filter(|part| part.expected != Value::Absent && part.actual != Value::Absent);
+    let over =
+        finding.parts.iter().filter(|part| part.expected != Value::Absent && part.actual != Value::Absent);
     over.map(|part| part.path.as_slice()).filter(|path| !is_held(path)).collect()
 }
 
@@ -102,9 +106,14 @@ impl Situation<'_> {
             _ => Vec::new(),
         };
         let is_covered = |path: &[u8], by: &[&[u8]]| {
-            by.iter().any(|dir| path.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")))
+            by.iter().any(|dir| {
+                path.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+            })
         };
-        for part in finding.parts.iter().filter(|part| part.kind == Kind::Unexpected) {
+        // A link is not written through, and only git replaces one.
+        let is_copied = matches!(self.source, Some(Ok(source)) if matches!(source.how, How::Stored | How::Checkout));
+        let is_in_the_way = |part: &&Part| is_copied && matches!(part.actual, Value::Link(_));
+        for part in finding.parts.iter().filter(|part| part.kind == Kind::Unexpected || is_in_the_way(part)) {
             if !is_covered(&part.path, &paths) {
                 paths.push(&part.path);
             }
@@ -160,7 +169,9 @@ impl Situation<'_> {
         if matches!(source.how, How::Restore | How::RestoreAll) {
             return Some(restore(&git, commit, source, if self.is_module() { &files } else { &[] }));
         }
-        let from = |inner: &[u8]| if inner.is_empty() { source.from.clone() } else { [&source.from, &b"/"[..], inner].concat() };
+        let from = |inner: &[u8]| {
+            if inner.is_empty() { source.from.clone() } else { [&source.from, &b"/"[..], inner].concat() }
+        };
         let at = self.lies_at();
         let only = match files.as_slice() {
             [] => Some(&b""[..]),
@@ -201,7 +212,8 @@ fn restore(git: &str, commit: &str, source: &UndoSource, files: &[&[u8]]) -> Str
     } else {
         vec![source.to.clone()]
     };
-    let is_pattern = |path: &Vec<u8>| path.first() == Some(&b':') || path.iter().any(|b| b"*?[\\".contains(b));
+    let is_pattern =
+        |path: &Vec<u8>| path.first() == Some(&b':') || path.iter().any(|b| b"*?[\\".contains(b));
     let literal = if paths.iter().any(is_pattern) { " --literal-pathspecs" } else { "" };
     // What the commit does not have stays, whatever the index says.
     let overlay = if source.how == How::RestoreAll { " --overlay" } else { "" };
@@ -216,9 +228,9 @@ fn shell(script: &str) -> String {
 
 /// The directories of a module above one of its files.
 fn above<'a>(files: &[&'a [u8]]) -> Vec<&'a [u8]> {
-    let cuts = files.iter().flat_map(|file| {
-        file.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(cut, _)| &file[..cut])
-    });
+    let cuts = files
+        .iter()
+        .flat_map(|file| file.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(cut, _)| &file[..cut]));
     let mut all: Vec<&[u8]> = cuts.collect();
     all.sort_unstable();
     all.dedup();
@@ -247,7 +259,8 @@ fn one_file(at: &[u8], inner: &[u8], is_executable: bool) -> String {
 /// The script that does the same with a tar archive of files of the module at `at`.
 fn many_files(at: &[u8], files: &[&[u8]]) -> String {
     let (at, dirs) = (quoted_name(at), above(files));
-    let make = if dirs.is_empty() { String::new() } else { format!("mkdir -p --{}; ", words(dirs.iter().copied())) };
+    let make =
+        if dirs.is_empty() { String::new() } else { format!("mkdir -p --{}; ", words(dirs.iter().copied())) };
     let (dirs, files) = (words(dirs.iter().copied()), words(files.iter().copied()));
     format!(
         "mkdir -p -- {at}; cd -- {at}; t=$(mktemp -d); n=; trap 'rm -rf -- \"$t\" \"$n\"' EXIT; tar -C \"$t\" -xof -; \

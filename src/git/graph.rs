@@ -219,7 +219,9 @@ mod tests {
     #[test]
     fn a_child_stands_before_its_parents_whatever_the_clock_said() {
         let mut graph = Graph::default();
-        for (time, commit, parents) in [(9, 'a', ""), (5, 'b', "a"), (5, 'c', "b"), (1, 'd', "c"), (7, 'e', "a")] {
+        for (time, commit, parents) in
+            [(9, 'a', ""), (5, 'b', "a"), (5, 'c', "b"), (1, 'd', "c"), (7, 'e', "a")]
+        {
             let words: Vec<String> = [commit].into_iter().chain(parents.chars()).map(name).collect();
             graph.push(&format!("{time} {}", words.join(" "))).unwrap();
         }

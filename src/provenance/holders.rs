@@ -46,7 +46,8 @@ impl Search<'_> {
     /// The commits that put something at these files of a subject, and their parents, which had what was there before.
     fn commits_at(&self, name: &Name, wanted: &[(Vec<u8>, &Value)]) -> Vec<String> {
         let paths = wanted.iter().map(|(inner, _)| joined(&name.path, inner));
-        let touches = paths.flat_map(|path| self.record.at(&path).iter().map(|touch| touch.step).collect::<Vec<_>>());
+        let touches =
+            paths.flat_map(|path| self.record.at(&path).iter().map(|touch| touch.step).collect::<Vec<_>>());
         let states = self.record.states(&name.path).iter().map(|(step, _)| *step);
         let steps: BTreeSet<usize> = touches.chain(states).collect();
         let mut commits: BTreeMap<(bool, usize), String> = BTreeMap::new();
@@ -84,7 +85,10 @@ impl Search<'_> {
 /// The files that the baseline has, each with its path in the subject; of many, the first.
 fn wanted(sought: &Sought) -> Vec<(Vec<u8>, &Value)> {
     if !sought.is_module {
-        return vec![(Vec::new(), &sought.expected)].into_iter().filter(|(_, value)| **value != Value::Absent).collect();
+        return vec![(Vec::new(), &sought.expected)]
+            .into_iter()
+            .filter(|(_, value)| **value != Value::Absent)
+            .collect();
     }
     let parts = sought.parts.iter().filter(|part| part.expected != Value::Absent);
     parts.take(JUDGED).map(|part| (part.path.clone(), &part.expected)).collect()

@@ -120,7 +120,13 @@ struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(root: &'a Path, repository: &'a Repository, head: Revision, in_tree: bool, limit: Limit<'a>) -> Self {
+    fn new(
+        root: &'a Path,
+        repository: &'a Repository,
+        head: Revision,
+        in_tree: bool,
+        limit: Limit<'a>,
+    ) -> Self {
         let passed_over = repository.passed_over();
         Self {
             root,
@@ -151,9 +157,7 @@ impl<'a> Finder<'a> {
                 }
             }
             for (commit, group) in asked {
-                let stays = *kept
-                    .entry(commit.to_owned())
-                    .or_insert_with(|| self.repository.keeps(commit));
+                let stays = *kept.entry(commit.to_owned()).or_insert_with(|| self.repository.keeps(commit));
                 if !stays || self.limit.is_over() {
                     continue;
                 }
@@ -195,18 +199,20 @@ impl<'a> Finder<'a> {
             vec![(&[][..], &finding.expected)]
         };
         if is_module && finding.parts.is_empty() {
-            return Err("the baseline does not say which of its files differ; deploy the release again".to_owned());
+            return Err(
+                "the baseline does not say which of its files differ; deploy the release again".to_owned()
+            );
         }
         let paths = || files.iter().map(|(inner, _)| joined(&to, inner));
         if paths().chain([finding.place.clone()]).any(|path| path.ends_with(b"\n")) {
             return Err("a name that ends in a line feed fits in no command; restore it by hand".to_owned());
         }
-        let wanted = finding.parts.iter().filter(|part| part.expected != Value::Absent);
-        let has_links = wanted.clone().any(|part| is_link(&part.expected) || is_link(&part.actual));
+        let has_links = files.iter().any(|(_, value)| is_link(value));
         if has_links && !self.in_tree {
-            return Err("a symbolic link is, or was, among its files: deploy the release again, or restore it by hand".to_owned());
+            return Err("a symbolic link is among its files: deploy the release again, or restore it by hand".to_owned());
         }
-        let is_below = |path: &[u8], dir: &[u8]| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with(b"/"));
+        let is_below =
+            |path: &[u8], dir: &[u8]| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with(b"/"));
         let is_directory = |(inner, _): &(&[u8], &Value)| {
             finding.parts.iter().any(|part| part.kind == Kind::Unexpected && is_below(&part.path, inner))
         };
@@ -219,7 +225,7 @@ impl<'a> Finder<'a> {
             && !files.iter().any(|(inner, _)| self.passed_over.contains(&joined(&to, inner)))
             && !(files.len() > 1 && files.iter().any(is_own));
         if has_links && !may_restore {
-            return Err("a symbolic link is, or was, among its files, which git does not restore as it is configured; restore it by hand".to_owned());
+            return Err("a symbolic link is among its files, which git does not restore as it is configured; restore it by hand".to_owned());
         }
         let head = Holder { commit: self.head.commit.clone(), path: to.clone() };
         let known = finding.provenance.iter().flat_map(|provenance| provenance.holders.iter().cloned());
@@ -267,7 +273,9 @@ impl<'a> Finder<'a> {
     fn aside(&self, to: &[u8], files: &[(&[u8], &Value)], finding: &Finding) -> Result<Vec<Vec<u8>>, String> {
         let top = self.repository.top();
         let at = |path: &[u8]| top.join(OsStr::from_bytes(path)).symlink_metadata().ok();
-        let whole = |path: &[u8]| path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).collect::<Vec<_>>();
+        let whole = |path: &[u8]| {
+            path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).collect::<Vec<_>>()
+        };
         let is_blocked = |path: &[u8]| at(path).is_some_and(|meta| !meta.is_dir());
         let cuts = whole(to);
         let blocking = cuts.iter().map(|&cut| &to[..cut]).find(|path| is_blocked(path));
@@ -307,14 +315,30 @@ impl<'a> Finder<'a> {
             own = by_path(&revision);
             &own
         };
-        let mut holding = Holding { repository: self.repository, revision: &revision, listed, limit: &self.limit, stored: HashMap::new(), restored: HashMap::new(), written: HashMap::new() };
+        let mut holding = Holding {
+            repository: self.repository,
+            revision: &revision,
+            listed,
+            limit: &self.limit,
+            stored: HashMap::new(),
+            restored: HashMap::new(),
+            written: HashMap::new(),
+        };
         let candidates: Vec<_> =
             group.iter().filter(|(_, one, from)| holding.lists(from, &one.files)).collect();
         let paths = |of: &dyn Fn(&Wanted<'_>, &[u8]) -> bool| -> Vec<(Vec<u8>, Digest)> {
             let all = candidates.iter().filter(|(_, one, from)| of(one, from));
-            all.flat_map(|(_, one, from)| one.files.iter().filter_map(|(inner, value)| Some((joined(from, inner), file(value)?)))).collect()
+            all.flat_map(|(_, one, from)| {
+                one.files.iter().filter_map(|(inner, value)| Some((joined(from, inner), file(value)?)))
+            })
+            .collect()
         };
-        holding.learn_stored(&candidates.iter().flat_map(|(_, one, from)| one.files.iter().map(|(inner, _)| joined(from, inner))).collect::<Vec<_>>());
+        holding.learn_stored(
+            &candidates
+                .iter()
+                .flat_map(|(_, one, from)| one.files.iter().map(|(inner, _)| joined(from, inner)))
+                .collect::<Vec<_>>(),
+        );
         let restorable = |one: &Wanted<'_>, from: &[u8]| one.may_restore && from == one.to;
         holding.learn_restored(&paths(&restorable));
         let mut sources = Vec::new();
@@ -327,7 +351,12 @@ impl<'a> Finder<'a> {
                 rest.push((at, one, from));
             }
         }
-        let all: Vec<(Vec<u8>, Digest)> = rest.iter().flat_map(|(_, one, from)| one.files.iter().filter_map(|(inner, value)| Some((joined(from, inner), file(value)?)))).collect();
+        let all: Vec<(Vec<u8>, Digest)> = rest
+            .iter()
+            .flat_map(|(_, one, from)| {
+                one.files.iter().filter_map(|(inner, value)| Some((joined(from, inner), file(value)?)))
+            })
+            .collect();
         let plain = holding.learn_written(&all);
         for (at, one, from) in rest {
             if !holding.writes(from, &one.files) {
@@ -335,8 +364,13 @@ impl<'a> Finder<'a> {
             }
             let single = one.files.first().filter(|_| one.files.len() == 1);
             let path = single.map(|(inner, _)| joined(from, inner));
-            let how = if path.as_ref().is_some_and(|path| plain.contains(path)) { How::Stored } else { How::Checkout };
-            let is_executable = path.and_then(|path| listed.get(&path)).is_some_and(|listed| listed.is_executable);
+            let how = if path.as_ref().is_some_and(|path| plain.contains(path)) {
+                How::Stored
+            } else {
+                How::Checkout
+            };
+            let is_executable =
+                path.and_then(|path| listed.get(&path)).is_some_and(|listed| listed.is_executable);
             sources.push((at, UndoSource { is_executable, ..self.source(commit, one, from, how) }));
         }
         sources
@@ -352,14 +386,16 @@ impl<'a> Finder<'a> {
         }
         let inside = [&one.to, &b"/"[..]].concat();
         let wanted: HashSet<Vec<u8>> = one.files.iter().map(|(inner, _)| joined(&one.to, inner)).collect();
-        let listed: Vec<&Listed> = holding.listed.values().filter(|it| it.path.starts_with(&inside)).collect();
+        let listed: Vec<&Listed> =
+            holding.listed.values().filter(|it| it.path.starts_with(&inside)).collect();
         let others: Vec<&Listed> = listed.into_iter().filter(|it| !wanted.contains(&it.path)).collect();
         if others.iter().any(|it| it.mode != Mode::File || self.passed_over.contains(&it.path)) {
             return false;
         }
         let present = others.iter().map(|it| {
             let path = top.join(OsStr::from_bytes(&it.path));
-            let is_executable = path.symlink_metadata().is_ok_and(|meta| meta.permissions().mode() & 0o100 != 0);
+            let is_executable =
+                path.symlink_metadata().is_ok_and(|meta| meta.permissions().mode() & 0o100 != 0);
             Some((it.path.clone(), digest_at(&path).filter(|_| is_executable == it.is_executable)?))
         });
         let Some(present) = present.collect::<Option<Vec<(Vec<u8>, Digest)>>>() else { return false };
@@ -387,7 +423,9 @@ impl Wanted<'_> {
             return format!("there was not enough time to find a commit that holds it; {ELSEWHERE}");
         }
         let path = readable(&self.to).0;
-        format!("no commit of a branch or tag was found that gives the baseline's content at {path}; {ELSEWHERE}")
+        format!(
+            "no commit of a branch or tag was found that gives the baseline's content at {path}; {ELSEWHERE}"
+        )
     }
 }
 
@@ -429,8 +467,13 @@ impl Holding<'_> {
     }
 
     fn learn_stored(&mut self, paths: &[Vec<u8>]) {
-        let objects: Vec<Vec<u8>> = paths.iter().filter_map(|path| Some(self.listed.get(path)?.object.clone().into_bytes())).collect();
-        let Ok((digests, End::Whole)) = self.repository.digests(&objects, Form::Stored, self.limit) else { return };
+        let objects: Vec<Vec<u8>> = paths
+            .iter()
+            .filter_map(|path| Some(self.listed.get(path)?.object.clone().into_bytes()))
+            .collect();
+        let Ok((digests, End::Whole)) = self.repository.digests(&objects, Form::Stored, self.limit) else {
+            return;
+        };
         let known = paths.iter().zip(digests).filter_map(|(path, digest)| Some((path.clone(), digest?)));
         self.stored.extend(known);
     }

@@ -20,11 +20,29 @@ const CASES: u64 = 12;
 const UNDO: &str = "it must go back";
 /// Names that a shell, git or a glob may take for something else.
 const NAMES: [&[u8]; 14] = [
-    b"web", b"erp", b"a b", b"it's", b"st*r", b"[x]", b":(top)m", b":x", b"-dash", b"q\"$HOME`id`", b"100%",
-    b"new\nline", b"latin\xe9", b"back\\slash",
+    b"web",
+    b"erp",
+    b"a b",
+    b"it's",
+    b"st*r",
+    b"[x]",
+    b":(top)m",
+    b":x",
+    b"-dash",
+    b"q\"$HOME`id`",
+    b"100%",
+    b"new\nline",
+    b"latin\xe9",
+    b"back\\slash",
 ];
-const TEXTS: [&str; 6] =
-    ["one\n", "two\nlines\n", "three\nlines\nhere\n", "one\n# a fix\n", "services: {}\n", "a\nb\nc\nd\ne\nf\n"];
+const TEXTS: [&str; 6] = [
+    "one\n",
+    "two\nlines\n",
+    "three\nlines\nhere\n",
+    "one\n# a fix\n",
+    "services: {}\n",
+    "a\nb\nc\nd\ne\nf\n",
+];
 const CONFIG: &str = "[compose]\nfiles = [\"stacks/*/docker-compose.yml\"]\n[addons]\nroots = [\"addons/*\"]\n\
                       exclude = [\"*/static/lib/**\"]\n[docker]\nmode = \"off\"\n";
 
@@ -84,7 +102,13 @@ impl World {
         let mut world =
             Self { tree, root, server, binary, random, clock: 1_790_000_000, has_stash: false, _kept: kept };
         world.git(&["init", "--quiet", "-b", "main"]);
-        world.write(Path::new("audit/driftlock.toml"), &format!("{CONFIG}[targets.prod]\nhost = \"local\"\nroot = \"{}\"\ndocker = \"off\"\n", world.server.display()));
+        world.write(
+            Path::new("audit/driftlock.toml"),
+            &format!(
+                "{CONFIG}[targets.prod]\nhost = \"local\"\nroot = \"{}\"\ndocker = \"off\"\n",
+                world.server.display()
+            ),
+        );
         fs::write(world.tree.join(".gitignore"), "audit/runtime/\n*.ignored\n").unwrap();
         for _ in 0..2 {
             world.add_stack();
@@ -97,7 +121,9 @@ impl World {
     fn run(&self, dir: &Path, program: &OsStr, args: &[&OsStr]) -> Output {
         let mut command = Command::new(program);
         command.args(args).current_dir(dir).env("HOME", "/nonexistent").env("GIT_CONFIG_NOSYSTEM", "1");
-        for (key, value) in [("NAME", "Ada"), ("EMAIL", "ada@example.org"), ("DATE", &format!("{} +0000", self.clock))] {
+        for (key, value) in
+            [("NAME", "Ada"), ("EMAIL", "ada@example.org"), ("DATE", &format!("{} +0000", self.clock))]
+        {
             command.env(format!("GIT_AUTHOR_{key}"), value).env(format!("GIT_COMMITTER_{key}"), value);
         }
         command.output().unwrap()
@@ -151,7 +177,8 @@ impl World {
     /// The directories directly below one of the project.
     fn dirs(&self, base: &Path, below: &str) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(base.join(below)) else { return Vec::new() };
-        let mut all: Vec<PathBuf> = entries.map(|entry| Path::new(below).join(entry.unwrap().file_name())).collect();
+        let mut all: Vec<PathBuf> =
+            entries.map(|entry| Path::new(below).join(entry.unwrap().file_name())).collect();
         all.retain(|path| base.join(path).is_dir());
         all.sort();
         all
@@ -178,7 +205,12 @@ impl World {
         match (self.random.below(13), stack, module) {
             (0 | 1, Some(stack), _) => self.write(&stack.join("docker-compose.yml"), &text),
             (2 | 3, _, Some(module)) => {
-                let file = self.random.pick(&["__manifest__.py", "models/order.py", "views/new.py", "static/lib/v.js"]);
+                let file = self.random.pick(&[
+                    "__manifest__.py",
+                    "models/order.py",
+                    "views/new.py",
+                    "static/lib/v.js",
+                ]);
                 self.write(&module.join(file), &text);
             }
             (4, Some(stack), _) => {
@@ -188,7 +220,8 @@ impl World {
                 }
             }
             (5, _, Some(module)) => {
-                let to = root.join("addons").join(self.random.pick(&["one", "two", "three"])).join(self.name());
+                let to =
+                    root.join("addons").join(self.random.pick(&["one", "two", "three"])).join(self.name());
                 if !to.exists() {
                     fs::create_dir_all(to.parent().unwrap()).unwrap();
                     let _ = fs::rename(root.join(module), &to);
@@ -203,7 +236,12 @@ impl World {
                 }
             }
             (7, ..) => {
-                let rule = self.random.pick(&["*.py text eol=crlf\n", "*.yml text eol=crlf\n", "* -text\n", "*.py export-ignore ident\n"]);
+                let rule = self.random.pick(&[
+                    "*.py text eol=crlf\n",
+                    "*.yml text eol=crlf\n",
+                    "* -text\n",
+                    "*.py export-ignore ident\n",
+                ]);
                 fs::write(self.tree.join(".gitattributes"), rule).unwrap();
                 self.commit();
                 self.git(&["rm", "--quiet", "-r", "--cached", "."]);
@@ -230,7 +268,13 @@ impl World {
                 self.has_stash = true;
             }
             (11, _, Some(module)) => drop(fs::remove_file(root.join(module).join("models/line.py"))),
-            _ => if self.random.one_in(2) { self.add_module() } else { self.add_stack() },
+            _ => {
+                if self.random.one_in(2) {
+                    self.add_module()
+                } else {
+                    self.add_stack()
+                }
+            }
         }
         if !self.random.one_in(4) {
             self.commit();
@@ -292,7 +336,9 @@ impl World {
                     let _ = std::io::Write::write_all(&mut file, hand.as_bytes());
                 }
             }
-            (14, ..) if is_own => fs::write(self.tree.join(".gitattributes"), "*.py text eol=crlf\n").unwrap(),
+            (14, ..) if is_own => {
+                fs::write(self.tree.join(".gitattributes"), "*.py text eol=crlf\n").unwrap()
+            }
             (15, _, Some(module)) => {
                 let path = at(module).join("models/line.py");
                 put(path.clone(), &hand);
@@ -344,8 +390,13 @@ impl World {
 
     /// What git has beside the work tree.
     fn own_of_git(&self) -> Vec<Vec<u8>> {
-        let asked: [&[&str]; 5] =
-            [&["for-each-ref"], &["rev-parse", "HEAD"], &["stash", "list"], &["ls-files", "-s"], &["ls-files", "-v"]];
+        let asked: [&[&str]; 5] = [
+            &["for-each-ref"],
+            &["rev-parse", "HEAD"],
+            &["stash", "list"],
+            &["ls-files", "-s"],
+            &["ls-files", "-v"],
+        ];
         asked.into_iter().map(|args| self.git(args)).collect()
     }
 
@@ -384,7 +435,9 @@ impl Outcome {
 
 fn open(report: &WireReport) -> Vec<(String, WireFinding)> {
     let checks = report.checks.iter().filter(|check| check.name.ends_with("_hashes"));
-    checks.flat_map(|check| check.findings.iter().map(|finding| (check.name.clone(), finding.clone()))).collect()
+    checks
+        .flat_map(|check| check.findings.iter().map(|finding| (check.name.clone(), finding.clone())))
+        .collect()
 }
 
 /// The files that a finding's undo may write, with their digests, and what it may move away.
@@ -405,8 +458,10 @@ fn may_touch(base: &Path, finding: &WireFinding) -> (BTreeMap<PathBuf, String>, 
     if finding.expected.is_none() {
         moved.push(real(place.clone()));
     }
+    // Links above a module are followed, those in it are not.
+    let module = place.canonicalize().unwrap_or_else(|_| real(place));
     for part in files {
-        let path = real(place.join(OsStr::from_bytes(&part.path())));
+        let path = module.join(OsStr::from_bytes(&part.path()));
         match &part.expected {
             Some(digest) => {
                 // What stands in its way goes, too.
@@ -442,7 +497,11 @@ fn undo(world: &World, dir: &Path, base: &Path, finding: &WireFinding, command: 
             Some(is) if is == was => {}
             Some(is) => {
                 let wanted = written.get(path);
-                assert!(wanted.is_some_and(|wanted| is_as(is, wanted)), "{command}: {} changed: {was:?}, {is:?}", path.display());
+                assert!(
+                    wanted.is_some_and(|wanted| is_as(is, wanted)),
+                    "{command}: {} changed: {was:?}, {is:?}",
+                    path.display()
+                );
             }
             None => {
                 assert!(moved.iter().any(|it| path.starts_with(it)), "{command}: {} is gone", path.display());
@@ -464,7 +523,11 @@ fn undo(world: &World, dir: &Path, base: &Path, finding: &WireFinding, command: 
     assert!(gone.iter().all(|it| aside.contains(it)), "{command}: something is gone: {gone:?}");
     for (path, wanted) in &written {
         let is = after.get(path);
-        assert!(is.is_some_and(|is| is_as(is, wanted)), "{command}: {} is not as in the baseline: {is:?}", path.display());
+        assert!(
+            is.is_some_and(|is| is_as(is, wanted)),
+            "{command}: {} is not as in the baseline: {is:?}",
+            path.display()
+        );
     }
 }
 
