@@ -111,7 +111,8 @@ impl Situation<'_> {
             })
         };
         // A link is not written through, and only git replaces one.
-        let is_copied = matches!(self.source, Some(Ok(source)) if matches!(source.how, How::Stored | How::Checkout));
+        let is_copied =
+            matches!(self.source, Some(Ok(source)) if matches!(source.how, How::Stored | How::Checkout));
         let is_in_the_way = |part: &&Part| is_copied && matches!(part.actual, Value::Link(_));
         for part in finding.parts.iter().filter(|part| part.kind == Kind::Unexpected || is_in_the_way(part)) {
             if !is_covered(&part.path, &paths) {

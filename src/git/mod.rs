@@ -28,6 +28,7 @@ pub use history::{Changed, Renamed, Step};
 pub use limit::{End, Limit};
 pub use objects::{Object, Objects};
 pub use revision::{Listed, Mode, Revision};
+pub use source::PassedOver;
 pub use tracked::{Index, Standing};
 pub use work_tree::{WorkTree, identity, work_tree};
 

@@ -1,6 +1,6 @@
 //! What decides whether `git restore` writes a commit's file as it would be computed here, and whether a commit stays.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
@@ -80,18 +80,52 @@ impl Repository {
         })
     }
 
-    /// The paths that the index says are not in the work tree: `git restore` passes them over.
+    /// What `git restore` passes over, as the index stands.
     ///
     /// # Errors
     /// When git cannot be started, or cannot read its index.
-    pub fn passed_over(&self) -> Result<HashSet<Vec<u8>>, GitError> {
-        let mut git = self.git();
-        git.args(["ls-files", "-z", "-t", "--full-name"]);
-        let answer = ask_soon(git)?;
-        if answer.code != Some(0) {
-            return Err(GitError::Refused { what: "list its index", reason: answer.said });
+    pub fn passed_over(&self) -> Result<PassedOver, GitError> {
+        let ask = |args: &[&str]| {
+            let mut git = self.git();
+            git.args(args);
+            let answer = ask_soon(git)?;
+            if answer.code == Some(0) {
+                return Ok(answer.stdout);
+            }
+            Err(GitError::Refused { what: "list its index", reason: answer.said })
+        };
+        let touched = ask(&["diff-files", "--name-only", "--no-renames", "--ignore-submodules=all", "-z"])?;
+        let touched: HashSet<&[u8]> = touched.split(|&b| b == 0).collect();
+        let listed = ask(&["ls-files", "-z", "-t", "-s", "--full-name"])?;
+        let mut passed = PassedOver::default();
+        for entry in listed.split(|&b| b == 0) {
+            let Some(tab) = entry.iter().position(|&b| b == b'\t') else { continue };
+            let (about, path) = (String::from_utf8_lossy(&entry[..tab]), &entry[tab + 1..]);
+            let object = about.split(' ').nth(2).unwrap_or_default();
+            if about.starts_with("S ") {
+                passed.absent.insert(path.to_vec());
+            } else if !touched.contains(path) {
+                passed.untouched.insert(path.to_vec(), object.to_owned());
+            }
         }
-        let entries = answer.stdout.split(|&b| b == 0);
-        Ok(entries.filter_map(|entry| entry.strip_prefix(b"S ")).map(<[u8]>::to_vec).collect())
+        Ok(passed)
+    }
+}
+
+/// Files that `git restore` does not write.
+#[derive(Debug, Clone, Default)]
+pub struct PassedOver {
+    /// Those that the index says are not in the work tree.
+    absent: HashSet<Vec<u8>>,
+    /// Those that nobody touched since git wrote them, each with the object that it wrote. What has come out otherwise
+    /// than it would now, by other attributes, stays.
+    untouched: HashMap<Vec<u8>, String>,
+}
+
+impl PassedOver {
+    /// Whether a file would not be written, were it to become `object`.
+    #[must_use]
+    pub fn has(&self, path: &[u8], object: &str) -> bool {
+        self.absent.contains(path) || self.untouched.get(path).is_some_and(|written| written == object)
     }
 }

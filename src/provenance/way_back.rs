@@ -12,7 +12,9 @@ use std::time::Duration;
 use super::ADDONS;
 use super::holders::joined;
 use super::places::Places;
-use crate::git::{Checkout, End, Form, GitError, Limit, Listed, Mode, Repository, Revision, Treatment};
+use crate::git::{
+    Checkout, End, Form, GitError, Limit, Listed, Mode, PassedOver, Repository, Revision, Treatment,
+};
 use crate::model::{Digest, Finding, Hasher, Holder, Kind, Value, readable};
 
 /// How many files that git converts are computed for one commit.
@@ -115,7 +117,7 @@ struct Finder<'a> {
     in_tree: bool,
     restores: bool,
     has_replacements: bool,
-    passed_over: HashSet<Vec<u8>>,
+    passed_over: PassedOver,
     limit: Limit<'a>,
 }
 
@@ -209,7 +211,10 @@ impl<'a> Finder<'a> {
         }
         let has_links = files.iter().any(|(_, value)| is_link(value));
         if has_links && !self.in_tree {
-            return Err("a symbolic link is among its files: deploy the release again, or restore it by hand".to_owned());
+            return Err(
+                "a symbolic link is among its files: deploy the release again, or restore it by hand"
+                    .to_owned(),
+            );
         }
         let is_below =
             |path: &[u8], dir: &[u8]| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with(b"/"));
@@ -221,9 +226,7 @@ impl<'a> Finder<'a> {
         }
         let aside = if self.in_tree { self.aside(&to, &files, finding)? } else { Vec::new() };
         let is_own = |(inner, _): &(&[u8], &Value)| inner.ends_with(b".gitattributes");
-        let may_restore = self.restores
-            && !files.iter().any(|(inner, _)| self.passed_over.contains(&joined(&to, inner)))
-            && !(files.len() > 1 && files.iter().any(is_own));
+        let may_restore = self.restores && !(files.len() > 1 && files.iter().any(is_own));
         if has_links && !may_restore {
             return Err("a symbolic link is among its files, which git does not restore as it is configured; restore it by hand".to_owned());
         }
@@ -339,7 +342,12 @@ impl<'a> Finder<'a> {
                 .flat_map(|(_, one, from)| one.files.iter().map(|(inner, _)| joined(from, inner)))
                 .collect::<Vec<_>>(),
         );
-        let restorable = |one: &Wanted<'_>, from: &[u8]| one.may_restore && from == one.to;
+        let is_passed_over =
+            |path: &Vec<u8>| listed.get(path).is_none_or(|listed| self.passed_over.has(path, &listed.object));
+        let restorable = |one: &Wanted<'_>, from: &[u8]| {
+            let mut paths = one.files.iter().map(|(inner, _)| joined(from, inner));
+            one.may_restore && from == one.to && !paths.any(|path| is_passed_over(&path))
+        };
         holding.learn_restored(&paths(&restorable));
         let mut sources = Vec::new();
         let mut rest = Vec::new();
@@ -389,7 +397,7 @@ impl<'a> Finder<'a> {
         let listed: Vec<&Listed> =
             holding.listed.values().filter(|it| it.path.starts_with(&inside)).collect();
         let others: Vec<&Listed> = listed.into_iter().filter(|it| !wanted.contains(&it.path)).collect();
-        if others.iter().any(|it| it.mode != Mode::File || self.passed_over.contains(&it.path)) {
+        if others.iter().any(|it| it.mode != Mode::File || self.passed_over.has(&it.path, "")) {
             return false;
         }
         let present = others.iter().map(|it| {

@@ -93,7 +93,9 @@ impl World {
     fn new(seed: u64) -> Self {
         let kept = Project::empty();
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..5).for_each(|_| drop(random.below(2)));
+        for _ in 0..5 {
+            random.below(2);
+        }
         let tree = kept.root().join("tree");
         let root = if random.one_in(3) { tree.join("sub/erp") } else { tree.clone() };
         fs::create_dir_all(root.join("audit")).unwrap();
