@@ -346,3 +346,193 @@ fn a_way_back_without_its_commit_touches_nothing() {
     assert_eq!(project.read(&format!("servers/prod/{ERP}")), project.read(ERP));
     assert!(!project.path("servers/prod/odoo_modules/seisei/printer/extra.py").exists());
 }
+
+/// A project under git with nothing accepted yet.
+fn under_git() -> Project {
+    let project = Project::small();
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\n");
+    commit_all(&project, "first");
+    project
+}
+
+/// Runs the only undo of a check, and gives the report of the check after it.
+fn undone(project: &Project, args: &[&str]) -> Value {
+    let report = project.check(args).1;
+    let back = commands(&report, "it must go back");
+    assert_eq!(back.len(), 1, "{report:#}");
+    paste(project, &project.root(), &back[0]);
+    let (code, report) = project.check(args);
+    assert_eq!(code, 0, "{back:?}: {report:#}");
+    report
+}
+
+/// The notes on the findings of a report.
+fn notes(report: &Value) -> Vec<String> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    let findings = checks.flat_map(|check| check["findings"].as_array().unwrap());
+    let notes = findings.flat_map(|finding| finding["notes"].as_array().cloned().unwrap_or_default());
+    notes.map(|note| note.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_undo_after_a_rename_writes_and_does_not_delete() {
+    let project = under_git();
+    let moved = "infra/stacks/moved/docker-compose.yml";
+    let text: String = (0..20).map(|n| format!("# line {n}\n")).collect();
+    project.file(ERP, &text);
+    commit_all(&project, "longer");
+    git(&project, &["mv", "infra/stacks/erp", "infra/stacks/moved"]);
+    project.ok(&["export", "--accept"]);
+    let good = project.read(moved);
+    project.file(moved, &format!("{text}# a fix\n"));
+    commit_all(&project, "moved, and changed");
+    undone(&project, &[]);
+    assert_eq!(project.read(moved), good, "no commit holds it at that path, one holds it at another");
+
+    // A rename in the same second, and one by a clock that is slow.
+    for date in ["1790000000 +0000", "1780000000 +0000"] {
+        let project = under_git();
+        git(&project, &["mv", "odoo_modules/seisei/printer", "odoo_modules/community/scanner"]);
+        let commit = Command::new("git")
+            .args([
+                "-C",
+                project.root().to_str().unwrap(),
+                "-c",
+                "user.name=Ada",
+                "-c",
+                "user.email=a@example.org",
+            ])
+            .args(["commit", "--quiet", "--message", "renamed"])
+            .env("GIT_COMMITTER_DATE", date)
+            .status();
+        assert!(commit.unwrap().success());
+        project.ok(&["export", "--accept"]);
+        project.file("odoo_modules/community/scanner/models/order.py", "class Order: hand\n");
+        undone(&project, &[]);
+        assert!(project.path("odoo_modules/community/scanner/__manifest__.py").exists());
+    }
+}
+
+#[test]
+fn an_undo_on_a_target_gives_what_a_checkout_gives() {
+    let project = under_git();
+    project.file(".gitattributes", "*.py text eol=crlf\n*.yml text eol=crlf\n");
+    project.file("odoo_modules/seisei/printer/.gitattributes", "/models export-ignore\n");
+    commit_all(&project, "attributes");
+    for dir in ["infra", "odoo_modules"] {
+        std::fs::remove_dir_all(project.path(dir)).unwrap();
+    }
+    git(&project, &["checkout", "--quiet", "--", "."]);
+    assert!(project.read(ORDER).contains('\r') && project.read(ERP).contains('\r'));
+    project.ok(&["export", "--accept"]);
+    commit_all(&project, "baseline");
+    let server = tempfile::tempdir().unwrap();
+    for dir in ["infra", "odoo_modules"] {
+        crate::support::disk::copy(&project.path(dir), &server.path().join(dir));
+    }
+    let target = format!(
+        "[targets.prod]\nhost = \"local\"\nroot = \"{}\"\ndocker = \"off\"\n",
+        server.path().display()
+    );
+    project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + &target));
+    let before = crate::support::disk::files_below(server.path());
+    for file in [ERP, ORDER] {
+        std::fs::write(server.path().join(file), "changed\n").unwrap();
+        undone(&project, &["--target", "prod"]);
+        assert_eq!(crate::support::disk::files_below(server.path()), before, "{file}");
+    }
+    // Another name of the file, as a deploy by hard links leaves it, keeps its content; a link is not written through.
+    std::fs::hard_link(server.path().join(ERP), server.path().join("other release")).unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(server.path().join(ERP)).unwrap();
+    std::io::Write::write_all(&mut file, b"by hand\n").unwrap();
+    undone(&project, &["--target", "prod"]);
+    assert!(std::fs::read_to_string(server.path().join("other release")).unwrap().ends_with("by hand\n"));
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    std::fs::remove_file(server.path().join(ORDER)).unwrap();
+    std::os::unix::fs::symlink(outside.path(), server.path().join(ORDER)).unwrap();
+    undone(&project, &["--target", "prod"]);
+    assert_eq!(std::fs::read(outside.path()).unwrap(), b"");
+}
+
+#[test]
+fn what_no_commit_has_is_put_aside_and_what_undo_discards_is_said() {
+    let project = released();
+    project.file("odoo_modules/seisei/extra/__manifest__.py", "{'name': 'extra'}\n");
+    project.file("odoo_modules/seisei/printer/models/new.py", "new = 1\n");
+    project.file("odoo_modules/seisei/printer/new.py", "new = 2\n");
+    project.file(ORDER, "class Order: hand\n");
+    let report = project.check(&[]).1;
+    let discarded = "undo discards the present content of models/order.py: no commit that was found holds it";
+    assert_eq!(notes(&report), [discarded]);
+    for command in commands(&report, "it must go back") {
+        assert!(!command.contains("rm "), "{command}");
+        paste(&project, &project.root(), &command);
+    }
+    assert_eq!(project.check(&[]).0, 0);
+    let aside = crate::support::disk::files_below(&project.path("audit"));
+    let aside: Vec<Vec<u8>> = aside
+        .into_iter()
+        .filter(|(path, _)| path.to_str().unwrap().starts_with("aside."))
+        .map(|(_, bytes)| bytes)
+        .collect();
+    for text in ["{'name': 'extra'}\n", "new = 1\n", "new = 2\n"] {
+        assert!(aside.contains(&text.as_bytes().to_vec()), "{text}");
+    }
+}
+
+#[test]
+fn where_no_command_is_certain_there_are_words() {
+    let project = released();
+    let dangling = project.read(ERP) + "# never on a branch\n";
+    project.file(ERP, &dangling);
+    project.ok(&["export", "--accept"]);
+    git(&project, &["stash", "--quiet", "--", ERP]);
+    let report = project.check(&[]).1;
+    assert!(commands(&report, "it must go back").is_empty(), "a stash is no source: {report:#}");
+    assert!(
+        notes(&report)[0].starts_with("no command undoes this: no commit of a branch or tag"),
+        "{report:#}"
+    );
+
+    // A link that was switched is to be switched back; what is behind it now stays as it is.
+    let project = under_git();
+    for n in ["1", "2"] {
+        project.file(&format!("releases/{n}/docker-compose.yml"), &format!("services: {{r{n}: {{}}}}\n"));
+    }
+    std::os::unix::fs::symlink("../../releases/1", project.path("infra/stacks/linked")).unwrap();
+    project.ok(&["export", "--accept"]);
+    commit_all(&project, "linked");
+    std::fs::remove_file(project.path("infra/stacks/linked")).unwrap();
+    std::os::unix::fs::symlink("../../releases/2", project.path("infra/stacks/linked")).unwrap();
+    let report = project.check(&[]).1;
+    assert!(commands(&report, "it must go back").is_empty(), "{report:#}");
+    assert!(notes(&report)[0].contains("the link infra/stacks/linked"), "{report:#}");
+
+    // What a filter's program would make of it is not computed.
+    let project = under_git();
+    git(&project, &["config", "filter.up.smudge", "tr a-z A-Z"]);
+    project.file(".gitattributes", "*.yml filter=up\n");
+    project.ok(&["export", "--accept"]);
+    git(&project, &["add", "--all"]);
+    git(&project, &["commit", "--quiet", "--amend", "--message", "filtered"]);
+    project.file(ERP, "services: {hand: {}}\n");
+    let report = project.check(&[]).1;
+    assert!(commands(&report, "it must go back").is_empty(), "{report:#}");
+}
+
+#[test]
+fn what_git_passes_over_or_converts_is_restored_all_the_same() {
+    let project = released();
+    let good = project.read(ERP);
+    git(&project, &["update-index", "--skip-worktree", ERP]);
+    project.file(ERP, "services: {hand: {}}\n");
+    undone(&project, &[]);
+    assert_eq!(project.read(ERP), good);
+    git(&project, &["update-index", "--no-skip-worktree", ERP]);
+    // Attributes that are not committed would convert it.
+    project.file(".gitattributes", "*.yml text eol=crlf\n");
+    project.file(ERP, "services: {hand: {}}\n");
+    undone(&project, &[]);
+    assert_eq!(project.read(ERP), good);
+}

@@ -10,8 +10,9 @@ use crate::check::{self, CHECKS, Check, Evidence, NoBaseline};
 use crate::explain::{self, Situation};
 use crate::git::Repository;
 use crate::model::{
-    CheckResult, Entry, Finding, Observed, SectionId, Value, WayOut, escaped, quoted, quoted_name,
+    CheckResult, Entry, Finding, Kind, Observed, SectionId, Value, WayOut, escaped, quoted, quoted_name,
 };
+use crate::provenance::{self, UndoSource};
 use crate::section::{SECTIONS, fact};
 
 /// What advice depends on.
@@ -33,11 +34,17 @@ impl Advice<'_> {
     /// Puts on every finding what has probably happened and what can be done, and the latter on every check that could
     /// not be carried out.
     pub(super) fn give(&self, checks: &mut [CheckResult]) {
+        let sources = self.sources(checks.iter().flat_map(|check| &check.findings));
+        let edited: Vec<Vec<u8>> =
+            checks.iter().flat_map(|check| &check.findings).filter_map(edited_compose).collect();
+        let mut sources = sources.into_iter();
         for check in checks {
             let id = check.id;
             for finding in &mut check.findings {
                 finding.cause = explain::cause(id, finding);
-                finding.ways_out = self.ways_out(id, finding);
+                let source = sources.next().flatten();
+                (finding.ways_out, finding.notes) = self.ways_out(id, finding, source.as_ref());
+                finding.notes.extend(self.order(finding, &edited));
             }
             if !check.errors.is_empty() {
                 check.ways_out = self.ways_on(id);
@@ -45,33 +52,80 @@ impl Advice<'_> {
         }
     }
 
-    /// The ways out of what a check found.
-    pub(super) fn ways_out(&self, check: &str, finding: &Finding) -> Vec<WayOut> {
+    /// Where the baseline's files can be taken from, for each of these findings that is undone by writing files.
+    fn sources<'f>(
+        &self,
+        findings: impl Iterator<Item = &'f Finding>,
+    ) -> Vec<Option<Result<UndoSource, String>>> {
+        let all: Vec<&Finding> = findings.collect();
+        let needs = |finding: &&Finding| {
+            let is_file = ![None, Some(SectionId("images"))].contains(&finding.subject.section);
+            is_file && matches!(finding.kind, Kind::Modified | Kind::Missing)
+        };
+        let asked: Vec<&Finding> = all.iter().copied().filter(needs).collect();
+        let mut found = Vec::new().into_iter();
+        if !asked.is_empty() {
+            let in_tree = self.aim.target.is_none();
+            found = provenance::sources(&self.project.root, &asked, in_tree, provenance::BUDGET, &|| false)
+                .into_iter();
+        }
+        all.iter().map(|finding| if needs(finding) { found.next().flatten() } else { None }).collect()
+    }
+
+    /// The order of undoing a container and its compose file, where both differ; `edited` are the compose files that do.
+    fn order(&self, finding: &Finding, edited: &[Vec<u8>]) -> Option<String> {
+        if finding.subject.section != Some(SectionId("images")) || !finding.kind.is_drift() {
+            return None;
+        }
+        let files = self.compose_places(finding);
+        let its: Vec<String> = files
+            .iter()
+            .filter(|file| edited.contains(&file.as_bytes().to_vec()))
+            .map(|file| escaped(file.as_bytes()))
+            .collect();
+        let service = self.entry(finding).and_then(service_of);
+        let (_, service) = service.filter(|_| !its.is_empty())?;
+        let (files, names) = (self.compose_files(finding), its.join(", "));
+        Some(format!(
+            "{names} drifted, too: undo that first, then recreate the container: {} compose{files} up --detach {service}",
+            self.aim.docker_command()
+        ))
+    }
+
+    /// What a single finding's undo depends on, for one that is shown alone.
+    pub(super) fn ways_out_of(&self, check: &str, finding: &Finding) -> (Vec<WayOut>, Vec<String>) {
+        let source = self.sources(std::iter::once(finding)).pop().flatten();
+        self.ways_out(check, finding, source.as_ref())
+    }
+
+    /// The ways out of what a check found, and what must be known of them.
+    fn ways_out(
+        &self,
+        check: &str,
+        finding: &Finding,
+        source: Option<&Result<UndoSource, String>>,
+    ) -> (Vec<WayOut>, Vec<String>) {
         let key = escaped(&finding.subject.key);
         let named = quoted(&format!("{check}/{key}"));
         let option = self.option();
         let ssh = self.aim.ssh_command();
         let host_path = self.lies_at(finding.subject.section, &finding.place);
-        let host_path = host_path.as_deref().map(quoted_name);
         let service = self.entry(finding).and_then(service_of);
         let is_container = finding.subject.section == Some(SectionId("images"));
         let from_here = self.project.named(&self.project.root.join(OsStr::from_bytes(&finding.place)));
         let place = if is_container { &finding.place } else { from_here.as_os_str().as_bytes() };
         let export = self.export_options(finding);
-        let git_path = match &export {
-            Some(_) => [baseline::PATH.as_bytes(), b"/", &finding.place].concat(),
-            None => self.project.path_in_git(&finding.place),
-        };
-        let is_pattern = git_path.first() == Some(&b':') || git_path.iter().any(|b| b"*?[\\".contains(b));
-        let literal = if is_pattern { " --literal-pathspecs" } else { "" };
+        let git_path = [baseline::PATH.as_bytes(), b"/", &finding.place].concat();
         let situation = Situation {
             finding,
             check,
             named: &named,
             place: &quoted_name(place),
             driftlock: &self.project.driftlock(),
-            git: &format!("{}{literal}", self.project.git()),
+            git: &self.project.git(),
             git_path: &quoted_name(&git_path),
+            from_here: self.project.from_here(),
+            source,
             is_tracked: export.is_some() && self.is_tracked(&git_path),
             export: export.as_deref(),
             is_own_baseline: self.source.is_own(),
@@ -84,7 +138,9 @@ impl Advice<'_> {
             compose_files: &self.compose_files(finding),
             service: service.as_ref().map(|(project, service)| (project.as_str(), service.as_str())),
         };
-        explain::ways_out(&situation)
+        let ways = explain::ways_out(&situation);
+        let note = explain::note(&situation, &ways);
+        (ways, note.into_iter().collect())
     }
 
     /// What can be done where a check could not be carried out.
@@ -173,20 +229,26 @@ impl Advice<'_> {
 
     /// The options that name the compose files which a container was made from, where all of them are in the repository.
     fn compose_files(&self, finding: &Finding) -> String {
+        let place = |file: &String| match &self.aim.target {
+            Some(_) => self.aim.layout.locate(file.as_bytes()),
+            None => Some(self.project.named(&self.project.root.join(file))),
+        };
+        let files = self.compose_places(finding);
+        let places = files.iter().filter_map(place);
+        places.map(|path| format!(" --file {}", quoted_name(path.as_os_str().as_bytes()))).collect()
+    }
+
+    /// The compose files which a container was made from, where all of them are in the repository.
+    fn compose_places(&self, finding: &Finding) -> Vec<String> {
         let of = |e: &&Evidence| Some(e.section.id()) == finding.subject.section;
         let evidence = self.evidence.iter().find(of);
         let container = evidence.and_then(|evidence| sides(evidence, &finding.place).1);
         let Some(Value::Structured(facts)) = container.map(|entry| &entry.value) else {
-            return String::new();
+            return Vec::new();
         };
-        let files = facts.get(fact::COMPOSE_FILES).map(|files| files.split('\n').collect::<Vec<_>>());
-        let files = files.filter(|files| files.iter().all(|file| !file.is_empty())).unwrap_or_default();
-        let place = |file: &str| match &self.aim.target {
-            Some(_) => self.aim.layout.locate(file.as_bytes()),
-            None => Some(self.project.named(&self.project.root.join(file))),
-        };
-        let places = files.into_iter().filter_map(place);
-        places.map(|path| format!(" --file {}", quoted_name(path.as_os_str().as_bytes()))).collect()
+        let files =
+            facts.get(fact::COMPOSE_FILES).map(|files| files.split('\n').map(str::to_owned).collect());
+        files.filter(|files: &Vec<String>| files.iter().all(|file| !file.is_empty())).unwrap_or_default()
     }
 
     /// What the baseline has of a finding's subject, or else the host.
@@ -195,6 +257,12 @@ impl Advice<'_> {
         let (expected, actual) = sides(evidence, &finding.place);
         expected.or(actual)
     }
+}
+
+/// The place of a compose file that differs.
+fn edited_compose(finding: &Finding) -> Option<Vec<u8>> {
+    let is_one = finding.subject.section == Some(SectionId("compose")) && finding.kind.is_drift();
+    is_one.then(|| finding.place.clone())
 }
 
 /// What the baseline and the host have at a place.

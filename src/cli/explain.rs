@@ -166,8 +166,10 @@ impl Inquiry<'_> {
             it.notes.extend(changed_otherwise(&it));
         }
         let found = it.checks.iter().find_map(|check| Some((check.id, check.findings.first()?)));
-        it.ways_out =
-            found.map(|(check, finding)| self.advice().ways_out(check, finding)).unwrap_or_default();
+        let advice = found.map(|(check, finding)| self.advice().ways_out_of(check, finding));
+        let (ways_out, notes) = advice.unwrap_or_default();
+        it.ways_out = ways_out;
+        it.notes.extend(notes);
         Ok(it)
     }
 

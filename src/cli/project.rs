@@ -1,6 +1,5 @@
 //! The project a command works on: where its root is, and how to name paths from where the user stands.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -81,12 +80,9 @@ impl Project {
         "driftlock".to_owned()
     }
 
-    /// A path of the project as git has it: links above it lead elsewhere in the same tree.
-    pub(super) fn path_in_git(&self, path: &[u8]) -> Vec<u8> {
-        let whole = self.root.join(OsStr::from_bytes(path));
-        let real = whole.parent().and_then(|dir| Some(dir.canonicalize().ok()?.join(whole.file_name()?)));
-        let below = real.as_deref().and_then(|real| real.strip_prefix(&self.root).ok());
-        below.map_or_else(|| path.to_owned(), |below| below.as_os_str().as_bytes().to_vec())
+    /// The root as seen from the working directory; empty where it is the same.
+    pub(super) fn from_here(&self) -> &[u8] {
+        self.from_here.as_os_str().as_bytes()
     }
 
     /// Refuses to write a report or the files of a run where the baseline lies.

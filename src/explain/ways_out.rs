@@ -1,9 +1,11 @@
 //! What can be done about a subject that differs, with the command for each way.
 
+use super::undo;
 use crate::model::{Change, Finding, Kind, Part, SectionId, Value, WayOut, quoted, quoted_name};
+use crate::provenance::UndoSource;
 
-/// How many files a command names at most.
-const LISTED: usize = 50;
+/// The words before a command that undoes a finding.
+const UNDO: &str = "it must go back";
 
 /// What the commands depend on.
 #[derive(Debug, Clone, Copy)]
@@ -18,10 +20,14 @@ pub struct Situation<'a> {
     pub place: &'a str,
     /// How driftlock and git are called so that they work on this project.
     pub driftlock: &'a str,
-    /// See [`Situation::driftlock`]; paths are taken from the project's root.
+    /// See [`Situation::driftlock`]; paths are taken from the project's root, and pathspecs are patterns.
     pub git: &'a str,
-    /// Where git has it, links above it resolved, as a shell takes it.
+    /// Where git has a lock file that is missing, as a shell takes it.
     pub git_path: &'a str,
+    /// The project's root from the working directory; empty where it is the same.
+    pub from_here: &'a [u8],
+    /// Where the baseline's files can be taken from, or why from nowhere; none for what has no files.
+    pub source: Option<&'a Result<UndoSource, String>>,
     /// Whether git tracks a lock file that is missing.
     pub is_tracked: bool,
     /// The options by which an export writes a lock file that is missing, with a space before them; none for what is no
@@ -39,8 +45,8 @@ pub struct Situation<'a> {
     pub ssh: Option<&'a str>,
     /// How the engine's client is called there.
     pub docker: &'a str,
-    /// Where it lies on a target, as a shell takes it; none for the project's own tree.
-    pub host_path: Option<&'a str>,
+    /// Where it lies on a target; none for the project's own tree.
+    pub host_path: Option<&'a [u8]>,
     /// The options that name the compose files of a container, each with a space before it; empty where they are not
     /// known.
     pub compose_files: &'a str,
@@ -53,7 +59,8 @@ pub struct Situation<'a> {
 pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
     let Situation { check, named, option, finding, driftlock, .. } = *situation;
     if !finding.kind.is_drift() {
-        let look = format!("namei -l -- {}", situation.host_path.unwrap_or(situation.place));
+        let place = situation.host_path.map_or_else(|| situation.place.to_owned(), quoted_name);
+        let look = format!("namei -l -- {place}");
         let look = situation.ssh.map_or_else(|| look.clone(), |ssh| format!("{ssh} {}", quoted(&look)));
         return vec![
             WayOut::new("to see what stands there, and who may read it", look),
@@ -83,6 +90,14 @@ pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
         ],
     });
     ways
+}
+
+/// What must be known before the undo of a finding is run, or why there is no command for it; `ways` are its ways out.
+#[must_use]
+pub fn note(situation: &Situation<'_>, ways: &[WayOut]) -> Option<String> {
+    let has_files = ![None, Some(SectionId("images"))].contains(&situation.finding.subject.section);
+    let has_command = ways.iter().any(|way| way.when == UNDO);
+    (has_files && situation.finding.kind.is_drift()).then(|| undo::note(situation, has_command)).flatten()
 }
 
 /// The command that takes what is there into the baseline; none where no lock file can hold it.
@@ -117,9 +132,9 @@ fn undo(situation: &Situation<'_>) -> Vec<WayOut> {
     let command = match situation.finding.subject.section {
         None => None,
         Some(SectionId("images")) => undo_container(situation),
-        Some(_) => undo_files(situation),
+        Some(_) => undo::command(situation),
     };
-    command.map(|command| WayOut::new("it must go back", command)).into_iter().collect()
+    command.map(|command| WayOut::new(UNDO, command)).into_iter().collect()
 }
 
 fn undo_container(situation: &Situation<'_>) -> Option<String> {
@@ -161,65 +176,6 @@ fn to_state(finding: &Finding) -> Option<&'static [&'static str]> {
         ("paused", "running") => Some(&["pause"]),
         ("paused", _) => Some(&["start", "pause"]),
         ("exited" | "stopped" | "dead", "running" | "restarting" | "paused") => Some(&["stop"]),
-        _ => None,
-    }
-}
-
-fn undo_files(situation: &Situation<'_>) -> Option<String> {
-    let Situation { finding, place, git, git_path, ssh, host_path, .. } = *situation;
-    let is_module = finding.subject.section == Some(SectionId("addons"));
-    let options = if is_module { "-r " } else { "" };
-    if finding.kind == Kind::Unexpected {
-        if !may_be_removed(finding) {
-            return None;
-        }
-        return Some(match ssh {
-            None => format!("rm {options}-- {}", host_path.unwrap_or(place)),
-            Some(ssh) => format!("{ssh} {}", quoted(&format!("rm {options}-- {}", host_path?))),
-        });
-    }
-    let commit = finding.provenance.as_ref().and_then(|origin| origin.baseline.as_ref())?;
-    let commit = commit.id.get(..12).unwrap_or(&commit.id);
-    let then = without_extra(finding, host_path.unwrap_or(place))?;
-    let Some(path) = host_path else {
-        return Some(format!("{git} restore --source={commit} -- {git_path}{then}"));
-    };
-    // What the commit holds is asked for before anything there is touched.
-    let held = format!("{git} cat-file -e {commit}:./{git_path} && ");
-    let (give, take) = if is_module {
-        (
-            format!("{git} archive {commit}:./{git_path}"),
-            format!("mkdir -p -- {path} && tar -C {path} -xf -{then}"),
-        )
-    } else {
-        (
-            format!("{git} show {commit}:./{git_path}"),
-            format!("mkdir -p -- \"$(dirname -- {path})\" && cat > {path}"),
-        )
-    };
-    Some(match ssh {
-        None => format!("{held}{give} | {{ {take}; }}"),
-        Some(ssh) => format!("{held}{give} | {ssh} {}", quoted(&take)),
-    })
-}
-
-/// Whether what the baseline does not have may be advised to be deleted: never what a commit holds, where the baseline is
-/// what lacks it, and never a file that was only added to the configuration.
-fn may_be_removed(finding: &Finding) -> bool {
-    let is_released = finding.provenance.as_ref().is_some_and(|origin| origin.commit.is_some());
-    finding.subject.section != Some(SectionId("config")) && !is_released
-}
-
-/// The command that takes away what a module has beyond the baseline, and nothing else of it, with what joins it to the
-/// one before; none where it has too much for a command line.
-fn without_extra(finding: &Finding, module: &str) -> Option<String> {
-    let extra: Vec<&[u8]> =
-        finding.parts.iter().filter(|part| part.kind == Kind::Unexpected).map(|it| &*it.path).collect();
-    // What git does not track, it does not take away.
-    let each = extra.iter().map(|path| format!(" {module}/{}", quoted_name(path))).collect::<String>();
-    match extra.len() {
-        0 => Some(String::new()),
-        1..=LISTED => Some(format!(" && rm --{each}")),
         _ => None,
     }
 }

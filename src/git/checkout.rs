@@ -72,22 +72,7 @@ impl<'a> Checkout<'a> {
     /// # Errors
     /// When git does not answer for all of them.
     pub fn treatments(&self, paths: &[&[u8]]) -> Result<Vec<Treatment>, GitError> {
-        let mut args = vec!["check-attr", "--cached", "--stdin", "-z"];
-        args.extend(ATTRIBUTES);
-        let told = self.ask("tell attributes", &args, &joined(paths))?;
-        let fields: Vec<&[u8]> = told.split(|&b| b == 0).collect();
-        let config = Config::of(self)?;
-        let mut each = fields.chunks_exact(3 * ATTRIBUTES.len());
-        let one = |path: &&[u8]| {
-            let fields = each.next().filter(|fields| fields[0] == *path)?;
-            let values: Vec<&[u8]> = fields.iter().skip(2).step_by(3).copied().collect();
-            Some(config.treatment(&values, &self.repository))
-        };
-        let all: Option<Vec<Treatment>> = paths.iter().map(one).collect();
-        all.ok_or_else(|| GitError::Refused {
-            what: "tell attributes",
-            reason: "its answer is cut short".to_owned(),
-        })
+        treatments(&self.repository, &|| self.git(), &["--cached"], paths, self.ended)
     }
 
     /// Writes `paths` below [`Checkout::files`]; the reason stands for each that could not be written.
@@ -145,6 +130,48 @@ impl<'a> Checkout<'a> {
     }
 }
 
+impl Repository {
+    /// Tells what `git restore` does with each of `paths` (relative to the work tree's uppermost directory), by the
+    /// attributes that lie in the work tree now.
+    ///
+    /// # Errors
+    /// When git does not answer for all of them.
+    pub fn treatments(
+        &self,
+        paths: &[&[u8]],
+        ended: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<Treatment>, GitError> {
+        treatments(self, &|| self.git(), &[], paths, ended)
+    }
+}
+
+/// Tells what `git` does with each of `paths`; `options` say where it looks for attributes.
+fn treatments(
+    repository: &Repository,
+    git: &dyn Fn() -> Command,
+    options: &[&str],
+    paths: &[&[u8]],
+    ended: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<Treatment>, GitError> {
+    let mut asked = git();
+    asked.arg("check-attr").args(options).args(["--stdin", "-z"]).args(ATTRIBUTES);
+    let answer = ask(asked, &joined(paths), ended)?;
+    let refused = |reason| GitError::Refused { what: "tell attributes", reason };
+    if answer.code != Some(0) {
+        return Err(refused(reason(answer.said)));
+    }
+    let fields: Vec<&[u8]> = answer.stdout.split(|&b| b == 0).collect();
+    let config = Config::of(git, ended)?;
+    let mut each = fields.chunks_exact(3 * ATTRIBUTES.len());
+    let one = |path: &&[u8]| {
+        let fields = each.next().filter(|fields| fields[0] == *path)?;
+        let values: Vec<&[u8]> = fields.iter().skip(2).step_by(3).copied().collect();
+        Some(config.treatment(&values, repository))
+    };
+    let all: Option<Vec<Treatment>> = paths.iter().map(one).collect();
+    all.ok_or_else(|| refused("its answer is cut short".to_owned()))
+}
+
 /// What is configured of converting files.
 struct Config {
     /// Whether a text file may get CR LF without an attribute that says so.
@@ -154,11 +181,11 @@ struct Config {
 }
 
 impl Config {
-    fn of(checkout: &Checkout<'_>) -> Result<Self, GitError> {
+    fn of(git: &dyn Fn() -> Command, ended: &(dyn Fn() -> bool + Sync)) -> Result<Self, GitError> {
         let wanted = r"^(core\.(autocrlf|eol)|filter\..*\.(smudge|process))$";
-        let mut git = checkout.git();
+        let mut git = git();
         git.args(["config", "-z", "--get-regexp", wanted]);
-        let output = ask(git, &[], checkout.ended)?;
+        let output = ask(git, &[], ended)?;
         let mut config = Self { crlf: false, filters: Vec::new() };
         for setting in output.stdout.split(|&b| b == 0).filter(|setting| !setting.is_empty()) {
             let end = setting.iter().position(|&b| b == b'\n').unwrap_or(setting.len());

@@ -1,7 +1,7 @@
 //! Which commit is an ancestor of which: every commit's parents, in memory.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
 
 use data_encoding::HEXLOWER;
@@ -22,6 +22,7 @@ pub struct Graph {
     times: Vec<i64>,
     starts: Vec<usize>,
     parents: Vec<Id>,
+    ranks: Vec<usize>,
     /// Whether all of them are here.
     pub end: End,
 }
@@ -46,6 +47,7 @@ impl Repository {
             }
             Ok(())
         })?;
+        graph.order();
         Ok(graph)
     }
 }
@@ -61,6 +63,32 @@ impl Graph {
             self.parents.push(self::id(word)?);
         }
         Some(())
+    }
+
+    /// Puts every commit before its parents, whatever their times say; where nothing else decides, the newer one is first.
+    fn order(&mut self) {
+        let parents = |graph: &Self, number: usize| -> Vec<usize> {
+            graph.parents_of(number).iter().filter_map(|id| graph.numbers.get(id).copied()).collect()
+        };
+        let mut children = vec![0_usize; self.len()];
+        for parent in (0..self.len()).flat_map(|number| parents(self, number)) {
+            children[parent] += 1;
+        }
+        let entry = |graph: &Self, number: usize| (graph.times[number], std::cmp::Reverse(number));
+        let tips = (0..self.len()).filter(|&number| children[number] == 0);
+        let mut ready: BinaryHeap<_> = tips.map(|number| entry(self, number)).collect();
+        self.ranks = vec![usize::MAX; self.len()];
+        let mut rank = 0;
+        while let Some((_, std::cmp::Reverse(number))) = ready.pop() {
+            self.ranks[number] = rank;
+            rank += 1;
+            for parent in parents(self, number) {
+                children[parent] -= 1;
+                if children[parent] == 0 {
+                    ready.push(entry(self, parent));
+                }
+            }
+        }
     }
 
     /// How many commits there are.
@@ -92,6 +120,21 @@ impl Graph {
     #[must_use]
     pub fn number(&self, commit: &str) -> Option<usize> {
         self.numbers.get(&id(commit)?).copied()
+    }
+
+    /// The commit's place in an order in which every commit stands before its parents; `None` for one that is not among
+    /// them.
+    #[must_use]
+    pub fn rank(&self, commit: &str) -> Option<usize> {
+        self.ranks.get(self.number(commit)?).copied()
+    }
+
+    /// The parents of a commit that are among them.
+    #[must_use]
+    pub fn parents(&self, commit: &str) -> Vec<String> {
+        let Some(number) = self.number(commit) else { return Vec::new() };
+        let ids = self.parents_of(number).iter().filter(|id| self.numbers.contains_key(*id));
+        ids.map(|id| HEXLOWER.encode(id).get(..commit.len()).unwrap_or_default().to_owned()).collect()
     }
 
     fn parents_of(&self, number: usize) -> &[Id] {
@@ -171,6 +214,22 @@ mod tests {
 
     fn name(letter: char) -> String {
         letter.to_string().repeat(40)
+    }
+
+    #[test]
+    fn a_child_stands_before_its_parents_whatever_the_clock_said() {
+        let mut graph = Graph::default();
+        for (time, commit, parents) in
+            [(9, 'a', ""), (5, 'b', "a"), (5, 'c', "b"), (1, 'd', "c"), (7, 'e', "a")]
+        {
+            let words: Vec<String> = [commit].into_iter().chain(parents.chars()).map(name).collect();
+            graph.push(&format!("{time} {}", words.join(" "))).unwrap();
+        }
+        graph.order();
+        let ranks = ['e', 'd', 'c', 'b', 'a'].map(|letter| graph.rank(&name(letter)).unwrap());
+        assert_eq!(ranks, [0, 1, 2, 3, 4]);
+        assert_eq!(graph.parents(&name('c')), [name('b')]);
+        assert_eq!(graph.rank(&name('f')), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod history;
 mod limit;
 mod objects;
 mod revision;
+mod source;
 mod tracked;
 mod work_tree;
 
@@ -27,6 +28,7 @@ pub use history::{Changed, Renamed, Step};
 pub use limit::{End, Limit};
 pub use objects::{Object, Objects};
 pub use revision::{Listed, Mode, Revision};
+pub use source::PassedOver;
 pub use tracked::{Index, Standing};
 pub use work_tree::{WorkTree, identity, work_tree};
 

@@ -45,6 +45,8 @@ pub struct Listed {
     pub path: Vec<u8>,
     /// What it is.
     pub mode: Mode,
+    /// Whether it is a file that may be executed.
+    pub is_executable: bool,
     /// Its object's id.
     pub object: String,
 }
@@ -151,9 +153,10 @@ impl Revision {
         let about = String::from_utf8_lossy(&entry[..tab]);
         let mut words = about.split(' ');
         let (mode, object) = (words.next(), words.nth(1));
+        let is_executable = mode == Some("100755");
         let mode = Mode::of(mode.unwrap_or_default());
         let object = object.ok_or_else(|| self.cut_short())?.to_owned();
-        Ok(Listed { path: entry[tab + 1..].to_vec(), mode, object })
+        Ok(Listed { path: entry[tab + 1..].to_vec(), mode, is_executable, object })
     }
 
     pub(super) fn cut_short(&self) -> GitError {

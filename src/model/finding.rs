@@ -214,6 +214,8 @@ pub struct Finding {
     pub cause: Option<String>,
     /// What can be done about it, and the command of each.
     pub ways_out: Vec<WayOut>,
+    /// What must be known before one of these is run, or why one is not there.
+    pub notes: Vec<String>,
 }
 
 impl Finding {
@@ -240,6 +242,7 @@ impl Finding {
             since: None,
             cause: None,
             ways_out: Vec::new(),
+            notes: Vec::new(),
         }
     }
 

@@ -69,6 +69,17 @@ pub struct Provenance {
     pub edited: Option<Stat>,
     /// What was not searched, and why; none where the whole history was.
     pub unsearched: Option<String>,
+    /// The commits that seem to hold what the baseline has of the differing files, the best source of them first.
+    pub holders: Vec<Holder>,
+}
+
+/// A commit that holds files of a subject, and the subject's name there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// The commit's full id.
+    pub commit: String,
+    /// The subject's path from the uppermost directory.
+    pub path: Vec<u8>,
 }
 
 impl Provenance {
@@ -87,6 +98,7 @@ impl Provenance {
             files: Vec::new(),
             edited: None,
             unsearched: None,
+            holders: Vec::new(),
         }
     }
 

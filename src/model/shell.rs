@@ -12,20 +12,32 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// A name as a shell needs it; one with characters that nobody sees, or that is no UTF-8, as bash and zsh write it.
+/// A name as a shell needs it; one with characters that nobody sees, or that is no UTF-8, as `printf` writes it in any
+/// POSIX shell. Only a name that ends in a line feed needs bash or zsh: command substitution drops it.
 #[must_use]
 pub fn quoted_name(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
         Ok(text) if !text.chars().any(is_hidden) => quoted(text),
+        _ if name.ends_with(b"\n") => format!("$'{}'", in_octal(name, "\\'", "\\\\", "%")),
         _ => {
-            let byte = |&b: &u8| match b {
-                b'\'' | b'\\' => format!("\\{}", char::from(b)),
-                b' '..=b'~' => char::from(b).to_string(),
-                b => format!("\\x{b:02x}"),
-            };
-            format!("$'{}'", name.iter().map(byte).collect::<String>())
+            // What begins with a hyphen would be an option.
+            let text = in_octal(name, "\\047", "\\134", "%%");
+            let text = text.strip_prefix('-').map_or_else(|| text.clone(), |rest| format!("\\055{rest}"));
+            format!("\"$(printf '{text}')\"")
         }
     }
+}
+
+/// The bytes with those that nobody sees as octal escapes, and these words for quote, backslash and percent sign.
+fn in_octal(name: &[u8], quote: &str, backslash: &str, percent: &str) -> String {
+    let byte = |&b: &u8| match b {
+        b'\'' => quote.to_owned(),
+        b'\\' => backslash.to_owned(),
+        b'%' => percent.to_owned(),
+        b' '..=b'~' => char::from(b).to_string(),
+        b => format!("\\{b:03o}"),
+    };
+    name.iter().map(byte).collect()
 }
 
 #[cfg(test)]
@@ -42,12 +54,17 @@ mod tests {
             b"",
             b"a\nb'c\\",
             b"\xff\x1b[31m",
+            b"100%\x01 -- it's",
+            b"-n\x7f",
+            b"ends\n",
             "\u{e9}".as_bytes(),
             "gpj.\u{202e}exe".as_bytes(),
         ] {
             let script = format!("printf %s {}", quoted_name(name));
-            let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
-            assert_eq!(output.stdout, name, "{script}");
+            for shell in if name.ends_with(b"\n") { &["bash"][..] } else { &["sh", "bash"] } {
+                let output = std::process::Command::new(shell).args(["-c", &script]).output().unwrap();
+                assert_eq!(output.stdout, name, "{shell}: {script}");
+            }
             assert!(!script.chars().any(is_hidden), "{script:?}");
         }
     }

@@ -167,6 +167,9 @@ fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &W
     if let Some(cause) = &finding.cause {
         let _ = write!(text, "\nProbably: {}", fitted(&escaped(cause.as_bytes()), SENTENCE));
     }
+    for note in &finding.notes {
+        let _ = write!(text, "\n{}", fitted(&escaped(note.as_bytes()), SENTENCE));
+    }
     ways(&mut text, finding.ways_out.get(..2).unwrap_or(&finding.ways_out));
     let target = report.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
     let explain = format!("{} explain {}{target}", words.driftlock, quoted_name(&finding.subject.key));

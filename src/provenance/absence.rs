@@ -28,9 +28,9 @@ impl Search<'_> {
         }
         let found = there.into_iter().filter_map(|one| {
             let provenance = if one.is_module { self.module(one) } else { self.file(one) };
-            provenance.commit.and_then(|commit| Some((self.graph.number(&commit.id)?, commit)))
+            provenance.commit.and_then(|commit| Some((self.graph.rank(&commit.id)?, commit)))
         });
-        self.witness = found.min_by_key(|(number, _)| *number).map(|(_, commit)| commit);
+        self.witness = found.min_by_key(|(rank, _)| *rank).map(|(_, commit)| commit);
         if let Some(witness) = &self.witness {
             let asked: Vec<_> = missing.iter().map(|one| (witness.id.clone(), one.path.clone())).collect();
             self.trees.stand(self.repository, &asked, &self.limit);

@@ -5,6 +5,7 @@ mod cache;
 mod content;
 mod digests;
 mod file;
+mod holders;
 mod judgement;
 mod module;
 mod places;
@@ -12,12 +13,14 @@ mod record;
 mod search;
 mod tree;
 mod versions;
+mod way_back;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use content::content;
 pub use versions::version;
+pub use way_back::{How, UndoSource, sources};
 
 use crate::git::{GitError, Limit, Repository};
 use crate::host::Watch;
@@ -112,7 +115,8 @@ fn judge_all(
             findings[*at].provenance = Some(Box::new(Provenance::unknown(search.how_far())));
             continue;
         }
-        let provenance = search.judgement(sought);
+        let mut provenance = search.judgement(sought);
+        provenance.holders = search.holders(sought);
         findings[*at].versions = search.versions(sought, &provenance);
         findings[*at].provenance = Some(Box::new(provenance));
     }

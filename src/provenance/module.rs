@@ -37,7 +37,7 @@ impl Side {
 
 impl Search<'_> {
     /// The names that a module's directory has had.
-    fn names_of(&self, sought: &Sought) -> Vec<Name> {
+    pub(super) fn names_of(&self, sought: &Sought) -> Vec<Name> {
         let names = self.record.names(&sought.inner(MANIFEST)).into_iter();
         names.map(|name| Name { path: place_of(&name.path), ..name }).collect()
     }

@@ -284,9 +284,7 @@ impl<'a> Search<'a> {
             let touches = self.record.at(&name.path).iter().filter(of_then);
             all.extend(touches.map(|touch| (name.path.clone(), touch)));
         }
-        if names.len() > 1 {
-            all.sort_by_key(|(_, touch)| self.age(touch.step));
-        }
+        all.sort_by_cached_key(|(_, touch)| self.age(touch.step));
         all
     }
 
@@ -298,7 +296,7 @@ impl<'a> Search<'a> {
 
     /// A number that is smaller for newer commits.
     pub(super) fn age(&self, step: usize) -> usize {
-        self.graph.number(&self.record.commits[step].id).unwrap_or(usize::MAX)
+        self.graph.rank(&self.record.commits[step].id).unwrap_or(usize::MAX)
     }
 
     /// The commits that put `value` at a file, the newest first.

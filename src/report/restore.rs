@@ -153,6 +153,7 @@ fn finding(wire: &WireFinding, section: Option<SectionId>) -> Finding {
         since: wire.since.as_ref().map(WireSince::since),
         cause: wire.cause.clone(),
         ways_out: ways(&wire.ways_out),
+        notes: wire.notes.clone(),
         ..Finding::new(subject, kind, value(wire.expected.as_deref()), value(wire.actual.as_deref()))
     }
 }

@@ -195,6 +195,9 @@ impl Page {
         if let Some(cause) = finding.cause.as_ref().filter(|_| finding.acknowledged().is_none()) {
             self.detail(&format!("probably: {cause}"));
         }
+        for note in finding.notes.iter().filter(|_| finding.acknowledged().is_none()) {
+            self.detail(&escaped(note.as_bytes()));
+        }
         if let Some(Acknowledged { reason, by, until, .. }) = finding.acknowledged() {
             let said = format!("acknowledged until {} by {}: {reason}", day(until), name_of(by));
             self.detail(&escaped(said.as_bytes()));

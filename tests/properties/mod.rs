@@ -2,6 +2,7 @@
 
 mod accepting;
 mod locks;
+mod undo;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -79,6 +79,9 @@ fn facts(page: &mut Markup, finding: &Finding, layout: Layout) {
     if let Some(cause) = &finding.cause {
         fact(page, "Probably", |it| it.text(cause));
     }
+    for note in finding.notes.iter().filter(|_| finding.acknowledged().is_none()) {
+        fact(page, "Note", |it| it.text(note));
+    }
     if let Some(provenance) = finding.provenance.as_deref().filter(|told| provenance::is_told(told)) {
         fact(page, "Content", |it| origin(it, provenance, finding.kind, layout));
     }

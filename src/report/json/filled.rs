@@ -146,6 +146,7 @@ impl WireFinding {
             since: finding.since.as_ref().map(WireSince::of),
             cause: finding.cause.clone(),
             ways_out: WireWayOut::of_all(&finding.ways_out),
+            notes: finding.notes.clone(),
         }
     }
 

@@ -219,6 +219,9 @@ pub struct WireFinding {
     /// What can be done about it, and the command of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ways_out: Vec<WireWayOut>,
+    /// What must be known before one of these is run, or why there is no command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One file of a module.

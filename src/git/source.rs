@@ -1,0 +1,131 @@
+//! What decides whether `git restore` writes a commit's file as it would be computed here, and whether a commit stays.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use super::limit::{self, End, Limit, ask_soon};
+use super::{GitError, Repository};
+use crate::model::{Digest, Hasher};
+
+/// The references whose commits stay: what only a reflog, a stash or a bisection leads to may be gone tomorrow.
+const KEPT: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/remotes/"];
+
+/// Settings under which `git restore` leaves a file as it is, or makes a file of a link, each with its safe values.
+const SETTINGS: [(&str, &[&str]); 5] = [
+    ("core.trustctime", &["true", "yes", "on", "1", ""]),
+    ("core.checkstat", &["default"]),
+    ("core.fsmonitor", &["false", "no", "off", "0"]),
+    ("core.sparsecheckout", &["false", "no", "off", "0"]),
+    ("core.symlinks", &["true", "yes", "on", "1", ""]),
+];
+
+impl Repository {
+    /// The SHA-256 of a file of a commit as `git restore` would write it by the attributes in the work tree now; `None`
+    /// where git cannot tell. Programs that are configured as filters are run: ask [`Repository::treatments`] first.
+    ///
+    /// # Errors
+    /// When git cannot be started.
+    pub fn restored(&self, commit: &str, path: &[u8], limit: &Limit<'_>) -> Result<Option<Digest>, GitError> {
+        let mut git = self.git();
+        git.args(["cat-file", "--filters"]);
+        git.arg(OsString::from_vec([commit.as_bytes(), b":", path].concat()));
+        let mut hasher = Hasher::default();
+        let end = limit::run(git, &[], limit, &mut |from| {
+            loop {
+                let piece = from.fill_buf()?;
+                if piece.is_empty() {
+                    return Ok(());
+                }
+                hasher.update(piece);
+                let length = piece.len();
+                from.consume(length);
+            }
+        })?;
+        Ok((end == End::Whole).then(|| hasher.finish()))
+    }
+
+    /// Whether a commit is at or before what is checked out, or a branch or tag leads to it.
+    #[must_use]
+    pub fn keeps(&self, commit: &str) -> bool {
+        let mut git = self.git();
+        git.args(["merge-base", "--is-ancestor", commit, "HEAD"]);
+        if ask_soon(git).is_ok_and(|answer| answer.code == Some(0)) {
+            return true;
+        }
+        let mut git = self.git();
+        git.args(["for-each-ref", "--count=1", &format!("--contains={commit}")]).args(KEPT);
+        ask_soon(git).is_ok_and(|answer| answer.code == Some(0) && !answer.stdout.is_empty())
+    }
+
+    /// Whether objects are replaced by others, where git is not told to leave that.
+    #[must_use]
+    pub fn has_replacements(&self) -> bool {
+        let mut git = self.git();
+        git.args(["for-each-ref", "--count=1", "refs/replace/"]);
+        ask_soon(git).is_ok_and(|answer| !answer.stdout.is_empty())
+    }
+
+    /// Whether `git restore` may do otherwise than to write a commit's file or link, as the repository is configured.
+    #[must_use]
+    pub fn restores_otherwise(&self) -> bool {
+        let names: Vec<&str> = SETTINGS.iter().map(|(name, _)| name.trim_start_matches("core.")).collect();
+        let mut git = self.git();
+        git.args(["config", "-z", "--get-regexp", &format!(r"^core\.({})$", names.join("|"))]);
+        let Ok(answer) = ask_soon(git) else { return true };
+        let text = String::from_utf8_lossy(&answer.stdout).to_ascii_lowercase();
+        text.split('\0').filter(|setting| !setting.is_empty()).any(|setting| {
+            let (key, value) = setting.split_once('\n').unwrap_or((setting, ""));
+            SETTINGS.iter().any(|(name, safe)| key == *name && !safe.contains(&value))
+        })
+    }
+
+    /// What `git restore` passes over, as the index stands.
+    ///
+    /// # Errors
+    /// When git cannot be started, or cannot read its index.
+    pub fn passed_over(&self) -> Result<PassedOver, GitError> {
+        let ask = |args: &[&str]| {
+            let mut git = self.git();
+            git.args(args);
+            let answer = ask_soon(git)?;
+            if answer.code == Some(0) {
+                return Ok(answer.stdout);
+            }
+            Err(GitError::Refused { what: "list its index", reason: answer.said })
+        };
+        let touched = ask(&["diff-files", "--name-only", "--no-renames", "--ignore-submodules=all", "-z"])?;
+        let touched: HashSet<&[u8]> = touched.split(|&b| b == 0).collect();
+        let listed = ask(&["ls-files", "-z", "-t", "-s", "--full-name"])?;
+        let mut passed = PassedOver::default();
+        for entry in listed.split(|&b| b == 0) {
+            let Some(tab) = entry.iter().position(|&b| b == b'\t') else { continue };
+            let (about, path) = (String::from_utf8_lossy(&entry[..tab]), &entry[tab + 1..]);
+            let object = about.split(' ').nth(2).unwrap_or_default();
+            if about.starts_with("S ") {
+                passed.absent.insert(path.to_vec());
+            } else if !touched.contains(path) {
+                passed.untouched.insert(path.to_vec(), object.to_owned());
+            }
+        }
+        Ok(passed)
+    }
+}
+
+/// Files that `git restore` does not write.
+#[derive(Debug, Clone, Default)]
+pub struct PassedOver {
+    /// Those that the index says are not in the work tree.
+    absent: HashSet<Vec<u8>>,
+    /// Those that nobody touched since git wrote them, each with the object that it wrote. What has come out otherwise
+    /// than it would now, by other attributes, stays.
+    untouched: HashMap<Vec<u8>, String>,
+}
+
+impl PassedOver {
+    /// Whether a file would not be written, were it to become `object`.
+    #[must_use]
+    pub fn has(&self, path: &[u8], object: &str) -> bool {
+        self.absent.contains(path) || self.untouched.get(path).is_some_and(|written| written == object)
+    }
+}
