@@ -8,7 +8,7 @@ use rustix::fs::FileType;
 use super::read::ReadError;
 use super::storage::{Asked, DirectoryId, Storage};
 use super::walk::{LINKED_DIRECTORIES, child, may_hold};
-use super::{Layout, MANIFEST};
+use super::{Layout, MANIFESTS};
 
 /// What a walk over the whole tree found; the reason stands beside what could not be looked at.
 #[derive(Default)]
@@ -79,7 +79,7 @@ impl Detector<'_> {
         let path = child(dir, name);
         if is_compose_name(name) {
             self.found.compose.insert(path, None);
-        } else if name == MANIFEST && kind != FileType::Directory {
+        } else if MANIFESTS.contains(&name) && kind != FileType::Directory {
             let root = dir.iter().rposition(|&b| b == b'/').map_or(&[][..], |cut| &dir[..cut]);
             if !dir.is_empty() {
                 self.found.roots.entry(root.to_vec()).or_insert(None);

@@ -31,7 +31,7 @@ pub use detect::is_detected_compose_file;
 pub use git::GitHost;
 pub use layout::Layout;
 pub use local::LocalHost;
-pub use module::ModuleRules;
+pub use module::{EntryKind, ModuleRules};
 pub use remembered::{Memory, Remembered, Why};
 pub use watch::{Phase, Watch};
 
@@ -103,7 +103,7 @@ impl Scope {
     /// Whether the module at `place` belongs here: it, or its manifest, is included.
     #[must_use]
     pub fn has_module(&self, place: &[u8]) -> bool {
-        self.has(place) || self.has(&[place, b"/", MANIFEST].concat())
+        self.has(place) || MANIFESTS.iter().any(|name| self.has(&[place, b"/", name].concat()))
     }
 
     /// Whether anything that `pattern` matches might belong here.
@@ -114,8 +114,15 @@ impl Scope {
     }
 }
 
-/// The file that makes a directory an Odoo addon module.
-pub const MANIFEST: &[u8] = b"__manifest__.py";
+/// The names of the file that makes a directory an Odoo addon module. The first one that is there is the manifest: Odoo
+/// 17 and older look for the second where the first is not there.
+pub const MANIFESTS: [&[u8]; 2] = [b"__manifest__.py", b"__openerp__.py"];
+
+/// The manifest of a module whose files, relative to it, `has` knows.
+#[must_use]
+pub fn manifest_among(has: impl Fn(&[u8]) -> bool) -> Option<&'static [u8]> {
+    MANIFESTS.into_iter().find(|name| has(name))
+}
 
 /// How subjects are found, besides the named ones.
 #[derive(Debug, Clone)]

@@ -336,7 +336,9 @@ impl<'a> Writer<'a> {
             };
             let otherwise: &[u8] = if scope.include.is_none() { b"return 0" } else { b"return 1" };
             define(&mut out, &context, "wanted", &wanted, otherwise);
-            let module = format!("{context}_wanted \"$1\" || {context}_wanted \"$1/__manifest__.py\"");
+            let module = format!(
+                "{context}_wanted \"$1\" || {context}_wanted \"$1/__manifest__.py\" || {context}_wanted \"$1/__openerp__.py\""
+            );
             define(&mut out, &context, "wanted_module", b"", module.as_bytes());
             define(&mut out, &context, "skipped", &skipped, b"return 1");
             define(&mut out, &context, "skipped_directory", &skipped_directory, b"return 1");

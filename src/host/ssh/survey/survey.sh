@@ -474,7 +474,7 @@ detect() { # DIRECTORY PARENT REAL CHAIN FROM TOP
 			for context in $detect_files; do end_file "$context" "$path"; done
 			[ -d "$path" ] || continue
 			;;
-		__manifest__.py)
+		__manifest__.py | __openerp__.py)
 			classify "$path" "$7"
 			if [ "$kind" != d ]; then
 				tell "$name"
@@ -542,7 +542,7 @@ candidates() { # CONTEXT ROOT
 		classify "$path" "$3"
 		[ "$kind" != f ] || continue
 		tell "$name"
-		case $name in __pycache__ | .git | .hg | .svn) continue ;; esac
+		case $name in .git | .hg | .svn) continue ;; esac
 		case $kind in [dD]) candidate "$1" "$path" ;; esac
 	done
 	end_listing "$3" "$4"
@@ -562,7 +562,11 @@ candidate() { # CONTEXT PATH
 }
 
 has_manifest() { # MODULE
-	[ -L "$1/__manifest__.py" ] || { [ -e "$1/__manifest__.py" ] && [ ! -d "$1/__manifest__.py" ]; }
+	is_no_directory "$1/__manifest__.py" || is_no_directory "$1/__openerp__.py"
+}
+
+is_no_directory() { # PATH
+	[ -L "$1" ] || { [ -e "$1" ] && [ ! -d "$1" ]; }
 }
 
 # Tells all that a module holds; again when something in it vanished meanwhile.
@@ -631,20 +635,8 @@ inside() { # PREFIX CONTEXT
 			printf 'k%s\000' "$path"
 			continue
 			;;
-		__pycache__ | */__pycache__)
-			if [ ! -L "$path" ] && [ ! -d "$path" ]; then
-				no_cache "$path" "${1:-.}"
-				continue
-			fi
-			;;
-		__pycache__/* | */__pycache__/*)
-			cached=1
-			case $name in
-			*.pyc) ;;
-			*) if [ -L "$path" ] || [ ! -d "$path" ]; then continue; fi ;;
-			esac
-			;;
 		esac
+		case /$1 in */__pycache__/) written_by_python "$1" ;; esac
 		if [ -L "$path" ]; then
 			is_left_out "$2" || link "$path"
 		elif [ -d "$path" ]; then
@@ -659,10 +651,12 @@ inside() { # PREFIX CONTEXT
 		elif [ -f "$path" ]; then
 			if ! is_readable "$path"; then
 				printf 'r%s\000Permission denied\000' "$path"
-			elif [ -n "$cached" ]; then
-				bytecode "$path"
 			else
-				add "$path"
+				case $cached in
+				imported) bytecode "$path" ;;
+				other) printf 'j%s\000' "$path" ;;
+				*) add "$path" ;;
+				esac
 			fi
 		elif [ -p "$path" ]; then
 			printf 'p%s\000' "$path"
@@ -680,15 +674,15 @@ inside() { # PREFIX CONTEXT
 	}
 }
 
-# Tells of what should be a directory of bytecode and is none. Where nobody may look it may be one.
-no_cache() { # PATH DIRECTORY
-	if [ -e "$1" ]; then
-		printf 'j%s\000' "$1"
-	elif [ -x "$2" ]; then
-		again=1
-	else
-		printf 'e%s\000u%s/\000Permission denied\000' "$1" "$1"
-	fi
+# Sets `cached` where the file `name` is left out, as Python may write it at any time: imported, or other while it is
+# about to be renamed. The client's rule is that of find, in whose expression nothing above may hold a line feed.
+written_by_python() { # PREFIX
+	case ${1%__pycache__/} in *"$newline"*) return ;; esac
+	case $name in
+	*.pyc) cached=imported ;;
+	*.pyc.*[!0-9]*) ;;
+	*.pyc.*) [ -z "${name##*.}" ] || cached=other ;;
+	esac
 }
 
 enter() { # DIRECTORY CONTEXT
@@ -705,7 +699,7 @@ enter() { # DIRECTORY CONTEXT
 # Whether the entry `path` does not count whatever it is, so that nobody needs to read it.
 is_left_out() { # CONTEXT
 	case $path in
-	__manifest__.py) return 1 ;;
+	__manifest__.py | __openerp__.py) return 1 ;;
 	# Where the directory may not be entered, such a name may be a directory's.
 	.DS_Store | */.DS_Store | *.swp | *\~) [ -e "$path" ] || [ -L "$path" ] || return 1 ;;
 	*) "$1_skipped" "$module/$path" || return 1 ;;
@@ -718,7 +712,11 @@ unknown() { # PATH DIRECTORY
 	if [ "${#1}" -ge 4096 ]; then
 		printf 'r%s\000File name too long\000' "$1"
 	elif [ ! -x "$2" ]; then
-		printf 'r%s\000Permission denied\000' "$1"
+		case ${1##*/} in
+		# As a file it would be left out unseen, and it may be a directory.
+		.DS_Store | *.swp | *\~ | *.pyc.*) printf 'e%s\000u%s/\000Permission denied\000' "$1" "$1" ;;
+		*) printf 'r%s\000Permission denied\000' "$1" ;;
+		esac
 	elif [ -e "$1" ]; then
 		printf 'o%s\000' "$1"
 	else
