@@ -36,13 +36,23 @@ impl Advice<'_> {
         for check in checks {
             let id = check.id;
             for finding in &mut check.findings {
-                finding.cause = explain::cause(id, finding);
+                let older = self.is_of_older_rule(finding).then(|| explain::OLDER_RULE.to_owned());
+                finding.cause = older.or_else(|| explain::cause(id, finding));
                 finding.ways_out = self.ways_out(id, finding);
             }
             if !check.errors.is_empty() {
                 check.ways_out = self.ways_on(id);
             }
         }
+    }
+
+    /// Whether a module differs only because it was locked by a rule that left out what is found now.
+    fn is_of_older_rule(&self, finding: &Finding) -> bool {
+        let tree = self.entry(finding).and_then(|entry| entry.tree.as_ref());
+        let locked = tree.into_iter().flat_map(|tree| tree.iter().map(|(path, _)| path));
+        let Value::Digest(expected) = &finding.expected else { return false };
+        explain::may_be_of_older_rule(finding, locked)
+            && !baseline::is_of_this_rule(&self.project.root, &finding.subject.key, expected)
     }
 
     /// The ways out of what a check found.

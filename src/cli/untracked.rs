@@ -119,8 +119,12 @@ impl Untracked {
                 None => self.unreadable(place, why, seen, &mut count),
             }
         }
-        let left =
-            |((unit, reason), count): ((Unit, &str), u64)| LeftOut { unit, count, reason: reason.into() };
+        let left = |((unit, reason), count): ((Unit, &str), u64)| LeftOut {
+            unit,
+            count,
+            reason: reason.into(),
+            remedy: None,
+        };
         seen.left_out.extend(counts.into_iter().map(left));
     }
 

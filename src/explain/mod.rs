@@ -5,7 +5,7 @@ mod since;
 mod subjects;
 mod ways_out;
 
-pub use cause::cause;
+pub use cause::{cause, may_be_of_older_rule};
 pub use since::{Carried, carried, since};
 pub use subjects::{Known, Named, find, known, near};
-pub use ways_out::{Situation, ways_out};
+pub use ways_out::{OLDER_RULE, Situation, ways_out};

@@ -5,6 +5,9 @@ use crate::model::{Change, Finding, Kind, Part, SectionId, WayOut, quoted, quote
 /// How many files a command names at most.
 const LISTED: usize = 50;
 
+/// The cause of a module that differs only because the rule by which it was locked left `__pycache__` out.
+pub const OLDER_RULE: &str = "locked by an older rule";
+
 /// What the commands depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
@@ -113,6 +116,10 @@ fn of_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
 
 /// The command that makes the host as the baseline has it.
 fn undo(situation: &Situation<'_>) -> Vec<WayOut> {
+    // What was there when the baseline was accepted is not what the host has too much.
+    if situation.finding.cause.as_deref() == Some(OLDER_RULE) {
+        return Vec::new();
+    }
     let command = match situation.finding.subject.section {
         None => None,
         Some(SectionId("images")) => undo_container(situation),

@@ -80,6 +80,7 @@ fn queries() -> [Query; 2] {
             exclude: Vec::new(),
             named: vec![FILE.to_vec()],
             scope: scope.clone(),
+            beside: false,
         }),
         Query::Modules(ModuleQuery {
             select: patterns(["m"]),

@@ -37,6 +37,13 @@ fn is_written_by_python(name: &[u8]) -> bool {
         || dot.is_some_and(|dot| is_number(&name[dot + 1..]) && name[..dot].ends_with(BYTECODE))
 }
 
+/// Whether a path of a module was left out by the rule that went before: for it, nothing in a `__pycache__` counted, nor
+/// did the directory itself, whatever it was.
+#[must_use]
+pub fn was_left_out(path: &[u8]) -> bool {
+    path.split(|&b| b == b'/').any(|part| part == CACHE)
+}
+
 /// Whether a file that [`is_left_out`] is one that Python imports.
 pub(super) fn is_imported(path: &[u8]) -> bool {
     path.ends_with(BYTECODE)

@@ -26,8 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Digest, Glob, LeftOut, Stat, Tree, Unreadable, any_match};
 
+pub use bytecode::was_left_out;
 pub use content::Content;
-pub use detect::is_detected_compose_file;
+pub use detect::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;
 pub use layout::Layout;
 pub use local::LocalHost;
@@ -176,6 +177,8 @@ pub struct FileQuery {
     pub named: Vec<Vec<u8>>,
     /// What belongs on this host.
     pub scope: Scope,
+    /// Whether compose files beside those that the patterns match are told of.
+    pub beside: bool,
 }
 
 /// Asks for addon modules.
@@ -277,6 +280,9 @@ pub struct FilesAnswer {
     pub unmatched: Vec<Glob>,
     /// What was left out.
     pub left_out: Vec<LeftOut>,
+    /// Compose files that detection would find and no pattern matches, though a pattern led to their directory, each with
+    /// a pattern that would match it. They were not read.
+    pub beside: BTreeMap<Vec<u8>, String>,
 }
 
 /// What was seen at a module's place.

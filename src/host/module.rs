@@ -35,8 +35,12 @@ impl Counts {
     }
 
     pub(super) fn list(self) -> Vec<LeftOut> {
-        let each =
-            |((unit, reason), count): ((Unit, &str), u64)| LeftOut { unit, count, reason: reason.into() };
+        let each = |((unit, reason), count): ((Unit, &str), u64)| LeftOut {
+            unit,
+            count,
+            reason: reason.into(),
+            remedy: None,
+        };
         self.0.into_iter().map(each).collect()
     }
 }

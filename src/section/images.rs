@@ -180,7 +180,7 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
     }
     if ignored > 0 {
         let reason = "not in the baseline, and [docker] unexpected is \"ignore\"".to_owned();
-        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: ignored, reason });
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: ignored, reason, remedy: None });
     }
     seen
 }

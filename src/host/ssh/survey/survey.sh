@@ -10,6 +10,7 @@
 batch='' batch_size=0
 calls=0
 roots=0 queued=//
+besides=//
 linked=0 linked_limit=100000
 listings=0 listing_names=''
 entered=0 entered_names=''
@@ -317,6 +318,7 @@ rest_of() { # COMPONENTS
 }
 
 literal() { # END CONTEXT DIRECTORY COMPONENTS
+	beside "$@"
 	step=${4%%/*}
 	rest_of "$4"
 	set -- "$1" "$2" "${3%/}/${step#=}" "$rest"
@@ -342,7 +344,12 @@ matching() { # END CONTEXT DIRECTORY COMPONENTS
 		# shellcheck disable=SC2254 # a pattern is what it is
 		case $name in
 		${step#?}) ;;
-		*) continue ;;
+		*)
+			notices "$1" "$2" "$4" "$name" || continue
+			classify "$path" "$5"
+			tell "$name"
+			continue
+			;;
 		esac
 		classify "$path" "$5"
 		tell "$name"
@@ -360,11 +367,47 @@ matching() { # END CONTEXT DIRECTORY COMPONENTS
 	end_listing "$5" "$6"
 }
 
+# Whether an entry that the last component of a pattern does not match is to be told of: a compose file where others are.
+notices() { # END CONTEXT COMPONENTS NAME
+	case $1$3 in
+	file*/*) return 1 ;;
+	file?*) is_compose_name "$4" && "$2_notices" ;;
+	*) return 1 ;;
+	esac
+}
+
+is_compose_name() { # NAME
+	case $1 in
+	compose.y*ml | compose[.-]?*.y*ml | docker-compose.y*ml | docker-compose[.-]?*.y*ml) ;;
+	*) return 1 ;;
+	esac
+}
+
+# Tells of the compose files in the directory of a single file, once.
+beside() { # END CONTEXT DIRECTORY COMPONENTS
+	notices "$1" "$2" "$4" compose.yml || return 0
+	case $besides in *"//$3//"*) return 0 ;; esac
+	besides=$besides$3//
+	if [ ! -d "$3" ] || [ ! -r "$3" ] || [ ! -x "$3" ]; then return; fi
+	begin_listing "$3" b || return 0
+	for path in "${3%/}"/*compose*.y*ml; do
+		name=${path##*/}
+		is_compose_name "$name" || continue
+		classify "$path" "$3"
+		tell "$name"
+	done
+	end_listing "$3" seen
+}
+
 # `**`: a directory and all below it. REAL is the directory's path without links, FROM that of the directory where
 # the last link led (or the walk began), CHAIN such pairs (FROM, REAL) of the places where links were followed.
 deep() { # END CONTEXT DIRECTORY REST REAL CHAIN FROM
 	if [ -n "$4" ]; then
-		walk "$1" "$2" "$3" "$4"
+		case $4 in
+		# What lies beside it is noticed below.
+		=*/* | [!=]*) walk "$1" "$2" "$3" "$4" ;;
+		*) "end_$1" "$2" "${3%/}/${4#=}" ;;
+		esac
 		filter=d
 	elif [ "$1" = root ]; then
 		end_root "$2" "$3"
@@ -395,9 +438,12 @@ deep() { # END CONTEXT DIRECTORY REST REAL CHAIN FROM
 			deep "$1" "$2" "$path" "$4" "$real" "$6$7//$5//" "$real"
 			;;
 		f)
-			[ "$1$4" = file ] || continue
-			tell "$name"
-			end_file "$2" "$path"
+			if [ "$1$4" = file ]; then
+				tell "$name"
+				end_file "$2" "$path"
+			elif notices "$1" "$2" "$4" "$name"; then
+				tell "$name"
+			fi
 			;;
 		'') ;;
 		*)
