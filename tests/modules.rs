@@ -137,7 +137,7 @@ fn what_belongs_on_a_target_may_be_said_by_the_older_manifest() {
     project.file("odoo_modules/seisei/old/__openerp__.py", "{}\n");
     project.ok(&["export", "--accept"]);
     let toml = project.read("audit/driftlock.toml");
-    let target = "[targets.here]\nhost = \"local\"\nroot = \".\"\ninclude = [\"odoo_modules/*/*/__openerp__.py\"]\n";
+    let target = "[targets.here]\nhost = \"local\"\nroot = \".\"\ninclude = [\"odoo_modules/*/o*/__openerp__.py\"]\n";
     project.file("audit/driftlock.toml", &format!("{toml}{target}"));
     project.file("odoo_modules/seisei/old/__openerp__.py", "{'x': 1}\n");
     project.file("odoo_modules/seisei/printer/__manifest__.py", "{'x': 1}\n");
