@@ -325,13 +325,19 @@ fn a_file_that_older_patterns_miss_is_named_with_the_pattern_to_add() {
     assert_eq!(project.ok(&["check", "--docker", "off", "--quiet"]).out(), "", "it is no reason to be heard");
     project.file("stacks/new/compose.yaml", "{}\n");
     let said = not_compared(&project).unwrap();
-    assert!(said.starts_with("2 compose files that no pattern covers: stacks/new/compose.yaml, stacks/web"), "{said}");
+    assert!(
+        said.starts_with("2 compose files that no pattern covers: stacks/new/compose.yaml, stacks/web"),
+        "{said}"
+    );
     // A single file, and one with a wildcard above it.
     for pattern in ["stacks/web/docker-compose.yml", "stacks/*/docker-compose.yml", "**/docker-compose.yml"] {
         configure(&format!("files = [\"{pattern}\"]"));
         let wider = pattern.replace("docker-compose.yml", "*compose*.y*ml");
         let said = not_compared(&project).unwrap();
-        assert!(said.contains("stacks/web/compose.override.yml") && said.contains(&format!("\"{wider}\"")), "{said}");
+        assert!(
+            said.contains("stacks/web/compose.override.yml") && said.contains(&format!("\"{wider}\"")),
+            "{said}"
+        );
         assert_eq!(said.contains("stacks/new/compose.yaml"), pattern.contains('*'), "{pattern}: {said}");
     }
     // On purpose, one way or the other.
@@ -368,5 +374,9 @@ fn what_older_patterns_miss_is_named_on_a_server_too() {
     project.ok(&["export", "--accept", "--docker", "off"]);
     project.file("stacks/web/compose.yaml", "{}\n");
     let ran = project.ok(&["check", "--target", "there", "--docker", "off"]);
-    assert!(ran.out().contains("Not compared: 1 compose file that no pattern covers: stacks/web/compose.yaml"), "{}", ran.out());
+    assert!(
+        ran.out().contains("Not compared: 1 compose file that no pattern covers: stacks/web/compose.yaml"),
+        "{}",
+        ran.out()
+    );
 }

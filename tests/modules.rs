@@ -113,13 +113,18 @@ fn the_older_manifest_makes_a_module_for_each_way_to_look() {
     assert_eq!(found_everywhere(&project), [("__openerp__.py".to_owned(), "modified".to_owned())]);
     let (_, report) = project.check(&[]);
     let versions = &check_of(&report, "addon_hashes")["findings"][0]["manifest_version"];
-    assert_eq!((&versions["expected"], &versions["actual"]), (&"9.0.1".into(), &"9.0.2".into()), "{report:#}");
+    assert_eq!(
+        (&versions["expected"], &versions["actual"]),
+        (&"9.0.1".into(), &"9.0.2".into()),
+        "{report:#}"
+    );
     git(&project, &["checkout", "--quiet", "--", "odoo_modules"]);
     std::fs::remove_file(project.path("odoo_modules/seisei/old/__openerp__.py")).unwrap();
     assert_eq!(found_everywhere(&project), [("__openerp__.py".to_owned(), "missing".to_owned())]);
     let text = project.run(&["check"]).out();
     let back = text.lines().find_map(|line| line.trim().strip_prefix("it must go back: ")).unwrap();
-    let ran = std::process::Command::new("sh").args(["-c", back]).current_dir(project.root()).output().unwrap();
+    let ran =
+        std::process::Command::new("sh").args(["-c", back]).current_dir(project.root()).output().unwrap();
     assert!(ran.status.success(), "{back}: {ran:?}");
     assert_eq!(found_everywhere(&project), []);
     project.file("odoo_modules/seisei/new/__openerp__.py", "{}\n");
@@ -137,7 +142,8 @@ fn what_belongs_on_a_target_may_be_said_by_the_older_manifest() {
     project.file("odoo_modules/seisei/old/__openerp__.py", "{}\n");
     project.ok(&["export", "--accept"]);
     let toml = project.read("audit/driftlock.toml");
-    let target = "[targets.here]\nhost = \"local\"\nroot = \".\"\ninclude = [\"odoo_modules/*/o*/__openerp__.py\"]\n";
+    let target =
+        "[targets.here]\nhost = \"local\"\nroot = \".\"\ninclude = [\"odoo_modules/*/o*/__openerp__.py\"]\n";
     project.file("audit/driftlock.toml", &format!("{toml}{target}"));
     project.file("odoo_modules/seisei/old/__openerp__.py", "{'x': 1}\n");
     project.file("odoo_modules/seisei/printer/__manifest__.py", "{'x': 1}\n");
@@ -155,7 +161,10 @@ fn what_is_excluded_does_not_take_the_older_manifest_with_it_where_it_is_the_one
     project.file(&format!("{MODULE}/__openerp__.py"), "{}\n");
     project.ok(&["export", "--accept"]);
     let lock = project.read(FILES);
-    assert!(lock.contains("seisei/old/__openerp__.py\n") && !lock.contains("qr_ordering/__openerp__.py\n"), "{lock}");
+    assert!(
+        lock.contains("seisei/old/__openerp__.py\n") && !lock.contains("qr_ordering/__openerp__.py\n"),
+        "{lock}"
+    );
     assert_eq!(project.check(&[]).0, 0);
 }
 
@@ -177,7 +186,10 @@ fn a_module_is_left_out_of_a_tracked_export_only_without_any_tracked_manifest() 
 fn a_baseline_in_which_the_older_manifest_made_no_module_is_still_read() {
     // A module whose own `old` held that manifest, beside one that lies in it and was left out of it.
     let project = Project::empty();
-    project.file("audit/driftlock.toml", "[compose]\nfiles = []\n[addons]\nroots = [\"m\", \"m/web/vendor\"]\nexclude = [\"web/vendor/**\"]\n");
+    project.file(
+        "audit/driftlock.toml",
+        "[compose]\nfiles = []\n[addons]\nroots = [\"m\", \"m/web/vendor\"]\nexclude = [\"web/vendor/**\"]\n",
+    );
     for path in ["m/web/__manifest__.py", "m/web/old/__openerp__.py", "m/web/vendor/inner/__manifest__.py"] {
         project.file(path, "{}\n");
     }
@@ -214,7 +226,10 @@ fn a_directory_of_bytecode_may_be_a_module_like_any_other() {
     let project = Project::accepted();
     project.file("odoo_modules/seisei/__pycache__/__manifest__.py", "{}\n");
     let (code, report) = project.check(&[]);
-    assert_eq!((code, findings(&report, "addon_hashes")), (2, vec![("__pycache__".to_owned(), "unexpected".to_owned())]));
+    assert_eq!(
+        (code, findings(&report, "addon_hashes")),
+        (2, vec![("__pycache__".to_owned(), "unexpected".to_owned())])
+    );
 }
 
 #[test]
@@ -229,7 +244,10 @@ fn a_module_that_an_older_rule_locked_is_named_as_such() {
     let (code, report) = project.check(&[]);
     assert_eq!((code, cause(&report).as_str()), (2, "locked by an older rule"), "{report:#}");
     let text = project.run(&["check"]).out();
-    assert!(text.contains("probably: locked by an older rule\n") && text.contains("driftlock accept"), "{text}");
+    assert!(
+        text.contains("probably: locked by an older rule\n") && text.contains("driftlock accept"),
+        "{text}"
+    );
     assert!(!text.contains("it must go back"), "what was there then is not taken away: {text}");
     // What else differs is no matter of the rule.
     project.file(&format!("{MODULE}/models/order.py"), "changed\n");
@@ -252,7 +270,8 @@ fn a_link_in_place_of_bytecode_counts_and_is_remarked_upon() {
     symlink("/nowhere", project.path(&format!("{MODULE}/__pycache__/order.cpython-311.pyc"))).unwrap();
     let toml = project.read("audit/driftlock.toml");
     let why = "a link in place of bytecode, which Python follows";
-    let reason = |report: &Value| check_of(report, "addon_hashes")["findings"][0]["files"][0]["reason"].clone();
+    let reason =
+        |report: &Value| check_of(report, "addon_hashes")["findings"][0]["files"][0]["reason"].clone();
     let (code, report) = project.check(&[]);
     assert_eq!((code, reason(&report)), (2, why.into()));
     project.file("audit/driftlock.toml", &toml.replace("[addons]\n", "[addons]\nbytecode = \"forbid\"\n"));

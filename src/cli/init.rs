@@ -223,7 +223,8 @@ fn shared_patterns(files: &[String]) -> Vec<String> {
 
 /// The directories that patterns lead into and detection does not.
 fn passed_over(patterns: &[String]) -> Vec<String> {
-    let leads_into = |dir: &str| patterns.iter().any(|text| text.rsplit_once('/').is_some_and(|(it, _)| it == dir));
+    let leads_into =
+        |dir: &str| patterns.iter().any(|text| text.rsplit_once('/').is_some_and(|(it, _)| it == dir));
     let mut all = Vec::new();
     if patterns.iter().any(|text| text.contains('/')) {
         all.extend(["**/.*/**", "**/node_modules/**"]);
@@ -264,9 +265,8 @@ fn excluding(path: &[u8], detected: &BTreeSet<Vec<u8>>) -> String {
 
 /// The pattern that matches a path; a byte that is no text stands for any.
 fn spelled(path: &[u8]) -> String {
-    let chunk = |chunk: std::str::Utf8Chunk<'_>| {
-        Glob::literal(chunk.valid()) + &"?".repeat(chunk.invalid().len())
-    };
+    let chunk =
+        |chunk: std::str::Utf8Chunk<'_>| Glob::literal(chunk.valid()) + &"?".repeat(chunk.invalid().len());
     path.utf8_chunks().map(chunk).collect()
 }
 

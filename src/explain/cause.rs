@@ -8,9 +8,8 @@ use crate::model::{Change, Finding, Kind, Origin, Part, SectionId};
 /// are the paths, may be of that.
 #[must_use]
 pub fn may_be_of_older_rule<'a>(finding: &Finding, mut locked: impl Iterator<Item = &'a [u8]>) -> bool {
-    let is_hidden = |part: &Part| {
-        part.kind == Kind::Unexpected && part.reason.is_none() && was_left_out(&part.path)
-    };
+    let is_hidden =
+        |part: &Part| part.kind == Kind::Unexpected && part.reason.is_none() && was_left_out(&part.path);
     finding.kind == Kind::Modified
         && !finding.parts.is_empty()
         && finding.parts.iter().all(is_hidden)

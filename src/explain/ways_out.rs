@@ -1,6 +1,6 @@
 //! What can be done about a subject that differs, with the command for each way.
 
-use crate::model::{Change, Finding, Kind, Part, SectionId, WayOut, quoted, quoted_name};
+use crate::model::{Change, Finding, Kind, Origin, Part, SectionId, WayOut, quoted, quoted_name};
 
 /// How many files a command names at most.
 const LISTED: usize = 50;
@@ -116,8 +116,9 @@ fn of_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
 
 /// The command that makes the host as the baseline has it.
 fn undo(situation: &Situation<'_>) -> Vec<WayOut> {
-    // What was there when the baseline was accepted is not what the host has too much.
-    if situation.finding.cause.as_deref() == Some(OLDER_RULE) {
+    // What was there when the baseline was accepted is not what the host has too much, unless nobody ever committed it.
+    let is_edited = situation.finding.provenance.as_ref().is_some_and(|it| it.origin == Origin::Edited);
+    if situation.finding.cause.as_deref() == Some(OLDER_RULE) && !is_edited {
         return Vec::new();
     }
     let command = match situation.finding.subject.section {

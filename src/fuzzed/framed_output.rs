@@ -2,7 +2,8 @@
 
 use crate::host::ssh::fuzzed::{CALLS, Gave, NONCE, answers, give};
 use crate::host::{
-    Answer, FileQuery, FilesAnswer, MANIFESTS, ModuleQuery, ModulesAnswer, Query, Scope, Seen, SeenModule, Select,
+    Answer, FileQuery, FilesAnswer, MANIFESTS, ModuleQuery, ModulesAnswer, Query, Scope, Seen, SeenModule,
+    Select,
 };
 use crate::model::{Digest, Glob, Leaf};
 

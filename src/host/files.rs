@@ -61,17 +61,15 @@ fn passed_over(query: &FileQuery) -> u64 {
 }
 
 /// What each pattern, or detection, led to.
-fn search(
-    disk: &dyn Storage,
-    layout: &Layout,
-    query: &FileQuery,
-) -> Vec<(Found, Option<Glob>)> {
+fn search(disk: &dyn Storage, layout: &Layout, query: &FileQuery) -> Vec<(Found, Option<Glob>)> {
     match &query.select {
         Select::Named => Vec::new(),
         Select::Patterns(globs) => globs
             .iter()
             .filter(|glob| query.scope.may_meet(glob))
-            .map(|glob| (expand(disk, layout, glob, &query.exclude, Want::Files, query.beside), Some(glob.clone())))
+            .map(|glob| {
+                (expand(disk, layout, glob, &query.exclude, Want::Files, query.beside), Some(glob.clone()))
+            })
             .collect(),
         Select::Detect => {
             let mut found = Found { paths: detect(disk, layout).compose, ..Found::default() };

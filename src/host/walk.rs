@@ -239,8 +239,8 @@ impl Walker<'_> {
         }
         let path = child(dir, name);
         let is_directory = || {
-            let id = self.layout.locate(&path).map(|host| self.disk.directory_id(&host));
-            may_hold(kind) && matches!(id, Some(Ok(Some(_))))
+            let host = self.layout.locate(&path).filter(|_| may_hold(kind));
+            host.is_some_and(|host| self.disk.is_directory(&host))
         };
         if is_detected_compose_file(&path) && !any_match(self.exclude, &path) && !is_directory() {
             self.found.beside.insert(path);

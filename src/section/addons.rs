@@ -189,7 +189,8 @@ fn join(
     mut lines: Vec<Line<'_>>,
 ) -> Result<State, LockError> {
     lines.sort_by(|a, b| a.0.cmp(&b.0));
-    let files = Files { lines: &lines, places: places(&lines, &MANIFESTS), newer: places(&lines, &MANIFESTS[..1]) };
+    let files =
+        Files { lines: &lines, places: places(&lines, &MANIFESTS), newer: places(&lines, &MANIFESTS[..1]) };
     let first: Vec<_> = modules.par_iter().map(|module| files.fit(module, |_| true)).collect();
     let mut seats = Seats { files: &files, modules, taken: BTreeMap::new() };
     for (index, first) in first.into_iter().enumerate() {

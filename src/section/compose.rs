@@ -83,7 +83,8 @@ fn uncovered(config: &Config, mut beside: BTreeMap<Vec<u8>, String>) -> Option<L
     if beside.len() > NAMED {
         names.push(format!("and {} more", beside.len() - NAMED));
     }
-    let patterns: BTreeSet<String> = beside.values().map(|text| toml::Value::from(text.as_str()).to_string()).collect();
+    let patterns: BTreeSet<String> =
+        beside.values().map(|text| toml::Value::from(text.as_str()).to_string()).collect();
     let patterns: Vec<String> = patterns.into_iter().collect();
     let noun = if beside.len() == 1 { "compose file" } else { "compose files" };
     (!beside.is_empty()).then(|| LeftOut {

@@ -9,13 +9,47 @@ use super::*;
 const COMMAND: &str = r"find . \( -name .git -o -name .hg -o -name .svn \) -prune -o -type f ! -name .DS_Store ! -name '*.swp' ! -name '*~' ! -regex '.*/__pycache__/[^/]*\.pyc\(\.[0-9]+\)?' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 -r sha256sum -- | sha256sum";
 
 const DIRECTORIES: [&[u8]; 10] = [
-    b"__pycache__", b"__pycache__", b"__pycache__", b"models", b"a.pyc", b"x__pycache__", b"two\nlines", b"-d", b"\xff\xfe", b".git",
+    b"__pycache__",
+    b"__pycache__",
+    b"__pycache__",
+    b"models",
+    b"a.pyc",
+    b"x__pycache__",
+    b"two\nlines",
+    b"-d",
+    b"\xff\xfe",
+    b".git",
 ];
 
 const NAMES: [&[u8]; 28] = [
-    b"x.pyc", b"x.cpython-311.pyc", b".pyc", b"x.pyc.123", b".pyc.1", b"x.pyc.12a", b"x.pyc.", b"x.pyc.1.2", b"x.pyc.1.pyc.2",
-    b"x.pyc.\xd9\xa3", b"x.pyc\n", b"x\ny.pyc", b"\xff.pyc", b"x.PYC", b"x.pyo", b"pyc", b"script.js", b"__pycache__", b".DS_Store",
-    b".DS_Store.pyc", b"a.swp", b"b~", b"x.pyc~", b"back\\slash.pyc", b"-n.pyc", b" .js", b".svn", b"__openerp__.py",
+    b"x.pyc",
+    b"x.cpython-311.pyc",
+    b".pyc",
+    b"x.pyc.123",
+    b".pyc.1",
+    b"x.pyc.12a",
+    b"x.pyc.",
+    b"x.pyc.1.2",
+    b"x.pyc.1.pyc.2",
+    b"x.pyc.\xd9\xa3",
+    b"x.pyc\n",
+    b"x\ny.pyc",
+    b"\xff.pyc",
+    b"x.PYC",
+    b"x.pyo",
+    b"pyc",
+    b"script.js",
+    b"__pycache__",
+    b".DS_Store",
+    b".DS_Store.pyc",
+    b"a.swp",
+    b"b~",
+    b"x.pyc~",
+    b"back\\slash.pyc",
+    b"-n.pyc",
+    b" .js",
+    b".svn",
+    b"__openerp__.py",
 ];
 
 /// Files with one byte each, which is no bytecode; one that another has taken the place of is left away.
@@ -33,7 +67,8 @@ fn place(module: &Path, paths: &[(Vec<&[u8]>, &[u8])]) {
 
 fn by_command(module: &Path) -> String {
     let command = format!("cd -- \"$1\" && {COMMAND}");
-    let output = Command::new("sh").env("LC_ALL", "C").args(["-c", &command, "sh"]).arg(module).output().unwrap();
+    let output =
+        Command::new("sh").env("LC_ALL", "C").args(["-c", &command, "sh"]).arg(module).output().unwrap();
     assert!(output.status == ExitStatus::from_raw(0) && output.stderr.is_empty(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()[..64].to_owned()
 }

@@ -31,12 +31,35 @@ fn thing() -> impl Strategy<Value = Thing> {
 /// A path with directories of bytecode on the way, and a name that Python may have given or not.
 fn cached() -> impl Strategy<Value = Vec<u8>> {
     let directories = prop::sample::select(vec![
-        "__pycache__/", "__pycache__/", "code/__pycache__/", "__pycache__/deep/", "__pycache__/__pycache__/",
-        "two\nlines/__pycache__/", "x__pycache__/", "__pycache__/a.pyc/", "code/", "",
+        "__pycache__/",
+        "__pycache__/",
+        "code/__pycache__/",
+        "__pycache__/deep/",
+        "__pycache__/__pycache__/",
+        "two\nlines/__pycache__/",
+        "x__pycache__/",
+        "__pycache__/a.pyc/",
+        "code/",
+        "",
     ]);
     let names = prop::sample::select(vec![
-        "a.cpython-311.pyc", "b.cpython-311.pyc", "a.pyc", ".pyc", "a.cpython-311.pyc.12", "a.pyc.12a", "a.pyc.1.pyc.2",
-        "a.pyc.", "x\ny.a.pyc", "a.pyo", "a.js", "__pycache__", ".DS_Store", "a.swp", "a.py", "-a.b.pyc", "a.pyc",
+        "a.cpython-311.pyc",
+        "b.cpython-311.pyc",
+        "a.pyc",
+        ".pyc",
+        "a.cpython-311.pyc.12",
+        "a.pyc.12a",
+        "a.pyc.1.pyc.2",
+        "a.pyc.",
+        "x\ny.a.pyc",
+        "a.pyo",
+        "a.js",
+        "__pycache__",
+        ".DS_Store",
+        "a.swp",
+        "a.py",
+        "-a.b.pyc",
+        "a.pyc",
     ]);
     (directories, names).prop_map(|(directories, name)| [directories, name].concat().into_bytes())
 }
