@@ -90,11 +90,11 @@ pub(super) fn search(held: &dyn Held, files: Vec<Vec<u8>>, all: bool) -> Result<
 }
 
 /// Searches the files of one `__pycache__`.
-fn search_one(held: &dyn Held, cache: &[u8], files: Vec<Vec<u8>>) -> Result<Bytecode, ReadError> {
+fn search_one(module: &dyn Held, cache: &[u8], files: Vec<Vec<u8>>) -> Result<Bytecode, ReadError> {
     let mut found = Bytecode::default();
-    let sources = sources(held, above(cache))?;
+    let sources = sources(module, above(cache))?;
     for path in files {
-        match held.head(&path) {
+        match module.head(&path) {
             Ok(head) => {
                 let why = head.and_then(|head| why(&head, last(&path), &sources));
                 found.files.extend(why.map(|why| (path, why)));
