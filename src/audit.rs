@@ -281,7 +281,7 @@ fn holds_nothing(observed: &Observed) -> bool {
 fn count_out_of_scope(observed: &mut Observed, count: usize, why: &str) {
     if let (Observed::Seen(seen), 1..) = (observed, count) {
         let reason = format!("in the baseline, {why}");
-        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: count as u64, reason });
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: count as u64, reason, remedy: None });
     }
 }
 

@@ -82,7 +82,7 @@ fn bytecode_whose_source_is_gone_is_a_finding() {
 }
 
 #[test]
-fn what_is_no_bytecode_is_left_out_and_links_are_found() {
+fn what_is_no_bytecode_is_left_out_by_its_name_alone_and_links_are_found() {
     let project = Project::accepted();
     let cache = project.path(&format!("{MODELS}/__pycache__"));
     std::fs::create_dir(&cache).unwrap();
@@ -90,7 +90,7 @@ fn what_is_no_bytecode_is_left_out_and_links_are_found() {
         ("empty.cpython-311.pyc", &b""[..]),
         ("short.cpython-311.pyc", b"\xa7\r\r\n\x01\0\0\0"),
         ("other.cpython-311.pyc", b"what python does not take for its own"),
-        ("notes.txt", b"x"),
+        ("order.cpython-311.pyc.140", b"\xa7\r\r\n\x01\0\0\0 about to be renamed"),
     ] {
         std::fs::write(cache.join(name), bytes).unwrap();
     }

@@ -1,5 +1,9 @@
 //! `driftlock init`: what it finds, what it writes, and that the next commands work with it.
 
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
 use crate::support::git::git;
 use crate::support::{Project, findings};
 
@@ -195,4 +199,184 @@ fn a_tree_with_nothing_in_it() {
     assert_eq!(ran.code(), 1, "there is nothing to lock: {}", ran.out());
     let (code, report) = project.check(&[]);
     assert_eq!((code, report["overall"].as_str()), (1, Some("FAIL")));
+}
+
+/// The names that Docker Compose reads of itself, and some that are read when they are named.
+const READ: [&str; 12] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yml",
+    "docker-compose.yaml",
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+    "docker-compose.prod.yml",
+    "docker-compose-dev.yaml",
+    "compose-dev.yml",
+    "compose.a.b.yaml",
+];
+
+/// Names that only look alike.
+const ALIKE: [&str; 7] = [
+    "my-compose.yml",
+    "composer.yml",
+    "compose_x.yaml",
+    "docker-compose-.yml",
+    "docker-compose.yml.bak",
+    "compose.json",
+    "decompose.xyml",
+];
+
+const PLACES: [&str; 14] = [
+    "",
+    "web",
+    "web-prod",
+    "stacks/web",
+    "stacks/web-prod",
+    "stacks/[x] *?",
+    "stacks/.old",
+    "stacks/node_modules",
+    "a/b/c/d/e",
+    "a/b/c",
+    ".hidden/web",
+    "audit",
+    "audit/web",
+    "backup/web.backup-20260101",
+];
+
+fn join(dir: &str, name: &str) -> String {
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_new_is_found_by_what_init_wrote_exactly_where_detection_finds_it(
+        files in prop::collection::btree_set(
+            (prop::sample::select(PLACES.to_vec()), prop::sample::select([&READ[..], &ALIKE].concat())), 1..12,
+        ),
+        has_links in any::<bool>(),
+    ) {
+        let project = tree(&["stacks/web/values.yml"]);
+        for (dir, name) in &files {
+            project.file(&join(dir, name), "services: {}\n");
+        }
+        if has_links {
+            std::os::unix::fs::symlink(".", project.path("stacks/self")).unwrap();
+            std::os::unix::fs::symlink("web", project.path("stacks/current")).unwrap();
+        }
+        project.ok(&["init"]);
+        let toml = project.read("audit/driftlock.toml");
+        let quiet = ["--docker", "off"];
+        let exported = project.run(&[&["export", "--accept"][..], &quiet].concat());
+        if exported.code() != 0 {
+            prop_assert!(!toml.contains("\nfiles = ["), "{}{}", toml, exported.err());
+            return Ok(());
+        }
+        prop_assert_eq!(project.check(&quiet).0, 0);
+        let dir_of = |path: &str| path.rsplit_once('/').map_or(String::new(), |(dir, _)| dir.to_owned());
+        let lock = locked(&project, "compose_sha256.lock.txt");
+        let mut dirs: BTreeSet<String> = lock.iter().map(|path| dir_of(path)).collect();
+        for dir in dirs.clone().iter().filter(|dir| !dir.is_empty()) {
+            let above = dir_of(dir);
+            dirs.extend(["zz-new", ".zz", "node_modules", "audit", "zz.backup-1"].map(|new| join(&above, new)));
+        }
+        for dir in &dirs {
+            for name in READ.iter().filter(|name| !project.path(&join(dir, name)).exists()) {
+                project.file(&join(dir, name), "services: {}\n");
+            }
+        }
+        let with = findings(&project.check(&quiet).1, "compose_hashes");
+        std::fs::rename(project.path("audit/driftlock.toml"), project.path("audit/aside")).unwrap();
+        let without = findings(&project.check(&quiet).1, "compose_hashes");
+        prop_assert_eq!(&with, &without, "{}", toml);
+        prop_assert!(!with.is_empty());
+    }
+}
+
+/// The line of what is here and not compared.
+fn not_compared(project: &Project) -> Option<String> {
+    let ran = project.ok(&["check", "--docker", "off"]);
+    let text = ran.out();
+    let line = text.lines().find_map(|line| line.strip_prefix("Not compared: ").map(str::to_owned));
+    let before = text.lines().take_while(|line| !line.starts_with("OVERALL")).last().unwrap_or_default();
+    assert!(line.as_deref().is_none_or(|line| before.ends_with(line)), "{text}");
+    line
+}
+
+#[test]
+fn a_file_that_older_patterns_miss_is_named_with_the_pattern_to_add() {
+    let project = tree(&["stacks/web/docker-compose.yml", "stacks/.old/compose.yaml", "stacks/x/values.yml"]);
+    let configure = |text: &str| project.file("audit/driftlock.toml", &format!("[compose]\n{text}\n"));
+    configure("files = [\"stacks/*/docker-compose*.yml\"]");
+    project.ok(&["export", "--accept", "--docker", "off"]);
+    assert_eq!(not_compared(&project), None);
+    project.file("stacks/web/compose.override.yml", "{}\n");
+    let said = "1 compose file that no pattern covers: stacks/web/compose.override.yml \
+                (add \"stacks/*/*compose*.y*ml\" to files in [compose])";
+    assert_eq!(not_compared(&project).as_deref(), Some(said));
+    let (code, report) = project.check(&["--docker", "off"]);
+    let left = &report["coverage"]["subjects"][0];
+    assert_eq!((code, left["count"].as_u64()), (0, Some(1)), "{report:#}");
+    assert!(left["reason"].as_str().unwrap().contains("compose.override.yml"), "{left:#}");
+    assert!(left["remedy"].as_str().unwrap().contains("*compose*.y*ml"), "{left:#}");
+    assert_eq!(project.ok(&["check", "--docker", "off", "--quiet"]).out(), "", "it is no reason to be heard");
+    project.file("stacks/new/compose.yaml", "{}\n");
+    let said = not_compared(&project).unwrap();
+    assert!(
+        said.starts_with("2 compose files that no pattern covers: stacks/new/compose.yaml, stacks/web"),
+        "{said}"
+    );
+    // A single file, and one with a wildcard above it.
+    for pattern in ["stacks/web/docker-compose.yml", "stacks/*/docker-compose.yml", "**/docker-compose.yml"] {
+        configure(&format!("files = [\"{pattern}\"]"));
+        let wider = pattern.replace("docker-compose.yml", "*compose*.y*ml");
+        let said = not_compared(&project).unwrap();
+        assert!(
+            said.contains("stacks/web/compose.override.yml") && said.contains(&format!("\"{wider}\"")),
+            "{said}"
+        );
+        assert_eq!(said.contains("stacks/new/compose.yaml"), pattern.contains('*'), "{pattern}: {said}");
+    }
+    // On purpose, one way or the other.
+    let wide = "files = [\"stacks/*/docker-compose*.yml\"]";
+    configure(&format!("{wide}\nexclude = [\"stacks/new/**\", \"**/compose.override.yml\"]"));
+    assert_eq!(not_compared(&project), None);
+    configure(&format!("{wide}\n[files]\ninclude = [\"stacks/*/compose*\"]"));
+    project.ok(&["export", "--accept", "--docker", "off"]);
+    assert_eq!(not_compared(&project), None);
+    // What a lock file names is compared.
+    configure("files = [\"stacks/*/*compose*.y*ml\"]\nexclude = [\"**/.*/**\"]");
+    project.ok(&["export", "--accept", "--docker", "off"]);
+    configure(wide);
+    std::fs::remove_file(project.path("audit/locks/config_sha256.lock.txt")).unwrap();
+    assert_eq!(not_compared(&project), None);
+}
+
+#[test]
+fn what_older_patterns_miss_is_named_on_a_server_too() {
+    let server = crate::support::sshd::Server::start(|_| {});
+    let project = tree(&["stacks/web/docker-compose.yml"]);
+    let root = project.root();
+    let toml = format!(
+        "[compose]\nfiles = [\"stacks/*/docker-compose*.yml\"]\n[targets.there]\nhost = \"{}\"\nport = {}\nuser = \"{}\"\n\
+         ssh_key = \"{}\"\nhost_keys = [\"{}\"]\nroot = \"{}\"\n",
+        server.address(),
+        server.port,
+        server.user(),
+        server.key().display(),
+        server.fingerprint("ed25519"),
+        root.display()
+    );
+    project.file("audit/driftlock.toml", &toml);
+    project.ok(&["export", "--accept", "--docker", "off"]);
+    project.file("stacks/web/compose.yaml", "{}\n");
+    let ran = project.ok(&["check", "--target", "there", "--docker", "off"]);
+    assert!(
+        ran.out().contains("Not compared: 1 compose file that no pattern covers: stacks/web/compose.yaml"),
+        "{}",
+        ran.out()
+    );
 }

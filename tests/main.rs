@@ -33,6 +33,7 @@ mod hostile_server;
 mod hosts;
 mod init;
 mod log;
+mod modules;
 mod names;
 mod notify;
 mod notify_ways;

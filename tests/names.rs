@@ -114,7 +114,7 @@ fn coreutils_reads_the_lock_files_and_agrees() {
 }
 
 /// The command that the digest of a module without links is defined by.
-const MODULE_DIGEST: &str = r#"cd -- "$1" && find . \( -name __pycache__ -o -name .git -o -name .hg -o -name .svn \) -prune -o -type f ! -name .DS_Store ! -name '*.swp' ! -name '*~' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 -r sha256sum | sha256sum"#;
+const MODULE_DIGEST: &str = r#"cd -- "$1" && find . \( -name .git -o -name .hg -o -name .svn \) -prune -o -type f ! -name .DS_Store ! -name '*.swp' ! -name '*~' ! -regex '.*/__pycache__/[^/]*\.pyc\(\.[0-9]+\)?' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 -r sha256sum -- | sha256sum"#;
 
 fn coreutils_digest(module: &std::path::Path) -> String {
     let output = Command::new("sh").args(["-c", MODULE_DIGEST, "sh"]).arg(module).output().unwrap();

@@ -98,7 +98,7 @@ fn coreutils_say_the_same() {
 }
 
 /// The command of the contract that prints a module's digest.
-const COMMAND: &str = r"find . \( -name __pycache__ -o -name .git -o -name .hg -o -name .svn \) -prune -o -type f ! -name .DS_Store ! -name '*.swp' ! -name '*~' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 -r sha256sum | sha256sum";
+const COMMAND: &str = r"find . \( -name .git -o -name .hg -o -name .svn \) -prune -o -type f ! -name .DS_Store ! -name '*.swp' ! -name '*~' ! -regex '.*/__pycache__/[^/]*\.pyc\(\.[0-9]+\)?' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 -r sha256sum -- | sha256sum";
 
 #[test]
 fn exporting_twice_gives_the_same_bytes() {

@@ -13,6 +13,10 @@ use crate::model::{AcceptedBy, Digest, shown_json};
 /// Where it lies, relative to the root.
 pub const RECORD: &str = "audit/accepted.jsonl";
 
+/// The rule that says which files belong to a module. The first one, of records that name none, left out whatever lay in
+/// a `__pycache__`.
+pub const RULE: u32 = 2;
+
 /// One acceptance.
 #[derive(Debug, Clone, Serialize)]
 pub struct Acceptance {
@@ -33,6 +37,8 @@ pub struct Acceptance {
     pub commit: Option<String>,
     /// The digest of the baseline that this gave, as reports name it.
     pub baseline: String,
+    /// The rule that said which files belong to a module: [`RULE`].
+    pub rule: u32,
     /// The subjects that changed.
     pub subjects: Vec<AcceptedSubject>,
 }
@@ -72,6 +78,17 @@ pub fn commit_of(root: &Path, digest: &Digest) -> Option<String> {
     came.find(|came| came.baseline == digest)?.commit.filter(is_id)
 }
 
+/// Whether `digest` was accepted of a subject by today's rule, as far as the record tells; read as [`commit_of`] reads.
+#[must_use]
+pub fn is_of_this_rule(root: &Path, key: &[u8], digest: &Digest) -> bool {
+    let Ok(text) = end_of(&root.join(RECORD)) else { return false };
+    let (name, digest) = (String::from_utf8_lossy(key), digest.to_string());
+    let lines = text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+    let of_this = |line: &Line| line.rule == Some(RULE);
+    let is_it = |it: &AcceptedSubject| it.subject == name && it.new.as_deref() == Some(digest.as_str());
+    lines.filter(of_this).any(|line| line.subjects.iter().any(is_it))
+}
+
 /// A whole line of the record.
 #[derive(Deserialize)]
 struct Line {
@@ -80,6 +97,7 @@ struct Line {
     reason: Option<String>,
     run: String,
     target: Option<String>,
+    rule: Option<u32>,
     subjects: Vec<AcceptedSubject>,
 }
 
@@ -155,6 +173,7 @@ mod tests {
             target: None,
             commit: None,
             baseline: Digest::of(b"a").to_string(),
+            rule: RULE,
             subjects: Vec::new(),
         }
     }

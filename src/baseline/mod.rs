@@ -13,7 +13,9 @@ use std::sync::Arc;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-pub use accepted::{Acceptance, AcceptedSubject, RECORD, commit_of, last_acceptance, record};
+pub use accepted::{
+    Acceptance, AcceptedSubject, RECORD, RULE, commit_of, is_of_this_rule, last_acceptance, record,
+};
 
 pub use replace::{ReplaceError, Replacement, clear_away, replace};
 pub use text::{Line, Rules, parse};

@@ -107,7 +107,7 @@ fn parts(expected: &Tree, actual: &Tree) -> Vec<Part> {
         let value =
             |leaf: Option<(&[u8], crate::model::Leaf)>| leaf.map(|(_, l)| l.into()).unwrap_or_default();
         let stat = at.and_then(|at| actual.stat(at));
-        let reason = actual.strange(&path).filter(|_| new.is_some()).map(str::to_owned);
+        let reason = actual.remark(&path).filter(|_| new.is_some()).map(str::to_owned);
         parts.push(Part { path, kind, expected: value(old), actual: value(new), stat, shown: None, reason });
     }
 }

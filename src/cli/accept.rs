@@ -630,6 +630,7 @@ pub(super) fn commit(
         target: basis.target.map(str::to_owned),
         commit: basis.commit.map(str::to_owned),
         baseline: resulting.to_string(),
+        rule: baseline::RULE,
         subjects: changes.iter().map(subject).collect(),
     };
     if let Err(error) = baseline::record(&project.root, &acceptance) {

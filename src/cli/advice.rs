@@ -41,7 +41,8 @@ impl Advice<'_> {
         for check in checks {
             let id = check.id;
             for finding in &mut check.findings {
-                finding.cause = explain::cause(id, finding);
+                let older = self.is_of_older_rule(finding).then(|| explain::OLDER_RULE.to_owned());
+                finding.cause = older.or_else(|| explain::cause(id, finding));
                 let source = sources.next().flatten();
                 (finding.ways_out, finding.notes) = self.ways_out(id, finding, source.as_ref());
                 finding.notes.extend(self.order(finding, &edited));
@@ -50,6 +51,15 @@ impl Advice<'_> {
                 check.ways_out = self.ways_on(id);
             }
         }
+    }
+
+    /// Whether a module differs only because it was locked by a rule that left out what is found now.
+    fn is_of_older_rule(&self, finding: &Finding) -> bool {
+        let tree = self.entry(finding).and_then(|entry| entry.tree.as_ref());
+        let locked = tree.into_iter().flat_map(|tree| tree.iter().map(|(path, _)| path));
+        let Value::Digest(expected) = &finding.expected else { return false };
+        explain::may_be_of_older_rule(finding, locked)
+            && !baseline::is_of_this_rule(&self.project.root, &finding.subject.key, expected)
     }
 
     /// Where the baseline's files can be taken from, for each of these findings that is undone by writing files.

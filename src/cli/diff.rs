@@ -199,7 +199,7 @@ fn leave_out(section: &dyn Section, [a, b]: [&Scope; 2], before: &mut State, see
     let count = (all - count(before, seen)) as u64;
     if count > 0 {
         let reason = "not included on both sides".to_owned();
-        seen.left_out.push(LeftOut { unit: Unit::Subjects, count, reason });
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count, reason, remedy: None });
     }
 }
 

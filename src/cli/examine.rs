@@ -17,7 +17,7 @@ use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks, Source};
 use crate::check::{Check, Evidence};
 use crate::git::work_tree;
-use crate::host::{Content, HostError, MANIFEST, Remembered, Scope, Watch};
+use crate::host::{Content, HostError, MANIFESTS, Remembered, Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
 use crate::provenance::{self, Trace};
 use crate::run;
@@ -160,12 +160,18 @@ impl Examination<'_> {
         {
             return;
         }
-        let path = [finding.place.as_slice(), b"/", MANIFEST].concat();
-        let part = finding.parts.iter().find(|part| part.path == MANIFEST);
-        if part.is_some_and(|part| matches!(part.actual, Value::Link(_))) {
-            return;
-        }
-        let Ok(Content::Bytes(bytes)) = self.aim.content(&path, LONGEST_MANIFEST, watch) else { return };
+        let part_of = |name: &[u8]| finding.parts.iter().find(|part| part.path == name);
+        let content = |name: &&[u8]| {
+            if part_of(name).is_some_and(|part| matches!(part.actual, Value::Link(_))) {
+                return None;
+            }
+            let path = [finding.place.as_slice(), b"/", name].concat();
+            match self.aim.content(&path, LONGEST_MANIFEST, watch) {
+                Ok(Content::Bytes(bytes)) => Some((part_of(name), bytes)),
+                _ => None,
+            }
+        };
+        let Some((part, bytes)) = MANIFESTS.iter().find_map(content) else { return };
         let Some(actual) = provenance::version(&bytes) else { return };
         if part.is_some_and(|part| part.actual != Value::Digest(Digest::of(&bytes))) {
             return;

@@ -13,9 +13,10 @@ use crate::atomic::{LARGEST_TEXT, read_file_within, write_file};
 use crate::config;
 use crate::host::docker::engine_version;
 use crate::host::{
-    Answer, FileQuery, Host as _, Layout, LocalHost, ModuleQuery, Query, Scope, Select, Watch,
+    Answer, COMPOSE_NAMES, FileQuery, Host as _, Layout, LocalHost, ModuleQuery, Query, Scope, Select, Watch,
+    is_compose_name,
 };
-use crate::model::{Glob, any_match, escaped};
+use crate::model::{Glob, escaped};
 use crate::run;
 
 /// Look at the tree, write audit/driftlock.toml, say what was found
@@ -67,8 +68,10 @@ fn tables_gone(old: &str, new: &str) -> Vec<String> {
 #[derive(Default)]
 struct Found {
     compose: Vec<String>,
-    /// Patterns that match those compose files and nothing else.
+    /// Patterns that match those compose files, and whatever Compose would start to read beside them.
     patterns: Vec<String>,
+    /// What these match and detection would not find.
+    exclude: Vec<String>,
     /// Addon roots and how many modules each holds.
     roots: BTreeMap<String, usize>,
     /// What could not be looked at.
@@ -78,8 +81,7 @@ struct Found {
 impl Found {
     fn below(root: &Path) -> Result<Self, Failure> {
         let host = LocalHost::new(Layout::of_root(root), engine::find());
-        let files =
-            FileQuery { select: Select::Detect, exclude: vec![], named: vec![], scope: Scope::default() };
+        let files = compose_query(Select::Detect, Vec::new());
         let modules = ModuleQuery {
             select: Select::Detect,
             exclude: vec![],
@@ -88,7 +90,7 @@ impl Found {
             scope: Scope::default(),
             all_bytecode: false,
         };
-        let answers = host.observe(&[Query::Files(files), Query::Modules(modules)], &Watch::default())?;
+        let answers = host.observe(&[files, Query::Modules(modules)], &Watch::default())?;
         let mut found = Self::default();
         let mut detected = BTreeSet::new();
         for answer in answers {
@@ -107,10 +109,10 @@ impl Found {
                 }
             }
         }
-        let mut shared = shared_patterns(&found.compose);
-        let strays = strays(&host, &shared, &detected)?;
-        shared.retain(|glob| !strays.iter().any(|path| glob.matches(path)));
-        found.patterns = with_singles(&shared, &found.compose);
+        found.patterns = shared_patterns(&found.compose);
+        found.exclude = passed_over(&found.patterns);
+        let strays = strays(&host, &found, &detected)?;
+        found.exclude.extend(strays.iter().map(|path| excluding(path, &detected)).collect::<BTreeSet<_>>());
         Ok(found)
     }
 
@@ -144,19 +146,24 @@ impl Found {
         };
         let roots: Vec<String> = self.roots.keys().map(|root| Glob::literal(root)).collect();
         let (compose, roots) = (list("files", &self.patterns), list("roots", &roots));
+        let exclude = match self.exclude.as_slice() {
+            [] => "# exclude = [\"infra/stacks/*.backup-*/**\"]".to_owned(),
+            exclude => list("exclude", exclude),
+        };
         format!(
             "# What driftlock looks at. Paths are relative to the directory that holds audit/;\n\
              # \"*\" stops at \"/\", \"**\" does not. An empty list turns a section off.\n\
              \n\
              [compose]\n\
-             # Docker Compose files. A pattern that matches nothing is an error.\n\
+             # Docker Compose files, by every name that Compose reads of itself. A pattern that matches nothing is an error.\n\
              {compose}\n\
-             # exclude = [\"infra/stacks/*.backup-*/**\"]\n\
+             # Of those, what is left out; a line for backups might be \"infra/stacks/*.backup-*/**\".\n\
+             {exclude}\n\
              \n\
              [addons]\n\
              # Directories whose direct subdirectories are Odoo addon modules.\n\
              {roots}\n\
-             # Relative to an addon root; __pycache__, version control and editor files are left out anyway.\n\
+             # Relative to an addon root; bytecode in __pycache__, version control and editor files are left out anyway.\n\
              # exclude = [\"*/static/lib/**\"]\n\
              \n\
              # Other files worth locking; absolute paths may stand here.\n\
@@ -196,32 +203,43 @@ impl Found {
     }
 }
 
-/// How the names of compose files are generalised.
-const KINDS: [&str; 4] = ["docker-compose*.yml", "docker-compose*.yaml", "compose*.yml", "compose*.yaml"];
-
-/// Patterns that also match the compose files of stacks yet to come beside those found.
-fn shared_patterns(files: &[String]) -> Vec<Glob> {
-    let mut patterns = BTreeSet::new();
-    for file in files {
-        let (stack, name) = file.rsplit_once('/').map_or((None, file.as_str()), |(s, n)| (Some(s), n));
-        let kind = KINDS.iter().find(|kind| Glob::new(kind).is_ok_and(|glob| glob.matches(name.as_bytes())));
-        let above = stack.map(|stack| {
-            stack.rsplit_once('/').map_or("*".to_owned(), |(above, _)| format!("{}/*", Glob::literal(above)))
-        });
-        patterns.extend(kind.map(|kind| above.map_or((*kind).to_owned(), |above| format!("{above}/{kind}"))));
-    }
-    patterns.iter().filter_map(|text| Glob::new(text).ok()).collect()
+fn compose_query(select: Select, exclude: Vec<Glob>) -> Query {
+    Query::Files(FileQuery { select, exclude, named: vec![], scope: Scope::default(), beside: false })
 }
 
-/// What `patterns` match and detection has not found: hidden directories, names that only look alike.
-fn strays(
-    host: &LocalHost,
-    patterns: &[Glob],
-    detected: &BTreeSet<Vec<u8>>,
-) -> Result<Vec<Vec<u8>>, Failure> {
-    let select = Select::Patterns(patterns.to_vec());
-    let query = FileQuery { select, exclude: vec![], named: vec![], scope: Scope::default() };
-    let answers = host.observe(&[Query::Files(query)], &Watch::default())?;
+fn compiled(texts: &[String]) -> Vec<Glob> {
+    texts.iter().filter_map(|text| Glob::new(text).ok()).collect()
+}
+
+/// Patterns that also match what joins these compose files later, and those of stacks yet to come beside theirs.
+fn shared_patterns(files: &[String]) -> Vec<String> {
+    let pattern = |file: &String| {
+        let Some((stack, _)) = file.rsplit_once('/') else { return COMPOSE_NAMES.to_owned() };
+        let above = stack.rsplit_once('/').map(|(above, _)| format!("{}/", Glob::literal(above)));
+        format!("{}*/{COMPOSE_NAMES}", above.unwrap_or_default())
+    };
+    files.iter().map(pattern).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The directories that patterns lead into and detection does not.
+fn passed_over(patterns: &[String]) -> Vec<String> {
+    let leads_into =
+        |dir: &str| patterns.iter().any(|text| text.rsplit_once('/').is_some_and(|(it, _)| it == dir));
+    let mut all = Vec::new();
+    if patterns.iter().any(|text| text.contains('/')) {
+        all.extend(["**/.*/**", "**/node_modules/**"]);
+    }
+    all.extend(leads_into("*").then_some("audit/**"));
+    all.into_iter().map(str::to_owned).collect()
+}
+
+/// What the patterns match and detection has not found: names that only look alike, links that lead back.
+fn strays(host: &LocalHost, found: &Found, detected: &BTreeSet<Vec<u8>>) -> Result<Vec<Vec<u8>>, Failure> {
+    if found.patterns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = compose_query(Select::Patterns(compiled(&found.patterns)), compiled(&found.exclude));
+    let answers = host.observe(&[query], &Watch::default())?;
     let matched = answers.into_iter().flat_map(|answer| match answer {
         Answer::Files(files) => files.files.into_keys().collect(),
         Answer::Modules(_) | Answer::Containers(_) => Vec::new(),
@@ -229,10 +247,27 @@ fn strays(
     Ok(matched.filter(|path| !detected.contains(path)).collect())
 }
 
-/// The patterns, and the path itself of each file that none of them matches.
-fn with_singles(shared: &[Glob], files: &[String]) -> Vec<String> {
-    let single = files.iter().filter(|file| !any_match(shared, file.as_bytes()));
-    shared.iter().map(|glob| glob.text().to_owned()).chain(single.map(|file| Glob::literal(file))).collect()
+/// A pattern that leaves out a stray and nothing that was detected: its name anywhere, where that is no compose file's;
+/// its directory, where that was not looked into; else the file.
+fn excluding(path: &[u8], detected: &BTreeSet<Vec<u8>>) -> String {
+    let cut = path.iter().rposition(|&b| b == b'/').map_or(0, |cut| cut + 1);
+    let (dir, name) = path.split_at(cut);
+    let is_in = |dir: &[u8]| detected.iter().any(|path| path.starts_with(dir));
+    let is_above = || detected.iter().any(|path| path.split(|&b| b == b'/').any(|part| part == name));
+    if !is_compose_name(name) && !is_above() {
+        format!("**/{}", spelled(name))
+    } else if !dir.is_empty() && !is_in(dir) {
+        format!("{}**", spelled(dir))
+    } else {
+        spelled(path)
+    }
+}
+
+/// The pattern that matches a path; a byte that is no text stands for any.
+fn spelled(path: &[u8]) -> String {
+    let chunk =
+        |chunk: std::str::Utf8Chunk<'_>| Glob::literal(chunk.valid()) + &"?".repeat(chunk.invalid().len());
+    path.utf8_chunks().map(chunk).collect()
 }
 
 /// Keeps runs out of git: adds them to the root's `.gitignore` inside a work tree, unless they are there.

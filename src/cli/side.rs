@@ -119,7 +119,7 @@ fn leave_out(section: &dyn Section, scope: &Scope, seen: &mut Observation) {
     let count = (all - seen.state.entries.len()) as u64;
     if count > 0 {
         let reason = "not included on this target".to_owned();
-        seen.left_out.push(LeftOut { unit: Unit::Subjects, count, reason });
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count, reason, remedy: None });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files on the disk that git does not track: an export tells of them, or leaves them out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use super::Failure;
 use crate::check::Evidence;
 use crate::git::{GitError, Index, Repository, Standing};
-use crate::host::MANIFEST;
+use crate::host::MANIFESTS;
 use crate::model::{
     Entry, LeftOut, Observation, Observed, Tree, TreeBuilder, Unit, Unreadable, Value, escaped,
 };
@@ -101,7 +101,7 @@ impl Untracked {
         let mut counts: BTreeMap<(Unit, &'static str), u64> = BTreeMap::new();
         let mut count = |unit, standing| *counts.entry((unit, reason(standing))).or_default() += 1;
         for (place, mut entry) in std::mem::take(&mut seen.state.entries) {
-            if let Some(standing) = self.whole(&place, entry.tree.is_some()) {
+            if let Some(standing) = self.whole(&place, entry.tree.as_ref().map(|tree| paths_of(tree, &[]))) {
                 count(Unit::Subjects, standing);
                 continue;
             }
@@ -113,13 +113,18 @@ impl Untracked {
         }
         for (place, why) in std::mem::take(&mut seen.unreadable) {
             let is_module = why.tree.is_some() || !why.parts.is_empty();
-            match self.whole(&place, is_module) {
+            let read = why.tree.clone().unwrap_or_default();
+            match self.whole(&place, is_module.then(|| paths_of(&read, &why.parts))) {
                 Some(standing) => count(Unit::Subjects, standing),
                 None => self.unreadable(place, why, seen, &mut count),
             }
         }
-        let left =
-            |((unit, reason), count): ((Unit, &str), u64)| LeftOut { unit, count, reason: reason.into() };
+        let left = |((unit, reason), count): ((Unit, &str), u64)| LeftOut {
+            unit,
+            count,
+            reason: reason.into(),
+            remedy: None,
+        };
         seen.left_out.extend(counts.into_iter().map(left));
     }
 
@@ -149,10 +154,14 @@ impl Untracked {
         }
     }
 
-    /// Whether a subject as a whole is left out: a single file, or a module by its manifest.
-    fn whole(&self, place: &[u8], is_module: bool) -> Option<Standing> {
-        let path = if is_module { inside(place, MANIFEST) } else { place.to_vec() };
-        self.files.get(&path).copied()
+    /// Whether a subject as a whole is left out: a single file, or a module, of which these paths are known, that has no
+    /// manifest left.
+    fn whole(&self, place: &[u8], module: Option<BTreeSet<&[u8]>>) -> Option<Standing> {
+        let Some(paths) = module else { return self.files.get(place).copied() };
+        let manifests = MANIFESTS.iter().filter(|name| paths.contains(**name));
+        let standings: Vec<Option<Standing>> =
+            manifests.map(|name| self.files.get(&inside(place, name)).copied()).collect();
+        if standings.contains(&None) { None } else { standings.into_iter().flatten().next() }
     }
 
     fn rest(&self, place: &[u8], tree: &Tree, count: &mut dyn FnMut(Unit, Standing)) -> Tree {
@@ -165,6 +174,11 @@ impl Untracked {
         }
         builder.build()
     }
+}
+
+/// The paths of a module that were read, and those that could not be.
+fn paths_of<'a>(tree: &'a Tree, unreadable: &'a [(Vec<u8>, String)]) -> BTreeSet<&'a [u8]> {
+    tree.iter().map(|(path, _)| path).chain(unreadable.iter().map(|(path, _)| path.as_slice())).collect()
 }
 
 fn reason(standing: Standing) -> &'static str {

@@ -1,7 +1,20 @@
 //! What has probably happened, in one sentence: a guess from what was compared, said as one.
 
 use super::ways_out::is_strange;
-use crate::model::{Change, Finding, Kind, Origin, SectionId};
+use crate::host::was_left_out;
+use crate::model::{Change, Finding, Kind, Origin, Part, SectionId};
+
+/// Whether all that differs in a module is there and was left out by the older rule, so that its baseline, of which `locked`
+/// are the paths, may be of that.
+#[must_use]
+pub fn may_be_of_older_rule<'a>(finding: &Finding, mut locked: impl Iterator<Item = &'a [u8]>) -> bool {
+    let is_hidden =
+        |part: &Part| part.kind == Kind::Unexpected && part.reason.is_none() && was_left_out(&part.path);
+    finding.kind == Kind::Modified
+        && !finding.parts.is_empty()
+        && finding.parts.iter().all(is_hidden)
+        && !locked.any(was_left_out)
+}
 
 /// The likely cause of what a check found; `None` where nothing more can be guessed than the finding says.
 #[must_use]

@@ -6,7 +6,7 @@ mod subjects;
 mod undo;
 mod ways_out;
 
-pub use cause::cause;
+pub use cause::{cause, may_be_of_older_rule};
 pub use since::{Carried, carried, since};
 pub use subjects::{Known, Named, find, known, near};
-pub use ways_out::{Situation, note, ways_out};
+pub use ways_out::{OLDER_RULE, Situation, note, ways_out};

@@ -1,11 +1,14 @@
 //! What can be done about a subject that differs, with the command for each way.
 
 use super::undo;
-use crate::model::{Change, Finding, Kind, Part, SectionId, Value, WayOut, quoted, quoted_name};
+use crate::model::{Change, Finding, Kind, Origin, Part, SectionId, Value, WayOut, quoted, quoted_name};
 use crate::provenance::UndoSource;
 
 /// The words before a command that undoes a finding.
 const UNDO: &str = "it must go back";
+
+/// The cause of a module that differs only because the rule by which it was locked left `__pycache__` out.
+pub const OLDER_RULE: &str = "locked by an older rule";
 
 /// What the commands depend on.
 #[derive(Debug, Clone, Copy)]
@@ -129,6 +132,11 @@ fn of_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
 
 /// The command that makes the host as the baseline has it.
 fn undo(situation: &Situation<'_>) -> Vec<WayOut> {
+    // What was there when the baseline was accepted is not what the host has too much, unless nobody ever committed it.
+    let is_edited = situation.finding.provenance.as_ref().is_some_and(|it| it.origin == Origin::Edited);
+    if situation.finding.cause.as_deref() == Some(OLDER_RULE) && !is_edited {
+        return Vec::new();
+    }
     let command = match situation.finding.subject.section {
         None => None,
         Some(SectionId("images")) => undo_container(situation),

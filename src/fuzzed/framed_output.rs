@@ -2,7 +2,8 @@
 
 use crate::host::ssh::fuzzed::{CALLS, Gave, NONCE, answers, give};
 use crate::host::{
-    Answer, FileQuery, FilesAnswer, ModuleQuery, ModulesAnswer, Query, Scope, Seen, SeenModule, Select,
+    Answer, FileQuery, FilesAnswer, MANIFESTS, ModuleQuery, ModulesAnswer, Query, Scope, Seen, SeenModule,
+    Select,
 };
 use crate::model::{Digest, Glob, Leaf};
 
@@ -80,6 +81,7 @@ fn queries() -> [Query; 2] {
             exclude: Vec::new(),
             named: vec![FILE.to_vec()],
             scope: scope.clone(),
+            beside: false,
         }),
         Query::Modules(ModuleQuery {
             select: patterns(["m"]),
@@ -111,7 +113,7 @@ fn modules(answer: &ModulesAnswer, output: &[u8]) {
         assert!(is_of_it, "nobody asked for {place:?}");
         if let SeenModule::Whole(tree) = seen {
             // One that was asked for by name is told as it is: that its manifest is gone is what differs.
-            let is_module = tree.iter().any(|(path, _)| path == b"__manifest__.py");
+            let is_module = tree.iter().any(|(path, _)| MANIFESTS.contains(&path));
             assert!(is_module || place == MODULE, "a module without a manifest");
             for (_, leaf) in tree.iter() {
                 let (Leaf::File(digest) | Leaf::Link(digest)) = leaf;

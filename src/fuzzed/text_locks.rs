@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::assert_printable;
 use crate::baseline::{Line, LockError, Rules, parse};
+use crate::host::MANIFESTS;
 use crate::model::{Entry, Leaf, SectionId, State, Tree, TreeBuilder, Value, write_line};
 use crate::section::{Section, find};
 
@@ -78,7 +79,8 @@ fn single_files(id: &'static str, bytes: &[u8]) {
 fn modules(lines: &[Line<'_>], at: usize) {
     let mut places = BTreeSet::new();
     for (path, _) in lines {
-        places.extend(path.strip_suffix(b"/__manifest__.py").map(<[u8]>::to_vec));
+        let place = |name: &[u8]| path.strip_suffix(name)?.strip_suffix(b"/").map(<[u8]>::to_vec);
+        places.extend(MANIFESTS.iter().find_map(|name| place(name)));
     }
     let entry = |place: Vec<u8>| {
         let mut builder = TreeBuilder::default();

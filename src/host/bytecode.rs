@@ -3,141 +3,131 @@
 //! The form of the header is that of PEP 552: four bytes of magic that end in CR and LF, a word of flags, and either time
 //! and size of the source or a hash of it. Only these 16 bytes are read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use rustix::fs::FileType;
 
-use super::module::ModuleRules;
-use super::read::{HEAD, ReadError, not_a_file};
+use super::read::{HEAD, ReadError};
 use super::storage::Held;
-use super::walk::child;
 
 /// The directory in which Python keeps bytecode.
-pub(super) const CACHE: &[u8] = b"__pycache__";
+const CACHE: &[u8] = b"__pycache__";
+
+/// How the names of bytecode end.
+const BYTECODE: &[u8] = b".pyc";
 
 const UNCHECKED: &str = "bytecode that Python runs without looking at its source";
 const WITHOUT_SOURCE: &str = "bytecode whose source is not there";
 const FORBIDDEN: &str = "bytecode, which the configuration forbids";
 const LINKED: &str = "a link in place of bytecode, which Python follows";
 
+/// Whether the regular file at `path`, from the module, is left out because Python may write it at any time: what lies
+/// directly in a `__pycache__` and is called `*.pyc`, or `*.pyc.DIGITS` while Python is about to rename it. The definition is
+/// `find`'s expression `.*/__pycache__/[^/]*\.pyc\(\.[0-9]+\)?` over `./` and the path, in which `.` matches no line feed.
+pub(super) fn is_left_out(path: &[u8]) -> bool {
+    let dir = above(path);
+    last(dir) == CACHE && !above(dir).contains(&b'\n') && is_written_by_python(last(path))
+}
+
+fn is_written_by_python(name: &[u8]) -> bool {
+    let is_number = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let dot = name.iter().rposition(|&b| b == b'.');
+    name.ends_with(BYTECODE)
+        || dot.is_some_and(|dot| is_number(&name[dot + 1..]) && name[..dot].ends_with(BYTECODE))
+}
+
+/// Whether a path of a module was left out by the rule that went before: for it, nothing in a `__pycache__` counted, nor
+/// did the directory itself, whatever it was.
+#[must_use]
+pub fn was_left_out(path: &[u8]) -> bool {
+    path.split(|&b| b == b'/').any(|part| part == CACHE)
+}
+
+/// Whether a file that [`is_left_out`] is one that Python imports.
+pub(super) fn is_imported(path: &[u8]) -> bool {
+    path.ends_with(BYTECODE)
+}
+
+/// Why a link at `path` is worth a word: Python follows one to bytecode, and one to a directory of it.
+pub(super) fn why_link(path: &[u8]) -> Option<&'static str> {
+    let stands_for_bytecode = last(above(path)) == CACHE && is_imported(path);
+    (stands_for_bytecode || last(path) == CACHE).then_some(LINKED)
+}
+
 /// What was found, by path from the module.
 #[derive(Default)]
 pub(super) struct Bytecode {
     /// Files that count, with the reason of each.
     pub(super) files: Vec<(Vec<u8>, &'static str)>,
-    /// Links that count.
-    pub(super) links: Vec<(Vec<u8>, &'static str)>,
     /// What could not be looked at, with the reason in words.
     pub(super) unreadable: Vec<(Vec<u8>, String)>,
 }
 
-/// Searches the directories `caches` of a module.
+/// Searches the files of a module that Python imports and that are left out; with `all` each of them counts.
 ///
 /// # Errors
 /// When something vanished or moved in the middle.
-pub(super) fn search(
-    held: &dyn Held,
-    rules: &ModuleRules<'_>,
-    caches: Vec<(Vec<u8>, FileType)>,
-    all: bool,
-) -> Result<Bytecode, ReadError> {
-    let search = Search { held, rules, all };
-    let found: Vec<Bytecode> = caches
+pub(super) fn search(held: &dyn Held, files: Vec<Vec<u8>>, all: bool) -> Result<Bytecode, ReadError> {
+    if all {
+        let files = files.into_iter().map(|path| (path, FORBIDDEN)).collect();
+        return Ok(Bytecode { files, unreadable: Vec::new() });
+    }
+    let mut by_cache: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
+    for path in files {
+        by_cache.entry(above(&path).to_vec()).or_default().push(path);
+    }
+    let found: Vec<Bytecode> = by_cache
         .into_par_iter()
-        .map(|(path, kind)| {
-            let mut found = Bytecode::default();
-            search.entry(path, kind, &BTreeSet::new(), &mut found)?;
-            Ok(found)
-        })
+        .map(|(cache, files)| search_one(held, &cache, files))
         .collect::<Result<_, ReadError>>()?;
     let mut whole = Bytecode::default();
     for found in found {
         whole.files.extend(found.files);
-        whole.links.extend(found.links);
         whole.unreadable.extend(found.unreadable);
     }
     Ok(whole)
 }
 
-struct Search<'a> {
-    held: &'a dyn Held,
-    rules: &'a ModuleRules<'a>,
-    all: bool,
-}
-
-impl Search<'_> {
-    /// Sorts in a directory of bytecode, or what lies in one; `sources` are those beside that directory.
-    fn entry(
-        &self,
-        path: Vec<u8>,
-        kind: FileType,
-        sources: &BTreeSet<Vec<u8>>,
-        found: &mut Bytecode,
-    ) -> Result<(), ReadError> {
-        let name = last(&path);
-        let is_bytecode = name.ends_with(b".pyc");
-        if self.rules.excludes(&path, kind == FileType::Directory) {
-            return Ok(());
-        }
-        match kind {
-            FileType::Directory => self.directory(&path, found)?,
-            FileType::Symlink if is_bytecode || name == CACHE => found.links.push((path, LINKED)),
-            FileType::RegularFile if is_bytecode => match self.why(&path, sources) {
-                Ok(Some(why)) => found.files.push((path, why)),
-                Ok(None) => {}
-                Err(ReadError::Refused(why)) => found.unreadable.push((path, why)),
-                Err(other) => return Err(other),
-            },
-            other if is_bytecode => found.unreadable.push((path, not_a_file(other))),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn directory(&self, dir: &[u8], found: &mut Bytecode) -> Result<(), ReadError> {
-        let mut entries = Vec::new();
-        let mut take = |name: &[u8], kind| entries.push((child(dir, name), kind));
-        match self.held.list(dir, &mut take) {
-            Ok(()) => {}
-            Err(ReadError::Refused(why)) => found.unreadable.push((dir.to_vec(), why)),
+/// Searches the files of one `__pycache__`.
+fn search_one(module: &dyn Held, cache: &[u8], files: Vec<Vec<u8>>) -> Result<Bytecode, ReadError> {
+    let mut found = Bytecode::default();
+    let sources = sources(module, above(cache))?;
+    for path in files {
+        match module.head(&path) {
+            Ok(head) => {
+                let why = head.and_then(|head| why(&head, last(&path), &sources));
+                found.files.extend(why.map(|why| (path, why)));
+            }
+            Err(ReadError::Refused(why)) => found.unreadable.push((path, why)),
             Err(other) => return Err(other),
         }
-        let sources = self.sources(above(dir))?;
-        for (path, kind) in entries {
-            if !matches!(last(&path), b".git" | b".hg" | b".svn") {
-                self.entry(path, kind, &sources, found)?;
-            }
-        }
-        Ok(())
     }
+    Ok(found)
+}
 
-    /// The names in a directory that are those of sources; what cannot be listed stands among the unreadable already.
-    fn sources(&self, dir: &[u8]) -> Result<BTreeSet<Vec<u8>>, ReadError> {
-        let mut sources = BTreeSet::new();
-        let mut take = |name: &[u8], kind| {
-            if kind != FileType::Directory && name.ends_with(b".py") {
-                sources.insert(name.to_vec());
-            }
-        };
-        match self.held.list(dir, &mut take) {
-            Ok(()) | Err(ReadError::Refused(_)) => Ok(sources),
-            Err(other) => Err(other),
+/// The names in a directory that are those of sources; what cannot be listed stands among the unreadable already.
+fn sources(held: &dyn Held, dir: &[u8]) -> Result<BTreeSet<Vec<u8>>, ReadError> {
+    let mut sources = BTreeSet::new();
+    let mut take = |name: &[u8], kind| {
+        if kind != FileType::Directory && name.ends_with(b".py") {
+            sources.insert(name.to_vec());
         }
+    };
+    match held.list(dir, &mut take) {
+        Ok(()) | Err(ReadError::Refused(_)) => Ok(sources),
+        Err(other) => Err(other),
     }
+}
 
-    /// Why a file counts, if it does. What begins in another way than bytecode is none: no Python runs it.
-    fn why(&self, path: &[u8], sources: &BTreeSet<Vec<u8>>) -> Result<Option<&'static str>, ReadError> {
-        if self.all {
-            return Ok(Some(FORBIDDEN));
-        }
-        let head = self.held.head(path)?;
-        Ok(match head {
-            Some(head) if !is_bytecode(&head) => None,
-            None => None,
-            Some(head) if is_unchecked(&head) => Some(UNCHECKED),
-            Some(_) => (!has_source(last(path), sources)).then_some(WITHOUT_SOURCE),
-        })
+/// Why a file that begins so counts, if it does. What begins in another way than bytecode is none: no Python runs it.
+fn why(head: &[u8; HEAD], name: &[u8], sources: &BTreeSet<Vec<u8>>) -> Option<&'static str> {
+    if !is_bytecode(head) {
+        None
+    } else if is_unchecked(head) {
+        Some(UNCHECKED)
+    } else {
+        (!has_source(name, sources)).then_some(WITHOUT_SOURCE)
     }
 }
 
@@ -154,7 +144,7 @@ fn is_unchecked(head: &[u8; HEAD]) -> bool {
 /// Whether one of the sources may be that of `name`: `NAME.TAG.pyc` or `NAME.TAG.opt-1.pyc` is of `NAME.py`. Names and
 /// tags may hold dots.
 fn has_source(name: &[u8], sources: &BTreeSet<Vec<u8>>) -> bool {
-    let stem = name.strip_suffix(b".pyc").unwrap_or(name);
+    let stem = name.strip_suffix(BYTECODE).unwrap_or(name);
     let dots = stem.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(at, _)| at);
     dots.into_iter().any(|at| sources.contains(&[&stem[..at], b".py"].concat()))
 }

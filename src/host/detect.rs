@@ -8,7 +8,7 @@ use rustix::fs::FileType;
 use super::read::ReadError;
 use super::storage::{Asked, DirectoryId, Storage};
 use super::walk::{LINKED_DIRECTORIES, child, may_hold};
-use super::{Layout, MANIFEST};
+use super::{Layout, MANIFESTS};
 
 /// What a walk over the whole tree found; the reason stands beside what could not be looked at.
 #[derive(Default)]
@@ -79,7 +79,7 @@ impl Detector<'_> {
         let path = child(dir, name);
         if is_compose_name(name) {
             self.found.compose.insert(path, None);
-        } else if name == MANIFEST && kind != FileType::Directory {
+        } else if MANIFESTS.contains(&name) && kind != FileType::Directory {
             let root = dir.iter().rposition(|&b| b == b'/').map_or(&[][..], |cut| &dir[..cut]);
             if !dir.is_empty() {
                 self.found.roots.entry(root.to_vec()).or_insert(None);
@@ -110,8 +110,12 @@ pub(super) fn is_passed_over(dir: &[u8], name: &[u8]) -> bool {
     name.starts_with(b".") || name == b"node_modules" || (dir.is_empty() && name == b"audit")
 }
 
+/// The last component of a pattern over compose files: it matches every name by which detection knows one, and some more.
+pub const COMPOSE_NAMES: &str = "*compose*.y*ml";
+
 /// Whether a file is a compose file by its name: `compose.yml`, `docker-compose.yml`, either with `.NAME` or `-NAME` before `.yml` or `.yaml`.
-pub(super) fn is_compose_name(name: &[u8]) -> bool {
+#[must_use]
+pub fn is_compose_name(name: &[u8]) -> bool {
     let stem = name.strip_suffix(b".yml").or_else(|| name.strip_suffix(b".yaml"));
     let Some(stem) = stem else { return false };
     let rest = stem.strip_prefix(b"docker-compose").or_else(|| stem.strip_prefix(b"compose"));
@@ -121,6 +125,19 @@ pub(super) fn is_compose_name(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pattern_matches_every_name() {
+        let pattern = crate::model::Glob::new(COMPOSE_NAMES).unwrap();
+        for stem in ["compose", "docker-compose"] {
+            for middle in ["", ".override", "-prod", ".a.b", "-a.b", ".composer", "._"] {
+                for ending in ["yml", "yaml"] {
+                    let name = format!("{stem}{middle}.{ending}");
+                    assert!(is_compose_name(name.as_bytes()) && pattern.matches(name.as_bytes()), "{name}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn compose_files_are_known_by_name() {

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::detect::detect;
+use super::detect::{COMPOSE_NAMES, detect};
 use super::layout::NO_PLACE;
 use super::storage::Storage;
 use super::walk::{Found, Want, expand};
 use super::{FileQuery, FilesAnswer, HostError, Layout, Seen, Select, Watch};
-use crate::model::{LeftOut, Unit, any_match};
+use crate::model::{Glob, LeftOut, Unit, any_match};
 
 /// Finds the files that `query` asks for and hashes them.
 pub(super) fn observe(
@@ -26,6 +26,8 @@ pub(super) fn observe(
     for (found, pattern) in search(disk, layout, query) {
         let matched = !found.paths.is_empty();
         excluded += found.excluded;
+        let wider = pattern.as_ref().map(with_compose_names).unwrap_or_default();
+        answer.beside.extend(found.beside.into_iter().map(|path| (path, wider.clone())));
         for (path, trouble) in found.paths {
             if query.scope.has(&path) || trouble.is_some() {
                 wanted.insert(path, trouble);
@@ -39,12 +41,14 @@ pub(super) fn observe(
     for path in &named {
         wanted.entry((*path).clone()).or_default();
     }
+    let is_covered = |path: &Vec<u8>| wanted.contains_key(path) || !query.scope.has(path);
+    answer.beside.retain(|path, _| !is_covered(path));
     answer.files = look_at_all(disk, layout, wanted, watch)?;
     answer.files.retain(|path, seen| *seen != Seen::Gone || named.contains(path));
     answer.left_out = [(excluded, "excluded by configuration"), (outside, query.scope.reason())]
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, why)| LeftOut { unit: Unit::Subjects, count, reason: why.to_owned() })
+        .map(|(count, why)| LeftOut { unit: Unit::Subjects, count, reason: why.to_owned(), remedy: None })
         .collect();
     Ok(answer)
 }
@@ -52,31 +56,35 @@ pub(super) fn observe(
 /// How many absolute patterns nothing is looked for by, because no commit holds what they name.
 fn passed_over(query: &FileQuery) -> u64 {
     let Select::Patterns(globs) = &query.select else { return 0 };
-    let is_outside = |glob: &&crate::model::Glob| glob.text().starts_with('/');
+    let is_outside = |glob: &&Glob| glob.text().starts_with('/');
     if query.scope.repository_only { globs.iter().filter(is_outside).count() as u64 } else { 0 }
 }
 
 /// What each pattern, or detection, led to.
-fn search(
-    disk: &dyn Storage,
-    layout: &Layout,
-    query: &FileQuery,
-) -> Vec<(Found, Option<crate::model::Glob>)> {
+fn search(disk: &dyn Storage, layout: &Layout, query: &FileQuery) -> Vec<(Found, Option<Glob>)> {
     match &query.select {
         Select::Named => Vec::new(),
         Select::Patterns(globs) => globs
             .iter()
             .filter(|glob| query.scope.may_meet(glob))
-            .map(|glob| (expand(disk, layout, glob, &query.exclude, Want::Files), Some(glob.clone())))
+            .map(|glob| {
+                (expand(disk, layout, glob, &query.exclude, Want::Files, query.beside), Some(glob.clone()))
+            })
             .collect(),
         Select::Detect => {
-            let mut found = Found { paths: detect(disk, layout).compose, excluded: 0 };
+            let mut found = Found { paths: detect(disk, layout).compose, ..Found::default() };
             let before = found.paths.len();
             found.paths.retain(|path, trouble| trouble.is_some() || !any_match(&query.exclude, path));
             found.excluded = (before - found.paths.len()) as u64;
             vec![(found, None)]
         }
     }
+}
+
+/// The pattern for all compose files where `glob` looks for some.
+fn with_compose_names(glob: &Glob) -> String {
+    let above = glob.text().rsplit_once('/').map(|(above, _)| format!("{above}/")).unwrap_or_default();
+    format!("{above}{COMPOSE_NAMES}")
 }
 
 fn look_at_all(

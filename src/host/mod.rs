@@ -27,12 +27,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Digest, Glob, LeftOut, Mount, MountView, Stat, Tree, Unreadable, any_match};
 
+pub use bytecode::was_left_out;
 pub use content::Content;
-pub use detect::is_detected_compose_file;
+pub use detect::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;
 pub use layout::Layout;
 pub use local::LocalHost;
-pub use module::ModuleRules;
+pub use module::{EntryKind, ModuleRules};
 pub use remembered::{Memory, Remembered, Why};
 pub use watch::{Phase, Watch};
 
@@ -104,7 +105,7 @@ impl Scope {
     /// Whether the module at `place` belongs here: it, or its manifest, is included.
     #[must_use]
     pub fn has_module(&self, place: &[u8]) -> bool {
-        self.has(place) || self.has(&[place, b"/", MANIFEST].concat())
+        self.has(place) || MANIFESTS.iter().any(|name| self.has(&[place, b"/", name].concat()))
     }
 
     /// Whether anything that `pattern` matches might belong here.
@@ -115,8 +116,15 @@ impl Scope {
     }
 }
 
-/// The file that makes a directory an Odoo addon module.
-pub const MANIFEST: &[u8] = b"__manifest__.py";
+/// The names of the file that makes a directory an Odoo addon module. The first one that is there is the manifest: Odoo
+/// 17 and older look for the second where the first is not there.
+pub const MANIFESTS: [&[u8]; 2] = [b"__manifest__.py", b"__openerp__.py"];
+
+/// The manifest of a module whose files, relative to it, `has` knows.
+#[must_use]
+pub fn manifest_among(has: impl Fn(&[u8]) -> bool) -> Option<&'static [u8]> {
+    MANIFESTS.into_iter().find(|name| has(name))
+}
 
 /// How subjects are found, besides the named ones.
 #[derive(Debug, Clone)]
@@ -170,6 +178,8 @@ pub struct FileQuery {
     pub named: Vec<Vec<u8>>,
     /// What belongs on this host.
     pub scope: Scope,
+    /// Whether compose files beside those that the patterns match are told of.
+    pub beside: bool,
 }
 
 /// Asks for addon modules.
@@ -280,6 +290,9 @@ pub struct FilesAnswer {
     pub unmatched: Vec<Glob>,
     /// What was left out.
     pub left_out: Vec<LeftOut>,
+    /// Compose files that detection would find and no pattern matches, though a pattern led to their directory, each with
+    /// a pattern that would match it. They were not read.
+    pub beside: BTreeMap<Vec<u8>, String>,
 }
 
 /// What was seen at a module's place.

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use rustix::fs::FileType;
 
-use super::bytecode::{self, CACHE};
+use super::bytecode;
 use super::files::no_tree;
 use super::layout::NO_PLACE;
 use super::read::{CHANGED, ReadError, not_a_file};
 use super::storage::{Held, Storage};
 use super::walk::child;
-use super::{HostError, Layout, MANIFEST, SeenModule, Watch};
+use super::{HostError, Layout, SeenModule, Watch, manifest_among};
 use crate::model::{Digest, Glob, Leaf, LeftOut, Stat, Tree, TreeBuilder, Unit, Unreadable, any_match};
 
 /// How often a module is walked again because something in it vanished meanwhile.
@@ -35,8 +35,12 @@ impl Counts {
     }
 
     pub(super) fn list(self) -> Vec<LeftOut> {
-        let each =
-            |((unit, reason), count): ((Unit, &str), u64)| LeftOut { unit, count, reason: reason.into() };
+        let each = |((unit, reason), count): ((Unit, &str), u64)| LeftOut {
+            unit,
+            count,
+            reason: reason.into(),
+            remedy: None,
+        };
         self.0.into_iter().map(each).collect()
     }
 }
@@ -47,7 +51,7 @@ pub(super) const NOT_INCLUDED: &str = "not included on this target";
 
 /// Names that are left out wherever they stand.
 pub(super) fn is_pruned(name: &[u8]) -> bool {
-    matches!(name, b"__pycache__" | b".git" | b".hg" | b".svn")
+    matches!(name, b".git" | b".hg" | b".svn")
 }
 
 fn is_dropped(name: &[u8]) -> bool {
@@ -95,12 +99,13 @@ pub(super) struct Look<'a> {
 struct Walked {
     files: Vec<Vec<u8>>,
     link_paths: Vec<Vec<u8>>,
-    caches: Vec<(Vec<u8>, FileType)>,
+    /// Bytecode that was left out, of which some may count all the same.
+    bytecode: Vec<Vec<u8>>,
     strange: Vec<(Vec<u8>, &'static str)>,
+    remarks: Vec<(Vec<u8>, &'static str)>,
     links: Vec<(Vec<u8>, Digest)>,
     unreadable: Vec<(Vec<u8>, String)>,
     left_out: Counts,
-    is_module: bool,
 }
 
 impl Look<'_> {
@@ -141,8 +146,7 @@ impl Look<'_> {
 
     /// One pass over a module; `None` when something vanished or moved in the middle.
     fn walk_and_hash(&self, held: &dyn Held, place: &[u8]) -> Result<Option<Looked>, HostError> {
-        let rules = ModuleRules::of(place, self.exclude);
-        let walked = match Walked::through(held, &rules, self) {
+        let walked = match Walked::through(held, place, self) {
             Ok(Some(walked)) => walked,
             Ok(None) => return Ok(Some(Looked::NotAModule)),
             Err(_) => return Ok(None),
@@ -167,9 +171,8 @@ impl Look<'_> {
         for (path, digest) in walked.links {
             builder.push(path, Leaf::Link(digest), Some(Stat::default()));
         }
-        for (path, why) in walked.strange {
-            builder.mark(path, why);
-        }
+        walked.strange.into_iter().for_each(|(path, why)| builder.mark(path, why));
+        walked.remarks.into_iter().for_each(|(path, why)| builder.remark(path, why));
         unreadable.sort();
         let seen = match unreadable.len() {
             0 => SeenModule::Whole(builder.build()),
@@ -188,6 +191,28 @@ impl Look<'_> {
 pub struct ModuleRules<'a> {
     module: &'a [u8],
     exclude: &'a [Glob],
+    manifest: Option<&'static [u8]>,
+}
+
+/// What an entry of a module is, as far as the rules go by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A link, or anything else.
+    Other,
+}
+
+impl EntryKind {
+    fn of(kind: FileType) -> Self {
+        match kind {
+            FileType::Directory => Self::Directory,
+            FileType::RegularFile => Self::File,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// What becomes of one entry.
@@ -195,25 +220,27 @@ pub struct ModuleRules<'a> {
 enum Fate {
     Kept,
     Dropped(&'static str),
+    /// Dropped by default, unless more than its name says that it counts.
+    Bytecode,
 }
 
 impl<'a> ModuleRules<'a> {
-    /// The rules for the module at `place`. One that is excluded as a whole is only looked at because it was asked
-    /// for by name: then nothing in it is excluded.
+    /// The rules for the module at `place` with this manifest, which is never excluded. A module that is excluded as a whole
+    /// is only looked at because it was asked for by name: then nothing in it is excluded.
     #[must_use]
-    pub fn of(place: &'a [u8], exclude: &'a [Glob]) -> Self {
+    pub fn of(place: &'a [u8], exclude: &'a [Glob], manifest: Option<&'static [u8]>) -> Self {
         let module = place.rsplit(|&b| b == b'/').next().unwrap_or(place);
-        Self { module, exclude: if is_left_out(exclude, module) { &[] } else { exclude } }
+        Self { module, exclude: if is_left_out(exclude, module) { &[] } else { exclude }, manifest }
     }
 
     /// Whether the file, link or directory at `path` (relative to the module) belongs to the module.
     #[must_use]
-    pub fn keep(&self, path: &[u8], is_directory: bool) -> bool {
-        self.fate(path, is_directory) == Fate::Kept
+    pub fn keep(&self, path: &[u8], kind: EntryKind) -> bool {
+        self.fate(path, kind) == Fate::Kept
     }
 
     /// Whether the configuration leaves a path out.
-    pub(super) fn excludes(&self, path: &[u8], is_directory: bool) -> bool {
+    fn excludes(&self, path: &[u8], is_directory: bool) -> bool {
         if self.exclude.is_empty() {
             return false;
         }
@@ -222,16 +249,23 @@ impl<'a> ModuleRules<'a> {
         any_match(self.exclude, &path) || covered()
     }
 
-    fn fate(&self, path: &[u8], is_directory: bool) -> Fate {
+    fn fate(&self, path: &[u8], kind: EntryKind) -> Fate {
         let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
         if is_pruned(name) {
             return Fate::Dropped(BY_DEFAULT);
         }
-        let is_manifest = path == MANIFEST && !is_directory;
+        let is_directory = kind == EntryKind::Directory;
+        let is_manifest = self.manifest == Some(path) && !is_directory;
         if !is_manifest && self.excludes(path, is_directory) {
             return Fate::Dropped(BY_CONFIGURATION);
         }
-        if !is_directory && is_dropped(name) { Fate::Dropped(BY_DEFAULT) } else { Fate::Kept }
+        if !is_directory && is_dropped(name) {
+            Fate::Dropped(BY_DEFAULT)
+        } else if kind == EntryKind::File && bytecode::is_left_out(path) {
+            Fate::Bytecode
+        } else {
+            Fate::Kept
+        }
     }
 }
 
@@ -243,20 +277,25 @@ fn is_left_out(exclude: &[Glob], name: &[u8]) -> bool {
 impl Walked {
     /// Walks a module without following links; `None` where there is no manifest and the module was not
     /// asked for by name. An error means that something vanished in the middle.
-    fn through(held: &dyn Held, rules: &ModuleRules<'_>, look: &Look<'_>) -> Result<Option<Self>, ReadError> {
+    fn through(held: &dyn Held, place: &[u8], look: &Look<'_>) -> Result<Option<Self>, ReadError> {
         let mut walked = Self::default();
-        let mut pending = Vec::new();
-        walked.list(held, rules, Vec::new(), &mut pending)?;
-        let was_listed = walked.unreadable.iter().all(|(path, _)| path != b".");
-        if !walked.is_module && !look.named && was_listed {
+        let top = walked.entries(held, &[])?;
+        let manifest = manifest_among(|name| top.iter().any(|(entry, kind)| entry == name && !is_dir(*kind)));
+        let was_listed = walked.unreadable.is_empty();
+        if manifest.is_none() && !look.named && was_listed {
             return Ok(None);
         }
-        while let Some(path) = pending.pop() {
-            walked.list(held, rules, path, &mut pending)?;
+        let rules = ModuleRules::of(place, look.exclude, manifest);
+        let mut pending = Vec::new();
+        for (path, kind) in top {
+            walked.sort_in(&rules, path, kind, &mut pending);
         }
-        if !walked.caches.is_empty() {
-            walked.search_caches(held, rules, look.all_bytecode)?;
+        while let Some(dir) = pending.pop() {
+            for (path, kind) in walked.entries(held, &dir)? {
+                walked.sort_in(&rules, path, kind, &mut pending);
+            }
         }
+        walked.search_bytecode(held, look.all_bytecode)?;
         for path in std::mem::take(&mut walked.link_paths) {
             match held.link(&path) {
                 Ok(digest) => walked.links.push((path, digest)),
@@ -267,55 +306,50 @@ impl Walked {
         Ok(Some(walked))
     }
 
-    /// Adds the bytecode that counts.
-    fn search_caches(
-        &mut self,
-        held: &dyn Held,
-        rules: &ModuleRules<'_>,
-        all: bool,
-    ) -> Result<(), ReadError> {
-        let found = bytecode::search(held, rules, std::mem::take(&mut self.caches), all)?;
+    /// Adds the bytecode that counts, and what is to be said of links in place of some.
+    fn search_bytecode(&mut self, held: &dyn Held, all: bool) -> Result<(), ReadError> {
+        let links = self.link_paths.iter();
+        let links = links.filter_map(|path| Some((path.clone(), bytecode::why_link(path)?)));
+        if all { &mut self.strange } else { &mut self.remarks }.extend(links);
+        if self.bytecode.is_empty() {
+            return Ok(());
+        }
+        let found = bytecode::search(held, std::mem::take(&mut self.bytecode), all)?;
         self.files.extend(found.files.iter().map(|(path, _)| path.clone()));
-        self.link_paths.extend(found.links.iter().map(|(path, _)| path.clone()));
-        self.strange.extend(found.files.into_iter().chain(found.links));
+        self.strange.extend(found.files);
         self.unreadable.extend(found.unreadable);
         Ok(())
     }
 
-    /// Sorts in what one directory holds; one that cannot be listed stands among the unreadable.
-    fn list(
-        &mut self,
-        held: &dyn Held,
-        rules: &ModuleRules<'_>,
-        dir: Vec<u8>,
-        pending: &mut Vec<Vec<u8>>,
-    ) -> Result<(), ReadError> {
-        let listed = held.list(&dir, &mut |name, kind| self.sort_in(rules, &dir, name, kind, pending));
-        match listed {
+    /// The paths and kinds of what one directory holds; one that cannot be listed stands among the unreadable.
+    fn entries(&mut self, held: &dyn Held, dir: &[u8]) -> Result<Vec<(Vec<u8>, FileType)>, ReadError> {
+        let mut entries = Vec::new();
+        match held.list(dir, &mut |name, kind| entries.push((child(dir, name), kind))) {
             Err(ReadError::Refused(why)) => {
-                self.unreadable.push((if dir.is_empty() { b".".to_vec() } else { dir }, why));
-                Ok(())
+                self.unreadable.push((if dir.is_empty() { b".".to_vec() } else { dir.to_vec() }, why));
+                Ok(entries)
             }
-            other => other,
+            other => other.map(|()| entries),
         }
     }
 
     fn sort_in(
         &mut self,
         rules: &ModuleRules<'_>,
-        dir: &[u8],
-        name: &[u8],
+        path: Vec<u8>,
         kind: FileType,
         pending: &mut Vec<Vec<u8>>,
     ) {
-        let path = child(dir, name);
-        let is_directory = kind == FileType::Directory;
-        self.is_module |= path == MANIFEST && !is_directory;
-        if let Fate::Dropped(why) = rules.fate(&path, is_directory) {
-            if name == CACHE {
-                self.caches.push((path, kind));
+        match rules.fate(&path, EntryKind::of(kind)) {
+            Fate::Dropped(why) => return self.left_out.add(Unit::Files, why, 1),
+            Fate::Bytecode => {
+                self.left_out.add(Unit::Files, BY_DEFAULT, 1);
+                if bytecode::is_imported(&path) {
+                    self.bytecode.push(path);
+                }
+                return;
             }
-            return self.left_out.add(Unit::Files, why, 1);
+            Fate::Kept => {}
         }
         match kind {
             FileType::Directory => pending.push(path),
@@ -324,4 +358,8 @@ impl Walked {
             other => self.unreadable.push((path, not_a_file(other))),
         }
     }
+}
+
+fn is_dir(kind: FileType) -> bool {
+    kind == FileType::Directory
 }

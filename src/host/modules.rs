@@ -78,7 +78,8 @@ fn find_roots(disk: &dyn Storage, layout: &Layout, query: &ModuleQuery) -> Roots
         Select::Detect => drop(sort_in(&mut roots, detect(disk, layout).roots)),
         Select::Patterns(globs) => {
             for glob in globs.iter().filter(|glob| may_hold_modules(&query.scope, glob)) {
-                let places = sort_in(&mut roots, expand(disk, layout, glob, &[], Want::Directories).paths);
+                let places =
+                    sort_in(&mut roots, expand(disk, layout, glob, &[], Want::Directories, false).paths);
                 roots.patterns.push((glob.clone(), places));
             }
         }

@@ -88,7 +88,8 @@ fn seen(disk: &dyn Storage, root: &Path) -> String {
     let (layout, watch) = (Layout::of_root(root), Watch::default());
     let patterns = |text: &str| Select::Patterns(vec![Glob::new(text).unwrap()]);
     let all_files = [patterns("**"), patterns("a/*/*.yml"), Select::Detect].map(|select| {
-        let query = FileQuery { select, exclude: vec![], named: vec![], scope: Scope::default() };
+        let query =
+            FileQuery { select, exclude: vec![], named: vec![], scope: Scope::default(), beside: false };
         files::observe(disk, &layout, &query, &watch).unwrap()
     });
     let all_modules = [patterns("*"), patterns("**"), Select::Detect].map(|select| {

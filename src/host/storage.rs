@@ -21,6 +21,8 @@ pub(super) enum Asked<'a> {
     Directories,
     /// Those that detection goes by.
     Detection,
+    /// Compose files by their names: what lies beside one that was asked for.
+    Beside,
     /// All of them.
     All,
 }

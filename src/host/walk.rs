@@ -1,10 +1,11 @@
 //! Finding repository paths by pattern: only directories that a pattern can reach are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::fs::FileType;
 
 use super::Layout;
+use super::detect::{is_compose_name, is_detected_compose_file};
 use super::read::ReadError;
 use super::storage::{Asked, DirectoryId, Storage};
 use crate::model::{Glob, any_match, is_wild};
@@ -20,6 +21,8 @@ pub(super) struct Found {
     pub(super) paths: BTreeMap<Vec<u8>, Option<String>>,
     /// How many matches were excluded; a directory counts once.
     pub(super) excluded: u64,
+    /// Compose files that lie where others would have matched, if they were to be noticed.
+    pub(super) beside: BTreeSet<Vec<u8>>,
 }
 
 /// What a pattern's end may be.
@@ -37,11 +40,13 @@ struct Place<'a> {
     path: Vec<u8>,
     above: Option<&'a Ancestor<'a>>,
     linked: bool,
+    /// Whether what lies in it is noticed while it is listed for another purpose.
+    noticed: bool,
 }
 
 impl<'a> Place<'a> {
     fn below(&self, path: Vec<u8>) -> Place<'a> {
-        Place { path, above: self.above, linked: self.linked }
+        Place { path, above: self.above, linked: self.linked, noticed: false }
     }
 }
 
@@ -63,25 +68,28 @@ pub(super) struct Walker<'a> {
     layout: &'a Layout,
     exclude: &'a [Glob],
     want: Want,
+    /// Whether compose files are noticed that lie beside what matches.
+    notices: bool,
     linked: usize,
     found: Found,
 }
 
-/// Expands one pattern.
+/// Expands one pattern; with `notices`, compose files are noted that lie where matches of it would.
 pub(super) fn expand(
     disk: &dyn Storage,
     layout: &Layout,
     glob: &Glob,
     exclude: &[Glob],
     want: Want,
+    notices: bool,
 ) -> Found {
-    let mut walker = Walker { disk, layout, exclude, want, linked: 0, found: Found::default() };
+    let mut walker = Walker { disk, layout, exclude, want, notices, linked: 0, found: Found::default() };
     let (start, parts) = match glob.text().strip_prefix('/') {
         Some(rest) => (b"/".to_vec(), rest),
         None => (Vec::new(), glob.text()),
     };
     let parts: Vec<&str> = parts.split('/').filter(|part| !part.is_empty()).collect();
-    walker.descend(&Place { path: start, above: None, linked: false }, &parts);
+    walker.descend(&Place { path: start, above: None, linked: false, noticed: false }, &parts);
     walker.found
 }
 
@@ -95,6 +103,7 @@ impl Walker<'_> {
                 let path = child(&place.path, part.as_bytes());
                 if rest.is_empty() {
                     self.emit_existing(&path);
+                    self.look_beside(place);
                 } else if !self.prune(&path) {
                     self.descend(&place.below(path), rest);
                 }
@@ -106,6 +115,9 @@ impl Walker<'_> {
         let Ok(pattern) = Glob::new(part) else { return };
         for (name, kind) in self.list(&place.path, Asked::Matching(part)) {
             if !pattern.matches(&name) {
+                if rest.is_empty() {
+                    self.notice(&place.path, &name, kind);
+                }
                 continue;
             }
             let path = child(&place.path, &name);
@@ -128,8 +140,9 @@ impl Walker<'_> {
         }
         let here = id.map(|id| Ancestor { id, above: place.above });
         let place = Place { above: here.as_ref().or(place.above), ..place.clone() };
+        let is_end = rest.len() == 1;
         if !rest.is_empty() {
-            self.descend(&place, rest);
+            self.descend(&Place { noticed: is_end, ..place.clone() }, rest);
         } else if self.want == Want::Directories && id.is_some() {
             self.emit(&place.path, None);
         }
@@ -137,6 +150,9 @@ impl Walker<'_> {
         let emits = rest.is_empty() && self.want == Want::Files;
         for (name, kind) in self.list(&place.path, if emits { Asked::All } else { Asked::Directories }) {
             let path = child(&place.path, &name);
+            if is_end {
+                self.notice(&place.path, &name, kind);
+            }
             if self.is_directory(&path, kind) {
                 let linked = place.linked || kind == FileType::Symlink;
                 if !self.prune(&path) && self.may_enter(&path, linked) {
@@ -201,6 +217,33 @@ impl Walker<'_> {
             self.found.excluded += 1;
         } else {
             self.found.paths.entry(path.to_vec()).or_insert(trouble);
+        }
+    }
+
+    /// Notices what lies in the directory of a single file that a pattern names. That it cannot be listed is no trouble:
+    /// the file was asked for, and nothing else.
+    fn look_beside(&mut self, place: &Place<'_>) {
+        if !self.notices || place.noticed {
+            return;
+        }
+        let Some(host) = self.layout.locate(&place.path) else { return };
+        for (name, kind) in self.disk.entries(&host, Asked::Beside).unwrap_or_default() {
+            self.notice(&place.path, &name, kind);
+        }
+    }
+
+    /// Notes an entry of a directory that detection would take for a compose file, unless it is excluded.
+    fn notice(&mut self, dir: &[u8], name: &[u8], kind: FileType) {
+        if !self.notices || self.want != Want::Files || !is_compose_name(name) {
+            return;
+        }
+        let path = child(dir, name);
+        let is_directory = || {
+            let host = self.layout.locate(&path).filter(|_| may_hold(kind));
+            host.is_some_and(|host| self.disk.is_directory(&host))
+        };
+        if is_detected_compose_file(&path) && !any_match(self.exclude, &path) && !is_directory() {
+            self.found.beside.insert(path);
         }
     }
 

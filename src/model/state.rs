@@ -31,7 +31,7 @@ pub enum Unit {
     Files,
 }
 
-/// Something that was deliberately not looked at.
+/// Something that was not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// What is counted.
@@ -40,6 +40,8 @@ pub struct LeftOut {
     pub count: u64,
     /// Why.
     pub reason: String,
+    /// What brings it into the comparison, where nobody chose to leave it out.
+    pub remedy: Option<String>,
 }
 
 /// A subject that could not be looked at.

@@ -42,6 +42,7 @@ pub struct Tree {
     packed: Arc<Packed>,
     stats: Vec<Stat>,
     strange: BTreeMap<Vec<u8>, &'static str>,
+    remarks: BTreeMap<Vec<u8>, &'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -95,10 +96,10 @@ impl Tree {
         }
     }
 
-    /// Why the file at `path` can be part of no lock file, where it is such a one.
+    /// Why the file at `path` deserves a second look: no lock file can hold it, or it was remarked upon.
     #[must_use]
-    pub fn strange(&self, path: &[u8]) -> Option<&'static str> {
-        self.strange.get(path).copied()
+    pub fn remark(&self, path: &[u8]) -> Option<&'static str> {
+        self.strange.get(path).or_else(|| self.remarks.get(path)).copied()
     }
 
     /// Splits off what can be part of no lock file: the rest, and the paths with the reason of each.
@@ -149,6 +150,7 @@ impl Tree {
 pub struct TreeBuilder {
     items: Vec<(Box<[u8]>, Leaf, Option<Stat>)>,
     strange: BTreeMap<Vec<u8>, &'static str>,
+    remarks: BTreeMap<Vec<u8>, &'static str>,
 }
 
 impl TreeBuilder {
@@ -160,6 +162,11 @@ impl TreeBuilder {
     /// Marks the file at `path` as one that can be part of no lock file.
     pub fn mark(&mut self, path: Vec<u8>, why: &'static str) {
         self.strange.insert(path, why);
+    }
+
+    /// Says why the file at `path`, which a lock file can hold, deserves a second look before it gets into one.
+    pub fn remark(&mut self, path: Vec<u8>, why: &'static str) {
+        self.remarks.insert(path, why);
     }
 
     /// Sorts and packs what was added.
@@ -179,7 +186,7 @@ impl TreeBuilder {
             packed.ends.push(packed.names.len());
             packed.leaves.push(leaf);
         }
-        Tree { packed: Arc::new(packed), stats, strange: self.strange }
+        Tree { packed: Arc::new(packed), stats, strange: self.strange, remarks: self.remarks }
     }
 }
 
@@ -226,7 +233,7 @@ mod tests {
         marked.mark(b"__pycache__/a.pyc".to_vec(), "why");
         let (plain, marked) = (plain.build(), marked.build());
         assert_ne!(marked.digest(), plain.digest());
-        assert_eq!(marked.strange(b"__pycache__/a.pyc"), Some("why"));
+        assert_eq!(marked.remark(b"__pycache__/a.pyc"), Some("why"));
         let (rest, strange) = marked.without_strange();
         assert_eq!((rest, strange.len()), (plain, 1));
     }

@@ -12,7 +12,7 @@ impl Search<'_> {
     pub(super) fn look_at_base(&mut self, sought: &[Sought]) {
         let Some(base) = self.base.clone() else { return };
         let unexpected = sought.iter().filter(|one| one.expected == Value::Absent);
-        let mut asked: Vec<_> = unexpected.map(|one| (base.id.clone(), one.key())).collect();
+        let mut asked: Vec<_> = unexpected.map(|one| (base.id.clone(), self.key(one))).collect();
         for commit in [Some(&base), self.head.as_ref()].into_iter().flatten() {
             asked.extend(sought.iter().map(|one| (commit.id.clone(), one.path.clone())));
         }
@@ -44,7 +44,7 @@ impl Search<'_> {
         } else {
             (self.matches(&sought.path, &sought.expected), self.steps_of_file(&sought.path))
         };
-        let key = sought.key();
+        let key = self.key(sought);
         let base = self.base_among(&steps);
         let added = self.added_before(&key, &base);
         let deleted = self.deleted_after(&key, &base);

@@ -214,7 +214,7 @@ impl Search<'_> {
     /// What the baseline of a subject is of: `steps` are the commits with what it has.
     pub(super) fn base_of(&self, sought: &Sought, steps: &[usize]) -> Base {
         if sought.expected == Value::Absent {
-            self.base_of_absence(&sought.key())
+            self.base_of_absence(&self.key(sought))
         } else {
             self.base_among(steps)
         }

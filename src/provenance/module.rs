@@ -7,15 +7,15 @@ use super::record::Name;
 use super::search::{Search, Sought};
 use super::tree::Inner;
 use crate::git::Form;
-use crate::host::{MANIFEST, ModuleRules};
+use crate::host::MANIFESTS;
 use crate::model::{
     Digest, FileOrigin, Kind, Leaf, Origin, Part, Provenance, Stat, Tree, TreeBuilder, Value,
 };
 
 /// The directory of a module, given its manifest; any other path is given back.
 pub(super) fn place_of(path: &[u8]) -> Vec<u8> {
-    let above = path.strip_suffix(MANIFEST).and_then(|above| above.strip_suffix(b"/"));
-    above.unwrap_or(path).to_vec()
+    let above = |name: &[u8]| path.strip_suffix(name)?.strip_suffix(b"/");
+    MANIFESTS.iter().find_map(|name| above(name)).unwrap_or(path).to_vec()
 }
 
 /// A side of the comparison.
@@ -38,8 +38,12 @@ impl Side {
 impl Search<'_> {
     /// The names that a module's directory has had.
     pub(super) fn names_of(&self, sought: &Sought) -> Vec<Name> {
-        let names = self.record.names(&sought.inner(MANIFEST)).into_iter();
-        names.map(|name| Name { path: place_of(&name.path), ..name }).collect()
+        let names = self.record.names(&self.key(sought)).into_iter();
+        let mut names: Vec<Name> = names.map(|name| Name { path: place_of(&name.path), ..name }).collect();
+        // A manifest that was renamed within its module gives the module's directory twice.
+        let mut known = BTreeSet::new();
+        names.retain(|name| known.insert(name.path.clone()));
+        names
     }
 
     /// The commits that changed something in a module, the newest first.
@@ -69,9 +73,9 @@ impl Search<'_> {
 
     /// Every file that a module has ever had, from the uppermost directory, under its present name.
     pub(super) fn files_ever(&self, sought: &Sought) -> BTreeSet<Vec<u8>> {
-        let rules = ModuleRules::of(&sought.path, self.exclude);
         let trees: BTreeSet<&str> = self.states(sought).into_iter().map(|(_, tree)| tree).collect();
-        let files = trees.into_iter().filter_map(|tree| self.trees.files(tree, &rules)).flatten();
+        let files = trees.into_iter().filter_map(|tree| self.trees.files(tree, &sought.path, self.exclude));
+        let files = files.flatten();
         files.map(|file| sought.inner(&file.path)).collect()
     }
 
@@ -113,7 +117,6 @@ impl Search<'_> {
         if *side.whole(sought) == Value::Absent {
             return Vec::new();
         }
-        let rules = ModuleRules::of(&sought.path, self.exclude);
         let mut by_tree: Vec<(&str, Vec<usize>)> = Vec::new();
         let mut places: HashMap<&str, usize> = HashMap::new();
         for (step, tree) in self.states(sought) {
@@ -125,7 +128,7 @@ impl Search<'_> {
         }
         let mut agreeing = Vec::new();
         for (tree, steps) in by_tree {
-            let Some(files) = self.trees.files(tree, &rules) else { continue };
+            let Some(files) = self.trees.files(tree, &sought.path, self.exclude) else { continue };
             let by_path: HashMap<&[u8], &Inner> =
                 files.iter().map(|file| (file.path.as_slice(), file)).collect();
             let agrees = |part: &Part| {

@@ -8,7 +8,7 @@ use super::record::{Record, Touch};
 use super::tree::Trees;
 use super::{ADDONS, Trace};
 use crate::git::{Ancestors, Conversion, End, Form, GitError, Graph, Limit, Mode, Repository};
-use crate::host::MANIFEST;
+use crate::host::{MANIFESTS, manifest_among};
 use crate::model::{Commit, Digest, Finding, Glob, Kind, Part, Stat, Value};
 
 /// How often older names are looked for.
@@ -48,11 +48,6 @@ impl Sought {
     /// The path of a file in it.
     pub(super) fn inner(&self, path: &[u8]) -> Vec<u8> {
         [&self.path, &b"/"[..], path].concat()
-    }
-
-    /// What is there wherever the subject is: a module's manifest, or the file.
-    pub(super) fn key(&self) -> Vec<u8> {
-        if self.is_module { self.inner(MANIFEST) } else { self.path.clone() }
     }
 
     /// Each single file, what the baseline has of it, and what the host has.
@@ -238,6 +233,16 @@ impl<'a> Search<'a> {
         self.learn_modules(sought);
     }
 
+    /// What is there wherever the subject is: the file, or the manifest of a module, the older one where the history has that
+    /// alone.
+    pub(super) fn key(&self, sought: &Sought) -> Vec<u8> {
+        if !sought.is_module {
+            return sought.path.clone();
+        }
+        let manifest = manifest_among(|name| !self.record.at(&sought.inner(name)).is_empty());
+        sought.inner(manifest.unwrap_or(MANIFESTS[0]))
+    }
+
     /// The files of which the one content or the other was not found.
     fn lost(&self, sought: &[Sought]) -> BTreeSet<Vec<u8>> {
         let is_lost =
@@ -253,7 +258,7 @@ impl<'a> Search<'a> {
                 }
             }
             if one.is_module && !self.is_whole(one) {
-                lost.insert(one.key());
+                lost.insert(self.key(one));
             }
         }
         lost
@@ -261,7 +266,7 @@ impl<'a> Search<'a> {
 
     /// Looks for older names of what was not found, and how it is checked out. `true` when that might find more.
     fn widen(&mut self, lost: &BTreeSet<Vec<u8>>, sought: &[Sought]) -> bool {
-        let lost_modules = sought.iter().filter(|one| one.is_module && lost.contains(&one.key()));
+        let lost_modules = sought.iter().filter(|one| one.is_module && lost.contains(&self.key(one)));
         let inner: BTreeSet<Vec<u8>> = lost_modules.flat_map(|one| self.files_ever(one)).collect();
         let all = lost.iter().chain(&inner).filter(|path| !self.conversions.contains_key(*path));
         let paths: Vec<Vec<u8>> = all.cloned().collect::<BTreeSet<_>>().into_iter().collect();

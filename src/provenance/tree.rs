@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::git::{End, Limit, Repository, Told};
-use crate::host::ModuleRules;
+use crate::host::{EntryKind, ModuleRules, manifest_among};
+use crate::model::Glob;
 
 /// How many entries of trees are held in memory before no more are read.
 const ENTRIES: usize = 1_000_000;
@@ -46,6 +47,12 @@ enum ItemKind {
     File,
     Link,
     Submodule,
+}
+
+impl ItemKind {
+    fn is_directory(self) -> bool {
+        matches!(self, Self::Tree | Self::Submodule)
+    }
 }
 
 /// A file or link of a module.
@@ -123,17 +130,25 @@ impl Trees {
         }
     }
 
-    /// The files and links below a tree that belong to a module; `None` where not all of it could be read, or a part
+    /// The files and links below a tree that belong to the module at `place`; `None` where not all of it could be read, or a part
     /// of it is another repository's.
-    pub(super) fn files(&self, tree: &str, rules: &ModuleRules<'_>) -> Option<Vec<Inner>> {
+    pub(super) fn files(&self, tree: &str, place: &[u8], exclude: &[Glob]) -> Option<Vec<Inner>> {
+        let top = self.items.get(tree)?;
+        let is_file = |item: &Item, name: &[u8]| item.name == name && !item.kind.is_directory();
+        let manifest = manifest_among(|name| top.iter().any(|item| is_file(item, name)));
+        let rules = ModuleRules::of(place, exclude, manifest);
         let mut files = Vec::new();
         let mut pending = vec![(Vec::new(), tree.to_owned())];
         while let Some((dir, tree)) = pending.pop() {
             for item in self.items.get(&tree)? {
                 let path =
                     if dir.is_empty() { item.name.clone() } else { [&dir, &b"/"[..], &item.name].concat() };
-                let is_directory = matches!(item.kind, ItemKind::Tree | ItemKind::Submodule);
-                if !rules.keep(&path, is_directory) {
+                let kind = match item.kind {
+                    ItemKind::File => EntryKind::File,
+                    ItemKind::Link => EntryKind::Other,
+                    ItemKind::Tree | ItemKind::Submodule => EntryKind::Directory,
+                };
+                if !rules.keep(&path, kind) {
                     continue;
                 }
                 let (id, is_link) = (item.id.clone(), item.kind == ItemKind::Link);

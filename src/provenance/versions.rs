@@ -5,8 +5,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::search::{Search, Sought};
-use crate::host::MANIFEST;
-use crate::model::{Commit, Kind, Provenance, Value, Versions};
+use crate::model::{Commit, Kind, Part, Provenance, Value, Versions};
 
 /// A longer manifest is none.
 const LONGEST: usize = 1 << 20;
@@ -17,8 +16,9 @@ impl Search<'_> {
         if !sought.is_module || self.limit.is_over() {
             return None;
         }
-        let manifest = sought.inner(MANIFEST);
-        let versions = if let Some(part) = sought.parts.iter().find(|part| part.path == MANIFEST) {
+        let manifest = self.key(sought);
+        let is_manifest = |part: &&Part| sought.inner(&part.path) == manifest;
+        let versions = if let Some(part) = sought.parts.iter().find(is_manifest) {
             Versions {
                 expected: self.version_of(&manifest, &part.expected),
                 actual: self.version_of(&manifest, &part.actual),

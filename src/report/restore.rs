@@ -32,8 +32,8 @@ pub fn restore(
     let mut left_out = Vec::new();
     let counted = [(&wire.coverage.subjects, Unit::Subjects), (&wire.coverage.files, Unit::Files)];
     for (left, unit) in counted.iter().flat_map(|(all, unit)| all.iter().map(|left| (left, *unit))) {
-        let (count, reason) = (left.count, left.reason.clone());
-        left_out.push((section(&left.section)?, LeftOut { unit, count, reason }));
+        let (count, reason, remedy) = (left.count, left.reason.clone(), left.remedy.clone());
+        left_out.push((section(&left.section)?, LeftOut { unit, count, reason, remedy }));
     }
     let is_well = |check: &WireCheck| matches!(check.status, WireStatus::Pass | WireStatus::Skip);
     if wire.overall == WireOverall::Pass && !wire.checks.iter().all(is_well) {

@@ -69,6 +69,18 @@ pub fn headline(report: &Report) -> String {
     format!("{word} {}: {}", report.about(), parts.join("; "))
 }
 
+/// `1 compose file that no pattern covers: a/compose.yaml (add …)`: what is here and not compared, though nobody chose so;
+/// `None` where there is nothing of the kind.
+#[must_use]
+pub(super) fn not_compared(report: &Report) -> Option<String> {
+    let each = report.left_out.iter().filter_map(|(_, left)| {
+        let remedy = left.remedy.as_ref()?;
+        Some(format!("{} {} ({remedy})", left.count, left.reason))
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| each.join("; "))
+}
+
 fn such(check: &CheckResult, is_such: fn(&Finding) -> bool) -> Vec<&Finding> {
     check.findings.iter().filter(|finding| is_such(finding)).collect()
 }

@@ -6,6 +6,7 @@ use console::Style;
 
 use super::Reporter;
 use super::explanation::escaped_command;
+use super::sentence::not_compared;
 use super::several::InCommon;
 use super::{plain, provenance};
 use crate::model::{
@@ -251,6 +252,9 @@ impl Page {
         let overall = verdict.overall.word();
         let painted = self.paint(overall, overall);
         self.line("");
+        if let Some(what) = not_compared(report) {
+            self.line(&format!("Not compared: {what}"));
+        }
         self.painted(&format!("OVERALL: {painted}"));
         self.notices(&report.notices);
         if let Some(place) = &report.location {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::{Ask, EMPTY_LIST, NOWHERE, Plan, Purpose, Section, is_empty, named, unmatched};
 use crate::baseline::{Line, LockError, Rules, parse};
 use crate::config::Bytecode;
-use crate::host::{Answer, MANIFEST, ModuleQuery, ModulesAnswer, Query, Scope, SeenModule, Select};
+use crate::host::{Answer, MANIFESTS, ModuleQuery, ModulesAnswer, Query, Scope, SeenModule, Select};
 use crate::model::{
     Digest, Entry, Glob, Leaf, Observation, Observed, SectionId, State, Tree, TreeBuilder, Value, escaped,
     write_line,
@@ -189,14 +189,8 @@ fn join(
     mut lines: Vec<Line<'_>>,
 ) -> Result<State, LockError> {
     lines.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut places: Places<'_> = BTreeMap::new();
-    for (path, _) in &lines {
-        if last(path) == MANIFEST && path.len() > MANIFEST.len() {
-            let place = parent(path);
-            places.entry(last(place)).or_default().push(place);
-        }
-    }
-    let files = Files { lines: &lines, places };
+    let files =
+        Files { lines: &lines, places: places(&lines, &MANIFESTS), newer: places(&lines, &MANIFESTS[..1]) };
     let first: Vec<_> = modules.par_iter().map(|module| files.fit(module, |_| true)).collect();
     let mut seats = Seats { files: &files, modules, taken: BTreeMap::new() };
     for (index, first) in first.into_iter().enumerate() {
@@ -241,6 +235,8 @@ fn join(
 struct Files<'a> {
     lines: &'a [Line<'a>],
     places: Places<'a>,
+    /// Those that hold the newer manifest: once, no others were modules.
+    newer: Places<'a>,
 }
 
 impl<'a> Files<'a> {
@@ -259,14 +255,14 @@ impl<'a> Files<'a> {
             let range = range_below(self.lines, place);
             let below = &self.lines[range.clone()];
             // A module inside this one is part of it, or left out of it and a subject of its own.
-            let inner = |path: &[u8]| is_in_inner_module(&self.places, place, path);
-            let whole = tree_of(below.iter(), place);
-            let tree = if Value::Digest(whole.digest()) == expected {
-                whole
-            } else {
-                tree_of(below.iter().filter(|(path, _)| !inner(path)), place)
+            let without = |places: &Places<'_>| {
+                let is_own = |(path, _): &&Line<'_>| !is_in_inner_module(places, place, path);
+                tree_of(below.iter().filter(is_own), place)
             };
-            (Value::Digest(tree.digest()) == expected).then_some((place, tree, range))
+            let is_it = |tree: &Tree| Value::Digest(tree.digest()) == expected;
+            let whole = Some(tree_of(below.iter(), place)).filter(is_it);
+            let tree = whole.or_else(|| [&self.places, &self.newer].map(without).into_iter().find(is_it))?;
+            Some((place, tree, range))
         })
     }
 }
@@ -334,6 +330,18 @@ fn tree_of<'a>(lines: impl Iterator<Item = &'a Line<'a>>, place: &[u8]) -> Tree 
 
 /// Directories that hold a manifest, by their last component.
 type Places<'a> = BTreeMap<&'a [u8], Vec<&'a [u8]>>;
+
+/// The directories that hold a file with one of these names.
+fn places<'a>(lines: &'a [Line<'a>], names: &[&[u8]]) -> Places<'a> {
+    let mut places = Places::new();
+    for (path, _) in lines {
+        let place = parent(path);
+        if names.contains(&last(path)) && !place.is_empty() && !is_place(&places, place) {
+            places.entry(last(place)).or_default().push(place);
+        }
+    }
+    places
+}
 
 fn is_place(places: &Places<'_>, dir: &[u8]) -> bool {
     places.get(last(dir)).is_some_and(|all| all.contains(&dir))

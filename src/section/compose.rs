@@ -1,12 +1,15 @@
 //! The compose section: Docker Compose files.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{
-    Ask, EMPTY_LIST, NOWHERE, Plan, Section, is_empty, named, observe_files, parse_files, print_files,
+    Ask, EMPTY_LIST, NOWHERE, Plan, Purpose, Section, is_empty, named, observe_files, parse_files,
+    print_files,
 };
 use crate::baseline::LockError;
 use crate::config::Config;
 use crate::host::{Answer, FileQuery, Query, Select, is_detected_compose_file};
-use crate::model::{Observed, SectionId, State, any_match};
+use crate::model::{LeftOut, Observed, SectionId, State, Unit, any_match, escaped};
 
 /// Docker Compose files.
 pub(super) struct Compose;
@@ -39,6 +42,7 @@ impl Section for Compose {
             return Plan::Skip(NOWHERE.to_owned());
         }
         Plan::Ask(Query::Files(FileQuery {
+            beside: matches!(select, Select::Patterns(_)) && ask.setting.purpose == Purpose::Check,
             select,
             exclude: ask.setting.config.compose_exclude.clone(),
             named: named(ask, false),
@@ -47,10 +51,12 @@ impl Section for Compose {
     }
 
     fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
-        let Answer::Files(answer) = answer else {
+        let Answer::Files(mut answer) = answer else {
             return Observed::Failed("the host answered another question".to_owned());
         };
-        let seen = observe_files(ask, answer);
+        let beside = std::mem::take(&mut answer.beside);
+        let mut seen = observe_files(ask, answer);
+        seen.left_out.extend(uncovered(ask.setting.config, beside));
         if is_empty(&seen) && !ask.locked && ask.setting.config.compose_files.is_none() {
             return Observed::Off("no compose file was found".to_owned());
         }
@@ -64,6 +70,29 @@ impl Section for Compose {
     fn print(&self, state: &State) -> Vec<Vec<u8>> {
         vec![print_files(state)]
     }
+}
+
+/// How many files are named before the rest is only counted.
+const NAMED: usize = 3;
+
+/// What is said of compose files that lie beside those that are compared, each with a pattern that would match it.
+fn uncovered(config: &Config, mut beside: BTreeMap<Vec<u8>, String>) -> Option<LeftOut> {
+    let of_others = config.files_include.as_deref().unwrap_or_default();
+    beside.retain(|path, _| !any_match(of_others, path));
+    let mut names: Vec<String> = beside.keys().take(NAMED).map(|path| escaped(path)).collect();
+    if beside.len() > NAMED {
+        names.push(format!("and {} more", beside.len() - NAMED));
+    }
+    let patterns: BTreeSet<String> =
+        beside.values().map(|text| toml::Value::from(text.as_str()).to_string()).collect();
+    let patterns: Vec<String> = patterns.into_iter().collect();
+    let noun = if beside.len() == 1 { "compose file" } else { "compose files" };
+    (!beside.is_empty()).then(|| LeftOut {
+        unit: Unit::Subjects,
+        count: beside.len() as u64,
+        reason: format!("{noun} that no pattern covers: {}", names.join(", ")),
+        remedy: Some(format!("add {} to files in [compose]", patterns.join(", "))),
+    })
 }
 
 /// Whether a path belongs to this section, so that no other need lock it.

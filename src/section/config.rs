@@ -55,6 +55,7 @@ impl Section for Config {
             exclude: Vec::new(),
             named,
             scope: ask.setting.scope.clone(),
+            beside: false,
         }))
     }
 

@@ -211,11 +211,11 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
     }
     if partly > 0 {
         let reason = "mounts seen without the rights to see every process of the container".to_owned();
-        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: partly, reason });
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: partly, reason, remedy: None });
     }
     if ignored > 0 {
         let reason = "not in the baseline, and [docker] unexpected is \"ignore\"".to_owned();
-        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: ignored, reason });
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: ignored, reason, remedy: None });
     }
     seen
 }

@@ -1,6 +1,7 @@
 //! Properties of a module's digest, over random trees with random names; of lock files, and of accepting.
 
 mod accepting;
+mod caches;
 mod locks;
 mod undo;
 

@@ -17,7 +17,7 @@ use crate::baseline::{self, Source};
 use crate::check::Evidence;
 use crate::config::{Config, DockerConfig, DockerMode};
 use crate::host::docker::Engine;
-use crate::host::{Layout, LocalHost, Scope, Watch};
+use crate::host::{Layout, LocalHost, MANIFESTS, Scope, Watch, manifest_among};
 use crate::model::{CheckResult, Entry, Leaf, Observed, SectionId, State, Tree, any_match};
 use crate::section::{Purpose, Setting};
 
@@ -137,12 +137,17 @@ impl Copy {
         Ok(())
     }
 
+    /// The manifest of the module at `place`, from there.
+    pub(super) fn manifest_of(&self, place: &[u8]) -> Option<&'static [u8]> {
+        manifest_among(|name| self.nodes.contains_key(&path_of(place).join(path_of(name))))
+    }
+
     /// Gives the first module a link where no module has one: what becomes of links shall be tried, too.
     fn add_link(&mut self, section: SectionId) {
         let Some(place) = self.subjects.get(&section).and_then(|places| places.first()) else { return };
-        let is_module = self.nodes.contains_key(&path_of(place).join("__manifest__.py"));
-        if is_module && !self.nodes.values().any(|node| matches!(node, Node::Link(_))) {
-            let link = Node::Link(PathBuf::from("__manifest__.py"));
+        let Some(manifest) = self.manifest_of(place) else { return };
+        if !self.nodes.values().any(|node| matches!(node, Node::Link(_))) {
+            let link = Node::Link(path_of(manifest));
             self.nodes.insert(path_of(place).join("driftlock_selftest_link"), link);
         }
     }
@@ -272,7 +277,7 @@ fn size(entry: &Entry) -> u64 {
 /// Whether a module holds code beside its manifest: then more can be tried.
 fn is_telling(entry: &Entry) -> bool {
     let is_code = |(path, leaf): (&[u8], Leaf)| {
-        matches!(leaf, Leaf::File(_)) && path.ends_with(b".py") && path != crate::host::MANIFEST
+        matches!(leaf, Leaf::File(_)) && path.ends_with(b".py") && !MANIFESTS.contains(&path)
     };
     entry.tree.as_ref().is_none_or(|tree| tree.iter().any(is_code))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::alteration::{Act, Alteration};
 use super::copy::{Copy, Node, is_excluded, path_of};
 use super::files::{beside, of_bytes};
-use crate::host::MANIFEST;
+use crate::host::MANIFESTS;
 use crate::model::{SectionId, escaped};
 
 /// The check that must notice them.
@@ -31,6 +31,7 @@ struct Module<'a> {
     copy: &'a Copy,
     place: &'a [u8],
     path: PathBuf,
+    manifest: PathBuf,
     /// The file that most is tried on: code, if there is any.
     file: PathBuf,
     bytes: &'a [u8],
@@ -39,7 +40,7 @@ struct Module<'a> {
 impl<'a> Module<'a> {
     fn of(copy: &'a Copy, place: &'a [u8]) -> Self {
         let path = path_of(place);
-        let manifest = path.join(path_of(MANIFEST));
+        let manifest = path.join(path_of(copy.manifest_of(place).unwrap_or(MANIFESTS[0])));
         let files =
             || copy.below(&path).filter(|(_, node)| matches!(node, Node::File(_))).map(|(file, _)| file);
         let is_code =
@@ -47,7 +48,7 @@ impl<'a> Module<'a> {
         let file =
             files().find(is_code).or_else(|| files().find(|file| **file != manifest)).unwrap_or(&manifest);
         let file = file.to_owned();
-        Self { copy, place, bytes: copy.bytes(&file), path, file }
+        Self { copy, place, bytes: copy.bytes(&file), path, manifest, file }
     }
 
     fn push(&self, all: &mut Vec<Alteration>, what: &'static str, path: &Path, act: Result<Act, String>) {
@@ -84,7 +85,7 @@ impl<'a> Module<'a> {
             ("the right to read a file is taken away", file, Ok(Act::Close)),
             ("the right to look into a module is taken away", &self.path, Ok(Act::Close)),
             ("a file is added", &new, self.unless_excluded(&new, Act::Write(b"x = 1\n".to_vec()))),
-            ("the manifest is removed", &self.path.join(path_of(MANIFEST)), Ok(Act::Remove)),
+            ("the manifest is removed", &self.manifest, Ok(Act::Remove)),
         ] {
             self.push(all, what, path, act);
         }
@@ -126,6 +127,9 @@ impl<'a> Module<'a> {
             let act = self.unless_excluded(&path, Act::Write(bytecode(flags)));
             self.push(all, what, &path, act);
         }
+        let script = cache.join("driftlock_selftest.js");
+        let act = self.unless_excluded(&script, Act::Write(b"x = 1\n".to_vec()));
+        self.push(all, "a script is added among the bytecode", &script, act);
         let act = self.unless_excluded(&cache, Act::Link("driftlock_selftest_nowhere".into()));
         self.push(all, "a link stands for the cache of bytecode", &cache, act);
     }
@@ -133,7 +137,8 @@ impl<'a> Module<'a> {
     fn as_a_whole(&self, all: &mut Vec<Alteration>) {
         let to = self.path.with_file_name("driftlock_selftest");
         let new = to.as_os_str().as_bytes();
-        let added = if is_excluded(self.copy.config(), new, "__manifest__.py") {
+        let name = self.manifest.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let added = if is_excluded(self.copy.config(), new, name) {
             Err("the configuration leaves it out".to_owned())
         } else {
             Ok(Act::Duplicate(to.clone()))

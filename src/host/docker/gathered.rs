@@ -303,6 +303,7 @@ pub(in crate::host) fn gather(listed: Vec<Listed>, images: &Images, query: &Cont
         unit: Unit::Subjects,
         count,
         reason: reason.to_owned(),
+        remedy: None,
     });
     Gathered::Seen(containers, left_out.collect())
 }

@@ -67,6 +67,7 @@ impl SshHost {
             exclude: Vec::new(),
             named: vec![path.to_vec()],
             scope: Scope::default(),
+            beside: false,
         });
         let nothing = std::future::ready(());
         let (snapshot, ()) = self.survey(connection, std::slice::from_ref(&query), nothing, watch).await?;

@@ -191,10 +191,11 @@ fn coverage(page: &mut Markup, report: &Report, layout: Layout) {
             for off in &report.sections_off {
                 it.put("li", &format!("{}: {}", off.section, off.reason));
             }
-            for (section, LeftOut { unit, count: n, reason }) in &report.left_out {
+            for (section, LeftOut { unit, count: n, reason, remedy }) in &report.left_out {
                 let unit = if *unit == Unit::Files { "file" } else { "subject" };
                 let n = count(usize::try_from(*n).unwrap_or(usize::MAX), unit);
-                it.put("li", &format!("{section}: {n}, {reason}"));
+                let remedy = remedy.as_ref().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+                it.put("li", &format!("{section}: {n}, {reason}{remedy}"));
             }
         });
     });

@@ -258,7 +258,8 @@ impl WireCoverage {
 
 impl WireLeftOut {
     fn of(section: SectionId, left: &LeftOut) -> Self {
-        Self { section: section.to_string(), count: left.count, reason: left.reason.clone() }
+        let (reason, remedy) = (left.reason.clone(), left.remedy.clone());
+        Self { section: section.to_string(), count: left.count, reason, remedy }
     }
 }
 

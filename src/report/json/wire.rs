@@ -304,4 +304,7 @@ pub struct WireLeftOut {
     pub count: u64,
     /// Why.
     pub reason: String,
+    /// What brings them into the comparison, where nobody chose to leave them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }

@@ -68,7 +68,13 @@ mod tests {
 
     fn query(named: usize) -> Query {
         let named = (0..named).map(|number| format!("etc/{number}").into_bytes()).collect();
-        Query::Files(FileQuery { select: Select::Named, exclude: Vec::new(), named, scope: Scope::default() })
+        Query::Files(FileQuery {
+            select: Select::Named,
+            exclude: Vec::new(),
+            named,
+            scope: Scope::default(),
+            beside: false,
+        })
     }
 
     /// How many files of a usual tree pass: a path of 60 bytes is told once and kept three times.

@@ -180,7 +180,7 @@ impl<'a> Writer<'a> {
     }
 
     fn files(&mut self, query: &FileQuery) {
-        self.contexts(&query.scope, &query.exclude, &[]);
+        self.contexts(&query.scope, &query.exclude, &[], query.beside);
         match &query.select {
             Select::Named => {}
             Select::Detect => self.detect_by(|contexts| &mut contexts.0),
@@ -196,7 +196,7 @@ impl<'a> Writer<'a> {
     }
 
     fn modules(&mut self, query: &ModuleQuery) {
-        self.contexts(&query.scope, &[], if self.skips { &query.exclude } else { &[] });
+        self.contexts(&query.scope, &[], if self.skips { &query.exclude } else { &[] }, false);
         match &query.select {
             Select::Named => {}
             Select::Detect => {
@@ -316,7 +316,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The functions that decide, for the current query, what needs no look; one set for each base.
-    fn contexts(&mut self, scope: &Scope, exclude: &[Glob], within: &[Glob]) {
+    fn contexts(&mut self, scope: &Scope, exclude: &[Glob], within: &[Glob], notices: bool) {
         let within: Vec<Vec<&str>> = within.iter().map(parts_of).collect();
         let skipped = |directories: bool| {
             at_most_of(within.iter().map(|parts| (Vec::new(), parts.clone())), directories)
@@ -336,8 +336,11 @@ impl<'a> Writer<'a> {
             };
             let otherwise: &[u8] = if scope.include.is_none() { b"return 0" } else { b"return 1" };
             define(&mut out, &context, "wanted", &wanted, otherwise);
-            let module = format!("{context}_wanted \"$1\" || {context}_wanted \"$1/__manifest__.py\"");
+            let module = format!(
+                "{context}_wanted \"$1\" || {context}_wanted \"$1/__manifest__.py\" || {context}_wanted \"$1/__openerp__.py\""
+            );
             define(&mut out, &context, "wanted_module", b"", module.as_bytes());
+            define(&mut out, &context, "notices", b"", if notices { b"return 0" } else { b"return 1" });
             define(&mut out, &context, "skipped", &skipped, b"return 1");
             define(&mut out, &context, "skipped_directory", &skipped_directory, b"return 1");
         }

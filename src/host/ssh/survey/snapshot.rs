@@ -175,6 +175,7 @@ impl Snapshot {
             Asked::Matching(part) => filter(part).into_bytes(),
             Asked::Directories => b"d".to_vec(),
             Asked::Detection => b"c".to_vec(),
+            Asked::Beside => b"b".to_vec(),
             Asked::All => b"a".to_vec(),
         };
         let listings = self.listings.get(dir)?;

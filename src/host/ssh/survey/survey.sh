@@ -10,6 +10,7 @@
 batch='' batch_size=0
 calls=0
 roots=0 queued=//
+besides=//
 linked=0 linked_limit=100000
 listings=0 listing_names=''
 entered=0 entered_names=''
@@ -317,6 +318,7 @@ rest_of() { # COMPONENTS
 }
 
 literal() { # END CONTEXT DIRECTORY COMPONENTS
+	beside "$@"
 	step=${4%%/*}
 	rest_of "$4"
 	set -- "$1" "$2" "${3%/}/${step#=}" "$rest"
@@ -342,7 +344,12 @@ matching() { # END CONTEXT DIRECTORY COMPONENTS
 		# shellcheck disable=SC2254 # a pattern is what it is
 		case $name in
 		${step#?}) ;;
-		*) continue ;;
+		*)
+			notices "$1" "$2" "$4" "$name" || continue
+			classify "$path" "$5"
+			tell "$name"
+			continue
+			;;
 		esac
 		classify "$path" "$5"
 		tell "$name"
@@ -360,11 +367,47 @@ matching() { # END CONTEXT DIRECTORY COMPONENTS
 	end_listing "$5" "$6"
 }
 
+# Whether an entry that the last component of a pattern does not match is to be told of: a compose file where others are.
+notices() { # END CONTEXT COMPONENTS NAME
+	case $1$3 in
+	file*/*) return 1 ;;
+	file?*) is_compose_name "$4" && "$2_notices" ;;
+	*) return 1 ;;
+	esac
+}
+
+is_compose_name() { # NAME
+	case $1 in
+	compose.y*ml | compose[.-]?*.y*ml | docker-compose.y*ml | docker-compose[.-]?*.y*ml) ;;
+	*) return 1 ;;
+	esac
+}
+
+# Tells of the compose files in the directory of a single file, once.
+beside() { # END CONTEXT DIRECTORY COMPONENTS
+	notices "$1" "$2" "$4" compose.yml || return 0
+	case $besides in *"//$3//"*) return 0 ;; esac
+	besides=$besides$3//
+	if [ ! -d "$3" ] || [ ! -r "$3" ] || [ ! -x "$3" ]; then return; fi
+	begin_listing "$3" b || return 0
+	for path in "${3%/}"/*compose*.y*ml; do
+		name=${path##*/}
+		is_compose_name "$name" || continue
+		classify "$path" "$3"
+		tell "$name"
+	done
+	end_listing "$3" seen
+}
+
 # `**`: a directory and all below it. REAL is the directory's path without links, FROM that of the directory where
 # the last link led (or the walk began), CHAIN such pairs (FROM, REAL) of the places where links were followed.
 deep() { # END CONTEXT DIRECTORY REST REAL CHAIN FROM
 	if [ -n "$4" ]; then
-		walk "$1" "$2" "$3" "$4"
+		case $4 in
+		# What lies beside it is noticed below.
+		=*/* | [!=]*) walk "$1" "$2" "$3" "$4" ;;
+		*) "end_$1" "$2" "${3%/}/${4#=}" ;;
+		esac
 		filter=d
 	elif [ "$1" = root ]; then
 		end_root "$2" "$3"
@@ -395,9 +438,12 @@ deep() { # END CONTEXT DIRECTORY REST REAL CHAIN FROM
 			deep "$1" "$2" "$path" "$4" "$real" "$6$7//$5//" "$real"
 			;;
 		f)
-			[ "$1$4" = file ] || continue
-			tell "$name"
-			end_file "$2" "$path"
+			if [ "$1$4" = file ]; then
+				tell "$name"
+				end_file "$2" "$path"
+			elif notices "$1" "$2" "$4" "$name"; then
+				tell "$name"
+			fi
 			;;
 		'') ;;
 		*)
@@ -474,7 +520,7 @@ detect() { # DIRECTORY PARENT REAL CHAIN FROM TOP
 			for context in $detect_files; do end_file "$context" "$path"; done
 			[ -d "$path" ] || continue
 			;;
-		__manifest__.py)
+		__manifest__.py | __openerp__.py)
 			classify "$path" "$7"
 			if [ "$kind" != d ]; then
 				tell "$name"
@@ -542,7 +588,7 @@ candidates() { # CONTEXT ROOT
 		classify "$path" "$3"
 		[ "$kind" != f ] || continue
 		tell "$name"
-		case $name in __pycache__ | .git | .hg | .svn) continue ;; esac
+		case $name in .git | .hg | .svn) continue ;; esac
 		case $kind in [dD]) candidate "$1" "$path" ;; esac
 	done
 	end_listing "$3" "$4"
@@ -562,7 +608,11 @@ candidate() { # CONTEXT PATH
 }
 
 has_manifest() { # MODULE
-	[ -L "$1/__manifest__.py" ] || { [ -e "$1/__manifest__.py" ] && [ ! -d "$1/__manifest__.py" ]; }
+	is_no_directory "$1/__manifest__.py" || is_no_directory "$1/__openerp__.py"
+}
+
+is_no_directory() { # PATH
+	[ -L "$1" ] || { [ -e "$1" ] && [ ! -d "$1" ]; }
 }
 
 # Tells all that a module holds; again when something in it vanished meanwhile.
@@ -631,20 +681,8 @@ inside() { # PREFIX CONTEXT
 			printf 'k%s\000' "$path"
 			continue
 			;;
-		__pycache__ | */__pycache__)
-			if [ ! -L "$path" ] && [ ! -d "$path" ]; then
-				no_cache "$path" "${1:-.}"
-				continue
-			fi
-			;;
-		__pycache__/* | */__pycache__/*)
-			cached=1
-			case $name in
-			*.pyc) ;;
-			*) if [ -L "$path" ] || [ ! -d "$path" ]; then continue; fi ;;
-			esac
-			;;
 		esac
+		case /$1 in */__pycache__/) written_by_python "$1" ;; esac
 		if [ -L "$path" ]; then
 			is_left_out "$2" || link "$path"
 		elif [ -d "$path" ]; then
@@ -659,10 +697,12 @@ inside() { # PREFIX CONTEXT
 		elif [ -f "$path" ]; then
 			if ! is_readable "$path"; then
 				printf 'r%s\000Permission denied\000' "$path"
-			elif [ -n "$cached" ]; then
-				bytecode "$path"
 			else
-				add "$path"
+				case $cached in
+				imported) bytecode "$path" ;;
+				other) printf 'j%s\000' "$path" ;;
+				*) add "$path" ;;
+				esac
 			fi
 		elif [ -p "$path" ]; then
 			printf 'p%s\000' "$path"
@@ -680,15 +720,15 @@ inside() { # PREFIX CONTEXT
 	}
 }
 
-# Tells of what should be a directory of bytecode and is none. Where nobody may look it may be one.
-no_cache() { # PATH DIRECTORY
-	if [ -e "$1" ]; then
-		printf 'j%s\000' "$1"
-	elif [ -x "$2" ]; then
-		again=1
-	else
-		printf 'e%s\000u%s/\000Permission denied\000' "$1" "$1"
-	fi
+# Sets `cached` where the file `name` is left out, as Python may write it at any time: imported, or other while it is
+# about to be renamed. The client's rule is that of find, in whose expression nothing above may hold a line feed.
+written_by_python() { # PREFIX
+	case ${1%__pycache__/} in *"$newline"*) return ;; esac
+	case $name in
+	*.pyc) cached=imported ;;
+	*.pyc.*[!0-9]*) ;;
+	*.pyc.*) [ -z "${name##*.}" ] || cached=other ;;
+	esac
 }
 
 enter() { # DIRECTORY CONTEXT
@@ -705,7 +745,7 @@ enter() { # DIRECTORY CONTEXT
 # Whether the entry `path` does not count whatever it is, so that nobody needs to read it.
 is_left_out() { # CONTEXT
 	case $path in
-	__manifest__.py) return 1 ;;
+	__manifest__.py | __openerp__.py) return 1 ;;
 	# Where the directory may not be entered, such a name may be a directory's.
 	.DS_Store | */.DS_Store | *.swp | *\~) [ -e "$path" ] || [ -L "$path" ] || return 1 ;;
 	*) "$1_skipped" "$module/$path" || return 1 ;;
@@ -718,7 +758,11 @@ unknown() { # PATH DIRECTORY
 	if [ "${#1}" -ge 4096 ]; then
 		printf 'r%s\000File name too long\000' "$1"
 	elif [ ! -x "$2" ]; then
-		printf 'r%s\000Permission denied\000' "$1"
+		case ${1##*/} in
+		# As a file it would be left out unseen, and it may be a directory.
+		.DS_Store | *.swp | *\~ | *.pyc.*) printf 'e%s\000u%s/\000Permission denied\000' "$1" "$1" ;;
+		*) printf 'r%s\000Permission denied\000' "$1" ;;
+		esac
 	elif [ -e "$1" ]; then
 		printf 'o%s\000' "$1"
 	else

@@ -77,6 +77,7 @@ fn hostile_bytecode(project: &Project, place: &str) {
     project.link(format!("{place}/__pycache__/link"), "..");
     project.link(format!("{place}/linked/__pycache__"), "../code/__pycache__");
     project.fifo(&format!("{place}/__pycache__/fifo.pyc"));
+    project.fifo(&format!("{place}/__pycache__/fifo"));
     project.file(format!("{place}/static/lib/__pycache__/x.cpython-311.pyc"), head(1));
 }
 
@@ -89,6 +90,11 @@ pub(super) fn hostile_tree() -> Project {
     project.module("addons/__pycache__");
     project.file("addons/no_manifest/x.py", "x");
     project.file("addons/manifest_is_a_directory/__manifest__.py/x", "x");
+    project.file("addons/older/__openerp__.py", "{}");
+    project.file("addons/older_beside_a_directory/__manifest__.py/x", "x");
+    project.file("addons/older_beside_a_directory/__openerp__.py", "{}");
+    project.file("addons/both/__openerp__.py", "{}");
+    project.module("addons/both");
     project.file("addons/manifest_is_a_link/x.py", "x");
     project.link("addons/manifest_is_a_link/__manifest__.py", "nowhere");
     project.file("addons/file", "x");

@@ -44,7 +44,7 @@ fn list(texts: &[&[u8]]) -> Vec<Vec<u8>> {
 }
 
 fn files(select: Select) -> FileQuery {
-    FileQuery { select, exclude: vec![], named: vec![], scope: Scope::default() }
+    FileQuery { select, exclude: vec![], named: vec![], scope: Scope::default(), beside: true }
 }
 
 fn modules(select: Select) -> ModuleQuery {
@@ -124,13 +124,14 @@ fn found(program: &str) -> PathBuf {
 /// An answer as text; what a host tells of a file beside its content is left out.
 fn told(answer: &Answer) -> String {
     match answer {
-        Answer::Files(FilesAnswer { files, unmatched, left_out }) => {
+        Answer::Files(FilesAnswer { files, unmatched, left_out, beside }) => {
             let seen = |seen: &Seen| match seen {
                 Seen::File(digest, _) => format!("file {digest}"),
                 other => format!("{other:?}"),
             };
             let files: BTreeMap<_, _> = files.iter().map(|(path, it)| (shown(path), seen(it))).collect();
-            format!("{files:#?}\n{}", rest(unmatched, left_out))
+            let beside: BTreeMap<_, _> = beside.iter().map(|(path, by)| (shown(path), by)).collect();
+            format!("{files:#?}\nbeside {beside:#?}\n{}", rest(unmatched, left_out))
         }
         Answer::Modules(ModulesAnswer { modules, unmatched, left_out }) => {
             let modules: BTreeMap<_, _> =
