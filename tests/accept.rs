@@ -355,9 +355,12 @@ fn the_same_is_not_accepted_twice_nor_what_moved_in_another_way() {
     assert!(ran.code() == 1 && ran.err().contains("db moved since that run"), "{}{}", ran.out(), ran.err());
 }
 
+/// What happens to a project before somebody accepts.
+type Change = fn(&Project);
+
 #[test]
 fn on_a_terminal_it_looks_by_itself_where_the_run_is_not_of_now() {
-    let before: [(&str, fn(&Project)); 5] = [
+    let before: [(&str, Change); 5] = [
         ("no run", |p| std::fs::remove_dir_all(p.path("audit/runtime")).unwrap()),
         ("a damaged run", |p| {
             let run = runs(&p.root()).pop().unwrap();
@@ -368,9 +371,9 @@ fn on_a_terminal_it_looks_by_itself_where_the_run_is_not_of_now() {
             let report = p.read(&format!("audit/runtime/{run}/drift_report.json"));
             let mut report: serde_json::Value = serde_json::from_str(&report).unwrap();
             report["started_at_unix"] = (report["started_at_unix"].as_i64().unwrap() - 86_400).into();
-            runs(&p.root())
-                .iter()
-                .for_each(|run| std::fs::remove_dir_all(p.path("audit/runtime").join(run)).unwrap());
+            for run in runs(&p.root()) {
+                std::fs::remove_dir_all(p.path("audit/runtime").join(run)).unwrap();
+            }
             p.file(&format!("audit/runtime/{run}/drift_report.json"), &report.to_string());
         }),
         ("a subject that moved", |p| p.file(OCR, "changed twice\n")),
@@ -380,9 +383,13 @@ fn on_a_terminal_it_looks_by_itself_where_the_run_is_not_of_now() {
                 (ERP, "services: {web: {image: odoo}}\n"),
                 (OCR, "class Order: pass\n"),
             ];
-            is.iter().for_each(|(path, text)| p.file(path, text));
+            for (path, text) in is {
+                p.file(path, text);
+            }
             p.ok(&["check"]);
-            is.iter().for_each(|(path, _)| p.file(path, "changed\n"));
+            for (path, _) in is {
+                p.file(path, "changed\n");
+            }
         }),
     ];
     for (name, change) in before {

@@ -227,7 +227,7 @@ fn without_rights_the_mount_table_tells() {
     stage.project.hand_over();
     let look = || {
         let args = ["check", "--only", "container_mounts", "--format", "json", "--output", "out"];
-        let host = crate::support::docker::engine_socket().unwrap();
+        let host = crate::support::docker::engine_socket();
         let door = FakeEngine::before(&host);
         for path in [door.socket(), door.socket().parent().unwrap().to_owned()] {
             fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -245,7 +245,7 @@ fn without_rights_the_mount_table_tells() {
 
 /// An engine that names another process as the container's.
 fn liar(stage: &Stage, pid: u32) -> FakeEngine {
-    let real = crate::support::docker::engine_socket().unwrap();
+    let real = crate::support::docker::engine_socket();
     let ask = |path: &str| {
         let url = format!("http://engine{path}");
         let told = Command::new("curl").args(["-s", "--unix-socket"]).arg(&real).arg(url).output().unwrap();

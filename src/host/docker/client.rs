@@ -183,8 +183,8 @@ fn complete(
 /// Reads one line of the answer, which was given at the moment `now`.
 fn listed_in(line: &str, now: Option<i64>) -> Option<Listed> {
     let row: Row = serde_json::from_str(line).ok()?;
-    let (id, name, image_id, image, state, is_temporary, life, values, mounts) = row;
-    let life = life_of(life);
+    let (id, name, image_id, image, state, is_temporary, running, values, mounts) = row;
+    let its = life_of(running);
     let labels = LABELS.iter().zip(values).filter_map(|(label, value)| {
         Some((format!("com.docker.compose.{label}"), value.filter(|value| !value.is_empty())?))
     });
@@ -194,14 +194,14 @@ fn listed_in(line: &str, now: Option<i64>) -> Option<Listed> {
         image: image.clone().unwrap_or_default(),
         image_id: with_algorithm(&image_id),
         state: state.unwrap_or_default(),
-        up: now.zip(life.started).map(|(now, started)| now - started),
+        up: now.zip(its.started).map(|(now, started)| now - started),
         is_open: false,
         labels: Labels(labels.collect::<HashMap<_, _>>()),
         mounts: mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
         inspected: Some(Inspected::There {
             image,
             is_temporary: is_temporary.unwrap_or(false),
-            life: Some(life),
+            life: Some(its),
             processes: None,
         }),
     })
