@@ -532,6 +532,14 @@ fn lists_of_revoked_keys_are_read_as_ssh_keygen_reads_them() {
             authority.to_str().unwrap(),
             spec.to_str().unwrap(),
         ]);
+        let is_damaged = dice.once_in(2);
+        if is_damaged {
+            let mut bytes = std::fs::read(&list).unwrap();
+            let at = dice.roll(bytes.len());
+            bytes[at] ^= 1 << dice.roll(8);
+            bytes.truncate(bytes.len() - dice.one_of(&[0, 0, 0, 1, 5]));
+            std::fs::write(&list, bytes).unwrap();
+        }
         for (at, keys) in SERVERS.iter().enumerate() {
             for (name, kind, certificate) in *keys {
                 let shown = match certificate {
@@ -549,7 +557,12 @@ fn lists_of_revoked_keys_are_read_as_ssh_keygen_reads_them() {
                 let trust = Trust { revoked: Some(list.clone()), ..Trust::default() };
                 let judged = trust.judge("erp", 22, &offered);
                 let ours = matches!(&judged, Judgement::Refused(why) if why.contains("RevokedHostKeys"));
-                assert_eq!(ours, real, "DRIFTLOCK_SEED={seed} {name} {kind} {lines}: {judged:?}");
+                // What `ssh-keygen` reads of a damaged list may still be refused here.
+                let is_right = if is_damaged { ours || !real } else { ours == real };
+                assert!(
+                    is_right,
+                    "DRIFTLOCK_SEED={seed} {name} {kind} {lines}: {judged:?}, ssh-keygen {real}"
+                );
                 revoked += usize::from(real);
             }
         }
