@@ -104,6 +104,12 @@ const SOURCES: &[Source] = &[
         commands: TARGET,
     },
     Source {
+        name: "a user",
+        variables: &[],
+        configuration: "[targets.t]\nhost = \"127.0.0.1\"\nport = 1\nuser = \"bob:CANARY\"\n",
+        commands: TARGET,
+    },
+    Source {
         name: "a port",
         variables: &[],
         configuration: "[targets.t]\nhost = \"127.0.0.1\"\nport = \"ADDRESS\"\n",

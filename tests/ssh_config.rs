@@ -354,7 +354,10 @@ fn nobody_is_asked_about_a_new_key_where_ssh_asks_nobody() {
     for option in ["StrictHostKeyChecking yes", "BatchMode yes"] {
         let user = User::with(Some(&host("erp", &server, &format!("  {option}\n"))));
         let (shown, code) = at_terminal(&user, &["check", "--docker", "off", "--server", "erp"], &[]);
-        assert!(code == 1 && !shown.contains(ASKED) && shown.contains("--accept-new-host-key"), "{option}: {shown}");
+        assert!(
+            code == 1 && !shown.contains(ASKED) && shown.contains("--accept-new-host-key"),
+            "{option}: {shown}"
+        );
     }
 }
 
@@ -381,12 +384,15 @@ fn every_option_of_ssh_is_in_the_docs() {
     let docs = std::fs::read_to_string("docs/servers.md").unwrap().to_lowercase();
     let mut command = Command::new("ssh");
     command.args(["-F", "none", "-G", "-J", "x", "-o", "HostKeyAlias=x"]);
-    let more = ["RevokedHostKeys=/x", "KnownHostsCommand=/bin/true", "IdentityAgent=none", "CertificateFile=/x"];
+    let more =
+        ["RevokedHostKeys=/x", "KnownHostsCommand=/bin/true", "IdentityAgent=none", "CertificateFile=/x"];
     let output = command.args(more.iter().flat_map(|option| ["-o", option])).arg("erp").output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let options: std::collections::BTreeSet<&str> =
         said.lines().filter_map(|line| line.split(' ').next()).collect();
-    let missing: Vec<_> =
-        options.iter().filter(|option| **option != "host" && !docs.contains(&format!("`{}`", option.to_lowercase()))).collect();
+    let missing: Vec<_> = options
+        .iter()
+        .filter(|option| **option != "host" && !docs.contains(&format!("`{}`", option.to_lowercase())))
+        .collect();
     assert!(options.len() > 60 && missing.is_empty(), "{missing:?}");
 }

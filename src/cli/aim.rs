@@ -502,6 +502,7 @@ impl AimArgs {
 
     /// The places to look at, at least one.
     pub(super) fn resolve(&self, project: &Project, docker: Option<DockerMode>) -> Result<Vec<Aim>, Failure> {
+        self.ssh_user.as_deref().map_or(Ok(()), ssh::check_user)?;
         if let Some(server) = &self.server {
             return Ok(vec![Aim::server_at(server, self.remote(server))?.with_docker(docker)]);
         }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use super::output::without_secrets;
 use crate::baseline::ReplaceError;
 use crate::config::ConfigError;
 use crate::git::GitError;
 use crate::host::HostError;
-use crate::model::{in_words, without_secrets};
+use crate::model::in_words;
 
 /// An error for the user. Names in it must already be escaped.
 #[derive(Debug, Clone)]

@@ -17,9 +17,10 @@ use serde_json::Map;
 
 use super::Failure;
 use super::clock;
+use super::output::without_secrets;
 use super::signals::Interrupt;
 use crate::content::is_secret_key;
-use crate::model::{escaped, shown_json, without_secrets};
+use crate::model::{escaped, shown_json};
 
 /// The variable that stands in for `-v`.
 const VARIABLE: &str = "DRIFTLOCK_LOG";
@@ -105,7 +106,7 @@ thread_local! {
 
 /// The place that this thread looks at.
 pub(super) fn place() -> Option<String> {
-    PLACE.with_borrow(Clone::clone)
+    PLACE.with_borrow(Clone::clone).map(|place| without_secrets(&place))
 }
 
 /// Does `work` for a place, which what is logged meanwhile names.

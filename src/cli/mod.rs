@@ -63,7 +63,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::model::{Address, is_address};
 use failure::Failure;
 
 /// Is what runs what we released? Compares compose files and Odoo addon modules with a committed baseline.
@@ -179,15 +178,7 @@ pub fn main() -> ExitCode {
 /// and passwords of addresses.
 fn print_misuse(error: &clap::Error) {
     let text = error.render().to_string();
-    let mut hidden = text.clone();
-    if error.use_stderr() {
-        for argument in std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok()) {
-            let value = argument.split_once('=').map_or("", |(_, value)| value);
-            for given in [argument.as_str(), value].into_iter().filter(|given| is_address(given)) {
-                hidden = Address::new(given).hidden_in(&hidden);
-            }
-        }
-    }
+    let hidden = if error.use_stderr() { output::without_secrets(&text) } else { text.clone() };
     let shown = hidden.split('\n').map(crate::model::printable).collect::<Vec<_>>().join("\n");
     if shown == text {
         let _ = error.print();

@@ -3,9 +3,10 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use super::{Failure, logging};
-use crate::model::{escaped, in_words};
+use crate::model::{Address, escaped, in_words, is_address};
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -53,8 +54,26 @@ pub(super) fn counted(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
+/// The addresses among the arguments, as they were given.
+static GIVEN: LazyLock<Vec<Address>> = LazyLock::new(|| {
+    let arguments = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
+    let given = arguments.flat_map(|argument| {
+        let value = argument.split_once('=').map(|(_, value)| value.to_owned());
+        [argument].into_iter().chain(value)
+    });
+    given.filter(|given| is_address(given)).map(Address::new).collect()
+});
+
+/// A text without the passwords of addresses: of those that were given as arguments and may be repeated, whatever they look
+/// like, and of all that look like one.
+pub(super) fn without_secrets(text: &str) -> String {
+    let hidden = GIVEN.iter().fold(text.to_owned(), |text, given| given.hidden_in(&text));
+    crate::model::without_secrets(&hidden)
+}
+
 /// Writes one line to standard error; nobody hears if that fails.
 pub(super) fn say(line: &str) {
+    let line = &without_secrets(line);
     if logging::says(line) {
         return;
     }

@@ -1,12 +1,13 @@
 //! Secrets of the configuration: read from the variables and files that it names, and never shown.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use super::project::Project;
 use super::{output, ssh};
 use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::config::{Channel, Kept};
-use crate::model::{Address, in_words};
+use crate::model::{Address, in_words, is_address};
 use crate::notify::{Client, Network, Program, Secret, Way, Webhook};
 
 /// The way that a channel means, once its secrets are read.
@@ -46,15 +47,21 @@ pub(super) fn token(project: &Project, kept: &Kept) -> Result<Secret, String> {
 pub(super) fn called(kept: &Kept) -> String {
     match kept {
         Kept::Variable(name) => format!("the variable {name}"),
-        Kept::File(path) => format!("the file {}", output::shown(path)),
+        Kept::File(path) => format!("the file {}", shown(path)),
     }
+}
+
+/// The path of a secret's file; somebody may have put the secret itself in its place.
+fn shown(path: &Path) -> String {
+    let text = output::shown(path);
+    if is_address(&text) { Address::new(text).to_string() } else { text }
 }
 
 /// What can be said against the rights of a secret's file: that others may read it.
 pub(super) fn open_to_others(project: &Project, kept: &Kept) -> Option<String> {
     let Kept::File(path) = kept else { return None };
     let mode = project.root.join(ssh::expand_home(path)).metadata().ok()?.permissions().mode();
-    let shown = output::shown(path);
+    let shown = shown(path);
     (mode & 0o077 != 0).then(|| format!("others may read {shown}; try: chmod 600 {shown}"))
 }
 

@@ -207,6 +207,18 @@ pub(super) fn check_name(text: &str) -> Result<(), Failure> {
     Called::read(text).map(drop)
 }
 
+/// Looks whether a text can be the name of a user.
+///
+/// # Errors
+/// When it cannot, or holds a password; the words do not repeat that.
+pub(super) fn check_user(text: &str) -> Result<(), Failure> {
+    if is_user(text) {
+        return Ok(());
+    }
+    let failure = Failure::new("--ssh-user: that is no name of a user");
+    Err(failure.hint("a name without a password: keys alone log in"))
+}
+
 /// The user's home directory.
 pub(super) fn home() -> PathBuf {
     std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"))

@@ -367,6 +367,12 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
         let rule = "a target's name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
         return Err(senseless(&key, rule));
     }
+    if raw.user.as_ref().is_some_and(|user| user.contains([':', '/', '?', '#'])) {
+        return Err(senseless(
+            &format!("{key}.user"),
+            "no name of a user; it holds no password: keys alone log in",
+        ));
+    }
     if Address::new(&raw.host).has_secret_beside_host() {
         let rule = "no password, and no more than [user@]host[:port]: keys alone log in";
         return Err(senseless(&format!("{key}.host"), rule));

@@ -181,7 +181,7 @@ fn shown_rest(scheme: &str, rest: &str) -> String {
     };
     let path = match path {
         "" | "/" => path.to_owned(),
-        _ if scheme.is_empty() && !path.contains(['?', '#']) && user.is_empty() => path.to_owned(),
+        _ if scheme.is_empty() && !path.contains(['?', '#', ':', '@']) && user.is_empty() => path.to_owned(),
         _ => format!("/{HIDDEN}"),
     };
     format!("{user}{}{path}", shown_host(host))
@@ -291,6 +291,8 @@ mod tests {
             ("unix://bob:s3cr3t@x/y.sock", "unix://…@x/…"),
             ("unix:///run/tcp://bob:s3cr3t@erp", "unix://…"),
             ("://bob:s3cr3t@erp", "…"),
+            ("--tcp://bob:s3cr3t", "--tcp:/…"),
+            ("git:bob:s3cr3t@erp", "…@erp"),
             ("redis://:s3cr3t@erp:6379/0", "redis://…@erp:6379/…"),
             ("tcp://bob:s3cr3t@erp\u{1b}[2J", "tcp://…@…"),
         ] {

@@ -73,7 +73,14 @@ impl Program {
             return Ok(());
         }
         let said = said.and_then(|said| said.recv_timeout(Duration::from_secs(1)).ok());
-        Err(Failed { why: in_a_word(status), said: said.and_then(|said| last_line(&said)) })
+        let said = said.and_then(|said| last_line(&self.without_secrets(said)));
+        Err(Failed { why: in_a_word(status), said })
+    }
+
+    /// What it said, without the passwords of the addresses that it was given.
+    fn without_secrets(&self, said: Vec<u8>) -> Vec<u8> {
+        let given = self.argv.iter().filter(|word| is_address(word)).map(Address::new);
+        given.fold(said, |said, address| address.hidden_in(&String::from_utf8_lossy(&said)).into_bytes())
     }
 
     fn start(&self, variables: &[(&str, &str)]) -> Result<Child, String> {
@@ -165,7 +172,8 @@ fn in_a_word(status: ExitStatus) -> String {
 /// The last line with anything in it, without what a terminal obeys.
 fn last_line(said: &[u8]) -> Option<String> {
     let lines = said.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
-    let line = without_secrets(&escaped(lines.rev().find(|line| !line.is_empty())?));
+    let line = escaped(lines.rev().find(|line| !line.is_empty())?);
+    let line = without_secrets(&line);
     let short: String = line.chars().take(SHOWN).collect();
     Some(if short.len() < line.len() { short + "…" } else { short })
 }

@@ -43,6 +43,8 @@ pub(super) struct Entry {
     pub(super) line: usize,
     pub(super) marker: Marker,
     pub(super) key: KeyData,
+    /// Whether OpenSSH passes over the line.
+    pub(super) is_void_for_ssh: bool,
 }
 
 impl Entry {
@@ -100,7 +102,8 @@ pub(super) fn entries_of(file: &Path, bytes: &[u8], name: &str) -> Vec<Entry> {
     let lines = bytes.split(|byte| *byte == b'\n').enumerate();
     let about = lines.filter_map(|(at, line)| {
         let (marker, key) = about(line, name)?;
-        Some(Entry { file: file.to_owned(), line: at + 1, marker, key })
+        let is_void_for_ssh = marker == Marker::Revoked && is_void(line);
+        Some(Entry { file: file.to_owned(), line: at + 1, marker, key, is_void_for_ssh })
     });
     about.collect()
 }
@@ -114,9 +117,8 @@ fn about(line: &[u8], name: &str) -> Option<(Marker, KeyData)> {
         b"" => return None,
         _ if first.starts_with(b"#") => return None,
         b"@revoked" => (Marker::Revoked, word(rest)),
-        // OpenSSH wants a space behind a marker when the line has any; a tab there voids the line. That would
-        // void a revocation too, which nobody can have meant: it counts here.
-        b"@cert-authority" if line.contains(&b' ') && rest.starts_with(b"\t") => return None,
+        // A revocation that OpenSSH passes over counts here: nobody can have meant that.
+        b"@cert-authority" if is_void(line) => return None,
         b"@cert-authority" => (Marker::Authority, word(rest)),
         _ => (Marker::HostKey, (first, rest)),
     };
@@ -132,6 +134,13 @@ fn about(line: &[u8], name: &str) -> Option<(Marker, KeyData)> {
 pub(super) fn key_of_line(line: &[u8]) -> Option<KeyData> {
     let (kind, rest) = word(line);
     key(kind, word(rest).0)
+}
+
+/// Whether OpenSSH passes over a line that has a marker: it wants a space behind that when the line has any.
+fn is_void(line: &[u8]) -> bool {
+    let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let line = &line[line.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(line.len())..];
+    line.contains(&b' ') && word(line).1.starts_with(b"\t")
 }
 
 /// The first word of a line and what follows it.

@@ -55,7 +55,7 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    /// By the format of OpenSSH's `PROTOCOL.krl`; nothing when any part of it is not understood.
+    /// By the format of OpenSSH's `PROTOCOL.krl`; nothing when any part of it is not understood, an extension among them.
     fn revokes(&self, bytes: &[u8]) -> Option<bool> {
         let mut rest = Fields(bytes.get(MAGIC.len()..)?);
         if rest.u32()? != VERSION {
@@ -65,33 +65,43 @@ impl List<'_> {
         for _ in 0..3 {
             rest.u64()?;
         }
-        let (_reserved, _comment) = (rest.string()?, rest.string()?);
+        let (_reserved, comment) = (rest.string()?, rest.string()?);
+        if comment.contains(&0) {
+            return None;
+        }
         let mut is_revoked = false;
         while let Some(kind) = rest.byte() {
             let mut section = Fields(rest.string()?);
             is_revoked |= match kind {
                 1 => self.by_certificates(&mut section)?,
-                2 => self.any_key(&mut section, |key| PublicKey::from(key.clone()).to_bytes().ok())?,
-                3 => self.any_key(&mut section, |key| {
+                2 => self.any_key(&mut section, None, |key| PublicKey::from(key.clone()).to_bytes().ok())?,
+                3 => self.any_key(&mut section, Some(20), |key| {
                     let blob = PublicKey::from(key.clone()).to_bytes().ok()?;
                     Some(Sha1::digest(blob).to_vec())
                 })?,
-                5 => self.any_key(&mut section, |key| {
+                5 => self.any_key(&mut section, Some(32), |key| {
                     Some(key.fingerprint(HashAlg::Sha256).as_bytes().to_vec())
                 })?,
-                255 => section.is_optional_extension()?,
                 _ => return None,
             };
         }
         Some(is_revoked)
     }
 
-    /// Whether a section of strings holds what `made` makes of one of the keys.
-    fn any_key(&self, section: &mut Fields<'_>, made: impl Fn(&KeyData) -> Option<Vec<u8>>) -> Option<bool> {
+    /// Whether a section of strings, which may all have one length, holds what `made` makes of one of the keys.
+    fn any_key(
+        &self,
+        section: &mut Fields<'_>,
+        length: Option<usize>,
+        made: impl Fn(&KeyData) -> Option<Vec<u8>>,
+    ) -> Option<bool> {
         let wanted: Vec<Vec<u8>> = self.keys.iter().map(|key| made(key)).collect::<Option<_>>()?;
         let mut found = false;
         while !section.is_empty() {
             let string = section.string()?;
+            if length.is_some_and(|length| length != string.len()) {
+                return None;
+            }
             found |= wanted.iter().any(|wanted| wanted == string);
         }
         Some(found)
@@ -100,6 +110,9 @@ impl List<'_> {
     /// A section about the certificates of one authority, or of all of them.
     fn by_certificates(&self, section: &mut Fields<'_>) -> Option<bool> {
         let (authority, _reserved) = (section.string()?, section.string()?);
+        if !authority.is_empty() {
+            PublicKey::from_bytes(authority).ok()?;
+        }
         let certificate = match self.certificate {
             None => None,
             Some(certificate) => {
@@ -116,24 +129,37 @@ impl List<'_> {
             match kind {
                 0x20 => {
                     while !part.is_empty() {
-                        found |= Some(part.u64()?) == serial;
+                        found |= Some(positive(part.u64()?)?) == serial;
                     }
                 }
                 0x21 => {
-                    let (low, high) = (part.u64()?, part.u64()?);
+                    let (low, high) = (positive(part.u64()?)?, part.u64()?);
+                    if low > high {
+                        return None;
+                    }
                     found |= serial.is_some_and(|serial| (low..=high).contains(&serial));
                 }
                 0x22 => {
                     let (first, bits) = (part.u64()?, part.string()?);
+                    let last = u64::try_from(bits.len()).ok()?.checked_mul(8)?;
+                    // A number below zero is none, nor is a serial beyond the largest one, nor zero.
+                    let is_odd =
+                        bits.first().is_some_and(|byte| byte >> 7 == 1) || first == 0 && has(bits, 0);
+                    if is_odd || first.checked_add(last).is_none() {
+                        return None;
+                    }
                     found |=
                         serial.and_then(|serial| serial.checked_sub(first)).is_some_and(|at| has(bits, at));
                 }
                 0x23 => {
                     while !part.is_empty() {
-                        found |= Some(part.string()?) == id;
+                        let listed = part.string()?;
+                        if listed.contains(&0) {
+                            return None;
+                        }
+                        found |= Some(listed) == id;
                     }
                 }
-                0x39 => _ = part.is_optional_extension()?,
                 _ => return None,
             }
             if !part.is_empty() {
@@ -142,6 +168,11 @@ impl List<'_> {
         }
         Some(found)
     }
+}
+
+/// A serial, which is never zero in a list.
+fn positive(serial: u64) -> Option<u64> {
+    (serial > 0).then_some(serial)
 }
 
 /// Whether a bit is set in a number of big-endian bytes.
@@ -179,11 +210,5 @@ impl<'a> Fields<'a> {
     fn string(&mut self) -> Option<&'a [u8]> {
         let count = self.u32()?;
         self.take(usize::try_from(count).ok()?)
-    }
-
-    /// An extension that may be passed over revokes nothing; another one is not understood.
-    fn is_optional_extension(&mut self) -> Option<bool> {
-        let (_name, is_critical, _content) = (self.string()?, self.byte()?, self.string()?);
-        if is_critical == 0 { Some(false) } else { None }
     }
 }

@@ -314,7 +314,8 @@ fn in_order(policy: &Policy, known: &[Entry]) -> Vec<HostKeyAlgorithm> {
     let on_record = |algorithm: &HostKeyAlgorithm| {
         let of_type = |entry: &&Entry| is_same_type(&entry.key.algorithm(), &algorithm.plain);
         let first = with(known, Marker::HostKey).find(of_type);
-        first.is_some_and(|first| with(known, Marker::Revoked).all(|revoked| revoked.key != first.key))
+        let revokes = |entry: &Entry, key: &Entry| !entry.is_void_for_ssh && entry.key == key.key;
+        first.is_some_and(|first| !with(known, Marker::Revoked).any(|entry| revokes(entry, first)))
     };
     let mut ordered = policy.host_key_algorithms();
     if policy.goes_by_record() && !ordered.first().is_some_and(on_record) {
