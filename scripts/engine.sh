@@ -99,8 +99,8 @@ start_podman() {
 end() {
     [ -s "$1" ] || return 0
     pid=$(cat "$1")
-    if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$2 " &&
-        tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$dir/"; then
+    line=$({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null) || line=
+    if printf '%s' "$line" | grep -qF "$2 " && printf '%s' "$line" | grep -qF "$dir/"; then
         kill "$pid" 2>/dev/null || true
         wait_for "$END" "$pid" test ! -d "/proc/$pid" || kill -KILL "$pid" 2>/dev/null || true
     fi
