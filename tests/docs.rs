@@ -404,7 +404,10 @@ fn normal(output: &str, copy: &Copy) -> String {
 fn without_commits(text: &str) -> String {
     let ids = [
         (r"(?m)^  Host      .*$", "  Host      erp-1"),
-        (r"(commit |--source=|archive |show |cat-file -e )[0-9a-f]{12}", "${1}a1b2c3d4e5f6"),
+        (
+            r"(commit |--source=|archive |show |read-tree |cat-file -e |cat-file blob )[0-9a-f]{12}",
+            "${1}a1b2c3d4e5f6",
+        ),
         (r#""id": "[0-9a-f]{40}""#, r#""id": "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334""#),
         (r"[0-9a-f]{12} \([0-9]{4}-[0-9]{2}-[0-9]{2}, ", "a1b2c3d4e5f6 (2026-01-29, "),
         (

@@ -134,7 +134,7 @@ impl Advice<'_> {
             driftlock: &self.project.driftlock(),
             git: &self.project.git(),
             git_path: &quoted_name(&git_path),
-            from_here: self.project.from_here(),
+            from_here: self.project.way_here(),
             source,
             is_tracked: export.is_some() && self.is_tracked(&git_path),
             export: export.as_deref(),

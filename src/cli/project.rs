@@ -81,7 +81,7 @@ impl Project {
     }
 
     /// The root as seen from the working directory; empty where it is the same.
-    pub(super) fn from_here(&self) -> &[u8] {
+    pub(super) fn way_here(&self) -> &[u8] {
         self.from_here.as_os_str().as_bytes()
     }
 

@@ -190,13 +190,12 @@ impl Situation<'_> {
         }
         let each = if files.is_empty() { vec![&b""[..]] } else { files.clone() };
         let paths: String = each.iter().map(|inner| format!(" {}", quoted_name(&from(inner)))).collect();
-        let give = match only {
-            Some(inner) => format!("cat \"$t/files/\"{}", quoted_name(&from(inner))),
-            None => {
-                let names = files.iter().map(|inner| format!(" {}", quoted_name(&[b"./", *inner].concat())));
-                let names: String = names.collect();
-                format!("tar -C \"$t/files/\"{} -cf -{names}", quoted_name(&source.from))
-            }
+        let give = if let Some(inner) = only {
+            format!("cat \"$t/files/\"{}", quoted_name(&from(inner)))
+        } else {
+            let names: String =
+                files.iter().map(|inner| format!(" {}", quoted_name(&[b"./", *inner].concat()))).collect();
+            format!("tar -C \"$t/files/\"{} -cf -{names}", quoted_name(&source.from))
         };
         Some(format!(
             "(t=$(mktemp -d) && trap 'rm -rf -- \"$t\"' EXIT && mkdir \"$t/files\" && export GIT_INDEX_FILE=\"$t/index\" && \

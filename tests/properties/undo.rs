@@ -177,7 +177,7 @@ impl World {
     }
 
     /// The directories directly below one of the project.
-    fn dirs(&self, base: &Path, below: &str) -> Vec<PathBuf> {
+    fn dirs(base: &Path, below: &str) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(base.join(below)) else { return Vec::new() };
         let mut all: Vec<PathBuf> =
             entries.map(|entry| Path::new(below).join(entry.unwrap().file_name())).collect();
@@ -186,12 +186,12 @@ impl World {
         all
     }
 
-    fn stacks(&self, base: &Path) -> Vec<PathBuf> {
-        self.dirs(base, "stacks")
+    fn stacks(base: &Path) -> Vec<PathBuf> {
+        Self::dirs(base, "stacks")
     }
 
-    fn modules(&self, base: &Path) -> Vec<PathBuf> {
-        self.dirs(base, "addons").iter().flat_map(|root| self.dirs(base, root.to_str().unwrap())).collect()
+    fn modules(base: &Path) -> Vec<PathBuf> {
+        Self::dirs(base, "addons").iter().flat_map(|root| Self::dirs(base, root.to_str().unwrap())).collect()
     }
 
     fn one_of(&mut self, paths: Vec<PathBuf>) -> Option<PathBuf> {
@@ -202,7 +202,7 @@ impl World {
     /// Something that people do between two commits.
     fn live(&mut self) {
         let root = self.root.clone();
-        let (stack, module) = (self.one_of(self.stacks(&root)), self.one_of(self.modules(&root)));
+        let (stack, module) = (self.one_of(Self::stacks(&root)), self.one_of(Self::modules(&root)));
         let text = self.random.text();
         match (self.random.below(13), stack, module) {
             (0 | 1, Some(stack), _) => self.write(&stack.join("docker-compose.yml"), &text),
@@ -272,9 +272,9 @@ impl World {
             (11, _, Some(module)) => drop(fs::remove_file(root.join(module).join("models/line.py"))),
             _ => {
                 if self.random.one_in(2) {
-                    self.add_module()
+                    self.add_module();
                 } else {
-                    self.add_stack()
+                    self.add_stack();
                 }
             }
         }
@@ -285,7 +285,7 @@ impl World {
 
     /// Something that a hand does to what is compared, or beside it.
     fn drift(&mut self, base: &Path) {
-        let (stack, module) = (self.one_of(self.stacks(base)), self.one_of(self.modules(base)));
+        let (stack, module) = (self.one_of(Self::stacks(base)), self.one_of(Self::modules(base)));
         let at = |path: PathBuf| base.join(path);
         let put = |path: PathBuf, text: &str| {
             if fs::create_dir_all(path.parent().unwrap()).is_ok() && !path.is_dir() {
@@ -339,7 +339,7 @@ impl World {
                 }
             }
             (14, ..) if is_own => {
-                fs::write(self.tree.join(".gitattributes"), "*.py text eol=crlf\n").unwrap()
+                fs::write(self.tree.join(".gitattributes"), "*.py text eol=crlf\n").unwrap();
             }
             (15, _, Some(module)) => {
                 let path = at(module).join("models/line.py");
@@ -351,10 +351,10 @@ impl World {
     }
 
     /// Work that no commit has, beside what is compared.
-    fn other_work(&self, base: &Path) {
+    fn other_work(base: &Path) {
         let mut paths = vec![PathBuf::from("notes.txt"), PathBuf::from("stacks/new.ignored")];
-        paths.extend(self.stacks(base).into_iter().map(|stack| stack.join(".env")));
-        for module in self.modules(base) {
+        paths.extend(Self::stacks(base).into_iter().map(|stack| stack.join(".env")));
+        for module in Self::modules(base) {
             paths.push(module.join("static/lib/v.js"));
             paths.push(module.join("models/__pycache__/order.cpython-311.pyc"));
             paths.push(module.join("README~"));
@@ -553,9 +553,9 @@ fn case(seed: u64, outcome: &mut Outcome) {
         }
     }
     let base = if target { world.server.clone() } else { world.root.clone() };
-    world.other_work(&base);
+    World::other_work(&base);
     if target {
-        world.other_work(&world.root.clone());
+        World::other_work(&world.root.clone());
     }
     for _ in 0..=world.random.below(4) {
         world.drift(&base);
