@@ -65,7 +65,7 @@ mod unbegun;
 #[path = "."]
 mod needs_docker {
     mod container_mounts;
-    mod docker;
+    pub(crate) mod docker;
     #[path = "."]
     mod needs_mounts {
         mod ssh_docker;
