@@ -26,7 +26,7 @@ pub const REMEMBERED: &str = ".remembered";
 const REPORT: &str = "drift_report.json";
 
 /// How much of a report is read at first to learn when its run began: the end of it, behind all findings.
-const TAIL: u64 = 4096;
+const TAIL: u64 = 2048;
 
 /// Files of a run: name and bytes.
 pub type Files = Vec<(String, Vec<u8>)>;
@@ -226,15 +226,14 @@ fn written(meta: &Metadata) -> (i64, i64) {
 /// `None` where there is no such line.
 fn began(report: &File, length: u64) -> Option<i64> {
     // Nothing within a text begins a line.
-    const LINE: &[u8] = b"\n  \"started_at_unix\": ";
+    const LINE: &str = "\n  \"started_at_unix\": ";
     let mut size = TAIL.min(length);
     loop {
         let mut bytes = vec![0; usize::try_from(size).ok()?];
         report.read_exact_at(&mut bytes, length - size).ok()?;
-        if let Some(at) = bytes.windows(LINE.len()).rposition(|line| line == LINE) {
-            let rest = &bytes[at + LINE.len()..];
-            let end = rest.iter().position(|b| matches!(b, b',' | b'\n'))?;
-            return str::from_utf8(&rest[..end]).ok()?.parse().ok();
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((_, rest)) = text.rsplit_once(LINE) {
+            return rest.split([',', '\n']).next()?.parse().ok();
         }
         if size == length {
             return None;

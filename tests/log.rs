@@ -124,14 +124,14 @@ fn names_obey_nobody() {
     };
     git(&["init", "-q"]);
     let ran = project.run(&["check", "-vv"]);
-    assert!(ran.err().contains("\\x1b[31m"), "{}", ran.err());
+    assert!(ran.err().contains("\\033[31m vil"), "{}", ran.err());
     assert!(!ran.err().contains(['\u{1b}', '\u{202e}']), "{}", ran.err());
     let all = records(&project.run(&["check", "-vv", "--log-format", "json"]));
     let asked = all.iter().filter_map(|record| record["fields"]["command"].as_str());
     let named: Vec<&str> = asked.filter(|command| command.contains("vil")).collect();
     assert!(!named.is_empty(), "{all:#?}");
     assert!(
-        named.iter().all(|command| command.contains("/e\\x1b[31m vil\\x0a\\xe2\\x80\\xae/")),
+        named.iter().all(|command| command.contains("/e\\033[31m vil\\012\\342\\200\\256/")),
         "{named:?}"
     );
 }

@@ -65,7 +65,7 @@ fn found_everywhere(project: &Project) -> Vec<(String, String)> {
 }
 
 #[test]
-fn each_way_to_look_sees_the_same_in_a_cache() {
+fn each_way_to_look_sees_the_same_in_a_cache_needs_mounts() {
     let server = Server::start(|_| {});
     let project = everywhere(&server);
     for name in COUNTED.iter().chain(&LEFT_OUT) {
@@ -97,7 +97,7 @@ fn each_way_to_look_sees_the_same_in_a_cache() {
 }
 
 #[test]
-fn the_older_manifest_makes_a_module_for_each_way_to_look() {
+fn the_older_manifest_makes_a_module_for_each_way_to_look_needs_mounts() {
     let server = Server::start(|_| {});
     let project = everywhere(&server);
     project.file("odoo_modules/seisei/old/__openerp__.py", "{'name': 'old', 'version': '9.0.1'}\n");

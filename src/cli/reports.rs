@@ -1,5 +1,6 @@
 //! `driftlock verify --reports`: the chain of the kept reports, place by place.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -17,7 +18,9 @@ use crate::trust::{Kept, LONGEST, REPORTS, Refused, Word, walk};
 pub(super) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) -> Result<u8, Failure> {
     let runtime = project.named(&project.root.join(run::PATH));
     let listed = run::listed(&project.root).map_err(|error| Failure::at(&runtime, &error))?;
-    let runs = run::newest_first(listed.runs, i64::MAX);
+    let mut runs = run::newest_first(listed.runs, i64::MAX);
+    // Altering a report moves the time of its writing, and must not move it in the chain.
+    runs.sort_by_cached_key(|run| Reverse((run.moment().began, run.stamp.clone(), run.number)));
     let places = places(project, &runs, trusting);
     if places.is_empty() {
         return Err(Failure::new(format!("there is no report in {}", output::shown(&runtime))));
