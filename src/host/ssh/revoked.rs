@@ -110,8 +110,10 @@ impl List<'_> {
     /// A section about the certificates of one authority, or of all of them.
     fn by_certificates(&self, section: &mut Fields<'_>) -> Option<bool> {
         let (authority, _reserved) = (section.string()?, section.string()?);
-        if !authority.is_empty() {
-            PublicKey::from_bytes(authority).ok()?;
+        if !authority.is_empty()
+            && matches!(PublicKey::from_bytes(authority).ok()?.key_data(), KeyData::Other(_))
+        {
+            return None;
         }
         let certificate = match self.certificate {
             None => None,
