@@ -253,6 +253,8 @@ fn a_damaged_state_is_never_believed() {
     let project = remembered();
     let good = state(&project);
     edit_in_secret(&project.path(ORDER), "class 0rder: pass\n");
+    // Else it would come to be trusted while the cases are tried.
+    settle(&project.root());
     let flipped = (0..good.len()).step_by(good.len() / 8).map(|at| {
         let mut bad = good.clone();
         bad[at] ^= 1;
@@ -269,7 +271,7 @@ fn a_damaged_state_is_never_believed() {
             "{n}"
         );
         assert_eq!(why_full(&report), Some("what was remembered is damaged"), "{n}");
-        assert_eq!(project.check(&TRUSTING).1["since_last"]["trusted"], FILES - 1, "{n}: not mended");
+        assert_eq!(project.check(&TRUSTING).1["since_last"]["trusted"], FILES, "{n}: not mended");
     }
 }
 
@@ -441,7 +443,10 @@ fn checks_at_the_same_time_are_both_right() {
             assert_eq!(child.wait().unwrap().code(), Some(2), "{round}");
         }
         let (code, report) = project.check(&TRUSTING);
-        assert_eq!((code, counts(&report), why_full(&report)), (2, (1, FILES - 1), None), "{round}");
+        // What was edited is read again until it is older than the clock's grain.
+        let (read, trusted) = counts(&report);
+        assert!(read <= 1 && read + trusted == FILES, "{round}: {report:#}");
+        assert_eq!((code, why_full(&report)), (2, None), "{round}");
     }
 }
 
