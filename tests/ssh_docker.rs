@@ -135,7 +135,7 @@ struct Tools {
 }
 
 /// What login shells, the scripts of these tests and the questions to a server call.
-const USUAL: [&str; 9] = ["bash", "cat", "csh", "fish", "id", "ls", "ps", "sh", "sleep"];
+const USUAL: [&str; 10] = ["bash", "cat", "csh", "date", "fish", "id", "ls", "ps", "sh", "sleep"];
 
 impl Tools {
     fn new() -> Self {

@@ -87,7 +87,7 @@ pub(in crate::host) fn script(docker: &str, mark: &str) -> String {
         "set -f
 LC_ALL=C; export LC_ALL
 echo {mark}; echo {mark} >&2
-echo {mark} now \"$(date +%s)\"
+echo {mark} now \"$(date +%s 2>/dev/null)\"
 ids=$({docker} ps --all --no-trunc --format '{{{{.ID}}}}' </dev/null); code=$?
 case $ids in *[!0-9a-f[:space:]]*) code={NO_IDS}; ids= ;; esac
 echo {mark} ps \"$code\" $ids
