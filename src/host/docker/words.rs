@@ -72,13 +72,13 @@ pub(in crate::host) fn in_words(place: &Place<'_>, error: &Error) -> String {
         }
         Error::SocketNotFoundError(_) => format!("there is no socket at {shown}"),
         Error::RequestTimeoutError => format!("the engine at {shown} did not answer in time"),
-        error => match cause(error) {
-            Some(io) => of_io(place, io),
-            None => {
+        error => cause(error).map_or_else(
+            || {
                 let error = place.address.hidden_in(&error.to_string());
                 format!("the engine at {shown} cannot be asked: {}", escaped(error.as_bytes()))
-            }
-        },
+            },
+            |io| of_io(place, io),
+        ),
     }
 }
 
