@@ -132,7 +132,10 @@ fn a_source_that_is_gone_is_stale_and_a_restart_is_not_advised() {
     fs::remove_file(stage.project.path(FILE)).unwrap();
     assert_eq!(mounts(&stage), stale("/etc/app.conf"));
     let told = stage.run(&["check", "--only", "container_mounts"]).out();
-    assert!(told.contains("stale: expected nothing, found ") && told.contains("(deleted or replaced)"), "{told}");
+    assert!(
+        told.contains("stale: expected nothing, found ") && told.contains("(deleted or replaced)"),
+        "{told}"
+    );
     assert!(!told.contains("docker restart") && !told.contains("driftlock accept"), "{told}");
 }
 
@@ -194,8 +197,14 @@ fn mounts_are_locked_and_compared() {
     let writable: &[String] = &[format!("-v{mods}:/mnt/addons"), format!("-v{file}:/etc/app.conf")];
     let elsewhere: &[String] = &[format!("-v{other}:/mnt/addons:ro"), format!("-v{file}:/etc/app.conf")];
     let fewer: &[String] = &[format!("-v{mods}:/mnt/addons:ro")];
-    let more: &[String] = &[format!("-v{mods}:/mnt/addons:ro"), format!("-v{file}:/etc/app.conf"), "--mount=type=tmpfs,dst=/x".to_owned()];
-    for (mounted, at) in [(writable, "/mnt/addons"), (elsewhere, "/mnt/addons"), (fewer, "/etc/app.conf"), (more, "/x")] {
+    let more: &[String] = &[
+        format!("-v{mods}:/mnt/addons:ro"),
+        format!("-v{file}:/etc/app.conf"),
+        "--mount=type=tmpfs,dst=/x".to_owned(),
+    ];
+    for (mounted, at) in
+        [(writable, "/mnt/addons"), (elsewhere, "/mnt/addons"), (fewer, "/etc/app.conf"), (more, "/x")]
+    {
         stage.recreate("web", &image, &mounted.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(mounts(&stage), (2, vec![format!("web:{at} config")]), "{mounted:?}");
     }
@@ -294,7 +303,10 @@ fn a_process_with_a_root_of_its_own_is_not_believed_needs_root() {
     stage.docker(&["exec", "-d", &stage.name("web"), "/bin/busybox", "sh", "-c", copy]);
     let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
     let started = || stage.docker(&["top", &stage.name("web"), "-eo", "pid,args"]);
-    while !started().lines().any(|line| line.trim().ends_with(" /bin/busybox sleep 601") && !line.contains("mkdir")) {
+    while !started()
+        .lines()
+        .any(|line| line.trim().ends_with(" /bin/busybox sleep 601") && !line.contains("mkdir"))
+    {
         assert!(std::time::Instant::now() < end, "the process did not begin");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -310,7 +322,11 @@ fn paths_that_are_not_locked_do_not_matter() {
     stage.project.file("data/db", "1\n");
     start(&stage, &[("data", "/var/lib/db")]);
     let (code, report) = stage.check(&["--only", "container_mounts"]);
-    assert_eq!((code, check_of(&report, "container_mounts")["subjects"].as_i64()), (0, Some(1)), "{report:#}");
+    assert_eq!(
+        (code, check_of(&report, "container_mounts")["subjects"].as_i64()),
+        (0, Some(1)),
+        "{report:#}"
+    );
     fs::rename(stage.project.path("data"), stage.project.path("data.old")).unwrap();
     stage.project.file("data/db", "2\n");
     assert_eq!(mounts(&stage), FINE);
@@ -410,10 +426,16 @@ fn random_deploys_are_judged_as_the_container_reads_them() {
     let image = stage.image("app:1");
     let (mut told, mut silent) = (0, 0);
     for trial in 0..number("DRIFTLOCK_TRIALS").unwrap_or(6) {
-        let all = [("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf"), ("erp/proxy", "/etc/proxy"), (MODULE, "/mnt/shop")];
+        let all = [
+            ("erp/mods", "/mnt/addons"),
+            (FILE, "/etc/app.conf"),
+            ("erp/proxy", "/etc/proxy"),
+            (MODULE, "/mnt/shop"),
+        ];
         let chosen: Vec<_> = all.into_iter().filter(|_| random.below(2) == 0).collect();
         let chosen = if chosen.is_empty() { all[..1].to_vec() } else { chosen };
-        let options = chosen.iter().map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()));
+        let options =
+            chosen.iter().map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()));
         let options: Vec<String> = options.collect();
         if trial > 0 {
             stage.remove("web");

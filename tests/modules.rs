@@ -133,7 +133,12 @@ fn the_older_manifest_makes_a_module_for_each_way_to_look_needs_mounts() {
     for way in [&[][..], &["--target", "here"], &["--target", "there"]] {
         assert_eq!(new(project.check(&[way, &["--docker", "off"]].concat())), one, "{way:?}");
     }
-    project.ok(&["selftest"]);
+    let altered = project
+        .driftlock(&["selftest"])
+        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        .output()
+        .unwrap();
+    assert!(altered.status.success(), "{}", String::from_utf8_lossy(&altered.stdout));
 }
 
 #[test]

@@ -597,7 +597,12 @@ fn a_connection_that_breaks_meanwhile_is_told() {
     // The wrapper's grandparent is the session's own server.
     tools.program("docker", "kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID)); sleep 5");
     let server = tools.server("", &[NO_SOCKETS]);
-    let query = Query::Containers(ContainerQuery { patterns: Vec::new(), named: [].into(), locked: None, clock: || 0 });
+    let query = Query::Containers(ContainerQuery {
+        patterns: Vec::new(),
+        named: [].into(),
+        locked: None,
+        clock: || 0,
+    });
     let host = Way::to(&server).host(&stage.project.root(), EngineAccess::Auto);
     let told = format!("{:?}", host.observe(&[query], &Watch::default()));
     assert!(told.contains("the connection broke"), "{told}");

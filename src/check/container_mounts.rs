@@ -131,7 +131,9 @@ fn described(mount: &LockedMount) -> String {
 
 /// What the baseline and the host have at each destination; nothing where one of them does not know a container's mounts.
 fn pairs(expected: &Entry, actual: &Entry) -> Vec<(String, Option<LockedMount>, Option<LockedMount>)> {
-    let (Some(before), Some(now)) = (locked_mounts(expected), locked_mounts(actual)) else { return Vec::new() };
+    let (Some(before), Some(now)) = (locked_mounts(expected), locked_mounts(actual)) else {
+        return Vec::new();
+    };
     let mut all: BTreeMap<String, (Option<LockedMount>, Option<LockedMount>)> = BTreeMap::new();
     for mount in before {
         let sides = all.entry(mount.destination.clone()).or_default();

@@ -11,7 +11,8 @@ use crate::baseline::LockError;
 use crate::config::{DockerMode, OnUnexpected};
 use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, Query, Scope};
 use crate::model::{
-    Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId, State, Unit, Value, escaped,
+    Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId, State, Unit, Value,
+    escaped,
 };
 
 /// The facts of a container's entry, as its lock file spells them, and two that only a host tells.
@@ -45,7 +46,9 @@ pub mod fact {
 pub fn locked_facts(entry: &Entry) -> BTreeMap<String, String> {
     let Value::Structured(facts) = &entry.value else { return BTreeMap::new() };
     let mut facts = facts.clone();
-    facts.retain(|name, _| ![fact::COMPOSE_FILES, fact::TAG_MOVED, fact::MOUNT_PATHS].contains(&name.as_str()));
+    facts.retain(|name, _| {
+        ![fact::COMPOSE_FILES, fact::TAG_MOVED, fact::MOUNT_PATHS].contains(&name.as_str())
+    });
     facts
 }
 
@@ -178,7 +181,8 @@ pub fn is_same_mount(before: &LockedMount, now: &LockedMount, actual: &Entry) ->
     let paths = facts.get(fact::MOUNT_PATHS).and_then(|text| serde_json::from_str(text).ok());
     let paths: BTreeMap<String, String> = paths.unwrap_or_default();
     let as_given = paths.get(&now.destination).filter(|path| !path.is_empty() && **path == before.source);
-    before == now || as_given.is_some_and(|path| *before == LockedMount { source: path.clone(), ..now.clone() })
+    before == now
+        || as_given.is_some_and(|path| *before == LockedMount { source: path.clone(), ..now.clone() })
 }
 
 /// The mounts of a container that a fact tells; `None` where they are not known.

@@ -130,7 +130,9 @@ pub(in crate::host) fn observe(
     let look = |running: &Running, mounts: &[Mount]| match &machine {
         Some(Some(machine)) => {
             let mut mounts = mounts.to_vec();
-            for mount in mounts.iter_mut().filter(|it| it.kind != BIND && machine.is_mount_point(&it.host_path)) {
+            for mount in
+                mounts.iter_mut().filter(|it| it.kind != BIND && machine.is_mount_point(&it.host_path))
+            {
                 match device(&mount.source) {
                     Ok(path) => mount.host_path = path.unwrap_or(std::mem::take(&mut mount.host_path)),
                     Err(why) => return MountView::Refused(why),

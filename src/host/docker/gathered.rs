@@ -10,7 +10,7 @@ use super::life::{Life, RESTARTING};
 use crate::host::disk::Disk;
 use crate::host::mounts::Running;
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
-use crate::model::{Mount, MountView, LeftOut, Unit, any_match};
+use crate::model::{LeftOut, Mount, MountView, Unit, any_match};
 
 /// What became of asking for containers, before their compose files are looked for.
 #[derive(Debug)]
@@ -265,7 +265,9 @@ impl Listed {
 
     fn into_raw(self, images: &Images) -> Raw {
         let mut mounts = self.mounts;
-        mounts.iter_mut().for_each(|mounts| mounts.sort());
+        if let Some(mounts) = &mut mounts {
+            mounts.sort();
+        }
         let newest = images.by_tag.get(&full_tag(&self.image));
         let label = |name: &str| self.labels.compose(name);
         let container = Container {

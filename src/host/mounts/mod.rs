@@ -54,7 +54,9 @@ impl Locked {
         let inside = [dir.to_vec(), [dir, b"/"].concat()].into_iter().filter_map(first_from);
         let mut inside = inside.filter(|path| below(dir, path).is_some());
         inside.next().is_some()
-            || Path::new(OsStr::from_bytes(dir)).ancestors().any(|above| self.paths.contains(above.as_os_str().as_bytes()))
+            || Path::new(OsStr::from_bytes(dir))
+                .ancestors()
+                .any(|above| self.paths.contains(above.as_os_str().as_bytes()))
     }
 }
 
@@ -124,7 +126,13 @@ impl Machine {
     }
 
     /// Judges a mount, and whatever is mounted inside it on either side. `None`: something moved meanwhile.
-    fn judge(&self, view: &View, mount: &Mount, others: &BTreeSet<&[u8]>, uses: &mut Vec<MountUse>) -> Option<()> {
+    fn judge(
+        &self,
+        view: &View,
+        mount: &Mount,
+        others: &BTreeSet<&[u8]>,
+        uses: &mut Vec<MountUse>,
+    ) -> Option<()> {
         let destination = plain(mount.destination.as_bytes());
         let now = view::locate(Path::new(&mount.host_path), &self.table);
         let there = view.locate(&destination);
@@ -133,7 +141,7 @@ impl Machine {
         }
         let (now, there) = match (now, there) {
             (Err(why), _) | (_, Err(why)) => {
-                uses.push(self.said(mount, b"", None, Shows::Unknown(why)));
+                uses.push(said(mount, b"", None, Shows::Unknown(why)));
                 return Some(());
             }
             (Ok(now), Ok(there)) => (now, there),
@@ -144,7 +152,7 @@ impl Machine {
             Shows::Unknown("only root can tell where a link in the container leads".to_owned())
         };
         let is_current = top == Shows::Current;
-        uses.push(self.said(mount, b"", now.as_ref(), top));
+        uses.push(said(mount, b"", now.as_ref(), top));
         let (Some(now), Some(there)) = (now, there) else { return Some(()) };
         for rest in self.points_inside(view, &now, &there, others).into_iter().filter(|_| is_current) {
             let path = joined(&now.real, &rest);
@@ -152,7 +160,7 @@ impl Machine {
             let inside = view.locate(&joined(&there.real, &rest)).ok()?;
             let shows = self.shows(here.as_ref(), inside.as_ref());
             if shows != Shows::Current {
-                uses.push(self.said(mount, &rest, here.as_ref(), shows));
+                uses.push(said(mount, &rest, here.as_ref(), shows));
             }
         }
         Some(())
@@ -167,12 +175,23 @@ impl Machine {
 
     /// The places below a mount at which something is mounted on this machine or in the container, where a locked path is
     /// concerned. What the engine itself mounts there is judged for itself.
-    fn points_inside(&self, view: &View, now: &Led, there: &Led, others: &BTreeSet<&[u8]>) -> BTreeSet<Vec<u8>> {
+    fn points_inside(
+        &self,
+        view: &View,
+        now: &Led,
+        there: &Led,
+        others: &BTreeSet<&[u8]>,
+    ) -> BTreeSet<Vec<u8>> {
         let inside = |table: &Table, dir: &[u8]| {
-            table.points_below(dir).filter_map(|point| below(dir, point)).map(<[u8]>::to_vec).collect::<Vec<_>>()
+            table
+                .points_below(dir)
+                .filter_map(|point| below(dir, point))
+                .map(<[u8]>::to_vec)
+                .collect::<Vec<_>>()
         };
         let points = inside(&self.table, &now.real).into_iter().chain(inside(view.table(), &there.real));
-        let is_own = |rest: &Vec<u8>| !others.iter().any(|other| below(other, &joined(&there.real, rest)).is_some());
+        let is_own =
+            |rest: &Vec<u8>| !others.iter().any(|other| below(other, &joined(&there.real, rest)).is_some());
         points.filter(is_own).filter(|rest| self.locked.meets(&joined(&now.real, rest))).collect()
     }
 
@@ -195,12 +214,12 @@ impl Machine {
             (None, _) => format!("{} of a file system that is not mounted here", escaped(&location.path)),
         }
     }
+}
 
-    fn said(&self, mount: &Mount, rest: &[u8], now: Option<&Led>, shown: Shows) -> MountUse {
-        let destination = joined(&plain(mount.destination.as_bytes()), rest);
-        let expected = now.map(|now| escaped(&now.real));
-        MountUse { destination: String::from_utf8_lossy(&destination).into_owned(), expected, shown }
-    }
+fn said(mount: &Mount, rest: &[u8], now: Option<&Led>, shown: Shows) -> MountUse {
+    let destination = joined(&plain(mount.destination.as_bytes()), rest);
+    let expected = now.map(|now| escaped(&now.real));
+    MountUse { destination: String::from_utf8_lossy(&destination).into_owned(), expected, shown }
 }
 
 /// A location without the kernel's mark of what has no name any more, and whether it had one.
@@ -212,6 +231,7 @@ fn without_mark(location: &Location) -> (Location, bool) {
 
 /// A path without doubled slashes, and without one at its end.
 fn plain(path: &[u8]) -> Vec<u8> {
-    let parts: Vec<&[u8]> = path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    let parts: Vec<&[u8]> =
+        path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     [b"/", parts.join(&b'/').as_slice()].concat()
 }

@@ -56,7 +56,8 @@ impl Table {
         // Each step goes to another mount that lies on this one, so there are at most as many as there are mounts.
         for _ in 0..self.0.len() {
             let above = self.0.iter().filter(|it| it.parent == at.id && it.id != at.id);
-            let entered = above.filter(|it| below(&it.point, path).is_some() && below(&at.point, &it.point).is_some());
+            let entered =
+                above.filter(|it| below(&it.point, path).is_some() && below(&at.point, &it.point).is_some());
             match entered.min_by_key(|it| it.point.len()) {
                 Some(next) => at = next,
                 None => break,
@@ -83,7 +84,8 @@ impl Table {
     /// A path by which this table reaches a location, if it has one.
     pub(super) fn path_to(&self, location: &Location) -> Option<Vec<u8>> {
         let on_device = self.0.iter().filter(|it| it.device == location.device);
-        let paths = on_device.filter_map(|it| Some((it, joined(&it.point, below(&it.root, &location.path)?))));
+        let paths =
+            on_device.filter_map(|it| Some((it, joined(&it.point, below(&it.root, &location.path)?))));
         let seen = paths.filter(|(it, path)| self.at(path).is_some_and(|at| at.id == it.id));
         seen.map(|(_, path)| path).min_by_key(Vec::len)
     }
@@ -201,7 +203,8 @@ mod tests {
         ]);
         let mounted = table.with_id(21).unwrap();
         assert_eq!((mounted.root.as_slice(), mounted.point.as_slice()), (&b"/a b\\c"[..], &b"//deleted"[..]));
-        let table = Table::parse(b"21 20 8:2 /a //x rw - overlay o rw,lowerdir=/l,upperdir=/up\\040per,x").unwrap();
+        let table =
+            Table::parse(b"21 20 8:2 /a //x rw - overlay o rw,lowerdir=/l,upperdir=/up\\040per,x").unwrap();
         assert_eq!(table.with_id(21).unwrap().option("upperdir"), Some(&b"/up per"[..]));
         assert_eq!(unescaped(b"a\\04"), b"a\\04");
     }

@@ -160,7 +160,8 @@ fn lead(opened: BorrowedFd<'_>, table: &Table) -> Result<Led, String> {
     let number = opened.as_raw_fd();
     let told = read(Path::new(&format!("/proc/self/fdinfo/{number}"))).map_err(|_| moved())?;
     let told = String::from_utf8_lossy(&told);
-    let id = told.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()).ok_or_else(moved)?;
+    let id =
+        told.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()).ok_or_else(moved)?;
     let real = std::fs::read_link(format!("/proc/self/fd/{number}")).map_err(|_| moved())?;
     let real = real.into_os_string().into_vec();
     let mounted = table.with_id(id).ok_or_else(moved)?;
@@ -234,7 +235,9 @@ fn groups_of(proc: &Path, running: &Running) -> Result<Vec<(String, String)>, Tr
     let groups: Vec<(String, String)> =
         lines.filter(its).map(|(name, path)| (name.to_owned(), path.to_owned())).collect();
     if groups.is_empty() {
-        return Err(Trouble::Unseen("the process that the engine names is not one of it on this machine".to_owned()));
+        return Err(Trouble::Unseen(
+            "the process that the engine names is not one of it on this machine".to_owned(),
+        ));
     }
     Ok(groups)
 }
@@ -244,7 +247,10 @@ fn groups_of(proc: &Path, running: &Running) -> Result<Vec<(String, String)>, Tr
 fn processes_of(groups: &[(String, String)], host: &Table) -> Vec<u32> {
     let dirs = groups.iter().filter_map(|(controllers, path)| {
         let mounted = host.group_directory(controllers)?;
-        Some(PathBuf::from(std::ffi::OsString::from_vec(super::table::joined(mounted, path.trim_start_matches('/').as_bytes()))))
+        Some(PathBuf::from(std::ffi::OsString::from_vec(super::table::joined(
+            mounted,
+            path.trim_start_matches('/').as_bytes(),
+        ))))
     });
     let Some(top) = dirs.into_iter().find(|dir| dir.is_dir()) else { return Vec::new() };
     let (mut pids, mut open) = (Vec::new(), vec![top]);
@@ -286,7 +292,9 @@ fn inode(opened: BorrowedFd<'_>) -> Result<(u64, u64), Trouble> {
 /// Whether a root is a directory of a storage that gives each container a copy: `…/vfs/dir/` and 64 hex digits.
 fn is_copy(path: &[u8]) -> bool {
     let name = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
-    path.ends_with(&[b"/vfs/dir/", name].concat()) && name.len() == 64 && name.iter().all(u8::is_ascii_hexdigit)
+    path.ends_with(&[b"/vfs/dir/", name].concat())
+        && name.len() == 64
+        && name.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
