@@ -6,10 +6,9 @@ use std::time::Duration;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 use super::collect::{bound_device, running_now};
-use super::gathered::BIND;
 use super::{DEADLINE, Gathered, Place, collect, in_words};
 use crate::host::disk::ThisDisk;
-use crate::host::mounts::{Locked, Machine, Running};
+use crate::host::mounts::{self, Ask, Locked, Running};
 use crate::host::{ContainerQuery, ContainersAnswer, Layout, Watch};
 use crate::model::{Address, Mount, MountView};
 
@@ -113,35 +112,22 @@ pub(in crate::host) fn observe(
         Err(_) if watch.is_cancelled() => return None,
         Err(why) => Gathered::Unreachable(why),
     };
-    let machine = query.locked.as_ref().map(|paths| Machine::new(Locked::of(paths, layout)));
+    let locked = query.locked.as_ref().map(|paths| Locked::of(paths, layout));
     let again = |id: &str| {
         within_deadline(engine, watch, async {
             let docker = engine.connect()?;
             running_now(&docker, id).await.map_err(|error| in_words(&engine.place(), &error))
         })
     };
-    // A volume may itself be a bind, of a path that leads elsewhere by now.
     let device = |volume: &str| {
         within_deadline(engine, watch, async {
             let docker = engine.connect()?;
             bound_device(&docker, volume).await.map_err(|error| in_words(&engine.place(), &error))
         })
     };
-    let look = |running: &Running, mounts: &[Mount]| match &machine {
-        Some(Some(machine)) => {
-            let mut mounts = mounts.to_vec();
-            for mount in
-                mounts.iter_mut().filter(|it| it.kind != BIND && machine.is_mount_point(&it.host_path))
-            {
-                match device(&mount.source) {
-                    Ok(path) => mount.host_path = path.unwrap_or(std::mem::take(&mut mount.host_path)),
-                    Err(why) => return MountView::Refused(why),
-                }
-            }
-            machine.look(running, &mounts, &|| again(&running.id))
-        }
-        Some(None) => MountView::Unseen("this machine does not show its mounts".to_owned()),
-        None => MountView::NotLooked,
+    let ask = Ask { again: &again, device: &device };
+    let look = |running: &Running, mounts: &[Mount]| {
+        locked.as_ref().map_or(MountView::NotLooked, |locked| mounts::look(locked, running, mounts, &ask))
     };
     Some(gathered.resolve(layout, &ThisDisk, Some(&look)))
 }

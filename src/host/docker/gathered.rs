@@ -77,7 +77,7 @@ impl Raw {
 }
 
 /// The kind of a mount whose source is a path of the engine's machine.
-pub(super) const BIND: &str = "bind";
+const BIND: &str = "bind";
 
 /// A mount in an engine's answer.
 #[derive(Debug, Default, Deserialize)]

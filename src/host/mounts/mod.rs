@@ -23,6 +23,8 @@ pub(super) use view::Running;
 /// How often a container that changes while it is looked at is looked at again, and how long to wait before that.
 const LOOKS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
+/// The kind of a mount that an engine keeps itself.
+const VOLUME: &str = "volume";
 
 /// The paths of the baseline on this machine.
 pub(super) struct Locked {
@@ -60,57 +62,92 @@ impl Locked {
     }
 }
 
-/// What the mounts of this machine's containers are held against.
-pub(super) struct Machine {
-    table: Table,
-    locked: Locked,
+/// What is asked of the engine about one container.
+pub(super) struct Ask<'a> {
+    /// Its processes once more; `None` where it does not run now.
+    pub(super) again: &'a dyn Fn(&str) -> Result<Option<Running>, String>,
+    /// The path that a volume of this name is a bind of, if it is one.
+    pub(super) device: &'a dyn Fn(&str) -> Result<Option<String>, String>,
 }
 
-impl Machine {
+/// Looks at a container's mounts, and again while it changes. A container that has no locked path by what its engine says is
+/// left alone where its view cannot be had.
+pub(super) fn look(locked: &Locked, first: &Running, mounts: &[Mount], ask: &Ask<'_>) -> MountView {
+    let mut running = first.clone();
+    for look in 1.. {
+        let Some(machine) = Machine::new(locked) else {
+            return MountView::Unseen("this machine does not show its mounts".to_owned());
+        };
+        let mounts = match machine.with_devices(mounts, ask) {
+            Ok(mounts) => mounts,
+            Err(why) => return MountView::Refused(why),
+        };
+        let why = match View::of(&running, &machine.table) {
+            Ok(view) => match machine.uses(&view, &mounts) {
+                Some(uses) => return MountView::Seen { uses, is_whole: view.is_whole() },
+                None => Trouble::Moving("it moved while it was looked at".to_owned()),
+            },
+            Err(trouble) => trouble,
+        };
+        if !machine.is_concerned(&mounts) {
+            return MountView::NotLooked;
+        }
+        let may_pass = look < LOOKS && matches!(why, Trouble::Moving(_));
+        if may_pass {
+            std::thread::sleep(PAUSE);
+        }
+        // Whatever is wrong, the container may be another one by now.
+        match (ask.again)(&running.id) {
+            Ok(None) => return MountView::NotLooked,
+            Ok(Some(now)) if now != running && look < LOOKS => running = now,
+            Ok(Some(_)) if may_pass => {}
+            Ok(Some(_)) => {
+                return match why {
+                    Trouble::Unseen(why) => MountView::Unseen(why),
+                    Trouble::Moving(why) | Trouble::Foreign(why) => MountView::Refused(why),
+                };
+            }
+            Err(why) => return MountView::Refused(why),
+        }
+    }
+    MountView::NotLooked
+}
+
+/// What the mounts of this machine's containers are held against.
+struct Machine<'a> {
+    table: Table,
+    locked: &'a Locked,
+}
+
+impl<'a> Machine<'a> {
     /// This machine as it is now. `None`: it does not show its mounts.
-    pub(super) fn new(locked: Locked) -> Option<Self> {
+    fn new(locked: &'a Locked) -> Option<Self> {
         Some(Self { table: view::own_table()?, locked })
     }
 
+    /// The mounts, where a volume that is itself a bind is told by the path that it was made of: that may lead elsewhere by now.
+    fn with_devices(&self, mounts: &[Mount], ask: &Ask<'_>) -> Result<Vec<Mount>, String> {
+        let mut mounts = mounts.to_vec();
+        let is_bound = |mount: &&mut Mount| mount.kind == VOLUME && self.is_mount_point(&mount.host_path);
+        for mount in mounts.iter_mut().filter(is_bound) {
+            if let Some(path) = (ask.device)(&mount.source)? {
+                mount.host_path = path;
+            }
+        }
+        Ok(mounts)
+    }
+
     /// Whether a path is one at which something is mounted on this machine.
-    pub(super) fn is_mount_point(&self, path: &str) -> bool {
+    fn is_mount_point(&self, path: &str) -> bool {
         self.table.at(path.as_bytes()).is_some_and(|mounted| mounted.point == path.as_bytes())
     }
 
-    /// Looks at a container's mounts. `again` asks the engine for the container once more: `None` where it does not run now.
-    pub(super) fn look(
-        &self,
-        first: &Running,
-        mounts: &[Mount],
-        again: &dyn Fn() -> Result<Option<Running>, String>,
-    ) -> MountView {
-        let mut running = first.clone();
-        for look in 1.. {
-            let why = match View::of(&running, &self.table) {
-                Ok(view) => match self.uses(&view, mounts) {
-                    Some(uses) => return MountView::Seen { uses, is_whole: view.is_whole() },
-                    None => Trouble::Moving("it moved while it was looked at".to_owned()),
-                },
-                Err(trouble) => trouble,
-            };
-            if look < LOOKS && matches!(why, Trouble::Moving(_)) {
-                std::thread::sleep(PAUSE);
-            }
-            // Whatever is wrong, the container may be another one by now.
-            match again() {
-                Ok(None) => return MountView::NotLooked,
-                Ok(Some(now)) if now != running && look < LOOKS => running = now,
-                Ok(Some(_)) if look < LOOKS && matches!(why, Trouble::Moving(_)) => {}
-                Ok(Some(_)) => {
-                    return match why {
-                        Trouble::Unseen(why) => MountView::Unseen(why),
-                        Trouble::Moving(why) | Trouble::Foreign(why) => MountView::Refused(why),
-                    };
-                }
-                Err(why) => return MountView::Refused(why),
-            }
-        }
-        MountView::NotLooked
+    /// Whether a locked path is in one of the mounts by what the engine says of them.
+    fn is_concerned(&self, mounts: &[Mount]) -> bool {
+        mounts.iter().filter(|mount| !mount.host_path.is_empty()).any(|mount| {
+            let now = view::locate(Path::new(&mount.host_path), &self.table);
+            self.matters(mount, now.as_ref().ok().and_then(Option::as_ref), None)
+        })
     }
 
     /// The uses of locked paths through a container's mounts. `None`: something moved meanwhile.
@@ -136,7 +173,11 @@ impl Machine {
         let destination = plain(mount.destination.as_bytes());
         let now = view::locate(Path::new(&mount.host_path), &self.table);
         let there = view.locate(&destination);
-        if !self.matters(mount, now.as_ref().ok()?.as_ref(), there.as_ref().ok().and_then(Option::as_ref)) {
+        if !self.matters(
+            mount,
+            now.as_ref().ok().and_then(Option::as_ref),
+            there.as_ref().ok().and_then(Option::as_ref),
+        ) {
             return Some(());
         }
         let (now, there) = match (now, there) {
