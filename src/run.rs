@@ -297,7 +297,9 @@ fn is_kept_beside(name: &str) -> bool {
             .iter()
             .any(|kind| stem.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
     };
-    name.starts_with('.') || name == CACHE || stem.is_some_and(is_of)
+    // What an undo has put aside.
+    let is_aside = name.starts_with("aside.");
+    name.starts_with('.') || is_aside || name == CACHE || stem.is_some_and(is_of)
 }
 
 #[cfg(test)]

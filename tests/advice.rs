@@ -470,7 +470,7 @@ fn what_no_commit_has_is_put_aside_and_what_undo_discards_is_said() {
         paste(&project, &project.root(), &command);
     }
     assert_eq!(project.check(&[]).0, 0);
-    let aside = crate::support::disk::files_below(&project.path("audit"));
+    let aside = crate::support::disk::files_below(&project.path("audit/runtime"));
     let aside: Vec<Vec<u8>> = aside
         .into_iter()
         .filter(|(path, _)| path.to_str().unwrap().starts_with("aside."))

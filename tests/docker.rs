@@ -104,7 +104,8 @@ pub(crate) fn always_restarting(stage: &Stage, short: &str, expected: &str, time
         let found = &check_of(&report, "container_state")["findings"];
         let mut mine = found.as_array().unwrap().iter().filter(|it| it["subject"] == name.as_str());
         let told = mine.next().map(|it| (it["expected"].as_str().unwrap(), it["actual"].as_str().unwrap()));
-        assert_eq!((code, told), (2, Some((expected, "restarting"))), "look {n}: {}", seen());
+        let error = &check_of(&report, "container_state")["error"];
+        assert_eq!((code, told), (2, Some((expected, "restarting"))), "look {n}: {} {error}", seen());
     }
 }
 

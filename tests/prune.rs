@@ -154,6 +154,9 @@ fn foreign(project: &Project) -> Vec<(&'static str, &'static str)> {
     std::fs::write(at("20200101_000008"), "a file").unwrap();
     let script = format!("{}  /srv/stacks/edge/docker-compose.yml\n", "a".repeat(64));
     project.file("audit/runtime/20200101_000009/compose_sha256.lock.txt", &script);
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_577_836_809);
+    let file = std::fs::File::open(at("20200101_000009/compose_sha256.lock.txt")).unwrap();
+    file.set_modified(long_ago).unwrap();
     project.old_export("20200101_000010");
     std::fs::create_dir(at("notes")).unwrap();
     std::fs::write(at("todo.txt"), "x").unwrap();

@@ -563,6 +563,9 @@ fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
             if parts.len() > 10 {
                 let _ = writeln!(text, "      … and {} more", parts.len() - 10);
             }
+            for fact in facts_that_move(change) {
+                let _ = writeln!(text, "      {fact}");
+            }
         }
     }
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
@@ -573,6 +576,15 @@ fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
         names.join(", ")
     );
     text
+}
+
+/// The facts of a container that change: it is accepted as a whole, whichever of them a check has found.
+fn facts_that_move(change: &Change) -> Vec<String> {
+    let (Some(before), Some(now)) = (&change.baseline_entry, &change.entry) else { return Vec::new() };
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let told = |fact: Option<&String>| fact.map_or_else(|| "nothing".to_owned(), |it| escaped(it.as_bytes()));
+    let moved = names.into_iter().filter(|name| before.get(*name) != now.get(*name));
+    moved.map(|name| format!("{name}: {} → {}", told(before.get(name)), told(now.get(name)))).collect()
 }
 
 fn agreed(args: &AcceptArgs, interrupt: &Interrupt) -> Result<bool, Failure> {

@@ -18,7 +18,7 @@ use crate::check::{CHECKS, find as find_check};
 use crate::explain::{self, Known, Named};
 use crate::history::{self, Past};
 use crate::host::Watch;
-use crate::model::{AcceptedBy, CheckResult, Entry, Explanation, Since, Value, escaped, quoted};
+use crate::model::{AcceptedBy, CheckResult, Entry, Explanation, Finding, Since, Value, escaped, quoted};
 use crate::report;
 use crate::section;
 
@@ -183,6 +183,10 @@ impl Inquiry<'_> {
         if let Some(asked) = asked.filter(|asked| checks.iter().any(|check| check.id == asked.id())) {
             checks.retain(|check| check.id == asked.id());
         }
+        // A container's mounts are subjects of their own, at its place: a check that found one of them is no PASS of another.
+        let at_place = |finding: &Finding| finding.place == known.place;
+        let is_it = |finding: &Finding| at_place(finding) && finding.subject.key == known.key;
+        checks.retain(|check| !check.findings.iter().any(at_place) || check.findings.iter().any(is_it));
         for check in &mut checks {
             check.findings.retain(|finding| finding.place == known.place && finding.subject.key == known.key);
             if let Some(part) = part {

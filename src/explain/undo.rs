@@ -129,7 +129,7 @@ impl Situation<'_> {
     fn moved(&self, paths: &[Vec<u8>]) -> String {
         let template = match self.ssh {
             Some(_) => ASIDE_THERE.to_owned(),
-            None => quoted_name(&beside(self.from_here, b"audit/aside.XXXXXX")),
+            None => quoted_name(&beside(self.from_here, b"audit/runtime/aside.XXXXXX")),
         };
         let name = |path: &[u8]| path.rsplit(|&b| b == b'/').next().unwrap_or_default().to_vec();
         let mut groups: Vec<Vec<&[u8]>> = Vec::new();

@@ -164,6 +164,8 @@ fn undo_container(situation: &Situation<'_>) -> Option<String> {
             let verbs = to_state(situation.finding)?.iter();
             verbs.map(|verb| format!("{docker} {verb} {name}")).collect::<Vec<_>>().join(" && ")
         }
+        // Without its files Compose would take those of the working directory.
+        (.., Some(_)) if situation.compose_files.is_empty() => return None,
         (.., Some((project, service))) => {
             let files = situation.compose_files;
             format!("{docker} compose{files} --project-name {project} up --detach {service}")

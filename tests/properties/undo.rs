@@ -431,7 +431,7 @@ impl Outcome {
         self.restored_whole += has(" restore --overlay");
         self.stored += has(" cat-file blob ");
         self.checked_out += has(" checkout-index ");
-        self.aside += has("mktemp -d audit/aside") + has("/audit/aside");
+        self.aside += has("mktemp -d audit/runtime/aside") + has("/audit/runtime/aside");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -21,9 +22,8 @@ impl Project {
         let mut report: Value = serde_json::from_str(&self.read("audit/runtime/latest.json")).unwrap();
         report["run"] = name.into();
         report["target"] = target.into();
-        let stamp = name.get(..15).unwrap_or_default();
-        if let Ok(began) = chrono::NaiveDateTime::parse_from_str(stamp, "%Y%m%d_%H%M%S") {
-            report["started_at_unix"] = began.and_utc().timestamp().into();
+        if let Some(began) = began(name) {
+            report["started_at_unix"] = began.into();
         }
         change(&mut report);
         self.file(&format!("audit/runtime/{name}/drift_report.json"), &format!("{report:#}\n"));
@@ -35,7 +35,19 @@ impl Project {
         std::fs::create_dir_all(self.path("audit/runtime").join(name)).unwrap();
         for entry in std::fs::read_dir(self.path("audit/locks")).unwrap().map(Result::unwrap) {
             let to = self.path("audit/runtime").join(name).join(entry.file_name());
-            std::fs::copy(entry.path(), to).unwrap();
+            std::fs::copy(entry.path(), &to).unwrap();
+            // Of an export its files alone tell when it was made.
+            if let Some(began) = began(name) {
+                let file = std::fs::File::options().append(true).open(&to).unwrap();
+                file.set_modified(UNIX_EPOCH + Duration::from_secs(began)).unwrap();
+            }
         }
     }
+}
+
+/// The moment that a run's name tells, in seconds since 1970.
+fn began(name: &str) -> Option<u64> {
+    let stamp = name.get(..15).unwrap_or_default();
+    let began = chrono::NaiveDateTime::parse_from_str(stamp, "%Y%m%d_%H%M%S").ok()?;
+    u64::try_from(began.and_utc().timestamp()).ok()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error;
 use bollard::query_parameters::ListImagesOptions;
@@ -26,7 +26,8 @@ pub(in crate::host) async fn collect(
     clock: Option<fn() -> i64>,
 ) -> Result<Gathered, Error> {
     let start = Instant::now();
-    let containers = answered("/containers/json", asked::<Vec<Row>>(docker, "/containers/json?all=true"));
+    let list = || answered("/containers/json", asked::<Vec<Row>>(docker, "/containers/json?all=true"));
+    let containers = again(list);
     let docker = &logged(docker);
     // Not `digests=true`: Docker lists them in any case, and Podman 4 answers nothing at all to it.
     let images = answered("/images/json", docker.list_images(None::<ListImagesOptions>));
@@ -74,6 +75,21 @@ async fn asked<T: DeserializeOwned>(docker: &Docker, path: &str) -> Result<T, Er
     Ok(serde_json::from_slice(&body.await?)?)
 }
 
+/// How often an engine that fails is asked, and how long to wait in between.
+const TRIES: usize = 5;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Asks again where the engine failed: Podman does while a container that it lists ends or begins.
+async fn again<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
+    for _ in 1..TRIES {
+        match ask().await {
+            Err(Error::DockerResponseServerError { status_code: 500, .. }) => tokio::time::sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
+    ask().await
+}
+
 /// Waits for an answer, and says how long it took and what became of it.
 async fn answered<T>(path: &str, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let start = Instant::now();
@@ -103,7 +119,7 @@ async fn inspect(docker: &Docker, batch: &mut [&mut Listed]) -> Result<(), Error
 
 async fn inspected(docker: &Docker, id: &str) -> Result<Inspected, Error> {
     let path = format!("/containers/{id}/json");
-    match answered(&path, asked::<Details>(docker, &path)).await {
+    match again(|| answered(&path, asked::<Details>(docker, &path))).await {
         Ok(answer) => Ok(answer.inspected(id)),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(Inspected::Gone),
         Err(error) => Err(error),
