@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use crate::baseline::{LockFile, Locks};
 use crate::check::{CHECKS, CONTAINER_MOUNTS, Case, Check, Evidence, NoBaseline, Server, begun};
-use crate::host::{Answer, ContainersAnswer, FilesAnswer, Host, HostError, ModulesAnswer, Query, Watch};
+use crate::host::{
+    Answer, ContainersAnswer, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query, Watch,
+};
 use crate::model::{CheckResult, Finding, LeftOut, Observed, SectionId, SectionOff, State, Unit, Value};
 use crate::section::{Ask, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
 use crate::trust::Looked;
@@ -99,15 +101,25 @@ fn ask_for_mounts(request: &Request<'_>, planned: &mut [Planned]) {
     if !is_check || !request.wants(CONTAINER_MOUNTS) || !planned.iter().any(asks) {
         return;
     }
-    let (mut paths, mut problem) = (Vec::new(), None);
+    let (mut subjects, mut problem) = (Vec::new(), None);
     for section in SECTIONS.iter().filter(|section| Some(section.id()) != CONTAINER_MOUNTS.section()) {
         let known = planned.iter().find(|p| p.section.id() == section.id());
         let read = || read_section(*section, &request.locks.group(section.lock_files()));
         let own = if known.is_none() { read() } else { Err(NoBaseline::Missing) };
         match known.map_or(&own, |known| &known.baseline) {
             Ok(state) => {
-                let here = |place: &&Vec<u8>| section.in_scope(request.setting.scope, place);
-                paths.extend(state.entries.keys().filter(here).cloned());
+                let here =
+                    state.entries.iter().filter(|(place, _)| section.in_scope(request.setting.scope, place));
+                subjects.extend(here.map(|(place, entry)| {
+                    LockedSubject {
+                        place: place.clone(),
+                        files: entry
+                            .tree
+                            .iter()
+                            .flat_map(|tree| tree.iter().map(|(path, _)| path.to_vec()))
+                            .collect(),
+                    }
+                }));
             }
             // That it is malformed, its own check says if it takes part.
             Err(NoBaseline::Malformed(why)) if known.is_none() => problem = Some(why.clone()),
@@ -116,7 +128,7 @@ fn ask_for_mounts(request: &Request<'_>, planned: &mut [Planned]) {
     }
     for p in planned {
         if let Plan::Ask(Query::Containers(query)) = &mut p.plan {
-            query.locked = Some(std::mem::take(&mut paths));
+            query.locked = Some(std::mem::take(&mut subjects));
             p.problem = problem.take();
         }
     }

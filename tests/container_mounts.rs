@@ -321,6 +321,59 @@ fn a_process_with_a_root_of_its_own_is_not_believed_needs_root() {
 }
 
 #[test]
+fn what_lies_over_a_part_of_a_mount_is_seen_whatever_else_is_mounted_needs_root() {
+    needs::root();
+    let stage = released();
+    stage.project.file("data/x", "1\n");
+    release(&stage, "r2");
+    let mounted = [("data", "/m"), ("erp/mods", "/m/mods")];
+    start(&stage, &mounted);
+    let over = Bound::new(&stage.project.path("r2/mods/shop"), &stage.project.path("r1/mods/shop"));
+    accept(&stage);
+    assert_eq!(mounts(&stage), stale("/m/mods/shop"));
+    drop(over);
+    stage.remove("web");
+    let image = stage.name("app:1");
+    let here = |path: &str| stage.project.path(path).display().to_string();
+    let mods = format!("-v{}:/m", here("erp/mods"));
+    // A tmpfs over what is locked, and one over what is not.
+    fs::create_dir_all(stage.project.path("erp/mods/shop/__pycache__")).unwrap();
+    stage.start("web", &image, &[&mods, "--tmpfs", "/m/shop"]);
+    accept(&stage);
+    assert_eq!(mounts(&stage), stale("/m/shop"));
+    let told = stage.run(&["check", "--only", "container_mounts"]).out();
+    assert!(told.contains("layer: a tmpfs") && !told.contains("docker restart"), "{told}");
+    stage.recreate("web", &image, &[&mods, "--tmpfs", "/m/shop/__pycache__"]);
+    accept(&stage);
+    assert_eq!(mounts(&stage), FINE);
+    // Another mount of the engine is part of the baseline, and worth a word.
+    let other = format!("-v{}:/m/shop", here("r2/mods/shop"));
+    stage.recreate("web", &image, &[&mods, &other]);
+    accept(&stage);
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    let notes = check_of(&report, "container_mounts")["notes"].to_string();
+    assert!(code == 0 && notes.contains("/m/shop shows ") && notes.contains("r2/mods/shop"), "{report:#}");
+}
+
+#[test]
+fn a_link_inside_a_mount_is_followed_as_the_container_follows_it() {
+    let stage = released();
+    release(&stage, "r2");
+    let here = |path: &str| stage.project.root().canonicalize().unwrap().join(path).display().to_string();
+    fs::remove_file(stage.project.path("erp")).unwrap();
+    symlink(here("r1"), stage.project.path("erp")).unwrap();
+    let image = stage.image("app:1");
+    let whole = format!("-v{}:/proj", here(""));
+    stage.start("web", &image, &[&whole, &format!("-v{}:{}", here("r2"), here("r1"))]);
+    accept(&stage);
+    let (code, found) = mounts(&stage);
+    assert!(code == 2 && found.contains(&"web:/proj/erp/mods/shop stale".to_owned()), "{found:?}");
+    stage.recreate("web", &image, &[&whole, &format!("-v{}:{}", here("r1"), here("r1"))]);
+    accept(&stage);
+    assert_eq!(mounts(&stage), FINE);
+}
+
+#[test]
 fn paths_that_are_not_locked_do_not_matter() {
     let stage = released();
     stage.project.file("data/db", "1\n");

@@ -54,6 +54,7 @@ impl Check for ContainerMounts {
                     let others = uses.iter().filter(|it| matches!(it.shown, Shows::Other(_)));
                     stale.extend(others.map(|it| it.destination.as_str()));
                     result.errors.extend(uses.iter().filter_map(|it| unknown(name, it)));
+                    result.notes.extend(uses.iter().filter_map(|it| hidden(name, it)));
                     result.findings.extend(uses.iter().filter_map(|it| outdated(name, it)));
                 }
                 Some(MountView::Refused(why)) => result.errors.push(said_of(name, why)),
@@ -96,11 +97,23 @@ fn unknown(name: &[u8], used: &MountUse) -> Option<String> {
     Some(said_of(name, &format!("{}: {why}", used.destination)))
 }
 
+/// A locked path that the container does not have, because something else is mounted there.
+fn hidden(name: &[u8], used: &MountUse) -> Option<String> {
+    let Shows::Hidden(by) = &used.shown else { return None };
+    let expected = used.expected.as_deref().unwrap_or_default();
+    Some(said_of(
+        name,
+        &format!("{} shows {by}, and not {expected}: that is mounted over it", used.destination),
+    ))
+}
+
 /// A mount that does not show what its path on the host has now.
 fn outdated(name: &[u8], used: &MountUse) -> Option<Finding> {
     let Shows::Other(actual) = &used.shown else { return None };
     let expected = used.expected.clone().map_or(Value::Absent, Value::Text);
-    Some(found(name, &used.destination, Change::Stale, expected, Value::Text(actual.clone())))
+    let layer = used.is_covered.then(|| "a tmpfs of the container lies over it".to_owned());
+    let found = found(name, &used.destination, Change::Stale, expected, Value::Text(actual.clone()));
+    Some(Finding { layer, ..found })
 }
 
 /// A mount that is not as in the baseline.

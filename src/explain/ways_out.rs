@@ -158,7 +158,11 @@ fn undo_container(situation: &Situation<'_>) -> Option<String> {
     let command = match (situation.finding.kind, situation.finding.change, situation.service) {
         (Kind::Unexpected, ..) => format!("{docker} rm --force {name}"),
         // Where nothing is at the path any more, a restart fails.
-        (_, Some(Change::Stale), _) if situation.finding.expected == Value::Absent => return None,
+        (_, Some(Change::Stale), _)
+            if situation.finding.expected == Value::Absent || situation.finding.layer.is_some() =>
+        {
+            return None;
+        }
         (_, Some(Change::Stale), _) => format!("{docker} restart {name}"),
         (_, Some(Change::State), _) => {
             let verbs = to_state(situation.finding)?.iter();

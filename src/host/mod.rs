@@ -206,10 +206,19 @@ pub struct ContainerQuery {
     pub patterns: Vec<Glob>,
     /// Names to look for in any case.
     pub named: BTreeSet<String>,
-    /// The repository paths that containers should have as they are on the host; `None`: their mounts are not looked at.
-    pub locked: Option<Vec<Vec<u8>>>,
+    /// What containers should have as it is on the host; `None`: their mounts are not looked at.
+    pub locked: Option<Vec<LockedSubject>>,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
+}
+
+/// A file or module of the baseline.
+#[derive(Debug, Clone)]
+pub struct LockedSubject {
+    /// Its repository path.
+    pub place: Vec<u8>,
+    /// The files of a module, relative to it.
+    pub files: Vec<Vec<u8>>,
 }
 
 /// The answer to one query.

@@ -45,6 +45,8 @@ pub struct MountUse {
     pub expected: Option<String>,
     /// What it shows.
     pub shown: Shows,
+    /// Whether a tmpfs of the container lies over it, which the next start makes again.
+    pub is_covered: bool,
 }
 
 /// What a mount shows.
@@ -52,6 +54,8 @@ pub struct MountUse {
 pub enum Shows {
     /// What is at the path now.
     Current,
+    /// What is mounted over it in the container on purpose, so that the container has nothing of it.
+    Hidden(String),
     /// Something else: the path that this has now, or the one it had.
     Other(String),
     /// Nobody can tell, with the reason.

@@ -374,7 +374,14 @@ impl World {
         while let Some(dir) = pending.pop() {
             for entry in fs::read_dir(&dir).into_iter().flatten().map(Result::unwrap) {
                 let path = entry.path();
-                if path.ends_with(".git") || path.ends_with("audit/runtime") {
+                if path.ends_with(".git") {
+                    continue;
+                }
+                if path.ends_with("audit/runtime") {
+                    let beside = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+                    let is_aside =
+                        |it: &PathBuf| it.file_name().is_some_and(|it| it.as_bytes().starts_with(b"aside."));
+                    pending.extend(beside.filter(is_aside));
                     continue;
                 }
                 let meta = path.symlink_metadata().unwrap();

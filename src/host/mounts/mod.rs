@@ -13,7 +13,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Layout;
+use super::{Layout, LockedSubject};
 use crate::model::{Mount, MountUse, MountView, Shows, escaped};
 use table::{Location, Table, below, joined};
 use view::{Led, Trouble, View};
@@ -28,37 +28,46 @@ const VOLUME: &str = "volume";
 
 /// The paths of the baseline on this machine.
 pub(super) struct Locked {
-    /// As the layout has them, and with links resolved.
+    /// Files, as the layout has them, and with links resolved.
     paths: BTreeSet<Vec<u8>>,
+    /// Subjects that a link leads to, or with a link on the way: each with where it lies.
+    linked: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Locked {
-    /// Finds where repository paths lie. Directories are resolved once for all that lies in them.
-    pub(super) fn of(paths: &[Vec<u8>], layout: &Layout) -> Self {
-        let mut all = BTreeSet::new();
+    /// Finds where subjects lie. Directories are resolved once for all that lies in them.
+    pub(super) fn of(subjects: &[LockedSubject], layout: &Layout) -> Self {
+        let mut all = Self { paths: BTreeSet::new(), linked: Vec::new() };
         let mut parents: BTreeMap<PathBuf, Option<PathBuf>> = BTreeMap::new();
-        for path in paths.iter().filter_map(|path| layout.locate(path)) {
+        for subject in subjects {
+            let Some(path) = layout.locate(&subject.place) else { continue };
+            let mut ways = BTreeSet::from([path.clone()]);
             if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
                 let real = parents.entry(parent.to_owned()).or_insert_with(|| parent.canonicalize().ok());
                 let beside = real.as_ref().map(|real| real.join(name));
                 let is_link = beside.as_ref().is_some_and(|it| it.is_symlink());
-                let linked = beside.as_ref().filter(|_| is_link).and_then(|it| it.canonicalize().ok());
-                all.extend([beside, linked].into_iter().flatten().map(|it| it.into_os_string().into_vec()));
+                let real = if is_link { path.canonicalize().ok() } else { beside.clone() };
+                ways.extend([beside, real.clone()].into_iter().flatten());
+                let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+                if let Some(real) = real {
+                    let others = ways.iter().filter(|way| **way != real);
+                    all.linked.extend(others.map(|way| (bytes(way), bytes(&real))));
+                }
             }
-            all.insert(path.into_os_string().into_vec());
+            for way in ways {
+                let way = way.into_os_string().into_vec();
+                all.paths.extend(subject.files.iter().map(|file| joined(&way, file)));
+                all.paths.insert(way);
+            }
         }
-        Self { paths: all }
+        all
     }
 
-    /// Whether a locked path lies at or below `dir`, or `dir` below a locked one.
+    /// Whether a locked path is `dir`, or lies below it.
     fn meets(&self, dir: &[u8]) -> bool {
         let first_from = |start: Vec<u8>| self.paths.range(start..).next();
         let inside = [dir.to_vec(), [dir, b"/"].concat()].into_iter().filter_map(first_from);
-        let mut inside = inside.filter(|path| below(dir, path).is_some());
-        inside.next().is_some()
-            || Path::new(OsStr::from_bytes(dir))
-                .ancestors()
-                .any(|above| self.paths.contains(above.as_os_str().as_bytes()))
+        inside.into_iter().any(|path| below(dir, path).is_some())
     }
 }
 
@@ -139,7 +148,7 @@ impl<'a> Machine<'a> {
 
     /// Whether a path is one at which something is mounted on this machine.
     fn is_mount_point(&self, path: &str) -> bool {
-        self.table.at(path.as_bytes()).is_some_and(|mounted| mounted.point == path.as_bytes())
+        self.table.has_mount_at(path.as_bytes())
     }
 
     /// Whether a locked path is in one of the mounts by what the engine says of them.
@@ -195,13 +204,26 @@ impl<'a> Machine<'a> {
         let is_current = top == Shows::Current;
         uses.push(said(mount, b"", now.as_ref(), top));
         let (Some(now), Some(there)) = (now, there) else { return Some(()) };
-        for rest in self.points_inside(view, &now, &there, others).into_iter().filter(|_| is_current) {
+        let points = self.points_inside(view, &now, &there).into_iter().map(|rest| (rest, Inside::Mount));
+        let links = self.links_inside(mount, &now).into_iter().map(|rest| (rest, Inside::Link));
+        for (rest, what) in points.chain(links).filter(|_| is_current) {
             let path = joined(&now.real, &rest);
+            let place = joined(&there.real, &rest);
             let here = view::locate(Path::new(OsStr::from_bytes(&path)), &self.table).ok()?;
-            let inside = view.locate(&joined(&there.real, &rest)).ok()?;
-            let shows = self.shows(here.as_ref(), inside.as_ref());
-            if shows != Shows::Current {
-                uses.push(said(mount, &rest, here.as_ref(), shows));
+            let inside = view.locate(&place).ok()?;
+            // What the container has nowhere, it does not use.
+            let is_absent = what == Inside::Link && inside.is_none();
+            let shown = match self.shows(here.as_ref(), inside.as_ref()) {
+                Shows::Other(_) if what == Inside::Link && !view.is_whole() => {
+                    Shows::Unknown("only root can tell where a link in the container leads".to_owned())
+                }
+                Shows::Other(other) if is_of_engine(&place, &there.real, others) => Shows::Hidden(other),
+                shown => shown,
+            };
+            if shown != Shows::Current && !is_absent {
+                let mut used = said(mount, &rest, here.as_ref(), shown);
+                used.is_covered = view.has_tmpfs_at(&place);
+                uses.push(used);
             }
         }
         Some(())
@@ -215,25 +237,25 @@ impl<'a> Machine<'a> {
     }
 
     /// The places below a mount at which something is mounted on this machine or in the container, where a locked path is
-    /// concerned. What the engine itself mounts there is judged for itself.
-    fn points_inside(
-        &self,
-        view: &View,
-        now: &Led,
-        there: &Led,
-        others: &BTreeSet<&[u8]>,
-    ) -> BTreeSet<Vec<u8>> {
+    /// concerned.
+    fn points_inside(&self, view: &View, now: &Led, there: &Led) -> BTreeSet<Vec<u8>> {
         let inside = |table: &Table, dir: &[u8]| {
-            table
-                .points_below(dir)
-                .filter_map(|point| below(dir, point))
-                .map(<[u8]>::to_vec)
-                .collect::<Vec<_>>()
+            let points = table.points_below(dir).filter_map(|point| below(dir, point));
+            points.map(<[u8]>::to_vec).collect::<Vec<_>>()
         };
         let points = inside(&self.table, &now.real).into_iter().chain(inside(view.table(), &there.real));
-        let is_own =
-            |rest: &Vec<u8>| !others.iter().any(|other| below(other, &joined(&there.real, rest)).is_some());
-        points.filter(is_own).filter(|rest| self.locked.meets(&joined(&now.real, rest))).collect()
+        points.filter(|rest| self.locked.meets(&joined(&now.real, rest))).collect()
+    }
+
+    /// The locked subjects below a mount to which a link leads, or with a link on the way from there.
+    fn links_inside(&self, mount: &Mount, now: &Led) -> BTreeSet<Vec<u8>> {
+        let given = plain(mount.host_path.as_bytes());
+        let inside = self.locked.linked.iter().filter_map(|(way, real)| {
+            let rest =
+                below(&now.real, way).or_else(|| below(&given, way)).filter(|rest| !rest.is_empty())?;
+            (joined(&now.real, rest) != *real).then(|| rest.to_vec())
+        });
+        inside.collect()
     }
 
     /// What a mount shows, by where the host's path leads now and where the container's does.
@@ -260,7 +282,12 @@ impl<'a> Machine<'a> {
 fn said(mount: &Mount, rest: &[u8], now: Option<&Led>, shown: Shows) -> MountUse {
     let destination = joined(&plain(mount.destination.as_bytes()), rest);
     let expected = now.map(|now| escaped(&now.real));
-    MountUse { destination: String::from_utf8_lossy(&destination).into_owned(), expected, shown }
+    MountUse {
+        destination: String::from_utf8_lossy(&destination).into_owned(),
+        expected,
+        shown,
+        is_covered: false,
+    }
 }
 
 /// A location without the kernel's mark of what has no name any more, and whether it had one.
@@ -268,6 +295,20 @@ fn without_mark(location: &Location) -> (Location, bool) {
     let path = location.path.strip_suffix(b"//deleted");
     let bare = path.unwrap_or(&location.path).to_vec();
     (Location { device: location.device.clone(), path: bare }, path.is_some())
+}
+
+/// What lies inside a mount and is looked at by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Mount,
+    Link,
+}
+
+/// Whether a place below a mount's is one at which the engine mounts something, or lies below one.
+fn is_of_engine(place: &[u8], above: &[u8], others: &BTreeSet<&[u8]>) -> bool {
+    let others = others.iter().map(|other| plain(other));
+    let mut inner = others.filter(|other| below(above, other).is_some_and(|rest| !rest.is_empty()));
+    inner.any(|other| below(&other, place).is_some())
 }
 
 /// A path without doubled slashes, and without one at its end.

@@ -66,6 +66,11 @@ impl Table {
         Some(at)
     }
 
+    /// Whether something is mounted at exactly this path, which has no link in it.
+    pub(super) fn has_mount_at(&self, path: &[u8]) -> bool {
+        self.at(path).is_some_and(|mounted| mounted.point == path)
+    }
+
     /// The points, at or below a directory, where something is mounted.
     pub(super) fn points_below<'a>(&'a self, dir: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let points = self.0.iter().map(|mounted| mounted.point.as_slice());
@@ -109,6 +114,11 @@ impl Mounted {
     pub(super) fn location(&self, path: &[u8]) -> Option<Location> {
         let path = joined(&self.root, below(&self.point, path)?);
         Some(Location { device: self.device.clone(), path })
+    }
+
+    /// Whether it is a file system in memory.
+    pub(super) fn is_tmpfs(&self) -> bool {
+        self.kind == b"tmpfs"
     }
 
     fn has_option(&self, name: &str) -> bool {

@@ -136,7 +136,12 @@ impl View {
 
     /// Whether something is mounted at exactly this path, which has no link in it.
     pub(super) fn has_mount_at(&self, path: &[u8]) -> bool {
-        self.table.at(path).is_some_and(|mounted| mounted.point == path)
+        self.table.has_mount_at(path)
+    }
+
+    /// Whether a tmpfs is mounted at exactly this path.
+    pub(super) fn has_tmpfs_at(&self, path: &[u8]) -> bool {
+        self.table.at(path).is_some_and(|mounted| mounted.point == path && mounted.is_tmpfs())
     }
 
     /// The container's mount table.
