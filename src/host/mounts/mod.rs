@@ -221,9 +221,8 @@ impl<'a> Machine<'a> {
                 shown => shown,
             };
             if shown != Shows::Current && !is_absent {
-                let mut used = said(mount, &rest, here.as_ref(), shown);
-                used.is_covered = view.has_tmpfs_at(&place);
-                uses.push(used);
+                let is_covered = view.has_tmpfs_at(&place);
+                uses.push(MountUse { is_covered, ..said(mount, &rest, here.as_ref(), shown) });
             }
         }
         Some(())
