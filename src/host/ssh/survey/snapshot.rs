@@ -170,7 +170,9 @@ impl Snapshot {
         }
     }
 
-    fn listing(&self, dir: &[u8], asked: Asked<'_>) -> Option<&Listing> {
+    /// The listings of a directory that answer what is asked: more than one where several patterns led there. They may
+    /// hold other entries beside those that the filter passes, as the end of a pattern lets more be noticed.
+    fn listings(&self, dir: &[u8], asked: Asked<'_>) -> impl Iterator<Item = &Listing> {
         let wanted = match asked {
             Asked::Matching(part) => filter(part).into_bytes(),
             Asked::Directories => b"d".to_vec(),
@@ -178,8 +180,8 @@ impl Snapshot {
             Asked::Beside => b"b".to_vec(),
             Asked::All => b"a".to_vec(),
         };
-        let listings = self.listings.get(dir)?;
-        listings.iter().find(|(filter, _)| *filter == wanted).map(|(_, listing)| listing)
+        let listings = self.listings.get(dir).into_iter().flatten();
+        listings.filter(move |(filter, _)| *filter == wanted).map(|(_, listing)| listing)
     }
 }
 
@@ -214,10 +216,20 @@ impl Disk for Snapshot {
 
 impl Storage for Snapshot {
     fn entries(&self, dir: &Path, asked: Asked<'_>) -> Result<Vec<(Vec<u8>, FileType)>, ReadError> {
-        match self.listing(bytes(dir), asked) {
-            Some(Listing::Entries(entries)) => return Ok(entries.clone()),
-            Some(Listing::Refused(why)) => return Err(refused(why)),
-            None => {}
+        let (mut count, mut all) = (0, Vec::new());
+        for listing in self.listings(bytes(dir), asked) {
+            match listing {
+                Listing::Entries(entries) => all.extend_from_slice(entries),
+                Listing::Refused(why) => return Err(refused(why)),
+            }
+            count += 1;
+        }
+        if count > 1 {
+            all.sort_by(|(a, _), (b, _)| a.cmp(b));
+            all.dedup_by(|(a, _), (b, _)| a == b);
+        }
+        if count > 0 {
+            return Ok(all);
         }
         match self.fact(bytes(dir)) {
             None | Some(Fact::Directory(_)) => Err(ReadError::Refused(UNSEEN.to_owned())),

@@ -133,7 +133,7 @@ proptest! {
         texts in prop::collection::vec(prop::sample::select(vec![
             "s/*/docker-compose*.yml", "s/*/docker-compose.yml", "s/a/compose.yml", "**/compose.yml", "s/**/docker-compose*.yml",
             "compose.yaml", "docker-compose.yml", "s/**", "*/*/compose.y*ml", "**/a/docker-compose.yml",
-        ]), 1..2),
+        ]), 1..4),
         by in prop::sample::select(SHELLS.to_vec()),
     ) {
         let project = Project::new();
