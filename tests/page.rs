@@ -194,20 +194,15 @@ fn a_page_of_three_hundred_findings_is_small_and_can_be_printed() {
         project.ok(&["report", "report.json", "--format", "html=page.html"]);
         let page = judged(&[project.path("page.html")]).remove(0);
         let size = std::fs::metadata(project.path("page.html")).unwrap().len();
-        assert!(size < 400_000, "{size} bytes");
+        assert!(size < 300_000, "{size} bytes");
         let headings = texts(&page, "headings");
         assert_eq!(headings.iter().filter(|it| it.starts_with("account_invoice_extension_")).count(), 300);
         let commands = texts(&page, "commands");
         for command in ["driftlock accept ", "driftlock ack ", "git restore "] {
             assert_eq!(commands.iter().filter(|it| it.starts_with(command)).count(), 300, "{command}");
         }
-        for there in ["seen in 2 runs", word] {
+        for there in ["seen in 2 runs", word, FILES[1], FILES[2], FILES[3]] {
             assert_eq!(text(&page).matches(there).count(), 300, "{there}");
-        }
-        // The command that undoes a finding names its files once more.
-        for file in &FILES[1..4] {
-            assert_eq!(text(&page).matches(file).count() % 300, 0, "{file}");
-            assert!(text(&page).contains(file), "{file}");
         }
     }
 

@@ -17,6 +17,8 @@ use crate::git::{
 };
 use crate::model::{Digest, Finding, Hasher, Holder, Kind, Value, readable};
 
+/// How many files of a module a command names where it may name the module instead.
+const FEW: usize = 1;
 /// How many files that git converts are computed for one commit.
 const CONVERTED: usize = 100;
 
@@ -113,7 +115,7 @@ struct Finder<'a> {
     root: &'a Path,
     repository: &'a Repository,
     head: Revision,
-    committed: HashMap<Vec<u8>, Listed>,
+    committed: BTreeMap<Vec<u8>, Listed>,
     in_tree: bool,
     restores: bool,
     has_replacements: bool,
@@ -265,7 +267,8 @@ impl<'a> Finder<'a> {
     fn is_committed_link(&self, path: &[u8], text: &[u8]) -> bool {
         let Some(listed) = self.committed.get(path) else {
             let inside = [path, b"/"].concat();
-            return !self.committed.keys().any(|other| other.starts_with(&inside));
+            let first = self.committed.range(inside.clone()..).next();
+            return first.is_none_or(|(path, _)| !path.starts_with(&inside));
         };
         let content = self.repository.objects().content(&listed.object);
         listed.mode == Mode::Link && content.is_ok_and(|content| content.as_deref() == Some(text))
@@ -348,12 +351,21 @@ impl<'a> Finder<'a> {
             let mut paths = one.files.iter().map(|(inner, _)| joined(from, inner));
             one.may_restore && from == one.to && !paths.any(|path| is_passed_over(&path))
         };
-        holding.learn_restored(&paths(&restorable));
+        let mut restored = paths(&restorable);
+        let whole: HashMap<usize, Vec<(Vec<u8>, Digest)>> = candidates
+            .iter()
+            .filter(|(_, one, from)| restorable(one, from))
+            .filter_map(|(at, one, _)| Some((*at, self.others(listed, one)?)))
+            .collect();
+        holding.learn_stored(&whole.values().flatten().map(|(path, _)| path.clone()).collect::<Vec<_>>());
+        restored.extend(whole.values().flatten().cloned());
+        holding.learn_restored(&restored);
         let mut sources = Vec::new();
         let mut rest = Vec::new();
         for (at, one, from) in candidates.iter().map(|it| **it) {
             if restorable(one, from) && holding.restores(from, &one.files) {
-                let how = if self.restores_all(&mut holding, one) { How::RestoreAll } else { How::Restore };
+                let is_whole = whole.get(&at).is_some_and(|others| holding.restores_these(others));
+                let how = if is_whole { How::RestoreAll } else { How::Restore };
                 sources.push((at, self.source(commit, one, from, how)));
             } else if !one.files.iter().any(|(_, value)| is_link(value)) {
                 rest.push((at, one, from));
@@ -384,32 +396,29 @@ impl<'a> Finder<'a> {
         sources
     }
 
-    /// Whether all that a commit has of a module may be written, of which nothing is there, or of which too many files
-    /// differ for a command to name them.
-    fn restores_all(&self, holding: &mut Holding<'_>, one: &Wanted<'_>) -> bool {
+    /// What a commit has of a module beside the files that are wanted, each with the digest of what is there, where all of
+    /// the module may be written: nothing of it is there, or more files differ than a command names.
+    fn others(&self, listed: &BTreeMap<Vec<u8>, Listed>, one: &Wanted<'_>) -> Option<Vec<(Vec<u8>, Digest)>> {
         let top = self.repository.top();
         let is_there = top.join(OsStr::from_bytes(&one.to)).symlink_metadata().is_ok();
-        if !one.is_module || (is_there && one.files.len() <= UndoSource::NAMED) {
-            return false;
+        if !one.is_module || (is_there && one.files.len() <= FEW) {
+            return None;
         }
         let inside = [&one.to, &b"/"[..]].concat();
         let wanted: HashSet<Vec<u8>> = one.files.iter().map(|(inner, _)| joined(&one.to, inner)).collect();
-        let listed: Vec<&Listed> =
-            holding.listed.values().filter(|it| it.path.starts_with(&inside)).collect();
-        let others: Vec<&Listed> = listed.into_iter().filter(|it| !wanted.contains(&it.path)).collect();
-        if others.iter().any(|it| it.mode != Mode::File || self.passed_over.has(&it.path, "")) {
-            return false;
-        }
-        let present = others.iter().map(|it| {
+        let module =
+            listed.range(inside.clone()..).map(|(_, it)| it).take_while(|it| it.path.starts_with(&inside));
+        let others = module.filter(|it| !wanted.contains(&it.path));
+        let present = others.map(|it| {
+            if it.mode != Mode::File || self.passed_over.has(&it.path, "") || self.limit.is_over() {
+                return None;
+            }
             let path = top.join(OsStr::from_bytes(&it.path));
             let is_executable =
                 path.symlink_metadata().is_ok_and(|meta| meta.permissions().mode() & 0o100 != 0);
             Some((it.path.clone(), digest_at(&path).filter(|_| is_executable == it.is_executable)?))
         });
-        let Some(present) = present.collect::<Option<Vec<(Vec<u8>, Digest)>>>() else { return false };
-        holding.learn_stored(&present.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>());
-        holding.learn_restored(&present);
-        present.iter().all(|(path, digest)| holding.restored.get(path) == Some(digest))
+        present.collect()
     }
 
     fn source(&self, commit: &str, one: &Wanted<'_>, from: &[u8], how: How) -> UndoSource {
@@ -437,7 +446,7 @@ impl Wanted<'_> {
     }
 }
 
-fn by_path(revision: &Revision) -> HashMap<Vec<u8>, Listed> {
+fn by_path(revision: &Revision) -> BTreeMap<Vec<u8>, Listed> {
     let listed = revision.list_all().unwrap_or_default();
     listed.into_iter().map(|listed| (listed.path.clone(), listed)).collect()
 }
@@ -454,7 +463,7 @@ fn file(value: &Value) -> Option<Digest> {
 struct Holding<'a> {
     repository: &'a Repository,
     revision: &'a Revision,
-    listed: &'a HashMap<Vec<u8>, Listed>,
+    listed: &'a BTreeMap<Vec<u8>, Listed>,
     limit: &'a Limit<'a>,
     stored: HashMap<Vec<u8>, Digest>,
     restored: HashMap<Vec<u8>, Digest>,
@@ -549,6 +558,11 @@ impl Holding<'_> {
                 _ => false,
             }
         })
+    }
+
+    /// Whether `git restore` gives of these files what is there.
+    fn restores_these(&self, present: &[(Vec<u8>, Digest)]) -> bool {
+        present.iter().all(|(path, digest)| self.restored.get(path) == Some(digest))
     }
 
     fn writes(&self, from: &[u8], files: &[(&[u8], &Value)]) -> bool {
