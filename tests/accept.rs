@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 
+use crate::support::dice::Dice;
 use crate::support::disk::{files_below, runs};
 use crate::support::engine::{FakeEngine, id, listed};
 use crate::support::world::Alone as _;
@@ -278,11 +279,7 @@ fn the_accept_commands_that_one_check_prints_work_one_after_the_other() {
         let printed = told.lines().filter_map(|line| line.split_once("it was meant: ")).map(|(_, it)| it);
         let mut commands: Vec<String> = printed.map(|it| it.replace("'…'", "'meant'")).collect();
         assert_eq!(commands.len(), 11, "{told}");
-        let mut dice = seed.wrapping_add(round);
-        for at in (1..commands.len()).rev() {
-            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            commands.swap(at, usize::try_from(dice >> 33).unwrap() % (at + 1));
-        }
+        Dice(seed.wrapping_add(round)).shuffle(&mut commands);
         let binary = std::path::Path::new(env!("CARGO_BIN_EXE_driftlock")).parent().unwrap();
         let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
         for command in &commands {

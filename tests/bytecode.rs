@@ -193,15 +193,7 @@ fn needs_mounts_it_is_found_on_a_server() {
     let server = Server::start(|_| {});
     let project = Project::accepted();
     compile(&project, &format!("{MODELS}/order.py"), "TIMESTAMP");
-    let target = format!(
-        "[targets.prod]\nhost = \"{}\"\nport = {}\nuser = \"{}\"\nssh_key = \"{}\"\nhost_keys = [\"{}\"]\nroot = \"{}\"\n",
-        server.address(),
-        server.port,
-        server.user(),
-        server.key().display(),
-        server.fingerprint("ed25519"),
-        project.root().display()
-    );
+    let target = server.target("prod", &project.root());
     let toml = project.read("audit/driftlock.toml");
     project.file("audit/driftlock.toml", &format!("{toml}{target}"));
     let args = ["--target", "prod", "--docker", "off"];

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::dice::Dice;
 use crate::support::docker::{LOCK, Stage, check_of};
 use crate::support::engine::{FakeEngine, Reply};
 use crate::support::random::seed;
@@ -406,19 +407,6 @@ impl Drop for Bound {
     }
 }
 
-/// Numbers that look random, the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    /// A number below `end`.
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).unwrap() % end
-    }
-}
-
 /// A number from a variable of the environment.
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
@@ -478,7 +466,7 @@ fn read_below(program: &str, before: &[&str], path: &str) -> Vec<String> {
 
 #[test]
 fn random_deploys_are_judged_as_the_container_reads_them() {
-    let mut random = Random(seed() | 1);
+    let mut dice = Dice(seed());
     let stage = released();
     let image = stage.image("app:1");
     let (mut told, mut silent) = (0, 0);
@@ -489,7 +477,7 @@ fn random_deploys_are_judged_as_the_container_reads_them() {
             ("erp/proxy", "/etc/proxy"),
             (MODULE, "/mnt/shop"),
         ];
-        let chosen: Vec<_> = all.into_iter().filter(|_| random.below(2) == 0).collect();
+        let chosen: Vec<_> = all.into_iter().filter(|_| dice.roll(2) == 0).collect();
         let chosen = if chosen.is_empty() { all[..1].to_vec() } else { chosen };
         let options =
             chosen.iter().map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()));
@@ -500,8 +488,8 @@ fn random_deploys_are_judged_as_the_container_reads_them() {
         stage.start("web", &image, &options.iter().map(String::as_str).collect::<Vec<_>>());
         accept(&stage);
         let mut ways = Vec::new();
-        for step in 0..=random.below(4) {
-            let way = random.below(11);
+        for step in 0..=dice.roll(4) {
+            let way = dice.roll(11);
             ways.push(way);
             deploy(&stage, way, usize::try_from(trial).unwrap() * 10 + step);
         }

@@ -21,6 +21,7 @@ use russh::keys::{Certificate, PublicKey};
 use sha1::Sha1;
 
 use crate::support::daemon::{key_pair, keygen};
+use crate::support::dice::Dice;
 use crate::support::sshd::{Nobody, Server};
 
 /// How many files are tried where nobody says.
@@ -34,28 +35,6 @@ enum Thought {
     Refused,
 }
 use Thought::{Refused, Trusted, Unknown};
-
-/// Numbers at random.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) >> 1).unwrap() % sides
-    }
-
-    /// Whether something happens that does so in one of so many cases.
-    fn once_in(&mut self, sides: usize) -> bool {
-        self.roll(sides) == 0
-    }
-
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.roll(all.len())]
-    }
-}
 
 /// A host key of a server: its file, its type, and how a certificate of it is made, if there is one.
 type HostKey = (&'static str, &'static str, Option<(&'static str, &'static [&'static str])>);

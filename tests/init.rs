@@ -360,16 +360,8 @@ fn what_older_patterns_miss_is_named_on_a_server_too_needs_mounts() {
     let server = crate::support::sshd::Server::start(|_| {});
     let project = tree(&["stacks/web/docker-compose.yml"]);
     let root = project.root();
-    let toml = format!(
-        "[compose]\nfiles = [\"stacks/*/docker-compose*.yml\"]\n[targets.there]\nhost = \"{}\"\nport = {}\nuser = \"{}\"\n\
-         ssh_key = \"{}\"\nhost_keys = [\"{}\"]\nroot = \"{}\"\n",
-        server.address(),
-        server.port,
-        server.user(),
-        server.key().display(),
-        server.fingerprint("ed25519"),
-        root.display()
-    );
+    let compose = "[compose]\nfiles = [\"stacks/*/docker-compose*.yml\"]\n";
+    let toml = format!("{compose}{}", server.target("there", &root));
     project.file("audit/driftlock.toml", &toml);
     project.ok(&["export", "--accept", "--docker", "off"]);
     project.file("stacks/web/compose.yaml", "{}\n");

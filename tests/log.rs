@@ -145,15 +145,8 @@ fn needs_mounts_what_goes_over_ssh_is_said_and_no_passphrase() {
     let lock = ["-q", "-p", "-P", "", "-N", "open-sesame-1234", "-f"];
     let locked = std::process::Command::new("ssh-keygen").args(lock).arg(&key).status().unwrap();
     assert!(locked.success());
-    let target = format!(
-        "[targets.prod]\nhost = \"{}\"\nport = {}\nuser = \"{}\"\nssh_key = \"{}\"\nhost_keys = [\"{}\"]\nroot = \"{}\"\n",
-        server.address(),
-        server.port,
-        server.user(),
-        key.display(),
-        server.fingerprint("ed25519"),
-        project.root().display()
-    );
+    let own = |path: &std::path::Path| format!("ssh_key = \"{}\"", path.display());
+    let target = server.target("prod", &project.root()).replace(&own(&server.key()), &own(&key));
     project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + &target));
     let run = |passphrase: &str, options: &[&str]| {
         let args = [&["check", "--target", "prod", "--docker", "off", "-vv"], options].concat();

@@ -32,17 +32,8 @@ fn cause(report: &Value) -> String {
 /// A project in a repository, which is also a target on this machine and one on a server.
 fn everywhere(server: &Server) -> Project {
     let project = Project::small();
-    let root = project.root();
-    let targets = format!(
-        "[targets.here]\nhost = \"local\"\nroot = \".\"\n[targets.there]\nhost = \"{}\"\nport = {}\nuser = \"{}\"\n\
-         ssh_key = \"{}\"\nhost_keys = [\"{}\"]\nroot = \"{}\"\n",
-        server.address(),
-        server.port,
-        server.user(),
-        server.key().display(),
-        server.fingerprint("ed25519"),
-        root.display()
-    );
+    let there = server.target("there", &project.root());
+    let targets = format!("[targets.here]\nhost = \"local\"\nroot = \".\"\n{there}");
     let toml = project.read("audit/driftlock.toml");
     project.file("audit/driftlock.toml", &format!("{toml}{targets}"));
     git(&project, &["init", "--quiet"]);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
+use crate::support::dice::Dice;
 use crate::support::git::{Files, History, Made, commit_all, git, locked};
 use crate::support::random::seed;
 use crate::support::{Project, check_of};
@@ -24,16 +25,6 @@ fn findings(report: &Json) -> BTreeMap<String, Json> {
 fn provenance(project: &Project, args: &[&str], subject: &str) -> Json {
     let (_, report) = project.check(args);
     findings(&report).remove(subject).unwrap_or_else(|| panic!("{subject}: {report:#}"))["provenance"].clone()
-}
-
-/// A generator that draws what its seed says.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
 }
 
 fn text(text: &str) -> Made {

@@ -14,6 +14,7 @@ use driftlock::model::Digest;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::dice::Dice;
 use crate::support::disk::{copy, files_below};
 use crate::support::git::{commit_all, git};
 use crate::support::random::seed;
@@ -196,16 +197,6 @@ fn lock_files_are_those_of_a_clean_checkout() {
     }
 }
 
-/// Numbers without any order, as the seed says.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
 /// Commits as many changes as asked for, each a few files written or removed.
 fn history(project: &Project, commits: usize, dice: &mut Dice) -> Vec<String> {
     let names = ["__manifest__.py", "a.py", "b.txt", "sub/c.bat"];
@@ -215,7 +206,7 @@ fn history(project: &Project, commits: usize, dice: &mut Dice) -> Vec<String> {
             let path = match dice.roll(4) {
                 0 => format!("stacks/s{}/docker-compose.yml", dice.roll(3)),
                 1 => format!("conf/{}.conf", dice.roll(3)),
-                _ => format!("addons/m{}/{}", dice.roll(4), names[usize::try_from(dice.roll(4)).unwrap()]),
+                _ => format!("addons/m{}/{}", dice.roll(4), names[dice.roll(4)]),
             };
             if dice.roll(4) == 0 {
                 let _ = std::fs::remove_file(project.path(&path));
@@ -289,7 +280,7 @@ fn findings_are_those_of_git_between_any_two_commits() {
         equal(&project, "", commit, &[]);
     }
     for _ in 0..8 {
-        let mut pick = || &commits[usize::try_from(dice.roll(commits.len() as u64)).unwrap()];
+        let mut pick = || &commits[dice.roll(commits.len())];
         let (a, b) = (pick(), pick());
         ok(&project, &["export", "--from", &format!("git:{a}"), "--accept"]);
         git(&project, &["checkout", "--quiet", "--force", b]);

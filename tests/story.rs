@@ -54,16 +54,7 @@ fn needs_mounts_a_server_with_an_old_checkout_is_told_where_each_of_its_files_co
     std::fs::write(root.join(module).join("models/a.py"), "2\n").unwrap();
     let edited = "services: {web: {image: odoo, environment: {DB_PASSWORD: hunter3}}}\n";
     std::fs::write(root.join(ERP), edited).unwrap();
-    let toml = format!(
-        "{}[targets.prod]\nhost = \"{}\"\nport = {}\nuser = \"{}\"\nssh_key = \"{}\"\nhost_keys = [\"{}\"]\nroot = \"{}\"\n",
-        project.read("audit/driftlock.toml"),
-        server.address(),
-        server.port,
-        server.user(),
-        server.key().display(),
-        server.fingerprint("ed25519"),
-        root.display()
-    );
+    let toml = project.read("audit/driftlock.toml") + &server.target("prod", &root);
     project.file("audit/driftlock.toml", &toml);
     let (code, report) = project.check(&["--target", "prod", "--docker", "off"]);
     assert_eq!(code, 2, "{report:#}");

@@ -14,6 +14,7 @@ use driftlock::model::Digest;
 use driftlock::report::json::{WireFinding, WireReport};
 
 use crate::support::Project;
+use crate::support::dice::Dice;
 
 /// How many histories are tried where `DRIFTLOCK_UNDO_CASES` does not say otherwise.
 const CASES: u64 = 12;
@@ -46,28 +47,9 @@ const TEXTS: [&str; 6] = [
 const CONFIG: &str = "[compose]\nfiles = [\"stacks/*/docker-compose.yml\"]\n[addons]\nroots = [\"addons/*\"]\n\
                       exclude = [\"*/static/lib/**\"]\n[docker]\nmode = \"off\"\n";
 
-/// Numbers that a seed decides.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % 1_000_003).unwrap() % end
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    fn pick<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
-        of[self.below(of.len())]
-    }
-
-    fn text(&mut self) -> String {
-        TEXTS[self.below(TEXTS.len())].to_owned()
-    }
+/// The text of a file.
+fn some_text(dice: &mut Dice) -> String {
+    TEXTS[dice.roll(TEXTS.len())].to_owned()
 }
 
 /// What stands at a path.
@@ -83,7 +65,7 @@ struct World {
     root: PathBuf,
     server: PathBuf,
     binary: PathBuf,
-    random: Random,
+    dice: Dice,
     clock: i64,
     has_stash: bool,
     _kept: Project,
@@ -92,17 +74,14 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let kept = Project::empty();
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        for _ in 0..5 {
-            random.below(2);
-        }
+        let mut dice = Dice(seed);
         let tree = kept.root().join("tree");
-        let root = if random.one_in(3) { tree.join("sub/erp") } else { tree.clone() };
+        let root = if dice.once_in(3) { tree.join("sub/erp") } else { tree.clone() };
         fs::create_dir_all(root.join("audit")).unwrap();
         let server = kept.root().join("server");
         let binary = PathBuf::from(kept.driftlock(&[]).get_program());
         let mut world =
-            Self { tree, root, server, binary, random, clock: 1_790_000_000, has_stash: false, _kept: kept };
+            Self { tree, root, server, binary, dice, clock: 1_790_000_000, has_stash: false, _kept: kept };
         world.git(&["init", "--quiet", "-b", "main"]);
         world.write(
             Path::new("audit/driftlock.toml"),
@@ -143,7 +122,7 @@ impl World {
     }
 
     fn commit(&mut self) {
-        self.clock += [0, 0, 3600, 60, -7200][self.random.below(5)];
+        self.clock += [0, 0, 3600, 60, -7200][self.dice.roll(5)];
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", "x"]);
     }
@@ -156,22 +135,22 @@ impl World {
     }
 
     fn name(&mut self) -> PathBuf {
-        PathBuf::from(OsStr::from_bytes(self.random.pick(&NAMES)))
+        PathBuf::from(OsStr::from_bytes(self.dice.one_of(&NAMES)))
     }
 
     fn add_stack(&mut self) {
         let path = Path::new("stacks").join(self.name()).join("docker-compose.yml");
-        let text = self.random.text();
+        let text = some_text(&mut self.dice);
         self.write(&path, &text);
     }
 
     fn add_module(&mut self) {
-        let module = Path::new("addons").join(self.random.pick(&["one", "two"])).join(self.name());
+        let module = Path::new("addons").join(self.dice.one_of(&["one", "two"])).join(self.name());
         for file in ["__manifest__.py", "models/order.py", "models/line.py", "static/lib/v.js"] {
-            let text = self.random.text();
+            let text = some_text(&mut self.dice);
             self.write(&module.join(file), &text);
         }
-        if self.random.one_in(3) {
+        if self.dice.once_in(3) {
             let _ = symlink("models/order.py", self.root.join(module).join("link.py"));
         }
     }
@@ -195,7 +174,7 @@ impl World {
     }
 
     fn one_of(&mut self, paths: Vec<PathBuf>) -> Option<PathBuf> {
-        let at = if paths.is_empty() { return None } else { self.random.below(paths.len()) };
+        let at = if paths.is_empty() { return None } else { self.dice.roll(paths.len()) };
         paths.into_iter().nth(at)
     }
 
@@ -203,11 +182,11 @@ impl World {
     fn live(&mut self) {
         let root = self.root.clone();
         let (stack, module) = (self.one_of(Self::stacks(&root)), self.one_of(Self::modules(&root)));
-        let text = self.random.text();
-        match (self.random.below(13), stack, module) {
+        let text = some_text(&mut self.dice);
+        match (self.dice.roll(13), stack, module) {
             (0 | 1, Some(stack), _) => self.write(&stack.join("docker-compose.yml"), &text),
             (2 | 3, _, Some(module)) => {
-                let file = self.random.pick(&[
+                let file = self.dice.one_of(&[
                     "__manifest__.py",
                     "models/order.py",
                     "views/new.py",
@@ -223,7 +202,7 @@ impl World {
             }
             (5, _, Some(module)) => {
                 let to =
-                    root.join("addons").join(self.random.pick(&["one", "two", "three"])).join(self.name());
+                    root.join("addons").join(self.dice.one_of(&["one", "two", "three"])).join(self.name());
                 if !to.exists() {
                     fs::create_dir_all(to.parent().unwrap()).unwrap();
                     let _ = fs::rename(root.join(module), &to);
@@ -232,13 +211,13 @@ impl World {
             (6, Some(stack), _) if !root.join(&stack).is_symlink() => {
                 let shared = root.join("shared");
                 fs::create_dir_all(&shared).unwrap();
-                let name = format!("s{}", self.random.below(1000));
+                let name = format!("s{}", self.dice.roll(1000));
                 if fs::rename(root.join(&stack), shared.join(&name)).is_ok() {
                     symlink(Path::new("../shared").join(name), root.join(stack)).unwrap();
                 }
             }
             (7, ..) => {
-                let rule = self.random.pick(&[
+                let rule = self.dice.one_of(&[
                     "*.py text eol=crlf\n",
                     "*.yml text eol=crlf\n",
                     "* -text\n",
@@ -255,7 +234,7 @@ impl World {
                 self.write(&stack.join("docker-compose.yml"), &text);
                 self.commit();
                 self.git(&["checkout", "--quiet", "main"]);
-                if self.random.one_in(2) {
+                if self.dice.once_in(2) {
                     self.git(&["merge", "--quiet", "-X", "theirs", "--no-edit", "side"]);
                     self.git(&["merge", "--abort"]);
                 }
@@ -271,14 +250,14 @@ impl World {
             }
             (11, _, Some(module)) => drop(fs::remove_file(root.join(module).join("models/line.py"))),
             _ => {
-                if self.random.one_in(2) {
+                if self.dice.once_in(2) {
                     self.add_module();
                 } else {
                     self.add_stack();
                 }
             }
         }
-        if !self.random.one_in(4) {
+        if !self.dice.once_in(4) {
             self.commit();
         }
     }
@@ -292,17 +271,17 @@ impl World {
                 let _ = fs::write(path, text);
             }
         };
-        let hand = format!("by hand {}\n", self.random.below(1_000_000));
+        let hand = format!("by hand {}\n", self.dice.roll(1_000_000));
         let is_own = base == self.root;
-        match (self.random.below(16), stack, module) {
+        match (self.dice.roll(20), stack, module) {
             (0 | 1, Some(stack), _) => put(at(stack).join("docker-compose.yml"), &hand),
             (2 | 3, _, Some(module)) => put(at(module).join("models/order.py"), &hand),
             (4, Some(stack), _) => drop(fs::remove_file(at(stack).join("docker-compose.yml"))),
             (5, _, Some(module)) => drop(fs::remove_dir_all(at(module))),
             (6, _, Some(module)) => {
-                let name = self.random.pick(&["x.py", "models/x.py", "x.ignored", "models/it's.py"]);
+                let name = self.dice.one_of(&["x.py", "models/x.py", "x.ignored", "models/it's.py"]);
                 put(at(module.clone()).join(name), &hand);
-                if is_own && self.random.one_in(2) {
+                if is_own && self.dice.once_in(2) {
                     self.git(&["add", "--all", "."]);
                 }
             }
@@ -321,11 +300,11 @@ impl World {
             (11, _, Some(module)) => {
                 let path = at(module).join("models");
                 let _ = fs::remove_dir_all(&path);
-                if self.random.one_in(2) { put(path, &hand) } else { drop(symlink("static", path)) }
+                if self.dice.once_in(2) { put(path, &hand) } else { drop(symlink("static", path)) }
             }
             (12, Some(stack), _) if is_own => {
                 let path = at(stack).join("docker-compose.yml");
-                let flag = self.random.pick(&["--skip-worktree", "--assume-unchanged"]);
+                let flag = self.dice.one_of(&["--skip-worktree", "--assume-unchanged"]);
                 let args = [OsStr::new("update-index"), OsStr::new(flag), OsStr::new("--"), path.as_os_str()];
                 self.run(&self.tree, OsStr::new("git"), &args);
                 put(path, &hand);
@@ -345,6 +324,12 @@ impl World {
                 let path = at(module).join("models/line.py");
                 put(path.clone(), &hand);
                 let _ = fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755));
+            }
+            // Another release of it, as a deploy that did not reach this place leaves it.
+            (16.., _, Some(module)) => {
+                for file in ["__manifest__.py", "models/order.py", "models/line.py"] {
+                    put(at(module.clone()).join(file), &some_text(&mut self.dice));
+                }
             }
             _ => {}
         }
@@ -542,9 +527,9 @@ fn undo(world: &World, dir: &Path, base: &Path, finding: &WireFinding, command: 
 
 fn case(seed: u64, outcome: &mut Outcome) {
     let mut world = World::new(seed);
-    let steps = 2 + world.random.below(6);
-    let accepted_at = world.random.below(steps);
-    let target = world.random.one_in(3);
+    let steps = 2 + world.dice.roll(6);
+    let accepted_at = world.dice.roll(steps);
+    let target = world.dice.once_in(3);
     for step in 0..steps {
         world.live();
         if step == accepted_at {
@@ -564,10 +549,10 @@ fn case(seed: u64, outcome: &mut Outcome) {
     if target {
         World::other_work(&world.root.clone());
     }
-    for _ in 0..=world.random.below(4) {
+    for _ in 0..=world.dice.roll(4) {
         world.drift(&base);
     }
-    let dir = [world.root.clone(), world.root.join("stacks")][world.random.below(2)].clone();
+    let dir = [world.root.clone(), world.root.join("stacks")][world.dice.roll(2)].clone();
     let dir = if dir.is_dir() { dir } else { world.root.clone() };
     let (_, report) = world.check(&dir, target);
     let Some(report) = report else { return };

@@ -5,6 +5,7 @@ pub(crate) mod cases;
 pub(crate) mod daemon;
 pub(crate) mod delay;
 pub(crate) mod deploy;
+pub(crate) mod dice;
 pub(crate) mod disk;
 pub(crate) mod docker;
 pub(crate) mod dropbear;

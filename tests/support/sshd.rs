@@ -189,6 +189,19 @@ impl Server {
         self.daemon.dir().join("known_hosts")
     }
 
+    /// The lines of a configuration that make it the target `name`, with the tree at `root`.
+    pub(crate) fn target(&self, name: &str, root: &Path) -> String {
+        format!(
+            "[targets.{name}]\nhost = \"{}\"\nport = {}\nuser = \"{}\"\nssh_key = \"{}\"\nhost_keys = [\"{}\"]\nroot = \"{}\"\n",
+            self.address(),
+            self.port,
+            self.user(),
+            self.key().display(),
+            self.fingerprint("ed25519"),
+            root.display()
+        )
+    }
+
     /// A directory of its own, where tests may put files.
     pub(crate) fn dir(&self) -> &Path {
         self.daemon.dir()
