@@ -1,6 +1,7 @@
 //! The pipeline on one screen: read the baseline, plan, observe, interpret, compare, judge.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::baseline::{LockFile, Locks};
@@ -9,7 +10,7 @@ use crate::host::{
     Answer, ContainersAnswer, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query, Watch,
 };
 use crate::model::{CheckResult, Finding, LeftOut, Observed, SectionId, SectionOff, State, Unit, Value};
-use crate::section::{Ask, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
+use crate::section::{Ask, LockedPaths, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
 use crate::trust::Looked;
 
 /// The names of all lock files, by section.
@@ -69,85 +70,74 @@ pub struct Planned {
     pub out_of_scope: State,
     /// What will be asked.
     pub plan: Plan,
-    /// Why it is not known which paths the mounts of containers are looked at for.
-    pub problem: Option<String>,
+    /// What the mounts of containers are looked at for, where they are.
+    paths: Option<Arc<LockedPaths>>,
 }
 
 impl Planned {
-    fn ask<'a>(&'a self, request: &Request<'a>) -> Ask<'a> {
-        let locked = is_locked(&self.lock_files);
-        Ask { setting: request.setting, locked, baseline: self.baseline.as_ref().ok() }
+    /// A section with its lock files, before anything is planned of it.
+    fn unplanned(request: &Request<'_>, section: &'static dyn Section) -> Self {
+        let lock_files = request.locks.group(section.lock_files());
+        let mut out_of_scope = State::default();
+        let baseline = read_section(section, &lock_files).map(|mut state| {
+            let entries = std::mem::take(&mut state.entries);
+            let (here, elsewhere) =
+                entries.into_iter().partition(|(place, _)| section.in_scope(request.setting.scope, place));
+            out_of_scope.entries = elsewhere;
+            State { entries: here }
+        });
+        let plan = Plan::Off("not planned yet".to_owned());
+        Self { section, lock_files, baseline, out_of_scope, plan, paths: None }
     }
-}
 
-fn is_locked(files: &[LockFile]) -> bool {
-    files.iter().any(|file| file.content.is_some())
+    fn ask<'a>(&'a self, request: &Request<'a>) -> Ask<'a> {
+        let locked = self.lock_files.iter().any(|file| file.content.is_some());
+        let (baseline, paths) = (self.baseline.as_ref().ok(), self.paths.as_deref());
+        Ask { setting: request.setting, locked, baseline, paths }
+    }
 }
 
 /// Reads the baseline and plans what to ask, section by section.
 #[must_use]
 pub fn plan(request: &Request<'_>) -> Vec<Planned> {
-    let mut planned: Vec<Planned> =
-        request.sections().into_iter().map(|section| plan_section(request, section)).collect();
-    ask_for_mounts(request, &mut planned);
-    planned
+    let mut all: Vec<Planned> =
+        request.sections().into_iter().map(|section| Planned::unplanned(request, section)).collect();
+    let paths = wants_mounts(request).then(|| Arc::new(locked_paths(request, &all)));
+    for planned in &mut all {
+        planned.paths.clone_from(&paths);
+        planned.plan = planned.section.plan(&planned.ask(request));
+    }
+    all
 }
 
-/// Has the mounts of containers looked at where that can be done: on this machine, over the paths that the lock files of all
-/// other sections name, whether those sections are compared or not.
-fn ask_for_mounts(request: &Request<'_>, planned: &mut [Planned]) {
+/// Whether the mounts of containers are looked at: on this machine, where they are compared.
+fn wants_mounts(request: &Request<'_>) -> bool {
     let is_check = request.setting.purpose == Purpose::Check && request.setting.server.is_none();
-    let asks = |p: &Planned| matches!(p.plan, Plan::Ask(Query::Containers(_)));
-    if !is_check || !request.wants(CONTAINER_MOUNTS) || !planned.iter().any(asks) {
-        return;
-    }
-    let (mut subjects, mut problem) = (Vec::new(), None);
-    for section in SECTIONS.iter().filter(|section| Some(section.id()) != CONTAINER_MOUNTS.section()) {
-        let known = planned.iter().find(|p| p.section.id() == section.id());
-        let read = || read_section(*section, &request.locks.group(section.lock_files()));
-        let own = if known.is_none() { read() } else { Err(NoBaseline::Missing) };
-        match known.map_or(&own, |known| &known.baseline) {
-            Ok(state) => {
-                let here =
-                    state.entries.iter().filter(|(place, _)| section.in_scope(request.setting.scope, place));
-                subjects.extend(here.map(|(place, entry)| {
-                    LockedSubject {
-                        place: place.clone(),
-                        files: entry
-                            .tree
-                            .iter()
-                            .flat_map(|tree| tree.iter().map(|(path, _)| path.to_vec()))
-                            .collect(),
-                    }
-                }));
-            }
-            // That it is malformed, its own check says if it takes part.
-            Err(NoBaseline::Malformed(why)) if known.is_none() => problem = Some(why.clone()),
-            Err(_) => {}
-        }
-    }
-    for p in planned {
-        if let Plan::Ask(Query::Containers(query)) = &mut p.plan {
-            query.locked = Some(std::mem::take(&mut subjects));
-            p.problem = problem.take();
-        }
-    }
+    is_check && request.wants(CONTAINER_MOUNTS)
 }
 
-fn plan_section(request: &Request<'_>, section: &'static dyn Section) -> Planned {
-    let lock_files = request.locks.group(section.lock_files());
-    let mut out_of_scope = State::default();
-    let baseline = read_section(section, &lock_files).map(|mut state| {
-        let entries = std::mem::take(&mut state.entries);
-        let (here, elsewhere) =
-            entries.into_iter().partition(|(place, _)| section.in_scope(request.setting.scope, place));
-        out_of_scope.entries = elsewhere;
-        State { entries: here }
-    });
-    let ask =
-        Ask { setting: request.setting, locked: is_locked(&lock_files), baseline: baseline.as_ref().ok() };
-    let plan = section.plan(&ask);
-    Planned { section, lock_files, baseline, out_of_scope, plan, problem: None }
+/// What the lock files of all sections name, whether those sections are compared or not; `known` are those that are.
+fn locked_paths(request: &Request<'_>, known: &[Planned]) -> LockedPaths {
+    let mut paths = LockedPaths::default();
+    for section in SECTIONS.iter().filter(|section| Some(section.id()) != CONTAINER_MOUNTS.section()) {
+        let own;
+        let baseline = if let Some(planned) = known.iter().find(|it| it.section.id() == section.id()) {
+            &planned.baseline
+        } else {
+            own = read_section(*section, &request.locks.group(section.lock_files()));
+            &own
+        };
+        match baseline {
+            Ok(state) => {
+                let scope = request.setting.scope;
+                let here = state.entries.iter().filter(|(place, _)| section.in_scope(scope, place));
+                paths.subjects.extend(here.map(|(place, entry)| LockedSubject::of(place, entry)));
+            }
+            Err(NoBaseline::Malformed(why)) => paths.problems.push(why.clone()),
+            Err(NoBaseline::Missing) => {}
+        }
+    }
+    paths
 }
 
 /// Parses the lock files of one section.
@@ -261,9 +251,6 @@ impl Planned {
             let why =
                 if of_commit { "no commit holds any of it" } else { "none of it is included on this target" };
             observed = Observed::Skipped(why.to_owned());
-        }
-        if let Observed::Seen(seen) = &mut observed {
-            seen.views.problem.clone_from(&self.problem);
         }
         count_out_of_scope(&mut observed, elsewhere, request.setting.scope.reason());
         let wanted = self.section.wants_lock_files(&self.ask(request));

@@ -257,14 +257,16 @@ fn without_rights_the_mount_table_tells() {
     assert_eq!((code, status(&report, "container_mounts").as_str()), (2, "FAIL"), "{report:#}");
 }
 
+/// The real engine's answer.
+fn ask(path: &str) -> String {
+    let real = crate::support::docker::engine_socket();
+    let url = format!("http://engine{path}");
+    let told = Command::new("curl").args(["-s", "--unix-socket"]).arg(&real).arg(url).output().unwrap();
+    String::from_utf8(told.stdout).unwrap()
+}
+
 /// An engine that names another process as the container's.
 fn liar(stage: &Stage, pid: u32) -> FakeEngine {
-    let real = crate::support::docker::engine_socket();
-    let ask = |path: &str| {
-        let url = format!("http://engine{path}");
-        let told = Command::new("curl").args(["-s", "--unix-socket"]).arg(&real).arg(url).output().unwrap();
-        String::from_utf8(told.stdout).unwrap()
-    };
     let (list, images) = (ask("/containers/json?all=1"), ask("/images/json"));
     let id = stage.docker(&["inspect", "-f", "{{.Id}}", &stage.name("web")]);
     let mut inspected: Value = serde_json::from_str(&ask(&format!("/containers/{id}/json"))).unwrap();
@@ -353,7 +355,62 @@ fn what_lies_over_a_part_of_a_mount_is_seen_whatever_else_is_mounted_needs_root(
     accept(&stage);
     let (code, report) = stage.check(&["--only", "container_mounts"]);
     let notes = check_of(&report, "container_mounts")["notes"].to_string();
-    assert!(code == 0 && notes.contains("/m/shop shows ") && notes.contains("r2/mods/shop"), "{report:#}");
+    assert!(code == 0 && notes.contains("/m/shop has ") && notes.contains("r2/mods/shop"), "{report:#}");
+    // A baseline that says nothing of mounts does not have it.
+    let mut lock: Value = serde_json::from_str(&stage.project.read(LOCK)).unwrap();
+    lock["images"][stage.name("web")].as_object_mut().unwrap().remove("mounts");
+    stage.project.file(LOCK, &format!("{lock:#}\n"));
+    assert_eq!(mounts(&stage), stale("/m/shop"));
+}
+
+#[test]
+fn an_engine_on_another_machine_is_not_believed_whatever_its_paths_are() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let elsewhere = |mut told: Value| {
+        for mount in told["Mounts"].as_array_mut().into_iter().flatten() {
+            mount["Source"] = "/srv/elsewhere".into();
+        }
+        told["State"]["Pid"] = 4_000_000.into();
+        told
+    };
+    let ask = |path: &str| -> Value { serde_json::from_str(&ask(path)).unwrap() };
+    let mut list = ask("/containers/json?all=1");
+    for row in list.as_array_mut().unwrap() {
+        for mount in row["Mounts"].as_array_mut().into_iter().flatten() {
+            mount["Source"] = "/srv/elsewhere".into();
+        }
+    }
+    let id = stage.docker(&["inspect", "-f", "{{.Id}}", &stage.name("web")]);
+    let inspected = elsewhere(ask(&format!("/containers/{id}/json"))).to_string();
+    let (list, images) = (list.to_string(), ask("/images/json").to_string());
+    let engine = FakeEngine::new(move |path| match path.split('?').next().unwrap_or_default() {
+        "/containers/json" => Reply::Body(200, list.clone()),
+        "/images/json" => Reply::Body(200, images.clone()),
+        _ => Reply::Body(200, inspected.clone()),
+    });
+    let args = ["check", "--only", "container_mounts", "--format", "json"];
+    let ran = Ran(stage.project.driftlock(&args).env("DOCKER_HOST", engine.host()).output().unwrap());
+    assert_eq!(
+        (ran.code(), status(&ran.report(), "container_mounts").as_str()),
+        (1, "ERROR"),
+        "{}",
+        ran.out()
+    );
+}
+
+#[test]
+fn a_container_that_is_gone_when_it_is_inspected_does_not_pass() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let (list, images) = (ask("/containers/json?all=1"), ask("/images/json"));
+    let engine = FakeEngine::new(move |path| match path.split('?').next().unwrap_or_default() {
+        "/containers/json" => Reply::Body(200, list.clone()),
+        "/images/json" => Reply::Body(200, images.clone()),
+        _ => Reply::Body(404, "{\"message\": \"No such container\"}".to_owned()),
+    });
+    let ran = Ran(stage.project.driftlock(&["check"]).env("DOCKER_HOST", engine.host()).output().unwrap());
+    assert!(ran.code() == 2 && ran.out().contains("Image drift"), "{}", ran.out());
 }
 
 #[test]

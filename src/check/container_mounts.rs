@@ -43,41 +43,46 @@ impl Check for ContainerMounts {
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
         let (mut result, sides) = compared(self, case)?;
         let Some((baseline, seen)) = sides else { return Some(result) };
-        result.errors.extend(seen.views.problem.clone());
+        result.errors.extend(seen.views.problems.iter().cloned());
         let mut subjects: BTreeSet<(&[u8], String)> = BTreeSet::new();
         let mut unseen = None;
         for (name, actual) in &seen.state.entries {
-            let mut stale: BTreeSet<&str> = BTreeSet::new();
+            let expected = baseline.entries.get(name);
             match seen.views.by_container.get(name) {
                 Some(MountView::Seen { uses, .. }) => {
-                    subjects.extend(uses.iter().map(|it| (name.as_slice(), it.destination.clone())));
-                    let others = uses.iter().filter(|it| matches!(it.shown, Shows::Other(_)));
-                    stale.extend(others.map(|it| it.destination.as_str()));
-                    result.errors.extend(uses.iter().filter_map(|it| unknown(name, it)));
-                    result.notes.extend(uses.iter().filter_map(|it| hidden(name, it)));
-                    result.findings.extend(uses.iter().filter_map(|it| outdated(name, it)));
+                    subjects.extend(uses.iter().map(|used| (name.as_slice(), used.destination.clone())));
+                    let locked = expected.and_then(locked_mounts);
+                    for used in uses {
+                        judge(name, used, locked.as_deref(), &mut result);
+                    }
                 }
                 Some(MountView::Refused(why)) => result.errors.push(said_of(name, why)),
                 Some(MountView::Unseen(why)) => unseen = unseen.or_else(|| Some(said_of(name, why))),
-                Some(MountView::NotLooked) | None => {}
+                Some(MountView::NotRunning | MountView::NotConcerned) | None => {}
             }
-            let Some(expected) = baseline.entries.get(name) else { continue };
-            for (destination, before, now) in pairs(expected, actual) {
-                let is_same = match (&before, &now) {
-                    (Some(before), Some(now)) => is_same_mount(before, now, actual),
-                    _ => false,
-                };
-                // What it has there is told already.
-                if !is_same && !stale.contains(destination.as_str()) {
-                    result.findings.push(changed(name, &destination, before.as_ref(), now.as_ref(), actual));
+            let Some(expected) = expected else { continue };
+            let given = seen.views.as_given.get(name);
+            if given.is_some() && locked_mounts(expected).is_some() && locked_mounts(actual).is_none() {
+                result.errors.push(said_of(name, "the engine does not list its mounts"));
+            }
+            let pairs = pairs(expected, actual);
+            subjects.extend(pairs.keys().map(|destination| (name.as_slice(), destination.clone())));
+            for (destination, (before, now)) in pairs {
+                let given = given.and_then(|given| given.get(&destination));
+                let same = before.as_ref().zip(now.as_ref());
+                if !same.is_some_and(|(before, now)| is_same_mount(before, now, given)) {
+                    let found = changed(name, &destination, before.as_ref(), now.as_ref(), actual);
+                    // What it shows there is told already.
+                    if !result.findings.iter().any(|other| other.subject == found.subject) {
+                        result.findings.push(found);
+                    }
                 }
-                subjects.insert((name, destination));
             }
         }
         result.subjects = subjects.len();
         result.findings.sort_by(|a, b| a.subject.cmp(&b.subject));
         result.skip = if case.server.is_some() {
-            Some("what containers on a server have mounted is not looked at".to_owned())
+            Some("what containers on a server really have mounted is not looked at yet".to_owned())
         } else if result.subjects == 0 {
             unseen.or_else(|| Some("no running container has a path of the baseline mounted".to_owned()))
         } else {
@@ -87,33 +92,34 @@ impl Check for ContainerMounts {
     }
 }
 
+/// Puts what a use of a locked path shows into the result; `locked` are the mounts of the baseline, where they are known.
+fn judge(name: &[u8], used: &MountUse, locked: Option<&[LockedMount]>, result: &mut CheckResult) {
+    let expected = || used.expected.clone().map_or(Value::Absent, Value::Text);
+    let stale = |actual: &str, layer: Option<&str>| {
+        let actual = Value::Text(actual.to_owned());
+        let found = found(name, &used.destination, Change::Stale, expected(), actual);
+        Finding { layer: layer.map(str::to_owned), ..found }
+    };
+    match &used.shown {
+        Shows::Current => {}
+        Shows::Unknown(why) => result.errors.push(said_of(name, &format!("{}: {why}", used.destination))),
+        Shows::Other(actual) => {
+            let layer = used.is_covered.then_some("a tmpfs of the container lies over it");
+            result.findings.push(stale(actual, layer));
+        }
+        Shows::Hidden { by, at } if locked.is_some_and(|all| all.iter().any(|it| it.destination == *at)) => {
+            let path = used.expected.as_deref().unwrap_or_default();
+            let why = format!("{} has {by} in place of {path}: that is mounted at {at}", used.destination);
+            result.notes.push(said_of(name, &why));
+        }
+        Shows::Hidden { by, .. } => {
+            result.findings.push(stale(by, Some("another mount of the container lies over it")));
+        }
+    }
+}
+
 fn said_of(name: &[u8], why: &str) -> String {
     format!("{}: {why}", String::from_utf8_lossy(name))
-}
-
-/// Why a use of a locked path could not be judged.
-fn unknown(name: &[u8], used: &MountUse) -> Option<String> {
-    let Shows::Unknown(why) = &used.shown else { return None };
-    Some(said_of(name, &format!("{}: {why}", used.destination)))
-}
-
-/// A locked path that the container does not have, because something else is mounted there.
-fn hidden(name: &[u8], used: &MountUse) -> Option<String> {
-    let Shows::Hidden(by) = &used.shown else { return None };
-    let expected = used.expected.as_deref().unwrap_or_default();
-    Some(said_of(
-        name,
-        &format!("{} shows {by}, and not {expected}: that is mounted over it", used.destination),
-    ))
-}
-
-/// A mount that does not show what its path on the host has now.
-fn outdated(name: &[u8], used: &MountUse) -> Option<Finding> {
-    let Shows::Other(actual) = &used.shown else { return None };
-    let expected = used.expected.clone().map_or(Value::Absent, Value::Text);
-    let layer = used.is_covered.then(|| "a tmpfs of the container lies over it".to_owned());
-    let found = found(name, &used.destination, Change::Stale, expected, Value::Text(actual.clone()));
-    Some(Finding { layer, ..found })
 }
 
 /// A mount that is not as in the baseline.
@@ -143,18 +149,14 @@ fn described(mount: &LockedMount) -> String {
 }
 
 /// What the baseline and the host have at each destination; nothing where one of them does not know a container's mounts.
-fn pairs(expected: &Entry, actual: &Entry) -> Vec<(String, Option<LockedMount>, Option<LockedMount>)> {
-    let (Some(before), Some(now)) = (locked_mounts(expected), locked_mounts(actual)) else {
-        return Vec::new();
-    };
+fn pairs(expected: &Entry, actual: &Entry) -> BTreeMap<String, (Option<LockedMount>, Option<LockedMount>)> {
     let mut all: BTreeMap<String, (Option<LockedMount>, Option<LockedMount>)> = BTreeMap::new();
+    let (Some(before), Some(now)) = (locked_mounts(expected), locked_mounts(actual)) else { return all };
     for mount in before {
-        let sides = all.entry(mount.destination.clone()).or_default();
-        sides.0 = Some(mount);
+        all.entry(mount.destination.clone()).or_default().0.replace(mount);
     }
     for mount in now {
-        let sides = all.entry(mount.destination.clone()).or_default();
-        sides.1 = Some(mount);
+        all.entry(mount.destination.clone()).or_default().1.replace(mount);
     }
-    all.into_iter().map(|(destination, (before, now))| (destination, before, now)).collect()
+    all
 }

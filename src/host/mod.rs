@@ -25,7 +25,7 @@ mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Digest, Glob, LeftOut, Mount, MountView, Stat, Tree, Unreadable, any_match};
+use crate::model::{Digest, Entry, Glob, LeftOut, Mount, MountView, Stat, Tree, Unreadable, any_match};
 
 pub use bytecode::was_left_out;
 pub use content::Content;
@@ -219,6 +219,15 @@ pub struct LockedSubject {
     pub place: Vec<u8>,
     /// The files of a module, relative to it.
     pub files: Vec<Vec<u8>>,
+}
+
+impl LockedSubject {
+    /// The subject at `place` with all that its entry names.
+    #[must_use]
+    pub fn of(place: &[u8], entry: &Entry) -> Self {
+        let files = entry.tree.iter().flat_map(|tree| tree.iter().map(|(path, _)| path.to_vec()));
+        Self { place: place.to_vec(), files: files.collect() }
+    }
 }
 
 /// The answer to one query.

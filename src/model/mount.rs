@@ -20,9 +20,11 @@ pub struct Mount {
 /// What became of looking at the mounts of a container that runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum MountView {
-    /// Nobody looked: it does not run, or nothing is mounted that could matter.
+    /// It does not run, or it was not asked for.
     #[default]
-    NotLooked,
+    NotRunning,
+    /// Nothing of the baseline is in what it has mounted.
+    NotConcerned,
     /// They were looked at.
     Seen {
         /// The mounts through which it has locked paths, by destination.
@@ -54,8 +56,13 @@ pub struct MountUse {
 pub enum Shows {
     /// What is at the path now.
     Current,
-    /// What is mounted over it in the container on purpose, so that the container has nothing of it.
-    Hidden(String),
+    /// What the engine mounts over it at a destination of the container.
+    Hidden {
+        /// The path that this has.
+        by: String,
+        /// The destination.
+        at: String,
+    },
     /// Something else: the path that this has now, or the one it had.
     Other(String),
     /// Nobody can tell, with the reason.
@@ -67,6 +74,8 @@ pub enum Shows {
 pub struct Views {
     /// What became of looking at each container's, by its name.
     pub by_container: BTreeMap<Vec<u8>, MountView>,
-    /// Why it is not known which paths matter.
-    pub problem: Option<String>,
+    /// The host path of each of a container's mounts as it was given, by container and destination.
+    pub as_given: BTreeMap<Vec<u8>, BTreeMap<String, String>>,
+    /// Why not all paths that matter are known.
+    pub problems: Vec<String>,
 }

@@ -27,8 +27,6 @@ pub mod fact {
     pub const STATE: &str = "state";
     /// Its mounts, as the lock file spells them: a list in JSON.
     pub const MOUNTS: &str = "mounts";
-    /// The source of each bind as it was given, by destination: an object in JSON.
-    pub const MOUNT_PATHS: &str = "mountPaths";
     /// The Compose project.
     pub const PROJECT: &str = "composeProject";
     /// The Compose service.
@@ -46,9 +44,7 @@ pub mod fact {
 pub fn locked_facts(entry: &Entry) -> BTreeMap<String, String> {
     let Value::Structured(facts) = &entry.value else { return BTreeMap::new() };
     let mut facts = facts.clone();
-    facts.retain(|name, _| {
-        ![fact::COMPOSE_FILES, fact::TAG_MOVED, fact::MOUNT_PATHS].contains(&name.as_str())
-    });
+    facts.retain(|name, _| name != fact::COMPOSE_FILES && name != fact::TAG_MOVED);
     facts
 }
 
@@ -100,7 +96,7 @@ impl Section for Images {
         Plan::Ask(Query::Containers(ContainerQuery {
             patterns: docker.containers.iter().filter_map(|text| Glob::new(text).ok()).collect(),
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
-            locked: None,
+            locked: ask.paths.map(|paths| paths.subjects.clone()).filter(|subjects| !subjects.is_empty()),
             clock: ask.setting.clock,
         }))
     }
@@ -173,16 +169,12 @@ fn skip(ask: &Ask<'_>, why: &str) -> String {
     }
 }
 
-/// Whether two mounts are the same; the source of a bind may be told as it was given or as a repository path, which depends
-/// on where links lead. `actual` is what the host has of the container.
+/// Whether two mounts are the same. The source of a bind may be told as a repository path, which depends on where links
+/// lead, or as it was given: `as_given` is that of `now`.
 #[must_use]
-pub fn is_same_mount(before: &LockedMount, now: &LockedMount, actual: &Entry) -> bool {
-    let Value::Structured(facts) = &actual.value else { return before == now };
-    let paths = facts.get(fact::MOUNT_PATHS).and_then(|text| serde_json::from_str(text).ok());
-    let paths: BTreeMap<String, String> = paths.unwrap_or_default();
-    let as_given = paths.get(&now.destination).filter(|path| !path.is_empty() && **path == before.source);
-    before == now
-        || as_given.is_some_and(|path| *before == LockedMount { source: path.clone(), ..now.clone() })
+pub fn is_same_mount(before: &LockedMount, now: &LockedMount, as_given: Option<&String>) -> bool {
+    let given = as_given.filter(|path| !path.is_empty());
+    before == now || given.is_some_and(|path| *before == LockedMount { source: path.clone(), ..now.clone() })
 }
 
 /// The mounts of a container that a fact tells; `None` where they are not known.
@@ -194,6 +186,7 @@ pub fn locked_mounts(entry: &Entry) -> Option<Vec<LockedMount>> {
 
 fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) -> Observation {
     let mut partly = 0;
+    let problems = ask.paths.map(|paths| paths.problems.clone()).unwrap_or_default();
     let mut seen = Observation { left_out, ..Observation::default() };
     let ignore = ask.setting.purpose == Purpose::Check
         && ask.setting.config.docker.as_ref().is_some_and(|docker| docker.unexpected == OnUnexpected::Ignore);
@@ -210,9 +203,13 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
             view => view,
         };
         partly += u64::from(matches!(view, MountView::Seen { is_whole: false, .. }));
+        let given = container.mounts.iter().flatten();
+        let given = given.map(|mount| (mount.destination.clone(), mount.host_path.clone())).collect();
+        seen.views.as_given.insert(name.clone(), given);
         seen.views.by_container.insert(name.clone(), view);
         seen.state.entries.insert(name, entry_of(container));
     }
+    seen.views.problems = problems;
     if partly > 0 {
         let reason = "mounts seen without the rights to see every process of the container".to_owned();
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: partly, reason, remedy: None });
@@ -235,15 +232,12 @@ fn entry_of(container: Container) -> Entry {
     }
     let mounts = container.mounts.iter().map(|mounts| mounts.iter().map(LockedMount::of).collect::<Vec<_>>());
     let mounts = mounts.map(|mounts| fact_of(&mounts)).next();
-    let paths = container.mounts.iter().flatten().map(|mount| (&mount.destination, &mount.host_path));
-    let paths = serde_json::to_string(&paths.collect::<BTreeMap<_, _>>()).unwrap_or_default();
     let facts = [
         (fact::IMAGE, Some(container.image)),
         (fact::IMAGE_ID, Some(container.image_id)),
         (fact::REPO_DIGESTS, Some(container.repo_digests.join(" "))),
         (fact::STATE, Some(container.state)),
         (fact::MOUNTS, mounts),
-        (fact::MOUNT_PATHS, Some(paths)),
         (fact::PROJECT, container.compose_project),
         (fact::SERVICE, container.compose_service),
         (fact::CONFIG_HASH, container.compose_config_hash),

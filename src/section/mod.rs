@@ -14,7 +14,7 @@ pub const BEYOND_REPOSITORY: SectionId = config::ID;
 
 use crate::baseline::LockError;
 use crate::config::{Config, DockerMode};
-use crate::host::{Answer, FilesAnswer, Query, Scope, Seen};
+use crate::host::{Answer, FilesAnswer, LockedSubject, Query, Scope, Seen};
 use crate::model::{Entry, Glob, Observation, Observed, SectionId, State, Unreadable, Value};
 
 /// Every section, in the order of the report. A new one is a new file and a line here.
@@ -111,6 +111,17 @@ pub struct Ask<'a> {
     pub locked: bool,
     /// The baseline, where it could be read.
     pub baseline: Option<&'a State>,
+    /// What the mounts of containers are looked at for, where they are.
+    pub paths: Option<&'a LockedPaths>,
+}
+
+/// What the baseline names, whatever the section.
+#[derive(Debug, Default)]
+pub struct LockedPaths {
+    /// Its files and modules.
+    pub subjects: Vec<LockedSubject>,
+    /// Why not all of them are known.
+    pub problems: Vec<String>,
 }
 
 /// What to do about a section on a host.

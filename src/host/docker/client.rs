@@ -202,6 +202,7 @@ fn listed_in(line: &str, now: Option<i64>) -> Option<Listed> {
             image,
             is_temporary: is_temporary.unwrap_or(false),
             life: Some(its),
+            status: None,
             processes: None,
         }),
     })

@@ -25,6 +25,24 @@ pub(in crate::host) async fn collect(
     lanes: usize,
     clock: Option<fn() -> i64>,
 ) -> Result<Gathered, Error> {
+    for _ in 1..TRIES {
+        let (listed, images) = collect_once(docker, query, lanes, clock).await?;
+        // One that ended or was made anew in between is another one now.
+        if !listed.iter().any(Listed::is_gone) {
+            return Ok(gather(listed, &images, query));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let (listed, images) = collect_once(docker, query, lanes, clock).await?;
+    Ok(gather(listed, &images, query))
+}
+
+async fn collect_once(
+    docker: &Docker,
+    query: &ContainerQuery,
+    lanes: usize,
+    clock: Option<fn() -> i64>,
+) -> Result<(Vec<Listed>, Images), Error> {
     let start = Instant::now();
     let list = || answered("/containers/json", asked::<Vec<Row>>(docker, "/containers/json?all=true"));
     let containers = again(list);
@@ -42,7 +60,7 @@ pub(in crate::host) async fn collect(
         inspect(docker, batch).await?;
     }
     log::info!(containers = listed.len(), images = images.len(), ms = start.elapsed().as_millis(); "the engine answered");
-    Ok(gather(listed, &Images::of(images), query))
+    Ok((listed, Images::of(images)))
 }
 
 /// The same engine, with what it is asked told. Of its answers only what is needed is told: they hold the
@@ -232,6 +250,7 @@ struct RestartPolicy {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct State {
+    status: Option<String>,
     running: Option<bool>,
     restarting: Option<bool>,
     pid: Option<i64>,
@@ -243,6 +262,7 @@ impl Details {
         let processes = self.processes(id);
         let (host, state) = (self.host_config.unwrap_or_default(), self.state);
         let policy = host.restart_policy.and_then(|policy| policy.name);
+        let status = state.as_ref().and_then(|state| state.status.clone());
         let life = state.map(|state| Life {
             running: state.running.unwrap_or_default(),
             restarting: state.restarting.unwrap_or_default(),
@@ -256,6 +276,7 @@ impl Details {
             image: self.config.and_then(|config| config.image),
             is_temporary: host.auto_remove.unwrap_or_default(),
             life,
+            status,
             processes,
         }
     }

@@ -6,12 +6,15 @@ use std::time::Duration;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 use super::collect::{bound_device, running_now};
+use super::gathered::Look;
 use super::{DEADLINE, Gathered, Place, collect, in_words};
 use crate::host::disk::ThisDisk;
 use crate::host::mounts::{self, Ask, Locked, Running};
 use crate::host::{ContainerQuery, ContainersAnswer, Layout, Watch};
-use crate::model::{Address, Mount, MountView};
+use crate::model::{Address, Mount};
 
+/// How many calls are under way at once.
+const LANES: usize = 4;
 /// How often a waiting call looks whether the run was cancelled.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -105,7 +108,7 @@ pub(in crate::host) fn observe(
         let docker = engine.connect()?;
         // Another machine has another clock.
         let clock = Some(query.clock).filter(|_| matches!(engine, Engine::Unix(_)));
-        collect(&docker, query, 1, clock).await.map_err(|error| in_words(&engine.place(), &error))
+        collect(&docker, query, LANES, clock).await.map_err(|error| in_words(&engine.place(), &error))
     });
     let gathered = match answer {
         Ok(gathered) => gathered,
@@ -126,10 +129,10 @@ pub(in crate::host) fn observe(
         })
     };
     let ask = Ask { again: &again, device: &device };
-    let look = |running: &Running, mounts: &[Mount]| {
-        locked.as_ref().map_or(MountView::NotLooked, |locked| mounts::look(locked, running, mounts, &ask))
-    };
-    Some(gathered.resolve(layout, &ThisDisk, Some(&look)))
+    let look = locked
+        .as_ref()
+        .map(|locked| |running: &Running, mounts: &[Mount]| mounts::look(locked, running, mounts, &ask));
+    Some(gathered.resolve(layout, &ThisDisk, look.as_ref().map(|look| look as Look<'_>)))
 }
 
 /// Whether nothing is at a path; what may not be looked at counts as there.

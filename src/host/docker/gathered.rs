@@ -69,11 +69,25 @@ impl Raw {
                 mount.source = if path.is_empty() { ".".to_owned() } else { path };
             }
         }
-        if let (Some(look), Some(running), Some(mounts)) = (look, &self.running, &container.mounts) {
-            container.view = look(running, mounts);
+        let mounts = container.mounts.as_deref().unwrap_or_default();
+        if let Some(look) = look.filter(|_| is_up(&container.state) && has_paths(mounts)) {
+            container.view = match &self.running {
+                Some(running) => look(running, mounts),
+                None => MountView::Unseen("the engine names no process of it".to_owned()),
+            };
         }
         container
     }
+}
+
+/// Whether a container in this state has processes.
+fn is_up(state: &str) -> bool {
+    matches!(state, "running" | "paused")
+}
+
+/// Whether anything of the engine's machine is mounted.
+fn has_paths(mounts: &[Mount]) -> bool {
+    mounts.iter().any(|mount| !mount.host_path.is_empty())
 }
 
 /// The kind of a mount whose source is a path of the engine's machine.
@@ -191,6 +205,8 @@ pub(super) enum Inspected {
         is_temporary: bool,
         /// What is known of its running.
         life: Option<Life>,
+        /// Its state, where that is told.
+        status: Option<String>,
         /// Its processes, where it has any.
         processes: Option<Running>,
     },
@@ -221,14 +237,14 @@ impl Listed {
 
     /// Whether the list alone does not tell what is to be known of it.
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
-        let is_used = query.locked.is_some() && self.has_mounts_of_its_machine();
+        let has_paths = has_paths(self.mounts.as_deref().unwrap_or_default());
+        let is_used = query.locked.is_some() && is_up(&self.state) && has_paths;
         self.left_out(query).is_none() && (self.is_open || is_used || self.is_unknown(query))
     }
 
-    /// Whether it runs and has anything of the engine's machine mounted.
-    fn has_mounts_of_its_machine(&self) -> bool {
-        let runs = matches!(self.state.as_str(), "running" | "paused");
-        runs && self.mounts.iter().flatten().any(|mount| !mount.host_path.is_empty())
+    /// Whether it was gone when it was inspected.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.inspected, Some(Inspected::Gone))
     }
 
     /// Whether the list alone does not tell its image's name, or that it stays.
@@ -245,14 +261,17 @@ impl Listed {
         }
         let mut running = None;
         match self.inspected.take() {
-            Some(Inspected::Gone) if self.is_unknown(query) => return None,
+            Some(Inspected::Gone) => return None,
             Some(Inspected::There { is_temporary: true, .. }) if self.is_unknown(query) => {
                 return Some(Err("containers that remove themselves (--rm)"));
             }
-            Some(Inspected::There { image, life, processes, .. }) => {
+            Some(Inspected::There { image, life, status, processes, .. }) => {
                 running = processes;
+                let has_ended = is_up(&self.state) && life.as_ref().is_some_and(|life| !life.running);
                 if life.is_some_and(|life| life.is_restart(&self.state, self.up)) {
                     RESTARTING.clone_into(&mut self.state);
+                } else if let Some(status) = status.filter(|_| has_ended) {
+                    self.state = status;
                 }
                 if let Some(image) = image.filter(|_| self.hides_name()) {
                     self.image = image;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::{Layout, LockedSubject};
 use crate::model::{Mount, MountUse, MountView, Shows, escaped};
 use table::{Location, Table, below, joined};
-use view::{Led, Trouble, View};
+use view::{Led, Lost, Trouble, View};
 
 pub(super) use view::Running;
 
@@ -98,8 +98,9 @@ pub(super) fn look(locked: &Locked, first: &Running, mounts: &[Mount], ask: &Ask
             },
             Err(trouble) => trouble,
         };
-        if !machine.is_concerned(&mounts) {
-            return MountView::NotLooked;
+        // The paths that the engine names are those of its machine, which may be another one.
+        if !matches!(why, Trouble::Unseen(_)) && !machine.is_concerned(&mounts) {
+            return MountView::NotConcerned;
         }
         let may_pass = look < LOOKS && matches!(why, Trouble::Moving(_));
         if may_pass {
@@ -107,7 +108,8 @@ pub(super) fn look(locked: &Locked, first: &Running, mounts: &[Mount], ask: &Ask
         }
         // Whatever is wrong, the container may be another one by now.
         match (ask.again)(&running.id) {
-            Ok(None) => return MountView::NotLooked,
+            Ok(None) if look < LOOKS => std::thread::sleep(PAUSE),
+            Ok(None) => return MountView::Refused("it ended while it was looked at; check again".to_owned()),
             Ok(Some(now)) if now != running && look < LOOKS => running = now,
             Ok(Some(_)) if may_pass => {}
             Ok(Some(_)) => {
@@ -119,7 +121,7 @@ pub(super) fn look(locked: &Locked, first: &Running, mounts: &[Mount], ask: &Ask
             Err(why) => return MountView::Refused(why),
         }
     }
-    MountView::NotLooked
+    MountView::NotRunning
 }
 
 /// What the mounts of this machine's containers are held against.
@@ -190,13 +192,14 @@ impl<'a> Machine<'a> {
             return Some(());
         }
         let (now, there) = match (now, there) {
-            (Err(why), _) | (_, Err(why)) => {
+            (Err(Lost::Moved), _) | (_, Err(Lost::Moved)) => return None,
+            (Err(Lost::Refused(why)), _) | (_, Err(Lost::Refused(why))) => {
                 uses.push(said(mount, b"", None, Shows::Unknown(why)));
                 return Some(());
             }
             (Ok(now), Ok(there)) => (now, there),
         };
-        let top = if view.is_whole() || view.has_mount_at(&destination) {
+        let top = if view.follows_links() || view.has_mount_at(&destination) {
             self.shows(now.as_ref(), there.as_ref())
         } else {
             Shows::Unknown("only root can tell where a link in the container leads".to_owned())
@@ -209,15 +212,25 @@ impl<'a> Machine<'a> {
         for (rest, what) in points.chain(links).filter(|_| is_current) {
             let path = joined(&now.real, &rest);
             let place = joined(&there.real, &rest);
-            let here = view::locate(Path::new(OsStr::from_bytes(&path)), &self.table).ok()?;
-            let inside = view.locate(&place).ok()?;
+            let here = view::locate(Path::new(OsStr::from_bytes(&path)), &self.table);
+            let (here, inside) = match (here, view.locate(&place)) {
+                (Err(Lost::Moved), _) | (_, Err(Lost::Moved)) => return None,
+                (Err(Lost::Refused(why)), _) | (_, Err(Lost::Refused(why))) => {
+                    uses.push(said(mount, &rest, None, Shows::Unknown(why)));
+                    continue;
+                }
+                (Ok(here), Ok(inside)) => (here, inside),
+            };
             // What the container has nowhere, it does not use.
             let is_absent = what == Inside::Link && inside.is_none();
             let shown = match self.shows(here.as_ref(), inside.as_ref()) {
-                Shows::Other(_) if what == Inside::Link && !view.is_whole() => {
+                Shows::Other(_) if what == Inside::Link && !view.follows_links() => {
                     Shows::Unknown("only root can tell where a link in the container leads".to_owned())
                 }
-                Shows::Other(other) if is_of_engine(&place, &there.real, others) => Shows::Hidden(other),
+                Shows::Other(by) => match mounted_over(&place, &there.real, others) {
+                    Some(at) => Shows::Hidden { by, at },
+                    None => Shows::Other(by),
+                },
                 shown => shown,
             };
             if shown != Shows::Current && !is_absent {
@@ -303,11 +316,12 @@ enum Inside {
     Link,
 }
 
-/// Whether a place below a mount's is one at which the engine mounts something, or lies below one.
-fn is_of_engine(place: &[u8], above: &[u8], others: &BTreeSet<&[u8]>) -> bool {
+/// The destination below another one, `above`, at which the engine mounts what is seen at `place`, if it does.
+fn mounted_over(place: &[u8], above: &[u8], others: &BTreeSet<&[u8]>) -> Option<String> {
     let others = others.iter().map(|other| plain(other));
     let mut inner = others.filter(|other| below(above, other).is_some_and(|rest| !rest.is_empty()));
-    inner.any(|other| below(&other, place).is_some())
+    let over = inner.find(|other| below(other, place).is_some())?;
+    Some(String::from_utf8_lossy(&over).into_owned())
 }
 
 /// A path without doubled slashes, and without one at its end.

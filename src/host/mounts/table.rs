@@ -1,6 +1,6 @@
 //! Mount tables: what `/proc/PID/mountinfo` lists (proc(5)), and which mount a path lies on.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// One line of a mount table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,31 +31,42 @@ pub(super) struct Location {
 }
 
 /// The mounts that the processes of one namespace see.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Table(Vec<Mounted>);
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    mounts: Vec<Mounted>,
+    /// The index of the mount that the others lie on.
+    root: usize,
+    /// The indices of the mounts that lie on each other one, by its number.
+    above: HashMap<u64, Vec<usize>>,
+}
 
 impl Table {
     /// Reads a mount table. `None`: it is none, or lists nothing.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let lines = text.split(|&b| b == b'\n').filter(|line| !line.is_empty());
         let mounts = lines.map(Mounted::parse).collect::<Option<Vec<_>>>()?;
-        (!mounts.is_empty()).then_some(Self(mounts))
+        let ids: HashSet<u64> = mounts.iter().map(|mounted| mounted.id).collect();
+        let is_root = |it: &Mounted| it.point == b"/" && (!ids.contains(&it.parent) || it.parent == it.id);
+        let root = mounts.iter().position(is_root)?;
+        let mut above: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (at, mounted) in mounts.iter().enumerate().filter(|(_, it)| it.parent != it.id) {
+            above.entry(mounted.parent).or_default().push(at);
+        }
+        Some(Self { mounts, root, above })
     }
 
     /// The mount with a number.
     pub(super) fn with_id(&self, id: u64) -> Option<&Mounted> {
-        self.0.iter().find(|mounted| mounted.id == id)
+        self.mounts.iter().find(|mounted| mounted.id == id)
     }
 
     /// The mount on which a path without links lies: the way there is walked as the kernel walks it, so a mount that a later
     /// one covers is not met.
-    pub(super) fn at(&self, path: &[u8]) -> Option<&Mounted> {
-        let ids: HashSet<u64> = self.0.iter().map(|mounted| mounted.id).collect();
-        let is_root = |it: &&Mounted| it.point == b"/" && (!ids.contains(&it.parent) || it.parent == it.id);
-        let mut at = self.0.iter().find(is_root)?;
+    pub(super) fn at(&self, path: &[u8]) -> &Mounted {
+        let mut at = &self.mounts[self.root];
         // Each step goes to another mount that lies on this one, so there are at most as many as there are mounts.
-        for _ in 0..self.0.len() {
-            let above = self.0.iter().filter(|it| it.parent == at.id && it.id != at.id);
+        for _ in 0..self.mounts.len() {
+            let above = self.above.get(&at.id).into_iter().flatten().map(|at| &self.mounts[*at]);
             let entered =
                 above.filter(|it| below(&it.point, path).is_some() && below(&at.point, &it.point).is_some());
             match entered.min_by_key(|it| it.point.len()) {
@@ -63,17 +74,23 @@ impl Table {
                 None => break,
             }
         }
-        Some(at)
+        at
     }
 
     /// Whether something is mounted at exactly this path, which has no link in it.
     pub(super) fn has_mount_at(&self, path: &[u8]) -> bool {
-        self.at(path).is_some_and(|mounted| mounted.point == path)
+        self.at(path).point == path
+    }
+
+    /// The point of a mount that has this name.
+    pub(super) fn point_named(&self, name: &[u8]) -> Option<&[u8]> {
+        let points = self.mounts.iter().map(|mounted| mounted.point.as_slice());
+        points.into_iter().find(|point| point.rsplit(|&b| b == b'/').next() == Some(name))
     }
 
     /// The points, at or below a directory, where something is mounted.
     pub(super) fn points_below<'a>(&'a self, dir: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let points = self.0.iter().map(|mounted| mounted.point.as_slice());
+        let points = self.mounts.iter().map(|mounted| mounted.point.as_slice());
         points.filter(move |point| below(dir, point).is_some_and(|rest| !rest.is_empty()))
     }
 
@@ -83,15 +100,15 @@ impl Table {
             "" => it.kind == b"cgroup2",
             names => it.kind == b"cgroup" && names.split(',').all(|name| it.has_option(name)),
         };
-        self.0.iter().find(|it| it.root == b"/" && is_its(it)).map(|it| it.point.as_slice())
+        self.mounts.iter().find(|it| it.root == b"/" && is_its(it)).map(|it| it.point.as_slice())
     }
 
     /// A path by which this table reaches a location, if it has one.
     pub(super) fn path_to(&self, location: &Location) -> Option<Vec<u8>> {
-        let on_device = self.0.iter().filter(|it| it.device == location.device);
+        let on_device = self.mounts.iter().filter(|it| it.device == location.device);
         let paths =
             on_device.filter_map(|it| Some((it, joined(&it.point, below(&it.root, &location.path)?))));
-        let seen = paths.filter(|(it, path)| self.at(path).is_some_and(|at| at.id == it.id));
+        let seen = paths.filter(|(it, path)| self.at(path).id == it.id);
         seen.map(|(_, path)| path).min_by_key(Vec::len)
     }
 }
@@ -172,7 +189,7 @@ mod tests {
     }
 
     fn location(table: &Table, path: &str) -> String {
-        let at = table.at(path.as_bytes()).unwrap().location(path.as_bytes()).unwrap();
+        let at = table.at(path.as_bytes()).location(path.as_bytes()).unwrap();
         format!("{} {}", at.device, String::from_utf8(at.path).unwrap())
     }
 
@@ -213,8 +230,8 @@ mod tests {
         ]);
         let mounted = table.with_id(21).unwrap();
         assert_eq!((mounted.root.as_slice(), mounted.point.as_slice()), (&b"/a b\\c"[..], &b"//deleted"[..]));
-        let table =
-            Table::parse(b"21 20 8:2 /a //x rw - overlay o rw,lowerdir=/l,upperdir=/up\\040per,x").unwrap();
+        let text = b"20 1 8:1 / / rw - ext4 a rw\n21 20 8:2 /a //x rw - overlay o rw,lowerdir=/l,upperdir=/up\\040per,x";
+        let table = Table::parse(text).unwrap();
         assert_eq!(table.with_id(21).unwrap().option("upperdir"), Some(&b"/up per"[..]));
         assert_eq!(unescaped(b"a\\04"), b"a\\04");
     }

@@ -43,6 +43,23 @@ pub(super) struct View {
     table: Table,
     /// Its root directory; `None` where this user may not open that.
     root: Option<OwnedFd>,
+    /// Whether everything that proves that this is the container's view could be seen.
+    is_whole: bool,
+}
+
+/// Why it cannot be told where a path leads.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// It changed while it was looked at: another look may do.
+    Moved,
+    /// It could not be looked at, with the reason.
+    Refused(String),
+}
+
+impl From<Errno> for Lost {
+    fn from(errno: Errno) -> Self {
+        Self::Refused(crate::host::read::words(errno))
+    }
 }
 
 /// A path that was opened: where it leads.
@@ -71,13 +88,11 @@ impl View {
         let root = root_of(&proc)?;
         let text = read(&proc.join("mountinfo")).map_err(|error| lost(&error))?;
         let table = Table::parse(&text).ok_or_else(|| Trouble::Moving("it shows no mounts".to_owned()))?;
-        let view = Self { table, root };
-        view.prove_root(running, host)?;
+        let mut view = Self { table, root, is_whole: false };
+        let is_certain = view.prove_root(running, host)?;
         if let Some(root) = &view.root {
             let same = Same { namespace: namespace_of(&proc)?, root: inode(root.as_fd())? };
-            for pid in processes_of(&group, host) {
-                same.hold(pid)?;
-            }
+            view.is_whole = same.hold_all(processes_of(&group, host), running.pid)? && is_certain;
             let again = root_of(&proc)?.ok_or_else(|| moving("its root could not be opened again"))?;
             if inode(again.as_fd())? != same.root {
                 return Err(moving("its root changed"));
@@ -91,46 +106,55 @@ impl View {
 
     /// Whether everything that proves the view could be seen.
     pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Whether links in the container can be followed.
+    pub(super) fn follows_links(&self) -> bool {
         self.root.is_some()
     }
 
-    /// Holds the root of the container against what the engine says of it.
-    fn prove_root(&self, running: &Running, host: &Table) -> Result<(), Trouble> {
+    /// Holds the root of the container against what the engine says of it: whether that is certain.
+    fn prove_root(&self, running: &Running, host: &Table) -> Result<bool, Trouble> {
         let foreign = || Trouble::Foreign("its root is not the one that the engine made for it".to_owned());
         let merged = running.merged.as_deref().map(|path| path.as_os_str().as_bytes());
-        // A mount of the engine's own namespace is not among those of this one.
-        let there = merged.and_then(|path| Some((path, host.at(path).filter(|it| it.point == path)?)));
+        // Newer stores name no directory, and mount it under the container's name. A mount of the engine's own namespace is
+        // not among those of this one.
+        let merged = merged.or_else(|| host.point_named(running.id.as_bytes()));
+        let there = merged.filter(|path| host.has_mount_at(path)).map(|path| (path, host.at(path)));
         if let (Some(root), Some((path, _))) = (&self.root, there) {
             let expected = Path::new(std::ffi::OsStr::from_bytes(path));
             let expected = open_from(CWD, expected, ResolveFlags::empty()).map_err(|_| foreign())?;
             let is_same = inode(root.as_fd())? == inode(expected.as_fd())?;
-            return if is_same { Ok(()) } else { Err(foreign()) };
+            return if is_same { Ok(true) } else { Err(foreign()) };
         }
-        let own = self.table.at(b"/").ok_or_else(foreign)?;
+        let own = self.table.at(b"/");
         let location = own.location(b"/").ok_or_else(foreign)?;
         let upper = running.upper.as_deref().map(|path| path.as_os_str().as_bytes());
         let is_proven = match (there, upper) {
             (Some((path, mounted)), _) => mounted.location(path).as_ref() == Some(&location),
             (None, Some(upper)) => own.option("upperdir") == Some(upper),
             // A storage that copies has no mount of its own, and the engine does not say which copy it is.
-            (None, None) => is_copy(&location.path),
+            (None, None) if is_copy(&location.path) => return Ok(false),
+            (None, None) => {
+                return Err(Trouble::Unseen("the engine does not say where its root is".to_owned()));
+            }
         };
-        if is_proven { Ok(()) } else { Err(foreign()) }
+        if is_proven { Ok(true) } else { Err(foreign()) }
     }
 
     /// Where a path of the container leads, links on the way followed as the container follows them. `None`: nowhere.
-    pub(super) fn locate(&self, path: &[u8]) -> Result<Option<Led>, String> {
+    pub(super) fn locate(&self, path: &[u8]) -> Result<Option<Led>, Lost> {
         let Some(root) = &self.root else {
-            let at = self.table.at(path).and_then(|mounted| mounted.location(path));
             let led = |location| Led { location, real: path.to_vec(), inode: (0, 0) };
-            return Ok(at.map(led));
+            return Ok(self.table.at(path).location(path).map(led));
         };
         let path = Path::new(std::ffi::OsStr::from_bytes(path));
         let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         match open_from(root.as_fd(), path, inside) {
             Ok(opened) => lead(opened.as_fd(), &self.table).map(Some),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-            Err(errno) => Err(crate::host::read::words(errno)),
+            Err(errno) => Err(errno.into()),
         }
     }
 
@@ -141,7 +165,7 @@ impl View {
 
     /// Whether a tmpfs is mounted at exactly this path.
     pub(super) fn has_tmpfs_at(&self, path: &[u8]) -> bool {
-        self.table.at(path).is_some_and(|mounted| mounted.point == path && mounted.is_tmpfs())
+        self.table.has_mount_at(path) && self.table.at(path).is_tmpfs()
     }
 
     /// The container's mount table.
@@ -151,30 +175,28 @@ impl View {
 }
 
 /// Where a path of this machine leads.
-pub(super) fn locate(path: &Path, table: &Table) -> Result<Option<Led>, String> {
+pub(super) fn locate(path: &Path, table: &Table) -> Result<Option<Led>, Lost> {
     match open_from(CWD, path, ResolveFlags::empty()) {
         Ok(opened) => lead(opened.as_fd(), table).map(Some),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-        Err(errno) => Err(crate::host::read::words(errno)),
+        Err(errno) => Err(errno.into()),
     }
 }
 
 /// Where an opened path lies: the kernel tells its mount and its path, so what happens to the names meanwhile does not matter.
-fn lead(opened: BorrowedFd<'_>, table: &Table) -> Result<Led, String> {
-    let moved = || "it moved while it was looked at".to_owned();
+fn lead(opened: BorrowedFd<'_>, table: &Table) -> Result<Led, Lost> {
     let number = opened.as_raw_fd();
-    let told = read(Path::new(&format!("/proc/self/fdinfo/{number}"))).map_err(|_| moved())?;
+    let told = read(Path::new(&format!("/proc/self/fdinfo/{number}"))).map_err(|_| Lost::Moved)?;
     let told = String::from_utf8_lossy(&told);
-    let id =
-        told.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()).ok_or_else(moved)?;
-    let real = std::fs::read_link(format!("/proc/self/fd/{number}")).map_err(|_| moved())?;
+    let id = told.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+    let real = std::fs::read_link(format!("/proc/self/fd/{number}")).map_err(|_| Lost::Moved)?;
     let real = real.into_os_string().into_vec();
-    let mounted = table.with_id(id).ok_or_else(moved)?;
+    let mounted = id.and_then(|id| table.with_id(id)).ok_or(Lost::Moved)?;
     // What has no name any more is marked; where it is the root of a mount, the rest is still the way there.
     let named = real.strip_suffix(b" (deleted)").unwrap_or(&real);
     let real = if mounted.location(&real).is_some() { real.clone() } else { named.to_vec() };
-    let location = mounted.location(&real).ok_or_else(moved)?;
-    let stat = rustix::fs::fstat(opened).map_err(crate::host::read::words)?;
+    let location = mounted.location(&real).ok_or(Lost::Moved)?;
+    let stat = rustix::fs::fstat(opened)?;
     Ok(Led { location, real, inode: (stat.st_dev, stat.st_ino) })
 }
 
@@ -185,14 +207,26 @@ struct Same {
 }
 
 impl Same {
-    /// Holds a process against it; one that is gone by now, or that has ended, is none. A program that an engine starts in a
-    /// container has the engine's own namespace for a moment.
-    fn hold(&self, pid: u32) -> Result<(), Trouble> {
+    /// Holds all processes against it: whether that was done. Those of a container are known only where its first one, `pid`,
+    /// is among them.
+    fn hold_all(&self, pids: Option<Vec<u32>>, pid: u32) -> Result<bool, Trouble> {
+        let Some(pids) = pids.filter(|pids| pids.contains(&pid)) else { return Ok(false) };
+        let held = pids.into_iter().map(|pid| self.hold(pid)).collect::<Result<Vec<bool>, Trouble>>()?;
+        Ok(held.into_iter().all(|held| held))
+    }
+
+    /// Holds a process against it: whether this user could. One that has ended by now is none. A program that an engine
+    /// starts in a container has the engine's own namespace for a moment.
+    fn hold(&self, pid: u32) -> Result<bool, Trouble> {
         let proc = PathBuf::from(format!("/proc/{pid}"));
-        let Ok(namespace) = std::fs::read_link(proc.join("ns/mnt")) else { return Ok(()) };
+        let namespace = match std::fs::read_link(proc.join("ns/mnt")) {
+            Ok(namespace) => namespace,
+            Err(error) => return Ok(error.kind() != ErrorKind::PermissionDenied),
+        };
         let root = match root_of(&proc) {
             Ok(Some(root)) => inode(root.as_fd())?,
-            Ok(None) | Err(_) => return Ok(()),
+            Ok(None) => return Ok(false),
+            Err(_) => return Ok(true),
         };
         if namespace != self.namespace {
             return Err(moving("one of its processes has mounts of its own"));
@@ -200,7 +234,7 @@ impl Same {
         if root != self.root {
             return Err(moving("one of its processes has a root of its own"));
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -247,9 +281,8 @@ fn groups_of(proc: &Path, running: &Running) -> Result<Vec<(String, String)>, Tr
     Ok(groups)
 }
 
-/// All processes of a container: those of its control group and of the groups below. None where no file system of control
-/// groups is there.
-fn processes_of(groups: &[(String, String)], host: &Table) -> Vec<u32> {
+/// All processes of a container: those of its control group and of the groups below. `None` where they cannot be listed.
+fn processes_of(groups: &[(String, String)], host: &Table) -> Option<Vec<u32>> {
     let dirs = groups.iter().filter_map(|(controllers, path)| {
         let mounted = host.group_directory(controllers)?;
         Some(PathBuf::from(std::ffi::OsString::from_vec(super::table::joined(
@@ -257,15 +290,25 @@ fn processes_of(groups: &[(String, String)], host: &Table) -> Vec<u32> {
             path.trim_start_matches('/').as_bytes(),
         ))))
     });
-    let Some(top) = dirs.into_iter().find(|dir| dir.is_dir()) else { return Vec::new() };
-    let (mut pids, mut open) = (Vec::new(), vec![top]);
+    let mut open = vec![dirs.into_iter().find(|dir| dir.is_dir())?];
+    let mut pids = Vec::new();
     while let Some(dir) = open.pop() {
-        let text = read(&dir.join("cgroup.procs")).unwrap_or_default();
+        let listed = read(&dir.join("cgroup.procs")).and_then(|text| Ok((text, std::fs::read_dir(&dir)?)));
+        let (text, entries) = match listed {
+            Ok(listed) => listed,
+            // A group that is gone has no processes.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(_) => return None,
+        };
         pids.extend(String::from_utf8_lossy(&text).lines().filter_map(|line| line.parse::<u32>().ok()));
-        let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
-        open.extend(entries.filter(|it| it.file_type().is_ok_and(|kind| kind.is_dir())).map(|it| it.path()));
+        for entry in entries {
+            let entry = entry.ok()?;
+            if entry.file_type().ok()?.is_dir() {
+                open.push(entry.path());
+            }
+        }
     }
-    pids
+    Some(pids)
 }
 
 fn namespace_of(proc: &Path) -> Result<PathBuf, Trouble> {
