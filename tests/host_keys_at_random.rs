@@ -481,7 +481,7 @@ fn revoking(stage: &Stage, dice: &mut Dice) -> String {
     let key = stage.keys.values().nth(dice.roll(stage.keys.len())).unwrap();
     match dice.roll(7) {
         0 => format!("serial: {serial}\n"),
-        1 => format!("serial: {serial}-{}\n", serial + dice.roll(200)),
+        1 => format!("serial: {serial}-{}\n", serial + 1 + dice.roll(200)),
         2 => format!("id: {}\n", dice.one_of(&["lucky", "other", "r2", "by rsa", "nobody"])),
         3 => format!("key: {key}\n"),
         4 => format!("sha1: {key}\n"),

@@ -1,6 +1,7 @@
 //! What `ssh -G` says of a host: the user's `ssh_config`, read by the program it is written for.
 
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -161,8 +162,16 @@ fn parse(host: &str, text: &str) -> Result<Answered, Failure> {
     let places = Places { host, address: &answered.address, port: answered.port, user: &answered.user };
     answered.identity_files = answered.identity_files.iter().map(|path| places.expand(path)).collect();
     answered.user_known_hosts = files(&known.0, |path| places.expand(path))?;
-    // ssh reads these, and the file of revoked keys, by the names that it prints: nothing in them stands for anything.
-    answered.system_known_hosts = files(&known.1, Path::to_owned)?;
+    // Of these only a home directory in front stands for anything; the file of revoked keys is read by its name.
+    answered.system_known_hosts = files(&known.1, super::ssh::expand_home)?;
+    let lists = [&answered.user_known_hosts, &answered.system_known_hosts];
+    if let Some(path) = lists.into_iter().flatten().find(|path| path.as_os_str().as_bytes().starts_with(b"~"))
+    {
+        let path = escaped(path.as_os_str().as_bytes());
+        let failure =
+            Failure::new(format!("ssh_config names the known_hosts file {path} in another user's home"));
+        return Err(failure.hint("name it by its whole path"));
+    }
     answered.agent = answered.agent.as_ref().map(|path| places.expand(Path::new(path)).display().to_string());
     Ok(answered)
 }
@@ -319,6 +328,19 @@ mod tests {
         std::fs::write(path("one Cargo.toml"), "").unwrap();
         assert!(read(&format!("{one} Cargo.toml")).is_err(), "both are there");
         assert_eq!(files("~/x ~/y", |path| dir.path().join(path)).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn files_in_a_home_directory_are_found_and_those_of_others_refused() {
+        let said = SAID.replace("/etc/ssh/ssh_known_hosts", "~/hosts ~/%h");
+        let home = crate::cli::ssh::home();
+        let answered = parse("erp", &said).unwrap();
+        assert_eq!(answered.system_known_hosts, [home.join("hosts"), home.join("%h")]);
+        for key in ["userknownhostsfile /h/one", "globalknownhostsfile /etc/ssh/ssh_known_hosts"] {
+            let (name, path) = key.split_once(' ').unwrap();
+            let failure = parse("erp", &SAID.replace(key, &format!("{name} ~bob{path}"))).unwrap_err();
+            assert!(failure.to_string().contains("another user's home"), "{failure}");
+        }
     }
 
     #[test]
