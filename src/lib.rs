@@ -16,7 +16,6 @@
 //! - [`accept`], [`atomic`], [`turn`]: making a state the new baseline, all or none, one process at a time;
 //! - [`cli`]: the command line, everybody's caller and nobody's callee.
 
-pub mod accept;
 pub mod acknowledge;
 pub mod atomic;
 pub mod audit;
@@ -25,6 +24,8 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod content;
+pub mod control;
+pub mod error;
 pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
@@ -33,14 +34,11 @@ pub mod history;
 pub mod host;
 pub mod model;
 pub mod notify;
-pub mod pause;
 pub mod provenance;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]
 mod random;
 pub mod report;
-pub mod retention;
-pub mod run;
 pub mod section;
+pub mod store;
 pub mod trust;
-pub mod turn;

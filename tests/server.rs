@@ -1,6 +1,6 @@
 //! Server mode, apart from the connection: what a report says of a server that was asked, or could not be.
 
-use driftlock::audit::{self, Look, Request};
+use driftlock::audit::pipeline::{self, Look, Request};
 use driftlock::baseline::{Locks, Source};
 use driftlock::check::Check;
 use driftlock::config::{Config, DockerMode};
@@ -45,7 +45,7 @@ fn audited(
     let config = Config::parse("[addons]\nroots = [\"odoo_modules/seisei\"]\n").unwrap();
     std::fs::remove_file(project.path("audit/locks/compose_sha256.lock.txt")).unwrap();
     let source = Source::Directory { path: project.path("audit/locks"), name: "audit/locks".to_owned() };
-    let locks = Locks::read(&source, None, &audit::lock_file_names()).unwrap();
+    let locks = Locks::read(&source, None, &pipeline::lock_file_names()).unwrap();
     let setting = Setting {
         config: &config,
         server,
@@ -58,8 +58,8 @@ fn audited(
         clock: || 0,
     };
     let request = Request { setting, locks: &locks, only, require: &[], signature: None };
-    let look = audit::observe(&request, audit::plan(&request), host, &Watch::default())?;
-    Ok((audit::compare(&request, &look), look))
+    let look = pipeline::observe(&request, pipeline::plan(&request), host, &Watch::default())?;
+    Ok((pipeline::compare(&request, &look), look))
 }
 
 fn told(checks: &[CheckResult]) -> Vec<(&'static str, Status)> {
@@ -87,7 +87,7 @@ fn of_a_server_that_cannot_be_asked_every_check_that_is_on_is_an_error() {
         assert_eq!(check.errors, ["the server's state was not collected"]);
         assert_eq!(check.info, None, "the line of server_collection stands for it");
     }
-    let (off, _) = audit::coverage(&look.evidence);
+    let (off, _) = pipeline::coverage(&look.evidence);
     let compose = off.iter().find(|section| section.section.0 == "compose").unwrap();
     assert_eq!(compose.reason, "not configured, and the server's state was not collected");
     let verdict = judge(&checks);

@@ -3,67 +3,16 @@
 // Doc comments on arguments are the help text, where backticks would be printed.
 #![allow(clippy::doc_markdown)]
 
-mod accept;
-mod ack;
-mod ack_find;
-mod ack_list;
-mod advice;
-mod aim;
-mod chain;
-mod check;
-mod choice;
-mod clock;
-mod commit;
-mod completions;
-mod dates;
-mod diff;
-mod engine;
-mod examine;
-mod explain;
-mod export;
-mod failure;
-mod fleet;
-mod formats;
-mod history;
-mod init;
-mod lines;
-mod logging;
-mod man;
-mod named;
-mod notify;
-mod output;
-mod past;
-mod pause;
-mod previous;
-mod progress;
-mod project;
-mod prompt;
-mod prune;
-mod rename;
-mod report;
-mod reports;
-mod secrets;
-mod selftest;
-mod side;
-mod sign;
-mod signals;
-mod signature;
-mod signing_key;
-mod since_last;
-mod ssh;
-mod ssh_config;
-mod telling;
-mod trusting;
-mod unbegun;
-mod untracked;
-mod verify;
+pub(crate) mod args;
+pub(crate) mod commands;
+pub(crate) mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use failure::Failure;
+use terminal::{logging, output, prompt, signals};
 
 /// Is what runs what we released? Compares compose files and Odoo addon modules with a committed baseline.
 #[derive(Parser)]
@@ -88,7 +37,7 @@ struct Cli {
 
 /// Options of every command.
 #[derive(Args, Clone)]
-struct Global {
+pub(crate) struct Global {
     /// The project directory [default: the nearest one at or above the working directory with
     /// audit/driftlock.toml or audit/locks/]
     #[arg(long, global = true, value_name = "DIR")]
@@ -100,23 +49,23 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
-    Init(init::InitArgs),
-    Export(export::ExportArgs),
-    Check(check::CheckArgs),
-    Accept(accept::AcceptArgs),
-    Sign(sign::SignArgs),
-    Verify(verify::VerifyArgs),
-    Ack(ack::AckArgs),
-    Pause(pause::PauseArgs),
-    Notify(notify::NotifyArgs),
-    Diff(diff::DiffArgs),
-    Explain(explain::ExplainArgs),
-    History(history::HistoryArgs),
-    Report(report::ReportArgs),
-    Prune(prune::PruneArgs),
-    Selftest(selftest::SelftestArgs),
-    Completions(completions::CompletionsArgs),
-    Man(man::ManArgs),
+    Init(commands::init::InitArgs),
+    Export(commands::export::ExportArgs),
+    Check(commands::check::CheckArgs),
+    Accept(commands::accept::AcceptArgs),
+    Sign(commands::sign::SignArgs),
+    Verify(commands::verify::VerifyArgs),
+    Ack(commands::ack::AckArgs),
+    Pause(commands::pause::PauseArgs),
+    Notify(commands::notify::NotifyArgs),
+    Diff(commands::diff::DiffArgs),
+    Explain(commands::explain::ExplainArgs),
+    History(commands::history::HistoryArgs),
+    Report(commands::report::ReportArgs),
+    Prune(commands::prune::PruneArgs),
+    Selftest(commands::selftest::SelftestArgs),
+    Completions(commands::completions::CompletionsArgs),
+    Man(commands::man::ManArgs),
 }
 
 /// Runs the command line and gives the exit code: 0, 1 or 2 as the contract says; 130 and 143 for signals.
@@ -143,23 +92,23 @@ pub fn main() -> ExitCode {
     log::info!(version = env!("CARGO_PKG_VERSION"); "driftlock");
     prompt::prepare(&interrupt);
     let result = match cli.command {
-        Command::Init(args) => init::run(&cli.global, &args),
-        Command::Export(args) => export::run(&cli.global, &args, &interrupt),
-        Command::Check(args) => check::run(&cli.global, &args, &interrupt),
-        Command::Accept(args) => accept::run(&cli.global, &args, &interrupt),
-        Command::Sign(args) => sign::run(&cli.global, &args, &interrupt),
-        Command::Verify(args) => verify::run(&cli.global, &args),
-        Command::Ack(args) => ack::run(&cli.global, &args, &interrupt),
-        Command::Pause(args) => pause::run(&cli.global, &args),
-        Command::Notify(args) => notify::run(&cli.global, &args, &interrupt),
-        Command::Diff(args) => diff::run(&cli.global, &args, &interrupt),
-        Command::History(args) => history::run(&cli.global, &args),
-        Command::Report(args) => report::run(&cli.global, &args),
-        Command::Prune(args) => prune::run(&cli.global, &args, &interrupt),
-        Command::Selftest(args) => selftest::run(&cli.global, &args, &interrupt),
-        Command::Explain(args) => explain::run(&cli.global, &args, &interrupt),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => man::run(&args),
+        Command::Init(args) => commands::init::run(&cli.global, &args),
+        Command::Export(args) => commands::export::run(&cli.global, &args, &interrupt),
+        Command::Check(args) => commands::check::run(&cli.global, &args, &interrupt),
+        Command::Accept(args) => commands::accept::run(&cli.global, &args, &interrupt),
+        Command::Sign(args) => commands::sign::run(&cli.global, &args, &interrupt),
+        Command::Verify(args) => commands::verify::run(&cli.global, &args),
+        Command::Ack(args) => commands::ack::run(&cli.global, &args, &interrupt),
+        Command::Pause(args) => commands::pause::run(&cli.global, &args),
+        Command::Notify(args) => commands::notify::run(&cli.global, &args, &interrupt),
+        Command::Diff(args) => commands::diff::run(&cli.global, &args, &interrupt),
+        Command::History(args) => commands::history::run(&cli.global, &args),
+        Command::Report(args) => commands::report::run(&cli.global, &args),
+        Command::Prune(args) => commands::prune::run(&cli.global, &args, &interrupt),
+        Command::Selftest(args) => commands::selftest::run(&cli.global, &args, &interrupt),
+        Command::Explain(args) => commands::explain::run(&cli.global, &args, &interrupt),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::man::run(&args),
     };
     logging::finish();
     if let Some(code) = interrupt.code() {

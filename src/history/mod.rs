@@ -12,11 +12,12 @@ use rayon::prelude::*;
 use serde::Deserialize;
 
 use crate::atomic::read_file;
-use crate::audit::lock_file_names;
+use crate::audit::pipeline::lock_file_names;
 use crate::baseline;
 use crate::model::{ExitCode, Kind, Status, escaped, in_words};
 use crate::report::json::{FILE, SCHEMA};
-use crate::run::{self, Listed, Run};
+use crate::store::runs;
+use crate::store::runs::{Listed, Run};
 
 pub use csv::{csv, csv_of_subjects};
 pub use table::{json, table, table_of_subjects};
@@ -167,12 +168,12 @@ pub struct History {
     pub passed_over: Vec<String>,
 }
 
-/// Reads the reports of all runs that `wanted` wants by their names, in the order of [`run::Moment`].
+/// Reads the reports of all runs that `wanted` wants by their names, in the order of [`runs::Moment`].
 ///
 /// # Errors
 /// When the runs cannot be listed.
 pub fn read(root: &Path, wanted: &(dyn Fn(&Run) -> bool + Sync)) -> std::io::Result<History> {
-    let Listed { mut runs, foreign } = run::listed(root)?;
+    let Listed { mut runs, foreign } = runs::listed(root)?;
     runs.reverse();
     let moment = |run: &Run, past: &Past| (run.moment_of(past.started_at_unix), run.number);
     let one = |run: &Run| Some(read_one(run)?.map(|past| (moment(run, &past), past)));

@@ -21,12 +21,12 @@ pub mod ssh;
 mod storage;
 mod this_machine;
 mod walk;
-mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Digest, Entry, Glob, LeftOut, Mount, MountView, Stat, Tree, Unreadable, any_match};
 
+pub use crate::control::progress::{Phase, Watch};
 pub use bytecode::was_left_out;
 pub use content::Content;
 pub use detect::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
@@ -35,7 +35,6 @@ pub use layout::Layout;
 pub use local::LocalHost;
 pub use module::{EntryKind, ModuleRules};
 pub use remembered::{Memory, Remembered, Why};
-pub use watch::{Phase, Watch};
 
 /// A machine, or something that can stand for one, that can be observed.
 pub trait Host: Sync {

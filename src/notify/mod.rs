@@ -1,6 +1,8 @@
 //! Telling somebody of changes: what is news, how it is said, and how it gets there.
 
+pub(crate) mod after_check;
 mod command;
+pub(crate) mod credentials;
 mod decide;
 mod deliver;
 mod http;

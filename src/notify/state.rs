@@ -13,7 +13,7 @@ use super::decide::{Place, Told};
 use crate::atomic::{read_file, replace_file};
 use crate::host::Watch;
 use crate::model::in_words;
-use crate::run;
+use crate::store::runs;
 
 /// The schema of the file.
 const SCHEMA: &str = "driftlock.notified/1";
@@ -72,14 +72,14 @@ impl State {
         SCHEMA.clone_into(&mut self.schema);
         let mut bytes = serde_json::to_vec_pretty(self).map_err(io::Error::from)?;
         bytes.push(b'\n');
-        std::fs::create_dir_all(root.join(run::PATH))?;
+        std::fs::create_dir_all(root.join(runs::PATH))?;
         replace_file(&root.join(path(name)), &bytes)
     }
 }
 
 /// Where the state of a notification lies, relative to the root.
 pub(super) fn path(name: &str) -> PathBuf {
-    Path::new(run::PATH).join(format!("notified.{name}.json"))
+    Path::new(runs::PATH).join(format!("notified.{name}.json"))
 }
 
 /// Waits until no other check tells through the same notification; dropping what is given lets the next one go on.
@@ -88,9 +88,9 @@ pub(super) fn path(name: &str) -> PathBuf {
 /// # Errors
 /// When somebody else still holds it after `patience`, when `watch` was cancelled, or when it cannot be made.
 pub(super) fn lock(root: &Path, name: &str, patience: Duration, watch: &Watch) -> Result<File, String> {
-    let place = root.join(run::PATH).join(format!("notified.{name}.lock"));
+    let place = root.join(runs::PATH).join(format!("notified.{name}.lock"));
     let make = || {
-        std::fs::create_dir_all(root.join(run::PATH))?;
+        std::fs::create_dir_all(root.join(runs::PATH))?;
         let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(File::from(openat(CWD, &place, flags, Mode::from_raw_mode(0o666))?))
     };

@@ -3,6 +3,7 @@
 mod carried;
 mod client;
 mod collect;
+pub(crate) mod discover;
 mod engine;
 mod gathered;
 mod life;

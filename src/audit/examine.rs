@@ -1,0 +1,247 @@
+//! Looking at one place and comparing it with a baseline, whatever is then made of it.
+
+use std::sync::Arc;
+use std::thread::Builder;
+use std::time::Instant;
+
+use crate::acknowledge::{self, Acknowledgement};
+use crate::audit::pipeline;
+use crate::audit::pipeline::{Look, Request};
+use crate::audit::project::{Project, read_locks};
+use crate::audit::revision;
+use crate::audit::revision::Files;
+use crate::audit::since_last;
+use crate::audit::since_last::Extent;
+use crate::audit::target::Aim;
+use crate::audit::trust_policy::{Trusting, UNSIGNED_CONFIGURATION};
+use crate::baseline::{self, Locks, Source};
+use crate::check::{Check, Evidence};
+use crate::cli::terminal::logging;
+use crate::control::clock::Started;
+use crate::error::Failure;
+use crate::git::work_tree;
+use crate::host::{Content, HostError, MANIFESTS, Remembered, Scope, Watch};
+use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
+use crate::provenance::{self, Trace};
+use crate::section::{BEYOND_REPOSITORY, Purpose};
+use crate::store::runs;
+use crate::trust::Looked;
+
+/// A longer manifest is not read for its version, in bytes.
+const LONGEST_MANIFEST: u64 = 1 << 20;
+
+/// What is looked at, and what it is compared with.
+pub(crate) struct Examination<'a> {
+    /// The project.
+    pub(crate) project: &'a Project,
+    /// The place.
+    pub(crate) aim: &'a Aim,
+    /// The baseline.
+    pub(crate) source: &'a Source,
+    /// Whether that baseline was named, rather than being the project's own.
+    pub(crate) named: bool,
+    /// What somebody answers for.
+    pub(crate) acknowledged: &'a [Acknowledgement],
+    /// The checks to carry out; empty is all of them.
+    pub(crate) only: &'a [&'static dyn Check],
+    /// Checks that may not be skipped.
+    pub(crate) require: &'a [&'static dyn Check],
+    /// Whether what an earlier check has read may be trusted; none reads everything.
+    pub(crate) since_last: Option<Extent>,
+    /// Whose signature the baseline must bear; `None`: it need not be signed.
+    pub(crate) trusting: Option<&'a Trusting>,
+}
+
+/// What came of it.
+pub(crate) struct Examined {
+    /// The report, which lies nowhere yet.
+    pub(crate) report: Report,
+    /// What it was made from.
+    pub(crate) evidence: Vec<Evidence>,
+    /// What somebody should hear of besides.
+    pub(crate) warning: Option<String>,
+}
+
+impl Examination<'_> {
+    /// Looks and compares.
+    ///
+    /// # Errors
+    /// When the baseline cannot be had, or `watch` was cancelled.
+    pub(crate) fn carry_out(&self, watch: &Watch) -> Result<Examined, Failure> {
+        let started = Started::now();
+        let (locks, from_files) = self.locks(watch)?;
+        let scope = Scope {
+            repository_only: self.aim.scope.repository_only
+                || from_files.contains(&(BEYOND_REPOSITORY, Files::Instead)),
+            ..self.aim.scope.clone()
+        };
+        let looked = self.trusting.map(|trusting| trusting.look(self.project, self.source, Some(&locks)));
+        let mut request = self.request(&locks);
+        request.signature = looked.as_ref();
+        request.setting.scope = &scope;
+        let remembered = self.since_last.map(|trust| trust.recall(self.project, &started));
+        let (look, (origin, owner)) = self.look(&request, remembered.as_ref(), watch)?;
+        let partial = !self.only.is_empty();
+        let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
+        let (sections_off, left_out) = pipeline::coverage(&look.evidence);
+        let mut checks = pipeline::compare(&request, &look);
+        self.note(&mut checks, &from_files, owner);
+        self.trace(&mut checks, &origin, watch);
+        let (target, is_own_baseline) = (self.aim.target.as_deref(), !self.named);
+        let case = acknowledge::Case { target, now: started.unix, is_own_baseline };
+        acknowledge::apply(&mut checks, self.acknowledged, case);
+        log::info!(
+            baseline = origin.from.as_str(), digest:% = origin.digest, commit = origin.commit.as_deref().unwrap_or("none"),
+            lock_files = locks.there().len(); "compared"
+        );
+        let report = self.aim.report(&started, checks, &origin.from, origin.digest);
+        let since_last = remembered.map(|remembered| since_last::told(&remembered, &started));
+        let report = Report { partial, baseline: origin, sections_off, left_out, since_last, ..report };
+        Ok(Examined { report, evidence: look.evidence, warning })
+    }
+
+    /// Looks at the place, and beside that asks git where the baseline comes from.
+    fn look(
+        &self,
+        request: &Request<'_>,
+        remembered: Option<&Arc<Remembered>>,
+        watch: &Watch,
+    ) -> Result<(Look, (BaselineOrigin, Option<String>)), HostError> {
+        std::thread::scope(|scope| {
+            let place = logging::place();
+            let ask_git = || logging::within(place, || self.origin(request.locks));
+            let git = Builder::new().spawn_scoped(scope, ask_git);
+            let planned = pipeline::plan(request);
+            let look = match self.forbidden(request.signature) {
+                Some(why) => Aim::leave(request, planned, why, watch),
+                None => self.aim.observe_remembering(request, planned, remembered.cloned(), watch),
+            };
+            let origin = git.ok().and_then(|thread| thread.join().ok());
+            Ok((look?, origin.unwrap_or_else(|| self.origin(request.locks))))
+        })
+    }
+
+    /// Why a target may not be asked that the configuration alone names: nobody is connected to, and shown a password,
+    /// because of a configuration that was to be signed and is not.
+    fn forbidden(&self, looked: Option<&Looked>) -> Option<&'static str> {
+        let is_believed = !self.trusting?.from_outside || looked?.by.is_ok();
+        let is_named_by_it = self.aim.target.is_some() && self.aim.server().is_some();
+        (is_named_by_it && !is_believed).then_some(UNSIGNED_CONFIGURATION)
+    }
+
+    /// Looks for where what was found comes from, in the history of the repository around the project.
+    fn trace(&self, checks: &mut [CheckResult], origin: &BaselineOrigin, watch: &Watch) {
+        if checks.iter().all(|check| check.findings.is_empty()) {
+            return;
+        }
+        let root = &self.project.root;
+        let anchor = match self.source {
+            Source::Git(revision) => Some(revision.commit.clone()),
+            Source::Directory { .. } => baseline::commit_of(root, &origin.digest),
+        };
+        let ask = Trace {
+            root,
+            anchor,
+            exclude: &self.project.config.addon_exclude,
+            cache: Some(root.join(runs::PATH).join(runs::CACHE)),
+            budget: provenance::BUDGET,
+        };
+        let start = Instant::now();
+        provenance::trace(checks, &ask, watch);
+        log::info!(ms = start.elapsed().as_millis(); "looked for the differences in the history");
+        if self.aim.server().is_none() {
+            let all = checks.iter_mut().flat_map(|check| &mut check.findings);
+            all.for_each(|finding| self.read_version(finding, watch));
+        }
+    }
+
+    /// Reads the version in the manifest of a module that differs, where it lies on this machine and the history does
+    /// not tell it.
+    fn read_version(&self, finding: &mut Finding, watch: &Watch) {
+        let is_known = finding.versions.as_ref().is_some_and(|versions| versions.actual.is_some());
+        if is_known || finding.kind != Kind::Modified || finding.subject.section != Some(SectionId("addons"))
+        {
+            return;
+        }
+        let part_of = |name: &[u8]| finding.parts.iter().find(|part| part.path == name);
+        let content = |name: &&[u8]| {
+            if part_of(name).is_some_and(|part| matches!(part.actual, Value::Link(_))) {
+                return None;
+            }
+            let path = [finding.place.as_slice(), b"/", name].concat();
+            match self.aim.content(&path, LONGEST_MANIFEST, watch) {
+                Ok(Content::Bytes(bytes)) => Some((part_of(name), bytes)),
+                _ => None,
+            }
+        };
+        let Some((part, bytes)) = MANIFESTS.iter().find_map(content) else { return };
+        let Some(actual) = provenance::version(&bytes) else { return };
+        if part.is_some_and(|part| part.actual != Value::Digest(Digest::of(&bytes))) {
+            return;
+        }
+        let versions = finding.versions.get_or_insert_default();
+        if part.is_none() {
+            versions.expected = Some(actual.clone());
+        }
+        versions.actual = Some(actual);
+    }
+
+    /// What is asked of the place.
+    pub(crate) fn request<'b>(&'b self, locks: &'b Locks) -> Request<'b> {
+        let setting = self.aim.setting(self.project, Purpose::Check);
+        Request { setting, locks, only: self.only, require: self.require, signature: None }
+    }
+
+    /// The lock files to compare with, and how the files of a commit stand beside them.
+    fn locks(&self, watch: &Watch) -> Result<(Locks, Vec<(SectionId, Files)>), Failure> {
+        let target = self.aim.target.as_deref();
+        match self.source {
+            Source::Git(revision) => revision::baseline(self.project, revision, target, watch),
+            Source::Directory { .. } => Ok((read_locks(self.source, target)?, Vec::new())),
+        }
+    }
+
+    /// Says in the report where a baseline comes from that is not in lock files, and whose repository was read.
+    fn note(&self, checks: &mut [CheckResult], from_files: &[(SectionId, Files)], owner: Option<String>) {
+        for result in checks.iter_mut() {
+            let section = crate::check::find(result.id).and_then(Check::section);
+            let from = self.source.name();
+            let told = from_files.iter().find(|(id, _)| Some(*id) == section);
+            result.notes.extend(told.map(|(_, files)| match files {
+                Files::Instead => format!("compared with the files of {from}, where no lock file lists them"),
+                Files::Otherwise(others) => format!(
+                    "compared with the lock files in {from}, which are not of its own files ({others} differ); \
+                     driftlock export --from {from} --accept takes those"
+                ),
+            }));
+        }
+        if let (Some(first), Some(owner)) = (checks.first_mut(), owner) {
+            first.notes.push(owner);
+        }
+    }
+
+    /// Where the baseline comes from, and whose the repository is, if it is somebody else's.
+    fn origin(&self, locks: &Locks) -> (BaselineOrigin, Option<String>) {
+        let mut origin = BaselineOrigin {
+            from: self.source.name(),
+            digest: locks.digest(&pipeline::lock_file_groups()),
+            commit: None,
+            dirty: None,
+        };
+        let mut owner = None;
+        match self.source {
+            Source::Git(revision) => {
+                origin.commit = Some(revision.commit.clone());
+                owner = revision::word_of_owner(revision.repository());
+            }
+            Source::Directory { .. } if self.named => {}
+            Source::Directory { .. } => {
+                if let Some(tree) = work_tree(&self.project.root, baseline::PATH, locks.contents()) {
+                    owner = tree.foreign.as_ref().and_then(revision::word_of_owner);
+                    (origin.commit, origin.dirty) = (Some(tree.commit), Some(tree.dirty));
+                }
+            }
+        }
+        (origin, owner)
+    }
+}

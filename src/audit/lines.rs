@@ -1,0 +1,171 @@
+//! Which lines differ: fetches both versions of a file that differs, and makes sure that they are the ones that were
+//! compared.
+
+use std::time::Duration;
+
+use crate::audit::project::Project;
+use crate::audit::target::Aim;
+use crate::content::{Difference, Version};
+use crate::git::Revision;
+use crate::host::{Content, Watch};
+use crate::model::{CheckResult, Digest, Finding, Part, SectionId, Shown, Value, escaped};
+use crate::provenance;
+
+/// A longer file is not fetched, in bytes.
+const LONGEST: u64 = 1 << 20;
+/// How many files are shown at most.
+const FILES: usize = 100;
+/// How long the history of one file may be searched for its content.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where the content of a side can be had.
+#[derive(Clone, Copy)]
+pub(crate) enum Store<'a> {
+    /// On a machine, as it is now.
+    Machine(&'a Aim),
+    /// In a commit.
+    Commit(&'a Revision),
+    /// Wherever the repository's history holds it: of a lock file only digests are known.
+    History,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Copy)]
+pub(crate) struct Versions<'a> {
+    /// How it is called.
+    pub(crate) name: &'a str,
+    /// Where its content can be had.
+    pub(crate) store: Store<'a>,
+}
+
+/// Both sides of a comparison.
+pub(crate) struct Lines<'a> {
+    /// The project.
+    pub(crate) project: &'a Project,
+    /// What was expected.
+    pub(crate) before: Versions<'a>,
+    /// What was found.
+    pub(crate) after: Versions<'a>,
+    /// Tells when the user ends the run.
+    pub(crate) watch: &'a Watch,
+}
+
+/// A file that differs, and what each side has of it.
+struct Differing<'a> {
+    path: Vec<u8>,
+    expected: &'a Value,
+    actual: &'a Value,
+    is_compose: bool,
+}
+
+impl Lines<'_> {
+    /// Puts the lines that differ on every finding on a file, and on every file of a module that is on both sides.
+    pub(crate) fn show(&self, checks: &mut [CheckResult]) {
+        let mut left = FILES;
+        for finding in checks.iter_mut().flat_map(|check| &mut check.findings) {
+            self.show_finding(finding, &mut left);
+        }
+    }
+
+    fn show_finding(&self, finding: &mut Finding, left: &mut usize) {
+        let section = finding.subject.section;
+        let is_of = |name| section == Some(SectionId(name));
+        if !finding.kind.is_drift() || !(is_of("compose") || is_of("addons") || is_of("config")) {
+            return;
+        }
+        if is_of("addons") {
+            let place = finding.place.clone();
+            if finding.kind == crate::model::Kind::Modified {
+                finding.parts.iter_mut().for_each(|part| self.show_part(&place, part, left));
+            }
+            return;
+        }
+        let differing = Differing {
+            path: finding.place.clone(),
+            expected: &finding.expected,
+            actual: &finding.actual,
+            is_compose: is_of("compose"),
+        };
+        finding.shown = Some(Box::new(self.shown(&differing, left)));
+    }
+
+    fn show_part(&self, module: &[u8], part: &mut Part, left: &mut usize) {
+        if !part.kind.is_drift() {
+            return;
+        }
+        let path = [module, b"/", &part.path].concat();
+        let differing = Differing { path, expected: &part.expected, actual: &part.actual, is_compose: false };
+        part.shown = Some(Box::new(self.shown(&differing, left)));
+    }
+
+    fn shown(&self, differing: &Differing<'_>, left: &mut usize) -> Shown {
+        let said = |why: String| Shown { meaning: Vec::new(), lines: vec![why] };
+        if *left == 0 || self.watch.is_cancelled() {
+            return said(format!("not shown: these are more than {FILES} files"));
+        }
+        *left -= 1;
+        if [differing.expected, differing.actual].iter().any(|value| matches!(value, Value::Link(_))) {
+            return said("a symbolic link: only digests of where it leads are compared".to_owned());
+        }
+        let before = self.bytes(self.before, &differing.path, differing.expected);
+        let after = self.bytes(self.after, &differing.path, differing.actual);
+        match (before, after) {
+            (Ok(before), Ok(after)) => {
+                let path = String::from_utf8_lossy(&differing.path);
+                let name = |side: Versions<'_>| format!("{path} ({})", side.name);
+                let (old, new) = (name(self.before), name(self.after));
+                let before = Version { name: &old, bytes: before.as_deref() };
+                let after = Version { name: &new, bytes: after.as_deref() };
+                let difference = Difference::between(&before, &after, differing.is_compose);
+                Shown { meaning: difference.told(), lines: difference.plain_lines() }
+            }
+            (Err(why), Ok(_)) | (Ok(_), Err(why)) => said(format!("its lines are not shown: {why}")),
+            (Err(why), Err(other)) => said(format!("its lines are not shown: {why}; {other}")),
+        }
+    }
+
+    /// The bytes behind a value; `None` where nothing is there.
+    fn bytes(&self, side: Versions<'_>, path: &[u8], value: &Value) -> Result<Option<Vec<u8>>, String> {
+        let Value::Digest(digest) = value else { return Ok(None) };
+        let name = escaped(side.name.as_bytes());
+        let bytes = match side.store {
+            Store::Machine(aim) => self.on_machine(aim, path)?,
+            Store::Commit(revision) => match stored_in(revision, path, *digest) {
+                Some(bytes) => bytes,
+                None => self.in_history(&name, path, *digest)?,
+            },
+            Store::History => self.in_history(&name, path, *digest)?,
+        };
+        if Digest::of(&bytes) == *digest {
+            return Ok(Some(bytes));
+        }
+        Err(format!("it has changed on {name} since it was looked at"))
+    }
+
+    fn on_machine(&self, aim: &Aim, path: &[u8]) -> Result<Vec<u8>, String> {
+        match aim.content(path, LONGEST, self.watch).map_err(|error| escaped(error.to_string().as_bytes()))? {
+            Content::Bytes(bytes) => Ok(bytes),
+            Content::Gone => Err("it is gone since it was looked at".to_owned()),
+            Content::TooLarge(bytes) => Err(format!("it has {bytes} bytes")),
+            Content::Unreadable(why) => Err(escaped(why.as_bytes())),
+        }
+    }
+
+    fn in_history(&self, name: &str, path: &[u8], digest: Digest) -> Result<Vec<u8>, String> {
+        if path.starts_with(b"/") {
+            return Err(format!("of {name} only its digest is known: it lies outside the repository"));
+        }
+        let found = provenance::content(&self.project.root, path, digest, PATIENCE, self.watch);
+        let found = found.map_err(|error| error.to_string())?;
+        found.ok_or_else(|| format!("of {name} only its digest is known: no commit was found that holds it"))
+    }
+}
+
+/// The bytes of a file as a commit stores them, where these are the ones that are wanted.
+fn stored_in(revision: &Revision, path: &[u8], digest: Digest) -> Option<Vec<u8>> {
+    let repository = revision.repository();
+    let name = [revision.commit.as_bytes(), b":", &repository.path(path)].concat();
+    let mut bytes = Vec::new();
+    let object = repository.objects().read(&name, &mut |piece| bytes.extend_from_slice(piece)).ok()??;
+    (object.kind == "blob" && Digest::of(&bytes) == digest).then_some(bytes)
+}

@@ -1,0 +1,292 @@
+//! What can be done about what was found, as commands that work from where the user stands.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use crate::audit::project::Project;
+use crate::audit::target::Aim;
+use crate::baseline::{self, Source};
+use crate::check::{self, CHECKS, Check, Evidence, NoBaseline};
+use crate::explain::{self, Situation};
+use crate::git::Repository;
+use crate::model::{
+    CheckResult, Entry, Finding, Kind, Observed, SectionId, Value, WayOut, escaped, quoted, quoted_name,
+};
+use crate::provenance::{self, UndoSource};
+use crate::section::{SECTIONS, fact};
+
+/// What advice depends on.
+#[derive(Clone, Copy)]
+pub(crate) struct Advice<'a> {
+    /// The project.
+    pub(crate) project: &'a Project,
+    /// The place that was looked at.
+    pub(crate) aim: &'a Aim,
+    /// What it was compared with.
+    pub(crate) source: &'a Source,
+    /// What was seen.
+    pub(crate) evidence: &'a [Evidence],
+    /// The run that can be accepted, with a space before it; empty for the newest one, none where there is none yet.
+    pub(crate) run: Option<&'a str>,
+}
+
+impl Advice<'_> {
+    /// Puts on every finding what has probably happened and what can be done, and the latter on every check that could
+    /// not be carried out.
+    pub(crate) fn give(&self, checks: &mut [CheckResult]) {
+        let sources = self.sources(checks.iter().flat_map(|check| &check.findings));
+        let edited: Vec<Vec<u8>> =
+            checks.iter().flat_map(|check| &check.findings).filter_map(edited_compose).collect();
+        let mut sources = sources.into_iter();
+        for check in checks {
+            let id = check.id;
+            for finding in &mut check.findings {
+                let older = self.is_of_older_rule(finding).then(|| explain::OLDER_RULE.to_owned());
+                finding.cause = older.or_else(|| explain::cause(id, finding));
+                let source = sources.next().flatten();
+                (finding.ways_out, finding.notes) = self.ways_out(id, finding, source.as_ref());
+                finding.notes.extend(self.order(finding, &edited));
+            }
+            if !check.errors.is_empty() {
+                check.ways_out = self.ways_on(id);
+            }
+        }
+    }
+
+    /// Whether a module differs only because it was locked by a rule that left out what is found now.
+    fn is_of_older_rule(&self, finding: &Finding) -> bool {
+        let tree = self.entry(finding).and_then(|entry| entry.tree.as_ref());
+        let locked = tree.into_iter().flat_map(|tree| tree.iter().map(|(path, _)| path));
+        let Value::Digest(expected) = &finding.expected else { return false };
+        explain::may_be_of_older_rule(finding, locked)
+            && !baseline::is_of_this_rule(&self.project.root, &finding.subject.key, expected)
+    }
+
+    /// Where the baseline's files can be taken from, for each of these findings that is undone by writing files.
+    fn sources<'f>(
+        &self,
+        findings: impl Iterator<Item = &'f Finding>,
+    ) -> Vec<Option<Result<UndoSource, String>>> {
+        let all: Vec<&Finding> = findings.collect();
+        let needs = |finding: &&Finding| {
+            let is_file = ![None, Some(SectionId("images"))].contains(&finding.subject.section);
+            is_file && matches!(finding.kind, Kind::Modified | Kind::Missing)
+        };
+        let asked: Vec<&Finding> = all.iter().copied().filter(needs).collect();
+        let mut found = Vec::new().into_iter();
+        if !asked.is_empty() {
+            let in_tree = self.aim.target.is_none();
+            found = provenance::sources(&self.project.root, &asked, in_tree, provenance::BUDGET, &|| false)
+                .into_iter();
+        }
+        all.iter().map(|finding| if needs(finding) { found.next().flatten() } else { None }).collect()
+    }
+
+    /// The order of undoing a container and its compose file, where both differ; `edited` are the compose files that do.
+    fn order(&self, finding: &Finding, edited: &[Vec<u8>]) -> Option<String> {
+        if finding.subject.section != Some(SectionId("images")) || !finding.kind.is_drift() {
+            return None;
+        }
+        let files = self.compose_places(finding);
+        let its: Vec<String> = files
+            .iter()
+            .filter(|file| edited.contains(&file.as_bytes().to_vec()))
+            .map(|file| escaped(file.as_bytes()))
+            .collect();
+        let service = self.entry(finding).and_then(service_of);
+        let (_, service) = service.filter(|_| !its.is_empty())?;
+        let (files, names) = (self.compose_files(finding), its.join(", "));
+        Some(format!(
+            "{names} drifted, too: undo that first, then recreate the container: {} compose{files} up --detach {service}",
+            self.aim.docker_command()
+        ))
+    }
+
+    /// What a single finding's undo depends on, for one that is shown alone.
+    pub(crate) fn ways_out_of(&self, check: &str, finding: &Finding) -> (Vec<WayOut>, Vec<String>) {
+        let source = self.sources(std::iter::once(finding)).pop().flatten();
+        self.ways_out(check, finding, source.as_ref())
+    }
+
+    /// The ways out of what a check found, and what must be known of them.
+    fn ways_out(
+        &self,
+        check: &str,
+        finding: &Finding,
+        source: Option<&Result<UndoSource, String>>,
+    ) -> (Vec<WayOut>, Vec<String>) {
+        let key = escaped(&finding.subject.key);
+        let named = quoted(&format!("{check}/{key}"));
+        let option = self.option();
+        let ssh = self.aim.ssh_command();
+        let host_path = self.lies_at(finding.subject.section, &finding.place);
+        let service = self.entry(finding).and_then(service_of);
+        let is_container = finding.subject.section == Some(SectionId("images"));
+        let from_here = self.project.named(&self.project.root.join(OsStr::from_bytes(&finding.place)));
+        let place = if is_container { &finding.place } else { from_here.as_os_str().as_bytes() };
+        let export = self.export_options(finding);
+        let git_path = [baseline::PATH.as_bytes(), b"/", &finding.place].concat();
+        let situation = Situation {
+            finding,
+            check,
+            named: &named,
+            place: &quoted_name(place),
+            driftlock: &self.project.driftlock(),
+            git: &self.project.git(),
+            git_path: &quoted_name(&git_path),
+            from_here: self.project.way_here(),
+            source,
+            is_tracked: export.is_some() && self.is_tracked(&git_path),
+            export: export.as_deref(),
+            is_own_baseline: self.source.is_own(),
+            run: self.run,
+            is_configured: self.is_configured(),
+            option: &option,
+            ssh: ssh.as_deref(),
+            docker: self.aim.docker_command(),
+            host_path: host_path.as_deref(),
+            compose_files: &self.compose_files(finding),
+            service: service.as_ref().map(|(project, service)| (project.as_str(), service.as_str())),
+        };
+        let ways = explain::ways_out(&situation);
+        let note = explain::note(&situation, &ways);
+        (ways, note.into_iter().collect())
+    }
+
+    /// What can be done where a check could not be carried out.
+    fn ways_on(&self, check: &str) -> Vec<WayOut> {
+        let ssh = self.aim.ssh_command();
+        if check == "server_collection" {
+            let ssh = ssh.iter().map(|ssh| WayOut::new("to see how ssh itself fares", format!("{ssh} true")));
+            return ssh.collect();
+        }
+        let section = check::find(check).and_then(Check::section);
+        let Some(evidence) = self.evidence.iter().find(|e| Some(e.section.id()) == section) else {
+            return Vec::new();
+        };
+        if let Err(NoBaseline::Malformed(why)) = &evidence.baseline {
+            return self.ways_of_malformed(evidence, why);
+        }
+        let is_first = CHECKS.iter().find(|it| it.section() == section).is_some_and(|it| it.id() == check);
+        let engine =
+            matches!(&evidence.observed, Observed::Failed(_)) && section == Some(SectionId("images"));
+        if !(engine && is_first && (ssh.is_some() || self.aim.server().is_none())) {
+            return Vec::new();
+        }
+        let look = format!("{} version", self.aim.docker_command());
+        let look = ssh.map_or_else(|| look.clone(), |ssh| format!("{ssh} {}", quoted(&look)));
+        vec![WayOut::new("to see how the engine fares", look)]
+    }
+
+    /// What can be done about lock files that are not as they must be.
+    fn ways_of_malformed(&self, evidence: &Evidence, why: &str) -> Vec<WayOut> {
+        if !self.source.is_own() {
+            return Vec::new();
+        }
+        if why.ends_with("permission denied") {
+            let place = self.project.named(&self.project.locks_dir());
+            let look = format!("namei -l -- {}/*", quoted_name(place.as_os_str().as_bytes()));
+            return vec![WayOut::new("to see who may read it", look)];
+        }
+        let files = evidence.lock_files.iter().filter(|(_, is_there)| *is_there);
+        let paths = files.map(|(name, _)| format!("{}/{name}", baseline::PATH));
+        let tracked: Vec<String> =
+            paths.filter(|path| self.is_tracked(path.as_bytes())).map(|path| quoted(&path)).collect();
+        let back = format!("{} restore -- {}", self.project.git(), tracked.join(" "));
+        let back = (!tracked.is_empty()).then(|| WayOut::new("to have it as it was committed", back));
+        back.into_iter().collect()
+    }
+
+    /// How an export writes the lock file that a finding misses; none for any other finding.
+    fn export_options(&self, finding: &Finding) -> Option<String> {
+        let name = finding.subject.section.is_none().then_some(&finding.subject.key)?;
+        let is_its = |file: &&str| name.ends_with(file.as_bytes());
+        let section = SECTIONS.iter().find(|section| section.lock_files().iter().any(is_its))?;
+        let check = CHECKS.iter().find(|check| check.section() == Some(section.id()))?;
+        let options = if self.aim.target.is_none() { section.export_options() } else { "" };
+        Some(format!("{options} --only {}", check.id()))
+    }
+
+    /// Whether git tracks a path of the project.
+    fn is_tracked(&self, path: &[u8]) -> bool {
+        let Ok(repository) = Repository::around(&self.project.root) else { return false };
+        repository.index().is_ok_and(|index| index.lists(&repository.path(path)))
+    }
+
+    /// Where a subject lies on a target, where that is elsewhere than in the repository.
+    pub(crate) fn lies_at(&self, section: Option<SectionId>, place: &[u8]) -> Option<Vec<u8>> {
+        let has_files = section != Some(SectionId("images")) && self.aim.target.is_some();
+        let path = self.aim.layout.locate(place).filter(|_| has_files)?.into_os_string().into_vec();
+        (path != place).then_some(path)
+    }
+
+    /// The option that names the place again, with a space before it.
+    fn option(&self) -> String {
+        match (&self.aim.target, self.aim.server()) {
+            (Some(_), Some(host)) if !self.is_configured() => {
+                format!(" --server {}", quoted(&escaped(host.as_bytes())))
+            }
+            (Some(name), _) => format!(" --target {name}"),
+            (None, _) => String::new(),
+        }
+    }
+
+    /// Whether the place is the project's own tree or one of its targets.
+    fn is_configured(&self) -> bool {
+        let targets = &self.project.config.targets;
+        self.aim.target.as_ref().is_none_or(|name| targets.contains_key(name))
+    }
+
+    /// The options that name the compose files which a container was made from, where all of them are in the repository.
+    fn compose_files(&self, finding: &Finding) -> String {
+        let place = |file: &String| match &self.aim.target {
+            Some(_) => self.aim.layout.locate(file.as_bytes()),
+            None => Some(self.project.named(&self.project.root.join(file))),
+        };
+        let files = self.compose_places(finding);
+        let places = files.iter().filter_map(place);
+        places.map(|path| format!(" --file {}", quoted_name(path.as_os_str().as_bytes()))).collect()
+    }
+
+    /// The compose files which a container was made from, where all of them are in the repository.
+    fn compose_places(&self, finding: &Finding) -> Vec<String> {
+        let of = |e: &&Evidence| Some(e.section.id()) == finding.subject.section;
+        let evidence = self.evidence.iter().find(of);
+        let container = evidence.and_then(|evidence| sides(evidence, &finding.place).1);
+        let Some(Value::Structured(facts)) = container.map(|entry| &entry.value) else {
+            return Vec::new();
+        };
+        let files =
+            facts.get(fact::COMPOSE_FILES).map(|files| files.split('\n').map(str::to_owned).collect());
+        files.filter(|files: &Vec<String>| files.iter().all(|file| !file.is_empty())).unwrap_or_default()
+    }
+
+    /// What the baseline has of a finding's subject, or else the host.
+    fn entry(&self, finding: &Finding) -> Option<&Entry> {
+        let evidence = self.evidence.iter().find(|e| Some(e.section.id()) == finding.subject.section)?;
+        let (expected, actual) = sides(evidence, &finding.place);
+        expected.or(actual)
+    }
+}
+
+/// The place of a compose file that differs.
+fn edited_compose(finding: &Finding) -> Option<Vec<u8>> {
+    let is_one = finding.subject.section == Some(SectionId("compose")) && finding.kind.is_drift();
+    is_one.then(|| finding.place.clone())
+}
+
+/// What the baseline and the host have at a place.
+pub(crate) fn sides<'a>(evidence: &'a Evidence, place: &[u8]) -> (Option<&'a Entry>, Option<&'a Entry>) {
+    let expected = evidence.baseline.as_ref().ok().and_then(|state| state.entries.get(place));
+    let actual = match &evidence.observed {
+        Observed::Seen(seen) => seen.state.entries.get(place),
+        _ => None,
+    };
+    (expected, actual)
+}
+
+/// The Compose project and service of a container, as a shell takes them.
+fn service_of(entry: &Entry) -> Option<(String, String)> {
+    let Value::Structured(facts) = &entry.value else { return None };
+    Some((quoted(facts.get(fact::PROJECT)?), quoted(facts.get(fact::SERVICE)?)))
+}

@@ -1,0 +1,121 @@
+//! Which key signs: the one that was named, the one of the configuration, or one that the agent holds.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::ssh_key::{Certificate, PublicKey};
+
+use crate::atomic::read_file_within;
+use crate::audit::project::Project;
+use crate::cli::terminal::output;
+use crate::error::Failure;
+use crate::host::ssh::route;
+use crate::host::ssh::{Held, Prompt, Secret, SigningKey, held};
+use crate::model::in_words;
+use crate::trust::{AllowedSigner, LONGEST, key_name, plain};
+
+/// The word that stands for the agent.
+const AGENT: &str = "agent";
+
+/// Finds the key to sign with: the one that was given, else what is configured. `signers` are those who may sign, where
+/// that is known: of several keys of the agent, one of theirs is taken.
+pub(crate) fn find(
+    project: &Project,
+    (given, configured): (Option<&Path>, Option<&Path>),
+    signers: &[AllowedSigner],
+    prompt: &dyn Prompt,
+) -> Result<SigningKey, Failure> {
+    let path = match (given, configured) {
+        (Some(path), _) if path != Path::new(AGENT) => route::expand_home(path),
+        (None, Some(path)) if path != Path::new(AGENT) => project.root.join(route::expand_home(path)),
+        _ => return of_agent(signers, given.or(configured).is_some()),
+    };
+    named(&path, prompt).map_err(Failure::new)
+}
+
+/// The agent's socket.
+fn socket() -> Option<PathBuf> {
+    std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// A key by its file: a private one, or a public one or certificate whose private half the agent holds or lies beside it.
+fn named(path: &Path, prompt: &dyn Prompt) -> Result<SigningKey, String> {
+    let passphrase = std::env::var("DRIFTLOCK_SSH_PASSPHRASE").ok().map(Secret);
+    let private = |path: &Path| match SigningKey::public_of_encrypted(path).filter(|_| passphrase.is_none()) {
+        // What the agent holds asks for no passphrase.
+        Some(public) => of_agent_alone(&public)
+            .map_or_else(|| SigningKey::read(path, None, prompt), |held| Ok(held.sign_with())),
+        None => SigningKey::read(path, passphrase.as_ref(), prompt),
+    };
+    let bytes = path.as_os_str().as_bytes();
+    let Some(stem) = bytes.strip_suffix(b".pub") else { return private(path) };
+    let (public, certificate) = public(path)?;
+    let stem = stem.strip_suffix(b"-cert").filter(|_| certificate.is_some()).unwrap_or(stem);
+    let key = match of_agent_alone(&public) {
+        Some(held) => held.sign_with(),
+        None => private(Path::new(OsStr::from_bytes(stem))).map_err(|why| {
+            format!("{}: the agent does not hold its private half, and {why}", output::shown(path))
+        })?,
+    };
+    match certificate {
+        Some(certificate) => key.under(certificate),
+        None if *key.public() == public => Ok(key),
+        None => Err(format!("{}: the key beside it is another one", output::shown(path))),
+    }
+}
+
+/// The agent's key with this public half; `None` where it has none, or there is no agent.
+fn of_agent_alone(public: &KeyData) -> Option<Held> {
+    held(&socket()?).ok()?.into_iter().find(|held| plain(&held.public()) == public)
+}
+
+/// A public key's file: the key, and the certificate of it where it is one.
+fn public(path: &Path) -> Result<(KeyData, Option<Certificate>), String> {
+    let shown = output::shown(path);
+    let bytes = read_file_within(path, LONGEST).map_err(|error| format!("{shown}: {}", in_words(&error)))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{shown}: it is no public key"))?;
+    if text.matches("-cert-v01@").count() == 1
+        && let Ok(certificate) = Certificate::from_openssh(&text)
+    {
+        return Ok((certificate.public_key().clone(), Some(certificate)));
+    }
+    let key = PublicKey::from_openssh(&text).map_err(|_| format!("{shown}: it is no public key"))?;
+    Ok((key.key_data().clone(), None))
+}
+
+/// A key of the agent: of one who may sign, or the only one.
+fn of_agent(signers: &[AllowedSigner], is_asked_for: bool) -> Result<SigningKey, Failure> {
+    let hint = "name a key with --key FILE, or as key of [trust] in audit/driftlock.toml";
+    let Some(agent) = socket() else {
+        let what = if is_asked_for {
+            "there is no agent: SSH_AUTH_SOCK is not set"
+        } else {
+            "there is no key to sign with"
+        };
+        return Err(Failure::new(what).hint(hint));
+    };
+    let mut keys = held(&agent).map_err(|why| Failure::new(why).hint(hint))?;
+    if let Some(at) = keys.iter().position(|held| may_sign(&held.public(), signers)) {
+        return Ok(keys.swap_remove(at).sign_with());
+    }
+    match keys.len() {
+        0 => Err(Failure::new("the agent holds no key").hint(format!("add one with ssh-add, or {hint}"))),
+        1 => Ok(keys.swap_remove(0).sign_with()),
+        _ => {
+            let name = |held: &Held| format!("{} {}", key_name(&held.public()), held.comment());
+            let all = keys.iter().map(name).collect::<Vec<_>>().join(", ");
+            Err(Failure::new(format!("the agent holds several keys: {all}"))
+                .hint("name one with --key FILE.pub"))
+        }
+    }
+}
+
+/// Whether somebody who may sign has this key, or has a certificate like this.
+fn may_sign(key: &KeyData, signers: &[AllowedSigner]) -> bool {
+    signers.iter().any(|signer| match key.certificate() {
+        None => !signer.is_authority && signer.key == *key,
+        Some(certificate) => signer.is_authority && signer.key == *certificate.signature_key(),
+    })
+}

@@ -1,0 +1,557 @@
+//! What a command looks at: this machine, or targets of the configuration.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::atomic::read_file;
+use crate::audit::pipeline;
+use crate::audit::pipeline::{Look, Planned, Request};
+use crate::audit::project::{Project, read_locks};
+use crate::check::CHECKS;
+use crate::cli::terminal::{output, prompt};
+use crate::config::{DockerMode, Target, TargetDocker};
+use crate::control::clock;
+use crate::control::clock::Started;
+use crate::error::Failure;
+use crate::git::Revision;
+use crate::host::docker::discover;
+use crate::host::ssh::route;
+use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, SshHost};
+use crate::host::{
+    Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Remembered, Scope, Watch,
+};
+use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge, quoted, quoted_name};
+use crate::report::json::{self, WireCheck, WireStatus};
+use crate::section::{self, BEYOND_REPOSITORY, Purpose, Setting};
+use crate::store::runs;
+
+/// Options that say where to look.
+#[derive(Args)]
+#[command(next_help_heading = "Where to look")]
+pub(crate) struct AimArgs {
+    /// This machine, the project's own tree (the default)
+    #[arg(long, conflicts_with_all = ["target", "all", "server"])]
+    local: bool,
+    /// A target of audit/driftlock.toml; repeatable
+    #[arg(long, alias = "env", value_name = "NAME", conflicts_with_all = ["all", "server"])]
+    target: Vec<String>,
+    /// Every target of audit/driftlock.toml
+    #[arg(long, conflicts_with = "server")]
+    pub(crate) all: bool,
+    /// A server over SSH: an address, or a Host of ssh_config. Its containers are compared; where its files
+    /// lie only a target can say
+    #[arg(long, value_name = "HOST")]
+    server: Option<String>,
+    /// The private key for a server; it goes before the target's
+    #[arg(long, value_name = "FILE", requires = "server")]
+    ssh_key: Option<PathBuf>,
+    /// The user on a server; it goes before the target's
+    #[arg(long, value_name = "USER", requires = "server")]
+    ssh_user: Option<String>,
+    /// The port for --server
+    #[arg(long, value_name = "PORT", requires = "server")]
+    ssh_port: Option<u16>,
+    /// Known host keys for --server
+    #[arg(long, value_name = "FILE", requires = "server")]
+    known_hosts: Option<PathBuf>,
+    #[command(flatten)]
+    reach: ReachArgs,
+    /// How many targets are looked at at the same time
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub(crate) jobs: NonZeroUsize,
+}
+
+/// Options that say how servers are reached.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Where to look")]
+pub(crate) struct ReachArgs {
+    /// How long connecting to a server may take
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connect_timeout: u32,
+    /// Believe the key of a server that no known_hosts file names, and record it; one that changed is refused
+    /// all the same
+    #[arg(long)]
+    pub(crate) accept_new_host_key: bool,
+}
+
+/// Which machine is looked at.
+pub(crate) enum Place {
+    /// This one.
+    Here,
+    /// A server over SSH.
+    Remote(Remote),
+    /// None: the files of a commit.
+    Commit(Revision),
+}
+
+/// A server over SSH, and what was said of reaching it: by a target, or beside `--server`.
+pub(crate) struct Remote {
+    /// The server, as it was asked for.
+    pub(crate) wanted: route::Wanted,
+    /// How long connecting and logging in may take together.
+    pub(crate) timeout: Duration,
+    /// Whether files are read through `sudo -n`.
+    pub(crate) sudo: bool,
+    /// How its engine is reached, if that is written.
+    pub(crate) docker: Option<TargetDocker>,
+    /// How much of it is believed.
+    pub(crate) limits: Limits,
+}
+
+/// One place to look at.
+pub(crate) struct Aim {
+    /// The target's name; `None` is the project's own tree.
+    pub(crate) target: Option<String>,
+    /// The machine.
+    pub(crate) place: Place,
+    /// Where repository paths lie there.
+    pub(crate) layout: Layout,
+    /// What belongs there.
+    pub(crate) scope: Scope,
+    /// When its containers are compared.
+    pub(crate) docker: DockerMode,
+    /// Whether somebody asked for that, so that their lock file must be there.
+    pub(crate) docker_asked: bool,
+}
+
+impl Aim {
+    /// The host to ask, or why there is no way to it.
+    fn host(&self, remembered: Option<Arc<Remembered>>) -> Result<Box<dyn Host>, HostError> {
+        match &self.place {
+            Place::Here => {
+                let host = LocalHost::new(self.layout.clone(), discover::find());
+                Ok(Box::new(host.remembering(remembered)))
+            }
+            Place::Commit(revision) => Ok(Box::new(GitHost::new(revision.clone()))),
+            Place::Remote(remote) => {
+                let route = route::route(&remote.wanted);
+                let route = route.map_err(|why| HostError::Unreachable(why.in_one_line()))?;
+                let host = SshHost::new(route, self.layout.clone(), remote.access(), prompt::at_terminal());
+                Ok(Box::new(host))
+            }
+        }
+    }
+
+    /// Looks at it: what was planned of `request` is asked, all at once.
+    ///
+    /// # Errors
+    /// When `watch` was cancelled. A host that could not be looked at is no error but evidence.
+    pub(crate) fn observe(
+        &self,
+        request: &Request<'_>,
+        planned: Vec<Planned>,
+        watch: &Watch,
+    ) -> Result<Look, HostError> {
+        self.observe_remembering(request, planned, None, watch)
+    }
+
+    /// The same, where files of this machine that are remembered are not read again.
+    ///
+    /// # Errors
+    /// As [`Aim::observe`].
+    pub(crate) fn observe_remembering(
+        &self,
+        request: &Request<'_>,
+        planned: Vec<Planned>,
+        remembered: Option<Arc<Remembered>>,
+        watch: &Watch,
+    ) -> Result<Look, HostError> {
+        let host = self.host(remembered).unwrap_or_else(|why| Box::new(Closed(why)));
+        pipeline::observe(request, planned, &*host, watch)
+    }
+
+    /// What is known of a place that is not looked at, and why.
+    ///
+    /// # Errors
+    /// As [`Aim::observe`].
+    pub(crate) fn leave(
+        request: &Request<'_>,
+        planned: Vec<Planned>,
+        why: &str,
+        watch: &Watch,
+    ) -> Result<Look, HostError> {
+        let closed = Closed(HostError::Unreachable(format!("it was not asked: {why}")));
+        pipeline::observe(request, planned, &closed, watch)
+    }
+
+    /// The bytes of one of its files.
+    ///
+    /// # Errors
+    /// When it could not be asked, or `watch` was cancelled.
+    pub(crate) fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
+        self.host(None)?.content(path, limit, watch)
+    }
+
+    /// How it is called: the target, or this machine.
+    pub(crate) fn name(&self) -> String {
+        self.target.clone().unwrap_or_else(|| Mode::Local.word().to_owned())
+    }
+
+    /// The server's address as it was called, where the machine is a server.
+    pub(crate) fn server(&self) -> Option<&str> {
+        if let Place::Remote(remote) = &self.place { Some(&remote.wanted.host) } else { None }
+    }
+
+    /// The commit whose files are looked at, where it is one.
+    pub(crate) fn revision(&self) -> Option<&Revision> {
+        if let Place::Commit(revision) = &self.place { Some(revision) } else { None }
+    }
+
+    /// Whether it is the project's own tree on this disk.
+    pub(crate) fn is_own_tree(&self) -> bool {
+        self.target.is_none() && matches!(self.place, Place::Here)
+    }
+
+    /// The command line by which a shell reaches the server; none for this machine.
+    pub(crate) fn ssh_command(&self) -> Option<String> {
+        let Place::Remote(remote) = &self.place else { return None };
+        let wanted = &remote.wanted;
+        let port = wanted.port.iter().map(|port| format!(" -p {port}"));
+        let key = wanted.key.iter().map(|key| format!(" -i {}", quoted_name(key.as_os_str().as_bytes())));
+        let user = wanted.user.iter().map(|user| format!("{user}@")).collect::<String>();
+        let options: String = port.chain(key).collect();
+        Some(format!("ssh{options} {}", quoted(&format!("{user}{}", wanted.host))))
+    }
+
+    /// How the engine's client is called there.
+    pub(crate) fn docker_command(&self) -> &'static str {
+        match &self.place {
+            Place::Remote(Remote { docker: Some(TargetDocker::Sudo), .. }) => "sudo docker",
+            _ => "docker",
+        }
+    }
+
+    /// What a report says was looked at.
+    pub(crate) fn mode(&self) -> Mode {
+        if self.server().is_some() { Mode::Server } else { Mode::Local }
+    }
+
+    /// The machine's name in reports.
+    pub(crate) fn machine(&self) -> String {
+        self.server().map_or_else(host_name, str::to_owned)
+    }
+
+    /// The report of looking at it, with nothing left out.
+    pub(crate) fn report(
+        &self,
+        started: &Started,
+        checks: Vec<CheckResult>,
+        from: &str,
+        digest: Digest,
+    ) -> Report {
+        Report {
+            run: runs::name(&started.stamp, self.target.as_deref(), 1),
+            stamp: started.stamp.clone(),
+            host: self.machine(),
+            target: self.target.clone(),
+            mode: self.mode(),
+            compared: self.revision().map(|revision| format!("git:{}", revision.name)),
+            partial: false,
+            started_at: started.rfc3339.clone(),
+            started_at_unix: started.unix,
+            duration_ms: started.elapsed_ms(),
+            baseline: BaselineOrigin { from: from.to_owned(), digest, commit: None, dirty: None },
+            verdict: judge(&checks),
+            checks,
+            sections_off: Vec::new(),
+            left_out: Vec::new(),
+            since_last: None,
+            pause: None,
+            last_success: None,
+            previous: None,
+            notices: Vec::new(),
+            past: Vec::new(),
+            location: None,
+        }
+    }
+
+    /// The report of a place that was not even looked at.
+    pub(crate) fn report_of_failure(&self, failure: &Failure, from: &str) -> Report {
+        let first = CHECKS.iter().take(1).map(|check| CheckResult {
+            errors: vec![failure.in_one_line()],
+            compares: false,
+            ..CheckResult::new(check.id(), check.words())
+        });
+        self.report(&Started::now(), first.collect(), from, Digest::of(b""))
+    }
+
+    /// What is known of it and wanted from it.
+    pub(crate) fn setting<'a>(&'a self, project: &'a Project, purpose: Purpose) -> Setting<'a> {
+        Setting {
+            config: &project.config,
+            server: self.server(),
+            scope: &self.scope,
+            nowhere: self.layout.is_nowhere(),
+            purpose,
+            docker: self.docker,
+            docker_asked: self.docker_asked,
+            compared_before: self.compared_before(project),
+            clock: clock::unix,
+        }
+    }
+
+    /// Whether the last whole run here compared containers: then they are expected to be here. When its
+    /// report cannot be read, they are expected, too.
+    fn compared_before(&self, project: &Project) -> bool {
+        if self.target.is_some() || self.docker != DockerMode::Auto {
+            return false;
+        }
+        let bytes = match read_file(&runs::latest(&project.root, None)) {
+            Ok(bytes) => bytes,
+            Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
+        };
+        let compared = |check: &WireCheck| check.name == "docker_images" && check.status != WireStatus::Skip;
+        json::read(&bytes).map_or(true, |report| report.checks.iter().any(compared))
+    }
+
+    /// The directory that `--output DIR` means for this place, one of `several` or the only one.
+    pub(crate) fn output_dir(&self, dir: &Path, several: bool) -> PathBuf {
+        self.target.iter().filter(|_| several).fold(dir.to_owned(), |dir, target| dir.join(target))
+    }
+
+    /// The same place, with another word about containers.
+    pub(crate) fn with_docker(mut self, docker: Option<DockerMode>) -> Self {
+        self.docker = docker.unwrap_or(self.docker);
+        self.docker_asked |= docker == Some(DockerMode::Required);
+        self
+    }
+
+    /// The project's own tree.
+    pub(crate) fn local(project: &Project) -> Self {
+        Self {
+            target: None,
+            place: Place::Here,
+            layout: Layout::of_root(&project.root),
+            scope: Scope::default(),
+            docker: project.config.docker.as_ref().map(|docker| docker.mode).unwrap_or_default(),
+            docker_asked: project.config.docker.is_some(),
+        }
+    }
+
+    /// The files of a commit, which has neither containers nor anything outside the repository.
+    pub(crate) fn commit(project: &Project, revision: Revision) -> Self {
+        Self {
+            scope: Scope { repository_only: true, ignored: ignored(project, &revision), ..Scope::default() },
+            place: Place::Commit(revision),
+            docker: DockerMode::Off,
+            docker_asked: false,
+            ..Self::local(project)
+        }
+    }
+
+    /// A target by its name.
+    pub(crate) fn target(project: &Project, name: &str, reach: &ReachArgs) -> Result<Self, Failure> {
+        let target = project.target(name)?;
+        let place = match target.host.as_str() {
+            "local" => Place::Here,
+            _ => Place::Remote(reach.of_target(project, target)),
+        };
+        let is_remote = matches!(place, Place::Remote(_));
+        Ok(Self {
+            target: Some(name.to_owned()),
+            place,
+            layout: layout_of(project, target),
+            scope: Scope { include: target.include.clone(), ..Scope::default() },
+            docker: match target.docker {
+                Some(TargetDocker::Off) => DockerMode::Off,
+                _ => DockerMode::Required,
+            },
+            docker_asked: is_remote || project.config.docker.is_some() || target.docker.is_some(),
+        })
+    }
+
+    /// A server that is no target: nobody says where the tree lies on it.
+    fn server_at(host: &str, remote: Remote) -> Result<Self, Failure> {
+        // Before it becomes the name of a directory.
+        route::check_name(host).map_err(|failure| failure.before("--server: "))?;
+        let name = file_name(host);
+        let is_taken = matches!(host, "local" | "baseline");
+        if name.is_empty() || name.starts_with(['.', '-']) || is_taken {
+            let host = output::shown(host.as_ref());
+            return Err(Failure::new(format!("--server {host}: that is no address of a server")));
+        }
+        Ok(Self {
+            target: Some(name),
+            place: Place::Remote(remote),
+            layout: Layout::new(None, Vec::new()),
+            scope: Scope::default(),
+            docker: DockerMode::Required,
+            docker_asked: true,
+        })
+    }
+}
+
+/// A host that there is no way to, and why.
+struct Closed(HostError);
+
+impl Host for Closed {
+    fn observe(&self, _queries: &[Query], _watch: &Watch) -> Result<Vec<Answer>, HostError> {
+        Err(self.0.clone())
+    }
+}
+
+/// The address of a server as a file name can hold it.
+fn file_name(host: &str) -> String {
+    host.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
+}
+
+/// This machine's name.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// A path of a target: below the home directory, below the root, or absolute.
+fn place_of(project: &Project, path: &Path) -> PathBuf {
+    project.root.join(route::expand_home(path))
+}
+
+/// Those of the baseline's other files that a commit does not hold because git ignores them.
+fn ignored(project: &Project, revision: &Revision) -> BTreeSet<Vec<u8>> {
+    let repository = revision.repository();
+    let locked = || {
+        let section = section::find(BEYOND_REPOSITORY)?;
+        let locks = read_locks(&project.source(), None).ok()?;
+        pipeline::read_section(section, &locks.group(section.lock_files())).ok()
+    };
+    let mut objects = repository.objects();
+    let mut is_held = |path: &[u8]| {
+        let name = [revision.commit.as_bytes(), b":", &repository.path(path)].concat();
+        !matches!(objects.read(&name, &mut |_| {}), Ok(None))
+    };
+    let mut paths = locked().map(|state| state.entries.into_keys().collect::<Vec<_>>()).unwrap_or_default();
+    paths.retain(|path| !path.starts_with(b"/") && !is_held(path));
+    let from_top: Vec<Vec<u8>> = paths.iter().map(|path| repository.path(path)).collect();
+    let Ok(ignored) = repository.index().and_then(|index| {
+        let unlisted: Vec<&[u8]> =
+            from_top.iter().map(Vec::as_slice).filter(|path| !index.lists(path)).collect();
+        index.ignored(&unlisted)
+    }) else {
+        return BTreeSet::new();
+    };
+    paths.into_iter().zip(from_top).filter(|(_, path)| ignored.contains(path)).map(|(path, _)| path).collect()
+}
+
+/// Where the tree lies on a target. A server's paths are its own: they are taken as they are.
+fn layout_of(project: &Project, target: &Target) -> Layout {
+    let is_here = target.host == "local";
+    let place = |path: &PathBuf| if is_here { place_of(project, path) } else { path.clone() };
+    let exceptions = target.paths.iter().map(|(prefix, path)| (prefix.clone(), place(path)));
+    Layout::new(target.root.as_ref().map(place), exceptions.collect())
+}
+
+impl Remote {
+    /// How it is used once it is reached.
+    fn access(&self) -> Access {
+        Access {
+            timeout: self.timeout,
+            sudo: self.sudo,
+            engine: match self.docker {
+                Some(TargetDocker::Sudo) => EngineAccess::Sudo,
+                Some(TargetDocker::Cli) => EngineAccess::Cli,
+                Some(TargetDocker::Auto | TargetDocker::Off) | None => EngineAccess::Auto,
+            },
+            limits: self.limits.clone(),
+        }
+    }
+}
+
+impl ReachArgs {
+    /// A server that is reached as the command line says.
+    fn remote(&self, wanted: route::Wanted) -> Remote {
+        let new_keys = if self.accept_new_host_key {
+            NewKeys::Record
+        } else if prompt::is_there() {
+            NewKeys::Ask
+        } else {
+            NewKeys::Refuse
+        };
+        let timeout = Duration::from_secs(self.connect_timeout.into());
+        Remote {
+            wanted: route::Wanted { new_keys, ..wanted },
+            timeout,
+            sudo: false,
+            docker: None,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The server that a target is.
+    fn of_target(&self, project: &Project, target: &Target) -> Remote {
+        let place = |path: &String| place_of(project, Path::new(path));
+        let wanted = route::Wanted {
+            host: target.host.clone(),
+            port: target.port,
+            user: target.user.clone(),
+            key: target.ssh_key.as_ref().map(place),
+            known_hosts: target.known_hosts.as_ref().map(place),
+            fingerprints: target.host_keys.clone(),
+            new_keys: NewKeys::Refuse,
+        };
+        let time = target.time_limit.unwrap_or(Limits::default().time);
+        let limits = Limits { time, files: target.max_files };
+        Remote { sudo: target.sudo, docker: target.docker, limits, ..self.remote(wanted) }
+    }
+}
+
+impl AimArgs {
+    /// What the targets that were named are called; a server as reports call it.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.target.iter().cloned().chain(self.server.as_deref().map(file_name)).collect()
+    }
+
+    /// The places to look at, at least one.
+    pub(crate) fn resolve(&self, project: &Project, docker: Option<DockerMode>) -> Result<Vec<Aim>, Failure> {
+        self.ssh_user.as_deref().map_or(Ok(()), route::check_user)?;
+        if let Some(server) = &self.server {
+            return Ok(vec![Aim::server_at(server, self.remote(server))?.with_docker(docker)]);
+        }
+        let mut names: Vec<&String> =
+            if self.all { project.config.targets.keys().collect() } else { self.target.iter().collect() };
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(*name));
+        if self.all && names.is_empty() {
+            let failure = Failure::new("--all, but audit/driftlock.toml has no target");
+            return Err(failure.hint("add one as [targets.NAME], or leave --all out to check this tree"));
+        }
+        if names.is_empty() {
+            return Ok(vec![Aim::local(project).with_docker(docker)]);
+        }
+        names
+            .into_iter()
+            .map(|name| {
+                let mut aim = Aim::target(project, name, &self.reach)?.with_docker(docker);
+                self.go_before(&mut aim);
+                Ok(aim)
+            })
+            .collect()
+    }
+
+    /// What the command line says of reaching a server goes before what its target says.
+    fn go_before(&self, aim: &mut Aim) {
+        let Place::Remote(Remote { wanted, .. }) = &mut aim.place else { return };
+        let path = |path: &Option<PathBuf>| path.as_deref().map(route::expand_home);
+        wanted.port = self.ssh_port.or(wanted.port);
+        wanted.user = self.ssh_user.clone().or_else(|| wanted.user.take());
+        wanted.key = path(&self.ssh_key).or_else(|| wanted.key.take());
+        wanted.known_hosts = path(&self.known_hosts).or_else(|| wanted.known_hosts.take());
+    }
+
+    /// The server that `--server` and the options beside it mean.
+    fn remote(&self, host: &str) -> Remote {
+        self.reach.remote(route::Wanted {
+            host: host.to_owned(),
+            port: self.ssh_port,
+            user: self.ssh_user.clone(),
+            key: self.ssh_key.as_deref().map(route::expand_home),
+            known_hosts: self.known_hosts.as_deref().map(route::expand_home),
+            fingerprints: Vec::new(),
+            new_keys: NewKeys::Refuse,
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! Arguments that several commands share.
+
+pub(crate) mod checks;
+pub(crate) mod formats;
+pub(crate) mod subjects;

@@ -1,0 +1,666 @@
+//! `driftlock accept`: make a run's observation the baseline, whole or by subject.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::atomic::read_file;
+use crate::audit::accept;
+use crate::audit::accept::{Change, Compared, Refusal};
+use crate::audit::baseline_signature;
+use crate::audit::examine::Examination;
+use crate::audit::pipeline;
+use crate::audit::pipeline::{Request, lock_file_groups, lock_file_names};
+use crate::audit::project::{Project, read_locks};
+use crate::audit::target::{Aim, ReachArgs};
+use crate::baseline::{self, Acceptance, AcceptedSubject, Locks};
+use crate::check::{BASELINE_SIGNED, Evidence, NoBaseline};
+use crate::cli::Global;
+use crate::cli::args::subjects::Named;
+use crate::cli::commands::ack::filled;
+use crate::cli::commands::prune;
+use crate::cli::terminal::output;
+use crate::cli::terminal::output::{counted, say};
+use crate::cli::terminal::progress;
+use crate::cli::terminal::progress::Task;
+use crate::cli::terminal::signals::Interrupt;
+use crate::config::DockerMode;
+use crate::control::clock;
+use crate::control::clock::Started;
+use crate::error::Failure;
+use crate::git;
+use crate::host::Watch;
+use crate::model::{Kind, State, escaped, in_words};
+use crate::notify::after_check::as_json;
+use crate::report::json::{self, WireCheck, WireReport, WireStatus};
+use crate::section::{Purpose, SECTIONS, Setting};
+use crate::store::runs;
+
+/// Make a run's observation the baseline, whole or by subject, after showing what changes
+///
+/// The subjects are looked at again first: what moved since the run is refused, and so is what the baseline has otherwise
+/// by now. On a terminal, where no run is named and the newest one is not of now, it looks by itself.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock accept                             the newest local export or check; asks first
+  driftlock accept --yes --reason 'release 18.2'
+  driftlock accept --only qr_ordering          one module, and nothing else
+  driftlock accept --only 'compose_hashes/infra/stacks/edge-*/**'
+  driftlock accept -i                          tick what to accept
+  driftlock accept 20260129_154215             a certain run")]
+pub(crate) struct AcceptArgs {
+    /// A run's name, or its directory [default: the newest export or check; on a terminal, a look where that is old]
+    run: Option<String>,
+    /// Accept a run of this target
+    #[arg(long, alias = "env", value_name = "NAME")]
+    target: Option<String>,
+    #[command(flatten)]
+    reach: ReachArgs,
+    /// Accept the subjects that this pattern names, by subject or check/subject; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<String>,
+    /// Choose from a list
+    #[arg(long, short)]
+    interactive: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Why, for audit/accepted.jsonl
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Write the target's own lock files instead of the shared ones
+    #[arg(long, requires = "target")]
+    own: bool,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.to_string()).hint("nothing was written")
+    }
+}
+
+/// The baseline that changes are made to, and the run they come from.
+pub(crate) struct Basis<'a> {
+    /// The lock files as they were read.
+    pub(crate) locks: &'a Locks,
+    /// The target, if any.
+    pub(crate) target: Option<&'a str>,
+    /// The run, for the record.
+    pub(crate) run: String,
+    /// The commit that was looked at instead of the disk.
+    pub(crate) commit: Option<&'a str>,
+}
+
+pub(crate) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    accepted(global, args, interrupt).map_err(|failure| failure.on(args.target.as_deref()))
+}
+
+fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let started = Started::now();
+    let reason = args.reason.as_deref().map(|text| filled("--reason", text)).transpose()?;
+    let project = Project::find(global.root.as_deref())?;
+    let patterns: Vec<Named> = args.only.iter().map(|text| Named::new(text)).collect();
+    if let Some(target) = &args.target {
+        Aim::target(&project, target, &args.reach)?;
+    }
+    // Whoever sits at a terminal and names no run means what is there now.
+    let may_look = args.run.is_none() && std::io::stdin().is_terminal();
+    let run = find_run(&project, args)?;
+    let run = match (run, may_look) {
+        // Whoever looks needs no run that is damaged.
+        (Some(dir), true) => Run::read(&dir).ok(),
+        (Some(dir), false) => Some(Run::read(&dir)?),
+        (None, true) => None,
+        (None, false) => return Err(no_run(&project)),
+    };
+    let target = match &run {
+        Some(run) => target_of(run, args)?,
+        None => args.target.clone(),
+    };
+    let aim = match &target {
+        Some(name) => Aim::target(&project, name, &args.reach)?,
+        None => Aim::local(&project),
+    };
+    // Nobody waits for a person who is asked; what moves meanwhile is refused at the end.
+    let is_asked = args.interactive || !args.yes;
+    let turn = if is_asked { None } else { Some(prune::turn(&project, "accept", interrupt)?) };
+    let locks = read_locks(&project.source(), target.as_deref())?;
+    let setting = aim.setting(&project, Purpose::Check);
+    let request = Request { setting, locks: &locks, only: &[], require: &[], signature: None };
+    let job = Job { project: &project, args, patterns: &patterns, aim: &aim, request: &request, interrupt };
+    let (run, prepared) = job.prepared(run, may_look)?;
+    let Some(Prepared { chosen, evidence }) = prepared else { return Ok(0) };
+    let own = target.as_deref().filter(|_| args.own);
+    let files = new_lock_files(&request, &chosen, &evidence, own)?;
+    output::print(table(&chosen, &files).as_bytes())?;
+    if !agreed(args, interrupt)? {
+        return Err(Failure::new("not accepted").hint("nothing was written"));
+    }
+    if interrupt.code().is_some() {
+        return Ok(1);
+    }
+    let basis = Basis { locks: &locks, target: target.as_deref(), run: run.name, commit: None };
+    let _turn = turn.map_or_else(|| prune::turn(&project, "accept", interrupt), Ok)?;
+    commit(&project, &basis, &files, &chosen, reason.as_deref(), &started)?;
+    output::print(
+        format!("Accepted: {} in {}\n", counted(chosen.len(), "change"), baseline::PATH).as_bytes(),
+    )?;
+    Ok(0)
+}
+
+/// For how long the newest run counts as one of now, in seconds, for whoever sits at a terminal.
+const FRESH: i64 = 600;
+
+/// A run whose changes are to be accepted, or a look that was taken in place of one.
+struct Run {
+    /// Its directory; `None` of a look, which leaves none.
+    dir: Option<PathBuf>,
+    /// What it is called in messages and in the record.
+    name: String,
+    /// Its report; `None` of an export.
+    report: Option<WireReport>,
+}
+
+impl Run {
+    fn read(dir: &Path) -> Result<Self, Failure> {
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_else(|| dir.display().to_string());
+        Ok(Self { report: report_in(dir)?, dir: Some(dir.to_owned()), name })
+    }
+
+    /// Whether it is a check that began too long ago to be of now.
+    fn is_old(&self) -> bool {
+        let age = self.report.as_ref().map(|report| clock::unix().saturating_sub(report.started_at_unix));
+        age.is_some_and(|age| !(0..=FRESH).contains(&age))
+    }
+}
+
+/// What is to be accepted, and what was seen of it just now.
+struct Prepared {
+    chosen: Vec<Change>,
+    evidence: Vec<Evidence>,
+}
+
+/// Why a run cannot be accepted.
+enum Unfit {
+    /// It is about a state that is over, or knows nothing of what is asked for.
+    Stale(Failure),
+    /// Something that another look does not mend.
+    Other(Failure),
+}
+
+impl Unfit {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Stale(failure) | Self::Other(failure) => failure,
+        }
+    }
+}
+
+impl From<Failure> for Unfit {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+impl From<Refusal> for Unfit {
+    fn from(refusal: Refusal) -> Self {
+        if refusal.is_stale() { Self::Stale(refusal.into()) } else { Self::Other(refusal.into()) }
+    }
+}
+
+/// One invocation.
+struct Job<'a> {
+    project: &'a Project,
+    args: &'a AcceptArgs,
+    patterns: &'a [Named],
+    aim: &'a Aim,
+    request: &'a Request<'a>,
+    interrupt: &'a Interrupt,
+}
+
+impl Job<'_> {
+    /// What is to be accepted of a run, or of a look where there is none that is of now; `None`: nothing.
+    fn prepared(&self, run: Option<Run>, may_look: bool) -> Result<(Run, Option<Prepared>), Failure> {
+        let why = match run {
+            None => "there is no run that can be read".to_owned(),
+            Some(run) if may_look && run.is_old() => format!("run {} is old", escaped(run.name.as_bytes())),
+            Some(run) => match self.prepare(&run) {
+                Err(Unfit::Stale(failure)) if may_look => failure.in_one_line(),
+                Ok(None) if may_look && run.report.is_some() => {
+                    format!("nothing of run {} is to be accepted", escaped(run.name.as_bytes()))
+                }
+                prepared => {
+                    let prepared = prepared.map_err(Unfit::into_failure)?;
+                    if prepared.is_none() {
+                        self.say_nothing(&run)?;
+                    }
+                    return Ok((run, prepared));
+                }
+            },
+        };
+        say(&format!("Looking at what is there now: {why}"));
+        let run = self.look()?;
+        let prepared = self.prepare(&run).map_err(Unfit::into_failure)?;
+        if prepared.is_none() {
+            self.say_nothing(&run)?;
+        }
+        Ok((run, prepared))
+    }
+
+    fn say_nothing(&self, run: &Run) -> Result<(), Failure> {
+        let seen = match &run.dir {
+            Some(_) => format!("as run {} saw it", output::shown(run.name.as_ref())),
+            None => "as things are now".to_owned(),
+        };
+        let what = if self.patterns.is_empty() { "the baseline is" } else { "of these the baseline is" };
+        output::print(format!("Nothing to accept: {what} {seen}\n").as_bytes())
+    }
+
+    /// The changes of a run that are chosen, after looking again; `None` where there are none.
+    fn prepare(&self, run: &Run) -> Result<Option<Prepared>, Unfit> {
+        let (proposed, compared) = self.propose(run)?;
+        let Some(chosen) = choose(proposed, self.patterns, self.args, self.interrupt)? else {
+            return Ok(None);
+        };
+        let task = [Task::new(&self.aim.name(), self.interrupt)];
+        let again = || task[0].run(|watch| look_again(self.request, &chosen, self.aim, watch));
+        let evidence = progress::shown(&task, false, self.interrupt, again)?;
+        let all = run.report.as_ref().map(all_of_report).unwrap_or_default();
+        let (chosen, accepted) = accept::without_accepted(chosen, &all, &evidence);
+        for change in &accepted {
+            let line = line(change);
+            output::print(format!("{line}: accepted already, with the whole of its entry\n").as_bytes())?;
+        }
+        if chosen.is_empty() {
+            return Ok(None);
+        }
+        accept::still_so(&chosen, &evidence, compared)?;
+        Ok(Some(Prepared { chosen, evidence }))
+    }
+
+    /// Looks at everything of the place, as a check does; nothing is kept of it.
+    fn look(&self) -> Result<Run, Failure> {
+        let examination = Examination {
+            project: self.project,
+            aim: self.aim,
+            source: &self.project.source(),
+            named: false,
+            acknowledged: &[],
+            only: &[],
+            require: &[],
+            since_last: None,
+            trusting: None,
+        };
+        let task = [Task::new(&self.aim.name(), self.interrupt)];
+        let look = || task[0].run(|watch| examination.carry_out(watch));
+        let examined = progress::shown(&task, false, self.interrupt, look)?;
+        let report = json::read(&as_json(&examined.report)).map_err(|why| {
+            Failure::new(format!("what was seen cannot be read: {}", escaped(why.as_bytes())))
+        })?;
+        Ok(Run { dir: None, name: report.run.clone(), report: Some(report) })
+    }
+
+    /// The changes that a run proposes, from its report or from its lock files.
+    fn propose(&self, run: &Run) -> Result<(Vec<Change>, Compared), Unfit> {
+        let Some(report) = &run.report else {
+            let dir = run.dir.as_deref().unwrap_or(Path::new(""));
+            return Ok((of_lock_files(self.project, dir, self.request)?, Compared::Same));
+        };
+        let digest = self.request.locks.digest(&lock_file_groups()).to_string();
+        let compared = Compared::of(report, &digest, &self.project.source().name())?;
+        let changes = of_report(report, self.patterns)?;
+        warn_of_signature(report);
+        Ok((changes, compared))
+    }
+}
+
+/// The run's directory: given by name or path, or the newest one; `None` where there is none.
+fn find_run(project: &Project, args: &AcceptArgs) -> Result<Option<PathBuf>, Failure> {
+    if let Some(given) = &args.run {
+        return run_named(project, given).map(Some);
+    }
+    let mut files = lock_file_names();
+    files.push(json::FILE);
+    let newest = runs::newest(&project.root, args.target.as_deref(), &files, clock::unix());
+    let runtime = project.named(&project.root.join(runs::PATH));
+    newest.map_err(|error| Failure::at(&runtime, &error))
+}
+
+fn no_run(project: &Project) -> Failure {
+    let runtime = project.named(&project.root.join(runs::PATH));
+    Failure::new(format!("there is no run in {}", output::shown(&runtime)))
+        .hint("make one with: driftlock export, or driftlock check")
+}
+
+/// A run by its name below audit/runtime, or by the path of its directory.
+pub(crate) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failure> {
+    let by_name = project.root.join(runs::PATH).join(given);
+    if runs::parse_name(given).is_some() && by_name.is_dir() {
+        return Ok(by_name);
+    }
+    let path = PathBuf::from(given);
+    if path.is_dir() {
+        return Ok(path);
+    }
+    let failure = Failure::new(format!("there is no run \"{}\"", escaped(given.as_bytes())));
+    Err(failure.hint("runs are the directories in audit/runtime; diff takes a commit as git:REVISION, accept takes a subject behind --only"))
+}
+
+/// The report in a run's directory, if it holds one.
+pub(crate) fn report_in(run: &Path) -> Result<Option<WireReport>, Failure> {
+    let file = run.join(json::FILE);
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let bytes = read_file(&file).map_err(|error| Failure::at(&file, &error))?;
+    let bad = |why: String| Failure::new(format!("{}: {}", output::shown(&file), escaped(why.as_bytes())));
+    json::read(&bytes).map(Some).map_err(bad)
+}
+
+/// The target that a run looked at: its report says it, or its name does.
+fn target_of(run: &Run, args: &AcceptArgs) -> Result<Option<String>, Failure> {
+    let named = runs::parse_name(&run.name).map(|(_, _, target)| target.map(str::to_owned));
+    let its = run.report.as_ref().map(|report| report.target.clone()).or(named);
+    match (&args.target, its) {
+        (Some(asked), Some(its)) if its.as_ref() != Some(asked) => {
+            let whose = its.map_or_else(
+                || "the project's own tree".to_owned(),
+                |its| format!("target {}", escaped(its.as_bytes())),
+            );
+            Err(Failure::new(format!("that run looked at {whose}, not at target {asked}")))
+        }
+        (Some(asked), _) => Ok(Some(asked.clone())),
+        (None, its) => Ok(its.flatten()),
+    }
+}
+
+/// The changes that a report proposes; an error of a check that nothing is asked of is none here.
+fn of_report(report: &WireReport, patterns: &[Named]) -> Result<Vec<Change>, Refusal> {
+    let touched =
+        |patterns: &[Named], c: &WireCheck| c.findings.iter().any(|f| is_named(patterns, &c.name, &f.key()));
+    // A pattern that names nothing is refused later, beside everything that it could have named.
+    let stray = |named: &Named| !report.checks.iter().any(|c| touched(std::slice::from_ref(named), c));
+    let has_stray = patterns.iter().any(stray);
+    let named = |check: &str| {
+        let found = report.checks.iter().find(|c| c.name == check);
+        let could = |c: &WireCheck| has_stray && c.status != WireStatus::Error;
+        patterns.is_empty() || found.is_some_and(|c| could(c) || touched(patterns, c))
+    };
+    accept::from_report(report, &named)
+}
+
+/// All that a report's checks found, as far as they could be carried out.
+fn all_of_report(report: &WireReport) -> Vec<Change> {
+    let could =
+        |check: &str| report.checks.iter().any(|it| it.name == check && it.status != WireStatus::Error);
+    accept::from_report(report, &could).unwrap_or_default()
+}
+
+/// The changes that the lock files of an export propose.
+fn of_lock_files(project: &Project, run: &Path, request: &Request<'_>) -> Result<Vec<Change>, Failure> {
+    let from = read_locks(&accept::source_of_run(run, &output::shown(&project.named(run))), None)?;
+    let mut changes = Vec::new();
+    for planned in pipeline::plan(request) {
+        let state = accept::state_in(&from, planned.section);
+        let Some(state) = state.map_err(|why| Failure::new(escaped(why.as_bytes())))? else { continue };
+        let before = match planned.baseline {
+            Ok(state) => state,
+            Err(NoBaseline::Missing) => State::default(),
+            Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
+        };
+        changes.extend(accept::between(planned.section, &before, state));
+    }
+    Ok(changes)
+}
+
+/// Says that the baseline which changes are made to was not signed by anybody who may: more may have moved in it.
+fn warn_of_signature(report: &WireReport) {
+    let unsigned = |check: &&WireCheck| check.name == BASELINE_SIGNED && check.status == WireStatus::Error;
+    for check in report.checks.iter().filter(unsigned) {
+        let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
+        say(&format!("warning: the baseline before was not signed as it must be: {why}"));
+    }
+}
+
+fn is_named(patterns: &[Named], check: &str, key: &[u8]) -> bool {
+    patterns.iter().any(|named| named.names(check, key))
+}
+
+/// The changes to accept; `None` when the run proposes none.
+fn choose(
+    proposed: Vec<Change>,
+    patterns: &[Named],
+    args: &AcceptArgs,
+    interrupt: &Interrupt,
+) -> Result<Option<Vec<Change>>, Unfit> {
+    let keys: Vec<(&str, Vec<u8>)> = proposed.iter().map(|c| (c.check.as_str(), c.key.clone())).collect();
+    let mut taken: BTreeSet<usize> = BTreeSet::new();
+    for named in patterns {
+        let its = named.among(&keys);
+        if its.is_empty() {
+            return Err(Unfit::Stale(stray(named, &proposed)));
+        }
+        taken.extend(its);
+    }
+    let is_taken = |at: usize| patterns.is_empty() || taken.contains(&at);
+    let chosen = proposed.into_iter().enumerate().filter(|(at, _)| is_taken(*at));
+    let mut chosen: Vec<Change> = chosen.map(|(_, change)| change).collect();
+    if args.interactive && !chosen.is_empty() {
+        chosen = tick(chosen, interrupt)?;
+        if chosen.is_empty() {
+            return Err(Failure::new("nothing was ticked").hint("nothing was written").into());
+        }
+    }
+    Ok((!chosen.is_empty()).then_some(chosen))
+}
+
+/// What is said of a name that names no change.
+fn stray(named: &Named, proposed: &[Change]) -> Failure {
+    let failure = match named.bad_pattern() {
+        Some(why) => Failure::new(format!("--only: {why}")),
+        None => Failure::new(format!("--only {}: that run changed no such subject", named.shown())),
+    };
+    let some: Vec<String> =
+        proposed.iter().take(5).map(|c| format!("{}/{}", c.check, escaped(&c.key))).collect();
+    failure.hint(match some.as_slice() {
+        [] => "it changed none at all".to_owned(),
+        some => format!("it changed: {}", some.join(", ")),
+    })
+}
+
+fn tick(all: Vec<Change>, interrupt: &Interrupt) -> Result<Vec<Change>, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new("-i needs a terminal").hint("name the subjects with --only instead"));
+    }
+    let lines: Vec<String> = all.iter().map(line).collect();
+    let asked = dialoguer::MultiSelect::new().with_prompt("Accept (space ticks, enter ends)").items(&lines);
+    let ticked = interrupt.while_waiting(|| asked.interact_opt());
+    let _ = console::Term::stderr().show_cursor();
+    let ticked = ticked.map_err(|dialoguer::Error::IO(error)| {
+        if error.kind() == std::io::ErrorKind::Interrupted {
+            interrupt.was_interrupted();
+        }
+        Failure::new("the list could not be shown").hint("name the subjects with --only instead")
+    })?;
+    let ticked = ticked.unwrap_or_default();
+    Ok(all.into_iter().enumerate().filter(|(i, _)| ticked.contains(i)).map(|(_, change)| change).collect())
+}
+
+fn look_again(
+    request: &Request<'_>,
+    chosen: &[Change],
+    aim: &Aim,
+    watch: &Watch,
+) -> Result<Vec<Evidence>, Failure> {
+    let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
+    // A run that was asked for containers on the command line is looked at again, whatever is configured.
+    let setting = Setting { docker: DockerMode::Required, docker_asked: true, ..request.setting };
+    let request = Request { setting, ..*request };
+    let planned = pipeline::plan(&request).into_iter().filter(|p| wanted.contains(&p.section.id())).collect();
+    let look = aim.observe(&request, planned, watch)?;
+    if let Some(why) = look.unreachable {
+        let host = escaped(aim.machine().as_bytes());
+        return Err(Failure::new(format!("{host}: {}", escaped(why.as_bytes()))).hint("nothing was written"));
+    }
+    let mut evidence = look.evidence;
+    for e in &mut evidence {
+        if e.baseline == Err(NoBaseline::Missing) {
+            e.baseline = Ok(State::default());
+        }
+    }
+    Ok(evidence)
+}
+
+/// The lock files that change, by name below audit/locks; a target's own hold what belongs on it alone.
+fn new_lock_files(
+    request: &Request<'_>,
+    chosen: &[Change],
+    evidence: &[Evidence],
+    own: Option<&str>,
+) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut files = BTreeMap::new();
+    for e in evidence {
+        let read = request.locks.group(e.section.lock_files());
+        let mut before = match pipeline::read_section(e.section, &read) {
+            Ok(state) => state,
+            Err(NoBaseline::Missing) if read.iter().all(|file| file.content.is_none()) => State::default(),
+            Err(NoBaseline::Missing) => {
+                let why = format!("a lock file of {} is missing", e.section.nouns().1);
+                return Err(Refusal::BadBaseline { why }.into());
+            }
+            Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
+        };
+        if own.is_some() {
+            before.entries.retain(|place, _| e.section.in_scope(request.setting.scope, place));
+        }
+        let state = accept::apply(before, chosen, e.section.id(), &e.observed);
+        files.extend(accept::lock_files(e.section, &state, &read, own)?);
+    }
+    Ok(files)
+}
+
+/// A change in a line: `~ compose_hashes/…`, `+` for what is new, `-` for what is gone.
+pub(crate) fn line(change: &Change) -> String {
+    let sign = match change.kind {
+        Kind::Missing => '-',
+        Kind::Unexpected => '+',
+        Kind::Modified | Kind::Unreadable => '~',
+    };
+    format!("{sign} {}/{}", change.check, escaped(&change.key))
+}
+
+/// What is about to change, by section and subject.
+fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
+    let mut text = String::new();
+    for section in SECTIONS {
+        let of_it: Vec<&Change> = chosen.iter().filter(|change| change.section == section.id()).collect();
+        if !of_it.is_empty() {
+            let _ = writeln!(text, "{}:", section.nouns().1);
+        }
+        for change in of_it {
+            let _ = writeln!(text, "  {}", line(change));
+            let parts = if change.kind == Kind::Modified { change.parts.as_slice() } else { &[] };
+            for (kind, path) in parts.iter().take(10) {
+                let _ = writeln!(text, "      {}: {}", kind.word(), escaped(path));
+            }
+            if parts.len() > 10 {
+                let _ = writeln!(text, "      … and {} more", parts.len() - 10);
+            }
+            for fact in facts_that_move(change) {
+                let _ = writeln!(text, "      {fact}");
+            }
+        }
+    }
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    let _ = writeln!(
+        text,
+        "{} (~ modified, + new, - gone) in {}",
+        counted(chosen.len(), "change"),
+        names.join(", ")
+    );
+    text
+}
+
+/// The facts of a container that change: it is accepted as a whole, whichever of them a check has found.
+fn facts_that_move(change: &Change) -> Vec<String> {
+    let (Some(before), Some(now)) = (&change.baseline_entry, &change.entry) else { return Vec::new() };
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let told = |fact: Option<&String>| fact.map_or_else(|| "nothing".to_owned(), |it| escaped(it.as_bytes()));
+    let moved = names.into_iter().filter(|name| before.get(*name) != now.get(*name));
+    moved.map(|name| format!("{name}: {} → {}", told(before.get(name)), told(now.get(name)))).collect()
+}
+
+fn agreed(args: &AcceptArgs, interrupt: &Interrupt) -> Result<bool, Failure> {
+    if args.yes {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(
+            Failure::new("not on a terminal, so nobody can be asked").hint("add --yes to accept the above")
+        );
+    }
+    say("Make this the baseline? [y/N]");
+    let mut answer = String::new();
+    let read = interrupt.while_waiting(|| std::io::stdin().lock().read_line(&mut answer));
+    Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Replaces the lock files, provided that the baseline is still the one that was read, and records it.
+pub(crate) fn commit(
+    project: &Project,
+    basis: &Basis<'_>,
+    files: &BTreeMap<String, Vec<u8>>,
+    changes: &[Change],
+    reason: Option<&str>,
+    started: &Started,
+) -> Result<(), Failure> {
+    let digest = basis.locks.digest(&lock_file_groups());
+    let resulting = basis.locks.with(files.iter().map(|(name, bytes)| (name.clone(), Ok(bytes.clone()))));
+    let resulting = resulting.digest(&lock_file_groups());
+    if files.is_empty() {
+        baseline::clear_away(&project.locks_dir());
+        let known = baseline::commit_of(&project.root, &resulting);
+        if basis.commit.is_none() || known.as_deref() == basis.commit {
+            return Ok(());
+        }
+    } else {
+        let unmoved = || {
+            let now = read_locks(&project.source(), basis.target);
+            now.is_ok_and(|locks| locks.digest(&lock_file_groups()) == digest)
+        };
+        baseline_signature::replaced(&project.locks_dir(), project.config.digest, files, &unmoved)?;
+        log::info!(files = files.len(), changes = changes.len(), digest:% = resulting; "replaced the baseline");
+    }
+    let subject = |change: &Change| AcceptedSubject {
+        check: change.check.clone(),
+        subject: String::from_utf8_lossy(&change.key).into_owned(),
+        old: change.expected.clone(),
+        new: change.actual.clone(),
+    };
+    let acceptance = Acceptance {
+        time: started.rfc3339.clone(),
+        by: git::identity(&project.root).unwrap_or_else(account),
+        reason: reason.map(str::to_owned),
+        run: basis.run.clone(),
+        target: basis.target.map(str::to_owned),
+        commit: basis.commit.map(str::to_owned),
+        baseline: resulting.to_string(),
+        rule: baseline::RULE,
+        subjects: changes.iter().map(subject).collect(),
+    };
+    if let Err(error) = baseline::record(&project.root, &acceptance) {
+        say(&format!("warning: accepted, but not recorded in audit/accepted.jsonl: {}", in_words(&error)));
+    }
+    Ok(())
+}
+
+/// The account that runs this.
+pub(crate) fn account() -> String {
+    let names = ["SUDO_USER", "USER", "LOGNAME"];
+    names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "unknown".to_owned())
+}

@@ -1,0 +1,479 @@
+//! `driftlock check`: observe, compare, report.
+
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::acknowledge::{self, Acknowledgement};
+use crate::atomic::read_file;
+use crate::audit::examine::{Examination, Examined};
+use crate::audit::fleet::Fleet;
+use crate::audit::pipeline;
+use crate::audit::project::{Project, read_locks};
+use crate::audit::remedies::Advice;
+use crate::audit::since_last::Extent;
+use crate::audit::target::{Aim, AimArgs};
+use crate::audit::trust_policy::{TrustArgs, Trusting};
+use crate::baseline::Source;
+use crate::check::{BASELINE_SIGNED, Check};
+use crate::cli::Global;
+use crate::cli::args::checks::ChoiceArgs;
+use crate::cli::args::formats::{FormatArgs, Wanted, emit};
+use crate::cli::commands::ack::with_rules;
+use crate::cli::commands::{check_failed as unbegun, pause, prune};
+use crate::cli::terminal::output;
+use crate::cli::terminal::output::{When, say};
+use crate::cli::terminal::signals::Interrupt;
+use crate::error::Failure;
+use crate::host::{HostError, Query, Watch};
+use crate::model::{ExitCode, Report, escaped, in_words, quoted_name};
+use crate::notify::after_check::Telling;
+use crate::report;
+use crate::section::{Plan, Section};
+use crate::store::past_runs;
+use crate::store::previous::Previous;
+use crate::store::report_signing::Signing;
+use crate::store::runs;
+
+/// Compare what is there with the baseline
+///
+/// Writes audit/runtime/<timestamp>/drift_report.json and prints a report. Exit code 0: everything is as
+/// accepted; 2: drift; 1: something could not be checked.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock check                               the whole project, as the baseline has it
+  driftlock check --only addon_hashes           one check
+  driftlock check --quiet                       for cron: silent unless something is wrong
+  driftlock check --quiet --honour-pause        the same, and silent about drift during a deploy
+  driftlock check --since-last --quiet          for cron every minute: reads only what has moved
+  driftlock check --format json | jq .overall   for scripts
+  driftlock check --format terminal --format json=report.json
+  driftlock check --format html=report.html     a page for a browser
+  driftlock check --baseline git:v1.4           against the lock files of a tag, or its files where it has none
+  driftlock check --target production           a target of audit/driftlock.toml
+  driftlock check --allowed-signers /etc/driftlock/allowed_signers
+                                                 only a baseline that one of these has signed counts
+  driftlock check --all --jobs 4                every target, four at once
+  driftlock check --server erp.example.com      a server over SSH: its containers")]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    aim: AimArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    /// Compare with the lock files in DIR, or as committed in git:REVISION; a section that has none there is
+    /// compared with the files of that commit
+    #[arg(long, value_name = "DIR|git:REVISION", help_heading = "What to compare")]
+    baseline: Option<String>,
+    /// Do not read again what has not moved since the last check: size, times, inode and device of a file tell. Everything
+    /// is read at least once a day, or as [check] full_every says
+    #[arg(long, help_heading = "What to compare")]
+    since_last: bool,
+    /// Read everything, also where [check] trust_stat of audit/driftlock.toml is true
+    #[arg(long, help_heading = "What to compare", conflicts_with = "since_last")]
+    full: bool,
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// Drift counts, whoever has acknowledged it: audit/acknowledged.toml is not signed
+    #[arg(long, help_heading = "Whose signature counts")]
+    no_acknowledged: bool,
+    #[command(flatten)]
+    formats: FormatArgs,
+    /// Write the files of the run into DIR instead of a new run; latest.json stays as it is
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Remove no old runs
+    #[arg(long)]
+    keep: bool,
+    /// Print nothing on PASS, and the whole report otherwise
+    #[arg(long, short)]
+    quiet: bool,
+    /// While a deploy is announced (driftlock pause), drift is reported, but ends with 0
+    #[arg(long, alias = "honor-pause")]
+    honour_pause: bool,
+    /// Take the earlier state from REPORT (a JSON report of driftlock) instead of audit/runtime, where that does not
+    /// survive, as in CI
+    #[arg(long, value_name = "REPORT", help_heading = "What to compare")]
+    previous: Option<PathBuf>,
+    /// Print what would be looked at; look at nothing, write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let wanted = args.formats.resolve()?;
+    let done = begun(global, args, &wanted, interrupt);
+    if let Err(failure) = &done
+        && failure.is_of_project()
+        && !args.dry_run
+    {
+        // Whether the configuration is signed was not found out.
+        let is_believed = !args.trust.is_from_outside();
+        unbegun::tell(global, &args.aim, is_believed, &wanted, failure, interrupt);
+    }
+    done
+}
+
+fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Interrupt) -> Result<u8, Failure> {
+    let (only, require) = (args.choice.only(), args.choice.require());
+    let project = Project::find(global.root.as_deref())?;
+    project.check_outputs(args.output.as_deref(), wanted)?;
+    let aims = args.aim.resolve(&project, args.choice.docker())?;
+    let source = match &args.baseline {
+        Some(text) => project.source_named(text)?,
+        None => project.source(),
+    };
+    let since_last = Extent::of((args.since_last, args.full), &project, &aims, &source)?;
+    let acknowledged = if args.no_acknowledged {
+        Vec::new()
+    } else {
+        let loaded = with_rules(|rules| acknowledge::load(&project.root, rules));
+        loaded.map_err(|error| Failure::from(error).of_project())?
+    };
+    let several = aims.len() > 1;
+    let previous = Previous::new(&project, args.previous.as_deref())?;
+    let trusting = args.trust.resolve(&project)?;
+    let (project, signing) = (&project, Signing::of(&project));
+    let job = Job {
+        project,
+        args,
+        only,
+        require,
+        source,
+        since_last,
+        acknowledged,
+        several,
+        previous,
+        trusting,
+        signing,
+    };
+    if args.dry_run {
+        return job.dry_run(&aims);
+    }
+    for (dir, aim) in args.output.iter().flat_map(|dir| aims.iter().map(move |aim| (dir, aim))) {
+        project.check_output(Some(&aim.output_dir(dir, job.several)))?;
+    }
+    let fleet = Fleet { jobs: args.aim.jobs, quiet: args.quiet, interrupt };
+    let done = fleet.each(&aims, Aim::name, |aim, watch| job.run(aim, watch));
+    if interrupt.code().is_some() {
+        return Ok(1);
+    }
+    let each = aims.iter().zip(done).map(|(aim, done)| job.finished(aim, done));
+    let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
+    let code = job.tell(&mut reports, wanted, global.color, interrupt)?;
+    let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
+    if wrote && !args.keep && job.believes(&reports) {
+        let warnings = prune::after_run(project, interrupt);
+        let is_silent = args.quiet && code == 0;
+        warnings.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
+    }
+    Ok(code)
+}
+
+/// One invocation of check.
+struct Job<'a> {
+    project: &'a Project,
+    args: &'a CheckArgs,
+    only: Vec<&'static dyn Check>,
+    require: Vec<&'static dyn Check>,
+    source: Source,
+    /// Whether what an earlier check has read may be trusted.
+    since_last: Option<Extent>,
+    acknowledged: Vec<Acknowledgement>,
+    /// Whether several places are looked at: then what fails for one of them is that one's report.
+    several: bool,
+    /// What earlier runs found.
+    previous: Previous<'a>,
+    /// Whose signature the baseline must bear.
+    trusting: Option<Trusting>,
+    /// What reports are signed with.
+    signing: Signing<'a>,
+}
+
+/// A report that was written, or why it was not.
+type Kept = (Report, Result<(), String>);
+
+impl Job<'_> {
+    /// Looks at one place and keeps the run.
+    fn run(&self, aim: &Aim, watch: &Watch) -> Result<Kept, Failure> {
+        let Examined { mut report, evidence, warning } = self.examination(aim).carry_out(watch)?;
+        if watch.is_cancelled() {
+            return Err(HostError::Interrupted.into());
+        }
+        let named = self.args.output.as_ref().map(|dir| {
+            let dir = aim.output_dir(dir, self.several);
+            format!(" {}", quoted_name(dir.as_os_str().as_bytes()))
+        });
+        let run = Some(named.as_deref().unwrap_or_default());
+        let advice = Advice { project: self.project, aim, source: &self.source, evidence: &evidence, run };
+        advice.give(&mut report.checks);
+        let is_silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
+        warning.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
+        Ok(self.keep(report, aim))
+    }
+
+    fn examination<'b>(&'b self, aim: &'b Aim) -> Examination<'b> {
+        let named = self.args.baseline.is_some();
+        Examination {
+            project: self.project,
+            aim,
+            source: &self.source,
+            named,
+            acknowledged: &self.acknowledged,
+            only: &self.only,
+            require: &self.require,
+            since_last: self.since_last,
+            trusting: self.trusting.as_ref(),
+        }
+    }
+
+    /// Tells of the reports in every way that was asked for, and gives the exit code.
+    fn tell(
+        &self,
+        reports: &mut [Report],
+        wanted: &[Wanted],
+        colour: When,
+        interrupt: &Interrupt,
+    ) -> Result<u8, Failure> {
+        let runs = past_runs::before(self.project, reports, wanted);
+        for report in &mut *reports {
+            past_runs::put(report, &runs);
+        }
+        let is_own_run = self.args.output.is_none();
+        let is_final = self.signing.is_on();
+        let (project, previous, is_believed) = (self.project, &self.previous, self.believes(reports));
+        let telling = Telling { project, previous, is_own_run, is_final, is_believed };
+        telling.tell(reports, interrupt);
+        emit(reports, wanted, self.args.quiet, colour)
+    }
+
+    /// Whether what the configuration says may be done after the check: where signers are named beside the repository,
+    /// one of them must have signed it.
+    fn believes(&self, reports: &[Report]) -> bool {
+        let is_signed = |report: &Report| {
+            report.checks.iter().any(|check| check.id == BASELINE_SIGNED && check.errors.is_empty())
+        };
+        self.trusting.as_ref().is_none_or(|trusting| !trusting.from_outside) || reports.iter().all(is_signed)
+    }
+
+    /// The report of a place, of which `done` is what came of looking at it.
+    fn finished(&self, aim: &Aim, done: Option<Result<Kept, Failure>>) -> Result<Report, Failure> {
+        let (report, kept) = match done {
+            Some(Ok(kept)) => kept,
+            Some(Err(failure)) if !self.several => {
+                return Err(failure.of_project());
+            }
+            Some(Err(failure)) => self.keep(self.failed(aim, &failure), aim),
+            None => self.keep(self.failed(aim, &Failure::unexpected()), aim),
+        };
+        if let Err(why) = kept {
+            say(&format!("error: the report could not be written: {why}"));
+        }
+        Ok(report)
+    }
+
+    /// The report of a place for which not even the baseline could be had.
+    fn failed(&self, aim: &Aim, failure: &Failure) -> Report {
+        let report = aim.report_of_failure(failure, &self.source.name());
+        Report { partial: !self.only.is_empty(), ..report }
+    }
+
+    /// The report, with the deploy that is under way.
+    fn under_pause(&self, mut report: Report) -> Report {
+        let silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
+        let announced = pause::announced(self.project, report.target.as_deref(), report.started_at_unix);
+        report.pause = announced.unwrap_or_else(|error| {
+            if !silent {
+                pause::warn(&error);
+            }
+            None
+        });
+        let is_excused = self.args.honour_pause && report.pause.is_some();
+        if is_excused && report.verdict.exit == ExitCode::Drift {
+            report.verdict.exit = ExitCode::Pass;
+        }
+        report
+    }
+
+    /// Writes the run; when that fails, the verdict is still printed, and the exit code is 1.
+    fn keep(&self, report: Report, aim: &Aim) -> Kept {
+        let mut report = self.under_pause(report);
+        self.previous.carry_on(&mut report);
+        let kept = match &self.args.output {
+            Some(dir) => {
+                let dir = aim.output_dir(dir, self.several);
+                report.location = Some(dir.join(report::json::FILE).display().to_string());
+                self.write_into(&dir, &mut report).map_err(|error| (dir, error))
+            }
+            None => self.keep_run(&mut report).map_err(|error| (self.runs(), error)),
+        };
+        let kept = kept.map_err(|(place, error)| format!("{}: {}", output::shown(&place), in_words(&error)));
+        if kept.is_err() {
+            report.location = None;
+            report.verdict.exit = ExitCode::Error;
+        }
+        (report, kept)
+    }
+
+    /// Where runs lie, as a path from the working directory.
+    fn runs(&self) -> PathBuf {
+        self.project.named(&self.project.root.join(runs::PATH))
+    }
+
+    /// Writes the files of a run into a directory that was named; the signature of another report does not stay there.
+    fn write_into(&self, dir: &Path, report: &mut Report) -> std::io::Result<()> {
+        match std::fs::remove_file(dir.join(report::json::SIGNATURE)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        runs::write_into(dir, &self.signing.files(report))
+    }
+
+    fn keep_run(&self, report: &mut Report) -> std::io::Result<()> {
+        let _held = self.signing.hold()?;
+        self.signing.link(report);
+        let (root, stamp, target) = (&self.project.root, report.stamp.clone(), report.target.clone());
+        let mut json = Vec::new();
+        runs::create(root, &stamp, target.as_deref(), &mut |name| {
+            let path = root.join(runs::PATH).join(name).join(report::json::FILE);
+            report.call(name);
+            report.location = Some(self.project.named(&path).display().to_string());
+            let files = self.signing.files(report);
+            json = files
+                .iter()
+                .find(|(name, _)| name == report::json::FILE)
+                .map(|(_, bytes)| bytes.clone())
+                .unwrap_or_default();
+            files
+        })?;
+        self.signing.remember(report, &json);
+        let moves_latest = !report.partial && !self.is_overtaken(report);
+        log::info!(run = report.run.as_str(), moves_latest; "wrote the run");
+        if !moves_latest {
+            return Ok(());
+        }
+        runs::set_latest(root, target.as_deref(), &json)
+    }
+
+    /// Whether a whole check that began later has ended already: then that one is the newest.
+    fn is_overtaken(&self, report: &Report) -> bool {
+        let newest = read_file(&runs::latest(&self.project.root, report.target.as_deref()));
+        let newest = newest.ok().and_then(|bytes| report::json::read(&bytes).ok());
+        newest.is_some_and(|newest| report.is_before(newest.started_at_unix))
+    }
+
+    fn dry_run(&self, aims: &[Aim]) -> Result<u8, Failure> {
+        let mut text = String::new();
+        for aim in aims {
+            let locks = read_locks(&self.source, aim.target.as_deref())?;
+            let machine = aim.server().map_or_else(
+                || "this machine".to_owned(),
+                |host| format!("{} over SSH", escaped(host.as_bytes())),
+            );
+            let target = aim.target.as_ref().map(|name| format!(", target {name}")).unwrap_or_default();
+            let baseline = escaped(self.source.name().as_bytes());
+            let _ = writeln!(text, "Would look at: {machine}{target}");
+            for (prefix, place) in aim.layout.places() {
+                let name = if prefix.is_empty() { "Root".to_owned() } else { escaped(prefix) };
+                let _ = writeln!(text, "{name}: {}", output::shown(place));
+            }
+            let _ = writeln!(text, "Baseline: {baseline}");
+            for planned in pipeline::plan(&self.examination(aim).request(&locks)) {
+                text += &describe(planned.section, &planned.plan);
+            }
+        }
+        output::print(text.as_bytes())?;
+        Ok(0)
+    }
+}
+
+/// The files of a check's run.
+pub(crate) fn files_of(report: &Report) -> runs::Files {
+    let kept = report::REPORTERS.iter().filter_map(|reporter| Some((reporter.kept_as()?, reporter)));
+    let one = std::slice::from_ref(report);
+    kept.map(|(name, reporter)| (name.to_owned(), reporter.render(one, false))).collect()
+}
+
+/// What a plan means, for `--dry-run`.
+pub(crate) fn describe(section: &dyn Section, plan: &Plan) -> String {
+    use crate::host::Select;
+    let (select, named) = match plan {
+        Plan::Off(why) => return format!("{}: off ({why})\n", section.id()),
+        Plan::Skip(why) => return format!("{}: skipped ({why})\n", section.id()),
+        Plan::Ask(Query::Files(query)) => (&query.select, query.named.len()),
+        Plan::Ask(Query::Modules(query)) => (&query.select, query.named.len()),
+        Plan::Ask(Query::Containers(query)) => (&Select::Patterns(query.patterns.clone()), query.named.len()),
+    };
+    let how = match select {
+        Select::Patterns(globs) => globs
+            .iter()
+            .map(|glob| format!("\"{}\"", escaped(glob.text().as_bytes())))
+            .collect::<Vec<_>>()
+            .join(", "),
+        Select::Detect => "whatever detection finds".to_owned(),
+        Select::Named => "what the baseline names".to_owned(),
+    };
+    let (_, many) = section.nouns();
+    format!("{}: {many} matching {how}; {named} named by the baseline\n", section.id())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches as _};
+
+    use super::*;
+    use crate::cli::terminal::output::When;
+
+    /// Makes a job over a project without a baseline, and looks at what `done` becomes.
+    fn finished(several: bool, done: Option<Result<Kept, Failure>>) -> Result<Report, Failure> {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("audit/locks")).unwrap();
+        let global = Global { root: Some(root.path().to_owned()), color: When::Never };
+        let project = Project::find(global.root.as_deref())?;
+        let matches = CheckArgs::augment_args(Command::new("check")).get_matches_from(["check"]);
+        let args = CheckArgs::from_arg_matches(&matches).unwrap();
+        let (only, require) = (Vec::new(), Vec::new());
+        let source = project.source();
+        let acknowledged = Vec::new();
+        let previous = Previous::new(&project, None)?;
+        let since_last = None;
+        let (project, args, trusting, signing) = (&project, &args, None, Signing::of(&project));
+        let job = Job {
+            project,
+            args,
+            only,
+            require,
+            source,
+            since_last,
+            acknowledged,
+            several,
+            previous,
+            trusting,
+            signing,
+        };
+        let report = job.finished(&Aim::local(project), done)?;
+        let latest = root.path().join(runs::PATH).join("latest.json");
+        report::json::read(&std::fs::read(latest).unwrap()).unwrap();
+        Ok(report)
+    }
+
+    #[test]
+    fn what_ends_unexpectedly_is_a_report_too() {
+        for several in [false, true] {
+            let report = finished(several, None).unwrap();
+            assert_eq!((report.verdict.exit, report.verdict.errors), (ExitCode::Error, 1));
+            assert!(report.checks[0].errors[0].contains("a defect of driftlock"));
+        }
+    }
+
+    #[test]
+    fn a_failure_is_the_report_of_its_target_where_there_are_several() {
+        let failure = || Some(Err(Failure::new("no such revision").hint("look for it")));
+        let report = finished(true, failure()).unwrap();
+        assert_eq!(report.checks[0].errors, ["no such revision; look for it"]);
+        assert_eq!(report.verdict.exit, ExitCode::Error);
+        assert_eq!(finished(false, failure()).unwrap_err().in_one_line(), "no such revision; look for it");
+    }
+}

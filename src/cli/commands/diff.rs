@@ -1,0 +1,240 @@
+//! `driftlock diff`: compare two states, recorded ones and targets as they are now.
+
+use std::num::NonZeroUsize;
+
+use clap::Args;
+
+use crate::audit::fleet::Fleet;
+use crate::audit::lines::{Lines, Versions};
+use crate::audit::pipeline::coverage;
+use crate::audit::project::Project;
+use crate::audit::rename;
+use crate::audit::rename::Rename;
+use crate::audit::revision::word_of_owner;
+use crate::audit::side::{Called, Side};
+use crate::audit::target::{ReachArgs, host_name};
+use crate::check::{CHECKS, Case, Evidence, NoBaseline};
+use crate::cli::Global;
+use crate::cli::args::formats::{FormatArgs, emit, refuse_metrics};
+use crate::cli::terminal::output::say;
+use crate::cli::terminal::progress;
+use crate::cli::terminal::progress::Task;
+use crate::cli::terminal::signals::Interrupt;
+use crate::control::clock::Started;
+use crate::error::Failure;
+use crate::git::Repository;
+use crate::host::{Scope, Watch};
+use crate::model::{
+    CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit, escaped, judge,
+};
+use crate::section::{SECTIONS, Section};
+
+/// Compare two of: a run, baseline, git:REVISION, target:NAME
+///
+/// A target is looked at now; everything else is compared as it was recorded. Of a revision the files
+/// themselves count, and its lock files for containers and for what it holds no file of. Nothing is written.
+/// Exit code 0: equal, 2: different, 1: error.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock diff baseline 20260129_154215      what a run saw that the baseline has not
+  driftlock diff git:v1.3 git:v1.4             what a release changed
+  driftlock diff git:v1.3 git:v1.4 --content   and which lines
+  driftlock diff git:HEAD baseline             what was accepted and is not yet committed
+  driftlock diff git:v1.4 target:production    what runs there that is not of that release
+  driftlock diff target:production target:staging --rename 's/prod/staging/'
+                                               where two servers differ, by more than their names
+  driftlock diff 20260128_030000 20260129_030000 --format json")]
+pub(crate) struct DiffArgs {
+    /// The one side
+    a: String,
+    /// The other
+    b: String,
+    /// Other names for the subjects of A, before they are paired with those of B: a substitution as sed -E has
+    /// it, over container names and paths; repeatable, one after the other. Images keep their names
+    #[arg(long, value_name = "s/FROM/TO/")]
+    rename: Vec<Rename>,
+    /// Show the lines that differ, and of compose files what that means. From targets each file is fetched
+    #[arg(long, conflicts_with = "rename")]
+    content: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
+    #[command(flatten)]
+    formats: FormatArgs,
+    /// Print nothing when both are equal
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Both sides at once.
+const BOTH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
+pub(crate) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let started = Started::now();
+    let wanted = args.formats.resolve()?;
+    refuse_metrics(&wanted, "two recorded states are no state of a machine")?;
+    let project = Project::find(global.root.as_deref())?;
+    project.check_outputs(None, &wanted)?;
+    let [a, b] = [&args.a, &args.b].map(|text| Called::read(&project, text, &args.reach));
+    let sides = [a?, b?];
+    if !args.quiet && sides.iter().any(|side| side.text.starts_with("git:")) {
+        let repository = Repository::around(&project.root).ok();
+        if let Some(word) = repository.as_ref().and_then(word_of_owner) {
+            say(&format!("warning: {word}"));
+        }
+    }
+    let [a, b] = load(&project, &sides, args.quiet, interrupt)?;
+    if interrupt.code().is_some() {
+        return Ok(1);
+    }
+    let (mut a, b) = (a?, b?);
+    apply(&args.rename, &mut a)?;
+    let mut report = report(&started, a, b);
+    if args.content {
+        show_lines(&project, &sides, &mut report, interrupt)?;
+    }
+    emit(&mut [report], &wanted, args.quiet, global.color)
+}
+
+/// Puts the lines that differ on the findings.
+fn show_lines(
+    project: &Project,
+    sides: &[Called<'_>; 2],
+    report: &mut Report,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let [a, b] = sides;
+    let revisions = [a.revision(project)?, b.revision(project)?];
+    let task = [Task::new("lines that differ", interrupt)];
+    let show = |watch: &Watch| {
+        let before = Versions { name: a.text, store: a.store(revisions[0].as_ref()) };
+        let after = Versions { name: b.text, store: b.store(revisions[1].as_ref()) };
+        Lines { project, before, after, watch }.show(&mut report.checks);
+    };
+    progress::shown(&task, false, interrupt, || task[0].run(show));
+    Ok(())
+}
+
+/// The report of a comparison.
+fn report(started: &Started, a: Side, b: Side) -> Report {
+    let evidence: Vec<Evidence> = SECTIONS.iter().map(|section| evidence(*section, &a, &b)).collect();
+    let of_sections = CHECKS.iter().filter(|check| check.section().is_some());
+    let checks: Vec<CheckResult> =
+        of_sections.filter_map(|check| check.compare(&Case::of(&evidence))).collect();
+    let (sections_off, left_out) = coverage(&evidence);
+    Report {
+        run: started.stamp.clone(),
+        stamp: started.stamp.clone(),
+        host: host_name(),
+        target: None,
+        mode: Mode::Diff,
+        compared: Some(b.name),
+        partial: false,
+        started_at: started.rfc3339.clone(),
+        started_at_unix: started.unix,
+        duration_ms: started.elapsed_ms(),
+        baseline: a.origin,
+        verdict: judge(&checks),
+        checks,
+        sections_off,
+        left_out,
+        since_last: None,
+        pause: None,
+        last_success: None,
+        previous: None,
+        notices: Vec::new(),
+        past: Vec::new(),
+        location: None,
+    }
+}
+
+type Loaded = Result<Side, Failure>;
+
+/// Gets both sides at the same time.
+fn load(
+    project: &Project,
+    sides: &[Called<'_>; 2],
+    quiet: bool,
+    interrupt: &Interrupt,
+) -> Result<[Loaded; 2], Failure> {
+    let fleet = Fleet { jobs: BOTH, quiet, interrupt };
+    let loaded = fleet.each(
+        &[0, 1],
+        |at| escaped(sides[*at].text.as_bytes()),
+        |at, watch| sides[*at].load(project, &sides[1 - at], watch),
+    );
+    let ended = || Err(Failure::unexpected());
+    let loaded: Vec<Loaded> = loaded.into_iter().map(|side| side.unwrap_or_else(ended)).collect();
+    loaded.try_into().map_err(|_| Failure::new("a side is missing"))
+}
+
+/// Gives the subjects of a side their other names; what it is called says so.
+fn apply(renames: &[Rename], side: &mut Side) -> Result<(), Failure> {
+    for seen in side.sections.values_mut().flatten() {
+        rename::subjects(renames, seen).map_err(|why| {
+            Failure::new(format!("--rename: of {}, {why}", escaped(side.name.as_bytes())))
+                .hint("write it so that every subject keeps a name of its own")
+        })?;
+    }
+    side.scope = rename::scope(renames, &side.scope);
+    let texts = renames.iter().map(Rename::text);
+    side.origin.from = std::iter::once(side.name.as_str()).chain(texts).collect::<Vec<_>>().join(" ");
+    Ok(())
+}
+
+/// What there is to compare of one section.
+fn evidence(section: &'static dyn Section, a: &Side, b: &Side) -> Evidence {
+    let (mut baseline, mut observed) = pair(a, b, section.id());
+    if let (Ok(before), Observed::Seen(seen)) = (&mut baseline, &mut observed) {
+        leave_out(section, [&a.scope, &b.scope], before, seen);
+    }
+    Evidence { section, lock_files: Vec::new(), unread: Vec::new(), baseline, observed }
+}
+
+/// Takes out of each side what does not belong on the other, and counts it.
+fn leave_out(section: &dyn Section, [a, b]: [&Scope; 2], before: &mut State, seen: &mut Observation) {
+    let count = |before: &State, seen: &Observation| before.entries.len() + seen.state.entries.len();
+    let all = count(before, seen);
+    before.entries.retain(|place, _| section.in_scope(b, place));
+    // A pattern is not always renamed as the names are that it matches: what has a partner belongs there.
+    seen.state.entries.retain(|place, _| section.in_scope(a, place) || before.entries.contains_key(place));
+    seen.unreadable.retain(|place, _| section.in_scope(a, place) || section.in_scope(b, place));
+    let count = (all - count(before, seen)) as u64;
+    if count > 0 {
+        let reason = "not included on both sides".to_owned();
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count, reason, remedy: None });
+    }
+}
+
+/// What to compare of one section.
+fn pair(a: &Side, b: &Side, id: SectionId) -> (Result<State, NoBaseline>, Observed) {
+    let nothing = || Ok(State::default());
+    let lacks = |side: &Side| {
+        let why = side.lacks.get(&id).cloned();
+        Observed::Skipped(why.unwrap_or_else(|| format!("{} holds nothing of it", side.name)))
+    };
+    match (a.sections.get(&id), b.sections.get(&id)) {
+        (None, None) => (nothing(), Observed::Off("neither side has it".to_owned())),
+        (Some(Err(why)), Some(Err(other))) => (nothing(), Observed::Failed(format!("{why}; {other}"))),
+        (Some(Err(why)), _) | (_, Some(Err(why))) => (nothing(), Observed::Failed(why.clone())),
+        (Some(Ok(before)), Some(Ok(now))) => joined(before, now.clone()),
+        (Some(Ok(before)), None) if b.is_whole => joined(before, Observation::default()),
+        (None, Some(Ok(now))) if a.is_whole => (nothing(), Observed::Seen(now.clone())),
+        (Some(Ok(_)), None) => (nothing(), lacks(b)),
+        (None, Some(Ok(_))) => (nothing(), lacks(a)),
+    }
+}
+
+/// One side as the baseline of the other. What could not be looked at on either cannot be compared.
+fn joined(before: &Observation, mut now: Observation) -> (Result<State, NoBaseline>, Observed) {
+    for (place, why) in &before.unreadable {
+        let both = now.unreadable.entry(place.clone()).or_insert_with(|| why.clone());
+        if both.reason != why.reason {
+            both.reason = format!("{}; {}", why.reason, both.reason);
+        }
+        both.tree = None;
+    }
+    now.problems.extend(before.problems.iter().cloned());
+    now.left_out.extend(before.left_out.iter().cloned());
+    (Ok(before.state.clone()), Observed::Seen(now))
+}

@@ -1,0 +1,301 @@
+//! `driftlock explain`: everything known of one subject.
+
+use clap::{Args, ValueEnum};
+
+use crate::acknowledge;
+use crate::audit::examine::{Examination, Examined};
+use crate::audit::lines::{Lines, Store, Versions};
+use crate::audit::project::Project;
+use crate::audit::remedies::{Advice, sides};
+use crate::audit::target::{Aim, ReachArgs};
+use crate::baseline::{self, Source};
+use crate::check::{CHECKS, find as find_check};
+use crate::cli::Global;
+use crate::cli::commands::ack::with_rules;
+use crate::cli::terminal::output;
+use crate::cli::terminal::progress;
+use crate::cli::terminal::progress::Task;
+use crate::cli::terminal::signals::Interrupt;
+use crate::error::Failure;
+use crate::explain::{self, Known, Named};
+use crate::history::{self, Past};
+use crate::host::Watch;
+use crate::model::{AcceptedBy, CheckResult, Entry, Explanation, Finding, Since, Value, escaped, quoted};
+use crate::report;
+use crate::section;
+
+/// Everything known of one subject
+///
+/// Looks at it now, and tells what it is, what was expected and what was found, where the content comes from, which
+/// lines differ, since when, who accepted it, and what can be done. Nothing is written. Exit code 0, or 1 where
+/// there is no such subject or it could not be looked at.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock explain qr_ordering                     a module, by its name
+  driftlock explain qr_ordering/models/order.py     one file of it
+  driftlock explain infra/stacks/edge-traefik/docker-compose.yml
+  driftlock explain container_state/traefik         a container, as one check sees it
+  driftlock explain qr_ordering --target production
+  driftlock explain infra/stacks/edge-traefik/docker-compose.yml --target production --content
+  driftlock explain traefik --format json | jq '.[].ways_out'")]
+pub(crate) struct ExplainArgs {
+    /// A subject as reports name it, alone or as check/subject; or a file in a module
+    subject: String,
+    /// As a target has it
+    #[arg(long, alias = "env", value_name = "NAME")]
+    target: Option<String>,
+    /// Compare with the lock files in DIR, or with git:REVISION
+    #[arg(long, value_name = "DIR|git:REVISION")]
+    baseline: Option<String>,
+    /// Fetch the file from a target, too, to show its lines; on this machine they are shown in any case
+    #[arg(long)]
+    content: bool,
+    /// How to tell it
+    #[arg(long, value_name = "NAME", default_value = "terminal")]
+    format: Format,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Terminal,
+    /// For scripts: an array of objects
+    Json,
+}
+
+pub(crate) fn run(global: &Global, args: &ExplainArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let project = Project::find(global.root.as_deref())?;
+    let aim = match &args.target {
+        Some(name) => Aim::target(&project, name, &args.reach)?,
+        None => Aim::local(&project),
+    };
+    let source = match &args.baseline {
+        Some(text) => project.source_named(text)?,
+        None => project.source(),
+    };
+    let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules))?;
+    let examination = Examination {
+        project: &project,
+        aim: &aim,
+        source: &source,
+        named: args.baseline.is_some(),
+        acknowledged: &acknowledged,
+        only: &[],
+        require: &[],
+        since_last: None,
+        trusting: None,
+    };
+    let task = [Task::new(&aim.name(), interrupt)];
+    let look = |watch: &Watch| -> Result<Vec<Explanation>, Failure> {
+        let examined = examination.carry_out(watch)?;
+        let inquiry = Inquiry { project: &project, aim: &aim, source: &source, examined: &examined, watch };
+        inquiry.explanations(&args.subject, args.content)
+    };
+    let explanations = progress::shown(&task, false, interrupt, || task[0].run(look))?;
+    if interrupt.code().is_some() {
+        return Ok(1);
+    }
+    output::print(&match args.format {
+        Format::Terminal => report::explained(&explanations, global.color.colours_stdout()),
+        Format::Json => report::explained_as_json(&explanations),
+    })?;
+    let unseen =
+        |check: &CheckResult| !check.errors.is_empty() || check.findings.iter().any(|f| !f.kind.is_drift());
+    Ok(u8::from(explanations.iter().flat_map(|it| &it.checks).any(unseen)))
+}
+
+/// What was seen, and what is asked about it.
+struct Inquiry<'a> {
+    project: &'a Project,
+    aim: &'a Aim,
+    source: &'a Source,
+    examined: &'a Examined,
+    watch: &'a Watch,
+}
+
+impl Inquiry<'_> {
+    fn explanations(&self, text: &str, fetched: bool) -> Result<Vec<Explanation>, Failure> {
+        let checks = &self.examined.report.checks;
+        let all = explain::known(&self.examined.evidence, checks);
+        let found = explain::find(&all, text);
+        if !found.is_empty() {
+            return found.iter().map(|named| self.explanation(named, text, fetched)).collect();
+        }
+        let unseen = checks.iter().flat_map(|check| check.errors.iter());
+        let near = explain::near(&all, text);
+        let failure = Failure::new(format!("there is no subject \"{}\"", output::shown(text.as_ref())));
+        Err(failure.hint(match (near.as_slice(), unseen.take(1).next()) {
+            ([], Some(why)) => format!("not everything could be looked at: {}", escaped(why.as_bytes())),
+            ([], None) => "subjects are named as driftlock check prints them".to_owned(),
+            (near, _) => format!("did you mean: {}", near.join(", ")),
+        }))
+    }
+
+    fn advice(&self) -> Advice<'_> {
+        let Self { project, aim, source, .. } = *self;
+        Advice { project, aim, source, evidence: &self.examined.evidence, run: None }
+    }
+
+    fn explanation(&self, named: &Named, text: &str, fetched: bool) -> Result<Explanation, Failure> {
+        let Named { known, part } = named;
+        let mut checks = self.checks_of(known, text, part.as_deref())?;
+        let notes = self.show_lines(&mut checks, known, fetched);
+        let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.section);
+        let entry = |entry: Option<&Entry>| entry.and_then(|entry| in_a_line(entry, part.as_deref()));
+        let (expected, actual) = evidence.map_or((None, None), |e| sides(e, &known.place));
+        let report = &self.examined.report;
+        let mut it = Explanation {
+            noun: known.section.and_then(section::find).map_or("lock file", |section| section.nouns().0),
+            key: known.key.clone(),
+            part: part.clone(),
+            place: known.place.clone(),
+            lies_at: self.advice().lies_at(known.section, &known.place),
+            host: report.host.clone(),
+            target: report.target.clone(),
+            baseline: report.baseline.clone(),
+            expected: entry(expected),
+            actual: entry(actual),
+            since: self.since(&checks),
+            checks,
+            acceptance: self.acceptance(known),
+            ways_out: Vec::new(),
+            notes,
+        };
+        if part.is_none() {
+            it.notes.extend(changed_otherwise(&it));
+        }
+        let found = it.checks.iter().find_map(|check| Some((check.id, check.findings.first()?)));
+        let advice = found.map(|(check, finding)| self.advice().ways_out_of(check, finding));
+        let (ways_out, notes) = advice.unwrap_or_default();
+        it.ways_out = ways_out;
+        it.notes.extend(notes);
+        Ok(it)
+    }
+
+    /// The checks that read the subject, each with what it found on it.
+    fn checks_of(&self, known: &Known, text: &str, part: Option<&[u8]>) -> Result<Vec<CheckResult>, Failure> {
+        let asked = CHECKS.iter().find(|check| text.starts_with(&format!("{}/", check.id())));
+        let reads =
+            |check: &&CheckResult| find_check(check.id).is_some_and(|it| it.section() == known.section);
+        let mut checks: Vec<CheckResult> =
+            self.examined.report.checks.iter().filter(reads).cloned().collect();
+        if let Some(asked) = asked.filter(|asked| checks.iter().any(|check| check.id == asked.id())) {
+            checks.retain(|check| check.id == asked.id());
+        }
+        // A container's mounts are subjects of their own, at its place: a check that found one of them is no PASS of another.
+        let at_place = |finding: &Finding| finding.place == known.place;
+        let is_it = |finding: &Finding| at_place(finding) && finding.subject.key == known.key;
+        checks.retain(|check| !check.findings.iter().any(at_place) || check.findings.iter().any(is_it));
+        for check in &mut checks {
+            check.findings.retain(|finding| finding.place == known.place && finding.subject.key == known.key);
+            if let Some(part) = part {
+                check.findings.iter_mut().for_each(|finding| finding.parts.retain(|it| it.path == part));
+                check.findings.retain(|finding| !finding.parts.is_empty());
+            }
+        }
+        // A section without a lock file of this kind has checks that say nothing of the subject.
+        checks.retain(|check| known.section.is_some() || !check.findings.is_empty());
+        if checks.is_empty() {
+            return Err(Failure::new(format!("no check reads {}", escaped(&known.key))));
+        }
+        if let Some(part) = part.filter(|part| !self.holds(known, part)) {
+            let failure = Failure::new(format!("{} holds no file {}", escaped(&known.key), escaped(part)));
+            return Err(failure.hint("neither in the baseline nor on the host"));
+        }
+        Ok(checks)
+    }
+
+    /// Whether a module has a file, on either side.
+    fn holds(&self, known: &Known, part: &[u8]) -> bool {
+        let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.section);
+        let (expected, actual) = evidence.map_or((None, None), |e| sides(e, &known.place));
+        [expected, actual]
+            .into_iter()
+            .flatten()
+            .any(|entry| entry.tree.as_ref().is_some_and(|tree| tree.iter().any(|(path, _)| path == part)))
+    }
+
+    /// Puts the lines that differ on the findings: those of this machine in any case, those of a server when they
+    /// are asked for, and then of one file. What is not shown is told.
+    fn show_lines(&self, checks: &mut [CheckResult], known: &Known, fetched: bool) -> Vec<String> {
+        let drift = |check: &CheckResult| check.findings.iter().any(|finding| finding.kind.is_drift());
+        if known.section.is_none_or(|id| id.0 == "images") || !checks.iter().any(drift) {
+            return Vec::new();
+        }
+        let option = self.aim.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
+        let files =
+            checks.iter().flat_map(|check| &check.findings).map(|finding| finding.parts.len().max(1)).sum();
+        match (self.aim.server().is_some(), fetched, files) {
+            (true, false, _) => {
+                let key = quoted(&escaped(&known.key));
+                return vec![format!(
+                    "its lines are fetched with: driftlock explain {key}{option} --content"
+                )];
+            }
+            (true, true, 2usize..) => {
+                let key = quoted(&format!("{}/FILE", escaped(&known.key)));
+                return vec![format!(
+                    "one file is fetched at a time: driftlock explain {key}{option} --content"
+                )];
+            }
+            _ => {}
+        }
+        let baseline = self.source.name();
+        let store =
+            if let Source::Git(revision) = self.source { Store::Commit(revision) } else { Store::History };
+        let before = Versions { name: &baseline, store };
+        let host = self.aim.target.as_deref().unwrap_or("this machine");
+        let after = Versions { name: host, store: Store::Machine(self.aim) };
+        Lines { project: self.project, before, after, watch: self.watch }.show(checks);
+        Vec::new()
+    }
+
+    /// Who made the baseline's entry what it is; not of another baseline.
+    fn acceptance(&self, known: &Known) -> Option<AcceptedBy> {
+        let ids: Vec<&str> =
+            CHECKS.iter().filter(|check| check.section() == known.section).map(|check| check.id()).collect();
+        let of_it =
+            |target: Option<&str>| baseline::last_acceptance(&self.project.root, &ids, &known.key, target);
+        let last = || of_it(self.aim.target.as_deref()).or_else(|| of_it(None));
+        self.source.is_own().then(last).flatten()
+    }
+
+    /// Since when the first of the findings is there, as the reports of this place tell it.
+    fn since(&self, checks: &[CheckResult]) -> Option<Since> {
+        let (check, finding) = checks.iter().find_map(|check| Some((check.id, check.findings.first()?)))?;
+        let history = history::read(&self.project.root, &|_| true).ok()?;
+        let from = &self.examined.report.baseline.from;
+        // What began later than now was dated by a clock that was wrong.
+        let now = self.examined.report.started_at_unix;
+        let is_it = |past: &&Past| {
+            past.target == self.aim.target && past.baseline == *from && past.started_at_unix <= now
+        };
+        let runs = history.runs.iter().rev().filter(is_it);
+        let name = String::from_utf8_lossy(&finding.subject.key);
+        explain::since(runs, check, &name, &finding.fingerprint(check).to_string())
+    }
+}
+
+/// Says that the record tells of another content than the baseline has.
+fn changed_otherwise(it: &Explanation) -> Option<String> {
+    let is_digest = |text: &&String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let accepted = it.acceptance.as_ref()?.new.as_ref().filter(is_digest)?;
+    let expected = it.expected.as_ref().filter(is_digest)?;
+    let is_other = accepted != expected && it.checks.iter().any(|check| check.compares);
+    is_other.then(|| "the lock file was changed by other means since it was accepted".to_owned())
+}
+
+/// An entry in a line: of a module one file where that is asked for, of a container what a lock file holds.
+fn in_a_line(entry: &Entry, part: Option<&[u8]>) -> Option<String> {
+    if let Some(part) = part {
+        let leaf = entry.tree.as_ref()?.iter().find(|(path, _)| *path == part)?.1;
+        return Value::from(leaf).text();
+    }
+    match &entry.value {
+        Value::Structured(_) => Value::Structured(section::locked_facts(entry)).text(),
+        value => value.text(),
+    }
+}

@@ -1,0 +1,117 @@
+//! `driftlock history`: past runs over time.
+
+use clap::{Args, ValueEnum};
+
+use crate::audit::project::Project;
+use crate::cli::Global;
+use crate::cli::terminal::output;
+use crate::cli::terminal::output::{counted, say};
+use crate::control::clock;
+use crate::control::clock::Started;
+use crate::error::Failure;
+use crate::history::{self, Past, drifters};
+use crate::model::{Mode, escaped};
+use crate::store::runs;
+use crate::store::runs::Run;
+
+/// How many of the things that were passed over are named before the rest is only counted.
+const NAMED: usize = 10;
+
+/// Past runs over time, and what became of each subject
+///
+/// Reads the reports in audit/runtime. Exit code 0, whatever they say.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock history                              the last 30 days
+  driftlock history --days 7 --target production
+  driftlock history --target local               this machine alone
+  driftlock history --format csv > runs.csv
+  driftlock history --subjects --format csv > subjects.csv
+  driftlock history --format json | jq '.subjects[] | select(.open)'")]
+pub(crate) struct HistoryArgs {
+    /// How many days to look back
+    #[arg(long, value_name = "N", default_value = "30", value_parser = clap::value_parser!(u32).range(1..))]
+    days: u32,
+    /// Runs of this target alone; local is this machine; repeatable
+    #[arg(long, alias = "env", value_name = "NAME")]
+    target: Vec<String>,
+    /// Tell of the subjects, and not of the runs; JSON always tells of both
+    #[arg(long)]
+    subjects: bool,
+    /// How to tell it
+    #[arg(long, value_name = "NAME", default_value = "terminal")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table for people
+    Terminal,
+    /// For scripts
+    Json,
+    /// For spreadsheets: the runs, or the subjects with --subjects
+    Csv,
+}
+
+pub(crate) fn run(global: &Global, args: &HistoryArgs) -> Result<u8, Failure> {
+    let project = Project::find(global.root.as_deref())?;
+    // The name of a run tells when it began in the local time of whoever made it: two of them are less than two days apart.
+    let first = clock::stamp_before(args.days.saturating_add(2));
+    let wanted = |run: &Run| run.stamp >= first;
+    let runtime = project.named(&project.root.join(runs::PATH));
+    let read = history::read(&project.root, &wanted).map_err(|error| Failure::at(&runtime, &error))?;
+    let mut runs = read.runs;
+    let since = clock::unix().saturating_sub(i64::from(args.days) * 86_400);
+    runs.retain(|past| past.started_at_unix >= since);
+    args.check_targets(&project, &runs)?;
+    runs.retain(|past| args.target.is_empty() || args.target.iter().any(|name| name == place(past)));
+    let drifters = drifters(&runs);
+    let text = match (args.format, args.subjects) {
+        (Format::Terminal, false) => history::table(&runs, &drifters),
+        (Format::Terminal, true) => history::table_of_subjects(&drifters),
+        (Format::Json, _) => history::json(&runs, &drifters),
+        (Format::Csv, false) => history::csv(&runs),
+        (Format::Csv, true) => history::csv_of_subjects(&drifters),
+    };
+    output::print(text.as_bytes())?;
+    warn_of_the_future(&runs);
+    let shown = output::shown(&runtime);
+    for why in read.passed_over.iter().take(NAMED) {
+        say(&format!("warning: passed over: {shown}/{why}"));
+    }
+    if let rest @ 1.. = read.passed_over.len().saturating_sub(NAMED) {
+        say(&format!("warning: passed over: {rest} more in {shown}"));
+    }
+    Ok(0)
+}
+
+impl HistoryArgs {
+    /// Refuses a name that is neither a target nor that of any run.
+    fn check_targets(&self, project: &Project, runs: &[Past]) -> Result<(), Failure> {
+        for name in self.target.iter().filter(|name| *name != Mode::Local.word()) {
+            let is_past = runs.iter().any(|past| place(past) == name);
+            if !is_past && !project.config.targets.contains_key(name) {
+                let name = escaped(name.as_bytes());
+                let failure = Failure::new(format!("no target \"{name}\", and no run of one in these days"));
+                return Err(failure.hint("the runs of this machine are those of: --target local"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The target that a run looked at, or the word for this machine.
+fn place(past: &Past) -> &str {
+    past.target.as_deref().unwrap_or(Mode::Local.word())
+}
+
+/// A clock that was put back makes earlier runs look like later ones.
+fn warn_of_the_future(runs: &[Past]) {
+    let now = Started::now().unix;
+    let future = runs.iter().filter(|past| past.started_at_unix > now);
+    if let Some(last) = future.clone().next_back() {
+        let (count, run) = (counted(future.count(), "run"), escaped(last.run.as_bytes()));
+        say(&format!("warning: {count} began later than now, such as {run}: was the clock put back?"));
+    }
+}

@@ -1,0 +1,301 @@
+//! `driftlock init`: look at the tree, write the configuration, say what was found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::Args;
+
+use crate::atomic::{LARGEST_TEXT, read_file_within, write_file};
+use crate::audit::baseline_signature;
+use crate::audit::project::Project;
+use crate::cli::Global;
+use crate::cli::terminal::output;
+use crate::cli::terminal::output::say;
+use crate::config;
+use crate::error::Failure;
+use crate::host::docker::discover;
+use crate::host::docker::engine_version;
+use crate::host::{
+    Answer, COMPOSE_NAMES, FileQuery, Host as _, Layout, LocalHost, ModuleQuery, Query, Scope, Select, Watch,
+    is_compose_name,
+};
+use crate::model::{Glob, escaped};
+use crate::store::runs;
+
+/// Look at the tree, write audit/driftlock.toml, say what was found
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock init           in the directory that holds your stacks and addon modules
+  driftlock init --force   write the configuration anew")]
+pub(crate) struct InitArgs {
+    /// Replace an existing audit/driftlock.toml
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<u8, Failure> {
+    let (root, _) = Project::find_or_here(global.root.as_deref())?;
+    let file = root.join(config::PATH);
+    if file.exists() && !args.force {
+        return Err(Failure::new(format!("{} exists already", output::shown(&file)))
+            .hint("replace it with: driftlock init --force"));
+    }
+    let found = Found::below(&root)?;
+    let dir = root.join("audit");
+    std::fs::create_dir_all(&dir).map_err(|error| Failure::at(&dir, &error))?;
+    let ignored = ignore_runtime(&root)?;
+    let (old, new) = (read_file_within(&file, LARGEST_TEXT).unwrap_or_default(), found.configuration());
+    write_file(&file, new.as_bytes()).map_err(|error| Failure::at(&file, &error))?;
+    output::print(found.words(ignored).as_bytes())?;
+    let gone = tables_gone(&String::from_utf8_lossy(&old), &new);
+    if !gone.is_empty() {
+        let file = output::shown(&file);
+        let gone = gone.join(", ");
+        say(&format!(
+            "warning: {file}: what was written in {gone} is not in it any more; take it from an earlier commit if it is needed"
+        ));
+    }
+    baseline_signature::of_new_configuration(&root)?;
+    Ok(0)
+}
+
+/// The tables of one configuration that another one does not have, as they are written: `[trust]`.
+fn tables_gone(old: &str, new: &str) -> Vec<String> {
+    let [old, new] = [old, new].map(|text| text.parse::<toml::Table>().unwrap_or_default());
+    let gone = old.iter().filter(|(name, value)| value.is_table() && !new.contains_key(*name));
+    gone.map(|(name, _)| format!("[{}]", escaped(name.as_bytes()))).collect()
+}
+
+/// What the tree holds.
+#[derive(Default)]
+struct Found {
+    compose: Vec<String>,
+    /// Patterns that match those compose files, and whatever Compose would start to read beside them.
+    patterns: Vec<String>,
+    /// What these match and detection would not find.
+    exclude: Vec<String>,
+    /// Addon roots and how many modules each holds.
+    roots: BTreeMap<String, usize>,
+    /// What could not be looked at.
+    troubles: Vec<String>,
+}
+
+impl Found {
+    fn below(root: &Path) -> Result<Self, Failure> {
+        let host = LocalHost::new(Layout::of_root(root), discover::find());
+        let files = compose_query(Select::Detect, Vec::new());
+        let modules = ModuleQuery {
+            select: Select::Detect,
+            exclude: vec![],
+            named: vec![],
+            known: BTreeMap::new(),
+            scope: Scope::default(),
+            all_bytecode: false,
+        };
+        let answers = host.observe(&[files, Query::Modules(modules)], &Watch::default())?;
+        let mut found = Self::default();
+        let mut detected = BTreeSet::new();
+        for answer in answers {
+            match answer {
+                Answer::Files(files) => {
+                    for (path, seen) in files.files {
+                        found.note(&path, matches!(seen, crate::host::Seen::File(..)));
+                        detected.insert(path);
+                    }
+                }
+                Answer::Containers(_) => {}
+                Answer::Modules(modules) => {
+                    for (place, seen) in modules.modules {
+                        found.note_module(&place, matches!(seen, crate::host::SeenModule::Whole(_)));
+                    }
+                }
+            }
+        }
+        found.patterns = shared_patterns(&found.compose);
+        found.exclude = passed_over(&found.patterns);
+        let strays = strays(&host, &found, &detected)?;
+        found.exclude.extend(strays.iter().map(|path| excluding(path, &detected)).collect::<BTreeSet<_>>());
+        Ok(found)
+    }
+
+    fn note(&mut self, path: &[u8], readable: bool) {
+        match std::str::from_utf8(path) {
+            Ok(path) if readable => self.compose.push(path.to_owned()),
+            _ => self.troubles.push(escaped(path)),
+        }
+    }
+
+    fn note_module(&mut self, place: &[u8], readable: bool) {
+        let root = place.iter().rposition(|&b| b == b'/').map_or(&b"."[..], |cut| &place[..cut]);
+        match std::str::from_utf8(root) {
+            Ok(root) => *self.roots.entry(root.to_owned()).or_default() += 1,
+            Err(_) => self.troubles.push(escaped(root)),
+        }
+        if !readable {
+            self.troubles.push(escaped(place));
+        }
+    }
+
+    fn configuration(&self) -> String {
+        let list = |key: &str, items: &[String]| {
+            let line = |item: &String| format!("    {},\n", toml::Value::from(item.as_str()));
+            match items {
+                [] => format!(
+                    "# {key} = []  # none was found; without this line they are looked for everywhere"
+                ),
+                items => format!("{key} = [\n{}]", items.iter().map(line).collect::<String>()),
+            }
+        };
+        let roots: Vec<String> = self.roots.keys().map(|root| Glob::literal(root)).collect();
+        let (compose, roots) = (list("files", &self.patterns), list("roots", &roots));
+        let exclude = match self.exclude.as_slice() {
+            [] => "# exclude = [\"infra/stacks/*.backup-*/**\"]".to_owned(),
+            exclude => list("exclude", exclude),
+        };
+        format!(
+            "# What driftlock looks at. Paths are relative to the directory that holds audit/;\n\
+             # \"*\" stops at \"/\", \"**\" does not. An empty list turns a section off.\n\
+             \n\
+             [compose]\n\
+             # Docker Compose files, by every name that Compose reads of itself. A pattern that matches nothing is an error.\n\
+             {compose}\n\
+             # Of those, what is left out; a line for backups might be \"infra/stacks/*.backup-*/**\".\n\
+             {exclude}\n\
+             \n\
+             [addons]\n\
+             # Directories whose direct subdirectories are Odoo addon modules.\n\
+             {roots}\n\
+             # Relative to an addon root; bytecode in __pycache__, version control and editor files are left out anyway.\n\
+             # exclude = [\"*/static/lib/**\"]\n\
+             \n\
+             # Other files worth locking; absolute paths may stand here.\n\
+             # [files]\n\
+             # include = [\"infra/stacks/edge-traefik/dynamic/*.yml\"]\n\
+             \n\
+             # A machine whose own cron runs driftlock, with the tree laid out differently.\n\
+             # [targets.production]\n\
+             # host = \"local\"\n\
+             # root = \"/opt/erp\"\n\
+             # paths = {{ \"infra/stacks\" = \"/srv/stacks\" }}\n"
+        )
+    }
+
+    fn words(&self, ignored: bool) -> String {
+        let mut text = format!("Compose files: {}\n", self.compose.len());
+        for file in &self.compose {
+            let _ = writeln!(text, "  {}", escaped(file.as_bytes()));
+        }
+        let _ = writeln!(text, "Addon roots: {}", self.roots.len());
+        for (root, modules) in &self.roots {
+            let noun = if *modules == 1 { "module" } else { "modules" };
+            let _ = writeln!(text, "  {}: {modules} {noun}", escaped(root.as_bytes()));
+        }
+        for trouble in &self.troubles {
+            let _ = writeln!(text, "Could not be read: {trouble}");
+        }
+        let _ = match engine_version(&discover::find()) {
+            Ok(version) => writeln!(text, "Docker engine: {}", escaped(version.as_bytes())),
+            Err(why) => writeln!(text, "Docker engine: none answers ({})", escaped(why.as_bytes())),
+        };
+        let _ = writeln!(text, "Wrote: {}", config::PATH);
+        if ignored {
+            let _ = writeln!(text, "Added to .gitignore: {}/", runs::PATH);
+        }
+        text + "Next: driftlock export --accept\n"
+    }
+}
+
+fn compose_query(select: Select, exclude: Vec<Glob>) -> Query {
+    Query::Files(FileQuery { select, exclude, named: vec![], scope: Scope::default(), beside: false })
+}
+
+fn compiled(texts: &[String]) -> Vec<Glob> {
+    texts.iter().filter_map(|text| Glob::new(text).ok()).collect()
+}
+
+/// Patterns that also match what joins these compose files later, and those of stacks yet to come beside theirs.
+fn shared_patterns(files: &[String]) -> Vec<String> {
+    let pattern = |file: &String| {
+        let Some((stack, _)) = file.rsplit_once('/') else { return COMPOSE_NAMES.to_owned() };
+        let above = stack.rsplit_once('/').map(|(above, _)| format!("{}/", Glob::literal(above)));
+        format!("{}*/{COMPOSE_NAMES}", above.unwrap_or_default())
+    };
+    files.iter().map(pattern).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The directories that patterns lead into and detection does not.
+fn passed_over(patterns: &[String]) -> Vec<String> {
+    let leads_into =
+        |dir: &str| patterns.iter().any(|text| text.rsplit_once('/').is_some_and(|(it, _)| it == dir));
+    let mut all = Vec::new();
+    if patterns.iter().any(|text| text.contains('/')) {
+        all.extend(["**/.*/**", "**/node_modules/**"]);
+    }
+    all.extend(leads_into("*").then_some("audit/**"));
+    all.into_iter().map(str::to_owned).collect()
+}
+
+/// What the patterns match and detection has not found: names that only look alike, links that lead back.
+fn strays(host: &LocalHost, found: &Found, detected: &BTreeSet<Vec<u8>>) -> Result<Vec<Vec<u8>>, Failure> {
+    if found.patterns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = compose_query(Select::Patterns(compiled(&found.patterns)), compiled(&found.exclude));
+    let answers = host.observe(&[query], &Watch::default())?;
+    let matched = answers.into_iter().flat_map(|answer| match answer {
+        Answer::Files(files) => files.files.into_keys().collect(),
+        Answer::Modules(_) | Answer::Containers(_) => Vec::new(),
+    });
+    Ok(matched.filter(|path| !detected.contains(path)).collect())
+}
+
+/// A pattern that leaves out a stray and nothing that was detected: its name anywhere, where that is no compose file's;
+/// its directory, where that was not looked into; else the file.
+fn excluding(path: &[u8], detected: &BTreeSet<Vec<u8>>) -> String {
+    let cut = path.iter().rposition(|&b| b == b'/').map_or(0, |cut| cut + 1);
+    let (dir, name) = path.split_at(cut);
+    let is_in = |dir: &[u8]| detected.iter().any(|path| path.starts_with(dir));
+    let is_above = || detected.iter().any(|path| path.split(|&b| b == b'/').any(|part| part == name));
+    if !is_compose_name(name) && !is_above() {
+        format!("**/{}", spelled(name))
+    } else if !dir.is_empty() && !is_in(dir) {
+        format!("{}**", spelled(dir))
+    } else {
+        spelled(path)
+    }
+}
+
+/// The pattern that matches a path; a byte that is no text stands for any.
+fn spelled(path: &[u8]) -> String {
+    let chunk =
+        |chunk: std::str::Utf8Chunk<'_>| Glob::literal(chunk.valid()) + &"?".repeat(chunk.invalid().len());
+    path.utf8_chunks().map(chunk).collect()
+}
+
+/// Keeps runs out of git: adds them to the root's `.gitignore` inside a work tree, unless they are there.
+fn ignore_runtime(root: &Path) -> Result<bool, Failure> {
+    if !root.ancestors().any(|dir| dir.join(".git").exists()) {
+        return Ok(false);
+    }
+    let file = root.join(".gitignore");
+    let mut text = match read_file_within(&file, LARGEST_TEXT) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(Failure::at(&file, &error)),
+    };
+    let is_there = |known: &[u8]| {
+        let known = String::from_utf8_lossy(known);
+        known.trim().trim_start_matches('/').trim_end_matches('/') == runs::PATH
+    };
+    if text.split(|&b| b == b'\n').any(is_there) {
+        return Ok(false);
+    }
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    text.extend_from_slice(format!("{}/\n", runs::PATH).as_bytes());
+    write_file(&file, &text).map_err(|error| Failure::at(&file, &error))?;
+    Ok(true)
+}

@@ -1,0 +1,23 @@
+//! The commands, one file each.
+
+pub(crate) mod accept;
+pub(crate) mod ack;
+pub(crate) mod ack_find;
+pub(crate) mod ack_list;
+pub(crate) mod check;
+pub(crate) mod check_failed;
+pub(crate) mod completions;
+pub(crate) mod diff;
+pub(crate) mod explain;
+pub(crate) mod export;
+pub(crate) mod history;
+pub(crate) mod init;
+pub(crate) mod man;
+pub(crate) mod notify;
+pub(crate) mod pause;
+pub(crate) mod prune;
+pub(crate) mod report;
+pub(crate) mod selftest;
+pub(crate) mod sign;
+pub(crate) mod verify;
+pub(crate) mod verify_reports;

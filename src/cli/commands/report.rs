@@ -1,0 +1,149 @@
+//! `driftlock report`: any format of a run that is over.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::atomic::read_file;
+use crate::audit::project::Project;
+use crate::check;
+use crate::cli::Global;
+use crate::cli::args::formats::{FormatArgs, Wanted, print, refuse_metrics, write};
+use crate::cli::terminal::output;
+use crate::control::clock;
+use crate::error::Failure;
+use crate::model::{Mode, Report, SectionId, escaped};
+use crate::report::json::{self, WireReport};
+use crate::report::{Fixed, restore};
+use crate::section::SECTIONS;
+use crate::store::past_runs;
+use crate::store::runs;
+
+/// Make any format of a run that is over
+///
+/// Reads the report that the run has left; looks at nothing else. Exit code 0, whatever the report says, or 1 where it
+/// cannot be read.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock report                                the newest run, as the terminal showed it
+  driftlock report --format html=report.html      a page for a browser, with the last 30 days
+  driftlock report --target production --format html=report.html
+  driftlock report --target production --target staging --format html=fleet.html
+  driftlock report 20260129_154215 --format json  a certain run
+  driftlock report drift_report.json --format html=report.html")]
+pub(crate) struct ReportArgs {
+    /// A run's name, its directory, or a JSON report of driftlock [default: the newest run with a report]
+    run: Option<String>,
+    /// The newest run of this target; repeatable
+    #[arg(long, alias = "env", value_name = "NAME", conflicts_with = "run")]
+    target: Vec<String>,
+    #[command(flatten)]
+    formats: FormatArgs,
+}
+
+pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<u8, Failure> {
+    let wanted = args.formats.alone()?;
+    let to_files: Vec<Wanted> = wanted.iter().filter(|(_, file)| file.is_some()).cloned().collect();
+    refuse_metrics(&to_files, "a run that is over is not the state of now")?;
+    // A report that is named by its path needs no project around it.
+    let named = args.run.as_deref().map(Path::new).filter(|path| global.root.is_none() && path.exists());
+    let project = match (Project::find(global.root.as_deref()), named) {
+        (Err(_), Some(_)) => None,
+        (found, _) => Some(found?),
+    };
+    if let Some(project) = &project {
+        project.check_outputs(None, &wanted)?;
+    }
+    let mut reports = Vec::new();
+    for file in files(project.as_ref(), args)? {
+        reports.extend(read(&file)?);
+    }
+    let runs =
+        project.as_ref().map(|project| past_runs::before(project, &reports, &wanted)).unwrap_or_default();
+    // Of what came from elsewhere, the runs here tell nothing.
+    let is_ours = |report: &Report| project.as_ref().is_some_and(|project| past_runs::is_of(project, report));
+    for report in reports.iter_mut().filter(|report| !runs.is_empty() && is_ours(report)) {
+        past_runs::put(report, &runs);
+    }
+    let is_written = write(&reports, &wanted);
+    print(&reports, &wanted, global.color)?;
+    Ok(u8::from(!is_written))
+}
+
+/// The files that hold the reports.
+fn files(project: Option<&Project>, args: &ReportArgs) -> Result<Vec<PathBuf>, Failure> {
+    if let Some(given) = &args.run {
+        return Ok(vec![file_named(project, given)?]);
+    }
+    let Some(project) = project else { return Ok(Vec::new()) };
+    let local = [None];
+    let targets =
+        args.target.iter().map(|name| Some(name.as_str()).filter(|name| *name != Mode::Local.word()));
+    let targets: Vec<Option<&str>> = if args.target.is_empty() { local.into() } else { targets.collect() };
+    targets.into_iter().map(|target| newest(project, target)).collect()
+}
+
+/// The report of the newest run of a place.
+fn newest(project: &Project, target: Option<&str>) -> Result<PathBuf, Failure> {
+    let runtime = project.named(&project.root.join(runs::PATH));
+    let found = runs::newest(&project.root, target, &[json::FILE], clock::unix());
+    let found = found.map_err(|error| Failure::at(&runtime, &error))?;
+    let option = target.map(|name| format!(" --target {}", escaped(name.as_bytes()))).unwrap_or_default();
+    let of = target.map(|name| format!(" of target {}", escaped(name.as_bytes()))).unwrap_or_default();
+    let found = found.ok_or_else(|| {
+        Failure::new(format!("there is no report{of} in {}", output::shown(&runtime))).hint(match target {
+            Some(name) if !project.config.targets.contains_key(name) => {
+                "no target of that name is configured; driftlock history lists the runs there are".to_owned()
+            }
+            _ => format!("make one with: driftlock check{option}"),
+        })
+    })?;
+    Ok(project.named(&found.join(json::FILE)))
+}
+
+/// A report by the name of its run below audit/runtime, or by a path.
+fn file_named(project: Option<&Project>, given: &str) -> Result<PathBuf, Failure> {
+    let path = PathBuf::from(given);
+    let by_name = project
+        .filter(|_| runs::parse_name(given).is_some())
+        .map(|project| project.named(&project.root.join(runs::PATH).join(given)));
+    let found = by_name.into_iter().chain([path]).find(|path| path.exists()).ok_or_else(|| {
+        Failure::new(format!("there is no run \"{}\"", escaped(given.as_bytes())))
+            .hint("name a run of audit/runtime (driftlock history lists them), a directory, or a JSON report")
+    })?;
+    if !found.is_dir() {
+        return Ok(found);
+    }
+    let file = found.join(json::FILE);
+    if !file.exists() {
+        let failure = Failure::new(format!("{}: it holds no {}", output::shown(&found), json::FILE));
+        return Err(failure.hint("only driftlock check leaves a report; an export has none"));
+    }
+    Ok(file)
+}
+
+/// All reports of a file.
+fn read(file: &Path) -> Result<Vec<Report>, Failure> {
+    let bytes = read_file(file).map_err(|error| Failure::at(file, &error))?;
+    let bad = |why: String| {
+        Failure::new(format!("{}: {}", output::shown(file), escaped(why.as_bytes())))
+            .hint("it must be a drift_report.json, whole, or what --format json has written")
+    };
+    let wires = json::read_all(&bytes).map_err(bad)?;
+    if wires.is_empty() {
+        return Err(bad("it holds no report".to_owned()));
+    }
+    let sections: Vec<SectionId> = SECTIONS.iter().map(|section| section.id()).collect();
+    let made = |wire: &WireReport| restore(wire, &fixed, &sections).map_err(bad);
+    let mut reports = wires.iter().map(made).collect::<Result<Vec<Report>, Failure>>()?;
+    if let [one] = reports.as_mut_slice() {
+        one.location = Some(file.display().to_string());
+    }
+    Ok(reports)
+}
+
+/// What is fixed of a check, by its id.
+fn fixed(id: &str) -> Option<Fixed> {
+    check::find(id).map(|check| (check.id(), check.words(), check.section()))
+}

@@ -1,0 +1,97 @@
+//! One alteration: what it is done to, who must notice it, and how it is done.
+
+use std::fs::File;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, mkfifoat};
+
+/// One thing that is done to a copy.
+pub(crate) struct Alteration {
+    /// What is done, in words: `one bit of a file is changed`.
+    pub(crate) what: &'static str,
+    /// What it is done to, relative to the project's root.
+    pub(crate) path: PathBuf,
+    /// The check that must notice it.
+    pub(crate) check: &'static str,
+    /// The subject that it must name; none where the lock file itself is altered.
+    pub(crate) place: Option<Vec<u8>>,
+    /// The act; `Err` says why it cannot be tried.
+    pub(crate) act: Result<Act, String>,
+}
+
+/// What is done to a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Other bytes are written.
+    Write(Vec<u8>),
+    /// It is removed, with all below it.
+    Remove,
+    /// It is renamed.
+    Rename(PathBuf),
+    /// A link is put in its place.
+    Link(PathBuf),
+    /// A FIFO is put in its place.
+    Fifo,
+    /// All rights are taken away.
+    Close,
+    /// It is copied beside itself.
+    Duplicate(PathBuf),
+}
+
+impl Alteration {
+    /// Does it below `root`; tells why not where it has no effect here.
+    pub(crate) fn apply(&self, act: &Act, root: &Path) -> std::io::Result<Option<&'static str>> {
+        let path = root.join(&self.path);
+        match act {
+            Act::Write(bytes) => {
+                path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                std::fs::write(&path, bytes)?;
+            }
+            Act::Remove => remove(&path)?,
+            Act::Rename(to) => std::fs::rename(&path, root.join(to))?,
+            Act::Link(target) => {
+                remove(&path)?;
+                symlink(target, &path)?;
+            }
+            Act::Fifo => {
+                remove(&path)?;
+                mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR)?;
+            }
+            Act::Close => {
+                std::fs::set_permissions(&path, PermissionsExt::from_mode(0o000))?;
+                if File::open(&path).is_ok() {
+                    return Ok(Some("rights do not count for this user, who may read everything"));
+                }
+            }
+            Act::Duplicate(to) => duplicate(&path, &root.join(to))?,
+        }
+        Ok(None)
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(stat) if stat.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+    }
+}
+
+fn duplicate(from: &Path, to: &Path) -> std::io::Result<()> {
+    let stat = from.symlink_metadata()?;
+    if stat.is_symlink() {
+        return symlink(std::fs::read_link(from)?, to);
+    }
+    if !stat.is_dir() {
+        to.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        return std::fs::copy(from, to).map(drop);
+    }
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let name = entry?.file_name();
+        duplicate(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! The alterations of what the lock file says of containers that run here.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::baseline;
+use crate::cli::commands::selftest::alteration::{Act, Alteration};
+use crate::cli::commands::selftest::copy::Copy;
+use crate::config::OnUnexpected;
+use crate::model::SectionId;
+use crate::section::find;
+
+/// A container that nobody has.
+const NOBODY: &str = "driftlock-selftest";
+
+/// Everything that is tried on them.
+pub(crate) fn all(copy: &Copy) -> Vec<Alteration> {
+    let file = find(SectionId("images")).and_then(|section| section.lock_files().first());
+    let Some(path) = file.map(|file| Path::new(baseline::PATH).join(file)) else { return Vec::new() };
+    let Ok(lock) = serde_json::from_slice::<Value>(copy.bytes(&path)) else { return Vec::new() };
+    let name = lock["images"].as_object().and_then(|images| images.keys().next());
+    let Some(name) = name.cloned() else { return Vec::new() };
+    let container = Container { lock, name, path };
+    let mut all = container.of_images(copy);
+    all.extend(container.of_states());
+    all
+}
+
+/// One container of the lock file.
+struct Container {
+    lock: Value,
+    name: String,
+    path: PathBuf,
+}
+
+impl Container {
+    fn alteration(
+        &self,
+        what: &'static str,
+        check: &'static str,
+        name: &str,
+        act: Result<Act, String>,
+    ) -> Alteration {
+        Alteration { what, path: self.path.clone(), check, place: Some(name.as_bytes().to_vec()), act }
+    }
+
+    /// The lock file with a change.
+    fn with(&self, change: impl FnOnce(&mut Value)) -> Result<Act, String> {
+        let mut other = self.lock.clone();
+        change(&mut other["images"]);
+        let bytes = serde_json::to_vec_pretty(&other).map_err(|error| error.to_string())?;
+        Ok(Act::Write([&bytes[..], b"\n"].concat()))
+    }
+
+    /// The lock file with another value of a fact, where that is known of the container.
+    fn with_other(&self, field: &str, other: impl FnOnce(&str) -> String) -> Result<Act, String> {
+        let Some(known) = self.lock["images"][&self.name][field].as_str() else {
+            return Err(format!("{field} is not known of the container"));
+        };
+        self.with(|images| images[&self.name][field] = other(known).into())
+    }
+
+    fn of_images(&self, copy: &Copy) -> Vec<Alteration> {
+        let nothing = || format!("sha256:{}", "0".repeat(64));
+        let added = |images: &mut Value| images[NOBODY] = json!({"image": "x:1", "imageId": nothing()});
+        let taken = |images: &mut Value| {
+            images.as_object_mut().map(|images| images.remove(&self.name));
+            added(images);
+        };
+        let is_ignored =
+            copy.config().docker.as_ref().is_some_and(|docker| docker.unexpected == OnUnexpected::Ignore);
+        let unknown =
+            if is_ignored { Err("the configuration ignores such".to_owned()) } else { self.with(taken) };
+        let id = self.with_other("imageId", |_| nothing());
+        let tag = self.with_other("image", |_| "driftlock-selftest:1".to_owned());
+        let check = "docker_images";
+        vec![
+            self.alteration("a container runs another image than accepted", check, &self.name, id),
+            self.alteration("a container runs another tag than accepted", check, &self.name, tag),
+            self.alteration("an accepted container is not there", check, NOBODY, self.with(added)),
+            self.alteration("a container runs that nobody accepted", check, &self.name, unknown),
+            Alteration {
+                what: "a lock file is removed",
+                path: self.path.clone(),
+                check,
+                place: None,
+                act: Ok(Act::Remove),
+            },
+        ]
+    }
+
+    fn of_states(&self) -> Vec<Alteration> {
+        let turned = |state: &str| if state == "running" { "exited" } else { "running" }.to_owned();
+        let state = self.with_other("state", turned);
+        let hash = self.with_other("composeConfigHash", |_| "0".repeat(64));
+        vec![
+            self.alteration(
+                "a container is in another state than accepted",
+                "container_state",
+                &self.name,
+                state,
+            ),
+            self.alteration(
+                "a container has another configuration than accepted",
+                "compose_applied",
+                &self.name,
+                hash,
+            ),
+        ]
+    }
+}

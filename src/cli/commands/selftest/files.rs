@@ -1,0 +1,138 @@
+//! The alterations of single files, and of what lock files say.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::baseline;
+use crate::cli::commands::selftest::alteration::{Act, Alteration};
+use crate::cli::commands::selftest::copy::{Copy, path_of};
+use crate::cli::commands::selftest::modules;
+use crate::model::{Glob, SectionId, any_match};
+use crate::section::{Section, find};
+
+/// Everything that is tried on a copy of files.
+pub(crate) fn all(copy: &Copy) -> Vec<Alteration> {
+    let mut all = Vec::new();
+    for (section, check) in [("compose", "compose_hashes"), ("config", "config_hashes")] {
+        let places = copy.subjects.get(&SectionId(section));
+        for (at, place) in places.into_iter().flatten().enumerate() {
+            of_file(&mut all, copy, check, place);
+            if at == 0 {
+                new_file(&mut all, copy, section, check, place);
+            }
+        }
+    }
+    modules::of_modules(&mut all, copy);
+    for section in ["compose", "addons", "config"] {
+        of_lock_files(&mut all, copy, SectionId(section));
+    }
+    all
+}
+
+/// The ways in which the bytes of a file can differ.
+pub(crate) fn of_bytes(bytes: &[u8]) -> Vec<(&'static str, Result<Act, String>)> {
+    let flipped = |at: usize| {
+        let mut other = bytes.to_vec();
+        other[at] ^= 1;
+        Ok(Act::Write(other))
+    };
+    let empty = || Err("the file is empty".to_owned());
+    vec![
+        ("the first bit of a file is changed", if bytes.is_empty() { empty() } else { flipped(0) }),
+        (
+            "a bit in the last byte of a file is changed",
+            if bytes.is_empty() { empty() } else { flipped(bytes.len() - 1) },
+        ),
+        ("a byte is appended", Ok(Act::Write([bytes, b"\n"].concat()))),
+        ("a file is emptied", if bytes.is_empty() { empty() } else { Ok(Act::Write(Vec::new())) }),
+    ]
+}
+
+fn of_file(all: &mut Vec<Alteration>, copy: &Copy, check: &'static str, place: &[u8]) {
+    let path = path_of(place);
+    let mut acts = of_bytes(copy.bytes(&path));
+    acts.extend([
+        ("a file is removed", Ok(Act::Remove)),
+        ("a file is renamed", Ok(Act::Rename(beside(&path, ".driftlock_selftest")))),
+        ("a link to nothing replaces a file", Ok(Act::Link("driftlock_selftest_nowhere".into()))),
+        ("a FIFO replaces a file", Ok(Act::Fifo)),
+        ("the right to read a file is taken away", Ok(Act::Close)),
+    ]);
+    for (what, act) in acts {
+        all.push(Alteration { what, path: path.clone(), check, place: Some(place.to_vec()), act });
+    }
+}
+
+/// A path with more at its end.
+pub(crate) fn beside(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    PathBuf::from(name)
+}
+
+/// A file that nobody accepted, in a directory of its own beside that of one that somebody did.
+fn new_file(all: &mut Vec<Alteration>, copy: &Copy, section: &str, check: &'static str, place: &[u8]) {
+    let path = path_of(place);
+    let dir = path.parent().unwrap_or(Path::new(""));
+    let name = path.file_name().unwrap_or_default();
+    let new = if dir == Path::new("") {
+        PathBuf::from("driftlock_selftest")
+    } else {
+        beside(dir, "-driftlock-selftest")
+    };
+    let mut candidates = vec![new.join(name), beside(&path, ".driftlock_selftest")];
+    let patterns: Option<&[Glob]> = match section {
+        "compose" => copy.config().compose_files.as_deref(),
+        _ => copy.config().files_include.as_deref(),
+    };
+    let is_covered = |new: &PathBuf| {
+        let new = new.as_os_str().as_bytes();
+        let is_left_out = section == "compose" && any_match(&copy.config().compose_exclude, new);
+        !is_left_out && patterns.is_none_or(|globs| any_match(globs, new))
+    };
+    candidates.retain(is_covered);
+    let (to, act) = match candidates.into_iter().next() {
+        Some(to) => (to.clone(), Ok(Act::Duplicate(to))),
+        None => {
+            (path.clone(), Err("the patterns name single files, so no other one is looked for".to_owned()))
+        }
+    };
+    let place = Some(to.as_os_str().as_bytes().to_vec());
+    all.push(Alteration { what: "a file is added", path, check, place, act });
+}
+
+/// What a lock file may say instead of what was accepted.
+fn of_lock_files(all: &mut Vec<Alteration>, copy: &Copy, section: SectionId) {
+    let check = match section.0 {
+        "compose" => "compose_hashes",
+        "addons" => modules::CHECK,
+        _ => "config_hashes",
+    };
+    for name in find(section).into_iter().flat_map(Section::lock_files) {
+        let path = Path::new(baseline::PATH).join(name);
+        let bytes = copy.bytes(&path);
+        if bytes.is_empty() {
+            continue;
+        }
+        let first = bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |cut| cut + 1);
+        let mut digit = bytes.to_vec();
+        if let Some(at) = bytes.iter().position(u8::is_ascii_hexdigit) {
+            digit[at] = if digit[at] == b'0' { b'1' } else { b'0' };
+        }
+        let none = || Err("the lock file has one line".to_owned());
+        for (what, act) in [
+            ("one digit of a lock file is changed", Ok(Act::Write(digit))),
+            (
+                "a line of a lock file is removed",
+                if first == bytes.len() { none() } else { Ok(Act::Write(bytes[first..].to_vec())) },
+            ),
+            ("a line of a lock file is doubled", Ok(Act::Write([&bytes[..first], bytes].concat()))),
+            ("a lock file ends in the middle of a line", Ok(Act::Write(bytes[..bytes.len() - 1].to_vec()))),
+            ("a lock file is emptied", Ok(Act::Write(Vec::new()))),
+            ("a lock file is removed", Ok(Act::Remove)),
+            ("the right to read a lock file is taken away", Ok(Act::Close)),
+        ] {
+            all.push(Alteration { what, path: path.clone(), check, place: None, act });
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The clock, read once at the start of a command.
+
+use std::time::Instant;
+
+use chrono::{Local, Offset as _, SecondsFormat, TimeZone as _};
+
+use crate::trust::{Civil, Clock};
+
+/// The moment a command began, in the forms that runs and reports need.
+pub(crate) struct Started {
+    /// `YYYYMMDD_HHMMSS`, local time.
+    pub(crate) stamp: String,
+    /// RFC 3339 with offset.
+    pub(crate) rfc3339: String,
+    /// Seconds since 1970.
+    pub(crate) unix: i64,
+    instant: Instant,
+}
+
+impl Started {
+    pub(crate) fn now() -> Self {
+        let now = Local::now();
+        Self {
+            stamp: now.format("%Y%m%d_%H%M%S").to_string(),
+            rfc3339: now.to_rfc3339_opts(SecondsFormat::Secs, false),
+            unix: now.timestamp(),
+            instant: Instant::now(),
+        }
+    }
+
+    /// Milliseconds since then.
+    pub(crate) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.instant.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The moment in seconds since 1970.
+pub(crate) fn unix() -> i64 {
+    Local::now().timestamp()
+}
+
+/// The stamp of the moment so many days ago.
+pub(crate) fn stamp_before(days: u32) -> String {
+    let then = Local::now().checked_sub_days(chrono::Days::new(days.into()));
+    then.map(|then| then.format("%Y%m%d_%H%M%S").to_string()).unwrap_or_default()
+}
+
+/// The stamp of a moment in seconds since 1970; none where no calendar reaches.
+pub(crate) fn stamp_at(unix: i64) -> Option<String> {
+    let then = chrono::DateTime::from_timestamp(unix, 0)?.with_timezone(&Local);
+    Some(then.format("%Y%m%d_%H%M%S").to_string())
+}
+
+/// The time of day to the millisecond.
+pub(crate) fn time_of_day() -> String {
+    Local::now().format("%H:%M:%S%.3f").to_string()
+}
+
+/// The moment to the millisecond: RFC 3339 with offset.
+pub(crate) fn precise_time() -> String {
+    Local::now().to_rfc3339_opts(SecondsFormat::Millis, false)
+}
+
+/// The moment, for what must know whether something is still valid.
+pub(crate) fn seconds_since_1970() -> u64 {
+    u64::try_from(Local::now().timestamp()).unwrap_or(0)
+}
+
+/// The moment, and what times without a zone mean here, for signatures.
+pub(crate) fn of_signatures() -> Clock<'static> {
+    Clock { now: Local::now().timestamp(), local: &without_summer_time }
+}
+
+/// Seconds since 1970 of a local time. Summer time is left out of account, as `ssh-keygen` does.
+fn without_summer_time(civil: Civil) -> Option<i64> {
+    let offset = |month| {
+        let noon = Local.with_ymd_and_hms(civil.year, month, 1, 12, 0, 0).earliest()?;
+        Some(noon.offset().fix().local_minus_utc())
+    };
+    Some(civil.as_utc() - i64::from(offset(1)?.min(offset(7)?)))
+}

@@ -1,0 +1,77 @@
+//! Points in time and durations as people write them.
+
+use chrono::{DateTime, Local, NaiveDate, SecondsFormat};
+
+use crate::error::Failure;
+pub(crate) use crate::model::seconds;
+use crate::model::{Moment, escaped};
+
+/// What may stand behind `--until`, for a hint.
+const FORMS: &str =
+    "write 2026-12-01 (to the end of that day), 2026-12-01T18:00:00+01:00, or how long: 12h, 7d, 2w";
+
+/// Reads RFC 3339, or a day, which stands for its end in local time.
+pub(crate) fn moment(text: &str) -> Option<Moment> {
+    let found = if text.len() == 10 && text.starts_with(|c: char| c.is_ascii_digit()) {
+        let end = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(23, 59, 59)?;
+        end.and_local_timezone(Local).latest()?
+    } else {
+        DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Local)
+    };
+    Some(of(found))
+}
+
+/// The moment so many seconds after 1970; `None` where no calendar reaches.
+pub(crate) fn moment_at(unix: i64) -> Option<Moment> {
+    Some(of(DateTime::from_timestamp(unix, 0)?.with_timezone(&Local)))
+}
+
+fn of(time: DateTime<Local>) -> Moment {
+    Moment { text: time.to_rfc3339_opts(SecondsFormat::Secs, false), unix: time.timestamp() }
+}
+
+/// Reads what stands behind `--until`: a moment to come, or how long from `now`.
+pub(crate) fn until(text: &str, now: i64) -> Result<Moment, Failure> {
+    let shown = escaped(text.as_bytes());
+    // A year of five digits is no RFC 3339.
+    let is_writable = |found: &Moment| found.text.len() == "2026-12-01T18:00:00+01:00".len();
+    let length = seconds(text).and_then(|length| moment_at(now.checked_add(length)?));
+    let found = length.or_else(|| moment(text)).filter(is_writable);
+    let found = found.ok_or_else(|| Failure::new(format!("--until {shown}: that is no date")).hint(FORMS))?;
+    if found.unix <= now {
+        return Err(Failure::new(format!("--until {shown}: that is past")).hint(FORMS));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_lasts_to_its_end() {
+        let end = moment("2026-12-01").unwrap();
+        assert!(end.text.starts_with("2026-12-01T23:59:59"), "{}", end.text);
+        assert_eq!(moment("2026-12-01T18:00:00+01:00").unwrap().unix, 1_796_144_400);
+        for text in
+            ["2026-13-01", "2026-02-30", "1.12.2026", "tomorrow", "2026-12-01T18:00:00", "", "+026-12-01"]
+        {
+            assert_eq!(moment(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_past_or_no_date_is_refused() {
+        for (text, word) in [
+            ("2000-01-01", "past"),
+            ("0d", "past"),
+            ("soon", "no date"),
+            ("99999999999d", "no date"),
+            ("999999w", "no date"),
+        ] {
+            let why = until(text, 1_800_000_000).unwrap_err().to_string();
+            assert!(why.contains(word), "{text}: {why}");
+        }
+        assert_eq!(until("7d", 1_800_000_000).unwrap().unix, 1_800_604_800);
+    }
+}

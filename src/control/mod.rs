@@ -1,0 +1,5 @@
+//! What every long job is handed: cancelling, progress, the clock.
+
+pub(crate) mod clock;
+pub(crate) mod dates;
+pub mod progress;

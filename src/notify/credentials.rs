@@ -1,0 +1,119 @@
+//! Secrets of the configuration: read from the variables and files that it names, and never shown.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::atomic::{LARGEST_TEXT, read_file_within};
+use crate::audit::project::Project;
+use crate::cli::terminal::output;
+use crate::config::{Channel, Kept};
+use crate::host::ssh::route;
+use crate::model::{Address, in_words, is_address};
+use crate::notify::{Client, Network, Program, Secret, Way, Webhook};
+
+/// The way that a channel means, once its secrets are read.
+///
+/// # Errors
+/// Says in words that hold no secret which of them is missing or cannot be used.
+pub(crate) fn way(project: &Project, channel: &Channel) -> Result<Way, String> {
+    match channel {
+        Channel::Slack { url } => Ok(Way::Slack(client(project, url, None)?)),
+        Channel::Webhook { url, token } => Ok(Way::Webhook(client(project, url, token.as_ref())?)),
+        Channel::Command { argv } => Ok(Way::Command(Program::new(argv, &project.root))),
+    }
+}
+
+fn client(project: &Project, url: &Kept, token: Option<&Kept>) -> Result<Client, String> {
+    let address = address(project, url)?;
+    let token = token.map(|kept| self::token(project, kept)).transpose()?;
+    let network = network(&address)?;
+    Client::new(address, token, &network)
+}
+
+/// The address that is kept somewhere.
+pub(crate) fn address(project: &Project, kept: &Kept) -> Result<Webhook, String> {
+    Webhook::parse(&text(project, kept)?).map_err(|why| format!("what {} holds {why}", called(kept)))
+}
+
+/// The token that is kept somewhere.
+pub(crate) fn token(project: &Project, kept: &Kept) -> Result<Secret, String> {
+    let text = text(project, kept)?;
+    if text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(Secret::new(text));
+    }
+    Err(format!("what {} holds is no token: it has spaces or letters that no header can hold", called(kept)))
+}
+
+/// Where a secret is kept, in words.
+pub(crate) fn called(kept: &Kept) -> String {
+    match kept {
+        Kept::Variable(name) => format!("the variable {name}"),
+        Kept::File(path) => format!("the file {}", shown(path)),
+    }
+}
+
+/// The path of a secret's file; somebody may have put the secret itself in its place.
+fn shown(path: &Path) -> String {
+    let text = output::shown(path);
+    if is_address(&text) { Address::new(text).to_string() } else { text }
+}
+
+/// What can be said against the rights of a secret's file: that others may read it.
+pub(crate) fn open_to_others(project: &Project, kept: &Kept) -> Option<String> {
+    let Kept::File(path) = kept else { return None };
+    let mode = project.root.join(route::expand_home(path)).metadata().ok()?.permissions().mode();
+    let shown = shown(path);
+    (mode & 0o077 != 0).then(|| format!("others may read {shown}; try: chmod 600 {shown}"))
+}
+
+fn text(project: &Project, kept: &Kept) -> Result<String, String> {
+    let who = called(kept);
+    let bytes = match kept {
+        Kept::Variable(name) => {
+            let value = std::env::var_os(name).ok_or_else(|| format!("{who} is not set"))?;
+            value.into_encoded_bytes()
+        }
+        Kept::File(path) => {
+            let place = project.root.join(route::expand_home(path));
+            read_file_within(&place, LARGEST_TEXT).map_err(|error| format!("{who}: {}", in_words(&error)))?
+        }
+    };
+    let text = String::from_utf8(bytes).map_err(|_| format!("what {who} holds is no text"))?;
+    let text = text.trim();
+    match text.lines().count() {
+        0 => Err(format!("{who} is empty")),
+        1 => Ok(text.to_owned()),
+        _ => Err(format!("{who} holds more than one line")),
+    }
+}
+
+/// What of this machine a connection to `address` depends on.
+fn network(address: &Webhook) -> Result<Network, String> {
+    let mut network = Network { proxy: proxy(address).map(Address::new), ..Network::default() };
+    if address.is_https {
+        if let Some(file) = set(&["SSL_CERT_FILE"])
+            && rustls_native_certs::load_certs_from_paths(Some(file.as_ref()), None).certs.is_empty()
+        {
+            let file = output::shown(file.as_ref());
+            return Err(format!("no certificate could be read from {file}, which SSL_CERT_FILE names"));
+        }
+        network.authorities = rustls_native_certs::load_native_certs().certs;
+    }
+    Ok(network)
+}
+
+/// The proxy before an address, as curl takes it from the environment.
+fn proxy(address: &Webhook) -> Option<String> {
+    if set(&["no_proxy", "NO_PROXY"]).is_some_and(|list| address.is_among(&list)) {
+        return None;
+    }
+    // As in curl, HTTP_PROXY does not count: a web server that starts programs sets it to what a stranger sent.
+    let own: &[&str] = if address.is_https { &["https_proxy", "HTTPS_PROXY"] } else { &["http_proxy"] };
+    set(own).or_else(|| set(&["all_proxy", "ALL_PROXY"]))
+}
+
+/// The first of these variables that holds anything.
+fn set(names: &[&str]) -> Option<String> {
+    let values = names.iter().filter_map(|name| std::env::var(name).ok());
+    values.map(|value| value.trim().to_owned()).find(|value| !value.is_empty())
+}

@@ -1,0 +1,87 @@
+//! The runs before a report, for formats that show them.
+
+use crate::atomic::read_file;
+use crate::audit::project::Project;
+use crate::cli::args::formats::Wanted;
+use crate::cli::terminal::output::say;
+use crate::control::clock;
+use crate::error::Failure;
+use crate::history::{self, Past};
+use crate::model::{PastRun, Report};
+use crate::report::json;
+use crate::store::runs;
+use crate::store::runs::Run;
+
+/// How far back they go, in seconds: thirty days.
+const SPAN: i64 = 30 * SECONDS_A_DAY;
+const SECONDS_A_DAY: i64 = 86_400;
+/// How far two local times may be apart: less than two days.
+const ZONES: i64 = 2 * SECONDS_A_DAY;
+
+/// The runs of the project in the thirty days before any of `reports`; none where no format shows them.
+pub(crate) fn before(project: &Project, reports: &[Report], wanted: &[Wanted]) -> Vec<Past> {
+    if !wanted.iter().any(|(reporter, _)| reporter.needs_past()) {
+        return Vec::new();
+    }
+    let begun = || reports.iter().map(|report| report.started_at_unix);
+    let (Some(first), Some(last)) = (begun().min(), begun().max()) else { return Vec::new() };
+    // The name of a run is in the local time of whoever made it.
+    let first = clock::stamp_at(first.saturating_sub(SPAN + ZONES));
+    let last = clock::stamp_at(last.saturating_add(ZONES));
+    let is_near = |run: &Run| first.as_ref().is_none_or(|first| run.stamp >= *first);
+    let is_over = |run: &Run| last.as_ref().is_none_or(|last| run.stamp <= *last);
+    match history::read(&project.root, &|run| is_near(run) && is_over(run)) {
+        Ok(read) => read.runs,
+        Err(error) => {
+            let runtime = project.named(&project.root.join(runs::PATH));
+            let why = Failure::at(&runtime, &error).in_one_line();
+            say(&format!("warning: earlier runs are not shown: {why}"));
+            Vec::new()
+        }
+    }
+}
+
+/// Whether a report is the one that a run of this project has left.
+pub(crate) fn is_of(project: &Project, report: &Report) -> bool {
+    let run = project.root.join(runs::PATH).join(&report.run).join(json::FILE);
+    let is_name = runs::parse_name(&report.run).is_some() && !report.run.contains('/');
+    let kept = is_name.then(|| read_file(&run).ok()).flatten().and_then(|bytes| json::read(&bytes).ok());
+    kept.is_some_and(|kept| {
+        let when = (kept.started_at_unix, kept.duration_ms, kept.host.as_str());
+        when == (report.started_at_unix, report.duration_ms, report.host.as_str())
+            && kept.baseline.digest == report.baseline.digest.to_string()
+            && kept.fingerprint == report.fingerprint().to_string()
+    })
+}
+
+/// Puts on a report those of `runs` that looked at all of the same place and compared it with the same baseline, and
+/// itself behind them.
+pub(crate) fn put(report: &mut Report, runs: &[Past]) {
+    let now = report.started_at_unix;
+    let is_before = |past: &&Past| {
+        past.run != report.run
+            && past.started_at_unix <= now
+            && now.saturating_sub(past.started_at_unix) <= SPAN
+    };
+    let is_alike = |past: &&Past| past.target == report.target && past.baseline == report.baseline.from;
+    let its = runs.iter().filter(|past| !past.partial).filter(is_alike).filter(is_before);
+    let mut all: Vec<PastRun> = its.map(in_a_line).collect();
+    all.push(PastRun {
+        run: report.run.clone(),
+        started_at: report.started_at.clone(),
+        started_at_unix: now,
+        status: report.status(),
+        findings: report.findings(),
+    });
+    report.past = all;
+}
+
+fn in_a_line(past: &Past) -> PastRun {
+    PastRun {
+        run: past.run.clone(),
+        started_at: past.started_at.clone(),
+        started_at_unix: past.started_at_unix,
+        status: past.status(),
+        findings: past.findings(),
+    }
+}

@@ -1,0 +1,137 @@
+//! What the newest whole check before this one found, for what is told of changes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use crate::atomic::read_file;
+use crate::audit::project::Project;
+use crate::cli::terminal::output;
+use crate::cli::terminal::output::say;
+use crate::error::Failure;
+use crate::explain::{self, Carried};
+use crate::history::{self, Past};
+use crate::model::{ExitCode, Finding, Mode, Report, Since, escaped};
+use crate::report::json::{self, WireReport};
+use crate::store::runs;
+
+/// Where earlier reports are looked for.
+pub(crate) struct Previous<'a> {
+    project: &'a Project,
+    /// The reports of `--previous`, which stand in for those of earlier runs here.
+    given: Option<Vec<WireReport>>,
+    /// What was read of earlier runs, before this one takes their place.
+    read: Mutex<BTreeMap<Option<String>, Option<WireReport>>>,
+}
+
+impl<'a> Previous<'a> {
+    /// The reports that `--previous` names, or those that earlier runs have left.
+    ///
+    /// # Errors
+    /// When the file is there and holds no report.
+    pub(crate) fn new(project: &'a Project, given: Option<&Path>) -> Result<Self, Failure> {
+        let read = Mutex::default();
+        let Some(path) = given else { return Ok(Self { project, given: None, read }) };
+        let reports = match read_file(path) {
+            Ok(bytes) => json::read_all(&bytes).map_err(|why| {
+                let why = escaped(why.as_bytes());
+                Failure::new(format!("--previous {}: {why}", output::shown(path)))
+                    .hint("it must be a drift_report.json, or what --format json has written")
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let path = output::shown(path);
+                say(&format!(
+                    "warning: --previous {path}: there is no such file; all that is found counts as new"
+                ));
+                Vec::new()
+            }
+            Err(error) => return Err(Failure::at(path, &error)),
+        };
+        Ok(Self { project, given: Some(reports), read })
+    }
+
+    /// Whether the user named the earlier reports.
+    pub(crate) fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// The newest whole report of a place before this invocation; one that cannot be read is none.
+    pub(crate) fn of(&self, target: Option<&str>) -> Option<WireReport> {
+        if let Some(given) = &self.given {
+            // One of some checks alone, or of two recorded states, says nothing of the whole.
+            let is_whole = |report: &&WireReport| !report.partial && report.mode != Mode::Diff.word();
+            return given.iter().filter(is_whole).find(|it| it.target.as_deref() == target).cloned();
+        }
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let from_disk = || {
+            let bytes = read_file(&runs::latest(&self.project.root, target)).ok()?;
+            json::read(&bytes).ok()
+        };
+        read.entry(target.map(str::to_owned)).or_insert_with(from_disk).clone()
+    }
+
+    /// Puts on a report what earlier ones tell: since when its findings are there, and when all was last looked at.
+    pub(crate) fn carry_on(&self, report: &mut Report) {
+        if !self.project.config.notify.is_empty() {
+            // Once this run is kept, the report before it is gone.
+            self.of(report.target.as_deref());
+        }
+        // Some of the checks are not everything.
+        let is_success = report.verdict.exit != ExitCode::Error && !report.partial;
+        report.last_success = is_success.then_some(report.started_at_unix);
+        let is_quiet = report.checks.iter().all(|check| check.findings.is_empty());
+        if is_success && is_quiet {
+            return;
+        }
+        let before = self.of(report.target.as_deref());
+        if !is_success {
+            report.last_success = before.as_ref().and_then(|before| before.last_success_unix);
+        }
+        let same_baseline = before.filter(|before| before.baseline.from == report.baseline.from);
+        let mut past = OlderRuns {
+            previous: self,
+            report: (report.target.clone(), report.baseline.from.clone()),
+            now: report.started_at_unix,
+            read: None,
+        };
+        for check in &mut report.checks {
+            let id = check.id;
+            for finding in &mut check.findings {
+                let carried = same_baseline
+                    .as_ref()
+                    .map_or(Carried::Unknown, |before| explain::carried(before, id, finding, &report.run));
+                finding.since = match carried {
+                    Carried::Since(since) => Some(since),
+                    Carried::New => None,
+                    Carried::Unknown => past.since(id, finding),
+                };
+            }
+        }
+    }
+}
+
+/// The runs before the newest whole one, which are only read where that one cannot tell.
+struct OlderRuns<'a> {
+    previous: &'a Previous<'a>,
+    report: (Option<String>, String),
+    /// What began later was dated by a clock that was wrong.
+    now: i64,
+    read: Option<Vec<Past>>,
+}
+
+impl OlderRuns<'_> {
+    fn since(&mut self, check: &str, finding: &Finding) -> Option<Since> {
+        if self.previous.given.is_some() {
+            return None;
+        }
+        let root = &self.previous.project.root;
+        let (target, from) = &self.report;
+        let read = || history::read(root, &|_| true).map(|history| history.runs).unwrap_or_default();
+        let runs = self.read.get_or_insert_with(read).iter().rev();
+        let runs = runs.filter(|past| past.target == *target && past.baseline == *from);
+        let runs = runs.filter(|past| past.started_at_unix <= self.now);
+        let name = String::from_utf8_lossy(&finding.subject.key);
+        explain::since(runs, check, &name, &finding.fingerprint(check).to_string())
+            .map(|since| Since { runs: since.runs + 1, ..since })
+    }
+}

@@ -1,0 +1,192 @@
+//! Signing the reports of checks: each names the one before it in its place, and is signed as it is kept.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::atomic::{read_file, read_file_within, replace_file};
+use crate::audit::project::Project;
+use crate::audit::signing_key;
+use crate::audit::trust_policy::Trusting;
+use crate::check::{REPORT_SIGNED, unsigned_report};
+use crate::cli::commands::check::files_of;
+use crate::cli::terminal::output::say;
+use crate::host::ssh::{Prompt, Secret, SigningKey};
+use crate::model::{Digest, PreviousReport, Report, in_words, judge};
+use crate::report::json;
+use crate::store::runs;
+use crate::trust::{REPORTS, armoured};
+
+/// The file beside the runs that whoever adds a signed report holds.
+const LOCK: &str = ".chain.lock";
+/// How long to wait for somebody else who adds one.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A longer file does not say which report is the newest.
+const LONGEST: u64 = 4096;
+
+/// Signs the reports of one invocation, where the configuration demands it.
+pub(crate) struct Signing<'a> {
+    project: &'a Project,
+    /// The key, or why there is none; `None` where nothing is to be signed.
+    key: Option<Result<SigningKey, String>>,
+}
+
+/// The newest report of a place, as it is remembered beside the runs.
+#[derive(Serialize, Deserialize)]
+struct Newest {
+    run: String,
+    sha256: String,
+}
+
+/// Nobody is there to be asked.
+struct Nobody;
+
+impl Prompt for Nobody {
+    fn passphrase(&self, _key: &str) -> Option<Secret> {
+        None
+    }
+
+    fn believes(&self, _text: &str, _fingerprint: &str) -> bool {
+        false
+    }
+
+    fn note(&self, _text: &str) {}
+}
+
+impl<'a> Signing<'a> {
+    /// What the configuration says; the key is looked for now.
+    pub(crate) fn of(project: &'a Project) -> Self {
+        let find = || {
+            let signers =
+                Trusting::configured(project).map(|trusting| trusting.signers().unwrap_or_default());
+            let trust = &project.config.trust;
+            let configured = trust.report_key.as_ref().or(trust.key.as_ref());
+            let keys = (None, configured.map(PathBuf::as_path));
+            let key = signing_key::find(project, keys, &signers.unwrap_or_default(), &Nobody);
+            key.map_err(|failure| failure.in_one_line())
+        };
+        Self { project, key: project.config.trust.sign_reports.then(find) }
+    }
+
+    /// Whether reports are signed.
+    pub(crate) fn is_on(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Shuts out everybody else who adds a report; nothing where nothing is signed.
+    ///
+    /// # Errors
+    /// When the file that is held cannot be made, or somebody holds it for too long.
+    pub(crate) fn hold(&self) -> io::Result<Option<File>> {
+        if !self.is_on() {
+            return Ok(None);
+        }
+        let dir = self.project.root.join(runs::PATH);
+        std::fs::create_dir_all(&dir)?;
+        let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+        let open = || {
+            OpenOptions::new().create(true).append(true).mode(0o666).custom_flags(flags).open(dir.join(LOCK))
+        };
+        let (file, start) = (open()?, Instant::now());
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(file)),
+                Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(io::Error::other("somebody else adds a report and does not end"));
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Puts on a report which one comes before it.
+    pub(crate) fn link(&self, report: &mut Report) {
+        if self.is_on() {
+            let target = report.target.as_deref();
+            let noted = remembered(self.project, target).ok().flatten();
+            report.previous = match (noted, self.newest(target, report.started_at_unix)) {
+                (None, newest) => newest.map(|(newest, _)| newest),
+                // A check that was killed may have kept a report and not have noted that.
+                (noted, Some((newest, before))) if before == noted => Some(newest),
+                (noted, _) => noted,
+            };
+        }
+    }
+
+    /// The newest report that began no later than the moment `now`, and the one that it names.
+    fn newest(&self, target: Option<&str>, now: i64) -> Option<(PreviousReport, Option<PreviousReport>)> {
+        let dir = runs::newest(&self.project.root, target, &[json::FILE], now).ok()??;
+        let bytes = read_file(&dir.join(json::FILE)).ok()?;
+        let before = json::read(&bytes).ok().and_then(|report| report.previous());
+        let before = before.map(|(run, digest)| PreviousReport { run, digest });
+        let run = dir.file_name()?.to_str()?.to_owned();
+        Some((PreviousReport { run, digest: Digest::of(&bytes) }, before))
+    }
+
+    /// Remembers a report that was kept as the newest one of its place.
+    pub(crate) fn remember(&self, report: &Report, json: &[u8]) {
+        if !self.is_on() {
+            return;
+        }
+        let newest = Newest { run: report.run.clone(), sha256: Digest::of(json).to_string() };
+        let bytes = serde_json::to_vec(&newest).unwrap_or_default();
+        let place = self.project.root.join(runs::PATH).join(file(report.target.as_deref()));
+        if let Err(error) = replace_file(&place, &bytes) {
+            let place = crate::cli::terminal::output::shown(&self.project.named(&place));
+            say(&format!("warning: {place}: which report is the newest is not noted: {}", in_words(&error)));
+        }
+    }
+
+    /// The files of a run, with the signature of its report. Where it cannot be signed, that is an error in the report.
+    pub(crate) fn files(&self, report: &mut Report) -> runs::Files {
+        let mut files = files_of(report);
+        let Some(key) = &self.key else { return files };
+        let json = files.iter().find(|(name, _)| name == json::FILE).map(|(_, bytes)| bytes.as_slice());
+        let sign =
+            |key: &SigningKey| key.sign(json.unwrap_or_default(), REPORTS).and_then(|made| armoured(&made));
+        match key.as_ref().map_err(Clone::clone).and_then(sign) {
+            Ok(signature) => {
+                files.push((json::SIGNATURE.to_owned(), signature));
+                files
+            }
+            Err(why) => {
+                // A name that was taken meanwhile is tried again with another one.
+                report.checks.retain(|check| check.id != REPORT_SIGNED);
+                report.checks.push(unsigned_report(&why));
+                report.verdict = judge(&report.checks);
+                files_of(report)
+            }
+        }
+    }
+}
+
+/// The name of the file beside the runs that says which report is the newest of a place.
+pub(crate) fn file(target: Option<&str>) -> String {
+    target.map_or_else(|| ".chain.json".to_owned(), |target| format!(".chain.{target}.json"))
+}
+
+/// The report that is remembered as the newest one of a place; `None` where none is.
+///
+/// # Errors
+/// When there is something else than what was written.
+pub(crate) fn remembered(project: &Project, target: Option<&str>) -> Result<Option<PreviousReport>, String> {
+    let bytes = match read_file_within(&project.root.join(runs::PATH).join(file(target)), LONGEST) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(in_words(&error)),
+    };
+    let newest =
+        serde_json::from_slice(&bytes).ok().filter(|it: &Newest| runs::parse_name(&it.run).is_some());
+    let read = newest.and_then(|it| Some((it.run, Digest::parse(it.sha256.as_bytes())?)));
+    let (run, digest) = read.ok_or("it does not say which report is the newest")?;
+    Ok(Some(PreviousReport { run, digest }))
+}
