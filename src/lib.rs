@@ -30,10 +30,10 @@ pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
 pub mod git;
-pub mod history;
 pub mod host;
 pub mod model;
 pub mod notify;
+pub(crate) mod project;
 pub mod provenance;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]

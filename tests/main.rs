@@ -31,6 +31,7 @@ mod formats;
 mod history;
 mod hostile_server;
 mod hosts;
+mod imports;
 mod init;
 mod log;
 mod modules;

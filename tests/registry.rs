@@ -1,7 +1,7 @@
 //! The lists of checks, sections and formats: their names, their words, their docs; and which way imports point.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use driftlock::check::CHECKS;
 use driftlock::report::REPORTERS;
@@ -170,123 +170,6 @@ fn each_is_documented() {
     for id in entries().into_iter().map(|(id, _)| id).chain(lock_files) {
         assert!(words.contains(id), "docs/formats.md says nothing of {id}");
     }
-}
-
-/// The rooms of the crate, outermost first: each may import from those in later rows alone.
-const RANKS: &[&[&str]] = &[
-    &["cli", "fuzzed"],
-    &["accept", "explain"],
-    &["history"],
-    &["retention", "turn"],
-    &["audit", "pause", "notify"],
-    &["check", "provenance", "run", "report"],
-    &["section", "acknowledge", "trust"],
-    &["baseline", "config", "host"],
-    &["atomic", "content", "git"],
-    &["model"],
-    &["random"],
-];
-
-fn rank(room: &str) -> usize {
-    let rank = RANKS.iter().position(|row| row.contains(&room));
-    rank.unwrap_or_else(|| panic!("src/{room} has no place in the order of imports: give it one"))
-}
-
-/// Every source file below `src` with its path relative to it, apart from the front doors.
-fn sources() -> BTreeMap<PathBuf, String> {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = crate::support::disk::files_below(&src).into_iter();
-    let code = files.filter(|(path, _)| path.extension().is_some_and(|ending| ending == "rs"));
-    let inner = code.filter(|(path, _)| path != Path::new("lib.rs") && path != Path::new("main.rs"));
-    inner.map(|(path, bytes)| (path, String::from_utf8(bytes).unwrap())).collect()
-}
-
-/// The room that a file belongs to: `check` for `check/mod.rs`, `audit` for `audit.rs`.
-fn room_of(path: &Path) -> String {
-    let first = Path::new(path.components().next().unwrap().as_os_str());
-    first.file_stem().unwrap().to_string_lossy().into_owned()
-}
-
-/// The path from a file's module up to the crate: `super::` once for each level.
-fn way_up(path: &Path) -> String {
-    let is_door = path.file_name().is_some_and(|name| name == "mod.rs");
-    "super::".repeat(path.components().count() - usize::from(is_door))
-}
-
-/// The rooms that follow `prefix` in `text`; `{a, b::c}` names several.
-fn named_after(text: &str, prefix: &str) -> Vec<String> {
-    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let mut rooms = Vec::new();
-    for (at, _) in text.match_indices(prefix) {
-        let before = text[..at].chars().next_back();
-        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
-            continue;
-        }
-        let rest = &text[at + prefix.len()..];
-        if !rest.starts_with('{') {
-            rooms.push(word(rest));
-            continue;
-        }
-        let mut depth = 0;
-        for (i, c) in rest.char_indices() {
-            depth += i32::from(c == '{') - i32::from(c == '}');
-            if depth == 0 {
-                break;
-            }
-            if depth == 1 && matches!(c, '{' | ',') {
-                rooms.push(word(rest[i + 1..].trim_start()));
-            }
-        }
-    }
-    rooms.retain(|room| !room.is_empty());
-    rooms
-}
-
-#[test]
-fn imports_are_read_rightly() {
-    let text = "use crate::{model::Glob, host::{A, B},\n run};\nlet x = crate::audit::plan(); pub(crate) fn";
-    assert_eq!(named_after(text, "crate::"), ["model", "host", "run", "audit"]);
-    assert_eq!(way_up(Path::new("check/mod.rs")), "super::");
-    assert_eq!(way_up(Path::new("check/addon_hashes.rs")), "super::super::");
-    assert_eq!(way_up(Path::new("audit.rs")), "super::");
-}
-
-#[test]
-fn imports_point_one_way() {
-    let mut seen = 0;
-    for (path, text) in sources() {
-        let room = room_of(&path);
-        let known = |name: &String| RANKS.iter().any(|row| row.contains(&name.as_str()));
-        let above = named_after(&text, &way_up(&path)).into_iter().filter(known);
-        for import in named_after(&text, "crate::").into_iter().chain(above) {
-            let points_down = rank(&room) < rank(&import);
-            assert!(room == import || points_down, "src/{} imports from {import}", path.display());
-            seen += 1;
-        }
-    }
-    assert!(seen > 50, "only {seen} imports were found");
-}
-
-#[test]
-fn the_clock_the_environment_and_the_terminal_belong_to_the_command_line() {
-    let theirs = [
-        "SystemTime",
-        "chrono::",
-        "env::var",
-        "env::args",
-        "IsTerminal",
-        "println!",
-        "eprintln!",
-        "indicatif",
-    ];
-    let mut users = BTreeSet::new();
-    for (path, text) in sources() {
-        for word in theirs.into_iter().filter(|word| text.contains(word)) {
-            users.insert(room_of(&path));
-            assert_eq!(room_of(&path), "cli", "src/{} uses {word}", path.display());
-        }
-    }
-    assert_eq!(users.len(), 1);
 }
 
 #[test]

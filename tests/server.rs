@@ -45,7 +45,7 @@ fn audited(
     let config = Config::parse("[addons]\nroots = [\"odoo_modules/seisei\"]\n").unwrap();
     std::fs::remove_file(project.path("audit/locks/compose_sha256.lock.txt")).unwrap();
     let source = Source::Directory { path: project.path("audit/locks"), name: "audit/locks".to_owned() };
-    let locks = Locks::read(&source, None, &pipeline::lock_file_names()).unwrap();
+    let locks = Locks::read(&source, None, &driftlock::section::lock_file_names()).unwrap();
     let setting = Setting {
         config: &config,
         server,

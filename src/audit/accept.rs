@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::baseline::{LockFile, Locks, Source};
 use crate::check::{BASELINE_SIGNED, CHECKS, Case, Evidence, NoBaseline};
+use crate::error::Failure;
 use crate::model::{Entry, Finding, Glob, Kind, Observation, Observed, SectionId, State, Value, escaped};
 use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
 use crate::section::{self, Section, locked_facts};
@@ -54,7 +55,7 @@ pub enum Refusal {
         why: String,
     },
     /// The report compared with another baseline.
-    #[error("the baseline is not the one that run compared with ({from}); look again with: driftlock check")]
+    #[error("the baseline is not the one that run compared with ({from})")]
     OtherBaseline {
         /// Where its baseline came from.
         from: String,
@@ -66,15 +67,13 @@ pub enum Refusal {
         why: String,
     },
     /// A subject is not as the run saw it any more.
-    #[error("{subject} moved since that run; look again with: driftlock check")]
+    #[error("{subject} moved since that run")]
     Moved {
         /// The subject's name, escaped.
         subject: String,
     },
     /// The baseline has another entry of a subject than the run compared with.
-    #[error(
-        "the baseline has another entry of {subject} than that run compared with; look again with: driftlock check"
-    )]
+    #[error("the baseline has another entry of {subject} than that run compared with")]
     OtherEntry {
         /// The subject's name, escaped.
         subject: String,
@@ -117,6 +116,17 @@ pub enum Refusal {
         /// The check.
         check: String,
     },
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let has_moved = matches!(
+            refusal,
+            Refusal::OtherBaseline { .. } | Refusal::Moved { .. } | Refusal::OtherEntry { .. }
+        );
+        let failure = Self::new(refusal.to_string()).hint("nothing was written");
+        if has_moved { failure.checked_again() } else { failure }
+    }
 }
 
 impl Refusal {
@@ -449,7 +459,7 @@ pub fn state_in(locks: &Locks, section: &dyn Section) -> Result<Option<State>, S
     if files.iter().all(|file| file.content.is_none()) {
         return Ok(None);
     }
-    crate::audit::pipeline::read_section(section, &files).map(Some).map_err(|none| match none {
+    crate::check::read_section(section, &files).map(Some).map_err(|none| match none {
         NoBaseline::Malformed(why) => why,
         NoBaseline::Missing => {
             let missing = files.iter().filter(|file| file.content.is_none()).map(|file| file.shown.as_str());

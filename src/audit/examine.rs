@@ -7,25 +7,27 @@ use std::time::Instant;
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
-use crate::audit::project::{Project, read_locks};
 use crate::audit::revision;
 use crate::audit::revision::Files;
 use crate::audit::since_last;
 use crate::audit::since_last::Extent;
 use crate::audit::target::Aim;
-use crate::audit::trust_policy::{Trusting, UNSIGNED_CONFIGURATION};
+use crate::audit::trust_policy::Trusting;
 use crate::baseline::{self, Locks, Source};
 use crate::check::{Check, Evidence};
-use crate::cli::terminal::logging;
 use crate::control::clock::Started;
+use crate::control::progress;
 use crate::error::Failure;
 use crate::git::work_tree;
 use crate::host::{Content, HostError, MANIFESTS, Remembered, Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
+use crate::project::{Project, read_locks};
 use crate::provenance::{self, Trace};
+use crate::section;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
 use crate::store::runs;
 use crate::trust::Looked;
+use crate::trust::UNSIGNED_CONFIGURATION;
 
 /// A longer manifest is not read for its version, in bytes.
 const LONGEST_MANIFEST: u64 = 1 << 20;
@@ -108,8 +110,8 @@ impl Examination<'_> {
         watch: &Watch,
     ) -> Result<(Look, (BaselineOrigin, Option<String>)), HostError> {
         std::thread::scope(|scope| {
-            let place = logging::place();
-            let ask_git = || logging::within(place, || self.origin(request.locks));
+            let target = progress::current_target();
+            let ask_git = || progress::for_target(target, || self.origin(request.locks));
             let git = Builder::new().spawn_scoped(scope, ask_git);
             let planned = pipeline::plan(request);
             let look = match self.forbidden(request.signature) {
@@ -224,7 +226,7 @@ impl Examination<'_> {
     fn origin(&self, locks: &Locks) -> (BaselineOrigin, Option<String>) {
         let mut origin = BaselineOrigin {
             from: self.source.name(),
-            digest: locks.digest(&pipeline::lock_file_groups()),
+            digest: locks.digest(&section::lock_file_groups()),
             commit: None,
             dirty: None,
         };

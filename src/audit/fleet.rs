@@ -3,23 +3,20 @@
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 
-use crate::cli::terminal::logging;
-use crate::cli::terminal::progress;
-use crate::cli::terminal::progress::Task;
-use crate::cli::terminal::signals::Interrupt;
-use crate::host::Watch;
+use crate::control::Events;
+use crate::control::progress::{self, Task, Watch};
 
 /// How several things are done.
 pub(crate) struct Fleet<'a> {
     /// How many at once.
     pub(crate) jobs: NonZeroUsize,
-    /// Whether nothing is shown meanwhile.
-    pub(crate) quiet: bool,
-    /// What ends them all.
-    pub(crate) interrupt: &'a Interrupt,
+    /// Receives how far they are.
+    pub(crate) events: &'a dyn Events,
+    /// Ends them all.
+    pub(crate) cancel: &'a Watch,
 }
 
 impl Fleet<'_> {
@@ -31,47 +28,50 @@ impl Fleet<'_> {
         name: impl Fn(&I) -> String,
         work: impl Fn(&'i I, &Watch) -> T + Sync,
     ) -> Vec<Option<T>> {
-        let tasks: Vec<Task> = items.iter().map(|item| Task::new(&name(item), self.interrupt)).collect();
+        let tasks: Arc<[Task]> = items.iter().map(|item| Task::new(&name(item), self.cancel)).collect();
         let results: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
         let worker = || {
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let (Some(item), Some(task)) = (items.get(at), tasks.get(at)) else { return };
-                if self.interrupt.watch.is_cancelled() {
+                if self.cancel.is_cancelled() {
                     return;
                 }
                 let carry_out = || task.run(|watch| work(item, watch));
-                let within = || logging::within(Some(task.name().to_owned()), carry_out);
+                let within = || progress::for_target(Some(task.name().to_owned()), carry_out);
                 let result = catch_unwind(AssertUnwindSafe(within));
                 *results[at].lock().unwrap_or_else(PoisonError::into_inner) = result.ok();
             }
         };
-        progress::shown(&tasks, self.quiet, self.interrupt, || {
-            std::thread::scope(|scope| {
-                for _ in 1..self.jobs.get().min(items.len()) {
-                    // Without another thread there is still this one.
-                    let _ = Builder::new().spawn_scoped(scope, worker);
-                }
-                worker();
-            });
+        let display = self.events.show(&tasks);
+        std::thread::scope(|scope| {
+            for _ in 1..self.jobs.get().min(items.len()) {
+                // Without another thread there is still this one.
+                let _ = Builder::new().spawn_scoped(scope, worker);
+            }
+            worker();
         });
+        drop(display);
         results.into_iter().map(|one| one.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::control::events::Silent;
     use std::time::{Duration, Instant};
 
     use super::*;
 
     fn each<T: Send>(jobs: usize, n: usize, work: impl Fn(usize, &Watch) -> T + Sync) -> Vec<Option<T>> {
-        let interrupt = Interrupt::default();
         let jobs = NonZeroUsize::new(jobs).unwrap();
         let items: Vec<usize> = (0..n).collect();
-        Fleet { jobs, quiet: true, interrupt: &interrupt }
-            .each(&items, ToString::to_string, |item, watch| work(*item, watch))
+        Fleet { jobs, events: &Silent, cancel: &Watch::default() }.each(
+            &items,
+            ToString::to_string,
+            |item, watch| work(*item, watch),
+        )
     }
 
     #[test]

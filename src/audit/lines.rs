@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use crate::audit::project::Project;
 use crate::audit::target::Aim;
 use crate::content::{Difference, Version};
 use crate::git::Revision;
 use crate::host::{Content, Watch};
 use crate::model::{CheckResult, Digest, Finding, Part, SectionId, Shown, Value, escaped};
+use crate::project::Project;
 use crate::provenance;
 
 /// A longer file is not fetched, in bytes.

@@ -1,16 +1,20 @@
 //! A check as a library call: what is looked at, the pipeline, and what is done with its report.
 
 pub mod accept;
+pub(crate) mod acceptance;
+pub(crate) mod acknowledgements;
+pub(crate) mod author;
 pub(crate) mod baseline_signature;
 pub(crate) mod examine;
 pub(crate) mod fleet;
 pub(crate) mod lines;
 pub mod pipeline;
-pub(crate) mod project;
+pub(crate) mod plan_text;
 pub(crate) mod remedies;
 pub(crate) mod rename;
 pub(crate) mod revision;
 pub(crate) mod side;
+pub(crate) mod signed_files;
 pub(crate) mod signing_key;
 pub(crate) mod since_last;
 pub(crate) mod target;

@@ -1,5 +1,6 @@
 //! The pipeline on one screen: read the baseline, plan, observe, interpret, compare, judge.
 
+use crate::check::read_section;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,18 +13,6 @@ use crate::host::{
 use crate::model::{CheckResult, Finding, LeftOut, Observed, SectionId, SectionOff, State, Unit, Value};
 use crate::section::{Ask, LockedPaths, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
 use crate::trust::Looked;
-
-/// The names of all lock files, by section.
-#[must_use]
-pub fn lock_file_groups() -> Vec<&'static [&'static str]> {
-    SECTIONS.iter().map(|section| section.lock_files()).collect()
-}
-
-/// The names of all lock files.
-#[must_use]
-pub fn lock_file_names() -> Vec<&'static str> {
-    lock_file_groups().concat()
-}
 
 /// What to audit, and against what.
 #[derive(Clone, Copy)]
@@ -138,22 +127,6 @@ fn locked_paths(request: &Request<'_>, known: &[Planned]) -> LockedPaths {
         }
     }
     paths
-}
-
-/// Parses the lock files of one section.
-///
-/// # Errors
-/// When one is missing or not as it must be.
-pub fn read_section(section: &dyn Section, files: &[LockFile]) -> Result<State, NoBaseline> {
-    let mut texts = Vec::new();
-    for file in files {
-        match &file.content {
-            None => return Err(NoBaseline::Missing),
-            Some(Err(error)) => return Err(NoBaseline::Malformed(error.to_string())),
-            Some(Ok(bytes)) => texts.push((file.shown.as_str(), bytes.as_slice())),
-        }
-    }
-    section.parse(&texts).map_err(|error| NoBaseline::Malformed(error.to_string()))
 }
 
 /// What came of looking at a host.

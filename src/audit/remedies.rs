@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use crate::audit::project::Project;
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
 use crate::check::{self, CHECKS, Check, Evidence, NoBaseline};
@@ -12,6 +11,7 @@ use crate::git::Repository;
 use crate::model::{
     CheckResult, Entry, Finding, Kind, Observed, SectionId, Value, WayOut, escaped, quoted, quoted_name,
 };
+use crate::project::Project;
 use crate::provenance::{self, UndoSource};
 use crate::section::{SECTIONS, fact};
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
-use crate::audit::project::{Project, read_locks};
 use crate::audit::target::Aim;
 use crate::baseline::{LockError, Locks, Source};
 use crate::check::{Evidence, differences};
@@ -13,6 +12,7 @@ use crate::error::Failure;
 use crate::git::{Repository, Revision};
 use crate::host::Watch;
 use crate::model::{Kind, Observation, Observed, SectionId, State, escaped};
+use crate::project::{Project, read_locks};
 use crate::section::{Purpose, SECTIONS, Section};
 
 /// The commit that `--from` names.

@@ -1,26 +1,27 @@
 //! The sides of a diff: what was recorded, and targets as they are now.
 
+use crate::store::open_run::{report_in, run_named};
 use std::collections::BTreeMap;
 
 use crate::audit::accept::{source_of_run, state_in, state_of_report};
 use crate::audit::lines::Store;
 use crate::audit::pipeline;
-use crate::audit::pipeline::{Look, Request, lock_file_groups};
-use crate::audit::project::{Project, read_locks};
+use crate::audit::pipeline::{Look, Request};
 use crate::audit::revision;
-use crate::audit::target::{Aim, ReachArgs};
+use crate::audit::target::{Aim, Reach};
 use crate::baseline::{Locks, Source};
 use crate::check::Evidence;
-use crate::cli::commands::accept::{report_in, run_named};
-use crate::cli::terminal::output;
 use crate::error::Failure;
 use crate::git::Revision;
 use crate::host::{Scope, Watch};
+use crate::model::printable_path;
 use crate::model::{
     BaselineOrigin, Digest, Entry, Leaf, LeftOut, Observation, Observed, SectionId, State, Unit, Value,
     escaped, write_line,
 };
+use crate::project::{Project, read_locks};
 use crate::report::json::WireReport;
+use crate::section::lock_file_groups;
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, SECTIONS, Section, locked_facts};
 use crate::store::runs;
 
@@ -55,7 +56,7 @@ impl<'a> Called<'a> {
     ///
     /// # Errors
     /// When it names a target that there is not.
-    pub(crate) fn read(project: &Project, text: &'a str, reach: &ReachArgs) -> Result<Self, Failure> {
+    pub(crate) fn read(project: &Project, text: &'a str, reach: &Reach) -> Result<Self, Failure> {
         if let Some(name) = text.strip_prefix("target:") {
             let aim = Aim::target(project, name, reach)?;
             return Ok(Self { text, aim: Some(aim), target: Some(name) });
@@ -110,7 +111,7 @@ impl<'a> Called<'a> {
         if let Some(report) = report_in(&run)? {
             return Side::of_report(project, self.text, &report, watch);
         }
-        let name = output::shown(&project.named(&run));
+        let name = printable_path(&project.named(&run));
         Side::of_source(self.text, &source_of_run(&run, &name), None, false)
     }
 }

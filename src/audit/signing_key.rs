@@ -8,12 +8,13 @@ use russh::keys::ssh_key::public::KeyData;
 use russh::keys::ssh_key::{Certificate, PublicKey};
 
 use crate::atomic::read_file_within;
-use crate::audit::project::Project;
-use crate::cli::terminal::output;
+use crate::audit::trust_policy::Trusting;
+use crate::control::Environment;
 use crate::error::Failure;
-use crate::host::ssh::route;
 use crate::host::ssh::{Held, Prompt, Secret, SigningKey, held};
 use crate::model::in_words;
+use crate::model::printable_path;
+use crate::project::Project;
 use crate::trust::{AllowedSigner, LONGEST, key_name, plain};
 
 /// The word that stands for the agent.
@@ -27,25 +28,54 @@ pub(crate) fn find(
     signers: &[AllowedSigner],
     prompt: &dyn Prompt,
 ) -> Result<SigningKey, Failure> {
+    let environment = &project.control.environment;
     let path = match (given, configured) {
-        (Some(path), _) if path != Path::new(AGENT) => route::expand_home(path),
-        (None, Some(path)) if path != Path::new(AGENT) => project.root.join(route::expand_home(path)),
-        _ => return of_agent(signers, given.or(configured).is_some()),
+        (Some(path), _) if path != Path::new(AGENT) => environment.expand_home(path),
+        (None, Some(path)) if path != Path::new(AGENT) => project.configured_path(path),
+        _ => return of_agent(environment, signers, given.or(configured).is_some()),
     };
-    named(&path, prompt).map_err(Failure::new)
+    named(&path, environment, prompt).map_err(Failure::new)
+}
+
+/// Finds the key that signs reports, where the configuration demands that they are signed. Nobody is asked.
+pub(crate) fn for_reports(project: &Project) -> Option<Result<SigningKey, String>> {
+    let trust = &project.config.trust;
+    let find = || {
+        let signers = Trusting::configured(project).map(|trusting| trusting.signers().unwrap_or_default());
+        let configured = trust.report_key.as_ref().or(trust.key.as_ref());
+        let keys = (None, configured.map(PathBuf::as_path));
+        let key = find(project, keys, &signers.unwrap_or_default(), &Nobody);
+        key.map_err(|failure| failure.in_one_line())
+    };
+    trust.sign_reports.then(find)
+}
+
+/// Nobody is there to be asked.
+struct Nobody;
+
+impl Prompt for Nobody {
+    fn passphrase(&self, _key: &str) -> Option<Secret> {
+        None
+    }
+
+    fn believes(&self, _text: &str, _fingerprint: &str) -> bool {
+        false
+    }
+
+    fn note(&self, _text: &str) {}
 }
 
 /// The agent's socket.
-fn socket() -> Option<PathBuf> {
-    std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
+fn socket(environment: &Environment) -> Option<PathBuf> {
+    environment.non_empty("SSH_AUTH_SOCK").map(PathBuf::from)
 }
 
 /// A key by its file: a private one, or a public one or certificate whose private half the agent holds or lies beside it.
-fn named(path: &Path, prompt: &dyn Prompt) -> Result<SigningKey, String> {
-    let passphrase = std::env::var("DRIFTLOCK_SSH_PASSPHRASE").ok().map(Secret);
+fn named(path: &Path, environment: &Environment, prompt: &dyn Prompt) -> Result<SigningKey, String> {
+    let passphrase = environment.text("DRIFTLOCK_SSH_PASSPHRASE").map(|text| Secret(text.to_owned()));
     let private = |path: &Path| match SigningKey::public_of_encrypted(path).filter(|_| passphrase.is_none()) {
         // What the agent holds asks for no passphrase.
-        Some(public) => of_agent_alone(&public)
+        Some(public) => of_agent_alone(environment, &public)
             .map_or_else(|| SigningKey::read(path, None, prompt), |held| Ok(held.sign_with())),
         None => SigningKey::read(path, passphrase.as_ref(), prompt),
     };
@@ -53,27 +83,27 @@ fn named(path: &Path, prompt: &dyn Prompt) -> Result<SigningKey, String> {
     let Some(stem) = bytes.strip_suffix(b".pub") else { return private(path) };
     let (public, certificate) = public(path)?;
     let stem = stem.strip_suffix(b"-cert").filter(|_| certificate.is_some()).unwrap_or(stem);
-    let key = match of_agent_alone(&public) {
+    let key = match of_agent_alone(environment, &public) {
         Some(held) => held.sign_with(),
         None => private(Path::new(OsStr::from_bytes(stem))).map_err(|why| {
-            format!("{}: the agent does not hold its private half, and {why}", output::shown(path))
+            format!("{}: the agent does not hold its private half, and {why}", printable_path(path))
         })?,
     };
     match certificate {
         Some(certificate) => key.under(certificate),
         None if *key.public() == public => Ok(key),
-        None => Err(format!("{}: the key beside it is another one", output::shown(path))),
+        None => Err(format!("{}: the key beside it is another one", printable_path(path))),
     }
 }
 
 /// The agent's key with this public half; `None` where it has none, or there is no agent.
-fn of_agent_alone(public: &KeyData) -> Option<Held> {
-    held(&socket()?).ok()?.into_iter().find(|held| plain(&held.public()) == public)
+fn of_agent_alone(environment: &Environment, public: &KeyData) -> Option<Held> {
+    held(&socket(environment)?).ok()?.into_iter().find(|held| plain(&held.public()) == public)
 }
 
 /// A public key's file: the key, and the certificate of it where it is one.
 fn public(path: &Path) -> Result<(KeyData, Option<Certificate>), String> {
-    let shown = output::shown(path);
+    let shown = printable_path(path);
     let bytes = read_file_within(path, LONGEST).map_err(|error| format!("{shown}: {}", in_words(&error)))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{shown}: it is no public key"))?;
     if text.matches("-cert-v01@").count() == 1
@@ -86,9 +116,13 @@ fn public(path: &Path) -> Result<(KeyData, Option<Certificate>), String> {
 }
 
 /// A key of the agent: of one who may sign, or the only one.
-fn of_agent(signers: &[AllowedSigner], is_asked_for: bool) -> Result<SigningKey, Failure> {
+fn of_agent(
+    environment: &Environment,
+    signers: &[AllowedSigner],
+    is_asked_for: bool,
+) -> Result<SigningKey, Failure> {
     let hint = "name a key with --key FILE, or as key of [trust] in audit/driftlock.toml";
-    let Some(agent) = socket() else {
+    let Some(agent) = socket(environment) else {
         let what = if is_asked_for {
             "there is no agent: SSH_AUTH_SOCK is not set"
         } else {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::audit::project::Project;
 use crate::audit::target::Aim;
 use crate::baseline::Source;
 use crate::control::clock::Started;
@@ -10,6 +9,7 @@ use crate::control::dates;
 use crate::error::Failure;
 use crate::host::{Memory, Remembered, Why};
 use crate::model::{SinceLast, in_words};
+use crate::project::Project;
 use crate::store::runs;
 
 /// How much is read, by the command line and the configuration.

@@ -1,83 +1,45 @@
 //! What a command looks at: this machine, or targets of the configuration.
 
+use crate::check::read_section;
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
-
 use crate::atomic::read_file;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Planned, Request};
-use crate::audit::project::{Project, read_locks};
 use crate::check::CHECKS;
-use crate::cli::terminal::{output, prompt};
 use crate::config::{DockerMode, Target, TargetDocker};
+use crate::control::Environment;
 use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::git::Revision;
 use crate::host::docker::discover;
 use crate::host::ssh::route;
-use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, SshHost};
+use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, Prompt, SshHost};
 use crate::host::{
     Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Remembered, Scope, Watch,
 };
+use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge, quoted, quoted_name};
+use crate::project::{Project, read_locks};
 use crate::report::json::{self, WireCheck, WireStatus};
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, Setting};
 use crate::store::runs;
 
-/// Options that say where to look.
-#[derive(Args)]
-#[command(next_help_heading = "Where to look")]
-pub(crate) struct AimArgs {
-    /// This machine, the project's own tree (the default)
-    #[arg(long, conflicts_with_all = ["target", "all", "server"])]
-    local: bool,
-    /// A target of audit/driftlock.toml; repeatable
-    #[arg(long, alias = "env", value_name = "NAME", conflicts_with_all = ["all", "server"])]
-    target: Vec<String>,
-    /// Every target of audit/driftlock.toml
-    #[arg(long, conflicts_with = "server")]
-    pub(crate) all: bool,
-    /// A server over SSH: an address, or a Host of ssh_config. Its containers are compared; where its files
-    /// lie only a target can say
-    #[arg(long, value_name = "HOST")]
-    server: Option<String>,
-    /// The private key for a server; it goes before the target's
-    #[arg(long, value_name = "FILE", requires = "server")]
-    ssh_key: Option<PathBuf>,
-    /// The user on a server; it goes before the target's
-    #[arg(long, value_name = "USER", requires = "server")]
-    ssh_user: Option<String>,
-    /// The port for --server
-    #[arg(long, value_name = "PORT", requires = "server")]
-    ssh_port: Option<u16>,
-    /// Known host keys for --server
-    #[arg(long, value_name = "FILE", requires = "server")]
-    known_hosts: Option<PathBuf>,
-    #[command(flatten)]
-    reach: ReachArgs,
-    /// How many targets are looked at at the same time
-    #[arg(long, value_name = "N", default_value = "8")]
-    pub(crate) jobs: NonZeroUsize,
-}
-
-/// Options that say how servers are reached.
-#[derive(Args, Clone)]
-#[command(next_help_heading = "Where to look")]
-pub(crate) struct ReachArgs {
-    /// How long connecting to a server may take
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) connect_timeout: u32,
-    /// Believe the key of a server that no known_hosts file names, and record it; one that changed is refused
-    /// all the same
-    #[arg(long)]
+/// How servers are reached.
+pub(crate) struct Reach {
+    /// How long connecting and logging in may take together.
+    pub(crate) timeout: Duration,
+    /// Whether the key of a server that no file names is believed and recorded.
     pub(crate) accept_new_host_key: bool,
+    /// Whether somebody is there to be asked.
+    pub(crate) can_ask: bool,
+    /// Asks whoever is there.
+    pub(crate) prompt: Arc<dyn Prompt>,
 }
 
 /// Which machine is looked at.
@@ -102,6 +64,8 @@ pub(crate) struct Remote {
     pub(crate) docker: Option<TargetDocker>,
     /// How much of it is believed.
     pub(crate) limits: Limits,
+    /// Asks whoever is there on the way.
+    pub(crate) prompt: Arc<dyn Prompt>,
 }
 
 /// One place to look at.
@@ -118,6 +82,8 @@ pub(crate) struct Aim {
     pub(crate) docker: DockerMode,
     /// Whether somebody asked for that, so that their lock file must be there.
     pub(crate) docker_asked: bool,
+    /// The environment, for the ways to servers and engines.
+    pub(crate) environment: Environment,
 }
 
 impl Aim {
@@ -125,14 +91,15 @@ impl Aim {
     fn host(&self, remembered: Option<Arc<Remembered>>) -> Result<Box<dyn Host>, HostError> {
         match &self.place {
             Place::Here => {
-                let host = LocalHost::new(self.layout.clone(), discover::find());
+                let host = LocalHost::new(self.layout.clone(), discover::find(&self.environment));
                 Ok(Box::new(host.remembering(remembered)))
             }
             Place::Commit(revision) => Ok(Box::new(GitHost::new(revision.clone()))),
             Place::Remote(remote) => {
-                let route = route::route(&remote.wanted);
+                let route = route::route(&remote.wanted, &self.environment);
                 let route = route.map_err(|why| HostError::Unreachable(why.in_one_line()))?;
-                let host = SshHost::new(route, self.layout.clone(), remote.access(), prompt::at_terminal());
+                let host =
+                    SshHost::new(route, self.layout.clone(), remote.access(), Arc::clone(&remote.prompt));
                 Ok(Box::new(host))
             }
         }
@@ -331,6 +298,7 @@ impl Aim {
             scope: Scope::default(),
             docker: project.config.docker.as_ref().map(|docker| docker.mode).unwrap_or_default(),
             docker_asked: project.config.docker.is_some(),
+            environment: project.control.environment.clone(),
         }
     }
 
@@ -346,7 +314,7 @@ impl Aim {
     }
 
     /// A target by its name.
-    pub(crate) fn target(project: &Project, name: &str, reach: &ReachArgs) -> Result<Self, Failure> {
+    pub(crate) fn target(project: &Project, name: &str, reach: &Reach) -> Result<Self, Failure> {
         let target = project.target(name)?;
         let place = match target.host.as_str() {
             "local" => Place::Here,
@@ -363,17 +331,18 @@ impl Aim {
                 _ => DockerMode::Required,
             },
             docker_asked: is_remote || project.config.docker.is_some() || target.docker.is_some(),
+            environment: project.control.environment.clone(),
         })
     }
 
     /// A server that is no target: nobody says where the tree lies on it.
-    fn server_at(host: &str, remote: Remote) -> Result<Self, Failure> {
+    pub(crate) fn server_at(project: &Project, host: &str, remote: Remote) -> Result<Self, Failure> {
         // Before it becomes the name of a directory.
         route::check_name(host).map_err(|failure| failure.before("--server: "))?;
         let name = file_name(host);
         let is_taken = matches!(host, "local" | "baseline");
         if name.is_empty() || name.starts_with(['.', '-']) || is_taken {
-            let host = output::shown(host.as_ref());
+            let host = printable_path(host.as_ref());
             return Err(Failure::new(format!("--server {host}: that is no address of a server")));
         }
         Ok(Self {
@@ -383,6 +352,7 @@ impl Aim {
             scope: Scope::default(),
             docker: DockerMode::Required,
             docker_asked: true,
+            environment: project.control.environment.clone(),
         })
     }
 }
@@ -397,7 +367,7 @@ impl Host for Closed {
 }
 
 /// The address of a server as a file name can hold it.
-fn file_name(host: &str) -> String {
+pub(crate) fn file_name(host: &str) -> String {
     host.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
 }
 
@@ -408,7 +378,7 @@ pub(crate) fn host_name() -> String {
 
 /// A path of a target: below the home directory, below the root, or absolute.
 fn place_of(project: &Project, path: &Path) -> PathBuf {
-    project.root.join(route::expand_home(path))
+    project.configured_path(path)
 }
 
 /// Those of the baseline's other files that a commit does not hold because git ignores them.
@@ -417,7 +387,7 @@ fn ignored(project: &Project, revision: &Revision) -> BTreeSet<Vec<u8>> {
     let locked = || {
         let section = section::find(BEYOND_REPOSITORY)?;
         let locks = read_locks(&project.source(), None).ok()?;
-        pipeline::read_section(section, &locks.group(section.lock_files())).ok()
+        read_section(section, &locks.group(section.lock_files())).ok()
     };
     let mut objects = repository.objects();
     let mut is_held = |path: &[u8]| {
@@ -461,20 +431,20 @@ impl Remote {
     }
 }
 
-impl ReachArgs {
+impl Reach {
     /// A server that is reached as the command line says.
-    fn remote(&self, wanted: route::Wanted) -> Remote {
+    pub(crate) fn remote(&self, wanted: route::Wanted) -> Remote {
         let new_keys = if self.accept_new_host_key {
             NewKeys::Record
-        } else if prompt::is_there() {
+        } else if self.can_ask {
             NewKeys::Ask
         } else {
             NewKeys::Refuse
         };
-        let timeout = Duration::from_secs(self.connect_timeout.into());
         Remote {
             wanted: route::Wanted { new_keys, ..wanted },
-            timeout,
+            timeout: self.timeout,
+            prompt: Arc::clone(&self.prompt),
             sudo: false,
             docker: None,
             limits: Limits::default(),
@@ -496,62 +466,5 @@ impl ReachArgs {
         let time = target.time_limit.unwrap_or(Limits::default().time);
         let limits = Limits { time, files: target.max_files };
         Remote { sudo: target.sudo, docker: target.docker, limits, ..self.remote(wanted) }
-    }
-}
-
-impl AimArgs {
-    /// What the targets that were named are called; a server as reports call it.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.target.iter().cloned().chain(self.server.as_deref().map(file_name)).collect()
-    }
-
-    /// The places to look at, at least one.
-    pub(crate) fn resolve(&self, project: &Project, docker: Option<DockerMode>) -> Result<Vec<Aim>, Failure> {
-        self.ssh_user.as_deref().map_or(Ok(()), route::check_user)?;
-        if let Some(server) = &self.server {
-            return Ok(vec![Aim::server_at(server, self.remote(server))?.with_docker(docker)]);
-        }
-        let mut names: Vec<&String> =
-            if self.all { project.config.targets.keys().collect() } else { self.target.iter().collect() };
-        let mut seen = BTreeSet::new();
-        names.retain(|name| seen.insert(*name));
-        if self.all && names.is_empty() {
-            let failure = Failure::new("--all, but audit/driftlock.toml has no target");
-            return Err(failure.hint("add one as [targets.NAME], or leave --all out to check this tree"));
-        }
-        if names.is_empty() {
-            return Ok(vec![Aim::local(project).with_docker(docker)]);
-        }
-        names
-            .into_iter()
-            .map(|name| {
-                let mut aim = Aim::target(project, name, &self.reach)?.with_docker(docker);
-                self.go_before(&mut aim);
-                Ok(aim)
-            })
-            .collect()
-    }
-
-    /// What the command line says of reaching a server goes before what its target says.
-    fn go_before(&self, aim: &mut Aim) {
-        let Place::Remote(Remote { wanted, .. }) = &mut aim.place else { return };
-        let path = |path: &Option<PathBuf>| path.as_deref().map(route::expand_home);
-        wanted.port = self.ssh_port.or(wanted.port);
-        wanted.user = self.ssh_user.clone().or_else(|| wanted.user.take());
-        wanted.key = path(&self.ssh_key).or_else(|| wanted.key.take());
-        wanted.known_hosts = path(&self.known_hosts).or_else(|| wanted.known_hosts.take());
-    }
-
-    /// The server that `--server` and the options beside it mean.
-    fn remote(&self, host: &str) -> Remote {
-        self.reach.remote(route::Wanted {
-            host: host.to_owned(),
-            port: self.ssh_port,
-            user: self.ssh_user.clone(),
-            key: self.ssh_key.as_deref().map(route::expand_home),
-            known_hosts: self.known_hosts.as_deref().map(route::expand_home),
-            fingerprints: Vec::new(),
-            new_keys: NewKeys::Refuse,
-        })
     }
 }

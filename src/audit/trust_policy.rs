@@ -1,38 +1,21 @@
 //! Whose signature a baseline must bear, and whether it does.
 
+use crate::audit::signed_files;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-
 use crate::atomic::read_file_within;
-use crate::audit::baseline_signature;
-use crate::audit::pipeline::lock_file_names;
-use crate::audit::project::Project;
-use crate::baseline::{self, Locks, SIGNATURE, Source, Whole};
-use crate::cli::terminal::output;
+use crate::baseline::{Locks, SIGNATURE, Source, Whole};
 use crate::config;
 use crate::control::clock;
 use crate::error::Failure;
 use crate::git::Repository;
-use crate::host::ssh::route;
 use crate::model::in_words;
-use crate::trust::{self, AllowedSigner, Case, LONGEST, Looked, NAMESPACE, Refused, Signature, Signer, list};
-
-/// The variable that stands in for `--allowed-signers`.
-const VARIABLE: &str = "DRIFTLOCK_ALLOWED_SIGNERS";
-
-/// Options that say whose signature counts.
-#[derive(Args)]
-#[command(next_help_heading = "Whose signature counts")]
-pub(crate) struct TrustArgs {
-    /// An unsigned baseline is an error, whatever audit/driftlock.toml says
-    #[arg(long)]
-    require_signature: bool,
-    /// Who may sign, instead of what audit/driftlock.toml names; FILE must lie outside the repository. Implies
-    /// --require-signature [env: DRIFTLOCK_ALLOWED_SIGNERS]
-    #[arg(long, value_name = "FILE")]
-    allowed_signers: Option<PathBuf>,
-}
+use crate::model::printable_path;
+use crate::project::Project;
+use crate::section::lock_file_names;
+use crate::trust::{
+    self, AllowedSigner, Case, Civil, Clock, LONGEST, Looked, NAMESPACE, Refused, Signature, Signer, list,
+};
 
 /// Whose signature counts.
 #[derive(Debug, Clone)]
@@ -45,42 +28,6 @@ pub(crate) struct Trusting {
     pub(crate) from_outside: bool,
 }
 
-/// What may not be done as a configuration says that nobody who may has signed.
-pub(crate) const UNSIGNED_CONFIGURATION: &str =
-    "audit/driftlock.toml is not signed by any of --allowed-signers";
-
-impl TrustArgs {
-    /// The file that names the signers beside the repository, and what named it.
-    fn given(&self) -> Option<(PathBuf, &'static str)> {
-        match &self.allowed_signers {
-            Some(path) => Some((path.clone(), "--allowed-signers")),
-            None => std::env::var_os(VARIABLE).map(|value| (PathBuf::from(value), VARIABLE)),
-        }
-    }
-
-    /// Whether the signers are named beside the repository.
-    pub(crate) fn is_from_outside(&self) -> bool {
-        self.given().is_some()
-    }
-
-    /// Whose signature counts; `None` where nobody's is demanded.
-    ///
-    /// # Errors
-    /// When the file that was named is not there, or lies where those can write it who write the baseline.
-    pub(crate) fn resolve(&self, project: &Project) -> Result<Option<Trusting>, Failure> {
-        if let Some((path, called)) = self.given() {
-            outside(project, &path, called)?;
-            let shown = output::shown(&path);
-            return Ok(Some(Trusting { file: Some((path, shown)), principal: None, from_outside: true }));
-        }
-        let configured = Trusting::configured(project);
-        if self.require_signature {
-            return Ok(configured.or(Some(Trusting { file: None, principal: None, from_outside: false })));
-        }
-        Ok(configured)
-    }
-}
-
 /// Refuses a file that lies in the project, or in the repository around it.
 fn outside(project: &Project, path: &Path, called: &str) -> Result<(), Failure> {
     if path.as_os_str().is_empty() {
@@ -91,7 +38,7 @@ fn outside(project: &Project, path: &Path, called: &str) -> Result<(), Failure> 
     let tops = tops(project);
     let way = way(path).map_err(|error| failed(&error))?;
     if way.iter().any(|place| tops.iter().any(|dir| place.starts_with(dir))) {
-        let shown = output::shown(path);
+        let shown = printable_path(path);
         let failure = Failure::new(format!(
             "{called} {shown}: it lies in the repository, so whoever writes the baseline can write it, too"
         ));
@@ -126,11 +73,26 @@ fn way(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 impl Trusting {
+    /// The signers of a file that is named beside the repository, by the option or variable `called`.
+    ///
+    /// # Errors
+    /// When the file is not there, or lies where those can write it who write the baseline.
+    pub(crate) fn named(project: &Project, path: PathBuf, called: &str) -> Result<Self, Failure> {
+        outside(project, &path, called)?;
+        let shown = printable_path(&path);
+        Ok(Self { file: Some((path, shown)), principal: None, from_outside: true })
+    }
+
+    /// A signature is demanded, and nobody is named who may sign.
+    pub(crate) fn nobody() -> Self {
+        Self { file: None, principal: None, from_outside: false }
+    }
+
     /// What the configuration says; `None` where it names no file.
     pub(crate) fn configured(project: &Project) -> Option<Self> {
         let named = project.config.trust.allowed_signers.as_ref()?;
-        let path = project.root.join(route::expand_home(named));
-        Some(Self { file: Some((path, output::shown(named))), principal: None, from_outside: false })
+        let path = project.configured_path(named);
+        Some(Self { file: Some((path, printable_path(named))), principal: None, from_outside: false })
     }
 
     /// Those who may sign.
@@ -149,7 +111,7 @@ impl Trusting {
         };
         let own = project.config.digest;
         let configuration = if matches!(source, Source::Git(_)) { whole.configuration } else { own };
-        let listed = baseline_signature::listed(&whole, configuration);
+        let listed = signed_files::listed(&whole, configuration);
         let by = is_what_was_read(&whole, locks, source)
             .and_then(|()| self.judge(&whole, &list(&listed), source))
             .and_then(
@@ -189,7 +151,12 @@ impl Trusting {
         let signature =
             Signature::read(bytes).map_err(|damaged| Refused::damaged(place, &damaged, namespace))?;
         let principal = self.principal.as_deref();
-        let case = Case { namespace, signers: &signers, clock: clock::of_signatures(), principal };
+        let case = Case {
+            namespace,
+            signers: &signers,
+            clock: Clock { now: clock::unix(), local: &without_summer_time },
+            principal,
+        };
         trust::judge(&signature, message, &case)
     }
 }
@@ -217,7 +184,7 @@ fn is_what_was_read(whole: &Whole, locks: Option<&Locks>, source: &Source) -> Re
     Err(Refused::Other { place: format!("{}/{name}", source.name()), reason: why.to_owned() })
 }
 
-/// Where the signature of the project's own baseline lies.
-pub(crate) fn own_place() -> String {
-    format!("{}/{SIGNATURE}", baseline::PATH)
+/// Seconds since 1970 of a local time.
+fn without_summer_time(civil: Civil) -> Option<i64> {
+    Some(civil.as_utc() - i64::from(clock::standard_offset(civil.year)?))
 }

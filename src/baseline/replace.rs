@@ -35,8 +35,16 @@ pub enum ReplaceError {
         path: String,
     },
     /// The baseline is not the one that was read.
-    #[error("the baseline changed meanwhile; look again with: driftlock check")]
+    #[error("the baseline changed meanwhile")]
     Moved,
+}
+
+impl From<ReplaceError> for crate::error::Failure {
+    fn from(error: ReplaceError) -> Self {
+        let is_moved = matches!(error, ReplaceError::Moved);
+        let failure = Self::from_source(crate::error::FailureKind::Io, error);
+        if is_moved { failure.checked_again() } else { failure }
+    }
 }
 
 /// What is to become of a directory of lock files.

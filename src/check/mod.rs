@@ -13,6 +13,7 @@ mod lock_files_exist;
 mod report_signed;
 mod server_collection;
 
+use crate::baseline::LockFile;
 use crate::model::{CheckResult, Observation, Observed, SectionId, State, Words};
 use crate::section::Section;
 use crate::trust::Looked;
@@ -177,4 +178,20 @@ fn compare_section(check: &dyn Check, case: &Case<'_>) -> Option<CheckResult> {
         (result.findings, result.subjects) = differences(section, baseline, seen);
     }
     Some(result)
+}
+
+/// Parses the lock files of one section.
+///
+/// # Errors
+/// When one is missing or not as it must be.
+pub fn read_section(section: &dyn Section, files: &[LockFile]) -> Result<State, NoBaseline> {
+    let mut texts = Vec::new();
+    for file in files {
+        match &file.content {
+            None => return Err(NoBaseline::Missing),
+            Some(Err(error)) => return Err(NoBaseline::Malformed(error.to_string())),
+            Some(Ok(bytes)) => texts.push((file.shown.as_str(), bytes.as_slice())),
+        }
+    }
+    section.parse(&texts).map_err(|error| NoBaseline::Malformed(error.to_string()))
 }

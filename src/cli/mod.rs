@@ -7,11 +7,18 @@ pub(crate) mod args;
 pub(crate) mod commands;
 pub(crate) mod terminal;
 
+use crate::control::redaction::without_secrets;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::control::redaction;
+use crate::control::{Control, Environment};
+use crate::error::Failure;
+use crate::project::Project;
+use terminal::progress::Terminal;
 use terminal::{logging, output, prompt, signals};
 
 /// Is what runs what we released? Compares compose files and Odoo addon modules with a committed baseline.
@@ -47,6 +54,28 @@ pub(crate) struct Global {
     color: output::When,
 }
 
+/// One invocation of the command line.
+pub(crate) struct Session {
+    /// The project directory that was named.
+    pub(crate) root: Option<PathBuf>,
+    /// When to colour the report.
+    pub(crate) color: output::When,
+    /// What the process gives.
+    pub(crate) control: Control,
+}
+
+impl Session {
+    /// Finds the project: the one that was named, or the nearest at or above the working directory.
+    pub(crate) fn project(&self) -> Result<Project, Failure> {
+        Project::find(self.root.as_deref(), &self.control)
+    }
+
+    /// Finds the project's root, or takes the working directory for a new project.
+    pub(crate) fn root_or_here(&self) -> Result<(PathBuf, PathBuf), Failure> {
+        Project::find_or_here(self.root.as_deref(), &self.control.environment)
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     Init(commands::init::InitArgs),
@@ -71,6 +100,7 @@ enum Command {
 /// Runs the command line and gives the exit code: 0, 1 or 2 as the contract says; 130 and 143 for signals.
 #[must_use]
 pub fn main() -> ExitCode {
+    redaction::note_arguments(std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok()));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -91,22 +121,25 @@ pub fn main() -> ExitCode {
     }
     log::info!(version = env!("CARGO_PKG_VERSION"); "driftlock");
     prompt::prepare(&interrupt);
+    let control =
+        Control { environment: Environment::of_process(), events: Arc::new(Terminal(interrupt.clone())) };
+    let session = Session { root: cli.global.root, color: cli.global.color, control };
     let result = match cli.command {
-        Command::Init(args) => commands::init::run(&cli.global, &args),
-        Command::Export(args) => commands::export::run(&cli.global, &args, &interrupt),
-        Command::Check(args) => commands::check::run(&cli.global, &args, &interrupt),
-        Command::Accept(args) => commands::accept::run(&cli.global, &args, &interrupt),
-        Command::Sign(args) => commands::sign::run(&cli.global, &args, &interrupt),
-        Command::Verify(args) => commands::verify::run(&cli.global, &args),
-        Command::Ack(args) => commands::ack::run(&cli.global, &args, &interrupt),
-        Command::Pause(args) => commands::pause::run(&cli.global, &args),
-        Command::Notify(args) => commands::notify::run(&cli.global, &args, &interrupt),
-        Command::Diff(args) => commands::diff::run(&cli.global, &args, &interrupt),
-        Command::History(args) => commands::history::run(&cli.global, &args),
-        Command::Report(args) => commands::report::run(&cli.global, &args),
-        Command::Prune(args) => commands::prune::run(&cli.global, &args, &interrupt),
-        Command::Selftest(args) => commands::selftest::run(&cli.global, &args, &interrupt),
-        Command::Explain(args) => commands::explain::run(&cli.global, &args, &interrupt),
+        Command::Init(args) => commands::init::run(&session, &args),
+        Command::Export(args) => commands::export::run(&session, &args, &interrupt),
+        Command::Check(args) => commands::check::run(&session, &args, &interrupt),
+        Command::Accept(args) => commands::accept::run(&session, &args, &interrupt),
+        Command::Sign(args) => commands::sign::run(&session, &args, &interrupt),
+        Command::Verify(args) => commands::verify::run(&session, &args),
+        Command::Ack(args) => commands::ack::run(&session, &args, &interrupt),
+        Command::Pause(args) => commands::pause::run(&session, &args),
+        Command::Notify(args) => commands::notify::run(&session, &args, &interrupt),
+        Command::Diff(args) => commands::diff::run(&session, &args, &interrupt),
+        Command::History(args) => commands::history::run(&session, &args),
+        Command::Report(args) => commands::report::run(&session, &args),
+        Command::Prune(args) => commands::prune::run(&session, &args, &interrupt),
+        Command::Selftest(args) => commands::selftest::run(&session, &args, &interrupt),
+        Command::Explain(args) => commands::explain::run(&session, &args, &interrupt),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Man(args) => commands::man::run(&args),
     };
@@ -118,7 +151,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             output::say(&failure.to_string());
-            ExitCode::from(1)
+            ExitCode::from(failure.kind().outcome().1)
         }
     }
 }
@@ -127,7 +160,7 @@ pub fn main() -> ExitCode {
 /// and passwords of addresses.
 fn print_misuse(error: &clap::Error) {
     let text = error.render().to_string();
-    let hidden = if error.use_stderr() { output::without_secrets(&text) } else { text.clone() };
+    let hidden = if error.use_stderr() { without_secrets(&text) } else { text.clone() };
     let shown = hidden.split('\n').map(crate::model::printable).collect::<Vec<_>>().join("\n");
     if shown == text {
         let _ = error.print();

@@ -461,6 +461,12 @@ fn nearest(message: &str) -> Option<String> {
         .map(|(_, known)| known.to_owned())
 }
 
+impl From<ConfigError> for crate::error::Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::from_source(crate::error::FailureKind::Usage, error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

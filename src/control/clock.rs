@@ -4,8 +4,6 @@ use std::time::Instant;
 
 use chrono::{Local, Offset as _, SecondsFormat, TimeZone as _};
 
-use crate::trust::{Civil, Clock};
-
 /// The moment a command began, in the forms that runs and reports need.
 pub(crate) struct Started {
     /// `YYYYMMDD_HHMMSS`, local time.
@@ -66,16 +64,11 @@ pub(crate) fn seconds_since_1970() -> u64 {
     u64::try_from(Local::now().timestamp()).unwrap_or(0)
 }
 
-/// The moment, and what times without a zone mean here, for signatures.
-pub(crate) fn of_signatures() -> Clock<'static> {
-    Clock { now: Local::now().timestamp(), local: &without_summer_time }
-}
-
-/// Seconds since 1970 of a local time. Summer time is left out of account, as `ssh-keygen` does.
-fn without_summer_time(civil: Civil) -> Option<i64> {
+/// How far local time lies east of UTC in a year, in seconds. Summer time is left out of account, as `ssh-keygen` does.
+pub(crate) fn standard_offset(year: i32) -> Option<i32> {
     let offset = |month| {
-        let noon = Local.with_ymd_and_hms(civil.year, month, 1, 12, 0, 0).earliest()?;
+        let noon = Local.with_ymd_and_hms(year, month, 1, 12, 0, 0).earliest()?;
         Some(noon.offset().fix().local_minus_utc())
     };
-    Some(civil.as_utc() - i64::from(offset(1)?.min(offset(7)?)))
+    Some(offset(1)?.min(offset(7)?))
 }

@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, Local, NaiveDate, SecondsFormat};
 
-use crate::error::Failure;
 pub(crate) use crate::model::seconds;
 use crate::model::{Moment, escaped};
 
-/// What may stand behind `--until`, for a hint.
-const FORMS: &str =
+/// The forms of an end, for a hint.
+pub(crate) const FORMS: &str =
     "write 2026-12-01 (to the end of that day), 2026-12-01T18:00:00+01:00, or how long: 12h, 7d, 2w";
 
 /// Reads RFC 3339, or a day, which stands for its end in local time.
@@ -30,16 +29,27 @@ fn of(time: DateTime<Local>) -> Moment {
     Moment { text: time.to_rfc3339_opts(SecondsFormat::Secs, false), unix: time.timestamp() }
 }
 
+/// Texts that name no end in the future; the text is escaped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadDate {
+    /// It is no date and no duration.
+    #[error("--until {0}: that is no date")]
+    None(String),
+    /// It is over.
+    #[error("--until {0}: that is past")]
+    Past(String),
+}
+
 /// Reads what stands behind `--until`: a moment to come, or how long from `now`.
-pub(crate) fn until(text: &str, now: i64) -> Result<Moment, Failure> {
+pub(crate) fn until(text: &str, now: i64) -> Result<Moment, BadDate> {
     let shown = escaped(text.as_bytes());
     // A year of five digits is no RFC 3339.
     let is_writable = |found: &Moment| found.text.len() == "2026-12-01T18:00:00+01:00".len();
     let length = seconds(text).and_then(|length| moment_at(now.checked_add(length)?));
     let found = length.or_else(|| moment(text)).filter(is_writable);
-    let found = found.ok_or_else(|| Failure::new(format!("--until {shown}: that is no date")).hint(FORMS))?;
+    let found = found.ok_or_else(|| BadDate::None(shown.clone()))?;
     if found.unix <= now {
-        return Err(Failure::new(format!("--until {shown}: that is past")).hint(FORMS));
+        return Err(BadDate::Past(shown));
     }
     Ok(found)
 }

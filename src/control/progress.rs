@@ -1,5 +1,6 @@
 //! Watching an observation from outside: how far it is, and asking it to end.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
@@ -73,6 +74,71 @@ impl Watch {
         self.files.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
+}
+
+/// One of several pieces of work, and how far it is.
+pub struct Task {
+    name: String,
+    /// Counts what is done, and is cancelled with the others.
+    pub watch: Watch,
+    stage: AtomicU8,
+}
+
+/// The stage of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It was not begun.
+    Waiting,
+    /// It is at work.
+    AtWork,
+    /// It has ended.
+    Done,
+}
+
+impl Task {
+    /// A task that waits; it is cancelled with `all`.
+    #[must_use]
+    pub fn new(name: &str, all: &Watch) -> Self {
+        Self { name: name.to_owned(), watch: all.child(), stage: AtomicU8::new(Stage::Waiting as u8) }
+    }
+
+    /// Runs `work` as this task.
+    pub fn run<T>(&self, work: impl FnOnce(&Watch) -> T) -> T {
+        self.stage.store(Stage::AtWork as u8, Ordering::Relaxed);
+        let result = work(&self.watch);
+        self.stage.store(Stage::Done as u8, Ordering::Relaxed);
+        result
+    }
+
+    /// The name of what is worked on.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is at a stage.
+    #[must_use]
+    pub fn is(&self, stage: Stage) -> bool {
+        self.stage.load(Ordering::Relaxed) == stage as u8
+    }
+}
+
+thread_local! {
+    static TARGET: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The target that this thread works for, for what is logged.
+#[must_use]
+pub fn current_target() -> Option<String> {
+    TARGET.with_borrow(Clone::clone)
+}
+
+/// Runs `work` for a target, which [`current_target`] names meanwhile.
+pub fn for_target<T>(target: Option<String>, work: impl FnOnce() -> T) -> T {
+    let before = TARGET.replace(target);
+    let result = work();
+    TARGET.set(before);
+    result
 }
 
 #[cfg(test)]

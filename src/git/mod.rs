@@ -249,3 +249,8 @@ fn top_and_prefix(root: &Path, lines: &[u8]) -> Option<(PathBuf, Vec<u8>)> {
 fn said(output: &[u8]) -> String {
     String::from_utf8_lossy(output).into_owned()
 }
+impl From<GitError> for crate::error::Failure {
+    fn from(error: GitError) -> Self {
+        Self::from_source(crate::error::FailureKind::Usage, error)
+    }
+}

@@ -333,3 +333,8 @@ pub struct ModulesAnswer {
     /// What was left out.
     pub left_out: Vec<LeftOut>,
 }
+impl From<HostError> for crate::error::Failure {
+    fn from(error: HostError) -> Self {
+        Self::from_source(crate::error::FailureKind::Host, error)
+    }
+}

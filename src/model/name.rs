@@ -88,6 +88,13 @@ pub fn readable(name: &[u8]) -> (Cow<'_, str>, bool) {
     (text, lossy)
 }
 
+/// A path for a message: control characters and what is no UTF-8 are escaped.
+#[must_use]
+pub fn printable_path(path: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    escaped(path.as_os_str().as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,22 +3,22 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::atomic::{read_file, replace_file};
-use crate::audit::project::Project;
-use crate::audit::trust_policy::UNSIGNED_CONFIGURATION;
-use crate::cli::commands::check::files_of;
-use crate::cli::terminal::output;
-use crate::cli::terminal::output::say;
-use crate::cli::terminal::signals::Interrupt;
 use crate::config::Notify;
+use crate::control::Events;
+use crate::control::progress::Watch;
 use crate::control::{clock, dates};
+use crate::model::printable_path;
 use crate::model::{Notice, Report, in_words};
 use crate::notify::credentials;
 use crate::notify::{Delivery, Earlier, News, Outcome, Outlet, Words, deliver, is_due};
+use crate::project::Project;
 use crate::report::{self, json};
 use crate::store::previous::Previous;
 use crate::store::runs;
+use crate::trust::UNSIGNED_CONFIGURATION;
 
 /// Telling of the reports of one check.
 pub(crate) struct Telling<'a> {
@@ -37,7 +37,7 @@ pub(crate) struct Telling<'a> {
 
 impl Telling<'_> {
     /// Tells whoever must know. Whatever becomes of it, the verdicts stay as they are.
-    pub(crate) fn tell(&self, reports: &mut [Report], interrupt: &Interrupt) {
+    pub(crate) fn tell(&self, reports: &mut [Report], cancel: &Arc<Watch>) {
         if !self.is_believed {
             return self.keep_silent();
         }
@@ -48,14 +48,14 @@ impl Telling<'_> {
         if deliveries.is_empty() {
             return;
         }
-        let (outcomes, warnings) = deliver(deliveries, &interrupt.watch);
-        if interrupt.code().is_some() {
+        let (outcomes, warnings) = deliver(deliveries, cancel);
+        if cancel.is_cancelled() {
             return;
         }
         for warning in warnings {
-            say(&format!("warning: {warning}"));
+            self.project.control.events.warning(&warning);
         }
-        warn(&outcomes, reports);
+        warn(&outcomes, reports, &*self.project.control.events);
         for outcome in outcomes {
             let notice = Notice { name: outcome.name, error: outcome.error };
             reports[outcome.number].notices.push(notice);
@@ -64,7 +64,8 @@ impl Telling<'_> {
             if let Err(error) = self.keep_again(report) {
                 let place = report.location.as_deref().unwrap_or_default();
                 let why = in_words(&error);
-                say(&format!("warning: {}: who was told is not noted: {why}", output::shown(place.as_ref())));
+                let place = printable_path(place.as_ref());
+                self.project.control.events.warning(&format!("{place}: who was told is not noted: {why}"));
             }
         }
     }
@@ -73,7 +74,11 @@ impl Telling<'_> {
     fn keep_silent(&self) {
         let names: Vec<&str> = self.project.config.notify.keys().map(String::as_str).collect();
         if !names.is_empty() {
-            say(&format!("warning: nobody is told ({}): {UNSIGNED_CONFIGURATION}", names.join(", ")));
+            let names = names.join(", ");
+            self.project
+                .control
+                .events
+                .warning(&format!("nobody is told ({names}): {UNSIGNED_CONFIGURATION}"));
         }
     }
 
@@ -109,7 +114,7 @@ impl Telling<'_> {
     fn keep_again(&self, report: &Report) -> std::io::Result<()> {
         let Some(location) = &report.location else { return Ok(()) };
         let dir = Path::new(location).parent().unwrap_or(Path::new(""));
-        let files: BTreeMap<String, Vec<u8>> = files_of(report).into_iter().collect();
+        let files: BTreeMap<String, Vec<u8>> = report::files(report).into_iter().collect();
         for (name, bytes) in &files {
             replace_file(&dir.join(name), bytes)?;
         }
@@ -138,7 +143,7 @@ pub(crate) fn words(project: &Project, report: &Report) -> Words {
     Words {
         driftlock: project.driftlock(),
         can_explain: report.target.as_ref().is_none_or(|name| project.config.targets.contains_key(name)),
-        dir: std::env::current_dir().map(|dir| shown(&dir)).unwrap_or_default(),
+        dir: project.control.environment.working_directory().map(shown).unwrap_or_default(),
         report: report.location.as_ref().and_then(absolute),
     }
 }
@@ -153,7 +158,7 @@ fn unchanged_since(report: &Report) -> Option<i64> {
 }
 
 /// Says who could not be told, and of what where there are several places.
-fn warn(outcomes: &[Outcome], reports: &[Report]) {
+fn warn(outcomes: &[Outcome], reports: &[Report], events: &dyn Events) {
     let mut failed: Vec<(String, Vec<&str>)> = Vec::new();
     for outcome in outcomes {
         let Some(why) = &outcome.error else { continue };
@@ -167,6 +172,6 @@ fn warn(outcomes: &[Outcome], reports: &[Report]) {
     }
     for (line, places) in failed {
         let places = if reports.len() > 1 { format!(" (of {})", places.join(", ")) } else { String::new() };
-        say(&format!("{line}{places}"));
+        events.line(&format!("{line}{places}"));
     }
 }

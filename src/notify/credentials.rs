@@ -4,12 +4,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
-use crate::audit::project::Project;
-use crate::cli::terminal::output;
 use crate::config::{Channel, Kept};
-use crate::host::ssh::route;
+use crate::control::Environment;
+use crate::model::printable_path;
 use crate::model::{Address, in_words, is_address};
 use crate::notify::{Client, Network, Program, Secret, Way, Webhook};
+use crate::project::Project;
 
 /// The way that a channel means, once its secrets are read.
 ///
@@ -26,7 +26,7 @@ pub(crate) fn way(project: &Project, channel: &Channel) -> Result<Way, String> {
 fn client(project: &Project, url: &Kept, token: Option<&Kept>) -> Result<Client, String> {
     let address = address(project, url)?;
     let token = token.map(|kept| self::token(project, kept)).transpose()?;
-    let network = network(&address)?;
+    let network = network(&address, &project.control.environment)?;
     Client::new(address, token, &network)
 }
 
@@ -54,14 +54,14 @@ pub(crate) fn called(kept: &Kept) -> String {
 
 /// The path of a secret's file; somebody may have put the secret itself in its place.
 fn shown(path: &Path) -> String {
-    let text = output::shown(path);
+    let text = printable_path(path);
     if is_address(&text) { Address::new(text).to_string() } else { text }
 }
 
 /// What can be said against the rights of a secret's file: that others may read it.
 pub(crate) fn open_to_others(project: &Project, kept: &Kept) -> Option<String> {
     let Kept::File(path) = kept else { return None };
-    let mode = project.root.join(route::expand_home(path)).metadata().ok()?.permissions().mode();
+    let mode = project.configured_path(path).metadata().ok()?.permissions().mode();
     let shown = shown(path);
     (mode & 0o077 != 0).then(|| format!("others may read {shown}; try: chmod 600 {shown}"))
 }
@@ -70,11 +70,11 @@ fn text(project: &Project, kept: &Kept) -> Result<String, String> {
     let who = called(kept);
     let bytes = match kept {
         Kept::Variable(name) => {
-            let value = std::env::var_os(name).ok_or_else(|| format!("{who} is not set"))?;
-            value.into_encoded_bytes()
+            let value = project.control.environment.variable(name);
+            value.ok_or_else(|| format!("{who} is not set"))?.as_encoded_bytes().to_vec()
         }
         Kept::File(path) => {
-            let place = project.root.join(route::expand_home(path));
+            let place = project.configured_path(path);
             read_file_within(&place, LARGEST_TEXT).map_err(|error| format!("{who}: {}", in_words(&error)))?
         }
     };
@@ -88,13 +88,13 @@ fn text(project: &Project, kept: &Kept) -> Result<String, String> {
 }
 
 /// What of this machine a connection to `address` depends on.
-fn network(address: &Webhook) -> Result<Network, String> {
-    let mut network = Network { proxy: proxy(address).map(Address::new), ..Network::default() };
+fn network(address: &Webhook, environment: &Environment) -> Result<Network, String> {
+    let mut network = Network { proxy: proxy(address, environment).map(Address::new), ..Network::default() };
     if address.is_https {
-        if let Some(file) = set(&["SSL_CERT_FILE"])
+        if let Some(file) = set(environment, &["SSL_CERT_FILE"])
             && rustls_native_certs::load_certs_from_paths(Some(file.as_ref()), None).certs.is_empty()
         {
-            let file = output::shown(file.as_ref());
+            let file = printable_path(file.as_ref());
             return Err(format!("no certificate could be read from {file}, which SSL_CERT_FILE names"));
         }
         network.authorities = rustls_native_certs::load_native_certs().certs;
@@ -103,17 +103,17 @@ fn network(address: &Webhook) -> Result<Network, String> {
 }
 
 /// The proxy before an address, as curl takes it from the environment.
-fn proxy(address: &Webhook) -> Option<String> {
-    if set(&["no_proxy", "NO_PROXY"]).is_some_and(|list| address.is_among(&list)) {
+fn proxy(address: &Webhook, environment: &Environment) -> Option<String> {
+    if set(environment, &["no_proxy", "NO_PROXY"]).is_some_and(|list| address.is_among(&list)) {
         return None;
     }
     // As in curl, HTTP_PROXY does not count: a web server that starts programs sets it to what a stranger sent.
     let own: &[&str] = if address.is_https { &["https_proxy", "HTTPS_PROXY"] } else { &["http_proxy"] };
-    set(own).or_else(|| set(&["all_proxy", "ALL_PROXY"]))
+    set(environment, own).or_else(|| set(environment, &["all_proxy", "ALL_PROXY"]))
 }
 
 /// The first of these variables that holds anything.
-fn set(names: &[&str]) -> Option<String> {
-    let values = names.iter().filter_map(|name| std::env::var(name).ok());
+fn set(environment: &Environment, names: &[&str]) -> Option<String> {
+    let values = names.iter().filter_map(|name| environment.text(name));
     values.map(|value| value.trim().to_owned()).find(|value| !value.is_empty())
 }

@@ -78,3 +78,11 @@ pub trait Reporter: Sync {
 pub fn find(id: &str) -> Option<&'static dyn Reporter> {
     REPORTERS.iter().copied().find(|reporter| reporter.id() == id)
 }
+
+/// Renders the files of a check's run: each format that is kept, by its file name.
+#[must_use]
+pub fn files(report: &Report) -> Vec<(String, Vec<u8>)> {
+    let kept = REPORTERS.iter().filter_map(|reporter| Some((reporter.kept_as()?, reporter)));
+    let one = std::slice::from_ref(report);
+    kept.map(|(name, reporter)| (name.to_owned(), reporter.render(one, false))).collect()
+}

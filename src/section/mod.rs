@@ -216,3 +216,15 @@ fn parse_files(files: &[(&str, &[u8])], absolute: bool) -> Result<State, LockErr
     }
     Ok(state)
 }
+
+/// The names of all lock files, by section.
+#[must_use]
+pub fn lock_file_groups() -> Vec<&'static [&'static str]> {
+    SECTIONS.iter().map(|section| section.lock_files()).collect()
+}
+
+/// The names of all lock files.
+#[must_use]
+pub fn lock_file_names() -> Vec<&'static str> {
+    lock_file_groups().concat()
+}

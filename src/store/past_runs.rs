@@ -1,14 +1,12 @@
 //! The runs before a report, for formats that show them.
 
 use crate::atomic::read_file;
-use crate::audit::project::Project;
-use crate::cli::args::formats::Wanted;
-use crate::cli::terminal::output::say;
 use crate::control::clock;
 use crate::error::Failure;
-use crate::history::{self, Past};
 use crate::model::{PastRun, Report};
+use crate::project::Project;
 use crate::report::json;
+use crate::store::history::{self, Past};
 use crate::store::runs;
 use crate::store::runs::Run;
 
@@ -18,11 +16,8 @@ const SECONDS_A_DAY: i64 = 86_400;
 /// How far two local times may be apart: less than two days.
 const ZONES: i64 = 2 * SECONDS_A_DAY;
 
-/// The runs of the project in the thirty days before any of `reports`; none where no format shows them.
-pub(crate) fn before(project: &Project, reports: &[Report], wanted: &[Wanted]) -> Vec<Past> {
-    if !wanted.iter().any(|(reporter, _)| reporter.needs_past()) {
-        return Vec::new();
-    }
+/// The runs of the project in the thirty days before any of `reports`.
+pub(crate) fn before(project: &Project, reports: &[Report]) -> Vec<Past> {
     let begun = || reports.iter().map(|report| report.started_at_unix);
     let (Some(first), Some(last)) = (begun().min(), begun().max()) else { return Vec::new() };
     // The name of a run is in the local time of whoever made it.
@@ -35,7 +30,7 @@ pub(crate) fn before(project: &Project, reports: &[Report], wanted: &[Wanted]) -
         Err(error) => {
             let runtime = project.named(&project.root.join(runs::PATH));
             let why = Failure::at(&runtime, &error).in_one_line();
-            say(&format!("warning: earlier runs are not shown: {why}"));
+            project.control.events.warning(&format!("earlier runs are not shown: {why}"));
             Vec::new()
         }
     }

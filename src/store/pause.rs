@@ -1,5 +1,6 @@
 //! `audit/runtime/pause.json`: a deploy that somebody has announced, and its end.
 
+use crate::control::Events;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,13 @@ pub enum PauseError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl PauseError {
+    /// Warns of an announcement that does not count, and says how to remove it.
+    pub(crate) fn warn(&self, events: &dyn Events) {
+        events.warning(&format!("{self}; that announces no deploy, remove it with: driftlock pause --end"));
+    }
 }
 
 /// A pause as it is written.

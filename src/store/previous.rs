@@ -1,19 +1,18 @@
 //! What the newest whole check before this one found, for what is told of changes.
 
+use crate::model::printable_path;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::atomic::read_file;
-use crate::audit::project::Project;
-use crate::cli::terminal::output;
-use crate::cli::terminal::output::say;
 use crate::error::Failure;
-use crate::explain::{self, Carried};
-use crate::history::{self, Past};
 use crate::model::{ExitCode, Finding, Mode, Report, Since, escaped};
+use crate::project::Project;
 use crate::report::json::{self, WireReport};
+use crate::store::history::{self, Past};
 use crate::store::runs;
+use crate::store::since::{self, Carried};
 
 /// Where earlier reports are looked for.
 pub(crate) struct Previous<'a> {
@@ -35,13 +34,13 @@ impl<'a> Previous<'a> {
         let reports = match read_file(path) {
             Ok(bytes) => json::read_all(&bytes).map_err(|why| {
                 let why = escaped(why.as_bytes());
-                Failure::new(format!("--previous {}: {why}", output::shown(path)))
+                Failure::new(format!("--previous {}: {why}", printable_path(path)))
                     .hint("it must be a drift_report.json, or what --format json has written")
             })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let path = output::shown(path);
-                say(&format!(
-                    "warning: --previous {path}: there is no such file; all that is found counts as new"
+                let path = printable_path(path);
+                project.control.events.warning(&format!(
+                    "--previous {path}: there is no such file; all that is found counts as new"
                 ));
                 Vec::new()
             }
@@ -99,7 +98,7 @@ impl<'a> Previous<'a> {
             for finding in &mut check.findings {
                 let carried = same_baseline
                     .as_ref()
-                    .map_or(Carried::Unknown, |before| explain::carried(before, id, finding, &report.run));
+                    .map_or(Carried::Unknown, |before| since::carried(before, id, finding, &report.run));
                 finding.since = match carried {
                     Carried::Since(since) => Some(since),
                     Carried::New => None,
@@ -131,7 +130,7 @@ impl OlderRuns<'_> {
         let runs = runs.filter(|past| past.target == *target && past.baseline == *from);
         let runs = runs.filter(|past| past.started_at_unix <= self.now);
         let name = String::from_utf8_lossy(&finding.subject.key);
-        explain::since(runs, check, &name, &finding.fingerprint(check).to_string())
+        since::since(runs, check, &name, &finding.fingerprint(check).to_string())
             .map(|since| Since { runs: since.runs + 1, ..since })
     }
 }

@@ -1,9 +1,9 @@
 //! Signing the reports of checks: each names the one before it in its place, and is signed as it is kept.
 
+use crate::model::printable_path;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags};
@@ -11,15 +11,11 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::{read_file, read_file_within, replace_file};
-use crate::audit::project::Project;
-use crate::audit::signing_key;
-use crate::audit::trust_policy::Trusting;
 use crate::check::{REPORT_SIGNED, unsigned_report};
-use crate::cli::commands::check::files_of;
-use crate::cli::terminal::output::say;
-use crate::host::ssh::{Prompt, Secret, SigningKey};
+use crate::host::ssh::SigningKey;
 use crate::model::{Digest, PreviousReport, Report, in_words, judge};
-use crate::report::json;
+use crate::project::Project;
+use crate::report::{self, json};
 use crate::store::runs;
 use crate::trust::{REPORTS, armoured};
 
@@ -44,34 +40,10 @@ struct Newest {
     sha256: String,
 }
 
-/// Nobody is there to be asked.
-struct Nobody;
-
-impl Prompt for Nobody {
-    fn passphrase(&self, _key: &str) -> Option<Secret> {
-        None
-    }
-
-    fn believes(&self, _text: &str, _fingerprint: &str) -> bool {
-        false
-    }
-
-    fn note(&self, _text: &str) {}
-}
-
 impl<'a> Signing<'a> {
-    /// What the configuration says; the key is looked for now.
-    pub(crate) fn of(project: &'a Project) -> Self {
-        let find = || {
-            let signers =
-                Trusting::configured(project).map(|trusting| trusting.signers().unwrap_or_default());
-            let trust = &project.config.trust;
-            let configured = trust.report_key.as_ref().or(trust.key.as_ref());
-            let keys = (None, configured.map(PathBuf::as_path));
-            let key = signing_key::find(project, keys, &signers.unwrap_or_default(), &Nobody);
-            key.map_err(|failure| failure.in_one_line())
-        };
-        Self { project, key: project.config.trust.sign_reports.then(find) }
+    /// Signs with a key, or says why there is none; `None` signs nothing.
+    pub(crate) fn with(project: &'a Project, key: Option<Result<SigningKey, String>>) -> Self {
+        Self { project, key }
     }
 
     /// Whether reports are signed.
@@ -141,14 +113,16 @@ impl<'a> Signing<'a> {
         let bytes = serde_json::to_vec(&newest).unwrap_or_default();
         let place = self.project.root.join(runs::PATH).join(file(report.target.as_deref()));
         if let Err(error) = replace_file(&place, &bytes) {
-            let place = crate::cli::terminal::output::shown(&self.project.named(&place));
-            say(&format!("warning: {place}: which report is the newest is not noted: {}", in_words(&error)));
+            let place = printable_path(&self.project.named(&place));
+            let why = in_words(&error);
+            let events = &self.project.control.events;
+            events.warning(&format!("{place}: which report is the newest is not noted: {why}"));
         }
     }
 
     /// The files of a run, with the signature of its report. Where it cannot be signed, that is an error in the report.
     pub(crate) fn files(&self, report: &mut Report) -> runs::Files {
-        let mut files = files_of(report);
+        let mut files = report::files(report);
         let Some(key) = &self.key else { return files };
         let json = files.iter().find(|(name, _)| name == json::FILE).map(|(_, bytes)| bytes.as_slice());
         let sign =
@@ -163,7 +137,7 @@ impl<'a> Signing<'a> {
                 report.checks.retain(|check| check.id != REPORT_SIGNED);
                 report.checks.push(unsigned_report(&why));
                 report.verdict = judge(&report.checks);
-                files_of(report)
+                report::files(report)
             }
         }
     }

@@ -14,12 +14,13 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use serde::Deserialize;
 
 use crate::atomic::{Unfit, read_file, remove_dir};
-use crate::audit::pipeline::{lock_file_names, read_section};
 use crate::baseline::{Locks, Source};
 use crate::check::NoBaseline;
+use crate::check::read_section;
 use crate::model::escaped;
 use crate::report::{REPORTERS, json};
 use crate::section::SECTIONS;
+use crate::section::lock_file_names;
 use crate::store::runs;
 use crate::store::runs::{Listed, Moment, Run};
 

@@ -20,3 +20,6 @@ pub const NAMESPACE: &str = "driftlock";
 
 /// The namespace in which reports are signed: a key that may sign reports need not be one that may sign baselines.
 pub const REPORTS: &str = "driftlock-report";
+
+/// What may not be done as a configuration says that nobody who may has signed.
+pub const UNSIGNED_CONFIGURATION: &str = "audit/driftlock.toml is not signed by any of --allowed-signers";

@@ -1,5 +1,6 @@
 //! Report formats: which were asked for, where each goes, and sending reports there.
 
+use crate::model::printable_path;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,9 @@ use crate::cli::terminal::output;
 use crate::cli::terminal::output::{When, say};
 use crate::error::Failure;
 use crate::model::{ExitCode, Report, escaped, in_words};
+use crate::project::Project;
 use crate::report::{self, Reporter};
+use crate::store::outputs::check_output;
 
 /// Options that choose formats.
 #[derive(Args)]
@@ -55,7 +58,7 @@ impl FormatArgs {
         let files: Vec<&PathBuf> = wanted.iter().filter_map(|(_, file)| file.as_ref()).collect();
         let mut each = files.iter().enumerate();
         if let Some((_, file)) = each.find(|(at, file)| files[..*at].contains(file) && !is_device(file)) {
-            return Err(Failure::new(format!("two formats would go into {}", output::shown(file))));
+            return Err(Failure::new(format!("two formats would go into {}", printable_path(file))));
         }
         if wanted.iter().filter(|(_, file)| file.is_none()).count() > 1 {
             let failure = Failure::new("two formats would go to standard output");
@@ -63,6 +66,15 @@ impl FormatArgs {
         }
         Ok(wanted)
     }
+}
+
+/// Refuses to write the files of `--output` and of `--format` over those of the project.
+///
+/// # Errors
+/// When one of them would be.
+pub(crate) fn check_outputs(project: &Project, dir: Option<&Path>, wanted: &[Wanted]) -> Result<(), Failure> {
+    check_output(project, dir)?;
+    wanted.iter().try_for_each(|(_, file)| check_output(project, file.as_deref()))
 }
 
 /// One format, and its file where one is named.
@@ -159,7 +171,7 @@ pub(crate) fn write_into(file: &Path, reporter: &dyn Reporter, reports: &[Report
 }
 
 fn why_at(file: &Path, error: &std::io::Error) -> String {
-    format!("{}: {}", output::shown(file), in_words(error))
+    format!("{}: {}", printable_path(file), in_words(error))
 }
 
 /// Appends what formats have to say besides to the files that the environment names, once for each format.

@@ -3,3 +3,5 @@
 pub(crate) mod checks;
 pub(crate) mod formats;
 pub(crate) mod subjects;
+pub(crate) mod target;
+pub(crate) mod trust;

@@ -1,5 +1,14 @@
 //! `driftlock accept`: make a run's observation the baseline, whole or by subject.
 
+use crate::audit::acceptance::Basis;
+use crate::audit::acceptance::commit;
+use crate::audit::acceptance::line;
+use crate::audit::author::filled;
+use crate::check::read_section;
+use crate::control::events::run_task;
+use crate::model::printable_path;
+use crate::store::after_run::lock_project;
+use crate::store::open_run::{no_run, report_in, run_named};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _};
@@ -7,36 +16,31 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::atomic::read_file;
 use crate::audit::accept;
 use crate::audit::accept::{Change, Compared, Refusal};
-use crate::audit::baseline_signature;
 use crate::audit::examine::Examination;
 use crate::audit::pipeline;
-use crate::audit::pipeline::{Request, lock_file_groups, lock_file_names};
-use crate::audit::project::{Project, read_locks};
-use crate::audit::target::{Aim, ReachArgs};
-use crate::baseline::{self, Acceptance, AcceptedSubject, Locks};
+use crate::audit::pipeline::Request;
+use crate::audit::target::Aim;
+use crate::baseline::{self};
 use crate::check::{BASELINE_SIGNED, Evidence, NoBaseline};
-use crate::cli::Global;
+use crate::cli::Session;
 use crate::cli::args::subjects::Named;
-use crate::cli::commands::ack::filled;
-use crate::cli::commands::prune;
+use crate::cli::args::target::ReachArgs;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::{counted, say};
-use crate::cli::terminal::progress;
-use crate::cli::terminal::progress::Task;
 use crate::cli::terminal::signals::Interrupt;
 use crate::config::DockerMode;
 use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
-use crate::git;
 use crate::host::Watch;
-use crate::model::{Kind, State, escaped, in_words};
+use crate::model::{Kind, State, escaped};
 use crate::notify::after_check::as_json;
+use crate::project::{Project, read_locks};
 use crate::report::json::{self, WireCheck, WireReport, WireStatus};
 use crate::section::{Purpose, SECTIONS, Setting};
+use crate::section::{lock_file_groups, lock_file_names};
 use crate::store::runs;
 
 /// Make a run's observation the baseline, whole or by subject, after showing what changes
@@ -77,35 +81,17 @@ pub(crate) struct AcceptArgs {
     own: bool,
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.to_string()).hint("nothing was written")
-    }
+pub(crate) fn run(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    accepted(session, args, interrupt).map_err(|failure| failure.on(args.target.as_deref()))
 }
 
-/// The baseline that changes are made to, and the run they come from.
-pub(crate) struct Basis<'a> {
-    /// The lock files as they were read.
-    pub(crate) locks: &'a Locks,
-    /// The target, if any.
-    pub(crate) target: Option<&'a str>,
-    /// The run, for the record.
-    pub(crate) run: String,
-    /// The commit that was looked at instead of the disk.
-    pub(crate) commit: Option<&'a str>,
-}
-
-pub(crate) fn run(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
-    accepted(global, args, interrupt).map_err(|failure| failure.on(args.target.as_deref()))
-}
-
-fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let started = Started::now();
     let reason = args.reason.as_deref().map(|text| filled("--reason", text)).transpose()?;
-    let project = Project::find(global.root.as_deref())?;
+    let project = session.project()?;
     let patterns: Vec<Named> = args.only.iter().map(|text| Named::new(text)).collect();
     if let Some(target) = &args.target {
-        Aim::target(&project, target, &args.reach)?;
+        Aim::target(&project, target, &args.reach.reach())?;
     }
     // Whoever sits at a terminal and names no run means what is there now.
     let may_look = args.run.is_none() && std::io::stdin().is_terminal();
@@ -122,12 +108,12 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
         None => args.target.clone(),
     };
     let aim = match &target {
-        Some(name) => Aim::target(&project, name, &args.reach)?,
+        Some(name) => Aim::target(&project, name, &args.reach.reach())?,
         None => Aim::local(&project),
     };
     // Nobody waits for a person who is asked; what moves meanwhile is refused at the end.
     let is_asked = args.interactive || !args.yes;
-    let turn = if is_asked { None } else { Some(prune::turn(&project, "accept", interrupt)?) };
+    let turn = if is_asked { None } else { Some(lock_project(&project, "accept", &interrupt.watch)?) };
     let locks = read_locks(&project.source(), target.as_deref())?;
     let setting = aim.setting(&project, Purpose::Check);
     let request = Request { setting, locks: &locks, only: &[], require: &[], signature: None };
@@ -144,7 +130,7 @@ fn accepted(global: &Global, args: &AcceptArgs, interrupt: &Interrupt) -> Result
         return Ok(1);
     }
     let basis = Basis { locks: &locks, target: target.as_deref(), run: run.name, commit: None };
-    let _turn = turn.map_or_else(|| prune::turn(&project, "accept", interrupt), Ok)?;
+    let _turn = turn.map_or_else(|| lock_project(&project, "accept", &interrupt.watch), Ok)?;
     commit(&project, &basis, &files, &chosen, reason.as_deref(), &started)?;
     output::print(
         format!("Accepted: {} in {}\n", counted(chosen.len(), "change"), baseline::PATH).as_bytes(),
@@ -254,11 +240,16 @@ impl Job<'_> {
 
     fn say_nothing(&self, run: &Run) -> Result<(), Failure> {
         let seen = match &run.dir {
-            Some(_) => format!("as run {} saw it", output::shown(run.name.as_ref())),
+            Some(_) => format!("as run {} saw it", printable_path(run.name.as_ref())),
             None => "as things are now".to_owned(),
         };
         let what = if self.patterns.is_empty() { "the baseline is" } else { "of these the baseline is" };
         output::print(format!("Nothing to accept: {what} {seen}\n").as_bytes())
+    }
+
+    /// Does work on the place, and shows how far it is.
+    fn as_task<T>(&self, work: impl FnOnce(&Watch) -> T) -> T {
+        run_task(&*self.project.control.events, &self.aim.name(), &self.interrupt.watch, work)
     }
 
     /// The changes of a run that are chosen, after looking again; `None` where there are none.
@@ -267,9 +258,8 @@ impl Job<'_> {
         let Some(chosen) = choose(proposed, self.patterns, self.args, self.interrupt)? else {
             return Ok(None);
         };
-        let task = [Task::new(&self.aim.name(), self.interrupt)];
-        let again = || task[0].run(|watch| look_again(self.request, &chosen, self.aim, watch));
-        let evidence = progress::shown(&task, false, self.interrupt, again)?;
+        let again = |watch: &Watch| look_again(self.request, &chosen, self.aim, watch);
+        let evidence = self.as_task(again)?;
         let all = run.report.as_ref().map(all_of_report).unwrap_or_default();
         let (chosen, accepted) = accept::without_accepted(chosen, &all, &evidence);
         for change in &accepted {
@@ -296,9 +286,7 @@ impl Job<'_> {
             since_last: None,
             trusting: None,
         };
-        let task = [Task::new(&self.aim.name(), self.interrupt)];
-        let look = || task[0].run(|watch| examination.carry_out(watch));
-        let examined = progress::shown(&task, false, self.interrupt, look)?;
+        let examined = self.as_task(|watch| examination.carry_out(watch))?;
         let report = json::read(&as_json(&examined.report)).map_err(|why| {
             Failure::new(format!("what was seen cannot be read: {}", escaped(why.as_bytes())))
         })?;
@@ -329,37 +317,6 @@ fn find_run(project: &Project, args: &AcceptArgs) -> Result<Option<PathBuf>, Fai
     let newest = runs::newest(&project.root, args.target.as_deref(), &files, clock::unix());
     let runtime = project.named(&project.root.join(runs::PATH));
     newest.map_err(|error| Failure::at(&runtime, &error))
-}
-
-fn no_run(project: &Project) -> Failure {
-    let runtime = project.named(&project.root.join(runs::PATH));
-    Failure::new(format!("there is no run in {}", output::shown(&runtime)))
-        .hint("make one with: driftlock export, or driftlock check")
-}
-
-/// A run by its name below audit/runtime, or by the path of its directory.
-pub(crate) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failure> {
-    let by_name = project.root.join(runs::PATH).join(given);
-    if runs::parse_name(given).is_some() && by_name.is_dir() {
-        return Ok(by_name);
-    }
-    let path = PathBuf::from(given);
-    if path.is_dir() {
-        return Ok(path);
-    }
-    let failure = Failure::new(format!("there is no run \"{}\"", escaped(given.as_bytes())));
-    Err(failure.hint("runs are the directories in audit/runtime; diff takes a commit as git:REVISION, accept takes a subject behind --only"))
-}
-
-/// The report in a run's directory, if it holds one.
-pub(crate) fn report_in(run: &Path) -> Result<Option<WireReport>, Failure> {
-    let file = run.join(json::FILE);
-    if !file.is_file() {
-        return Ok(None);
-    }
-    let bytes = read_file(&file).map_err(|error| Failure::at(&file, &error))?;
-    let bad = |why: String| Failure::new(format!("{}: {}", output::shown(&file), escaped(why.as_bytes())));
-    json::read(&bytes).map(Some).map_err(bad)
 }
 
 /// The target that a run looked at: its report says it, or its name does.
@@ -403,7 +360,7 @@ fn all_of_report(report: &WireReport) -> Vec<Change> {
 
 /// The changes that the lock files of an export propose.
 fn of_lock_files(project: &Project, run: &Path, request: &Request<'_>) -> Result<Vec<Change>, Failure> {
-    let from = read_locks(&accept::source_of_run(run, &output::shown(&project.named(run))), None)?;
+    let from = read_locks(&accept::source_of_run(run, &printable_path(&project.named(run))), None)?;
     let mut changes = Vec::new();
     for planned in pipeline::plan(request) {
         let state = accept::state_in(&from, planned.section);
@@ -526,7 +483,7 @@ fn new_lock_files(
     let mut files = BTreeMap::new();
     for e in evidence {
         let read = request.locks.group(e.section.lock_files());
-        let mut before = match pipeline::read_section(e.section, &read) {
+        let mut before = match read_section(e.section, &read) {
             Ok(state) => state,
             Err(NoBaseline::Missing) if read.iter().all(|file| file.content.is_none()) => State::default(),
             Err(NoBaseline::Missing) => {
@@ -542,16 +499,6 @@ fn new_lock_files(
         files.extend(accept::lock_files(e.section, &state, &read, own)?);
     }
     Ok(files)
-}
-
-/// A change in a line: `~ compose_hashes/…`, `+` for what is new, `-` for what is gone.
-pub(crate) fn line(change: &Change) -> String {
-    let sign = match change.kind {
-        Kind::Missing => '-',
-        Kind::Unexpected => '+',
-        Kind::Modified | Kind::Unreadable => '~',
-    };
-    format!("{sign} {}/{}", change.check, escaped(&change.key))
 }
 
 /// What is about to change, by section and subject.
@@ -608,59 +555,4 @@ fn agreed(args: &AcceptArgs, interrupt: &Interrupt) -> Result<bool, Failure> {
     let mut answer = String::new();
     let read = interrupt.while_waiting(|| std::io::stdin().lock().read_line(&mut answer));
     Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// Replaces the lock files, provided that the baseline is still the one that was read, and records it.
-pub(crate) fn commit(
-    project: &Project,
-    basis: &Basis<'_>,
-    files: &BTreeMap<String, Vec<u8>>,
-    changes: &[Change],
-    reason: Option<&str>,
-    started: &Started,
-) -> Result<(), Failure> {
-    let digest = basis.locks.digest(&lock_file_groups());
-    let resulting = basis.locks.with(files.iter().map(|(name, bytes)| (name.clone(), Ok(bytes.clone()))));
-    let resulting = resulting.digest(&lock_file_groups());
-    if files.is_empty() {
-        baseline::clear_away(&project.locks_dir());
-        let known = baseline::commit_of(&project.root, &resulting);
-        if basis.commit.is_none() || known.as_deref() == basis.commit {
-            return Ok(());
-        }
-    } else {
-        let unmoved = || {
-            let now = read_locks(&project.source(), basis.target);
-            now.is_ok_and(|locks| locks.digest(&lock_file_groups()) == digest)
-        };
-        baseline_signature::replaced(&project.locks_dir(), project.config.digest, files, &unmoved)?;
-        log::info!(files = files.len(), changes = changes.len(), digest:% = resulting; "replaced the baseline");
-    }
-    let subject = |change: &Change| AcceptedSubject {
-        check: change.check.clone(),
-        subject: String::from_utf8_lossy(&change.key).into_owned(),
-        old: change.expected.clone(),
-        new: change.actual.clone(),
-    };
-    let acceptance = Acceptance {
-        time: started.rfc3339.clone(),
-        by: git::identity(&project.root).unwrap_or_else(account),
-        reason: reason.map(str::to_owned),
-        run: basis.run.clone(),
-        target: basis.target.map(str::to_owned),
-        commit: basis.commit.map(str::to_owned),
-        baseline: resulting.to_string(),
-        rule: baseline::RULE,
-        subjects: changes.iter().map(subject).collect(),
-    };
-    if let Err(error) = baseline::record(&project.root, &acceptance) {
-        say(&format!("warning: accepted, but not recorded in audit/accepted.jsonl: {}", in_words(&error)));
-    }
-    Ok(())
-}
-
-/// The account that runs this.
-pub(crate) fn account() -> String {
-    let names = ["SUDO_USER", "USER", "LOGNAME"];
-    names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "unknown".to_owned())
 }

@@ -7,26 +7,26 @@ use clap::Args;
 use crate::audit::fleet::Fleet;
 use crate::audit::lines::{Lines, Versions};
 use crate::audit::pipeline::coverage;
-use crate::audit::project::Project;
 use crate::audit::rename;
 use crate::audit::rename::Rename;
 use crate::audit::revision::word_of_owner;
 use crate::audit::side::{Called, Side};
-use crate::audit::target::{ReachArgs, host_name};
+use crate::audit::target::host_name;
 use crate::check::{CHECKS, Case, Evidence, NoBaseline};
-use crate::cli::Global;
-use crate::cli::args::formats::{FormatArgs, emit, refuse_metrics};
+use crate::cli::Session;
+use crate::cli::args::formats::{FormatArgs, check_outputs, emit, refuse_metrics};
+use crate::cli::args::target::ReachArgs;
 use crate::cli::terminal::output::say;
-use crate::cli::terminal::progress;
-use crate::cli::terminal::progress::Task;
 use crate::cli::terminal::signals::Interrupt;
 use crate::control::clock::Started;
+use crate::control::events::run_task;
 use crate::error::Failure;
 use crate::git::Repository;
 use crate::host::{Scope, Watch};
 use crate::model::{
     CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit, escaped, judge,
 };
+use crate::project::Project;
 use crate::section::{SECTIONS, Section};
 
 /// Compare two of: a run, baseline, git:REVISION, target:NAME
@@ -69,13 +69,13 @@ pub(crate) struct DiffArgs {
 /// Both sides at once.
 const BOTH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
-pub(crate) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+pub(crate) fn run(session: &Session, args: &DiffArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let started = Started::now();
     let wanted = args.formats.resolve()?;
     refuse_metrics(&wanted, "two recorded states are no state of a machine")?;
-    let project = Project::find(global.root.as_deref())?;
-    project.check_outputs(None, &wanted)?;
-    let [a, b] = [&args.a, &args.b].map(|text| Called::read(&project, text, &args.reach));
+    let project = session.project()?;
+    check_outputs(&project, None, &wanted)?;
+    let [a, b] = [&args.a, &args.b].map(|text| Called::read(&project, text, &args.reach.reach()));
     let sides = [a?, b?];
     if !args.quiet && sides.iter().any(|side| side.text.starts_with("git:")) {
         let repository = Repository::around(&project.root).ok();
@@ -93,7 +93,7 @@ pub(crate) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Re
     if args.content {
         show_lines(&project, &sides, &mut report, interrupt)?;
     }
-    emit(&mut [report], &wanted, args.quiet, global.color)
+    emit(&mut [report], &wanted, args.quiet, session.color)
 }
 
 /// Puts the lines that differ on the findings.
@@ -105,13 +105,12 @@ fn show_lines(
 ) -> Result<(), Failure> {
     let [a, b] = sides;
     let revisions = [a.revision(project)?, b.revision(project)?];
-    let task = [Task::new("lines that differ", interrupt)];
     let show = |watch: &Watch| {
         let before = Versions { name: a.text, store: a.store(revisions[0].as_ref()) };
         let after = Versions { name: b.text, store: b.store(revisions[1].as_ref()) };
         Lines { project, before, after, watch }.show(&mut report.checks);
     };
-    progress::shown(&task, false, interrupt, || task[0].run(show));
+    run_task(&*project.control.events, "lines that differ", &interrupt.watch, show);
     Ok(())
 }
 
@@ -157,7 +156,7 @@ fn load(
     quiet: bool,
     interrupt: &Interrupt,
 ) -> Result<[Loaded; 2], Failure> {
-    let fleet = Fleet { jobs: BOTH, quiet, interrupt };
+    let fleet = Fleet { jobs: BOTH, events: project.control.events_unless(quiet), cancel: &interrupt.watch };
     let loaded = fleet.each(
         &[0, 1],
         |at| escaped(sides[*at].text.as_bytes()),

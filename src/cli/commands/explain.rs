@@ -1,28 +1,30 @@
 //! `driftlock explain`: everything known of one subject.
 
+use crate::audit::acknowledgements::with_rules;
+use crate::control::events::run_task;
+use crate::model::printable_path;
+use crate::store::since;
 use clap::{Args, ValueEnum};
 
 use crate::acknowledge;
 use crate::audit::examine::{Examination, Examined};
 use crate::audit::lines::{Lines, Store, Versions};
-use crate::audit::project::Project;
 use crate::audit::remedies::{Advice, sides};
-use crate::audit::target::{Aim, ReachArgs};
+use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
 use crate::check::{CHECKS, find as find_check};
-use crate::cli::Global;
-use crate::cli::commands::ack::with_rules;
+use crate::cli::Session;
+use crate::cli::args::target::ReachArgs;
 use crate::cli::terminal::output;
-use crate::cli::terminal::progress;
-use crate::cli::terminal::progress::Task;
 use crate::cli::terminal::signals::Interrupt;
 use crate::error::Failure;
 use crate::explain::{self, Known, Named};
-use crate::history::{self, Past};
 use crate::host::Watch;
 use crate::model::{AcceptedBy, CheckResult, Entry, Explanation, Finding, Since, Value, escaped, quoted};
+use crate::project::Project;
 use crate::report;
 use crate::section;
+use crate::store::history::{self, Past};
 
 /// Everything known of one subject
 ///
@@ -66,10 +68,10 @@ enum Format {
     Json,
 }
 
-pub(crate) fn run(global: &Global, args: &ExplainArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
-    let project = Project::find(global.root.as_deref())?;
+pub(crate) fn run(session: &Session, args: &ExplainArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let project = session.project()?;
     let aim = match &args.target {
-        Some(name) => Aim::target(&project, name, &args.reach)?,
+        Some(name) => Aim::target(&project, name, &args.reach.reach())?,
         None => Aim::local(&project),
     };
     let source = match &args.baseline {
@@ -88,18 +90,17 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, interrupt: &Interrupt) ->
         since_last: None,
         trusting: None,
     };
-    let task = [Task::new(&aim.name(), interrupt)];
     let look = |watch: &Watch| -> Result<Vec<Explanation>, Failure> {
         let examined = examination.carry_out(watch)?;
         let inquiry = Inquiry { project: &project, aim: &aim, source: &source, examined: &examined, watch };
         inquiry.explanations(&args.subject, args.content)
     };
-    let explanations = progress::shown(&task, false, interrupt, || task[0].run(look))?;
+    let explanations = run_task(&*session.control.events, &aim.name(), &interrupt.watch, look)?;
     if interrupt.code().is_some() {
         return Ok(1);
     }
     output::print(&match args.format {
-        Format::Terminal => report::explained(&explanations, global.color.colours_stdout()),
+        Format::Terminal => report::explained(&explanations, session.color.colours_stdout()),
         Format::Json => report::explained_as_json(&explanations),
     })?;
     let unseen =
@@ -126,7 +127,7 @@ impl Inquiry<'_> {
         }
         let unseen = checks.iter().flat_map(|check| check.errors.iter());
         let near = explain::near(&all, text);
-        let failure = Failure::new(format!("there is no subject \"{}\"", output::shown(text.as_ref())));
+        let failure = Failure::new(format!("there is no subject \"{}\"", printable_path(text.as_ref())));
         Err(failure.hint(match (near.as_slice(), unseen.take(1).next()) {
             ([], Some(why)) => format!("not everything could be looked at: {}", escaped(why.as_bytes())),
             ([], None) => "subjects are named as driftlock check prints them".to_owned(),
@@ -275,7 +276,7 @@ impl Inquiry<'_> {
         };
         let runs = history.runs.iter().rev().filter(is_it);
         let name = String::from_utf8_lossy(&finding.subject.key);
-        explain::since(runs, check, &name, &finding.fingerprint(check).to_string())
+        since::since(runs, check, &name, &finding.fingerprint(check).to_string())
     }
 }
 

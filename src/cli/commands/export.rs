@@ -1,5 +1,13 @@
 //! `driftlock export`: observe, and write the lock files of what is there.
 
+use crate::audit::acceptance::Basis;
+use crate::audit::acceptance::commit;
+use crate::audit::acceptance::line;
+use crate::audit::plan_text::describe;
+use crate::model::printable_path;
+use crate::section;
+use crate::store::after_run::after_run;
+use crate::store::after_run::lock_project;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,18 +19,17 @@ use crate::audit::accept::{Change, apply, between, lock_files};
 use crate::audit::fleet::Fleet;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
-use crate::audit::project::{Project, read_locks};
 use crate::audit::revision::{aim_at, headline, word_of_owner};
-use crate::audit::target::{Aim, AimArgs};
+use crate::audit::target::Aim;
 use crate::audit::untracked;
 use crate::baseline::{self, Locks};
 use crate::check::{CHECKS, Check, Evidence};
-use crate::cli::Global;
+use crate::cli::Session;
 use crate::cli::args::checks::ChoiceArgs;
-use crate::cli::args::formats::{FormatArgs, Wanted, append_summaries, refuse_metrics, write_into};
-use crate::cli::commands::accept::{Basis, commit, line};
-use crate::cli::commands::check::describe;
-use crate::cli::commands::prune;
+use crate::cli::args::formats::{
+    FormatArgs, Wanted, append_summaries, check_outputs, refuse_metrics, write_into,
+};
+use crate::cli::args::target::AimArgs;
 use crate::cli::terminal::output;
 use crate::cli::terminal::signals::Interrupt;
 use crate::control::clock::Started;
@@ -31,7 +38,9 @@ use crate::host::{HostError, Watch};
 use crate::model::{
     ExitCode, Observation, Observed, Report, SectionId, State, Status, Words, escaped, judge, quoted,
 };
+use crate::project::{Project, read_locks};
 use crate::section::{BEYOND_REPOSITORY, Purpose};
+use crate::store::outputs::check_output;
 use crate::store::runs;
 
 /// How many changes of the baseline are listed before the rest is only counted.
@@ -94,12 +103,12 @@ pub(crate) struct ExportArgs {
     dry_run: bool,
 }
 
-pub(crate) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+pub(crate) fn run(session: &Session, args: &ExportArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
     refuse_metrics(&wanted, "an export compares nothing")?;
     let (only, require) = (args.choice.only(), args.choice.require());
-    let project = Project::find(global.root.as_deref())?;
-    project.check_outputs(args.output.as_deref(), &wanted)?;
+    let project = session.project()?;
+    check_outputs(&project, args.output.as_deref(), &wanted)?;
     let aims = match &args.from {
         Some(from) => vec![aim_at(&project, from, args.choice.docker())?],
         None => args.aim.resolve(&project, args.choice.docker())?,
@@ -120,8 +129,12 @@ pub(crate) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
     let pages = if args.dry_run {
         aims.iter().map(|aim| job(aim).dry_run()).collect::<Result<Vec<Page>, Failure>>()?
     } else {
-        let turn = if args.accept { Some(prune::turn(&project, "export", interrupt)?) } else { None };
-        let fleet = Fleet { jobs: args.aim.jobs, quiet: args.quiet, interrupt };
+        let turn = if args.accept { Some(lock_project(&project, "export", &interrupt.watch)?) } else { None };
+        let fleet = Fleet {
+            jobs: args.aim.jobs,
+            events: session.control.events_unless(args.quiet),
+            cancel: &interrupt.watch,
+        };
         let done = fleet.each(&aims, Aim::name, |aim, watch| job(aim).export(watch));
         drop(turn);
         if interrupt.code().is_some() {
@@ -133,7 +146,7 @@ pub(crate) fn run(global: &Global, args: &ExportArgs, interrupt: &Interrupt) -> 
     let wrote = pages.iter().any(|page| page.is_run);
     let code = emit(pages, &wanted, args.quiet, args.dry_run)?;
     if wrote && !args.keep {
-        let warnings = prune::after_run(&project, interrupt);
+        let warnings = after_run(&project, &interrupt.watch);
         warnings.iter().filter(|_| !args.quiet).for_each(|why| output::say(&format!("warning: {why}")));
     }
     Ok(code)
@@ -252,7 +265,7 @@ impl Job<'_> {
         }
         for (prefix, place) in self.aim.layout.places().filter(|_| self.aim.revision().is_none()) {
             let name = if prefix.is_empty() { "Root".to_owned() } else { escaped(prefix) };
-            page.line(&format!("{name}: {}", output::shown(place)));
+            page.line(&format!("{name}: {}", printable_path(place)));
         }
         for planned in pipeline::plan(&self.request(&locks)) {
             page.text += &describe(planned.section, &planned.plan);
@@ -333,7 +346,7 @@ impl Job<'_> {
         if let (Some(report), Some(name)) = (&mut page.report, run.file_name()) {
             report.run = name.to_string_lossy().into_owned();
         }
-        page.line(&format!("Run: {}", output::shown(&self.project.named(&run))));
+        page.line(&format!("Run: {}", printable_path(&self.project.named(&run))));
         if !self.args.accept {
             page.line(&self.next(&run));
         } else if page.failed {
@@ -407,7 +420,7 @@ impl Job<'_> {
             (verdict.overall, verdict.exit) = (Status::Fail, ExitCode::Error);
         }
         let (sections_off, left_out) = pipeline::coverage(&look.evidence);
-        let digest = request.locks.digest(&pipeline::lock_file_groups());
+        let digest = request.locks.digest(&section::lock_file_groups());
         let report = self.aim.report(started, checks, baseline::PATH, digest);
         Report { partial: !self.only.is_empty(), sections_off, left_out, verdict, ..report }
     }
@@ -460,14 +473,14 @@ impl Job<'_> {
         if self.args.tracked {
             return "Next: driftlock export --tracked --accept".to_owned();
         }
-        let place = self.args.output.iter().map(|_| format!(" {}", quoted(&output::shown(run))));
+        let place = self.args.output.iter().map(|_| format!(" {}", quoted(&printable_path(run))));
         format!("Next: driftlock accept{}{}", self.option(), place.collect::<String>())
     }
 
     fn keep(&self, started: &Started, files: &runs::Files) -> Result<PathBuf, Failure> {
         if let Some(dir) = &self.args.output {
             let dir = self.aim.output_dir(dir, self.several);
-            self.project.check_output(Some(&dir))?;
+            check_output(self.project, Some(&dir))?;
             return runs::write_into(&dir, files).map(|()| dir.clone()).map_err(|e| Failure::at(&dir, &e));
         }
         let target = self.aim.target.as_deref();
@@ -521,7 +534,7 @@ impl Job<'_> {
         }
         let name = match (&self.args.output, run.file_name()) {
             (None, Some(name)) => name.to_string_lossy().into_owned(),
-            _ => output::shown(&self.project.named(run)),
+            _ => printable_path(&self.project.named(run)),
         };
         let revision = self.aim.revision().map(|revision| revision.commit.as_str());
         let basis = Basis { locks, target: self.aim.target.as_deref(), run: name, commit: revision };

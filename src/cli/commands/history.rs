@@ -1,16 +1,17 @@
 //! `driftlock history`: past runs over time.
 
+use crate::model::printable_path;
 use clap::{Args, ValueEnum};
 
-use crate::audit::project::Project;
-use crate::cli::Global;
+use crate::cli::Session;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::{counted, say};
 use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
-use crate::history::{self, Past, drifters};
 use crate::model::{Mode, escaped};
+use crate::project::Project;
+use crate::store::history::{self, Past, drifters};
 use crate::store::runs;
 use crate::store::runs::Run;
 
@@ -54,8 +55,8 @@ enum Format {
     Csv,
 }
 
-pub(crate) fn run(global: &Global, args: &HistoryArgs) -> Result<u8, Failure> {
-    let project = Project::find(global.root.as_deref())?;
+pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> {
+    let project = session.project()?;
     // The name of a run tells when it began in the local time of whoever made it: two of them are less than two days apart.
     let first = clock::stamp_before(args.days.saturating_add(2));
     let wanted = |run: &Run| run.stamp >= first;
@@ -76,7 +77,7 @@ pub(crate) fn run(global: &Global, args: &HistoryArgs) -> Result<u8, Failure> {
     };
     output::print(text.as_bytes())?;
     warn_of_the_future(&runs);
-    let shown = output::shown(&runtime);
+    let shown = printable_path(&runtime);
     for why in read.passed_over.iter().take(NAMED) {
         say(&format!("warning: passed over: {shown}/{why}"));
     }

@@ -1,5 +1,7 @@
 //! `driftlock init`: look at the tree, write the configuration, say what was found.
 
+use crate::control::Environment;
+use crate::model::printable_path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,8 +10,7 @@ use clap::Args;
 
 use crate::atomic::{LARGEST_TEXT, read_file_within, write_file};
 use crate::audit::baseline_signature;
-use crate::audit::project::Project;
-use crate::cli::Global;
+use crate::cli::Session;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::say;
 use crate::config;
@@ -35,29 +36,29 @@ pub(crate) struct InitArgs {
     force: bool,
 }
 
-pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<u8, Failure> {
-    let (root, _) = Project::find_or_here(global.root.as_deref())?;
+pub(crate) fn run(session: &Session, args: &InitArgs) -> Result<u8, Failure> {
+    let (root, _) = session.root_or_here()?;
     let file = root.join(config::PATH);
     if file.exists() && !args.force {
-        return Err(Failure::new(format!("{} exists already", output::shown(&file)))
+        return Err(Failure::new(format!("{} exists already", printable_path(&file)))
             .hint("replace it with: driftlock init --force"));
     }
-    let found = Found::below(&root)?;
+    let found = Found::below(&root, &session.control.environment)?;
     let dir = root.join("audit");
     std::fs::create_dir_all(&dir).map_err(|error| Failure::at(&dir, &error))?;
     let ignored = ignore_runtime(&root)?;
     let (old, new) = (read_file_within(&file, LARGEST_TEXT).unwrap_or_default(), found.configuration());
     write_file(&file, new.as_bytes()).map_err(|error| Failure::at(&file, &error))?;
-    output::print(found.words(ignored).as_bytes())?;
+    output::print(found.words(ignored, &session.control.environment).as_bytes())?;
     let gone = tables_gone(&String::from_utf8_lossy(&old), &new);
     if !gone.is_empty() {
-        let file = output::shown(&file);
+        let file = printable_path(&file);
         let gone = gone.join(", ");
         say(&format!(
             "warning: {file}: what was written in {gone} is not in it any more; take it from an earlier commit if it is needed"
         ));
     }
-    baseline_signature::of_new_configuration(&root)?;
+    baseline_signature::of_new_configuration(&root, &*session.control.events)?;
     Ok(0)
 }
 
@@ -83,8 +84,8 @@ struct Found {
 }
 
 impl Found {
-    fn below(root: &Path) -> Result<Self, Failure> {
-        let host = LocalHost::new(Layout::of_root(root), discover::find());
+    fn below(root: &Path, environment: &Environment) -> Result<Self, Failure> {
+        let host = LocalHost::new(Layout::of_root(root), discover::find(environment));
         let files = compose_query(Select::Detect, Vec::new());
         let modules = ModuleQuery {
             select: Select::Detect,
@@ -182,7 +183,7 @@ impl Found {
         )
     }
 
-    fn words(&self, ignored: bool) -> String {
+    fn words(&self, ignored: bool, environment: &Environment) -> String {
         let mut text = format!("Compose files: {}\n", self.compose.len());
         for file in &self.compose {
             let _ = writeln!(text, "  {}", escaped(file.as_bytes()));
@@ -195,7 +196,7 @@ impl Found {
         for trouble in &self.troubles {
             let _ = writeln!(text, "Could not be read: {trouble}");
         }
-        let _ = match engine_version(&discover::find()) {
+        let _ = match engine_version(&discover::find(environment)) {
             Ok(version) => writeln!(text, "Docker engine: {}", escaped(version.as_bytes())),
             Err(why) => writeln!(text, "Docker engine: none answers ({})", escaped(why.as_bytes())),
         };

@@ -1,5 +1,6 @@
 //! `driftlock man`: manual pages, one a command.
 
+use crate::model::printable_path;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -23,6 +24,6 @@ pub(crate) fn run(args: &ManArgs) -> Result<u8, Failure> {
     let refused = |error: std::io::Error| Failure::at(&args.dir, &error);
     std::fs::create_dir_all(&args.dir).map_err(refused)?;
     clap_mangen::generate_to(definition(), &args.dir).map_err(refused)?;
-    output::print(format!("Manual pages: {}\n", output::shown(&args.dir)).as_bytes())?;
+    output::print(format!("Manual pages: {}\n", printable_path(&args.dir)).as_bytes())?;
     Ok(0)
 }

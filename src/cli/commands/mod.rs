@@ -2,10 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod ack;
-pub(crate) mod ack_find;
-pub(crate) mod ack_list;
 pub(crate) mod check;
-pub(crate) mod check_failed;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod explain;
@@ -20,4 +17,3 @@ pub(crate) mod report;
 pub(crate) mod selftest;
 pub(crate) mod sign;
 pub(crate) mod verify;
-pub(crate) mod verify_reports;

@@ -1,14 +1,14 @@
 //! `driftlock notify`: who is told of changes, and trying out whether they are reached.
 
+use crate::model::printable_path;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 
-use crate::audit::project::Project;
 use crate::audit::target::Aim;
 use crate::baseline;
 use crate::check::CHECKS;
-use crate::cli::Global;
+use crate::cli::Session;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::say;
 use crate::cli::terminal::signals::Interrupt;
@@ -19,6 +19,7 @@ use crate::model::{CheckResult, Digest, ExitCode, Report, Status, Verdict, lasti
 use crate::notify::after_check::{as_json, words};
 use crate::notify::credentials;
 use crate::notify::{Event, News, Outlet, Program, send};
+use crate::project::Project;
 
 /// Who is told of changes; try out whether they are reached
 ///
@@ -43,8 +44,8 @@ enum NotifyCommand {
     },
 }
 
-pub(crate) fn run(global: &Global, args: &NotifyArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
-    let project = Project::find(global.root.as_deref())?;
+pub(crate) fn run(session: &Session, args: &NotifyArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let project = session.project()?;
     match &args.command {
         Some(NotifyCommand::Test { name }) => test(&project, name, interrupt),
         None => list(&project),
@@ -114,7 +115,7 @@ fn test(project: &Project, name: &str, interrupt: &Interrupt) -> Result<u8, Fail
     let configured = &project.config.notify;
     let notify = configured.get(name).ok_or_else(|| {
         let known: Vec<&str> = configured.keys().map(String::as_str).collect();
-        let name = output::shown(name.as_ref());
+        let name = printable_path(name.as_ref());
         let failure = Failure::new(format!("no notification \"{name}\" in audit/driftlock.toml"));
         failure.hint(match known.as_slice() {
             [] => "none is configured: add one as [notify.NAME]".to_owned(),

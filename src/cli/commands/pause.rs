@@ -1,16 +1,16 @@
 //! `driftlock pause`: announce a deploy, so that who reads a report meanwhile knows why.
 
+use crate::audit::author::filled;
+use crate::audit::author::who;
 use clap::Args;
 
-use crate::audit::project::Project;
-use crate::cli::Global;
-use crate::cli::commands::ack::{filled, who};
+use crate::cli::Session;
 use crate::cli::terminal::output;
-use crate::cli::terminal::output::say;
 use crate::control::clock::Started;
 use crate::control::dates;
 use crate::error::Failure;
 use crate::model::{Pause, escaped, name_of, time_of_day};
+use crate::project::Project;
 use crate::store::pause;
 use crate::store::pause::{LONGEST, PauseError};
 
@@ -44,8 +44,8 @@ pub(crate) struct PauseArgs {
     target: Option<String>,
 }
 
-pub(crate) fn run(global: &Global, args: &PauseArgs) -> Result<u8, Failure> {
-    let project = Project::find(global.root.as_deref())?;
+pub(crate) fn run(session: &Session, args: &PauseArgs) -> Result<u8, Failure> {
+    let project = session.project()?;
     let target = args.target.as_deref();
     if let Some(name) = target {
         project.target(name)?;
@@ -55,7 +55,8 @@ pub(crate) fn run(global: &Global, args: &PauseArgs) -> Result<u8, Failure> {
     };
     let told = if args.end {
         let was_there = pause::end(&project.root, target).map_err(refused)?;
-        let stays = announced(&project, target, Started::now().unix).ok().flatten();
+        let stays =
+            pause::under_way(&project.root, target, Started::now().unix, &dates::moment).ok().flatten();
         match (was_there, stays) {
             (true, None) => "The deploy is over".to_owned(),
             (false, None) => "No deploy was announced".to_owned(),
@@ -81,31 +82,18 @@ pub(crate) fn run(global: &Global, args: &PauseArgs) -> Result<u8, Failure> {
 fn listed(project: &Project, target: Option<&str>, now: i64) -> String {
     let believed = |found: Result<Option<Pause>, PauseError>| {
         found.unwrap_or_else(|error| {
-            warn(&error);
+            error.warn(&*project.control.events);
             None
         })
     };
-    let mut lines: Vec<String> = believed(announced(project, target, now)).iter().map(in_words).collect();
+    let mut lines: Vec<String> =
+        believed(pause::under_way(&project.root, target, now, &dates::moment)).iter().map(in_words).collect();
     let others = project.config.targets.keys().filter(|_| target.is_none());
     lines.extend(others.filter_map(|name| {
         let own = believed(pause::own(&project.root, name, now, &dates::moment))?;
         Some(format!("On {}: {}", escaped(name.as_bytes()), in_words(&own)))
     }));
     if lines.is_empty() { "No deploy is announced".to_owned() } else { lines.join("\n") }
-}
-
-/// The deploy that is under way on `target`.
-pub(crate) fn announced(
-    project: &Project,
-    target: Option<&str>,
-    now: i64,
-) -> Result<Option<Pause>, PauseError> {
-    pause::under_way(&project.root, target, now, &dates::moment)
-}
-
-/// Warns of an announcement that cannot be believed: it is none.
-pub(crate) fn warn(error: &PauseError) {
-    say(&format!("warning: {error}; that announces no deploy, remove it with: driftlock pause --end"));
 }
 
 fn begun(project: &Project, args: &PauseArgs, length: &str, reason: &str) -> Result<Pause, Failure> {

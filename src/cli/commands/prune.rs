@@ -1,5 +1,8 @@
 //! `driftlock prune`, and what `check` and `export` do of it after a run.
 
+use crate::model::printable_path;
+use crate::store::after_run::lock_project;
+use crate::store::after_run::sorted;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -7,24 +10,18 @@ use std::path::Path;
 use clap::Args;
 
 use crate::atomic::Unfit;
-use crate::audit::project::Project;
-use crate::cli::Global;
+use crate::cli::Session;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::say;
 use crate::cli::terminal::signals::Interrupt;
-use crate::control::clock;
 use crate::error::Failure;
-use crate::model::{escaped, in_words};
-use crate::store::lock::{NotNow, Turn};
+use crate::model::escaped;
 use crate::store::retention;
-use crate::store::retention::{Ask, Sorted};
+use crate::store::retention::Sorted;
 use crate::store::runs;
 
 /// How many of one kind are listed before the rest is only counted.
 const LISTED: usize = 20;
-
-/// Into how many runs is looked after a check, which nobody wants to wait for.
-const PATIENCE: usize = 1000;
 
 /// Remove old runs from audit/runtime
 ///
@@ -46,14 +43,14 @@ pub(crate) struct PruneArgs {
     dry_run: bool,
 }
 
-pub(crate) fn run(global: &Global, args: &PruneArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
-    let project = Project::find(global.root.as_deref())?;
+pub(crate) fn run(session: &Session, args: &PruneArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let project = session.project()?;
     let days = args.days.unwrap_or(project.config.retention_days);
     if days == 0 {
         output::print(b"Nothing to remove: retention_days = 0 keeps runs for ever\n")?;
         return Ok(0);
     }
-    let _turn = if args.dry_run { None } else { Some(turn(&project, "prune", interrupt)?) };
+    let _turn = if args.dry_run { None } else { Some(lock_project(&project, "prune", &interrupt.watch)?) };
     let runtime = project.named(&project.root.join(runs::PATH));
     let sorted = sorted(&project, days, usize::MAX).map_err(|error| Failure::at(&runtime, &error))?;
     let mut told = Told { runtime: &runtime, text: String::new() };
@@ -68,7 +65,7 @@ pub(crate) fn run(global: &Global, args: &PruneArgs, interrupt: &Interrupt) -> R
             Ok(false) => {}
             Err(why) => {
                 failed |= matches!(why, Unfit::Refused(_));
-                say(&format!("error: {}: {why}", output::shown(&runtime.join(&it.name))));
+                say(&format!("error: {}: {why}", printable_path(&runtime.join(&it.name))));
             }
         }
     }
@@ -101,7 +98,7 @@ impl Told<'_> {
         let rest = all.len().saturating_sub(LISTED);
         for (name, why) in all.take(LISTED) {
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            let _ = writeln!(self.text, "{what}: {}/{}{why}", output::shown(self.runtime), escaped(name));
+            let _ = writeln!(self.text, "{what}: {}/{}{why}", printable_path(self.runtime), escaped(name));
         }
         if rest > 0 {
             let _ = writeln!(self.text, "{what}: {rest} more");
@@ -112,67 +109,4 @@ impl Told<'_> {
         self.list("Left", sorted.kept.iter().map(|(run, why)| (run.name.as_bytes(), Some(why.as_str()))));
         self.list("Left", sorted.foreign.iter().map(|(name, why)| (name.as_bytes(), Some(*why))));
     }
-}
-
-fn sorted(project: &Project, days: u32, patience: usize) -> std::io::Result<Sorted> {
-    let is_target = |name: &str| project.config.targets.contains_key(name);
-    let (first, now) = (clock::stamp_before(days), clock::unix());
-    Ask { root: &project.root, first: &first, now, patience, is_target: &is_target }.sort()
-}
-
-/// Removes old runs after one was written; whatever comes of it, the verdict stays. Gives what is to be warned of.
-pub(crate) fn after_run(project: &Project, interrupt: &Interrupt) -> Vec<String> {
-    let days = project.config.retention_days;
-    if days == 0 {
-        return Vec::new();
-    }
-    let runtime = output::shown(&project.named(&project.root.join(runs::PATH)));
-    let sorted = match sorted(project, days, PATIENCE) {
-        Ok(sorted) => sorted,
-        Err(error) => return vec![format!("old runs were not removed: {runtime}: {}", in_words(&error))],
-    };
-    for (run, why) in &sorted.kept {
-        log::info!(run = run.name.as_str(), why = why.as_str(); "left an old run alone");
-    }
-    if sorted.removable.is_empty() {
-        return Vec::new();
-    }
-    // Whoever has the turn either removes them now, or will not be long.
-    let _turn = match Turn::take(&project.root, "prune") {
-        Ok(turn) => turn,
-        Err(holder) => {
-            log::info!(holder:%; "left old runs for the next time");
-            return Vec::new();
-        }
-    };
-    let mut stuck = Vec::new();
-    for it in sorted.removable.iter().take_while(|_| interrupt.code().is_none()) {
-        if let Err(Unfit::Refused(error)) = retention::remove(&project.root, it) {
-            stuck.push(format!("{runtime}/{}: {}", escaped(it.name.as_bytes()), in_words(&error)));
-        }
-    }
-    let (removed, young) = (sorted.removable.len() - stuck.len(), sorted.young);
-    log::info!(removed, young, days; "removed old runs");
-    match stuck.as_slice() {
-        [] => Vec::new(),
-        [one] => vec![format!("an old run was not removed: {one}")],
-        [first, rest @ ..] => vec![format!("old runs were not removed: {first}; and {} more", rest.len())],
-    }
-}
-
-/// Waits for this process's turn to write the baseline or to remove runs.
-pub(crate) fn turn(project: &Project, command: &str, interrupt: &Interrupt) -> Result<Turn, Failure> {
-    Turn::wait(&project.root, command, &|| interrupt.code().is_some()).map_err(|why| {
-        let failure = Failure::new(why.to_string());
-        match why {
-            NotNow::Held(holder) => {
-                let look = holder.pid.map(|pid| format!("; see what it does with: ps -fp {pid}"));
-                failure.hint(format!(
-                    "nothing was written; try again when it has ended{}",
-                    look.unwrap_or_default()
-                ))
-            }
-            NotNow::Interrupted => failure,
-        }
-    })
 }

@@ -1,18 +1,18 @@
 //! `driftlock report`: any format of a run that is over.
 
+use crate::model::printable_path;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::atomic::read_file;
-use crate::audit::project::Project;
 use crate::check;
-use crate::cli::Global;
-use crate::cli::args::formats::{FormatArgs, Wanted, print, refuse_metrics, write};
-use crate::cli::terminal::output;
+use crate::cli::Session;
+use crate::cli::args::formats::{FormatArgs, Wanted, check_outputs, print, refuse_metrics, write};
 use crate::control::clock;
 use crate::error::Failure;
 use crate::model::{Mode, Report, SectionId, escaped};
+use crate::project::Project;
 use crate::report::json::{self, WireReport};
 use crate::report::{Fixed, restore};
 use crate::section::SECTIONS;
@@ -42,32 +42,33 @@ pub(crate) struct ReportArgs {
     formats: FormatArgs,
 }
 
-pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<u8, Failure> {
+pub(crate) fn run(session: &Session, args: &ReportArgs) -> Result<u8, Failure> {
     let wanted = args.formats.alone()?;
     let to_files: Vec<Wanted> = wanted.iter().filter(|(_, file)| file.is_some()).cloned().collect();
     refuse_metrics(&to_files, "a run that is over is not the state of now")?;
     // A report that is named by its path needs no project around it.
-    let named = args.run.as_deref().map(Path::new).filter(|path| global.root.is_none() && path.exists());
-    let project = match (Project::find(global.root.as_deref()), named) {
+    let named = args.run.as_deref().map(Path::new).filter(|path| session.root.is_none() && path.exists());
+    let project = match (session.project(), named) {
         (Err(_), Some(_)) => None,
         (found, _) => Some(found?),
     };
     if let Some(project) = &project {
-        project.check_outputs(None, &wanted)?;
+        check_outputs(project, None, &wanted)?;
     }
     let mut reports = Vec::new();
     for file in files(project.as_ref(), args)? {
         reports.extend(read(&file)?);
     }
-    let runs =
-        project.as_ref().map(|project| past_runs::before(project, &reports, &wanted)).unwrap_or_default();
+    let is_shown = wanted.iter().any(|(reporter, _)| reporter.needs_past());
+    let shown_in = project.as_ref().filter(|_| is_shown);
+    let runs = shown_in.map(|project| past_runs::before(project, &reports)).unwrap_or_default();
     // Of what came from elsewhere, the runs here tell nothing.
     let is_ours = |report: &Report| project.as_ref().is_some_and(|project| past_runs::is_of(project, report));
     for report in reports.iter_mut().filter(|report| !runs.is_empty() && is_ours(report)) {
         past_runs::put(report, &runs);
     }
     let is_written = write(&reports, &wanted);
-    print(&reports, &wanted, global.color)?;
+    print(&reports, &wanted, session.color)?;
     Ok(u8::from(!is_written))
 }
 
@@ -92,7 +93,7 @@ fn newest(project: &Project, target: Option<&str>) -> Result<PathBuf, Failure> {
     let option = target.map(|name| format!(" --target {}", escaped(name.as_bytes()))).unwrap_or_default();
     let of = target.map(|name| format!(" of target {}", escaped(name.as_bytes()))).unwrap_or_default();
     let found = found.ok_or_else(|| {
-        Failure::new(format!("there is no report{of} in {}", output::shown(&runtime))).hint(match target {
+        Failure::new(format!("there is no report{of} in {}", printable_path(&runtime))).hint(match target {
             Some(name) if !project.config.targets.contains_key(name) => {
                 "no target of that name is configured; driftlock history lists the runs there are".to_owned()
             }
@@ -117,7 +118,7 @@ fn file_named(project: Option<&Project>, given: &str) -> Result<PathBuf, Failure
     }
     let file = found.join(json::FILE);
     if !file.exists() {
-        let failure = Failure::new(format!("{}: it holds no {}", output::shown(&found), json::FILE));
+        let failure = Failure::new(format!("{}: it holds no {}", printable_path(&found), json::FILE));
         return Err(failure.hint("only driftlock check leaves a report; an export has none"));
     }
     Ok(file)
@@ -127,7 +128,7 @@ fn file_named(project: Option<&Project>, given: &str) -> Result<PathBuf, Failure
 fn read(file: &Path) -> Result<Vec<Report>, Failure> {
     let bytes = read_file(file).map_err(|error| Failure::at(file, &error))?;
     let bad = |why: String| {
-        Failure::new(format!("{}: {}", output::shown(file), escaped(why.as_bytes())))
+        Failure::new(format!("{}: {}", printable_path(file), escaped(why.as_bytes())))
             .hint("it must be a drift_report.json, whole, or what --format json has written")
     };
     let wires = json::read_all(&bytes).map_err(bad)?;

@@ -1,24 +1,25 @@
 //! `driftlock sign`: stand for the baseline, with an SSH key.
 
+use crate::audit::signed_files::Message;
+use crate::audit::signed_files::signed_message;
+use crate::store::after_run::lock_project;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::audit::pipeline::lock_file_names;
-use crate::audit::project::Project;
-use crate::audit::trust_policy::{Trusting, own_place};
-use crate::audit::{baseline_signature, signing_key};
-use crate::baseline::{Replacement, SIGNATURE, Whole, replace};
-use crate::cli::Global;
-use crate::cli::commands::prune;
+use crate::audit::signed_files::own_place;
+use crate::audit::signing_key;
+use crate::audit::trust_policy::Trusting;
+use crate::baseline::{Replacement, SIGNATURE, replace};
+use crate::cli::Session;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::say;
 use crate::cli::terminal::prompt::at_terminal;
 use crate::cli::terminal::signals::Interrupt;
-use crate::config::{self, Config};
 use crate::error::Failure;
 use crate::model::escaped;
-use crate::trust::{NAMESPACE, Signature, armoured, list};
+use crate::project::Project;
+use crate::trust::{NAMESPACE, Signature, armoured};
 
 /// Sign the baseline with an SSH key
 ///
@@ -42,29 +43,9 @@ pub(crate) struct SignArgs {
     print: bool,
 }
 
-/// What is to be signed.
-pub(crate) struct Message {
-    /// The list.
-    pub(crate) text: Vec<u8>,
-    /// How many files it names.
-    pub(crate) files: usize,
-}
-
-/// What the signature of the project's own baseline is over, as it lies there now.
-pub(crate) fn message(project: &Project) -> Result<Message, Failure> {
-    let whole = Whole::read(&project.source(), &lock_file_names(), config::PATH)
-        .map_err(|error| Failure::new(escaped(error.to_string().as_bytes())))?;
-    if whole.files.is_empty() {
-        let failure = Failure::new("there is no lock file, so there is nothing to sign");
-        return Err(failure.hint("make the baseline first with: driftlock export --accept"));
-    }
-    let listed = baseline_signature::listed(&whole, Config::load(&project.root)?.digest);
-    Ok(Message { text: list(&listed), files: listed.len() })
-}
-
-pub(crate) fn run(global: &Global, args: &SignArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
-    let project = Project::find(global.root.as_deref())?;
-    let message = message(&project)?;
+pub(crate) fn run(session: &Session, args: &SignArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let project = session.project()?;
+    let message = signed_message(&project)?;
     if args.print {
         output::print(&message.text)?;
         return Ok(0);
@@ -93,8 +74,8 @@ pub(crate) fn run(global: &Global, args: &SignArgs, interrupt: &Interrupt) -> Re
 
 /// Puts the signature beside the lock files, provided that they are still those that were signed.
 fn put(project: &Project, message: &Message, bytes: Vec<u8>, interrupt: &Interrupt) -> Result<(), Failure> {
-    let _turn = prune::turn(project, "sign", interrupt)?;
-    let unmoved = || self::message(project).is_ok_and(|now| now.text == message.text);
+    let _turn = lock_project(project, "sign", &interrupt.watch)?;
+    let unmoved = || signed_message(project).is_ok_and(|now| now.text == message.text);
     let changes = [(SIGNATURE.to_owned(), bytes)].into();
     let what = Replacement { changes: &changes, unmoved: &unmoved, is_signed: &|_| true };
     replace(&project.locks_dir(), &what)?;

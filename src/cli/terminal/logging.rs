@@ -4,7 +4,6 @@
 //! field whose name is that of a secret is never shown, nor is the password of an address. What a value looks like does not
 //! matter otherwise: digests stay readable.
 
-use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -15,10 +14,10 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde::Serialize;
 use serde_json::Map;
 
-use crate::cli::terminal::output::without_secrets;
 use crate::cli::terminal::signals::Interrupt;
 use crate::content::is_secret_key;
-use crate::control::clock;
+use crate::control::redaction::without_secrets;
+use crate::control::{clock, progress};
 use crate::error::Failure;
 use crate::model::{escaped, shown_json};
 
@@ -100,21 +99,9 @@ pub(crate) fn says(line: &str) -> bool {
     true
 }
 
-thread_local! {
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
 /// The place that this thread looks at.
 pub(crate) fn place() -> Option<String> {
-    PLACE.with_borrow(Clone::clone).map(|place| without_secrets(&place))
-}
-
-/// Does `work` for a place, which what is logged meanwhile names.
-pub(crate) fn within<T>(place: Option<String>, work: impl FnOnce() -> T) -> T {
-    let before = PLACE.replace(place);
-    let result = work();
-    PLACE.set(before);
-    result
+    progress::current_target().map(|target| without_secrets(&target))
 }
 
 /// Writes what was held back while the user was asked something.

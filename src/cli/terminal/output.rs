@@ -1,13 +1,11 @@
 //! Writing to the terminal: colour or not, names escaped, a closed pipe is no error.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
-use std::sync::LazyLock;
 
 use crate::cli::terminal::logging;
+use crate::control::redaction::without_secrets;
 use crate::error::Failure;
-use crate::model::{Address, escaped, in_words, is_address};
+use crate::model::in_words;
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -34,11 +32,6 @@ impl When {
     }
 }
 
-/// A path for a message.
-pub(crate) fn shown(path: &Path) -> String {
-    escaped(path.as_os_str().as_bytes())
-}
-
 /// Writes to standard output.
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
@@ -53,23 +46,6 @@ pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
 /// A number and its noun: `1 run`, `3 runs`.
 pub(crate) fn counted(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
-
-/// The addresses among the arguments, as they were given.
-static GIVEN: LazyLock<Vec<Address>> = LazyLock::new(|| {
-    let arguments = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
-    let given = arguments.flat_map(|argument| {
-        let value = argument.split_once('=').map(|(_, value)| value.to_owned());
-        [argument].into_iter().chain(value)
-    });
-    given.filter(|given| is_address(given)).map(Address::new).collect()
-});
-
-/// A text without the passwords of addresses: of those that were given as arguments and may be repeated, whatever they look
-/// like, and of all that look like one.
-pub(crate) fn without_secrets(text: &str) -> String {
-    let hidden = GIVEN.iter().fold(text.to_owned(), |text, given| given.hidden_in(&text));
-    crate::model::without_secrets(&hidden)
 }
 
 /// Writes one line to standard error; nobody hears if that fails.

@@ -1,43 +1,47 @@
 //! Where the Docker engine of this machine listens, found as the docker client finds it.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
+use crate::control::Environment;
 use crate::host::docker::Engine;
 use crate::model::{Address, Digest};
 
 /// Finds the engine: `DOCKER_HOST`, then the docker context, then the sockets that engines have by default.
-pub(crate) fn find() -> Engine {
-    if let Some(host) = variable("DOCKER_HOST") {
-        return at(&host.to_string_lossy(), tls_directory());
+pub(crate) fn find(environment: &Environment) -> Engine {
+    if let Some(host) = environment.non_empty("DOCKER_HOST") {
+        return at(&host.to_string_lossy(), tls_directory(environment), environment);
     }
-    let docker = variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home()?.join(".docker")));
-    docker.and_then(|directory| of_context(&directory)).unwrap_or_else(of_sockets)
+    let docker = environment
+        .non_empty("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(home(environment)?.join(".docker")));
+    docker
+        .and_then(|directory| of_context(&directory, environment))
+        .unwrap_or_else(|| of_sockets(environment))
 }
 
-fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
-
-fn home() -> Option<PathBuf> {
-    variable("HOME").map(PathBuf::from)
+fn home(environment: &Environment) -> Option<PathBuf> {
+    environment.non_empty("HOME").map(PathBuf::from)
 }
 
 /// The directory of certificates, when TLS is asked for.
-fn tls_directory() -> Option<PathBuf> {
-    variable("DOCKER_TLS_VERIFY")?;
-    variable("DOCKER_CERT_PATH").map(PathBuf::from).or_else(|| Some(home()?.join(".docker")))
+fn tls_directory(environment: &Environment) -> Option<PathBuf> {
+    environment.non_empty("DOCKER_TLS_VERIFY")?;
+    environment
+        .non_empty("DOCKER_CERT_PATH")
+        .map(PathBuf::from)
+        .or_else(|| Some(home(environment)?.join(".docker")))
 }
 
 /// The engine at an address in Docker's notation. What the docker client leaves out of it is left out here: a user, and
 /// a password.
-fn at(host: &str, tls: Option<PathBuf>) -> Engine {
+fn at(host: &str, tls: Option<PathBuf>, environment: &Environment) -> Engine {
     if let Some(path) = host.strip_prefix("unix://") {
         if path.is_empty() {
-            return of_sockets();
+            return of_sockets(environment);
         }
         return Engine::Unix(PathBuf::from(path));
     }
@@ -93,11 +97,14 @@ struct Endpoint {
 }
 
 /// The engine of the current docker context; `None` for the default one.
-fn of_context(docker: &Path) -> Option<Engine> {
-    let name = variable("DOCKER_CONTEXT").map(|name| name.to_string_lossy().into_owned()).or_else(|| {
-        let text = read_file_within(&docker.join("config.json"), LARGEST_TEXT).ok()?;
-        serde_json::from_slice::<ClientConfig>(&text).ok()?.current_context
-    });
+fn of_context(docker: &Path, environment: &Environment) -> Option<Engine> {
+    let name = environment
+        .non_empty("DOCKER_CONTEXT")
+        .map(|name| name.to_string_lossy().into_owned())
+        .or_else(|| {
+            let text = read_file_within(&docker.join("config.json"), LARGEST_TEXT).ok()?;
+            serde_json::from_slice::<ClientConfig>(&text).ok()?.current_context
+        });
     let name = name.filter(|name| !name.is_empty() && name != "default")?;
     let directory = Digest::of(name.as_bytes()).to_string();
     let meta = docker.join("contexts/meta").join(&directory).join("meta.json");
@@ -106,7 +113,7 @@ fn of_context(docker: &Path) -> Option<Engine> {
     let host = meta.and_then(|meta| meta.endpoints.get("docker").and_then(|endpoint| endpoint.host.clone()));
     let tls = docker.join("contexts/tls").join(&directory).join("docker");
     Some(match host {
-        Some(host) => at(&host, tls.is_dir().then_some(tls)),
+        Some(host) => at(&host, tls.is_dir().then_some(tls), environment),
         None => Engine::Unsupported(format!(
             "the docker context \"{}\" cannot be read: docker context ls",
             Address::new(name)
@@ -115,12 +122,12 @@ fn of_context(docker: &Path) -> Option<Engine> {
 }
 
 /// The first default socket that this user may use, else the first that is there.
-fn of_sockets() -> Engine {
-    let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+fn of_sockets(environment: &Environment) -> Engine {
+    let runtime = environment.non_empty("XDG_RUNTIME_DIR").map(PathBuf::from);
     let candidates: Vec<PathBuf> = [
         Some(PathBuf::from("/var/run/docker.sock")),
         runtime.as_ref().map(|dir| dir.join("docker.sock")),
-        home().map(|home| home.join(".docker/run/docker.sock")),
+        home(environment).map(|home| home.join(".docker/run/docker.sock")),
         runtime.as_ref().map(|dir| dir.join("podman/podman.sock")),
         Some(PathBuf::from("/run/podman/podman.sock")),
     ]
@@ -140,6 +147,10 @@ fn of_sockets() -> Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(host: &str, tls: Option<PathBuf>) -> Engine {
+        super::at(host, tls, &Environment::of_process())
+    }
 
     #[test]
     fn addresses_are_those_of_the_docker_client() {

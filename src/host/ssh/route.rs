@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::control::Environment;
 use crate::error::Failure;
 use crate::host::ssh::ssh_config::{Answered, Given, ask};
 use crate::host::ssh::{Hop, Identities, NewKeys, Route, Secret, Trust};
@@ -25,16 +26,21 @@ pub(crate) struct Wanted {
 }
 
 /// Works out the way to a server.
-pub(crate) fn route(wanted: &Wanted) -> Result<Route, Failure> {
+pub(crate) fn route(wanted: &Wanted, environment: &Environment) -> Result<Route, Failure> {
     let mut hops = Vec::new();
-    let mut hop = resolve(wanted, &mut hops, 0)?;
+    let mut hop = resolve(wanted, environment, &mut hops, 0)?;
     hop.trust.fingerprints.clone_from(&wanted.fingerprints);
     hops.push(hop);
     Ok(Route { hops })
 }
 
 /// One server, after the jump hosts before it.
-fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, Failure> {
+fn resolve(
+    wanted: &Wanted,
+    environment: &Environment,
+    before: &mut Vec<Hop>,
+    depth: usize,
+) -> Result<Hop, Failure> {
     let Called { user, host, port } = Called::read(&wanted.host)?;
     let user = wanted.user.clone().or(user);
     if user.as_deref().is_some_and(|user| !is_user(user)) {
@@ -44,7 +50,8 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
     }
     let port = wanted.port.or(port);
     let given = Given { port, user: user.as_deref(), key: wanted.key.as_deref() };
-    let mut answered = ask(&host, &given)?.unwrap_or_else(|| without_ssh(&host, &given));
+    let mut answered =
+        ask(&host, &given, environment)?.unwrap_or_else(|| without_ssh(&host, &given, environment));
     if answered.proxy_command && answered.jumps.is_empty() {
         let failure = Failure::new(format!(
             "{}: ssh_config sets a ProxyCommand, which is not run",
@@ -56,12 +63,12 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
         let failure = Failure::new(format!("{}: {why}", escaped(host.as_bytes())));
         return Err(failure.hint("set it otherwise for this Host in ssh_config"));
     }
-    jump(&answered.jumps, wanted, before, depth)?;
+    jump(&answered.jumps, wanted, environment, before, depth)?;
     answered.log(&host);
     let agent = match answered.agent.as_deref() {
         Some("none") => None,
         Some(path) => Some(PathBuf::from(path)),
-        None => std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
+        None => environment.non_empty("SSH_AUTH_SOCK").map(PathBuf::from),
     };
     let files = std::mem::take(&mut answered.identity_files)
         .into_iter()
@@ -73,9 +80,9 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
             files: files.collect(),
             only: answered.identities_only,
             agent,
-            passphrase: std::env::var("DRIFTLOCK_SSH_PASSPHRASE").ok().map(Secret),
+            passphrase: environment.text("DRIFTLOCK_SSH_PASSPHRASE").map(|text| Secret(text.to_owned())),
         },
-        trust: trust(wanted, &mut answered),
+        trust: trust(wanted, &mut answered, environment),
         address: answered.address,
         port: answered.port,
         user: answered.user,
@@ -83,7 +90,13 @@ fn resolve(wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<Hop, 
 }
 
 /// The jump hosts of a server: the first one may lie behind others itself.
-fn jump(jumps: &[String], wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) -> Result<(), Failure> {
+fn jump(
+    jumps: &[String],
+    wanted: &Wanted,
+    environment: &Environment,
+    before: &mut Vec<Hop>,
+    depth: usize,
+) -> Result<(), Failure> {
     for (position, jump) in jumps.iter().enumerate() {
         if depth == JUMPS || before.len() == JUMPS {
             return Err(Failure::new(format!("more than {JUMPS} jump hosts: does one lie behind itself?")));
@@ -98,7 +111,7 @@ fn jump(jumps: &[String], wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) 
             new_keys: wanted.new_keys,
         };
         let mut behind = Vec::new();
-        let hop = resolve(&next, &mut behind, depth + 1)?;
+        let hop = resolve(&next, environment, &mut behind, depth + 1)?;
         // Only the way to the first one is its own: the others are reached through it.
         before.extend(behind.into_iter().filter(|_| position == 0));
         before.push(hop);
@@ -106,8 +119,8 @@ fn jump(jumps: &[String], wanted: &Wanted, before: &mut Vec<Hop>, depth: usize) 
     Ok(())
 }
 
-fn trust(wanted: &Wanted, answered: &mut Answered) -> Trust {
-    let user = under_home(std::mem::take(&mut answered.user_known_hosts));
+fn trust(wanted: &Wanted, answered: &mut Answered, environment: &Environment) -> Trust {
+    let user = under_home(std::mem::take(&mut answered.user_known_hosts), environment);
     let files: Vec<PathBuf> = wanted.known_hosts.iter().cloned().chain(user).collect();
     Trust {
         record_in: files.first().cloned(),
@@ -126,23 +139,23 @@ fn trust(wanted: &Wanted, answered: &mut Answered) -> Trust {
 
 /// ssh names its default files below the account's home directory, whatever `$HOME` says; here it is `$HOME`.
 /// Any other file is the one that is named.
-fn under_home(files: Vec<PathBuf>) -> Vec<PathBuf> {
-    let Some(account) = account_field(5).map(|home| PathBuf::from(home).join(".ssh")) else { return files };
+fn under_home(files: Vec<PathBuf>, environment: &Environment) -> Vec<PathBuf> {
+    let Some(account) = environment.account_home().map(|home| home.join(".ssh")) else { return files };
     let moved = |file: PathBuf| match file.strip_prefix(&account).ok().and_then(Path::to_str) {
-        Some(name @ ("known_hosts" | "known_hosts2")) => home().join(".ssh").join(name),
+        Some(name @ ("known_hosts" | "known_hosts2")) => environment.home().join(".ssh").join(name),
         _ => file,
     };
     files.into_iter().map(moved).collect()
 }
 
 /// What holds where there is no ssh to ask.
-fn without_ssh(host: &str, given: &Given<'_>) -> Answered {
-    let ssh = home().join(".ssh");
+fn without_ssh(host: &str, given: &Given<'_>, environment: &Environment) -> Answered {
+    let ssh = environment.home().join(".ssh");
     let keys = if given.key.is_some() { &[][..] } else { &DEFAULT_KEYS };
     Answered {
         address: host.to_owned(),
         port: given.port.unwrap_or(22),
-        user: given.user.map_or_else(own_name, str::to_owned),
+        user: given.user.unwrap_or_else(|| environment.user()).to_owned(),
         identity_files: keys.iter().map(|name| ssh.join(name)).collect(),
         user_known_hosts: ["known_hosts", "known_hosts2"].map(|name| ssh.join(name)).to_vec(),
         system_known_hosts: ["ssh_known_hosts", "ssh_known_hosts2"]
@@ -217,30 +230,6 @@ pub(crate) fn check_user(text: &str) -> Result<(), Failure> {
     }
     let failure = Failure::new("--ssh-user: that is no name of a user");
     Err(failure.hint("a name without a password: keys alone log in"))
-}
-
-/// The user's home directory.
-pub(crate) fn home() -> PathBuf {
-    std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"))
-}
-
-/// A path with `~` in front put in words.
-pub(crate) fn expand_home(path: &Path) -> PathBuf {
-    path.strip_prefix("~").map_or_else(|_| path.to_owned(), |below| home().join(below))
-}
-
-/// The name of the user who runs this.
-pub(crate) fn own_name() -> String {
-    account_field(0).or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "root".to_owned())
-}
-
-/// A field of this user's line in the list of accounts: 0 the name, 5 the home directory.
-fn account_field(at: usize) -> Option<String> {
-    let uid = rustix::process::getuid().as_raw().to_string();
-    let text = std::fs::read_to_string("/etc/passwd").ok()?;
-    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let fields = lines.find(|fields| fields.get(2) == Some(&uid.as_str()))?;
-    fields.get(at).map(|field| (*field).to_owned())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::control::Environment;
 use crate::error::Failure;
 use crate::host::ssh::Policy;
 use crate::model::{Address, escaped, in_words, without_secrets};
@@ -72,7 +73,11 @@ impl Answered {
 }
 
 /// Asks `ssh -G`. `None`: there is no such program.
-pub(crate) fn ask(host: &str, given: &Given<'_>) -> Result<Option<Answered>, Failure> {
+pub(crate) fn ask(
+    host: &str,
+    given: &Given<'_>,
+    environment: &Environment,
+) -> Result<Option<Answered>, Failure> {
     let mut command = Command::new("ssh");
     command.arg("-G");
     command.args(given.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]));
@@ -98,7 +103,7 @@ pub(crate) fn ask(host: &str, given: &Given<'_>) -> Result<Option<Answered>, Fai
     };
     let said = child.stdout.take().map(text_of).unwrap_or_default();
     if status.success() {
-        return parse(host, &said).map(Some);
+        return parse(host, &said, environment).map(Some);
     }
     let why = child.stderr.take().map(text_of).unwrap_or_default();
     let last = why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
@@ -127,7 +132,7 @@ fn text_of(pipe: impl std::io::Read) -> String {
 }
 
 /// Reads the answer of `ssh -G`: a key and its value a line.
-fn parse(host: &str, text: &str) -> Result<Answered, Failure> {
+fn parse(host: &str, text: &str, environment: &Environment) -> Result<Answered, Failure> {
     let mut answered = Answered::default();
     let mut known = (String::new(), String::new());
     for line in text.lines() {
@@ -159,11 +164,12 @@ fn parse(host: &str, text: &str) -> Result<Answered, Failure> {
     if answered.address.is_empty() || answered.port == 0 || answered.user.is_empty() {
         return Err(Failure::new(format!("ssh -G {}: its answer is incomplete", escaped(host.as_bytes()))));
     }
-    let places = Places { host, address: &answered.address, port: answered.port, user: &answered.user };
+    let places =
+        Places { host, address: &answered.address, port: answered.port, user: &answered.user, environment };
     answered.identity_files = answered.identity_files.iter().map(|path| places.expand(path)).collect();
     answered.user_known_hosts = files(&known.0, |path| places.expand(path))?;
     // Of these only a home directory in front stands for anything; the file of revoked keys is read by its name.
-    answered.system_known_hosts = files(&known.1, crate::host::ssh::route::expand_home)?;
+    answered.system_known_hosts = files(&known.1, |path| environment.expand_home(path))?;
     let lists = [&answered.user_known_hosts, &answered.system_known_hosts];
     if let Some(path) = lists.into_iter().flatten().find(|path| path.as_os_str().as_bytes().starts_with(b"~"))
     {
@@ -239,6 +245,7 @@ struct Places<'a> {
     address: &'a str,
     port: u16,
     user: &'a str,
+    environment: &'a Environment,
 }
 
 impl Places<'_> {
@@ -253,23 +260,27 @@ impl Places<'_> {
             }
             match letters.next() {
                 Some('%') => out.push('%'),
-                Some('d') => out += &crate::host::ssh::route::home().to_string_lossy(),
+                Some('d') => out += &self.environment.home().to_string_lossy(),
                 Some('h') => out += self.address,
                 Some('n') => out += self.host,
                 Some('p') => out += &self.port.to_string(),
                 Some('r') => out += self.user,
-                Some('u') => out += &crate::host::ssh::route::own_name(),
+                Some('u') => out += self.environment.user(),
                 Some(other) => out.extend(['%', other]),
                 None => {}
             }
         }
-        crate::host::ssh::route::expand_home(Path::new(&out))
+        self.environment.expand_home(Path::new(&out))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(host: &str, text: &str) -> Result<Answered, Failure> {
+        super::parse(host, text, &Environment::of_process())
+    }
 
     const SAID: &str = "user bob\nhostname 10.0.0.1\nport 2222\nidentityfile /k/%h-%r\nidentityfile none\n\
         proxyjump al@jump:2200, second\nuserknownhostsfile /h/one /with space/two\n\
@@ -333,7 +344,8 @@ mod tests {
     #[test]
     fn files_in_a_home_directory_are_found_and_those_of_others_refused() {
         let said = SAID.replace("/etc/ssh/ssh_known_hosts", "~/hosts ~/%h");
-        let home = crate::host::ssh::route::home();
+        let environment = Environment::of_process();
+        let home = environment.home();
         let answered = parse("erp", &said).unwrap();
         assert_eq!(answered.system_known_hosts, [home.join("hosts"), home.join("%h")]);
         for key in ["userknownhostsfile /h/one", "globalknownhostsfile /etc/ssh/ssh_known_hosts"] {

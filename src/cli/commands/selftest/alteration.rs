@@ -95,3 +95,29 @@ fn duplicate(from: &Path, to: &Path) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+/// The ways in which the bytes of a file can differ.
+pub(crate) fn of_bytes(bytes: &[u8]) -> Vec<(&'static str, Result<Act, String>)> {
+    let flipped = |at: usize| {
+        let mut other = bytes.to_vec();
+        other[at] ^= 1;
+        Ok(Act::Write(other))
+    };
+    let empty = || Err("the file is empty".to_owned());
+    vec![
+        ("the first bit of a file is changed", if bytes.is_empty() { empty() } else { flipped(0) }),
+        (
+            "a bit in the last byte of a file is changed",
+            if bytes.is_empty() { empty() } else { flipped(bytes.len() - 1) },
+        ),
+        ("a byte is appended", Ok(Act::Write([bytes, b"\n"].concat()))),
+        ("a file is emptied", if bytes.is_empty() { empty() } else { Ok(Act::Write(Vec::new())) }),
+    ]
+}
+
+/// A path with more at its end.
+pub(crate) fn beside(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    PathBuf::from(name)
+}

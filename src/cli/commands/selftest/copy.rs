@@ -10,7 +10,6 @@ use tempfile::TempDir;
 
 use crate::audit::pipeline;
 use crate::audit::pipeline::Request;
-use crate::audit::project::{Project, read_locks};
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
 use crate::check::Evidence;
@@ -20,6 +19,7 @@ use crate::error::Failure;
 use crate::host::docker::Engine;
 use crate::host::{Layout, LocalHost, MANIFESTS, Scope, Watch, manifest_among};
 use crate::model::{CheckResult, Entry, Leaf, Observed, SectionId, State, Tree, any_match};
+use crate::project::{Project, read_locks};
 use crate::section::{Purpose, Setting};
 
 /// How many subjects of each section are copied.

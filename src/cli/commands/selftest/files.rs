@@ -1,5 +1,6 @@
 //! The alterations of single files, and of what lock files say.
 
+use crate::cli::commands::selftest::alteration::{beside, of_bytes};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -29,25 +30,6 @@ pub(crate) fn all(copy: &Copy) -> Vec<Alteration> {
     all
 }
 
-/// The ways in which the bytes of a file can differ.
-pub(crate) fn of_bytes(bytes: &[u8]) -> Vec<(&'static str, Result<Act, String>)> {
-    let flipped = |at: usize| {
-        let mut other = bytes.to_vec();
-        other[at] ^= 1;
-        Ok(Act::Write(other))
-    };
-    let empty = || Err("the file is empty".to_owned());
-    vec![
-        ("the first bit of a file is changed", if bytes.is_empty() { empty() } else { flipped(0) }),
-        (
-            "a bit in the last byte of a file is changed",
-            if bytes.is_empty() { empty() } else { flipped(bytes.len() - 1) },
-        ),
-        ("a byte is appended", Ok(Act::Write([bytes, b"\n"].concat()))),
-        ("a file is emptied", if bytes.is_empty() { empty() } else { Ok(Act::Write(Vec::new())) }),
-    ]
-}
-
 fn of_file(all: &mut Vec<Alteration>, copy: &Copy, check: &'static str, place: &[u8]) {
     let path = path_of(place);
     let mut acts = of_bytes(copy.bytes(&path));
@@ -61,13 +43,6 @@ fn of_file(all: &mut Vec<Alteration>, copy: &Copy, check: &'static str, place: &
     for (what, act) in acts {
         all.push(Alteration { what, path: path.clone(), check, place: Some(place.to_vec()), act });
     }
-}
-
-/// A path with more at its end.
-pub(crate) fn beside(path: &Path, more: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(more);
-    PathBuf::from(name)
 }
 
 /// A file that nobody accepted, in a directory of its own beside that of one that somebody did.

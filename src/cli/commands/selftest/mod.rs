@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use crate::audit::project::Project;
-use crate::cli::Global;
+use crate::cli::Session;
 use crate::cli::terminal::output;
 use crate::cli::terminal::signals::Interrupt;
 use crate::error::Failure;
@@ -74,11 +73,11 @@ struct Outcome {
     alterations: Vec<Trial>,
 }
 
-pub(crate) fn run(global: &Global, args: &SelftestArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
-    let project = Project::find(global.root.as_deref())?;
-    let session = Session { interrupt, watch: &interrupt.watch, begun: Instant::now() };
+pub(crate) fn run(session: &Session, args: &SelftestArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let project = session.project()?;
+    let laboratory = Laboratory { interrupt, watch: &interrupt.watch, begun: Instant::now() };
     let mut trials = Vec::new();
-    let copy = Copy::of(&project, session.watch)?;
+    let copy = Copy::of(&project, laboratory.watch)?;
     let copied = described(&copy);
     if copied.is_empty() {
         let failure = Failure::new(
@@ -86,10 +85,10 @@ pub(crate) fn run(global: &Global, args: &SelftestArgs, interrupt: &Interrupt) -
         );
         return Err(failure.hint("see what is looked at with: driftlock check --dry-run"));
     }
-    session.carry_out(&copy, files::all(&copy), &mut trials)?;
+    laboratory.carry_out(&copy, files::all(&copy), &mut trials)?;
     drop(copy);
-    match Copy::of_containers(&project, discover::find(), session.watch) {
-        Ok(copy) => session.carry_out(&copy, containers::all(&copy), &mut trials)?,
+    match Copy::of_containers(&project, discover::find(&session.control.environment), laboratory.watch) {
+        Ok(copy) => laboratory.carry_out(&copy, containers::all(&copy), &mut trials)?,
         Err(why) => trials.push(Trial::not_tried("containers are not as accepted", String::new(), why)),
     }
     let why =
@@ -113,13 +112,13 @@ fn described(copy: &Copy) -> Vec<String> {
     sections.map(|section| one(&section)).collect()
 }
 
-struct Session<'a> {
+struct Laboratory<'a> {
     interrupt: &'a Interrupt,
     watch: &'a Watch,
     begun: Instant,
 }
 
-impl Session<'_> {
+impl Laboratory<'_> {
     /// Tries each alteration on its own, and looks at the copy before and after each.
     fn carry_out(&self, copy: &Copy, all: Vec<Alteration>, trials: &mut Vec<Trial>) -> Result<(), Failure> {
         let before = self.unaltered(copy)?;

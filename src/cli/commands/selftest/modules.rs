@@ -4,8 +4,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::commands::selftest::alteration::{Act, Alteration};
+use crate::cli::commands::selftest::alteration::{beside, of_bytes};
 use crate::cli::commands::selftest::copy::{Copy, Node, is_excluded, path_of};
-use crate::cli::commands::selftest::files::{beside, of_bytes};
 use crate::host::MANIFESTS;
 use crate::model::{SectionId, escaped};
 

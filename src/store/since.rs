@@ -1,8 +1,8 @@
 //! Since when a subject differs, as the reports of runs tell it.
 
-use crate::history::{Past, PastSubject};
 use crate::model::{Finding, Since};
 use crate::report::json::{WireReport, WireSince, WireStatus};
+use crate::store::history::{Past, PastSubject};
 
 /// What one run says of a subject.
 enum Word<'a> {

@@ -1,11 +1,12 @@
 //! `driftlock verify`: who has signed the baseline, and whether that counts.
 
+mod reports;
+
+use crate::audit::signed_files::signed_message;
 use clap::Args;
 
-use crate::audit::project::Project;
-use crate::audit::trust_policy::TrustArgs;
-use crate::cli::Global;
-use crate::cli::commands::{sign, verify_reports as reports};
+use crate::cli::Session;
+use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::output;
 use crate::error::Failure;
 use crate::model::escaped;
@@ -42,10 +43,10 @@ pub(crate) struct VerifyArgs {
     days: Option<u32>,
 }
 
-pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<u8, Failure> {
-    let project = Project::find(global.root.as_deref())?;
+pub(crate) fn run(session: &Session, args: &VerifyArgs) -> Result<u8, Failure> {
+    let project = session.project()?;
     if args.print {
-        output::print(&sign::message(&project)?.text)?;
+        output::print(&signed_message(&project)?.text)?;
         return Ok(0);
     }
     let Some(mut trusting) = args.trust.resolve(&project)? else {

@@ -1,25 +1,30 @@
 //! `driftlock ack`: answer for drift, for a time.
 
+mod find;
+mod label;
+mod list;
+
+use crate::audit::acknowledgements::with_rules;
+use crate::audit::author::filled;
+use crate::audit::author::who;
+use crate::cli::commands::ack::label::called;
+use crate::store::after_run::lock_project;
+use crate::store::open_run::newest_report;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 
-use crate::acknowledge::{Acknowledgement, Edit, EditError, PATH, Rules, edit};
-use crate::audit::project::Project;
-use crate::check::CHECKS;
-use crate::cli::Global;
+use crate::acknowledge::{Acknowledgement, Edit, EditError, PATH, edit};
+use crate::cli::Session;
 use crate::cli::args::subjects::Named;
-use crate::cli::commands::accept::account;
-use crate::cli::commands::ack_list;
-use crate::cli::commands::ack_list::ListArgs;
-use crate::cli::commands::{ack_find, prune};
+use crate::cli::commands::ack::list::ListArgs;
 use crate::cli::terminal::output;
 use crate::cli::terminal::signals::Interrupt;
 use crate::control::clock::Started;
 use crate::control::dates;
 use crate::error::Failure;
-use crate::git;
-use crate::model::{Digest, Kind, Moment, day, escaped};
+use crate::model::{Digest, Kind, Moment, day};
+use crate::project::Project;
 use crate::report::json::{WireCheck, WireFinding, WireKind};
 
 /// Answer for drift, for a time: it is shown, and does not count
@@ -104,24 +109,14 @@ struct RemoveArgs {
     target: Option<String>,
 }
 
-/// The ids of all checks.
-fn check_ids() -> Vec<&'static str> {
-    CHECKS.iter().map(|check| check.id()).collect()
-}
-
-/// Does something with what reading the file takes.
-pub(crate) fn with_rules<T>(work: impl FnOnce(&Rules<'_>) -> T) -> T {
-    work(&Rules { checks: &check_ids(), moment: &dates::moment, now: Started::now().unix })
-}
-
-pub(crate) fn run(global: &Global, args: &AckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
-    let project = Project::find(global.root.as_deref())?;
+pub(crate) fn run(session: &Session, args: &AckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let project = session.project()?;
     let _turn = match &args.other {
         Some(Other::List(_)) => None,
-        _ => Some(prune::turn(&project, "ack", interrupt)?),
+        _ => Some(lock_project(&project, "ack", &interrupt.watch)?),
     };
     let told = match (&args.other, &args.subject, &args.reason, &args.until) {
-        (Some(Other::List(list)), ..) => ack_list::text(&project, list)?,
+        (Some(Other::List(list)), ..) => list::text(&project, list)?,
         (Some(Other::Renew(renew)), ..) => renewed(&project, renew)?,
         (Some(Other::Remove(remove)), ..) => removed(&project, remove)?,
         (None, Some(subject), Some(reason), Some(until)) => {
@@ -154,43 +149,16 @@ impl Answer {
     }
 }
 
-/// A text that says something.
-pub(crate) fn filled(option: &str, text: &str) -> Result<String, Failure> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(Failure::new(format!("{option} is empty")));
-    }
-    // As the commands that are printed have it.
-    if text == "…" {
-        return Err(Failure::new(format!("{option} …: put your own words in place of the dots")));
-    }
-    Ok(text.to_owned())
-}
-
-/// Who answers: as given, as git has it, or the account.
-pub(crate) fn who(project: &Project, by: Option<&str>) -> Result<String, Failure> {
-    match by {
-        Some(name) => filled("--by", name),
-        None => Ok(git::identity(&project.root).unwrap_or_else(account)),
-    }
-}
-
 impl Named {
     fn is(&self, entry: &Acknowledgement) -> bool {
         self.names(&entry.check, &entry.subject)
     }
 }
 
-/// How an entry is called in messages.
-pub(crate) fn called(entry: &Acknowledgement) -> String {
-    let target = entry.target.iter().map(|target| format!(" on {}", escaped(target.as_bytes())));
-    std::iter::once(format!("{}/{}", entry.check, escaped(&entry.subject))).chain(target).collect()
-}
-
 /// Acknowledges what the newest check found of a subject.
 fn added(project: &Project, named: &Named, target: Option<&str>, answer: &Answer) -> Result<String, Failure> {
-    let report = ack_find::newest_report(project, target)?;
-    let found = ack_find::Search { project, report: &report, named, target }.findings()?;
+    let report = newest_report(project, target)?;
+    let found = find::Search { project, report: &report, named, target }.findings()?;
     let new: Vec<Acknowledgement> =
         found.iter().map(|(check, finding)| of(check, finding, target, answer)).collect::<Result<_, _>>()?;
     let added =

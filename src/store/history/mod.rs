@@ -12,10 +12,10 @@ use rayon::prelude::*;
 use serde::Deserialize;
 
 use crate::atomic::read_file;
-use crate::audit::pipeline::lock_file_names;
 use crate::baseline;
 use crate::model::{ExitCode, Kind, Status, escaped, in_words};
 use crate::report::json::{FILE, SCHEMA};
+use crate::section::lock_file_names;
 use crate::store::runs;
 use crate::store::runs::{Listed, Run};
 

@@ -1,45 +1,12 @@
 //! What the newest check found of a subject, and what of that can be acknowledged.
 
-use crate::audit::project::Project;
-use crate::baseline;
 use crate::check;
 use crate::cli::args::subjects::Named;
-use crate::cli::commands::accept::report_in;
-use crate::cli::terminal::output;
-use crate::config::is_target_name;
-use crate::control::clock;
 use crate::error::Failure;
 use crate::model::{escaped, quoted};
+use crate::project::Project;
 use crate::report::json::{WireCheck, WireFinding, WireKind, WireReport, WireStatus};
-use crate::store::runs;
-
-/// The report of the newest check of a place.
-pub(crate) fn newest_report(project: &Project, target: Option<&str>) -> Result<WireReport, Failure> {
-    if let Some(name) = target.filter(|name| !is_target_name(name)) {
-        return Err(Failure::new(format!("no target may be called \"{}\"", escaped(name.as_bytes()))));
-    }
-    let runtime = project.named(&project.root.join(runs::PATH));
-    newest_own(project, target)?.ok_or_else(|| {
-        let whose = target.map(|name| format!(" of target {name}")).unwrap_or_default();
-        let option = target.map(|name| format!(" --target {name}")).unwrap_or_default();
-        Failure::new(format!("there is no check{whose} in {}", output::shown(&runtime)))
-            .hint(format!("make one with: driftlock check{option}"))
-    })
-}
-
-/// The newest report of a place that was compared with the project's own baseline.
-pub(crate) fn newest_own(project: &Project, target: Option<&str>) -> Result<Option<WireReport>, Failure> {
-    let runtime = project.named(&project.root.join(runs::PATH));
-    let mut runs = runs::listed(&project.root).map_err(|error| Failure::at(&runtime, &error))?.runs;
-    runs.retain(|run| run.target.as_deref() == target);
-    for run in runs::newest_first(runs, clock::unix()) {
-        let report = report_in(&run.path)?;
-        if report.as_ref().is_some_and(|report| report.baseline.from == baseline::PATH) {
-            return Ok(report);
-        }
-    }
-    Ok(None)
-}
+use crate::store::open_run::newest_own;
 
 /// A finding, and the check that found it.
 type Found<'a> = (&'a WireCheck, &'a WireFinding);

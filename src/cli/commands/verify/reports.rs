@@ -1,17 +1,18 @@
 //! `driftlock verify --reports`: the chain of the kept reports, place by place.
 
+use crate::model::printable_path;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::atomic::{read_file, read_file_within};
-use crate::audit::project::Project;
 use crate::audit::trust_policy::Trusting;
 use crate::cli::terminal::output;
 use crate::config::RETENTION_DAYS;
 use crate::control::clock;
 use crate::error::Failure;
 use crate::model::{Digest, escaped, in_words};
+use crate::project::Project;
 use crate::report::json::{self, WireReport};
 use crate::store::report_signing;
 use crate::store::runs;
@@ -27,7 +28,7 @@ pub(crate) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) 
     runs.sort_by_cached_key(|run| Reverse((run.moment().began, run.stamp.clone(), run.number)));
     let places = places(project, &runs, trusting);
     if places.is_empty() {
-        return Err(Failure::new(format!("there is no report in {}", output::shown(&runtime))));
+        return Err(Failure::new(format!("there is no report in {}", printable_path(&runtime))));
     }
     // Whoever writes the repository could let every report that is missing be an old one.
     let configured = if trusting.from_outside { RETENTION_DAYS } else { project.config.retention_days };

@@ -3,16 +3,14 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::acknowledge;
-use crate::audit::pipeline::lock_file_names;
 use crate::baseline::{self, Locks, Source};
-use crate::cli::args::formats::Wanted;
-use crate::cli::terminal::output;
 use crate::config::{self, Config, Target};
+use crate::control::{Control, Environment};
 use crate::error::Failure;
 use crate::git::{Repository, Revision};
+use crate::model::printable_path;
 use crate::model::quoted_name;
-use crate::store::runs;
+use crate::section::lock_file_names;
 
 /// A project with its configuration.
 pub(crate) struct Project {
@@ -24,45 +22,56 @@ pub(crate) struct Project {
     is_given: bool,
     /// Its configuration.
     pub(crate) config: Config,
+    /// What the process gives to work on it.
+    pub(crate) control: Control,
 }
 
 impl Project {
     /// Finds the root: `--root`, or the nearest directory at or above the working directory that has one.
-    pub(crate) fn find(given: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn find(given: Option<&Path>, control: &Control) -> Result<Self, Failure> {
         let (root, from_here) = match given {
             Some(given) => (given.canonicalize().map_err(|e| Failure::at(given, &e))?, given.to_owned()),
-            None => search()?,
+            None => search(&control.environment)?,
         };
         if !root.is_dir() {
-            return Err(Failure::new(format!("{} is not a directory", output::shown(&root))));
+            return Err(Failure::new(format!("{} is not a directory", printable_path(&root))));
         }
         let config = Config::load(&root).map_err(|error| Failure::from(error).of_project())?;
         let has_file = root.join(config::PATH).exists();
         let configuration = if has_file { config::PATH } else { "none" };
         log::info!(root:% = root.display(), configuration, targets = config.targets.len(); "found the project");
-        Ok(Self { root, from_here, is_given: given.is_some(), config })
+        Ok(Self { root, from_here, is_given: given.is_some(), config, control: control.clone() })
     }
 
     /// The project as if nothing were configured, for what must be told where its configuration cannot be read.
-    pub(crate) fn unconfigured(given: Option<&Path>) -> Option<Self> {
-        let (root, from_here) = Self::find_or_here(given).ok()?;
-        Some(Self { root, from_here, is_given: given.is_some(), config: Config::parse("").ok()? })
+    pub(crate) fn unconfigured(given: Option<&Path>, control: &Control) -> Option<Self> {
+        let (root, from_here) = Self::find_or_here(given, &control.environment).ok()?;
+        let (config, control) = (Config::parse("").ok()?, control.clone());
+        Some(Self { root, from_here, is_given: given.is_some(), config, control })
     }
 
     /// Finds the root as [`Project::find`] does, or takes the working directory for a new project.
-    pub(crate) fn find_or_here(given: Option<&Path>) -> Result<(PathBuf, PathBuf), Failure> {
-        match (given, search()) {
+    pub(crate) fn find_or_here(
+        given: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<(PathBuf, PathBuf), Failure> {
+        match (given, search(environment)) {
             (Some(given), _) => {
                 Ok((given.canonicalize().map_err(|e| Failure::at(given, &e))?, given.to_owned()))
             }
             (None, Ok(found)) => Ok(found),
-            (None, Err(_)) => Ok((working_directory()?, PathBuf::new())),
+            (None, Err(_)) => Ok((working_directory(environment)?, PathBuf::new())),
         }
     }
 
     /// A path below the root, as one that opens from the working directory.
     pub(crate) fn named(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| self.from_here.join(below))
+    }
+
+    /// A path of the configuration: below the home directory, below the root, or absolute.
+    pub(crate) fn configured_path(&self, path: &Path) -> PathBuf {
+        self.root.join(self.control.environment.expand_home(path))
     }
 
     /// How git is called so that its paths are those of the project.
@@ -86,37 +95,12 @@ impl Project {
         self.from_here.as_os_str().as_bytes()
     }
 
-    /// Refuses to write a report or the files of a run where the baseline lies.
-    pub(crate) fn check_output(&self, path: Option<&Path>) -> Result<(), Failure> {
-        let Some(path) = path else { return Ok(()) };
-        let real = resolved(path);
-        let own = [config::PATH, acknowledge::PATH, baseline::RECORD].map(|it| resolved(&self.root.join(it)));
-        let runtime = resolved(&self.root.join(runs::PATH));
-        let name = real.strip_prefix(&runtime).ok().and_then(|below| below.iter().next()?.to_str());
-        if own.contains(&real) || name.is_some_and(runs::is_own) {
-            let why = "that is a file of the project's own, no place for a report";
-            return Err(Failure::new(format!("{}: {why}", output::shown(path))));
-        }
-        let kept = self.locks_dir().canonicalize().unwrap_or_else(|_| self.locks_dir());
-        if real.starts_with(&kept) {
-            let failure = Failure::new(format!("{}: the baseline lies there", output::shown(path)));
-            return Err(failure.hint("only driftlock accept, and export --accept, write the baseline"));
-        }
-        Ok(())
-    }
-
-    /// The same for `--output` and for the files of `--format`.
-    pub(crate) fn check_outputs(&self, dir: Option<&Path>, wanted: &[Wanted]) -> Result<(), Failure> {
-        self.check_output(dir)?;
-        wanted.iter().try_for_each(|(_, file)| self.check_output(file.as_deref()))
-    }
-
     /// A target of the configuration.
     pub(crate) fn target(&self, name: &str) -> Result<&Target, Failure> {
         let targets = &self.config.targets;
         targets.get(name).ok_or_else(|| {
             let known: Vec<&str> = targets.keys().map(String::as_str).collect();
-            let name = output::shown(name.as_ref());
+            let name = printable_path(name.as_ref());
             Failure::new(format!("no target \"{name}\" in audit/driftlock.toml")).hint(
                 match known.as_slice() {
                     [] => "none is configured: add one as [targets.NAME]".to_owned(),
@@ -148,7 +132,7 @@ impl Project {
         }
         let path = PathBuf::from(text);
         if !path.is_dir() {
-            let failure = Failure::new(format!("{}: there is no such directory", output::shown(&path)));
+            let failure = Failure::new(format!("{}: there is no such directory", printable_path(&path)));
             return Err(failure.hint("name a directory of lock files, or git:REVISION"));
         }
         Ok(Source::Directory { path, name: text.trim_end_matches('/').to_owned() })
@@ -160,21 +144,13 @@ pub(crate) fn read_locks(source: &Source, target: Option<&str>) -> Result<Locks,
     Ok(Locks::read(source, target, &lock_file_names())?)
 }
 
-fn working_directory() -> Result<PathBuf, Failure> {
-    let here = std::env::current_dir().and_then(|here| here.canonicalize());
-    here.map_err(|error| Failure::at(Path::new("."), &error))
+fn working_directory(environment: &Environment) -> Result<PathBuf, Failure> {
+    let failed = |error: &std::io::Error| Failure::at(Path::new("."), error);
+    environment.working_directory().map_err(failed)?.canonicalize().map_err(|error| failed(&error))
 }
 
-/// A path with its links resolved, also where its last parts are not there yet.
-fn resolved(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
-    let below = there.as_ref().and_then(|(above, _)| path.strip_prefix(above).ok());
-    there.as_ref().zip(below).map_or_else(|| path.clone(), |((_, real), below)| real.join(below))
-}
-
-fn search() -> Result<(PathBuf, PathBuf), Failure> {
-    let here = working_directory()?;
+fn search(environment: &Environment) -> Result<(PathBuf, PathBuf), Failure> {
+    let here = working_directory(environment)?;
     let mut from_here = PathBuf::new();
     for dir in here.ancestors() {
         if let Err(error) = dir.join(config::PATH).metadata()

@@ -1,23 +1,24 @@
 //! What is told of a check that could not even begin: the files that were asked for say so, and no older report stands in.
 
-use crate::audit::project::Project;
-use crate::audit::target::{Aim, AimArgs};
+use crate::audit::target::Aim;
 use crate::baseline;
-use crate::cli::Global;
+use crate::cli::Session;
 use crate::cli::args::formats;
-use crate::cli::args::formats::Wanted;
+use crate::cli::args::formats::{Wanted, check_outputs};
+use crate::cli::args::target::AimArgs;
 use crate::cli::terminal::signals::Interrupt;
 use crate::config::is_target_name;
 use crate::error::Failure;
 use crate::model::Report;
 use crate::notify::after_check::Telling;
+use crate::project::Project;
 use crate::store::previous::Previous;
 use crate::store::runs;
 
 /// Writes the files of `--format` as those of a check that failed, for every place that was asked for, and tells whoever is
 /// to be told, where the configuration can be read and is believed. Standard output and the runs stay as they are.
 pub(crate) fn tell(
-    global: &Global,
+    session: &Session,
     args: &AimArgs,
     is_believed: bool,
     wanted: &[Wanted],
@@ -26,8 +27,8 @@ pub(crate) fn tell(
 ) {
     let files: Vec<Wanted> = wanted.iter().filter(|(_, file)| file.is_some()).cloned().collect();
     let found =
-        Project::find(global.root.as_deref()).ok().or_else(|| Project::unconfigured(global.root.as_deref()));
-    let Some(project) = found.filter(|project| project.check_outputs(None, &files).is_ok()) else { return };
+        session.project().ok().or_else(|| Project::unconfigured(session.root.as_deref(), &session.control));
+    let Some(project) = found.filter(|project| check_outputs(project, None, &files).is_ok()) else { return };
     let here = Aim::local(&project).report_of_failure(failure, baseline::PATH);
     let places = places(&project, args);
     let report = |target: Option<String>| Report { target, ..here.clone() };
@@ -35,7 +36,7 @@ pub(crate) fn tell(
     if let Ok(previous) = Previous::new(&project, None) {
         let (project, previous) = (&project, &previous);
         let telling = Telling { project, previous, is_own_run: false, is_final: false, is_believed };
-        telling.tell(&mut reports, interrupt);
+        telling.tell(&mut reports, &interrupt.watch);
     }
     formats::write(&reports, &files);
 }

@@ -1,5 +1,13 @@
 //! `driftlock check`: observe, compare, report.
 
+mod failed;
+
+use crate::audit::acknowledgements::with_rules;
+use crate::audit::plan_text::describe;
+use crate::control::dates;
+use crate::model::printable_path;
+use crate::store::after_run::after_run;
+use crate::store::pause;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -11,27 +19,28 @@ use crate::atomic::read_file;
 use crate::audit::examine::{Examination, Examined};
 use crate::audit::fleet::Fleet;
 use crate::audit::pipeline;
-use crate::audit::project::{Project, read_locks};
 use crate::audit::remedies::Advice;
+use crate::audit::signing_key;
 use crate::audit::since_last::Extent;
-use crate::audit::target::{Aim, AimArgs};
-use crate::audit::trust_policy::{TrustArgs, Trusting};
+use crate::audit::target::Aim;
+use crate::audit::trust_policy::Trusting;
 use crate::baseline::Source;
 use crate::check::{BASELINE_SIGNED, Check};
-use crate::cli::Global;
+use crate::cli::Session;
 use crate::cli::args::checks::ChoiceArgs;
-use crate::cli::args::formats::{FormatArgs, Wanted, emit};
-use crate::cli::commands::ack::with_rules;
-use crate::cli::commands::{check_failed as unbegun, pause, prune};
+use crate::cli::args::formats::{FormatArgs, Wanted, check_outputs, emit};
+use crate::cli::args::target::AimArgs;
+use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::{When, say};
 use crate::cli::terminal::signals::Interrupt;
-use crate::error::Failure;
-use crate::host::{HostError, Query, Watch};
+use crate::error::{Failure, FailureKind};
+use crate::host::{HostError, Watch};
 use crate::model::{ExitCode, Report, escaped, in_words, quoted_name};
 use crate::notify::after_check::Telling;
+use crate::project::{Project, read_locks};
 use crate::report;
-use crate::section::{Plan, Section};
+use crate::store::outputs::check_output;
 use crate::store::past_runs;
 use crate::store::previous::Previous;
 use crate::store::report_signing::Signing;
@@ -102,24 +111,29 @@ pub(crate) struct CheckArgs {
     dry_run: bool,
 }
 
-pub(crate) fn run(global: &Global, args: &CheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+pub(crate) fn run(session: &Session, args: &CheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
-    let done = begun(global, args, &wanted, interrupt);
+    let done = begun(session, args, &wanted, interrupt);
     if let Err(failure) = &done
-        && failure.is_of_project()
+        && failure.kind() == FailureKind::Project
         && !args.dry_run
     {
         // Whether the configuration is signed was not found out.
-        let is_believed = !args.trust.is_from_outside();
-        unbegun::tell(global, &args.aim, is_believed, &wanted, failure, interrupt);
+        let is_believed = !args.trust.is_from_outside(&session.control.environment);
+        failed::tell(session, &args.aim, is_believed, &wanted, failure, interrupt);
     }
     done
 }
 
-fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Interrupt) -> Result<u8, Failure> {
+fn begun(
+    session: &Session,
+    args: &CheckArgs,
+    wanted: &[Wanted],
+    interrupt: &Interrupt,
+) -> Result<u8, Failure> {
     let (only, require) = (args.choice.only(), args.choice.require());
-    let project = Project::find(global.root.as_deref())?;
-    project.check_outputs(args.output.as_deref(), wanted)?;
+    let project = session.project()?;
+    check_outputs(&project, args.output.as_deref(), wanted)?;
     let aims = args.aim.resolve(&project, args.choice.docker())?;
     let source = match &args.baseline {
         Some(text) => project.source_named(text)?,
@@ -135,7 +149,7 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
     let several = aims.len() > 1;
     let previous = Previous::new(&project, args.previous.as_deref())?;
     let trusting = args.trust.resolve(&project)?;
-    let (project, signing) = (&project, Signing::of(&project));
+    let (project, signing) = (&project, Signing::with(&project, signing_key::for_reports(&project)));
     let job = Job {
         project,
         args,
@@ -153,19 +167,23 @@ fn begun(global: &Global, args: &CheckArgs, wanted: &[Wanted], interrupt: &Inter
         return job.dry_run(&aims);
     }
     for (dir, aim) in args.output.iter().flat_map(|dir| aims.iter().map(move |aim| (dir, aim))) {
-        project.check_output(Some(&aim.output_dir(dir, job.several)))?;
+        check_output(project, Some(&aim.output_dir(dir, job.several)))?;
     }
-    let fleet = Fleet { jobs: args.aim.jobs, quiet: args.quiet, interrupt };
+    let fleet = Fleet {
+        jobs: args.aim.jobs,
+        events: session.control.events_unless(args.quiet),
+        cancel: &interrupt.watch,
+    };
     let done = fleet.each(&aims, Aim::name, |aim, watch| job.run(aim, watch));
     if interrupt.code().is_some() {
         return Ok(1);
     }
     let each = aims.iter().zip(done).map(|(aim, done)| job.finished(aim, done));
     let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
-    let code = job.tell(&mut reports, wanted, global.color, interrupt)?;
+    let code = job.tell(&mut reports, wanted, session.color, interrupt)?;
     let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
     if wrote && !args.keep && job.believes(&reports) {
-        let warnings = prune::after_run(project, interrupt);
+        let warnings = after_run(project, &interrupt.watch);
         let is_silent = args.quiet && code == 0;
         warnings.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
     }
@@ -237,7 +255,8 @@ impl Job<'_> {
         colour: When,
         interrupt: &Interrupt,
     ) -> Result<u8, Failure> {
-        let runs = past_runs::before(self.project, reports, wanted);
+        let is_shown = wanted.iter().any(|(reporter, _)| reporter.needs_past());
+        let runs = if is_shown { past_runs::before(self.project, reports) } else { Vec::new() };
         for report in &mut *reports {
             past_runs::put(report, &runs);
         }
@@ -245,7 +264,7 @@ impl Job<'_> {
         let is_final = self.signing.is_on();
         let (project, previous, is_believed) = (self.project, &self.previous, self.believes(reports));
         let telling = Telling { project, previous, is_own_run, is_final, is_believed };
-        telling.tell(reports, interrupt);
+        telling.tell(reports, &interrupt.watch);
         emit(reports, wanted, self.args.quiet, colour)
     }
 
@@ -283,10 +302,15 @@ impl Job<'_> {
     /// The report, with the deploy that is under way.
     fn under_pause(&self, mut report: Report) -> Report {
         let silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
-        let announced = pause::announced(self.project, report.target.as_deref(), report.started_at_unix);
+        let announced = pause::under_way(
+            &self.project.root,
+            report.target.as_deref(),
+            report.started_at_unix,
+            &dates::moment,
+        );
         report.pause = announced.unwrap_or_else(|error| {
             if !silent {
-                pause::warn(&error);
+                error.warn(&*self.project.control.events);
             }
             None
         });
@@ -309,7 +333,7 @@ impl Job<'_> {
             }
             None => self.keep_run(&mut report).map_err(|error| (self.runs(), error)),
         };
-        let kept = kept.map_err(|(place, error)| format!("{}: {}", output::shown(&place), in_words(&error)));
+        let kept = kept.map_err(|(place, error)| format!("{}: {}", printable_path(&place), in_words(&error)));
         if kept.is_err() {
             report.location = None;
             report.verdict.exit = ExitCode::Error;
@@ -377,7 +401,7 @@ impl Job<'_> {
             let _ = writeln!(text, "Would look at: {machine}{target}");
             for (prefix, place) in aim.layout.places() {
                 let name = if prefix.is_empty() { "Root".to_owned() } else { escaped(prefix) };
-                let _ = writeln!(text, "{name}: {}", output::shown(place));
+                let _ = writeln!(text, "{name}: {}", printable_path(place));
             }
             let _ = writeln!(text, "Baseline: {baseline}");
             for planned in pipeline::plan(&self.examination(aim).request(&locks)) {
@@ -389,49 +413,22 @@ impl Job<'_> {
     }
 }
 
-/// The files of a check's run.
-pub(crate) fn files_of(report: &Report) -> runs::Files {
-    let kept = report::REPORTERS.iter().filter_map(|reporter| Some((reporter.kept_as()?, reporter)));
-    let one = std::slice::from_ref(report);
-    kept.map(|(name, reporter)| (name.to_owned(), reporter.render(one, false))).collect()
-}
-
-/// What a plan means, for `--dry-run`.
-pub(crate) fn describe(section: &dyn Section, plan: &Plan) -> String {
-    use crate::host::Select;
-    let (select, named) = match plan {
-        Plan::Off(why) => return format!("{}: off ({why})\n", section.id()),
-        Plan::Skip(why) => return format!("{}: skipped ({why})\n", section.id()),
-        Plan::Ask(Query::Files(query)) => (&query.select, query.named.len()),
-        Plan::Ask(Query::Modules(query)) => (&query.select, query.named.len()),
-        Plan::Ask(Query::Containers(query)) => (&Select::Patterns(query.patterns.clone()), query.named.len()),
-    };
-    let how = match select {
-        Select::Patterns(globs) => globs
-            .iter()
-            .map(|glob| format!("\"{}\"", escaped(glob.text().as_bytes())))
-            .collect::<Vec<_>>()
-            .join(", "),
-        Select::Detect => "whatever detection finds".to_owned(),
-        Select::Named => "what the baseline names".to_owned(),
-    };
-    let (_, many) = section.nouns();
-    format!("{}: {many} matching {how}; {named} named by the baseline\n", section.id())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{Command, FromArgMatches as _};
 
     use super::*;
-    use crate::cli::terminal::output::When;
+    use std::sync::Arc;
+
+    use crate::control::events::Silent;
+    use crate::control::{Control, Environment};
 
     /// Makes a job over a project without a baseline, and looks at what `done` becomes.
     fn finished(several: bool, done: Option<Result<Kept, Failure>>) -> Result<Report, Failure> {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("audit/locks")).unwrap();
-        let global = Global { root: Some(root.path().to_owned()), color: When::Never };
-        let project = Project::find(global.root.as_deref())?;
+        let control = Control { environment: Environment::of_process(), events: Arc::new(Silent) };
+        let project = Project::find(Some(root.path()), &control)?;
         let matches = CheckArgs::augment_args(Command::new("check")).get_matches_from(["check"]);
         let args = CheckArgs::from_arg_matches(&matches).unwrap();
         let (only, require) = (Vec::new(), Vec::new());
@@ -439,7 +436,8 @@ mod tests {
         let acknowledged = Vec::new();
         let previous = Previous::new(&project, None)?;
         let since_last = None;
-        let (project, args, trusting, signing) = (&project, &args, None, Signing::of(&project));
+        let (project, args, trusting, signing) =
+            (&project, &args, None, Signing::with(&project, signing_key::for_reports(&project)));
         let job = Job {
             project,
             args,

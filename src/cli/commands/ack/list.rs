@@ -1,16 +1,17 @@
 //! `driftlock ack list`: what is acknowledged, and whether it still counts for anything.
 
+use crate::audit::acknowledgements::with_rules;
+use crate::cli::commands::ack::label::called;
+use crate::store::open_run::newest_own;
 use std::collections::BTreeMap;
 
 use clap::Args;
 
 use crate::acknowledge::{Acknowledgement, SOON, load};
-use crate::audit::project::Project;
-use crate::cli::commands::ack::{called, with_rules};
-use crate::cli::commands::ack_find;
 use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::model::{day, escaped, name_of};
+use crate::project::Project;
 use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
 
 /// Show what is acknowledged, and in which state that is
@@ -52,7 +53,7 @@ pub(crate) fn text(project: &Project, args: &ListArgs) -> Result<String, Failure
 
 /// The newest report of the place that an entry is about, if there is one that can be read.
 fn newest(project: &Project, entry: &Acknowledgement) -> Option<WireReport> {
-    ack_find::newest_own(project, entry.target.as_deref()).ok()?
+    newest_own(project, entry.target.as_deref()).ok()?
 }
 
 fn state(entry: &Acknowledgement, report: Option<&WireReport>, now: i64) -> String {

@@ -1,0 +1,94 @@
+//! Making accepted changes the baseline, and recording who did it.
+
+use crate::model::Kind;
+use std::collections::BTreeMap;
+
+use crate::audit::accept::Change;
+use crate::audit::author::account;
+use crate::audit::baseline_signature;
+use crate::baseline::{self, Acceptance, AcceptedSubject, Locks};
+use crate::control::clock::Started;
+use crate::error::Failure;
+use crate::git;
+use crate::model::{escaped, in_words};
+use crate::project::{Project, read_locks};
+use crate::section::lock_file_groups;
+
+/// The baseline that changes are made to, and the run they come from.
+pub(crate) struct Basis<'a> {
+    /// The lock files as they were read.
+    pub(crate) locks: &'a Locks,
+    /// The target, if any.
+    pub(crate) target: Option<&'a str>,
+    /// The run, for the record.
+    pub(crate) run: String,
+    /// The commit that was looked at instead of the disk.
+    pub(crate) commit: Option<&'a str>,
+}
+
+/// Replaces the lock files, provided that the baseline is still the one that was read, and records it.
+pub(crate) fn commit(
+    project: &Project,
+    basis: &Basis<'_>,
+    files: &BTreeMap<String, Vec<u8>>,
+    changes: &[Change],
+    reason: Option<&str>,
+    started: &Started,
+) -> Result<(), Failure> {
+    let digest = basis.locks.digest(&lock_file_groups());
+    let resulting = basis.locks.with(files.iter().map(|(name, bytes)| (name.clone(), Ok(bytes.clone()))));
+    let resulting = resulting.digest(&lock_file_groups());
+    if files.is_empty() {
+        baseline::clear_away(&project.locks_dir());
+        let known = baseline::commit_of(&project.root, &resulting);
+        if basis.commit.is_none() || known.as_deref() == basis.commit {
+            return Ok(());
+        }
+    } else {
+        let unmoved = || {
+            let now = read_locks(&project.source(), basis.target);
+            now.is_ok_and(|locks| locks.digest(&lock_file_groups()) == digest)
+        };
+        baseline_signature::replaced(
+            &project.locks_dir(),
+            project.config.digest,
+            files,
+            &unmoved,
+            &*project.control.events,
+        )?;
+        log::info!(files = files.len(), changes = changes.len(), digest:% = resulting; "replaced the baseline");
+    }
+    let subject = |change: &Change| AcceptedSubject {
+        check: change.check.clone(),
+        subject: String::from_utf8_lossy(&change.key).into_owned(),
+        old: change.expected.clone(),
+        new: change.actual.clone(),
+    };
+    let acceptance = Acceptance {
+        time: started.rfc3339.clone(),
+        by: git::identity(&project.root).unwrap_or_else(|| account(&project.control.environment)),
+        reason: reason.map(str::to_owned),
+        run: basis.run.clone(),
+        target: basis.target.map(str::to_owned),
+        commit: basis.commit.map(str::to_owned),
+        baseline: resulting.to_string(),
+        rule: baseline::RULE,
+        subjects: changes.iter().map(subject).collect(),
+    };
+    if let Err(error) = baseline::record(&project.root, &acceptance) {
+        let why = in_words(&error);
+        let events = &project.control.events;
+        events.warning(&format!("accepted, but not recorded in audit/accepted.jsonl: {why}"));
+    }
+    Ok(())
+}
+
+/// A change in a line: `~ compose_hashes/…`, `+` for what is new, `-` for what is gone.
+pub(crate) fn line(change: &Change) -> String {
+    let sign = match change.kind {
+        Kind::Missing => '-',
+        Kind::Unexpected => '+',
+        Kind::Modified | Kind::Unreadable => '~',
+    };
+    format!("{sign} {}/{}", change.check, escaped(&change.key))
+}

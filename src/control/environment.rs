@@ -1,0 +1,109 @@
+//! The environment of the process: variables, working directory, home and user, read once and handed down.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The environment as it was when the command began. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Environment(Arc<Read>);
+
+#[derive(Debug)]
+struct Read {
+    variables: BTreeMap<OsString, OsString>,
+    working_directory: io::Result<PathBuf>,
+    home: PathBuf,
+    user: Option<String>,
+    account_home: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Reads the environment of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let account = account();
+        let field = |at: usize| account.as_ref().and_then(|fields| fields.get(at).cloned());
+        Self(Arc::new(Read {
+            variables: std::env::vars_os().collect(),
+            working_directory: std::env::current_dir(),
+            home: std::env::home_dir().unwrap_or_else(|| PathBuf::from("/")),
+            user: field(0),
+            account_home: field(5).map(PathBuf::from),
+        }))
+    }
+
+    /// A variable, which may be empty.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.0.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// A variable that is set and not empty.
+    #[must_use]
+    pub fn non_empty(&self, name: &str) -> Option<&OsStr> {
+        self.variable(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that holds UTF-8.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.variable(name)?.to_str()
+    }
+
+    /// The working directory, as the system names it.
+    ///
+    /// # Errors
+    /// When it is gone or may not be looked up.
+    pub fn working_directory(&self) -> Result<&Path, &io::Error> {
+        self.0.working_directory.as_deref()
+    }
+
+    /// The home directory: `$HOME`, else that of the account.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.0.home
+    }
+
+    /// The home directory in the list of accounts, whatever `$HOME` says.
+    #[must_use]
+    pub fn account_home(&self) -> Option<&Path> {
+        self.0.account_home.as_deref()
+    }
+
+    /// The name of the user who runs this.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.0.user.as_deref().or_else(|| self.text("USER")).unwrap_or("root")
+    }
+
+    /// A path whose leading `~/` stands for the home directory.
+    #[must_use]
+    pub fn expand_home(&self, path: &Path) -> PathBuf {
+        path.strip_prefix("~").map_or_else(|_| path.to_owned(), |below| self.home().join(below))
+    }
+}
+
+/// The line of this user in the list of accounts (passwd(5)).
+fn account() -> Option<Vec<String>> {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let text = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut lines = text.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
+    lines.find(|fields| fields.get(2) == Some(&uid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tilde_stands_for_the_home_directory_and_for_no_other() {
+        let environment = Environment::of_process();
+        let home = environment.home();
+        assert_eq!(environment.expand_home(Path::new("~/a/~")), home.join("a/~"));
+        for path in ["/etc/~", "~bob/x", "a/~/b"] {
+            assert_eq!(environment.expand_home(Path::new(path)), Path::new(path));
+        }
+    }
+}
