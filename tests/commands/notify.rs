@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::alerts;
+use crate::deploy::alert_rules as alerts;
 use crate::support::http::{Answer, SECRET};
 use crate::support::told::{AS_ACCEPTED, EDGE, Message, Told, VARIABLE};
 use crate::support::{Ran, wait_until};

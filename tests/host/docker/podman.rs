@@ -1,6 +1,6 @@
 //! Podman as a second engine, through its Docker-compatible service.
 
-use crate::needs_docker::docker::always_restarting;
+use super::super::needs_docker::containers::always_restarting;
 use crate::support::docker::{Stage, check_of};
 use crate::support::needs;
 

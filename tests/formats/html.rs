@@ -18,7 +18,7 @@ const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 /// What html5lib says of pages; it must find nothing wrong with any.
 fn judged(pages: &[PathBuf]) -> Vec<Value> {
     let output =
-        Command::new("/usr/bin/python3").args(["-c", include_str!("page.py")]).args(pages).output().unwrap();
+        Command::new("/usr/bin/python3").args(["-c", include_str!("html.py")]).args(pages).output().unwrap();
     assert!(output.status.success(), "{pages:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -98,7 +98,7 @@ fn a_browser_shows_them_on_a_desk_and_on_a_phone_in_light_and_in_dark() {
     let pages = pages(&project.root());
     let frames: String =
         pages.iter().flat_map(|path| [1280, 390, 320].map(|width| frame(path, width))).collect();
-    let script = include_str!("page.js");
+    let script = include_str!("html.js");
     project.file("frames.html", &format!("<!DOCTYPE html><script>{script}</script><body>{frames}</body>"));
     for (scheme, ground) in [("1", "rgb(245, 246, 248)"), ("0", "rgb(13, 16, 20)")] {
         let setting = format!("--blink-settings=preferredColorScheme={scheme}");

@@ -162,7 +162,7 @@ fn a_hand_in_a_week_of_releases_is_found_answered_for_and_found_again() {
 
 /// The made compose file with a word of its own in place of each `@@`.
 fn filled(version: &str) -> String {
-    let template = include_str!("../src/content/tests/compose.yml");
+    let template = include_str!("../../src/content/tests/compose.yml");
     let mut parts = template.split("@@");
     let mut text = parts.next().unwrap_or_default().to_owned();
     for (number, part) in parts.enumerate() {
