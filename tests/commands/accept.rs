@@ -16,11 +16,7 @@ const OCR: &str = "odoo_modules/community/ocr/models/order.py";
 
 /// An accepted project in which two compose files and one module have changed since.
 fn drifted() -> Project {
-    let project = Project::accepted();
-    for path in [EDGE, ERP, OCR] {
-        project.file(path, "changed\n");
-    }
-    project
+    Project::drifted(&[EDGE, ERP, OCR])
 }
 
 /// The subjects that drift now, of both checks.

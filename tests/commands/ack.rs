@@ -26,10 +26,7 @@ const WHY: [&str; 4] = ["--reason", "vendor is on it", "--by", "Ada"];
 
 /// An accepted project in which these have changed since, as a check has found.
 fn drifted(paths: &[&str]) -> Project {
-    let project = Project::accepted();
-    for path in paths {
-        project.file(path, "changed\n");
-    }
+    let project = Project::drifted(paths);
     assert_eq!(project.check(&[]).0, if paths.is_empty() { 0 } else { 2 });
     project
 }

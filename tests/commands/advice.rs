@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::git::{commit_all, git};
 use crate::support::world::Alone as _;
-use crate::support::{Project, check_of, wait_until};
+use crate::support::{Project, check_of, wait_for_second_after};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
@@ -197,7 +197,7 @@ fn runs_carry_on_since_when_a_subject_differs() {
 
     // This run and the next one begin in one second, after the others.
     let second_of = second["started_at_unix"].as_u64().unwrap();
-    wait_until(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() > second_of);
+    wait_for_second_after(second_of);
     project.file(ERP, "services: {other: {}}\n");
     let third = project.check(&[]).1;
     assert_eq!((&since(&third)["run"], &since(&third)["runs"]), (&first["run"], &3.into()));
@@ -234,7 +234,7 @@ fn the_last_success_is_carried_on_by_runs_that_fail_to_look() {
     assert_eq!(well["last_success_unix"], well["started_at_unix"]);
     // The runs that follow begin in a later second.
     let second = well["started_at_unix"].as_u64().unwrap();
-    wait_until(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() > second);
+    wait_for_second_after(second);
     std::fs::rename(project.path(LOCK), project.path("kept")).unwrap();
     for _ in 0..2 {
         let report = project.check(&[]).1;

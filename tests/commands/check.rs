@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use driftlock::model::Digest;
 use serde_json::{Value, json};
 
+use crate::support::git::git;
 use crate::support::world::Alone as _;
 use crate::support::{Project, Ran, assert_valid, check_of, findings, has_open, status, wait_until};
 
@@ -102,19 +103,6 @@ fn everything(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// The name of the run that a report tells of.
 fn run_of(report: &Value) -> String {
     report["run"].as_str().unwrap().to_owned()
-}
-
-fn latest(project: &Project) -> Value {
-    serde_json::from_str(&project.read("audit/runtime/latest.json")).unwrap()
-}
-
-/// What `git` prints, run at the root.
-fn git(project: &Project, args: &[&str]) -> String {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"];
-    let mut git = Command::new("git");
-    let output = git.alone().args(identity).args(args).current_dir(project.root()).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// An accepted project, its lock files committed, and then accepted once more after a change.
@@ -345,7 +333,7 @@ fn quiet_says_nothing_on_a_pass_and_everything_otherwise() {
     }
     project.ok(&["check", "--quiet", "--format", "json=kept.json"]);
     let kept: Value = serde_json::from_str(&project.read("kept.json")).unwrap();
-    assert_eq!(latest(&project), kept, "files are written either way");
+    assert_eq!(project.latest(), kept, "files are written either way");
     project.file("infra/stacks/erp/docker-compose.yml", "drift\n");
     let (quiet, loud) = (project.run(&["check", "--quiet"]), project.run(&["check"]));
     assert_eq!(quiet.code(), 2);
@@ -553,7 +541,7 @@ fn only_a_whole_check_moves_latest() {
     let project = Project::accepted();
     assert!(!project.path("audit/runtime/latest.json").exists(), "an export does not");
     let (_, first) = project.check(&[]);
-    assert_eq!(latest(&project), first);
+    assert_eq!(project.latest(), first);
     for arguments in [
         &["check", "--only", "compose_hashes"][..],
         &["check", "--output", "out"],
@@ -562,11 +550,11 @@ fn only_a_whole_check_moves_latest() {
         &["diff", "baseline", "baseline"],
     ] {
         project.ok(arguments);
-        assert_eq!(latest(&project), first, "{arguments:?}");
+        assert_eq!(project.latest(), first, "{arguments:?}");
     }
     project.file("infra/stacks/erp/docker-compose.yml", "drift\n");
     let (_, second) = project.check(&[]);
-    assert_eq!(latest(&project), second);
+    assert_eq!(project.latest(), second);
     assert!(std::fs::symlink_metadata(project.path("audit/runtime/latest.json")).unwrap().is_file());
 }
 
@@ -583,7 +571,7 @@ fn a_second_run_in_one_second_gets_a_number() {
     let run = run_of(&report);
     assert_eq!((code, run), (0, format!("{}_2", report["timestamp"].as_str().unwrap())));
     assert!(project.path(&format!("audit/runtime/{}/drift_report.json", run_of(&report))).is_file());
-    assert_eq!(latest(&project), report);
+    assert_eq!(project.latest(), report);
     let toml = project.read("audit/driftlock.toml") + "[targets.cron]\nhost = \"local\"\nroot = \".\"\n";
     project.file("audit/driftlock.toml", &toml);
     for stamp in stamps {

@@ -13,9 +13,7 @@ const BEGIN: [&str; 7] = ["pause", "--for", "20m", "--reason", "release 18.2", "
 
 /// An accepted project with drift.
 fn drifted() -> Project {
-    let project = Project::accepted();
-    project.file(EDGE, "changed\n");
-    project
+    Project::drifted(&[EDGE])
 }
 
 /// The moment so many seconds from now, in RFC 3339.

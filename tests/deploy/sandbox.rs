@@ -92,7 +92,7 @@ fn needs_mounts_a_check_writes_only_its_runs() {
     assert_eq!(drift.code, 2, "{}{}", drift.out, drift.err);
     assert!(drift.out.contains("edited by hand: no commit here ever held it"), "{}", drift.out);
     assert!(drift.err.is_empty(), "{}", drift.err);
-    let latest: serde_json::Value = serde_json::from_str(&project.read("audit/runtime/latest.json")).unwrap();
+    let latest = project.latest();
     assert_eq!(latest["overall"], "FAIL");
     assert_eq!(files_below(&project.path("audit/locks")), before);
 }

@@ -414,7 +414,7 @@ fn checks_at_once_give_whole_runs() {
         assert_eq!(&kept, report, "each has a run of its own");
         assert!(project.read(&format!("{run}/drift_report.txt")).contains("OVERALL: PASS"));
     }
-    let latest = serde_json::from_str(&project.read("audit/runtime/latest.json")).unwrap();
+    let latest = project.latest();
     assert_valid(&latest);
     assert!(reports.contains(&latest));
     let entries = std::fs::read_dir(project.path("audit/runtime")).unwrap();

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
-use crate::support::Project;
 use crate::support::disk::{files_below, temporaries};
+use crate::support::strace::{self, Moment};
+use crate::support::{Project, ended};
 
 /// The lock files by name.
 type Locks = BTreeMap<PathBuf, Vec<u8>>;
@@ -38,65 +37,41 @@ fn alternating() -> (Project, [Locks; 2]) {
     (project, both)
 }
 
-fn spawn(project: &Project, args: &[&str]) -> Child {
-    let mut command = crate::support::world::driftlock();
-    command.args(args).current_dir(project.root());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
+/// System calls that change what lies on the disk or print; a name that an architecture has not is passed over.
+const CALLS: &str = "?write,?writev,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?mkdir,?mkdirat,?link,\
+                     ?linkat,?symlink,?symlinkat,?ftruncate,?fsync,?fdatasync,?flock";
 
-/// Waits for a process, but not for ever.
-fn ended(child: &mut Child) -> Option<i32> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while Instant::now() < deadline {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    panic!("it did not end");
-}
-
-/// Waits this long, or until a process ends: then the time that it took.
-fn wait_for_a_while(child: &mut Child, moment: Duration) -> Option<Duration> {
-    let start = Instant::now();
-    while start.elapsed() < moment {
-        if child.try_wait().unwrap().is_some() {
-            return Some(start.elapsed());
-        }
-        std::thread::sleep(Duration::from_micros(200));
-    }
-    None
+/// Every moment of a command that succeeds.
+fn moments(project: &Project, args: &[&str]) -> Vec<Moment> {
+    let (ran, trace) = project.traced(args, CALLS, &[]);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    strace::moments(&trace)
 }
 
 /// How many moments are tried.
-const TRIALS: u32 = 20;
+const TRIALS: usize = 20;
 
-/// Kills `args` at moments spread over the time that it takes; `prepare` runs before each.
+/// Kills `args` at moments spread over all that it does; `prepare` runs before each.
 fn kill_at_many_moments(args: &[&str], prepare: &[&str]) {
     let (project, both) = alternating();
     let now = || usize::from(locks(&project) == both[1]);
     put(&project, 0);
     project.run(prepare);
-    let start = Instant::now();
-    assert_eq!(ended(&mut spawn(&project, args)), Some(0));
-    let mut whole = start.elapsed();
+    let moments = moments(&project, args);
     let mut killed = 0;
     for trial in 0..TRIALS {
         let before = now();
         put(&project, 1 - before);
         project.run(prepare);
-        let mut child = spawn(&project, args);
-        whole = whole.min(wait_for_a_while(&mut child, whole * trial / TRIALS).unwrap_or(whole));
-        child.kill().unwrap();
-        killed += u32::from(ended(&mut child).is_none());
+        let moment = &moments[moments.len() * trial / TRIALS];
+        killed += usize::from(project.signalled(args, CALLS, moment, "KILL").code() == -1);
         let found = locks(&project);
-        assert!(both.contains(&found), "trial {trial}: neither the old nor the new: {found:#?}");
+        assert!(both.contains(&found), "{moment:?}: neither the old nor the new: {found:#?}");
         let (code, report) = project.check(&[]);
-        assert_eq!(code, if now() == before { 2 } else { 0 }, "trial {trial}: {report:#}");
-        assert_eq!(temporaries(&project.path("audit")), [] as [PathBuf; 0], "trial {trial}");
+        assert_eq!(code, if now() == before { 2 } else { 0 }, "{moment:?}: {report:#}");
+        assert_eq!(temporaries(&project.path("audit")), [] as [PathBuf; 0], "{moment:?}");
     }
-    assert!(killed >= TRIALS / 4, "only {killed} of {TRIALS} kills came early enough");
+    assert!(killed >= TRIALS * 3 / 4, "only {killed} of {TRIALS} were killed: {moments:?}");
     put(&project, 1 - now());
     project.ok(&["export", "--accept"]);
     assert!(both.contains(&locks(&project)));
@@ -120,22 +95,19 @@ fn an_acceptance_that_is_killed_leaves_a_whole_baseline() {
 fn an_export_that_is_told_to_end_says_what_became_the_baseline() {
     let (project, both) = alternating();
     let args = ["export", "--accept"];
-    let start = Instant::now();
-    project.ok(&args);
-    let whole = start.elapsed();
+    let moments = moments(&project, &args);
+    let mut codes = BTreeMap::<i32, usize>::new();
     for trial in 0..2 * TRIALS {
         let before = usize::from(locks(&project) == both[1]);
         put(&project, 1 - before);
-        let mut command = crate::support::world::driftlock();
-        command.args(args).current_dir(project.root()).stdin(Stdio::null());
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(whole * trial / (2 * TRIALS));
-        let pid = rustix::process::Pid::from_child(&child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let out = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        let moment = &moments[moments.len() * trial / (2 * TRIALS)];
+        let ran = project.signalled(&args, CALLS, moment, "TERM");
+        *codes.entry(ran.code()).or_default() += 1;
+        let out = ran.out();
         let is_new = locks(&project) == both[1 - before];
-        assert_eq!(out.contains("lock files written"), is_new, "trial {trial}: {out}");
+        assert_eq!(out.contains("lock files written"), is_new, "{moment:?}: {out}");
     }
+    assert!(codes[&143] >= TRIALS, "{codes:?}");
 }
 
 #[test]
@@ -156,10 +128,10 @@ fn of_two_acceptances_at_once_one_wins() {
         put(&project, 0);
         project.run(&["check"]);
         let lines = project.read("audit/accepted.jsonl").lines().count();
-        let mut two = [spawn(&project, &["accept", "--yes"]), spawn(&project, &["accept", "--yes"])];
-        let mut codes = two.each_mut().map(ended);
+        let two = [project.spawn(&["accept", "--yes"]), project.spawn(&["accept", "--yes"])];
+        let mut codes = two.map(|child| ended(child).code());
         codes.sort_unstable();
-        assert_eq!(codes, [Some(0), Some(1)]);
+        assert_eq!(codes, [0, 1]);
         assert_eq!(locks(&project), both[0]);
         assert_eq!(project.read("audit/accepted.jsonl").lines().count(), lines + 1);
         assert_eq!(project.check(&[]).0, 0);
@@ -173,10 +145,10 @@ fn two_exports_at_once_leave_one_whole_baseline() {
         let (project, both) = alternating();
         put(&project, 0);
         let args = ["export", "--accept"];
-        let mut two = [spawn(&project, &args), spawn(&project, &args)];
-        let codes = two.each_mut().map(ended);
-        assert!(codes.contains(&Some(0)), "{codes:?}");
-        assert!(codes.iter().all(|code| matches!(code, Some(0 | 1))), "{codes:?}");
+        let two = [project.spawn(&args), project.spawn(&args)];
+        let codes = two.map(|child| ended(child).code());
+        assert!(codes.contains(&0), "{codes:?}");
+        assert!(codes.iter().all(|code| matches!(code, 0 | 1)), "{codes:?}");
         assert_eq!(locks(&project), both[0]);
         assert_eq!(temporaries(&project.path("audit")), [] as [PathBuf; 0]);
     }

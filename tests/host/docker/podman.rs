@@ -4,12 +4,16 @@ use super::super::needs_docker::containers::always_restarting;
 use crate::support::docker::{Stage, check_of};
 use crate::support::needs;
 
+/// The address of Podman's service.
+fn service() -> String {
+    needs::declared(needs::PODMAN);
+    std::env::var("DRIFTLOCK_PODMAN")
+        .unwrap_or_else(|_| needs::absent(needs::PODMAN, "DRIFTLOCK_PODMAN names no service of Podman"))
+}
+
 #[test]
 fn a_container_that_podman_restarts_in_a_loop_never_passes() {
-    let Ok(host) = std::env::var("DRIFTLOCK_PODMAN") else {
-        println!("DRIFTLOCK_PODMAN is not set: not tested; scripts/test.sh sets it");
-        return;
-    };
+    let host = service();
     let stage = Stage::at(Some(&host));
     let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
     let loops = [&limits[..], &["--restart", "always"]].concat();
@@ -31,9 +35,7 @@ fn a_container_that_podman_restarts_in_a_loop_never_passes() {
 
 #[test]
 fn podmans_containers_are_locked_and_compared() {
-    needs::declared(needs::PODMAN);
-    let host = std::env::var("DRIFTLOCK_PODMAN")
-        .unwrap_or_else(|_| needs::absent(needs::PODMAN, "DRIFTLOCK_PODMAN names no service of Podman"));
+    let host = service();
     let stage = Stage::at(Some(&host));
     let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
     let image = stage.image("app:1");

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use driftlock::host::docker::Engine;
 use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Limits, Route, SshHost, Trust};
@@ -179,8 +179,6 @@ fn needs_mounts_a_run_that_is_cancelled_reads_nothing_more() {
     let layout = Layout::of_root(Path::new("/"));
     let watch = Watch::default();
     watch.cancel();
-    let started = Instant::now();
     let told = remote(&server, silent.port, layout, false).content(b"etc/passwd", LIMIT, &watch);
     assert_eq!(told, Err(HostError::Interrupted));
-    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
