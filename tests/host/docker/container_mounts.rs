@@ -308,15 +308,10 @@ fn a_process_with_a_root_of_its_own_is_not_believed_needs_root() {
     let copy = "/bin/busybox mkdir -p /jail/bin && /bin/busybox cp /bin/busybox /jail/bin && \
                 exec /bin/busybox chroot /jail /bin/busybox sleep 601";
     stage.docker(&["exec", "-d", &stage.name("web"), "/bin/busybox", "sh", "-c", copy]);
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    let started = || stage.docker(&["top", &stage.name("web"), "-eo", "pid,args"]);
-    while !started()
-        .lines()
-        .any(|line| line.trim().ends_with(" /bin/busybox sleep 601") && !line.contains("mkdir"))
-    {
-        assert!(std::time::Instant::now() < end, "the process did not begin");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    let is_it = |line: &str| line.trim().ends_with(" /bin/busybox sleep 601") && !line.contains("mkdir");
+    crate::support::wait_until(|| {
+        stage.docker(&["top", &stage.name("web"), "-eo", "pid,args"]).lines().any(is_it)
+    });
     let (code, report) = stage.check(&["--only", "container_mounts"]);
     let found = check_of(&report, "container_mounts");
     assert_eq!((code, &found["status"]), (1, &"ERROR".into()), "{report:#}");

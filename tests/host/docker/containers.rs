@@ -125,6 +125,8 @@ fn a_job_that_had_ended_and_restarts_in_a_loop_never_passes() {
     for (job, line) in jobs {
         stage.remove(job);
         stage.run_shell(job, &image, LOOPS, line);
+    }
+    for (job, _) in jobs {
         stage.wait_for_restarts(job, 2);
         always_restarting(&stage, job, "exited", 60);
     }

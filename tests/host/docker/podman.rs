@@ -23,11 +23,12 @@ fn a_container_that_podman_restarts_in_a_loop_never_passes() {
     stage.start("web", &image, &limits);
     stage.ok(&["export", "--accept"]);
     assert_eq!(stage.drift(), (0, vec![]));
-    for (short, expected, line) in
-        [("job", "exited", "exit 1"), ("web", "running", "/bin/busybox sleep 1; exit 1")]
-    {
+    let loopers = [("job", "exited", "exit 1"), ("web", "running", "/bin/busybox sleep 1; exit 1")];
+    for (short, _, line) in loopers {
         stage.remove(short);
         stage.run_shell(short, &image, &loops, line);
+    }
+    for (short, expected, _) in loopers {
         stage.wait_for_restarts(short, 2);
         always_restarting(&stage, short, expected, 60);
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use driftlock::host::docker::Engine;
 use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Limits, Route, SshHost, Trust};
@@ -388,7 +388,6 @@ fn a_client_that_hangs_meets_the_deadline_and_is_ended() {
     });
     let bashrc = format!("echo welcome\nexport PATH={}\n", tools.dir.path().display());
     write(server.home().join(".bashrc"), bashrc).unwrap();
-    let started = Instant::now();
     std::thread::scope(|scope| {
         for engine in [EngineAccess::Auto, EngineAccess::Cli] {
             let (way, stage) = (Way::to(&server), &stage);
@@ -398,7 +397,6 @@ fn a_client_that_hangs_meets_the_deadline_and_is_ended() {
             });
         }
     });
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
     let pids = read_to_string(pids).unwrap();
     assert_eq!(pids.lines().count(), 2);
     // OpenSSH passes no signal on to sessions of root.
@@ -557,10 +555,8 @@ fn an_engine_behind_a_forwarded_socket_may_lie_or_hang() {
     calls.dedup();
     assert!((1..=2).contains(&all) && calls.len() == all, "no other way is tried: {calls:?}");
     let hanging = FakeEngine::new(|_| Reply::Silence);
-    let started = Instant::now();
     let told = Way::to(&server_with(&hanging.socket(), &[])).refusal(&stage, EngineAccess::Auto);
     assert!(told.contains("the engine's socket on the server gave no answer within 10 s"), "{told}");
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -652,22 +648,17 @@ fn over_a_slow_link_containers_cost_two_round_trips() {
     write(server.known_hosts(), known).unwrap();
     let way = Way { port: link.port, ..Way::to(&server) };
     let host = way.host(&stage.project.root(), EngineAccess::Auto);
-    let mut best = Duration::MAX;
-    // What else this machine does makes it longer, and never shorter.
-    for _ in 0..20 {
-        if best < 5 * one_way {
-            break;
-        }
-        let started = Instant::now();
+    // What is sent at once on an idle machine may be sent in pieces on a busy one: never the other way round.
+    let is_quick = (0..20).any(|_| {
+        link.trips();
         host.observe(&[], &Watch::default()).unwrap();
-        let without = started.elapsed();
-        let started = Instant::now();
+        let without = link.trips();
         let seen = told(&answer_of(&host, &stage));
-        let more = started.elapsed().saturating_sub(without);
+        let with = link.trips();
         assert_eq!(seen.matches("name: ").count(), 20);
-        println!("without containers {without:?}, with 20 of them {more:?} more");
-        best = best.min(more);
-    }
+        println!("round trips: {without} without containers, {with} with 20 of them");
+        with <= without + 2
+    });
     // One opens the ways to the socket, one is for both lists.
-    assert!(best < 5 * one_way, "{best:?}");
+    assert!(is_quick);
 }
