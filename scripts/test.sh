@@ -72,11 +72,6 @@ if [ -n "$missing" ]; then
     if [ "$(id -u)" -ne 0 ]; then
         die "commands are missing. Run: sudo apt-get install --no-install-recommends $missing"
     fi
-    step "installing $missing"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q >&2
-    # shellcheck disable=SC2086
-    apt-get install -q -y --no-install-recommends $missing >&2
 fi
 has cargo || die "cargo is missing. Install Rust from https://rustup.rs"
 
@@ -85,57 +80,58 @@ has cargo || die "cargo is missing. Install Rust from https://rustup.rs"
 services=$(mktemp -d /tmp/driftlock.XXXXXX)
 chmod 711 "$services"
 mkdir -m 1777 "$services/tmp"
+preparing=
 stop() {
+    if [ -n "$preparing" ]; then
+        # It ends after the step that it is at.
+        kill "$preparing" 2>/dev/null || :
+        wait "$preparing" 2>/dev/null || :
+    fi
     scripts/engine.sh stop "$services" || :
     rm -rf "$services"
 }
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-# Where one of them does not start, the tests that need it are left out below.
-step 'scripts/engine.sh start'
-if scripts/engine.sh start "$services"; then
-    # shellcheck source=/dev/null
-    . "$services/env"
-    export DOCKER_HOST
-fi
-step 'scripts/engine.sh start-podman'
-if scripts/engine.sh start-podman "$services"; then
-    # shellcheck source=/dev/null
-    . "$services/podman.env"
-    export DRIFTLOCK_PODMAN
-fi
 
-# Real addon modules. Offline is fine once they are there.
-if [ -x scripts/wheels.sh ]; then
+# Downloads and starts what the tests need: packages, engines, real addon modules, validators, cargo-deny. Where an
+# engine does not start, the tests that need it are left out below. Offline is fine once everything is there.
+prepare() {
+    trap - EXIT
+    trap 'exit 143' TERM
+    if [ -n "$missing" ]; then
+        step "installing $missing"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -q
+        # shellcheck disable=SC2086
+        apt-get install -q -y --no-install-recommends $missing
+    fi
+    step 'scripts/engine.sh start'
+    scripts/engine.sh start "$services" || :
+    step 'scripts/engine.sh start-podman'
+    scripts/engine.sh start-podman "$services" || :
     step 'scripts/wheels.sh target/wheels'
     scripts/wheels.sh target/wheels || step 'the wheels could not be downloaded; going on with what is there'
-fi
+    step 'scripts/validators.sh target/python'
+    scripts/validators.sh target/python || die 'the validators could not be downloaded'
+    step 'scripts/deny.sh --fetch'
+    scripts/deny.sh --fetch
+}
 
-# Validators that no Debian package holds. Offline is fine once they are there.
-step 'scripts/validators.sh target/python'
-scripts/validators.sh target/python || die 'the validators could not be downloaded'
+# The compiler works meanwhile. From nothing there is nothing to build upon, and to keep notes for later costs time.
+[ -d target/debug/incremental ] || export CARGO_INCREMENTAL=0
+prepare >"$services/prepare.log" 2>&1 &
+preparing=$!
 
 step 'cargo fmt --check'
 cargo fmt --check
-step 'shellcheck scripts/*.sh scripts/bench/*.sh deploy/git/pre-push .ci/run'
-shellcheck scripts/*.sh scripts/bench/*.sh deploy/git/pre-push .ci/run
-step 'scripts/deny.sh'
-scripts/deny.sh
-step 'cargo clippy'
-cargo clippy --all-targets --locked -- -D warnings
-step 'cargo test --doc'
-cargo test --doc --locked
-step 'scripts/bench.sh --short'
-DRIFTLOCK_BENCH_DIR=target/bench-short DRIFTLOCK_BENCH_PROFILE=dev scripts/bench.sh --short
-
 if cargo nextest --version >/dev/null 2>&1; then
     count() { cargo nextest list --locked --message-format oneline --filterset "test($1)" 2>/dev/null | wc -l; }
     run() {
         filter='all()'
         for need in "$@"; do filter="$filter and not test($need)"; done
-        # Many tests wait for a deadline or a clock, and not for the processor.
-        cargo nextest run --locked --no-fail-fast --test-threads "$(($(nproc) * 2))" --filterset "$filter"
+        # Many tests wait for a process or a clock, and not for the processor.
+        cargo nextest run --locked --no-fail-fast --test-threads "$(($(nproc) * 3))" --filterset "$filter"
     }
     step 'cargo nextest run'
     cargo nextest run --locked --no-run
@@ -151,6 +147,37 @@ else
     step 'cargo test'
     cargo test --locked --lib --bins --tests --no-run
 fi
+
+step 'cargo clippy'
+cargo clippy --all-targets --locked -- -D warnings
+# Nothing is compiled for documents without examples.
+if grep -rq '^ *//[/!].*```' src; then
+    step 'cargo test --doc'
+    cargo test --doc --locked
+fi
+
+prepared=0
+wait "$preparing" || prepared=$?
+preparing=
+cat "$services/prepare.log"
+[ "$prepared" -eq 0 ] || die 'what the tests need could not be installed or downloaded: see above'
+if [ -f "$services/env" ]; then
+    # shellcheck source=/dev/null
+    . "$services/env"
+    export DOCKER_HOST
+fi
+if [ -f "$services/podman.env" ]; then
+    # shellcheck source=/dev/null
+    . "$services/podman.env"
+    export DRIFTLOCK_PODMAN
+fi
+
+step 'shellcheck scripts/*.sh scripts/bench/*.sh deploy/git/pre-push .ci/run'
+shellcheck scripts/*.sh scripts/bench/*.sh deploy/git/pre-push .ci/run
+step 'scripts/deny.sh'
+scripts/deny.sh
+step 'scripts/bench.sh --short'
+DRIFTLOCK_BENCH_DIR=target/bench-short DRIFTLOCK_BENCH_PROFILE=dev scripts/bench.sh --short
 
 # From here on nothing is fetched, and nothing of whoever runs this takes part: configuration, locale, zone, agents,
 # proxies, CI.

@@ -61,17 +61,38 @@ pub(crate) fn after_run(project: &Project, cancel: &Watch) -> Vec<String> {
 
 /// Waits for this process's turn to write the baseline or to remove runs.
 pub(crate) fn lock_project(project: &Project, command: &str, cancel: &Watch) -> Result<Turn, Failure> {
-    Turn::wait(&project.root, command, &|| cancel.is_cancelled()).map_err(|why| {
-        let failure = Failure::new(why.to_string());
-        match why {
-            NotNow::Held(holder) => {
-                let look = holder.pid.map(|pid| format!("; see what it does with: ps -fp {pid}"));
-                failure.hint(format!(
-                    "nothing was written; try again when it has ended{}",
-                    look.unwrap_or_default()
-                ))
-            }
-            NotNow::Interrupted => failure,
+    Turn::wait(&project.root, command, &|| cancel.is_cancelled()).map_err(refusal)
+}
+
+/// The failure of whoever has waited for another process in vain.
+fn refusal(why: NotNow) -> Failure {
+    let failure = Failure::new(why.to_string());
+    match why {
+        NotNow::Held(holder) => {
+            let look = holder.pid.map(|pid| format!("; see what it does with: ps -fp {pid}"));
+            failure
+                .hint(format!("nothing was written; try again when it has ended{}", look.unwrap_or_default()))
         }
-    })
+        NotNow::Interrupted => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::lock::Holder;
+
+    #[test]
+    fn who_waits_in_vain_is_told_for_whom() {
+        let holder = Holder { pid: Some(7), command: Some("accept".to_owned()) };
+        let told = refusal(NotNow::Held(holder)).to_string();
+        assert_eq!(
+            told,
+            "error: process 7 (driftlock accept) is at work on this baseline and did not end within 10 s\n hint: nothing \
+             was written; try again when it has ended; see what it does with: ps -fp 7"
+        );
+        assert!(
+            refusal(NotNow::Held(Holder::default())).to_string().ends_with("try again when it has ended")
+        );
+    }
 }

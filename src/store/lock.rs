@@ -69,10 +69,20 @@ impl Turn {
     /// # Errors
     /// When somebody else still has it after ten seconds, or `is_over` says that nobody waits any more.
     pub fn wait(root: &Path, command: &str, is_over: &dyn Fn() -> bool) -> Result<Self, NotNow> {
+        Self::wait_at_most(PATIENCE, root, command, is_over)
+    }
+
+    /// Waits like [`Turn::wait`], for as long as it is told.
+    fn wait_at_most(
+        patience: Duration,
+        root: &Path,
+        command: &str,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Self, NotNow> {
         let (start, mut is_told) = (Instant::now(), false);
         loop {
             match Self::take(root, command) {
-                Err(holder) if start.elapsed() >= PATIENCE => return Err(NotNow::Held(holder)),
+                Err(holder) if start.elapsed() >= patience => return Err(NotNow::Held(holder)),
                 Err(_) if is_over() => return Err(NotNow::Interrupted),
                 Err(holder) => {
                     if !std::mem::replace(&mut is_told, true) {
@@ -182,6 +192,22 @@ mod tests {
         drop(turn);
         assert_eq!(std::fs::read_to_string(root.path().join(runs::PATH).join(FILE)).unwrap(), "");
         Turn::take(root.path(), "prune").unwrap();
+    }
+
+    #[test]
+    fn who_waits_too_long_is_refused_with_who_has_it() {
+        let root = tempfile::tempdir().unwrap();
+        let _turn = Turn::take(root.path(), "accept").unwrap();
+        let patience = Duration::from_millis(60);
+        let start = Instant::now();
+        let refused = Turn::wait_at_most(patience, root.path(), "prune", &|| false).unwrap_err();
+        assert!(start.elapsed() >= patience);
+        let holder = Holder { pid: Some(std::process::id()), command: Some("accept".to_owned()) };
+        assert_eq!(
+            refused.to_string(),
+            format!("{holder} is at work on this baseline and did not end within 10 s")
+        );
+        assert_eq!(refused, NotNow::Held(holder));
     }
 
     #[test]

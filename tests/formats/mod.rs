@@ -1,10 +1,12 @@
 //! The report formats, each judged by a tool that knows the format and not driftlock.
 
 mod github;
+mod html;
 mod junit;
 mod markdown;
 mod prometheus;
 mod sarif;
+mod schema;
 mod tap;
 
 use std::ffi::OsStr;

@@ -72,7 +72,7 @@ fn drift_that_is_excused_is_a_failure_that_was_expected() {
 fn a_skip_says_why_and_a_name_says_where() {
     let of = |name: &str| proved(&Situation::of(name).report("tap").0).0;
     let skipped = of("skip").into_iter().find(|point| point["name"] == "- local: docker_images").unwrap();
-    assert!(skipped["why"].as_str().unwrap().len() > 10, "{skipped}");
+    assert!(skipped["why"].as_str().unwrap().contains("there is no socket at"), "{skipped}");
     let names: Vec<Value> = of("several targets").iter().map(|point| point["name"].clone()).collect();
     assert_eq!((&names[0], names.len()), (&"- alpha: lock_files_exist".into(), 12));
 }

@@ -194,7 +194,7 @@ fn spawn(mut command: Command, dir: &Path) -> Child {
 
 /// Whether the words are in the log before the server ends.
 fn gets_ready(child: &mut Child, dir: &Path, words: &str) -> bool {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + super::GUARD;
     loop {
         let over = child.try_wait().unwrap().is_some();
         if log_in(dir).contains(words) {

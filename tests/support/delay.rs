@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
@@ -12,8 +12,28 @@ use std::time::{Duration, Instant};
 pub(crate) struct SlowLink {
     /// Where it listens, on `127.0.0.1`.
     pub(crate) port: u16,
+    trips: Arc<Trips>,
     ends: Arc<AtomicBool>,
     listening: Option<JoinHandle<()>>,
+}
+
+/// How often the near side has spoken after it had heard something.
+#[derive(Default)]
+struct Trips {
+    count: AtomicUsize,
+    has_heard: AtomicBool,
+}
+
+impl Trips {
+    fn speak(&self) {
+        if self.has_heard.swap(false, Ordering::SeqCst) {
+            self.count.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn hear(&self) {
+        self.has_heard.store(true, Ordering::SeqCst);
+    }
 }
 
 impl SlowLink {
@@ -23,17 +43,26 @@ impl SlowLink {
         let here = listener.local_addr().unwrap().port();
         let ends = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&ends);
+        let trips = Arc::new(Trips::default());
+        let all = Arc::clone(&trips);
         let listening = spawn(move || {
             for near in listener.incoming().flatten() {
                 if over.load(Ordering::SeqCst) {
                     return;
                 }
                 let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { return };
-                carry(near.try_clone().unwrap(), far.try_clone().unwrap(), one_way);
-                carry(far, near, one_way);
+                let (speaks, hears) = (Arc::clone(&all), Arc::clone(&all));
+                let (from, to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                carry(from, to, one_way, move || speaks.speak(), || ());
+                carry(far, near, one_way, || (), move || hears.hear());
             }
         });
-        Self { port: here, ends, listening: Some(listening) }
+        Self { port: here, trips, ends, listening: Some(listening) }
+    }
+
+    /// Round trips since this was last asked: how often the near side has spoken after it had heard something.
+    pub(crate) fn trips(&self) -> usize {
+        self.trips.count.swap(0, Ordering::SeqCst)
     }
 }
 
@@ -49,25 +78,33 @@ impl Drop for SlowLink {
 type Late = (Instant, Vec<u8>);
 
 /// Carries one direction until either side ends it.
-fn carry(from: TcpStream, to: TcpStream, one_way: Duration) {
+fn carry(
+    from: TcpStream,
+    to: TcpStream,
+    one_way: Duration,
+    took: impl Fn() + Send + 'static,
+    gave: impl Fn() + Send + 'static,
+) {
     let _ = to.set_nodelay(true);
     let (sender, receiver) = channel();
-    spawn(move || take(from, &sender, one_way));
-    spawn(move || give(to, &receiver));
+    spawn(move || take(from, &sender, one_way, took));
+    spawn(move || give(to, &receiver, gave));
 }
 
-fn take(mut from: TcpStream, sender: &Sender<Late>, one_way: Duration) {
+fn take(mut from: TcpStream, sender: &Sender<Late>, one_way: Duration, took: impl Fn()) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
+        took();
         if sender.send((Instant::now() + one_way, buffer[..read].to_vec())).is_err() {
             return;
         }
     }
 }
 
-fn give(mut to: TcpStream, receiver: &Receiver<Late>) {
+fn give(mut to: TcpStream, receiver: &Receiver<Late>, gave: impl Fn()) {
     for (at, bytes) in receiver {
         sleep(at.saturating_duration_since(Instant::now()));
+        gave();
         if to.write_all(&bytes).is_err() {
             break;
         }

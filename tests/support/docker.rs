@@ -120,10 +120,12 @@ impl Stage {
 
     /// Waits until the engine has started a container anew so many times.
     pub(crate) fn wait_for_restarts(&self, short: &str, count: u32) {
-        let (name, start) = (self.name(short), std::time::Instant::now());
+        let name = self.name(short);
+        let made = self.docker(&["inspect", "--format={{.Created}}", &name]);
+        let made = chrono::DateTime::parse_from_rfc3339(&made).unwrap().to_utc();
         super::wait_until(|| {
             // A list tells to the second when a container was made: one of this moment came up for the first time.
-            if start.elapsed() < Duration::from_secs(4) {
+            if chrono::Utc::now() < made + Duration::from_secs(4) {
                 return false;
             }
             let restarts = self.docker(&["inspect", "--format={{.RestartCount}}", &name]);

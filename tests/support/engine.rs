@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, spawn};
-use std::time::{Duration, Instant};
 
 use assert_fs::TempDir;
 use serde_json::{Value, json};
@@ -105,11 +104,7 @@ impl FakeEngine {
 
     /// Waits until it was called.
     pub(crate) fn wait_for_a_call(&self) {
-        let end = Instant::now() + Duration::from_secs(20);
-        while self.calls.lock().unwrap().is_empty() {
-            assert!(Instant::now() < end, "the engine was never called");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        super::wait_until(|| !self.calls.lock().unwrap().is_empty());
     }
 }
 

@@ -110,6 +110,11 @@ impl HttpServer {
         format!("{scheme}://127.0.0.1:{}/services/{SECRET}", self.port)
     }
 
+    /// Its address without a path, as a proxy has it.
+    pub(crate) fn root(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// Where it listens.
     pub(crate) fn port(&self) -> u16 {
         self.port

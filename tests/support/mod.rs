@@ -17,17 +17,23 @@ pub(crate) mod needs;
 mod past;
 pub(crate) mod random;
 pub(crate) mod sshd;
+pub(crate) mod strace;
 pub(crate) mod told;
 mod user;
 pub(crate) mod wire;
 pub(crate) mod world;
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Child, Output, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use assert_fs::TempDir;
 use assert_fs::prelude::*;
+
+/// The longest that anything may take that must not hang: a guard, and no measure of speed.
+pub(crate) const GUARD: Duration = Duration::from_mins(2);
 
 /// A temporary project; it is removed when dropped.
 pub(crate) struct Project {
@@ -66,6 +72,15 @@ impl Project {
         project
     }
 
+    /// An accepted project in which these files have changed.
+    pub(crate) fn drifted(paths: &[&str]) -> Self {
+        let project = Self::accepted();
+        for path in paths {
+            project.file(path, "changed\n");
+        }
+        project
+    }
+
     /// The root, with links resolved.
     pub(crate) fn root(&self) -> PathBuf {
         self.dir.path().canonicalize().unwrap()
@@ -86,12 +101,24 @@ impl Project {
         std::fs::read_to_string(self.path(path)).unwrap()
     }
 
-    /// The binary, to be run at the root; no colour, no time limit to wait for.
+    /// The binary, to be run at the root; it is killed where it hangs.
     pub(crate) fn driftlock(&self, args: &[&str]) -> Command {
         let mut command = Command::from_std(world::driftlock());
         command.current_dir(self.dir.path()).args(args);
-        command.timeout(std::time::Duration::from_secs(120));
+        command.timeout(GUARD);
         command
+    }
+
+    /// Starts the binary at the root.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+        let mut command = world::driftlock();
+        command.args(args).current_dir(self.root()).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The newest report.
+    pub(crate) fn latest(&self) -> serde_json::Value {
+        serde_json::from_str(&self.read("audit/runtime/latest.json")).unwrap()
     }
 
     /// Runs the binary at the root.
@@ -162,13 +189,29 @@ pub(crate) fn check_of<'a>(report: &'a serde_json::Value, check: &str) -> &'a se
     checks.iter().find(|c| c["name"] == check).unwrap_or_else(|| panic!("no {check}: {report:#}"))
 }
 
-/// Polls until `done` holds, and panics when it does not within 30 seconds.
+/// Polls until `done` holds, and panics where it never does.
 pub(crate) fn wait_until(mut done: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while !done() {
-        assert!(start.elapsed().as_secs() < 30, "nothing happened within 30 seconds");
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(start.elapsed() < GUARD, "nothing happened within {GUARD:?}");
+        std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Waits for the end of a process that was started with [`Project::spawn`]; one that hangs is killed.
+pub(crate) fn ended(child: Child) -> Ran {
+    let pid = rustix::process::Pid::from_child(&child);
+    let (sender, output) = channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    Ran(output.recv_timeout(GUARD).unwrap_or_else(|_| {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        panic!("it did not end within {GUARD:?}")
+    }))
+}
+
+/// Waits until a second has begun that is later than `second`, in seconds since 1970: runs are named by the second.
+pub(crate) fn wait_for_second_after(second: u64) {
+    wait_until(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() > second);
 }
 
 /// Whether a running process has `path` open.

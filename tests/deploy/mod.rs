@@ -1,0 +1,11 @@
+//! What is shipped to run driftlock by: units, hooks, jobs, the image, alert rules, wrapper scripts.
+
+pub(crate) mod alert_rules;
+mod alert_script;
+mod ci;
+mod hook;
+mod image;
+mod metrics;
+mod sandbox;
+mod systemd;
+mod wrapper_scripts;

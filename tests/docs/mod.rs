@@ -1,0 +1,3 @@
+//! The documents: what they show is what happens.
+
+mod blocks;

@@ -1,0 +1,562 @@
+//! What containers have mounted against what is on the host: held to what the containers themselves read.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::dice::Dice;
+use crate::support::docker::{LOCK, Stage, check_of};
+use crate::support::engine::{FakeEngine, Reply};
+use crate::support::random::seed;
+use crate::support::{Ran, needs, status};
+
+const MODULE: &str = "erp/mods/shop";
+const FILE: &str = "erp/proxy/app.conf";
+
+/// A stage with one release of a module and a file, both locked, at `erp`, which is a link.
+fn released() -> Stage {
+    let stage = Stage::new();
+    configure(&stage, "mode = \"required\"");
+    release(&stage, "r1");
+    symlink("r1", stage.project.path("erp")).unwrap();
+    stage
+}
+
+fn configure(stage: &Stage, docker: &str) {
+    let files = "[compose]\nfiles = []\n[addons]\nroots = [\"erp/mods\"]\n[files]\ninclude = [\"erp/proxy/*.conf\"]\n";
+    let docker = format!("[docker]\n{docker}\ncontainers = [\"{}*\"]\n", stage.prefix);
+    stage.project.file("audit/driftlock.toml", &format!("{files}{docker}"));
+}
+
+/// Puts a release beside the others: the same names, other bytes.
+fn release(stage: &Stage, name: &str) {
+    stage.project.file(&format!("{name}/mods/shop/__manifest__.py"), "{'name': 'shop'}\n");
+    stage.project.file(&format!("{name}/mods/shop/order.py"), &format!("# of {name}\n"));
+    stage.project.file(&format!("{name}/proxy/app.conf"), &format!("release {name}\n"));
+}
+
+/// Makes `name` what `erp` leads to.
+fn switch(stage: &Stage, name: &str) {
+    let next = stage.project.path("next");
+    symlink(name, &next).unwrap();
+    fs::rename(next, stage.project.path("erp")).unwrap();
+}
+
+/// Starts the container `web` with paths of the project mounted, and accepts all that is there.
+fn start(stage: &Stage, mounts: &[(&str, &str)]) {
+    let image = stage.image("app:1");
+    let mounts = mounts.iter().map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()));
+    let mounts: Vec<String> = mounts.collect();
+    stage.start("web", &image, &mounts.iter().map(String::as_str).collect::<Vec<_>>());
+    accept(stage);
+}
+
+fn accept(stage: &Stage) {
+    stage.ok(&["export", "--accept"]);
+}
+
+/// The exit code of the check, and its findings as `DESTINATION CHANGE`.
+fn mounts(stage: &Stage) -> (i32, Vec<String>) {
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    let findings = check_of(&report, "container_mounts")["findings"].as_array().unwrap().clone();
+    let short = |it: &Value| it["subject"].as_str().unwrap().replace(&format!("{}-", stage.prefix), "");
+    (code, findings.iter().map(|it| format!("{} {}", short(it), it["change"].as_str().unwrap())).collect())
+}
+
+fn stale(at: &str) -> (i32, Vec<String>) {
+    (2, vec![format!("web:{at} stale")])
+}
+
+const FINE: (i32, Vec<String>) = (0, Vec::new());
+
+fn restart(stage: &Stage) {
+    stage.docker(&["restart", "-t", "0", &stage.name("web")]);
+}
+
+#[test]
+fn a_link_that_is_switched_leaves_the_container_on_the_old_release() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    assert_eq!(mounts(&stage), FINE);
+    release(&stage, "r2");
+    switch(&stage, "r2");
+    accept(&stage);
+    assert_eq!(mounts(&stage), stale("/mnt/addons"));
+    let told = stage.run(&["check", "--only", "container_mounts"]).out();
+    assert!(told.contains(&format!("[FAIL] Stale mount: {}:/mnt/addons", stage.name("web"))), "{told}");
+    let root = stage.project.root().canonicalize().unwrap();
+    let paths = format!("stale: expected {0}/r2/mods, found {0}/r1/mods", root.display());
+    assert!(told.contains(&paths), "{told}");
+    let way = told.lines().find_map(|line| line.trim().strip_prefix("it must go back: ")).unwrap();
+    assert!(Command::new("sh").args(["-c", way]).status().unwrap().success(), "{way}");
+    assert_eq!(mounts(&stage), FINE);
+}
+
+#[test]
+fn a_file_that_is_replaced_leaves_the_container_on_the_old_one() {
+    let stage = released();
+    start(&stage, &[(FILE, "/etc/app.conf")]);
+    assert_eq!(mounts(&stage), FINE);
+    stage.project.file("new", "another\n");
+    fs::rename(stage.project.path("new"), stage.project.path(FILE)).unwrap();
+    accept(&stage);
+    assert_eq!(mounts(&stage), stale("/etc/app.conf"));
+    restart(&stage);
+    assert_eq!(mounts(&stage), FINE);
+    stage.project.file(FILE, "written in place\n");
+    accept(&stage);
+    assert_eq!(mounts(&stage), FINE, "the container reads what was written");
+}
+
+#[test]
+fn a_tree_that_makes_room_for_another_is_still_mounted() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    release(&stage, "r2");
+    fs::rename(stage.project.path("r1/mods"), stage.project.path("r1/mods.backup")).unwrap();
+    fs::rename(stage.project.path("r2/mods"), stage.project.path("r1/mods")).unwrap();
+    accept(&stage);
+    assert_eq!(mounts(&stage), stale("/mnt/addons"));
+    fs::remove_dir_all(stage.project.path("r1/mods.backup")).unwrap();
+    assert_eq!(mounts(&stage), stale("/mnt/addons"), "nor does it matter whether it is there");
+    restart(&stage);
+    assert_eq!(mounts(&stage), FINE);
+}
+
+#[test]
+fn a_source_that_is_gone_is_stale_and_a_restart_is_not_advised() {
+    let stage = released();
+    start(&stage, &[(FILE, "/etc/app.conf"), ("erp/mods", "/mnt/addons")]);
+    fs::remove_file(stage.project.path(FILE)).unwrap();
+    assert_eq!(mounts(&stage), stale("/etc/app.conf"));
+    let told = stage.run(&["check", "--only", "container_mounts"]).out();
+    assert!(
+        told.contains("stale: expected nothing, found ") && told.contains("(deleted or replaced)"),
+        "{told}"
+    );
+    assert!(!told.contains("docker restart") && !told.contains("driftlock accept"), "{told}");
+}
+
+#[test]
+fn what_is_mounted_on_the_host_afterwards_is_seen_needs_root() {
+    needs::root();
+    let stage = released();
+    release(&stage, "r2");
+    for (over, at) in [("r2/mods", "r1/mods"), ("r2/mods/shop", "r1/mods/shop")] {
+        start(&stage, &[("erp/mods", "/mnt/addons")]);
+        let mounted = Bound::new(&stage.project.path(over), &stage.project.path(at));
+        accept(&stage);
+        let inside = if at.ends_with("shop") { "/mnt/addons/shop" } else { "/mnt/addons" };
+        assert_eq!(mounts(&stage), stale(inside), "{over} over {at}");
+        restart(&stage);
+        assert_eq!(mounts(&stage), FINE, "{over} over {at}");
+        drop(mounted);
+        accept(&stage);
+        assert_eq!(mounts(&stage), stale(inside), "{at} as it was");
+        stage.remove("web");
+    }
+}
+
+#[test]
+fn a_volume_that_is_a_bind_counts_as_one() {
+    let stage = released();
+    let image = stage.image("app:1");
+    let volume = stage.name("volume");
+    let device = format!("device={}", stage.project.path("erp/mods").canonicalize().unwrap().display());
+    stage.docker(&["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", &device, &volume]);
+    stage.start("web", &image, &["-v", &format!("{volume}:/mnt/addons")]);
+    accept(&stage);
+    let (_, report) = stage.check(&["--only", "container_mounts"]);
+    let seen = check_of(&report, "container_mounts").clone();
+    assert_eq!((&seen["status"], &seen["subjects"]), (&"PASS".into(), &1.into()), "{seen:#}");
+    let locked = stage.locked("web")["mounts"].clone();
+    assert_eq!(locked[0]["source"], Value::from(volume.as_str()), "{locked}");
+    release(&stage, "r2");
+    fs::rename(stage.project.path("r1/mods"), stage.project.path("r1/mods.backup")).unwrap();
+    fs::rename(stage.project.path("r2/mods"), stage.project.path("r1/mods")).unwrap();
+    let is_stale = mounts(&stage);
+    stage.remove("web");
+    stage.docker(&["volume", "rm", &volume]);
+    assert_eq!(is_stale, stale("/mnt/addons"));
+}
+
+#[test]
+fn mounts_are_locked_and_compared() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons:ro"), (FILE, "/etc/app.conf")]);
+    let locked = stage.locked("web")["mounts"].to_string();
+    let expected = "[{\"destination\":\"/etc/app.conf\",\"rw\":true,\"source\":\"erp/proxy/app.conf\",\"type\":\"bind\"},\
+                    {\"destination\":\"/mnt/addons\",\"rw\":false,\"source\":\"erp/mods\",\"type\":\"bind\"}]";
+    assert_eq!(locked, expected);
+    let lock = stage.project.read(LOCK);
+    let image = stage.name("app:1");
+    let here = |path: &str| stage.project.path(path).display().to_string();
+    let [mods, file, other] = [here("erp/mods"), here(FILE), here("erp/proxy")];
+    let writable: &[String] = &[format!("-v{mods}:/mnt/addons"), format!("-v{file}:/etc/app.conf")];
+    let elsewhere: &[String] = &[format!("-v{other}:/mnt/addons:ro"), format!("-v{file}:/etc/app.conf")];
+    let fewer: &[String] = &[format!("-v{mods}:/mnt/addons:ro")];
+    let more: &[String] = &[
+        format!("-v{mods}:/mnt/addons:ro"),
+        format!("-v{file}:/etc/app.conf"),
+        "--mount=type=tmpfs,dst=/x".to_owned(),
+    ];
+    for (mounted, at) in
+        [(writable, "/mnt/addons"), (elsewhere, "/mnt/addons"), (fewer, "/etc/app.conf"), (more, "/x")]
+    {
+        stage.recreate("web", &image, &mounted.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(mounts(&stage), (2, vec![format!("web:{at} config")]), "{mounted:?}");
+    }
+    let subject = format!("container_mounts/{}:/x", stage.name("web"));
+    stage.run(&["check", "--quiet"]);
+    stage.ok(&["accept", "--yes", "--reason", "meant", "--only", &subject]);
+    assert_eq!(mounts(&stage), FINE);
+    assert!(stage.project.read(LOCK).contains("tmpfs") && !lock.contains("tmpfs"));
+}
+
+#[test]
+fn a_lock_file_without_mounts_stays_valid_and_hides_nothing() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let mut lock: Value = serde_json::from_str(&stage.project.read(LOCK)).unwrap();
+    lock["images"][stage.name("web")].as_object_mut().unwrap().remove("mounts");
+    stage.project.file(LOCK, &format!("{lock:#}\n"));
+    assert_eq!(mounts(&stage), FINE);
+    release(&stage, "r2");
+    switch(&stage, "r2");
+    assert_eq!(mounts(&stage), stale("/mnt/addons"));
+}
+
+#[test]
+fn without_rights_the_mount_table_tells() {
+    let stage = released();
+    let image = stage.image("app:1");
+    let mods = format!("-v{}:/mnt/addons", stage.project.path("erp/mods").display());
+    // Nobody else may look into the directory of a volume, and it does not matter.
+    stage.start("web", &image, &[&mods, "-v", "/var/lib/data"]);
+    accept(&stage);
+    release(&stage, "r2");
+    stage.project.hand_over();
+    let look = || {
+        let args = ["check", "--only", "container_mounts", "--format", "json", "--output", "out"];
+        let host = crate::support::docker::engine_socket();
+        let door = FakeEngine::before(&host);
+        for path in [door.socket(), door.socket().parent().unwrap().to_owned()] {
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        }
+        let ran = stage.project.as_user_with(&args, &[("DOCKER_HOST", &door.host())]);
+        (ran.code(), ran.report())
+    };
+    let (code, report) = look();
+    assert_eq!((code, status(&report, "container_mounts").as_str()), (0, "PASS"), "{report:#}");
+    assert!(report["coverage"].to_string().contains("without the rights"), "{:#}", report["coverage"]);
+    switch(&stage, "r2");
+    let (code, report) = look();
+    assert_eq!((code, status(&report, "container_mounts").as_str()), (2, "FAIL"), "{report:#}");
+}
+
+/// The real engine's answer.
+fn ask(path: &str) -> String {
+    let real = crate::support::docker::engine_socket();
+    let url = format!("http://engine{path}");
+    let told = Command::new("curl").args(["-s", "--unix-socket"]).arg(&real).arg(url).output().unwrap();
+    String::from_utf8(told.stdout).unwrap()
+}
+
+/// An engine that names another process as the container's.
+fn liar(stage: &Stage, pid: u32) -> FakeEngine {
+    let (list, images) = (ask("/containers/json?all=1"), ask("/images/json"));
+    let id = stage.docker(&["inspect", "-f", "{{.Id}}", &stage.name("web")]);
+    let mut inspected: Value = serde_json::from_str(&ask(&format!("/containers/{id}/json"))).unwrap();
+    inspected["State"]["Pid"] = pid.into();
+    let inspected = inspected.to_string();
+    FakeEngine::new(move |path| match path.split('?').next().unwrap_or_default() {
+        "/containers/json" => Reply::Body(200, list.clone()),
+        "/images/json" => Reply::Body(200, images.clone()),
+        _ => Reply::Body(200, inspected.clone()),
+    })
+}
+
+#[test]
+fn a_process_that_is_not_the_containers_is_not_believed() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let check = |engine: &FakeEngine, docker: &str| {
+        let args = ["check", "--only", "container_mounts", "--docker", docker, "--format", "json"];
+        let ran = Ran(stage.project.driftlock(&args).env("DOCKER_HOST", engine.host()).output().unwrap());
+        (ran.code(), ran.report())
+    };
+    let engine = liar(&stage, std::process::id());
+    let (code, report) = check(&engine, "required");
+    let found = check_of(&report, "container_mounts");
+    assert_eq!((code, &found["status"]), (1, &"ERROR".into()), "{report:#}");
+    assert!(found["error"].as_str().unwrap().contains("the process that the engine names"), "{found:#}");
+    let (code, report) = check(&engine, "auto");
+    assert_eq!(status(&report, "container_mounts"), "SKIP", "{code} {report:#}");
+    let engine = liar(&stage, 4_000_000);
+    assert_eq!(status(&check(&engine, "required").1, "container_mounts"), "ERROR");
+}
+
+#[test]
+fn a_process_with_a_root_of_its_own_is_not_believed_needs_root() {
+    needs::root();
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    assert_eq!(mounts(&stage), FINE);
+    let copy = "/bin/busybox mkdir -p /jail/bin && /bin/busybox cp /bin/busybox /jail/bin && \
+                exec /bin/busybox chroot /jail /bin/busybox sleep 601";
+    stage.docker(&["exec", "-d", &stage.name("web"), "/bin/busybox", "sh", "-c", copy]);
+    let is_it = |line: &str| line.trim().ends_with(" /bin/busybox sleep 601") && !line.contains("mkdir");
+    crate::support::wait_until(|| {
+        stage.docker(&["top", &stage.name("web"), "-eo", "pid,args"]).lines().any(is_it)
+    });
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    let found = check_of(&report, "container_mounts");
+    assert_eq!((code, &found["status"]), (1, &"ERROR".into()), "{report:#}");
+    assert!(found["error"].as_str().unwrap().contains("a root of its own"), "{found:#}");
+}
+
+#[test]
+fn what_lies_over_a_part_of_a_mount_is_seen_whatever_else_is_mounted_needs_root() {
+    needs::root();
+    let stage = released();
+    stage.project.file("data/x", "1\n");
+    release(&stage, "r2");
+    let mounted = [("data", "/m"), ("erp/mods", "/m/mods")];
+    start(&stage, &mounted);
+    let over = Bound::new(&stage.project.path("r2/mods/shop"), &stage.project.path("r1/mods/shop"));
+    accept(&stage);
+    assert_eq!(mounts(&stage), stale("/m/mods/shop"));
+    drop(over);
+    stage.remove("web");
+    let image = stage.name("app:1");
+    let here = |path: &str| stage.project.path(path).display().to_string();
+    let mods = format!("-v{}:/m", here("erp/mods"));
+    // A tmpfs over what is locked, and one over what is not.
+    fs::create_dir_all(stage.project.path("erp/mods/shop/__pycache__")).unwrap();
+    stage.start("web", &image, &[&mods, "--tmpfs", "/m/shop"]);
+    accept(&stage);
+    assert_eq!(mounts(&stage), stale("/m/shop"));
+    let told = stage.run(&["check", "--only", "container_mounts"]).out();
+    assert!(told.contains("layer: a tmpfs") && !told.contains("docker restart"), "{told}");
+    stage.recreate("web", &image, &[&mods, "--tmpfs", "/m/shop/__pycache__"]);
+    accept(&stage);
+    assert_eq!(mounts(&stage), FINE);
+    // Another mount of the engine is part of the baseline, and worth a word.
+    let other = format!("-v{}:/m/shop", here("r2/mods/shop"));
+    stage.recreate("web", &image, &[&mods, &other]);
+    accept(&stage);
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    let notes = check_of(&report, "container_mounts")["notes"].to_string();
+    assert!(code == 0 && notes.contains("/m/shop has ") && notes.contains("r2/mods/shop"), "{report:#}");
+    // A baseline that says nothing of mounts does not have it.
+    let mut lock: Value = serde_json::from_str(&stage.project.read(LOCK)).unwrap();
+    lock["images"][stage.name("web")].as_object_mut().unwrap().remove("mounts");
+    stage.project.file(LOCK, &format!("{lock:#}\n"));
+    assert_eq!(mounts(&stage), stale("/m/shop"));
+}
+
+#[test]
+fn an_engine_on_another_machine_is_not_believed_whatever_its_paths_are() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let elsewhere = |mut told: Value| {
+        for mount in told["Mounts"].as_array_mut().into_iter().flatten() {
+            mount["Source"] = "/srv/elsewhere".into();
+        }
+        told["State"]["Pid"] = 4_000_000.into();
+        told
+    };
+    let ask = |path: &str| -> Value { serde_json::from_str(&ask(path)).unwrap() };
+    let mut list = ask("/containers/json?all=1");
+    for row in list.as_array_mut().unwrap() {
+        for mount in row["Mounts"].as_array_mut().into_iter().flatten() {
+            mount["Source"] = "/srv/elsewhere".into();
+        }
+    }
+    let id = stage.docker(&["inspect", "-f", "{{.Id}}", &stage.name("web")]);
+    let inspected = elsewhere(ask(&format!("/containers/{id}/json"))).to_string();
+    let (list, images) = (list.to_string(), ask("/images/json").to_string());
+    let engine = FakeEngine::new(move |path| match path.split('?').next().unwrap_or_default() {
+        "/containers/json" => Reply::Body(200, list.clone()),
+        "/images/json" => Reply::Body(200, images.clone()),
+        _ => Reply::Body(200, inspected.clone()),
+    });
+    let args = ["check", "--only", "container_mounts", "--format", "json"];
+    let ran = Ran(stage.project.driftlock(&args).env("DOCKER_HOST", engine.host()).output().unwrap());
+    assert_eq!(
+        (ran.code(), status(&ran.report(), "container_mounts").as_str()),
+        (1, "ERROR"),
+        "{}",
+        ran.out()
+    );
+}
+
+#[test]
+fn a_container_that_is_gone_when_it_is_inspected_does_not_pass() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let (list, images) = (ask("/containers/json?all=1"), ask("/images/json"));
+    let engine = FakeEngine::new(move |path| match path.split('?').next().unwrap_or_default() {
+        "/containers/json" => Reply::Body(200, list.clone()),
+        "/images/json" => Reply::Body(200, images.clone()),
+        _ => Reply::Body(404, "{\"message\": \"No such container\"}".to_owned()),
+    });
+    let ran = Ran(stage.project.driftlock(&["check"]).env("DOCKER_HOST", engine.host()).output().unwrap());
+    assert!(ran.code() == 2 && ran.out().contains("Image drift"), "{}", ran.out());
+}
+
+#[test]
+fn a_link_inside_a_mount_is_followed_as_the_container_follows_it() {
+    let stage = released();
+    release(&stage, "r2");
+    let here = |path: &str| stage.project.root().canonicalize().unwrap().join(path).display().to_string();
+    fs::remove_file(stage.project.path("erp")).unwrap();
+    symlink(here("r1"), stage.project.path("erp")).unwrap();
+    let image = stage.image("app:1");
+    let whole = format!("-v{}:/proj", here(""));
+    stage.start("web", &image, &[&whole, &format!("-v{}:{}", here("r2"), here("r1"))]);
+    accept(&stage);
+    let (code, found) = mounts(&stage);
+    assert!(code == 2 && found.contains(&"web:/proj/erp/mods/shop stale".to_owned()), "{found:?}");
+    stage.recreate("web", &image, &[&whole, &format!("-v{}:{}", here("r1"), here("r1"))]);
+    accept(&stage);
+    assert_eq!(mounts(&stage), FINE);
+}
+
+#[test]
+fn paths_that_are_not_locked_do_not_matter() {
+    let stage = released();
+    stage.project.file("data/db", "1\n");
+    start(&stage, &[("data", "/var/lib/db")]);
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    assert_eq!(
+        (code, check_of(&report, "container_mounts")["subjects"].as_i64()),
+        (0, Some(1)),
+        "{report:#}"
+    );
+    fs::rename(stage.project.path("data"), stage.project.path("data.old")).unwrap();
+    stage.project.file("data/db", "2\n");
+    assert_eq!(mounts(&stage), FINE);
+}
+
+/// A bind mount of this machine, which ends with the test.
+struct Bound(PathBuf);
+
+impl Bound {
+    fn new(what: &Path, at: &Path) -> Self {
+        let bound = Command::new("mount").arg("--bind").arg(what).arg(at).status().unwrap();
+        assert!(bound.success());
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// A number from a variable of the environment.
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+/// Deploys something in one of the ways in which people do. What is written differs each time.
+fn deploy(stage: &Stage, way: usize, count: usize) {
+    let path = |path: &str| stage.project.path(path);
+    let text = format!("# {count}\n");
+    let replace = |file: &str| {
+        stage.project.file("next.tmp", &text);
+        fs::rename(path("next.tmp"), path(file)).unwrap();
+    };
+    match way {
+        0 => stage.project.file(FILE, &text),
+        1 => replace(FILE),
+        2 => {
+            let name = format!("release{count}");
+            release(stage, &name);
+            switch(stage, &name);
+        }
+        3 => {
+            release(stage, &format!("tree{count}"));
+            fs::rename(path("erp/mods"), path(&format!("old{count}"))).unwrap();
+            fs::rename(path(&format!("tree{count}/mods")), path("erp/mods")).unwrap();
+        }
+        4 => {
+            fs::rename(path("erp/mods"), path("aside")).unwrap();
+            fs::rename(path("aside"), path("erp/mods")).unwrap();
+        }
+        5 => replace("erp/mods/shop/order.py"),
+        6 => {
+            fs::remove_dir_all(path(MODULE)).unwrap();
+            stage.project.file("erp/mods/shop/__manifest__.py", "{'name': 'shop'}\n");
+            stage.project.file("erp/mods/shop/order.py", &text);
+        }
+        7 => {
+            stage.project.file("erp/mods/shop/order.py", &text);
+            stage.project.file(&format!("erp/mods/shop/added{count}.py"), &text);
+        }
+        8 => switch(stage, "r1"),
+        _ => restart(stage),
+    }
+}
+
+/// What is read below a path, by `find` and `sha256sum` with another program before them.
+fn read_below(program: &str, before: &[&str], path: &str) -> Vec<String> {
+    let find = ["/bin/busybox", "find", path, "-type", "f", "-exec", "/bin/busybox", "sha256sum", "{}", ";"];
+    let args: Vec<&str> = before.iter().chain(&find).copied().collect();
+    let (program, args) = if program.is_empty() { (args[0], &args[1..]) } else { (program, &args[..]) };
+    let told = Command::new(program).args(args).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let mut lines: Vec<String> = told.lines().map(|line| line.replacen(path, "", 1)).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn random_deploys_are_judged_as_the_container_reads_them() {
+    let mut dice = Dice(seed());
+    let stage = released();
+    let image = stage.image("app:1");
+    let (mut told, mut silent) = (0, 0);
+    for trial in 0..number("DRIFTLOCK_TRIALS").unwrap_or(6) {
+        let all = [
+            ("erp/mods", "/mnt/addons"),
+            (FILE, "/etc/app.conf"),
+            ("erp/proxy", "/etc/proxy"),
+            (MODULE, "/mnt/shop"),
+        ];
+        let chosen: Vec<_> = all.into_iter().filter(|_| dice.roll(2) == 0).collect();
+        let chosen = if chosen.is_empty() { all[..1].to_vec() } else { chosen };
+        let options =
+            chosen.iter().map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()));
+        let options: Vec<String> = options.collect();
+        if trial > 0 {
+            stage.remove("web");
+        }
+        stage.start("web", &image, &options.iter().map(String::as_str).collect::<Vec<_>>());
+        accept(&stage);
+        let mut ways = Vec::new();
+        for step in 0..=dice.roll(4) {
+            let way = dice.roll(11);
+            ways.push(way);
+            deploy(&stage, way, usize::try_from(trial).unwrap() * 10 + step);
+        }
+        let name = stage.name("web");
+        let differs = |(path, at): &&(&str, &str)| {
+            let here = fs::canonicalize(stage.project.path(path)).unwrap();
+            read_below("", &[], here.to_str().unwrap()) != read_below("docker", &["exec", &name], at)
+        };
+        let mut expected: Vec<String> =
+            chosen.iter().filter(differs).map(|(_, at)| format!("web:{at} stale")).collect();
+        expected.sort();
+        let (_, found) = mounts(&stage);
+        assert_eq!(found, expected, "trial {trial}: {chosen:?}, ways {ways:?}");
+        told += expected.len();
+        silent += chosen.len() - expected.len();
+    }
+    println!("{told} stale mounts and {silent} others");
+}

@@ -1,0 +1,15 @@
+//! Engines: Docker, Podman, and one that the tests play.
+
+mod fake_engine;
+
+/// Every test in here needs what the module is named for; see `support::needs`.
+#[path = "."]
+mod needs_docker {
+    mod container_mounts;
+    pub(super) mod containers;
+}
+
+#[path = "."]
+mod needs_podman {
+    mod podman;
+}

@@ -1,0 +1,64 @@
+//! Podman as a second engine, through its Docker-compatible service.
+
+use super::super::needs_docker::containers::always_restarting;
+use crate::support::docker::{Stage, check_of};
+use crate::support::needs;
+
+/// The address of Podman's service.
+fn service() -> String {
+    needs::declared(needs::PODMAN);
+    std::env::var("DRIFTLOCK_PODMAN")
+        .unwrap_or_else(|_| needs::absent(needs::PODMAN, "DRIFTLOCK_PODMAN names no service of Podman"))
+}
+
+#[test]
+fn a_container_that_podman_restarts_in_a_loop_never_passes() {
+    let host = service();
+    let stage = Stage::at(Some(&host));
+    let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
+    let loops = [&limits[..], &["--restart", "always"]].concat();
+    let image = stage.image("app:1");
+    stage.run_shell("job", &image, &limits, "exit 0");
+    stage.wait_for_end("job");
+    stage.start("web", &image, &limits);
+    stage.ok(&["export", "--accept"]);
+    assert_eq!(stage.drift(), (0, vec![]));
+    let loopers = [("job", "exited", "exit 1"), ("web", "running", "/bin/busybox sleep 1; exit 1")];
+    for (short, _, line) in loopers {
+        stage.remove(short);
+        stage.run_shell(short, &image, &loops, line);
+    }
+    for (short, expected, _) in loopers {
+        stage.wait_for_restarts(short, 2);
+        always_restarting(&stage, short, expected, 60);
+    }
+}
+
+#[test]
+fn podmans_containers_are_locked_and_compared() {
+    let host = service();
+    let stage = Stage::at(Some(&host));
+    let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
+    let image = stage.image("app:1");
+    stage.start("web", &image, &limits);
+    stage.start("db", &image, &limits);
+    stage.ok(&["export", "--accept"]);
+    assert_eq!(stage.drift(), (0, vec![]));
+    let seen = stage.docker(&["inspect", "--format={{.Config.Image}} {{.Image}}", &stage.name("web")]);
+    let locked = stage.locked("web");
+    let id = locked["imageId"].as_str().unwrap();
+    assert!(id.starts_with("sha256:"), "{id}");
+    let known = format!("{} {}", locked["image"].as_str().unwrap(), id.trim_start_matches("sha256:"));
+    assert_eq!(known, seen.replace("sha256:", ""));
+    stage.docker(&["stop", "-t", "0", &stage.name("web")]);
+    stage.remove("db");
+    stage.image("app:1");
+    let (code, report) = stage.check(&[]);
+    let drift = ["docker_images db missing", "container_state web modified state"].map(str::to_owned);
+    assert_eq!((code, stage.drift().1), (2, drift.to_vec()), "{report:#}");
+    let notes = check_of(&report, "docker_images")["notes"].to_string();
+    assert!(notes.contains("not recreated"), "{notes}");
+    stage.recreate("web", &image, &limits);
+    let rebuilt = ["docker_images db missing", "docker_images web modified rebuilt"].map(str::to_owned);
+    assert_eq!(stage.drift(), (2, rebuilt.to_vec()));
+}

@@ -1,0 +1,4 @@
+//! Commits as hosts, and commits that files come from.
+
+mod provenance;
+mod revision;
