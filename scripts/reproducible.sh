@@ -15,7 +15,7 @@ die() {
 cargo_home=$(readlink -f -- "${CARGO_HOME:-$HOME/.cargo}")
 sysroot=$(rustc --print sysroot)
 
-# Builds the checkout SOURCE with its own target directory; the binary is SOURCE/target/release/driftlock.
+# Builds the checkout SOURCE with its own target directory; the binary is SOURCE/target/dist/driftlock.
 build() { # SOURCE
     source=$(readlink -f -- "$1")
     (
@@ -30,7 +30,7 @@ build() { # SOURCE
         CFLAGS="-ffile-prefix-map=$source=/driftlock -ffile-prefix-map=$cargo_home=/cargo" \
             CARGO_ENCODED_RUSTFLAGS=$flags CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="$source/target" \
             SOURCE_DATE_EPOCH="$(git -C "$source" log -1 --format=%ct)" LC_ALL=C TZ=UTC \
-            cargo build --quiet --release --locked --bin driftlock
+            cargo build --quiet --profile dist --locked --bin driftlock
     )
 }
 
@@ -57,7 +57,7 @@ checkout() { # PLACE
 
 checkout "$work/one/driftlock"
 build "$work/one/driftlock"
-one=$work/one/driftlock/target/release/driftlock
+one=$work/one/driftlock/target/dist/driftlock
 printf '%s  %s\n' "$(digest "$one")" "${commit}"
 if [ -n "${to-}" ]; then
     cp -- "$one" "$to/driftlock"
@@ -65,7 +65,7 @@ if [ -n "${to-}" ]; then
 fi
 checkout "$work/elsewhere/of-another-length/src"
 build "$work/elsewhere/of-another-length/src"
-two="$work/elsewhere/of-another-length/src/target/release/driftlock"
+two="$work/elsewhere/of-another-length/src/target/dist/driftlock"
 printf '%s  %s\n' "$(digest "$two")" "${commit}"
 cmp -- "$one" "$two" || die 'the two builds differ'
 printf 'reproducible: both builds have the same bytes\n'
