@@ -18,6 +18,7 @@ mod deploy_ci;
 mod deploy_hook;
 mod deploy_image;
 mod deploy_metrics;
+mod deploy_package;
 mod deploy_sandbox;
 mod deploy_systemd;
 mod diff;
