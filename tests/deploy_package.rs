@@ -106,7 +106,8 @@ fn the_example_of_a_configuration_is_one() {
     project.file("audit/driftlock.toml", &shipped("driftlock.toml"));
     let read = project.run(&["check", "--dry-run"]);
     assert!(read.code() == 0 || !read.err().contains("driftlock.toml"), "{}", read.err());
-    project.file("audit/driftlock.toml", &shipped("driftlock.toml").replace("retention_days", "retention_dayz"));
+    project
+        .file("audit/driftlock.toml", &shipped("driftlock.toml").replace("retention_days", "retention_dayz"));
     let read = project.run(&["check", "--dry-run"]);
     assert!(read.code() == 1 && read.err().contains("retention_days"), "{}", read.err());
 }
