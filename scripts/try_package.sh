@@ -5,6 +5,7 @@
 # No image has to be pulled: debootstrap makes the system, and it is kept in the engine for the next time.
 set -eu
 exec </dev/null
+[ $# -eq 0 ] || set -- "$(readlink -m -- "$1")"
 cd -- "$(dirname -- "$(readlink -f -- "$0")")/.."
 
 die() {
