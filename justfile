@@ -37,3 +37,11 @@ reproducible:
 # Build the container image; --tag NAME, --binary FILE.
 image *ARGS:
     scripts/image.sh {{ARGS}}
+
+# Build what a release consists of: a Debian package and a static binary; --out DIR.
+release *ARGS:
+    scripts/release.sh {{ARGS}}
+
+# Install, use and remove the package in a container.
+try-package *ARGS:
+    scripts/try_package.sh {{ARGS}}

@@ -55,7 +55,7 @@ if [ -n "$missing" ]; then
     apt-get install -q -y --no-install-recommends $missing >&2
 fi
 
-profile=${DRIFTLOCK_BENCH_PROFILE:-release}
+profile=${DRIFTLOCK_BENCH_PROFILE:-dist}
 # The programs that measure, and the one that is measured.
 built=$(cargo build --profile "$profile" --locked --bin driftlock --bench floor --bench rate --bench tree --message-format=json)
 executable() {

@@ -36,7 +36,7 @@ for tool in hyperfine jq python3 ssh ssh-keygen; do
 done
 docker version >/dev/null 2>&1 || containers=0
 
-built=$(cargo build --release --locked --bin driftlock --benches --message-format=json)
+built=$(cargo build --profile dist --locked --bin driftlock --benches --message-format=json)
 executable() {
     printf '%s\n' "$built" |
         jq -r --arg name "$1" 'select(.reason == "compiler-artifact" and .target.name == $name) | .executable // empty' |

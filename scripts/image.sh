@@ -36,9 +36,9 @@ done
 root=$(dirname -- "$(dirname -- "$(readlink -f -- "$0")")")
 if [ -z "$binary" ]; then
     machine=$(rustc -vV | sed -n 's/^host: //p')
-    CARGO_PROFILE_RELEASE_STRIP=debuginfo RUSTFLAGS='-C target-feature=+crt-static' \
-        cargo build --release --locked --manifest-path "$root/Cargo.toml" --target "$machine" --target-dir "$root/target/image"
-    binary=$root/target/image/$machine/release/driftlock
+    RUSTFLAGS='-C target-feature=+crt-static' \
+        cargo build --profile dist --locked --manifest-path "$root/Cargo.toml" --target "$machine" --target-dir "$root/target/image"
+    binary=$root/target/image/$machine/dist/driftlock
 fi
 [ -x "$binary" ] || die "$binary is no program"
 certificates=/etc/ssl/certs/ca-certificates.crt

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
@@ -218,6 +219,16 @@ impl DraftDir {
         write_new(&self.dir.path().join(name), bytes)
     }
 
+    /// Writes several files of it. All are brought to the disk at once, which takes about as long as one.
+    ///
+    /// # Errors
+    /// As [`DraftDir::write`].
+    pub fn write_all(&self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
+        let written = files.iter().map(|(name, bytes)| written_new(&self.dir.path().join(name), bytes));
+        let written = written.collect::<io::Result<Vec<File>>>()?;
+        written.par_iter().try_for_each(File::sync_all)
+    }
+
     /// Where it lies for now.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -243,9 +254,14 @@ impl DraftDir {
 /// # Errors
 /// When it exists already, or cannot be written.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    written_new(path, bytes)?.sync_all()
+}
+
+/// Writes a new file, which may be in memory alone.
+fn written_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// Renames a directory to a name that must be free, also where the file system cannot promise it.

@@ -60,9 +60,7 @@ pub fn create(
             continue;
         }
         let mut draft = DraftDir::new_in(&runtime)?;
-        for (file, bytes) in files(&name) {
-            draft.write(&file, &bytes)?;
-        }
+        draft.write_all(&files(&name))?;
         if draft.put(&place)? {
             return Ok(place);
         }

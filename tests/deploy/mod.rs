@@ -6,6 +6,7 @@ mod ci;
 mod hook;
 mod image;
 mod metrics;
+mod package;
 mod sandbox;
 mod systemd;
 mod wrapper_scripts;
