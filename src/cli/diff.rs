@@ -9,7 +9,7 @@ use super::clock::Started;
 use super::commit::word_of_owner;
 use super::fleet::Fleet;
 use super::formats::{FormatArgs, emit, refuse_metrics};
-use super::lines::{Lines, Versions};
+use super::lines::{Lines, Versions, extent};
 use super::output::say;
 use super::progress::{self, Task};
 use super::project::Project;
@@ -19,6 +19,7 @@ use super::signals::Interrupt;
 use super::{Failure, Global};
 use crate::audit::coverage;
 use crate::check::{CHECKS, Case, Evidence, NoBaseline};
+use crate::content::Extent;
 use crate::git::Repository;
 use crate::host::{Scope, Watch};
 use crate::model::{
@@ -37,6 +38,8 @@ Examples:
   driftlock diff baseline 20260129_154215      what a run saw that the baseline has not
   driftlock diff git:v1.3 git:v1.4             what a release changed
   driftlock diff git:v1.3 git:v1.4 --content   and which lines
+  driftlock diff git:v1.3 git:v1.4 --show-content
+                                               and all of them, secrets included
   driftlock diff git:HEAD baseline             what was accepted and is not yet committed
   driftlock diff git:v1.4 target:production    what runs there that is not of that release
   driftlock diff target:production target:staging --rename 's/prod/staging/'
@@ -51,9 +54,13 @@ pub(super) struct DiffArgs {
     /// it, over container names and paths; repeatable, one after the other. Images keep their names
     #[arg(long, value_name = "s/FROM/TO/")]
     rename: Vec<Rename>,
-    /// Show the lines that differ, and of compose files what that means. From targets each file is fetched
+    /// Show what differs in each file: the lines of code, the keys of compose files and settings with such values as never
+    /// hold a secret, and how many lines of other files. From targets each file is fetched
     #[arg(long, conflicts_with = "rename")]
     content: bool,
+    /// As --content, but every line of every file as it is, secrets included, in every format
+    #[arg(long, conflicts_with = "rename")]
+    show_content: bool,
     #[command(flatten)]
     reach: ReachArgs,
     #[command(flatten)]
@@ -87,8 +94,8 @@ pub(super) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Re
     let (mut a, b) = (a?, b?);
     apply(&args.rename, &mut a)?;
     let mut report = report(&started, a, b);
-    if args.content {
-        show_lines(&project, &sides, &mut report, interrupt)?;
+    if args.content || args.show_content {
+        show_lines(&project, &sides, extent(args.show_content), &mut report, interrupt)?;
     }
     emit(&mut [report], &wanted, args.quiet, global.color)
 }
@@ -97,6 +104,7 @@ pub(super) fn run(global: &Global, args: &DiffArgs, interrupt: &Interrupt) -> Re
 fn show_lines(
     project: &Project,
     sides: &[Called<'_>; 2],
+    extent: Extent,
     report: &mut Report,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
@@ -106,7 +114,7 @@ fn show_lines(
     let show = |watch: &Watch| {
         let before = Versions { name: a.text, store: a.store(revisions[0].as_ref()) };
         let after = Versions { name: b.text, store: b.store(revisions[1].as_ref()) };
-        Lines { project, before, after, watch }.show(&mut report.checks);
+        Lines { project, before, after, extent, watch }.show(&mut report.checks);
     };
     progress::shown(&task, false, interrupt, || task[0].run(show));
     Ok(())
