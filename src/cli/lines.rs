@@ -173,7 +173,5 @@ impl Lines<'_> {
 fn stored_in(revision: &Revision, path: &[u8], digest: Digest) -> Option<Vec<u8>> {
     let repository = revision.repository();
     let name = [revision.commit.as_bytes(), b":", &repository.path(path)].concat();
-    let mut bytes = Vec::new();
-    let object = repository.objects().read(&name, &mut |piece| bytes.extend_from_slice(piece)).ok()??;
-    (object.kind == "blob" && Digest::of(&bytes) == digest).then_some(bytes)
+    repository.content(&name).ok()?.filter(|bytes| Digest::of(bytes) == digest)
 }

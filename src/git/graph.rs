@@ -8,7 +8,8 @@ use data_encoding::HEXLOWER;
 
 use super::history::TIPS;
 use super::limit::{self, End, Limit};
-use super::{GitError, Repository};
+use super::error::GitError;
+use super::repository::Repository;
 
 /// A commit's id; a short one with zeros behind it.
 type Id = [u8; 32];

@@ -6,7 +6,9 @@ use std::io::{self, BufRead};
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::limit::{self, End, Limit};
-use super::{GitError, Mode, Repository};
+use super::error::GitError;
+use super::repository::Repository;
+use super::revision::Mode;
 use crate::model::Commit;
 
 /// The references that belong to history, neither notes nor what was put aside; and what reflogs still reach.
