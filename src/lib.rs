@@ -26,8 +26,6 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod explain;
-#[cfg(any(test, fuzzing))]
-pub mod fuzzed;
 pub mod git;
 pub mod history;
 pub mod host;

@@ -12,6 +12,7 @@ mod bad_input;
 mod bytecode;
 mod check;
 mod content;
+mod corpus;
 mod crash;
 mod deploy_alert;
 mod deploy_ci;

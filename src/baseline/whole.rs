@@ -94,7 +94,11 @@ impl Whole {
             let (found, _) = repository.look_up(std::slice::from_ref(&object), &Limit::soon())?;
             let size = found.first().and_then(Option::as_ref).map(|object| object.size).ok_or_else(lost)?;
             let long = || LockError::new(&format!("{around}/{SIGNATURE}"), "it is longer than 1 MiB");
-            let bytes = if size > LONGEST { Err(long()) } else { Ok(repository.content(&object)?.ok_or_else(lost)?) };
+            let bytes = if size > LONGEST {
+                Err(long())
+            } else {
+                Ok(repository.content(&object)?.ok_or_else(lost)?)
+            };
             whole.signature = Some(bytes);
         }
         let path = repository.path(configuration.as_bytes());

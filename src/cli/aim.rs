@@ -419,7 +419,8 @@ fn ignored(project: &Project, revision: &Revision) -> BTreeSet<Vec<u8>> {
     let name = |path: &Vec<u8>| [revision.commit.as_bytes(), b":", &repository.path(path)].concat();
     let names: Vec<Vec<u8>> = paths.iter().map(name).collect();
     let Ok((held, End::Whole)) = repository.look_up(&names, &Limit::soon()) else { return BTreeSet::new() };
-    let paths: Vec<Vec<u8>> = paths.into_iter().zip(held).filter(|it| it.1.is_none()).map(|it| it.0).collect();
+    let paths: Vec<Vec<u8>> =
+        paths.into_iter().zip(held).filter(|it| it.1.is_none()).map(|it| it.0).collect();
     let from_top: Vec<Vec<u8>> = paths.iter().map(|path| repository.path(path)).collect();
     let Ok(ignored) = repository.index().and_then(|index| {
         let unlisted: Vec<&[u8]> =

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::limit::ask;
 use super::error::GitError;
+use super::limit::ask;
 use super::repository::Repository;
 use super::revision::Revision;
 
@@ -104,11 +104,7 @@ impl<'a> Checkout<'a> {
         let mut git = self.git();
         git.args(["checkout-index", "--force", "--stdin", "-z"]);
         let answer = ask(git, &joined(paths), self.ended)?;
-        Ok(if answer.code == Some(0) {
-            Ok(())
-        } else {
-            Err(CheckoutFault::Refused(reason(answer.said)))
-        })
+        Ok(if answer.code == Some(0) { Ok(()) } else { Err(CheckoutFault::Refused(reason(answer.said))) })
     }
 
     fn ask(&self, what: &'static str, args: &[&str], input: &[u8]) -> Result<Vec<u8>, GitError> {

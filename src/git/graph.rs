@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use data_encoding::HEXLOWER;
 
+use super::error::GitError;
 use super::history::TIPS;
 use super::limit::{self, End, Limit};
-use super::error::GitError;
 use super::repository::Repository;
 
 /// A commit's id; a short one with zeros behind it.

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::io::{self, BufRead};
 use std::os::unix::ffi::OsStringExt as _;
 
-use super::limit::{self, End, Limit};
 use super::error::GitError;
+use super::limit::{self, End, Limit};
 use super::repository::Repository;
 use super::revision::Mode;
 use crate::model::Commit;

@@ -90,7 +90,8 @@ impl Repository {
                 return current.update(piece);
             }
             let digest = std::mem::replace(&mut current, form.hasher()).finish();
-            digests[at] = digest.filter(|_| matches!(event, ObjectEvent::Whole(object) if object.kind == "blob"));
+            digests[at] =
+                digest.filter(|_| matches!(event, ObjectEvent::Whole(object) if object.kind == "blob"));
         })?;
         Ok((digests, end))
     }

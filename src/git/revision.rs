@@ -97,7 +97,8 @@ impl Revision {
     pub fn read_all(&self, dir: &str, names: &[String]) -> Result<Vec<(String, Vec<u8>)>, GitError> {
         let held = self.held(dir, names)?;
         let objects: Vec<Vec<u8>> = held.iter().map(|(_, object)| object.clone().into_bytes()).collect();
-        let mut files: Vec<(String, Vec<u8>)> = held.into_iter().map(|(name, _)| (name, Vec::new())).collect();
+        let mut files: Vec<(String, Vec<u8>)> =
+            held.into_iter().map(|(name, _)| (name, Vec::new())).collect();
         let mut whole = 0;
         let end = self.repository.read_each(&objects, &Limit::soon(), &mut |at, event| match event {
             ObjectEvent::Piece(piece) => files[at].1.extend_from_slice(piece),

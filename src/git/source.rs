@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use super::limit::{self, End, Limit, ask_soon};
 use super::error::GitError;
+use super::limit::{self, End, Limit, ask_soon};
 use super::repository::Repository;
 use crate::model::{Digest, Hasher};
 

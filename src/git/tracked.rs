@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::limit::{ask, ask_soon};
 use super::error::GitError;
+use super::limit::{ask, ask_soon};
 use super::repository::Repository;
 
 /// What git knows of a file on the disk.

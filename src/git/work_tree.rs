@@ -7,8 +7,8 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::command;
-use super::limit::{ask_soon, ask_soon_about, said};
 use super::error::GitError;
+use super::limit::{ask_soon, ask_soon_about, said};
 use super::repository::{Repository, is_distrusted};
 
 /// The commit a work tree stands on.
