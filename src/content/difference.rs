@@ -44,7 +44,7 @@ impl Difference {
         let (Ok(old), Ok(new)) = (before.text(), after.text()) else {
             return Self { meaning: None, lines: lines::without_text(before, after) };
         };
-        let disclosure = Disclosure::of(role, path);
+        let disclosure = Disclosure::for_file(role, path);
         let meaning = match disclosure {
             Disclosure::Compose => Some(compose(old, new)),
             Disclosure::Keys(syntax) => settings::parse(syntax, old)

@@ -45,7 +45,7 @@ const CODE: [&str; 13] =
 
 impl Disclosure {
     /// How much may be shown of the file at `path`.
-    pub(super) fn of(role: FileRole, path: &str) -> Self {
+    pub(super) fn for_file(role: FileRole, path: &str) -> Self {
         let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
         let (stem, end) = name.rsplit_once('.').unwrap_or((&name, ""));
         match (role, end) {
@@ -84,7 +84,7 @@ mod tests {
             (FileRole::Configuration, "users.htpasswd", Disclosure::Count),
             (FileRole::Configuration, "", Disclosure::Count),
         ] {
-            assert_eq!(Disclosure::of(role, path), disclosure, "{path}");
+            assert_eq!(Disclosure::for_file(role, path), disclosure, "{path}");
         }
     }
 }

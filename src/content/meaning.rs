@@ -65,7 +65,7 @@ impl Comparison {
         match (&*before, &*after) {
             (Node::Map(old), Node::Map(new)) if rule.shows_keys() => self.maps(old, new, rule),
             (Node::List(old), Node::List(new)) => self.lists(old, new, rule),
-            _ => match (shown(&before, rule), shown(&after, rule)) {
+            _ => match (render(&before, rule), render(&after, rule)) {
                 (Some(before), Some(after)) if before != after => {
                     self.push(|path| Change::Replaced { path, before, after });
                 }
@@ -87,7 +87,7 @@ impl Comparison {
                 (Some(_), None) => self.push(|path| Change::Removed { path }),
                 (None, Some(node)) => {
                     let is_single = matches!(**node, Node::Scalar { .. }) && **node != Node::nothing();
-                    let value = shown(node, rule.at(key)).filter(|_| is_single);
+                    let value = render(node, rule.at(key)).filter(|_| is_single);
                     self.push(|path| Change::Added { path, value });
                 }
                 (None, None) => {}
@@ -103,14 +103,18 @@ impl Comparison {
             return self.push(|path| Change::Reordered { path });
         }
         let mut hides = false;
-        let mut one = |comparison: &mut Self, node: &Node, make: fn(String, String) -> Change| match shown(
-            node, rule,
-        ) {
-            Some(item) => comparison.push(|path| make(path, item)),
-            None => hides = true,
-        };
-        lost.iter().for_each(|node| one(self, node, |path, item| Change::ItemRemoved { path, item }));
-        gained.iter().for_each(|node| one(self, node, |path, item| Change::ItemAdded { path, item }));
+        let changes: [(_, MakeChange); 2] = [
+            (lost, |path, item| Change::ItemRemoved { path, item }),
+            (gained, |path, item| Change::ItemAdded { path, item }),
+        ];
+        for (items, make) in changes {
+            for node in items {
+                match render(node, rule) {
+                    Some(item) => self.push(|path| make(path, item)),
+                    None => hides = true,
+                }
+            }
+        }
         if hides {
             self.push(|path| Change::Hidden { path });
         }
@@ -118,6 +122,9 @@ impl Comparison {
 }
 
 type Map = BTreeMap<String, Rc<Node>>;
+
+/// Makes a change of a path and an item.
+type MakeChange = fn(String, String) -> Change;
 
 /// Whether a key looks like a name. Others may be anything.
 fn is_name(key: &str) -> bool {
@@ -136,7 +143,7 @@ fn is_harmless(text: &str) -> bool {
 }
 
 /// A node in one line, cut short; `None` where any part of it may not be shown.
-fn shown(node: &Node, rule: &Rule) -> Option<String> {
+fn render(node: &Node, rule: &Rule) -> Option<String> {
     let mut out = String::new();
     write(node, rule, &mut out)?;
     let length = out.chars().count();
@@ -238,7 +245,7 @@ mod tests {
         Ok(compare(&before, &parse(after).map_err(MeaningError::Later)?, rule))
     }
 
-    fn told(before: &str, after: &str) -> Vec<String> {
+    fn changed(before: &str, after: &str) -> Vec<String> {
         changes(before, after, &OPEN).unwrap().iter().map(Change::to_string).collect()
     }
 
@@ -246,7 +253,7 @@ mod tests {
         changes(before, after, &OPEN).unwrap_err().to_string()
     }
 
-    /// What is told of two versions of a service.
+    /// The changes between two versions of a service.
     fn of_service(before: &str, after: &str) -> Vec<String> {
         let [before, after] = [before, after].map(|text| format!("services: {{web: {{{text}}}}}"));
         let changes = changes(&before, &after, &COMPOSE).unwrap();
@@ -260,7 +267,7 @@ mod tests {
         let after = "services:\n  web:\n    ports:\n    - 8071:8071\n    - 8072:8072\n    image: odoo:18.1\n    tty: true\n  \
                      mail: {image: mail}\n";
         assert_eq!(
-            told(before, after),
+            changed(before, after),
             [
                 "services.db: removed",
                 "services.mail: added",
@@ -271,8 +278,8 @@ mod tests {
                 "services.web.tty: added: true",
             ]
         );
-        assert_eq!(told("", "a: 1"), ["a: added: 1"]);
-        assert_eq!(told("a: [1]", "a: {b: [c, 'd']}"), ["a: [1] → {b: [c, d]}"]);
+        assert_eq!(changed("", "a: 1"), ["a: added: 1"]);
+        assert_eq!(changed("a: [1]", "a: {b: [c, 'd']}"), ["a: [1] → {b: [c, d]}"]);
     }
 
     #[test]
@@ -284,17 +291,17 @@ mod tests {
             ("x: &x {a: 1}\ny: {<<: *x, b: 2}", "x: {a: 1}\ny: {b: 2, a: 1}"),
             ("a: ${X:-y}", "a: \"${X:-y}\""),
         ] {
-            assert_eq!(told(before, after), Vec::<String>::new(), "{before} | {after}");
+            assert_eq!(changed(before, after), Vec::<String>::new(), "{before} | {after}");
         }
-        assert_eq!(told("a: true", "a: 'true'"), ["a: true → \"true\""]);
-        assert_eq!(told("a: [x, y, y]", "a: [y, x, y]"), ["a: order changed"]);
-        assert_eq!(told("a: [x, y, y]", "a: [y, x, x]"), ["a: - y", "a: + x"]);
+        assert_eq!(changed("a: true", "a: 'true'"), ["a: true → \"true\""]);
+        assert_eq!(changed("a: [x, y, y]", "a: [y, x, y]"), ["a: order changed"]);
+        assert_eq!(changed("a: [x, y, y]", "a: [y, x, x]"), ["a: - y", "a: + x"]);
     }
 
     #[test]
     fn assignments_are_compared_by_their_names() {
         assert_eq!(
-            told(
+            changed(
                 "labels: [a=1, b=2]\nenvironment:\n- DB_PASSWORD=one2\n",
                 "labels: [b=2, a=3]\nenvironment:\n- DB_PASSWORD=two3\n"
             ),
@@ -330,19 +337,19 @@ mod tests {
     #[test]
     fn long_lists_of_differences_are_cut() {
         let many = |value: &str| (0..300).map(|number| format!("a{number}: {value}\n")).collect::<String>();
-        let told = told(&many("x"), &many("y"));
-        assert_eq!((told.len(), told[200].as_str()), (201, "… and 100 more"));
+        let all = changed(&many("x"), &many("y"));
+        assert_eq!((all.len(), all[200].as_str()), (201, "… and 100 more"));
         let items = (0..1000).map(|number| format!("- x{number}\n")).collect::<String>();
-        let told = changes("[]", &items, &OPEN).unwrap();
-        assert_eq!(told.last(), Some(&Change::More(800)));
+        let all = changes("[]", &items, &OPEN).unwrap();
+        assert_eq!(all.last(), Some(&Change::More(800)));
         let long = changes("a: b", &format!("a: {}", "x".repeat(5000)), &OPEN).unwrap()[0].to_string();
         assert!(long.ends_with('…') && long.chars().count() < 250, "{long}");
     }
 
     #[test]
     fn what_holds_control_characters_is_not_shown() {
-        assert_eq!(told("a: b", "a: \"\\e[2J\\n\\u202e\""), ["a: (changed)"]);
-        assert_eq!(told("a: 1", "a: 1\n\"\\e\": 2"), ["the document: (changed)"]);
+        assert_eq!(changed("a: b", "a: \"\\e[2J\\n\\u202e\""), ["a: (changed)"]);
+        assert_eq!(changed("a: 1", "a: 1\n\"\\e\": 2"), ["the document: (changed)"]);
     }
 
     #[test]

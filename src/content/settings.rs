@@ -59,11 +59,11 @@ fn by_line(syntax: Syntax, text: &str) -> Option<Node> {
         values.push(Rc::new(Node::text(value)));
         last = Some(key.to_owned());
     }
-    let list = |values: Values| values.into_iter().map(|(key, all)| (key, Rc::new(Node::List(all))));
-    let mut all: BTreeMap<String, Rc<Node>> = list(sections.remove("").unwrap_or_default()).collect();
+    let as_nodes = |values: Values| values.into_iter().map(|(key, all)| (key, Rc::new(Node::List(all))));
+    let mut all: BTreeMap<String, Rc<Node>> = as_nodes(sections.remove("").unwrap_or_default()).collect();
     for (name, values) in sections {
         // A key and a section of one name could not be told apart.
-        all.insert(name, Rc::new(Node::Map(list(values).collect()))).is_none().then_some(())?;
+        all.insert(name, Rc::new(Node::Map(as_nodes(values).collect()))).is_none().then_some(())?;
     }
     Some(Node::Map(all))
 }

@@ -22,7 +22,7 @@ impl Form {
 
     /// The bytes in this form.
     #[must_use]
-    pub fn of(self, bytes: Vec<u8>) -> Vec<u8> {
+    pub fn apply(self, bytes: Vec<u8>) -> Vec<u8> {
         if self == Self::Stored || (self == Self::CarriageReturns && bytes.contains(&0)) {
             return bytes;
         }
@@ -107,7 +107,7 @@ mod tests {
     fn lines_end_as_a_checkout_would_end_them() {
         let text = b"a\n\nb\r\nc\rd\n";
         let wanted = b"a\r\n\r\nb\r\nc\rd\r\n";
-        assert_eq!(Form::CarriageReturns.of(text.to_vec()), wanted);
+        assert_eq!(Form::CarriageReturns.apply(text.to_vec()), wanted);
         for size in 1..text.len() {
             let mut hasher = Form::CarriageReturns.hasher();
             text.chunks(size).for_each(|piece| hasher.update(piece));
@@ -120,6 +120,6 @@ mod tests {
         let mut hasher = Form::CarriageReturns.hasher();
         hasher.update(b"a\0\n");
         assert_eq!(hasher.finish(), None);
-        assert_eq!(Form::CarriageReturns.of(b"a\0\n".to_vec()), b"a\0\n");
+        assert_eq!(Form::CarriageReturns.apply(b"a\0\n".to_vec()), b"a\0\n");
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::command::command_line;
 use super::error::GitError;
 
 /// How often it is looked whether the time is over.
@@ -211,7 +212,7 @@ fn carry_out(
         let code = child.wait();
         let said = said.join().unwrap_or_default();
         log::debug!(
-            command = super::command::shown(&git), sent = input.len(), code = code.unwrap_or(-1),
+            command = command_line(&git), sent = input.len(), code = code.unwrap_or(-1),
             ms = start.elapsed().as_millis(); "asked git"
         );
         Ok(Ended { was_cut: child.was_cut.load(Ordering::Relaxed), was_read, code, said })
