@@ -4,16 +4,16 @@
 //! files under `audit/locks/`) makes a state of the answer, *checks* compare the two, and a report tells what they found.
 //! [`audit`] is that pipeline on one screen:
 //!
+//! - [`audit`]: a check as a library call: what is looked at, the pipeline, and what is done with its report;
 //! - [`config`], [`baseline`], [`section`]: what was released, and what to ask a host about it;
 //! - [`host`]: the only door to a machine;
 //! - [`check`]: pure comparisons; [`model`]: findings and the one verdict over them;
 //! - [`provenance`], [`content`], [`git`]: which commit a difference comes from, and which lines it is;
-//! - [`acknowledge`], [`pause`]: what somebody answers for, for a time;
-//! - [`trust`]: who has signed a baseline or a report, and whether that counts;
-//! - [`report`], [`run`], [`history`], [`explain`]: what is told of it, and what is kept;
-//! - [`notify`]: telling somebody of changes;
-//! - [`retention`]: which runs are old enough to go;
-//! - [`accept`], [`atomic`], [`turn`]: making a state the new baseline, all or none, one process at a time;
+//! - [`acknowledge`], [`trust`]: drift that somebody answers for, and whose signature counts;
+//! - [`report`], [`explain`]: formats of a report, and everything known of one subject;
+//! - [`store`]: what is kept on disk: runs, newest reports, the project's lock; [`atomic`]: writing all or nothing;
+//! - [`notify`]: messages about changes;
+//! - [`control`], [`error`]: what every long job is handed, and how it fails;
 //! - [`cli`]: the command line, everybody's caller and nobody's callee.
 
 pub mod acknowledge;
@@ -27,8 +27,6 @@ pub mod content;
 pub mod control;
 pub mod error;
 pub mod explain;
-#[cfg(any(test, fuzzing))]
-pub mod fuzzed;
 pub mod git;
 pub mod host;
 pub mod model;

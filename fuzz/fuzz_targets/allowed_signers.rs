@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| driftlock::fuzzed::allowed_signers(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| driftlock_fuzz::allowed_signers(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| driftlock::fuzzed::known_hosts(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| driftlock_fuzz::known_hosts(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| driftlock::fuzzed::names(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| driftlock_fuzz::names(bytes));

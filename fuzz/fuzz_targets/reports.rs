@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| driftlock::fuzzed::reports(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| driftlock_fuzz::reports(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| driftlock::fuzzed::text_locks(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| driftlock_fuzz::text_locks(bytes));

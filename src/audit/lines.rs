@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::audit::target::Aim;
-use crate::content::{Difference, Version};
+use crate::content::{Difference, Extent, FileRole, Version};
 use crate::git::Revision;
 use crate::host::{Content, Watch};
 use crate::model::{CheckResult, Digest, Finding, Part, SectionId, Shown, Value, escaped};
@@ -17,6 +17,11 @@ const LONGEST: u64 = 1 << 20;
 const FILES: usize = 100;
 /// How long the history of one file may be searched for its content.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How much is shown with or without `--show-content`.
+pub(crate) fn extent(show_content: bool) -> Extent {
+    if show_content { Extent::Everything } else { Extent::Disclosed }
+}
 
 /// Where the content of a side can be had.
 #[derive(Clone, Copy)]
@@ -46,6 +51,8 @@ pub(crate) struct Lines<'a> {
     pub(crate) before: Versions<'a>,
     /// What was found.
     pub(crate) after: Versions<'a>,
+    /// How much of the difference is shown.
+    pub(crate) extent: Extent,
     /// Tells when the user ends the run.
     pub(crate) watch: &'a Watch,
 }
@@ -55,7 +62,7 @@ struct Differing<'a> {
     path: Vec<u8>,
     expected: &'a Value,
     actual: &'a Value,
-    is_compose: bool,
+    role: FileRole,
 }
 
 impl Lines<'_> {
@@ -84,7 +91,7 @@ impl Lines<'_> {
             path: finding.place.clone(),
             expected: &finding.expected,
             actual: &finding.actual,
-            is_compose: is_of("compose"),
+            role: if is_of("compose") { FileRole::Compose } else { FileRole::Configuration },
         };
         finding.shown = Some(Box::new(self.shown(&differing, left)));
     }
@@ -94,7 +101,8 @@ impl Lines<'_> {
             return;
         }
         let path = [module, b"/", &part.path].concat();
-        let differing = Differing { path, expected: &part.expected, actual: &part.actual, is_compose: false };
+        let differing =
+            Differing { path, expected: &part.expected, actual: &part.actual, role: FileRole::Module };
         part.shown = Some(Box::new(self.shown(&differing, left)));
     }
 
@@ -116,8 +124,8 @@ impl Lines<'_> {
                 let (old, new) = (name(self.before), name(self.after));
                 let before = Version { name: &old, bytes: before.as_deref() };
                 let after = Version { name: &new, bytes: after.as_deref() };
-                let difference = Difference::between(&before, &after, differing.is_compose);
-                Shown { meaning: difference.told(), lines: difference.plain_lines() }
+                let difference = Difference::between(&path, differing.role, &before, &after, self.extent);
+                Shown { meaning: difference.meaning_lines(), lines: difference.lines }
             }
             (Err(why), Ok(_)) | (Ok(_), Err(why)) => said(format!("its lines are not shown: {why}")),
             (Err(why), Err(other)) => said(format!("its lines are not shown: {why}; {other}")),
@@ -165,7 +173,5 @@ impl Lines<'_> {
 fn stored_in(revision: &Revision, path: &[u8], digest: Digest) -> Option<Vec<u8>> {
     let repository = revision.repository();
     let name = [revision.commit.as_bytes(), b":", &repository.path(path)].concat();
-    let mut bytes = Vec::new();
-    let object = repository.objects().read(&name, &mut |piece| bytes.extend_from_slice(piece)).ok()??;
-    (object.kind == "blob" && Digest::of(&bytes) == digest).then_some(bytes)
+    repository.content(&name).ok()?.filter(|bytes| Digest::of(bytes) == digest)
 }

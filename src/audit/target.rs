@@ -16,7 +16,7 @@ use crate::control::Environment;
 use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
-use crate::git::Revision;
+use crate::git::{End, Limit, Revision};
 use crate::host::docker::discover;
 use crate::host::ssh::route;
 use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, Prompt, SshHost};
@@ -389,13 +389,13 @@ fn ignored(project: &Project, revision: &Revision) -> BTreeSet<Vec<u8>> {
         let locks = read_locks(&project.source(), None).ok()?;
         read_section(section, &locks.group(section.lock_files())).ok()
     };
-    let mut objects = repository.objects();
-    let mut is_held = |path: &[u8]| {
-        let name = [revision.commit.as_bytes(), b":", &repository.path(path)].concat();
-        !matches!(objects.read(&name, &mut |_| {}), Ok(None))
-    };
     let mut paths = locked().map(|state| state.entries.into_keys().collect::<Vec<_>>()).unwrap_or_default();
-    paths.retain(|path| !path.starts_with(b"/") && !is_held(path));
+    paths.retain(|path| !path.starts_with(b"/"));
+    let name = |path: &Vec<u8>| [revision.commit.as_bytes(), b":", &repository.path(path)].concat();
+    let names: Vec<Vec<u8>> = paths.iter().map(name).collect();
+    let Ok((held, End::Whole)) = repository.look_up(&names, &Limit::soon()) else { return BTreeSet::new() };
+    let paths: Vec<Vec<u8>> =
+        paths.into_iter().zip(held).filter(|it| it.1.is_none()).map(|it| it.0).collect();
     let from_top: Vec<Vec<u8>> = paths.iter().map(|path| repository.path(path)).collect();
     let Ok(ignored) = repository.index().and_then(|index| {
         let unlisted: Vec<&[u8]> =

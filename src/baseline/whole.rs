@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType};
 
 use super::{LockError, PATH, Source, open_directory, read_limited};
-use crate::git::{GitError, Revision};
-use crate::model::{Digest, Hasher, in_words};
+use crate::git::{End, Form, GitError, Limit, Revision};
+use crate::model::{Digest, in_words};
 
 /// The file beside the lock files that holds their signature.
 pub const SIGNATURE: &str = "SIGNATURE";
@@ -68,29 +68,42 @@ impl Whole {
         configuration: &str,
     ) -> Result<Self, GitError> {
         let mut whole = Self::default();
-        let mut objects = revision.repository().objects();
+        let repository = revision.repository();
+        let mut signature = None;
+        let (mut files, mut objects) = (Vec::new(), Vec::new());
         for listed in revision.list(PATH.as_bytes())? {
             let below = listed.path.strip_prefix(PATH.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
             let Some(name) = below.and_then(|name| String::from_utf8(name.to_vec()).ok()) else { continue };
             let (dir, file) = name.rsplit_once('/').unwrap_or(("", &name));
             if name == SIGNATURE {
-                let mut bytes = Vec::new();
-                let limit = usize::try_from(LONGEST).unwrap_or(usize::MAX);
-                objects.read(listed.object.as_bytes(), &mut |piece| {
-                    let room = (limit + 1).saturating_sub(bytes.len()).min(piece.len());
-                    bytes.extend_from_slice(&piece[..room]);
-                })?;
-                let long = || LockError::new(&format!("{around}/{SIGNATURE}"), "it is longer than 1 MiB");
-                whole.signature = Some(if bytes.len() > limit { Err(long()) } else { Ok(bytes) });
+                signature = Some(listed.object.into_bytes());
             } else if names.contains(&file) && !dir.contains('/') && !dir.starts_with('.') {
-                whole.files.extend(objects.digest(&listed.object)?.map(|digest| (name.clone(), digest)));
+                objects.push(listed.object.into_bytes());
+                files.push(name);
             }
         }
-        let path = revision.repository().path(configuration.as_bytes());
+        let lost = || GitError::CutShort { revision: revision.name.clone() };
+        let digests = |objects: &[Vec<u8>]| match repository.digests(objects, Form::Stored, &Limit::soon())? {
+            (digests, End::Whole) => Ok(digests),
+            _ => Err(lost()),
+        };
+        for (name, digest) in files.into_iter().zip(digests(&objects)?) {
+            whole.files.insert(name, digest.ok_or_else(lost)?);
+        }
+        if let Some(object) = signature {
+            let (found, _) = repository.look_up(std::slice::from_ref(&object), &Limit::soon())?;
+            let size = found.first().and_then(Option::as_ref).map(|object| object.size).ok_or_else(lost)?;
+            let long = || LockError::new(&format!("{around}/{SIGNATURE}"), "it is longer than 1 MiB");
+            let bytes = if size > LONGEST {
+                Err(long())
+            } else {
+                Ok(repository.content(&object)?.ok_or_else(lost)?)
+            };
+            whole.signature = Some(bytes);
+        }
+        let path = repository.path(configuration.as_bytes());
         let name = [revision.commit.as_bytes(), b":", &path].concat();
-        let mut hasher = Hasher::default();
-        let found = objects.read(&name, &mut |piece| hasher.update(piece))?;
-        whole.configuration = found.filter(|object| object.kind == "blob").map(|_| hasher.finish());
+        whole.configuration = repository.content(&name)?.map(|bytes| Digest::of(&bytes));
         Ok(whole)
     }
 }

@@ -1,13 +1,9 @@
-//! The difference between two texts by line: a unified diff whose lines are redacted on both sides before they are shown.
+//! The difference between two texts by line: a unified diff, or how many lines differ.
 
-use std::collections::HashSet;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices_deadline, group_diff_ops};
 
-use super::secrets::{HIDDEN, Piece, Secrets};
-use super::veil::Veil;
 use super::version::{NoText, Version};
 use crate::model::escaped;
 
@@ -19,67 +15,30 @@ const MOST: usize = 5_000;
 const LONGEST: usize = 2_000;
 /// How long the shortest difference is looked for; then any will do.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What stands in place of a secret that has changed.
-const CHANGED: &str = "(changed)";
-
-/// What a line of a difference is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The name of a version.
-    Head,
-    /// The place of a group of lines.
-    Place,
-    /// A line of both versions.
-    Same,
-    /// A line of the earlier version.
-    Removed,
-    /// A line of the later version.
-    Added,
-    /// Something said about them.
-    Note,
-}
-
-/// A line of a difference, fit to be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// What it is.
-    pub kind: Kind,
-    /// The line, with the sign of its kind before it.
-    pub text: String,
-}
-
-impl Line {
-    pub(super) fn note(text: String) -> Self {
-        Self { kind: Kind::Note, text }
-    }
-}
 
 /// Says why versions are not compared by line.
-pub(super) fn not_shown(before: &Version<'_>, after: &Version<'_>) -> Vec<Line> {
+pub(super) fn without_text(before: &Version<'_>, after: &Version<'_>) -> Vec<String> {
     let sizes = format!("{} and {} bytes", grouped(before.len()), grouped(after.len()));
     let is_binary = |version: &Version<'_>| version.text() == Err(NoText::Binary);
-    let what = if is_binary(before) || is_binary(after) {
+    let mut all = heads(before, after);
+    all.push(if is_binary(before) || is_binary(after) {
         format!("binary files differ ({sizes})")
     } else {
         format!("the files differ and are too large to be compared by line ({sizes})")
-    };
-    let mut all = heads(before, after);
-    all.push(Line::note(what));
+    });
     all
 }
 
-/// Says why YAML that cannot be read is not compared by line: where its values begin and end is not known.
-pub(super) fn unreadable(before: &Version<'_>, after: &Version<'_>) -> Vec<Line> {
-    let mut all = heads(before, after);
-    let why = "its lines are not shown: it names secrets, and as it is no valid YAML nobody can say how far they go";
-    all.push(Line::note(why.to_owned()));
-    all
+/// Whether a line holds an address in which a user stands, with or without a password.
+pub(super) fn names_a_user(line: &str) -> bool {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
+    line.split("://").skip(1).any(|rest| rest.split(ends).next().is_some_and(|rest| rest.contains('@')))
 }
 
-fn heads(before: &Version<'_>, after: &Version<'_>) -> Vec<Line> {
+fn heads(before: &Version<'_>, after: &Version<'_>) -> Vec<String> {
     let head = |sign: &str, version: &Version<'_>| {
         let name = version.bytes.map_or("/dev/null", |_| version.name);
-        Line { kind: Kind::Head, text: format!("{sign} {}", escaped(name.as_bytes())) }
+        format!("{sign} {}", escaped(name.as_bytes()))
     };
     vec![head("---", before), head("+++", after)]
 }
@@ -97,41 +56,100 @@ fn grouped(number: usize) -> String {
     out
 }
 
-/// Compares two texts.
-pub(super) fn unified(
-    before: &Version<'_>,
-    after: &Version<'_>,
-    old: (&str, &Veil),
-    new: (&str, &Veil),
-    secrets: &Secrets,
-) -> Vec<Line> {
-    let mut all = heads(before, after);
-    if let (Some(_), Some(_), Some(why)) = (before.bytes, after.bytes, only_in_form(old.0, new.0)) {
-        all.push(Line::note(why));
-        return all;
+/// Both versions by line, and what must be done to make one of the other.
+pub(super) struct LineDiff<'a> {
+    heads: Vec<String>,
+    /// What differs where it is no line's text, or there is none.
+    remark: Option<String>,
+    old: Vec<&'a str>,
+    new: Vec<&'a str>,
+    ops: Vec<DiffOp>,
+}
+
+impl<'a> LineDiff<'a> {
+    pub(super) fn new(before: &Version<'_>, after: &Version<'_>, old: &'a str, new: &'a str) -> Self {
+        let remark = match (before.bytes, after.bytes) {
+            (Some(_), Some(_)) => only_in_form(old, new),
+            _ => (old.is_empty() && new.is_empty()).then(|| "the file is empty".to_owned()),
+        };
+        let lines = |text: &'a str| text.split_inclusive('\n').collect::<Vec<_>>();
+        let (old, new) = (lines(old), lines(new));
+        let deadline = Some(Instant::now() + PATIENCE);
+        let ops = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, deadline);
+        Self { heads: heads(before, after), remark, old, new, ops }
     }
-    let lines = |text: &str| text.split_inclusive('\n').map(str::to_owned).collect::<Vec<_>>();
-    let (old_lines, new_lines) = (lines(old.0), lines(new.0));
-    let deadline = Some(Instant::now() + PATIENCE);
-    let ops = capture_diff_slices_deadline(Algorithm::Myers, &old_lines, &new_lines, deadline);
-    let changed: usize = ops
-        .iter()
-        .filter(|op| op.tag() != DiffTag::Equal)
-        .map(|op| op.old_range().len() + op.new_range().len())
-        .sum();
-    if changed > MOST {
-        all.push(Line::note(format!("{} lines differ: too many to be shown", grouped(changed))));
-        return all;
+
+    /// Sums up a number of each change.
+    fn sum(&self, of_change: fn(usize, usize) -> usize) -> usize {
+        let changed = self.ops.iter().filter(|op| op.tag() != DiffTag::Equal);
+        changed.map(|op| of_change(op.old_range().len(), op.new_range().len())).sum()
     }
-    let side = |lines, veil| Side { lines, veil, secrets };
-    let page = Page::new(&ops, side(&old_lines, old.1), side(&new_lines, new.1));
-    for group in group_diff_ops(ops.clone(), CONTEXT) {
-        all.extend(page.group(&group));
+
+    /// Says how many lines differ; one that is another one now counts once.
+    pub(super) fn count(self) -> String {
+        let count = self.sum(usize::max);
+        self.remark.unwrap_or_else(|| match count {
+            1 => "1 line differs (--show-content shows it)".to_owned(),
+            _ => format!("{} lines differ (--show-content shows them)", grouped(count)),
+        })
     }
-    if old.0.is_empty() && new.0.is_empty() {
-        all.push(Line::note("the file is empty".to_owned()));
+
+    /// The lines that differ, with those around them; of what `is_shown` refuses only that it is there.
+    pub(super) fn unified(mut self, is_shown: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let mut all = std::mem::take(&mut self.heads);
+        let changed = self.sum(|old, new| old + new);
+        if let Some(remark) = self.remark {
+            all.push(remark);
+            return all;
+        }
+        if changed > MOST {
+            all.push(format!("{} lines differ: too many to be shown", grouped(changed)));
+            return all;
+        }
+        for group in group_diff_ops(std::mem::take(&mut self.ops), CONTEXT) {
+            self.group(&group, is_shown, &mut all);
+        }
+        all
     }
-    all
+
+    fn group(&self, ops: &[DiffOp], is_shown: &dyn Fn(&str) -> bool, all: &mut Vec<String>) {
+        let (Some(first), Some(last)) = (ops.first(), ops.last()) else { return };
+        let span = |from: usize, to: usize| match to - from {
+            0 => format!("{from},0"),
+            1 => format!("{}", from + 1),
+            length => format!("{},{length}", from + 1),
+        };
+        let old = span(first.old_range().start, last.old_range().end);
+        let new = span(first.new_range().start, last.new_range().end);
+        all.push(format!("@@ -{old} +{new} @@"));
+        for op in ops {
+            let (old, new) = (&self.old[op.old_range()], &self.new[op.new_range()]);
+            if op.tag() == DiffTag::Equal {
+                write(' ', new, is_shown, all);
+            } else {
+                write('-', old, is_shown, all);
+                write('+', new, is_shown, all);
+            }
+        }
+    }
+}
+
+/// Writes lines with a sign before them, and below one without a newline a note.
+fn write(sign: char, lines: &[&str], is_shown: &dyn Fn(&str) -> bool, all: &mut Vec<String>) {
+    for whole in lines {
+        let line = whole.strip_suffix('\n').unwrap_or(whole);
+        let length = line.chars().count();
+        all.push(if length > LONGEST {
+            format!("{sign}(a line of {} characters)", grouped(length))
+        } else if is_shown(line) {
+            format!("{sign}{}", escaped(line.as_bytes()))
+        } else {
+            format!("{sign}(an address with a user in it: --show-content shows it)")
+        });
+        if line.len() == whole.len() {
+            all.push("\\ No newline at end of file".to_owned());
+        }
+    }
 }
 
 /// Says what differs where it is no line's text.
@@ -152,113 +170,19 @@ fn only_in_form(old: &str, new: &str) -> Option<String> {
     Some(format!("they differ only {}", differs.join(" and ")))
 }
 
-/// The lines of one version.
-struct Side<'a> {
-    lines: &'a [String],
-    veil: &'a Veil,
-    secrets: &'a Secrets,
-}
-
-impl Side<'_> {
-    fn cut(&self, number: usize) -> Option<usize> {
-        self.veil.cuts.get(number).copied().flatten()
-    }
-
-    fn pieces(&self, number: usize, cut: Option<usize>) -> Vec<Piece> {
-        let line = self.lines[number].trim_end_matches('\n');
-        let length = line.chars().count();
-        if length > LONGEST {
-            return vec![Piece::Shown(format!("(a line of {} characters)", grouped(length)))];
-        }
-        self.secrets.pieces(line, cut)
-    }
-
-    /// All that is hidden on these lines.
-    fn hidden(&self, ranges: impl Iterator<Item = Range<usize>>) -> HashSet<String> {
-        let pieces = ranges.flatten().flat_map(|number| self.pieces(number, self.cut(number)));
-        pieces.filter_map(|piece| if let Piece::Hidden(text) = piece { Some(text) } else { None }).collect()
-    }
-}
-
-/// Both versions, and which secrets of the changed lines both of them have.
-struct Page<'a> {
-    old: Side<'a>,
-    new: Side<'a>,
-    kept: HashSet<String>,
-}
-
-impl<'a> Page<'a> {
-    fn new(ops: &[DiffOp], old: Side<'a>, new: Side<'a>) -> Self {
-        let changed = || ops.iter().filter(|op| op.tag() != DiffTag::Equal);
-        let after = new.hidden(changed().map(DiffOp::new_range));
-        let mut kept = old.hidden(changed().map(DiffOp::old_range));
-        kept.retain(|text| after.contains(text));
-        Self { old, new, kept }
-    }
-
-    fn group(&self, ops: &[DiffOp]) -> Vec<Line> {
-        let (Some(first), Some(last)) = (ops.first(), ops.last()) else { return Vec::new() };
-        let place = |from: usize, to: usize| match to - from {
-            0 => format!("{from},0"),
-            1 => format!("{}", from + 1),
-            length => format!("{},{length}", from + 1),
-        };
-        let old = place(first.old_range().start, last.old_range().end);
-        let new = place(first.new_range().start, last.new_range().end);
-        let mut all = vec![Line { kind: Kind::Place, text: format!("@@ -{old} +{new} @@") }];
-        for op in ops {
-            if op.tag() == DiffTag::Equal {
-                // What one version hides is not shown because the other one does not.
-                let both = op.old_range().zip(op.new_range()).map(|(old, new)| {
-                    let cuts = [self.old.cut(old), self.new.cut(new)].into_iter().flatten();
-                    self.line(Kind::Same, new, cuts.min())
-                });
-                all.extend(both.flatten());
-            } else {
-                let removed =
-                    op.old_range().flat_map(|number| self.line(Kind::Removed, number, self.old.cut(number)));
-                let added =
-                    op.new_range().flat_map(|number| self.line(Kind::Added, number, self.new.cut(number)));
-                all.extend(removed.chain(added));
-            }
-        }
-        all
-    }
-
-    /// A line, and below it a note where it is the last one and has no newline.
-    fn line(&self, kind: Kind, number: usize, cut: Option<usize>) -> Vec<Line> {
-        let side = if kind == Kind::Removed { &self.old } else { &self.new };
-        let mut text = match kind {
-            Kind::Removed => "-",
-            Kind::Added => "+",
-            _ => " ",
-        }
-        .to_owned();
-        for piece in side.pieces(number, cut) {
-            match piece {
-                Piece::Shown(shown) => text.push_str(&escaped(shown.as_bytes())),
-                Piece::Hidden(hidden) if kind == Kind::Same || self.kept.contains(&hidden) => {
-                    text.push_str(HIDDEN);
-                }
-                Piece::Hidden(_) => text.push_str(CHANGED),
-            }
-        }
-        let mut all = vec![Line { kind, text }];
-        if !side.lines[number].ends_with('\n') {
-            all.push(Line::note("\\ No newline at end of file".to_owned()));
-        }
-        all
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::Difference;
+    use super::super::{Difference, Extent, FileRole};
     use super::*;
+
+    /// Two versions of a source file, of which the lines are shown.
+    fn code(before: &Version<'_>, after: &Version<'_>) -> Vec<String> {
+        Difference::between("x.py", FileRole::Module, before, after, Extent::Disclosed).lines
+    }
 
     fn lines(old: Option<&[u8]>, new: Option<&[u8]>) -> Vec<String> {
         let version = |name, bytes| Version { name, bytes };
-        Difference::between(&version("a/x", old), &version("b/x", new), false).plain()
+        code(&version("a/x", old), &version("b/x", new))
     }
 
     fn shown(old: &str, new: &str) -> String {
@@ -315,22 +239,32 @@ mod tests {
         let told = shown("x\n", "\u{1b}[2J\u{202e}y\t\r\n");
         assert_eq!(told, "@@ -1 +1 @@\n-x\n+\\x1b[2J\\u{202e}y\\t\\r");
         let name = Version { name: "a\n\u{1b}[31m", bytes: Some(b"x\n") };
-        let told = Difference::between(&name, &Version { name: "b", bytes: Some(b"y\n") }, false);
-        assert_eq!(told.plain()[0], "--- a\\n\\x1b[31m");
-        assert!(!told.render().contains('\u{1b}'));
+        let told = code(&name, &Version { name: "b", bytes: Some(b"y\n") });
+        assert_eq!(told[0], "--- a\\n\\x1b[31m");
+        assert!(!told.join("\n").contains('\u{1b}'));
     }
 
     #[test]
-    fn a_secret_that_stays_on_a_line_that_changes_has_not_changed() {
-        let told = shown("image: a\npassword: one2\n", "image: b\npassword: one2\n");
-        assert!(told.ends_with(" password: (hidden)"), "{told}");
-        let told = shown("export TOKEN=one2\nx\n", "  export TOKEN=one2\nx\n");
-        assert!(told.contains("-export TOKEN=(hidden)\n+  export TOKEN=(hidden)"), "{told}");
+    fn lines_are_counted_where_they_are_not_shown() {
+        let count = |old: &str, new: &str| {
+            let [before, after] = [old, new].map(|text| Version { name: "x", bytes: Some(text.as_bytes()) });
+            LineDiff::new(&before, &after, old, new).count()
+        };
+        assert_eq!(count("a\nb\nc\n", "a\nx\nc\n"), "1 line differs (--show-content shows it)");
+        assert_eq!(count("a\nb\n", "x\ny\nz\n"), "3 lines differ (--show-content shows them)");
+        assert_eq!(count("a\n", "a\r\n"), "they differ only in line endings (LF or CRLF)");
     }
 
     #[test]
-    fn what_one_version_hides_is_not_shown_by_the_other() {
-        let told = shown("secret:\n  ab\nx: 1\n", "public:\n  ab\nx: 1\n");
-        assert!(!told.contains("ab\n"), "{told}");
+    fn of_code_no_address_with_a_user_is_shown() {
+        let told =
+            shown("x = 1\nurl = 'pg://odoo:hunter2@db/x'\n", "x = 2\nurl = 'pg://odoo:hunter2@db/x'\n");
+        assert!(told.starts_with("@@ -1,2 +1,2 @@\n-x = 1\n+x = 2\n (an address"), "{told}");
+        for line in ["a://b:c/d@e", "see \u{a0}http://x, git+https://ghp_x@y", "x://?a=b@c"] {
+            assert!(names_a_user(line), "{line}");
+        }
+        for line in ["https://odoo.com see a@b", "a@b", "'http://x' or '@y'", "<http://x>@"] {
+            assert!(!names_a_user(line), "{line}");
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! YAML as a small tree: one document, bounded in size and depth, with aliases and merge keys resolved.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -17,84 +16,89 @@ const EACH: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Node {
     /// A text, and whether it is written so that YAML takes it for a number, a truth value or nothing.
-    Scalar { text: String, is_typed: bool, place: Place },
+    Scalar { text: String, is_typed: bool },
     /// A list.
     List(Vec<Rc<Node>>),
     /// A mapping, by the text of its keys.
     Map(BTreeMap<String, Rc<Node>>),
 }
 
-/// Where a text stands: lines and column from 0. It makes no difference between texts.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
-    pub(super) first: usize,
-    pub(super) last: usize,
-    /// In characters.
-    pub(super) column: usize,
-    pub(super) is_block: bool,
+/// Why a text is no YAML document that can be compared. Nothing of its content is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum YamlError {
+    /// It is no YAML.
+    #[error("it is not valid YAML (line {line}, column {column})")]
+    Invalid {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// It is YAML, and refused.
+    #[error("{fault} (line {line})")]
+    Refused {
+        /// The reason.
+        fault: YamlFault,
+        /// From 1.
+        line: usize,
+    },
+    /// It holds more than one document.
+    #[error("it holds several YAML documents")]
+    Several,
+    /// The parser gave up.
+    #[error("it cannot be read as YAML")]
+    Unreadable,
 }
 
-impl PartialEq for Place {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Place {}
-
-impl PartialOrd for Place {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Place {
-    fn cmp(&self, _: &Self) -> Ordering {
-        Ordering::Equal
-    }
+/// Why a part of a document is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum YamlFault {
+    /// An alias of what has not ended.
+    #[error("an alias stands within what it names")]
+    OwnAlias,
+    /// More levels than anybody writes.
+    #[error("it is more than {DEEPEST} levels deep")]
+    TooDeep,
+    /// More than anybody writes.
+    #[error("with its aliases resolved it is too large")]
+    TooLarge,
+    /// `<<` without a mapping.
+    #[error("a merge key has no mapping")]
+    NothingToMerge,
+    /// A list or mapping as a key.
+    #[error("a mapping has a key that is no text")]
+    KeyNoText,
+    /// Two values of one key.
+    #[error("a mapping has one key twice")]
+    KeyTwice,
+    /// Ends that nothing began.
+    #[error("it is not valid YAML")]
+    Unbalanced,
 }
 
 impl Node {
     /// A text.
     pub(super) fn text(text: &str) -> Self {
-        Self::Scalar { text: text.to_owned(), is_typed: false, place: Place::default() }
+        Self::Scalar { text: text.to_owned(), is_typed: false }
     }
 
     /// What stands where nothing is written.
     pub(super) fn nothing() -> Self {
-        Self::Scalar { text: String::new(), is_typed: true, place: Place::default() }
+        Self::Scalar { text: String::new(), is_typed: true }
     }
 }
 
 /// Reads one document; an empty one holds nothing.
 ///
 /// # Errors
-/// When it is not valid, holds more than one document or a key twice, or is too deep or too large; never with a
-/// word of its content.
-#[cfg(test)]
-pub(super) fn parse(text: &str) -> Result<Rc<Node>, String> {
-    single(&parse_all(text)?)
-}
-
-/// The one document of a text.
-///
-/// # Errors
-/// When there are several.
-pub(super) fn single(documents: &[Rc<Node>]) -> Result<Rc<Node>, String> {
-    match documents {
+/// When it is not valid, holds more than one document or a key twice, or is too deep or too large.
+pub(super) fn parse(text: &str) -> Result<Rc<Node>, YamlError> {
+    let parsed = catch_unwind(AssertUnwindSafe(|| Builder::default().build(text)));
+    match &parsed.unwrap_or(Err(YamlError::Unreadable))?[..] {
         [] => Ok(Rc::new(Node::nothing())),
         [document] => Ok(Rc::clone(document)),
-        _ => Err("it holds several YAML documents".to_owned()),
+        _ => Err(YamlError::Several),
     }
-}
-
-/// Reads all documents of a text.
-///
-/// # Errors
-/// When it is not valid, holds a key twice, or is too deep or too large; never with a word of its content.
-pub(super) fn parse_all(text: &str) -> Result<Vec<Rc<Node>>, String> {
-    let parsed = catch_unwind(AssertUnwindSafe(|| Builder::default().build(text)));
-    parsed.unwrap_or_else(|_| Err("it cannot be read as YAML".to_owned()))
 }
 
 /// A list or mapping that has not ended.
@@ -121,46 +125,34 @@ struct Builder {
     roots: Vec<Rc<Node>>,
     weight: usize,
     line: usize,
-    place: Place,
 }
 
 impl Builder {
-    fn build(mut self, text: &str) -> Result<Vec<Rc<Node>>, String> {
+    fn build(mut self, text: &str) -> Result<Vec<Rc<Node>>, YamlError> {
         for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
             let (event, span) = event.map_err(|error| {
                 let (line, column) = (error.marker().line(), error.marker().col() + 1);
-                format!("it is not valid YAML (line {line}, column {column})")
+                YamlError::Invalid { line, column }
             })?;
             self.line = span.start.line();
-            self.place = Place {
-                first: self.line.saturating_sub(1),
-                last: span.end.line().saturating_sub(1),
-                column: span.start.col(),
-                is_block: false,
-            };
-            self.take(event).map_err(|why| format!("{why} (line {})", self.line))?;
-        }
-        if self.roots.is_empty() {
-            self.roots.push(Rc::new(Node::nothing()));
+            self.take(event).map_err(|fault| YamlError::Refused { fault, line: self.line })?;
         }
         Ok(self.roots)
     }
 
-    fn take(&mut self, event: Event<'_>) -> Result<(), String> {
+    fn take(&mut self, event: Event<'_>) -> Result<(), YamlFault> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain;
                 let is_typed = is_plain && tag.is_none() && is_typed(&text);
                 let is_merge = is_plain && text == "<<";
-                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                let place = Place { is_block, ..self.place };
-                let node = Node::Scalar { text: text.into_owned(), is_typed, place };
+                let node = Node::Scalar { text: text.into_owned(), is_typed };
                 let weight = EACH + node_length(&node);
                 self.put(anchor, Built { node: Rc::new(node), weight, is_merge, line: self.line })?;
             }
             Event::Alias(anchor) => {
                 let known = self.anchors.get(&anchor).cloned();
-                let built = known.ok_or("an alias stands within what it names")?;
+                let built = known.ok_or(YamlFault::OwnAlias)?;
                 self.put(0, Built { is_merge: false, line: self.line, ..built })?;
             }
             Event::SequenceStart(anchor, _) => self.begin(anchor, false)?,
@@ -175,16 +167,16 @@ impl Builder {
         Ok(())
     }
 
-    fn begin(&mut self, anchor: usize, is_map: bool) -> Result<(), String> {
+    fn begin(&mut self, anchor: usize, is_map: bool) -> Result<(), YamlFault> {
         if self.open.len() >= DEEPEST {
-            return Err(format!("it is more than {DEEPEST} levels deep"));
+            return Err(YamlFault::TooDeep);
         }
         self.open.push(Open { anchor, list: Vec::new(), is_map });
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), String> {
-        let Some(open) = self.open.pop() else { return Err("it is not valid YAML".to_owned()) };
+    fn end(&mut self) -> Result<(), YamlFault> {
+        let Some(open) = self.open.pop() else { return Err(YamlFault::Unbalanced) };
         let line = self.line;
         let weight = open.list.iter().fold(EACH, |sum, built| sum.saturating_add(built.weight));
         let node = if open.is_map {
@@ -197,10 +189,10 @@ impl Builder {
         self.put(open.anchor, Built { node: Rc::new(node), weight, is_merge: false, line })
     }
 
-    fn put(&mut self, anchor: usize, built: Built) -> Result<(), String> {
+    fn put(&mut self, anchor: usize, built: Built) -> Result<(), YamlFault> {
         self.weight = self.weight.saturating_add(built.weight);
         if self.weight > MOST {
-            return Err("with its aliases resolved it is too large".to_owned());
+            return Err(YamlFault::TooLarge);
         }
         if anchor > 0 {
             self.anchors.insert(anchor, built.clone());
@@ -213,29 +205,29 @@ impl Builder {
     }
 
     /// A mapping of keys and values in turn; what is merged in stands behind its own keys, and earlier ones go first.
-    fn map_of(&mut self, pairs: &[Built]) -> Result<Node, String> {
+    fn map_of(&mut self, pairs: &[Built]) -> Result<Node, YamlFault> {
         let mut map = BTreeMap::new();
         let mut merged: Vec<Rc<Node>> = Vec::new();
         for pair in pairs.chunks(2) {
-            let [key, value] = pair else { return Err("it is not valid YAML".to_owned()) };
+            let [key, value] = pair else { return Err(YamlFault::Unbalanced) };
             self.line = key.line;
             if key.is_merge {
                 match &*value.node {
                     Node::Map(_) => merged.push(Rc::clone(&value.node)),
                     Node::List(list) => merged.extend(list.iter().cloned()),
-                    Node::Scalar { .. } => return Err("a merge key has no mapping".to_owned()),
+                    Node::Scalar { .. } => return Err(YamlFault::NothingToMerge),
                 }
                 continue;
             }
             let Node::Scalar { text, .. } = &*key.node else {
-                return Err("a mapping has a key that is no text".to_owned());
+                return Err(YamlFault::KeyNoText);
             };
             if map.insert(text.clone(), Rc::clone(&value.node)).is_some() {
-                return Err("a mapping has one key twice".to_owned());
+                return Err(YamlFault::KeyTwice);
             }
         }
         for node in merged {
-            let Node::Map(more) = &*node else { return Err("a merge key has no mapping".to_owned()) };
+            let Node::Map(more) = &*node else { return Err(YamlFault::NothingToMerge) };
             for (key, value) in more {
                 map.entry(key.clone()).or_insert_with(|| Rc::clone(value));
             }
@@ -269,7 +261,7 @@ mod tests {
     fn shown(text: &str) -> String {
         fn one(node: &Node) -> String {
             match node {
-                Node::Scalar { text, is_typed, .. } => {
+                Node::Scalar { text, is_typed } => {
                     if *is_typed {
                         format!("!{text}")
                     } else {
@@ -285,7 +277,7 @@ mod tests {
                 }
             }
         }
-        parse(text).map_or_else(|why| why, |node| one(&node))
+        parse(text).map_or_else(|why| why.to_string(), |node| one(&node))
     }
 
     #[test]
@@ -307,7 +299,7 @@ mod tests {
             ("a: &x [*x]", "within what it names"),
             ("<<: 1", "no mapping"),
         ] {
-            let told = parse(text).unwrap_err();
+            let told = parse(text).unwrap_err().to_string();
             assert!(told.contains(why) && !told.contains("hunter2"), "{text}: {told}");
         }
     }
@@ -320,9 +312,9 @@ mod tests {
             let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
             let _ = writeln!(bomb, "a{level}: &a{level} [{aliases}]");
         }
-        assert!(parse(&bomb).unwrap_err().contains("too large"));
+        assert!(parse(&bomb).unwrap_err().to_string().contains("too large"));
         for deep in ["- ".repeat(100), "[".repeat(100), "{a: ".repeat(100), "- ".repeat(100_000)] {
-            let why = parse(&deep).unwrap_err();
+            let why = parse(&deep).unwrap_err().to_string();
             assert!(why.contains("64 levels deep"), "{why}");
         }
         for deep in ["[".repeat(200_000), "{a: ".repeat(100_000), "? ".repeat(100_000), "&a ".repeat(100_000)]

@@ -1,7 +1,8 @@
 //! What the repository says of how a path is checked out.
 
+use super::error::GitError;
 use super::limit::{self, Limit};
-use super::{GitError, Repository};
+use super::repository::Repository;
 
 /// What happens to a path's content on its way to the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -6,8 +6,10 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::error::GitError;
 use super::limit::ask;
-use super::{GitError, Repository, Revision};
+use super::repository::Repository;
+use super::revision::Revision;
 
 /// The attributes by which git decides whether a file's content is converted.
 const ATTRIBUTES: [&str; 6] = ["text", "crlf", "eol", "ident", "working-tree-encoding", "filter"];
@@ -79,7 +81,7 @@ impl<'a> Checkout<'a> {
     ///
     /// # Errors
     /// When git cannot be started.
-    pub fn write(&self, paths: &[&[u8]]) -> Result<Vec<Result<(), String>>, GitError> {
+    pub fn write(&self, paths: &[&[u8]]) -> Result<Vec<Result<(), CheckoutFault>>, GitError> {
         if self.write_at_once(paths)?.is_ok() {
             return Ok(vec![Ok(()); paths.len()]);
         }
@@ -92,21 +94,17 @@ impl<'a> Checkout<'a> {
             results.push(if n < ONE_BY_ONE {
                 self.write_at_once(&[*path])?
             } else {
-                Err("git could not check it out together with others".to_owned())
+                Err(CheckoutFault::Together)
             });
         }
         Ok(results)
     }
 
-    fn write_at_once(&self, paths: &[&[u8]]) -> Result<Result<(), String>, GitError> {
+    fn write_at_once(&self, paths: &[&[u8]]) -> Result<Result<(), CheckoutFault>, GitError> {
         let mut git = self.git();
         git.args(["checkout-index", "--force", "--stdin", "-z"]);
         let answer = ask(git, &joined(paths), self.ended)?;
-        Ok(if answer.code == Some(0) {
-            Ok(())
-        } else {
-            Err(format!("git could not check it out: {}", reason(answer.said)))
-        })
+        Ok(if answer.code == Some(0) { Ok(()) } else { Err(CheckoutFault::Refused(reason(answer.said))) })
     }
 
     fn ask(&self, what: &'static str, args: &[&str], input: &[u8]) -> Result<Vec<u8>, GitError> {
@@ -128,6 +126,17 @@ impl<'a> Checkout<'a> {
         git.env("GIT_INDEX_FILE", self.dir.path().join("index")).env("GIT_WORK_TREE", self.files());
         git
     }
+}
+
+/// Why a file could not be checked out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckoutFault {
+    /// Git refused, with its own reason.
+    #[error("git could not check it out: {0}")]
+    Refused(String),
+    /// Git refused files of which it is not known which one it was.
+    #[error("git could not check it out together with others")]
+    Together,
 }
 
 impl Repository {

@@ -60,7 +60,7 @@ pub(super) fn git(dir: &Path, trusted: bool) -> Command {
 }
 
 /// The command line as a shell would take it, without the settings that every git gets.
-pub(super) fn shown(command: &Command) -> String {
+pub(super) fn command_line(command: &Command) -> String {
     let mut words = vec!["git".to_owned()];
     let mut arguments = command.get_args().peekable();
     while let Some(argument) = arguments.next() {

@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use data_encoding::HEXLOWER;
 
+use super::error::GitError;
 use super::history::TIPS;
 use super::limit::{self, End, Limit};
-use super::{GitError, Repository};
+use super::repository::Repository;
 
 /// A commit's id; a short one with zeros behind it.
 type Id = [u8; 32];

@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use std::io::{self, BufRead};
 use std::os::unix::ffi::OsStringExt as _;
 
+use super::error::GitError;
 use super::limit::{self, End, Limit};
-use super::{GitError, Mode, Repository};
+use super::repository::Repository;
+use super::revision::Mode;
 use crate::model::Commit;
 
 /// The references that belong to history, neither notes nor what was put aside; and what reflogs still reach.

@@ -4,14 +4,15 @@ use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::GitError;
+use super::command::command_line;
+use super::error::GitError;
 
 /// How often it is looked whether the time is over.
 const TICK: Duration = Duration::from_millis(10);
@@ -26,6 +27,7 @@ const SAID: u64 = 4096;
 #[derive(Clone, Copy)]
 pub struct Limit<'a> {
     end: Instant,
+    quiet: Duration,
     cancelled: &'a (dyn Fn() -> bool + Sync),
 }
 
@@ -33,7 +35,19 @@ impl<'a> Limit<'a> {
     /// From now on for `time`, or until `cancelled` says so.
     #[must_use]
     pub fn new(time: Duration, cancelled: &'a (dyn Fn() -> bool + Sync)) -> Self {
-        Self { end: Instant::now() + time, cancelled }
+        Self { end: Instant::now() + time, quiet: FOREVER, cancelled }
+    }
+
+    /// For what git must know at once.
+    #[must_use]
+    pub fn soon() -> Self {
+        Self::new(SOON, &|| false)
+    }
+
+    /// The same, but over also once git has said nothing for `quiet`.
+    #[must_use]
+    pub(super) fn unless_quiet(self, quiet: Duration) -> Self {
+        Self { quiet, ..self }
     }
 
     /// However long it takes, until `cancelled` says so.
@@ -62,7 +76,7 @@ pub enum End {
     /// It answered to the end.
     #[default]
     Whole,
-    /// The time was over.
+    /// The time was over, or git said nothing for too long.
     Cut,
     /// It failed, with its own first line.
     Failed(String),
@@ -133,12 +147,20 @@ pub(super) fn ask_soon(git: Command) -> Result<Answer, GitError> {
 pub(super) fn ask_soon_about(git: Command, input: &[u8]) -> Result<Answer, GitError> {
     let end = Instant::now() + SOON;
     ask(git, input, &|| Instant::now() >= end).map_err(|error| match error {
-        GitError::Interrupted => GitError::Refused {
-            what: "answer",
-            reason: format!("it took more than {} seconds; try: git status", SOON.as_secs()),
-        },
+        GitError::Interrupted => too_slow(),
         other => other,
     })
+}
+
+/// Says that git took longer than it may for what it must know at once.
+pub(super) fn too_slow() -> GitError {
+    let reason = format!("it took more than {} seconds; try: git status", SOON.as_secs());
+    GitError::Refused { what: "answer", reason }
+}
+
+/// What git printed, as text.
+pub(super) fn said(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).into_owned()
 }
 
 /// How a git ended, and how reading from it did.
@@ -162,7 +184,8 @@ fn carry_out(
     let start = Instant::now();
     let mut child = git.spawn().map_err(|error| GitError::no_git(&error))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let child = Guarded { child: Mutex::new(child), was_cut: AtomicBool::new(false) };
+    let child =
+        Guarded { child: Mutex::new(child), was_cut: AtomicBool::new(false), heard: AtomicU64::new(0) };
     let child = &child;
     std::thread::scope(|scope| {
         let (done, ended) = mpsc::channel::<()>();
@@ -177,7 +200,10 @@ fn carry_out(
             let said = "no thread could be started to watch over git".to_owned();
             return Ok(Ended { was_cut: false, was_read: false, code: None, said });
         };
-        let taken = stdout.map(|stdout| read(&mut BufReader::with_capacity(1 << 16, stdout)));
+        let taken = stdout.map(|stdout| {
+            let heard = Heard { from: stdout, count: &child.heard };
+            read(&mut BufReader::with_capacity(1 << 16, heard))
+        });
         let was_read = matches!(taken, Some(Ok(())));
         if !was_read {
             child.kill();
@@ -186,7 +212,7 @@ fn carry_out(
         let code = child.wait();
         let said = said.join().unwrap_or_default();
         log::debug!(
-            command = super::command::shown(&git), sent = input.len(), code = code.unwrap_or(-1),
+            command = command_line(&git), sent = input.len(), code = code.unwrap_or(-1),
             ms = start.elapsed().as_millis(); "asked git"
         );
         Ok(Ended { was_cut: child.was_cut.load(Ordering::Relaxed), was_read, code, said })
@@ -197,13 +223,34 @@ fn carry_out(
 struct Guarded {
     child: Mutex<Child>,
     was_cut: AtomicBool,
+    /// How often something was read from it.
+    heard: AtomicU64,
+}
+
+/// What a child prints, with a count of each time that there is more of it.
+struct Heard<'a, R> {
+    from: R,
+    count: &'a AtomicU64,
+}
+
+impl<R: Read> Read for Heard<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        read
+    }
 }
 
 impl Guarded {
     /// Ends the child when the limit is over before whoever reads is done.
     fn watch(&self, limit: &Limit<'_>, done: &mpsc::Receiver<()>) {
+        let (mut heard, mut last) = (0, Instant::now());
         while done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-            if limit.is_over() {
+            let now = self.heard.load(Ordering::Relaxed);
+            if now != heard {
+                (heard, last) = (now, Instant::now());
+            }
+            if limit.is_over() || last.elapsed() >= limit.quiet {
                 self.was_cut.store(true, Ordering::Relaxed);
                 return self.kill();
             }
@@ -277,6 +324,10 @@ mod tests {
         let start = Instant::now();
         let short = Limit::new(Duration::from_millis(100), &|| false);
         assert_eq!(run_shell("echo a; exec sleep 60", b"", &short), (End::Cut, b"a\n".to_vec()));
+        let quiet = Limit::until(&|| false).unless_quiet(Duration::from_millis(300));
+        assert_eq!(run_shell("echo a; exec sleep 60", b"", &quiet), (End::Cut, b"a\n".to_vec()));
+        let talking = "for n in 1 2 3 4 5 6; do echo $n; sleep 0.1; done";
+        assert_eq!(run_shell(talking, b"", &quiet), (End::Whole, b"1\n2\n3\n4\n5\n6\n".to_vec()));
         let cancelled = Limit::new(Duration::from_secs(60), &|| true);
         assert_eq!(run_shell("exec sleep 60", b"", &cancelled).0, End::Cut);
         assert!(start.elapsed() < Duration::from_secs(30));

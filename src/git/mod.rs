@@ -1,256 +1,30 @@
 //! Git: the repository around a project, asked by `git` itself, and never changed.
 
 mod attributes;
-mod bulk;
 mod checkout;
 mod command;
+mod error;
+mod form;
 mod graph;
 mod history;
 mod limit;
 mod objects;
+mod repository;
 mod revision;
 mod source;
 mod tracked;
 mod work_tree;
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-
-use crate::model::{escaped, in_words};
-
 pub use attributes::Conversion;
-pub use bulk::{Form, Told};
-pub use checkout::{Checkout, Treatment};
+pub use checkout::{Checkout, CheckoutFault, Treatment};
+pub use error::GitError;
+pub use form::Form;
 pub use graph::{Ancestors, Graph};
 pub use history::{Changed, Renamed, Step};
 pub use limit::{End, Limit};
-pub use objects::{Object, Objects};
+pub use objects::{Object, ObjectEvent};
+pub use repository::Repository;
 pub use revision::{Listed, Mode, Revision};
 pub use source::PassedOver;
 pub use tracked::{Index, Standing};
 pub use work_tree::{WorkTree, identity, work_tree};
-
-/// Why git could not answer.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum GitError {
-    /// There is no git, or it could not be started.
-    #[error("git could not be started ({reason}); install it, or name a directory instead of a revision")]
-    NoGit {
-        /// The system's word.
-        reason: String,
-    },
-    /// There is no repository, or none that can be read.
-    #[error("{reason}")]
-    NoRepository {
-        /// What there is instead.
-        reason: String,
-    },
-    /// The revision does not exist.
-    #[error("git:{}: {reason}", escaped(.revision.as_bytes()))]
-    NoRevision {
-        /// As it was given.
-        revision: String,
-        /// Git's first line.
-        reason: String,
-    },
-    /// An object cannot be read, or git ended too early.
-    #[error("git:{}: an object of it cannot be read; look at the repository with: git fsck", escaped(.revision.as_bytes()))]
-    CutShort {
-        /// As it was given.
-        revision: String,
-    },
-    /// Git refused something that should have been possible.
-    #[error("git could not {what}: {reason}")]
-    Refused {
-        /// What it was asked for.
-        what: &'static str,
-        /// What it said.
-        reason: String,
-    },
-    /// The user ended the run.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-impl GitError {
-    fn no_git(error: &std::io::Error) -> Self {
-        Self::NoGit { reason: in_words(error) }
-    }
-}
-
-/// The repository around a project's root.
-#[derive(Debug, Clone)]
-pub struct Repository {
-    top: PathBuf,
-    prefix: Vec<u8>,
-    owner: Option<u32>,
-    runs_filters: bool,
-}
-
-/// How git says that it does not trust whose repository this is.
-const DUBIOUS: &str = "dubious ownership";
-
-/// How git says that there is a repository, and no files of it.
-const NO_WORK_TREE: [&str; 2] = ["must be run in a work tree", "cannot use bare repository"];
-
-impl Repository {
-    /// Finds the repository whose work tree holds `root`. One of another user is read, too, where this git
-    /// can be told to; [`Repository::foreign_owner`] says whose it is.
-    ///
-    /// # Errors
-    /// When git is missing, or there is no such repository.
-    pub fn around(root: &Path) -> Result<Self, GitError> {
-        let ask = |trusted: bool| {
-            let mut git = command::git(root, trusted);
-            git.args(["rev-parse", "--show-toplevel", "--show-prefix"]);
-            limit::ask_soon(git)
-        };
-        let mut answer = ask(false)?;
-        let is_foreign = is_distrusted(&answer);
-        if is_foreign {
-            answer = ask(true)?;
-        }
-        let refused = |reason: &str| Err(GitError::NoRepository { reason: reason.to_owned() });
-        if answer.code != Some(0) {
-            return refused(if is_foreign {
-                "git will not read a repository that belongs to somebody else; run as its owner"
-            } else if NO_WORK_TREE.iter().any(|words| answer.said.contains(words)) {
-                "this project lies in a bare git repository, which has no work tree; clone it, and run there"
-            } else {
-                "this project is in no git repository"
-            });
-        }
-        let Some((top, prefix)) = top_and_prefix(root, &answer.stdout) else {
-            return refused("git gives the work tree a name that cannot be told from another one");
-        };
-        let owner = std::fs::symlink_metadata(top.join(".git")).or_else(|_| std::fs::metadata(&top));
-        let owner = owner.map(|meta| meta.uid()).ok().filter(|_| is_foreign);
-        Ok(Self { top, prefix, owner, runs_filters: true })
-    }
-
-    /// The numeric owner of the work tree, where git takes it for somebody else's.
-    #[must_use]
-    pub fn foreign_owner(&self) -> Option<u32> {
-        self.owner
-    }
-
-    /// The same, but programs by which a checkout would filter content are not run: such files cannot be told.
-    #[must_use]
-    pub fn without_filters(self) -> Self {
-        Self { runs_filters: false, ..self }
-    }
-
-    /// Why a file whose content a checkout would convert may not be checked out. The configuration of somebody else's
-    /// repository may change while it is read, so there nothing is converted at all.
-    fn forbids(&self, filter: &str, has_program: bool) -> Option<String> {
-        match (self.owner, self.runs_filters) {
-            (Some(owner), _) => Some(format!(
-                "a checkout would convert it, and the repository of another user (uid {owner}) may name a program for \
-                 that, such as the filter \"{filter}\"; export as that user"
-            )),
-            (None, false) if has_program => {
-                Some(format!("the filter \"{filter}\" would have to be run for it"))
-            }
-            (None, _) => None,
-        }
-    }
-
-    /// The work tree's uppermost directory.
-    #[must_use]
-    pub fn top(&self) -> &Path {
-        &self.top
-    }
-
-    /// Where the project lies in the repository: nothing, or a path that ends in `/`.
-    #[must_use]
-    pub fn prefix(&self) -> &[u8] {
-        &self.prefix
-    }
-
-    /// A path of the project (relative to its root) as one relative to the work tree's uppermost directory.
-    #[must_use]
-    pub fn path(&self, path: &[u8]) -> Vec<u8> {
-        let path = [self.prefix.as_slice(), path].concat();
-        path.strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or(path)
-    }
-
-    /// The project's path of a path relative to the work tree's uppermost directory; `None` outside the project.
-    #[must_use]
-    pub fn project_path<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
-        path.strip_prefix(self.prefix.as_slice())
-    }
-
-    /// Finds the commit that `revision` names.
-    ///
-    /// # Errors
-    /// When there is no such commit.
-    pub fn resolve(&self, revision: &str) -> Result<Revision, GitError> {
-        let asked = format!("{revision}^{{commit}}");
-        let mut git = self.git();
-        git.args(["rev-parse", "--verify", "--end-of-options", &asked]);
-        let answer = limit::ask_soon(git)?;
-        let refused = |reason: &str| {
-            Err(GitError::NoRevision { revision: revision.to_owned(), reason: reason.to_owned() })
-        };
-        if answer.code != Some(0) {
-            return refused(if self.is_shallow() {
-                "there is no such commit in this shallow clone; fetch more of its history"
-            } else {
-                "there is no such commit"
-            });
-        }
-        let commit = said(&answer.stdout).trim().to_owned();
-        if !commit.bytes().all(|b| b.is_ascii_hexdigit()) || commit.is_empty() {
-            return refused("it names no single commit");
-        }
-        Ok(Revision { repository: self.clone(), name: revision.to_owned(), commit })
-    }
-
-    /// Whether only a part of the history is here.
-    #[must_use]
-    pub fn is_shallow(&self) -> bool {
-        let mut git = self.git();
-        git.args(["rev-parse", "--is-shallow-repository"]);
-        limit::ask_soon(git).is_ok_and(|answer| answer.stdout.starts_with(b"true"))
-    }
-
-    /// Starts reading objects.
-    #[must_use]
-    pub fn objects(&self) -> Objects {
-        Objects::of(self.clone())
-    }
-
-    /// A git at the work tree's uppermost directory; paths given to it are taken literally.
-    pub(crate) fn git(&self) -> std::process::Command {
-        command::git(&self.top, self.owner.is_some())
-    }
-}
-
-/// Whether git refuses to read what is somebody else's.
-fn is_distrusted(answer: &limit::Answer) -> bool {
-    answer.code != Some(0) && answer.said.contains(DUBIOUS)
-}
-
-/// The two lines of `rev-parse --show-toplevel --show-prefix`, of which both may hold line feeds: together they lead to
-/// `root`.
-fn top_and_prefix(root: &Path, lines: &[u8]) -> Option<(PathBuf, Vec<u8>)> {
-    let root = root.canonicalize().ok()?;
-    let lines = lines.strip_suffix(b"\n")?;
-    let ends = lines.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at);
-    ends.map(|at| (Path::new(OsStr::from_bytes(&lines[..at])), &lines[at + 1..]))
-        .find(|(top, prefix)| {
-            top.join(OsStr::from_bytes(prefix)).canonicalize().is_ok_and(|found| found == root)
-        })
-        .map(|(top, prefix)| (top.to_owned(), prefix.to_vec()))
-}
-
-fn said(output: &[u8]) -> String {
-    String::from_utf8_lossy(output).into_owned()
-}
-impl From<GitError> for crate::error::Failure {
-    fn from(error: GitError) -> Self {
-        Self::from_source(crate::error::FailureKind::Usage, error)
-    }
-}

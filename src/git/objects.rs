@@ -1,15 +1,29 @@
-//! Objects, read one after the other by one `git cat-file --batch`.
+//! Objects: one `git cat-file` that is told all names and answers in their order, for a bounded time.
 
-use std::io::{self, BufRead, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::io::{self, BufRead};
+use std::time::Duration;
 
-use super::{GitError, Repository};
-use crate::model::{Digest, Hasher};
+use super::error::GitError;
+use super::form::Form;
+use super::limit::{self, End, Limit};
+use super::repository::Repository;
+use crate::model::Digest;
 
-/// Reads objects; git is started with the first one, and ended when this is dropped.
-pub struct Objects {
-    repository: Repository,
-    batch: Option<Batch>,
+/// How long git may say nothing while it reads an object.
+const QUIET: Duration = Duration::from_secs(60);
+/// How many unreadable objects in a row are stepped over before the rest is given up.
+const STEPS: usize = 8;
+
+/// An event while one object is read.
+pub enum ObjectEvent<'a> {
+    /// A piece of its bytes.
+    Piece(&'a [u8]),
+    /// It is this, and all its bytes were given.
+    Whole(Object),
+    /// There is none of that name.
+    Missing,
+    /// It is there and cannot be read to its end.
+    Unreadable,
 }
 
 /// What a name leads to.
@@ -23,98 +37,144 @@ pub struct Object {
     pub size: u64,
 }
 
-struct Batch {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
+/// Takes the events of the object at an index of the names that were asked for.
+type Take<'a> = dyn FnMut(usize, ObjectEvent<'_>) + 'a;
 
-impl Drop for Batch {
-    fn drop(&mut self) {
-        // It may be in the middle of an answer that nobody reads.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Repository {
+    /// Reads all objects of these names, and gives their bytes to `take` piece by piece.
+    ///
+    /// # Errors
+    /// When git cannot be started.
+    pub fn read_each(
+        &self,
+        names: &[Vec<u8>],
+        limit: &Limit<'_>,
+        take: &mut Take<'_>,
+    ) -> Result<End, GitError> {
+        self.ask_each("--batch", names, limit, take)
     }
-}
 
-impl Objects {
-    pub(super) fn of(repository: Repository) -> Self {
-        Self { repository, batch: None }
+    /// What the names lead to, without any bytes.
+    ///
+    /// # Errors
+    /// When git cannot be started.
+    pub fn look_up(
+        &self,
+        names: &[Vec<u8>],
+        limit: &Limit<'_>,
+    ) -> Result<(Vec<Option<Object>>, End), GitError> {
+        let mut found = vec![None; names.len()];
+        let end = self.ask_each("--batch-check", names, limit, &mut |at, event| {
+            if let ObjectEvent::Whole(object) = event {
+                found[at] = Some(object);
+            }
+        })?;
+        Ok((found, end))
+    }
+
+    /// The SHA-256 of each of these blobs, its bytes made what `form` makes of them; `None` where there is no such
+    /// blob, or it cannot be read.
+    ///
+    /// # Errors
+    /// When git cannot be started.
+    pub fn digests(
+        &self,
+        blobs: &[Vec<u8>],
+        form: Form,
+        limit: &Limit<'_>,
+    ) -> Result<(Vec<Option<Digest>>, End), GitError> {
+        let mut digests = vec![None; blobs.len()];
+        let mut current = form.hasher();
+        let end = self.read_each(blobs, limit, &mut |at, event| {
+            if let ObjectEvent::Piece(piece) = event {
+                return current.update(piece);
+            }
+            let digest = std::mem::replace(&mut current, form.hasher()).finish();
+            digests[at] =
+                digest.filter(|_| matches!(event, ObjectEvent::Whole(object) if object.kind == "blob"));
+        })?;
+        Ok((digests, end))
     }
 
     /// The bytes of a blob by its id, or as `COMMIT:PATH` (from the uppermost directory); `None` where there is no
     /// such object, or it is no blob.
     ///
     /// # Errors
-    /// When git cannot be started, or the object cannot be read to its end.
-    pub fn content(&mut self, name: &str) -> Result<Option<Vec<u8>>, GitError> {
-        let mut bytes = Vec::new();
-        let found = self.read(name.as_bytes(), &mut |piece| bytes.extend_from_slice(piece))?;
-        Ok(found.filter(|object| object.kind == "blob").map(|_| bytes))
+    /// When git cannot be started or does not answer, or the object cannot be read to its end.
+    pub fn content(&self, name: &[u8]) -> Result<Option<Vec<u8>>, GitError> {
+        let (mut bytes, mut found, mut is_lost) = (Vec::new(), None, false);
+        let end = self.read_each(&[name.to_vec()], &Limit::soon(), &mut |_, event| match event {
+            ObjectEvent::Piece(piece) => bytes.extend_from_slice(piece),
+            ObjectEvent::Whole(object) => found = Some(object),
+            ObjectEvent::Missing => {}
+            ObjectEvent::Unreadable => is_lost = true,
+        })?;
+        match end {
+            End::Cut => Err(limit::too_slow()),
+            _ if is_lost => Err(GitError::CutShort { revision: String::from_utf8_lossy(name).into_owned() }),
+            _ => Ok(found.filter(|object: &Object| object.kind == "blob").map(|_| bytes)),
+        }
     }
 
-    /// The SHA-256 of a blob's bytes by its id, in bounded memory; `None` where there is no such blob.
-    ///
-    /// # Errors
-    /// When git cannot be started, or the object cannot be read to its end.
-    pub fn digest(&mut self, name: &str) -> Result<Option<Digest>, GitError> {
-        let mut hasher = Hasher::default();
-        let found = self.read(name.as_bytes(), &mut |piece| hasher.update(piece))?;
-        Ok(found.filter(|object| object.kind == "blob").map(|_| hasher.finish()))
-    }
-
-    /// Reads one object and gives its bytes to `take`, piece by piece; `None` where there is none of that name. A
-    /// name with a line break is none.
-    ///
-    /// # Errors
-    /// When git cannot be started, or the object cannot be read to its end.
-    pub fn read(&mut self, name: &[u8], take: &mut dyn FnMut(&[u8])) -> Result<Option<Object>, GitError> {
-        if name.contains(&b'\n') || name.is_empty() {
-            return Ok(None);
+    fn ask_each(
+        &self,
+        how: &str,
+        names: &[Vec<u8>],
+        limit: &Limit<'_>,
+        take: &mut Take<'_>,
+    ) -> Result<End, GitError> {
+        let limit = &limit.unless_quiet(QUIET);
+        let is_askable = |name: &[u8]| !name.is_empty() && !name.contains(&b'\n');
+        let (askable, others): (Vec<usize>, Vec<usize>) =
+            (0..names.len()).partition(|&at| is_askable(&names[at]));
+        for at in others {
+            take(at, ObjectEvent::Missing);
         }
-        let answer =
-            self.batch().and_then(|batch| batch.read(name, take).map_err(|error| cut_short(name, &error)));
-        if answer.is_err() {
-            self.batch = None;
+        let (mut done, mut steps) = (0, 0);
+        while steps <= STEPS {
+            let first = done;
+            let rest = &askable[done..];
+            if rest.is_empty() {
+                return Ok(End::Whole);
+            }
+            let input: Vec<u8> = rest.iter().flat_map(|&at| [&names[at][..], b"\n"].concat()).collect();
+            let mut git = self.git();
+            git.args(["cat-file", how]);
+            let end = limit::run(git, &input, limit, &mut |from| {
+                while let Some(&at) = askable.get(done) {
+                    answer(from, how == "--batch", at, take)?;
+                    done += 1;
+                }
+                Ok(())
+            })?;
+            match end {
+                End::Cut => return Ok(End::Cut),
+                _ if done == askable.len() => return Ok(End::Whole),
+                _ => {
+                    steps = if done > first { 1 } else { steps + 1 };
+                    take(askable[done], ObjectEvent::Unreadable);
+                    done += 1;
+                }
+            }
         }
-        answer
-    }
-
-    fn batch(&mut self) -> Result<&mut Batch, GitError> {
-        if self.batch.is_none() {
-            let mut git = self.repository.git();
-            git.args(["cat-file", "--batch"])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null());
-            log::debug!(command = super::command::shown(&git); "started git");
-            let mut child = git.spawn().map_err(|error| GitError::no_git(&error))?;
-            let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-                return Err(GitError::NoGit { reason: "it has no standard input".to_owned() });
-            };
-            self.batch = Some(Batch { child, input, output: BufReader::with_capacity(1 << 16, output) });
-        }
-        self.batch.as_mut().ok_or_else(|| GitError::NoGit { reason: "it did not start".to_owned() })
+        Ok(End::Failed("too many objects cannot be read".to_owned()))
     }
 }
 
-fn cut_short(name: &[u8], _: &io::Error) -> GitError {
-    GitError::CutShort { revision: String::from_utf8_lossy(name).into_owned() }
-}
-
-impl Batch {
-    /// Asks for one object.
-    fn read(&mut self, name: &[u8], take: &mut dyn FnMut(&[u8])) -> io::Result<Option<Object>> {
-        self.input.write_all(&[name, b"\n"].concat())?;
-        self.input.flush()?;
-        let Some(object) = header(&mut self.output)? else { return Ok(None) };
-        pass_on(&mut self.output, object.size, take)?;
-        Ok(Some(object))
+fn answer(from: &mut dyn BufRead, with_bytes: bool, at: usize, take: &mut Take<'_>) -> io::Result<()> {
+    let Some(object) = header(from)? else {
+        take(at, ObjectEvent::Missing);
+        return Ok(());
+    };
+    if with_bytes {
+        pass_on(from, object.size, &mut |piece| take(at, ObjectEvent::Piece(piece)))?;
     }
+    take(at, ObjectEvent::Whole(object));
+    Ok(())
 }
 
 /// The first line of an answer: `ID KIND SIZE`, or `NAME missing`.
-pub(super) fn header(from: &mut dyn BufRead) -> io::Result<Option<Object>> {
+fn header(from: &mut dyn BufRead) -> io::Result<Option<Object>> {
     let mut header = Vec::new();
     from.read_until(b'\n', &mut header)?;
     let invalid = || io::Error::from(io::ErrorKind::InvalidData);
@@ -132,7 +192,7 @@ pub(super) fn header(from: &mut dyn BufRead) -> io::Result<Option<Object>> {
 }
 
 /// What follows that line: the object's bytes and a line feed.
-pub(super) fn pass_on(from: &mut dyn BufRead, size: u64, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+fn pass_on(from: &mut dyn BufRead, size: u64, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let mut left = usize::try_from(size).map_err(|_| io::ErrorKind::InvalidData)?;
     while left > 0 {
         let piece = from.fill_buf()?;

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use super::limit::ask_soon;
-use super::{GitError, Repository, said};
+use super::error::GitError;
+use super::limit::{End, Limit, ask_soon, said, too_slow};
+use super::objects::ObjectEvent;
+use super::repository::Repository;
 
 /// A commit of the repository around the root.
 #[derive(Debug, Clone)]
@@ -93,12 +95,21 @@ impl Revision {
     /// # Errors
     /// When git cannot be started, or an object that the commit names cannot be read.
     pub fn read_all(&self, dir: &str, names: &[String]) -> Result<Vec<(String, Vec<u8>)>, GitError> {
-        let mut objects = self.repository.objects();
-        let mut files = Vec::new();
-        for (name, object) in self.held(dir, names)? {
-            files.push((name, objects.content(&object)?.ok_or_else(|| self.cut_short())?));
+        let held = self.held(dir, names)?;
+        let objects: Vec<Vec<u8>> = held.iter().map(|(_, object)| object.clone().into_bytes()).collect();
+        let mut files: Vec<(String, Vec<u8>)> =
+            held.into_iter().map(|(name, _)| (name, Vec::new())).collect();
+        let mut whole = 0;
+        let end = self.repository.read_each(&objects, &Limit::soon(), &mut |at, event| match event {
+            ObjectEvent::Piece(piece) => files[at].1.extend_from_slice(piece),
+            ObjectEvent::Whole(object) => whole += usize::from(object.kind == "blob"),
+            ObjectEvent::Missing | ObjectEvent::Unreadable => {}
+        })?;
+        match end {
+            End::Cut => Err(too_slow()),
+            _ if whole < files.len() => Err(self.cut_short()),
+            _ => Ok(files),
         }
-        Ok(files)
     }
 
     /// Those of `names` below `dir` that the commit holds, with their objects' ids.
@@ -161,5 +172,33 @@ impl Revision {
 
     pub(super) fn cut_short(&self) -> GitError {
         GitError::CutShort { revision: self.name.clone() }
+    }
+}
+
+impl Repository {
+    /// Finds the commit that `revision` names.
+    ///
+    /// # Errors
+    /// When there is no such commit.
+    pub fn resolve(&self, revision: &str) -> Result<Revision, GitError> {
+        let asked = format!("{revision}^{{commit}}");
+        let mut git = self.git();
+        git.args(["rev-parse", "--verify", "--end-of-options", &asked]);
+        let answer = ask_soon(git)?;
+        let refused = |reason: &str| {
+            Err(GitError::NoRevision { revision: revision.to_owned(), reason: reason.to_owned() })
+        };
+        if answer.code != Some(0) {
+            return refused(if self.is_shallow() {
+                "there is no such commit in this shallow clone; fetch more of its history"
+            } else {
+                "there is no such commit"
+            });
+        }
+        let commit = said(&answer.stdout).trim().to_owned();
+        if !commit.bytes().all(|b| b.is_ascii_hexdigit()) || commit.is_empty() {
+            return refused("it names no single commit");
+        }
+        Ok(Revision { repository: self.clone(), name: revision.to_owned(), commit })
     }
 }

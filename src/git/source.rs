@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
+use super::error::GitError;
 use super::limit::{self, End, Limit, ask_soon};
-use super::{GitError, Repository};
+use super::repository::Repository;
 use crate::model::{Digest, Hasher};
 
 /// The references whose commits stay: what only a reflog, a stash or a bisection leads to may be gone tomorrow.

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::error::GitError;
 use super::limit::{ask, ask_soon};
-use super::{GitError, Repository};
+use super::repository::Repository;
 
 /// What git knows of a file on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

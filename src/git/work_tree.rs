@@ -7,8 +7,9 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::command;
-use super::limit::{ask_soon, ask_soon_about};
-use super::{GitError, Repository, said};
+use super::error::GitError;
+use super::limit::{ask_soon, ask_soon_about, said};
+use super::repository::{Repository, is_distrusted};
 
 /// The commit a work tree stands on.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ fn ids(root: &Path, names: &str) -> Result<(Vec<Option<String>>, Option<Reposito
         ask_soon_about(git, names.as_bytes())
     };
     let mut answer = ask(false)?;
-    let foreign = if super::is_distrusted(&answer) { Some(Repository::around(root)?) } else { None };
+    let foreign = if is_distrusted(&answer) { Some(Repository::around(root)?) } else { None };
     if foreign.is_some() {
         answer = ask(true)?;
     }

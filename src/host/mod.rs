@@ -4,6 +4,9 @@ mod beneath;
 mod bytecode;
 mod content;
 mod detect;
+#[cfg(test)]
+#[path = "../../tests/unit/directory_order.rs"]
+mod directory_order;
 mod disk;
 pub mod docker;
 mod files;
@@ -15,8 +18,6 @@ mod modules;
 mod mounts;
 mod read;
 mod remembered;
-#[cfg(test)]
-mod shuffled;
 pub mod ssh;
 mod storage;
 mod this_machine;

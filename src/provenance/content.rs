@@ -36,7 +36,7 @@ pub fn content(
     for form in [Form::Stored, Form::CarriageReturns] {
         digests.learn(&repository, &blobs, form, &|_| true, &limit);
         if let Some(blob) = blobs.iter().find(|blob| digests.get(blob, form) == Some(digest)) {
-            return Ok(repository.objects().content(blob)?.map(|bytes| form.of(bytes)));
+            return Ok(repository.content(blob.as_bytes())?.map(|bytes| form.apply(bytes)));
         }
     }
     Ok(None)

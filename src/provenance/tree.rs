@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::git::{End, Limit, Repository, Told};
+use crate::git::{End, Limit, ObjectEvent, Repository};
 use crate::host::{EntryKind, ModuleRules, manifest_among};
 use crate::model::Glob;
 
@@ -110,9 +110,9 @@ impl Trees {
             let names: Vec<Vec<u8>> = pending.iter().map(|id| id.clone().into_bytes()).collect();
             let mut bytes = Vec::new();
             let mut below = BTreeSet::new();
-            let end = repository.read_each(&names, limit, &mut |at, told| match told {
-                Told::Piece(piece) => bytes.extend_from_slice(piece),
-                Told::Whole(object) if object.kind == "tree" => {
+            let end = repository.read_each(&names, limit, &mut |at, event| match event {
+                ObjectEvent::Piece(piece) => bytes.extend_from_slice(piece),
+                ObjectEvent::Whole(object) if object.kind == "tree" => {
                     if let Some(items) = items(&std::mem::take(&mut bytes), object.id.len() / 2) {
                         let trees = items.iter().filter(|item| item.kind == ItemKind::Tree);
                         below.extend(trees.map(|item| item.id.clone()));

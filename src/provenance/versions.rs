@@ -42,9 +42,7 @@ impl Search<'_> {
     }
 
     fn version_in(&self, name: &[u8]) -> Option<String> {
-        let mut bytes = Vec::new();
-        self.repository.objects().read(name, &mut |piece| bytes.extend_from_slice(piece)).ok()??;
-        version(&bytes)
+        version(&self.repository.content(name).ok()??)
     }
 }
 

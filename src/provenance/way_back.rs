@@ -270,7 +270,7 @@ impl<'a> Finder<'a> {
             let first = self.committed.range(inside.clone()..).next();
             return first.is_none_or(|(path, _)| !path.starts_with(&inside));
         };
-        let content = self.repository.objects().content(&listed.object);
+        let content = self.repository.content(listed.object.as_bytes());
         listed.mode == Mode::Link && content.is_ok_and(|content| content.as_deref() == Some(text))
     }
 

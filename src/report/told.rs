@@ -110,10 +110,10 @@ pub struct WireVersions {
     pub actual: Option<String>,
 }
 
-/// What differs inside a file, without its secrets.
+/// What differs inside a file; without its secrets, unless `--show-content` asked for every line.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct WireShown {
-    /// What it means, for compose files.
+    /// What it means, for compose files and files of settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub meaning: Vec<String>,
     /// A unified diff, or a sentence that says why there is none.

@@ -219,3 +219,52 @@ fn no_secret_of_a_compose_file_comes_out_anywhere() {
         assert!(leaks.is_empty(), "{name}: {leaks:#?}");
     }
 }
+
+#[test]
+fn of_settings_no_value_comes_out_until_every_line_is_asked_for() {
+    let project = Project::small();
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\n");
+    let toml = project.read("audit/driftlock.toml") + "[files]\ninclude = [\"conf/**\"]\n";
+    project.file("audit/driftlock.toml", &toml);
+    let files = ["conf/.env", "conf/odoo.conf", "conf/routes.yml", "conf/notes.txt"];
+    let write = |secret: &str| {
+        project.file(files[0], &format!("A=1\nDB_PASSWORD={secret}\n"));
+        project.file(files[1], &format!("[options]\nadmin_passwd = {secret}\n"));
+        project.file(files[2], &format!("http: {{users: ['{secret}']}}\n"));
+        project.file(files[3], &format!("the password is {secret}\n"));
+        project.file(ERP, &format!("services: {{web: {{image: odoo, command: [-w, {secret}]}}}}\n"));
+    };
+    write("Zq1");
+    release(&project, "r1");
+    project.ok(&["export", "--accept"]);
+    write("Zq2");
+    release(&project, "r2");
+    let mut outputs = String::new();
+    for subject in files.iter().chain([&ERP]) {
+        outputs += &project.run(&["explain", subject]).out();
+        outputs += &project.run(&["explain", subject, "--format", "json"]).out();
+    }
+    let diff = ["diff", "git:r1", "git:r2", "--content", "--format"];
+    for format in ["terminal", "json", "html", "markdown", "github", "junit", "sarif", "tap"] {
+        outputs += &project.run(&[&diff[..], &[format]].concat()).out();
+    }
+    assert!(!outputs.contains("Zq"), "{outputs}");
+    for told in [
+        "DB_PASSWORD: (changed)",
+        "options.admin_passwd: (changed)",
+        "http.users: (changed)",
+        "1 line differs",
+    ] {
+        assert!(outputs.contains(told), "{told}: {outputs}");
+    }
+    let told = project.run(&["diff", "git:r1", "git:r2", "--show-content"]).out();
+    assert_eq!(told.matches("Zq1").count(), 5, "{told}");
+    for subject in files.iter().chain([&ERP]) {
+        let told = project.run(&["explain", subject, "--show-content"]).out();
+        assert!(told.contains("Zq1") && told.contains("Zq2"), "{told}");
+    }
+    let refused = project.run(&["diff", "git:r1", "git:r2", "--show-content", "--rename", "s/a/b/"]);
+    assert_eq!(refused.code(), 1, "{}", refused.err());
+    assert!(refused.err().contains("--show-content"), "{}", refused.err());
+}

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use clap::Args;
 
 use crate::audit::fleet::Fleet;
-use crate::audit::lines::{Lines, Versions};
+use crate::audit::lines::{Lines, Versions, extent};
 use crate::audit::pipeline::coverage;
 use crate::audit::rename;
 use crate::audit::rename::Rename;
@@ -18,6 +18,7 @@ use crate::cli::args::formats::{FormatArgs, check_outputs, emit, refuse_metrics}
 use crate::cli::args::target::ReachArgs;
 use crate::cli::terminal::output::say;
 use crate::cli::terminal::signals::Interrupt;
+use crate::content::Extent;
 use crate::control::clock::Started;
 use crate::control::events::run_task;
 use crate::error::Failure;
@@ -40,6 +41,8 @@ Examples:
   driftlock diff baseline 20260129_154215      what a run saw that the baseline has not
   driftlock diff git:v1.3 git:v1.4             what a release changed
   driftlock diff git:v1.3 git:v1.4 --content   and which lines
+  driftlock diff git:v1.3 git:v1.4 --show-content
+                                               and all of them, secrets included
   driftlock diff git:HEAD baseline             what was accepted and is not yet committed
   driftlock diff git:v1.4 target:production    what runs there that is not of that release
   driftlock diff target:production target:staging --rename 's/prod/staging/'
@@ -54,9 +57,13 @@ pub(crate) struct DiffArgs {
     /// it, over container names and paths; repeatable, one after the other. Images keep their names
     #[arg(long, value_name = "s/FROM/TO/")]
     rename: Vec<Rename>,
-    /// Show the lines that differ, and of compose files what that means. From targets each file is fetched
+    /// Show what differs in each file: the lines of code, the keys of compose files and settings with such values as never
+    /// hold a secret, and how many lines of other files. From targets each file is fetched
     #[arg(long, conflicts_with = "rename")]
     content: bool,
+    /// As --content, but every line of every file as it is, secrets included, in every format
+    #[arg(long, conflicts_with = "rename")]
+    show_content: bool,
     #[command(flatten)]
     reach: ReachArgs,
     #[command(flatten)]
@@ -90,8 +97,8 @@ pub(crate) fn run(session: &Session, args: &DiffArgs, interrupt: &Interrupt) -> 
     let (mut a, b) = (a?, b?);
     apply(&args.rename, &mut a)?;
     let mut report = report(&started, a, b);
-    if args.content {
-        show_lines(&project, &sides, &mut report, interrupt)?;
+    if args.content || args.show_content {
+        show_lines(&project, &sides, extent(args.show_content), &mut report, interrupt)?;
     }
     emit(&mut [report], &wanted, args.quiet, session.color)
 }
@@ -100,6 +107,7 @@ pub(crate) fn run(session: &Session, args: &DiffArgs, interrupt: &Interrupt) -> 
 fn show_lines(
     project: &Project,
     sides: &[Called<'_>; 2],
+    extent: Extent,
     report: &mut Report,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
@@ -108,7 +116,7 @@ fn show_lines(
     let show = |watch: &Watch| {
         let before = Versions { name: a.text, store: a.store(revisions[0].as_ref()) };
         let after = Versions { name: b.text, store: b.store(revisions[1].as_ref()) };
-        Lines { project, before, after, watch }.show(&mut report.checks);
+        Lines { project, before, after, extent, watch }.show(&mut report.checks);
     };
     run_task(&*project.control.events, "lines that differ", &interrupt.watch, show);
     Ok(())

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::acknowledge;
 use crate::audit::examine::{Examination, Examined};
-use crate::audit::lines::{Lines, Store, Versions};
+use crate::audit::lines::{Lines, Store, Versions, extent};
 use crate::audit::remedies::{Advice, sides};
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
@@ -40,6 +40,7 @@ Examples:
   driftlock explain container_state/traefik         a container, as one check sees it
   driftlock explain qr_ordering --target production
   driftlock explain infra/stacks/edge-traefik/docker-compose.yml --target production --content
+  driftlock explain infra/stacks/ocr-service/.env --show-content
   driftlock explain traefik --format json | jq '.[].ways_out'")]
 pub(crate) struct ExplainArgs {
     /// A subject as reports name it, alone or as check/subject; or a file in a module
@@ -50,9 +51,12 @@ pub(crate) struct ExplainArgs {
     /// Compare with the lock files in DIR, or with git:REVISION
     #[arg(long, value_name = "DIR|git:REVISION")]
     baseline: Option<String>,
-    /// Fetch the file from a target, too, to show its lines; on this machine they are shown in any case
+    /// Fetch the file from a target, too, to show what differs in it; on this machine that is shown in any case
     #[arg(long)]
     content: bool,
+    /// Show every line that differs as it is, secrets included, and fetch the file for it, too
+    #[arg(long)]
+    show_content: bool,
     /// How to tell it
     #[arg(long, value_name = "NAME", default_value = "terminal")]
     format: Format,
@@ -92,8 +96,9 @@ pub(crate) fn run(session: &Session, args: &ExplainArgs, interrupt: &Interrupt) 
     };
     let look = |watch: &Watch| -> Result<Vec<Explanation>, Failure> {
         let examined = examination.carry_out(watch)?;
-        let inquiry = Inquiry { project: &project, aim: &aim, source: &source, examined: &examined, watch };
-        inquiry.explanations(&args.subject, args.content)
+        let inquiry =
+            Inquiry { project: &project, aim: &aim, source: &source, examined: &examined, args, watch };
+        inquiry.explanations()
     };
     let explanations = run_task(&*session.control.events, &aim.name(), &interrupt.watch, look)?;
     if interrupt.code().is_some() {
@@ -114,16 +119,18 @@ struct Inquiry<'a> {
     aim: &'a Aim,
     source: &'a Source,
     examined: &'a Examined,
+    args: &'a ExplainArgs,
     watch: &'a Watch,
 }
 
 impl Inquiry<'_> {
-    fn explanations(&self, text: &str, fetched: bool) -> Result<Vec<Explanation>, Failure> {
+    fn explanations(&self) -> Result<Vec<Explanation>, Failure> {
+        let text = &self.args.subject;
         let checks = &self.examined.report.checks;
         let all = explain::known(&self.examined.evidence, checks);
         let found = explain::find(&all, text);
         if !found.is_empty() {
-            return found.iter().map(|named| self.explanation(named, text, fetched)).collect();
+            return found.iter().map(|named| self.explanation(named, text)).collect();
         }
         let unseen = checks.iter().flat_map(|check| check.errors.iter());
         let near = explain::near(&all, text);
@@ -140,10 +147,10 @@ impl Inquiry<'_> {
         Advice { project, aim, source, evidence: &self.examined.evidence, run: None }
     }
 
-    fn explanation(&self, named: &Named, text: &str, fetched: bool) -> Result<Explanation, Failure> {
+    fn explanation(&self, named: &Named, text: &str) -> Result<Explanation, Failure> {
         let Named { known, part } = named;
         let mut checks = self.checks_of(known, text, part.as_deref())?;
-        let notes = self.show_lines(&mut checks, known, fetched);
+        let notes = self.show_lines(&mut checks, known);
         let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.section);
         let entry = |entry: Option<&Entry>| entry.and_then(|entry| in_a_line(entry, part.as_deref()));
         let (expected, actual) = evidence.map_or((None, None), |e| sides(e, &known.place));
@@ -219,9 +226,9 @@ impl Inquiry<'_> {
             .any(|entry| entry.tree.as_ref().is_some_and(|tree| tree.iter().any(|(path, _)| path == part)))
     }
 
-    /// Puts the lines that differ on the findings: those of this machine in any case, those of a server when they
-    /// are asked for, and then of one file. What is not shown is told.
-    fn show_lines(&self, checks: &mut [CheckResult], known: &Known, fetched: bool) -> Vec<String> {
+    /// Puts what differs on the findings: that of this machine in any case, that of a server when it
+    /// is asked for, and then of one file. What is not shown is told.
+    fn show_lines(&self, checks: &mut [CheckResult], known: &Known) -> Vec<String> {
         let drift = |check: &CheckResult| check.findings.iter().any(|finding| finding.kind.is_drift());
         if known.section.is_none_or(|id| id.0 == "images") || !checks.iter().any(drift) {
             return Vec::new();
@@ -229,7 +236,8 @@ impl Inquiry<'_> {
         let option = self.aim.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
         let files =
             checks.iter().flat_map(|check| &check.findings).map(|finding| finding.parts.len().max(1)).sum();
-        match (self.aim.server().is_some(), fetched, files) {
+        let ExplainArgs { content, show_content, .. } = *self.args;
+        match (self.aim.server().is_some(), content || show_content, files) {
             (true, false, _) => {
                 let key = quoted(&escaped(&known.key));
                 return vec![format!(
@@ -250,7 +258,8 @@ impl Inquiry<'_> {
         let before = Versions { name: &baseline, store };
         let host = self.aim.target.as_deref().unwrap_or("this machine");
         let after = Versions { name: host, store: Store::Machine(self.aim) };
-        Lines { project: self.project, before, after, watch: self.watch }.show(checks);
+        let extent = extent(show_content);
+        Lines { project: self.project, before, after, extent, watch: self.watch }.show(checks);
         Vec::new()
     }
 

@@ -15,7 +15,6 @@ use serde::Serialize;
 use serde_json::Map;
 
 use crate::cli::terminal::signals::Interrupt;
-use crate::content::is_secret_key;
 use crate::control::redaction::without_secrets;
 use crate::control::{clock, progress};
 use crate::error::Failure;
@@ -212,9 +211,15 @@ impl<'kvs> VisitSource<'kvs> for Fields {
     }
 }
 
+/// Parts of the names of fields that hold a secret.
+const SECRET: [&str; 9] =
+    ["pass", "pwd", "secret", "token", "credential", "authorization", "bearer", "cookie", "webhook"];
+
 /// Whether a field of this name holds a secret; an address of a web hook is one, too.
 fn is_secret(name: &str) -> bool {
-    is_secret_key(name) || name.split('_').any(|word| matches!(word, "url" | "uri" | "env"))
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|part| name.contains(part))
+        || name.split('_').any(|word| matches!(word, "url" | "uri" | "env" | "key" | "keys" | "auth" | "pw"))
 }
 
 /// A value as one word.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::disk::{Blob, Read};
 use super::tree::lost;
 use super::unreachable;
-use crate::git::{Checkout, GitError, Objects, Revision, Treatment};
+use crate::git::{Checkout, CheckoutFault, End, GitError, Limit, ObjectEvent, Revision, Treatment};
 use crate::host::read::{HEAD, Links, ReadError, hash_at, head_at};
 use crate::host::{HostError, Watch};
 use crate::model::{Digest, Hasher};
@@ -63,17 +63,10 @@ fn stored(
     objects.sort_unstable();
     objects.dedup();
     let each = objects.len().div_ceil(rayon::current_num_threads()).max(BATCH);
-    let hash = |chunk: &[&str]| {
-        let mut batch = revision.repository().objects();
-        let one = |object: &&str| {
-            if watch.is_cancelled() {
-                return Err(HostError::Interrupted);
-            }
-            Ok(((*object).to_owned(), digest(&mut batch, object, watch)))
-        };
-        chunk.iter().map(one).collect::<Result<Vec<_>, HostError>>()
-    };
-    let read: Vec<Vec<(String, Read)>> = objects.par_chunks(each).map(hash).collect::<Result<_, _>>()?;
+    let read: Vec<Vec<(String, Read)>> = objects
+        .par_chunks(each)
+        .map(|chunk| digests(revision, chunk, watch))
+        .collect::<Result<_, HostError>>()?;
     let read: HashMap<String, Read> = read.into_iter().flatten().collect();
     let one = |(path, object): &(&Vec<u8>, &String)| {
         let read = read.get(*object).cloned().unwrap_or_else(|| Err(lost(object)));
@@ -82,19 +75,31 @@ fn stored(
     Ok(files.iter().map(one).collect())
 }
 
-fn digest(batch: &mut Objects, object: &str, watch: &Watch) -> Read {
-    let mut hasher = Hasher::default();
-    let mut head = Vec::with_capacity(HEAD);
-    let found = batch.read(object.as_bytes(), &mut |piece| {
-        hasher.update(piece);
-        head.extend_from_slice(&piece[..piece.len().min(HEAD - head.len())]);
-    });
-    match found {
-        Ok(Some(found)) if found.kind == "blob" => {
-            watch.count(found.size);
-            Ok(Blob { digest: hasher.finish(), size: found.size, head: head.try_into().ok() })
+/// The digests of blobs; there is none of what was not read.
+fn digests(revision: &Revision, objects: &[&str], watch: &Watch) -> Result<Vec<(String, Read)>, HostError> {
+    let names: Vec<Vec<u8>> = objects.iter().map(|object| object.as_bytes().to_vec()).collect();
+    let ended = || watch.is_cancelled();
+    let mut known = Vec::with_capacity(objects.len());
+    let (mut hasher, mut head) = (Hasher::default(), Vec::with_capacity(HEAD));
+    let end = revision.repository().read_each(&names, &Limit::until(&ended), &mut |at, event| {
+        if let ObjectEvent::Piece(piece) = event {
+            hasher.update(piece);
+            head.extend_from_slice(&piece[..piece.len().min(HEAD - head.len())]);
+            return;
         }
-        Ok(_) | Err(_) => Err(lost(object)),
+        let (hasher, head) = (std::mem::take(&mut hasher), std::mem::take(&mut head));
+        if let ObjectEvent::Whole(found) = event
+            && found.kind == "blob"
+        {
+            watch.count(found.size);
+            let blob = Blob { digest: hasher.finish(), size: found.size, head: head.try_into().ok() };
+            known.push((objects[at].to_owned(), Ok(blob)));
+        }
+    });
+    match end {
+        Err(error) => Err(unreachable(&error)),
+        Ok(End::Cut) if watch.is_cancelled() => Err(HostError::Interrupted),
+        Ok(_) => Ok(known),
     }
 }
 
@@ -111,13 +116,13 @@ fn checked_out(
     let written = checkout.write(&paths).map_err(|error| unreachable(&error))?;
     let dir = File::open(checkout.files());
     let dir = dir.map_err(|error| HostError::Unreachable(crate::model::in_words(&error)))?;
-    let one = |(path, written): (&&[u8], Result<(), String>)| {
+    let one = |(path, written): (&&[u8], Result<(), CheckoutFault>)| {
         let look = || {
             let (digest, stat) = hash_at(&dir, path, Links::Refuse, watch)?;
             let head = head_at(&dir, path, Links::Refuse)?;
             Ok(Blob { digest, size: stat.size, head })
         };
-        let read = written.and_then(|()| match look() {
+        let read = written.map_err(|fault| fault.to_string()).and_then(|()| match look() {
             Ok(blob) => Ok(blob),
             Err(ReadError::Refused(why)) => Err(why),
             Err(ReadError::Gone | ReadError::Changed | ReadError::Cancelled) => {
@@ -132,14 +137,16 @@ fn checked_out(
 
 /// What is said of a file whose content Git LFS holds; `None` for one that only passes through it.
 fn pointer(revision: &Revision, object: &str) -> Option<String> {
-    let mut text = Vec::new();
-    let mut batch = revision.repository().objects();
-    let found = batch.read(object.as_bytes(), &mut |piece| {
-        let room = usize::try_from(POINTER).unwrap_or(0).saturating_sub(text.len());
-        text.extend_from_slice(&piece[..piece.len().min(room)]);
-    });
-    let Ok(Some(found)) = found else { return Some(lost(object)) };
-    let text = String::from_utf8(text).ok().filter(|_| found.size < POINTER)?;
+    let repository = revision.repository();
+    let Ok((found, End::Whole)) = repository.look_up(&[object.as_bytes().to_vec()], &Limit::soon()) else {
+        return Some(lost(object));
+    };
+    let Some(found) = found.first().and_then(Option::as_ref) else { return Some(lost(object)) };
+    if found.size >= POINTER {
+        return None;
+    }
+    let Ok(Some(text)) = repository.content(object.as_bytes()) else { return Some(lost(object)) };
+    let text = String::from_utf8(text).ok()?;
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
     let digest = field("oid sha256:").filter(|hex| Digest::parse(hex.as_bytes()).is_some())?;
     let size: u64 = field("size ")?.parse().ok()?;

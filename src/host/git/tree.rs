@@ -1,13 +1,13 @@
 //! The tree of a commit in memory: directories, files, links and where links lead.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use rustix::fs::FileType;
 
 use super::super::read::LOOPS;
 use super::super::storage::DirectoryId;
 use super::super::walk::child;
-use crate::git::{GitError, Listed, Mode, Objects, Revision};
+use crate::git::{GitError, Limit, Listed, Mode, ObjectEvent, Repository, Revision};
 use crate::model::{Digest, escaped};
 
 /// How many links one path may lead through, as on Linux.
@@ -57,17 +57,21 @@ impl Tree {
     pub(super) fn of(revision: &Revision) -> Result<Self, GitError> {
         let mut tree = Self { nodes: HashMap::new() };
         tree.nodes.insert(Vec::new(), Node::Directory { id: (0, 0), entries: Vec::new() });
-        let mut objects = revision.repository().objects();
-        for listed in revision.list_all()? {
-            tree.add(listed, &mut objects);
+        let all = revision.list_all()?;
+        let mut links = targets(revision.repository(), &all)?;
+        for listed in all {
+            tree.add(listed, &mut links);
         }
         Ok(tree)
     }
 
-    fn add(&mut self, listed: Listed, objects: &mut Objects) {
+    fn add(&mut self, listed: Listed, links: &mut Targets) {
         let (node, kind) = match listed.mode {
             Mode::File => (Node::File { object: listed.object }, FileType::RegularFile),
-            Mode::Link => (Node::Link(target(objects, &listed.object)), FileType::Symlink),
+            Mode::Link => {
+                let target = links.get(&listed.object).cloned();
+                (Node::Link(target.unwrap_or_else(|| Err(lost(&listed.object)))), FileType::Symlink)
+            }
             Mode::Submodule => (Node::Submodule { commit: listed.object }, FileType::Directory),
         };
         self.enter(&listed.path, kind);
@@ -152,17 +156,29 @@ pub(super) fn submodule(path: &[u8], commit: &str) -> String {
     format!("{} is a submodule: its files lie in another repository, commit {short}", escaped(path))
 }
 
-/// The text that a link's object holds.
-fn target(objects: &mut Objects, object: &str) -> Result<Vec<u8>, String> {
+/// The texts of links, or why there is none, by their objects.
+type Targets = HashMap<String, Result<Vec<u8>, String>>;
+
+/// Reads the texts of all links among what is listed.
+fn targets(repository: &Repository, all: &[Listed]) -> Result<Targets, GitError> {
+    let mut targets = Targets::new();
+    let is_link = |listed: &&Listed| listed.mode == Mode::Link;
+    let objects: BTreeSet<&str> = all.iter().filter(is_link).map(|listed| listed.object.as_str()).collect();
+    let objects: Vec<Vec<u8>> = objects.into_iter().map(|object| object.as_bytes().to_vec()).collect();
     let mut text = Vec::new();
-    let found = objects.read(object.as_bytes(), &mut |piece| {
-        text.extend_from_slice(&piece[..piece.len().min(LONGEST.saturating_sub(text.len()))]);
-    });
-    match found {
-        Ok(Some(found)) if found.kind == "blob" && found.size < LONGEST as u64 => Ok(text),
-        Ok(Some(_)) => Err("its target is longer than a disk could hold".to_owned()),
-        Ok(None) | Err(_) => Err(lost(object)),
-    }
+    repository.read_each(&objects, &Limit::until(&|| false), &mut |_, event| match event {
+        ObjectEvent::Piece(piece) => {
+            text.extend_from_slice(&piece[..piece.len().min(LONGEST.saturating_sub(text.len()))]);
+        }
+        ObjectEvent::Whole(found) => {
+            let text = std::mem::take(&mut text);
+            let is_short = found.kind == "blob" && found.size < LONGEST as u64;
+            let long = || "its target is longer than a disk could hold".to_owned();
+            targets.insert(found.id, if is_short { Ok(text) } else { Err(long()) });
+        }
+        ObjectEvent::Missing | ObjectEvent::Unreadable => text.clear(),
+    })?;
+    Ok(targets)
 }
 
 /// What is said of an object that cannot be had.

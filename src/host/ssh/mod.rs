@@ -8,8 +8,6 @@ mod content;
 mod deadline;
 mod engine;
 mod facts;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzed;
 mod key_file;
 mod known_hosts;
 mod policy;
@@ -23,7 +21,7 @@ mod shown;
 mod signer;
 pub(crate) mod ssh_config;
 mod stdio;
-mod survey;
+pub mod survey;
 mod trust;
 
 use std::os::unix::ffi::OsStrExt as _;

@@ -11,8 +11,6 @@ use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
 
 use super::Trust;
 use super::certificate::fault;
-#[cfg(any(test, fuzzing))]
-use super::known_hosts::entries_of;
 use super::known_hosts::{Entry, Marker, entries, path_for_people};
 use super::policy::{HostKeyAlgorithm, Policy, is_same_type};
 use super::revoked::revoked_by;
@@ -164,21 +162,6 @@ impl Trust {
         let key = PublicKey::from(key.key_data().clone()).to_openssh().map_err(|e| failed(e.to_string()))?;
         append(file, &format!("{name} {}\n", key.trim_end())).map_err(|e| failed(e.to_string()))?;
         Ok(file.clone())
-    }
-
-    /// Judges by the text of one file in place of the files.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn judge_by(
-        &self,
-        text: &[u8],
-        host: &str,
-        port: u16,
-        offered: &PublicKeyOrCertificate,
-    ) -> Judgement {
-        let asked = self.asked(host, port);
-        let of = |name: String| entries_of(Path::new("known_hosts"), text, &name);
-        let bare = if asked.has_port() { of(asked.bare()) } else { Vec::new() };
-        self.weigh(&Known { entries: of(asked.name()), bare }, &Shown::new(asked, offered))
     }
 
     fn asked<'a>(&'a self, host: &'a str, port: u16) -> Asked<'a> {

@@ -264,13 +264,15 @@ impl WireLeftOut {
 }
 
 /// A name as text, and its bytes in base64 where it is not UTF-8.
-pub(crate) fn name(raw: &[u8]) -> (String, Option<String>) {
+#[must_use]
+pub fn name(raw: &[u8]) -> (String, Option<String>) {
     let (text, lossy) = readable(raw);
     (text.into_owned(), lossy.then(|| BASE64.encode(raw)))
 }
 
 /// The bytes of a name that was written by [`name`].
-pub(crate) fn bytes(text: &str, exact: Option<&str>) -> Vec<u8> {
+#[must_use]
+pub fn bytes(text: &str, exact: Option<&str>) -> Vec<u8> {
     let exact = exact.and_then(|code| BASE64.decode(code.as_bytes()).ok());
     exact.unwrap_or_else(|| text.as_bytes().to_vec())
 }

@@ -6,7 +6,7 @@ mod wire;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::filled::{bytes, name};
+pub use self::filled::{bytes, name};
 use self::wire::WireReports;
 pub use self::wire::{
     WireBaseline, WireCheck, WireCoverage, WireFinding, WireKind, WireLeftOut, WireOverall, WirePart,

@@ -852,3 +852,50 @@ fn lock_files_that_are_not_of_their_commit_are_remarked_on() {
     assert!(check_of(&report, "addon_hashes")["notes"].is_null(), "{report:#}");
     assert_eq!(json(&project, &["diff", "git:HEAD", "git:HEAD~1"]).0, 2, "a diff goes by the files");
 }
+
+/// A `git` that hangs wherever it is asked for objects, in a directory for `PATH`.
+fn hanging_git() -> (Project, String) {
+    let path = std::env::var("PATH").unwrap();
+    let real = std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file()).unwrap();
+    let script = format!(
+        "#!/bin/sh\nfor word; do [ \"$word\" = cat-file ] && exec sleep 300; done\nexec {} \"$@\"\n",
+        real.display()
+    );
+    let bin = Project::empty();
+    bin.file("git", &script);
+    std::fs::set_permissions(bin.path("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{path}", bin.root().display());
+    (bin, path)
+}
+
+#[test]
+fn a_git_that_hangs_in_the_midst_of_objects_is_an_error_and_no_wait_without_an_end() {
+    let project = Project::accepted();
+    git(&project, &["init", "--quiet"]);
+    commit_all(&project, "first");
+    let (_bin, path) = hanging_git();
+    let start = std::time::Instant::now();
+    let ran =
+        Ran(project.driftlock(&["check", "--baseline", "git:HEAD"]).env("PATH", &path).output().unwrap());
+    assert!(start.elapsed() < Duration::from_secs(100), "{:?}", start.elapsed());
+    assert_eq!(ran.code(), 1, "{}{}", ran.out(), ran.err());
+    let said = ran.out() + &ran.err();
+    assert!(said.contains("it took more than 10 seconds"), "{said}");
+    assert!(!said.contains("OVERALL: PASS"), "{said}");
+}
+
+#[test]
+fn a_git_that_hangs_while_files_are_read_ends_with_the_run() {
+    let project = Project::accepted();
+    git(&project, &["init", "--quiet"]);
+    commit_all(&project, "first");
+    let (_bin, path) = hanging_git();
+    let mut export = crate::support::world::driftlock();
+    export.current_dir(project.root()).args(["export", "--from", "git:HEAD"]).env("PATH", &path);
+    let mut child = export.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none(), "it waits for git");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_until(|| child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}

@@ -19,7 +19,7 @@ const OVERHEAD: u64 = 200;
 
 /// What may still be told; clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Budget {
+pub struct Budget {
     files: u64,
     known: u64,
     left: Arc<AtomicU64>,
@@ -27,7 +27,8 @@ pub(super) struct Budget {
 
 impl Budget {
     /// For an answer to `queries`; `most` is how many files the user said that there may be.
-    pub(super) fn new(queries: &[Query], most: Option<u64>) -> Self {
+    #[must_use]
+    pub fn new(queries: &[Query], most: Option<u64>) -> Self {
         let known: u64 = queries.iter().map(known).sum();
         let files = most.unwrap_or(if known == 0 { FIRST } else { known.saturating_mul(2) + UNEXPECTED });
         let left = files.saturating_mul(A_FILE).saturating_add(BESIDES);

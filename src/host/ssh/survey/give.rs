@@ -10,7 +10,7 @@ const NOISE: usize = 4 << 20;
 
 /// What a server gave in place of a file's content, or it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::host::ssh) enum Given {
+pub enum Given {
     /// All its bytes: their number and digest are those that the server told beforehand.
     Bytes(Vec<u8>),
     /// It has so many bytes, which is more than was asked for.
@@ -33,7 +33,7 @@ impl Given {
 }
 
 /// Asks for the bytes of one file.
-pub(in crate::host::ssh) struct Request {
+pub struct Request {
     nonce: String,
     script: Vec<u8>,
     limit: usize,
@@ -48,12 +48,12 @@ impl Request {
         let call = [format!("survey() {{\ncall give {limit} ").as_bytes(), &quoted(path), b"\n}\n"].concat();
         let last = format!("main {nonce} </dev/null\n");
         let script = [bare(FUNCTIONS).as_bytes(), bare(GIVE).as_bytes(), &call, last.as_bytes()].concat();
-        Self { nonce, script, limit, answer: Vec::new() }
+        Self { script, ..Self::awaited(&nonce, limit) }
     }
 
     /// Awaits the answer to a request of this nonce.
-    #[cfg(any(test, fuzzing))]
-    pub(in crate::host::ssh) fn of_nonce(nonce: &str, limit: usize) -> Self {
+    #[must_use]
+    pub fn awaited(nonce: &str, limit: usize) -> Self {
         Self { nonce: nonce.to_owned(), script: Vec::new(), limit, answer: Vec::new() }
     }
 
@@ -66,7 +66,7 @@ impl Request {
     ///
     /// # Errors
     /// When the answer is longer than it can be.
-    pub(in crate::host::ssh) fn feed(&mut self, piece: &[u8]) -> Result<(), String> {
+    pub fn feed(&mut self, piece: &[u8]) -> Result<(), String> {
         if self.answer.len() + piece.len() > self.limit + NOISE {
             return Err("the server's answer has no end".to_owned());
         }
@@ -78,7 +78,7 @@ impl Request {
     ///
     /// # Errors
     /// When the answer did not begin, was cut short, or is not what the script writes.
-    pub(in crate::host::ssh) fn finish(&self) -> Result<Given, String> {
+    pub fn finish(&self) -> Result<Given, String> {
         let after = |bytes: &[u8], mark: &[u8]| {
             let at = bytes.windows(mark.len()).position(|window| window == mark);
             at.map(|at| (at, at + mark.len()))

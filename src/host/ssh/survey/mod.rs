@@ -11,10 +11,11 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub(super) use give::{Given, Request};
-pub(super) use reader::Reader;
+pub use budget::Budget;
+pub use give::{Given, Request};
+pub use reader::Reader;
 pub(super) use script::Survey;
-pub(super) use snapshot::Snapshot;
+pub use snapshot::Snapshot;
 
 use crate::host::{Answer, ContainersAnswer, HostError, Layout, Query, Watch, files, modules};
 
@@ -22,7 +23,7 @@ use crate::host::{Answer, ContainersAnswer, HostError, Layout, Query, Watch, fil
 ///
 /// # Errors
 /// When `watch` was cancelled.
-pub(super) fn answer(
+pub fn answer(
     layout: &Layout,
     query: &Query,
     snapshot: &Snapshot,

@@ -11,7 +11,7 @@ const LONGEST: usize = 8 << 20;
 const NOISE: u64 = 4 << 20;
 
 /// Takes the script's output as it comes.
-pub(in crate::host::ssh) struct Reader {
+pub struct Reader {
     begin: Vec<u8>,
     end: Vec<u8>,
     where_at: Where,
@@ -31,7 +31,8 @@ enum Where {
 
 impl Reader {
     /// A reader for the script that knows `nonce` and makes so many calls.
-    pub(super) fn new(nonce: &str, calls: usize, budget: Budget) -> Self {
+    #[must_use]
+    pub fn new(nonce: &str, calls: usize, budget: Budget) -> Self {
         Self {
             begin: format!("\0{nonce} begin\0").into_bytes(),
             end: format!("Z{nonce} {calls}").into_bytes(),
@@ -43,15 +44,9 @@ impl Reader {
         }
     }
 
-    /// One that takes what so many files may need.
-    #[cfg(any(test, fuzzing))]
-    pub(in crate::host::ssh) fn believing(nonce: &str, calls: usize, files: u64) -> Self {
-        Self::new(nonce, calls, Budget::new(&[], Some(files)))
-    }
-
     /// How many bytes of paths are held.
-    #[cfg(any(test, fuzzing))]
-    pub(in crate::host::ssh) fn weight(&self) -> usize {
+    #[must_use]
+    pub fn weight(&self) -> usize {
         self.buffer.len() + self.records.weight()
     }
 
@@ -64,7 +59,7 @@ impl Reader {
     ///
     /// # Errors
     /// When it is not what the script writes: nothing that follows can be of use.
-    pub(in crate::host::ssh) fn feed(&mut self, piece: &[u8], watch: &Watch) -> Result<(), String> {
+    pub fn feed(&mut self, piece: &[u8], watch: &Watch) -> Result<(), String> {
         if self.trouble.is_none()
             && let Err(why) = self.take(piece, watch)
         {
@@ -137,7 +132,7 @@ impl Reader {
     ///
     /// # Errors
     /// When it was not told to the end, or not as the script tells it.
-    pub(in crate::host::ssh) fn finish(self) -> Result<Snapshot, String> {
+    pub fn finish(self) -> Result<Snapshot, String> {
         match (self.trouble, self.where_at) {
             (Some(why), _) => Err(why),
             (None, Where::After) => Ok(self.records.snapshot()),

@@ -50,7 +50,6 @@ impl Records {
     }
 
     /// How many bytes of paths are held.
-    #[cfg(any(test, fuzzing))]
     pub(super) fn weight(&self) -> usize {
         let open = self.open.iter().flat_map(|open| &open.entries).map(|(name, _)| name.len());
         self.snapshot.weight() + open.sum::<usize>()

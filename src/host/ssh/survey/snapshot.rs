@@ -70,7 +70,7 @@ pub(super) enum Listing {
 
 /// A server's disk as its script told of it; paths are the server's own.
 #[derive(Debug, Default)]
-pub(in crate::host::ssh) struct Snapshot {
+pub struct Snapshot {
     facts: HashMap<Vec<u8>, Fact>,
     implied: HashMap<Vec<u8>, Fact>,
     listings: HashMap<Vec<u8>, Vec<(Vec<u8>, Listing)>>,
@@ -114,7 +114,6 @@ impl Snapshot {
     }
 
     /// How many bytes of paths are held.
-    #[cfg(any(test, fuzzing))]
     pub(super) fn weight(&self) -> usize {
         let fact = |fact: &Fact| match fact {
             Fact::Directory(text) | Fact::Link(text) | Fact::Unreachable(text) => text.len(),

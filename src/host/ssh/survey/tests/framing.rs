@@ -1,5 +1,6 @@
 //! Outputs that are cut short, garbled, or in the midst of noise.
 
+use super::super::{Budget, Reader};
 use super::*;
 
 /// What the script writes for a small tree, and the survey that asked.
@@ -98,7 +99,7 @@ fn what_is_held_of_an_output_is_bounded() {
     // Each directory lies in the one before, so that a few bytes name a long path.
     let deeper = b"dabcdefghijklmnopqrstuvwxyz\0L\0\0a\0".repeat(4000);
     let output = [b"\0n begin\0L/r\0\0a\0", &deeper[..]].concat();
-    let mut reader = super::super::Reader::believing("n", 1, 1 << 10);
+    let mut reader = Reader::new("n", 1, Budget::new(&[], Some(1 << 10)));
     let told = output.chunks(100).find_map(|piece| reader.feed(piece, &Watch::default()).err());
     assert!(told.unwrap().contains("nothing of that is believed"));
     assert!(reader.weight() < 4 << 20, "{} bytes are held", reader.weight());
@@ -108,7 +109,7 @@ fn what_is_held_of_an_output_is_bounded() {
 fn a_record_is_too_long_however_it_comes() {
     let output = [b"\0n begin\0F/".to_vec(), vec![b'x'; 9 << 20], b"\0g\0Zn 0\0".to_vec()].concat();
     for size in [output.len(), 1 << 20] {
-        let mut reader = super::super::Reader::believing("n", 0, 1 << 20);
+        let mut reader = Reader::new("n", 0, Budget::new(&[], Some(1 << 20)));
         let told = output.chunks(size).find_map(|piece| reader.feed(piece, &Watch::default()).err());
         assert!(told.unwrap().contains("a record has no end"), "in pieces of {size}");
     }

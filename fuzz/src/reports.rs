@@ -1,12 +1,12 @@
 //! Reports that were written once and may have been tampered with since.
 
 use super::assert_printable;
-use crate::check;
-use crate::model::{Report, SectionId, Status};
-use crate::report::json::{WireReport, read_all};
-use crate::report::{Fixed, REPORTERS, restore};
-use crate::section::SECTIONS;
-use crate::store::history::{Past, csv, csv_of_subjects, drifters, json, past, table};
+use driftlock::check;
+use driftlock::model::{Report, SectionId, Status};
+use driftlock::report::json::{WireReport, read_all};
+use driftlock::report::{Fixed, REPORTERS, restore};
+use driftlock::section::SECTIONS;
+use driftlock::store::history::{Past, csv, csv_of_subjects, drifters, json, past, table};
 
 /// What is read as a past run, or as a report to be shown again, is shown in every format with nothing in it that a
 /// terminal obeys; it passes only where all in it do; and shown as JSON it is the same report.

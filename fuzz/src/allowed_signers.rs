@@ -1,7 +1,7 @@
 //! Files of those who may sign.
 
 use super::assert_printable;
-use crate::trust::{AllowedSigner, BadLine, Point, parse};
+use driftlock::trust::{AllowedSigner, BadLine, Point, parse};
 
 /// A line without any sense, which must void the whole list.
 const NONSENSE: &[u8] = b"bob nonsense\n";

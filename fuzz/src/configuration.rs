@@ -1,9 +1,9 @@
 //! `audit/driftlock.toml` and `audit/acknowledged.toml`.
 
 use super::assert_printable;
-use crate::acknowledge::{self, Acknowledgement, Rules};
-use crate::config::{self, Config, ConfigError, is_target_name};
-use crate::model::Moment;
+use driftlock::acknowledge::{self, Acknowledgement, Rules};
+use driftlock::config::{self, Config, ConfigError, is_target_name};
+use driftlock::model::Moment;
 
 /// The time of the run.
 const NOW: i64 = 150;
@@ -46,7 +46,7 @@ fn relative_and_absolute(config: &Config) -> Vec<&str> {
     let lists = [&config.compose_files, &config.addon_roots, &config.files_include];
     let globs =
         lists.into_iter().flatten().flatten().chain(&config.compose_exclude).chain(&config.addon_exclude);
-    globs.map(crate::model::Glob::text).collect()
+    globs.map(driftlock::model::Glob::text).collect()
 }
 
 /// Nobody answers for something without saying so, by name and not for ever.

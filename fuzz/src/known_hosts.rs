@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 use russh::keys::ssh_key::public::{Ed25519PublicKey, KeyData};
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
 
+use tempfile::NamedTempFile;
+
 use super::assert_printable;
-use crate::host::ssh::{Judgement, Trust};
+use driftlock::host::ssh::{Judgement, Trust};
 
 const HOST: &str = "a.example";
 const PORT: u16 = 22;
@@ -57,8 +59,15 @@ pub fn known_hosts(text: &[u8]) {
 }
 
 fn judged(text: &[u8], port: u16) -> Judgement {
+    thread_local! {
+        static FILE: NamedTempFile = NamedTempFile::new().unwrap_or_else(|error| panic!("no file: {error}"));
+    }
     let shown = PublicKeyOrCertificate::PublicKey { key: key(1), hash_alg: None };
-    Trust::default().judge_by(text, HOST, port, &shown)
+    FILE.with(|file| {
+        std::fs::write(file.path(), text).unwrap_or_else(|error| panic!("not written: {error}"));
+        let trust = Trust { files: vec![file.path().to_owned()], ..Trust::default() };
+        trust.judge(HOST, port, &shown)
+    })
 }
 
 /// The lines from the last to the first.

@@ -1,11 +1,22 @@
 //! What a server answers over SSH, between its marks: the state of its files, and the bytes of one of them.
 
-use crate::host::ssh::fuzzed::{CALLS, Gave, NONCE, answers, give};
-use crate::host::{
-    Answer, FileQuery, FilesAnswer, MANIFESTS, ModuleQuery, ModulesAnswer, Query, Scope, Seen, SeenModule,
-    Select,
+use std::path::Path;
+
+use driftlock::host::ssh::survey::{self, Budget, Given, Reader, Request};
+use driftlock::host::{
+    Answer, FileQuery, FilesAnswer, Layout, MANIFESTS, ModuleQuery, ModulesAnswer, Query, Scope, Seen,
+    SeenModule, Select, Watch,
 };
-use crate::model::{Digest, Glob, Leaf};
+use driftlock::model::{Digest, Glob, Leaf};
+
+/// The word in the marks around the output.
+const NONCE: &str = "n";
+/// How many calls the script made.
+const CALLS: usize = 3;
+/// How much may be held of what it told: a KiB for each file that is believed.
+const HELD: u64 = 1 << 20;
+/// Where the tree lies on the server.
+const ROOT: &str = "/r";
 
 /// The most bytes of a file that are asked for.
 const LIMIT: usize = 8;
@@ -51,12 +62,12 @@ fn of_a_file(output: &[u8], size: usize) {
     let mark = format!("\0Z{NONCE} 1\0");
     assert!(output[..end].ends_with(mark.as_bytes()), "an answer of what was cut short");
     match gave {
-        Gave::Bytes(bytes) => {
+        Given::Bytes(bytes) => {
             assert!(bytes.len() <= LIMIT, "more bytes than were asked for");
             assert!(is_told(output, &Digest::of(&bytes)), "bytes of another digest");
         }
-        Gave::TooLarge(size) => assert!(size > LIMIT as u64, "{size} bytes are not too many"),
-        Gave::Nothing => {}
+        Given::TooLarge(size) => assert!(size > LIMIT as u64, "{size} bytes are not too many"),
+        Given::NoFile | Given::Changed => {}
     }
 }
 
@@ -126,4 +137,27 @@ fn modules(answer: &ModulesAnswer, output: &[u8]) {
 /// Whether an output says a digest anywhere.
 fn is_told(output: &[u8], digest: &Digest) -> bool {
     output.windows(64).any(|window| window == digest.hex())
+}
+
+/// What is answered from a script's output that comes in pieces.
+fn answers<'a>(pieces: impl Iterator<Item = &'a [u8]>, queries: &[Query]) -> Result<Vec<Answer>, String> {
+    let watch = Watch::default();
+    let mut reader = Reader::new(NONCE, CALLS, Budget::new(&[], Some(HELD >> 10)));
+    for piece in pieces {
+        let _ = reader.feed(piece, &watch);
+        assert!(reader.weight() as u64 <= 4 * HELD, "{} bytes are held", reader.weight());
+    }
+    let snapshot = reader.finish()?;
+    let layout = Layout::of_root(Path::new(ROOT));
+    let answers = queries.iter().map(|query| survey::answer(&layout, query, &snapshot, &watch));
+    answers.collect::<Result<_, _>>().map_err(|error| error.to_string())
+}
+
+/// What is given of a file of at most `limit` bytes.
+fn give<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: usize) -> Result<Given, String> {
+    let mut request = Request::awaited(NONCE, limit);
+    for piece in pieces {
+        request.feed(piece)?;
+    }
+    request.finish()
 }

@@ -1,8 +1,8 @@
 //! Names of files: what a terminal is shown of them, and how they come back from where they were written.
 
 use super::assert_printable;
-use crate::model::{Digest, Leaf, escaped, readable, write_line};
-use crate::report::json;
+use driftlock::model::{Digest, Leaf, escaped, readable, write_line};
+use driftlock::report::json;
 
 /// A name is shown without anything that a terminal obeys or swallows, no two names alike, and comes back from a lock
 /// file as it was.

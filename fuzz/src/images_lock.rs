@@ -1,8 +1,8 @@
 //! The lock file of containers and their images.
 
 use super::assert_printable;
-use crate::model::{Digest, Entry, SectionId, Value};
-use crate::section::{fact, find};
+use driftlock::model::{Digest, Entry, SectionId, Value};
+use driftlock::section::{fact, find};
 
 /// It is an error with its place, or a state that prints as what is read back as that state, with each container's
 /// image and the ID of it; no prefix of what is printed is read.

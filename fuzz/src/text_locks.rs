@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assert_printable;
-use crate::baseline::{Line, LockError, Rules, parse};
-use crate::host::MANIFESTS;
-use crate::model::{Entry, Leaf, SectionId, State, Tree, TreeBuilder, Value, write_line};
-use crate::section::{Section, find};
+use driftlock::baseline::{Line, LockError, Rules, parse};
+use driftlock::host::MANIFESTS;
+use driftlock::model::{Entry, Leaf, SectionId, State, Tree, TreeBuilder, Value, write_line};
+use driftlock::section::{Section, find};
 
 /// A lock file is an error with its place, or gives lines that print as the very same bytes; a section's state prints
 /// as what is read back as that state; and no byte of a baseline can be changed without that being seen.
