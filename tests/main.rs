@@ -60,6 +60,7 @@ mod trees;
 mod tricks;
 mod turn;
 mod unbegun;
+mod undo;
 
 /// Every test in here needs what the module is named for; see `support::needs`.
 #[path = "."]

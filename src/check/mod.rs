@@ -18,6 +18,7 @@ use crate::section::Section;
 use crate::trust::Looked;
 
 pub use baseline_signed::BASELINE_SIGNED;
+pub use compose_applied::{compose_files, drifted_compose_files};
 pub use container_mounts::CONTAINER_MOUNTS;
 pub use difference::differences;
 pub use report_signed::{REPORT_SIGNED, unsigned_report};
@@ -54,6 +55,16 @@ pub trait Check: Sync {
     /// Why there can be nothing of it: said where it is required.
     fn absence(&self) -> &'static str {
         if self.section().is_some() { "its section is off" } else { "there is no server here" }
+    }
+
+    /// What has probably happened where it finds drift and the finding itself says no more.
+    fn likely_cause(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether it says how reaching the server went.
+    fn is_of_the_connection(&self) -> bool {
+        false
     }
 
     /// Compares; `None` when there is nothing of it in this run, not even a line.

@@ -133,8 +133,8 @@ impl Inquiry<'_> {
     }
 
     fn advice(&self) -> Advice<'_> {
-        let Self { project, aim, source, .. } = *self;
-        Advice { project, aim, source, evidence: &self.examined.evidence, run: None }
+        let Self { project, aim, source, watch, .. } = *self;
+        Advice { project, aim, source, evidence: &self.examined.evidence, run: None, watch }
     }
 
     fn explanation(&self, named: &Named, text: &str, fetched: bool) -> Result<Explanation, Failure> {
@@ -167,9 +167,9 @@ impl Inquiry<'_> {
         }
         let found = it.checks.iter().find_map(|check| Some((check.id, check.findings.first()?)));
         let advice = found.map(|(check, finding)| self.advice().ways_out_of(check, finding));
-        let (ways_out, notes) = advice.unwrap_or_default();
-        it.ways_out = ways_out;
-        it.notes.extend(notes);
+        let advice = advice.unwrap_or_default();
+        it.ways_out = advice.ways;
+        it.notes.extend(advice.notes);
         Ok(it)
     }
 

@@ -1,8 +1,11 @@
 //! What has probably happened, in one sentence: a guess from what was compared, said as one.
 
-use super::ways_out::is_strange;
+use crate::check::{self, Check};
 use crate::host::was_left_out;
 use crate::model::{Change, Finding, Kind, Origin, Part, SectionId};
+
+/// The cause of a module that differs only because the rule by which it was locked left `__pycache__` out.
+pub const OLDER_RULE: &str = "locked by an older rule";
 
 /// Whether all that differs in a module is there and was left out by the older rule, so that its baseline, of which `locked`
 /// are the paths, may be of that.
@@ -43,7 +46,7 @@ fn of_unreadable(reason: &str) -> Option<&'static str> {
 }
 
 fn of_files(finding: &Finding) -> &'static str {
-    if !finding.parts.is_empty() && finding.parts.iter().all(is_strange) {
+    if !finding.parts.is_empty() && finding.parts.iter().all(Part::fits_no_lock_file) {
         return "a deploy left bytecode behind, or somebody put it there to be run in place of the source";
     }
     match (finding.kind, finding.provenance.as_ref().map(|it| it.origin)) {
@@ -77,11 +80,7 @@ fn of_container(check: &str, finding: &Finding) -> &'static str {
         (_, Some(Change::Stale)) => {
             "it was replaced, or a link to it was switched, after the container started: nobody restarted that"
         }
-        _ if check == "container_mounts" => "the container was made anew with other mounts",
-        _ if check == "compose_applied" => {
-            "its compose file, an override or a variable changed, and docker compose up applied that"
-        }
-        _ => "it was made anew",
+        _ => check::find(check).and_then(Check::likely_cause).unwrap_or("it was made anew"),
     }
 }
 
