@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use driftlock::model::{self, Digest, Finding, Kind, SectionId, Subject};
+use driftlock::provenance::{How, NoSource, sources};
 use serde_json::{Value, json};
 
 use crate::support::engine::{FakeEngine, id, listed};
@@ -101,7 +104,8 @@ fn program(dir: &Path, name: &str, script: &str) {
 fn a_module_is_restored_whole_only_where_git_touches_nothing_else_of_it() {
     let exclude = |project: &Project| {
         let toml = project.read("audit/driftlock.toml");
-        let toml = toml.replace("[addons]\n", "[addons]\nexclude = [\"*/static/lib/**\", \"*/static/lib\"]\n");
+        let toml =
+            toml.replace("[addons]\n", "[addons]\nexclude = [\"*/static/lib/**\", \"*/static/lib\"]\n");
         project.file("audit/driftlock.toml", &toml);
         project.file(&format!("{PRINTER}/static/lib/vendor.js"), "vendor\n");
         project.file(&format!("{PRINTER}/models/line.py"), "line = 1\n");
@@ -151,10 +155,13 @@ fn a_module_is_restored_whole_only_where_git_touches_nothing_else_of_it() {
 
 #[test]
 fn a_file_behind_a_new_link_is_not_moved_away() {
-    let project = released(|_| {});
+    let project = Project::accepted();
     symlink("erp", project.path("infra/stacks/new")).unwrap();
     let reason = only_reason(&project, &[]);
     assert!(reason.contains("link infra/stacks/new"), "{reason}");
+    let project = released(|_| {});
+    symlink("erp", project.path("infra/stacks/new")).unwrap();
+    assert!(only_reason(&project, &[]).contains("link infra/stacks/new"));
     // A module that is a link is moved, and not what it leads to; one behind a link stays.
     fs::remove_file(project.path("infra/stacks/new")).unwrap();
     symlink("printer", project.path("odoo_modules/seisei/scanner")).unwrap();
@@ -328,12 +335,37 @@ fn a_repository_without_a_commit_is_told_from_a_damaged_one() {
     project.file(ERP, "services: {hand: {}}\n");
     let reason = only_reason(&project, &[]);
     assert!(reason.contains("no commit yet"), "{reason}");
-    assert_eq!(findings(&project.check(&[]).1)[0]["provenance"]["unsearched"], "the repository has no commit yet");
+    assert_eq!(
+        findings(&project.check(&[]).1)[0]["provenance"]["unsearched"],
+        "the repository has no commit yet"
+    );
     fs::write(project.path(".git/refs/heads/main"), format!("{}\n", "1".repeat(40))).unwrap();
     let reason = only_reason(&project, &[]);
     assert!(!reason.contains("no commit yet") && reason.contains("git fsck"), "{reason}");
     let unsearched = findings(&project.check(&[]).1)[0]["provenance"]["unsearched"].clone();
     assert!(!unsearched.to_string().contains("no commit yet"), "{unsearched}");
+}
+
+#[test]
+fn a_search_that_is_over_says_so() {
+    let project = released(|_| {});
+    project.file(ERP, "services: {hand: {}}\n");
+    let subject = Subject { section: Some(SectionId("compose")), key: ERP.into() };
+    let digest = |text: &str| model::Value::Digest(Digest::of(text.as_bytes()));
+    let finding = Finding::new(
+        subject,
+        Kind::Modified,
+        digest("services: {web: {image: odoo}}\n"),
+        digest("services: {hand: {}}\n"),
+    );
+    let find = |time: u64, is_cancelled: bool| {
+        sources(&project.root(), &[&finding], true, Duration::from_secs(time), &|| is_cancelled)
+            .remove(0)
+            .unwrap()
+    };
+    assert_eq!(find(60, false).unwrap().how, How::Restore);
+    assert!(matches!(find(0, false), Err(NoSource::TooLate)));
+    assert!(matches!(find(60, true), Err(NoSource::TooLate)));
 }
 
 #[test]
@@ -354,7 +386,11 @@ fn what_does_not_arrive_whole_takes_nothings_place() {
     let ran = run_with(&project.root(), &command, programs.path());
     assert!(!ran.status.success(), "{command}");
     assert_eq!(fs::read_to_string(server.join(ERP)).unwrap(), "by hand\n");
-    assert_eq!(fs::read_dir(server.join("infra/stacks/erp")).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(
+        fs::read_dir(server.join("infra/stacks/erp")).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
     paste(&project, &command);
     assert_eq!(project.check(&args).0, 0);
 
@@ -402,7 +438,8 @@ impl Containers {
         project.file(ERP, "services: {}\n");
         project.file(EDGE, "services: {}\n");
         let it = Self { project };
-        let ran = it.run(&it.container("web", "running", "1"), &["export", "--docker", "required", "--accept"]);
+        let ran =
+            it.run(&it.container("web", "running", "1"), &["export", "--docker", "required", "--accept"]);
         assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
         it
     }
@@ -471,7 +508,10 @@ fn no_label_is_taken_for_an_option() {
     made["Labels"]["com.docker.compose.config-hash"] = json!("3");
     let (command, notes) = it.undo(&made, "compose_applied");
     assert_eq!(command, None);
-    assert!(notes.iter().all(|note| !note.contains("--remove-orphans up") && !note.contains("--detach --")), "{notes:?}");
+    assert!(
+        notes.iter().all(|note| !note.contains("--remove-orphans up") && !note.contains("--detach --")),
+        "{notes:?}"
+    );
     assert!(notes.iter().any(|note| note.starts_with("no command undoes this: ")), "{notes:?}");
 }
 
@@ -490,9 +530,9 @@ fn a_container_without_an_undo_says_why() {
     let ran = it.project.driftlock(&["check", "--format", "json"]).env("DOCKER_HOST", engine.host()).output();
     let report = Ran(ran.unwrap()).report();
     let (command, notes) = undos(&json!({"checks": [check_of(&report, "docker_images")]})).remove(0);
-    assert!(command.is_none() && notes[0].contains("docker compose"), "{notes:?}");
+    assert!(command.is_none() && notes[0].contains("which compose files it was made from"), "{notes:?}");
     let mut alone = listed("web", "app:1", &id("b"), "running");
     alone["Labels"] = json!({});
     let reason = why(&alone, "docker_images");
-    assert!(reason.contains("Compose"), "{reason}");
+    assert!(reason.ends_with("run: docker compose --project-name erp up --detach web"), "{reason}");
 }

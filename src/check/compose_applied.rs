@@ -36,10 +36,6 @@ impl Check for ComposeApplied {
         Some(SectionId("images"))
     }
 
-    fn likely_cause(&self) -> Option<&'static str> {
-        Some("its compose file, an override or a variable changed, and docker compose up applied that")
-    }
-
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
         let (mut result, sides) = compared(self, case)?;
         let Some((baseline, seen)) = sides else { return Some(result) };

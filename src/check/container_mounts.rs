@@ -40,10 +40,6 @@ impl Check for ContainerMounts {
         Some(SectionId("images"))
     }
 
-    fn likely_cause(&self) -> Option<&'static str> {
-        Some("the container was made anew with other mounts")
-    }
-
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
         let (mut result, sides) = compared(self, case)?;
         let Some((baseline, seen)) = sides else { return Some(result) };

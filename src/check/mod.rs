@@ -57,16 +57,6 @@ pub trait Check: Sync {
         if self.section().is_some() { "its section is off" } else { "there is no server here" }
     }
 
-    /// What has probably happened where it finds drift and the finding itself says no more.
-    fn likely_cause(&self) -> Option<&'static str> {
-        None
-    }
-
-    /// Whether it says how reaching the server went.
-    fn is_of_the_connection(&self) -> bool {
-        false
-    }
-
     /// Compares; `None` when there is nothing of it in this run, not even a line.
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult>;
 }

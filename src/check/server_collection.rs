@@ -32,10 +32,6 @@ impl Check for ServerCollection {
         None
     }
 
-    fn is_of_the_connection(&self) -> bool {
-        true
-    }
-
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
         let server = case.server?;
         Some(CheckResult {

@@ -92,8 +92,8 @@ impl Advice<'_> {
         let mut found = Vec::new().into_iter();
         if !asked.is_empty() {
             let (in_tree, cancelled) = (self.aim.target.is_none(), || self.watch.is_cancelled());
-            found =
-                provenance::sources(&self.project.root, &asked, in_tree, provenance::BUDGET, &cancelled).into_iter();
+            found = provenance::sources(&self.project.root, &asked, in_tree, provenance::BUDGET, &cancelled)
+                .into_iter();
         }
         all.iter().map(|finding| if needs(finding) { found.next().flatten() } else { None }).collect()
     }
@@ -120,7 +120,8 @@ impl Advice<'_> {
         let export = self.export_options(finding);
         let git_path = [baseline::PATH.as_bytes(), b"/", &finding.place].concat();
         let files = self.compose_places(finding);
-        let edited: Vec<Vec<u8>> = files.iter().filter(|file| facts.edited.contains(*file)).cloned().collect();
+        let edited: Vec<Vec<u8>> =
+            files.iter().filter(|file| facts.edited.contains(*file)).cloned().collect();
         let situation = Situation {
             finding,
             check,
@@ -175,7 +176,7 @@ impl Advice<'_> {
     /// What can be done where a check could not be carried out.
     fn ways_on(&self, check: &str) -> Vec<WayOut> {
         let ssh = self.aim.ssh_command();
-        if check::find(check).is_some_and(Check::is_of_the_connection) {
+        if check == "server_collection" {
             let ssh = ssh.iter().map(|ssh| WayOut::new("to see how ssh itself fares", format!("{ssh} true")));
             return ssh.collect();
         }

@@ -1,6 +1,5 @@
 //! What has probably happened, in one sentence: a guess from what was compared, said as one.
 
-use crate::check::{self, Check};
 use crate::host::was_left_out;
 use crate::model::{Change, Finding, Kind, Origin, Part, SectionId};
 
@@ -38,7 +37,7 @@ fn of_unreadable(reason: &str) -> Option<&'static str> {
     let has = |word: &str| reason.to_ascii_lowercase().contains(word);
     if has("permission denied") || has("not permitted") {
         Some("driftlock runs as a user who may not read it")
-    } else if has("changed while") {
+    } else if has("changing while") {
         Some("a deploy is under way, or a program writes there all the time")
     } else {
         None
@@ -80,7 +79,11 @@ fn of_container(check: &str, finding: &Finding) -> &'static str {
         (_, Some(Change::Stale)) => {
             "it was replaced, or a link to it was switched, after the container started: nobody restarted that"
         }
-        _ => check::find(check).and_then(Check::likely_cause).unwrap_or("it was made anew"),
+        _ if check == "container_mounts" => "the container was made anew with other mounts",
+        _ if check == "compose_applied" => {
+            "its compose file, an override or a variable changed, and docker compose up applied that"
+        }
+        _ => "it was made anew",
     }
 }
 
@@ -108,6 +111,8 @@ mod tests {
             |why: &str| Finding { reason: Some(why.to_owned()), ..found("config", Kind::Unreadable) };
         assert_eq!(cause("config_hashes", &because("it is a FIFO")), None);
         assert!(cause("config_hashes", &because("permission denied")).unwrap().contains("may not read"));
+        let changing = cause("config_hashes", &because("it kept changing while it was read"));
+        assert!(changing.unwrap().contains("deploy is under way"));
     }
 
     #[test]

@@ -13,7 +13,9 @@ pub(super) enum NoUndo {
     #[error("{0}")]
     Source(NoSource),
     /// It was there when the baseline was accepted.
-    #[error("it was there when the baseline was accepted by an older rule; accept it, and it is locked by the rule of today")]
+    #[error(
+        "it was there when the baseline was accepted by an older rule; accept it, and it is locked by the rule of today"
+    )]
     OlderRule,
     /// There are too many files.
     #[error("more of its files differ than a command can name; deploy the release again")]
@@ -22,10 +24,14 @@ pub(super) enum NoUndo {
     #[error("a name that ends in a line feed fits in no command; move it by hand")]
     LineFeed,
     /// A configuration file is where it may be needed.
-    #[error("a configuration file that the baseline does not have stays where it is; accept it, or remove it by hand")]
+    #[error(
+        "a configuration file that the baseline does not have stays where it is; accept it, or remove it by hand"
+    )]
     Configuration,
     /// A commit has it.
-    #[error("a commit holds it ({0}), and what is released stays; accept it, or deploy the release that is meant")]
+    #[error(
+        "a commit holds it ({0}), and what is released stays; accept it, or deploy the release that is meant"
+    )]
     Released(String),
     /// A commit has a file of a module.
     #[error("a commit holds {} ({commit}), and what is released stays; accept the module, or deploy the release that is meant", escaped(.path))]
@@ -51,16 +57,22 @@ pub(super) enum NoUndo {
     #[error("no command brings a container that exists into the state {0}; make it anew")]
     State(String),
     /// The path that a container should show is gone.
-    #[error("nothing is at the path that the container should show; bring that back, then: {0}")]
-    NothingThere(String),
+    #[error(
+        "nothing is at the path that the container should show; bring that back, then have the container start anew"
+    )]
+    NothingThere,
     /// Something in the container lies over the path.
     #[error("{0}, and a restart does not change that; make the container anew without it")]
     Covered(String),
     /// A container that is gone does not say what it was made from.
-    #[error("a container that is gone does not say which compose files it was made from; where they are: {0}")]
+    #[error(
+        "a container that is gone does not say which compose files it was made from; where they are, run: {0}"
+    )]
     FilesGone(String),
     /// The repository does not have the compose files.
-    #[error("not all compose files that the container was made from are of this project; make it anew with those: {0}")]
+    #[error(
+        "the compose files that the container was made from are not known to be of this project; where they are, run: {0}"
+    )]
     FilesElsewhere(String),
     /// Nobody knows how it was made.
     #[error("Docker Compose did not make the container; make it anew as the baseline has it by hand")]

@@ -4,7 +4,8 @@ use super::situation::Above;
 use crate::model::{Digest, joined, quoted, quoted_name};
 
 /// A function that prints the SHA-256 of what it reads, by whatever program is there.
-const SUM: &str = "h() { (sha256sum || shasum -a 256 || openssl dgst -sha256) 2>/dev/null | sed \"s/.*= //; s/ .*//\"; }";
+const SUM: &str =
+    "h() { (sha256sum || shasum -a 256 || openssl dgst -sha256) 2>/dev/null | sed \"s/.*= //; s/ .*//\"; }";
 
 /// Said of content that is not what it must be.
 const CUT_SHORT: &str = "what arrived is not the content of the baseline";
@@ -15,14 +16,14 @@ pub(super) fn shell(script: &str) -> String {
 }
 
 /// Paths, each with a space before it.
-pub(super) fn words<'a>(paths: impl IntoIterator<Item = &'a [u8]>) -> String {
+pub(super) fn quoted_paths<'a>(paths: impl IntoIterator<Item = &'a [u8]>) -> String {
     paths.into_iter().map(|path| format!(" {}", quoted_name(path))).collect()
 }
 
 /// Ends the script where one of these is a link that is not the project's.
 pub(super) fn links(above: &[Above]) -> String {
     let plain = above.iter().filter(|dir| dir.link.is_none()).map(|dir| dir.path.as_slice());
-    let plain = words(plain);
+    let plain = quoted_paths(plain);
     let known = above.iter().filter_map(|dir| {
         let (path, text) = (quoted_name(&dir.path), quoted_name(dir.link.as_ref()?));
         Some(format!(
@@ -39,7 +40,8 @@ fn no_links(paths: &str) -> String {
 
 /// The directories of a subject above some of its files.
 fn above<'a>(files: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
-    let cuts = files.flat_map(|file| file.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(cut, _)| &file[..cut]));
+    let cuts = files
+        .flat_map(|file| file.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(cut, _)| &file[..cut]));
     let mut all: Vec<&[u8]> = cuts.collect();
     all.sort_unstable();
     all.dedup();
@@ -57,7 +59,7 @@ pub(super) fn one_file(at: &[u8], (inner, digest): &(&[u8], Option<Digest>), is_
          if [ -e \"$f\" ]; then cp -p -- \"$f\" \"$n\"; fi; cat > \"$n\"; {SUM}; \
          if [ \"$(h < \"$n\")\" != {digest} ]; then echo \"$f: {CUT_SHORT}\" >&2; exit 1; fi; mv -f -- \"$n\" \"$f\"",
         quoted_name(&joined(at, inner)),
-        no_links(&format!(" \"$f\"{}", words(dirs.iter().map(Vec::as_slice)))),
+        no_links(&format!(" \"$f\"{}", quoted_paths(dirs.iter().map(Vec::as_slice)))),
     )
 }
 
@@ -65,11 +67,11 @@ pub(super) fn one_file(at: &[u8], (inner, digest): &(&[u8], Option<Digest>), is_
 /// all have arrived.
 pub(super) fn many_files(at: &[u8], files: &[(&[u8], Option<Digest>)]) -> String {
     let at = quoted_name(at);
-    let dirs = words(above(files.iter().map(|(path, _)| *path)));
+    let dirs = quoted_paths(above(files.iter().map(|(path, _)| *path)));
     let digests: String =
         files.iter().map(|(_, digest)| digest.map(|it| format!("{it}\n")).unwrap_or_default()).collect();
     let digest = Digest::of(digests.as_bytes());
-    let files = words(files.iter().map(|(path, _)| *path));
+    let files = quoted_paths(files.iter().map(|(path, _)| *path));
     let make = if dirs.is_empty() { String::new() } else { format!("mkdir -p --{dirs}; ") };
     let guard = no_links(&format!("{dirs}{files}"));
     format!(

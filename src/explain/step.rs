@@ -59,7 +59,8 @@ pub(super) fn on_host(line: &str, situation: &Situation<'_>) -> String {
     situation.ssh.map_or_else(|| line.to_owned(), |ssh| format!("{ssh} {}", quoted(line)))
 }
 
-fn line(step: &Step<'_>, situation: &Situation<'_>) -> String {
+/// The command line of one step, where the host itself runs it.
+pub(super) fn line(step: &Step<'_>, situation: &Situation<'_>) -> String {
     let docker = situation.docker;
     match step {
         Step::PutAside(paths) => put_aside(paths, situation),
@@ -88,7 +89,9 @@ fn put_aside(paths: &[Vec<u8>], situation: &Situation<'_>) -> String {
         }
     }
     let make = situation.ssh.is_none().then(|| format!("mkdir -p {}", quoted_name(&dir)));
-    let moves = groups.into_iter().map(|group| format!("mv --{} \"$(mktemp -d {template})\"", script::words(group)));
+    let moves = groups
+        .into_iter()
+        .map(|group| format!("mv --{} \"$(mktemp -d {template})\"", script::quoted_paths(group)));
     let commands: Vec<String> = make.into_iter().chain(moves).collect();
     if situation.host_path.is_none() {
         return commands.join(" && ");
@@ -121,12 +124,12 @@ fn restored(restore: &Restore<'_>, situation: &Situation<'_>) -> String {
         return format!("{git} cat-file -e {object} && {git} cat-file blob {object} | {sink}");
     }
     let from: Vec<Vec<u8>> = files.iter().map(|(inner, _)| joined(&source.from, inner)).collect();
-    let paths = script::words(from.iter().map(Vec::as_slice));
+    let paths = script::quoted_paths(from.iter().map(Vec::as_slice));
     let give = if only.is_some() {
         format!("cat \"$t/files/\"{}", quoted_name(&from[0]))
     } else {
         let names: Vec<Vec<u8>> = files.iter().map(|(inner, _)| [b"./", *inner].concat()).collect();
-        let names = script::words(names.iter().map(Vec::as_slice));
+        let names = script::quoted_paths(names.iter().map(Vec::as_slice));
         format!("tar -C \"$t/files/\"{} -cf -{names}", quoted_name(&source.from))
     };
     format!(
@@ -148,7 +151,7 @@ fn git_restore(git: &str, commit: &str, source: &UndoSource, files: &[(&[u8], Op
     let literal = if paths.iter().any(is_pattern) { " --literal-pathspecs" } else { "" };
     // What the commit does not have stays, whatever the index says.
     let overlay = if is_whole { " --overlay" } else { "" };
-    let paths = script::words(paths.iter().map(Vec::as_slice));
+    let paths = script::quoted_paths(paths.iter().map(Vec::as_slice));
     format!("{git}{literal} restore{overlay} --source={commit} --{paths}")
 }
 

@@ -2,7 +2,7 @@
 
 use super::no_undo::NoUndo;
 use super::situation::Situation;
-use super::step::{Step, command, on_host};
+use super::step::{Step, command, line, on_host};
 use crate::model::{Change, Finding, Kind, Value, escaped};
 
 /// The steps, or why none lead back.
@@ -27,7 +27,7 @@ pub(super) fn recreate<'a>(situation: &Situation<'a>) -> Result<Step<'a>, NoUndo
     let step = Step::Recreate { files: situation.compose_files, project, service };
     // Without its files Compose would take those of the working directory.
     if situation.compose_files.is_empty() {
-        let command = command(&[step], situation);
+        let command = line(&step, situation);
         let is_gone = situation.finding.kind == Kind::Missing;
         return Err(if is_gone { NoUndo::FilesGone(command) } else { NoUndo::FilesElsewhere(command) });
     }
@@ -48,15 +48,12 @@ pub(super) fn order(situation: &Situation<'_>) -> Option<String> {
 }
 
 /// A container that uses what was at a path before, until it starts anew.
-fn restart<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
-    let steps = vec![Step::Container("restart")];
+fn restart<'a>(situation: &Situation<'_>) -> Result<Vec<Step<'a>>, NoUndo> {
     match &situation.finding.layer {
         Some(layer) => Err(NoUndo::Covered(layer.clone())),
         // Where nothing is at the path any more, a restart fails.
-        None if situation.finding.expected == Value::Absent => {
-            Err(NoUndo::NothingThere(command(&steps, situation)))
-        }
-        None => Ok(steps),
+        None if situation.finding.expected == Value::Absent => Err(NoUndo::NothingThere),
+        None => Ok(vec![Step::Container("restart")]),
     }
 }
 

@@ -51,12 +51,12 @@ fn unexpected(situation: &Situation<'_>) -> Result<Vec<u8>, NoUndo> {
     if finding.subject.section == Some(SectionId("config")) {
         return Err(NoUndo::Configuration);
     }
-    if let Some(commit) = finding.provenance.as_ref().and_then(|origin| origin.commit.as_ref()) {
-        return Err(NoUndo::Released(short_id(&commit.id).to_owned()));
-    }
     let link = situation.above.iter().find(|dir| dir.link.is_some());
     if let Some(link) = link.filter(|_| situation.host_path.is_none()) {
         return Err(NoUndo::BehindLink(link.path.clone()));
+    }
+    if let Some(commit) = finding.provenance.as_ref().and_then(|origin| origin.commit.as_ref()) {
+        return Err(NoUndo::Released(short_id(&commit.id).to_owned()));
     }
     let at = lies_at(situation);
     if at.ends_with(b"\n") { Err(NoUndo::LineFeed) } else { Ok(at) }
@@ -69,9 +69,8 @@ fn aside(situation: &Situation<'_>) -> Result<Vec<Vec<u8>>, NoUndo> {
         _ => Vec::new(),
     };
     let is_covered = |path: &[u8], by: &[&[u8]]| {
-        by.iter().any(|dir| {
-            path.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        })
+        by.iter()
+            .any(|dir| path.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")))
     };
     for part in &situation.finding.parts {
         if part.kind == Kind::Unexpected {
@@ -100,7 +99,11 @@ fn stays(finding: &Finding, part: &Part) -> Result<(), NoUndo> {
     if whole.is_some_and(|it| it.origin == Origin::Stale) {
         return Ok(());
     }
-    let Some(commit) = whole.and_then(|it| it.commit.as_ref()).map(|it| it.id.as_str()).or_else(|| holder(finding, &part.path)) else {
+    let Some(commit) = whole
+        .and_then(|it| it.commit.as_ref())
+        .map(|it| it.id.as_str())
+        .or_else(|| holder(finding, &part.path))
+    else {
         return Ok(());
     };
     Err(NoUndo::ReleasedFile { path: part.path.clone(), commit: short_id(commit).to_owned() })
@@ -114,7 +117,8 @@ fn holder<'a>(finding: &'a Finding, path: &[u8]) -> Option<&'a str> {
 
 /// Whether a link is put aside: it is not written through, and only git replaces one.
 fn is_in_the_way(situation: &Situation<'_>, part: &Part) -> bool {
-    let is_copied = matches!(situation.source, Some(Ok(source)) if matches!(source.how, How::Stored | How::Checkout));
+    let is_copied =
+        matches!(situation.source, Some(Ok(source)) if matches!(source.how, How::Stored | How::Checkout));
     is_copied && part.expected != Value::Absent && matches!(part.actual, Value::Link(_))
 }
 

@@ -4,7 +4,7 @@ use super::no_undo::NoUndo;
 use super::situation::Situation;
 use super::step::{Step, command, on_host};
 use super::{undo_container, undo_files};
-use crate::model::{Change, Origin, WayOut, escaped, quoted_name};
+use crate::model::{Change, Origin, Part, WayOut, escaped, quoted_name};
 
 /// The words before a command that undoes a finding.
 const UNDO: &str = "it must go back";
@@ -25,10 +25,10 @@ pub struct Advised {
 pub fn advise(situation: &Situation<'_>) -> Advised {
     let finding = situation.finding;
     if !finding.kind.is_drift() {
-        return Advised { ways: of_unreadable(situation), notes: Vec::new() };
+        return Advised { ways: for_unreadable(situation), notes: Vec::new() };
     }
     if finding.subject.section.is_none() {
-        let ways = if situation.is_own_baseline { of_lock_file(situation) } else { Vec::new() };
+        let ways = if situation.is_own_baseline { for_lock_file(situation) } else { Vec::new() };
         return Advised { ways, notes: Vec::new() };
     }
     let undo = undo(situation);
@@ -72,7 +72,7 @@ fn note(situation: &Situation<'_>, undo: &Result<Vec<Step<'_>>, NoUndo>) -> Opti
     })
 }
 
-fn of_unreadable(situation: &Situation<'_>) -> Vec<WayOut> {
+fn for_unreadable(situation: &Situation<'_>) -> Vec<WayOut> {
     let Situation { check, option, driftlock, .. } = *situation;
     let place = situation.host_path.map_or_else(|| situation.place.to_owned(), quoted_name);
     let look = on_host(&format!("namei -l -- {place}"), situation);
@@ -86,7 +86,7 @@ fn of_unreadable(situation: &Situation<'_>) -> Vec<WayOut> {
 fn accept(situation: &Situation<'_>) -> Option<WayOut> {
     let Situation { named, option, driftlock, .. } = *situation;
     let may_be_accepted = situation.finding.change.is_none_or(Change::may_be_accepted);
-    if !may_be_accepted || situation.finding.parts.iter().any(|part| part.fits_no_lock_file()) {
+    if !may_be_accepted || situation.finding.parts.iter().any(Part::fits_no_lock_file) {
         return None;
     }
     let first = if situation.run.is_some() { String::new() } else { format!("{driftlock} check{option}; ") };
@@ -111,10 +111,79 @@ fn acknowledge(situation: &Situation<'_>) -> Vec<WayOut> {
 }
 
 /// The ways out of a lock file that is missing.
-fn of_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
+fn for_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
     let Situation { option, driftlock, git, git_path, .. } = *situation;
     let back = format!("{git} restore -- {git_path}");
     let back = situation.is_tracked.then(|| WayOut::new("it was deleted", back));
     let make = situation.export.map(|export| format!("{driftlock} export{option}{export} --accept"));
     back.into_iter().chain(make.map(|make| WayOut::new("to make it of what is there", make))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::Above;
+    use crate::model::{Digest, Finding, Kind, SectionId, Subject, Value};
+
+    fn on_server<'a>(finding: &'a Finding, above: &'a [Above]) -> Situation<'a> {
+        Situation {
+            finding,
+            check: "compose_hashes",
+            named: "compose_hashes/x",
+            place: "x",
+            driftlock: "driftlock",
+            git: "git",
+            git_path: "",
+            from_here: b"",
+            source: None,
+            is_tracked: false,
+            export: None,
+            is_own_baseline: true,
+            is_of_older_rule: false,
+            run: Some(""),
+            is_configured: true,
+            option: " --target prod",
+            ssh: Some("ssh erp"),
+            docker: "docker",
+            host_path: Some(b"/srv/stacks/new/compose.yml"),
+            above,
+            compose_files: "",
+            edited: &[],
+            service: None,
+        }
+    }
+
+    #[test]
+    fn on_a_server_nothing_is_moved_from_behind_a_link() {
+        let subject =
+            Subject { section: Some(SectionId("compose")), key: b"stacks/new/compose.yml".to_vec() };
+        let value = Value::Digest(Digest::of(b""));
+        let finding = Finding::new(subject, Kind::Unexpected, Value::Absent, value);
+        let dir = |path: &str, link: Option<&str>| Above { path: path.into(), link: link.map(Into::into) };
+        let above = [dir("/srv/stacks", Some("v1 it's")), dir("/srv/stacks/new", None)];
+        let ways = advise(&on_server(&finding, &above)).ways;
+        let command = ways[0].command.replace("'\\''", "'").replace("'\\''", "'");
+        assert!(command.starts_with("ssh erp 'sh -ec "), "{command}");
+        for part in [
+            "for d in /srv/stacks/new; do if [ -L \"$d\" ]; then echo \"$d is a link\" >&2; exit 1; fi; done; ",
+            "d=/srv/stacks; if [ -L \"$d\" ] && [ \"$(readlink -- \"$d\")\" != ",
+            "mv -- /srv/stacks/new/compose.yml \"$(mktemp -d \"$HOME/driftlock-aside.XXXXXX\")\"",
+        ] {
+            assert!(command.contains(part), "{part}: {command}");
+        }
+    }
+
+    #[test]
+    fn a_restart_loop_is_looked_into_where_the_container_is() {
+        let subject = Subject { section: Some(SectionId("images")), key: b"web".to_vec() };
+        let state = |text: &str| Value::Text(text.to_owned());
+        let mut finding = Finding::new(subject, Kind::Modified, state("running"), state("restarting"));
+        finding.change = Some(Change::State);
+        let situation = Situation { host_path: None, place: "web", ..on_server(&finding, &[]) };
+        let notes = advise(&situation).notes;
+        assert!(
+            notes[0].ends_with("see what the container says with: ssh erp 'docker logs web'"),
+            "{notes:?}"
+        );
+    }
 }

@@ -51,7 +51,8 @@ impl<'a> Holding<'a> {
 
     /// Computes the digests of these as they are stored.
     pub(super) fn learn_stored(&mut self, paths: &[Vec<u8>]) -> Result<(), GitError> {
-        let known = paths.iter().filter_map(|path| Some((path, self.listed.get(path)?.object.as_bytes().to_vec())));
+        let known =
+            paths.iter().filter_map(|path| Some((path, self.listed.get(path)?.object.as_bytes().to_vec())));
         let (paths, objects): (Vec<&Vec<u8>>, Vec<Vec<u8>>) = known.unzip();
         let (digests, end) = self.revision.repository().digests(&objects, Form::Stored, self.limit)?;
         match end {

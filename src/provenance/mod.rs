@@ -110,7 +110,8 @@ fn judge_all(
             ..Sought::of(findings[*at], path.clone())
         })
         .collect();
-    let (record, graph, setting) = search::read(&repository, &sought, ask, head.map(|head| head.commit), limit)?;
+    let (record, graph, setting) =
+        search::read(&repository, &sought, ask, head.map(|head| head.commit), limit)?;
     let mut search = Search::new(&repository, &graph, record, setting, ask, limit);
     search.prepare(&sought);
     search.limit = whole;

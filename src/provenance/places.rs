@@ -41,7 +41,9 @@ impl<'a> Places<'a> {
     /// Takes the submodules of what is checked out: the disk tells of one only where it is checked out, too.
     pub(super) fn new(root: &'a Path, repository: &'a Repository, head: Option<&Revision>) -> Self {
         let mut listed = head.and_then(|head| head.list(b"").ok()).unwrap_or_default();
-        listed.iter_mut().for_each(|listed| listed.path = repository.path(&listed.path));
+        for listed in &mut listed {
+            listed.path = repository.path(&listed.path);
+        }
         Self::among(root, repository, listed.iter())
     }
 

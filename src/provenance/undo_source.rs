@@ -67,7 +67,9 @@ pub enum NoSource {
     #[error("the link {} on the way to it is not the one that is committed; look at it with: git status", readable(.0).0)]
     OtherLink(Vec<u8>),
     /// Git runs as somebody else.
-    #[error("the git repository belongs to another user (uid {0}); run driftlock as that user to get the command")]
+    #[error(
+        "the git repository belongs to another user (uid {0}); run driftlock as that user to get the command"
+    )]
     Foreign(u32),
     /// Nothing was ever committed.
     #[error("the git repository has no commit yet; {ELSEWHERE}")]
@@ -160,7 +162,6 @@ impl Wanted<'_> {
     pub(super) fn has_links(&self) -> bool {
         self.files.iter().any(|(_, value)| matches!(value, Value::Link(_)))
     }
-
 }
 
 /// A finding's files beside its number and the path that a commit has of its subject.
@@ -252,11 +253,7 @@ impl<'a> Finder<'a> {
     }
 
     /// Those of these findings that a commit is a source of.
-    fn held(
-        &self,
-        commit: &str,
-        group: &[Candidate<'_>],
-    ) -> Result<Vec<(usize, UndoSource)>, GitError> {
+    fn held(&self, commit: &str, group: &[Candidate<'_>]) -> Result<Vec<(usize, UndoSource)>, GitError> {
         let (own_revision, own_listing);
         let (revision, listed) = if commit == self.head.commit {
             (&self.head, &self.committed)
@@ -269,7 +266,9 @@ impl<'a> Finder<'a> {
         let candidates: Vec<Candidate<'_>> =
             group.iter().copied().filter(|(_, one, from)| holding.lists(from, &one.files)).collect();
         let paths = |candidates: &[Candidate<'_>]| -> Vec<Vec<u8>> {
-            let files = candidates.iter().flat_map(|(_, one, from)| one.files.iter().map(|(inner, _)| joined(from, inner)));
+            let files = candidates
+                .iter()
+                .flat_map(|(_, one, from)| one.files.iter().map(|(inner, _)| joined(from, inner)));
             files.collect()
         };
         holding.learn_stored(&paths(&candidates))?;
@@ -302,7 +301,8 @@ impl<'a> Finder<'a> {
     /// Whether `git restore` may write a finding's files: at the path where the commit has them, and none that it passes
     /// over.
     fn may_restore(&self, listed: &Listing, one: &Wanted<'_>, from: &[u8]) -> bool {
-        let Some(passed_over) = self.passed_over.as_ref().filter(|_| one.may_restore && from == one.to) else {
+        let Some(passed_over) = self.passed_over.as_ref().filter(|_| one.may_restore && from == one.to)
+        else {
             return false;
         };
         one.files.iter().all(|(inner, _)| {

@@ -9,8 +9,8 @@ use super::json::{WireFinding, WireStatus};
 use super::terminal::{INDENT, Page};
 use super::told::{WireSince, WireWayOut};
 use crate::model::{
-    CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, printable, readable, short_id,
-    shown_json,
+    CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, printable, readable,
+    short_id, shown_json,
 };
 
 /// Explanations for people, one after the other.
