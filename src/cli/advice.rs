@@ -160,9 +160,16 @@ impl Advice<'_> {
         let is_above = |prefix: &[u8]| place.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(b"/"));
         // Where a target has a part of the tree is said by its configuration: whether that is a link does not matter.
         let given = layout.iter().flat_map(|layout| layout.places()).map(|(prefix, _)| prefix);
-        let given = given.filter(|prefix| is_above(prefix)).map(<[u8]>::len).max().unwrap_or_default();
+        let given = given
+            .filter(|prefix| *prefix == place || is_above(prefix))
+            .map(<[u8]>::len)
+            .max()
+            .unwrap_or_default();
         let cuts = place.iter().enumerate().filter(|(cut, b)| **b == b'/' && *cut > given);
-        let dirs = cuts.map(|(cut, _)| &place[..cut]).filter_map(|dir| {
+        // A module whose files are written or moved is above them.
+        let whole = (!finding.parts.is_empty() && finding.kind != Kind::Unexpected).then_some(place);
+        let whole = whole.filter(|place| place.len() > given);
+        let dirs = cuts.map(|(cut, _)| &place[..cut]).chain(whole).filter_map(|dir| {
             let path = match layout {
                 Some(layout) => layout.locate(dir)?.into_os_string().into_vec(),
                 None => dir.to_vec(),
