@@ -1,18 +1,21 @@
 //! What can be done about what was found, as commands that work from where the user stands.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
 use crate::check::{self, CHECKS, Check, Evidence, NoBaseline};
-use crate::explain::{self, Situation};
+use crate::explain::{self, Above, Advised, Situation};
 use crate::git::Repository;
+use crate::host::Watch;
 use crate::model::{
     CheckResult, Entry, Finding, Kind, Observed, SectionId, Value, WayOut, escaped, quoted, quoted_name,
 };
 use crate::project::Project;
-use crate::provenance::{self, UndoSource};
+use crate::provenance::{self, NoSource, UndoSource};
 use crate::section::{SECTIONS, fact};
 
 /// What advice depends on.
@@ -28,6 +31,18 @@ pub(crate) struct Advice<'a> {
     pub(crate) evidence: &'a [Evidence],
     /// The run that can be accepted, with a space before it; empty for the newest one, none where there is none yet.
     pub(crate) run: Option<&'a str>,
+    /// Tells when the user ends the run.
+    pub(crate) watch: &'a Watch,
+}
+
+/// Facts about a finding that are found out for all findings at once.
+struct Facts<'a> {
+    /// Where its files can be taken from.
+    source: Option<&'a Result<UndoSource, NoSource>>,
+    /// Whether it differs by an older rule alone.
+    is_of_older_rule: bool,
+    /// The compose files that differ.
+    edited: &'a BTreeSet<Vec<u8>>,
 }
 
 impl Advice<'_> {
@@ -35,17 +50,18 @@ impl Advice<'_> {
     /// not be carried out.
     pub(crate) fn give(&self, checks: &mut [CheckResult]) {
         let sources = self.sources(checks.iter().flat_map(|check| &check.findings));
-        let edited: Vec<Vec<u8>> =
-            checks.iter().flat_map(|check| &check.findings).filter_map(edited_compose).collect();
+        let edited = check::drifted_compose_files(self.evidence);
         let mut sources = sources.into_iter();
         for check in checks {
             let id = check.id;
             for finding in &mut check.findings {
-                let older = self.is_of_older_rule(finding).then(|| explain::OLDER_RULE.to_owned());
-                finding.cause = older.or_else(|| explain::cause(id, finding));
+                let is_of_older_rule = self.is_of_older_rule(finding);
                 let source = sources.next().flatten();
-                (finding.ways_out, finding.notes) = self.ways_out(id, finding, source.as_ref());
-                finding.notes.extend(self.order(finding, &edited));
+                let facts = Facts { source: source.as_ref(), is_of_older_rule, edited: &edited };
+                let older = is_of_older_rule.then(|| explain::OLDER_RULE.to_owned());
+                finding.cause = older.or_else(|| explain::cause(id, finding));
+                let Advised { ways, notes } = self.ways_out(id, finding, &facts);
+                (finding.ways_out, finding.notes) = (ways, notes);
             }
             if !check.errors.is_empty() {
                 check.ways_out = self.ways_on(id);
@@ -66,7 +82,7 @@ impl Advice<'_> {
     fn sources<'f>(
         &self,
         findings: impl Iterator<Item = &'f Finding>,
-    ) -> Vec<Option<Result<UndoSource, String>>> {
+    ) -> Vec<Option<Result<UndoSource, NoSource>>> {
         let all: Vec<&Finding> = findings.collect();
         let needs = |finding: &&Finding| {
             let is_file = ![None, Some(SectionId("images"))].contains(&finding.subject.section);
@@ -75,46 +91,23 @@ impl Advice<'_> {
         let asked: Vec<&Finding> = all.iter().copied().filter(needs).collect();
         let mut found = Vec::new().into_iter();
         if !asked.is_empty() {
-            let in_tree = self.aim.target.is_none();
-            found = provenance::sources(&self.project.root, &asked, in_tree, provenance::BUDGET, &|| false)
+            let (in_tree, cancelled) = (self.aim.target.is_none(), || self.watch.is_cancelled());
+            found = provenance::sources(&self.project.root, &asked, in_tree, provenance::BUDGET, &cancelled)
                 .into_iter();
         }
         all.iter().map(|finding| if needs(finding) { found.next().flatten() } else { None }).collect()
     }
 
-    /// The order of undoing a container and its compose file, where both differ; `edited` are the compose files that do.
-    fn order(&self, finding: &Finding, edited: &[Vec<u8>]) -> Option<String> {
-        if finding.subject.section != Some(SectionId("images")) || !finding.kind.is_drift() {
-            return None;
-        }
-        let files = self.compose_places(finding);
-        let its: Vec<String> = files
-            .iter()
-            .filter(|file| edited.contains(&file.as_bytes().to_vec()))
-            .map(|file| escaped(file.as_bytes()))
-            .collect();
-        let service = self.entry(finding).and_then(service_of);
-        let (_, service) = service.filter(|_| !its.is_empty())?;
-        let (files, names) = (self.compose_files(finding), its.join(", "));
-        Some(format!(
-            "{names} drifted, too: undo that first, then recreate the container: {} compose{files} up --detach {service}",
-            self.aim.docker_command()
-        ))
-    }
-
-    /// What a single finding's undo depends on, for one that is shown alone.
-    pub(crate) fn ways_out_of(&self, check: &str, finding: &Finding) -> (Vec<WayOut>, Vec<String>) {
+    /// What can be done about a single finding, for one that is shown alone.
+    pub(crate) fn ways_out_of(&self, check: &str, finding: &Finding) -> Advised {
         let source = self.sources(std::iter::once(finding)).pop().flatten();
-        self.ways_out(check, finding, source.as_ref())
+        let edited = check::drifted_compose_files(self.evidence);
+        let is_of_older_rule = self.is_of_older_rule(finding);
+        self.ways_out(check, finding, &Facts { source: source.as_ref(), is_of_older_rule, edited: &edited })
     }
 
     /// The ways out of what a check found, and what must be known of them.
-    fn ways_out(
-        &self,
-        check: &str,
-        finding: &Finding,
-        source: Option<&Result<UndoSource, String>>,
-    ) -> (Vec<WayOut>, Vec<String>) {
+    fn ways_out(&self, check: &str, finding: &Finding, facts: &Facts<'_>) -> Advised {
         let key = escaped(&finding.subject.key);
         let named = quoted(&format!("{check}/{key}"));
         let option = self.option();
@@ -126,6 +119,9 @@ impl Advice<'_> {
         let place = if is_container { &finding.place } else { from_here.as_os_str().as_bytes() };
         let export = self.export_options(finding);
         let git_path = [baseline::PATH.as_bytes(), b"/", &finding.place].concat();
+        let files = self.compose_places(finding);
+        let edited: Vec<Vec<u8>> =
+            files.iter().filter(|file| facts.edited.contains(*file)).cloned().collect();
         let situation = Situation {
             finding,
             check,
@@ -135,22 +131,53 @@ impl Advice<'_> {
             git: &self.project.git(),
             git_path: &quoted_name(&git_path),
             from_here: self.project.way_here(),
-            source,
+            source: facts.source,
             is_tracked: export.is_some() && self.is_tracked(&git_path),
             export: export.as_deref(),
             is_own_baseline: self.source.is_own(),
+            is_of_older_rule: facts.is_of_older_rule,
             run: self.run,
             is_configured: self.is_configured(),
             option: &option,
             ssh: ssh.as_deref(),
             docker: self.aim.docker_command(),
             host_path: host_path.as_deref(),
-            compose_files: &self.compose_files(finding),
+            above: &self.above(finding),
+            compose_files: &self.compose_options(&files),
+            edited: &edited,
             service: service.as_ref().map(|(project, service)| (project.as_str(), service.as_str())),
         };
-        let ways = explain::ways_out(&situation);
-        let note = explain::note(&situation, &ways);
-        (ways, note.into_iter().collect())
+        explain::advise(&situation)
+    }
+
+    /// The directories above a subject, each with the link that the project's tree has there.
+    fn above(&self, finding: &Finding) -> Vec<Above> {
+        let place = finding.place.as_slice();
+        if finding.subject.section == Some(SectionId("images")) || place.starts_with(b"/") {
+            return Vec::new();
+        }
+        let layout = self.aim.target.as_ref().map(|_| &self.aim.layout);
+        let is_above = |prefix: &[u8]| place.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(b"/"));
+        // Where a target has a part of the tree is said by its configuration: whether that is a link does not matter.
+        let given = layout.iter().flat_map(|layout| layout.places()).map(|(prefix, _)| prefix);
+        let given = given
+            .filter(|prefix| *prefix == place || is_above(prefix))
+            .map(<[u8]>::len)
+            .max()
+            .unwrap_or_default();
+        let cuts = place.iter().enumerate().filter(|(cut, b)| **b == b'/' && *cut > given);
+        // A module whose files are written or moved is above them.
+        let whole = (!finding.parts.is_empty() && finding.kind != Kind::Unexpected).then_some(place);
+        let whole = whole.filter(|place| place.len() > given);
+        let dirs = cuts.map(|(cut, _)| &place[..cut]).chain(whole).filter_map(|dir| {
+            let path = match layout {
+                Some(layout) => layout.locate(dir)?.into_os_string().into_vec(),
+                None => dir.to_vec(),
+            };
+            let link = std::fs::read_link(self.project.root.join(OsStr::from_bytes(dir))).ok();
+            Some(Above { path, link: link.map(|link| link.into_os_string().into_vec()) })
+        });
+        dirs.collect()
     }
 
     /// What can be done where a check could not be carried out.
@@ -164,8 +191,8 @@ impl Advice<'_> {
         let Some(evidence) = self.evidence.iter().find(|e| Some(e.section.id()) == section) else {
             return Vec::new();
         };
-        if let Err(NoBaseline::Malformed(why)) = &evidence.baseline {
-            return self.ways_of_malformed(evidence, why);
+        if let Err(NoBaseline::Malformed(_)) = &evidence.baseline {
+            return self.ways_of_malformed(evidence);
         }
         let is_first = CHECKS.iter().find(|it| it.section() == section).is_some_and(|it| it.id() == check);
         let engine =
@@ -179,17 +206,21 @@ impl Advice<'_> {
     }
 
     /// What can be done about lock files that are not as they must be.
-    fn ways_of_malformed(&self, evidence: &Evidence, why: &str) -> Vec<WayOut> {
+    fn ways_of_malformed(&self, evidence: &Evidence) -> Vec<WayOut> {
         if !self.source.is_own() {
             return Vec::new();
         }
-        if why.ends_with("permission denied") {
+        let names = evidence.lock_files.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name);
+        let is_denied = |name: &String| {
+            let file = std::fs::File::open(self.project.locks_dir().join(name));
+            file.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+        };
+        if names.clone().any(is_denied) {
             let place = self.project.named(&self.project.locks_dir());
             let look = format!("namei -l -- {}/*", quoted_name(place.as_os_str().as_bytes()));
             return vec![WayOut::new("to see who may read it", look)];
         }
-        let files = evidence.lock_files.iter().filter(|(_, is_there)| *is_there);
-        let paths = files.map(|(name, _)| format!("{}/{name}", baseline::PATH));
+        let paths = names.map(|name| format!("{}/{name}", baseline::PATH));
         let tracked: Vec<String> =
             paths.filter(|path| self.is_tracked(path.as_bytes())).map(|path| quoted(&path)).collect();
         let back = format!("{} restore -- {}", self.project.git(), tracked.join(" "));
@@ -237,28 +268,23 @@ impl Advice<'_> {
         self.aim.target.as_ref().is_none_or(|name| targets.contains_key(name))
     }
 
-    /// The options that name the compose files which a container was made from, where all of them are in the repository.
-    fn compose_files(&self, finding: &Finding) -> String {
-        let place = |file: &String| match &self.aim.target {
-            Some(_) => self.aim.layout.locate(file.as_bytes()),
-            None => Some(self.project.named(&self.project.root.join(file))),
+    /// The options that name compose files.
+    fn compose_options(&self, files: &[Vec<u8>]) -> String {
+        let place = |file: &Vec<u8>| match &self.aim.target {
+            Some(_) => self.aim.layout.locate(file),
+            None => Some(self.project.named(&self.project.root.join(OsStr::from_bytes(file)))),
         };
-        let files = self.compose_places(finding);
         let places = files.iter().filter_map(place);
         places.map(|path| format!(" --file {}", quoted_name(path.as_os_str().as_bytes()))).collect()
     }
 
     /// The compose files which a container was made from, where all of them are in the repository.
-    fn compose_places(&self, finding: &Finding) -> Vec<String> {
-        let of = |e: &&Evidence| Some(e.section.id()) == finding.subject.section;
-        let evidence = self.evidence.iter().find(of);
+    fn compose_places(&self, finding: &Finding) -> Vec<Vec<u8>> {
+        let is_its = |e: &&Evidence| Some(e.section.id()) == finding.subject.section;
+        let evidence = self.evidence.iter().find(is_its);
         let container = evidence.and_then(|evidence| sides(evidence, &finding.place).1);
-        let Some(Value::Structured(facts)) = container.map(|entry| &entry.value) else {
-            return Vec::new();
-        };
-        let files =
-            facts.get(fact::COMPOSE_FILES).map(|files| files.split('\n').map(str::to_owned).collect());
-        files.filter(|files: &Vec<String>| files.iter().all(|file| !file.is_empty())).unwrap_or_default()
+        let files = container.map(check::compose_files).unwrap_or_default();
+        if files.iter().any(Vec::is_empty) { Vec::new() } else { files }
     }
 
     /// What the baseline has of a finding's subject, or else the host.
@@ -267,12 +293,6 @@ impl Advice<'_> {
         let (expected, actual) = sides(evidence, &finding.place);
         expected.or(actual)
     }
-}
-
-/// The place of a compose file that differs.
-fn edited_compose(finding: &Finding) -> Option<Vec<u8>> {
-    let is_one = finding.subject.section == Some(SectionId("compose")) && finding.kind.is_drift();
-    is_one.then(|| finding.place.clone())
 }
 
 /// What the baseline and the host have at a place.

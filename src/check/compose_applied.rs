@@ -59,24 +59,36 @@ impl Check for ComposeApplied {
     }
 }
 
-/// The compose files that are not as in the baseline; `None` where they were not compared.
-fn edited_files(evidence: &[Evidence]) -> Option<BTreeSet<Vec<u8>>> {
+/// The findings on compose files; `None` where they were not compared.
+fn findings_on_files(evidence: &[Evidence]) -> Option<Vec<Finding>> {
     let compose = evidence.iter().find(|e| e.section.id() == SectionId("compose"))?;
     let (baseline, seen) = seen_both(compose)?;
-    let (findings, _) = differences(compose.section, baseline, seen);
-    Some(findings.into_iter().map(|finding| finding.place).collect())
+    Some(differences(compose.section, baseline, seen).0)
+}
+
+/// The compose files that are not as in the baseline, or could not be read; `None` where they were not compared.
+fn edited_files(evidence: &[Evidence]) -> Option<BTreeSet<Vec<u8>>> {
+    Some(findings_on_files(evidence)?.into_iter().map(|finding| finding.place).collect())
+}
+
+/// The compose files that are not as in the baseline, as far as they were compared.
+#[must_use]
+pub fn drifted_compose_files(evidence: &[Evidence]) -> BTreeSet<Vec<u8>> {
+    let findings = findings_on_files(evidence).unwrap_or_default().into_iter();
+    findings.filter(|finding| finding.kind.is_drift()).map(|finding| finding.place).collect()
 }
 
 /// The compose files of a container: none where no host told of them, an empty one where it cannot be
 /// mapped to the repository.
-fn files_of(entry: &Entry) -> Vec<Vec<u8>> {
+#[must_use]
+pub fn compose_files(entry: &Entry) -> Vec<Vec<u8>> {
     let text = facts(entry).get(fact::COMPOSE_FILES).copied().map(str::to_owned);
     text.iter().flat_map(|text| text.split('\n')).map(|file| file.as_bytes().to_vec()).collect()
 }
 
 /// A container whose own files are as in the baseline was made from another file.
 fn layer_of(container: &Entry, edited: &BTreeSet<Vec<u8>>) -> Option<String> {
-    let files = files_of(container);
+    let files = compose_files(container);
     if files.iter().any(Vec::is_empty) {
         return Some("unknown".to_owned());
     }
@@ -90,12 +102,12 @@ fn layer_of(container: &Entry, edited: &BTreeSet<Vec<u8>>) -> Option<String> {
 /// For a compose file that was edited: whether its containers were made anew since.
 pub(super) fn layer_of_file(file: &[u8], images: &Evidence) -> Option<String> {
     let (baseline, seen) = seen_both(images)?;
-    let labelled = || seen.state.entries.iter().filter(|(_, entry)| !files_of(entry).is_empty());
+    let labelled = || seen.state.entries.iter().filter(|(_, entry)| !compose_files(entry).is_empty());
     labelled().next()?;
-    let its = |(_, entry): &(&Vec<u8>, &Entry)| files_of(entry).iter().any(|path| path == file);
+    let its = |(_, entry): &(&Vec<u8>, &Entry)| compose_files(entry).iter().any(|path| path == file);
     let layer = if labelled().filter(its).any(|(name, entry)| differs(baseline, name, entry)) {
         "edited and applied"
-    } else if labelled().any(|(_, entry)| files_of(entry).iter().any(Vec::is_empty))
+    } else if labelled().any(|(_, entry)| compose_files(entry).iter().any(Vec::is_empty))
         && !labelled().any(|c| its(&c))
     {
         "unknown"

@@ -19,6 +19,7 @@ use crate::section::Section;
 use crate::trust::Looked;
 
 pub use baseline_signed::BASELINE_SIGNED;
+pub use compose_applied::{compose_files, drifted_compose_files};
 pub use container_mounts::CONTAINER_MOUNTS;
 pub use difference::differences;
 pub use report_signed::{REPORT_SIGNED, unsigned_report};

@@ -1,8 +1,10 @@
 //! What has probably happened, in one sentence: a guess from what was compared, said as one.
 
-use super::ways_out::is_strange;
 use crate::host::was_left_out;
 use crate::model::{Change, Finding, Kind, Origin, Part, SectionId};
+
+/// The cause of a module that differs only because the rule by which it was locked left `__pycache__` out.
+pub const OLDER_RULE: &str = "locked by an older rule";
 
 /// Whether all that differs in a module is there and was left out by the older rule, so that its baseline, of which `locked`
 /// are the paths, may be of that.
@@ -35,7 +37,7 @@ fn of_unreadable(reason: &str) -> Option<&'static str> {
     let has = |word: &str| reason.to_ascii_lowercase().contains(word);
     if has("permission denied") || has("not permitted") {
         Some("driftlock runs as a user who may not read it")
-    } else if has("changed while") {
+    } else if has("changing while") {
         Some("a deploy is under way, or a program writes there all the time")
     } else {
         None
@@ -43,7 +45,7 @@ fn of_unreadable(reason: &str) -> Option<&'static str> {
 }
 
 fn of_files(finding: &Finding) -> &'static str {
-    if !finding.parts.is_empty() && finding.parts.iter().all(is_strange) {
+    if !finding.parts.is_empty() && finding.parts.iter().all(Part::fits_no_lock_file) {
         return "a deploy left bytecode behind, or somebody put it there to be run in place of the source";
     }
     match (finding.kind, finding.provenance.as_ref().map(|it| it.origin)) {
@@ -109,6 +111,8 @@ mod tests {
             |why: &str| Finding { reason: Some(why.to_owned()), ..found("config", Kind::Unreadable) };
         assert_eq!(cause("config_hashes", &because("it is a FIFO")), None);
         assert!(cause("config_hashes", &because("permission denied")).unwrap().contains("may not read"));
+        let changing = cause("config_hashes", &because("it kept changing while it was read"));
+        assert!(changing.unwrap().contains("deploy is under way"));
     }
 
     #[test]

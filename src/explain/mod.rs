@@ -1,10 +1,16 @@
 //! Everything known of one subject: which one is meant, since when it differs, who accepted it, what can be done.
 
 mod cause;
+mod no_undo;
+mod script;
+mod situation;
+mod step;
 mod subjects;
-mod undo;
+mod undo_container;
+mod undo_files;
 mod ways_out;
 
-pub use cause::{cause, may_be_of_older_rule};
+pub use cause::{OLDER_RULE, cause, may_be_of_older_rule};
+pub use situation::{Above, Situation};
 pub use subjects::{Known, Named, find, known, near};
-pub use ways_out::{OLDER_RULE, Situation, note, ways_out};
+pub use ways_out::{Advised, advise};

@@ -1,113 +1,92 @@
 //! What can be done about a subject that differs, with the command for each way.
 
-use super::undo;
-use crate::model::{Change, Finding, Kind, Origin, Part, SectionId, Value, WayOut, quoted, quoted_name};
-use crate::provenance::UndoSource;
+use super::no_undo::NoUndo;
+use super::situation::Situation;
+use super::step::{Step, command, on_host};
+use super::{undo_container, undo_files};
+use crate::model::{Change, Origin, Part, WayOut, escaped, quoted_name};
 
 /// The words before a command that undoes a finding.
 const UNDO: &str = "it must go back";
+/// How many files a note names.
+const NOTED: usize = 5;
 
-/// The cause of a module that differs only because the rule by which it was locked left `__pycache__` out.
-pub const OLDER_RULE: &str = "locked by an older rule";
-
-/// What the commands depend on.
-#[derive(Debug, Clone, Copy)]
-pub struct Situation<'a> {
-    /// The finding.
-    pub finding: &'a Finding,
-    /// Its check.
-    pub check: &'a str,
-    /// Its name behind its check's, as a shell takes it.
-    pub named: &'a str,
-    /// Its place from the working directory, as a shell takes it; of a container its name.
-    pub place: &'a str,
-    /// How driftlock and git are called so that they work on this project.
-    pub driftlock: &'a str,
-    /// See [`Situation::driftlock`]; paths are taken from the project's root, and pathspecs are patterns.
-    pub git: &'a str,
-    /// Where git has a lock file that is missing, as a shell takes it.
-    pub git_path: &'a str,
-    /// The project's root from the working directory; empty where it is the same.
-    pub from_here: &'a [u8],
-    /// Where the baseline's files can be taken from, or why from nowhere; none for what has no files.
-    pub source: Option<&'a Result<UndoSource, String>>,
-    /// Whether git tracks a lock file that is missing.
-    pub is_tracked: bool,
-    /// The options by which an export writes a lock file that is missing, with a space before them; none for what is no
-    /// lock file.
-    pub export: Option<&'a str>,
-    /// Whether it was compared with the project's own baseline.
-    pub is_own_baseline: bool,
-    /// The run that can be accepted, with a space before it; empty for the newest one, none where there is none yet.
-    pub run: Option<&'a str>,
-    /// Whether the place is one that acceptances and acknowledgements can name.
-    pub is_configured: bool,
-    /// The option that names the host again, with a space before it; empty for this machine.
-    pub option: &'a str,
-    /// The command that runs another one on the server; none for this machine.
-    pub ssh: Option<&'a str>,
-    /// How the engine's client is called there.
-    pub docker: &'a str,
-    /// Where it lies on a target; none for the project's own tree.
-    pub host_path: Option<&'a [u8]>,
-    /// The options that name the compose files of a container, each with a space before it; empty where they are not
-    /// known.
-    pub compose_files: &'a str,
-    /// The Compose project and service of a container.
-    pub service: Option<(&'a str, &'a str)>,
+/// What can be done about a finding.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Advised {
+    /// The ways out, the one that changes nothing but the host first.
+    pub ways: Vec<WayOut>,
+    /// What must be known before one of them is run, or why the first is not there.
+    pub notes: Vec<String>,
 }
 
-/// The ways out of a finding, the one that changes nothing but the host first.
+/// Finds the ways out of a finding.
 #[must_use]
-pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
-    let Situation { check, named, option, finding, driftlock, .. } = *situation;
+pub fn advise(situation: &Situation<'_>) -> Advised {
+    let finding = situation.finding;
     if !finding.kind.is_drift() {
-        let place = situation.host_path.map_or_else(|| situation.place.to_owned(), quoted_name);
-        let look = format!("namei -l -- {place}");
-        let look = situation.ssh.map_or_else(|| look.clone(), |ssh| format!("{ssh} {}", quoted(&look)));
-        return vec![
-            WayOut::new("to see what stands there, and who may read it", look),
-            WayOut::new("once it can be read", format!("{driftlock} check{option} --only {check}")),
-        ];
-    }
-    if !situation.is_own_baseline {
-        return undo(situation);
+        return Advised { ways: for_unreadable(situation), notes: Vec::new() };
     }
     if finding.subject.section.is_none() {
-        return of_lock_file(situation);
+        let ways = if situation.is_own_baseline { for_lock_file(situation) } else { Vec::new() };
+        return Advised { ways, notes: Vec::new() };
     }
-    let mut ways = undo(situation);
-    if !situation.is_configured {
-        return ways;
+    let undo = undo(situation);
+    let back = undo.as_ref().ok().map(|steps| WayOut::new(UNDO, command(steps, situation)));
+    let mut ways: Vec<WayOut> = back.into_iter().collect();
+    if situation.is_own_baseline && situation.is_configured {
+        ways.extend(accept(situation));
+        ways.extend(acknowledge(situation));
     }
-    ways.extend(accept(situation));
-    let ack = |verb: &str| format!("{driftlock} ack {verb}{named}{option}");
-    ways.extend(match finding.acknowledged() {
-        None => vec![WayOut::new(
-            "it is known, and may stay for a while",
-            format!("{} --until 7d --reason '…'", ack("")),
-        )],
-        Some(_) => vec![
-            WayOut::new("it may stay for longer", format!("{} --until 7d", ack("renew "))),
-            WayOut::new("it shall count again", ack("remove ")),
-        ],
-    });
-    ways
+    let order = if situation.is_container() { undo_container::order(situation) } else { None };
+    Advised { ways, notes: note(situation, &undo).into_iter().chain(order).collect() }
 }
 
-/// What must be known before the undo of a finding is run, or why there is no command for it; `ways` are its ways out.
-#[must_use]
-pub fn note(situation: &Situation<'_>, ways: &[WayOut]) -> Option<String> {
-    let has_files = ![None, Some(SectionId("images"))].contains(&situation.finding.subject.section);
-    let has_command = ways.iter().any(|way| way.when == UNDO);
-    (has_files && situation.finding.kind.is_drift()).then(|| undo::note(situation, has_command)).flatten()
+/// The steps that make the host as the baseline has it.
+fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
+    // What was there when the baseline was accepted is not what the host has too much, unless nobody ever committed it.
+    let is_edited = situation.finding.provenance.as_ref().is_some_and(|it| it.origin == Origin::Edited);
+    if situation.is_of_older_rule && !is_edited {
+        return Err(NoUndo::OlderRule);
+    }
+    if situation.is_container() { undo_container::steps(situation) } else { undo_files::steps(situation) }
+}
+
+/// What must be known of the undo before it is run, or why there is none.
+fn note(situation: &Situation<'_>, undo: &Result<Vec<Step<'_>>, NoUndo>) -> Option<String> {
+    match undo {
+        Err(NoUndo::NoRepository) => return None,
+        Err(why) => return Some(format!("no command undoes this: {why}")),
+        Ok(_) if situation.is_container() => return None,
+        Ok(_) => {}
+    }
+    let discarded = undo_files::discarded(situation);
+    let listed: Vec<String> = discarded.iter().take(NOTED).map(|path| escaped(path)).collect();
+    let more = discarded.len().saturating_sub(NOTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!listed.is_empty()).then(|| {
+        format!(
+            "undo discards the present content of {}{more}: no commit that was found holds it",
+            listed.join(", ")
+        )
+    })
+}
+
+fn for_unreadable(situation: &Situation<'_>) -> Vec<WayOut> {
+    let Situation { check, option, driftlock, .. } = *situation;
+    let place = situation.host_path.map_or_else(|| situation.place.to_owned(), quoted_name);
+    let look = on_host(&format!("namei -l -- {place}"), situation);
+    vec![
+        WayOut::new("to see what stands there, and who may read it", look),
+        WayOut::new("once it can be read", format!("{driftlock} check{option} --only {check}")),
+    ]
 }
 
 /// The command that takes what is there into the baseline; none where no lock file can hold it.
 fn accept(situation: &Situation<'_>) -> Option<WayOut> {
     let Situation { named, option, driftlock, .. } = *situation;
     let may_be_accepted = situation.finding.change.is_none_or(Change::may_be_accepted);
-    if !may_be_accepted || situation.finding.parts.iter().any(is_strange) {
+    if !may_be_accepted || situation.finding.parts.iter().any(Part::fits_no_lock_file) {
         return None;
     }
     let first = if situation.run.is_some() { String::new() } else { format!("{driftlock} check{option}; ") };
@@ -116,13 +95,23 @@ fn accept(situation: &Situation<'_>) -> Option<WayOut> {
     Some(WayOut::new("it was meant", accept))
 }
 
-/// Whether a file of a module is one that no lock file can hold.
-pub(super) fn is_strange(part: &Part) -> bool {
-    part.kind == Kind::Unexpected && part.reason.is_some()
+fn acknowledge(situation: &Situation<'_>) -> Vec<WayOut> {
+    let Situation { named, option, driftlock, .. } = *situation;
+    let ack = |verb: &str| format!("{driftlock} ack {verb}{named}{option}");
+    match situation.finding.acknowledged() {
+        None => vec![WayOut::new(
+            "it is known, and may stay for a while",
+            format!("{} --until 7d --reason '…'", ack("")),
+        )],
+        Some(_) => vec![
+            WayOut::new("it may stay for longer", format!("{} --until 7d", ack("renew "))),
+            WayOut::new("it shall count again", ack("remove ")),
+        ],
+    }
 }
 
 /// The ways out of a lock file that is missing.
-fn of_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
+fn for_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
     let Situation { option, driftlock, git, git_path, .. } = *situation;
     let back = format!("{git} restore -- {git_path}");
     let back = situation.is_tracked.then(|| WayOut::new("it was deleted", back));
@@ -130,66 +119,71 @@ fn of_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
     back.into_iter().chain(make.map(|make| WayOut::new("to make it of what is there", make))).collect()
 }
 
-/// The command that makes the host as the baseline has it.
-fn undo(situation: &Situation<'_>) -> Vec<WayOut> {
-    // What was there when the baseline was accepted is not what the host has too much, unless nobody ever committed it.
-    let is_edited = situation.finding.provenance.as_ref().is_some_and(|it| it.origin == Origin::Edited);
-    if situation.finding.cause.as_deref() == Some(OLDER_RULE) && !is_edited {
-        return Vec::new();
-    }
-    let command = match situation.finding.subject.section {
-        None => None,
-        Some(SectionId("images")) => undo_container(situation),
-        Some(_) => undo::command(situation),
-    };
-    command.map(|command| WayOut::new(UNDO, command)).into_iter().collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::Above;
+    use crate::model::{Digest, Finding, Kind, SectionId, Subject, Value};
 
-fn undo_container(situation: &Situation<'_>) -> Option<String> {
-    let docker = situation.docker;
-    let name = situation.place;
-    // What would be taken for an option is no name that the engine or Compose gives.
-    let is_option = |word: &str| word.trim_start_matches('\'').starts_with('-');
-    if is_option(name)
-        || situation.service.is_some_and(|(project, service)| is_option(project) || is_option(service))
-    {
-        return None;
+    fn on_server<'a>(finding: &'a Finding, above: &'a [Above]) -> Situation<'a> {
+        Situation {
+            finding,
+            check: "compose_hashes",
+            named: "compose_hashes/x",
+            place: "x",
+            driftlock: "driftlock",
+            git: "git",
+            git_path: "",
+            from_here: b"",
+            source: None,
+            is_tracked: false,
+            export: None,
+            is_own_baseline: true,
+            is_of_older_rule: false,
+            run: Some(""),
+            is_configured: true,
+            option: " --target prod",
+            ssh: Some("ssh erp"),
+            docker: "docker",
+            host_path: Some(b"/srv/stacks/new/compose.yml"),
+            above,
+            compose_files: "",
+            edited: &[],
+            service: None,
+        }
     }
-    let command = match (situation.finding.kind, situation.finding.change, situation.service) {
-        (Kind::Unexpected, ..) => format!("{docker} rm --force {name}"),
-        // Where nothing is at the path any more, a restart fails.
-        (_, Some(Change::Stale), _)
-            if situation.finding.expected == Value::Absent || situation.finding.layer.is_some() =>
-        {
-            return None;
-        }
-        (_, Some(Change::Stale), _) => format!("{docker} restart {name}"),
-        (_, Some(Change::State), _) => {
-            let verbs = to_state(situation.finding)?.iter();
-            verbs.map(|verb| format!("{docker} {verb} {name}")).collect::<Vec<_>>().join(" && ")
-        }
-        // Without its files Compose would take those of the working directory.
-        (.., Some(_)) if situation.compose_files.is_empty() => return None,
-        (.., Some((project, service))) => {
-            let files = situation.compose_files;
-            format!("{docker} compose{files} --project-name {project} up --detach {service}")
-        }
-        _ => return None,
-    };
-    Some(situation.ssh.map_or_else(|| command.clone(), |ssh| format!("{ssh} {}", quoted(&command))))
-}
 
-/// The commands of the docker client that bring a container into the state of the baseline; `None` where none does: nothing
-/// ends a restart loop but what ends its cause, and what has run is never again one that has not.
-fn to_state(finding: &Finding) -> Option<&'static [&'static str]> {
-    let (expected, actual) = (finding.expected.text(), finding.actual.text());
-    match (expected.as_deref()?, actual.as_deref().unwrap_or_default()) {
-        ("running" | "paused", "restarting" | "removing" | "stopping") => None,
-        ("running", "paused") => Some(&["unpause"]),
-        ("running", _) => Some(&["start"]),
-        ("paused", "running") => Some(&["pause"]),
-        ("paused", _) => Some(&["start", "pause"]),
-        ("exited" | "stopped" | "dead", "running" | "restarting" | "paused") => Some(&["stop"]),
-        _ => None,
+    #[test]
+    fn on_a_server_nothing_is_moved_from_behind_a_link() {
+        let subject =
+            Subject { section: Some(SectionId("compose")), key: b"stacks/new/compose.yml".to_vec() };
+        let value = Value::Digest(Digest::of(b""));
+        let finding = Finding::new(subject, Kind::Unexpected, Value::Absent, value);
+        let dir = |path: &str, link: Option<&str>| Above { path: path.into(), link: link.map(Into::into) };
+        let above = [dir("/srv/stacks", Some("v1 it's")), dir("/srv/stacks/new", None)];
+        let ways = advise(&on_server(&finding, &above)).ways;
+        let command = ways[0].command.replace("'\\''", "'").replace("'\\''", "'");
+        assert!(command.starts_with("ssh erp 'sh -ec "), "{command}");
+        for part in [
+            "for d in /srv/stacks/new; do if [ -L \"$d\" ]; then echo \"$d is a link\" >&2; exit 1; fi; done; ",
+            "d=/srv/stacks; if [ -L \"$d\" ] && [ \"$(readlink -- \"$d\")\" != ",
+            "mv -- /srv/stacks/new/compose.yml \"$(mktemp -d \"$HOME/driftlock-aside.XXXXXX\")\"",
+        ] {
+            assert!(command.contains(part), "{part}: {command}");
+        }
+    }
+
+    #[test]
+    fn a_restart_loop_is_looked_into_where_the_container_is() {
+        let subject = Subject { section: Some(SectionId("images")), key: b"web".to_vec() };
+        let state = |text: &str| Value::Text(text.to_owned());
+        let mut finding = Finding::new(subject, Kind::Modified, state("running"), state("restarting"));
+        finding.change = Some(Change::State);
+        let situation = Situation { host_path: None, place: "web", ..on_server(&finding, &[]) };
+        let notes = advise(&situation).notes;
+        assert!(
+            notes[0].ends_with("see what the container says with: ssh erp 'docker logs web'"),
+            "{notes:?}"
+        );
     }
 }

@@ -201,4 +201,24 @@ impl Repository {
         }
         Ok(Revision { repository: self.clone(), name: revision.to_owned(), commit })
     }
+
+    /// What is checked out; `None` where the branch has no commit yet.
+    ///
+    /// # Errors
+    /// When git cannot be started, or the commit cannot be read.
+    pub fn head(&self) -> Result<Option<Revision>, GitError> {
+        let error = match self.resolve("HEAD") {
+            Err(GitError::NoRevision { revision, .. }) => GitError::CutShort { revision },
+            other => return other.map(Some),
+        };
+        let mut git = self.git();
+        git.args(["rev-parse", "--verify", "--quiet", "HEAD"]);
+        if super::limit::ask_soon(git)?.code == Some(0) { Err(error) } else { Ok(None) }
+    }
+
+    /// A commit that is known to be here, by its full id.
+    #[must_use]
+    pub fn at(&self, commit: &str) -> Revision {
+        Revision { repository: self.clone(), name: commit.to_owned(), commit: commit.to_owned() }
+    }
 }

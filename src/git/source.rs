@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::error::GitError;
-use super::limit::{self, End, Limit, ask_soon};
+use super::limit::{self, Answer, End, Limit};
 use super::repository::Repository;
+use super::revision::{Listed, Mode};
 use crate::model::{Digest, Hasher};
 
 /// The references whose commits stay: what only a reflog, a stash or a bisection leads to may be gone tomorrow.
@@ -48,32 +49,30 @@ impl Repository {
 
     /// Whether a commit is at or before what is checked out, or a branch or tag leads to it.
     #[must_use]
-    pub fn keeps(&self, commit: &str) -> bool {
-        let mut git = self.git();
-        git.args(["merge-base", "--is-ancestor", commit, "HEAD"]);
-        if ask_soon(git).is_ok_and(|answer| answer.code == Some(0)) {
+    pub fn keeps(&self, commit: &str, limit: &Limit<'_>) -> bool {
+        let is_before = self.ask(&["merge-base", "--is-ancestor", commit, "HEAD"], limit);
+        if is_before.is_ok_and(|answer| answer.code == Some(0)) {
             return true;
         }
-        let mut git = self.git();
-        git.args(["for-each-ref", "--count=1", &format!("--contains={commit}")]).args(KEPT);
-        ask_soon(git).is_ok_and(|answer| answer.code == Some(0) && !answer.stdout.is_empty())
+        let contains = format!("--contains={commit}");
+        let named = self.ask(&[&["for-each-ref", "--count=1", &contains], &KEPT[..]].concat(), limit);
+        named.is_ok_and(|answer| answer.code == Some(0) && !answer.stdout.is_empty())
     }
 
     /// Whether objects are replaced by others, where git is not told to leave that.
-    #[must_use]
-    pub fn has_replacements(&self) -> bool {
-        let mut git = self.git();
-        git.args(["for-each-ref", "--count=1", "refs/replace/"]);
-        ask_soon(git).is_ok_and(|answer| !answer.stdout.is_empty())
+    ///
+    /// # Errors
+    /// When git cannot be started, or the limit is over.
+    pub fn has_replacements(&self, limit: &Limit<'_>) -> Result<bool, GitError> {
+        Ok(!self.ask(&["for-each-ref", "--count=1", "refs/replace/"], limit)?.stdout.is_empty())
     }
 
     /// Whether `git restore` may do otherwise than to write a commit's file or link, as the repository is configured.
     #[must_use]
-    pub fn restores_otherwise(&self) -> bool {
+    pub fn restores_otherwise(&self, limit: &Limit<'_>) -> bool {
         let names: Vec<&str> = SETTINGS.iter().map(|(name, _)| name.trim_start_matches("core.")).collect();
-        let mut git = self.git();
-        git.args(["config", "-z", "--get-regexp", &format!(r"^core\.({})$", names.join("|"))]);
-        let Ok(answer) = ask_soon(git) else { return true };
+        let names = format!(r"^core\.({})$", names.join("|"));
+        let Ok(answer) = self.ask(&["config", "-z", "--get-regexp", &names], limit) else { return true };
         let text = String::from_utf8_lossy(&answer.stdout).to_ascii_lowercase();
         text.split('\0').filter(|setting| !setting.is_empty()).any(|setting| {
             let (key, value) = setting.split_once('\n').unwrap_or((setting, ""));
@@ -84,12 +83,10 @@ impl Repository {
     /// What `git restore` passes over, as the index stands.
     ///
     /// # Errors
-    /// When git cannot be started, or cannot read its index.
-    pub fn passed_over(&self) -> Result<PassedOver, GitError> {
+    /// When git cannot be started, or cannot read its index before the limit is over.
+    pub fn passed_over(&self, limit: &Limit<'_>) -> Result<PassedOver, GitError> {
         let ask = |args: &[&str]| {
-            let mut git = self.git();
-            git.args(args);
-            let answer = ask_soon(git)?;
+            let answer = self.ask(args, limit)?;
             if answer.code == Some(0) {
                 return Ok(answer.stdout);
             }
@@ -97,19 +94,30 @@ impl Repository {
         };
         let touched = ask(&["diff-files", "--name-only", "--no-renames", "--ignore-submodules=all", "-z"])?;
         let touched: HashSet<&[u8]> = touched.split(|&b| b == 0).collect();
-        let listed = ask(&["ls-files", "-z", "-t", "-s", "--full-name"])?;
+        let listed = ask(&["ls-files", "-z", "-v", "-s", "--full-name"])?;
         let mut passed = PassedOver::default();
         for entry in listed.split(|&b| b == 0) {
             let Some(tab) = entry.iter().position(|&b| b == b'\t') else { continue };
             let (about, path) = (String::from_utf8_lossy(&entry[..tab]), &entry[tab + 1..]);
-            let object = about.split(' ').nth(2).unwrap_or_default();
-            if about.starts_with("S ") {
+            let mut words = about.split(' ');
+            let (tag, mode) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let object = words.next().unwrap_or_default().to_owned();
+            if tag.eq_ignore_ascii_case("S") {
                 passed.absent.insert(path.to_vec());
             } else if !touched.contains(path) {
-                passed.untouched.insert(path.to_vec(), object.to_owned());
+                // A small letter: git was told to take it for unchanged.
+                let is_seen = tag == "H";
+                let (is_executable, mode) = (mode == "100755", Mode::of(mode));
+                passed.untouched.insert(path.to_vec(), Written { mode, is_executable, object, is_seen });
             }
         }
         Ok(passed)
+    }
+
+    fn ask(&self, args: &[&str], limit: &Limit<'_>) -> Result<Answer, GitError> {
+        let mut git = self.git();
+        git.args(args);
+        limit::ask(git, &[], &|| limit.is_over())
     }
 }
 
@@ -118,15 +126,35 @@ impl Repository {
 pub struct PassedOver {
     /// Those that the index says are not in the work tree.
     absent: HashSet<Vec<u8>>,
-    /// Those that nobody touched since git wrote them, each with the object that it wrote. What has come out otherwise
-    /// than it would now, by other attributes, stays.
-    untouched: HashMap<Vec<u8>, String>,
+    /// Those that nobody touched since git wrote them. What has come out otherwise than it would now, by other attributes,
+    /// stays.
+    untouched: HashMap<Vec<u8>, Written>,
+}
+
+/// A file that git wrote.
+#[derive(Debug, Clone)]
+struct Written {
+    mode: Mode,
+    is_executable: bool,
+    object: String,
+    /// Whether git looked at it.
+    is_seen: bool,
 }
 
 impl PassedOver {
     /// Whether a file would not be written, were it to become `object`.
     #[must_use]
     pub fn has(&self, path: &[u8], object: &str) -> bool {
-        self.absent.contains(path) || self.untouched.get(path).is_some_and(|written| written == object)
+        self.absent.contains(path) || self.untouched.get(path).is_some_and(|written| written.object == object)
+    }
+
+    /// Whether a file or link would stay as it is, were it to become `entry`.
+    #[must_use]
+    pub fn is_untouched(&self, entry: &Listed) -> bool {
+        self.untouched.get(&entry.path).is_some_and(|written| {
+            let written_as = (written.mode, written.is_executable, &written.object);
+            let is_same = written_as == (entry.mode, entry.is_executable, &entry.object);
+            is_same && written.is_seen && entry.mode != Mode::Submodule
+        })
     }
 }

@@ -173,6 +173,14 @@ pub struct Part {
     pub reason: Option<String>,
 }
 
+impl Part {
+    /// Whether it is a file that no lock file can hold.
+    #[must_use]
+    pub fn fits_no_lock_file(&self) -> bool {
+        self.kind == Kind::Unexpected && self.reason.is_some()
+    }
+}
+
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

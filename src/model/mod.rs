@@ -30,8 +30,8 @@ pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use line::write_line;
 pub use moment::{Moment, ReadMoment, day, time_of_day};
 pub use mount::{Mount, MountUse, MountView, Shows, Views};
-pub use name::{escaped, is_hidden, printable, printable_path, readable, shown_json};
-pub use provenance::{Commit, FileOrigin, Holder, Origin, Provenance, Versions};
+pub use name::{escaped, is_hidden, joined, printable, printable_path, readable, shown_json};
+pub use provenance::{Commit, FileOrigin, Holder, Origin, Provenance, Versions, short_id};
 pub use report::{
     BaselineOrigin, CheckResult, Mode, Notice, PastRun, PreviousReport, Report, SectionOff, Words,
 };

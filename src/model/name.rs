@@ -95,6 +95,12 @@ pub fn printable_path(path: &std::path::Path) -> String {
     escaped(path.as_os_str().as_bytes())
 }
 
+/// The path of a file in a subject; of a subject that is a file, its own.
+#[must_use]
+pub fn joined(dir: &[u8], inner: &[u8]) -> Vec<u8> {
+    if inner.is_empty() { dir.to_vec() } else { [dir, b"/", inner].concat() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

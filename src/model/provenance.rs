@@ -128,3 +128,9 @@ pub struct Versions {
     /// As the host has it, where that is known.
     pub actual: Option<String>,
 }
+
+/// The first digits of a commit's id.
+#[must_use]
+pub fn short_id(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}

@@ -26,8 +26,9 @@ pub fn content(
     let cancelled = || watch.is_cancelled();
     let limit = Limit::new(time, &cancelled);
     let repository = Repository::around(root)?;
-    let Ok(path) = Places::new(root, &repository).find(path) else { return Ok(None) };
-    let tips: Vec<String> = repository.resolve("HEAD").ok().map(|head| head.commit).into_iter().collect();
+    let head = repository.head()?;
+    let Ok(path) = Places::new(root, &repository, head.as_ref()).find(path) else { return Ok(None) };
+    let tips: Vec<String> = head.map(|head| head.commit).into_iter().collect();
     let mut record = Record::default();
     record.read(&repository, &BTreeSet::from([path.clone()]), &tips, &limit)?;
     let files = record.at(&path).iter().filter(|touch| touch.mode == Some(Mode::File));

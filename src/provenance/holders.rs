@@ -6,7 +6,7 @@ use super::record::{Name, Touch};
 use super::search::{Search, Sought, is_content};
 use super::tree::Standing;
 use crate::git::{Form, Mode};
-use crate::model::{Holder, Kind, Value};
+use crate::model::{Holder, Kind, Value, joined};
 
 /// How many are given at most.
 const LISTED: usize = 8;
@@ -92,9 +92,4 @@ fn wanted(sought: &Sought) -> Vec<(Vec<u8>, &Value)> {
     }
     let parts = sought.parts.iter().filter(|part| part.expected != Value::Absent);
     parts.take(JUDGED).map(|part| (part.path.clone(), &part.expected)).collect()
-}
-
-/// The path of a file in a subject; of a subject that is a file, its own.
-pub(super) fn joined(dir: &[u8], inner: &[u8]) -> Vec<u8> {
-    if inner.is_empty() { dir.to_vec() } else { [dir, b"/", inner].concat() }
 }

@@ -1,10 +1,10 @@
 //! What is said of content that was found: before or after the baseline's commit, and what lies between.
 
 use super::record::above;
-use super::search::{Search, Sought, is_content, short};
+use super::search::{Search, Sought, is_content};
 use super::tree::Standing;
 use crate::git::Mode;
-use crate::model::{Commit, Kind, Origin, Provenance, Value};
+use crate::model::{Commit, Kind, Origin, Provenance, Value, short_id};
 
 /// Which commit the baseline's state of a subject is of.
 pub(super) enum Base {
@@ -183,7 +183,7 @@ impl Search<'_> {
 
     fn like_other_endings(&self, path: &[u8], value: &Value) -> Option<String> {
         let commit = self.with_other_endings(path, value).filter(|_| self.matches(path, value).is_empty())?;
-        Some(format!("it is the content of {} with other line endings", short(&commit.id)))
+        Some(format!("it is the content of {} with other line endings", short_id(&commit.id)))
     }
 
     /// Why the content of one of these files may have been missed.

@@ -6,21 +6,24 @@ mod content;
 mod digests;
 mod file;
 mod holders;
+mod holding;
 mod judgement;
 mod module;
+mod obstacles;
 mod places;
 mod record;
 mod search;
 mod tree;
+mod undo_source;
 mod versions;
-mod way_back;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use content::content;
+pub use places::NoPath;
+pub use undo_source::{How, NoSource, UndoSource, sources};
 pub use versions::version;
-pub use way_back::{How, UndoSource, sources};
 
 use crate::git::{GitError, Limit, Repository};
 use crate::host::Watch;
@@ -28,7 +31,7 @@ use crate::model::{CheckResult, Finding, Glob, Kind, Provenance, SectionId};
 use places::Places;
 use search::{Search, Sought};
 
-/// How long one check may look for where all its findings come from.
+/// How long one check may look for where all its findings come from, and as long again for the sources of their undo.
 pub const BUDGET: Duration = Duration::from_secs(2);
 
 /// The share of that after which nothing more is read; the rest is for judging by what was read until then.
@@ -87,7 +90,8 @@ fn judge_all(
     let whole = Limit::new(ask.budget, cancelled);
     let limit = whole.part(READING);
     let repository = Repository::around(ask.root)?;
-    let places = Places::new(ask.root, &repository);
+    let head = repository.head()?;
+    let places = Places::new(ask.root, &repository, head.as_ref());
     let located = findings.iter().map(|finding| places.find(&finding.place));
     let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
     for (at, path) in located.enumerate() {
@@ -97,7 +101,7 @@ fn judge_all(
         }
     }
     for (at, why) in elsewhere {
-        findings[at].provenance = Some(Box::new(Provenance::unknown(why)));
+        findings[at].provenance = Some(Box::new(Provenance::unknown(why.to_string())));
     }
     let sought: Vec<Sought> = here
         .iter()
@@ -106,7 +110,8 @@ fn judge_all(
             ..Sought::of(findings[*at], path.clone())
         })
         .collect();
-    let (record, graph, setting) = search::read(&repository, &sought, ask, limit)?;
+    let (record, graph, setting) =
+        search::read(&repository, &sought, ask, head.map(|head| head.commit), limit)?;
     let mut search = Search::new(&repository, &graph, record, setting, ask, limit);
     search.prepare(&sought);
     search.limit = whole;

@@ -3,20 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::judgement::Base;
+use super::places::module_at;
 use super::record::Name;
 use super::search::{Search, Sought};
 use super::tree::Inner;
 use crate::git::Form;
-use crate::host::MANIFESTS;
 use crate::model::{
     Digest, FileOrigin, Kind, Leaf, Origin, Part, Provenance, Stat, Tree, TreeBuilder, Value,
 };
-
-/// The directory of a module, given its manifest; any other path is given back.
-pub(super) fn place_of(path: &[u8]) -> Vec<u8> {
-    let above = |name: &[u8]| path.strip_suffix(name)?.strip_suffix(b"/");
-    MANIFESTS.iter().find_map(|name| above(name)).unwrap_or(path).to_vec()
-}
 
 /// A side of the comparison.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +33,7 @@ impl Search<'_> {
     /// The names that a module's directory has had.
     pub(super) fn names_of(&self, sought: &Sought) -> Vec<Name> {
         let names = self.record.names(&self.key(sought)).into_iter();
-        let mut names: Vec<Name> = names.map(|name| Name { path: place_of(&name.path), ..name }).collect();
+        let mut names: Vec<Name> = names.map(|name| Name { path: module_at(&name.path), ..name }).collect();
         // A manifest that was renamed within its module gives the module's directory twice.
         let mut known = BTreeSet::new();
         names.retain(|name| known.insert(name.path.clone()));

@@ -4,8 +4,31 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::git::{Mode, Repository};
+use crate::git::{Listed, Mode, Repository, Revision};
+use crate::host::MANIFESTS;
 use crate::model::readable;
+
+/// Why a place has no path in the repository.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NoPath {
+    /// It is in a repository of its own.
+    #[error("{} is another repository, a submodule or a clone", readable(.0).0)]
+    OtherRepository(Vec<u8>),
+    /// A link leads away.
+    #[error("a link on the way to it leads out of the repository")]
+    Outside,
+}
+
+/// The directory of a module, given its manifest; any other path is given back.
+pub(super) fn module_at(path: &[u8]) -> Vec<u8> {
+    let above = |name: &[u8]| path.strip_suffix(name)?.strip_suffix(b"/");
+    MANIFESTS.iter().find_map(|name| above(name)).unwrap_or(path).to_vec()
+}
+
+/// A path of git as the system takes it.
+pub(super) fn as_path(path: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(path))
+}
 
 /// Finds the repository's path of each place, or says why it has none.
 pub(super) struct Places<'a> {
@@ -15,32 +38,44 @@ pub(super) struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn new(root: &'a Path, repository: &'a Repository) -> Self {
-        // The disk tells of a submodule only where it is checked out.
-        let listed = repository.resolve("HEAD").and_then(|head| head.list(b"")).unwrap_or_default();
-        let submodules = listed.into_iter().filter(|listed| listed.mode == Mode::Submodule);
-        let submodules = submodules.map(|listed| repository.path(&listed.path)).collect();
-        Self { root, repository, submodules }
+    /// Takes the submodules of what is checked out: the disk tells of one only where it is checked out, too.
+    pub(super) fn new(root: &'a Path, repository: &'a Repository, head: Option<&Revision>) -> Self {
+        let mut listed = head.and_then(|head| head.list(b"").ok()).unwrap_or_default();
+        for listed in &mut listed {
+            listed.path = repository.path(&listed.path);
+        }
+        Self::among(root, repository, listed.iter())
     }
 
-    /// The path from the work tree's uppermost directory, or why nothing can be told of it.
-    pub(super) fn find(&self, place: &[u8]) -> Result<Vec<u8>, String> {
+    /// The same, of what the commit that is checked out lists, by paths from the uppermost directory.
+    pub(super) fn among<'l>(
+        root: &'a Path,
+        repository: &'a Repository,
+        listed: impl Iterator<Item = &'l Listed>,
+    ) -> Self {
+        let submodules = listed.filter(|listed| listed.mode == Mode::Submodule);
+        Self { root, repository, submodules: submodules.map(|listed| listed.path.clone()).collect() }
+    }
+
+    /// The path from the work tree's uppermost directory.
+    pub(super) fn find(&self, place: &[u8]) -> Result<Vec<u8>, NoPath> {
         let path = self.real(place)?;
         let inner = |dir: &[u8]| self.submodules.iter().any(|sub| sub == dir) || self.is_repository(dir);
         let cuts = path.iter().enumerate().filter(|&(_, &b)| b == b'/').map(|(at, _)| &path[..at]);
         let found = cuts.chain([path.as_slice()]).find(|dir| inner(dir));
-        let why =
-            found.map(|dir| format!("{} is another repository, a submodule or a clone", readable(dir).0));
-        why.map_or(Ok(path), Err)
+        match found {
+            Some(dir) => Err(NoPath::OtherRepository(dir.to_vec())),
+            None => Ok(path),
+        }
     }
 
     fn is_repository(&self, dir: &[u8]) -> bool {
-        self.repository.top().join(OsStr::from_bytes(dir)).join(".git").symlink_metadata().is_ok()
+        self.repository.top().join(as_path(dir)).join(".git").symlink_metadata().is_ok()
     }
 
     /// Follows links as far as the path is there; what is not there has no links.
-    fn real(&self, place: &[u8]) -> Result<Vec<u8>, String> {
-        let path = self.root.join(OsStr::from_bytes(place));
+    fn real(&self, place: &[u8]) -> Result<Vec<u8>, NoPath> {
+        let path = self.root.join(as_path(place));
         let mut rest = Vec::new();
         let mut there = path.as_path();
         let real = loop {
@@ -55,8 +90,6 @@ impl<'a> Places<'a> {
         let top = self.repository.top();
         let top = top.canonicalize().unwrap_or_else(|_| top.to_owned());
         let below = real.strip_prefix(&top).ok().filter(|below| !below.as_os_str().is_empty());
-        below
-            .map(|below| below.as_os_str().as_bytes().to_vec())
-            .ok_or_else(|| "a link on the way to it leads out of the repository".to_owned())
+        below.map(|below| below.as_os_str().as_bytes().to_vec()).ok_or(NoPath::Outside)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::places::module_at;
 use crate::git::{Changed, End, GitError, Limit, Mode, Repository, Step};
 use crate::model::Commit;
 
@@ -158,7 +159,7 @@ impl Record {
             }
         }
         // Of a module that was renamed, all files are needed.
-        let dirs: BTreeSet<Vec<u8>> = older.iter().map(|path| super::module::place_of(path)).collect();
+        let dirs: BTreeSet<Vec<u8>> = older.iter().map(|path| module_at(path)).collect();
         self.read(repository, &dirs, tips, limit)?;
         Ok(!older.is_empty())
     }

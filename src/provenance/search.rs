@@ -9,7 +9,7 @@ use super::tree::Trees;
 use super::{ADDONS, Trace};
 use crate::git::{Ancestors, Conversion, End, Form, GitError, Graph, Limit, Mode, Repository};
 use crate::host::{MANIFESTS, manifest_among};
-use crate::model::{Commit, Digest, Finding, Glob, Kind, Part, Stat, Value};
+use crate::model::{Commit, Digest, Finding, Glob, Kind, Part, Stat, Value, joined, short_id};
 
 /// How often older names are looked for.
 const RENAMES: usize = 8;
@@ -47,7 +47,7 @@ impl Sought {
 
     /// The path of a file in it.
     pub(super) fn inner(&self, path: &[u8]) -> Vec<u8> {
-        [&self.path, &b"/"[..], path].concat()
+        joined(&self.path, path)
     }
 
     /// Each single file, what the baseline has of it, and what the host has.
@@ -79,14 +79,14 @@ pub(super) struct Setting {
     tips: Vec<String>,
 }
 
-/// Reads the history of all that is sought, and who is whose ancestor, at the same time.
+/// Reads the history of all that is sought, and who is whose ancestor, at the same time; `head` is what is checked out.
 pub(super) fn read(
     repository: &Repository,
     sought: &[Sought],
     ask: &Trace<'_>,
+    head: Option<String>,
     limit: Limit<'_>,
 ) -> Result<(Record, Graph, Setting), GitError> {
-    let head = repository.resolve("HEAD").ok().map(|head| head.commit);
     let mut tips: Vec<String> = head.iter().cloned().collect();
     let anchor = match &ask.anchor {
         None => Anchor::Nobody(head.clone()),
@@ -346,7 +346,7 @@ impl<'a> Search<'a> {
     /// That the commit of the baseline is not here.
     pub(super) fn lost_anchor(&self) -> Option<String> {
         let Anchor::Lost(name) = &self.setting.anchor else { return None };
-        Some(format!("the baseline's commit {} is not in this repository any more", short(name)))
+        Some(format!("the baseline's commit {} is not in this repository any more", short_id(name)))
     }
 
     /// How far the search came.
@@ -370,9 +370,4 @@ fn digest_of(value: &Value) -> Option<Digest> {
 /// Whether a commit put a file or a link there.
 pub(super) fn is_content(touch: &Touch) -> bool {
     matches!(touch.mode, Some(Mode::File | Mode::Link))
-}
-
-/// The first digits of a commit's id.
-pub(super) fn short(id: &str) -> &str {
-    id.get(..12).unwrap_or(id)
 }

@@ -10,7 +10,7 @@ use super::terminal::{INDENT, Page};
 use super::told::{WireSince, WireWayOut};
 use crate::model::{
     CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, printable, readable,
-    shown_json,
+    short_id, shown_json,
 };
 
 /// Explanations for people, one after the other.
@@ -49,7 +49,7 @@ impl Page {
             .baseline
             .commit
             .iter()
-            .map(|id| format!(", commit {}{changed}", short(id)))
+            .map(|id| format!(", commit {}{changed}", short_id(id)))
             .collect::<String>();
         self.fact_of("Baseline", &format!("{}{commit}", escaped(it.baseline.from.as_bytes())));
         let value = |value: &Option<String>| {
@@ -165,10 +165,6 @@ fn in_words(since: &Since) -> String {
         let _ = write!(text, "; as it is now since run {changed}");
     }
     text
-}
-
-fn short(id: &str) -> &str {
-    id.get(..12).unwrap_or(id)
 }
 
 /// Explanations for machines: an array of objects.

@@ -188,7 +188,7 @@ fn drift_reads_as_promised() {
     [FAIL] Compose drift: infra/stacks/new/docker-compose.yml
            unexpected: here, not in the baseline
            probably: it was added, and nobody accepted it yet
-           it must go back: mv -- infra/stacks/new/docker-compose.yml "$(mktemp -d audit/runtime/aside.XXXXXX)"
+           it must go back: mkdir -p audit/runtime && mv -- infra/stacks/new/docker-compose.yml "$(mktemp -d audit/runtime/aside.XXXXXX)"
            it was meant: driftlock accept --only compose_hashes/infra/stacks/new/docker-compose.yml --reason '…'
            it is known, and may stay for a while: driftlock ack compose_hashes/infra/stacks/new/docker-compose.yml --until 7d --reason '…'
     [INFO] Checking Odoo addon hashes...

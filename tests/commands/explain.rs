@@ -112,7 +112,7 @@ fn commands_are_quoted_for_a_shell() {
         it["ways_out"].as_array().unwrap().iter().map(|way| way["command"].as_str().unwrap()).collect();
     assert!(
         commands.contains(
-            &"mv -- 'infra/stacks/it'\\''s a $stack/docker-compose.yml' \"$(mktemp -d audit/runtime/aside.XXXXXX)\""
+            &"mkdir -p audit/runtime && mv -- 'infra/stacks/it'\\''s a $stack/docker-compose.yml' \"$(mktemp -d audit/runtime/aside.XXXXXX)\""
         ),
         "{commands:?}"
     );

@@ -23,3 +23,4 @@ mod selftest;
 mod sign;
 mod sign_allowed_signers;
 mod sign_reports;
+mod undo;

@@ -143,8 +143,8 @@ impl Inquiry<'_> {
     }
 
     fn advice(&self) -> Advice<'_> {
-        let Self { project, aim, source, .. } = *self;
-        Advice { project, aim, source, evidence: &self.examined.evidence, run: None }
+        let Self { project, aim, source, watch, .. } = *self;
+        Advice { project, aim, source, evidence: &self.examined.evidence, run: None, watch }
     }
 
     fn explanation(&self, named: &Named, text: &str) -> Result<Explanation, Failure> {
@@ -177,9 +177,9 @@ impl Inquiry<'_> {
         }
         let found = it.checks.iter().find_map(|check| Some((check.id, check.findings.first()?)));
         let advice = found.map(|(check, finding)| self.advice().ways_out_of(check, finding));
-        let (ways_out, notes) = advice.unwrap_or_default();
-        it.ways_out = ways_out;
-        it.notes.extend(notes);
+        let advice = advice.unwrap_or_default();
+        it.ways_out = advice.ways;
+        it.notes.extend(advice.notes);
         Ok(it)
     }
 

@@ -454,12 +454,13 @@ fn each_kind_of_drift_has_its_line() {
     let engine = FakeEngine::of(containers.to_vec(), vec![]);
     let told = run(&project, &engine.host(), &["check"]).out();
     let lines: Vec<&str> =
-        told.lines().skip_while(|line| !line.starts_with("[INFO] Comparing")).take(19).collect();
+        told.lines().skip_while(|line| !line.starts_with("[INFO] Comparing")).take(21).collect();
     let expected = "\
 [INFO] Comparing Docker images...
 [FAIL] Image drift: web
        rebuilt: expected aaaaaaaaaaaa, found bbbbbbbbbbbb
        probably: the image was built or pulled anew under the same name
+       no command undoes this: Docker Compose did not make the container; make it anew as the baseline has it by hand
        it was meant: driftlock accept --only docker_images/web --reason '…'
        it is known, and may stay for a while: driftlock ack docker_images/web --until 7d --reason '…'
 [INFO] Checking container states...
@@ -473,6 +474,7 @@ fn each_kind_of_drift_has_its_line() {
 [FAIL] Configuration drift: job
        config: expected 1, found 2
        probably: its compose file, an override or a variable changed, and docker compose up applied that
+       no command undoes this: Docker Compose did not make the container; make it anew as the baseline has it by hand
        it was meant: driftlock accept --only compose_applied/job --reason '…'
        it is known, and may stay for a while: driftlock ack compose_applied/job --until 7d --reason '…'";
     assert_eq!(lines.join("\n"), expected);

@@ -245,6 +245,9 @@ fn a_module_that_an_older_rule_locked_is_named_as_such() {
         "{text}"
     );
     assert!(!text.contains("it must go back"), "what was there then is not taken away: {text}");
+    assert!(text.contains("no command undoes this: it was there when the baseline was accepted"), "{text}");
+    let told = project.run(&["explain", "printer"]).out();
+    assert!(!told.contains("it must go back"), "{told}");
     // What else differs is no matter of the rule.
     project.file(&format!("{MODULE}/models/order.py"), "changed\n");
     assert_ne!(cause(&project.check(&[]).1), "locked by an older rule");

@@ -11,14 +11,15 @@ use driftlock::host::docker::Engine;
 use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Limits, Route, SshHost, Trust};
 use driftlock::host::{Answer, ContainerQuery, ContainersAnswer, Host, Layout, LocalHost, Query, Watch};
 use driftlock::model::Glob;
+use serde_json::json;
 
 use crate::support::delay::SlowLink;
 use crate::support::docker::{Stage, engine_socket};
 use crate::support::dropbear::Dropbear;
-use crate::support::engine::{FakeEngine, Reply};
+use crate::support::engine::{FakeEngine, Reply, id, listed};
 use crate::support::needs;
 use crate::support::sshd::{Nobody, Server};
-use crate::support::{status, wait_until};
+use crate::support::{Project, check_of, status, wait_until};
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 /// Where a server is asked for its engine.
@@ -630,6 +631,44 @@ fn a_check_of_a_server_compares_its_containers() {
     assert_eq!(compared(), (2, "FAIL".to_owned(), "FAIL".to_owned()));
     tools.program("docker", "echo boom >&2; exit 3");
     assert_eq!(compared().1, "ERROR");
+}
+
+#[test]
+fn a_container_of_a_server_is_made_anew_there_after_its_compose_file() {
+    let project = Project::empty();
+    let root = project.root().display().to_string();
+    project.file(ERP, "services: {}\n");
+    let mut web = listed("web", "app:1", &id("a"), "running");
+    let labels = [
+        ("config-hash", "1"),
+        ("project", "erp"),
+        ("service", "web"),
+        ("project.working_dir", &format!("{root}/infra/stacks/erp")),
+        ("project.config_files", &format!("{root}/{ERP}")),
+    ];
+    for (label, value) in labels {
+        web["Labels"][format!("com.docker.compose.{label}")] = json!(value);
+    }
+    let engine = FakeEngine::of(vec![web], vec![]);
+    let server = server_with(&engine.socket(), &[]);
+    let target = server.target("prod", &project.root());
+    let config = "[compose]\nfiles = [\"infra/stacks/*/*.yml\"]\n[addons]\nroots = []\n";
+    project.file("audit/driftlock.toml", &format!("{config}{target}"));
+    project.ok(&["export", "--target", "prod", "--docker", "required", "--accept"]);
+    let lock = "audit/locks/docker_images.lock.json";
+    let locked = project.read(lock);
+    assert!(locked.contains("\"1\""), "{locked}");
+    project.file(lock, &locked.replace("\"1\"", "\"2\""));
+    project.file(ERP, "services: {hand: {}}\n");
+    let (_, report) = project.check(&["--target", "prod"]);
+    let finding = &check_of(&report, "compose_applied")["findings"][0];
+    let command = finding["ways_out"][0]["command"].as_str().unwrap();
+    assert!(
+        command.starts_with("ssh -p ") && command.contains("--project-name erp up --detach web"),
+        "{command}"
+    );
+    let note = finding["notes"][0].as_str().unwrap();
+    assert!(note.starts_with(&format!("{ERP} drifted, too: ")) && note.ends_with(command), "{note}");
 }
 
 #[test]

@@ -335,12 +335,14 @@ impl World {
         }
     }
 
-    /// Work that no commit has, beside what is compared.
-    fn other_work(base: &Path) {
+    /// Work that no commit has, beside what is compared; `over_others` has it written over committed files, too.
+    fn other_work(base: &Path, over_others: bool) {
         let mut paths = vec![PathBuf::from("notes.txt"), PathBuf::from("stacks/new.ignored")];
         paths.extend(Self::stacks(base).into_iter().map(|stack| stack.join(".env")));
         for module in Self::modules(base) {
-            paths.push(module.join("static/lib/v.js"));
+            if over_others {
+                paths.push(module.join("static/lib/v.js"));
+            }
             paths.push(module.join("models/__pycache__/order.cpython-311.pyc"));
             paths.push(module.join("README~"));
         }
@@ -545,9 +547,10 @@ fn case(seed: u64, outcome: &mut Outcome) {
         }
     }
     let base = if target { world.server.clone() } else { world.root.clone() };
-    World::other_work(&base);
+    let over_others = world.dice.once_in(2);
+    World::other_work(&base, over_others);
     if target {
-        World::other_work(&world.root.clone());
+        World::other_work(&world.root, over_others);
     }
     for _ in 0..=world.dice.roll(4) {
         world.drift(&base);

@@ -225,7 +225,8 @@ impl Job<'_> {
             format!(" {}", quoted_name(dir.as_os_str().as_bytes()))
         });
         let run = Some(named.as_deref().unwrap_or_default());
-        let advice = Advice { project: self.project, aim, source: &self.source, evidence: &evidence, run };
+        let advice =
+            Advice { project: self.project, aim, source: &self.source, evidence: &evidence, run, watch };
         advice.give(&mut report.checks);
         let is_silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
         warning.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
