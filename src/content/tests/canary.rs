@@ -60,9 +60,10 @@ const TOPS: [&str; 9] = [
 ];
 
 /// Files of settings.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "A=@@\nB='x @@'\n# @@\nC=$(cat @@)\n",
     "A=\"@@\n@@=x\n@@\"\n",
+    "A=\"x\n@@=y\"\n",
     "A=x\n@@\n",
     "[options]\na = @@\n    @@\n; @@\n[other]\nb = x @@\n",
     "a = \"@@\"\nb = [\n\"@@\",\n]\n[c]\nd = \"\"\"\n@@ = 1\n\"\"\"\n",
