@@ -36,9 +36,12 @@ fn matching(pattern: &str, generated: &Path) -> Vec<String> {
     let all = std::fs::read_dir(dir).into_iter().flatten();
     let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names
-        .filter(|found| match name.contains('*') {
-            true => found.starts_with(before) && found.ends_with(after),
-            false => found == name,
+        .filter(|found| {
+            if name.contains('*') {
+                found.starts_with(before) && found.ends_with(after)
+            } else {
+                found == name
+            }
         })
         .collect()
 }
@@ -62,7 +65,7 @@ fn what_the_package_lists_is_there() {
     }
     let shipped = std::fs::read_dir(in_repository("deploy/systemd")).unwrap();
     let shipped = shipped.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut units: Vec<String> = shipped.filter(|name| !name.ends_with(".conf")).collect();
+    let mut units: Vec<String> = shipped.filter(|name| !name.contains(".conf")).collect();
     let mut packed = installed["usr/lib/systemd/system/"].clone();
     units.sort();
     packed.sort();
