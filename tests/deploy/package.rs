@@ -36,9 +36,12 @@ fn matching(pattern: &str, generated: &Path) -> Vec<String> {
     let all = std::fs::read_dir(dir).into_iter().flatten();
     let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names
-        .filter(|found| match name.contains('*') {
-            true => found.starts_with(before) && found.ends_with(after),
-            false => found == name,
+        .filter(|found| {
+            if name.contains('*') {
+                found.starts_with(before) && found.ends_with(after)
+            } else {
+                found == name
+            }
         })
         .collect()
 }
@@ -62,7 +65,7 @@ fn what_the_package_lists_is_there() {
     }
     let shipped = std::fs::read_dir(in_repository("deploy/systemd")).unwrap();
     let shipped = shipped.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut units: Vec<String> = shipped.filter(|name| !name.ends_with(".conf")).collect();
+    let mut units: Vec<String> = shipped.filter(|name| !name.contains(".conf")).collect();
     let mut packed = installed["usr/lib/systemd/system/"].clone();
     units.sort();
     packed.sort();
@@ -86,17 +89,13 @@ fn each_shell_reads_its_completions_where_the_package_puts_them() {
 }
 
 #[test]
-fn the_scripts_of_the_package_do_nothing_where_no_systemd_runs() {
-    let bin = TempDir::new().unwrap();
+fn the_scripts_of_the_package_succeed_where_no_systemd_is() {
+    let empty = TempDir::new().unwrap();
+    let path = format!("PATH={}", empty.path().display());
     for (script, action) in [("postinst", "configure"), ("prerm", "remove"), ("postrm", "remove")] {
-        let path = in_repository("deploy/debian").join(script);
-        ok(program("sh").arg("-n").arg(&path));
-        // No program is found there, so none is needed.
-        let mut command = program("/bin/sh");
-        if !Path::new("/run/systemd/system").is_dir() {
-            let ended = run(command.arg(&path).arg(action).env("PATH", bin.path()));
-            assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{script}");
-        }
+        let script = in_repository("deploy/debian").join(script);
+        ok(program("env").args(["-i", &path, "/bin/sh"]).arg(&script).arg(action));
+        ok(program("env").args(["-i", &path, "/bin/sh"]).arg(&script).arg("upgrade"));
     }
 }
 
