@@ -55,10 +55,8 @@ fn a_file_or_directory_without_rights_is_unreadable_to_an_ordinary_user() {
         let ran = project.as_user(&["check", "--format", "json"]);
         let report = assert_unreadable(&ran, check, subjects);
         let reason = reason(&report, check);
-        assert!(
-            ["permission denied", "1 of its paths could not be read"].contains(&&*reason),
-            "{path}: {reason}"
-        );
+        let is_said = reason.ends_with("permission denied") || reason == "1 of its paths could not be read";
+        assert!(is_said, "{path}: {reason}");
         assert!(report.to_string().contains("permission denied"), "{path}: {report:#}");
         drop(rights);
     }
