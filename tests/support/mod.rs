@@ -33,7 +33,7 @@ use assert_fs::TempDir;
 use assert_fs::prelude::*;
 
 /// The longest that anything may take that must not hang: a guard, and no measure of speed.
-pub(crate) const GUARD: Duration = Duration::from_mins(2);
+pub(crate) const GUARD: Duration = Duration::from_secs(120);
 
 /// A temporary project; it is removed when dropped.
 pub(crate) struct Project {
