@@ -57,11 +57,17 @@ pub(super) fn counted(n: usize, noun: &str) -> String {
 /// The addresses among the arguments, as they were given.
 static GIVEN: LazyLock<Vec<Address>> = LazyLock::new(|| {
     let arguments = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
+    let mut is_server = false;
     let given = arguments.flat_map(|argument| {
-        let value = argument.split_once('=').map(|(_, value)| value.to_owned());
-        [argument].into_iter().chain(value)
+        let follows_server = std::mem::replace(&mut is_server, argument == "--server");
+        let (name, value) = argument.split_once('=').unzip();
+        let value = value.map(|value| (value.to_owned(), name == Some("--server")));
+        [(argument.clone(), follows_server)].into_iter().chain(value).collect::<Vec<_>>()
     });
-    given.filter(|given| is_address(given)).map(Address::new).collect()
+    // Where a server is named, `git:…@erp` is a user with a password and no commit.
+    let given = given
+        .filter(|(given, is_server)| is_address(given) || *is_server && Address::new(given).has_secret());
+    given.map(|(given, _)| Address::new(given)).collect()
 });
 
 /// A text without the passwords of addresses: of those that were given as arguments and may be repeated, whatever they look
