@@ -25,6 +25,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod content;
+mod control;
 pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;

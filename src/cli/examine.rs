@@ -17,12 +17,12 @@ use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks, Source};
 use crate::check::{Check, Evidence};
 use crate::git::work_tree;
-use crate::host::{Content, HostError, MANIFESTS, Remembered, Scope, Watch};
+use crate::host::{Content, HostError, MANIFESTS, Scope, StatCache, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
 use crate::provenance::{self, Trace};
 use crate::run;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
-use crate::trust::Looked;
+use crate::trust::SignatureCheck;
 
 /// A longer manifest is not read for its version, in bytes.
 const LONGEST_MANIFEST: u64 = 1 << 20;
@@ -101,7 +101,7 @@ impl Examination<'_> {
     fn look(
         &self,
         request: &Request<'_>,
-        remembered: Option<&Arc<Remembered>>,
+        remembered: Option<&Arc<StatCache>>,
         watch: &Watch,
     ) -> Result<(Look, (BaselineOrigin, Option<String>)), HostError> {
         std::thread::scope(|scope| {
@@ -120,7 +120,7 @@ impl Examination<'_> {
 
     /// Why a target may not be asked that the configuration alone names: nobody is connected to, and shown a password,
     /// because of a configuration that was to be signed and is not.
-    fn forbidden(&self, looked: Option<&Looked>) -> Option<&'static str> {
+    fn forbidden(&self, looked: Option<&SignatureCheck>) -> Option<&'static str> {
         let is_believed = !self.trusting?.from_outside || looked?.by.is_ok();
         let is_named_by_it = self.aim.target.is_some() && self.aim.server().is_some();
         (is_named_by_it && !is_believed).then_some(UNSIGNED_CONFIGURATION)

@@ -193,7 +193,9 @@ impl Found {
         }
         let _ = match engine_version(&engine::find()) {
             Ok(version) => writeln!(text, "Docker engine: {}", escaped(version.as_bytes())),
-            Err(why) => writeln!(text, "Docker engine: none answers ({})", escaped(why.as_bytes())),
+            Err(why) => {
+                writeln!(text, "Docker engine: none answers ({})", escaped(why.to_string().as_bytes()))
+            }
         };
         let _ = writeln!(text, "Wrote: {}", config::PATH);
         if ignored {

@@ -10,7 +10,7 @@ use russh::keys::ssh_key::{Certificate, PublicKey};
 use super::project::Project;
 use super::{Failure, output, ssh};
 use crate::atomic::read_file_within;
-use crate::host::ssh::{Held, Prompt, Secret, SigningKey, held};
+use crate::host::ssh::{AgentKey, Prompt, Secret, SigningKey, held};
 use crate::model::in_words;
 use crate::trust::{AllowedSigner, LONGEST, key_name, plain};
 
@@ -48,7 +48,9 @@ fn named(path: &Path, prompt: &dyn Prompt) -> Result<SigningKey, String> {
         None => SigningKey::read(path, passphrase.as_ref(), prompt),
     };
     let bytes = path.as_os_str().as_bytes();
-    let Some(stem) = bytes.strip_suffix(b".pub") else { return private(path) };
+    let Some(stem) = bytes.strip_suffix(b".pub") else {
+        return private(path).map_err(|error| error.to_string());
+    };
     let (public, certificate) = public(path)?;
     let stem = stem.strip_suffix(b"-cert").filter(|_| certificate.is_some()).unwrap_or(stem);
     let key = match of_agent_alone(&public) {
@@ -58,14 +60,14 @@ fn named(path: &Path, prompt: &dyn Prompt) -> Result<SigningKey, String> {
         })?,
     };
     match certificate {
-        Some(certificate) => key.under(certificate),
+        Some(certificate) => key.under(certificate).map_err(|error| error.to_string()),
         None if *key.public() == public => Ok(key),
         None => Err(format!("{}: the key beside it is another one", output::shown(path))),
     }
 }
 
 /// The agent's key with this public half; `None` where it has none, or there is no agent.
-fn of_agent_alone(public: &KeyData) -> Option<Held> {
+fn of_agent_alone(public: &KeyData) -> Option<AgentKey> {
     held(&socket()?).ok()?.into_iter().find(|held| plain(&held.public()) == public)
 }
 
@@ -94,7 +96,7 @@ fn of_agent(signers: &[AllowedSigner], is_asked_for: bool) -> Result<SigningKey,
         };
         return Err(Failure::new(what).hint(hint));
     };
-    let mut keys = held(&agent).map_err(|why| Failure::new(why).hint(hint))?;
+    let mut keys = held(&agent).map_err(|error| Failure::new(error.to_string()).hint(hint))?;
     if let Some(at) = keys.iter().position(|held| may_sign(&held.public(), signers)) {
         return Ok(keys.swap_remove(at).sign_with());
     }
@@ -102,7 +104,7 @@ fn of_agent(signers: &[AllowedSigner], is_asked_for: bool) -> Result<SigningKey,
         0 => Err(Failure::new("the agent holds no key").hint(format!("add one with ssh-add, or {hint}"))),
         1 => Ok(keys.swap_remove(0).sign_with()),
         _ => {
-            let name = |held: &Held| format!("{} {}", key_name(&held.public()), held.comment());
+            let name = |held: &AgentKey| format!("{} {}", key_name(&held.public()), held.comment());
             let all = keys.iter().map(name).collect::<Vec<_>>().join(", ");
             Err(Failure::new(format!("the agent holds several keys: {all}"))
                 .hint("name one with --key FILE.pub"))

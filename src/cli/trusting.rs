@@ -12,7 +12,9 @@ use crate::baseline::{self, Locks, SIGNATURE, Source, Whole};
 use crate::config;
 use crate::git::Repository;
 use crate::model::in_words;
-use crate::trust::{self, AllowedSigner, Case, LONGEST, Looked, NAMESPACE, Refused, Signature, Signer, list};
+use crate::trust::{
+    self, AllowedSigner, Case, LONGEST, NAMESPACE, Refused, Signature, SignatureCheck, Signer, list,
+};
 
 /// The variable that stands in for `--allowed-signers`.
 const VARIABLE: &str = "DRIFTLOCK_ALLOWED_SIGNERS";
@@ -138,10 +140,10 @@ impl Trusting {
     }
 
     /// Who signed a baseline, and whether that counts; `locks` are the lock files that were read of it.
-    pub(super) fn look(&self, project: &Project, source: &Source, locks: Option<&Locks>) -> Looked {
+    pub(super) fn look(&self, project: &Project, source: &Source, locks: Option<&Locks>) -> SignatureCheck {
         let whole = match Whole::read(source, &lock_file_names(), config::PATH) {
             Ok(whole) => whole,
-            Err(error) => return Looked { files: 0, by: Err(other(source, &error.to_string())) },
+            Err(error) => return SignatureCheck { files: 0, by: Err(other(source, &error.to_string())) },
         };
         let own = project.config.digest;
         let configuration = if matches!(source, Source::Git(_)) { whole.configuration } else { own };
@@ -151,7 +153,7 @@ impl Trusting {
             .and_then(
                 |signer| if configuration == own { Ok(signer) } else { self.beside(project, source, signer) },
             );
-        Looked { files: listed.len(), by }
+        SignatureCheck { files: listed.len(), by }
     }
 
     /// The signer of a commit's baseline, where the present configuration, another one, is signed as well.

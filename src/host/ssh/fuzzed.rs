@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::survey::{self, Given, Reader, Request};
+use super::survey::{self, FileRequest, GivenFile, Reader};
 use crate::host::{Answer, Layout, Query, Watch};
 
 /// The word in the marks around the output.
@@ -36,7 +36,7 @@ pub(crate) fn answers<'a>(
         let _ = reader.feed(piece, &watch);
         assert!(reader.weight() as u64 <= 4 * HELD, "{} bytes are held", reader.weight());
     }
-    let snapshot = reader.finish()?;
+    let snapshot = reader.finish().map_err(|error| error.to_string())?;
     let layout = Layout::of_root(Path::new(ROOT));
     let answers = queries.iter().map(|query| survey::answer(&layout, query, &snapshot, &watch));
     answers.collect::<Result<_, _>>().map_err(|error| error.to_string())
@@ -44,13 +44,13 @@ pub(crate) fn answers<'a>(
 
 /// What is given of a file of at most `limit` bytes.
 pub(crate) fn give<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: usize) -> Result<Gave, String> {
-    let mut request = Request::of_nonce(NONCE, limit);
+    let mut request = FileRequest::of_nonce(NONCE, limit);
     for piece in pieces {
-        request.feed(piece)?;
+        request.feed(piece).map_err(|error| error.to_string())?;
     }
-    Ok(match request.finish()? {
-        Given::Bytes(bytes) => Gave::Bytes(bytes),
-        Given::TooLarge(size) => Gave::TooLarge(size),
-        Given::NoFile | Given::Changed => Gave::Nothing,
+    Ok(match request.finish().map_err(|error| error.to_string())? {
+        GivenFile::Bytes(bytes) => Gave::Bytes(bytes),
+        GivenFile::TooLarge(size) => Gave::TooLarge(size),
+        GivenFile::NoFile | GivenFile::Changed => Gave::Nothing,
     })
 }

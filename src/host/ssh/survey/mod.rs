@@ -1,6 +1,8 @@
 //! The files of a server, observed by one script that is sent to its shell: what to ask, and what was told.
 
 mod budget;
+mod error;
+mod field;
 mod give;
 mod module;
 mod pattern;
@@ -11,7 +13,9 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub(super) use give::{Given, Request};
+pub(super) use error::SurveyError;
+pub(super) use give::{FileRequest, GivenFile};
+#[cfg(any(test, fuzzing))]
 pub(super) use reader::Reader;
 pub(super) use script::Survey;
 pub(super) use snapshot::Snapshot;

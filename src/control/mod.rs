@@ -1,0 +1,3 @@
+//! What every long job is handed.
+
+pub(crate) mod runtime;
