@@ -1,31 +1,20 @@
-//! The one runtime for tasks that wait on sockets.
+//! The one place that makes a runtime for tasks that wait on sockets.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::Builder;
 
-/// Threads that carry sockets; the caller's own thread waits beside them.
-const THREADS: usize = 2;
-
-static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
-
-/// Waits for a future on this thread. Tasks that it starts go on after it has ended, until the process does.
+/// Waits for a future on this thread, with all tasks that it starts; those that have not ended are left behind. Everything runs
+/// on the one thread, so that a connection is back in its pool before the next call looks for one.
 ///
 /// # Errors
-/// When this machine gives no threads.
+/// When the system gives no runtime.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
-    Ok(handle()?.block_on(future))
-}
-
-/// The runtime, which is started when it is first needed.
-fn handle() -> io::Result<Handle> {
-    let mut shared = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(runtime) = &*shared {
-        return Ok(runtime.handle().clone());
-    }
-    let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    Ok(shared.insert(runtime).handle().clone())
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(future);
+    // A look-up of a name may hang in the system, and nobody waits for that.
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 #[cfg(test)]
@@ -33,15 +22,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_threads_wait_at_once() {
-        let waited = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8)
-                .map(|number| {
-                    scope.spawn(move || block_on(async move { tokio::spawn(async move { number }).await }))
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap().unwrap().unwrap()).sum::<i32>()
-        });
-        assert_eq!(waited, 28);
+    fn tasks_that_are_started_run_meanwhile() {
+        let waited = block_on(async { tokio::spawn(async { 7 }).await });
+        assert_eq!(waited.unwrap().unwrap(), 7);
     }
 }
