@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use driftlock::host::ssh::survey::{self, Budget, Given, Reader, Request};
+use driftlock::host::ssh::survey::{self, Budget, FileRequest, GivenFile, Reader};
 use driftlock::host::{
     Answer, FileQuery, FilesAnswer, Layout, MANIFESTS, ModuleQuery, ModulesAnswer, Query, Scope, Seen,
     SeenModule, Select, Watch,
@@ -62,12 +62,12 @@ fn of_a_file(output: &[u8], size: usize) {
     let mark = format!("\0Z{NONCE} 1\0");
     assert!(output[..end].ends_with(mark.as_bytes()), "an answer of what was cut short");
     match gave {
-        Given::Bytes(bytes) => {
+        GivenFile::Bytes(bytes) => {
             assert!(bytes.len() <= LIMIT, "more bytes than were asked for");
             assert!(is_told(output, &Digest::of(&bytes)), "bytes of another digest");
         }
-        Given::TooLarge(size) => assert!(size > LIMIT as u64, "{size} bytes are not too many"),
-        Given::NoFile | Given::Changed => {}
+        GivenFile::TooLarge(size) => assert!(size > LIMIT as u64, "{size} bytes are not too many"),
+        GivenFile::NoFile | GivenFile::Changed => {}
     }
 }
 
@@ -147,17 +147,17 @@ fn answers<'a>(pieces: impl Iterator<Item = &'a [u8]>, queries: &[Query]) -> Res
         let _ = reader.feed(piece, &watch);
         assert!(reader.weight() as u64 <= 4 * HELD, "{} bytes are held", reader.weight());
     }
-    let snapshot = reader.finish()?;
+    let snapshot = reader.finish().map_err(|error| error.to_string())?;
     let layout = Layout::of_root(Path::new(ROOT));
     let answers = queries.iter().map(|query| survey::answer(&layout, query, &snapshot, &watch));
     answers.collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
 /// What is given of a file of at most `limit` bytes.
-fn give<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: usize) -> Result<Given, String> {
-    let mut request = Request::awaited(NONCE, limit);
+fn give<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: usize) -> Result<GivenFile, String> {
+    let mut request = FileRequest::awaited(NONCE, limit);
     for piece in pieces {
-        request.feed(piece)?;
+        request.feed(piece).map_err(|error| error.to_string())?;
     }
-    request.finish()
+    request.finish().map_err(|error| error.to_string())
 }

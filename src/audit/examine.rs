@@ -19,14 +19,14 @@ use crate::control::clock::Started;
 use crate::control::progress;
 use crate::error::Failure;
 use crate::git::work_tree;
-use crate::host::{Content, HostError, MANIFESTS, Remembered, Scope, Watch};
+use crate::host::{Content, HostError, MANIFESTS, Scope, StatCache, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
 use crate::project::{Project, read_locks};
 use crate::provenance::{self, Trace};
 use crate::section;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
 use crate::store::runs;
-use crate::trust::Looked;
+use crate::trust::SignatureCheck;
 use crate::trust::UNSIGNED_CONFIGURATION;
 
 /// A longer manifest is not read for its version, in bytes.
@@ -106,7 +106,7 @@ impl Examination<'_> {
     fn look(
         &self,
         request: &Request<'_>,
-        remembered: Option<&Arc<Remembered>>,
+        remembered: Option<&Arc<StatCache>>,
         watch: &Watch,
     ) -> Result<(Look, (BaselineOrigin, Option<String>)), HostError> {
         std::thread::scope(|scope| {
@@ -125,7 +125,7 @@ impl Examination<'_> {
 
     /// Why a target may not be asked that the configuration alone names: nobody is connected to, and shown a password,
     /// because of a configuration that was to be signed and is not.
-    fn forbidden(&self, looked: Option<&Looked>) -> Option<&'static str> {
+    fn forbidden(&self, looked: Option<&SignatureCheck>) -> Option<&'static str> {
         let is_believed = !self.trusting?.from_outside || looked?.by.is_ok();
         let is_named_by_it = self.aim.target.is_some() && self.aim.server().is_some();
         (is_named_by_it && !is_believed).then_some(UNSIGNED_CONFIGURATION)

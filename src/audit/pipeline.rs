@@ -12,7 +12,7 @@ use crate::host::{
 };
 use crate::model::{CheckResult, Finding, LeftOut, Observed, SectionId, SectionOff, State, Unit, Value};
 use crate::section::{Ask, LockedPaths, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
-use crate::trust::Looked;
+use crate::trust::SignatureCheck;
 
 /// What to audit, and against what.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ pub struct Request<'a> {
     /// Checks that may not be skipped.
     pub require: &'a [&'static dyn Check],
     /// Who signed the baseline; `None` where nothing demands that somebody did.
-    pub signature: Option<&'a Looked>,
+    pub signature: Option<&'a SignatureCheck>,
 }
 
 impl Request<'_> {

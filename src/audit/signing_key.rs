@@ -11,7 +11,7 @@ use crate::atomic::read_file_within;
 use crate::audit::trust_policy::Trusting;
 use crate::control::Environment;
 use crate::error::Failure;
-use crate::host::ssh::{Held, Prompt, Secret, SigningKey, held};
+use crate::host::ssh::{AgentKey, Prompt, Secret, SigningKey, held};
 use crate::model::in_words;
 use crate::model::printable_path;
 use crate::project::Project;
@@ -80,7 +80,9 @@ fn named(path: &Path, environment: &Environment, prompt: &dyn Prompt) -> Result<
         None => SigningKey::read(path, passphrase.as_ref(), prompt),
     };
     let bytes = path.as_os_str().as_bytes();
-    let Some(stem) = bytes.strip_suffix(b".pub") else { return private(path) };
+    let Some(stem) = bytes.strip_suffix(b".pub") else {
+        return private(path).map_err(|error| error.to_string());
+    };
     let (public, certificate) = public(path)?;
     let stem = stem.strip_suffix(b"-cert").filter(|_| certificate.is_some()).unwrap_or(stem);
     let key = match of_agent_alone(environment, &public) {
@@ -90,14 +92,14 @@ fn named(path: &Path, environment: &Environment, prompt: &dyn Prompt) -> Result<
         })?,
     };
     match certificate {
-        Some(certificate) => key.under(certificate),
+        Some(certificate) => key.under(certificate).map_err(|error| error.to_string()),
         None if *key.public() == public => Ok(key),
         None => Err(format!("{}: the key beside it is another one", printable_path(path))),
     }
 }
 
 /// The agent's key with this public half; `None` where it has none, or there is no agent.
-fn of_agent_alone(environment: &Environment, public: &KeyData) -> Option<Held> {
+fn of_agent_alone(environment: &Environment, public: &KeyData) -> Option<AgentKey> {
     held(&socket(environment)?).ok()?.into_iter().find(|held| plain(&held.public()) == public)
 }
 
@@ -130,7 +132,7 @@ fn of_agent(
         };
         return Err(Failure::new(what).hint(hint));
     };
-    let mut keys = held(&agent).map_err(|why| Failure::new(why).hint(hint))?;
+    let mut keys = held(&agent).map_err(|error| Failure::new(error.to_string()).hint(hint))?;
     if let Some(at) = keys.iter().position(|held| may_sign(&held.public(), signers)) {
         return Ok(keys.swap_remove(at).sign_with());
     }
@@ -138,7 +140,7 @@ fn of_agent(
         0 => Err(Failure::new("the agent holds no key").hint(format!("add one with ssh-add, or {hint}"))),
         1 => Ok(keys.swap_remove(0).sign_with()),
         _ => {
-            let name = |held: &Held| format!("{} {}", key_name(&held.public()), held.comment());
+            let name = |held: &AgentKey| format!("{} {}", key_name(&held.public()), held.comment());
             let all = keys.iter().map(name).collect::<Vec<_>>().join(", ");
             Err(Failure::new(format!("the agent holds several keys: {all}"))
                 .hint("name one with --key FILE.pub"))

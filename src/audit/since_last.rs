@@ -7,7 +7,7 @@ use crate::baseline::Source;
 use crate::control::clock::Started;
 use crate::control::dates;
 use crate::error::Failure;
-use crate::host::{Memory, Remembered, Why};
+use crate::host::{CachePolicy, FullScanReason, StatCache};
 use crate::model::{SinceLast, in_words};
 use crate::project::Project;
 use crate::store::runs;
@@ -57,15 +57,15 @@ impl Extent {
     }
 
     /// Recalls what earlier checks have read, as far as it may be trusted.
-    pub(crate) fn recall(self, project: &Project, started: &Started) -> Arc<Remembered> {
-        let memory = Memory {
+    pub(crate) fn recall(self, project: &Project, started: &Started) -> Arc<StatCache> {
+        let memory = CachePolicy {
             path: project.root.join(runs::PATH).join(runs::REMEMBERED),
             root: &project.root,
             now: started.unix,
             full_every: project.config.check.full_every,
         };
         let remembered = if self == Self::Full { memory.renew() } else { memory.recall() };
-        let why = remembered.full_because().map_or_else(|| "no".to_owned(), Why::to_string);
+        let why = remembered.full_because().map_or_else(|| "no".to_owned(), FullScanReason::to_string);
         log::info!(full = why.as_str(), full_at = remembered.full_at(); "recalled what was read");
         Arc::new(remembered)
     }
@@ -73,7 +73,7 @@ impl Extent {
 
 /// Remembers a whole look, and says why where that could not be done. One of some checks alone has met too little: what it
 /// has not met would be forgotten.
-pub(crate) fn keep(remembered: &Remembered, is_partial: bool) -> Option<String> {
+pub(crate) fn keep(remembered: &StatCache, is_partial: bool) -> Option<String> {
     if is_partial {
         return None;
     }
@@ -87,11 +87,11 @@ pub(crate) fn keep(remembered: &Remembered, is_partial: bool) -> Option<String> 
 }
 
 /// What the report says of it.
-pub(crate) fn told(remembered: &Remembered, started: &Started) -> SinceLast {
+pub(crate) fn told(remembered: &StatCache, started: &Started) -> SinceLast {
     let (read, trusted) = remembered.counts();
     let full_at_unix = remembered.full_at();
     let full_at = dates::moment_at(full_at_unix).map(|moment| moment.text);
-    let full_because = remembered.full_because().map(Why::to_string);
+    let full_because = remembered.full_because().map(FullScanReason::to_string);
     SinceLast {
         read,
         trusted,

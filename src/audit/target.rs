@@ -21,7 +21,7 @@ use crate::host::docker::discover;
 use crate::host::ssh::route;
 use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, Prompt, SshHost};
 use crate::host::{
-    Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Remembered, Scope, Watch,
+    Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, StatCache, Watch,
 };
 use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge, quoted, quoted_name};
@@ -88,7 +88,7 @@ pub(crate) struct Aim {
 
 impl Aim {
     /// The host to ask, or why there is no way to it.
-    fn host(&self, remembered: Option<Arc<Remembered>>) -> Result<Box<dyn Host>, HostError> {
+    fn host(&self, remembered: Option<Arc<StatCache>>) -> Result<Box<dyn Host>, HostError> {
         match &self.place {
             Place::Here => {
                 let host = LocalHost::new(self.layout.clone(), discover::find(&self.environment));
@@ -126,7 +126,7 @@ impl Aim {
         &self,
         request: &Request<'_>,
         planned: Vec<Planned>,
-        remembered: Option<Arc<Remembered>>,
+        remembered: Option<Arc<StatCache>>,
         watch: &Watch,
     ) -> Result<Look, HostError> {
         let host = self.host(remembered).unwrap_or_else(|why| Box::new(Closed(why)));

@@ -14,7 +14,8 @@ use crate::model::printable_path;
 use crate::project::Project;
 use crate::section::lock_file_names;
 use crate::trust::{
-    self, AllowedSigner, Case, Civil, Clock, LONGEST, Looked, NAMESPACE, Refused, Signature, Signer, list,
+    self, AllowedSigner, Case, Civil, Clock, LONGEST, NAMESPACE, Refused, Signature, SignatureCheck, Signer,
+    list,
 };
 
 /// Whose signature counts.
@@ -104,10 +105,10 @@ impl Trusting {
     }
 
     /// Who signed a baseline, and whether that counts; `locks` are the lock files that were read of it.
-    pub(crate) fn look(&self, project: &Project, source: &Source, locks: Option<&Locks>) -> Looked {
+    pub(crate) fn look(&self, project: &Project, source: &Source, locks: Option<&Locks>) -> SignatureCheck {
         let whole = match Whole::read(source, &lock_file_names(), config::PATH) {
             Ok(whole) => whole,
-            Err(error) => return Looked { files: 0, by: Err(other(source, &error.to_string())) },
+            Err(error) => return SignatureCheck { files: 0, by: Err(other(source, &error.to_string())) },
         };
         let own = project.config.digest;
         let configuration = if matches!(source, Source::Git(_)) { whole.configuration } else { own };
@@ -117,7 +118,7 @@ impl Trusting {
             .and_then(
                 |signer| if configuration == own { Ok(signer) } else { self.beside(project, source, signer) },
             );
-        Looked { files: listed.len(), by }
+        SignatureCheck { files: listed.len(), by }
     }
 
     /// The signer of a commit's baseline, where the present configuration, another one, is signed as well.

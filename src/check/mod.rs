@@ -16,7 +16,7 @@ mod server_collection;
 use crate::baseline::LockFile;
 use crate::model::{CheckResult, Observation, Observed, SectionId, State, Words};
 use crate::section::Section;
-use crate::trust::Looked;
+use crate::trust::SignatureCheck;
 
 pub use baseline_signed::BASELINE_SIGNED;
 pub use compose_applied::{compose_files, drifted_compose_files};
@@ -70,7 +70,7 @@ pub struct Case<'a> {
     /// Everything known of each section.
     pub sections: &'a [Evidence],
     /// Who signed the baseline; `None` where nothing demands that somebody did.
-    pub signature: Option<&'a Looked>,
+    pub signature: Option<&'a SignatureCheck>,
 }
 
 impl<'a> Case<'a> {

@@ -14,7 +14,9 @@ pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
-use crate::model::{Address, BadGlob, Digest, Glob, escaped, in_words, seconds, without_secrets};
+use crate::model::{
+    Address, BadGlob, Digest, Glob, escaped, in_words, is_user_name, seconds, without_secrets,
+};
 
 /// Where the configuration lies, relative to the root.
 pub const PATH: &str = "audit/driftlock.toml";
@@ -367,13 +369,13 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
         let rule = "a target's name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
         return Err(senseless(&key, rule));
     }
-    if raw.user.as_ref().is_some_and(|user| user.contains([':', '/', '?', '#'])) {
+    if raw.user.as_ref().is_some_and(|user| !is_user_name(user)) {
         return Err(senseless(
             &format!("{key}.user"),
             "no name of a user; it holds no password: keys alone log in",
         ));
     }
-    if Address::new(&raw.host).has_secret_beside_host() {
+    if !Address::new(&raw.host).names_server() {
         let rule = "no password, and no more than [user@]host[:port]: keys alone log in";
         return Err(senseless(&format!("{key}.host"), rule));
     }

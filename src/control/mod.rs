@@ -6,6 +6,7 @@ pub mod environment;
 pub mod events;
 pub mod progress;
 pub mod redaction;
+pub(crate) mod runtime;
 
 use std::sync::Arc;
 

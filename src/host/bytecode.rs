@@ -14,7 +14,7 @@ use super::storage::Held;
 /// The directory in which Python keeps bytecode.
 const CACHE: &[u8] = b"__pycache__";
 
-/// How the names of bytecode end.
+/// The ending of the names of bytecode.
 const BYTECODE: &[u8] = b".pyc";
 
 const UNCHECKED: &str = "bytecode that Python runs without looking at its source";
@@ -49,18 +49,18 @@ pub(super) fn is_imported(path: &[u8]) -> bool {
     path.ends_with(BYTECODE)
 }
 
-/// Why a link at `path` is worth a word: Python follows one to bytecode, and one to a directory of it.
+/// The reason why a link at `path` is worth a word: Python follows one to bytecode, and one to a directory of it.
 pub(super) fn why_link(path: &[u8]) -> Option<&'static str> {
     let stands_for_bytecode = last(above(path)) == CACHE && is_imported(path);
     (stands_for_bytecode || last(path) == CACHE).then_some(LINKED)
 }
 
-/// What was found, by path from the module.
+/// Bytecode that was found, by path from the module.
 #[derive(Default)]
-pub(super) struct Bytecode {
+pub(super) struct FoundBytecode {
     /// Files that count, with the reason of each.
     pub(super) files: Vec<(Vec<u8>, &'static str)>,
-    /// What could not be looked at, with the reason in words.
+    /// Files that could not be looked at, with the reason.
     pub(super) unreadable: Vec<(Vec<u8>, String)>,
 }
 
@@ -68,20 +68,20 @@ pub(super) struct Bytecode {
 ///
 /// # Errors
 /// When something vanished or moved in the middle.
-pub(super) fn search(held: &dyn Held, files: Vec<Vec<u8>>, all: bool) -> Result<Bytecode, ReadError> {
+pub(super) fn search(held: &dyn Held, files: Vec<Vec<u8>>, all: bool) -> Result<FoundBytecode, ReadError> {
     if all {
         let files = files.into_iter().map(|path| (path, FORBIDDEN)).collect();
-        return Ok(Bytecode { files, unreadable: Vec::new() });
+        return Ok(FoundBytecode { files, unreadable: Vec::new() });
     }
     let mut by_cache: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
     for path in files {
         by_cache.entry(above(&path).to_vec()).or_default().push(path);
     }
-    let found: Vec<Bytecode> = by_cache
+    let found: Vec<FoundBytecode> = by_cache
         .into_par_iter()
         .map(|(cache, files)| search_one(held, &cache, files))
         .collect::<Result<_, ReadError>>()?;
-    let mut whole = Bytecode::default();
+    let mut whole = FoundBytecode::default();
     for found in found {
         whole.files.extend(found.files);
         whole.unreadable.extend(found.unreadable);
@@ -90,8 +90,8 @@ pub(super) fn search(held: &dyn Held, files: Vec<Vec<u8>>, all: bool) -> Result<
 }
 
 /// Searches the files of one `__pycache__`.
-fn search_one(module: &dyn Held, cache: &[u8], files: Vec<Vec<u8>>) -> Result<Bytecode, ReadError> {
-    let mut found = Bytecode::default();
+fn search_one(module: &dyn Held, cache: &[u8], files: Vec<Vec<u8>>) -> Result<FoundBytecode, ReadError> {
+    let mut found = FoundBytecode::default();
     let sources = sources(module, above(cache))?;
     for path in files {
         match module.head(&path) {
@@ -120,7 +120,7 @@ fn sources(held: &dyn Held, dir: &[u8]) -> Result<BTreeSet<Vec<u8>>, ReadError> 
     }
 }
 
-/// Why a file that begins so counts, if it does. What begins in another way than bytecode is none: no Python runs it.
+/// The reason why a file that begins so counts, if it does. What begins in another way than bytecode is none: no Python runs it.
 fn why(head: &[u8; HEAD], name: &[u8], sources: &BTreeSet<Vec<u8>>) -> Option<&'static str> {
     if !is_bytecode(head) {
         None

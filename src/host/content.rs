@@ -1,28 +1,15 @@
-//! The content of one file: what becomes of asking for it, and reading it on this machine.
+//! The content of one file of this machine.
 
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::CWD;
 
 use super::disk::ThisDisk;
-use super::files::no_tree;
-use super::layout::NO_PLACE;
-use super::read::{CHANGED, ReadError, content_at};
+use super::read::{ReadError, content_at};
+use super::reasons::{NO_PLACE, no_tree};
+use super::storage::Storage as _;
 use super::this_machine::why_not_openable;
-use super::{HostError, Layout, Seen, Watch};
-
-/// What became of asking for a file's content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// All its bytes.
-    Bytes(Vec<u8>),
-    /// Nothing is there.
-    Gone,
-    /// It has more bytes than were asked for: so many.
-    TooLarge(u64),
-    /// It could not be read, with the reason.
-    Unreadable(String),
-}
+use super::{Content, HostError, Layout, Seen, Watch};
 
 /// Reads the file at a repository path of `layout`, links followed.
 pub(super) fn on_this_machine(
@@ -33,7 +20,7 @@ pub(super) fn on_this_machine(
 ) -> Result<Content, HostError> {
     let Some(host) = layout.locate(path) else { return Ok(Content::Unreadable(NO_PLACE.to_owned())) };
     let gone = || {
-        let base = layout.missing_base(path, &ThisDisk);
+        let base = layout.missing_base(path, |base| ThisDisk.is_directory(base));
         base.map_or(Content::Gone, |base| Content::Unreadable(no_tree(base)))
     };
     match why_not_openable(&host) {
@@ -44,8 +31,7 @@ pub(super) fn on_this_machine(
     match content_at(CWD, host.as_os_str().as_bytes(), limit, watch) {
         Ok(content) => Ok(content),
         Err(ReadError::Gone) => Ok(gone()),
-        Err(ReadError::Changed) => Ok(Content::Unreadable(CHANGED.to_owned())),
-        Err(ReadError::Refused(why)) => Ok(Content::Unreadable(why)),
         Err(ReadError::Cancelled) => Err(HostError::Interrupted),
+        Err(error) => Ok(Content::Unreadable(error.to_string())),
     }
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use rustix::fs::FileType;
 
+use super::compose_names::{is_compose_name, is_passed_over};
 use super::read::ReadError;
 use super::storage::{Asked, DirectoryId, Storage};
 use super::walk::{LINKED_DIRECTORIES, child, may_hold};
 use super::{Layout, MANIFESTS};
 
-/// What a walk over the whole tree found; the reason stands beside what could not be looked at.
+/// The result of a walk over the whole tree; the reason stands beside a path that could not be looked at.
 #[derive(Default)]
 pub(super) struct Detected {
     /// Compose files.
@@ -26,6 +27,18 @@ pub(super) fn detect(disk: &dyn Storage, layout: &Layout) -> Detected {
     detector.found
 }
 
+/// The reason why detection does not look into a directory.
+#[derive(Debug, thiserror::Error)]
+enum DetectError {
+    /// It cannot be told which one it is.
+    #[error(transparent)]
+    Unknown(#[from] ReadError),
+    #[error("this directory cannot be listed: {0}")]
+    Unlisted(#[source] ReadError),
+    #[error("links lead to more than {LINKED_DIRECTORIES} directories")]
+    TooManyLinks,
+}
+
 struct Detector<'a> {
     disk: &'a dyn Storage,
     layout: &'a Layout,
@@ -39,8 +52,8 @@ impl Detector<'_> {
         let depth = self.above.len();
         let listed = match self.layout.locate(dir).map(|host| self.enter(&host, linked)) {
             Some(Ok(listed)) => listed,
-            Some(Err(why)) => {
-                self.note(dir, &why);
+            Some(Err(error)) => {
+                self.note(dir, &error.to_string());
                 Vec::new()
             }
             None => Vec::new(),
@@ -57,20 +70,20 @@ impl Detector<'_> {
 
     /// Lists a directory and notes that the walk is in it; nothing where there is none, or the walk is in
     /// it already.
-    fn enter(&mut self, host: &Path, linked: bool) -> Result<Vec<(Vec<u8>, FileType)>, String> {
+    fn enter(&mut self, host: &Path, linked: bool) -> Result<Vec<(Vec<u8>, FileType)>, DetectError> {
         let Some(id) = self.disk.directory_id(host)?.filter(|id| !self.above.contains(id)) else {
             return Ok(Vec::new());
         };
         self.linked += usize::from(linked);
         if self.linked > LINKED_DIRECTORIES {
-            return Err(format!("links lead to more than {LINKED_DIRECTORIES} directories"));
+            return Err(DetectError::TooManyLinks);
         }
         match self.disk.entries(host, Asked::Detection) {
             Ok(listed) => {
                 self.above.push(id);
                 Ok(listed)
             }
-            Err(ReadError::Refused(why)) => Err(format!("this directory cannot be listed: {why}")),
+            Err(source @ ReadError::Refused(_)) => Err(DetectError::Unlisted(source)),
             Err(_) => Ok(Vec::new()),
         }
     }
@@ -93,71 +106,5 @@ impl Detector<'_> {
         let name = if dir.is_empty() { b"." } else { dir };
         self.found.compose.insert(name.to_vec(), Some(why.to_owned()));
         self.found.roots.insert(name.to_vec(), Some(why.to_owned()));
-    }
-}
-
-/// Whether detection would find the compose file at a repository path.
-#[must_use]
-pub fn is_detected_compose_file(path: &[u8]) -> bool {
-    let mut parts: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
-    let name = parts.pop().unwrap_or_default();
-    let passed_over =
-        |(depth, part): (usize, &&[u8])| is_passed_over(if depth == 0 { b"" } else { b"x" }, part);
-    !path.starts_with(b"/") && is_compose_name(name) && !parts.iter().enumerate().any(passed_over)
-}
-
-pub(super) fn is_passed_over(dir: &[u8], name: &[u8]) -> bool {
-    name.starts_with(b".") || name == b"node_modules" || (dir.is_empty() && name == b"audit")
-}
-
-/// The last component of a pattern over compose files: it matches every name by which detection knows one, and some more.
-pub const COMPOSE_NAMES: &str = "*compose*.y*ml";
-
-/// Whether a file is a compose file by its name: `compose.yml`, `docker-compose.yml`, either with `.NAME` or `-NAME` before `.yml` or `.yaml`.
-#[must_use]
-pub fn is_compose_name(name: &[u8]) -> bool {
-    let stem = name.strip_suffix(b".yml").or_else(|| name.strip_suffix(b".yaml"));
-    let Some(stem) = stem else { return false };
-    let rest = stem.strip_prefix(b"docker-compose").or_else(|| stem.strip_prefix(b"compose"));
-    rest.is_some_and(|rest| rest.is_empty() || (rest.len() > 1 && matches!(rest[0], b'.' | b'-')))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pattern_matches_every_name() {
-        let pattern = crate::model::Glob::new(COMPOSE_NAMES).unwrap();
-        for stem in ["compose", "docker-compose"] {
-            for middle in ["", ".override", "-prod", ".a.b", "-a.b", ".composer", "._"] {
-                for ending in ["yml", "yaml"] {
-                    let name = format!("{stem}{middle}.{ending}");
-                    assert!(is_compose_name(name.as_bytes()) && pattern.matches(name.as_bytes()), "{name}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn compose_files_are_known_by_name() {
-        for yes in [
-            "compose.yml",
-            "compose.yaml",
-            "docker-compose.yml",
-            "docker-compose.prod.yml",
-            "compose-dev.yaml",
-        ] {
-            assert!(is_compose_name(yes.as_bytes()), "{yes}");
-        }
-        for no in [
-            "compose.json",
-            "composer.yml",
-            "docker-compose..yml.bak",
-            "docker-compose-.yml",
-            "my-compose.yml",
-        ] {
-            assert!(!is_compose_name(no.as_bytes()), "{no}");
-        }
     }
 }

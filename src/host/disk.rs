@@ -1,8 +1,6 @@
 //! What a machine's disk says of single paths, so that one code maps paths of any machine.
 
-use std::path::{Component, Path, PathBuf};
-
-use super::Layout;
+use std::path::{Path, PathBuf};
 
 /// Answers for the disk that a layout lies on.
 pub(crate) trait Disk {
@@ -24,33 +22,4 @@ impl Disk for ThisDisk {
     fn real(&self, path: &Path) -> Option<PathBuf> {
         path.canonicalize().ok()
     }
-}
-
-/// A disk that nothing is known of: paths are what their text says, and everything is there that has a place
-/// in the layout.
-pub(crate) struct Unseen<'a>(pub(crate) &'a Layout);
-
-impl Disk for Unseen<'_> {
-    fn is_file(&self, path: &Path) -> bool {
-        self.0.repository_path(path, self).is_some()
-    }
-
-    fn real(&self, path: &Path) -> Option<PathBuf> {
-        Some(without_dots(path))
-    }
-}
-
-/// A path without `.` and `..`, taken by its text.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                plain.pop();
-            }
-            part => plain.push(part),
-        }
-    }
-    plain
 }

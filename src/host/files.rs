@@ -1,14 +1,14 @@
 //! Answers a query for single files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::detect::{COMPOSE_NAMES, detect};
-use super::layout::NO_PLACE;
+use super::compose_names::COMPOSE_NAMES;
+use super::detect::detect;
+use super::reasons::{NO_PLACE, no_tree};
 use super::storage::Storage;
-use super::walk::{Found, Want, expand};
+use super::walk::{FoundPaths, Want, expand};
 use super::{FileQuery, FilesAnswer, HostError, Layout, Seen, Select, Watch};
 use crate::model::{Glob, LeftOut, Unit, any_match};
 
@@ -53,15 +53,15 @@ pub(super) fn observe(
     Ok(answer)
 }
 
-/// How many absolute patterns nothing is looked for by, because no commit holds what they name.
+/// The number of absolute patterns that are not searched, because no commit holds such paths.
 fn passed_over(query: &FileQuery) -> u64 {
     let Select::Patterns(globs) = &query.select else { return 0 };
     let is_outside = |glob: &&Glob| glob.text().starts_with('/');
     if query.scope.repository_only { globs.iter().filter(is_outside).count() as u64 } else { 0 }
 }
 
-/// What each pattern, or detection, led to.
-fn search(disk: &dyn Storage, layout: &Layout, query: &FileQuery) -> Vec<(Found, Option<Glob>)> {
+/// The paths that each pattern, or detection, led to.
+fn search(disk: &dyn Storage, layout: &Layout, query: &FileQuery) -> Vec<(FoundPaths, Option<Glob>)> {
     match &query.select {
         Select::Named => Vec::new(),
         Select::Patterns(globs) => globs
@@ -72,7 +72,7 @@ fn search(disk: &dyn Storage, layout: &Layout, query: &FileQuery) -> Vec<(Found,
             })
             .collect(),
         Select::Detect => {
-            let mut found = Found { paths: detect(disk, layout).compose, ..Found::default() };
+            let mut found = FoundPaths { paths: detect(disk, layout).compose, ..FoundPaths::default() };
             let before = found.paths.len();
             found.paths.retain(|path, trouble| trouble.is_some() || !any_match(&query.exclude, path));
             found.excluded = (before - found.paths.len()) as u64;
@@ -109,13 +109,9 @@ fn look_at(disk: &dyn Storage, layout: &Layout, path: &[u8], watch: &Watch) -> R
     };
     Ok(match disk.file(&host, watch)? {
         Seen::Gone => {
-            layout.missing_base(path, disk).map_or(Seen::Gone, |base| Seen::Unreadable(no_tree(base)))
+            let base = layout.missing_base(path, |base| disk.is_directory(base));
+            base.map_or(Seen::Gone, |base| Seen::Unreadable(no_tree(base)))
         }
         seen => seen,
     })
-}
-
-/// Says that the whole tree is not where the layout has it: that says nothing of what was in it.
-pub(super) fn no_tree(base: &Path) -> String {
-    format!("the directory it should lie in is not there: {}", base.display())
 }

@@ -5,10 +5,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::disk::Disk;
-use super::storage::Storage;
-
-/// Said of a path that [`Layout::locate`] gives no place.
-pub(super) const NO_PLACE: &str = "it has no place on this target: set its root or paths";
 
 /// Maps repository paths (bytes, `/` between components, relative) to paths on the host.
 #[derive(Debug, Clone)]
@@ -61,10 +57,10 @@ impl Layout {
     /// The directory below which a repository path lies, where that is not there at all: then nothing can
     /// be told of what should lie in it.
     #[must_use]
-    pub(super) fn missing_base(&self, path: &[u8], disk: &dyn Storage) -> Option<&Path> {
+    pub(super) fn missing_base(&self, path: &[u8], is_directory: impl Fn(&Path) -> bool) -> Option<&Path> {
         let exception = self.exceptions.iter().find(|(prefix, _)| below(prefix, path).is_some());
         let base = exception.map(|(_, place)| place.as_path()).or(self.root.as_deref())?;
-        (!path.starts_with(b"/") && !disk.is_directory(base)).then_some(base)
+        (!path.starts_with(b"/") && !is_directory(base)).then_some(base)
     }
 
     /// The repository path of a host path, also where links on its disk lead into the layout; `None` outside it.
@@ -95,8 +91,9 @@ impl Layout {
     }
 }
 
-/// What of `path` lies below `prefix`; `None` where it does not.
-fn below<'a>(prefix: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
+/// The rest of `path` below `prefix`, without a slash before it; `None` where it does not lie there. Everything lies
+/// below the empty prefix.
+pub(super) fn below<'a>(prefix: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
     if prefix.is_empty() {
         return Some(path);
     }

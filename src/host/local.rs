@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::disk::ThisDisk;
 use super::docker::{self, Engine};
-use super::remembered::{Remembered, Remembering};
+use super::stat_cache::{CachedDisk, StatCache};
 use super::storage::Storage;
 use super::{
     Answer, ContainerQuery, ContainersAnswer, Content, Host, HostError, Layout, Phase, Query, Watch, content,
@@ -19,7 +19,7 @@ use super::{
 pub struct LocalHost {
     layout: Layout,
     engine: Engine,
-    remembered: Option<Arc<Remembered>>,
+    remembered: Option<Arc<StatCache>>,
 }
 
 impl LocalHost {
@@ -31,13 +31,13 @@ impl LocalHost {
 
     /// The same host, where what is remembered is not read again.
     #[must_use]
-    pub fn remembering(self, remembered: Option<Arc<Remembered>>) -> Self {
+    pub fn remembering(self, remembered: Option<Arc<StatCache>>) -> Self {
         Self { remembered, ..self }
     }
 
     /// The answer to a query for files or modules; of another one, nothing.
     fn read(&self, query: &Query, watch: &Watch) -> Option<Result<Answer, HostError>> {
-        let remembering = self.remembered.as_deref().map(Remembering);
+        let remembering = self.remembered.as_deref().map(CachedDisk);
         let disk = remembering.as_ref().map_or(&ThisDisk as &dyn Storage, |disk| disk);
         match query {
             Query::Files(query) => Some(files::observe(disk, &self.layout, query, watch).map(Answer::Files)),
@@ -48,7 +48,7 @@ impl LocalHost {
         }
     }
 
-    /// What the engine told the thread that asked it; where there is none, it is asked now.
+    /// Waits for the answer of the thread that asks the engine; where there is none, the engine is asked now.
     fn wait(
         &self,
         query: &ContainerQuery,

@@ -2,6 +2,7 @@
 
 mod beneath;
 mod bytecode;
+mod compose_names;
 mod content;
 mod detect;
 #[cfg(test)]
@@ -17,10 +18,12 @@ mod module;
 mod modules;
 mod mounts;
 mod read;
-mod remembered;
+mod reasons;
 pub mod ssh;
+mod stat_cache;
 mod storage;
 mod this_machine;
+mod unseen;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,13 +32,12 @@ use crate::model::{Digest, Entry, Glob, LeftOut, Mount, MountView, Stat, Tree, U
 
 pub use crate::control::progress::{Phase, Watch};
 pub use bytecode::was_left_out;
-pub use content::Content;
-pub use detect::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
+pub use compose_names::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;
 pub use layout::Layout;
 pub use local::LocalHost;
 pub use module::{EntryKind, ModuleRules};
-pub use remembered::{Memory, Remembered, Why};
+pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
 
 /// A machine, or something that can stand for one, that can be observed.
 pub trait Host: Sync {
@@ -57,7 +59,20 @@ pub trait Host: Sync {
     }
 }
 
-/// Why a host as a whole could not be looked at.
+/// The outcome of reading a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// All its bytes.
+    Bytes(Vec<u8>),
+    /// Nothing is there.
+    Gone,
+    /// It has more bytes than were asked for: so many.
+    TooLarge(u64),
+    /// It could not be read, with the reason.
+    Unreadable(String),
+}
+
+/// The reason why a host as a whole could not be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// The user ended the run.
@@ -69,14 +84,14 @@ pub enum HostError {
     Unreachable(String),
 }
 
-/// What belongs on a host, by repository path.
+/// The paths that belong on a host.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     /// Patterns; `None` is everything.
     pub include: Option<Vec<Glob>>,
     /// Whether only what lies in the repository belongs here, as for a commit: absolute paths do not.
     pub repository_only: bool,
-    /// What no commit holds because git ignores it: it does not belong here either.
+    /// Paths that no commit holds because git ignores them: they do not belong here either.
     pub ignored: BTreeSet<Vec<u8>>,
 }
 
@@ -92,7 +107,7 @@ impl Scope {
         self.repository_only && (path.starts_with(b"/") || self.ignored.contains(path))
     }
 
-    /// Why something does not belong here.
+    /// The reason why something does not belong here.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         if self.repository_only && self.include.is_none() {
@@ -126,7 +141,7 @@ pub fn manifest_among(has: impl Fn(&[u8]) -> bool) -> Option<&'static [u8]> {
     MANIFESTS.into_iter().find(|name| has(name))
 }
 
-/// How subjects are found, besides the named ones.
+/// The way in which subjects are found, besides the named ones.
 #[derive(Debug, Clone)]
 pub enum Select {
     /// Repository paths matching one of these.
@@ -170,13 +185,13 @@ impl Query {
 /// Asks for single files.
 #[derive(Debug, Clone)]
 pub struct FileQuery {
-    /// How they are found; detection looks for compose files.
+    /// The way in which they are found; detection looks for compose files.
     pub select: Select,
     /// Found files matching one of these are left out.
     pub exclude: Vec<Glob>,
     /// Repository paths to look at in any case.
     pub named: Vec<Vec<u8>>,
-    /// What belongs on this host.
+    /// The paths that belong on this host.
     pub scope: Scope,
     /// Whether compose files beside those that the patterns match are told of.
     pub beside: bool,
@@ -185,15 +200,15 @@ pub struct FileQuery {
 /// Asks for addon modules.
 #[derive(Debug, Clone)]
 pub struct ModuleQuery {
-    /// How addon roots are found.
+    /// The way in which addon roots are found.
     pub select: Select,
     /// Paths relative to an addon root that are left out, on top of the defaults.
     pub exclude: Vec<Glob>,
     /// Repository paths of modules to look at in any case.
     pub named: Vec<Vec<u8>>,
-    /// What is known of modules, by repository path: a tree that is found to be equal shares its memory.
+    /// Known modules, by repository path: a tree that is found to be equal shares its memory.
     pub known: BTreeMap<Vec<u8>, Tree>,
-    /// What belongs on this host.
+    /// The paths that belong on this host.
     pub scope: Scope,
     /// Whether all bytecode under `__pycache__` counts, not only what Python would run unseen.
     pub all_bytecode: bool,
@@ -206,8 +221,10 @@ pub struct ContainerQuery {
     pub patterns: Vec<Glob>,
     /// Names to look for in any case.
     pub named: BTreeSet<String>,
-    /// What containers should have as it is on the host; `None`: their mounts are not looked at.
+    /// The subjects that containers should have as they are on the host; `None`: their mounts are not looked at.
     pub locked: Option<Vec<LockedSubject>>,
+    /// Whether containers that are not named do not count in the end: their mounts are not looked at.
+    pub ignores_unnamed: bool,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
 }
@@ -241,14 +258,14 @@ pub enum Answer {
     Containers(ContainersAnswer),
 }
 
-/// What became of asking for containers.
+/// The answer to a query for containers.
 #[derive(Debug, Clone)]
 pub enum ContainersAnswer {
     /// The engine answered.
     Seen {
         /// Containers, sorted by name.
         containers: Vec<Container>,
-        /// What was left out.
+        /// Subjects that were left out.
         left_out: Vec<LeftOut>,
     },
     /// There is no engine here, with where it was looked for.
@@ -275,7 +292,7 @@ pub struct Container {
     pub compose_project: Option<String>,
     /// The Compose service.
     pub compose_service: Option<String>,
-    /// What Compose computed of the service's configuration when it made the container.
+    /// The hash that Compose computed of the service's configuration when it made the container.
     pub compose_config_hash: Option<String>,
     /// The repository paths of the compose files it was made from; `None` for one outside the layout.
     pub compose_files: Vec<Option<Vec<u8>>>,
@@ -284,11 +301,11 @@ pub struct Container {
     /// Its mounts, sorted by destination; the source of a bind is a repository path where it has one. `None` where the
     /// engine does not list them.
     pub mounts: Option<Vec<Mount>>,
-    /// What became of looking at them.
+    /// The outcome of looking at them.
     pub view: MountView,
 }
 
-/// What was seen at a file's path.
+/// The file at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// A regular file.
@@ -306,14 +323,14 @@ pub struct FilesAnswer {
     pub files: BTreeMap<Vec<u8>, Seen>,
     /// Patterns that matched nothing at all, though something of theirs may belong here.
     pub unmatched: Vec<Glob>,
-    /// What was left out.
+    /// Subjects that were left out.
     pub left_out: Vec<LeftOut>,
     /// Compose files that detection would find and no pattern matches, though a pattern led to their directory, each with
     /// a pattern that would match it. They were not read.
     pub beside: BTreeMap<Vec<u8>, String>,
 }
 
-/// What was seen at a module's place.
+/// The module at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SeenModule {
     /// All its files and links.
@@ -331,7 +348,7 @@ pub struct ModulesAnswer {
     pub modules: BTreeMap<Vec<u8>, SeenModule>,
     /// Root patterns that matched no directory, or only directories without any module.
     pub unmatched: Vec<Glob>,
-    /// What was left out.
+    /// Subjects that were left out.
     pub left_out: Vec<LeftOut>,
 }
 impl From<HostError> for crate::error::Failure {

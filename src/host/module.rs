@@ -6,18 +6,17 @@ use rayon::prelude::*;
 use rustix::fs::FileType;
 
 use super::bytecode;
-use super::files::no_tree;
-use super::layout::NO_PLACE;
-use super::read::{CHANGED, ReadError, not_a_file};
+use super::read::ReadError;
+use super::reasons::{CHANGED, NO_PLACE, no_tree, not_a_file};
 use super::storage::{Held, Storage};
 use super::walk::child;
 use super::{HostError, Layout, SeenModule, Watch, manifest_among};
 use crate::model::{Digest, Glob, Leaf, LeftOut, Stat, Tree, TreeBuilder, Unit, Unreadable, any_match};
 
-/// How often a module is walked again because something in it vanished meanwhile.
+/// The number of walks through a module in which something vanishes meanwhile.
 const ATTEMPTS: usize = 3;
 
-/// What was left out, counted by unit and reason.
+/// Subjects that were left out, counted by unit and reason.
 #[derive(Default)]
 pub(super) struct Counts(BTreeMap<(Unit, &'static str), u64>);
 
@@ -58,7 +57,7 @@ fn is_dropped(name: &[u8]) -> bool {
     name == b".DS_Store" || name.ends_with(b".swp") || name.ends_with(b"~")
 }
 
-/// What looking at one candidate gave.
+/// The outcome of looking at one candidate.
 pub(super) enum Looked {
     Module(SeenModule, Counts),
     NotAModule,
@@ -85,7 +84,7 @@ impl Looked {
 }
 
 /// Everything needed to look at one module.
-pub(super) struct Look<'a> {
+pub(super) struct ModuleLook<'a> {
     pub(super) disk: &'a dyn Storage,
     pub(super) layout: &'a Layout,
     pub(super) exclude: &'a [Glob],
@@ -94,7 +93,7 @@ pub(super) struct Look<'a> {
     pub(super) all_bytecode: bool,
 }
 
-/// What a walk through a module met, before anything was read.
+/// The files and links that a walk through a module met, before anything was read.
 #[derive(Default)]
 struct Walked {
     files: Vec<Vec<u8>>,
@@ -108,7 +107,7 @@ struct Walked {
     left_out: Counts,
 }
 
-impl Look<'_> {
+impl ModuleLook<'_> {
     /// Looks at the module at `place`, links to it followed.
     pub(super) fn at(&self, place: &[u8]) -> Result<Looked, HostError> {
         let name = place.rsplit(|&b| b == b'/').next().unwrap_or(place);
@@ -128,7 +127,7 @@ impl Look<'_> {
                 Ok(Some(held)) => held,
                 Ok(None) if self.named => return Ok(self.gone(place)),
                 Ok(None) => return Ok(Looked::NotAModule),
-                Err(why) => return Ok(Looked::troubled(why)),
+                Err(error) => return Ok(Looked::troubled(error.to_string())),
             };
             if let Some(looked) = self.walk_and_hash(held.as_ref(), place)? {
                 return Ok(looked);
@@ -138,7 +137,7 @@ impl Look<'_> {
     }
 
     fn gone(&self, place: &[u8]) -> Looked {
-        match self.layout.missing_base(place, self.disk) {
+        match self.layout.missing_base(place, |base| self.disk.is_directory(base)) {
             Some(base) => Looked::troubled(no_tree(base)),
             None => Looked::Module(SeenModule::Gone, Counts::default()),
         }
@@ -186,7 +185,7 @@ impl Look<'_> {
     }
 }
 
-/// What decides about the entries of one module, wherever they are listed.
+/// The rules for the entries of one module, wherever they are listed.
 #[derive(Debug, Clone, Copy)]
 pub struct ModuleRules<'a> {
     module: &'a [u8],
@@ -194,7 +193,7 @@ pub struct ModuleRules<'a> {
     manifest: Option<&'static [u8]>,
 }
 
-/// What an entry of a module is, as far as the rules go by it.
+/// The kind of an entry of a module, as far as the rules go by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A directory.
@@ -215,7 +214,7 @@ impl EntryKind {
     }
 }
 
-/// What becomes of one entry.
+/// The fate of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Kept,
@@ -277,7 +276,7 @@ fn is_left_out(exclude: &[Glob], name: &[u8]) -> bool {
 impl Walked {
     /// Walks a module without following links; `None` where there is no manifest and the module was not
     /// asked for by name. An error means that something vanished in the middle.
-    fn through(held: &dyn Held, place: &[u8], look: &Look<'_>) -> Result<Option<Self>, ReadError> {
+    fn through(held: &dyn Held, place: &[u8], look: &ModuleLook<'_>) -> Result<Option<Self>, ReadError> {
         let mut walked = Self::default();
         let top = walked.entries(held, &[])?;
         let manifest = manifest_among(|name| top.iter().any(|(entry, kind)| entry == name && !is_dir(*kind)));

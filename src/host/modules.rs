@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use rustix::fs::FileType;
 
 use super::detect::detect;
-use super::module::{BY_CONFIGURATION, Counts, Look, Looked, NOT_INCLUDED, is_pruned};
+use super::module::{BY_CONFIGURATION, Counts, Looked, ModuleLook, NOT_INCLUDED, is_pruned};
 use super::read::ReadError;
 use super::storage::{Asked, Storage};
 use super::walk::{Want, child, expand, may_hold};
@@ -34,7 +34,7 @@ pub(super) fn observe(
         .with_max_len(1)
         .map(|(place, trouble)| {
             let named = named.contains(place.as_slice());
-            let look = Look {
+            let look = ModuleLook {
                 disk,
                 layout,
                 exclude: &query.exclude,

@@ -6,30 +6,26 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, Stat as RawStat};
 use rustix::io::Errno;
 
+use super::reasons::{CHANGED, not_a_file};
 use super::{Content, Watch, beneath};
 use crate::model::{Digest, Hasher, Stat, in_words};
 
-/// Why a file was not read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The reason why something was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ReadError {
-    /// It is not there.
+    #[error("it is not there")]
     Gone,
-    /// It kept changing while it was read.
+    #[error("{CHANGED}")]
     Changed,
-    /// It cannot be read, with the reason in words.
+    /// It cannot be read, with the reason for people.
+    #[error("{0}")]
     Refused(String),
     /// The run was cancelled.
+    #[error("interrupted")]
     Cancelled,
 }
 
-/// A file that never stood still.
-pub(super) const CHANGED: &str = "it kept changing while it was read";
-/// A link to nothing.
-pub(super) const BROKEN: &str = "it is a broken symbolic link";
-/// A link that is followed in circles.
-pub(super) const LOOPS: &str = "it is a symbolic link that leads back to itself";
-
-/// How often a file that changes under the reader is read again.
+/// The number of reads of a file that changes under the reader.
 const ATTEMPTS: usize = 3;
 /// The read buffer of each thread: large enough for few calls, small enough for the cache.
 const BUFFER: usize = 128 * 1024;
@@ -119,7 +115,7 @@ pub(super) fn content_at(
     Err(ReadError::Changed)
 }
 
-/// How many bytes the head of a file has.
+/// The length of the head of a file.
 pub(super) const HEAD: usize = 16;
 
 /// The first bytes of the regular file `path`, relative to `dir`; `None` where it is shorter. Never blocks on a FIFO or
@@ -196,7 +192,7 @@ fn same_content(a: &RawStat, b: &RawStat) -> bool {
         && (a.st_ctime, a.st_ctime_nsec) == (b.st_ctime, b.st_ctime_nsec)
 }
 
-/// What is told of a file beyond its content.
+/// The facts about a file beyond its content.
 pub(super) fn facts(stat: &RawStat) -> Stat {
     Stat { size: u64::try_from(stat.st_size).unwrap_or(0), mtime: stat.st_mtime, uid: stat.st_uid }
 }
@@ -204,19 +200,6 @@ pub(super) fn facts(stat: &RawStat) -> Stat {
 /// The kind of a file by its stat.
 pub(super) fn kind_of(stat: &RawStat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
-}
-
-/// Says what stands where a file is expected.
-pub(super) fn not_a_file(kind: FileType) -> String {
-    let what = match kind {
-        FileType::Directory => "a directory",
-        FileType::Fifo => "a FIFO",
-        FileType::Socket => "a socket",
-        FileType::Symlink => "a symbolic link",
-        FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        _ => "of an unknown kind",
-    };
-    format!("it is {what}, not a file")
 }
 
 /// Turns an error number into "not there" or a refusal in words.

@@ -32,9 +32,8 @@ pub(super) trait Storage: Disk + Sync {
     /// Names and kinds in a directory, links to it followed.
     fn entries(&self, dir: &Path, asked: Asked<'_>) -> Result<Vec<(Vec<u8>, FileType)>, ReadError>;
 
-    /// Which directory is there, links followed; `None` for anything else, a broken or looping link among
-    /// it; the reason where it cannot be told.
-    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, String>;
+    /// The identity of a directory, links followed; `None` for anything else, a broken or looping link among it.
+    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, ReadError>;
 
     /// Whether anything is there, be it a broken link.
     fn exists(&self, path: &Path) -> Result<(), ReadError>;
@@ -43,7 +42,7 @@ pub(super) trait Storage: Disk + Sync {
     fn file(&self, path: &Path, watch: &Watch) -> Result<Seen, HostError>;
 
     /// A module's directory, links to it followed; `None` where there is none.
-    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, String>;
+    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, ReadError>;
 
     /// Whether a directory is there, links followed.
     fn is_directory(&self, path: &Path) -> bool {
@@ -51,7 +50,7 @@ pub(super) trait Storage: Disk + Sync {
     }
 }
 
-/// What a module's directory holds; paths are relative to it, and links in it are never followed.
+/// The content of a module's directory; paths are relative to it, and links in it are never followed.
 pub(super) trait Held: Sync {
     /// Gives each name and kind in one directory to `take`.
     fn list(&self, dir: &[u8], take: &mut dyn FnMut(&[u8], FileType)) -> Result<(), ReadError>;

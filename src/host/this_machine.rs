@@ -9,7 +9,8 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::disk::ThisDisk;
-use super::read::{self, HEAD, Links, ReadError, hash_at, head_at, kind_of, not_a_file, refused, words};
+use super::read::{HEAD, Links, ReadError, hash_at, head_at, kind_of, refused, words};
+use super::reasons::{BROKEN, LOOPS, not_a_file};
 use super::storage::{Asked, DirectoryId, Held, Storage};
 use super::{HostError, Seen, Watch, beneath};
 use crate::model::{Digest, Stat};
@@ -31,11 +32,11 @@ impl Storage for ThisDisk {
         Ok(all)
     }
 
-    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, String> {
+    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, ReadError> {
         match rustix::fs::stat(path) {
             Ok(stat) => Ok((kind_of(&stat) == FileType::Directory).then_some((stat.st_dev, stat.st_ino))),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-            Err(errno) => Err(words(errno)),
+            Err(errno) => Err(refused(errno)),
         }
     }
 
@@ -47,7 +48,7 @@ impl Storage for ThisDisk {
         file(path, || hash_at(CWD, path.as_os_str().as_bytes(), Links::Follow, watch))
     }
 
-    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, String> {
+    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, ReadError> {
         Ok(module(path)?.map(|opened| Box::new(opened) as Box<dyn Held>))
     }
 }
@@ -63,20 +64,21 @@ pub(super) fn file(
     match hash() {
         Ok((digest, stat)) => Ok(Seen::File(digest, stat)),
         Err(ReadError::Gone) => Ok(Seen::Gone),
-        Err(ReadError::Changed) => Ok(Seen::Unreadable(read::CHANGED.to_owned())),
-        Err(ReadError::Refused(why)) => Ok(Seen::Unreadable(why)),
         Err(ReadError::Cancelled) => Err(HostError::Interrupted),
+        Err(error) => Ok(Seen::Unreadable(error.to_string())),
     }
 }
 
 /// Opens a module's directory, links to it followed; `None` where there is none.
-pub(super) fn module(path: &Path) -> Result<Option<Opened>, String> {
+pub(super) fn module(path: &Path) -> Result<Option<Opened>, ReadError> {
     match rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()) {
         Ok(dir) => Ok(Some(Opened(dir))),
-        Err(Errno::NOENT | Errno::NOTDIR) if leads_nowhere(path) => Err(read::BROKEN.to_owned()),
+        Err(Errno::NOENT | Errno::NOTDIR) if leads_nowhere(path) => {
+            Err(ReadError::Refused(BROKEN.to_owned()))
+        }
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(Errno::LOOP) => Err(read::LOOPS.to_owned()),
-        Err(errno) => Err(words(errno)),
+        Err(Errno::LOOP) => Err(ReadError::Refused(LOOPS.to_owned())),
+        Err(errno) => Err(refused(errno)),
     }
 }
 
@@ -87,10 +89,10 @@ pub(super) fn why_not_openable(path: &Path) -> Option<Seen> {
         Ok(stat) if kind_of(&stat) == FileType::RegularFile => None,
         Ok(stat) => refuse(&not_a_file(kind_of(&stat))),
         Err(Errno::NOENT | Errno::NOTDIR) => match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => refuse(read::BROKEN),
+            Ok(_) => refuse(BROKEN),
             Err(_) => Some(Seen::Gone),
         },
-        Err(Errno::LOOP) => refuse(read::LOOPS),
+        Err(Errno::LOOP) => refuse(LOOPS),
         Err(errno) => refuse(&words(errno)),
     }
 }

@@ -5,27 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustix::fs::FileType;
 
 use super::Layout;
-use super::detect::{is_compose_name, is_detected_compose_file};
+use super::compose_names::{is_compose_name, is_detected_compose_file};
 use super::read::ReadError;
 use super::storage::{Asked, DirectoryId, Storage};
 use crate::model::{Glob, any_match, is_wild};
 
-/// How many directories may be reached through links below one `**`: a bound for trees whose links lead
+/// The number of directories that may be reached through links below one `**`: a bound for trees whose links lead
 /// back and forth.
 pub(super) const LINKED_DIRECTORIES: usize = 100_000;
 
-/// What patterns led to.
+/// The paths that patterns led to.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundPaths {
     /// Paths that matched, each with its reason if it could not be reached.
     pub(super) paths: BTreeMap<Vec<u8>, Option<String>>,
-    /// How many matches were excluded; a directory counts once.
+    /// The number of excluded matches; a directory counts once.
     pub(super) excluded: u64,
     /// Compose files that lie where others would have matched, if they were to be noticed.
     pub(super) beside: BTreeSet<Vec<u8>>,
 }
 
-/// What a pattern's end may be.
+/// The kind of a pattern's end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {
     /// Files: a directory counts only where the last component names it more closely than `*` or `**`.
@@ -36,7 +36,7 @@ pub(super) enum Want {
 
 /// A directory, what lies above it, and whether a link led there.
 #[derive(Clone)]
-struct Place<'a> {
+struct Position<'a> {
     path: Vec<u8>,
     above: Option<&'a Ancestor<'a>>,
     linked: bool,
@@ -44,9 +44,9 @@ struct Place<'a> {
     noticed: bool,
 }
 
-impl<'a> Place<'a> {
-    fn below(&self, path: Vec<u8>) -> Place<'a> {
-        Place { path, above: self.above, linked: self.linked, noticed: false }
+impl<'a> Position<'a> {
+    fn below(&self, path: Vec<u8>) -> Position<'a> {
+        Position { path, above: self.above, linked: self.linked, noticed: false }
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Walker<'a> {
     /// Whether compose files are noticed that lie beside what matches.
     notices: bool,
     linked: usize,
-    found: Found,
+    found: FoundPaths,
 }
 
 /// Expands one pattern; with `notices`, compose files are noted that lie where matches of it would.
@@ -82,19 +82,19 @@ pub(super) fn expand(
     exclude: &[Glob],
     want: Want,
     notices: bool,
-) -> Found {
-    let mut walker = Walker { disk, layout, exclude, want, notices, linked: 0, found: Found::default() };
+) -> FoundPaths {
+    let mut walker = Walker { disk, layout, exclude, want, notices, linked: 0, found: FoundPaths::default() };
     let (start, parts) = match glob.text().strip_prefix('/') {
         Some(rest) => (b"/".to_vec(), rest),
         None => (Vec::new(), glob.text()),
     };
     let parts: Vec<&str> = parts.split('/').filter(|part| !part.is_empty()).collect();
-    walker.descend(&Place { path: start, above: None, linked: false, noticed: false }, &parts);
+    walker.descend(&Position { path: start, above: None, linked: false, noticed: false }, &parts);
     walker.found
 }
 
 impl Walker<'_> {
-    fn descend(&mut self, place: &Place<'_>, parts: &[&str]) {
+    fn descend(&mut self, place: &Position<'_>, parts: &[&str]) {
         match parts {
             [] => self.emit(&place.path, None),
             ["**", rest @ ..] => self.descend_all(place, rest),
@@ -111,7 +111,7 @@ impl Walker<'_> {
         }
     }
 
-    fn descend_matching(&mut self, place: &Place<'_>, part: &str, rest: &[&str]) {
+    fn descend_matching(&mut self, place: &Position<'_>, part: &str, rest: &[&str]) {
         let Ok(pattern) = Glob::new(part) else { return };
         for (name, kind) in self.list(&place.path, Asked::Matching(part)) {
             if !pattern.matches(&name) {
@@ -132,17 +132,17 @@ impl Walker<'_> {
     }
 
     /// `**`: this directory and everything below, links followed unless they lead back.
-    fn descend_all(&mut self, place: &Place<'_>, rest: &[&str]) {
+    fn descend_all(&mut self, place: &Position<'_>, rest: &[&str]) {
         let id = self.layout.locate(&place.path);
         let id = id.and_then(|host| self.disk.directory_id(&host).ok().flatten());
         if id.is_some_and(|id| place.above.is_some_and(|above| above.holds(id))) {
             return;
         }
         let here = id.map(|id| Ancestor { id, above: place.above });
-        let place = Place { above: here.as_ref().or(place.above), ..place.clone() };
+        let place = Position { above: here.as_ref().or(place.above), ..place.clone() };
         let is_end = rest.len() == 1;
         if !rest.is_empty() {
-            self.descend(&Place { noticed: is_end, ..place.clone() }, rest);
+            self.descend(&Position { noticed: is_end, ..place.clone() }, rest);
         } else if self.want == Want::Directories && id.is_some() {
             self.emit(&place.path, None);
         }
@@ -156,7 +156,7 @@ impl Walker<'_> {
             if self.is_directory(&path, kind) {
                 let linked = place.linked || kind == FileType::Symlink;
                 if !self.prune(&path) && self.may_enter(&path, linked) {
-                    self.descend(&Place { linked, ..place.below(path) }, &deeper);
+                    self.descend(&Position { linked, ..place.below(path) }, &deeper);
                 }
             } else if emits {
                 self.emit(&path, None);
@@ -190,8 +190,8 @@ impl Walker<'_> {
         }
         match self.layout.locate(path).map(|host| self.disk.directory_id(&host)) {
             Some(Ok(id)) => id.is_some(),
-            Some(Err(why)) => {
-                self.note(path, why);
+            Some(Err(error)) => {
+                self.note(path, error.to_string());
                 false
             }
             None => true,
@@ -222,7 +222,7 @@ impl Walker<'_> {
 
     /// Notices what lies in the directory of a single file that a pattern names. That it cannot be listed is no trouble:
     /// the file was asked for, and nothing else.
-    fn look_beside(&mut self, place: &Place<'_>) {
+    fn look_beside(&mut self, place: &Position<'_>) {
         if !self.notices || place.noticed {
             return;
         }

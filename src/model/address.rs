@@ -34,10 +34,14 @@ impl Address {
         self.parts().is_some()
     }
 
-    /// Whether something stands before the host, or behind it, that may be a secret. A mere name of a user is none.
+    /// Whether it can name a server: `[user@]host[:port]`, also behind `ssh://`, and nothing that may be a secret.
     #[must_use]
-    pub fn has_secret_beside_host(&self) -> bool {
-        self.has_secret() && (is_address(&self.0) || self.0.contains(['@', '?', '#']))
+    pub fn names_server(&self) -> bool {
+        let plain = self.0.strip_prefix("ssh://").unwrap_or(&self.0);
+        match plain.rsplit_once('@') {
+            Some((user, host)) => is_user_name(user) && !host.contains(['/', '?', '#']),
+            None => !plain.contains("://") && !plain.contains(['?', '#']),
+        }
     }
 
     /// A text of somebody else, as an error of a library, in which neither the address nor its secret is shown.
@@ -101,8 +105,18 @@ pub fn without_secrets(text: &str) -> String {
         let (ends, from) = rest.split_at(at);
         out.push_str(ends);
         // What is quoted may have blanks in it.
-        let quote = ends.chars().next_back().filter(|c| matches!(c, '\'' | '"' | '`'));
-        let quoted = quote.and_then(|quote| from.find(quote)).filter(|end| is_address(&from[..*end]));
+        let mut before = ends.chars().rev();
+        let quote = before.next().filter(|c| matches!(c, '\'' | '"' | '`'));
+        // An apostrophe within a word begins nothing that goes on behind a blank, unless it is a scheme.
+        let ends_word = match before.next() {
+            Some(c) => c.is_alphanumeric(),
+            None => out.strip_suffix(ends).is_some_and(|out| out.ends_with(char::is_alphanumeric)),
+        };
+        let begins = |end: &usize| {
+            !ends_word || split_scheme(from).0.is_some() || !from[..*end].contains(char::is_whitespace)
+        };
+        let quoted = quote.and_then(|quote| from.find(quote)).filter(begins);
+        let quoted = quoted.filter(|end| is_address(&from[..*end]));
         let end = quoted.or_else(|| from.find(is_end)).unwrap_or(from.len());
         let (word, after) = from.split_at(end);
         out.push_str(&match quoted {
@@ -115,14 +129,27 @@ pub fn without_secrets(text: &str) -> String {
     out
 }
 
+/// The marks of a commit, a target and a baseline before their names, as arguments and texts have them.
+const MARKS: [&str; 3] = ["git:", "target:", "baseline:"];
+
+/// Whether a text can be the name of a user, and not a password beside it: `alice@corp.example` and `CORP\bob` are names.
+#[must_use]
+pub fn is_user_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.contains([':', '/', '?', '#'])
+        && !text.to_ascii_lowercase().contains("%3a")
+}
+
 /// Whether a text is an address and nothing else: it has a scheme, or a user with a password before a host.
 #[must_use]
 pub fn is_address(text: &str) -> bool {
     let has_password = || {
-        let (user, place) = text.rsplit_once('@')?;
+        let marked = MARKS.iter().find_map(|mark| text.strip_prefix(mark));
+        let (user, place) = marked.unwrap_or(text).rsplit_once('@')?;
         // Images and revisions are written much like it: `traefik:3@sha256:…`, `git:HEAD@{1}`.
         let is_other = place.starts_with("sha256:") || place.starts_with('{');
-        Some((user.contains(':') || user.contains("%3")) && !is_other)
+        Some((user.contains(':') || user.to_ascii_lowercase().contains("%3a")) && !is_other)
     };
     text.contains("://") || has_password() == Some(true)
 }
@@ -165,15 +192,17 @@ fn shown_rest(scheme: &str, rest: &str) -> String {
         Some((user, place)) => (Some(user), place),
         None => (None, rest),
     };
+    let is_mere_name = |user: &&str| {
+        matches!(scheme, "" | "ssh")
+            && is_user_name(user)
+            && user.chars().all(|c| c.is_alphanumeric() || "._-+$@\\".contains(c))
+    };
     // A password may hold any of these: nobody knows where it ends.
-    if user.is_some_and(|user| user.contains(['/', '?', '#', '\\'])) {
+    if user.is_some_and(|user| !is_mere_name(&user) && user.contains(['/', '?', '#', '\\'])) {
         return HIDDEN.to_owned();
     }
     let end = place.find(['/', '?', '#']).unwrap_or(place.len());
     let (host, path) = place.split_at(end);
-    let is_mere_name = |user: &&str| {
-        matches!(scheme, "" | "ssh") && user.chars().all(|c| c.is_alphanumeric() || "._-+$".contains(c))
-    };
     let user = match user {
         None => String::new(),
         Some(user) if is_mere_name(&user) => format!("{user}@"),
@@ -250,6 +279,7 @@ mod tests {
             "tcp://[::1]:2375",
             "fe80::1%eth0",
             "bob@[fe80::1]:22",
+            "alice@corp.example@erp",
             "unix:///var/run/docker.sock",
             "unix:///home/a@b/x y.sock",
             "https://example.com/",
@@ -258,6 +288,7 @@ mod tests {
             assert_eq!(shown(text), text);
             assert!(!Address::new(text).has_secret(), "{text}");
         }
+        assert!(!Address::new("CORP\\bob@erp:22").has_secret());
     }
 
     #[test]
@@ -295,6 +326,41 @@ mod tests {
     }
 
     #[test]
+    fn servers_are_named_without_passwords() {
+        for name in ["erp", "bob@erp:22", "ssh://bob@erp", "alice@corp.example@erp", "CORP\\bob@erp", "::1"] {
+            assert!(Address::new(name).names_server(), "{name}");
+        }
+        for other in [
+            "bob:s3cr3t@erp",
+            "bob%3as3cr3t@erp",
+            "tcp://bob:s3cr3t",
+            "tcp:/bob:s3cr3t@erp",
+            "https://erp/?x=s3cr3t",
+            "erp?s3cr3t",
+            "@erp",
+            "bob@erp/s3cr3t",
+        ] {
+            assert!(!Address::new(other).names_server(), "{other}");
+        }
+    }
+
+    #[test]
+    fn names_of_users_are_told_from_passwords() {
+        for name in ["bob", "alice@corp.example", "CORP\\bob", "a%3b"] {
+            assert!(is_user_name(name), "{name}");
+        }
+        for other in
+            ["", "-oProxyCommand=x", "bob:s3cr3t", "bob%3As3cr3t", "bob%3as3cr3t", "a/b", "a?b", "a#b"]
+        {
+            assert!(!is_user_name(other), "{other}");
+        }
+        for word in ["git:release@2024", "baseline:error@x", "target:a@b"] {
+            assert!(!is_address(word), "{word}");
+        }
+        assert!(is_address("git:bob:s3cr3t@erp") && is_address("bob%3As3cr3t@erp"));
+    }
+
+    #[test]
     fn what_others_say_of_it_is_cleared() {
         let address = Address::new("tcp://bob:s3%40cr3t@erp:2375");
         let said = "invalid uri tcp://bob:s3%40cr3t@erp:2375: no user bob:s3@cr3t, s3@cr3t";
@@ -312,6 +378,14 @@ mod tests {
             ("(https://erp/?s3cr3t)", "(https://erp/…)"),
             ("\"bob:s3cr3t@erp\" is", "\"…@erp\" is"),
             ("see https://example.com/", "see https://example.com/"),
+            (
+                "compare \"git:release@2024\" with 'baseline:error@x'",
+                "compare \"git:release@2024\" with 'baseline:error@x'",
+            ),
+            ("\"git:bob:s3cr3t@erp\" is", "\"…@erp\" is"),
+            ("it's one: mail a@b, isn't it", "it's one: mail a@b, isn't it"),
+            ("x'tcp://bob:s3 cr3t@erp'", "x'tcp://…@erp'"),
+            ("u'bob:s3cr3t@erp'", "u'…@erp'"),
         ] {
             assert_eq!(without_secrets(text), expected);
         }

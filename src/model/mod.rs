@@ -21,7 +21,7 @@ mod tree;
 mod verdict;
 
 pub use acknowledgement::{Acknowledged, Pause, name_of};
-pub use address::{Address, is_address, without_secrets};
+pub use address::{Address, is_address, is_user_name, without_secrets};
 pub use digest::{Digest, Hasher};
 pub use duration::{lasting, seconds};
 pub use explanation::{AcceptedBy, Explanation, Shown, Since, WayOut};

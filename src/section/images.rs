@@ -93,10 +93,12 @@ impl Section for Images {
         }
         let locked = ask.baseline.filter(|_| ask.setting.purpose == Purpose::Check);
         let names = locked.iter().flat_map(|state| state.entries.keys());
+        let ignores_unnamed = locked.is_some() && docker.unexpected == OnUnexpected::Ignore;
         Plan::Ask(Query::Containers(ContainerQuery {
             patterns: docker.containers.iter().filter_map(|text| Glob::new(text).ok()).collect(),
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
             locked: ask.paths.map(|paths| paths.subjects.clone()).filter(|subjects| !subjects.is_empty()),
+            ignores_unnamed,
             clock: ask.setting.clock,
         }))
     }

@@ -17,7 +17,7 @@ use crate::model::{Digest, PreviousReport, Report, in_words, judge};
 use crate::project::Project;
 use crate::report::{self, json};
 use crate::store::runs;
-use crate::trust::{REPORTS, armoured};
+use crate::trust::{REPORTS, encode_armor};
 
 /// The file beside the runs that whoever adds a signed report holds.
 const LOCK: &str = ".chain.lock";
@@ -125,8 +125,10 @@ impl<'a> Signing<'a> {
         let mut files = report::files(report);
         let Some(key) = &self.key else { return files };
         let json = files.iter().find(|(name, _)| name == json::FILE).map(|(_, bytes)| bytes.as_slice());
-        let sign =
-            |key: &SigningKey| key.sign(json.unwrap_or_default(), REPORTS).and_then(|made| armoured(&made));
+        let sign = |key: &SigningKey| {
+            let made = key.sign(json.unwrap_or_default(), REPORTS).map_err(|error| error.to_string())?;
+            encode_armor(&made).map_err(|error| error.to_string())
+        };
         match key.as_ref().map_err(Clone::clone).and_then(sign) {
             Ok(signature) => {
                 files.push((json::SIGNATURE.to_owned(), signature));

@@ -16,7 +16,7 @@ pub struct Kept {
     pub says: String,
     /// The run before it, and the digest of that one's report.
     pub previous: Option<(String, Digest)>,
-    /// Who has signed it.
+    /// Its signer.
     pub by: Result<Signer, Refused>,
 }
 
@@ -27,7 +27,7 @@ pub enum Word {
     Wrong {
         /// The run that it is about.
         run: String,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
     /// Something that is as it may be.
@@ -86,7 +86,7 @@ fn names(reports: &[Kept]) -> String {
     }
 }
 
-/// What a report tells by itself.
+/// The facts in a report itself.
 fn of_itself(kept: &Kept) -> Vec<Word> {
     let mut words = Vec::new();
     if let Err(why) = &kept.by {
@@ -101,7 +101,7 @@ fn of_itself(kept: &Kept) -> Vec<Word> {
     words
 }
 
-/// What is said of a run that another one names and that is not here.
+/// The reason for a run that another one names and that is not here.
 fn gone(name: &str, by: &str, is_old: &dyn Fn(&str) -> bool) -> Word {
     if is_old(name) {
         return Word::Note(format!(

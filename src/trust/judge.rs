@@ -1,24 +1,25 @@
 //! Whether a signature counts: is it one of these bytes, is it for this, and may its key sign today?
 
-use super::armour::{Damaged, Signature};
+use super::NAMESPACE;
+use super::armor::{Damaged, Signature};
+use super::certificate::{self, UserCertificateFault};
 use super::point::{Clock, Point};
 use super::signers::{AllowedSigner, matches};
-use super::{NAMESPACE, certificate};
 
-/// What a signature is judged by.
+/// The rules by which a signature is judged.
 #[derive(Clone, Copy)]
 pub struct Case<'a> {
-    /// What it must have been made for.
+    /// The namespace that it must have been made for.
     pub namespace: &'a str,
-    /// Who may sign.
+    /// The allowed signers.
     pub signers: &'a [AllowedSigner],
-    /// What time it is.
+    /// The time.
     pub clock: Clock<'a>,
     /// The one whose signature it must be; `None`: anybody's who may sign.
     pub principal: Option<&'a str>,
 }
 
-/// Who has signed.
+/// The signer of a valid signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
     /// The names, or patterns of them, that stand with the key.
@@ -27,24 +28,24 @@ pub struct Signer {
     pub key: String,
 }
 
-/// What came of looking at who signed a baseline.
+/// The outcome of verifying the signature of a baseline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Looked {
-    /// How many files are covered.
+pub struct SignatureCheck {
+    /// The number of files that are covered.
     pub files: usize,
-    /// Who has signed, or why nobody has whose signature counts.
+    /// The signer, or the reason why no signature counts.
     pub by: Result<Signer, Refused>,
 }
 
-/// Why a signature does not count. What is said of it ends with what can be done.
+/// The reason why a signature does not count. What is said of it ends with what can be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There is no signature.
     #[error("{place} is not there: nobody has signed{next}")]
     Unsigned {
-        /// Where it should lie.
+        /// The path that it should have.
         place: String,
-        /// What can be done.
+        /// Advice.
         next: &'static str,
     },
     /// The signature, or what it covers, cannot be read.
@@ -52,15 +53,15 @@ pub enum Refused {
     Unreadable {
         /// Which file.
         place: String,
-        /// Why.
+        /// The reason.
         reason: String,
-        /// What can be done.
+        /// Advice.
         next: &'static str,
     },
-    /// What was read to compare with is not what was signed.
+    /// The files that were read are not those that were signed.
     #[error("{place}: {reason}")]
     Other {
-        /// What it is about.
+        /// The subject.
         place: String,
         /// Why, and what can be done.
         reason: String,
@@ -70,9 +71,9 @@ pub enum Refused {
         "audit/driftlock.toml is not the one that was signed with {from}, and the present one is not signed either: {why}"
     )]
     Configuration {
-        /// Where the baseline comes from.
+        /// The source of the baseline.
         from: String,
-        /// What is wrong with the signature of the present state.
+        /// The fault of the signature of the present state.
         why: Box<Refused>,
     },
     /// Nothing says who may sign.
@@ -83,16 +84,16 @@ pub enum Refused {
     /// The list of those who may sign cannot be used.
     #[error("nobody can tell who may sign: {0}; mend that file, see ALLOWED SIGNERS in ssh-keygen(1)")]
     Signers(String),
-    /// What was signed is something else.
+    /// The signed content is another.
     #[error(
         "the signature by {key} is not one of {what}: something was changed after it was made, or it belongs to another state{next}"
     )]
     Altered {
         /// The key that the signature names.
         key: String,
-        /// What it should be of.
+        /// The content that it should be of.
         what: &'static str,
-        /// What can be done.
+        /// Advice.
         next: &'static str,
     },
     /// It was made for something else.
@@ -100,9 +101,9 @@ pub enum Refused {
         "the signature was made for \"{found}\", not for \"{wanted}\"; sign with: ssh-keygen -Y sign -n {wanted}, or with driftlock itself"
     )]
     Namespace {
-        /// What it was made for.
+        /// The namespace that it was made for.
         found: String,
-        /// What it must be made for.
+        /// The namespace that it must be made for.
         wanted: String,
     },
     /// Nobody who may sign has that key.
@@ -112,13 +113,13 @@ pub enum Refused {
     Stranger {
         /// The key that the signature names.
         key: String,
-        /// What the lines say that name the key, if any does.
+        /// The reasons of the lines that name the key, if any does.
         why: String,
     },
 }
 
-/// How what is signed is called in messages, and what can be done where it changed.
-fn words(namespace: &str) -> (&'static str, &'static str) {
+/// The name of the signed content in messages, and the advice where it changed.
+fn signed_content(namespace: &str) -> (&'static str, &'static str) {
     if namespace == NAMESPACE {
         ("these lock files and this configuration", "; see what moved, and sign again with: driftlock sign")
     } else {
@@ -145,7 +146,7 @@ impl Refused {
 /// Judges a signature over `message`: the same verdict as that of `ssh-keygen -Y verify`, for some name.
 ///
 /// # Errors
-/// Why it does not count.
+/// The reason why it does not count.
 pub fn judge(signature: &Signature, message: &[u8], case: &Case<'_>) -> Result<Signer, Refused> {
     let key = signature.key_name();
     if signature.namespace() != case.namespace {
@@ -153,7 +154,7 @@ pub fn judge(signature: &Signature, message: &[u8], case: &Case<'_>) -> Result<S
         return Err(Refused::Namespace { found, wanted: case.namespace.to_owned() });
     }
     if !signature.is_of(message, case.namespace) {
-        let (what, next) = words(case.namespace);
+        let (what, next) = signed_content(case.namespace);
         return Err(Refused::Altered { key, what, next });
     }
     let mut reasons = Vec::new();
@@ -168,8 +169,34 @@ pub fn judge(signature: &Signature, message: &[u8], case: &Case<'_>) -> Result<S
     Err(Refused::Stranger { key, why })
 }
 
-/// What a line says of a signature: who has made it, or why it does not count; nothing where it is about another key.
-fn allows(signer: &AllowedSigner, signature: &Signature, case: &Case<'_>) -> Option<Result<String, String>> {
+/// The reason why a line does not let its key sign.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum LineRefusal {
+    /// The certificate names others than this one.
+    #[error("the certificate does not name {0}")]
+    NotNamed(String),
+    #[error("the certificate does not count: {0}")]
+    Certificate(#[from] UserCertificateFault),
+    /// The namespaces that it may sign for.
+    #[error("it may sign for \"{0}\" alone")]
+    Namespaces(String),
+    /// The option with a local time that is skipped or doubled.
+    #[error("{0} is a time that this time zone does not have")]
+    NoSuchTime(&'static str),
+    #[error("valid-before is not after valid-after")]
+    NoTime,
+    #[error("it may not sign yet")]
+    NotYet,
+    #[error("its time is over")]
+    Over,
+}
+
+/// The verdict of a line on a signature: who has made it, or why it does not count; nothing where it is about another key.
+fn allows(
+    signer: &AllowedSigner,
+    signature: &Signature,
+    case: &Case<'_>,
+) -> Option<Result<String, LineRefusal>> {
     let principals = match signature.key().certificate() {
         None if !signer.is_authority && signer.key == *signature.key() => match case.principal {
             Some(name) if !matches(&signer.principals, name) => return None,
@@ -179,11 +206,11 @@ fn allows(signer: &AllowedSigner, signature: &Signature, case: &Case<'_>) -> Opt
         Some(certificate) if signer.is_authority && signer.key == *certificate.signature_key() => {
             let of = certificate::principals(certificate, &signer.principals, case.clock.now);
             let named = |names: Vec<&str>| match case.principal {
-                Some(name) if !names.contains(&name) => Err(format!("the certificate does not name {name}")),
+                Some(name) if !names.contains(&name) => Err(LineRefusal::NotNamed(name.to_owned())),
                 Some(name) => Ok(name.to_owned()),
                 None => Ok(names.join(",")),
             };
-            of.map_err(|why| format!("the certificate does not count: {why}")).and_then(named)
+            of.map_err(LineRefusal::from).and_then(named)
         }
         _ => return None,
     };
@@ -191,21 +218,17 @@ fn allows(signer: &AllowedSigner, signature: &Signature, case: &Case<'_>) -> Opt
 }
 
 /// Whether a line lets its key sign for this, at this time.
-fn in_time(signer: &AllowedSigner, case: &Case<'_>) -> Result<(), String> {
+fn in_time(signer: &AllowedSigner, case: &Case<'_>) -> Result<(), LineRefusal> {
     if let Some(namespaces) = signer.namespaces.as_ref().filter(|list| !matches(list, case.namespace)) {
-        return Err(format!("it may sign for \"{namespaces}\" alone"));
+        return Err(LineRefusal::Namespaces(namespaces.clone()));
     }
-    let on = |point: Point, what: &str| {
-        point.on(case.clock).ok_or_else(|| format!("{what} is a time that this time zone does not have"))
-    };
+    let on = |point: Point, option| point.on(case.clock).ok_or(LineRefusal::NoSuchTime(option));
     let after = signer.valid_after.map(|point| on(point, "valid-after")).transpose()?;
     let before = signer.valid_before.map(|point| on(point, "valid-before")).transpose()?;
     match (after, before) {
-        (Some(after), Some(before)) if before <= after => {
-            Err("valid-before is not after valid-after".to_owned())
-        }
-        (Some(after), _) if case.clock.now < after => Err("it may not sign yet".to_owned()),
-        (_, Some(before)) if case.clock.now > before => Err("its time is over".to_owned()),
+        (Some(after), Some(before)) if before <= after => Err(LineRefusal::NoTime),
+        (Some(after), _) if case.clock.now < after => Err(LineRefusal::NotYet),
+        (_, Some(before)) if case.clock.now > before => Err(LineRefusal::Over),
         _ => Ok(()),
     }
 }

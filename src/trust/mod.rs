@@ -1,6 +1,6 @@
 //! Who stands for a baseline or a report: what is signed, by whom, and whose signature counts.
 
-mod armour;
+mod armor;
 mod certificate;
 mod chain;
 mod judge;
@@ -8,9 +8,9 @@ mod list;
 mod point;
 mod signers;
 
-pub use armour::{Damaged, LONGEST, Signature, armoured, key_name, plain};
+pub use armor::{Damaged, EncodeError, LONGEST, Signature, encode_armor, key_name, plain};
 pub use chain::{Kept, Word, walk};
-pub use judge::{Case, Looked, Refused, Signer, judge};
+pub use judge::{Case, Refused, SignatureCheck, Signer, judge};
 pub use list::{Listed, list};
 pub use point::{Civil, Clock, Point};
 pub use signers::{AllowedSigner, BadLine, parse};

@@ -26,7 +26,7 @@ pub enum Point {
     Local(Civil),
 }
 
-/// What time it is, and what a time of this machine means.
+/// The time, and the time zone of this machine.
 #[derive(Clone, Copy)]
 pub struct Clock<'a> {
     /// Seconds since 1970.

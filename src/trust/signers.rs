@@ -1,11 +1,13 @@
 //! `allowed_signers` files as `ssh-keygen` reads them (ssh-keygen(1), ALLOWED SIGNERS), but strictly: one line that makes
 //! no sense, and nobody can tell who may sign.
 
+use std::str::Utf8Error;
+
 use data_encoding::BASE64;
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
 
-use super::armour::LONGEST;
+use super::armor::LONGEST;
 use super::point::Point;
 use crate::model::escaped;
 
@@ -27,12 +29,63 @@ const LONGEST_PATTERN: usize = 1022;
 
 /// A line that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {reason}")]
+#[error("line {line}: {}", escaped(fault.to_string().as_bytes()))]
 pub struct BadLine {
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
-    pub reason: String,
+    #[source]
+    fault: LineFault,
+}
+
+/// The fault of a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum LineFault {
+    #[error("the file is longer than 1 MiB")]
+    LongFile,
+    #[error("it holds a control character")]
+    ControlCharacter,
+    #[error("there is no key on it")]
+    NoKey,
+    #[error("a quote is not closed")]
+    OpenQuote,
+    #[error("no space follows the quoted names")]
+    NoSpace,
+    #[error("quotes must stand around all of the names")]
+    QuotedPart,
+    #[error("its names are not UTF-8")]
+    Names(#[source] Utf8Error),
+    #[error("a value is not UTF-8")]
+    Value(#[source] Utf8Error),
+    #[error("the list \"{0}\" allows nobody")]
+    AllowsNobody(String),
+    #[error("an empty {kind} stands in the list \"{list}\"")]
+    Empty { kind: &'static str, list: String },
+    #[error("a {0} is longer than {LONGEST_PATTERN} bytes")]
+    LongPattern(&'static str),
+    #[error("it names a certificate; name the key of its authority, with cert-authority before it")]
+    Certificate,
+    #[error("\"{0}\" is neither a key that may sign nor an option")]
+    Unknown(String),
+    #[error("its key is damaged")]
+    DamagedKey,
+    #[error("its key is not of the kind {0}")]
+    OtherKind(String),
+    #[error("its RSA key has {0} bits, and fewer than {LEAST_RSA_BITS} do not count")]
+    ShortKey(u32),
+    #[error("its options end with a comma")]
+    Comma,
+    #[error("something stands behind an option that belongs to none")]
+    Stray,
+    #[error("valid-before is not after valid-after")]
+    NoTime,
+    #[error("\"{0}\" is no option")]
+    NoOption(String),
+    #[error("{option}: \"{value}\" is no time: write YYYYMMDD[HHMM[SS]], and Z behind it for UTC")]
+    Time { option: String, value: String },
+    #[error("it names {0} twice")]
+    Twice(String),
+    #[error("a value does not stand in quotes")]
+    Unquoted,
 }
 
 /// A line: who may sign with which key, for what and when.
@@ -59,9 +112,9 @@ pub struct AllowedSigner {
 /// # Errors
 /// When a line is not as it must be, with its number. A file without any signer is none of that.
 pub fn parse(bytes: &[u8]) -> Result<Vec<AllowedSigner>, BadLine> {
-    let bad = |line: usize, reason: String| BadLine { line, reason: escaped(reason.as_bytes()) };
+    let bad = |line: usize, fault: LineFault| BadLine { line, fault };
     if bytes.len() as u64 > LONGEST {
-        return Err(bad(1, "the file is longer than 1 MiB".to_owned()));
+        return Err(bad(1, LineFault::LongFile));
     }
     let mut signers = Vec::new();
     for (at, line) in bytes.split(|&b| b == b'\n').enumerate() {
@@ -71,9 +124,9 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<AllowedSigner>, BadLine> {
             continue;
         }
         if line.iter().any(|b| b.is_ascii_control() && *b != b'\t') {
-            return Err(bad(at + 1, "it holds a control character".to_owned()));
+            return Err(bad(at + 1, LineFault::ControlCharacter));
         }
-        signers.push(one(text, at + 1).map_err(|reason| bad(at + 1, reason))?);
+        signers.push(one(text, at + 1).map_err(|fault| bad(at + 1, fault))?);
     }
     Ok(signers)
 }
@@ -109,7 +162,7 @@ fn trimmed(text: &[u8]) -> &[u8] {
 }
 
 /// `PRINCIPALS [OPTIONS] KIND BASE64 [COMMENT]`.
-fn one(line: &[u8], number: usize) -> Result<AllowedSigner, String> {
+fn one(line: &[u8], number: usize) -> Result<AllowedSigner, LineFault> {
     let (principals, rest) = principals(line)?;
     let (first, after) = word(rest)?;
     let (options, (kind, rest)) = if KINDS.iter().any(|kind| kind.as_bytes() == first) {
@@ -118,7 +171,7 @@ fn one(line: &[u8], number: usize) -> Result<AllowedSigner, String> {
         (first, word(after)?)
     };
     if kind.is_empty() {
-        return Err("there is no key on it".to_owned());
+        return Err(LineFault::NoKey);
     }
     let key = key(kind, word(rest)?.0)?;
     let options = Options::parse(options)?;
@@ -134,40 +187,40 @@ fn one(line: &[u8], number: usize) -> Result<AllowedSigner, String> {
 }
 
 /// The list of names, which may stand in quotes, and what follows.
-fn principals(line: &[u8]) -> Result<(String, &[u8]), String> {
+fn principals(line: &[u8]) -> Result<(String, &[u8]), LineFault> {
     let (list, rest) = if let Some(quoted) = line.strip_prefix(b"\"") {
-        let end = quoted.iter().position(|&b| b == b'"').ok_or("a quote is not closed")?;
+        let end = quoted.iter().position(|&b| b == b'"').ok_or(LineFault::OpenQuote)?;
         (&quoted[..end], &quoted[end + 1..])
     } else {
         line.split_at(line.iter().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(line.len()))
     };
     if !rest.is_empty() && trimmed(rest).len() == rest.len() {
-        return Err("no space follows the quoted names".to_owned());
+        return Err(LineFault::NoSpace);
     }
     if list.contains(&b'"') {
-        return Err("quotes must stand around all of the names".to_owned());
+        return Err(LineFault::QuotedPart);
     }
-    let list = std::str::from_utf8(list).map_err(|_| "its names are not UTF-8")?;
+    let list = std::str::from_utf8(list).map_err(LineFault::Names)?;
     let list = patterns(list, "name")?;
     if !match_anything(&list) {
-        return Err(format!("the list \"{list}\" allows nobody"));
+        return Err(LineFault::AllowsNobody(list));
     }
     Ok((list, rest))
 }
 
 /// A list of patterns that says something.
-fn patterns(list: &str, what: &str) -> Result<String, String> {
+fn patterns(list: &str, kind: &'static str) -> Result<String, LineFault> {
     if list.split(',').any(|pattern| pattern.trim_start_matches('!').is_empty()) {
-        return Err(format!("an empty {what} stands in the list \"{list}\""));
+        return Err(LineFault::Empty { kind, list: list.to_owned() });
     }
     if list.split(',').any(|pattern| pattern.len() > LONGEST_PATTERN) {
-        return Err(format!("a {what} is longer than {LONGEST_PATTERN} bytes"));
+        return Err(LineFault::LongPattern(kind));
     }
     Ok(list.to_owned())
 }
 
 /// The next word, where blanks within quotes do not end it, and what follows.
-fn word(text: &[u8]) -> Result<(&[u8], &[u8]), String> {
+fn word(text: &[u8]) -> Result<(&[u8], &[u8]), LineFault> {
     let text = trimmed(text);
     let (mut quoted, mut at) = (false, 0);
     while let Some(&byte) = text.get(at) {
@@ -179,32 +232,27 @@ fn word(text: &[u8]) -> Result<(&[u8], &[u8]), String> {
         }
         at += 1;
     }
-    if quoted { Err("a quote is not closed".to_owned()) } else { Ok(text.split_at(at)) }
+    if quoted { Err(LineFault::OpenQuote) } else { Ok(text.split_at(at)) }
 }
 
 /// A key of a kind and its base64.
-fn key(kind: &[u8], base64: &[u8]) -> Result<KeyData, String> {
+fn key(kind: &[u8], base64: &[u8]) -> Result<KeyData, LineFault> {
     let shown = String::from_utf8_lossy(kind);
     if kind.windows(10).any(|part| part == b"-cert-v01@") {
-        return Err(
-            "it names a certificate; name the key of its authority, with cert-authority before it".to_owned()
-        );
+        return Err(LineFault::Certificate);
     }
     if !KINDS.iter().any(|known| known.as_bytes() == kind) {
-        return Err(format!("\"{shown}\" is neither a key that may sign nor an option"));
+        return Err(LineFault::Unknown(shown.into_owned()));
     }
-    let blob = BASE64.decode(base64).map_err(|_| "its key is damaged".to_owned())?;
+    let blob = BASE64.decode(base64).map_err(|_| LineFault::DamagedKey)?;
     // The blob names its kind, too; that of a certificate would be decoded as one.
     let named =
         blob.first_chunk().and_then(|length| blob.get(4..)?.get(..u32::from_be_bytes(*length) as usize));
     if named != Some(kind) {
-        return Err(format!("its key is not of the kind {shown}"));
+        return Err(LineFault::OtherKind(shown.into_owned()));
     }
-    match KeyData::from(PublicKey::from_bytes(&blob).map_err(|_| "its key is damaged".to_owned())?) {
-        KeyData::Rsa(key) if key.key_size() < LEAST_RSA_BITS => Err(format!(
-            "its RSA key has {} bits, and fewer than {LEAST_RSA_BITS} do not count",
-            key.key_size()
-        )),
+    match KeyData::from(PublicKey::from_bytes(&blob).map_err(|_| LineFault::DamagedKey)?) {
+        KeyData::Rsa(key) if key.key_size() < LEAST_RSA_BITS => Err(LineFault::ShortKey(key.key_size())),
         key => Ok(key),
     }
 }
@@ -218,52 +266,49 @@ struct Options {
 }
 
 impl Options {
-    fn parse(mut text: &[u8]) -> Result<Self, String> {
+    fn parse(mut text: &[u8]) -> Result<Self, LineFault> {
         let mut options = Self::default();
         while !text.is_empty() {
             text = options.take(text)?;
             text = match text.split_first() {
                 None => break,
                 Some((b',', rest)) if !rest.is_empty() => rest,
-                Some((b',', _)) => return Err("its options end with a comma".to_owned()),
-                Some(_) => return Err("something stands behind an option that belongs to none".to_owned()),
+                Some((b',', _)) => return Err(LineFault::Comma),
+                Some(_) => return Err(LineFault::Stray),
             };
         }
         match (options.valid_after, options.valid_before) {
-            (Some(after), Some(before)) if !is_before(after, before) => {
-                Err("valid-before is not after valid-after".to_owned())
-            }
+            (Some(after), Some(before)) if !is_before(after, before) => Err(LineFault::NoTime),
             _ => Ok(options),
         }
     }
 
     /// Takes one option, and gives what follows.
-    fn take<'a>(&mut self, text: &'a [u8]) -> Result<&'a [u8], String> {
+    fn take<'a>(&mut self, text: &'a [u8]) -> Result<&'a [u8], LineFault> {
         let end = text.iter().position(|b| matches!(b, b'=' | b',')).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         if name == "cert-authority" && !rest.starts_with(b"=") {
             return once(std::mem::replace(&mut self.is_authority, true).then_some(()), &name).map(|()| rest);
         }
-        let Some(rest) = rest.strip_prefix(b"=") else { return Err(format!("\"{name}\" is no option")) };
+        let Some(rest) = rest.strip_prefix(b"=") else { return Err(LineFault::NoOption(name)) };
         let (value, rest) = unquoted(rest)?;
         let point = || {
-            Point::parse(&value).ok_or_else(|| {
-                format!("{name}: \"{value}\" is no time: write YYYYMMDD[HHMM[SS]], and Z behind it for UTC")
-            })
+            let fault = || LineFault::Time { option: name.clone(), value: value.clone() };
+            Point::parse(&value).ok_or_else(fault)
         };
         match name.as_str() {
             "namespaces" => once(self.namespaces.replace(patterns(&value, "namespace")?), &name)?,
             "valid-after" => once(self.valid_after.replace(point()?), &name)?,
             "valid-before" => once(self.valid_before.replace(point()?), &name)?,
-            _ => return Err(format!("\"{name}\" is no option")),
+            _ => return Err(LineFault::NoOption(name)),
         }
         Ok(rest)
     }
 }
 
-fn once<T>(before: Option<T>, name: &str) -> Result<(), String> {
-    before.map_or(Ok(()), |_| Err(format!("it names {name} twice")))
+fn once<T>(before: Option<T>, name: &str) -> Result<(), LineFault> {
+    before.map_or(Ok(()), |_| Err(LineFault::Twice(name.to_owned())))
 }
 
 /// Whether one comes before the other, as far as that can be told without a time zone.
@@ -276,12 +321,12 @@ fn is_before(after: Point, before: Point) -> bool {
 }
 
 /// A value in quotes, where `\"` is a quote, and what follows.
-fn unquoted(text: &[u8]) -> Result<(String, &[u8]), String> {
-    let inner = text.strip_prefix(b"\"").ok_or("a value does not stand in quotes")?;
+fn unquoted(text: &[u8]) -> Result<(String, &[u8]), LineFault> {
+    let inner = text.strip_prefix(b"\"").ok_or(LineFault::Unquoted)?;
     let (mut value, mut at) = (Vec::new(), 0);
     loop {
         match inner.get(at) {
-            None => return Err("a quote is not closed".to_owned()),
+            None => return Err(LineFault::OpenQuote),
             Some(b'"') => break,
             Some(b'\\') if inner.get(at + 1) == Some(&b'"') => {
                 value.push(b'"');
@@ -293,7 +338,7 @@ fn unquoted(text: &[u8]) -> Result<(String, &[u8]), String> {
             }
         }
     }
-    let value = String::from_utf8(value).map_err(|_| "a value is not UTF-8")?;
+    let value = String::from_utf8(value).map_err(|error| LineFault::Value(error.utf8_error()))?;
     Ok((value, &inner[at + 1..]))
 }
 
@@ -368,9 +413,13 @@ mod tests {
             read("b\u{202e},, KEY").unwrap_err(),
             "line 1: an empty name stands in the list \"b\\u{202e},,\""
         );
-        assert!(parse(b"bob\xff ssh-ed25519 AAAA").unwrap_err().reason.contains("UTF-8"));
+        assert!(parse(b"bob\xff ssh-ed25519 AAAA").unwrap_err().fault.to_string().contains("UTF-8"));
         assert!(
-            parse(&b"#".repeat(usize::try_from(LONGEST).unwrap() + 1)).unwrap_err().reason.contains("longer")
+            parse(&b"#".repeat(usize::try_from(LONGEST).unwrap() + 1))
+                .unwrap_err()
+                .fault
+                .to_string()
+                .contains("longer")
         );
         assert!(read(&format!("{} KEY", "x".repeat(LONGEST_PATTERN + 1))).unwrap_err().contains("longer"));
     }

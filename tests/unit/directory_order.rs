@@ -41,7 +41,7 @@ impl Storage for Shuffled {
         Ok(entries)
     }
 
-    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, String> {
+    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, ReadError> {
         ThisDisk.directory_id(path)
     }
 
@@ -53,7 +53,7 @@ impl Storage for Shuffled {
         ThisDisk.file(path, watch)
     }
 
-    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, String> {
+    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, ReadError> {
         let module = ThisDisk.module(path)?;
         Ok(module.map(|module| Box::new(ShuffledModule(self.0, module)) as Box<dyn Held>))
     }

@@ -198,7 +198,9 @@ impl Found {
         }
         let _ = match engine_version(&discover::find(environment)) {
             Ok(version) => writeln!(text, "Docker engine: {}", escaped(version.as_bytes())),
-            Err(why) => writeln!(text, "Docker engine: none answers ({})", escaped(why.as_bytes())),
+            Err(why) => {
+                writeln!(text, "Docker engine: none answers ({})", escaped(why.to_string().as_bytes()))
+            }
         };
         let _ = writeln!(text, "Wrote: {}", config::PATH);
         if ignored {

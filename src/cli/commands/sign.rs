@@ -19,7 +19,7 @@ use crate::cli::terminal::signals::Interrupt;
 use crate::error::Failure;
 use crate::model::escaped;
 use crate::project::Project;
-use crate::trust::{NAMESPACE, Signature, armoured};
+use crate::trust::{NAMESPACE, Signature, encode_armor};
 
 /// Sign the baseline with an SSH key
 ///
@@ -55,8 +55,8 @@ pub(crate) fn run(session: &Session, args: &SignArgs, interrupt: &Interrupt) -> 
         trusting.as_ref().map(|trusting| trusting.signers().unwrap_or_default()).unwrap_or_default();
     let keys = (args.key.as_deref(), project.config.trust.key.as_deref());
     let key = signing_key::find(&project, keys, &signers, at_terminal().as_ref())?;
-    let signature = key.sign(&message.text, NAMESPACE).map_err(Failure::new)?;
-    let bytes = armoured(&signature).map_err(Failure::new)?;
+    let signature = key.sign(&message.text, NAMESPACE).map_err(|error| Failure::new(error.to_string()))?;
+    let bytes = encode_armor(&signature).map_err(|error| Failure::new(error.to_string()))?;
     let made = Signature::read(&bytes).ok().filter(|made| made.is_of(&message.text, NAMESPACE));
     let made =
         made.ok_or_else(|| Failure::new(format!("{}: what it signed is not a true signature", key.place())))?;

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::gathered::{Inspected, Labels, Listed, Point, mount_of, with_algorithm};
+use super::failure::short;
+use super::gathered::{Inspected, Labels, ListedContainer, MountPoint, mount_of, with_algorithm};
 use super::life::{self, Life};
-use super::words::short;
 
 /// The labels of Compose that are asked for; no other leaves the server.
 const LABELS: [&str; 6] =
     ["oneoff", "project", "service", "config-hash", "project.working_dir", "project.config_files"];
 
-/// What is asked for of a container.
+/// Fields of a container.
 const FIELDS: [&str; 6] = ["Id", "Name", "Image", "Config.Image", "State.Status", "HostConfig.AutoRemove"];
-/// What is asked for of its running.
+/// Fields about its life.
 const LIFE: [&str; 7] = [
     "State.Running",
     "State.Restarting",
@@ -26,9 +26,9 @@ const LIFE: [&str; 7] = [
 /// The script's own code for a list of containers that is none; a client's are below it.
 const NO_IDS: u32 = 999;
 
-/// Why a docker client did not do what it was asked.
+/// The reason why a docker client did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::host) enum Refusal {
+pub(in crate::host) enum ClientRefusal {
     /// There is none.
     NoClient,
     /// There is no sudo.
@@ -43,7 +43,7 @@ pub(in crate::host) enum Refusal {
     Said(String),
 }
 
-impl Refusal {
+impl ClientRefusal {
     /// The reason by how the client ended and what it said.
     pub(in crate::host) fn of(code: Option<u32>, stderr: &[u8]) -> Self {
         let text = String::from_utf8_lossy(stderr);
@@ -69,7 +69,7 @@ impl Refusal {
     }
 }
 
-/// What to select of each container: a line of JSON with the values of a [`Row`].
+/// The template for each container: a line of JSON with the values of an [`InspectRow`].
 fn template() -> String {
     let label = |name: &&str| format!("{{{{json (index .Config.Labels \"com.docker.compose.{name}\")}}}}");
     let field = |name: &&str| format!("{{{{json .{name}}}}}");
@@ -102,28 +102,32 @@ echo {mark} inspect \"$code\"
 
 /// A label as it is printed: empty where there is none.
 type Label = Option<String>;
-/// What is told of a container's running, in the order of [`LIFE`].
-type Running =
+/// The values of a container's life, in the order of [`LIFE`].
+type RunningFields =
     (Option<bool>, Option<bool>, Option<i64>, Option<i64>, Option<String>, Option<String>, Option<String>);
 /// One container of the answer, in the order of the [`template`].
-type Row = (
+type InspectRow = (
     String,
     String,
     String,
     Option<String>,
     Option<String>,
     Option<bool>,
-    Running,
+    RunningFields,
     [Label; LABELS.len()],
-    Option<Vec<Point>>,
+    Option<Vec<MountPoint>>,
 );
 
 /// Reads what the script said after its first mark.
 ///
 /// # Errors
-/// Why it is not the answer to both commands.
-pub(in crate::host) fn listed(output: &[u8], stderr: &[u8], mark: &str) -> Result<Vec<Listed>, Refusal> {
-    let no_answer = |why: &str| Refusal::Said(why.to_owned());
+/// The reason why it is not the answer to both commands.
+pub(in crate::host) fn listed(
+    output: &[u8],
+    stderr: &[u8],
+    mark: &str,
+) -> Result<Vec<ListedContainer>, ClientRefusal> {
+    let no_answer = |why: &str| ClientRefusal::Said(why.to_owned());
     let text = str::from_utf8(output).map_err(|_| no_answer("docker gave an answer that is no text"))?;
     let (mut now, mut ids, mut code, mut rows) = (None, None, None, Vec::new());
     for line in text.lines().filter(|line| !line.is_empty()) {
@@ -140,7 +144,7 @@ pub(in crate::host) fn listed(output: &[u8], stderr: &[u8], mark: &str) -> Resul
                     return Err(no_answer("docker ps gave an answer that is no list of containers"));
                 }
                 if code != Some(0) {
-                    return Err(Refusal::of(code, stderr));
+                    return Err(ClientRefusal::of(code, stderr));
                 }
                 ids = Some(words.collect::<BTreeSet<&str>>());
             }
@@ -150,21 +154,21 @@ pub(in crate::host) fn listed(output: &[u8], stderr: &[u8], mark: &str) -> Resul
     let (Some(ids), Some(code)) = (ids, code) else {
         return Err(no_answer("the answer of docker ps and docker inspect was cut short"));
     };
-    let listed = rows.into_iter().map(|row| listed_in(row, now)).collect::<Option<Vec<Listed>>>();
+    let listed = rows.into_iter().map(|row| listed_in(row, now)).collect::<Option<Vec<ListedContainer>>>();
     match listed {
         Some(listed) => complete(&ids, listed, code, stderr),
         None if code == 0 => Err(no_answer("docker inspect gave an answer that is no list of containers")),
-        None => Err(Refusal::of(Some(code), stderr)),
+        None => Err(ClientRefusal::of(Some(code), stderr)),
     }
 }
 
 /// Holds the answer against the list: a container that vanished in between is no error, all else is.
 fn complete(
     ids: &BTreeSet<&str>,
-    listed: Vec<Listed>,
+    listed: Vec<ListedContainer>,
     code: u32,
     stderr: &[u8],
-) -> Result<Vec<Listed>, Refusal> {
+) -> Result<Vec<ListedContainer>, ClientRefusal> {
     let text = String::from_utf8_lossy(stderr).to_ascii_lowercase();
     let is_gone = |id: &str| text.lines().any(|line| line.contains("no such") && line.contains(id));
     let told: BTreeSet<&str> = listed.iter().map(|listed| listed.id.as_str()).collect();
@@ -172,23 +176,23 @@ fn complete(
     // A failure of which no container is the reason is one of the whole command.
     let failed = code != 0 && untold.peek().is_none();
     if failed || !untold.all(|id| is_gone(id)) {
-        return Err(Refusal::of(Some(code), stderr));
+        return Err(ClientRefusal::of(Some(code), stderr));
     }
     if told.len() != listed.len() || !told.is_subset(ids) {
-        return Err(Refusal::Said("docker inspect told of other containers than docker ps".to_owned()));
+        return Err(ClientRefusal::Said("docker inspect told of other containers than docker ps".to_owned()));
     }
     Ok(listed)
 }
 
 /// Reads one line of the answer, which was given at the moment `now`.
-fn listed_in(line: &str, now: Option<i64>) -> Option<Listed> {
-    let row: Row = serde_json::from_str(line).ok()?;
+fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
+    let row: InspectRow = serde_json::from_str(line).ok()?;
     let (id, name, image_id, image, state, is_temporary, running, values, mounts) = row;
     let its = life_of(running);
     let labels = LABELS.iter().zip(values).filter_map(|(label, value)| {
         Some((format!("com.docker.compose.{label}"), value.filter(|value| !value.is_empty())?))
     });
-    Some(Listed {
+    Some(ListedContainer {
         id,
         name: Some(name.strip_prefix('/').unwrap_or(&name).to_owned()),
         image: image.clone().unwrap_or_default(),
@@ -208,7 +212,7 @@ fn listed_in(line: &str, now: Option<i64>) -> Option<Listed> {
     })
 }
 
-fn life_of((running, restarting, pid, restarts, policy, created, started): Running) -> Life {
+fn life_of((running, restarting, pid, restarts, policy, created, started): RunningFields) -> Life {
     let moment = |text: Option<String>| text.as_deref().and_then(life::moment);
     Life {
         running: running.unwrap_or_default(),
@@ -234,7 +238,7 @@ mod tests {
         )
     }
 
-    fn read(text: &str, stderr: &str) -> Result<Vec<Listed>, Refusal> {
+    fn read(text: &str, stderr: &str) -> Result<Vec<ListedContainer>, ClientRefusal> {
         listed(text.as_bytes(), stderr.as_bytes(), "M")
     }
 
@@ -282,28 +286,28 @@ mod tests {
         }
         assert!(read(&format!("{HEAD}{{}}\nM inspect 0\n"), "").is_err());
         assert!(read(&format!("{HEAD}{}{}\nM inspect 0\n", row("aa"), row("cc")), "no such bb").is_err());
-        assert_eq!(read("M ps 127\nM inspect 127\n", "").err(), Some(Refusal::NoClient));
+        assert_eq!(read("M ps 127\nM inspect 127\n", "").err(), Some(ClientRefusal::NoClient));
     }
 
     #[test]
     fn refusals_are_told_apart() {
-        let of = |code: u32, text: &str| Refusal::of(Some(code), text.as_bytes());
-        assert_eq!(of(127, "sh: 1: exec: docker: not found"), Refusal::NoClient);
-        assert_eq!(of(1, "sudo: docker: command not found"), Refusal::NoClient);
-        assert_eq!(of(127, "sh: 1: sudo: not found"), Refusal::NoSudo);
+        let of = |code: u32, text: &str| ClientRefusal::of(Some(code), text.as_bytes());
+        assert_eq!(of(127, "sh: 1: exec: docker: not found"), ClientRefusal::NoClient);
+        assert_eq!(of(1, "sudo: docker: command not found"), ClientRefusal::NoClient);
+        assert_eq!(of(127, "sh: 1: sudo: not found"), ClientRefusal::NoSudo);
         assert_eq!(
             of(127, "sh: 1: sudo: Permission denied"),
-            Refusal::NoSudo,
+            ClientRefusal::NoSudo,
             "a closed directory on the PATH"
         );
-        assert_eq!(of(1, "sudo: a password is required"), Refusal::Password);
-        assert_eq!(of(1, "permission denied while trying to connect"), Refusal::NoPermission);
+        assert_eq!(of(1, "sudo: a password is required"), ClientRefusal::Password);
+        assert_eq!(of(1, "permission denied while trying to connect"), ClientRefusal::NoPermission);
         let odd = "WARNING: Error loading config file: permission denied\nboom";
-        assert_eq!(of(1, odd), Refusal::Said("boom (exit code 1)".to_owned()));
+        assert_eq!(of(1, odd), ClientRefusal::Said("boom (exit code 1)".to_owned()));
         let down = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
-        assert_eq!(of(1, down), Refusal::NotRunning(down.to_owned()));
-        assert_eq!(of(3, "boom\nmore"), Refusal::Said("boom (exit code 3)".to_owned()));
-        assert_eq!(of(3, ""), Refusal::Said("exit code 3".to_owned()));
+        assert_eq!(of(1, down), ClientRefusal::NotRunning(down.to_owned()));
+        assert_eq!(of(3, "boom\nmore"), ClientRefusal::Said("boom (exit code 3)".to_owned()));
+        assert_eq!(of(3, ""), ClientRefusal::Said("exit code 3".to_owned()));
     }
 
     #[test]

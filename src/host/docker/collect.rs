@@ -13,7 +13,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
-use super::gathered::{Gathered, Images, Inspected, Labels, Listed, Point, gather, mount_of, with_algorithm};
+use super::gathered::{
+    Gathered, Inspected, Labels, ListedContainer, ListedImages, MountPoint, gather, mount_of, with_algorithm,
+};
 use super::life::{self, Life};
 use crate::host::ContainerQuery;
 use crate::host::mounts::Running;
@@ -28,7 +30,7 @@ pub(in crate::host) async fn collect(
     for _ in 1..TRIES {
         let (listed, images) = collect_once(docker, query, lanes, clock).await?;
         // One that ended or was made anew in between is another one now.
-        if !listed.iter().any(Listed::is_gone) {
+        if !listed.iter().any(ListedContainer::is_gone) {
             return Ok(gather(listed, &images, query));
         }
         tokio::time::sleep(PAUSE).await;
@@ -42,9 +44,9 @@ async fn collect_once(
     query: &ContainerQuery,
     lanes: usize,
     clock: Option<fn() -> i64>,
-) -> Result<(Vec<Listed>, Images), Error> {
+) -> Result<(Vec<ListedContainer>, ListedImages), Error> {
     let start = Instant::now();
-    let list = || answered("/containers/json", asked::<Vec<Row>>(docker, "/containers/json?all=true"));
+    let list = || answered("/containers/json", asked::<Vec<ListRow>>(docker, "/containers/json?all=true"));
     let containers = again(list);
     let docker = &logged(docker);
     // Not `digests=true`: Docker lists them in any case, and Podman 4 answers nothing at all to it.
@@ -54,13 +56,13 @@ async fn collect_once(
         _ => tokio::try_join!(containers, images)?,
     };
     let now = clock.map(|clock| clock());
-    let mut listed: Vec<Listed> = containers.into_iter().map(|row| row.listed(now)).collect();
+    let mut listed: Vec<ListedContainer> = containers.into_iter().map(|row| row.listed(now)).collect();
     let mut wanting = listed.iter_mut().filter(|listed| listed.wants_inspection(query)).collect::<Vec<_>>();
     for batch in wanting.chunks_mut(lanes.max(1)) {
         inspect(docker, batch).await?;
     }
     log::info!(containers = listed.len(), images = images.len(), ms = start.elapsed().as_millis(); "the engine answered");
-    Ok((listed, Images::of(images)))
+    Ok((listed, ListedImages::of(images)))
 }
 
 /// The same engine, with what it is asked told. Of its answers only what is needed is told: they hold the
@@ -93,7 +95,7 @@ async fn asked<T: DeserializeOwned>(docker: &Docker, path: &str) -> Result<T, Er
     Ok(serde_json::from_slice(&body.await?)?)
 }
 
-/// How often an engine that fails is asked, and how long to wait in between.
+/// The number of calls to an engine that fails, and the pause in between.
 const TRIES: usize = 5;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -122,7 +124,7 @@ async fn answered<T>(path: &str, answer: impl Future<Output = Result<T, Error>>)
 }
 
 /// Asks for single containers, all at once.
-async fn inspect(docker: &Docker, batch: &mut [&mut Listed]) -> Result<(), Error> {
+async fn inspect(docker: &Docker, batch: &mut [&mut ListedContainer]) -> Result<(), Error> {
     let mut calls = JoinSet::new();
     for (position, listed) in batch.iter().enumerate() {
         let (docker, id) = (docker.clone(), listed.id.clone());
@@ -170,7 +172,7 @@ pub(super) async fn bound_device(docker: &Docker, volume: &str) -> Result<Option
 /// A container as it is listed.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Row {
+struct ListRow {
     id: Option<String>,
     names: Option<Vec<String>>,
     image: Option<String>,
@@ -180,15 +182,15 @@ struct Row {
     status: Option<String>,
     created: Option<i64>,
     labels: Option<HashMap<String, String>>,
-    mounts: Option<Vec<Point>>,
+    mounts: Option<Vec<MountPoint>>,
 }
 
-impl Row {
-    fn listed(self, now: Option<i64>) -> Listed {
+impl ListRow {
+    fn listed(self, now: Option<i64>) -> ListedContainer {
         let (name, state) = (self.own_name(), self.state.unwrap_or_default());
         let status = self.status.as_deref();
         let is_open = status.is_some_and(|status| life::is_open(&state, status, self.created, now));
-        Listed {
+        ListedContainer {
             id: self.id.or_else(|| name.clone()).unwrap_or_default(),
             name,
             image: self.image.unwrap_or_default(),
@@ -209,19 +211,19 @@ impl Row {
     }
 }
 
-/// What is read of an inspected container.
+/// The fields that are read of an inspected container.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Details {
-    config: Option<Config>,
+    config: Option<ContainerConfig>,
     host_config: Option<HostConfig>,
-    state: Option<State>,
+    state: Option<ContainerState>,
     restart_count: Option<i64>,
     created: Option<String>,
     graph_driver: Option<GraphDriver>,
 }
 
-/// Where an engine's storage has the root of a container.
+/// The root of a container in an engine's storage.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct GraphDriver {
@@ -230,7 +232,7 @@ struct GraphDriver {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Config {
+struct ContainerConfig {
     image: Option<String>,
 }
 
@@ -249,7 +251,7 @@ struct RestartPolicy {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct State {
+struct ContainerState {
     status: Option<String>,
     running: Option<bool>,
     restarting: Option<bool>,
@@ -297,6 +299,6 @@ mod tests {
     #[test]
     fn links_are_no_names() {
         let names = vec!["/web/db".to_owned(), "/db".to_owned()];
-        assert_eq!(Row { names: Some(names), ..Row::default() }.own_name().as_deref(), Some("db"));
+        assert_eq!(ListRow { names: Some(names), ..ListRow::default() }.own_name().as_deref(), Some("db"));
     }
 }

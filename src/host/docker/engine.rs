@@ -1,24 +1,27 @@
 //! An engine that this machine reaches by itself: where it listens, and one conversation with it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 
-use super::collect::{bound_device, running_now};
-use super::gathered::Look;
-use super::{DEADLINE, Gathered, Place, collect, in_words};
+use super::DEADLINE;
+use super::collect::{bound_device, collect, running_now};
+use super::failure::{Contact, EngineError};
+use super::gathered::{Gathered, MountLook, RawContainer};
+use crate::control::runtime;
 use crate::host::disk::ThisDisk;
-use crate::host::mounts::{self, Ask, Locked, Running};
-use crate::host::{ContainerQuery, ContainersAnswer, Layout, Watch};
+use crate::host::mounts::{self, EngineQuestions, LockedPaths, Running};
+use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout, Watch};
 use crate::model::{Address, Mount};
 
-/// How many calls are under way at once.
+/// The number of calls at once.
 const LANES: usize = 4;
-/// How often a waiting call looks whether the run was cancelled.
+/// The interval in which a waiting call looks for a cancelled run.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Where an engine listens.
+/// The place of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Engine {
     /// No place was named and no socket is there; the text says where it was looked for.
@@ -52,18 +55,18 @@ impl Engine {
         }
     }
 
-    fn place(&self) -> Place<'_> {
+    fn contact(&self) -> Contact<'_> {
         let socket = match self {
             Self::Unix(path) => Some(path.as_path()),
             _ => None,
         };
-        Place { shown: self.shown(), socket, address: self.address() }
+        Contact { shown: self.shown(), socket, address: self.address() }
     }
 
-    fn connect(&self) -> Result<Docker, String> {
+    fn connect(&self) -> Result<Docker, EngineError> {
         let seconds = DEADLINE.as_secs() * 2;
         let docker = match self {
-            Self::None(why) | Self::Unsupported(why) => return Err(why.clone()),
+            Self::None(why) | Self::Unsupported(why) => return Err(EngineError::NoEngine(why.clone())),
             Self::Unix(path) => {
                 Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
             }
@@ -73,18 +76,18 @@ impl Engine {
                 Docker::connect_with_ssl(address.reveal(), &key, &cert, &ca, seconds, API_DEFAULT_VERSION)
             }
         };
-        docker.map_err(|error| in_words(&self.place(), &error))
+        docker.map_err(|error| self.contact().failed(error))
     }
 }
 
 /// Asks the engine for its version.
 ///
 /// # Errors
-/// Why none answered, in words.
-pub fn engine_version(engine: &Engine) -> Result<String, String> {
+/// When none answers.
+pub fn engine_version(engine: &Engine) -> Result<String, EngineError> {
     within_deadline(engine, &Watch::default(), async {
         let docker = engine.connect()?;
-        let answer = docker.version().await.map_err(|error| in_words(&engine.place(), &error))?;
+        let answer = docker.version().await.map_err(|error| engine.contact().failed(error))?;
         Ok(answer.version.unwrap_or_else(|| "unknown version".to_owned()))
     })
 }
@@ -108,31 +111,109 @@ pub(in crate::host) fn observe(
         let docker = engine.connect()?;
         // Another machine has another clock.
         let clock = Some(query.clock).filter(|_| matches!(engine, Engine::Unix(_)));
-        collect(&docker, query, LANES, clock).await.map_err(|error| in_words(&engine.place(), &error))
+        collect(&docker, query, LANES, clock).await.map_err(|error| engine.contact().failed(error))
     });
-    let gathered = match answer {
-        Ok(gathered) => gathered,
-        Err(_) if watch.is_cancelled() => return None,
-        Err(why) => Gathered::Unreachable(why),
-    };
-    let locked = query.locked.as_ref().map(|paths| Locked::of(paths, layout));
-    let again = |id: &str| {
-        within_deadline(engine, watch, async {
-            let docker = engine.connect()?;
-            running_now(&docker, id).await.map_err(|error| in_words(&engine.place(), &error))
-        })
-    };
-    let device = |volume: &str| {
-        within_deadline(engine, watch, async {
-            let docker = engine.connect()?;
-            bound_device(&docker, volume).await.map_err(|error| in_words(&engine.place(), &error))
-        })
-    };
-    let ask = Ask { again: &again, device: &device };
-    let look = locked
-        .as_ref()
-        .map(|locked| |running: &Running, mounts: &[Mount]| mounts::look(locked, running, mounts, &ask));
-    Some(gathered.resolve(layout, &ThisDisk, look.as_ref().map(|look| look as Look<'_>)))
+    match answer {
+        _ if watch.is_cancelled() => None,
+        Ok(Gathered::Seen(containers, left_out)) => {
+            let locked = query.locked.as_ref().map(|paths| LockedPaths::of(paths, layout));
+            let looker =
+                Looker { engine: engine.clone(), layout: layout.clone(), locked, watch: watch.child() };
+            looker.resolve(containers).map(|resolved| match resolved {
+                Ok(containers) => ContainersAnswer::Seen { containers, left_out },
+                Err(error) => ContainersAnswer::Unreachable(error.to_string()),
+            })
+        }
+        Ok(gathered) => Some(gathered.resolve(layout, &ThisDisk, None)),
+        Err(error) => Some(ContainersAnswer::Unreachable(error.to_string())),
+    }
+}
+
+/// The time for looking at the files and mounts of one container: a file system that hangs must not hang the run.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The reason why containers were not looked at to the end.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    /// Nothing came for so many seconds.
+    #[error("the files and mounts of a container were not seen within {0} s: does a file system hang?")]
+    Hung(u64),
+    #[error("looking at a container ended unexpectedly")]
+    Ended,
+}
+
+/// Finds the files and mounts of containers on this machine.
+struct Looker {
+    engine: Engine,
+    layout: Layout,
+    locked: Option<LockedPaths>,
+    watch: Watch,
+}
+
+impl Looker {
+    /// Resolves containers on a thread of its own, which is left behind where a file system hangs. `None`: the run was
+    /// cancelled.
+    fn resolve(self, containers: Vec<RawContainer>) -> Option<Result<Vec<Container>, LookError>> {
+        let (count, watch) = (containers.len(), self.watch.child());
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            for raw in containers {
+                if sender.send(self.resolve_one(raw)).is_err() {
+                    break;
+                }
+            }
+        });
+        received(&receiver, count, PATIENCE, &watch)
+    }
+
+    fn resolve_one(&self, raw: RawContainer) -> Container {
+        let again = |id: &str| {
+            within_deadline(&self.engine, &self.watch, async {
+                let docker = self.engine.connect()?;
+                running_now(&docker, id).await.map_err(|error| self.engine.contact().failed(error))
+            })
+        };
+        let device = |volume: &str| {
+            within_deadline(&self.engine, &self.watch, async {
+                let docker = self.engine.connect()?;
+                bound_device(&docker, volume).await.map_err(|error| self.engine.contact().failed(error))
+            })
+        };
+        let ask = EngineQuestions { again: &again, device: &device, watch: &self.watch };
+        let look = self
+            .locked
+            .as_ref()
+            .map(|locked| |running: &Running, mounts: &[Mount]| mounts::look(locked, running, mounts, &ask));
+        raw.resolve(&self.layout, &ThisDisk, look.as_ref().map(|look| look as MountLook<'_>))
+    }
+}
+
+/// Receives so many containers, each within `patience`. `None`: the run was cancelled.
+fn received(
+    receiver: &Receiver<Container>,
+    count: usize,
+    patience: Duration,
+    watch: &Watch,
+) -> Option<Result<Vec<Container>, LookError>> {
+    let mut containers = Vec::with_capacity(count);
+    let mut since = Instant::now();
+    while containers.len() < count {
+        match receiver.recv_timeout(POLL.min(patience)) {
+            _ if watch.is_cancelled() => return None,
+            Ok(container) => {
+                containers.push(container);
+                since = Instant::now();
+            }
+            Err(RecvTimeoutError::Timeout) if since.elapsed() < patience => {}
+            Err(RecvTimeoutError::Timeout) => {
+                return Some(Err(LookError::Hung(patience.as_secs())));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Some(Err(LookError::Ended));
+            }
+        }
+    }
+    Some(Ok(containers))
 }
 
 /// Whether nothing is at a path; what may not be looked at counts as there.
@@ -144,23 +225,36 @@ fn is_absent(path: &Path) -> bool {
 fn within_deadline<T>(
     engine: &Engine,
     watch: &Watch,
-    talk: impl Future<Output = Result<T, String>>,
-) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
+    talk: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
     let cancelled = async {
         while !watch.is_cancelled() {
             tokio::time::sleep(POLL).await;
         }
     };
-    let result = runtime.block_on(async {
+    runtime::block_on(async {
         tokio::select! {
-            answer = tokio::time::timeout(DEADLINE, talk) => answer,
-            () = cancelled => Ok(Err("interrupted".to_owned())),
+            answer = tokio::time::timeout(DEADLINE, talk) => {
+                answer.unwrap_or_else(|_| Err(EngineError::Silent { engine: engine.shown() }))
+            }
+            () = cancelled => Err(EngineError::Interrupted),
         }
-    });
-    runtime.shutdown_background();
-    result.unwrap_or_else(|_| {
-        Err(format!("the engine at {} gave no answer within {} s", engine.shown(), DEADLINE.as_secs()))
-    })
+    })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_hangs_is_given_up_and_one_that_is_cancelled_ends() {
+        let (sender, receiver) = mpsc::channel();
+        let watch = Watch::default();
+        let hung = received(&receiver, 1, Duration::from_millis(20), &watch);
+        assert!(hung.unwrap().unwrap_err().to_string().contains("does a file system hang?"));
+        watch.cancel();
+        assert!(received(&receiver, 1, Duration::from_secs(60), &watch).is_none());
+        drop(sender);
+        assert!(received(&receiver, 1, PATIENCE, &Watch::default()).unwrap().is_err());
+    }
 }

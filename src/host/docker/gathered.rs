@@ -12,11 +12,11 @@ use crate::host::mounts::Running;
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
 use crate::model::{LeftOut, Mount, MountView, Unit, any_match};
 
-/// What became of asking for containers, before their compose files are looked for.
+/// An engine's answer, before compose files are looked for.
 #[derive(Debug)]
 pub(in crate::host) enum Gathered {
     /// The engine answered.
-    Seen(Vec<Raw>, Vec<LeftOut>),
+    Seen(Vec<RawContainer>, Vec<LeftOut>),
     /// There is no engine, with where it was looked for.
     NoEngine(String),
     /// There is one, and it could not be asked, with the reason.
@@ -25,15 +25,17 @@ pub(in crate::host) enum Gathered {
 
 /// A container whose compose files are what Compose wrote of them.
 #[derive(Debug)]
-pub(in crate::host) struct Raw {
+pub(in crate::host) struct RawContainer {
     container: Container,
     config_files: String,
     working_dir: PathBuf,
     running: Option<Running>,
+    /// Whether its mounts are looked at.
+    counts: bool,
 }
 
 /// Looks at the mounts of a container that runs.
-pub(in crate::host) type Look<'a> = &'a dyn Fn(&Running, &[Mount]) -> MountView;
+pub(in crate::host) type MountLook<'a> = &'a dyn Fn(&Running, &[Mount]) -> MountView;
 
 impl Gathered {
     /// Maps compose files and the sources of mounts into the layout, as the disk of their machine has them, and looks at the
@@ -42,7 +44,7 @@ impl Gathered {
         self,
         layout: &Layout,
         disk: &dyn Disk,
-        look: Option<Look<'_>>,
+        look: Option<MountLook<'_>>,
     ) -> ContainersAnswer {
         match self {
             Self::Seen(containers, left_out) => {
@@ -55,9 +57,9 @@ impl Gathered {
     }
 }
 
-impl Raw {
+impl RawContainer {
     /// The repository path of each compose file, `None` for one that cannot be mapped, and that of each bind's source.
-    fn resolve(self, layout: &Layout, disk: &dyn Disk, look: Option<Look<'_>>) -> Container {
+    pub(super) fn resolve(self, layout: &Layout, disk: &dyn Disk, look: Option<MountLook<'_>>) -> Container {
         let files = self.config_files.split(',').filter(|_| !self.config_files.is_empty());
         let places = files.map(|file| absolute(Path::new(file), &self.working_dir, disk));
         let compose_files = places.map(|path| layout.repository_path(&path?, disk)).collect();
@@ -70,7 +72,7 @@ impl Raw {
             }
         }
         let mounts = container.mounts.as_deref().unwrap_or_default();
-        if let Some(look) = look.filter(|_| is_up(&container.state) && has_paths(mounts)) {
+        if let Some(look) = look.filter(|_| self.counts && is_up(&container.state) && has_paths(mounts)) {
             container.view = match &self.running {
                 Some(running) => look(running, mounts),
                 None => MountView::Unseen("the engine names no process of it".to_owned()),
@@ -96,7 +98,7 @@ const BIND: &str = "bind";
 /// A mount in an engine's answer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Point {
+pub(super) struct MountPoint {
     #[serde(rename = "Type")]
     kind: Option<String>,
     name: Option<String>,
@@ -107,7 +109,7 @@ pub(super) struct Point {
 }
 
 /// A mount as an engine lists it. A volume that nobody named has a name that says nothing.
-pub(super) fn mount_of(point: Point) -> Mount {
+pub(super) fn mount_of(point: MountPoint) -> Mount {
     let kind = point.kind.unwrap_or_default();
     let host_path = point.source.unwrap_or_default();
     let is_generated = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
@@ -125,7 +127,7 @@ pub(super) fn mount_of(point: Point) -> Mount {
     }
 }
 
-/// Where a compose file lies. Older Compose writes it relative to the directory it was started in, which
+/// The place of a compose file. Older Compose writes it relative to the directory it was started in, which
 /// is the project's or one above it; the project's is that of its first file, as long as nobody named another.
 fn absolute(file: &Path, directory: &Path, disk: &dyn Disk) -> Option<PathBuf> {
     if file.is_absolute() {
@@ -136,14 +138,14 @@ fn absolute(file: &Path, directory: &Path, disk: &dyn Disk) -> Option<PathBuf> {
     beside.or_else(|| candidates().find(|path| disk.is_file(path)))
 }
 
-/// What an image list says, by image ID and by tag.
+/// An engine's list of images, by image ID and by tag.
 #[derive(Default)]
-pub(in crate::host) struct Images {
+pub(in crate::host) struct ListedImages {
     digests: HashMap<String, Vec<String>>,
     by_tag: HashMap<String, String>,
 }
 
-impl Images {
+impl ListedImages {
     /// Sorts what an engine lists.
     pub(super) fn of(images: Vec<ImageSummary>) -> Self {
         let mut all = Self::default();
@@ -167,7 +169,7 @@ fn full_tag(reference: &str) -> String {
 }
 
 /// A container as an engine lists it.
-pub(in crate::host) struct Listed {
+pub(in crate::host) struct ListedContainer {
     /// The engine's name for it.
     pub(super) id: String,
     /// Its own name, where it has one.
@@ -186,14 +188,14 @@ pub(in crate::host) struct Listed {
     pub(super) labels: Labels,
     /// Its mounts, where they are listed.
     pub(super) mounts: Option<Vec<Mount>>,
-    /// What inspecting it told, where that was done.
+    /// The result of inspecting it, where that was done.
     pub(super) inspected: Option<Inspected>,
 }
 
 /// A container's labels, of which only those of Compose are ever read.
 pub(super) struct Labels(pub(super) HashMap<String, String>);
 
-/// What inspecting one container told.
+/// The result of inspecting one container.
 pub(super) enum Inspected {
     /// It was gone.
     Gone,
@@ -203,7 +205,7 @@ pub(super) enum Inspected {
         image: Option<String>,
         /// Whether it removes itself.
         is_temporary: bool,
-        /// What is known of its running.
+        /// Its life.
         life: Option<Life>,
         /// Its state, where that is told.
         status: Option<String>,
@@ -218,14 +220,14 @@ impl Labels {
     }
 }
 
-impl Listed {
+impl ListedContainer {
     /// Whether the list gives an ID in place of the image's name.
     fn hides_name(&self) -> bool {
         let hex = self.image_id.strip_prefix("sha256:").unwrap_or(&self.image_id);
         self.image.starts_with("sha256:") || (self.image.len() >= 12 && hex.starts_with(&self.image))
     }
 
-    /// Why it is left out by what the list says.
+    /// The reason why it is left out by what the list says.
     fn left_out(&self, query: &ContainerQuery) -> Option<&'static str> {
         let Some(name) = &self.name else { return Some("containers without a name") };
         if self.labels.compose("oneoff").is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
@@ -238,8 +240,13 @@ impl Listed {
     /// Whether the list alone does not tell what is to be known of it.
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
         let has_paths = has_paths(self.mounts.as_deref().unwrap_or_default());
-        let is_used = query.locked.is_some() && is_up(&self.state) && has_paths;
+        let is_used = query.locked.is_some() && self.counts(query) && is_up(&self.state) && has_paths;
         self.left_out(query).is_none() && (self.is_open || is_used || self.is_unknown(query))
+    }
+
+    /// Whether it counts in the end.
+    fn counts(&self, query: &ContainerQuery) -> bool {
+        !query.ignores_unnamed || self.name.as_ref().is_some_and(|name| query.named.contains(name))
     }
 
     /// Whether it was gone when it was inspected.
@@ -255,7 +262,11 @@ impl Listed {
     }
 
     /// The container, or why it is left out; `None` for one that is gone.
-    fn judged(mut self, images: &Images, query: &ContainerQuery) -> Option<Result<Raw, &'static str>> {
+    fn judged(
+        mut self,
+        images: &ListedImages,
+        query: &ContainerQuery,
+    ) -> Option<Result<RawContainer, &'static str>> {
         if let Some(reason) = self.left_out(query) {
             return Some(Err(reason));
         }
@@ -279,10 +290,11 @@ impl Listed {
             }
             _ => {}
         }
-        Some(Ok(Raw { running, ..self.into_raw(images) }))
+        let counts = self.counts(query);
+        Some(Ok(RawContainer { running, counts, ..self.into_raw(images) }))
     }
 
-    fn into_raw(self, images: &Images) -> Raw {
+    fn into_raw(self, images: &ListedImages) -> RawContainer {
         let mut mounts = self.mounts;
         if let Some(mounts) = &mut mounts {
             mounts.sort();
@@ -305,12 +317,16 @@ impl Listed {
         };
         let working_dir = self.labels.compose("project.working_dir").unwrap_or_default().into();
         let config_files = self.labels.compose("project.config_files").unwrap_or_default();
-        Raw { container, config_files, working_dir, running: None }
+        RawContainer { container, config_files, working_dir, running: None, counts: true }
     }
 }
 
-/// The containers of a list that count; all that [want it](Listed::wants_inspection) have been inspected.
-pub(in crate::host) fn gather(listed: Vec<Listed>, images: &Images, query: &ContainerQuery) -> Gathered {
+/// The containers of a list that count; all that [want it](ListedContainer::wants_inspection) have been inspected.
+pub(in crate::host) fn gather(
+    listed: Vec<ListedContainer>,
+    images: &ListedImages,
+    query: &ContainerQuery,
+) -> Gathered {
     let mut containers = Vec::new();
     let mut left_out: BTreeMap<&'static str, u64> = BTreeMap::new();
     for judged in listed.into_iter().filter_map(|listed| listed.judged(images, query)) {
@@ -341,7 +357,35 @@ pub(super) fn with_algorithm(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::disk::Unseen;
+    use crate::host::unseen::Unseen;
+
+    #[test]
+    fn only_containers_that_count_in_the_end_are_looked_at() {
+        let mount = Mount { host_path: "/srv".to_owned(), ..mount_of(MountPoint::default()) };
+        let web = || ListedContainer {
+            labels: Labels(HashMap::from([("com.docker.compose.service".to_owned(), "web".to_owned())])),
+            mounts: Some(vec![mount.clone()]),
+            ..of_image("odoo:18", "sha256:ab")
+        };
+        let query = |named: &str, ignores_unnamed| ContainerQuery {
+            patterns: vec![crate::model::Glob::new("*").unwrap()],
+            named: std::iter::once(named.to_owned()).collect(),
+            locked: Some(Vec::new()),
+            ignores_unnamed,
+            clock: || 0,
+        };
+        for (named, ignores_unnamed, is_looked_at) in
+            [("web", true, true), ("db", true, false), ("db", false, true)]
+        {
+            let query = query(named, ignores_unnamed);
+            assert_eq!(web().wants_inspection(&query), is_looked_at, "{named} {ignores_unnamed}");
+            let raw = web().judged(&ListedImages::default(), &query).unwrap().unwrap();
+            let layout = Layout::of_root(Path::new("/opt"));
+            let look = |_: &Running, _: &[Mount]| MountView::NotConcerned;
+            let view = raw.resolve(&layout, &Unseen(&layout), Some(&look)).view;
+            assert_eq!(view != MountView::default(), is_looked_at, "{named} {ignores_unnamed}: {view:?}");
+        }
+    }
 
     #[test]
     fn references_are_compared_with_their_defaults() {
@@ -351,8 +395,8 @@ mod tests {
         assert_eq!(full_tag("odoo@sha256:ab"), "odoo@sha256:ab");
     }
 
-    fn of_image(image: &str, image_id: &str) -> Listed {
-        Listed {
+    fn of_image(image: &str, image_id: &str) -> ListedContainer {
+        ListedContainer {
             id: "c".into(),
             name: Some("web".into()),
             image: image.into(),
@@ -379,10 +423,10 @@ mod tests {
     fn mapped(files: &str, directory: &str) -> Vec<Option<String>> {
         let stacks = (b"infra/stacks".to_vec(), "/srv/stacks".into());
         let layout = Layout::new(Some("/opt/erp".into()), vec![stacks]);
-        let raw = Raw {
+        let raw = RawContainer {
             config_files: files.into(),
             working_dir: directory.into(),
-            ..of_image("odoo", "sha256:ab").into_raw(&Images::default())
+            ..of_image("odoo", "sha256:ab").into_raw(&ListedImages::default())
         };
         let mapped = raw.resolve(&layout, &Unseen(&layout), None).compose_files.into_iter();
         mapped.map(|path| path.map(|path| String::from_utf8(path).unwrap())).collect()

@@ -1,5 +1,7 @@
 //! Whether a container that runs, or has just ended, is being restarted again and again.
 
+use std::ops::Range;
+
 /// The state of a container that is up.
 pub(super) const RUNNING: &str = "running";
 /// The state of one that its engine starts anew.
@@ -7,14 +9,14 @@ pub(super) const RESTARTING: &str = "restarting";
 /// Podman's state of a container that has ended and is not cleared away yet: while it restarts one, most of the time.
 pub(super) const STOPPED: &str = "stopped";
 
-/// How long a container runs, in seconds, until Docker takes its start for a success and begins to count anew.
+/// The seconds that a container runs until Docker takes its start for a success and begins to count anew.
 const STARTED: i64 = 10;
-/// How long after its start a container may be one that restarts, in seconds: Docker waits no longer between two starts.
+/// The seconds after its start in which a container may be one that restarts: Docker waits no longer between two starts.
 const YOUNG: i64 = 60;
-/// How many seconds may lie between making a container and its first start, as a list tells them, rounded.
+/// The seconds between making a container and its first start, as a list rounds them.
 const GRAIN: i64 = 2;
 
-/// What inspecting a container told of its running; whatever an engine leaves out is unknown.
+/// The life of an inspected container; whatever an engine leaves out is unknown.
 #[derive(Debug, Default)]
 pub(super) struct Life {
     /// Whether it runs, or waits for its next start.
@@ -23,7 +25,7 @@ pub(super) struct Life {
     pub(super) restarting: bool,
     /// Its first process; 0 where there is none.
     pub(super) pid: Option<i64>,
-    /// How often its engine has started it anew.
+    /// The number of restarts by its engine.
     pub(super) restarts: i64,
     /// Whether its engine is to start it anew when it ends.
     pub(super) has_policy: bool,
@@ -91,21 +93,26 @@ pub(super) fn is_open(state: &str, status: &str, created: Option<i64>, now: Opti
 /// Seconds since 1970 of a moment as engines write it: `2026-01-29T15:42:15.123456789Z`, or with an offset. `None` for
 /// what is none, and for the moment that stands for never.
 pub(super) fn moment(text: &str) -> Option<i64> {
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    if year < 1970 || !(1..=12).contains(&month) {
+    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if separators.iter().any(|(at, byte)| text.as_bytes().get(*at) != Some(byte)) {
         return None;
     }
-    let zone = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-    let offset = match (zone.get(..1)?, zone.get(1..3), zone.get(4..6)) {
-        ("Z", None, None) => 0,
-        (sign @ ("+" | "-"), Some(hours), Some(minutes)) => {
-            let seconds = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
-            if sign == "-" { -seconds } else { seconds }
-        }
-        _ => return None,
+    let [year, month, day] = [number(text, 0..4)?, number(text, 5..7)?, number(text, 8..10)?];
+    let [hour, minute, second] = [number(text, 11..13)?, number(text, 14..16)?, number(text, 17..19)?];
+    let is_date = year >= 1970 && (1..=12).contains(&month) && (1..=days_of(year, month)).contains(&day);
+    // The last second may be a leap second.
+    if !is_date || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let rest = text.get(19..)?;
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
+        None => rest,
     };
+    if rest.len() == zone.len() + 1 {
+        return None;
+    }
+    let offset = offset(zone)?;
     // The civil calendar by eras of 400 years, each year begun in March.
     let shifted = if month > 2 { year } else { year - 1 };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -115,9 +122,68 @@ pub(super) fn moment(text: &str) -> Option<i64> {
     Some(days * 86_400 + hour * 3600 + minute * 60 + second - offset)
 }
 
+/// A number of digits alone.
+fn number(text: &str, range: Range<usize>) -> Option<i64> {
+    text.get(range).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
+}
+
+/// The number of days of a month.
+fn days_of(year: i64, month: i64) -> i64 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// The seconds of an offset from UTC: `Z`, `+02:00`.
+fn offset(zone: &str) -> Option<i64> {
+    if zone == "Z" {
+        return Some(0);
+    }
+    let sign = match zone.get(..1)? {
+        "+" => 1,
+        "-" => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = (number(zone, 1..3)?, number(zone, 4..6)?);
+    let is_offset = zone.len() == 6 && zone.get(3..4) == Some(":") && hours <= 23 && minutes <= 59;
+    is_offset.then_some(sign * (hours * 3600 + minutes * 60))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_moment_is_none() {
+        for text in [
+            "2026-12-99T10:54:25Z",
+            "2026-12-01T77:54:25Z",
+            "2026-12-01T10:60:25Z",
+            "2026-12-01T10:54:61Z",
+            "2026-13-01T10:54:25Z",
+            "2026-00-01T10:54:25Z",
+            "2026-12-00T10:54:25Z",
+            "2026-02-29T10:54:25Z",
+            "2026-04-31T10:54:25Z",
+            "2026-12-01 10:54:25Z",
+            "2026/12/01T10:54:25Z",
+            "2026-12-01T10:54:25.Z",
+            "2026-12-01T10:54:25..3Z",
+            "2026-12-01T10:54:25ZZ",
+            "2026-12-01T10:54:25+0200",
+            "2026-12-01T10:54:25+24:00",
+            "2026-12-01T10:54:25+02:60",
+            "2026-12-01T10:54:25+02:00x",
+            "+026-12-01T10:54:25Z",
+            "2026-+1-01T10:54:25Z",
+        ] {
+            assert_eq!(moment(text), None, "{text}");
+        }
+        assert_eq!(moment("2024-02-29T00:00:00Z"), Some(1_709_164_800));
+    }
 
     #[test]
     fn moments_of_engines_are_read() {

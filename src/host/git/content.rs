@@ -6,7 +6,7 @@ use std::fs::File;
 use rayon::prelude::*;
 
 use super::disk::{Blob, Read};
-use super::tree::lost;
+use super::tree::{ContentError, lost};
 use super::unreachable;
 use crate::git::{Checkout, CheckoutFault, End, GitError, Limit, ObjectEvent, Revision, Treatment};
 use crate::host::read::{HEAD, Links, ReadError, hash_at, head_at};
@@ -19,7 +19,7 @@ const BATCH: usize = 256;
 const POINTER: u64 = 1024;
 
 /// Files by real path, with their objects.
-type Wanted<'a> = Vec<(&'a Vec<u8>, &'a String)>;
+type WantedFiles<'a> = Vec<(&'a Vec<u8>, &'a String)>;
 
 /// Reads every file of `wanted`: real paths and objects.
 pub(super) fn read(
@@ -36,16 +36,18 @@ pub(super) fn read(
     let checkout = Checkout::of(revision, &ended).map_err(git)?;
     let paths: Vec<&[u8]> = wanted.keys().map(Vec::as_slice).collect();
     let treatments = checkout.treatments(&paths).map_err(git)?;
-    let (mut plain, mut converted): (Wanted<'_>, Wanted<'_>) = (Vec::new(), Vec::new());
+    let (mut plain, mut converted): (WantedFiles<'_>, WantedFiles<'_>) = (Vec::new(), Vec::new());
     for (file, treatment) in wanted.iter().zip(treatments) {
         let treatment = match treatment {
-            Treatment::Lfs(otherwise) => pointer(revision, file.1).map_or(*otherwise, Treatment::Forbidden),
+            Treatment::Lfs(otherwise) => {
+                pointer(revision, file.1).map_or(*otherwise, |error| Treatment::Forbidden(error.to_string()))
+            }
             treatment => treatment,
         };
         match treatment {
             Treatment::Plain => plain.push(file),
             Treatment::Converted | Treatment::Lfs(_) => converted.push(file),
-            Treatment::Forbidden(why) => drop(known.insert(file.0.clone(), Err(why))),
+            Treatment::Forbidden(why) => drop(known.insert(file.0.clone(), Err(ContentError::Refused(why)))),
         }
     }
     known.extend(stored(revision, &plain, watch)?);
@@ -56,7 +58,7 @@ pub(super) fn read(
 /// The digests of files that a checkout writes as they are stored; equal ones are read once.
 fn stored(
     revision: &Revision,
-    files: &Wanted<'_>,
+    files: &WantedFiles<'_>,
     watch: &Watch,
 ) -> Result<HashMap<Vec<u8>, Read>, HostError> {
     let mut objects: Vec<&str> = files.iter().map(|(_, object)| object.as_str()).collect();
@@ -106,7 +108,7 @@ fn digests(revision: &Revision, objects: &[&str], watch: &Watch) -> Result<Vec<(
 /// The digests of files that a checkout may write otherwise.
 fn checked_out(
     checkout: &Checkout<'_>,
-    files: &Wanted<'_>,
+    files: &WantedFiles<'_>,
     watch: &Watch,
 ) -> Result<HashMap<Vec<u8>, Read>, HostError> {
     if files.is_empty() {
@@ -122,12 +124,11 @@ fn checked_out(
             let head = head_at(&dir, path, Links::Refuse)?;
             Ok(Blob { digest, size: stat.size, head })
         };
-        let read = written.map_err(|fault| fault.to_string()).and_then(|()| match look() {
-            Ok(blob) => Ok(blob),
-            Err(ReadError::Refused(why)) => Err(why),
-            Err(ReadError::Gone | ReadError::Changed | ReadError::Cancelled) => {
-                Err("git did not check it out".to_owned())
-            }
+        let read = written.map_err(|fault| ContentError::Refused(fault.to_string())).and_then(|()| {
+            look().map_err(|error| match error {
+                ReadError::Refused(why) => ContentError::Refused(why),
+                ReadError::Gone | ReadError::Changed | ReadError::Cancelled => ContentError::NotCheckedOut,
+            })
         });
         (path.to_vec(), read)
     };
@@ -135,8 +136,8 @@ fn checked_out(
     if watch.is_cancelled() { Err(HostError::Interrupted) } else { Ok(known) }
 }
 
-/// What is said of a file whose content Git LFS holds; `None` for one that only passes through it.
-fn pointer(revision: &Revision, object: &str) -> Option<String> {
+/// The error of a file whose content Git LFS holds; `None` for one that only passes through it.
+fn pointer(revision: &Revision, object: &str) -> Option<ContentError> {
     let repository = revision.repository();
     let Ok((found, End::Whole)) = repository.look_up(&[object.as_bytes().to_vec()], &Limit::soon()) else {
         return Some(lost(object));
@@ -150,10 +151,6 @@ fn pointer(revision: &Revision, object: &str) -> Option<String> {
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
     let digest = field("oid sha256:").filter(|hex| Digest::parse(hex.as_bytes()).is_some())?;
     let size: u64 = field("size ")?.parse().ok()?;
-    text.starts_with("version https://").then(|| {
-        format!(
-            "a Git LFS pointer: git itself does not hold its content (sha256 {}, {size} bytes)",
-            &digest[..12]
-        )
-    })
+    let digest = digest[..12].to_owned();
+    text.starts_with("version https://").then_some(ContentError::LfsPointer { digest, size })
 }

@@ -13,7 +13,7 @@ use crate::git::{GitError, Revision};
 
 use content::read;
 use disk::CommitDisk;
-use tree::Tree;
+use tree::CommitTree;
 
 /// The files of a commit.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl GitHost {
         Self { revision }
     }
 
-    /// Where the project lies in the repository, as paths on this host have it.
+    /// The project's place in the repository, as paths on this host have it.
     fn layout(&self) -> Layout {
         let prefix = self.revision.repository().prefix();
         Layout::of_root(Path::new(OsStr::from_bytes(prefix.strip_suffix(b"/").unwrap_or(prefix))))
@@ -41,7 +41,7 @@ impl Host for GitHost {
             return Ok(Vec::new());
         }
         let layout = self.layout();
-        let tree = Tree::of(&self.revision).map_err(|error| unreachable(&error))?;
+        let tree = CommitTree::of(&self.revision).map_err(|error| unreachable(&error))?;
         // Once to learn which files are wanted, so that git is asked for all of them together.
         let disk = CommitDisk::asking(&tree);
         answers(&disk, &layout, queries, watch)?;
@@ -66,7 +66,7 @@ fn answers(
     queries.iter().map(answer).collect()
 }
 
-/// What git could not do, said of the whole commit.
+/// The error of git about the whole commit.
 fn unreachable(error: &GitError) -> HostError {
     match error {
         GitError::Interrupted => HostError::Interrupted,

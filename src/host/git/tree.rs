@@ -4,59 +4,73 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use rustix::fs::FileType;
 
-use super::super::read::LOOPS;
-use super::super::storage::DirectoryId;
-use super::super::walk::child;
 use crate::git::{GitError, Limit, Listed, Mode, ObjectEvent, Repository, Revision};
+use crate::host::reasons::{BROKEN, LOOPS};
+use crate::host::storage::DirectoryId;
+use crate::host::walk::child;
 use crate::model::{Digest, escaped};
 
-/// How many links one path may lead through, as on Linux.
+/// The number of links that one path may lead through, as on Linux.
 const LINKS: usize = 40;
 /// The longest target that a link on a disk can have.
 const LONGEST: usize = 4096;
 
 /// One entry of the tree.
 #[derive(Debug)]
-pub(super) enum Node {
+pub(super) enum TreeNode {
     Directory { id: DirectoryId, entries: Vec<(Vec<u8>, FileType)> },
     File { object: String },
-    Link(Result<Vec<u8>, String>),
+    Link(Result<Vec<u8>, ContentError>),
     Submodule { commit: String },
 }
 
-/// Why a path leads to nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The reason why a path leads to nothing, for people where something should be there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Stop {
     /// There is nothing.
+    #[error("{BROKEN}")]
     Gone,
     /// A link leads back to itself.
+    #[error("{LOOPS}")]
     Loop,
     /// It leads out of what the commit holds, with the reason.
+    #[error("{0}")]
     Refused(String),
 }
 
-impl Stop {
-    /// In words, where something should be there.
-    pub(super) fn why(&self) -> String {
-        match self {
-            Self::Gone => super::super::read::BROKEN.to_owned(),
-            Self::Loop => LOOPS.to_owned(),
-            Self::Refused(why) => why.clone(),
-        }
-    }
+/// The reason why the content of a file of a commit is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ContentError {
+    /// The object, shortened, cannot be had.
+    #[error(
+        "its object {0} cannot be read: it is damaged, or was never fetched; look at the repository with: git fsck"
+    )]
+    Lost(String),
+    #[error("its target is longer than a disk could hold")]
+    LongTarget,
+    #[error("it was not read")]
+    NotRead,
+    #[error("git did not check it out")]
+    NotCheckedOut,
+    /// The digest, shortened, and the size of what Git LFS holds.
+    #[error("a Git LFS pointer: git itself does not hold its content (sha256 {digest}, {size} bytes)")]
+    LfsPointer { digest: String, size: u64 },
+    /// Git, or the system, does not give it.
+    #[error("{0}")]
+    Refused(String),
 }
 
-/// What the commit holds, by path from the repository's uppermost directory.
+/// The content of a commit, by path from the repository's uppermost directory.
 #[derive(Debug)]
-pub(super) struct Tree {
-    nodes: HashMap<Vec<u8>, Node>,
+pub(super) struct CommitTree {
+    nodes: HashMap<Vec<u8>, TreeNode>,
 }
 
-impl Tree {
+impl CommitTree {
     /// Reads the tree and where its links lead.
     pub(super) fn of(revision: &Revision) -> Result<Self, GitError> {
         let mut tree = Self { nodes: HashMap::new() };
-        tree.nodes.insert(Vec::new(), Node::Directory { id: (0, 0), entries: Vec::new() });
+        tree.nodes.insert(Vec::new(), TreeNode::Directory { id: (0, 0), entries: Vec::new() });
         let all = revision.list_all()?;
         let mut links = targets(revision.repository(), &all)?;
         for listed in all {
@@ -67,12 +81,12 @@ impl Tree {
 
     fn add(&mut self, listed: Listed, links: &mut Targets) {
         let (node, kind) = match listed.mode {
-            Mode::File => (Node::File { object: listed.object }, FileType::RegularFile),
+            Mode::File => (TreeNode::File { object: listed.object }, FileType::RegularFile),
             Mode::Link => {
                 let target = links.get(&listed.object).cloned();
-                (Node::Link(target.unwrap_or_else(|| Err(lost(&listed.object)))), FileType::Symlink)
+                (TreeNode::Link(target.unwrap_or_else(|| Err(lost(&listed.object)))), FileType::Symlink)
             }
-            Mode::Submodule => (Node::Submodule { commit: listed.object }, FileType::Directory),
+            Mode::Submodule => (TreeNode::Submodule { commit: listed.object }, FileType::Directory),
         };
         self.enter(&listed.path, kind);
         self.nodes.insert(listed.path, node);
@@ -86,14 +100,14 @@ impl Tree {
         }
         let id = (0, self.nodes.len() as u64);
         let node = self.nodes.entry(dir.to_vec());
-        let node = node.or_insert_with(|| Node::Directory { id, entries: Vec::new() });
-        if let Node::Directory { entries, .. } = node {
+        let node = node.or_insert_with(|| TreeNode::Directory { id, entries: Vec::new() });
+        if let TreeNode::Directory { entries, .. } = node {
             entries.push((name.to_vec(), kind));
         }
     }
 
     /// The node at a path that leads through no link.
-    pub(super) fn node(&self, real: &[u8]) -> Option<&Node> {
+    pub(super) fn node(&self, real: &[u8]) -> Option<&TreeNode> {
         self.nodes.get(real)
     }
 
@@ -116,11 +130,11 @@ impl Tree {
             let here = child(&real, &part);
             match self.nodes.get(&here) {
                 None => return Err(Stop::Gone),
-                Some(Node::File { .. }) if !pending.is_empty() => return Err(Stop::Gone),
-                Some(Node::Submodule { commit }) if !pending.is_empty() || last => {
+                Some(TreeNode::File { .. }) if !pending.is_empty() => return Err(Stop::Gone),
+                Some(TreeNode::Submodule { commit }) if !pending.is_empty() || last => {
                     return Err(Stop::Refused(submodule(&here, commit)));
                 }
-                Some(Node::Link(target)) if !pending.is_empty() || last => {
+                Some(TreeNode::Link(target)) if !pending.is_empty() || last => {
                     links += 1;
                     if links > LINKS {
                         return Err(Stop::Loop);
@@ -135,8 +149,8 @@ impl Tree {
 }
 
 /// Puts what a link's target consists of before what is still to be walked.
-fn follow(target: &Result<Vec<u8>, String>, pending: &mut VecDeque<Vec<u8>>) -> Result<(), Stop> {
-    let target = target.as_ref().map_err(|why| Stop::Refused(why.clone()))?;
+fn follow(target: &Result<Vec<u8>, ContentError>, pending: &mut VecDeque<Vec<u8>>) -> Result<(), Stop> {
+    let target = target.as_ref().map_err(|error| Stop::Refused(error.to_string()))?;
     match target.first() {
         None => return Err(Stop::Gone),
         Some(b'/') => return Err(Stop::Refused(OUT.to_owned())),
@@ -150,14 +164,14 @@ fn follow(target: &Result<Vec<u8>, String>, pending: &mut VecDeque<Vec<u8>>) -> 
 
 const OUT: &str = "a symbolic link leads out of the repository, where a commit tells nothing";
 
-/// What is said of a submodule whose files are asked for.
+/// The reason for a submodule whose files are asked for.
 pub(super) fn submodule(path: &[u8], commit: &str) -> String {
     let short = commit.get(..12).unwrap_or(commit);
     format!("{} is a submodule: its files lie in another repository, commit {short}", escaped(path))
 }
 
 /// The texts of links, or why there is none, by their objects.
-type Targets = HashMap<String, Result<Vec<u8>, String>>;
+type Targets = HashMap<String, Result<Vec<u8>, ContentError>>;
 
 /// Reads the texts of all links among what is listed.
 fn targets(repository: &Repository, all: &[Listed]) -> Result<Targets, GitError> {
@@ -173,24 +187,20 @@ fn targets(repository: &Repository, all: &[Listed]) -> Result<Targets, GitError>
         ObjectEvent::Whole(found) => {
             let text = std::mem::take(&mut text);
             let is_short = found.kind == "blob" && found.size < LONGEST as u64;
-            let long = || "its target is longer than a disk could hold".to_owned();
-            targets.insert(found.id, if is_short { Ok(text) } else { Err(long()) });
+            targets.insert(found.id, if is_short { Ok(text) } else { Err(ContentError::LongTarget) });
         }
         ObjectEvent::Missing | ObjectEvent::Unreadable => text.clear(),
     })?;
     Ok(targets)
 }
 
-/// What is said of an object that cannot be had.
-pub(super) fn lost(object: &str) -> String {
-    let short = object.get(..12).unwrap_or(object);
-    format!(
-        "its object {short} cannot be read: it is damaged, or was never fetched; look at the repository with: git fsck"
-    )
+/// The error of an object that cannot be had.
+pub(super) fn lost(object: &str) -> ContentError {
+    ContentError::Lost(object.get(..12).unwrap_or(object).to_owned())
 }
 
 /// The digest of a link's target text.
-pub(super) fn digest_of(target: &Result<Vec<u8>, String>) -> Result<Digest, String> {
+pub(super) fn digest_of(target: &Result<Vec<u8>, ContentError>) -> Result<Digest, ContentError> {
     target.as_ref().map(|text| Digest::of(text)).map_err(Clone::clone)
 }
 

@@ -13,28 +13,29 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Layout, LockedSubject};
+use super::docker::EngineError;
+use super::{Layout, LockedSubject, Watch};
 use crate::model::{Mount, MountUse, MountView, Shows, escaped};
-use table::{Location, Table, below, joined};
+use table::{FsLocation, MountTable, below, joined};
 use view::{Led, Lost, Trouble, View};
 
 pub(super) use view::Running;
 
-/// How often a container that changes while it is looked at is looked at again, and how long to wait before that.
+/// The number of looks at a container that changes meanwhile, and the pause before each.
 const LOOKS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 /// The kind of a mount that an engine keeps itself.
 const VOLUME: &str = "volume";
 
 /// The paths of the baseline on this machine.
-pub(super) struct Locked {
+pub(super) struct LockedPaths {
     /// Files, as the layout has them, and with links resolved.
     paths: BTreeSet<Vec<u8>>,
     /// Subjects that a link leads to, or with a link on the way: each with where it lies.
     linked: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-impl Locked {
+impl LockedPaths {
     /// Finds where subjects lie. Directories are resolved once for all that lies in them.
     pub(super) fn of(subjects: &[LockedSubject], layout: &Layout) -> Self {
         let mut all = Self { paths: BTreeSet::new(), linked: Vec::new() };
@@ -71,17 +72,24 @@ impl Locked {
     }
 }
 
-/// What is asked of the engine about one container.
-pub(super) struct Ask<'a> {
+/// Questions to the engine about one container.
+pub(super) struct EngineQuestions<'a> {
     /// Its processes once more; `None` where it does not run now.
-    pub(super) again: &'a dyn Fn(&str) -> Result<Option<Running>, String>,
+    pub(super) again: &'a dyn Fn(&str) -> Result<Option<Running>, EngineError>,
     /// The path that a volume of this name is a bind of, if it is one.
-    pub(super) device: &'a dyn Fn(&str) -> Result<Option<String>, String>,
+    pub(super) device: &'a dyn Fn(&str) -> Result<Option<String>, EngineError>,
+    /// The run that looks, which may be cancelled.
+    pub(super) watch: &'a Watch,
 }
 
 /// Looks at a container's mounts, and again while it changes. A container that has no locked path by what its engine says is
 /// left alone where its view cannot be had.
-pub(super) fn look(locked: &Locked, first: &Running, mounts: &[Mount], ask: &Ask<'_>) -> MountView {
+pub(super) fn look(
+    locked: &LockedPaths,
+    first: &Running,
+    mounts: &[Mount],
+    ask: &EngineQuestions<'_>,
+) -> MountView {
     let mut running = first.clone();
     for look in 1.. {
         let Some(machine) = Machine::new(locked) else {
@@ -89,7 +97,7 @@ pub(super) fn look(locked: &Locked, first: &Running, mounts: &[Mount], ask: &Ask
         };
         let mounts = match machine.with_devices(mounts, ask) {
             Ok(mounts) => mounts,
-            Err(why) => return MountView::Refused(why),
+            Err(error) => return MountView::Refused(error.to_string()),
         };
         let why = match View::of(&running, &machine.table) {
             Ok(view) => match machine.uses(&view, &mounts) {
@@ -118,26 +126,29 @@ pub(super) fn look(locked: &Locked, first: &Running, mounts: &[Mount], ask: &Ask
                     Trouble::Moving(why) | Trouble::Foreign(why) => MountView::Refused(why),
                 };
             }
-            Err(why) => return MountView::Refused(why),
+            Err(error) => return MountView::Refused(error.to_string()),
+        }
+        if ask.watch.is_cancelled() {
+            return MountView::Refused(EngineError::Interrupted.to_string());
         }
     }
     MountView::NotRunning
 }
 
-/// What the mounts of this machine's containers are held against.
+/// The paths of this machine, compared with the mounts of its containers.
 struct Machine<'a> {
-    table: Table,
-    locked: &'a Locked,
+    table: MountTable,
+    locked: &'a LockedPaths,
 }
 
 impl<'a> Machine<'a> {
     /// This machine as it is now. `None`: it does not show its mounts.
-    fn new(locked: &'a Locked) -> Option<Self> {
+    fn new(locked: &'a LockedPaths) -> Option<Self> {
         Some(Self { table: view::own_table()?, locked })
     }
 
     /// The mounts, where a volume that is itself a bind is told by the path that it was made of: that may lead elsewhere by now.
-    fn with_devices(&self, mounts: &[Mount], ask: &Ask<'_>) -> Result<Vec<Mount>, String> {
+    fn with_devices(&self, mounts: &[Mount], ask: &EngineQuestions<'_>) -> Result<Vec<Mount>, EngineError> {
         let mut mounts = mounts.to_vec();
         let is_bound = |mount: &&mut Mount| mount.kind == VOLUME && self.is_mount_point(&mount.host_path);
         for mount in mounts.iter_mut().filter(is_bound) {
@@ -251,7 +262,7 @@ impl<'a> Machine<'a> {
     /// The places below a mount at which something is mounted on this machine or in the container, where a locked path is
     /// concerned.
     fn points_inside(&self, view: &View, now: &Led, there: &Led) -> BTreeSet<Vec<u8>> {
-        let inside = |table: &Table, dir: &[u8]| {
+        let inside = |table: &MountTable, dir: &[u8]| {
             let points = table.points_below(dir).filter_map(|point| below(dir, point));
             points.map(<[u8]>::to_vec).collect::<Vec<_>>()
         };
@@ -270,7 +281,7 @@ impl<'a> Machine<'a> {
         inside.collect()
     }
 
-    /// What a mount shows, by where the host's path leads now and where the container's does.
+    /// The content of a mount, by the ends of the host's path now and of the container's.
     fn shows(&self, now: Option<&Led>, there: Option<&Led>) -> Shows {
         let Some(there) = there else { return Shows::Other("nothing".to_owned()) };
         let is_same = now.is_some_and(|now| {
@@ -280,8 +291,8 @@ impl<'a> Machine<'a> {
         if is_same { Shows::Current } else { Shows::Other(self.name_of(&there.location)) }
     }
 
-    /// What a location is called: the path by which this machine reaches it now, or the one that it had.
-    fn name_of(&self, location: &Location) -> String {
+    /// The name of a location: the path by which this machine reaches it now, or the one that it had.
+    fn name_of(&self, location: &FsLocation) -> String {
         let (location, is_gone) = without_mark(location);
         match (self.table.path_to(&location), is_gone) {
             (Some(path), false) => escaped(&path),
@@ -303,13 +314,13 @@ fn said(mount: &Mount, rest: &[u8], now: Option<&Led>, shown: Shows) -> MountUse
 }
 
 /// A location without the kernel's mark of what has no name any more, and whether it had one.
-fn without_mark(location: &Location) -> (Location, bool) {
+fn without_mark(location: &FsLocation) -> (FsLocation, bool) {
     let path = location.path.strip_suffix(b"//deleted");
     let bare = path.unwrap_or(&location.path).to_vec();
-    (Location { device: location.device.clone(), path: bare }, path.is_some())
+    (FsLocation { device: location.device.clone(), path: bare }, path.is_some())
 }
 
-/// What lies inside a mount and is looked at by itself.
+/// Something inside a mount that is looked at by itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inside {
     Mount,

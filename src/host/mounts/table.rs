@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::host::layout;
+
 /// One line of a mount table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mounted {
@@ -13,7 +15,7 @@ pub(super) struct Mounted {
     device: String,
     /// The directory or file of that file system which is mounted.
     root: Vec<u8>,
-    /// Where it is mounted, as the processes of this table see it.
+    /// Its mount point, as the processes of this table see it.
     pub(super) point: Vec<u8>,
     /// The type of the file system.
     kind: Vec<u8>,
@@ -23,7 +25,7 @@ pub(super) struct Mounted {
 
 /// A place in a file system, whatever path leads there: what is mounted is the same if this is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Location {
+pub(super) struct FsLocation {
     /// The file system: `major:minor`.
     pub(super) device: String,
     /// The path in it; it ends in `//deleted` where nothing has that path any more.
@@ -32,7 +34,7 @@ pub(super) struct Location {
 
 /// The mounts that the processes of one namespace see.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(super) struct MountTable {
     mounts: Vec<Mounted>,
     /// The index of the mount that the others lie on.
     root: usize,
@@ -40,7 +42,7 @@ pub(super) struct Table {
     above: HashMap<u64, Vec<usize>>,
 }
 
-impl Table {
+impl MountTable {
     /// Reads a mount table. `None`: it is none, or lists nothing.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let lines = text.split(|&b| b == b'\n').filter(|line| !line.is_empty());
@@ -94,7 +96,7 @@ impl Table {
         points.filter(move |point| below(dir, point).is_some_and(|rest| !rest.is_empty()))
     }
 
-    /// Where the control groups of some controllers are mounted, named as in `/proc/PID/cgroup`: none for those of version 2.
+    /// The mount point of the control groups of some controllers, named as in `/proc/PID/cgroup`: none for those of version 2.
     pub(super) fn group_directory(&self, controllers: &str) -> Option<&[u8]> {
         let is_its = |it: &&Mounted| match controllers {
             "" => it.kind == b"cgroup2",
@@ -104,7 +106,7 @@ impl Table {
     }
 
     /// A path by which this table reaches a location, if it has one.
-    pub(super) fn path_to(&self, location: &Location) -> Option<Vec<u8>> {
+    pub(super) fn path_to(&self, location: &FsLocation) -> Option<Vec<u8>> {
         let on_device = self.mounts.iter().filter(|it| it.device == location.device);
         let paths =
             on_device.filter_map(|it| Some((it, joined(&it.point, below(&it.root, &location.path)?))));
@@ -127,10 +129,10 @@ impl Mounted {
         Some(Self { id, parent, device, root, point, kind, options })
     }
 
-    /// Where a path, without links and on this mount, lies.
-    pub(super) fn location(&self, path: &[u8]) -> Option<Location> {
+    /// The location of a path without links on this mount.
+    pub(super) fn location(&self, path: &[u8]) -> Option<FsLocation> {
         let path = joined(&self.root, below(&self.point, path)?);
-        Some(Location { device: self.device.clone(), path })
+        Some(FsLocation { device: self.device.clone(), path })
     }
 
     /// Whether it is a file system in memory.
@@ -142,20 +144,16 @@ impl Mounted {
         self.options.split(|&b| b == b',').any(|option| option == name.as_bytes())
     }
 
-    /// What the file system says of an option: `upperdir=…`.
+    /// The value of an option of the file system: `upperdir=…`.
     pub(super) fn option(&self, name: &str) -> Option<&[u8]> {
         let mut options = self.options.split(|&b| b == b',');
         options.find_map(|option| option.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     }
 }
 
-/// The rest of `path` below `dir`, without a slash before it; `None` where it does not lie there.
+/// The rest of `path` below the absolute directory `dir`; `None` where it does not lie there.
 pub(super) fn below<'a>(dir: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
-    if dir == b"/" {
-        return path.strip_prefix(b"/");
-    }
-    let rest = path.strip_prefix(dir)?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
+    if dir == b"/" { path.strip_prefix(b"/") } else { layout::below(dir, path) }
 }
 
 /// A path of a directory and what lies below it.
@@ -184,11 +182,11 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn table(lines: &[&str]) -> Table {
-        Table::parse(lines.join("\n").as_bytes()).unwrap()
+    fn table(lines: &[&str]) -> MountTable {
+        MountTable::parse(lines.join("\n").as_bytes()).unwrap()
     }
 
-    fn location(table: &Table, path: &str) -> String {
+    fn location(table: &MountTable, path: &str) -> String {
         let at = table.at(path.as_bytes()).location(path.as_bytes()).unwrap();
         format!("{} {}", at.device, String::from_utf8(at.path).unwrap())
     }
@@ -218,7 +216,7 @@ mod tests {
         assert_eq!(location(&over_the_parent, "/srv/data/x"), "8:3 /data/x");
         let over_itself = table(&[below_it[0], below_it[1], "22 21 8:3 / /srv/data rw - ext4 c rw"]);
         assert_eq!(location(&over_itself, "/srv/data/x"), "8:3 /x");
-        let location = Location { device: "8:2".to_owned(), path: b"/x".to_vec() };
+        let location = FsLocation { device: "8:2".to_owned(), path: b"/x".to_vec() };
         assert_eq!(over_itself.path_to(&location), None, "nothing leads there");
     }
 
@@ -231,7 +229,7 @@ mod tests {
         let mounted = table.with_id(21).unwrap();
         assert_eq!((mounted.root.as_slice(), mounted.point.as_slice()), (&b"/a b\\c"[..], &b"//deleted"[..]));
         let text = b"20 1 8:1 / / rw - ext4 a rw\n21 20 8:2 /a //x rw - overlay o rw,lowerdir=/l,upperdir=/up\\040per,x";
-        let table = Table::parse(text).unwrap();
+        let table = MountTable::parse(text).unwrap();
         assert_eq!(table.with_id(21).unwrap().option("upperdir"), Some(&b"/up per"[..]));
         assert_eq!(unescaped(b"a\\04"), b"a\\04");
     }
@@ -239,7 +237,7 @@ mod tests {
     #[test]
     fn what_is_no_table_is_none() {
         for text in ["", "\n", "x", "1 2 8:1 / / rw", "a b 8:1 / / rw - ext4 a rw"] {
-            assert!(Table::parse(text.as_bytes()).is_none(), "{text}");
+            assert!(MountTable::parse(text.as_bytes()).is_none(), "{text}");
         }
     }
 
@@ -250,7 +248,7 @@ mod tests {
             "21 20 8:2 /mods /srv/mods rw - ext4 b rw",
             "22 20 8:2 / /long/way rw - ext4 b rw",
         ]);
-        let at = |path: &str| Location { device: "8:2".to_owned(), path: path.as_bytes().to_vec() };
+        let at = |path: &str| FsLocation { device: "8:2".to_owned(), path: path.as_bytes().to_vec() };
         assert_eq!(table.path_to(&at("/mods/x")).unwrap(), b"/srv/mods/x");
         assert_eq!(table.path_to(&at("/other")).unwrap(), b"/long/way/other");
     }

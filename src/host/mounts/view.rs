@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::table::{Location, Table};
+use super::table::{FsLocation, MountTable};
 
-/// How much of a file below `/proc` is read: a table of some 100,000 mounts.
+/// The longest file below `/proc` that is read: a table of some 100,000 mounts.
 const LONGEST: u64 = 16 << 20;
 
-/// What an engine says of a container that runs.
+/// A running container, as its engine describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::host) struct Running {
     /// The engine's name for it: 64 hex digits.
@@ -26,28 +26,28 @@ pub(in crate::host) struct Running {
     pub(in crate::host) upper: Option<PathBuf>,
 }
 
-/// Why there is no view of a container.
+/// The reason why there is no view of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// Its processes are not to be seen from here.
     Unseen(String),
     /// It began, ended or changed while it was looked at: another look may do.
     Moving(String),
-    /// What is there is not what the engine says.
+    /// The container is not as the engine says.
     Foreign(String),
 }
 
-/// What a container sees.
+/// The mounts that a container sees.
 pub(super) struct View {
     /// Its mounts.
-    table: Table,
+    table: MountTable,
     /// Its root directory; `None` where this user may not open that.
     root: Option<OwnedFd>,
     /// Whether everything that proves that this is the container's view could be seen.
     is_whole: bool,
 }
 
-/// Why it cannot be told where a path leads.
+/// The reason why it cannot be told where a path leads.
 #[derive(Debug)]
 pub(super) enum Lost {
     /// It changed while it was looked at: another look may do.
@@ -64,8 +64,8 @@ impl From<Errno> for Lost {
 
 /// A path that was opened: where it leads.
 pub(super) struct Led {
-    /// Where it lies.
-    pub(super) location: Location,
+    /// Its location.
+    pub(super) location: FsLocation,
     /// Its path without links.
     pub(super) real: Vec<u8>,
     /// Device and inode.
@@ -73,21 +73,22 @@ pub(super) struct Led {
 }
 
 /// The mount table of this process.
-pub(super) fn own_table() -> Option<Table> {
-    Table::parse(&read(Path::new("/proc/self/mountinfo")).ok()?)
+pub(super) fn own_table() -> Option<MountTable> {
+    MountTable::parse(&read(Path::new("/proc/self/mountinfo")).ok()?)
 }
 
 impl View {
     /// Looks at a container. Its view is believed only where its first process is one of the container's control group, the
     /// root of that process is what the engine mounted for it, and every other process of the group has the same root and the
     /// same mount namespace. What this user may not see of that is left out; see [`View::is_whole`].
-    pub(super) fn of(running: &Running, host: &Table) -> Result<Self, Trouble> {
+    pub(super) fn of(running: &Running, host: &MountTable) -> Result<Self, Trouble> {
         let proc = PathBuf::from(format!("/proc/{}", running.pid));
         let begun = start_of(&proc)?;
         let group = groups_of(&proc, running)?;
         let root = root_of(&proc)?;
         let text = read(&proc.join("mountinfo")).map_err(|error| lost(&error))?;
-        let table = Table::parse(&text).ok_or_else(|| Trouble::Moving("it shows no mounts".to_owned()))?;
+        let table =
+            MountTable::parse(&text).ok_or_else(|| Trouble::Moving("it shows no mounts".to_owned()))?;
         let mut view = Self { table, root, is_whole: false };
         let is_certain = view.prove_root(running, host)?;
         if let Some(root) = &view.root {
@@ -115,7 +116,7 @@ impl View {
     }
 
     /// Holds the root of the container against what the engine says of it: whether that is certain.
-    fn prove_root(&self, running: &Running, host: &Table) -> Result<bool, Trouble> {
+    fn prove_root(&self, running: &Running, host: &MountTable) -> Result<bool, Trouble> {
         let foreign = || Trouble::Foreign("its root is not the one that the engine made for it".to_owned());
         let merged = running.merged.as_deref().map(|path| path.as_os_str().as_bytes());
         // Newer stores name no directory, and mount it under the container's name. A mount of the engine's own namespace is
@@ -143,7 +144,7 @@ impl View {
         if is_proven { Ok(true) } else { Err(foreign()) }
     }
 
-    /// Where a path of the container leads, links on the way followed as the container follows them. `None`: nowhere.
+    /// The end of a path of the container, links on the way followed as the container follows them. `None`: nowhere.
     pub(super) fn locate(&self, path: &[u8]) -> Result<Option<Led>, Lost> {
         let Some(root) = &self.root else {
             let led = |location| Led { location, real: path.to_vec(), inode: (0, 0) };
@@ -169,13 +170,13 @@ impl View {
     }
 
     /// The container's mount table.
-    pub(super) fn table(&self) -> &Table {
+    pub(super) fn table(&self) -> &MountTable {
         &self.table
     }
 }
 
-/// Where a path of this machine leads.
-pub(super) fn locate(path: &Path, table: &Table) -> Result<Option<Led>, Lost> {
+/// The end of a path of this machine.
+pub(super) fn locate(path: &Path, table: &MountTable) -> Result<Option<Led>, Lost> {
     match open_from(CWD, path, ResolveFlags::empty()) {
         Ok(opened) => lead(opened.as_fd(), table).map(Some),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
@@ -183,8 +184,8 @@ pub(super) fn locate(path: &Path, table: &Table) -> Result<Option<Led>, Lost> {
     }
 }
 
-/// Where an opened path lies: the kernel tells its mount and its path, so what happens to the names meanwhile does not matter.
-fn lead(opened: BorrowedFd<'_>, table: &Table) -> Result<Led, Lost> {
+/// The location of an opened path: the kernel tells its mount and its path, so what happens to the names meanwhile does not matter.
+fn lead(opened: BorrowedFd<'_>, table: &MountTable) -> Result<Led, Lost> {
     let number = opened.as_raw_fd();
     let told = read(Path::new(&format!("/proc/self/fdinfo/{number}"))).map_err(|_| Lost::Moved)?;
     let told = String::from_utf8_lossy(&told);
@@ -200,7 +201,7 @@ fn lead(opened: BorrowedFd<'_>, table: &Table) -> Result<Led, Lost> {
     Ok(Led { location, real, inode: (stat.st_dev, stat.st_ino) })
 }
 
-/// What every process of a container has.
+/// The mounts that all processes of a container share.
 struct Same {
     namespace: PathBuf,
     root: (u64, u64),
@@ -242,7 +243,7 @@ fn moving(why: &str) -> Trouble {
     Trouble::Moving(why.to_owned())
 }
 
-/// What it means that a process could not be looked at.
+/// The trouble behind a process that could not be looked at.
 fn lost(error: &std::io::Error) -> Trouble {
     match error.kind() {
         ErrorKind::NotFound => moving("its process ended"),
@@ -282,7 +283,7 @@ fn groups_of(proc: &Path, running: &Running) -> Result<Vec<(String, String)>, Tr
 }
 
 /// All processes of a container: those of its control group and of the groups below. `None` where they cannot be listed.
-fn processes_of(groups: &[(String, String)], host: &Table) -> Option<Vec<u32>> {
+fn processes_of(groups: &[(String, String)], host: &MountTable) -> Option<Vec<u32>> {
     let dirs = groups.iter().filter_map(|(controllers, path)| {
         let mounted = host.group_directory(controllers)?;
         Some(PathBuf::from(std::ffi::OsString::from_vec(super::table::joined(

@@ -1,40 +1,65 @@
 //! Proving who the user is: the key that was asked for, the agent's keys, the default ones.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use russh::MethodKind;
 use russh::client::{AuthResult, Handle};
-use russh::keys::PrivateKeyWithHashAlg;
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::ssh_key::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey};
+use russh::keys::signature::{self, Signer as _};
+use russh::keys::ssh_encoding::{self, Encode as _};
+use russh::keys::ssh_key::{self, Algorithm, HashAlg, PrivateKey, PublicKey};
+use russh::{MethodKind, Signer};
 use tokio::net::UnixStream;
 
-use super::client::Client;
-use super::deadline::Deadline;
-use super::key_file::{self, KeyFile};
-use super::{Hop, Prompt};
-use crate::model::{escaped, in_words};
+use super::agent::{self, AgentError};
+use super::client::SshClient;
+use super::deadline::{Deadline, TimedOut};
+use super::error::describe;
+use super::key_file::{self, KeyFile, KeyFileError};
+use super::{Hop, Policy, Prompt, PublicKeyOrCertificate};
+use crate::model::escaped;
 
 use std::os::unix::ffi::OsStrExt as _;
 
 type Agent = AgentClient<UnixStream>;
 
+/// The reason why a server lets nobody in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AuthError {
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    #[error(transparent)]
+    TimedOut(#[from] TimedOut),
+    /// The server ended the connection after several keys.
+    #[error(
+        "{login}: the server ended the connection after {offered} keys; name the right one with --ssh-key or ssh_key \
+         (tried: {tried})"
+    )]
+    TooManyKeys { login: String, offered: usize, tried: String },
+    #[error("{host}: the connection broke while authenticating ({})", describe(source))]
+    Broken { host: String, source: russh::Error },
+    #[error("{login}: there is no key to log in with; name one with --ssh-key or ssh_key")]
+    NoKey { login: String },
+    #[error("{login}: permission denied; tried: {tried}")]
+    Denied { login: String, tried: String },
+}
+
+impl AuthError {
+    /// Whether its text names the server itself.
+    pub(super) fn names_host(&self) -> bool {
+        !matches!(self, Self::Key(_) | Self::TimedOut(_))
+    }
+}
+
 /// Authenticates at one server.
 ///
 /// # Errors
-/// What was tried and why it failed, without secrets.
+/// The attempts and why they failed, without secrets.
 pub(super) async fn authenticate(
-    handle: &mut Handle<Client>,
+    handle: &mut Handle<SshClient>,
     hop: &Hop,
     prompt: &dyn Prompt,
     deadline: &mut Deadline,
-) -> Result<(), String> {
-    let asked_for = match &hop.identities.key {
-        Some(path) => Some(key_file::read(path)?.ok_or_else(|| missing(path))?),
-        None => None,
-    };
+) -> Result<(), AuthError> {
+    let asked_for = hop.identities.key.as_deref().map(key_file::read_named).transpose()?;
     let mut attempts = Attempts { handle, hop, prompt, deadline, tried: Vec::new(), agent: None };
     let files = attempts.files();
     let mut held = attempts.ask_agent().await?;
@@ -72,10 +97,6 @@ fn holds(held: &AgentIdentity, file: &KeyFile) -> bool {
     file.public.as_ref().is_some_and(|key| is_of(held, key))
 }
 
-fn missing(path: &Path) -> String {
-    format!("{}: there is no such private key", escaped(path.as_os_str().as_bytes()))
-}
-
 fn named(whose: &str, key: &PublicKey) -> String {
     format!("{whose} ({})", key.fingerprint(HashAlg::Sha256))
 }
@@ -100,7 +121,7 @@ fn is_of(identity: &AgentIdentity, key: &PublicKey) -> bool {
 
 /// The state of trying one identity after the other.
 struct Attempts<'a> {
-    handle: &'a mut Handle<Client>,
+    handle: &'a mut Handle<SshClient>,
     hop: &'a Hop,
     prompt: &'a dyn Prompt,
     deadline: &'a mut Deadline,
@@ -115,37 +136,35 @@ impl Attempts<'_> {
         for path in &self.hop.identities.files {
             match key_file::read(path) {
                 Ok(file) => files.extend(file),
-                Err(why) => self.tried.push(why),
+                Err(error) => self.tried.push(error.to_string()),
             }
         }
         files
     }
 
     /// The identities that the agent holds; none where there is no agent.
-    async fn ask_agent(&mut self) -> Result<Vec<AgentIdentity>, String> {
+    async fn ask_agent(&mut self) -> Result<Vec<AgentIdentity>, AuthError> {
         let Some(path) = &self.hop.identities.agent else { return Ok(Vec::new()) };
         let shown = escaped(path.as_os_str().as_bytes());
         let asked = async {
-            let stream = UnixStream::connect(path).await.map_err(|error| in_words(&error))?;
-            let mut agent = AgentClient::connect(stream);
-            let held = agent.request_identities().await;
-            Ok((agent, held.map_err(|_| "it gave no list of its keys".to_owned())?))
+            let mut agent = agent::connect(path).await?;
+            let held = agent.request_identities().await.map_err(AgentError::List)?;
+            Ok::<_, AgentError>((agent, held))
         };
         match self.deadline.bound(asked).await? {
             Ok((agent, held)) => {
                 self.agent = Some(agent);
                 Ok(held)
             }
-            Err(why) => {
-                let why: String = why;
-                self.tried.push(format!("the agent at {shown} cannot be used: {why}"));
+            Err(error) => {
+                self.tried.push(format!("the agent at {shown} cannot be used: {error}"));
                 Ok(Vec::new())
             }
         }
     }
 
     /// Tries identities of the agent.
-    async fn any_held(&mut self, identities: &[AgentIdentity]) -> Result<bool, String> {
+    async fn any_held(&mut self, identities: &[AgentIdentity]) -> Result<bool, AuthError> {
         for identity in identities {
             let (public, is_certificate) = match identity {
                 AgentIdentity::PublicKey { key, .. } => (key.clone(), false),
@@ -156,27 +175,15 @@ impl Attempts<'_> {
             if !self.allows("agent", &public, is_certificate) {
                 continue;
             }
+            let Some(hash) = self.hash_of(&public.algorithm(), is_certificate).await? else { continue };
             let Some(mut agent) = self.agent.take() else { return Ok(false) };
-            let user = self.hop.user.clone();
-            let (name, result) = match identity {
-                AgentIdentity::PublicKey { key, .. } => {
-                    let hash = self.hash_of(&key.algorithm()).await?;
-                    let attempt =
-                        self.handle.authenticate_publickey_with(user, key.clone(), hash, &mut agent);
-                    (named("agent", key), self.deadline.bound(attempt).await?)
-                }
+            let (whose, offered) = match identity {
+                AgentIdentity::PublicKey { key, .. } => ("agent", PublicKeyOrCertificate::from(key.clone())),
                 AgentIdentity::Certificate { certificate, .. } => {
-                    let hash = self.hash_of(&certificate.algorithm()).await?;
-                    let attempt = self.handle.authenticate_certificate_with(
-                        user,
-                        certificate.clone(),
-                        hash,
-                        &mut agent,
-                    );
-                    let key = PublicKey::from(certificate.public_key().clone());
-                    (named("agent's certificate", &key), self.deadline.bound(attempt).await?)
+                    ("agent's certificate", PublicKeyOrCertificate::from(certificate.clone()))
                 }
             };
+            let (name, result) = (named(whose, &public), self.offer(offered, hash, &mut agent).await?);
             self.agent = Some(agent);
             match result.map(|result| self.judge(&name, result)).ok() {
                 Some(accepted) => {
@@ -190,94 +197,125 @@ impl Attempts<'_> {
         Ok(false)
     }
 
-    /// Tries a key from a file, its certificate first.
-    async fn file(&mut self, file: &KeyFile, asked_for: bool) -> Result<bool, String> {
+    /// Tries a key from a file, its certificate first. Its passphrase is asked for only where the key may be used.
+    async fn file(&mut self, file: &KeyFile, asked_for: bool) -> Result<bool, AuthError> {
+        let certificate = format!("{}-cert.pub", file.shown);
+        if let Some(public) = &file.public {
+            let may_certify = file.certificate.is_some() && self.fault(public, true).is_none();
+            if !may_certify && !self.allows(&file.shown, public, false) {
+                return Ok(false);
+            }
+        }
         let key = match self.decode(file) {
-            Ok(key) => Arc::new(key),
-            Err(why) if asked_for => return Err(why),
-            Err(why) => {
-                self.tried.push(why);
+            Ok(key) => key,
+            Err(error) if asked_for => return Err(error.into()),
+            Err(error) => {
+                self.tried.push(error.to_string());
                 return Ok(false);
             }
         };
-        if let Some(certificate) = &file.certificate
-            && self.allows(&format!("{}-cert.pub", file.shown), key.public_key(), true)
-            && self.certificate(file, &key, certificate).await?
+        let public = key.public_key().clone();
+        let mut signer = FileSigner(key);
+        if let Some(own) = &file.certificate
+            && self.allows(&certificate, &public, true)
+            && self.file_offer(&certificate, own.clone().into(), &public, &mut signer).await?
         {
             return Ok(true);
         }
-        if !self.allows(&file.shown, key.public_key(), false) {
+        if !self.allows(&file.shown, &public, false) {
             return Ok(false);
         }
-        let hash = self.hash_of(&key.algorithm()).await?;
-        let name = named(&file.shown, key.public_key());
-        let with_hash = PrivateKeyWithHashAlg::new(key, hash);
-        let attempt = self.handle.authenticate_publickey(self.hop.user.clone(), with_hash);
-        let result = self.deadline.bound(attempt).await?;
-        self.judge(&name, result.map_err(|error| self.broken(&error))?)
+        self.file_offer(&file.shown, public.clone().into(), &public, &mut signer).await
     }
 
-    async fn certificate(
+    /// Offers a key from a file, or its certificate.
+    async fn file_offer(
         &mut self,
-        file: &KeyFile,
-        key: &Arc<PrivateKey>,
-        certificate: &Certificate,
-    ) -> Result<bool, String> {
+        whose: &str,
+        offered: PublicKeyOrCertificate,
+        public: &PublicKey,
+        signer: &mut FileSigner,
+    ) -> Result<bool, AuthError> {
+        let is_certificate = offered.certificate().is_some();
+        let Some(hash) = self.hash_of(&public.algorithm(), is_certificate).await? else { return Ok(false) };
+        let name = named(whose, public);
+        match self.offer(offered, hash, signer).await? {
+            Ok(result) => self.judge(&name, result),
+            Err(SignError::Session(_)) => Err(self.broken(russh::Error::SendError)),
+            Err(error) => {
+                self.tried.push(format!("{name}: it did not sign: {error}"));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Offers a key or a certificate that `signer` signs for.
+    async fn offer<S: Signer>(
+        &mut self,
+        offered: PublicKeyOrCertificate,
+        hash: Option<HashAlg>,
+        signer: &mut S,
+    ) -> Result<Result<AuthResult, S::Error>, TimedOut> {
         let user = self.hop.user.clone();
-        let attempt = self.handle.authenticate_openssh_cert(user, Arc::clone(key), certificate.clone());
-        let result = self.deadline.bound(attempt).await?;
-        let name = named(&format!("{}-cert.pub", file.shown), key.public_key());
-        self.judge(&name, result.map_err(|error| self.broken(&error))?)
+        match offered {
+            PublicKeyOrCertificate::PublicKey { key, .. } => {
+                self.deadline.bound(self.handle.authenticate_publickey_with(user, key, hash, signer)).await
+            }
+            PublicKeyOrCertificate::Certificate(certificate) => {
+                let attempt = self.handle.authenticate_certificate_with(user, certificate, hash, signer);
+                self.deadline.bound(attempt).await
+            }
+        }
     }
 
     /// Decodes a key; its passphrase comes from beforehand, else from the user.
-    fn decode(&mut self, file: &KeyFile) -> Result<PrivateKey, String> {
+    fn decode(&mut self, file: &KeyFile) -> Result<PrivateKey, KeyFileError> {
         let (prompt, deadline) = (self.prompt, &mut *self.deadline);
         let mut ask = |key: &str| deadline.outside(|| prompt.passphrase(key));
         file.decode_asking(self.hop.identities.passphrase.as_ref(), &mut ask)
     }
 
-    /// Whether `ssh_config` lets a key be offered; why not is noted.
+    /// Whether `ssh_config` lets a key be offered; the reason why not is noted.
     fn allows(&mut self, whose: &str, key: &PublicKey, is_certificate: bool) -> bool {
-        let policy = &self.hop.trust.policy;
-        let why = match policy.short(key.key_data()) {
-            Some(bits) => format!("{bits} bits are fewer than the {} of RequiredRSASize", policy.rsa_bits),
-            None if signatures(&key.algorithm())
-                .iter()
-                .any(|each| policy.takes_user(each, is_certificate)) =>
-            {
-                return true;
-            }
-            None => "its kind is not in PubkeyAcceptedAlgorithms of ssh_config".to_owned(),
-        };
-        self.tried.push(format!("{}: {why}", named(whose, key)));
-        false
+        let fault = self.fault(key, is_certificate);
+        self.tried.extend(fault.iter().map(|why| format!("{}: {why}", named(whose, key))));
+        fault.is_none()
     }
 
-    /// With which hash an RSA key signs: one of SHA-2 in any case.
-    async fn hash_of(&mut self, algorithm: &Algorithm) -> Result<Option<HashAlg>, String> {
+    /// The reason why `ssh_config` does not let a key be offered.
+    fn fault(&self, key: &PublicKey, is_certificate: bool) -> Option<String> {
+        let policy = &self.hop.trust.policy;
+        if let Some(bits) = policy.short(key.key_data()) {
+            return Some(format!("{bits} bits are fewer than the {} of RequiredRSASize", policy.rsa_bits));
+        }
+        let is_allowed =
+            signatures(&key.algorithm()).iter().any(|each| policy.takes_user(each, is_certificate));
+        (!is_allowed).then(|| "its kind is not in PubkeyAcceptedAlgorithms of ssh_config".to_owned())
+    }
+
+    /// The hash that a key signs with, none but for RSA; nothing where `ssh_config` leaves out all that RSA has. It is
+    /// one of SHA-2 in any case.
+    async fn hash_of(
+        &mut self,
+        algorithm: &Algorithm,
+        is_certificate: bool,
+    ) -> Result<Option<Option<HashAlg>>, AuthError> {
         if !matches!(algorithm, Algorithm::Rsa { .. }) {
-            return Ok(None);
+            return Ok(Some(None));
         }
         let best = self.deadline.bound(self.handle.best_supported_rsa_hash()).await?;
-        let best = best.map_err(|error| self.broken(&error))?.flatten().unwrap_or(HashAlg::Sha256);
-        // What ssh_config leaves out is not used, though the server would rather have it.
-        let policy = &self.hop.trust.policy;
-        let allowed = |hash: &HashAlg| {
-            let algorithm = Algorithm::Rsa { hash: Some(*hash) };
-            policy.takes_user(&algorithm, false) || policy.takes_user(&algorithm, true)
-        };
-        Ok([best, HashAlg::Sha512, HashAlg::Sha256].into_iter().find(allowed).or(Some(best)))
+        let best = best.map_err(|error| self.broken(error))?.flatten().unwrap_or(HashAlg::Sha256);
+        Ok(allowed_hash(&self.hop.trust.policy, best, is_certificate).map(Some))
     }
 
     /// Notes how an attempt went; an error where no other one can go better.
-    fn judge(&mut self, name: &str, result: AuthResult) -> Result<bool, String> {
+    fn judge(&mut self, name: &str, result: AuthResult) -> Result<bool, AuthError> {
         let accepted = matches!(result, AuthResult::Success);
         log::debug!(identity = name, user = self.hop.user.as_str(), accepted; "offered an identity");
         let AuthResult::Failure { remaining_methods, partial_success } = result else { return Ok(true) };
         self.tried.push(format!("{name}: not accepted"));
         if remaining_methods.is_empty() || self.handle.is_closed() {
-            return Err(self.broken(&russh::Error::Disconnect));
+            return Err(self.broken(russh::Error::Disconnect));
         }
         if partial_success {
             self.tried
@@ -291,30 +329,91 @@ impl Attempts<'_> {
         Ok(false)
     }
 
-    /// The connection ended in the middle.
-    fn broken(&self, error: &russh::Error) -> String {
+    /// The error of a connection that ended in the middle.
+    fn broken(&self, source: russh::Error) -> AuthError {
         let offered = self.tried.len();
         if offered > 1 {
-            return format!(
-                "{}@{}: the server ended the connection after {offered} keys; name the right one with --ssh-key \
-                 or ssh_key (tried: {})",
-                self.hop.user,
-                self.hop.name,
-                self.tried.join("; ")
-            );
+            return AuthError::TooManyKeys { login: self.login(), offered, tried: self.tried.join("; ") };
         }
-        format!(
-            "{}: the connection broke while authenticating ({})",
-            self.hop.name,
-            super::client::in_words(error)
-        )
+        AuthError::Broken { host: escaped(self.hop.name.as_bytes()), source }
     }
 
-    fn in_vain(&self) -> String {
-        let who = format!("{}@{}", escaped(self.hop.user.as_bytes()), escaped(self.hop.name.as_bytes()));
+    fn in_vain(&self) -> AuthError {
+        let login = self.login();
         if self.tried.is_empty() {
-            return format!("{who}: there is no key to log in with; name one with --ssh-key or ssh_key");
+            AuthError::NoKey { login }
+        } else {
+            AuthError::Denied { login, tried: self.tried.join("; ") }
         }
-        format!("{who}: permission denied; tried: {}", self.tried.join("; "))
+    }
+
+    fn login(&self) -> String {
+        format!("{}@{}", escaped(self.hop.user.as_bytes()), escaped(self.hop.name.as_bytes()))
+    }
+}
+
+/// The hash of an RSA signature: `best` is the server's choice, and one that `ssh_config` leaves out is never used,
+/// though the server would rather have it.
+fn allowed_hash(policy: &Policy, best: HashAlg, is_certificate: bool) -> Option<HashAlg> {
+    let allowed = |hash: &HashAlg| policy.takes_user(&Algorithm::Rsa { hash: Some(*hash) }, is_certificate);
+    [best, HashAlg::Sha512, HashAlg::Sha256].into_iter().find(allowed)
+}
+
+/// A private key from a file, which signs as an agent would.
+struct FileSigner(PrivateKey);
+
+/// The reason why a private key from a file did not sign.
+#[derive(Debug, thiserror::Error)]
+enum SignError {
+    #[error(transparent)]
+    Session(#[from] russh::SendError),
+    #[error(transparent)]
+    Signature(#[from] signature::Error),
+    #[error(transparent)]
+    Key(#[from] ssh_key::Error),
+    #[error(transparent)]
+    Encoding(#[from] ssh_encoding::Error),
+}
+
+impl Signer for FileSigner {
+    type Error = SignError;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        hash: Option<HashAlg>,
+        mut message: Vec<u8>,
+    ) -> Result<Vec<u8>, SignError> {
+        let signature = match self.0.key_data().rsa() {
+            Some(rsa) => (rsa, hash).try_sign(&message),
+            None => self.0.try_sign(&message),
+        };
+        let signature = Vec::try_from(signature?)?;
+        signature.encode(&mut message)?;
+        Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_rsa_key_never_signs_with_a_hash_that_is_left_out() {
+        let hash = |names: &[&str], best, is_certificate| {
+            let user_keys = Some(names.iter().map(|name| (*name).to_owned()).collect());
+            allowed_hash(&Policy { user_keys, ..Policy::default() }, best, is_certificate)
+        };
+        let (sha256, sha512) = (HashAlg::Sha256, HashAlg::Sha512);
+        assert_eq!(hash(&["rsa-sha2-256"], sha512, false), Some(sha256));
+        assert_eq!(hash(&["rsa-sha2-512", "rsa-sha2-256"], sha256, false), Some(sha256));
+        assert_eq!(hash(&["ssh-ed25519", "ssh-rsa"], sha512, false), None);
+        assert_eq!(
+            hash(&["rsa-sha2-256-cert-v01@openssh.com"], sha512, false),
+            None,
+            "a certificate is no key"
+        );
+        assert_eq!(hash(&["rsa-sha2-512-cert-v01@openssh.com"], sha256, true), Some(sha512));
+        assert_eq!(hash(&["rsa-sha2-512"], sha256, true), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What one connection does when its server speaks: judge the host key, and remember why it ended.
+//! What one connection does when its server speaks: judge the host key, and note why it ended.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -6,61 +6,66 @@ use std::sync::{Arc, Mutex};
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::{Channel, ChannelId, Names};
 
-use super::connect::ConnectError;
+use super::error::{ConnectError, Ending};
+use super::host_key::KnownHosts;
 use super::{Hop, Judgement, NewKeys, PublicKeyOrCertificate};
 use crate::model::escaped;
 
-/// Why a connection ended, as far as is known; shared with whoever waits on it.
-#[derive(Clone, Default)]
-pub(super) struct Lost(Arc<Mutex<Option<String>>>);
-
-impl Lost {
-    fn note(&self, why: String) {
-        if let Ok(mut lost) = self.0.lock() {
-            lost.get_or_insert(why);
-        }
-    }
-
-    /// The reason in words.
-    pub(super) fn reason(&self) -> String {
-        let known = self.0.lock().ok().and_then(|lost| lost.clone());
-        known.unwrap_or_else(|| "the server ended it".to_owned())
-    }
-}
-
 /// The side of a connection that answers the server.
-pub(super) struct Client {
+pub(super) struct SshClient {
     hop: Hop,
     /// The server's IP address, where it was dialled and not forwarded to.
     peer: Option<IpAddr>,
-    lost: Lost,
+    known_hosts: Arc<KnownHosts>,
+    lost: Ending,
     /// Notes about a key that was recorded.
     notes: Arc<Mutex<Vec<String>>>,
-    /// How often keys were exchanged.
+    /// The number of key exchanges.
     exchanges: usize,
-    /// How many banners came.
+    /// The number of banners.
     banners: usize,
 }
 
-/// How often keys may be exchanged anew: once an hour or a gigabyte is usual.
+/// The most key exchanges: once an hour or a gigabyte is usual.
 const EXCHANGES: usize = 100;
-/// How many banners a server may show before it lets anybody in.
+/// The most banners before a server lets anybody in.
 const BANNERS: usize = 100;
-/// What is said of a server that opens channels: nobody asked for any.
+/// The error of a server that opens channels: nobody asked for any.
 const UNASKED: &str = "the server opens channels that nobody asked for";
 
-impl Client {
-    pub(super) fn new(hop: Hop, peer: Option<IpAddr>, lost: Lost, notes: Arc<Mutex<Vec<String>>>) -> Self {
-        Self { hop, peer, lost, notes, exchanges: 0, banners: 0 }
+impl SshClient {
+    pub(super) fn new(
+        hop: Hop,
+        peer: Option<IpAddr>,
+        known_hosts: Arc<KnownHosts>,
+        lost: Ending,
+        notes: Arc<Mutex<Vec<String>>>,
+    ) -> Self {
+        Self { hop, peer, known_hosts, lost, notes, exchanges: 0, banners: 0 }
     }
 }
 
-impl Handler for Client {
+/// Ends the connection when the server opens a channel of one of these kinds.
+macro_rules! refuse_channels {
+    ($($kind:ident($($argument:ty),*);)*) => {
+        $(async fn $kind(
+            &mut self,
+            _: Channel<Msg>,
+            $(_: $argument,)*
+            _: ChannelOpenHandle,
+            _: &mut Session,
+        ) -> Result<(), ConnectError> {
+            Err(ConnectError::Misbehaves(UNASKED))
+        })*
+    };
+}
+
+impl Handler for SshClient {
     type Error = ConnectError;
 
     async fn check_server_key(&mut self, offered: &PublicKeyOrCertificate) -> Result<bool, ConnectError> {
         let Hop { address, port, trust, .. } = &self.hop;
-        let judgement = trust.judge_at(address, *port, self.peer, offered);
+        let judgement = trust.judge_with(&self.known_hosts, address, *port, self.peer, offered);
         let word = match &judgement {
             Judgement::Trusted => "trusted",
             Judgement::Unknown(_) => "unknown",
@@ -82,7 +87,7 @@ impl Handler for Client {
                 NewKeys::Refuse => Err(ConnectError::HostKey(unknown.refusal())),
                 NewKeys::Ask => Err(ConnectError::Unknown(unknown)),
                 NewKeys::Record => {
-                    let note = self.hop.record(&unknown).map_err(ConnectError::HostKey)?;
+                    let note = self.hop.record(&unknown)?;
                     self.notes.lock().map(|mut notes| notes.push(note)).ok();
                     Ok(true)
                 }
@@ -93,7 +98,7 @@ impl Handler for Client {
     async fn auth_banner(&mut self, _: &str, _: &mut Session) -> Result<(), ConnectError> {
         self.banners += 1;
         if self.banners > BANNERS {
-            return Err(ConnectError::Refused("the server shows banners without end".to_owned()));
+            return Err(ConnectError::Misbehaves("the server shows banners without end"));
         }
         Ok(())
     }
@@ -101,84 +106,19 @@ impl Handler for Client {
     async fn kex_done(&mut self, _: Option<&[u8]>, _: &Names, _: &mut Session) -> Result<(), ConnectError> {
         self.exchanges += 1;
         if self.exchanges > EXCHANGES {
-            return Err(ConnectError::Refused("the server exchanges keys without end".to_owned()));
+            return Err(ConnectError::Misbehaves("the server exchanges keys without end"));
         }
         Ok(())
     }
 
-    async fn server_channel_open_session(
-        &mut self,
-        _: Channel<Msg>,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ConnectError> {
-        Err(ConnectError::Refused(UNASKED.to_owned()))
-    }
-
-    async fn server_channel_open_agent_forward(
-        &mut self,
-        _: Channel<Msg>,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ConnectError> {
-        Err(ConnectError::Refused(UNASKED.to_owned()))
-    }
-
-    async fn server_channel_open_x11(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ConnectError> {
-        Err(ConnectError::Refused(UNASKED.to_owned()))
-    }
-
-    async fn server_channel_open_forwarded_tcpip(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ConnectError> {
-        Err(ConnectError::Refused(UNASKED.to_owned()))
-    }
-
-    async fn server_channel_open_forwarded_streamlocal(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ConnectError> {
-        Err(ConnectError::Refused(UNASKED.to_owned()))
-    }
-
-    async fn server_channel_open_direct_tcpip(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ConnectError> {
-        Err(ConnectError::Refused(UNASKED.to_owned()))
-    }
-
-    async fn server_channel_open_direct_streamlocal(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), ConnectError> {
-        Err(ConnectError::Refused(UNASKED.to_owned()))
+    refuse_channels! {
+        server_channel_open_session();
+        server_channel_open_agent_forward();
+        server_channel_open_x11(&str, u32);
+        server_channel_open_forwarded_tcpip(&str, u32, &str, u32);
+        server_channel_open_forwarded_streamlocal(&str);
+        server_channel_open_direct_tcpip(&str, u32, &str, u32);
+        server_channel_open_direct_streamlocal(&str);
     }
 
     async fn should_accept_unknown_server_channel(&mut self, _: ChannelId, _: &str) -> bool {
@@ -197,37 +137,5 @@ impl Handler for Client {
                 Err(error)
             }
         }
-    }
-}
-
-/// An error of the protocol, for people.
-pub(super) fn in_words(error: &russh::Error) -> String {
-    match error {
-        russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError | russh::Error::RecvError => {
-            "the server ended it".to_owned()
-        }
-        russh::Error::IO(error) => match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => "the server ended it".to_owned(),
-            _ => crate::model::in_words(error),
-        },
-        russh::Error::KeepaliveTimeout => "the server answers nothing any more".to_owned(),
-        russh::Error::Version => "what answers there is no SSH server".to_owned(),
-        russh::Error::NoCommonAlgo { kind, ours, theirs } => {
-            let list = |names: &[String]| {
-                names.iter().map(|name| escaped(name.as_bytes())).collect::<Vec<_>>().join(", ")
-            };
-            let option = match kind {
-                russh::AlgorithmKind::Key => "HostKeyAlgorithms",
-                russh::AlgorithmKind::Kex => "KexAlgorithms",
-                russh::AlgorithmKind::Cipher => "Ciphers",
-                russh::AlgorithmKind::Mac => "MACs",
-                russh::AlgorithmKind::Compression => "Compression",
-            };
-            let (ours, theirs) = (list(ours), list(theirs));
-            format!(
-                "no algorithm in common ({option}): the server has {theirs}; driftlock, and ssh_config, allow {ours}"
-            )
-        }
-        error => escaped(error.to_string().as_bytes()),
     }
 }

@@ -4,13 +4,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::time::Instant;
 
 use super::connect::Connection;
+use super::error::ScriptError;
 use super::remote::SshHost;
-use super::survey::{self, Given, Request};
-use crate::host::layout::NO_PLACE;
-use crate::host::read::CHANGED;
-use crate::host::{Answer, Content, FileQuery, Phase, Query, Scope, Seen, Select, Watch};
+use super::survey::{self, FileRequest, GivenFile, Snapshot};
+use crate::host::reasons::{CHANGED, NO_PLACE};
+use crate::host::{Answer, Content, FileQuery, HostError, Phase, Query, Scope, Seen, Select, Watch};
 
-/// How often a file that changes while it is given is asked for again.
+/// The number of requests for a file that changes while it is given.
 const ATTEMPTS: usize = 3;
 
 impl SshHost {
@@ -20,7 +20,7 @@ impl SshHost {
         path: &[u8],
         limit: u64,
         watch: &Watch,
-    ) -> Result<Content, String> {
+    ) -> Result<Content, HostError> {
         let unreadable = |why: &str| Ok(Content::Unreadable(why.to_owned()));
         let Some(host) = self.layout.locate(path) else { return unreadable(NO_PLACE) };
         if path.contains(&0) {
@@ -32,17 +32,22 @@ impl SshHost {
         watch.set_phase(Phase::Collecting);
         for _ in 0..ATTEMPTS {
             let given = self.give(&connection, host.as_os_str().as_bytes(), limit).await;
-            match given.map_err(|why| self.broken(&why, started, watch))? {
-                Given::Bytes(bytes) => {
+            match given.map_err(|error| self.broken(&error, started, watch))? {
+                GivenFile::Bytes(bytes) => {
                     watch.count(bytes.len() as u64);
                     return Ok(Content::Bytes(bytes));
                 }
-                Given::TooLarge(size) => return Ok(Content::TooLarge(size)),
-                Given::Changed => continue,
-                Given::NoFile => {}
+                GivenFile::TooLarge(size) => return Ok(Content::TooLarge(size)),
+                GivenFile::Changed => continue,
+                GivenFile::NoFile => {}
             }
-            let seen = self.look_at(&connection, path, watch).await;
-            match seen.map_err(|why| self.broken(&why, started, watch))? {
+            let told = self.look_at(&connection, path, watch).await;
+            let told = told.map_err(|error| self.broken(&error, started, watch))?;
+            let seen = match survey::answer(&self.layout, &question(path), &told, watch)? {
+                Answer::Files(mut answer) => answer.files.remove(path),
+                _ => None,
+            };
+            match seen.ok_or_else(|| self.broken(&ScriptError::NoAnswer, started, watch))? {
                 Seen::Gone => return Ok(Content::Gone),
                 Seen::Unreadable(why) => return Ok(Content::Unreadable(why)),
                 Seen::File(..) => {}
@@ -51,32 +56,35 @@ impl SshHost {
         unreadable(CHANGED)
     }
 
-    async fn give(&self, connection: &Connection, path: &[u8], limit: u64) -> Result<Given, String> {
-        let mut request = Request::new(path, limit);
+    async fn give(&self, connection: &Connection, path: &[u8], limit: u64) -> Result<GivenFile, ScriptError> {
+        let mut request = FileRequest::new(path, limit);
         let script = request.script();
         let ended = connection
             .run(self.command(), script, self.access.limits.time, |piece| request.feed(piece))
             .await?;
-        request.finish().map_err(|why| self.explained(why, &ended))
+        request.finish().map_err(|error| self.explained(error, &ended))
     }
 
-    /// Why there is no file to give.
-    async fn look_at(&self, connection: &Connection, path: &[u8], watch: &Watch) -> Result<Seen, String> {
-        let query = Query::Files(FileQuery {
-            select: Select::Named,
-            exclude: Vec::new(),
-            named: vec![path.to_vec()],
-            scope: Scope::default(),
-            beside: false,
-        });
+    /// Looks at a file that could not be given.
+    async fn look_at(
+        &self,
+        connection: &Connection,
+        path: &[u8],
+        watch: &Watch,
+    ) -> Result<Snapshot, ScriptError> {
         let nothing = std::future::ready(());
-        let (snapshot, ()) = self.survey(connection, std::slice::from_ref(&query), nothing, watch).await?;
-        let snapshot = snapshot.unwrap_or_default();
-        let answer = survey::answer(&self.layout, &query, &snapshot, watch).map_err(|why| why.to_string())?;
-        let seen = match answer {
-            Answer::Files(mut answer) => answer.files.remove(path),
-            _ => None,
-        };
-        seen.ok_or_else(|| "the server told nothing of the file".to_owned())
+        let (snapshot, ()) = self.survey(connection, &[question(path)], nothing, watch).await?;
+        Ok(snapshot.unwrap_or_default())
     }
+}
+
+/// The query for one file.
+fn question(path: &[u8]) -> Query {
+    Query::Files(FileQuery {
+        select: Select::Named,
+        exclude: Vec::new(),
+        named: vec![path.to_vec()],
+        scope: Scope::default(),
+        beside: false,
+    })
 }

@@ -10,18 +10,22 @@ pub(super) struct Deadline {
     whole: Duration,
 }
 
+/// The deadline passed before something was done.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("no answer within {} s (--connect-timeout)", .0.as_secs_f64())]
+pub(super) struct TimedOut(Duration);
+
 impl Deadline {
     pub(super) fn after(whole: Duration) -> Self {
         Self { at: Instant::now() + whole, whole }
     }
 
     /// Awaits something until the deadline.
-    pub(super) async fn bound<T>(&self, work: impl Future<Output = T>) -> Result<T, String> {
-        let done = tokio::time::timeout_at(self.at, work).await;
-        done.map_err(|_| format!("no answer within {} s (--connect-timeout)", self.whole.as_secs_f64()))
+    pub(super) async fn bound<T>(&self, work: impl Future<Output = T>) -> Result<T, TimedOut> {
+        tokio::time::timeout_at(self.at, work).await.map_err(|_| TimedOut(self.whole))
     }
 
-    /// How long is left.
+    /// The time that is left.
     pub(super) fn left(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }

@@ -10,22 +10,23 @@ use russh::ChannelOpenFailure;
 
 use super::EngineAccess;
 use super::connect::Connection;
+use super::error::describe;
+use super::facts;
 use super::facts::{Facts, SOCKET};
 use super::reason::{Unopened, in_one_line, missing, refusal};
 use super::stdio::{Ear, Said, Stdio, mark};
-use super::{client, facts};
 use crate::host::ContainerQuery;
 use crate::host::docker::{
-    DEADLINE, Gathered, Images, Opening, Place, Refusal, Stream, carried, collect, gather, in_words,
-    is_answer, listed, script,
+    ClientRefusal, Contact, DEADLINE, Gathered, ListedImages, Opening, Stream, collect,
+    describe as describe_engine, gather, is_answer, listed, over_streams, script,
 };
 use crate::model::Address;
 use crate::model::escaped;
 
-/// How many calls are made at once over forwarded sockets, which count against no limit of the server.
+/// The number of calls at once over forwarded sockets, which count against no limit of the server.
 const LANES: usize = 8;
 
-/// How long a command that hung has to be told so.
+/// The time for telling a command that hung to end.
 const FAREWELL: Duration = Duration::from_millis(100);
 
 /// Answers a query for containers through a connection.
@@ -60,7 +61,7 @@ pub(super) async fn observe(
     }
 }
 
-/// Why one way to the engine led nowhere.
+/// The reason why one way to the engine led nowhere.
 enum Astray<T> {
     /// The engine itself answered, and not with what was asked for: no other way leads further.
     Answered(String),
@@ -77,10 +78,10 @@ impl<T> Astray<T> {
     }
 }
 
-impl Astray<Refusal> {
+impl Astray<ClientRefusal> {
     /// Whether the client may do its commands all the same: what it said is no reason why not.
     fn is_unclear(&self) -> bool {
-        matches!(self, Self::Before(Refusal::Said(_)))
+        matches!(self, Self::Before(ClientRefusal::Said(_)))
     }
 }
 
@@ -88,7 +89,7 @@ impl Astray<Refusal> {
 struct Talk<'a> {
     connection: &'a Connection,
     query: &'a ContainerQuery,
-    /// What is being waited for.
+    /// The call that is awaited.
     step: Cell<&'static str>,
 }
 
@@ -127,7 +128,7 @@ impl Talk<'_> {
             Ok(gathered) => return gathered,
             Err(astray) => astray,
         };
-        if astray.is_unclear() || matches!(astray, Astray::Before(Refusal::Password)) {
+        if astray.is_unclear() || matches!(astray, Astray::Before(ClientRefusal::Password)) {
             match self.commanded("sudo -n docker").await {
                 Ok(gathered) => return gathered,
                 Err(other) => astray = other,
@@ -142,10 +143,10 @@ impl Talk<'_> {
             Ok(gathered) => return gathered,
             Err(astray) => astray,
         };
-        if matches!(astray, Astray::Before(Refusal::NoPermission)) {
+        if matches!(astray, Astray::Before(ClientRefusal::NoPermission)) {
             match self.commanded("sudo -n docker").await {
                 Ok(gathered) => return gathered,
-                Err(Astray::Before(Refusal::NoSudo)) => {}
+                Err(Astray::Before(ClientRefusal::NoSudo)) => {}
                 Err(other) => astray = other,
             }
         }
@@ -187,7 +188,7 @@ impl Talk<'_> {
     }
 
     /// Asks the engine over the standard input and output of `docker system dial-stdio`.
-    async fn dialled(&self, docker: &str) -> Result<Gathered, Astray<Refusal>> {
+    async fn dialled(&self, docker: &str) -> Result<Gathered, Astray<ClientRefusal>> {
         self.step.set("docker system dial-stdio");
         let (mark, ear) = (mark(), Ear::default());
         // In one line and without quotes inside, which every login shell takes alike.
@@ -215,29 +216,29 @@ impl Talk<'_> {
         lanes: usize,
         shown: String,
     ) -> Result<Gathered, Astray<String>> {
-        let place = Place { shown, socket: None, address: Address::default() };
+        let contact = Contact { shown, socket: None, address: Address::default() };
         let failed = |error: Error| {
-            let why = in_words(&place, &error);
+            let why = describe_engine(&contact, &error);
             if is_answer(&error) { Astray::Answered(why) } else { Astray::Before(why) }
         };
-        let docker = carried(open).map_err(failed)?;
+        let docker = over_streams(open).map_err(failed)?;
         collect(&docker, self.query, lanes, None).await.map_err(failed)
     }
 
     /// Asks the client itself, by two commands.
-    async fn commanded(&self, docker: &str) -> Result<Gathered, Astray<Refusal>> {
+    async fn commanded(&self, docker: &str) -> Result<Gathered, Astray<ClientRefusal>> {
         self.step.set("docker ps or docker inspect");
         let mark = mark();
         let ran = self.ran(&mark, &script(docker, &mark)).await;
-        let (output, said) = ran.map_err(|why| Astray::Before(Refusal::Said(why)))?;
+        let (output, said) = ran.map_err(|error| Astray::Before(ClientRefusal::Said(error.to_string())))?;
         if !said.began {
             return Err(Astray::Before(refusal(&said, "")));
         }
         let listed = listed(&output, &said.stderr, &mark).map_err(Astray::Before)?;
-        Ok(gather(listed, &Images::default(), self.query))
+        Ok(gather(listed, &ListedImages::default(), self.query))
     }
 
-    /// What the server tells of its sockets; `None` where it runs no script.
+    /// The server's sockets; `None` where it runs no script.
     async fn facts(&self) -> Option<Facts> {
         let mark = mark();
         let (output, _) = self.ran(&mark, &facts::script(&mark)).await.ok()?;
@@ -245,21 +246,30 @@ impl Talk<'_> {
     }
 
     /// Runs a script: its output after the mark, and what else it said.
-    async fn ran(&self, mark: &str, script: &str) -> Result<(Vec<u8>, Said), String> {
+    async fn ran(&self, mark: &str, script: &str) -> Result<(Vec<u8>, Said), RanError> {
         let opened = self.connection.handle.channel_open_session().await;
-        let channel = opened.map_err(|error| client::in_words(&error))?;
+        let channel = opened.map_err(RanError::Session)?;
         let ear = Ear::default();
         let stdio = Stdio::start(channel, "sh -s", mark, ear.clone()).await;
         let output = match stdio {
             Ok(stdio) => stdio.answer_to(script.as_bytes()).await,
             Err(error) => Err(error),
         };
-        Ok((output.map_err(|error| error.to_string())?, ear.said()))
+        Ok((output.map_err(RanError::Output)?, ear.said()))
     }
 }
 
+/// The reason why a script was not run.
+#[derive(Debug, thiserror::Error)]
+enum RanError {
+    #[error("{}", describe(.0))]
+    Session(#[source] russh::Error),
+    #[error("{0}")]
+    Output(#[source] io::Error),
+}
+
 /// Says in one line why nothing was seen, and what helps.
-fn explained(astray: Astray<Refusal>, unopened: Option<Unopened>, facts: Option<&Facts>) -> Gathered {
+fn explained(astray: Astray<ClientRefusal>, unopened: Option<Unopened>, facts: Option<&Facts>) -> Gathered {
     match astray {
         Astray::Answered(why) => Gathered::Unreachable(why),
         Astray::Before(refusal) => match missing(&refusal, facts) {

@@ -20,13 +20,13 @@ echo end
     )
 }
 
-/// Where an engine listens unless somebody changed it.
+/// The default socket of an engine.
 pub(super) const SOCKET: &str = "/var/run/docker.sock";
 
-/// What the server told.
+/// The user and the sockets of a server.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// Who is logged in.
+    /// The user who is logged in.
     pub(super) user: String,
     /// The sockets that there are, in the order in which they are tried.
     pub(super) sockets: Vec<Socket>,
@@ -35,11 +35,11 @@ pub(super) struct Facts {
 /// A socket that an engine may listen at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Socket {
-    /// Where it is.
+    /// Its path.
     pub(super) path: String,
     /// Whether this user may use it.
     pub(super) is_usable: bool,
-    /// Whose it is besides its owner's.
+    /// Its group.
     pub(super) group: String,
 }
 

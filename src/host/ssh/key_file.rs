@@ -1,6 +1,7 @@
 //! Private keys from files: which form one has, whether it may be used, and its passphrase.
 
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -30,32 +31,70 @@ pub(super) struct KeyFile {
     pub(super) is_encrypted: bool,
 }
 
-/// How often a passphrase is asked for.
+/// The number of questions for a passphrase.
 const ASKS: usize = 3;
 
-/// Why a key was not decoded.
-enum Undecoded {
-    /// The passphrase is missing or wrong.
-    Passphrase,
-    /// It cannot be used at all.
-    Useless(String),
+/// A file that gives no private key.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}")]
+pub struct KeyFileError {
+    /// Its path, escaped.
+    path: String,
+    source: KeyFault,
+}
+
+/// The reason why a file gives no private key.
+#[derive(Debug, thiserror::Error)]
+enum KeyFault {
+    #[error("there is no such private key")]
+    Missing,
+    #[error("{}", in_words(.0))]
+    Read(#[source] io::Error),
+    #[error("it is no private key")]
+    NoKey,
+    #[error("it is a public key; name the private one")]
+    PublicKey,
+    #[error("this way of encrypting a key cannot be read here; convert it with: ssh-keygen -p -f {0}")]
+    Encryption(String),
+    #[error("others than its owner may use this private key (mode {0:04o}), so it is not used: chmod 600 it")]
+    TooOpen(u32),
+    #[error("the passphrase in DRIFTLOCK_SSH_PASSPHRASE is wrong")]
+    WrongVariable,
+    #[error("the passphrase is wrong")]
+    WrongPassphrase,
+    #[error(
+        "it is encrypted, and no passphrase was given; type it at a terminal, set DRIFTLOCK_SSH_PASSPHRASE or use \
+         ssh-agent"
+    )]
+    NoPassphrase,
+    #[error("this private key is damaged or of no known kind")]
+    Damaged,
+}
+
+/// Reads the file of a key that was asked for.
+///
+/// # Errors
+/// As [`read`], and when it is not there.
+pub(super) fn read_named(path: &Path) -> Result<KeyFile, KeyFileError> {
+    let missing = || KeyFileError { path: escaped(path.as_os_str().as_bytes()), source: KeyFault::Missing };
+    read(path)?.ok_or_else(missing)
 }
 
 /// Reads a key's file. `None`: it is not there.
 ///
 /// # Errors
 /// When it cannot be read, is open to others, or is no private key, with the file's name and what helps.
-pub(super) fn read(path: &Path) -> Result<Option<KeyFile>, String> {
+pub(super) fn read(path: &Path) -> Result<Option<KeyFile>, KeyFileError> {
     let shown = escaped(path.as_os_str().as_bytes());
-    let named = |why: String| format!("{shown}: {why}");
+    let named = |source: KeyFault| KeyFileError { path: shown.clone(), source };
     let meta = match std::fs::metadata(path) {
         Ok(meta) => meta,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(named(in_words(&error))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(named(KeyFault::Read(error))),
     };
     let text = text_of(path, &meta).map_err(named)?;
-    if let Some(why) = unfit(&text, &shown).or_else(|| too_open(&meta)) {
-        return Err(named(why));
+    if let Some(fault) = unfit(&text, &shown).or_else(|| too_open(&meta)) {
+        return Err(named(fault));
     }
     let inner = PrivateKey::from_openssh(&text).ok();
     let public = inner.as_ref().map(|key| key.public_key().clone());
@@ -69,43 +108,38 @@ pub(super) fn read(path: &Path) -> Result<Option<KeyFile>, String> {
 }
 
 /// The content of a file that may be a key.
-fn text_of(path: &Path, meta: &Metadata) -> Result<String, String> {
-    let no_key = || "it is no private key".to_owned();
+fn text_of(path: &Path, meta: &Metadata) -> Result<String, KeyFault> {
     if !meta.is_file() || meta.len() > LONGEST {
-        return Err(no_key());
+        return Err(KeyFault::NoKey);
     }
-    let bytes = std::fs::read(path).map_err(|error| in_words(&error))?;
-    String::from_utf8(bytes).map_err(|_| no_key())
+    let bytes = std::fs::read(path).map_err(KeyFault::Read)?;
+    String::from_utf8(bytes).map_err(|_| KeyFault::NoKey)
 }
 
-/// Why a key is not used: others than its owner, who is this user, may read it.
-fn too_open(meta: &Metadata) -> Option<String> {
+/// The fault of a key that others than its owner, who is this user, may read.
+fn too_open(meta: &Metadata) -> Option<KeyFault> {
     let mine = meta.uid() == rustix::process::geteuid().as_raw();
     let mode = meta.mode() & 0o777;
-    (mine && mode & FOR_OTHERS != 0).then(|| {
-        format!("others than its owner may use this private key (mode {mode:04o}), so it is not used: chmod 600 it")
-    })
+    (mine && mode & FOR_OTHERS != 0).then_some(KeyFault::TooOpen(mode))
 }
 
-/// What lies beside a key: the same path with another ending.
+/// The file beside a key: the same path with another ending.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
 }
 
-/// Why a text is no private key that can be read here, and what helps.
-fn unfit(text: &str, shown: &str) -> Option<String> {
+/// The fault of a text that is no private key which can be read here.
+fn unfit(text: &str, shown: &str) -> Option<KeyFault> {
     let encrypted_otherwise =
         text.lines().any(|line| line.starts_with("DEK-Info:") && !line.contains("AES-128-CBC"));
     if encrypted_otherwise || (text.contains("BEGIN EC PRIVATE KEY") && text.contains("DEK-Info:")) {
-        Some(format!(
-            "this way of encrypting a key cannot be read here; convert it with: ssh-keygen -p -f {shown}"
-        ))
+        Some(KeyFault::Encryption(shown.to_owned()))
     } else if text.trim_start().starts_with("ssh-") || text.trim_start().starts_with("ecdsa-") {
-        Some("it is a public key; name the private one".to_owned())
+        Some(KeyFault::PublicKey)
     } else if !text.contains("PRIVATE KEY-----") && !text.starts_with("PuTTY-User-Key-File-") {
-        Some("it is no private key".to_owned())
+        Some(KeyFault::NoKey)
     } else {
         None
     }
@@ -127,46 +161,37 @@ impl KeyFile {
         &self,
         given: Option<&Secret>,
         ask: &mut dyn FnMut(&str) -> Option<Secret>,
-    ) -> Result<PrivateKey, String> {
-        let shown = &self.shown;
+    ) -> Result<PrivateKey, KeyFileError> {
+        let failed = |source: KeyFault| Err(KeyFileError { path: self.shown.clone(), source });
         let mut passphrase = given.cloned();
         let mut asked = 0;
         loop {
-            match self.decode(passphrase.as_ref().map(|Secret(text)| text.as_str())) {
-                Ok(key) => return Ok(key),
-                Err(Undecoded::Useless(why)) => return Err(why),
-                Err(Undecoded::Passphrase) if given.is_some() => {
-                    return Err(format!("{shown}: the passphrase in DRIFTLOCK_SSH_PASSPHRASE is wrong"));
-                }
-                Err(Undecoded::Passphrase) if asked == ASKS => {
-                    return Err(format!("{shown}: the passphrase is wrong"));
-                }
-                Err(Undecoded::Passphrase) => {
-                    asked += 1;
-                    passphrase = ask(shown);
-                    if passphrase.is_none() {
-                        return Err(format!(
-                            "{shown}: it is encrypted, and no passphrase was given; type it at a terminal, \
-                             set DRIFTLOCK_SSH_PASSPHRASE or use ssh-agent"
-                        ));
-                    }
-                }
+            if let Some(key) = self.decode(passphrase.as_ref().map(|Secret(text)| text.as_str())) {
+                return Ok(key);
+            }
+            if !self.is_encrypted {
+                return failed(KeyFault::Damaged);
+            }
+            if given.is_some() {
+                return failed(KeyFault::WrongVariable);
+            }
+            if asked == ASKS {
+                return failed(KeyFault::WrongPassphrase);
+            }
+            asked += 1;
+            passphrase = ask(&self.shown);
+            if passphrase.is_none() {
+                return failed(KeyFault::NoPassphrase);
             }
         }
     }
 
-    /// Decodes the key.
-    fn decode(&self, passphrase: Option<&str>) -> Result<PrivateKey, Undecoded> {
+    /// Decodes the key; `None` where the passphrase is missing or wrong, or the key is damaged.
+    fn decode(&self, passphrase: Option<&str>) -> Option<PrivateKey> {
         let passphrase = passphrase.filter(|_| self.is_encrypted);
         if self.is_encrypted && passphrase.is_none() {
-            return Err(Undecoded::Passphrase);
+            return None;
         }
-        decode_secret_key(&self.text, passphrase).map_err(|_| {
-            if self.is_encrypted {
-                Undecoded::Passphrase
-            } else {
-                Undecoded::Useless(format!("{}: this private key is damaged or of no known kind", self.shown))
-            }
-        })
+        decode_secret_key(&self.text, passphrase).ok()
     }
 }

@@ -1,43 +1,43 @@
 //! A machine over SSH as a host: one connection, one script for its files, its engine through the same connection.
 
+mod agent;
 mod auth;
-mod certificate;
 mod client;
 mod connect;
 mod content;
 mod deadline;
 mod engine;
+mod error;
 mod facts;
+mod host_key;
 mod key_file;
-mod known_hosts;
 mod policy;
 mod prompt;
 mod reason;
 mod remote;
-mod revoked;
 pub(crate) mod route;
 mod run;
-mod shown;
 mod signer;
 pub(crate) mod ssh_config;
 mod stdio;
 pub mod survey;
-mod trust;
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::model::escaped;
 
-pub use known_hosts::matches as pattern_matches;
+pub use agent::AgentError;
+pub use host_key::{Judgement, NewKeys, Offer, RecordError, Trust, Unknown, matches as pattern_matches};
+pub use key_file::KeyFileError;
 pub use policy::Policy;
 pub use prompt::Prompt;
-pub use remote::{Access, EngineAccess, Limits, SshHost};
+pub use remote::SshHost;
 pub use russh::keys::PublicKeyOrCertificate;
-pub use signer::{Held, SigningKey, held};
-pub use trust::{Judgement, Offer, Unknown};
+pub use signer::{AgentKey, SigningError, SigningKey, held};
 
-/// How a machine is reached: jump hosts first, the machine itself last.
+/// The way to a machine: jump hosts first, the machine itself last.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// At least one.
@@ -47,23 +47,23 @@ pub struct Route {
 /// One SSH server on the way.
 #[derive(Debug, Clone)]
 pub struct Hop {
-    /// What the user calls it, for messages.
+    /// The user's name for it, for messages.
     pub name: String,
     /// Its address: a host name, an IPv4 or an IPv6 address without brackets.
     pub address: String,
     /// Its port.
     pub port: u16,
-    /// Who logs in.
+    /// The user who logs in.
     pub user: String,
-    /// Which host keys are believed.
+    /// The host keys that are trusted.
     pub trust: Trust,
-    /// What the user proves to be who they are with.
+    /// The keys to log in with.
     pub identities: Identities,
 }
 
 impl Hop {
-    /// Records a new host key; says so for the user, or why it could not be done.
-    fn record(&self, unknown: &Unknown) -> Result<String, String> {
+    /// Records a new host key: the note for the user.
+    fn record(&self, unknown: &Unknown) -> Result<String, RecordError> {
         let place = self.trust.record(&self.address, self.port, &unknown.key)?;
         let name = escaped(self.name.as_bytes());
         let place = escaped(place.as_os_str().as_bytes());
@@ -76,40 +76,7 @@ impl Hop {
     }
 }
 
-/// Which host keys are believed.
-#[derive(Debug, Clone, Default)]
-pub struct Trust {
-    /// `known_hosts` files, in their order; those that are not there are passed over.
-    pub files: Vec<PathBuf>,
-    /// The name to look for in place of the address (`HostKeyAlias`).
-    pub alias: Option<String>,
-    /// Keys that are never believed, a line each or as a key revocation list (`RevokedHostKeys`).
-    pub revoked: Option<PathBuf>,
-    /// Accepted fingerprints: `SHA256:` and unpadded base64.
-    pub fingerprints: Vec<String>,
-    /// What becomes of a key that nobody knows.
-    pub new_keys: NewKeys,
-    /// Where an accepted new key is recorded.
-    pub record_in: Option<PathBuf>,
-    /// Seconds since 1970, for the validity of certificates.
-    pub now: u64,
-    /// What `ssh_config` lets a connection use.
-    pub policy: Policy,
-}
-
-/// What becomes of a host key that nobody knows. One that is known as another is always refused.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum NewKeys {
-    /// It is refused.
-    #[default]
-    Refuse,
-    /// The user is asked.
-    Ask,
-    /// It is recorded and believed.
-    Record,
-}
-
-/// What the user proves to be who they are with.
+/// The keys to log in with.
 #[derive(Debug, Clone, Default)]
 pub struct Identities {
     /// A private key that was asked for: it must be usable, and it comes first.
@@ -122,6 +89,45 @@ pub struct Identities {
     pub agent: Option<PathBuf>,
     /// The passphrase of encrypted keys, where it was given beforehand.
     pub passphrase: Option<Secret>,
+}
+
+/// The use of a server once it is reached.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The time that connecting and logging in may take together.
+    pub timeout: Duration,
+    /// Whether files are read through `sudo -n`.
+    pub sudo: bool,
+    /// The way to its engine.
+    pub engine: EngineAccess,
+    /// Limits on its answers.
+    pub limits: Limits,
+}
+
+/// Limits on what a server may send.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The time for its answer about files.
+    pub time: Duration,
+    /// The number of files that it may report; `None` is what the baseline makes likely.
+    pub files: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(60 * 60), files: None }
+    }
+}
+
+/// The way to the engine of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineAccess {
+    /// Its socket, else its client.
+    Auto,
+    /// Its client through `sudo -n`.
+    Sudo,
+    /// Two commands of its client alone: `docker ps` and `docker inspect`.
+    Cli,
 }
 
 /// A text that is never shown.

@@ -37,7 +37,23 @@ const KEX: &[kex::Name] = &[
     kex::ECDH_SHA2_NISTP521,
 ];
 
-/// What stands among the key exchanges and is none: it tells the server what else is understood.
+/// The beginning of the names of OpenSSH's first post-quantum key exchange, which driftlock does not have.
+const HYBRID: &str = "sntrup761x25519-sha512";
+
+/// The default `KexAlgorithms` of OpenSSH 9.0 to 9.8 behind the post-quantum ones.
+const DEFAULT_KEX: [&str; 9] = [
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group-exchange-sha256",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group18-sha512",
+    "diffie-hellman-group14-sha256",
+];
+
+/// Names among the key exchanges that are none: they list extensions of the protocol.
 const EXTENSIONS: [kex::Name; 2] =
     [kex::EXTENSION_SUPPORT_AS_CLIENT, kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT];
 
@@ -54,7 +70,7 @@ const CIPHERS: &[cipher::Name] = &[
 /// Authentication codes that can be used, best first.
 const MACS: &[mac::Name] = &[mac::HMAC_SHA512_ETM, mac::HMAC_SHA256_ETM, mac::HMAC_SHA512, mac::HMAC_SHA256];
 
-/// What a connection may use. The default is that of OpenSSH without any `ssh_config`; lists are names, best first.
+/// The algorithms and key sizes that a connection may use. The default is that of OpenSSH without any `ssh_config`; lists are names, best first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// `HostKeyAlgorithms`.
@@ -92,7 +108,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Why nothing could ever be reached under this policy: the option that leaves nothing which driftlock can use.
+    /// The reason why nothing could ever be reached under this policy: the option that leaves nothing which driftlock can use.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let nothing = |option: &str, list: &[String], own: &[&str]| {
@@ -117,9 +133,19 @@ impl Policy {
         })
     }
 
-    /// Key exchanges to offer.
+    /// Key exchanges to offer. An OpenSSH that is older than ML-KEM has its other hybrid at that place in its default
+    /// list; a list that somebody made is taken by its word.
     pub(super) fn kex(&self) -> Vec<kex::Name> {
-        allowed(self.kex.as_deref(), KEX).into_iter().chain(EXTENSIONS).collect()
+        let mut offered = allowed(self.kex.as_deref(), KEX);
+        let is_hybrid = |name: &&String| name.starts_with(HYBRID);
+        let is_older_default = self.kex.as_ref().is_some_and(|list| {
+            let classical = list.iter().skip_while(is_hybrid);
+            list.first().as_ref().is_some_and(is_hybrid) && classical.eq(DEFAULT_KEX)
+        });
+        if is_older_default {
+            offered.insert(0, kex::MLKEM768X25519_SHA256);
+        }
+        offered.into_iter().chain(EXTENSIONS).collect()
     }
 
     /// Ciphers to offer.
@@ -144,7 +170,7 @@ impl Policy {
         usable.eq(&Self::default().host_keys)
     }
 
-    /// Why a key of a server is one that the policy leaves out.
+    /// The reason why a key of a server is one that the policy leaves out.
     pub(super) fn fault_of(&self, key: &PublicKey, is_certificate: bool) -> Option<String> {
         let bits = self.short(key.key_data());
         if let Some(bits) = bits {
@@ -189,7 +215,7 @@ impl Policy {
 /// A host-key algorithm by its name in `HostKeyAlgorithms`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HostKeyAlgorithm {
-    /// What the key itself is of.
+    /// The algorithm of the key itself.
     pub(super) plain: Algorithm,
     /// Whether the key comes in a certificate.
     pub(super) is_certificate: bool,
@@ -285,6 +311,29 @@ mod tests {
         );
         assert!(goes([all.clone(), list(&["ssh-rsa"])].concat()));
         assert!(!goes(all[1..].to_vec()) && !goes(all.iter().rev().cloned().collect()));
+    }
+
+    #[test]
+    fn the_default_list_of_an_older_ssh_does_not_lose_the_post_quantum_exchange() {
+        let kex = |hybrids: &[&str], rest: &[&str]| {
+            let policy = Policy { kex: Some([list(hybrids), list(rest)].concat()), ..Policy::default() };
+            policy.kex()
+        };
+        let older = ["sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com"];
+        for hybrids in [&older[..], &older[1..]] {
+            let offered = kex(hybrids, &DEFAULT_KEX);
+            assert_eq!(offered[..2], [kex::MLKEM768X25519_SHA256, kex::CURVE25519], "{hybrids:?}");
+            assert_eq!(offered.len(), DEFAULT_KEX.len() + 1 + EXTENSIONS.len());
+        }
+        let newer = kex(&["mlkem768x25519-sha256"], &DEFAULT_KEX);
+        assert_eq!(newer[..2], [kex::MLKEM768X25519_SHA256, kex::CURVE25519]);
+        for (hybrids, rest) in [
+            (&[][..], &DEFAULT_KEX[..]),
+            (&older[..], &DEFAULT_KEX[1..]),
+            (&older[..1], &["curve25519-sha256"]),
+        ] {
+            assert!(!kex(hybrids, rest).contains(&kex::MLKEM768X25519_SHA256), "{hybrids:?} {rest:?}");
+        }
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use super::facts::{Facts, SOCKET, Socket};
 use super::stdio::Said;
-use crate::host::docker::Refusal;
+use crate::host::docker::ClientRefusal;
 use crate::model::escaped;
 
-/// Why a socket could not be used.
+/// The reason why a socket could not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unopened {
     /// The server forwards to no socket at all.
@@ -14,28 +14,28 @@ pub(super) enum Unopened {
     Failed,
 }
 
-/// Why a client did not lead to the engine; `otherwise`, where it said nothing about it.
-pub(super) fn refusal(said: &Said, otherwise: &str) -> Refusal {
+/// The reason why a client did not lead to the engine; `otherwise`, where it said nothing about it.
+pub(super) fn refusal(said: &Said, otherwise: &str) -> ClientRefusal {
     match said {
         Said { began: false, code: None, .. } => {
-            Refusal::Said("the server ran no command for it: does its login shell run sh?".to_owned())
+            ClientRefusal::Said("the server ran no command for it: does its login shell run sh?".to_owned())
         }
         Said { began: false, code: Some(code), .. } => {
-            Refusal::Said(format!("its login shell ran no sh (exit code {code})"))
+            ClientRefusal::Said(format!("its login shell ran no sh (exit code {code})"))
         }
-        Said { stderr, code: None, .. } if stderr.is_empty() => Refusal::Said(otherwise.to_owned()),
-        Said { stderr, code, .. } => Refusal::of(*code, stderr),
+        Said { stderr, code: None, .. } if stderr.is_empty() => ClientRefusal::Said(otherwise.to_owned()),
+        Said { stderr, code, .. } => ClientRefusal::of(*code, stderr),
     }
 }
 
-/// Where it was looked for, if the server has no engine at all.
-pub(super) fn missing(refusal: &Refusal, facts: Option<&Facts>) -> Option<String> {
+/// The places that were tried, if the server has no engine at all.
+pub(super) fn missing(refusal: &ClientRefusal, facts: Option<&Facts>) -> Option<String> {
     facts.filter(|facts| facts.sockets.is_empty())?;
     match refusal {
-        Refusal::NoClient => Some(format!(
+        ClientRefusal::NoClient => Some(format!(
             "no Docker engine on the server: there is no socket at {SOCKET} and no docker client"
         )),
-        Refusal::NotRunning(text) if text.contains("unix://") => {
+        ClientRefusal::NotRunning(text) if text.contains("unix://") => {
             Some(format!("no Docker engine on the server: there is no socket ({text})"))
         }
         _ => None,
@@ -43,27 +43,31 @@ pub(super) fn missing(refusal: &Refusal, facts: Option<&Facts>) -> Option<String
 }
 
 /// Says why the engine could not be used, and what helps.
-pub(super) fn in_one_line(refusal: Refusal, unopened: Option<Unopened>, facts: Option<&Facts>) -> String {
+pub(super) fn in_one_line(
+    refusal: ClientRefusal,
+    unopened: Option<Unopened>,
+    facts: Option<&Facts>,
+) -> String {
     match refusal {
-        Refusal::NoClient => without_client(unopened, facts),
-        Refusal::NoPermission => {
+        ClientRefusal::NoClient => without_client(unopened, facts),
+        ClientRefusal::NoPermission => {
             let whose = facts.and_then(no_permission);
             whose.unwrap_or_else(|| "this user may not use the engine: set docker = \"sudo\"".to_owned())
         }
-        Refusal::NoSudo => "there is no sudo on the server: set docker = \"auto\"".to_owned(),
-        Refusal::Password => {
+        ClientRefusal::NoSudo => "there is no sudo on the server: set docker = \"auto\"".to_owned(),
+        ClientRefusal::Password => {
             "sudo does not let this user run docker without a password: allow docker ps and \
                               docker inspect in sudoers with NOPASSWD"
                 .to_owned()
         }
-        Refusal::NotRunning(text) => {
+        ClientRefusal::NotRunning(text) => {
             format!("the engine of the server does not answer its client: is it running? ({text})")
         }
-        Refusal::Said(text) => format!("docker cannot be used on the server: {text}"),
+        ClientRefusal::Said(text) => format!("docker cannot be used on the server: {text}"),
     }
 }
 
-/// What is known where no client can say why the socket cannot be used.
+/// The reason where no client can say why the socket cannot be used.
 fn without_client(unopened: Option<Unopened>, facts: Option<&Facts>) -> String {
     let usable = facts.and_then(|facts| facts.sockets.iter().find(|socket| socket.is_usable));
     let why = match (usable, unopened) {
@@ -84,7 +88,7 @@ fn no_client() -> String {
         .to_owned()
 }
 
-/// Who may use the first socket that this user may not.
+/// The group that may use the first socket which this user may not.
 fn no_permission(facts: &Facts) -> Option<String> {
     let Socket { path, group, .. } = facts.sockets.iter().find(|socket| !socket.is_usable)?;
     let [user, path, group] = [&facts.user, path, group].map(|text| escaped(text.as_bytes()));
@@ -106,20 +110,22 @@ mod tests {
     #[test]
     fn without_any_socket_and_client_there_is_no_engine() {
         let none = Facts::default();
-        assert!(missing(&Refusal::NoClient, Some(&none)).is_some());
-        assert!(missing(&Refusal::NotRunning("at unix:///x".to_owned()), Some(&none)).is_some());
-        for refusal in
-            [Refusal::NotRunning("at tcp://x".to_owned()), Refusal::NoPermission, Refusal::Password]
-        {
+        assert!(missing(&ClientRefusal::NoClient, Some(&none)).is_some());
+        assert!(missing(&ClientRefusal::NotRunning("at unix:///x".to_owned()), Some(&none)).is_some());
+        for refusal in [
+            ClientRefusal::NotRunning("at tcp://x".to_owned()),
+            ClientRefusal::NoPermission,
+            ClientRefusal::Password,
+        ] {
             assert_eq!(missing(&refusal, Some(&none)), None, "{refusal:?}");
         }
-        assert_eq!(missing(&Refusal::NoClient, None), None, "nothing is known");
-        assert_eq!(missing(&Refusal::NoClient, Some(&facts(false))), None);
+        assert_eq!(missing(&ClientRefusal::NoClient, None), None, "nothing is known");
+        assert_eq!(missing(&ClientRefusal::NoClient, Some(&facts(false))), None);
     }
 
     #[test]
     fn a_socket_without_a_client_is_told_by_what_stands_in_its_way() {
-        let told = |unopened, facts: &Facts| in_one_line(Refusal::NoClient, unopened, Some(facts));
+        let told = |unopened, facts: &Facts| in_one_line(ClientRefusal::NoClient, unopened, Some(facts));
         assert!(told(Some(Unopened::Failed), &facts(true)).contains("or nothing listens there"));
         assert!(told(Some(Unopened::Forbidden), &facts(true)).contains("forwards to no socket"));
         assert!(told(Some(Unopened::Failed), &facts(false)).contains("user odoo is not in"));
@@ -128,7 +134,7 @@ mod tests {
 
     #[test]
     fn no_permission_says_whose_the_socket_is_where_that_is_known() {
-        let told = |facts: Option<&Facts>| in_one_line(Refusal::NoPermission, None, facts);
+        let told = |facts: Option<&Facts>| in_one_line(ClientRefusal::NoPermission, None, facts);
         assert!(told(Some(&facts(false))).contains("group docker"));
         assert!(told(Some(&facts(true))).contains("docker = \"sudo\"") && told(None).contains("sudo"));
     }

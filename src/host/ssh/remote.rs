@@ -3,58 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connect::{Connection, Failed, connect, place};
-use super::run::Ended;
-use super::survey::{self, Snapshot, Survey};
-use super::{Hop, NewKeys, Prompt, Route, Unknown, engine};
-use crate::host::disk::Unseen;
+use super::connect::{Connection, LoginError, connect, place};
+use super::error::ScriptError;
+use super::run::CommandExit;
+use super::survey::{self, Snapshot, Survey, SurveyError};
+use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, engine};
+use crate::control::runtime;
 use crate::host::docker::Gathered;
+use crate::host::unseen::Unseen;
 use crate::host::{Answer, Content, Host, HostError, Layout, Phase, Query, Watch};
+use crate::model::in_words;
 
-/// How often it is looked whether the run was cancelled.
+/// The interval between looks for a cancelled run.
 const POLL: Duration = Duration::from_millis(50);
 
-/// How long a server may refuse a session after the one before it has ended.
+/// The time for which a server may refuse a session after the one before it has ended.
 const ROOM: Duration = Duration::from_secs(5);
-
-/// How a server is used once it is reached.
-#[derive(Debug, Clone)]
-pub struct Access {
-    /// How long connecting and logging in may take together.
-    pub timeout: Duration,
-    /// Whether files are read through `sudo -n`.
-    pub sudo: bool,
-    /// How its engine is reached.
-    pub engine: EngineAccess,
-    /// How much it may tell, and for how long.
-    pub limits: Limits,
-}
-
-/// How much of a server is believed.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// How long it may take to tell of its files.
-    pub time: Duration,
-    /// Of how many files it may tell; `None` is what the baseline makes likely.
-    pub files: Option<u64>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { time: Duration::from_secs(60 * 60), files: None }
-    }
-}
-
-/// How the engine of a server is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EngineAccess {
-    /// Its socket, else its client.
-    Auto,
-    /// Its client through `sudo -n`.
-    Sudo,
-    /// Two commands of its client alone: `docker ps` and `docker inspect`.
-    Cli,
-}
 
 /// A server over SSH, with the project's tree where its layout says.
 pub struct SshHost {
@@ -64,9 +28,9 @@ pub struct SshHost {
     prompt: Arc<dyn Prompt>,
 }
 
-/// Why a script told nothing that is of use.
-struct Untold {
-    why: String,
+/// A script without an answer.
+struct Unanswered {
+    error: ScriptError,
     /// Whether it did not even begin.
     heard_nothing: bool,
 }
@@ -78,22 +42,22 @@ impl SshHost {
         Self { route, layout, access, prompt }
     }
 
-    /// How the server is called in messages.
+    /// The server's name in messages.
     fn place(&self) -> String {
         self.route.hops.last().map(place).unwrap_or_default()
     }
 
-    /// What went wrong after the user was logged in: what had been done by then, and how long it took.
-    pub(super) fn broken(&self, why: &str, started: Instant, watch: &Watch) -> String {
+    /// The error of a job that failed after the user was logged in: what had been done by then, and how long it took.
+    pub(super) fn broken(&self, error: &ScriptError, started: Instant, watch: &Watch) -> HostError {
         let seconds = started.elapsed().as_secs_f64();
         let done = match watch.done() {
             (0, _) => "before any file was hashed".to_owned(),
             (files, _) => format!("with {files} files hashed"),
         };
-        format!("{}: {why} ({done}, after {seconds:.1} s)", self.place())
+        HostError::Unreachable(format!("{}: {error} ({done}, after {seconds:.1} s)", self.place()))
     }
 
-    async fn ask(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, String> {
+    async fn ask(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
         let started = Instant::now();
         watch.set_phase(Phase::Connecting);
         let connection = self.connect(watch).await?;
@@ -109,7 +73,7 @@ impl SshHost {
             }
         };
         let surveyed = Box::pin(self.survey(&connection, queries, asked, watch)).await;
-        let (snapshot, containers) = surveyed.map_err(|why| self.broken(&why, started, watch))?;
+        let (snapshot, containers) = surveyed.map_err(|error| self.broken(&error, started, watch))?;
         self.answers(queries, snapshot.as_ref(), containers, watch)
     }
 
@@ -120,7 +84,7 @@ impl SshHost {
         snapshot: Option<&Snapshot>,
         mut containers: Option<Gathered>,
         watch: &Watch,
-    ) -> Result<Vec<Answer>, String> {
+    ) -> Result<Vec<Answer>, HostError> {
         let mut answer = |query: &Query| match (query, containers.take()) {
             (Query::Containers(_), Some(seen)) => Ok(Answer::Containers(match snapshot {
                 Some(snapshot) => seen.resolve(&self.layout, snapshot, None),
@@ -130,7 +94,6 @@ impl SshHost {
                 containers = kept;
                 let unseen = Snapshot::default();
                 survey::answer(&self.layout, query, snapshot.unwrap_or(&unseen), watch)
-                    .map_err(|why| why.to_string())
             }
         };
         queries.iter().map(&mut answer).collect()
@@ -145,112 +108,111 @@ impl SshHost {
         queries: &[Query],
         beside: impl Future<Output = T>,
         watch: &Watch,
-    ) -> Result<(Option<Snapshot>, T), String> {
+    ) -> Result<(Option<Snapshot>, T), ScriptError> {
         let split = Survey::side_by_side(&self.layout, queries, self.access.limits.files);
         let Some((survey, second)) = split else { return Ok((None, beside.await)) };
         let second = second.as_ref();
-        let first = async { self.told(connection, &survey, watch).await.map_err(|untold| untold.why) };
+        let first =
+            async { self.ask_script(connection, &survey, watch).await.map_err(|failed| failed.error) };
         let rest = async {
             let done = beside.await;
             let Some(second) = second else { return Ok((done, None)) };
-            match self.told(connection, second, watch).await {
+            match self.ask_script(connection, second, watch).await {
                 Ok(snapshot) => Ok((done, Some(snapshot))),
-                Err(untold) if untold.heard_nothing => Ok((done, None)),
-                Err(untold) => Err(untold.why),
+                Err(failed) if failed.heard_nothing => Ok((done, None)),
+                Err(failed) => Err(failed.error),
             }
         };
         let (mut snapshot, (done, told)) = tokio::try_join!(first, rest)?;
         match (second, told) {
             (_, Some(told)) => snapshot.join(told),
-            (Some(second), None) => snapshot.join(self.told_at_last(connection, second, watch).await?),
+            (Some(second), None) => snapshot.join(self.ask_script_at_last(connection, second, watch).await?),
             (None, None) => {}
         }
         Ok((Some(snapshot), done))
     }
 
-    /// What a script tells that was refused while another one ran: a server may need a moment to see that one's end.
-    async fn told_at_last(
+    /// The answer of a script that was refused while another one ran: a server may need a moment to see that one's end.
+    async fn ask_script_at_last(
         &self,
         connection: &Connection,
         survey: &Survey,
         watch: &Watch,
-    ) -> Result<Snapshot, String> {
+    ) -> Result<Snapshot, ScriptError> {
         let began = Instant::now();
         loop {
-            match self.told(connection, survey, watch).await {
+            match self.ask_script(connection, survey, watch).await {
                 Ok(snapshot) => return Ok(snapshot),
-                Err(untold) if untold.heard_nothing && began.elapsed() < ROOM => {
+                Err(failed) if failed.heard_nothing && began.elapsed() < ROOM => {
                     tokio::time::sleep(POLL).await;
                 }
-                Err(untold) => return Err(untold.why),
+                Err(failed) => return Err(failed.error),
             }
         }
     }
 
-    /// What one script tells.
-    async fn told(
+    /// The answer of one script.
+    async fn ask_script(
         &self,
         connection: &Connection,
         survey: &Survey,
         watch: &Watch,
-    ) -> Result<Snapshot, Untold> {
+    ) -> Result<Snapshot, Unanswered> {
         let mut reader = survey.reader();
         let (input, time) = (survey.script().to_vec(), self.access.limits.time);
         let ended = connection.run(self.command(), input, time, |piece| reader.feed(piece, watch)).await;
         let heard_nothing = reader.heard_nothing();
-        let told = ended.and_then(|ended| reader.finish().map_err(|why| self.explained(why, &ended)));
-        told.map_err(|why| Untold { why, heard_nothing })
+        let answer = match ended {
+            Ok(ended) => reader.finish().map_err(|error| self.explained(error, &ended)),
+            Err(error) => Err(error.into()),
+        };
+        answer.map_err(|error| Unanswered { error, heard_nothing })
     }
 
-    /// What runs a script that is sent.
+    /// The command that runs a script.
     pub(super) fn command(&self) -> &'static str {
         if self.access.sudo { "sudo -n sh -s" } else { "sh -s" }
     }
 
-    /// Why a script did not tell what it should, with what the server said about it.
-    pub(super) fn explained(&self, why: String, ended: &Ended) -> String {
+    /// The error of a script without an answer, with what the server printed about it.
+    pub(super) fn explained(&self, source: SurveyError, ended: &CommandExit) -> ScriptError {
         let command = self.command();
         match (first_line(&ended.stderr), ended.code) {
-            (Some(said), _) if self.access.sudo => {
-                format!("\"{command}\" does not run the script, see sudo = true of this target: {said}")
-            }
-            (Some(said), _) => format!("{why}: {said}"),
-            (None, 0) => why,
-            (None, code) => format!("{why}: the command \"{command}\" ended with code {code}"),
+            (Some(complaint), _) if self.access.sudo => ScriptError::Sudo { command, complaint },
+            (Some(complaint), _) => ScriptError::Complaint { source, complaint },
+            (None, 0) => ScriptError::Output(source),
+            (None, code) => ScriptError::Code { source, command, code },
         }
     }
 
     /// Waits for an answer, unless the run is cancelled.
-    fn wait<T>(watch: &Watch, asked: impl Future<Output = Result<T, String>>) -> Result<T, HostError> {
-        let failed = HostError::Unreachable;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| failed(error.to_string()))?;
+    fn wait<T>(watch: &Watch, asked: impl Future<Output = Result<T, HostError>>) -> Result<T, HostError> {
         let cancelled = async {
             while !watch.is_cancelled() {
                 tokio::time::sleep(POLL).await;
             }
         };
-        let result = runtime.block_on(async {
+        let result = runtime::block_on(async {
             tokio::select! {
-                answer = asked => answer.map_err(failed),
+                answer = asked => answer,
                 () = cancelled => Err(HostError::Interrupted),
             }
         });
-        runtime.shutdown_background();
-        result
+        result.unwrap_or_else(|error| Err(HostError::Unreachable(in_words(&error))))
     }
 
     /// Connects; the user may be asked about a host key, and is connected anew after having said yes.
-    pub(super) async fn connect(&self, watch: &Watch) -> Result<Connection, String> {
+    pub(super) async fn connect(&self, watch: &Watch) -> Result<Connection, HostError> {
         let mut route = self.route.clone();
         loop {
             let tried = connect(&route, self.prompt.as_ref(), self.access.timeout, watch).await;
             let (hop, unknown) = match tried {
                 Ok(connection) => return Ok(connection),
-                Err(Failed::Because(why)) => return Err(why),
-                Err(Failed::Unknown(hop, unknown)) => (hop, unknown),
+                Err(LoginError::Unknown(hop, unknown)) => (hop, unknown),
+                Err(error) => return Err(HostError::Unreachable(error.to_string())),
             };
-            self.introduce(&hop, &unknown)?;
+            let introduced = self.introduce(&hop, &unknown);
+            introduced.map_err(|error| HostError::Unreachable(error.to_string()))?;
             for known in route.hops.iter_mut().filter(|other| other.is_same_server(&hop)) {
                 known.trust.fingerprints.push(unknown.fingerprint.clone());
             }
@@ -258,11 +220,11 @@ impl SshHost {
     }
 
     /// Asks the user about a new host key, and records it.
-    fn introduce(&self, hop: &Hop, unknown: &Unknown) -> Result<(), String> {
+    fn introduce(&self, hop: &Hop, unknown: &Unknown) -> Result<(), LoginError> {
         if hop.trust.new_keys != NewKeys::Ask
             || !self.prompt.believes(&unknown.question(), &unknown.fingerprint)
         {
-            return Err(unknown.refusal());
+            return Err(LoginError::Unknown(Box::new(hop.clone()), Box::new(unknown.clone())));
         }
         self.prompt.note(&hop.record(unknown)?);
         Ok(())

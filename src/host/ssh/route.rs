@@ -6,7 +6,7 @@ use crate::control::Environment;
 use crate::error::Failure;
 use crate::host::ssh::ssh_config::{Answered, Given, ask};
 use crate::host::ssh::{Hop, Identities, NewKeys, Route, Secret, Trust};
-use crate::model::{Address, escaped};
+use crate::model::{Address, escaped, is_user_name};
 
 /// How many jump hosts may lie one behind the other.
 const JUMPS: usize = 8;
@@ -43,7 +43,7 @@ fn resolve(
 ) -> Result<Hop, Failure> {
     let Called { user, host, port } = Called::read(&wanted.host)?;
     let user = wanted.user.clone().or(user);
-    if user.as_deref().is_some_and(|user| !is_user(user)) {
+    if user.as_deref().is_some_and(|user| !is_user_name(user)) {
         let failure =
             Failure::new(format!("the user of {} is none that can log in", escaped(host.as_bytes())));
         return Err(failure.hint("a user's name, without a password: keys alone log in"));
@@ -193,7 +193,7 @@ impl Called {
         };
         let odd = |c: char| c.is_whitespace() || c.is_control() || "\"'`$\\;&<>|(){}/?#".contains(c);
         // What has a colon is a user with a password, which would be seen in the arguments of ssh.
-        let is_odd_user = |user: &String| user.is_empty() || user.starts_with('-') || !is_user(user);
+        let is_odd_user = |user: &String| !is_user_name(user);
         if host.is_empty()
             || host.starts_with('-')
             || host.contains(odd)
@@ -205,11 +205,6 @@ impl Called {
             port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(bad)).transpose()?;
         Ok(Self { user, host: host.to_owned(), port })
     }
-}
-
-/// Whether a text can be the name of a user, and not a password beside it.
-fn is_user(text: &str) -> bool {
-    !text.contains([':', '/', '?', '#']) && !text.to_ascii_lowercase().contains("%3a")
 }
 
 /// Looks whether a text can be the name of a server.
@@ -225,7 +220,7 @@ pub(crate) fn check_name(text: &str) -> Result<(), Failure> {
 /// # Errors
 /// When it cannot, or holds a password; the words do not repeat that.
 pub(crate) fn check_user(text: &str) -> Result<(), Failure> {
-    if is_user(text) {
+    if is_user_name(text) {
         return Ok(());
     }
     let failure = Failure::new("--ssh-user: that is no name of a user");
@@ -248,6 +243,7 @@ mod tests {
         assert_eq!(read("::1"), Some((None, "::1".into(), None)));
         assert_eq!(read("bob@[fe80::1]:22"), Some((Some("bob".into()), "fe80::1".into(), Some(22))));
         assert_eq!(read("a@b@erp"), Some((Some("a@b".into()), "erp".into(), None)));
+        assert_eq!(read("CORP\\bob@erp:22"), Some((Some("CORP\\bob".into()), "erp".into(), Some(22))));
         for bad in [
             "",
             "-oProxyCommand=x",

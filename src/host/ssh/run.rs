@@ -4,30 +4,31 @@ use std::time::{Duration, Instant};
 
 use russh::{ChannelMsg, ChannelReadHalf};
 
-use super::client::in_words;
 use super::connect::Connection;
+use super::error::{RunError, describe};
+use super::survey::SurveyError;
 use crate::model::lasting;
 
 /// A command that says nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(600);
-/// How long a server may take to open a session, and then to begin.
+/// The time for opening a session, and then for the first output.
 const OPENING: Duration = Duration::from_secs(30);
-/// What a command left behind may hold its output open: so long it is read on while it says nothing, and at most.
+/// A process that a command left behind may hold its output open: so long it is read on while it says nothing, and at most.
 const AFTERMATH: Duration = Duration::from_secs(2);
 const WHOLE_AFTERMATH: Duration = Duration::from_secs(60);
-/// How much of what a command says on its standard error is kept.
+/// The part of a command's standard error that is kept.
 const KEPT: usize = 4096;
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(super) struct CommandExit {
     /// Its exit code; of one ended by a signal 128.
     pub(super) code: u32,
     /// The beginning of what it said on its standard error.
     pub(super) stderr: Vec<u8>,
 }
 
-/// What is left of a time that began.
+/// The rest of a time that began.
 fn left(began: Instant, whole: Duration) -> Duration {
     whole.saturating_sub(began.elapsed())
 }
@@ -42,14 +43,12 @@ impl Connection {
         command: &str,
         input: Vec<u8>,
         time: Duration,
-        take: impl FnMut(&[u8]) -> Result<(), String>,
-    ) -> Result<Ended, String> {
+        take: impl FnMut(&[u8]) -> Result<(), SurveyError>,
+    ) -> Result<CommandExit, RunError> {
         let ended = tokio::time::timeout(time, self.run_on(command, input, take)).await;
         ended.unwrap_or_else(|_| {
             let limit = lasting(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
-            Err(format!(
-                "the server did not come to an end within {limit}; time_limit of its target says how long"
-            ))
+            Err(RunError::TimeLimit(limit))
         })
     }
 
@@ -57,13 +56,12 @@ impl Connection {
         &self,
         command: &str,
         input: Vec<u8>,
-        take: impl FnMut(&[u8]) -> Result<(), String>,
-    ) -> Result<Ended, String> {
+        take: impl FnMut(&[u8]) -> Result<(), SurveyError>,
+    ) -> Result<CommandExit, RunError> {
         let opened = tokio::time::timeout(OPENING, self.handle.channel_open_session()).await;
-        let opened =
-            opened.map_err(|_| format!("the server opened no session in {} s", OPENING.as_secs()))?;
+        let opened = opened.map_err(|_| RunError::NoSessionInTime(OPENING.as_secs()))?;
         let channel = opened.map_err(|error| match error {
-            russh::Error::ChannelOpenFailure(_) => "the server opens no session".to_owned(),
+            russh::Error::ChannelOpenFailure(_) => RunError::NoSession,
             error => self.broken(&error),
         })?;
         let (start, input_bytes) = (Instant::now(), input.len());
@@ -84,9 +82,10 @@ impl Connection {
         let forever = std::future::pending();
         let ended = tokio::select! {
             ended = self.receive(output, take) => ended,
-            () = async { let _ = send.await; forever.await } => Err("interrupted".to_owned()),
+            () = async { let _ = send.await; forever.await } => Err(RunError::Interrupted),
         };
-        let outcome = ended.as_ref().map_or_else(Clone::clone, |ended| format!("exit code {}", ended.code));
+        let outcome =
+            ended.as_ref().map_or_else(ToString::to_string, |ended| format!("exit code {}", ended.code));
         log::debug!(command, sent = input_bytes, received, ms = start.elapsed().as_millis(), outcome; "ran a command");
         ended
     }
@@ -95,8 +94,8 @@ impl Connection {
     async fn receive(
         &self,
         mut output: ChannelReadHalf,
-        mut take: impl FnMut(&[u8]) -> Result<(), String>,
-    ) -> Result<Ended, String> {
+        mut take: impl FnMut(&[u8]) -> Result<(), SurveyError>,
+    ) -> Result<CommandExit, RunError> {
         let mut stderr = Vec::new();
         let mut code = None;
         let mut heard = false;
@@ -110,11 +109,10 @@ impl Connection {
             };
             let message = match (tokio::time::timeout(patience, output.wait()).await, code) {
                 (Ok(Some(message)), _) => message,
-                (_, Some(code)) => return Ok(Ended { code, stderr }),
-                (Ok(None), None) => return Err(format!("the connection broke: {}", self.lost.reason())),
+                (_, Some(code)) => return Ok(CommandExit { code, stderr }),
+                (Ok(None), None) => return Err(RunError::Broken(self.lost.reason())),
                 (Err(_), None) => {
-                    let seconds = if heard { SILENCE } else { OPENING }.as_secs();
-                    return Err(format!("the command on the server said nothing for {seconds} s"));
+                    return Err(RunError::Silent(if heard { SILENCE } else { OPENING }.as_secs()));
                 }
             };
             match message {
@@ -128,7 +126,7 @@ impl Connection {
                 }
                 ChannelMsg::ExitStatus { exit_status } => code = Some(exit_status),
                 ChannelMsg::ExitSignal { .. } => code = Some(128),
-                ChannelMsg::Failure => return Err("the server runs no commands".to_owned()),
+                ChannelMsg::Failure => return Err(RunError::NoCommands),
                 _ => {}
             }
             if code.is_some() {
@@ -137,12 +135,10 @@ impl Connection {
         }
     }
 
-    fn broken(&self, error: &russh::Error) -> String {
-        match error {
-            russh::Error::SendError | russh::Error::Disconnect => {
-                format!("the connection broke: {}", self.lost.reason())
-            }
-            error => format!("the connection broke: {}", in_words(error)),
-        }
+    fn broken(&self, error: &russh::Error) -> RunError {
+        RunError::Broken(match error {
+            russh::Error::SendError | russh::Error::Disconnect => self.lost.reason(),
+            error => describe(error),
+        })
     }
 }

@@ -4,44 +4,44 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
-use russh::keys::signature::Signer as _;
+use russh::keys::signature::{self, Signer as _};
 use russh::keys::ssh_encoding::Decode as _;
 use russh::keys::ssh_key::public::KeyData;
-use russh::keys::ssh_key::{Algorithm, Certificate, HashAlg, PrivateKey, Signature, SshSig};
-use tokio::net::UnixStream;
+use russh::keys::ssh_key::{self, Algorithm, Certificate, HashAlg, PrivateKey, Signature, SshSig};
 
-use super::key_file;
+use super::agent::{self, AgentError};
+use super::key_file::{self, KeyFileError};
 use super::{Prompt, Secret};
-use crate::model::{escaped, in_words};
+use crate::control::runtime;
+use crate::model::escaped;
 
 use std::os::unix::ffi::OsStrExt as _;
 
-/// How long an agent may take to tell what it holds.
+/// The time for an agent to list its keys.
 const LISTING: Duration = Duration::from_secs(10);
-/// How long it may take to sign: it may ask its user, or want to be touched.
+/// The time for an agent to sign: it may ask its user, or want to be touched.
 const SIGNING: Duration = Duration::from_secs(120);
 
 /// A key that signs.
 pub struct SigningKey {
-    /// What the signature names: the key, or a certificate of it.
+    /// The key that the signature names, or a certificate of it.
     public: KeyData,
-    way: Way,
+    way: KeySource,
     shown: String,
 }
 
-enum Way {
+enum KeySource {
     File(Box<PrivateKey>),
     Agent(PathBuf, Box<AgentIdentity>),
 }
 
 /// A key that an agent holds.
-pub struct Held {
+pub struct AgentKey {
     identity: AgentIdentity,
     agent: PathBuf,
 }
 
-impl Held {
+impl AgentKey {
     /// The key, or the certificate of one.
     #[must_use]
     pub fn public(&self) -> KeyData {
@@ -53,7 +53,7 @@ impl Held {
         }
     }
 
-    /// How its owner called it, escaped.
+    /// Its owner's name for it, escaped.
     #[must_use]
     pub fn comment(&self) -> String {
         escaped(self.identity.comment().as_bytes())
@@ -64,23 +64,68 @@ impl Held {
     pub fn sign_with(self) -> SigningKey {
         let (public, comment) = (self.public(), self.comment());
         let shown = if comment.is_empty() { "the agent".to_owned() } else { format!("the agent, {comment}") };
-        SigningKey { public, way: Way::Agent(self.agent, Box::new(self.identity)), shown }
+        SigningKey { public, way: KeySource::Agent(self.agent, Box::new(self.identity)), shown }
     }
 }
 
-/// What the agent at a socket holds.
+/// The reason why a key does not sign.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// The agent at a socket, escaped, does not list its keys.
+    #[error("the agent at {agent} cannot be used: {source}")]
+    Listing {
+        /// Its socket.
+        agent: String,
+        /// The cause.
+        source: AgentError,
+    },
+    /// The file gives no private key.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// The certificate names another key.
+    #[error("{0}: the certificate is one of another key")]
+    OtherKey(String),
+    /// Message or namespace cannot be signed.
+    #[error("{key}: this cannot be signed")]
+    Unsignable {
+        /// The key, for people.
+        key: String,
+        /// The cause.
+        source: ssh_key::Error,
+    },
+    /// The key is of a kind that does not sign here.
+    #[error("{key}: this key cannot sign here; use it through ssh-agent")]
+    Unable {
+        /// The key, for people.
+        key: String,
+        /// The cause.
+        source: signature::Error,
+    },
+    /// The agent does not sign.
+    #[error("{key}: it did not sign: {source}")]
+    Agent {
+        /// The key, for people.
+        key: String,
+        /// The cause.
+        source: AgentError,
+    },
+    /// The signature is one of SHA-1.
+    #[error("{0}: it signed with SHA-1, which does not count")]
+    Weak(String),
+}
+
+/// Lists the keys that the agent at a socket holds.
 ///
 /// # Errors
-/// When there is no agent, or it does not tell.
-pub fn held(agent: &Path) -> Result<Vec<Held>, String> {
-    let shown = escaped(agent.as_os_str().as_bytes());
-    let asked = async {
-        let mut client = connected(agent).await?;
-        let listed = client.request_identities().await;
-        listed.map_err(|_| "it gave no list of its keys".to_owned())
+/// When there is no agent, or it does not list them.
+pub fn held(agent: &Path) -> Result<Vec<AgentKey>, SigningError> {
+    let listing = async {
+        let mut client = agent::connect(agent).await?;
+        client.request_identities().await.map_err(AgentError::List)
     };
-    let listed = wait(LISTING, asked).map_err(|why| format!("the agent at {shown} cannot be used: {why}"))?;
-    Ok(listed.into_iter().map(|identity| Held { identity, agent: agent.to_owned() }).collect())
+    let listed = wait(LISTING, listing)
+        .map_err(|source| SigningError::Listing { agent: escaped(agent.as_os_str().as_bytes()), source })?;
+    Ok(listed.into_iter().map(|identity| AgentKey { identity, agent: agent.to_owned() }).collect())
 }
 
 impl SigningKey {
@@ -88,11 +133,11 @@ impl SigningKey {
     ///
     /// # Errors
     /// When the file is not there, is open to others, or cannot be decoded.
-    pub fn read(path: &Path, given: Option<&Secret>, prompt: &dyn Prompt) -> Result<Self, String> {
+    pub fn read(path: &Path, given: Option<&Secret>, prompt: &dyn Prompt) -> Result<Self, SigningError> {
         let shown = escaped(path.as_os_str().as_bytes());
-        let file = key_file::read(path)?.ok_or_else(|| format!("{shown}: there is no such private key"))?;
+        let file = key_file::read_named(path)?;
         let key = file.decode_asking(given, &mut |key| prompt.passphrase(key))?;
-        Ok(Self { public: key.public_key().key_data().clone(), way: Way::File(Box::new(key)), shown })
+        Ok(Self { public: key.public_key().key_data().clone(), way: KeySource::File(Box::new(key)), shown })
     }
 
     /// The public half of a private key that only a passphrase opens; `None` of any other file.
@@ -106,21 +151,21 @@ impl SigningKey {
     ///
     /// # Errors
     /// When the certificate is one of another key.
-    pub fn under(self, certificate: Certificate) -> Result<Self, String> {
+    pub fn under(self, certificate: Certificate) -> Result<Self, SigningError> {
         let own = self.public.certificate().map_or(&self.public, |held| held.public_key());
         if certificate.public_key() != own {
-            return Err(format!("{}: the certificate is one of another key", self.shown));
+            return Err(SigningError::OtherKey(self.shown));
         }
         Ok(Self { public: KeyData::Certificate(Box::new(certificate)), ..self })
     }
 
-    /// What the signature names: the key, or a certificate of it.
+    /// The key that the signature names, or a certificate of it.
     #[must_use]
     pub fn public(&self) -> &KeyData {
         &self.public
     }
 
-    /// Where it is, for people, escaped.
+    /// Its place for people, escaped.
     #[must_use]
     pub fn place(&self) -> &str {
         &self.shown
@@ -130,50 +175,45 @@ impl SigningKey {
     ///
     /// # Errors
     /// When the key cannot sign, or the agent does not.
-    pub fn sign(&self, message: &[u8], namespace: &str) -> Result<SshSig, String> {
-        let failed = |why: &str| format!("{}: {why}", self.shown);
+    pub fn sign(&self, message: &[u8], namespace: &str) -> Result<SshSig, SigningError> {
+        let key = || self.shown.clone();
+        let unsignable = |source| SigningError::Unsignable { key: key(), source };
         let hash = HashAlg::Sha512;
-        let data =
-            SshSig::signed_data(namespace, hash, message).map_err(|_| failed("this cannot be signed"))?;
+        let data = SshSig::signed_data(namespace, hash, message).map_err(unsignable)?;
         let signature = match &self.way {
-            Way::File(key) => match key.key_data().rsa() {
+            KeySource::File(own) => match own.key_data().rsa() {
                 Some(rsa) => (rsa, Some(hash)).try_sign(&data),
-                None => key.try_sign(&data),
+                None => own.try_sign(&data),
             }
-            .map_err(|_| failed("this key cannot sign here; use it through ssh-agent"))?,
-            Way::Agent(agent, identity) => {
+            .map_err(|source| SigningError::Unable { key: key(), source })?,
+            KeySource::Agent(agent, identity) => {
                 let asked = signed_by_agent(agent, identity, data);
-                wait(SIGNING, asked).map_err(|why| failed(&format!("it did not sign: {why}")))?
+                wait(SIGNING, asked).map_err(|source| SigningError::Agent { key: key(), source })?
             }
         };
         if matches!(signature.algorithm(), Algorithm::Rsa { hash: None } | Algorithm::Dsa) {
-            return Err(failed("it signed with SHA-1, which does not count"));
+            return Err(SigningError::Weak(key()));
         }
-        SshSig::new(self.public.clone(), namespace, hash, signature)
-            .map_err(|_| failed("this cannot be signed"))
+        SshSig::new(self.public.clone(), namespace, hash, signature).map_err(unsignable)
     }
 }
 
-async fn connected(agent: &Path) -> Result<AgentClient<UnixStream>, String> {
-    let stream = UnixStream::connect(agent).await.map_err(|error| in_words(&error))?;
-    Ok(AgentClient::connect(stream))
-}
-
-async fn signed_by_agent(agent: &Path, identity: &AgentIdentity, data: Vec<u8>) -> Result<Signature, String> {
-    let mut client = connected(agent).await?;
+async fn signed_by_agent(
+    agent: &Path,
+    identity: &AgentIdentity,
+    data: Vec<u8>,
+) -> Result<Signature, AgentError> {
+    let mut client = agent::connect(agent).await?;
     let length = data.len();
     let answer = client.sign_request(identity, Some(HashAlg::Sha512), data).await;
-    let answer = answer.map_err(|_| "it refused, or gave no signature".to_owned())?;
+    let answer = answer.map_err(AgentError::Refused)?;
     // The signature stands behind what was to be signed, as one string.
-    let bad = || "it gave no signature".to_owned();
-    let mut rest = answer.get(length + 4..).ok_or_else(bad)?;
-    Signature::decode(&mut rest).map_err(|_| bad())
+    let mut rest = answer.get(length + 4..).ok_or(AgentError::NoSignature)?;
+    Signature::decode(&mut rest).map_err(|_| AgentError::NoSignature)
 }
 
 /// Waits for an agent, but not for ever.
-fn wait<T>(patience: Duration, asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| in_words(&error))?;
-    let answer = runtime.block_on(async { tokio::time::timeout(patience, asked).await });
-    answer.map_err(|_| format!("no answer within {} s", patience.as_secs()))?
+fn wait<T>(patience: Duration, asked: impl Future<Output = Result<T, AgentError>>) -> Result<T, AgentError> {
+    let answer = runtime::block_on(async { tokio::time::timeout(patience, asked).await });
+    answer.map_err(AgentError::Runtime)?.map_err(|_| AgentError::Silent(patience.as_secs()))?
 }

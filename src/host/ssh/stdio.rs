@@ -14,11 +14,11 @@ use tokio::io::{
 };
 use tokio::task::JoinHandle;
 
-/// How much may be under way in either direction.
+/// The number of bytes under way in either direction.
 const BUFFER: usize = 64 * 1024;
-/// How much a command may say that answers at once.
+/// The longest output of a command that answers at once.
 const SAID: u64 = 16 << 20;
-/// How much of what a command says on its standard error is kept.
+/// The part of a command's standard error that is kept.
 const KEPT: usize = 64 * 1024;
 
 /// A word that nothing else says: it marks where the output of a command begins.
@@ -27,7 +27,7 @@ pub(super) fn mark() -> String {
     format!("driftlock-{:016x}{:016x}", random(), random())
 }
 
-/// What became of a command so far.
+/// The outcome of a command so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said {
     /// Whether the mark came, so that the command was started at all.
@@ -38,12 +38,12 @@ pub(super) struct Said {
     pub(super) code: Option<u32>,
 }
 
-/// What became of a command, to be looked at from elsewhere.
+/// The outcome of a command, shared with its pump.
 #[derive(Clone, Default)]
 pub(super) struct Ear(Arc<Mutex<Said>>);
 
 impl Ear {
-    /// What it said so far; all of it, once its output has ended.
+    /// The output on standard error so far; all of it, once the output has ended.
     pub(super) fn said(&self) -> Said {
         self.0.lock().map(|said| said.clone()).unwrap_or_default()
     }
@@ -195,7 +195,7 @@ impl Drop for Closing {
 /// Leaves out everything up to a line that is the mark.
 struct AfterMark {
     mark: Vec<u8>,
-    /// What may be the beginning of the mark; `None` when it was found.
+    /// Bytes that may begin the mark; `None` when it was found.
     before: Option<Vec<u8>>,
 }
 
@@ -208,7 +208,7 @@ impl AfterMark {
         self.before.is_none()
     }
 
-    /// What of these bytes comes after the mark.
+    /// The part of these bytes after the mark.
     fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
         let Some(before) = &mut self.before else { return bytes.to_vec() };
         before.extend_from_slice(bytes);

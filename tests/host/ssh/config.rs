@@ -281,6 +281,40 @@ fn a_passphrase_is_asked_for_at_a_terminal_and_not_shown() {
 }
 
 #[test]
+fn no_passphrase_is_asked_for_a_key_that_may_not_be_used() {
+    let server = Server::start(|_| {});
+    let path = server.dir().join("locked").to_str().unwrap().to_owned();
+    crate::support::daemon::keygen(&["-q", "-t", "ed25519", "-a", "1", "-N", "correct horse", "-f", &path]);
+    server.authorize(&std::fs::read_to_string(format!("{path}.pub")).unwrap());
+    for (option, told) in [
+        ("PubkeyAcceptedAlgorithms ssh-ed25519", "no passphrase was given"),
+        ("PubkeyAcceptedAlgorithms rsa-sha2-512", "its kind is not in PubkeyAcceptedAlgorithms"),
+    ] {
+        let user = User::with(Some(&host("erp", &server, &format!("  {option}\n"))));
+        let said = why(&user.collect(&["--server", "erp", "--ssh-key", &path]));
+        assert!(said.contains(told), "{option}: {said}");
+    }
+}
+
+#[test]
+fn an_rsa_key_logs_in_with_a_hash_that_is_allowed_and_with_no_other() {
+    let server = Server::start(|_| {});
+    let path = server.dir().join("rsa").to_str().unwrap().to_owned();
+    crate::support::daemon::keygen(&["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", &path]);
+    server.authorize(&std::fs::read_to_string(format!("{path}.pub")).unwrap());
+    for (names, may) in [
+        ("rsa-sha2-256", true),
+        ("rsa-sha2-512", true),
+        ("ssh-rsa", false),
+        ("rsa-sha2-512-cert-v01@openssh.com", false),
+    ] {
+        let user = User::with(Some(&host("erp", &server, &format!("  PubkeyAcceptedAlgorithms {names}\n"))));
+        let report = user.collect(&["--server", "erp", "--ssh-key", &path]);
+        assert_eq!(collected(&report), may, "{names}: {report:#}");
+    }
+}
+
+#[test]
 fn a_file_that_is_named_is_read_and_no_other() {
     let (server, other) = (Server::start(|_| {}), Server::start(|_| {}));
     std::fs::create_dir_all(server.dir().join("elsewhere/.ssh")).unwrap();

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -101,8 +102,19 @@ const REVOCATIONS: &[(&str, Option<&str>, &str)] = &[
 /// Servers, and the keys that files may name.
 struct Stage {
     dir: TempDir,
+    /// An address of this machine's own beside 127.0.0.1, for which `ssh` heeds `CheckHostIP`; the servers listen there, too.
+    address: Option<&'static str>,
     servers: Vec<Server>,
     keys: BTreeMap<String, String>,
+}
+
+/// An address of this machine's own that is none of its loopback.
+fn own_address() -> Option<&'static str> {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Nothing is sent: the system only says from where it would be.
+    socket.connect("203.0.113.1:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then(|| address.to_string().leak() as &str)
 }
 
 impl Stage {
@@ -140,8 +152,10 @@ impl Stage {
             args.push(spec.to_str().unwrap());
             keygen(&args);
         }
-        let servers = SERVERS.iter().enumerate().map(|(at, keys)| serve(dir.path(), at, keys)).collect();
-        Self { dir, servers, keys }
+        let address = own_address();
+        let servers = SERVERS.iter().enumerate().map(|(at, keys)| serve(dir.path(), at, keys, address));
+        let servers = servers.collect();
+        Self { dir, address, servers, keys }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -150,8 +164,11 @@ impl Stage {
 }
 
 /// A server with these keys, which have been made.
-fn serve(dir: &Path, at: usize, keys: &[HostKey]) -> Server {
+fn serve(dir: &Path, at: usize, keys: &[HostKey], address: Option<&str>) -> Server {
     Server::start(|setup| {
+        if let Some(address) = address {
+            setup.line(&format!("ListenAddress {address}"));
+        }
         setup.host_keys(&[]);
         for (name, _, certificate) in keys {
             // Each server has its own copy, for one key may have several certificates.
@@ -181,6 +198,8 @@ struct Case {
     server: usize,
     host: &'static str,
     alias: Option<&'static str>,
+    /// Whether a key must be that of the server's address, too.
+    check_ip: bool,
     /// What the two files of the user and the file of the system hold; nothing where there is none.
     files: Vec<Option<String>>,
     host_keys: Option<Vec<String>>,
@@ -196,12 +215,18 @@ impl Case {
             server,
             host: dice.one_of(&["127.0.0.1", "127.0.0.1", "localhost"]),
             alias: dice.one_of(&[None, None, None, Some("web.example.org"), Some("BOX")]),
+            check_ip: false,
             files: Vec::new(),
             host_keys: dice.once_in(3).then(|| algorithms(dice, true)),
             authorities: dice.once_in(5).then(|| algorithms(dice, false)),
             rsa_bits: dice.one_of(&[1024, 1024, 1024, 2048, 2049, 3072]),
             revoked: None,
         };
+        // Only a name that is not the address itself is held against that.
+        if let Some(address) = stage.address.filter(|_| case.alias.is_some() && !dice.once_in(4)) {
+            case.host = address;
+            case.check_ip = !dice.once_in(4);
+        }
         for at in 0..3 {
             let lines = if at == 0 { 1 + dice.roll(5) } else { dice.roll(4) };
             let text: String = (0..lines).map(|_| case.line(stage, dice)).collect();
@@ -256,6 +281,11 @@ impl Case {
         let port = self.port(stage);
         let bare = self.alias.unwrap_or(self.host);
         let name = if self.alias.is_some() { bare.to_owned() } else { format!("[{bare}]:{port}") };
+        if Some(self.host) == stage.address && dice.once_in(2) {
+            let host = self.host;
+            return [format!("[{host}]:{port}"), host.to_owned(), format!("[{host}]:*")][dice.roll(3)]
+                .clone();
+        }
         let pattern = match dice.roll(16) {
             0..6 => name,
             6 => bare.to_owned(),
@@ -325,6 +355,7 @@ impl Case {
             format!("GlobalKnownHostsFile={}", system.display()),
             format!("StrictHostKeyChecking={strict}"),
             format!("HostName={}", self.host),
+            format!("CheckHostIP={}", if self.check_ip { "yes" } else { "no" }),
             format!("RequiredRSASize={}", self.rsa_bits),
             "PreferredAuthentications=none".to_owned(),
             "KexAlgorithms=curve25519-sha256".to_owned(),
@@ -361,7 +392,7 @@ impl Case {
     fn ours(&self, stage: &Stage) -> (Thought, String) {
         let (mut files, system) = self.write(stage);
         files.push(system);
-        let mut policy = Policy { rsa_bits: self.rsa_bits, ..Policy::default() };
+        let mut policy = Policy { rsa_bits: self.rsa_bits, check_ip: self.check_ip, ..Policy::default() };
         policy.host_keys = self.host_keys.clone().unwrap_or(policy.host_keys);
         policy.authorities = self.authorities.clone().unwrap_or(policy.authorities);
         let hop = Hop {
@@ -407,6 +438,14 @@ impl Case {
         let has_port = self.alias.is_none();
         if has_port && why.contains("revokes") && text.contains("@revoked") {
             return Some("what is revoked for a host without its port is refused for a new port of it, too");
+        }
+        if self.check_ip && why.contains("revokes") {
+            return Some("a key that is revoked for the server's address is refused");
+        }
+        // OpenSSH 9.2 reads the lines of the address only where the key came without a certificate.
+        let is_certified = SERVERS[self.server].iter().any(|(_, _, certificate)| certificate.is_some());
+        if self.check_ip && is_certified && why.contains("(CheckHostIP)") {
+            return Some("the key in a certificate that does not count must be that of the address, too");
         }
         let of_sha1 = |names: &Option<Vec<String>>| names.iter().flatten().any(|name| name == "ssh-rsa");
         if of_sha1(&self.host_keys) || of_sha1(&self.authorities) {

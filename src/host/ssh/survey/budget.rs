@@ -3,21 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::error::SurveyError;
 use crate::host::Query;
 use crate::model::Tree;
 
-/// How many files more than twice those of the baseline are believed.
+/// The number of files beyond twice those of the baseline that are accepted.
 const UNEXPECTED: u64 = 50_000;
-/// How many files are believed where there is no baseline yet: that of the largest tree that was ever tried, twice.
+/// The number of files that are accepted where there is no baseline yet: that of the largest tree that was ever tried, twice.
 const FIRST: u64 = 2_000_000;
-/// What a file may take, in bytes: its path as often as it is told and kept, its digest, its place in tables.
+/// The memory for a file, in bytes: its path as often as it is told and kept, its digest, its place in tables.
 const A_FILE: u64 = 1024;
-/// What may be told besides files, in bytes: directories on the way to them, and modules.
+/// The memory besides files, in bytes: directories on the way to them, and modules.
 const BESIDES: u64 = 16 << 10;
-/// What keeping anything takes besides its bytes.
+/// The memory for keeping anything besides its bytes.
 const OVERHEAD: u64 = 200;
 
-/// What may still be told; clones share it.
+/// The memory that is left; clones share it.
 #[derive(Clone, Default)]
 pub struct Budget {
     files: u64,
@@ -39,20 +40,15 @@ impl Budget {
     ///
     /// # Errors
     /// When that is more than all the files can need.
-    pub(super) fn spend(&self, bytes: usize, pieces: u64) -> Result<(), String> {
+    pub(super) fn spend(&self, bytes: usize, pieces: u64) -> Result<(), SurveyError> {
         let cost = OVERHEAD.saturating_mul(pieces).saturating_add(bytes as u64);
         let spent = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(cost));
-        spent.map(drop).map_err(|_| {
-            let Self { files, known, .. } = self;
-            format!(
-                "the server tells more than {files} files can need, and the baseline has {known}: nothing of that is \
-                 believed; if there are so many, set max_files in its target"
-            )
-        })
+        let Self { files, known, .. } = *self;
+        spent.map(drop).map_err(|_| SurveyError::TooMuch { files, known })
     }
 }
 
-/// How many files of what is asked the baseline has.
+/// The number of files of a query that the baseline has.
 fn known(query: &Query) -> u64 {
     let known = match query {
         Query::Files(query) => query.named.len(),
@@ -96,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_words_say_how_many_and_what_helps() {
-        let why = Budget::new(&[query(3)], Some(1)).spend(20_000, 1).unwrap_err();
+        let why = Budget::new(&[query(3)], Some(1)).spend(20_000, 1).unwrap_err().to_string();
         assert!(
             why.contains("more than 1 files can need, and the baseline has 3") && why.contains("max_files"),
             "{why}"

@@ -1,5 +1,7 @@
 //! One file's bytes from a server: the script that gives them, and the reading of its answer.
 
+use super::error::SurveyError;
+use super::field::REPEATED;
 use super::pattern::quoted;
 use super::script::{FUNCTIONS, bare, nonce};
 use crate::model::Digest;
@@ -8,9 +10,9 @@ const GIVE: &str = include_str!("give.sh");
 /// A login shell may say something of its own first; size and digest need little.
 const NOISE: usize = 4 << 20;
 
-/// What a server gave in place of a file's content, or it.
+/// The answer to a request for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Given {
+pub enum GivenFile {
     /// All its bytes: their number and digest are those that the server told beforehand.
     Bytes(Vec<u8>),
     /// It has so many bytes, which is more than was asked for.
@@ -21,7 +23,7 @@ pub enum Given {
     Changed,
 }
 
-impl Given {
+impl GivenFile {
     /// Whether the script says this of a file where so many bytes are asked for at most.
     fn is_within(&self, limit: usize) -> bool {
         match self {
@@ -33,16 +35,17 @@ impl Given {
 }
 
 /// Asks for the bytes of one file.
-pub struct Request {
+pub struct FileRequest {
     nonce: String,
     script: Vec<u8>,
     limit: usize,
     answer: Vec<u8>,
 }
 
-impl Request {
+impl FileRequest {
     /// Asks for at most `limit` bytes of the file at `path`, which has no NUL.
-    pub(in crate::host::ssh) fn new(path: &[u8], limit: u64) -> Self {
+    #[must_use]
+    pub fn new(path: &[u8], limit: u64) -> Self {
         let nonce = nonce();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX / 4).min(usize::MAX / 4);
         let call = [format!("survey() {{\ncall give {limit} ").as_bytes(), &quoted(path), b"\n}\n"].concat();
@@ -58,7 +61,8 @@ impl Request {
     }
 
     /// The standard input of `sh -s`.
-    pub(in crate::host::ssh) fn script(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn script(&self) -> Vec<u8> {
         self.script.clone()
     }
 
@@ -66,51 +70,52 @@ impl Request {
     ///
     /// # Errors
     /// When the answer is longer than it can be.
-    pub fn feed(&mut self, piece: &[u8]) -> Result<(), String> {
+    pub fn feed(&mut self, piece: &[u8]) -> Result<(), SurveyError> {
         if self.answer.len() + piece.len() > self.limit + NOISE {
-            return Err("the server's answer has no end".to_owned());
+            return Err(SurveyError::Endless);
         }
         self.answer.extend_from_slice(piece);
         Ok(())
     }
 
-    /// What was given.
+    /// The file that was given.
     ///
     /// # Errors
     /// When the answer did not begin, was cut short, or is not what the script writes.
-    pub fn finish(&self) -> Result<Given, String> {
+    pub fn finish(&self) -> Result<GivenFile, SurveyError> {
         let after = |bytes: &[u8], mark: &[u8]| {
             let at = bytes.windows(mark.len()).position(|window| window == mark);
             at.map(|at| (at, at + mark.len()))
         };
         let Some((_, from)) = after(&self.answer, format!("\0{} begin\0", self.nonce).as_bytes()) else {
-            return Err("the server's shell did not run the script: its answer does not begin".to_owned());
+            return Err(SurveyError::NotBegun);
         };
         let answer = &self.answer[from..];
         let Some((end, _)) = after(answer, format!("\0Z{} 1\0", self.nonce).as_bytes()) else {
             let refusal = answer.strip_prefix(b"E").and_then(|rest| rest.split(|&b| b == 0).next());
             let ends = answer.ends_with(format!("\0Z{} 0\0", self.nonce).as_bytes());
-            let why =
-                refusal.filter(|_| ends).map(|why| String::from_utf8_lossy(why).chars().take(200).collect());
-            return Err(why.unwrap_or_else(|| "the server's answer was cut short".to_owned()));
+            let why = refusal
+                .filter(|_| ends)
+                .map(|why| String::from_utf8_lossy(why).chars().take(REPEATED).collect());
+            return Err(why.map_or(SurveyError::Cut, SurveyError::Refusal));
         };
         let given = read(&answer[..end]).filter(|given| given.is_within(self.limit));
-        given.ok_or_else(|| "the server's answer is garbled".to_owned())
+        given.ok_or(SurveyError::Garbled)
     }
 }
 
 /// Reads what stands between the marks; the NUL before the last one ends it.
-fn read(told: &[u8]) -> Option<Given> {
+fn read(told: &[u8]) -> Option<GivenFile> {
     let end = told.iter().position(|&b| b == 0).unwrap_or(told.len());
     let (record, rest) = (std::str::from_utf8(&told[..end]).ok()?, told.get(end + 1..));
     if let Some(size) = record.strip_prefix('L') {
-        return Some(Given::TooLarge(size.parse().ok()?));
+        return Some(GivenFile::TooLarge(size.parse().ok()?));
     }
     if record == "N" {
-        return rest.is_none().then_some(Given::NoFile);
+        return rest.is_none().then_some(GivenFile::NoFile);
     }
     let (size, hex) = record.strip_prefix('C')?.split_once(' ')?;
     let (size, bytes): (usize, &[u8]) = (size.parse().ok()?, rest?);
     let is_whole = bytes.len() == size && Digest::of(bytes).hex() == hex.as_bytes();
-    Some(if is_whole { Given::Bytes(bytes.to_vec()) } else { Given::Changed })
+    Some(if is_whole { GivenFile::Bytes(bytes.to_vec()) } else { GivenFile::Changed })
 }

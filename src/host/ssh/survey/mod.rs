@@ -1,6 +1,8 @@
 //! The files of a server, observed by one script that is sent to its shell: what to ask, and what was told.
 
 mod budget;
+mod error;
+mod field;
 mod give;
 mod module;
 mod pattern;
@@ -12,7 +14,8 @@ mod snapshot;
 mod tests;
 
 pub use budget::Budget;
-pub use give::{Given, Request};
+pub use error::SurveyError;
+pub use give::{FileRequest, GivenFile};
 pub use reader::Reader;
 pub(super) use script::Survey;
 pub use snapshot::Snapshot;

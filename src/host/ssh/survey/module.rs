@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use rustix::fs::FileType;
 
-use super::records::{plain, split_digest};
-use super::snapshot::{UNSEEN, refused};
+use super::field::{plain, refused, split_digest, unseen};
 use crate::host::Watch;
 use crate::host::read::{HEAD, ReadError};
 use crate::host::storage::Held;
@@ -13,32 +12,32 @@ use crate::model::{Digest, Stat};
 
 /// A module's entries by directory, paths relative to the module.
 #[derive(Debug)]
-pub(super) struct Module {
-    directories: HashMap<Vec<u8>, Listed>,
+pub(super) struct SurveyedModule {
+    directories: HashMap<Vec<u8>, ListedDirectory>,
     files: HashMap<Vec<u8>, Result<Digest, Vec<u8>>>,
     links: HashMap<Vec<u8>, Digest>,
     /// The first bytes of files of which they were told; `None` of shorter ones.
     heads: HashMap<Vec<u8>, Option<[u8; HEAD]>>,
     vanishes: bool,
-    /// Why it could not be opened.
+    /// The reason why it could not be opened.
     pub(super) closed: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
-struct Listed {
+struct ListedDirectory {
     entries: Vec<(Vec<u8>, FileType)>,
     refused: Option<Vec<u8>>,
 }
 
-impl Default for Module {
+impl Default for SurveyedModule {
     fn default() -> Self {
-        let top = HashMap::from([(Vec::new(), Listed::default())]);
+        let top = HashMap::from([(Vec::new(), ListedDirectory::default())]);
         let (files, links, heads) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self { directories: top, files, links, heads, vanishes: false, closed: None }
     }
 }
 
-impl Module {
+impl SurveyedModule {
     /// Takes a record about what the module holds; `None` where it cannot be.
     pub(super) fn take(&mut self, letter: u8, fields: &[Vec<u8>]) -> Option<()> {
         let first = &fields[0];
@@ -52,7 +51,7 @@ impl Module {
             }
             b'e' => {
                 self.entry(first, FileType::Directory)?;
-                self.directories.insert(first.clone(), Listed::default());
+                self.directories.insert(first.clone(), ListedDirectory::default());
             }
             b'y' | b'k' => self.entry(first, FileType::Directory)?,
             b'j' => self.entry(first, FileType::RegularFile)?,
@@ -104,12 +103,12 @@ impl Module {
 }
 
 /// The module is walked as it was told.
-impl Held for &Module {
+impl Held for &SurveyedModule {
     fn list(&self, dir: &[u8], take: &mut dyn FnMut(&[u8], FileType)) -> Result<(), ReadError> {
         if self.vanishes {
             return Err(ReadError::Gone);
         }
-        let listed = self.directories.get(dir).ok_or_else(|| ReadError::Refused(UNSEEN.to_owned()))?;
+        let listed = self.directories.get(dir).ok_or_else(unseen)?;
         for (name, kind) in &listed.entries {
             take(name, *kind);
         }
@@ -117,14 +116,14 @@ impl Held for &Module {
     }
 
     fn link(&self, path: &[u8]) -> Result<Digest, ReadError> {
-        self.links.get(path).copied().ok_or_else(|| ReadError::Refused(UNSEEN.to_owned()))
+        self.links.get(path).copied().ok_or_else(unseen)
     }
 
     fn head(&self, path: &[u8]) -> Result<Option<[u8; HEAD]>, ReadError> {
         match (self.heads.get(path), self.files.get(path)) {
             (Some(head), _) => Ok(*head),
             (None, Some(Err(why))) => Err(refused(why)),
-            (None, _) => Err(ReadError::Refused(UNSEEN.to_owned())),
+            (None, _) => Err(unseen()),
         }
     }
 
@@ -132,7 +131,7 @@ impl Held for &Module {
         match self.files.get(path) {
             Some(Ok(digest)) => Ok((*digest, Stat::default())),
             Some(Err(why)) => Err(refused(why)),
-            None => Err(ReadError::Refused(UNSEEN.to_owned())),
+            None => Err(unseen()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::model::{Glob, is_wild};
 
-/// What a component is sent as when it stands for any number of directories.
+/// The form in which a component is sent that stands for any number of directories.
 const ANY_DEPTH: &str = "**";
 
 /// The components of a pattern; an absolute one's are those below `/`.
@@ -10,7 +10,7 @@ pub(super) fn parts_of(glob: &Glob) -> Vec<&str> {
     glob.text().split('/').filter(|part| !part.is_empty()).collect()
 }
 
-/// What is left of a pattern for what lies below `prefix`: any of several lists of components.
+/// The rest of a pattern below `prefix`: any of several lists of components.
 pub(super) fn residuals<'a>(parts: &[&'a str], prefix: &[&[u8]]) -> Vec<Vec<&'a str>> {
     let Some((name, deeper)) = prefix.split_first() else { return vec![parts.to_vec()] };
     let mut all = match parts {

@@ -1,8 +1,9 @@
 //! Frames what the script writes: records that end with NUL, between two marks. Anything amiss is an error, never a part of an answer.
 
-use super::Snapshot;
 use super::budget::Budget;
+use super::error::SurveyError;
 use super::records::Records;
+use super::snapshot::Snapshot;
 use crate::host::Watch;
 
 /// The longest field of a record is a batch of digests, each with a path.
@@ -19,7 +20,7 @@ pub struct Reader {
     buffer: Vec<u8>,
     bytes: u64,
     records: Records,
-    trouble: Option<String>,
+    trouble: Option<SurveyError>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,8 @@ impl Reader {
     }
 
     /// Whether nothing of the script's was heard.
-    pub(in crate::host::ssh) fn heard_nothing(&self) -> bool {
+    #[must_use]
+    pub fn heard_nothing(&self) -> bool {
         self.where_at == Where::Before && self.trouble.is_none()
     }
 
@@ -59,7 +61,7 @@ impl Reader {
     ///
     /// # Errors
     /// When it is not what the script writes: nothing that follows can be of use.
-    pub fn feed(&mut self, piece: &[u8], watch: &Watch) -> Result<(), String> {
+    pub fn feed(&mut self, piece: &[u8], watch: &Watch) -> Result<(), SurveyError> {
         if self.trouble.is_none()
             && let Err(why) = self.take(piece, watch)
         {
@@ -68,15 +70,11 @@ impl Reader {
         self.trouble.clone().map_or(Ok(()), Err)
     }
 
-    fn take(&mut self, piece: &[u8], watch: &Watch) -> Result<(), String> {
+    fn take(&mut self, piece: &[u8], watch: &Watch) -> Result<(), SurveyError> {
         match self.where_at {
             Where::After => {
                 self.bytes += piece.len() as u64;
-                return if self.bytes > NOISE {
-                    Err("the server talks without end".to_owned())
-                } else {
-                    Ok(())
-                };
+                return if self.bytes > NOISE { Err(SurveyError::EndlessRest) } else { Ok(()) };
             }
             Where::Before => self.buffer.extend_from_slice(piece),
             Where::Inside => return self.take_inside(piece, watch),
@@ -91,12 +89,12 @@ impl Reader {
         self.buffer.drain(..noise);
         self.bytes += noise as u64;
         if self.bytes > NOISE {
-            return Err("the server's login shell talks without end before the script begins".to_owned());
+            return Err(SurveyError::EndlessGreeting);
         }
         Ok(())
     }
 
-    fn take_inside(&mut self, piece: &[u8], watch: &Watch) -> Result<(), String> {
+    fn take_inside(&mut self, piece: &[u8], watch: &Watch) -> Result<(), SurveyError> {
         let mut rest = piece;
         while let Some(at) = rest.iter().position(|&b| b == 0) {
             let mut record = std::mem::take(&mut self.buffer);
@@ -113,40 +111,35 @@ impl Reader {
         Ok(())
     }
 
-    fn take_end(&mut self, record: &[u8]) -> Result<(), String> {
+    fn take_end(&mut self, record: &[u8]) -> Result<(), SurveyError> {
         self.where_at = Where::After;
         self.bytes = 0;
         if let Some(why) = self.records.refusal() {
-            return Err(why.to_owned());
+            return Err(SurveyError::Refusal(why.to_owned()));
         }
         if !self.records.are_whole() {
-            return Err(format!("{MALFORMED}: it ends in the middle of a directory"));
+            return Err(SurveyError::Malformed("it ends in the middle of a directory"));
         }
         if record != self.end {
-            return Err("the server's answer has a wrong number of results".to_owned());
+            return Err(SurveyError::Count);
         }
         Ok(())
     }
 
-    /// What the script told.
+    /// The snapshot of the script's answer.
     ///
     /// # Errors
     /// When it was not told to the end, or not as the script tells it.
-    pub fn finish(self) -> Result<Snapshot, String> {
+    pub fn finish(self) -> Result<Snapshot, SurveyError> {
         match (self.trouble, self.where_at) {
             (Some(why), _) => Err(why),
             (None, Where::After) => Ok(self.records.snapshot()),
-            (None, Where::Inside) => Err("the server's answer was cut short".to_owned()),
-            (None, Where::Before) => {
-                Err("the server's shell did not run the script: its answer does not begin".to_owned())
-            }
+            (None, Where::Inside) => Err(SurveyError::Cut),
+            (None, Where::Before) => Err(SurveyError::NotBegun),
         }
     }
 }
 
-fn is_short_enough(field: usize) -> Result<(), String> {
-    if field > LONGEST { Err(format!("{MALFORMED}: a record has no end")) } else { Ok(()) }
+fn is_short_enough(field: usize) -> Result<(), SurveyError> {
+    if field > LONGEST { Err(SurveyError::Malformed("a record has no end")) } else { Ok(()) }
 }
-
-/// What is said of records that the script does not write.
-pub(super) const MALFORMED: &str = "the server's answer is garbled";

@@ -1,10 +1,10 @@
 //! The records of the script: what each letter means, and where in the snapshot it goes.
 
-use super::Snapshot;
 use super::budget::Budget;
-use super::module::Module;
-use super::reader::MALFORMED;
-use super::snapshot::{Fact, Listing};
+use super::error::SurveyError;
+use super::field::{REPEATED, plain, split_digest};
+use super::module::SurveyedModule;
+use super::snapshot::{Fact, Listing, Snapshot};
 use crate::host::Watch;
 use crate::host::walk::child;
 use crate::model::Digest;
@@ -17,25 +17,23 @@ pub(super) struct Records {
     fields: Vec<Vec<u8>>,
     snapshot: Snapshot,
     /// Directories whose entries are being told: path, path without links, filter, entries.
-    open: Vec<Open>,
-    module: Option<(Vec<u8>, Module)>,
+    open: Vec<OpenDirectory>,
+    module: Option<(Vec<u8>, SurveyedModule)>,
     refusal: Option<String>,
     budget: Budget,
 }
 
 /// No path of a system is longer: one that is told is forged, and every name below it would repeat it.
 const LONGEST_PATH: usize = 4096 + 256;
-/// How much of a refusal or of a reason is repeated.
-const REPEATED: usize = 200;
 
-struct Open {
+struct OpenDirectory {
     path: Vec<u8>,
     real: Vec<u8>,
     filter: Vec<u8>,
     entries: Vec<(Vec<u8>, FileType)>,
 }
 
-impl Open {
+impl OpenDirectory {
     /// The path of an entry as the script has it: a slash at a directory's end is not doubled.
     fn below(&self, name: &[u8]) -> Vec<u8> {
         let path = self.path.strip_suffix(b"/").filter(|path| !path.is_empty());
@@ -49,7 +47,7 @@ impl Records {
         Self { budget, ..Self::default() }
     }
 
-    /// How many bytes of paths are held.
+    /// The number of bytes of paths that are held.
     pub(super) fn weight(&self) -> usize {
         let open = self.open.iter().flat_map(|open| &open.entries).map(|(name, _)| name.len());
         self.snapshot.weight() + open.sum::<usize>()
@@ -65,7 +63,7 @@ impl Records {
         self.are_complete() && self.open.is_empty() && self.module.is_none()
     }
 
-    /// Why the script could not begin.
+    /// The reason why the script could not begin.
     pub(super) fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
     }
@@ -75,10 +73,10 @@ impl Records {
     }
 
     /// Takes one field.
-    pub(super) fn take(&mut self, field: Vec<u8>, watch: &Watch) -> Result<(), String> {
+    pub(super) fn take(&mut self, field: Vec<u8>, watch: &Watch) -> Result<(), SurveyError> {
         self.fields.push(field);
         let Some((&letter, _)) = self.fields[0].split_first() else {
-            return Err(format!("{MALFORMED}: an empty record"));
+            return Err(SurveyError::Malformed("an empty record"));
         };
         let fields = match letter {
             b'L' | b'H' => 3,
@@ -91,13 +89,11 @@ impl Records {
         let mut fields = std::mem::take(&mut self.fields);
         fields[0].remove(0);
         self.spend(letter, &fields)?;
-        self.accept(letter, &fields, watch).ok_or_else(|| {
-            format!("{MALFORMED}: a record \"{}\" that cannot be", char::from(letter).escape_default())
-        })
+        self.accept(letter, &fields, watch).ok_or(SurveyError::Record(letter))
     }
 
     /// Takes note of what keeping a record costs: an entry repeats the paths of its directory.
-    fn spend(&mut self, letter: u8, fields: &[Vec<u8>]) -> Result<(), String> {
+    fn spend(&mut self, letter: u8, fields: &[Vec<u8>]) -> Result<(), SurveyError> {
         let told: usize = fields.iter().map(Vec::len).sum();
         let above = self.open.last().map_or(0, |open| open.path.len() + open.real.len());
         let (bytes, pieces) = match letter {
@@ -111,7 +107,7 @@ impl Records {
         };
         let is_batch_or_reason = matches!(letter, b'h' | b'H' | b'E');
         if !is_batch_or_reason && fields.iter().any(|field| field.len() > LONGEST_PATH) {
-            return Err(format!("{MALFORMED}: a path that no system has"));
+            return Err(SurveyError::Malformed("a path that no system has"));
         }
         self.budget.spend(bytes, pieces)
     }
@@ -127,7 +123,7 @@ impl Records {
             b'F' => self.snapshot.tell(first, Fact::parse(&fields[1])?),
             b'L' => {
                 let (path, real) = self.directory(first, &fields[1])?;
-                self.open.push(Open { path, real, filter: fields[2].clone(), entries: Vec::new() });
+                self.open.push(OpenDirectory { path, real, filter: fields[2].clone(), entries: Vec::new() });
             }
             b'd' | b'D' | b'f' | b'l' | b'x' | b'?' => self.entry(letter, first, fields.get(1))?,
             b'.' | b'!' => self.close(letter, first)?,
@@ -142,7 +138,7 @@ impl Records {
             b'r' => self.hashed(plain(first), Err(fields[1].clone()))?,
             b'M' => {
                 let (path, _) = self.directory(first, &fields[1])?;
-                let module = (path, Module::default());
+                let module = (path, SurveyedModule::default());
                 return self.module.replace(module).is_none().then_some(());
             }
             b'm' => {
@@ -218,15 +214,4 @@ impl Records {
             _ => None,
         }
     }
-}
-
-/// A path without the mark that keeps it from being taken for an option.
-pub(super) fn plain(path: &[u8]) -> &[u8] {
-    path.strip_prefix(b"./").unwrap_or(path)
-}
-
-/// A digest and what follows it.
-pub(super) fn split_digest(text: &[u8]) -> Option<(Digest, &[u8])> {
-    let (hex, rest) = text.split_at_checked(64)?;
-    Some((Digest::parse(hex)?, rest))
 }

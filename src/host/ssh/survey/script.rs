@@ -6,10 +6,10 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::Reader;
 use super::budget::Budget;
 use super::pattern::{at_least, at_most, encode, may_end_here, parts_of, quoted, residuals};
-use crate::host::detect::{is_compose_name, is_passed_over};
+use super::reader::Reader;
+use crate::host::compose_names::{is_compose_name, is_passed_over};
 use crate::host::modules::may_hold_modules;
 use crate::host::{FileQuery, Layout, ModuleQuery, Query, Scope, Select};
 use crate::model::{Glob, Tree, any_match};
@@ -19,7 +19,7 @@ pub(super) const FUNCTIONS: &str = include_str!("survey.sh");
 /// So many files of modules that the baseline names are worth a second script beside the first.
 const MANY: usize = 1_000;
 
-/// What is asked of a server's disk, and how its answer is known.
+/// The questions to a server's disk, and the marks of its answer.
 pub(in crate::host::ssh) struct Survey {
     script: Vec<u8>,
     nonce: String,
@@ -105,7 +105,7 @@ pub(super) fn nonce() -> String {
 }
 
 /// A part of the layout: a repository prefix, and where it lies.
-struct Base<'a> {
+struct SearchBase<'a> {
     number: usize,
     prefix: Vec<&'a [u8]>,
     place: Vec<u8>,
@@ -114,7 +114,7 @@ struct Base<'a> {
 /// Collects calls and the functions that they need.
 struct Writer<'a> {
     layout: &'a Layout,
-    bases: Vec<Base<'a>>,
+    bases: Vec<SearchBase<'a>>,
     queries: usize,
     /// Whether files that a query excludes are not hashed.
     skips: bool,
@@ -135,7 +135,7 @@ const ABSOLUTE: usize = usize::MAX;
 
 impl<'a> Writer<'a> {
     fn new(layout: &'a Layout) -> Self {
-        let base = |(number, (prefix, place)): (usize, (&'a [u8], &Path))| Base {
+        let base = |(number, (prefix, place)): (usize, (&'a [u8], &Path))| SearchBase {
             number,
             prefix: prefix.split(|&b| b == b'/').filter(|part| !part.is_empty()).collect(),
             place: bytes(place),
@@ -322,7 +322,7 @@ impl<'a> Writer<'a> {
             at_most_of(within.iter().map(|parts| (Vec::new(), parts.clone())), directories)
         };
         let (skipped, skipped_directory) = (skipped(false), skipped(true));
-        let absolute = Base { number: ABSOLUTE, prefix: Vec::new(), place: Vec::new() };
+        let absolute = SearchBase { number: ABSOLUTE, prefix: Vec::new(), place: Vec::new() };
         let mut out = Vec::new();
         for base in self.bases.iter().chain([&absolute]) {
             let context = self.context(base.number);
@@ -347,8 +347,8 @@ impl<'a> Writer<'a> {
         self.functions.extend(out);
     }
 
-    /// What lies where an exception's place hides it.
-    fn shadows(&self, base: &Base<'_>) -> Vec<u8> {
+    /// Things that an exception's place hides.
+    fn shadows(&self, base: &SearchBase<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         for other in &self.bases {
             let Some(rest) =
@@ -393,7 +393,7 @@ fn calling(calls: &BTreeSet<Vec<u8>>, nonce: &str) -> Vec<u8> {
     script
 }
 
-/// How many of a prefix's components detection goes through: all of them, or up to one that is a compose file by its
+/// The number of a prefix's components that detection goes through: all of them, or up to one that is a compose file by its
 /// name; `None` where one is passed over.
 fn visible(prefix: &[&[u8]]) -> Option<usize> {
     for (depth, name) in prefix.iter().enumerate() {
@@ -407,8 +407,8 @@ fn visible(prefix: &[&[u8]]) -> Option<usize> {
     Some(prefix.len())
 }
 
-/// Where a pattern over repository paths leads below a base.
-fn below<'g>(base: &Base<'_>, glob: &'g Glob) -> Vec<(Vec<u8>, Vec<&'g str>)> {
+/// The rest of a pattern over repository paths below a base.
+fn below<'g>(base: &SearchBase<'_>, glob: &'g Glob) -> Vec<(Vec<u8>, Vec<&'g str>)> {
     if glob.text().starts_with('/') != (base.number == ABSOLUTE) {
         return Vec::new();
     }

@@ -7,21 +7,17 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
-use super::module::Module;
+use super::field::{UNSEEN, in_words, means_gone, means_loop, refused, unseen};
+use super::module::SurveyedModule;
 use super::pattern::filter;
 use crate::host::disk::Disk;
-use crate::host::read::{self, ReadError, not_a_file};
+use crate::host::read::ReadError;
+use crate::host::reasons::{BROKEN, LOOPS, not_a_file};
 use crate::host::storage::{Asked, DirectoryId, Held, Storage};
 use crate::host::{HostError, Seen, Watch};
 use crate::model::{Digest, Stat};
 
-/// What is said where nothing is known.
-pub(super) const UNSEEN: &str = "it was not looked at on the server";
-
-/// How much of what a program on the server says of a failure is repeated.
-const REPEATED: usize = 200;
-
-/// What is at a path, links followed.
+/// The kind of something at a path, links followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fact {
     /// A directory, with its path without links.
@@ -75,7 +71,7 @@ pub struct Snapshot {
     implied: HashMap<Vec<u8>, Fact>,
     listings: HashMap<Vec<u8>, Vec<(Vec<u8>, Listing)>>,
     files: HashMap<Vec<u8>, Result<Digest, Vec<u8>>>,
-    modules: HashMap<Vec<u8>, Module>,
+    modules: HashMap<Vec<u8>, SurveyedModule>,
     without_manifest: HashSet<Vec<u8>>,
     /// Directories by their paths without links.
     by_real: HashMap<Vec<u8>, Vec<u8>>,
@@ -113,7 +109,7 @@ impl Snapshot {
         }
     }
 
-    /// How many bytes of paths are held.
+    /// The number of bytes of paths that are held.
     pub(super) fn weight(&self) -> usize {
         let fact = |fact: &Fact| match fact {
             Fact::Directory(text) | Fact::Link(text) | Fact::Unreachable(text) => text.len(),
@@ -137,7 +133,7 @@ impl Snapshot {
         self.files.insert(path.to_vec(), read);
     }
 
-    pub(super) fn put_module(&mut self, path: Vec<u8>, module: Module) {
+    pub(super) fn put_module(&mut self, path: Vec<u8>, module: SurveyedModule) {
         self.modules.insert(path, module);
     }
 
@@ -153,7 +149,7 @@ impl Snapshot {
         self.without_manifest.insert(path.to_vec());
     }
 
-    /// What is at a path, as far as it was told of it or of what lies above it.
+    /// The kind of something at a path, as far as records of it or of a directory above it say.
     fn fact(&self, path: &[u8]) -> Option<Fact> {
         if let Some(fact) = self.facts.get(path).or_else(|| self.implied.get(path)) {
             return Some(fact.clone());
@@ -231,23 +227,24 @@ impl Storage for Snapshot {
             return Ok(all);
         }
         match self.fact(bytes(dir)) {
-            None | Some(Fact::Directory(_)) => Err(ReadError::Refused(UNSEEN.to_owned())),
+            None | Some(Fact::Directory(_)) => Err(unseen()),
             Some(Fact::Link(why) | Fact::Unreachable(why)) => Err(refused(&why)),
             Some(_) => Err(ReadError::Gone),
         }
     }
 
-    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, String> {
+    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, ReadError> {
         match self.fact(bytes(path)) {
-            None => Err(UNSEEN.to_owned()),
+            None => Err(unseen()),
             Some(Fact::Directory(real)) => {
                 let hex = Digest::of(&real).to_string();
-                let number =
-                    |digits: &str| u64::from_str_radix(digits, 16).map_err(|error| error.to_string());
+                let number = |digits: &str| {
+                    u64::from_str_radix(digits, 16).map_err(|error| ReadError::Refused(error.to_string()))
+                };
                 Ok(Some((number(&hex[..16])?, number(&hex[16..32])?)))
             }
             Some(Fact::Link(why) | Fact::Unreachable(why)) if !means_gone(&why) && !means_loop(&why) => {
-                Err(in_words(&why))
+                Err(ReadError::Refused(in_words(&why)))
             }
             Some(_) => Ok(None),
         }
@@ -255,7 +252,7 @@ impl Storage for Snapshot {
 
     fn exists(&self, path: &Path) -> Result<(), ReadError> {
         match self.fact(bytes(path)) {
-            None => Err(ReadError::Refused(UNSEEN.to_owned())),
+            None => Err(unseen()),
             Some(Fact::Gone) => Err(ReadError::Gone),
             Some(Fact::Unreachable(why)) => Err(refused(&why)),
             Some(_) => Ok(()),
@@ -278,27 +275,27 @@ impl Storage for Snapshot {
         }
     }
 
-    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, String> {
+    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, ReadError> {
         if let Some(module) = self.modules.get(bytes(path)) {
             return match &module.closed {
-                Some(why) => Err(in_words(why)),
+                Some(why) => Err(ReadError::Refused(in_words(why))),
                 None => Ok(Some(Box::new(module))),
             };
         }
         match self.fact(bytes(path)) {
             Some(Fact::Directory(_)) if self.without_manifest.contains(bytes(path)) => Ok(None),
-            Some(Fact::Directory(_)) | None => Err(UNSEEN.to_owned()),
-            Some(Fact::Link(why) | Fact::Unreachable(why)) => Err(nowhere(&why)),
+            Some(Fact::Directory(_)) | None => Err(unseen()),
+            Some(Fact::Link(why) | Fact::Unreachable(why)) => Err(ReadError::Refused(nowhere(&why))),
             Some(_) => Ok(None),
         }
     }
 }
 
-/// Why following a path leads nowhere.
+/// The reason why following a path leads nowhere.
 fn nowhere(why: &[u8]) -> String {
     match why {
-        why if means_gone(why) => read::BROKEN.to_owned(),
-        why if means_loop(why) => read::LOOPS.to_owned(),
+        why if means_gone(why) => BROKEN.to_owned(),
+        why if means_loop(why) => LOOPS.to_owned(),
         why => in_words(why),
     }
 }
@@ -310,25 +307,4 @@ fn above(path: &[u8]) -> Option<&[u8]> {
 
 fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
-}
-
-/// What a program on the server said of a failure, told as this machine would tell it.
-pub(super) fn refused(why: &[u8]) -> ReadError {
-    if means_gone(why) { ReadError::Gone } else { ReadError::Refused(in_words(why)) }
-}
-
-fn in_words(why: &[u8]) -> String {
-    if why.is_empty() {
-        return UNSEEN.to_owned();
-    }
-    let text: String = String::from_utf8_lossy(why).chars().take(REPEATED).collect();
-    crate::model::in_words(&std::io::Error::other(text))
-}
-
-fn means_gone(why: &[u8]) -> bool {
-    matches!(why, b"No such file or directory" | b"Not a directory")
-}
-
-fn means_loop(why: &[u8]) -> bool {
-    matches!(why, b"Too many levels of symbolic links" | b"Symbolic link loop")
 }

@@ -3,20 +3,20 @@
 use super::hostile::hostile_names;
 use super::*;
 use crate::host::Content;
-use crate::host::ssh::survey::{Given, Request};
+use crate::host::ssh::survey::{FileRequest, GivenFile};
 
 const LIMIT: u64 = 1 << 20;
 
-fn given_by(by: &[&str], path: &Path, limit: u64, programs: &Programs) -> Result<Given, String> {
-    let mut request = Request::new(path.as_os_str().as_bytes(), limit);
+fn given_by(by: &[&str], path: &Path, limit: u64, programs: &Programs) -> Result<GivenFile, String> {
+    let mut request = FileRequest::new(path.as_os_str().as_bytes(), limit);
     let output = run(by, &request.script(), programs);
     for piece in output.chunks(1000) {
-        request.feed(piece)?;
+        request.feed(piece).map_err(|error| error.to_string())?;
     }
-    request.finish()
+    request.finish().map_err(|error| error.to_string())
 }
 
-fn given(by: &[&str], path: &Path) -> Given {
+fn given(by: &[&str], path: &Path) -> GivenFile {
     given_by(by, path, LIMIT, &Programs::Usual).unwrap()
 }
 
@@ -28,14 +28,14 @@ fn every_shell_gives_every_byte_of_a_file_of_any_name() {
         let path = [&name[..], b"/", &name].concat();
         project.file(&path, &content);
         let by = SHELLS[number % SHELLS.len()];
-        assert_eq!(given(by, &project.path(&path)), Given::Bytes(content), "{by:?} {}", shown(&name));
+        assert_eq!(given(by, &project.path(&path)), GivenFile::Bytes(content), "{by:?} {}", shown(&name));
     }
     let all: Vec<u8> = (0..=255).cycle().take(700_000).collect();
     for (name, content) in [("empty", &[][..]), ("newlines", b"\n\n\n"), ("nuls", &[0; 5000]), ("all", &all)]
     {
         project.file(name, content);
         for by in SHELLS {
-            assert_eq!(given(by, &project.path(name)), Given::Bytes(content.to_vec()), "{by:?} {name}");
+            assert_eq!(given(by, &project.path(name)), GivenFile::Bytes(content.to_vec()), "{by:?} {name}");
         }
     }
 }
@@ -46,9 +46,9 @@ fn a_file_is_given_up_to_the_limit() {
     project.file("x", "0123456789");
     let given = |by: &[&str], limit| given_by(by, &project.path("x"), limit, &Programs::Usual).unwrap();
     for by in SHELLS {
-        assert_eq!(given(by, 10), Given::Bytes(b"0123456789".to_vec()));
-        assert_eq!(given(by, 9), Given::TooLarge(10));
-        assert_eq!(given(by, u64::MAX >> 2), Given::Bytes(b"0123456789".to_vec()));
+        assert_eq!(given(by, 10), GivenFile::Bytes(b"0123456789".to_vec()));
+        assert_eq!(given(by, 9), GivenFile::TooLarge(10));
+        assert_eq!(given(by, u64::MAX >> 2), GivenFile::Bytes(b"0123456789".to_vec()));
     }
 }
 
@@ -63,13 +63,13 @@ fn what_is_no_file_is_not_opened() {
     drop(UnixListener::bind(project.path("socket")).unwrap());
     for by in SHELLS {
         for name in ["fifo", "directory", "broken", "loop", "to-fifo", "socket", "gone", "directory/gone"] {
-            assert_eq!(given(by, &project.path(name)), Given::NoFile, "{by:?} {name}");
+            assert_eq!(given(by, &project.path(name)), GivenFile::NoFile, "{by:?} {name}");
         }
-        assert_eq!(given(by, Path::new("/dev/zero")), Given::NoFile, "{by:?}");
+        assert_eq!(given(by, Path::new("/dev/zero")), GivenFile::NoFile, "{by:?}");
     }
     project.file("file", "x");
     project.link("link", "file");
-    assert_eq!(given(SHELLS[0], &project.path("link")), Given::Bytes(b"x".to_vec()));
+    assert_eq!(given(SHELLS[0], &project.path("link")), GivenFile::Bytes(b"x".to_vec()));
 }
 
 #[test]
@@ -81,17 +81,17 @@ fn every_program_that_hashes_will_do() {
         Programs::Only(&["cat", "wc", "ls", "openssl"]),
     ] {
         let given = given_by(SHELLS[0], &project.path("x"), LIMIT, &programs);
-        assert_eq!(given.unwrap(), Given::Bytes(b"content".to_vec()));
+        assert_eq!(given.unwrap(), GivenFile::Bytes(b"content".to_vec()));
     }
     let why = given_by(SHELLS[0], &project.path("x"), LIMIT, &Programs::Only(&["cat", "wc"])).unwrap_err();
     assert!(why.contains("install coreutils there"), "{why}");
 }
 
 /// Reads an answer that was changed on its way.
-fn read(request: Request, answer: &[u8]) -> Result<Given, String> {
+fn read(request: FileRequest, answer: &[u8]) -> Result<GivenFile, String> {
     let mut request = request;
-    request.feed(answer)?;
-    request.finish()
+    request.feed(answer).map_err(|error| error.to_string())?;
+    request.finish().map_err(|error| error.to_string())
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn an_answer_that_is_cut_or_changed_is_no_content() {
     let project = Project::new();
     project.file("x", "some content\n");
     let output = || {
-        let request = Request::new(project.path("x").as_os_str().as_bytes(), LIMIT);
+        let request = FileRequest::new(project.path("x").as_os_str().as_bytes(), LIMIT);
         let output = run(SHELLS[0], &request.script(), &Programs::Usual);
         (request, output)
     };
@@ -110,9 +110,9 @@ fn an_answer_that_is_cut_or_changed_is_no_content() {
         assert!(why.contains("cut short") || why.contains("does not begin"), "{cut}: {why}");
     }
     for (from, to, told) in [
-        ("some", "same", Ok(Given::Changed)),
-        ("some ", "", Ok(Given::Changed)),
-        ("\0C13 ", "\0C12 ", Ok(Given::Changed)),
+        ("some", "same", Ok(GivenFile::Changed)),
+        ("some ", "", Ok(GivenFile::Changed)),
+        ("\0C13 ", "\0C12 ", Ok(GivenFile::Changed)),
         ("\0C13 ", "\0C ", Err("garbled")),
         ("\0C13 ", "\0Q ", Err("garbled")),
         (" 1\0", " 2\0", Err("cut short")),
@@ -128,8 +128,8 @@ fn an_answer_that_is_cut_or_changed_is_no_content() {
     }
     let (request, output) = output();
     let noisy = [b"Welcome!\0\n", &output[..], b"bye\0"].concat();
-    assert_eq!(read(request, &noisy), Ok(Given::Bytes(b"some content\n".to_vec())));
-    let mut request = Request::new(b"/x", 10);
+    assert_eq!(read(request, &noisy), Ok(GivenFile::Bytes(b"some content\n".to_vec())));
+    let mut request = FileRequest::new(b"/x", 10);
     let piece = vec![b'x'; 1 << 20];
     assert!((0..10).any(|_| request.feed(&piece).is_err()), "an answer without an end is given up");
 }
@@ -153,7 +153,7 @@ fn rights() {
         for by in SHELLS {
             assert_eq!(
                 given(by, &Path::join(&project.root(), "dir/x")),
-                Given::NoFile,
+                GivenFile::NoFile,
                 "{by:?} {path} {mode:o}"
             );
         }

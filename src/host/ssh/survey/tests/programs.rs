@@ -55,7 +55,7 @@ fn without_a_program_that_hashes_there_is_one_clear_error() {
     let mut reader = survey.reader();
     let why = reader.feed(&output, &Watch::default()).unwrap_err();
     assert_eq!(
-        why,
+        why.to_string(),
         "none of sha256sum, shasum and openssl is installed on the server: install coreutils there"
     );
     assert_eq!(reader.finish().unwrap_err(), why);
@@ -161,6 +161,7 @@ fn containers_alone_need_no_script() {
         patterns: vec![],
         named: std::collections::BTreeSet::new(),
         locked: None,
+        ignores_unnamed: false,
         clock: || 0,
     };
     assert!(Survey::new(&Layout::of_root(Path::new("/")), &[Query::Containers(query)]).is_none());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType};
 
-use super::Remembered;
+use super::StatCache;
 use crate::host::disk::{Disk, ThisDisk};
 use crate::host::read::{HEAD, Links, ReadError};
 use crate::host::storage::{Asked, DirectoryId, Held, Storage};
@@ -14,12 +14,12 @@ use crate::host::{HostError, Seen, Watch};
 use crate::model::{Digest, Stat};
 
 /// The disk, and what is remembered of it.
-pub(in crate::host) struct Remembering<'a>(pub(in crate::host) &'a Remembered);
+pub(in crate::host) struct CachedDisk<'a>(pub(in crate::host) &'a StatCache);
 
 /// A module's directory, and what is remembered.
-struct OpenedRemembering<'a>(Opened, &'a Remembered);
+struct CachedModule<'a>(Opened, &'a StatCache);
 
-impl Disk for Remembering<'_> {
+impl Disk for CachedDisk<'_> {
     fn is_file(&self, path: &Path) -> bool {
         ThisDisk.is_file(path)
     }
@@ -29,12 +29,12 @@ impl Disk for Remembering<'_> {
     }
 }
 
-impl Storage for Remembering<'_> {
+impl Storage for CachedDisk<'_> {
     fn entries(&self, dir: &Path, asked: Asked<'_>) -> Result<Vec<(Vec<u8>, FileType)>, ReadError> {
         ThisDisk.entries(dir, asked)
     }
 
-    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, String> {
+    fn directory_id(&self, path: &Path) -> Result<Option<DirectoryId>, ReadError> {
         ThisDisk.directory_id(path)
     }
 
@@ -47,13 +47,13 @@ impl Storage for Remembering<'_> {
         this_machine::file(path, hash)
     }
 
-    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, String> {
+    fn module(&self, path: &Path) -> Result<Option<Box<dyn Held + '_>>, ReadError> {
         let opened = this_machine::module(path)?;
-        Ok(opened.map(|opened| Box::new(OpenedRemembering(opened, self.0)) as Box<dyn Held>))
+        Ok(opened.map(|opened| Box::new(CachedModule(opened, self.0)) as Box<dyn Held>))
     }
 }
 
-impl Held for OpenedRemembering<'_> {
+impl Held for CachedModule<'_> {
     fn list(&self, dir: &[u8], take: &mut dyn FnMut(&[u8], FileType)) -> Result<(), ReadError> {
         self.0.list(dir, take)
     }

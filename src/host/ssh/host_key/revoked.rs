@@ -14,7 +14,7 @@ const MAGIC: &[u8] = b"SSHKRL\n\0";
 /// The only version of its format.
 const VERSION: u32 = 1;
 
-/// Why what a server showed is revoked by a file. A file that cannot be read as such revokes everything: what it
+/// The reason why what a server showed is revoked by a file. A file that cannot be read as such revokes everything: what it
 /// means to refuse is not known.
 pub(super) fn revoked_by(file: &Path, offered: &PublicKeyOrCertificate) -> Option<String> {
     let shown = path_for_people(file);
@@ -30,7 +30,7 @@ pub(super) fn revoked_by(file: &Path, offered: &PublicKeyOrCertificate) -> Optio
 /// Whether the content of such a file revokes a key, or the authority of its certificate, or the certificate.
 ///
 /// # Errors
-/// Why it is no such file.
+/// The reason why it is no such file.
 fn revokes(bytes: &[u8], offered: &PublicKeyOrCertificate) -> Result<bool, &'static str> {
     let (key, certificate) = (offered.public_key(), offered.certificate());
     let mut keys = vec![key.key_data()];
@@ -48,7 +48,7 @@ fn revokes(bytes: &[u8], offered: &PublicKeyOrCertificate) -> Result<bool, &'sta
     Ok(is_revoked)
 }
 
-/// What is looked for in a key revocation list.
+/// The keys and the certificate that are looked for in a key revocation list.
 struct List<'a> {
     keys: &'a [&'a KeyData],
     certificate: Option<&'a Certificate>,
@@ -57,7 +57,7 @@ struct List<'a> {
 impl List<'_> {
     /// By the format of OpenSSH's `PROTOCOL.krl`; nothing when any part of it is not understood, an extension among them.
     fn revokes(&self, bytes: &[u8]) -> Option<bool> {
-        let mut rest = Fields(bytes.get(MAGIC.len()..)?);
+        let mut rest = KrlFields(bytes.get(MAGIC.len()..)?);
         if rest.u32()? != VERSION {
             return None;
         }
@@ -71,7 +71,7 @@ impl List<'_> {
         }
         let mut is_revoked = false;
         while let Some(kind) = rest.byte() {
-            let mut section = Fields(rest.string()?);
+            let mut section = KrlFields(rest.string()?);
             is_revoked |= match kind {
                 1 => self.by_certificates(&mut section)?,
                 2 => self.any_key(&mut section, None, |key| PublicKey::from(key.clone()).to_bytes().ok())?,
@@ -91,7 +91,7 @@ impl List<'_> {
     /// Whether a section of strings, which may all have one length, holds what `made` makes of one of the keys.
     fn any_key(
         &self,
-        section: &mut Fields<'_>,
+        section: &mut KrlFields<'_>,
         length: Option<usize>,
         made: impl Fn(&KeyData) -> Option<Vec<u8>>,
     ) -> Option<bool> {
@@ -108,7 +108,7 @@ impl List<'_> {
     }
 
     /// A section about the certificates of one authority, or of all of them.
-    fn by_certificates(&self, section: &mut Fields<'_>) -> Option<bool> {
+    fn by_certificates(&self, section: &mut KrlFields<'_>) -> Option<bool> {
         let (authority, _reserved) = (section.string()?, section.string()?);
         if !authority.is_empty()
             && matches!(PublicKey::from_bytes(authority).ok()?.key_data(), KeyData::Other(_))
@@ -127,7 +127,7 @@ impl List<'_> {
         let id = certificate.map(|certificate| certificate.key_id().as_bytes());
         let mut found = false;
         while let Some(kind) = section.byte() {
-            let mut part = Fields(section.string()?);
+            let mut part = KrlFields(section.string()?);
             match kind {
                 0x20 => {
                     while !part.is_empty() {
@@ -183,10 +183,10 @@ fn has(bits: &[u8], at: u64) -> bool {
     byte.and_then(|byte| bits.get(byte)).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
 }
 
-/// What is left to be read of a part.
-struct Fields<'a>(&'a [u8]);
+/// The rest of a part.
+struct KrlFields<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> KrlFields<'a> {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

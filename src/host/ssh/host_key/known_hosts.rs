@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -15,15 +16,15 @@ use sha1::Sha1;
 use crate::atomic::LARGEST_TEXT;
 use crate::model::escaped;
 
-use super::policy::LEAST_RSA_BITS;
+use crate::host::ssh::policy::LEAST_RSA_BITS;
 
 /// OpenSSH passes over lines with longer patterns.
 const LONGEST_PATTERN: usize = 1022;
 
-/// What the name of every kind of certificate holds. The library decodes certificates within certificates without end.
+/// The mark in the name of every kind of certificate. The library decodes certificates within certificates without end.
 const CERTIFICATE: &[u8] = b"-cert-v01@";
 
-/// What a line says of its key.
+/// The role that a line gives its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
     /// It is the host's.
@@ -36,7 +37,7 @@ pub(super) enum Marker {
 
 /// A line that speaks of the host that was looked for.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct HostKeyLine {
     /// The file it stands in.
     pub(super) file: PathBuf,
     /// Its line, from 1.
@@ -47,8 +48,8 @@ pub(super) struct Entry {
     pub(super) is_void_for_ssh: bool,
 }
 
-impl Entry {
-    /// Where it stands, for people: `FILE:LINE`.
+impl HostKeyLine {
+    /// The line for people: `FILE:LINE`.
     pub(super) fn place(&self) -> String {
         format!("{}:{}", path_for_people(&self.file), self.line)
     }
@@ -59,7 +60,7 @@ pub(super) fn path_for_people(path: &Path) -> String {
     escaped(path.as_os_str().as_encoded_bytes())
 }
 
-/// What stands in a file of keys, which may be `/dev/null`; nobody is waited for who would write into a pipe.
+/// The content of a file of keys, which may be `/dev/null`; nobody is waited for who would write into a pipe.
 pub(super) fn content(file: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = File::from(rustix::fs::openat(CWD, file, flags, Mode::empty())?);
@@ -75,40 +76,56 @@ pub(super) fn content(file: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The lines of all files that speak of a name in lower case: `host` or `[host]:port`. Files that are not there
-/// are passed over.
-///
-/// # Errors
-/// When a file is there and cannot be read: it might say that a key is revoked.
-pub(super) fn entries(files: &[PathBuf], name: &str) -> Result<Vec<Entry>, String> {
-    let mut entries = Vec::new();
-    for file in files {
-        match content(file) {
-            Ok(bytes) => entries.extend(entries_of(file, &bytes, name)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                let file = path_for_people(file);
-                return Err(format!(
-                    "{file} cannot be read ({error}), so nobody knows which host keys it holds; make it readable"
-                ));
-            }
-        }
+/// `known_hosts` files as they were when they were read: once for a connection.
+#[derive(Debug)]
+pub(in crate::host::ssh) struct KnownHosts(Result<Vec<(PathBuf, Vec<u8>)>, KnownHostsError>);
+
+/// A file of host keys that is there and cannot be read: it might say that a key is revoked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{} cannot be read ({source}), so nobody knows which host keys it holds; make it readable", path_for_people(.file))]
+pub(super) struct KnownHostsError {
+    file: PathBuf,
+    source: Arc<io::Error>,
+}
+
+impl KnownHosts {
+    /// Reads the files in their order; missing ones are passed over.
+    pub(in crate::host::ssh) fn read(files: &[PathBuf]) -> Self {
+        let texts = files.iter().filter_map(|file| match content(file) {
+            Ok(bytes) => Some(Ok((file.clone(), bytes))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(Err(KnownHostsError { file: file.clone(), source: Arc::new(error) })),
+        });
+        Self(texts.collect())
     }
-    Ok(entries)
+
+    /// The lines of all files about a name in lower case: `host` or `[host]:port`.
+    ///
+    /// # Errors
+    /// When one of the files could not be read.
+    pub(super) fn entries(&self, name: &str) -> Result<Vec<HostKeyLine>, KnownHostsError> {
+        let files = self.0.as_ref().map_err(Clone::clone)?;
+        Ok(files.iter().flat_map(|(file, bytes)| entries_of(file, bytes, name)).collect())
+    }
+}
+
+/// The lines with a marker.
+pub(super) fn with(entries: &[HostKeyLine], marker: Marker) -> impl Iterator<Item = &HostKeyLine> {
+    entries.iter().filter(move |entry| entry.marker == marker)
 }
 
 /// The lines of one file that speak of a name. Lines that make no sense are passed over.
-pub(super) fn entries_of(file: &Path, bytes: &[u8], name: &str) -> Vec<Entry> {
+fn entries_of(file: &Path, bytes: &[u8], name: &str) -> Vec<HostKeyLine> {
     let lines = bytes.split(|byte| *byte == b'\n').enumerate();
     let about = lines.filter_map(|(at, line)| {
         let (marker, key) = about(line, name)?;
         let is_void_for_ssh = marker == Marker::Revoked && is_void(line);
-        Some(Entry { file: file.to_owned(), line: at + 1, marker, key, is_void_for_ssh })
+        Some(HostKeyLine { file: file.to_owned(), line: at + 1, marker, key, is_void_for_ssh })
     });
     about.collect()
 }
 
-/// What a line says of a name, if it does.
+/// The marker and key of a line about a name.
 fn about(line: &[u8], name: &str) -> Option<(Marker, KeyData)> {
     // OpenSSH reads lines as C strings.
     let line = line.split(|byte| *byte == 0).next()?;
@@ -332,8 +349,9 @@ mod tests {
     fn a_file_that_cannot_be_read_is_an_error_and_a_missing_one_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("missing");
-        assert!(entries(std::slice::from_ref(&missing), "a").unwrap().is_empty());
-        let told = entries(&[missing, dir.path().to_owned()], "a").unwrap_err();
+        let entries = |files: &[PathBuf]| KnownHosts::read(files).entries("a");
+        assert!(entries(std::slice::from_ref(&missing)).unwrap().is_empty());
+        let told = entries(&[missing, dir.path().to_owned()]).unwrap_err().to_string();
         assert!(told.contains(&format!("{} cannot be read", path_for_people(dir.path()))), "{told}");
     }
 }

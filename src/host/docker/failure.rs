@@ -1,4 +1,4 @@
-//! What goes wrong with an engine, in words for people, without anything that may be secret.
+//! Failures of an engine, for people, without anything that may be secret.
 
 use std::error::Error as _;
 use std::io;
@@ -6,15 +6,44 @@ use std::path::Path;
 
 use bollard::errors::Error;
 
-use super::carried::TOO_MUCH;
+use super::DEADLINE;
+use super::transport::TOO_MUCH;
 use crate::model::{Address, escaped, without_secrets};
 
-/// How much of what an engine or a client says is repeated.
+/// The part of an engine's or a client's text that is repeated.
 const REPEATED: usize = 200;
 
-/// Where an engine is.
-pub(in crate::host) struct Place<'a> {
-    /// How messages call it.
+/// The reason why a conversation with an engine failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// There is none that could be asked, with the reason.
+    #[error("{0}")]
+    NoEngine(String),
+    /// A call failed; the text holds no secret.
+    #[error("{text}")]
+    Call {
+        /// The reason, for people.
+        text: String,
+        /// The cause.
+        source: Box<Error>,
+    },
+    /// The engine, by its address, does not answer.
+    #[error("the engine at {engine} gave no answer within {} s", DEADLINE.as_secs())]
+    Silent {
+        /// Its address.
+        engine: String,
+    },
+    /// The run was cancelled.
+    #[error("interrupted")]
+    Interrupted,
+    /// This machine gives no threads to wait with.
+    #[error("{}", crate::model::in_words(.0))]
+    Runtime(#[from] io::Error),
+}
+
+/// The place of an engine.
+pub(in crate::host) struct Contact<'a> {
+    /// Its name in messages.
     pub(in crate::host) shown: String,
     /// Its socket, where that is one of this machine.
     pub(in crate::host) socket: Option<&'a Path>,
@@ -59,10 +88,17 @@ fn without_credentials(word: &str) -> String {
     without_secrets(word)
 }
 
+impl Contact<'_> {
+    /// The error of a call.
+    pub(super) fn failed(&self, source: Error) -> EngineError {
+        EngineError::Call { text: describe(self, &source), source: Box::new(source) }
+    }
+}
+
 /// An engine's error for people. Of what it sent only its own error message is repeated, cut short: an
 /// answer that cannot be parsed may hold anything.
-pub(in crate::host) fn in_words(place: &Place<'_>, error: &Error) -> String {
-    let shown = &place.shown;
+pub(in crate::host) fn describe(contact: &Contact<'_>, error: &Error) -> String {
+    let shown = &contact.shown;
     match error {
         Error::DockerResponseServerError { status_code, message } => {
             format!("the engine at {shown} answered {status_code}: {}", short(message))
@@ -74,10 +110,10 @@ pub(in crate::host) fn in_words(place: &Place<'_>, error: &Error) -> String {
         Error::RequestTimeoutError => format!("the engine at {shown} did not answer in time"),
         error => cause(error).map_or_else(
             || {
-                let error = place.address.hidden_in(&error.to_string());
+                let error = contact.address.hidden_in(&error.to_string());
                 format!("the engine at {shown} cannot be asked: {}", escaped(error.as_bytes()))
             },
-            |io| of_io(place, io),
+            |io| of_io(contact, io),
         ),
     }
 }
@@ -97,9 +133,9 @@ fn cause(error: &Error) -> Option<&io::Error> {
     None
 }
 
-fn of_io(place: &Place<'_>, error: &io::Error) -> String {
-    let shown = &place.shown;
-    match (error.kind(), place.socket) {
+fn of_io(contact: &Contact<'_>, error: &io::Error) -> String {
+    let shown = &contact.shown;
+    match (error.kind(), contact.socket) {
         (io::ErrorKind::PermissionDenied, Some(path)) => {
             format!("no permission to use {shown}: {}", who_may(path))
         }

@@ -1,65 +1,25 @@
-//! A host key that a server showed: who was asked, what it is, and what is said of one that is not believed.
-
-use std::net::IpAddr;
+//! A host key that a server presented: its fingerprint, and the text about one that is not trusted.
 
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::ssh_key::{Certificate, HashAlg};
 use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
 
 use super::certificate::is_genuine;
-use super::known_hosts::{Entry, Marker, path_for_people};
-use super::policy::Policy;
+use super::host_name::HostName;
+use super::known_hosts::{HostKeyLine, Marker, path_for_people};
+use crate::host::ssh::policy::Policy;
 use crate::model::{escaped, quoted};
 
-/// A host that is looked for.
-#[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) host: &'a str,
-    pub(super) port: u16,
-    /// The name to look for in place of host and port.
-    pub(super) alias: Option<&'a str>,
-}
-
-impl Asked<'_> {
-    /// Whether lines for this host have its port.
-    pub(super) fn has_port(&self) -> bool {
-        self.alias.is_none() && self.port != 22
-    }
-
-    /// The name without the port: in lower case, and the usual spelling of an address.
-    pub(super) fn bare(&self) -> String {
-        match (self.alias, self.host.parse::<IpAddr>()) {
-            (None, Ok(address)) => address.to_string(),
-            (alias, _) => alias.unwrap_or(self.host).to_ascii_lowercase(),
-        }
-    }
-
-    /// The name to look for.
-    pub(super) fn name(&self) -> String {
-        if self.has_port() { format!("[{}]:{}", self.bare(), self.port) } else { self.bare() }
-    }
-}
-
-impl std::fmt::Display for Asked<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} port {}", escaped(self.host.as_bytes()), self.port)?;
-        match self.alias {
-            Some(alias) => write!(f, " (known as {})", escaped(alias.as_bytes())),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What it showed.
-pub(super) struct Shown<'a> {
-    pub(super) asked: Asked<'a>,
+/// A key that a host presented, in a certificate or plain.
+pub(super) struct PresentedKey<'a> {
+    pub(super) host: HostName<'a>,
     pub(super) key: PublicKey,
     pub(super) certificate: Option<&'a Certificate>,
 }
 
-impl<'a> Shown<'a> {
-    pub(super) fn new(asked: Asked<'a>, offered: &'a PublicKeyOrCertificate) -> Self {
-        Self { asked, key: offered.public_key(), certificate: offered.certificate() }
+impl<'a> PresentedKey<'a> {
+    pub(super) fn new(host: HostName<'a>, offered: &'a PublicKeyOrCertificate) -> Self {
+        Self { host, key: offered.public_key(), certificate: offered.certificate() }
     }
 
     /// The key's fingerprint, that of the plain key for a certificate too.
@@ -67,7 +27,7 @@ impl<'a> Shown<'a> {
         fingerprint(self.key.key_data())
     }
 
-    /// Why neither list nor file could make one believe it.
+    /// The reason why neither list nor file could make it trusted.
     pub(super) fn fault(&self, policy: &Policy) -> Option<String> {
         if let Some(why) = policy.fault_of(&self.key, self.certificate.is_some()) {
             return Some(format!("{self}, which {why}"));
@@ -76,11 +36,11 @@ impl<'a> Shown<'a> {
         is_forged.then(|| format!("{self} in a certificate that its authority never signed; do not connect"))
     }
 
-    /// What is said when one of the lines revokes the key or the authority behind it.
-    pub(super) fn revoked(&self, entries: &[Entry]) -> Option<String> {
+    /// The refusal where one of the lines revokes the key or the authority behind it.
+    pub(super) fn revocation(&self, entries: &[HostKeyLine]) -> Option<String> {
         let mut revocations = entries.iter().filter(|entry| entry.marker == Marker::Revoked);
         let authority = self.certificate.map(Certificate::signature_key);
-        let meant = |entry: &&Entry| entry.key == *self.key.key_data() || Some(&entry.key) == authority;
+        let meant = |entry: &&HostKeyLine| entry.key == *self.key.key_data() || Some(&entry.key) == authority;
         let entry = revocations.find(meant)?;
         let is_authority = entry.key != *self.key.key_data();
         let whose = if is_authority {
@@ -95,9 +55,9 @@ impl<'a> Shown<'a> {
         ))
     }
 
-    /// What is said when a line has another key.
-    pub(super) fn changed(&self, entry: &Entry, certificate: Option<&str>) -> String {
-        let (name, file) = (escaped(self.asked.name().as_bytes()), path_for_people(&entry.file));
+    /// The refusal where a line has another key.
+    pub(super) fn changed(&self, entry: &HostKeyLine, certificate: Option<&str>) -> String {
+        let (name, file) = (escaped(self.host.name().as_bytes()), path_for_people(&entry.file));
         format!(
             "{self}{}, but {} has the {} key {}: the server has a new key, or somebody stands in between; {}; if it \
             is the same, forget the old one: ssh-keygen -R {} -f {}, and run again with --accept-new-host-key",
@@ -110,14 +70,11 @@ impl<'a> Shown<'a> {
             quoted(&file),
         )
     }
-}
 
-impl Shown<'_> {
-    /// What is said when a line has another key for the server's IP address.
-    pub(super) fn changed_at(&self, address: &str, entry: &Entry) -> String {
+    /// The refusal where a line has another key for the server's IP address.
+    pub(super) fn changed_at(&self, address: &str, entry: &HostKeyLine) -> String {
         format!(
-            "{self}, which is on record for that name, but {} has the {} key {} for its address {address} \
-            (CheckHostIP): the name may lead elsewhere, or the server has a new key; take out the line that is wrong",
+            "{self}, but {} has the {} key {} for its address {address} (CheckHostIP): the name may lead elsewhere, or the server has a new key; take out the line that is wrong",
             entry.place(),
             kind(&entry.key.algorithm()),
             fingerprint(&entry.key),
@@ -125,18 +82,18 @@ impl Shown<'_> {
     }
 }
 
-impl std::fmt::Display for Shown<'_> {
+impl std::fmt::Display for PresentedKey<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} showed the {} key {}", self.asked, kind(&self.key.algorithm()), self.fingerprint())
+        write!(f, "{} showed the {} key {}", self.host, kind(&self.key.algorithm()), self.fingerprint())
     }
 }
 
-/// Why a certificate does not count, to stand behind its key.
+/// The reason why a certificate does not count, to stand behind its key.
 pub(super) fn beside(certificate: Option<&str>) -> String {
     certificate.map(|why| format!(" (its certificate does not count: {why})")).unwrap_or_default()
 }
 
-/// How to find out whether a key is the server's.
+/// Advice for finding out whether a key is the server's.
 pub(super) fn compare(key: &PublicKey) -> String {
     let kind = kind(&key.algorithm()).to_ascii_lowercase();
     format!(
@@ -165,20 +122,6 @@ pub(super) fn kind(algorithm: &Algorithm) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn name(host: &str, port: u16, alias: Option<&str>) -> String {
-        Asked { host, port, alias }.name()
-    }
-
-    #[test]
-    fn hosts_have_one_name() {
-        assert_eq!(name("Web.Example", 22, None), "web.example");
-        assert_eq!(name("Web.Example", 2222, None), "[web.example]:2222");
-        assert_eq!(name("0:0::0001", 2222, None), "[::1]:2222");
-        assert_eq!(name("fe80::1%eth0", 22, None), "fe80::1%eth0");
-        assert_eq!(name("web", 2222, Some("Box")), "box");
-        assert_eq!(name("web", 2222, Some("::0001")), "::0001");
-    }
 
     #[test]
     fn words_are_quoted_for_a_shell() {

@@ -5,10 +5,10 @@
 
 use rustix::fs::Stat as RawStat;
 
-use super::{GRAIN, Why};
+use super::{FullScanReason, GRAIN};
 use crate::model::Digest;
 
-/// What the bytes begin with; the number is that of the format.
+/// The first bytes; the number is that of the format.
 const MAGIC: &[u8; 16] = b"driftlock seen 1";
 /// Magic, origin, two moments and the number of entries.
 const HEADER: usize = MAGIC.len() + DIGEST + 3 * WORD;
@@ -23,14 +23,14 @@ const KEY: usize = 2 * WORD;
 /// One entry: the print and the digest.
 const ENTRY: usize = PRINT + DIGEST;
 
-/// What the system keeps about a file: as long as all of it stands still, so does the content.
+/// The stat of a file: as long as all of it stands still, so does the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Print([u8; PRINT]);
+pub(super) struct StatKey([u8; PRINT]);
 
 /// A file that was read: what the system kept about it, and the digest.
-pub(super) type Entry = (Print, Digest);
+pub(super) type CachedFile = (StatKey, Digest);
 
-/// Where and when a look was.
+/// The place and the time of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     /// Which machine, tree, user and version looked.
@@ -43,13 +43,13 @@ pub(super) struct Header {
 
 /// The entries of an earlier look, sorted.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct CacheTable {
     bytes: Vec<u8>,
     count: usize,
 }
 
-impl Print {
-    /// What `stat` tells.
+impl StatKey {
+    /// The key of a `stat`.
     pub(super) fn of(stat: &RawStat) -> Self {
         let words: [[u8; WORD]; 7] = [
             stat.st_dev.to_be_bytes(),
@@ -77,14 +77,14 @@ impl Print {
     }
 }
 
-impl Table {
+impl CacheTable {
     /// Reads bytes that [`written`] has made, all of them or none.
-    pub(super) fn read(bytes: Vec<u8>) -> Result<(Header, Self), Why> {
-        let covered = bytes.len().checked_sub(DIGEST).ok_or(Why::Damaged)?;
+    pub(super) fn read(bytes: Vec<u8>) -> Result<(Header, Self), FullScanReason> {
+        let covered = bytes.len().checked_sub(DIGEST).ok_or(FullScanReason::Damaged)?;
         let (content, check) = bytes.split_at(covered);
         let is_whole = content.starts_with(MAGIC) && content.len() >= HEADER;
         if !is_whole || Digest::of(content).bytes() != check {
-            return Err(Why::Damaged);
+            return Err(FullScanReason::Damaged);
         }
         let words = MAGIC.len() + DIGEST;
         let header = Header {
@@ -92,17 +92,18 @@ impl Table {
             full_at: signed(content, words),
             looked_at: signed(content, words + WORD),
         };
-        let count = usize::try_from(signed(content, words + 2 * WORD)).map_err(|_| Why::Damaged)?;
+        let count =
+            usize::try_from(signed(content, words + 2 * WORD)).map_err(|_| FullScanReason::Damaged)?;
         if count.checked_mul(ENTRY) != Some(content.len() - HEADER) {
-            return Err(Why::Damaged);
+            return Err(FullScanReason::Damaged);
         }
         let table = Self { bytes, count };
-        if table.is_sound(&header) { Ok((header, table)) } else { Err(Why::Damaged) }
+        if table.is_sound(&header) { Ok((header, table)) } else { Err(FullScanReason::Damaged) }
     }
 
     /// Whether what is written in it can have been: in order, and of files that were settled when they were read.
     fn is_sound(&self, header: &Header) -> bool {
-        let mut before: Option<Print> = None;
+        let mut before: Option<StatKey> = None;
         (0..self.count).all(|at| {
             let (print, _) = self.entry(at);
             let is_next = before.is_none_or(|before| before.key() < print.key());
@@ -111,20 +112,20 @@ impl Table {
         }) && header.full_at <= header.looked_at
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    /// The entry at a position below [`Table::len`].
-    pub(super) fn entry(&self, at: usize) -> Entry {
+    /// The entry at a position below [`CacheTable::len`].
+    pub(super) fn entry(&self, at: usize) -> CachedFile {
         let mut print = [0; PRINT];
         print.copy_from_slice(&self.bytes[HEADER + at * ENTRY..][..PRINT]);
-        (Print(print), digest(&self.bytes, HEADER + at * ENTRY + PRINT))
+        (StatKey(print), digest(&self.bytes, HEADER + at * ENTRY + PRINT))
     }
 
     /// The position of the entry that tells of the same file as it is now.
-    pub(super) fn find(&self, print: &Print) -> Option<usize> {
+    pub(super) fn find(&self, print: &StatKey) -> Option<usize> {
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -140,12 +141,12 @@ impl Table {
 }
 
 /// The bytes that are kept. Of entries that contradict each other none is.
-pub(super) fn written(header: &Header, mut entries: Vec<Entry>) -> Vec<u8> {
+pub(super) fn written(header: &Header, mut entries: Vec<CachedFile>) -> Vec<u8> {
     entries.sort_unstable();
     entries.dedup();
-    let is_alone = |group: &&[Entry]| group.len() == 1;
+    let is_alone = |group: &&[CachedFile]| group.len() == 1;
     let kept = entries.chunk_by(|a, b| a.0.key() == b.0.key()).filter(is_alone).flatten();
-    let kept: Vec<&Entry> = kept.collect();
+    let kept: Vec<&CachedFile> = kept.collect();
     let mut bytes = Vec::with_capacity(HEADER + kept.len() * ENTRY + DIGEST);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(header.origin.bytes());
@@ -181,11 +182,11 @@ mod tests {
 
     const HEAD: fn() -> Header = || Header { origin: Digest::of(b"here"), full_at: 900, looked_at: 1000 };
 
-    fn print(ino: u64, ctime: i64) -> Print {
+    fn print(ino: u64, ctime: i64) -> StatKey {
         let words = [1, ino, 5, 0, 0, ctime.cast_unsigned(), 7];
         let mut print = [0; PRINT];
         print.copy_from_slice(words.map(u64::to_be_bytes).as_flattened());
-        Print(print)
+        StatKey(print)
     }
 
     fn some() -> Vec<u8> {
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_found_again_and_nothing_else() {
-        let (header, table) = Table::read(some()).unwrap();
+        let (header, table) = CacheTable::read(some()).unwrap();
         assert_eq!((header, table.len()), (HEAD(), 3));
         for ino in 1..=3 {
             let at = table.find(&print(ino, 10)).unwrap();
@@ -211,7 +212,7 @@ mod tests {
             assert_eq!(table.find(&print(ino, 11)), None);
         }
         assert_eq!((table.find(&print(0, 10)), table.find(&print(4, 10))), (None, None));
-        let none = Table::read(written(&HEAD(), Vec::new())).unwrap().1;
+        let none = CacheTable::read(written(&HEAD(), Vec::new())).unwrap().1;
         assert_eq!(none.find(&print(1, 10)), None);
     }
 
@@ -219,13 +220,17 @@ mod tests {
     fn each_byte_that_is_lost_or_flipped_is_noticed() {
         let good = some();
         for length in 0..good.len() {
-            assert_eq!(Table::read(good[..length].to_vec()).unwrap_err(), Why::Damaged, "{length}");
+            assert_eq!(
+                CacheTable::read(good[..length].to_vec()).unwrap_err(),
+                FullScanReason::Damaged,
+                "{length}"
+            );
         }
-        assert!(Table::read([good.as_slice(), b"x"].concat()).is_err());
+        assert!(CacheTable::read([good.as_slice(), b"x"].concat()).is_err());
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Table::read(bad).unwrap_err(), Why::Damaged, "bit {bit}");
+            assert_eq!(CacheTable::read(bad).unwrap_err(), FullScanReason::Damaged, "bit {bit}");
         }
     }
 
@@ -234,24 +239,24 @@ mod tests {
         let change = |at: usize, byte: u8| {
             let mut bad = some();
             bad[at] = byte;
-            Table::read(sealed(bad)).map(drop)
+            CacheTable::read(sealed(bad)).map(drop)
         };
         assert_eq!(change(0, b'd'), Ok(()));
         let (count, first) = (HEADER - 1, HEADER);
         for (at, byte) in [(0, b'D'), (count, 2), (count, 4), (count - 7, 0x80), (first + KEY - 1, 2)] {
-            assert_eq!(change(at, byte), Err(Why::Damaged), "byte {at}");
+            assert_eq!(change(at, byte), Err(FullScanReason::Damaged), "byte {at}");
         }
         // A full look after the look, and a file that was not settled.
-        assert_eq!(change(HEADER - 2 * WORD - 8, 1), Err(Why::Damaged));
-        assert_eq!(change(first + 5 * WORD, 1), Err(Why::Damaged));
-        assert_eq!(Table::read(sealed(vec![0; DIGEST])).unwrap_err(), Why::Damaged);
+        assert_eq!(change(HEADER - 2 * WORD - 8, 1), Err(FullScanReason::Damaged));
+        assert_eq!(change(first + 5 * WORD, 1), Err(FullScanReason::Damaged));
+        assert_eq!(CacheTable::read(sealed(vec![0; DIGEST])).unwrap_err(), FullScanReason::Damaged);
     }
 
     #[test]
     fn what_contradicts_itself_is_not_kept() {
         let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
         let bytes = written(&HEAD(), vec![(print(1, 10), one), (print(1, 10), other), (print(2, 10), one)]);
-        let table = Table::read(bytes).unwrap().1;
+        let table = CacheTable::read(bytes).unwrap().1;
         assert_eq!((table.len(), table.find(&print(1, 10))), (1, None));
     }
 
@@ -267,7 +272,7 @@ mod tests {
 
         #[test]
         fn no_bytes_end_in_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let _ = Table::read(sealed([MAGIC.as_slice(), &bytes, &[0; DIGEST]].concat()));
+            let _ = CacheTable::read(sealed([MAGIC.as_slice(), &bytes, &[0; DIGEST]].concat()));
         }
     }
 }

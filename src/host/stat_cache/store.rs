@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Why;
+use super::FullScanReason;
 use crate::atomic::replace_private_file;
 use crate::host::read::kind_of;
 use crate::model::in_words;
@@ -31,19 +31,19 @@ const SURE: [u64; 10] = [
 ];
 
 /// Reads the file, if it is one of this user's alone.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Why> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, FullScanReason> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::NOENT => Why::Nothing,
-        Errno::LOOP | Errno::NXIO => Why::Exposed,
-        errno => Why::Unreadable(in_words(&errno.into())),
+        Errno::NOENT => FullScanReason::Nothing,
+        Errno::LOOP | Errno::NXIO => FullScanReason::Exposed,
+        errno => FullScanReason::Unreadable(in_words(&errno.into())),
     })?;
-    let unreadable = |error: &io::Error| Why::Unreadable(in_words(error));
+    let unreadable = |error: &io::Error| FullScanReason::Unreadable(in_words(error));
     let stat = rustix::fs::fstat(&opened).map_err(|errno| unreadable(&errno.into()))?;
     let is_own = stat.st_uid == rustix::process::geteuid().as_raw();
     let is_open = Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO);
     if !is_own || is_open || kind_of(&stat) != rustix::fs::FileType::RegularFile {
-        return Err(Why::Exposed);
+        return Err(FullScanReason::Exposed);
     }
     let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0));
     File::from(opened).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
@@ -77,20 +77,20 @@ mod tests {
     fn only_a_file_of_this_user_alone_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("runtime/.remembered");
-        assert_eq!(read(&path), Err(Why::Nothing));
+        assert_eq!(read(&path), Err(FullScanReason::Nothing));
         write(&path, b"x").unwrap();
         assert_eq!(read(&path).unwrap(), b"x");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         for mode in [0o640, 0o604, 0o620, 0o602] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(read(&path), Err(Why::Exposed), "{mode:o}");
+            assert_eq!(read(&path), Err(FullScanReason::Exposed), "{mode:o}");
         }
         write(&path, b"y").unwrap();
         assert_eq!(read(&path).unwrap(), b"y");
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert_eq!(read(&link), Err(Why::Exposed));
-        assert_eq!(read(dir.path()), Err(Why::Exposed));
+        assert_eq!(read(&link), Err(FullScanReason::Exposed));
+        assert_eq!(read(dir.path()), Err(FullScanReason::Exposed));
     }
 
     #[test]

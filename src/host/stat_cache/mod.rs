@@ -1,10 +1,10 @@
-//! What an earlier look has read: a file about which the system keeps the same as then is not read again.
+//! A cache of digests by stat: a file whose stat is that of an earlier scan is not read again.
 //!
-//! Trusted is a file whose device, inode, size, and both times to the nanosecond have not moved. Remembered is only what
-//! such a comparison can be relied on for: see [`Remembered::note`].
+//! Trusted is a file whose device, inode, size, and both times to the nanosecond have not moved. Cached is only what
+//! such a comparison can be relied on for: see [`StatCache::note`].
 
 mod disk;
-mod place;
+mod origin;
 mod store;
 mod table;
 
@@ -16,8 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Stat as RawStat};
 
-pub(super) use disk::Remembering;
-use table::{Entry, Header, Print, Table, written};
+pub(super) use disk::CachedDisk;
+use table::{CacheTable, CachedFile, Header, StatKey, written};
 
 use super::Watch;
 use super::read::{Links, ReadError, facts, hash_stated_at, kind_of};
@@ -27,9 +27,9 @@ use crate::model::{Digest, Stat, lasting};
 /// and a change within one such step leaves no trace.
 const GRAIN: i64 = 2;
 
-/// Why nothing is trusted.
+/// The reason for a full scan: nothing is trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Why {
+pub enum FullScanReason {
     /// It was asked for.
     #[error("it was asked for")]
     Asked,
@@ -56,9 +56,9 @@ pub enum Why {
     Due(i64),
 }
 
-/// Where a look is remembered, and by what rules.
+/// The file of a cache, and the rules for it.
 #[derive(Debug, Clone)]
-pub struct Memory<'a> {
+pub struct CachePolicy<'a> {
     /// The file.
     pub path: PathBuf,
     /// The project's root.
@@ -69,57 +69,63 @@ pub struct Memory<'a> {
     pub full_every: i64,
 }
 
-/// What is known of earlier looks during one look, and what this one adds.
+/// The digests of earlier scans during one scan, and those that this one adds.
 #[derive(Debug)]
-pub struct Remembered {
+pub struct StatCache {
     path: PathBuf,
     header: Header,
-    full_because: Option<Why>,
-    known: Table,
+    full_because: Option<FullScanReason>,
+    known: CacheTable,
     trusted: Vec<AtomicBool>,
-    fresh: Mutex<Vec<Entry>>,
+    fresh: Mutex<Vec<CachedFile>>,
     devices: Mutex<BTreeMap<u64, bool>>,
     counts: [AtomicU64; 2],
 }
 
-impl Memory<'_> {
+impl CachePolicy<'_> {
     /// Recalls what an earlier look has read, or why nothing of it can be trusted.
     #[must_use]
-    pub fn recall(self) -> Remembered {
-        let (origin, now) = (place::origin(self.root), self.now);
-        let recalled = store::read(&self.path).and_then(Table::read);
+    pub fn recall(self) -> StatCache {
+        let (origin, now) = (origin::origin(self.root), self.now);
+        let recalled = store::read(&self.path).and_then(CacheTable::read);
         let usable = recalled.and_then(|(header, table)| {
             self.why_full(&header, origin).map_or(Ok((header.full_at, table)), Err)
         });
         match usable {
             Ok((full_at, table)) => self.begin(origin, full_at, table, None),
-            Err(why) => self.begin(origin, now, Table::default(), Some(why)),
+            Err(why) => self.begin(origin, now, CacheTable::default(), Some(why)),
         }
     }
 
     /// Trusts nothing, and remembers what is read.
     #[must_use]
-    pub fn renew(self) -> Remembered {
-        let (origin, now) = (place::origin(self.root), self.now);
-        self.begin(origin, now, Table::default(), Some(Why::Asked))
+    pub fn renew(self) -> StatCache {
+        let (origin, now) = (origin::origin(self.root), self.now);
+        self.begin(origin, now, CacheTable::default(), Some(FullScanReason::Asked))
     }
 
-    fn why_full(&self, header: &Header, origin: Option<Digest>) -> Option<Why> {
+    fn why_full(&self, header: &Header, origin: Option<Digest>) -> Option<FullScanReason> {
         let age = self.now.saturating_sub(header.full_at);
         if Some(header.origin) != origin {
-            Some(Why::Foreign)
+            Some(FullScanReason::Foreign)
         } else if self.now < header.looked_at {
-            Some(Why::Ahead)
+            Some(FullScanReason::Ahead)
         } else {
-            (age >= self.full_every).then_some(Why::Due(age))
+            (age >= self.full_every).then_some(FullScanReason::Due(age))
         }
     }
 
-    fn begin(self, origin: Option<Digest>, full_at: i64, known: Table, why: Option<Why>) -> Remembered {
+    fn begin(
+        self,
+        origin: Option<Digest>,
+        full_at: i64,
+        known: CacheTable,
+        why: Option<FullScanReason>,
+    ) -> StatCache {
         // What cannot be told apart from others is never written, so the origin does not matter then.
         let (path, now) = (origin.map(|_| self.path).unwrap_or_default(), self.now);
         let origin = origin.unwrap_or_else(|| Digest::of(b""));
-        Remembered {
+        StatCache {
             path,
             header: Header { origin, full_at, looked_at: now },
             full_because: why,
@@ -132,8 +138,8 @@ impl Memory<'_> {
     }
 }
 
-impl Remembered {
-    /// How many files were read so far, and how many were trusted.
+impl StatCache {
+    /// The number of files that were read so far, and of those that were trusted.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
         let [read, trusted] = &self.counts;
@@ -146,9 +152,9 @@ impl Remembered {
         self.header.full_at
     }
 
-    /// Why nothing is trusted; none where something may be.
+    /// The reason why nothing is trusted; none where something may be.
     #[must_use]
-    pub fn full_because(&self) -> Option<&Why> {
+    pub fn full_because(&self) -> Option<&FullScanReason> {
         self.full_because.as_ref()
     }
 
@@ -192,7 +198,7 @@ impl Remembered {
         if kind_of(stat) != FileType::RegularFile {
             return None;
         }
-        let at = self.known.find(&Print::of(stat))?;
+        let at = self.known.find(&StatKey::of(stat))?;
         self.trusted[at].store(true, Ordering::Relaxed);
         self.counts[1].fetch_add(1, Ordering::Relaxed);
         Some(self.known.entry(at).1)
@@ -202,7 +208,7 @@ impl Remembered {
     /// or dated into the future, and any on a file system that does not set a time with every change.
     fn note(&self, stat: &RawStat, digest: Digest, keeps_times: impl FnOnce() -> bool) {
         self.counts[0].fetch_add(1, Ordering::Relaxed);
-        let print = Print::of(stat);
+        let print = StatKey::of(stat);
         let is_sure = || *held(&self.devices).entry(stat.st_dev).or_insert_with(keeps_times);
         if print.is_settled(self.header.looked_at) && is_sure() {
             held(&self.fresh).push((print, digest));
@@ -210,7 +216,7 @@ impl Remembered {
     }
 }
 
-/// What a thread that panicked has left is whole: each change of it is one step.
+/// Locks a value, also after a panic: each change of it is one step.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -229,9 +235,9 @@ mod tests {
         let changed = rustix::fs::stat(&path).unwrap().st_ctime;
         let recalled = |now: i64| {
             let place = dir.path().join("state");
-            Memory { path: place, root: dir.path(), now, full_every: 100 }.recall()
+            CachePolicy { path: place, root: dir.path(), now, full_every: 100 }.recall()
         };
-        let hash = |remembered: &Remembered, name: &str, links: Links| {
+        let hash = |remembered: &StatCache, name: &str, links: Links| {
             remembered.hash(&opened, name.as_bytes(), links, &Watch::default()).map(|(digest, _)| digest)
         };
         let first = recalled(changed + 10);

@@ -1,30 +1,35 @@
 //! A signature as `ssh-keygen -Y sign` writes it (SSHSIG in its armour), and whether it is one over given bytes.
 
 use data_encoding::BASE64;
-use russh::keys::Algorithm;
 use russh::keys::signature::Verifier as _;
 use russh::keys::ssh_encoding::{Decode as _, Encode as _};
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::ssh_key::{HashAlg, LineEnding, SshSig};
+use russh::keys::{Algorithm, ssh_key};
 
 /// A longer file is no signature, and no list of signers, in bytes.
 pub const LONGEST: u64 = 1 << 20;
 
-/// What stands before and behind the base64.
+/// The lines before and behind the base64.
 const BEGIN: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
 const END: &[u8] = b"-----END SSH SIGNATURE-----";
 
-/// What the name of every kind of certificate holds. The library decodes certificates within certificates without end,
+/// The mark in the name of every kind of certificate. The library decodes certificates within certificates without end,
 /// and each of them must name its kind.
 const CERTIFICATE: &[u8] = b"-cert-v01@";
 
 /// RSA keys of fewer bits do not count, as with OpenSSH.
 const LEAST_RSA_BITS: u32 = 1024;
 
-/// Why a file is no signature.
+/// A file that is no signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it is no signature as ssh-keygen -Y sign writes it: {0}")]
 pub struct Damaged(&'static str);
+
+/// A signature that the library cannot encode.
+#[derive(Debug, thiserror::Error)]
+#[error("the signature cannot be written")]
+pub struct EncodeError(#[from] ssh_key::Error);
 
 /// A signature that was read; whether it is a true one, and whose, are other questions.
 #[derive(Debug, Clone)]
@@ -36,8 +41,8 @@ pub struct Signature {
 ///
 /// # Errors
 /// When the library cannot encode it.
-pub fn armoured(signature: &SshSig) -> Result<Vec<u8>, String> {
-    let text = signature.to_pem(LineEnding::LF).map_err(|_| "the signature cannot be written".to_owned())?;
+pub fn encode_armor(signature: &SshSig) -> Result<Vec<u8>, EncodeError> {
+    let text = signature.to_pem(LineEnding::LF)?;
     Ok(if text.ends_with('\n') { text } else { text + "\n" }.into_bytes())
 }
 
@@ -50,7 +55,7 @@ impl Signature {
         if bytes.len() as u64 > LONGEST {
             return Err(Damaged("it is longer than 1 MiB"));
         }
-        let blob = bared(bytes)?;
+        let blob = decode_armor(bytes)?;
         if blob.windows(CERTIFICATE.len()).filter(|part| *part == CERTIFICATE).count() > 1 {
             return Err(Damaged("it holds a certificate within a certificate"));
         }
@@ -75,7 +80,7 @@ impl Signature {
         Ok(Self { inner })
     }
 
-    /// What it was made for.
+    /// The namespace that it was made for.
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.inner.namespace()
@@ -87,7 +92,7 @@ impl Signature {
         self.inner.public_key()
     }
 
-    /// How the key is called: its kind and its fingerprint, as `ssh-keygen -l` prints it.
+    /// The name of the key: its kind and its fingerprint, as `ssh-keygen -l` prints it.
     #[must_use]
     pub fn key_name(&self) -> String {
         key_name(self.key())
@@ -111,7 +116,7 @@ pub fn plain(key: &KeyData) -> &KeyData {
     key.certificate().map_or(key, |certificate| certificate.public_key())
 }
 
-/// How a key is called: its kind and its fingerprint, with those of the key itself where it is a certificate.
+/// The name of a key: its kind and its fingerprint, with those of the key itself where it is a certificate.
 #[must_use]
 pub fn key_name(key: &KeyData) -> String {
     let (what, inner) = (if key.is_certificate() { "certificate of " } else { "" }, plain(key));
@@ -123,8 +128,8 @@ fn is_safe(algorithm: &Algorithm) -> bool {
     !matches!(algorithm, Algorithm::Dsa | Algorithm::Rsa { hash: None } | Algorithm::Other(_))
 }
 
-/// What the armour holds.
-fn bared(bytes: &[u8]) -> Result<Vec<u8>, Damaged> {
+/// The content of the armour.
+fn decode_armor(bytes: &[u8]) -> Result<Vec<u8>, Damaged> {
     if bytes.contains(&b'\r') {
         return Err(Damaged("its lines end as those of Windows do; check it out with line feeds alone"));
     }
@@ -164,12 +169,12 @@ mod tests {
             Signature::read(MADE.replace('\n', "\r\n").as_bytes()).is_err(),
             "nor does ssh-keygen read it"
         );
-        assert_eq!(armoured(&signature.inner).unwrap(), MADE.as_bytes());
+        assert_eq!(encode_armor(&signature.inner).unwrap(), MADE.as_bytes());
     }
 
     #[test]
     fn no_bit_of_it_can_be_changed() {
-        let blob = bared(MADE.as_bytes()).unwrap();
+        let blob = decode_armor(MADE.as_bytes()).unwrap();
         for at in 0..blob.len() * 8 {
             let mut other = blob.clone();
             other[at / 8] ^= 1 << (at % 8);

@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use super::DEADLINE;
 
-/// What a stream must be able to do.
+/// A stream that is read and written.
 pub(in crate::host) trait BothWays: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> BothWays for T {}
@@ -27,22 +27,22 @@ pub(in crate::host) type Stream = Box<dyn BothWays>;
 /// One more stream, being opened.
 pub(in crate::host) type Opening = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
 
-/// How many bytes the answers of one engine may have together: those of some thousand containers.
+/// The size of an engine's answers together: those of some thousand containers.
 const MOST: u64 = 16 << 20;
-/// How many objects they may hold: the smallest ones take most memory, and a container has some twenty.
+/// The number of objects in them: the smallest ones take most memory, and a container has some twenty.
 const OBJECTS: u64 = 100_000;
 
 /// The kind of error that too long an answer is.
 pub(super) const TOO_MUCH: io::ErrorKind = io::ErrorKind::FileTooLarge;
 
-/// What an engine has said so far, over all of its streams.
+/// The size of an engine's answers so far, over all of its streams.
 #[derive(Default)]
-struct Said {
+struct AnswerSize {
     bytes: AtomicU64,
     objects: AtomicU64,
 }
 
-impl Said {
+impl AnswerSize {
     fn hear(&self, bytes: &[u8]) -> io::Result<()> {
         let count =
             |all: &AtomicU64, more: usize| all.fetch_add(more as u64, Ordering::Relaxed) + more as u64;
@@ -55,7 +55,9 @@ impl Said {
 }
 
 /// An engine whose connections `open` makes. They are used again for later calls.
-pub(in crate::host) fn carried(open: impl Fn() -> Opening + Send + Sync + 'static) -> Result<Docker, Error> {
+pub(in crate::host) fn over_streams(
+    open: impl Fn() -> Opening + Send + Sync + 'static,
+) -> Result<Docker, Error> {
     let client = Client::builder(TokioExecutor::new()).build(Connector(Arc::new(open), Arc::default()));
     let ask = move |request: BollardRequest| {
         let answer = client.request(request);
@@ -67,10 +69,10 @@ pub(in crate::host) fn carried(open: impl Fn() -> Opening + Send + Sync + 'stati
 
 /// Opens streams when hyper wants one.
 #[derive(Clone)]
-struct Connector(Arc<dyn Fn() -> Opening + Send + Sync>, Arc<Said>);
+struct Connector(Arc<dyn Fn() -> Opening + Send + Sync>, Arc<AnswerSize>);
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Carrier>;
+    type Response = TokioIo<CountedStream>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
@@ -81,20 +83,20 @@ impl Service<Uri> for Connector {
     fn call(&mut self, _: Uri) -> Self::Future {
         let opening = (self.0)();
         let said = Arc::clone(&self.1);
-        Box::pin(async move { Ok(TokioIo::new(Carrier(opening.await?, said))) })
+        Box::pin(async move { Ok(TokioIo::new(CountedStream(opening.await?, said))) })
     }
 }
 
 /// A stream as hyper wants it.
-struct Carrier(Stream, Arc<Said>);
+struct CountedStream(Stream, Arc<AnswerSize>);
 
-impl Connection for Carrier {
+impl Connection for CountedStream {
     fn connected(&self) -> Connected {
         Connected::new()
     }
 }
 
-impl AsyncRead for Carrier {
+impl AsyncRead for CountedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -109,7 +111,7 @@ impl AsyncRead for Carrier {
     }
 }
 
-impl AsyncWrite for Carrier {
+impl AsyncWrite for CountedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -133,10 +135,10 @@ mod tests {
 
     #[test]
     fn an_answer_has_an_end_in_bytes_and_in_objects() {
-        let (said, mib) = (Said::default(), vec![b'x'; 1 << 20]);
+        let (said, mib) = (AnswerSize::default(), vec![b'x'; 1 << 20]);
         assert!(said.hear(&mib).is_ok());
         assert!((0..16).any(|_| said.hear(&mib).is_err()), "16 MiB");
-        let said = Said::default();
+        let said = AnswerSize::default();
         assert!(said.hear("{},".repeat(50_000).as_bytes()).is_ok());
         assert_eq!(said.hear("{},".repeat(50_001).as_bytes()).unwrap_err().kind(), TOO_MUCH);
     }
