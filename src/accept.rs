@@ -260,7 +260,7 @@ fn of_finding(check: &str, finding: Finding) -> Option<Change> {
         return None;
     }
     Some(Change {
-        section: finding.subject.section?,
+        section: finding.subject.source.section()?,
         check: check.to_owned(),
         key: finding.subject.key,
         place: finding.place,

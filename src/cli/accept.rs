@@ -522,7 +522,7 @@ fn new_lock_files(
             Ok(state) => state,
             Err(NoBaseline::Missing) if read.iter().all(|file| file.content.is_none()) => State::default(),
             Err(NoBaseline::Missing) => {
-                let why = format!("a lock file of {} is missing", e.section.nouns().1);
+                let why = format!("a lock file of {} is missing", e.section.meta().nouns.1);
                 return Err(Refusal::BadBaseline { why }.into());
             }
             Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
@@ -552,7 +552,7 @@ fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
     for section in SECTIONS {
         let of_it: Vec<&Change> = chosen.iter().filter(|change| change.section == section.id()).collect();
         if !of_it.is_empty() {
-            let _ = writeln!(text, "{}:", section.nouns().1);
+            let _ = writeln!(text, "{}:", section.meta().nouns.1);
         }
         for change in of_it {
             let _ = writeln!(text, "  {}", line(change));

@@ -7,7 +7,7 @@ use super::{Failure, clock, output};
 use crate::baseline;
 use crate::check;
 use crate::config::is_target_name;
-use crate::model::{escaped, quoted};
+use crate::model::{SubjectSource, escaped, quoted};
 use crate::report::json::{WireCheck, WireFinding, WireKind, WireReport, WireStatus};
 use crate::run;
 
@@ -140,7 +140,9 @@ fn can_be_acknowledged(chosen: &[Found<'_>]) -> Result<(), Failure> {
                 Failure::new(format!("{name} is an error: there is no way to acknowledge an error"));
             return Err(failure.hint("make it readable, and check again"));
         }
-        if check::find(&check.name).is_none_or(|known| known.section().is_none()) {
+        if check::meta(&check.name)
+            .is_none_or(|meta| matches!(meta.source, None | Some(SubjectSource::LockFile)))
+        {
             let failure = Failure::new(format!("{name}: a missing lock file cannot be acknowledged"));
             return Err(
                 failure.hint("the check that needs it is an error until it is there: driftlock export")

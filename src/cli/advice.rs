@@ -10,10 +10,11 @@ use crate::check::{self, CHECKS, Check, Evidence, NoBaseline};
 use crate::explain::{self, Situation};
 use crate::git::Repository;
 use crate::model::{
-    CheckResult, Entry, Finding, Kind, Observed, SectionId, Value, WayOut, escaped, quoted, quoted_name,
+    CheckResult, Entry, Finding, Kind, Observed, SubjectKind, SubjectSource, Value, WayOut, escaped, quoted,
+    quoted_name,
 };
 use crate::provenance::{self, UndoSource};
-use crate::section::{SECTIONS, fact};
+use crate::section::{SECTIONS, fact, kind_of, meta_of};
 
 /// What advice depends on.
 #[derive(Clone, Copy)]
@@ -69,7 +70,7 @@ impl Advice<'_> {
     ) -> Vec<Option<Result<UndoSource, String>>> {
         let all: Vec<&Finding> = findings.collect();
         let needs = |finding: &&Finding| {
-            let is_file = ![None, Some(SectionId("images"))].contains(&finding.subject.section);
+            let is_file = kind_of(finding.subject.source).is_some_and(SubjectKind::has_files);
             is_file && matches!(finding.kind, Kind::Modified | Kind::Missing)
         };
         let asked: Vec<&Finding> = all.iter().copied().filter(needs).collect();
@@ -84,7 +85,7 @@ impl Advice<'_> {
 
     /// The order of undoing a container and its compose file, where both differ; `edited` are the compose files that do.
     fn order(&self, finding: &Finding, edited: &[Vec<u8>]) -> Option<String> {
-        if finding.subject.section != Some(SectionId("images")) || !finding.kind.is_drift() {
+        if kind_of(finding.subject.source) != Some(SubjectKind::Container) || !finding.kind.is_drift() {
             return None;
         }
         let files = self.compose_places(finding);
@@ -119,9 +120,9 @@ impl Advice<'_> {
         let named = quoted(&format!("{check}/{key}"));
         let option = self.option();
         let ssh = self.aim.ssh_command();
-        let host_path = self.lies_at(finding.subject.section, &finding.place);
+        let host_path = self.lies_at(finding.subject.source, &finding.place);
         let service = self.entry(finding).and_then(service_of);
-        let is_container = finding.subject.section == Some(SectionId("images"));
+        let is_container = kind_of(finding.subject.source) == Some(SubjectKind::Container);
         let from_here = self.project.named(&self.project.root.join(OsStr::from_bytes(&finding.place)));
         let place = if is_container { &finding.place } else { from_here.as_os_str().as_bytes() };
         let export = self.export_options(finding);
@@ -156,7 +157,7 @@ impl Advice<'_> {
     /// What can be done where a check could not be carried out.
     fn ways_on(&self, check: &str) -> Vec<WayOut> {
         let ssh = self.aim.ssh_command();
-        if check == "server_collection" {
+        if check::meta(check).is_some_and(|meta| meta.labels.opens_server_run()) {
             let ssh = ssh.iter().map(|ssh| WayOut::new("to see how ssh itself fares", format!("{ssh} true")));
             return ssh.collect();
         }
@@ -168,8 +169,8 @@ impl Advice<'_> {
             return self.ways_of_malformed(evidence, why);
         }
         let is_first = CHECKS.iter().find(|it| it.section() == section).is_some_and(|it| it.id() == check);
-        let engine =
-            matches!(&evidence.observed, Observed::Failed(_)) && section == Some(SectionId("images"));
+        let engine = matches!(&evidence.observed, Observed::Failed(_))
+            && section.is_some_and(|id| kind_of(SubjectSource::Section(id)) == Some(SubjectKind::Container));
         if !(engine && is_first && (ssh.is_some() || self.aim.server().is_none())) {
             return Vec::new();
         }
@@ -199,11 +200,11 @@ impl Advice<'_> {
 
     /// How an export writes the lock file that a finding misses; none for any other finding.
     fn export_options(&self, finding: &Finding) -> Option<String> {
-        let name = finding.subject.section.is_none().then_some(&finding.subject.key)?;
+        let name = (finding.subject.source == SubjectSource::LockFile).then_some(&finding.subject.key)?;
         let is_its = |file: &&str| name.ends_with(file.as_bytes());
         let section = SECTIONS.iter().find(|section| section.lock_files().iter().any(is_its))?;
         let check = CHECKS.iter().find(|check| check.section() == Some(section.id()))?;
-        let options = if self.aim.target.is_none() { section.export_options() } else { "" };
+        let options = if self.aim.target.is_none() { section.meta().export_options } else { "" };
         Some(format!("{options} --only {}", check.id()))
     }
 
@@ -214,8 +215,8 @@ impl Advice<'_> {
     }
 
     /// Where a subject lies on a target, where that is elsewhere than in the repository.
-    pub(super) fn lies_at(&self, section: Option<SectionId>, place: &[u8]) -> Option<Vec<u8>> {
-        let has_files = section != Some(SectionId("images")) && self.aim.target.is_some();
+    pub(super) fn lies_at(&self, source: SubjectSource, place: &[u8]) -> Option<Vec<u8>> {
+        let has_files = kind_of(source) != Some(SubjectKind::Container) && self.aim.target.is_some();
         let path = self.aim.layout.locate(place).filter(|_| has_files)?.into_os_string().into_vec();
         (path != place).then_some(path)
     }
@@ -250,7 +251,7 @@ impl Advice<'_> {
 
     /// The compose files which a container was made from, where all of them are in the repository.
     fn compose_places(&self, finding: &Finding) -> Vec<String> {
-        let of = |e: &&Evidence| Some(e.section.id()) == finding.subject.section;
+        let of = |e: &&Evidence| Some(e.section.id()) == finding.subject.source.section();
         let evidence = self.evidence.iter().find(of);
         let container = evidence.and_then(|evidence| sides(evidence, &finding.place).1);
         let Some(Value::Structured(facts)) = container.map(|entry| &entry.value) else {
@@ -263,7 +264,8 @@ impl Advice<'_> {
 
     /// What the baseline has of a finding's subject, or else the host.
     fn entry(&self, finding: &Finding) -> Option<&Entry> {
-        let evidence = self.evidence.iter().find(|e| Some(e.section.id()) == finding.subject.section)?;
+        let evidence =
+            self.evidence.iter().find(|e| Some(e.section.id()) == finding.subject.source.section())?;
         let (expected, actual) = sides(evidence, &finding.place);
         expected.or(actual)
     }
@@ -271,7 +273,8 @@ impl Advice<'_> {
 
 /// The place of a compose file that differs.
 fn edited_compose(finding: &Finding) -> Option<Vec<u8>> {
-    let is_one = finding.subject.section == Some(SectionId("compose")) && finding.kind.is_drift();
+    let is_compose = meta_of(finding.subject.source).is_some_and(|meta| meta.holds_compose_files);
+    let is_one = is_compose && finding.kind.is_drift();
     is_one.then(|| finding.place.clone())
 }
 

@@ -14,14 +14,16 @@ use super::project::{Project, read_locks};
 use super::{Failure, engine, output, prompt, ssh};
 use crate::atomic::read_file;
 use crate::audit::{self, Look, Planned, Request};
-use crate::check::CHECKS;
+use crate::check::{self, CHECKS};
 use crate::config::{DockerMode, Target, TargetDocker};
 use crate::git::Revision;
 use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, SshHost};
 use crate::host::{
     Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Remembered, Scope, Watch,
 };
-use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge, quoted, quoted_name};
+use crate::model::{
+    BaselineOrigin, CheckResult, Digest, Mode, Report, SubjectKind, Trigger, judge, quoted, quoted_name,
+};
 use crate::report::json::{self, WireCheck, WireStatus};
 use crate::run;
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, Setting};
@@ -247,6 +249,7 @@ impl Aim {
             target: self.target.clone(),
             mode: self.mode(),
             compared: self.revision().map(|revision| format!("git:{}", revision.name)),
+            trigger: Trigger::Manual,
             partial: false,
             started_at: started.rfc3339.clone(),
             started_at_unix: started.unix,
@@ -271,7 +274,7 @@ impl Aim {
         let first = CHECKS.iter().take(1).map(|check| CheckResult {
             errors: vec![failure.in_one_line()],
             compares: false,
-            ..CheckResult::new(check.id(), check.words())
+            ..CheckResult::new(check.meta())
         });
         self.report(&Started::now(), first.collect(), from, Digest::of(b""))
     }
@@ -301,7 +304,11 @@ impl Aim {
             Ok(bytes) => bytes,
             Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
         };
-        let compared = |check: &WireCheck| check.name == "docker_images" && check.status != WireStatus::Skip;
+        let is_of_containers = |id: &str| {
+            let source = check::meta(id).and_then(|meta| meta.source);
+            source.and_then(section::kind_of) == Some(SubjectKind::Container)
+        };
+        let compared = |check: &WireCheck| is_of_containers(&check.name) && check.status != WireStatus::Skip;
         json::read(&bytes).map_or(true, |report| report.checks.iter().any(compared))
     }
 

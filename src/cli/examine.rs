@@ -18,10 +18,12 @@ use crate::baseline::{self, Locks, Source};
 use crate::check::{Check, Evidence};
 use crate::git::work_tree;
 use crate::host::{Content, HostError, MANIFESTS, Remembered, Scope, Watch};
-use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
+use crate::model::{
+    BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, SubjectKind, Value,
+};
 use crate::provenance::{self, Trace};
 use crate::run;
-use crate::section::{BEYOND_REPOSITORY, Purpose};
+use crate::section::{BEYOND_REPOSITORY, Purpose, kind_of};
 use crate::trust::Looked;
 
 /// A longer manifest is not read for its version, in bytes.
@@ -156,7 +158,9 @@ impl Examination<'_> {
     /// not tell it.
     fn read_version(&self, finding: &mut Finding, watch: &Watch) {
         let is_known = finding.versions.as_ref().is_some_and(|versions| versions.actual.is_some());
-        if is_known || finding.kind != Kind::Modified || finding.subject.section != Some(SectionId("addons"))
+        if is_known
+            || finding.kind != Kind::Modified
+            || kind_of(finding.subject.source) != Some(SubjectKind::Tree)
         {
             return;
         }

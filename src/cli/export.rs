@@ -22,10 +22,11 @@ use crate::accept::{Change, apply, between, lock_files};
 use crate::atomic::write_file;
 use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks};
-use crate::check::{CHECKS, Check, Evidence};
+use crate::check::{self, CHECKS, Check, Evidence};
 use crate::host::{HostError, Watch};
 use crate::model::{
-    ExitCode, Observation, Observed, Report, SectionId, State, Status, Words, escaped, judge, quoted,
+    CheckLabels, ExitCode, Observation, Observed, Report, SectionId, State, Status, SubjectSource, escaped,
+    judge, quoted,
 };
 use crate::run;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
@@ -199,7 +200,7 @@ impl Page {
     }
 
     /// Whether a section was seen whole and holds something; says what is wrong where it was not.
-    fn is_whole(&mut self, words: &Words, seen: &Observation) -> bool {
+    fn is_whole(&mut self, words: &CheckLabels, seen: &Observation) -> bool {
         for problem in &seen.problems {
             self.error(&format!("{}: {}", words.topic, escaped(problem.as_bytes())));
         }
@@ -396,7 +397,9 @@ impl Job<'_> {
         let evidence = look.evidence.iter().map(with_itself).collect();
         let mut checks = audit::compare(request, &Look { evidence, unreachable: look.unreachable.clone() });
         // An export asks for no lock file.
-        checks.retain(|check| check.id != "lock_files_exist");
+        checks.retain(|check| {
+            check::meta(check.id).is_none_or(|meta| meta.source != Some(SubjectSource::LockFile))
+        });
         let mut verdict = judge(&checks);
         if failed {
             (verdict.overall, verdict.exit) = (Status::Fail, ExitCode::Error);
@@ -412,7 +415,7 @@ impl Job<'_> {
         let mut files = Vec::new();
         for e in evidence {
             let check = CHECKS.iter().find(|check| check.section() == Some(e.section.id()));
-            let Some(words) = check.map(|check| check.words()) else { continue };
+            let Some(words) = check.map(|check| &check.meta().labels) else { continue };
             let required = self.require.iter().any(|required| required.section() == Some(e.section.id()));
             match &e.observed {
                 Observed::Off(why) if required => {
@@ -426,7 +429,7 @@ impl Job<'_> {
                 }
                 Observed::Seen(seen) if page.is_whole(words, seen) => {
                     page.warnings.extend(strange(seen));
-                    let (one, many) = e.section.nouns();
+                    let (one, many) = e.section.meta().nouns;
                     let count = seen.state.entries.len();
                     page.line(&format!(
                         "[PASS] {}: {count} {}",

@@ -8,8 +8,9 @@ use super::project::Project;
 use crate::content::{Difference, Version};
 use crate::git::Revision;
 use crate::host::{Content, Watch};
-use crate::model::{CheckResult, Digest, Finding, Part, SectionId, Shown, Value, escaped};
+use crate::model::{CheckResult, Digest, Finding, Part, Shown, SubjectKind, Value, escaped};
 use crate::provenance;
+use crate::section;
 
 /// A longer file is not fetched, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -68,12 +69,12 @@ impl Lines<'_> {
     }
 
     fn show_finding(&self, finding: &mut Finding, left: &mut usize) {
-        let section = finding.subject.section;
-        let is_of = |name| section == Some(SectionId(name));
-        if !finding.kind.is_drift() || !(is_of("compose") || is_of("addons") || is_of("config")) {
+        let source = finding.subject.source;
+        let kind = section::kind_of(source);
+        if !finding.kind.is_drift() || !kind.is_some_and(SubjectKind::has_files) {
             return;
         }
-        if is_of("addons") {
+        if kind == Some(SubjectKind::Tree) {
             let place = finding.place.clone();
             if finding.kind == crate::model::Kind::Modified {
                 finding.parts.iter_mut().for_each(|part| self.show_part(&place, part, left));
@@ -84,7 +85,7 @@ impl Lines<'_> {
             path: finding.place.clone(),
             expected: &finding.expected,
             actual: &finding.actual,
-            is_compose: is_of("compose"),
+            is_compose: section::meta_of(source).is_some_and(|meta| meta.holds_compose_files),
         };
         finding.shown = Some(Box::new(self.shown(&differing, left)));
     }

@@ -143,10 +143,7 @@ fn test_report(project: &Project) -> Report {
     let checks: Vec<CheckResult> = CHECKS
         .iter()
         .take(1)
-        .map(|check| CheckResult {
-            skip: Some(why.to_owned()),
-            ..CheckResult::new(check.id(), check.words())
-        })
+        .map(|check| CheckResult { skip: Some(why.to_owned()), ..CheckResult::new(check.meta()) })
         .collect();
     let report = Aim::local(project).report(&Started::now(), checks, baseline::PATH, Digest::of(b""));
     let verdict =

@@ -9,11 +9,10 @@ use super::project::Project;
 use super::{Failure, Global, clock, output, past};
 use crate::atomic::read_file;
 use crate::check;
-use crate::model::{Mode, Report, SectionId, escaped};
+use crate::model::{Mode, Report, escaped};
 use crate::report::json::{self, WireReport};
-use crate::report::{Fixed, restore};
+use crate::report::restore;
 use crate::run;
-use crate::section::SECTIONS;
 
 /// Make any format of a run that is over
 ///
@@ -129,16 +128,10 @@ fn read(file: &Path) -> Result<Vec<Report>, Failure> {
     if wires.is_empty() {
         return Err(bad("it holds no report".to_owned()));
     }
-    let sections: Vec<SectionId> = SECTIONS.iter().map(|section| section.id()).collect();
-    let made = |wire: &WireReport| restore(wire, &fixed, &sections).map_err(bad);
+    let made = |wire: &WireReport| restore(wire, &check::meta).map_err(bad);
     let mut reports = wires.iter().map(made).collect::<Result<Vec<Report>, Failure>>()?;
     if let [one] = reports.as_mut_slice() {
         one.location = Some(file.display().to_string());
     }
     Ok(reports)
-}
-
-/// What is fixed of a check, by its id.
-fn fixed(id: &str) -> Option<Fixed> {
-    check::find(id).map(|check| (check.id(), check.words(), check.section()))
 }

@@ -2,8 +2,9 @@
 //! put aside.
 
 use super::ways_out::Situation;
-use crate::model::{Finding, Kind, Part, SectionId, Value, escaped, quoted, quoted_name};
+use crate::model::{Finding, Kind, Part, SubjectKind, Value, escaped, quoted, quoted_name};
 use crate::provenance::{How, UndoSource};
+use crate::section::{kind_of, meta_of};
 
 /// Where files of a server are put aside.
 const ASIDE_THERE: &str = "\"$HOME/driftlock-aside.XXXXXX\"";
@@ -58,7 +59,7 @@ fn discarded(finding: &Finding) -> Vec<&[u8]> {
     if finding.kind != Kind::Modified || provenance.is_some_and(|it| it.commit.is_some()) {
         return Vec::new();
     }
-    if finding.subject.section != Some(SectionId("addons")) {
+    if kind_of(finding.subject.source) != Some(SubjectKind::Tree) {
         return vec![&finding.place];
     }
     let is_held = |path: &[u8]| {
@@ -78,7 +79,7 @@ fn wanted(finding: &Finding) -> Vec<&[u8]> {
 
 impl Situation<'_> {
     fn is_module(&self) -> bool {
-        self.finding.subject.section == Some(SectionId("addons"))
+        kind_of(self.finding.subject.source) == Some(SubjectKind::Tree)
     }
 
     /// Where the subject lies, from the working directory or on the target.
@@ -98,7 +99,8 @@ impl Situation<'_> {
         let at = self.lies_at();
         if finding.kind == Kind::Unexpected {
             let is_released = finding.provenance.as_ref().is_some_and(|origin| origin.commit.is_some());
-            let may_go = finding.subject.section != Some(SectionId("config")) && !is_released;
+            let may_go =
+                !meta_of(finding.subject.source).is_some_and(|meta| meta.reaches_outside) && !is_released;
             return may_go.then(|| self.moved(&[at]));
         }
         let mut paths: Vec<&[u8]> = match self.source {

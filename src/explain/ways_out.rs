@@ -1,8 +1,11 @@
 //! What can be done about a subject that differs, with the command for each way.
 
 use super::undo;
-use crate::model::{Change, Finding, Kind, Origin, Part, SectionId, Value, WayOut, quoted, quoted_name};
+use crate::model::{
+    Change, Finding, Kind, Origin, Part, SubjectKind, SubjectSource, Value, WayOut, quoted, quoted_name,
+};
 use crate::provenance::UndoSource;
+use crate::section::kind_of;
 
 /// The words before a command that undoes a finding.
 const UNDO: &str = "it must go back";
@@ -73,7 +76,7 @@ pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
     if !situation.is_own_baseline {
         return undo(situation);
     }
-    if finding.subject.section.is_none() {
+    if finding.subject.source == SubjectSource::LockFile {
         return of_lock_file(situation);
     }
     let mut ways = undo(situation);
@@ -98,7 +101,7 @@ pub fn ways_out(situation: &Situation<'_>) -> Vec<WayOut> {
 /// What must be known before the undo of a finding is run, or why there is no command for it; `ways` are its ways out.
 #[must_use]
 pub fn note(situation: &Situation<'_>, ways: &[WayOut]) -> Option<String> {
-    let has_files = ![None, Some(SectionId("images"))].contains(&situation.finding.subject.section);
+    let has_files = kind_of(situation.finding.subject.source).is_some_and(SubjectKind::has_files);
     let has_command = ways.iter().any(|way| way.when == UNDO);
     (has_files && situation.finding.kind.is_drift()).then(|| undo::note(situation, has_command)).flatten()
 }
@@ -107,7 +110,8 @@ pub fn note(situation: &Situation<'_>, ways: &[WayOut]) -> Option<String> {
 fn accept(situation: &Situation<'_>) -> Option<WayOut> {
     let Situation { named, option, driftlock, .. } = *situation;
     let may_be_accepted = situation.finding.change.is_none_or(Change::may_be_accepted);
-    if !may_be_accepted || situation.finding.parts.iter().any(is_strange) {
+    let has_lock_file = situation.finding.subject.source.section().is_some();
+    if !may_be_accepted || !has_lock_file || situation.finding.parts.iter().any(is_strange) {
         return None;
     }
     let first = if situation.run.is_some() { String::new() } else { format!("{driftlock} check{option}; ") };
@@ -137,10 +141,10 @@ fn undo(situation: &Situation<'_>) -> Vec<WayOut> {
     if situation.finding.cause.as_deref() == Some(OLDER_RULE) && !is_edited {
         return Vec::new();
     }
-    let command = match situation.finding.subject.section {
-        None => None,
-        Some(SectionId("images")) => undo_container(situation),
-        Some(_) => undo::command(situation),
+    let command = match kind_of(situation.finding.subject.source) {
+        None | Some(SubjectKind::Resource) => None,
+        Some(SubjectKind::Container) => undo_container(situation),
+        Some(SubjectKind::File | SubjectKind::Tree) => undo::command(situation),
     };
     command.map(|command| WayOut::new(UNDO, command)).into_iter().collect()
 }

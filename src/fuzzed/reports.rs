@@ -3,10 +3,9 @@
 use super::assert_printable;
 use crate::check;
 use crate::history::{Past, csv, csv_of_subjects, drifters, json, past, table};
-use crate::model::{Report, SectionId, Status};
+use crate::model::{Report, Status};
 use crate::report::json::{WireReport, read_all};
-use crate::report::{Fixed, REPORTERS, restore};
-use crate::section::SECTIONS;
+use crate::report::{REPORTERS, restore};
 
 /// What is read as a past run, or as a report to be shown again, is shown in every format with nothing in it that a
 /// terminal obeys; it passes only where all in it do; and shown as JSON it is the same report.
@@ -39,11 +38,7 @@ pub fn reports(bytes: &[u8]) {
 }
 
 fn restored(wire: &WireReport) -> Result<Report, String> {
-    let fixed = |id: &str| -> Option<Fixed> {
-        check::find(id).map(|check| (check.id(), check.words(), check.section()))
-    };
-    let sections: Vec<SectionId> = SECTIONS.iter().map(|section| section.id()).collect();
-    restore(wire, &fixed, &sections)
+    restore(wire, &check::meta)
 }
 
 /// The JSON of what is read from JSON.

@@ -15,13 +15,61 @@ impl fmt::Display for SectionId {
     }
 }
 
-/// One thing a section names. The key is bytes: file names need not be UTF-8.
+/// Origin of a subject: what names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SubjectSource {
+    /// The baseline itself: the subject is one of its lock files.
+    LockFile,
+    /// A section of the baseline.
+    Section(SectionId),
+    /// A plan of what should exist, such as Terraform's: no lock file names its subjects.
+    Plan,
+}
+
+impl SubjectSource {
+    /// The section, where the subject is one of a section.
+    #[must_use]
+    pub fn section(self) -> Option<SectionId> {
+        if let Self::Section(id) = self { Some(id) } else { None }
+    }
+}
+
+/// Kind of thing that a subject is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectKind {
+    /// A single file.
+    File,
+    /// A directory of files that are compared one by one: a module.
+    Tree,
+    /// A container.
+    Container,
+    /// Something that is no file and no container: a row of a plan.
+    Resource,
+}
+
+impl SubjectKind {
+    /// Whether its content lies in files that can be read, written and shown.
+    #[must_use]
+    pub fn has_files(self) -> bool {
+        matches!(self, Self::File | Self::Tree)
+    }
+}
+
+/// One named thing that is compared. The key is bytes: file names need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
-    /// The section it belongs to; `None` for a lock file.
-    pub section: Option<SectionId>,
+    /// What names it.
+    pub source: SubjectSource,
     /// The name as lock files and reports give it.
     pub key: Vec<u8>,
+}
+
+impl Subject {
+    /// A subject of a section.
+    #[must_use]
+    pub fn of_section(id: SectionId, key: impl Into<Vec<u8>>) -> Self {
+        Self { source: SubjectSource::Section(id), key: key.into() }
+    }
 }
 
 /// A state of a subject or part.

@@ -272,15 +272,17 @@ fn passes_a_multiple(start: Option<i64>, before: i64, now: i64, step: i64) -> bo
 mod tests {
     use super::*;
     use crate::check::CHECKS;
-    use crate::model::{BaselineOrigin, CheckResult, Finding, Kind, Mode, SectionId, Subject, Value, judge};
+    use crate::model::{
+        BaselineOrigin, CheckResult, Finding, Kind, Mode, Role, Subject, Trigger, Value, judge,
+    };
 
     /// A report of a run that began at a moment and found these.
     fn report(started_at_unix: i64, found: &[&str]) -> Report {
-        let check = CHECKS[2];
-        let subject =
-            |key: &&str| Subject { section: Some(SectionId("compose")), key: key.as_bytes().to_vec() };
+        let comparison = CHECKS.iter().map(|check| check.meta()).find(|meta| meta.role == Role::Comparison);
+        let meta = comparison.unwrap();
+        let subject = |key: &&str| Subject { source: meta.source.unwrap(), key: key.as_bytes().to_vec() };
         let find = |key| Finding::new(subject(key), Kind::Missing, Value::Absent, Value::Absent);
-        let result = CheckResult::new(check.id(), check.words());
+        let result = CheckResult::new(meta);
         let checks = vec![CheckResult { subjects: 9, findings: found.iter().map(find).collect(), ..result }];
         Report {
             stamp: String::new(),
@@ -289,6 +291,7 @@ mod tests {
             target: None,
             mode: Mode::Local,
             compared: None,
+            trigger: Trigger::Manual,
             partial: false,
             started_at: String::new(),
             started_at_unix,

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::decide::Event;
 use crate::model::{
-    Acknowledged, CheckResult, Finding, Kind, Report, Status, WayOut, day, escaped, lasting, name_of,
-    quoted_name, time_of_day,
+    Acknowledged, CheckResult, Finding, Kind, Report, Status, SubjectSource, WayOut, day, escaped, lasting,
+    name_of, quoted_name, time_of_day,
 };
 use crate::report::headline;
 
@@ -138,13 +138,13 @@ fn circumstances(report: &Report) -> String {
 /// A check that could not be carried out.
 fn of_check(check: &CheckResult) -> String {
     let why = fitted(&escaped(check.errors.join("; ").as_bytes()), SENTENCE);
-    let mut text = format!("*{}*: {why}", check.words.topic);
+    let mut text = format!("*{}*: {why}", check.labels.topic);
     ways(&mut text, &check.ways_out);
     text
 }
 
 fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &Words) -> String {
-    let told = check.words.title(finding);
+    let told = check.labels.title(finding);
     let mut text = format!("*{told}*: {}\n{}", name(&finding.subject.key), finding.kind.word());
     if let (Kind::Modified, Some(change)) = (finding.kind, finding.change) {
         let _ = write!(text, " ({})", change.word());
@@ -173,7 +173,7 @@ fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &W
     ways(&mut text, finding.ways_out.get(..2).unwrap_or(&finding.ways_out));
     let target = report.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
     let explain = format!("{} explain {}{target}", words.driftlock, quoted_name(&finding.subject.key));
-    if finding.subject.section.is_some() && words.can_explain {
+    if finding.subject.source != SubjectSource::LockFile && words.can_explain {
         way(&mut text, "all that is known", &explain);
     }
     text

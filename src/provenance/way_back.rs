@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::ADDONS;
 use super::holders::joined;
+use super::is_module;
 use super::places::Places;
 use crate::git::{
     Checkout, End, Form, GitError, Limit, Listed, Mode, PassedOver, Repository, Revision, Treatment,
@@ -195,7 +195,7 @@ impl<'a> Finder<'a> {
         }
         let to = places.find(&finding.place).map_err(|why| format!("{why}; restore it there"))?;
         self.links_are_committed(&finding.place)?;
-        let is_module = finding.subject.section == Some(ADDONS);
+        let is_module = is_module(finding);
         let files: Vec<(&[u8], &Value)> = if is_module {
             let parts = finding.parts.iter().filter(|part| part.expected != Value::Absent);
             parts.map(|part| (part.path.as_slice(), &part.expected)).collect()
@@ -285,7 +285,7 @@ impl<'a> Finder<'a> {
         let is_blocked = |path: &[u8]| at(path).is_some_and(|meta| !meta.is_dir());
         let cuts = whole(to);
         let blocking = cuts.iter().map(|&cut| &to[..cut]).find(|path| is_blocked(path));
-        let is_module = finding.subject.section == Some(ADDONS);
+        let is_module = is_module(finding);
         if let Some(path) = blocking.or_else(|| (is_module && is_blocked(to)).then_some(to)) {
             return Err(format!("{} is no directory; see to that first", readable(path).0));
         }

@@ -81,18 +81,18 @@ impl Page {
             self.details(finding);
         }
         for finding in check.findings.iter().filter(|finding| !finding.kind.is_drift()) {
-            self.fact("ERROR", &format!("{}: {}", check.words.unreadable, escaped(&finding.subject.key)));
+            self.fact("ERROR", &format!("{}: {}", check.labels.unreadable, escaped(&finding.subject.key)));
             self.details(finding);
         }
         for error in &check.errors {
-            self.fact("ERROR", &format!("{}: {}", check.words.topic, escaped(error.as_bytes())));
+            self.fact("ERROR", &format!("{}: {}", check.labels.topic, escaped(error.as_bytes())));
         }
         match (check.status(), &check.skip) {
             (Status::Skip, Some(why)) => {
-                self.fact("SKIP", &format!("{}: {}", check.words.topic, escaped(why.as_bytes())));
+                self.fact("SKIP", &format!("{}: {}", check.labels.topic, escaped(why.as_bytes())));
             }
             (Status::Pass, _) if check.findings.is_empty() => {
-                self.fact("PASS", &format!("{}: as in the baseline", check.words.topic));
+                self.fact("PASS", &format!("{}: as in the baseline", check.labels.topic));
             }
             _ => {}
         }

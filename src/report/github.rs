@@ -42,7 +42,7 @@ fn annotate(report: &Report, text: &mut String) {
             };
             let lines = std::iter::once(plain::title(check, finding)).chain(plain::details_of(finding));
             let message: Vec<String> = lines.chain(plain::ways(plain::ways_out(finding))).collect();
-            let title = format!("{about}: {}", check.words.topic);
+            let title = format!("{about}: {}", check.labels.topic);
             command(level, file(finding).as_deref(), &title, &message, text);
         }
         whole(about, check, text);
@@ -61,7 +61,7 @@ fn annotate(report: &Report, text: &mut String) {
 
 /// What is said of a check as a whole.
 fn whole(about: &str, check: &CheckResult, text: &mut String) {
-    let title = format!("{about}: {}", check.words.topic);
+    let title = format!("{about}: {}", check.labels.topic);
     for error in &check.errors {
         let message: Vec<String> =
             std::iter::once(escaped(error.as_bytes())).chain(plain::ways(&check.ways_out)).collect();

@@ -152,7 +152,7 @@ fn table(report: &Report) -> String {
     for check in &report.checks {
         let count = |such: &dyn Fn(&Finding) -> bool| check.findings.iter().filter(|f| such(f)).count();
         let found = [
-            (count(&Finding::is_open_drift), check.words.verb),
+            (count(&Finding::is_open_drift), check.labels.verb),
             (count(&|finding| !finding.kind.is_drift()), "unreadable"),
             (check.acknowledged(), "acknowledged"),
         ];
@@ -174,7 +174,7 @@ fn bold(status: Status) -> String {
 
 /// What is said of a check as a whole: why it failed or was skipped, and what is worth knowing.
 fn of_check(check: &CheckResult) -> String {
-    let topic = check.words.topic;
+    let topic = check.labels.topic;
     let mut text = String::new();
     for error in &check.errors {
         let _ = writeln!(text, "- **ERROR** {topic}: {}", code(&escaped(error.as_bytes())));
@@ -194,7 +194,7 @@ fn block(check: &CheckResult, finding: &Finding) -> String {
 
 /// A finding with all that is known of it.
 fn block_on(check: &CheckResult, finding: &Finding, on: &str) -> String {
-    let what = check.words.title(finding);
+    let what = check.labels.title(finding);
     let name = code(&escaped(&finding.subject.key));
     let details = plain::details_of(finding);
     let mut text = format!("**{what}:** {name}{on}\n");

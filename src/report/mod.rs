@@ -19,7 +19,7 @@ mod terminal;
 mod told;
 
 pub use explanation::{explained, explained_as_json};
-pub use restore::{Fixed, restore};
+pub use restore::{FindCheck, restore};
 pub use sentence::{details, headline};
 
 use crate::model::Report;

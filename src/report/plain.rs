@@ -24,7 +24,7 @@ fn lines_of(write: impl FnOnce(&mut Page)) -> Vec<String> {
 
 /// `Compose drift: PATH`, or what is said of a subject that could not be read.
 pub(super) fn title(check: &CheckResult, finding: &Finding) -> String {
-    format!("{}: {}", check.words.title(finding), escaped(&finding.subject.key))
+    format!("{}: {}", check.labels.title(finding), escaped(&finding.subject.key))
 }
 
 /// What can be done, a line each, and the command in it.

@@ -5,28 +5,26 @@ use super::told::{
     WireAnswer, WireCommit, WireNotice, WireProvenance, WireShown, WireSince, WireSinceLast, WireWayOut,
 };
 use crate::model::{
-    Acknowledged, BaselineOrigin, Change, CheckResult, Commit, Digest, Disposition, ExitCode, FileOrigin,
-    Finding, Kind, LeftOut, Mode, Notice, Origin, Part, Pause, PreviousReport, Provenance, Report, SectionId,
-    SectionOff, Shown, Stat, Status, Subject, Unit, Value, Verdict, Versions, WayOut, Words,
+    Acknowledged, BaselineOrigin, Change, CheckLabels, CheckMeta, CheckResult, Commit, Digest, Disposition,
+    ExitCode, FileOrigin, Finding, Kind, LeftOut, Mode, Notice, Origin, Part, Pause, PreviousReport,
+    Provenance, Report, SectionOff, Shown, Stat, Status, Subject, SubjectSource, Trigger, Unit, Value,
+    Verdict, Versions, WayOut,
 };
+use crate::section::SECTIONS;
 
-/// What is fixed of a check: its id, its words, the section it reads.
-pub type Fixed = (&'static str, &'static Words, Option<SectionId>);
+/// Finds what is fixed about a check, by its id.
+pub type FindCheck<'a> = &'a dyn Fn(&str) -> Option<&'static CheckMeta>;
 
-/// Makes a report of its wire format again. `fixed` knows the checks; `sections` are the names of all sections.
+/// Makes a report of its wire format again. `find` knows the checks.
 ///
 /// What the wire format does not hold is left out: several errors of one check are one, and of a value that is no
 /// digest only the text is known.
 ///
 /// # Errors
 /// When it names a check, a section or a mode that this version does not know.
-pub fn restore(
-    wire: &WireReport,
-    fixed: &dyn Fn(&str) -> Option<Fixed>,
-    sections: &[SectionId],
-) -> Result<Report, String> {
+pub fn restore(wire: &WireReport, find: FindCheck<'_>) -> Result<Report, String> {
     let section = |name: &str| {
-        let known = sections.iter().copied().find(|id| id.0 == name);
+        let known = SECTIONS.iter().map(|section| section.id()).find(|id| id.0 == name);
         known.ok_or_else(|| format!("it names a section \"{name}\", which this version does not know"))
     };
     let mut left_out = Vec::new();
@@ -50,6 +48,7 @@ pub fn restore(
         target: wire.target.clone(),
         mode: mode.ok_or_else(|| format!("its mode \"{}\" is not known to this version", wire.mode))?,
         compared: wire.compared.clone(),
+        trigger: Trigger::Manual,
         partial: wire.partial,
         started_at: wire.started_at.clone(),
         started_at_unix: wire.started_at_unix,
@@ -60,7 +59,7 @@ pub fn restore(
             commit: wire.baseline.commit.clone(),
             dirty: wire.baseline.dirty,
         },
-        checks: checks(wire, fixed)?,
+        checks: checks(wire, find)?,
         sections_off: sections_off.collect::<Result<_, String>>()?,
         left_out,
         since_last: wire.since_last.as_ref().map(WireSinceLast::restored),
@@ -93,15 +92,14 @@ fn verdict(wire: &WireReport) -> Verdict {
     }
 }
 
-fn checks(wire: &WireReport, fixed: &dyn Fn(&str) -> Option<Fixed>) -> Result<Vec<CheckResult>, String> {
+fn checks(wire: &WireReport, find: FindCheck<'_>) -> Result<Vec<CheckResult>, String> {
     let mut is_told = false;
     let mut all = Vec::new();
     for check in &wire.checks {
-        let known = fixed(&check.name);
-        let fixed = known.ok_or_else(|| {
+        let meta = find(&check.name).ok_or_else(|| {
             format!("it holds a check \"{}\", which this version does not know", check.name)
         })?;
-        let mut result = restored(check, fixed);
+        let mut result = restored(check, meta);
         if WireStatus::of(result.status()) != check.status {
             return Err(format!(
                 "it contradicts itself: the status of {} does not follow from it",
@@ -109,29 +107,30 @@ fn checks(wire: &WireReport, fixed: &dyn Fn(&str) -> Option<Fixed>) -> Result<Ve
             ));
         }
         // On a server one line stands for all that follow it.
-        result.info = result.info.filter(|_| !is_told).map(|line| line.replace("HOST", &wire.host));
-        is_told |= check.name == "server_collection";
+        result.info =
+            result.info.filter(|_| !is_told).map(|line| line.replace(CheckLabels::HOST, &wire.host));
+        is_told |= meta.labels.opens_server_run();
         all.push(result);
     }
     Ok(all)
 }
 
-fn restored(check: &WireCheck, (id, words, section): Fixed) -> CheckResult {
+fn restored(check: &WireCheck, meta: &'static CheckMeta) -> CheckResult {
     CheckResult {
         subjects: check.subjects,
-        compares: section.is_some(),
-        findings: check.findings.iter().map(|wire| finding(wire, section)).collect(),
+        findings: check.findings.iter().map(|wire| finding(wire, meta)).collect(),
         errors: check.error.iter().cloned().collect(),
         skip: (check.status == WireStatus::Skip).then(|| check.details.clone()),
         notes: check.notes.clone(),
         ways_out: ways(&check.ways_out),
-        ..CheckResult::new(id, words)
+        ..CheckResult::new(meta)
     }
 }
 
-fn finding(wire: &WireFinding, section: Option<SectionId>) -> Finding {
+fn finding(wire: &WireFinding, meta: &CheckMeta) -> Finding {
     let kind = kind(wire.kind);
-    let subject = Subject { section, key: wire.key() };
+    let source = meta.source.unwrap_or(SubjectSource::LockFile);
+    let subject = Subject { source, key: wire.key() };
     Finding {
         place: wire.place(),
         change: wire.change.as_deref().and_then(change),

@@ -10,8 +10,8 @@ use super::sentence::not_compared;
 use super::several::InCommon;
 use super::{plain, provenance};
 use crate::model::{
-    Acknowledged, Change, CheckResult, Finding, Kind, Mode, Notice, Part, Report, Status, Value, WayOut, day,
-    escaped, name_of, printable,
+    Acknowledged, Change, CheckResult, Finding, Kind, Mode, Notice, Part, Report, Status, SubjectSource,
+    Value, WayOut, day, escaped, name_of, printable,
 };
 
 /// The report for people.
@@ -96,19 +96,19 @@ impl Page {
     }
 
     fn check(&mut self, check: &CheckResult, common: &InCommon<'_>) {
-        let words = check.words;
+        let labels = check.labels;
         if let Some(line) = &check.info {
             self.fact("INFO", &escaped(line.as_bytes()));
         }
         self.found(check, common);
         match check.status() {
             Status::Pass => match check.acknowledged() {
-                0 => self.fact("PASS", words.pass),
-                some => self.fact("PASS", &format!("{}, but for {some} acknowledged", words.pass)),
+                0 => self.fact("PASS", labels.pass),
+                some => self.fact("PASS", &format!("{}, but for {some} acknowledged", labels.pass)),
             },
             Status::Skip => {
                 let why = check.skip.as_deref().unwrap_or_default();
-                self.fact("SKIP", &format!("{}: {}", words.topic, escaped(why.as_bytes())));
+                self.fact("SKIP", &format!("{}: {}", labels.topic, escaped(why.as_bytes())));
             }
             Status::Fail | Status::Error => {}
         }
@@ -116,7 +116,7 @@ impl Page {
 
     /// What a check found, what it could not look at, and what is worth knowing besides.
     pub(super) fn found(&mut self, check: &CheckResult, common: &InCommon<'_>) {
-        let words = check.words;
+        let labels = check.labels;
         let (elsewhere, own): (Vec<&Finding>, Vec<&Finding>) =
             check.findings.iter().filter(|f| f.kind.is_drift()).partition(|f| common.has(check, f));
         for finding in own {
@@ -127,16 +127,16 @@ impl Page {
             }
         }
         if !elsewhere.is_empty() {
-            let (topic, count) = (words.topic, elsewhere.len());
-            self.fact("INFO", &format!("{topic}: {count} {} on several targets, see below", words.verb));
+            let (topic, count) = (labels.topic, elsewhere.len());
+            self.fact("INFO", &format!("{topic}: {count} {} on several targets, see below", labels.verb));
         }
         for finding in check.findings.iter().filter(|f| !f.kind.is_drift()) {
-            self.fact("ERROR", &format!("{}: {}", words.unreadable, escaped(&finding.subject.key)));
+            self.fact("ERROR", &format!("{}: {}", labels.unreadable, escaped(&finding.subject.key)));
             self.details(finding);
             self.ways_out(&finding.ways_out);
         }
         for error in &check.errors {
-            self.fact("ERROR", &format!("{}: {}", words.topic, escaped(error.as_bytes())));
+            self.fact("ERROR", &format!("{}: {}", labels.topic, escaped(error.as_bytes())));
         }
         self.ways_out(&check.ways_out);
         for note in &check.notes {
@@ -147,7 +147,7 @@ impl Page {
     /// The line of a subject that drifted.
     pub(super) fn drift(&mut self, check: &CheckResult, finding: &Finding) {
         let tag = if finding.acknowledged().is_some() { "ACK" } else { "FAIL" };
-        self.fact(tag, &format!("{}: {}", check.words.title(finding), escaped(&finding.subject.key)));
+        self.fact(tag, &format!("{}: {}", check.labels.title(finding), escaped(&finding.subject.key)));
     }
 
     /// What is known of a finding beyond its line.
@@ -170,7 +170,7 @@ impl Page {
                 self.detail(&format!("{what}: expected {before}, found {now}"));
             }
             (Kind::Missing, Some(advice)) => self.detail(&escaped(advice.as_bytes())),
-            (Kind::Missing, None) if finding.subject.section.is_none() => {}
+            (Kind::Missing, None) if finding.subject.source == SubjectSource::LockFile => {}
             (Kind::Missing, None) => self.detail(&format!("missing: in the baseline, not here{place}")),
             (Kind::Unexpected, _) => self.detail(&format!("unexpected: here, not in the baseline{place}")),
             _ => {}

@@ -100,24 +100,24 @@ fn row(page: &mut Markup, check: &CheckResult) {
 
 /// What came of a check, in a sentence.
 fn result(check: &CheckResult) -> String {
-    let words = check.words;
+    let labels = check.labels;
     let such = |is_such: fn(&Finding) -> bool| check.findings.iter().filter(|it| is_such(it)).count();
     let (open, unreadable) = (such(Finding::is_open_drift), such(|it| !it.kind.is_drift()));
     let acknowledged = check.acknowledged();
     let mut said = Vec::new();
     match (check.status(), &check.skip) {
         (Status::Pass, _) if acknowledged > 0 => {
-            return format!("{}, but for {acknowledged} acknowledged", words.pass);
+            return format!("{}, but for {acknowledged} acknowledged", labels.pass);
         }
-        (Status::Pass, _) => said.push(words.pass.to_owned()),
+        (Status::Pass, _) => said.push(labels.pass.to_owned()),
         (Status::Skip, Some(why)) => said.push(why.clone()),
         _ => {}
     }
     if open > 0 {
-        said.push(format!("{} {}", count(open, words.singular), words.verb));
+        said.push(format!("{} {}", count(open, labels.singular), labels.verb));
     }
     if unreadable > 0 {
-        said.push(format!("{} unreadable", count(unreadable, words.singular)));
+        said.push(format!("{} unreadable", count(unreadable, labels.singular)));
     }
     if !check.errors.is_empty() {
         said.push("could not be carried out".to_owned());
@@ -170,7 +170,7 @@ fn moved(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'
         let shared = elsewhere(check);
         if shared > 0 {
             it.within("p", |it| {
-                it.text(&format!("{}: ", count(shared, check.words.singular)));
+                it.text(&format!("{}: ", count(shared, check.labels.singular)));
                 it.put("a href=#common", "drift on several targets");
             });
         }

@@ -16,9 +16,10 @@ use wire::{
 use super::plain::utc;
 use super::{Reporter, headline, place, plain};
 use crate::model::{
-    Acknowledged, CheckResult, Digest, Finding, Report, SectionId, Status, day, escaped, name_of, printable,
-    shown_json,
+    Acknowledged, CheckResult, Digest, Finding, Report, Status, SubjectKind, day, escaped, name_of,
+    printable, shown_json,
 };
+use crate::section;
 
 /// Results for code scanning.
 pub(super) struct Sarif;
@@ -48,7 +49,7 @@ impl Reporter for Sarif {
 
 fn run(report: &Report) -> Run {
     let beyond = plain::beyond_checks(report);
-    let rules = report.checks.iter().map(|check| rule(check.id, check.words.pass));
+    let rules = report.checks.iter().map(|check| rule(check.id, check.labels.pass));
     let rules = rules.chain(beyond.map(|(id, _)| rule(id, "The run looked at something, and ended well")));
     let version = env!("CARGO_PKG_VERSION");
     let driver = Driver { name: "driftlock", version, semantic_version: version, rules: rules.collect() };
@@ -125,7 +126,7 @@ fn notifications(report: &Report) -> Vec<Notification> {
         let rule = Some(RuleReference { id: check.id, index });
         let of_check = |level: Level, why: &str| Notification {
             associated_rule: rule.clone(),
-            ..whole(level, format!("{}: {}", check.words.topic, escaped(why.as_bytes())))
+            ..whole(level, format!("{}: {}", check.labels.topic, escaped(why.as_bytes())))
         };
         all.extend(check.errors.iter().map(|error| of_check(Level::Error, error)));
         let skipped = check.skip.iter().filter(|_| check.status() == Status::Skip);
@@ -148,7 +149,7 @@ fn results(report: &Report) -> Vec<wire::Finding> {
     for (index, check) in report.checks.iter().enumerate() {
         all.extend(check.findings.iter().map(|finding| result(check, index, finding)));
         all.extend(check.errors.iter().map(|error| {
-            let why = format!("{}: {}", check.words.topic, escaped(error.as_bytes()));
+            let why = format!("{}: {}", check.labels.topic, escaped(error.as_bytes()));
             failure(
                 check.id,
                 index,
@@ -226,10 +227,10 @@ fn text(lines: &[String]) -> Message {
 
 /// The files that a finding is about, under the name of the module or container that they belong to.
 fn locations(finding: &Finding) -> Vec<Location> {
-    let kind = match finding.subject.section {
-        Some(SectionId("addons")) => Some("module"),
-        _ if place::is_container(finding) => Some("resource"),
-        _ => None,
+    let kind = match section::kind_of(finding.subject.source) {
+        Some(SubjectKind::Tree) => Some("module"),
+        Some(SubjectKind::Container | SubjectKind::Resource) => Some("resource"),
+        Some(SubjectKind::File) | None => None,
     };
     let name = escaped(&finding.subject.key);
     let logical = |kind| LogicalLocation { name: name.clone(), fully_qualified_name: name.clone(), kind };
