@@ -16,7 +16,6 @@ use super::output::{self, counted, say};
 use super::progress::{self, Task};
 use super::project::{Project, read_locks};
 use super::signals::Interrupt;
-use super::telling::as_json;
 use super::{Failure, Global, clock, prune, signature};
 use crate::accept::{self, Change, Compared, Refusal};
 use crate::atomic::read_file;
@@ -26,8 +25,8 @@ use crate::check::{BASELINE_SIGNED, Evidence, NoBaseline};
 use crate::config::DockerMode;
 use crate::git;
 use crate::host::Watch;
-use crate::model::{Kind, State, escaped, in_words};
-use crate::report::json::{self, WireCheck, WireReport, WireStatus};
+use crate::model::{CheckResult, Kind, Report, State, Status, escaped, in_words};
+use crate::report::json;
 use crate::run;
 use crate::section::{Purpose, SECTIONS, Setting};
 
@@ -154,7 +153,7 @@ struct Run {
     /// What it is called in messages and in the record.
     name: String,
     /// Its report; `None` of an export.
-    report: Option<WireReport>,
+    report: Option<Report>,
 }
 
 impl Run {
@@ -291,9 +290,7 @@ impl Job<'_> {
         let task = [Task::new(&self.aim.name(), self.interrupt)];
         let look = || task[0].run(|watch| examination.carry_out(watch));
         let examined = progress::shown(&task, false, self.interrupt, look)?;
-        let report = json::read(&as_json(&examined.report)).map_err(|why| {
-            Failure::new(format!("what was seen cannot be read: {}", escaped(why.as_bytes())))
-        })?;
+        let report = examined.report;
         Ok(Run { dir: None, name: report.run.clone(), report: Some(report) })
     }
 
@@ -344,14 +341,16 @@ pub(super) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failu
 }
 
 /// The report in a run's directory, if it holds one.
-pub(super) fn report_in(run: &Path) -> Result<Option<WireReport>, Failure> {
+pub(super) fn report_in(run: &Path) -> Result<Option<Report>, Failure> {
     let file = run.join(json::FILE);
     if !file.is_file() {
         return Ok(None);
     }
     let bytes = read_file(&file).map_err(|error| Failure::at(&file, &error))?;
-    let bad = |why: String| Failure::new(format!("{}: {}", output::shown(&file), escaped(why.as_bytes())));
-    json::read(&bytes).map(Some).map_err(bad)
+    let bad = |why: json::ReadError| {
+        Failure::new(format!("{}: {}", output::shown(&file), escaped(why.to_string().as_bytes())))
+    };
+    json::read(&bytes, &crate::check::meta).map(Some).map_err(bad)
 }
 
 /// The target that a run looked at: its report says it, or its name does.
@@ -372,24 +371,24 @@ fn target_of(run: &Run, args: &AcceptArgs) -> Result<Option<String>, Failure> {
 }
 
 /// The changes that a report proposes; an error of a check that nothing is asked of is none here.
-fn of_report(report: &WireReport, patterns: &[Named]) -> Result<Vec<Change>, Refusal> {
-    let touched =
-        |patterns: &[Named], c: &WireCheck| c.findings.iter().any(|f| is_named(patterns, &c.name, &f.key()));
+fn of_report(report: &Report, patterns: &[Named]) -> Result<Vec<Change>, Refusal> {
+    let touched = |patterns: &[Named], c: &CheckResult| {
+        c.findings.iter().any(|f| is_named(patterns, c.id, &f.subject.key))
+    };
     // A pattern that names nothing is refused later, beside everything that it could have named.
     let stray = |named: &Named| !report.checks.iter().any(|c| touched(std::slice::from_ref(named), c));
     let has_stray = patterns.iter().any(stray);
     let named = |check: &str| {
-        let found = report.checks.iter().find(|c| c.name == check);
-        let could = |c: &WireCheck| has_stray && c.status != WireStatus::Error;
+        let found = report.checks.iter().find(|c| c.id == check);
+        let could = |c: &CheckResult| has_stray && c.status() != Status::Error;
         patterns.is_empty() || found.is_some_and(|c| could(c) || touched(patterns, c))
     };
     accept::from_report(report, &named)
 }
 
 /// All that a report's checks found, as far as they could be carried out.
-fn all_of_report(report: &WireReport) -> Vec<Change> {
-    let could =
-        |check: &str| report.checks.iter().any(|it| it.name == check && it.status != WireStatus::Error);
+fn all_of_report(report: &Report) -> Vec<Change> {
+    let could = |check: &str| report.checks.iter().any(|it| it.id == check && it.status() != Status::Error);
     accept::from_report(report, &could).unwrap_or_default()
 }
 
@@ -411,10 +410,10 @@ fn of_lock_files(project: &Project, run: &Path, request: &Request<'_>) -> Result
 }
 
 /// Says that the baseline which changes are made to was not signed by anybody who may: more may have moved in it.
-fn warn_of_signature(report: &WireReport) {
-    let unsigned = |check: &&WireCheck| check.name == BASELINE_SIGNED && check.status == WireStatus::Error;
+fn warn_of_signature(report: &Report) {
+    let unsigned = |check: &&CheckResult| check.id == BASELINE_SIGNED && check.status() == Status::Error;
     for check in report.checks.iter().filter(unsigned) {
-        let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
+        let why = accept::why_not(check);
         say(&format!("warning: the baseline before was not signed as it must be: {why}"));
     }
 }

@@ -15,8 +15,7 @@ use super::{Failure, Global, ack_find, dates, prune};
 use crate::acknowledge::{Acknowledgement, Edit, EditError, PATH, Rules, edit};
 use crate::check::CHECKS;
 use crate::git;
-use crate::model::{Digest, Kind, Moment, day, escaped};
-use crate::report::json::{WireCheck, WireFinding, WireKind};
+use crate::model::{CheckResult, Finding, Moment, day, escaped};
 
 /// Answer for drift, for a time: it is shown, and does not count
 ///
@@ -188,7 +187,7 @@ fn added(project: &Project, named: &Named, target: Option<&str>, answer: &Answer
     let report = ack_find::newest_report(project, target)?;
     let found = ack_find::Search { project, report: &report, named, target }.findings()?;
     let new: Vec<Acknowledgement> =
-        found.iter().map(|(check, finding)| of(check, finding, target, answer)).collect::<Result<_, _>>()?;
+        found.iter().map(|(check, finding)| of(check, finding, target, answer)).collect();
     let added =
         with_rules(|rules| edit(&project.root, rules, |there| adding(there, &new, answer.since.unix)))?;
     let mut told = String::new();
@@ -229,27 +228,18 @@ fn adding(
     Ok((edits, fresh.into_iter().cloned().collect()))
 }
 
-fn of(
-    check: &WireCheck,
-    finding: &WireFinding,
-    target: Option<&str>,
-    answer: &Answer,
-) -> Result<Acknowledgement, Failure> {
-    let fingerprint = Digest::parse(finding.fingerprint.as_bytes());
-    let broken =
-        || Failure::new("the report of that check is damaged").hint("check again with: driftlock check");
-    let kind = Kind::ALL.into_iter().find(|kind| WireKind::of(*kind) == finding.kind);
-    Ok(Acknowledgement {
-        check: check.name.clone(),
-        subject: finding.key(),
+fn of(check: &CheckResult, finding: &Finding, target: Option<&str>, answer: &Answer) -> Acknowledgement {
+    Acknowledgement {
+        check: check.id.to_owned(),
+        subject: finding.subject.key.clone(),
         target: target.map(str::to_owned),
-        kind: kind.ok_or_else(broken)?,
-        fingerprint: fingerprint.ok_or_else(broken)?,
+        kind: finding.kind,
+        fingerprint: finding.fingerprint(check.id),
         reason: answer.reason.clone(),
         by: answer.by.clone(),
         since: answer.since.clone(),
         until: answer.until.clone(),
-    })
+    }
 }
 
 /// The indices of the entries that are named.

@@ -9,8 +9,7 @@ use super::clock::Started;
 use super::project::Project;
 use super::{Failure, ack_find};
 use crate::acknowledge::{Acknowledgement, SOON, load};
-use crate::model::{day, escaped, name_of};
-use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
+use crate::model::{Finding, Report, Status, day, escaped, name_of};
 
 /// Show what is acknowledged, and in which state that is
 #[derive(Args)]
@@ -32,7 +31,7 @@ pub(super) fn text(project: &Project, args: &ListArgs) -> Result<String, Failure
     if all.is_empty() {
         return Ok("Nothing is acknowledged\n".to_owned());
     }
-    let mut reports: BTreeMap<Option<String>, Option<WireReport>> = BTreeMap::new();
+    let mut reports: BTreeMap<Option<String>, Option<Report>> = BTreeMap::new();
     let mut rows = vec![["state", "subject", "until", "by", "reason"].map(str::to_owned)];
     for entry in &all {
         let report = reports.entry(entry.target.clone()).or_insert_with(|| newest(project, entry));
@@ -50,11 +49,11 @@ pub(super) fn text(project: &Project, args: &ListArgs) -> Result<String, Failure
 }
 
 /// The newest report of the place that an entry is about, if there is one that can be read.
-fn newest(project: &Project, entry: &Acknowledgement) -> Option<WireReport> {
+fn newest(project: &Project, entry: &Acknowledgement) -> Option<Report> {
     ack_find::newest_own(project, entry.target.as_deref()).ok()?
 }
 
-fn state(entry: &Acknowledgement, report: Option<&WireReport>, now: i64) -> String {
+fn state(entry: &Acknowledgement, report: Option<&Report>, now: i64) -> String {
     let left = entry.until.unix.saturating_sub(now);
     if report.is_some_and(|report| is_gone(entry, report)) {
         "matches nothing any more".to_owned()
@@ -73,14 +72,13 @@ fn state(entry: &Acknowledgement, report: Option<&WireReport>, now: i64) -> Stri
 }
 
 /// Whether the check of an entry was carried out, and did not find what it is for.
-fn is_gone(entry: &Acknowledgement, report: &WireReport) -> bool {
-    let fingerprint = entry.fingerprint.to_string();
-    report.checks.iter().filter(|check| check.name == entry.check).any(|check| {
-        let is_it = |f: &WireFinding| {
-            let is_same = f.key() == entry.subject && f.kind == WireKind::of(entry.kind);
-            is_same && f.fingerprint == fingerprint
+fn is_gone(entry: &Acknowledgement, report: &Report) -> bool {
+    report.checks.iter().filter(|check| check.id == entry.check).any(|check| {
+        let is_it = |f: &Finding| {
+            let is_same = f.subject.key == entry.subject && f.kind == entry.kind;
+            is_same && f.fingerprint(check.id) == entry.fingerprint
         };
-        matches!(check.status, WireStatus::Pass | WireStatus::Fail) && !check.findings.iter().any(is_it)
+        matches!(check.status(), Status::Pass | Status::Fail) && !check.findings.iter().any(is_it)
     })
 }
 

@@ -22,9 +22,10 @@ use crate::host::{
     Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Remembered, Scope, Watch,
 };
 use crate::model::{
-    BaselineOrigin, CheckResult, Digest, Mode, Report, SubjectKind, Trigger, judge, quoted, quoted_name,
+    BaselineOrigin, CheckResult, Digest, Mode, Report, Status, SubjectKind, Trigger, judge, quoted,
+    quoted_name,
 };
-use crate::report::json::{self, WireCheck, WireStatus};
+use crate::report::json;
 use crate::run;
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, Setting};
 
@@ -308,8 +309,8 @@ impl Aim {
             let source = check::meta(id).and_then(|meta| meta.source);
             source.and_then(section::kind_of) == Some(SubjectKind::Container)
         };
-        let compared = |check: &WireCheck| is_of_containers(&check.name) && check.status != WireStatus::Skip;
-        json::read(&bytes).map_or(true, |report| report.checks.iter().any(compared))
+        let compared = |check: &CheckResult| is_of_containers(check.id) && check.status() != Status::Skip;
+        json::read(&bytes, &check::meta).map_or(true, |report| report.checks.iter().any(compared))
     }
 
     /// The directory that `--output DIR` means for this place, one of `several` or the only one.

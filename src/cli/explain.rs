@@ -16,11 +16,11 @@ use crate::acknowledge;
 use crate::baseline::{self, Source};
 use crate::check::{CHECKS, find as find_check};
 use crate::explain::{self, Known, Named};
-use crate::history::{self, Past};
+use crate::history;
 use crate::host::Watch;
 use crate::model::{
-    AcceptedBy, CheckResult, Entry, Explanation, Finding, Since, SubjectKind, SubjectSource, Value, escaped,
-    quoted,
+    AcceptedBy, CheckResult, Entry, Explanation, Finding, PastRun, Since, SubjectKind, SubjectSource, Value,
+    escaped, quoted,
 };
 use crate::report;
 use crate::section;
@@ -275,7 +275,7 @@ impl Inquiry<'_> {
         let from = &self.examined.report.baseline.from;
         // What began later than now was dated by a clock that was wrong.
         let now = self.examined.report.started_at_unix;
-        let is_it = |past: &&Past| {
+        let is_it = |past: &&PastRun| {
             past.target == self.aim.target && past.baseline == *from && past.started_at_unix <= now
         };
         let runs = history.runs.iter().rev().filter(is_it);

@@ -25,8 +25,7 @@ use crate::baseline::{self, Locks};
 use crate::check::{self, CHECKS, Check, Evidence};
 use crate::host::{HostError, Watch};
 use crate::model::{
-    CheckLabels, ExitCode, Observation, Observed, Report, SectionId, State, Status, SubjectSource, escaped,
-    judge, quoted,
+    CheckLabels, Observation, Observed, Report, SectionId, State, SubjectSource, escaped, judge, quoted,
 };
 use crate::run;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
@@ -194,7 +193,7 @@ impl Page {
     fn error(&mut self, text: &str) {
         self.failed = true;
         if let Some(report) = &mut self.report {
-            (report.verdict.overall, report.verdict.exit) = (Status::Fail, ExitCode::Error);
+            report.verdict = report.verdict.failed();
         }
         self.line(&format!("[ERROR] {text}"));
     }
@@ -400,10 +399,8 @@ impl Job<'_> {
         checks.retain(|check| {
             check::meta(check.id).is_none_or(|meta| meta.source != Some(SubjectSource::LockFile))
         });
-        let mut verdict = judge(&checks);
-        if failed {
-            (verdict.overall, verdict.exit) = (Status::Fail, ExitCode::Error);
-        }
+        let verdict = judge(&checks);
+        let verdict = if failed { verdict.failed() } else { verdict };
         let (sections_off, left_out) = audit::coverage(&look.evidence);
         let digest = request.locks.digest(&audit::lock_file_groups());
         let report = self.aim.report(started, checks, baseline::PATH, digest);

@@ -106,7 +106,7 @@ pub(super) fn emit(
 ) -> Result<u8, Failure> {
     if !write(reports, wanted) {
         for report in reports.iter_mut() {
-            report.verdict.exit = ExitCode::Error;
+            report.verdict = report.verdict.unwritten();
         }
         // Those that can be written say so, too; what went into a pipe is gone.
         let again = wanted.iter().filter(|(_, file)| file.as_deref().is_some_and(|file| !is_device(file)));
@@ -179,6 +179,5 @@ pub(super) fn append_summaries(reports: &[Report], wanted: &[Wanted]) -> Result<
 
 /// 1 goes before 2, and 2 before 0.
 fn exit_code(reports: &[Report]) -> u8 {
-    let codes: Vec<u8> = reports.iter().map(|report| report.verdict.exit.code()).collect();
-    if codes.contains(&1) { 1 } else { codes.into_iter().max().unwrap_or(1) }
+    ExitCode::worst(reports.iter().map(|report| report.verdict.exit)).code()
 }

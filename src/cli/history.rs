@@ -6,8 +6,8 @@ use super::clock::{self, Started};
 use super::output::{self, counted, say};
 use super::project::Project;
 use super::{Failure, Global};
-use crate::history::{self, Past, drifters};
-use crate::model::{Mode, escaped};
+use crate::history::{self, drifters};
+use crate::model::{Mode, PastRun, escaped};
 use crate::run::{self, Run};
 
 /// How many of the things that were passed over are named before the rest is only counted.
@@ -84,7 +84,7 @@ pub(super) fn run(global: &Global, args: &HistoryArgs) -> Result<u8, Failure> {
 
 impl HistoryArgs {
     /// Refuses a name that is neither a target nor that of any run.
-    fn check_targets(&self, project: &Project, runs: &[Past]) -> Result<(), Failure> {
+    fn check_targets(&self, project: &Project, runs: &[PastRun]) -> Result<(), Failure> {
         for name in self.target.iter().filter(|name| *name != Mode::Local.word()) {
             let is_past = runs.iter().any(|past| place(past) == name);
             if !is_past && !project.config.targets.contains_key(name) {
@@ -98,12 +98,12 @@ impl HistoryArgs {
 }
 
 /// The target that a run looked at, or the word for this machine.
-fn place(past: &Past) -> &str {
+fn place(past: &PastRun) -> &str {
     past.target.as_deref().unwrap_or(Mode::Local.word())
 }
 
 /// A clock that was put back makes earlier runs look like later ones.
-fn warn_of_the_future(runs: &[Past]) {
+fn warn_of_the_future(runs: &[PastRun]) {
     let now = Started::now().unix;
     let future = runs.iter().filter(|past| past.started_at_unix > now);
     if let Some(last) = future.clone().next_back() {

@@ -14,7 +14,7 @@ use super::{Failure, Global, secrets};
 use crate::baseline;
 use crate::check::CHECKS;
 use crate::config::{Channel, Kept, Notify};
-use crate::model::{CheckResult, Digest, ExitCode, Report, Status, Verdict, lasting};
+use crate::model::{CheckResult, Digest, Report, lasting};
 use crate::notify::{Event, News, Outlet, Program, send};
 
 /// Who is told of changes; try out whether they are reached
@@ -146,7 +146,5 @@ fn test_report(project: &Project) -> Report {
         .map(|check| CheckResult { skip: Some(why.to_owned()), ..CheckResult::new(check.meta()) })
         .collect();
     let report = Aim::local(project).report(&Started::now(), checks, baseline::PATH, Digest::of(b""));
-    let verdict =
-        Verdict { overall: Status::Pass, exit: ExitCode::Pass, nothing_compared: false, ..report.verdict };
-    Report { run: "test".to_owned(), verdict, ..report }
+    Report { run: "test".to_owned(), verdict: report.verdict.of_test(), ..report }
 }

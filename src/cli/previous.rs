@@ -8,19 +8,20 @@ use super::Failure;
 use super::output::{self, say};
 use super::project::Project;
 use crate::atomic::read_file;
+use crate::check;
 use crate::explain::{self, Carried};
-use crate::history::{self, Past};
-use crate::model::{ExitCode, Finding, Mode, Report, Since, escaped};
-use crate::report::json::{self, WireReport};
+use crate::history;
+use crate::model::{ExitCode, Finding, Mode, PastRun, Report, Since, escaped};
+use crate::report::json;
 use crate::run;
 
 /// Where earlier reports are looked for.
 pub(super) struct Previous<'a> {
     project: &'a Project,
     /// The reports of `--previous`, which stand in for those of earlier runs here.
-    given: Option<Vec<WireReport>>,
+    given: Option<Vec<Report>>,
     /// What was read of earlier runs, before this one takes their place.
-    read: Mutex<BTreeMap<Option<String>, Option<WireReport>>>,
+    read: Mutex<BTreeMap<Option<String>, Option<Report>>>,
 }
 
 impl<'a> Previous<'a> {
@@ -32,8 +33,8 @@ impl<'a> Previous<'a> {
         let read = Mutex::default();
         let Some(path) = given else { return Ok(Self { project, given: None, read }) };
         let reports = match read_file(path) {
-            Ok(bytes) => json::read_all(&bytes).map_err(|why| {
-                let why = escaped(why.as_bytes());
+            Ok(bytes) => json::read_all(&bytes, &check::meta).map_err(|why| {
+                let why = escaped(why.to_string().as_bytes());
                 Failure::new(format!("--previous {}: {why}", output::shown(path)))
                     .hint("it must be a drift_report.json, or what --format json has written")
             })?,
@@ -55,16 +56,16 @@ impl<'a> Previous<'a> {
     }
 
     /// The newest whole report of a place before this invocation; one that cannot be read is none.
-    pub(super) fn of(&self, target: Option<&str>) -> Option<WireReport> {
+    pub(super) fn of(&self, target: Option<&str>) -> Option<Report> {
         if let Some(given) = &self.given {
             // One of some checks alone, or of two recorded states, says nothing of the whole.
-            let is_whole = |report: &&WireReport| !report.partial && report.mode != Mode::Diff.word();
+            let is_whole = |report: &&Report| !report.partial && report.mode != Mode::Diff;
             return given.iter().filter(is_whole).find(|it| it.target.as_deref() == target).cloned();
         }
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let from_disk = || {
             let bytes = read_file(&run::latest(&self.project.root, target)).ok()?;
-            json::read(&bytes).ok()
+            json::read(&bytes, &check::meta).ok()
         };
         read.entry(target.map(str::to_owned)).or_insert_with(from_disk).clone()
     }
@@ -84,7 +85,7 @@ impl<'a> Previous<'a> {
         }
         let before = self.of(report.target.as_deref());
         if !is_success {
-            report.last_success = before.as_ref().and_then(|before| before.last_success_unix);
+            report.last_success = before.as_ref().and_then(|before| before.last_success);
         }
         let same_baseline = before.filter(|before| before.baseline.from == report.baseline.from);
         let mut past = OlderRuns {
@@ -115,7 +116,7 @@ struct OlderRuns<'a> {
     report: (Option<String>, String),
     /// What began later was dated by a clock that was wrong.
     now: i64,
-    read: Option<Vec<Past>>,
+    read: Option<Vec<PastRun>>,
 }
 
 impl OlderRuns<'_> {

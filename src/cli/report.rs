@@ -10,8 +10,7 @@ use super::{Failure, Global, clock, output, past};
 use crate::atomic::read_file;
 use crate::check;
 use crate::model::{Mode, Report, escaped};
-use crate::report::json::{self, WireReport};
-use crate::report::restore;
+use crate::report::json;
 use crate::run;
 
 /// Make any format of a run that is over
@@ -120,16 +119,14 @@ fn file_named(project: Option<&Project>, given: &str) -> Result<PathBuf, Failure
 /// All reports of a file.
 fn read(file: &Path) -> Result<Vec<Report>, Failure> {
     let bytes = read_file(file).map_err(|error| Failure::at(file, &error))?;
-    let bad = |why: String| {
+    let bad = |why: &str| {
         Failure::new(format!("{}: {}", output::shown(file), escaped(why.as_bytes())))
             .hint("it must be a drift_report.json, whole, or what --format json has written")
     };
-    let wires = json::read_all(&bytes).map_err(bad)?;
-    if wires.is_empty() {
-        return Err(bad("it holds no report".to_owned()));
+    let mut reports = json::read_all(&bytes, &check::meta).map_err(|why| bad(&why.to_string()))?;
+    if reports.is_empty() {
+        return Err(bad("it holds no report"));
     }
-    let made = |wire: &WireReport| restore(wire, &check::meta).map_err(bad);
-    let mut reports = wires.iter().map(made).collect::<Result<Vec<Report>, Failure>>()?;
     if let [one] = reports.as_mut_slice() {
         one.location = Some(file.display().to_string());
     }

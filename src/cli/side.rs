@@ -14,10 +14,9 @@ use crate::check::Evidence;
 use crate::git::Revision;
 use crate::host::{Scope, Watch};
 use crate::model::{
-    BaselineOrigin, Digest, Entry, Leaf, LeftOut, Observation, Observed, SectionId, State, Unit, Value,
-    escaped, write_line,
+    BaselineOrigin, Digest, Entry, Leaf, LeftOut, Observation, Observed, Report, SectionId, State, Unit,
+    Value, escaped, write_line,
 };
-use crate::report::json::WireReport;
 use crate::run;
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, SECTIONS, Section, locked_facts};
 
@@ -174,7 +173,7 @@ impl Side {
         Ok(Self { is_whole: true, scope, ..Self::new(name, sections, origin) })
     }
 
-    fn of_report(project: &Project, name: &str, report: &WireReport, watch: &Watch) -> Result<Self, Failure> {
+    fn of_report(project: &Project, name: &str, report: &Report, watch: &Watch) -> Result<Self, Failure> {
         let target = report.target.as_deref();
         let locks = match report.baseline.from.strip_prefix("git:") {
             Some(_) => {
@@ -183,7 +182,7 @@ impl Side {
             }
             None => read_locks(&project.source(), target)?,
         };
-        if locks.digest(&lock_file_groups()).to_string() != report.baseline.digest {
+        if locks.digest(&lock_file_groups()) != report.baseline.digest {
             let name = escaped(name.as_bytes());
             let failure =
                 Failure::new(format!("{name}: it compared with a baseline that is not there any more"));

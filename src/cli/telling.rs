@@ -115,7 +115,8 @@ impl Telling<'_> {
             return Ok(());
         }
         let latest = run::latest(&self.project.root, report.target.as_deref());
-        let is_of_this_run = json::read(&read_file(&latest)?).is_ok_and(|newest| newest.run == report.run);
+        let is_of_this_run =
+            json::read_run(&read_file(&latest)?).is_ok_and(|newest| newest.run == report.run);
         match files.get(json::FILE) {
             Some(bytes) if is_of_this_run => replace_file(&latest, bytes),
             _ => Ok(()),

@@ -2,21 +2,19 @@
 
 use super::assert_printable;
 use crate::check;
-use crate::history::{Past, csv, csv_of_subjects, drifters, json, past, table};
-use crate::model::{Report, Status};
-use crate::report::json::{WireReport, read_all};
-use crate::report::{REPORTERS, restore};
+use crate::history::{csv, csv_of_subjects, drifters, json, table};
+use crate::model::{PastRun, Status, escaped};
+use crate::report::REPORTERS;
+use crate::report::json::{read_all, read_run};
 
 /// What is read as a past run, or as a report to be shown again, is shown in every format with nothing in it that a
 /// terminal obeys; it passes only where all in it do; and shown as JSON it is the same report.
 pub fn reports(bytes: &[u8]) {
-    match past(bytes) {
+    match read_run(bytes) {
         Ok(run) => shown_over_time(&run),
-        Err(why) => assert_printable(&why, false),
+        Err(why) => assert_printable(&escaped(why.to_string().as_bytes()), false),
     }
-    let Ok(wires) = read_all(bytes) else { return };
-    let reports: Result<Vec<Report>, String> = wires.iter().map(restored).collect();
-    let Ok(reports) = reports else { return };
+    let Ok(reports) = read_all(bytes, &check::meta) else { return };
     if reports.is_empty() {
         return;
     }
@@ -37,20 +35,15 @@ pub fn reports(bytes: &[u8]) {
     }
 }
 
-fn restored(wire: &WireReport) -> Result<Report, String> {
-    restore(wire, &check::meta)
-}
-
 /// The JSON of what is read from JSON.
 fn again(bytes: &[u8]) -> Option<String> {
-    let wires = read_all(bytes).ok()?;
-    let reports = wires.iter().map(restored).collect::<Result<Vec<_>, _>>().ok()?;
+    let reports = read_all(bytes, &check::meta).ok()?;
     let json = REPORTERS.iter().find(|reporter| reporter.id() == "json")?;
     String::from_utf8(json.render(&reports, false)).ok()
 }
 
 /// A run among others: with itself a day later, and with what has no findings.
-fn shown_over_time(run: &Past) {
+fn shown_over_time(run: &PastRun) {
     let mut later = run.clone();
     later.started_at_unix = later.started_at_unix.saturating_add(86_400);
     let mut quiet = later.clone();

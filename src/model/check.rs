@@ -1,6 +1,6 @@
 //! Checks as the model knows them: what each is, and how one went.
 
-use super::{Change, Finding, SectionId, Status, SubjectSource, WayOut, status};
+use super::{Change, Finding, SectionId, SubjectSource, WayOut};
 
 /// Part that a check has in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,11 +142,5 @@ impl CheckResult {
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.findings.iter().filter(|finding| finding.acknowledged().is_some()).count()
-    }
-
-    /// Its status.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        status(self)
     }
 }

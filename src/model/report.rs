@@ -1,6 +1,9 @@
 //! A finished report: everything a reporter may say, and nothing it must work out.
 
-use super::{CheckResult, Digest, ExitCode, LeftOut, Pause, SectionId, SinceLast, Status, Subject, Verdict};
+use super::{
+    CheckResult, Digest, LeftOut, PastRun, Pause, PreviousReport, SectionId, SinceLast, Status, Subject,
+    Verdict,
+};
 
 /// Whether this machine or a server was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +17,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Every mode, in the order of the type.
+    pub const ALL: [Self; 3] = [Self::Local, Self::Server, Self::Diff];
+
     /// The word in reports.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -110,15 +116,6 @@ pub struct Report {
     pub location: Option<String>,
 }
 
-/// The report before another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreviousReport {
-    /// Its run.
-    pub run: String,
-    /// The digest of its bytes.
-    pub digest: Digest,
-}
-
 /// What became of one notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
@@ -128,35 +125,26 @@ pub struct Notice {
     pub error: Option<String>,
 }
 
-/// An earlier run in a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastRun {
-    /// Its name.
-    pub run: String,
-    /// When it began, in RFC 3339 with offset.
-    pub started_at: String,
-    /// The same in seconds since 1970.
-    pub started_at_unix: i64,
-    /// How it ended: PASS, FAIL or ERROR.
-    pub status: Status,
-    /// How many differences it found.
-    pub findings: usize,
+/// The identity of the set of findings of these checks: SHA-256 over their fingerprints in hex, sorted, a line each.
+#[must_use]
+pub fn fingerprint<'a>(checks: impl IntoIterator<Item = &'a CheckResult>) -> Digest {
+    let each = checks.into_iter().flat_map(|check| check.findings.iter().map(|it| it.fingerprint(check.id)));
+    let mut lines: Vec<String> = each.map(|digest| format!("{digest}\n")).collect();
+    lines.sort_unstable();
+    Digest::of(lines.concat().as_bytes())
 }
 
 impl Report {
-    /// The identity of the set of findings: SHA-256 over their fingerprints in hex, sorted, a line each.
+    /// The identity of the set of findings, as [`fingerprint`] makes it.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
-        let each = self.checks.iter().flat_map(|c| c.findings.iter().map(|f| f.fingerprint(c.id)));
-        let mut lines: Vec<String> = each.map(|digest| format!("{digest}\n")).collect();
-        lines.sort_unstable();
-        Digest::of(lines.concat().as_bytes())
+        fingerprint(&self.checks)
     }
 
     /// PASS, FAIL or ERROR: what `overall` says, with an error told from drift.
     #[must_use]
     pub fn status(&self) -> Status {
-        if self.verdict.exit == ExitCode::Error { Status::Error } else { self.verdict.overall }
+        self.verdict.ending().status()
     }
 
     /// How many findings there are, whether they count or not.

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, ExitCode, Report, Status};
-use crate::report::json::{WireCheck, WireOverall, WireReport, WireStatus};
+use crate::model::{CheckResult, Report, Status, fingerprint};
 
 /// A place as it was looked at: runs that look at other things are told of apart, so that they do not take turns in
 /// being news.
@@ -92,13 +91,13 @@ impl Earlier {
     /// What an earlier report says of the place of `report`, for the notification `name`. `None` where it says
     /// nothing of it: it is about something else, or its findings were excused and nobody was told.
     #[must_use]
-    pub fn of(before: &WireReport, report: &Report, name: &str, is_given: bool) -> Option<Self> {
-        let excused = before.overall == WireOverall::Fail && before.exit_code == ExitCode::Pass.code();
+    pub fn of(before: &Report, report: &Report, name: &str, is_given: bool) -> Option<Self> {
+        let excused = before.verdict.ending().is_excused();
         if excused || before.target != report.target || before.baseline.from != report.baseline.from {
             return None;
         }
-        let seen = if before.partial || report.partial { chosen(before, report)? } else { whole(before) };
-        let undelivered = before.notifications.iter().any(|notice| notice.name == name && !notice.sent);
+        let seen = if before.partial || report.partial { chosen(before, report)? } else { Seen::of(before) };
+        let undelivered = before.notices.iter().any(|notice| notice.name == name && notice.error.is_some());
         // Nobody was told: whatever is there now is something else than what was told before.
         let seen = if undelivered { Seen { fingerprint: String::new(), ..seen } } else { seen };
         let at = before.started_at_unix;
@@ -108,31 +107,13 @@ impl Earlier {
     }
 }
 
-fn whole(before: &WireReport) -> Seen {
-    let status = match (before.exit_code, before.overall) {
-        (1, _) => Status::Error,
-        (_, WireOverall::Pass) => Status::Pass,
-        (_, WireOverall::Fail) => Status::Fail,
-    };
-    Seen { verdict: status.word().to_owned(), fingerprint: before.fingerprint.clone() }
-}
-
 /// What an earlier report says of the checks that the present one has; `None` where it lacks one of them.
-fn chosen(before: &WireReport, report: &Report) -> Option<Seen> {
-    let find = |id: &str| before.checks.iter().find(|check| check.name == id);
-    let checks: Option<Vec<&WireCheck>> = report.checks.iter().map(|check| find(check.id)).collect();
+fn chosen(before: &Report, report: &Report) -> Option<Seen> {
+    let find = |id: &str| before.checks.iter().find(|check| check.id == id);
+    let checks: Option<Vec<&CheckResult>> = report.checks.iter().map(|check| find(check.id)).collect();
     let checks = checks?;
-    let any = |wanted| checks.iter().any(|check| check.status == wanted);
-    let status = match (any(WireStatus::Error), any(WireStatus::Fail)) {
-        (true, _) => Status::Error,
-        (false, true) => Status::Fail,
-        (false, false) => Status::Pass,
-    };
-    let findings = checks.iter().flat_map(|check| &check.findings);
-    let mut lines: Vec<String> = findings.map(|finding| format!("{}\n", finding.fingerprint)).collect();
-    lines.sort_unstable();
-    let fingerprint = Digest::of(lines.concat().as_bytes()).to_string();
-    Some(Seen { verdict: status.word().to_owned(), fingerprint })
+    let status = Status::worst(checks.iter().map(|check| check.status()));
+    Some(Seen { verdict: status.word().to_owned(), fingerprint: fingerprint(checks).to_string() })
 }
 
 /// Why somebody is told.
@@ -202,14 +183,10 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Whether a deploy that is under way excuses what was found: then nobody is told, and nothing is recorded.
-fn is_excused(report: &Report) -> bool {
-    report.verdict.exit == ExitCode::Pass && report.verdict.overall != Status::Pass
-}
-
 /// Decides about one report.
 pub(super) fn decide(report: &Report, known: &Known<'_>) -> Decision {
-    if is_excused(report) {
+    // A deploy that is under way excuses what was found.
+    if report.verdict.ending().is_excused() {
         return Decision::Nothing;
     }
     let given = known.given();
@@ -272,9 +249,7 @@ fn passes_a_multiple(start: Option<i64>, before: i64, now: i64, step: i64) -> bo
 mod tests {
     use super::*;
     use crate::check::CHECKS;
-    use crate::model::{
-        BaselineOrigin, CheckResult, Finding, Kind, Mode, Role, Subject, Trigger, Value, judge,
-    };
+    use crate::model::{BaselineOrigin, Digest, Finding, Kind, Mode, Role, Subject, Trigger, Value, judge};
 
     /// A report of a run that began at a moment and found these.
     fn report(started_at_unix: i64, found: &[&str]) -> Report {
@@ -367,7 +342,7 @@ mod tests {
     #[test]
     fn what_a_deploy_excuses_is_no_news() {
         let mut excused = report(10, &["a"]);
-        excused.verdict.exit = ExitCode::Pass;
+        excused.verdict = excused.verdict.excused();
         assert_eq!(decided(&excused, None, 11), Decision::Nothing);
     }
 

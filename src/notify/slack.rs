@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::decide::Event;
 use crate::model::{
-    Acknowledged, CheckResult, Finding, Kind, Report, Status, SubjectSource, WayOut, day, escaped, lasting,
+    CheckResult, Finding, Kind, Report, Status, SubjectSource, Waiver, WayOut, day, escaped, lasting,
     name_of, quoted_name, time_of_day,
 };
 use crate::report::headline;
@@ -71,7 +71,7 @@ fn told(report: &Report, words: &Words) -> Vec<String> {
     if !answered.is_empty() {
         let mut text = format!("Acknowledged, {} in all:", answered.len());
         for (_, finding) in answered.iter().take(FILES) {
-            let Some(Acknowledged { by, until, .. }) = finding.acknowledged() else { continue };
+            let Some(Waiver { by, until, .. }) = finding.acknowledged() else { continue };
             let (by, until) =
                 (fitted(&escaped(name_of(by).as_bytes()), NAME), fitted(day(until).as_str(), NAME));
             let _ = write!(text, " {} (by {by}, until {until})", name(&finding.subject.key));

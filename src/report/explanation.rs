@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 use console::Style;
 use serde::Serialize;
 
-use super::json::{WireFinding, WireStatus};
+use super::json::WireFinding;
 use super::terminal::{INDENT, Page};
-use super::told::{WireSince, WireWayOut};
 use crate::model::{
-    CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, printable, readable,
+    CheckResult, Explanation, Finding, Shown, Since, Status, WayOut, escaped, is_hidden, printable, readable,
     shown_json,
 };
 
@@ -196,10 +195,10 @@ struct WireExplanation<'a> {
     actual: Option<&'a str>,
     checks: Vec<WireAspect<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<WireSince>,
+    since: Option<&'a Since>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<WireAcceptance<'a>>,
-    ways_out: Vec<WireWayOut>,
+    ways_out: &'a [WayOut],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
 }
@@ -208,7 +207,7 @@ struct WireExplanation<'a> {
 #[derive(Serialize)]
 struct WireAspect<'a> {
     check: &'a str,
-    status: WireStatus,
+    status: Status,
     findings: Vec<WireFinding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -237,14 +236,14 @@ impl<'a> WireExplanation<'a> {
             expected: it.expected.as_deref(),
             actual: it.actual.as_deref(),
             checks: it.checks.iter().map(WireAspect::of).collect(),
-            since: it.since.as_ref().map(WireSince::of),
+            since: it.since.as_ref(),
             accepted: it.acceptance.as_ref().map(|accepted| WireAcceptance {
                 time: &accepted.time,
                 by: &accepted.by,
                 reason: accepted.reason.as_deref(),
                 run: &accepted.run,
             }),
-            ways_out: WireWayOut::of_all(&it.ways_out),
+            ways_out: &it.ways_out,
             notes: &it.notes,
         }
     }
@@ -255,7 +254,7 @@ impl<'a> WireAspect<'a> {
         let finding = |finding: &Finding| WireFinding::of(check.id, finding);
         Self {
             check: check.id,
-            status: WireStatus::of(check.status()),
+            status: check.status(),
             findings: check.findings.iter().map(finding).collect(),
             error: (!check.errors.is_empty()).then(|| check.errors.join("; ")),
         }

@@ -32,7 +32,7 @@ impl Reporter for Github {
 
 fn annotate(report: &Report, text: &mut String) {
     let about = report.about();
-    let drift = if plain::is_excused(report) { "warning" } else { "error" };
+    let drift = if report.verdict.ending().is_excused() { "warning" } else { "error" };
     for check in &report.checks {
         for finding in &check.findings {
             let level = match finding.acknowledged() {

@@ -10,16 +10,13 @@ mod place;
 mod plain;
 mod prometheus;
 mod provenance;
-mod restore;
 mod sarif;
 mod sentence;
 mod several;
 mod tap;
 mod terminal;
-mod told;
 
 pub use explanation::{explained, explained_as_json};
-pub use restore::{FindCheck, restore};
 pub use sentence::{details, headline};
 
 use crate::model::Report;

@@ -3,7 +3,7 @@
 use super::provenance::minute;
 use super::several::InCommon;
 use super::terminal::{INDENT, Page};
-use crate::model::{CheckResult, ExitCode, Finding, Report, Status, WayOut, escaped, printable, time_of_day};
+use crate::model::{CheckResult, ExitCode, Finding, Report, WayOut, escaped, printable, time_of_day};
 
 /// What a check found, what it could not look at, and what can be done.
 pub(super) fn found(check: &CheckResult) -> Vec<String> {
@@ -52,11 +52,6 @@ pub(super) fn beyond_checks(report: &Report) -> Option<(&'static str, &'static s
     } else {
         None
     }
-}
-
-/// Whether drift was found that ends with 0, as was asked for during a deploy.
-pub(super) fn is_excused(report: &Report) -> bool {
-    report.verdict.exit == ExitCode::Pass && report.verdict.overall == Status::Fail
 }
 
 /// `Deploying since 15:40 (until 16:00): why`, where a deploy is announced.

@@ -42,7 +42,7 @@ struct Point {
 fn points(report: &Report) -> Vec<Point> {
     let named = |id: &str| format!("{}: {id}", printable(report.about()));
     // Drift that was excused is what TAP calls a failure that is expected.
-    let excuse = plain::deploying(report).filter(|_| plain::is_excused(report));
+    let excuse = plain::deploying(report).filter(|_| report.verdict.ending().is_excused());
     let one = |check: &CheckResult| {
         let status = check.status();
         let directive = match status {

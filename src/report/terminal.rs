@@ -10,8 +10,8 @@ use super::sentence::not_compared;
 use super::several::InCommon;
 use super::{plain, provenance};
 use crate::model::{
-    Acknowledged, Change, CheckResult, Finding, Kind, Mode, Notice, Part, Report, Status, SubjectSource,
-    Value, WayOut, day, escaped, name_of, printable,
+    Change, CheckResult, Finding, Kind, Mode, Notice, Part, Report, Status, SubjectSource, Value, Waiver,
+    WayOut, day, escaped, name_of, printable,
 };
 
 /// The report for people.
@@ -199,7 +199,7 @@ impl Page {
         for note in finding.notes.iter().filter(|_| finding.acknowledged().is_none()) {
             self.detail(&escaped(note.as_bytes()));
         }
-        if let Some(Acknowledged { reason, by, until, .. }) = finding.acknowledged() {
+        if let Some(Waiver { reason, by, until, .. }) = finding.acknowledged() {
             let said = format!("acknowledged until {} by {}: {reason}", day(until), name_of(by));
             self.detail(&escaped(said.as_bytes()));
         }

@@ -145,7 +145,7 @@ impl Session<'_> {
     fn unaltered(&self, copy: &Copy) -> Result<Option<String>, Failure> {
         let checks = copy.check(self.watch)?;
         let verdict = judge(&checks);
-        if verdict.overall == Status::Pass && verdict.exit == ExitCode::Pass {
+        if verdict.ending().status() == Status::Pass {
             return Ok(None);
         }
         let bad = checks.iter().filter(|check| !matches!(check.status(), Status::Pass | Status::Skip));

@@ -1,20 +1,17 @@
 //! The JSON report: its wire format, written and read back, and the JSON Schema made from it.
 
-mod filled;
-mod wire;
+mod finding;
+mod report;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::filled::{bytes, name};
-use self::wire::WireReports;
-pub use self::wire::{
-    WireBaseline, WireCheck, WireCoverage, WireFinding, WireKind, WireLeftOut, WireOverall, WirePart,
-    WirePrevious, WireReport, WireSectionOff, WireStatus, WireSummary,
-};
+pub(super) use self::finding::WireFinding;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::finding::{bytes, name};
+use self::report::{WireReport, WireReports};
 use super::Reporter;
-pub use super::told::WireSince;
-use crate::model::{Report, shown_json};
+use crate::model::{CheckMeta, PastRun, Report, shown_json};
 
 /// The file that a report is kept as in every run.
 pub const FILE: &str = "drift_report.json";
@@ -74,24 +71,74 @@ pub fn schema() -> String {
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
-/// Reads one report back.
+/// Finds what is fixed about a check, by its id.
+pub type FindCheck<'a> = &'a dyn Fn(&str) -> Option<&'static CheckMeta>;
+
+/// Why bytes cannot be read as a report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// They are no JSON, or other JSON.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// They are another document.
+    #[error("its schema is not {SCHEMA}")]
+    Schema,
+    /// The report names a section of another version.
+    #[error("it names a section \"{0}\", which this version does not know")]
+    Section(String),
+    /// The report holds a check of another version.
+    #[error("it holds a check \"{0}\", which this version does not know")]
+    Check(String),
+    /// The report is of a kind of run of another version.
+    #[error("its mode \"{0}\" is not known to this version")]
+    Mode(String),
+    /// The report names no baseline.
+    #[error("the digest of its baseline is none")]
+    Baseline,
+    /// The report passes, and a check of it does not.
+    #[error("it contradicts itself: its verdict does not follow from its checks")]
+    Verdict,
+    /// A check ended otherwise than its findings say.
+    #[error("it contradicts itself: the status of {0} does not follow from it")]
+    Status(&'static str),
+}
+
+/// Reads one report back. `find` knows the checks.
 ///
 /// # Errors
-/// When it is not JSON, or not the report of one host.
-pub fn read(bytes: &[u8]) -> Result<WireReport, String> {
-    let report: WireReport = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if report.schema == SCHEMA { Ok(report) } else { Err(format!("its schema is not {SCHEMA}")) }
+/// When it is not the report of one host, or not one that this version can have written.
+pub fn read(bytes: &[u8], find: FindCheck<'_>) -> Result<Report, ReadError> {
+    wire(bytes)?.read(find)
 }
 
 /// Reads every report of a document: one, or those of several targets.
 ///
 /// # Errors
-/// When it is neither.
-pub fn read_all(bytes: &[u8]) -> Result<Vec<WireReport>, String> {
+/// As [`read`].
+pub fn read_all(bytes: &[u8], find: FindCheck<'_>) -> Result<Vec<Report>, ReadError> {
     let named: Result<Named, _> = serde_json::from_slice(bytes);
     if !named.is_ok_and(|named| named.schema == SCHEMA_OF_SEVERAL) {
-        return Ok(vec![read(bytes)?]);
+        return Ok(vec![read(bytes, find)?]);
     }
-    let several: Result<WireReports, _> = serde_json::from_slice(bytes);
-    several.map(|several| several.reports).map_err(|error| error.to_string())
+    let several: WireReports = serde_json::from_slice(bytes)?;
+    several.reports.into_iter().map(|report| report.read(find)).collect()
+}
+
+/// Reads a run that is over, as far as its report tells it in a line: one of another version, too.
+///
+/// # Errors
+/// When it is not the report of one host.
+pub fn read_run(bytes: &[u8]) -> Result<PastRun, ReadError> {
+    Ok(wire(bytes)?.read_run())
+}
+
+/// The line that a report will leave among the runs that are over.
+#[must_use]
+pub fn run_of(report: &Report) -> PastRun {
+    WireReport::of(report).read_run()
+}
+
+fn wire(bytes: &[u8]) -> Result<WireReport, ReadError> {
+    let report: WireReport = serde_json::from_slice(bytes)?;
+    if report.schema == SCHEMA { Ok(report) } else { Err(ReadError::Schema) }
 }

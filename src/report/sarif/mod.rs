@@ -16,8 +16,8 @@ use wire::{
 use super::plain::utc;
 use super::{Reporter, headline, place, plain};
 use crate::model::{
-    Acknowledged, CheckResult, Digest, Finding, Report, Status, SubjectKind, day, escaped, name_of,
-    printable, shown_json,
+    CheckResult, Digest, Finding, Report, Status, SubjectKind, Waiver, day, escaped, name_of, printable,
+    shown_json,
 };
 use crate::section;
 
@@ -202,8 +202,8 @@ fn failure(rule_id: &'static str, rule_index: usize, lines: &[String]) -> wire::
     }
 }
 
-fn suppression(answer: &Acknowledged) -> Suppression {
-    let Acknowledged { reason, by, until, .. } = answer;
+fn suppression(answer: &Waiver) -> Suppression {
+    let Waiver { reason, by, until, .. } = answer;
     let justification = printable(&format!("until {} by {}: {reason}", day(until), name_of(by)));
     Suppression { kind: "external", status: "accepted", justification }
 }
