@@ -2,15 +2,12 @@
 
 use std::fmt::Write as _;
 
-use console::Style;
 use serde::Serialize;
 
 use super::json::WireFinding;
-use super::terminal::{INDENT, Page};
-use crate::model::{
-    CheckResult, Explanation, Finding, Shown, Since, Status, WayOut, escaped, is_hidden, printable, readable,
-    shown_json,
-};
+use super::page::Page;
+use super::text::{self, escaped_command};
+use crate::model::{CheckResult, Explanation, Finding, Since, Status, WayOut, escaped, readable, shown_json};
 
 /// Explanations for people, one after the other.
 #[must_use]
@@ -48,7 +45,7 @@ impl Page {
             .baseline
             .commit
             .iter()
-            .map(|id| format!(", commit {}{changed}", short(id)))
+            .map(|id| format!(", commit {}{changed}", id.get(..12).unwrap_or(id)))
             .collect::<String>();
         self.fact_of("Baseline", &format!("{}{commit}", escaped(it.baseline.from.as_bytes())));
         let value = |value: &Option<String>| {
@@ -76,16 +73,10 @@ impl Page {
     /// What one check says of the subject.
     fn aspect(&mut self, check: &CheckResult) {
         for finding in check.findings.iter().filter(|finding| finding.kind.is_drift()) {
-            self.drift(check, finding);
-            self.details(finding);
+            self.lines([text::drift(check, finding)]);
+            self.lines(text::details(finding));
         }
-        for finding in check.findings.iter().filter(|finding| !finding.kind.is_drift()) {
-            self.fact("ERROR", &format!("{}: {}", check.labels.unreadable, escaped(&finding.subject.key)));
-            self.details(finding);
-        }
-        for error in &check.errors {
-            self.fact("ERROR", &format!("{}: {}", check.labels.topic, escaped(error.as_bytes())));
-        }
+        self.lines(text::unseen(check, false));
         match (check.status(), &check.skip) {
             (Status::Skip, Some(why)) => {
                 self.fact("SKIP", &format!("{}: {}", check.labels.topic, escaped(why.as_bytes())));
@@ -129,28 +120,6 @@ impl Page {
             self.line(&format!("    {}", escaped_command(&way.command)));
         }
     }
-
-    /// Which lines of a file differ, under the name of a part where it is one.
-    pub(super) fn shown(&mut self, shown: &Shown) {
-        for line in &shown.meaning {
-            self.detail(line);
-        }
-        for line in &shown.lines {
-            let style = match line.as_bytes().first() {
-                Some(b'+') => Style::new().green(),
-                Some(b'-') => Style::new().red(),
-                Some(b'@') => Style::new().cyan(),
-                _ => Style::new(),
-            };
-            let painted = style.force_styling(self.colour).apply_to(printable(line));
-            self.painted(&format!("{INDENT}{painted}"));
-        }
-    }
-}
-
-/// A command as a shell takes it: in a quoted word there is nothing that nobody sees but a line break or tab.
-pub(super) fn escaped_command(command: &str) -> String {
-    if command.chars().any(is_hidden) { escaped(command.as_bytes()) } else { command.to_owned() }
 }
 
 /// Since when, in a sentence.
@@ -164,10 +133,6 @@ fn in_words(since: &Since) -> String {
         let _ = write!(text, "; as it is now since run {changed}");
     }
     text
-}
-
-fn short(id: &str) -> &str {
-    id.get(..12).unwrap_or(id)
 }
 
 /// Explanations for machines: an array of objects.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Reporter, headline, markdown, place, plain};
+use super::{Reporter, headline, markdown, place, text};
 use crate::model::{CheckResult, Finding, Report, Status, escaped, is_hidden, printable};
 
 /// Annotations in a workflow of GitHub Actions.
@@ -40,14 +40,14 @@ fn annotate(report: &Report, text: &mut String) {
                 None if finding.kind.is_drift() => drift,
                 None => "error",
             };
-            let lines = std::iter::once(plain::title(check, finding)).chain(plain::details_of(finding));
-            let message: Vec<String> = lines.chain(plain::ways(plain::ways_out(finding))).collect();
+            let lines = std::iter::once(text::title(check, finding)).chain(text::details_of(finding));
+            let message: Vec<String> = lines.chain(text::ways(text::ways_out(finding))).collect();
             let title = format!("{about}: {}", check.labels.topic);
             command(level, file(finding).as_deref(), &title, &message, text);
         }
         whole(about, check, text);
     }
-    if let Some((id, why)) = plain::beyond_checks(report) {
+    if let Some((id, why)) = text::beyond_checks(report) {
         command("error", None, &format!("{about}: {id}"), &[why.to_owned()], text);
     }
     let level = match report.status() {
@@ -55,7 +55,7 @@ fn annotate(report: &Report, text: &mut String) {
         Status::Fail => drift,
         Status::Error => "error",
     };
-    let closing: Vec<String> = std::iter::once(headline(report)).chain(plain::deploying(report)).collect();
+    let closing: Vec<String> = std::iter::once(headline(report)).chain(text::deploying(report)).collect();
     command(level, None, "driftlock", &closing, text);
 }
 
@@ -64,7 +64,7 @@ fn whole(about: &str, check: &CheckResult, text: &mut String) {
     let title = format!("{about}: {}", check.labels.topic);
     for error in &check.errors {
         let message: Vec<String> =
-            std::iter::once(escaped(error.as_bytes())).chain(plain::ways(&check.ways_out)).collect();
+            std::iter::once(escaped(error.as_bytes())).chain(text::ways(&check.ways_out)).collect();
         command("error", None, &title, &message, text);
     }
     if let Some(why) = check.skip.as_ref().filter(|_| check.status() == Status::Skip) {

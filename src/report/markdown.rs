@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::several::InCommon;
-use super::{Reporter, headline, plain};
+use super::{Reporter, headline, text};
 use crate::model::{CheckResult, Finding, Report, Status, WayOut, escaped, printable};
 
 /// A comment for a merge request.
@@ -74,13 +74,13 @@ impl Page {
             folded.extend(answered.iter().map(|finding| block(check, finding)));
         }
         let whole: String = report.checks.iter().map(of_check).collect();
-        let beyond = plain::beyond_checks(report).map(|(_, why)| format!("**ERROR:** {}\n", code(why)));
+        let beyond = text::beyond_checks(report).map(|(_, why)| format!("**ERROR:** {}\n", code(why)));
         let is_quiet = blocks.is_empty() && whole.is_empty() && report.status() == Status::Pass;
         if is_one_of_several && is_quiet {
             return;
         }
         let mut head = format!("### {}\n", code(&headline(report)));
-        let lines = plain::since_last(report).into_iter().chain(plain::deploying(report));
+        let lines = text::since_last(report).into_iter().chain(text::deploying(report));
         head.extend(lines.map(|line| format!("\n{}\n", code(&line))));
         if report.status() == Status::Pass {
             let compared: usize = report.checks.iter().filter(|c| c.compares).map(|c| c.subjects).sum();
@@ -196,12 +196,12 @@ fn block(check: &CheckResult, finding: &Finding) -> String {
 fn block_on(check: &CheckResult, finding: &Finding, on: &str) -> String {
     let what = check.labels.title(finding);
     let name = code(&escaped(&finding.subject.key));
-    let details = plain::details_of(finding);
+    let details = text::details_of(finding);
     let mut text = format!("**{what}:** {name}{on}\n");
     if !details.is_empty() {
         let _ = write!(text, "\n{}", fenced("text", &details));
     }
-    text + &commands(plain::ways_out(finding))
+    text + &commands(text::ways_out(finding))
 }
 
 /// Commands with what each is for.

@@ -6,8 +6,8 @@ mod html;
 pub mod json;
 mod junit;
 mod markdown;
+mod page;
 mod place;
-mod plain;
 mod prometheus;
 mod provenance;
 mod sarif;
@@ -15,6 +15,7 @@ mod sentence;
 mod several;
 mod tap;
 mod terminal;
+mod text;
 
 pub use explanation::{explained, explained_as_json};
 pub use sentence::{details, headline};

@@ -6,9 +6,8 @@ use crate::model::{
     Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, Versions, Waiver, WayOut,
     day, name_of,
 };
-use crate::report::explanation::escaped_command;
 use crate::report::provenance;
-use crate::report::terminal::short;
+use crate::report::text::{escaped_command, short};
 
 /// A finding as it folds away and out.
 pub(super) fn finding(page: &mut Markup, finding: &Finding, layout: Layout) {

@@ -6,9 +6,9 @@ use super::{Layout, count, timeline};
 use crate::model::{
     BaselineOrigin, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day, time_of_day,
 };
-use crate::report::plain;
 use crate::report::provenance::minute;
 use crate::report::several::{InCommon, seconds};
+use crate::report::text;
 
 /// Everything below the headline of one report. What `common` has is told elsewhere on the page.
 pub(super) fn place(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'_>) {
@@ -62,7 +62,7 @@ fn warnings(page: &mut Markup, report: &Report) {
             pause.by, pause.reason
         ));
     }
-    said.extend(plain::since_last(report).map(|line| format!("{line}.")));
+    said.extend(text::since_last(report).map(|line| format!("{line}.")));
     if report.partial {
         said.push("Only some checks ran: this says nothing of the others.".to_owned());
     }

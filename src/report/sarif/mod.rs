@@ -13,8 +13,8 @@ use wire::{
     Run, Suppression, Tool, UriBase,
 };
 
-use super::plain::utc;
-use super::{Reporter, headline, place, plain};
+use super::text::utc;
+use super::{Reporter, headline, place, text};
 use crate::model::{
     CheckResult, Digest, Finding, Report, Status, SubjectKind, Waiver, day, escaped, name_of, printable,
     shown_json,
@@ -48,7 +48,7 @@ impl Reporter for Sarif {
 }
 
 fn run(report: &Report) -> Run {
-    let beyond = plain::beyond_checks(report);
+    let beyond = text::beyond_checks(report);
     let rules = report.checks.iter().map(|check| rule(check.id, check.labels.pass));
     let rules = rules.chain(beyond.map(|(id, _)| rule(id, "The run looked at something, and ended well")));
     let version = env!("CARGO_PKG_VERSION");
@@ -120,7 +120,7 @@ fn notifications(report: &Report) -> Vec<Notification> {
         associated_rule: None,
         locations: Vec::new(),
     };
-    let lines = plain::since_last(report).into_iter().chain(plain::deploying(report));
+    let lines = text::since_last(report).into_iter().chain(text::deploying(report));
     all.extend(lines.map(|line| whole(Level::Note, line)));
     for (index, check) in report.checks.iter().enumerate() {
         let rule = Some(RuleReference { id: check.id, index });
@@ -140,7 +140,7 @@ fn notifications(report: &Report) -> Vec<Notification> {
             });
         }
     }
-    all.extend(plain::beyond_checks(report).map(|(_, why)| whole(Level::Error, why.to_owned())));
+    all.extend(text::beyond_checks(report).map(|(_, why)| whole(Level::Error, why.to_owned())));
     all
 }
 
@@ -153,18 +153,18 @@ fn results(report: &Report) -> Vec<wire::Finding> {
             failure(
                 check.id,
                 index,
-                &std::iter::once(why).chain(plain::ways(&check.ways_out)).collect::<Vec<_>>(),
+                &std::iter::once(why).chain(text::ways(&check.ways_out)).collect::<Vec<_>>(),
             )
         }));
     }
-    let beyond = plain::beyond_checks(report);
+    let beyond = text::beyond_checks(report);
     all.extend(beyond.map(|(id, why)| failure(id, report.checks.len(), &[why.to_owned()])));
     all
 }
 
 fn result(check: &CheckResult, rule_index: usize, finding: &Finding) -> wire::Finding {
     let lines = account(check, finding);
-    let ways = plain::ways(plain::ways_out(finding));
+    let ways = text::ways(text::ways_out(finding));
     let value = |name, value: Option<String>| value.map(|value| (name, printable(&value)));
     let properties = [
         value("kind", Some(finding.kind.word().to_owned())),
@@ -215,7 +215,7 @@ fn fingerprints(fingerprint: Digest) -> BTreeMap<&'static str, String> {
 
 /// What is said of a finding, its ways out left out.
 fn account(check: &CheckResult, finding: &Finding) -> Vec<String> {
-    std::iter::once(plain::title(check, finding)).chain(plain::details_of(finding)).collect()
+    std::iter::once(text::title(check, finding)).chain(text::details_of(finding)).collect()
 }
 
 /// A message of lines. What would be a link in it is none.
