@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::baseline::{LockFile, Locks, Source};
-use crate::check::{BASELINE_SIGNED, CHECKS, Case, Evidence, NoBaseline};
+use crate::check::{self, BASELINE_SIGNED, CHECKS, Case, Evidence, NoBaseline};
 use crate::model::{
     CheckResult, Entry, Finding, Glob, Kind, Leaf, Observation, Observed, Report, SectionId, State, Status,
     TreeBuilder, Value, escaped,
@@ -210,7 +210,7 @@ fn silent_changes(evidence: &Evidence, told: &[Change]) -> Vec<Change> {
         return Vec::new();
     };
     let section = evidence.section.id();
-    let Some(check) = CHECKS.iter().find(|check| check.section() == Some(section)) else { return Vec::new() };
+    let Some(check) = check::first_of(section) else { return Vec::new() };
     let text = |entry: &Entry| Value::Structured(locked_facts(entry)).text();
     let is_told = |place: &[u8]| told.iter().any(|change| change.section == section && change.place == place);
     let pairs =

@@ -10,13 +10,16 @@ use crate::section::{self, fact};
 /// Compares the hashes that Compose put on containers.
 pub(super) struct ComposeApplied;
 
+/// The check's id.
+pub const COMPOSE_APPLIED: &str = "compose_applied";
+
 const META: CheckMeta = CheckMeta {
     config_cause: Some(
         "its compose file, an override or a variable changed, and docker compose up applied that",
     ),
     ..CheckMeta::of_section(
         section::IMAGES,
-        "compose_applied",
+        COMPOSE_APPLIED,
         "the configuration that Compose made each container from is the one in the baseline",
         CheckLabels {
             topic: "Applied configuration",

@@ -28,9 +28,12 @@ fn meaning(state: &str) -> Meaning<'_> {
     }
 }
 
+/// The check's id.
+pub const CONTAINER_STATE: &str = "container_state";
+
 const META: CheckMeta = CheckMeta::of_section(
     section::IMAGES,
-    "container_state",
+    CONTAINER_STATE,
     "containers are in the state that the baseline has: running, restarting, paused, ended, or never started",
     CheckLabels {
         topic: "Container states",

@@ -18,7 +18,9 @@ use crate::section::Section;
 use crate::trust::Looked;
 
 pub use baseline_signed::BASELINE_SIGNED;
+pub use compose_applied::COMPOSE_APPLIED;
 pub use container_mounts::CONTAINER_MOUNTS;
+pub use container_state::CONTAINER_STATE;
 pub use difference::differences;
 pub use report_signed::{REPORT_SIGNED, unsigned_report};
 
@@ -133,6 +135,12 @@ impl NoBaseline {
 #[must_use]
 pub fn find(id: &str) -> Option<&'static dyn Check> {
     CHECKS.iter().copied().find(|check| check.id() == id)
+}
+
+/// The first of the checks of a section.
+#[must_use]
+pub fn first_of(section: SectionId) -> Option<&'static dyn Check> {
+    CHECKS.iter().copied().find(|check| check.section() == Some(section))
 }
 
 /// Everything that is fixed about the check with this id.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use super::aim::Aim;
 use super::project::Project;
 use crate::baseline::{self, Source};
-use crate::check::{self, CHECKS, Check, Evidence, NoBaseline};
+use crate::check::{self, Check, Evidence, NoBaseline};
 use crate::explain::{self, Situation};
 use crate::git::Repository;
 use crate::model::{
@@ -168,7 +168,7 @@ impl Advice<'_> {
         if let Err(NoBaseline::Malformed(why)) = &evidence.baseline {
             return self.ways_of_malformed(evidence, why);
         }
-        let is_first = CHECKS.iter().find(|it| it.section() == section).is_some_and(|it| it.id() == check);
+        let is_first = section.and_then(check::first_of).is_some_and(|it| it.id() == check);
         let engine = matches!(&evidence.observed, Observed::Failed(_))
             && section.is_some_and(|id| kind_of(SubjectSource::Section(id)) == Some(SubjectKind::Container));
         if !(engine && is_first && (ssh.is_some() || self.aim.server().is_none())) {
@@ -203,7 +203,7 @@ impl Advice<'_> {
         let name = (finding.subject.source == SubjectSource::LockFile).then_some(&finding.subject.key)?;
         let is_its = |file: &&str| name.ends_with(file.as_bytes());
         let section = SECTIONS.iter().find(|section| section.lock_files().iter().any(is_its))?;
-        let check = CHECKS.iter().find(|check| check.section() == Some(section.id()))?;
+        let check = check::first_of(section.id())?;
         let options = if self.aim.target.is_none() { section.meta().export_options } else { "" };
         Some(format!("{options} --only {}", check.id()))
     }

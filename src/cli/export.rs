@@ -22,7 +22,7 @@ use crate::accept::{Change, apply, between, lock_files};
 use crate::atomic::write_file;
 use crate::audit::{self, Look, Request};
 use crate::baseline::{self, Locks};
-use crate::check::{self, CHECKS, Check, Evidence};
+use crate::check::{self, Check, Evidence};
 use crate::host::{HostError, Watch};
 use crate::model::{
     CheckLabels, Observation, Observed, Report, SectionId, State, SubjectSource, escaped, judge, quoted,
@@ -411,7 +411,7 @@ impl Job<'_> {
     fn files(&self, evidence: &[Evidence], page: &mut Page) -> run::Files {
         let mut files = Vec::new();
         for e in evidence {
-            let check = CHECKS.iter().find(|check| check.section() == Some(e.section.id()));
+            let check = check::first_of(e.section.id());
             let Some(words) = check.map(|check| &check.meta().labels) else { continue };
             let required = self.require.iter().any(|required| required.section() == Some(e.section.id()));
             match &e.observed {

@@ -15,7 +15,7 @@ use crate::atomic::{read_file, replace_file};
 use crate::config::Notify;
 use crate::model::{Notice, Report, in_words};
 use crate::notify::{Delivery, Earlier, News, Outcome, Outlet, Words, deliver, is_due};
-use crate::report::{self, json};
+use crate::report::json;
 use crate::run;
 
 /// Telling of the reports of one check.
@@ -126,8 +126,7 @@ impl Telling<'_> {
 
 /// The report as it is kept, byte for byte.
 pub(super) fn as_json(report: &Report) -> Vec<u8> {
-    let format = report::find("json");
-    format.map(|json| json.render(std::slice::from_ref(report), false)).unwrap_or_default()
+    json::bytes_of(report)
 }
 
 /// What messages about a report say of where they come from.

@@ -2,19 +2,22 @@
 
 use std::fmt::Write as _;
 
-use super::{Reporter, headline, markdown, place, text};
+use super::{FormatMeta, Reporter, headline, markdown, place, text};
 use crate::model::{CheckResult, Finding, Report, Status, escaped, is_hidden, printable};
 
 /// Annotations in a workflow of GitHub Actions.
 pub(super) struct Github;
 
-impl Reporter for Github {
-    fn id(&self) -> &'static str {
-        "github"
-    }
+const META: FormatMeta = FormatMeta {
+    id: "github",
+    about: "annotations and a step summary in a workflow of GitHub Actions",
+    is_plain: true,
+    ..FormatMeta::NONE
+};
 
-    fn about(&self) -> &'static str {
-        "annotations and a step summary in a workflow of GitHub Actions"
+impl Reporter for Github {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {

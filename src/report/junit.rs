@@ -5,19 +5,21 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::{Reporter, details, headline, text};
+use super::{FormatMeta, Reporter, details, headline, text};
 use crate::model::{CheckResult, Report, Status, printable};
 
 /// Test results for GitLab, Jenkins and everything else that reads `JUnit`.
 pub(super) struct Junit;
 
-impl Reporter for Junit {
-    fn id(&self) -> &'static str {
-        "junit"
-    }
+const META: FormatMeta = FormatMeta {
+    id: "junit",
+    about: "test results for a CI system, in the XML of JUnit",
+    ..FormatMeta::NONE
+};
 
-    fn about(&self) -> &'static str {
-        "test results for a CI system, in the XML of JUnit"
+impl Reporter for Junit {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::several::InCommon;
-use super::{Reporter, headline, text};
+use super::{FormatMeta, Reporter, headline, text};
 use crate::model::{CheckResult, Finding, Report, Status, WayOut, escaped, printable};
 
 /// A comment for a merge request.
@@ -14,13 +14,15 @@ const OPEN: usize = 5;
 /// How many bytes a page may have: GitHub takes 65,536 characters in a comment.
 const LIMIT: usize = 60_000;
 
-impl Reporter for Markdown {
-    fn id(&self) -> &'static str {
-        "markdown"
-    }
+const META: FormatMeta = FormatMeta {
+    id: "markdown",
+    about: "a comment for a merge request, in the Markdown of GitHub and GitLab",
+    ..FormatMeta::NONE
+};
 
-    fn about(&self) -> &'static str {
-        "a comment for a merge request, in the Markdown of GitHub and GitLab"
+impl Reporter for Markdown {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {

@@ -2,19 +2,22 @@
 
 use std::fmt::Write as _;
 
-use super::{Reporter, details, text};
+use super::{FormatMeta, Reporter, details, text};
 use crate::model::{CheckResult, Report, Status, printable};
 
 /// Test results for `prove` and everything else that reads TAP.
 pub(super) struct Tap;
 
-impl Reporter for Tap {
-    fn id(&self) -> &'static str {
-        "tap"
-    }
+const META: FormatMeta = FormatMeta {
+    id: "tap",
+    about: "test results for prove and other readers of the Test Anything Protocol",
+    is_plain: true,
+    ..FormatMeta::NONE
+};
 
-    fn about(&self) -> &'static str {
-        "test results for prove and other readers of the Test Anything Protocol"
+impl Reporter for Tap {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {

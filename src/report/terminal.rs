@@ -1,26 +1,26 @@
 //! The terminal report: plain lines that `grep '^\['` reads one fact at a time, details indented below.
 
-use super::Reporter;
 use super::page::{Page, RULE};
 use super::sentence::not_compared;
 use super::several::{InCommon, alike, seconds};
 use super::text::{self, Line};
+use super::{FormatMeta, Reporter};
 use crate::model::{CheckResult, Finding, Mode, Notice, Report, Status, escaped, printable};
 
 /// The report for people.
 pub(super) struct Terminal;
 
+const META: FormatMeta = FormatMeta {
+    id: "terminal",
+    about: "the report for people, plain text",
+    kept_as: Some("drift_report.txt"),
+    is_plain: true,
+    ..FormatMeta::NONE
+};
+
 impl Reporter for Terminal {
-    fn id(&self) -> &'static str {
-        "terminal"
-    }
-
-    fn about(&self) -> &'static str {
-        "the report for people, plain text"
-    }
-
-    fn kept_as(&self) -> Option<&'static str> {
-        Some("drift_report.txt")
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], colour: bool) -> Vec<u8> {

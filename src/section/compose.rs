@@ -9,7 +9,7 @@ use super::{
 use crate::baseline::LockError;
 use crate::config::Config;
 use crate::host::{Answer, FileQuery, Query, Select, is_detected_compose_file};
-use crate::model::{LeftOut, Observed, SectionId, State, SubjectKind, Unit, any_match, escaped};
+use crate::model::{Glob, LeftOut, Observed, SectionId, State, SubjectKind, Unit, any_match, escaped};
 
 /// Docker Compose files.
 pub(super) struct Compose;
@@ -31,6 +31,14 @@ const META: SectionMeta = SectionMeta {
 impl Section for Compose {
     fn meta(&self) -> &'static SectionMeta {
         &META
+    }
+
+    fn patterns<'a>(&self, config: &'a Config) -> Option<&'a [Glob]> {
+        config.compose_files.as_deref()
+    }
+
+    fn excludes<'a>(&self, config: &'a Config) -> &'a [Glob] {
+        &config.compose_exclude
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {

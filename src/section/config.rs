@@ -6,7 +6,7 @@ use super::{
 };
 use crate::baseline::LockError;
 use crate::host::{Answer, FileQuery, Query, Select};
-use crate::model::{Observed, SectionId, State, SubjectKind};
+use crate::model::{Glob, Observed, SectionId, State, SubjectKind};
 
 /// Files that `[files] include` names.
 pub(super) struct Config;
@@ -33,6 +33,10 @@ const META: SectionMeta = SectionMeta {
 impl Section for Config {
     fn meta(&self) -> &'static SectionMeta {
         &META
+    }
+
+    fn patterns<'a>(&self, config: &'a crate::config::Config) -> Option<&'a [Glob]> {
+        config.files_include.as_deref()
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {

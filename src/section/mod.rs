@@ -82,6 +82,16 @@ pub trait Section: Sync {
         self.meta().lock_files
     }
 
+    /// The patterns that the configuration names for its files; none where it names none.
+    fn patterns<'a>(&self, _config: &'a Config) -> Option<&'a [Glob]> {
+        None
+    }
+
+    /// The patterns of files that the configuration leaves out.
+    fn excludes<'a>(&self, _config: &'a Config) -> &'a [Glob] {
+        &[]
+    }
+
     /// Whether its lock files must be there when it is on.
     fn wants_lock_files(&self, _ask: &Ask<'_>) -> bool {
         true

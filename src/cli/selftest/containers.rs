@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 use super::alteration::{Act, Alteration};
 use super::copy::Copy;
 use crate::baseline;
+use crate::check::{COMPOSE_APPLIED, CONTAINER_STATE};
 use crate::config::OnUnexpected;
-use crate::model::SectionId;
-use crate::section::find;
+use crate::section::{IMAGES, find};
 
 /// A container that nobody has.
 const NOBODY: &str = "driftlock-selftest";
 
 /// Everything that is tried on them.
 pub(super) fn all(copy: &Copy) -> Vec<Alteration> {
-    let file = find(SectionId("images")).and_then(|section| section.lock_files().first());
+    let file = find(IMAGES).and_then(|section| section.lock_files().first());
     let Some(path) = file.map(|file| Path::new(baseline::PATH).join(file)) else { return Vec::new() };
     let Ok(lock) = serde_json::from_slice::<Value>(copy.bytes(&path)) else { return Vec::new() };
     let name = lock["images"].as_object().and_then(|images| images.keys().next());
@@ -97,13 +97,13 @@ impl Container {
         vec![
             self.alteration(
                 "a container is in another state than accepted",
-                "container_state",
+                CONTAINER_STATE,
                 &self.name,
                 state,
             ),
             self.alteration(
                 "a container has another configuration than accepted",
-                "compose_applied",
+                COMPOSE_APPLIED,
                 &self.name,
                 hash,
             ),

@@ -19,7 +19,7 @@ use crate::config::{Config, DockerConfig, DockerMode};
 use crate::host::docker::Engine;
 use crate::host::{Layout, LocalHost, MANIFESTS, Scope, Watch, manifest_among};
 use crate::model::{CheckResult, Entry, Leaf, Observed, SectionId, State, Tree, any_match};
-use crate::section::{Purpose, Setting};
+use crate::section::{ADDONS, COMPOSE, CONFIG, Purpose, Setting};
 
 /// How many subjects of each section are copied.
 const EACH: usize = 2;
@@ -154,8 +154,8 @@ impl Copy {
 
     /// Keeps of the patterns those that match something here, for a pattern that matches nothing is an error.
     fn narrow(&self, config: &mut Config) {
-        let places = |section| self.subjects.get(&SectionId(section)).cloned().unwrap_or_default();
-        let (compose, modules, files) = (places("compose"), places("addons"), places("config"));
+        let places = |section| self.subjects.get(&section).cloned().unwrap_or_default();
+        let (compose, modules, files) = (places(COMPOSE), places(ADDONS), places(CONFIG));
         let roots: Vec<Vec<u8>> = modules.iter().map(|place| above(place)).collect();
         for (patterns, places) in [
             (&mut config.compose_files, compose),

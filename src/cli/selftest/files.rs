@@ -7,14 +7,19 @@ use super::alteration::{Act, Alteration};
 use super::copy::{Copy, path_of};
 use super::modules;
 use crate::baseline;
-use crate::model::{Glob, SectionId, any_match};
-use crate::section::{Section, find};
+use crate::check::first_of;
+use crate::model::{SubjectKind, any_match};
+use crate::section::{SECTIONS, Section};
 
 /// Everything that is tried on a copy of files.
 pub(super) fn all(copy: &Copy) -> Vec<Alteration> {
     let mut all = Vec::new();
-    for (section, check) in [("compose", "compose_hashes"), ("config", "config_hashes")] {
-        let places = copy.subjects.get(&SectionId(section));
+    let of_kind = |is_wanted: fn(SubjectKind) -> bool| {
+        SECTIONS.iter().copied().filter(move |section| is_wanted(section.meta().kind))
+    };
+    for section in of_kind(|kind| kind == SubjectKind::File) {
+        let Some(check) = first_of(section.id()).map(|check| check.id()) else { continue };
+        let places = copy.subjects.get(&section.id());
         for (at, place) in places.into_iter().flatten().enumerate() {
             of_file(&mut all, copy, check, place);
             if at == 0 {
@@ -23,8 +28,8 @@ pub(super) fn all(copy: &Copy) -> Vec<Alteration> {
         }
     }
     modules::of_modules(&mut all, copy);
-    for section in ["compose", "addons", "config"] {
-        of_lock_files(&mut all, copy, SectionId(section));
+    for section in of_kind(SubjectKind::has_files) {
+        of_lock_files(&mut all, copy, section);
     }
     all
 }
@@ -71,7 +76,13 @@ pub(super) fn beside(path: &Path, more: &str) -> PathBuf {
 }
 
 /// A file that nobody accepted, in a directory of its own beside that of one that somebody did.
-fn new_file(all: &mut Vec<Alteration>, copy: &Copy, section: &str, check: &'static str, place: &[u8]) {
+fn new_file(
+    all: &mut Vec<Alteration>,
+    copy: &Copy,
+    section: &dyn Section,
+    check: &'static str,
+    place: &[u8],
+) {
     let path = path_of(place);
     let dir = path.parent().unwrap_or(Path::new(""));
     let name = path.file_name().unwrap_or_default();
@@ -81,13 +92,10 @@ fn new_file(all: &mut Vec<Alteration>, copy: &Copy, section: &str, check: &'stat
         beside(dir, "-driftlock-selftest")
     };
     let mut candidates = vec![new.join(name), beside(&path, ".driftlock_selftest")];
-    let patterns: Option<&[Glob]> = match section {
-        "compose" => copy.config().compose_files.as_deref(),
-        _ => copy.config().files_include.as_deref(),
-    };
+    let patterns = section.patterns(copy.config());
     let is_covered = |new: &PathBuf| {
         let new = new.as_os_str().as_bytes();
-        let is_left_out = section == "compose" && any_match(&copy.config().compose_exclude, new);
+        let is_left_out = any_match(section.excludes(copy.config()), new);
         !is_left_out && patterns.is_none_or(|globs| any_match(globs, new))
     };
     candidates.retain(is_covered);
@@ -102,13 +110,9 @@ fn new_file(all: &mut Vec<Alteration>, copy: &Copy, section: &str, check: &'stat
 }
 
 /// What a lock file may say instead of what was accepted.
-fn of_lock_files(all: &mut Vec<Alteration>, copy: &Copy, section: SectionId) {
-    let check = match section.0 {
-        "compose" => "compose_hashes",
-        "addons" => modules::CHECK,
-        _ => "config_hashes",
-    };
-    for name in find(section).into_iter().flat_map(Section::lock_files) {
+fn of_lock_files(all: &mut Vec<Alteration>, copy: &Copy, section: &dyn Section) {
+    let Some(check) = first_of(section.id()).map(|check| check.id()) else { return };
+    for name in section.lock_files() {
         let path = Path::new(baseline::PATH).join(name);
         let bytes = copy.bytes(&path);
         if bytes.is_empty() {

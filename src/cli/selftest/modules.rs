@@ -7,14 +7,15 @@ use super::alteration::{Act, Alteration};
 use super::copy::{Copy, Node, is_excluded, path_of};
 use super::files::{beside, of_bytes};
 use crate::host::MANIFESTS;
-use crate::model::{SectionId, escaped};
+use crate::model::escaped;
+use crate::section::ADDONS;
 
 /// The check that must notice them.
 pub(super) const CHECK: &str = "addon_hashes";
 
 /// Adds everything that is tried on the modules of a copy.
 pub(super) fn of_modules(all: &mut Vec<Alteration>, copy: &Copy) {
-    let places = copy.subjects.get(&SectionId("addons"));
+    let places = copy.subjects.get(&ADDONS);
     for (at, place) in places.into_iter().flatten().enumerate() {
         let module = Module::of(copy, place);
         module.of_files(all);

@@ -1,8 +1,8 @@
 //! The document: its head, the verdict, the targets, and what several of them have in common.
 
 use super::finding::{body, entry, ways_out};
-use super::markup::Markup;
-use super::place::{badge, place, section, whereabouts};
+use super::markup::{Markup, badge, section};
+use super::place::{place, whereabouts};
 use super::{Layout, count};
 use crate::model::{Report, Status};
 use crate::report::headline;

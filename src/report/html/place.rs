@@ -1,7 +1,7 @@
 //! What the page tells of one place: its checks, what could not be looked at, what moved, and on what ground.
 
 use super::finding::{fact, group, ways_out};
-use super::markup::Markup;
+use super::markup::{Markup, badge, section};
 use super::{Layout, count, timeline};
 use crate::model::{
     BaselineOrigin, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day, time_of_day,
@@ -20,30 +20,6 @@ pub(super) fn place(page: &mut Markup, report: &Report, layout: Layout, common: 
     acknowledged(page, report, layout);
     coverage(page, report, layout);
     run(page, report, layout);
-}
-
-/// A verdict as a mark: the word, never its colour alone.
-pub(super) fn badge(page: &mut Markup, status: Status) {
-    let tag = match status {
-        Status::Pass => "b class=pass",
-        Status::Fail => "b class=fail",
-        Status::Error => "b class=error",
-        Status::Skip => "b class=skip",
-    };
-    page.put(tag, status.word());
-}
-
-/// A part of the page with its heading.
-pub(super) fn section(
-    page: &mut Markup,
-    layout: Layout,
-    title: &str,
-    content: impl FnOnce(&mut Markup, Layout),
-) {
-    page.within("section", |it| {
-        it.put(layout.heading(), title);
-        content(it, layout.below());
-    });
 }
 
 /// What must be known before anything else is read.

@@ -1,7 +1,6 @@
 //! The last thirty days of one place: a bar a day, and the same as a table.
 
-use super::markup::Markup;
-use super::place::{badge, section};
+use super::markup::{Markup, badge, section};
 use super::{Layout, count};
 use crate::model::{PastRun, Report, Status};
 use crate::report::provenance::minute;

@@ -16,7 +16,7 @@ use crate::model::{
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(in crate::report) struct WireFinding {
     /// What it is about; lossy where the name is not UTF-8.
-    pub(super) subject: String,
+    subject: String,
     /// The name's bytes in base64, where it is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     subject_bytes: Option<String>,
@@ -27,7 +27,7 @@ pub(in crate::report) struct WireFinding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     place_bytes: Option<String>,
     /// What kind of difference.
-    pub(super) kind: Kind,
+    kind: Kind,
     /// What changed, for a modified subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     change: Option<String>,
@@ -48,7 +48,7 @@ pub(in crate::report) struct WireFinding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// SHA-256 over check, subject, kind and actual.
-    pub(super) fingerprint: String,
+    fingerprint: String,
     /// Who answers for it: it does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     acknowledged: Option<Waiver>,

@@ -1,6 +1,7 @@
 //! The JSON report: its wire format, written and read back, and the JSON Schema made from it.
 
 mod finding;
+mod past;
 mod report;
 
 use schemars::JsonSchema;
@@ -9,9 +10,10 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::finding::WireFinding;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::finding::{bytes, name};
+pub use self::past::{read_run, run_of};
 use self::report::{WireReport, WireReports};
-use super::Reporter;
-use crate::model::{CheckMeta, PastRun, Report, shown_json};
+use super::{FormatMeta, Reporter};
+use crate::model::{CheckMeta, Report, shown_json};
 
 /// The file that a report is kept as in every run.
 pub const FILE: &str = "drift_report.json";
@@ -25,17 +27,16 @@ pub const SCHEMA_OF_SEVERAL: &str = "driftlock.reports/1";
 /// The report for machines.
 pub(super) struct Json;
 
+const META: FormatMeta = FormatMeta {
+    id: "json",
+    about: "the report for machines, as docs/report.schema.json describes it",
+    kept_as: Some(FILE),
+    ..FormatMeta::NONE
+};
+
 impl Reporter for Json {
-    fn id(&self) -> &'static str {
-        "json"
-    }
-
-    fn about(&self) -> &'static str {
-        "the report for machines, as docs/report.schema.json describes it"
-    }
-
-    fn kept_as(&self) -> Option<&'static str> {
-        Some(FILE)
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
@@ -43,8 +44,7 @@ impl Reporter for Json {
             [one] => Document::One(Box::new(WireReport::of(one))),
             several => Document::Several(WireReports::of(several)),
         };
-        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
-        (shown_json(text) + "\n").into_bytes()
+        document.bytes()
     }
 }
 
@@ -56,6 +56,18 @@ enum Document {
     One(Box<WireReport>),
     /// The reports of several targets.
     Several(WireReports),
+}
+
+impl Document {
+    fn bytes(&self) -> Vec<u8> {
+        (shown_json(serde_json::to_string_pretty(self).unwrap_or_default()) + "\n").into_bytes()
+    }
+}
+
+/// One report as it is kept, byte for byte.
+#[must_use]
+pub fn bytes_of(report: &Report) -> Vec<u8> {
+    Document::One(Box::new(WireReport::of(report))).bytes()
 }
 
 /// Any document, as far as it says what it is.
@@ -108,7 +120,8 @@ pub enum ReadError {
 /// # Errors
 /// When it is not the report of one host, or not one that this version can have written.
 pub fn read(bytes: &[u8], find: FindCheck<'_>) -> Result<Report, ReadError> {
-    wire(bytes)?.read(find)
+    let report: WireReport = serde_json::from_slice(bytes)?;
+    if report.schema == SCHEMA { report.read(find) } else { Err(ReadError::Schema) }
 }
 
 /// Reads every report of a document: one, or those of several targets.
@@ -122,23 +135,4 @@ pub fn read_all(bytes: &[u8], find: FindCheck<'_>) -> Result<Vec<Report>, ReadEr
     }
     let several: WireReports = serde_json::from_slice(bytes)?;
     several.reports.into_iter().map(|report| report.read(find)).collect()
-}
-
-/// Reads a run that is over, as far as its report tells it in a line: one of another version, too.
-///
-/// # Errors
-/// When it is not the report of one host.
-pub fn read_run(bytes: &[u8]) -> Result<PastRun, ReadError> {
-    Ok(wire(bytes)?.read_run())
-}
-
-/// The line that a report will leave among the runs that are over.
-#[must_use]
-pub fn run_of(report: &Report) -> PastRun {
-    WireReport::of(report).read_run()
-}
-
-fn wire(bytes: &[u8]) -> Result<WireReport, ReadError> {
-    let report: WireReport = serde_json::from_slice(bytes)?;
-    if report.schema == SCHEMA { Ok(report) } else { Err(ReadError::Schema) }
 }

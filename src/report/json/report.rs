@@ -8,8 +8,8 @@ use super::finding::WireFinding;
 use super::{FindCheck, ReadError, SCHEMA, SCHEMA_OF_SEVERAL};
 use crate::model::{
     BaselineOrigin, CheckLabels, CheckMeta, CheckResult, Digest, Ending, ExitCode, LeftOut, Mode, Notice,
-    PastCheck, PastRun, PastSubject, Pause, PreviousReport, Report, SectionId, SectionOff, SinceLast, Status,
-    Trigger, Unit, Verdict, WayOut, judge,
+    Pause, PreviousReport, Report, SectionId, SectionOff, SinceLast, Status, Trigger, Unit, Verdict, WayOut,
+    judge,
 };
 use crate::section::SECTIONS;
 
@@ -313,34 +313,6 @@ impl WireReport {
             past: Vec::new(),
             location: None,
         })
-    }
-
-    /// Reads what is needed of a run that is over, whichever checks this version knows.
-    pub(super) fn read_run(self) -> PastRun {
-        let (ending, previous) = (self.ending(), self.previous());
-        let subject = |finding: WireFinding| PastSubject {
-            name: finding.subject,
-            fingerprint: finding.fingerprint,
-            is_drift: finding.kind.is_drift(),
-        };
-        let check = |check: WireCheck| PastCheck {
-            name: check.name,
-            is_whole: matches!(check.status, Status::Pass | Status::Fail),
-            subjects: check.findings.into_iter().map(subject).collect(),
-        };
-        PastRun {
-            run: self.run,
-            target: self.target,
-            started_at: self.started_at,
-            started_at_unix: self.started_at_unix,
-            duration_ms: self.duration_ms,
-            ending,
-            partial: self.partial,
-            baseline: self.baseline.from,
-            headline: self.headline,
-            checks: self.checks.into_iter().map(check).collect(),
-            previous,
-        }
     }
 
     fn ending(&self) -> Ending {

@@ -14,7 +14,7 @@ use wire::{
 };
 
 use super::text::utc;
-use super::{Reporter, headline, place, text};
+use super::{FormatMeta, Reporter, headline, place, text};
 use crate::model::{
     CheckResult, Digest, Finding, Report, Status, SubjectKind, Waiver, day, escaped, name_of, printable,
     shown_json,
@@ -27,13 +27,12 @@ pub(super) struct Sarif;
 /// What paths are relative to.
 const ROOT: &str = "%SRCROOT%";
 
-impl Reporter for Sarif {
-    fn id(&self) -> &'static str {
-        "sarif"
-    }
+const META: FormatMeta =
+    FormatMeta { id: "sarif", about: "results for code scanning, in SARIF 2.1.0", ..FormatMeta::NONE };
 
-    fn about(&self) -> &'static str {
-        "results for code scanning, in SARIF 2.1.0"
+impl Reporter for Sarif {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
