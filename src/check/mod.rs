@@ -146,7 +146,7 @@ pub fn first_of(section: SectionId) -> Option<&'static dyn Check> {
 /// Everything that is fixed about the check with this id.
 #[must_use]
 pub fn meta(id: &str) -> Option<&'static CheckMeta> {
-    find(id).map(|check| check.meta())
+    find(id).map(Check::meta)
 }
 
 /// What both sides know of a section, where both could be had.

@@ -14,7 +14,7 @@ use super::{clock, dates, secrets};
 use crate::atomic::{read_file, replace_file};
 use crate::config::Notify;
 use crate::model::{Notice, Report, in_words};
-use crate::notify::{Delivery, Earlier, News, Outcome, Outlet, Words, deliver, is_due};
+use crate::notify::{Delivery, DeliveryOutcome, Earlier, MessageContext, News, Outlet, deliver, is_due};
 use crate::report::json;
 use crate::run;
 
@@ -130,10 +130,10 @@ pub(super) fn as_json(report: &Report) -> Vec<u8> {
 }
 
 /// What messages about a report say of where they come from.
-pub(super) fn words(project: &Project, report: &Report) -> Words {
+pub(super) fn words(project: &Project, report: &Report) -> MessageContext {
     let shown = |path: &Path| path.display().to_string();
     let absolute = |place: &String| std::path::absolute(place).ok().map(|path| shown(&path));
-    Words {
+    MessageContext {
         driftlock: project.driftlock(),
         can_explain: report.target.as_ref().is_none_or(|name| project.config.targets.contains_key(name)),
         dir: std::env::current_dir().map(|dir| shown(&dir)).unwrap_or_default(),
@@ -151,7 +151,7 @@ fn unchanged_since(report: &Report) -> Option<i64> {
 }
 
 /// Says who could not be told, and of what where there are several places.
-fn warn(outcomes: &[Outcome], reports: &[Report]) {
+fn warn(outcomes: &[DeliveryOutcome], reports: &[Report]) {
     let mut failed: Vec<(String, Vec<&str>)> = Vec::new();
     for outcome in outcomes {
         let Some(why) = &outcome.error else { continue };

@@ -7,7 +7,7 @@ use crate::model::{CheckResult, Report, Status, fingerprint};
 /// A place as it was looked at: runs that look at other things are told of apart, so that they do not take turns in
 /// being news.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct NoticeScope {
     /// The target's name; `None` is the project's own tree.
     pub target: Option<String>,
     /// What it was compared with.
@@ -17,7 +17,7 @@ pub struct Place {
     pub checks: Option<Vec<String>>,
 }
 
-impl Place {
+impl NoticeScope {
     /// The place of a report.
     #[must_use]
     pub fn of(report: &Report) -> Self {
@@ -53,7 +53,7 @@ impl Seen {
 
 /// What was last told of a place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct LastNotification {
     /// What was told.
     #[serde(flatten)]
     pub seen: Seen,
@@ -69,7 +69,7 @@ pub struct Told {
 /// The verdict that stands for nobody having been told anything yet.
 const NOTHING: &str = "NONE";
 
-impl Told {
+impl LastNotification {
     /// Nothing was told of a place so far. Recorded before the first attempt, so that whatever ends that attempt, the
     /// next run does not take its report for one that somebody was told of.
     pub(super) fn nothing(now: i64) -> Self {
@@ -82,7 +82,7 @@ impl Told {
 #[derive(Debug, Clone)]
 pub struct Earlier {
     /// What stands in for what was told.
-    pub told: Told,
+    pub told: LastNotification,
     /// Whether it was given by the user and goes before what is recorded.
     pub is_given: bool,
 }
@@ -102,7 +102,7 @@ impl Earlier {
         let seen = if undelivered { Seen { fingerprint: String::new(), ..seen } } else { seen };
         let at = before.started_at_unix;
         let open_since = (!seen.passed()).then_some(at);
-        let told = Told { seen, told_at_unix: at, run_at_unix: at, open_since_unix: open_since };
+        let told = LastNotification { seen, told_at_unix: at, run_at_unix: at, open_since_unix: open_since };
         Some(Self { told, is_given })
     }
 }
@@ -151,16 +151,16 @@ pub(super) enum Decision {
     /// Nothing.
     Nothing,
     /// Nobody is told, but what is there counts as told from now on.
-    Record(Told),
+    Record(LastNotification),
     /// Somebody is told, and once that was delivered it is recorded.
-    Tell(Event, Told),
+    Tell(Event, LastNotification),
 }
 
 /// What is known when a decision is made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'a> {
     /// What was recorded of telling.
-    pub(super) recorded: Option<&'a Told>,
+    pub(super) recorded: Option<&'a LastNotification>,
     /// What an earlier report says.
     pub(super) earlier: Option<&'a Earlier>,
     /// Since when the set of findings is what it is, as far as earlier reports tell.
@@ -173,12 +173,12 @@ pub(super) struct Known<'a> {
 
 impl<'a> Known<'a> {
     /// What counts as told before: what the user gave, else what was recorded, else what an earlier report says.
-    pub(super) fn before(&self) -> Option<&'a Told> {
+    pub(super) fn before(&self) -> Option<&'a LastNotification> {
         let earlier = self.earlier.map(|earlier| &earlier.told);
         self.given().or(self.recorded).or(earlier).filter(|told| told.seen.verdict != NOTHING)
     }
 
-    fn given(&self) -> Option<&'a Told> {
+    fn given(&self) -> Option<&'a LastNotification> {
         self.earlier.filter(|earlier| earlier.is_given).map(|earlier| &earlier.told)
     }
 }
@@ -193,7 +193,7 @@ pub(super) fn decide(report: &Report, known: &Known<'_>) -> Decision {
     let is_recorded = given.is_none() && known.recorded.is_some();
     let (seen, now, started) = (Seen::of(report), known.now, report.started_at_unix);
     let open = |since: i64| (!seen.passed()).then_some(since);
-    let told = |since: i64| Told {
+    let told = |since: i64| LastNotification {
         seen: seen.clone(),
         told_at_unix: now,
         run_at_unix: started,
@@ -236,7 +236,10 @@ pub(super) fn decide(report: &Report, known: &Known<'_>) -> Decision {
         return Decision::Nothing;
     }
     // Not yet recorded; or told by a clock that was ahead, which would put off the reminder.
-    Decision::Record(Told { told_at_unix: before.told_at_unix.min(now), ..told(since.unwrap_or(started)) })
+    Decision::Record(LastNotification {
+        told_at_unix: before.told_at_unix.min(now),
+        ..told(since.unwrap_or(started))
+    })
 }
 
 /// Whether the time since `start` has passed a multiple of `step` between two moments: so a reminder comes at its time
@@ -291,13 +294,13 @@ mod tests {
         }
     }
 
-    fn decided(report: &Report, recorded: Option<&Told>, now: i64) -> Decision {
+    fn decided(report: &Report, recorded: Option<&LastNotification>, now: i64) -> Decision {
         let remind_after = Some(100);
         decide(report, &Known { recorded, earlier: None, unchanged_since: None, now, remind_after })
     }
 
     /// What is recorded once `report` was told of, and why it was.
-    fn told(report: &Report, recorded: Option<&Told>, now: i64) -> (Event, Told) {
+    fn told(report: &Report, recorded: Option<&LastNotification>, now: i64) -> (Event, LastNotification) {
         match decided(report, recorded, now) {
             Decision::Tell(event, told) => (event, told),
             other => panic!("{other:?}"),
@@ -316,8 +319,11 @@ mod tests {
         let (event, resolved) = told(&report(60, &[]), Some(&changed), 61);
         assert_eq!((event, resolved.open_since_unix), (Event::Resolved(Some(31)), None));
         assert_eq!(told(&report(60, &["a"]), None, 61).0, Event::Failing);
-        assert_eq!(told(&report(60, &["a"]), Some(&Told::nothing(5)), 61).0, Event::Failing);
-        assert!(matches!(decided(&report(60, &[]), Some(&Told::nothing(5)), 61), Decision::Record(_)));
+        assert_eq!(told(&report(60, &["a"]), Some(&LastNotification::nothing(5)), 61).0, Event::Failing);
+        assert!(matches!(
+            decided(&report(60, &[]), Some(&LastNotification::nothing(5)), 61),
+            Decision::Record(_)
+        ));
     }
 
     #[test]

@@ -29,7 +29,7 @@ const COMMAND: usize = 700;
 
 /// What a message says of where it comes from.
 #[derive(Debug, Clone, Default)]
-pub struct Words {
+pub struct MessageContext {
     /// How driftlock is called so that it works on the project.
     pub driftlock: String,
     /// Whether `driftlock explain` can look at the place again: a server that is no target has no name for it.
@@ -41,7 +41,7 @@ pub struct Words {
 }
 
 /// The message about a report.
-pub(super) fn message(report: &Report, event: Event, words: &Words) -> Vec<u8> {
+pub(super) fn message(report: &Report, event: Event, words: &MessageContext) -> Vec<u8> {
     let title = title(report, event);
     let mut blocks = vec![section(&format!("*{title}*")), context(&circumstances(report))];
     if event != Event::Test {
@@ -54,7 +54,7 @@ pub(super) fn message(report: &Report, event: Event, words: &Words) -> Vec<u8> {
 }
 
 /// What is wrong, a text for each block: what could not be carried out, then what was found.
-fn told(report: &Report, words: &Words) -> Vec<String> {
+fn told(report: &Report, words: &MessageContext) -> Vec<String> {
     let broken = report.checks.iter().filter(|check| !check.errors.is_empty());
     let all = |such: fn(&Finding) -> bool| {
         let each = report.checks.iter();
@@ -143,7 +143,7 @@ fn of_check(check: &CheckResult) -> String {
     text
 }
 
-fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &Words) -> String {
+fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &MessageContext) -> String {
     let told = check.labels.title(finding);
     let mut text = format!("*{told}*: {}\n{}", name(&finding.subject.key), finding.kind.word());
     if let (Kind::Modified, Some(change)) = (finding.kind, finding.change) {
@@ -211,7 +211,7 @@ fn way(text: &mut String, when: &str, command: &str) {
 }
 
 /// Where to go on from here.
-fn ending(report: &Report, event: Event, words: &Words) -> Option<String> {
+fn ending(report: &Report, event: Event, words: &MessageContext) -> Option<String> {
     if event == Event::Test {
         return None;
     }

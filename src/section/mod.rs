@@ -202,7 +202,7 @@ pub fn find(id: SectionId) -> Option<&'static dyn Section> {
 /// Everything that is fixed about the section of a subject, where it is one of a section.
 #[must_use]
 pub fn meta_of(source: SubjectSource) -> Option<&'static SectionMeta> {
-    find(source.section()?).map(|section| section.meta())
+    find(source.section()?).map(Section::meta)
 }
 
 /// Kind of the subjects from `source`; none of lock files.

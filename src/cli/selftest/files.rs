@@ -7,7 +7,7 @@ use super::alteration::{Act, Alteration};
 use super::copy::{Copy, path_of};
 use super::modules;
 use crate::baseline;
-use crate::check::first_of;
+use crate::check::{Check, first_of};
 use crate::model::{SubjectKind, any_match};
 use crate::section::{SECTIONS, Section};
 
@@ -18,7 +18,7 @@ pub(super) fn all(copy: &Copy) -> Vec<Alteration> {
         SECTIONS.iter().copied().filter(move |section| is_wanted(section.meta().kind))
     };
     for section in of_kind(|kind| kind == SubjectKind::File) {
-        let Some(check) = first_of(section.id()).map(|check| check.id()) else { continue };
+        let Some(check) = first_of(section.id()).map(Check::id) else { continue };
         let places = copy.subjects.get(&section.id());
         for (at, place) in places.into_iter().flatten().enumerate() {
             of_file(&mut all, copy, check, place);
@@ -111,7 +111,7 @@ fn new_file(
 
 /// What a lock file may say instead of what was accepted.
 fn of_lock_files(all: &mut Vec<Alteration>, copy: &Copy, section: &dyn Section) {
-    let Some(check) = first_of(section.id()).map(|check| check.id()) else { return };
+    let Some(check) = first_of(section.id()).map(Check::id) else { return };
     for name in section.lock_files() {
         let path = Path::new(baseline::PATH).join(name);
         let bytes = copy.bytes(&path);

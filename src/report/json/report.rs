@@ -373,6 +373,9 @@ impl WireCheck {
     }
 }
 
+/// Sections that took no part, and what was left out of those that did.
+type Coverage = (Vec<SectionOff>, Vec<(SectionId, LeftOut)>);
+
 impl WireCoverage {
     fn of(report: &Report) -> Self {
         let counted = |unit: Unit| {
@@ -395,7 +398,7 @@ impl WireCoverage {
         }
     }
 
-    fn read(self) -> Result<(Vec<SectionOff>, Vec<(SectionId, LeftOut)>), ReadError> {
+    fn read(self) -> Result<Coverage, ReadError> {
         let off = |off: WireSectionOff| Ok(SectionOff { section: section(off.section)?, reason: off.reason });
         let left_out = |unit: Unit| {
             move |left: WireLeftOut| {
