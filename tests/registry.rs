@@ -142,7 +142,7 @@ const CONTRACT: [Spoken; 11] = [
 fn the_checks_and_their_words_are_those_of_the_contract() {
     assert_eq!(CHECKS.iter().map(|check| check.id()).collect::<Vec<_>>(), CONTRACT.map(|check| check.0));
     for (check, (id, info, pass, drift, unreadable, noun)) in CHECKS.iter().zip(CONTRACT) {
-        let words = check.words();
+        let words = &check.meta().labels;
         assert_eq!((words.info, words.pass, words.drift, words.noun), (info, pass, drift, noun), "{id}");
         assert!(unreadable.is_none_or(|text| text == words.unreadable), "{id}");
         assert_eq!(words.verb, if id == "lock_files_exist" { "missing" } else { "drifted" }, "{id}");

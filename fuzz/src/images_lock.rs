@@ -1,13 +1,13 @@
 //! The lock file of containers and their images.
 
 use super::assert_printable;
-use driftlock::model::{Digest, Entry, SectionId, Value};
-use driftlock::section::{fact, find};
+use driftlock::model::{Digest, Entry, Value};
+use driftlock::section::{IMAGES, fact, find};
 
 /// It is an error with its place, or a state that prints as what is read back as that state, with each container's
 /// image and the ID of it; no prefix of what is printed is read.
 pub fn images_lock(bytes: &[u8]) {
-    let Some(section) = find(SectionId("images")) else { panic!("there is no section") };
+    let Some(section) = find(IMAGES) else { panic!("there is no section") };
     match section.parse(&[("f", bytes)]) {
         Ok(state) => {
             assert!(!state.entries.is_empty(), "a lock file without a container");

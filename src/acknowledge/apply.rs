@@ -1,7 +1,7 @@
 //! What acknowledgements make of findings: they are shown and do not count; nothing else changes.
 
 use super::Acknowledgement;
-use crate::model::{CheckResult, Disposition, Finding, Status, day, escaped, quoted};
+use crate::model::{CheckResult, Disposition, Finding, Status, SubjectSource, day, escaped, quoted};
 
 /// How many seconds before its end an acknowledgement is spoken of: seven days.
 pub const SOON: i64 = 7 * 24 * 60 * 60;
@@ -22,7 +22,7 @@ pub struct Case<'a> {
 /// nothing is known.
 #[must_use]
 pub fn can_be(finding: &Finding) -> bool {
-    finding.kind.is_drift() && finding.subject.section.is_some()
+    finding.kind.is_drift() && finding.subject.source != SubjectSource::LockFile
 }
 
 /// Marks the findings that somebody answers for. What has expired, soon will, or matches nothing any more is a
@@ -74,4 +74,58 @@ fn note(a: &Acknowledgement, check: &CheckResult, case: Case<'_>) -> Option<Stri
 fn command(a: &Acknowledgement, word: &str) -> String {
     let target = a.target.as_deref().map(|name| format!(" --target {}", quoted(name))).unwrap_or_default();
     format!("driftlock ack {word} {}{target}", quoted(&format!("{}/{}", a.check, escaped(&a.subject))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CheckLabels, CheckMeta, Kind, Moment, Role, Subject, Value};
+
+    const META: CheckMeta = CheckMeta {
+        id: "resources",
+        about: "every resource is as planned",
+        role: Role::Comparison,
+        source: Some(SubjectSource::Plan),
+        labels: CheckLabels {
+            topic: "Resources",
+            info: "Checking resources...",
+            pass: "All resources as planned",
+            drift: "Resource drift",
+            unreadable: "Resource unreadable",
+            noun: "resources",
+            verb: "drifted",
+            singular: "resource",
+        },
+        absence: "there is no plan",
+        config_cause: None,
+    };
+
+    fn checked(source: SubjectSource) -> (CheckResult, Acknowledgement) {
+        let subject = Subject { source, key: b"a".to_vec() };
+        let finding = Finding::new(subject, Kind::Missing, Value::Absent, Value::Absent);
+        let moment = |unix| Moment { text: format!("2026-01-0{unix}"), unix };
+        let entry = Acknowledgement {
+            check: META.id.to_owned(),
+            subject: b"a".to_vec(),
+            target: None,
+            kind: Kind::Missing,
+            fingerprint: finding.fingerprint(META.id),
+            reason: "wait".to_owned(),
+            by: "Ada".to_owned(),
+            since: moment(1),
+            until: moment(9),
+        };
+        (CheckResult { subjects: 1, findings: vec![finding], ..CheckResult::new(&META) }, entry)
+    }
+
+    #[test]
+    fn what_no_lock_file_names_is_acknowledged_like_any_other_and_a_lock_file_never() {
+        for (source, status) in [(SubjectSource::Plan, Status::Pass), (SubjectSource::LockFile, Status::Fail)]
+        {
+            let (check, entry) = checked(source);
+            let mut checks = [check];
+            apply(&mut checks, &[entry], Case { target: None, now: 2, is_own_baseline: true });
+            assert_eq!(checks[0].status(), status, "{source:?}");
+        }
+    }
 }

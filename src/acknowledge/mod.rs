@@ -8,7 +8,7 @@ pub use apply::{Case, SOON, apply, can_be};
 pub use edit::{Edit, EditError, edit};
 pub use file::{Rules, load, parse};
 
-use crate::model::{Acknowledged, Digest, Kind, Moment};
+use crate::model::{Digest, Kind, Moment, Waiver};
 
 /// Where it lies, relative to the root.
 pub const PATH: &str = "audit/acknowledged.toml";
@@ -55,8 +55,8 @@ impl Acknowledgement {
         self.until.unix < now
     }
 
-    fn in_words(&self) -> Acknowledged {
-        Acknowledged {
+    fn in_words(&self) -> Waiver {
+        Waiver {
             reason: self.reason.clone(),
             by: self.by.clone(),
             since: self.since.text.clone(),

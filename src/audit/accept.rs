@@ -1,5 +1,12 @@
 //! Accepting: which changes a run proposes, and the lock files that follow from taking some of them.
 
+use crate::check;
+use crate::model::CheckResult;
+use crate::model::Leaf;
+use crate::model::Report;
+use crate::model::Status;
+use crate::model::TreeBuilder;
+use crate::report::details;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -7,7 +14,6 @@ use crate::baseline::{LockFile, Locks, Source};
 use crate::check::{BASELINE_SIGNED, CHECKS, Case, Evidence, NoBaseline};
 use crate::error::Failure;
 use crate::model::{Entry, Finding, Glob, Kind, Observation, Observed, SectionId, State, Value, escaped};
-use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
 use crate::section::{self, Section, locked_facts};
 
 /// One change of the baseline that a run proposes.
@@ -110,12 +116,6 @@ pub enum Refusal {
         /// What the parser said.
         why: String,
     },
-    /// The report holds a word of a newer driftlock.
-    #[error("that report has a check \"{check}\" that this version does not know")]
-    UnknownCheck {
-        /// The check.
-        check: String,
-    },
 }
 
 impl From<Refusal> for Failure {
@@ -154,9 +154,9 @@ impl Compared {
     ///
     /// # Errors
     /// When it is another baseline.
-    pub fn of(report: &WireReport, digest: &str, name: &str) -> Result<Self, Refusal> {
+    pub fn of(report: &Report, digest: &str, name: &str) -> Result<Self, Refusal> {
         match &report.baseline {
-            baseline if baseline.digest == digest => Ok(Self::Same),
+            baseline if baseline.digest.to_string() == digest => Ok(Self::Same),
             baseline if baseline.from == name => Ok(Self::Earlier),
             baseline => Err(Refusal::OtherBaseline { from: escaped(baseline.from.as_bytes()) }),
         }
@@ -168,47 +168,27 @@ impl Compared {
 ///
 /// # Errors
 /// When one of its checks was an error.
-pub fn from_report(report: &WireReport, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Change>, Refusal> {
+pub fn from_report(report: &Report, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Change>, Refusal> {
     let mut changes = Vec::new();
     // It proposes nothing: a baseline that is changed must be signed anew in any case.
-    for check in report.checks.iter().filter(|check| wanted(&check.name) && check.name != BASELINE_SIGNED) {
-        if check.status == WireStatus::Error {
-            let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
-            return Err(Refusal::WasError { check: escaped(check.name.as_bytes()), why });
+    for check in report.checks.iter().filter(|check| wanted(check.id) && check.id != BASELINE_SIGNED) {
+        if check.status() == Status::Error {
+            return Err(was_error(check));
         }
-        let known = crate::check::find(&check.name);
-        let known = known.ok_or_else(|| Refusal::UnknownCheck { check: escaped(check.name.as_bytes()) })?;
-        if let Some(section) = known.section() {
-            let findings = check.findings.iter().filter(|finding| finding.may_be_accepted());
-            changes.extend(findings.map(|finding| of_wire(section, known.id(), finding)));
-        }
+        changes.extend(check.findings.iter().filter_map(|finding| of_finding(check.id, finding)));
     }
     Ok(changes)
 }
 
-fn of_wire(section: SectionId, check: &str, finding: &WireFinding) -> Change {
-    let parts = finding.files.iter().flatten().map(|part| (kind_of(part.kind), part.path())).collect();
-    Change {
-        section,
-        check: check.to_owned(),
-        key: finding.key(),
-        place: finding.place(),
-        kind: kind_of(finding.kind),
-        expected: finding.expected.clone(),
-        actual: finding.actual.clone(),
-        parts,
-        entry: finding.entry.clone(),
-        baseline_entry: finding.baseline_entry.clone(),
-    }
+fn was_error(check: &CheckResult) -> Refusal {
+    Refusal::WasError { check: check.id.to_owned(), why: why_not(check) }
 }
 
-fn kind_of(kind: WireKind) -> Kind {
-    match kind {
-        WireKind::Modified => Kind::Modified,
-        WireKind::Missing => Kind::Missing,
-        WireKind::Unexpected => Kind::Unexpected,
-        WireKind::Unreadable => Kind::Unreadable,
-    }
+/// Why a check could not be carried out.
+#[must_use]
+pub fn why_not(check: &CheckResult) -> String {
+    let errors = check.errors.join("; ");
+    if errors.is_empty() { details(check) } else { escaped(errors.as_bytes()) }
 }
 
 /// The changes between a section's baseline (without what is out of scope) and a state of it.
@@ -229,7 +209,7 @@ fn changes_in(evidence: &[Evidence]) -> Vec<Change> {
     let mut changes = Vec::new();
     for check in CHECKS.iter().filter(|check| check.section().is_some()) {
         let findings = check.compare(&Case::of(evidence)).map(|result| result.findings).unwrap_or_default();
-        changes.extend(findings.into_iter().filter_map(|finding| of_finding(check.id(), finding)));
+        changes.extend(findings.iter().filter_map(|finding| of_finding(check.id(), finding)));
     }
     let silent: Vec<Change> = evidence.iter().flat_map(|e| silent_changes(e, &changes)).collect();
     changes.extend(silent);
@@ -243,7 +223,7 @@ fn silent_changes(evidence: &Evidence, told: &[Change]) -> Vec<Change> {
         return Vec::new();
     };
     let section = evidence.section.id();
-    let Some(check) = CHECKS.iter().find(|check| check.section() == Some(section)) else { return Vec::new() };
+    let Some(check) = check::first_of(section) else { return Vec::new() };
     let text = |entry: &Entry| Value::Structured(locked_facts(entry)).text();
     let is_told = |place: &[u8]| told.iter().any(|change| change.section == section && change.place == place);
     let pairs =
@@ -265,21 +245,19 @@ fn silent_changes(evidence: &Evidence, told: &[Change]) -> Vec<Change> {
         .collect()
 }
 
-fn of_finding(check: &str, finding: Finding) -> Option<Change> {
-    if finding.change.is_some_and(|change| !change.may_be_accepted()) {
-        return None;
-    }
-    Some(Change {
-        section: finding.subject.section?,
+fn of_finding(check: &str, finding: &Finding) -> Option<Change> {
+    let section = finding.subject.source.section()?;
+    finding.may_be_accepted().then(|| Change {
+        section,
         check: check.to_owned(),
-        key: finding.subject.key,
-        place: finding.place,
+        key: finding.subject.key.clone(),
+        place: finding.place.clone(),
         kind: finding.kind,
         expected: finding.expected.text(),
         actual: finding.actual.text(),
-        parts: finding.parts.into_iter().map(|part| (part.kind, part.path)).collect(),
-        entry: finding.entry,
-        baseline_entry: finding.baseline_entry,
+        parts: finding.parts.iter().map(|part| (part.kind, part.path.clone())).collect(),
+        entry: finding.entry.clone(),
+        baseline_entry: finding.baseline_entry.clone(),
     })
 }
 
@@ -289,32 +267,54 @@ fn of_finding(check: &str, finding: Finding) -> Option<Change> {
 /// # Errors
 /// When the section's check was an error.
 pub fn state_of_report(
-    report: &WireReport,
+    report: &Report,
     section: &dyn Section,
     baseline: &State,
 ) -> Result<Option<State>, Refusal> {
     let ids: Vec<&str> =
         CHECKS.iter().filter(|check| check.section() == Some(section.id())).map(|check| check.id()).collect();
     let mut state = None;
-    for check in report.checks.iter().filter(|check| ids.contains(&check.name.as_str())) {
-        match check.status {
-            WireStatus::Skip => continue,
-            WireStatus::Error => {
-                let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
-                return Err(Refusal::WasError { check: escaped(check.name.as_bytes()), why });
-            }
-            WireStatus::Pass | WireStatus::Fail => {}
+    for check in report.checks.iter().filter(|check| ids.contains(&check.id)) {
+        match check.status() {
+            Status::Skip => continue,
+            Status::Error => return Err(was_error(check)),
+            Status::Pass | Status::Fail => {}
         }
         let state = state.get_or_insert_with(|| baseline.clone());
         for finding in check.findings.iter().filter(|finding| finding.may_be_accepted()) {
-            let place = finding.place();
-            let before = state.entries.remove(&place);
-            if let Some(entry) = finding.entry_after(before) {
-                state.entries.insert(place, entry);
+            let before = state.entries.remove(&finding.place);
+            if let Some(entry) = entry_after(finding, before) {
+                state.entries.insert(finding.place.clone(), entry);
             }
         }
     }
     Ok(state)
+}
+
+/// A subject's state on the host, given what the baseline had; `None` where it is gone.
+fn entry_after(finding: &Finding, before: Option<Entry>) -> Option<Entry> {
+    if let Some(facts) = &finding.entry {
+        return Some(Entry { value: Value::Structured(facts.clone()), tree: None, stat: None });
+    }
+    let Value::Digest(_) = finding.actual else { return None };
+    let tree = (!finding.parts.is_empty()).then(|| {
+        let old = before.and_then(|entry| entry.tree).unwrap_or_default();
+        let mut leaves: BTreeMap<Vec<u8>, Leaf> =
+            old.iter().map(|(path, leaf)| (path.to_vec(), leaf)).collect();
+        for part in &finding.parts {
+            match part.actual {
+                Value::Digest(digest) => drop(leaves.insert(part.path.clone(), Leaf::File(digest))),
+                Value::Link(digest) => drop(leaves.insert(part.path.clone(), Leaf::Link(digest))),
+                _ => drop(leaves.remove(&part.path)),
+            }
+        }
+        let mut builder = TreeBuilder::default();
+        for (path, leaf) in leaves {
+            builder.push(path, leaf, None);
+        }
+        builder.build()
+    });
+    Some(Entry { value: finding.actual.clone(), tree, stat: None })
 }
 
 /// Splits off the changes that need no accepting any more: those of containers of which the run found more than one thing

@@ -1,5 +1,7 @@
 //! Looking at one place and comparing it with a baseline, whatever is then made of it.
 
+use crate::model::SubjectKind;
+use crate::section::kind_of;
 use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Instant;
@@ -161,7 +163,9 @@ impl Examination<'_> {
     /// not tell it.
     fn read_version(&self, finding: &mut Finding, watch: &Watch) {
         let is_known = finding.versions.as_ref().is_some_and(|versions| versions.actual.is_some());
-        if is_known || finding.kind != Kind::Modified || finding.subject.section != Some(SectionId("addons"))
+        if is_known
+            || finding.kind != Kind::Modified
+            || kind_of(finding.subject.source) != Some(SubjectKind::Tree)
         {
             return;
         }

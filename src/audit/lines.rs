@@ -1,15 +1,17 @@
 //! Which lines differ: fetches both versions of a file that differs, and makes sure that they are the ones that were
 //! compared.
 
+use crate::model::SubjectKind;
 use std::time::Duration;
 
 use crate::audit::target::Aim;
 use crate::content::{Difference, Extent, FileRole, Version};
 use crate::git::Revision;
 use crate::host::{Content, Watch};
-use crate::model::{CheckResult, Digest, Finding, Part, SectionId, Shown, Value, escaped};
+use crate::model::{CheckResult, Digest, Finding, Part, Shown, Value, escaped};
 use crate::project::Project;
 use crate::provenance;
+use crate::section;
 
 /// A longer file is not fetched, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -75,12 +77,12 @@ impl Lines<'_> {
     }
 
     fn show_finding(&self, finding: &mut Finding, left: &mut usize) {
-        let section = finding.subject.section;
-        let is_of = |name| section == Some(SectionId(name));
-        if !finding.kind.is_drift() || !(is_of("compose") || is_of("addons") || is_of("config")) {
+        let source = finding.subject.source;
+        let kind = section::kind_of(source);
+        if !finding.kind.is_drift() || !kind.is_some_and(SubjectKind::has_files) {
             return;
         }
-        if is_of("addons") {
+        if kind == Some(SubjectKind::Tree) {
             let place = finding.place.clone();
             if finding.kind == crate::model::Kind::Modified {
                 finding.parts.iter_mut().for_each(|part| self.show_part(&place, part, left));
@@ -91,7 +93,11 @@ impl Lines<'_> {
             path: finding.place.clone(),
             expected: &finding.expected,
             actual: &finding.actual,
-            role: if is_of("compose") { FileRole::Compose } else { FileRole::Configuration },
+            role: if section::meta_of(source).is_some_and(|meta| meta.holds_compose_files) {
+                FileRole::Compose
+            } else {
+                FileRole::Configuration
+            },
         };
         finding.shown = Some(Box::new(self.shown(&differing, left)));
     }

@@ -10,7 +10,9 @@ use crate::check::{CHECKS, CONTAINER_MOUNTS, Case, Check, Evidence, NoBaseline, 
 use crate::host::{
     Answer, ContainersAnswer, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query, Watch,
 };
-use crate::model::{CheckResult, Finding, LeftOut, Observed, SectionId, SectionOff, State, Unit, Value};
+use crate::model::{
+    CheckResult, Finding, LeftOut, Observed, Role, SectionId, SectionOff, State, Unit, Value,
+};
 use crate::section::{Ask, LockedPaths, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
 use crate::trust::SignatureCheck;
 
@@ -32,17 +34,16 @@ pub struct Request<'a> {
 impl Request<'_> {
     fn wants(&self, check: &dyn Check) -> bool {
         self.only.is_empty()
-            || check.section().is_none()
+            || check.meta().role != Role::Comparison
             || self.only.iter().chain(self.require).any(|chosen| chosen.id() == check.id())
     }
 
     /// The sections that the chosen checks read: all of them when only the lock files are asked for.
     #[must_use]
     pub fn sections(&self) -> Vec<&'static dyn Section> {
-        let of =
-            |checks: &[&dyn Check]| checks.iter().filter_map(|c| c.section()).collect::<Vec<SectionId>>();
-        let (chosen, required) = (of(self.only), of(self.require));
-        let is_chosen = |id| chosen.is_empty() || chosen.contains(&id) || required.contains(&id);
+        let compares_none = self.only.iter().all(|check| check.meta().role != Role::Comparison);
+        let reads = |checks: &[&dyn Check], id| checks.iter().any(|check| check.section() == Some(id));
+        let is_chosen = |id| compares_none || reads(self.only, id) || reads(self.require, id);
         SECTIONS.iter().copied().filter(|section| is_chosen(section.id())).collect()
     }
 }
@@ -283,7 +284,7 @@ pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
 
 /// The whole of what the baseline has of a subject that is more than one value.
 fn locked_entry(finding: &Finding, evidence: &[Evidence]) -> Option<BTreeMap<String, String>> {
-    let of_it = evidence.iter().find(|e| Some(e.section.id()) == finding.subject.section)?;
+    let of_it = evidence.iter().find(|e| Some(e.section.id()) == finding.subject.source.section())?;
     let entry = of_it.baseline.as_ref().ok()?.entries.get(&finding.place)?;
     matches!(entry.value, Value::Structured(_)).then(|| locked_facts(entry))
 }
@@ -291,8 +292,8 @@ fn locked_entry(finding: &Finding, evidence: &[Evidence]) -> Option<BTreeMap<Str
 /// A required check of a section that is off is an error, not silence.
 fn required_but_off(request: &Request<'_>, case: &Case<'_>, check: &dyn Check) -> Option<CheckResult> {
     request.require.iter().find(|required| required.id() == check.id())?;
-    let why = check.absence();
-    Some(CheckResult { errors: vec![format!("required, but {why}")], ..begun(check, case) })
+    let why = check.meta().absence;
+    Some(CheckResult { compares: true, errors: vec![format!("required, but {why}")], ..begun(check, case) })
 }
 
 /// Sections that took no part, and what was left out of those that did.

@@ -22,6 +22,6 @@ pub(crate) fn describe(section: &dyn Section, plan: &Plan) -> String {
         Select::Detect => "whatever detection finds".to_owned(),
         Select::Named => "what the baseline names".to_owned(),
     };
-    let (_, many) = section.nouns();
+    let (_, many) = section.meta().nouns;
     format!("{}: {many} matching {how}; {named} named by the baseline\n", section.id())
 }

@@ -1,5 +1,6 @@
 //! What can be done about what was found, as commands that work from where the user stands.
 
+use crate::section::kind_of;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -7,12 +8,13 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
-use crate::check::{self, CHECKS, Check, Evidence, NoBaseline};
+use crate::check::{self, Check, Evidence, NoBaseline};
 use crate::explain::{self, Above, Advised, Situation};
 use crate::git::Repository;
 use crate::host::Watch;
 use crate::model::{
-    CheckResult, Entry, Finding, Kind, Observed, SectionId, Value, WayOut, escaped, quoted, quoted_name,
+    CheckResult, Entry, Finding, Kind, Observed, SubjectKind, SubjectSource, Value, WayOut, escaped, quoted,
+    quoted_name,
 };
 use crate::project::Project;
 use crate::provenance::{self, NoSource, UndoSource};
@@ -85,7 +87,7 @@ impl Advice<'_> {
     ) -> Vec<Option<Result<UndoSource, NoSource>>> {
         let all: Vec<&Finding> = findings.collect();
         let needs = |finding: &&Finding| {
-            let is_file = ![None, Some(SectionId("images"))].contains(&finding.subject.section);
+            let is_file = kind_of(finding.subject.source).is_some_and(SubjectKind::has_files);
             is_file && matches!(finding.kind, Kind::Modified | Kind::Missing)
         };
         let asked: Vec<&Finding> = all.iter().copied().filter(needs).collect();
@@ -112,9 +114,9 @@ impl Advice<'_> {
         let named = quoted(&format!("{check}/{key}"));
         let option = self.option();
         let ssh = self.aim.ssh_command();
-        let host_path = self.lies_at(finding.subject.section, &finding.place);
+        let host_path = self.lies_at(finding.subject.source, &finding.place);
         let service = self.entry(finding).and_then(service_of);
-        let is_container = finding.subject.section == Some(SectionId("images"));
+        let is_container = kind_of(finding.subject.source) == Some(SubjectKind::Container);
         let from_here = self.project.named(&self.project.root.join(OsStr::from_bytes(&finding.place)));
         let place = if is_container { &finding.place } else { from_here.as_os_str().as_bytes() };
         let export = self.export_options(finding);
@@ -153,7 +155,7 @@ impl Advice<'_> {
     /// The directories above a subject, each with the link that the project's tree has there.
     fn above(&self, finding: &Finding) -> Vec<Above> {
         let place = finding.place.as_slice();
-        if finding.subject.section == Some(SectionId("images")) || place.starts_with(b"/") {
+        if kind_of(finding.subject.source) == Some(SubjectKind::Container) || place.starts_with(b"/") {
             return Vec::new();
         }
         let layout = self.aim.target.as_ref().map(|_| &self.aim.layout);
@@ -183,7 +185,7 @@ impl Advice<'_> {
     /// What can be done where a check could not be carried out.
     fn ways_on(&self, check: &str) -> Vec<WayOut> {
         let ssh = self.aim.ssh_command();
-        if check == "server_collection" {
+        if check::meta(check).is_some_and(|meta| meta.labels.opens_server_run()) {
             let ssh = ssh.iter().map(|ssh| WayOut::new("to see how ssh itself fares", format!("{ssh} true")));
             return ssh.collect();
         }
@@ -194,9 +196,9 @@ impl Advice<'_> {
         if let Err(NoBaseline::Malformed(_)) = &evidence.baseline {
             return self.ways_of_malformed(evidence);
         }
-        let is_first = CHECKS.iter().find(|it| it.section() == section).is_some_and(|it| it.id() == check);
-        let engine =
-            matches!(&evidence.observed, Observed::Failed(_)) && section == Some(SectionId("images"));
+        let is_first = section.and_then(check::first_of).is_some_and(|it| it.id() == check);
+        let engine = matches!(&evidence.observed, Observed::Failed(_))
+            && section.is_some_and(|id| kind_of(SubjectSource::Section(id)) == Some(SubjectKind::Container));
         if !(engine && is_first && (ssh.is_some() || self.aim.server().is_none())) {
             return Vec::new();
         }
@@ -230,11 +232,11 @@ impl Advice<'_> {
 
     /// How an export writes the lock file that a finding misses; none for any other finding.
     fn export_options(&self, finding: &Finding) -> Option<String> {
-        let name = finding.subject.section.is_none().then_some(&finding.subject.key)?;
+        let name = (finding.subject.source == SubjectSource::LockFile).then_some(&finding.subject.key)?;
         let is_its = |file: &&str| name.ends_with(file.as_bytes());
         let section = SECTIONS.iter().find(|section| section.lock_files().iter().any(is_its))?;
-        let check = CHECKS.iter().find(|check| check.section() == Some(section.id()))?;
-        let options = if self.aim.target.is_none() { section.export_options() } else { "" };
+        let check = check::first_of(section.id())?;
+        let options = if self.aim.target.is_none() { section.meta().export_options } else { "" };
         Some(format!("{options} --only {}", check.id()))
     }
 
@@ -245,8 +247,8 @@ impl Advice<'_> {
     }
 
     /// Where a subject lies on a target, where that is elsewhere than in the repository.
-    pub(crate) fn lies_at(&self, section: Option<SectionId>, place: &[u8]) -> Option<Vec<u8>> {
-        let has_files = section != Some(SectionId("images")) && self.aim.target.is_some();
+    pub(crate) fn lies_at(&self, source: SubjectSource, place: &[u8]) -> Option<Vec<u8>> {
+        let has_files = kind_of(source) != Some(SubjectKind::Container) && self.aim.target.is_some();
         let path = self.aim.layout.locate(place).filter(|_| has_files)?.into_os_string().into_vec();
         (path != place).then_some(path)
     }
@@ -280,7 +282,7 @@ impl Advice<'_> {
 
     /// The compose files which a container was made from, where all of them are in the repository.
     fn compose_places(&self, finding: &Finding) -> Vec<Vec<u8>> {
-        let is_its = |e: &&Evidence| Some(e.section.id()) == finding.subject.section;
+        let is_its = |e: &&Evidence| Some(e.section.id()) == finding.subject.source.section();
         let evidence = self.evidence.iter().find(is_its);
         let container = evidence.and_then(|evidence| sides(evidence, &finding.place).1);
         let files = container.map(check::compose_files).unwrap_or_default();
@@ -289,7 +291,8 @@ impl Advice<'_> {
 
     /// What the baseline has of a finding's subject, or else the host.
     fn entry(&self, finding: &Finding) -> Option<&Entry> {
-        let evidence = self.evidence.iter().find(|e| Some(e.section.id()) == finding.subject.section)?;
+        let evidence =
+            self.evidence.iter().find(|e| Some(e.section.id()) == finding.subject.source.section())?;
         let (expected, actual) = sides(evidence, &finding.place);
         expected.or(actual)
     }

@@ -16,11 +16,10 @@ use crate::git::Revision;
 use crate::host::{Scope, Watch};
 use crate::model::printable_path;
 use crate::model::{
-    BaselineOrigin, Digest, Entry, Leaf, LeftOut, Observation, Observed, SectionId, State, Unit, Value,
-    escaped, write_line,
+    BaselineOrigin, Digest, Entry, Leaf, LeftOut, Observation, Observed, Report, SectionId, State, Unit,
+    Value, escaped, write_line,
 };
 use crate::project::{Project, read_locks};
-use crate::report::json::WireReport;
 use crate::section::lock_file_groups;
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, SECTIONS, Section, locked_facts};
 use crate::store::runs;
@@ -178,7 +177,7 @@ impl Side {
         Ok(Self { is_whole: true, scope, ..Self::new(name, sections, origin) })
     }
 
-    fn of_report(project: &Project, name: &str, report: &WireReport, watch: &Watch) -> Result<Self, Failure> {
+    fn of_report(project: &Project, name: &str, report: &Report, watch: &Watch) -> Result<Self, Failure> {
         let target = report.target.as_deref();
         let locks = match report.baseline.from.strip_prefix("git:") {
             Some(_) => {
@@ -187,7 +186,7 @@ impl Side {
             }
             None => read_locks(&project.source(), target)?,
         };
-        if locks.digest(&lock_file_groups()).to_string() != report.baseline.digest {
+        if locks.digest(&lock_file_groups()) != report.baseline.digest {
             let name = escaped(name.as_bytes());
             let failure =
                 Failure::new(format!("{name}: it compared with a baseline that is not there any more"));

@@ -1,6 +1,10 @@
 //! What a command looks at: this machine, or targets of the configuration.
 
+use crate::check;
 use crate::check::read_section;
+use crate::model::Status;
+use crate::model::SubjectKind;
+use crate::model::Trigger;
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +30,7 @@ use crate::host::{
 use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge, quoted, quoted_name};
 use crate::project::{Project, read_locks};
-use crate::report::json::{self, WireCheck, WireStatus};
+use crate::report::json::{self};
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, Setting};
 use crate::store::runs;
 
@@ -219,6 +223,7 @@ impl Aim {
             target: self.target.clone(),
             mode: self.mode(),
             compared: self.revision().map(|revision| format!("git:{}", revision.name)),
+            trigger: Trigger::Manual,
             partial: false,
             started_at: started.rfc3339.clone(),
             started_at_unix: started.unix,
@@ -243,7 +248,7 @@ impl Aim {
         let first = CHECKS.iter().take(1).map(|check| CheckResult {
             errors: vec![failure.in_one_line()],
             compares: false,
-            ..CheckResult::new(check.id(), check.words())
+            ..CheckResult::new(check.meta())
         });
         self.report(&Started::now(), first.collect(), from, Digest::of(b""))
     }
@@ -273,8 +278,12 @@ impl Aim {
             Ok(bytes) => bytes,
             Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
         };
-        let compared = |check: &WireCheck| check.name == "docker_images" && check.status != WireStatus::Skip;
-        json::read(&bytes).map_or(true, |report| report.checks.iter().any(compared))
+        let is_of_containers = |id: &str| {
+            let source = check::meta(id).and_then(|meta| meta.source);
+            source.and_then(section::kind_of) == Some(SubjectKind::Container)
+        };
+        let compared = |check: &CheckResult| is_of_containers(check.id) && check.status() != Status::Skip;
+        json::read(&bytes, &check::meta).map_or(true, |report| report.checks.iter().any(compared))
     }
 
     /// The directory that `--output DIR` means for this place, one of `several` or the only one.

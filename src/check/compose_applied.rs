@@ -4,23 +4,24 @@ use std::collections::BTreeSet;
 
 use super::docker_images::{facts, image_change, modified};
 use super::{Case, Check, Evidence, compared, differences, seen_both};
-use crate::model::{Change, CheckResult, Entry, Finding, SectionId, State, Words};
-use crate::section::fact;
+use crate::model::{Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, State};
+use crate::section::{self, fact};
 
 /// Compares the hashes that Compose put on containers.
 pub(super) struct ComposeApplied;
 
-impl Check for ComposeApplied {
-    fn id(&self) -> &'static str {
-        "compose_applied"
-    }
+/// The check's id.
+pub const COMPOSE_APPLIED: &str = "compose_applied";
 
-    fn about(&self) -> &'static str {
-        "the configuration that Compose made each container from is the one in the baseline"
-    }
-
-    fn words(&self) -> &'static Words {
-        &Words {
+const META: CheckMeta = CheckMeta {
+    config_cause: Some(
+        "its compose file, an override or a variable changed, and docker compose up applied that",
+    ),
+    ..CheckMeta::of_section(
+        section::IMAGES,
+        COMPOSE_APPLIED,
+        "the configuration that Compose made each container from is the one in the baseline",
+        CheckLabels {
             topic: "Applied configuration",
             info: "Checking applied configuration...",
             pass: "All containers run their baseline configuration",
@@ -29,11 +30,13 @@ impl Check for ComposeApplied {
             noun: "containers",
             verb: "drifted",
             singular: "container",
-        }
-    }
+        },
+    )
+};
 
-    fn section(&self) -> Option<SectionId> {
-        Some(SectionId("images"))
+impl Check for ComposeApplied {
+    fn meta(&self) -> &'static CheckMeta {
+        &META
     }
 
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
@@ -61,7 +64,7 @@ impl Check for ComposeApplied {
 
 /// The findings on compose files; `None` where they were not compared.
 fn findings_on_files(evidence: &[Evidence]) -> Option<Vec<Finding>> {
-    let compose = evidence.iter().find(|e| e.section.id() == SectionId("compose"))?;
+    let compose = evidence.iter().find(|e| e.section.id() == section::COMPOSE)?;
     let (baseline, seen) = seen_both(compose)?;
     Some(differences(compose.section, baseline, seen).0)
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Case, Check, compared};
 use crate::model::{
-    Change, CheckResult, Entry, Finding, Kind, MountUse, MountView, SectionId, Shows, Subject, Value, Words,
+    Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, MountUse, MountView, Shows, Subject,
+    Value,
 };
-use crate::section::{LockedMount, is_same_mount, locked_facts, locked_mounts};
+use crate::section::{self, LockedMount, is_same_mount, locked_facts, locked_mounts};
 
 /// The check itself, for whoever must know whether it is wanted.
 pub const CONTAINER_MOUNTS: &dyn Check = &ContainerMounts;
@@ -14,17 +15,13 @@ pub const CONTAINER_MOUNTS: &dyn Check = &ContainerMounts;
 /// Compares what containers have mounted.
 struct ContainerMounts;
 
-impl Check for ContainerMounts {
-    fn id(&self) -> &'static str {
-        "container_mounts"
-    }
-
-    fn about(&self) -> &'static str {
-        "containers that run have the files which are on the host now, and the mounts that the baseline has"
-    }
-
-    fn words(&self) -> &'static Words {
-        &Words {
+const META: CheckMeta = CheckMeta {
+    config_cause: Some("the container was made anew with other mounts"),
+    ..CheckMeta::of_section(
+        section::IMAGES,
+        "container_mounts",
+        "containers that run have the files which are on the host now, and the mounts that the baseline has",
+        CheckLabels {
             topic: "Mounts",
             info: "Checking what containers have mounted...",
             pass: "All containers use the files that are on the host",
@@ -33,11 +30,13 @@ impl Check for ContainerMounts {
             noun: "containers",
             verb: "drifted",
             singular: "mount",
-        }
-    }
+        },
+    )
+};
 
-    fn section(&self) -> Option<SectionId> {
-        Some(SectionId("images"))
+impl Check for ContainerMounts {
+    fn meta(&self) -> &'static CheckMeta {
+        &META
     }
 
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
@@ -137,7 +136,7 @@ fn changed(
 
 fn found(name: &[u8], destination: &str, change: Change, expected: Value, actual: Value) -> Finding {
     let key = [name, b":", destination.as_bytes()].concat();
-    let subject = Subject { section: Some(SectionId("images")), key };
+    let subject = Subject::of_section(section::IMAGES, key);
     let found = Finding::new(subject, Kind::Modified, expected, actual);
     Finding { place: name.to_vec(), change: Some(change), ..found }
 }

@@ -2,8 +2,8 @@
 
 use super::docker_images::{facts, modified};
 use super::{Case, Check, compared};
-use crate::model::{Change, CheckResult, SectionId, Words};
-use crate::section::fact;
+use crate::model::{Change, CheckLabels, CheckMeta, CheckResult};
+use crate::section::{self, fact};
 
 /// Compares the states of containers.
 pub(super) struct ContainerState;
@@ -28,30 +28,28 @@ fn meaning(state: &str) -> Meaning<'_> {
     }
 }
 
+/// The check's id.
+pub const CONTAINER_STATE: &str = "container_state";
+
+const META: CheckMeta = CheckMeta::of_section(
+    section::IMAGES,
+    CONTAINER_STATE,
+    "containers are in the state that the baseline has: running, restarting, paused, ended, or never started",
+    CheckLabels {
+        topic: "Container states",
+        info: "Checking container states...",
+        pass: "All containers in their baseline state",
+        drift: "State drift",
+        unreadable: "State unreadable",
+        noun: "containers",
+        verb: "drifted",
+        singular: "container",
+    },
+);
+
 impl Check for ContainerState {
-    fn id(&self) -> &'static str {
-        "container_state"
-    }
-
-    fn about(&self) -> &'static str {
-        "containers are in the state that the baseline has: running, restarting, paused, ended, or never started"
-    }
-
-    fn words(&self) -> &'static Words {
-        &Words {
-            topic: "Container states",
-            info: "Checking container states...",
-            pass: "All containers in their baseline state",
-            drift: "State drift",
-            unreadable: "State unreadable",
-            noun: "containers",
-            verb: "drifted",
-            singular: "container",
-        }
-    }
-
-    fn section(&self) -> Option<SectionId> {
-        Some(SectionId("images"))
+    fn meta(&self) -> &'static CheckMeta {
+        &META
     }
 
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {

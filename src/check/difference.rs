@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Change, Entry, Finding, Kind, Observation, Part, Stat, State, Subject, Tree, Unreadable, Value,
+    Change, Entry, Finding, Kind, Observation, Part, Stat, State, Subject, SubjectSource, Tree, Unreadable,
+    Value,
 };
 use crate::section::Section;
 
@@ -24,7 +25,7 @@ pub fn differences(section: &dyn Section, baseline: &State, seen: &Observation) 
         if let Some(mut finding) = found {
             finding.place = place.to_vec();
             let key = names.get(place).cloned().unwrap_or_else(|| place.to_vec());
-            finding.subject = Subject { section: Some(section.id()), key };
+            finding.subject = Subject::of_section(section.id(), key);
             findings.push(finding);
         }
     }
@@ -34,8 +35,8 @@ pub fn differences(section: &dyn Section, baseline: &State, seen: &Observation) 
 
 fn finding(kind: Kind, expected: Value, actual: Value) -> Finding {
     let change = (kind == Kind::Modified).then_some(Change::Content);
-    let nobody = Subject { section: None, key: Vec::new() };
-    Finding { change, ..Finding::new(nobody, kind, expected, actual) }
+    let unnamed = Subject { source: SubjectSource::LockFile, key: Vec::new() };
+    Finding { change, ..Finding::new(unnamed, kind, expected, actual) }
 }
 
 fn difference(expected: Option<&Entry>, actual: Option<&Entry>) -> Option<Finding> {

@@ -3,36 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Case, Check, compared};
-use crate::model::{Change, CheckResult, Entry, Finding, Kind, SectionId, Subject, Value, Words};
-use crate::section::{fact, locked_facts};
+use crate::model::{Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, Subject, Value};
+use crate::section::{self, fact, locked_facts};
 
 /// Compares images and image IDs, container by container.
 pub(super) struct DockerImages;
 
+const META: CheckMeta = CheckMeta::of_section(
+    section::IMAGES,
+    "docker_images",
+    "every container runs the image, by name and by ID, that the baseline has, and no other container exists",
+    CheckLabels {
+        topic: "Docker images",
+        info: "Comparing Docker images...",
+        pass: "Docker images match baseline",
+        drift: "Image drift",
+        unreadable: "Image unreadable",
+        noun: "images",
+        verb: "drifted",
+        singular: "image",
+    },
+);
+
 impl Check for DockerImages {
-    fn id(&self) -> &'static str {
-        "docker_images"
-    }
-
-    fn about(&self) -> &'static str {
-        "every container runs the image, by name and by ID, that the baseline has, and no other container exists"
-    }
-
-    fn words(&self) -> &'static Words {
-        &Words {
-            topic: "Docker images",
-            info: "Comparing Docker images...",
-            pass: "Docker images match baseline",
-            drift: "Image drift",
-            unreadable: "Image unreadable",
-            noun: "images",
-            verb: "drifted",
-            singular: "image",
-        }
-    }
-
-    fn section(&self) -> Option<SectionId> {
-        Some(SectionId("images"))
+    fn meta(&self) -> &'static CheckMeta {
+        &META
     }
 
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
@@ -73,7 +68,7 @@ pub(super) fn modified(
 
 fn finding(name: &[u8], kind: Kind, expected: Option<&str>, actual: Option<&str>) -> Finding {
     let value = |text: Option<&str>| text.map_or(Value::Absent, |text| Value::Text(text.to_owned()));
-    let subject = Subject { section: Some(SectionId("images")), key: name.to_vec() };
+    let subject = Subject::of_section(section::IMAGES, name);
     Finding::new(subject, kind, value(expected), value(actual))
 }
 

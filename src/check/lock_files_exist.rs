@@ -3,35 +3,33 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Check};
-use crate::model::{CheckResult, Finding, Kind, SectionId, Subject, Value, Words};
+use crate::model::{CheckLabels, CheckMeta, CheckResult, Finding, Kind, Role, Subject, SubjectSource, Value};
 
 /// Looks for the lock files of the sections that are on.
 pub(super) struct LockFilesExist;
 
+const META: CheckMeta = CheckMeta {
+    id: "lock_files_exist",
+    about: "the lock files of every section that is on are there",
+    role: Role::Prerequisite,
+    source: Some(SubjectSource::LockFile),
+    labels: CheckLabels {
+        topic: "Lock files",
+        info: "Checking lock files exist...",
+        pass: "All required lock files present",
+        drift: "Missing lock file",
+        unreadable: "Lock file unreadable",
+        noun: "files",
+        verb: "missing",
+        singular: "lock file",
+    },
+    absence: "there is no server here",
+    config_cause: None,
+};
+
 impl Check for LockFilesExist {
-    fn id(&self) -> &'static str {
-        "lock_files_exist"
-    }
-
-    fn about(&self) -> &'static str {
-        "the lock files of every section that is on are there"
-    }
-
-    fn words(&self) -> &'static Words {
-        &Words {
-            topic: "Lock files",
-            info: "Checking lock files exist...",
-            pass: "All required lock files present",
-            drift: "Missing lock file",
-            unreadable: "Lock file unreadable",
-            noun: "files",
-            verb: "missing",
-            singular: "lock file",
-        }
-    }
-
-    fn section(&self) -> Option<SectionId> {
-        None
+    fn meta(&self) -> &'static CheckMeta {
+        &META
     }
 
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
@@ -43,15 +41,14 @@ impl Check for LockFilesExist {
         findings.sort_by(|a, b| a.subject.cmp(&b.subject));
         Some(CheckResult {
             subjects: wanted().count(),
-            compares: false,
             findings,
             errors: unread.into_iter().cloned().collect(),
-            ..CheckResult::new(self.id(), self.words())
+            ..CheckResult::new(&META)
         })
     }
 }
 
 fn missing(name: &str) -> Finding {
-    let subject = Subject { section: None, key: name.as_bytes().to_vec() };
+    let subject = Subject { source: SubjectSource::LockFile, key: name.as_bytes().to_vec() };
     Finding::new(subject, Kind::Missing, Value::Absent, Value::Absent)
 }

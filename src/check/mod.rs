@@ -14,13 +14,15 @@ mod report_signed;
 mod server_collection;
 
 use crate::baseline::LockFile;
-use crate::model::{CheckResult, Observation, Observed, SectionId, State, Words};
+use crate::model::CheckMeta;
+use crate::model::{CheckResult, Observation, Observed, SectionId, State};
 use crate::section::Section;
 use crate::trust::SignatureCheck;
 
 pub use baseline_signed::BASELINE_SIGNED;
-pub use compose_applied::{compose_files, drifted_compose_files};
+pub use compose_applied::{COMPOSE_APPLIED, compose_files, drifted_compose_files};
 pub use container_mounts::CONTAINER_MOUNTS;
+pub use container_state::CONTAINER_STATE;
 pub use difference::differences;
 pub use report_signed::{REPORT_SIGNED, unsigned_report};
 
@@ -41,21 +43,22 @@ pub const CHECKS: &[&dyn Check] = &[
 
 /// One comparison. It does not know where its evidence comes from.
 pub trait Check: Sync {
+    /// Everything that is fixed about it.
+    fn meta(&self) -> &'static CheckMeta;
+
     /// Its id: `compose_hashes`.
-    fn id(&self) -> &'static str;
+    fn id(&self) -> &'static str {
+        self.meta().id
+    }
 
     /// What it compares, in one sentence for the docs.
-    fn about(&self) -> &'static str;
+    fn about(&self) -> &'static str {
+        self.meta().about
+    }
 
-    /// How it speaks.
-    fn words(&self) -> &'static Words;
-
-    /// The section it reads; `None` for one that reads what is there of all of them.
-    fn section(&self) -> Option<SectionId>;
-
-    /// Why there can be nothing of it: said where it is required.
-    fn absence(&self) -> &'static str {
-        if self.section().is_some() { "its section is off" } else { "there is no server here" }
+    /// The section it reads; `None` for one whose subjects are of no section.
+    fn section(&self) -> Option<SectionId> {
+        self.meta().source?.section()
     }
 
     /// Compares; `None` when there is nothing of it in this run, not even a line.
@@ -136,6 +139,18 @@ pub fn find(id: &str) -> Option<&'static dyn Check> {
     CHECKS.iter().copied().find(|check| check.id() == id)
 }
 
+/// The first of the checks of a section.
+#[must_use]
+pub fn first_of(section: SectionId) -> Option<&'static dyn Check> {
+    CHECKS.iter().copied().find(|check| check.section() == Some(section))
+}
+
+/// Everything that is fixed about the check with this id.
+#[must_use]
+pub fn meta(id: &str) -> Option<&'static CheckMeta> {
+    find(id).map(Check::meta)
+}
+
 /// What both sides know of a section, where both could be had.
 fn seen_both(evidence: &Evidence) -> Option<(&State, &Observation)> {
     match (&evidence.baseline, &evidence.observed) {
@@ -167,7 +182,7 @@ fn compared<'a>(
 /// The result that a check begins with; on a server the line of `server_collection` stands for all that follow.
 #[must_use]
 pub fn begun(check: &dyn Check, case: &Case<'_>) -> CheckResult {
-    let result = CheckResult::new(check.id(), check.words());
+    let result = CheckResult::new(check.meta());
     CheckResult { info: result.info.filter(|_| case.server.is_none()), ..result }
 }
 

@@ -1,7 +1,9 @@
 //! What has probably happened, in one sentence: a guess from what was compared, said as one.
 
+use crate::check::meta;
 use crate::host::was_left_out;
-use crate::model::{Change, Finding, Kind, Origin, Part, SectionId};
+use crate::model::{Change, Finding, Kind, Origin, Part, SubjectKind};
+use crate::section::kind_of;
 
 /// The cause of a module that differs only because the rule by which it was locked left `__pycache__` out.
 pub const OLDER_RULE: &str = "locked by an older rule";
@@ -21,14 +23,12 @@ pub fn may_be_of_older_rule<'a>(finding: &Finding, mut locked: impl Iterator<Ite
 /// The likely cause of what a check found; `None` where nothing more can be guessed than the finding says.
 #[must_use]
 pub fn cause(check: &str, finding: &Finding) -> Option<String> {
-    let guess = if finding.subject.section.is_none() {
-        "no baseline of this kind was accepted yet, or the file was deleted"
-    } else if finding.kind == Kind::Unreadable {
-        of_unreadable(finding.reason.as_deref()?)?
-    } else if finding.subject.section == Some(SectionId("images")) {
-        of_container(check, finding)
-    } else {
-        of_files(finding)
+    let guess = match kind_of(finding.subject.source) {
+        None => "no baseline of this kind was accepted yet, or the file was deleted",
+        Some(_) if finding.kind == Kind::Unreadable => of_unreadable(finding.reason.as_deref()?)?,
+        Some(SubjectKind::Container) => of_container(check, finding),
+        Some(SubjectKind::File | SubjectKind::Tree) => of_files(finding),
+        Some(SubjectKind::Resource) => return None,
     };
     Some(guess.to_owned())
 }
@@ -79,27 +79,24 @@ fn of_container(check: &str, finding: &Finding) -> &'static str {
         (_, Some(Change::Stale)) => {
             "it was replaced, or a link to it was switched, after the container started: nobody restarted that"
         }
-        _ if check == "container_mounts" => "the container was made anew with other mounts",
-        _ if check == "compose_applied" => {
-            "its compose file, an override or a variable changed, and docker compose up applied that"
-        }
-        _ => "it was made anew",
+        _ => meta(check).and_then(|meta| meta.config_cause).unwrap_or("it was made anew"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Provenance, Subject, Value};
+    use crate::model::{Provenance, SectionId, Subject, Value};
+    use crate::section::{ADDONS, CONFIG, IMAGES};
 
-    fn found(section: &'static str, kind: Kind) -> Finding {
-        let subject = Subject { section: Some(SectionId(section)), key: b"x".to_vec() };
+    fn found(section: SectionId, kind: Kind) -> Finding {
+        let subject = Subject::of_section(section, b"x");
         Finding::new(subject, kind, Value::Text("running".to_owned()), Value::Absent)
     }
 
     #[test]
     fn what_git_knows_goes_before_what_the_kind_suggests() {
-        let mut finding = found("addons", Kind::Missing);
+        let mut finding = found(ADDONS, Kind::Missing);
         assert!(cause("addon_hashes", &finding).unwrap().contains("removed or renamed"));
         finding.provenance = Some(Box::new(Provenance::of(Origin::Stale)));
         assert!(cause("addon_hashes", &finding).unwrap().contains("has not reached"));
@@ -107,8 +104,7 @@ mod tests {
 
     #[test]
     fn a_reason_that_tells_nothing_is_no_ground_for_a_guess() {
-        let because =
-            |why: &str| Finding { reason: Some(why.to_owned()), ..found("config", Kind::Unreadable) };
+        let because = |why: &str| Finding { reason: Some(why.to_owned()), ..found(CONFIG, Kind::Unreadable) };
         assert_eq!(cause("config_hashes", &because("it is a FIFO")), None);
         assert!(cause("config_hashes", &because("permission denied")).unwrap().contains("may not read"));
         let changing = cause("config_hashes", &because("it kept changing while it was read"));
@@ -117,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_container_that_should_run_is_told_from_one_that_should_not() {
-        let mut finding = found("images", Kind::Modified);
+        let mut finding = found(IMAGES, Kind::Modified);
         finding.change = Some(Change::State);
         assert!(cause("container_state", &finding).unwrap().contains("crashed"));
         finding.expected = Value::Text("exited".to_owned());

@@ -1,7 +1,9 @@
 //! What the ways out of a finding depend on.
 
-use crate::model::{Finding, SectionId};
+use crate::model::Finding;
+use crate::model::SubjectKind;
 use crate::provenance::{NoSource, UndoSource};
+use crate::section::kind_of;
 
 /// A finding, and where commands about it are run.
 #[derive(Debug, Clone, Copy)]
@@ -58,11 +60,11 @@ pub struct Situation<'a> {
 
 impl Situation<'_> {
     pub(super) fn is_container(&self) -> bool {
-        self.finding.subject.section == Some(SectionId("images"))
+        kind_of(self.finding.subject.source) == Some(SubjectKind::Container)
     }
 
     pub(super) fn is_module(&self) -> bool {
-        self.finding.subject.section == Some(SectionId("addons"))
+        kind_of(self.finding.subject.source) == Some(SubjectKind::Tree)
     }
 }
 

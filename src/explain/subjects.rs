@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::{CHECKS, Evidence};
-use crate::model::{CheckResult, Observed, SectionId, escaped};
+use crate::model::{CheckResult, Observed, SubjectKind, SubjectSource, escaped};
+use crate::section::kind_of;
 
 /// A subject that the baseline or the host knows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Known {
-    /// Its section; `None` for a lock file.
-    pub section: Option<SectionId>,
+    /// What names it.
+    pub source: SubjectSource,
     /// Its name as reports give it.
     pub key: Vec<u8>,
     /// Where it lies in the repository.
@@ -33,18 +34,14 @@ pub fn known(evidence: &[Evidence], checks: &[CheckResult]) -> Vec<Known> {
         let places = places_of(e);
         let names = e.section.names(&places);
         all.extend(names.into_iter().map(|(place, key)| Known {
-            section: Some(e.section.id()),
+            source: SubjectSource::Section(e.section.id()),
             key,
             place: place.to_vec(),
         }));
     }
     for finding in checks.iter().flat_map(|check| &check.findings) {
         let subject = &finding.subject;
-        all.insert(Known {
-            section: subject.section,
-            key: subject.key.clone(),
-            place: finding.place.clone(),
-        });
+        all.insert(Known { source: subject.source, key: subject.key.clone(), place: finding.place.clone() });
     }
     all.into_iter().collect()
 }
@@ -66,12 +63,12 @@ fn places_of(evidence: &Evidence) -> BTreeSet<&[u8]> {
 pub fn find(all: &[Known], text: &str) -> Vec<Named> {
     let behind_check = CHECKS.iter().find_map(|check| {
         let rest = text.strip_prefix(check.id())?.strip_prefix('/')?;
-        Some((check.section(), rest))
+        Some((check.meta().source, rest))
     });
     let whole = by_name(all, text);
     match behind_check {
-        Some((section, rest)) if whole.is_empty() => {
-            by_name(all, rest).into_iter().filter(|named| named.known.section == section).collect()
+        Some((source, rest)) if whole.is_empty() => {
+            by_name(all, rest).into_iter().filter(|named| Some(named.known.source) == source).collect()
         }
         _ => whole,
     }
@@ -86,7 +83,7 @@ fn by_name(all: &[Known], text: &str) -> Vec<Named> {
     if !subjects.is_empty() {
         return subjects;
     }
-    let modules = all.iter().filter(|known| known.section == Some(SectionId("addons")));
+    let modules = all.iter().filter(|known| kind_of(known.source) == Some(SubjectKind::Tree));
     let within = modules.filter_map(|known| {
         let part = [&known.key, &known.place].into_iter().find_map(|name| below(name, text))?;
         Some(Named { known: known.clone(), part: Some(part) })
@@ -122,17 +119,19 @@ pub fn near(all: &[Known], text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SectionId;
+    use crate::section::{ADDONS, COMPOSE, IMAGES};
 
-    fn subject(section: &'static str, key: &str, place: &str) -> Known {
-        Known { section: Some(SectionId(section)), key: key.into(), place: place.into() }
+    fn subject(section: SectionId, key: &str, place: &str) -> Known {
+        Known { source: SubjectSource::Section(section), key: key.into(), place: place.into() }
     }
 
     fn all() -> Vec<Known> {
         vec![
-            subject("compose", "infra/edge/compose.yml", "infra/edge/compose.yml"),
-            subject("addons", "printer", "odoo/seisei/printer"),
-            subject("addons", "bad\nname", "odoo/seisei/bad\nname"),
-            subject("images", "printer", "printer"),
+            subject(COMPOSE, "infra/edge/compose.yml", "infra/edge/compose.yml"),
+            subject(ADDONS, "printer", "odoo/seisei/printer"),
+            subject(ADDONS, "bad\nname", "odoo/seisei/bad\nname"),
+            subject(IMAGES, "printer", "printer"),
         ]
     }
 
@@ -141,7 +140,7 @@ mod tests {
         find(&all(), text)
             .into_iter()
             .map(|named| {
-                let section = named.known.section.unwrap();
+                let section = named.known.source.section().unwrap();
                 (format!("{section}/{}", word(named.known.key)), named.part.map(word))
             })
             .collect()

@@ -4,8 +4,11 @@
 use super::no_undo::NoUndo;
 use super::situation::Situation;
 use super::step::{Restore, Step, beside, safe};
-use crate::model::{Digest, Finding, Kind, Origin, Part, SectionId, Value, joined, short_id};
+use crate::model::SubjectKind;
+use crate::model::{Digest, Finding, Kind, Origin, Part, Value, joined, short_id};
 use crate::provenance::{How, NoSource, UndoSource};
+use crate::section::kind_of;
+use crate::section::meta_of;
 
 /// The steps, or why nothing is known to lead back.
 pub(super) fn steps<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
@@ -48,7 +51,8 @@ pub(super) fn discarded<'a>(situation: &Situation<'a>) -> Vec<&'a [u8]> {
 /// Where the whole of what is too much lies; an error where it must stay.
 fn unexpected(situation: &Situation<'_>) -> Result<Vec<u8>, NoUndo> {
     let finding = situation.finding;
-    if finding.subject.section == Some(SectionId("config")) {
+    let is_compose = meta_of(finding.subject.source).is_some_and(|meta| meta.holds_compose_files);
+    if kind_of(finding.subject.source) == Some(SubjectKind::File) && !is_compose {
         return Err(NoUndo::Configuration);
     }
     let link = situation.above.iter().find(|dir| dir.link.is_some());

@@ -4,6 +4,7 @@ use super::no_undo::NoUndo;
 use super::situation::Situation;
 use super::step::{Step, command, on_host};
 use super::{undo_container, undo_files};
+use crate::model::SubjectSource;
 use crate::model::{Change, Origin, Part, WayOut, escaped, quoted_name};
 
 /// The words before a command that undoes a finding.
@@ -27,7 +28,7 @@ pub fn advise(situation: &Situation<'_>) -> Advised {
     if !finding.kind.is_drift() {
         return Advised { ways: for_unreadable(situation), notes: Vec::new() };
     }
-    if finding.subject.section.is_none() {
+    if finding.subject.source == SubjectSource::LockFile {
         let ways = if situation.is_own_baseline { for_lock_file(situation) } else { Vec::new() };
         return Advised { ways, notes: Vec::new() };
     }
@@ -86,7 +87,8 @@ fn for_unreadable(situation: &Situation<'_>) -> Vec<WayOut> {
 fn accept(situation: &Situation<'_>) -> Option<WayOut> {
     let Situation { named, option, driftlock, .. } = *situation;
     let may_be_accepted = situation.finding.change.is_none_or(Change::may_be_accepted);
-    if !may_be_accepted || situation.finding.parts.iter().any(Part::fits_no_lock_file) {
+    let has_lock_file = situation.finding.subject.source.section().is_some();
+    if !may_be_accepted || !has_lock_file || situation.finding.parts.iter().any(Part::fits_no_lock_file) {
         return None;
     }
     let first = if situation.run.is_some() { String::new() } else { format!("{driftlock} check{option}; ") };
@@ -123,7 +125,7 @@ fn for_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
 mod tests {
     use super::*;
     use crate::explain::Above;
-    use crate::model::{Digest, Finding, Kind, SectionId, Subject, Value};
+    use crate::model::{Digest, Finding, Kind, Subject, Value};
 
     fn on_server<'a>(finding: &'a Finding, above: &'a [Above]) -> Situation<'a> {
         Situation {
@@ -155,8 +157,7 @@ mod tests {
 
     #[test]
     fn on_a_server_nothing_is_moved_from_behind_a_link() {
-        let subject =
-            Subject { section: Some(SectionId("compose")), key: b"stacks/new/compose.yml".to_vec() };
+        let subject = Subject::of_section(crate::section::COMPOSE, b"stacks/new/compose.yml");
         let value = Value::Digest(Digest::of(b""));
         let finding = Finding::new(subject, Kind::Unexpected, Value::Absent, value);
         let dir = |path: &str, link: Option<&str>| Above { path: path.into(), link: link.map(Into::into) };
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_restart_loop_is_looked_into_where_the_container_is() {
-        let subject = Subject { section: Some(SectionId("images")), key: b"web".to_vec() };
+        let subject = Subject::of_section(crate::section::IMAGES, b"web");
         let state = |text: &str| Value::Text(text.to_owned());
         let mut finding = Finding::new(subject, Kind::Modified, state("running"), state("restarting"));
         finding.change = Some(Change::State);

@@ -1,30 +1,24 @@
-//! What somebody answers for, for a time: acknowledged findings, and a deploy that is under way.
+//! Drift that may stay for a time: acknowledged findings, and a deploy that is under way.
 
-/// Why a finding does not count for now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acknowledged {
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What somebody answers for, for a time: an acknowledged finding, or a deploy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "WireAnswer")]
+pub struct Waiver {
     /// Why.
     pub reason: String,
     /// Who answers for it.
     pub by: String,
-    /// Since when, in RFC 3339 with offset.
+    /// Since when, RFC 3339 with offset.
     pub since: String,
-    /// Until when, in RFC 3339 with offset.
+    /// Until when, RFC 3339 with offset.
     pub until: String,
 }
 
 /// A deploy that is under way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pause {
-    /// Why.
-    pub reason: String,
-    /// Who said so.
-    pub by: String,
-    /// Since when, in RFC 3339 with offset.
-    pub since: String,
-    /// Until when, in RFC 3339 with offset.
-    pub until: String,
-}
+pub type Pause = Waiver;
 
 /// Of `Name <address>` the name, for where a line is short.
 #[must_use]

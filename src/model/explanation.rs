@@ -1,8 +1,6 @@
 //! Everything known of one subject, ready to be told.
 
-use std::borrow::Cow;
-
-use super::{BaselineOrigin, CheckResult};
+use super::{BaselineOrigin, CheckResult, Since, WayOut};
 
 /// Everything known of one subject on one host.
 #[derive(Clone, Debug)]
@@ -39,23 +37,6 @@ pub struct Explanation {
     pub notes: Vec<String>,
 }
 
-/// Since when a subject differs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Since {
-    /// The first run of an unbroken line in which it differed.
-    pub run: String,
-    /// When that was, in RFC 3339 with offset.
-    pub started_at: String,
-    /// How many runs saw it differ.
-    pub runs: usize,
-    /// The newest run before these in which it was as in the baseline.
-    pub before: Option<String>,
-    /// The first of these runs that saw what is there now, where that is a later one.
-    pub changed: Option<String>,
-    /// Whether that one is the run that is being made: its name is settled last.
-    pub is_this_run: bool,
-}
-
 /// One line of `audit/accepted.jsonl`, as far as one subject goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedBy {
@@ -69,30 +50,4 @@ pub struct AcceptedBy {
     pub run: String,
     /// What the baseline got: a digest, an image.
     pub new: Option<String>,
-}
-
-/// Something that can be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WayOut {
-    /// When that is the right thing: `it was meant`.
-    pub when: Cow<'static, str>,
-    /// The command, as a shell takes it.
-    pub command: String,
-}
-
-/// What differs inside a file, without its secrets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shown {
-    /// What it means, for files whose meaning is known: `services.web.image: odoo:18 → odoo:18.1`.
-    pub meaning: Vec<String>,
-    /// A unified diff, or a sentence that says why there is none.
-    pub lines: Vec<String>,
-}
-
-impl WayOut {
-    /// A command, and when it is the right one.
-    #[must_use]
-    pub fn new(when: &'static str, command: impl Into<String>) -> Self {
-        Self { when: Cow::Borrowed(when), command: command.into() }
-    }
 }

@@ -1,9 +1,13 @@
 //! Findings: one difference each, between what was accepted and what is there.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Acknowledged, Digest, Leaf, Provenance, Shown, Since, Stat, Versions, WayOut};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, Leaf, Provenance, Stat, Versions, Waiver};
 
 /// The name of a section: `compose`, `addons`, `config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,13 +19,61 @@ impl fmt::Display for SectionId {
     }
 }
 
-/// One thing a section names. The key is bytes: file names need not be UTF-8.
+/// Origin of a subject: what names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SubjectSource {
+    /// The baseline itself: the subject is one of its lock files.
+    LockFile,
+    /// A section of the baseline.
+    Section(SectionId),
+    /// A plan of what should exist, such as Terraform's: no lock file names its subjects.
+    Plan,
+}
+
+impl SubjectSource {
+    /// The section, where the subject is one of a section.
+    #[must_use]
+    pub fn section(self) -> Option<SectionId> {
+        if let Self::Section(id) = self { Some(id) } else { None }
+    }
+}
+
+/// Kind of thing that a subject is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectKind {
+    /// A single file.
+    File,
+    /// A directory of files that are compared one by one: a module.
+    Tree,
+    /// A container.
+    Container,
+    /// Something that is no file and no container: a row of a plan.
+    Resource,
+}
+
+impl SubjectKind {
+    /// Whether its content lies in files that can be read, written and shown.
+    #[must_use]
+    pub fn has_files(self) -> bool {
+        matches!(self, Self::File | Self::Tree)
+    }
+}
+
+/// One named thing that is compared. The key is bytes: file names need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
-    /// The section it belongs to; `None` for a lock file.
-    pub section: Option<SectionId>,
+    /// What names it.
+    pub source: SubjectSource,
     /// The name as lock files and reports give it.
     pub key: Vec<u8>,
+}
+
+impl Subject {
+    /// A subject of a section.
+    #[must_use]
+    pub fn of_section(id: SectionId, key: impl Into<Vec<u8>>) -> Self {
+        Self { source: SubjectSource::Section(id), key: key.into() }
+    }
 }
 
 /// A state of a subject or part.
@@ -68,8 +120,10 @@ impl From<Leaf> for Value {
     }
 }
 
-/// What kind of difference a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A kind of difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "WireKind")]
 pub enum Kind {
     /// On both sides, and not the same.
     Modified,
@@ -77,7 +131,7 @@ pub enum Kind {
     Missing,
     /// On the host, not in the baseline.
     Unexpected,
-    /// It could not be looked at: not drift, but an error.
+    /// It could not be looked at.
     Unreadable,
 }
 
@@ -121,6 +175,10 @@ pub enum Change {
 }
 
 impl Change {
+    /// Every change, in the order of the type.
+    pub const ALL: [Self; 6] =
+        [Self::Content, Self::Tag, Self::Rebuilt, Self::State, Self::Config, Self::Stale];
+
     /// The word in reports.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -149,7 +207,7 @@ pub enum Disposition {
     #[default]
     Active,
     /// Somebody answers for it, for a time: it is shown and does not count.
-    Acknowledged(Acknowledged),
+    Acknowledged(Waiver),
     /// It is known not to matter.
     Ignored,
 }
@@ -256,7 +314,7 @@ impl Finding {
 
     /// Who answers for it, where it is drift that somebody answers for.
     #[must_use]
-    pub fn acknowledged(&self) -> Option<&Acknowledged> {
+    pub fn acknowledged(&self) -> Option<&Waiver> {
         match &self.disposition {
             Disposition::Acknowledged(whose) if self.kind.is_drift() => Some(whose),
             _ => None,
@@ -269,6 +327,12 @@ impl Finding {
         self.kind.is_drift() && self.acknowledged().is_none()
     }
 
+    /// Whether the baseline can be changed so that it is no finding any more.
+    #[must_use]
+    pub fn may_be_accepted(&self) -> bool {
+        self.change.is_none_or(Change::may_be_accepted)
+    }
+
     /// The finding's identity: SHA-256 over check, subject, kind and actual value (as
     /// [`Value::text`] prints it), separated by NUL. The same drift has the same one on every run.
     #[must_use]
@@ -278,4 +342,52 @@ impl Finding {
             [check.as_bytes(), &self.subject.key, self.kind.word().as_bytes(), actual.as_bytes()];
         Digest::of(&fields.join(&0))
     }
+}
+
+/// Since when a subject differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "WireSince")]
+pub struct Since {
+    /// The first run of an unbroken line in which it differed.
+    pub run: String,
+    /// When that was, RFC 3339 with offset.
+    pub started_at: String,
+    /// How many runs saw it differ.
+    pub runs: usize,
+    /// The newest run before these in which it was as in the baseline, or null.
+    pub before: Option<String>,
+    /// The first of these runs that saw what is there now, or null where that is the first of all.
+    pub changed: Option<String>,
+    /// Whether that one is the run that is being made: its name is settled last.
+    #[serde(skip)]
+    pub is_this_run: bool,
+}
+
+/// Something that can be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "WireWayOut")]
+pub struct WayOut {
+    /// When that is the right thing: `it was meant`.
+    pub when: Cow<'static, str>,
+    /// The command, as a shell takes it.
+    pub command: String,
+}
+
+impl WayOut {
+    /// A command, and when it is the right one.
+    #[must_use]
+    pub fn new(when: &'static str, command: impl Into<String>) -> Self {
+        Self { when: Cow::Borrowed(when), command: command.into() }
+    }
+}
+
+/// What differs inside a file, without its secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "WireShown")]
+pub struct Shown {
+    /// What it means, for compose files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meaning: Vec<String>,
+    /// A unified diff, or a sentence that says why there is none.
+    pub lines: Vec<String>,
 }

@@ -1,6 +1,15 @@
 //! One line of a text lock file, as GNU `sha256sum` prints it.
 
-use super::{Digest, Leaf};
+use super::Digest;
+
+/// What stands at one path inside a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    /// A regular file and the digest of its content.
+    File(Digest),
+    /// A symbolic link and the digest of its target text.
+    Link(Digest),
+}
 
 /// Appends `<hex>  <path>` (a file) or `<hex> @<path>` (a link) and LF. As in coreutils, a path with a
 /// backslash, newline or carriage return is escaped and its line begins with a backslash.

@@ -1,7 +1,8 @@
-//! The words of driftlock as types: pure, synchronous, no serialisation, no I/O.
+//! The words of driftlock as types: pure, synchronous, no I/O. Those that reports hold as they are derive serde.
 
 mod acknowledgement;
 mod address;
+mod check;
 mod digest;
 mod duration;
 mod explanation;
@@ -11,6 +12,7 @@ mod line;
 mod moment;
 mod mount;
 mod name;
+mod past;
 mod provenance;
 mod report;
 mod shell;
@@ -20,24 +22,27 @@ mod system;
 mod tree;
 mod verdict;
 
-pub use acknowledgement::{Acknowledged, Pause, name_of};
+pub use acknowledgement::{Pause, Waiver, name_of};
 pub use address::{Address, is_address, is_user_name, without_secrets};
+pub use check::{CheckLabels, CheckMeta, CheckResult, Role};
 pub use digest::{Digest, Hasher};
 pub use duration::{lasting, seconds};
-pub use explanation::{AcceptedBy, Explanation, Shown, Since, WayOut};
-pub use finding::{Change, Disposition, Finding, Kind, Part, SectionId, Subject, Value};
+pub use explanation::{AcceptedBy, Explanation};
+pub use finding::{
+    Change, Disposition, Finding, Kind, Part, SectionId, Shown, Since, Subject, SubjectKind, SubjectSource,
+    Value, WayOut,
+};
 pub use glob::{BadGlob, Glob, any_match, is_wild};
-pub use line::write_line;
+pub use line::{Leaf, write_line};
 pub use moment::{Moment, ReadMoment, day, time_of_day};
 pub use mount::{Mount, MountUse, MountView, Shows, Views};
 pub use name::{escaped, is_hidden, joined, printable, printable_path, readable, shown_json};
+pub use past::{PastCheck, PastRun, PastSubject, PreviousReport};
 pub use provenance::{Commit, FileOrigin, Holder, Origin, Provenance, Versions, short_id};
-pub use report::{
-    BaselineOrigin, CheckResult, Mode, Notice, PastRun, PreviousReport, Report, SectionOff, Words,
-};
+pub use report::{BaselineOrigin, Mode, Notice, Report, SectionOff, Trigger, fingerprint};
 pub use shell::{quoted, quoted_name};
 pub use since_last::SinceLast;
 pub use state::{Entry, LeftOut, Observation, Observed, State, Unit, Unreadable};
 pub use system::in_words;
-pub use tree::{Leaf, Stat, Tree, TreeBuilder};
-pub use verdict::{ExitCode, Status, Verdict, judge, status};
+pub use tree::{Stat, Tree, TreeBuilder};
+pub use verdict::{Ending, ExitCode, Status, Verdict, judge};

@@ -1,9 +1,13 @@
 //! Where the content that a host holds comes from, as the history of the repository tells it.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Stat;
 
-/// One commit, as people call it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "WireCommit")]
 pub struct Commit {
     /// Its full id.
     pub id: String,
@@ -35,6 +39,10 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Every judgement, in the order of the type.
+    pub const ALL: [Self; 7] =
+        [Self::Stale, Self::Ahead, Self::Diverged, Self::Edited, Self::Mixed, Self::Absent, Self::Unknown];
+
     /// The word in reports.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -120,12 +128,15 @@ pub struct FileOrigin {
     pub commit: Option<Commit>,
 }
 
-/// The version in an Odoo module's manifest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The versions in a module's manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "WireVersions")]
 pub struct Versions {
-    /// As the baseline has it, where that is known.
+    /// As the baseline has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// As the host has it, where that is known.
+    /// As the host has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<String>,
 }
 

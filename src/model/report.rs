@@ -1,97 +1,9 @@
 //! A finished report: everything a reporter may say, and nothing it must work out.
 
 use super::{
-    Change, Digest, ExitCode, Finding, LeftOut, Pause, SectionId, SinceLast, Status, Verdict, WayOut, status,
+    CheckResult, Digest, LeftOut, PastRun, Pause, PreviousReport, SectionId, SinceLast, Status, Subject,
+    Verdict,
 };
-
-/// The words of one check, as the terminal and the details line use them.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Words {
-    /// What is checked, for lines about the whole: `Compose files`.
-    pub topic: &'static str,
-    /// The line when it starts.
-    pub info: &'static str,
-    /// The line when all is well.
-    pub pass: &'static str,
-    /// Before the name of a subject that drifted.
-    pub drift: &'static str,
-    /// Before the name of a subject that could not be read.
-    pub unreadable: &'static str,
-    /// What subjects are counted as in `details`: `files`, `modules`.
-    pub noun: &'static str,
-    /// What happened to them in `details`: `drifted`, `missing`.
-    pub verb: &'static str,
-    /// One subject in a sentence: `compose file`.
-    pub singular: &'static str,
-}
-
-impl Words {
-    /// What stands before the name of a finding's subject.
-    #[must_use]
-    pub fn title(&self, finding: &Finding) -> &'static str {
-        match finding.change {
-            _ if !finding.kind.is_drift() => self.unreadable,
-            Some(Change::Stale) => "Stale mount",
-            _ => self.drift,
-        }
-    }
-}
-
-/// How one check went.
-#[derive(Debug, Clone)]
-pub struct CheckResult {
-    /// The check's id: `compose_hashes`.
-    pub id: &'static str,
-    /// Its words.
-    pub words: &'static Words,
-    /// The line when it starts; none where an earlier check's line stands for it.
-    pub info: Option<String>,
-    /// How many subjects were compared.
-    pub subjects: usize,
-    /// Whether those subjects count as having compared something.
-    pub compares: bool,
-    /// Differences, sorted by the subject's bytes.
-    pub findings: Vec<Finding>,
-    /// Why it could not be carried out.
-    pub errors: Vec<String>,
-    /// Why it was skipped.
-    pub skip: Option<String>,
-    /// What is worth knowing and is no finding.
-    pub notes: Vec<String>,
-    /// What can be done where it could not be carried out, and the command of each.
-    pub ways_out: Vec<WayOut>,
-}
-
-impl CheckResult {
-    /// A check that compares, and has found nothing yet.
-    #[must_use]
-    pub fn new(id: &'static str, words: &'static Words) -> Self {
-        Self {
-            id,
-            words,
-            info: Some(words.info.to_owned()),
-            subjects: 0,
-            compares: true,
-            findings: Vec::new(),
-            errors: Vec::new(),
-            skip: None,
-            notes: Vec::new(),
-            ways_out: Vec::new(),
-        }
-    }
-
-    /// How many of its findings somebody answers for.
-    #[must_use]
-    pub fn acknowledged(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.acknowledged().is_some()).count()
-    }
-
-    /// Its status.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        status(self)
-    }
-}
 
 /// Whether this machine or a server was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +17,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Every mode, in the order of the type.
+    pub const ALL: [Self; 3] = [Self::Local, Self::Server, Self::Diff];
+
     /// The word in reports.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -114,6 +29,18 @@ impl Mode {
             Self::Diff => "diff",
         }
     }
+}
+
+/// Reason for a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Trigger {
+    /// Somebody, or a program such as cron, started it.
+    #[default]
+    Manual,
+    /// Its time had come.
+    Schedule,
+    /// Something was seen to happen to this subject.
+    Event(Subject),
 }
 
 /// Which baseline was compared with.
@@ -153,6 +80,8 @@ pub struct Report {
     pub mode: Mode,
     /// What was compared, where it is not the host: the other side of a diff.
     pub compared: Option<String>,
+    /// Why it ran; not in JSON.
+    pub trigger: Trigger,
     /// Whether only some checks ran.
     pub partial: bool,
     /// RFC 3339 with offset.
@@ -187,15 +116,6 @@ pub struct Report {
     pub location: Option<String>,
 }
 
-/// The report before another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreviousReport {
-    /// Its run.
-    pub run: String,
-    /// The digest of its bytes.
-    pub digest: Digest,
-}
-
 /// What became of one notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
@@ -205,35 +125,26 @@ pub struct Notice {
     pub error: Option<String>,
 }
 
-/// An earlier run in a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastRun {
-    /// Its name.
-    pub run: String,
-    /// When it began, in RFC 3339 with offset.
-    pub started_at: String,
-    /// The same in seconds since 1970.
-    pub started_at_unix: i64,
-    /// How it ended: PASS, FAIL or ERROR.
-    pub status: Status,
-    /// How many differences it found.
-    pub findings: usize,
+/// The identity of the set of findings of these checks: SHA-256 over their fingerprints in hex, sorted, a line each.
+#[must_use]
+pub fn fingerprint<'a>(checks: impl IntoIterator<Item = &'a CheckResult>) -> Digest {
+    let each = checks.into_iter().flat_map(|check| check.findings.iter().map(|it| it.fingerprint(check.id)));
+    let mut lines: Vec<String> = each.map(|digest| format!("{digest}\n")).collect();
+    lines.sort_unstable();
+    Digest::of(lines.concat().as_bytes())
 }
 
 impl Report {
-    /// The identity of the set of findings: SHA-256 over their fingerprints in hex, sorted, a line each.
+    /// The identity of the set of findings, as [`fingerprint`] makes it.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
-        let each = self.checks.iter().flat_map(|c| c.findings.iter().map(|f| f.fingerprint(c.id)));
-        let mut lines: Vec<String> = each.map(|digest| format!("{digest}\n")).collect();
-        lines.sort_unstable();
-        Digest::of(lines.concat().as_bytes())
+        fingerprint(&self.checks)
     }
 
     /// PASS, FAIL or ERROR: what `overall` says, with an error told from drift.
     #[must_use]
     pub fn status(&self) -> Status {
-        if self.verdict.exit == ExitCode::Error { Status::Error } else { self.verdict.overall }
+        self.verdict.ending().status()
     }
 
     /// How many findings there are, whether they count or not.

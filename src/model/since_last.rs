@@ -1,16 +1,21 @@
-//! A check that reads only what has moved since an earlier one, as its report tells of it.
+//! A check that reads only what has moved since an earlier one.
 
-/// How much was read, and since when the rest is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How much a check read that does not read again what has not moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "WireSinceLast")]
 pub struct SinceLast {
     /// How many files were read.
     pub read: u64,
-    /// How many were not, because nothing that the system keeps about them had moved since they were.
+    /// How many were not, because device, inode, size and times were those of when they were.
     pub trusted: u64,
-    /// When the last full look began, which trusted none: RFC 3339 with offset.
+    /// When the last look that trusted none began, RFC 3339 with offset: this one, where it is one.
     pub full_at: String,
     /// The same in seconds since 1970.
     pub full_at_unix: i64,
-    /// Why this one is a full look; none where it is not.
+    /// Why this look trusted none, where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_because: Option<String>,
 }

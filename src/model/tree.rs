@@ -3,16 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use super::{Digest, Hasher, write_line};
-
-/// What stands at one path inside a module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leaf {
-    /// A regular file and the digest of its content.
-    File(Digest),
-    /// A symbolic link and the digest of its target text.
-    Link(Digest),
-}
+use super::{Digest, Hasher, Leaf, write_line};
 
 /// What a host tells of a file for free; it never enters a lock file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

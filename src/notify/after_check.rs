@@ -1,6 +1,8 @@
 //! After a check: telling those whom the configuration names of what has changed, and noting in the reports what became
 //! of it.
 
+use crate::notify::DeliveryOutcome;
+use crate::notify::MessageContext;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use crate::control::{clock, dates};
 use crate::model::printable_path;
 use crate::model::{Notice, Report, in_words};
 use crate::notify::credentials;
-use crate::notify::{Delivery, Earlier, News, Outcome, Outlet, Words, deliver, is_due};
+use crate::notify::{Delivery, Earlier, News, Outlet, deliver, is_due};
 use crate::project::Project;
 use crate::report::{self, json};
 use crate::store::previous::Previous;
@@ -122,7 +124,8 @@ impl Telling<'_> {
             return Ok(());
         }
         let latest = runs::latest(&self.project.root, report.target.as_deref());
-        let is_of_this_run = json::read(&read_file(&latest)?).is_ok_and(|newest| newest.run == report.run);
+        let is_of_this_run =
+            json::read_run(&read_file(&latest)?).is_ok_and(|newest| newest.run == report.run);
         match files.get(json::FILE) {
             Some(bytes) if is_of_this_run => replace_file(&latest, bytes),
             _ => Ok(()),
@@ -132,15 +135,14 @@ impl Telling<'_> {
 
 /// The report as it is kept, byte for byte.
 pub(crate) fn as_json(report: &Report) -> Vec<u8> {
-    let format = report::find("json");
-    format.map(|json| json.render(std::slice::from_ref(report), false)).unwrap_or_default()
+    json::bytes_of(report)
 }
 
 /// What messages about a report say of where they come from.
-pub(crate) fn words(project: &Project, report: &Report) -> Words {
+pub(crate) fn words(project: &Project, report: &Report) -> MessageContext {
     let shown = |path: &Path| path.display().to_string();
     let absolute = |place: &String| std::path::absolute(place).ok().map(|path| shown(&path));
-    Words {
+    MessageContext {
         driftlock: project.driftlock(),
         can_explain: report.target.as_ref().is_none_or(|name| project.config.targets.contains_key(name)),
         dir: project.control.environment.working_directory().map(shown).unwrap_or_default(),
@@ -158,7 +160,7 @@ fn unchanged_since(report: &Report) -> Option<i64> {
 }
 
 /// Says who could not be told, and of what where there are several places.
-fn warn(outcomes: &[Outcome], reports: &[Report], events: &dyn Events) {
+fn warn(outcomes: &[DeliveryOutcome], reports: &[Report], events: &dyn Events) {
     let mut failed: Vec<(String, Vec<&str>)> = Vec::new();
     for outcome in outcomes {
         let Some(why) = &outcome.error else { continue };

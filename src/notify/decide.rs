@@ -2,13 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, ExitCode, Report, Status};
-use crate::report::json::{WireCheck, WireOverall, WireReport, WireStatus};
+use crate::model::{CheckResult, Report, Status, fingerprint};
 
 /// A place as it was looked at: runs that look at other things are told of apart, so that they do not take turns in
 /// being news.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct NoticeScope {
     /// The target's name; `None` is the project's own tree.
     pub target: Option<String>,
     /// What it was compared with.
@@ -18,7 +17,7 @@ pub struct Place {
     pub checks: Option<Vec<String>>,
 }
 
-impl Place {
+impl NoticeScope {
     /// The place of a report.
     #[must_use]
     pub fn of(report: &Report) -> Self {
@@ -54,7 +53,7 @@ impl Seen {
 
 /// What was last told of a place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct LastNotification {
     /// What was told.
     #[serde(flatten)]
     pub seen: Seen,
@@ -70,7 +69,7 @@ pub struct Told {
 /// The verdict that stands for nobody having been told anything yet.
 const NOTHING: &str = "NONE";
 
-impl Told {
+impl LastNotification {
     /// Nothing was told of a place so far. Recorded before the first attempt, so that whatever ends that attempt, the
     /// next run does not take its report for one that somebody was told of.
     pub(super) fn nothing(now: i64) -> Self {
@@ -83,7 +82,7 @@ impl Told {
 #[derive(Debug, Clone)]
 pub struct Earlier {
     /// What stands in for what was told.
-    pub told: Told,
+    pub told: LastNotification,
     /// Whether it was given by the user and goes before what is recorded.
     pub is_given: bool,
 }
@@ -92,47 +91,29 @@ impl Earlier {
     /// What an earlier report says of the place of `report`, for the notification `name`. `None` where it says
     /// nothing of it: it is about something else, or its findings were excused and nobody was told.
     #[must_use]
-    pub fn of(before: &WireReport, report: &Report, name: &str, is_given: bool) -> Option<Self> {
-        let excused = before.overall == WireOverall::Fail && before.exit_code == ExitCode::Pass.code();
+    pub fn of(before: &Report, report: &Report, name: &str, is_given: bool) -> Option<Self> {
+        let excused = before.verdict.ending().is_excused();
         if excused || before.target != report.target || before.baseline.from != report.baseline.from {
             return None;
         }
-        let seen = if before.partial || report.partial { chosen(before, report)? } else { whole(before) };
-        let undelivered = before.notifications.iter().any(|notice| notice.name == name && !notice.sent);
+        let seen = if before.partial || report.partial { chosen(before, report)? } else { Seen::of(before) };
+        let undelivered = before.notices.iter().any(|notice| notice.name == name && notice.error.is_some());
         // Nobody was told: whatever is there now is something else than what was told before.
         let seen = if undelivered { Seen { fingerprint: String::new(), ..seen } } else { seen };
         let at = before.started_at_unix;
         let open_since = (!seen.passed()).then_some(at);
-        let told = Told { seen, told_at_unix: at, run_at_unix: at, open_since_unix: open_since };
+        let told = LastNotification { seen, told_at_unix: at, run_at_unix: at, open_since_unix: open_since };
         Some(Self { told, is_given })
     }
 }
 
-fn whole(before: &WireReport) -> Seen {
-    let status = match (before.exit_code, before.overall) {
-        (1, _) => Status::Error,
-        (_, WireOverall::Pass) => Status::Pass,
-        (_, WireOverall::Fail) => Status::Fail,
-    };
-    Seen { verdict: status.word().to_owned(), fingerprint: before.fingerprint.clone() }
-}
-
 /// What an earlier report says of the checks that the present one has; `None` where it lacks one of them.
-fn chosen(before: &WireReport, report: &Report) -> Option<Seen> {
-    let find = |id: &str| before.checks.iter().find(|check| check.name == id);
-    let checks: Option<Vec<&WireCheck>> = report.checks.iter().map(|check| find(check.id)).collect();
+fn chosen(before: &Report, report: &Report) -> Option<Seen> {
+    let find = |id: &str| before.checks.iter().find(|check| check.id == id);
+    let checks: Option<Vec<&CheckResult>> = report.checks.iter().map(|check| find(check.id)).collect();
     let checks = checks?;
-    let any = |wanted| checks.iter().any(|check| check.status == wanted);
-    let status = match (any(WireStatus::Error), any(WireStatus::Fail)) {
-        (true, _) => Status::Error,
-        (false, true) => Status::Fail,
-        (false, false) => Status::Pass,
-    };
-    let findings = checks.iter().flat_map(|check| &check.findings);
-    let mut lines: Vec<String> = findings.map(|finding| format!("{}\n", finding.fingerprint)).collect();
-    lines.sort_unstable();
-    let fingerprint = Digest::of(lines.concat().as_bytes()).to_string();
-    Some(Seen { verdict: status.word().to_owned(), fingerprint })
+    let status = Status::worst(checks.iter().map(|check| check.status()));
+    Some(Seen { verdict: status.word().to_owned(), fingerprint: fingerprint(checks).to_string() })
 }
 
 /// Why somebody is told.
@@ -170,16 +151,16 @@ pub(super) enum Decision {
     /// Nothing.
     Nothing,
     /// Nobody is told, but what is there counts as told from now on.
-    Record(Told),
+    Record(LastNotification),
     /// Somebody is told, and once that was delivered it is recorded.
-    Tell(Event, Told),
+    Tell(Event, LastNotification),
 }
 
 /// What is known when a decision is made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'a> {
     /// What was recorded of telling.
-    pub(super) recorded: Option<&'a Told>,
+    pub(super) recorded: Option<&'a LastNotification>,
     /// What an earlier report says.
     pub(super) earlier: Option<&'a Earlier>,
     /// Since when the set of findings is what it is, as far as earlier reports tell.
@@ -192,31 +173,27 @@ pub(super) struct Known<'a> {
 
 impl<'a> Known<'a> {
     /// What counts as told before: what the user gave, else what was recorded, else what an earlier report says.
-    pub(super) fn before(&self) -> Option<&'a Told> {
+    pub(super) fn before(&self) -> Option<&'a LastNotification> {
         let earlier = self.earlier.map(|earlier| &earlier.told);
         self.given().or(self.recorded).or(earlier).filter(|told| told.seen.verdict != NOTHING)
     }
 
-    fn given(&self) -> Option<&'a Told> {
+    fn given(&self) -> Option<&'a LastNotification> {
         self.earlier.filter(|earlier| earlier.is_given).map(|earlier| &earlier.told)
     }
 }
 
-/// Whether a deploy that is under way excuses what was found: then nobody is told, and nothing is recorded.
-fn is_excused(report: &Report) -> bool {
-    report.verdict.exit == ExitCode::Pass && report.verdict.overall != Status::Pass
-}
-
 /// Decides about one report.
 pub(super) fn decide(report: &Report, known: &Known<'_>) -> Decision {
-    if is_excused(report) {
+    // A deploy that is under way excuses what was found.
+    if report.verdict.ending().is_excused() {
         return Decision::Nothing;
     }
     let given = known.given();
     let is_recorded = given.is_none() && known.recorded.is_some();
     let (seen, now, started) = (Seen::of(report), known.now, report.started_at_unix);
     let open = |since: i64| (!seen.passed()).then_some(since);
-    let told = |since: i64| Told {
+    let told = |since: i64| LastNotification {
         seen: seen.clone(),
         told_at_unix: now,
         run_at_unix: started,
@@ -259,7 +236,10 @@ pub(super) fn decide(report: &Report, known: &Known<'_>) -> Decision {
         return Decision::Nothing;
     }
     // Not yet recorded; or told by a clock that was ahead, which would put off the reminder.
-    Decision::Record(Told { told_at_unix: before.told_at_unix.min(now), ..told(since.unwrap_or(started)) })
+    Decision::Record(LastNotification {
+        told_at_unix: before.told_at_unix.min(now),
+        ..told(since.unwrap_or(started))
+    })
 }
 
 /// Whether the time since `start` has passed a multiple of `step` between two moments: so a reminder comes at its time
@@ -272,15 +252,15 @@ fn passes_a_multiple(start: Option<i64>, before: i64, now: i64, step: i64) -> bo
 mod tests {
     use super::*;
     use crate::check::CHECKS;
-    use crate::model::{BaselineOrigin, CheckResult, Finding, Kind, Mode, SectionId, Subject, Value, judge};
+    use crate::model::{BaselineOrigin, Digest, Finding, Kind, Mode, Role, Subject, Trigger, Value, judge};
 
     /// A report of a run that began at a moment and found these.
     fn report(started_at_unix: i64, found: &[&str]) -> Report {
-        let check = CHECKS[2];
-        let subject =
-            |key: &&str| Subject { section: Some(SectionId("compose")), key: key.as_bytes().to_vec() };
+        let comparison = CHECKS.iter().map(|check| check.meta()).find(|meta| meta.role == Role::Comparison);
+        let meta = comparison.unwrap();
+        let subject = |key: &&str| Subject { source: meta.source.unwrap(), key: key.as_bytes().to_vec() };
         let find = |key| Finding::new(subject(key), Kind::Missing, Value::Absent, Value::Absent);
-        let result = CheckResult::new(check.id(), check.words());
+        let result = CheckResult::new(meta);
         let checks = vec![CheckResult { subjects: 9, findings: found.iter().map(find).collect(), ..result }];
         Report {
             stamp: String::new(),
@@ -289,6 +269,7 @@ mod tests {
             target: None,
             mode: Mode::Local,
             compared: None,
+            trigger: Trigger::Manual,
             partial: false,
             started_at: String::new(),
             started_at_unix,
@@ -313,13 +294,13 @@ mod tests {
         }
     }
 
-    fn decided(report: &Report, recorded: Option<&Told>, now: i64) -> Decision {
+    fn decided(report: &Report, recorded: Option<&LastNotification>, now: i64) -> Decision {
         let remind_after = Some(100);
         decide(report, &Known { recorded, earlier: None, unchanged_since: None, now, remind_after })
     }
 
     /// What is recorded once `report` was told of, and why it was.
-    fn told(report: &Report, recorded: Option<&Told>, now: i64) -> (Event, Told) {
+    fn told(report: &Report, recorded: Option<&LastNotification>, now: i64) -> (Event, LastNotification) {
         match decided(report, recorded, now) {
             Decision::Tell(event, told) => (event, told),
             other => panic!("{other:?}"),
@@ -338,8 +319,11 @@ mod tests {
         let (event, resolved) = told(&report(60, &[]), Some(&changed), 61);
         assert_eq!((event, resolved.open_since_unix), (Event::Resolved(Some(31)), None));
         assert_eq!(told(&report(60, &["a"]), None, 61).0, Event::Failing);
-        assert_eq!(told(&report(60, &["a"]), Some(&Told::nothing(5)), 61).0, Event::Failing);
-        assert!(matches!(decided(&report(60, &[]), Some(&Told::nothing(5)), 61), Decision::Record(_)));
+        assert_eq!(told(&report(60, &["a"]), Some(&LastNotification::nothing(5)), 61).0, Event::Failing);
+        assert!(matches!(
+            decided(&report(60, &[]), Some(&LastNotification::nothing(5)), 61),
+            Decision::Record(_)
+        ));
     }
 
     #[test]
@@ -364,7 +348,7 @@ mod tests {
     #[test]
     fn what_a_deploy_excuses_is_no_news() {
         let mut excused = report(10, &["a"]);
-        excused.verdict.exit = ExitCode::Pass;
+        excused.verdict = excused.verdict.excused();
         assert_eq!(decided(&excused, None, 11), Decision::Nothing);
     }
 

@@ -7,9 +7,9 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use super::command::{Failed, Program};
-use super::decide::{Decision, Earlier, Event, Known, Place, Told, decide};
+use super::decide::{Decision, Earlier, Event, Known, LastNotification, NoticeScope, decide};
 use super::http::{Client, Limit};
-use super::slack::{self, Words};
+use super::slack::{self, MessageContext};
 use super::state::{self, State};
 use crate::config::Notify;
 use crate::host::Watch;
@@ -38,7 +38,7 @@ pub struct News {
     /// Since when the set of findings is what it is, as far as earlier reports tell; in seconds since 1970.
     pub unchanged_since: Option<i64>,
     /// What messages say of where they come from.
-    pub words: Words,
+    pub words: MessageContext,
 }
 
 /// A way that is ready to be used.
@@ -78,7 +78,7 @@ pub struct Delivery {
 
 /// What became of telling one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct DeliveryOutcome {
     /// The notification.
     pub name: String,
     /// Which report.
@@ -92,7 +92,7 @@ pub struct Outcome {
 /// What is known of a report for the notification `name`, with what was recorded.
 fn known<'a>(state: &'a State, news: &'a News, notify: &Notify, now: i64) -> Known<'a> {
     Known {
-        recorded: state.of(&Place::of(&news.report)),
+        recorded: state.of(&NoticeScope::of(&news.report)),
         earlier: news.earlier.as_ref(),
         unchanged_since: news.unchanged_since,
         now,
@@ -110,14 +110,14 @@ pub fn is_due(root: &std::path::Path, name: &str, notify: &Notify, news: &News, 
 /// Delivers what is news, all notifications at once. Gives what became of it, and what else its user must know. Ends
 /// early, with what is known by then, when `watch` is cancelled.
 #[must_use]
-pub fn deliver(deliveries: Vec<Delivery>, watch: &Arc<Watch>) -> (Vec<Outcome>, Vec<String>) {
+pub fn deliver(deliveries: Vec<Delivery>, watch: &Arc<Watch>) -> (Vec<DeliveryOutcome>, Vec<String>) {
     let (done, waits) = channel();
     let (mut outcomes, mut warnings) = (Vec::new(), Vec::new());
     let mut names: Vec<String> = Vec::new();
     for delivery in deliveries {
         let (done, watch, name) = (done.clone(), Arc::clone(watch), delivery.outlet.name.clone());
         let work = move || {
-            let mut telling = Telling { delivery, watch, outcomes: Vec::new(), warnings: Vec::new() };
+            let mut telling = Dispatcher { delivery, watch, outcomes: Vec::new(), warnings: Vec::new() };
             telling.carry_out();
             let _ = done.send((telling.delivery.outlet.name, telling.outcomes, telling.warnings));
         };
@@ -152,14 +152,14 @@ pub fn deliver(deliveries: Vec<Delivery>, watch: &Arc<Watch>) -> (Vec<Outcome>, 
 }
 
 /// Telling through one notification.
-struct Telling {
+struct Dispatcher {
     delivery: Delivery,
     watch: Arc<Watch>,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<DeliveryOutcome>,
     warnings: Vec<String>,
 }
 
-impl Telling {
+impl Dispatcher {
     fn carry_out(&mut self) {
         let start = Instant::now();
         let (root, name) = (self.delivery.root.clone(), self.delivery.outlet.name.clone());
@@ -170,7 +170,7 @@ impl Telling {
             State::default()
         });
         for news in std::mem::take(&mut self.delivery.news) {
-            let place = Place::of(&news.report);
+            let place = NoticeScope::of(&news.report);
             let known = known(&state, &news, &self.delivery.outlet.notify, self.delivery.now);
             let (decision, before) = (decide(&news.report, &known), known.before().cloned());
             let told = match decision {
@@ -178,7 +178,7 @@ impl Telling {
                 Decision::Record(told) => told,
                 Decision::Tell(event, told) => {
                     if state.of(&place).is_none() {
-                        let before = before.unwrap_or_else(|| Told::nothing(self.delivery.now));
+                        let before = before.unwrap_or_else(|| LastNotification::nothing(self.delivery.now));
                         self.record(&mut state, place.clone(), before);
                     }
                     let limit = limit(&self.delivery.outlet.notify, start + BUDGET, &self.watch);
@@ -195,7 +195,7 @@ impl Telling {
         }
     }
 
-    fn record(&mut self, state: &mut State, place: Place, told: Told) {
+    fn record(&mut self, state: &mut State, place: NoticeScope, told: LastNotification) {
         state.set(place, told);
         if let Err(error) = state.write(&self.delivery.root, &self.delivery.outlet.name) {
             self.warn(&format!("{}; it may be told again", in_words(&error)));
@@ -218,11 +218,11 @@ fn limit(notify: &Notify, end: Instant, watch: &Arc<Watch>) -> Limit {
 
 /// Sends one report through a notification, whether it is news or not; records nothing.
 #[must_use]
-pub fn send(outlet: &Outlet, event: Event, news: &News, watch: &Arc<Watch>) -> Outcome {
+pub fn send(outlet: &Outlet, event: Event, news: &News, watch: &Arc<Watch>) -> DeliveryOutcome {
     attempted(outlet, event, news, &limit(&outlet.notify, Instant::now() + BUDGET, watch))
 }
 
-fn attempted(outlet: &Outlet, event: Event, news: &News, limit: &Limit) -> Outcome {
+fn attempted(outlet: &Outlet, event: Event, news: &News, limit: &Limit) -> DeliveryOutcome {
     let failed = |why: &str| Failed { why: why.to_owned(), said: None };
     let sent = match &outlet.way {
         _ if limit.watch.is_cancelled() => Err(failed("the run was ended")),
@@ -231,7 +231,7 @@ fn attempted(outlet: &Outlet, event: Event, news: &News, limit: &Limit) -> Outco
         Ok(way) => through(way, &outlet.name, event, news, limit),
     };
     let (error, said) = sent.err().map_or((None, None), |failed| (Some(failed.why), failed.said));
-    Outcome { name: outlet.name.clone(), number: news.number, error, said }
+    DeliveryOutcome { name: outlet.name.clone(), number: news.number, error, said }
 }
 
 /// The two environment variables that a command is told by.

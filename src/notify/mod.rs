@@ -11,8 +11,8 @@ mod slack;
 mod state;
 
 pub use command::Program;
-pub use decide::{Earlier, Event, Place, Seen, Told};
-pub use deliver::{Delivery, News, Outcome, Outlet, Way, deliver, is_due, send};
+pub use decide::{Earlier, Event, LastNotification, NoticeScope, Seen};
+pub use deliver::{Delivery, DeliveryOutcome, News, Outlet, Way, deliver, is_due, send};
 pub use http::{Client, Network};
 pub use secret::{Secret, Webhook};
-pub use slack::Words;
+pub use slack::MessageContext;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::decide::Event;
 use crate::model::{
-    Acknowledged, CheckResult, Finding, Kind, Report, Status, WayOut, day, escaped, lasting, name_of,
-    quoted_name, time_of_day,
+    CheckResult, Finding, Kind, Report, Status, SubjectSource, Waiver, WayOut, day, escaped, lasting,
+    name_of, quoted_name, time_of_day,
 };
 use crate::report::headline;
 
@@ -29,7 +29,7 @@ const COMMAND: usize = 700;
 
 /// What a message says of where it comes from.
 #[derive(Debug, Clone, Default)]
-pub struct Words {
+pub struct MessageContext {
     /// How driftlock is called so that it works on the project.
     pub driftlock: String,
     /// Whether `driftlock explain` can look at the place again: a server that is no target has no name for it.
@@ -41,7 +41,7 @@ pub struct Words {
 }
 
 /// The message about a report.
-pub(super) fn message(report: &Report, event: Event, words: &Words) -> Vec<u8> {
+pub(super) fn message(report: &Report, event: Event, words: &MessageContext) -> Vec<u8> {
     let title = title(report, event);
     let mut blocks = vec![section(&format!("*{title}*")), context(&circumstances(report))];
     if event != Event::Test {
@@ -54,7 +54,7 @@ pub(super) fn message(report: &Report, event: Event, words: &Words) -> Vec<u8> {
 }
 
 /// What is wrong, a text for each block: what could not be carried out, then what was found.
-fn told(report: &Report, words: &Words) -> Vec<String> {
+fn told(report: &Report, words: &MessageContext) -> Vec<String> {
     let broken = report.checks.iter().filter(|check| !check.errors.is_empty());
     let all = |such: fn(&Finding) -> bool| {
         let each = report.checks.iter();
@@ -71,7 +71,7 @@ fn told(report: &Report, words: &Words) -> Vec<String> {
     if !answered.is_empty() {
         let mut text = format!("Acknowledged, {} in all:", answered.len());
         for (_, finding) in answered.iter().take(FILES) {
-            let Some(Acknowledged { by, until, .. }) = finding.acknowledged() else { continue };
+            let Some(Waiver { by, until, .. }) = finding.acknowledged() else { continue };
             let (by, until) =
                 (fitted(&escaped(name_of(by).as_bytes()), NAME), fitted(day(until).as_str(), NAME));
             let _ = write!(text, " {} (by {by}, until {until})", name(&finding.subject.key));
@@ -138,13 +138,13 @@ fn circumstances(report: &Report) -> String {
 /// A check that could not be carried out.
 fn of_check(check: &CheckResult) -> String {
     let why = fitted(&escaped(check.errors.join("; ").as_bytes()), SENTENCE);
-    let mut text = format!("*{}*: {why}", check.words.topic);
+    let mut text = format!("*{}*: {why}", check.labels.topic);
     ways(&mut text, &check.ways_out);
     text
 }
 
-fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &Words) -> String {
-    let told = check.words.title(finding);
+fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &MessageContext) -> String {
+    let told = check.labels.title(finding);
     let mut text = format!("*{told}*: {}\n{}", name(&finding.subject.key), finding.kind.word());
     if let (Kind::Modified, Some(change)) = (finding.kind, finding.change) {
         let _ = write!(text, " ({})", change.word());
@@ -173,7 +173,7 @@ fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &W
     ways(&mut text, finding.ways_out.get(..2).unwrap_or(&finding.ways_out));
     let target = report.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
     let explain = format!("{} explain {}{target}", words.driftlock, quoted_name(&finding.subject.key));
-    if finding.subject.section.is_some() && words.can_explain {
+    if finding.subject.source != SubjectSource::LockFile && words.can_explain {
         way(&mut text, "all that is known", &explain);
     }
     text
@@ -211,7 +211,7 @@ fn way(text: &mut String, when: &str, command: &str) {
 }
 
 /// Where to go on from here.
-fn ending(report: &Report, event: Event, words: &Words) -> Option<String> {
+fn ending(report: &Report, event: Event, words: &MessageContext) -> Option<String> {
     if event == Event::Test {
         return None;
     }

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::decide::{Place, Told};
+use super::decide::{LastNotification, NoticeScope};
 use crate::atomic::{read_file, replace_file};
 use crate::host::Watch;
 use crate::model::in_words;
@@ -30,9 +30,9 @@ pub(super) struct State {
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     #[serde(flatten)]
-    place: Place,
+    place: NoticeScope,
     #[serde(flatten)]
-    told: Told,
+    told: LastNotification,
 }
 
 impl State {
@@ -52,12 +52,12 @@ impl State {
     }
 
     /// What was last told of a place.
-    pub(super) fn of(&self, place: &Place) -> Option<&Told> {
+    pub(super) fn of(&self, place: &NoticeScope) -> Option<&LastNotification> {
         self.places.iter().find(|entry| entry.place == *place).map(|entry| &entry.told)
     }
 
     /// Remembers what was told of a place.
-    pub(super) fn set(&mut self, place: Place, told: Told) {
+    pub(super) fn set(&mut self, place: NoticeScope, told: LastNotification) {
         self.places.retain(|entry| entry.place != place);
         self.places.push(Entry { place, told });
         let surplus = self.places.len().saturating_sub(REMEMBERED);
@@ -112,15 +112,15 @@ mod tests {
     use super::super::decide::Seen;
     use super::*;
 
-    fn told(fingerprint: &str) -> Told {
+    fn told(fingerprint: &str) -> LastNotification {
         let seen = Seen { verdict: "FAIL".to_owned(), fingerprint: fingerprint.to_owned() };
-        Told { seen, told_at_unix: 1, run_at_unix: 1, open_since_unix: None }
+        LastNotification { seen, told_at_unix: 1, run_at_unix: 1, open_since_unix: None }
     }
 
     #[test]
     fn what_was_told_is_remembered_for_each_place() {
         let root = tempfile::tempdir().unwrap();
-        let place = |target: Option<&str>, checks: Option<&[&str]>| Place {
+        let place = |target: Option<&str>, checks: Option<&[&str]>| NoticeScope {
             target: target.map(str::to_owned),
             baseline: "audit/locks".to_owned(),
             checks: checks.map(|ids| ids.iter().map(ToString::to_string).collect()),

@@ -27,7 +27,8 @@ pub use versions::version;
 
 use crate::git::{GitError, Limit, Repository};
 use crate::host::Watch;
-use crate::model::{CheckResult, Finding, Glob, Kind, Provenance, SectionId};
+use crate::model::{CheckResult, Finding, Glob, Kind, Provenance, SubjectKind};
+use crate::section::kind_of;
 use places::Places;
 use search::{Search, Sought};
 
@@ -37,7 +38,10 @@ pub const BUDGET: Duration = Duration::from_secs(2);
 /// The share of that after which nothing more is read; the rest is for judging by what was read until then.
 const READING: f64 = 0.8;
 
-const ADDONS: SectionId = SectionId("addons");
+/// Whether a finding is on a module, whose files are compared one by one.
+fn is_module(finding: &Finding) -> bool {
+    kind_of(finding.subject.source) == Some(SubjectKind::Tree)
+}
 
 /// What is known of the baseline and the project.
 #[derive(Debug, Clone)]
@@ -76,8 +80,7 @@ pub fn trace(checks: &mut [CheckResult], ask: &Trace<'_>, watch: &Watch) {
 
 /// Whether a finding is on content that a repository can hold: not a container, and no path of the host's own.
 fn is_traceable(finding: &Finding) -> bool {
-    let section = finding.subject.section;
-    section.is_some_and(|id| ["compose", "config"].contains(&id.0) || id == ADDONS)
+    kind_of(finding.subject.source).is_some_and(SubjectKind::has_files)
         && finding.kind != Kind::Unreadable
         && !finding.place.starts_with(b"/")
 }

@@ -1,9 +1,10 @@
 //! What stands in the way of writing a finding's files: links, directories, other repositories.
 
+use crate::model::SubjectKind;
+use crate::section::kind_of;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::ADDONS;
 use super::places::{Places, as_path};
 use super::undo_source::{Finder, NoSource, Wanted};
 use crate::git::{Form, GitError, Mode};
@@ -26,7 +27,7 @@ impl Finder<'_> {
         }
         let to = places.find(&finding.place)?;
         self.links_are_committed(&finding.place)?;
-        let is_module = finding.subject.section == Some(ADDONS);
+        let is_module = kind_of(finding.subject.source) == Some(SubjectKind::Tree);
         if is_module && finding.parts.is_empty() {
             return Err(NoSource::Unlisted);
         }
@@ -115,7 +116,7 @@ impl Finder<'_> {
         let top = self.repository.top();
         let at = |path: &[u8]| top.join(as_path(path)).symlink_metadata().ok();
         let is_blocked = |path: &[u8]| at(path).is_some_and(|meta| !meta.is_dir());
-        let is_module = finding.subject.section == Some(ADDONS);
+        let is_module = kind_of(finding.subject.source) == Some(SubjectKind::Tree);
         let blocking = above(to).find(|path| is_blocked(path));
         if let Some(path) = blocking.or_else(|| (is_module && is_blocked(to)).then_some(to)) {
             return Err(NoSource::NoDirectory(path.to_vec()));

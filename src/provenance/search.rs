@@ -6,7 +6,7 @@ use std::thread::Builder;
 use super::digests::Digests;
 use super::record::{Record, Touch};
 use super::tree::Trees;
-use super::{ADDONS, Trace};
+use super::{Trace, is_module};
 use crate::git::{Ancestors, Conversion, End, Form, GitError, Graph, Limit, Mode, Repository};
 use crate::host::{MANIFESTS, manifest_among};
 use crate::model::{Commit, Digest, Finding, Glob, Kind, Part, Stat, Value, joined, short_id};
@@ -36,7 +36,7 @@ impl Sought {
         Self {
             path,
             is_behind_link: false,
-            is_module: finding.subject.section == Some(ADDONS),
+            is_module: is_module(finding),
             kind: finding.kind,
             expected: finding.expected.clone(),
             actual: finding.actual.clone(),

@@ -1,16 +1,16 @@
 //! Everything known of one subject, for people and for machines.
 
+use crate::model::WayOut;
+use crate::report::text;
+use crate::report::text::escaped_command;
 use std::fmt::Write as _;
 
-use console::Style;
 use serde::Serialize;
 
-use super::json::{WireFinding, WireStatus};
-use super::terminal::{INDENT, Page};
-use super::told::{WireSince, WireWayOut};
+use super::json::WireFinding;
+use super::page::Page;
 use crate::model::{
-    CheckResult, Explanation, Finding, Shown, Since, Status, escaped, is_hidden, printable, readable,
-    short_id, shown_json,
+    CheckResult, Explanation, Finding, Since, Status, escaped, readable, short_id, shown_json,
 };
 
 /// Explanations for people, one after the other.
@@ -77,22 +77,16 @@ impl Page {
     /// What one check says of the subject.
     fn aspect(&mut self, check: &CheckResult) {
         for finding in check.findings.iter().filter(|finding| finding.kind.is_drift()) {
-            self.drift(check, finding);
-            self.details(finding);
+            self.lines([text::drift(check, finding)]);
+            self.lines(text::details(finding));
         }
-        for finding in check.findings.iter().filter(|finding| !finding.kind.is_drift()) {
-            self.fact("ERROR", &format!("{}: {}", check.words.unreadable, escaped(&finding.subject.key)));
-            self.details(finding);
-        }
-        for error in &check.errors {
-            self.fact("ERROR", &format!("{}: {}", check.words.topic, escaped(error.as_bytes())));
-        }
+        self.lines(text::unseen(check, false));
         match (check.status(), &check.skip) {
             (Status::Skip, Some(why)) => {
-                self.fact("SKIP", &format!("{}: {}", check.words.topic, escaped(why.as_bytes())));
+                self.fact("SKIP", &format!("{}: {}", check.labels.topic, escaped(why.as_bytes())));
             }
             (Status::Pass, _) if check.findings.is_empty() => {
-                self.fact("PASS", &format!("{}: as in the baseline", check.words.topic));
+                self.fact("PASS", &format!("{}: as in the baseline", check.labels.topic));
             }
             _ => {}
         }
@@ -130,28 +124,6 @@ impl Page {
             self.line(&format!("    {}", escaped_command(&way.command)));
         }
     }
-
-    /// Which lines of a file differ, under the name of a part where it is one.
-    pub(super) fn shown(&mut self, shown: &Shown) {
-        for line in &shown.meaning {
-            self.detail(line);
-        }
-        for line in &shown.lines {
-            let style = match line.as_bytes().first() {
-                Some(b'+') => Style::new().green(),
-                Some(b'-') => Style::new().red(),
-                Some(b'@') => Style::new().cyan(),
-                _ => Style::new(),
-            };
-            let painted = style.force_styling(self.colour).apply_to(printable(line));
-            self.painted(&format!("{INDENT}{painted}"));
-        }
-    }
-}
-
-/// A command as a shell takes it: in a quoted word there is nothing that nobody sees but a line break or tab.
-pub(super) fn escaped_command(command: &str) -> String {
-    if command.chars().any(is_hidden) { escaped(command.as_bytes()) } else { command.to_owned() }
 }
 
 /// Since when, in a sentence.
@@ -192,10 +164,10 @@ struct WireExplanation<'a> {
     actual: Option<&'a str>,
     checks: Vec<WireAspect<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<WireSince>,
+    since: Option<&'a Since>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<WireAcceptance<'a>>,
-    ways_out: Vec<WireWayOut>,
+    ways_out: &'a [WayOut],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
 }
@@ -204,7 +176,7 @@ struct WireExplanation<'a> {
 #[derive(Serialize)]
 struct WireAspect<'a> {
     check: &'a str,
-    status: WireStatus,
+    status: Status,
     findings: Vec<WireFinding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -233,14 +205,14 @@ impl<'a> WireExplanation<'a> {
             expected: it.expected.as_deref(),
             actual: it.actual.as_deref(),
             checks: it.checks.iter().map(WireAspect::of).collect(),
-            since: it.since.as_ref().map(WireSince::of),
+            since: it.since.as_ref(),
             accepted: it.acceptance.as_ref().map(|accepted| WireAcceptance {
                 time: &accepted.time,
                 by: &accepted.by,
                 reason: accepted.reason.as_deref(),
                 run: &accepted.run,
             }),
-            ways_out: WireWayOut::of_all(&it.ways_out),
+            ways_out: &it.ways_out,
             notes: &it.notes,
         }
     }
@@ -251,7 +223,7 @@ impl<'a> WireAspect<'a> {
         let finding = |finding: &Finding| WireFinding::of(check.id, finding);
         Self {
             check: check.id,
-            status: WireStatus::of(check.status()),
+            status: check.status(),
             findings: check.findings.iter().map(finding).collect(),
             error: (!check.errors.is_empty()).then(|| check.errors.join("; ")),
         }

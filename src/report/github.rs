@@ -2,19 +2,22 @@
 
 use std::fmt::Write as _;
 
-use super::{Reporter, headline, markdown, place, plain};
+use super::{FormatMeta, Reporter, headline, markdown, place, text};
 use crate::model::{CheckResult, Finding, Report, Status, escaped, is_hidden, printable};
 
 /// Annotations in a workflow of GitHub Actions.
 pub(super) struct Github;
 
-impl Reporter for Github {
-    fn id(&self) -> &'static str {
-        "github"
-    }
+const META: FormatMeta = FormatMeta {
+    id: "github",
+    about: "annotations and a step summary in a workflow of GitHub Actions",
+    is_plain: true,
+    ..FormatMeta::NONE
+};
 
-    fn about(&self) -> &'static str {
-        "annotations and a step summary in a workflow of GitHub Actions"
+impl Reporter for Github {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
@@ -32,7 +35,7 @@ impl Reporter for Github {
 
 fn annotate(report: &Report, text: &mut String) {
     let about = report.about();
-    let drift = if plain::is_excused(report) { "warning" } else { "error" };
+    let drift = if report.verdict.ending().is_excused() { "warning" } else { "error" };
     for check in &report.checks {
         for finding in &check.findings {
             let level = match finding.acknowledged() {
@@ -40,14 +43,14 @@ fn annotate(report: &Report, text: &mut String) {
                 None if finding.kind.is_drift() => drift,
                 None => "error",
             };
-            let lines = std::iter::once(plain::title(check, finding)).chain(plain::details_of(finding));
-            let message: Vec<String> = lines.chain(plain::ways(plain::ways_out(finding))).collect();
-            let title = format!("{about}: {}", check.words.topic);
+            let lines = std::iter::once(text::title(check, finding)).chain(text::details_of(finding));
+            let message: Vec<String> = lines.chain(text::ways(text::ways_out(finding))).collect();
+            let title = format!("{about}: {}", check.labels.topic);
             command(level, file(finding).as_deref(), &title, &message, text);
         }
         whole(about, check, text);
     }
-    if let Some((id, why)) = plain::beyond_checks(report) {
+    if let Some((id, why)) = text::beyond_checks(report) {
         command("error", None, &format!("{about}: {id}"), &[why.to_owned()], text);
     }
     let level = match report.status() {
@@ -55,16 +58,16 @@ fn annotate(report: &Report, text: &mut String) {
         Status::Fail => drift,
         Status::Error => "error",
     };
-    let closing: Vec<String> = std::iter::once(headline(report)).chain(plain::deploying(report)).collect();
+    let closing: Vec<String> = std::iter::once(headline(report)).chain(text::deploying(report)).collect();
     command(level, None, "driftlock", &closing, text);
 }
 
 /// What is said of a check as a whole.
 fn whole(about: &str, check: &CheckResult, text: &mut String) {
-    let title = format!("{about}: {}", check.words.topic);
+    let title = format!("{about}: {}", check.labels.topic);
     for error in &check.errors {
         let message: Vec<String> =
-            std::iter::once(escaped(error.as_bytes())).chain(plain::ways(&check.ways_out)).collect();
+            std::iter::once(escaped(error.as_bytes())).chain(text::ways(&check.ways_out)).collect();
         command("error", None, &title, &message, text);
     }
     if let Some(why) = check.skip.as_ref().filter(|_| check.status() == Status::Skip) {

@@ -5,19 +5,21 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::{Reporter, details, headline, plain};
+use super::{FormatMeta, Reporter, details, headline, text};
 use crate::model::{CheckResult, Report, Status, printable};
 
 /// Test results for GitLab, Jenkins and everything else that reads `JUnit`.
 pub(super) struct Junit;
 
-impl Reporter for Junit {
-    fn id(&self) -> &'static str {
-        "junit"
-    }
+const META: FormatMeta = FormatMeta {
+    id: "junit",
+    about: "test results for a CI system, in the XML of JUnit",
+    ..FormatMeta::NONE
+};
 
-    fn about(&self) -> &'static str {
-        "test results for a CI system, in the XML of JUnit"
+impl Reporter for Junit {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
@@ -60,8 +62,8 @@ fn suite(xml: &mut Xml, report: &Report, cases: &[Case]) -> io::Result<()> {
         ("baseline", report.baseline.from.clone()),
         ("driftlock", env!("CARGO_PKG_VERSION").to_owned()),
     ];
-    let since_last = plain::since_last(report).map(|line| ("since_last", line));
-    let pause = plain::deploying(report).map(|line| ("pause", line));
+    let since_last = text::since_last(report).map(|line| ("since_last", line));
+    let pause = text::deploying(report).map(|line| ("pause", line));
     let started = report.started_at.get(..19).unwrap_or(&report.started_at);
     let totals = totals(&cases.iter().collect::<Vec<_>>(), report.duration_ms);
     xml.create_element("testsuite")
@@ -122,7 +124,7 @@ fn write_case(xml: &mut Xml, report: &Report, case: &Case) -> io::Result<()> {
 }
 
 fn cases(report: &Report) -> Vec<Case> {
-    let beyond = plain::beyond_checks(report).map(|(id, why)| Case {
+    let beyond = text::beyond_checks(report).map(|(id, why)| Case {
         name: id.to_owned(),
         outcome: Some(("error", "error")),
         message: why.to_owned(),
@@ -138,6 +140,6 @@ fn case(check: &CheckResult) -> Case {
         Status::Error => Some(("error", "error")),
         Status::Skip => Some(("skipped", "")),
     };
-    let (message, text) = (printable(&details(check)), plain::found(check).join("\n"));
+    let (message, text) = (printable(&details(check)), text::found_plainly(check).join("\n"));
     Case { name: check.id.to_owned(), outcome, message, text }
 }

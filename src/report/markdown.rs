@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::several::InCommon;
-use super::{Reporter, headline, plain};
+use super::{FormatMeta, Reporter, headline, text};
 use crate::model::{CheckResult, Finding, Report, Status, WayOut, escaped, printable};
 
 /// A comment for a merge request.
@@ -14,13 +14,15 @@ const OPEN: usize = 5;
 /// How many bytes a page may have: GitHub takes 65,536 characters in a comment.
 const LIMIT: usize = 60_000;
 
-impl Reporter for Markdown {
-    fn id(&self) -> &'static str {
-        "markdown"
-    }
+const META: FormatMeta = FormatMeta {
+    id: "markdown",
+    about: "a comment for a merge request, in the Markdown of GitHub and GitLab",
+    ..FormatMeta::NONE
+};
 
-    fn about(&self) -> &'static str {
-        "a comment for a merge request, in the Markdown of GitHub and GitLab"
+impl Reporter for Markdown {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
@@ -74,13 +76,13 @@ impl Page {
             folded.extend(answered.iter().map(|finding| block(check, finding)));
         }
         let whole: String = report.checks.iter().map(of_check).collect();
-        let beyond = plain::beyond_checks(report).map(|(_, why)| format!("**ERROR:** {}\n", code(why)));
+        let beyond = text::beyond_checks(report).map(|(_, why)| format!("**ERROR:** {}\n", code(why)));
         let is_quiet = blocks.is_empty() && whole.is_empty() && report.status() == Status::Pass;
         if is_one_of_several && is_quiet {
             return;
         }
         let mut head = format!("### {}\n", code(&headline(report)));
-        let lines = plain::since_last(report).into_iter().chain(plain::deploying(report));
+        let lines = text::since_last(report).into_iter().chain(text::deploying(report));
         head.extend(lines.map(|line| format!("\n{}\n", code(&line))));
         if report.status() == Status::Pass {
             let compared: usize = report.checks.iter().filter(|c| c.compares).map(|c| c.subjects).sum();
@@ -152,7 +154,7 @@ fn table(report: &Report) -> String {
     for check in &report.checks {
         let count = |such: &dyn Fn(&Finding) -> bool| check.findings.iter().filter(|f| such(f)).count();
         let found = [
-            (count(&Finding::is_open_drift), check.words.verb),
+            (count(&Finding::is_open_drift), check.labels.verb),
             (count(&|finding| !finding.kind.is_drift()), "unreadable"),
             (check.acknowledged(), "acknowledged"),
         ];
@@ -174,7 +176,7 @@ fn bold(status: Status) -> String {
 
 /// What is said of a check as a whole: why it failed or was skipped, and what is worth knowing.
 fn of_check(check: &CheckResult) -> String {
-    let topic = check.words.topic;
+    let topic = check.labels.topic;
     let mut text = String::new();
     for error in &check.errors {
         let _ = writeln!(text, "- **ERROR** {topic}: {}", code(&escaped(error.as_bytes())));
@@ -194,14 +196,14 @@ fn block(check: &CheckResult, finding: &Finding) -> String {
 
 /// A finding with all that is known of it.
 fn block_on(check: &CheckResult, finding: &Finding, on: &str) -> String {
-    let what = check.words.title(finding);
+    let what = check.labels.title(finding);
     let name = code(&escaped(&finding.subject.key));
-    let details = plain::details_of(finding);
+    let details = text::details_of(finding);
     let mut text = format!("**{what}:** {name}{on}\n");
     if !details.is_empty() {
         let _ = write!(text, "\n{}", fenced("text", &details));
     }
-    text + &commands(plain::ways_out(finding))
+    text + &commands(text::ways_out(finding))
 }
 
 /// Commands with what each is for.

@@ -6,20 +6,18 @@ mod html;
 pub mod json;
 mod junit;
 mod markdown;
+mod page;
 mod place;
-mod plain;
 mod prometheus;
 mod provenance;
-mod restore;
 mod sarif;
 mod sentence;
 mod several;
 mod tap;
 mod terminal;
-mod told;
+mod text;
 
 pub use explanation::{explained, explained_as_json};
-pub use restore::{Fixed, restore};
 pub use sentence::{details, headline};
 
 use crate::model::Report;
@@ -40,22 +38,49 @@ pub const REPORTERS: &[&dyn Reporter] = &[
 /// Makes what a file holds of reports and of what it held.
 pub type Renewal = fn(&[Report], Option<&[u8]>) -> Vec<u8>;
 
+/// Everything that is fixed about a format.
+#[derive(Debug, Clone, Copy)]
+pub struct FormatMeta {
+    /// Its name on the command line: `json`.
+    pub id: &'static str,
+    /// What it is for, in one sentence for the docs.
+    pub about: &'static str,
+    /// The file it is kept as in every run, if it is.
+    pub kept_as: Option<&'static str>,
+    /// Whether it shows the runs before a report: [`Report::past`].
+    pub needs_past: bool,
+    /// Whether people read its bytes as they are, so that a terminal may obey none of them.
+    pub is_plain: bool,
+}
+
+impl FormatMeta {
+    /// A format of which nothing is said yet.
+    const NONE: Self = Self { id: "", about: "", kept_as: None, needs_past: false, is_plain: false };
+}
+
 /// One format.
 pub trait Reporter: Sync {
+    /// Everything that is fixed about it.
+    fn meta(&self) -> &'static FormatMeta;
+
     /// Its name on the command line: `json`.
-    fn id(&self) -> &'static str;
+    fn id(&self) -> &'static str {
+        self.meta().id
+    }
 
     /// What it is for, in one sentence for the docs.
-    fn about(&self) -> &'static str;
+    fn about(&self) -> &'static str {
+        self.meta().about
+    }
 
     /// The file it is kept as in every run, if it is.
     fn kept_as(&self) -> Option<&'static str> {
-        None
+        self.meta().kept_as
     }
 
     /// Whether it shows the runs before a report: [`Report::past`].
     fn needs_past(&self) -> bool {
-        false
+        self.meta().needs_past
     }
 
     /// Renders the reports of one invocation; `colour` is for those that have any.

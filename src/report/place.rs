@@ -2,32 +2,31 @@
 
 use crate::baseline;
 use crate::config;
-use crate::model::{Finding, SectionId};
-use crate::section::SECTIONS;
+use crate::model::{Finding, SubjectKind};
+use crate::section;
 
 /// The file that stands for what is about no other one: it says what is looked at.
 pub(super) const CONFIGURATION: &str = config::PATH;
 
-/// The files that a finding is about: of a module those that differ, of a container the lock file that names it. A
-/// path may be absolute.
+/// The files that a finding is about: of a module those that differ, of a container the lock file that names it, of what
+/// is in no file the configuration. A path may be absolute.
 pub(super) fn files(finding: &Finding) -> Vec<Vec<u8>> {
-    let Some(section) = finding.subject.section else {
-        return vec![below(baseline::PATH.as_bytes(), &finding.subject.key)];
-    };
-    if is_container(finding) {
-        let section = SECTIONS.iter().find(|known| known.id() == section);
-        let names = section.map(|section| section.lock_files()).unwrap_or_default();
-        return names.iter().map(|name| below(baseline::PATH.as_bytes(), name.as_bytes())).collect();
+    let source = finding.subject.source;
+    let lock_file = |name: &[u8]| below(baseline::PATH.as_bytes(), name);
+    match section::kind_of(source) {
+        None => vec![lock_file(&finding.subject.key)],
+        Some(SubjectKind::Container) => {
+            let names = section::meta_of(source).map(|meta| meta.lock_files).unwrap_or_default();
+            names.iter().map(|name| lock_file(name.as_bytes())).collect()
+        }
+        Some(SubjectKind::Resource) => vec![CONFIGURATION.as_bytes().to_vec()],
+        Some(SubjectKind::File | SubjectKind::Tree) if finding.parts.is_empty() => {
+            vec![finding.place.clone()]
+        }
+        Some(SubjectKind::File | SubjectKind::Tree) => {
+            finding.parts.iter().map(|part| below(&finding.place, &part.path)).collect()
+        }
     }
-    if finding.parts.is_empty() {
-        return vec![finding.place.clone()];
-    }
-    finding.parts.iter().map(|part| below(&finding.place, &part.path)).collect()
-}
-
-/// Whether it is about a container, which is no file.
-pub(super) fn is_container(finding: &Finding) -> bool {
-    finding.subject.section == Some(SectionId("images"))
 }
 
 fn below(directory: &[u8], path: &[u8]) -> Vec<u8> {

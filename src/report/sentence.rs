@@ -8,17 +8,17 @@ use crate::model::{CheckResult, Finding, Report, Status, escaped};
 /// check could not be carried out or was skipped.
 #[must_use]
 pub fn details(check: &CheckResult) -> String {
-    let words = check.words;
+    let labels = check.labels;
     let mut parts = Vec::new();
     let groups = [
-        (such(check, Finding::is_open_drift), words.verb),
+        (such(check, Finding::is_open_drift), labels.verb),
         (such(check, |finding| !finding.kind.is_drift()), "unreadable"),
         (such(check, |finding| finding.acknowledged().is_some()), "acknowledged"),
     ];
     for (some, verb) in groups {
         if !some.is_empty() {
             let names: String = some.iter().map(|f| format!("{};", escaped(&f.subject.key))).collect();
-            parts.push(format!("{} {} {verb}: {names}", some.len(), words.noun));
+            parts.push(format!("{} {} {verb}: {names}", some.len(), labels.noun));
         }
     }
     parts.extend(check.errors.iter().map(|error| escaped(error.as_bytes())));
@@ -46,7 +46,7 @@ pub fn headline(report: &Report) -> String {
     // A check that compares nothing itself is what the others stand on: where it failed, they could not but fail.
     if let Some(first) = failed().find(|check| !check.compares) {
         let why: Vec<String> = first.errors.iter().map(|error| escaped(error.as_bytes())).collect();
-        parts.push(format!("{}: {}", first.words.topic, why.join("; ")));
+        parts.push(format!("{}: {}", first.labels.topic, why.join("; ")));
     } else if failed().next().is_some() {
         let ids: Vec<&str> = failed().map(|check| check.id).collect();
         parts.push(format!("{} could not be carried out", ids.join(", ")));
@@ -91,7 +91,7 @@ fn counted(report: &Report, is_such: fn(&Finding) -> bool) -> Vec<String> {
     for check in report.checks.iter().filter(|c| c.compares && c.status() != Status::Skip) {
         let some = such(check, is_such);
         let Some(first) = some.first() else { continue };
-        let mut text = format!("{} {}", some.len(), check.words.singular);
+        let mut text = format!("{} {}", some.len(), check.labels.singular);
         if some.len() == 1 {
             let _ = write!(text, " ({})", escaped(&first.subject.key));
         } else {

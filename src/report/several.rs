@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::terminal::Page;
-use crate::model::{CheckResult, Digest, Finding, Report, printable};
+use crate::model::{CheckResult, Digest, Finding, Report};
 
 /// One difference that several targets have.
 pub(super) struct Shared<'a> {
@@ -52,44 +51,6 @@ impl<'a> InCommon<'a> {
     }
 }
 
-impl Page {
-    /// Drift on several targets, each difference once.
-    pub(super) fn in_common(&mut self, common: &InCommon<'_>) {
-        if common.shared.is_empty() {
-            return;
-        }
-        self.title("DRIFT ON SEVERAL TARGETS");
-        for shared in &common.shared {
-            self.drift(shared.check, shared.on[0].1);
-            for (on, details) in alike(shared, in_detail) {
-                let names: Vec<&str> = on.iter().map(|(target, _)| *target).collect();
-                self.detail(&format!("on: {}", names.join(", ")));
-                self.out += &details;
-                self.ways_out(&on[0].1.ways_out);
-                if names.len() > 1 && !on[0].1.ways_out.is_empty() {
-                    self.detail(&format!("the same for: {}", names[1..].join(", ")));
-                }
-            }
-        }
-    }
-
-    /// A line for each target: its verdict, how much was found there, how long it took.
-    pub(super) fn table(&mut self, reports: &[Report]) {
-        self.title("TARGETS");
-        let names = reports.iter().map(|report| printable(report.about()));
-        let width = names.chain(["target".to_owned()]).map(|name| name.len()).max().unwrap_or_default();
-        self.line(&format!("{:width$}  verdict  findings  seconds", "target"));
-        for report in reports {
-            let verdict = report.status().word();
-            let painted = self.paint(verdict, &format!("{verdict:7}"));
-            let findings = report.findings();
-            let seconds = seconds(report.duration_ms);
-            let name = printable(report.about());
-            self.painted(&format!("{name:width$}  {painted}  {findings:8}  {seconds:>7}"));
-        }
-    }
-}
-
 /// Findings of one difference by target, and what there is to say of all of them.
 pub(super) type Alike<'a> = (Vec<(&'a str, &'a Finding)>, String);
 
@@ -108,12 +69,6 @@ pub(super) fn alike<'a>(shared: &Shared<'a>, told: impl Fn(&Finding) -> String) 
         }
     }
     groups
-}
-
-fn in_detail(finding: &Finding) -> String {
-    let mut page = Page { out: String::new(), colour: false };
-    page.details(finding);
-    page.out
 }
 
 /// Milliseconds in seconds, to the tenth.

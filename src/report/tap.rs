@@ -2,19 +2,22 @@
 
 use std::fmt::Write as _;
 
-use super::{Reporter, details, plain};
+use super::{FormatMeta, Reporter, details, text};
 use crate::model::{CheckResult, Report, Status, printable};
 
 /// Test results for `prove` and everything else that reads TAP.
 pub(super) struct Tap;
 
-impl Reporter for Tap {
-    fn id(&self) -> &'static str {
-        "tap"
-    }
+const META: FormatMeta = FormatMeta {
+    id: "tap",
+    about: "test results for prove and other readers of the Test Anything Protocol",
+    is_plain: true,
+    ..FormatMeta::NONE
+};
 
-    fn about(&self) -> &'static str {
-        "test results for prove and other readers of the Test Anything Protocol"
+impl Reporter for Tap {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
@@ -42,7 +45,7 @@ struct Point {
 fn points(report: &Report) -> Vec<Point> {
     let named = |id: &str| format!("{}: {id}", printable(report.about()));
     // Drift that was excused is what TAP calls a failure that is expected.
-    let excuse = plain::deploying(report).filter(|_| plain::is_excused(report));
+    let excuse = text::deploying(report).filter(|_| report.verdict.ending().is_excused());
     let one = |check: &CheckResult| {
         let status = check.status();
         let directive = match status {
@@ -61,10 +64,10 @@ fn points(report: &Report) -> Vec<Point> {
             directive,
             severity,
             message: printable(&details(check)),
-            found: plain::found(check),
+            found: text::found_plainly(check),
         }
     };
-    let beyond = plain::beyond_checks(report).map(|(id, why)| Point {
+    let beyond = text::beyond_checks(report).map(|(id, why)| Point {
         is_ok: false,
         name: named(id),
         directive: None,

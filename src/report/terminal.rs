@@ -1,39 +1,26 @@
 //! The terminal report: plain lines that `grep '^\['` reads one fact at a time, details indented below.
 
-use std::fmt::Write as _;
-
-use console::Style;
-
-use super::Reporter;
-use super::explanation::escaped_command;
+use super::page::{Page, RULE};
 use super::sentence::not_compared;
-use super::several::InCommon;
-use super::{plain, provenance};
-use crate::model::{
-    Acknowledged, Change, CheckResult, Finding, Kind, Mode, Notice, Part, Report, Status, Value, WayOut, day,
-    escaped, name_of, printable,
-};
+use super::several::{InCommon, alike, seconds};
+use super::text::{self, Line};
+use super::{FormatMeta, Reporter};
+use crate::model::{CheckResult, Finding, Mode, Notice, Report, Status, escaped, printable};
 
 /// The report for people.
 pub(super) struct Terminal;
 
-const RULE: &str = "========================================";
-/// What details stand behind.
-pub(super) const INDENT: &str = "       ";
-/// How many files of a module are listed before the rest is only counted.
-const LISTED: usize = 10;
+const META: FormatMeta = FormatMeta {
+    id: "terminal",
+    about: "the report for people, plain text",
+    kept_as: Some("drift_report.txt"),
+    is_plain: true,
+    ..FormatMeta::NONE
+};
 
 impl Reporter for Terminal {
-    fn id(&self) -> &'static str {
-        "terminal"
-    }
-
-    fn about(&self) -> &'static str {
-        "the report for people, plain text"
-    }
-
-    fn kept_as(&self) -> Option<&'static str> {
-        Some("drift_report.txt")
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], colour: bool) -> Vec<u8> {
@@ -53,12 +40,6 @@ impl Reporter for Terminal {
     }
 }
 
-/// Text that grows line by line.
-pub(super) struct Page {
-    pub(super) out: String,
-    pub(super) colour: bool,
-}
-
 impl Page {
     fn report(&mut self, report: &Report, common: &InCommon<'_>) {
         self.header(report);
@@ -67,7 +48,9 @@ impl Page {
         }
         if report.verdict.nothing_compared {
             self.fact("ERROR", "Nothing was compared");
-            self.detail("nothing that was asked for is configured or found; driftlock init looks for it");
+            self.lines([Line::Detail(
+                "nothing that was asked for is configured or found; driftlock init looks for it".to_owned(),
+            )]);
         }
         self.summary(report);
     }
@@ -88,7 +71,7 @@ impl Page {
         if let Some(target) = &report.target {
             self.line(&format!("  Target: {target}"));
         }
-        for line in plain::since_last(report).into_iter().chain(plain::deploying(report)) {
+        for line in text::since_last(report).into_iter().chain(text::deploying(report)) {
             self.line(&format!("  {line}"));
         }
         self.line(RULE);
@@ -96,144 +79,21 @@ impl Page {
     }
 
     fn check(&mut self, check: &CheckResult, common: &InCommon<'_>) {
-        let words = check.words;
+        let labels = check.labels;
         if let Some(line) = &check.info {
             self.fact("INFO", &escaped(line.as_bytes()));
         }
-        self.found(check, common);
+        self.lines(text::found(check, common));
         match check.status() {
             Status::Pass => match check.acknowledged() {
-                0 => self.fact("PASS", words.pass),
-                some => self.fact("PASS", &format!("{}, but for {some} acknowledged", words.pass)),
+                0 => self.fact("PASS", labels.pass),
+                some => self.fact("PASS", &format!("{}, but for {some} acknowledged", labels.pass)),
             },
             Status::Skip => {
                 let why = check.skip.as_deref().unwrap_or_default();
-                self.fact("SKIP", &format!("{}: {}", words.topic, escaped(why.as_bytes())));
+                self.fact("SKIP", &format!("{}: {}", labels.topic, escaped(why.as_bytes())));
             }
             Status::Fail | Status::Error => {}
-        }
-    }
-
-    /// What a check found, what it could not look at, and what is worth knowing besides.
-    pub(super) fn found(&mut self, check: &CheckResult, common: &InCommon<'_>) {
-        let words = check.words;
-        let (elsewhere, own): (Vec<&Finding>, Vec<&Finding>) =
-            check.findings.iter().filter(|f| f.kind.is_drift()).partition(|f| common.has(check, f));
-        for finding in own {
-            self.drift(check, finding);
-            self.details(finding);
-            if finding.acknowledged().is_none() {
-                self.ways_out(&finding.ways_out);
-            }
-        }
-        if !elsewhere.is_empty() {
-            let (topic, count) = (words.topic, elsewhere.len());
-            self.fact("INFO", &format!("{topic}: {count} {} on several targets, see below", words.verb));
-        }
-        for finding in check.findings.iter().filter(|f| !f.kind.is_drift()) {
-            self.fact("ERROR", &format!("{}: {}", words.unreadable, escaped(&finding.subject.key)));
-            self.details(finding);
-            self.ways_out(&finding.ways_out);
-        }
-        for error in &check.errors {
-            self.fact("ERROR", &format!("{}: {}", words.topic, escaped(error.as_bytes())));
-        }
-        self.ways_out(&check.ways_out);
-        for note in &check.notes {
-            self.fact("INFO", &escaped_command(note));
-        }
-    }
-
-    /// The line of a subject that drifted.
-    pub(super) fn drift(&mut self, check: &CheckResult, finding: &Finding) {
-        let tag = if finding.acknowledged().is_some() { "ACK" } else { "FAIL" };
-        self.fact(tag, &format!("{}: {}", check.words.title(finding), escaped(&finding.subject.key)));
-    }
-
-    /// What is known of a finding beyond its line.
-    pub(super) fn details(&mut self, finding: &Finding) {
-        let place = if finding.place == finding.subject.key {
-            String::new()
-        } else {
-            format!(" ({})", escaped(&finding.place))
-        };
-        match (finding.kind, &finding.reason) {
-            (Kind::Unreadable, Some(why)) if finding.parts.is_empty() => {
-                self.detail(&escaped(why.as_bytes()));
-            }
-            (Kind::Modified, _) if finding.parts.is_empty() => {
-                let (before, now) = (short(&finding.expected), short(&finding.actual));
-                let what = match finding.change {
-                    None | Some(Change::Content) => "modified",
-                    Some(change) => change.word(),
-                };
-                self.detail(&format!("{what}: expected {before}, found {now}"));
-            }
-            (Kind::Missing, Some(advice)) => self.detail(&escaped(advice.as_bytes())),
-            (Kind::Missing, None) if finding.subject.section.is_none() => {}
-            (Kind::Missing, None) => self.detail(&format!("missing: in the baseline, not here{place}")),
-            (Kind::Unexpected, _) => self.detail(&format!("unexpected: here, not in the baseline{place}")),
-            _ => {}
-        }
-        if matches!(finding.kind, Kind::Modified | Kind::Unreadable) {
-            self.parts(&finding.parts);
-        }
-        if let Some(layer) = &finding.layer {
-            self.detail(&format!("layer: {layer}"));
-        }
-        for line in
-            finding.provenance.iter().flat_map(|provenance| provenance::lines(provenance, finding.kind))
-        {
-            self.detail(&line);
-        }
-        for line in finding.versions.iter().filter_map(provenance::versions) {
-            self.detail(&line);
-        }
-        if let Some(since) = &finding.since {
-            let times = format!("in {} runs since {}", since.runs, day(&since.started_at));
-            self.detail(&escaped(format!("seen {times} (run {})", since.run).as_bytes()));
-        }
-        if let Some(cause) = finding.cause.as_ref().filter(|_| finding.acknowledged().is_none()) {
-            self.detail(&format!("probably: {cause}"));
-        }
-        for note in finding.notes.iter().filter(|_| finding.acknowledged().is_none()) {
-            self.detail(&escaped(note.as_bytes()));
-        }
-        if let Some(Acknowledged { reason, by, until, .. }) = finding.acknowledged() {
-            let said = format!("acknowledged until {} by {}: {reason}", day(until), name_of(by));
-            self.detail(&escaped(said.as_bytes()));
-        }
-        self.differing_lines(finding);
-    }
-
-    /// What can be done, a command each.
-    pub(super) fn ways_out(&mut self, ways: &[WayOut]) {
-        for way in ways {
-            self.detail(&format!("{}: {}", way.when, escaped_command(&way.command)));
-        }
-    }
-
-    /// The lines that differ, where they were asked for.
-    fn differing_lines(&mut self, finding: &Finding) {
-        if let Some(shown) = &finding.shown {
-            self.shown(shown);
-        }
-        for part in &finding.parts {
-            if let Some(shown) = &part.shown {
-                self.detail(&format!("{}:", escaped(&part.path)));
-                self.shown(shown);
-            }
-        }
-    }
-
-    fn parts(&mut self, parts: &[Part]) {
-        for part in parts.iter().take(LISTED) {
-            let why =
-                part.reason.as_ref().map(|why| format!(" ({})", escaped(why.as_bytes()))).unwrap_or_default();
-            self.detail(&format!("{}: {}{why}", part.kind.word(), escaped(&part.path)));
-        }
-        if parts.len() > LISTED {
-            self.detail(&format!("… and {} more", parts.len() - LISTED));
         }
     }
 
@@ -280,47 +140,43 @@ impl Page {
         }
     }
 
-    /// What begins a part of the page.
-    pub(super) fn title(&mut self, text: &str) {
-        for line in ["", RULE, &format!("  {text}"), RULE] {
-            self.line(line);
+    /// Drift on several targets, each difference once.
+    fn in_common(&mut self, common: &InCommon<'_>) {
+        if common.shared.is_empty() {
+            return;
+        }
+        self.title("DRIFT ON SEVERAL TARGETS");
+        for shared in &common.shared {
+            self.lines([text::drift(shared.check, shared.on[0].1)]);
+            for (on, details) in alike(shared, in_detail) {
+                let names: Vec<&str> = on.iter().map(|(target, _)| *target).collect();
+                self.lines([Line::Detail(format!("on: {}", names.join(", ")))]);
+                self.out += &details;
+                self.lines(text::commands(&on[0].1.ways_out));
+                if names.len() > 1 && !on[0].1.ways_out.is_empty() {
+                    self.lines([Line::Detail(format!("the same for: {}", names[1..].join(", ")))]);
+                }
+            }
         }
     }
 
-    pub(super) fn fact(&mut self, tag: &str, text: &str) {
-        let painted = self.paint(tag, &format!("[{tag}]"));
-        self.painted(&format!("{painted} {}", printable(text)));
-    }
-
-    pub(super) fn detail(&mut self, text: &str) {
-        self.line(&format!("{INDENT}{text}"));
-    }
-
-    /// A line in which a terminal obeys nothing, whatever it is made of.
-    pub(super) fn line(&mut self, text: &str) {
-        self.painted(&printable(text));
-    }
-
-    /// A line that may have colours, and whose parts are known to be harmless.
-    pub(super) fn painted(&mut self, text: &str) {
-        let _ = writeln!(self.out, "{text}");
-    }
-
-    pub(super) fn paint(&self, word: &str, text: &str) -> String {
-        let style = match word {
-            "PASS" => Style::new().green(),
-            "FAIL" | "ERROR" => Style::new().red(),
-            "SKIP" | "ACK" => Style::new().yellow(),
-            _ => return text.to_owned(),
-        };
-        style.force_styling(self.colour).apply_to(text).to_string()
+    /// A line for each target: its verdict, how much was found there, how long it took.
+    fn table(&mut self, reports: &[Report]) {
+        self.title("TARGETS");
+        let names = reports.iter().map(|report| printable(report.about()));
+        let width = names.chain(["target".to_owned()]).map(|name| name.len()).max().unwrap_or_default();
+        self.line(&format!("{:width$}  verdict  findings  seconds", "target"));
+        for report in reports {
+            let verdict = report.status().word();
+            let painted = self.paint(verdict, &format!("{verdict:7}"));
+            let findings = report.findings();
+            let seconds = seconds(report.duration_ms);
+            let name = printable(report.about());
+            self.painted(&format!("{name:width$}  {painted}  {findings:8}  {seconds:>7}"));
+        }
     }
 }
 
-/// A value in few letters: of a digest the first twelve digits.
-pub(super) fn short(value: &Value) -> String {
-    let Some(text) = value.text() else { return "nothing".to_owned() };
-    let hex = text.strip_prefix("sha256:").unwrap_or(&text);
-    let is_digest = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_digest { hex[..12].to_owned() } else { escaped(text.as_bytes()) }
+fn in_detail(finding: &Finding) -> String {
+    text::details(finding).iter().map(|line| line.plain() + "\n").collect()
 }

@@ -5,33 +5,32 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Ask, EMPTY_LIST, NOWHERE, Plan, Purpose, Section, is_empty, named, unmatched};
+use super::{Ask, EMPTY_LIST, NOWHERE, Plan, Purpose, Section, SectionMeta, is_empty, named, unmatched};
 use crate::baseline::{Line, LockError, Rules, parse};
 use crate::config::Bytecode;
 use crate::host::{Answer, MANIFESTS, ModuleQuery, ModulesAnswer, Query, Scope, SeenModule, Select};
 use crate::model::{
-    Digest, Entry, Glob, Leaf, Observation, Observed, SectionId, State, Tree, TreeBuilder, Value, escaped,
-    write_line,
+    Digest, Entry, Glob, Leaf, Observation, Observed, SectionId, State, SubjectKind, Tree, TreeBuilder,
+    Value, escaped, write_line,
 };
 
 /// Odoo addon modules.
 pub(super) struct Addons;
 
+/// The section's id.
+pub const ID: SectionId = SectionId("addons");
+
+const META: SectionMeta = SectionMeta::new(
+    ID,
+    "Odoo addon modules: one digest each, and the digest of every file of every module",
+    SubjectKind::Tree,
+    ("addon module", "addon modules"),
+    &["odoo_addons_modules.hash.txt", "odoo_addons_files.sha256.txt"],
+);
+
 impl Section for Addons {
-    fn id(&self) -> SectionId {
-        SectionId("addons")
-    }
-
-    fn about(&self) -> &'static str {
-        "Odoo addon modules: one digest each, and the digest of every file of every module"
-    }
-
-    fn nouns(&self) -> (&'static str, &'static str) {
-        ("addon module", "addon modules")
-    }
-
-    fn lock_files(&self) -> &'static [&'static str] {
-        &["odoo_addons_modules.hash.txt", "odoo_addons_files.sha256.txt"]
+    fn meta(&self) -> &'static SectionMeta {
+        &META
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {

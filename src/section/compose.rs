@@ -3,32 +3,42 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Ask, EMPTY_LIST, NOWHERE, Plan, Purpose, Section, is_empty, named, observe_files, parse_files,
-    print_files,
+    Ask, EMPTY_LIST, NOWHERE, Plan, Purpose, Section, SectionMeta, is_empty, named, observe_files,
+    parse_files, print_files,
 };
 use crate::baseline::LockError;
 use crate::config::Config;
 use crate::host::{Answer, FileQuery, Query, Select, is_detected_compose_file};
-use crate::model::{LeftOut, Observed, SectionId, State, Unit, any_match, escaped};
+use crate::model::{Glob, LeftOut, Observed, SectionId, State, SubjectKind, Unit, any_match, escaped};
 
 /// Docker Compose files.
 pub(super) struct Compose;
 
+/// The section's id.
+pub const ID: SectionId = SectionId("compose");
+
+const META: SectionMeta = SectionMeta {
+    holds_compose_files: true,
+    ..SectionMeta::new(
+        ID,
+        "Docker Compose files and the digests of their content",
+        SubjectKind::File,
+        ("compose file", "compose files"),
+        &["compose_sha256.lock.txt"],
+    )
+};
+
 impl Section for Compose {
-    fn id(&self) -> SectionId {
-        SectionId("compose")
+    fn meta(&self) -> &'static SectionMeta {
+        &META
     }
 
-    fn about(&self) -> &'static str {
-        "Docker Compose files and the digests of their content"
+    fn patterns<'a>(&self, config: &'a Config) -> Option<&'a [Glob]> {
+        config.compose_files.as_deref()
     }
 
-    fn nouns(&self) -> (&'static str, &'static str) {
-        ("compose file", "compose files")
-    }
-
-    fn lock_files(&self) -> &'static [&'static str] {
-        &["compose_sha256.lock.txt"]
+    fn excludes<'a>(&self, config: &'a Config) -> &'a [Glob] {
+        &config.compose_exclude
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {

@@ -1,14 +1,12 @@
 //! The config section: other files worth locking.
 
 use super::{
-    Ask, EMPTY_LIST, NOWHERE, Plan, Section, compose, named, observe_files, parse_files, print_files,
+    Ask, EMPTY_LIST, NOWHERE, Plan, Section, SectionMeta, compose, named, observe_files, parse_files,
+    print_files,
 };
 use crate::baseline::LockError;
 use crate::host::{Answer, FileQuery, Query, Select};
-use crate::model::{Observed, SectionId, State};
-
-/// The section's name.
-pub(super) const ID: SectionId = SectionId("config");
+use crate::model::{Glob, Observed, SectionId, State, SubjectKind};
 
 /// Files that `[files] include` names.
 pub(super) struct Config;
@@ -18,21 +16,27 @@ fn is_outside(select: &Select) -> bool {
     matches!(select, Select::Patterns(globs) if globs.iter().all(|glob| glob.text().starts_with('/')))
 }
 
+/// The section's id.
+pub const ID: SectionId = SectionId("config");
+
+const META: SectionMeta = SectionMeta {
+    reaches_outside: true,
+    ..SectionMeta::new(
+        ID,
+        "other files that `[files] include` names, and the digests of their content",
+        SubjectKind::File,
+        ("config file", "config files"),
+        &["config_sha256.lock.txt"],
+    )
+};
+
 impl Section for Config {
-    fn id(&self) -> SectionId {
-        ID
+    fn meta(&self) -> &'static SectionMeta {
+        &META
     }
 
-    fn about(&self) -> &'static str {
-        "other files that `[files] include` names, and the digests of their content"
-    }
-
-    fn nouns(&self) -> (&'static str, &'static str) {
-        ("config file", "config files")
-    }
-
-    fn lock_files(&self) -> &'static [&'static str] {
-        &["config_sha256.lock.txt"]
+    fn patterns<'a>(&self, config: &'a crate::config::Config) -> Option<&'a [Glob]> {
+        config.files_include.as_deref()
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {

@@ -6,13 +6,13 @@ use std::fmt;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Ask, Plan, Purpose, Section};
+use super::{Ask, Plan, Purpose, Section, SectionMeta};
 use crate::baseline::LockError;
 use crate::config::{DockerMode, OnUnexpected};
 use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, Query, Scope};
 use crate::model::{
-    Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId, State, Unit, Value,
-    escaped,
+    Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId, State, SubjectKind,
+    Unit, Value, escaped,
 };
 
 /// The facts of a container's entry, as its lock file spells them, and two that only a host tells.
@@ -51,25 +51,23 @@ pub fn locked_facts(entry: &Entry) -> BTreeMap<String, String> {
 /// Containers and their images.
 pub(super) struct Images;
 
+/// The section's id.
+pub const ID: SectionId = SectionId("images");
+
+const META: SectionMeta = SectionMeta {
+    export_options: " --docker required",
+    ..SectionMeta::new(
+        ID,
+        "containers: the image each runs, its ID, its state and the configuration Compose applied",
+        SubjectKind::Container,
+        ("container", "containers"),
+        &["docker_images.lock.json"],
+    )
+};
+
 impl Section for Images {
-    fn id(&self) -> SectionId {
-        SectionId("images")
-    }
-
-    fn about(&self) -> &'static str {
-        "containers: the image each runs, its ID, its state and the configuration Compose applied"
-    }
-
-    fn nouns(&self) -> (&'static str, &'static str) {
-        ("container", "containers")
-    }
-
-    fn lock_files(&self) -> &'static [&'static str] {
-        &["docker_images.lock.json"]
-    }
-
-    fn export_options(&self) -> &'static str {
-        " --docker required"
+    fn meta(&self) -> &'static SectionMeta {
+        &META
     }
 
     fn wants_lock_files(&self, ask: &Ask<'_>) -> bool {

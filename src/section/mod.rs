@@ -9,39 +9,92 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use images::{LockedMount, fact, is_same_mount, locked_facts, locked_mounts};
 
+pub use addons::ID as ADDONS;
+pub use compose::ID as COMPOSE;
+pub use config::ID as CONFIG;
+pub use images::ID as IMAGES;
+
 /// The one section whose subjects may lie outside the repository.
 pub const BEYOND_REPOSITORY: SectionId = config::ID;
 
 use crate::baseline::LockError;
 use crate::config::{Config, DockerMode};
 use crate::host::{Answer, FilesAnswer, LockedSubject, Query, Scope, Seen};
-use crate::model::{Entry, Glob, Observation, Observed, SectionId, State, Unreadable, Value};
+use crate::model::{
+    Entry, Glob, Observation, Observed, SectionId, State, SubjectKind, SubjectSource, Unreadable, Value,
+};
 
 /// Every section, in the order of the report. A new one is a new file and a line here.
 pub const SECTIONS: &[&dyn Section] = &[&compose::Compose, &addons::Addons, &config::Config, &images::Images];
 
+/// Everything that is fixed about a section.
+#[derive(Debug, Clone, Copy)]
+pub struct SectionMeta {
+    /// Its id: `compose`.
+    pub id: SectionId,
+    /// What it covers, in one sentence for the docs.
+    pub about: &'static str,
+    /// Kind of its subjects.
+    pub kind: SubjectKind,
+    /// Names of its subjects, one and many.
+    pub nouns: (&'static str, &'static str),
+    /// Names of its lock files.
+    pub lock_files: &'static [&'static str],
+    /// Options that `driftlock export` needs to write its lock files on this machine, with a space before them.
+    pub export_options: &'static str,
+    /// Whether its subjects may lie outside the repository.
+    pub reaches_outside: bool,
+    /// Whether its files are compose files, whose differences have a meaning.
+    pub holds_compose_files: bool,
+}
+
+impl SectionMeta {
+    /// A section of subjects in the repository that need no options.
+    const fn new(
+        id: SectionId,
+        about: &'static str,
+        kind: SubjectKind,
+        nouns: (&'static str, &'static str),
+        lock_files: &'static [&'static str],
+    ) -> Self {
+        let (reaches_outside, holds_compose_files) = (false, false);
+        Self { id, about, kind, nouns, lock_files, export_options: "", reaches_outside, holds_compose_files }
+    }
+}
+
 /// One part of the baseline and how it is observed.
 pub trait Section: Sync {
-    /// Its name: `compose`.
-    fn id(&self) -> SectionId;
+    /// Everything that is fixed about it.
+    fn meta(&self) -> &'static SectionMeta;
+
+    /// Its id: `compose`.
+    fn id(&self) -> SectionId {
+        self.meta().id
+    }
 
     /// What it covers, in one sentence for the docs.
-    fn about(&self) -> &'static str;
-
-    /// What its subjects are called, one and many.
-    fn nouns(&self) -> (&'static str, &'static str);
+    fn about(&self) -> &'static str {
+        self.meta().about
+    }
 
     /// The names of its lock files; they are read and written together.
-    fn lock_files(&self) -> &'static [&'static str];
+    fn lock_files(&self) -> &'static [&'static str] {
+        self.meta().lock_files
+    }
+
+    /// The patterns that the configuration names for its files; none where it names none.
+    fn patterns<'a>(&self, _config: &'a Config) -> Option<&'a [Glob]> {
+        None
+    }
+
+    /// The patterns of files that the configuration leaves out.
+    fn excludes<'a>(&self, _config: &'a Config) -> &'a [Glob] {
+        &[]
+    }
 
     /// Whether its lock files must be there when it is on.
     fn wants_lock_files(&self, _ask: &Ask<'_>) -> bool {
         true
-    }
-
-    /// What driftlock export must be told to write its lock files on this machine, with a space before it.
-    fn export_options(&self) -> &'static str {
-        ""
     }
 
     /// What to ask a host, or why nothing is asked.
@@ -144,6 +197,32 @@ const NOWHERE: &str = "the target has neither root nor paths";
 #[must_use]
 pub fn find(id: SectionId) -> Option<&'static dyn Section> {
     SECTIONS.iter().copied().find(|section| section.id() == id)
+}
+
+/// Everything that is fixed about the section of a subject, where it is one of a section.
+#[must_use]
+pub fn meta_of(source: SubjectSource) -> Option<&'static SectionMeta> {
+    find(source.section()?).map(Section::meta)
+}
+
+/// Kind of the subjects from `source`; none of lock files.
+#[must_use]
+pub fn kind_of(source: SubjectSource) -> Option<SubjectKind> {
+    match source {
+        SubjectSource::LockFile => None,
+        SubjectSource::Section(_) => meta_of(source).map(|meta| meta.kind),
+        SubjectSource::Plan => Some(SubjectKind::Resource),
+    }
+}
+
+/// Name of one subject from `source`: `compose file`.
+#[must_use]
+pub fn noun_of(source: SubjectSource) -> &'static str {
+    match source {
+        SubjectSource::LockFile => "lock file",
+        SubjectSource::Section(_) => meta_of(source).map_or("subject", |meta| meta.nouns.0),
+        SubjectSource::Plan => "resource",
+    }
 }
 
 /// The subjects to look at in any case.

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic::read_file;
 use crate::baseline;
+use crate::check;
 use crate::config::is_target_name;
 use crate::control::clock;
 use crate::error::Failure;
-use crate::model::{escaped, printable_path};
+use crate::model::{Report, escaped, printable_path};
 use crate::project::Project;
-use crate::report::json::{self, WireReport};
+use crate::report::json::{self, ReadError};
 use crate::store::runs;
 
 /// A run by its name below audit/runtime, or by the path of its directory.
@@ -27,14 +28,16 @@ pub(crate) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failu
 }
 
 /// The report in a run's directory, if it holds one.
-pub(crate) fn report_in(run: &Path) -> Result<Option<WireReport>, Failure> {
+pub(crate) fn report_in(run: &Path) -> Result<Option<Report>, Failure> {
     let file = run.join(json::FILE);
     if !file.is_file() {
         return Ok(None);
     }
     let bytes = read_file(&file).map_err(|error| Failure::at(&file, &error))?;
-    let bad = |why: String| Failure::new(format!("{}: {}", printable_path(&file), escaped(why.as_bytes())));
-    json::read(&bytes).map(Some).map_err(bad)
+    let bad = |why: ReadError| {
+        Failure::new(format!("{}: {}", printable_path(&file), escaped(why.to_string().as_bytes())))
+    };
+    json::read(&bytes, &check::meta).map(Some).map_err(bad)
 }
 
 pub(crate) fn no_run(project: &Project) -> Failure {
@@ -44,7 +47,7 @@ pub(crate) fn no_run(project: &Project) -> Failure {
 }
 
 /// The report of the newest check of a place.
-pub(crate) fn newest_report(project: &Project, target: Option<&str>) -> Result<WireReport, Failure> {
+pub(crate) fn newest_report(project: &Project, target: Option<&str>) -> Result<Report, Failure> {
     if let Some(name) = target.filter(|name| !is_target_name(name)) {
         return Err(Failure::new(format!("no target may be called \"{}\"", escaped(name.as_bytes()))));
     }
@@ -58,7 +61,7 @@ pub(crate) fn newest_report(project: &Project, target: Option<&str>) -> Result<W
 }
 
 /// The newest report of a place that was compared with the project's own baseline.
-pub(crate) fn newest_own(project: &Project, target: Option<&str>) -> Result<Option<WireReport>, Failure> {
+pub(crate) fn newest_own(project: &Project, target: Option<&str>) -> Result<Option<Report>, Failure> {
     let runtime = project.named(&project.root.join(runs::PATH));
     let mut runs = runs::listed(&project.root).map_err(|error| Failure::at(&runtime, &error))?.runs;
     runs.retain(|run| run.target.as_deref() == target);

@@ -1,12 +1,13 @@
 //! The runs before a report, for formats that show them.
 
 use crate::atomic::read_file;
+use crate::check;
 use crate::control::clock;
 use crate::error::Failure;
 use crate::model::{PastRun, Report};
 use crate::project::Project;
 use crate::report::json;
-use crate::store::history::{self, Past};
+use crate::store::history;
 use crate::store::runs;
 use crate::store::runs::Run;
 
@@ -17,7 +18,7 @@ const SECONDS_A_DAY: i64 = 86_400;
 const ZONES: i64 = 2 * SECONDS_A_DAY;
 
 /// The runs of the project in the thirty days before any of `reports`.
-pub(crate) fn before(project: &Project, reports: &[Report]) -> Vec<Past> {
+pub(crate) fn before(project: &Project, reports: &[Report]) -> Vec<PastRun> {
     let begun = || reports.iter().map(|report| report.started_at_unix);
     let (Some(first), Some(last)) = (begun().min(), begun().max()) else { return Vec::new() };
     // The name of a run is in the local time of whoever made it.
@@ -40,43 +41,28 @@ pub(crate) fn before(project: &Project, reports: &[Report]) -> Vec<Past> {
 pub(crate) fn is_of(project: &Project, report: &Report) -> bool {
     let run = project.root.join(runs::PATH).join(&report.run).join(json::FILE);
     let is_name = runs::parse_name(&report.run).is_some() && !report.run.contains('/');
-    let kept = is_name.then(|| read_file(&run).ok()).flatten().and_then(|bytes| json::read(&bytes).ok());
+    let kept = is_name
+        .then(|| read_file(&run).ok())
+        .flatten()
+        .and_then(|bytes| json::read(&bytes, &check::meta).ok());
     kept.is_some_and(|kept| {
         let when = (kept.started_at_unix, kept.duration_ms, kept.host.as_str());
         when == (report.started_at_unix, report.duration_ms, report.host.as_str())
-            && kept.baseline.digest == report.baseline.digest.to_string()
-            && kept.fingerprint == report.fingerprint().to_string()
+            && kept.baseline.digest == report.baseline.digest
+            && kept.fingerprint() == report.fingerprint()
     })
 }
 
 /// Puts on a report those of `runs` that looked at all of the same place and compared it with the same baseline, and
 /// itself behind them.
-pub(crate) fn put(report: &mut Report, runs: &[Past]) {
+pub(crate) fn put(report: &mut Report, runs: &[PastRun]) {
     let now = report.started_at_unix;
-    let is_before = |past: &&Past| {
+    let is_before = |past: &&PastRun| {
         past.run != report.run
             && past.started_at_unix <= now
             && now.saturating_sub(past.started_at_unix) <= SPAN
     };
-    let is_alike = |past: &&Past| past.target == report.target && past.baseline == report.baseline.from;
+    let is_alike = |past: &&PastRun| past.target == report.target && past.baseline == report.baseline.from;
     let its = runs.iter().filter(|past| !past.partial).filter(is_alike).filter(is_before);
-    let mut all: Vec<PastRun> = its.map(in_a_line).collect();
-    all.push(PastRun {
-        run: report.run.clone(),
-        started_at: report.started_at.clone(),
-        started_at_unix: now,
-        status: report.status(),
-        findings: report.findings(),
-    });
-    report.past = all;
-}
-
-fn in_a_line(past: &Past) -> PastRun {
-    PastRun {
-        run: past.run.clone(),
-        started_at: past.started_at.clone(),
-        started_at_unix: past.started_at_unix,
-        status: past.status(),
-        findings: past.findings(),
-    }
+    report.past = its.cloned().chain([json::run_of(report)]).collect();
 }

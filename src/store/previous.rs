@@ -1,5 +1,7 @@
 //! What the newest whole check before this one found, for what is told of changes.
 
+use crate::check;
+use crate::model::PastRun;
 use crate::model::printable_path;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +11,8 @@ use crate::atomic::read_file;
 use crate::error::Failure;
 use crate::model::{ExitCode, Finding, Mode, Report, Since, escaped};
 use crate::project::Project;
-use crate::report::json::{self, WireReport};
-use crate::store::history::{self, Past};
+use crate::report::json;
+use crate::store::history;
 use crate::store::runs;
 use crate::store::since::{self, Carried};
 
@@ -18,9 +20,9 @@ use crate::store::since::{self, Carried};
 pub(crate) struct Previous<'a> {
     project: &'a Project,
     /// The reports of `--previous`, which stand in for those of earlier runs here.
-    given: Option<Vec<WireReport>>,
+    given: Option<Vec<Report>>,
     /// What was read of earlier runs, before this one takes their place.
-    read: Mutex<BTreeMap<Option<String>, Option<WireReport>>>,
+    read: Mutex<BTreeMap<Option<String>, Option<Report>>>,
 }
 
 impl<'a> Previous<'a> {
@@ -32,8 +34,8 @@ impl<'a> Previous<'a> {
         let read = Mutex::default();
         let Some(path) = given else { return Ok(Self { project, given: None, read }) };
         let reports = match read_file(path) {
-            Ok(bytes) => json::read_all(&bytes).map_err(|why| {
-                let why = escaped(why.as_bytes());
+            Ok(bytes) => json::read_all(&bytes, &check::meta).map_err(|why| {
+                let why = escaped(why.to_string().as_bytes());
                 Failure::new(format!("--previous {}: {why}", printable_path(path)))
                     .hint("it must be a drift_report.json, or what --format json has written")
             })?,
@@ -55,16 +57,16 @@ impl<'a> Previous<'a> {
     }
 
     /// The newest whole report of a place before this invocation; one that cannot be read is none.
-    pub(crate) fn of(&self, target: Option<&str>) -> Option<WireReport> {
+    pub(crate) fn of(&self, target: Option<&str>) -> Option<Report> {
         if let Some(given) = &self.given {
             // One of some checks alone, or of two recorded states, says nothing of the whole.
-            let is_whole = |report: &&WireReport| !report.partial && report.mode != Mode::Diff.word();
+            let is_whole = |report: &&Report| !report.partial && report.mode != Mode::Diff;
             return given.iter().filter(is_whole).find(|it| it.target.as_deref() == target).cloned();
         }
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let from_disk = || {
             let bytes = read_file(&runs::latest(&self.project.root, target)).ok()?;
-            json::read(&bytes).ok()
+            json::read(&bytes, &check::meta).ok()
         };
         read.entry(target.map(str::to_owned)).or_insert_with(from_disk).clone()
     }
@@ -84,7 +86,7 @@ impl<'a> Previous<'a> {
         }
         let before = self.of(report.target.as_deref());
         if !is_success {
-            report.last_success = before.as_ref().and_then(|before| before.last_success_unix);
+            report.last_success = before.as_ref().and_then(|before| before.last_success);
         }
         let same_baseline = before.filter(|before| before.baseline.from == report.baseline.from);
         let mut past = OlderRuns {
@@ -115,7 +117,7 @@ struct OlderRuns<'a> {
     report: (Option<String>, String),
     /// What began later was dated by a clock that was wrong.
     now: i64,
-    read: Option<Vec<Past>>,
+    read: Option<Vec<PastRun>>,
 }
 
 impl OlderRuns<'_> {

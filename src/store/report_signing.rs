@@ -98,8 +98,7 @@ impl<'a> Signing<'a> {
     fn newest(&self, target: Option<&str>, now: i64) -> Option<(PreviousReport, Option<PreviousReport>)> {
         let dir = runs::newest(&self.project.root, target, &[json::FILE], now).ok()??;
         let bytes = read_file(&dir.join(json::FILE)).ok()?;
-        let before = json::read(&bytes).ok().and_then(|report| report.previous());
-        let before = before.map(|(run, digest)| PreviousReport { run, digest });
+        let before = json::read_run(&bytes).ok().and_then(|report| report.previous);
         let run = dir.file_name()?.to_str()?.to_owned();
         Some((PreviousReport { run, digest: Digest::of(&bytes) }, before))
     }

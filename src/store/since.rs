@@ -1,8 +1,10 @@
 //! Since when a subject differs, as the reports of runs tell it.
 
+use crate::model::PastRun;
+use crate::model::PastSubject;
+use crate::model::Report;
+use crate::model::Status;
 use crate::model::{Finding, Since};
-use crate::report::json::{WireReport, WireSince, WireStatus};
-use crate::store::history::{Past, PastSubject};
 
 /// What one run says of a subject.
 enum Word<'a> {
@@ -14,7 +16,7 @@ enum Word<'a> {
     Nothing,
 }
 
-fn word<'a>(past: &'a Past, check: &str, name: &str) -> Word<'a> {
+fn word<'a>(past: &'a PastRun, check: &str, name: &str) -> Word<'a> {
     let Some(check) = past.checks.iter().find(|c| c.name == check) else { return Word::Nothing };
     match check.subjects.iter().find(|subject| subject.name == name) {
         Some(subject) => Word::Differs(subject),
@@ -27,7 +29,12 @@ fn word<'a>(past: &'a Past, check: &str, name: &str) -> Word<'a> {
 /// as long as none says that it was as in the baseline. `now` is the fingerprint of what there is at present. `None`
 /// where no run saw it differ.
 #[must_use]
-pub fn since<'a>(runs: impl Iterator<Item = &'a Past>, check: &str, name: &str, now: &str) -> Option<Since> {
+pub fn since<'a>(
+    runs: impl Iterator<Item = &'a PastRun>,
+    check: &str,
+    name: &str,
+    now: &str,
+) -> Option<Since> {
     let mut since: Option<Since> = None;
     let mut as_now = true;
     for past in runs {
@@ -70,10 +77,10 @@ pub enum Carried {
 
 /// Carries on what the report `before` says of a finding of `check`, in the run `now` that is being made.
 #[must_use]
-pub fn carried(before: &WireReport, check: &str, finding: &Finding, now: &str) -> Carried {
-    let Some(checked) = before.checks.iter().find(|it| it.name == check) else { return Carried::Unknown };
-    let Some(found) = checked.findings.iter().find(|it| it.key() == finding.subject.key) else {
-        let is_whole = matches!(checked.status, WireStatus::Pass | WireStatus::Fail);
+pub fn carried(before: &Report, check: &str, finding: &Finding, now: &str) -> Carried {
+    let Some(checked) = before.checks.iter().find(|it| it.id == check) else { return Carried::Unknown };
+    let Some(found) = checked.findings.iter().find(|it| it.subject.key == finding.subject.key) else {
+        let is_whole = matches!(checked.status(), Status::Pass | Status::Fail);
         return if is_whole { Carried::New } else { Carried::Unknown };
     };
     let first = || Since {
@@ -84,9 +91,9 @@ pub fn carried(before: &WireReport, check: &str, finding: &Finding, now: &str) -
         changed: None,
         is_this_run: false,
     };
-    let mut since = found.since.as_ref().map_or_else(first, WireSince::since);
+    let mut since = found.since.clone().unwrap_or_else(first);
     since.runs = since.runs.saturating_add(1);
-    if found.fingerprint != finding.fingerprint(check).to_string() {
+    if found.fingerprint(check) != finding.fingerprint(check) {
         since.changed = Some(now.to_owned());
         since.is_this_run = true;
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use driftlock::acknowledge::{Acknowledgement, Case, apply};
 use driftlock::check::CHECKS;
 use driftlock::model::{
-    CheckResult, Disposition, Finding, Kind, Moment, SectionId, Status, Subject, Value, judge,
+    CheckResult, Disposition, Finding, Kind, Moment, SectionId, Status, Subject, SubjectSource, Value, judge,
 };
 use proptest::prelude::*;
 use rustix::fs::{CWD, Mode, mkfifoat};
@@ -681,9 +681,9 @@ fn two_at_once_lose_nothing() {
 /// A check with findings of these kinds.
 fn result(kinds: &[Kind], errors: bool, skip: bool, is_lock: bool) -> CheckResult {
     let check = CHECKS.iter().find(|check| check.id() == "compose_hashes").unwrap();
-    let section = (!is_lock).then_some(SectionId("compose"));
+    let source = if is_lock { SubjectSource::LockFile } else { SubjectSource::Section(SectionId("compose")) };
     let finding = |(n, kind): (usize, &Kind)| {
-        let subject = Subject { section, key: vec![b'a' + u8::try_from(n).unwrap()] };
+        let subject = Subject { source, key: vec![b'a' + u8::try_from(n).unwrap()] };
         Finding::new(subject, *kind, Value::Absent, Value::Text("x".to_owned()))
     };
     CheckResult {
@@ -691,7 +691,7 @@ fn result(kinds: &[Kind], errors: bool, skip: bool, is_lock: bool) -> CheckResul
         errors: errors.then(|| "no baseline".to_owned()).into_iter().collect(),
         skip: skip.then(|| "not here".to_owned()),
         subjects: 9,
-        ..CheckResult::new(check.id(), check.words())
+        ..CheckResult::new(check.meta())
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use driftlock::model::{self, Digest, Finding, Kind, SectionId, Subject};
+use driftlock::model::{self, Digest, Finding, Kind, Subject};
 use driftlock::provenance::{How, NoSource, sources};
 use serde_json::{Value, json};
 
@@ -337,7 +337,7 @@ fn a_repository_without_a_commit_is_told_from_a_damaged_one() {
 fn a_search_that_is_over_says_so() {
     let project = released(|_| {});
     project.file(ERP, "services: {hand: {}}\n");
-    let subject = Subject { section: Some(SectionId("compose")), key: ERP.into() };
+    let subject = Subject::of_section(driftlock::section::COMPOSE, ERP.as_bytes());
     let digest = |text: &str| model::Value::Digest(Digest::of(text.as_bytes()));
     let finding = Finding::new(
         subject,

@@ -257,10 +257,15 @@ fn the_help_names_every_format() {
     }
 }
 
+/// Every format but the terminal's, which is printed beside those that are written into files.
+fn in_files() -> impl Iterator<Item = &'static str> {
+    driftlock::report::REPORTERS.iter().map(|reporter| reporter.id()).filter(|id| *id != "terminal")
+}
+
 #[test]
 fn all_formats_at_once_and_none_holds_a_character_that_nobody_sees() {
     let situation = Situation::of("hostile");
-    let formats = ["junit", "tap", "sarif", "github", "markdown", "prometheus"];
+    let formats: Vec<&str> = in_files().collect();
     let args: Vec<String> =
         formats.iter().flat_map(|id| ["--format".to_owned(), format!("{id}=out/{id}")]).collect();
     std::fs::create_dir(situation.project.path("out")).unwrap();
@@ -275,7 +280,7 @@ fn all_formats_at_once_and_none_holds_a_character_that_nobody_sees() {
 #[test]
 fn a_file_that_cannot_be_written_is_an_error_that_says_which_and_the_verdict_is_printed() {
     let project = Project::accepted();
-    for id in ["junit", "tap", "sarif", "github", "markdown", "prometheus"] {
+    for id in in_files() {
         let ran = project.run(&["check", "--format", &format!("{id}=/nowhere/at/all/x.prom")]);
         assert_eq!(ran.code(), 1, "{id}");
         assert!(ran.out().contains("OVERALL: PASS"), "{id}: {}", ran.out());

@@ -119,7 +119,7 @@ pub(crate) fn emit(
 ) -> Result<u8, Failure> {
     if !write(reports, wanted) {
         for report in reports.iter_mut() {
-            report.verdict.exit = ExitCode::Error;
+            report.verdict = report.verdict.unwritten();
         }
         // Those that can be written say so, too; what went into a pipe is gone.
         let again = wanted.iter().filter(|(_, file)| file.as_deref().is_some_and(|file| !is_device(file)));
@@ -192,6 +192,5 @@ pub(crate) fn append_summaries(reports: &[Report], wanted: &[Wanted]) -> Result<
 
 /// 1 goes before 2, and 2 before 0.
 fn exit_code(reports: &[Report]) -> u8 {
-    let codes: Vec<u8> = reports.iter().map(|report| report.verdict.exit.code()).collect();
-    if codes.contains(&1) { 1 } else { codes.into_iter().max().unwrap_or(1) }
+    ExitCode::worst(reports.iter().map(|report| report.verdict.exit)).code()
 }

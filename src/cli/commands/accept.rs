@@ -6,6 +6,9 @@ use crate::audit::acceptance::line;
 use crate::audit::author::filled;
 use crate::check::read_section;
 use crate::control::events::run_task;
+use crate::model::CheckResult;
+use crate::model::Report;
+use crate::model::Status;
 use crate::model::printable_path;
 use crate::store::after_run::lock_project;
 use crate::store::open_run::{no_run, report_in, run_named};
@@ -36,9 +39,8 @@ use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::host::Watch;
 use crate::model::{Kind, State, escaped};
-use crate::notify::after_check::as_json;
 use crate::project::{Project, read_locks};
-use crate::report::json::{self, WireCheck, WireReport, WireStatus};
+use crate::report::json::{self};
 use crate::section::{Purpose, SECTIONS, Setting};
 use crate::section::{lock_file_groups, lock_file_names};
 use crate::store::runs;
@@ -148,7 +150,7 @@ struct Run {
     /// What it is called in messages and in the record.
     name: String,
     /// Its report; `None` of an export.
-    report: Option<WireReport>,
+    report: Option<Report>,
 }
 
 impl Run {
@@ -286,10 +288,7 @@ impl Job<'_> {
             since_last: None,
             trusting: None,
         };
-        let examined = self.as_task(|watch| examination.carry_out(watch))?;
-        let report = json::read(&as_json(&examined.report)).map_err(|why| {
-            Failure::new(format!("what was seen cannot be read: {}", escaped(why.as_bytes())))
-        })?;
+        let report = self.as_task(|watch| examination.carry_out(watch))?.report;
         Ok(Run { dir: None, name: report.run.clone(), report: Some(report) })
     }
 
@@ -337,24 +336,24 @@ fn target_of(run: &Run, args: &AcceptArgs) -> Result<Option<String>, Failure> {
 }
 
 /// The changes that a report proposes; an error of a check that nothing is asked of is none here.
-fn of_report(report: &WireReport, patterns: &[Named]) -> Result<Vec<Change>, Refusal> {
-    let touched =
-        |patterns: &[Named], c: &WireCheck| c.findings.iter().any(|f| is_named(patterns, &c.name, &f.key()));
+fn of_report(report: &Report, patterns: &[Named]) -> Result<Vec<Change>, Refusal> {
+    let touched = |patterns: &[Named], c: &CheckResult| {
+        c.findings.iter().any(|f| is_named(patterns, c.id, &f.subject.key))
+    };
     // A pattern that names nothing is refused later, beside everything that it could have named.
     let stray = |named: &Named| !report.checks.iter().any(|c| touched(std::slice::from_ref(named), c));
     let has_stray = patterns.iter().any(stray);
     let named = |check: &str| {
-        let found = report.checks.iter().find(|c| c.name == check);
-        let could = |c: &WireCheck| has_stray && c.status != WireStatus::Error;
+        let found = report.checks.iter().find(|c| c.id == check);
+        let could = |c: &CheckResult| has_stray && c.status() != Status::Error;
         patterns.is_empty() || found.is_some_and(|c| could(c) || touched(patterns, c))
     };
     accept::from_report(report, &named)
 }
 
 /// All that a report's checks found, as far as they could be carried out.
-fn all_of_report(report: &WireReport) -> Vec<Change> {
-    let could =
-        |check: &str| report.checks.iter().any(|it| it.name == check && it.status != WireStatus::Error);
+fn all_of_report(report: &Report) -> Vec<Change> {
+    let could = |check: &str| report.checks.iter().any(|it| it.id == check && it.status() != Status::Error);
     accept::from_report(report, &could).unwrap_or_default()
 }
 
@@ -376,10 +375,10 @@ fn of_lock_files(project: &Project, run: &Path, request: &Request<'_>) -> Result
 }
 
 /// Says that the baseline which changes are made to was not signed by anybody who may: more may have moved in it.
-fn warn_of_signature(report: &WireReport) {
-    let unsigned = |check: &&WireCheck| check.name == BASELINE_SIGNED && check.status == WireStatus::Error;
+fn warn_of_signature(report: &Report) {
+    let unsigned = |check: &&CheckResult| check.id == BASELINE_SIGNED && check.status() == Status::Error;
     for check in report.checks.iter().filter(unsigned) {
-        let why = escaped(check.error.as_deref().unwrap_or(&check.details).as_bytes());
+        let why = accept::why_not(check);
         say(&format!("warning: the baseline before was not signed as it must be: {why}"));
     }
 }
@@ -487,7 +486,7 @@ fn new_lock_files(
             Ok(state) => state,
             Err(NoBaseline::Missing) if read.iter().all(|file| file.content.is_none()) => State::default(),
             Err(NoBaseline::Missing) => {
-                let why = format!("a lock file of {} is missing", e.section.nouns().1);
+                let why = format!("a lock file of {} is missing", e.section.meta().nouns.1);
                 return Err(Refusal::BadBaseline { why }.into());
             }
             Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
@@ -507,7 +506,7 @@ fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
     for section in SECTIONS {
         let of_it: Vec<&Change> = chosen.iter().filter(|change| change.section == section.id()).collect();
         if !of_it.is_empty() {
-            let _ = writeln!(text, "{}:", section.nouns().1);
+            let _ = writeln!(text, "{}:", section.meta().nouns.1);
         }
         for change in of_it {
             let _ = writeln!(text, "  {}", line(change));

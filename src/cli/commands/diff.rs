@@ -25,7 +25,8 @@ use crate::error::Failure;
 use crate::git::Repository;
 use crate::host::{Scope, Watch};
 use crate::model::{
-    CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit, escaped, judge,
+    CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Trigger, Unit, escaped,
+    judge,
 };
 use crate::project::Project;
 use crate::section::{SECTIONS, Section};
@@ -136,6 +137,7 @@ fn report(started: &Started, a: Side, b: Side) -> Report {
         target: None,
         mode: Mode::Diff,
         compared: Some(b.name),
+        trigger: Trigger::Manual,
         partial: false,
         started_at: started.rfc3339.clone(),
         started_at_unix: started.unix,

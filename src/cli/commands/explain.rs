@@ -2,6 +2,9 @@
 
 use crate::audit::acknowledgements::with_rules;
 use crate::control::events::run_task;
+use crate::model::PastRun;
+use crate::model::SubjectKind;
+use crate::model::SubjectSource;
 use crate::model::printable_path;
 use crate::store::since;
 use clap::{Args, ValueEnum};
@@ -24,7 +27,7 @@ use crate::model::{AcceptedBy, CheckResult, Entry, Explanation, Finding, Since, 
 use crate::project::Project;
 use crate::report;
 use crate::section;
-use crate::store::history::{self, Past};
+use crate::store::history;
 
 /// Everything known of one subject
 ///
@@ -151,16 +154,16 @@ impl Inquiry<'_> {
         let Named { known, part } = named;
         let mut checks = self.checks_of(known, text, part.as_deref())?;
         let notes = self.show_lines(&mut checks, known);
-        let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.section);
+        let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.source.section());
         let entry = |entry: Option<&Entry>| entry.and_then(|entry| in_a_line(entry, part.as_deref()));
         let (expected, actual) = evidence.map_or((None, None), |e| sides(e, &known.place));
         let report = &self.examined.report;
         let mut it = Explanation {
-            noun: known.section.and_then(section::find).map_or("lock file", |section| section.nouns().0),
+            noun: section::noun_of(known.source),
             key: known.key.clone(),
             part: part.clone(),
             place: known.place.clone(),
-            lies_at: self.advice().lies_at(known.section, &known.place),
+            lies_at: self.advice().lies_at(known.source, &known.place),
             host: report.host.clone(),
             target: report.target.clone(),
             baseline: report.baseline.clone(),
@@ -186,8 +189,9 @@ impl Inquiry<'_> {
     /// The checks that read the subject, each with what it found on it.
     fn checks_of(&self, known: &Known, text: &str, part: Option<&[u8]>) -> Result<Vec<CheckResult>, Failure> {
         let asked = CHECKS.iter().find(|check| text.starts_with(&format!("{}/", check.id())));
-        let reads =
-            |check: &&CheckResult| find_check(check.id).is_some_and(|it| it.section() == known.section);
+        let reads = |check: &&CheckResult| {
+            find_check(check.id).is_some_and(|it| it.meta().source == Some(known.source))
+        };
         let mut checks: Vec<CheckResult> =
             self.examined.report.checks.iter().filter(reads).cloned().collect();
         if let Some(asked) = asked.filter(|asked| checks.iter().any(|check| check.id == asked.id())) {
@@ -205,7 +209,7 @@ impl Inquiry<'_> {
             }
         }
         // A section without a lock file of this kind has checks that say nothing of the subject.
-        checks.retain(|check| known.section.is_some() || !check.findings.is_empty());
+        checks.retain(|check| known.source != SubjectSource::LockFile || !check.findings.is_empty());
         if checks.is_empty() {
             return Err(Failure::new(format!("no check reads {}", escaped(&known.key))));
         }
@@ -218,7 +222,7 @@ impl Inquiry<'_> {
 
     /// Whether a module has a file, on either side.
     fn holds(&self, known: &Known, part: &[u8]) -> bool {
-        let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.section);
+        let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.source.section());
         let (expected, actual) = evidence.map_or((None, None), |e| sides(e, &known.place));
         [expected, actual]
             .into_iter()
@@ -230,7 +234,7 @@ impl Inquiry<'_> {
     /// is asked for, and then of one file. What is not shown is told.
     fn show_lines(&self, checks: &mut [CheckResult], known: &Known) -> Vec<String> {
         let drift = |check: &CheckResult| check.findings.iter().any(|finding| finding.kind.is_drift());
-        if known.section.is_none_or(|id| id.0 == "images") || !checks.iter().any(drift) {
+        if !section::kind_of(known.source).is_some_and(SubjectKind::has_files) || !checks.iter().any(drift) {
             return Vec::new();
         }
         let option = self.aim.target.iter().map(|name| format!(" --target {name}")).collect::<String>();
@@ -265,8 +269,11 @@ impl Inquiry<'_> {
 
     /// Who made the baseline's entry what it is; not of another baseline.
     fn acceptance(&self, known: &Known) -> Option<AcceptedBy> {
-        let ids: Vec<&str> =
-            CHECKS.iter().filter(|check| check.section() == known.section).map(|check| check.id()).collect();
+        let ids: Vec<&str> = CHECKS
+            .iter()
+            .filter(|check| check.meta().source == Some(known.source))
+            .map(|check| check.id())
+            .collect();
         let of_it =
             |target: Option<&str>| baseline::last_acceptance(&self.project.root, &ids, &known.key, target);
         let last = || of_it(self.aim.target.as_deref()).or_else(|| of_it(None));
@@ -280,7 +287,7 @@ impl Inquiry<'_> {
         let from = &self.examined.report.baseline.from;
         // What began later than now was dated by a clock that was wrong.
         let now = self.examined.report.started_at_unix;
-        let is_it = |past: &&Past| {
+        let is_it = |past: &&PastRun| {
             past.target == self.aim.target && past.baseline == *from && past.started_at_unix <= now
         };
         let runs = history.runs.iter().rev().filter(is_it);

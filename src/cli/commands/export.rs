@@ -4,6 +4,7 @@ use crate::audit::acceptance::Basis;
 use crate::audit::acceptance::commit;
 use crate::audit::acceptance::line;
 use crate::audit::plan_text::describe;
+use crate::check;
 use crate::model::printable_path;
 use crate::section;
 use crate::store::after_run::after_run;
@@ -23,7 +24,7 @@ use crate::audit::revision::{aim_at, headline, word_of_owner};
 use crate::audit::target::Aim;
 use crate::audit::untracked;
 use crate::baseline::{self, Locks};
-use crate::check::{CHECKS, Check, Evidence};
+use crate::check::{Check, Evidence};
 use crate::cli::Session;
 use crate::cli::args::checks::ChoiceArgs;
 use crate::cli::args::formats::{
@@ -36,7 +37,7 @@ use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::host::{HostError, Watch};
 use crate::model::{
-    ExitCode, Observation, Observed, Report, SectionId, State, Status, Words, escaped, judge, quoted,
+    CheckLabels, Observation, Observed, Report, SectionId, State, SubjectSource, escaped, judge, quoted,
 };
 use crate::project::{Project, read_locks};
 use crate::section::{BEYOND_REPOSITORY, Purpose};
@@ -210,13 +211,13 @@ impl Page {
     fn error(&mut self, text: &str) {
         self.failed = true;
         if let Some(report) = &mut self.report {
-            (report.verdict.overall, report.verdict.exit) = (Status::Fail, ExitCode::Error);
+            report.verdict = report.verdict.failed();
         }
         self.line(&format!("[ERROR] {text}"));
     }
 
     /// Whether a section was seen whole and holds something; says what is wrong where it was not.
-    fn is_whole(&mut self, words: &Words, seen: &Observation) -> bool {
+    fn is_whole(&mut self, words: &CheckLabels, seen: &Observation) -> bool {
         for problem in &seen.problems {
             self.error(&format!("{}: {}", words.topic, escaped(problem.as_bytes())));
         }
@@ -414,11 +415,11 @@ impl Job<'_> {
         let mut checks =
             pipeline::compare(request, &Look { evidence, unreachable: look.unreachable.clone() });
         // An export asks for no lock file.
-        checks.retain(|check| check.id != "lock_files_exist");
-        let mut verdict = judge(&checks);
-        if failed {
-            (verdict.overall, verdict.exit) = (Status::Fail, ExitCode::Error);
-        }
+        checks.retain(|check| {
+            check::meta(check.id).is_none_or(|meta| meta.source != Some(SubjectSource::LockFile))
+        });
+        let verdict = judge(&checks);
+        let verdict = if failed { verdict.failed() } else { verdict };
         let (sections_off, left_out) = pipeline::coverage(&look.evidence);
         let digest = request.locks.digest(&section::lock_file_groups());
         let report = self.aim.report(started, checks, baseline::PATH, digest);
@@ -429,8 +430,8 @@ impl Job<'_> {
     fn files(&self, evidence: &[Evidence], page: &mut Page) -> runs::Files {
         let mut files = Vec::new();
         for e in evidence {
-            let check = CHECKS.iter().find(|check| check.section() == Some(e.section.id()));
-            let Some(words) = check.map(|check| check.words()) else { continue };
+            let check = check::first_of(e.section.id());
+            let Some(words) = check.map(|check| &check.meta().labels) else { continue };
             let required = self.require.iter().any(|required| required.section() == Some(e.section.id()));
             match &e.observed {
                 Observed::Off(why) if required => {
@@ -444,7 +445,7 @@ impl Job<'_> {
                 }
                 Observed::Seen(seen) if page.is_whole(words, seen) => {
                     page.warnings.extend(strange(seen));
-                    let (one, many) = e.section.nouns();
+                    let (one, many) = e.section.meta().nouns;
                     let count = seen.state.entries.len();
                     page.line(&format!(
                         "[PASS] {}: {count} {}",

@@ -1,5 +1,6 @@
 //! `driftlock history`: past runs over time.
 
+use crate::model::PastRun;
 use crate::model::printable_path;
 use clap::{Args, ValueEnum};
 
@@ -11,7 +12,7 @@ use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::model::{Mode, escaped};
 use crate::project::Project;
-use crate::store::history::{self, Past, drifters};
+use crate::store::history::{self, drifters};
 use crate::store::runs;
 use crate::store::runs::Run;
 
@@ -89,7 +90,7 @@ pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> 
 
 impl HistoryArgs {
     /// Refuses a name that is neither a target nor that of any run.
-    fn check_targets(&self, project: &Project, runs: &[Past]) -> Result<(), Failure> {
+    fn check_targets(&self, project: &Project, runs: &[PastRun]) -> Result<(), Failure> {
         for name in self.target.iter().filter(|name| *name != Mode::Local.word()) {
             let is_past = runs.iter().any(|past| place(past) == name);
             if !is_past && !project.config.targets.contains_key(name) {
@@ -103,12 +104,12 @@ impl HistoryArgs {
 }
 
 /// The target that a run looked at, or the word for this machine.
-fn place(past: &Past) -> &str {
+fn place(past: &PastRun) -> &str {
     past.target.as_deref().unwrap_or(Mode::Local.word())
 }
 
 /// A clock that was put back makes earlier runs look like later ones.
-fn warn_of_the_future(runs: &[Past]) {
+fn warn_of_the_future(runs: &[PastRun]) {
     let now = Started::now().unix;
     let future = runs.iter().filter(|past| past.started_at_unix > now);
     if let Some(last) = future.clone().next_back() {

@@ -11,11 +11,10 @@ use crate::cli::Session;
 use crate::cli::args::formats::{FormatArgs, Wanted, check_outputs, print, refuse_metrics, write};
 use crate::control::clock;
 use crate::error::Failure;
-use crate::model::{Mode, Report, SectionId, escaped};
+use crate::model::{Mode, Report, escaped};
 use crate::project::Project;
-use crate::report::json::{self, WireReport};
-use crate::report::{Fixed, restore};
-use crate::section::SECTIONS;
+use crate::report::json;
+
 use crate::store::past_runs;
 use crate::store::runs;
 
@@ -127,24 +126,16 @@ fn file_named(project: Option<&Project>, given: &str) -> Result<PathBuf, Failure
 /// All reports of a file.
 fn read(file: &Path) -> Result<Vec<Report>, Failure> {
     let bytes = read_file(file).map_err(|error| Failure::at(file, &error))?;
-    let bad = |why: String| {
+    let bad = |why: &str| {
         Failure::new(format!("{}: {}", printable_path(file), escaped(why.as_bytes())))
             .hint("it must be a drift_report.json, whole, or what --format json has written")
     };
-    let wires = json::read_all(&bytes).map_err(bad)?;
-    if wires.is_empty() {
-        return Err(bad("it holds no report".to_owned()));
+    let mut reports = json::read_all(&bytes, &check::meta).map_err(|why| bad(&why.to_string()))?;
+    if reports.is_empty() {
+        return Err(bad("it holds no report"));
     }
-    let sections: Vec<SectionId> = SECTIONS.iter().map(|section| section.id()).collect();
-    let made = |wire: &WireReport| restore(wire, &fixed, &sections).map_err(bad);
-    let mut reports = wires.iter().map(made).collect::<Result<Vec<Report>, Failure>>()?;
     if let [one] = reports.as_mut_slice() {
         one.location = Some(file.display().to_string());
     }
     Ok(reports)
-}
-
-/// What is fixed of a check, by its id.
-fn fixed(id: &str) -> Option<Fixed> {
-    check::find(id).map(|check| (check.id(), check.words(), check.section()))
 }

@@ -3,12 +3,11 @@
 use super::markup::Markup;
 use super::{Layout, count};
 use crate::model::{
-    Acknowledged, Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, Versions,
-    WayOut, day, name_of,
+    Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, Versions, Waiver, WayOut,
+    day, name_of,
 };
-use crate::report::explanation::escaped_command;
 use crate::report::provenance;
-use crate::report::terminal::short;
+use crate::report::text::{escaped_command, short};
 
 /// A finding as it folds away and out.
 pub(super) fn finding(page: &mut Markup, finding: &Finding, layout: Layout) {
@@ -105,7 +104,7 @@ fn facts(page: &mut Markup, finding: &Finding, layout: Layout) {
         None if finding.place == finding.subject.key => {}
         None => fact(page, "Place", |it| it.within("code", |it| it.name(&finding.place))),
     }
-    if let Some(Acknowledged { reason, by, until, .. }) = finding.acknowledged() {
+    if let Some(Waiver { reason, by, until, .. }) = finding.acknowledged() {
         fact(page, "Until", |it| it.text(&day(until)));
         fact(page, "By", |it| it.text(name_of(by)));
         fact(page, "Because", |it| it.text(reason));

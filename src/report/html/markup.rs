@@ -1,6 +1,7 @@
 //! HTML that is written piece by piece: whatever is not of this program is escaped on its way in.
 
-use crate::model::{escaped, is_hidden};
+use super::Layout;
+use crate::model::{Status, escaped, is_hidden};
 
 /// Elements whose end a browser knows from what follows: the HTML standard lets it be left out, and a long page is
 /// a tenth shorter.
@@ -109,6 +110,30 @@ impl Markup {
             }
         }
     }
+}
+
+/// A verdict as a mark: the word, never its colour alone.
+pub(super) fn badge(page: &mut Markup, status: Status) {
+    let tag = match status {
+        Status::Pass => "b class=pass",
+        Status::Fail => "b class=fail",
+        Status::Error => "b class=error",
+        Status::Skip => "b class=skip",
+    };
+    page.put(tag, status.word());
+}
+
+/// A part of the page with its heading.
+pub(super) fn section(
+    page: &mut Markup,
+    layout: Layout,
+    title: &str,
+    content: impl FnOnce(&mut Markup, Layout),
+) {
+    page.within("section", |it| {
+        it.put(layout.heading(), title);
+        content(it, layout.below());
+    });
 }
 
 #[cfg(test)]

@@ -8,27 +8,23 @@ mod page;
 mod place;
 mod timeline;
 
-use super::Reporter;
+use super::{FormatMeta, Reporter};
 use crate::model::Report;
 
 /// The report for a browser.
 pub(super) struct Html;
 
+const META: FormatMeta = FormatMeta {
+    id: "html",
+    about: "a page for a browser, a phone or paper: one file, no scripts, no network",
+    kept_as: None,
+    needs_past: true,
+    ..FormatMeta::NONE
+};
+
 impl Reporter for Html {
-    fn id(&self) -> &'static str {
-        "html"
-    }
-
-    fn about(&self) -> &'static str {
-        "a page for a browser, a phone or paper: one file, no scripts, no network"
-    }
-
-    fn kept_as(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn needs_past(&self) -> bool {
-        true
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {

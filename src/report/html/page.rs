@@ -1,8 +1,8 @@
 //! The document: its head, the verdict, the targets, and what several of them have in common.
 
 use super::finding::{body, entry, ways_out};
-use super::markup::Markup;
-use super::place::{badge, place, section, whereabouts};
+use super::markup::{Markup, badge, section};
+use super::place::{place, whereabouts};
 use super::{Layout, count};
 use crate::model::{Report, Status};
 use crate::report::headline;
@@ -49,14 +49,7 @@ pub(super) fn document(reports: &[Report]) -> String {
 
 /// The verdict over all of them: an error goes before drift.
 fn worst(reports: &[Report]) -> Status {
-    let has = |wanted| reports.iter().any(|report| report.status() == wanted);
-    if reports.is_empty() || has(Status::Error) {
-        Status::Error
-    } else if has(Status::Fail) {
-        Status::Fail
-    } else {
-        Status::Pass
-    }
+    if reports.is_empty() { Status::Error } else { Status::worst(reports.iter().map(Report::status)) }
 }
 
 fn title(reports: &[Report]) -> String {

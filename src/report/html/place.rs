@@ -1,14 +1,14 @@
 //! What the page tells of one place: its checks, what could not be looked at, what moved, and on what ground.
 
 use super::finding::{fact, group, ways_out};
-use super::markup::Markup;
+use super::markup::{Markup, badge, section};
 use super::{Layout, count, timeline};
 use crate::model::{
     BaselineOrigin, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day, time_of_day,
 };
-use crate::report::plain;
 use crate::report::provenance::minute;
 use crate::report::several::{InCommon, seconds};
+use crate::report::text;
 
 /// Everything below the headline of one report. What `common` has is told elsewhere on the page.
 pub(super) fn place(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'_>) {
@@ -20,30 +20,6 @@ pub(super) fn place(page: &mut Markup, report: &Report, layout: Layout, common: 
     acknowledged(page, report, layout);
     coverage(page, report, layout);
     run(page, report, layout);
-}
-
-/// A verdict as a mark: the word, never its colour alone.
-pub(super) fn badge(page: &mut Markup, status: Status) {
-    let tag = match status {
-        Status::Pass => "b class=pass",
-        Status::Fail => "b class=fail",
-        Status::Error => "b class=error",
-        Status::Skip => "b class=skip",
-    };
-    page.put(tag, status.word());
-}
-
-/// A part of the page with its heading.
-pub(super) fn section(
-    page: &mut Markup,
-    layout: Layout,
-    title: &str,
-    content: impl FnOnce(&mut Markup, Layout),
-) {
-    page.within("section", |it| {
-        it.put(layout.heading(), title);
-        content(it, layout.below());
-    });
 }
 
 /// What must be known before anything else is read.
@@ -62,7 +38,7 @@ fn warnings(page: &mut Markup, report: &Report) {
             pause.by, pause.reason
         ));
     }
-    said.extend(plain::since_last(report).map(|line| format!("{line}.")));
+    said.extend(text::since_last(report).map(|line| format!("{line}.")));
     if report.partial {
         said.push("Only some checks ran: this says nothing of the others.".to_owned());
     }
@@ -100,24 +76,24 @@ fn row(page: &mut Markup, check: &CheckResult) {
 
 /// What came of a check, in a sentence.
 fn result(check: &CheckResult) -> String {
-    let words = check.words;
+    let labels = check.labels;
     let such = |is_such: fn(&Finding) -> bool| check.findings.iter().filter(|it| is_such(it)).count();
     let (open, unreadable) = (such(Finding::is_open_drift), such(|it| !it.kind.is_drift()));
     let acknowledged = check.acknowledged();
     let mut said = Vec::new();
     match (check.status(), &check.skip) {
         (Status::Pass, _) if acknowledged > 0 => {
-            return format!("{}, but for {acknowledged} acknowledged", words.pass);
+            return format!("{}, but for {acknowledged} acknowledged", labels.pass);
         }
-        (Status::Pass, _) => said.push(words.pass.to_owned()),
+        (Status::Pass, _) => said.push(labels.pass.to_owned()),
         (Status::Skip, Some(why)) => said.push(why.clone()),
         _ => {}
     }
     if open > 0 {
-        said.push(format!("{} {}", count(open, words.singular), words.verb));
+        said.push(format!("{} {}", count(open, labels.singular), labels.verb));
     }
     if unreadable > 0 {
-        said.push(format!("{} unreadable", count(unreadable, words.singular)));
+        said.push(format!("{} unreadable", count(unreadable, labels.singular)));
     }
     if !check.errors.is_empty() {
         said.push("could not be carried out".to_owned());
@@ -170,7 +146,7 @@ fn moved(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'
         let shared = elsewhere(check);
         if shared > 0 {
             it.within("p", |it| {
-                it.text(&format!("{}: ", count(shared, check.words.singular)));
+                it.text(&format!("{}: ", count(shared, check.labels.singular)));
                 it.put("a href=#common", "drift on several targets");
             });
         }

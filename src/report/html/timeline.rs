@@ -1,7 +1,6 @@
 //! The last thirty days of one place: a bar a day, and the same as a table.
 
-use super::markup::Markup;
-use super::place::{badge, section};
+use super::markup::{Markup, badge, section};
 use super::{Layout, count};
 use crate::model::{PastRun, Report, Status};
 use crate::report::provenance::minute;
@@ -22,12 +21,12 @@ struct Day {
 
 impl Day {
     fn add(&mut self, run: &PastRun) {
-        match run.status {
+        match run.status() {
             Status::Error => self.errors += 1,
             Status::Fail => self.failed += 1,
             Status::Pass | Status::Skip => self.passed += 1,
         }
-        self.most = self.most.max(run.findings);
+        self.most = self.most.max(run.findings());
     }
 
     fn runs(&self) -> usize {
@@ -167,10 +166,30 @@ fn table(page: &mut Markup, days: &[(String, Day)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Ending, ExitCode, PastCheck, PastSubject};
 
     fn run(at: i64, status: Status, findings: usize) -> PastRun {
         let (run, started_at) = (String::new(), String::new());
-        PastRun { run, started_at, started_at_unix: at, status, findings }
+        let exit = match status {
+            Status::Pass | Status::Skip => ExitCode::Pass,
+            Status::Fail => ExitCode::Drift,
+            Status::Error => ExitCode::Error,
+        };
+        let subject = PastSubject { name: String::new(), fingerprint: String::new(), is_drift: true };
+        let check = PastCheck { name: String::new(), is_whole: true, subjects: vec![subject; findings] };
+        PastRun {
+            run,
+            target: None,
+            started_at,
+            started_at_unix: at,
+            duration_ms: 0,
+            ending: Ending { overall: Status::Pass, exit },
+            partial: false,
+            baseline: String::new(),
+            headline: String::new(),
+            checks: vec![check],
+            previous: None,
+        }
     }
 
     #[test]

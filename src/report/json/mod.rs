@@ -1,20 +1,18 @@
 //! The JSON report: its wire format, written and read back, and the JSON Schema made from it.
 
-mod filled;
-mod wire;
+mod finding;
+mod past;
+mod report;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::filled::{bytes, name};
-use self::wire::WireReports;
-pub use self::wire::{
-    WireBaseline, WireCheck, WireCoverage, WireFinding, WireKind, WireLeftOut, WireOverall, WirePart,
-    WirePrevious, WireReport, WireSectionOff, WireStatus, WireSummary,
-};
-use super::Reporter;
-pub use super::told::WireSince;
-use crate::model::{Report, shown_json};
+pub(super) use self::finding::WireFinding;
+pub use self::finding::{bytes, name};
+pub use self::past::{read_run, run_of};
+use self::report::{WireReport, WireReports};
+use super::{FormatMeta, Reporter};
+use crate::model::{CheckMeta, Report, shown_json};
 
 /// The file that a report is kept as in every run.
 pub const FILE: &str = "drift_report.json";
@@ -28,17 +26,16 @@ pub const SCHEMA_OF_SEVERAL: &str = "driftlock.reports/1";
 /// The report for machines.
 pub(super) struct Json;
 
+const META: FormatMeta = FormatMeta {
+    id: "json",
+    about: "the report for machines, as docs/report.schema.json describes it",
+    kept_as: Some(FILE),
+    ..FormatMeta::NONE
+};
+
 impl Reporter for Json {
-    fn id(&self) -> &'static str {
-        "json"
-    }
-
-    fn about(&self) -> &'static str {
-        "the report for machines, as docs/report.schema.json describes it"
-    }
-
-    fn kept_as(&self) -> Option<&'static str> {
-        Some(FILE)
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
@@ -46,8 +43,7 @@ impl Reporter for Json {
             [one] => Document::One(Box::new(WireReport::of(one))),
             several => Document::Several(WireReports::of(several)),
         };
-        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
-        (shown_json(text) + "\n").into_bytes()
+        document.bytes()
     }
 }
 
@@ -59,6 +55,18 @@ enum Document {
     One(Box<WireReport>),
     /// The reports of several targets.
     Several(WireReports),
+}
+
+impl Document {
+    fn bytes(&self) -> Vec<u8> {
+        (shown_json(serde_json::to_string_pretty(self).unwrap_or_default()) + "\n").into_bytes()
+    }
+}
+
+/// One report as it is kept, byte for byte.
+#[must_use]
+pub fn bytes_of(report: &Report) -> Vec<u8> {
+    Document::One(Box::new(WireReport::of(report))).bytes()
 }
 
 /// Any document, as far as it says what it is.
@@ -74,24 +82,56 @@ pub fn schema() -> String {
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
-/// Reads one report back.
+/// Finds what is fixed about a check, by its id.
+pub type FindCheck<'a> = &'a dyn Fn(&str) -> Option<&'static CheckMeta>;
+
+/// Why bytes cannot be read as a report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// They are no JSON, or other JSON.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// They are another document.
+    #[error("its schema is not {SCHEMA}")]
+    Schema,
+    /// The report names a section of another version.
+    #[error("it names a section \"{0}\", which this version does not know")]
+    Section(String),
+    /// The report holds a check of another version.
+    #[error("it holds a check \"{0}\", which this version does not know")]
+    Check(String),
+    /// The report is of a kind of run of another version.
+    #[error("its mode \"{0}\" is not known to this version")]
+    Mode(String),
+    /// The report names no baseline.
+    #[error("the digest of its baseline is none")]
+    Baseline,
+    /// The report passes, and a check of it does not.
+    #[error("it contradicts itself: its verdict does not follow from its checks")]
+    Verdict,
+    /// A check ended otherwise than its findings say.
+    #[error("it contradicts itself: the status of {0} does not follow from it")]
+    Status(&'static str),
+}
+
+/// Reads one report back. `find` knows the checks.
 ///
 /// # Errors
-/// When it is not JSON, or not the report of one host.
-pub fn read(bytes: &[u8]) -> Result<WireReport, String> {
-    let report: WireReport = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if report.schema == SCHEMA { Ok(report) } else { Err(format!("its schema is not {SCHEMA}")) }
+/// When it is not the report of one host, or not one that this version can have written.
+pub fn read(bytes: &[u8], find: FindCheck<'_>) -> Result<Report, ReadError> {
+    let report: WireReport = serde_json::from_slice(bytes)?;
+    if report.schema == SCHEMA { report.read(find) } else { Err(ReadError::Schema) }
 }
 
 /// Reads every report of a document: one, or those of several targets.
 ///
 /// # Errors
-/// When it is neither.
-pub fn read_all(bytes: &[u8]) -> Result<Vec<WireReport>, String> {
+/// As [`read`].
+pub fn read_all(bytes: &[u8], find: FindCheck<'_>) -> Result<Vec<Report>, ReadError> {
     let named: Result<Named, _> = serde_json::from_slice(bytes);
     if !named.is_ok_and(|named| named.schema == SCHEMA_OF_SEVERAL) {
-        return Ok(vec![read(bytes)?]);
+        return Ok(vec![read(bytes, find)?]);
     }
-    let several: Result<WireReports, _> = serde_json::from_slice(bytes);
-    several.map(|several| several.reports).map_err(|error| error.to_string())
+    let several: WireReports = serde_json::from_slice(bytes)?;
+    several.reports.into_iter().map(|report| report.read(find)).collect()
 }

@@ -5,19 +5,21 @@ mod text;
 
 use text::{Sample, read, written};
 
-use super::{Renewal, Reporter};
+use super::{FormatMeta, Renewal, Reporter};
 use crate::model::{Finding, Kind, Report, Status};
 
 /// Metrics for Prometheus.
 pub(super) struct Prometheus;
 
-impl Reporter for Prometheus {
-    fn id(&self) -> &'static str {
-        "prometheus"
-    }
+const META: FormatMeta = FormatMeta {
+    id: "prometheus",
+    about: "metrics for the textfile collector of node_exporter",
+    ..FormatMeta::NONE
+};
 
-    fn about(&self) -> &'static str {
-        "metrics for the textfile collector of node_exporter"
+impl Reporter for Prometheus {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {

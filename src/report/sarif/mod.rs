@@ -13,12 +13,13 @@ use wire::{
     Run, Suppression, Tool, UriBase,
 };
 
-use super::plain::utc;
-use super::{Reporter, headline, place, plain};
+use super::text::utc;
+use super::{FormatMeta, Reporter, headline, place, text};
 use crate::model::{
-    Acknowledged, CheckResult, Digest, Finding, Report, SectionId, Status, day, escaped, name_of, printable,
+    CheckResult, Digest, Finding, Report, Status, SubjectKind, Waiver, day, escaped, name_of, printable,
     shown_json,
 };
+use crate::section;
 
 /// Results for code scanning.
 pub(super) struct Sarif;
@@ -26,13 +27,12 @@ pub(super) struct Sarif;
 /// What paths are relative to.
 const ROOT: &str = "%SRCROOT%";
 
-impl Reporter for Sarif {
-    fn id(&self) -> &'static str {
-        "sarif"
-    }
+const META: FormatMeta =
+    FormatMeta { id: "sarif", about: "results for code scanning, in SARIF 2.1.0", ..FormatMeta::NONE };
 
-    fn about(&self) -> &'static str {
-        "results for code scanning, in SARIF 2.1.0"
+impl Reporter for Sarif {
+    fn meta(&self) -> &'static FormatMeta {
+        &META
     }
 
     fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
@@ -47,8 +47,8 @@ impl Reporter for Sarif {
 }
 
 fn run(report: &Report) -> Run {
-    let beyond = plain::beyond_checks(report);
-    let rules = report.checks.iter().map(|check| rule(check.id, check.words.pass));
+    let beyond = text::beyond_checks(report);
+    let rules = report.checks.iter().map(|check| rule(check.id, check.labels.pass));
     let rules = rules.chain(beyond.map(|(id, _)| rule(id, "The run looked at something, and ended well")));
     let version = env!("CARGO_PKG_VERSION");
     let driver = Driver { name: "driftlock", version, semantic_version: version, rules: rules.collect() };
@@ -119,13 +119,13 @@ fn notifications(report: &Report) -> Vec<Notification> {
         associated_rule: None,
         locations: Vec::new(),
     };
-    let lines = plain::since_last(report).into_iter().chain(plain::deploying(report));
+    let lines = text::since_last(report).into_iter().chain(text::deploying(report));
     all.extend(lines.map(|line| whole(Level::Note, line)));
     for (index, check) in report.checks.iter().enumerate() {
         let rule = Some(RuleReference { id: check.id, index });
         let of_check = |level: Level, why: &str| Notification {
             associated_rule: rule.clone(),
-            ..whole(level, format!("{}: {}", check.words.topic, escaped(why.as_bytes())))
+            ..whole(level, format!("{}: {}", check.labels.topic, escaped(why.as_bytes())))
         };
         all.extend(check.errors.iter().map(|error| of_check(Level::Error, error)));
         let skipped = check.skip.iter().filter(|_| check.status() == Status::Skip);
@@ -139,7 +139,7 @@ fn notifications(report: &Report) -> Vec<Notification> {
             });
         }
     }
-    all.extend(plain::beyond_checks(report).map(|(_, why)| whole(Level::Error, why.to_owned())));
+    all.extend(text::beyond_checks(report).map(|(_, why)| whole(Level::Error, why.to_owned())));
     all
 }
 
@@ -148,22 +148,22 @@ fn results(report: &Report) -> Vec<wire::Finding> {
     for (index, check) in report.checks.iter().enumerate() {
         all.extend(check.findings.iter().map(|finding| result(check, index, finding)));
         all.extend(check.errors.iter().map(|error| {
-            let why = format!("{}: {}", check.words.topic, escaped(error.as_bytes()));
+            let why = format!("{}: {}", check.labels.topic, escaped(error.as_bytes()));
             failure(
                 check.id,
                 index,
-                &std::iter::once(why).chain(plain::ways(&check.ways_out)).collect::<Vec<_>>(),
+                &std::iter::once(why).chain(text::ways(&check.ways_out)).collect::<Vec<_>>(),
             )
         }));
     }
-    let beyond = plain::beyond_checks(report);
+    let beyond = text::beyond_checks(report);
     all.extend(beyond.map(|(id, why)| failure(id, report.checks.len(), &[why.to_owned()])));
     all
 }
 
 fn result(check: &CheckResult, rule_index: usize, finding: &Finding) -> wire::Finding {
     let lines = account(check, finding);
-    let ways = plain::ways(plain::ways_out(finding));
+    let ways = text::ways(text::ways_out(finding));
     let value = |name, value: Option<String>| value.map(|value| (name, printable(&value)));
     let properties = [
         value("kind", Some(finding.kind.word().to_owned())),
@@ -201,8 +201,8 @@ fn failure(rule_id: &'static str, rule_index: usize, lines: &[String]) -> wire::
     }
 }
 
-fn suppression(answer: &Acknowledged) -> Suppression {
-    let Acknowledged { reason, by, until, .. } = answer;
+fn suppression(answer: &Waiver) -> Suppression {
+    let Waiver { reason, by, until, .. } = answer;
     let justification = printable(&format!("until {} by {}: {reason}", day(until), name_of(by)));
     Suppression { kind: "external", status: "accepted", justification }
 }
@@ -214,7 +214,7 @@ fn fingerprints(fingerprint: Digest) -> BTreeMap<&'static str, String> {
 
 /// What is said of a finding, its ways out left out.
 fn account(check: &CheckResult, finding: &Finding) -> Vec<String> {
-    std::iter::once(plain::title(check, finding)).chain(plain::details_of(finding)).collect()
+    std::iter::once(text::title(check, finding)).chain(text::details_of(finding)).collect()
 }
 
 /// A message of lines. What would be a link in it is none.
@@ -226,10 +226,10 @@ fn text(lines: &[String]) -> Message {
 
 /// The files that a finding is about, under the name of the module or container that they belong to.
 fn locations(finding: &Finding) -> Vec<Location> {
-    let kind = match finding.subject.section {
-        Some(SectionId("addons")) => Some("module"),
-        _ if place::is_container(finding) => Some("resource"),
-        _ => None,
+    let kind = match section::kind_of(finding.subject.source) {
+        Some(SubjectKind::Tree) => Some("module"),
+        Some(SubjectKind::Container | SubjectKind::Resource) => Some("resource"),
+        Some(SubjectKind::File) | None => None,
     };
     let name = escaped(&finding.subject.key);
     let logical = |kind| LogicalLocation { name: name.clone(), fully_qualified_name: name.clone(), kind };

@@ -1,11 +1,12 @@
 //! Past runs as CSV (RFC 4180), with nothing in it that a spreadsheet would take for a formula.
 
+use super::Drifter;
 use super::table::verdict;
-use super::{Drifter, Past};
+use crate::model::PastRun;
 
 /// A line for each run, oldest first, below a line of headings.
 #[must_use]
-pub fn csv(runs: &[Past]) -> String {
+pub fn csv(runs: &[PastRun]) -> String {
     let mut text =
         "run,target,started_at,started_at_unix,verdict,findings,duration_ms,partial,headline\r\n".to_owned();
     for past in runs {

@@ -3,18 +3,20 @@
 mod csv;
 mod table;
 
+use crate::model::PastCheck;
+use crate::model::PastRun;
+use crate::report::json::read_run;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rayon::prelude::*;
-use serde::Deserialize;
 
 use crate::atomic::read_file;
 use crate::baseline;
-use crate::model::{ExitCode, Kind, Status, escaped, in_words};
-use crate::report::json::{FILE, SCHEMA};
+use crate::model::{escaped, in_words};
+use crate::report::json::FILE;
 use crate::section::lock_file_names;
 use crate::store::runs;
 use crate::store::runs::{Listed, Run};
@@ -22,148 +24,11 @@ use crate::store::runs::{Listed, Run};
 pub use csv::{csv, csv_of_subjects};
 pub use table::{json, table, table_of_subjects};
 
-/// One run that compared something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
-    /// Its name.
-    pub run: String,
-    /// The target, if one was asked for.
-    pub target: Option<String>,
-    /// When it began, in RFC 3339 with offset.
-    pub started_at: String,
-    /// The same in seconds since 1970.
-    pub started_at_unix: i64,
-    /// How long it took.
-    pub duration_ms: u64,
-    /// How it ended.
-    pub exit: ExitCode,
-    /// Whether it found drift that a deploy excused.
-    pub is_excused: bool,
-    /// Whether only some checks ran.
-    pub partial: bool,
-    /// What it compared with: `audit/locks`, a directory, `git:REVISION`.
-    pub baseline: String,
-    /// One line for a message.
-    pub headline: String,
-    /// Its checks.
-    pub checks: Vec<PastCheck>,
-}
-
-impl Past {
-    /// How many differences it found.
-    #[must_use]
-    pub fn findings(&self) -> usize {
-        self.checks.iter().map(|check| check.subjects.len()).sum()
-    }
-
-    /// PASS, FAIL or ERROR; what a deploy excused is no PASS.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        match self.exit {
-            ExitCode::Pass if !self.is_excused => Status::Pass,
-            ExitCode::Pass | ExitCode::Drift => Status::Fail,
-            ExitCode::Error => Status::Error,
-        }
-    }
-}
-
-/// One check of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastCheck {
-    /// Its id.
-    pub name: String,
-    /// Whether it compared all it had to, so that what it does not name was as in the baseline.
-    pub is_whole: bool,
-    /// The subjects that differed.
-    pub subjects: Vec<PastSubject>,
-}
-
-/// One subject that differed in a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastSubject {
-    /// Its name; lossy where it is not UTF-8.
-    pub name: String,
-    /// The identity of the finding.
-    pub fingerprint: String,
-    /// Whether it differed, rather than could not be looked at.
-    pub is_drift: bool,
-}
-
-/// What of a report is needed here.
-#[derive(Deserialize)]
-struct Wire {
-    schema: String,
-    run: String,
-    target: Option<String>,
-    started_at: String,
-    started_at_unix: i64,
-    duration_ms: u64,
-    exit_code: u8,
-    overall: String,
-    partial: bool,
-    baseline: WireBaseline,
-    headline: String,
-    checks: Vec<WireCheck>,
-}
-
-#[derive(Deserialize)]
-struct WireBaseline {
-    from: String,
-}
-
-#[derive(Deserialize)]
-struct WireCheck {
-    name: String,
-    status: String,
-    findings: Vec<WireSubject>,
-}
-
-#[derive(Deserialize)]
-struct WireSubject {
-    subject: String,
-    kind: String,
-    fingerprint: String,
-}
-
-impl From<WireSubject> for PastSubject {
-    fn from(wire: WireSubject) -> Self {
-        let is_drift = wire.kind != Kind::Unreadable.word();
-        Self { name: wire.subject, fingerprint: wire.fingerprint, is_drift }
-    }
-}
-
-impl From<Wire> for Past {
-    fn from(wire: Wire) -> Self {
-        let check = |check: WireCheck| PastCheck {
-            name: check.name,
-            is_whole: matches!(check.status.as_str(), "PASS" | "FAIL"),
-            subjects: check.findings.into_iter().map(PastSubject::from).collect(),
-        };
-        Self {
-            run: wire.run,
-            target: wire.target,
-            started_at: wire.started_at,
-            started_at_unix: wire.started_at_unix,
-            duration_ms: wire.duration_ms,
-            exit: match wire.exit_code {
-                0 => ExitCode::Pass,
-                2 => ExitCode::Drift,
-                _ => ExitCode::Error,
-            },
-            is_excused: wire.exit_code == 0 && wire.overall == "FAIL",
-            partial: wire.partial,
-            baseline: wire.baseline.from,
-            headline: wire.headline,
-            checks: wire.checks.into_iter().map(check).collect(),
-        }
-    }
-}
-
 /// Runs, oldest first, and what was passed over.
 #[derive(Debug, Default)]
 pub struct History {
     /// The runs.
-    pub runs: Vec<Past>,
+    pub runs: Vec<PastRun>,
     /// What could not be read, a sentence each.
     pub passed_over: Vec<String>,
 }
@@ -175,7 +40,7 @@ pub struct History {
 pub fn read(root: &Path, wanted: &(dyn Fn(&Run) -> bool + Sync)) -> std::io::Result<History> {
     let Listed { mut runs, foreign } = runs::listed(root)?;
     runs.reverse();
-    let moment = |run: &Run, past: &Past| (run.moment_of(past.started_at_unix), run.number);
+    let moment = |run: &Run, past: &PastRun| (run.moment_of(past.started_at_unix), run.number);
     let one = |run: &Run| Some(read_one(run)?.map(|past| (moment(run, &past), past)));
     let read: Vec<_> = runs.par_iter().map(|run| wanted(run).then(|| one(run)).flatten()).collect();
     let mut found = Vec::new();
@@ -193,7 +58,7 @@ pub fn read(root: &Path, wanted: &(dyn Fn(&Run) -> bool + Sync)) -> std::io::Res
 }
 
 /// The report of a run; `None` where it has none, as that of an export.
-fn read_one(run: &Run) -> Option<Result<Past, String>> {
+fn read_one(run: &Run) -> Option<Result<PastRun, String>> {
     let name = || escaped(run.name.as_bytes());
     let bytes = match read_file(&run.path.join(FILE)) {
         Ok(bytes) => bytes,
@@ -203,16 +68,8 @@ fn read_one(run: &Run) -> Option<Result<Past, String>> {
         }
         Err(error) => return Some(Err(format!("{}/{FILE}: {}", name(), in_words(&error)))),
     };
-    Some(past(&bytes).map_err(|why| format!("{}/{FILE}: {why}", name())))
-}
-
-/// Reads a report, as far as it is needed here.
-///
-/// # Errors
-/// When it is not JSON, or not the report of one host.
-pub fn past(bytes: &[u8]) -> Result<Past, String> {
-    let wire: Wire = serde_json::from_slice(bytes).map_err(|error| escaped(error.to_string().as_bytes()))?;
-    if wire.schema == SCHEMA { Ok(wire.into()) } else { Err(format!("its schema is not {SCHEMA}")) }
+    let past = read_run(&bytes);
+    Some(past.map_err(|why| format!("{}/{FILE}: {}", name(), escaped(why.to_string().as_bytes()))))
 }
 
 /// Whether a run without a report is no export either, and still there.
@@ -247,7 +104,7 @@ pub struct Drifter {
 }
 
 impl Drifter {
-    fn begin(&mut self, past: &Past) {
+    fn begin(&mut self, past: &PastRun) {
         self.times += 1;
         self.since = past.started_at_unix;
         self.is_open = true;
@@ -262,7 +119,7 @@ impl Drifter {
 /// What became of every subject that ever differed, by target, check and name; `runs` are oldest first. A run that
 /// compared with another baseline than the project's own says nothing of that.
 #[must_use]
-pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
+pub fn drifters(runs: &[PastRun]) -> Vec<Drifter> {
     let mut all: BTreeMap<(Option<&str>, &str, &str), Drifter> = BTreeMap::new();
     for past in runs.iter().filter(|past| past.baseline == baseline::PATH) {
         let target = past.target.as_deref();
@@ -294,7 +151,7 @@ pub fn drifters(runs: &[Past]) -> Vec<Drifter> {
     all.into_values().collect()
 }
 
-fn new(past: &Past, check: &PastCheck, subject: &str) -> Drifter {
+fn new(past: &PastRun, check: &PastCheck, subject: &str) -> Drifter {
     Drifter {
         check: check.name.clone(),
         subject: subject.to_owned(),
@@ -312,19 +169,20 @@ fn new(past: &Past, check: &PastCheck, subject: &str) -> Drifter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Ending, ExitCode, PastSubject, Status};
 
-    fn run_at(at: i64, status: &str, subjects: &[&str]) -> Past {
-        Past {
+    fn run_at(at: i64, status: &str, subjects: &[&str]) -> PastRun {
+        PastRun {
             run: format!("run {at}"),
             target: None,
             started_at: format!("at {at}"),
             started_at_unix: at,
             duration_ms: 1,
-            exit: ExitCode::Pass,
-            is_excused: false,
+            ending: Ending { overall: Status::Pass, exit: ExitCode::Pass },
             partial: false,
             baseline: baseline::PATH.to_owned(),
             headline: String::new(),
+            previous: None,
             checks: vec![PastCheck {
                 name: "compose_hashes".to_owned(),
                 is_whole: matches!(status, "PASS" | "FAIL"),

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Drifter, Past};
-use crate::model::{ExitCode, escaped, shown_json};
+use super::Drifter;
+use crate::model::{ExitCode, PastRun, escaped, shown_json};
 
 /// How many runs a sparkline shows at most.
 const SPARKS: usize = 60;
@@ -14,18 +14,18 @@ const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '�
 
 /// The verdict of a run in a word: `ERROR` where something could not be checked.
 #[must_use]
-pub(super) fn verdict(past: &Past) -> &'static str {
+pub(super) fn verdict(past: &PastRun) -> &'static str {
     past.status().word()
 }
 
 /// The runs, oldest first, a sparkline of how much each found, and what became of each subject.
 #[must_use]
-pub fn table(runs: &[Past], drifters: &[Drifter]) -> String {
+pub fn table(runs: &[PastRun], drifters: &[Drifter]) -> String {
     if runs.is_empty() {
         return "No run has compared anything yet: driftlock check makes one\n".to_owned();
     }
     let mut text = String::new();
-    let width = |column: &dyn Fn(&Past) -> usize, head: &str| {
+    let width = |column: &dyn Fn(&PastRun) -> usize, head: &str| {
         runs.iter().map(column).chain([head.len()]).max().unwrap_or_default()
     };
     let (name, target) =
@@ -33,7 +33,7 @@ pub fn table(runs: &[Past], drifters: &[Drifter]) -> String {
     let _ = writeln!(text, "{:name$}  {:target$}  verdict  findings  seconds", "run", "target");
     for past in runs {
         let (run, place) = (escaped(past.run.as_bytes()), shown(past));
-        let partial = match (past.partial, past.is_excused) {
+        let partial = match (past.partial, past.ending.is_excused()) {
             (_, true) => "  (during a deploy)",
             (true, false) => "  (some checks)",
             (false, false) => "",
@@ -49,20 +49,20 @@ pub fn table(runs: &[Past], drifters: &[Drifter]) -> String {
     text + &subjects(drifters)
 }
 
-fn shown(past: &Past) -> String {
+fn shown(past: &PastRun) -> String {
     past.target.as_deref().map_or_else(|| "-".to_owned(), |target| escaped(target.as_bytes()))
 }
 
 /// A line for each target: a bar a run, the newest last; `x` where something could not be checked.
-fn sparklines(runs: &[Past]) -> String {
+fn sparklines(runs: &[PastRun]) -> String {
     let mut targets: Vec<Option<&str>> = runs.iter().map(|past| past.target.as_deref()).collect();
     targets.sort_unstable();
     targets.dedup();
     let one = |target: Option<&str>| {
-        let its: Vec<&Past> = runs.iter().filter(|past| past.target.as_deref() == target).collect();
+        let its: Vec<&PastRun> = runs.iter().filter(|past| past.target.as_deref() == target).collect();
         let last = &its[its.len().saturating_sub(SPARKS)..];
         let most = last.iter().map(|past| past.findings()).max().unwrap_or_default().max(1);
-        let bar = |past: &&Past| match (past.exit, past.findings()) {
+        let bar = |past: &&PastRun| match (past.ending.exit, past.findings()) {
             (ExitCode::Error, _) => 'x',
             (_, 0) => HEIGHTS[0],
             (_, findings) => HEIGHTS[1 + findings * 6 / most],
@@ -163,7 +163,7 @@ struct WireDrifter<'a> {
 
 /// The same as JSON, schema `driftlock.history/1`.
 #[must_use]
-pub fn json(runs: &[Past], drifters: &[Drifter]) -> String {
+pub fn json(runs: &[PastRun], drifters: &[Drifter]) -> String {
     let wire = Wire {
         schema: "driftlock.history/1",
         runs: runs.iter().map(WireRun::of).collect(),
@@ -173,7 +173,7 @@ pub fn json(runs: &[Past], drifters: &[Drifter]) -> String {
 }
 
 impl<'a> WireRun<'a> {
-    fn of(past: &'a Past) -> Self {
+    fn of(past: &'a PastRun) -> Self {
         Self {
             run: &past.run,
             target: past.target.as_deref(),

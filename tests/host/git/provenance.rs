@@ -555,11 +555,11 @@ fn a_baseline_whose_commit_is_gone_is_compared_by_content() {
 fn checks_of(project: &Project) -> Vec<driftlock::model::CheckResult> {
     use driftlock::model::{CheckResult, Digest, Finding, Kind, SectionId, Subject, Value};
     let check = driftlock::check::CHECKS.iter().find(|check| check.id() == "compose_hashes").unwrap();
-    let subject = Subject { section: Some(SectionId("compose")), key: COMPOSE.as_bytes().to_vec() };
+    let subject = Subject::of_section(SectionId("compose"), COMPOSE);
     let actual = Digest::of(&std::fs::read(project.path(COMPOSE)).unwrap());
     let expected = Digest::of(b"n: 4\n");
     let finding = Finding::new(subject, Kind::Modified, Value::Digest(expected), Value::Digest(actual));
-    vec![CheckResult { findings: vec![finding], ..CheckResult::new(check.id(), check.words()) }]
+    vec![CheckResult { findings: vec![finding], ..CheckResult::new(check.meta()) }]
 }
 
 #[test]

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use driftlock::model::Digest;
-use driftlock::report::json::{WireFinding, WireReport};
+use driftlock::model::{Digest, Finding, Report};
 
 use crate::support::Project;
 use crate::support::dice::Dice;
@@ -396,13 +395,14 @@ impl World {
         asked.into_iter().map(|args| self.git(args)).collect()
     }
 
-    fn check(&self, dir: &Path, target: bool) -> (Option<i32>, Option<WireReport>) {
+    fn check(&self, dir: &Path, target: bool) -> (Option<i32>, Option<Report>) {
         let mut args = vec!["check", "--format", "json"];
         if target {
             args.extend(["--target", "prod"]);
         }
         let ran = self.driftlock(dir, &args);
-        (ran.status.code(), serde_json::from_slice(&ran.stdout).ok())
+        let read = || driftlock::report::json::read(&ran.stdout, &driftlock::check::meta).unwrap();
+        (ran.status.code(), (!ran.stdout.is_empty()).then(read))
     }
 }
 
@@ -429,40 +429,40 @@ impl Outcome {
     }
 }
 
-fn open(report: &WireReport) -> Vec<(String, WireFinding)> {
-    let checks = report.checks.iter().filter(|check| check.name.ends_with("_hashes"));
+fn open(report: &Report) -> Vec<(String, Finding)> {
+    let checks = report.checks.iter().filter(|check| check.id.ends_with("_hashes"));
     checks
-        .flat_map(|check| check.findings.iter().map(|finding| (check.name.clone(), finding.clone())))
+        .flat_map(|check| check.findings.iter().map(|finding| (check.id.to_owned(), finding.clone())))
         .collect()
 }
 
 /// The files that a finding's undo may write, with their digests, and what it may move away.
-fn may_touch(base: &Path, finding: &WireFinding) -> (BTreeMap<PathBuf, String>, Vec<PathBuf>) {
-    let place = base.join(OsStr::from_bytes(&finding.place()));
+fn may_touch(base: &Path, finding: &Finding) -> (BTreeMap<PathBuf, String>, Vec<PathBuf>) {
+    let place = base.join(OsStr::from_bytes(&finding.place));
     let real = |path: PathBuf| {
         let dir = path.parent().unwrap();
         dir.canonicalize().map_or(path.clone(), |dir| dir.join(path.file_name().unwrap()))
     };
     let (mut written, mut moved) = (BTreeMap::new(), Vec::new());
-    let Some(files) = &finding.files else {
-        match &finding.expected {
-            Some(digest) => drop(written.insert(real(place), digest.clone())),
+    if finding.parts.is_empty() {
+        match finding.expected.text() {
+            Some(digest) => drop(written.insert(real(place), digest)),
             None => moved.push(real(place)),
         }
         return (written, moved);
-    };
-    if finding.expected.is_none() {
+    }
+    if finding.expected.text().is_none() {
         moved.push(real(place.clone()));
     }
     // Links above a module are followed, those in it are not.
     let module = place.canonicalize().unwrap_or_else(|_| real(place));
-    for part in files {
-        let path = module.join(OsStr::from_bytes(&part.path()));
-        match &part.expected {
+    for part in &finding.parts {
+        let path = module.join(OsStr::from_bytes(&part.path));
+        match part.expected.text() {
             Some(digest) => {
                 // What stands in its way goes, too.
                 moved.push(path.clone());
-                written.insert(path, digest.clone());
+                written.insert(path, digest);
             }
             None => moved.push(path),
         }
@@ -478,7 +478,7 @@ fn is_as(standing: &Standing, value: &str) -> bool {
 }
 
 /// Runs one command, and holds what it did against what its finding allows.
-fn undo(world: &World, dir: &Path, base: &Path, finding: &WireFinding, command: &str) {
+fn undo(world: &World, dir: &Path, base: &Path, finding: &Finding, command: &str) {
     let (written, moved) = may_touch(base, finding);
     let (before, git) = (world.standing(), world.own_of_git());
     let ran = world.run(dir, OsStr::new("timeout"), &["60", "sh", "-c", command].map(OsStr::new));
@@ -571,12 +571,12 @@ fn case(seed: u64, outcome: &mut Outcome) {
         };
         outcome.count(&command);
         undo(&world, &dir, &base, &finding, &command);
-        undone.push((check, finding.key()));
+        undone.push((check, finding.subject.key.clone()));
     }
     let (_, report) = world.check(&dir, target);
     let still = open(&report.unwrap());
     for (check, finding) in &still {
-        let key = (check.clone(), finding.key());
+        let key = (check.clone(), finding.subject.key.clone());
         assert!(!undone.contains(&key), "it was undone, and is there again: {finding:#?}");
     }
 }

@@ -1,43 +1,40 @@
 //! What the newest check found of a subject, and what of that can be acknowledged.
 
-use crate::check;
 use crate::cli::args::subjects::Named;
 use crate::error::Failure;
-use crate::model::{escaped, quoted};
+use crate::model::{CheckResult, Finding, Kind, Report, SubjectSource, escaped, quoted};
 use crate::project::Project;
-use crate::report::json::{WireCheck, WireFinding, WireKind, WireReport, WireStatus};
 use crate::store::open_run::newest_own;
 
 /// A finding, and the check that found it.
-type Found<'a> = (&'a WireCheck, &'a WireFinding);
+type Found<'a> = (&'a CheckResult, &'a Finding);
 
 /// Those that are named: by subject, or else by where a module lies.
-fn named_in<'a>(report: &'a WireReport, named: &Named) -> Vec<Found<'a>> {
+fn named_in<'a>(report: &'a Report, named: &Named) -> Vec<Found<'a>> {
     let all = all_of(report);
     let chosen: Vec<Found<'a>> = named.among(&keys_of(&all)).into_iter().map(|at| all[at]).collect();
     if !chosen.is_empty() {
         return chosen;
     }
-    let modules: Vec<Found<'a>> = all.into_iter().filter(|(_, finding)| finding.place.is_some()).collect();
-    let place = |(check, finding): &Found<'a>| {
-        (check.name.as_str(), finding.place.clone().unwrap_or_default().into_bytes())
-    };
+    let modules: Vec<Found<'a>> =
+        all.into_iter().filter(|(_, finding)| finding.place != finding.subject.key).collect();
+    let place = |(check, finding): &Found<'a>| (check.id, finding.place.clone());
     let places: Vec<(&str, Vec<u8>)> = modules.iter().map(place).collect();
     named.as_path().among(&places).into_iter().map(|at| modules[at]).collect()
 }
 
-fn all_of(report: &WireReport) -> Vec<Found<'_>> {
+fn all_of(report: &Report) -> Vec<Found<'_>> {
     report.checks.iter().flat_map(|check| check.findings.iter().map(move |f| (check, f))).collect()
 }
 
 fn keys_of<'a>(all: &[Found<'a>]) -> Vec<(&'a str, Vec<u8>)> {
-    all.iter().map(|(check, finding)| (check.name.as_str(), finding.key())).collect()
+    all.iter().map(|(check, finding)| (check.id, finding.subject.key.clone())).collect()
 }
 
 /// A name, and the report that it is looked for in.
 pub(crate) struct Search<'a> {
     pub(crate) project: &'a Project,
-    pub(crate) report: &'a WireReport,
+    pub(crate) report: &'a Report,
     pub(crate) named: &'a Named,
     pub(crate) target: Option<&'a str>,
 }
@@ -73,17 +70,16 @@ impl<'a> Search<'a> {
     fn not_found(&self) -> Failure {
         let (report, named) = (self.report, self.named);
         let asked = named.shown();
-        let failed = |check: &&WireCheck| check.status == WireStatus::Error && check.error.is_some();
-        let check = report.checks.iter().filter(failed).find(|check| named.is_in(&check.name));
+        let failed = |check: &&CheckResult| !check.errors.is_empty();
+        let check = report.checks.iter().filter(failed).find(|check| named.is_in(check.id));
         if let Some(check) = check {
-            let why = escaped(check.error.as_deref().unwrap_or_default().as_bytes());
-            let name = escaped(check.name.as_bytes());
+            let why = escaped(check.errors.join("; ").as_bytes());
+            let name = check.id;
             return Failure::new(format!("{name} was an error: there is no way to acknowledge an error"))
                 .hint(format!("mend that and check again: {why}"));
         }
         let failure = Failure::new(format!("{asked}: the newest check found no drift of such a subject"));
-        let erred: Vec<String> =
-            report.checks.iter().filter(failed).map(|check| escaped(check.name.as_bytes())).collect();
+        let erred: Vec<&str> = report.checks.iter().filter(failed).map(|check| check.id).collect();
         if let Some(name) = self.elsewhere().first() {
             return failure.hint(format!("it was found on a target: add --target {}", quoted(name)));
         }
@@ -103,13 +99,13 @@ impl<'a> Search<'a> {
 /// Refuses errors, and lock files that are missing.
 fn can_be_acknowledged(chosen: &[Found<'_>]) -> Result<(), Failure> {
     for (check, finding) in chosen {
-        let name = format!("{}/{}", escaped(check.name.as_bytes()), escaped(&finding.key()));
-        if finding.kind == WireKind::Unreadable {
+        let name = format!("{}/{}", check.id, escaped(&finding.subject.key));
+        if finding.kind == Kind::Unreadable {
             let failure =
                 Failure::new(format!("{name} is an error: there is no way to acknowledge an error"));
             return Err(failure.hint("make it readable, and check again"));
         }
-        if check::find(&check.name).is_none_or(|known| known.section().is_none()) {
+        if finding.subject.source == SubjectSource::LockFile {
             let failure = Failure::new(format!("{name}: a missing lock file cannot be acknowledged"));
             return Err(
                 failure.hint("the check that needs it is an error until it is there: driftlock export")

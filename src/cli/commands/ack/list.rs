@@ -2,6 +2,9 @@
 
 use crate::audit::acknowledgements::with_rules;
 use crate::cli::commands::ack::label::called;
+use crate::model::Finding;
+use crate::model::Report;
+use crate::model::Status;
 use crate::store::open_run::newest_own;
 use std::collections::BTreeMap;
 
@@ -12,7 +15,6 @@ use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::model::{day, escaped, name_of};
 use crate::project::Project;
-use crate::report::json::{WireFinding, WireKind, WireReport, WireStatus};
 
 /// Show what is acknowledged, and in which state that is
 #[derive(Args)]
@@ -34,7 +36,7 @@ pub(crate) fn text(project: &Project, args: &ListArgs) -> Result<String, Failure
     if all.is_empty() {
         return Ok("Nothing is acknowledged\n".to_owned());
     }
-    let mut reports: BTreeMap<Option<String>, Option<WireReport>> = BTreeMap::new();
+    let mut reports: BTreeMap<Option<String>, Option<Report>> = BTreeMap::new();
     let mut rows = vec![["state", "subject", "until", "by", "reason"].map(str::to_owned)];
     for entry in &all {
         let report = reports.entry(entry.target.clone()).or_insert_with(|| newest(project, entry));
@@ -52,11 +54,11 @@ pub(crate) fn text(project: &Project, args: &ListArgs) -> Result<String, Failure
 }
 
 /// The newest report of the place that an entry is about, if there is one that can be read.
-fn newest(project: &Project, entry: &Acknowledgement) -> Option<WireReport> {
+fn newest(project: &Project, entry: &Acknowledgement) -> Option<Report> {
     newest_own(project, entry.target.as_deref()).ok()?
 }
 
-fn state(entry: &Acknowledgement, report: Option<&WireReport>, now: i64) -> String {
+fn state(entry: &Acknowledgement, report: Option<&Report>, now: i64) -> String {
     let left = entry.until.unix.saturating_sub(now);
     if report.is_some_and(|report| is_gone(entry, report)) {
         "matches nothing any more".to_owned()
@@ -75,14 +77,13 @@ fn state(entry: &Acknowledgement, report: Option<&WireReport>, now: i64) -> Stri
 }
 
 /// Whether the check of an entry was carried out, and did not find what it is for.
-fn is_gone(entry: &Acknowledgement, report: &WireReport) -> bool {
-    let fingerprint = entry.fingerprint.to_string();
-    report.checks.iter().filter(|check| check.name == entry.check).any(|check| {
-        let is_it = |f: &WireFinding| {
-            let is_same = f.key() == entry.subject && f.kind == WireKind::of(entry.kind);
-            is_same && f.fingerprint == fingerprint
+fn is_gone(entry: &Acknowledgement, report: &Report) -> bool {
+    report.checks.iter().filter(|check| check.id == entry.check).any(|check| {
+        let is_it = |f: &Finding| {
+            let is_same = f.subject.key == entry.subject && f.kind == entry.kind;
+            is_same && f.fingerprint(check.id) == entry.fingerprint
         };
-        matches!(check.status, WireStatus::Pass | WireStatus::Fail) && !check.findings.iter().any(is_it)
+        matches!(check.status(), Status::Pass | Status::Fail) && !check.findings.iter().any(is_it)
     })
 }
 

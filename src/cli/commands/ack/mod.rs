@@ -8,6 +8,8 @@ use crate::audit::acknowledgements::with_rules;
 use crate::audit::author::filled;
 use crate::audit::author::who;
 use crate::cli::commands::ack::label::called;
+use crate::model::CheckResult;
+use crate::model::Finding;
 use crate::store::after_run::lock_project;
 use crate::store::open_run::newest_report;
 use std::fmt::Write as _;
@@ -23,9 +25,8 @@ use crate::cli::terminal::signals::Interrupt;
 use crate::control::clock::Started;
 use crate::control::dates;
 use crate::error::Failure;
-use crate::model::{Digest, Kind, Moment, day};
+use crate::model::{Moment, day};
 use crate::project::Project;
-use crate::report::json::{WireCheck, WireFinding, WireKind};
 
 /// Answer for drift, for a time: it is shown, and does not count
 ///
@@ -160,7 +161,7 @@ fn added(project: &Project, named: &Named, target: Option<&str>, answer: &Answer
     let report = newest_report(project, target)?;
     let found = find::Search { project, report: &report, named, target }.findings()?;
     let new: Vec<Acknowledgement> =
-        found.iter().map(|(check, finding)| of(check, finding, target, answer)).collect::<Result<_, _>>()?;
+        found.iter().map(|(check, finding)| of(check, finding, target, answer)).collect();
     let added =
         with_rules(|rules| edit(&project.root, rules, |there| adding(there, &new, answer.since.unix)))?;
     let mut told = String::new();
@@ -201,27 +202,18 @@ fn adding(
     Ok((edits, fresh.into_iter().cloned().collect()))
 }
 
-fn of(
-    check: &WireCheck,
-    finding: &WireFinding,
-    target: Option<&str>,
-    answer: &Answer,
-) -> Result<Acknowledgement, Failure> {
-    let fingerprint = Digest::parse(finding.fingerprint.as_bytes());
-    let broken =
-        || Failure::new("the report of that check is damaged").hint("check again with: driftlock check");
-    let kind = Kind::ALL.into_iter().find(|kind| WireKind::of(*kind) == finding.kind);
-    Ok(Acknowledgement {
-        check: check.name.clone(),
-        subject: finding.key(),
+fn of(check: &CheckResult, finding: &Finding, target: Option<&str>, answer: &Answer) -> Acknowledgement {
+    Acknowledgement {
+        check: check.id.to_owned(),
+        subject: finding.subject.key.clone(),
         target: target.map(str::to_owned),
-        kind: kind.ok_or_else(broken)?,
-        fingerprint: fingerprint.ok_or_else(broken)?,
+        kind: finding.kind,
+        fingerprint: finding.fingerprint(check.id),
         reason: answer.reason.clone(),
         by: answer.by.clone(),
         since: answer.since.clone(),
         until: answer.until.clone(),
-    })
+    }
 }
 
 /// The indices of the entries that are named.

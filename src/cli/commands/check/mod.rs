@@ -316,8 +316,8 @@ impl Job<'_> {
             None
         });
         let is_excused = self.args.honour_pause && report.pause.is_some();
-        if is_excused && report.verdict.exit == ExitCode::Drift {
-            report.verdict.exit = ExitCode::Pass;
+        if is_excused {
+            report.verdict = report.verdict.excused();
         }
         report
     }
@@ -337,7 +337,7 @@ impl Job<'_> {
         let kept = kept.map_err(|(place, error)| format!("{}: {}", printable_path(&place), in_words(&error)));
         if kept.is_err() {
             report.location = None;
-            report.verdict.exit = ExitCode::Error;
+            report.verdict = report.verdict.unwritten();
         }
         (report, kept)
     }
@@ -385,7 +385,7 @@ impl Job<'_> {
     /// Whether a whole check that began later has ended already: then that one is the newest.
     fn is_overtaken(&self, report: &Report) -> bool {
         let newest = read_file(&runs::latest(&self.project.root, report.target.as_deref()));
-        let newest = newest.ok().and_then(|bytes| report::json::read(&bytes).ok());
+        let newest = newest.ok().and_then(|bytes| report::json::read_run(&bytes).ok());
         newest.is_some_and(|newest| report.is_before(newest.started_at_unix))
     }
 
@@ -454,7 +454,7 @@ mod tests {
         };
         let report = job.finished(&Aim::local(project), done)?;
         let latest = root.path().join(runs::PATH).join("latest.json");
-        report::json::read(&std::fs::read(latest).unwrap()).unwrap();
+        report::json::read(&std::fs::read(latest).unwrap(), &crate::check::meta).unwrap();
         Ok(report)
     }
 

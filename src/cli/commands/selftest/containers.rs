@@ -1,5 +1,7 @@
 //! The alterations of what the lock file says of containers that run here.
 
+use crate::check::COMPOSE_APPLIED;
+use crate::check::CONTAINER_STATE;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -8,15 +10,14 @@ use crate::baseline;
 use crate::cli::commands::selftest::alteration::{Act, Alteration};
 use crate::cli::commands::selftest::copy::Copy;
 use crate::config::OnUnexpected;
-use crate::model::SectionId;
-use crate::section::find;
+use crate::section::{IMAGES, find};
 
 /// A container that nobody has.
 const NOBODY: &str = "driftlock-selftest";
 
 /// Everything that is tried on them.
 pub(crate) fn all(copy: &Copy) -> Vec<Alteration> {
-    let file = find(SectionId("images")).and_then(|section| section.lock_files().first());
+    let file = find(IMAGES).and_then(|section| section.lock_files().first());
     let Some(path) = file.map(|file| Path::new(baseline::PATH).join(file)) else { return Vec::new() };
     let Ok(lock) = serde_json::from_slice::<Value>(copy.bytes(&path)) else { return Vec::new() };
     let name = lock["images"].as_object().and_then(|images| images.keys().next());
@@ -97,13 +98,13 @@ impl Container {
         vec![
             self.alteration(
                 "a container is in another state than accepted",
-                "container_state",
+                CONTAINER_STATE,
                 &self.name,
                 state,
             ),
             self.alteration(
                 "a container has another configuration than accepted",
-                "compose_applied",
+                COMPOSE_APPLIED,
                 &self.name,
                 hash,
             ),

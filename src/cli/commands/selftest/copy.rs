@@ -1,5 +1,8 @@
 //! A small copy of the project: which subjects are taken, and a directory that can be put back as it was.
 
+use crate::section::ADDONS;
+use crate::section::COMPOSE;
+use crate::section::CONFIG;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -155,8 +158,8 @@ impl Copy {
 
     /// Keeps of the patterns those that match something here, for a pattern that matches nothing is an error.
     fn narrow(&self, config: &mut Config) {
-        let places = |section| self.subjects.get(&SectionId(section)).cloned().unwrap_or_default();
-        let (compose, modules, files) = (places("compose"), places("addons"), places("config"));
+        let places = |section| self.subjects.get(&section).cloned().unwrap_or_default();
+        let (compose, modules, files) = (places(COMPOSE), places(ADDONS), places(CONFIG));
         let roots: Vec<Vec<u8>> = modules.iter().map(|place| above(place)).collect();
         for (patterns, places) in [
             (&mut config.compose_files, compose),

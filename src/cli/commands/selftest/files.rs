@@ -1,6 +1,10 @@
 //! The alterations of single files, and of what lock files say.
 
+use crate::check::Check;
+use crate::check::first_of;
 use crate::cli::commands::selftest::alteration::{beside, of_bytes};
+use crate::model::SubjectKind;
+use crate::section::SECTIONS;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -8,14 +12,18 @@ use crate::baseline;
 use crate::cli::commands::selftest::alteration::{Act, Alteration};
 use crate::cli::commands::selftest::copy::{Copy, path_of};
 use crate::cli::commands::selftest::modules;
-use crate::model::{Glob, SectionId, any_match};
-use crate::section::{Section, find};
+use crate::model::any_match;
+use crate::section::Section;
 
 /// Everything that is tried on a copy of files.
 pub(crate) fn all(copy: &Copy) -> Vec<Alteration> {
     let mut all = Vec::new();
-    for (section, check) in [("compose", "compose_hashes"), ("config", "config_hashes")] {
-        let places = copy.subjects.get(&SectionId(section));
+    let of_kind = |is_wanted: fn(SubjectKind) -> bool| {
+        SECTIONS.iter().copied().filter(move |section| is_wanted(section.meta().kind))
+    };
+    for section in of_kind(|kind| kind == SubjectKind::File) {
+        let Some(check) = first_of(section.id()).map(Check::id) else { continue };
+        let places = copy.subjects.get(&section.id());
         for (at, place) in places.into_iter().flatten().enumerate() {
             of_file(&mut all, copy, check, place);
             if at == 0 {
@@ -24,8 +32,8 @@ pub(crate) fn all(copy: &Copy) -> Vec<Alteration> {
         }
     }
     modules::of_modules(&mut all, copy);
-    for section in ["compose", "addons", "config"] {
-        of_lock_files(&mut all, copy, SectionId(section));
+    for section in of_kind(SubjectKind::has_files) {
+        of_lock_files(&mut all, copy, section);
     }
     all
 }
@@ -46,7 +54,13 @@ fn of_file(all: &mut Vec<Alteration>, copy: &Copy, check: &'static str, place: &
 }
 
 /// A file that nobody accepted, in a directory of its own beside that of one that somebody did.
-fn new_file(all: &mut Vec<Alteration>, copy: &Copy, section: &str, check: &'static str, place: &[u8]) {
+fn new_file(
+    all: &mut Vec<Alteration>,
+    copy: &Copy,
+    section: &dyn Section,
+    check: &'static str,
+    place: &[u8],
+) {
     let path = path_of(place);
     let dir = path.parent().unwrap_or(Path::new(""));
     let name = path.file_name().unwrap_or_default();
@@ -56,13 +70,10 @@ fn new_file(all: &mut Vec<Alteration>, copy: &Copy, section: &str, check: &'stat
         beside(dir, "-driftlock-selftest")
     };
     let mut candidates = vec![new.join(name), beside(&path, ".driftlock_selftest")];
-    let patterns: Option<&[Glob]> = match section {
-        "compose" => copy.config().compose_files.as_deref(),
-        _ => copy.config().files_include.as_deref(),
-    };
+    let patterns = section.patterns(copy.config());
     let is_covered = |new: &PathBuf| {
         let new = new.as_os_str().as_bytes();
-        let is_left_out = section == "compose" && any_match(&copy.config().compose_exclude, new);
+        let is_left_out = any_match(section.excludes(copy.config()), new);
         !is_left_out && patterns.is_none_or(|globs| any_match(globs, new))
     };
     candidates.retain(is_covered);
@@ -77,13 +88,9 @@ fn new_file(all: &mut Vec<Alteration>, copy: &Copy, section: &str, check: &'stat
 }
 
 /// What a lock file may say instead of what was accepted.
-fn of_lock_files(all: &mut Vec<Alteration>, copy: &Copy, section: SectionId) {
-    let check = match section.0 {
-        "compose" => "compose_hashes",
-        "addons" => modules::CHECK,
-        _ => "config_hashes",
-    };
-    for name in find(section).into_iter().flat_map(Section::lock_files) {
+fn of_lock_files(all: &mut Vec<Alteration>, copy: &Copy, section: &dyn Section) {
+    let Some(check) = first_of(section.id()).map(Check::id) else { return };
+    for name in section.lock_files() {
         let path = Path::new(baseline::PATH).join(name);
         let bytes = copy.bytes(&path);
         if bytes.is_empty() {

@@ -105,7 +105,7 @@ fn described(copy: &Copy) -> Vec<String> {
     let count = |id: SectionId| copy.subjects.get(&id).map_or(0, Vec::len);
     let sections = SECTIONS.iter().filter(|section| count(section.id()) > 0);
     let one = |section: &&&'static dyn crate::section::Section| {
-        let (one, many) = section.nouns();
+        let (one, many) = section.meta().nouns;
         let count = count(section.id());
         format!("{count} {}", if count == 1 { one } else { many })
     };
@@ -145,7 +145,7 @@ impl Laboratory<'_> {
     fn unaltered(&self, copy: &Copy) -> Result<Option<String>, Failure> {
         let checks = copy.check(self.watch)?;
         let verdict = judge(&checks);
-        if verdict.overall == Status::Pass && verdict.exit == ExitCode::Pass {
+        if verdict.ending().status() == Status::Pass {
             return Ok(None);
         }
         let bad = checks.iter().filter(|check| !matches!(check.status(), Status::Pass | Status::Skip));

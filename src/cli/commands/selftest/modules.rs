@@ -7,14 +7,15 @@ use crate::cli::commands::selftest::alteration::{Act, Alteration};
 use crate::cli::commands::selftest::alteration::{beside, of_bytes};
 use crate::cli::commands::selftest::copy::{Copy, Node, is_excluded, path_of};
 use crate::host::MANIFESTS;
-use crate::model::{SectionId, escaped};
+use crate::model::escaped;
+use crate::section::ADDONS;
 
 /// The check that must notice them.
 pub(crate) const CHECK: &str = "addon_hashes";
 
 /// Adds everything that is tried on the modules of a copy.
 pub(crate) fn of_modules(all: &mut Vec<Alteration>, copy: &Copy) {
-    let places = copy.subjects.get(&SectionId("addons"));
+    let places = copy.subjects.get(&ADDONS);
     for (at, place) in places.into_iter().flatten().enumerate() {
         let module = Module::of(copy, place);
         module.of_files(all);

@@ -13,7 +13,7 @@ use crate::control::clock;
 use crate::error::Failure;
 use crate::model::{Digest, escaped, in_words};
 use crate::project::Project;
-use crate::report::json::{self, WireReport};
+use crate::report::json;
 use crate::store::report_signing;
 use crate::store::runs;
 use crate::store::runs::Run;
@@ -93,14 +93,15 @@ fn kept(run: &Run, trusting: &Trusting) -> (Option<String>, Kept, Option<i64>) {
         Ok(bytes) => (bytes, None),
         Err(why) => (Vec::new(), Some(why)),
     };
-    let report = json::read(&bytes).ok();
+    let report = json::read_run(&bytes).ok();
     let by = match (read, &report) {
         (Some(why), _) => Err(why),
         (None, None) => Err(unreadable("it is no report of driftlock any more".to_owned())),
         (None, Some(_)) => signer(run, trusting, &bytes),
     };
     let target = report.as_ref().map_or_else(|| run.target.clone(), |report| report.target.clone());
-    let previous = report.as_ref().and_then(WireReport::previous);
+    let previous = report.as_ref().and_then(|report| report.previous.clone());
+    let previous = previous.map(|it| (it.run, it.digest));
     let whole_since = report.as_ref().filter(|report| !report.partial).map(|report| report.started_at_unix);
     let says = report.map_or_else(|| run.name.clone(), |report| report.run);
     (target, Kept { run: run.name.clone(), digest: Digest::of(&bytes), says, previous, by }, whole_since)
@@ -158,7 +159,7 @@ fn of_latest(project: &Project, target: Option<&str>, place: &Place) -> Option<W
     if !place.kept.iter().any(|kept| kept.digest == digest) {
         return wrong("it is the copy of no report that is here");
     }
-    let began = json::read(&bytes).map_or(i64::MIN, |report| report.started_at_unix);
+    let began = json::read_run(&bytes).map_or(i64::MIN, |report| report.started_at_unix);
     match place.newest {
         Some((newest, other)) if newest > began && other != digest => {
             wrong("it is the copy of an older report, and a newer one of a whole check is here")

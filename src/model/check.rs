@@ -1,0 +1,146 @@
+//! Checks as the model knows them: what each is, and how one went.
+
+use super::{Change, Finding, SectionId, SubjectSource, WayOut};
+
+/// Part that a check has in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The other checks stand on it: where it fails, they cannot but fail. It runs whichever checks are chosen.
+    Prerequisite,
+    /// Compares subjects with what was accepted; chosen or left out like any other.
+    Comparison,
+    /// Says something about the run itself, whichever checks are chosen.
+    Notice,
+}
+
+/// Everything that is fixed about a check.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CheckMeta {
+    /// Its id: `compose_hashes`.
+    pub id: &'static str,
+    /// What it compares, in one sentence for the docs.
+    pub about: &'static str,
+    /// Its part in a run.
+    pub role: Role,
+    /// What names its subjects; none of a check that has no subjects.
+    pub source: Option<SubjectSource>,
+    /// Its texts.
+    pub labels: CheckLabels,
+    /// Why it can have nothing to say: printed where it is required.
+    pub absence: &'static str,
+    /// Probable cause of a container's other configuration, where this check finds one.
+    pub config_cause: Option<&'static str>,
+}
+
+impl CheckMeta {
+    /// A check that compares the subjects of a section.
+    #[must_use]
+    pub const fn of_section(
+        section: SectionId,
+        id: &'static str,
+        about: &'static str,
+        labels: CheckLabels,
+    ) -> Self {
+        Self {
+            id,
+            about,
+            role: Role::Comparison,
+            source: Some(SubjectSource::Section(section)),
+            labels,
+            absence: "its section is off",
+            config_cause: None,
+        }
+    }
+}
+
+/// The texts of one check, as the terminal and the details line use them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CheckLabels {
+    /// What is checked, for lines about the whole: `Compose files`.
+    pub topic: &'static str,
+    /// The line when it starts.
+    pub info: &'static str,
+    /// The line when all is well.
+    pub pass: &'static str,
+    /// Before the name of a subject that drifted.
+    pub drift: &'static str,
+    /// Before the name of a subject that could not be read.
+    pub unreadable: &'static str,
+    /// What subjects are counted as in `details`: `files`, `modules`.
+    pub noun: &'static str,
+    /// What happened to them in `details`: `drifted`, `missing`.
+    pub verb: &'static str,
+    /// One subject in a sentence: `compose file`.
+    pub singular: &'static str,
+}
+
+impl CheckLabels {
+    /// Placeholder for the server's address in [`CheckLabels::info`].
+    pub const HOST: &'static str = "HOST";
+
+    /// Whether the line at the start stands for all checks that follow, as that of the look at a server does.
+    #[must_use]
+    pub fn opens_server_run(&self) -> bool {
+        self.info.contains(Self::HOST)
+    }
+
+    /// What stands before the name of a finding's subject.
+    #[must_use]
+    pub fn title(&self, finding: &Finding) -> &'static str {
+        match finding.change {
+            _ if !finding.kind.is_drift() => self.unreadable,
+            Some(Change::Stale) => "Stale mount",
+            _ => self.drift,
+        }
+    }
+}
+
+/// How one check went.
+#[derive(Debug, Clone)]
+pub struct CheckResult {
+    /// The check's id: `compose_hashes`.
+    pub id: &'static str,
+    /// Its texts.
+    pub labels: &'static CheckLabels,
+    /// The line when it starts; none where an earlier check's line stands for it.
+    pub info: Option<String>,
+    /// How many subjects were compared.
+    pub subjects: usize,
+    /// Whether those subjects count as having compared something.
+    pub compares: bool,
+    /// Differences, sorted by the subject's bytes.
+    pub findings: Vec<Finding>,
+    /// Why it could not be carried out.
+    pub errors: Vec<String>,
+    /// Why it was skipped.
+    pub skip: Option<String>,
+    /// What is worth knowing and is no finding.
+    pub notes: Vec<String>,
+    /// What can be done where it could not be carried out, and the command of each.
+    pub ways_out: Vec<WayOut>,
+}
+
+impl CheckResult {
+    /// A check that has found nothing yet.
+    #[must_use]
+    pub fn new(meta: &'static CheckMeta) -> Self {
+        Self {
+            id: meta.id,
+            labels: &meta.labels,
+            info: Some(meta.labels.info.to_owned()),
+            subjects: 0,
+            compares: meta.role == Role::Comparison,
+            findings: Vec::new(),
+            errors: Vec::new(),
+            skip: None,
+            notes: Vec::new(),
+            ways_out: Vec::new(),
+        }
+    }
+
+    /// How many of its findings somebody answers for.
+    #[must_use]
+    pub fn acknowledged(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.acknowledged().is_some()).count()
+    }
+}

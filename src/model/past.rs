@@ -1,0 +1,75 @@
+//! A run that is over, as far as its report tells it in a line.
+
+use super::{Digest, Ending, Status};
+
+/// The report before another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousReport {
+    /// Its run.
+    pub run: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
+}
+
+/// One run that compared something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRun {
+    /// Its name.
+    pub run: String,
+    /// The target, if one was asked for.
+    pub target: Option<String>,
+    /// When it began, in RFC 3339 with offset.
+    pub started_at: String,
+    /// The same in seconds since 1970.
+    pub started_at_unix: i64,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// How it ended.
+    pub ending: Ending,
+    /// Whether only some checks ran.
+    pub partial: bool,
+    /// What it compared with: `audit/locks`, a directory, `git:REVISION`.
+    pub baseline: String,
+    /// One line for a message.
+    pub headline: String,
+    /// Its checks.
+    pub checks: Vec<PastCheck>,
+    /// The report before it in the same place, where reports are signed.
+    pub previous: Option<PreviousReport>,
+}
+
+impl PastRun {
+    /// How many differences it found.
+    #[must_use]
+    pub fn findings(&self) -> usize {
+        self.checks.iter().map(|check| check.subjects.len()).sum()
+    }
+
+    /// PASS, FAIL or ERROR; drift that a deploy excused is no PASS.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.ending.status()
+    }
+}
+
+/// One check of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastCheck {
+    /// Its id.
+    pub name: String,
+    /// Whether it compared all it had to, so that what it does not name was as in the baseline.
+    pub is_whole: bool,
+    /// The subjects that differed.
+    pub subjects: Vec<PastSubject>,
+}
+
+/// One subject that differed in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastSubject {
+    /// Its name; lossy where it is not UTF-8.
+    pub name: String,
+    /// The identity of the finding.
+    pub fingerprint: String,
+    /// Whether it differed, rather than could not be looked at.
+    pub is_drift: bool,
+}
