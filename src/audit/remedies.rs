@@ -3,7 +3,6 @@
 use crate::section::kind_of;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use crate::audit::target::Aim;
@@ -214,8 +213,9 @@ impl Advice<'_> {
         }
         let names = evidence.lock_files.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name);
         let is_denied = |name: &String| {
-            let file = std::fs::File::open(self.project.locks_dir().join(name));
-            file.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+            // What stands there may be no file, so it is not opened.
+            let path = self.project.locks_dir().join(name);
+            rustix::fs::access(path, rustix::fs::Access::READ_OK) == Err(rustix::io::Errno::ACCESS)
         };
         if names.clone().any(is_denied) {
             let place = self.project.named(&self.project.locks_dir());

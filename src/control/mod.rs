@@ -1,9 +1,11 @@
 //! What every long job is handed: environment, events, cancelling, progress, the clock.
 
+pub(crate) mod child;
 pub(crate) mod clock;
 pub(crate) mod dates;
 pub mod environment;
 pub mod events;
+pub(crate) mod file_lock;
 pub mod progress;
 pub mod redaction;
 pub(crate) mod runtime;

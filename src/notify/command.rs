@@ -1,5 +1,6 @@
 //! A program of the user's that gets the report on its standard input, for a bounded time.
 
+use crate::control::child;
 use std::io::{ErrorKind, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -51,21 +52,20 @@ impl Program {
         let mut child = self.start(variables).map_err(failed)?;
         let end = Instant::now() + time;
         let said = Self::talk(&mut child, input);
-        let ended = wait(&mut child, end, watch);
+        let ended = child::wait(&mut child, TICK, &|| watch.is_cancelled() || Instant::now() >= end);
         // What it has left behind may hold its output open.
         let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
         let status = match ended {
-            Ok(status) => status,
-            Err(why) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(failed(match why {
-                    Cut::Cancelled => "the run was ended".to_owned(),
-                    Cut::TooLong => {
+            Ok(Some(status)) => status,
+            ended => {
+                child::end(&mut child);
+                return Err(failed(match ended {
+                    Err(error) => format!("the command could not be waited for: {}", in_words(&error)),
+                    Ok(_) if watch.is_cancelled() => "the run was ended".to_owned(),
+                    Ok(_) => {
                         let time = lasting(i64::try_from(time.as_secs().max(1)).unwrap_or(i64::MAX));
                         format!("the command did not end within {time} and was ended")
                     }
-                    Cut::Lost(why) => format!("the command could not be waited for: {why}"),
                 }));
             }
         };
@@ -139,25 +139,6 @@ impl Program {
     #[must_use]
     pub fn new(argv: &[String], dir: &Path) -> Self {
         Self { argv: argv.to_vec(), dir: dir.to_owned() }
-    }
-}
-
-/// Why it was not waited for.
-enum Cut {
-    Cancelled,
-    TooLong,
-    Lost(String),
-}
-
-fn wait(child: &mut Child, end: Instant, watch: &Watch) -> Result<ExitStatus, Cut> {
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(status),
-            Ok(None) if watch.is_cancelled() => return Err(Cut::Cancelled),
-            Ok(None) if Instant::now() >= end => return Err(Cut::TooLong),
-            Ok(None) => std::thread::sleep(TICK),
-            Err(error) => return Err(Cut::Lost(in_words(&error))),
-        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! `audit/runtime/notified.NAME.json`: what was last delivered of each place, and the lock over it.
 
+use crate::control::file_lock;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
-use rustix::io::Errno;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 
 use super::decide::{LastNotification, NoticeScope};
@@ -95,15 +95,10 @@ pub(super) fn lock(root: &Path, name: &str, patience: Duration, watch: &Watch) -
         Ok(File::from(openat(CWD, &place, flags, Mode::from_raw_mode(0o666))?))
     };
     let file = make().map_err(|error: io::Error| in_words(&error))?;
-    let start = Instant::now();
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
-            Err(Errno::WOULDBLOCK) if start.elapsed() < patience && !watch.is_cancelled() => {}
-            Err(Errno::WOULDBLOCK) => return Err("another check is still telling".to_owned()),
-            Err(error) => return Err(in_words(&error.into())),
-        }
-        std::thread::sleep(Duration::from_millis(20));
+    match file_lock::hold(&file, patience, &|| watch.is_cancelled()) {
+        Ok(true) => Ok(file),
+        Ok(false) => Err("another check is still telling".to_owned()),
+        Err(error) => Err(in_words(&error)),
     }
 }
 

@@ -2,13 +2,20 @@
 
 use std::fmt::Write as _;
 
-use console::Style;
-
 use super::text::{INDENT, Line};
 use crate::model::printable;
 
 /// What frames a title.
 pub(super) const RULE: &str = "========================================";
+
+/// Colours, by their numbers in SGR (ECMA-48).
+#[derive(Debug, Clone, Copy)]
+enum Colour {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Cyan = 36,
+}
 
 /// Text that grows line by line.
 pub(super) struct Page {
@@ -25,13 +32,13 @@ impl Page {
                 Line::Detail(_) => self.painted(&line.plain()),
                 Line::Diff(text) => {
                     // What was added is green, what was removed red.
-                    let style = match text.as_bytes().first() {
-                        Some(b'+') => Style::new().green(),
-                        Some(b'-') => Style::new().red(),
-                        Some(b'@') => Style::new().cyan(),
-                        _ => Style::new(),
+                    let colour = match text.as_bytes().first() {
+                        Some(b'+') => Some(Colour::Green),
+                        Some(b'-') => Some(Colour::Red),
+                        Some(b'@') => Some(Colour::Cyan),
+                        _ => None,
                     };
-                    let painted = style.force_styling(self.colour).apply_to(line.text());
+                    let painted = self.coloured(colour, &line.text());
                     self.painted(&format!("{INDENT}{painted}"));
                 }
             }
@@ -63,12 +70,19 @@ impl Page {
 
     /// Gives a text the colour of a word.
     pub(super) fn paint(&self, word: &str, text: &str) -> String {
-        let style = match word {
-            "PASS" => Style::new().green(),
-            "FAIL" | "ERROR" => Style::new().red(),
-            "SKIP" | "ACK" => Style::new().yellow(),
-            _ => return text.to_owned(),
+        let colour = match word {
+            "PASS" => Some(Colour::Green),
+            "FAIL" | "ERROR" => Some(Colour::Red),
+            "SKIP" | "ACK" => Some(Colour::Yellow),
+            _ => None,
         };
-        style.force_styling(self.colour).apply_to(text).to_string()
+        self.coloured(colour, text)
+    }
+
+    fn coloured(&self, colour: Option<Colour>, text: &str) -> String {
+        match colour.filter(|_| self.colour) {
+            Some(colour) => format!("\x1b[{}m{text}\x1b[0m", colour as u8),
+            None => text.to_owned(),
+        }
     }
 }

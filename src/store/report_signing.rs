@@ -1,13 +1,13 @@
 //! Signing the reports of checks: each names the one before it in its place, and is signed as it is kept.
 
+use crate::control::file_lock;
 use crate::model::printable_path;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::fs::{FlockOperation, OFlags};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::{read_file, read_file_within, replace_file};
@@ -65,19 +65,11 @@ impl<'a> Signing<'a> {
         let open = || {
             OpenOptions::new().create(true).append(true).mode(0o666).custom_flags(flags).open(dir.join(LOCK))
         };
-        let (file, start) = (open()?, Instant::now());
-        loop {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Some(file)),
-                Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(Errno::WOULDBLOCK) => {
-                    return Err(io::Error::other("somebody else adds a report and does not end"));
-                }
-                Err(errno) => return Err(errno.into()),
-            }
+        let file = open()?;
+        if file_lock::hold(&file, PATIENCE, &|| false)? {
+            return Ok(Some(file));
         }
+        Err(io::Error::other("somebody else adds a report and does not end"))
     }
 
     /// Puts on a report which one comes before it.

@@ -1,9 +1,10 @@
 //! What `ssh -G` says of a host: the user's `ssh_config`, read by the program it is written for.
 
+use crate::control::child;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::control::Environment;
@@ -97,7 +98,10 @@ pub(crate) fn ask(
         Err(error) => return Err(Failure::new(format!("ssh -G: {}", in_words(&error)))),
     };
     let shown = escaped(host.as_bytes());
-    let Some(status) = ended(&mut child) else {
+    let start = Instant::now();
+    let ended = child::wait(&mut child, POLL, &|| start.elapsed() >= PATIENCE);
+    let Some(status) = ended.ok().flatten() else {
+        child::end(&mut child);
         let failure = Failure::new(format!("ssh -G {shown}: no end within {} s", PATIENCE.as_secs()));
         return Err(failure.hint("a \"Match exec\" in your ssh_config may hang"));
     };
@@ -108,21 +112,6 @@ pub(crate) fn ask(
     let why = child.stderr.take().map(text_of).unwrap_or_default();
     let last = why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
     Err(Failure::new(format!("ssh -G {shown}: {}", without_secrets(&escaped(last.as_bytes())))))
-}
-
-/// How a program ended; `None` when it had to be ended.
-fn ended(child: &mut Child) -> Option<ExitStatus> {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
-            Ok(None) => std::thread::sleep(POLL),
-            Err(_) => break,
-        }
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    None
 }
 
 fn text_of(pipe: impl std::io::Read) -> String {
