@@ -381,11 +381,11 @@ impl WayOut {
     }
 }
 
-/// What differs inside a file, without its secrets.
+/// What differs inside a file; without its secrets, unless `--show-content` asked for every line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "WireShown")]
 pub struct Shown {
-    /// What it means, for compose files.
+    /// What it means, for compose files and files of settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub meaning: Vec<String>,
     /// A unified diff, or a sentence that says why there is none.

@@ -156,7 +156,7 @@ fn needs_mounts_what_goes_over_ssh_is_said_and_no_passphrase() {
     let ran = run("open-sesame-1234", &["--log-format", "json"]);
     assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
     let all = records(&ran);
-    assert_eq!(said(&all, "host", "worked out the way to the server")["fields"]["port"], server.port);
+    assert_eq!(said(&all, "ssh", "worked out the way to the server")["fields"]["port"], server.port);
     assert_eq!(said(&all, "ssh", "judged the host key")["fields"]["judgement"], "trusted");
     assert_eq!(said(&all, "ssh", "offered an identity")["fields"]["accepted"], true);
     let ran_script = said(&all, "ssh", "ran a command");
