@@ -34,26 +34,75 @@ use crate::trust::UNSIGNED_CONFIGURATION;
 /// A longer manifest is not read for its version, in bytes.
 const LONGEST_MANIFEST: u64 = 1 << 20;
 
-/// What is looked at, and what it is compared with.
-pub(crate) struct Examination<'a> {
-    /// The project.
-    pub(crate) project: &'a Project,
-    /// The place.
-    pub(crate) aim: &'a Aim,
-    /// The baseline.
-    pub(crate) source: &'a Source,
-    /// Whether that baseline was named, rather than being the project's own.
-    pub(crate) named: bool,
-    /// What somebody answers for.
-    pub(crate) acknowledged: &'a [Acknowledgement],
-    /// The checks to carry out; empty is all of them.
+/// Checks to carry out.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Selection<'a> {
+    /// The checks; empty is all of them.
     pub(crate) only: &'a [&'static dyn Check],
     /// Checks that may not be skipped.
     pub(crate) require: &'a [&'static dyn Check],
-    /// Whether what an earlier check has read may be trusted; none reads everything.
+}
+
+/// The baseline that a place is compared with.
+#[derive(Clone, Copy)]
+pub(crate) struct BaselineChoice<'a> {
+    /// Where its lock files lie.
+    pub(crate) source: &'a Source,
+    /// Whether it was named, rather than being the project's own.
+    pub(crate) is_named: bool,
+}
+
+/// Examines places of one project.
+#[derive(Clone, Copy)]
+pub(crate) struct Auditor<'a> {
+    /// The project.
+    pub(crate) project: &'a Project,
+    /// Drift that somebody answers for.
+    pub(crate) acknowledged: &'a [Acknowledgement],
+    /// Whether what an earlier check has read may be trusted; `None` reads everything.
     pub(crate) since_last: Option<Extent>,
     /// Whose signature the baseline must bear; `None`: it need not be signed.
     pub(crate) trusting: Option<&'a Trusting>,
+}
+
+impl<'a> Auditor<'a> {
+    /// An auditor that reads everything, demands no signature, and knows of nothing that is acknowledged.
+    pub(crate) fn new(project: &'a Project) -> Self {
+        Self { project, acknowledged: &[], since_last: None, trusting: None }
+    }
+
+    /// Looks at a place and compares it with a baseline.
+    ///
+    /// # Errors
+    /// When the baseline cannot be had, or `watch` was cancelled. A place that cannot be looked at is no error but a report.
+    pub(crate) fn examine(
+        &self,
+        aim: &Aim,
+        selection: Selection<'_>,
+        baseline: BaselineChoice<'_>,
+        watch: &Watch,
+    ) -> Result<Examined, Failure> {
+        Examination { auditor: *self, aim, selection, baseline }.carry_out(watch)
+    }
+
+    /// The request for a place, with its lock files.
+    pub(crate) fn request<'b>(
+        &'b self,
+        aim: &'b Aim,
+        selection: Selection<'b>,
+        locks: &'b Locks,
+    ) -> Request<'b> {
+        let setting = aim.setting(self.project, Purpose::Check);
+        Request { setting, locks, only: selection.only, require: selection.require, signature: None }
+    }
+}
+
+/// One examination: a place, and what it is compared with.
+struct Examination<'a> {
+    auditor: Auditor<'a>,
+    aim: &'a Aim,
+    selection: Selection<'a>,
+    baseline: BaselineChoice<'a>,
 }
 
 /// What came of it.
@@ -71,7 +120,7 @@ impl Examination<'_> {
     ///
     /// # Errors
     /// When the baseline cannot be had, or `watch` was cancelled.
-    pub(crate) fn carry_out(&self, watch: &Watch) -> Result<Examined, Failure> {
+    fn carry_out(&self, watch: &Watch) -> Result<Examined, Failure> {
         let started = Started::now();
         let (locks, from_files) = self.locks(watch)?;
         let scope = Scope {
@@ -79,21 +128,24 @@ impl Examination<'_> {
                 || from_files.contains(&(BEYOND_REPOSITORY, Files::Instead)),
             ..self.aim.scope.clone()
         };
-        let looked = self.trusting.map(|trusting| trusting.look(self.project, self.source, Some(&locks)));
-        let mut request = self.request(&locks);
+        let looked = self
+            .auditor
+            .trusting
+            .map(|trusting| trusting.look(self.auditor.project, self.baseline.source, Some(&locks)));
+        let mut request = self.auditor.request(self.aim, self.selection, &locks);
         request.signature = looked.as_ref();
         request.setting.scope = &scope;
-        let remembered = self.since_last.map(|trust| trust.recall(self.project, &started));
+        let remembered = self.auditor.since_last.map(|trust| trust.recall(self.auditor.project, &started));
         let (look, (origin, owner)) = self.look(&request, remembered.as_ref(), watch)?;
-        let partial = !self.only.is_empty();
+        let partial = !self.selection.only.is_empty();
         let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
         let (sections_off, left_out) = pipeline::coverage(&look.evidence);
         let mut checks = pipeline::compare(&request, &look);
         self.note(&mut checks, &from_files, owner);
         self.trace(&mut checks, &origin, watch);
-        let (target, is_own_baseline) = (self.aim.target.as_deref(), !self.named);
+        let (target, is_own_baseline) = (self.aim.target.as_deref(), !self.baseline.is_named);
         let case = acknowledge::Case { target, now: started.unix, is_own_baseline };
-        acknowledge::apply(&mut checks, self.acknowledged, case);
+        acknowledge::apply(&mut checks, self.auditor.acknowledged, case);
         log::info!(
             baseline = origin.from.as_str(), digest:% = origin.digest, commit = origin.commit.as_deref().unwrap_or("none"),
             lock_files = locks.there().len(); "compared"
@@ -128,7 +180,7 @@ impl Examination<'_> {
     /// Why a target may not be asked that the configuration alone names: nobody is connected to, and shown a password,
     /// because of a configuration that was to be signed and is not.
     fn forbidden(&self, looked: Option<&SignatureCheck>) -> Option<&'static str> {
-        let is_believed = !self.trusting?.from_outside || looked?.by.is_ok();
+        let is_believed = !self.auditor.trusting?.from_outside || looked?.by.is_ok();
         let is_named_by_it = self.aim.target.is_some() && self.aim.server().is_some();
         (is_named_by_it && !is_believed).then_some(UNSIGNED_CONFIGURATION)
     }
@@ -138,15 +190,15 @@ impl Examination<'_> {
         if checks.iter().all(|check| check.findings.is_empty()) {
             return;
         }
-        let root = &self.project.root;
-        let anchor = match self.source {
+        let root = &self.auditor.project.root;
+        let anchor = match self.baseline.source {
             Source::Git(revision) => Some(revision.commit.clone()),
             Source::Directory { .. } => baseline::commit_of(root, &origin.digest),
         };
         let ask = Trace {
             root,
             anchor,
-            exclude: &self.project.config.addon_exclude,
+            exclude: &self.auditor.project.config.addon_exclude,
             cache: Some(root.join(runs::PATH).join(runs::CACHE)),
             budget: provenance::BUDGET,
         };
@@ -192,18 +244,12 @@ impl Examination<'_> {
         versions.actual = Some(actual);
     }
 
-    /// What is asked of the place.
-    pub(crate) fn request<'b>(&'b self, locks: &'b Locks) -> Request<'b> {
-        let setting = self.aim.setting(self.project, Purpose::Check);
-        Request { setting, locks, only: self.only, require: self.require, signature: None }
-    }
-
     /// The lock files to compare with, and how the files of a commit stand beside them.
     fn locks(&self, watch: &Watch) -> Result<(Locks, Vec<(SectionId, Files)>), Failure> {
         let target = self.aim.target.as_deref();
-        match self.source {
-            Source::Git(revision) => revision::baseline(self.project, revision, target, watch),
-            Source::Directory { .. } => Ok((read_locks(self.source, target)?, Vec::new())),
+        match self.baseline.source {
+            Source::Git(revision) => revision::baseline(self.auditor.project, revision, target, watch),
+            Source::Directory { .. } => Ok((read_locks(self.baseline.source, target)?, Vec::new())),
         }
     }
 
@@ -211,7 +257,7 @@ impl Examination<'_> {
     fn note(&self, checks: &mut [CheckResult], from_files: &[(SectionId, Files)], owner: Option<String>) {
         for result in checks.iter_mut() {
             let section = crate::check::find(result.id).and_then(Check::section);
-            let from = self.source.name();
+            let from = self.baseline.source.name();
             let told = from_files.iter().find(|(id, _)| Some(*id) == section);
             result.notes.extend(told.map(|(_, files)| match files {
                 Files::Instead => format!("compared with the files of {from}, where no lock file lists them"),
@@ -229,20 +275,20 @@ impl Examination<'_> {
     /// Where the baseline comes from, and whose the repository is, if it is somebody else's.
     fn origin(&self, locks: &Locks) -> (BaselineOrigin, Option<String>) {
         let mut origin = BaselineOrigin {
-            from: self.source.name(),
+            from: self.baseline.source.name(),
             digest: locks.digest(&section::lock_file_groups()),
             commit: None,
             dirty: None,
         };
         let mut owner = None;
-        match self.source {
+        match self.baseline.source {
             Source::Git(revision) => {
                 origin.commit = Some(revision.commit.clone());
                 owner = revision::word_of_owner(revision.repository());
             }
-            Source::Directory { .. } if self.named => {}
+            Source::Directory { .. } if self.baseline.is_named => {}
             Source::Directory { .. } => {
-                if let Some(tree) = work_tree(&self.project.root, baseline::PATH, locks.contents()) {
+                if let Some(tree) = work_tree(&self.auditor.project.root, baseline::PATH, locks.contents()) {
                     owner = tree.foreign.as_ref().and_then(revision::word_of_owner);
                     (origin.commit, origin.dirty) = (Some(tree.commit), Some(tree.dirty));
                 }

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use crate::support::dice::Dice;
 use crate::support::disk::{files_below, runs};
 use crate::support::engine::{FakeEngine, id, listed};
-use crate::support::world::Alone as _;
+use crate::support::terminal::{on_a_terminal, on_a_terminal_with};
 use crate::support::{Project, Ran, findings};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
@@ -290,6 +290,21 @@ fn the_accept_commands_that_one_check_prints_work_one_after_the_other() {
 }
 
 #[test]
+fn on_a_terminal_the_second_fact_of_a_container_is_accepted_with_the_first() {
+    let (project, engine) = with_containers();
+    assert_eq!(with_engine(&project, &engine, &["check"]).code(), 2);
+    let engine = format!("DOCKER_HOST={}", engine.host());
+    let accept = |check: &str| {
+        let ran = on_a_terminal_with(&project, &engine, &format!("accept --only {check}/web --yes"), "");
+        assert_eq!(ran.code(), 0, "{check}: {}", ran.out());
+        ran.out()
+    };
+    assert!(!accept("docker_images").contains("accepted already"));
+    let out = accept("container_state");
+    assert!(out.contains("accepted already") && !out.contains("Looking at what"), "{out}");
+}
+
+#[test]
 fn what_the_baseline_has_otherwise_by_now_is_refused() {
     for (only, file, from, to) in [
         (EDGE, "compose_sha256.lock.txt", "", ""),
@@ -472,16 +487,6 @@ fn ticked_subjects_are_accepted() {
         assert_eq!(ran.code(), i32::from(left.len() == 3), "{keys:?}: {}", ran.out());
         assert_eq!(drift(&project), left, "{keys:?}");
     }
-}
-
-/// Runs the binary on a terminal made by `script`, with `answer` typed.
-fn on_a_terminal(project: &Project, args: &str, answer: &str) -> Ran {
-    let line = format!("{} {args}", env!("CARGO_BIN_EXE_driftlock"));
-    let mut command = assert_cmd::Command::new("script");
-    command.alone();
-    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-    command.current_dir(project.root()).timeout(std::time::Duration::from_secs(30));
-    Ran(command.write_stdin(answer).output().unwrap())
 }
 
 #[test]

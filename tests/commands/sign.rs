@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::support::git::{commit_all, git};
 use crate::support::keys::{Agent, Keys, Verify};
+use crate::support::terminal::on_a_terminal;
 use crate::support::{Project, Ran, check_of, status};
 
 const SIGNATURE: &str = "audit/locks/SIGNATURE";
@@ -517,6 +518,19 @@ fn a_signature_of_what_is_being_accepted_is_carried_over() {
     assert!(ran.err().is_empty(), "{}", ran.err());
     assert_eq!(std::fs::read(project.path(SIGNATURE)).unwrap(), signature);
     passes(&project, &[]);
+}
+
+#[test]
+fn a_look_before_accepting_says_that_the_baseline_was_not_signed() {
+    let keys = Keys::new();
+    let project = signed(&keys);
+    std::fs::remove_file(project.path(SIGNATURE)).unwrap();
+    std::fs::remove_dir_all(project.path("audit/runtime")).unwrap();
+    project.file(COMPOSE, "services: {other: {}}\n");
+    let ran = on_a_terminal(&project, "accept --yes", "");
+    assert_eq!(ran.code(), 0, "{}", ran.out());
+    assert!(ran.out().contains("Looking at what is there now"), "{}", ran.out());
+    assert!(ran.out().contains("the baseline before was not signed as it must be"), "{}", ran.out());
 }
 
 #[test]

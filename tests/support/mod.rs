@@ -18,6 +18,7 @@ mod past;
 pub(crate) mod random;
 pub(crate) mod sshd;
 pub(crate) mod strace;
+pub(crate) mod terminal;
 pub(crate) mod told;
 mod user;
 pub(crate) mod wire;

@@ -21,10 +21,11 @@ use clap::Args;
 
 use crate::audit::accept;
 use crate::audit::accept::{Change, Compared, Refusal};
-use crate::audit::examine::Examination;
+use crate::audit::examine::{Auditor, BaselineChoice, Selection};
 use crate::audit::pipeline;
 use crate::audit::pipeline::Request;
 use crate::audit::target::Aim;
+use crate::audit::trust_policy::Trusting;
 use crate::baseline::{self};
 use crate::check::{BASELINE_SIGNED, Evidence, NoBaseline};
 use crate::cli::Session;
@@ -223,21 +224,28 @@ impl Job<'_> {
                     format!("nothing of run {} is to be accepted", escaped(run.name.as_bytes()))
                 }
                 prepared => {
-                    let prepared = prepared.map_err(Unfit::into_failure)?;
-                    if prepared.is_none() {
-                        self.say_nothing(&run)?;
-                    }
+                    let prepared = self.in_use(prepared, &run)?;
                     return Ok((run, prepared));
                 }
             },
         };
         say(&format!("Looking at what is there now: {why}"));
         let run = self.look()?;
-        let prepared = self.prepare(&run).map_err(Unfit::into_failure)?;
-        if prepared.is_none() {
-            self.say_nothing(&run)?;
-        }
+        let prepared = self.in_use(self.prepare(&run), &run)?;
         Ok((run, prepared))
+    }
+
+    /// What was prepared, if any change is left in it; says where none is.
+    fn in_use(
+        &self,
+        prepared: Result<Option<Prepared>, Unfit>,
+        run: &Run,
+    ) -> Result<Option<Prepared>, Failure> {
+        let prepared = prepared.map_err(Unfit::into_failure)?.filter(|it| !it.chosen.is_empty());
+        if prepared.is_none() {
+            self.say_nothing(run)?;
+        }
+        Ok(prepared)
     }
 
     fn say_nothing(&self, run: &Run) -> Result<(), Failure> {
@@ -269,7 +277,8 @@ impl Job<'_> {
             output::print(format!("{line}: accepted already, with the whole of its entry\n").as_bytes())?;
         }
         if chosen.is_empty() {
-            return Ok(None);
+            // Another look would find no more of them: they were accepted.
+            return Ok(Some(Prepared { chosen, evidence }));
         }
         accept::still_so(&chosen, &evidence, compared)?;
         Ok(Some(Prepared { chosen, evidence }))
@@ -277,18 +286,12 @@ impl Job<'_> {
 
     /// Looks at everything of the place, as a check does; nothing is kept of it.
     fn look(&self) -> Result<Run, Failure> {
-        let examination = Examination {
-            project: self.project,
-            aim: self.aim,
-            source: &self.project.source(),
-            named: false,
-            acknowledged: &[],
-            only: &[],
-            require: &[],
-            since_last: None,
-            trusting: None,
-        };
-        let report = self.as_task(|watch| examination.carry_out(watch))?.report;
+        let trusting = Trusting::configured(self.project);
+        let auditor = Auditor { trusting: trusting.as_ref(), ..Auditor::new(self.project) };
+        let source = self.project.source();
+        let baseline = BaselineChoice { source: &source, is_named: false };
+        let examine = |watch: &Watch| auditor.examine(self.aim, Selection::default(), baseline, watch);
+        let report = self.as_task(examine)?.report;
         Ok(Run { dir: None, name: report.run.clone(), report: Some(report) })
     }
 

@@ -10,7 +10,7 @@ use crate::store::since;
 use clap::{Args, ValueEnum};
 
 use crate::acknowledge;
-use crate::audit::examine::{Examination, Examined};
+use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::lines::{Lines, Store, Versions, extent};
 use crate::audit::remedies::{Advice, sides};
 use crate::audit::target::Aim;
@@ -86,19 +86,10 @@ pub(crate) fn run(session: &Session, args: &ExplainArgs, interrupt: &Interrupt) 
         None => project.source(),
     };
     let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules))?;
-    let examination = Examination {
-        project: &project,
-        aim: &aim,
-        source: &source,
-        named: args.baseline.is_some(),
-        acknowledged: &acknowledged,
-        only: &[],
-        require: &[],
-        since_last: None,
-        trusting: None,
-    };
+    let auditor = Auditor { acknowledged: &acknowledged, ..Auditor::new(&project) };
+    let baseline = BaselineChoice { source: &source, is_named: args.baseline.is_some() };
     let look = |watch: &Watch| -> Result<Vec<Explanation>, Failure> {
-        let examined = examination.carry_out(watch)?;
+        let examined = auditor.examine(&aim, Selection::default(), baseline, watch)?;
         let inquiry =
             Inquiry { project: &project, aim: &aim, source: &source, examined: &examined, args, watch };
         inquiry.explanations()

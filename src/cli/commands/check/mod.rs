@@ -16,7 +16,7 @@ use clap::Args;
 
 use crate::acknowledge::{self, Acknowledgement};
 use crate::atomic::read_file;
-use crate::audit::examine::{Examination, Examined};
+use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::fleet::Fleet;
 use crate::audit::pipeline;
 use crate::audit::remedies::Advice;
@@ -216,7 +216,7 @@ type Kept = (Report, Result<(), String>);
 impl Job<'_> {
     /// Looks at one place and keeps the run.
     fn run(&self, aim: &Aim, watch: &Watch) -> Result<Kept, Failure> {
-        let Examined { mut report, evidence, warning } = self.examination(aim).carry_out(watch)?;
+        let Examined { mut report, evidence, warning } = self.examine(aim, watch)?;
         if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
         }
@@ -233,19 +233,18 @@ impl Job<'_> {
         Ok(self.keep(report, aim))
     }
 
-    fn examination<'b>(&'b self, aim: &'b Aim) -> Examination<'b> {
-        let named = self.args.baseline.is_some();
-        Examination {
-            project: self.project,
-            aim,
-            source: &self.source,
-            named,
-            acknowledged: &self.acknowledged,
-            only: &self.only,
-            require: &self.require,
-            since_last: self.since_last,
-            trusting: self.trusting.as_ref(),
-        }
+    fn examine(&self, aim: &Aim, watch: &Watch) -> Result<Examined, Failure> {
+        let baseline = BaselineChoice { source: &self.source, is_named: self.args.baseline.is_some() };
+        self.auditor().examine(aim, self.selection(), baseline, watch)
+    }
+
+    fn auditor(&self) -> Auditor<'_> {
+        let (acknowledged, trusting) = (self.acknowledged.as_slice(), self.trusting.as_ref());
+        Auditor { project: self.project, acknowledged, since_last: self.since_last, trusting }
+    }
+
+    fn selection(&self) -> Selection<'_> {
+        Selection { only: &self.only, require: &self.require }
     }
 
     /// Tells of the reports in every way that was asked for, and gives the exit code.
@@ -405,7 +404,7 @@ impl Job<'_> {
                 let _ = writeln!(text, "{name}: {}", printable_path(place));
             }
             let _ = writeln!(text, "Baseline: {baseline}");
-            for planned in pipeline::plan(&self.examination(aim).request(&locks)) {
+            for planned in pipeline::plan(&self.auditor().request(aim, self.selection(), &locks)) {
                 text += &describe(planned.section, &planned.plan);
             }
         }
