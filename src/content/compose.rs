@@ -32,6 +32,11 @@ impl Rule {
         own.or(self.names).unwrap_or(&Self::HIDDEN)
     }
 
+    /// Whether nothing below is ever shown but names.
+    pub(super) fn hides_all(&self) -> bool {
+        !self.is_shown && self.shown.is_empty() && self.keys.is_empty()
+    }
+
     /// Whether the keys of a mapping may be shown.
     pub(super) fn shows_keys(&self) -> bool {
         self.names.is_some() || !self.shown.is_empty() || !self.keys.is_empty()

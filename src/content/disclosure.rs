@@ -40,8 +40,9 @@ pub(super) enum Syntax {
 }
 
 /// Ends of the names of source files.
-const CODE: [&str; 13] =
-    ["py", "xml", "js", "mjs", "css", "scss", "html", "htm", "csv", "po", "pot", "rst", "md"];
+const CODE: [&str; 12] = ["py", "xml", "js", "mjs", "css", "scss", "html", "htm", "po", "pot", "rst", "md"];
+/// Directories of a module whose files are records, which may hold passwords.
+const RECORDS: [&str; 2] = ["data", "demo"];
 
 impl Disclosure {
     /// How much may be shown of the file at `path`.
@@ -50,7 +51,7 @@ impl Disclosure {
         let (stem, end) = name.rsplit_once('.').unwrap_or((&name, ""));
         match (role, end) {
             (FileRole::Compose, _) => Self::Compose,
-            (FileRole::Module, end) if CODE.contains(&end) => Self::Lines,
+            (FileRole::Module, end) if CODE.contains(&end) && is_code(path, stem) => Self::Lines,
             (_, "yml" | "yaml" | "json") => Self::Keys(Syntax::Yaml),
             (_, "toml") => Self::Keys(Syntax::Toml),
             (_, "conf" | "ini" | "cfg" | "cnf" | "service" | "timer") => Self::Keys(Syntax::Ini),
@@ -62,6 +63,11 @@ impl Disclosure {
     }
 }
 
+/// Whether a file with the end of a source file is one: not a record of a database, not hidden, with one end alone.
+fn is_code(path: &str, stem: &str) -> bool {
+    !path.split('/').any(|name| RECORDS.contains(&name)) && !stem.contains('.')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +77,12 @@ mod tests {
         for (role, path, disclosure) in [
             (FileRole::Compose, "infra/compose.json", Disclosure::Compose),
             (FileRole::Module, "shop/models/order.PY", Disclosure::Lines),
+            (FileRole::Module, "shop/views/order.xml", Disclosure::Lines),
+            (FileRole::Module, "shop/data/mail.xml", Disclosure::Count),
+            (FileRole::Module, "shop/demo/users.xml", Disclosure::Count),
+            (FileRole::Module, "shop/security/res.users.csv", Disclosure::Count),
+            (FileRole::Module, "shop/.env.py", Disclosure::Keys(Syntax::Environment)),
+            (FileRole::Module, "shop/keys.pem.md", Disclosure::Count),
             (FileRole::Module, "shop/data/keys.yml", Disclosure::Keys(Syntax::Yaml)),
             (FileRole::Module, "shop/tests/id_rsa", Disclosure::Count),
             (FileRole::Configuration, "settings.py", Disclosure::Count),

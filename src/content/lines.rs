@@ -31,8 +31,15 @@ pub(super) fn without_text(before: &Version<'_>, after: &Version<'_>) -> Vec<Str
 
 /// Whether a line holds an address in which a user stands, with or without a password.
 pub(super) fn names_a_user(line: &str) -> bool {
-    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
-    line.split("://").skip(1).any(|rest| rest.split(ends).next().is_some_and(|rest| rest.contains('@')))
+    let has_sign = |text: &str| text.contains('@') || text.contains("%40");
+    let is_url =
+        ["://", r":\/\/"].iter().any(|mark| line.split_once(mark).is_some_and(|(_, rest)| has_sign(rest)));
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | '(' | ',' | '=');
+    // `user:password@host` without a scheme; what stands before a digest is an image.
+    let mut places = line.match_indices('@').filter(|(at, _)| !line[at + 1..].starts_with("sha256:"));
+    let is_pair =
+        |word: &str| word.split_once(':').is_some_and(|(user, rest)| !user.is_empty() && !rest.is_empty());
+    is_url || places.any(|(at, _)| is_pair(line[..at].rsplit(ends).next().unwrap_or_default()))
 }
 
 fn heads(before: &Version<'_>, after: &Version<'_>) -> Vec<String> {
@@ -263,7 +270,16 @@ mod tests {
         for line in ["a://b:c/d@e", "see \u{a0}http://x, git+https://ghp_x@y", "x://?a=b@c"] {
             assert!(names_a_user(line), "{line}");
         }
-        for line in ["https://odoo.com see a@b", "a@b", "'http://x' or '@y'", "<http://x>@"] {
+        for line in [
+            "https://odoo.com see a@b",
+            "U = \"pg://odoo:hunt'er@db\"",
+            r#"U = "pg:\/\/odoo:hunter@db""#,
+            "U = \"pg://odoo:hunter%40db\"",
+            "U = \"odoo:hunter@db\"",
+        ] {
+            assert!(names_a_user(line), "{line}");
+        }
+        for line in ["a@b", "@api.depends('a')", "'http://x' or y", "mail: a@b", "see: @x"] {
             assert!(!names_a_user(line), "{line}");
         }
     }

@@ -76,7 +76,12 @@ impl Comparison {
 
     fn maps(&mut self, old: &Map, new: &Map, rule: &Rule) {
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        let (named, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| is_name(key));
+        let (named, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| {
+            let is_null =
+                [old, new].iter().any(|map| map.get(*key).is_some_and(|node| **node == Node::nothing()));
+            // In a mapping in one line, what stands behind a comma in a value is a key without one.
+            is_name(key) && !(is_null && rule.at(key).hides_all())
+        });
         if others.into_iter().any(|key| old.get(key) != new.get(key)) {
             self.push(|path| Change::Hidden { path });
         }
@@ -139,7 +144,14 @@ fn is_harmless(text: &str) -> bool {
         _ => text,
     };
     let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/:, ~$*+[]{}".contains(&byte);
-    text.bytes().all(is_inside) && !text.contains("://")
+    text.bytes().all(is_inside) && !text.contains("//") && variables_are_bare(text)
+}
+
+/// Whether variables stand there by their names alone: `${NAME:-default}` holds what a variable may hold.
+fn variables_are_bare(text: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let mut parts = text.split("${").skip(1);
+    parts.all(|rest| rest.split_once('}').is_some_and(|(name, _)| name.bytes().all(is_name)))
 }
 
 /// A node in one line, cut short; `None` where any part of it may not be shown.
@@ -307,6 +319,27 @@ mod tests {
             ),
             ["environment.DB_PASSWORD: one2 → two3", "labels.a: \"1\" → \"3\""]
         );
+    }
+
+    #[test]
+    fn what_slips_into_the_place_of_a_name_or_a_default_is_not_shown() {
+        for (before, after) in [
+            ("environment: {A: old}", "environment: {A: other,hunter2}"),
+            ("environment: [A=1]", "environment: [A=1, HUNTER2]"),
+            ("labels: {u: old}", "labels: {u: ada,hunter2}"),
+            ("logging: {options: {t: a}}", "logging: {options: {t: a,hunter2}}"),
+            ("healthcheck: {test: old}", "healthcheck: {test: ada,hunter2}"),
+            ("user: odoo", "user: '${DB:-hunter2}'"),
+            ("image: x", "image: 'odoo:${A:-${B:-hunter2}}'"),
+            ("sysctls: {a: 1}", "sysctls: {a: '${T:-hunter2}'}"),
+            ("volumes: ['/a:/b']", "volumes: ['/a:/b', '${C:-hunter2}:/c']"),
+            ("volumes: ['/a:/b']", "volumes: [{type: cifs, source: '//ada:hunter2/s', target: /x}]"),
+        ] {
+            let shown = of_service(before, after);
+            assert!(!shown.is_empty(), "{after}");
+            assert!(!shown.concat().to_lowercase().contains("hunter2"), "{after}: {shown:?}");
+        }
+        assert_eq!(of_service("image: a", "image: 'a:${TAG}'"), ["image: a → a:${TAG}"]);
     }
 
     #[test]

@@ -82,12 +82,14 @@ fn is_key(key: &str, value: &str) -> bool {
 fn is_closed(value: &str) -> bool {
     let count = |sign: char| value.matches(sign).count();
     let is_even = |sign| count(sign).is_multiple_of(2);
+    let is_in = |sign| count(sign) > 0;
     is_even('"')
         && is_even('\'')
         && is_even('`')
         && !value.contains("\"\"\"")
         && !value.contains("'''")
-        && !value.ends_with('\\')
+        && !value.contains('\\')
+        && [is_in('"'), is_in('\''), is_in('`')].into_iter().filter(|is| *is).count() <= 1
         && !value.contains("<<")
         && !value.contains("-----BEGIN")
         && [('(', ')'), ('[', ']'), ('{', '}')].iter().all(|(open, close)| count(*open) == count(*close))

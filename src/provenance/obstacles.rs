@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use super::places::{Places, as_path};
 use super::undo_source::{Finder, NoSource, Wanted};
-use crate::git::{Form, GitError, Mode};
+use crate::git::{End, Form, GitError, Mode};
 use crate::model::{Digest, Finding, Holder, Kind, Value, joined};
 
 impl Finder<'_> {
@@ -101,7 +101,10 @@ impl Finder<'_> {
             return Ok(first.is_none_or(|(path, _)| !path.starts_with(&inside)));
         };
         let object = [listed.object.clone().into_bytes()];
-        let (digests, _) = self.repository.digests(&object, Form::Stored, &self.limit)?;
+        let (digests, end) = self.repository.digests(&object, Form::Stored, &self.limit)?;
+        if end == End::Cut {
+            return Err(GitError::Interrupted);
+        }
         Ok(listed.mode == Mode::Link && digests == [Some(Digest::of(text))])
     }
 

@@ -194,13 +194,17 @@ impl<'a> Finder<'a> {
         }
         let head = repository.head()?.ok_or(NoSource::NoCommit)?;
         let restores = in_tree && !repository.restores_otherwise(&limit);
+        let passed_over = match restores.then(|| repository.passed_over(&limit)) {
+            Some(Err(GitError::Interrupted)) => return Err(NoSource::TooLate),
+            passed_over => passed_over.and_then(Result::ok),
+        };
         Ok(Self {
             root,
             repository,
             in_tree,
             committed: by_path(&head)?,
             head,
-            passed_over: if restores { repository.passed_over(&limit).ok() } else { None },
+            passed_over,
             has_replacements: repository.has_replacements(&limit)?,
             limit,
             links: RefCell::default(),

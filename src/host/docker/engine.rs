@@ -156,13 +156,16 @@ impl Looker {
     fn resolve(self, containers: Vec<RawContainer>) -> Option<Result<Vec<Container>, LookError>> {
         let (count, watch) = (containers.len(), self.watch.child());
         let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || {
+        let look = move || {
             for raw in containers {
                 if sender.send(self.resolve_one(raw)).is_err() {
                     break;
                 }
             }
-        });
+        };
+        if std::thread::Builder::new().spawn(look).is_err() {
+            return Some(Err(LookError::Ended));
+        }
         received(&receiver, count, PATIENCE, &watch)
     }
 
