@@ -29,6 +29,12 @@ pub(crate) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failu
 
 /// The report in a run's directory, if it holds one.
 pub(crate) fn report_in(run: &Path) -> Result<Option<Report>, Failure> {
+    opened(run, &|bytes| json::read(bytes, &check::meta))
+}
+
+type ReadReport<'a> = &'a dyn Fn(&[u8]) -> Result<Report, ReadError>;
+
+fn opened(run: &Path, read: ReadReport<'_>) -> Result<Option<Report>, Failure> {
     let file = run.join(json::FILE);
     if !file.is_file() {
         return Ok(None);
@@ -37,7 +43,7 @@ pub(crate) fn report_in(run: &Path) -> Result<Option<Report>, Failure> {
     let bad = |why: ReadError| {
         Failure::new(format!("{}: {}", printable_path(&file), escaped(why.to_string().as_bytes())))
     };
-    json::read(&bytes, &check::meta).map(Some).map_err(bad)
+    read(&bytes).map(Some).map_err(bad)
 }
 
 pub(crate) fn no_run(project: &Project) -> Failure {
@@ -66,7 +72,7 @@ pub(crate) fn newest_own(project: &Project, target: Option<&str>) -> Result<Opti
     let mut runs = runs::listed(&project.root).map_err(|error| Failure::at(&runtime, &error))?.runs;
     runs.retain(|run| run.target.as_deref() == target);
     for run in runs::newest_first(runs, clock::unix()) {
-        let report = report_in(&run.path)?;
+        let report = opened(&run.path, &|bytes| json::read_known(bytes, &check::meta))?;
         if report.as_ref().is_some_and(|report| report.baseline.from == baseline::PATH) {
             return Ok(report);
         }

@@ -34,7 +34,7 @@ impl<'a> Previous<'a> {
         let read = Mutex::default();
         let Some(path) = given else { return Ok(Self { project, given: None, read }) };
         let reports = match read_file(path) {
-            Ok(bytes) => json::read_all(&bytes, &check::meta).map_err(|why| {
+            Ok(bytes) => json::read_all_known(&bytes, &check::meta).map_err(|why| {
                 let why = escaped(why.to_string().as_bytes());
                 Failure::new(format!("--previous {}: {why}", printable_path(path)))
                     .hint("it must be a drift_report.json, or what --format json has written")
@@ -66,7 +66,7 @@ impl<'a> Previous<'a> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let from_disk = || {
             let bytes = read_file(&runs::latest(&self.project.root, target)).ok()?;
-            json::read(&bytes, &check::meta).ok()
+            json::read_known(&bytes, &check::meta).ok()
         };
         read.entry(target.map(str::to_owned)).or_insert_with(from_disk).clone()
     }

@@ -273,6 +273,27 @@ fn an_earlier_report_that_is_named_stands_in_for_runs() {
 }
 
 #[test]
+fn an_earlier_report_of_another_version_counts_as_far_as_it_is_known() {
+    let project = Project::drifted(&["infra/stacks/edge/docker-compose.yml"]);
+    let (_, mut earlier) = project.check(&[]);
+    let run = earlier["run"].clone();
+    let mut other = earlier["checks"][0].clone();
+    other["name"] = "check_of_tomorrow".into();
+    earlier["checks"].as_array_mut().unwrap().push(other);
+    let off = serde_json::json!({"section": "section_of_tomorrow", "reason": "not configured"});
+    earlier["coverage"]["sections"].as_array_mut().unwrap().push(off);
+    std::fs::remove_dir_all(project.path("audit/runtime")).unwrap();
+    project.file("kept.json", &earlier.to_string());
+    let (code, report) = project.check(&["--previous", "kept.json"]);
+    assert_eq!(code, 2, "{report:#}");
+    let found =
+        report["checks"].as_array().unwrap().iter().find_map(|check| check["findings"].get(0)).unwrap();
+    assert_eq!(found["since"]["run"], run, "{found:#}");
+    let ran = project.run(&["report", "kept.json"]);
+    assert_eq!(ran.code(), 1, "what is shown again is known whole: {}", ran.out());
+}
+
+#[test]
 fn nothing_that_is_released_is_advised_to_be_deleted() {
     let project = released();
     project.file("etc/app.conf", "x = 1\n");

@@ -123,6 +123,29 @@ pub fn read(bytes: &[u8], find: FindCheck<'_>) -> Result<Report, ReadError> {
     if report.schema == SCHEMA { report.read(find) } else { Err(ReadError::Schema) }
 }
 
+/// Reads one report back as far as this version knows it: checks and sections of another version are left out. For what
+/// is carried on from an earlier run, where another version may have made it.
+///
+/// # Errors
+/// As [`read`], but for what is left out.
+pub fn read_known(bytes: &[u8], find: FindCheck<'_>) -> Result<Report, ReadError> {
+    let report: WireReport = serde_json::from_slice(bytes)?;
+    if report.schema == SCHEMA { report.known(find).read(find) } else { Err(ReadError::Schema) }
+}
+
+/// Reads every report of a document: one, or those of several targets, as [`read_known`] does.
+///
+/// # Errors
+/// As [`read_known`].
+pub fn read_all_known(bytes: &[u8], find: FindCheck<'_>) -> Result<Vec<Report>, ReadError> {
+    let named: Result<Named, _> = serde_json::from_slice(bytes);
+    if !named.is_ok_and(|named| named.schema == SCHEMA_OF_SEVERAL) {
+        return Ok(vec![read_known(bytes, find)?]);
+    }
+    let several: WireReports = serde_json::from_slice(bytes)?;
+    several.reports.into_iter().map(|report| report.known(find).read(find)).collect()
+}
+
 /// Reads every report of a document: one, or those of several targets.
 ///
 /// # Errors

@@ -265,6 +265,16 @@ impl WireReport {
         }
     }
 
+    /// The same without the checks and sections that this version does not know.
+    pub(super) fn known(mut self, find: FindCheck<'_>) -> Self {
+        self.checks.retain(|check| find(&check.name).is_some());
+        self.coverage.sections.retain(|off| section(off.section.clone()).is_ok());
+        for left_out in [&mut self.coverage.subjects, &mut self.coverage.files] {
+            left_out.retain(|left| section(left.section.clone()).is_ok());
+        }
+        self
+    }
+
     /// Reads a report back. The wire format does not hold everything: several errors of one check are one.
     pub(super) fn read(self, find: FindCheck<'_>) -> Result<Report, ReadError> {
         let is_well = |check: &WireCheck| matches!(check.status, Status::Pass | Status::Skip);
