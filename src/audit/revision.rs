@@ -25,7 +25,7 @@ pub(crate) fn aim_at(project: &Project, from: &str, docker: Option<DockerMode>) 
         let from = escaped(from.as_bytes());
         return Err(Failure::new(format!("--from {from}: that is no revision")).hint("write git:REVISION"));
     };
-    Ok(Aim::commit(project, project.revision(revision)?))
+    Ok(Aim::commit(project, project.revision(revision)?)?)
 }
 
 /// The line that says which commit was looked at.
@@ -128,7 +128,7 @@ fn look(
     wanted: &dyn Fn(SectionId) -> bool,
     watch: &Watch,
 ) -> Result<Look, Failure> {
-    let aim = Aim::commit(project, revision.clone());
+    let aim = Aim::commit(project, revision.clone())?;
     let request =
         Request { setting: aim.setting(project, purpose), locks, only: &[], require: &[], signature: None };
     let planned = pipeline::plan(&request).into_iter().filter(|p| wanted(p.section.id())).collect();

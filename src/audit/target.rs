@@ -4,7 +4,6 @@ use crate::check;
 use crate::check::read_section;
 use crate::model::Status;
 use crate::model::SubjectKind;
-use crate::model::Trigger;
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +19,7 @@ use crate::control::Environment;
 use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
-use crate::git::{End, Limit, Revision};
+use crate::git::{GitError, Revision};
 use crate::host::docker::discover;
 use crate::host::ssh::route;
 use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, Prompt, SshHost};
@@ -28,7 +27,7 @@ use crate::host::{
     Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, StatCache, Watch,
 };
 use crate::model::printable_path;
-use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, judge, quoted, quoted_name};
+use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, quoted, quoted_name};
 use crate::project::{Project, read_locks};
 use crate::report::json::{self};
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, Setting};
@@ -223,23 +222,10 @@ impl Aim {
             target: self.target.clone(),
             mode: self.mode(),
             compared: self.revision().map(|revision| format!("git:{}", revision.name)),
-            trigger: Trigger::Manual,
-            partial: false,
             started_at: started.rfc3339.clone(),
             started_at_unix: started.unix,
             duration_ms: started.elapsed_ms(),
-            baseline: BaselineOrigin { from: from.to_owned(), digest, commit: None, dirty: None },
-            verdict: judge(&checks),
-            checks,
-            sections_off: Vec::new(),
-            left_out: Vec::new(),
-            since_last: None,
-            pause: None,
-            last_success: None,
-            previous: None,
-            notices: Vec::new(),
-            past: Vec::new(),
-            location: None,
+            ..Report::of(checks, BaselineOrigin { from: from.to_owned(), digest, commit: None, dirty: None })
         }
     }
 
@@ -312,14 +298,17 @@ impl Aim {
     }
 
     /// The files of a commit, which has neither containers nor anything outside the repository.
-    pub(crate) fn commit(project: &Project, revision: Revision) -> Self {
-        Self {
-            scope: Scope { repository_only: true, ignored: ignored(project, &revision), ..Scope::default() },
+    ///
+    /// # Errors
+    /// When git cannot tell what belongs in it.
+    pub(crate) fn commit(project: &Project, revision: Revision) -> Result<Self, GitError> {
+        Ok(Self {
+            scope: Scope { repository_only: true, ignored: ignored(project, &revision)?, ..Scope::default() },
             place: Place::Commit(revision),
             docker: DockerMode::Off,
             docker_asked: false,
             ..Self::local(project)
-        }
+        })
     }
 
     /// A target by its name.
@@ -385,13 +374,11 @@ pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// A path of a target: below the home directory, below the root, or absolute.
-fn place_of(project: &Project, path: &Path) -> PathBuf {
-    project.configured_path(path)
-}
-
 /// Those of the baseline's other files that a commit does not hold because git ignores them.
-fn ignored(project: &Project, revision: &Revision) -> BTreeSet<Vec<u8>> {
+///
+/// # Errors
+/// When git cannot tell what the commit holds, or what it ignores.
+fn ignored(project: &Project, revision: &Revision) -> Result<BTreeSet<Vec<u8>>, GitError> {
     let repository = revision.repository();
     let locked = || {
         let section = section::find(BEYOND_REPOSITORY)?;
@@ -402,24 +389,24 @@ fn ignored(project: &Project, revision: &Revision) -> BTreeSet<Vec<u8>> {
     paths.retain(|path| !path.starts_with(b"/"));
     let name = |path: &Vec<u8>| [revision.commit.as_bytes(), b":", &repository.path(path)].concat();
     let names: Vec<Vec<u8>> = paths.iter().map(name).collect();
-    let Ok((held, End::Whole)) = repository.look_up(&names, &Limit::soon()) else { return BTreeSet::new() };
+    let held = repository.objects(&names)?;
     let paths: Vec<Vec<u8>> =
         paths.into_iter().zip(held).filter(|it| it.1.is_none()).map(|it| it.0).collect();
+    if paths.is_empty() {
+        return Ok(BTreeSet::new());
+    }
     let from_top: Vec<Vec<u8>> = paths.iter().map(|path| repository.path(path)).collect();
-    let Ok(ignored) = repository.index().and_then(|index| {
-        let unlisted: Vec<&[u8]> =
-            from_top.iter().map(Vec::as_slice).filter(|path| !index.lists(path)).collect();
-        index.ignored(&unlisted)
-    }) else {
-        return BTreeSet::new();
-    };
-    paths.into_iter().zip(from_top).filter(|(_, path)| ignored.contains(path)).map(|(path, _)| path).collect()
+    let index = repository.index()?;
+    let unlisted: Vec<&[u8]> = from_top.iter().map(Vec::as_slice).filter(|path| !index.lists(path)).collect();
+    let ignored = index.ignored(&unlisted)?;
+    let pairs = paths.into_iter().zip(from_top).filter(|(_, path)| ignored.contains(path));
+    Ok(pairs.map(|(path, _)| path).collect())
 }
 
 /// Where the tree lies on a target. A server's paths are its own: they are taken as they are.
 fn layout_of(project: &Project, target: &Target) -> Layout {
     let is_here = target.host == "local";
-    let place = |path: &PathBuf| if is_here { place_of(project, path) } else { path.clone() };
+    let place = |path: &PathBuf| if is_here { project.configured_path(path) } else { path.clone() };
     let exceptions = target.paths.iter().map(|(prefix, path)| (prefix.clone(), place(path)));
     Layout::new(target.root.as_ref().map(place), exceptions.collect())
 }
@@ -462,7 +449,7 @@ impl Reach {
 
     /// The server that a target is.
     fn of_target(&self, project: &Project, target: &Target) -> Remote {
-        let place = |path: &String| place_of(project, Path::new(path));
+        let place = |path: &String| project.configured_path(Path::new(path));
         let wanted = route::Wanted {
             host: target.host.clone(),
             port: target.port,

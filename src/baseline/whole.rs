@@ -1,5 +1,6 @@
 //! All of a baseline that a signature covers, and the signature, read in one go.
 
+use crate::git::too_slow;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
@@ -85,14 +86,14 @@ impl Whole {
         let lost = || GitError::CutShort { revision: revision.name.clone() };
         let digests = |objects: &[Vec<u8>]| match repository.digests(objects, Form::Stored, &Limit::soon())? {
             (digests, End::Whole) => Ok(digests),
-            _ => Err(lost()),
+            (_, End::Cut) => Err(too_slow()),
+            (_, End::Failed(_)) => Err(lost()),
         };
         for (name, digest) in files.into_iter().zip(digests(&objects)?) {
             whole.files.insert(name, digest.ok_or_else(lost)?);
         }
         if let Some(object) = signature {
-            let (found, _) = repository.look_up(std::slice::from_ref(&object), &Limit::soon())?;
-            let size = found.first().and_then(Option::as_ref).map(|object| object.size).ok_or_else(lost)?;
+            let size = repository.object(&object)?.ok_or_else(lost)?.size;
             let long = || LockError::new(&format!("{around}/{SIGNATURE}"), "it is longer than 1 MiB");
             let bytes = if size > LONGEST {
                 Err(long())

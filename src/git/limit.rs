@@ -153,7 +153,7 @@ pub(super) fn ask_soon_about(git: Command, input: &[u8]) -> Result<Answer, GitEr
 }
 
 /// Says that git took longer than it may for what it must know at once.
-pub(super) fn too_slow() -> GitError {
+pub(crate) fn too_slow() -> GitError {
     let reason = format!("it took more than {} seconds; try: git status", SOON.as_secs());
     GitError::Refused { what: "answer", reason }
 }

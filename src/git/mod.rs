@@ -21,6 +21,7 @@ pub use error::GitError;
 pub use form::Form;
 pub use graph::{Ancestors, Graph};
 pub use history::{Changed, Renamed, Step};
+pub(crate) use limit::too_slow;
 pub use limit::{End, Limit};
 pub use objects::{Object, ObjectEvent};
 pub use repository::Repository;

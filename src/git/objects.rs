@@ -116,6 +116,34 @@ impl Repository {
         }
     }
 
+    /// What a name leads to, without any bytes; `None` where there is no such object.
+    ///
+    /// # Errors
+    /// As [`Repository::content`].
+    pub fn object(&self, name: &[u8]) -> Result<Option<Object>, GitError> {
+        Ok(self.objects(&[name.to_vec()])?.pop().flatten())
+    }
+
+    /// What each of these names leads to, without any bytes; `None` where there is no such object.
+    ///
+    /// # Errors
+    /// As [`Repository::content`]: what cannot be read is not there for all that.
+    pub fn objects(&self, names: &[Vec<u8>]) -> Result<Vec<Option<Object>>, GitError> {
+        let (mut found, mut lost) = (vec![None; names.len()], None);
+        let end = self.ask_each("--batch-check", names, &Limit::soon(), &mut |at, event| match event {
+            ObjectEvent::Whole(object) => found[at] = Some(object),
+            ObjectEvent::Unreadable => lost = Some(at),
+            ObjectEvent::Piece(_) | ObjectEvent::Missing => {}
+        })?;
+        match (end, lost) {
+            (End::Cut, _) => Err(limit::too_slow()),
+            (_, Some(at)) => {
+                Err(GitError::CutShort { revision: String::from_utf8_lossy(&names[at]).into_owned() })
+            }
+            (End::Whole | End::Failed(_), None) => Ok(found),
+        }
+    }
+
     fn ask_each(
         &self,
         how: &str,

@@ -2,7 +2,7 @@
 
 use super::{
     CheckResult, Digest, LeftOut, PastRun, Pause, PreviousReport, SectionId, SinceLast, Status, Subject,
-    Verdict,
+    Verdict, judge,
 };
 
 /// Whether this machine or a server was looked at.
@@ -135,6 +135,36 @@ pub fn fingerprint<'a>(checks: impl IntoIterator<Item = &'a CheckResult>) -> Dig
 }
 
 impl Report {
+    /// A report of these checks against a baseline, and of nothing else yet: no run, no machine, no time.
+    #[must_use]
+    pub fn of(checks: Vec<CheckResult>, baseline: BaselineOrigin) -> Self {
+        Self {
+            stamp: String::new(),
+            run: String::new(),
+            host: String::new(),
+            target: None,
+            mode: Mode::Local,
+            compared: None,
+            trigger: Trigger::Manual,
+            partial: false,
+            started_at: String::new(),
+            started_at_unix: 0,
+            duration_ms: 0,
+            baseline,
+            verdict: judge(&checks),
+            checks,
+            sections_off: Vec::new(),
+            left_out: Vec::new(),
+            since_last: None,
+            pause: None,
+            last_success: None,
+            previous: None,
+            notices: Vec::new(),
+            past: Vec::new(),
+            location: None,
+        }
+    }
+
     /// The identity of the set of findings, as [`fingerprint`] makes it.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {

@@ -105,7 +105,7 @@ impl Telling<'_> {
         News {
             number,
             report: report.clone(),
-            json: as_json(report),
+            json: json::bytes_of(report),
             earlier: before.and_then(|before| Earlier::of(&before, report, name, is_given)),
             unchanged_since: unchanged_since(report),
             words: words(self.project, report),
@@ -131,11 +131,6 @@ impl Telling<'_> {
             _ => Ok(()),
         }
     }
-}
-
-/// The report as it is kept, byte for byte.
-pub(crate) fn as_json(report: &Report) -> Vec<u8> {
-    json::bytes_of(report)
 }
 
 /// What messages about a report say of where they come from.

@@ -252,7 +252,7 @@ fn passes_a_multiple(start: Option<i64>, before: i64, now: i64, step: i64) -> bo
 mod tests {
     use super::*;
     use crate::check::CHECKS;
-    use crate::model::{BaselineOrigin, Digest, Finding, Kind, Mode, Role, Subject, Trigger, Value, judge};
+    use crate::model::{BaselineOrigin, Digest, Finding, Kind, Role, Subject, Value};
 
     /// A report of a run that began at a moment and found these.
     fn report(started_at_unix: i64, found: &[&str]) -> Report {
@@ -262,36 +262,9 @@ mod tests {
         let find = |key| Finding::new(subject(key), Kind::Missing, Value::Absent, Value::Absent);
         let result = CheckResult::new(meta);
         let checks = vec![CheckResult { subjects: 9, findings: found.iter().map(find).collect(), ..result }];
-        Report {
-            stamp: String::new(),
-            run: String::new(),
-            host: String::new(),
-            target: None,
-            mode: Mode::Local,
-            compared: None,
-            trigger: Trigger::Manual,
-            partial: false,
-            started_at: String::new(),
-            started_at_unix,
-            duration_ms: 0,
-            baseline: BaselineOrigin {
-                from: "audit/locks".to_owned(),
-                digest: Digest::of(b""),
-                commit: None,
-                dirty: None,
-            },
-            verdict: judge(&checks),
-            checks,
-            sections_off: Vec::new(),
-            left_out: Vec::new(),
-            since_last: None,
-            pause: None,
-            last_success: None,
-            previous: None,
-            notices: Vec::new(),
-            past: Vec::new(),
-            location: None,
-        }
+        let digest = Digest::of(b"");
+        let baseline = BaselineOrigin { from: "audit/locks".to_owned(), digest, commit: None, dirty: None };
+        Report { started_at_unix, ..Report::of(checks, baseline) }
     }
 
     fn decided(report: &Report, recorded: Option<&LastNotification>, now: i64) -> Decision {

@@ -25,8 +25,7 @@ use crate::error::Failure;
 use crate::git::Repository;
 use crate::host::{Scope, Watch};
 use crate::model::{
-    CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Trigger, Unit, escaped,
-    judge,
+    CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit, escaped,
 };
 use crate::project::Project;
 use crate::section::{SECTIONS, Section};
@@ -134,26 +133,14 @@ fn report(started: &Started, a: Side, b: Side) -> Report {
         run: started.stamp.clone(),
         stamp: started.stamp.clone(),
         host: host_name(),
-        target: None,
         mode: Mode::Diff,
         compared: Some(b.name),
-        trigger: Trigger::Manual,
-        partial: false,
         started_at: started.rfc3339.clone(),
         started_at_unix: started.unix,
         duration_ms: started.elapsed_ms(),
-        baseline: a.origin,
-        verdict: judge(&checks),
-        checks,
         sections_off,
         left_out,
-        since_last: None,
-        pause: None,
-        last_success: None,
-        previous: None,
-        notices: Vec::new(),
-        past: Vec::new(),
-        location: None,
+        ..Report::of(checks, a.origin)
     }
 }
 

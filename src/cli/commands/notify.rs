@@ -16,10 +16,11 @@ use crate::config::{Channel, Kept, Notify};
 use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::model::{CheckResult, Digest, Report, lasting};
-use crate::notify::after_check::{as_json, words};
+use crate::notify::after_check::words;
 use crate::notify::credentials;
 use crate::notify::{Event, News, Outlet, Program, send};
 use crate::project::Project;
+use crate::report::json;
 
 /// Who is told of changes; try out whether they are reached
 ///
@@ -124,7 +125,7 @@ fn test(project: &Project, name: &str, interrupt: &Interrupt) -> Result<u8, Fail
     })?;
     warn_of_rights(project, notify);
     let report = test_report(project);
-    let (json, words) = (as_json(&report), words(project, &report));
+    let (json, words) = (json::bytes_of(&report), words(project, &report));
     let news = News { number: 0, report, json, earlier: None, unchanged_since: None, words };
     let way = credentials::way(project, &notify.channel);
     let outlet = Outlet { name: name.to_owned(), notify: notify.clone(), way };

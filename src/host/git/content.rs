@@ -139,10 +139,11 @@ fn checked_out(
 /// The error of a file whose content Git LFS holds; `None` for one that only passes through it.
 fn pointer(revision: &Revision, object: &str) -> Option<ContentError> {
     let repository = revision.repository();
-    let Ok((found, End::Whole)) = repository.look_up(&[object.as_bytes().to_vec()], &Limit::soon()) else {
-        return Some(lost(object));
+    let found = match repository.object(object.as_bytes()) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Some(lost(object)),
+        Err(error) => return Some(ContentError::Refused(error.to_string())),
     };
-    let Some(found) = found.first().and_then(Option::as_ref) else { return Some(lost(object)) };
     if found.size >= POINTER {
         return None;
     }

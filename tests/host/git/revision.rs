@@ -855,14 +855,15 @@ fn lock_files_that_are_not_of_their_commit_are_remarked_on() {
 
 /// A `git` that hangs wherever it is asked for objects, in a directory for `PATH`.
 fn hanging_git() -> (Project, String) {
+    git_that("for word; do [ \"$word\" = cat-file ] && exec sleep 300; done")
+}
+
+/// A `git` that runs a line of shell first, in a directory for `PATH`.
+fn git_that(line: &str) -> (Project, String) {
     let path = std::env::var("PATH").unwrap();
     let real = std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file()).unwrap();
-    let script = format!(
-        "#!/bin/sh\nfor word; do [ \"$word\" = cat-file ] && exec sleep 300; done\nexec {} \"$@\"\n",
-        real.display()
-    );
     let bin = Project::empty();
-    bin.file("git", &script);
+    bin.file("git", &format!("#!/bin/sh\n{line}\nexec {} \"$@\"\n", real.display()));
     std::fs::set_permissions(bin.path("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{path}", bin.root().display());
     (bin, path)
@@ -882,6 +883,23 @@ fn a_git_that_hangs_in_the_midst_of_objects_is_an_error_and_no_wait_without_an_e
     let said = ran.out() + &ran.err();
     assert!(said.contains("it took more than 10 seconds"), "{said}");
     assert!(!said.contains("OVERALL: PASS"), "{said}");
+}
+
+#[test]
+fn what_a_commit_ignores_is_an_error_where_git_does_not_tell_what_it_holds() {
+    let project = Project::small();
+    let config = project.read("audit/driftlock.toml");
+    project.file("audit/driftlock.toml", &format!("{config}[files]\ninclude = [\"etc/*\"]\n"));
+    project.file("etc/local.conf", "a\n");
+    project.file(".gitignore", "audit/runtime/\netc/\n");
+    project.ok(&["export", "--accept"]);
+    git(&project, &["init", "--quiet"]);
+    commit_all(&project, "first");
+    project.ok(&["export", "--from", "git:HEAD"]);
+    let (_bin, path) = git_that("case \"$*\" in *--batch-check*) exit 1 ;; esac");
+    let ran = Ran(project.driftlock(&["export", "--from", "git:HEAD"]).env("PATH", &path).output().unwrap());
+    assert_eq!(ran.code(), 1, "{}{}", ran.out(), ran.err());
+    assert!(ran.err().contains("an object of it cannot be read"), "{}", ran.err());
 }
 
 #[test]
