@@ -68,12 +68,8 @@ impl Failure {
 
     /// A failure of another kind, with the error that it comes from.
     pub fn from_source(kind: FailureKind, source: impl StdError + Send + Sync + 'static) -> Self {
-        Self { kind, source: Some(Arc::new(source)), ..Self::new("") }.with_message_of_source()
-    }
-
-    fn with_message_of_source(self) -> Self {
-        let message = self.source.as_ref().map(ToString::to_string).unwrap_or_default();
-        Self { message: without_secrets(&message), ..self }
+        let failure = Self::new(source.to_string());
+        Self { kind, source: Some(Arc::new(source)), ..failure }
     }
 
     /// An error of the system at a path.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The environment as it was when the command began. Clones share it.
 #[derive(Debug, Clone)]
@@ -15,22 +15,18 @@ struct Read {
     variables: BTreeMap<OsString, OsString>,
     working_directory: io::Result<PathBuf>,
     home: PathBuf,
-    user: Option<String>,
-    account_home: Option<PathBuf>,
+    account: OnceLock<Option<Vec<String>>>,
 }
 
 impl Environment {
     /// Reads the environment of this process.
     #[must_use]
     pub fn of_process() -> Self {
-        let account = account();
-        let field = |at: usize| account.as_ref().and_then(|fields| fields.get(at).cloned());
         Self(Arc::new(Read {
             variables: std::env::vars_os().collect(),
             working_directory: std::env::current_dir(),
             home: std::env::home_dir().unwrap_or_else(|| PathBuf::from("/")),
-            user: field(0),
-            account_home: field(5).map(PathBuf::from),
+            account: OnceLock::new(),
         }))
     }
 
@@ -69,13 +65,18 @@ impl Environment {
     /// The home directory in the list of accounts, whatever `$HOME` says.
     #[must_use]
     pub fn account_home(&self) -> Option<&Path> {
-        self.0.account_home.as_deref()
+        self.field(5).map(Path::new)
     }
 
     /// The name of the user who runs this.
     #[must_use]
     pub fn user(&self) -> &str {
-        self.0.user.as_deref().or_else(|| self.text("USER")).unwrap_or("root")
+        self.field(0).or_else(|| self.text("USER")).unwrap_or("root")
+    }
+
+    /// A field of this user's line in the list of accounts: 0 the name, 5 the home directory.
+    fn field(&self, at: usize) -> Option<&str> {
+        self.0.account.get_or_init(account).as_ref()?.get(at).map(String::as_str)
     }
 
     /// A path whose leading `~/` stands for the home directory.

@@ -353,6 +353,10 @@ pub struct ModulesAnswer {
 }
 impl From<HostError> for crate::error::Failure {
     fn from(error: HostError) -> Self {
-        Self::from_source(crate::error::FailureKind::Host, error)
+        let kind = match error {
+            HostError::Interrupted => crate::error::FailureKind::Interrupted,
+            HostError::Unreachable(_) => crate::error::FailureKind::Host,
+        };
+        Self::from_source(kind, error)
     }
 }
