@@ -2,7 +2,6 @@
 
 use crate::model::SubjectKind;
 use crate::section::kind_of;
-use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Instant;
 
@@ -21,7 +20,7 @@ use crate::control::clock::Started;
 use crate::control::progress;
 use crate::error::Failure;
 use crate::git::work_tree;
-use crate::host::{Content, HostError, MANIFESTS, Scope, StatCache, Watch};
+use crate::host::{Content, Host, HostError, MANIFESTS, Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
 use crate::project::{Project, read_locks};
 use crate::provenance::{self, Trace};
@@ -113,6 +112,8 @@ pub(crate) struct Examined {
     pub(crate) evidence: Vec<Evidence>,
     /// What somebody should hear of besides.
     pub(crate) warning: Option<String>,
+    /// The place, as it was reached.
+    pub(crate) host: Box<dyn Host>,
 }
 
 impl Examination<'_> {
@@ -136,13 +137,17 @@ impl Examination<'_> {
         request.signature = looked.as_ref();
         request.setting.scope = &scope;
         let remembered = self.auditor.since_last.map(|trust| trust.recall(self.auditor.project, &started));
-        let (look, (origin, owner)) = self.look(&request, remembered.as_ref(), watch)?;
+        let host = match self.forbidden(request.signature) {
+            Some(why) => Aim::leave(why),
+            None => self.aim.open(remembered.clone()),
+        };
+        let (look, (origin, owner)) = self.look(&request, &*host, watch)?;
         let partial = !self.selection.only.is_empty();
         let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
         let (sections_off, left_out) = pipeline::coverage(&look.evidence);
         let mut checks = pipeline::compare(&request, &look);
         self.note(&mut checks, &from_files, owner);
-        self.trace(&mut checks, &origin, watch);
+        self.trace(&mut checks, &origin, &*host, watch);
         let (target, is_own_baseline) = (self.aim.target.as_deref(), !self.baseline.is_named);
         let case = acknowledge::Case { target, now: started.unix, is_own_baseline };
         acknowledge::apply(&mut checks, self.auditor.acknowledged, case);
@@ -153,25 +158,21 @@ impl Examination<'_> {
         let report = self.aim.report(&started, checks, &origin.from, origin.digest);
         let since_last = remembered.map(|remembered| since_last::told(&remembered, &started));
         let report = Report { partial, baseline: origin, sections_off, left_out, since_last, ..report };
-        Ok(Examined { report, evidence: look.evidence, warning })
+        Ok(Examined { report, evidence: look.evidence, warning, host })
     }
 
     /// Looks at the place, and beside that asks git where the baseline comes from.
     fn look(
         &self,
         request: &Request<'_>,
-        remembered: Option<&Arc<StatCache>>,
+        host: &dyn Host,
         watch: &Watch,
     ) -> Result<(Look, (BaselineOrigin, Option<String>)), HostError> {
         std::thread::scope(|scope| {
             let target = progress::current_target();
             let ask_git = || progress::for_target(target, || self.origin(request.locks));
             let git = Builder::new().spawn_scoped(scope, ask_git);
-            let planned = pipeline::plan(request);
-            let look = match self.forbidden(request.signature) {
-                Some(why) => Aim::leave(request, planned, why, watch),
-                None => self.aim.observe_remembering(request, planned, remembered.cloned(), watch),
-            };
+            let look = pipeline::observe(request, pipeline::plan(request), host, watch);
             let origin = git.ok().and_then(|thread| thread.join().ok());
             Ok((look?, origin.unwrap_or_else(|| self.origin(request.locks))))
         })
@@ -186,7 +187,7 @@ impl Examination<'_> {
     }
 
     /// Looks for where what was found comes from, in the history of the repository around the project.
-    fn trace(&self, checks: &mut [CheckResult], origin: &BaselineOrigin, watch: &Watch) {
+    fn trace(&self, checks: &mut [CheckResult], origin: &BaselineOrigin, host: &dyn Host, watch: &Watch) {
         if checks.iter().all(|check| check.findings.is_empty()) {
             return;
         }
@@ -207,41 +208,8 @@ impl Examination<'_> {
         log::info!(ms = start.elapsed().as_millis(); "looked for the differences in the history");
         if self.aim.server().is_none() {
             let all = checks.iter_mut().flat_map(|check| &mut check.findings);
-            all.for_each(|finding| self.read_version(finding, watch));
+            all.for_each(|finding| read_version(finding, host, watch));
         }
-    }
-
-    /// Reads the version in the manifest of a module that differs, where it lies on this machine and the history does
-    /// not tell it.
-    fn read_version(&self, finding: &mut Finding, watch: &Watch) {
-        let is_known = finding.versions.as_ref().is_some_and(|versions| versions.actual.is_some());
-        if is_known
-            || finding.kind != Kind::Modified
-            || kind_of(finding.subject.source) != Some(SubjectKind::Tree)
-        {
-            return;
-        }
-        let part_of = |name: &[u8]| finding.parts.iter().find(|part| part.path == name);
-        let content = |name: &&[u8]| {
-            if part_of(name).is_some_and(|part| matches!(part.actual, Value::Link(_))) {
-                return None;
-            }
-            let path = [finding.place.as_slice(), b"/", name].concat();
-            match self.aim.content(&path, LONGEST_MANIFEST, watch) {
-                Ok(Content::Bytes(bytes)) => Some((part_of(name), bytes)),
-                _ => None,
-            }
-        };
-        let Some((part, bytes)) = MANIFESTS.iter().find_map(content) else { return };
-        let Some(actual) = provenance::version(&bytes) else { return };
-        if part.is_some_and(|part| part.actual != Value::Digest(Digest::of(&bytes))) {
-            return;
-        }
-        let versions = finding.versions.get_or_insert_default();
-        if part.is_none() {
-            versions.expected = Some(actual.clone());
-        }
-        versions.actual = Some(actual);
     }
 
     /// The lock files to compare with, and how the files of a commit stand beside them.
@@ -296,4 +264,37 @@ impl Examination<'_> {
         }
         (origin, owner)
     }
+}
+
+/// Reads the version in the manifest of a module that differs, where it lies on this machine and the history does
+/// not tell it.
+fn read_version(finding: &mut Finding, host: &dyn Host, watch: &Watch) {
+    let is_known = finding.versions.as_ref().is_some_and(|versions| versions.actual.is_some());
+    if is_known
+        || finding.kind != Kind::Modified
+        || kind_of(finding.subject.source) != Some(SubjectKind::Tree)
+    {
+        return;
+    }
+    let part_of = |name: &[u8]| finding.parts.iter().find(|part| part.path == name);
+    let content = |name: &&[u8]| {
+        if part_of(name).is_some_and(|part| matches!(part.actual, Value::Link(_))) {
+            return None;
+        }
+        let path = [finding.place.as_slice(), b"/", name].concat();
+        match host.content(&path, LONGEST_MANIFEST, watch) {
+            Ok(Content::Bytes(bytes)) => Some((part_of(name), bytes)),
+            _ => None,
+        }
+    };
+    let Some((part, bytes)) = MANIFESTS.iter().find_map(content) else { return };
+    let Some(actual) = provenance::version(&bytes) else { return };
+    if part.is_some_and(|part| part.actual != Value::Digest(Digest::of(&bytes))) {
+        return;
+    }
+    let versions = finding.versions.get_or_insert_default();
+    if part.is_none() {
+        versions.expected = Some(actual.clone());
+    }
+    versions.actual = Some(actual);
 }

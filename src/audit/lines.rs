@@ -4,10 +4,9 @@
 use crate::model::SubjectKind;
 use std::time::Duration;
 
-use crate::audit::target::Aim;
 use crate::content::{Difference, Extent, FileRole, Version};
 use crate::git::Revision;
-use crate::host::{Content, Watch};
+use crate::host::{Content, Host, Watch};
 use crate::model::{CheckResult, Digest, Finding, Part, Shown, Value, escaped};
 use crate::project::Project;
 use crate::provenance;
@@ -29,7 +28,7 @@ pub(crate) fn extent(show_content: bool) -> Extent {
 #[derive(Clone, Copy)]
 pub(crate) enum Store<'a> {
     /// On a machine, as it is now.
-    Machine(&'a Aim),
+    Machine(&'a dyn Host),
     /// In a commit.
     Commit(&'a Revision),
     /// Wherever the repository's history holds it: of a lock file only digests are known.
@@ -143,7 +142,7 @@ impl Lines<'_> {
         let Value::Digest(digest) = value else { return Ok(None) };
         let name = escaped(side.name.as_bytes());
         let bytes = match side.store {
-            Store::Machine(aim) => self.on_machine(aim, path)?,
+            Store::Machine(host) => self.on_machine(host, path)?,
             Store::Commit(revision) => match stored_in(revision, path, *digest) {
                 Some(bytes) => bytes,
                 None => self.in_history(&name, path, *digest)?,
@@ -156,8 +155,11 @@ impl Lines<'_> {
         Err(format!("it has changed on {name} since it was looked at"))
     }
 
-    fn on_machine(&self, aim: &Aim, path: &[u8]) -> Result<Vec<u8>, String> {
-        match aim.content(path, LONGEST, self.watch).map_err(|error| escaped(error.to_string().as_bytes()))? {
+    fn on_machine(&self, host: &dyn Host, path: &[u8]) -> Result<Vec<u8>, String> {
+        match host
+            .content(path, LONGEST, self.watch)
+            .map_err(|error| escaped(error.to_string().as_bytes()))?
+        {
             Content::Bytes(bytes) => Ok(bytes),
             Content::Gone => Err("it is gone since it was looked at".to_owned()),
             Content::TooLarge(bytes) => Err(format!("it has {bytes} bytes")),

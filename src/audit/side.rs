@@ -2,6 +2,7 @@
 
 use crate::store::open_run::{report_in, run_named};
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use crate::audit::accept::{source_of_run, state_in, state_of_report};
 use crate::audit::lines::Store;
@@ -13,7 +14,7 @@ use crate::baseline::{Locks, Source};
 use crate::check::Evidence;
 use crate::error::Failure;
 use crate::git::Revision;
-use crate::host::{Scope, Watch};
+use crate::host::{Host, Scope, Watch};
 use crate::model::printable_path;
 use crate::model::{
     BaselineOrigin, Digest, Entry, Leaf, LeftOut, Observation, Observed, Report, SectionId, State, Unit,
@@ -46,6 +47,8 @@ pub(crate) struct Called<'a> {
     pub(crate) text: &'a str,
     /// The target to look at, behind `target:`.
     aim: Option<Aim>,
+    /// That target, once it is asked.
+    host: OnceLock<Box<dyn Host>>,
     /// The target whose run it is, or that it is.
     target: Option<&'a str>,
 }
@@ -58,11 +61,11 @@ impl<'a> Called<'a> {
     pub(crate) fn read(project: &Project, text: &'a str, reach: &Reach) -> Result<Self, Failure> {
         if let Some(name) = text.strip_prefix("target:") {
             let aim = Aim::target(project, name, reach)?;
-            return Ok(Self { text, aim: Some(aim), target: Some(name) });
+            return Ok(Self { text, aim: Some(aim), host: OnceLock::new(), target: Some(name) });
         }
         let last = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text);
         let target = runs::parse_name(last).and_then(|(_, _, target)| target);
-        Ok(Self { text, aim: None, target })
+        Ok(Self { text, aim: None, host: OnceLock::new(), target })
     }
 
     /// The commit behind `git:`.
@@ -76,16 +79,20 @@ impl<'a> Called<'a> {
     /// Where its content can be had; `revision` is its commit, if it is one.
     pub(crate) fn store<'b>(&'b self, revision: Option<&'b Revision>) -> Store<'b> {
         match (&self.aim, revision) {
-            (Some(aim), _) => Store::Machine(aim),
+            (Some(aim), _) => Store::Machine(self.host(aim)),
             (None, Some(revision)) => Store::Commit(revision),
             (None, None) => Store::History,
         }
     }
 
+    fn host(&self, aim: &Aim) -> &dyn Host {
+        &**self.host.get_or_init(|| aim.open(None))
+    }
+
     /// Gets what the side holds. Lock files that belong to no target are read for that of the `other` side.
     pub(crate) fn load(&self, project: &Project, other: &Self, watch: &Watch) -> Result<Side, Failure> {
         if let Some(aim) = &self.aim {
-            return Side::of_target(project, self.text, aim, watch);
+            return Side::of_target(project, self.text, (aim, self.host(aim)), watch);
         }
         let configured = self.target.and_then(|name| project.config.targets.get(name));
         let mut side = self.recorded(project, self.target.or(other.target), watch)?;
@@ -205,11 +212,17 @@ impl Side {
     }
 
     /// A target as it is now.
-    fn of_target(project: &Project, name: &str, aim: &Aim, watch: &Watch) -> Result<Self, Failure> {
+    fn of_target(
+        project: &Project,
+        name: &str,
+        (aim, host): (&Aim, &dyn Host),
+        watch: &Watch,
+    ) -> Result<Self, Failure> {
         let locks = read_locks(&project.source(), aim.target.as_deref())?;
         let setting = aim.setting(project, Purpose::Check);
         let request = Request { setting, locks: &locks, only: &[], require: &[], signature: None };
-        let Look { evidence, unreachable } = aim.observe(&request, pipeline::plan(&request), watch)?;
+        let Look { evidence, unreachable } =
+            pipeline::observe(&request, pipeline::plan(&request), host, watch)?;
         let digest = digest_of(evidence.iter().filter_map(seen_of));
         let mut sections = BTreeMap::new();
         let mut absent = BTreeMap::new();

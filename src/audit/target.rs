@@ -90,7 +90,12 @@ pub(crate) struct Aim {
 }
 
 impl Aim {
-    /// The host to ask, or why there is no way to it.
+    /// The host to ask, on one connection however often; where there is no way to it, it says why whenever it is asked. Files of
+    /// this machine that are remembered are not read again.
+    pub(crate) fn open(&self, remembered: Option<Arc<StatCache>>) -> Box<dyn Host> {
+        self.host(remembered).unwrap_or_else(|why| Box::new(Closed(why)))
+    }
+
     fn host(&self, remembered: Option<Arc<StatCache>>) -> Result<Box<dyn Host>, HostError> {
         match &self.place {
             Place::Here => {
@@ -118,44 +123,12 @@ impl Aim {
         planned: Vec<Planned>,
         watch: &Watch,
     ) -> Result<Look, HostError> {
-        self.observe_remembering(request, planned, None, watch)
+        pipeline::observe(request, planned, &*self.open(None), watch)
     }
 
-    /// The same, where files of this machine that are remembered are not read again.
-    ///
-    /// # Errors
-    /// As [`Aim::observe`].
-    pub(crate) fn observe_remembering(
-        &self,
-        request: &Request<'_>,
-        planned: Vec<Planned>,
-        remembered: Option<Arc<StatCache>>,
-        watch: &Watch,
-    ) -> Result<Look, HostError> {
-        let host = self.host(remembered).unwrap_or_else(|why| Box::new(Closed(why)));
-        pipeline::observe(request, planned, &*host, watch)
-    }
-
-    /// What is known of a place that is not looked at, and why.
-    ///
-    /// # Errors
-    /// As [`Aim::observe`].
-    pub(crate) fn leave(
-        request: &Request<'_>,
-        planned: Vec<Planned>,
-        why: &str,
-        watch: &Watch,
-    ) -> Result<Look, HostError> {
-        let closed = Closed(HostError::Unreachable(format!("it was not asked: {why}")));
-        pipeline::observe(request, planned, &closed, watch)
-    }
-
-    /// The bytes of one of its files.
-    ///
-    /// # Errors
-    /// When it could not be asked, or `watch` was cancelled.
-    pub(crate) fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
-        self.host(None)?.content(path, limit, watch)
+    /// A host that is not to be asked, and why.
+    pub(crate) fn leave(why: &str) -> Box<dyn Host> {
+        Box::new(Closed(HostError::Unreachable(format!("it was not asked: {why}"))))
     }
 
     /// How it is called: the target, or this machine.
@@ -360,6 +333,10 @@ struct Closed(HostError);
 
 impl Host for Closed {
     fn observe(&self, _queries: &[Query], _watch: &Watch) -> Result<Vec<Answer>, HostError> {
+        Err(self.0.clone())
+    }
+
+    fn content(&self, _path: &[u8], _limit: u64, _watch: &Watch) -> Result<Content, HostError> {
         Err(self.0.clone())
     }
 }

@@ -4,17 +4,42 @@ use std::io;
 
 use tokio::runtime::Builder;
 
-/// Waits for a future on this thread, with all tasks that it starts; those that have not ended are left behind. Everything runs
-/// on the one thread, so that a connection is back in its pool before the next call looks for one.
+/// A runtime whose tasks go on while a thread waits on it, all on that thread, so that a connection is back in its pool before the
+/// next call looks for one. Tasks that have not ended when it is dropped are left behind.
+pub(crate) struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Runtime {
+    /// A new one, without tasks.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub(crate) fn new() -> io::Result<Self> {
+        Builder::new_current_thread().enable_all().build().map(|runtime| Self(Some(runtime)))
+    }
+
+    /// Waits for a future on this thread, with all tasks that it and those before it started.
+    ///
+    /// # Errors
+    /// When there is no runtime.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> io::Result<T> {
+        let runtime = self.0.as_ref().ok_or_else(|| io::Error::other("there is no runtime"))?;
+        Ok(runtime.block_on(future))
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        // A look-up of a name may hang in the system, and nobody waits for that.
+        self.0.take().into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+    }
+}
+
+/// Waits for a future on this thread, on a runtime of its own.
 ///
 /// # Errors
 /// When the system gives no runtime.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(future);
-    // A look-up of a name may hang in the system, and nobody waits for that.
-    runtime.shutdown_background();
-    Ok(result)
+    Runtime::new()?.block_on(future)
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub use module::{EntryKind, ModuleRules};
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
 
 /// A machine, or something that can stand for one, that can be observed.
-pub trait Host: Sync {
+pub trait Host: Send + Sync {
     /// Answers every query, in the order of the queries.
     ///
     /// # Errors

@@ -79,6 +79,13 @@ impl Daemon {
         }
     }
 
+    /// Ends all that it started; the server itself goes on.
+    pub(crate) fn end_sessions(&self) {
+        let server = i32::try_from(self.child.id()).unwrap();
+        let sessions: Vec<i32> = self.family().into_iter().filter(|pid| *pid != server).collect();
+        signal(&sessions, Signal::KILL);
+    }
+
     /// Lets them go on.
     pub(crate) fn cont(&self) {
         signal(&self.family(), Signal::CONT);

@@ -227,6 +227,16 @@ impl Server {
         self.daemon.stop();
     }
 
+    /// Ends its sessions; it goes on itself.
+    pub(crate) fn end_sessions(&self) {
+        self.daemon.end_sessions();
+    }
+
+    /// How often somebody has logged in.
+    pub(crate) fn logins(&self) -> usize {
+        self.log().matches("Accepted publickey").count()
+    }
+
     /// Lets all of it go on.
     pub(crate) fn cont(&self) {
         self.daemon.cont();

@@ -252,7 +252,7 @@ impl Inquiry<'_> {
             if let Source::Git(revision) = self.source { Store::Commit(revision) } else { Store::History };
         let before = Versions { name: &baseline, store };
         let host = self.aim.target.as_deref().unwrap_or("this machine");
-        let after = Versions { name: host, store: Store::Machine(self.aim) };
+        let after = Versions { name: host, store: Store::Machine(&*self.examined.host) };
         let extent = extent(show_content);
         Lines { project: self.project, before, after, extent, watch: self.watch }.show(checks);
         Vec::new()

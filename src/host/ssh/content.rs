@@ -1,37 +1,38 @@
 //! The content of one file of a server: given by a script, and looked at like any other where there is none to give.
 
-use std::os::unix::ffi::OsStrExt as _;
 use std::time::Instant;
 
 use super::connect::Connection;
 use super::error::ScriptError;
 use super::remote::SshHost;
 use super::survey::{self, FileRequest, GivenFile, Snapshot};
-use crate::host::reasons::{CHANGED, NO_PLACE};
-use crate::host::{Answer, Content, FileQuery, HostError, Phase, Query, Scope, Seen, Select, Watch};
+use crate::host::reasons::CHANGED;
+use crate::host::{Answer, Content, FileQuery, HostError, Query, Scope, Seen, Select, Watch};
 
 /// The number of requests for a file that changes while it is given.
 const ATTEMPTS: usize = 3;
 
+/// A file whose bytes are wanted.
+pub(super) struct RemoteFile<'a> {
+    /// Its path as it was asked for, without a NUL.
+    pub(super) path: &'a [u8],
+    /// Its place on the server.
+    pub(super) place: &'a [u8],
+    /// The bytes that it may have at most.
+    pub(super) limit: u64,
+}
+
 impl SshHost {
-    /// Connects and asks for a file's content.
+    /// Asks for a file's content.
     pub(super) async fn ask_content(
         &self,
-        path: &[u8],
-        limit: u64,
+        connection: &Connection,
+        file: &RemoteFile<'_>,
         watch: &Watch,
     ) -> Result<Content, HostError> {
-        let unreadable = |why: &str| Ok(Content::Unreadable(why.to_owned()));
-        let Some(host) = self.layout.locate(path) else { return unreadable(NO_PLACE) };
-        if path.contains(&0) {
-            return unreadable("no path holds a NUL");
-        }
-        let started = Instant::now();
-        watch.set_phase(Phase::Connecting);
-        let connection = self.connect(watch).await?;
-        watch.set_phase(Phase::Collecting);
+        let (path, started) = (file.path, Instant::now());
         for _ in 0..ATTEMPTS {
-            let given = self.give(&connection, host.as_os_str().as_bytes(), limit).await;
+            let given = self.give(connection, file).await;
             match given.map_err(|error| self.broken(&error, started, watch))? {
                 GivenFile::Bytes(bytes) => {
                     watch.count(bytes.len() as u64);
@@ -41,7 +42,7 @@ impl SshHost {
                 GivenFile::Changed => continue,
                 GivenFile::NoFile => {}
             }
-            let told = self.look_at(&connection, path, watch).await;
+            let told = self.look_at(connection, path, watch).await;
             let told = told.map_err(|error| self.broken(&error, started, watch))?;
             let seen = match survey::answer(&self.layout, &question(path), &told, watch)? {
                 Answer::Files(mut answer) => answer.files.remove(path),
@@ -53,11 +54,11 @@ impl SshHost {
                 Seen::File(..) => {}
             }
         }
-        unreadable(CHANGED)
+        Ok(Content::Unreadable(CHANGED.to_owned()))
     }
 
-    async fn give(&self, connection: &Connection, path: &[u8], limit: u64) -> Result<GivenFile, ScriptError> {
-        let mut request = FileRequest::new(path, limit);
+    async fn give(&self, connection: &Connection, file: &RemoteFile<'_>) -> Result<GivenFile, ScriptError> {
+        let mut request = FileRequest::new(file.place, file.limit);
         let script = request.script();
         let ended = connection
             .run(self.command(), script, self.access.limits.time, |piece| request.feed(piece))

@@ -1,15 +1,18 @@
 //! A server as a host: connects, asks for the files and for the containers at the same time, and says why it could not.
 
-use std::sync::Arc;
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, LoginError, connect, place};
+use super::content::RemoteFile;
 use super::error::ScriptError;
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, engine};
-use crate::control::runtime;
+use crate::control::runtime::Runtime;
 use crate::host::docker::Gathered;
+use crate::host::reasons::NO_PLACE;
 use crate::host::unseen::Unseen;
 use crate::host::{Answer, Content, Host, HostError, Layout, Phase, Query, Watch};
 use crate::model::in_words;
@@ -20,12 +23,19 @@ const POLL: Duration = Duration::from_millis(50);
 /// The time for which a server may refuse a session after the one before it has ended.
 const ROOM: Duration = Duration::from_secs(5);
 
-/// A server over SSH, with the project's tree where its layout says.
+/// A server over SSH, with the project's tree where its layout says. One connection serves every call, unless it breaks.
 pub struct SshHost {
     route: Route,
     pub(super) layout: Layout,
     pub(super) access: Access,
     prompt: Arc<dyn Prompt>,
+    kept: Mutex<Option<Kept>>,
+}
+
+/// The connection of an earlier call, and what drives it.
+struct Kept {
+    connection: Connection,
+    runtime: Runtime,
 }
 
 /// A script without an answer.
@@ -39,7 +49,7 @@ impl SshHost {
     /// A host at the end of `route`.
     #[must_use]
     pub fn new(route: Route, layout: Layout, access: Access, prompt: Arc<dyn Prompt>) -> Self {
-        Self { route, layout, access, prompt }
+        Self { route, layout, access, prompt, kept: Mutex::default() }
     }
 
     /// The server's name in messages.
@@ -57,22 +67,24 @@ impl SshHost {
         HostError::Unreachable(format!("{}: {error} ({done}, after {seconds:.1} s)", self.place()))
     }
 
-    async fn ask(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
+    async fn ask(
+        &self,
+        connection: &Connection,
+        queries: &[Query],
+        watch: &Watch,
+    ) -> Result<Vec<Answer>, HostError> {
         let started = Instant::now();
-        watch.set_phase(Phase::Connecting);
-        let connection = self.connect(watch).await?;
-        watch.set_phase(Phase::Collecting);
         let containers = queries.iter().find_map(|query| match query {
             Query::Containers(query) => Some(query),
             _ => None,
         });
         let asked = async {
             match containers {
-                Some(query) => Some(engine::observe(&connection, self.access.engine, query).await),
+                Some(query) => Some(engine::observe(connection, self.access.engine, query).await),
                 None => None,
             }
         };
-        let surveyed = Box::pin(self.survey(&connection, queries, asked, watch)).await;
+        let surveyed = Box::pin(self.survey(connection, queries, asked, watch)).await;
         let (snapshot, containers) = surveyed.map_err(|error| self.broken(&error, started, watch))?;
         self.answers(queries, snapshot.as_ref(), containers, watch)
     }
@@ -185,20 +197,60 @@ impl SshHost {
         }
     }
 
-    /// Waits for an answer, unless the run is cancelled.
-    fn wait<T>(watch: &Watch, asked: impl Future<Output = Result<T, HostError>>) -> Result<T, HostError> {
+    /// Waits for the answer to what is asked over the connection, unless the run is cancelled. A connection that broke since the
+    /// call before is made anew.
+    fn wait<T>(
+        &self,
+        watch: &Watch,
+        asked: impl AsyncFn(&Connection) -> Result<T, HostError>,
+    ) -> Result<T, HostError> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Kept { connection, runtime }) = kept {
+            let handle = Arc::clone(&connection.handle);
+            match self.wait_on(runtime, Some(connection), watch, &asked) {
+                Err(HostError::Unreachable(why)) if handle.is_closed() => {
+                    log::info!(why:%; "a connection that broke is made anew");
+                }
+                answer => return answer,
+            }
+        }
+        let runtime = Runtime::new().map_err(|error| HostError::Unreachable(in_words(&error)))?;
+        self.wait_on(runtime, None, watch, &asked)
+    }
+
+    /// Waits on a connection, which is kept where an answer came.
+    fn wait_on<T>(
+        &self,
+        runtime: Runtime,
+        connection: Option<Connection>,
+        watch: &Watch,
+        asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
+    ) -> Result<T, HostError> {
         let cancelled = async {
             while !watch.is_cancelled() {
                 tokio::time::sleep(POLL).await;
             }
         };
-        let result = runtime::block_on(async {
+        let answered = async {
+            let connection = match connection {
+                Some(connection) => connection,
+                None => {
+                    watch.set_phase(Phase::Connecting);
+                    self.connect(watch).await?
+                }
+            };
+            watch.set_phase(Phase::Collecting);
+            asked(&connection).await.map(|answer| (answer, connection))
+        };
+        let waited = runtime.block_on(async {
             tokio::select! {
-                answer = asked => answer,
+                answer = answered => answer,
                 () = cancelled => Err(HostError::Interrupted),
             }
         });
-        result.unwrap_or_else(|error| Err(HostError::Unreachable(in_words(&error))))
+        let (answer, connection) = waited.map_err(|error| HostError::Unreachable(in_words(&error)))??;
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kept { connection, runtime });
+        Ok(answer)
     }
 
     /// Connects; the user may be asked about a host key, and is connected anew after having said yes.
@@ -233,11 +285,17 @@ impl SshHost {
 
 impl Host for SshHost {
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
-        Self::wait(watch, self.ask(queries, watch))
+        self.wait(watch, async |connection| self.ask(connection, queries, watch).await)
     }
 
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
-        Self::wait(watch, self.ask_content(path, limit, watch))
+        let unreadable = |why: &str| Ok(Content::Unreadable(why.to_owned()));
+        let Some(place) = self.layout.locate(path) else { return unreadable(NO_PLACE) };
+        if path.contains(&0) {
+            return unreadable("no path holds a NUL");
+        }
+        let file = RemoteFile { path, place: place.as_os_str().as_bytes(), limit };
+        self.wait(watch, async |connection| self.ask_content(connection, &file, watch).await)
     }
 }
 

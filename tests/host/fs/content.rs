@@ -130,6 +130,22 @@ fn needs_mounts_a_connection_that_is_cut_is_an_error_and_no_content() {
 }
 
 #[test]
+fn needs_mounts_one_login_serves_every_file_until_its_connection_breaks() {
+    let project = Project::empty();
+    let server = Server::start(|_| {});
+    let host = remote(&server, server.port, Layout::of_root(&project.root()), false);
+    for at in 0..4 {
+        project.file("x", &format!("content {at}"));
+        let bytes = format!("content {at}").into_bytes();
+        assert_eq!(content(&host, b"x"), Content::Bytes(bytes));
+        assert_eq!(server.logins(), if at < 2 { 1 } else { 2 }, "{}", server.log());
+        if at == 1 {
+            server.end_sessions();
+        }
+    }
+}
+
+#[test]
 fn needs_mounts_login_shells_and_their_noise_do_not_matter() {
     let project = Project::empty();
     project.file("it's $x", "a\0b\n");

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::support::disk::files_below;
 use crate::support::dropbear::Dropbear;
+use crate::support::git::{commit_all, git};
 use crate::support::sshd::Server;
 use crate::support::wire::Wire;
 use crate::support::{Project, Ran, check_of, findings, status};
@@ -79,6 +80,21 @@ fn drift_on_a_server_is_found_and_can_be_accepted() {
     assert_eq!((&report["mode"], &report["target"]), (&"server".into(), &"prod".into()));
     project.ok(&["accept", "--target", "prod", "--yes"]);
     assert_eq!(check(&project, "prod").0, 0);
+}
+
+#[test]
+fn one_login_serves_the_look_and_the_lines_of_every_file() {
+    let server = Server::start(|_| {});
+    let project = Project::accepted();
+    git(&project, &["init", "--quiet"]);
+    commit_all(&project, "r1");
+    with_targets(&project, &target("prod", &project, &server, ""));
+    let files = ["printer/models/order.py", "printer/__manifest__.py", "printer/__init__.py"];
+    files.iter().for_each(|file| project.file(&format!("odoo_modules/seisei/{file}"), "other = 7\n"));
+    let ran = project.run(&["diff", "git:HEAD", "target:prod", "--content"]);
+    assert_eq!((ran.out().matches("+other = 7").count(), server.logins()), (3, 1), "{}", ran.out());
+    let ran = project.run(&["explain", "printer/models/order.py", "--target", "prod", "--content"]);
+    assert_eq!((ran.out().matches("+other = 7").count(), server.logins()), (1, 2), "{}", ran.out());
 }
 
 #[test]

@@ -216,7 +216,7 @@ type Kept = (Report, Result<(), String>);
 impl Job<'_> {
     /// Looks at one place and keeps the run.
     fn run(&self, aim: &Aim, watch: &Watch) -> Result<Kept, Failure> {
-        let Examined { mut report, evidence, warning } = self.examine(aim, watch)?;
+        let Examined { mut report, evidence, warning, .. } = self.examine(aim, watch)?;
         if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
         }
