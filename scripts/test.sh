@@ -52,6 +52,7 @@ need getent libc-bin
 need openssl openssl
 need systemd-analyze systemd
 need strace strace
+need socat socat
 need crontab cron
 need chromium chromium
 need pdftotext poppler-utils

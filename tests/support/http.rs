@@ -254,6 +254,11 @@ impl Authority {
         self.dir.path().file_name().unwrap().to_string_lossy().into_owned()
     }
 
+    /// The directory of its certificate `ca.pem`, and of this machine's `cert.pem` and `key.pem`.
+    pub(crate) fn directory(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The file of its own certificate.
     pub(crate) fn file(&self) -> PathBuf {
         self.dir.path().join("ca.pem")

@@ -4,17 +4,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use bollard::errors::Error;
-use bollard::query_parameters::ListImagesOptions;
-use bollard::{BollardRequest, Docker};
-use futures_util::TryStreamExt as _;
-use hyper::Uri;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
+use super::api::{CallError, EngineApi};
 use super::gathered::{
-    Gathered, Inspected, Labels, ListedContainer, ListedImages, MountPoint, gather, mount_of, with_algorithm,
+    Gathered, ImageRow, Inspected, Labels, ListedContainer, ListedImages, MountPoint, gather, mount_of,
+    with_algorithm,
 };
 use super::life::{self, Life};
 use crate::host::ContainerQuery;
@@ -22,35 +18,34 @@ use crate::host::mounts::Running;
 
 /// Collects what a query asks for, with up to `lanes` calls at once. `clock` is that of the engine, where it is known.
 pub(in crate::host) async fn collect(
-    docker: &Docker,
+    engine: &EngineApi,
     query: &ContainerQuery,
     lanes: usize,
     clock: Option<fn() -> i64>,
-) -> Result<Gathered, Error> {
+) -> Result<Gathered, CallError> {
     for _ in 1..TRIES {
-        let (listed, images) = collect_once(docker, query, lanes, clock).await?;
+        let (listed, images) = collect_once(engine, query, lanes, clock).await?;
         // One that ended or was made anew in between is another one now.
         if !listed.iter().any(ListedContainer::is_gone) {
             return Ok(gather(listed, &images, query));
         }
         tokio::time::sleep(PAUSE).await;
     }
-    let (listed, images) = collect_once(docker, query, lanes, clock).await?;
+    let (listed, images) = collect_once(engine, query, lanes, clock).await?;
     Ok(gather(listed, &images, query))
 }
 
 async fn collect_once(
-    docker: &Docker,
+    engine: &EngineApi,
     query: &ContainerQuery,
     lanes: usize,
     clock: Option<fn() -> i64>,
-) -> Result<(Vec<ListedContainer>, ListedImages), Error> {
+) -> Result<(Vec<ListedContainer>, ListedImages), CallError> {
     let start = Instant::now();
-    let list = || answered("/containers/json", asked::<Vec<ListRow>>(docker, "/containers/json?all=true"));
+    let list = || answered("/containers/json", engine.get::<Vec<ListRow>>("/containers/json?all=true"));
     let containers = again(list);
-    let docker = &logged(docker);
     // Not `digests=true`: Docker lists them in any case, and Podman 4 answers nothing at all to it.
-    let images = answered("/images/json", docker.list_images(None::<ListImagesOptions>));
+    let images = answered("/images/json", engine.get::<Vec<ImageRow>>("/images/json"));
     let (containers, images) = match lanes {
         1 => (containers.await?, images.await?),
         _ => tokio::try_join!(containers, images)?,
@@ -59,40 +54,10 @@ async fn collect_once(
     let mut listed: Vec<ListedContainer> = containers.into_iter().map(|row| row.listed(now)).collect();
     let mut wanting = listed.iter_mut().filter(|listed| listed.wants_inspection(query)).collect::<Vec<_>>();
     for batch in wanting.chunks_mut(lanes.max(1)) {
-        inspect(docker, batch).await?;
+        inspect(engine, batch).await?;
     }
     log::info!(containers = listed.len(), images = images.len(), ms = start.elapsed().as_millis(); "the engine answered");
     Ok((listed, ListedImages::of(images)))
-}
-
-/// The same engine, with what it is asked told. Of its answers only what is needed is told: they hold the
-/// environment of containers.
-fn logged(docker: &Docker) -> Docker {
-    docker.clone().with_request_modifier(told)
-}
-
-fn told(request: BollardRequest) -> BollardRequest {
-    let path = request.uri().path_and_query().map_or("", |path| path.as_str());
-    log::debug!(method = request.method().as_str(), path; "asks the engine");
-    request
-}
-
-/// Asks for a path and reads the answer in shapes of our own. Those of bollard know the states of Docker alone: one
-/// container of Podman's `stopped`, whoever's it is, and the whole list is no answer.
-async fn asked<T: DeserializeOwned>(docker: &Docker, path: &str) -> Result<T, Error> {
-    let path = path.to_owned();
-    let docker = docker.clone().with_request_modifier(move |mut request| {
-        let mut parts = request.uri().clone().into_parts();
-        parts.path_and_query = path.parse().ok();
-        if let Ok(uri) = Uri::from_parts(parts) {
-            *request.uri_mut() = uri;
-        }
-        told(request)
-    });
-    // The call that gives an answer as it came; where it goes is changed above.
-    let body = docker.export_container("-");
-    let body = body.try_fold(Vec::new(), |all, part| async move { Ok([all, part.to_vec()].concat()) });
-    Ok(serde_json::from_slice(&body.await?)?)
 }
 
 /// The number of calls to an engine that fails, and the pause in between.
@@ -100,10 +65,10 @@ const TRIES: usize = 5;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Asks again where the engine failed: Podman does while a container that it lists ends or begins.
-async fn again<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
+async fn again<T, F: Future<Output = Result<T, CallError>>>(ask: impl Fn() -> F) -> Result<T, CallError> {
     for _ in 1..TRIES {
         match ask().await {
-            Err(Error::DockerResponseServerError { status_code: 500, .. }) => tokio::time::sleep(PAUSE).await,
+            Err(error) if error.is_failure_of_engine() => tokio::time::sleep(PAUSE).await,
             answer => return answer,
         }
     }
@@ -111,12 +76,12 @@ async fn again<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> 
 }
 
 /// Waits for an answer, and says how long it took and what became of it.
-async fn answered<T>(path: &str, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn answered<T>(path: &str, answer: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
     let start = Instant::now();
     let answer = answer.await;
     let status = match &answer {
         Ok(_) => 200,
-        Err(Error::DockerResponseServerError { status_code, .. }) => i64::from(*status_code),
+        Err(CallError::Status { status, .. }) => i64::from(status.as_u16()),
         Err(_) => 0,
     };
     log::debug!(path, status, ms = start.elapsed().as_millis(); "the engine's answer");
@@ -124,49 +89,56 @@ async fn answered<T>(path: &str, answer: impl Future<Output = Result<T, Error>>)
 }
 
 /// Asks for single containers, all at once.
-async fn inspect(docker: &Docker, batch: &mut [&mut ListedContainer]) -> Result<(), Error> {
+async fn inspect(engine: &EngineApi, batch: &mut [&mut ListedContainer]) -> Result<(), CallError> {
     let mut calls = JoinSet::new();
     for (position, listed) in batch.iter().enumerate() {
-        let (docker, id) = (docker.clone(), listed.id.clone());
-        calls.spawn(async move { (position, inspected(&docker, &id).await) });
+        let (engine, id) = (engine.clone(), listed.id.clone());
+        calls.spawn(async move { (position, inspected(&engine, &id).await) });
     }
     while let Some(call) = calls.join_next().await {
-        let (position, inspected) = call.map_err(|error| Error::IOError { err: error.into() })?;
+        let (position, inspected) = call?;
         batch[position].inspected = Some(inspected?);
     }
     Ok(())
 }
 
-async fn inspected(docker: &Docker, id: &str) -> Result<Inspected, Error> {
+async fn inspected(engine: &EngineApi, id: &str) -> Result<Inspected, CallError> {
     let path = format!("/containers/{id}/json");
-    match again(|| answered(&path, asked::<Details>(docker, &path))).await {
+    match again(|| answered(&path, engine.get::<Details>(&path))).await {
         Ok(answer) => Ok(answer.inspected(id)),
-        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(Inspected::Gone),
+        Err(error) if error.is_not_found() => Ok(Inspected::Gone),
         Err(error) => Err(error),
     }
 }
 
 /// Asks for one container once more: its processes, where it has any.
-pub(super) async fn running_now(docker: &Docker, id: &str) -> Result<Option<Running>, Error> {
-    Ok(match inspected(docker, id).await? {
+pub(super) async fn running_now(engine: &EngineApi, id: &str) -> Result<Option<Running>, CallError> {
+    Ok(match inspected(engine, id).await? {
         Inspected::There { processes, .. } => processes,
         Inspected::Gone => None,
     })
 }
 
 /// The path that a volume of the engine's own kind is a bind of, if it is one.
-pub(super) async fn bound_device(docker: &Docker, volume: &str) -> Result<Option<String>, Error> {
+pub(super) async fn bound_device(engine: &EngineApi, volume: &str) -> Result<Option<String>, CallError> {
     if volume.is_empty() {
         return Ok(None);
     }
     let path = format!("/volumes/{volume}");
-    let options = match answered(&path, logged(docker).inspect_volume(volume)).await {
-        Ok(volume) => volume.options,
-        Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
+    let options = match answered(&path, engine.get::<Volume>(&path)).await {
+        Ok(volume) => volume.options.unwrap_or_default(),
+        Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error),
     };
     let binds = options.get("o").is_some_and(|o| o.split(',').any(|word| matches!(word, "bind" | "rbind")));
     Ok(options.get("device").filter(|path| binds && path.starts_with('/')).cloned())
+}
+
+/// The field that is read of a volume.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Volume {
+    options: Option<HashMap<String, String>>,
 }
 
 /// A container as it is listed.

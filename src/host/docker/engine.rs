@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use serde::Deserialize;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::DEADLINE;
+use super::api::EngineApi;
 use super::collect::{bound_device, collect, running_now};
 use super::failure::{Contact, EngineError};
 use super::gathered::{Gathered, MountLook, RawContainer};
+use super::tls;
+use super::transport::Stream;
 use crate::control::runtime;
 use crate::host::disk::ThisDisk;
 use crate::host::mounts::{self, EngineQuestions, LockedPaths, Running};
@@ -63,21 +67,52 @@ impl Engine {
         Contact { shown: self.shown(), socket, address: self.address() }
     }
 
-    fn connect(&self) -> Result<Docker, EngineError> {
-        let seconds = DEADLINE.as_secs() * 2;
-        let docker = match self {
-            Self::None(why) | Self::Unsupported(why) => return Err(EngineError::NoEngine(why.clone())),
-            Self::Unix(path) => {
-                Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
-            }
-            Self::Tcp(address) => Docker::connect_with_http(address.reveal(), seconds, API_DEFAULT_VERSION),
-            Self::Tls(address, certificates) => {
-                let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| certificates.join(name));
-                Docker::connect_with_ssl(address.reveal(), &key, &cert, &ca, seconds, API_DEFAULT_VERSION)
-            }
+    fn connect(&self) -> Result<EngineApi, EngineError> {
+        let dial = |address: &str| {
+            let place = address.split('/').next().unwrap_or_default().to_owned();
+            move || TcpStream::connect(place.clone())
         };
-        docker.map_err(|error| self.contact().failed(error))
+        match self {
+            Self::None(why) | Self::Unsupported(why) => Err(EngineError::NoEngine(why.clone())),
+            Self::Unix(path) => {
+                let path = path.clone();
+                Ok(EngineApi::of_this_machine("docker", move || {
+                    let path = path.clone();
+                    Box::pin(async move { Ok(Box::new(UnixStream::connect(path).await?) as Stream) })
+                }))
+            }
+            Self::Tcp(address) => {
+                let dial = dial(address.reveal());
+                Ok(EngineApi::of_this_machine(address.reveal(), move || {
+                    let stream = dial();
+                    Box::pin(async move { Ok(Box::new(stream.await?) as Stream) })
+                }))
+            }
+            Self::Tls(address, certificates) => {
+                let dial = dial(address.reveal());
+                let tls = tls::connector(host_of(address.reveal()), certificates);
+                let (tls, name) = tls.map_err(|source| EngineError::Tls { engine: self.shown(), source })?;
+                Ok(EngineApi::of_this_machine(address.reveal(), move || {
+                    let (stream, tls, name) = (dial(), tls.clone(), name.clone());
+                    Box::pin(async move { Ok(Box::new(tls.connect(name, stream.await?).await?) as Stream) })
+                }))
+            }
+        }
     }
+}
+
+/// The host of `host:port`, an IPv6 address without its brackets.
+fn host_of(address: &str) -> &str {
+    let place = address.split('/').next().unwrap_or_default();
+    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// The field that is read of an engine's version.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct EngineVersion {
+    version: Option<String>,
 }
 
 /// Asks the engine for its version.
@@ -86,8 +121,9 @@ impl Engine {
 /// When none answers.
 pub fn engine_version(engine: &Engine) -> Result<String, EngineError> {
     within_deadline(engine, &Watch::default(), async {
-        let docker = engine.connect()?;
-        let answer = docker.version().await.map_err(|error| engine.contact().failed(error))?;
+        let asked = engine.connect()?;
+        let answer = asked.get::<EngineVersion>("/version").await;
+        let answer = answer.map_err(|error| engine.contact().failed(error))?;
         Ok(answer.version.unwrap_or_else(|| "unknown version".to_owned()))
     })
 }
@@ -108,10 +144,10 @@ pub(in crate::host) fn observe(
     }
     log::info!(engine = engine.shown(); "asks the engine of this machine");
     let answer = within_deadline(engine, watch, async {
-        let docker = engine.connect()?;
+        let asked = engine.connect()?;
         // Another machine has another clock.
         let clock = Some(query.clock).filter(|_| matches!(engine, Engine::Unix(_)));
-        collect(&docker, query, LANES, clock).await.map_err(|error| engine.contact().failed(error))
+        collect(&asked, query, LANES, clock).await.map_err(|error| engine.contact().failed(error))
     });
     match answer {
         _ if watch.is_cancelled() => None,
@@ -172,14 +208,14 @@ impl Looker {
     fn resolve_one(&self, raw: RawContainer) -> Container {
         let again = |id: &str| {
             within_deadline(&self.engine, &self.watch, async {
-                let docker = self.engine.connect()?;
-                running_now(&docker, id).await.map_err(|error| self.engine.contact().failed(error))
+                let engine = self.engine.connect()?;
+                running_now(&engine, id).await.map_err(|error| self.engine.contact().failed(error))
             })
         };
         let device = |volume: &str| {
             within_deadline(&self.engine, &self.watch, async {
-                let docker = self.engine.connect()?;
-                bound_device(&docker, volume).await.map_err(|error| self.engine.contact().failed(error))
+                let engine = self.engine.connect()?;
+                bound_device(&engine, volume).await.map_err(|error| self.engine.contact().failed(error))
             })
         };
         let ask = EngineQuestions { again: &again, device: &device, watch: &self.watch };

@@ -1,12 +1,11 @@
 //! Failures of an engine, for people, without anything that may be secret.
 
-use std::error::Error as _;
 use std::io;
 use std::path::Path;
 
-use bollard::errors::Error;
-
 use super::DEADLINE;
+use super::api::CallError;
+use super::tls::TlsError;
 use super::transport::TOO_MUCH;
 use crate::model::{Address, escaped, without_secrets};
 
@@ -25,7 +24,15 @@ pub enum EngineError {
         /// The reason, for people.
         text: String,
         /// The cause.
-        source: Box<Error>,
+        source: Box<CallError>,
+    },
+    /// There is no TLS to it.
+    #[error("the engine at {engine} cannot be asked: {source}")]
+    Tls {
+        /// Its address.
+        engine: String,
+        /// The reason.
+        source: TlsError,
     },
     /// The engine, by its address, does not answer.
     #[error("the engine at {engine} gave no answer within {} s", DEADLINE.as_secs())]
@@ -52,14 +59,9 @@ pub(in crate::host) struct Contact<'a> {
 }
 
 /// Whether the engine answered, so that it would not answer otherwise if it were reached another way.
-pub(in crate::host) fn is_answer(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::DockerResponseServerError { .. }
-            | Error::JsonDataError { .. }
-            | Error::JsonSerdeError { .. }
-            | Error::StrParseError { .. }
-    ) || cause(error).is_some_and(|error| error.kind() == TOO_MUCH)
+pub(in crate::host) fn is_answer(error: &CallError) -> bool {
+    matches!(error, CallError::Status { .. } | CallError::Json(_))
+        || error.cause().is_some_and(|error| error.kind() == TOO_MUCH)
 }
 
 /// The line of a text that tells most: cut short, escaped, and with whatever follows an equals sign or looks
@@ -90,47 +92,31 @@ fn without_credentials(word: &str) -> String {
 
 impl Contact<'_> {
     /// The error of a call.
-    pub(super) fn failed(&self, source: Error) -> EngineError {
+    pub(super) fn failed(&self, source: CallError) -> EngineError {
         EngineError::Call { text: describe(self, &source), source: Box::new(source) }
     }
 }
 
 /// An engine's error for people. Of what it sent only its own error message is repeated, cut short: an
 /// answer that cannot be parsed may hold anything.
-pub(in crate::host) fn describe(contact: &Contact<'_>, error: &Error) -> String {
+pub(in crate::host) fn describe(contact: &Contact<'_>, error: &CallError) -> String {
     let shown = &contact.shown;
     match error {
-        Error::DockerResponseServerError { status_code, message } => {
-            format!("the engine at {shown} answered {status_code}: {}", short(message))
+        CallError::Status { status, message } => {
+            format!("the engine at {shown} answered {}: {}", status.as_u16(), short(message))
         }
-        Error::JsonDataError { .. } | Error::JsonSerdeError { .. } | Error::StrParseError { .. } => {
+        CallError::Json(_) => {
             format!("the engine at {shown} gave an answer that is not the JSON of a Docker engine")
         }
-        Error::SocketNotFoundError(_) => format!("there is no socket at {shown}"),
-        Error::RequestTimeoutError => format!("the engine at {shown} did not answer in time"),
-        error => cause(error).map_or_else(
+        CallError::Late(_) => format!("the engine at {shown} did not answer in time"),
+        error => error.cause().map_or_else(
             || {
-                let error = contact.address.hidden_in(&error.to_string());
+                let error = contact.address.hidden_in(&error.innermost());
                 format!("the engine at {shown} cannot be asked: {}", escaped(error.as_bytes()))
             },
             |io| of_io(contact, io),
         ),
     }
-}
-
-/// The system's error below an engine's error.
-fn cause(error: &Error) -> Option<&io::Error> {
-    if let Error::IOError { err } = error {
-        return Some(err);
-    }
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return Some(io);
-        }
-        cause = inner.source();
-    }
-    None
 }
 
 fn of_io(contact: &Contact<'_>, error: &io::Error) -> String {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use bollard::models::ImageSummary;
 use serde::Deserialize;
 
 use super::life::{Life, RESTARTING};
@@ -138,6 +137,15 @@ fn absolute(file: &Path, directory: &Path, disk: &dyn Disk) -> Option<PathBuf> {
     beside.or_else(|| candidates().find(|path| disk.is_file(path)))
 }
 
+/// An image as it is listed.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct ImageRow {
+    id: String,
+    repo_tags: Option<Vec<String>>,
+    repo_digests: Option<Vec<String>>,
+}
+
 /// An engine's list of images, by image ID and by tag.
 #[derive(Default)]
 pub(in crate::host) struct ListedImages {
@@ -147,13 +155,13 @@ pub(in crate::host) struct ListedImages {
 
 impl ListedImages {
     /// Sorts what an engine lists.
-    pub(super) fn of(images: Vec<ImageSummary>) -> Self {
+    pub(super) fn of(images: Vec<ImageRow>) -> Self {
         let mut all = Self::default();
         for image in images {
-            let digests = image.repo_digests.into_iter().filter(|text| !text.contains("<none>"));
+            let digests = image.repo_digests.into_iter().flatten().filter(|text| !text.contains("<none>"));
             let mut digests: Vec<String> = digests.collect();
             digests.sort();
-            all.by_tag.extend(image.repo_tags.iter().map(|tag| (full_tag(tag), image.id.clone())));
+            all.by_tag.extend(image.repo_tags.iter().flatten().map(|tag| (full_tag(tag), image.id.clone())));
             all.digests.insert(image.id, digests);
         }
         all

@@ -1,5 +1,6 @@
 //! Docker engines: asking one for its containers, however it is reached, and never for a secret.
 
+mod api;
 mod client;
 mod collect;
 pub(crate) mod discover;
@@ -7,10 +8,13 @@ mod engine;
 mod failure;
 mod gathered;
 mod life;
+mod tls;
 mod transport;
 
 use std::time::Duration;
 
+pub use api::CallError;
+pub(super) use api::EngineApi;
 pub(super) use client::{ClientRefusal, listed, script};
 pub(super) use collect::collect;
 pub(super) use engine::observe;
@@ -18,7 +22,8 @@ pub use engine::{Engine, engine_version};
 pub use failure::EngineError;
 pub(super) use failure::{Contact, describe, is_answer};
 pub(super) use gathered::{Gathered, ListedImages, gather};
-pub(super) use transport::{Opening, Stream, over_streams};
+pub use tls::TlsError;
+pub(super) use transport::{Opening, Stream};
 
 /// The time for all calls to an engine.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);

@@ -6,16 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use bollard::errors::Error;
-use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use hyper::Uri;
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
-
-use super::DEADLINE;
 
 /// A stream that is read and written.
 pub(in crate::host) trait BothWays: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -40,6 +35,7 @@ pub(super) const TOO_MUCH: io::ErrorKind = io::ErrorKind::FileTooLarge;
 struct AnswerSize {
     bytes: AtomicU64,
     objects: AtomicU64,
+    is_unbounded: bool,
 }
 
 impl AnswerSize {
@@ -47,29 +43,30 @@ impl AnswerSize {
         let count =
             |all: &AtomicU64, more: usize| all.fetch_add(more as u64, Ordering::Relaxed) + more as u64;
         let objects = bytes.iter().filter(|&&b| b == b'{').count();
-        if count(&self.bytes, bytes.len()) > MOST || count(&self.objects, objects) > OBJECTS {
+        let is_too_much = count(&self.bytes, bytes.len()) > MOST || count(&self.objects, objects) > OBJECTS;
+        if is_too_much && !self.is_unbounded {
             return Err(io::Error::new(TOO_MUCH, "its answer has no end"));
         }
         Ok(())
     }
 }
 
-/// An engine whose connections `open` makes. They are used again for later calls.
-pub(in crate::host) fn over_streams(
-    open: impl Fn() -> Opening + Send + Sync + 'static,
-) -> Result<Docker, Error> {
-    let client = Client::builder(TokioExecutor::new()).build(Connector(Arc::new(open), Arc::default()));
-    let ask = move |request: BollardRequest| {
-        let answer = client.request(request);
-        async move { answer.await.map_err(Error::from) }
-    };
-    let seconds = DEADLINE.as_secs() * 2;
-    Docker::connect_with_custom_transport(ask, Some("http://docker"), seconds, API_DEFAULT_VERSION)
-}
-
 /// Opens streams when hyper wants one.
 #[derive(Clone)]
-struct Connector(Arc<dyn Fn() -> Opening + Send + Sync>, Arc<AnswerSize>);
+pub(in crate::host) struct Connector(Arc<dyn Fn() -> Opening + Send + Sync>, Arc<AnswerSize>);
+
+impl Connector {
+    /// To an engine whose answers have an end: it is a server's.
+    pub(super) fn bounded(open: impl Fn() -> Opening + Send + Sync + 'static) -> Self {
+        Self(Arc::new(open), Arc::default())
+    }
+
+    /// To an engine of this machine.
+    pub(super) fn unbounded(open: impl Fn() -> Opening + Send + Sync + 'static) -> Self {
+        let size = AnswerSize { is_unbounded: true, ..AnswerSize::default() };
+        Self(Arc::new(open), Arc::new(size))
+    }
+}
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<CountedStream>;
@@ -88,7 +85,7 @@ impl Service<Uri> for Connector {
 }
 
 /// A stream as hyper wants it.
-struct CountedStream(Stream, Arc<AnswerSize>);
+pub(in crate::host) struct CountedStream(Stream, Arc<AnswerSize>);
 
 impl Connection for CountedStream {
     fn connected(&self) -> Connected {

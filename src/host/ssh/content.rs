@@ -1,30 +1,44 @@
 //! The content of one file of a server: given by a script, and looked at like any other where there is none to give.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Instant;
 
 use super::connect::Connection;
 use super::error::ScriptError;
 use super::remote::SshHost;
 use super::survey::{self, FileRequest, GivenFile, Snapshot};
-use crate::host::reasons::CHANGED;
+use crate::host::reasons::{CHANGED, NO_PLACE};
 use crate::host::{Answer, Content, FileQuery, HostError, Query, Scope, Seen, Select, Watch};
 
 /// The number of requests for a file that changes while it is given.
 const ATTEMPTS: usize = 3;
 
 /// A file whose bytes are wanted.
-pub(super) struct RemoteFile<'a> {
+struct RemoteFile<'a> {
     /// Its path as it was asked for, without a NUL.
-    pub(super) path: &'a [u8],
+    path: &'a [u8],
     /// Its place on the server.
-    pub(super) place: &'a [u8],
+    place: &'a [u8],
     /// The bytes that it may have at most.
-    pub(super) limit: u64,
+    limit: u64,
 }
 
 impl SshHost {
-    /// Asks for a file's content.
-    pub(super) async fn ask_content(
+    /// Reads a file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When the server could not be asked, or `watch` was cancelled.
+    pub(super) fn read_file(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
+        let unreadable = |why: &str| Ok(Content::Unreadable(why.to_owned()));
+        let Some(place) = self.layout.locate(path) else { return unreadable(NO_PLACE) };
+        if path.contains(&0) {
+            return unreadable("no path holds a NUL");
+        }
+        let file = RemoteFile { path, place: place.as_os_str().as_bytes(), limit };
+        self.wait(watch, async |connection| self.ask_content(connection, &file, watch).await)
+    }
+
+    async fn ask_content(
         &self,
         connection: &Connection,
         file: &RemoteFile<'_>,

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bollard::errors::Error;
 use russh::ChannelOpenFailure;
 
 use super::EngineAccess;
@@ -17,8 +16,8 @@ use super::reason::{Unopened, in_one_line, missing, refusal};
 use super::stdio::{Ear, Said, Stdio, mark};
 use crate::host::ContainerQuery;
 use crate::host::docker::{
-    ClientRefusal, Contact, DEADLINE, Gathered, ListedImages, Opening, Stream, collect,
-    describe as describe_engine, gather, is_answer, listed, over_streams, script,
+    CallError, ClientRefusal, Contact, DEADLINE, EngineApi, Gathered, ListedImages, Opening, Stream, collect,
+    describe as describe_engine, gather, is_answer, listed, script,
 };
 use crate::model::Address;
 use crate::model::escaped;
@@ -217,12 +216,12 @@ impl Talk<'_> {
         shown: String,
     ) -> Result<Gathered, Astray<String>> {
         let contact = Contact { shown, socket: None, address: Address::default() };
-        let failed = |error: Error| {
+        let failed = |error: CallError| {
             let why = describe_engine(&contact, &error);
             if is_answer(&error) { Astray::Answered(why) } else { Astray::Before(why) }
         };
-        let docker = over_streams(open).map_err(failed)?;
-        collect(&docker, self.query, lanes, None).await.map_err(failed)
+        let engine = EngineApi::of_server(open);
+        collect(&engine, self.query, lanes, None).await.map_err(failed)
     }
 
     /// Asks the client itself, by two commands.

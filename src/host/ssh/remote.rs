@@ -1,18 +1,15 @@
 //! A server as a host: connects, asks for the files and for the containers at the same time, and says why it could not.
 
-use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, LoginError, connect, place};
-use super::content::RemoteFile;
 use super::error::ScriptError;
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, engine};
 use crate::control::runtime::Runtime;
 use crate::host::docker::Gathered;
-use crate::host::reasons::NO_PLACE;
 use crate::host::unseen::Unseen;
 use crate::host::{Answer, Content, Host, HostError, Layout, Phase, Query, Watch};
 use crate::model::in_words;
@@ -199,7 +196,7 @@ impl SshHost {
 
     /// Waits for the answer to what is asked over the connection, unless the run is cancelled. A connection that broke since the
     /// call before is made anew.
-    fn wait<T>(
+    pub(super) fn wait<T>(
         &self,
         watch: &Watch,
         asked: impl AsyncFn(&Connection) -> Result<T, HostError>,
@@ -289,13 +286,7 @@ impl Host for SshHost {
     }
 
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
-        let unreadable = |why: &str| Ok(Content::Unreadable(why.to_owned()));
-        let Some(place) = self.layout.locate(path) else { return unreadable(NO_PLACE) };
-        if path.contains(&0) {
-            return unreadable("no path holds a NUL");
-        }
-        let file = RemoteFile { path, place: place.as_os_str().as_bytes(), limit };
-        self.wait(watch, async |connection| self.ask_content(connection, &file, watch).await)
+        self.read_file(path, limit, watch)
     }
 }
 

@@ -1,0 +1,133 @@
+//! The API of an engine: calls for JSON over HTTP/1.1, whatever carries them. They name no version, so that the engine answers
+//! in its own: <https://docs.docker.com/reference/api/engine/>.
+
+use std::error::Error;
+use std::io;
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{error::Elapsed, timeout};
+
+use super::DEADLINE;
+use super::transport::{Connector, Opening};
+
+/// An engine. Its connections are used again for later calls.
+#[derive(Clone)]
+pub(in crate::host) struct EngineApi {
+    client: Client<Connector, Empty<Bytes>>,
+    /// What stands before every path.
+    base: String,
+}
+
+/// The reason why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The engine answered with another status than 200.
+    #[error("it answered {status}")]
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// Its own words.
+        message: String,
+    },
+    /// The answer is not the JSON of an engine.
+    #[error("its answer is not what an engine says")]
+    Json(#[from] serde_json::Error),
+    /// The address cannot be asked.
+    #[error("it has no address that can be asked")]
+    Address(#[from] hyper::http::Error),
+    /// The connection could not be made, or broke before the answer.
+    #[error("the connection failed")]
+    Connection(#[from] hyper_util::client::legacy::Error),
+    /// It broke within the answer.
+    #[error("the answer broke off")]
+    Answer(#[from] hyper::Error),
+    /// The answer did not come in time.
+    #[error("it did not answer in time")]
+    Late(#[from] Elapsed),
+    /// The call was not made to its end.
+    #[error("the call ended")]
+    Ended(#[from] tokio::task::JoinError),
+}
+
+impl CallError {
+    /// Whether the engine said that there is no such thing.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { status: StatusCode::NOT_FOUND, .. })
+    }
+
+    /// Whether the engine failed.
+    pub(super) fn is_failure_of_engine(&self) -> bool {
+        matches!(self, Self::Status { status: StatusCode::INTERNAL_SERVER_ERROR, .. })
+    }
+
+    /// The error of the system below.
+    pub(super) fn cause(&self) -> Option<&io::Error> {
+        self.causes().find_map(|cause| cause.downcast_ref::<io::Error>())
+    }
+
+    /// What the innermost of its causes says.
+    pub(super) fn innermost(&self) -> String {
+        self.causes().last().map_or_else(|| self.to_string(), ToString::to_string)
+    }
+
+    fn causes(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        fn below<'a>(cause: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+            (*cause).source()
+        }
+        std::iter::successors(self.source(), below)
+    }
+}
+
+/// An engine's own words of a failure.
+#[derive(Deserialize)]
+struct Message {
+    message: String,
+}
+
+impl EngineApi {
+    /// The engine of a server, whose connections `open` makes: its answers have an end.
+    pub(in crate::host) fn of_server(open: impl Fn() -> Opening + Send + Sync + 'static) -> Self {
+        Self::new(Connector::bounded(open), "docker")
+    }
+
+    /// The engine of this machine, whose connections `open` makes. It is called `authority`: `host:port`, and a path that
+    /// stands before every other.
+    pub(super) fn of_this_machine(
+        authority: &str,
+        open: impl Fn() -> Opening + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(Connector::unbounded(open), authority)
+    }
+
+    fn new(connector: Connector, authority: &str) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self { client, base: format!("http://{}", authority.trim_end_matches('/')) }
+    }
+
+    /// Asks for `path`, with its query, and reads the answer.
+    ///
+    /// # Errors
+    /// When no answer came, or it is a refusal, or of another shape.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        log::debug!(method = "GET", path; "asks the engine");
+        let request = Request::get(format!("{}{path}", self.base)).body(Empty::new())?;
+        let answered = async {
+            let answer = self.client.request(request).await?;
+            let status = answer.status();
+            Ok::<_, CallError>((status, answer.into_body().collect().await?.to_bytes()))
+        };
+        let (status, body) = timeout(DEADLINE * 2, answered).await??;
+        if status == StatusCode::OK {
+            return Ok(serde_json::from_slice(&body)?);
+        }
+        let message = serde_json::from_slice::<Message>(&body).map(|said| said.message);
+        let message = message.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned());
+        Err(CallError::Status { status, message })
+    }
+}
