@@ -1,11 +1,11 @@
 //! Drift that may stay for a time: acknowledged findings, and a deploy that is under way.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What somebody answers for, for a time: an acknowledged finding, or a deploy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "WireAnswer")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "WireAnswer"))]
 pub struct Waiver {
     /// Why.
     pub reason: String,

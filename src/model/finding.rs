@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, Leaf, Provenance, Stat, Versions, Waiver};
@@ -121,9 +120,10 @@ impl From<Leaf> for Value {
 }
 
 /// A kind of difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-#[schemars(rename = "WireKind")]
+#[cfg_attr(test, schemars(rename = "WireKind"))]
 pub enum Kind {
     /// On both sides, and not the same.
     Modified,
@@ -345,8 +345,9 @@ impl Finding {
 }
 
 /// Since when a subject differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "WireSince")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "WireSince"))]
 pub struct Since {
     /// The first run of an unbroken line in which it differed.
     pub run: String,
@@ -364,8 +365,9 @@ pub struct Since {
 }
 
 /// Something that can be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "WireWayOut")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "WireWayOut"))]
 pub struct WayOut {
     /// When that is the right thing: `it was meant`.
     pub when: Cow<'static, str>,
@@ -382,8 +384,9 @@ impl WayOut {
 }
 
 /// What differs inside a file; without its secrets, unless `--show-content` asked for every line.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "WireShown")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "WireShown"))]
 pub struct Shown {
     /// What it means, for compose files and files of settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,13 +1,13 @@
 //! Where the content that a host holds comes from, as the history of the repository tells it.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Stat;
 
 /// One commit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "WireCommit")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "WireCommit"))]
 pub struct Commit {
     /// Its full id.
     pub id: String,
@@ -129,8 +129,9 @@ pub struct FileOrigin {
 }
 
 /// The versions in a module's manifest.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "WireVersions")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "WireVersions"))]
 pub struct Versions {
     /// As the baseline has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

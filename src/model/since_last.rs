@@ -1,11 +1,11 @@
 //! A check that reads only what has moved since an earlier one.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How much a check read that does not read again what has not moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "WireSinceLast")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "WireSinceLast"))]
 pub struct SinceLast {
     /// How many files were read.
     pub read: u64,

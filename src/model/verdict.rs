@@ -1,14 +1,14 @@
 //! The one place where findings and dispositions become a verdict, and a verdict an exit code.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CheckResult, Disposition};
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
-#[schemars(rename = "WireStatus")]
+#[cfg_attr(test, schemars(rename = "WireStatus"))]
 pub enum Status {
     /// As accepted.
     Pass,

@@ -6,7 +6,6 @@ mod junit;
 mod markdown;
 mod prometheus;
 mod sarif;
-mod schema;
 mod tap;
 
 use std::ffi::OsStr;

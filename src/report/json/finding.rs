@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use data_encoding::BASE64;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::provenance::sentence;
@@ -13,7 +12,8 @@ use crate::model::{
 };
 
 /// One difference.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::report) struct WireFinding {
     /// What it is about; lossy where the name is not UTF-8.
     subject: String,
@@ -79,7 +79,8 @@ pub(in crate::report) struct WireFinding {
 }
 
 /// One file of a module.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WirePart {
     /// The path relative to the module; lossy where it is not UTF-8.
     path: String,
@@ -101,7 +102,8 @@ struct WirePart {
 }
 
 /// Where what a host holds comes from.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireProvenance {
     /// `stale`, `ahead`, `diverged`, `edited by hand`, `mixed`, `absent` or `unknown`.
     verdict: String,
@@ -134,7 +136,8 @@ struct WireProvenance {
 }
 
 /// Where one file of a module comes from.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireFileOrigin {
     /// The path relative to the module; lossy where it is not UTF-8.
     path: String,

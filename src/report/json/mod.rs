@@ -3,8 +3,10 @@
 mod finding;
 mod past;
 mod report;
+#[cfg(test)]
+#[path = "../../../tests/unit/schema.rs"]
+mod schema;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::finding::WireFinding;
@@ -48,7 +50,8 @@ impl Reporter for Json {
 }
 
 /// What a JSON document of driftlock is.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Document {
     /// One report.
@@ -73,13 +76,6 @@ pub fn bytes_of(report: &Report) -> Vec<u8> {
 #[derive(Deserialize)]
 struct Named {
     schema: String,
-}
-
-/// The JSON Schema of every document, as it stands in `docs/report.schema.json`.
-#[must_use]
-pub fn schema() -> String {
-    let schema = schemars::schema_for!(Document);
-    serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
 /// Finds what is fixed about a check, by its id.

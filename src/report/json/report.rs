@@ -1,6 +1,5 @@
 //! The JSON report, from which the JSON Schema is made, too: written from a report, and read back.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::{details, headline};
@@ -14,7 +13,8 @@ use crate::model::{
 use crate::section::SECTIONS;
 
 /// The reports of several targets.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct WireReports {
     /// `driftlock.reports/1`.
     schema: String,
@@ -27,7 +27,8 @@ pub(super) struct WireReports {
 }
 
 /// A report as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct WireReport {
     /// `YYYYMMDD_HHMMSS`, local time.
     timestamp: String,
@@ -88,7 +89,8 @@ pub(super) struct WireReport {
 }
 
 /// The report before another one.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WirePrevious {
     /// Its run.
     run: String,
@@ -97,7 +99,8 @@ struct WirePrevious {
 }
 
 /// One check.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireCheck {
     /// Its id.
     name: String,
@@ -121,7 +124,8 @@ struct WireCheck {
 }
 
 /// A verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 enum WireOverall {
     /// Everything that was looked at is as accepted.
@@ -131,7 +135,8 @@ enum WireOverall {
 }
 
 /// How many checks ended how.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireSummary {
     /// `passed + failed`.
     total: usize,
@@ -149,7 +154,8 @@ struct WireSummary {
 }
 
 /// What was compared with.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireBaseline {
     /// `audit/locks`, a directory, or `git:REVISION`.
     from: String,
@@ -164,7 +170,8 @@ struct WireBaseline {
 }
 
 /// What was not looked at.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireCoverage {
     /// Whole sections.
     sections: Vec<WireSectionOff>,
@@ -175,7 +182,8 @@ struct WireCoverage {
 }
 
 /// A section that took no part.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireSectionOff {
     /// Which.
     section: String,
@@ -184,7 +192,8 @@ struct WireSectionOff {
 }
 
 /// Things left out for one reason.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireLeftOut {
     /// In which section.
     section: String,
@@ -198,7 +207,8 @@ struct WireLeftOut {
 }
 
 /// What became of one notification.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireNotice {
     /// Its name in the configuration.
     name: String,
