@@ -18,6 +18,7 @@ mod work_tree;
 pub use attributes::Conversion;
 pub use checkout::{Checkout, CheckoutFault, Treatment};
 pub use error::GitError;
+pub(crate) use error::PARTIAL;
 pub use form::Form;
 pub use graph::{Ancestors, Graph};
 pub use history::{Changed, Renamed, Step};

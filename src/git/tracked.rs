@@ -34,7 +34,7 @@ impl Repository {
         git.args(["ls-files", "-z", "--stage", "--full-name"]);
         let output = ask_soon(git)?;
         if output.code != Some(0) {
-            let reason = "look at the repository with: git status".to_owned();
+            let reason = format!("{}; look at the repository with: git status", output.said);
             return Err(GitError::Refused { what: "list its index", reason });
         }
         let mut index = Index { repository: self.clone(), files: HashSet::new(), submodules: HashSet::new() };
