@@ -21,7 +21,7 @@ pub use error::GitError;
 pub(crate) use error::PARTIAL;
 pub use form::Form;
 pub use graph::{Ancestors, Graph};
-pub use history::{Changed, Renamed, Step};
+pub use history::{Changed, Renamed, Step, Walk};
 pub(crate) use limit::too_slow;
 pub use limit::{End, Limit};
 pub use objects::{Object, ObjectEvent};

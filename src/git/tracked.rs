@@ -61,6 +61,12 @@ impl Index {
         self.files.is_empty() && self.submodules.is_empty()
     }
 
+    /// Whether it lists anything whose path begins so.
+    #[must_use]
+    pub fn lists_below(&self, prefix: &[u8]) -> bool {
+        self.files.iter().chain(&self.submodules).any(|path| path.starts_with(prefix))
+    }
+
     /// Whether it lists the file or link at a path relative to the work tree's uppermost directory, or a submodule
     /// that the path lies in.
     #[must_use]

@@ -176,8 +176,14 @@ impl Search<'_> {
             sought.is_behind_link.then(|| why.to_owned())
         };
         let endings = || files.iter().find_map(|(path, value)| self.like_other_endings(path, value));
-        match self.gap().or_else(|| self.gap_of(&paths)).or_else(endings).or_else(behind) {
-            Some(gap) => Provenance::unknown(gap),
+        let gap = self.gap().or_else(|| self.gap_of(&paths)).or_else(endings).or_else(behind);
+        if let Some(gap) = gap.or_else(|| self.beyond.trouble.clone()) {
+            return Provenance::unknown(gap);
+        }
+        let lost =
+            files.iter().filter(|(_, value)| **value != Value::Absent).map(|(path, _)| path.as_slice());
+        match self.untracked(lost) {
+            Some(why) => Provenance { unsearched: Some(why.to_owned()), ..Provenance::of(Origin::Untracked) },
             None => Provenance::of(Origin::Edited),
         }
     }

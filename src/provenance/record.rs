@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::places::module_at;
-use crate::git::{Changed, End, GitError, Limit, Mode, Repository, Step};
+use crate::git::{Changed, End, GitError, Limit, Mode, Repository, Step, Walk};
 use crate::model::Commit;
 
 /// What a commit put at one path.
@@ -69,12 +69,25 @@ impl Record {
         if new.is_empty() {
             return Ok(());
         }
-        let end = repository.history(&new, tips, limit, &mut |step| self.push(step, &new))?;
+        let end = repository.history(Walk::Kept, &new, tips, limit, &mut |step| self.push(step, &new))?;
         if self.end == End::Whole {
             self.end = end;
         }
         self.asked.extend(new);
         Ok(())
+    }
+
+    /// Walks through what only reflogs lead to of the history of `paths`.
+    pub(super) fn of_dropped(
+        repository: &Repository,
+        paths: &BTreeSet<Vec<u8>>,
+        tips: &[String],
+        limit: &Limit<'_>,
+    ) -> Result<Self, GitError> {
+        let mut record = Self::default();
+        let end =
+            repository.history(Walk::Dropped, paths, tips, limit, &mut |step| record.push(step, paths))?;
+        Ok(Self { end, ..record })
     }
 
     fn push(&mut self, step: Step, asked: &BTreeSet<Vec<u8>>) {

@@ -76,7 +76,7 @@ pub(super) struct Setting {
     pub(super) is_shallow: bool,
     /// What is checked out.
     pub(super) head: Option<String>,
-    tips: Vec<String>,
+    pub(super) tips: Vec<String>,
 }
 
 /// Reads the history of all that is sought, and who is whose ancestor, at the same time; `head` is what is checked out.
@@ -114,6 +114,19 @@ pub(super) fn read(
     Ok((record, graph, Setting { anchor, is_shallow, head, tips }))
 }
 
+/// What is known beyond the history of the paths themselves.
+#[derive(Default)]
+pub(super) struct Beyond {
+    /// What commits put at files that only reflogs lead to.
+    pub(super) dropped: Record,
+    /// The other path at which what is checked out has what is at a path now.
+    pub(super) copies: HashMap<Vec<u8>, Vec<u8>>,
+    /// Files that git does not track, with the reason why nothing is known of them.
+    pub(super) untracked: HashMap<Vec<u8>, String>,
+    /// Why it is not known what git tracks.
+    pub(super) trouble: Option<String>,
+}
+
 /// Everything that judgements are made from.
 pub(super) struct Search<'a> {
     pub(super) repository: &'a Repository,
@@ -134,6 +147,8 @@ pub(super) struct Search<'a> {
     pub(super) head: Option<Commit>,
     /// Whether there may be older names that were not looked for.
     has_more_names: bool,
+    /// What is known of content that was not found.
+    pub(super) beyond: Beyond,
 }
 
 impl<'a> Search<'a> {
@@ -165,6 +180,7 @@ impl<'a> Search<'a> {
             base,
             head,
             has_more_names: false,
+            beyond: Beyond::default(),
         }
     }
 
@@ -183,6 +199,7 @@ impl<'a> Search<'a> {
         }
         let lost = self.lost(sought);
         self.look_again(&lost);
+        self.look_beyond(sought);
         self.look_at_witness(sought);
     }
 
