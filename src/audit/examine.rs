@@ -295,7 +295,7 @@ impl Examination<'_> {
                     }
                     Ok(None) | Err(GitError::NoGit { .. }) => {}
                     Err(error) => {
-                        owner = Some(format!("which commit the baseline is of is not known: {error}"))
+                        owner = Some(format!("which commit the baseline is of is not known: {error}"));
                     }
                 }
             }

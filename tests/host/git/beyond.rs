@@ -2,6 +2,7 @@
 //! itself tells.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use serde_json::Value as Json;
 
@@ -11,6 +12,7 @@ use super::provenance::{
 use crate::support::dice::Dice;
 use crate::support::git::{Files, History, Made, commit_all, git, locked};
 use crate::support::random::seed;
+use crate::support::world::Alone as _;
 use crate::support::{Project, Ran};
 
 /// A committed project: a compose file, a file of `[files]`, a module.
@@ -309,6 +311,13 @@ fn no_variable_of_git_and_no_setting_hides_an_edit() {
             let told = provenance(&project, &[], COMPOSE);
             assert_eq!(told["verdict"], verdict, "{way:?} {told:#}");
         }
+        // What leads back does so although git takes the file for unchanged.
+        let undo =
+            findings(&project.check(&[]).1)[COMPOSE]["ways_out"][0]["command"].as_str().unwrap().to_owned();
+        let ran =
+            Command::new("sh").alone().args(["-ec", &undo]).current_dir(project.root()).output().unwrap();
+        assert!(ran.status.success(), "{way:?} {undo}: {}", String::from_utf8_lossy(&ran.stderr));
+        assert_eq!(project.read(COMPOSE), "n: 3\n", "{way:?} {undo}");
     }
 }
 
