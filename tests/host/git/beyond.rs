@@ -592,3 +592,48 @@ fn hold_to_git(project: &Project, path: &str, told: &Json) {
         assert!(listed.lines().any(is_there), "{path} {told:#}\n{listed}");
     }
 }
+
+#[test]
+fn what_a_merge_alone_renamed_or_edited_is_found() {
+    let project = Project::empty();
+    let mut history = History::default();
+    let (old, new) = ("odoo_modules/b/old", "odoo_modules/b/new");
+    let module = |dir: &str, number: usize| {
+        let mut files = beginning();
+        put(
+            &mut files,
+            &format!("{dir}/__manifest__.py"),
+            &format!("{{'name': 'it', 'version': '{number}'}}\n"),
+        );
+        put(&mut files, &format!("{dir}/models/one.py"), &content(1, number));
+        put(&mut files, COMPOSE, &content(2, number));
+        files
+    };
+    history.commit("main", ADA, "one", &[], &locked(&module(old, 1)));
+    history.commit("main", ADA, "two", &[1], &locked(&module(old, 2)));
+    let mut side = module(old, 1);
+    put(&mut side, "README.md", "side\n");
+    history.commit("side", ADA, "side", &[1], &locked(&side));
+    // Neither parent has this name, nor this content of the compose file.
+    history.commit("main", ADA, "merge", &[2, 3], &locked(&module(new, 4)));
+    history.commit("main", ADA, "five", &[4], &locked(&module(new, 5)));
+    let ids = history.put(&project);
+    git(&project, &["checkout", "--quiet", "--force", "main"]);
+    for at in [1, 2, 4] {
+        for (path, made) in
+            module(new, at).iter().filter(|(path, _)| path.starts_with(new) || *path == COMPOSE)
+        {
+            let Made::File(bytes) = made else { continue };
+            std::fs::write(project.path(path), bytes).unwrap();
+        }
+        let found = findings(&searched(&project, &[]));
+        for subject in [COMPOSE, "new"] {
+            let told = &found[subject]["provenance"];
+            assert_eq!(
+                (&told["verdict"], &told["commit"]["id"]),
+                (&"stale".into(), &ids[at].clone().into()),
+                "{told:#}"
+            );
+        }
+    }
+}
