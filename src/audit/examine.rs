@@ -19,7 +19,7 @@ use crate::check::{Check, Evidence};
 use crate::control::clock::Started;
 use crate::control::progress;
 use crate::error::Failure;
-use crate::git::work_tree;
+use crate::git::{GitError, work_tree};
 use crate::host::{Content, Host, HostError, MANIFESTS, Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
 use crate::project::{Project, read_locks};
@@ -240,7 +240,7 @@ impl Examination<'_> {
         }
     }
 
-    /// Where the baseline comes from, and whose the repository is, if it is somebody else's.
+    /// Where the baseline comes from, and whose the repository is, if it is somebody else's, or why git does not read it.
     fn origin(&self, locks: &Locks) -> (BaselineOrigin, Option<String>) {
         let mut origin = BaselineOrigin {
             from: self.baseline.source.name(),
@@ -256,9 +256,15 @@ impl Examination<'_> {
             }
             Source::Directory { .. } if self.baseline.is_named => {}
             Source::Directory { .. } => {
-                if let Some(tree) = work_tree(&self.auditor.project.root, baseline::PATH, locks.contents()) {
-                    owner = tree.foreign.as_ref().and_then(revision::word_of_owner);
-                    (origin.commit, origin.dirty) = (Some(tree.commit), Some(tree.dirty));
+                match work_tree(&self.auditor.project.root, baseline::PATH, locks.contents()) {
+                    Ok(Some(tree)) => {
+                        owner = tree.foreign.as_ref().and_then(revision::word_of_owner);
+                        (origin.commit, origin.dirty) = (Some(tree.commit), Some(tree.dirty));
+                    }
+                    Ok(None) | Err(GitError::NoGit { .. }) => {}
+                    Err(error) => {
+                        owner = Some(format!("which commit the baseline is of is not known: {error}"));
+                    }
                 }
             }
         }

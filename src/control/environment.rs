@@ -86,6 +86,13 @@ impl Environment {
     }
 }
 
+/// The names of the variables of this process that begin so, for a child that gets none of them.
+#[must_use]
+pub fn variables_beginning(beginning: &str) -> Vec<OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| name.as_encoded_bytes().starts_with(beginning.as_bytes())).collect()
+}
+
 /// The line of this user in the list of accounts (passwd(5)).
 fn account() -> Option<Vec<String>> {
     let uid = rustix::process::getuid().as_raw().to_string();

@@ -55,6 +55,10 @@ fn of_files(finding: &Finding) -> &'static str {
         (_, Some(Origin::Mixed)) => "a deploy stopped half-way",
         (Kind::Unexpected, Some(Origin::Edited)) => "somebody put it there by hand",
         (_, Some(Origin::Edited)) => "somebody changed it in place, and nobody committed it",
+        (_, Some(Origin::Unreleased)) => {
+            "a change was stashed or its commit dropped, and it came or stayed here"
+        }
+        (_, Some(Origin::Copied)) => "it was copied or moved here from the other path",
         (Kind::Missing, _) => "it was removed or renamed, or was never deployed here",
         (Kind::Unexpected, _) => "it was added, and nobody accepted it yet",
         _ => "it changed after the baseline was accepted",

@@ -5,7 +5,7 @@ use super::no_undo::NoUndo;
 use super::situation::Situation;
 use super::step::{Restore, Step, beside, safe};
 use crate::model::SubjectKind;
-use crate::model::{Digest, Finding, Kind, Origin, Part, Value, joined, short_id};
+use crate::model::{Digest, FileOrigin, Finding, Kind, Origin, Part, Provenance, Value, joined, short_id};
 use crate::provenance::{How, NoSource, UndoSource};
 use crate::section::kind_of;
 use crate::section::meta_of;
@@ -37,7 +37,8 @@ pub(super) fn steps<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUn
 pub(super) fn discarded<'a>(situation: &Situation<'a>) -> Vec<&'a [u8]> {
     let finding = situation.finding;
     let provenance = finding.provenance.as_deref();
-    if finding.kind != Kind::Modified || provenance.is_some_and(|it| it.commit.is_some()) {
+    let is_kept = |it: &Provenance| it.commit.is_some() && it.origin != Origin::Unreleased;
+    if finding.kind != Kind::Modified || provenance.is_some_and(is_kept) {
         return Vec::new();
     }
     if !situation.is_module() {
@@ -45,7 +46,7 @@ pub(super) fn discarded<'a>(situation: &Situation<'a>) -> Vec<&'a [u8]> {
     }
     let is_over = |part: &&Part| part.expected != Value::Absent && part.actual != Value::Absent;
     let over = finding.parts.iter().filter(is_over).filter(|part| !is_in_the_way(situation, part));
-    over.map(|part| part.path.as_slice()).filter(|path| holder(finding, path).is_none()).collect()
+    over.map(|part| part.path.as_slice()).filter(|path| !is_held(finding, path)).collect()
 }
 
 /// Where the whole of what is too much lies; an error where it must stay.
@@ -59,7 +60,8 @@ fn unexpected(situation: &Situation<'_>) -> Result<Vec<u8>, NoUndo> {
     if let Some(link) = link.filter(|_| situation.host_path.is_none()) {
         return Err(NoUndo::BehindLink(link.path.clone()));
     }
-    if let Some(commit) = finding.provenance.as_ref().and_then(|origin| origin.commit.as_ref()) {
+    let released = finding.provenance.as_ref().filter(|it| it.origin.is_released());
+    if let Some(commit) = released.and_then(|it| it.commit.as_ref()) {
         return Err(NoUndo::Released(short_id(&commit.id).to_owned()));
     }
     let at = lies_at(situation);
@@ -99,7 +101,7 @@ fn aside(situation: &Situation<'_>) -> Result<Vec<Vec<u8>>, NoUndo> {
 /// Fails where a commit holds a file that the baseline does not have. What an older release left behind may go: the module
 /// is that release as a whole.
 fn stays(finding: &Finding, part: &Part) -> Result<(), NoUndo> {
-    let whole = finding.provenance.as_deref().filter(|it| it.commit.is_some());
+    let whole = finding.provenance.as_deref().filter(|it| it.commit.is_some() && it.origin.is_released());
     if whole.is_some_and(|it| it.origin == Origin::Stale) {
         return Ok(());
     }
@@ -113,10 +115,19 @@ fn stays(finding: &Finding, part: &Part) -> Result<(), NoUndo> {
     Err(NoUndo::ReleasedFile { path: part.path.clone(), commit: short_id(commit).to_owned() })
 }
 
-/// The commit that holds what is there of a file of a module, where that is known of the file alone.
+/// The commit that has what is there of a file of a module as it is, where that is known of the file alone.
 fn holder<'a>(finding: &'a Finding, path: &[u8]) -> Option<&'a str> {
-    let mut files = finding.provenance.iter().flat_map(|it| &it.files);
-    files.find(|file| file.path == path)?.commit.as_ref().map(|commit| commit.id.as_str())
+    let file = origin_of(finding, path).filter(|file| file.origin.is_released())?;
+    file.commit.as_ref().map(|commit| commit.id.as_str())
+}
+
+/// Whether a commit that stays holds what is there of a file of a module, at whatever path.
+fn is_held(finding: &Finding, path: &[u8]) -> bool {
+    origin_of(finding, path).is_some_and(|file| file.commit.is_some() && file.origin != Origin::Unreleased)
+}
+
+fn origin_of<'a>(finding: &'a Finding, path: &[u8]) -> Option<&'a FileOrigin> {
+    finding.provenance.iter().flat_map(|it| &it.files).find(|file| file.path == path)
 }
 
 /// Whether a link is put aside: it is not written through, and only git replaces one.

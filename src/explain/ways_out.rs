@@ -46,8 +46,9 @@ pub fn advise(situation: &Situation<'_>) -> Advised {
 /// The steps that make the host as the baseline has it.
 fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
     // What was there when the baseline was accepted is not what the host has too much, unless nobody ever committed it.
-    let is_edited = situation.finding.provenance.as_ref().is_some_and(|it| it.origin == Origin::Edited);
-    if situation.is_of_older_rule && !is_edited {
+    let is_of_nobody = |origin| matches!(origin, Origin::Edited | Origin::Untracked | Origin::Unreleased);
+    let is_new = situation.finding.provenance.as_ref().is_some_and(|it| is_of_nobody(it.origin));
+    if situation.is_of_older_rule && !is_new {
         return Err(NoUndo::OlderRule);
     }
     if situation.is_container() { undo_container::steps(situation) } else { undo_files::steps(situation) }
@@ -65,9 +66,11 @@ fn note(situation: &Situation<'_>, undo: &Result<Vec<Step<'_>>, NoUndo>) -> Opti
     let listed: Vec<String> = discarded.iter().take(NOTED).map(|path| escaped(path)).collect();
     let more = discarded.len().saturating_sub(NOTED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let origin = situation.finding.provenance.as_ref().map(|it| it.origin);
+    let holders = if origin == Some(Origin::Unreleased) { "branch or tag" } else { "commit" };
     (!listed.is_empty()).then(|| {
         format!(
-            "undo discards the present content of {}{more}: no commit that was found holds it",
+            "undo discards the present content of {}{more}: no {holders} that was found holds it",
             listed.join(", ")
         )
     })

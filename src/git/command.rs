@@ -1,29 +1,23 @@
 //! The one way in which `git` is started.
 
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::control::environment::variables_beginning;
 use crate::model::quoted_name;
 
-/// Variables of the caller that would make git look elsewhere, or be another git.
-const REMOVED: [&str; 15] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_PREFIX",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG_COUNT",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_CONFIG",
-    "GIT_ATTR_SOURCE",
-    "GIT_ICASE_PATHSPECS",
-    "GIT_GLOB_PATHSPECS",
-    "GIT_NOGLOB_PATHSPECS",
-    // With it git trusts the repositories of whoever called sudo.
-    "SUDO_UID",
+/// Beginnings of the variables of git that the caller's git would heed, too: where its own configuration and programs lie,
+/// and who commits. Every other one could make git look elsewhere, or be another git: in a hook there are many.
+const KEPT: [&str; 7] = [
+    "GIT_AUTHOR_",
+    "GIT_COMMITTER_",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_ATTR_NOSYSTEM",
+    "GIT_EXEC_PATH",
 ];
 
 /// Settings under which git fetches nothing and runs neither hook nor watcher, whatever is configured.
@@ -46,9 +40,13 @@ pub(super) fn git(dir: &Path, trusted: bool) -> Command {
     for setting in SETTINGS.into_iter().chain(trusted.then_some("safe.directory=*")) {
         command.args(["-c", setting]);
     }
-    for variable in REMOVED {
+    let is_kept =
+        |name: &OsString| KEPT.iter().any(|kept| name.as_encoded_bytes().starts_with(kept.as_bytes()));
+    for variable in variables_beginning("GIT_").into_iter().filter(|name| !is_kept(name)) {
         command.env_remove(variable);
     }
+    // With it git trusts the repositories of whoever called sudo.
+    command.env_remove("SUDO_UID");
     for variable in ["GIT_NO_LAZY_FETCH", "GIT_NO_REPLACE_OBJECTS", "GIT_LITERAL_PATHSPECS"] {
         command.env(variable, "1");
     }

@@ -1,6 +1,8 @@
 //! The reasons for which git gives no answer.
 
-use crate::model::{escaped, in_words};
+use std::path::PathBuf;
+
+use crate::model::{escaped, in_words, printable_path};
 
 /// Why git could not answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -11,10 +13,18 @@ pub enum GitError {
         /// The system's word.
         reason: String,
     },
-    /// There is no repository, or none that can be read.
+    /// There is no repository with a work tree around the project.
     #[error("{reason}")]
     NoRepository {
         /// What there is instead.
+        reason: String,
+    },
+    /// There is a repository, and git does not read it.
+    #[error("git does not read {}: {reason}; look at it with: git status", printable_path(.place))]
+    Unreadable {
+        /// The `.git` that was found.
+        place: PathBuf,
+        /// Git's first line.
         reason: String,
     },
     /// The revision does not exist.
@@ -31,6 +41,12 @@ pub enum GitError {
         /// As it was given.
         revision: String,
     },
+    /// An object was left out by a partial clone.
+    #[error("git:{}: {}", escaped(.revision.as_bytes()), PARTIAL)]
+    NotFetched {
+        /// As it was given.
+        revision: String,
+    },
     /// Git refused something that should have been possible.
     #[error("git could not {what}: {reason}")]
     Refused {
@@ -43,6 +59,9 @@ pub enum GitError {
     #[error("interrupted")]
     Interrupted,
 }
+
+/// What is said of an object that a partial clone left out: nothing is damaged.
+pub(crate) const PARTIAL: &str = "this clone is partial, and an object of it was not fetched; fetch all of them with: git fetch --refetch --no-filter";
 
 impl GitError {
     pub(super) fn no_git(error: &std::io::Error) -> Self {

@@ -11,8 +11,24 @@ use super::repository::Repository;
 use super::revision::Mode;
 use crate::model::Commit;
 
-/// The references that belong to history, neither notes nor what was put aside; and what reflogs still reach.
-pub(super) const TIPS: [&str; 4] = ["--exclude=refs/notes/*", "--exclude=refs/stash", "--all", "--reflog"];
+/// The references that belong to history: neither notes, nor what was put aside, replaced or is being searched.
+pub(super) const TIPS: [&str; 6] = [
+    "--exclude=refs/notes/*",
+    "--exclude=refs/stash",
+    "--exclude=refs/original/*",
+    "--exclude=refs/replace/*",
+    "--exclude=refs/bisect/*",
+    "--all",
+];
+
+/// The part of history that is walked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// All that a reference, the checked out commit or one of the tips leads to.
+    Kept,
+    /// What only reflogs lead to besides, the stash among them.
+    Dropped,
+}
 /// How many paths git is asked for; where there are more, their directories are.
 const PATHS: usize = 64;
 /// Where more files than this were added and removed, git compares none of them.
@@ -49,22 +65,37 @@ pub struct Changed {
 }
 
 impl Repository {
-    /// Walks through everything that is reachable from a reference, the checked out commit or one of `tips`, the
-    /// newest first, and gives each commit that touches one of `paths` (or something below one) to `take`; to merges,
-    /// too, that only bring others' changes together.
+    /// Walks through a part of history, the newest first, and gives each commit that touches one of `paths` (or something
+    /// below one) to `take`; merges too that only bring others' changes together.
     ///
     /// # Errors
     /// When git cannot be started.
     pub fn history(
         &self,
+        part: Walk,
         paths: &BTreeSet<Vec<u8>>,
         tips: &[String],
         limit: &Limit<'_>,
         take: &mut dyn FnMut(Step),
     ) -> Result<End, GitError> {
         let mut git = self.git();
-        git.args(["-c", "log.follow=false", "log"]).args(TIPS).args(tips);
-        git.args(["--full-history", "-c", "-t", "--raw", "--no-abbrev", "--no-renames", "-z", "--root"]);
+        git.args(["-c", "log.follow=false", "log"]);
+        if part == Walk::Dropped {
+            git.args(["--reflog", "--not"]);
+        }
+        git.args(TIPS).args(tips);
+        git.args([
+            "--ignore-submodules=none",
+            "--no-relative",
+            "--full-history",
+            "-c",
+            "-t",
+            "--raw",
+            "--no-abbrev",
+            "--no-renames",
+            "-z",
+            "--root",
+        ]);
         git.args(["--no-ext-diff", "--no-textconv", "--no-color", "--encoding=UTF-8"]);
         git.arg("--format=%H%x00%P%x00%an%x00%aI%x00%s").arg("--");
         git.args(few(paths).into_iter().map(OsString::from_vec));
@@ -121,7 +152,7 @@ impl Repository {
             "-z",
             "-m",
         ]);
-        git.args(["--no-ext-diff", "--no-textconv"]);
+        git.args(["--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "--no-relative"]);
         let input: String = commits.iter().map(|id| format!("{id}\n")).collect();
         let mut renames = Renames::default();
         let (mut added, mut removed) = (0_usize, 0_usize);

@@ -277,16 +277,20 @@ impl Guarded {
     }
 }
 
-/// The line by which git says why it failed; the rest is read, so that it never waits, and dropped.
+/// The line by which git says why it failed, with what stands indented below; the rest is read, so that it never waits, and
+/// dropped.
 fn first_line(mut stderr: impl Read) -> String {
     let mut kept = Vec::new();
     let _ = stderr.by_ref().take(SAID).read_to_end(&mut kept);
     let _ = io::copy(&mut stderr, &mut io::sink());
     let text = String::from_utf8_lossy(&kept);
-    let lines = || text.lines().filter(|line| !line.trim().is_empty());
-    let line = lines().find(|line| line.starts_with("fatal: ")).or_else(|| lines().next());
-    let line = line.unwrap_or_default();
-    line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line).to_owned()
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty()).peekable();
+    let first = lines.peek().copied().unwrap_or_default();
+    let line = lines.find(|line| line.starts_with("fatal: "));
+    let below = line.map(|_| lines.map_while(|line| line.strip_prefix('\t'))).into_iter().flatten();
+    let line = line.unwrap_or(first);
+    let line = line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line);
+    std::iter::once(line).chain(below).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl Repository {
         })?;
         match end {
             End::Cut => Err(limit::too_slow()),
-            _ if is_lost => Err(GitError::CutShort { revision: String::from_utf8_lossy(name).into_owned() }),
+            _ if is_lost => Err(self.unreadable(&String::from_utf8_lossy(name))),
             _ => Ok(found.filter(|object: &Object| object.kind == "blob").map(|_| bytes)),
         }
     }
@@ -137,9 +137,7 @@ impl Repository {
         })?;
         match (end, lost) {
             (End::Cut, _) => Err(limit::too_slow()),
-            (_, Some(at)) => {
-                Err(GitError::CutShort { revision: String::from_utf8_lossy(&names[at]).into_owned() })
-            }
+            (_, Some(at)) => Err(self.unreadable(&String::from_utf8_lossy(&names[at]))),
             (End::Whole | End::Failed(_), None) => Ok(found),
         }
     }

@@ -1,9 +1,11 @@
 //! The repository around a project, and how git is started in it.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use super::error::GitError;
 use super::{command, limit};
@@ -15,47 +17,75 @@ pub struct Repository {
     prefix: Vec<u8>,
     owner: Option<u32>,
     runs_filters: bool,
+    is_partial: Arc<OnceLock<bool>>,
 }
 
-/// How git says that it does not trust whose repository this is.
-const DUBIOUS: &str = "dubious ownership";
+/// What lies around a directory, as the disk tells it.
+enum Around {
+    /// No repository.
+    Nothing,
+    /// One that has no work tree.
+    Bare,
+    /// One with this `.git`, whatever state that is in.
+    Repository(PathBuf),
+}
 
-/// How git says that there is a repository, and no files of it.
-const NO_WORK_TREE: [&str; 2] = ["must be run in a work tree", "cannot use bare repository"];
+/// Looks where git looks: in the directory and in those above it, as far as they are on one file system.
+fn look_around(root: &Path) -> Around {
+    let Ok(root) = root.canonicalize() else { return Around::Nothing };
+    let device = |dir: &Path| dir.metadata().map(|meta| meta.dev()).ok();
+    let own = device(&root);
+    for dir in root.ancestors().take_while(|dir| device(dir) == own) {
+        let git = dir.join(".git");
+        if git.symlink_metadata().is_ok() {
+            return Around::Repository(git);
+        }
+        if dir.join("HEAD").is_file() && ["objects", "refs"].iter().all(|name| dir.join(name).is_dir()) {
+            return Around::Bare;
+        }
+    }
+    Around::Nothing
+}
 
 impl Repository {
     /// Finds the repository whose work tree holds `root`. One of another user is read, too, where this git
     /// can be told to; [`Repository::foreign_owner`] says whose it is.
     ///
     /// # Errors
-    /// When git is missing, or there is no such repository.
+    /// When git is missing, there is no such repository, or git does not read it.
     pub fn around(root: &Path) -> Result<Self, GitError> {
         let ask = |trusted: bool| {
             let mut git = command::git(root, trusted);
             git.args(["rev-parse", "--show-toplevel", "--show-prefix"]);
             limit::ask_soon(git)
         };
-        let mut answer = ask(false)?;
-        let is_foreign = is_distrusted(&answer);
-        if is_foreign {
-            answer = ask(true)?;
-        }
         let refused = |reason: &str| Err(GitError::NoRepository { reason: reason.to_owned() });
-        if answer.code != Some(0) {
-            return refused(if is_foreign {
-                "git will not read a repository that belongs to somebody else; run as its owner"
-            } else if NO_WORK_TREE.iter().any(|words| answer.said.contains(words)) {
-                "this project lies in a bare git repository, which has no work tree; clone it, and run there"
-            } else {
-                "this project is in no git repository"
-            });
+        let mut answer = ask(false)?;
+        let is_foreign = answer.code != Some(0);
+        if is_foreign {
+            match look_around(root) {
+                Around::Nothing => return refused("this project is in no git repository"),
+                Around::Bare => {
+                    return refused(
+                        "this project lies in a bare git repository, which has no work tree; clone it, and run there",
+                    );
+                }
+                // What git reads once it trusts everybody belongs to somebody else.
+                Around::Repository(place) => {
+                    let trusting = ask(true)?;
+                    if trusting.code != Some(0) {
+                        return Err(GitError::Unreadable { place, reason: trusting.said });
+                    }
+                    answer = trusting;
+                }
+            }
         }
         let Some((top, prefix)) = top_and_prefix(root, &answer.stdout) else {
             return refused("git gives the work tree a name that cannot be told from another one");
         };
         let owner = std::fs::symlink_metadata(top.join(".git")).or_else(|_| std::fs::metadata(&top));
         let owner = owner.map(|meta| meta.uid()).ok().filter(|_| is_foreign);
-        Ok(Self { top, prefix, owner, runs_filters: true })
+        Ok(Self { top, prefix, owner, runs_filters: true, is_partial: Arc::default() })
     }
 
     /// The numeric owner of the work tree, where git takes it for somebody else's.
@@ -118,15 +148,37 @@ impl Repository {
         limit::ask_soon(git).is_ok_and(|answer| answer.stdout.starts_with(b"true"))
     }
 
+    /// The commits whose parents are not here, although they have some.
+    #[must_use]
+    pub fn shallow_commits(&self) -> HashSet<String> {
+        let mut git = self.git();
+        git.args(["rev-parse", "--path-format=absolute", "--git-path", "shallow"]);
+        let Ok(answer) = limit::ask_soon(git) else { return HashSet::new() };
+        let path = answer.stdout.strip_suffix(b"\n").unwrap_or(&answer.stdout);
+        let text = std::fs::read_to_string(OsStr::from_bytes(path)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Whether the clone left objects out, which git would fetch when they are wanted.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        *self.is_partial.get_or_init(|| {
+            let mut git = self.git();
+            git.args(["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"]);
+            limit::ask_soon(git).is_ok_and(|answer| answer.code == Some(0))
+        })
+    }
+
+    /// The error of an object that a name leads to and that cannot be read.
+    pub(super) fn unreadable(&self, name: &str) -> GitError {
+        let revision = name.to_owned();
+        if self.is_partial() { GitError::NotFetched { revision } } else { GitError::CutShort { revision } }
+    }
+
     /// A git at the work tree's uppermost directory; paths given to it are taken literally.
     pub(crate) fn git(&self) -> std::process::Command {
         command::git(&self.top, self.owner.is_some())
     }
-}
-
-/// Whether git refuses to read what is somebody else's.
-pub(super) fn is_distrusted(answer: &limit::Answer) -> bool {
-    answer.code != Some(0) && answer.said.contains(DUBIOUS)
 }
 
 /// The two lines of `rev-parse --show-toplevel --show-prefix`, of which both may hold line feeds: together they lead to

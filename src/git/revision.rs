@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::error::GitError;
-use super::limit::{End, Limit, ask_soon, said, too_slow};
+use super::limit::{Answer, End, Limit, ask_soon, said, too_slow};
 use super::objects::ObjectEvent;
 use super::repository::Repository;
 
@@ -171,7 +171,7 @@ impl Revision {
     }
 
     pub(super) fn cut_short(&self) -> GitError {
-        GitError::CutShort { revision: self.name.clone() }
+        self.repository.unreadable(&self.name)
     }
 }
 
@@ -181,14 +181,12 @@ impl Repository {
     /// # Errors
     /// When there is no such commit.
     pub fn resolve(&self, revision: &str) -> Result<Revision, GitError> {
-        let asked = format!("{revision}^{{commit}}");
-        let mut git = self.git();
-        git.args(["rev-parse", "--verify", "--end-of-options", &asked]);
-        let answer = ask_soon(git)?;
+        let answer = self.peeled(revision)?;
         let refused = |reason: &str| {
             Err(GitError::NoRevision { revision: revision.to_owned(), reason: reason.to_owned() })
         };
         if answer.code != Some(0) {
+            self.look_at_head()?;
             return refused(if self.is_shallow() {
                 "there is no such commit in this shallow clone; fetch more of its history"
             } else {
@@ -207,13 +205,39 @@ impl Repository {
     /// # Errors
     /// When git cannot be started, or the commit cannot be read.
     pub fn head(&self) -> Result<Option<Revision>, GitError> {
-        let error = match self.resolve("HEAD") {
-            Err(GitError::NoRevision { revision, .. }) => GitError::CutShort { revision },
-            other => return other.map(Some),
-        };
+        match self.resolve("HEAD") {
+            Err(GitError::NoRevision { .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    fn peeled(&self, revision: &str) -> Result<Answer, GitError> {
         let mut git = self.git();
-        git.args(["rev-parse", "--verify", "--quiet", "HEAD"]);
-        if super::limit::ask_soon(git)?.code == Some(0) { Err(error) } else { Ok(None) }
+        git.args(["rev-parse", "--verify", "--end-of-options", &format!("{revision}^{{commit}}")]);
+        ask_soon(git)
+    }
+
+    /// Fails unless HEAD leads to a commit, or to a branch that has none yet.
+    fn look_at_head(&self) -> Result<(), GitError> {
+        let succeeds = |args: &[&str]| {
+            let mut git = self.git();
+            git.args(args);
+            Ok::<_, GitError>(ask_soon(git)?.code == Some(0))
+        };
+        let has_name = succeeds(&["rev-parse", "--verify", "--quiet", "HEAD"])?;
+        let is_right = if has_name {
+            self.peeled("HEAD")?.code == Some(0)
+        } else {
+            succeeds(&["symbolic-ref", "--quiet", "HEAD"])?
+        };
+        if is_right {
+            return Ok(());
+        }
+        // Of what is wrong with it, this command says most.
+        let mut git = self.git();
+        git.args(["log", "-1", "--format=%H"]);
+        let reason = format!("{}; look at the repository with: git fsck", ask_soon(git)?.said);
+        Err(GitError::Refused { what: "read what is checked out", reason })
     }
 
     /// A commit that is known to be here, by its full id.

@@ -34,7 +34,7 @@ impl Repository {
         git.args(["ls-files", "-z", "--stage", "--full-name"]);
         let output = ask_soon(git)?;
         if output.code != Some(0) {
-            let reason = "look at the repository with: git status".to_owned();
+            let reason = format!("{}; look at the repository with: git status", output.said);
             return Err(GitError::Refused { what: "list its index", reason });
         }
         let mut index = Index { repository: self.clone(), files: HashSet::new(), submodules: HashSet::new() };
@@ -59,6 +59,12 @@ impl Index {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.submodules.is_empty()
+    }
+
+    /// Whether it lists anything whose path begins so.
+    #[must_use]
+    pub fn lists_below(&self, prefix: &[u8]) -> bool {
+        self.files.iter().chain(&self.submodules).any(|path| path.starts_with(prefix))
     }
 
     /// Whether it lists the file or link at a path relative to the work tree's uppermost directory, or a submodule

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::command;
 use super::error::GitError;
 use super::limit::{ask_soon, ask_soon_about, said};
-use super::repository::{Repository, is_distrusted};
+use super::repository::Repository;
 
 /// The commit a work tree stands on.
 #[derive(Debug, Clone)]
@@ -22,26 +22,31 @@ pub struct WorkTree {
     pub foreign: Option<Repository>,
 }
 
-/// Asks git once about the work tree around `root`; `None` where there is none, no commit yet, or no git. `files` are
+/// Asks git once about the work tree around `root`; `None` where there is none, or no commit yet. `files` are
 /// the names below `dir` that count, each with its content, where there is one that could be read.
-#[must_use]
+///
+/// # Errors
+/// When there is no git, or it does not read the repository.
 pub fn work_tree<'a, E>(
     root: &Path,
     dir: &str,
     files: impl Iterator<Item = (&'a str, Option<Result<&'a [u8], E>>)>,
-) -> Option<WorkTree> {
+) -> Result<Option<WorkTree>, GitError> {
     let files: Vec<_> = files.collect();
     let mut names = "HEAD^{commit}\n".to_owned();
     names.extend(files.iter().map(|(name, _)| format!("HEAD:./{dir}/{name}\n")));
-    let (ids, foreign) = ids(root, &names).ok()?;
+    let (ids, foreign) = match ids(root, &names) {
+        Err(GitError::NoRepository { .. }) => return Ok(None),
+        other => other?,
+    };
     let mut ids = ids.into_iter();
-    let commit = ids.next()??;
+    let Some(commit) = ids.next().flatten() else { return Ok(None) };
     let is_as_committed = files.iter().zip(ids).all(|((_, there), id)| match (there, id) {
         (None, None) => true,
         (Some(Ok(bytes)), Some(id)) => blob_id(bytes, id.len()) == id,
         _ => false,
     });
-    Some(WorkTree { commit, dirty: !is_as_committed, foreign })
+    Ok(Some(WorkTree { commit, dirty: !is_as_committed, foreign }))
 }
 
 /// The ids of the objects that `names` lead to, one in a line, seen from `root`; and the repository, where it belongs to
@@ -53,9 +58,10 @@ fn ids(root: &Path, names: &str) -> Result<(Vec<Option<String>>, Option<Reposito
         ask_soon_about(git, names.as_bytes())
     };
     let mut answer = ask(false)?;
-    let foreign = if is_distrusted(&answer) { Some(Repository::around(root)?) } else { None };
-    if foreign.is_some() {
-        answer = ask(true)?;
+    let mut foreign = None;
+    if answer.code != Some(0) {
+        foreign = Some(Repository::around(root)?).filter(|repository| repository.foreign_owner().is_some());
+        answer = ask(foreign.is_some())?;
     }
     let text = said(&answer.stdout);
     let is_id = |line: &&str| !line.is_empty() && line.bytes().all(|b| b.is_ascii_hexdigit());

@@ -30,6 +30,12 @@ pub enum Origin {
     Diverged,
     /// No commit of this path ever held it.
     Edited,
+    /// It is of a commit that no branch or tag leads to: it was put aside or dropped.
+    Unreleased,
+    /// What is checked out holds it at another path.
+    Copied,
+    /// No commit of this path ever held it, and git does not track the path: it cannot know of a change.
+    Untracked,
     /// The files of a module are of commits, but not all of one.
     Mixed,
     /// Nothing is there: the host is older than the commit that added it, or it was removed by hand.
@@ -40,8 +46,18 @@ pub enum Origin {
 
 impl Origin {
     /// Every judgement, in the order of the type.
-    pub const ALL: [Self; 7] =
-        [Self::Stale, Self::Ahead, Self::Diverged, Self::Edited, Self::Mixed, Self::Absent, Self::Unknown];
+    pub const ALL: [Self; 10] = [
+        Self::Stale,
+        Self::Ahead,
+        Self::Diverged,
+        Self::Edited,
+        Self::Unreleased,
+        Self::Copied,
+        Self::Untracked,
+        Self::Mixed,
+        Self::Absent,
+        Self::Unknown,
+    ];
 
     /// The word in reports.
     #[must_use]
@@ -51,10 +67,19 @@ impl Origin {
             Self::Ahead => "ahead",
             Self::Diverged => "diverged",
             Self::Edited => "edited by hand",
+            Self::Unreleased => "unreleased",
+            Self::Copied => "copied",
+            Self::Untracked => "untracked",
             Self::Mixed => "mixed",
             Self::Absent => "absent",
             Self::Unknown => "unknown",
         }
+    }
+
+    /// Whether the commit that is named has the content at this very path, and stays.
+    #[must_use]
+    pub fn is_released(self) -> bool {
+        !matches!(self, Self::Unreleased | Self::Copied)
     }
 }
 
@@ -65,6 +90,8 @@ pub struct Provenance {
     pub origin: Origin,
     /// The newest commit with what the host holds.
     pub commit: Option<Commit>,
+    /// The path from the project's root at which that commit has it, where it is another one.
+    pub held_as: Option<Vec<u8>>,
     /// The newest commit with what the baseline has.
     pub baseline: Option<Commit>,
     /// How many commits of the subject lie between both.
@@ -73,9 +100,9 @@ pub struct Provenance {
     pub between: Vec<Commit>,
     /// What is known of each file of a module that differs, sorted by path.
     pub files: Vec<FileOrigin>,
-    /// Who changed a file that was edited by hand, and when, where the host tells it.
+    /// Whose a file is that was edited by hand or that git does not track, and when it was written, where the host tells it.
     pub edited: Option<Stat>,
-    /// What was not searched, and why; none where the whole history was.
+    /// What was not searched, and why, or why the history does not tell; none where the whole history was searched.
     pub unsearched: Option<String>,
     /// The commits that seem to hold what the baseline has of the differing files, the best source of them first.
     pub holders: Vec<Holder>,
@@ -100,6 +127,7 @@ impl Provenance {
         Self {
             origin,
             commit: None,
+            held_as: None,
             baseline: None,
             distance: 0,
             between: Vec::new(),
@@ -126,6 +154,8 @@ pub struct FileOrigin {
     pub origin: Origin,
     /// The newest commit with what the host holds at the path.
     pub commit: Option<Commit>,
+    /// The path from the project's root at which that commit has it, where it is another one.
+    pub held_as: Option<Vec<u8>>,
 }
 
 /// The versions in a module's manifest.

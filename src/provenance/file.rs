@@ -10,9 +10,10 @@ impl Search<'_> {
         let seen = self.matches(&sought.path, &sought.actual);
         self.placed(sought, (&expected, &seen), &self.steps_of_file(&sought.path)).unwrap_or_else(|| {
             let base = self.base_of(sought, &expected);
-            let nowhere = self.found_nowhere(sought, &[(sought.path.clone(), &sought.actual)]);
-            let edited = sought.stat.filter(|_| nowhere.origin == Origin::Edited);
-            Provenance { edited, baseline: base.commit().cloned(), ..nowhere }
+            let nowhere = || self.found_nowhere(sought, &[(sought.path.clone(), &sought.actual)]);
+            let judged = self.beyond(&sought.path, &sought.actual).unwrap_or_else(nowhere);
+            let is_lost = matches!(judged.origin, Origin::Edited | Origin::Untracked);
+            Provenance { edited: sought.stat.filter(|_| is_lost), baseline: base.commit().cloned(), ..judged }
         })
     }
 

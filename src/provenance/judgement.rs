@@ -3,7 +3,7 @@
 use super::record::above;
 use super::search::{Search, Sought, is_content};
 use super::tree::Standing;
-use crate::git::Mode;
+use crate::git::{Mode, PARTIAL};
 use crate::model::{Commit, Kind, Origin, Provenance, Value, short_id};
 
 /// Which commit the baseline's state of a subject is of.
@@ -139,7 +139,7 @@ impl Search<'_> {
         let mut provenance = Provenance {
             commit: Some(commit.clone()),
             baseline: base.commit().cloned(),
-            unsearched: self.lost_anchor(),
+            unsearched: self.lost_anchor().or_else(|| self.begins_with(&commit.id)),
             ..Provenance::of(origin)
         };
         let (from, to) = match (origin, base.commit()) {
@@ -159,8 +159,9 @@ impl Search<'_> {
         let is_in = |step: &usize, commit: &str| {
             self.ancestors.is_ancestor(&self.record.commits[*step].id, commit) == Some(true)
         };
-        let between: Vec<usize> =
-            steps.iter().copied().filter(|step| is_in(step, to) && !is_in(step, from)).collect();
+        let is_beginning = |step: &usize| self.begins_with(&self.record.commits[*step].id).is_some();
+        let is_between = |step: &usize| is_in(step, to) && !is_in(step, from) && !is_beginning(step);
+        let between: Vec<usize> = steps.iter().copied().filter(is_between).collect();
         provenance.distance = between.len();
         let listed = between.iter().take(Provenance::LISTED);
         provenance.between = listed.map(|step| self.record.commits[*step].clone()).collect();
@@ -175,8 +176,14 @@ impl Search<'_> {
             sought.is_behind_link.then(|| why.to_owned())
         };
         let endings = || files.iter().find_map(|(path, value)| self.like_other_endings(path, value));
-        match self.gap().or_else(|| self.gap_of(&paths)).or_else(endings).or_else(behind) {
-            Some(gap) => Provenance::unknown(gap),
+        let gap = self.gap().or_else(|| self.gap_of(&paths)).or_else(endings).or_else(behind);
+        if let Some(gap) = gap.or_else(|| self.beyond.trouble.clone()) {
+            return Provenance::unknown(gap);
+        }
+        let lost =
+            files.iter().filter(|(_, value)| **value != Value::Absent).map(|(path, _)| path.as_slice());
+        match self.untracked(lost) {
+            Some(why) => Provenance { unsearched: Some(why.to_owned()), ..Provenance::of(Origin::Untracked) },
             None => Provenance::of(Origin::Edited),
         }
     }
@@ -195,10 +202,9 @@ impl Search<'_> {
             let unreadable = |object: &str| self.digests.is_unreadable(object);
             let touches = self.touches(file);
             if touches.iter().any(|(_, touch)| is_content(touch) && unreadable(&touch.object)) {
-                return Some(
-                    "an object of its history is missing or damaged; look at the repository with: git fsck"
-                        .to_owned(),
-                );
+                let damaged =
+                    "an object of its history is missing or damaged; look at the repository with: git fsck";
+                return Some(if self.repository.is_partial() { PARTIAL } else { damaged }.to_owned());
             }
             let is_gitlink = |dir: &[u8]| self.record.at(dir).iter().any(|t| t.mode == Some(Mode::Submodule));
             if above(file).any(is_gitlink) {

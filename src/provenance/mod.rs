@@ -1,6 +1,7 @@
 //! Provenance: which commit, by whom and since when, for what a host holds and the baseline does not, or differently.
 
 mod absence;
+mod beyond;
 mod cache;
 mod content;
 mod digests;

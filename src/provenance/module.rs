@@ -9,8 +9,11 @@ use super::search::{Search, Sought};
 use super::tree::Inner;
 use crate::git::Form;
 use crate::model::{
-    Digest, FileOrigin, Kind, Leaf, Origin, Part, Provenance, Stat, Tree, TreeBuilder, Value,
+    Commit, Digest, FileOrigin, Kind, Leaf, Origin, Part, Provenance, Stat, Tree, TreeBuilder, Value,
 };
+
+/// What a module is said to be as soon as one of its files is, the worst first.
+const LOST: [Origin; 4] = [Origin::Edited, Origin::Unreleased, Origin::Copied, Origin::Untracked];
 
 /// A side of the comparison.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -207,8 +210,8 @@ impl Search<'_> {
         let nowhere = self.found_nowhere(sought, &differing);
         let origin = if nowhere.origin == Origin::Unknown || has(Origin::Unknown) {
             Origin::Unknown
-        } else if has(Origin::Edited) {
-            Origin::Edited
+        } else if let Some(origin) = LOST.into_iter().find(|origin| has(*origin)) {
+            origin
         } else if files.iter().all(|file| file.origin == Origin::Absent) {
             Origin::Absent
         } else if expected.is_empty() && sought.expected != Value::Absent {
@@ -219,9 +222,11 @@ impl Search<'_> {
         };
         let other = || "what a part of it comes from could not be found out".to_owned();
         let unsearched = nowhere.unsearched.or_else(|| (origin == Origin::Unknown).then(other));
-        let edited = newest_edit(&sought.parts, &files).filter(|_| origin == Origin::Edited);
+        let edited = newest_edit(&sought.parts, &files, origin);
         let baseline = if let Base::Commit(commit) = base { Some(commit) } else { None };
-        Provenance { baseline, files, edited, unsearched, ..Provenance::of(origin) }
+        // Of something else it would say that the module as a whole is of that commit.
+        let commit = one_commit(&files).filter(|_| !origin.is_released()).cloned();
+        Provenance { commit, baseline, files, edited, unsearched, ..Provenance::of(origin) }
     }
 
     /// Where one file of a module comes from.
@@ -234,7 +239,7 @@ impl Search<'_> {
         } else {
             base
         };
-        let told = |origin, commit| FileOrigin { path: part.path.clone(), origin, commit };
+        let told = |origin, commit| FileOrigin { path: part.path.clone(), origin, commit, held_as: None };
         if part.kind == Kind::Unreadable {
             return told(Origin::Unknown, None);
         }
@@ -244,7 +249,9 @@ impl Search<'_> {
                 .map_or_else(|| told(Origin::Absent, None), |commit| told(Origin::Ahead, Some(commit)));
         }
         let Some(step) = self.pick(&self.matches(&path, &part.actual), base) else {
-            return told(self.found_nowhere(sought, &[(path, &part.actual)]).origin, None);
+            let beyond = self.beyond_in_module(&part.path, &path, &part.actual);
+            return beyond
+                .unwrap_or_else(|| told(self.found_nowhere(sought, &[(path, &part.actual)]).origin, None));
         };
         let commit = self.record.commits[step].clone();
         // That it is of a commit is known, also where that cannot be placed.
@@ -256,8 +263,15 @@ impl Search<'_> {
     }
 }
 
-/// What the host tells of the file that was edited last.
-fn newest_edit(parts: &[Part], files: &[FileOrigin]) -> Option<Stat> {
-    let edited = parts.iter().zip(files).filter(|(_, file)| file.origin == Origin::Edited);
+/// The commit that all these files are of.
+fn one_commit(files: &[FileOrigin]) -> Option<&Commit> {
+    let first = files.first()?.commit.as_ref();
+    first.filter(|_| files.iter().all(|file| file.commit.as_ref() == first))
+}
+
+/// What the host tells of the file that was edited last, in a module that is judged as `origin`.
+fn newest_edit(parts: &[Part], files: &[FileOrigin], origin: Origin) -> Option<Stat> {
+    let is_lost = matches!(origin, Origin::Edited | Origin::Untracked);
+    let edited = parts.iter().zip(files).filter(|(_, file)| is_lost && file.origin == origin);
     edited.filter_map(|(part, _)| part.stat).max_by_key(|stat| stat.mtime)
 }

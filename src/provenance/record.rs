@@ -1,9 +1,9 @@
 //! The history as it was read: which commit put what at which path, the newest first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::places::module_at;
-use crate::git::{Changed, End, GitError, Limit, Mode, Repository, Step};
+use crate::git::{Changed, End, GitError, Limit, Mode, Repository, Step, Walk};
 use crate::model::Commit;
 
 /// What a commit put at one path.
@@ -37,6 +37,8 @@ pub(super) struct Record {
     touches: BTreeMap<Vec<u8>, Vec<Touch>>,
     states: HashMap<Vec<u8>, Vec<(usize, String)>>,
     asked: BTreeSet<Vec<u8>>,
+    /// The commits that a shallow clone begins with: they seem to add all that they have.
+    beginnings: HashSet<String>,
     names: HashMap<Vec<u8>, Vec<Name>>,
     /// Why something of the history of a path may not have been met.
     pub(super) gaps: HashMap<Vec<u8>, &'static str>,
@@ -45,6 +47,16 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// Of a clone that begins with these commits, if it is a shallow one.
+    pub(super) fn beginning_with(beginnings: HashSet<String>) -> Self {
+        Self { beginnings, ..Self::default() }
+    }
+
+    /// Whether a shallow clone begins with a commit.
+    pub(super) fn begins_with(&self, commit: &str) -> bool {
+        self.beginnings.contains(commit)
+    }
+
     /// Walks through the history of those of `paths` that it has not read yet.
     pub(super) fn read(
         &mut self,
@@ -57,7 +69,7 @@ impl Record {
         if new.is_empty() {
             return Ok(());
         }
-        let end = repository.history(&new, tips, limit, &mut |step| self.push(step, &new))?;
+        let end = repository.history(Walk::Kept, &new, tips, limit, &mut |step| self.push(step, &new))?;
         if self.end == End::Whole {
             self.end = end;
         }
@@ -65,8 +77,22 @@ impl Record {
         Ok(())
     }
 
+    /// Walks through what only reflogs lead to of the history of `paths`.
+    pub(super) fn of_dropped(
+        repository: &Repository,
+        paths: &BTreeSet<Vec<u8>>,
+        tips: &[String],
+        limit: &Limit<'_>,
+    ) -> Result<Self, GitError> {
+        let mut record = Self::default();
+        let end =
+            repository.history(Walk::Dropped, paths, tips, limit, &mut |step| record.push(step, paths))?;
+        Ok(Self { end, ..record })
+    }
+
     fn push(&mut self, step: Step, asked: &BTreeSet<Vec<u8>>) {
         let Step { commit, changes, .. } = step;
+        let is_beginning = self.begins_with(&commit.id);
         let number = self.numbers.get(&commit.id).copied().unwrap_or_else(|| {
             self.numbers.insert(commit.id.clone(), self.commits.len());
             self.commits.push(commit);
@@ -83,6 +109,7 @@ impl Record {
             let is_wanted = asked.contains(&path) || above(&path).any(|dir| asked.contains(dir));
             let is_known = || self.asked.contains(&path) || above(&path).any(|dir| self.asked.contains(dir));
             if is_wanted && !is_known() {
+                let is_new = is_new && !is_beginning;
                 self.touches.entry(path).or_default().push(Touch { step: number, mode, object, is_new });
             }
         }

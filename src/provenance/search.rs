@@ -7,7 +7,7 @@ use super::digests::Digests;
 use super::record::{Record, Touch};
 use super::tree::Trees;
 use super::{Trace, is_module};
-use crate::git::{Ancestors, Conversion, End, Form, GitError, Graph, Limit, Mode, Repository};
+use crate::git::{Ancestors, Conversion, End, Form, GitError, Graph, Limit, Mode, PARTIAL, Repository};
 use crate::host::{MANIFESTS, manifest_among};
 use crate::model::{Commit, Digest, Finding, Glob, Kind, Part, Stat, Value, joined, short_id};
 
@@ -76,7 +76,7 @@ pub(super) struct Setting {
     pub(super) is_shallow: bool,
     /// What is checked out.
     pub(super) head: Option<String>,
-    tips: Vec<String>,
+    pub(super) tips: Vec<String>,
 }
 
 /// Reads the history of all that is sought, and who is whose ancestor, at the same time; `head` is what is checked out.
@@ -100,7 +100,9 @@ pub(super) fn read(
     };
     let paths: BTreeSet<Vec<u8>> = sought.iter().map(|sought| sought.path.clone()).collect();
     let walk = limit.part(WALK);
-    let mut record = Record::default();
+    let is_shallow = repository.is_shallow();
+    let beginnings = if is_shallow { repository.shallow_commits() } else { HashSet::new() };
+    let mut record = Record::beginning_with(beginnings);
     let graph = std::thread::scope(|scope| {
         let other = Builder::new().spawn_scoped(scope, || repository.graph(&tips, &walk));
         record.read(repository, &paths, &tips, &walk)?;
@@ -109,7 +111,20 @@ pub(super) fn read(
             _ => repository.graph(&tips, &walk),
         }
     })?;
-    Ok((record, graph, Setting { anchor, is_shallow: repository.is_shallow(), head, tips }))
+    Ok((record, graph, Setting { anchor, is_shallow, head, tips }))
+}
+
+/// What is known beyond the history of the paths themselves.
+#[derive(Default)]
+pub(super) struct Beyond {
+    /// What commits put at files that only reflogs lead to.
+    pub(super) dropped: Record,
+    /// The other path at which what is checked out has what is at a path now.
+    pub(super) copies: HashMap<Vec<u8>, Vec<u8>>,
+    /// Files that git does not track, with the reason why nothing is known of them.
+    pub(super) untracked: HashMap<Vec<u8>, String>,
+    /// Why it is not known what git tracks.
+    pub(super) trouble: Option<String>,
 }
 
 /// Everything that judgements are made from.
@@ -132,6 +147,8 @@ pub(super) struct Search<'a> {
     pub(super) head: Option<Commit>,
     /// Whether there may be older names that were not looked for.
     has_more_names: bool,
+    /// What is known of content that was not found.
+    pub(super) beyond: Beyond,
 }
 
 impl<'a> Search<'a> {
@@ -163,6 +180,7 @@ impl<'a> Search<'a> {
             base,
             head,
             has_more_names: false,
+            beyond: Beyond::default(),
         }
     }
 
@@ -181,6 +199,7 @@ impl<'a> Search<'a> {
         }
         let lost = self.lost(sought);
         self.look_again(&lost);
+        self.look_beyond(sought);
         self.look_at_witness(sought);
     }
 
@@ -330,9 +349,13 @@ impl<'a> Search<'a> {
         }
         let ends = [&self.record.end, &self.graph.end];
         if let Some(End::Failed(said)) = ends.iter().find(|end| matches!(end, End::Failed(_))) {
-            gaps.push(format!(
-                "git could not read the whole history ({said}); look at the repository with: git fsck"
-            ));
+            gaps.push(if self.repository.is_partial() {
+                PARTIAL.to_owned()
+            } else {
+                format!(
+                    "git could not read the whole history ({said}); look at the repository with: git fsck"
+                )
+            });
         }
         if ends.contains(&&End::Cut) || self.digests.was_cut || self.trees.was_cut {
             gaps.push(self.how_far());
@@ -347,6 +370,17 @@ impl<'a> Search<'a> {
     pub(super) fn lost_anchor(&self) -> Option<String> {
         let Anchor::Lost(name) = &self.setting.anchor else { return None };
         Some(format!("the baseline's commit {} is not in this repository any more", short_id(name)))
+    }
+
+    /// That a commit has what an earlier one may have made, which is not here.
+    pub(super) fn begins_with(&self, commit: &str) -> Option<String> {
+        let may_be_older = || {
+            format!(
+                "this clone is shallow and begins with {}: an earlier commit may have made it",
+                short_id(commit)
+            )
+        };
+        self.record.begins_with(commit).then(may_be_older)
     }
 
     /// How far the search came.

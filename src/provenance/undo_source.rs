@@ -350,7 +350,7 @@ fn attributes_of(finding: &Finding) -> Vec<Vec<u8>> {
 }
 
 /// A path from the uppermost directory as one from the root, which lies at `prefix`.
-fn from_root(prefix: &[u8], path: &[u8]) -> Vec<u8> {
+pub(super) fn from_root(prefix: &[u8], path: &[u8]) -> Vec<u8> {
     let mut above: Vec<&[u8]> = prefix.split(|&b| b == b'/').filter(|name| !name.is_empty()).collect();
     let mut below: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
     while below.len() > 1 && above.first().is_some_and(|name| *name == below[0]) {

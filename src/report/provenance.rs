@@ -66,6 +66,21 @@ pub(super) fn sentence(provenance: &Provenance, kind: Kind) -> String {
             format!("{word}: {what} {commit}, which is neither before nor after the baseline's")
         }
         Origin::Edited => format!("{word}: no commit here ever held it{}", edited(provenance.edited)),
+        Origin::Unreleased if provenance.commit.is_some() => {
+            format!("{word}: the content of {commit}, {DROPPED}")
+        }
+        Origin::Unreleased => format!("{word}: some of it is of commits {DROPPED}"),
+        Origin::Copied => match &provenance.held_as {
+            Some(path) => format!("{word}: {commit} holds exactly this as {}", String::from_utf8_lossy(path)),
+            None if provenance.commit.is_some() => {
+                format!("{word}: {commit} holds all that differs, at other paths")
+            }
+            None => format!("{word}: what is checked out holds some of it at other paths"),
+        },
+        Origin::Untracked => {
+            let why = provenance.unsearched.as_deref().unwrap_or("no commit tells who wrote it");
+            return format!("{word}: {why}{}", edited(provenance.edited));
+        }
         Origin::Mixed => mixed(provenance),
         Origin::Absent => absent(provenance),
         Origin::Unknown if provenance.commit.is_some() => format!("{word}: {what} {commit}"),
@@ -82,6 +97,9 @@ pub(super) fn sentence(provenance: &Provenance, kind: Kind) -> String {
         None => said,
     }
 }
+
+/// What is said of a commit of a stash or of a reflog alone.
+const DROPPED: &str = "which no branch or tag leads to: it was stashed or dropped";
 
 /// Says of how many commits the files are that differ; the others are as in the baseline.
 fn mixed(provenance: &Provenance) -> String {
@@ -121,7 +139,8 @@ pub(super) fn called(commit: &Commit) -> String {
 
 fn file(file: &FileOrigin) -> String {
     let commit = file.commit.as_ref().map(|commit| format!(": {}", called(commit))).unwrap_or_default();
-    format!("  {}: {}{}", escaped(&file.path), file.origin.word(), escaped(commit.as_bytes()))
+    let held_as = file.held_as.as_ref().map(|path| format!(" as {}", escaped(path))).unwrap_or_default();
+    format!("  {}: {}{}{held_as}", escaped(&file.path), file.origin.word(), escaped(commit.as_bytes()))
 }
 
 /// `; last written 2026-01-29 15:42 UTC, owned by uid 1000`.

@@ -71,7 +71,7 @@ fn stored(
         .collect::<Result<_, HostError>>()?;
     let read: HashMap<String, Read> = read.into_iter().flatten().collect();
     let one = |(path, object): &(&Vec<u8>, &String)| {
-        let read = read.get(*object).cloned().unwrap_or_else(|| Err(lost(object)));
+        let read = read.get(*object).cloned().unwrap_or_else(|| Err(lost(revision.repository(), object)));
         ((*path).clone(), read)
     };
     Ok(files.iter().map(one).collect())
@@ -141,13 +141,13 @@ fn pointer(revision: &Revision, object: &str) -> Option<ContentError> {
     let repository = revision.repository();
     let found = match repository.object(object.as_bytes()) {
         Ok(Some(found)) => found,
-        Ok(None) => return Some(lost(object)),
+        Ok(None) => return Some(lost(repository, object)),
         Err(error) => return Some(ContentError::Refused(error.to_string())),
     };
     if found.size >= POINTER {
         return None;
     }
-    let Ok(Some(text)) = repository.content(object.as_bytes()) else { return Some(lost(object)) };
+    let Ok(Some(text)) = repository.content(object.as_bytes()) else { return Some(lost(repository, object)) };
     let text = String::from_utf8(text).ok()?;
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
     let digest = field("oid sha256:").filter(|hex| Digest::parse(hex.as_bytes()).is_some())?;

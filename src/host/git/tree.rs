@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use rustix::fs::FileType;
 
-use crate::git::{GitError, Limit, Listed, Mode, ObjectEvent, Repository, Revision};
+use crate::git::{GitError, Limit, Listed, Mode, ObjectEvent, PARTIAL, Repository, Revision};
 use crate::host::reasons::{BROKEN, LOOPS};
 use crate::host::storage::DirectoryId;
 use crate::host::walk::child;
@@ -42,9 +42,7 @@ pub(super) enum Stop {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ContentError {
     /// The object, shortened, cannot be had.
-    #[error(
-        "its object {0} cannot be read: it is damaged, or was never fetched; look at the repository with: git fsck"
-    )]
+    #[error("its object {0} cannot be read: it is missing or damaged; look at the repository with: git fsck")]
     Lost(String),
     #[error("its target is longer than a disk could hold")]
     LongTarget,
@@ -74,17 +72,20 @@ impl CommitTree {
         let all = revision.list_all()?;
         let mut links = targets(revision.repository(), &all)?;
         for listed in all {
-            tree.add(listed, &mut links);
+            tree.add(revision.repository(), listed, &mut links);
         }
         Ok(tree)
     }
 
-    fn add(&mut self, listed: Listed, links: &mut Targets) {
+    fn add(&mut self, repository: &Repository, listed: Listed, links: &mut Targets) {
         let (node, kind) = match listed.mode {
             Mode::File => (TreeNode::File { object: listed.object }, FileType::RegularFile),
             Mode::Link => {
                 let target = links.get(&listed.object).cloned();
-                (TreeNode::Link(target.unwrap_or_else(|| Err(lost(&listed.object)))), FileType::Symlink)
+                (
+                    TreeNode::Link(target.unwrap_or_else(|| Err(lost(repository, &listed.object)))),
+                    FileType::Symlink,
+                )
             }
             Mode::Submodule => (TreeNode::Submodule { commit: listed.object }, FileType::Directory),
         };
@@ -195,7 +196,10 @@ fn targets(repository: &Repository, all: &[Listed]) -> Result<Targets, GitError>
 }
 
 /// The error of an object that cannot be had.
-pub(super) fn lost(object: &str) -> ContentError {
+pub(super) fn lost(repository: &Repository, object: &str) -> ContentError {
+    if repository.is_partial() {
+        return ContentError::Refused(PARTIAL.to_owned());
+    }
     ContentError::Lost(object.get(..12).unwrap_or(object).to_owned())
 }
 

@@ -105,13 +105,19 @@ struct WirePart {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireProvenance {
-    /// `stale`, `ahead`, `diverged`, `edited by hand`, `mixed`, `absent` or `unknown`.
+    /// `stale`, `ahead`, `diverged`, `edited by hand`, `unreleased`, `copied`, `untracked`, `mixed`, `absent` or `unknown`.
     verdict: String,
     /// The same in a sentence.
     words: String,
     /// The commit whose content the host holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     commit: Option<Commit>,
+    /// The path from the project's root at which `commit` has it, where it is another one; lossy where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_as: Option<String>,
+    /// That path's bytes in base64, where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_as_bytes: Option<String>,
     /// The commit whose content the baseline has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     baseline_commit: Option<Commit>,
@@ -124,13 +130,13 @@ struct WireProvenance {
     /// What is known of each file of a module that differs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     files: Vec<WireFileOrigin>,
-    /// When a file that was edited by hand was changed, in seconds since 1970.
+    /// When a file that was edited by hand, or is untracked, was written, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mtime: Option<i64>,
     /// The number of the user that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     uid: Option<u32>,
-    /// What was not searched, and why.
+    /// What was not searched, and why; of what is untracked, why nothing is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unsearched: Option<String>,
 }
@@ -149,6 +155,12 @@ struct WireFileOrigin {
     /// The commit whose content it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     commit: Option<Commit>,
+    /// The path from the project's root at which `commit` has it, where it is another one; lossy where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_as: Option<String>,
+    /// That path's bytes in base64, where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_as_bytes: Option<String>,
 }
 
 impl WireFinding {
@@ -241,12 +253,16 @@ impl WireProvenance {
         let files = provenance.files.iter().map(|file| {
             let (path, path_bytes) = name(&file.path);
             let (verdict, commit) = (file.origin.word().to_owned(), file.commit.clone());
-            WireFileOrigin { path, path_bytes, verdict, commit }
+            let (held_as, held_as_bytes) = maybe_name(file.held_as.as_deref());
+            WireFileOrigin { path, path_bytes, verdict, commit, held_as, held_as_bytes }
         });
+        let (held_as, held_as_bytes) = maybe_name(provenance.held_as.as_deref());
         Self {
             verdict: provenance.origin.word().to_owned(),
             words: sentence(provenance, kind),
             commit: provenance.commit.clone(),
+            held_as,
+            held_as_bytes,
             baseline_commit: provenance.baseline.clone(),
             distance: is_between.then_some(provenance.distance),
             commits: provenance.between.clone(),
@@ -262,9 +278,11 @@ impl WireProvenance {
             path: bytes(&file.path, file.path_bytes.as_deref()),
             origin: origin(&file.verdict),
             commit: file.commit,
+            held_as: file.held_as.map(|text| bytes(&text, file.held_as_bytes.as_deref())),
         });
         Provenance {
             commit: self.commit,
+            held_as: self.held_as.map(|text| bytes(&text, self.held_as_bytes.as_deref())),
             baseline: self.baseline_commit,
             distance: self.distance.unwrap_or_default(),
             between: self.commits,
@@ -274,6 +292,13 @@ impl WireProvenance {
             ..Provenance::of(origin(&self.verdict))
         }
     }
+}
+
+fn maybe_name(path: Option<&[u8]>) -> (Option<String>, Option<String>) {
+    path.map_or((None, None), |path| {
+        let (text, bytes) = name(path);
+        (Some(text), bytes)
+    })
 }
 
 fn origin(word: &str) -> Origin {

@@ -1,4 +1,6 @@
 //! Commits as hosts, and commits that files come from.
 
+mod beyond;
 mod provenance;
 mod revision;
+mod trouble;

@@ -12,18 +12,18 @@ use crate::support::random::seed;
 use crate::support::{Project, check_of, wait_until};
 
 const CHECKS: [&str; 3] = ["compose_hashes", "addon_hashes", "config_hashes"];
-const COMPOSE: &str = "infra/stacks/erp/docker-compose.yml";
-const ADA: &str = "Ada <ada@example.org>";
+pub(super) const COMPOSE: &str = "infra/stacks/erp/docker-compose.yml";
+pub(super) const ADA: &str = "Ada <ada@example.org>";
 
 /// Every finding on files of a report, by subject.
-fn findings(report: &Json) -> BTreeMap<String, Json> {
+pub(super) fn findings(report: &Json) -> BTreeMap<String, Json> {
     let checks = CHECKS.iter().map(|check| check_of(report, check));
     let all = checks.flat_map(|check| check["findings"].as_array().unwrap().clone());
     all.map(|finding| (finding["subject"].as_str().unwrap().to_owned(), finding)).collect()
 }
 
 /// The report of a check that had time to search the whole history, as it may not have on a busy machine.
-fn searched(project: &Project, args: &[&str]) -> Json {
+pub(super) fn searched(project: &Project, args: &[&str]) -> Json {
     let mut report = Json::Null;
     wait_until(|| {
         report = project.check(args).1;
@@ -32,22 +32,22 @@ fn searched(project: &Project, args: &[&str]) -> Json {
     report
 }
 
-fn provenance(project: &Project, args: &[&str], subject: &str) -> Json {
+pub(super) fn provenance(project: &Project, args: &[&str], subject: &str) -> Json {
     let report = searched(project, args);
     findings(&report).remove(subject).unwrap_or_else(|| panic!("{subject}: {report:#}"))["provenance"].clone()
 }
 
-fn text(text: &str) -> Made {
+pub(super) fn text(text: &str) -> Made {
     Made::File(text.as_bytes().to_vec())
 }
 
-const CONFIGURATION: &str = "\
+pub(super) const CONFIGURATION: &str = "\
 [compose]\nfiles = [\"infra/stacks/*/docker-compose.yml\"]\n\
 [addons]\nroots = [\"odoo_modules/*\"]\nexclude = [\"*/static/lib/**\"]\n\
 [files]\ninclude = [\"config/*.conf\"]\n[docker]\nmode = \"off\"\n";
 
 /// What a project begins with.
-fn beginning() -> Files {
+pub(super) fn beginning() -> Files {
     let mut files = Files::new();
     files.insert("audit/driftlock.toml".to_owned(), text(CONFIGURATION));
     for stack in ["edge", "erp", "mail"] {
@@ -70,7 +70,7 @@ fn beginning() -> Files {
     files
 }
 
-fn put(files: &mut Files, path: &str, content: &str) {
+pub(super) fn put(files: &mut Files, path: &str, content: &str) {
     files.insert(path.to_owned(), text(content));
 }
 
@@ -272,7 +272,7 @@ fn hold(
 }
 
 /// How one commit stands to another, as git tells it.
-fn relation(project: &Project, host: &str, base: &str) -> &'static str {
+pub(super) fn relation(project: &Project, host: &str, base: &str) -> &'static str {
     match (is_ancestor(project, host, base), is_ancestor(project, base, host)) {
         (true, _) => "stale",
         (_, true) => "ahead",
@@ -368,7 +368,7 @@ fn files_edited_by_hand_are_called_so_and_no_other_is() {
 }
 
 /// A project whose compose file has had `n` contents, one commit each; the lock files are of commit `locked_at`.
-fn steps(n: usize, locked_at: usize) -> (Project, Vec<String>) {
+pub(super) fn steps(n: usize, locked_at: usize) -> (Project, Vec<String>) {
     let project = Project::empty();
     let mut history = History::default();
     for number in 1..=n {
@@ -1140,15 +1140,6 @@ fn a_memory_that_hides_something_makes_no_edit() {
         (&"stale".into(), &ids[2].clone().into()),
         "{told:#}"
     );
-}
-
-#[test]
-fn what_only_a_reflog_reaches_is_searched() {
-    let (project, ids) = steps(4, 3);
-    git(&project, &["reset", "--quiet", "--hard", &ids[3]]);
-    project.file(COMPOSE, "n: 4\n");
-    let told = provenance(&project, &[], COMPOSE);
-    assert_eq!(told["commit"]["id"], ids[4], "{told:#}");
 }
 
 #[test]
