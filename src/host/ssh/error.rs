@@ -23,7 +23,7 @@ pub(super) enum ConnectError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// The name has no address.
-    #[error("there is no host of this name")]
+    #[error("there is no address of a host of this name ({})", in_words(.0))]
     NoHost(#[source] io::Error),
     #[error("its name has no address")]
     NoAddress,
@@ -145,6 +145,9 @@ pub(super) enum RunError {
     NoCommands,
     #[error("the command on the server said nothing for {0} s")]
     Silent(u64),
+    /// The answer did not begin, with the end of what was said before it.
+    #[error("the server did not begin with the script within {seconds} s{}", if .said.is_empty() { String::new() } else { format!("; it said: {said}") })]
+    NotBegun { seconds: u64, said: String },
     /// The connection ended, for the reason given.
     #[error("the connection broke: {0}")]
     Broken(String),

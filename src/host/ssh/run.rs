@@ -7,17 +7,20 @@ use russh::{ChannelMsg, ChannelReadHalf};
 use super::connect::Connection;
 use super::error::{RunError, describe};
 use super::survey::SurveyError;
-use crate::model::lasting;
+use crate::model::{escaped, lasting};
 
 /// A command that says nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(600);
-/// The time for opening a session, and then for the first output.
+/// The time for opening a session, and then until the answer begins, whatever is said before that.
 const OPENING: Duration = Duration::from_secs(30);
 /// A process that a command left behind may hold its output open: so long it is read on while it says nothing, and at most.
 const AFTERMATH: Duration = Duration::from_secs(2);
 const WHOLE_AFTERMATH: Duration = Duration::from_secs(60);
-/// The part of a command's standard error that is kept.
+/// The part that is kept of a command's standard error, and of what is said before the answer begins.
 const KEPT: usize = 4096;
+/// The number of its lines that are told, and the characters of each.
+const LINES: usize = 3;
+const REPEATED: usize = 200;
 
 /// The end of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub(super) struct CommandExit {
     pub(super) code: u32,
     /// The beginning of what it said on its standard error.
     pub(super) stderr: Vec<u8>,
+    /// The end of what was said on its standard output before the answer began.
+    pub(super) greeting: Vec<u8>,
 }
 
 /// The rest of a time that began.
@@ -35,6 +40,7 @@ fn left(began: Instant, whole: Duration) -> Duration {
 
 impl Connection {
     /// Runs `command` with `input` on its standard input, and gives its output to `take` as it comes, for at most `time`.
+    /// `take` tells whether the answer has begun.
     ///
     /// # Errors
     /// When the connection broke before the command had ended, or the server does not run commands, or not in time.
@@ -43,7 +49,7 @@ impl Connection {
         command: &str,
         input: Vec<u8>,
         time: Duration,
-        take: impl FnMut(&[u8]) -> Result<(), SurveyError>,
+        take: impl FnMut(&[u8]) -> Result<bool, SurveyError>,
     ) -> Result<CommandExit, RunError> {
         let ended = tokio::time::timeout(time, self.run_on(command, input, take)).await;
         ended.unwrap_or_else(|_| {
@@ -56,7 +62,7 @@ impl Connection {
         &self,
         command: &str,
         input: Vec<u8>,
-        take: impl FnMut(&[u8]) -> Result<(), SurveyError>,
+        take: impl FnMut(&[u8]) -> Result<bool, SurveyError>,
     ) -> Result<CommandExit, RunError> {
         let opened = tokio::time::timeout(OPENING, self.handle.channel_open_session()).await;
         let opened = opened.map_err(|_| RunError::NoSessionInTime(OPENING.as_secs()))?;
@@ -94,9 +100,9 @@ impl Connection {
     async fn receive(
         &self,
         mut output: ChannelReadHalf,
-        mut take: impl FnMut(&[u8]) -> Result<(), SurveyError>,
+        mut take: impl FnMut(&[u8]) -> Result<bool, SurveyError>,
     ) -> Result<CommandExit, RunError> {
-        let mut stderr = Vec::new();
+        let (mut stderr, mut greeting) = (Vec::new(), Vec::new());
         let mut code = None;
         let mut heard = false;
         let opening = Instant::now();
@@ -109,16 +115,24 @@ impl Connection {
             };
             let message = match (tokio::time::timeout(patience, output.wait()).await, code) {
                 (Ok(Some(message)), _) => message,
-                (_, Some(code)) => return Ok(CommandExit { code, stderr }),
+                (_, Some(code)) => return Ok(CommandExit { code, stderr, greeting }),
                 (Ok(None), None) => return Err(RunError::Broken(self.lost.reason())),
+                (Err(_), None) if heard => return Err(RunError::Silent(SILENCE.as_secs())),
                 (Err(_), None) => {
-                    return Err(RunError::Silent(if heard { SILENCE } else { OPENING }.as_secs()));
+                    let said = [stderr, greeting].into_iter().find_map(|text| telling(&text));
+                    return Err(RunError::NotBegun {
+                        seconds: OPENING.as_secs(),
+                        said: said.unwrap_or_default(),
+                    });
                 }
             };
             match message {
                 ChannelMsg::Data { data } => {
-                    heard = true;
-                    take(&data)?;
+                    if !heard {
+                        greeting.extend_from_slice(&data);
+                        greeting.drain(..greeting.len().saturating_sub(KEPT));
+                    }
+                    heard = take(&data)?;
                 }
                 ChannelMsg::ExtendedData { data, .. } => {
                     let room = KEPT.saturating_sub(stderr.len()).min(data.len());
@@ -140,5 +154,30 @@ impl Connection {
             russh::Error::SendError | russh::Error::Disconnect => self.lost.reason(),
             error => describe(error),
         })
+    }
+}
+
+/// The lines of a text that tell most, for people; `None` where it says nothing. What comes first is often noise, of a locale or
+/// a name that does not resolve, and the reason stands at the end.
+pub(super) fn telling(text: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(text);
+    let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.dedup();
+    let cut = |line: &str| line.chars().take(REPEATED).collect::<String>();
+    let lines = lines.split_off(lines.len().saturating_sub(LINES));
+    let told = lines.into_iter().map(|line| escaped(cut(line).as_bytes())).collect::<Vec<_>>().join("; ");
+    (!told.is_empty()).then_some(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_was_said_is_told() {
+        let told = |text: &str| telling(text.as_bytes());
+        assert_eq!(told(" \n\n"), None);
+        assert_eq!(told("a\n\na\nb\r\nc\nd\u{1b}\n").unwrap(), "b; c; d\\x1b");
+        assert_eq!(told(&"x".repeat(999)).unwrap().len(), REPEATED);
     }
 }
