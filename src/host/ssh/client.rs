@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex};
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::{Channel, ChannelId, Names};
 
-use super::error::{ConnectError, Ending};
+use super::error::{ConnectError, Ending, telling};
 use super::host_key::KnownHosts;
-use super::run::telling;
 use super::{Hop, Judgement, NewKeys, PublicKeyOrCertificate};
 use crate::model::escaped;
 

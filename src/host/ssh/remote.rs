@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, LoginError, connect, place};
-use super::error::ScriptError;
-use super::run::{CommandExit, telling};
+use super::error::{ScriptError, telling};
+use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, engine};
 use crate::control::runtime::Runtime;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use russh::{ChannelMsg, ChannelReadHalf};
 
 use super::connect::Connection;
-use super::error::{RunError, describe};
+use super::error::{RunError, describe, telling};
 use super::survey::SurveyError;
-use crate::model::{escaped, lasting};
+use crate::model::lasting;
 
 /// A command that says nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(600);
@@ -18,9 +18,6 @@ const AFTERMATH: Duration = Duration::from_secs(2);
 const WHOLE_AFTERMATH: Duration = Duration::from_secs(60);
 /// The part that is kept of a command's standard error, and of what is said before the answer begins.
 const KEPT: usize = 4096;
-/// The number of its lines that are told, and the characters of each.
-const LINES: usize = 3;
-const REPEATED: usize = 200;
 
 /// The end of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,30 +151,5 @@ impl Connection {
             russh::Error::SendError | russh::Error::Disconnect => self.lost.reason(),
             error => describe(error),
         })
-    }
-}
-
-/// The lines of a text that tell most, for people; `None` where it says nothing. What comes first is often noise, of a locale or
-/// a name that does not resolve, and the reason stands at the end.
-pub(super) fn telling(text: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(text);
-    let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.dedup();
-    let cut = |line: &str| line.chars().take(REPEATED).collect::<String>();
-    let lines = lines.split_off(lines.len().saturating_sub(LINES));
-    let told = lines.into_iter().map(|line| escaped(cut(line).as_bytes())).collect::<Vec<_>>().join("; ");
-    (!told.is_empty()).then_some(told)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_what_was_said_is_told() {
-        let told = |text: &str| telling(text.as_bytes());
-        assert_eq!(told(" \n\n"), None);
-        assert_eq!(told("a\n\na\nb\r\nc\nd\u{1b}\n").unwrap(), "b; c; d\\x1b");
-        assert_eq!(told(&"x".repeat(999)).unwrap().len(), REPEATED);
     }
 }

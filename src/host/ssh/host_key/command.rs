@@ -5,10 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use data_encoding::BASE64;
-use russh::keys::PublicKeyOrCertificate;
 use russh::keys::ssh_encoding::Encode as _;
+use russh::keys::{HashAlg, PublicKeyOrCertificate};
 
-use super::presented::fingerprint;
 use crate::atomic::LARGEST_TEXT;
 use crate::control::child::{self, ChildError};
 use crate::host::ssh::tokens::{TokenError, words};
@@ -78,7 +77,10 @@ impl KnownHostsCommand {
         tokens.insert('H', name.to_owned());
         tokens.insert('t', offered.map_or_else(none, kind));
         tokens.insert('K', offered.and_then(base64).unwrap_or_else(none));
-        tokens.insert('f', offered.map_or_else(none, |key| fingerprint(key.public_key().key_data())));
+        tokens.insert(
+            'f',
+            offered.map_or_else(none, |key| key.public_key().fingerprint(HashAlg::Sha256).to_string()),
+        );
         let words = self.words.iter().map(|word| crate::host::ssh::tokens::expanded(word, &tokens));
         let words: Vec<String> = words.collect::<Result<_, _>>()?;
         let (program, arguments) = words.split_first().ok_or(TokenError::NoWholePath)?;

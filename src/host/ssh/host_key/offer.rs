@@ -45,7 +45,7 @@ impl Trust {
         let name = self.host_name(host, port).name();
         let known = match &self.command {
             None => known_hosts.entries(&name),
-            Some(command) => known_hosts.clone().and_of(command, Reason::Order, &name, None).entries(&name),
+            Some(command) => known_hosts.clone().and_of(command, Reason::Order, host, None).entries(&name),
         };
         let known = known.unwrap_or_default();
         let mut offers = vec![Offer::default()];
