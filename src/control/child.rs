@@ -1,8 +1,16 @@
 //! Child processes that may not run for ever.
 
-use std::io;
-use std::process::{Child, ExitStatus};
-use std::time::Duration;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use crate::model::in_words;
+
+/// The interval between looks at a child whose output is awaited.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Waits for a child, looking every `tick` whether it has ended; `None` where that `is_over` first: then it is still there.
 ///
@@ -28,11 +36,92 @@ pub(crate) fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
+/// What a child printed until it ended.
+pub(crate) struct Printed {
+    /// How it ended.
+    pub(crate) status: ExitStatus,
+    /// Its standard output.
+    pub(crate) stdout: Vec<u8>,
+    /// Its standard error.
+    pub(crate) stderr: Vec<u8>,
+}
+
+/// The reason why a child printed nothing that counts.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChildError {
+    /// It was not started, or got lost.
+    #[error("{}", in_words(.0))]
+    System(#[from] io::Error),
+    /// It did not end within so many seconds, and was ended.
+    #[error("no end within {} s", .0.as_secs())]
+    Late(Duration),
+    /// It printed more than so many bytes, and was ended.
+    #[error("it prints more than {} MiB", .0 >> 20)]
+    TooMuch(u64),
+}
+
+impl ChildError {
+    /// Whether there is no such program.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::System(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Runs a command without any input to its end, for at most `patience`, and takes up to `most` bytes of its output. What it
+/// leaves behind is not waited for, though that may still hold the output.
+///
+/// # Errors
+/// When it cannot be started, does not end in time, or prints too much.
+pub(crate) fn printed(command: &mut Command, patience: Duration, most: u64) -> Result<Printed, ChildError> {
+    // Not pipes: these fill up where nobody reads, and end only with the last one that holds them.
+    let output = || memfd_create("output", MemfdFlags::CLOEXEC).map(File::from).map_err(io::Error::from);
+    let files = [output()?, output()?];
+    let [stdout, stderr] = [files[0].try_clone()?, files[1].try_clone()?];
+    let mut child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn()?;
+    let start = Instant::now();
+    let length = |file: &File| file.metadata().map_or(0, |meta| meta.len());
+    let is_too_much = || files.iter().any(|file| length(file) > most);
+    let ended = wait(&mut child, TICK, &|| start.elapsed() >= patience || is_too_much());
+    let status = match ended {
+        Ok(Some(status)) if !is_too_much() => status,
+        other => {
+            end(&mut child);
+            return Err(match other {
+                Err(error) => error.into(),
+                Ok(_) if is_too_much() => ChildError::TooMuch(most),
+                Ok(_) => ChildError::Late(patience),
+            });
+        }
+    };
+    let [stdout, stderr] = files.map(|mut file| {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(bytes)
+    });
+    Ok(Printed { status, stdout: stdout?, stderr: stderr? })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
+
+    #[test]
+    fn output_is_taken_whole_whatever_is_left_behind_and_not_without_end() {
+        let run = |line: &str, patience, most| {
+            printed(Command::new("sh").args(["-c", line]), Duration::from_millis(patience), most)
+        };
+        let whole =
+            run("head -c 300000 /dev/zero; echo x >&2; sleep 600 & echo $!", 60_000, 1 << 20).unwrap();
+        assert!(whole.status.success() && whole.stderr == b"x\n" && whole.stdout.len() > 300_000);
+        let left = String::from_utf8_lossy(&whole.stdout[300_000..]).trim().parse::<i32>().unwrap();
+        let left = rustix::process::Pid::from_raw(left).unwrap();
+        rustix::process::kill_process(left, rustix::process::Signal::KILL).unwrap();
+        assert!(matches!(run("exec cat /dev/zero", 60_000, 1 << 20), Err(ChildError::TooMuch(_))));
+        assert!(matches!(run("exec sleep 600", 50, 1 << 20), Err(ChildError::Late(_))));
+        let missing = printed(&mut Command::new("/nonexistent/x"), Duration::from_secs(9), 1);
+        assert!(missing.err().is_some_and(|error| error.is_not_found()));
+    }
 
     #[test]
     fn a_child_is_waited_for_until_that_is_over() {

@@ -1,5 +1,6 @@
 //! SSH keys in a directory of their own, what `ssh-keygen` makes of them, and an agent that holds some.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -129,12 +130,23 @@ impl Agent {
         command.arg("-D").arg("-a").arg(dir.path().join("socket")).stdout(Stdio::null());
         let agent = Self { child: command.spawn().unwrap(), dir };
         wait_until(|| std::os::unix::net::UnixStream::connect(agent.path()).is_ok());
-        for name in names {
-            let mut add = Command::new("ssh-add");
-            add.arg("-q").arg(keys.path(name)).env("SSH_AUTH_SOCK", agent.path());
-            assert!(add.status().unwrap().success(), "{name}");
-        }
+        names.iter().for_each(|name| agent.add(&keys.path(name)));
         agent
+    }
+
+    /// Gives it one more key.
+    pub(crate) fn add(&self, key: &Path) {
+        let mut add = Command::new("ssh-add");
+        add.arg("-q").arg(key).env("SSH_AUTH_SOCK", self.path());
+        assert!(add.status().unwrap().success(), "{}", key.display());
+    }
+
+    /// Gives it one more key under a comment that need not be UTF-8; the key's file has it afterwards.
+    pub(crate) fn add_with_comment(&self, key: &Path, comment: &OsStr) {
+        let mut change = Command::new("ssh-keygen");
+        change.args(["-q", "-c", "-C"]).arg(comment).arg("-f").arg(key);
+        assert!(change.stdout(Stdio::null()).status().unwrap().success());
+        self.add(key);
     }
 
     fn path(&self) -> PathBuf {

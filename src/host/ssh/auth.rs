@@ -5,11 +5,11 @@ use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::signature::{self, Signer as _};
 use russh::keys::ssh_encoding::{self, Encode as _};
-use russh::keys::ssh_key::{self, Algorithm, HashAlg, PrivateKey, PublicKey};
+use russh::keys::ssh_key::{self, Algorithm, Certificate, HashAlg, PrivateKey, PublicKey};
 use russh::{MethodKind, Signer};
 use tokio::net::UnixStream;
 
-use super::agent::{self, AgentError};
+use super::agent::{self, KeyOfCertificate};
 use super::client::SshClient;
 use super::deadline::{Deadline, TimedOut};
 use super::error::describe;
@@ -59,14 +59,16 @@ pub(super) async fn authenticate(
     prompt: &dyn Prompt,
     deadline: &mut Deadline,
 ) -> Result<(), AuthError> {
-    let asked_for = hop.identities.key.as_deref().map(key_file::read_named).transpose()?;
-    let mut attempts = Attempts { handle, hop, prompt, deadline, tried: Vec::new(), agent: None };
-    let files = attempts.files();
+    let mut asked_for = hop.identities.key.as_deref().map(key_file::read_named).transpose()?;
+    let mut attempts =
+        Attempts { handle, hop, prompt, deadline, tried: Vec::new(), agent: None, certificates: Vec::new() };
+    let mut files = attempts.files();
+    attempts.certify(files.iter_mut().chain(&mut asked_for));
     let mut held = attempts.ask_agent().await?;
     sort(&mut held, hop.identities.only, &files, asked_for.as_ref());
     if let Some(file) = &asked_for {
         let own: Vec<_> = held.extract_if(.., |held| holds(held, file)).collect();
-        if file.is_encrypted && attempts.any_held(&own).await? {
+        if (file.is_encrypted || file.is_half()) && attempts.any_held(&own).await? {
             return Ok(());
         }
         if attempts.file(file, true).await? {
@@ -77,7 +79,10 @@ pub(super) async fn authenticate(
         return Ok(());
     }
     for file in files {
-        if attempts.file(&file, false).await? {
+        // Of these the agent has signed, or holds none.
+        if file.is_half() {
+            attempts.note_half(&file, &held);
+        } else if attempts.file(&file, false).await? {
             return Ok(());
         }
     }
@@ -127,6 +132,8 @@ struct Attempts<'a> {
     deadline: &'a mut Deadline,
     tried: Vec<String>,
     agent: Option<Agent>,
+    /// Certificates that were named.
+    certificates: Vec<Certificate>,
 }
 
 impl Attempts<'_> {
@@ -142,19 +149,47 @@ impl Attempts<'_> {
         files
     }
 
+    /// Reads the certificates that were named, and gives each key those of it; what is wrong with one is noted.
+    fn certify<'k>(&mut self, keys: impl Iterator<Item = &'k mut KeyFile>) {
+        for path in &self.hop.identities.certificates {
+            match key_file::read_certificate(path) {
+                Some(certificate) => self.certificates.push(certificate),
+                None => {
+                    let shown = escaped(path.as_os_str().as_bytes());
+                    self.tried.push(format!("{shown}: there is no certificate that can be read"));
+                }
+            }
+        }
+        for key in keys {
+            let Some(public) = key.public.clone() else { continue };
+            let of_it = self.certificates.iter().filter(|it| it.public_key() == public.key_data());
+            key.certificates.splice(0..0, of_it.cloned());
+        }
+    }
+
+    /// Notes that of a key only the public half is there, where the agent does not hold the other.
+    fn note_half(&mut self, file: &KeyFile, held: &[AgentIdentity]) {
+        if let Some(public) = file.public.as_ref().filter(|_| !held.iter().any(|held| holds(held, file))) {
+            let name = named(&file.shown, public);
+            self.tried
+                .push(format!("{name}: only the public key is there, and no agent holds the private one"));
+        }
+    }
+
     /// The identities that the agent holds; none where there is no agent.
     async fn ask_agent(&mut self) -> Result<Vec<AgentIdentity>, AuthError> {
         let Some(path) = &self.hop.identities.agent else { return Ok(Vec::new()) };
         let shown = escaped(path.as_os_str().as_bytes());
-        let asked = async {
-            let mut agent = agent::connect(path).await?;
-            let held = agent.request_identities().await.map_err(AgentError::List)?;
-            Ok::<_, AgentError>((agent, held))
-        };
-        match self.deadline.bound(asked).await? {
+        match self.deadline.bound(agent::list(path)).await? {
             Ok((agent, held)) => {
                 self.agent = Some(agent);
-                Ok(held)
+                if held.unknown > 0 {
+                    self.tried.push(format!(
+                        "{} keys of the agent are of no kind that is known here",
+                        held.unknown
+                    ));
+                }
+                Ok(held.identities)
             }
             Err(error) => {
                 self.tried.push(format!("the agent at {shown} cannot be used: {error}"));
@@ -163,45 +198,67 @@ impl Attempts<'_> {
         }
     }
 
-    /// Tries identities of the agent.
+    /// Tries identities of the agent, each after its certificates.
     async fn any_held(&mut self, identities: &[AgentIdentity]) -> Result<bool, AuthError> {
         for identity in identities {
-            let (public, is_certificate) = match identity {
-                AgentIdentity::PublicKey { key, .. } => (key.clone(), false),
-                AgentIdentity::Certificate { certificate, .. } => {
-                    (PublicKey::from(certificate.public_key().clone()), true)
+            let (key, own) = match identity {
+                AgentIdentity::PublicKey { key, .. } => {
+                    (key.clone(), PublicKeyOrCertificate::from(key.clone()))
                 }
+                AgentIdentity::Certificate { certificate, .. } => (
+                    PublicKey::from(certificate.public_key().clone()),
+                    PublicKeyOrCertificate::from(certificate.clone()),
+                ),
             };
-            if !self.allows("agent", &public, is_certificate) {
-                continue;
+            let is_certificate = own.certificate().is_some();
+            let beside =
+                self.certificates.iter().filter(|it| !is_certificate && it.public_key() == key.key_data());
+            let certificates: Vec<Certificate> = beside.cloned().collect();
+            for certificate in certificates {
+                if self.held("agent's key with a certificate", &key, certificate.into(), identity).await? {
+                    return Ok(true);
+                }
             }
-            let Some(hash) = self.hash_of(&public.algorithm(), is_certificate).await? else { continue };
-            let Some(mut agent) = self.agent.take() else { return Ok(false) };
-            let (whose, offered) = match identity {
-                AgentIdentity::PublicKey { key, .. } => ("agent", PublicKeyOrCertificate::from(key.clone())),
-                AgentIdentity::Certificate { certificate, .. } => {
-                    ("agent's certificate", PublicKeyOrCertificate::from(certificate.clone()))
-                }
-            };
-            let (name, result) = (named(whose, &public), self.offer(offered, hash, &mut agent).await?);
-            self.agent = Some(agent);
-            match result.map(|result| self.judge(&name, result)).ok() {
-                Some(accepted) => {
-                    if accepted? {
-                        return Ok(true);
-                    }
-                }
-                None => self.tried.push(format!("{name}: the agent did not sign")),
+            let whose = if is_certificate { "agent's certificate" } else { "agent" };
+            if self.held(whose, &key, own, identity).await? {
+                return Ok(true);
             }
         }
         Ok(false)
     }
 
+    /// Offers a key of the agent, or a certificate of it.
+    async fn held(
+        &mut self,
+        whose: &str,
+        public: &PublicKey,
+        offered: PublicKeyOrCertificate,
+        identity: &AgentIdentity,
+    ) -> Result<bool, AuthError> {
+        let is_certificate = offered.certificate().is_some();
+        if !self.allows(whose, public, is_certificate) {
+            return Ok(false);
+        }
+        let Some(hash) = self.hash_of(&public.algorithm(), is_certificate).await? else { return Ok(false) };
+        let Some(mut agent) = self.agent.take() else { return Ok(false) };
+        let name = named(whose, public);
+        let mut signer = KeyOfCertificate { agent: &mut agent, key: identity };
+        let result = self.offer(offered, hash, &mut signer).await?;
+        self.agent = Some(agent);
+        match result {
+            Ok(result) => self.judge(&name, result),
+            Err(_) => {
+                self.tried.push(format!("{name}: the agent did not sign"));
+                Ok(false)
+            }
+        }
+    }
+
     /// Tries a key from a file, its certificate first. Its passphrase is asked for only where the key may be used.
     async fn file(&mut self, file: &KeyFile, asked_for: bool) -> Result<bool, AuthError> {
-        let certificate = format!("{}-cert.pub", file.shown);
+        let certificate = format!("{} with a certificate", file.shown);
         if let Some(public) = &file.public {
-            let may_certify = file.certificate.is_some() && self.fault(public, true).is_none();
+            let may_certify = !file.certificates.is_empty() && self.fault(public, true).is_none();
             if !may_certify && !self.allows(&file.shown, public, false) {
                 return Ok(false);
             }
@@ -216,11 +273,18 @@ impl Attempts<'_> {
         };
         let public = key.public_key().clone();
         let mut signer = FileSigner(key);
-        if let Some(own) = &file.certificate
-            && self.allows(&certificate, &public, true)
-            && self.file_offer(&certificate, own.clone().into(), &public, &mut signer).await?
-        {
-            return Ok(true);
+        // Of a key whose public half is known by its passphrase alone, what was named is found only now.
+        let named = self
+            .certificates
+            .iter()
+            .filter(|it| file.public.is_none() && it.public_key() == public.key_data());
+        let certificates: Vec<Certificate> = named.chain(&file.certificates).cloned().collect();
+        for own in certificates {
+            if self.allows(&certificate, &public, true)
+                && self.file_offer(&certificate, own.into(), &public, &mut signer).await?
+            {
+                return Ok(true);
+            }
         }
         if !self.allows(&file.shown, &public, false) {
             return Ok(false);

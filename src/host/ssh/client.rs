@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::{Channel, ChannelId, Names};
 
-use super::error::{ConnectError, Ending};
+use super::error::{ConnectError, Ending, telling};
 use super::host_key::KnownHosts;
 use super::{Hop, Judgement, NewKeys, PublicKeyOrCertificate};
 use crate::model::escaped;
@@ -24,10 +24,35 @@ pub(super) struct SshClient {
     exchanges: usize,
     /// The number of banners.
     banners: usize,
+    /// What they say.
+    banner: Banner,
+}
+
+/// The end of what a server says before it lets anybody in.
+#[derive(Clone, Default)]
+pub(super) struct Banner(Arc<Mutex<String>>);
+
+impl Banner {
+    fn hear(&self, text: &str) {
+        if let Ok(mut said) = self.0.lock() {
+            said.push_str(text);
+            let from = said.len().saturating_sub(LONGEST_BANNER);
+            let from = (from..=said.len()).find(|at| said.is_char_boundary(*at)).unwrap_or_default();
+            said.drain(..from);
+        }
+    }
+
+    /// It in words, behind what went wrong.
+    pub(super) fn told(&self) -> String {
+        let said = self.0.lock().ok().and_then(|said| telling(said.as_bytes()));
+        said.map(|said| format!("; the server says: {said}")).unwrap_or_default()
+    }
 }
 
 /// The most key exchanges: once an hour or a gigabyte is usual.
 const EXCHANGES: usize = 100;
+/// The part of the banners that is kept, in bytes.
+const LONGEST_BANNER: usize = 4096;
 /// The most banners before a server lets anybody in.
 const BANNERS: usize = 100;
 /// The error of a server that opens channels: nobody asked for any.
@@ -40,8 +65,9 @@ impl SshClient {
         known_hosts: Arc<KnownHosts>,
         lost: Ending,
         notes: Arc<Mutex<Vec<String>>>,
+        banner: Banner,
     ) -> Self {
-        Self { hop, peer, known_hosts, lost, notes, exchanges: 0, banners: 0 }
+        Self { hop, peer, known_hosts, lost, notes, exchanges: 0, banners: 0, banner }
     }
 }
 
@@ -95,8 +121,9 @@ impl Handler for SshClient {
         }
     }
 
-    async fn auth_banner(&mut self, _: &str, _: &mut Session) -> Result<(), ConnectError> {
+    async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), ConnectError> {
         self.banners += 1;
+        self.banner.hear(banner);
         if self.banners > BANNERS {
             return Err(ConnectError::Misbehaves("the server shows banners without end"));
         }

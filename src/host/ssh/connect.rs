@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 
 use super::auth::{AuthError, authenticate};
-use super::client::SshClient;
+use super::client::{Banner, SshClient};
 use super::deadline::Deadline;
 use super::error::{ConnectError, Ending};
 use super::host_key::{KnownHosts, RecordError};
@@ -43,8 +43,8 @@ pub(super) enum LoginError {
     #[error("{at}{source}")]
     Connect { at: String, source: Box<ConnectError> },
     /// A server on the way lets nobody in; its role and name, where the error does not name it itself.
-    #[error("{at}{source}")]
-    Auth { at: String, source: Box<AuthError> },
+    #[error("{at}{source}{said}")]
+    Auth { at: String, source: Box<AuthError>, said: String },
 }
 
 /// A connection on which the user is logged in.
@@ -73,7 +73,8 @@ pub(super) async fn connect(
         lost = Ending::default();
         watch.set_phase(Phase::Connecting);
         let known_hosts = Arc::new(KnownHosts::read(&hop.trust.files));
-        let step = HopStep { hop, known_hosts, deadline: &deadline, lost: &lost, prompt };
+        let banner = Banner::default();
+        let step = HopStep { hop, known_hosts, deadline: &deadline, lost: &lost, banner: &banner, prompt };
         let mut handle = match step.reach(jumps.last()).await {
             Ok(handle) => handle,
             Err(ConnectError::Unknown(unknown)) => {
@@ -89,7 +90,7 @@ pub(super) async fn connect(
         let entered = authenticate(&mut handle, hop, prompt, &mut deadline).await;
         entered.map_err(|source| {
             let at = if source.names_host() { role.to_owned() } else { at() };
-            LoginError::Auth { at, source: source.into() }
+            LoginError::Auth { at, source: source.into(), said: banner.told() }
         })?;
         jumps.push(handle);
     }
@@ -115,6 +116,7 @@ struct HopStep<'a> {
     known_hosts: Arc<KnownHosts>,
     deadline: &'a Deadline,
     lost: &'a Ending,
+    banner: &'a Banner,
     prompt: &'a dyn Prompt,
 }
 
@@ -210,6 +212,7 @@ impl HopStep<'_> {
             Arc::clone(&self.known_hosts),
             self.lost.clone(),
             Arc::clone(&notes),
+            self.banner.clone(),
         );
         let connected = connect_stream(Arc::new(config(&self.hop.trust.policy, offer)), stream, client).await;
         for note in notes.lock().map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default() {

@@ -75,7 +75,10 @@ impl SshHost {
         let mut request = FileRequest::new(file.place, file.limit);
         let script = request.script();
         let ended = connection
-            .run(self.command(), script, self.access.limits.time, |piece| request.feed(piece))
+            .run(self.command(), script, self.access.limits.time, |piece| {
+                request.feed(piece)?;
+                Ok(request.has_begun())
+            })
             .await?;
         request.finish().map_err(|error| self.explained(error, &ended))
     }

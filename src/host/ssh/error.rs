@@ -10,6 +10,10 @@ use super::host_key::{RecordError, Unknown};
 use super::survey::SurveyError;
 use crate::model::{escaped, in_words};
 
+/// The number of lines that are told of what a server says, and the characters of each.
+const LINES: usize = 3;
+const REPEATED: usize = 200;
+
 /// The reason why a server was not reached.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
@@ -23,7 +27,7 @@ pub(super) enum ConnectError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// The name has no address.
-    #[error("there is no host of this name")]
+    #[error("there is no address of a host of this name ({})", in_words(.0))]
     NoHost(#[source] io::Error),
     #[error("its name has no address")]
     NoAddress,
@@ -145,6 +149,9 @@ pub(super) enum RunError {
     NoCommands,
     #[error("the command on the server said nothing for {0} s")]
     Silent(u64),
+    /// The answer did not begin, with the end of what was said before it.
+    #[error("the server did not begin with the script within {seconds} s{}", if .said.is_empty() { String::new() } else { format!("; it said: {said}") })]
+    NotBegun { seconds: u64, said: String },
     /// The connection ended, for the reason given.
     #[error("the connection broke: {0}")]
     Broken(String),
@@ -173,4 +180,29 @@ pub(super) enum ScriptError {
     Code { source: SurveyError, command: &'static str, code: u32 },
     #[error("the server told nothing of the file")]
     NoAnswer,
+}
+
+/// The lines of a text that tell most, for people; `None` where it says nothing. What comes first is often noise, of a locale or
+/// a name that does not resolve, and the reason stands at the end.
+pub(super) fn telling(text: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(text);
+    let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.dedup();
+    let cut = |line: &str| line.chars().take(REPEATED).collect::<String>();
+    let lines = lines.split_off(lines.len().saturating_sub(LINES));
+    let told = lines.into_iter().map(|line| escaped(cut(line).as_bytes())).collect::<Vec<_>>().join("; ");
+    (!told.is_empty()).then_some(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_was_said_is_told() {
+        let told = |text: &str| telling(text.as_bytes());
+        assert_eq!(told(" \n\n"), None);
+        assert_eq!(told("a\n\na\nb\r\nc\nd\u{1b}\n").unwrap(), "b; c; d\\x1b");
+        assert_eq!(told(&"x".repeat(999)).unwrap().len(), REPEATED);
+    }
 }

@@ -18,17 +18,27 @@ const FOR_OTHERS: u32 = 0o077;
 /// A private key is a few kilobytes.
 const LONGEST: u64 = 1 << 20;
 
-/// A private key's file that was read, and may still need a passphrase.
+/// A key's file that was read, and may still need a passphrase.
 pub(super) struct KeyFile {
     /// The path, for messages.
     pub(super) shown: String,
-    text: String,
+    /// The private half; the reason why only the public one is there.
+    text: Result<String, HalfKey>,
     /// Its public half, where that can be known without a passphrase.
     pub(super) public: Option<PublicKey>,
-    /// The user certificate that lies beside it.
-    pub(super) certificate: Option<Certificate>,
+    /// The user certificates of it: that beside it, and those that were named.
+    pub(super) certificates: Vec<Certificate>,
     /// Whether a passphrase is needed.
     pub(super) is_encrypted: bool,
+}
+
+/// The reason why only the public half of a key is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HalfKey {
+    /// The file itself is the public half.
+    Public,
+    /// There is no file but its public half, beside its name.
+    Missing,
 }
 
 /// The number of questions for a passphrase.
@@ -52,7 +62,7 @@ enum KeyFault {
     Read(#[source] io::Error),
     #[error("it is no private key")]
     NoKey,
-    #[error("it is a public key; name the private one")]
+    #[error("it is a public key, and no agent holds the private one; name that")]
     PublicKey,
     #[error("this way of encrypting a key cannot be read here; convert it with: ssh-keygen -p -f {0}")]
     Encryption(String),
@@ -80,7 +90,7 @@ pub(super) fn read_named(path: &Path) -> Result<KeyFile, KeyFileError> {
     read(path)?.ok_or_else(missing)
 }
 
-/// Reads a key's file. `None`: it is not there.
+/// Reads a key's file. `None`: neither it nor its public half is there. Of a public half an agent may hold the private one.
 ///
 /// # Errors
 /// When it cannot be read, is open to others, or is no private key, with the file's name and what helps.
@@ -89,10 +99,16 @@ pub(super) fn read(path: &Path) -> Result<Option<KeyFile>, KeyFileError> {
     let named = |source: KeyFault| KeyFileError { path: shown.clone(), source };
     let meta = match std::fs::metadata(path) {
         Ok(meta) => meta,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let public = load_public_key(beside(path, ".pub")).ok();
+            return Ok(public.map(|public| KeyFile::half(path, shown.clone(), public, HalfKey::Missing)));
+        }
         Err(error) => return Err(named(KeyFault::Read(error))),
     };
     let text = text_of(path, &meta).map_err(named)?;
+    if let Ok(public) = load_public_key(path) {
+        return Ok(Some(KeyFile::half(path, shown, public, HalfKey::Public)));
+    }
     if let Some(fault) = unfit(&text, &shown).or_else(|| too_open(&meta)) {
         return Err(named(fault));
     }
@@ -100,11 +116,18 @@ pub(super) fn read(path: &Path) -> Result<Option<KeyFile>, KeyFileError> {
     let public = inner.as_ref().map(|key| key.public_key().clone());
     Ok(Some(KeyFile {
         public: public.or_else(|| load_public_key(beside(path, ".pub")).ok()),
-        certificate: load_openssh_certificate(beside(path, "-cert.pub")).ok(),
+        certificates: load_openssh_certificate(beside(path, "-cert.pub")).into_iter().collect(),
         is_encrypted: inner.map_or_else(|| is_encrypted(&text), |key| key.is_encrypted()),
         shown,
-        text,
+        text: Ok(text),
     }))
+}
+
+/// Reads a certificate's file. `None`: it is not there, or it is none.
+pub(super) fn read_certificate(path: &Path) -> Option<Certificate> {
+    let meta = std::fs::metadata(path).ok()?;
+    text_of(path, &meta).ok()?;
+    load_openssh_certificate(path).ok()
 }
 
 /// The content of a file that may be a key.
@@ -153,6 +176,22 @@ fn is_encrypted(text: &str) -> bool {
 }
 
 impl KeyFile {
+    /// A key of which only the public half is there.
+    fn half(path: &Path, shown: String, public: PublicKey, why: HalfKey) -> Self {
+        Self {
+            shown,
+            text: Err(why),
+            public: Some(public),
+            certificates: load_openssh_certificate(beside(path, "-cert.pub")).into_iter().collect(),
+            is_encrypted: false,
+        }
+    }
+
+    /// Whether only the public half is there, for which an agent has to sign.
+    pub(super) fn is_half(&self) -> bool {
+        self.text.is_err()
+    }
+
     /// Decodes the key; its passphrase is the one given beforehand, else what `ask` gets from the user.
     ///
     /// # Errors
@@ -163,10 +202,15 @@ impl KeyFile {
         ask: &mut dyn FnMut(&str) -> Option<Secret>,
     ) -> Result<PrivateKey, KeyFileError> {
         let failed = |source: KeyFault| Err(KeyFileError { path: self.shown.clone(), source });
+        let text = match &self.text {
+            Ok(text) => text,
+            Err(HalfKey::Public) => return failed(KeyFault::PublicKey),
+            Err(HalfKey::Missing) => return failed(KeyFault::Missing),
+        };
         let mut passphrase = given.cloned();
         let mut asked = 0;
         loop {
-            if let Some(key) = self.decode(passphrase.as_ref().map(|Secret(text)| text.as_str())) {
+            if let Some(key) = self.decode(text, passphrase.as_ref().map(|Secret(text)| text.as_str())) {
                 return Ok(key);
             }
             if !self.is_encrypted {
@@ -187,11 +231,11 @@ impl KeyFile {
     }
 
     /// Decodes the key; `None` where the passphrase is missing or wrong, or the key is damaged.
-    fn decode(&self, passphrase: Option<&str>) -> Option<PrivateKey> {
+    fn decode(&self, text: &str, passphrase: Option<&str>) -> Option<PrivateKey> {
         let passphrase = passphrase.filter(|_| self.is_encrypted);
         if self.is_encrypted && passphrase.is_none() {
             return None;
         }
-        decode_secret_key(&self.text, passphrase).ok()
+        decode_secret_key(text, passphrase).ok()
     }
 }

@@ -21,6 +21,7 @@ mod signer;
 pub(crate) mod ssh_config;
 mod stdio;
 pub mod survey;
+mod tokens;
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -29,13 +30,16 @@ use std::time::Duration;
 use crate::model::escaped;
 
 pub use agent::AgentError;
-pub use host_key::{Judgement, NewKeys, Offer, RecordError, Trust, Unknown, matches as pattern_matches};
+pub use host_key::{
+    Judgement, KnownHostsCommand, NewKeys, Offer, RecordError, Trust, Unknown, matches as pattern_matches,
+};
 pub use key_file::KeyFileError;
 pub use policy::Policy;
 pub use prompt::Prompt;
 pub use remote::SshHost;
 pub use russh::keys::PublicKeyOrCertificate;
 pub use signer::{AgentKey, SigningError, SigningKey, held};
+pub use tokens::TokenError;
 
 /// The way to a machine: jump hosts first, the machine itself last.
 #[derive(Debug, Clone)]
@@ -81,8 +85,10 @@ impl Hop {
 pub struct Identities {
     /// A private key that was asked for: it must be usable, and it comes first.
     pub key: Option<PathBuf>,
-    /// More private keys; those that are not there are passed over.
+    /// More keys; those that are not there are passed over. Of one whose public half alone is there an agent may hold the other.
     pub files: Vec<PathBuf>,
+    /// Certificates of these keys, or of the agent's, which do not lie beside them.
+    pub certificates: Vec<PathBuf>,
     /// Whether the agent's keys count only where they are named as files, too.
     pub only: bool,
     /// The agent's socket.

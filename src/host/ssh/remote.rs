@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, LoginError, connect, place};
-use super::error::ScriptError;
+use super::error::{ScriptError, telling};
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, engine};
@@ -169,7 +169,12 @@ impl SshHost {
     ) -> Result<Snapshot, Unanswered> {
         let mut reader = survey.reader();
         let (input, time) = (survey.script().to_vec(), self.access.limits.time);
-        let ended = connection.run(self.command(), input, time, |piece| reader.feed(piece, watch)).await;
+        let ended = connection
+            .run(self.command(), input, time, |piece| {
+                reader.feed(piece, watch)?;
+                Ok(!reader.heard_nothing())
+            })
+            .await;
         let heard_nothing = reader.heard_nothing();
         let answer = match ended {
             Ok(ended) => reader.finish().map_err(|error| self.explained(error, &ended)),
@@ -186,7 +191,8 @@ impl SshHost {
     /// The error of a script without an answer, with what the server printed about it.
     pub(super) fn explained(&self, source: SurveyError, ended: &CommandExit) -> ScriptError {
         let command = self.command();
-        match (first_line(&ended.stderr), ended.code) {
+        // A shell that runs nothing says why on either of the two.
+        match (telling(&ended.stderr).or_else(|| telling(&ended.greeting)), ended.code) {
             (Some(complaint), _) if self.access.sudo => ScriptError::Sudo { command, complaint },
             (Some(complaint), _) => ScriptError::Complaint { source, complaint },
             (None, 0) => ScriptError::Output(source),
@@ -288,13 +294,6 @@ impl Host for SshHost {
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
         self.read_file(path, limit, watch)
     }
-}
-
-/// The first line of what a command said on its standard error that says something, cut short.
-fn first_line(stderr: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(stderr);
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.chars().take(200).collect())
 }
 
 #[cfg(test)]

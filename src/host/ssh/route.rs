@@ -78,6 +78,7 @@ fn resolve(
         identities: Identities {
             key: wanted.key.clone(),
             files: files.collect(),
+            certificates: std::mem::take(&mut answered.certificate_files),
             only: answered.identities_only,
             agent,
             passphrase: environment.text("DRIFTLOCK_SSH_PASSPHRASE").map(|text| Secret(text.to_owned())),
@@ -132,6 +133,7 @@ fn trust(wanted: &Wanted, answered: &mut Answered, environment: &Environment) ->
             new_keys => new_keys,
         },
         revoked: answered.revoked.take(),
+        command: answered.known_hosts_command.take(),
         now: crate::control::clock::seconds_since_1970(),
         policy: std::mem::take(&mut answered.policy),
     }

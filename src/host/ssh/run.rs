@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 use russh::{ChannelMsg, ChannelReadHalf};
 
 use super::connect::Connection;
-use super::error::{RunError, describe};
+use super::error::{RunError, describe, telling};
 use super::survey::SurveyError;
 use crate::model::lasting;
 
 /// A command that says nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(600);
-/// The time for opening a session, and then for the first output.
+/// The time for opening a session, and then until the answer begins, whatever is said before that.
 const OPENING: Duration = Duration::from_secs(30);
 /// A process that a command left behind may hold its output open: so long it is read on while it says nothing, and at most.
 const AFTERMATH: Duration = Duration::from_secs(2);
 const WHOLE_AFTERMATH: Duration = Duration::from_secs(60);
-/// The part of a command's standard error that is kept.
+/// The part that is kept of a command's standard error, and of what is said before the answer begins.
 const KEPT: usize = 4096;
 
 /// The end of a command.
@@ -26,6 +26,8 @@ pub(super) struct CommandExit {
     pub(super) code: u32,
     /// The beginning of what it said on its standard error.
     pub(super) stderr: Vec<u8>,
+    /// The end of what was said on its standard output before the answer began.
+    pub(super) greeting: Vec<u8>,
 }
 
 /// The rest of a time that began.
@@ -35,6 +37,7 @@ fn left(began: Instant, whole: Duration) -> Duration {
 
 impl Connection {
     /// Runs `command` with `input` on its standard input, and gives its output to `take` as it comes, for at most `time`.
+    /// `take` tells whether the answer has begun.
     ///
     /// # Errors
     /// When the connection broke before the command had ended, or the server does not run commands, or not in time.
@@ -43,7 +46,7 @@ impl Connection {
         command: &str,
         input: Vec<u8>,
         time: Duration,
-        take: impl FnMut(&[u8]) -> Result<(), SurveyError>,
+        take: impl FnMut(&[u8]) -> Result<bool, SurveyError>,
     ) -> Result<CommandExit, RunError> {
         let ended = tokio::time::timeout(time, self.run_on(command, input, take)).await;
         ended.unwrap_or_else(|_| {
@@ -56,7 +59,7 @@ impl Connection {
         &self,
         command: &str,
         input: Vec<u8>,
-        take: impl FnMut(&[u8]) -> Result<(), SurveyError>,
+        take: impl FnMut(&[u8]) -> Result<bool, SurveyError>,
     ) -> Result<CommandExit, RunError> {
         let opened = tokio::time::timeout(OPENING, self.handle.channel_open_session()).await;
         let opened = opened.map_err(|_| RunError::NoSessionInTime(OPENING.as_secs()))?;
@@ -94,9 +97,9 @@ impl Connection {
     async fn receive(
         &self,
         mut output: ChannelReadHalf,
-        mut take: impl FnMut(&[u8]) -> Result<(), SurveyError>,
+        mut take: impl FnMut(&[u8]) -> Result<bool, SurveyError>,
     ) -> Result<CommandExit, RunError> {
-        let mut stderr = Vec::new();
+        let (mut stderr, mut greeting) = (Vec::new(), Vec::new());
         let mut code = None;
         let mut heard = false;
         let opening = Instant::now();
@@ -109,16 +112,24 @@ impl Connection {
             };
             let message = match (tokio::time::timeout(patience, output.wait()).await, code) {
                 (Ok(Some(message)), _) => message,
-                (_, Some(code)) => return Ok(CommandExit { code, stderr }),
+                (_, Some(code)) => return Ok(CommandExit { code, stderr, greeting }),
                 (Ok(None), None) => return Err(RunError::Broken(self.lost.reason())),
+                (Err(_), None) if heard => return Err(RunError::Silent(SILENCE.as_secs())),
                 (Err(_), None) => {
-                    return Err(RunError::Silent(if heard { SILENCE } else { OPENING }.as_secs()));
+                    let said = [stderr, greeting].into_iter().find_map(|text| telling(&text));
+                    return Err(RunError::NotBegun {
+                        seconds: OPENING.as_secs(),
+                        said: said.unwrap_or_default(),
+                    });
                 }
             };
             match message {
                 ChannelMsg::Data { data } => {
-                    heard = true;
-                    take(&data)?;
+                    if !heard {
+                        greeting.extend_from_slice(&data);
+                        greeting.drain(..greeting.len().saturating_sub(KEPT));
+                    }
+                    heard = take(&data)?;
                 }
                 ChannelMsg::ExtendedData { data, .. } => {
                     let room = KEPT.saturating_sub(stderr.len()).min(data.len());

@@ -120,8 +120,8 @@ pub enum SigningError {
 /// When there is no agent, or it does not list them.
 pub fn held(agent: &Path) -> Result<Vec<AgentKey>, SigningError> {
     let listing = async {
-        let mut client = agent::connect(agent).await?;
-        client.request_identities().await.map_err(AgentError::List)
+        let (_, held) = agent::list(agent).await?;
+        Ok(held.identities)
     };
     let listed = wait(LISTING, listing)
         .map_err(|source| SigningError::Listing { agent: escaped(agent.as_os_str().as_bytes()), source })?;

@@ -1,23 +1,24 @@
 //! What `ssh -G` says of a host: the user's `ssh_config`, read by the program it is written for.
 
-use crate::control::child;
-use std::io::Read as _;
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use crate::control::Environment;
+use crate::control::child::{self, ChildError};
 use crate::error::Failure;
-use crate::host::ssh::Policy;
-use crate::model::{Address, escaped, in_words, without_secrets};
+use crate::host::ssh::tokens::{TokenError, expanded, with_variables};
+use crate::host::ssh::{KnownHostsCommand, Policy};
+use crate::model::{Address, escaped, without_secrets};
 
 /// How long `ssh -G` may take: a `Match exec` runs commands of the user's.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than this is no answer.
 const MOST: u64 = 1 << 20;
-/// How often it is looked whether it has ended.
-const POLL: Duration = Duration::from_millis(1);
+/// What the program that is asked calls itself; Dropbear's `ssh` has no `-G`, and would connect.
+const NAME: &[u8] = b"OpenSSH";
 
 /// What the command line and `driftlock.toml` say before `ssh_config` is asked.
 #[derive(Default)]
@@ -34,6 +35,7 @@ pub(crate) struct Answered {
     pub(crate) port: u16,
     pub(crate) user: String,
     pub(crate) identity_files: Vec<PathBuf>,
+    pub(crate) certificate_files: Vec<PathBuf>,
     pub(crate) identities_only: bool,
     /// The agent's socket, where it is not that of the environment.
     pub(crate) agent: Option<String>,
@@ -48,12 +50,12 @@ pub(crate) struct Answered {
     pub(crate) asks_nobody: bool,
     /// What a connection may use.
     pub(crate) policy: Policy,
+    /// A command that knows more host keys.
+    pub(crate) known_hosts_command: Option<KnownHostsCommand>,
     /// Why a server is not asked: what is said of it cannot be kept.
     pub(crate) unkept: Option<&'static str>,
 }
 
-/// What is said of a server whose host keys a command knows.
-const KNOWN_BY_COMMAND: &str = "ssh_config sets a KnownHostsCommand, which is not run, so nobody knows which host keys it names or revokes";
 /// What is said of a server where keys do not log in.
 const NO_KEYS: &str = "ssh_config sets PubkeyAuthentication to no, and there is no other way to log in";
 /// What is said of a server that nobody is to reach.
@@ -73,57 +75,49 @@ impl Answered {
     }
 }
 
-/// Asks `ssh -G`. `None`: there is no such program.
+/// Asks `ssh -G`. `None`: there is no such program, or it is not that of OpenSSH.
 pub(crate) fn ask(
     host: &str,
     given: &Given<'_>,
     environment: &Environment,
 ) -> Result<Option<Answered>, Failure> {
+    let shown = escaped(host.as_bytes());
+    let is_openssh = match child::printed(Command::new("ssh").arg("-V").env("LC_ALL", "C"), PATIENCE, MOST) {
+        Ok(told) => [told.stdout, told.stderr].concat().windows(NAME.len()).any(|window| window == NAME),
+        Err(error) if error.is_not_found() => false,
+        Err(error) => return Err(Failure::new(format!("ssh -V: {error}"))),
+    };
+    if !is_openssh {
+        log::info!(host; "there is no ssh of OpenSSH to ask: its configuration does not count");
+        return Ok(None);
+    }
     let mut command = Command::new("ssh");
     command.arg("-G");
     command.args(given.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]));
     command.args(given.user.iter().flat_map(|user| ["-l", user]));
     command.args(given.key.iter().flat_map(|key| ["-i".as_ref(), key.as_os_str()]));
     command.arg("--").arg(host).env("LC_ALL", "C");
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = match spawned {
-        Ok(child) => {
-            log::info!(host; "asked ssh -G for the configuration of ssh");
-            child
+    let printed = child::printed(&mut command, PATIENCE, MOST).map_err(|error| {
+        let failure = Failure::new(format!("ssh -G {shown}: {error}"));
+        match error {
+            ChildError::Late(_) => failure.hint("a \"Match exec\" in your ssh_config may hang"),
+            _ => failure,
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            log::info!(host; "there is no ssh to ask: its configuration does not count");
-            return Ok(None);
-        }
-        Err(error) => return Err(Failure::new(format!("ssh -G: {}", in_words(&error)))),
-    };
-    let shown = escaped(host.as_bytes());
-    let start = Instant::now();
-    let ended = child::wait(&mut child, POLL, &|| start.elapsed() >= PATIENCE);
-    let Some(status) = ended.ok().flatten() else {
-        child::end(&mut child);
-        let failure = Failure::new(format!("ssh -G {shown}: no end within {} s", PATIENCE.as_secs()));
-        return Err(failure.hint("a \"Match exec\" in your ssh_config may hang"));
-    };
-    let said = child.stdout.take().map(text_of).unwrap_or_default();
-    if status.success() {
-        return parse(host, &said, environment).map(Some);
+    })?;
+    log::info!(host; "asked ssh -G for the configuration of ssh");
+    if printed.status.success() {
+        return parse(host, &String::from_utf8_lossy(&printed.stdout), environment).map(Some);
     }
-    let why = child.stderr.take().map(text_of).unwrap_or_default();
+    let why = String::from_utf8_lossy(&printed.stderr);
     let last = why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
     Err(Failure::new(format!("ssh -G {shown}: {}", without_secrets(&escaped(last.as_bytes())))))
-}
-
-fn text_of(pipe: impl std::io::Read) -> String {
-    let mut bytes = Vec::new();
-    let _ = pipe.take(MOST).read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Reads the answer of `ssh -G`: a key and its value a line.
 fn parse(host: &str, text: &str, environment: &Environment) -> Result<Answered, Failure> {
     let mut answered = Answered::default();
     let mut known = (String::new(), String::new());
+    let mut command = None;
     for line in text.lines() {
         let (key, value) = line.split_once(' ').unwrap_or((line, ""));
         match key {
@@ -131,6 +125,7 @@ fn parse(host: &str, text: &str, environment: &Environment) -> Result<Answered, 
             "port" => answered.port = value.parse().unwrap_or_default(),
             "user" => value.clone_into(&mut answered.user),
             "identityfile" if value != "none" => answered.identity_files.push(PathBuf::from(value)),
+            "certificatefile" if value != "none" => answered.certificate_files.push(PathBuf::from(value)),
             "identitiesonly" => answered.identities_only = value == "yes",
             "identityagent" if value != "SSH_AUTH_SOCK" => answered.agent = Some(value.to_owned()),
             "proxyjump" if value != "none" => {
@@ -143,7 +138,7 @@ fn parse(host: &str, text: &str, environment: &Environment) -> Result<Answered, 
             "hostkeyalias" => answered.alias = Some(value.to_owned()),
             "stricthostkeychecking" => answered.asks_nobody |= matches!(value, "true" | "yes"),
             "batchmode" => answered.asks_nobody |= value == "yes",
-            "knownhostscommand" if value != "none" => answered.unkept = Some(KNOWN_BY_COMMAND),
+            "knownhostscommand" if value != "none" => command = Some(value),
             "pubkeyauthentication" if matches!(value, "false" | "no") => answered.unkept = Some(NO_KEYS),
             "refuseconnection" if value != "none" => answered.unkept = Some(NO_CONNECTION),
             _ => allow(&mut answered.policy, key, value)
@@ -153,12 +148,46 @@ fn parse(host: &str, text: &str, environment: &Environment) -> Result<Answered, 
     if answered.address.is_empty() || answered.port == 0 || answered.user.is_empty() {
         return Err(Failure::new(format!("ssh -G {}: its answer is incomplete", escaped(host.as_bytes()))));
     }
-    let places =
-        Places { host, address: &answered.address, port: answered.port, user: &answered.user, environment };
-    answered.identity_files = answered.identity_files.iter().map(|path| places.expand(path)).collect();
-    answered.user_known_hosts = files(&known.0, |path| places.expand(path))?;
+    let places = Places { host, answered: &answered, environment };
+    let told = |what: &str, value: &Path, why: &TokenError| {
+        let value = escaped(value.as_os_str().as_bytes());
+        let failure =
+            Failure::new(format!("{}: {what} of ssh_config, {value}: {why}", escaped(host.as_bytes())));
+        failure.hint("name it without")
+    };
+    let expand = |what: &'static str| {
+        let places = &places;
+        move |path: &Path| places.expand(path).map_err(|why| told(what, path, &why))
+    };
+    let all = |what: &'static str, paths: &[PathBuf]| -> Result<Vec<PathBuf>, Failure> {
+        paths.iter().map(|path| expand(what)(path)).collect()
+    };
+    let identity_files = all("IdentityFile", &answered.identity_files)?;
+    let certificate_files = all("CertificateFile", &answered.certificate_files)?;
+    let agent = answered.agent.as_deref().map(|agent| match agent.strip_prefix('$') {
+        // The name of a variable, which may not be set.
+        Some(name) if !name.starts_with('{') => Ok(environment.text(name).unwrap_or("none").to_owned()),
+        _ => expand("IdentityAgent")(Path::new(agent)).map(|path| path.display().to_string()),
+    });
+    let agent = agent.transpose()?;
+    let known_hosts_command = command.map(|line| {
+        let read = with_variables(line, environment)
+            .and_then(|line| KnownHostsCommand::read(&line, places.tokens()));
+        read.map_err(|why| told("KnownHostsCommand", Path::new(line), &why))
+    });
+    let known_hosts_command = known_hosts_command.transpose()?;
+    let user_known_hosts = files(&known.0, expand("UserKnownHostsFile"))?;
+    let answered = Answered {
+        identity_files,
+        certificate_files,
+        agent,
+        known_hosts_command,
+        user_known_hosts,
+        ..answered
+    };
+    let mut answered = answered;
     // Of these only a home directory in front stands for anything; the file of revoked keys is read by its name.
-    answered.system_known_hosts = files(&known.1, |path| environment.expand_home(path))?;
+    answered.system_known_hosts = files(&known.1, |path| Ok(environment.expand_home(path)))?;
     let lists = [&answered.user_known_hosts, &answered.system_known_hosts];
     if let Some(path) = lists.into_iter().flatten().find(|path| path.as_os_str().as_bytes().starts_with(b"~"))
     {
@@ -167,7 +196,6 @@ fn parse(host: &str, text: &str, environment: &Environment) -> Result<Answered, 
             Failure::new(format!("ssh_config names the known_hosts file {path} in another user's home"));
         return Err(failure.hint("name it by its whole path"));
     }
-    answered.agent = answered.agent.as_ref().map(|path| places.expand(Path::new(path)).display().to_string());
     Ok(answered)
 }
 
@@ -195,12 +223,12 @@ fn allow(policy: &mut Policy, key: &str, value: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// When both could be meant: one of the two readings would leave out keys that are revoked.
-fn files(value: &str, expand: impl Fn(&Path) -> PathBuf) -> Result<Vec<PathBuf>, Failure> {
+fn files(value: &str, expand: impl Fn(&Path) -> Result<PathBuf, Failure>) -> Result<Vec<PathBuf>, Failure> {
     if value.contains(char::REPLACEMENT_CHARACTER) {
         return Err(Failure::new("ssh -G names a known_hosts file whose name is not UTF-8"));
     }
     let mut files: Vec<String> = Vec::new();
-    let is_there = |text: &str| named(text, &expand).exists();
+    let is_there = |text: &str| named(text, &expand).is_ok_and(|path| path.exists());
     for word in value.split(' ').filter(|word| *word != "none" && !word.is_empty()) {
         let begins = word.starts_with(['/', '~', '%', '$']);
         let joined = files.last().filter(|_| !begins).map(|last| format!("{last} {word}"));
@@ -219,47 +247,47 @@ fn files(value: &str, expand: impl Fn(&Path) -> PathBuf) -> Result<Vec<PathBuf>,
             _ => files.push(word.to_owned()),
         }
     }
-    Ok(files.iter().map(|file| named(file, &expand)).collect())
+    files.iter().map(|file| named(file, &expand)).collect()
 }
 
 /// A file by its name, as it is or with what stands for something else in it.
-fn named(text: &str, expand: &impl Fn(&Path) -> PathBuf) -> PathBuf {
+fn named(text: &str, expand: &impl Fn(&Path) -> Result<PathBuf, Failure>) -> Result<PathBuf, Failure> {
     let path = Path::new(text);
-    if path.symlink_metadata().is_ok() { path.to_owned() } else { expand(path) }
+    if path.symlink_metadata().is_ok() { Ok(path.to_owned()) } else { expand(path) }
 }
 
-/// What the percent signs of `ssh_config` stand for.
+/// What stands for something else in `ssh_config`.
 struct Places<'a> {
     host: &'a str,
-    address: &'a str,
-    port: u16,
-    user: &'a str,
+    answered: &'a Answered,
     environment: &'a Environment,
 }
 
 impl Places<'_> {
-    fn expand(&self, path: &Path) -> PathBuf {
-        let text = path.to_string_lossy();
-        let mut out = String::new();
-        let mut letters = text.chars();
-        while let Some(letter) = letters.next() {
-            if letter != '%' {
-                out.push(letter);
-                continue;
-            }
-            match letters.next() {
-                Some('%') => out.push('%'),
-                Some('d') => out += &self.environment.home().to_string_lossy(),
-                Some('h') => out += self.address,
-                Some('n') => out += self.host,
-                Some('p') => out += &self.port.to_string(),
-                Some('r') => out += self.user,
-                Some('u') => out += self.environment.user(),
-                Some(other) => out.extend(['%', other]),
-                None => {}
-            }
-        }
-        self.environment.expand_home(Path::new(&out))
+    /// The meaning of the letters behind percent signs. Those of the connection's hash and of tunnels are not worked out.
+    fn tokens(&self) -> BTreeMap<char, String> {
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let answered = self.answered;
+        let of = |text: &str| text.to_owned();
+        BTreeMap::from([
+            ('d', self.environment.home().to_string_lossy().into_owned()),
+            ('h', answered.address.clone()),
+            ('i', rustix::process::getuid().as_raw().to_string()),
+            ('j', answered.jumps.join(",")),
+            ('k', of(answered.alias.as_deref().unwrap_or(self.host))),
+            ('L', of(machine.split('.').next().unwrap_or_default())),
+            ('l', machine),
+            ('n', of(self.host)),
+            ('p', answered.port.to_string()),
+            ('r', answered.user.clone()),
+            ('u', of(self.environment.user())),
+        ])
+    }
+
+    fn expand(&self, path: &Path) -> Result<PathBuf, TokenError> {
+        let text = with_variables(&path.to_string_lossy(), self.environment)?;
+        let text = expanded(&text, &self.tokens())?;
+        Ok(self.environment.expand_home(Path::new(&text)))
     }
 }
 
@@ -308,7 +336,6 @@ mod tests {
             !asks_nobody("stricthostkeychecking accept-new") && !asks_nobody("stricthostkeychecking false")
         );
         for (more, word) in [
-            ("knownhostscommand /bin/x", "KnownHostsCommand"),
             ("pubkeyauthentication false", "PubkeyAuthentication"),
             ("refuseconnection no", "RefuseConnection"),
         ] {
@@ -322,12 +349,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let one = path("one").display().to_string();
-        let read = |value: &str| files(value, Path::to_owned);
+        let read = |value: &str| files(value, |path| Ok(path.to_owned()));
         assert_eq!(read(&format!("{one} two none")).unwrap(), [path("one two")], "none of them is there");
         assert_eq!(read(&format!("{one} Cargo.toml")).unwrap(), [path("one"), PathBuf::from("Cargo.toml")]);
         std::fs::write(path("one Cargo.toml"), "").unwrap();
         assert!(read(&format!("{one} Cargo.toml")).is_err(), "both are there");
-        assert_eq!(files("~/x ~/y", |path| dir.path().join(path)).unwrap().len(), 2);
+        assert_eq!(files("~/x ~/y", |path| Ok(dir.path().join(path))).unwrap().len(), 2);
     }
 
     #[test]

@@ -17,14 +17,14 @@ const ASKED: &str = "(yes/no/[fingerprint])?";
 const PASSPHRASE: &str = "Enter passphrase for key";
 
 /// A user whose `ssh` reads a configuration of the test's own.
-struct User {
-    project: Project,
+pub(super) struct User {
+    pub(super) project: Project,
     bin: PathBuf,
 }
 
 impl User {
     /// `ssh -F` with this text; without a text there is no `ssh` at all.
-    fn with(config: Option<&str>) -> Self {
+    pub(super) fn with(config: Option<&str>) -> Self {
         let project = Project::accepted();
         let bin = project.path("bin");
         std::fs::create_dir_all(project.path("home/.ssh")).unwrap();
@@ -42,22 +42,47 @@ impl User {
     }
 
     fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(args, &[])
+    }
+
+    fn run_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Ran {
         let mut command = self.project.driftlock(args);
+        command.envs(variables.iter().copied());
         command.env("PATH", &self.bin).env("HOME", self.project.path("home")).env_remove("SSH_AUTH_SOCK");
         Ran(command.output().unwrap())
     }
 
     /// Collects the state of a server as far as the file checks go: none is configured for `--server`.
-    fn collect(&self, more: &[&str]) -> Value {
-        self.run(&[&["check", "--format", "json", "--docker", "off"], more].concat()).report()
+    pub(super) fn collect(&self, more: &[&str]) -> Value {
+        self.collect_with(more, &[])
+    }
+
+    /// The same, with variables.
+    pub(super) fn collect_with(&self, more: &[&str], variables: &[(&str, &str)]) -> Value {
+        self.run_with(&[&["check", "--format", "json", "--docker", "off"], more].concat(), variables).report()
+    }
+
+    /// The real client, with the same configuration.
+    pub(super) fn ssh(&self) -> Command {
+        let mut command = Command::new(self.bin.join("ssh"));
+        command.env_remove("SSH_AUTH_SOCK").stdin(Stdio::null());
+        command
+    }
+
+    /// The configuration, with more lines at its end in place of those that stood there before.
+    pub(super) fn config_more(&self, lines: &str) {
+        const MARK: &str = "  # more\n";
+        let text = self.project.read("ssh_config");
+        let before = text.split(MARK).next().unwrap();
+        self.project.file("ssh_config", &format!("{before}{MARK}{lines}"));
     }
 }
 
-fn collected(report: &Value) -> bool {
+pub(super) fn collected(report: &Value) -> bool {
     status(report, "server_collection") == "PASS"
 }
 
-fn why(report: &Value) -> String {
+pub(super) fn why(report: &Value) -> String {
     assert_eq!(report["exit_code"], 1, "{report:#}");
     check_of(report, "server_collection")["error"].as_str().unwrap_or_else(|| panic!("{report:#}")).to_owned()
 }
@@ -360,7 +385,9 @@ const SAID: &[(&str, Option<&str>)] = &[
     ("Ciphers aes256-ctr\n  MACs hmac-sha2-256", None),
     ("Ciphers 3des-cbc", Some("Ciphers")),
     ("MACs umac-64@openssh.com", Some("MACs")),
-    ("KnownHostsCommand /bin/true", Some("KnownHostsCommand")),
+    ("KnownHostsCommand /bin/true", None),
+    ("KnownHostsCommand /bin/false", Some("KnownHostsCommand")),
+    ("KnownHostsCommand true", Some("KnownHostsCommand")),
     ("PubkeyAuthentication no", Some("PubkeyAuthentication")),
     ("PubkeyAcceptedAlgorithms rsa-sha2-512", Some("PubkeyAcceptedAlgorithms")),
     ("PubkeyAcceptedAlgorithms ssh-ed25519", None),

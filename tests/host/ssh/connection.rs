@@ -288,7 +288,7 @@ fn what_is_no_server_is_said_in_time() {
     assert!(why.contains("connection refused"), "{why}");
     let mut unknown = options(&server, server.port);
     "no-such-host.invalid".clone_into(&mut unknown[1]);
-    assert!(laptop.try_with(&unknown, &[]).why().contains("there is no host of this name"));
+    assert!(laptop.try_with(&unknown, &[]).why().contains("there is no address of a host of this name"));
     let silent = Wire::silent();
     let tried = laptop.try_with(&options(&server, silent.port), &["--connect-timeout", "1"]);
     assert!(tried.why().contains("no answer within 1 s"), "{}", tried.why());

@@ -11,6 +11,7 @@ mod needs_mounts {
     mod connection;
     mod host_keys;
     mod host_keys_at_random;
+    mod identities;
     #[path = "."]
     mod needs_docker {
         mod containers;

@@ -7,6 +7,7 @@ use russh::keys::ssh_key::Certificate;
 
 use super::Trust;
 use super::certificate::{HostCertificateFault, check};
+use super::command::Reason;
 use super::host_name::HostName;
 use super::known_hosts::{HostKeyLine, KnownHosts, KnownHostsError, Marker, with};
 use super::presented::{PresentedKey, fingerprint, kind};
@@ -69,6 +70,14 @@ impl Trust {
             return Judgement::Refused(format!("{host} {why}"));
         }
         let key = PresentedKey::new(host, offered);
+        let asked = self.command.as_ref().map(|command| {
+            let by_name = known_hosts.clone().and_of(command, Reason::HostName, &host.name(), Some(offered));
+            match self.other_name(address, host) {
+                Some(name) => by_name.and_of(command, Reason::Address, &name, Some(offered)),
+                None => by_name,
+            }
+        });
+        let known_hosts = asked.as_ref().unwrap_or(known_hosts);
         let judged = HostRecords::find(known_hosts, host).and_then(|records| {
             let judgement = self.evaluate(&records, &key);
             if matches!(judgement, Judgement::Refused(_)) {
@@ -80,6 +89,13 @@ impl Trust {
         judged.unwrap_or_else(|error| Judgement::Refused(format!("{host} cannot be judged: {error}")))
     }
 
+    /// The name of a host's IP address, where its key must be that of it, too.
+    fn other_name(&self, address: Option<IpAddr>, host: HostName<'_>) -> Option<String> {
+        let address = address.filter(|address| self.policy.check_ip && !address.is_loopback())?.to_string();
+        let name = HostName { host: &address, port: host.port, alias: None }.name();
+        (name != host.name()).then_some(name)
+    }
+
     /// The refusal of a key where the files have another one for the server's IP address, or revoke it there. Lines
     /// without the port count where the host itself is known without it.
     fn conflict_at(
@@ -89,14 +105,11 @@ impl Trust {
         records: &HostRecords,
         key: &PresentedKey<'_>,
     ) -> Result<Option<String>, KnownHostsError> {
-        let Some(address) = address.filter(|address| self.policy.check_ip && !address.is_loopback()) else {
+        let Some(address) = address.filter(|_| self.other_name(address, key.host).is_some()) else {
             return Ok(None);
         };
         let address = address.to_string();
         let host = HostName { host: &address, port: key.host.port, alias: None };
-        if host.name() == key.host.name() {
-            return Ok(None);
-        }
         let HostRecords { named, bare } = HostRecords::find(known_hosts, host)?;
         if let Some(text) = [&named, &bare].into_iter().find_map(|entries| key.revocation(entries)) {
             return Ok(Some(text));

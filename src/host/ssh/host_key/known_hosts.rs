@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use rustix::fs::{CWD, Mode, OFlags};
 use sha1::Sha1;
 
+use super::command::{CommandError, KnownHostsCommand, Reason};
 use crate::atomic::LARGEST_TEXT;
 use crate::model::escaped;
 
@@ -22,7 +23,7 @@ use crate::host::ssh::policy::LEAST_RSA_BITS;
 const LONGEST_PATTERN: usize = 1022;
 
 /// The mark in the name of every kind of certificate. The library decodes certificates within certificates without end.
-const CERTIFICATE: &[u8] = b"-cert-v01@";
+pub(in crate::host::ssh) const CERTIFICATE: &[u8] = b"-cert-v01@";
 
 /// The role that a line gives its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,15 +78,20 @@ pub(super) fn content(file: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// `known_hosts` files as they were when they were read: once for a connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::host::ssh) struct KnownHosts(Result<Vec<(PathBuf, Vec<u8>)>, KnownHostsError>);
 
-/// A file of host keys that is there and cannot be read: it might say that a key is revoked.
+/// Something that knows host keys and does not tell them: it might say that a key is revoked.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{} cannot be read ({source}), so nobody knows which host keys it holds; make it readable", path_for_people(.file))]
-pub(super) struct KnownHostsError {
-    file: PathBuf,
-    source: Arc<io::Error>,
+pub(super) enum KnownHostsError {
+    /// A file that is there and cannot be read.
+    #[error("{} cannot be read ({source}), so nobody knows which host keys it holds; make it readable", path_for_people(.file))]
+    File { file: PathBuf, source: Arc<io::Error> },
+    /// The command of `ssh_config`.
+    #[error(
+        "the KnownHostsCommand of ssh_config failed ({0}), so nobody knows which host keys it names or revokes"
+    )]
+    Command(Arc<CommandError>),
 }
 
 impl KnownHosts {
@@ -94,9 +100,26 @@ impl KnownHosts {
         let texts = files.iter().filter_map(|file| match content(file) {
             Ok(bytes) => Some(Ok((file.clone(), bytes))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(Err(KnownHostsError { file: file.clone(), source: Arc::new(error) })),
+            Err(error) => Some(Err(KnownHostsError::File { file: file.clone(), source: Arc::new(error) })),
         });
         Self(texts.collect())
+    }
+
+    /// The same files, and what a command says of a name.
+    pub(super) fn and_of(
+        self,
+        command: &KnownHostsCommand,
+        reason: Reason,
+        name: &str,
+        offered: Option<&PublicKeyOrCertificate>,
+    ) -> Self {
+        let asked = self.0.and_then(|mut texts| {
+            let lines = command.lines(reason, name, offered);
+            let lines = lines.map_err(|error| KnownHostsError::Command(Arc::new(error)))?;
+            texts.push((PathBuf::from("KnownHostsCommand"), lines));
+            Ok(texts)
+        });
+        Self(asked)
     }
 
     /// The lines of all files about a name in lower case: `host` or `[host]:port`.

@@ -1,6 +1,7 @@
 //! Host keys: which ones are trusted, as OpenSSH trusts them, and where a new one is recorded.
 
 mod certificate;
+mod command;
 mod host_name;
 mod judge;
 mod known_hosts;
@@ -17,13 +18,14 @@ use std::path::PathBuf;
 use super::policy::Policy;
 use host_name::HostName;
 
+pub use command::KnownHostsCommand;
 pub use judge::Judgement;
 pub use known_hosts::matches;
 pub use offer::Offer;
 pub use record::RecordError;
 pub use unknown::Unknown;
 
-pub(super) use known_hosts::KnownHosts;
+pub(super) use known_hosts::{CERTIFICATE, KnownHosts};
 
 /// The host keys that are trusted.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +36,8 @@ pub struct Trust {
     pub alias: Option<String>,
     /// Keys that are never trusted, a line each or as a key revocation list (`RevokedHostKeys`).
     pub revoked: Option<PathBuf>,
+    /// A command that knows more of them (`KnownHostsCommand`).
+    pub command: Option<KnownHostsCommand>,
     /// Accepted fingerprints: `SHA256:` and unpadded base64.
     pub fingerprints: Vec<String>,
     /// The fate of a key that no file names.

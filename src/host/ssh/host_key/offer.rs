@@ -3,6 +3,7 @@
 use russh::keys::Algorithm;
 
 use super::Trust;
+use super::command::Reason;
 use super::known_hosts::{HostKeyLine, KnownHosts, Marker, with};
 use crate::host::ssh::policy::{HostKeyAlgorithm, Policy, is_same_type};
 
@@ -41,7 +42,12 @@ impl Trust {
         port: u16,
     ) -> Vec<Offer> {
         // Files that cannot be read are reported when the key is judged.
-        let known = known_hosts.entries(&self.host_name(host, port).name()).unwrap_or_default();
+        let name = self.host_name(host, port).name();
+        let known = match &self.command {
+            None => known_hosts.entries(&name),
+            Some(command) => known_hosts.clone().and_of(command, Reason::Order, host, None).entries(&name),
+        };
+        let known = known.unwrap_or_default();
         let mut offers = vec![Offer::default()];
         for algorithm in in_order(&self.policy, &known) {
             let has_keys = offers.last().is_some_and(|offer| !offer.keys.is_empty());

@@ -40,6 +40,7 @@ pub struct FileRequest {
     script: Vec<u8>,
     limit: usize,
     answer: Vec<u8>,
+    has_begun: bool,
 }
 
 impl FileRequest {
@@ -57,7 +58,7 @@ impl FileRequest {
     /// Awaits the answer to a request of this nonce.
     #[must_use]
     pub fn awaited(nonce: &str, limit: usize) -> Self {
-        Self { nonce: nonce.to_owned(), script: Vec::new(), limit, answer: Vec::new() }
+        Self { nonce: nonce.to_owned(), script: Vec::new(), limit, answer: Vec::new(), has_begun: false }
     }
 
     /// The standard input of `sh -s`.
@@ -75,7 +76,20 @@ impl FileRequest {
             return Err(SurveyError::Endless);
         }
         self.answer.extend_from_slice(piece);
+        let begin = self.begin();
+        self.has_begun = self.has_begun || self.answer.windows(begin.len()).any(|window| window == begin);
         Ok(())
+    }
+
+    /// The mark before the answer.
+    fn begin(&self) -> Vec<u8> {
+        format!("\0{} begin\0", self.nonce).into_bytes()
+    }
+
+    /// Whether the mark before the answer has come.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// The file that was given.
@@ -87,7 +101,7 @@ impl FileRequest {
             let at = bytes.windows(mark.len()).position(|window| window == mark);
             at.map(|at| (at, at + mark.len()))
         };
-        let Some((_, from)) = after(&self.answer, format!("\0{} begin\0", self.nonce).as_bytes()) else {
+        let Some((_, from)) = after(&self.answer, &self.begin()) else {
             return Err(SurveyError::NotBegun);
         };
         let answer = &self.answer[from..];
