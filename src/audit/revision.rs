@@ -82,7 +82,7 @@ pub(crate) fn baseline(
         let Observed::Seen(seen) = e.observed else { continue };
         let names = e.section.lock_files().iter().map(|name| (*name).to_owned());
         if let Some((place, why)) = seen.unreadable.first_key_value() {
-            let reason = format!("{}: {}", escaped(place), escaped(why.reason.as_bytes()));
+            let reason = format!("{}: {}", escaped(place), escaped(why.reason.text().as_bytes()));
             let error = LockError::new(&format!("git:{}", escaped(revision.name.as_bytes())), &reason);
             files.extend(names.map(|name| (name, Err(error.clone()))));
         } else if !seen.state.entries.is_empty() {

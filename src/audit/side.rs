@@ -251,7 +251,7 @@ fn observed(name: &str, mut seen: Observation) -> Observation {
         }
     }
     for why in seen.unreadable.values_mut() {
-        why.reason = format!("{name}: {}", why.reason);
+        why.reason = why.reason.behind(name);
     }
     for problem in &mut seen.problems {
         *problem = format!("{name}: {problem}");

@@ -70,13 +70,14 @@ fn unreadable(expected: Option<&Entry>, why: &Unreadable) -> Finding {
             actual: Value::Absent,
             stat: None,
             shown: None,
-            reason: Some(reason.clone()),
+            reason: Some(reason.to_string()),
         };
         all.insert(path.clone(), part);
     }
     Finding {
         parts: all.into_values().collect(),
-        reason: Some(why.reason.clone()),
+        reason: Some(why.reason.to_string()),
+        obstacle: why.reason.obstacle(),
         ..finding(Kind::Unreadable, known, Value::Absent)
     }
 }

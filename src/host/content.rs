@@ -25,7 +25,7 @@ pub(super) fn on_this_machine(
     };
     match why_not_openable(&host) {
         Some(Seen::Gone) => return Ok(gone()),
-        Some(Seen::Unreadable(why)) => return Ok(Content::Unreadable(why)),
+        Some(Seen::Unreadable(why)) => return Ok(Content::Unreadable(why.to_string())),
         Some(Seen::File(..)) | None => {}
     }
     match content_at(CWD, host.as_os_str().as_bytes(), limit, watch) {

@@ -10,14 +10,15 @@ use super::read::ReadError;
 use super::storage::{Asked, DirectoryId, Storage};
 use super::walk::{LINKED_DIRECTORIES, child, may_hold};
 use super::{Layout, MANIFESTS};
+use crate::model::Reason;
 
 /// The result of a walk over the whole tree; the reason stands beside a path that could not be looked at.
 #[derive(Default)]
 pub(super) struct Detected {
     /// Compose files.
-    pub(super) compose: BTreeMap<Vec<u8>, Option<String>>,
+    pub(super) compose: BTreeMap<Vec<u8>, Option<Reason>>,
     /// Directories that hold addon modules.
-    pub(super) roots: BTreeMap<Vec<u8>, Option<String>>,
+    pub(super) roots: BTreeMap<Vec<u8>, Option<Reason>>,
 }
 
 /// Walks the tree of `layout`, outside hidden directories, `node_modules` and the project's own `audit`.
@@ -25,18 +26,6 @@ pub(super) fn detect(disk: &dyn Storage, layout: &Layout) -> Detected {
     let mut detector = Detector { disk, layout, above: Vec::new(), linked: 0, found: Detected::default() };
     detector.look_into(&[], false);
     detector.found
-}
-
-/// The reason why detection does not look into a directory.
-#[derive(Debug, thiserror::Error)]
-enum DetectError {
-    /// It cannot be told which one it is.
-    #[error(transparent)]
-    Unknown(#[from] ReadError),
-    #[error("this directory cannot be listed: {0}")]
-    Unlisted(#[source] ReadError),
-    #[error("links lead to more than {LINKED_DIRECTORIES} directories")]
-    TooManyLinks,
 }
 
 struct Detector<'a> {
@@ -52,8 +41,8 @@ impl Detector<'_> {
         let depth = self.above.len();
         let listed = match self.layout.locate(dir).map(|host| self.enter(&host, linked)) {
             Some(Ok(listed)) => listed,
-            Some(Err(error)) => {
-                self.note(dir, &error.to_string());
+            Some(Err(why)) => {
+                self.note(dir, &why);
                 Vec::new()
             }
             None => Vec::new(),
@@ -70,20 +59,20 @@ impl Detector<'_> {
 
     /// Lists a directory and notes that the walk is in it; nothing where there is none, or the walk is in
     /// it already.
-    fn enter(&mut self, host: &Path, linked: bool) -> Result<Vec<(Vec<u8>, FileType)>, DetectError> {
+    fn enter(&mut self, host: &Path, linked: bool) -> Result<Vec<(Vec<u8>, FileType)>, Reason> {
         let Some(id) = self.disk.directory_id(host)?.filter(|id| !self.above.contains(id)) else {
             return Ok(Vec::new());
         };
         self.linked += usize::from(linked);
         if self.linked > LINKED_DIRECTORIES {
-            return Err(DetectError::TooManyLinks);
+            return Err(format!("links lead to more than {LINKED_DIRECTORIES} directories").into());
         }
         match self.disk.entries(host, Asked::Detection) {
             Ok(listed) => {
                 self.above.push(id);
                 Ok(listed)
             }
-            Err(source @ ReadError::Refused(_)) => Err(DetectError::Unlisted(source)),
+            Err(ReadError::Refused(why)) => Err(why.behind("this directory cannot be listed")),
             Err(_) => Ok(Vec::new()),
         }
     }
@@ -102,9 +91,9 @@ impl Detector<'_> {
         }
     }
 
-    fn note(&mut self, dir: &[u8], why: &str) {
+    fn note(&mut self, dir: &[u8], why: &Reason) {
         let name = if dir.is_empty() { b"." } else { dir };
-        self.found.compose.insert(name.to_vec(), Some(why.to_owned()));
-        self.found.roots.insert(name.to_vec(), Some(why.to_owned()));
+        self.found.compose.insert(name.to_vec(), Some(why.clone()));
+        self.found.roots.insert(name.to_vec(), Some(why.clone()));
     }
 }

@@ -10,7 +10,7 @@ use super::reasons::{NO_PLACE, no_tree};
 use super::storage::Storage;
 use super::walk::{FoundPaths, Want, expand};
 use super::{FileQuery, FilesAnswer, HostError, Layout, Seen, Select, Watch};
-use crate::model::{Glob, LeftOut, Unit, any_match};
+use crate::model::{Glob, LeftOut, Reason, Unit, any_match};
 
 /// Finds the files that `query` asks for and hashes them.
 pub(super) fn observe(
@@ -22,7 +22,7 @@ pub(super) fn observe(
     let mut answer = FilesAnswer::default();
     let mut outside = passed_over(query);
     let mut excluded = 0;
-    let mut wanted: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
+    let mut wanted: BTreeMap<Vec<u8>, Option<Reason>> = BTreeMap::new();
     for (found, pattern) in search(disk, layout, query) {
         let matched = !found.paths.is_empty();
         excluded += found.excluded;
@@ -90,11 +90,11 @@ fn with_compose_names(glob: &Glob) -> String {
 fn look_at_all(
     disk: &dyn Storage,
     layout: &Layout,
-    wanted: BTreeMap<Vec<u8>, Option<String>>,
+    wanted: BTreeMap<Vec<u8>, Option<Reason>>,
     watch: &Watch,
 ) -> Result<BTreeMap<Vec<u8>, Seen>, HostError> {
     let wanted: Vec<_> = wanted.into_iter().collect();
-    let look = |(path, trouble): (Vec<u8>, Option<String>)| {
+    let look = |(path, trouble): (Vec<u8>, Option<Reason>)| {
         let seen =
             trouble.map_or_else(|| look_at(disk, layout, &path, watch), |why| Ok(Seen::Unreadable(why)));
         seen.map(|seen| (path, seen))
@@ -105,12 +105,12 @@ fn look_at_all(
 /// Looks at one file.
 fn look_at(disk: &dyn Storage, layout: &Layout, path: &[u8], watch: &Watch) -> Result<Seen, HostError> {
     let Some(host) = layout.locate(path) else {
-        return Ok(Seen::Unreadable(NO_PLACE.to_owned()));
+        return Ok(Seen::Unreadable(NO_PLACE.into()));
     };
     Ok(match disk.file(&host, watch)? {
         Seen::Gone => {
             let base = layout.missing_base(path, |base| disk.is_directory(base));
-            base.map_or(Seen::Gone, |base| Seen::Unreadable(no_tree(base)))
+            base.map_or(Seen::Gone, |base| Seen::Unreadable(no_tree(base).into()))
         }
         seen => seen,
     })

@@ -28,7 +28,9 @@ mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Digest, Entry, Glob, LeftOut, Mount, MountView, Stat, Tree, Unreadable, any_match};
+use crate::model::{
+    Digest, Entry, Glob, LeftOut, Mount, MountView, Reason, Stat, Tree, Unreadable, any_match,
+};
 
 pub use crate::control::progress::{Phase, Watch};
 pub use bytecode::was_left_out;
@@ -313,7 +315,7 @@ pub enum Seen {
     /// Nothing is there.
     Gone,
     /// It could not be looked at, with the reason.
-    Unreadable(String),
+    Unreadable(Reason),
 }
 
 /// Files by repository path.

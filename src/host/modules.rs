@@ -11,7 +11,7 @@ use super::read::ReadError;
 use super::storage::{Asked, Storage};
 use super::walk::{Want, child, expand, may_hold};
 use super::{HostError, Layout, ModuleQuery, ModulesAnswer, Scope, SeenModule, Select, Watch};
-use crate::model::{Glob, Unit, Unreadable};
+use crate::model::{Glob, Reason, Unit, Unreadable};
 
 /// Finds the modules that `query` asks for and hashes all their files.
 pub(super) fn observe(
@@ -56,13 +56,13 @@ struct Roots {
     directories: BTreeSet<Vec<u8>>,
     /// Each configured pattern and the roots it led to.
     patterns: Vec<(Glob, Vec<Vec<u8>>)>,
-    troubled: BTreeMap<Vec<u8>, String>,
+    troubled: BTreeMap<Vec<u8>, Reason>,
     left_out: Counts,
 }
 
 fn find_roots(disk: &dyn Storage, layout: &Layout, query: &ModuleQuery) -> Roots {
     let mut roots = Roots::default();
-    let sort_in = |roots: &mut Roots, paths: BTreeMap<Vec<u8>, Option<String>>| {
+    let sort_in = |roots: &mut Roots, paths: BTreeMap<Vec<u8>, Option<Reason>>| {
         let mut places = Vec::new();
         for (path, trouble) in paths {
             places.push(path.clone());
@@ -100,18 +100,18 @@ fn candidates(
     roots: &BTreeSet<Vec<u8>>,
     scope: &Scope,
     left_out: &mut Counts,
-) -> BTreeMap<Vec<u8>, Option<String>> {
+) -> BTreeMap<Vec<u8>, Option<Reason>> {
     let mut all = BTreeMap::new();
     for root in roots {
         let Some(host) = layout.locate(root) else { continue };
         let names = match disk.entries(&host, Asked::Directories) {
             Ok(names) => names,
             Err(ReadError::Refused(why)) => {
-                all.insert(root.clone(), Some(format!("this addon root cannot be listed: {why}")));
+                all.insert(root.clone(), Some(why.behind("this addon root cannot be listed")));
                 continue;
             }
             Err(_) if disk.exists(&host).is_ok() => {
-                let why = "this addon root is a broken symbolic link or not a directory".to_owned();
+                let why = "this addon root is a broken symbolic link or not a directory".into();
                 all.insert(root.clone(), Some(why));
                 continue;
             }
@@ -134,7 +134,7 @@ fn candidates(
 fn assemble(
     looked: Vec<(Vec<u8>, Looked)>,
     patterns: &[(Glob, Vec<Vec<u8>>)],
-    troubled: BTreeMap<Vec<u8>, String>,
+    troubled: BTreeMap<Vec<u8>, Reason>,
     mut left_out: Counts,
 ) -> ModulesAnswer {
     let mut answer = ModulesAnswer::default();

@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Leaf, Provenance, Stat, Versions, Waiver};
+use super::{Digest, Leaf, Obstacle, Provenance, Stat, Versions, Waiver};
 
 /// The name of a section: `compose`, `addons`, `config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -264,6 +264,8 @@ pub struct Finding {
     pub layer: Option<String>,
     /// Why the subject could not be looked at.
     pub reason: Option<String>,
+    /// What was in the way, where the look told that; a report that is read back does not.
+    pub obstacle: Option<Obstacle>,
     /// What the host told of a single file besides.
     pub stat: Option<Stat>,
     /// Where what the host has comes from, once that was looked for.
@@ -300,6 +302,7 @@ impl Finding {
             baseline_entry: None,
             layer: None,
             reason: None,
+            obstacle: None,
             stat: None,
             provenance: None,
             versions: None,

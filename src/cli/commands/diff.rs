@@ -226,7 +226,7 @@ fn joined(before: &Observation, mut now: Observation) -> (Result<State, NoBaseli
     for (place, why) in &before.unreadable {
         let both = now.unreadable.entry(place.clone()).or_insert_with(|| why.clone());
         if both.reason != why.reason {
-            both.reason = format!("{}; {}", why.reason, both.reason);
+            both.reason = format!("{}; {}", why.reason, both.reason).into();
         }
         both.tree = None;
     }

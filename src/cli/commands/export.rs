@@ -226,10 +226,10 @@ impl Page {
                 "{}: {} ({})",
                 words.unreadable,
                 escaped(place),
-                escaped(why.reason.as_bytes())
+                escaped(why.reason.text().as_bytes())
             ));
             for (path, reason) in why.parts.iter().take(10) {
-                self.line(&format!("       {}: {}", escaped(path), escaped(reason.as_bytes())));
+                self.line(&format!("       {}: {}", escaped(path), escaped(reason.text().as_bytes())));
             }
         }
         let clean = seen.problems.is_empty() && seen.unreadable.is_empty();

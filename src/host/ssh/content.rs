@@ -49,7 +49,7 @@ impl SshHost {
             };
             match seen.ok_or_else(|| self.broken(&ScriptError::NoAnswer, started, watch))? {
                 Seen::Gone => return Ok(Content::Gone),
-                Seen::Unreadable(why) => return Ok(Content::Unreadable(why)),
+                Seen::Unreadable(why) => return Ok(Content::Unreadable(why.to_string())),
                 Seen::File(..) => {}
             }
         }
