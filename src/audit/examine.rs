@@ -23,7 +23,7 @@ use crate::error::Failure;
 use crate::git::work_tree;
 use crate::host::{Content, HostError, MANIFESTS, Scope, StatCache, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
-use crate::project::{Project, read_locks};
+use crate::project::Project;
 use crate::provenance::{self, Trace};
 use crate::section;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
@@ -249,7 +249,9 @@ impl Examination<'_> {
         let target = self.aim.target.as_deref();
         match self.baseline.source {
             Source::Git(revision) => revision::baseline(self.auditor.project, revision, target, watch),
-            Source::Directory { .. } => Ok((read_locks(self.baseline.source, target)?, Vec::new())),
+            Source::Directory { .. } => {
+                Ok((self.auditor.project.locks(self.baseline.source, target)?, Vec::new()))
+            }
         }
     }
 

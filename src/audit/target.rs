@@ -28,7 +28,7 @@ use crate::host::{
 };
 use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, quoted, quoted_name};
-use crate::project::{Project, read_locks};
+use crate::project::Project;
 use crate::report::json::{self};
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, Setting};
 use crate::store::runs;
@@ -297,13 +297,20 @@ impl Aim {
         }
     }
 
-    /// The files of a commit, which has neither containers nor anything outside the repository.
+    /// The files of a commit, which has neither containers nor anything outside the repository; for a target also those
+    /// that it alone has locked.
     ///
     /// # Errors
     /// When git cannot tell what belongs in it.
-    pub(crate) fn commit(project: &Project, revision: Revision) -> Result<Self, GitError> {
+    pub(crate) fn commit(
+        project: &Project,
+        revision: Revision,
+        target: Option<&str>,
+    ) -> Result<Self, GitError> {
+        let files = target.and_then(|name| project.config.targets.get(name)).map(|it| it.files.clone());
+        let ignored = ignored(project, &revision, target)?;
         Ok(Self {
-            scope: Scope { repository_only: true, ignored: ignored(project, &revision)?, ..Scope::default() },
+            scope: Scope { repository_only: true, ignored, files: files.unwrap_or_default(), include: None },
             place: Place::Commit(revision),
             docker: DockerMode::Off,
             docker_asked: false,
@@ -323,7 +330,7 @@ impl Aim {
             target: Some(name.to_owned()),
             place,
             layout: layout_of(project, target),
-            scope: Scope { include: target.include.clone(), ..Scope::default() },
+            scope: scope_of(target),
             docker: match target.docker {
                 Some(TargetDocker::Off) => DockerMode::Off,
                 _ => DockerMode::Required,
@@ -378,11 +385,15 @@ pub(crate) fn host_name() -> String {
 ///
 /// # Errors
 /// When git cannot tell what the commit holds, or what it ignores.
-fn ignored(project: &Project, revision: &Revision) -> Result<BTreeSet<Vec<u8>>, GitError> {
+fn ignored(
+    project: &Project,
+    revision: &Revision,
+    target: Option<&str>,
+) -> Result<BTreeSet<Vec<u8>>, GitError> {
     let repository = revision.repository();
     let locked = || {
         let section = section::find(BEYOND_REPOSITORY)?;
-        let locks = read_locks(&project.source(), None).ok()?;
+        let locks = project.locks(&project.source(), target).ok()?;
         read_section(section, &locks.group(section.lock_files())).ok()
     };
     let mut paths = locked().map(|state| state.entries.into_keys().collect::<Vec<_>>()).unwrap_or_default();
@@ -401,6 +412,14 @@ fn ignored(project: &Project, revision: &Revision) -> Result<BTreeSet<Vec<u8>>, 
     let ignored = index.ignored(&unlisted)?;
     let pairs = paths.into_iter().zip(from_top).filter(|(_, path)| ignored.contains(path));
     Ok(pairs.map(|(path, _)| path).collect())
+}
+
+/// What belongs on a target. What its own `files` name outside the repository does in any case: `include` tells of
+/// repository paths.
+pub(crate) fn scope_of(target: &Target) -> Scope {
+    let outside = target.files.iter().filter(|glob| glob.text().starts_with('/'));
+    let include = target.include.as_ref().map(|all| all.iter().chain(outside).cloned().collect());
+    Scope { include, files: target.files.clone(), ..Scope::default() }
 }
 
 /// Where the tree lies on a target. A server's paths are its own: they are taken as they are.

@@ -91,6 +91,8 @@ pub enum HostError {
 pub struct Scope {
     /// Patterns; `None` is everything.
     pub include: Option<Vec<Glob>>,
+    /// Patterns of files that are locked here beside those of the configuration that all hosts share.
+    pub files: Vec<Glob>,
     /// Whether only what lies in the repository belongs here, as for a commit: absolute paths do not.
     pub repository_only: bool,
     /// Paths that no commit holds because git ignores them: they do not belong here either.

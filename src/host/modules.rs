@@ -23,7 +23,8 @@ pub(super) fn observe(
     let roots = find_roots(disk, layout, query);
     let named: BTreeSet<&[u8]> = query.named.iter().map(Vec::as_slice).collect();
     let mut left_out = roots.left_out;
-    let mut candidates = candidates(disk, layout, &roots.directories, &query.scope, &mut left_out);
+    let (mut candidates, roots_elsewhere) =
+        candidates(disk, layout, &roots.directories, &query.scope, &mut left_out);
     for place in &named {
         candidates.entry(place.to_vec()).or_insert(None);
     }
@@ -47,7 +48,7 @@ pub(super) fn observe(
             Ok((place, looked))
         })
         .collect::<Result<_, HostError>>()?;
-    Ok(assemble(looked, &roots.patterns, roots.troubled, left_out))
+    Ok(assemble(looked, &roots.patterns, &roots_elsewhere, roots.troubled, left_out))
 }
 
 /// The addon roots that were found.
@@ -93,15 +94,16 @@ pub(super) fn may_hold_modules(scope: &Scope, glob: &Glob) -> bool {
     Glob::new(&below).is_ok_and(|below| scope.may_meet(&below))
 }
 
-/// The direct subdirectories of every root, and entries that may be some but cannot be looked at.
+/// The direct subdirectories of every root, and entries that may be some but cannot be looked at; and the roots with
+/// subdirectories that do not belong here.
 fn candidates(
     disk: &dyn Storage,
     layout: &Layout,
     roots: &BTreeSet<Vec<u8>>,
     scope: &Scope,
     left_out: &mut Counts,
-) -> BTreeMap<Vec<u8>, Option<Reason>> {
-    let mut all = BTreeMap::new();
+) -> (BTreeMap<Vec<u8>, Option<Reason>>, BTreeSet<Vec<u8>>) {
+    let (mut all, mut elsewhere) = (BTreeMap::new(), BTreeSet::new());
     for root in roots {
         let Some(host) = layout.locate(root) else { continue };
         let names = match disk.entries(&host, Asked::Directories) {
@@ -125,15 +127,17 @@ fn candidates(
                 all.insert(place, None);
             } else {
                 left_out.add(Unit::Subjects, NOT_INCLUDED, 1);
+                elsewhere.insert(root.clone());
             }
         }
     }
-    all
+    (all, elsewhere)
 }
 
 fn assemble(
     looked: Vec<(Vec<u8>, Looked)>,
     patterns: &[(Glob, Vec<Vec<u8>>)],
+    elsewhere: &BTreeSet<Vec<u8>>,
     troubled: BTreeMap<Vec<u8>, Reason>,
     mut left_out: Counts,
 ) -> ModulesAnswer {
@@ -153,7 +157,9 @@ fn assemble(
         answer.modules.insert(path, SeenModule::Unreadable(unreadable));
     }
     let holds_some = |root: &Vec<u8>| {
-        answer.modules.iter().any(|(place, seen)| *seen != SeenModule::Gone && is_in(root, place))
+        let is_there =
+            |(place, seen): (&Vec<u8>, &SeenModule)| *seen != SeenModule::Gone && is_in(root, place);
+        elsewhere.contains(root) || answer.modules.iter().any(is_there)
     };
     let unmatched = patterns.iter().filter(|(_, roots)| !roots.iter().any(holds_some));
     answer.unmatched = unmatched.map(|(glob, _)| glob.clone()).collect();

@@ -23,4 +23,5 @@ mod selftest;
 mod sign;
 mod sign_allowed_signers;
 mod sign_reports;
+mod target_files;
 mod undo;

@@ -39,7 +39,7 @@ use crate::host::{HostError, Watch};
 use crate::model::{
     CheckLabels, Observation, Observed, Report, SectionId, State, SubjectSource, escaped, judge, quoted,
 };
-use crate::project::{Project, read_locks};
+use crate::project::Project;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
 use crate::store::outputs::check_output;
 use crate::store::runs;
@@ -259,7 +259,7 @@ impl Job<'_> {
     }
 
     fn dry_run(&self) -> Result<Page, Failure> {
-        let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
+        let locks = self.project.locks(&self.project.source(), self.aim.target.as_deref())?;
         let mut page = Page::default();
         if let Some(revision) = self.aim.revision() {
             page.line(&headline(revision)?);
@@ -315,7 +315,7 @@ impl Job<'_> {
 
     fn export(&self, watch: &Watch) -> Result<Page, Failure> {
         let started = Started::now();
-        let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
+        let locks = self.project.locks(&self.project.source(), self.aim.target.as_deref())?;
         let request = self.request(&locks);
         let planned = pipeline::plan(&request);
         let elsewhere: Vec<State> = planned.iter().map(|p| p.out_of_scope.clone()).collect();
