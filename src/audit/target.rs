@@ -254,22 +254,23 @@ impl Aim {
         }
     }
 
-    /// Whether the last whole run here compared containers: then they are expected to be here. When its
-    /// report cannot be read, they are expected, too.
+    /// Whether the last whole run here compared containers: then they are expected to be here. A run that could not ask the
+    /// engine has not compared, and does not end that either: the ones before it tell. When a report cannot be read, they
+    /// are expected, too.
     fn compared_before(&self, project: &Project) -> bool {
         if self.target.is_some() || self.docker != DockerMode::Auto {
             return false;
         }
-        let bytes = match read_file(&runs::latest(&project.root, None)) {
-            Ok(bytes) => bytes,
-            Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
-        };
-        let is_of_containers = |id: &str| {
-            let source = check::meta(id).and_then(|meta| meta.source);
-            source.and_then(section::kind_of) == Some(SubjectKind::Container)
-        };
-        let compared = |check: &CheckResult| is_of_containers(check.id) && check.status() != Status::Skip;
-        json::read(&bytes, &check::meta).map_or(true, |report| report.checks.iter().any(compared))
+        match containers_in(&runs::latest(&project.root, None)) {
+            Containers::Compared => true,
+            Containers::Skipped => false,
+            Containers::NotAsked => {
+                let Ok(listed) = runs::listed(&project.root) else { return true };
+                let local = listed.runs.iter().filter(|run| run.target.is_none());
+                let told = local.map(|run| containers_in(&run.path.join(json::FILE)));
+                told.take_while(|it| *it != Containers::Skipped).any(|it| it == Containers::Compared)
+            }
+        }
     }
 
     /// The directory that `--output DIR` means for this place, one of `several` or the only one.
@@ -360,6 +361,40 @@ impl Aim {
             environment: project.control.environment.clone(),
         })
     }
+}
+
+/// What a whole run made of containers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Containers {
+    /// They were compared, or that cannot be told.
+    Compared,
+    /// They were to be compared, and the engine could not be asked; or it was no whole run.
+    NotAsked,
+    /// They were not to be compared.
+    Skipped,
+}
+
+/// What the report in a file tells of containers.
+fn containers_in(report: &Path) -> Containers {
+    let bytes = match read_file(report) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Containers::NotAsked,
+        Err(_) => return Containers::Compared,
+    };
+    let Ok(report) = json::read(&bytes, &check::meta) else { return Containers::Compared };
+    if report.partial || report.target.is_some() {
+        return Containers::NotAsked;
+    }
+    let is_of_containers = |check: &&CheckResult| {
+        let source = check::meta(check.id).and_then(|meta| meta.source);
+        source.and_then(section::kind_of) == Some(SubjectKind::Container) && check.status() != Status::Skip
+    };
+    let mut told = report.checks.iter().filter(is_of_containers).peekable();
+    if told.peek().is_none() {
+        return Containers::Skipped;
+    }
+    let is_asked = |check: &CheckResult| check.subjects > 0 || check.errors.is_empty();
+    if told.any(is_asked) { Containers::Compared } else { Containers::NotAsked }
 }
 
 /// A host that there is no way to, and why.

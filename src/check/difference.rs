@@ -82,7 +82,9 @@ fn unreadable(expected: Option<&Entry>, why: &Unreadable) -> Finding {
     }
 }
 
-fn is_at_or_below(dir: &[u8], path: &[u8]) -> bool {
+/// Whether `path` is that of a part of a module, or lies below it; `.` is all of the module.
+#[must_use]
+pub fn is_at_or_below(dir: &[u8], path: &[u8]) -> bool {
     dir == b"." || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 

@@ -132,7 +132,6 @@ impl OlderRuns<'_> {
         let runs = runs.filter(|past| past.target == *target && past.baseline == *from);
         let runs = runs.filter(|past| past.started_at_unix <= self.now);
         let name = String::from_utf8_lossy(&finding.subject.key);
-        since::since(runs, check, &name, &finding.fingerprint(check).to_string())
-            .map(|since| Since { runs: since.runs + 1, ..since })
+        since::since(runs, check, &name, finding).map(|since| Since { runs: since.runs + 1, ..since })
     }
 }
