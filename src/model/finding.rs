@@ -278,6 +278,8 @@ pub struct Finding {
     pub disposition: Disposition,
     /// Since when it differs, where earlier runs tell it.
     pub since: Option<Since>,
+    /// Whether this run is the first that found it.
+    pub is_new: bool,
     /// What has probably happened, in one sentence.
     pub cause: Option<String>,
     /// What can be done about it, and the command of each.
@@ -309,6 +311,7 @@ impl Finding {
             shown: None,
             disposition: Disposition::Active,
             since: None,
+            is_new: false,
             cause: None,
             ways_out: Vec::new(),
             notes: Vec::new(),

@@ -41,7 +41,7 @@ pub use name::{escaped, is_hidden, joined, printable, printable_path, readable, 
 pub use past::{PastCheck, PastRun, PastSubject, PreviousReport};
 pub use provenance::{Commit, FileOrigin, Holder, Origin, Provenance, Versions, short_id};
 pub use reason::{Obstacle, Reason};
-pub use report::{BaselineOrigin, Mode, Notice, Report, SectionOff, Trigger, fingerprint};
+pub use report::{BaselineOrigin, Mode, Notice, Report, Resolved, SectionOff, Trigger, fingerprint};
 pub use shell::{quoted, quoted_name};
 pub use since_last::SinceLast;
 pub use state::{Entry, LeftOut, Observation, Observed, State, Unit, Unreadable};
