@@ -7,6 +7,7 @@ use std::thread::Builder;
 use std::time::Instant;
 
 use crate::acknowledge::{self, Acknowledgement};
+use crate::audit::named_files;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
 use crate::audit::revision;
@@ -136,7 +137,12 @@ impl Examination<'_> {
         request.signature = looked.as_ref();
         request.setting.scope = &scope;
         let remembered = self.auditor.since_last.map(|trust| trust.recall(self.auditor.project, &started));
-        let (look, (origin, owner)) = self.look(&request, remembered.as_ref(), watch)?;
+        let (mut look, (origin, owner)) = self.look(&request, remembered.as_ref(), watch)?;
+        if remembered.as_ref().is_none_or(|remembered| remembered.full_because().is_some()) {
+            named_files::count(self.auditor.project, self.aim, &mut look.evidence, watch)?;
+        } else {
+            named_files::pass_over(&mut look.evidence);
+        }
         let partial = !self.selection.only.is_empty();
         let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
         let (sections_off, left_out) = pipeline::coverage(&look.evidence);

@@ -24,7 +24,8 @@ use crate::host::docker::discover;
 use crate::host::ssh::route;
 use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, Prompt, SshHost};
 use crate::host::{
-    Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, StatCache, Watch,
+    Answer, Content, GitHost, Host, HostError, Layout, LocalHost, NameSearch, NamedFiles, Query, Scope,
+    StatCache, Watch,
 };
 use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, quoted, quoted_name};
@@ -156,6 +157,23 @@ impl Aim {
     /// When it could not be asked, or `watch` was cancelled.
     pub(crate) fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
         self.host(None)?.content(path, limit, watch)
+    }
+
+    /// The files that these compose files name, beside those that are known; `content` is what is known of a compose file
+    /// without asking.
+    ///
+    /// # Errors
+    /// As [`Aim::content`].
+    pub(crate) fn named_files(
+        &self,
+        compose_files: Vec<Vec<u8>>,
+        content: &dyn Fn(&[u8]) -> Option<Vec<u8>>,
+        is_known: &dyn Fn(&[u8]) -> bool,
+        watch: &Watch,
+    ) -> Result<NamedFiles, HostError> {
+        let host = self.host(None)?;
+        let search = NameSearch { host: &*host, layout: &self.layout, content, is_known, watch };
+        search.from(compose_files.into_iter())
     }
 
     /// How it is called: the target, or this machine.

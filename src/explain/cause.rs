@@ -25,7 +25,7 @@ pub fn may_be_of_older_rule<'a>(finding: &Finding, mut locked: impl Iterator<Ite
 pub fn cause(check: &str, finding: &Finding) -> Option<String> {
     let guess = match kind_of(finding.subject.source) {
         None => "no baseline of this kind was accepted yet, or the file was deleted",
-        Some(_) if finding.kind == Kind::Unreadable => of_unreadable(finding.obstacle?),
+        Some(_) if finding.kind == Kind::Unreadable => of_unreadable(finding.obstacle?)?,
         Some(SubjectKind::Container) => of_container(check, finding),
         Some(SubjectKind::File | SubjectKind::Tree) => of_files(finding),
         Some(SubjectKind::Resource) => return None,
@@ -33,10 +33,11 @@ pub fn cause(check: &str, finding: &Finding) -> Option<String> {
     Some(guess.to_owned())
 }
 
-fn of_unreadable(obstacle: Obstacle) -> &'static str {
+fn of_unreadable(obstacle: Obstacle) -> Option<&'static str> {
     match obstacle {
-        Obstacle::NoRights => "driftlock runs as a user who may not read it",
-        Obstacle::Moving => "a deploy is under way, or a program writes there all the time",
+        Obstacle::NoRights => Some("driftlock runs as a user who may not read it"),
+        Obstacle::Moving => Some("a deploy is under way, or a program writes there all the time"),
+        Obstacle::NoFile => None,
     }
 }
 
@@ -105,6 +106,7 @@ mod tests {
             cause("config_hashes", &Finding { reason, obstacle, ..found(CONFIG, Kind::Unreadable) })
         };
         assert_eq!(because(None), None, "its words are for people");
+        assert_eq!(because(Some(Obstacle::NoFile)), None);
         assert!(because(Some(Obstacle::NoRights)).unwrap().contains("may not read"));
         assert!(because(Some(Obstacle::Moving)).unwrap().contains("deploy is under way"));
     }

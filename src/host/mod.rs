@@ -17,6 +17,7 @@ mod local;
 mod module;
 mod modules;
 mod mounts;
+mod named_files;
 mod read;
 mod reasons;
 pub mod ssh;
@@ -39,6 +40,7 @@ pub use git::GitHost;
 pub use layout::Layout;
 pub use local::LocalHost;
 pub use module::{EntryKind, ModuleRules};
+pub use named_files::{NameSearch, NamedFiles};
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
 
 /// A machine, or something that can stand for one, that can be observed.
@@ -57,7 +59,15 @@ pub trait Host: Sync {
     /// When the host as a whole could not be asked, or `watch` was cancelled.
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
         let _ = (path, limit, watch);
-        Ok(Content::Unreadable("this host gives no content of files".to_owned()))
+        Ok(Content::Unreadable("this host gives no content of files".into()))
+    }
+
+    /// The same of several files, each with its limit, in their order.
+    ///
+    /// # Errors
+    /// As [`Host::content`].
+    fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
+        wanted.iter().map(|(path, limit)| self.content(path, *limit, watch)).collect()
     }
 }
 
@@ -71,7 +81,7 @@ pub enum Content {
     /// It has more bytes than were asked for: so many.
     TooLarge(u64),
     /// It could not be read, with the reason.
-    Unreadable(String),
+    Unreadable(Reason),
 }
 
 /// The reason why a host as a whole could not be looked at.

@@ -365,7 +365,7 @@ impl Walked {
             FileType::Directory => pending.push(path),
             FileType::RegularFile => self.files.push(path),
             FileType::Symlink => self.link_paths.push(path),
-            other => self.unreadable.push((path, not_a_file(other).into())),
+            other => self.unreadable.push((path, not_a_file(other))),
         }
     }
 }

@@ -93,13 +93,15 @@ fn open_regular(dir: impl AsFd, path: &[u8], links: Links) -> Result<(OwnedFd, R
     };
     let file = opened.map_err(|errno| match errno {
         Errno::LOOP if links == Links::Refuse => ReadError::Changed,
-        Errno::NXIO => ReadError::Refused("it is a socket or a device, not a file".into()),
+        Errno::NXIO => {
+            ReadError::Refused(Reason::of(Some(Obstacle::NoFile), "it is a socket or a device, not a file"))
+        }
         errno => refused(errno),
     })?;
     let stat = rustix::fs::fstat(&file).map_err(refused)?;
     match kind_of(&stat) {
         FileType::RegularFile => Ok((file, stat)),
-        other => Err(ReadError::Refused(not_a_file(other).into())),
+        other => Err(ReadError::Refused(not_a_file(other))),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn changed() -> Reason {
 }
 
 /// Names the kind of something that stands where a file is expected.
-pub(super) fn not_a_file(kind: FileType) -> String {
+pub(super) fn not_a_file(kind: FileType) -> Reason {
     let kind = match kind {
         FileType::Directory => "a directory",
         FileType::Fifo => "a FIFO",
@@ -30,7 +30,7 @@ pub(super) fn not_a_file(kind: FileType) -> String {
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
         _ => "of an unknown kind",
     };
-    format!("it is {kind}, not a file")
+    Reason::of(Some(Obstacle::NoFile), format!("it is {kind}, not a file"))
 }
 
 /// The whole tree is not where the layout has it, so nothing is known of its content.

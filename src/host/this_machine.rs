@@ -85,7 +85,7 @@ pub(super) fn why_not_openable(path: &Path) -> Option<Seen> {
     let refuse = |why: Reason| Some(Seen::Unreadable(why));
     match rustix::fs::stat(path) {
         Ok(stat) if kind_of(&stat) == FileType::RegularFile => None,
-        Ok(stat) => refuse(not_a_file(kind_of(&stat)).into()),
+        Ok(stat) => refuse(not_a_file(kind_of(&stat))),
         Err(Errno::NOENT | Errno::NOTDIR) => match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => refuse(BROKEN.into()),
             Err(_) => Some(Seen::Gone),

@@ -21,6 +21,8 @@ pub(super) struct FoundPaths {
     pub(super) paths: BTreeMap<Vec<u8>, Option<Reason>>,
     /// The number of excluded matches; a directory counts once.
     pub(super) excluded: u64,
+    /// Links out of the tree behind which detection went no further.
+    pub(super) beyond: u64,
     /// Compose files that lie where others would have matched, if they were to be noticed.
     pub(super) beside: BTreeSet<Vec<u8>>,
 }

@@ -9,6 +9,8 @@ pub enum Obstacle {
     NoRights,
     /// It moves while it is looked at.
     Moving,
+    /// Something else stands there than a file.
+    NoFile,
 }
 
 /// Why something could not be looked at.

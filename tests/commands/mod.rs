@@ -13,6 +13,7 @@ mod fleet;
 mod history;
 mod init;
 mod logging;
+mod named_files;
 mod notify;
 mod notify_sinks;
 mod pause;

@@ -18,6 +18,7 @@ use clap::Args;
 use crate::atomic::write_file;
 use crate::audit::accept::{Change, apply, between, lock_files};
 use crate::audit::fleet::Fleet;
+use crate::audit::named_files;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
 use crate::audit::revision::{aim_at, headline, word_of_owner};
@@ -216,6 +217,15 @@ impl Page {
         self.line(&format!("[ERROR] {text}"));
     }
 
+    /// Says what is there and would be locked if somebody asked for it.
+    fn not_locked(&mut self, evidence: &[Evidence]) {
+        for left in pipeline::coverage(evidence).1.into_iter().map(|(_, left)| left) {
+            if let Some(remedy) = left.remedy {
+                self.line(&format!("[INFO] Not locked: {} {} ({remedy})", left.count, left.reason));
+            }
+        }
+    }
+
     /// Whether a section was seen whole and holds something; says what is wrong where it was not.
     fn is_whole(&mut self, words: &CheckLabels, seen: &Observation) -> bool {
         for problem in &seen.problems {
@@ -325,6 +335,7 @@ impl Job<'_> {
         }
         let mut page = self.page();
         self.begin(&mut look, &mut page)?;
+        named_files::count(self.project, self.aim, &mut look.evidence, watch)?;
         let files = match &look.unreachable {
             Some(why) => {
                 let what =
@@ -337,6 +348,7 @@ impl Job<'_> {
         if self.for_machines {
             page.report = Some(self.report(&started, &request, &look, page.failed));
         }
+        page.not_locked(&look.evidence);
         if files.is_empty() {
             page.error("Nothing was exported");
             return Ok(page);

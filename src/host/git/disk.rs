@@ -132,7 +132,7 @@ impl Storage for CommitDisk<'_> {
                 Ok(blob) => Seen::File(blob.digest, Stat { size: blob.size, ..Stat::default() }),
                 Err(error) => Seen::Unreadable(error.to_string().into()),
             },
-            _ => Seen::Unreadable(not_a_file(FileType::Directory).into()),
+            _ => Seen::Unreadable(not_a_file(FileType::Directory)),
         })
     }
 

@@ -237,7 +237,12 @@ impl Host for SshHost {
     }
 
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
-        Self::wait(watch, self.ask_content(path, limit, watch))
+        let told = self.contents(&[(path.to_vec(), limit)], watch)?;
+        Ok(told.into_iter().next().unwrap_or(Content::Gone))
+    }
+
+    fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
+        Self::wait(watch, self.ask_contents(wanted, watch))
     }
 }
 

@@ -269,8 +269,8 @@ impl Storage for Snapshot {
         }
         match self.fact(bytes(path)) {
             Some(Fact::Gone) => Ok(Seen::Gone),
-            Some(Fact::Directory(_)) => unreadable(not_a_file(FileType::Directory).into()),
-            Some(Fact::Special(kind)) => unreadable(not_a_file(kind).into()),
+            Some(Fact::Directory(_)) => unreadable(not_a_file(FileType::Directory)),
+            Some(Fact::Special(kind)) => unreadable(not_a_file(kind)),
             Some(Fact::Link(why) | Fact::Unreachable(why)) => unreadable(nowhere(&why)),
             Some(Fact::File | Fact::NoDirectory) | None => unreadable(UNSEEN.into()),
         }
