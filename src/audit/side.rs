@@ -141,12 +141,12 @@ impl Side {
         if sections.is_empty() {
             return Err(Failure::new(format!("{}: there is no lock file", escaped(name.as_bytes()))));
         }
-        let lacks = SECTIONS.iter().filter(|section| !sections.contains_key(&section.id())).map(|section| {
+        let absent = SECTIONS.iter().filter(|section| !sections.contains_key(&section.id())).map(|section| {
             let files = locks.group(section.lock_files()).into_iter().map(|file| file.shown);
             (section.id(), format!("{name} has no {}", files.collect::<Vec<_>>().join(", ")))
         });
-        let lacks = lacks.collect();
-        Ok(Self { lacks, ..Self::new(name, sections, origin(name, &locks)) })
+        let absent = absent.collect();
+        Ok(Self { lacks: absent, ..Self::new(name, sections, origin(name, &locks)) })
     }
 
     /// The files of a commit. What they tell nothing of comes from the lock files that are committed with them.

@@ -23,7 +23,7 @@ pub(super) fn observe(
     let roots = find_roots(disk, layout, query);
     let named: BTreeSet<&[u8]> = query.named.iter().map(Vec::as_slice).collect();
     let mut left_out = roots.left_out;
-    let (mut candidates, roots_elsewhere) =
+    let Candidates { places: mut candidates, elsewhere } =
         candidates(disk, layout, &roots.directories, &query.scope, &mut left_out);
     for place in &named {
         candidates.entry(place.to_vec()).or_insert(None);
@@ -48,7 +48,7 @@ pub(super) fn observe(
             Ok((place, looked))
         })
         .collect::<Result<_, HostError>>()?;
-    Ok(assemble(looked, &roots.patterns, &roots_elsewhere, roots.troubled, left_out))
+    Ok(assemble(looked, &roots.patterns, &elsewhere, roots.troubled, left_out))
 }
 
 /// The addon roots that were found.
@@ -94,15 +94,22 @@ pub(super) fn may_hold_modules(scope: &Scope, glob: &Glob) -> bool {
     Glob::new(&below).is_ok_and(|below| scope.may_meet(&below))
 }
 
-/// The direct subdirectories of every root, and entries that may be some but cannot be looked at; and the roots with
-/// subdirectories that do not belong here.
+/// What may be modules, and where there is more of it than belongs here.
+struct Candidates {
+    /// Directories, and the reason beside what cannot be looked at.
+    places: BTreeMap<Vec<u8>, Option<Reason>>,
+    /// Roots with subdirectories that do not belong here.
+    elsewhere: BTreeSet<Vec<u8>>,
+}
+
+/// The direct subdirectories of every root, and entries that may be some but cannot be looked at.
 fn candidates(
     disk: &dyn Storage,
     layout: &Layout,
     roots: &BTreeSet<Vec<u8>>,
     scope: &Scope,
     left_out: &mut Counts,
-) -> (BTreeMap<Vec<u8>, Option<Reason>>, BTreeSet<Vec<u8>>) {
+) -> Candidates {
     let (mut all, mut elsewhere) = (BTreeMap::new(), BTreeSet::new());
     for root in roots {
         let Some(host) = layout.locate(root) else { continue };
@@ -131,7 +138,7 @@ fn candidates(
             }
         }
     }
-    (all, elsewhere)
+    Candidates { places: all, elsewhere }
 }
 
 fn assemble(

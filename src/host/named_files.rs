@@ -82,7 +82,7 @@ impl NameSearch<'_> {
                     // A directory, such as a whole project that is included, is no file.
                     Content::Unreadable(why) if why.obstacle() == Some(Obstacle::NoFile) => continue,
                     Content::Unreadable(why) => {
-                        drop(found.unknown.insert(reading.path.clone(), why.to_string()))
+                        drop(found.unknown.insert(reading.path.clone(), why.to_string()));
                     }
                 }
                 if !is_given && !(self.is_known)(&reading.path) {

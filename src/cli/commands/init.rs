@@ -135,7 +135,7 @@ impl Found {
         found.exclude = passed_over(&found.patterns);
         let strays = strays(&host, &found, &detected)?;
         found.exclude.extend(strays.iter().map(|path| excluding(path, &detected)).collect::<BTreeSet<_>>());
-        found.follow_names(&host, root, detected)?;
+        found.follow_names(&host, root, &detected)?;
         Ok(found)
     }
 
@@ -144,7 +144,7 @@ impl Found {
         &mut self,
         host: &LocalHost,
         root: &Path,
-        detected: BTreeSet<Vec<u8>>,
+        detected: &BTreeSet<Vec<u8>>,
     ) -> Result<(), Failure> {
         let is_in_module = |path: &[u8]| {
             let below =
