@@ -10,7 +10,7 @@ use crate::error::Failure;
 use crate::git::{Repository, Revision};
 use crate::model::printable_path;
 use crate::model::quoted_name;
-use crate::section::lock_file_names;
+use crate::section::{self, BEYOND_REPOSITORY, lock_file_names};
 
 /// A project with its configuration.
 pub(crate) struct Project {
@@ -113,6 +113,17 @@ impl Project {
     /// Where the lock files lie.
     pub(crate) fn locks_dir(&self) -> PathBuf {
         self.root.join(baseline::PATH)
+    }
+
+    /// The lock files of `source` that count for `target`. A target with files of its own has a lock file of its own for
+    /// them, so that no other place is asked for what only that one has.
+    pub(crate) fn locks(&self, source: &Source, target: Option<&str>) -> Result<Locks, Failure> {
+        let locks = read_locks(source, target)?;
+        let target = target.and_then(|name| self.config.targets.get(name));
+        let has_own = source.is_own() && target.is_some_and(|target| !target.files.is_empty());
+        let names =
+            section::find(BEYOND_REPOSITORY).filter(|_| has_own).map(|section| section.meta().lock_files);
+        Ok(locks.owning(names.unwrap_or_default()))
     }
 
     /// The project's own baseline.

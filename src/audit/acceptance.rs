@@ -11,7 +11,7 @@ use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::git;
 use crate::model::{escaped, in_words};
-use crate::project::{Project, read_locks};
+use crate::project::Project;
 use crate::section::lock_file_groups;
 
 /// The baseline that changes are made to, and the run they come from.
@@ -46,7 +46,7 @@ pub(crate) fn commit(
         }
     } else {
         let unmoved = || {
-            let now = read_locks(&project.source(), basis.target);
+            let now = project.locks(&project.source(), basis.target);
             now.is_ok_and(|locks| locks.digest(&lock_file_groups()) == digest)
         };
         baseline_signature::replaced(

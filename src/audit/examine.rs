@@ -6,6 +6,7 @@ use std::thread::Builder;
 use std::time::Instant;
 
 use crate::acknowledge::{self, Acknowledgement};
+use crate::audit::named_files;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
 use crate::audit::revision;
@@ -22,7 +23,7 @@ use crate::error::Failure;
 use crate::git::{GitError, work_tree};
 use crate::host::{Content, Host, HostError, MANIFESTS, Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
-use crate::project::{Project, read_locks};
+use crate::project::Project;
 use crate::provenance::{self, Trace};
 use crate::section;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
@@ -141,7 +142,12 @@ impl Examination<'_> {
             Some(why) => Aim::leave(why),
             None => self.aim.open(remembered.clone()),
         };
-        let (look, (origin, owner)) = self.look(&request, &*host, watch)?;
+        let (mut look, (origin, owner)) = self.look(&request, &*host, watch)?;
+        if remembered.as_ref().is_none_or(|remembered| remembered.full_because().is_some()) {
+            named_files::count(self.auditor.project, (self.aim, &*host), &mut look.evidence, watch)?;
+        } else {
+            named_files::pass_over(&mut look.evidence);
+        }
         let partial = !self.selection.only.is_empty();
         let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
         let (sections_off, left_out) = pipeline::coverage(&look.evidence);
@@ -217,7 +223,9 @@ impl Examination<'_> {
         let target = self.aim.target.as_deref();
         match self.baseline.source {
             Source::Git(revision) => revision::baseline(self.auditor.project, revision, target, watch),
-            Source::Directory { .. } => Ok((read_locks(self.baseline.source, target)?, Vec::new())),
+            Source::Directory { .. } => {
+                Ok((self.auditor.project.locks(self.baseline.source, target)?, Vec::new()))
+            }
         }
     }
 

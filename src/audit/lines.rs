@@ -163,7 +163,7 @@ impl Lines<'_> {
             Content::Bytes(bytes) => Ok(bytes),
             Content::Gone => Err("it is gone since it was looked at".to_owned()),
             Content::TooLarge(bytes) => Err(format!("it has {bytes} bytes")),
-            Content::Unreadable(why) => Err(escaped(why.as_bytes())),
+            Content::Unreadable(why) => Err(escaped(why.text().as_bytes())),
         }
     }
 

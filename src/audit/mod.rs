@@ -8,6 +8,7 @@ pub(crate) mod baseline_signature;
 pub(crate) mod examine;
 pub(crate) mod fleet;
 pub(crate) mod lines;
+pub(crate) mod named_files;
 pub mod pipeline;
 pub(crate) mod plan_text;
 pub(crate) mod remedies;

@@ -83,7 +83,7 @@ impl Planned {
     fn ask<'a>(&'a self, request: &Request<'a>) -> Ask<'a> {
         let locked = self.lock_files.iter().any(|file| file.content.is_some());
         let (baseline, paths) = (self.baseline.as_ref().ok(), self.paths.as_deref());
-        Ask { setting: request.setting, locked, baseline, paths }
+        Ask { setting: request.setting, locked, baseline, elsewhere: &self.out_of_scope, paths }
     }
 }
 

@@ -59,8 +59,7 @@ impl Advice<'_> {
                 let is_of_older_rule = self.is_of_older_rule(finding);
                 let source = sources.next().flatten();
                 let facts = Facts { source: source.as_ref(), is_of_older_rule, edited: &edited };
-                let older = is_of_older_rule.then(|| explain::OLDER_RULE.to_owned());
-                finding.cause = older.or_else(|| explain::cause(id, finding));
+                finding.cause = cause(id, finding, is_of_older_rule);
                 let Advised { ways, notes } = self.ways_out(id, finding, &facts);
                 (finding.ways_out, finding.notes) = (ways, notes);
             }
@@ -68,6 +67,11 @@ impl Advice<'_> {
                 check.ways_out = self.ways_on(id);
             }
         }
+    }
+
+    /// What has probably happened.
+    pub(crate) fn cause_of(&self, check: &str, finding: &Finding) -> Option<String> {
+        cause(check, finding, self.is_of_older_rule(finding))
     }
 
     /// Whether a module differs only because it was locked by a rule that left out what is found now.
@@ -296,6 +300,11 @@ impl Advice<'_> {
         let (expected, actual) = sides(evidence, &finding.place);
         expected.or(actual)
     }
+}
+
+fn cause(check: &str, finding: &Finding, is_of_older_rule: bool) -> Option<String> {
+    let older = is_of_older_rule.then(|| explain::OLDER_RULE.to_owned());
+    older.or_else(|| explain::cause(check, finding))
 }
 
 /// What the baseline and the host have at a place.

@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::git::{Repository, Revision};
 use crate::host::Watch;
 use crate::model::{Kind, Observation, Observed, SectionId, State, escaped};
-use crate::project::{Project, read_locks};
+use crate::project::Project;
 use crate::section::{Purpose, SECTIONS, Section};
 
 /// The commit that `--from` names.
@@ -25,7 +25,7 @@ pub(crate) fn aim_at(project: &Project, from: &str, docker: Option<DockerMode>) 
         let from = escaped(from.as_bytes());
         return Err(Failure::new(format!("--from {from}: that is no revision")).hint("write git:REVISION"));
     };
-    Ok(Aim::commit(project, project.revision(revision)?)?)
+    Ok(Aim::commit(project, project.revision(revision)?, None)?)
 }
 
 /// The line that says which commit was looked at.
@@ -39,10 +39,11 @@ pub(crate) fn headline(revision: &Revision) -> Result<String, Failure> {
 pub(crate) fn sections(
     project: &Project,
     revision: &Revision,
+    target: Option<&str>,
     watch: &Watch,
 ) -> Result<BTreeMap<SectionId, Observation>, Failure> {
-    let locks = read_locks(&project.source(), None)?;
-    let look = look(project, revision, &locks, Purpose::Check, &|_| true, watch)?;
+    let locks = project.locks(&project.source(), target)?;
+    let look = look((project, target), revision, &locks, Purpose::Check, &|_| true, watch)?;
     let seen = |e: Evidence| match e.observed {
         Observed::Seen(seen) if !seen.state.entries.is_empty() || !seen.unreadable.is_empty() => {
             // A pattern that matches nothing in a commit of another time is no mistake.
@@ -70,19 +71,20 @@ pub(crate) fn baseline(
     target: Option<&str>,
     watch: &Watch,
 ) -> Result<(Locks, Vec<(SectionId, Files)>), Failure> {
-    let locks = read_locks(&Source::Git(revision.clone()), target)?;
+    let locks = project.locks(&Source::Git(revision.clone()), target)?;
     let is_lacking = |section: SectionId| {
         let names = SECTIONS.iter().filter(|s| s.id() == section).flat_map(|s| s.lock_files());
         locks.group(&names.copied().collect::<Vec<_>>()).iter().all(|file| file.content.is_none())
     };
-    let mut told = told_otherwise(project, revision, &locks, &|section| !is_lacking(section), watch)?;
-    let look = look(project, revision, &locks, Purpose::Export, &is_lacking, watch)?;
+    let mut told =
+        told_otherwise((project, target), revision, &locks, &|section| !is_lacking(section), watch)?;
+    let look = look((project, target), revision, &locks, Purpose::Export, &is_lacking, watch)?;
     let mut files = Vec::new();
     for e in look.evidence {
         let Observed::Seen(seen) = e.observed else { continue };
         let names = e.section.lock_files().iter().map(|name| (*name).to_owned());
         if let Some((place, why)) = seen.unreadable.first_key_value() {
-            let reason = format!("{}: {}", escaped(place), escaped(why.reason.as_bytes()));
+            let reason = format!("{}: {}", escaped(place), escaped(why.reason.text().as_bytes()));
             let error = LockError::new(&format!("git:{}", escaped(revision.name.as_bytes())), &reason);
             files.extend(names.map(|name| (name, Err(error.clone()))));
         } else if !seen.state.entries.is_empty() {
@@ -97,7 +99,7 @@ pub(crate) fn baseline(
 
 /// The sections of which the committed lock files say otherwise than the committed files do.
 fn told_otherwise(
-    project: &Project,
+    place: (&Project, Option<&str>),
     revision: &Revision,
     locks: &Locks,
     wanted: &dyn Fn(SectionId) -> bool,
@@ -105,7 +107,7 @@ fn told_otherwise(
 ) -> Result<Vec<(SectionId, Files)>, Failure> {
     // For a remark no program is run.
     let revision = revision.clone().without_filters();
-    let look = look(project, &revision, locks, Purpose::Check, wanted, watch)?;
+    let look = look(place, &revision, locks, Purpose::Check, wanted, watch)?;
     let otherwise = |e: Evidence| {
         let (Ok(locked), Observed::Seen(seen)) = (e.baseline, e.observed) else { return None };
         let others = otherwise(e.section, &locked, &seen);
@@ -121,14 +123,14 @@ fn otherwise(section: &dyn Section, locked: &State, seen: &Observation) -> usize
 }
 
 fn look(
-    project: &Project,
+    (project, target): (&Project, Option<&str>),
     revision: &Revision,
     locks: &Locks,
     purpose: Purpose,
     wanted: &dyn Fn(SectionId) -> bool,
     watch: &Watch,
 ) -> Result<Look, Failure> {
-    let aim = Aim::commit(project, revision.clone())?;
+    let aim = Aim::commit(project, revision.clone(), target)?;
     let request =
         Request { setting: aim.setting(project, purpose), locks, only: &[], require: &[], signature: None };
     let planned = pipeline::plan(&request).into_iter().filter(|p| wanted(p.section.id())).collect();

@@ -9,7 +9,7 @@ use crate::audit::lines::Store;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
 use crate::audit::revision;
-use crate::audit::target::{Aim, Reach};
+use crate::audit::target::{Aim, Reach, scope_of};
 use crate::baseline::{Locks, Source};
 use crate::check::Evidence;
 use crate::error::Failure;
@@ -20,7 +20,7 @@ use crate::model::{
     BaselineOrigin, Digest, Entry, Leaf, LeftOut, Observation, Observed, Report, SectionId, State, Unit,
     Value, escaped, write_line,
 };
-use crate::project::{Project, read_locks};
+use crate::project::Project;
 use crate::section::lock_file_groups;
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, SECTIONS, Section, locked_facts};
 use crate::store::runs;
@@ -33,8 +33,8 @@ pub(crate) struct Side {
     pub(crate) sections: BTreeMap<SectionId, Result<Observation, String>>,
     /// Why other sections are not there, where that is known.
     pub(crate) lacks: BTreeMap<SectionId, String>,
-    /// Whether a section that is not there is known to be empty, rather than not observed.
-    pub(crate) is_whole: bool,
+    /// Whether its files are those of a commit: of sections that files alone tell of, one that is not there is empty.
+    pub(crate) is_commit: bool,
     /// What belongs there.
     pub(crate) scope: Scope,
     /// Where it was read from.
@@ -96,8 +96,8 @@ impl<'a> Called<'a> {
         }
         let configured = self.target.and_then(|name| project.config.targets.get(name));
         let mut side = self.recorded(project, self.target.or(other.target), watch)?;
-        let include = configured.and_then(|target| target.include.clone());
-        let scope = Scope { include, ..side.scope.clone() };
+        let of_target = configured.map(scope_of).unwrap_or_default();
+        let scope = Scope { include: of_target.include, ..side.scope.clone() };
         for section in SECTIONS {
             if let Some(Ok(seen)) = side.sections.get_mut(&section.id()) {
                 leave_out(*section, &scope, seen);
@@ -108,7 +108,7 @@ impl<'a> Called<'a> {
 
     fn recorded(&self, project: &Project, target: Option<&str>, watch: &Watch) -> Result<Side, Failure> {
         if self.text == "baseline" {
-            return Side::of_source(self.text, &project.source(), target, true);
+            return Side::of_source(project, self.text, &project.source(), target);
         }
         if let Some(revision) = self.text.strip_prefix("git:") {
             return Side::of_commit(project, self.text, &project.revision(revision)?, target, watch);
@@ -118,7 +118,7 @@ impl<'a> Called<'a> {
             return Side::of_report(project, self.text, &report, watch);
         }
         let name = printable_path(&project.named(&run));
-        Side::of_source(self.text, &source_of_run(&run, &name), None, false)
+        Side::of_source(project, self.text, &source_of_run(&run, &name), None)
     }
 }
 
@@ -134,8 +134,13 @@ fn leave_out(section: &dyn Section, scope: &Scope, seen: &mut Observation) {
 }
 
 impl Side {
-    fn of_source(name: &str, source: &Source, target: Option<&str>, is_whole: bool) -> Result<Self, Failure> {
-        let locks = read_locks(source, target)?;
+    fn of_source(
+        project: &Project,
+        name: &str,
+        source: &Source,
+        target: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let locks = project.locks(source, target)?;
         let sections: BTreeMap<_, _> = SECTIONS
             .iter()
             .filter_map(|section| Some((section.id(), state_in(&locks, *section).transpose()?.map(recorded))))
@@ -143,7 +148,12 @@ impl Side {
         if sections.is_empty() {
             return Err(Failure::new(format!("{}: there is no lock file", escaped(name.as_bytes()))));
         }
-        Ok(Self { is_whole, ..Self::new(name, sections, origin(name, &locks)) })
+        let absent = SECTIONS.iter().filter(|section| !sections.contains_key(&section.id())).map(|section| {
+            let files = locks.group(section.lock_files()).into_iter().map(|file| file.shown);
+            (section.id(), format!("{name} has no {}", files.collect::<Vec<_>>().join(", ")))
+        });
+        let absent = absent.collect();
+        Ok(Self { lacks: absent, ..Self::new(name, sections, origin(name, &locks)) })
     }
 
     /// The files of a commit. What they tell nothing of comes from the lock files that are committed with them.
@@ -154,8 +164,8 @@ impl Side {
         target: Option<&str>,
         watch: &Watch,
     ) -> Result<Self, Failure> {
-        let locks = read_locks(&Source::Git(revision.clone()), target)?;
-        let mut files = revision::sections(project, revision, watch)?;
+        let locks = project.locks(&Source::Git(revision.clone()), target)?;
+        let mut files = revision::sections(project, revision, target, watch)?;
         let mut sections = BTreeMap::new();
         let mut scope = Scope::default();
         for section in SECTIONS {
@@ -181,7 +191,7 @@ impl Side {
         let seen = sections.iter().filter_map(|(id, held)| Some((*id, held.as_ref().ok()?)));
         origin.digest = digest_of(seen);
         origin.commit = Some(revision.commit.clone());
-        Ok(Self { is_whole: true, scope, ..Self::new(name, sections, origin) })
+        Ok(Self { is_commit: true, scope, ..Self::new(name, sections, origin) })
     }
 
     fn of_report(project: &Project, name: &str, report: &Report, watch: &Watch) -> Result<Self, Failure> {
@@ -191,7 +201,7 @@ impl Side {
                 let revision = project.revision(report.baseline.commit.as_deref().unwrap_or_default())?;
                 revision::baseline(project, &revision, target, watch)?.0
             }
-            None => read_locks(&project.source(), target)?,
+            None => project.locks(&project.source(), target)?,
         };
         if locks.digest(&lock_file_groups()) != report.baseline.digest {
             let name = escaped(name.as_bytes());
@@ -218,7 +228,7 @@ impl Side {
         (aim, host): (&Aim, &dyn Host),
         watch: &Watch,
     ) -> Result<Self, Failure> {
-        let locks = read_locks(&project.source(), aim.target.as_deref())?;
+        let locks = project.locks(&project.source(), aim.target.as_deref())?;
         let setting = aim.setting(project, Purpose::Check);
         let request = Request { setting, locks: &locks, only: &[], require: &[], signature: None };
         let Look { evidence, unreachable } =
@@ -241,13 +251,19 @@ impl Side {
         Ok(Self { lacks: absent, scope: aim.scope.clone(), ..Self::new(name, sections, origin) })
     }
 
+    /// Whether a section that it lacks is known to be empty, rather than not observed.
+    pub(crate) fn knows_empty(&self, id: SectionId) -> bool {
+        let is_of_files = section::find(id).is_some_and(|it| it.meta().kind.has_files());
+        self.is_commit && is_of_files && id != BEYOND_REPOSITORY
+    }
+
     fn new(
         name: &str,
         sections: BTreeMap<SectionId, Result<Observation, String>>,
         origin: BaselineOrigin,
     ) -> Self {
         let lacks = BTreeMap::new();
-        Self { name: name.to_owned(), sections, lacks, is_whole: false, scope: Scope::default(), origin }
+        Self { name: name.to_owned(), sections, lacks, is_commit: false, scope: Scope::default(), origin }
     }
 }
 
@@ -264,7 +280,7 @@ fn observed(name: &str, mut seen: Observation) -> Observation {
         }
     }
     for why in seen.unreadable.values_mut() {
-        why.reason = format!("{name}: {}", why.reason);
+        why.reason = why.reason.behind(name);
     }
     for problem in &mut seen.problems {
         *problem = format!("{name}: {problem}");

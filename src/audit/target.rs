@@ -28,7 +28,7 @@ use crate::host::{
 };
 use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, quoted, quoted_name};
-use crate::project::{Project, read_locks};
+use crate::project::Project;
 use crate::report::json::{self};
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, Setting};
 use crate::store::runs;
@@ -227,22 +227,23 @@ impl Aim {
         }
     }
 
-    /// Whether the last whole run here compared containers: then they are expected to be here. When its
-    /// report cannot be read, they are expected, too.
+    /// Whether the last whole run here compared containers: then they are expected to be here. A run that could not ask the
+    /// engine has not compared, and does not end that either: the ones before it tell. When a report cannot be read, they
+    /// are expected, too.
     fn compared_before(&self, project: &Project) -> bool {
         if self.target.is_some() || self.docker != DockerMode::Auto {
             return false;
         }
-        let bytes = match read_file(&runs::latest(&project.root, None)) {
-            Ok(bytes) => bytes,
-            Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
-        };
-        let is_of_containers = |id: &str| {
-            let source = check::meta(id).and_then(|meta| meta.source);
-            source.and_then(section::kind_of) == Some(SubjectKind::Container)
-        };
-        let compared = |check: &CheckResult| is_of_containers(check.id) && check.status() != Status::Skip;
-        json::read(&bytes, &check::meta).map_or(true, |report| report.checks.iter().any(compared))
+        match containers_in(&runs::latest(&project.root, None)) {
+            Containers::Compared => true,
+            Containers::Skipped => false,
+            Containers::NotAsked => {
+                let Ok(listed) = runs::listed(&project.root) else { return true };
+                let local = listed.runs.iter().filter(|run| run.target.is_none());
+                let told = local.map(|run| containers_in(&run.path.join(json::FILE)));
+                told.take_while(|it| *it != Containers::Skipped).any(|it| it == Containers::Compared)
+            }
+        }
     }
 
     /// The directory that `--output DIR` means for this place, one of `several` or the only one.
@@ -270,13 +271,20 @@ impl Aim {
         }
     }
 
-    /// The files of a commit, which has neither containers nor anything outside the repository.
+    /// The files of a commit, which has neither containers nor anything outside the repository; for a target also those
+    /// that it alone has locked.
     ///
     /// # Errors
     /// When git cannot tell what belongs in it.
-    pub(crate) fn commit(project: &Project, revision: Revision) -> Result<Self, GitError> {
+    pub(crate) fn commit(
+        project: &Project,
+        revision: Revision,
+        target: Option<&str>,
+    ) -> Result<Self, GitError> {
+        let files = target.and_then(|name| project.config.targets.get(name)).map(|it| it.files.clone());
+        let ignored = ignored(project, &revision, target)?;
         Ok(Self {
-            scope: Scope { repository_only: true, ignored: ignored(project, &revision)?, ..Scope::default() },
+            scope: Scope { repository_only: true, ignored, files: files.unwrap_or_default(), include: None },
             place: Place::Commit(revision),
             docker: DockerMode::Off,
             docker_asked: false,
@@ -296,7 +304,7 @@ impl Aim {
             target: Some(name.to_owned()),
             place,
             layout: layout_of(project, target),
-            scope: Scope { include: target.include.clone(), ..Scope::default() },
+            scope: scope_of(target),
             docker: match target.docker {
                 Some(TargetDocker::Off) => DockerMode::Off,
                 _ => DockerMode::Required,
@@ -328,6 +336,40 @@ impl Aim {
     }
 }
 
+/// What a whole run made of containers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Containers {
+    /// They were compared, or that cannot be told.
+    Compared,
+    /// They were to be compared, and the engine could not be asked; or it was no whole run.
+    NotAsked,
+    /// They were not to be compared.
+    Skipped,
+}
+
+/// What the report in a file tells of containers.
+fn containers_in(report: &Path) -> Containers {
+    let bytes = match read_file(report) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Containers::NotAsked,
+        Err(_) => return Containers::Compared,
+    };
+    let Ok(report) = json::read(&bytes, &check::meta) else { return Containers::Compared };
+    if report.partial || report.target.is_some() {
+        return Containers::NotAsked;
+    }
+    let is_of_containers = |check: &&CheckResult| {
+        let source = check::meta(check.id).and_then(|meta| meta.source);
+        source.and_then(section::kind_of) == Some(SubjectKind::Container) && check.status() != Status::Skip
+    };
+    let mut told = report.checks.iter().filter(is_of_containers).peekable();
+    if told.peek().is_none() {
+        return Containers::Skipped;
+    }
+    let is_asked = |check: &CheckResult| check.subjects > 0 || check.errors.is_empty();
+    if told.any(is_asked) { Containers::Compared } else { Containers::NotAsked }
+}
+
 /// A host that there is no way to, and why.
 struct Closed(HostError);
 
@@ -355,11 +397,15 @@ pub(crate) fn host_name() -> String {
 ///
 /// # Errors
 /// When git cannot tell what the commit holds, or what it ignores.
-fn ignored(project: &Project, revision: &Revision) -> Result<BTreeSet<Vec<u8>>, GitError> {
+fn ignored(
+    project: &Project,
+    revision: &Revision,
+    target: Option<&str>,
+) -> Result<BTreeSet<Vec<u8>>, GitError> {
     let repository = revision.repository();
     let locked = || {
         let section = section::find(BEYOND_REPOSITORY)?;
-        let locks = read_locks(&project.source(), None).ok()?;
+        let locks = project.locks(&project.source(), target).ok()?;
         read_section(section, &locks.group(section.lock_files())).ok()
     };
     let mut paths = locked().map(|state| state.entries.into_keys().collect::<Vec<_>>()).unwrap_or_default();
@@ -378,6 +424,14 @@ fn ignored(project: &Project, revision: &Revision) -> Result<BTreeSet<Vec<u8>>, 
     let ignored = index.ignored(&unlisted)?;
     let pairs = paths.into_iter().zip(from_top).filter(|(_, path)| ignored.contains(path));
     Ok(pairs.map(|(path, _)| path).collect())
+}
+
+/// What belongs on a target. What its own `files` name outside the repository does in any case: `include` tells of
+/// repository paths.
+pub(crate) fn scope_of(target: &Target) -> Scope {
+    let outside = target.files.iter().filter(|glob| glob.text().starts_with('/'));
+    let include = target.include.as_ref().map(|all| all.iter().chain(outside).cloned().collect());
+    Scope { include, files: target.files.clone(), ..Scope::default() }
 }
 
 /// Where the tree lies on a target. A server's paths are its own: they are taken as they are.

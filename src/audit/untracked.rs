@@ -10,7 +10,7 @@ use crate::error::Failure;
 use crate::git::{GitError, Index, Repository, Standing};
 use crate::host::MANIFESTS;
 use crate::model::{
-    Entry, LeftOut, Observation, Observed, Tree, TreeBuilder, Unit, Unreadable, Value, escaped,
+    Entry, LeftOut, Observation, Observed, Reason, Tree, TreeBuilder, Unit, Unreadable, Value, escaped,
 };
 
 /// How many files are named before the rest is only counted.
@@ -177,7 +177,7 @@ impl Untracked {
 }
 
 /// The paths of a module that were read, and those that could not be.
-fn paths_of<'a>(tree: &'a Tree, unreadable: &'a [(Vec<u8>, String)]) -> BTreeSet<&'a [u8]> {
+fn paths_of<'a>(tree: &'a Tree, unreadable: &'a [(Vec<u8>, Reason)]) -> BTreeSet<&'a [u8]> {
     tree.iter().map(|(path, _)| path).chain(unreadable.iter().map(|(path, _)| path.as_slice())).collect()
 }
 

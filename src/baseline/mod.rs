@@ -105,6 +105,7 @@ impl LockFile {
 pub struct Locks {
     source: String,
     target: Option<String>,
+    owned: &'static [&'static str],
     wanted: Vec<String>,
     files: BTreeMap<String, Result<Arc<Vec<u8>>, LockError>>,
 }
@@ -124,16 +125,19 @@ impl Locks {
                 read.into_iter().map(|(name, bytes)| (name, Ok(Arc::new(bytes)))).collect()
             }
         };
-        Ok(Self { source: source.name(), target: target.map(str::to_owned), wanted, files })
+        Ok(Self { source: source.name(), target: target.map(str::to_owned), owned: &[], wanted, files })
+    }
+
+    /// The same, where the target has its own of `names` in any case: the shared ones do not count in their place.
+    #[must_use]
+    pub fn owning(self, names: &'static [&'static str]) -> Self {
+        Self { owned: names, ..self }
     }
 
     /// The lock files of one section: the target's own if it has any of them, else the shared ones.
     #[must_use]
     pub fn group(&self, names: &[&str]) -> Vec<LockFile> {
-        let own = self
-            .target
-            .as_ref()
-            .filter(|target| names.iter().any(|name| self.files.contains_key(&format!("{target}/{name}"))));
+        let own = self.target.as_ref().filter(|target| names.iter().any(|name| self.is_own(target, name)));
         let prefix = own.map_or_else(String::new, |target| format!("{target}/"));
         let one = |name: &&str| {
             let name = format!("{prefix}{name}");
@@ -141,6 +145,10 @@ impl Locks {
             LockFile { content: self.files.get(&name).cloned(), shown, name }
         };
         names.iter().map(one).collect()
+    }
+
+    fn is_own(&self, target: &str, name: &str) -> bool {
+        self.owned.contains(&name) || self.files.contains_key(&format!("{target}/{name}"))
     }
 
     /// The same with other files in place of theirs, or beside them.

@@ -39,6 +39,11 @@ impl Check for ComposeApplied {
         &META
     }
 
+    fn agrees(&self, expected: &Entry, actual: &Entry) -> bool {
+        let (before, now) = (facts(expected), facts(actual));
+        before.get(fact::CONFIG_HASH).is_some_and(|hash| now.get(fact::CONFIG_HASH) == Some(hash))
+    }
+
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
         let (mut result, sides) = compared(self, case)?;
         let Some((baseline, seen)) = sides else { return Some(result) };

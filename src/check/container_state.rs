@@ -2,7 +2,7 @@
 
 use super::docker_images::{facts, modified};
 use super::{Case, Check, compared};
-use crate::model::{Change, CheckLabels, CheckMeta, CheckResult};
+use crate::model::{Change, CheckLabels, CheckMeta, CheckResult, Entry};
 use crate::section::{self, fact};
 
 /// Compares the states of containers.
@@ -50,6 +50,10 @@ const META: CheckMeta = CheckMeta::of_section(
 impl Check for ContainerState {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn agrees(&self, expected: &Entry, actual: &Entry) -> bool {
+        [expected, actual].iter().all(|entry| facts(entry).contains_key(fact::STATE))
     }
 
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {

@@ -70,18 +70,21 @@ fn unreadable(expected: Option<&Entry>, why: &Unreadable) -> Finding {
             actual: Value::Absent,
             stat: None,
             shown: None,
-            reason: Some(reason.clone()),
+            reason: Some(reason.to_string()),
         };
         all.insert(path.clone(), part);
     }
     Finding {
         parts: all.into_values().collect(),
-        reason: Some(why.reason.clone()),
+        reason: Some(why.reason.to_string()),
+        obstacle: why.reason.obstacle(),
         ..finding(Kind::Unreadable, known, Value::Absent)
     }
 }
 
-fn is_at_or_below(dir: &[u8], path: &[u8]) -> bool {
+/// Whether `path` is that of a part of a module, or lies below it; `.` is all of the module.
+#[must_use]
+pub fn is_at_or_below(dir: &[u8], path: &[u8]) -> bool {
     dir == b"." || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 

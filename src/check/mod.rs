@@ -15,7 +15,7 @@ mod server_collection;
 
 use crate::baseline::LockFile;
 use crate::model::CheckMeta;
-use crate::model::{CheckResult, Observation, Observed, SectionId, State};
+use crate::model::{CheckResult, Entry, Observation, Observed, SectionId, State};
 use crate::section::Section;
 use crate::trust::SignatureCheck;
 
@@ -23,7 +23,7 @@ pub use baseline_signed::BASELINE_SIGNED;
 pub use compose_applied::{COMPOSE_APPLIED, compose_files, drifted_compose_files};
 pub use container_mounts::CONTAINER_MOUNTS;
 pub use container_state::CONTAINER_STATE;
-pub use difference::differences;
+pub use difference::{differences, is_at_or_below};
 pub use report_signed::{REPORT_SIGNED, unsigned_report};
 
 /// Every check, in the order of the report. A new one is a new file and a line here.
@@ -59,6 +59,12 @@ pub trait Check: Sync {
     /// The section it reads; `None` for one whose subjects are of no section.
     fn section(&self) -> Option<SectionId> {
         self.meta().source?.section()
+    }
+
+    /// Whether what it reads of a subject is known of both sides and the same, for one that both have and that it found
+    /// nothing on.
+    fn agrees(&self, _expected: &Entry, _actual: &Entry) -> bool {
+        true
     }
 
     /// Compares; `None` when there is nothing of it in this run, not even a line.

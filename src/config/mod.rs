@@ -157,6 +157,8 @@ pub struct Target {
     pub paths: Vec<(Vec<u8>, PathBuf)>,
     /// What belongs on this target; `None` is everything.
     pub include: Option<Vec<Glob>>,
+    /// More files to lock on this target alone; may hold absolute patterns.
+    pub files: Vec<Glob>,
     /// Whether files are read through `sudo -n`.
     pub sudo: bool,
     /// Of how many files a server may tell; `None` is what the baseline makes likely.
@@ -261,6 +263,8 @@ struct RawTarget {
     #[serde(default)]
     paths: BTreeMap<String, PathBuf>,
     include: Option<Vec<String>>,
+    #[serde(default)]
+    files: Vec<String>,
     #[serde(default)]
     sudo: bool,
     docker: Option<TargetDocker>,
@@ -405,7 +409,14 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
         ));
     }
     let include = raw.include.map(|items| compile(&format!("{key}.include"), &items, true)).transpose()?;
+    let files = compile(&format!("{key}.files"), &raw.files, true)?;
+    let is_here = |glob: &Glob| include.as_ref().is_none_or(|all| all.iter().any(|it| it.may_meet(glob)));
+    if let Some(glob) = files.iter().find(|glob| !glob.text().starts_with('/') && !is_here(glob)) {
+        let reason = format!("\"{}\" lies outside of this target's include: add it there, too", glob.text());
+        return Err(senseless(&format!("{key}.files"), &reason));
+    }
     Ok(Target {
+        files,
         host: raw.host,
         port: raw.port,
         user: raw.user,

@@ -6,6 +6,7 @@ mod difference;
 mod disclosure;
 mod lines;
 mod meaning;
+mod named;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -16,5 +17,6 @@ pub use change::Change;
 pub use difference::{Difference, Extent};
 pub use disclosure::FileRole;
 pub use meaning::MeaningError;
+pub use named::{FileNames, NamedRole, Portion, names_in};
 pub use tree::{YamlError, YamlFault};
 pub use version::Version;

@@ -2,7 +2,7 @@
 
 use crate::check::meta;
 use crate::host::was_left_out;
-use crate::model::{Change, Finding, Kind, Origin, Part, SubjectKind};
+use crate::model::{Change, Finding, Kind, Obstacle, Origin, Part, SubjectKind};
 use crate::section::kind_of;
 
 /// The cause of a module that differs only because the rule by which it was locked left `__pycache__` out.
@@ -25,7 +25,7 @@ pub fn may_be_of_older_rule<'a>(finding: &Finding, mut locked: impl Iterator<Ite
 pub fn cause(check: &str, finding: &Finding) -> Option<String> {
     let guess = match kind_of(finding.subject.source) {
         None => "no baseline of this kind was accepted yet, or the file was deleted",
-        Some(_) if finding.kind == Kind::Unreadable => of_unreadable(finding.reason.as_deref()?)?,
+        Some(_) if finding.kind == Kind::Unreadable => of_unreadable(finding.obstacle?)?,
         Some(SubjectKind::Container) => of_container(check, finding),
         Some(SubjectKind::File | SubjectKind::Tree) => of_files(finding),
         Some(SubjectKind::Resource) => return None,
@@ -33,14 +33,11 @@ pub fn cause(check: &str, finding: &Finding) -> Option<String> {
     Some(guess.to_owned())
 }
 
-fn of_unreadable(reason: &str) -> Option<&'static str> {
-    let has = |word: &str| reason.to_ascii_lowercase().contains(word);
-    if has("permission denied") || has("not permitted") {
-        Some("driftlock runs as a user who may not read it")
-    } else if has("changing while") {
-        Some("a deploy is under way, or a program writes there all the time")
-    } else {
-        None
+fn of_unreadable(obstacle: Obstacle) -> Option<&'static str> {
+    match obstacle {
+        Obstacle::NoRights => Some("driftlock runs as a user who may not read it"),
+        Obstacle::Moving => Some("a deploy is under way, or a program writes there all the time"),
+        Obstacle::NoFile => None,
     }
 }
 
@@ -108,11 +105,14 @@ mod tests {
 
     #[test]
     fn a_reason_that_tells_nothing_is_no_ground_for_a_guess() {
-        let because = |why: &str| Finding { reason: Some(why.to_owned()), ..found(CONFIG, Kind::Unreadable) };
-        assert_eq!(cause("config_hashes", &because("it is a FIFO")), None);
-        assert!(cause("config_hashes", &because("permission denied")).unwrap().contains("may not read"));
-        let changing = cause("config_hashes", &because("it kept changing while it was read"));
-        assert!(changing.unwrap().contains("deploy is under way"));
+        let because = |obstacle: Option<Obstacle>| {
+            let reason = Some("permission denied".to_owned());
+            cause("config_hashes", &Finding { reason, obstacle, ..found(CONFIG, Kind::Unreadable) })
+        };
+        assert_eq!(because(None), None, "its words are for people");
+        assert_eq!(because(Some(Obstacle::NoFile)), None);
+        assert!(because(Some(Obstacle::NoRights)).unwrap().contains("may not read"));
+        assert!(because(Some(Obstacle::Moving)).unwrap().contains("deploy is under way"));
     }
 
     #[test]

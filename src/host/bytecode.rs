@@ -10,6 +10,7 @@ use rustix::fs::FileType;
 
 use super::read::{HEAD, ReadError};
 use super::storage::Held;
+use crate::model::Reason;
 
 /// The directory in which Python keeps bytecode.
 const CACHE: &[u8] = b"__pycache__";
@@ -61,7 +62,7 @@ pub(super) struct FoundBytecode {
     /// Files that count, with the reason of each.
     pub(super) files: Vec<(Vec<u8>, &'static str)>,
     /// Files that could not be looked at, with the reason.
-    pub(super) unreadable: Vec<(Vec<u8>, String)>,
+    pub(super) unreadable: Vec<(Vec<u8>, Reason)>,
 }
 
 /// Searches the files of a module that Python imports and that are left out; with `all` each of them counts.

@@ -18,10 +18,10 @@ pub(super) fn on_this_machine(
     limit: u64,
     watch: &Watch,
 ) -> Result<Content, HostError> {
-    let Some(host) = layout.locate(path) else { return Ok(Content::Unreadable(NO_PLACE.to_owned())) };
+    let Some(host) = layout.locate(path) else { return Ok(Content::Unreadable(NO_PLACE.into())) };
     let gone = || {
         let base = layout.missing_base(path, |base| ThisDisk.is_directory(base));
-        base.map_or(Content::Gone, |base| Content::Unreadable(no_tree(base)))
+        base.map_or(Content::Gone, |base| Content::Unreadable(no_tree(base).into()))
     };
     match why_not_openable(&host) {
         Some(Seen::Gone) => return Ok(gone()),
@@ -32,6 +32,6 @@ pub(super) fn on_this_machine(
         Ok(content) => Ok(content),
         Err(ReadError::Gone) => Ok(gone()),
         Err(ReadError::Cancelled) => Err(HostError::Interrupted),
-        Err(error) => Ok(Content::Unreadable(error.to_string())),
+        Err(error) => Ok(Content::Unreadable(error.into())),
     }
 }

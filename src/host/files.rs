@@ -10,7 +10,11 @@ use super::reasons::{NO_PLACE, no_tree};
 use super::storage::Storage;
 use super::walk::{FoundPaths, Want, expand};
 use super::{FileQuery, FilesAnswer, HostError, Layout, Seen, Select, Watch};
-use crate::model::{Glob, LeftOut, Unit, any_match};
+use crate::model::{Glob, LeftOut, Reason, Unit, any_match};
+
+/// The reason why detection has not looked at all that there may be.
+const BEYOND: &str =
+    "behind links that lead out of the project: name what lies there in audit/driftlock.toml";
 
 /// Finds the files that `query` asks for and hashes them.
 pub(super) fn observe(
@@ -21,11 +25,12 @@ pub(super) fn observe(
 ) -> Result<FilesAnswer, HostError> {
     let mut answer = FilesAnswer::default();
     let mut outside = passed_over(query);
-    let mut excluded = 0;
-    let mut wanted: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
+    let (mut excluded, mut beyond) = (0, 0);
+    let mut wanted: BTreeMap<Vec<u8>, Option<Reason>> = BTreeMap::new();
     for (found, pattern) in search(disk, layout, query) {
         let matched = !found.paths.is_empty();
         excluded += found.excluded;
+        beyond += found.beyond;
         let wider = pattern.as_ref().map(with_compose_names).unwrap_or_default();
         answer.beside.extend(found.beside.into_iter().map(|path| (path, wider.clone())));
         for (path, trouble) in found.paths {
@@ -45,7 +50,8 @@ pub(super) fn observe(
     answer.beside.retain(|path, _| !is_covered(path));
     answer.files = look_at_all(disk, layout, wanted, watch)?;
     answer.files.retain(|path, seen| *seen != Seen::Gone || named.contains(path));
-    answer.left_out = [(excluded, "excluded by configuration"), (outside, query.scope.reason())]
+    let counts = [(excluded, "excluded by configuration"), (outside, query.scope.reason()), (beyond, BEYOND)];
+    answer.left_out = counts
         .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, why)| LeftOut { unit: Unit::Subjects, count, reason: why.to_owned(), remedy: None })
@@ -72,7 +78,9 @@ fn search(disk: &dyn Storage, layout: &Layout, query: &FileQuery) -> Vec<(FoundP
             })
             .collect(),
         Select::Detect => {
-            let mut found = FoundPaths { paths: detect(disk, layout).compose, ..FoundPaths::default() };
+            let detected = detect(disk, layout);
+            let beyond = detected.beyond.len() as u64;
+            let mut found = FoundPaths { paths: detected.compose, beyond, ..FoundPaths::default() };
             let before = found.paths.len();
             found.paths.retain(|path, trouble| trouble.is_some() || !any_match(&query.exclude, path));
             found.excluded = (before - found.paths.len()) as u64;
@@ -90,11 +98,11 @@ fn with_compose_names(glob: &Glob) -> String {
 fn look_at_all(
     disk: &dyn Storage,
     layout: &Layout,
-    wanted: BTreeMap<Vec<u8>, Option<String>>,
+    wanted: BTreeMap<Vec<u8>, Option<Reason>>,
     watch: &Watch,
 ) -> Result<BTreeMap<Vec<u8>, Seen>, HostError> {
     let wanted: Vec<_> = wanted.into_iter().collect();
-    let look = |(path, trouble): (Vec<u8>, Option<String>)| {
+    let look = |(path, trouble): (Vec<u8>, Option<Reason>)| {
         let seen =
             trouble.map_or_else(|| look_at(disk, layout, &path, watch), |why| Ok(Seen::Unreadable(why)));
         seen.map(|seen| (path, seen))
@@ -105,12 +113,12 @@ fn look_at_all(
 /// Looks at one file.
 fn look_at(disk: &dyn Storage, layout: &Layout, path: &[u8], watch: &Watch) -> Result<Seen, HostError> {
     let Some(host) = layout.locate(path) else {
-        return Ok(Seen::Unreadable(NO_PLACE.to_owned()));
+        return Ok(Seen::Unreadable(NO_PLACE.into()));
     };
     Ok(match disk.file(&host, watch)? {
         Seen::Gone => {
             let base = layout.missing_base(path, |base| disk.is_directory(base));
-            base.map_or(Seen::Gone, |base| Seen::Unreadable(no_tree(base)))
+            base.map_or(Seen::Gone, |base| Seen::Unreadable(no_tree(base).into()))
         }
         seen => seen,
     })

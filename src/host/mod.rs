@@ -17,6 +17,7 @@ mod local;
 mod module;
 mod modules;
 mod mounts;
+mod named_files;
 mod read;
 mod reasons;
 pub mod ssh;
@@ -28,7 +29,9 @@ mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Digest, Entry, Glob, LeftOut, Mount, MountView, Stat, Tree, Unreadable, any_match};
+use crate::model::{
+    Digest, Entry, Glob, LeftOut, Mount, MountView, Reason, Stat, Tree, Unreadable, any_match,
+};
 
 pub use crate::control::progress::{Phase, Watch};
 pub use bytecode::was_left_out;
@@ -37,6 +40,7 @@ pub use git::GitHost;
 pub use layout::Layout;
 pub use local::LocalHost;
 pub use module::{EntryKind, ModuleRules};
+pub use named_files::{NameSearch, NamedFiles};
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
 
 /// A machine, or something that can stand for one, that can be observed.
@@ -55,7 +59,15 @@ pub trait Host: Send + Sync {
     /// When the host as a whole could not be asked, or `watch` was cancelled.
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
         let _ = (path, limit, watch);
-        Ok(Content::Unreadable("this host gives no content of files".to_owned()))
+        Ok(Content::Unreadable("this host gives no content of files".into()))
+    }
+
+    /// The same of several files, each with its limit, in their order.
+    ///
+    /// # Errors
+    /// As [`Host::content`].
+    fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
+        wanted.iter().map(|(path, limit)| self.content(path, *limit, watch)).collect()
     }
 }
 
@@ -69,7 +81,7 @@ pub enum Content {
     /// It has more bytes than were asked for: so many.
     TooLarge(u64),
     /// It could not be read, with the reason.
-    Unreadable(String),
+    Unreadable(Reason),
 }
 
 /// The reason why a host as a whole could not be looked at.
@@ -89,6 +101,8 @@ pub enum HostError {
 pub struct Scope {
     /// Patterns; `None` is everything.
     pub include: Option<Vec<Glob>>,
+    /// Patterns of files that are locked here beside those of the configuration that all hosts share.
+    pub files: Vec<Glob>,
     /// Whether only what lies in the repository belongs here, as for a commit: absolute paths do not.
     pub repository_only: bool,
     /// Paths that no commit holds because git ignores them: they do not belong here either.
@@ -313,7 +327,7 @@ pub enum Seen {
     /// Nothing is there.
     Gone,
     /// It could not be looked at, with the reason.
-    Unreadable(String),
+    Unreadable(Reason),
 }
 
 /// Files by repository path.

@@ -7,11 +7,13 @@ use rustix::fs::FileType;
 
 use super::bytecode;
 use super::read::ReadError;
-use super::reasons::{CHANGED, NO_PLACE, no_tree, not_a_file};
+use super::reasons::{NO_PLACE, changed, no_tree, not_a_file};
 use super::storage::{Held, Storage};
 use super::walk::child;
 use super::{HostError, Layout, SeenModule, Watch, manifest_among};
-use crate::model::{Digest, Glob, Leaf, LeftOut, Stat, Tree, TreeBuilder, Unit, Unreadable, any_match};
+use crate::model::{
+    Digest, Glob, Leaf, LeftOut, Obstacle, Reason, Stat, Tree, TreeBuilder, Unit, Unreadable, any_match,
+};
 
 /// The number of walks through a module in which something vanishes meanwhile.
 const ATTEMPTS: usize = 3;
@@ -65,7 +67,7 @@ pub(super) enum Looked {
 }
 
 impl Looked {
-    pub(super) fn troubled(reason: String) -> Self {
+    pub(super) fn troubled(reason: Reason) -> Self {
         Self::Module(
             SeenModule::Unreadable(Unreadable { reason, ..Unreadable::default() }),
             Counts::default(),
@@ -103,7 +105,7 @@ struct Walked {
     strange: Vec<(Vec<u8>, &'static str)>,
     remarks: Vec<(Vec<u8>, &'static str)>,
     links: Vec<(Vec<u8>, Digest)>,
-    unreadable: Vec<(Vec<u8>, String)>,
+    unreadable: Vec<(Vec<u8>, Reason)>,
     left_out: Counts,
 }
 
@@ -116,29 +118,32 @@ impl ModuleLook<'_> {
             return Ok(Looked::Excluded);
         }
         let Some(host) = self.layout.locate(place) else {
-            return Ok(Looked::troubled(NO_PLACE.to_owned()));
+            return Ok(Looked::troubled(NO_PLACE.into()));
         };
         if !self.layout.mounted_in(place).is_empty() {
             let why = "the target's paths lead out of the middle of this module; that cannot be compared";
-            return Ok(Looked::troubled(why.to_owned()));
+            return Ok(Looked::troubled(why.into()));
         }
         for _ in 0..ATTEMPTS {
             let held = match self.disk.module(&host) {
                 Ok(Some(held)) => held,
                 Ok(None) if self.named => return Ok(self.gone(place)),
                 Ok(None) => return Ok(Looked::NotAModule),
-                Err(error) => return Ok(Looked::troubled(error.to_string())),
+                Err(error) => return Ok(Looked::troubled(error.into())),
             };
             if let Some(looked) = self.walk_and_hash(held.as_ref(), place)? {
                 return Ok(looked);
             }
         }
-        Ok(Looked::troubled("files in it kept vanishing while it was read".to_owned()))
+        Ok(Looked::troubled(Reason::of(
+            Some(Obstacle::Moving),
+            "files in it kept vanishing while it was read",
+        )))
     }
 
     fn gone(&self, place: &[u8]) -> Looked {
         match self.layout.missing_base(place, |base| self.disk.is_directory(base)) {
-            Some(base) => Looked::troubled(no_tree(base)),
+            Some(base) => Looked::troubled(no_tree(base).into()),
             None => Looked::Module(SeenModule::Gone, Counts::default()),
         }
     }
@@ -162,7 +167,7 @@ impl ModuleLook<'_> {
                 Err(ReadError::Gone) => return Ok(None),
                 Err(ReadError::Cancelled) => return Err(HostError::Interrupted),
                 Err(ReadError::Changed) => {
-                    unreadable.push((path, CHANGED.to_owned()));
+                    unreadable.push((path, changed()));
                 }
                 Err(ReadError::Refused(why)) => unreadable.push((path, why)),
             }
@@ -176,13 +181,19 @@ impl ModuleLook<'_> {
         let seen = match unreadable.len() {
             0 => SeenModule::Whole(builder.build()),
             n => SeenModule::Unreadable(Unreadable {
-                reason: format!("{n} of its paths could not be read"),
+                reason: Reason::of(shared(&unreadable), format!("{n} of its paths could not be read")),
                 parts: unreadable,
                 tree: Some(builder.build()),
             }),
         };
         Ok(Some(Looked::Module(seen, walked.left_out)))
     }
+}
+
+/// What is in the way of all of these.
+fn shared(unreadable: &[(Vec<u8>, Reason)]) -> Option<Obstacle> {
+    let (_, first) = unreadable.first()?;
+    first.obstacle().filter(|obstacle| unreadable.iter().all(|(_, why)| why.obstacle() == Some(*obstacle)))
 }
 
 /// The rules for the entries of one module, wherever they are listed.

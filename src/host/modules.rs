@@ -11,7 +11,7 @@ use super::read::ReadError;
 use super::storage::{Asked, Storage};
 use super::walk::{Want, child, expand, may_hold};
 use super::{HostError, Layout, ModuleQuery, ModulesAnswer, Scope, SeenModule, Select, Watch};
-use crate::model::{Glob, Unit, Unreadable};
+use crate::model::{Glob, Reason, Unit, Unreadable};
 
 /// Finds the modules that `query` asks for and hashes all their files.
 pub(super) fn observe(
@@ -23,7 +23,8 @@ pub(super) fn observe(
     let roots = find_roots(disk, layout, query);
     let named: BTreeSet<&[u8]> = query.named.iter().map(Vec::as_slice).collect();
     let mut left_out = roots.left_out;
-    let mut candidates = candidates(disk, layout, &roots.directories, &query.scope, &mut left_out);
+    let Candidates { places: mut candidates, elsewhere } =
+        candidates(disk, layout, &roots.directories, &query.scope, &mut left_out);
     for place in &named {
         candidates.entry(place.to_vec()).or_insert(None);
     }
@@ -47,7 +48,7 @@ pub(super) fn observe(
             Ok((place, looked))
         })
         .collect::<Result<_, HostError>>()?;
-    Ok(assemble(looked, &roots.patterns, roots.troubled, left_out))
+    Ok(assemble(looked, &roots.patterns, &elsewhere, roots.troubled, left_out))
 }
 
 /// The addon roots that were found.
@@ -56,13 +57,13 @@ struct Roots {
     directories: BTreeSet<Vec<u8>>,
     /// Each configured pattern and the roots it led to.
     patterns: Vec<(Glob, Vec<Vec<u8>>)>,
-    troubled: BTreeMap<Vec<u8>, String>,
+    troubled: BTreeMap<Vec<u8>, Reason>,
     left_out: Counts,
 }
 
 fn find_roots(disk: &dyn Storage, layout: &Layout, query: &ModuleQuery) -> Roots {
     let mut roots = Roots::default();
-    let sort_in = |roots: &mut Roots, paths: BTreeMap<Vec<u8>, Option<String>>| {
+    let sort_in = |roots: &mut Roots, paths: BTreeMap<Vec<u8>, Option<Reason>>| {
         let mut places = Vec::new();
         for (path, trouble) in paths {
             places.push(path.clone());
@@ -93,6 +94,14 @@ pub(super) fn may_hold_modules(scope: &Scope, glob: &Glob) -> bool {
     Glob::new(&below).is_ok_and(|below| scope.may_meet(&below))
 }
 
+/// What may be modules, and where there is more of it than belongs here.
+struct Candidates {
+    /// Directories, and the reason beside what cannot be looked at.
+    places: BTreeMap<Vec<u8>, Option<Reason>>,
+    /// Roots with subdirectories that do not belong here.
+    elsewhere: BTreeSet<Vec<u8>>,
+}
+
 /// The direct subdirectories of every root, and entries that may be some but cannot be looked at.
 fn candidates(
     disk: &dyn Storage,
@@ -100,18 +109,18 @@ fn candidates(
     roots: &BTreeSet<Vec<u8>>,
     scope: &Scope,
     left_out: &mut Counts,
-) -> BTreeMap<Vec<u8>, Option<String>> {
-    let mut all = BTreeMap::new();
+) -> Candidates {
+    let (mut all, mut elsewhere) = (BTreeMap::new(), BTreeSet::new());
     for root in roots {
         let Some(host) = layout.locate(root) else { continue };
         let names = match disk.entries(&host, Asked::Directories) {
             Ok(names) => names,
             Err(ReadError::Refused(why)) => {
-                all.insert(root.clone(), Some(format!("this addon root cannot be listed: {why}")));
+                all.insert(root.clone(), Some(why.behind("this addon root cannot be listed")));
                 continue;
             }
             Err(_) if disk.exists(&host).is_ok() => {
-                let why = "this addon root is a broken symbolic link or not a directory".to_owned();
+                let why = "this addon root is a broken symbolic link or not a directory".into();
                 all.insert(root.clone(), Some(why));
                 continue;
             }
@@ -125,16 +134,18 @@ fn candidates(
                 all.insert(place, None);
             } else {
                 left_out.add(Unit::Subjects, NOT_INCLUDED, 1);
+                elsewhere.insert(root.clone());
             }
         }
     }
-    all
+    Candidates { places: all, elsewhere }
 }
 
 fn assemble(
     looked: Vec<(Vec<u8>, Looked)>,
     patterns: &[(Glob, Vec<Vec<u8>>)],
-    troubled: BTreeMap<Vec<u8>, String>,
+    elsewhere: &BTreeSet<Vec<u8>>,
+    troubled: BTreeMap<Vec<u8>, Reason>,
     mut left_out: Counts,
 ) -> ModulesAnswer {
     let mut answer = ModulesAnswer::default();
@@ -153,7 +164,9 @@ fn assemble(
         answer.modules.insert(path, SeenModule::Unreadable(unreadable));
     }
     let holds_some = |root: &Vec<u8>| {
-        answer.modules.iter().any(|(place, seen)| *seen != SeenModule::Gone && is_in(root, place))
+        let is_there =
+            |(place, seen): (&Vec<u8>, &SeenModule)| *seen != SeenModule::Gone && is_in(root, place);
+        elsewhere.contains(root) || answer.modules.iter().any(is_there)
     };
     let unmatched = patterns.iter().filter(|(_, roots)| !roots.iter().any(holds_some));
     answer.unmatched = unmatched.map(|(glob, _)| glob.clone()).collect();

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, Stat as RawStat};
 use rustix::io::Errno;
 
-use super::reasons::{CHANGED, not_a_file};
+use super::reasons::{CHANGED, changed, not_a_file};
 use super::{Content, Watch, beneath};
-use crate::model::{Digest, Hasher, Stat, in_words};
+use crate::model::{Digest, Hasher, Obstacle, Reason, Stat, in_words};
 
 /// The reason why something was not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,10 +19,20 @@ pub(super) enum ReadError {
     Changed,
     /// It cannot be read, with the reason for people.
     #[error("{0}")]
-    Refused(String),
+    Refused(Reason),
     /// The run was cancelled.
     #[error("interrupted")]
     Cancelled,
+}
+
+impl From<ReadError> for Reason {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Refused(why) => why,
+            ReadError::Changed => changed(),
+            ReadError::Gone | ReadError::Cancelled => error.to_string().into(),
+        }
+    }
 }
 
 /// The number of reads of a file that changes under the reader.
@@ -61,7 +71,10 @@ pub(super) fn hash_stated_at(
     for attempt in 0..ATTEMPTS {
         let (file, before) = match open_regular(&dir, path, links) {
             Err(ReadError::Gone) if attempt > 0 => {
-                return Err(ReadError::Refused("it was deleted while it was read".to_owned()));
+                return Err(ReadError::Refused(Reason::of(
+                    Some(Obstacle::Moving),
+                    "it was deleted while it was read",
+                )));
             }
             opened => opened?,
         };
@@ -80,7 +93,9 @@ fn open_regular(dir: impl AsFd, path: &[u8], links: Links) -> Result<(OwnedFd, R
     };
     let file = opened.map_err(|errno| match errno {
         Errno::LOOP if links == Links::Refuse => ReadError::Changed,
-        Errno::NXIO => ReadError::Refused("it is a socket or a device, not a file".to_owned()),
+        Errno::NXIO => {
+            ReadError::Refused(Reason::of(Some(Obstacle::NoFile), "it is a socket or a device, not a file"))
+        }
         errno => refused(errno),
     })?;
     let stat = rustix::fs::fstat(&file).map_err(refused)?;
@@ -206,8 +221,14 @@ pub(super) fn kind_of(stat: &RawStat) -> FileType {
 pub(super) fn refused(errno: Errno) -> ReadError {
     match errno {
         Errno::NOENT | Errno::NOTDIR => ReadError::Gone,
-        errno => ReadError::Refused(words(errno)),
+        errno => ReadError::Refused(denied(errno)),
     }
+}
+
+/// The reason that an error number gives.
+pub(super) fn denied(errno: Errno) -> Reason {
+    let obstacle = matches!(errno, Errno::ACCESS | Errno::PERM).then_some(Obstacle::NoRights);
+    Reason::of(obstacle, words(errno))
 }
 
 /// An error number in words.

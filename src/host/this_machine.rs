@@ -9,11 +9,11 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::disk::ThisDisk;
-use super::read::{HEAD, Links, ReadError, hash_at, head_at, kind_of, refused, words};
+use super::read::{HEAD, Links, ReadError, denied, hash_at, head_at, kind_of, refused};
 use super::reasons::{BROKEN, LOOPS, not_a_file};
 use super::storage::{Asked, DirectoryId, Held, Storage};
 use super::{HostError, Seen, Watch, beneath};
-use crate::model::{Digest, Stat};
+use crate::model::{Digest, Reason, Stat};
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
@@ -65,7 +65,7 @@ pub(super) fn file(
         Ok((digest, stat)) => Ok(Seen::File(digest, stat)),
         Err(ReadError::Gone) => Ok(Seen::Gone),
         Err(ReadError::Cancelled) => Err(HostError::Interrupted),
-        Err(error) => Ok(Seen::Unreadable(error.to_string())),
+        Err(error) => Ok(Seen::Unreadable(error.into())),
     }
 }
 
@@ -73,27 +73,25 @@ pub(super) fn file(
 pub(super) fn module(path: &Path) -> Result<Option<Opened>, ReadError> {
     match rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()) {
         Ok(dir) => Ok(Some(Opened(dir))),
-        Err(Errno::NOENT | Errno::NOTDIR) if leads_nowhere(path) => {
-            Err(ReadError::Refused(BROKEN.to_owned()))
-        }
+        Err(Errno::NOENT | Errno::NOTDIR) if leads_nowhere(path) => Err(ReadError::Refused(BROKEN.into())),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(Errno::LOOP) => Err(ReadError::Refused(LOOPS.to_owned())),
+        Err(Errno::LOOP) => Err(ReadError::Refused(LOOPS.into())),
         Err(errno) => Err(refused(errno)),
     }
 }
 
 /// Opening some things has effects (a device may rewind, a FIFO wakes its writer), so ask first.
 pub(super) fn why_not_openable(path: &Path) -> Option<Seen> {
-    let refuse = |why: &str| Some(Seen::Unreadable(why.to_owned()));
+    let refuse = |why: Reason| Some(Seen::Unreadable(why));
     match rustix::fs::stat(path) {
         Ok(stat) if kind_of(&stat) == FileType::RegularFile => None,
-        Ok(stat) => refuse(&not_a_file(kind_of(&stat))),
+        Ok(stat) => refuse(not_a_file(kind_of(&stat))),
         Err(Errno::NOENT | Errno::NOTDIR) => match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => refuse(BROKEN),
+            Ok(_) => refuse(BROKEN.into()),
             Err(_) => Some(Seen::Gone),
         },
-        Err(Errno::LOOP) => refuse(LOOPS),
-        Err(errno) => refuse(&words(errno)),
+        Err(Errno::LOOP) => refuse(LOOPS.into()),
+        Err(errno) => refuse(denied(errno)),
     }
 }
 
@@ -123,7 +121,7 @@ impl Opened {
 
     fn directory(&self, dir: &[u8]) -> Result<OwnedFd, ReadError> {
         if dir.is_empty() {
-            return self.0.try_clone().map_err(|error| ReadError::Refused(error.to_string()));
+            return self.0.try_clone().map_err(|error| ReadError::Refused(error.to_string().into()));
         }
         self.open(dir, DIRECTORY)
     }

@@ -20,7 +20,7 @@ impl Disk for Unseen<'_> {
 }
 
 /// A path without `.` and `..`, taken by its text.
-fn without_dots(path: &Path) -> PathBuf {
+pub(super) fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {

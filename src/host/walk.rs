@@ -8,7 +8,7 @@ use super::Layout;
 use super::compose_names::{is_compose_name, is_detected_compose_file};
 use super::read::ReadError;
 use super::storage::{Asked, DirectoryId, Storage};
-use crate::model::{Glob, any_match, is_wild};
+use crate::model::{Glob, Reason, any_match, is_wild};
 
 /// The number of directories that may be reached through links below one `**`: a bound for trees whose links lead
 /// back and forth.
@@ -18,9 +18,11 @@ pub(super) const LINKED_DIRECTORIES: usize = 100_000;
 #[derive(Default)]
 pub(super) struct FoundPaths {
     /// Paths that matched, each with its reason if it could not be reached.
-    pub(super) paths: BTreeMap<Vec<u8>, Option<String>>,
+    pub(super) paths: BTreeMap<Vec<u8>, Option<Reason>>,
     /// The number of excluded matches; a directory counts once.
     pub(super) excluded: u64,
+    /// Links out of the tree behind which detection went no further.
+    pub(super) beyond: u64,
     /// Compose files that lie where others would have matched, if they were to be noticed.
     pub(super) beside: BTreeSet<Vec<u8>>,
 }
@@ -169,7 +171,7 @@ impl Walker<'_> {
         self.linked += usize::from(linked);
         let bounded = self.linked <= LINKED_DIRECTORIES;
         if self.linked == LINKED_DIRECTORIES + 1 {
-            self.note(path, format!("links lead to more than {LINKED_DIRECTORIES} directories"));
+            self.note(path, format!("links lead to more than {LINKED_DIRECTORIES} directories").into());
         }
         bounded
     }
@@ -191,14 +193,14 @@ impl Walker<'_> {
         match self.layout.locate(path).map(|host| self.disk.directory_id(&host)) {
             Some(Ok(id)) => id.is_some(),
             Some(Err(error)) => {
-                self.note(path, error.to_string());
+                self.note(path, error.into());
                 false
             }
             None => true,
         }
     }
 
-    fn note(&mut self, path: &[u8], why: String) {
+    fn note(&mut self, path: &[u8], why: Reason) {
         let name = if path.is_empty() { b"." } else { path };
         self.found.paths.insert(name.to_vec(), Some(why));
     }
@@ -212,7 +214,7 @@ impl Walker<'_> {
         }
     }
 
-    fn emit(&mut self, path: &[u8], trouble: Option<String>) {
+    fn emit(&mut self, path: &[u8], trouble: Option<Reason>) {
         if any_match(self.exclude, path) {
             self.found.excluded += 1;
         } else {
@@ -259,7 +261,7 @@ impl Walker<'_> {
             None | Some(Err(ReadError::Gone | ReadError::Changed | ReadError::Cancelled)) => Vec::new(),
             Some(Ok(entries)) => entries,
             Some(Err(ReadError::Refused(why))) => {
-                self.note(dir, format!("this directory cannot be listed: {why}"));
+                self.note(dir, why.behind("this directory cannot be listed"));
                 Vec::new()
             }
         };

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Leaf, Provenance, Stat, Versions, Waiver};
+use super::{Digest, Leaf, Obstacle, Provenance, Stat, Versions, Waiver};
 
 /// The name of a section: `compose`, `addons`, `config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -264,6 +264,8 @@ pub struct Finding {
     pub layer: Option<String>,
     /// Why the subject could not be looked at.
     pub reason: Option<String>,
+    /// What was in the way, where the look told that; a report that is read back does not.
+    pub obstacle: Option<Obstacle>,
     /// What the host told of a single file besides.
     pub stat: Option<Stat>,
     /// Where what the host has comes from, once that was looked for.
@@ -276,6 +278,8 @@ pub struct Finding {
     pub disposition: Disposition,
     /// Since when it differs, where earlier runs tell it.
     pub since: Option<Since>,
+    /// Whether this run is the first that found it.
+    pub is_new: bool,
     /// What has probably happened, in one sentence.
     pub cause: Option<String>,
     /// What can be done about it, and the command of each.
@@ -300,12 +304,14 @@ impl Finding {
             baseline_entry: None,
             layer: None,
             reason: None,
+            obstacle: None,
             stat: None,
             provenance: None,
             versions: None,
             shown: None,
             disposition: Disposition::Active,
             since: None,
+            is_new: false,
             cause: None,
             ways_out: Vec::new(),
             notes: Vec::new(),

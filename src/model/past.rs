@@ -70,6 +70,8 @@ pub struct PastSubject {
     pub name: String,
     /// The identity of the finding.
     pub fingerprint: String,
+    /// What the baseline had of it.
+    pub expected: Option<String>,
     /// Whether it differed, rather than could not be looked at.
     pub is_drift: bool,
 }

@@ -1,8 +1,8 @@
 //! A finished report: everything a reporter may say, and nothing it must work out.
 
 use super::{
-    CheckResult, Digest, LeftOut, PastRun, Pause, PreviousReport, SectionId, SinceLast, Status, Subject,
-    Verdict, judge,
+    CheckResult, Digest, Kind, LeftOut, PastRun, Pause, PreviousReport, SectionId, SinceLast, Status,
+    Subject, Verdict, judge,
 };
 
 /// Whether this machine or a server was looked at.
@@ -108,12 +108,25 @@ pub struct Report {
     pub last_success: Option<i64>,
     /// The report before it in the same place, where reports are signed.
     pub previous: Option<PreviousReport>,
+    /// What the newest whole run before found and is over.
+    pub resolved: Vec<Resolved>,
     /// What became of the notifications that were due.
     pub notices: Vec<Notice>,
     /// The runs of the same place up to this one, oldest first, for formats that show them.
     pub past: Vec<PastRun>,
     /// Where the report lies, as a path from the working directory.
     pub location: Option<String>,
+}
+
+/// A finding of the newest whole run before, which this one looked for and has not found any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The check.
+    pub check: String,
+    /// The subject's name.
+    pub subject: Vec<u8>,
+    /// What kind of difference it was.
+    pub kind: Kind,
 }
 
 /// What became of one notification.
@@ -159,6 +172,7 @@ impl Report {
             pause: None,
             last_success: None,
             previous: None,
+            resolved: Vec::new(),
             notices: Vec::new(),
             past: Vec::new(),
             location: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Stat, Tree, Value, Views};
+use super::{Reason, Stat, Tree, Value, Views};
 
 /// One subject's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +47,10 @@ pub struct LeftOut {
 /// A subject that could not be looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Why, in words.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
     /// The paths inside a module that could not be read, with the reason of each.
-    pub parts: Vec<(Vec<u8>, String)>,
+    pub parts: Vec<(Vec<u8>, Reason)>,
     /// What could be read of a module all the same.
     pub tree: Option<Tree>,
 }

@@ -12,7 +12,7 @@ use crate::model::{
     CheckResult, Finding, Kind, Report, Status, SubjectSource, Waiver, WayOut, day, escaped, lasting,
     name_of, quoted_name, time_of_day,
 };
-use crate::report::headline;
+use crate::report::{expected_and_found, headline};
 
 /// How many findings, and how many checks that could not be carried out, are told of each in a block of its own.
 const LISTED: usize = 12;
@@ -78,7 +78,16 @@ fn told(report: &Report, words: &MessageContext) -> Vec<String> {
         }
         texts.push(text);
     }
+    texts.extend(resolved(report));
     texts
+}
+
+/// What is over.
+fn resolved(report: &Report) -> Option<String> {
+    let named: Vec<String> = report.resolved.iter().take(LISTED).map(|it| name(&it.subject)).collect();
+    let more = report.resolved.len().saturating_sub(LISTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!named.is_empty()).then(|| format!("Resolved since the run before: {}{more}", named.join(", ")))
 }
 
 /// One line that says it all.
@@ -150,6 +159,9 @@ fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &M
         let _ = write!(text, " ({})", change.word());
     }
     files(&mut text, finding);
+    if let Some(both) = expected_and_found(finding) {
+        let _ = write!(text, ": {}", fitted(&both, SENTENCE));
+    }
     match &finding.since {
         Some(since) => {
             let (at, runs) = (fitted(&day(&since.started_at), NAME), since.runs);

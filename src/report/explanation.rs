@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::json::WireFinding;
 use super::page::Page;
 use crate::model::{
-    CheckResult, Explanation, Finding, Since, Status, escaped, readable, short_id, shown_json,
+    CheckResult, Explanation, Finding, Kind, Since, Status, escaped, readable, short_id, shown_json,
 };
 
 /// Explanations for people, one after the other.
@@ -57,8 +57,11 @@ impl Page {
         };
         if it.expected.is_some() || it.actual.is_some() {
             self.fact_of("Expected", &value(&it.expected));
-            let is_unseen =
-                it.actual.is_none() && it.checks.iter().any(|check| check.status() == Status::Error);
+            let findings = || it.checks.iter().flat_map(|check| &check.findings);
+            let is_missing = |finding: &Finding| {
+                finding.kind == Kind::Missing || finding.parts.iter().any(|part| part.kind == Kind::Missing)
+            };
+            let is_unseen = it.actual.is_none() && !findings().any(is_missing);
             let found = if is_unseen { "not known".to_owned() } else { value(&it.actual) };
             self.fact_of("Found", &found);
         }

@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 
 use super::several::InCommon;
 use super::{FormatMeta, Reporter, headline, text};
-use crate::model::{CheckResult, Finding, Report, Status, WayOut, escaped, printable};
+use crate::model::{CheckResult, Finding, Kind, Report, Status, WayOut, escaped, printable};
 
 /// A comment for a merge request.
 pub(super) struct Markdown;
 
 /// How many findings stand open before the others are folded.
 const OPEN: usize = 5;
+/// How many of what is over are named.
+const RESOLVED: usize = 20;
 /// How many bytes a page may have: GitHub takes 65,536 characters in a comment.
 const LIMIT: usize = 60_000;
 
@@ -77,7 +79,10 @@ impl Page {
         }
         let whole: String = report.checks.iter().map(of_check).collect();
         let beyond = text::beyond_checks(report).map(|(_, why)| format!("**ERROR:** {}\n", code(why)));
-        let is_quiet = blocks.is_empty() && whole.is_empty() && report.status() == Status::Pass;
+        let is_quiet = blocks.is_empty()
+            && whole.is_empty()
+            && report.resolved.is_empty()
+            && report.status() == Status::Pass;
         if is_one_of_several && is_quiet {
             return;
         }
@@ -90,6 +95,7 @@ impl Page {
         } else {
             head += &table(report);
         }
+        head += &resolved(report);
         head.extend(
             beyond.into_iter().chain((!whole.is_empty()).then_some(whole)).map(|text| format!("\n{text}")),
         );
@@ -167,6 +173,19 @@ fn table(report: &Report) -> String {
     table
 }
 
+/// What is over since the run before, in a line.
+fn resolved(report: &Report) -> String {
+    let named: Vec<String> =
+        report.resolved.iter().take(RESOLVED).map(|it| code(&escaped(&it.subject))).collect();
+    let more = report.resolved.len().saturating_sub(RESOLVED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    if named.is_empty() {
+        String::new()
+    } else {
+        format!("\n**Resolved** since the run before: {}{more}\n", named.join(", "))
+    }
+}
+
 fn bold(status: Status) -> String {
     match status {
         Status::Fail | Status::Error => format!("**{}**", status.word()),
@@ -198,7 +217,11 @@ fn block(check: &CheckResult, finding: &Finding) -> String {
 fn block_on(check: &CheckResult, finding: &Finding, on: &str) -> String {
     let what = check.labels.title(finding);
     let name = code(&escaped(&finding.subject.key));
-    let details = text::details_of(finding);
+    let mut details = text::details_of(finding);
+    // Of a single file that differs the details begin with it.
+    let is_said = finding.parts.is_empty() && finding.kind == Kind::Modified;
+    details.extend(text::expected_and_found(finding).filter(|_| !is_said));
+    details.extend(finding.is_new.then(|| "new".to_owned()));
     let mut text = format!("**{what}:** {name}{on}\n");
     if !details.is_empty() {
         let _ = write!(text, "\n{}", fenced("text", &details));

@@ -20,7 +20,13 @@ mod text;
 pub use explanation::{explained, explained_as_json};
 pub use sentence::{details, headline};
 
-use crate::model::Report;
+/// What was expected of a finding's subject and what was found, in a line: of digests the first twelve digits.
+#[must_use]
+pub fn expected_and_found(finding: &Finding) -> Option<String> {
+    text::expected_and_found(finding)
+}
+
+use crate::model::{Finding, Report};
 
 /// Every format. A new one is a new file and a line here.
 pub const REPORTERS: &[&dyn Reporter] = &[

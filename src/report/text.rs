@@ -148,6 +148,12 @@ fn difference(finding: &Finding) -> Option<String> {
     }
 }
 
+/// What was expected of a subject and what was found, in a line; none for what could not be looked at, and for lock files.
+pub(super) fn expected_and_found(finding: &Finding) -> Option<String> {
+    let is_said = finding.kind.is_drift() && finding.subject.source != SubjectSource::LockFile;
+    is_said.then(|| format!("expected {}, found {}", short(&finding.expected), short(&finding.actual)))
+}
+
 /// The files of a module that differ, or how many more there are.
 fn parts(parts: &[Part]) -> impl Iterator<Item = String> {
     let named = parts.iter().take(LISTED).map(|part| {

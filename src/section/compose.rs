@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Ask, EMPTY_LIST, NOWHERE, Plan, Purpose, Section, SectionMeta, is_empty, named, observe_files,
+    Ask, EMPTY_LIST, NOWHERE, Plan, Purpose, Section, SectionMeta, Setting, is_empty, named, observe_files,
     parse_files, print_files,
 };
 use crate::baseline::LockError;
@@ -66,7 +66,7 @@ impl Section for Compose {
         };
         let beside = std::mem::take(&mut answer.beside);
         let mut seen = observe_files(ask, answer);
-        seen.left_out.extend(uncovered(ask.setting.config, beside));
+        seen.left_out.extend(uncovered(ask.setting, beside));
         if is_empty(&seen) && !ask.locked && ask.setting.config.compose_files.is_none() {
             return Observed::Off("no compose file was found".to_owned());
         }
@@ -86,9 +86,9 @@ impl Section for Compose {
 const NAMED: usize = 3;
 
 /// What is said of compose files that lie beside those that are compared, each with a pattern that would match it.
-fn uncovered(config: &Config, mut beside: BTreeMap<Vec<u8>, String>) -> Option<LeftOut> {
-    let of_others = config.files_include.as_deref().unwrap_or_default();
-    beside.retain(|path, _| !any_match(of_others, path));
+fn uncovered(setting: Setting<'_>, mut beside: BTreeMap<Vec<u8>, String>) -> Option<LeftOut> {
+    let of_others = setting.config.files_include.as_deref().unwrap_or_default();
+    beside.retain(|path, _| !any_match(of_others, path) && !any_match(&setting.scope.files, path));
     let mut names: Vec<String> = beside.keys().take(NAMED).map(|path| escaped(path)).collect();
     if beside.len() > NAMED {
         names.push(format!("and {} more", beside.len() - NAMED));

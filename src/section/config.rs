@@ -8,7 +8,7 @@ use crate::baseline::LockError;
 use crate::host::{Answer, FileQuery, Query, Select};
 use crate::model::{Glob, Observed, SectionId, State, SubjectKind};
 
-/// Files that `[files] include` names.
+/// Files that `[files] include` names, and a target's own `files`.
 pub(super) struct Config;
 
 /// Whether all that is looked for lies outside the repository.
@@ -40,11 +40,14 @@ impl Section for Config {
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Plan {
+        let more = &ask.setting.scope.files;
         let select = match &ask.setting.config.files_include {
-            Some(include) if include.is_empty() => return Plan::Off(EMPTY_LIST.to_owned()),
-            Some(include) => Select::Patterns(include.clone()),
-            None if !ask.locked => return Plan::Off("not configured".to_owned()),
-            None => Select::Named,
+            Some(include) if include.is_empty() && more.is_empty() => {
+                return Plan::Off(EMPTY_LIST.to_owned());
+            }
+            None if more.is_empty() && !ask.locked => return Plan::Off("not configured".to_owned()),
+            None if more.is_empty() => Select::Named,
+            include => Select::Patterns(include.iter().flatten().chain(more).cloned().collect()),
         };
         if ask.setting.nowhere {
             return Plan::Skip(NOWHERE.to_owned());

@@ -164,6 +164,8 @@ pub struct Ask<'a> {
     pub locked: bool,
     /// The baseline, where it could be read.
     pub baseline: Option<&'a State>,
+    /// What of it does not belong on this host.
+    pub elsewhere: &'a State,
     /// What the mounts of containers are looked at for, where they are.
     pub paths: Option<&'a LockedPaths>,
 }
@@ -238,7 +240,8 @@ fn named(ask: &Ask<'_>, only_way: bool) -> Vec<Vec<u8>> {
 /// Patterns that matched nothing are an error, unless the baseline names what they would match.
 fn unmatched(ask: &Ask<'_>, patterns: &[Glob], covers: impl Fn(&Glob, &[u8]) -> bool) -> Vec<String> {
     let known = |glob: &Glob| {
-        let mut places = ask.baseline.into_iter().flat_map(|state| state.entries.keys());
+        let states = ask.baseline.into_iter().chain([ask.elsewhere]);
+        let mut places = states.flat_map(|state| state.entries.keys());
         places.any(|place| covers(glob, place))
             || ask.setting.scope.ignored.iter().any(|place| covers(glob, place))
     };

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::atomic::read_file;
 use crate::error::Failure;
-use crate::model::{ExitCode, Finding, Mode, Report, Since, escaped};
+use crate::model::{ExitCode, Finding, Mode, Report, Resolved, Since, Status, escaped};
 use crate::project::Project;
 use crate::report::json;
 use crate::store::history;
@@ -80,15 +80,12 @@ impl<'a> Previous<'a> {
         // Some of the checks are not everything.
         let is_success = report.verdict.exit != ExitCode::Error && !report.partial;
         report.last_success = is_success.then_some(report.started_at_unix);
-        let is_quiet = report.checks.iter().all(|check| check.findings.is_empty());
-        if is_success && is_quiet {
-            return;
-        }
         let before = self.of(report.target.as_deref());
         if !is_success {
             report.last_success = before.as_ref().and_then(|before| before.last_success);
         }
         let same_baseline = before.filter(|before| before.baseline.from == report.baseline.from);
+        report.resolved = same_baseline.as_ref().map(|before| resolved(before, report)).unwrap_or_default();
         let mut past = OlderRuns {
             previous: self,
             report: (report.target.clone(), report.baseline.from.clone()),
@@ -106,9 +103,25 @@ impl<'a> Previous<'a> {
                     Carried::New => None,
                     Carried::Unknown => past.since(id, finding),
                 };
+                finding.is_new = finding.since.is_none();
             }
         }
     }
+}
+
+/// What the report `before` found, and checks that were carried out to their end have not found any more.
+fn resolved(before: &Report, now: &Report) -> Vec<Resolved> {
+    let mut all = Vec::new();
+    for check in now.checks.iter().filter(|check| matches!(check.status(), Status::Pass | Status::Fail)) {
+        let is_over = |old: &&Finding| !check.findings.iter().any(|it| it.subject.key == old.subject.key);
+        let earlier = before.checks.iter().filter(|it| it.id == check.id).flat_map(|it| &it.findings);
+        all.extend(earlier.filter(is_over).map(|old| Resolved {
+            check: check.id.to_owned(),
+            subject: old.subject.key.clone(),
+            kind: old.kind,
+        }));
+    }
+    all
 }
 
 /// The runs before the newest whole one, which are only read where that one cannot tell.
@@ -132,7 +145,6 @@ impl OlderRuns<'_> {
         let runs = runs.filter(|past| past.target == *target && past.baseline == *from);
         let runs = runs.filter(|past| past.started_at_unix <= self.now);
         let name = String::from_utf8_lossy(&finding.subject.key);
-        since::since(runs, check, &name, &finding.fingerprint(check).to_string())
-            .map(|since| Since { runs: since.runs + 1, ..since })
+        since::since(runs, check, &name, finding).map(|since| Since { runs: since.runs + 1, ..since })
     }
 }

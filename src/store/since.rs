@@ -12,13 +12,16 @@ enum Word<'a> {
     Differs(&'a PastSubject),
     /// It was compared, and was as in the baseline.
     Same,
+    /// It differed from what the baseline had before somebody accepted something else.
+    Accepted,
     /// It was not compared.
     Nothing,
 }
 
-fn word<'a>(past: &'a PastRun, check: &str, name: &str) -> Word<'a> {
+fn word<'a>(past: &'a PastRun, check: &str, name: &str, now: &Finding) -> Word<'a> {
     let Some(check) = past.checks.iter().find(|c| c.name == check) else { return Word::Nothing };
     match check.subjects.iter().find(|subject| subject.name == name) {
+        Some(subject) if subject.expected != now.expected.text() => Word::Accepted,
         Some(subject) => Word::Differs(subject),
         None if check.is_whole => Word::Same,
         None => Word::Nothing,
@@ -26,26 +29,28 @@ fn word<'a>(past: &'a PastRun, check: &str, name: &str) -> Word<'a> {
 }
 
 /// Since when the subject `name` of `check` differs: through the runs of one place against one baseline, newest first,
-/// as long as none says that it was as in the baseline. `now` is the fingerprint of what there is at present. `None`
-/// where no run saw it differ.
+/// as long as none says that it was as in the baseline, and none compared it with another entry of the baseline: what was
+/// accepted since differs anew. `now` is what is found at present. `None` where no run saw it differ.
 #[must_use]
 pub fn since<'a>(
     runs: impl Iterator<Item = &'a PastRun>,
     check: &str,
     name: &str,
-    now: &str,
+    now: &Finding,
 ) -> Option<Since> {
+    let fingerprint = now.fingerprint(check).to_string();
     let mut since: Option<Since> = None;
     let mut as_now = true;
     for past in runs {
-        match word(past, check, name) {
+        match word(past, check, name, now) {
             Word::Nothing => {}
+            Word::Accepted => return since,
             Word::Same => {
                 return since.map(|since| Since { before: Some(past.run.clone()), ..since });
             }
             Word::Differs(subject) => {
                 let (runs, mut changed) = since.map_or((0, None), |since| (since.runs, since.changed));
-                as_now &= subject.fingerprint == now;
+                as_now &= subject.fingerprint == fingerprint;
                 if as_now {
                     changed = Some(past.run.clone());
                 }
@@ -83,6 +88,10 @@ pub fn carried(before: &Report, check: &str, finding: &Finding, now: &str) -> Ca
         let is_whole = matches!(checked.status(), Status::Pass | Status::Fail);
         return if is_whole { Carried::New } else { Carried::Unknown };
     };
+    if found.expected.text() != finding.expected.text() {
+        // Somebody accepted something else since.
+        return Carried::New;
+    }
     let first = || Since {
         run: before.run.clone(),
         started_at: before.started_at.clone(),

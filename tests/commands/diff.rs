@@ -419,3 +419,36 @@ fn containers_are_renamed_and_their_images_are_not() {
     let finding = &check_of(&report, "docker_images")["findings"][0];
     assert_eq!((&finding["expected"], &finding["actual"]), (&"erp-prod:1".into(), &"erp-staging:1".into()));
 }
+
+#[test]
+fn a_side_without_such_a_lock_file_is_skipped() {
+    let project = Project::accepted();
+    git(&project, &["init", "-q"]);
+    commit_all(&project, "first");
+    project.file("infra/proxy.yml", "routes: []\n");
+    let toml = project.read("audit/driftlock.toml");
+    project.file("audit/driftlock.toml", &format!("{toml}[files]\ninclude = [\"infra/*.yml\"]\n"));
+    project.ok(&["export", "--accept"]);
+    for (a, b) in [("git:HEAD", "baseline"), ("baseline", "git:HEAD")] {
+        let ran = project.run(&["diff", a, b, "--format", "json"]);
+        let report = ran.report();
+        let config = check_of(&report, "config_hashes");
+        assert_eq!((ran.code(), config["status"].as_str()), (0, Some("SKIP")), "{a} {b}: {report:#}");
+    }
+    let run = project.ok(&["export"]).out();
+    let run = run.lines().find_map(|line| line.strip_prefix("Run: ")).unwrap().to_owned();
+    for name in ["odoo_addons_modules.hash.txt", "odoo_addons_files.sha256.txt"] {
+        std::fs::remove_file(project.path("audit/locks").join(name)).unwrap();
+    }
+    for (a, b) in [("baseline", run.as_str()), (run.as_str(), "baseline")] {
+        let ran = project.run(&["diff", a, b, "--format", "json"]);
+        let report = ran.report();
+        let addons = check_of(&report, "addon_hashes");
+        assert_eq!((ran.code(), addons["status"].as_str()), (0, Some("SKIP")), "{a} {b}: {report:#}");
+        assert!(
+            addons["details"].as_str().unwrap().contains("baseline has no audit/locks/odoo_addons_modules"),
+            "{report:#}"
+        );
+        assert_eq!(check_of(&report, "compose_hashes")["status"], "PASS", "{report:#}");
+    }
+}

@@ -292,3 +292,70 @@ fn lines_are_coloured_for_a_terminal_alone() {
     assert!(told.contains("\u{1b}[32m+class Order: hand\u{1b}[0m"), "{told}");
     assert!(!project.ok(&["explain", "printer"]).out().contains('\u{1b}'));
 }
+
+#[test]
+fn an_acceptance_ends_the_count_of_runs() {
+    let project = Project::accepted();
+    let (module, edge) =
+        ("odoo_modules/seisei/printer/models/order.py", "infra/stacks/edge/docker-compose.yml");
+    for text in ["one\n", "two\n", "two\n"] {
+        project.file(module, text);
+        project.file(edge, text);
+        project.check(&[]);
+    }
+    assert!(project.run(&["check"]).out().contains("seen in 4 runs since"));
+    project.ok(&["accept", "--only", "addon_hashes/printer", "--yes"]);
+    project.file(module, "three\n");
+    let since = |report: &Value, check: &str| {
+        let checks = report["checks"].as_array().unwrap();
+        checks.iter().find(|it| it["name"] == check).unwrap()["findings"][0]["since"]["runs"].clone()
+    };
+    let (_, report) = project.check(&[]);
+    assert_eq!(since(&report, "addon_hashes"), Value::Null, "{report:#}");
+    assert_eq!(since(&report, "compose_hashes"), 5, "that was not accepted");
+    let (_, report) = project.check(&[]);
+    assert_eq!((since(&report, "addon_hashes"), since(&report, "compose_hashes")), (2.into(), 6.into()));
+    assert_eq!(explain(&project, &["printer"])[0]["since"]["runs"], 2);
+    // The same without a newest report, from the runs alone.
+    std::fs::remove_file(project.path("audit/runtime/latest.json")).unwrap();
+    let (_, report) = project.check(&[]);
+    assert_eq!(since(&report, "addon_hashes"), 3);
+}
+
+#[test]
+fn the_probable_cause_is_given() {
+    let project = Project::accepted();
+    project.file("infra/stacks/new/docker-compose.yml", "services: {}\n");
+    std::fs::remove_dir_all(project.path("odoo_modules/seisei/printer")).unwrap();
+    let new = project.ok(&["explain", "infra/stacks/new/docker-compose.yml"]).out();
+    assert!(new.contains("probably: it was added, and nobody accepted it yet"), "{new}");
+    let gone = project.ok(&["explain", "printer"]).out();
+    assert!(gone.contains("probably: it was removed or renamed, or was never deployed here"), "{gone}");
+    let cause = &explain(&project, &["printer"])[0]["checks"][0]["findings"][0]["cause"];
+    assert_eq!(cause, "it was removed or renamed, or was never deployed here");
+}
+
+#[test]
+fn a_file_of_a_module_that_cannot_be_read_is_not_as_in_the_baseline() {
+    let project = Project::accepted();
+    std::fs::set_permissions(project.root(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    project.hand_over();
+    for path in ["odoo_modules/seisei/printer", "odoo_modules/seisei/printer/models"] {
+        let rights = project.with_mode(path, 0o000);
+        let ran = project.as_user(&["explain", "printer/models/order.py"]);
+        assert_eq!(ran.code(), 1, "{path}: {}", ran.out());
+        assert!(!ran.out().contains("as in the baseline"), "{path}: {}", ran.out());
+        assert!(
+            ran.out().contains("probably: driftlock runs as a user who may not read it"),
+            "{}",
+            ran.out()
+        );
+        drop(rights);
+    }
+    let ran = project.as_user(&["explain", "printer/models/order.py"]);
+    assert!(ran.out().contains("[PASS] Addon modules: as in the baseline"), "{}", ran.out());
+    let rights = project.with_mode("odoo_modules/seisei/printer/__manifest__.py", 0o000);
+    let ran = project.as_user(&["explain", "printer/models/order.py"]);
+    assert!(ran.out().contains("as in the baseline"), "what can be read of it is compared: {}", ran.out());
+    drop(rights);
+}

@@ -249,6 +249,88 @@ fn join(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
+#[test]
+fn files_that_compose_files_name_are_proposed() {
+    let project = Project::empty();
+    project.file(
+        "stacks/web/docker-compose.yml",
+        "include: [parts/db.yaml]\nservices: {web: {image: 'x:${TAG}', env_file: [own.env, web.env], \
+         volumes: ['./data:/d', '../../addons/a/data.xml:/x', '/etc/hostname:/h'], extends: {file: common.yml, service: b}}}\n",
+    );
+    project.file("stacks/web/parts/db.yaml", "services: {db: {image: x, volumes: ['./db [1].conf:/c']}}\n");
+    project.file("stacks/web/parts/db [1].conf", "x");
+    for (path, text) in [
+        ("stacks/web/common.yml", "services: {b: {image: x}}\n"),
+        ("stacks/web/.env", "TAG=1\n"),
+        ("stacks/web/own.env", "PASSWORD=x\n"),
+        ("stacks/web/web.env", "A=1\n"),
+        ("stacks/web/data/x", "x"),
+        ("addons/a/__manifest__.py", "{}\n"),
+        ("addons/a/data.xml", "<x/>\n"),
+        (".gitignore", "*.env\n!web.env\n"),
+    ] {
+        project.file(path, text);
+    }
+    git(&project, &["init", "-q"]);
+    let said = project.ok(&["init"]).out();
+    let proposed = [
+        "stacks/web/common.yml",
+        "stacks/web/parts/db [1].conf",
+        "stacks/web/parts/db.yaml",
+        "stacks/web/web.env",
+    ];
+    assert_eq!(listed(&said, "Files that compose files name: "), proposed, "{said}");
+    let ignored = ["stacks/web/.env", "stacks/web/own.env"];
+    assert_eq!(listed(&said, "Files that compose files name and git ignores"), ignored, "{said}");
+    assert_eq!(listed(&said, "Files that compose files name outside"), ["/etc/hostname"], "{said}");
+    let toml = project.read("audit/driftlock.toml");
+    assert!(toml.contains("#     \"stacks/web/own.env\"") && toml.contains("[targets.NAME]"), "{toml}");
+    project.ok(&["export", "--accept"]);
+    assert_eq!(locked(&project, "config_sha256.lock.txt"), proposed);
+    assert_eq!(project.check(&[]).0, 0);
+}
+
+#[test]
+fn a_link_out_of_the_project_is_followed_to_what_it_leads_to_and_no_further() {
+    let outside = tree(&[
+        "stacks/erp/docker-compose.yml",
+        "stacks/erp/old/docker-compose.yml",
+        "addons/sale/__manifest__.py",
+        "other/deep/project/docker-compose.yml",
+        "other/deep/addons/stock/__manifest__.py",
+        "single.yml",
+        "stock/__manifest__.py",
+    ]);
+    let project = tree(&["web/docker-compose.yml"]);
+    std::fs::create_dir_all(project.path("mail")).unwrap();
+    std::fs::create_dir_all(project.path("own")).unwrap();
+    for (link, to) in [
+        ("stacks", "stacks"),
+        ("addons", "addons"),
+        ("else", "other"),
+        ("mail/compose.yml", "single.yml"),
+        ("own/stock", "stock"),
+        ("all", ""),
+    ] {
+        std::os::unix::fs::symlink(outside.root().join(to), project.path(link)).unwrap();
+    }
+    let said = project.ok(&["init"]).out();
+    let compose = listed(&said, "Compose files:");
+    assert_eq!(
+        compose,
+        ["mail/compose.yml", "stacks/erp/docker-compose.yml", "web/docker-compose.yml"],
+        "{said}"
+    );
+    assert_eq!(
+        listed(&said, "Addon roots:"),
+        ["addons: 1 module", "all: 1 module", "own: 1 module"],
+        "{said}"
+    );
+    assert!(said.contains("Not looked at: 3 behind links that lead out of the project"), "{said}");
+    let (_, report) = project.check(&[]);
+    assert!(!report.to_string().contains("deep"), "{report:#}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 

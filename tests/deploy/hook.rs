@@ -177,7 +177,9 @@ fn names_in_a_message_are_harmless() {
 fn paths_outside_the_repository_are_left_to_the_check() {
     let clone = Clone::new();
     let toml = clone.project.read("audit/driftlock.toml");
-    clone.project.file("audit/driftlock.toml", &format!("{toml}\n[files]\ninclude = [\"/etc/hostname\"]\n"));
+    clone
+        .project
+        .file("audit/driftlock.toml", &toml.replace("\ninclude = [", "\ninclude = [\"/etc/hostname\","));
     clone.project.ok(&["export", "--accept", "--docker", "off"]);
     assert!(clone.project.read("audit/locks/config_sha256.lock.txt").contains("  /etc/hostname\n"));
     commit_all(&clone.project, "release 18.2");

@@ -1,5 +1,6 @@
 //! The report formats, each judged by a tool that knows the format and not driftlock.
 
+mod changes;
 mod github;
 mod html;
 mod junit;

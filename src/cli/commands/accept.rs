@@ -117,7 +117,7 @@ fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Resu
     // Nobody waits for a person who is asked; what moves meanwhile is refused at the end.
     let is_asked = args.interactive || !args.yes;
     let turn = if is_asked { None } else { Some(lock_project(&project, "accept", &interrupt.watch)?) };
-    let locks = read_locks(&project.source(), target.as_deref())?;
+    let locks = project.locks(&project.source(), target.as_deref())?;
     let setting = aim.setting(&project, Purpose::Check);
     let request = Request { setting, locks: &locks, only: &[], require: &[], signature: None };
     let job = Job { project: &project, args, patterns: &patterns, aim: &aim, request: &request, interrupt };

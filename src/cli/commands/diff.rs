@@ -214,8 +214,8 @@ fn pair(a: &Side, b: &Side, id: SectionId) -> (Result<State, NoBaseline>, Observ
         (Some(Err(why)), Some(Err(other))) => (nothing(), Observed::Failed(format!("{why}; {other}"))),
         (Some(Err(why)), _) | (_, Some(Err(why))) => (nothing(), Observed::Failed(why.clone())),
         (Some(Ok(before)), Some(Ok(now))) => joined(before, now.clone()),
-        (Some(Ok(before)), None) if b.is_whole => joined(before, Observation::default()),
-        (None, Some(Ok(now))) if a.is_whole => (nothing(), Observed::Seen(now.clone())),
+        (Some(Ok(before)), None) if b.knows_empty(id) => joined(before, Observation::default()),
+        (None, Some(Ok(now))) if a.knows_empty(id) => (nothing(), Observed::Seen(now.clone())),
         (Some(Ok(_)), None) => (nothing(), lacks(b)),
         (None, Some(Ok(_))) => (nothing(), lacks(a)),
     }
@@ -226,7 +226,7 @@ fn joined(before: &Observation, mut now: Observation) -> (Result<State, NoBaseli
     for (place, why) in &before.unreadable {
         let both = now.unreadable.entry(place.clone()).or_insert_with(|| why.clone());
         if both.reason != why.reason {
-            both.reason = format!("{}; {}", why.reason, both.reason);
+            both.reason = format!("{}; {}", why.reason, both.reason).into();
         }
         both.tree = None;
     }

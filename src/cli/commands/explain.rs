@@ -15,7 +15,7 @@ use crate::audit::lines::{Lines, Store, Versions, extent};
 use crate::audit::remedies::{Advice, sides};
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
-use crate::check::{CHECKS, find as find_check};
+use crate::check::{self, CHECKS, Evidence, find as find_check};
 use crate::cli::Session;
 use crate::cli::args::target::ReachArgs;
 use crate::cli::terminal::output;
@@ -23,7 +23,10 @@ use crate::cli::terminal::signals::Interrupt;
 use crate::error::Failure;
 use crate::explain::{self, Known, Named};
 use crate::host::Watch;
-use crate::model::{AcceptedBy, CheckResult, Entry, Explanation, Finding, Since, Value, escaped, quoted};
+use crate::model::{
+    AcceptedBy, CheckResult, Entry, Explanation, Finding, Kind, Leaf, Observed, Part, Since, Value, escaped,
+    quoted,
+};
 use crate::project::Project;
 use crate::report;
 use crate::section;
@@ -148,6 +151,7 @@ impl Inquiry<'_> {
         let evidence = self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.source.section());
         let entry = |entry: Option<&Entry>| entry.and_then(|entry| in_a_line(entry, part.as_deref()));
         let (expected, actual) = evidence.map_or((None, None), |e| sides(e, &known.place));
+        let readable = part.as_deref().and_then(|part| readable_part(evidence?, &known.place, part));
         let report = &self.examined.report;
         let mut it = Explanation {
             noun: section::noun_of(known.source),
@@ -159,7 +163,7 @@ impl Inquiry<'_> {
             target: report.target.clone(),
             baseline: report.baseline.clone(),
             expected: entry(expected),
-            actual: entry(actual),
+            actual: entry(actual).or(readable.and_then(|leaf| Value::from(leaf).text())),
             since: self.since(&checks),
             checks,
             acceptance: self.acceptance(known),
@@ -194,9 +198,13 @@ impl Inquiry<'_> {
         checks.retain(|check| !check.findings.iter().any(at_place) || check.findings.iter().any(is_it));
         for check in &mut checks {
             check.findings.retain(|finding| finding.place == known.place && finding.subject.key == known.key);
+            let id = check.id;
+            check.findings.iter_mut().for_each(|it| it.cause = self.advice().cause_of(id, it));
             if let Some(part) = part {
-                check.findings.iter_mut().for_each(|finding| finding.parts.retain(|it| it.path == part));
-                check.findings.retain(|finding| !finding.parts.is_empty());
+                check.findings.retain_mut(|finding| keeps(finding, part));
+            }
+            if check.findings.is_empty() && check.errors.is_empty() && check.skip.is_none() {
+                check.skip = self.why_not_same(check.id, known, part).map(str::to_owned);
             }
         }
         // A section without a lock file of this kind has checks that say nothing of the subject.
@@ -209,6 +217,30 @@ impl Inquiry<'_> {
             return Err(failure.hint("neither in the baseline nor on the host"));
         }
         Ok(checks)
+    }
+
+    /// The reason why a check that found nothing has not found a subject to be as in the baseline; `None` where it has.
+    fn why_not_same(&self, check: &str, known: &Known, part: Option<&[u8]>) -> Option<&'static str> {
+        let evidence =
+            self.examined.evidence.iter().find(|e| Some(e.section.id()) == known.source.section())?;
+        let (expected, actual) = sides(evidence, &known.place);
+        if let (Some(part), Some(expected), None) = (part, expected, actual)
+            && let Some(leaf) = readable_part(evidence, &known.place, part)
+        {
+            return (leaf_of(expected, part) != Some(leaf)).then_some("it is not the same on both sides");
+        }
+        let leaf = |entry: &Entry| leaf_of(entry, part?);
+        match (expected, actual) {
+            (None, _) => Some("the baseline does not have it"),
+            (_, None) => Some("it is not there"),
+            (Some(expected), Some(actual)) if part.is_some() && leaf(expected) != leaf(actual) => {
+                Some("it is not the same on both sides")
+            }
+            (Some(expected), Some(actual)) => {
+                let agrees = find_check(check).is_some_and(|check| check.agrees(expected, actual));
+                (!agrees).then_some("not both sides tell it, or another difference explains it")
+            }
+        }
     }
 
     /// Whether a module has a file, on either side.
@@ -283,8 +315,29 @@ impl Inquiry<'_> {
         };
         let runs = history.runs.iter().rev().filter(is_it);
         let name = String::from_utf8_lossy(&finding.subject.key);
-        since::since(runs, check, &name, &finding.fingerprint(check).to_string())
+        since::since(runs, check, &name, finding)
     }
+}
+
+/// One file of a module's entry.
+fn leaf_of(entry: &Entry, part: &[u8]) -> Option<Leaf> {
+    entry.tree.as_ref()?.iter().find(|(path, _)| *path == part).map(|(_, leaf)| leaf)
+}
+
+/// One file of a module that could not be read as a whole.
+fn readable_part(evidence: &Evidence, place: &[u8], part: &[u8]) -> Option<Leaf> {
+    let Observed::Seen(seen) = &evidence.observed else { return None };
+    let tree = seen.unreadable.get(place)?.tree.as_ref()?;
+    tree.iter().find(|(path, _)| *path == part).map(|(_, leaf)| leaf)
+}
+
+/// Leaves of a finding on a module what it says of one file, and says whether that is anything: a directory above it, or the
+/// whole module, may be what could not be read.
+fn keeps(finding: &mut Finding, part: &[u8]) -> bool {
+    let is_hidden = finding.kind == Kind::Unreadable && finding.parts.is_empty();
+    let is_above = |it: &Part| it.kind == Kind::Unreadable && check::is_at_or_below(&it.path, part);
+    finding.parts.retain(|it| it.path == part || is_above(it));
+    is_hidden || !finding.parts.is_empty()
 }
 
 /// Says that the record tells of another content than the baseline has.
@@ -299,8 +352,7 @@ fn changed_otherwise(it: &Explanation) -> Option<String> {
 /// An entry in a line: of a module one file where that is asked for, of a container what a lock file holds.
 fn in_a_line(entry: &Entry, part: Option<&[u8]>) -> Option<String> {
     if let Some(part) = part {
-        let leaf = entry.tree.as_ref()?.iter().find(|(path, _)| *path == part)?.1;
-        return Value::from(leaf).text();
+        return Value::from(leaf_of(entry, part)?).text();
     }
     match &entry.value {
         Value::Structured(_) => Value::Structured(section::locked_facts(entry)).text(),

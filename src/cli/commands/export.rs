@@ -18,6 +18,7 @@ use clap::Args;
 use crate::atomic::write_file;
 use crate::audit::accept::{Change, apply, between, lock_files};
 use crate::audit::fleet::Fleet;
+use crate::audit::named_files;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
 use crate::audit::revision::{aim_at, headline, word_of_owner};
@@ -39,7 +40,7 @@ use crate::host::{HostError, Watch};
 use crate::model::{
     CheckLabels, Observation, Observed, Report, SectionId, State, SubjectSource, escaped, judge, quoted,
 };
-use crate::project::{Project, read_locks};
+use crate::project::Project;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
 use crate::store::outputs::check_output;
 use crate::store::runs;
@@ -216,6 +217,15 @@ impl Page {
         self.line(&format!("[ERROR] {text}"));
     }
 
+    /// Says what is there and would be locked if somebody asked for it.
+    fn not_locked(&mut self, evidence: &[Evidence]) {
+        for left in pipeline::coverage(evidence).1.into_iter().map(|(_, left)| left) {
+            if let Some(remedy) = left.remedy {
+                self.line(&format!("[INFO] Not locked: {} {} ({remedy})", left.count, left.reason));
+            }
+        }
+    }
+
     /// Whether a section was seen whole and holds something; says what is wrong where it was not.
     fn is_whole(&mut self, words: &CheckLabels, seen: &Observation) -> bool {
         for problem in &seen.problems {
@@ -226,10 +236,10 @@ impl Page {
                 "{}: {} ({})",
                 words.unreadable,
                 escaped(place),
-                escaped(why.reason.as_bytes())
+                escaped(why.reason.text().as_bytes())
             ));
             for (path, reason) in why.parts.iter().take(10) {
-                self.line(&format!("       {}: {}", escaped(path), escaped(reason.as_bytes())));
+                self.line(&format!("       {}: {}", escaped(path), escaped(reason.text().as_bytes())));
             }
         }
         let clean = seen.problems.is_empty() && seen.unreadable.is_empty();
@@ -259,7 +269,7 @@ impl Job<'_> {
     }
 
     fn dry_run(&self) -> Result<Page, Failure> {
-        let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
+        let locks = self.project.locks(&self.project.source(), self.aim.target.as_deref())?;
         let mut page = Page::default();
         if let Some(revision) = self.aim.revision() {
             page.line(&headline(revision)?);
@@ -315,16 +325,18 @@ impl Job<'_> {
 
     fn export(&self, watch: &Watch) -> Result<Page, Failure> {
         let started = Started::now();
-        let locks = read_locks(&self.project.source(), self.aim.target.as_deref())?;
+        let locks = self.project.locks(&self.project.source(), self.aim.target.as_deref())?;
         let request = self.request(&locks);
         let planned = pipeline::plan(&request);
         let elsewhere: Vec<State> = planned.iter().map(|p| p.out_of_scope.clone()).collect();
-        let mut look = self.aim.observe(&request, planned, watch)?;
+        let host = self.aim.open(None);
+        let mut look = pipeline::observe(&request, planned, &*host, watch)?;
         if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
         }
         let mut page = self.page();
         self.begin(&mut look, &mut page)?;
+        named_files::count(self.project, (self.aim, &*host), &mut look.evidence, watch)?;
         let files = match &look.unreachable {
             Some(why) => {
                 let what =
@@ -337,6 +349,7 @@ impl Job<'_> {
         if self.for_machines {
             page.report = Some(self.report(&started, &request, &look, page.failed));
         }
+        page.not_locked(&look.evidence);
         if files.is_empty() {
             page.error("Nothing was exported");
             return Ok(page);

@@ -15,13 +15,14 @@ use crate::cli::terminal::output;
 use crate::cli::terminal::output::say;
 use crate::config;
 use crate::error::Failure;
+use crate::git::Repository;
 use crate::host::docker::discover;
 use crate::host::docker::engine_version;
 use crate::host::{
-    Answer, COMPOSE_NAMES, FileQuery, Host as _, Layout, LocalHost, ModuleQuery, Query, Scope, Select, Watch,
-    is_compose_name,
+    Answer, COMPOSE_NAMES, FileQuery, Host as _, Layout, LocalHost, ModuleQuery, NameSearch, Query, Scope,
+    Select, Watch, is_compose_name,
 };
-use crate::model::{Glob, escaped};
+use crate::model::{Glob, LeftOut, escaped, printable};
 use crate::store::runs;
 
 /// Look at the tree, write audit/driftlock.toml, say what was found
@@ -79,8 +80,23 @@ struct Found {
     exclude: Vec<String>,
     /// Addon roots and how many modules each holds.
     roots: BTreeMap<String, usize>,
+    /// What the compose files name.
+    named: NamedByCompose,
     /// What could not be looked at.
     troubles: Vec<String>,
+    /// What was not looked at.
+    beyond: Vec<LeftOut>,
+}
+
+/// Files that compose files name, beside compose files that are found and modules.
+#[derive(Default)]
+struct NamedByCompose {
+    /// Those that are proposed.
+    here: Vec<String>,
+    /// Those that git ignores: other places do not have them.
+    ignored: Vec<String>,
+    /// Those outside of the project.
+    outside: Vec<String>,
 }
 
 impl Found {
@@ -101,6 +117,7 @@ impl Found {
         for answer in answers {
             match answer {
                 Answer::Files(files) => {
+                    found.beyond = files.left_out;
                     for (path, seen) in files.files {
                         found.note(&path, matches!(seen, crate::host::Seen::File(..)));
                         detected.insert(path);
@@ -118,7 +135,45 @@ impl Found {
         found.exclude = passed_over(&found.patterns);
         let strays = strays(&host, &found, &detected)?;
         found.exclude.extend(strays.iter().map(|path| excluding(path, &detected)).collect::<BTreeSet<_>>());
+        found.follow_names(&host, root, &detected)?;
         Ok(found)
+    }
+
+    /// Finds the files that the compose files name.
+    fn follow_names(
+        &mut self,
+        host: &LocalHost,
+        root: &Path,
+        detected: &BTreeSet<Vec<u8>>,
+    ) -> Result<(), Failure> {
+        let is_in_module = |path: &[u8]| {
+            let below =
+                |root: &String| path.strip_prefix(root.as_bytes())?.strip_prefix(b"/").map(<[u8]>::to_vec);
+            self.roots.keys().filter_map(below).any(|rest| rest.contains(&b'/'))
+        };
+        let (layout, watch) = (Layout::of_root(root), Watch::default());
+        let is_known = |path: &[u8]| detected.contains(path) || is_in_module(path);
+        let search =
+            NameSearch { host, layout: &layout, content: &|_| None, is_known: &is_known, watch: &watch };
+        let found = search.from(detected.iter().cloned())?;
+        let (outside, here): (Vec<_>, Vec<_>) =
+            found.files.into_iter().partition(|path| path.starts_with(b"/"));
+        let ignored = ignored_by_git(root, &here);
+        let mut named = NamedByCompose::default();
+        for path in here {
+            let is_ignored = ignored.contains(&path);
+            match String::from_utf8(path) {
+                Ok(path) if is_ignored => named.ignored.push(path),
+                Ok(path) => named.here.push(path),
+                Err(error) => self.troubles.push(escaped(error.as_bytes())),
+            }
+        }
+        named.outside = outside.iter().map(|path| escaped(path)).collect();
+        self.named = named;
+        for (path, why) in found.unknown {
+            self.troubles.push(format!("{} ({why})", escaped(&path)));
+        }
+        Ok(())
     }
 
     fn note(&mut self, path: &[u8], readable: bool) {
@@ -151,6 +206,7 @@ impl Found {
         };
         let roots: Vec<String> = self.roots.keys().map(|root| Glob::literal(root)).collect();
         let (compose, roots) = (list("files", &self.patterns), list("roots", &roots));
+        let files = self.named.configuration(&list);
         let exclude = match self.exclude.as_slice() {
             [] => "# exclude = [\"infra/stacks/*.backup-*/**\"]".to_owned(),
             exclude => list("exclude", exclude),
@@ -172,8 +228,7 @@ impl Found {
              # exclude = [\"*/static/lib/**\"]\n\
              \n\
              # Other files worth locking; absolute paths may stand here.\n\
-             # [files]\n\
-             # include = [\"infra/stacks/edge-traefik/dynamic/*.yml\"]\n\
+             {files}\n\
              \n\
              # A machine whose own cron runs driftlock, with the tree laid out differently.\n\
              # [targets.production]\n\
@@ -193,6 +248,10 @@ impl Found {
             let noun = if *modules == 1 { "module" } else { "modules" };
             let _ = writeln!(text, "  {}: {modules} {noun}", escaped(root.as_bytes()));
         }
+        self.named.say(&mut text);
+        for LeftOut { count, reason, .. } in &self.beyond {
+            let _ = writeln!(text, "Not looked at: {count} {reason}");
+        }
         for trouble in &self.troubles {
             let _ = writeln!(text, "Could not be read: {trouble}");
         }
@@ -208,6 +267,55 @@ impl Found {
         }
         text + "Next: driftlock export --accept\n"
     }
+}
+
+impl NamedByCompose {
+    /// The table of other files; `list` writes a list.
+    fn configuration(&self, list: &dyn Fn(&str, &[String]) -> String) -> String {
+        let patterns = |paths: &[String]| paths.iter().map(|path| Glob::literal(path)).collect::<Vec<_>>();
+        let mut text = match self.here.as_slice() {
+            [] => "# [files]\n# include = [\"infra/stacks/edge-traefik/dynamic/*.yml\"]".to_owned(),
+            here => format!("# Compose files name these.\n[files]\n{}", list("include", &patterns(here))),
+        };
+        if !self.ignored.is_empty() {
+            text += "\n# Git ignores these, which compose files name: a target locks what it alone has as files in [targets.NAME].";
+            for pattern in patterns(&self.ignored) {
+                let _ = write!(text, "\n#     {}", toml::Value::from(pattern));
+            }
+        }
+        text
+    }
+
+    fn say(&self, text: &mut String) {
+        for (heading, paths) in [
+            ("Files that compose files name", &self.here),
+            ("Files that compose files name and git ignores, not proposed", &self.ignored),
+            ("Files that compose files name outside of the project, not proposed", &self.outside),
+        ] {
+            if paths.is_empty() {
+                continue;
+            }
+            let _ = writeln!(text, "{heading}: {}", paths.len());
+            for path in paths {
+                let _ = writeln!(text, "  {}", printable(path));
+            }
+        }
+    }
+}
+
+/// Those of these paths below the root that git ignores; where git cannot tell, none.
+fn ignored_by_git(root: &Path, paths: &[Vec<u8>]) -> BTreeSet<Vec<u8>> {
+    let ignored = || {
+        let repository = Repository::around(root).ok()?;
+        let from_top: Vec<Vec<u8>> = paths.iter().map(|path| repository.path(path)).collect();
+        let index = repository.index().ok()?;
+        let unlisted: Vec<&[u8]> =
+            from_top.iter().map(Vec::as_slice).filter(|path| !index.lists(path)).collect();
+        let ignored = index.ignored(&unlisted).ok()?;
+        let each = paths.iter().zip(&from_top).filter(|(_, from_top)| ignored.contains(*from_top));
+        Some(each.map(|(path, _)| path.clone()).collect())
+    };
+    ignored().unwrap_or_default()
 }
 
 fn compose_query(select: Select, exclude: Vec<Glob>) -> Query {

@@ -126,7 +126,7 @@ fn checked_out(
         };
         let read = written.map_err(|fault| ContentError::Refused(fault.to_string())).and_then(|()| {
             look().map_err(|error| match error {
-                ReadError::Refused(why) => ContentError::Refused(why),
+                ReadError::Refused(why) => ContentError::Refused(why.to_string()),
                 ReadError::Gone | ReadError::Changed | ReadError::Cancelled => ContentError::NotCheckedOut,
             })
         });

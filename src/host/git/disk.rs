@@ -113,7 +113,7 @@ impl Storage for CommitDisk<'_> {
                 _ => None,
             }),
             Err(Stop::Gone | Stop::Loop) => Ok(None),
-            Err(Stop::Refused(why)) => Err(ReadError::Refused(why)),
+            Err(Stop::Refused(why)) => Err(ReadError::Refused(why.into())),
         }
     }
 
@@ -125,12 +125,12 @@ impl Storage for CommitDisk<'_> {
         let real = match self.tree.walk(bytes(path), true) {
             Ok(real) => real,
             Err(Stop::Gone) if !self.is_link(path) => return Ok(Seen::Gone),
-            Err(stop) => return Ok(Seen::Unreadable(stop.to_string())),
+            Err(stop) => return Ok(Seen::Unreadable(stop.to_string().into())),
         };
         Ok(match self.tree.node(&real) {
             Some(TreeNode::File { object }) => match self.content(&real, object) {
                 Ok(blob) => Seen::File(blob.digest, Stat { size: blob.size, ..Stat::default() }),
-                Err(error) => Seen::Unreadable(error.to_string()),
+                Err(error) => Seen::Unreadable(error.to_string().into()),
             },
             _ => Seen::Unreadable(not_a_file(FileType::Directory)),
         })
@@ -141,7 +141,7 @@ impl Storage for CommitDisk<'_> {
             Ok(Some(real)) => Ok(Some(Box::new(CommitModule { disk: self, real }))),
             Ok(None) => Ok(None),
             Err(Stop::Gone) if !self.is_link(path) => Ok(None),
-            Err(stop) => Err(ReadError::Refused(stop.to_string())),
+            Err(stop) => Err(ReadError::Refused(stop.to_string().into())),
         }
     }
 }
@@ -162,7 +162,7 @@ impl CommitModule<'_> {
     fn blob(&self, path: &[u8]) -> Result<Blob, ReadError> {
         match self.node(path) {
             (real, Some(TreeNode::File { object })) => {
-                self.disk.content(&real, object).map_err(|error| ReadError::Refused(error.to_string()))
+                self.disk.content(&real, object).map_err(|error| ReadError::Refused(error.to_string().into()))
             }
             _ => Err(ReadError::Gone),
         }
@@ -178,7 +178,9 @@ impl Held for CommitModule<'_> {
                 }
                 Ok(())
             }
-            (real, Some(TreeNode::Submodule { commit })) => Err(ReadError::Refused(submodule(&real, commit))),
+            (real, Some(TreeNode::Submodule { commit })) => {
+                Err(ReadError::Refused(submodule(&real, commit).into()))
+            }
             _ => Err(ReadError::Gone),
         }
     }
@@ -186,7 +188,7 @@ impl Held for CommitModule<'_> {
     fn link(&self, path: &[u8]) -> Result<Digest, ReadError> {
         match self.node(path).1 {
             Some(TreeNode::Link(target)) => {
-                digest_of(target).map_err(|error| ReadError::Refused(error.to_string()))
+                digest_of(target).map_err(|error| ReadError::Refused(error.to_string().into()))
             }
             _ => Err(ReadError::Gone),
         }
@@ -207,8 +209,8 @@ impl Held for CommitModule<'_> {
 fn refused(stop: Stop) -> ReadError {
     match stop {
         Stop::Gone => ReadError::Gone,
-        Stop::Loop => ReadError::Refused(LOOPS.to_owned()),
-        Stop::Refused(why) => ReadError::Refused(why),
+        Stop::Loop => ReadError::Refused(LOOPS.into()),
+        Stop::Refused(why) => ReadError::Refused(why.into()),
     }
 }
 

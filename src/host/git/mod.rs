@@ -8,12 +8,15 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Answer, ContainersAnswer, Host, HostError, Layout, Query, Watch, files, modules};
+use rustix::fs::FileType;
+
+use super::reasons::not_a_file;
+use super::{Answer, ContainersAnswer, Content, Host, HostError, Layout, Query, Watch, files, modules};
 use crate::git::{GitError, Revision};
 
 use content::read;
 use disk::CommitDisk;
-use tree::CommitTree;
+use tree::{CommitTree, Stop, TreeNode};
 
 /// The files of a commit.
 #[derive(Debug)]
@@ -36,6 +39,27 @@ impl GitHost {
 }
 
 impl Host for GitHost {
+    fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
+        let told = self.contents(&[(path.to_vec(), limit)], watch)?;
+        Ok(told.into_iter().next().unwrap_or(Content::Gone))
+    }
+
+    fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let layout = self.layout();
+        let tree = CommitTree::of(&self.revision).map_err(|error| unreachable(&error))?;
+        let content = |(path, limit): &(Vec<u8>, u64)| {
+            if watch.is_cancelled() {
+                return Err(HostError::Interrupted);
+            }
+            let place = layout.locate(path).filter(|_| !path.starts_with(b"/"));
+            Ok(place.map_or(Content::Gone, |place| stored(&self.revision, &tree, &place, *limit)))
+        };
+        wanted.iter().map(content).collect()
+    }
+
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
         if queries.is_empty() {
             return Ok(Vec::new());
@@ -64,6 +88,25 @@ fn answers(
         }
     };
     queries.iter().map(answer).collect()
+}
+
+/// The bytes of a file as the commit stores them.
+fn stored(revision: &Revision, tree: &CommitTree, place: &Path, limit: u64) -> Content {
+    let object = match tree.walk(place.as_os_str().as_bytes(), true) {
+        Ok(real) => match tree.node(&real) {
+            Some(TreeNode::File { object }) => object,
+            _ => return Content::Unreadable(not_a_file(FileType::Directory)),
+        },
+        Err(Stop::Gone) => return Content::Gone,
+        Err(stop) => return Content::Unreadable(stop.to_string().into()),
+    };
+    let repository = revision.repository();
+    let told = repository.object(object.as_bytes()).and_then(|it| match it {
+        Some(it) if it.size > limit => Ok(Content::TooLarge(it.size)),
+        Some(_) => Ok(repository.content(object.as_bytes())?.map_or(Content::Gone, Content::Bytes)),
+        None => Ok(Content::Gone),
+    });
+    told.unwrap_or_else(|error| Content::Unreadable(error.to_string().into()))
 }
 
 /// The error of git about the whole commit.

@@ -7,7 +7,7 @@ use super::connect::Connection;
 use super::error::ScriptError;
 use super::remote::SshHost;
 use super::survey::{self, FileRequest, GivenFile, Snapshot};
-use crate::host::reasons::{CHANGED, NO_PLACE};
+use crate::host::reasons::{NO_PLACE, changed};
 use crate::host::{Answer, Content, FileQuery, HostError, Query, Scope, Seen, Select, Watch};
 
 /// The number of requests for a file that changes while it is given.
@@ -29,7 +29,7 @@ impl SshHost {
     /// # Errors
     /// When the server could not be asked, or `watch` was cancelled.
     pub(super) fn read_file(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
-        let unreadable = |why: &str| Ok(Content::Unreadable(why.to_owned()));
+        let unreadable = |why: &str| Ok(Content::Unreadable(why.into()));
         let Some(place) = self.layout.locate(path) else { return unreadable(NO_PLACE) };
         if path.contains(&0) {
             return unreadable("no path holds a NUL");
@@ -68,7 +68,7 @@ impl SshHost {
                 Seen::File(..) => {}
             }
         }
-        Ok(Content::Unreadable(CHANGED.to_owned()))
+        Ok(Content::Unreadable(changed()))
     }
 
     async fn give(&self, connection: &Connection, file: &RemoteFile<'_>) -> Result<GivenFile, ScriptError> {

@@ -3,8 +3,8 @@
 use super::markup::Markup;
 use super::{Layout, count};
 use crate::model::{
-    Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, Versions, Waiver, WayOut,
-    day, name_of,
+    Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, SubjectSource, Versions,
+    Waiver, WayOut, day, name_of,
 };
 use crate::report::provenance;
 use crate::report::text::{escaped_command, short};
@@ -87,7 +87,12 @@ fn facts(page: &mut Markup, finding: &Finding, layout: Layout) {
     if let Some(since) = &finding.since {
         fact(page, "Since", |it| it.text(&seen(since, layout)));
     }
-    if finding.parts.is_empty() && finding.kind == Kind::Modified {
+    if finding.is_new {
+        fact(page, "Since", |it| it.text("new in this run"));
+    }
+    let is_single = finding.parts.is_empty() && finding.kind == Kind::Modified;
+    let has_sides = finding.kind.is_drift() && finding.subject.source != SubjectSource::LockFile;
+    if is_single || (has_sides && !layout.is_brief()) {
         fact(page, "Expected", |it| it.put("code", &short(&finding.expected)));
         fact(page, "Found", |it| it.put("code", &short(&finding.actual)));
     }

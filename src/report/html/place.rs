@@ -17,6 +17,7 @@ pub(super) fn place(page: &mut Markup, report: &Report, layout: Layout, common: 
     checks(page, report, layout);
     unseen(page, report, layout);
     moved(page, report, layout, common);
+    resolved(page, report, layout);
     acknowledged(page, report, layout);
     coverage(page, report, layout);
     run(page, report, layout);
@@ -150,6 +151,26 @@ fn moved(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'
                 it.put("a href=#common", "drift on several targets");
             });
         }
+    });
+}
+
+/// What the run before found and is over.
+fn resolved(page: &mut Markup, report: &Report, layout: Layout) {
+    if report.resolved.is_empty() {
+        return;
+    }
+    section(page, layout, "Resolved", |it, _| {
+        it.put("p", "The run before found these, and this one has not found them any more.");
+        it.within("ul", |it| {
+            for over in &report.resolved {
+                it.within("li", |it| {
+                    it.put("i", over.kind.word());
+                    it.text(" ");
+                    it.within("code", |it| it.name(&over.subject));
+                    it.put("small", &format!(" {}", over.check));
+                });
+            }
+        });
     });
 }
 

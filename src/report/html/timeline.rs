@@ -175,7 +175,8 @@ mod tests {
             Status::Fail => ExitCode::Drift,
             Status::Error => ExitCode::Error,
         };
-        let subject = PastSubject { name: String::new(), fingerprint: String::new(), is_drift: true };
+        let subject =
+            PastSubject { name: String::new(), fingerprint: String::new(), expected: None, is_drift: true };
         let check = PastCheck { name: String::new(), is_whole: true, subjects: vec![subject; findings] };
         PastRun {
             run,

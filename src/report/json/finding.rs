@@ -47,6 +47,9 @@ pub(in crate::report) struct WireFinding {
     /// Why it could not be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Whether this run is the first that found it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    new: bool,
     /// SHA-256 over check, subject, kind and actual.
     fingerprint: String,
     /// Who answers for it: it does not count.
@@ -181,6 +184,7 @@ impl WireFinding {
             baseline_entry: finding.baseline_entry.clone(),
             layer: finding.layer.clone(),
             reason: finding.reason.clone(),
+            new: finding.is_new,
             fingerprint: finding.fingerprint(check).to_string(),
             acknowledged: finding.acknowledged().cloned(),
             content: finding.shown.as_deref().cloned(),
@@ -207,6 +211,7 @@ impl WireFinding {
             baseline_entry: self.baseline_entry,
             layer: self.layer,
             reason: self.reason,
+            is_new: self.new,
             provenance: self.provenance.map(|it| Box::new(it.read())),
             versions: self.manifest_version,
             shown: self.content.map(Box::new),

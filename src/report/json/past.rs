@@ -44,6 +44,7 @@ struct BriefFinding {
     subject: String,
     kind: String,
     fingerprint: String,
+    expected: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +87,7 @@ impl BriefCheck {
             is_drift: finding.kind != Kind::Unreadable.word(),
             name: finding.subject,
             fingerprint: finding.fingerprint,
+            expected: finding.expected,
         };
         PastCheck {
             is_whole: [Status::Pass, Status::Fail].iter().any(|status| status.word() == self.status),
@@ -107,6 +109,7 @@ pub fn run_of(report: &Report) -> PastRun {
             .map(|finding| PastSubject {
                 name: String::from_utf8_lossy(&finding.subject.key).into_owned(),
                 fingerprint: finding.fingerprint(check.id).to_string(),
+                expected: finding.expected.text(),
                 is_drift: finding.kind.is_drift(),
             })
             .collect(),

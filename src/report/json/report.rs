@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::{details, headline};
-use super::finding::WireFinding;
+use super::finding::{WireFinding, bytes, name};
 use super::{FindCheck, ReadError, SCHEMA, SCHEMA_OF_SEVERAL};
 use crate::model::{
-    BaselineOrigin, CheckLabels, CheckMeta, CheckResult, Digest, Ending, ExitCode, LeftOut, Mode, Notice,
-    Pause, PreviousReport, Report, SectionId, SectionOff, SinceLast, Status, Trigger, Unit, Verdict, WayOut,
-    judge,
+    BaselineOrigin, CheckLabels, CheckMeta, CheckResult, Digest, Ending, ExitCode, Kind, LeftOut, Mode,
+    Notice, Pause, PreviousReport, Report, Resolved, SectionId, SectionOff, SinceLast, Status, Trigger, Unit,
+    Verdict, WayOut, judge,
 };
 use crate::section::SECTIONS;
 
@@ -83,9 +83,39 @@ pub(super) struct WireReport {
     /// The report before it in the same place, where reports are signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     previous: Option<WirePrevious>,
+    /// What the newest whole run before found, and this one has looked for and not found any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    resolved: Vec<WireResolved>,
     /// What became of the notifications that were due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notifications: Vec<WireNotice>,
+}
+
+/// A finding that is over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct WireResolved {
+    /// The check that found it.
+    check: String,
+    /// The subject's name; lossy where it is not UTF-8.
+    subject: String,
+    /// The name's bytes in base64, where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject_bytes: Option<String>,
+    /// What kind of difference it was.
+    kind: Kind,
+}
+
+impl WireResolved {
+    fn of(it: &Resolved) -> Self {
+        let (subject, subject_bytes) = name(&it.subject);
+        Self { check: it.check.clone(), subject, subject_bytes, kind: it.kind }
+    }
+
+    fn read(self) -> Resolved {
+        let subject = bytes(&self.subject, self.subject_bytes.as_deref());
+        Resolved { check: self.check, subject, kind: self.kind }
+    }
 }
 
 /// The report before another one.
@@ -271,6 +301,7 @@ impl WireReport {
             pause: report.pause.clone(),
             last_success_unix: report.last_success,
             previous: previous.map(|it| WirePrevious { run: it.run.clone(), sha256: it.digest.to_string() }),
+            resolved: report.resolved.iter().map(WireResolved::of).collect(),
             notifications: report.notices.iter().map(WireNotice::of).collect(),
         }
     }
@@ -329,6 +360,7 @@ impl WireReport {
             pause: self.pause,
             last_success: self.last_success_unix,
             previous,
+            resolved: self.resolved.into_iter().map(WireResolved::read).collect(),
             notices: self.notifications.into_iter().map(WireNotice::read).collect(),
             past: Vec::new(),
             location: None,

@@ -191,6 +191,7 @@ mod tests {
                     .map(|name| PastSubject {
                         name: (*name).to_owned(),
                         fingerprint: String::new(),
+                        expected: None,
                         is_drift: status != "ERROR",
                     })
                     .collect(),

@@ -64,6 +64,68 @@ fn an_engine_that_was_compared_before_may_not_vanish() {
 }
 
 #[test]
+fn a_run_that_could_not_ask_the_engine_has_neither_compared_nor_skipped() {
+    let project = locked();
+    let told = |host: &str, args: &[&str]| {
+        let checks = check(&project, host, args).1;
+        checks["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|it| it["name"] == "docker_images")
+            .map(|it| it["status"].clone())
+    };
+    let (nowhere, dead) = ("unix:///nowhere.sock", format!("unix://{}", project.path("dead.sock").display()));
+    drop(UnixListener::bind(project.path("dead.sock")).unwrap());
+    for _ in 0..2 {
+        assert_eq!(told(&dead, &[]), Some("ERROR".into()));
+    }
+    for _ in 0..2 {
+        assert_eq!(told(nowhere, &[]), Some("SKIP".into()), "nothing was ever compared here");
+    }
+    let engine = FakeEngine::of(vec![listed("web", "app:1", &id("a"), "running")], vec![]);
+    assert_eq!(told(&engine.host(), &[]), Some("PASS".into()));
+    for host in [nowhere, &dead, nowhere, nowhere] {
+        assert_eq!(told(host, &[]), Some("ERROR".into()), "an outage does not end by itself");
+    }
+    assert_eq!(told(&engine.host(), &["--docker", "off"]), None);
+    assert_eq!(told(nowhere, &[]), Some("SKIP".into()), "the last whole run did not compare, on purpose");
+}
+
+#[test]
+fn explain_says_of_no_container_that_it_is_in_the_baseline_where_it_is_not() {
+    let project = locked();
+    let engine = FakeEngine::of(
+        vec![listed("web", "app:1", &id("a"), "running"), listed("other", "app:2", &id("b"), "running")],
+        vec![],
+    );
+    let told = |host: &str, name: &str| run(&project, host, &["explain", name]).out();
+    let web = told(&engine.host(), "web");
+    assert!(web.contains("[PASS] Docker images: as in the baseline"), "{web}");
+    assert!(web.contains("[PASS] Container states: as in the baseline"), "{web}");
+    assert!(!web.contains("[PASS] Applied configuration"), "its lock file tells no configuration: {web}");
+    let other = told(&engine.host(), "other");
+    assert!(!other.contains("as in the baseline"), "{other}");
+    assert!(other.contains("[SKIP] Container states: the baseline does not have it"), "{other}");
+    assert!(other.contains("probably: a new service that nobody accepted yet"), "{other}");
+    let config = project.read("audit/driftlock.toml") + "[docker]\nunexpected = \"ignore\"\n";
+    project.file("audit/driftlock.toml", &config);
+    let ignored = told(&engine.host(), "other");
+    assert!(!ignored.contains("as in the baseline"), "{ignored}");
+    let unknown = told("unix:///nowhere.sock", "web");
+    assert!(unknown.contains("Found     not known"), "{unknown}");
+    run(&project, &engine.host(), &["check"]);
+    let gone = FakeEngine::of(vec![listed("else", "app:2", &id("b"), "running")], vec![]);
+    let missing = told(&gone.host(), "web");
+    assert!(
+        missing.contains("missing: in the baseline")
+            && missing.contains("Found     nothing")
+            && !missing.contains("as in the baseline"),
+        "{missing}"
+    );
+}
+
+#[test]
 fn a_socket_that_nobody_listens_on() {
     let project = locked();
     drop(UnixListener::bind(project.path("dead.sock")).unwrap());

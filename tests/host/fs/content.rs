@@ -11,6 +11,7 @@ use std::time::Duration;
 use driftlock::host::docker::Engine;
 use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Limits, Route, SshHost, Trust};
 use driftlock::host::{Content, Host, HostError, Layout, LocalHost, Watch};
+use driftlock::model::{Obstacle, Reason};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::support::Project;
@@ -88,7 +89,7 @@ fn needs_mounts_here_and_on_a_server_the_same_content_is_read() {
     assert_eq!(kinds, [14, 7, 3], "files and a link to one, what is no file, and what is gone");
     for host in [&here as &dyn Host, &there] {
         assert_eq!(content(host, b"link"), Content::Bytes(b"its content\0\n".to_vec()));
-        let fifo = Content::Unreadable("it is a FIFO, not a file".to_owned());
+        let fifo = Content::Unreadable(Reason::of(Some(Obstacle::NoFile), "it is a FIFO, not a file"));
         assert_eq!(content(host, b"to-fifo"), fifo);
         let large = host.content(b"it's", 12, &Watch::default()).unwrap();
         assert_eq!(large, Content::TooLarge(13));
@@ -106,7 +107,7 @@ fn needs_mounts_where_the_tree_is_not_nothing_is_called_gone() {
             [&local(layout.clone()), &remote(&server, server.port, layout.clone(), false)];
         for host in hosts {
             let told = content(host, b"docker-compose.yml");
-            assert!(matches!(&told, Content::Unreadable(said) if said.contains(why)), "{told:?}");
+            assert!(matches!(&told, Content::Unreadable(said) if said.text().contains(why)), "{told:?}");
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::support::{Project, Ran, check_of, findings, has_open, status, wait_un
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 const OCR: &str = "odoo_modules/community/ocr";
+/// The cause of what moves while it is read.
+const DEPLOY: &str = "a deploy is under way, or a program writes there all the time";
 
 /// Expects a check to be an error, with these unreadable subjects and no other finding.
 fn assert_unreadable(ran: &Ran, check: &str, subjects: &[&str]) -> Value {
@@ -58,6 +60,10 @@ fn a_file_or_directory_without_rights_is_unreadable_to_an_ordinary_user() {
         let is_said = reason.ends_with("permission denied") || reason == "1 of its paths could not be read";
         assert!(is_said, "{path}: {reason}");
         assert!(report.to_string().contains("permission denied"), "{path}: {report:#}");
+        let causes = check_of(&report, check)["findings"].as_array().unwrap().iter().map(|it| &it["cause"]);
+        let said: Vec<_> =
+            causes.filter(|cause| *cause != "driftlock runs as a user who may not read it").collect();
+        assert!(said.is_empty(), "{path}: {said:?}");
         drop(rights);
     }
     assert_eq!(project.as_user(&["check"]).code(), 0, "with its rights again, all is well");
@@ -226,7 +232,8 @@ fn a_file_that_grows_while_it_is_read_is_unreadable() {
         // On a busy machine the file may stand still while it is read once, and is then as it was read.
         let mut tries = (0..10).map(|_| check_while_it_grows(&project, path));
         let ran = tries.find(|ran| ran.out().contains("kept changing while it was read"));
-        assert_unreadable(&ran.expect("it is never said to grow"), check, &[subject]);
+        let report = assert_unreadable(&ran.expect("it is never said to grow"), check, &[subject]);
+        assert_eq!(check_of(&report, check)["findings"][0]["cause"], DEPLOY);
     }
 }
 
@@ -246,6 +253,7 @@ fn a_file_that_is_deleted_while_it_is_read_is_unreadable() {
         std::fs::remove_file(&place).unwrap();
         let report = assert_unreadable(&Ran(child.wait_with_output().unwrap()), check, &[subject]);
         assert!(report.to_string().contains("deleted while it was read"), "{report:#}");
+        assert_eq!(check_of(&report, check)["findings"][0]["cause"], DEPLOY);
     }
 }
 

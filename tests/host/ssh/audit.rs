@@ -406,3 +406,38 @@ fn programs_in_the_audited_tree_are_never_run() {
     assert_eq!(code, 2, "{report:#}");
     assert!(!ran.exists());
 }
+
+#[test]
+fn files_that_compose_files_name_on_a_server_are_told_of() {
+    let server = Server::start(|_| {});
+    let (project, there) = (Project::small(), Project::small());
+    let erp = "infra/stacks/erp/docker-compose.yml";
+    for tree in [&project, &there] {
+        tree.file(erp, "include: [db.yaml]\nservices: {web: {image: x, env_file: own.env}}\n");
+        tree.file(
+            "infra/stacks/erp/db.yaml",
+            "services: {db: {image: x, volumes: ['./db.conf:/c', './dir:/d']}}\n",
+        );
+        tree.file("infra/stacks/erp/dir/x", "x");
+    }
+    project.ok(&["export", "--accept", "--docker", "off"]);
+    there.file("infra/stacks/erp/own.env", "x");
+    there.file("infra/stacks/erp/db.conf", "x");
+    with_targets(&project, &target("prod", &there, &server, ""));
+    let named = |report: &Value| {
+        let all = report["coverage"]["subjects"].as_array().unwrap();
+        let it = all.iter().find(|it| it["reason"].as_str().unwrap().contains("that compose files name: "));
+        it.map(|it| it["reason"].as_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    let (code, report) = check(&project, "prod");
+    assert_eq!(code, 0, "{report:#}");
+    let all = "infra/stacks/erp/db.conf, infra/stacks/erp/db.yaml, infra/stacks/erp/own.env";
+    assert_eq!(named(&report), format!("files that compose files name: {all}"));
+    // What differs there is read there.
+    there.file(erp, "services: {web: {image: x, env_file: [own.env, new.env]}}\n");
+    there.file("infra/stacks/erp/new.env", "x");
+    let (code, report) = check(&project, "prod");
+    assert_eq!(code, 2, "{report:#}");
+    let all = "infra/stacks/erp/new.env, infra/stacks/erp/own.env";
+    assert_eq!(named(&report), format!("files that compose files name: {all}"));
+}

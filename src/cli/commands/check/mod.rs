@@ -38,7 +38,7 @@ use crate::error::{Failure, FailureKind};
 use crate::host::{HostError, Watch};
 use crate::model::{ExitCode, Report, escaped, in_words, quoted_name};
 use crate::notify::after_check::Telling;
-use crate::project::{Project, read_locks};
+use crate::project::Project;
 use crate::report;
 use crate::store::outputs::check_output;
 use crate::store::past_runs;
@@ -391,7 +391,7 @@ impl Job<'_> {
     fn dry_run(&self, aims: &[Aim]) -> Result<u8, Failure> {
         let mut text = String::new();
         for aim in aims {
-            let locks = read_locks(&self.source, aim.target.as_deref())?;
+            let locks = self.project.locks(&self.source, aim.target.as_deref())?;
             let machine = aim.server().map_or_else(
                 || "this machine".to_owned(),
                 |host| format!("{} over SSH", escaped(host.as_bytes())),

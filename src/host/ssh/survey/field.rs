@@ -1,7 +1,7 @@
 //! Fields of the script's records: digests, paths and the reasons of failures.
 
 use crate::host::read::ReadError;
-use crate::model::Digest;
+use crate::model::{Digest, Obstacle, Reason};
 
 /// The reason where nothing is known.
 pub(super) const UNSEEN: &str = "it was not looked at on the server";
@@ -10,7 +10,7 @@ pub(super) const REPEATED: usize = 200;
 
 /// The error where nothing is known.
 pub(super) fn unseen() -> ReadError {
-    ReadError::Refused(UNSEEN.to_owned())
+    ReadError::Refused(UNSEEN.into())
 }
 
 /// A path without the mark that keeps it from being taken for an option.
@@ -29,16 +29,22 @@ pub(super) fn refused(why: &[u8]) -> ReadError {
     if means_gone(why) { ReadError::Gone } else { ReadError::Refused(in_words(why)) }
 }
 
-pub(super) fn in_words(why: &[u8]) -> String {
+/// The reason that a program on the server gave. It gives no numbers: its line is all there is to go by.
+pub(super) fn in_words(why: &[u8]) -> Reason {
     if why.is_empty() {
-        return UNSEEN.to_owned();
+        return UNSEEN.into();
     }
     let text: String = String::from_utf8_lossy(why).chars().take(REPEATED).collect();
-    crate::model::in_words(&std::io::Error::other(text))
+    let obstacle = means_no_rights(why).then_some(Obstacle::NoRights);
+    Reason::of(obstacle, crate::model::in_words(&std::io::Error::other(text)))
 }
 
 pub(super) fn means_gone(why: &[u8]) -> bool {
     matches!(why, b"No such file or directory" | b"Not a directory")
+}
+
+fn means_no_rights(why: &[u8]) -> bool {
+    matches!(why, b"Permission denied" | b"Operation not permitted")
 }
 
 pub(super) fn means_loop(why: &[u8]) -> bool {

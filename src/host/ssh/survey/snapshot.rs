@@ -15,7 +15,7 @@ use crate::host::read::ReadError;
 use crate::host::reasons::{BROKEN, LOOPS, not_a_file};
 use crate::host::storage::{Asked, DirectoryId, Held, Storage};
 use crate::host::{HostError, Seen, Watch};
-use crate::model::{Digest, Stat};
+use crate::model::{Digest, Reason, Stat};
 
 /// The kind of something at a path, links followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,7 +239,8 @@ impl Storage for Snapshot {
             Some(Fact::Directory(real)) => {
                 let hex = Digest::of(&real).to_string();
                 let number = |digits: &str| {
-                    u64::from_str_radix(digits, 16).map_err(|error| ReadError::Refused(error.to_string()))
+                    u64::from_str_radix(digits, 16)
+                        .map_err(|error| ReadError::Refused(error.to_string().into()))
                 };
                 Ok(Some((number(&hex[..16])?, number(&hex[16..32])?)))
             }
@@ -260,18 +261,18 @@ impl Storage for Snapshot {
     }
 
     fn file(&self, path: &Path, _: &Watch) -> Result<Seen, HostError> {
-        let unreadable = |why: &str| Ok(Seen::Unreadable(why.to_owned()));
+        let unreadable = |why: Reason| Ok(Seen::Unreadable(why));
         match self.files.get(bytes(path)) {
             Some(Ok(digest)) => return Ok(Seen::File(*digest, Stat::default())),
-            Some(Err(why)) => return unreadable(&in_words(why)),
+            Some(Err(why)) => return unreadable(in_words(why)),
             None => {}
         }
         match self.fact(bytes(path)) {
             Some(Fact::Gone) => Ok(Seen::Gone),
-            Some(Fact::Directory(_)) => unreadable(&not_a_file(FileType::Directory)),
-            Some(Fact::Special(kind)) => unreadable(&not_a_file(kind)),
-            Some(Fact::Link(why) | Fact::Unreachable(why)) => unreadable(&nowhere(&why)),
-            Some(Fact::File | Fact::NoDirectory) | None => unreadable(UNSEEN),
+            Some(Fact::Directory(_)) => unreadable(not_a_file(FileType::Directory)),
+            Some(Fact::Special(kind)) => unreadable(not_a_file(kind)),
+            Some(Fact::Link(why) | Fact::Unreachable(why)) => unreadable(nowhere(&why)),
+            Some(Fact::File | Fact::NoDirectory) | None => unreadable(UNSEEN.into()),
         }
     }
 
@@ -292,10 +293,10 @@ impl Storage for Snapshot {
 }
 
 /// The reason why following a path leads nowhere.
-fn nowhere(why: &[u8]) -> String {
+fn nowhere(why: &[u8]) -> Reason {
     match why {
-        why if means_gone(why) => BROKEN.to_owned(),
-        why if means_loop(why) => LOOPS.to_owned(),
+        why if means_gone(why) => BROKEN.into(),
+        why if means_loop(why) => LOOPS.into(),
         why => in_words(why),
     }
 }

@@ -4,6 +4,7 @@ use super::hostile::hostile_names;
 use super::*;
 use crate::host::Content;
 use crate::host::ssh::survey::{FileRequest, GivenFile};
+use crate::model::{Obstacle, Reason};
 
 const LIMIT: u64 = 1 << 20;
 
@@ -149,7 +150,11 @@ fn rights() {
         let before = std::fs::metadata(project.path(path)).unwrap().permissions();
         project.mode(path, mode);
         let here = host.content(b"dir/x", LIMIT, &Watch::default()).unwrap();
-        assert_eq!(here, Content::Unreadable("permission denied".to_owned()), "{path} {mode:o}");
+        assert_eq!(
+            here,
+            Content::Unreadable(Reason::of(Some(Obstacle::NoRights), "permission denied")),
+            "{path} {mode:o}"
+        );
         for by in SHELLS {
             assert_eq!(
                 given(by, &Path::join(&project.root(), "dir/x")),
