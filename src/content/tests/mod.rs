@@ -3,6 +3,7 @@
 mod canary;
 mod leaks;
 mod ways;
+mod yaml;
 
 use std::fmt::Write as _;
 
