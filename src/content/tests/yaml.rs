@@ -187,8 +187,9 @@ fn written_documents_are_read_as_pyyaml_reads_them() {
 
 #[test]
 fn files_are_read_as_pyyaml_reads_them() {
-    let Some(dir) = std::env::var_os("YAML_FILES") else { return };
-    let texts = files(Path::new(&dir));
+    let environment = crate::control::Environment::of_process();
+    let Some(dir) = environment.variable("YAML_FILES") else { return };
+    let texts = files(Path::new(dir));
     let found = disputes(&texts);
     assert!(found.is_empty(), "{} of {}:\n{}", found.len(), texts.len(), found.join("\n"));
 }
