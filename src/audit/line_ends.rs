@@ -52,10 +52,12 @@ pub(crate) fn way_to_plain_ones(project: &Project, names: &[&String]) -> Option<
     };
     let is_all = files.iter().all(is_committed_plain);
     let paths: Vec<String> = files.iter().map(|(name, _)| format!("{}/{name}", baseline::PATH)).collect();
-    let named =
+    let from_here =
         |path: &str| quoted_name(project.named(&project.root.join(path)).as_os_str().as_encoded_bytes());
-    let mut command =
-        format!("sed -i 's/\\r$//' {}", paths.iter().map(|path| named(path)).collect::<Vec<_>>().join(" "));
+    let mut command = format!(
+        "sed -i 's/\\r$//' {}",
+        paths.iter().map(|path| from_here(path)).collect::<Vec<_>>().join(" ")
+    );
     if is_all {
         // Of a file whose length is another than when it was checked out, git says that it is modified until it looks again.
         let paths: Vec<String> = paths.iter().map(|path| quoted(path)).collect();
@@ -63,7 +65,8 @@ pub(crate) fn way_to_plain_ones(project: &Project, names: &[&String]) -> Option<
     }
     if repository.is_some() {
         let attributes = read_file_within(&project.root.join(ATTRIBUTES), LARGEST_TEXT).unwrap_or_default();
-        command = appending(&attributes_to_add(&project.root, &attributes), &named(ATTRIBUTES)) + &command;
+        command =
+            appending(&attributes_to_add(&project.root, &attributes), &from_here(ATTRIBUTES)) + &command;
     }
     let purpose = if is_all { "to have it as it was committed" } else { "to have its lines end plainly" };
     Some(WayOut::new(purpose, command))

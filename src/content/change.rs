@@ -42,10 +42,10 @@ pub enum Change {
     Retagged {
         /// The keys that lead there, with points between them.
         path: String,
-        /// The earlier tag.
-        before: Option<&'static str>,
-        /// The later tag.
-        after: Option<&'static str>,
+        /// The earlier tag, or that there is none.
+        before: &'static str,
+        /// The later tag, or that there is none.
+        after: &'static str,
     },
     /// An item that a list has gained.
     ItemAdded {
@@ -84,10 +84,7 @@ impl fmt::Display for Change {
             Self::Retyped { path, is_text: false } => {
                 write!(f, "{path}: text → the same letters as a number, truth value or date")
             }
-            Self::Retagged { path, before, after } => {
-                let [before, after] = [before, after].map(|tag| tag.unwrap_or("no tag"));
-                write!(f, "{path}: {before} → {after}")
-            }
+            Self::Retagged { path, before, after } => write!(f, "{path}: {before} → {after}"),
             Self::ItemAdded { path, item } => write!(f, "{path}: + {item}"),
             Self::ItemRemoved { path, item } => write!(f, "{path}: - {item}"),
             Self::Reordered { path } => write!(f, "{path}: order changed"),

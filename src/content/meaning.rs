@@ -87,7 +87,7 @@ impl Comparison {
             _ => (None, node),
         });
         if before_tag != after_tag {
-            self.push(|path| match (known(before_tag), known(after_tag)) {
+            self.push(|path| match (tag_name(before_tag), tag_name(after_tag)) {
                 (Some(before), Some(after)) => Change::Retagged { path, before, after },
                 _ => Change::Hidden { path },
             });
@@ -159,11 +159,11 @@ fn spelled(key: &Key) -> String {
 }
 
 /// What is said of a tag, or of none; `None` where it is not one of Compose and may be anything.
-fn known(tag: Option<&String>) -> Option<Option<&'static str>> {
+fn tag_name(tag: Option<&String>) -> Option<&'static str> {
     match tag.map(String::as_str) {
-        None => Some(None),
-        Some("!reset") => Some(Some("!reset")),
-        Some("!override") => Some(Some("!override")),
+        None => Some("no tag"),
+        Some("!reset") => Some("!reset"),
+        Some("!override") => Some("!override"),
         Some(_) => None,
     }
 }
@@ -229,7 +229,7 @@ fn write(node: &Node, rule: &Rule, out: &mut String) -> Option<()> {
             out.push('}');
         }
         Node::Tagged(tag, node) => {
-            out.extend([known(Some(tag))??, " "]);
+            out.extend([tag_name(Some(tag))?, " "]);
             write(node, rule, out)?;
         }
     }
