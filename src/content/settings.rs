@@ -25,6 +25,25 @@ fn from_toml(value: &toml::Value) -> Node {
     }
 }
 
+/// Whether keys or sections stand in another order in one of two texts whose trees are the same. It counts where a line means
+/// something for those below: variables are put into later values, and of `sshd_config` the first value holds.
+pub(super) fn is_reordered(syntax: Syntax, before: &str, after: &str) -> bool {
+    let keys = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(str::trim).filter(|line| !is_comment(syntax, line));
+        let key = |line: &str| match syntax {
+            Syntax::Keywords => line.split([' ', '\t']).next().unwrap_or_default().to_owned(),
+            _ => line.split('=').next().unwrap_or_default().trim().to_owned(),
+        };
+        lines.map(key).collect()
+    };
+    matches!(syntax, Syntax::Environment | Syntax::Ini | Syntax::Keywords) && keys(before) != keys(after)
+}
+
+/// Whether a line without its blanks says nothing. Only sections have `;` for it.
+fn is_comment(syntax: Syntax, line: &str) -> bool {
+    line.is_empty() || line.starts_with('#') || (syntax == Syntax::Ini && line.starts_with(';'))
+}
+
 /// The values of each key, in the order of their lines.
 type Values = BTreeMap<String, Vec<Rc<Node>>>;
 
@@ -33,7 +52,7 @@ fn by_line(syntax: Syntax, text: &str) -> Option<Node> {
     let (mut section, mut last) = (String::new(), None);
     for line in text.lines() {
         let content = line.trim();
-        if content.is_empty() || content.starts_with(['#', ';']) {
+        if is_comment(syntax, content) {
             continue;
         }
         if syntax == Syntax::Ini && line.starts_with([' ', '\t']) {
