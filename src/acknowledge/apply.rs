@@ -49,7 +49,7 @@ fn is_of(a: &Acknowledgement, check: &str, finding: &Finding) -> bool {
 
 /// What is worth saying of an acknowledgement.
 fn note(a: &Acknowledgement, check: &CheckResult, case: Case<'_>) -> Option<String> {
-    let name = String::from_utf8_lossy(&a.subject);
+    let name = escaped(&a.subject);
     let Some(finding) = check.findings.iter().find(|finding| is_of(a, check.id, finding)) else {
         let was_compared = matches!(check.status(), Status::Pass | Status::Fail);
         let gone = "matches nothing any more: what it was for is gone or has changed";

@@ -4,12 +4,11 @@ use crate::model::Kind;
 use std::collections::BTreeMap;
 
 use crate::audit::accept::Change;
-use crate::audit::author::account;
+use crate::audit::author::user;
 use crate::audit::baseline_signature;
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks};
 use crate::control::clock::Started;
 use crate::error::Failure;
-use crate::git;
 use crate::model::{escaped, in_words};
 use crate::project::Project;
 use crate::section::lock_file_groups;
@@ -66,7 +65,7 @@ pub(crate) fn commit(
     };
     let acceptance = Acceptance {
         time: started.rfc3339.clone(),
-        by: git::identity(&project.root).unwrap_or_else(|| account(&project.control.environment)),
+        by: user(project),
         reason: reason.map(str::to_owned),
         run: basis.run.clone(),
         target: basis.target.map(str::to_owned),

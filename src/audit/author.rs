@@ -1,14 +1,26 @@
 //! Who accepts, acknowledges or announces, and in which words.
 
+use std::ffi::OsStr;
+
 use crate::control::Environment;
 use crate::error::Failure;
 use crate::git;
 use crate::project::Project;
 
-/// The account that runs this.
-pub(crate) fn account(environment: &Environment) -> String {
-    let names = ["SUDO_USER", "USER", "LOGNAME"];
-    names.iter().find_map(|name| environment.text(name)).unwrap_or("unknown").to_owned()
+/// The user, as git names whoever makes a commit, else the account. Under sudo it is the account that called it, unless
+/// git was told of somebody.
+pub(crate) fn user(project: &Project) -> String {
+    let environment = &project.control.environment;
+    let caller = environment.non_empty("SUDO_USER").and_then(OsStr::to_str);
+    git::identity(&project.root, environment, caller.is_none())
+        .unwrap_or_else(|| account(environment, caller))
+}
+
+/// The account that runs this, or `caller`.
+fn account(environment: &Environment, caller: Option<&str>) -> String {
+    let named = |name: &&str| environment.non_empty(name).and_then(OsStr::to_str);
+    let name = caller.or_else(|| ["USER", "LOGNAME"].iter().find_map(named));
+    name.map_or_else(|| environment.account_name(), str::to_owned)
 }
 
 /// A text that says something.
@@ -24,10 +36,10 @@ pub(crate) fn filled(option: &str, text: &str) -> Result<String, Failure> {
     Ok(text.to_owned())
 }
 
-/// Who answers: as given, as git has it, or the account.
+/// Who answers: as given, or the user.
 pub(crate) fn who(project: &Project, by: Option<&str>) -> Result<String, Failure> {
     match by {
         Some(name) => filled("--by", name),
-        None => Ok(git::identity(&project.root).unwrap_or_else(|| account(&project.control.environment))),
+        None => Ok(user(project)),
     }
 }

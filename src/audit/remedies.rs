@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
+use crate::audit::line_ends;
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
 use crate::check::{self, Check, Evidence, NoBaseline};
@@ -225,6 +226,9 @@ impl Advice<'_> {
             let place = self.project.named(&self.project.locks_dir());
             let look = format!("namei -l -- {}/*", quoted_name(place.as_os_str().as_bytes()));
             return vec![WayOut::new("to see who may read it", look)];
+        }
+        if let Some(way) = line_ends::way_to_plain_ones(self.project, &names.clone().collect::<Vec<_>>()) {
+            return vec![way];
         }
         let paths = names.map(|name| format!("{}/{name}", baseline::PATH));
         let tracked: Vec<String> =

@@ -31,6 +31,22 @@ pub enum Change {
         /// The keys that lead there, with points between them.
         path: String,
     },
+    /// The same letters, read as something else: `24.10` is a number, `"24.10"` is text.
+    Retyped {
+        /// The keys that lead there, with points between them.
+        path: String,
+        /// Whether the later version is text.
+        is_text: bool,
+    },
+    /// Another tag of Compose, such as `!reset`, or none.
+    Retagged {
+        /// The keys that lead there, with points between them.
+        path: String,
+        /// The earlier tag, or that there is none.
+        before: &'static str,
+        /// The later tag, or that there is none.
+        after: &'static str,
+    },
     /// An item that a list has gained.
     ItemAdded {
         /// The keys that lead to the list, with points between them.
@@ -62,6 +78,13 @@ impl fmt::Display for Change {
             Self::Removed { path } => write!(f, "{path}: removed"),
             Self::Replaced { path, before, after } => write!(f, "{path}: {before} → {after}"),
             Self::Hidden { path } => write!(f, "{path}: (changed)"),
+            Self::Retyped { path, is_text: true } => {
+                write!(f, "{path}: a number, truth value or date → the same letters as text")
+            }
+            Self::Retyped { path, is_text: false } => {
+                write!(f, "{path}: text → the same letters as a number, truth value or date")
+            }
+            Self::Retagged { path, before, after } => write!(f, "{path}: {before} → {after}"),
             Self::ItemAdded { path, item } => write!(f, "{path}: + {item}"),
             Self::ItemRemoved { path, item } => write!(f, "{path}: - {item}"),
             Self::Reordered { path } => write!(f, "{path}: order changed"),

@@ -1,11 +1,22 @@
 //! The keys of a compose file, and which of their values may be shown: those of keys that never hold a secret.
 
+/// What Compose makes of a node before anything reads it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Nothing else.
+    AsWritten,
+    /// A mapping of texts: a number is its text.
+    Texts,
+    /// The same, or a list of `KEY=VALUE`.
+    Assignments,
+}
+
 /// What may be shown of a node.
 pub(super) struct Rule {
     /// Whether its value, or those of a list, may be shown.
     pub(super) is_shown: bool,
-    /// Whether a list of `KEY=VALUE` is a mapping.
-    pub(super) is_assigning: bool,
+    /// Whether other ways to write it mean the same.
+    pub(super) form: Form,
     /// Keys whose values may be shown, with blanks between them.
     shown: &'static str,
     /// Keys with rules of their own.
@@ -16,12 +27,13 @@ pub(super) struct Rule {
 
 impl Rule {
     /// Nothing but that it differs, unless a part of it is overridden.
-    const HIDDEN: Self = Self { is_shown: false, is_assigning: false, shown: "", keys: &[], names: None };
+    const HIDDEN: Self = Self { is_shown: false, form: Form::AsWritten, shown: "", keys: &[], names: None };
     const SHOWN: Self = Self { is_shown: true, ..Self::HIDDEN };
     /// Names with values that are never shown.
     const NAMED: Self = Self { names: Some(&Self::HIDDEN), ..Self::HIDDEN };
-    const ASSIGNED: Self = Self { is_assigning: true, ..Self::NAMED };
-    const ASSIGNED_SHOWN: Self = Self { is_assigning: true, names: Some(&Self::SHOWN), ..Self::SHOWN };
+    const ASSIGNED: Self = Self { form: Form::Assignments, ..Self::NAMED };
+    const ASSIGNED_SHOWN: Self = Self { form: Form::Assignments, names: Some(&Self::SHOWN), ..Self::SHOWN };
+    const OPTIONS: Self = Self { form: Form::Texts, ..Self::NAMED };
 
     /// The rule of what stands at a key.
     pub(super) fn at(&self, key: &str) -> &'static Self {
@@ -85,7 +97,7 @@ static SERVICE: Rule = Rule {
         ("extra_hosts", &Rule::ASSIGNED_SHOWN),
         ("healthcheck", &HEALTHCHECK),
         ("labels", &Rule::ASSIGNED),
-        ("logging", &Rule { shown: "driver", keys: &[("options", &Rule::ASSIGNED)], ..Rule::HIDDEN }),
+        ("logging", &Rule { shown: "driver", keys: &[("options", &Rule::OPTIONS)], ..Rule::HIDDEN }),
         ("networks", &Rule { names: Some(&ATTACHED), ..Rule::SHOWN }),
         ("ports", &PORT),
         ("sysctls", &Rule::ASSIGNED_SHOWN),
@@ -130,7 +142,7 @@ static HEALTHCHECK: Rule =
 
 static ATTACHED: Rule = Rule {
     shown: "aliases gw_priority ipv4_address ipv6_address mac_address priority",
-    keys: &[("driver_opts", &Rule::ASSIGNED)],
+    keys: &[("driver_opts", &Rule::OPTIONS)],
     ..Rule::HIDDEN
 };
 
@@ -151,7 +163,7 @@ static MOUNT: Rule = Rule {
 static NETWORK: Rule = Rule {
     shown: "attachable driver enable_ipv4 enable_ipv6 external internal name",
     keys: &[
-        ("driver_opts", &Rule::ASSIGNED),
+        ("driver_opts", &Rule::OPTIONS),
         (
             "ipam",
             &Rule {
@@ -167,6 +179,6 @@ static NETWORK: Rule = Rule {
 
 static VOLUME: Rule = Rule {
     shown: "driver external name",
-    keys: &[("driver_opts", &Rule::ASSIGNED), ("labels", &Rule::ASSIGNED)],
+    keys: &[("driver_opts", &Rule::OPTIONS), ("labels", &Rule::ASSIGNED)],
     ..Rule::HIDDEN
 };

@@ -2,7 +2,7 @@
 
 use super::change::Change;
 use super::compose::{COMPOSE, SETTINGS};
-use super::disclosure::{Disclosure, FileRole};
+use super::disclosure::{Disclosure, FileRole, Syntax};
 use super::lines::{self, LineDiff};
 use super::meaning::{MeaningError, compare};
 use super::settings;
@@ -47,9 +47,7 @@ impl Difference {
         let disclosure = Disclosure::for_file(role, path);
         let meaning = match disclosure {
             Disclosure::Compose => Some(compose(old, new)),
-            Disclosure::Keys(syntax) => settings::parse(syntax, old)
-                .zip(settings::parse(syntax, new))
-                .map(|(old, new)| Ok(compare(&old, &new, &SETTINGS))),
+            Disclosure::Keys(syntax) => settings(syntax, old, new).map(Ok),
             Disclosure::Lines | Disclosure::Count => None,
         };
         let diff = LineDiff::new(before, after, old, new);
@@ -73,6 +71,15 @@ impl Difference {
             Some(Err(why)) => vec![format!("not compared by meaning: {why}")],
         }
     }
+}
+
+fn settings(syntax: Syntax, old: &str, new: &str) -> Option<Vec<Change>> {
+    let [before, after] = [settings::parse(syntax, old)?, settings::parse(syntax, new)?];
+    let mut changes = compare(&before, &after, &SETTINGS);
+    if changes.is_empty() && settings::is_reordered(syntax, old, new) {
+        changes.push(Change::Reordered { path: "the document".to_owned() });
+    }
+    Some(changes)
 }
 
 fn compose(old: &str, new: &str) -> Result<Vec<Change>, MeaningError> {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::change::Change;
-use super::compose::Rule;
-use super::tree::{Node, YamlError, is_typed};
+use super::compose::{Form, Rule};
+use super::tree::{Key, Node, YamlError, is_typed};
 use crate::model::escaped;
 
 /// How many differences are listed.
@@ -63,36 +63,58 @@ impl Comparison {
             return;
         }
         match (&*before, &*after) {
+            (Node::Tagged(..), _) | (_, Node::Tagged(..)) => self.tagged(&before, &after, rule),
             (Node::Map(old), Node::Map(new)) if rule.shows_keys() => self.maps(old, new, rule),
             (Node::List(old), Node::List(new)) => self.lists(old, new, rule),
             _ => match (render(&before, rule), render(&after, rule)) {
                 (Some(before), Some(after)) if before != after => {
                     self.push(|path| Change::Replaced { path, before, after });
                 }
-                _ => self.push(|path| Change::Hidden { path }),
+                _ => self.push(|path| match (&*before, &*after) {
+                    (Node::Scalar { text: old, .. }, Node::Scalar { text: new, is_typed }) if old == new => {
+                        Change::Retyped { path, is_text: !is_typed }
+                    }
+                    _ => Change::Hidden { path },
+                }),
             },
         }
     }
 
+    /// Compares nodes of which one has a tag at least: the tags, and then what they stand at.
+    fn tagged(&mut self, before: &Rc<Node>, after: &Rc<Node>, rule: &'static Rule) {
+        let [(before_tag, before), (after_tag, after)] = [before, after].map(|node| match &**node {
+            Node::Tagged(tag, node) => (Some(tag), node),
+            _ => (None, node),
+        });
+        if before_tag != after_tag {
+            self.push(|path| match (tag_name(before_tag), tag_name(after_tag)) {
+                (Some(before), Some(after)) => Change::Retagged { path, before, after },
+                _ => Change::Hidden { path },
+            });
+        }
+        self.nodes(before, after, rule);
+    }
+
     fn maps(&mut self, old: &Map, new: &Map, rule: &Rule) {
-        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let keys: BTreeSet<&Key> = old.keys().chain(new.keys()).collect();
         let (named, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| {
             let is_null =
                 [old, new].iter().any(|map| map.get(*key).is_some_and(|node| **node == Node::nothing()));
             // In a mapping in one line, what stands behind a comma in a value is a key without one.
-            is_name(key) && !(is_null && rule.at(key).hides_all())
+            is_name(&key.text) && !(is_null && rule.at(&key.text).hides_all())
         });
         if others.into_iter().any(|key| old.get(key) != new.get(key)) {
             self.push(|path| Change::Hidden { path });
         }
         for key in named {
-            self.path.push(key.clone());
+            self.path.push(spelled(key));
+            let rule = rule.at(&key.text);
             match (old.get(key), new.get(key)) {
-                (Some(before), Some(after)) => self.nodes(before, after, rule.at(key)),
+                (Some(before), Some(after)) => self.nodes(before, after, rule),
                 (Some(_), None) => self.push(|path| Change::Removed { path }),
                 (None, Some(node)) => {
                     let is_single = matches!(**node, Node::Scalar { .. }) && **node != Node::nothing();
-                    let value = render(node, rule.at(key)).filter(|_| is_single);
+                    let value = render(node, rule).filter(|_| is_single);
                     self.push(|path| Change::Added { path, value });
                 }
                 (None, None) => {}
@@ -126,10 +148,25 @@ impl Comparison {
     }
 }
 
-type Map = BTreeMap<String, Rc<Node>>;
+type Map = BTreeMap<Key, Rc<Node>>;
 
 /// Makes a change of a path and an item.
 type MakeChange = fn(String, String) -> Change;
+
+/// A key as it is shown: where its letters could be a number, it is in quotes if it is none.
+fn spelled(key: &Key) -> String {
+    if !key.is_typed && is_typed(&key.text) { format!("\"{}\"", key.text) } else { key.text.clone() }
+}
+
+/// What is said of a tag, or of none; `None` where it is not one of Compose and may be anything.
+fn tag_name(tag: Option<&String>) -> Option<&'static str> {
+    match tag.map(String::as_str) {
+        None => Some("no tag"),
+        Some("!reset") => Some("!reset"),
+        Some("!override") => Some("!override"),
+        Some(_) => None,
+    }
+}
 
 /// Whether a key looks like a name. Others may be anything.
 fn is_name(key: &str) -> bool {
@@ -169,7 +206,7 @@ fn write(node: &Node, rule: &Rule, out: &mut String) -> Option<()> {
                 return None;
             }
             let quote = if !is_plain && is_typed(text) { "\"" } else { "" };
-            let text = if text.is_empty() { "null" } else { text };
+            let text = if text.is_empty() && *is_plain { "null" } else { text };
             out.extend([quote, &escaped(text.as_bytes()), quote]);
         }
         Node::List(list) => {
@@ -183,25 +220,29 @@ fn write(node: &Node, rule: &Rule, out: &mut String) -> Option<()> {
         Node::Map(map) => {
             out.push('{');
             for (position, (key, value)) in map.iter().enumerate() {
-                if !rule.shows_keys() || !is_name(key) {
+                if !rule.shows_keys() || !is_name(&key.text) {
                     return None;
                 }
-                out.extend([if position == 0 { "" } else { ", " }, key, ": "]);
-                write(value, rule.at(key), out)?;
+                out.extend([if position == 0 { "" } else { ", " }, &spelled(key), ": "]);
+                write(value, rule.at(&key.text), out)?;
             }
             out.push('}');
+        }
+        Node::Tagged(tag, node) => {
+            out.extend([tag_name(Some(tag))?, " "]);
+            write(node, rule, out)?;
         }
     }
     Some(())
 }
 
-/// A list of `KEY=VALUE` as a mapping of texts, and a mapping with its values as texts; anything else as it is.
+/// A list of `KEY=VALUE` as a mapping of texts, and a mapping with its numbers as texts; anything else as it is.
 fn assigned(node: &Rc<Node>, rule: &Rule) -> Rc<Node> {
     let mut map = BTreeMap::new();
     match &**node {
-        Node::List(list) if rule.is_assigning => {
+        Node::List(list) if rule.form == Form::Assignments => {
             for item in list {
-                let Node::Scalar { text, .. } = &**item else { return Rc::clone(node) };
+                let Node::Scalar { text, is_typed: false } = &**item else { return Rc::clone(node) };
                 let (key, value) = match text.split_once('=') {
                     Some((key, value)) => (key, Node::text(value)),
                     // A variable of the caller; what is not spelled as one may be a value.
@@ -210,15 +251,15 @@ fn assigned(node: &Rc<Node>, rule: &Rule) -> Rc<Node> {
                     }
                     None => return Rc::clone(node),
                 };
-                if !is_name(key) || map.insert(key.to_owned(), Rc::new(value)).is_some() {
+                if !is_name(key) || map.insert(Key::from(key.to_owned()), Rc::new(value)).is_some() {
                     return Rc::clone(node);
                 }
             }
         }
-        Node::Map(old) if rule.is_assigning => {
+        Node::Map(old) if rule.form != Form::AsWritten => {
             for (key, value) in old {
                 let value = match &**value {
-                    Node::Scalar { text, .. } if **value != Node::nothing() => Rc::new(Node::text(text)),
+                    Node::Scalar { text, is_typed: true } if is_own_text(text) => Rc::new(Node::text(text)),
                     _ => Rc::clone(value),
                 };
                 map.insert(key.clone(), value);
@@ -227,6 +268,20 @@ fn assigned(node: &Rc<Node>, rule: &Rule) -> Rc<Node> {
         _ => return Rc::clone(node),
     }
     Rc::new(Node::Map(map))
+}
+
+/// Whether a number is written as every reader writes it again: `8` and `0.5`, not `08`, `1.0`, `1e3` nor `1_000`.
+fn is_own_text(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "1"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits(whole)
+        && is_digits(fraction)
+        && (whole == "0" || !whole.starts_with('0'))
+        && !fraction.ends_with('0')
+        && !(fraction.starts_with("0000") && whole == "0")
+        && digits.len() <= 15
+        && text != "-0"
 }
 
 /// The items of a list that another one has not, or not so often.

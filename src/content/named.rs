@@ -1,6 +1,6 @@
 //! The other files that a compose file names: those that Compose reads with it, and single files that containers get.
 
-use super::tree::{self, Node, YamlError};
+use super::tree::{self, Key, Node, YamlError};
 
 /// The part of a compose file that counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,7 +189,19 @@ fn has_variables(node: &Node) -> bool {
         Node::Scalar { text, .. } => text.replace("$$", "").contains('$'),
         Node::List(list) => list.iter().any(|item| has_variables(item)),
         Node::Map(map) => map.values().any(|value| has_variables(value)),
+        Node::Tagged(_, node) => has_variables(node),
     }
+}
+
+/// What stands behind a tag; nothing where the tag says that what stood there is taken away.
+fn untagged(mut node: &Node) -> Option<&Node> {
+    while let Node::Tagged(tag, inner) = node {
+        if tag == "!reset" {
+            return None;
+        }
+        node = inner;
+    }
+    Some(node)
 }
 
 fn text(node: &Node) -> Option<&str> {
@@ -197,12 +209,13 @@ fn text(node: &Node) -> Option<&str> {
 }
 
 fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
-    if let Node::Map(map) = node { map.get(key).map(|node| &**node) } else { None }
+    let Node::Map(map) = node else { return None };
+    map.get(&Key::from(key.to_owned())).and_then(|node| untagged(node))
 }
 
-fn pairs(node: Option<&Node>) -> impl Iterator<Item = (&String, &Node)> {
+fn pairs(node: Option<&Node>) -> impl Iterator<Item = (&Key, &Node)> {
     let map = if let Some(Node::Map(map)) = node { Some(map) } else { None };
-    map.into_iter().flatten().map(|(key, node)| (key, &**node))
+    map.into_iter().flatten().filter_map(|(key, node)| Some((key, untagged(node)?)))
 }
 
 /// The items of a list, or the one thing that stands in its place.
@@ -211,7 +224,7 @@ fn items(node: Option<&Node>) -> impl Iterator<Item = &Node> {
         Some(Node::List(list)) => (Some(list), None),
         other => (None, other),
     };
-    list.into_iter().flatten().map(|item| &**item).chain(one)
+    list.into_iter().flatten().filter_map(|item| untagged(item)).chain(one)
 }
 
 #[cfg(test)]
@@ -237,6 +250,7 @@ mod tests {
             ("services: {web: {env_file: a.env}}", &["a.env"]),
             ("services: {web: {env_file: [a.env, {path: b.env, required: false}]}}", &["a.env", "b.env"]),
             ("services: {web: {label_file: l.env}}", &["l.env"]),
+            ("services: {web: {env_file: !reset [a.env], label_file: !override [b.env]}}", &["b.env"]),
             ("configs: {c: {file: c.conf}, d: {content: x}, e: {external: true}}", &["c.conf"]),
             ("secrets: {s: {file: ./s.txt}, t: {environment: T}}", &["./s.txt"]),
             (

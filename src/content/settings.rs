@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::disclosure::Syntax;
-use super::tree::{self, Node};
+use super::tree::{self, Key, Node};
 
 /// The tree of a file of settings; `None` where any of it is not written as its name promises, since then nobody knows
 /// where a value ends and a name begins.
@@ -18,11 +18,30 @@ pub(super) fn parse(syntax: Syntax, text: &str) -> Option<Rc<Node>> {
 
 fn from_toml(value: &toml::Value) -> Node {
     match value {
-        toml::Value::Table(table) => {
-            Node::Map(table.iter().map(|(key, value)| (key.clone(), Rc::new(from_toml(value)))).collect())
-        }
+        toml::Value::Table(table) => Node::Map(
+            table.iter().map(|(key, value)| (key.clone().into(), Rc::new(from_toml(value)))).collect(),
+        ),
         value => Node::text(&value.to_string()),
     }
+}
+
+/// Whether keys or sections stand in another order in one of two texts whose trees are the same. It counts where a line means
+/// something for those below: variables are put into later values, and of `sshd_config` the first value holds.
+pub(super) fn is_reordered(syntax: Syntax, before: &str, after: &str) -> bool {
+    let keys = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(str::trim).filter(|line| !is_comment(syntax, line));
+        let key = |line: &str| match syntax {
+            Syntax::Keywords => line.split([' ', '\t']).next().unwrap_or_default().to_owned(),
+            _ => line.split('=').next().unwrap_or_default().trim().to_owned(),
+        };
+        lines.map(key).collect()
+    };
+    matches!(syntax, Syntax::Environment | Syntax::Ini | Syntax::Keywords) && keys(before) != keys(after)
+}
+
+/// Whether a line without its blanks says nothing. Only sections have `;` for it.
+fn is_comment(syntax: Syntax, line: &str) -> bool {
+    line.is_empty() || line.starts_with('#') || (syntax == Syntax::Ini && line.starts_with(';'))
 }
 
 /// The values of each key, in the order of their lines.
@@ -33,7 +52,7 @@ fn by_line(syntax: Syntax, text: &str) -> Option<Node> {
     let (mut section, mut last) = (String::new(), None);
     for line in text.lines() {
         let content = line.trim();
-        if content.is_empty() || content.starts_with(['#', ';']) {
+        if is_comment(syntax, content) {
             continue;
         }
         if syntax == Syntax::Ini && line.starts_with([' ', '\t']) {
@@ -59,11 +78,12 @@ fn by_line(syntax: Syntax, text: &str) -> Option<Node> {
         values.push(Rc::new(Node::text(value)));
         last = Some(key.to_owned());
     }
-    let as_nodes = |values: Values| values.into_iter().map(|(key, all)| (key, Rc::new(Node::List(all))));
-    let mut all: BTreeMap<String, Rc<Node>> = as_nodes(sections.remove("").unwrap_or_default()).collect();
+    let as_nodes =
+        |values: Values| values.into_iter().map(|(key, all)| (key.into(), Rc::new(Node::List(all))));
+    let mut all: BTreeMap<Key, Rc<Node>> = as_nodes(sections.remove("").unwrap_or_default()).collect();
     for (name, values) in sections {
         // A key and a section of one name could not be told apart.
-        all.insert(name, Rc::new(Node::Map(as_nodes(values).collect()))).is_none().then_some(())?;
+        all.insert(name.into(), Rc::new(Node::Map(as_nodes(values).collect()))).is_none().then_some(())?;
     }
     Some(Node::Map(all))
 }
@@ -102,7 +122,7 @@ mod tests {
     fn keys(syntax: Syntax, text: &str) -> Option<Vec<String>> {
         let node = parse(syntax, text)?;
         let Node::Map(map) = &*node else { return None };
-        Some(map.keys().cloned().collect())
+        Some(map.keys().map(|key| key.text.clone()).collect())
     }
 
     #[test]

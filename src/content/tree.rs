@@ -1,10 +1,13 @@
-//! YAML as a small tree: one document, bounded in size and depth, with aliases and merge keys resolved.
+//! YAML as a small tree: one document, bounded in size and depth, with aliases and merge keys resolved. It is read as
+//! libyaml reads it, whose port in Go is Compose's reader.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::LazyLock;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
+use regex::Regex;
 
 /// How deep mappings and lists may stand in one another.
 const DEEPEST: usize = 64;
@@ -12,15 +15,33 @@ const DEEPEST: usize = 64;
 const MOST: usize = 4 << 20;
 const EACH: usize = 16;
 
+/// The tags of YAML's own types begin so.
+const OWN_TAG: &str = "tag:yaml.org,2002:";
+/// The tag that says no more than no tag does.
+const NO_TAG: &str = "!";
+
+/// What ends a line in YAML 1.1.
+const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
 /// A node of a document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Node {
-    /// A text, and whether it is written so that YAML takes it for a number, a truth value or nothing.
+    /// A text, and whether it is written so that YAML 1.1 or Compose's reader takes it for a number, a truth value, a
+    /// date or nothing.
     Scalar { text: String, is_typed: bool },
     /// A list.
     List(Vec<Rc<Node>>),
-    /// A mapping, by the text of its keys.
-    Map(BTreeMap<String, Rc<Node>>),
+    /// A mapping.
+    Map(BTreeMap<Key, Rc<Node>>),
+    /// Any of these with a tag that is not that of its own type.
+    Tagged(String, Rc<Node>),
+}
+
+/// A key of a mapping: `1` is another one than `"1"`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) text: String,
+    pub(super) is_typed: bool,
 }
 
 /// Why a text is no YAML document that can be compared. Nothing of its content is in it.
@@ -71,9 +92,18 @@ pub enum YamlFault {
     /// Two values of one key.
     #[error("a mapping has one key twice")]
     KeyTwice,
+    /// A tag with a comma behind it, which belongs to the tag for some readers.
+    #[error("a tag runs into a comma")]
+    TagWithComma,
     /// Ends that nothing began.
     #[error("it is not valid YAML")]
     Unbalanced,
+}
+
+impl From<String> for Key {
+    fn from(text: String) -> Self {
+        Self { text, is_typed: false }
+    }
 }
 
 impl Node {
@@ -103,7 +133,8 @@ pub(super) fn parse(text: &str) -> Result<Rc<Node>, YamlError> {
 
 /// A list or mapping that has not ended.
 struct Open {
-    anchor: usize,
+    anchor: Option<String>,
+    tag: Option<String>,
     list: Vec<Built>,
     is_map: bool,
 }
@@ -121,7 +152,7 @@ struct Built {
 #[derive(Default)]
 struct Builder {
     open: Vec<Open>,
-    anchors: BTreeMap<usize, Built>,
+    anchors: BTreeMap<String, Built>,
     roots: Vec<Rc<Node>>,
     weight: usize,
     line: usize,
@@ -129,49 +160,70 @@ struct Builder {
 
 impl Builder {
     fn build(mut self, text: &str) -> Result<Vec<Rc<Node>>, YamlError> {
-        for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-            let (event, span) = event.map_err(|error| {
-                let (line, column) = (error.marker().line(), error.marker().col() + 1);
-                YamlError::Invalid { line, column }
-            })?;
-            self.line = span.start.line();
-            self.take(event).map_err(|fault| YamlError::Refused { fault, line: self.line })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if let Some(found) = TAG_WITH_COMMA.find(text) {
+            let line = text[..found.end()].matches('\n').count() + 1;
+            return Err(YamlError::Refused { fault: YamlFault::TagWithComma, line });
         }
-        Ok(self.roots)
+        // The parser wants each line to have an end.
+        let is_open = !text.ends_with(LINE_ENDS);
+        let whole = if is_open { format!("{text}\n") } else { text.to_owned() };
+        let mut input = whole.as_bytes();
+        let mut parser = Parser::new();
+        parser.set_input(&mut input);
+        loop {
+            let Event { mut data, start_mark, end_mark, .. } = parser.parse().map_err(|error| {
+                let Mark { line, column, .. } = error.problem_mark().unwrap_or_default();
+                YamlError::Invalid { line: number(line) + 1, column: number(column) + 1 }
+            })?;
+            if let EventData::Scalar { value, style: ScalarStyle::Literal | ScalarStyle::Folded, .. } =
+                &mut data
+                && is_open
+                && number(end_mark.index) > text.len()
+            {
+                drop_added_end(value, text);
+            }
+            if matches!(data, EventData::StreamEnd) {
+                return Ok(self.roots);
+            }
+            self.line = number(start_mark.line) + 1;
+            self.take(data).map_err(|fault| YamlError::Refused { fault, line: self.line })?;
+        }
     }
 
-    fn take(&mut self, event: Event<'_>) -> Result<(), YamlFault> {
+    fn take(&mut self, event: EventData) -> Result<(), YamlFault> {
         match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let is_plain = style == ScalarStyle::Plain;
-                let is_typed = is_plain && tag.is_none() && is_typed(&text);
-                let is_merge = is_plain && text == "<<";
-                let node = Node::Scalar { text: text.into_owned(), is_typed };
+            EventData::Scalar { anchor, tag, value, style, .. } => {
+                let tag = tag.filter(|tag| tag != NO_TAG);
+                let is_plain = style == ScalarStyle::Plain && tag.is_none();
+                let is_merge = is_plain && value == "<<";
+                let node = if is_plain { plain(value) } else { Node::text(&value) };
                 let weight = EACH + node_length(&node);
+                let node = tagged(node, tag, "str");
                 self.put(anchor, Built { node: Rc::new(node), weight, is_merge, line: self.line })?;
             }
-            Event::Alias(anchor) => {
-                let known = self.anchors.get(&anchor).cloned();
-                let built = known.ok_or(YamlFault::OwnAlias)?;
-                self.put(0, Built { is_merge: false, line: self.line, ..built })?;
+            EventData::Alias { anchor } => {
+                if self.open.iter().any(|open| open.anchor.as_ref() == Some(&anchor)) {
+                    return Err(YamlFault::OwnAlias);
+                }
+                let built = self.anchors.get(&anchor).cloned().ok_or(YamlFault::Unbalanced)?;
+                self.put(None, Built { is_merge: false, line: self.line, ..built })?;
             }
-            Event::SequenceStart(anchor, _) => self.begin(anchor, false)?,
-            Event::MappingStart(anchor, _) => self.begin(anchor, true)?,
-            Event::SequenceEnd | Event::MappingEnd => self.end()?,
-            Event::DocumentStart(_)
-            | Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentEnd => {}
+            EventData::SequenceStart { anchor, tag, .. } => self.begin(anchor, tag, false)?,
+            EventData::MappingStart { anchor, tag, .. } => self.begin(anchor, tag, true)?,
+            EventData::SequenceEnd | EventData::MappingEnd => self.end()?,
+            EventData::DocumentStart { .. } => self.anchors.clear(),
+            EventData::StreamStart { .. } | EventData::StreamEnd | EventData::DocumentEnd { .. } => {}
         }
         Ok(())
     }
 
-    fn begin(&mut self, anchor: usize, is_map: bool) -> Result<(), YamlFault> {
+    fn begin(&mut self, anchor: Option<String>, tag: Option<String>, is_map: bool) -> Result<(), YamlFault> {
         if self.open.len() >= DEEPEST {
             return Err(YamlFault::TooDeep);
         }
-        self.open.push(Open { anchor, list: Vec::new(), is_map });
+        let tag = tag.filter(|tag| tag != NO_TAG);
+        self.open.push(Open { anchor, tag, list: Vec::new(), is_map });
         Ok(())
     }
 
@@ -180,21 +232,21 @@ impl Builder {
         let line = self.line;
         let weight = open.list.iter().fold(EACH, |sum, built| sum.saturating_add(built.weight));
         let node = if open.is_map {
-            self.map_of(&open.list)?
+            tagged(self.map_of(&open.list)?, open.tag, "map")
         } else {
-            Node::List(open.list.into_iter().map(|built| built.node).collect())
+            tagged(Node::List(open.list.into_iter().map(|built| built.node).collect()), open.tag, "seq")
         };
         // What is in it was weighed as it came.
         self.weight = self.weight.saturating_sub(weight - EACH);
         self.put(open.anchor, Built { node: Rc::new(node), weight, is_merge: false, line })
     }
 
-    fn put(&mut self, anchor: usize, built: Built) -> Result<(), YamlFault> {
+    fn put(&mut self, anchor: Option<String>, built: Built) -> Result<(), YamlFault> {
         self.weight = self.weight.saturating_add(built.weight);
         if self.weight > MOST {
             return Err(YamlFault::TooLarge);
         }
-        if anchor > 0 {
+        if let Some(anchor) = anchor {
             self.anchors.insert(anchor, built.clone());
         }
         match self.open.last_mut() {
@@ -208,23 +260,26 @@ impl Builder {
     fn map_of(&mut self, pairs: &[Built]) -> Result<Node, YamlFault> {
         let mut map = BTreeMap::new();
         let mut merged: Vec<Rc<Node>> = Vec::new();
+        let mut texts = BTreeSet::new();
         for pair in pairs.chunks(2) {
             let [key, value] = pair else { return Err(YamlFault::Unbalanced) };
             self.line = key.line;
+            let Node::Scalar { text, is_typed } = &*key.node else {
+                return Err(YamlFault::KeyNoText);
+            };
+            // As Compose has it: by their letters, however they are written, and `<<` is no exception.
+            if !texts.insert(text) {
+                return Err(YamlFault::KeyTwice);
+            }
             if key.is_merge {
                 match &*value.node {
                     Node::Map(_) => merged.push(Rc::clone(&value.node)),
                     Node::List(list) => merged.extend(list.iter().cloned()),
-                    Node::Scalar { .. } => return Err(YamlFault::NothingToMerge),
+                    Node::Scalar { .. } | Node::Tagged(..) => return Err(YamlFault::NothingToMerge),
                 }
                 continue;
             }
-            let Node::Scalar { text, .. } = &*key.node else {
-                return Err(YamlFault::KeyNoText);
-            };
-            if map.insert(text.clone(), Rc::clone(&value.node)).is_some() {
-                return Err(YamlFault::KeyTwice);
-            }
+            map.insert(Key { text: text.clone(), is_typed: *is_typed }, Rc::clone(&value.node));
         }
         for node in merged {
             let Node::Map(more) = &*node else { return Err(YamlFault::NothingToMerge) };
@@ -240,14 +295,76 @@ fn node_length(node: &Node) -> usize {
     if let Node::Scalar { text, .. } = node { text.len() } else { 0 }
 }
 
-/// Whether a plain text is more to YAML than text.
+fn number(mark: u64) -> usize {
+    usize::try_from(mark).unwrap_or(usize::MAX)
+}
+
+/// A node with its tag, unless that says what the node is anyway.
+fn tagged(node: Node, tag: Option<String>, own: &str) -> Node {
+    match tag {
+        Some(tag) if tag.strip_prefix(OWN_TAG) != Some(own) => Node::Tagged(tag, Rc::new(node)),
+        _ => node,
+    }
+}
+
+/// Takes back the end of the last line, which the file does not have, from a block of text that reaches to it.
+fn drop_added_end(value: &mut String, text: &str) {
+    let last = text.rsplit(LINE_ENDS).next().unwrap_or_default();
+    let is_blank = last.bytes().all(|byte| byte == b' ');
+    // A last line of blanks alone is one where it is indented more than the block.
+    let own = value.trim_end_matches('\n').rsplit('\n').next().unwrap_or_default();
+    let is_own = !own.is_empty() && own.len() < last.len() && own.bytes().all(|byte| byte == b' ');
+    if value.ends_with('\n') && (!is_blank || is_own || value.ends_with("\n\n") || value == "\n") {
+        value.pop();
+    }
+}
+
+/// A text that is written without quotes. The spellings of nothing and of the truth values are one each.
+fn plain(text: String) -> Node {
+    match text.as_str() {
+        "~" | "null" | "Null" | "NULL" => Node::nothing(),
+        "True" | "TRUE" | "False" | "FALSE" => {
+            Node::Scalar { text: text.to_ascii_lowercase(), is_typed: true }
+        }
+        _ => Node::Scalar { is_typed: is_typed(&text), text },
+    }
+}
+
+/// Whether a plain text is more than text to YAML 1.1 or to Compose's reader, which agree on most.
 pub(super) fn is_typed(text: &str) -> bool {
-    let word = text.to_ascii_lowercase();
-    matches!(
-        word.as_str(),
-        "" | "~" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | ".nan" | ".inf" | "-.inf"
-    ) || text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
-        && (text.parse::<f64>().is_ok() || text.starts_with("0x") || text.starts_with("0o"))
+    matches!(text, "" | "~" | "<<")
+        || matches!(text, "null" | "Null" | "NULL")
+        || matches!(text, "true" | "True" | "TRUE" | "false" | "False" | "FALSE")
+        || matches!(
+            text,
+            "yes" | "Yes" | "YES" | "no" | "No" | "NO" | "on" | "On" | "ON" | "off" | "Off" | "OFF"
+        )
+        || text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
+            && NUMBER.is_match(text)
+}
+
+/// Numbers and dates: of YAML 1.1 (with `_` in them, and `1:30`), and those of Go (`0o17`, `1e3`).
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+    fixed(
+        r"(?x)^(?:
+        [-+]? 0b [01_]+ | [-+]? 0o [0-7_]+ | [-+]? 0x [0-9a-fA-F_]+
+        | [-+]? [1-9] [0-9_]* (?: : [0-5]? [0-9] )+
+        | [-+]? [0-9] [0-9_]* (?: : [0-5]? [0-9] )+ \. [0-9_]*
+        | [-+]? [0-9] [0-9_]* (?: \. [0-9_]* )? (?: [eE] [-+]? [0-9]+ )?
+        | [-+]? \. [0-9] [0-9_]* (?: [eE] [-+]? [0-9]+ )?
+        | [-+]? \. (?: inf | Inf | INF ) | \. (?: nan | NaN | NAN )
+        | [0-9]{4} - [0-9]{1,2} - [0-9]{1,2} (?: (?: [Tt] | [\ \t]+ ) [0-9]{1,2} : [0-9]{1,2} : [0-9]{1,2} .* )?
+        )$",
+    )
+});
+
+/// A tag, as far as it can be known without reading all before it, and a comma: readers do not agree where it ends.
+static TAG_WITH_COMMA: LazyLock<Regex> =
+    LazyLock::new(|| fixed(r"(?:^|[^A-Za-z0-9])!(?:<[^ >]*>|[A-Za-z0-9_;/?:@&=+$.%!~*'()-]*),"));
+
+#[expect(clippy::expect_used, reason = "the patterns are fixed")]
+fn fixed(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a valid pattern")
 }
 
 #[cfg(test)]
@@ -272,9 +389,10 @@ mod tests {
                     format!("[{}]", list.iter().map(|node| one(node)).collect::<Vec<_>>().join(","))
                 }
                 Node::Map(map) => {
-                    let each = map.iter().map(|(key, node)| format!("{key}:{}", one(node)));
+                    let each = map.iter().map(|(key, node)| format!("{}:{}", key.text, one(node)));
                     format!("{{{}}}", each.collect::<Vec<_>>().join(","))
                 }
+                Node::Tagged(tag, node) => format!("<{tag}>{}", one(node)),
             }
         }
         parse(text).map_or_else(|why| why.to_string(), |node| one(&node))

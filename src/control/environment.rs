@@ -74,6 +74,13 @@ impl Environment {
         self.field(0).or_else(|| self.text("USER")).unwrap_or("root")
     }
 
+    /// The name of the user who runs this in the list of accounts, or the number that it does not have.
+    #[must_use]
+    pub fn account_name(&self) -> String {
+        let uid = || format!("uid {}", rustix::process::getuid().as_raw());
+        self.field(0).map_or_else(uid, str::to_owned)
+    }
+
     /// A field of this user's line in the list of accounts: 0 the name, 5 the home directory.
     fn field(&self, at: usize) -> Option<&str> {
         self.0.account.get_or_init(account).as_ref()?.get(at).map(String::as_str)

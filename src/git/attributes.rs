@@ -14,6 +14,22 @@ pub struct Conversion {
 }
 
 impl Repository {
+    /// Whether attributes keep the line ends of all these paths of the project as they are, whatever is configured. The files
+    /// need not be there.
+    ///
+    /// # Errors
+    /// When git cannot be started, or takes too long.
+    pub fn keeps_line_ends(&self, paths: &[Vec<u8>]) -> Result<bool, GitError> {
+        let mut git = self.git();
+        git.args(["check-attr", "--stdin", "-z", "text"]);
+        let input: Vec<u8> = paths.iter().flat_map(|path| [&self.path(path), &b"\0"[..]].concat()).collect();
+        let answer = limit::ask_soon_about(git, &input)?;
+        // Path, attribute and value of each.
+        let words: Vec<&[u8]> = answer.stdout.split(|&b| b == 0).collect();
+        let mut values = words.chunks_exact(3).map(|path| path[2]);
+        Ok(words.len() > 3 * paths.len() - 1 && values.all(|value| value == b"unset"))
+    }
+
     /// Asks for each of `paths` (from the uppermost directory), as the index has it; nothing is known of those that
     /// were not answered in time.
     ///

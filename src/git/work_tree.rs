@@ -10,6 +10,7 @@ use super::command;
 use super::error::GitError;
 use super::limit::{ask_soon, ask_soon_about, said};
 use super::repository::Repository;
+use crate::control::Environment;
 
 /// The commit a work tree stands on.
 #[derive(Debug, Clone)]
@@ -83,16 +84,37 @@ fn blob_id(content: &[u8], digits: usize) -> String {
     HEXLOWER.encode(&Sha1::new().chain_update(head).chain_update(content).finalize())
 }
 
-/// Who git would say makes a commit here: `Name <address>`; `None` where nobody is configured.
+/// Whom git would name if a commit were made here, by all of its rules: `Name <address>`, or the name that it was told
+/// where it has no address; `None` where it would refuse, or, unless it `may_guess`, make them up from the account and the
+/// machine.
 #[must_use]
-pub fn identity(root: &Path) -> Option<String> {
-    let ask = |key: &str| {
-        let mut git = super::command::git(root, false);
-        git.args(["config", "--get", key]);
-        let output = ask_soon(git).ok()?;
-        let text = said(&output.stdout).trim().to_owned();
-        (output.code == Some(0) && !text.is_empty()).then_some(text)
+pub fn identity(root: &Path, environment: &Environment, may_guess: bool) -> Option<String> {
+    let ask = |address: Option<&str>| {
+        let mut git = command::git(root, false);
+        // A date that git cannot read would be its only answer.
+        git.env_remove("GIT_COMMITTER_DATE");
+        for variable in ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"] {
+            if let Some(value) = environment.variable(variable) {
+                git.env(variable, value);
+            }
+        }
+        if let Some(address) = address {
+            git.env("GIT_COMMITTER_EMAIL", address);
+        }
+        if address.is_some() || !may_guess {
+            git.args(["-c", "user.useConfigOnly=true"]);
+        }
+        git.args(["var", "GIT_COMMITTER_IDENT"]);
+        let output = ask_soon(git).ok().filter(|output| output.code == Some(0))?;
+        // Behind the address stand the time and the zone.
+        let text = said(&output.stdout);
+        let (name, rest) = text.split_once(" <")?;
+        let (address, _) = rest.split_once('>')?;
+        (!name.trim().is_empty()).then(|| (name.trim().to_owned(), address.to_owned()))
     };
-    let name = ask("user.name")?;
-    Some(ask("user.email").map_or_else(|| name.clone(), |address| format!("{name} <{address}>")))
+    match ask(None) {
+        Some((name, address)) if address.is_empty() => Some(name),
+        Some((name, address)) => Some(format!("{name} <{address}>")),
+        None => ask(Some("nobody@localhost")).map(|(name, _)| name),
+    }
 }

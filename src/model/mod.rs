@@ -9,6 +9,7 @@ mod explanation;
 mod finding;
 mod glob;
 mod line;
+mod look_alike;
 mod moment;
 mod mount;
 mod name;

@@ -3,14 +3,18 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// A name for a terminal: control and invisible formatting characters, backslashes and bytes that are
-/// not UTF-8 are written as escapes (`\n`, `\t`, `\x1b`, `\u{202e}`, `\\`, `\xff`), never raw.
+use super::look_alike::look_alikes;
+
+/// A name for a terminal: control and invisible formatting characters, those that may be taken for others, backslashes and
+/// bytes that are not UTF-8 are written as escapes (`\n`, `\t`, `\x1b`, `\u{202e}`, `\\`, `\xff`), never raw.
 #[must_use]
 pub fn escaped(name: &[u8]) -> String {
     let mut out = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            push_escaped(&mut out, c);
+        let valid = chunk.valid();
+        let look_alikes = if valid.is_ascii() { Vec::new() } else { look_alikes(valid) };
+        for (at, c) in valid.chars().enumerate() {
+            push_escaped(&mut out, c, look_alikes.get(at) == Some(&true));
         }
         for byte in chunk.invalid() {
             let _ = write!(out, "\\x{byte:02x}");
@@ -29,7 +33,7 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-fn push_escaped(out: &mut String, c: char) {
+fn push_escaped(out: &mut String, c: char, is_look_alike: bool) {
     match c {
         '\n' => out.push_str("\\n"),
         '\r' => out.push_str("\\r"),
@@ -38,7 +42,7 @@ fn push_escaped(out: &mut String, c: char) {
         c if c.is_ascii_control() => {
             let _ = write!(out, "\\x{:02x}", u32::from(c));
         }
-        c if is_hidden(c) => {
+        c if is_look_alike || is_hidden(c) => {
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
         }
         c => out.push(c),

@@ -1,6 +1,7 @@
 //! Words of commands that are printed for a shell.
 
 use super::is_hidden;
+use super::look_alike::has_look_alike;
 
 /// A word as a POSIX shell needs it.
 #[must_use]
@@ -12,12 +13,12 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// A name as a shell needs it; one with characters that nobody sees, or that is no UTF-8, as `printf` writes it in any
-/// POSIX shell. Only a name that ends in a line feed needs bash or zsh: command substitution drops it.
+/// A name as a shell needs it; one with characters that nobody sees or that may be taken for others, or that is no UTF-8, as
+/// `printf` writes it in any POSIX shell. Only a name that ends in a line feed needs bash or zsh: command substitution drops it.
 #[must_use]
 pub fn quoted_name(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
-        Ok(text) if !text.chars().any(is_hidden) => quoted(text),
+        Ok(text) if !text.chars().any(is_hidden) && !has_look_alike(text) => quoted(text),
         _ if name.ends_with(b"\n") => format!("$'{}'", in_octal(name, "\\'", "\\\\", "%")),
         _ => {
             // What begins with a hyphen would be an option.
@@ -59,13 +60,14 @@ mod tests {
             b"ends\n",
             "\u{e9}".as_bytes(),
             "gpj.\u{202e}exe".as_bytes(),
+            "e\u{301} qr_\u{43e}rdering's".as_bytes(),
         ] {
             let script = format!("printf %s {}", quoted_name(name));
             for shell in if name.ends_with(b"\n") { &["bash"][..] } else { &["sh", "bash"] } {
                 let output = std::process::Command::new(shell).args(["-c", &script]).output().unwrap();
                 assert_eq!(output.stdout, name, "{shell}: {script}");
             }
-            assert!(!script.chars().any(is_hidden), "{script:?}");
+            assert!(!script.chars().any(is_hidden) && !has_look_alike(&script), "{script:?}");
         }
     }
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::process::Command;
 
 use crate::support::dice::Dice;
 use crate::support::disk::{files_below, runs};
 use crate::support::engine::{FakeEngine, id, listed};
+use crate::support::git::git;
 use crate::support::terminal::{on_a_terminal, on_a_terminal_with};
+use crate::support::world::{Alone as _, driftlock};
 use crate::support::{Project, Ran, findings};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
@@ -546,6 +549,82 @@ fn each_acceptance_is_one_line_of_json() {
     let expected = format!("{new}  ocr\n");
     assert!(project.read("audit/locks/odoo_addons_modules.hash.txt").contains(&expected));
     assert_eq!(subjects[0]["old"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn who_accepts_is_whom_git_would_name() {
+    const NAME: (&str, &str) = ("GIT_COMMITTER_NAME", "Release Bot");
+    const ADDRESS: (&str, &str) = ("GIT_COMMITTER_EMAIL", "bot@example.org");
+    let by_count = [
+        ("GIT_CONFIG_COUNT", "2"),
+        ("GIT_CONFIG_KEY_0", "user.name"),
+        ("GIT_CONFIG_VALUE_0", "Counted"),
+        ("GIT_CONFIG_KEY_1", "user.email"),
+        ("GIT_CONFIG_VALUE_1", "counted@example.org"),
+    ];
+    let cases: [(&str, &[(&str, &str)]); 13] = [
+        ("", &[]),
+        ("", &[NAME, ADDRESS]),
+        ("", &[NAME]),
+        ("", &[("GIT_AUTHOR_NAME", "Ada"), ("GIT_AUTHOR_EMAIL", "ada@example.org")]),
+        ("", &[NAME, ("EMAIL", "mail@example.org")]),
+        ("", &[NAME, ADDRESS, ("GIT_COMMITTER_DATE", "no date")]),
+        ("", &[("GIT_COMMITTER_NAME", ""), ADDRESS]),
+        ("", &by_count),
+        ("[user]\nname = Ada\nemail = ada@example.org\n", &[]),
+        ("[user]\nname = Ada\nemail = ada@example.org\n", &[NAME]),
+        ("[user]\nname = Ada\nemail = ada@example.org\n[committer]\nname = Grace\n", &[]),
+        ("[user]\nname = Ada\nuseConfigOnly = true\n", &[]),
+        ("[user]\nuseConfigOnly = true\n", &[ADDRESS]),
+    ];
+    for (configured, variables) in cases {
+        for is_repository in [true, false] {
+            let project = Project::small();
+            if is_repository {
+                git(&project, &["init", "--quiet"]);
+            }
+            project.file("home/.gitconfig", configured);
+            let set = |command: &mut Command| {
+                command.env("HOME", project.path("home")).env("USER", "deploy").env_remove("SUDO_USER");
+                command.envs(variables.iter().copied());
+            };
+            let mut ident = Command::new("git");
+            ident.alone().args(["var", "GIT_COMMITTER_IDENT"]).current_dir(project.root());
+            // A date that is none does not change who it is.
+            set(&mut ident);
+            let said = ident.env_remove("GIT_COMMITTER_DATE").output().unwrap();
+            let said = String::from_utf8(said.stdout).unwrap();
+            let mut export = driftlock();
+            export.args(["export", "--accept"]).current_dir(project.root());
+            set(&mut export);
+            let accepted = export.output().unwrap();
+            assert!(accepted.status.success());
+            let record: serde_json::Value =
+                serde_json::from_str(&project.read("audit/accepted.jsonl")).unwrap();
+            let by = record["by"].as_str().unwrap();
+            match said.rsplit_once("> ") {
+                Some((identity, _)) => assert_eq!(by, format!("{identity}>"), "{configured} {variables:?}"),
+                None if variables.contains(&NAME) => assert_eq!(by, NAME.1),
+                None if configured.contains("Ada") => assert_eq!(by, "Ada"),
+                None => assert_eq!(by, "deploy", "{configured} {variables:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn under_sudo_the_caller_accepts_unless_git_was_told_of_somebody() {
+    for (configured, by) in
+        [("", "ada"), ("[user]\nname = Grace\nemail = g@example.org\n", "Grace <g@example.org>")]
+    {
+        let project = Project::small();
+        project.file("home/.gitconfig", configured);
+        let mut command = project.driftlock(&["export", "--accept"]);
+        command.env("HOME", project.path("home")).env("SUDO_USER", "ada").env("USER", "root");
+        assert!(command.output().unwrap().status.success());
+        let record: serde_json::Value = serde_json::from_str(&project.read("audit/accepted.jsonl")).unwrap();
+        assert_eq!(record["by"], by);
+    }
 }
 
 /// A drifted project whose target `production` holds a copy with a part of it, changed in two places.

@@ -144,6 +144,107 @@ fn a_lock_file_that_is_gone_or_damaged_comes_back() {
     assert_eq!(check_of(&report, "addon_hashes")["status"], "FAIL", "nothing else was accepted with it");
 }
 
+/// A clone of a released project, with its lines ended as `config` and attributes say; `below` is where the project lies.
+fn cloned(released: &Project, config: &[&str], attributes: &str) -> Project {
+    let clone = Project::empty();
+    git(&clone, &["init", "--quiet"]);
+    for setting in config {
+        let (key, value) = setting.split_once('=').unwrap();
+        git(&clone, &["config", key, value]);
+    }
+    git(&clone, &["pull", "--quiet", released.root().to_str().unwrap(), "main"]);
+    if !attributes.is_empty() {
+        clone.file(".gitattributes", attributes);
+        commit_all(&clone, "attributes");
+        std::fs::remove_dir_all(clone.path("audit")).unwrap();
+        git(&clone, &["checkout", "--quiet", "--", "audit"]);
+    }
+    clone
+}
+
+/// Follows the advice about line ends until there is none, and checks that a later checkout does not bring them back.
+fn mend_line_ends(project: &Project, dir: &Path, purpose: &str) {
+    let report = |dir: &Path| -> Value {
+        let ran = project.driftlock(&["check", "--format", "json"]).current_dir(dir).output().unwrap();
+        serde_json::from_slice(&ran.stdout).unwrap()
+    };
+    let first = report(dir);
+    assert!(first.to_string().contains("carriage return"), "{first:#}");
+    let advised = commands(&first, purpose);
+    assert_eq!(advised.len(), 2, "{:?}", ways(&first));
+    for command in &advised {
+        paste(project, dir, command);
+    }
+    let second = report(dir);
+    assert!(!second.to_string().contains("carriage return"), "{second:#}");
+    for check in ["compose_hashes", "addon_hashes"] {
+        assert_ne!(check_of(&second, check)["status"], "ERROR", "{second:#}");
+    }
+}
+
+#[test]
+fn the_advice_about_line_ends_ends_them() {
+    let source = released();
+    git(&source, &["branch", "-M", "main"]);
+    let rules = "audit/locks/* -text\naudit/locks/*/* -text\n";
+    for (config, attributes) in [
+        (&["core.autocrlf=true"][..], ""),
+        (&["core.autocrlf=true"], "*.py diff=python"),
+        (&["core.eol=crlf"], "* text=auto\n"),
+        (&[], "*.txt text eol=crlf\n*.json text eol=crlf"),
+        (&["core.autocrlf=true"], "audit/locks/* -text\naudit/locks/*/* -text\n* text\n"),
+    ] {
+        for dir in ["", "infra/stacks"] {
+            let clone = cloned(&source, config, attributes);
+            let before = git(&source, &["show", "HEAD:audit/locks/compose_sha256.lock.txt"]);
+            mend_line_ends(&clone, &clone.path(dir), "to have it as it was committed");
+            let kept = attributes.trim_end();
+            let text = clone.read(".gitattributes");
+            assert!(text.starts_with(kept) && text.ends_with(rules), "{text:?}");
+            assert_eq!(
+                text.matches("audit/locks/* -text").count(),
+                1 + kept.matches("locks/* -text").count()
+            );
+            assert_eq!(clone.read(LOCK).trim_end(), before);
+            assert_eq!(git(&clone, &["status", "--porcelain", "--", "audit/locks"]), "");
+            commit_all(&clone, "attributes");
+            std::fs::remove_dir_all(clone.path("audit/locks")).unwrap();
+            git(&clone, &["checkout", "--quiet", "--", "audit/locks"]);
+            assert!(!clone.read(LOCK).contains('\r'), "git makes them again");
+        }
+    }
+}
+
+#[test]
+fn line_ends_that_were_committed_or_belong_to_no_repository_end_too() {
+    let locks = ["compose_sha256.lock.txt", "odoo_addons_modules.hash.txt", "odoo_addons_files.sha256.txt"];
+    for is_repository in [true, false] {
+        let project = released();
+        for name in locks {
+            let path = format!("audit/locks/{name}");
+            project.file(&path, &project.read(&path).replace('\n', "\r\n"));
+        }
+        if is_repository {
+            commit_all(&project, "from an editor");
+        } else {
+            std::fs::remove_dir_all(project.path(".git")).unwrap();
+        }
+        mend_line_ends(&project, &project.root(), "to have its lines end plainly");
+        assert_eq!(project.check(&[]).0, 0);
+        assert_eq!(project.path(".gitattributes").exists(), is_repository);
+    }
+}
+
+#[test]
+fn what_was_edited_in_a_lock_file_stays_when_its_line_ends_go() {
+    let project = released();
+    let edited = project.read(LOCK).replace(ERP, "infra/stacks/other/docker-compose.yml");
+    project.file(LOCK, &edited.replace('\n', "\r\n"));
+    let report = project.check(&[]).1;
+    paste(&project, &project.root(), &commands(&report, "to have its lines end plainly")[0]);
+    assert_eq!(project.read(LOCK), edited);
+}
+
 #[test]
 fn a_server_that_is_no_target_is_not_accepted_from() {
     let project = released();

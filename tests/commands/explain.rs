@@ -359,3 +359,44 @@ fn a_file_of_a_module_that_cannot_be_read_is_not_as_in_the_baseline() {
     assert!(ran.out().contains("as in the baseline"), "what can be read of it is compared: {}", ran.out());
     drop(rights);
 }
+
+/// What is said by meaning of a compose file that was `before` and is `after`.
+fn by_meaning(before: &str, after: &str) -> String {
+    let project = Project::empty();
+    project.file("audit/driftlock.toml", "[compose]\nfiles = [\"compose.yml\"]\n[addons]\nroots = []\n");
+    project.file("compose.yml", before);
+    project.ok(&["export", "--accept"]);
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\n");
+    commit_all(&project, "release");
+    project.file("compose.yml", after);
+    let ran = project.run(&["explain", "compose.yml"]);
+    assert_eq!(ran.err(), "", "{before}");
+    ran.out()
+}
+
+#[test]
+fn compose_files_are_compared_as_compose_reads_them() {
+    let same = "the same by meaning";
+    let service = |text: &str| format!("services:\n  web:\n    {text}\n");
+    for (before, after, told) in [
+        ("ports: []", "ports: !reset []", "services.web.ports: no tag → !reset"),
+        ("environment: {A: 0640}", "environment: {A: '0640'}", "services.web.environment.A: a number"),
+        ("ports: ['22:22']", "ports: [22:22]", "services.web.ports: + 22:22"),
+        ("environment: {A: 1}", "environment: ['A=1']", same),
+        ("image: a:1 # x", "image: 'a:1'", same),
+        ("command: [\n    a,\n    ]", "command: [a]", same),
+        ("command: \"a\n    b\"", "command: a b", same),
+        ("command: |\n      a", "command: \"a\\n\"", same),
+        (
+            "image: a",
+            "image: a\n    image: b",
+            "not compared by meaning: the later version: a mapping has one key twice",
+        ),
+        ("image: a", "image: [!x,", "not compared by meaning: the later version: a tag runs into a comma"),
+    ] {
+        let shown = by_meaning(&service(before), &service(after));
+        assert!(shown.contains(told), "{before} | {after}: {shown}");
+        assert_eq!(shown.contains(same), told == same, "{before} | {after}: {shown}");
+    }
+}

@@ -163,6 +163,42 @@ fn runs_are_kept_out_of_git_once() {
 }
 
 #[test]
+fn git_is_told_to_leave_lock_files_as_they_are_once() {
+    let rules = "audit/locks/* -text\naudit/locks/*/* -text\n";
+    for (before, after) in [
+        ("", rules.to_owned()),
+        ("*.py diff=python", format!("*.py diff=python\n{rules}")),
+        ("# \u{fc}ber\r\n*.bat eol=crlf\r\n", format!("# \u{fc}ber\r\n*.bat eol=crlf\r\n{rules}")),
+        (rules, rules.to_owned()),
+        ("audit/locks/** -text\n", "audit/locks/** -text\n".to_owned()),
+        ("* binary\n", "* binary\n".to_owned()),
+        ("audit/locks/* -text\n", format!("audit/locks/* -text\n{rules}")),
+        (&format!("{rules}* text=auto\n"), format!("{rules}* text=auto\n{rules}")),
+        ("audit/locks/* text eol=lf\n", format!("audit/locks/* text eol=lf\n{rules}")),
+    ] {
+        let project = ordinary();
+        git(&project, &["init", "--quiet"]);
+        if !before.is_empty() {
+            project.file(".gitattributes", before);
+        }
+        let said = project.ok(&["init"]).out();
+        let is_told = said.contains("Added to .gitattributes: audit/locks/* -text, audit/locks/*/* -text\n");
+        assert_eq!(is_told, before != after, "{said}");
+        assert_eq!(project.read(".gitattributes"), after);
+        let said = project.ok(&["init", "--force"]).out();
+        assert!(!said.contains(".gitattributes"), "{said}");
+        assert_eq!(project.read(".gitattributes"), after);
+        for file in ["audit/locks/compose_sha256.lock.txt", "audit/locks/erp/docker_images.lock.json"] {
+            let told = git(&project, &["check-attr", "text", "--", file]);
+            assert_eq!(told, format!("{file}: text: unset"), "{before}");
+        }
+    }
+    let project = ordinary();
+    project.ok(&["init"]);
+    assert!(!project.path(".gitattributes").exists(), "there is no git");
+}
+
+#[test]
 fn a_line_that_is_there_already_counts_however_it_is_written() {
     for line in ["audit/runtime", "/audit/runtime/", "audit/runtime/ "] {
         let project = ordinary();
@@ -187,6 +223,8 @@ fn a_project_below_the_top_of_a_work_tree_has_its_own_gitignore() {
     let deploy = project.path("deploy");
     project.ok(&["init", "--root", deploy.to_str().unwrap()]);
     assert_eq!(project.read("deploy/.gitignore"), "audit/runtime/\n");
+    let told = git(&project, &["check-attr", "text", "--", "deploy/audit/locks/x"]);
+    assert_eq!(told, "deploy/audit/locks/x: text: unset");
     assert!(project.path("deploy/audit/driftlock.toml").exists());
 }
 

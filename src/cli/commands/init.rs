@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::atomic::{LARGEST_TEXT, read_file_within, write_file};
 use crate::audit::baseline_signature;
+use crate::audit::line_ends::{ATTRIBUTES, attributes_to_add};
 use crate::cli::Session;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::say;
@@ -47,10 +48,10 @@ pub(crate) fn run(session: &Session, args: &InitArgs) -> Result<u8, Failure> {
     let found = Found::below(&root, &session.control.environment)?;
     let dir = root.join("audit");
     std::fs::create_dir_all(&dir).map_err(|error| Failure::at(&dir, &error))?;
-    let ignored = ignore_runtime(&root)?;
+    let added = added_for_git(&root)?;
     let (old, new) = (read_file_within(&file, LARGEST_TEXT).unwrap_or_default(), found.configuration());
     write_file(&file, new.as_bytes()).map_err(|error| Failure::at(&file, &error))?;
-    output::print(found.words(ignored, &session.control.environment).as_bytes())?;
+    output::print(found.words(&added, &session.control.environment).as_bytes())?;
     let gone = tables_gone(&String::from_utf8_lossy(&old), &new);
     if !gone.is_empty() {
         let file = printable_path(&file);
@@ -238,7 +239,7 @@ impl Found {
         )
     }
 
-    fn words(&self, ignored: bool, environment: &Environment) -> String {
+    fn words(&self, added: &[(&str, String)], environment: &Environment) -> String {
         let mut text = format!("Compose files: {}\n", self.compose.len());
         for file in &self.compose {
             let _ = writeln!(text, "  {}", escaped(file.as_bytes()));
@@ -262,8 +263,8 @@ impl Found {
             }
         };
         let _ = writeln!(text, "Wrote: {}", config::PATH);
-        if ignored {
-            let _ = writeln!(text, "Added to .gitignore: {}/", runs::PATH);
+        for (file, lines) in added {
+            let _ = writeln!(text, "Added to {file}: {}", lines.trim().replace('\n', ", "));
         }
         text + "Next: driftlock export --accept\n"
     }
@@ -385,28 +386,42 @@ fn spelled(path: &[u8]) -> String {
     path.utf8_chunks().map(chunk).collect()
 }
 
-/// Keeps runs out of git: adds them to the root's `.gitignore` inside a work tree, unless they are there.
-fn ignore_runtime(root: &Path) -> Result<bool, Failure> {
+/// Inside a work tree, keeps runs out of git and line ends of lock files as they are: adds to the root's `.gitignore` and
+/// `.gitattributes` what they lack. Gives the files with the lines that each has got.
+fn added_for_git(root: &Path) -> Result<Vec<(&'static str, String)>, Failure> {
     if !root.ancestors().any(|dir| dir.join(".git").exists()) {
-        return Ok(false);
+        return Ok(Vec::new());
     }
-    let file = root.join(".gitignore");
-    let mut text = match read_file_within(&file, LARGEST_TEXT) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(Failure::at(&file, &error)),
-    };
+    let mut added = Vec::new();
+    for (name, missing) in [(".gitignore", ignore_runtime as Missing), (ATTRIBUTES, attributes_to_add)] {
+        let file = root.join(name);
+        let mut text = match read_file_within(&file, LARGEST_TEXT) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(Failure::at(&file, &error)),
+        };
+        let lines = missing(root, &text);
+        if !lines.is_empty() {
+            text.extend_from_slice(lines.as_bytes());
+            write_file(&file, &text).map_err(|error| Failure::at(&file, &error))?;
+            added.push((name, lines));
+        }
+    }
+    Ok(added)
+}
+
+/// What a file at the root lacks, by its content.
+type Missing = fn(&Path, &[u8]) -> String;
+
+/// What a `.gitignore` with this content lacks for runs to be kept out of git.
+fn ignore_runtime(_root: &Path, text: &[u8]) -> String {
     let is_there = |known: &[u8]| {
         let known = String::from_utf8_lossy(known);
         known.trim().trim_start_matches('/').trim_end_matches('/') == runs::PATH
     };
     if text.split(|&b| b == b'\n').any(is_there) {
-        return Ok(false);
+        return String::new();
     }
-    if !text.is_empty() && !text.ends_with(b"\n") {
-        text.push(b'\n');
-    }
-    text.extend_from_slice(format!("{}/\n", runs::PATH).as_bytes());
-    write_file(&file, &text).map_err(|error| Failure::at(&file, &error))?;
-    Ok(true)
+    let end = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
+    format!("{end}{}/\n", runs::PATH)
 }

@@ -3,6 +3,7 @@
 mod canary;
 mod leaks;
 mod ways;
+mod yaml;
 
 use std::fmt::Write as _;
 
@@ -168,6 +169,27 @@ fn of_settings_names_of_keys_are_shown_alone() {
     assert_eq!(shown.meaning_lines(), ["AllowUsers: (changed)"]);
     let shown = read_as(READINGS[2], "A=1\n", "A=1 # x\nno setting\n");
     assert_eq!(shown.plain(), ["2 lines differ (--show-content shows them)"]);
+}
+
+#[test]
+fn settings_in_another_order_are_not_the_same() {
+    for (reading, old, new) in [
+        (2, "A=1\nB=$A\n", "B=$A\nA=1\n"),
+        (5, "Port 22\nMatch User a\nPort 23\n", "Port 22\nPort 23\nMatch User a\n"),
+        (3, "[a]\nb = 1\n[c]\nd = 1\n", "[c]\nd = 1\n[a]\nb = 1\n"),
+    ] {
+        assert_eq!(
+            read_as(READINGS[reading], old, new).meaning_lines(),
+            ["the document: order changed"],
+            "{new}"
+        );
+    }
+    let same = ["the same by meaning: only how it is written differs"];
+    assert_eq!(read_as(READINGS[2], "A=1\nB=2\n", "# x\nA = 1\n\nB=2").meaning_lines(), same);
+    assert_eq!(read_as(READINGS[3], "[a]\nb = 1\n", "; x\n[a]\nb=1\n").meaning_lines(), same);
+    assert_eq!(read_as(READINGS[1], "a: 1\nb: 2\n", "b: 2\na: 1\n").meaning_lines(), same);
+    let shown = read_as(READINGS[2], "A=1\n;B=1\n", "A=1\n;B=2\n").meaning_lines();
+    assert_eq!(shown, Vec::<String>::new(), "it is no comment there, and nobody knows what it is");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::Command;
 use data_encoding::BASE64;
 use serde_json::Value;
 
+use crate::support::git::{commit_all, git};
 use crate::support::{Project, check_of};
 
 /// The names, each one component of a path.
@@ -295,5 +296,77 @@ fn names_in_the_configuration_are_shown_escaped() {
             assert_harmless(&ran.0.stdout);
         }
         assert_harmless(&project.run(&["check", "--dry-run"]).0.stdout);
+    }
+}
+
+/// Pairs of names that look the same, and how the second one is shown.
+const ALIKE: [(&str, &str, &str); 4] = [
+    ("caf\u{e9}", "cafe\u{301}", "cafe\\u{301}"),
+    ("qr_ordering", "qr_\u{43e}rdering", "qr_\\u{43e}rdering"),
+    ("shop-web", "shop\u{2010}web", "shop\\u{2010}web"),
+    ("tax", "t\u{3b1}x", "t\\u{3b1}x"),
+];
+
+#[test]
+fn names_that_look_alike_are_told_apart_wherever_they_are_shown() {
+    let project = Project::empty();
+    let put_all = |name: &str| {
+        put(&project, &[b"infra", name.as_bytes(), b"compose.yml"], "services: {}\n");
+        put(&project, &[b"addons", name.as_bytes(), b"__manifest__.py"], "{}\n");
+    };
+    let file_of = |name: &str| format!("addons/whole/models/{name}.py");
+    put(&project, &[b"addons", b"whole", b"__manifest__.py"], "{}\n");
+    for (name, _, _) in ALIKE {
+        put_all(name);
+        project.file(&file_of(name), "x\n");
+    }
+    git(&project, &["init", "--quiet"]);
+    let first = project.ok(&["init"]).out();
+    project.ok(&["export", "--accept"]);
+    commit_all(&project, "release");
+    for (name, other, _) in ALIKE {
+        for dir in ["infra", "addons"] {
+            std::fs::rename(project.path(&format!("{dir}/{name}")), project.path(&format!("{dir}/{other}")))
+                .unwrap();
+        }
+        std::fs::rename(project.path(&file_of(name)), project.path(&file_of(other))).unwrap();
+    }
+    let mut outputs = vec![first, project.ok(&["init", "--force"]).out()];
+    let formats = ["terminal", "markdown", "html", "tap", "junit"];
+    outputs.extend(formats.map(|format| project.run(&["check", "--format", format]).out()));
+    project.ok(&["export", "--output", "seen"]);
+    outputs.push(project.run(&["diff", "baseline", "seen"]).out());
+    outputs.push(project.run(&["history"]).out());
+    for (name, other, shown) in ALIKE {
+        let explained = |asked: &str| project.run(&["explain", asked]).out();
+        let [of_one, of_other] = [name, other].map(|name| explained(&format!("infra/{name}/compose.yml")));
+        assert!(of_one.contains(name) && !of_one.contains(shown), "{of_one}");
+        assert!(of_other.contains(shown), "{of_other}");
+        assert_eq!(
+            explained(&format!("infra/{shown}/compose.yml")),
+            of_other,
+            "as it is shown, it can be asked for"
+        );
+        // Each by its own name, and no other with it.
+        let subject = format!("compose_hashes/infra/{shown}/compose.yml");
+        let ran = project.ok(&["ack", &subject, "--until", "1d", "--reason", "x", "--by", "Ada"]);
+        outputs.extend([of_one, of_other, ran.out()]);
+        let ran = project.ok(&["accept", "--yes", "--only", &format!("addon_hashes/{shown}")]).out();
+        assert!(ran.contains("Accepted: 1 change "), "{ran}");
+        project.check(&[]);
+        outputs.push(ran);
+    }
+    outputs.extend([project.run(&["check"]).out(), project.ok(&["ack", "list"]).out()]);
+    for output in &outputs {
+        for (_, other, _) in ALIKE {
+            assert!(!output.contains(other), "{other:?} is shown as it is: {output}");
+        }
+    }
+    for output in &outputs[2..9] {
+        // TAP writes strings as JSON does.
+        let output = output.replace("\\\\", "\\");
+        for (name, _, shown) in ALIKE {
+            assert!(output.contains(name) && output.contains(shown), "{name}: {output:?}");
+        }
     }
 }
