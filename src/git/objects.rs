@@ -4,7 +4,7 @@ use std::io::{self, BufRead};
 use std::time::Duration;
 
 use super::error::GitError;
-use super::form::Form;
+use super::form::{Form, FormHasher};
 use super::limit::{self, End, Limit};
 use super::repository::Repository;
 use crate::model::Digest;
@@ -92,6 +92,31 @@ impl Repository {
             let digest = std::mem::replace(&mut current, form.hasher()).finish();
             digests[at] =
                 digest.filter(|_| matches!(event, ObjectEvent::Whole(object) if object.kind == "blob"));
+        })?;
+        Ok((digests, end))
+    }
+
+    /// The SHA-256 of each of these blobs in each of `forms`, read once for all of them.
+    ///
+    /// # Errors
+    /// When git cannot be started.
+    pub fn digests_in(
+        &self,
+        blobs: &[Vec<u8>],
+        forms: &[Form],
+        limit: &Limit<'_>,
+    ) -> Result<(Vec<Option<Vec<Option<Digest>>>>, End), GitError> {
+        let begin = || forms.iter().map(|form| form.hasher()).collect::<Vec<_>>();
+        let mut digests = vec![None; blobs.len()];
+        let mut current = begin();
+        let end = self.read_each(blobs, limit, &mut |at, event| {
+            if let ObjectEvent::Piece(piece) = event {
+                return current.iter_mut().for_each(|hasher| hasher.update(piece));
+            }
+            let done = std::mem::replace(&mut current, begin());
+            if matches!(event, ObjectEvent::Whole(object) if object.kind == "blob") {
+                digests[at] = Some(done.into_iter().map(FormHasher::finish).collect());
+            }
         })?;
         Ok((digests, end))
     }

@@ -4,7 +4,7 @@ use super::record::above;
 use super::search::{Search, Sought, is_content};
 use super::tree::Standing;
 use crate::git::Mode;
-use crate::model::{Commit, Kind, Origin, Provenance, Value, short_id};
+use crate::model::{Commit, Kind, Origin, Provenance, Value};
 
 /// Which commit the baseline's state of a subject is of.
 pub(super) enum Base {
@@ -174,16 +174,10 @@ impl Search<'_> {
             let why = "a link is on the way to it, and only where that leads today was searched";
             sought.is_behind_link.then(|| why.to_owned())
         };
-        let endings = || files.iter().find_map(|(path, value)| self.like_other_endings(path, value));
-        match self.gap().or_else(|| self.gap_of(&paths)).or_else(endings).or_else(behind) {
+        match self.gap().or_else(|| self.gap_of(&paths)).or_else(behind) {
             Some(gap) => Provenance::unknown(gap),
             None => Provenance::of(Origin::Edited),
         }
-    }
-
-    fn like_other_endings(&self, path: &[u8], value: &Value) -> Option<String> {
-        let commit = self.with_other_endings(path, value).filter(|_| self.matches(path, value).is_empty())?;
-        Some(format!("it is the content of {} with other line endings", short_id(&commit.id)))
     }
 
     /// Why the content of one of these files may have been missed.
@@ -204,8 +198,12 @@ impl Search<'_> {
             if above(file).any(is_gitlink) {
                 return Some("a part of it is or was another repository, a submodule".to_owned());
             }
-            if self.conversions.get(file).is_some_and(|checkout| checkout.is_changed) {
+            let attributes = self.attributes_of(file);
+            if attributes.has_filter || attributes.has_keyword || attributes.has_encoding {
                 return Some("a filter of the repository changes its content at checkout".to_owned());
+            }
+            if attributes.is_substituted {
+                return Some("it may be of an archive of a commit that was not looked into".to_owned());
             }
         }
         None
@@ -214,9 +212,12 @@ impl Search<'_> {
     /// What the baseline of a subject is of: `steps` are the commits with what it has.
     pub(super) fn base_of(&self, sought: &Sought, steps: &[usize]) -> Base {
         if sought.expected == Value::Absent {
-            self.base_of_absence(&self.key(sought))
-        } else {
-            self.base_among(steps)
+            return self.base_of_absence(&self.key(sought));
         }
+        // What a filter made of it is found in no commit: then the baseline is what its commit has.
+        if steps.is_empty() && !sought.is_module && self.attributes_of(&sought.path).has_filter {
+            return self.base_among(&self.steps_of_file(&sought.path));
+        }
+        self.base_among(steps)
     }
 }

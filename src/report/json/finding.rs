@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::provenance::sentence;
 use crate::model::{
-    Change, CheckMeta, Commit, Digest, Disposition, FileOrigin, Finding, Kind, Origin, Part, Provenance,
-    Shown, Since, Stat, Subject, SubjectSource, Value, Versions, Waiver, WayOut, readable,
+    Change, CheckMeta, Commit, Digest, Disposition, FileOrigin, Finding, Kind, Origin, OtherForm, Part,
+    Provenance, Shown, Since, Stat, Subject, SubjectSource, Value, Versions, Waiver, WayOut, readable,
 };
 
 /// One difference.
@@ -103,7 +103,7 @@ struct WirePart {
 /// Where what a host holds comes from.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct WireProvenance {
-    /// `stale`, `ahead`, `diverged`, `edited by hand`, `mixed`, `absent` or `unknown`.
+    /// `own commit`, `stale`, `ahead`, `diverged`, `edited by hand`, `mixed`, `absent` or `unknown`.
     verdict: String,
     /// The same in a sentence.
     words: String,
@@ -119,6 +119,9 @@ struct WireProvenance {
     /// The newest of these, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     commits: Vec<Commit>,
+    /// The forms in which the same content is written otherwise than in the baseline.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    forms: Vec<String>,
     /// What is known of each file of a module that differs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     files: Vec<WireFileOrigin>,
@@ -247,6 +250,7 @@ impl WireProvenance {
             baseline_commit: provenance.baseline.clone(),
             distance: is_between.then_some(provenance.distance),
             commits: provenance.between.clone(),
+            forms: provenance.forms.iter().map(|form| form.words().to_owned()).collect(),
             files: files.collect(),
             mtime: provenance.edited.map(|stat| stat.mtime),
             uid: provenance.edited.map(|stat| stat.uid),
@@ -268,6 +272,7 @@ impl WireProvenance {
             files: files.collect(),
             edited: self.mtime.zip(self.uid).map(|(mtime, uid)| Stat { mtime, uid, ..Stat::default() }),
             unsearched: self.unsearched,
+            forms: self.forms.iter().filter_map(|words| form(words)).collect(),
             ..Provenance::of(origin(&self.verdict))
         }
     }
@@ -275,6 +280,10 @@ impl WireProvenance {
 
 fn origin(word: &str) -> Origin {
     Origin::ALL.into_iter().find(|origin| origin.word() == word).unwrap_or(Origin::Unknown)
+}
+
+fn form(words: &str) -> Option<OtherForm> {
+    OtherForm::ALL.into_iter().find(|form| form.words() == words)
 }
 
 fn value(text: Option<String>) -> Value {
