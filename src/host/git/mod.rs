@@ -45,7 +45,7 @@ impl Host for GitHost {
         // Once to learn which files are wanted, so that git is asked for all of them together.
         let disk = CommitDisk::asking(&tree);
         answers(&disk, &layout, queries, watch)?;
-        let content = read(&self.revision, &disk.wanted(), watch)?;
+        let content = read(&self.revision, &disk.wanted(), &|path| tree.is_target(path), watch)?;
         answers(&CommitDisk::knowing(&tree, content), &layout, queries, watch)
     }
 }
