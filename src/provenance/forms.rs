@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::guise::Guise;
 use super::search::{Search, Sought};
 use super::tree::Standing;
-use crate::git::{Ends, Form, Mode};
-use crate::model::{Digest, Kind, Value};
+use crate::git::{End, Ends, Form, Mode};
+use crate::model::{Digest, Value};
 
 /// How many commits' archives are looked into.
 const ARCHIVES: usize = 60;
@@ -27,24 +27,22 @@ fn up(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 impl Search<'_> {
-    /// Asks what becomes of the files that differ, and of the directories above those that are on one side alone; and how
-    /// what the baseline's commit has comes out here.
+    /// Asks what becomes of the files that differ, and how what the baseline's commit has comes out here.
     pub(super) fn look_at_attributes(&mut self, sought: &[Sought]) {
         let mut paths = BTreeSet::new();
         for one in sought {
-            for (path, expected, actual) in one.files() {
-                if *expected == Value::Absent || *actual == Value::Absent {
-                    paths.extend(up(&path).map(<[u8]>::to_vec));
-                }
+            for (path, ..) in one.files() {
                 paths.insert(path);
             }
-            if one.kind == Kind::Missing {
-                paths.extend(up(&one.path).map(<[u8]>::to_vec));
-            }
+            paths.insert(one.path.clone());
         }
         self.learn_attributes(paths);
         let files = sought.iter().flat_map(Sought::files).map(|(path, ..)| path);
-        let files: BTreeSet<Vec<u8>> = files.filter(|path| self.attributes_of(path).is_converted).collect();
+        let is_changed = |path: &Vec<u8>| {
+            let attributes = self.attributes_of(path);
+            attributes.is_converted || attributes.has_filter
+        };
+        let files: BTreeSet<Vec<u8>> = files.filter(is_changed).collect();
         let bases: Vec<String> =
             [&self.base, &self.head].into_iter().flatten().map(|it| it.id.clone()).collect();
         let asked = bases.iter().flat_map(|base| files.iter().map(|path| (base.clone(), path.clone())));
@@ -54,13 +52,16 @@ impl Search<'_> {
             Standing::Object(blob) => Some((blob.to_owned(), path.clone())),
             _ => None,
         });
-        self.learn_checked_out(there.collect());
+        let there: Vec<File> = there.collect();
+        self.learn_pointers(&there);
+        self.learn_checked_out(there);
     }
 
     /// Asks for the attributes of those of `paths` of which they are not known. `true` when there were any.
     pub(super) fn learn_attributes(&mut self, paths: BTreeSet<Vec<u8>>) -> bool {
-        let new = paths.into_iter().filter(|path| !self.attributes.contains_key(path));
-        let new: Vec<Vec<u8>> = new.collect();
+        // What is said of a directory holds of all that is in it.
+        let all: BTreeSet<Vec<u8>> = paths.iter().flat_map(|path| up(path)).map(<[u8]>::to_vec).collect();
+        let new: Vec<Vec<u8>> = all.into_iter().filter(|path| !self.attributes.contains_key(path)).collect();
         if new.is_empty() {
             return false;
         }
@@ -77,30 +78,24 @@ impl Search<'_> {
     /// Computes the other forms of all that stood at these files; not of what an archive holds. `true` when there were any
     /// that were not known.
     pub(super) fn learn_forms(&mut self, lost: &BTreeSet<Vec<u8>>) -> bool {
-        let (mut files, mut pointers) = (Vec::new(), Vec::new());
+        let mut files = Vec::new();
         for path in lost {
-            let attributes = self.attributes_of(path);
             for (_, touch) in
                 self.touches(path).into_iter().filter(|(_, touch)| touch.mode == Some(Mode::File))
             {
                 let file = (touch.step, (touch.object.clone(), path.clone()));
-                if attributes.has_filter {
-                    pointers.push(file.clone());
-                }
                 files.push(file);
             }
         }
         // The newest first, as far as the time goes.
         files.sort();
-        pointers.sort();
         let blobs: Vec<&str> = files.iter().map(|(_, (blob, _))| blob.as_str()).collect();
         let known = self.digests.count();
         self.digests.learn_forms(self.repository, &blobs, &self.limit);
         let is_new = self.digests.count() > known;
-        let pointers: Vec<File> = pointers.into_iter().map(|(_, file)| file).take(POINTERS).collect();
-        self.learn_pointers(&pointers);
-        let converted = files.into_iter().map(|(_, file)| file);
-        self.learn_checked_out(converted.collect()) || is_new
+        let files: Vec<File> = files.into_iter().map(|(_, file)| file).collect();
+        self.learn_pointers(&files);
+        self.learn_checked_out(files) || is_new
     }
 
     /// Computes what a checkout writes of those of these that it may convert. `true` when there were any new ones.
@@ -122,7 +117,7 @@ impl Search<'_> {
             let Ok((digests, end)) = self.repository.checked_out(&asked, *ends, &self.limit) else {
                 continue;
             };
-            self.digests.was_cut |= end == crate::git::End::Cut;
+            self.digests.was_cut |= end == End::Cut;
             for ((blob, path), digest) in asked.iter().zip(digests) {
                 if let Some(digest) = digest {
                     self.guises.add(blob, path, Guise::CheckedOut(*ends), digest);
@@ -134,7 +129,11 @@ impl Search<'_> {
 
     /// Reads what pointers of Git LFS name.
     fn learn_pointers(&mut self, files: &[File]) {
-        for (blob, path) in files {
+        for (blob, path) in files
+            .iter()
+            .filter(|(_, path)| self.attributes.get(path).is_some_and(|it| it.has_filter))
+            .take(POINTERS)
+        {
             let is_known = self.guises.of(blob, path).iter().any(|(guise, _)| *guise == Guise::Fetched);
             if is_known || self.limit.is_over() {
                 continue;
@@ -191,6 +190,21 @@ impl Search<'_> {
                 self.guises.add(blob, &path, Guise::Archived(*form), digest);
             }
         }
+        let is_whole =
+            self.graph.len() <= CANDIDATES && self.graph.end == End::Whole && !self.setting.is_shallow;
+        let searched = wanted.into_keys().filter(|path| is_whole && !self.has_passing_fact(path));
+        self.archives_searched = searched.collect();
+    }
+
+    /// Whether an archive fills in what is of the day on which it is made: branches, tags, notes and signatures.
+    fn has_passing_fact(&self, path: &[u8]) -> bool {
+        let blobs = self.blobs_at(&[path.to_vec()].into());
+        blobs.into_iter().any(|blob| {
+            let text = self.repository.content(blob.as_bytes()).ok().flatten();
+            text.is_none_or(|text| {
+                text.windows(2).any(|it| it[0] == b'%' && matches!(it[1], b'd' | b'D' | b'(' | b'N' | b'G'))
+            })
+        })
     }
 }
 

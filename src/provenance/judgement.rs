@@ -202,7 +202,7 @@ impl Search<'_> {
             if attributes.has_filter || attributes.has_keyword || attributes.has_encoding {
                 return Some("a filter of the repository changes its content at checkout".to_owned());
             }
-            if attributes.is_substituted {
+            if attributes.is_substituted && !self.archives_searched.contains(file) {
                 return Some("it may be of an archive of a commit that was not looked into".to_owned());
             }
         }
@@ -215,8 +215,13 @@ impl Search<'_> {
             return self.base_of_absence(&self.key(sought));
         }
         // What a filter made of it is found in no commit: then the baseline is what its commit has.
-        if steps.is_empty() && !sought.is_module && self.attributes_of(&sought.path).has_filter {
-            return self.base_among(&self.steps_of_file(&sought.path));
+        if steps.is_empty() && self.is_of_filter(sought) {
+            let all = if sought.is_module {
+                self.steps_of_module(sought)
+            } else {
+                self.steps_of_file(&sought.path)
+            };
+            return self.base_among(&all);
         }
         self.base_among(steps)
     }

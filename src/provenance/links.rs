@@ -2,7 +2,7 @@
 
 use super::search::{Search, Sought};
 use super::tree::Standing;
-use crate::git::Form;
+use crate::git::{Form, Mode};
 use crate::model::{Digest, Value};
 
 /// How many links are followed one after the other.
@@ -48,6 +48,10 @@ impl Search<'_> {
         let text = self.digests.get(&link, Form::Stored)?;
         let is_text = |value: &Value| *value == Value::Digest(text);
         if !is_text(&one.expected) && !is_text(&one.actual) {
+            return None;
+        }
+        let listed = self.repository.at(commit).list(self.repository.project_path(&one.named)?).ok()?;
+        if !listed.iter().any(|listed| listed.mode == Mode::Link && listed.object == link) {
             return None;
         }
         let (mut path, mut blob) = (one.named.clone(), link);

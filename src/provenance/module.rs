@@ -232,10 +232,10 @@ impl Search<'_> {
             let part = parts.get(file.path.as_slice()).filter(|part| part.kind != Kind::Unreadable);
             let stored = || self.digests.get(&file.blob, Form::Stored);
             let leaf = match part.map(|part| side.of(part)) {
-                Some(Value::Absent) => continue,
+                _ if without_left_out && self.is_left_out(&path) => continue,
+                Some(Value::Absent) => return None,
                 Some(Value::Digest(digest)) => Leaf::File(*digest),
                 Some(Value::Link(digest)) => Leaf::Link(*digest),
-                _ if without_left_out && self.is_left_out(&path) => continue,
                 _ if file.is_link && style.links_as_files => Leaf::File(stored()?),
                 _ if file.is_link => Leaf::Link(stored()?),
                 _ => {

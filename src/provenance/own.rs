@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::guise::{Guise, difference};
 use super::judgement::Base;
 use super::record::Touch;
-use super::search::{Search, Sought};
+use super::search::{Anchor, Search, Sought};
 use super::tree::Inner;
 use crate::git::Ends;
 use crate::model::{Commit, Kind, Origin, OtherForm, Part, Provenance, Value};
@@ -16,7 +16,8 @@ pub(super) type Forms = BTreeSet<OtherForm>;
 /// What is asked of the host's content.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
-    /// It is as a checkout here writes it, and not as it is stored.
+    /// It is what a checkout here, or an archive, makes of it, and not as it is stored; or it is a pointer to what the
+    /// baseline has.
     AsCheckedOutHere,
     /// It is in any form.
     Anyhow,
@@ -70,17 +71,19 @@ impl Search<'_> {
 
     /// Judges a subject that is not there where an archive leaves it out, or where a link on the way to it is a file.
     pub(super) fn own_absence(&self, sought: &Sought, base: &Base) -> Option<Provenance> {
-        let commit = base.commit()?.clone();
-        let form = if sought.is_behind_file {
-            OtherForm::LinksAsFiles
-        } else {
-            self.is_left_out(&sought.path).then_some(OtherForm::Archive)?
-        };
-        Some(self.own(commit, [form].into()))
+        if sought.is_behind_file {
+            let commit = base.commit().or(self.head.as_ref())?.clone();
+            return Some(self.own(commit, [OtherForm::LinksAsFiles].into()));
+        }
+        let commit = base.commit().filter(|_| self.is_left_out(&sought.path))?.clone();
+        Some(self.own(commit, [OtherForm::Archive].into()))
     }
 
-    /// The forms of a part of a module, where a commit holds it for both sides, and the newest such commit.
+    /// The commit that holds a file of a module for both sides.
     pub(super) fn own_part(&self, sought: &Sought, part: &Part) -> Option<Commit> {
+        if part.expected == Value::Absent || part.actual == Value::Absent {
+            return None;
+        }
         let path = sought.inner(&part.path);
         let touches = self.touches(&path);
         let sides = (&part.expected, &part.actual);
@@ -99,7 +102,10 @@ impl Search<'_> {
             let guises = |value| -> Vec<Guise> {
                 touches.iter().flat_map(|(_, touch)| self.guises(&path, touch, value)).collect()
             };
-            let (expected_in, actual_in) = (guises(expected), guises(actual));
+            let (mut expected_in, actual_in) = (guises(expected), guises(actual));
+            if expected_in.is_empty() && self.is_filtered(&path, expected) {
+                expected_in.push(Guise::Filtered);
+            }
             if *actual == Value::Absent && self.is_left_out(&path) {
                 forms.insert(OtherForm::Archive);
             } else if !expected_in.iter().any(|guise| actual_in.contains(guise)) {
@@ -133,7 +139,15 @@ impl Search<'_> {
             )?);
         }
         let is_unread = sought.parts.iter().any(|part| part.kind == Kind::Unreadable);
-        (!is_unread && !forms.is_empty()).then_some(forms)
+        // An archive leaves out all such files or none.
+        let differs: BTreeSet<&[u8]> = sought.parts.iter().map(|part| part.path.as_slice()).collect();
+        let is_there = |file: &&Inner| {
+            !differs.contains(file.path.as_slice()) && self.is_left_out(&sought.inner(&file.path))
+        };
+        let leaves_out =
+            sought.parts.iter().any(|it| it.expected == Value::Absent || it.actual == Value::Absent);
+        let is_half = leaves_out && files.iter().any(|file| is_there(&file));
+        (!is_unread && !is_half && !forms.is_empty()).then_some(forms)
     }
 
     fn forms_of_touch(
@@ -157,29 +171,49 @@ impl Search<'_> {
     ) -> Option<Forms> {
         let of = |value: &Value| self.guises_of(path, content, value);
         let one = |guises: Vec<Guise>| (!guises.is_empty()).then_some(guises);
-        if kept == Kept::Anyhow && self.is_left_out(path) {
+        if self.is_left_out(path) {
             match (expected, actual) {
                 (expected, Value::Absent) => return one(of(expected)).map(|_| [OtherForm::Archive].into()),
                 (Value::Absent, actual) => return one(of(actual)).map(|_| [OtherForm::Checkout].into()),
                 _ => {}
             }
         }
-        let seen = one(of(actual))?;
-        let here = Guise::CheckedOut(Ends::Configured);
-        if kept == Kept::AsCheckedOutHere && (!seen.contains(&here) || seen.contains(&Guise::STORED)) {
+        let (mut wanted, seen) = (of(expected), one(of(actual))?);
+        // What a filter makes is known to nobody who does not run it.
+        let made =
+            wanted.is_empty() && matches!(expected, Value::Digest(_)) && self.attributes_of(path).has_filter;
+        let is_as_here =
+            seen.contains(&Guise::CheckedOut(Ends::Configured)) && !seen.contains(&Guise::STORED);
+        if made && self.is_of_base(path, content.0, kept) {
+            wanted.push(Guise::Filtered);
+        } else if kept == Kept::AsCheckedOutHere && !is_as_here {
             return None;
         }
-        let mut wanted = of(expected);
-        // What a filter makes is known to nobody who does not run it.
-        let is_filtered = |value: &Value| {
-            self.attributes_of(path).has_filter
-                && matches!(value, Value::Digest(_))
-                && self.matches(path, value).is_empty()
-        };
-        if wanted.is_empty() && kept == Kept::Anyhow && is_filtered(expected) {
-            wanted.push(Guise::Filtered);
-        }
         Some(difference(&one(wanted)?, &seen, self.attributes_of(path)))
+    }
+
+    /// Whether a blob is what the baseline's commit has of a file; where that is to be sure, the baseline must name it.
+    fn is_of_base(&self, path: &[u8], blob: &str, kept: Kept) -> bool {
+        let is_named = matches!(self.setting.anchor, Anchor::Named(_));
+        let newest = self.base_among(&self.steps_of_file(path));
+        let Some(commit) = newest.commit().filter(|_| is_named || kept == Kept::Anyhow) else { return false };
+        let is_it = |touch: &Touch| self.record.commits[touch.step].id == commit.id && touch.object == blob;
+        self.touches(path).iter().any(|(_, touch)| is_it(touch))
+    }
+
+    /// Whether a filter must have made what is found in no commit.
+    fn is_filtered(&self, path: &[u8], value: &Value) -> bool {
+        let has_filter = self.attributes_of(path).has_filter;
+        has_filter && matches!(value, Value::Digest(_)) && self.matches(path, value).is_empty()
+    }
+
+    /// Whether a filter must have made what the baseline has of a subject and no commit holds.
+    pub(super) fn is_of_filter(&self, sought: &Sought) -> bool {
+        let lost = |(path, expected, _): &(Vec<u8>, &Value, &Value)| {
+            **expected != Value::Absent && self.matches(path, expected).is_empty()
+        };
+        let lost: Vec<_> = sought.files().into_iter().filter(lost).collect();
+        !lost.is_empty() && lost.iter().all(|(path, expected, _)| self.is_filtered(path, expected))
     }
 
     fn own_through_link(&self, sought: &Sought) -> Option<Provenance> {

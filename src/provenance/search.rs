@@ -135,6 +135,8 @@ pub(super) struct Search<'a> {
     pub(super) guises: Guises,
     /// What links lead to in the commits that are asked first, by the path of the link.
     pub(super) through: HashMap<Vec<u8>, Through>,
+    /// Files that no archive of any commit can have otherwise than it was found.
+    pub(super) archives_searched: BTreeSet<Vec<u8>>,
     /// The newest commit at which a finding with content was found.
     pub(super) witness: Option<Commit>,
     /// The anchor as a commit, or what is checked out.
@@ -172,6 +174,7 @@ impl<'a> Search<'a> {
             attributes: HashMap::new(),
             guises: Guises::default(),
             through: HashMap::new(),
+            archives_searched: BTreeSet::new(),
             witness: None,
             base,
             head,
