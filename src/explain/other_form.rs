@@ -8,9 +8,12 @@ pub(super) fn own_forms(finding: &Finding) -> Option<&[OtherForm]> {
     Some(&provenance.forms)
 }
 
-/// Whether writing files leads back: a link is none of them.
-pub(super) fn is_of_links(forms: &[OtherForm]) -> bool {
-    forms.iter().any(|form| matches!(form, OtherForm::LinksAsFiles | OtherForm::Links))
+/// Whether git must be set up first: files that are written in place of links and pointers would be changes to commit.
+pub(super) fn needs_setting(forms: &[OtherForm]) -> bool {
+    let needs = |form: &OtherForm| {
+        matches!(form, OtherForm::LinksAsFiles | OtherForm::Links | OtherForm::Pointer | OtherForm::Filtered)
+    };
+    forms.iter().any(needs)
 }
 
 /// The cause of the first of these forms.

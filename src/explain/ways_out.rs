@@ -1,7 +1,7 @@
 //! What can be done about a subject that differs, with the command for each way.
 
 use super::no_undo::NoUndo;
-use super::other_form::{self, is_of_links, own_forms};
+use super::other_form::{self, needs_setting, own_forms};
 use super::situation::Situation;
 use super::step::{Step, command, on_host};
 use super::{undo_container, undo_files};
@@ -56,7 +56,7 @@ fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
     }
     let Some(forms) = own_forms(situation.finding) else { return undo_files::steps(situation) };
     let other_form = || NoUndo::OtherForm(other_form::advice(forms));
-    if is_of_links(forms) {
+    if needs_setting(forms) {
         return Err(other_form());
     }
     undo_files::steps(situation).map_err(|_| other_form())

@@ -13,7 +13,7 @@ const ARCHIVES: usize = 60;
 /// How many commits are candidates for that.
 const CANDIDATES: usize = 400;
 /// How many blobs are read for pointers.
-const POINTERS: usize = 200;
+const POINTERS: usize = 50;
 /// The longest text that is taken for a pointer of Git LFS.
 const POINTER: usize = 1024;
 
@@ -54,7 +54,7 @@ impl Search<'_> {
         });
         let there: Vec<File> = there.collect();
         self.learn_pointers(&there);
-        self.learn_checked_out(there);
+        self.learn_checked_out(there, false);
     }
 
     /// Asks for the attributes of those of `paths` of which they are not known. `true` when there were any.
@@ -95,17 +95,18 @@ impl Search<'_> {
         let is_new = self.digests.count() > known;
         let files: Vec<File> = files.into_iter().map(|(_, file)| file).collect();
         self.learn_pointers(&files);
-        self.learn_checked_out(files) || is_new
+        self.learn_checked_out(files, false) || is_new
     }
 
-    /// Computes what a checkout writes of those of these that it may convert. `true` when there were any new ones.
-    pub(super) fn learn_checked_out(&mut self, files: Vec<File>) -> bool {
+    /// Computes what a checkout writes of these: of all, or of those that it may convert here. `true` when there were any
+    /// new ones.
+    pub(super) fn learn_checked_out(&mut self, files: Vec<File>, is_elsewhere: bool) -> bool {
         let mut new = BTreeSet::new();
         let is_new = |(blob, path): &File| {
             let attributes = self.attributes_of(path);
             let is_known =
                 || self.guises.of(blob, path).iter().any(|(guise, _)| matches!(guise, Guise::CheckedOut(_)));
-            attributes.is_converted
+            (attributes.is_converted || is_elsewhere)
                 && !attributes.has_filter
                 && !is_known()
                 && new.insert((blob.clone(), path.clone()))

@@ -111,7 +111,7 @@ impl Search<'_> {
         }
         let blobs: Vec<&str> = blobs.iter().map(String::as_str).collect();
         self.digests.learn(self.repository, &blobs, Form::Stored, &|_| true, &self.limit);
-        self.learn_checked_out(files);
+        self.learn_checked_out(files, self.has_lost_modules);
     }
 
     /// The candidates in which every differing file is as `side` has it, as far as that is known, each with its files: in a
@@ -179,7 +179,8 @@ impl Search<'_> {
             if style.links_as_files && files.iter().all(|file| !file.is_link) {
                 continue;
             }
-            let is_archive = !is_strict && sought.parts.iter().any(|part| *side.of(part) == Value::Absent);
+            let is_archive =
+                !is_strict && files.iter().any(|file| self.is_left_out(&sought.inner(&file.path)));
             for without_left_out in [false, true].into_iter().take(1 + usize::from(is_archive)) {
                 let tree = self.tree(sought, side, &files, style, without_left_out);
                 if tree.is_some_and(|tree| tree.digest() == *wanted) {
@@ -210,7 +211,8 @@ impl Search<'_> {
         let is_converted =
             self.attributes.iter().any(|(path, it)| it.is_converted && path.starts_with(&inside));
         let guises = [Guise::STORED].into_iter().chain(Ends::ALL.map(Guise::CheckedOut));
-        let guises: Vec<Guise> = guises.take(if is_converted { 4 } else { 1 }).collect();
+        let guises: Vec<Guise> =
+            guises.take(if is_converted || self.has_lost_modules { 4 } else { 1 }).collect();
         let style = |links_as_files| guises.iter().map(move |guise| Style { guise: *guise, links_as_files });
         style(false).chain(style(true)).collect()
     }

@@ -182,8 +182,11 @@ impl Search<'_> {
         // What a filter makes is known to nobody who does not run it.
         let made =
             wanted.is_empty() && matches!(expected, Value::Digest(_)) && self.attributes_of(path).has_filter;
-        let is_as_here =
-            seen.contains(&Guise::CheckedOut(Ends::Configured)) && !seen.contains(&Guise::STORED);
+        let is_as_here = if seen.contains(&Guise::STORED) {
+            wanted.contains(&Guise::Fetched)
+        } else {
+            seen.contains(&Guise::CheckedOut(Ends::Configured))
+        };
         if made && self.is_of_base(path, content.0, kept) {
             wanted.push(Guise::Filtered);
         } else if kept == Kept::AsCheckedOutHere && !is_as_here {

@@ -145,6 +145,8 @@ pub(super) struct Search<'a> {
     pub(super) head: Option<Commit>,
     /// Whether there may be older names that were not looked for.
     has_more_names: bool,
+    /// Whether a module was not found in the forms that its files have here.
+    pub(super) has_lost_modules: bool,
 }
 
 impl<'a> Search<'a> {
@@ -179,6 +181,7 @@ impl<'a> Search<'a> {
             base,
             head,
             has_more_names: false,
+            has_lost_modules: false,
         }
     }
 
@@ -269,6 +272,7 @@ impl<'a> Search<'a> {
     fn widen(&mut self, lost: &BTreeSet<Vec<u8>>, sought: &[Sought]) -> bool {
         let lost_modules = sought.iter().filter(|one| one.is_module && lost.contains(&self.key(one)));
         let inner: BTreeSet<Vec<u8>> = lost_modules.flat_map(|one| self.files_ever(one)).collect();
+        self.has_lost_modules |= !inner.is_empty();
         let is_first = self.learn_attributes(lost.iter().chain(&inner).cloned().collect());
         let followed = self.record.follow(self.repository, lost, &self.setting.tips, &self.limit);
         let has_forms = self.learn_forms(lost);

@@ -1,4 +1,5 @@
 //! Commits as hosts, and commits that files come from.
 
+mod other_forms;
 mod provenance;
 mod revision;
