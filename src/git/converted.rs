@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use super::error::GitError;
 use super::form::Form;
 use super::limit::{self, End, Limit};
+use super::objects::InForms;
 use super::repository::Repository;
 use crate::model::{Digest, Hasher};
 
@@ -86,7 +87,7 @@ impl Repository {
         path: &[u8],
         forms: &[Form],
         limit: &Limit<'_>,
-    ) -> Result<Option<Vec<Option<Digest>>>, GitError> {
+    ) -> Result<Option<InForms>, GitError> {
         if self.foreign_owner().is_some() {
             return Ok(None);
         }

@@ -37,6 +37,9 @@ pub struct Object {
     pub size: u64,
 }
 
+/// The SHA-256 of one blob in each form that was asked for; none of what has no such form.
+pub(super) type InForms = Vec<Option<Digest>>;
+
 /// Takes the events of the object at an index of the names that were asked for.
 type Take<'a> = dyn FnMut(usize, ObjectEvent<'_>) + 'a;
 
@@ -96,7 +99,8 @@ impl Repository {
         Ok((digests, end))
     }
 
-    /// The SHA-256 of each of these blobs in each of `forms`, read once for all of them.
+    /// The SHA-256 of each of these blobs in each of `forms`, read once for all of them; nothing where there is no such blob,
+    /// or it cannot be read.
     ///
     /// # Errors
     /// When git cannot be started.
@@ -105,9 +109,9 @@ impl Repository {
         blobs: &[Vec<u8>],
         forms: &[Form],
         limit: &Limit<'_>,
-    ) -> Result<(Vec<Option<Vec<Option<Digest>>>>, End), GitError> {
+    ) -> Result<(Vec<InForms>, End), GitError> {
         let begin = || forms.iter().map(|form| form.hasher()).collect::<Vec<_>>();
-        let mut digests = vec![None; blobs.len()];
+        let mut digests = vec![Vec::new(); blobs.len()];
         let mut current = begin();
         let end = self.read_each(blobs, limit, &mut |at, event| {
             if let ObjectEvent::Piece(piece) = event {
@@ -115,7 +119,7 @@ impl Repository {
             }
             let done = std::mem::replace(&mut current, begin());
             if matches!(event, ObjectEvent::Whole(object) if object.kind == "blob") {
-                digests[at] = Some(done.into_iter().map(FormHasher::finish).collect());
+                digests[at] = done.into_iter().map(FormHasher::finish).collect();
             }
         })?;
         Ok((digests, end))

@@ -89,7 +89,7 @@ impl Digests {
         };
         self.was_cut |= end == End::Cut;
         for (blob, digests) in new.iter().zip(digests) {
-            let each = Form::OTHERS.into_iter().zip(digests.into_iter().flatten());
+            let each = Form::OTHERS.into_iter().zip(digests);
             self.read.extend(each.map(|(form, digest)| (((*blob).to_owned(), form), digest)));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guise::Guise;
+use super::guise::{BlobAt, Guise};
 use super::search::{Search, Sought};
 use super::tree::Standing;
 use crate::git::{End, Ends, Form, Mode};
@@ -16,9 +16,6 @@ const CANDIDATES: usize = 400;
 const POINTERS: usize = 50;
 /// The longest text that is taken for a pointer of Git LFS.
 const POINTER: usize = 1024;
-
-/// A blob and the path by whose attributes it is written.
-type File = (String, Vec<u8>);
 
 /// The directories above a path, and itself.
 fn up(path: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -36,7 +33,7 @@ impl Search<'_> {
             }
             paths.insert(one.path.clone());
         }
-        self.learn_attributes(paths);
+        self.learn_attributes(&paths);
         let files = sought.iter().flat_map(Sought::files).map(|(path, ..)| path);
         let is_changed = |path: &Vec<u8>| {
             let attributes = self.attributes_of(path);
@@ -52,13 +49,13 @@ impl Search<'_> {
             Standing::Object(blob) => Some((blob.to_owned(), path.clone())),
             _ => None,
         });
-        let there: Vec<File> = there.collect();
+        let there: Vec<BlobAt> = there.collect();
         self.learn_pointers(&there);
         self.learn_checked_out(there, false);
     }
 
     /// Asks for the attributes of those of `paths` of which they are not known. `true` when there were any.
-    pub(super) fn learn_attributes(&mut self, paths: BTreeSet<Vec<u8>>) -> bool {
+    pub(super) fn learn_attributes(&mut self, paths: &BTreeSet<Vec<u8>>) -> bool {
         // What is said of a directory holds of all that is in it.
         let all: BTreeSet<Vec<u8>> = paths.iter().flat_map(|path| up(path)).map(<[u8]>::to_vec).collect();
         let new: Vec<Vec<u8>> = all.into_iter().filter(|path| !self.attributes.contains_key(path)).collect();
@@ -93,16 +90,16 @@ impl Search<'_> {
         let known = self.digests.count();
         self.digests.learn_forms(self.repository, &blobs, &self.limit);
         let is_new = self.digests.count() > known;
-        let files: Vec<File> = files.into_iter().map(|(_, file)| file).collect();
+        let files: Vec<BlobAt> = files.into_iter().map(|(_, file)| file).collect();
         self.learn_pointers(&files);
         self.learn_checked_out(files, false) || is_new
     }
 
     /// Computes what a checkout writes of these: of all, or of those that it may convert here. `true` when there were any
     /// new ones.
-    pub(super) fn learn_checked_out(&mut self, files: Vec<File>, is_elsewhere: bool) -> bool {
+    pub(super) fn learn_checked_out(&mut self, files: Vec<BlobAt>, is_elsewhere: bool) -> bool {
         let mut new = BTreeSet::new();
-        let is_new = |(blob, path): &File| {
+        let is_new = |(blob, path): &BlobAt| {
             let attributes = self.attributes_of(path);
             let is_known =
                 || self.guises.of(blob, path).iter().any(|(guise, _)| matches!(guise, Guise::CheckedOut(_)));
@@ -111,7 +108,7 @@ impl Search<'_> {
                 && !is_known()
                 && new.insert((blob.clone(), path.clone()))
         };
-        let files: Vec<File> = files.into_iter().filter(is_new).collect();
+        let files: Vec<BlobAt> = files.into_iter().filter(is_new).collect();
         let asked: Vec<(&str, &[u8])> =
             files.iter().map(|(blob, path)| (blob.as_str(), path.as_slice())).collect();
         for ends in if asked.is_empty() { &[][..] } else { &Ends::ALL } {
@@ -129,7 +126,7 @@ impl Search<'_> {
     }
 
     /// Reads what pointers of Git LFS name.
-    fn learn_pointers(&mut self, files: &[File]) {
+    fn learn_pointers(&mut self, files: &[BlobAt]) {
         for (blob, path) in files
             .iter()
             .filter(|(_, path)| self.attributes.get(path).is_some_and(|it| it.has_filter))
@@ -151,8 +148,8 @@ impl Search<'_> {
     }
 
     /// Looks into archives of commits for files in which git fills in what the commit is: of what the baseline is of and
-    /// what is checked out before others.
-    pub(super) fn look_into_archives(&mut self, sought: &[Sought]) {
+    /// what is checked out before others. `true` when something was found.
+    pub(super) fn look_into_archives(&mut self, sought: &[Sought]) -> bool {
         let mut wanted: BTreeMap<Vec<u8>, BTreeSet<Digest>> = BTreeMap::new();
         for (path, expected, actual) in sought.iter().flat_map(Sought::files) {
             let attributes = self.attributes_of(&path);
@@ -167,7 +164,7 @@ impl Search<'_> {
         wanted.retain(|_, lost| !lost.is_empty());
         let mut commits: Vec<String> =
             [&self.base, &self.head].into_iter().flatten().map(|it| it.id.clone()).collect();
-        let Some(like) = commits.first().cloned().filter(|_| !wanted.is_empty()) else { return };
+        let Some(like) = commits.first().cloned().filter(|_| !wanted.is_empty()) else { return false };
         commits.extend(self.record.commits.iter().map(|commit| commit.id.clone()));
         commits.extend(self.graph.newest(CANDIDATES, &like));
         let mut known = BTreeSet::new();
@@ -176,25 +173,27 @@ impl Search<'_> {
         let asked: Vec<(String, Vec<u8>)> = asked.collect();
         self.trees.stand(self.repository, &asked, &self.limit);
         let forms = [&[Form::Stored], &Form::OTHERS[..]].concat();
-        let mut left = ARCHIVES;
+        let (mut left, mut has_found) = (ARCHIVES, false);
         for (commit, path) in asked {
             let Some(lost) = wanted.get_mut(&path).filter(|lost| !lost.is_empty()) else { continue };
             let Standing::Object(blob) = self.trees.standing(&commit, &path) else { continue };
             if left == 0 || self.limit.is_over() {
                 self.digests.was_cut = true;
-                return;
+                return has_found;
             }
             left -= 1;
             let archived = self.repository.archived(&commit, &path, &forms, &self.limit);
             for (form, digest) in archived.into_iter().flatten().flat_map(|it| forms.iter().zip(it)) {
                 let Some(digest) = digest.filter(|digest| lost.remove(digest)) else { continue };
                 self.guises.add(blob, &path, Guise::Archived(*form), digest);
+                has_found = true;
             }
         }
         let is_whole =
             self.graph.len() <= CANDIDATES && self.graph.end == End::Whole && !self.setting.is_shallow;
         let searched = wanted.into_keys().filter(|path| is_whole && !self.has_passing_fact(path));
         self.archives_searched = searched.collect();
+        has_found
     }
 
     /// Whether an archive fills in what is of the day on which it is made: branches, tags, notes and signatures.

@@ -53,10 +53,13 @@ impl Guise {
     }
 }
 
+/// A blob, and the path by whose attributes it is written.
+pub(super) type BlobAt = (String, Vec<u8>);
+
 /// Digests of blobs at paths, in forms that depend on the path.
 #[derive(Debug, Default)]
 pub(super) struct Guises {
-    known: HashMap<(String, Vec<u8>), Vec<(Guise, Digest)>>,
+    known: HashMap<BlobAt, Vec<(Guise, Digest)>>,
 }
 
 impl Guises {
@@ -82,11 +85,10 @@ pub(super) fn difference(
 }
 
 fn between(expected: Guise, actual: Guise, attributes: Attributes) -> BTreeSet<OtherForm> {
-    use Guise::{Archived, Fetched, Filtered, Link, LinkText};
+    use Guise::{Archived, Fetched, Filtered, LinkText};
     let one = |form| BTreeSet::from([form]);
     let is_made = |guise: Guise| matches!(guise, Fetched | Filtered);
     match (expected, actual) {
-        (LinkText, Link) => return one(OtherForm::Links),
         (_, LinkText) => return one(OtherForm::LinksAsFiles),
         (LinkText, _) => return one(OtherForm::Links),
         (made, other) if is_made(made) && !is_made(other) => return one(OtherForm::Pointer),
@@ -95,7 +97,7 @@ fn between(expected: Guise, actual: Guise, attributes: Attributes) -> BTreeSet<O
     }
     let mut forms = BTreeSet::new();
     match (expected, actual) {
-        (Archived(_), Archived(_)) | (_, Archived(_)) => drop(forms.insert(OtherForm::Archive)),
+        (_, Archived(_)) => drop(forms.insert(OtherForm::Archive)),
         (Archived(_), _) => drop(forms.insert(OtherForm::Checkout)),
         _ if expected.is_checked_out() != actual.is_checked_out() => {
             forms.extend(attributes.has_keyword.then_some(OtherForm::Keyword));

@@ -75,7 +75,7 @@ impl Search<'_> {
         }
         self.digests.learn(self.repository, &[&blob], Form::Stored, &|_| true, &self.limit);
         self.digests.learn_forms(self.repository, &[&blob], &self.limit);
-        self.learn_attributes([path.clone()].into());
+        self.learn_attributes(&[path.clone()].into());
         self.learn_checked_out(vec![(blob.clone(), path.clone())], false);
         Some(Through { commit: commit.to_owned(), text, path, blob })
     }

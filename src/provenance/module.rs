@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::guise::Guise;
+use super::guise::{BlobAt, Guise};
 use super::judgement::Base;
 use super::own::Kept;
 use super::places::module_at;
@@ -94,16 +94,19 @@ impl Search<'_> {
         let roots: BTreeSet<String> = all.map(|(_, tree)| tree.to_owned()).collect();
         self.trees.read(self.repository, &roots, &self.limit);
         let mut blobs: Vec<String> = Vec::new();
-        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+        // What is not found in the forms that files have here may have come from where they have others.
+        let (mut here, mut elsewhere): (Vec<BlobAt>, Vec<BlobAt>) = (Vec::new(), Vec::new());
         for one in &modules {
             if self.limit.is_over() {
                 self.trees.was_cut = true;
                 break;
             }
             for side in [Side::Actual, Side::Expected] {
+                let is_lost = self.has_lost_modules && self.matches_of_module(one, side).is_empty();
                 for file in self.agreeing(one, side, None).into_iter().flat_map(|(_, files)| files) {
                     if !file.is_link {
-                        files.push((file.blob.clone(), one.inner(&file.path)));
+                        let written = if is_lost { &mut elsewhere } else { &mut here };
+                        written.push((file.blob.clone(), one.inner(&file.path)));
                     }
                     blobs.push(file.blob);
                 }
@@ -111,7 +114,8 @@ impl Search<'_> {
         }
         let blobs: Vec<&str> = blobs.iter().map(String::as_str).collect();
         self.digests.learn(self.repository, &blobs, Form::Stored, &|_| true, &self.limit);
-        self.learn_checked_out(files, self.has_lost_modules);
+        self.learn_checked_out(here, false);
+        self.learn_checked_out(elsewhere, true);
     }
 
     /// The candidates in which every differing file is as `side` has it, as far as that is known, each with its files: in a
@@ -241,10 +245,10 @@ impl Search<'_> {
                 _ if file.is_link && style.links_as_files => Leaf::File(stored()?),
                 _ if file.is_link => Leaf::Link(stored()?),
                 _ => {
-                    let known = self.guises.of(&file.blob, &path).iter();
-                    let written = known.filter(|(guise, _)| *guise == style.guise).map(|(_, digest)| *digest);
+                    let mut known = self.guises.of(&file.blob, &path).iter();
+                    let written = known.find(|(guise, _)| *guise == style.guise).map(|(_, digest)| *digest);
                     // What is not converted is written as it is stored.
-                    Leaf::File(written.last().or_else(stored)?)
+                    Leaf::File(written.or_else(stored)?)
                 }
             };
             builder.push(&*file.path, leaf, None);

@@ -202,7 +202,9 @@ impl<'a> Search<'a> {
         self.look_through_links(sought);
         let lost = self.lost(sought);
         self.look_again(&lost);
-        self.look_into_archives(sought);
+        if self.look_into_archives(sought) {
+            self.learn_modules(sought);
+        }
         self.look_at_witness(sought);
     }
 
@@ -273,7 +275,7 @@ impl<'a> Search<'a> {
         let lost_modules = sought.iter().filter(|one| one.is_module && lost.contains(&self.key(one)));
         let inner: BTreeSet<Vec<u8>> = lost_modules.flat_map(|one| self.files_ever(one)).collect();
         self.has_lost_modules |= !inner.is_empty();
-        let is_first = self.learn_attributes(lost.iter().chain(&inner).cloned().collect());
+        let is_first = self.learn_attributes(&lost.iter().chain(&inner).cloned().collect());
         let followed = self.record.follow(self.repository, lost, &self.setting.tips, &self.limit);
         let has_forms = self.learn_forms(lost);
         is_first || has_forms || followed.unwrap_or_default()

@@ -426,8 +426,11 @@ fn a_pointer_in_place_of_the_content_is_no_other_commit() {
     history.put(&project);
     git(&project, &["checkout", "--quiet", "--force", "main"]);
     project.file("audit/driftlock.toml", CONFIGURATION);
-    paths.iter().for_each(|path| project.file(path, content));
-    turned.iter().for_each(|path| project.file(path, "hello\n"));
+    for (path, content) in
+        paths.map(|path| (path, content)).into_iter().chain(turned.map(|path| (path, "hello\n")))
+    {
+        project.file(path, content);
+    }
     project.ok(&["export", "--accept"]);
     checked_out_again(&project);
     let found = findings(&project.root(), &[]);
