@@ -56,6 +56,19 @@ impl Guise {
 /// A blob, and the path by whose attributes it is written.
 pub(super) type BlobAt = (String, Vec<u8>);
 
+/// What a link leads to in a commit.
+#[derive(Debug, Clone)]
+pub(super) struct Through {
+    /// The commit.
+    pub(super) commit: String,
+    /// The digest of the link's target.
+    pub(super) text: Digest,
+    /// The path of the file behind it.
+    pub(super) path: Vec<u8>,
+    /// Its blob.
+    pub(super) blob: String,
+}
+
 /// Digests of blobs at paths, in forms that depend on the path.
 #[derive(Debug, Default)]
 pub(super) struct Guises {

@@ -1,27 +1,15 @@
 //! Links of the baseline's commit that are files on the host, or the other way round.
 
+use super::guise::Through;
 use super::search::{Search, Sought};
 use super::tree::Standing;
 use crate::git::{Form, Mode};
-use crate::model::{Digest, Value};
+use crate::model::Value;
 
 /// How many links are followed one after the other.
 const HOPS: usize = 8;
 /// The longest target that is read.
 const LONGEST: u64 = 4096;
-
-/// What a link leads to in a commit.
-#[derive(Debug, Clone)]
-pub(super) struct Through {
-    /// The commit.
-    pub(super) commit: String,
-    /// The digest of the link's target.
-    pub(super) text: Digest,
-    /// The path of the file behind it.
-    pub(super) path: Vec<u8>,
-    /// Its blob.
-    pub(super) blob: String,
-}
 
 impl Search<'_> {
     /// Follows the links of the baseline's commit, and of what is checked out, where the one side has the target of a link

@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::thread::Builder;
 
 use super::digests::Digests;
-use super::guise::{Guise, Guises};
-use super::links::Through;
+use super::guise::{Guise, Guises, Through};
 use super::record::{Record, Touch};
 use super::tree::Trees;
 use super::{Trace, is_module};
