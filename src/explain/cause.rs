@@ -1,5 +1,6 @@
 //! What has probably happened, in one sentence: a guess from what was compared, said as one.
 
+use super::other_form::{self, own_forms};
 use crate::check::meta;
 use crate::host::was_left_out;
 use crate::model::{Change, Finding, Kind, Obstacle, Origin, Part, SubjectKind};
@@ -44,6 +45,9 @@ fn of_unreadable(obstacle: Obstacle) -> Option<&'static str> {
 fn of_files(finding: &Finding) -> &'static str {
     if !finding.parts.is_empty() && finding.parts.iter().all(Part::fits_no_lock_file) {
         return "a deploy left bytecode behind, or somebody put it there to be run in place of the source";
+    }
+    if let Some(forms) = own_forms(finding) {
+        return other_form::cause(forms);
     }
     match (finding.kind, finding.provenance.as_ref().map(|it| it.origin)) {
         (_, Some(Origin::Stale)) => "a deploy has not reached this place, or was rolled back",

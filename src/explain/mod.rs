@@ -2,6 +2,7 @@
 
 mod cause;
 mod no_undo;
+mod other_form;
 mod script;
 mod situation;
 mod step;

@@ -12,6 +12,9 @@ pub(super) enum NoUndo {
     /// No commit is known to give the files.
     #[error("{0}")]
     Source(NoSource),
+    /// It is of the baseline's own commit, and what writes it makes the difference; with what to do.
+    #[error("it is the baseline's own commit in another form; {0}")]
+    OtherForm(String),
     /// It was there when the baseline was accepted.
     #[error(
         "it was there when the baseline was accepted by an older rule; accept it, and it is locked by the rule of today"

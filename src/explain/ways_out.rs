@@ -1,6 +1,7 @@
 //! What can be done about a subject that differs, with the command for each way.
 
 use super::no_undo::NoUndo;
+use super::other_form::{self, needs_setting, own_forms};
 use super::situation::Situation;
 use super::step::{Step, command, on_host};
 use super::{undo_container, undo_files};
@@ -51,7 +52,15 @@ fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
     if situation.is_of_older_rule && !is_new {
         return Err(NoUndo::OlderRule);
     }
-    if situation.is_container() { undo_container::steps(situation) } else { undo_files::steps(situation) }
+    if situation.is_container() {
+        return undo_container::steps(situation);
+    }
+    let Some(forms) = own_forms(situation.finding) else { return undo_files::steps(situation) };
+    let other_form = || NoUndo::OtherForm(other_form::advice(forms));
+    if needs_setting(forms) {
+        return Err(other_form());
+    }
+    undo_files::steps(situation).map_err(|_| other_form())
 }
 
 /// What must be known of the undo before it is run, or why there is none.
@@ -61,6 +70,9 @@ fn note(situation: &Situation<'_>, undo: &Result<Vec<Step<'_>>, NoUndo>) -> Opti
         Err(why) => return Some(format!("no command undoes this: {why}")),
         Ok(_) if situation.is_container() => return None,
         Ok(_) => {}
+    }
+    if let Some(forms) = own_forms(situation.finding) {
+        return Some(format!("so that it stays undone: {}", other_form::advice(forms)));
     }
     let discarded = undo_files::discarded(situation);
     let listed: Vec<String> = discarded.iter().take(NOTED).map(|path| escaped(path)).collect();

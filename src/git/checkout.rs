@@ -6,6 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::attributes::is_harmless;
 use super::error::GitError;
 use super::limit::ask;
 use super::repository::Repository;
@@ -223,14 +224,9 @@ impl Config {
             Some(why) => Treatment::Forbidden(why),
             None => Treatment::Converted,
         };
-        if *filter == b"lfs" { Treatment::Lfs(Box::new(treatment)) } else { treatment }
+        // Where no program is configured for it, a checkout leaves the pointer as it is.
+        if *filter == b"lfs" && has_program { Treatment::Lfs(Box::new(treatment)) } else { treatment }
     }
-}
-
-/// Whether a value of `core.autocrlf` or `core.eol` says that lines end as they are stored.
-fn is_harmless(value: &[u8]) -> bool {
-    let value = value.to_ascii_lowercase();
-    matches!(value.as_slice(), b"" | b"false" | b"no" | b"off" | b"0" | b"input" | b"lf" | b"native")
 }
 
 fn joined(paths: &[&[u8]]) -> Vec<u8> {

@@ -16,6 +16,9 @@ pub enum Form {
 }
 
 impl Form {
+    /// All but [`Form::Stored`].
+    pub const OTHERS: [Self; 3] = [Self::CarriageReturns, Self::EveryCarriageReturn, Self::LineFeeds];
+
     pub(super) fn hasher(self) -> FormHasher {
         FormHasher { form: self, hasher: Hasher::default(), last: 0, has_nul: false, held: false }
     }

@@ -130,6 +130,17 @@ impl Graph {
         self.ranks.get(self.number(commit)?).copied()
     }
 
+    /// The ids of the first `count` commits, each before its parents, in as many digits as `like` has.
+    #[must_use]
+    pub fn newest(&self, count: usize, like: &str) -> Vec<String> {
+        let mut all: Vec<(usize, &Id)> =
+            self.numbers.iter().map(|(id, number)| (self.ranks[*number], id)).collect();
+        all.sort_unstable();
+        let name =
+            |(_, id): (usize, &Id)| HEXLOWER.encode(id).get(..like.len()).unwrap_or_default().to_owned();
+        all.into_iter().take(count).map(name).collect()
+    }
+
     /// The parents of a commit that are among them.
     #[must_use]
     pub fn parents(&self, commit: &str) -> Vec<String> {

@@ -3,6 +3,7 @@
 mod attributes;
 mod checkout;
 mod command;
+mod converted;
 mod error;
 mod form;
 mod graph;
@@ -15,8 +16,9 @@ mod source;
 mod tracked;
 mod work_tree;
 
-pub use attributes::Conversion;
+pub use attributes::Attributes;
 pub use checkout::{Checkout, CheckoutFault, Treatment};
+pub use converted::Ends;
 pub use error::GitError;
 pub(crate) use error::PARTIAL;
 pub use form::Form;

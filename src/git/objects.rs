@@ -4,7 +4,7 @@ use std::io::{self, BufRead};
 use std::time::Duration;
 
 use super::error::GitError;
-use super::form::Form;
+use super::form::{Form, FormHasher};
 use super::limit::{self, End, Limit};
 use super::repository::Repository;
 use crate::model::Digest;
@@ -36,6 +36,9 @@ pub struct Object {
     /// Its size in bytes.
     pub size: u64,
 }
+
+/// The SHA-256 of one blob in each form that was asked for; none of what has no such form.
+pub(super) type InForms = Vec<Option<Digest>>;
 
 /// Takes the events of the object at an index of the names that were asked for.
 type Take<'a> = dyn FnMut(usize, ObjectEvent<'_>) + 'a;
@@ -92,6 +95,32 @@ impl Repository {
             let digest = std::mem::replace(&mut current, form.hasher()).finish();
             digests[at] =
                 digest.filter(|_| matches!(event, ObjectEvent::Whole(object) if object.kind == "blob"));
+        })?;
+        Ok((digests, end))
+    }
+
+    /// The SHA-256 of each of these blobs in each of `forms`, read once for all of them; nothing where there is no such blob,
+    /// or it cannot be read.
+    ///
+    /// # Errors
+    /// When git cannot be started.
+    pub fn digests_in(
+        &self,
+        blobs: &[Vec<u8>],
+        forms: &[Form],
+        limit: &Limit<'_>,
+    ) -> Result<(Vec<InForms>, End), GitError> {
+        let begin = || forms.iter().map(|form| form.hasher()).collect::<Vec<_>>();
+        let mut digests = vec![Vec::new(); blobs.len()];
+        let mut current = begin();
+        let end = self.read_each(blobs, limit, &mut |at, event| {
+            if let ObjectEvent::Piece(piece) = event {
+                return current.iter_mut().for_each(|hasher| hasher.update(piece));
+            }
+            let done = std::mem::replace(&mut current, begin());
+            if matches!(event, ObjectEvent::Whole(object) if object.kind == "blob") {
+                digests[at] = done.into_iter().map(FormHasher::finish).collect();
+            }
         })?;
         Ok((digests, end))
     }

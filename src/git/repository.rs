@@ -175,6 +175,22 @@ impl Repository {
         if self.is_partial() { GitError::NotFetched { revision } } else { GitError::CutShort { revision } }
     }
 
+    /// Whether a checkout makes links of symbolic links, and not files that hold their targets.
+    ///
+    /// # Errors
+    /// When git cannot be started, or its configuration cannot be read.
+    pub fn has_links(&self) -> Result<bool, GitError> {
+        let mut git = self.git();
+        git.args(["config", "--type=bool", "--get", "core.symlinks"]);
+        let answer = limit::ask_soon(git)?;
+        match answer.code {
+            Some(0) => Ok(!answer.stdout.starts_with(b"false")),
+            // It is not set.
+            Some(1) => Ok(true),
+            _ => Err(GitError::Refused { what: "read its configuration", reason: answer.said }),
+        }
+    }
+
     /// A git at the work tree's uppermost directory; paths given to it are taken literally.
     pub(crate) fn git(&self) -> std::process::Command {
         command::git(&self.top, self.owner.is_some())

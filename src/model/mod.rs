@@ -40,7 +40,7 @@ pub use moment::{Moment, ReadMoment, day, time_of_day};
 pub use mount::{Mount, MountUse, MountView, Shows, Views};
 pub use name::{escaped, is_hidden, joined, printable, printable_path, readable, shown_json};
 pub use past::{PastCheck, PastRun, PastSubject, PreviousReport};
-pub use provenance::{Commit, FileOrigin, Holder, Origin, Provenance, Versions, short_id};
+pub use provenance::{Commit, FileOrigin, Holder, Origin, OtherForm, Provenance, Versions, short_id};
 pub use reason::{Obstacle, Reason};
 pub use report::{BaselineOrigin, Mode, Notice, Report, Resolved, SectionOff, Trigger, fingerprint};
 pub use shell::{quoted, quoted_name};

@@ -22,6 +22,8 @@ pub struct Commit {
 /// What the history says of the content that a host holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
+    /// It is of the baseline's own commit, written in another form.
+    Own,
     /// It is of a commit before the baseline's.
     Stale,
     /// It is of a commit after the baseline's.
@@ -46,7 +48,8 @@ pub enum Origin {
 
 impl Origin {
     /// Every judgement, in the order of the type.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::Own,
         Self::Stale,
         Self::Ahead,
         Self::Diverged,
@@ -63,6 +66,7 @@ impl Origin {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Own => "own commit",
             Self::Stale => "stale",
             Self::Ahead => "ahead",
             Self::Diverged => "diverged",
@@ -80,6 +84,60 @@ impl Origin {
     #[must_use]
     pub fn is_released(self) -> bool {
         !matches!(self, Self::Unreleased | Self::Copied)
+    }
+}
+
+/// A form in which the same content of a commit may be written, other than the one that the baseline has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OtherForm {
+    /// Lines end otherwise.
+    LineEndings,
+    /// Another encoding of text.
+    Encoding,
+    /// `$Id$` is filled in, or is not.
+    Keyword,
+    /// As it is stored, without what a filter makes of it: a pointer.
+    Pointer,
+    /// What a filter made, where the baseline has the pointer.
+    Filtered,
+    /// An archive, in which git filled in what the commit is, or left files out.
+    Archive,
+    /// A checkout, where the baseline is of an archive.
+    Checkout,
+    /// Files that hold the targets of symbolic links.
+    LinksAsFiles,
+    /// Symbolic links, where the baseline has files that hold their targets.
+    Links,
+}
+
+impl OtherForm {
+    /// Every form, in the order of the type.
+    pub const ALL: [Self; 9] = [
+        Self::LineEndings,
+        Self::Encoding,
+        Self::Keyword,
+        Self::Pointer,
+        Self::Filtered,
+        Self::Archive,
+        Self::Checkout,
+        Self::LinksAsFiles,
+        Self::Links,
+    ];
+
+    /// The words in reports.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::LineEndings => "with other line endings",
+            Self::Encoding => "in another encoding",
+            Self::Keyword => "with $Id$ expanded otherwise",
+            Self::Pointer => "its pointer in place of the content",
+            Self::Filtered => "its content in place of the pointer",
+            Self::Archive => "as an archive",
+            Self::Checkout => "as a checkout, where the baseline is of an archive",
+            Self::LinksAsFiles => "links as files",
+            Self::Links => "links, where the baseline has files in their place",
+        }
     }
 }
 
@@ -104,6 +162,8 @@ pub struct Provenance {
     pub edited: Option<Stat>,
     /// What was not searched, and why, or why the history does not tell; none where the whole history was searched.
     pub unsearched: Option<String>,
+    /// The forms in which the content is written, other than the baseline's.
+    pub forms: Vec<OtherForm>,
     /// The commits that seem to hold what the baseline has of the differing files, the best source of them first.
     pub holders: Vec<Holder>,
 }
@@ -134,6 +194,7 @@ impl Provenance {
             files: Vec::new(),
             edited: None,
             unsearched: None,
+            forms: Vec::new(),
             holders: Vec::new(),
         }
     }

@@ -15,6 +15,7 @@ impl Search<'_> {
         let mut asked: Vec<_> = unexpected.map(|one| (base.id.clone(), self.key(one))).collect();
         for commit in [Some(&base), self.head.as_ref()].into_iter().flatten() {
             asked.extend(sought.iter().map(|one| (commit.id.clone(), one.path.clone())));
+            asked.extend(sought.iter().map(|one| (commit.id.clone(), one.named.clone())));
         }
         self.trees.stand(self.repository, &asked, &self.limit);
     }
@@ -46,6 +47,9 @@ impl Search<'_> {
         };
         let key = self.key(sought);
         let base = self.base_among(&steps);
+        if let Some(own) = self.own_absence(sought, &base) {
+            return own;
+        }
         let added = self.added_before(&key, &base);
         let deleted = self.deleted_after(&key, &base);
         let witness = self

@@ -34,7 +34,7 @@ pub fn content(
     let files = record.at(&path).iter().filter(|touch| touch.mode == Some(Mode::File));
     let blobs: Vec<&str> = files.map(|touch| touch.object.as_str()).collect();
     let mut digests = Digests::new(None);
-    for form in [Form::Stored, Form::CarriageReturns] {
+    for form in [Form::Stored].into_iter().chain(Form::OTHERS) {
         digests.learn(&repository, &blobs, form, &|_| true, &limit);
         if let Some(blob) = blobs.iter().find(|blob| digests.get(blob, form) == Some(digest)) {
             return Ok(repository.content(blob.as_bytes())?.map(|bytes| form.apply(bytes)));

@@ -72,6 +72,28 @@ impl Digests {
         self.ask(repository, &fresh, form, limit);
     }
 
+    /// Reads all other forms of those of `blobs` of which they are not known yet.
+    pub(super) fn learn_forms(&mut self, repository: &Repository, blobs: &[&str], limit: &Limit<'_>) {
+        let mut seen = HashSet::new();
+        let mut new = blobs.to_vec();
+        new.retain(|blob| {
+            seen.insert(*blob) && !self.read.contains_key(&((*blob).to_owned(), Form::LineFeeds))
+        });
+        if new.is_empty() {
+            return;
+        }
+        let names: Vec<Vec<u8>> = new.iter().map(|blob| blob.as_bytes().to_vec()).collect();
+        let Ok((digests, end)) = repository.digests_in(&names, &Form::OTHERS, limit) else {
+            self.was_cut = true;
+            return;
+        };
+        self.was_cut |= end == End::Cut;
+        for (blob, digests) in new.iter().zip(digests) {
+            let each = Form::OTHERS.into_iter().zip(digests);
+            self.read.extend(each.map(|(form, digest)| (((*blob).to_owned(), form), digest)));
+        }
+    }
+
     fn ask(&mut self, repository: &Repository, blobs: &[&str], form: Form, limit: &Limit<'_>) {
         if blobs.is_empty() {
             return;
@@ -93,6 +115,11 @@ impl Digests {
                 self.cache.add(blob, digest);
             }
         }
+    }
+
+    /// How much was read.
+    pub(super) fn count(&self) -> usize {
+        self.read.len()
     }
 
     /// Keeps what was read for the next run.

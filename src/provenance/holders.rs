@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::record::{Name, Touch};
 use super::search::{Search, Sought, is_content};
 use super::tree::Standing;
-use crate::git::{Form, Mode};
 use crate::model::{Holder, Kind, Value, joined};
 
 /// How many are given at most.
@@ -69,16 +68,11 @@ impl Search<'_> {
         let path = joined(dir, inner);
         let Standing::Object(id) = self.trees.standing(commit, &path) else { return false };
         let is_there = |touch: &&Touch| is_content(touch) && touch.object == id;
-        self.record.at(&path).iter().filter(is_there).any(|touch| {
-            let is = |digest, form| self.digests.get(&touch.object, form) == Some(digest);
-            match (*value, touch.mode) {
-                (Value::Link(digest), Some(Mode::Link)) => is(*digest, Form::Stored),
-                (Value::Digest(digest), Some(Mode::File)) => {
-                    is(*digest, Form::Stored) || is(*digest, Form::CarriageReturns)
-                }
-                _ => false,
-            }
-        })
+        self.record
+            .at(&path)
+            .iter()
+            .filter(is_there)
+            .any(|touch| !self.guises(&path, touch, value).is_empty())
     }
 }
 

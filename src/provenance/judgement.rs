@@ -4,7 +4,7 @@ use super::record::above;
 use super::search::{Search, Sought, is_content};
 use super::tree::Standing;
 use crate::git::{Mode, PARTIAL};
-use crate::model::{Commit, Kind, Origin, Provenance, Value, short_id};
+use crate::model::{Commit, Kind, Origin, Provenance, Value};
 
 /// Which commit the baseline's state of a subject is of.
 pub(super) enum Base {
@@ -175,8 +175,7 @@ impl Search<'_> {
             let why = "a link is on the way to it, and only where that leads today was searched";
             sought.is_behind_link.then(|| why.to_owned())
         };
-        let endings = || files.iter().find_map(|(path, value)| self.like_other_endings(path, value));
-        let gap = self.gap().or_else(|| self.gap_of(&paths)).or_else(endings).or_else(behind);
+        let gap = self.gap().or_else(|| self.gap_of(&paths)).or_else(behind);
         if let Some(gap) = gap.or_else(|| self.beyond.trouble.clone()) {
             return Provenance::unknown(gap);
         }
@@ -186,11 +185,6 @@ impl Search<'_> {
             Some(why) => Provenance { unsearched: Some(why.to_owned()), ..Provenance::of(Origin::Untracked) },
             None => Provenance::of(Origin::Edited),
         }
-    }
-
-    fn like_other_endings(&self, path: &[u8], value: &Value) -> Option<String> {
-        let commit = self.with_other_endings(path, value).filter(|_| self.matches(path, value).is_empty())?;
-        Some(format!("it is the content of {} with other line endings", short_id(&commit.id)))
     }
 
     /// Why the content of one of these files may have been missed.
@@ -210,8 +204,12 @@ impl Search<'_> {
             if above(file).any(is_gitlink) {
                 return Some("a part of it is or was another repository, a submodule".to_owned());
             }
-            if self.conversions.get(file).is_some_and(|checkout| checkout.is_changed) {
+            let attributes = self.attributes_of(file);
+            if attributes.has_filter || attributes.has_keyword || attributes.has_encoding {
                 return Some("a filter of the repository changes its content at checkout".to_owned());
+            }
+            if attributes.is_substituted && !self.archives_searched.contains(file) {
+                return Some("it may be of an archive of a commit that was not looked into".to_owned());
             }
         }
         None
@@ -220,9 +218,17 @@ impl Search<'_> {
     /// What the baseline of a subject is of: `steps` are the commits with what it has.
     pub(super) fn base_of(&self, sought: &Sought, steps: &[usize]) -> Base {
         if sought.expected == Value::Absent {
-            self.base_of_absence(&self.key(sought))
-        } else {
-            self.base_among(steps)
+            return self.base_of_absence(&self.key(sought));
         }
+        // What a filter made of it is found in no commit: then the baseline is what its commit has.
+        if steps.is_empty() && self.is_of_filter(sought) {
+            let all = if sought.is_module {
+                self.steps_of_module(sought)
+            } else {
+                self.steps_of_file(&sought.path)
+            };
+            return self.base_among(&all);
+        }
+        self.base_among(steps)
     }
 }

@@ -6,11 +6,15 @@ mod cache;
 mod content;
 mod digests;
 mod file;
+mod forms;
+mod guise;
 mod holders;
 mod holding;
 mod judgement;
+mod links;
 mod module;
 mod obstacles;
+mod own;
 mod places;
 mod record;
 mod search;
@@ -109,9 +113,14 @@ fn judge_all(
     }
     let sought: Vec<Sought> = here
         .iter()
-        .map(|(at, path)| Sought {
-            is_behind_link: repository.path(&findings[*at].place) != *path,
-            ..Sought::of(findings[*at], path.clone())
+        .map(|(at, path)| {
+            let named = repository.path(&findings[*at].place);
+            Sought {
+                is_behind_link: named != *path,
+                is_behind_file: findings[*at].kind == Kind::Missing && places.has_file_for_link(&named),
+                named,
+                ..Sought::of(findings[*at], path.clone())
+            }
         })
         .collect();
     let (record, graph, setting) =

@@ -2,15 +2,31 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::guise::{BlobAt, Guise};
 use super::judgement::Base;
+use super::own::Kept;
 use super::places::module_at;
 use super::record::Name;
 use super::search::{Search, Sought};
 use super::tree::Inner;
-use crate::git::Form;
+use crate::git::{Ends, Form};
 use crate::model::{
-    Commit, Digest, FileOrigin, Kind, Leaf, Origin, Part, Provenance, Stat, Tree, TreeBuilder, Value,
+    Commit, FileOrigin, Kind, Leaf, Origin, Part, Provenance, Stat, Tree, TreeBuilder, Value,
 };
+
+/// The form that all files of a module are in.
+#[derive(Clone, Copy)]
+struct Style {
+    guise: Guise,
+    links_as_files: bool,
+}
+
+impl Style {
+    fn takes(self, guise: Guise) -> bool {
+        let link = if self.links_as_files { Guise::LinkText } else { Guise::Link };
+        guise == self.guise || guise == link
+    }
+}
 
 /// What a module is said to be as soon as one of its files is, the worst first.
 const LOST: [Origin; 4] = [Origin::Edited, Origin::Unreleased, Origin::Copied, Origin::Untracked];
@@ -82,35 +98,34 @@ impl Search<'_> {
         let all = modules.iter().flat_map(|one| self.states(one));
         let roots: BTreeSet<String> = all.map(|(_, tree)| tree.to_owned()).collect();
         self.trees.read(self.repository, &roots, &self.limit);
-        let mut blobs: Vec<(Form, String)> = Vec::new();
+        let mut blobs: Vec<String> = Vec::new();
+        // What is not found in the forms that files have here may have come from where they have others.
+        let (mut here, mut elsewhere): (Vec<BlobAt>, Vec<BlobAt>) = (Vec::new(), Vec::new());
         for one in &modules {
             if self.limit.is_over() {
                 self.trees.was_cut = true;
                 break;
             }
             for side in [Side::Actual, Side::Expected] {
-                for (_, files) in self.agreeing(one, side) {
-                    blobs.extend(files.into_iter().map(|file| {
-                        let form = self.form_of(&one.inner(&file.path));
-                        (if file.is_link { Form::Stored } else { form }, file.blob)
-                    }));
+                let is_lost = self.has_lost_modules && self.matches_of_module(one, side).is_empty();
+                for file in self.agreeing(one, side, None).into_iter().flat_map(|(_, files)| files) {
+                    if !file.is_link {
+                        let written = if is_lost { &mut elsewhere } else { &mut here };
+                        written.push((file.blob.clone(), one.inner(&file.path)));
+                    }
+                    blobs.push(file.blob);
                 }
             }
         }
-        for form in [Form::Stored, Form::CarriageReturns] {
-            let of_form: Vec<&str> =
-                blobs.iter().filter(|(of, _)| *of == form).map(|(_, blob)| blob.as_str()).collect();
-            self.digests.learn(self.repository, &of_form, form, &|_| true, &self.limit);
-        }
+        let blobs: Vec<&str> = blobs.iter().map(String::as_str).collect();
+        self.digests.learn(self.repository, &blobs, Form::Stored, &|_| true, &self.limit);
+        self.learn_checked_out(here, false);
+        self.learn_checked_out(elsewhere, true);
     }
 
-    fn form_of(&self, path: &[u8]) -> Form {
-        let crlf = self.conversions.get(path).is_some_and(|checkout| checkout.ends_in_crlf);
-        if crlf { Form::CarriageReturns } else { Form::Stored }
-    }
-
-    /// The candidates in which every differing file is as `side` has it, as far as that is known, each with its files.
-    fn agreeing(&self, sought: &Sought, side: Side) -> Vec<(Vec<usize>, Vec<Inner>)> {
+    /// The candidates in which every differing file is as `side` has it, as far as that is known, each with its files: in a
+    /// style, or in whatever form.
+    fn agreeing(&self, sought: &Sought, side: Side, style: Option<Style>) -> Vec<(Vec<usize>, Vec<Inner>)> {
         if *side.whole(sought) == Value::Absent {
             return Vec::new();
         }
@@ -130,7 +145,8 @@ impl Search<'_> {
                 files.iter().map(|file| (file.path.as_slice(), file)).collect();
             let agrees = |part: &Part| {
                 let file = by_path.get(part.path.as_slice());
-                part.kind == Kind::Unreadable || self.may_be(sought, part, file.copied(), side.of(part))
+                part.kind == Kind::Unreadable
+                    || self.may_be(sought, part, file.copied(), side.of(part), style)
             };
             if sought.parts.iter().all(agrees) {
                 agreeing.push((steps, files));
@@ -140,49 +156,107 @@ impl Search<'_> {
     }
 
     /// Whether a file of a tree may have this value: not known is a perhaps.
-    fn may_be(&self, sought: &Sought, part: &Part, file: Option<&Inner>, value: &Value) -> bool {
-        let is = |file: &Inner, digest: &Digest, form: Form| {
-            self.digests.get(&file.blob, form).is_none_or(|known| known == *digest)
-        };
+    fn may_be(
+        &self,
+        sought: &Sought,
+        part: &Part,
+        file: Option<&Inner>,
+        value: &Value,
+        style: Option<Style>,
+    ) -> bool {
+        let path = sought.inner(&part.path);
         match (value, file) {
             (Value::Absent, None) => true,
-            (Value::Link(digest), Some(file)) if file.is_link => is(file, digest, Form::Stored),
-            (Value::Digest(digest), Some(file)) if !file.is_link => {
-                let form = self.form_of(&sought.inner(&part.path));
-                is(file, digest, Form::Stored) || (form != Form::Stored && is(file, digest, form))
+            (Value::Absent, Some(_)) => style.is_none() && self.is_left_out(&path),
+            (_, None) => false,
+            (value, Some(file)) => {
+                self.digests.get(&file.blob, Form::Stored).is_none()
+                    || self
+                        .guises_of(&path, (&file.blob, file.is_link), value)
+                        .into_iter()
+                        .any(|guise| style.is_none_or(|style| style.takes(guise)))
             }
-            _ => false,
         }
     }
 
-    /// The commits at which the module as a whole is what `side` has, the newest first.
-    pub(super) fn matches_of_module(&self, sought: &Sought, side: Side) -> Vec<usize> {
+    /// The commits at which the module as a whole is what `side` has, the newest first: all files in one style, or those that
+    /// differ in whatever form.
+    fn matches_in(&self, sought: &Sought, side: Side, style: Style, is_strict: bool) -> Vec<usize> {
         let Value::Digest(wanted) = side.whole(sought) else { return Vec::new() };
         let mut steps: Vec<usize> = Vec::new();
-        for (of_tree, files) in self.agreeing(sought, side) {
-            let stored = self.tree(&files, &|_| Form::Stored);
-            let written = || self.tree(&files, &|path| self.form_of(&sought.inner(path)));
-            let is = |tree: Option<Tree>| tree.is_some_and(|tree| tree.digest() == *wanted);
-            if is(stored) || is(written()) {
-                steps.extend(of_tree);
+        for (of_tree, files) in self.agreeing(sought, side, is_strict.then_some(style)) {
+            if style.links_as_files && files.iter().all(|file| !file.is_link) {
+                continue;
+            }
+            let is_archive =
+                !is_strict && files.iter().any(|file| self.is_left_out(&sought.inner(&file.path)));
+            for without_left_out in [false, true].into_iter().take(1 + usize::from(is_archive)) {
+                let tree = self.tree(sought, side, &files, style, without_left_out);
+                if tree.is_some_and(|tree| tree.digest() == *wanted) {
+                    steps.extend(&of_tree);
+                    break;
+                }
             }
         }
         steps.sort_by_key(|step| self.age(*step));
+        steps.dedup();
         steps
     }
 
-    fn tree(&self, files: &[Inner], form: &dyn Fn(&[u8]) -> Form) -> Option<Tree> {
+    /// The same in whatever form.
+    pub(super) fn matches_of_module(&self, sought: &Sought, side: Side) -> Vec<usize> {
+        let mut steps: Vec<usize> = Vec::new();
+        for style in self.styles(sought) {
+            steps.extend(self.matches_in(sought, side, style, false));
+        }
+        steps.sort_by_key(|step| self.age(*step));
+        steps.dedup();
+        steps
+    }
+
+    /// The styles that may give different files.
+    fn styles(&self, sought: &Sought) -> Vec<Style> {
+        let inside = [&sought.path, &b"/"[..]].concat();
+        let is_converted =
+            self.attributes.iter().any(|(path, it)| it.is_converted && path.starts_with(&inside));
+        let guises = [Guise::STORED].into_iter().chain(Ends::ALL.map(Guise::CheckedOut));
+        let guises: Vec<Guise> =
+            guises.take(if is_converted || self.has_lost_modules { 4 } else { 1 }).collect();
+        let style = |links_as_files| guises.iter().map(move |guise| Style { guise: *guise, links_as_files });
+        style(false).chain(style(true)).collect()
+    }
+
+    /// The module that a commit's files are in a style; of those that differ, what the side has.
+    fn tree(
+        &self,
+        sought: &Sought,
+        side: Side,
+        files: &[Inner],
+        style: Style,
+        without_left_out: bool,
+    ) -> Option<Tree> {
+        let parts: HashMap<&[u8], &Part> =
+            sought.parts.iter().map(|part| (part.path.as_slice(), part)).collect();
         let mut builder = TreeBuilder::default();
         for file in files {
-            let form = if file.is_link { Form::Stored } else { form(&file.path) };
-            // What is no text has one form only.
-            let digest = self.digests.get(&file.blob, form);
-            let digest = digest.or_else(|| self.digests.get(&file.blob, Form::Stored))?;
-            builder.push(
-                &*file.path,
-                if file.is_link { Leaf::Link(digest) } else { Leaf::File(digest) },
-                None,
-            );
+            let path = sought.inner(&file.path);
+            let part = parts.get(file.path.as_slice()).filter(|part| part.kind != Kind::Unreadable);
+            let stored = || self.digests.get(&file.blob, Form::Stored);
+            let leaf = match part.map(|part| side.of(part)) {
+                _ if without_left_out && self.is_left_out(&path) => continue,
+                Some(Value::Absent) => return None,
+                Some(Value::Digest(digest)) => Leaf::File(*digest),
+                Some(Value::Link(digest)) => Leaf::Link(*digest),
+                _ if file.is_link && style.links_as_files => Leaf::File(stored()?),
+                _ if file.is_link => Leaf::Link(stored()?),
+                _ => {
+                    let mut known = self.guises.of(&file.blob, &path).iter();
+                    let written = known.find(|(guise, _)| *guise == style.guise).map(|(_, digest)| *digest);
+                    // What is not converted is written as it is stored.
+                    Leaf::File(written.or_else(stored)?)
+                }
+            };
+            builder.push(&*file.path, leaf, None);
         }
         Some(builder.build())
     }
@@ -197,10 +271,26 @@ impl Search<'_> {
     /// Judges a module that is there and should be another, or should not be there.
     pub(super) fn module(&self, sought: &Sought) -> Provenance {
         let expected = self.matches_of_module(sought, Side::Expected);
-        let seen = self.matches_of_module(sought, Side::Actual);
         let all = self.steps_of_module(sought);
+        if let Some(own) = self.own_module(sought, Kept::AsCheckedOutHere, &expected) {
+            return own;
+        }
+        // In one style on both sides before others.
+        for style in self.styles(sought) {
+            let of = |side| self.matches_in(sought, side, style, true);
+            let expected = of(Side::Expected);
+            if (sought.expected == Value::Absent || !expected.is_empty())
+                && let Some(provenance) = self.placed(sought, (&expected, &of(Side::Actual)), &all)
+            {
+                return provenance;
+            }
+        }
+        if let Some(own) = self.own_module(sought, Kept::Anyhow, &expected) {
+            return own;
+        }
+        let seen = self.matches_of_module(sought, Side::Actual);
         if let Some(provenance) = self.placed(sought, (&expected, &seen), &all) {
-            return provenance;
+            return Provenance { forms: self.forms_apart(sought).into_iter().collect(), ..provenance };
         }
         let base = self.base_of(sought, &expected);
         let files: Vec<FileOrigin> = sought.parts.iter().map(|part| self.part(sought, part, &base)).collect();
@@ -242,6 +332,9 @@ impl Search<'_> {
         let told = |origin, commit| FileOrigin { path: part.path.clone(), origin, commit, held_as: None };
         if part.kind == Kind::Unreadable {
             return told(Origin::Unknown, None);
+        }
+        if let Some(commit) = self.own_part(sought, part) {
+            return told(Origin::Own, Some(commit));
         }
         if part.actual == Value::Absent {
             let deleted = self.deleted_after(&path, base);

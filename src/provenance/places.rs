@@ -1,5 +1,6 @@
 //! Where a subject lies in the repository: links on the way to it followed, other repositories noticed.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::git::{Listed, Mode, Repository, Revision};
 use crate::host::MANIFESTS;
 use crate::model::readable;
+
+/// No link has a longer target.
+const LONGEST: u64 = 4096;
 
 /// Why a place has no path in the repository.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,10 +39,11 @@ pub(super) struct Places<'a> {
     root: &'a Path,
     repository: &'a Repository,
     submodules: Vec<Vec<u8>>,
+    links: BTreeMap<Vec<u8>, String>,
 }
 
 impl<'a> Places<'a> {
-    /// Takes the submodules of what is checked out: the disk tells of one only where it is checked out, too.
+    /// Takes the submodules and links of what is checked out: the disk tells of them only where they are checked out, too.
     pub(super) fn new(root: &'a Path, repository: &'a Repository, head: Option<&Revision>) -> Self {
         let mut listed = head.and_then(|head| head.list(b"").ok()).unwrap_or_default();
         for listed in &mut listed {
@@ -53,8 +58,15 @@ impl<'a> Places<'a> {
         repository: &'a Repository,
         listed: impl Iterator<Item = &'l Listed>,
     ) -> Self {
-        let submodules = listed.filter(|listed| listed.mode == Mode::Submodule);
-        Self { root, repository, submodules: submodules.map(|listed| listed.path.clone()).collect() }
+        let mut places = Self { root, repository, submodules: Vec::new(), links: BTreeMap::new() };
+        for listed in listed {
+            match listed.mode {
+                Mode::Submodule => places.submodules.push(listed.path.clone()),
+                Mode::Link => drop(places.links.insert(listed.path.clone(), listed.object.clone())),
+                Mode::File => {}
+            }
+        }
+        places
     }
 
     /// The path from the work tree's uppermost directory.
@@ -67,6 +79,18 @@ impl<'a> Places<'a> {
             Some(dir) => Err(NoPath::OtherRepository(dir.to_vec())),
             None => Ok(path),
         }
+    }
+
+    /// Whether a link of what is checked out, at a path or above it, is a file here that holds its target.
+    pub(super) fn has_file_for_link(&self, path: &[u8]) -> bool {
+        let cuts = path.iter().enumerate().filter(|&(_, &b)| b == b'/').map(|(at, _)| &path[..at]);
+        cuts.chain([path]).any(|path| {
+            let Some(object) = self.links.get(path) else { return false };
+            let here = self.repository.top().join(as_path(path));
+            let is_file = here.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() < LONGEST);
+            let text = || self.repository.content(object.as_bytes()).ok().flatten();
+            is_file && std::fs::read(&here).is_ok_and(|held| text() == Some(held))
+        })
     }
 
     fn is_repository(&self, dir: &[u8]) -> bool {

@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::thread::Builder;
 
 use super::digests::Digests;
+use super::guise::{Guise, Guises, Through};
 use super::record::{Record, Touch};
 use super::tree::Trees;
 use super::{Trace, is_module};
-use crate::git::{Ancestors, Conversion, End, Form, GitError, Graph, Limit, Mode, PARTIAL, Repository};
+use crate::git::{Ancestors, Attributes, End, Form, GitError, Graph, Limit, Mode, PARTIAL, Repository};
 use crate::host::{MANIFESTS, manifest_among};
 use crate::model::{Commit, Digest, Finding, Glob, Kind, Part, Stat, Value, joined, short_id};
 
@@ -21,8 +22,12 @@ const WALK: f64 = 0.6;
 pub(super) struct Sought {
     /// The path from the uppermost directory.
     pub(super) path: Vec<u8>,
+    /// The same without following any link.
+    pub(super) named: Vec<u8>,
     /// Whether a link is on the way to it.
     pub(super) is_behind_link: bool,
+    /// Whether a link of what is checked out, on the way to it, is a file here.
+    pub(super) is_behind_file: bool,
     pub(super) is_module: bool,
     pub(super) kind: Kind,
     pub(super) expected: Value,
@@ -34,8 +39,10 @@ pub(super) struct Sought {
 impl Sought {
     pub(super) fn of(finding: &Finding, path: Vec<u8>) -> Self {
         Self {
+            named: path.clone(),
             path,
             is_behind_link: false,
+            is_behind_file: false,
             is_module: is_module(finding),
             kind: finding.kind,
             expected: finding.expected.clone(),
@@ -138,7 +145,12 @@ pub(super) struct Search<'a> {
     pub(super) digests: Digests,
     pub(super) trees: Trees,
     pub(super) exclude: &'a [Glob],
-    pub(super) conversions: HashMap<Vec<u8>, Conversion>,
+    pub(super) attributes: HashMap<Vec<u8>, Attributes>,
+    pub(super) guises: Guises,
+    /// What links lead to in the commits that are asked first, by the path of the link.
+    pub(super) through: HashMap<Vec<u8>, Through>,
+    /// Files that no archive of any commit can have otherwise than it was found.
+    pub(super) archives_searched: BTreeSet<Vec<u8>>,
     /// The newest commit at which a finding with content was found.
     pub(super) witness: Option<Commit>,
     /// The anchor as a commit, or what is checked out.
@@ -149,6 +161,8 @@ pub(super) struct Search<'a> {
     has_more_names: bool,
     /// What is known of content that was not found.
     pub(super) beyond: Beyond,
+    /// Whether a module was not found in the forms that its files have here.
+    pub(super) has_lost_modules: bool,
 }
 
 impl<'a> Search<'a> {
@@ -175,18 +189,23 @@ impl<'a> Search<'a> {
             digests: Digests::new(ask.cache.as_deref()),
             trees: Trees::default(),
             exclude: ask.exclude,
-            conversions: HashMap::new(),
+            attributes: HashMap::new(),
+            guises: Guises::default(),
+            through: HashMap::new(),
+            archives_searched: BTreeSet::new(),
             witness: None,
             base,
             head,
             has_more_names: false,
             beyond: Beyond::default(),
+            has_lost_modules: false,
         }
     }
 
     /// Reads all that judging `sought` needs.
     pub(super) fn prepare(&mut self, sought: &[Sought]) {
         self.look_at_base(sought);
+        self.look_at_attributes(sought);
         self.learn(sought);
         self.has_more_names = true;
         for _ in 0..RENAMES {
@@ -197,58 +216,44 @@ impl<'a> Search<'a> {
             }
             self.learn(sought);
         }
+        self.look_through_links(sought);
         let lost = self.lost(sought);
         self.look_again(&lost);
+        if self.look_into_archives(sought) {
+            self.learn_modules(sought);
+        }
         self.look_beyond(sought);
         self.look_at_witness(sought);
     }
 
-    /// Reads what stood at files of which something was not found: what was remembered of it, and how it looks with
-    /// other line endings.
+    /// Reads what was only remembered of files of which something was not found.
     fn look_again(&mut self, lost: &BTreeSet<Vec<u8>>) {
-        let touches = lost.iter().flat_map(|path| self.touches(path));
-        let blobs: BTreeSet<String> =
-            touches.filter(|(_, touch)| is_content(touch)).map(|(_, touch)| touch.object.clone()).collect();
+        let blobs = self.blobs_at(lost);
         let blobs: Vec<&str> = blobs.iter().map(String::as_str).collect();
-        for form in [Form::Stored, Form::EveryCarriageReturn, Form::LineFeeds] {
-            self.digests.learn(self.repository, &blobs, form, &|_| true, &self.limit);
-        }
+        self.digests.learn(self.repository, &blobs, Form::Stored, &|_| true, &self.limit);
     }
 
-    /// The newest commit that put `value` at a file, but for how its lines end.
-    pub(super) fn with_other_endings(&self, path: &[u8], value: &Value) -> Option<&Commit> {
-        let Value::Digest(digest) = value else { return None };
-        let is = |touch: &Touch, form| self.digests.get(&touch.object, form) == Some(*digest);
-        let touches = self.touches(path);
-        let found = touches.iter().find(|(_, touch)| {
-            touch.mode == Some(Mode::File)
-                && (is(touch, Form::EveryCarriageReturn) || is(touch, Form::LineFeeds))
-        })?;
-        Some(&self.record.commits[found.1.step])
+    /// What stood at these files.
+    pub(super) fn blobs_at(&self, files: &BTreeSet<Vec<u8>>) -> BTreeSet<String> {
+        let touches = files.iter().flat_map(|path| self.touches(path));
+        touches.filter(|(_, touch)| is_content(touch)).map(|(_, touch)| touch.object.clone()).collect()
     }
 
     /// Reads the blobs that stood where something differs, and the trees of modules.
     fn learn(&mut self, sought: &[Sought]) {
         let mut wanted: HashSet<Digest> = HashSet::new();
-        let mut blobs: Vec<(usize, Form, String)> = Vec::new();
+        let mut blobs: Vec<(usize, String)> = Vec::new();
         for (path, expected, actual) in sought.iter().flat_map(Sought::files) {
             wanted.extend([expected, actual].into_iter().filter_map(digest_of));
-            let crlf = self.conversions.get(&path).is_some_and(|checkout| checkout.ends_in_crlf);
-            for (_, touch) in self.touches(&path).iter().filter(|(_, touch)| is_content(touch)) {
-                blobs.push((touch.step, Form::Stored, touch.object.clone()));
-                if crlf {
-                    blobs.push((touch.step, Form::CarriageReturns, touch.object.clone()));
-                }
-            }
+            let touches = self.touches(&path);
+            let content = touches.iter().filter(|(_, touch)| is_content(touch));
+            blobs.extend(content.map(|(_, touch)| (touch.step, touch.object.clone())));
         }
         // The newest first, of all that is sought: what is cut short is the oldest.
         blobs.sort_by_key(|(step, ..)| *step);
-        for form in [Form::Stored, Form::CarriageReturns] {
-            let of_form: Vec<&str> =
-                blobs.iter().filter(|(_, of, _)| *of == form).map(|(.., blob)| blob.as_str()).collect();
-            let wanted = |digest| wanted.contains(&digest);
-            self.digests.learn(self.repository, &of_form, form, &wanted, &self.limit);
-        }
+        let blobs: Vec<&str> = blobs.iter().map(|(_, blob)| blob.as_str()).collect();
+        let wanted = |digest| wanted.contains(&digest);
+        self.digests.learn(self.repository, &blobs, Form::Stored, &wanted, &self.limit);
         self.learn_modules(sought);
     }
 
@@ -283,20 +288,15 @@ impl<'a> Search<'a> {
         lost
     }
 
-    /// Looks for older names of what was not found, and how it is checked out. `true` when that might find more.
+    /// Looks for older names of what was not found, and for its other forms. `true` when that might find more.
     fn widen(&mut self, lost: &BTreeSet<Vec<u8>>, sought: &[Sought]) -> bool {
         let lost_modules = sought.iter().filter(|one| one.is_module && lost.contains(&self.key(one)));
         let inner: BTreeSet<Vec<u8>> = lost_modules.flat_map(|one| self.files_ever(one)).collect();
-        let all = lost.iter().chain(&inner).filter(|path| !self.conversions.contains_key(*path));
-        let paths: Vec<Vec<u8>> = all.cloned().collect::<BTreeSet<_>>().into_iter().collect();
-        let mut more = false;
-        if !paths.is_empty() {
-            let conversions = self.repository.conversions(&paths, &self.limit).unwrap_or_default();
-            more |= conversions.iter().any(|checkout| checkout.ends_in_crlf);
-            self.conversions.extend(paths.into_iter().zip(conversions));
-        }
+        self.has_lost_modules |= !inner.is_empty();
+        let is_first = self.learn_attributes(&lost.iter().chain(&inner).cloned().collect());
         let followed = self.record.follow(self.repository, lost, &self.setting.tips, &self.limit);
-        more | followed.unwrap_or_default()
+        let has_forms = self.learn_forms(lost);
+        is_first || has_forms || followed.unwrap_or_default()
     }
 
     /// What commits put at a file, under its names of then, the newest first.
@@ -323,21 +323,48 @@ impl<'a> Search<'a> {
         self.graph.rank(&self.record.commits[step].id).unwrap_or(usize::MAX)
     }
 
-    /// The commits that put `value` at a file, the newest first.
+    /// The commits that put `value` at a file in whatever form, the newest first.
     pub(super) fn matches(&self, path: &[u8], value: &Value) -> Vec<usize> {
-        let touches = self.touches(path);
-        let crlf = self.conversions.get(path).is_some_and(|checkout| checkout.ends_in_crlf);
-        let holds = |touch: &Touch| match (value, touch.mode) {
-            (Value::Digest(digest), Some(Mode::File)) => {
-                let is = |form| self.digests.get(&touch.object, form) == Some(*digest);
-                is(Form::Stored) || (crlf && is(Form::CarriageReturns))
+        self.matches_where(path, value, |_| true)
+    }
+
+    /// The same in a form that `is_it` takes.
+    pub(super) fn matches_where(
+        &self,
+        path: &[u8],
+        value: &Value,
+        is_it: impl Fn(Guise) -> bool,
+    ) -> Vec<usize> {
+        let touches = self.touches(path).into_iter();
+        let holds = |touch: &Touch| self.guises(path, touch, value).into_iter().any(&is_it);
+        touches.filter(|(_, touch)| holds(touch)).map(|(_, touch)| touch.step).collect()
+    }
+
+    /// The forms in which what a commit put at a file is `value`.
+    pub(super) fn guises(&self, path: &[u8], touch: &Touch, value: &Value) -> Vec<Guise> {
+        let is_link = touch.mode == Some(Mode::Link);
+        if is_content(touch) { self.guises_of(path, (&touch.object, is_link), value) } else { Vec::new() }
+    }
+
+    /// The forms in which a blob at a path, or a link, is `value`.
+    pub(super) fn guises_of(&self, path: &[u8], (blob, is_link): (&str, bool), value: &Value) -> Vec<Guise> {
+        let has = |digest: &Digest, form| self.digests.get(blob, form) == Some(*digest);
+        match (value, is_link) {
+            (Value::Link(digest), true) if has(digest, Form::Stored) => vec![Guise::Link],
+            (Value::Digest(digest), true) if has(digest, Form::Stored) => vec![Guise::LinkText],
+            (Value::Digest(digest), false) => {
+                let bytes = [Form::Stored].into_iter().chain(Form::OTHERS);
+                let bytes = bytes.filter(|form| has(digest, *form)).map(Guise::Bytes);
+                let others = self.guises.of(blob, path).iter().filter(|(_, known)| known == digest);
+                bytes.chain(others.map(|(guise, _)| *guise)).collect()
             }
-            (Value::Link(digest), Some(Mode::Link)) => {
-                self.digests.get(&touch.object, Form::Stored) == Some(*digest)
-            }
-            _ => false,
-        };
-        touches.into_iter().filter(|(_, touch)| holds(touch)).map(|(_, touch)| touch.step).collect()
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the repository says of how a path is written, as far as it was asked.
+    pub(super) fn attributes_of(&self, path: &[u8]) -> Attributes {
+        self.attributes.get(path).copied().unwrap_or_default()
     }
 
     /// Why something that was not found may all the same be of a commit; `None` where everything was searched.

@@ -59,11 +59,13 @@ pub(super) fn sentence(provenance: &Provenance, kind: Kind) -> String {
         1 => format!(", 1 commit {direction}"),
         n => format!(", {n} commits {direction}"),
     };
+    let forms: String = provenance.forms.iter().map(|form| format!(", {}", form.words())).collect();
     let said = match provenance.origin {
-        Origin::Stale => format!("{word}: {what} {commit}{}", count("behind")),
-        Origin::Ahead => format!("{word}: {what} {commit}{}", count("ahead")),
+        Origin::Own => format!("the baseline's own commit{forms}: {commit}"),
+        Origin::Stale => format!("{word}: {what} {commit}{forms}{}", count("behind")),
+        Origin::Ahead => format!("{word}: {what} {commit}{forms}{}", count("ahead")),
         Origin::Diverged => {
-            format!("{word}: {what} {commit}, which is neither before nor after the baseline's")
+            format!("{word}: {what} {commit}{forms}, which is neither before nor after the baseline's")
         }
         Origin::Edited => format!("{word}: no commit here ever held it{}", edited(provenance.edited)),
         Origin::Unreleased if provenance.commit.is_some() => {
@@ -83,7 +85,7 @@ pub(super) fn sentence(provenance: &Provenance, kind: Kind) -> String {
         }
         Origin::Mixed => mixed(provenance),
         Origin::Absent => absent(provenance),
-        Origin::Unknown if provenance.commit.is_some() => format!("{word}: {what} {commit}"),
+        Origin::Unknown if provenance.commit.is_some() => format!("{word}: {what} {commit}{forms}"),
         Origin::Unknown => word.to_owned(),
     };
     match &provenance.unsearched {
@@ -91,7 +93,9 @@ pub(super) fn sentence(provenance: &Provenance, kind: Kind) -> String {
             format!("provenance {said}: {why}")
         }
         Some(why) if provenance.origin == Origin::Unknown => {
-            format!("{what} {commit}; whether that is before or after the baseline is not known: {why}")
+            format!(
+                "{what} {commit}{forms}; whether that is before or after the baseline is not known: {why}"
+            )
         }
         Some(why) => format!("{said} ({why})"),
         None => said,
@@ -103,9 +107,9 @@ const DROPPED: &str = "which no branch or tag leads to: it was stashed or droppe
 
 /// Says of how many commits the files are that differ; the others are as in the baseline.
 fn mixed(provenance: &Provenance) -> String {
-    let files = provenance.files.len();
-    let mut ids: Vec<&str> =
-        provenance.files.iter().filter_map(|file| Some(file.commit.as_ref()?.id.as_str())).collect();
+    let others = || provenance.files.iter().filter(|file| file.origin != Origin::Own);
+    let files = others().count();
+    let mut ids: Vec<&str> = others().filter_map(|file| Some(file.commit.as_ref()?.id.as_str())).collect();
     ids.sort_unstable();
     ids.dedup();
     let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };

@@ -21,10 +21,11 @@ const POINTER: u64 = 1024;
 /// Files by real path, with their objects.
 type WantedFiles<'a> = Vec<(&'a Vec<u8>, &'a String)>;
 
-/// Reads every file of `wanted`: real paths and objects.
+/// Reads every file of `wanted`: real paths and objects; `is_target` says which are texts of links.
 pub(super) fn read(
     revision: &Revision,
     wanted: &BTreeMap<Vec<u8>, String>,
+    is_target: &dyn Fn(&[u8]) -> bool,
     watch: &Watch,
 ) -> Result<HashMap<Vec<u8>, Read>, HostError> {
     let mut known = HashMap::new();
@@ -39,6 +40,7 @@ pub(super) fn read(
     let (mut plain, mut converted): (WantedFiles<'_>, WantedFiles<'_>) = (Vec::new(), Vec::new());
     for (file, treatment) in wanted.iter().zip(treatments) {
         let treatment = match treatment {
+            _ if is_target(file.0) => Treatment::Plain,
             Treatment::Lfs(otherwise) => {
                 pointer(revision, file.1).map_or(*otherwise, |error| Treatment::Forbidden(error.to_string()))
             }

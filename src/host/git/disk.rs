@@ -128,7 +128,7 @@ impl Storage for CommitDisk<'_> {
             Err(stop) => return Ok(Seen::Unreadable(stop.to_string().into())),
         };
         Ok(match self.tree.node(&real) {
-            Some(TreeNode::File { object }) => match self.content(&real, object) {
+            Some(TreeNode::File { object, .. }) => match self.content(&real, object) {
                 Ok(blob) => Seen::File(blob.digest, Stat { size: blob.size, ..Stat::default() }),
                 Err(error) => Seen::Unreadable(error.to_string().into()),
             },
@@ -161,7 +161,7 @@ impl CommitModule<'_> {
 
     fn blob(&self, path: &[u8]) -> Result<Blob, ReadError> {
         match self.node(path) {
-            (real, Some(TreeNode::File { object })) => {
+            (real, Some(TreeNode::File { object, .. })) => {
                 self.disk.content(&real, object).map_err(|error| ReadError::Refused(error.to_string().into()))
             }
             _ => Err(ReadError::Gone),

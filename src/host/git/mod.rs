@@ -69,7 +69,7 @@ impl Host for GitHost {
         // Once to learn which files are wanted, so that git is asked for all of them together.
         let disk = CommitDisk::asking(&tree);
         answers(&disk, &layout, queries, watch)?;
-        let content = read(&self.revision, &disk.wanted(), watch)?;
+        let content = read(&self.revision, &disk.wanted(), &|path| tree.is_target(path), watch)?;
         answers(&CommitDisk::knowing(&tree, content), &layout, queries, watch)
     }
 }
@@ -94,7 +94,7 @@ fn answers(
 fn stored(revision: &Revision, tree: &CommitTree, place: &Path, limit: u64) -> Content {
     let object = match tree.walk(place.as_os_str().as_bytes(), true) {
         Ok(real) => match tree.node(&real) {
-            Some(TreeNode::File { object }) => object,
+            Some(TreeNode::File { object, .. }) => object,
             _ => return Content::Unreadable(not_a_file(FileType::Directory)),
         },
         Err(Stop::Gone) => return Content::Gone,

@@ -18,10 +18,19 @@ const LONGEST: usize = 4096;
 /// One entry of the tree.
 #[derive(Debug)]
 pub(super) enum TreeNode {
-    Directory { id: DirectoryId, entries: Vec<(Vec<u8>, FileType)> },
-    File { object: String },
+    Directory {
+        id: DirectoryId,
+        entries: Vec<(Vec<u8>, FileType)>,
+    },
+    /// `is_target` says that it is the text of a link, which nothing converts.
+    File {
+        object: String,
+        is_target: bool,
+    },
     Link(Result<Vec<u8>, ContentError>),
-    Submodule { commit: String },
+    Submodule {
+        commit: String,
+    },
 }
 
 /// The reason why a path leads to nothing, for people where something should be there.
@@ -62,12 +71,14 @@ pub(super) enum ContentError {
 #[derive(Debug)]
 pub(super) struct CommitTree {
     nodes: HashMap<Vec<u8>, TreeNode>,
+    has_links: bool,
 }
 
 impl CommitTree {
     /// Reads the tree and where its links lead.
     pub(super) fn of(revision: &Revision) -> Result<Self, GitError> {
-        let mut tree = Self { nodes: HashMap::new() };
+        let has_links = revision.repository().has_links()?;
+        let mut tree = Self { nodes: HashMap::new(), has_links };
         tree.nodes.insert(Vec::new(), TreeNode::Directory { id: (0, 0), entries: Vec::new() });
         let all = revision.list_all()?;
         let mut links = targets(revision.repository(), &all)?;
@@ -79,7 +90,11 @@ impl CommitTree {
 
     fn add(&mut self, repository: &Repository, listed: Listed, links: &mut Targets) {
         let (node, kind) = match listed.mode {
-            Mode::File => (TreeNode::File { object: listed.object }, FileType::RegularFile),
+            Mode::File => (TreeNode::File { object: listed.object, is_target: false }, FileType::RegularFile),
+            // A checkout writes the target into a file.
+            Mode::Link if !self.has_links => {
+                (TreeNode::File { object: listed.object, is_target: true }, FileType::RegularFile)
+            }
             Mode::Link => {
                 let target = links.get(&listed.object).cloned();
                 (
@@ -110,6 +125,11 @@ impl CommitTree {
     /// The node at a path that leads through no link.
     pub(super) fn node(&self, real: &[u8]) -> Option<&TreeNode> {
         self.nodes.get(real)
+    }
+
+    /// Whether a file is the text of a link.
+    pub(super) fn is_target(&self, real: &[u8]) -> bool {
+        matches!(self.node(real), Some(TreeNode::File { is_target: true, .. }))
     }
 
     /// The real path of what `path` leads to; a link at its end is followed if `last` says so.

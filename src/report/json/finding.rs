@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::provenance::sentence;
 use crate::model::{
-    Change, CheckMeta, Commit, Digest, Disposition, FileOrigin, Finding, Kind, Origin, Part, Provenance,
-    Shown, Since, Stat, Subject, SubjectSource, Value, Versions, Waiver, WayOut, readable,
+    Change, CheckMeta, Commit, Digest, Disposition, FileOrigin, Finding, Kind, Origin, OtherForm, Part,
+    Provenance, Shown, Since, Stat, Subject, SubjectSource, Value, Versions, Waiver, WayOut, readable,
 };
 
 /// One difference.
@@ -108,7 +108,8 @@ struct WirePart {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WireProvenance {
-    /// `stale`, `ahead`, `diverged`, `edited by hand`, `unreleased`, `copied`, `untracked`, `mixed`, `absent` or `unknown`.
+    /// `own commit`, `stale`, `ahead`, `diverged`, `edited by hand`, `unreleased`, `copied`, `untracked`, `mixed`, `absent` or
+    /// `unknown`.
     verdict: String,
     /// The same in a sentence.
     words: String,
@@ -130,6 +131,9 @@ struct WireProvenance {
     /// The newest of these, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     commits: Vec<Commit>,
+    /// The forms in which the same content is written otherwise than in the baseline.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    forms: Vec<String>,
     /// What is known of each file of a module that differs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     files: Vec<WireFileOrigin>,
@@ -271,6 +275,7 @@ impl WireProvenance {
             baseline_commit: provenance.baseline.clone(),
             distance: is_between.then_some(provenance.distance),
             commits: provenance.between.clone(),
+            forms: provenance.forms.iter().map(|form| form.words().to_owned()).collect(),
             files: files.collect(),
             mtime: provenance.edited.map(|stat| stat.mtime),
             uid: provenance.edited.map(|stat| stat.uid),
@@ -294,6 +299,7 @@ impl WireProvenance {
             files: files.collect(),
             edited: self.mtime.zip(self.uid).map(|(mtime, uid)| Stat { mtime, uid, ..Stat::default() }),
             unsearched: self.unsearched,
+            forms: self.forms.iter().filter_map(|words| form(words)).collect(),
             ..Provenance::of(origin(&self.verdict))
         }
     }
@@ -308,6 +314,10 @@ fn maybe_name(path: Option<&[u8]>) -> (Option<String>, Option<String>) {
 
 fn origin(word: &str) -> Origin {
     Origin::ALL.into_iter().find(|origin| origin.word() == word).unwrap_or(Origin::Unknown)
+}
+
+fn form(words: &str) -> Option<OtherForm> {
+    OtherForm::ALL.into_iter().find(|form| form.words() == words)
 }
 
 fn value(text: Option<String>) -> Value {

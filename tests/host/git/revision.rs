@@ -197,6 +197,41 @@ fn lock_files_are_those_of_a_clean_checkout() {
     }
 }
 
+#[test]
+fn links_are_files_where_a_checkout_makes_files_of_them() {
+    for sub in ["", "erp"] {
+        let project = odd(sub);
+        git(&project, &["config", "core.symlinks", "false"]);
+        let config: Vec<_> = ROT.into_iter().chain([("core.symlinks", "false")]).collect();
+        let [from, disk] = both(&project, sub, "HEAD", &config);
+        // A root that is a link is no directory then.
+        assert_eq!((from.0, disk.0), (1, 1));
+        assert_eq!(from.1, disk.1);
+        let toml = TOML.replace(", \"linked\"", ", \"shared/addons\"").replace("conf/**", "**/lin*");
+        bytes_at(&project.root().join(sub), b"audit/driftlock.toml", toml.as_bytes());
+        if sub.is_empty() {
+            let files = equal(&project, sub, "HEAD", &config);
+            let modules = &files[Path::new("odoo_addons_files.sha256.txt")];
+            let line = format!("{}  shared/addons/odd/absolute\n", Digest::of(b"/nowhere/at all"));
+            assert!(String::from_utf8_lossy(modules).contains(&line));
+        }
+    }
+}
+
+#[test]
+fn a_pointer_is_a_pointer_where_no_program_is_configured_for_it() {
+    let project = released();
+    let pointer =
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 9\n", Digest::of(b"x"));
+    project.file("addons/web/big.bin", &pointer);
+    project.file(".gitattributes", "*.bin filter=lfs -text\n");
+    commit_all(&project, "a pointer");
+    equal(&project, "", "HEAD", &[]);
+    // A filter that must be run and is none leaves the pointer, too.
+    git(&project, &["config", "filter.lfs.required", "true"]);
+    equal(&project, "", "HEAD", &[("filter.lfs.required", "true")]);
+}
+
 /// Commits as many changes as asked for, each a few files written or removed.
 fn history(project: &Project, commits: usize, dice: &mut Dice) -> Vec<String> {
     let names = ["__manifest__.py", "a.py", "b.txt", "sub/c.bat"];
