@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Case, Check, compared};
-use crate::model::{Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, Subject, Value};
+use crate::model::{
+    Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, Subject, Value, full_image_name,
+};
 use crate::section::{self, fact, locked_facts};
 
 /// Compares images and image IDs, container by container.
@@ -90,10 +92,11 @@ fn difference(name: &[u8], expected: Option<&Entry>, actual: Option<&Entry>) -> 
     }
 }
 
-/// How the image of a container changed, if it did. Two IDs that share a registry's digest are one image
-/// in two image stores.
+/// How the image of a container changed, if it did. Two spellings of one name are one name; two IDs that share a registry's
+/// digest are one image in two image stores.
 pub(super) fn image_change(before: &BTreeMap<&str, &str>, now: &BTreeMap<&str, &str>) -> Option<Change> {
-    if before.get(fact::IMAGE) != now.get(fact::IMAGE) {
+    let name = |facts: &BTreeMap<&str, &str>| facts.get(fact::IMAGE).map(|image| full_image_name(image));
+    if name(before) != name(now) {
         return Some(Change::Tag);
     }
     let same = before.get(fact::IMAGE_ID) == now.get(fact::IMAGE_ID) || share_digest(before, now);
@@ -103,7 +106,7 @@ pub(super) fn image_change(before: &BTreeMap<&str, &str>, now: &BTreeMap<&str, &
 fn share_digest(before: &BTreeMap<&str, &str>, now: &BTreeMap<&str, &str>) -> bool {
     let digests = |facts: &BTreeMap<&str, &str>| -> BTreeSet<String> {
         let text = facts.get(fact::REPO_DIGESTS).copied().unwrap_or_default();
-        text.split(' ').filter(|digest| !digest.is_empty()).map(str::to_owned).collect()
+        text.split(' ').filter(|digest| !digest.is_empty()).map(full_image_name).collect()
     };
     !digests(before).is_disjoint(&digests(now))
 }

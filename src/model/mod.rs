@@ -8,6 +8,7 @@ mod duration;
 mod explanation;
 mod finding;
 mod glob;
+mod image_name;
 mod line;
 mod look_alike;
 mod moment;
@@ -35,6 +36,7 @@ pub use finding::{
     Value, WayOut,
 };
 pub use glob::{BadGlob, Glob, any_match, is_wild};
+pub use image_name::full_image_name;
 pub use line::{Leaf, write_line};
 pub use moment::{Moment, ReadMoment, day, time_of_day};
 pub use mount::{Mount, MountUse, MountView, Shows, Views};

@@ -9,7 +9,7 @@ use super::life::{Life, RESTARTING};
 use crate::host::disk::Disk;
 use crate::host::mounts::Running;
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
-use crate::model::{LeftOut, Mount, MountView, Unit, any_match};
+use crate::model::{LeftOut, Mount, MountView, Unit, any_match, full_image_name};
 
 /// An engine's answer, before compose files are looked for.
 #[derive(Debug)]
@@ -161,19 +161,12 @@ impl ListedImages {
             let digests = image.repo_digests.into_iter().flatten().filter(|text| !text.contains("<none>"));
             let mut digests: Vec<String> = digests.collect();
             digests.sort();
-            all.by_tag.extend(image.repo_tags.iter().flatten().map(|tag| (full_tag(tag), image.id.clone())));
+            all.by_tag
+                .extend(image.repo_tags.iter().flatten().map(|tag| (full_image_name(tag), image.id.clone())));
             all.digests.insert(image.id, digests);
         }
         all
     }
-}
-
-/// A reference with its registry's defaults taken out and its tag filled in, so that two can be compared.
-fn full_tag(reference: &str) -> String {
-    let short = ["docker.io/library/", "docker.io/"].iter().find_map(|prefix| reference.strip_prefix(prefix));
-    let short = short.unwrap_or(reference);
-    let name = short.rsplit('/').next().unwrap_or(short);
-    if name.contains([':', '@']) { short.to_owned() } else { format!("{short}:latest") }
 }
 
 /// A container as an engine lists it.
@@ -307,7 +300,7 @@ impl ListedContainer {
         if let Some(mounts) = &mut mounts {
             mounts.sort();
         }
-        let newest = images.by_tag.get(&full_tag(&self.image));
+        let newest = images.by_tag.get(&full_image_name(&self.image));
         let label = |name: &str| self.labels.compose(name);
         let container = Container {
             tag_moved: newest.is_some_and(|newest| *newest != self.image_id),
@@ -393,14 +386,6 @@ mod tests {
             let view = raw.resolve(&layout, &Unseen(&layout), Some(&look)).view;
             assert_eq!(view != MountView::default(), is_looked_at, "{named} {ignores_unnamed}: {view:?}");
         }
-    }
-
-    #[test]
-    fn references_are_compared_with_their_defaults() {
-        assert_eq!(full_tag("traefik"), "traefik:latest");
-        assert_eq!(full_tag("docker.io/library/traefik:v3"), "traefik:v3");
-        assert_eq!(full_tag("localhost:5000/odoo"), "localhost:5000/odoo:latest");
-        assert_eq!(full_tag("odoo@sha256:ab"), "odoo@sha256:ab");
     }
 
     fn of_image(image: &str, image_id: &str) -> ListedContainer {

@@ -152,12 +152,11 @@ impl Attempts<'_> {
     /// Reads the certificates that were named, and gives each key those of it; what is wrong with one is noted.
     fn certify<'k>(&mut self, keys: impl Iterator<Item = &'k mut KeyFile>) {
         for path in &self.hop.identities.certificates {
-            match key_file::read_certificate(path) {
-                Some(certificate) => self.certificates.push(certificate),
-                None => {
-                    let shown = escaped(path.as_os_str().as_bytes());
-                    self.tried.push(format!("{shown}: there is no certificate that can be read"));
-                }
+            if let Some(certificate) = key_file::read_certificate(path) {
+                self.certificates.push(certificate);
+            } else {
+                let shown = escaped(path.as_os_str().as_bytes());
+                self.tried.push(format!("{shown}: there is no certificate that can be read"));
             }
         }
         for key in keys {
@@ -245,13 +244,11 @@ impl Attempts<'_> {
         let mut signer = KeyOfCertificate { agent: &mut agent, key: identity };
         let result = self.offer(offered, hash, &mut signer).await?;
         self.agent = Some(agent);
-        match result {
-            Ok(result) => self.judge(&name, result),
-            Err(_) => {
-                self.tried.push(format!("{name}: the agent did not sign"));
-                Ok(false)
-            }
-        }
+        let Ok(result) = result else {
+            self.tried.push(format!("{name}: the agent did not sign"));
+            return Ok(false);
+        };
+        self.judge(&name, result)
     }
 
     /// Tries a key from a file, its certificate first. Its passphrase is asked for only where the key may be used.

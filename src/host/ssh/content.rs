@@ -35,7 +35,7 @@ impl SshHost {
             return unreadable("no path holds a NUL");
         }
         let file = RemoteFile { path, place: place.as_os_str().as_bytes(), limit };
-        self.wait(watch, async |connection| self.ask_content(connection, &file, watch).await)
+        self.wait(watch, &async |connection| self.ask_content(connection, &file, watch).await)
     }
 
     async fn ask_content(

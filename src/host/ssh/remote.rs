@@ -205,12 +205,12 @@ impl SshHost {
     pub(super) fn wait<T>(
         &self,
         watch: &Watch,
-        asked: impl AsyncFn(&Connection) -> Result<T, HostError>,
+        asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
     ) -> Result<T, HostError> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Kept { connection, runtime }) = kept {
             let handle = Arc::clone(&connection.handle);
-            match self.wait_on(runtime, Some(connection), watch, &asked) {
+            match self.wait_on(runtime, Some(connection), watch, asked) {
                 Err(HostError::Unreachable(why)) if handle.is_closed() => {
                     log::info!(why:%; "a connection that broke is made anew");
                 }
@@ -218,7 +218,7 @@ impl SshHost {
             }
         }
         let runtime = Runtime::new().map_err(|error| HostError::Unreachable(in_words(&error)))?;
-        self.wait_on(runtime, None, watch, &asked)
+        self.wait_on(runtime, None, watch, asked)
     }
 
     /// Waits on a connection, which is kept where an answer came.
@@ -235,12 +235,11 @@ impl SshHost {
             }
         };
         let answered = async {
-            let connection = match connection {
-                Some(connection) => connection,
-                None => {
-                    watch.set_phase(Phase::Connecting);
-                    self.connect(watch).await?
-                }
+            let connection = if let Some(connection) = connection {
+                connection
+            } else {
+                watch.set_phase(Phase::Connecting);
+                self.connect(watch).await?
             };
             watch.set_phase(Phase::Collecting);
             asked(&connection).await.map(|answer| (answer, connection))
@@ -288,7 +287,7 @@ impl SshHost {
 
 impl Host for SshHost {
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
-        self.wait(watch, async |connection| self.ask(connection, queries, watch).await)
+        self.wait(watch, &async |connection| self.ask(connection, queries, watch).await)
     }
 
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {

@@ -181,8 +181,8 @@ fn parse(host: &str, text: &str, environment: &Environment) -> Result<Answered, 
         identity_files,
         certificate_files,
         agent,
-        known_hosts_command,
         user_known_hosts,
+        known_hosts_command,
         ..answered
     };
     let mut answered = answered;

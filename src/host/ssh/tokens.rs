@@ -1,4 +1,4 @@
-//! Percent signs, variables and quotes in what `ssh_config` says: ssh_config(5), TOKENS and ENVIRONMENT VARIABLES.
+//! Percent signs, variables and quotes in what `ssh_config` says: `ssh_config(5)`, TOKENS and ENVIRONMENT VARIABLES.
 
 use std::collections::BTreeMap;
 

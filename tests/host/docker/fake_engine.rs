@@ -126,6 +126,51 @@ fn explain_says_of_no_container_that_it_is_in_the_baseline_where_it_is_not() {
 }
 
 #[test]
+fn one_name_in_another_spelling_is_no_drift() {
+    let project = locked();
+    let digest = format!("sha256:{}", "d".repeat(64));
+    for (locked, same, others) in [
+        (
+            "app",
+            &["app:latest", "docker.io/app", "docker.io/library/app:latest", "index.docker.io/app"][..],
+            &["localhost/app:latest", "quay.io/library/app", "a/app", "app:1", "app@sha256:ab"][..],
+        ),
+        ("localhost/app:1", &["localhost/app:1"], &["app:1", "localhost:5000/app:1", "localhost/app"]),
+        (
+            "app:1@sha256:ab",
+            &["app@sha256:ab", "docker.io/library/app:1@sha256:ab"],
+            &["app:1", "app:1@sha256:cd"],
+        ),
+        (&digest, &[&digest[7..]], &["app"]),
+    ] {
+        let web = json!({"image": locked, "imageId": id("a"), "state": "running"});
+        project.file(LOCK, &json!({"images": {"web": web}}).to_string());
+        let check_as = |image: &str| {
+            let engine = FakeEngine::of(vec![listed("web", image, &id("a"), "running")], vec![]);
+            check(&project, &engine.host(), &[])
+        };
+        for image in same {
+            let (code, report) = check_as(image);
+            assert_eq!((code, drift_of(&report)), (0, vec![]), "{locked} {image}");
+        }
+        for image in others {
+            let (code, report) = check_as(image);
+            let finding = &check_of(&report, "docker_images")["findings"][0];
+            let values = [&finding["change"], &finding["expected"], &finding["actual"]];
+            assert_eq!((code, values.map(|value| value.as_str().unwrap())), (2, ["tag", locked, *image]));
+        }
+    }
+    let registry = format!("@{digest}");
+    let web = json!({"image": "app", "imageId": id("a"), "repoDigests": [format!("app{registry}")], "state": "running"});
+    project.file(LOCK, &json!({"images": {"web": web}}).to_string());
+    let image =
+        json!({"Id": id("b"), "RepoTags": [], "RepoDigests": [format!("docker.io/library/app{registry}")]});
+    let engine =
+        FakeEngine::of(vec![listed("web", "docker.io/library/app:latest", &id("b"), "running")], vec![image]);
+    assert_eq!(check(&project, &engine.host(), &[]).0, 0, "one digest of one registry");
+}
+
+#[test]
 fn a_socket_that_nobody_listens_on() {
     let project = locked();
     drop(UnixListener::bind(project.path("dead.sock")).unwrap());

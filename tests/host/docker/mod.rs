@@ -7,6 +7,7 @@ mod fake_engine;
 mod needs_docker {
     mod container_mounts;
     pub(super) mod containers;
+    mod image_names;
     mod over_tls;
 }
 

@@ -102,13 +102,12 @@ fn kind(offered: &PublicKeyOrCertificate) -> String {
 
 /// The bytes of a key or a certificate.
 fn base64(offered: &PublicKeyOrCertificate) -> Option<String> {
-    let bytes = match offered.certificate() {
-        Some(certificate) => certificate.to_bytes().ok()?,
-        None => {
-            let mut bytes = Vec::new();
-            offered.public_key().key_data().encode(&mut bytes).ok()?;
-            bytes
-        }
+    let bytes = if let Some(certificate) = offered.certificate() {
+        certificate.to_bytes().ok()?
+    } else {
+        let mut bytes = Vec::new();
+        offered.public_key().key_data().encode(&mut bytes).ok()?;
+        bytes
     };
     Some(BASE64.encode(&bytes))
 }
