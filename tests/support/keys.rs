@@ -130,7 +130,9 @@ impl Agent {
         command.arg("-D").arg("-a").arg(dir.path().join("socket")).stdout(Stdio::null());
         let agent = Self { child: command.spawn().unwrap(), dir };
         wait_until(|| std::os::unix::net::UnixStream::connect(agent.path()).is_ok());
-        names.iter().for_each(|name| agent.add(&keys.path(name)));
+        for name in names {
+            agent.add(&keys.path(name));
+        }
         agent
     }
 

@@ -30,12 +30,12 @@ fn names_at_random_are_told_apart_as_the_engine_does() {
     ];
     let namespaces = ["", "", "library/", "a/", "a/b/", "localhost/", "docker.io/"];
     let tags = ["", "", ":latest", ":1", ":Latest"];
-    let mut state = seed | 1;
+    let mut drawn = seed | 1;
     let mut roll = |sides: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(state >> 33).unwrap() % sides
+        drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(drawn >> 33).unwrap() % sides
     };
-    let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut told_apart: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for _ in 0..60 {
         let (registry, namespace) = (registries[roll(registries.len())], namespaces[roll(namespaces.len())]);
         let given = format!("{registry}{namespace}{}-x{}", stage.prefix, tags[roll(tags.len())]);
@@ -48,9 +48,9 @@ fn names_at_random_are_told_apart_as_the_engine_does() {
         };
         let known = known.clone();
         assert_eq!(full_image_name(&known), full_image_name(&given), "DRIFTLOCK_SEED={seed}");
-        seen.entry(known).or_default().insert(full_image_name(&given));
+        told_apart.entry(known).or_default().insert(full_image_name(&given));
     }
-    let full: BTreeSet<&String> = seen.values().flatten().collect();
-    assert!(seen.len() > 5 && full.len() == seen.len(), "DRIFTLOCK_SEED={seed} {seen:?}");
-    assert!(seen.values().all(|names| names.len() == 1), "DRIFTLOCK_SEED={seed} {seen:?}");
+    let full: BTreeSet<&String> = told_apart.values().flatten().collect();
+    assert!(told_apart.len() > 5 && full.len() == told_apart.len(), "DRIFTLOCK_SEED={seed} {told_apart:?}");
+    assert!(told_apart.values().all(|names| names.len() == 1), "DRIFTLOCK_SEED={seed} {told_apart:?}");
 }

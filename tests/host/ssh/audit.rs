@@ -90,7 +90,9 @@ fn one_login_serves_the_look_and_the_lines_of_every_file() {
     commit_all(&project, "r1");
     with_targets(&project, &target("prod", &project, &server, ""));
     let files = ["printer/models/order.py", "printer/__manifest__.py", "printer/__init__.py"];
-    files.iter().for_each(|file| project.file(&format!("odoo_modules/seisei/{file}"), "other = 7\n"));
+    for file in &files {
+        project.file(&format!("odoo_modules/seisei/{file}"), "other = 7\n");
+    }
     let ran = project.run(&["diff", "git:HEAD", "target:prod", "--content"]);
     assert_eq!((ran.out().matches("+other = 7").count(), server.logins()), (3, 1), "{}", ran.out());
     let ran = project.run(&["explain", "printer/models/order.py", "--target", "prod", "--content"]);
