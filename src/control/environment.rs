@@ -36,6 +36,12 @@ impl Environment {
         self.0.variables.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
+    /// The variables whose names begin so, with their values.
+    pub fn beginning(&self, beginning: &str) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let all = self.0.variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+        all.filter(move |(name, _)| name.as_encoded_bytes().starts_with(beginning.as_bytes()))
+    }
+
     /// A variable that is set and not empty.
     #[must_use]
     pub fn non_empty(&self, name: &str) -> Option<&OsStr> {

@@ -84,6 +84,10 @@ fn blob_id(content: &[u8], digits: usize) -> String {
     HEXLOWER.encode(&Sha1::new().chain_update(head).chain_update(content).finalize())
 }
 
+/// Beginnings of the variables that hold settings of git: git(1), `GIT_CONFIG_COUNT`. The last is that of `git -c`.
+const CONFIGURATION: [&str; 4] =
+    ["GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "GIT_CONFIG_PARAMETERS"];
+
 /// Whom git would name if a commit were made here, by all of its rules: `Name <address>`, or the name that it was told
 /// where it has no address; `None` where it would refuse, or, unless it `may_guess`, make them up from the account and the
 /// machine.
@@ -93,11 +97,7 @@ pub fn identity(root: &Path, environment: &Environment, may_guess: bool) -> Opti
         let mut git = command::git(root, false);
         // A date that git cannot read would be its only answer.
         git.env_remove("GIT_COMMITTER_DATE");
-        for variable in ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"] {
-            if let Some(value) = environment.variable(variable) {
-                git.env(variable, value);
-            }
-        }
+        git.envs(CONFIGURATION.into_iter().flat_map(|beginning| environment.beginning(beginning)));
         if let Some(address) = address {
             git.env("GIT_COMMITTER_EMAIL", address);
         }

@@ -191,7 +191,7 @@ fn the_action_tells_what_was_found_and_fails_on_drift() {
     let runner = Runner::new();
     let pass = runner.check(&[]);
     assert_eq!(pass.code, 0, "{}{}", pass.out, pass.err);
-    assert_eq!(runner.told(), "exit-code=0\nheadline=PASS local: 3 checks passed\n");
+    assert_eq!(runner.told(), "exit-code=0\nheadline=PASS local: 4 checks passed\n");
 
     runner.project.file(ORDER, "# hotfix\n");
     let drift = runner.check(&[("SARIF", "drift.sarif")]);

@@ -173,8 +173,8 @@ pub(super) enum ScriptError {
     #[error("\"{command}\" does not run the script, see sudo = true of this target: {complaint}")]
     Sudo { command: &'static str, complaint: String },
     /// The shell complained.
-    #[error("{source}: {complaint}")]
-    Complaint { source: SurveyError, complaint: String },
+    #[error("{source}: {complaint} (\"{command}\" ended with code {code})")]
+    Complaint { source: SurveyError, complaint: String, command: &'static str, code: u32 },
     /// The command failed without a complaint.
     #[error("{source}: the command \"{command}\" ended with code {code}")]
     Code { source: SurveyError, command: &'static str, code: u32 },

@@ -194,7 +194,7 @@ impl SshHost {
         // A shell that runs nothing says why on either of the two.
         match (telling(&ended.stderr).or_else(|| telling(&ended.greeting)), ended.code) {
             (Some(complaint), _) if self.access.sudo => ScriptError::Sudo { command, complaint },
-            (Some(complaint), _) => ScriptError::Complaint { source, complaint },
+            (Some(complaint), code) => ScriptError::Complaint { source, complaint, command, code },
             (None, 0) => ScriptError::Output(source),
             (None, code) => ScriptError::Code { source, command, code },
         }

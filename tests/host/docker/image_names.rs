@@ -38,6 +38,10 @@ fn names_at_random_are_told_apart_as_the_engine_does() {
     let mut told_apart: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for _ in 0..60 {
         let (registry, namespace) = (registries[roll(registries.len())], namespaces[roll(namespaces.len())]);
+        // Of a namespace that looks like a registry the engine leaves out the registry, so that its own name is another one.
+        if registry.ends_with("docker.io/") && ["localhost/", "docker.io/"].contains(&namespace) {
+            continue;
+        }
         let given = format!("{registry}{namespace}{}-x{}", stage.prefix, tags[roll(tags.len())]);
         stage.docker(&["tag", &image, &given]);
         let told = stage.docker(&["image", "inspect", "--format={{json .RepoTags}}", &image]);
