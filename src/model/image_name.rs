@@ -34,12 +34,10 @@ pub fn full_image_name(reference: &str) -> String {
     }
 }
 
-/// A name with its registry. What stands before the first slash is one when it could be nothing else: a port, a dot or a
-/// capital letter is in it, or it is `localhost`.
+/// A name with its registry. What stands before the first slash is one when it could be nothing else: a port or a
+/// dot is in it, or it is `localhost`.
 fn with_registry(name: &str) -> String {
-    let is_registry = |first: &str| {
-        first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase)
-    };
+    let is_registry = |first: &str| first == "localhost" || first.contains(['.', ':']);
     let (registry, path) =
         name.split_once('/').filter(|(first, _)| is_registry(first)).unwrap_or((HUB, name));
     let registry = if registry == OLD_HUB { HUB } else { registry };
@@ -76,7 +74,7 @@ mod tests {
             ("library/x", "docker.io/library/x:latest"),
             ("localhost/odoo", "localhost/odoo:latest"),
             ("localhost:5000/odoo", "localhost:5000/odoo:latest"),
-            ("Registry/odoo", "Registry/odoo:latest"),
+            ("Registry/odoo", "Registry/odoo"),
             ("ghcr.io/a/b/c", "ghcr.io/a/b/c:latest"),
             ("odoo@sha256:ab", "docker.io/library/odoo@sha256:ab"),
             ("odoo:18@sha256:ab", "docker.io/library/odoo@sha256:ab"),

@@ -24,7 +24,6 @@ fn names_at_random_are_told_apart_as_the_engine_does() {
         "localhost/",
         "localhost:5000/",
         "ghcr.io/",
-        "Upper/",
         "a:1/",
         "registry-1.docker.io/",
     ];
