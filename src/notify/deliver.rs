@@ -1,5 +1,6 @@
 //! Getting news to whom it concerns: one thread a notification, one after the other in it, recorded once delivered.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -23,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_millis(20);
 /// How long commands that are being told to end may take to do so.
 const GRACE: Duration = Duration::from_millis(300);
+
+/// Why nobody was told, where telling broke off.
+const UNFINISHED: &str = "telling broke off, which is a defect of driftlock";
 
 /// A report that may be news.
 #[derive(Debug, Clone)]
@@ -111,19 +115,49 @@ pub fn is_due(root: &std::path::Path, name: &str, notify: &Notify, news: &News, 
 /// early, with what is known by then, when `watch` is cancelled.
 #[must_use]
 pub fn deliver(deliveries: Vec<Delivery>, watch: &Arc<Watch>) -> (Vec<DeliveryOutcome>, Vec<String>) {
+    deliver_by(deliveries, watch, |delivery, watch| {
+        let mut telling = Dispatcher { delivery, watch, outcomes: Vec::new(), warnings: Vec::new() };
+        telling.carry_out();
+        (telling.outcomes, telling.warnings)
+    })
+}
+
+/// What became of what was to be told, and what else somebody must know.
+type Told = (Vec<DeliveryOutcome>, Vec<String>);
+
+/// Delivers all by `tell`, each on a thread. Of what `tell` does not get to the end of, nobody was told.
+fn deliver_by(
+    deliveries: Vec<Delivery>,
+    watch: &Arc<Watch>,
+    tell: impl Fn(Delivery, Arc<Watch>) -> Told + Clone + Send + 'static,
+) -> Told {
     let (done, waits) = channel();
     let (mut outcomes, mut warnings) = (Vec::new(), Vec::new());
     let mut names: Vec<String> = Vec::new();
     for delivery in deliveries {
         let (done, watch, name) = (done.clone(), Arc::clone(watch), delivery.outlet.name.clone());
+        let numbers: Vec<usize> = delivery.news.iter().map(|news| news.number).collect();
+        let untold = |name: &str, why: String| {
+            let of = |number| DeliveryOutcome {
+                name: name.to_owned(),
+                number,
+                error: Some(why.clone()),
+                said: None,
+            };
+            numbers.iter().copied().map(of).collect::<Vec<_>>()
+        };
+        let (tell, on_panic) = (tell.clone(), untold(&name, UNFINISHED.to_owned()));
+        let of = name.clone();
         let work = move || {
-            let mut telling = Dispatcher { delivery, watch, outcomes: Vec::new(), warnings: Vec::new() };
-            telling.carry_out();
-            let _ = done.send((telling.delivery.outlet.name, telling.outcomes, telling.warnings));
+            let told = catch_unwind(AssertUnwindSafe(|| tell(delivery, watch)));
+            let (outcomes, warnings) = told.unwrap_or((on_panic, Vec::new()));
+            let _ = done.send((of, outcomes, warnings));
         };
         match Builder::new().spawn(work) {
             Ok(_) => names.push(name),
-            Err(why) => warnings.push(format!("{name}: no thread could be started: {}", in_words(&why))),
+            Err(why) => {
+                outcomes.extend(untold(&name, format!("no thread could be started: {}", in_words(&why))));
+            }
         }
     }
     drop(done);
@@ -141,11 +175,6 @@ pub fn deliver(deliveries: Vec<Delivery>, watch: &Arc<Watch>) -> (Vec<DeliveryOu
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-    }
-    if !watch.is_cancelled() {
-        let lost = names.iter();
-        warnings
-            .extend(lost.map(|name| format!("{name}: ended unexpectedly, which is a defect of driftlock")));
     }
     outcomes.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
     (outcomes, warnings)
@@ -249,5 +278,50 @@ fn through(way: &Way, name: &str, event: Event, news: &News, limit: &Limit) -> R
             let variables = [(VARIABLES[0], word), (VARIABLES[1], name)];
             program.run(&news.json, &variables, limit.attempt.min(limit.left()), &limit.watch)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Channel;
+    use crate::model::{BaselineOrigin, Digest};
+
+    fn delivery(name: &str, numbers: &[usize]) -> Delivery {
+        let baseline =
+            BaselineOrigin { from: String::new(), digest: Digest::of(b""), commit: None, dirty: None };
+        let report = Report::of(Vec::new(), baseline);
+        let words =
+            MessageContext { driftlock: String::new(), can_explain: false, dir: String::new(), report: None };
+        let news = |number: &usize| News {
+            number: *number,
+            report: report.clone(),
+            json: Vec::new(),
+            earlier: None,
+            unchanged_since: None,
+            words: words.clone(),
+        };
+        let time = Duration::from_secs(1);
+        let channel = Channel::Command { argv: vec!["true".to_owned()] };
+        let notify = Notify { channel, targets: None, remind_after: None, timeout: time, retry_pause: time };
+        let outlet = Outlet { name: name.to_owned(), notify, way: Err("none".to_owned()) };
+        Delivery { root: PathBuf::new(), now: 0, outlet, news: numbers.iter().map(news).collect() }
+    }
+
+    #[test]
+    fn where_telling_breaks_off_nobody_was_told() {
+        let deliveries = vec![delivery("bad", &[0, 1]), delivery("good", &[1])];
+        let (outcomes, warnings) = deliver_by(deliveries, &Arc::default(), |delivery, _| {
+            assert_ne!(delivery.outlet.name, "bad", "this one is meant to panic");
+            (
+                vec![DeliveryOutcome { name: delivery.outlet.name, number: 1, error: None, said: None }],
+                Vec::new(),
+            )
+        });
+        let told: Vec<_> =
+            outcomes.iter().map(|it| (it.number, it.name.as_str(), it.error.as_deref())).collect();
+        let broke_off = Some(UNFINISHED);
+        assert_eq!(told, [(0, "bad", broke_off), (1, "bad", broke_off), (1, "good", None)]);
+        assert!(warnings.is_empty(), "{warnings:?}");
     }
 }

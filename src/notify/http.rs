@@ -86,7 +86,7 @@ impl Client {
             return Err("this machine has no certificates of authorities to know a server by; install ca-certificates, or name a file in SSL_CERT_FILE".to_owned());
         }
         let proxy = network.proxy.as_ref().map(|proxy| {
-            let unusable = "the proxy that the environment names is none that can be used: http://HOST:PORT";
+            let unusable = "the proxy that the environment names is none that can be used: http, https, socks4, socks4a, socks5 or socks5h://HOST:PORT";
             Proxy::new(proxy.reveal()).map_err(|_| unusable.to_owned())
         });
         let proxy = proxy.transpose()?;

@@ -1,6 +1,7 @@
 //! Addresses of webhooks and tokens, which nothing may show.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use ureq::http::Uri;
 
@@ -67,14 +68,47 @@ impl Webhook {
         self.url.reveal()
     }
 
-    /// Whether a list as in the variable `NO_PROXY` holds its host: by name, with all below it, or by `*`.
+    /// Whether a list as in the variable `NO_PROXY` holds its host, as curl reads such a list: a name with all below it, an address,
+    /// a range of addresses, or `*` alone.
     #[must_use]
     pub fn is_among(&self, list: &str) -> bool {
-        let host = &self.host;
-        list.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
-            let name = entry.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
-            entry == "*" || *host == name || host.strip_suffix(&name).is_some_and(|rest| rest.ends_with('.'))
-        })
+        let mut entries = list.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
+        list == "*"
+            || match self.host.parse() {
+                Ok(address) => entries.any(|entry| is_in_range(address, entry)),
+                Err(_) => entries.any(|entry| is_at_or_below(&self.host, entry)),
+            }
+    }
+}
+
+/// Whether a name is `entry` or ends in a dot and it. One dot on each side of an entry means nothing, and one behind a host neither.
+fn is_at_or_below(host: &str, entry: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let name = entry.strip_suffix('.').unwrap_or(entry);
+    let name = name.strip_prefix('.').unwrap_or(name).to_ascii_lowercase();
+    host == name || host.strip_suffix(&name).is_some_and(|rest| rest.ends_with('.'))
+}
+
+/// Whether an address is `entry` or in its range, `10.0.0.0/8`. As for curl, `/0` is no range of all addresses.
+fn is_in_range(address: IpAddr, entry: &str) -> bool {
+    let (base, bits) = match entry.split_once('/') {
+        Some((base, bits)) => match bits.parse::<u32>() {
+            Ok(bits) => (base, bits),
+            Err(_) => return false,
+        },
+        None => (entry, 0),
+    };
+    let (address, base, width) = match (address, base.parse()) {
+        (IpAddr::V4(address), Ok(IpAddr::V4(base))) => {
+            (address.to_bits().into(), base.to_bits().into(), 32u32)
+        }
+        (IpAddr::V6(address), Ok(IpAddr::V6(base))) => (address.to_bits(), base.to_bits(), 128),
+        _ => return false,
+    };
+    let differing: u128 = address ^ base;
+    match bits {
+        0 => differing == 0,
+        _ => width.checked_sub(bits).is_some_and(|rest| differing.checked_shr(rest).unwrap_or(0) == 0),
     }
 }
 
@@ -107,11 +141,13 @@ mod tests {
     fn hosts_without_a_proxy_are_listed_as_for_curl() {
         let address = Webhook::parse("https://hooks.example.com/x").unwrap();
         for list in
-            ["*", "hooks.example.com", "a, example.com", ".example.com", "*.example.com", "EXAMPLE.com"]
+            ["*", "hooks.example.com", "a, example.com", ".example.com", "example.com.", "EXAMPLE.com"]
         {
             assert!(address.is_among(list), "{list}");
         }
-        for list in ["", "ample.com", "example.org", "ooks.example.com", ","] {
+        let local = Webhook::parse("http://[::1]/x").unwrap();
+        assert!(local.is_among("::3/126") && !local.is_among("::3/127"));
+        for list in ["", "ample.com", "example.org", "ooks.example.com", ",", "a,*", "*.example.com"] {
             assert!(!address.is_among(list), "{list}");
         }
     }

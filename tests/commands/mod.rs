@@ -15,6 +15,7 @@ mod init;
 mod logging;
 mod named_files;
 mod notify;
+mod notify_proxy;
 mod notify_sinks;
 mod pause;
 mod prune;

@@ -244,7 +244,13 @@ impl Server {
 
     /// Runs the real client with more options, which count before those that make it work.
     pub(crate) fn ssh(&self, options: &[&str], command: &str) -> Output {
-        let mut client = Command::new("ssh");
+        let mut client = Command::from_std(self.client(options));
+        client.arg(command).timeout(Duration::from_secs(60)).output().unwrap()
+    }
+
+    /// The real client, as it would log in with these options. What the server shall do comes behind.
+    pub(crate) fn client(&self, options: &[&str]) -> std::process::Command {
+        let mut client = std::process::Command::new("ssh");
         client.args(["-F", "none"]).args(options);
         for option in
             ["BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "IdentityAgent=none"]
@@ -255,8 +261,8 @@ impl Server {
         client
             .args(["-o", "GlobalKnownHostsFile=/dev/null", "-o", "ConnectTimeout=20", "-i"])
             .arg(self.key());
-        client.args(["-p", &self.port.to_string(), "-l", &self.user, &self.address, command]);
-        client.timeout(Duration::from_secs(60)).output().unwrap()
+        client.args(["-p", &self.port.to_string(), "-l", &self.user, &self.address]);
+        client
     }
 }
 
