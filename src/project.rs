@@ -64,6 +64,13 @@ impl Project {
         }
     }
 
+    /// The root as a path from the top of the work tree that it lies in, empty at the top and where there is none.
+    pub(crate) fn root_in_repository(&self) -> Vec<u8> {
+        let is_top = |dir: &&Path| dir.join(".git").symlink_metadata().is_ok();
+        let below = self.root.ancestors().find(is_top).and_then(|top| self.root.strip_prefix(top).ok());
+        below.map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default()
+    }
+
     /// A path below the root, as one that opens from the working directory.
     pub(crate) fn named(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| self.from_here.join(below))

@@ -161,7 +161,7 @@ impl Examination<'_> {
             baseline = origin.from.as_str(), digest:% = origin.digest, commit = origin.commit.as_deref().unwrap_or("none"),
             lock_files = locks.there().len(); "compared"
         );
-        let report = self.aim.report(&started, checks, &origin.from, origin.digest);
+        let report = self.aim.report(self.auditor.project, &started, checks, &origin.from, origin.digest);
         let since_last = remembered.map(|remembered| since_last::told(&remembered, &started));
         let report = Report { partial, baseline: origin, sections_off, left_out, since_last, ..report };
         Ok(Examined { report, evidence: look.evidence, warning, host })

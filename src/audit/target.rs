@@ -183,6 +183,7 @@ impl Aim {
     /// The report of looking at it, with nothing left out.
     pub(crate) fn report(
         &self,
+        project: &Project,
         started: &Started,
         checks: Vec<CheckResult>,
         from: &str,
@@ -195,6 +196,7 @@ impl Aim {
             target: self.target.clone(),
             mode: self.mode(),
             compared: self.revision().map(|revision| format!("git:{}", revision.name)),
+            root_in_repository: project.root_in_repository(),
             started_at: started.rfc3339.clone(),
             started_at_unix: started.unix,
             duration_ms: started.elapsed_ms(),
@@ -203,13 +205,13 @@ impl Aim {
     }
 
     /// The report of a place that was not even looked at.
-    pub(crate) fn report_of_failure(&self, failure: &Failure, from: &str) -> Report {
+    pub(crate) fn report_of_failure(&self, project: &Project, failure: &Failure, from: &str) -> Report {
         let first = CHECKS.iter().take(1).map(|check| CheckResult {
             errors: vec![failure.in_one_line()],
             compares: false,
             ..CheckResult::new(check.meta())
         });
-        self.report(&Started::now(), first.collect(), from, Digest::of(b""))
+        self.report(project, &Started::now(), first.collect(), from, Digest::of(b""))
     }
 
     /// What is known of it and wanted from it.

@@ -80,6 +80,8 @@ pub struct Report {
     pub mode: Mode,
     /// What was compared, where it is not the host: the other side of a diff.
     pub compared: Option<String>,
+    /// The project's root as a path from the top of its repository; empty where it is the top.
+    pub root_in_repository: Vec<u8>,
     /// Why it ran; not in JSON.
     pub trigger: Trigger,
     /// Whether only some checks ran.
@@ -158,6 +160,7 @@ impl Report {
             target: None,
             mode: Mode::Local,
             compared: None,
+            root_in_repository: Vec::new(),
             trigger: Trigger::Manual,
             partial: false,
             started_at: String::new(),

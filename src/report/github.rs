@@ -46,7 +46,7 @@ fn annotate(report: &Report, text: &mut String) {
             let lines = std::iter::once(text::title(check, finding)).chain(text::details_of(finding));
             let message: Vec<String> = lines.chain(text::ways(text::ways_out(finding))).collect();
             let title = format!("{about}: {}", check.labels.topic);
-            command(level, file(finding).as_deref(), &title, &message, text);
+            command(level, file(report, finding).as_deref(), &title, &message, text);
         }
         whole(about, check, text);
     }
@@ -80,8 +80,8 @@ fn whole(about: &str, check: &CheckResult, text: &mut String) {
 
 /// The file that an annotation stands at: the first that differs, where it lies in the repository and its name can be
 /// printed.
-fn file(finding: &Finding) -> Option<String> {
-    let first = String::from_utf8(place::files(finding).into_iter().next()?).ok()?;
+fn file(report: &Report, finding: &Finding) -> Option<String> {
+    let first = String::from_utf8(place::files(report, finding).into_iter().next()?).ok()?;
     (!first.starts_with('/') && !first.contains(is_hidden)).then_some(first)
 }
 

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{HOSTILE, Situation, drifted, situations};
+use crate::support::disk::runs;
+use crate::support::git::git;
 use crate::support::{Project, Ran};
 
 /// A workflow command.
@@ -137,4 +141,50 @@ fn a_summary_that_cannot_be_written_is_an_error_and_the_verdict_is_told() {
             if args[0] == "check" { "ERROR local: 3 checks passed; a report" } else { "PASS local" };
         assert!(ran.out().contains(verdict), "{}", ran.out());
     }
+}
+
+#[test]
+fn files_are_named_from_the_top_of_the_repository() {
+    let outer = Project::empty();
+    git(&outer, &["init", "--quiet"]);
+    let (stack, module) = ("erp/s/x/docker-compose.yml", "erp/addons/web");
+    outer.file(stack, "services: {}\n");
+    outer.file(&format!("{module}/__manifest__.py"), "{}\n");
+    outer.file(
+        "erp/audit/driftlock.toml",
+        "[compose]\nfiles = [\"s/*/docker-compose.yml\"]\n[addons]\nroots = [\"addons\"]\n",
+    );
+    let at = |args: &[&str]| outer.run(&[&["--root", "erp"], args].concat());
+    let places = |text: &str, log: &str| {
+        let log: Value = serde_json::from_str(log).unwrap();
+        let results = log["runs"][0]["results"].as_array().unwrap();
+        let location =
+            |result: &Value| result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].clone();
+        let uris: Vec<Value> = results.iter().map(location).collect();
+        let files: Vec<String> =
+            commands(text).into_iter().filter_map(|mut it| it.properties.remove("file")).collect();
+        assert_eq!(serde_json::to_value(&files).unwrap(), serde_json::to_value(uris).unwrap());
+        files
+    };
+    assert_eq!(at(&["export", "--accept", "--docker", "off"]).code(), 0);
+    outer.file(stack, "services: {a: {image: b}}\n");
+    outer.file(&format!("{module}/models/a b.py"), "x = 1\n");
+    let found = [stack, &format!("{module}/models/a b.py")];
+    let check = |format: &str| at(&["check", "--docker", "off", "--format", format]).out();
+    let files = places(&check("github"), &check("sarif").replace("%20", " "));
+    assert_eq!(files, found);
+    // A run that is over, seen from somewhere else.
+    let run = runs(&outer.path("erp")).pop().unwrap();
+    let kept = outer.path(&format!("erp/audit/runtime/{run}/drift_report.json"));
+    let kept = kept.to_str().unwrap();
+    let elsewhere = Project::empty();
+    let report = |format: &str| elsewhere.run(&["report", kept, "--format", format]).out();
+    assert_eq!(places(&report("github"), &report("sarif").replace("%20", " ")), found);
+    let diff = |format: &str| at(&["diff", "baseline", &run, "--format", format]).out();
+    assert_eq!(places(&diff("github"), &diff("sarif").replace("%20", " ")), found);
+    // What is about no file stands at the configuration.
+    outer.file("erp/audit/locks/compose_sha256.lock.txt", "broken\n");
+    let sarif = check("sarif");
+    assert!(sarif.contains("\"uri\": \"erp/audit/"), "{sarif}");
+    assert!(!sarif.contains("\"uri\": \"audit/"), "{sarif}");
 }

@@ -96,7 +96,7 @@ pub(crate) fn run(session: &Session, args: &DiffArgs, interrupt: &Interrupt) -> 
     }
     let (mut a, b) = (a?, b?);
     apply(&args.rename, &mut a)?;
-    let mut report = report(&started, a, b);
+    let mut report = report(&project, &started, a, b);
     if args.content || args.show_content {
         show_lines(&project, &sides, extent(args.show_content), &mut report, interrupt)?;
     }
@@ -123,7 +123,7 @@ fn show_lines(
 }
 
 /// The report of a comparison.
-fn report(started: &Started, a: Side, b: Side) -> Report {
+fn report(project: &Project, started: &Started, a: Side, b: Side) -> Report {
     let evidence: Vec<Evidence> = SECTIONS.iter().map(|section| evidence(*section, &a, &b)).collect();
     let of_sections = CHECKS.iter().filter(|check| check.section().is_some());
     let checks: Vec<CheckResult> =
@@ -135,6 +135,7 @@ fn report(started: &Started, a: Side, b: Side) -> Report {
         host: host_name(),
         mode: Mode::Diff,
         compared: Some(b.name),
+        root_in_repository: project.root_in_repository(),
         started_at: started.rfc3339.clone(),
         started_at_unix: started.unix,
         duration_ms: started.elapsed_ms(),

@@ -295,7 +295,7 @@ impl Job<'_> {
         let mut page = self.page();
         page.error(&failure.in_one_line());
         if self.for_machines {
-            page.report = Some(self.aim.report_of_failure(&failure, baseline::PATH));
+            page.report = Some(self.aim.report_of_failure(self.project, &failure, baseline::PATH));
         }
         Ok(page)
     }
@@ -435,7 +435,7 @@ impl Job<'_> {
         let verdict = if failed { verdict.failed() } else { verdict };
         let (sections_off, left_out) = pipeline::coverage(&look.evidence);
         let digest = request.locks.digest(&section::lock_file_groups());
-        let report = self.aim.report(started, checks, baseline::PATH, digest);
+        let report = self.aim.report(self.project, started, checks, baseline::PATH, digest);
         Report { partial: !self.only.is_empty(), sections_off, left_out, verdict, ..report }
     }
 

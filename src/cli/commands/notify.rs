@@ -150,6 +150,7 @@ fn test_report(project: &Project) -> Report {
         .take(1)
         .map(|check| CheckResult { skip: Some(why.to_owned()), ..CheckResult::new(check.meta()) })
         .collect();
-    let report = Aim::local(project).report(&Started::now(), checks, baseline::PATH, Digest::of(b""));
+    let report =
+        Aim::local(project).report(project, &Started::now(), checks, baseline::PATH, Digest::of(b""));
     Report { run: "test".to_owned(), verdict: report.verdict.of_test(), ..report }
 }

@@ -53,6 +53,12 @@ pub(super) struct WireReport {
     /// What the baseline was compared with, where that is no machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compared: Option<String>,
+    /// The project's root as a path from the top of its repository, where it is not the top; lossy where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    root_in_repository: String,
+    /// That path's bytes in base64, where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root_in_repository_bytes: Option<String>,
     /// Whether only some checks ran.
     partial: bool,
     /// RFC 3339 with offset.
@@ -264,6 +270,7 @@ impl WireReport {
     pub(super) fn of(report: &Report) -> Self {
         let verdict = &report.verdict;
         let previous = report.previous.as_ref();
+        let (root_in_repository, root_in_repository_bytes) = name(&report.root_in_repository);
         Self {
             timestamp: report.stamp.clone(),
             mode: report.mode.word().to_owned(),
@@ -283,6 +290,8 @@ impl WireReport {
             host: report.host.clone(),
             target: report.target.clone(),
             compared: report.compared.clone(),
+            root_in_repository,
+            root_in_repository_bytes,
             partial: report.partial,
             started_at: report.started_at.clone(),
             started_at_unix: report.started_at_unix,
@@ -336,6 +345,7 @@ impl WireReport {
             target: self.target,
             mode: mode.ok_or(ReadError::Mode(self.mode))?,
             compared: self.compared,
+            root_in_repository: bytes(&self.root_in_repository, self.root_in_repository_bytes.as_deref()),
             trigger: Trigger::Manual,
             partial: self.partial,
             started_at: self.started_at,

@@ -52,7 +52,7 @@ fn run(report: &Report) -> Run {
     let rules = rules.chain(beyond.map(|(id, _)| rule(id, "The run looked at something, and ended well")));
     let version = env!("CARGO_PKG_VERSION");
     let driver = Driver { name: "driftlock", version, semantic_version: version, rules: rules.collect() };
-    let description = text(&["the root of the project".to_owned()]);
+    let description = text(&["the top of the repository".to_owned()]);
     let (run, about) = (printable(&report.run), printable(report.about()));
     let properties = [
         ("target", about.clone()),
@@ -135,7 +135,7 @@ fn notifications(report: &Report) -> Vec<Notification> {
                 level: Level::Error,
                 message: text(&account(check, finding)),
                 associated_rule: rule.clone(),
-                locations: locations(finding),
+                locations: locations(report, finding),
             });
         }
     }
@@ -146,10 +146,11 @@ fn notifications(report: &Report) -> Vec<Notification> {
 fn results(report: &Report) -> Vec<wire::Finding> {
     let mut all = Vec::new();
     for (index, check) in report.checks.iter().enumerate() {
-        all.extend(check.findings.iter().map(|finding| result(check, index, finding)));
+        all.extend(check.findings.iter().map(|finding| result(report, check, index, finding)));
         all.extend(check.errors.iter().map(|error| {
             let why = format!("{}: {}", check.labels.topic, escaped(error.as_bytes()));
             failure(
+                report,
                 check.id,
                 index,
                 &std::iter::once(why).chain(text::ways(&check.ways_out)).collect::<Vec<_>>(),
@@ -157,11 +158,11 @@ fn results(report: &Report) -> Vec<wire::Finding> {
         }));
     }
     let beyond = text::beyond_checks(report);
-    all.extend(beyond.map(|(id, why)| failure(id, report.checks.len(), &[why.to_owned()])));
+    all.extend(beyond.map(|(id, why)| failure(report, id, report.checks.len(), &[why.to_owned()])));
     all
 }
 
-fn result(check: &CheckResult, rule_index: usize, finding: &Finding) -> wire::Finding {
+fn result(report: &Report, check: &CheckResult, rule_index: usize, finding: &Finding) -> wire::Finding {
     let lines = account(check, finding);
     let ways = text::ways(text::ways_out(finding));
     let value = |name, value: Option<String>| value.map(|value| (name, printable(&value)));
@@ -180,7 +181,7 @@ fn result(check: &CheckResult, rule_index: usize, finding: &Finding) -> wire::Fi
         // Who shows suppressed results all the same must not fail by them.
         level: if acknowledged.is_some() { Level::Note } else { Level::Error },
         message: text(&lines.into_iter().chain(ways).collect::<Vec<_>>()),
-        locations: locations(finding),
+        locations: locations(report, finding),
         partial_fingerprints: fingerprints(finding.fingerprint(check.id)),
         suppressions: acknowledged.map(suppression).into_iter().collect(),
         properties: properties.into_iter().flatten().collect(),
@@ -188,13 +189,13 @@ fn result(check: &CheckResult, rule_index: usize, finding: &Finding) -> wire::Fi
 }
 
 /// What a check could not do, as a result.
-fn failure(rule_id: &'static str, rule_index: usize, lines: &[String]) -> wire::Finding {
+fn failure(report: &Report, rule_id: &'static str, rule_index: usize, lines: &[String]) -> wire::Finding {
     wire::Finding {
         rule_id,
         rule_index,
         level: Level::Error,
         message: text(lines),
-        locations: vec![location(place::CONFIGURATION.as_bytes(), Vec::new())],
+        locations: vec![location(&place::configuration(report), Vec::new())],
         partial_fingerprints: fingerprints(Digest::of(format!("{rule_id}\0error").as_bytes())),
         suppressions: Vec::new(),
         properties: BTreeMap::from([("kind", "error".to_owned())]),
@@ -225,7 +226,7 @@ fn text(lines: &[String]) -> Message {
 }
 
 /// The files that a finding is about, under the name of the module or container that they belong to.
-fn locations(finding: &Finding) -> Vec<Location> {
+fn locations(report: &Report, finding: &Finding) -> Vec<Location> {
     let kind = match section::kind_of(finding.subject.source) {
         Some(SubjectKind::Tree) => Some("module"),
         Some(SubjectKind::Container | SubjectKind::Resource) => Some("resource"),
@@ -233,7 +234,10 @@ fn locations(finding: &Finding) -> Vec<Location> {
     };
     let name = escaped(&finding.subject.key);
     let logical = |kind| LogicalLocation { name: name.clone(), fully_qualified_name: name.clone(), kind };
-    place::files(finding).iter().map(|path| location(path, kind.map(logical).into_iter().collect())).collect()
+    place::files(report, finding)
+        .iter()
+        .map(|path| location(path, kind.map(logical).into_iter().collect()))
+        .collect()
 }
 
 fn location(path: &[u8], logical_locations: Vec<LogicalLocation>) -> Location {

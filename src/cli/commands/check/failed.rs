@@ -29,7 +29,7 @@ pub(crate) fn tell(
     let found =
         session.project().ok().or_else(|| Project::unconfigured(session.root.as_deref(), &session.control));
     let Some(project) = found.filter(|project| check_outputs(project, None, &files).is_ok()) else { return };
-    let here = Aim::local(&project).report_of_failure(failure, baseline::PATH);
+    let here = Aim::local(&project).report_of_failure(&project, failure, baseline::PATH);
     let places = places(&project, args);
     let report = |target: Option<String>| Report { target, ..here.clone() };
     let mut reports: Vec<Report> = places.into_iter().map(report).collect();

@@ -295,7 +295,7 @@ impl Job<'_> {
 
     /// The report of a place for which not even the baseline could be had.
     fn failed(&self, aim: &Aim, failure: &Failure) -> Report {
-        let report = aim.report_of_failure(failure, &self.source.name());
+        let report = aim.report_of_failure(self.project, failure, &self.source.name());
         Report { partial: !self.only.is_empty(), ..report }
     }
 
