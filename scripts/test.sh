@@ -34,6 +34,7 @@ need podman podman
 need perl perl
 need prove perl
 need promtool prometheus
+need prometheus-node-exporter prometheus-node-exporter
 need xmllint libxml2-utils
 need cmark-gfm cmark-gfm
 /usr/bin/python3 -c 'import junitparser' >/dev/null 2>&1 || missing="$missing python3-junitparser"

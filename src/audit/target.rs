@@ -196,6 +196,7 @@ impl Aim {
             target: self.target.clone(),
             mode: self.mode(),
             compared: self.revision().map(|revision| format!("git:{}", revision.name)),
+            project: printable_path(&project.root),
             root_in_repository: project.root_in_repository(),
             started_at: started.rfc3339.clone(),
             started_at_unix: started.unix,

@@ -80,6 +80,8 @@ pub struct Report {
     pub mode: Mode,
     /// What was compared, where it is not the host: the other side of a diff.
     pub compared: Option<String>,
+    /// The project's root on this machine, which tells it from others here; not in JSON.
+    pub project: String,
     /// The project's root as a path from the top of its repository; empty where it is the top.
     pub root_in_repository: Vec<u8>,
     /// Why it ran; not in JSON.
@@ -160,6 +162,7 @@ impl Report {
             target: None,
             mode: Mode::Local,
             compared: None,
+            project: String::new(),
             root_in_repository: Vec::new(),
             trigger: Trigger::Manual,
             partial: false,

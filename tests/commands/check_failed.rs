@@ -10,7 +10,7 @@ const FORMATS: [&str; 6] =
 /// The value of a metric of a target.
 fn metric(project: &Project, name: &str, target: &str) -> Option<String> {
     let text = project.read("x.prom");
-    let wanted = format!("driftlock_{name}{{target=\"{target}\"}} ");
+    let wanted = format!("driftlock_{name}{{target=\"{target}\",project=\"{}\"}} ", project.root().display());
     text.lines().find_map(|line| line.strip_prefix(&wanted)).map(str::to_owned)
 }
 

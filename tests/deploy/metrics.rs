@@ -1,22 +1,26 @@
 //! The alert rules and the dashboard of `deploy/`, judged by promtool and jq, and by the names of the metrics there are.
 
 use std::collections::BTreeSet;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use assert_fs::TempDir;
 use serde_json::{Value, json};
 
 use crate::support::deploy::{demo, in_repository, ok, program, run, shipped, yaml};
+use crate::support::wait_until;
 
 /// Every metric, with its labels: what `docs/alerting.md` describes.
 const METRICS: [(&str, &str); 8] = [
-    ("driftlock_status", "target"),
-    ("driftlock_findings", "target,check,kind"),
-    ("driftlock_acknowledged_findings", "target,check"),
-    ("driftlock_subjects", "target,check"),
-    ("driftlock_last_check_timestamp_seconds", "target"),
-    ("driftlock_last_success_timestamp_seconds", "target"),
-    ("driftlock_check_duration_seconds", "target"),
-    ("driftlock_build_info", "version"),
+    ("driftlock_status", "target,project"),
+    ("driftlock_findings", "target,check,kind,project"),
+    ("driftlock_acknowledged_findings", "target,check,project"),
+    ("driftlock_subjects", "target,check,project"),
+    ("driftlock_last_check_timestamp_seconds", "target,project"),
+    ("driftlock_last_success_timestamp_seconds", "target,project"),
+    ("driftlock_check_duration_seconds", "target,project"),
+    ("driftlock_build_info", "version,project"),
 ];
 
 /// The tests of the rules: by the minute, and over days.
@@ -120,6 +124,74 @@ fn these_are_the_metrics_that_a_check_writes() {
         .collect();
     let wanted = METRICS.map(|(name, labels)| (name.to_owned(), labels.to_owned()));
     assert_eq!(written, BTreeSet::from(wanted));
+}
+
+/// A node_exporter that collects a directory of text files alone; it ends when it is dropped.
+struct NodeExporter(Child, u16);
+
+impl NodeExporter {
+    fn over(dir: &Path) -> Self {
+        for _ in 0..20 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut exporter = program("prometheus-node-exporter");
+            exporter.args(["--collector.disable-defaults", "--collector.textfile"]);
+            exporter.arg(format!("--collector.textfile.directory={}", dir.display()));
+            exporter.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+            exporter.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut this = Self(exporter.spawn().unwrap(), port);
+            let mut has_ended = false;
+            wait_until(|| {
+                has_ended = this.0.try_wait().unwrap().is_some();
+                has_ended || TcpStream::connect(("127.0.0.1", port)).is_ok()
+            });
+            if !has_ended {
+                return this;
+            }
+        }
+        panic!("node_exporter never found a free port");
+    }
+
+    /// What it tells of driftlock, a line each, sorted; and whether it could read every file.
+    fn tells(&self) -> (Vec<String>, bool) {
+        let address = format!("http://127.0.0.1:{}/metrics", self.1);
+        let text = ok(program("curl").args(["--silent", "--noproxy", "*", "--max-time", "20", &address]));
+        let mut lines: Vec<String> =
+            text.lines().filter(|line| line.starts_with("driftlock_")).map(in_order).collect();
+        lines.sort();
+        (lines, text.lines().any(|line| line == "node_textfile_scrape_error 0"))
+    }
+}
+
+impl Drop for NodeExporter {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A line with its labels in the order of their names, and its value as a number is told.
+fn in_order(line: &str) -> String {
+    let (series, value) = line.rsplit_once(' ').unwrap();
+    let (name, labels) = series.trim_end_matches('}').split_once('{').unwrap();
+    let mut labels: Vec<&str> = labels.split(',').collect();
+    labels.sort_unstable();
+    format!("{name} {labels:?} {}", value.parse::<f64>().unwrap())
+}
+
+#[test]
+fn node_exporter_drops_no_sample_of_two_projects() {
+    let textfiles = TempDir::new().unwrap();
+    let projects = [demo(), demo()];
+    let mut written = Vec::new();
+    for (number, project) in projects.iter().enumerate() {
+        let file = textfiles.path().join(format!("driftlock-{number}.prom"));
+        project.ok(&["check", "--docker", "off", "--format", &format!("prometheus={}", file.display())]);
+        let text = std::fs::read_to_string(file).unwrap();
+        written.extend(text.lines().filter(|line| !line.starts_with('#')).map(in_order));
+    }
+    written.sort();
+    let exporter = NodeExporter::over(textfiles.path());
+    assert_eq!(exporter.tells(), (written, true));
 }
 
 fn dashboard() -> Value {

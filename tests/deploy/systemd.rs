@@ -128,5 +128,5 @@ fn the_line_for_metrics_writes_them_and_mails_nothing() {
     let ran = run(program("sh").args(["-c", &line]).current_dir("/").env("HOME", "/nonexistent"));
     assert_eq!((ran.code, ran.out + &ran.err), (2, String::new()));
     let metrics = std::fs::read_to_string(textfiles.path().join("driftlock.prom")).unwrap();
-    assert!(metrics.contains("driftlock_status{target=\"local\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("driftlock_status{target=\"local\",project=\""), "{metrics}");
 }

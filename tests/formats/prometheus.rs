@@ -30,7 +30,9 @@ fn read(text: &str) -> Series {
     assert_eq!((code, out.as_str()), (0, ""), "{text}");
     let mut series = Series::new();
     for sample in python(PARSE, text).as_array().unwrap() {
-        let labels: BTreeMap<&String, &Value> = sample[1].as_object().unwrap().iter().collect();
+        let mut labels: BTreeMap<&String, &Value> = sample[1].as_object().unwrap().iter().collect();
+        // Every project here has its own directory.
+        labels.retain(|name, _| *name != "project");
         let labels: Vec<String> =
             labels.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap())).collect();
         let name = format!("{} {}", sample[0].as_str().unwrap(), labels.join(" "));

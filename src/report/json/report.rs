@@ -345,6 +345,7 @@ impl WireReport {
             target: self.target,
             mode: mode.ok_or(ReadError::Mode(self.mode))?,
             compared: self.compared,
+            project: String::new(),
             root_in_repository: bytes(&self.root_in_repository, self.root_in_repository_bytes.as_deref()),
             trigger: Trigger::Manual,
             partial: self.partial,

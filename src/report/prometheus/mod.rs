@@ -31,13 +31,16 @@ impl Reporter for Prometheus {
     }
 }
 
-/// Values, each behind the labels that follow the target.
+/// Values, each with those of its labels that stand between the target and the project.
 type Values = Vec<(Vec<&'static str>, String)>;
 
 /// One metric.
 struct Metric {
     name: &'static str,
+    /// What it is; one that is published is never changed: node_exporter drops samples whose files tell it otherwise.
     help: &'static str,
+    /// Its labels; the first is the target. The last, which is not among them, is the project: node_exporter drops one of two
+    /// equal series in two files.
     labels: &'static [&'static str],
     /// What it is for one report; the old time of success is given along.
     of: fn(&Report, Option<&str>) -> Values,
@@ -125,15 +128,16 @@ fn seconds(milliseconds: u64) -> String {
 
 /// The metrics of `reports`, and of what the file held those of other targets.
 fn renewed(reports: &[Report], old: Option<&[u8]>) -> Vec<u8> {
-    let mut targets = read(old.unwrap_or_default());
+    let mut targets = read(old.unwrap_or_default(), reports.first().map_or("", |report| &report.project));
     for report in reports {
-        let before = targets.remove(report.about()).unwrap_or_default();
+        let place = (report.project.clone(), report.about().to_owned());
+        let before = targets.remove(&place).unwrap_or_default();
         let last = before.iter().find(|sample| sample.is(LAST_CHECK)).and_then(|it| it.value.parse().ok());
         if !report.partial && last.is_some_and(|last: i64| report.is_before(last)) {
-            targets.insert(report.about().to_owned(), before);
+            targets.insert(place, before);
             continue;
         }
-        targets.insert(report.about().to_owned(), of_target(report, &before));
+        targets.insert(place, of_target(report, &before));
     }
     written(&targets).into_bytes()
 }
@@ -144,7 +148,8 @@ fn of_target(report: &Report, before: &[Sample]) -> Vec<Sample> {
     let mut samples: Vec<Sample> = Vec::new();
     for (at, metric) in METRICS.iter().enumerate() {
         samples.extend((metric.of)(report, old).into_iter().map(|(labels, value)| {
-            let labels = std::iter::once(report.about()).chain(labels).map(str::to_owned).collect();
+            let labels = std::iter::once(report.about()).chain(labels).chain([report.project.as_str()]);
+            let labels = labels.map(str::to_owned).collect();
             Sample { metric: at, labels, value }
         }));
     }
@@ -157,7 +162,7 @@ fn of_target(report: &Report, before: &[Sample]) -> Vec<Sample> {
 /// Keeps what is known of the checks that a run of some checks left out, so that it hides nothing that they found.
 fn add_other_checks(report: &Report, before: &[Sample], samples: &mut Vec<Sample>) {
     let is_other =
-        |sample: &&Sample| sample.labels.get(1).is_some_and(|id| report.checks.iter().all(|it| it.id != id));
+        |sample: &&Sample| sample.check().is_some_and(|id| report.checks.iter().all(|it| it.id != id));
     let others: Vec<&Sample> = before.iter().filter(is_other).collect();
     let was_error = before.iter().any(|sample| sample.is(STATUS) && sample.value == "2");
     let has_drift = others.iter().any(|sample| sample.is(FINDINGS) && sample.value != "0");

@@ -10,7 +10,7 @@ use super::{METRICS, STATUS};
 pub(super) struct Sample {
     /// Which of [`METRICS`].
     pub(super) metric: usize,
-    /// The values of its labels, the target first.
+    /// The values of its labels, the target first and the project last.
     pub(super) labels: Vec<String>,
     pub(super) value: String,
 }
@@ -19,9 +19,15 @@ impl Sample {
     /// Name and labels as the text format writes them.
     fn series(&self) -> String {
         let metric = &METRICS[self.metric];
-        let pairs = metric.labels.iter().zip(&self.labels);
+        let pairs = metric.labels.iter().chain([&PROJECT]).zip(&self.labels);
         let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}=\"{}\"", quoted(value))).collect();
         format!("{}{{{}}}", metric.name, pairs.join(","))
+    }
+
+    /// The check that it is of, if it is of one.
+    pub(super) fn check(&self) -> Option<&str> {
+        let at = METRICS[self.metric].labels.iter().position(|label| *label == "check")?;
+        self.labels.get(at).map(String::as_str)
     }
 
     pub(super) fn is(&self, name: &str) -> bool {
@@ -33,8 +39,11 @@ fn quoted(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// Samples by target, of each in the order of the metrics.
-pub(super) type Targets = BTreeMap<String, Vec<Sample>>;
+/// The label that tells projects of one machine apart.
+const PROJECT: &str = "project";
+
+/// Samples by project and target, of each in the order of the metrics.
+pub(super) type Targets = BTreeMap<(String, String), Vec<Sample>>;
 
 /// The whole file.
 pub(super) fn written(targets: &Targets) -> String {
@@ -47,20 +56,26 @@ pub(super) fn written(targets: &Targets) -> String {
     }
     let version = env!("CARGO_PKG_VERSION");
     let _ = writeln!(text, "# HELP driftlock_build_info The driftlock that last wrote this file.");
-    let _ =
-        writeln!(text, "# TYPE driftlock_build_info gauge\ndriftlock_build_info{{version=\"{version}\"}} 1");
+    let _ = writeln!(text, "# TYPE driftlock_build_info gauge");
+    let projects: BTreeSet<&str> = targets.keys().map(|(project, _)| project.as_str()).collect();
+    for project in projects {
+        let (version, project) = (quoted(version), quoted(project));
+        let _ = writeln!(text, "driftlock_build_info{{version=\"{version}\",{PROJECT}=\"{project}\"}} 1");
+    }
     text
 }
 
-/// The samples of a file that was written here, whole lines alone; anything else in it is passed over.
-pub(super) fn read(old: &[u8]) -> Targets {
+/// The samples of a file that was written here, whole lines alone; anything else in it is passed over. Those without a
+/// project, of an older version, are of `project`.
+pub(super) fn read(old: &[u8], project: &str) -> Targets {
     let mut targets = Targets::new();
     let mut seen = BTreeSet::new();
     for line in old.split_inclusive(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok());
-        let Some(sample) = line.and_then(read_line) else { continue };
+        let Some(sample) = line.and_then(|line| read_line(line, project)) else { continue };
         if seen.insert(sample.series()) {
-            targets.entry(sample.labels[0].clone()).or_default().push(sample);
+            let last = sample.labels.last().cloned().unwrap_or_default();
+            targets.entry((last, sample.labels[0].clone())).or_default().push(sample);
         }
     }
     // Without its status nothing is known of a target.
@@ -71,16 +86,26 @@ pub(super) fn read(old: &[u8]) -> Targets {
     targets
 }
 
-/// The sample of a line that is exactly as it would be written here.
-fn read_line(line: &str) -> Option<Sample> {
+/// The sample of a line that is exactly as it would be written here, or as before projects had a label.
+fn read_line(line: &str, project: &str) -> Option<Sample> {
     let (name, rest) = line.split_once('{')?;
     let metric = METRICS.iter().position(|metric| metric.name == name)?;
     let (labels, value) = rest.rsplit_once("} ")?;
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte));
     value.parse::<f64>().ok().filter(|_| is_number)?;
-    let labels = read_labels(labels, METRICS[metric].labels)?;
-    let sample = Sample { metric, labels, value: value.to_owned() };
-    (format!("{} {value}", sample.series()) == line).then_some(sample)
+    let names = METRICS[metric].labels;
+    let with_project: Vec<&str> = names.iter().copied().chain([PROJECT]).collect();
+    let of = |labels| Sample { metric, labels, value: value.to_owned() };
+    let is_line = |sample: &Sample| format!("{} {value}", sample.series()) == line;
+    if let Some(labels) = read_labels(labels, &with_project) {
+        return Some(of(labels)).filter(is_line);
+    }
+    let mut older = of(read_labels(labels, names)?);
+    if !is_line(&older) {
+        return None;
+    }
+    older.labels.push(project.to_owned());
+    Some(older)
 }
 
 /// The values of `names`, in their order.
@@ -114,15 +139,26 @@ mod tests {
     use super::*;
 
     const OURS: &str = "\
-driftlock_status{target=\"a\"} 0
-driftlock_findings{target=\"a\",check=\"x\",kind=\"missing\"} 3
-driftlock_last_success_timestamp_seconds{target=\"a\"} 1769701335
+driftlock_status{target=\"a\",project=\"/p\"} 0
+driftlock_findings{target=\"a\",check=\"x\",kind=\"missing\",project=\"/p\"} 3
+driftlock_last_success_timestamp_seconds{target=\"a\",project=\"/p\"} 1769701335
 ";
+
+    fn key(target: &str) -> (String, String) {
+        ("/p".to_owned(), target.to_owned())
+    }
+
+    #[test]
+    fn what_an_older_version_wrote_is_of_the_project_at_hand() {
+        let older = OURS.replace(",project=\"/p\"", "");
+        assert_eq!(written(&read(older.as_bytes(), "/p")), written(&read(OURS.as_bytes(), "/q")));
+        assert!(read(older.as_bytes(), "/q").contains_key(&("/q".to_owned(), "a".to_owned())));
+    }
 
     #[test]
     fn what_was_written_here_is_read_back() {
-        let targets = read(OURS.as_bytes());
-        assert_eq!(targets["a"].len(), 3);
+        let targets = read(OURS.as_bytes(), "/p");
+        assert_eq!(targets[&key("a")].len(), 3);
         for line in OURS.lines() {
             assert!(written(&targets).lines().any(|written| written == line), "{line}");
         }
@@ -145,24 +181,25 @@ driftlock_last_success_timestamp_seconds{target=\"a\"} 1769701335
             "\u{0}\n",
         ] {
             let old = format!("# a comment\n{line}{}", if line.ends_with('\n') { OURS } else { "" });
-            let targets = read(old.as_bytes());
+            let targets = read(old.as_bytes(), "/p");
             let expected: &[&str] = if line.ends_with('\n') { &["a"] } else { &[] };
-            assert_eq!(targets.keys().collect::<Vec<_>>(), expected, "{line}");
+            assert_eq!(targets.keys().map(|(_, target)| target).collect::<Vec<_>>(), expected, "{line}");
         }
-        assert!(read(b"driftlock_status{target=\"\xff\"} 1\n").is_empty());
+        assert!(read(b"driftlock_status{target=\"\xff\"} 1\n", "/p").is_empty());
     }
 
     #[test]
     fn a_series_that_stands_twice_is_kept_once() {
-        assert_eq!(read(format!("{OURS}{OURS}").as_bytes())["a"].len(), 3);
+        assert_eq!(read(format!("{OURS}{OURS}").as_bytes(), "/p")[&key("a")].len(), 3);
     }
 
     #[test]
     fn values_of_labels_are_quoted_and_read_back() {
         let hostile = "a\"} 1\nb\\c,d=\"";
-        let sample = Sample { metric: 0, labels: vec![hostile.to_owned()], value: "2".to_owned() };
+        let sample =
+            Sample { metric: 0, labels: vec![hostile.to_owned(), "/p\"".to_owned()], value: "2".to_owned() };
         let line = format!("{} 2", sample.series());
         assert_eq!(line.lines().count(), 1);
-        assert_eq!(read_line(&line).unwrap().labels, [hostile]);
+        assert_eq!(read_line(&line, "").unwrap().labels, [hostile, "/p\""]);
     }
 }
