@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
 
@@ -107,16 +107,17 @@ pub fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Makes a file that several writers go on with in turn of what it held: none of them loses what another has written.
-/// Everybody may read it, whatever the mask of the process is. A device or a pipe is written to as it is.
+/// Everybody may read it, whatever the mask of the process is. A device or a pipe is written to as it is, and so is a
+/// file that is a mount of its own.
 ///
 /// # Errors
 /// When it cannot be read, its directory cannot be held alone within `patience` or be written, or the disk is full;
-/// the old file is then untouched.
+/// the old file is then untouched, unless it is a mount.
 pub fn renew_file(
     path: &Path,
     patience: Duration,
     renew: impl FnOnce(Option<&[u8]>) -> Vec<u8>,
-) -> io::Result<()> {
+) -> io::Result<Placing> {
     if is_special(path) {
         return write_file(path, &renew(None));
     }
@@ -131,9 +132,40 @@ pub fn renew_file(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         old => Some(old?),
     };
+    let bytes = renew(old.as_deref());
+    if is_mount(&path) {
+        return overwrite(&path, &bytes);
+    }
     let file = temporary_file(dir)?;
     file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    put(file, &path, &renew(old.as_deref()))
+    put(file, &path, &bytes).map(|()| Placing::Whole)
+}
+
+/// How a file came to its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placing {
+    /// A reader sees the old file or the new one.
+    Whole,
+    /// It was written over: a reader may see a part of it.
+    InPlace,
+}
+
+/// Whether a file is a mount of its own, as `docker run -v FILE:FILE` makes it: nothing can be renamed over it.
+fn is_mount(path: &Path) -> bool {
+    let told = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::empty());
+    told.is_ok_and(|told| {
+        told.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
+            && told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
+    })
+}
+
+/// Writes over a file.
+fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<Placing> {
+    let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(Placing::InPlace)
 }
 
 /// Opens what is neither file nor directory, without waiting for anybody: a pipe that nobody reads is an error.
@@ -164,15 +196,19 @@ fn put(mut file: NamedTempFile, path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Replaces `path` by `bytes`: a reader sees the old file or the new one. A device or a pipe, such as
-/// `/dev/stderr`, is written to as it is.
+/// `/dev/stderr`, is written to as it is, and so is a file that is a mount of its own.
 ///
 /// # Errors
-/// When the directory cannot be written, or the disk is full; the old file is then untouched.
-pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// When the directory cannot be written, or the disk is full; the old file is then untouched, unless it is a mount.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<Placing> {
     if is_special(path) {
-        return open_special(path)?.write_all(bytes);
+        return open_special(path)?.write_all(bytes).map(|()| Placing::Whole);
     }
-    replace_file(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), bytes)
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if is_mount(&path) {
+        return overwrite(&path, bytes);
+    }
+    replace_file(&path, bytes).map(|()| Placing::Whole)
 }
 
 fn temporary_file(dir: &Path) -> io::Result<NamedTempFile> {

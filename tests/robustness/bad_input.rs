@@ -336,6 +336,45 @@ fn needs_mounts_a_full_disk_still_gives_the_verdict_and_keeps_what_is_there() {
     assert!(out.contains("export 1\n") && out.ends_with("unchanged\n"), "{out}{err}");
 }
 
+/// Files that are mounts of their own, in a directory where nothing can be made.
+const MOUNTED_FILES: &str = r#"
+mkdir spare out
+for file in report.json metrics.prom page.txt; do
+    printf '%9999s' old >spare/$file && touch out/$file && mount --bind spare/$file out/$file || { echo unable; exit 0; }
+done
+mount --bind out out && mount -o remount,bind,ro out || { echo unable; exit 0; }
+for file in report.json metrics.prom page.txt; do mount --bind spare/$file out/$file; done
+code=0; "$1" check --quiet --format json=out/report.json --format prometheus=out/metrics.prom || code=$?
+echo "check $code"
+code=0; "$1" export --format terminal=out/page.txt >/dev/null || code=$?
+echo "export $code"
+"#;
+
+#[test]
+fn needs_mounts_a_file_that_is_a_mount_is_written_over_and_that_is_said() {
+    let project = Project::accepted();
+    needs::declared(needs::MOUNTS);
+    let output = Command::new("unshare")
+        .alone()
+        .args(["--map-root-user", "--mount", "sh", "-c", MOUNTED_FILES, "sh"])
+        .arg(assert_cmd::cargo::cargo_bin("driftlock"))
+        .current_dir(project.root())
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if out.ends_with("unable\n") || err.starts_with("unshare: ") {
+        needs::absent(needs::MOUNTS, &format!("nothing can be mounted here: {err}"));
+    }
+    assert_eq!(out, "check 0\nexport 0\n", "{err}");
+    let told: Vec<&str> = err.lines().map(|line| line.split(" is a mount").next().unwrap()).collect();
+    let files = ["report.json", "metrics.prom", "page.txt"];
+    assert_eq!(told, files.map(|file| format!("warning: out/{file}")));
+    let report: serde_json::Value = serde_json::from_str(&project.read("spare/report.json")).unwrap();
+    assert_eq!(report["overall"], "PASS");
+    assert!(project.read("spare/metrics.prom").ends_with(" 1\n"));
+    assert!(!project.read("spare/page.txt").contains("old"));
+}
+
 #[test]
 fn a_report_that_cannot_be_written_is_an_error_and_the_verdict_is_still_printed() {
     let project = Project::accepted();

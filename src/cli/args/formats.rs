@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::atomic;
+use crate::atomic::{self, Placing};
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::{When, say};
 use crate::error::Failure;
@@ -158,7 +158,7 @@ pub(crate) fn write_into(file: &Path, reporter: &dyn Reporter, reports: &[Report
         Some(renewal) => atomic::renew_file(file, PATIENCE, |old| renewal(reports, old)),
         None => atomic::write_file(file, &reporter.render(reports, false)),
     };
-    written.map_err(|error| {
+    let placing = written.map_err(|error| {
         let failure = Failure::new(format!("--format {}: {}", reporter.id(), why_at(file, &error)));
         match error.kind() {
             ErrorKind::NotFound => failure.hint("the directory must be there: make it first"),
@@ -167,7 +167,20 @@ pub(crate) fn write_into(file: &Path, reporter: &dyn Reporter, reports: &[Report
             }
             _ => failure,
         }
-    })
+    })?;
+    tell_of(placing, file);
+    Ok(())
+}
+
+/// Says so where a file was written over.
+pub(crate) fn tell_of(placing: Placing, file: &Path) {
+    if placing == Placing::InPlace {
+        let file = printable_path(file);
+        say(&format!(
+            "warning: {file} is a mount of its own and was written over in place; where its directory is mounted instead, nobody \
+             ever reads half of it"
+        ));
+    }
 }
 
 fn why_at(file: &Path, error: &std::io::Error) -> String {

@@ -29,7 +29,7 @@ use crate::check::{Check, Evidence};
 use crate::cli::Session;
 use crate::cli::args::checks::ChoiceArgs;
 use crate::cli::args::formats::{
-    FormatArgs, Wanted, append_summaries, check_outputs, refuse_metrics, write_into,
+    FormatArgs, Wanted, append_summaries, check_outputs, refuse_metrics, tell_of, write_into,
 };
 use crate::cli::args::target::AimArgs;
 use crate::cli::terminal::output;
@@ -176,7 +176,8 @@ fn emit(pages: Vec<Page>, wanted: &[Wanted], quiet: bool, dry_run: bool) -> Resu
         match file {
             Some(_) if dry_run => {}
             Some(file) if is_page => {
-                write_file(file, text.as_bytes()).map_err(|error| Failure::at(file, &error))?;
+                let placing = write_file(file, text.as_bytes()).map_err(|error| Failure::at(file, &error))?;
+                tell_of(placing, file);
             }
             Some(file) => write_into(file, *reporter, &reports)?,
             None if is_page && (failed || !quiet) => output::print(text.as_bytes())?,
