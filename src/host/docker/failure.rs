@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use hyper::StatusCode;
+
 use super::DEADLINE;
 use super::api::CallError;
 use super::tls::TlsError;
@@ -11,6 +13,9 @@ use crate::model::{Address, escaped, without_secrets};
 
 /// The part of an engine's or a client's text that is repeated.
 const REPEATED: usize = 200;
+
+/// All that an engine is asked, for who lets calls pass.
+const CALLS: &str = "let GET pass for /containers/json, /containers/ID/json, /images/json and /volumes/NAME";
 
 /// The reason why a conversation with an engine failed.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +107,12 @@ impl Contact<'_> {
 pub(in crate::host) fn describe(contact: &Contact<'_>, error: &CallError) -> String {
     let shown = &contact.shown;
     match error {
+        // A proxy before the engine, which lets only some calls pass; its page says nothing.
+        CallError::Status { status: StatusCode::FORBIDDEN, message } => {
+            let said = if message.trim_start().starts_with('<') { String::new() } else { short(message) };
+            let said = if said.is_empty() { said } else { format!(" ({said})") };
+            format!("the engine at {shown}, or the proxy before it, forbids a call{said}: {CALLS}")
+        }
         CallError::Status { status, message } => {
             format!("the engine at {shown} answered {}: {}", status.as_u16(), short(message))
         }

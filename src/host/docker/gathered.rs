@@ -91,6 +91,9 @@ fn has_paths(mounts: &[Mount]) -> bool {
     mounts.iter().any(|mount| !mount.host_path.is_empty())
 }
 
+/// The image that Podman makes for the container that holds a pod together; its tag is Podman's version.
+const POD_IMAGE: &str = "localhost/podman-pause:";
+
 /// The kind of a mount whose source is a path of the engine's machine.
 const BIND: &str = "bind";
 
@@ -233,6 +236,12 @@ impl ListedContainer {
         let Some(name) = &self.name else { return Some("containers without a name") };
         if self.labels.compose("oneoff").is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
             return Some("one-off containers of Compose");
+        }
+        if self.image.is_empty() && matches!(self.image_id.as_str(), "" | "sha256:") {
+            return Some("containers without an image");
+        }
+        if self.image.starts_with(POD_IMAGE) {
+            return Some("infrastructure of pods");
         }
         let matched = query.named.contains(name) || any_match(&query.patterns, name.as_bytes());
         (!matched).then_some("not matched by [docker] containers")

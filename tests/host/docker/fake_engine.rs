@@ -261,6 +261,47 @@ fn body(text: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_proxy_that_forbids_a_call_is_told_what_has_to_pass() {
+    let page =
+        "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>";
+    for (path, said, quoted) in [
+        ("/images/json", page.to_owned(), "forbids a call: let GET pass"),
+        (
+            "/containers/json",
+            json!({"message": "not for you"}).to_string(),
+            "forbids a call (not for you): let GET pass",
+        ),
+    ] {
+        let engine = FakeEngine::new(move |asked| {
+            if asked.starts_with(path) {
+                Reply::Body(403, said.clone())
+            } else {
+                Reply::Body(200, "[]".to_owned())
+            }
+        });
+        let error = error_of(&engine.host());
+        assert!(
+            error.contains(quoted) && error.contains("/images/json") && !error.contains("<h1>"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_podman_runs_without_an_image_or_for_a_pod_is_outside() {
+    let project = locked();
+    let web = listed("web", "app:1", &id("a"), "running");
+    let rootfs = listed("rootfs", "", "sha256:", "created");
+    let pod = listed("4c-infra", "localhost/podman-pause:4.3.1-0", &id("c"), "running");
+    let engine = FakeEngine::of(vec![web, rootfs, pod], vec![]);
+    let (code, report) = check(&project, &engine.host(), &[]);
+    assert_eq!(code, 0, "{report:#}");
+    let coverage = report["coverage"].to_string();
+    assert!(coverage.contains("containers without an image") && coverage.contains("infrastructure of pods"));
+    assert_eq!(run(&project, &engine.host(), &["export", "--accept"]).code(), 0);
+}
+
+#[test]
 fn an_engine_in_trouble_is_quoted() {
     for path in ["/containers/json", "/images/json"] {
         let engine = FakeEngine::new(move |asked| {

@@ -1,6 +1,9 @@
 //! Podman as a second engine, through its Docker-compatible service.
 
+use assert_fs::TempDir;
+
 use super::super::needs_docker::containers::always_restarting;
+use crate::support::deploy::program;
 use crate::support::docker::{Stage, check_of};
 use crate::support::needs;
 
@@ -32,6 +35,54 @@ fn a_container_that_podman_restarts_in_a_loop_never_passes() {
         stage.wait_for_restarts(short, 2);
     }
     always_restarting(&stage, &loopers.map(|(short, expected, _)| (short, expected)), 60);
+}
+
+#[test]
+fn pods_and_containers_without_an_image_are_outside() {
+    let host = service();
+    let stage = Stage::at(Some(&host));
+    let podman = |args: &[&str]| {
+        let ended = program("podman").args(["--url", &host]).args(args).output().unwrap();
+        assert!(ended.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    };
+    let image = stage.image("app:1");
+    let pause = format!("localhost/podman-pause:{}", stage.prefix);
+    podman(&["tag", &image, &pause]);
+    let root = TempDir::new().unwrap();
+    let (pod, infra, rootfs) = (stage.name("pod"), stage.name("infra"), stage.name("rootfs"));
+    podman(&[
+        "pod",
+        "create",
+        "--name",
+        &pod,
+        "--network",
+        "none",
+        "--infra-image",
+        &pause,
+        "--infra-name",
+        &infra,
+        "--infra-command",
+        "/x",
+    ]);
+    podman(&[
+        "create",
+        "--name",
+        &rootfs,
+        "--network",
+        "none",
+        "--rootfs",
+        root.path().to_str().unwrap(),
+        "/x",
+    ]);
+    stage.docker(&["create", "--name", &stage.name("web"), &image, "/x"]);
+    stage.ok(&["export", "--accept"]);
+    let drift = stage.drift();
+    let report = stage.check(&[]).1;
+    podman(&["pod", "rm", "--force", &pod]);
+    podman(&["rm", "--force", &rootfs]);
+    podman(&["untag", &pause]);
+    assert_eq!(drift, (0, vec![]), "{report:#}");
+    assert_eq!(check_of(&report, "docker_images")["subjects"], 1, "{report:#}");
 }
 
 #[test]
