@@ -7,6 +7,12 @@
 # Functions call themselves, and `local` is not in POSIX: what must outlive such a call is a positional parameter.
 # Starting a program costs a millisecond, so directories are read by the shell and files are hashed in batches.
 
+# Neither functions of the server's environment stand in for programs, nor do its variables change what these print.
+unset -f [ basename cat cd command echo head kill ls od openssl perl printf pwd read readlink sha256sum shasum stat test tr true wc
+unset QUOTING_STYLE TIME_STYLE BLOCK_SIZE BLOCKSIZE LS_BLOCK_SIZE COLUMNS TABSIZE LS_COLORS LS_OPTIONS LANGUAGE TZ
+unset POSIXLY_CORRECT _POSIX2_VERSION GREP_OPTIONS PERL5OPT PERL5LIB PERLLIB PERL5DB OPENSSL_CONF OPENSSL_MODULES
+unset CDPATH GLOBIGNORE ENV BASH_ENV
+
 batch='' batch_size=0
 calls=0
 roots=0 queued=//
@@ -43,7 +49,6 @@ prepare() {
 	absolute "$PATH:"
 	PATH=$absolute/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 	export LC_ALL PATH
-	unset CDPATH GLOBIGNORE
 	if [ -n "${YASH_VERSION-}" ]; then
 		printf 'Ethe shell sh of the server is yash, which leaves out names that are no text\000'
 		return 1

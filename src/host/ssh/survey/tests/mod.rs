@@ -73,6 +73,30 @@ enum Programs {
     Own(&'static str, String),
 }
 
+/// Variables of a server that change what programs print, or that shells take for more than that.
+const HOSTILE_ENVIRONMENT: [(&str, &str); 20] = [
+    ("LC_ALL", "C.UTF-8"),
+    ("LC_MESSAGES", "de_DE.UTF-8"),
+    ("LANGUAGE", "de"),
+    ("QUOTING_STYLE", "shell-escape-always"),
+    ("TIME_STYLE", "+%s"),
+    ("BLOCK_SIZE", "1K"),
+    ("COLUMNS", "20"),
+    ("LS_COLORS", "di=01;34"),
+    ("POSIXLY_CORRECT", "1"),
+    ("GREP_OPTIONS", "--invert-match"),
+    ("PERL5OPT", "-Mno::such::module"),
+    ("OPENSSL_CONF", "/no/such/file"),
+    ("CDPATH", "/"),
+    ("GLOBIGNORE", "*"),
+    ("BASHOPTS", "nullglob:dotglob"),
+    ("ENV", "/no/such/file"),
+    ("BASH_FUNC_ls%%", "() { echo no list; }"),
+    ("BASH_FUNC_sha256sum%%", "() { echo no digest; }"),
+    ("BASH_FUNC_cd%%", "() { :; }"),
+    ("TZ", "no zone"),
+];
+
 /// What the shell `by` writes when it reads the script.
 fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
     let dir = TempDir::new().unwrap();
@@ -97,7 +121,7 @@ fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
         }
     }
     let mut shell = Command::new(found(by[0]));
-    shell.env("LC_ALL", "C.UTF-8");
+    shell.envs(HOSTILE_ENVIRONMENT);
     if !matches!(programs, Programs::Usual) {
         let text = String::from_utf8(script).unwrap();
         let usual = "PATH=$absolute/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
