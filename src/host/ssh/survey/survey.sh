@@ -8,7 +8,7 @@
 # Starting a program costs a millisecond, so directories are read by the shell and files are hashed in batches.
 
 # Neither functions of the server's environment stand in for programs, nor do its variables change what these print.
-unset -f [ basename cat cd command echo head kill ls od openssl perl printf pwd read readlink sha256sum shasum stat test tr true wc
+unset -f basename cat cd command echo head kill ls od openssl perl printf pwd read readlink sha256sum shasum stat test tr true wc
 unset QUOTING_STYLE TIME_STYLE BLOCK_SIZE BLOCKSIZE LS_BLOCK_SIZE COLUMNS TABSIZE LS_COLORS LS_OPTIONS LANGUAGE TZ
 unset POSIXLY_CORRECT _POSIX2_VERSION GREP_OPTIONS PERL5OPT PERL5LIB PERLLIB PERL5DB OPENSSL_CONF OPENSSL_MODULES
 unset CDPATH GLOBIGNORE ENV BASH_ENV
