@@ -20,6 +20,9 @@ use crate::model::in_words;
 /// How every temporary name begins.
 pub const TEMPORARY: &str = ".driftlock-tmp-";
 
+/// How often it is looked whether somebody still holds a directory.
+const TICK: Duration = Duration::from_millis(10);
+
 /// The largest report that is read; one of a million findings has a fifth of that.
 pub const LARGEST_REPORT: u64 = 2 << 30;
 /// The largest lock file that is read; one of a million files has a fortieth of that.
@@ -386,7 +389,7 @@ pub fn hold_alone(dir: &Path, patience: Duration) -> Result<File, Errno> {
             Err(Errno::WOULDBLOCK) if start.elapsed() < patience => {}
             other => return other,
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(TICK);
     }
 }
 
@@ -396,7 +399,7 @@ fn hold_shared(dir: &Path) -> Option<File> {
     for _ in 0..50 {
         match hold(dir, FlockOperation::NonBlockingLockShared) {
             Ok(held) => return Some(held),
-            Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(10)),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(TICK),
             Err(_) => return None,
         }
     }

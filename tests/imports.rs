@@ -25,10 +25,10 @@ fn rank(room: &str) -> usize {
 }
 
 /// A path of modules, from the crate's root.
-type Module = Vec<String>;
+pub(crate) type Module = Vec<String>;
 
 /// The source files by their modules, without comments, strings' contents left in, and without the unit tests at their end.
-fn sources() -> BTreeMap<Module, String> {
+pub(crate) fn sources() -> BTreeMap<Module, String> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = crate::support::disk::files_below(&src).into_iter();
     let code = files.filter(|(path, _)| path.extension().is_some_and(|ending| ending == "rs"));

@@ -12,10 +12,11 @@ use super::file::{Rules, parse, text_of};
 use super::{Acknowledgement, PATH};
 use crate::atomic::{hold_alone, replace_file_held};
 use crate::config::ConfigError;
+use crate::control::waits;
 use crate::model::{in_words, readable};
 
 /// How long to wait for others who change it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = waits::ACKNOWLEDGED.most;
 /// How a new file begins.
 const HEAD: &str = "# Findings that somebody answers for, for a time; driftlock ack writes them, and keeps comments and order.\n";
 /// The name of the array.

@@ -1,6 +1,7 @@
 //! Which lines differ: fetches both versions of a file that differs, and makes sure that they are the ones that were
 //! compared.
 
+use crate::control::waits;
 use crate::model::SubjectKind;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const LONGEST: u64 = 1 << 20;
 /// How many files are shown at most.
 const FILES: usize = 100;
 /// How long the history of one file may be searched for its content.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = waits::FILE_HISTORY.most;
 
 /// How much is shown with or without `--show-content`.
 pub(crate) fn extent(show_content: bool) -> Extent {

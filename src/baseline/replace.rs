@@ -12,10 +12,11 @@ use rustix::io::Errno;
 
 use super::SIGNATURE;
 use crate::atomic::{DraftDir, TEMPORARY, hold, hold_alone, sweep_held, write_new};
+use crate::control::waits;
 use crate::model::{escaped, in_words};
 
 /// How long to wait for somebody else who writes the baseline.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = waits::BASELINE_WRITER.most;
 
 /// Why the lock files were not replaced; they are as they were.
 #[derive(Debug, thiserror::Error)]

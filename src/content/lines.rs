@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices_deadline, group_diff_ops};
 
 use super::version::{NoText, Version};
+use crate::control::waits;
 use crate::model::escaped;
 
 /// Lines shown around a difference.
@@ -14,7 +15,7 @@ const MOST: usize = 5_000;
 /// A longer line is not shown.
 const LONGEST: usize = 2_000;
 /// How long the shortest difference is looked for; then any will do.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = waits::LINES.most;
 
 /// Says why versions are not compared by line.
 pub(super) fn without_text(before: &Version<'_>, after: &Version<'_>) -> Vec<String> {

@@ -9,6 +9,7 @@ pub(crate) mod file_lock;
 pub mod progress;
 pub mod redaction;
 pub(crate) mod runtime;
+pub mod waits;
 
 use std::sync::Arc;
 

@@ -13,13 +13,14 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::command::command_line;
 use super::error::GitError;
+use crate::control::waits;
 
 /// How often it is looked whether the time is over.
 const TICK: Duration = Duration::from_millis(10);
 /// How long git may take for what it must know at once.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = waits::GIT_SOON.most;
 /// Longer than anybody waits.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const FOREVER: Duration = waits::FOREVER;
 /// How much of what git says of a failure is kept.
 const SAID: u64 = 4096;
 

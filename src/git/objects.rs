@@ -7,10 +7,11 @@ use super::error::GitError;
 use super::form::{Form, FormHasher};
 use super::limit::{self, End, Limit};
 use super::repository::Repository;
+use crate::control::waits;
 use crate::model::Digest;
 
 /// How long git may say nothing while it reads an object.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = waits::GIT_QUIET.most;
 /// How many unreadable objects in a row are stepped over before the rest is given up.
 const STEPS: usize = 8;
 

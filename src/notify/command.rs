@@ -1,6 +1,7 @@
 //! A program of the user's that gets the report on its standard input, for a bounded time.
 
 use crate::control::child;
+use crate::control::waits;
 use std::io::{ErrorKind, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -72,7 +73,7 @@ impl Program {
         if status.success() {
             return Ok(());
         }
-        let said = said.and_then(|said| said.recv_timeout(Duration::from_secs(1)).ok());
+        let said = said.and_then(|said| said.recv_timeout(waits::NOTIFY_COMMAND_SAID.most).ok());
         let said = said.and_then(|said| last_line(&self.without_secrets(said)));
         Err(Failed { why: in_a_word(status), said })
     }

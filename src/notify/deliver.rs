@@ -13,17 +13,18 @@ use super::http::{Client, Limit};
 use super::slack::{self, MessageContext};
 use super::state::{self, State};
 use crate::config::Notify;
+use crate::control::waits;
 use crate::host::Watch;
 use crate::model::{Report, in_words};
 
 /// How long all that is told through one notification may take: a check ends within a minute of its report.
-const BUDGET: Duration = Duration::from_secs(50);
+const BUDGET: Duration = waits::NOTIFY.most;
 /// How long of that another check that is telling is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = waits::OTHER_NOTIFIER.most;
 /// How often it is looked whether somebody ended the run.
 const TICK: Duration = Duration::from_millis(20);
 /// How long commands that are being told to end may take to do so.
-const GRACE: Duration = Duration::from_millis(300);
+const GRACE: Duration = waits::NOTIFY_GRACE.most;
 
 /// Why nobody was told, where telling broke off.
 const UNFINISHED: &str = "telling broke off, which is a defect of driftlock";

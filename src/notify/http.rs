@@ -9,13 +9,14 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Proxy};
 
 use super::secret::{Secret, Webhook};
+use crate::control::waits;
 use crate::host::Watch;
 use crate::model::{Address, in_words, lasting};
 
 /// How often one message is sent at most.
 const ATTEMPTS: u32 = 3;
 /// The longest that a server may ask to be left alone before the next attempt.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = waits::NOTIFY_RETRY.most;
 /// How often it is looked whether somebody ended the run.
 const TICK: Duration = Duration::from_millis(20);
 

@@ -30,6 +30,7 @@ pub use places::NoPath;
 pub use undo_source::{How, NoSource, UndoSource, sources};
 pub use versions::version;
 
+use crate::control::waits;
 use crate::git::{GitError, Limit, Repository};
 use crate::host::Watch;
 use crate::model::{CheckResult, Finding, Glob, Kind, Provenance, SubjectKind};
@@ -38,7 +39,7 @@ use places::Places;
 use search::{Search, Sought};
 
 /// How long one check may look for where all its findings come from, and as long again for the sources of their undo.
-pub const BUDGET: Duration = Duration::from_secs(2);
+pub const BUDGET: Duration = waits::PROVENANCE.most;
 
 /// The share of that after which nothing more is read; the rest is for judging by what was read until then.
 const READING: f64 = 0.8;

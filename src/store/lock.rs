@@ -13,13 +13,14 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
+use crate::control::waits;
 use crate::model::escaped;
 use crate::store::runs;
 
 /// The file below `audit/runtime`.
 pub const FILE: &str = ".lock";
 /// How long to wait for somebody else.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = waits::RUNS_LOCK.most;
 /// How often it is looked meanwhile.
 const TICK: Duration = Duration::from_millis(20);
 /// How much of the file is read.

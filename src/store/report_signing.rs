@@ -1,6 +1,7 @@
 //! Signing the reports of checks: each names the one before it in its place, and is signed as it is kept.
 
 use crate::control::file_lock;
+use crate::control::waits;
 use crate::model::printable_path;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -22,7 +23,7 @@ use crate::trust::{REPORTS, encode_armor};
 /// The file beside the runs that whoever adds a signed report holds.
 const LOCK: &str = ".chain.lock";
 /// How long to wait for somebody else who adds one.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = waits::REPORT_CHAIN.most;
 /// A longer file does not say which report is the newest.
 const LONGEST: u64 = 4096;
 

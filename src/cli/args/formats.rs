@@ -1,5 +1,6 @@
 //! Report formats: which were asked for, where each goes, and sending reports there.
 
+use crate::control::waits;
 use crate::model::printable_path;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -108,7 +109,7 @@ fn is_device(path: &Path) -> bool {
 }
 
 /// How long another writer of the same file is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = waits::REPORT_FILE.most;
 
 /// Sends the reports where they belong and gives the exit code.
 pub(crate) fn emit(

@@ -10,10 +10,11 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::control::waits;
 use crate::host::Watch;
 
 /// How long the work may take to end by itself.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = waits::INTERRUPTED.most;
 
 /// Whether the user ended the run, and the watch that tells the work so.
 #[derive(Clone, Default)]

@@ -15,6 +15,7 @@ use super::gathered::{Gathered, MountLook, RawContainer};
 use super::tls;
 use super::transport::Stream;
 use crate::control::runtime;
+use crate::control::waits;
 use crate::host::disk::ThisDisk;
 use crate::host::mounts::{self, EngineQuestions, LockedPaths, Running};
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout, Watch};
@@ -166,7 +167,7 @@ pub(in crate::host) fn observe(
 }
 
 /// The time for looking at the files and mounts of one container: a file system that hangs must not hang the run.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = waits::CONTAINER_FILES.most;
 
 /// The reason why containers were not looked at to the end.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ mod life;
 mod tls;
 mod transport;
 
+use crate::control::waits;
 use std::time::Duration;
 
 pub use api::CallError;
@@ -26,4 +27,4 @@ pub use tls::TlsError;
 pub(super) use transport::{Opening, Stream};
 
 /// The time for all calls to an engine.
-pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = waits::ENGINE.most;

@@ -16,11 +16,12 @@ use super::deadline::Deadline;
 use super::error::{ConnectError, Ending};
 use super::host_key::{KnownHosts, RecordError};
 use super::{Hop, Offer, Policy, Prompt, Route, Unknown};
+use crate::control::waits;
 use crate::host::{Phase, Watch};
 use crate::model::escaped;
 
 /// A silent server is found out after this, times [`KEEPALIVES`].
-const KEEPALIVE: Duration = Duration::from_secs(1);
+const KEEPALIVE: Duration = waits::SSH_KEEPALIVE.most;
 const KEEPALIVES: usize = 3;
 /// The number of messages of a channel that wait to be read before the server has to wait; unpacked, one may have 256 KiB.
 const PIECES: usize = 16;

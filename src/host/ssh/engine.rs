@@ -14,6 +14,7 @@ use super::facts;
 use super::facts::{Facts, SOCKET};
 use super::reason::{Unopened, in_one_line, missing, refusal};
 use super::stdio::{Ear, Said, Stdio, mark};
+use crate::control::waits;
 use crate::host::ContainerQuery;
 use crate::host::docker::{
     CallError, ClientRefusal, Contact, DEADLINE, EngineApi, Gathered, ListedImages, Opening, Stream, collect,
@@ -26,7 +27,7 @@ use crate::model::escaped;
 const LANES: usize = 8;
 
 /// The time for telling a command that hung to end.
-const FAREWELL: Duration = Duration::from_millis(100);
+const FAREWELL: Duration = waits::ENGINE_FAREWELL.most;
 
 /// Answers a query for containers through a connection.
 pub(super) async fn observe(

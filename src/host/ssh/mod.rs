@@ -27,6 +27,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::control::waits;
 use crate::model::escaped;
 
 pub use agent::AgentError;
@@ -121,7 +122,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(60 * 60), files: None }
+        Self { time: waits::SSH_WHOLE.most, files: None }
     }
 }
 

@@ -9,6 +9,7 @@ use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, engine};
 use crate::control::runtime::Runtime;
+use crate::control::waits;
 use crate::host::docker::Gathered;
 use crate::host::unseen::Unseen;
 use crate::host::{Answer, Content, Host, HostError, Layout, Phase, Query, Watch};
@@ -18,7 +19,7 @@ use crate::model::in_words;
 const POLL: Duration = Duration::from_millis(50);
 
 /// The time for which a server may refuse a session after the one before it has ended.
-const ROOM: Duration = Duration::from_secs(5);
+const ROOM: Duration = waits::SSH_ROOM.most;
 
 /// A server over SSH, with the project's tree where its layout says. One connection serves every call, unless it breaks.
 pub struct SshHost {

@@ -7,15 +7,16 @@ use russh::{ChannelMsg, ChannelReadHalf};
 use super::connect::Connection;
 use super::error::{RunError, describe, telling};
 use super::survey::SurveyError;
+use crate::control::waits;
 use crate::model::lasting;
 
 /// A command that says nothing for so long is given up.
-const SILENCE: Duration = Duration::from_secs(600);
+const SILENCE: Duration = waits::SSH_SILENCE.most;
 /// The time for opening a session, and then until the answer begins, whatever is said before that.
-const OPENING: Duration = Duration::from_secs(30);
+const OPENING: Duration = waits::SSH_OPENING.most;
 /// A process that a command left behind may hold its output open: so long it is read on while it says nothing, and at most.
-const AFTERMATH: Duration = Duration::from_secs(2);
-const WHOLE_AFTERMATH: Duration = Duration::from_secs(60);
+const AFTERMATH: Duration = waits::SSH_AFTERMATH.most;
+const WHOLE_AFTERMATH: Duration = waits::SSH_WHOLE_AFTERMATH.most;
 /// The part that is kept of a command's standard error, and of what is said before the answer begins.
 const KEPT: usize = 4096;
 

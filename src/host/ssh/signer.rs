@@ -13,14 +13,15 @@ use super::agent::{self, AgentError};
 use super::key_file::{self, KeyFileError};
 use super::{Prompt, Secret};
 use crate::control::runtime;
+use crate::control::waits;
 use crate::model::escaped;
 
 use std::os::unix::ffi::OsStrExt as _;
 
 /// The time for an agent to list its keys.
-const LISTING: Duration = Duration::from_secs(10);
+const LISTING: Duration = waits::AGENT_LISTING.most;
 /// The time for an agent to sign: it may ask its user, or want to be touched.
-const SIGNING: Duration = Duration::from_secs(120);
+const SIGNING: Duration = waits::AGENT_SIGNING.most;
 
 /// A key that signs.
 pub struct SigningKey {

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use crate::control::Environment;
 use crate::control::child::{self, ChildError};
+use crate::control::waits;
 use crate::error::Failure;
 use crate::host::ssh::tokens::{TokenError, expanded, with_variables};
 use crate::host::ssh::{KnownHostsCommand, Policy};
 use crate::model::{Address, escaped, without_secrets};
 
 /// How long `ssh -G` may take: a `Match exec` runs commands of the user's.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = waits::SSH_PROGRAM.most;
 /// More than this is no answer.
 const MOST: u64 = 1 << 20;
 /// What the program that is asked calls itself; Dropbear's `ssh` has no `-G`, and would connect.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::cli::Session;
 use crate::cli::terminal::output;
 use crate::cli::terminal::signals::Interrupt;
+use crate::control::waits;
 use crate::error::Failure;
 use crate::host::Watch;
 use crate::host::docker::discover;
@@ -24,7 +25,7 @@ use alteration::Alteration;
 use copy::Copy;
 
 /// What is not begun after so long is not tried.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = waits::SELFTEST.most;
 
 /// Alter a small copy of the project in every way that counts, and see that each is noticed
 ///

@@ -10,10 +10,11 @@ use russh::keys::{HashAlg, PublicKeyOrCertificate};
 
 use crate::atomic::LARGEST_TEXT;
 use crate::control::child::{self, ChildError};
+use crate::control::waits;
 use crate::host::ssh::tokens::{TokenError, words};
 
 /// The time for one answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = waits::KNOWN_HOSTS_COMMAND.most;
 
 /// A command that writes lines like those of a `known_hosts` file.
 #[derive(Debug, Clone, PartialEq, Eq)]

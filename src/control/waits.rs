@@ -1,0 +1,68 @@
+//! Every wait for somebody else, and how long it lasts at most. What is set by the configuration or the command line
+//! (`timeout`, `connect_timeout`, `--timeout`) stands where it is read.
+
+use std::time::Duration;
+
+/// A wait that ends by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait {
+    /// What is waited for.
+    pub on: &'static str,
+    /// How long at most.
+    pub most: Duration,
+    /// What follows where nothing came.
+    pub then: &'static str,
+}
+
+const fn wait(on: &'static str, seconds: u64, then: &'static str) -> Wait {
+    Wait { on, most: Duration::from_secs(seconds), then }
+}
+
+const fn moment(on: &'static str, milliseconds: u64, then: &'static str) -> Wait {
+    Wait { on, most: Duration::from_millis(milliseconds), then }
+}
+
+macro_rules! waits {
+    ($($name:ident = $wait:expr;)*) => {
+        $(#[doc = concat!("See [`ALL`].")] pub const $name: Wait = $wait;)*
+        /// Every wait, in the order of the table in `docs/design.md`.
+        pub const ALL: &[Wait] = &[$($name),*];
+    };
+}
+
+waits! {
+    SSH_PROGRAM = wait("`ssh -G` and `ssh -V`, with all that they leave behind", 10, "an error names the program");
+    KNOWN_HOSTS_COMMAND = wait("a `KnownHostsCommand`", 10, "the server is an ERROR");
+    SSH_KEEPALIVE = wait("a server's answer to a keepalive, three times in a row", 1, "the connection is broken: ERROR");
+    SSH_OPENING = wait("a session of a server, and the beginning of the script's answer, whatever is said before", 30, "ERROR");
+    SSH_SILENCE = wait("a script that has begun and says nothing", 600, "ERROR; an hour is the most for all of it");
+    SSH_WHOLE = wait("all that a script says", 60 * 60, "ERROR");
+    SSH_ROOM = wait("a server that refuses a second session while the first ends", 5, "ERROR");
+    SSH_AFTERMATH = wait("more of a process that a command left behind", 2, "what was said counts");
+    SSH_WHOLE_AFTERMATH = wait("all that such a process says", 60, "what was said counts");
+    AGENT_LISTING = wait("an agent that lists its keys", 10, "its keys are not tried");
+    AGENT_SIGNING = wait("an agent that signs: it may ask its user, or want to be touched", 120, "the key is not used");
+    ENGINE = wait("an engine's answer", 10, "its checks are an ERROR");
+    ENGINE_FAREWELL = moment("a command that hung and is told to end", 100, "nothing more");
+    CONTAINER_FILES = wait("the files and mounts of one container", 30, "the container is an ERROR");
+    GIT_SOON = wait("git, where it answers at once", 10, "an error, or the section that asks is an ERROR");
+    GIT_QUIET = wait("git while it reads objects and says nothing", 60, "ERROR");
+    PROVENANCE = wait("the search of the history for what differs", 2, "`unknown`, and why");
+    FILE_HISTORY = wait("the search of one file's history for its content", 2, "the lines are not shown");
+    LINES = wait("the shortest difference of two texts", 2, "a longer one");
+    BASELINE_WRITER = wait("another writer of the baseline", 10, "an error names it");
+    RUNS_LOCK = wait("another process that holds the directory of the runs", 10, "an error, after the verdict");
+    REPORT_CHAIN = wait("another one that adds a signed report", 30, "an error");
+    ACKNOWLEDGED = wait("another writer of the acknowledgements", 30, "an error");
+    REPORT_FILE = wait("another writer of the same file of `--format`", 10, "an error");
+    OTHER_NOTIFIER = wait("another check that tells the same people", 20, "it may be told twice");
+    NOTIFY = wait("all that is told through one notification", 50, "the report says who was not told");
+    NOTIFY_RETRY = wait("a server that wants to be left alone before the next attempt", 30, "the next run tells");
+    NOTIFY_COMMAND_SAID = wait("the last words of a command that has ended", 1, "nothing more");
+    NOTIFY_GRACE = moment("commands that are told to end", 300, "they are left");
+    INTERRUPTED = wait("the end of what goes on after SIGINT or SIGTERM", 2, "the process ends");
+    SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");
+}
+
+/// Longer than anybody waits, for what another wait bounds.
+pub const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
