@@ -1,5 +1,6 @@
 //! Reaching a server over SSH: who is let in, what is said when it does not go, and that nothing ever hangs.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -406,4 +407,40 @@ fn target(laptop: &Laptop, server: &Server, port: u16) {
         project.root().display()
     );
     project.file("audit/driftlock.toml", &text);
+}
+
+/// What the docs say of one kind of algorithm: those that driftlock speaks, and those that it does not.
+fn documented(kind: &str) -> [BTreeSet<String>; 2] {
+    let docs =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/servers.md")).unwrap();
+    let row = docs.lines().find(|line| line.starts_with(&format!("| `{kind}` | spoken"))).unwrap();
+    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let (spoken, not) = row.split_once("spoken").unwrap().1.split_once("; not spoken").unwrap();
+    [names(spoken), names(not)]
+}
+
+#[test]
+fn a_server_that_has_one_algorithm_alone_is_reached_or_refused_by_its_name() {
+    let laptop = Laptop::new();
+    for (kind, option, with) in
+        [("kex", "KexAlgorithms", ""), ("cipher", "Ciphers", ""), ("mac", "MACs", "Ciphers aes256-ctr")]
+    {
+        let [spoken, not] = documented(kind);
+        let all = Command::new("ssh").args(["-Q", kind]).output().unwrap();
+        let all = String::from_utf8(all.stdout).unwrap();
+        for name in all.lines() {
+            let server = Server::start(|setup| {
+                setup.line(&format!("{option} {name}"));
+                setup.line(with);
+            });
+            let judge = server.ssh(&["-o", &format!("{option}=+{name}")], "true");
+            assert!(judge.status.success(), "{name}: {}", String::from_utf8_lossy(&judge.stderr));
+            let tried = laptop.try_with(&options(&server, server.port), &[]);
+            assert_eq!(tried.collected(), spoken.contains(name), "{name}: {:#}", tried.report);
+            assert_eq!(!tried.collected(), not.contains(name), "{name}");
+            if !tried.collected() {
+                assert!(tried.why().contains(name), "{name}: {}", tried.why());
+            }
+        }
+    }
 }
