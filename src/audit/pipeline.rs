@@ -100,10 +100,9 @@ pub fn plan(request: &Request<'_>) -> Vec<Planned> {
     all
 }
 
-/// Whether the mounts of containers are looked at: on this machine, where they are compared.
+/// Whether the mounts of containers are looked at: where they are compared.
 fn wants_mounts(request: &Request<'_>) -> bool {
-    let is_check = request.setting.purpose == Purpose::Check && request.setting.server.is_none();
-    is_check && request.wants(CONTAINER_MOUNTS)
+    request.setting.purpose == Purpose::Check && request.wants(CONTAINER_MOUNTS)
 }
 
 /// What the lock files of all sections name, whether those sections are compared or not; `known` are those that are.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::failure::short;
 use super::gathered::{Inspected, Labels, ListedContainer, MountPoint, mount_of, with_algorithm};
 use super::life::{self, Life};
+use crate::host::mounts::Running;
 
 /// The labels of Compose that are asked for; no other leaves the server.
 const LABELS: [&str; 6] =
@@ -76,7 +77,9 @@ fn template() -> String {
     let list = |values: Vec<String>| values.join(",");
     let fields = list(FIELDS.iter().map(field).collect());
     let (life, labels) = (list(LIFE.iter().map(field).collect()), list(LABELS.iter().map(label).collect()));
-    format!("[{fields},[{life}],[{labels}],{{{{json .Mounts}}}}]")
+    // Newer engines name no directories of their storage.
+    let storage = "{{with .GraphDriver}}{{json .Data}}{{else}}null{{end}}";
+    format!("[{fields},[{life}],[{labels}],{{{{json .Mounts}}}},{storage}]")
 }
 
 /// A script for `sh` that lists all containers by `docker` and inspects them at once. `mark`, a word that
@@ -116,6 +119,7 @@ type InspectRow = (
     RunningFields,
     [Label; LABELS.len()],
     Option<Vec<MountPoint>>,
+    Option<HashMap<String, String>>,
 );
 
 /// Reads what the script said after its first mark.
@@ -187,8 +191,9 @@ fn complete(
 /// Reads one line of the answer, which was given at the moment `now`.
 fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
     let row: InspectRow = serde_json::from_str(line).ok()?;
-    let (id, name, image_id, image, state, is_temporary, running, values, mounts) = row;
+    let (id, name, image_id, image, state, is_temporary, running, values, mounts, storage) = row;
     let its = life_of(running);
+    let processes = its.pid.and_then(|pid| Running::of(&id, pid, storage.as_ref()));
     let labels = LABELS.iter().zip(values).filter_map(|(label, value)| {
         Some((format!("com.docker.compose.{label}"), value.filter(|value| !value.is_empty())?))
     });
@@ -207,8 +212,9 @@ fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
             is_temporary: is_temporary.unwrap_or(false),
             life: Some(its),
             status: None,
-            processes: None,
+            processes,
         }),
+        devices: None,
     })
 }
 
@@ -234,7 +240,7 @@ mod tests {
     fn row(id: &str) -> String {
         format!(
             "[\"{id}\",\"/web\",\"sha256:1\",\"odoo:18\",\"running\",false,[true,false,7,0,\"no\",\"\",\"\"],\
-             [\"\",\"erp\",\"\",\"\",\"\",\"\"],null]\n"
+             [\"\",\"erp\",\"\",\"\",\"\",\"\"],null,null]\n"
         )
     }
 
@@ -314,6 +320,6 @@ mod tests {
     fn nothing_but_what_is_needed_is_selected() {
         let template = template();
         assert!(!template.contains('\'') && !template.contains("json .Config}") && !template.contains("Env"));
-        assert_eq!(template.matches("{{").count(), 20);
+        assert_eq!(template.matches("{{").count(), 24);
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::DEADLINE;
 use super::api::EngineApi;
-use super::collect::{bound_device, collect, running_now};
+use super::collect::{Manner, bound_device, collect, running_now};
 use super::failure::{Contact, EngineError};
 use super::gathered::{Gathered, MountLook, RawContainer};
 use super::tls;
@@ -147,7 +147,8 @@ pub(in crate::host) fn observe(
         let asked = engine.connect()?;
         // Another machine has another clock.
         let clock = Some(query.clock).filter(|_| matches!(engine, Engine::Unix(_)));
-        collect(&asked, query, LANES, clock).await.map_err(|error| engine.contact().failed(error))
+        let manner = Manner { lanes: LANES, clock, asks_devices: false };
+        collect(&asked, query, manner).await.map_err(|error| engine.contact().failed(error))
     });
     match answer {
         _ if watch.is_cancelled() => None,

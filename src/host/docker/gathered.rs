@@ -31,12 +31,31 @@ pub(in crate::host) struct RawContainer {
     running: Option<Running>,
     /// Whether its mounts are looked at.
     counts: bool,
+    /// The paths that volumes are binds of, by name, where the engine was asked.
+    devices: Option<HashMap<String, String>>,
+}
+
+/// A container whose mounts are to be looked at.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::host) struct MountedContainer<'a> {
+    /// Its processes, where the engine names one.
+    pub(in crate::host) running: Option<&'a Running>,
+    /// Its mounts.
+    pub(in crate::host) mounts: &'a [Mount],
+    /// The paths that volumes are binds of, by name, where the engine was asked.
+    pub(in crate::host) devices: Option<&'a HashMap<String, String>>,
 }
 
 /// Looks at the mounts of a container that runs.
 pub(in crate::host) type MountLook<'a> = &'a dyn Fn(&Running, &[Mount]) -> MountView;
 
 impl Gathered {
+    /// The containers whose mounts are to be looked at.
+    pub(in crate::host) fn mounted(&self) -> Vec<MountedContainer<'_>> {
+        let Self::Seen(containers, _) = self else { return Vec::new() };
+        containers.iter().filter_map(RawContainer::mounted).collect()
+    }
+
     /// Maps compose files and the sources of mounts into the layout, as the disk of their machine has them, and looks at the
     /// mounts of containers that were inspected.
     pub(in crate::host) fn resolve(
@@ -57,6 +76,14 @@ impl Gathered {
 }
 
 impl RawContainer {
+    /// What is known of its mounts, where they are to be looked at.
+    fn mounted(&self) -> Option<MountedContainer<'_>> {
+        let mounts = self.container.mounts.as_deref().unwrap_or_default();
+        let (running, devices) = (self.running.as_ref(), self.devices.as_ref());
+        let is_looked_at = self.counts && is_up(&self.container.state) && has_paths(mounts);
+        is_looked_at.then_some(MountedContainer { running, mounts, devices })
+    }
+
     /// The repository path of each compose file, `None` for one that cannot be mapped, and that of each bind's source.
     pub(super) fn resolve(self, layout: &Layout, disk: &dyn Disk, look: Option<MountLook<'_>>) -> Container {
         let files = self.config_files.split(',').filter(|_| !self.config_files.is_empty());
@@ -191,6 +218,8 @@ pub(in crate::host) struct ListedContainer {
     pub(super) mounts: Option<Vec<Mount>>,
     /// The result of inspecting it, where that was done.
     pub(super) inspected: Option<Inspected>,
+    /// The paths that volumes are binds of, by name, where that was asked.
+    pub(super) devices: Option<HashMap<String, String>>,
 }
 
 /// A container's labels, of which only those of Compose are ever read.
@@ -245,6 +274,11 @@ impl ListedContainer {
         self.left_out(query).is_none() && (self.is_open || is_used || self.is_unknown(query))
     }
 
+    /// Whether a volume is mounted.
+    pub(super) fn has_volumes(&self) -> bool {
+        self.mounts.iter().flatten().any(|mount| mount.kind == "volume" && !mount.source.is_empty())
+    }
+
     /// Whether it counts in the end.
     fn counts(&self, query: &ContainerQuery) -> bool {
         !query.ignores_unnamed || self.name.as_ref().is_some_and(|name| query.named.contains(name))
@@ -296,7 +330,7 @@ impl ListedContainer {
     }
 
     fn into_raw(self, images: &ListedImages) -> RawContainer {
-        let mut mounts = self.mounts;
+        let (mut mounts, devices) = (self.mounts, self.devices);
         if let Some(mounts) = &mut mounts {
             mounts.sort();
         }
@@ -318,7 +352,7 @@ impl ListedContainer {
         };
         let working_dir = self.labels.compose("project.working_dir").unwrap_or_default().into();
         let config_files = self.labels.compose("project.config_files").unwrap_or_default();
-        RawContainer { container, config_files, working_dir, running: None, counts: true }
+        RawContainer { container, config_files, working_dir, running: None, counts: true, devices }
     }
 }
 
@@ -400,6 +434,7 @@ mod tests {
             labels: Labels(HashMap::new()),
             mounts: None,
             inspected: None,
+            devices: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! which: two mounts show the same where file system and path in it are the same.
 
 mod table;
+mod told;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use crate::model::{Mount, MountUse, MountView, Shows, escaped};
 use table::{FsLocation, MountTable, below, joined};
 use view::{Led, Lost, Trouble, View};
 
+pub(super) use told::{Found, ToldContainer, ToldMachine, ToldRoot, Wanted};
 pub(super) use view::Running;
 
 /// The number of looks at a container that changes meanwhile, and the pause before each.
@@ -36,18 +38,31 @@ pub(super) struct LockedPaths {
 }
 
 impl LockedPaths {
-    /// Finds where subjects lie. Directories are resolved once for all that lies in them.
+    /// Finds where subjects lie on this machine.
     pub(super) fn of(subjects: &[LockedSubject], layout: &Layout) -> Self {
+        let real = |path: &Path| path.canonicalize().ok();
+        Self::by(subjects, layout, &real, &|path, beside| {
+            if beside.is_symlink() { path.canonicalize().ok() } else { Some(beside.to_owned()) }
+        })
+    }
+
+    /// Finds where subjects lie: `real` resolves a directory, once for all that lies in it, and `end` what is at a path, which
+    /// lies in a directory without links at the second one.
+    pub(super) fn by(
+        subjects: &[LockedSubject],
+        layout: &Layout,
+        real: &dyn Fn(&Path) -> Option<PathBuf>,
+        end: &dyn Fn(&Path, &Path) -> Option<PathBuf>,
+    ) -> Self {
         let mut all = Self { paths: BTreeSet::new(), linked: Vec::new() };
         let mut parents: BTreeMap<PathBuf, Option<PathBuf>> = BTreeMap::new();
         for subject in subjects {
             let Some(path) = layout.locate(&subject.place) else { continue };
             let mut ways = BTreeSet::from([path.clone()]);
             if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-                let real = parents.entry(parent.to_owned()).or_insert_with(|| parent.canonicalize().ok());
+                let real = parents.entry(parent.to_owned()).or_insert_with(|| real(parent));
                 let beside = real.as_ref().map(|real| real.join(name));
-                let is_link = beside.as_ref().is_some_and(|it| it.is_symlink());
-                let real = if is_link { path.canonicalize().ok() } else { beside.clone() };
+                let real = beside.as_ref().and_then(|beside| end(&path, beside));
                 ways.extend([beside, real.clone()].into_iter().flatten());
                 let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
                 if let Some(real) = real {
@@ -92,18 +107,16 @@ pub(super) fn look(
 ) -> MountView {
     let mut running = first.clone();
     for look in 1.. {
-        let Some(machine) = Machine::new(locked) else {
+        let Some(machine) = view::own_table().map(|table| Machine { table, locked, sight: &ThisKernel })
+        else {
             return MountView::Unseen("this machine does not show its mounts".to_owned());
         };
         let mounts = match machine.with_devices(mounts, ask) {
             Ok(mounts) => mounts,
             Err(error) => return MountView::Refused(error.to_string()),
         };
-        let why = match View::of(&running, &machine.table) {
-            Ok(view) => match machine.uses(&view, &mounts) {
-                Some(uses) => return MountView::Seen { uses, is_whole: view.is_whole() },
-                None => Trouble::Moving("it moved while it was looked at".to_owned()),
-            },
+        let why = match View::of(&running, &machine.table).and_then(|view| machine.seen(&view, &mounts)) {
+            Ok(seen) => return seen,
             Err(trouble) => trouble,
         };
         // The paths that the engine names are those of its machine, which may be another one.
@@ -135,23 +148,114 @@ pub(super) fn look(
     MountView::NotRunning
 }
 
-/// The paths of this machine, compared with the mounts of its containers.
+/// The outcome of judging a container of another machine by what that told.
+pub(super) enum Judged {
+    /// The outcome of looking at its mounts.
+    View(MountView),
+    /// More must be told, or it moved: these are what it would be judged as if it stays so.
+    Again(MountView),
+}
+
+/// Judges a container of another machine by what that told so far. What more it must tell is among
+/// [`ToldMachine::wanted`] then. `device` is the path that a volume of this name is a bind of, if it is one, where that is known.
+pub(super) fn judge(
+    told: &ToldMachine,
+    locked: &LockedPaths,
+    running: &Running,
+    mounts: &[Mount],
+    device: &dyn Fn(&str) -> Result<Option<String>, String>,
+) -> Judged {
+    let Some(table) = MountTable::parse(&told.mounts) else {
+        return Judged::View(MountView::Unseen("the server does not show its mounts".to_owned()));
+    };
+    let machine = Machine { table, locked, sight: told };
+    let mut mounts = mounts.to_vec();
+    for mount in mounts.iter_mut().filter(|mount| machine.is_bound_volume(mount)) {
+        match device(&mount.source) {
+            Ok(Some(path)) => mount.host_path = path,
+            Ok(None) => {}
+            Err(why) => return Judged::View(MountView::Refused(why)),
+        }
+    }
+    let unseen = || Trouble::Unseen("the server told nothing of its processes".to_owned());
+    let container = told.containers.get(&running.pid).ok_or_else(unseen);
+    let view = container.and_then(|container| View::told(container, running, told, &machine.table));
+    let why = match view.and_then(|view| machine.seen(&view, &mounts)) {
+        Ok(seen) => return Judged::View(seen),
+        Err(trouble) => trouble,
+    };
+    if !matches!(why, Trouble::Unseen(_)) && !machine.is_concerned(&mounts) {
+        return match told.wanted.borrow().is_empty() {
+            true => Judged::View(MountView::NotConcerned),
+            false => Judged::Again(MountView::NotConcerned),
+        };
+    }
+    Judged::Again(match why {
+        Trouble::Unseen(why) => MountView::Unseen(why),
+        Trouble::Moving(why) | Trouble::Foreign(why) => MountView::Refused(why),
+    })
+}
+
+/// The questions about a container that are asked of another machine in any case.
+pub(super) fn first_questions(running: &Running, mounts: &[Mount]) -> Vec<Wanted> {
+    let placed = mounts.iter().filter(|mount| !mount.host_path.is_empty());
+    let both = placed.flat_map(|mount| {
+        let here = Wanted::Here(mount.host_path.clone().into_bytes());
+        [here, Wanted::Inside(running.pid, plain(mount.destination.as_bytes()))]
+    });
+    both.collect()
+}
+
+/// A machine that is asked where its paths lead.
+trait Sight {
+    /// The end of a path; `table` is that of the machine.
+    fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost>;
+}
+
+/// This machine.
+struct ThisKernel;
+
+impl Sight for ThisKernel {
+    fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost> {
+        view::locate(Path::new(OsStr::from_bytes(path)), table)
+    }
+}
+
+impl Sight for ToldMachine {
+    fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost> {
+        Self::locate(self, path, table)
+    }
+}
+
+/// The paths of a machine, compared with the mounts of its containers.
 struct Machine<'a> {
     table: MountTable,
     locked: &'a LockedPaths,
+    sight: &'a dyn Sight,
 }
 
-impl<'a> Machine<'a> {
-    /// This machine as it is now. `None`: it does not show its mounts.
-    fn new(locked: &'a LockedPaths) -> Option<Self> {
-        Some(Self { table: view::own_table()?, locked })
+impl Machine<'_> {
+    /// The outcome of looking at a container through its view.
+    fn seen(&self, view: &View<'_>, mounts: &[Mount]) -> Result<MountView, Trouble> {
+        match self.uses(view, mounts) {
+            Some(uses) => Ok(MountView::Seen { uses, is_whole: view.is_whole() }),
+            None => Err(Trouble::Moving("it moved while it was looked at".to_owned())),
+        }
+    }
+
+    fn locate(&self, path: &[u8]) -> Result<Option<Led>, Lost> {
+        self.sight.locate(path, &self.table)
+    }
+
+    /// Whether a mount is a volume that is itself a mount of this machine.
+    fn is_bound_volume(&self, mount: &Mount) -> bool {
+        mount.kind == VOLUME && self.table.has_mount_at(mount.host_path.as_bytes())
     }
 
     /// The mounts, where a volume that is itself a bind is told by the path that it was made of: that may lead elsewhere by now.
     fn with_devices(&self, mounts: &[Mount], ask: &EngineQuestions<'_>) -> Result<Vec<Mount>, EngineError> {
         let mut mounts = mounts.to_vec();
-        let is_bound = |mount: &&mut Mount| mount.kind == VOLUME && self.is_mount_point(&mount.host_path);
-        for mount in mounts.iter_mut().filter(is_bound) {
+        for mount in mounts.iter_mut().filter(|mount| self.is_bound_volume(mount)) {
             if let Some(path) = (ask.device)(&mount.source)? {
                 mount.host_path = path;
             }
@@ -159,26 +263,27 @@ impl<'a> Machine<'a> {
         Ok(mounts)
     }
 
-    /// Whether a path is one at which something is mounted on this machine.
-    fn is_mount_point(&self, path: &str) -> bool {
-        self.table.has_mount_at(path.as_bytes())
-    }
-
     /// Whether a locked path is in one of the mounts by what the engine says of them.
     fn is_concerned(&self, mounts: &[Mount]) -> bool {
-        mounts.iter().filter(|mount| !mount.host_path.is_empty()).any(|mount| {
-            let now = view::locate(Path::new(&mount.host_path), &self.table);
+        let placed = mounts.iter().filter(|mount| !mount.host_path.is_empty());
+        let concerned = placed.filter(|mount| {
+            let now = self.locate(mount.host_path.as_bytes());
             self.matters(mount, now.as_ref().ok().and_then(Option::as_ref), None)
-        })
+        });
+        concerned.count() > 0
     }
 
     /// The uses of locked paths through a container's mounts. `None`: something moved meanwhile.
-    fn uses(&self, view: &View, mounts: &[Mount]) -> Option<Vec<MountUse>> {
-        let mut uses = Vec::new();
+    fn uses(&self, view: &View<'_>, mounts: &[Mount]) -> Option<Vec<MountUse>> {
+        let (mut uses, mut has_moved) = (Vec::new(), false);
         for mount in mounts.iter().filter(|mount| !mount.host_path.is_empty()) {
             let others = mounts.iter().map(|it| it.destination.as_bytes());
             let others = others.filter(|other| *other != mount.destination.as_bytes()).collect();
-            self.judge(view, mount, &others, &mut uses)?;
+            // All are looked at: a machine that is asked from afar is asked for all that is wanted at once.
+            has_moved |= self.judge(view, mount, &others, &mut uses).is_none();
+        }
+        if has_moved {
+            return None;
         }
         uses.sort_by(|a, b| a.destination.cmp(&b.destination));
         Some(uses)
@@ -187,14 +292,17 @@ impl<'a> Machine<'a> {
     /// Judges a mount, and whatever is mounted inside it on either side. `None`: something moved meanwhile.
     fn judge(
         &self,
-        view: &View,
+        view: &View<'_>,
         mount: &Mount,
         others: &BTreeSet<&[u8]>,
         uses: &mut Vec<MountUse>,
     ) -> Option<()> {
         let destination = plain(mount.destination.as_bytes());
-        let now = view::locate(Path::new(&mount.host_path), &self.table);
+        let now = self.locate(mount.host_path.as_bytes());
         let there = view.locate(&destination);
+        if matches!(now, Err(Lost::Untold)) || matches!(there, Err(Lost::Untold)) {
+            return None;
+        }
         if !self.matters(
             mount,
             now.as_ref().ok().and_then(Option::as_ref),
@@ -203,7 +311,7 @@ impl<'a> Machine<'a> {
             return Some(());
         }
         let (now, there) = match (now, there) {
-            (Err(Lost::Moved), _) | (_, Err(Lost::Moved)) => return None,
+            (Err(Lost::Moved | Lost::Untold), _) | (_, Err(Lost::Moved | Lost::Untold)) => return None,
             (Err(Lost::Refused(why)), _) | (_, Err(Lost::Refused(why))) => {
                 uses.push(said(mount, b"", None, Shows::Unknown(why)));
                 return Some(());
@@ -220,12 +328,15 @@ impl<'a> Machine<'a> {
         let (Some(now), Some(there)) = (now, there) else { return Some(()) };
         let points = self.points_inside(view, &now, &there).into_iter().map(|rest| (rest, Inside::Mount));
         let links = self.links_inside(mount, &now).into_iter().map(|rest| (rest, Inside::Link));
+        let mut has_moved = false;
         for (rest, what) in points.chain(links).filter(|_| is_current) {
             let path = joined(&now.real, &rest);
             let place = joined(&there.real, &rest);
-            let here = view::locate(Path::new(OsStr::from_bytes(&path)), &self.table);
-            let (here, inside) = match (here, view.locate(&place)) {
-                (Err(Lost::Moved), _) | (_, Err(Lost::Moved)) => return None,
+            let (here, inside) = match (self.locate(&path), view.locate(&place)) {
+                (Err(Lost::Moved | Lost::Untold), _) | (_, Err(Lost::Moved | Lost::Untold)) => {
+                    has_moved = true;
+                    continue;
+                }
                 (Err(Lost::Refused(why)), _) | (_, Err(Lost::Refused(why))) => {
                     uses.push(said(mount, &rest, None, Shows::Unknown(why)));
                     continue;
@@ -249,7 +360,7 @@ impl<'a> Machine<'a> {
                 uses.push(MountUse { is_covered, ..said(mount, &rest, here.as_ref(), shown) });
             }
         }
-        Some(())
+        (!has_moved).then_some(())
     }
 
     /// Whether a locked path is in a mount: by what the engine says, by where that leads now, or by what the container has.
@@ -261,7 +372,7 @@ impl<'a> Machine<'a> {
 
     /// The places below a mount at which something is mounted on this machine or in the container, where a locked path is
     /// concerned.
-    fn points_inside(&self, view: &View, now: &Led, there: &Led) -> BTreeSet<Vec<u8>> {
+    fn points_inside(&self, view: &View<'_>, now: &Led, there: &Led) -> BTreeSet<Vec<u8>> {
         let inside = |table: &MountTable, dir: &[u8]| {
             let points = table.points_below(dir).filter_map(|point| below(dir, point));
             points.map(<[u8]>::to_vec).collect::<Vec<_>>()
