@@ -13,66 +13,72 @@ use crate::support::engine::{FakeEngine, Reply};
 use crate::support::random::seed;
 use crate::support::{Ran, needs, status};
 
-const MODULE: &str = "erp/mods/shop";
-const FILE: &str = "erp/proxy/app.conf";
+pub(crate) const MODULE: &str = "erp/mods/shop";
+pub(crate) const FILE: &str = "erp/proxy/app.conf";
 
 /// A stage with one release of a module and a file, both locked, at `erp`, which is a link.
-fn released() -> Stage {
-    let stage = Stage::new();
+pub(crate) fn released() -> Stage {
+    released_beside(Stage::new())
+}
+
+/// The same beside another engine.
+pub(crate) fn released_beside(stage: Stage) -> Stage {
     configure(&stage, "mode = \"required\"");
     release(&stage, "r1");
     symlink("r1", stage.project.path("erp")).unwrap();
     stage
 }
 
-fn configure(stage: &Stage, docker: &str) {
+pub(crate) fn configure(stage: &Stage, docker: &str) {
     let files = "[compose]\nfiles = []\n[addons]\nroots = [\"erp/mods\"]\n[files]\ninclude = [\"erp/proxy/*.conf\"]\n";
     let docker = format!("[docker]\n{docker}\ncontainers = [\"{}*\"]\n", stage.prefix);
     stage.project.file("audit/driftlock.toml", &format!("{files}{docker}"));
 }
 
 /// Puts a release beside the others: the same names, other bytes.
-fn release(stage: &Stage, name: &str) {
+pub(crate) fn release(stage: &Stage, name: &str) {
     stage.project.file(&format!("{name}/mods/shop/__manifest__.py"), "{'name': 'shop'}\n");
     stage.project.file(&format!("{name}/mods/shop/order.py"), &format!("# of {name}\n"));
     stage.project.file(&format!("{name}/proxy/app.conf"), &format!("release {name}\n"));
 }
 
 /// Makes `name` what `erp` leads to.
-fn switch(stage: &Stage, name: &str) {
+pub(crate) fn switch(stage: &Stage, name: &str) {
     let next = stage.project.path("next");
     symlink(name, &next).unwrap();
     fs::rename(next, stage.project.path("erp")).unwrap();
 }
 
 /// Starts the container `web` with paths of the project mounted, and accepts all that is there.
-fn start(stage: &Stage, mounts: &[(&str, &str)]) {
+pub(crate) fn start(stage: &Stage, mounts: &[(&str, &str)]) {
     let image = stage.image("app:1");
     let mounts = mounts.iter().map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()));
-    let mounts: Vec<String> = mounts.collect();
+    let mut mounts: Vec<String> = mounts.collect();
+    // Podman gives containers more than a test machine may.
+    mounts.extend(["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"].map(str::to_owned));
     stage.start("web", &image, &mounts.iter().map(String::as_str).collect::<Vec<_>>());
     accept(stage);
 }
 
-fn accept(stage: &Stage) {
+pub(crate) fn accept(stage: &Stage) {
     stage.ok(&["export", "--accept"]);
 }
 
 /// The exit code of the check, and its findings as `DESTINATION CHANGE`.
-fn mounts(stage: &Stage) -> (i32, Vec<String>) {
+pub(crate) fn mounts(stage: &Stage) -> (i32, Vec<String>) {
     let (code, report) = stage.check(&["--only", "container_mounts"]);
     let findings = check_of(&report, "container_mounts")["findings"].as_array().unwrap().clone();
     let short = |it: &Value| it["subject"].as_str().unwrap().replace(&format!("{}-", stage.prefix), "");
     (code, findings.iter().map(|it| format!("{} {}", short(it), it["change"].as_str().unwrap())).collect())
 }
 
-fn stale(at: &str) -> (i32, Vec<String>) {
+pub(crate) fn stale(at: &str) -> (i32, Vec<String>) {
     (2, vec![format!("web:{at} stale")])
 }
 
-const FINE: (i32, Vec<String>) = (0, Vec::new());
+pub(crate) const FINE: (i32, Vec<String>) = (0, Vec::new());
 
-fn restart(stage: &Stage) {
+pub(crate) fn restart(stage: &Stage) {
     stage.docker(&["restart", "-t", "0", &stage.name("web")]);
 }
 
@@ -443,10 +449,10 @@ fn paths_that_are_not_locked_do_not_matter() {
 }
 
 /// A bind mount of this machine, which ends with the test.
-struct Bound(PathBuf);
+pub(crate) struct Bound(PathBuf);
 
 impl Bound {
-    fn new(what: &Path, at: &Path) -> Self {
+    pub(crate) fn new(what: &Path, at: &Path) -> Self {
         let bound = Command::new("mount").arg("--bind").arg(what).arg(at).status().unwrap();
         assert!(bound.success());
         Self(at.to_owned())
@@ -460,12 +466,12 @@ impl Drop for Bound {
 }
 
 /// A number from a variable of the environment.
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
 /// Deploys something in one of the ways in which people do. What is written differs each time.
-fn deploy(stage: &Stage, way: usize, count: usize) {
+pub(crate) fn deploy(stage: &Stage, way: usize, count: usize) {
     let path = |path: &str| stage.project.path(path);
     let text = format!("# {count}\n");
     let replace = |file: &str| {
@@ -505,7 +511,7 @@ fn deploy(stage: &Stage, way: usize, count: usize) {
 }
 
 /// What is read below a path, by `find` and `sha256sum` with another program before them.
-fn read_below(program: &str, before: &[&str], path: &str) -> Vec<String> {
+pub(crate) fn read_below(program: &str, before: &[&str], path: &str) -> Vec<String> {
     let find = ["/bin/busybox", "find", path, "-type", "f", "-exec", "/bin/busybox", "sha256sum", "{}", ";"];
     let args: Vec<&str> = before.iter().chain(&find).copied().collect();
     let (program, args) = if program.is_empty() { (args[0], &args[1..]) } else { (program, &args[..]) };
