@@ -120,7 +120,11 @@ fn locked_paths(request: &Request<'_>, known: &[Planned]) -> LockedPaths {
             Ok(state) => {
                 let scope = request.setting.scope;
                 let here = state.entries.iter().filter(|(place, _)| section.in_scope(scope, place));
-                paths.subjects.extend(here.map(|(place, entry)| LockedSubject::of(place, entry)));
+                paths.subjects.extend(here.map(|(place, entry)| LockedSubject {
+                    section: section.id(),
+                    place: place.clone(),
+                    entry: entry.clone(),
+                }));
             }
             Err(NoBaseline::Malformed(why)) => paths.problems.push(why.clone()),
             Err(NoBaseline::Missing) => {}

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Change, Entry, Finding, Kind, Observation, Part, Stat, State, Subject, SubjectSource, Tree, Unreadable,
-    Value,
+    Change, Entry, Finding, HeldState, HeldSubject, Kind, Observation, Part, Stat, State, Subject,
+    SubjectSource, Tree, Unreadable, Value,
 };
 use crate::section::Section;
 
@@ -31,6 +31,17 @@ pub fn differences(section: &dyn Section, baseline: &State, seen: &Observation) 
     }
     findings.sort_by(|a, b| a.subject.cmp(&b.subject));
     (findings, places.len() - seen.unreadable.len())
+}
+
+/// The difference between what the baseline has of a file or module and what a container has of it.
+pub(super) fn held(subject: &HeldSubject) -> Option<Finding> {
+    let found = match &subject.actual {
+        HeldState::There(actual) => difference(Some(&subject.expected), Some(actual)),
+        HeldState::Gone => difference(Some(&subject.expected), None),
+        HeldState::Unreadable(why) => Some(unreadable(Some(&subject.expected), why)),
+    };
+    let named = Subject::of_section(subject.section, subject.place.clone());
+    found.map(|finding| Finding { subject: named, place: subject.place.clone(), ..finding })
 }
 
 fn finding(kind: Kind, expected: Value, actual: Value) -> Finding {

@@ -47,13 +47,23 @@ pub(super) fn order(situation: &Situation<'_>) -> Option<String> {
     })
 }
 
-/// A container that uses what was at a path before, until it starts anew.
-fn restart<'a>(situation: &Situation<'_>) -> Result<Vec<Step<'a>>, NoUndo> {
+/// A container that uses what was at a path before, until it starts anew; one that was made with another source is made anew.
+fn restart<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
+    if situation.finding.entry.is_some() {
+        return recreate(situation).map(|step| vec![step]);
+    }
     match &situation.finding.layer {
         Some(layer) => Err(NoUndo::Covered(layer.clone())),
         // Where nothing is at the path any more, a restart fails.
         None if situation.finding.expected == Value::Absent => Err(NoUndo::NothingThere),
-        None => Ok(vec![Step::Container("restart")]),
+        None => Ok(vec![match situation.service {
+            Some((project, service))
+                if !situation.compose_files.is_empty() && !is_option(project) && !is_option(service) =>
+            {
+                Step::Restart { files: situation.compose_files, project, service }
+            }
+            _ => Step::Container("restart"),
+        }]),
     }
 }
 

@@ -12,6 +12,7 @@ mod disk;
 pub mod docker;
 mod files;
 mod git;
+mod inside;
 mod layout;
 mod local;
 mod module;
@@ -30,7 +31,7 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Digest, Entry, Glob, LeftOut, Mount, MountView, Reason, Stat, Tree, Unreadable, any_match,
+    Digest, Entry, Glob, LeftOut, Mount, MountView, Reason, SectionId, Stat, Tree, Unreadable, any_match,
 };
 
 pub use crate::control::progress::{Phase, Watch};
@@ -237,6 +238,8 @@ pub struct ContainerQuery {
     pub named: BTreeSet<String>,
     /// The subjects that containers should have as they are on the host; `None`: their mounts are not looked at.
     pub locked: Option<Vec<LockedSubject>>,
+    /// Paths relative to an addon root that are left out of modules, on top of the defaults.
+    pub exclude: Vec<Glob>,
     /// Whether containers that are not named do not count in the end: their mounts are not looked at.
     pub ignores_unnamed: bool,
     /// The clock of this machine: seconds since 1970.
@@ -246,18 +249,18 @@ pub struct ContainerQuery {
 /// A file or module of the baseline.
 #[derive(Debug, Clone)]
 pub struct LockedSubject {
+    /// The section that names it.
+    pub section: SectionId,
     /// Its repository path.
     pub place: Vec<u8>,
-    /// The files of a module, relative to it.
-    pub files: Vec<Vec<u8>>,
+    /// What the baseline has of it.
+    pub entry: Entry,
 }
 
 impl LockedSubject {
-    /// The subject at `place` with all that its entry names.
-    #[must_use]
-    pub fn of(place: &[u8], entry: &Entry) -> Self {
-        let files = entry.tree.iter().flat_map(|tree| tree.iter().map(|(path, _)| path.to_vec()));
-        Self { place: place.to_vec(), files: files.collect() }
+    /// The files of a module, relative to it; none of a single file.
+    pub fn files(&self) -> impl Iterator<Item = &[u8]> {
+        self.entry.tree.iter().flat_map(|tree| tree.iter().map(|(path, _)| path))
     }
 }
 

@@ -286,6 +286,10 @@ pub struct Finding {
     pub ways_out: Vec<WayOut>,
     /// What must be known before one of these is run, or why one is not there.
     pub notes: Vec<String>,
+    /// Of a container: the files and modules that it has in place of the baseline's. A report does not hold them.
+    pub held: Vec<Finding>,
+    /// The release, or the commit, that a container still runs.
+    pub still_runs: Option<String>,
 }
 
 impl Finding {
@@ -315,6 +319,8 @@ impl Finding {
             cause: None,
             ways_out: Vec::new(),
             notes: Vec::new(),
+            held: Vec::new(),
+            still_runs: None,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::{Entry, SectionId, Unreadable};
+
 /// A mount of a container, as its engine lists it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mount {
@@ -49,6 +51,32 @@ pub struct MountUse {
     pub shown: Shows,
     /// Whether a tmpfs of the container lies over it, which the next start makes again.
     pub is_covered: bool,
+    /// The files and modules of the baseline that it should show, as the container has them, where that could be read.
+    pub held: Vec<HeldSubject>,
+}
+
+/// A file or module of the baseline as a container has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldSubject {
+    /// The section that names it.
+    pub section: SectionId,
+    /// Its repository path.
+    pub place: Vec<u8>,
+    /// What the baseline has of it, as far as it lies in the mount.
+    pub expected: Entry,
+    /// What the container has.
+    pub actual: HeldState,
+}
+
+/// The state of a subject in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldState {
+    /// It is there.
+    There(Entry),
+    /// Nothing is there.
+    Gone,
+    /// It, or a part of it, could not be read.
+    Unreadable(Unreadable),
 }
 
 /// What a mount shows.

@@ -96,6 +96,7 @@ impl Section for Images {
             patterns: docker.containers.iter().filter_map(|text| Glob::new(text).ok()).collect(),
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
             locked: ask.paths.map(|paths| paths.subjects.clone()).filter(|subjects| !subjects.is_empty()),
+            exclude: ask.setting.config.addon_exclude.clone(),
             ignores_unnamed,
             clock: ask.setting.clock,
         }))

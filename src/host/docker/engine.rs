@@ -1,6 +1,7 @@
 //! An engine that this machine reaches by itself: where it listens, and one conversation with it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,9 @@ use super::tls;
 use super::transport::Stream;
 use crate::control::runtime;
 use crate::host::disk::ThisDisk;
-use crate::host::mounts::{self, EngineQuestions, LockedPaths, Running};
+use crate::host::mounts::{self, EngineQuestions, HeldReading, LockedPaths, Running};
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout, Watch};
-use crate::model::{Address, Mount};
+use crate::model::{Address, Glob, Mount};
 
 /// The number of calls at once.
 const LANES: usize = 4;
@@ -154,8 +155,13 @@ pub(in crate::host) fn observe(
         _ if watch.is_cancelled() => None,
         Ok(Gathered::Seen(containers, left_out)) => {
             let locked = query.locked.as_ref().map(|paths| LockedPaths::of(paths, layout));
-            let looker =
-                Looker { engine: engine.clone(), layout: layout.clone(), locked, watch: watch.child() };
+            let looker = Looker {
+                engine: engine.clone(),
+                layout: layout.clone(),
+                locked,
+                exclude: query.exclude.clone(),
+                watch: Arc::new(watch.child()),
+            };
             looker.resolve(containers).map(|resolved| match resolved {
                 Ok(containers) => ContainersAnswer::Seen { containers, left_out },
                 Err(error) => ContainersAnswer::Unreachable(error.to_string()),
@@ -184,14 +190,15 @@ struct Looker {
     engine: Engine,
     layout: Layout,
     locked: Option<LockedPaths>,
-    watch: Watch,
+    exclude: Vec<Glob>,
+    watch: Arc<Watch>,
 }
 
 impl Looker {
     /// Resolves containers on a thread of its own, which is left behind where a file system hangs. `None`: the run was
     /// cancelled.
     fn resolve(self, containers: Vec<RawContainer>) -> Option<Result<Vec<Container>, LookError>> {
-        let (count, watch) = (containers.len(), self.watch.child());
+        let (count, watch) = (containers.len(), Arc::clone(&self.watch));
         let (sender, receiver) = mpsc::channel();
         let look = move || {
             for raw in containers {
@@ -219,7 +226,8 @@ impl Looker {
                 bound_device(&engine, volume).await.map_err(|error| self.engine.contact().failed(error))
             })
         };
-        let ask = EngineQuestions { again: &again, device: &device, watch: &self.watch };
+        let reading = HeldReading { exclude: &self.exclude, watch: &self.watch };
+        let ask = EngineQuestions { again: &again, device: &device, reading };
         let look = self
             .locked
             .as_ref()
@@ -228,7 +236,7 @@ impl Looker {
     }
 }
 
-/// Receives so many containers, each within `patience`. `None`: the run was cancelled.
+/// Receives so many containers; nothing may be done for longer than `patience`. `None`: the run was cancelled.
 fn received(
     receiver: &Receiver<Container>,
     count: usize,
@@ -236,13 +244,16 @@ fn received(
     watch: &Watch,
 ) -> Option<Result<Vec<Container>, LookError>> {
     let mut containers = Vec::with_capacity(count);
-    let mut since = Instant::now();
+    let (mut since, mut done) = (Instant::now(), watch.done());
     while containers.len() < count {
         match receiver.recv_timeout(POLL.min(patience)) {
             _ if watch.is_cancelled() => return None,
             Ok(container) => {
                 containers.push(container);
                 since = Instant::now();
+            }
+            Err(RecvTimeoutError::Timeout) if watch.done() != done => {
+                (since, done) = (Instant::now(), watch.done())
             }
             Err(RecvTimeoutError::Timeout) if since.elapsed() < patience => {}
             Err(RecvTimeoutError::Timeout) => {

@@ -406,6 +406,7 @@ mod tests {
             patterns: vec![crate::model::Glob::new("*").unwrap()],
             named: std::iter::once(named.to_owned()).collect(),
             locked: Some(Vec::new()),
+            exclude: Vec::new(),
             ignores_unnamed,
             clock: || 0,
         };

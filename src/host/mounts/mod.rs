@@ -4,6 +4,7 @@
 //! link on the way is switched, the engine still names the path, and the container still has the old one. The kernel tells
 //! which: two mounts show the same where file system and path in it are the same.
 
+mod held;
 mod table;
 mod told;
 mod view;
@@ -15,11 +16,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::docker::EngineError;
-use super::{Layout, LockedSubject, Watch};
-use crate::model::{Mount, MountUse, MountView, Shows, escaped};
+use super::{Layout, LockedSubject};
+use crate::model::{HeldSubject, Mount, MountUse, MountView, Shows, escaped};
 use table::{FsLocation, MountTable, below, joined};
 use view::{Led, Lost, Trouble, View};
 
+pub(super) use held::HeldReading;
 pub(super) use told::{Found, ToldContainer, ToldMachine, ToldRoot, Wanted};
 pub(super) use view::Running;
 
@@ -35,6 +37,8 @@ pub(super) struct LockedPaths {
     paths: BTreeSet<Vec<u8>>,
     /// Subjects that a link leads to, or with a link on the way: each with where it lies.
     linked: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Each subject with the paths that lead to it.
+    subjects: Vec<(LockedSubject, BTreeSet<Vec<u8>>)>,
 }
 
 impl LockedPaths {
@@ -54,7 +58,7 @@ impl LockedPaths {
         real: &dyn Fn(&Path) -> Option<PathBuf>,
         end: &dyn Fn(&Path, &Path) -> Option<PathBuf>,
     ) -> Self {
-        let mut all = Self { paths: BTreeSet::new(), linked: Vec::new() };
+        let mut all = Self { paths: BTreeSet::new(), linked: Vec::new(), subjects: Vec::new() };
         let mut parents: BTreeMap<PathBuf, Option<PathBuf>> = BTreeMap::new();
         for subject in subjects {
             let Some(path) = layout.locate(&subject.place) else { continue };
@@ -70,11 +74,13 @@ impl LockedPaths {
                     all.linked.extend(others.map(|way| (bytes(way), bytes(&real))));
                 }
             }
-            for way in ways {
-                let way = way.into_os_string().into_vec();
-                all.paths.extend(subject.files.iter().map(|file| joined(&way, file)));
-                all.paths.insert(way);
+            let ways: BTreeSet<Vec<u8>> =
+                ways.into_iter().map(|way| way.into_os_string().into_vec()).collect();
+            for way in &ways {
+                all.paths.extend(subject.files().map(|file| joined(way, file)));
+                all.paths.insert(way.clone());
             }
+            all.subjects.push((subject.clone(), ways));
         }
         all
     }
@@ -93,8 +99,8 @@ pub(super) struct EngineQuestions<'a> {
     pub(super) again: &'a dyn Fn(&str) -> Result<Option<Running>, EngineError>,
     /// The path that a volume of this name is a bind of, if it is one.
     pub(super) device: &'a dyn Fn(&str) -> Result<Option<String>, EngineError>,
-    /// The run that looks, which may be cancelled.
-    pub(super) watch: &'a Watch,
+    /// What is needed to read the files that a stale mount shows.
+    pub(super) reading: HeldReading<'a>,
 }
 
 /// Looks at a container's mounts, and again while it changes. A container that has no locked path by what its engine says is
@@ -107,8 +113,12 @@ pub(super) fn look(
 ) -> MountView {
     let mut running = first.clone();
     for look in 1.. {
-        let Some(machine) = view::own_table().map(|table| Machine { table, locked, sight: &ThisKernel })
-        else {
+        let Some(machine) = view::own_table().map(|table| Machine {
+            table,
+            locked,
+            sight: &ThisKernel,
+            reading: Some(ask.reading),
+        }) else {
             return MountView::Unseen("this machine does not show its mounts".to_owned());
         };
         let mounts = match machine.with_devices(mounts, ask) {
@@ -141,7 +151,7 @@ pub(super) fn look(
             }
             Err(error) => return MountView::Refused(error.to_string()),
         }
-        if ask.watch.is_cancelled() {
+        if ask.reading.watch.is_cancelled() {
             return MountView::Refused(EngineError::Interrupted.to_string());
         }
     }
@@ -168,7 +178,7 @@ pub(super) fn judge(
     let Some(table) = MountTable::parse(&told.mounts) else {
         return Judged::View(MountView::Unseen("the server does not show its mounts".to_owned()));
     };
-    let machine = Machine { table, locked, sight: told };
+    let machine = Machine { table, locked, sight: told, reading: None };
     let mut mounts = mounts.to_vec();
     for mount in mounts.iter_mut().filter(|mount| machine.is_bound_volume(mount)) {
         match device(&mount.source) {
@@ -232,6 +242,8 @@ struct Machine<'a> {
     table: MountTable,
     locked: &'a LockedPaths,
     sight: &'a dyn Sight,
+    /// What is needed to read the files that a stale mount shows, where they can be read from here.
+    reading: Option<HeldReading<'a>>,
 }
 
 impl Machine<'_> {
@@ -324,7 +336,11 @@ impl Machine<'_> {
             Shows::Unknown("only root can tell where a link in the container leads".to_owned())
         };
         let is_current = top == Shows::Current;
-        uses.push(said(mount, b"", now.as_ref(), top));
+        let held = match top {
+            Shows::Other(_) => self.held(view, mount, b"", now.as_ref(), &destination),
+            _ => Vec::new(),
+        };
+        uses.push(MountUse { held, ..said(mount, b"", now.as_ref(), top) });
         let (Some(now), Some(there)) = (now, there) else { return Some(()) };
         let points = self.points_inside(view, &now, &there).into_iter().map(|rest| (rest, Inside::Mount));
         let links = self.links_inside(mount, &now).into_iter().map(|rest| (rest, Inside::Link));
@@ -357,10 +373,27 @@ impl Machine<'_> {
             };
             if shown != Shows::Current && !is_absent {
                 let is_covered = view.has_tmpfs_at(&place);
-                uses.push(MountUse { is_covered, ..said(mount, &rest, here.as_ref(), shown) });
+                let held = self.held(view, mount, &rest, Some(&now), &place);
+                uses.push(MountUse { is_covered, held, ..said(mount, &rest, here.as_ref(), shown) });
             }
         }
         (!has_moved).then_some(())
+    }
+
+    /// The baseline's files below a mount, or its part `rest`, as the container has them at `place`; `now` is where the mount's
+    /// own path leads. Nothing where they cannot be read.
+    fn held(
+        &self,
+        view: &View<'_>,
+        mount: &Mount,
+        rest: &[u8],
+        now: Option<&Led>,
+        place: &[u8],
+    ) -> Vec<HeldSubject> {
+        let (Some(reading), Some(disk)) = (self.reading, view.disk()) else { return Vec::new() };
+        let tops = [Some(plain(mount.host_path.as_bytes())), now.map(|now| now.real.clone())];
+        let bases: Vec<Vec<u8>> = tops.into_iter().flatten().map(|top| joined(&top, rest)).collect();
+        held::read(&disk, self.locked, &bases, place, reading).unwrap_or_default()
     }
 
     /// Whether a locked path is in a mount: by what the engine says, by where that leads now, or by what the container has.
@@ -421,6 +454,7 @@ fn said(mount: &Mount, rest: &[u8], now: Option<&Led>, shown: Shows) -> MountUse
         expected,
         shown,
         is_covered: false,
+        held: Vec::new(),
     }
 }
 

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::table::{FsLocation, MountTable};
 use super::told::{Found, ToldContainer, ToldMachine, ToldRoot, Wanted};
+use crate::host::inside::InsideDisk;
 
 /// The longest file below `/proc` that is read: a table of some 100,000 mounts.
 const LONGEST: u64 = 16 << 20;
@@ -240,6 +241,11 @@ impl<'a> View<'a> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// The files that its processes see, where this user may look at them.
+    pub(super) fn disk(&self) -> Option<InsideDisk> {
+        self.root.opened()?.try_clone_to_owned().ok().map(InsideDisk::new)
     }
 
     /// Whether something is mounted at exactly this path, which has no link in it.

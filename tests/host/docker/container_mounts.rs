@@ -566,3 +566,77 @@ fn random_deploys_are_judged_as_the_container_reads_them() {
     }
     println!("{told} stale mounts and {silent} others");
 }
+
+/// Runs git at the project's root.
+fn git(stage: &Stage, args: &[&str]) {
+    let mut git = Command::new("git");
+    git.args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]).args(args);
+    assert!(git.current_dir(stage.project.root()).output().unwrap().status.success(), "{args:?}");
+}
+
+#[test]
+fn what_a_container_still_has_is_told_file_by_file_with_its_release_needs_root() {
+    needs::root();
+    let stage = released();
+    git(&stage, &["init", "-q"]);
+    git(&stage, &["add", "--all"]);
+    git(&stage, &["commit", "-q", "-m", "18.6"]);
+    git(&stage, &["tag", "v18.6"]);
+    start(
+        &stage,
+        &[("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf"), ("erp/mods/shop/order.py", "/one.py")],
+    );
+    // A tree that makes room for the next release, as deploy tools do.
+    release(&stage, "r2");
+    for part in ["mods", "proxy"] {
+        fs::rename(stage.project.path(&format!("r1/{part}")), stage.project.path(&format!("old-{part}")))
+            .unwrap();
+        fs::rename(stage.project.path(&format!("r2/{part}")), stage.project.path(&format!("r1/{part}")))
+            .unwrap();
+    }
+    git(&stage, &["add", "r1", "audit"]);
+    git(&stage, &["commit", "-q", "-m", "18.7"]);
+    git(&stage, &["tag", "v18.7"]);
+    accept(&stage);
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    let findings = check_of(&report, "container_mounts")["findings"].clone();
+    let told = |at: usize| {
+        let files = findings[at]["files"].as_array().unwrap();
+        let files: Vec<&str> = files.iter().map(|file| file["path"].as_str().unwrap()).collect();
+        (files, findings[at]["still_runs"].as_str())
+    };
+    assert_eq!(code, 2);
+    assert_eq!(told(0), (vec!["erp/proxy/app.conf"], Some("v18.6")), "{findings:#}");
+    for at in [1, 2] {
+        assert_eq!(told(at), (vec!["erp/mods/shop/order.py"], Some("v18.6")), "{findings:#}");
+    }
+    let held = stage.docker(&["exec", &stage.name("web"), "/bin/busybox", "sha256sum", "/one.py"]);
+    assert_eq!(
+        findings[2]["files"][0]["actual"].as_str(),
+        held.split(' ').next(),
+        "as the container reads it"
+    );
+    let text = stage.run(&["check", "--only", "container_mounts"]).out();
+    assert!(text.contains("still runs v18.6") && text.contains("erp/mods/shop/order.py"), "{text}");
+}
+
+#[test]
+fn a_link_in_a_container_never_leads_to_a_file_of_the_host_needs_root() {
+    needs::root();
+    let stage = released();
+    let secret = stage.project.path("secret");
+    fs::write(&secret, "root of the host\n").unwrap();
+    start(&stage, &[("erp/proxy", "/etc/proxy")]);
+    // What the container has at the locked path leads to the host's file by name, and in it nowhere.
+    fs::remove_file(stage.project.path(FILE)).unwrap();
+    symlink(&secret, stage.project.path(FILE)).unwrap();
+    release(&stage, "r2");
+    switch(&stage, "r2");
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    let found = check_of(&report, "container_mounts")["findings"][0].clone();
+    assert_eq!((code, &found["change"]), (2, &"stale".into()), "{report:#}");
+    assert_eq!(found["files"][0]["kind"], "unreadable", "{found:#}");
+    let digest = Command::new("sha256sum").arg(&secret).output().unwrap().stdout;
+    let digest = String::from_utf8_lossy(&digest)[..64].to_owned();
+    assert!(!report.to_string().contains(&digest), "{report:#}");
+}

@@ -40,7 +40,11 @@ fn looked(stage: &Stage) -> (i32, String, Vec<String>, Value) {
 fn expect(stage: &Stage, status: &str, findings: &[&str]) -> Value {
     let (code, seen, found, report) = looked(stage);
     let expected = if status == "PASS" { 0 } else { 2 };
-    assert_eq!((code, seen.as_str(), found), (expected, status, findings.iter().map(|it| (*it).to_owned()).collect()), "{report:#}");
+    assert_eq!(
+        (code, seen.as_str(), found),
+        (expected, status, findings.iter().map(|it| (*it).to_owned()).collect()),
+        "{report:#}"
+    );
     report
 }
 
@@ -163,7 +167,8 @@ fn what_lies_inside_a_mount_is_asked_as_well_needs_root() {
     fs::remove_file(stage.project.path("erp")).unwrap();
     symlink(here("r1"), stage.project.path("erp")).unwrap();
     let whole = format!("-v{}:/proj", here(""));
-    let (wrong, right) = (format!("-v{}:{}", here("r2"), here("r1")), format!("-v{}:{}", here("r1"), here("r1")));
+    let (wrong, right) =
+        (format!("-v{}:{}", here("r2"), here("r1")), format!("-v{}:{}", here("r1"), here("r1")));
     let image = stage.name("app:1");
     stage.recreate("web", &image, &[&whole, &wrong]);
     accept(&stage);
@@ -192,7 +197,12 @@ fn a_volume_that_is_a_bind_counts_as_one_over_ssh() {
     let after = looked(&stage);
     stage.remove("web");
     stage.docker(&["volume", "rm", &volume]);
-    assert_eq!((before.1.as_str(), after.2), ("PASS", vec!["web:/mnt/addons stale".to_owned()]), "{:#}", before.3);
+    assert_eq!(
+        (before.1.as_str(), after.2),
+        ("PASS", vec!["web:/mnt/addons stale".to_owned()]),
+        "{:#}",
+        before.3
+    );
 }
 
 #[test]
@@ -204,11 +214,18 @@ fn random_deploys_are_judged_over_ssh_as_the_container_reads_them() {
     let image = stage.image("app:1");
     let (mut told, mut silent) = (0, 0);
     for trial in 0..number("DRIFTLOCK_TRIALS").unwrap_or(4) {
-        let all = [("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf"), ("erp/proxy", "/etc/proxy"), (MODULE, "/mnt/shop")];
+        let all = [
+            ("erp/mods", "/mnt/addons"),
+            (FILE, "/etc/app.conf"),
+            ("erp/proxy", "/etc/proxy"),
+            (MODULE, "/mnt/shop"),
+        ];
         let chosen: Vec<_> = all.into_iter().filter(|_| dice.roll(2) == 0).collect();
         let chosen = if chosen.is_empty() { all[..1].to_vec() } else { chosen };
-        let options: Vec<String> =
-            chosen.iter().map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display())).collect();
+        let options: Vec<String> = chosen
+            .iter()
+            .map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()))
+            .collect();
         if trial > 0 {
             stage.remove("web");
         }
