@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 11] = [
+const CONTRACT: [Spoken; 12] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -132,6 +132,14 @@ const CONTRACT: [Spoken; 11] = [
         "Checking what containers have mounted...",
         "All containers use the files that are on the host",
         "Mount drift",
+        None,
+        "containers",
+    ),
+    (
+        "container_networks",
+        "Checking container networks...",
+        "All containers in their baseline networks",
+        "Network drift",
         None,
         "containers",
     ),

@@ -6,7 +6,7 @@ use crate::model::{
     Change, Entry, Finding, HeldState, HeldSubject, Kind, Observation, Part, Stat, State, Subject,
     SubjectSource, Tree, Unreadable, Value,
 };
-use crate::section::Section;
+use crate::section::{self, Section};
 
 /// The findings, sorted by the subject's bytes, and how many subjects were compared.
 #[must_use]
@@ -40,7 +40,10 @@ pub(super) fn held(subject: &HeldSubject) -> Option<Finding> {
         HeldState::Gone => difference(Some(&subject.expected), None),
         HeldState::Unreadable(why) => Some(unreadable(Some(&subject.expected), why)),
     };
-    let named = Subject::of_section(subject.section, subject.place.clone());
+    // A file of a module that is mounted by itself is a file like any other.
+    let is_file = subject.expected.tree.is_none();
+    let section = if is_file { section::CONFIG } else { subject.section };
+    let named = Subject::of_section(section, subject.place.clone());
     found.map(|finding| Finding { subject: named, place: subject.place.clone(), ..finding })
 }
 

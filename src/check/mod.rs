@@ -6,6 +6,7 @@ mod compose_applied;
 mod compose_hashes;
 mod config_hashes;
 mod container_mounts;
+mod container_networks;
 mod container_state;
 mod difference;
 mod docker_images;
@@ -38,6 +39,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &container_state::ContainerState,
     &compose_applied::ComposeApplied,
     CONTAINER_MOUNTS,
+    &container_networks::ContainerNetworks,
     &report_signed::ReportSigned,
 ];
 

@@ -315,6 +315,9 @@ pub struct Container {
     pub compose_files: Vec<Option<Vec<u8>>>,
     /// Whether the image's name now means another image than the one that runs.
     pub tag_moved: bool,
+    /// The names of its networks, sorted. `None` where the engine does not list them: Podman lists none of a container that
+    /// does not run.
+    pub networks: Option<Vec<String>>,
     /// Its mounts, sorted by destination; the source of a bind is a repository path where it has one. `None` where the
     /// engine does not list them.
     pub mounts: Option<Vec<Mount>>,

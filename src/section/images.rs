@@ -25,6 +25,8 @@ pub mod fact {
     pub const REPO_DIGESTS: &str = "repoDigests";
     /// `running`, `exited`, …
     pub const STATE: &str = "state";
+    /// The names of its networks, as the lock file spells them: a list in JSON.
+    pub const NETWORKS: &str = "networks";
     /// Its mounts, as the lock file spells them: a list in JSON.
     pub const MOUNTS: &str = "mounts";
     /// The Compose project.
@@ -185,6 +187,13 @@ pub fn locked_mounts(entry: &Entry) -> Option<Vec<LockedMount>> {
     serde_json::from_str(facts.get(fact::MOUNTS)?).ok()
 }
 
+/// The names of a container's networks, sorted; `None` where they are not known.
+#[must_use]
+pub fn locked_networks(entry: &Entry) -> Option<Vec<String>> {
+    let Value::Structured(facts) = &entry.value else { return None };
+    serde_json::from_str(facts.get(fact::NETWORKS)?).ok()
+}
+
 fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) -> Observation {
     let mut partly = 0;
     let problems = ask.paths.map(|paths| paths.problems.clone()).unwrap_or_default();
@@ -238,6 +247,7 @@ fn entry_of(container: Container) -> Entry {
         (fact::IMAGE_ID, Some(container.image_id)),
         (fact::REPO_DIGESTS, Some(container.repo_digests.join(" "))),
         (fact::STATE, Some(container.state)),
+        (fact::NETWORKS, container.networks.as_ref().and_then(|names| serde_json::to_string(names).ok())),
         (fact::MOUNTS, mounts),
         (fact::PROJECT, container.compose_project),
         (fact::SERVICE, container.compose_service),
@@ -303,6 +313,8 @@ struct Locked {
     repo_digests: Vec<RepoDigest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unique_networks")]
+    networks: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unique_mounts")]
     mounts: Option<Vec<LockedMount>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -339,6 +351,19 @@ impl LockedMount {
 /// Mounts as a fact tells them.
 fn fact_of(mounts: &[LockedMount]) -> String {
     serde_json::to_string(mounts).unwrap_or_default()
+}
+
+/// Networks as a lock file lists them: each once.
+fn unique_networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let mut names = Vec::<String>::deserialize(deserializer)?;
+    names.sort();
+    if let Some([name, _]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(D::Error::custom(format!("network {name} stands here a second time")));
+    }
+    if names.iter().any(String::is_empty) {
+        return Err(D::Error::custom("a network has no name"));
+    }
+    Ok(Some(names))
 }
 
 /// Mounts as a lock file lists them: each at a place of its own.
@@ -393,6 +418,7 @@ impl Locked {
             image_id: ImageId(facts.get(fact::IMAGE_ID)?.clone()),
             repo_digests: digests.into_iter().flatten().map(RepoDigest).collect(),
             state: facts.get(fact::STATE).cloned(),
+            networks: locked_networks(entry),
             mounts: locked_mounts(entry),
             compose_project: facts.get(fact::PROJECT).cloned(),
             compose_service: facts.get(fact::SERVICE).cloned(),
@@ -408,6 +434,7 @@ impl Locked {
             (fact::IMAGE_ID, Some(self.image_id.0)),
             (fact::REPO_DIGESTS, Some(digests.join(" "))),
             (fact::STATE, self.state),
+            (fact::NETWORKS, self.networks.and_then(|names| serde_json::to_string(&names).ok())),
             (fact::MOUNTS, self.mounts.as_deref().map(fact_of)),
             (fact::PROJECT, self.compose_project),
             (fact::SERVICE, self.compose_service),

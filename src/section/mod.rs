@@ -7,7 +7,7 @@ mod images;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use images::{LockedMount, fact, is_same_mount, locked_facts, locked_mounts};
+pub use images::{LockedMount, fact, is_same_mount, locked_facts, locked_mounts, locked_networks};
 
 pub use addons::ID as ADDONS;
 pub use compose::ID as COMPOSE;

@@ -79,7 +79,9 @@ fn template() -> String {
     let (life, labels) = (list(LIFE.iter().map(field).collect()), list(LABELS.iter().map(label).collect()));
     // Newer engines name no directories of their storage.
     let storage = "{{with .GraphDriver}}{{json .Data}}{{else}}null{{end}}";
-    format!("[{fields},[{life}],[{labels}],{{{{json .Mounts}}}},{storage}]")
+    // Names alone: an address changes with each start.
+    let networks = "{{range $name, $_ := .NetworkSettings.Networks}}{{json $name}},{{end}}null";
+    format!("[{fields},[{life}],[{labels}],{{{{json .Mounts}}}},{storage},[{networks}]]")
 }
 
 /// A script for `sh` that lists all containers by `docker` and inspects them at once. `mark`, a word that
@@ -120,6 +122,7 @@ type InspectRow = (
     [Label; LABELS.len()],
     Option<Vec<MountPoint>>,
     Option<HashMap<String, String>>,
+    Vec<Option<String>>,
 );
 
 /// Reads what the script said after its first mark.
@@ -191,7 +194,7 @@ fn complete(
 /// Reads one line of the answer, which was given at the moment `now`.
 fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
     let row: InspectRow = serde_json::from_str(line).ok()?;
-    let (id, name, image_id, image, state, is_temporary, running, values, mounts, storage) = row;
+    let (id, name, image_id, image, state, is_temporary, running, values, mounts, storage, networks) = row;
     let its = life_of(running);
     let processes = its.pid.and_then(|pid| Running::of(&id, pid, storage.as_ref()));
     let labels = LABELS.iter().zip(values).filter_map(|(label, value)| {
@@ -206,6 +209,7 @@ fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
         up: now.zip(its.started).map(|(now, started)| now - started),
         is_open: false,
         labels: Labels(labels.collect::<HashMap<_, _>>()),
+        networks: Some(networks.into_iter().flatten().collect()),
         mounts: mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
         inspected: Some(Inspected::There {
             image,
@@ -240,7 +244,7 @@ mod tests {
     fn row(id: &str) -> String {
         format!(
             "[\"{id}\",\"/web\",\"sha256:1\",\"odoo:18\",\"running\",false,[true,false,7,0,\"no\",\"\",\"\"],\
-             [\"\",\"erp\",\"\",\"\",\"\",\"\"],null,null]\n"
+             [\"\",\"erp\",\"\",\"\",\"\",\"\"],null,null,[null]]\n"
         )
     }
 
@@ -320,6 +324,6 @@ mod tests {
     fn nothing_but_what_is_needed_is_selected() {
         let template = template();
         assert!(!template.contains('\'') && !template.contains("json .Config}") && !template.contains("Env"));
-        assert_eq!(template.matches("{{").count(), 24);
+        assert_eq!(template.matches("{{").count(), 27);
     }
 }

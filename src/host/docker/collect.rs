@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 
 use super::api::{CallError, EngineApi};
 use super::gathered::{
-    Gathered, ImageRow, Inspected, Labels, ListedContainer, ListedImages, MountPoint, gather, mount_of,
-    with_algorithm,
+    Gathered, ImageRow, Inspected, Labels, ListedContainer, ListedImages, MountPoint, NetworkSettings,
+    gather, mount_of, with_algorithm,
 };
 use super::life::{self, Life};
 use crate::host::ContainerQuery;
@@ -194,6 +194,7 @@ struct ListRow {
     created: Option<i64>,
     labels: Option<HashMap<String, String>>,
     mounts: Option<Vec<MountPoint>>,
+    network_settings: Option<NetworkSettings>,
 }
 
 impl ListRow {
@@ -210,6 +211,7 @@ impl ListRow {
             state,
             is_open,
             labels: Labels(self.labels.unwrap_or_default()),
+            networks: self.network_settings.and_then(NetworkSettings::names),
             mounts: self.mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
             inspected: None,
             devices: None,

@@ -134,6 +134,20 @@ pub(super) struct MountPoint {
     rw: Option<bool>,
 }
 
+/// The networks of a container, by name; nothing of them but their names is read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct NetworkSettings {
+    networks: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+}
+
+impl NetworkSettings {
+    /// The names, sorted.
+    pub(super) fn names(self) -> Option<Vec<String>> {
+        self.networks.map(|networks| networks.into_keys().collect())
+    }
+}
+
 /// A mount as an engine lists it. A volume that nobody named has a name that says nothing.
 pub(super) fn mount_of(point: MountPoint) -> Mount {
     let kind = point.kind.unwrap_or_default();
@@ -214,6 +228,8 @@ pub(in crate::host) struct ListedContainer {
     pub(super) is_open: bool,
     /// Its labels.
     pub(super) labels: Labels,
+    /// The names of its networks, where they are listed.
+    pub(super) networks: Option<Vec<String>>,
     /// Its mounts, where they are listed.
     pub(super) mounts: Option<Vec<Mount>>,
     /// The result of inspecting it, where that was done.
@@ -330,6 +346,7 @@ impl ListedContainer {
     }
 
     fn into_raw(self, images: &ListedImages) -> RawContainer {
+        let is_running = is_up(&self.state);
         let (mut mounts, devices) = (self.mounts, self.devices);
         if let Some(mounts) = &mut mounts {
             mounts.sort();
@@ -346,6 +363,7 @@ impl ListedContainer {
             name: self.name.unwrap_or_default(),
             image: self.image,
             image_id: self.image_id,
+            networks: self.networks.filter(|names| is_running || !names.is_empty()),
             state: self.state,
             mounts,
             view: MountView::default(),
@@ -433,6 +451,7 @@ mod tests {
             up: None,
             is_open: false,
             labels: Labels(HashMap::new()),
+            networks: None,
             mounts: None,
             inspected: None,
             devices: None,

@@ -1,5 +1,6 @@
 //! What a container has of the baseline's files through a mount, read as its processes see them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::host::{
     FileQuery, HostError, Layout, LockedSubject, ModuleQuery, Scope, Seen, SeenModule, Select, Watch, files,
     modules,
 };
-use crate::model::{Entry, Glob, HeldState, HeldSubject, Leaf, Reason, Tree, TreeBuilder, Unreadable, Value};
+use crate::model::{Digest, Entry, Glob, HeldState, HeldSubject, Leaf, Tree, Unreadable, Value};
 
 /// What is needed to read the files of containers.
 #[derive(Clone, Copy)]
@@ -125,51 +126,34 @@ fn entry_of(tree: Tree) -> Entry {
     Entry { value: Value::Digest(tree.digest()), tree: Some(tree), stat: None }
 }
 
-/// The files of a module that lie in its directory `inner`, which is mounted, or the file itself.
+/// The files of a module that lie in its directory `inner`, which is mounted, or the file itself: each by itself, for no
+/// release has a part of a module as a module.
 fn read_part(
     disk: &InsideDisk,
     subject: &LockedSubject,
     inner: &[u8],
     destination: &[u8],
     how: HeldReading<'_>,
-) -> Result<Option<HeldSubject>, HostError> {
+) -> Result<Vec<HeldSubject>, HostError> {
     let tree = subject.entry.tree.iter().flat_map(Tree::iter);
-    let leaves: Vec<(&[u8], Leaf)> = tree.filter(|(path, _)| below(inner, path).is_some()).collect();
-    let files = leaves.iter().filter(|(_, leaf)| matches!(leaf, Leaf::File(_)));
-    let at = |path: &[u8]| joined(destination, below(inner, path).unwrap_or_default());
-    let place_of = |path: &[u8]| joined(&subject.place, path);
-    let layout = layout(files.clone().map(|(path, _)| (place_of(path), at(path))));
-    let query = file_query(files.map(|(path, _)| place_of(path)).collect());
-    let seen = files::observe(disk, &layout, &query, how.watch)?.files;
-    let (mut before, mut now) = (TreeBuilder::default(), TreeBuilder::default());
-    let mut unreadable: Vec<(Vec<u8>, Reason)> = Vec::new();
-    for (path, leaf) in leaves {
-        match seen.get(&place_of(path)) {
-            Some(Seen::File(digest, stat)) => now.push(path, Leaf::File(*digest), Some(*stat)),
-            Some(Seen::Gone) => {}
-            Some(Seen::Unreadable(why)) => {
-                let at = at(path);
-                if disk.exists(Path::new(OsStr::from_bytes(&at))) != Err(ReadError::Gone) {
-                    unreadable.push((path.to_vec(), why.clone()));
-                }
+    // Links are compared where the whole module is.
+    let files: BTreeMap<Vec<u8>, (Digest, Vec<u8>)> = tree
+        .filter_map(|(path, leaf)| match leaf {
+            Leaf::File(digest) => {
+                let at = joined(destination, below(inner, path)?);
+                Some((joined(&subject.place, path), (digest, at)))
             }
-            // Links are compared where the whole module is.
-            None => continue,
-        }
-        before.push(path, leaf, None);
-    }
-    let (before, now) = (before.build(), now.build());
-    if before.len() == 0 {
-        return Ok(None);
-    }
-    let actual = match unreadable.len() {
-        0 => HeldState::There(entry_of(now)),
-        count => HeldState::Unreadable(Unreadable {
-            reason: format!("{count} of its paths could not be read").into(),
-            parts: unreadable,
-            tree: Some(now),
-        }),
+            Leaf::Link(_) => None,
+        })
+        .collect();
+    let layout = layout(files.iter().map(|(place, (_, at))| (place.clone(), at.clone())));
+    let mut seen =
+        files::observe(disk, &layout, &file_query(files.keys().cloned().collect()), how.watch)?.files;
+    let one = |(place, (digest, at)): (Vec<u8>, (Digest, Vec<u8>))| {
+        let is_gone = disk.exists(Path::new(OsStr::from_bytes(&at))) == Err(ReadError::Gone);
+        let actual = if is_gone { HeldState::Gone } else { of_file(seen.remove(&place)?) };
+        let expected = Entry { value: Value::Digest(digest), tree: None, stat: None };
+        Some(HeldSubject { section: subject.section, place, expected, actual })
     };
-    let (section, place) = (subject.section, subject.place.clone());
-    Ok(Some(HeldSubject { section, place, expected: entry_of(before), actual }))
+    Ok(files.into_iter().filter_map(one).collect())
 }

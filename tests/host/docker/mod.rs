@@ -6,6 +6,7 @@ mod fake_engine;
 #[path = "."]
 pub(super) mod needs_docker {
     pub(crate) mod container_mounts;
+    mod container_networks;
     pub(super) mod containers;
     mod image_names;
     mod over_tls;
