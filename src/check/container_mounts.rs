@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Case, Check, compared, difference};
+use super::{Case, Check, compared, container_use, difference};
 use crate::model::{
     Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, MountUse, MountView, Part, Shows,
     Subject, Value,
@@ -85,6 +85,7 @@ impl Check for ContainerMounts {
             }
         }
         result.subjects = subjects.len();
+        container_use::judge(&seen.views, baseline, &mut result);
         result.findings.sort_by(|a, b| a.subject.cmp(&b.subject));
         result.skip = if result.subjects == 0 {
             unseen.or_else(|| Some("no running container has a path of the baseline mounted".to_owned()))

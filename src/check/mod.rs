@@ -8,6 +8,7 @@ mod config_hashes;
 mod container_mounts;
 mod container_networks;
 mod container_state;
+mod container_use;
 mod difference;
 mod docker_images;
 mod lock_files_exist;

@@ -14,6 +14,7 @@ pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
+use crate::model::OnUse;
 use crate::model::{
     Address, BadGlob, Digest, Glob, escaped, in_words, is_user_name, seconds, without_secrets,
 };
@@ -79,11 +80,21 @@ pub struct DockerConfig {
     pub containers: Vec<String>,
     /// What a container that the baseline does not name is.
     pub unexpected: OnUnexpected,
+    /// What becomes of locked files and addon roots that no container of the baseline has.
+    pub unused: OnUse,
+    /// What becomes of a container that started before a file that it has mounted last changed.
+    pub not_restarted: OnUse,
 }
 
 impl Default for DockerConfig {
     fn default() -> Self {
-        Self { mode: DockerMode::Auto, containers: vec!["*".to_owned()], unexpected: OnUnexpected::Fail }
+        Self {
+            mode: DockerMode::Auto,
+            containers: vec!["*".to_owned()],
+            unexpected: OnUnexpected::Fail,
+            unused: OnUse::Note,
+            not_restarted: OnUse::Note,
+        }
     }
 }
 

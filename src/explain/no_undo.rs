@@ -64,6 +64,9 @@ pub(super) enum NoUndo {
         "nothing is at the path that the container should show; bring that back, then have the container start anew"
     )]
     NothingThere,
+    /// No container has it.
+    #[error("mount it into a container, take it out of the baseline, or set unused = \"ignore\" in [docker]")]
+    Unused,
     /// Something in the container lies over the path.
     #[error("{0}, and a restart does not change that; make the container anew without it")]
     Covered(String),

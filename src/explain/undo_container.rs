@@ -12,7 +12,9 @@ pub(super) fn steps<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUn
     }
     match (situation.finding.kind, situation.finding.change) {
         (Kind::Unexpected, _) => Ok(vec![Step::Container("rm --force")]),
+        (_, Some(Change::Unused)) => Err(NoUndo::Unused),
         (_, Some(Change::Stale)) => restart(situation),
+        (_, Some(Change::NotRestarted)) => Ok(vec![start_anew(situation)]),
         (_, Some(Change::State)) => to_state(situation),
         _ => recreate(situation).map(|step| vec![step]),
     }
@@ -56,14 +58,19 @@ fn restart<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
         Some(layer) => Err(NoUndo::Covered(layer.clone())),
         // Where nothing is at the path any more, a restart fails.
         None if situation.finding.expected == Value::Absent => Err(NoUndo::NothingThere),
-        None => Ok(vec![match situation.service {
-            Some((project, service))
-                if !situation.compose_files.is_empty() && !is_option(project) && !is_option(service) =>
-            {
-                Step::Restart { files: situation.compose_files, project, service }
-            }
-            _ => Step::Container("restart"),
-        }]),
+        None => Ok(vec![start_anew(situation)]),
+    }
+}
+
+/// The step that starts a container anew: by Compose, where it is of a service whose files are known.
+fn start_anew<'a>(situation: &Situation<'a>) -> Step<'a> {
+    match situation.service {
+        Some((project, service))
+            if !situation.compose_files.is_empty() && !is_option(project) && !is_option(service) =>
+        {
+            Step::Restart { files: situation.compose_files, project, service }
+        }
+        _ => Step::Container("restart"),
     }
 }
 

@@ -172,12 +172,24 @@ pub enum Change {
     Config,
     /// A container still uses what was at a path of the host before.
     Stale,
+    /// No container of the baseline has it.
+    Unused,
+    /// A container started before what it has mounted changed.
+    NotRestarted,
 }
 
 impl Change {
     /// Every change, in the order of the type.
-    pub const ALL: [Self; 6] =
-        [Self::Content, Self::Tag, Self::Rebuilt, Self::State, Self::Config, Self::Stale];
+    pub const ALL: [Self; 8] = [
+        Self::Content,
+        Self::Tag,
+        Self::Rebuilt,
+        Self::State,
+        Self::Config,
+        Self::Stale,
+        Self::Unused,
+        Self::NotRestarted,
+    ];
 
     /// The word in reports.
     #[must_use]
@@ -189,6 +201,8 @@ impl Change {
             Self::State => "state",
             Self::Config => "config",
             Self::Stale => "stale",
+            Self::Unused => "unused",
+            Self::NotRestarted => "not_restarted",
         }
     }
 
@@ -196,7 +210,7 @@ impl Change {
     /// any more differs from the host, whatever the baseline says.
     #[must_use]
     pub fn may_be_accepted(self) -> bool {
-        self != Self::Stale
+        !matches!(self, Self::Stale | Self::Unused | Self::NotRestarted)
     }
 }
 

@@ -220,6 +220,12 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
         seen.state.entries.insert(name, entry_of(container));
     }
     seen.views.problems = problems;
+    let docker = ask.setting.config.docker.clone().unwrap_or_default();
+    (seen.views.on_unused, seen.views.on_not_restarted) = (docker.unused, docker.not_restarted);
+    // Compose reads its files itself.
+    let subjects = ask.paths.iter().flat_map(|paths| &paths.subjects);
+    let usable = subjects.filter(|subject| subject.section != super::COMPOSE);
+    seen.views.usable = usable.map(|it| (it.place.clone(), it.entry.tree.is_some())).collect();
     if partly > 0 {
         let reason = "mounts seen without the rights to see every process of the container".to_owned();
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: partly, reason, remedy: None });

@@ -300,7 +300,9 @@ impl Details {
     /// Its processes, where it has any.
     fn processes(&self, id: &str) -> Option<Running> {
         let storage = self.graph_driver.as_ref().and_then(|driver| driver.data.as_ref());
-        Running::of(id, self.state.as_ref()?.pid?, storage)
+        let state = self.state.as_ref()?;
+        let started = state.started_at.as_deref().and_then(life::moment);
+        Running::of(id, state.pid?, started, storage)
     }
 }
 

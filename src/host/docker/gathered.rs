@@ -98,8 +98,9 @@ impl RawContainer {
             }
         }
         let mounts = container.mounts.as_deref().unwrap_or_default();
-        if let Some(look) = look.filter(|_| self.counts && is_up(&container.state) && has_paths(mounts)) {
+        if let Some(look) = look.filter(|_| self.counts && is_up(&container.state)) {
             container.view = match &self.running {
+                _ if !has_paths(mounts) => MountView::NotConcerned,
                 Some(running) => look(running, mounts),
                 None => MountView::Unseen("the engine names no process of it".to_owned()),
             };

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::docker::EngineError;
 use super::{Layout, LockedSubject};
-use crate::model::{HeldSubject, Mount, MountUse, MountView, Shows, escaped};
+use crate::model::{Covered, HeldSubject, Mount, MountUse, MountView, Shows, escaped};
 use table::{FsLocation, MountTable, below, joined};
 use view::{Led, Lost, Trouble, View};
 
@@ -125,7 +125,8 @@ pub(super) fn look(
             Ok(mounts) => mounts,
             Err(error) => return MountView::Refused(error.to_string()),
         };
-        let why = match View::of(&running, &machine.table).and_then(|view| machine.seen(&view, &mounts)) {
+        let seen = View::of(&running, &machine.table).and_then(|view| machine.seen(&view, &running, &mounts));
+        let why = match seen {
             Ok(seen) => return seen,
             Err(trouble) => trouble,
         };
@@ -190,7 +191,7 @@ pub(super) fn judge(
     let unseen = || Trouble::Unseen("the server told nothing of its processes".to_owned());
     let container = told.containers.get(&running.pid).ok_or_else(unseen);
     let view = container.and_then(|container| View::told(container, running, told, &machine.table));
-    let why = match view.and_then(|view| machine.seen(&view, &mounts)) {
+    let why = match view.and_then(|view| machine.seen(&view, running, &mounts)) {
         Ok(seen) => return Judged::View(seen),
         Err(trouble) => trouble,
     };
@@ -248,9 +249,9 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     /// The outcome of looking at a container through its view.
-    fn seen(&self, view: &View<'_>, mounts: &[Mount]) -> Result<MountView, Trouble> {
+    fn seen(&self, view: &View<'_>, running: &Running, mounts: &[Mount]) -> Result<MountView, Trouble> {
         match self.uses(view, mounts) {
-            Some(uses) => Ok(MountView::Seen { uses, is_whole: view.is_whole() }),
+            Some(uses) => Ok(MountView::Seen { started: running.started, uses, is_whole: view.is_whole() }),
             None => Err(Trouble::Moving("it moved while it was looked at".to_owned())),
         }
     }
@@ -340,7 +341,8 @@ impl Machine<'_> {
             Shows::Other(_) => self.held(view, mount, b"", now.as_ref(), &destination),
             _ => Vec::new(),
         };
-        uses.push(MountUse { held, ..said(mount, b"", now.as_ref(), top) });
+        let covers = self.covers(mount, now.as_ref(), &destination, others);
+        uses.push(MountUse { held, covers, ..said(mount, b"", now.as_ref(), top) });
         let (Some(now), Some(there)) = (now, there) else { return Some(()) };
         let points = self.points_inside(view, &now, &there).into_iter().map(|rest| (rest, Inside::Mount));
         let links = self.links_inside(mount, &now).into_iter().map(|rest| (rest, Inside::Link));
@@ -394,6 +396,61 @@ impl Machine<'_> {
         let tops = [Some(plain(mount.host_path.as_bytes())), now.map(|now| now.real.clone())];
         let bases: Vec<Vec<u8>> = tops.into_iter().flatten().map(|top| joined(&top, rest)).collect();
         held::read(&disk, self.locked, &bases, place, reading).unwrap_or_default()
+    }
+
+    /// The baseline's files and modules below a mount, each with its path in the container, but for what another mount of the
+    /// container lies over; `now` is where the mount's own path leads.
+    fn covers(
+        &self,
+        mount: &Mount,
+        now: Option<&Led>,
+        destination: &[u8],
+        others: &BTreeSet<&[u8]>,
+    ) -> Vec<Covered> {
+        let given = plain(mount.host_path.as_bytes());
+        let bases: Vec<&[u8]> =
+            now.map(|now| now.real.as_slice()).into_iter().chain([given.as_slice()]).collect();
+        let mut all = Vec::new();
+        for (subject, ways) in &self.locked.subjects {
+            let below_one =
+                |way: &Vec<u8>| bases.iter().find_map(|base| below(base, way).map(<[u8]>::to_vec));
+            let inside = |way: &Vec<u8>| bases.iter().any(|base| below(way, base).is_some());
+            let is_module = subject.entry.tree.is_some();
+            let at = match ways.iter().find_map(below_one) {
+                Some(rest) => joined(destination, &rest),
+                None if is_module && ways.iter().any(inside) => destination.to_vec(),
+                None => continue,
+            };
+            if mounted_over(&at, destination, others).is_none() {
+                let changed = now.and_then(|now| self.changed(subject, ways, now, &bases));
+                all.push(Covered { place: subject.place.clone(), is_module, at, changed });
+            }
+        }
+        all
+    }
+
+    /// When one of a subject's files that a mount shows last changed, where that can be seen from here.
+    fn changed(
+        &self,
+        subject: &LockedSubject,
+        ways: &BTreeSet<Vec<u8>>,
+        now: &Led,
+        bases: &[&[u8]],
+    ) -> Option<(i64, Vec<u8>)> {
+        self.reading?;
+        let way = ways
+            .iter()
+            .find(|way| bases.iter().any(|base| below(base, way).is_some() || below(way, base).is_some()))?;
+        let its = subject.files().map(|file| (joined(way, file), joined(&subject.place, file)));
+        let alone = subject.entry.tree.is_none().then(|| (way.clone(), subject.place.clone()));
+        let shown = its.chain(alone).filter(|(path, _)| {
+            bases.iter().any(|base| below(base, path).is_some()) || below(&now.real, path).is_some()
+        });
+        let changed = shown.filter_map(|(path, place)| {
+            let stat = rustix::fs::stat(Path::new(OsStr::from_bytes(&path))).ok()?;
+            Some((stat.st_ctime, place))
+        });
+        changed.max()
     }
 
     /// Whether a locked path is in a mount: by what the engine says, by where that leads now, or by what the container has.
@@ -455,6 +512,7 @@ fn said(mount: &Mount, rest: &[u8], now: Option<&Led>, shown: Shows) -> MountUse
         shown,
         is_covered: false,
         held: Vec::new(),
+        covers: Vec::new(),
     }
 }
 

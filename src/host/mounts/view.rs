@@ -26,16 +26,24 @@ pub(in crate::host) struct Running {
     pub(in crate::host) pid: u32,
     /// The directory where its root file system is mounted on the engine's machine, where the engine's storage has one.
     pub(in crate::host) merged: Option<PathBuf>,
+    /// When that started, in seconds since 1970, where the engine tells it.
+    pub(in crate::host) started: Option<i64>,
     /// The directory of what the container wrote, where the engine's storage has one.
     pub(in crate::host) upper: Option<PathBuf>,
 }
 
 impl Running {
     /// A container by its first process, where it has one, and what the engine's storage says of its root.
-    pub(in crate::host) fn of(id: &str, pid: i64, storage: Option<&HashMap<String, String>>) -> Option<Self> {
+    pub(in crate::host) fn of(
+        id: &str,
+        pid: i64,
+        started: Option<i64>,
+        storage: Option<&HashMap<String, String>>,
+    ) -> Option<Self> {
         let pid = u32::try_from(pid).ok().filter(|pid| *pid != 0)?;
         let path = |name: &str| storage?.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
-        Some(Self { id: id.to_owned(), pid, merged: path("MergedDir"), upper: path("UpperDir") })
+        let (merged, upper) = (path("MergedDir"), path("UpperDir"));
+        Some(Self { id: id.to_owned(), pid, started, merged, upper })
     }
 }
 

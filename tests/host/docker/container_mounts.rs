@@ -640,3 +640,71 @@ fn a_link_in_a_container_never_leads_to_a_file_of_the_host_needs_root() {
     let digest = String::from_utf8_lossy(&digest)[..64].to_owned();
     assert!(!report.to_string().contains(&digest), "{report:#}");
 }
+
+/// The report of the check alone.
+fn report(stage: &Stage) -> (i32, Value) {
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    (code, check_of(&report, "container_mounts").clone())
+}
+
+#[test]
+fn who_uses_what_is_told_and_what_nobody_has() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let (code, check) = report(&stage);
+    let used =
+        serde_json::json!([{"place": "erp/mods", "container": stage.name("web"), "path": "/mnt/addons"}]);
+    assert_eq!((code, &check["uses"]), (0, &used), "{check:#}");
+    let note = "no container of the baseline has erp/proxy/app.conf";
+    assert!(check["notes"].to_string().contains(note), "{check:#}");
+    let told = stage.run(&["explain", "shop/order.py"]).out();
+    assert!(told.contains(&format!("used by {} at /mnt/addons/shop/order.py", stage.name("web"))), "{told}");
+    let page = stage.run(&["check", "--format", "html"]).out();
+    assert!(page.contains(&format!("erp/mods is used by {} at /mnt/addons", stage.name("web"))));
+    configure(&stage, "mode = \"required\"\nunused = \"fail\"");
+    assert_eq!(mounts(&stage), (2, vec!["erp/proxy/app.conf unused".to_owned()]));
+    let told = stage.run(&["check", "--only", "container_mounts"]).out();
+    assert!(
+        told.contains("[FAIL] Unused: erp/proxy/app.conf") && !told.contains("driftlock accept"),
+        "{told}"
+    );
+    // Nothing is said of what cannot be known, and with fail it is no PASS.
+    stage.docker(&["stop", "-t", "0", &stage.name("web")]);
+    let (code, check) = report(&stage);
+    assert_eq!((code, &check["status"]), (1, &"ERROR".into()), "{check:#}");
+    configure(&stage, "mode = \"required\"\nunused = \"ignore\"");
+    let (_, check) = report(&stage);
+    assert!(!check.to_string().contains("app.conf"), "{check:#}");
+}
+
+#[test]
+fn a_container_that_was_not_restarted_since_a_change_is_told() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf")]);
+    let quiet = |check: &Value| !check["notes"].to_string().contains("was not restarted");
+    assert!(quiet(&report(&stage).1));
+    // The second of a start is no later than that.
+    let started = chrono::Utc::now().timestamp();
+    crate::support::wait_until(|| chrono::Utc::now().timestamp() > started + 1);
+    stage.project.file("erp/mods/shop/order.py", "# written in place\n");
+    accept(&stage);
+    let (code, check) = report(&stage);
+    let notes = check["notes"].to_string();
+    assert_eq!(code, 0, "{check:#}");
+    assert!(
+        notes.contains(":/mnt/addons was not restarted: started 2")
+            && notes.contains("erp/mods/shop/order.py changed 2"),
+        "{notes}"
+    );
+    configure(&stage, "mode = \"required\"\nnot_restarted = \"fail\"");
+    assert_eq!(mounts(&stage), (2, vec!["web:/mnt/addons not_restarted".to_owned()]));
+    let prints = |stage: &Stage| report(stage).1["findings"][0]["fingerprint"].clone();
+    let before = prints(&stage);
+    let told = stage.run(&["check", "--only", "container_mounts"]).out();
+    assert!(told.contains(&format!("[FAIL] Not restarted: {}:/mnt/addons", stage.name("web"))), "{told}");
+    stage.project.file("erp/mods/shop/order.py", "# once more\n");
+    assert_eq!(prints(&stage), before, "no figure is part of it");
+    let way = told.lines().find_map(|line| line.trim().strip_prefix("it must go back: ")).unwrap();
+    assert!(Command::new("sh").args(["-c", way]).status().unwrap().success(), "{way}");
+    assert_eq!(mounts(&stage), FINE);
+}
