@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 12] = [
+const CONTRACT: [Spoken; 13] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -142,6 +142,14 @@ const CONTRACT: [Spoken; 12] = [
         "Network drift",
         None,
         "containers",
+    ),
+    (
+        "env_contract",
+        "Checking environment files...",
+        "All environment files define their baseline keys",
+        "Environment drift",
+        Some("Environment unreadable"),
+        "keys",
     ),
     ("report_signed", "Signing the report...", "Report signed", "Report drift", None, "reports"),
 ];

@@ -11,6 +11,7 @@ mod container_state;
 mod container_use;
 mod difference;
 mod docker_images;
+mod env_contract;
 mod lock_files_exist;
 mod report_signed;
 mod server_collection;
@@ -41,6 +42,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &compose_applied::ComposeApplied,
     CONTAINER_MOUNTS,
     &container_networks::ContainerNetworks,
+    &env_contract::EnvContract,
     &report_signed::ReportSigned,
 ];
 

@@ -39,6 +39,8 @@ pub struct Config {
     pub files_include: Option<Vec<Glob>>,
     /// `[docker]`, if it is written.
     pub docker: Option<DockerConfig>,
+    /// `[[env]]`.
+    pub env: Vec<EnvFiles>,
     /// `[check]`.
     pub check: CheckConfig,
     /// `[runtime] retention_days`.
@@ -68,6 +70,15 @@ pub struct Trust {
     pub sign_reports: bool,
     /// What reports are signed with, where that is another key.
     pub report_key: Option<PathBuf>,
+}
+
+/// `[[env]]`: environment files whose keys are locked.
+#[derive(Debug, Clone)]
+pub struct EnvFiles {
+    /// Their patterns.
+    pub files: Vec<Glob>,
+    /// Words that stand for a value that nobody filled in, in any case, beside those that are known.
+    pub placeholders: Vec<String>,
 }
 
 /// `[docker]`.
@@ -220,6 +231,7 @@ struct Raw {
     addons: RawAddons,
     files: RawFiles,
     docker: Option<DockerConfig>,
+    env: Vec<RawEnv>,
     check: check::Raw,
     runtime: RawRuntime,
     targets: BTreeMap<String, RawTarget>,
@@ -246,6 +258,14 @@ struct RawAddons {
 #[serde(deny_unknown_fields, default)]
 struct RawFiles {
     include: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEnv {
+    files: Vec<String>,
+    #[serde(default)]
+    placeholders: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -326,6 +346,14 @@ impl Config {
                 .map(|items| compile("files.include", &items, true))
                 .transpose()?,
             docker: raw.docker,
+            env: raw
+                .env
+                .into_iter()
+                .map(|table| {
+                    let files = list("env.files", table.files)?;
+                    Ok(EnvFiles { files, placeholders: table.placeholders })
+                })
+                .collect::<Result<_, ConfigError>>()?,
             check: raw.check.checked(text)?,
             retention_days: raw.runtime.retention_days,
             notify: notify::checked(raw.notify, &targets, text)?,

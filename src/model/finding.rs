@@ -176,11 +176,15 @@ pub enum Change {
     Unused,
     /// A container started before what it has mounted changed.
     NotRestarted,
+    /// A key of an environment file has lost its value.
+    Emptied,
+    /// A key of an environment file has a value that stands for one that nobody filled in.
+    Placeholder,
 }
 
 impl Change {
     /// Every change, in the order of the type.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Content,
         Self::Tag,
         Self::Rebuilt,
@@ -189,6 +193,8 @@ impl Change {
         Self::Stale,
         Self::Unused,
         Self::NotRestarted,
+        Self::Emptied,
+        Self::Placeholder,
     ];
 
     /// The word in reports.
@@ -203,6 +209,8 @@ impl Change {
             Self::Stale => "stale",
             Self::Unused => "unused",
             Self::NotRestarted => "not_restarted",
+            Self::Emptied => "emptied",
+            Self::Placeholder => "placeholder",
         }
     }
 

@@ -224,7 +224,9 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
     (seen.views.on_unused, seen.views.on_not_restarted) = (docker.unused, docker.not_restarted);
     // Compose reads its files itself.
     let subjects = ask.paths.iter().flat_map(|paths| &paths.subjects);
-    let usable = subjects.filter(|subject| subject.section != super::COMPOSE);
+    let usable = subjects.filter(|subject| {
+        subject.section != super::COMPOSE && matches!(subject.entry.value, Value::Digest(_))
+    });
     seen.views.usable = usable.map(|it| (it.place.clone(), it.entry.tree.is_some())).collect();
     if partly > 0 {
         let reason = "mounts seen without the rights to see every process of the container".to_owned();

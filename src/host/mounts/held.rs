@@ -37,7 +37,9 @@ pub(super) fn read(
     how: HeldReading<'_>,
 ) -> Result<Vec<HeldSubject>, HostError> {
     let (mut whole, mut parts) = (Vec::new(), Vec::new());
-    for (subject, ways) in &locked.subjects {
+    // Of what holds secrets no digest is taken.
+    let is_content = |subject: &LockedSubject| matches!(subject.entry.value, Value::Digest(_));
+    for (subject, ways) in locked.subjects.iter().filter(|(subject, _)| is_content(subject)) {
         let rest_of = |way: &Vec<u8>| bases.iter().find_map(|base| below(base, way).map(<[u8]>::to_vec));
         if let Some(rest) = ways.iter().find_map(rest_of) {
             whole.push((subject, joined(destination, &rest)));
