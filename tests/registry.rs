@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 13] = [
+const CONTRACT: [Spoken; 14] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -140,6 +140,14 @@ const CONTRACT: [Spoken; 13] = [
         "Checking container networks...",
         "All containers in their baseline networks",
         "Network drift",
+        None,
+        "containers",
+    ),
+    (
+        "container_contents",
+        "Checking files inside containers...",
+        "Files inside containers match baseline",
+        "Container content drift",
         None,
         "containers",
     ),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::baseline::{LockFile, Locks};
-use crate::check::{CHECKS, CONTAINER_MOUNTS, Case, Check, Evidence, NoBaseline, Server, begun};
+use crate::check::{
+    CHECKS, CONTAINER_CONTENTS, CONTAINER_MOUNTS, Case, Check, Evidence, NoBaseline, Server, begun,
+};
 use crate::host::{
     Answer, ContainersAnswer, Content, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query,
     Seen, Watch,
@@ -103,7 +105,9 @@ pub fn plan(request: &Request<'_>) -> Vec<Planned> {
 
 /// Whether the mounts of containers are looked at: where they are compared.
 fn wants_mounts(request: &Request<'_>) -> bool {
-    request.setting.purpose == Purpose::Check && request.wants(CONTAINER_MOUNTS)
+    let wants = |id| crate::check::find(id).is_some_and(|check| request.wants(check));
+    let is_wanted = request.wants(CONTAINER_MOUNTS) || wants(CONTAINER_CONTENTS);
+    request.setting.purpose == Purpose::Check && is_wanted
 }
 
 /// What the lock files of all sections name, whether those sections are compared or not; `known` are those that are.

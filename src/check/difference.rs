@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Change, Entry, Finding, HeldState, HeldSubject, Kind, Observation, Part, Stat, State, Subject,
-    SubjectSource, Tree, Unreadable, Value,
+    Change, Entry, Finding, HeldState, HeldSubject, InsideSubject, Kind, Observation, Part, Stat, State,
+    Subject, SubjectSource, Tree, Unreadable, Value,
 };
 use crate::section::{self, Section};
 
@@ -44,6 +44,17 @@ pub(super) fn held(subject: &HeldSubject) -> Option<Finding> {
     let is_file = subject.expected.tree.is_none();
     let section = if is_file { section::CONFIG } else { subject.section };
     let named = Subject::of_section(section, subject.place.clone());
+    found.map(|finding| Finding { subject: named, place: subject.place.clone(), ..finding })
+}
+
+/// The difference between a file or module inside a container and what the baseline has.
+pub(super) fn inside(subject: &InsideSubject) -> Option<Finding> {
+    let found = match &subject.actual {
+        HeldState::There(actual) => difference(subject.expected.as_ref(), Some(actual)),
+        HeldState::Gone => difference(subject.expected.as_ref(), None),
+        HeldState::Unreadable(why) => Some(unreadable(subject.expected.as_ref(), why)),
+    };
+    let named = Subject::of_section(subject.section, subject.place.clone());
     found.map(|finding| Finding { subject: named, place: subject.place.clone(), ..finding })
 }
 

@@ -5,6 +5,7 @@ mod baseline_signed;
 mod compose_applied;
 mod compose_hashes;
 mod config_hashes;
+mod container_contents;
 mod container_mounts;
 mod container_networks;
 mod container_state;
@@ -24,6 +25,7 @@ use crate::trust::SignatureCheck;
 
 pub use baseline_signed::BASELINE_SIGNED;
 pub use compose_applied::{COMPOSE_APPLIED, compose_files, drifted_compose_files};
+pub use container_contents::CONTAINER_CONTENTS;
 pub use container_mounts::CONTAINER_MOUNTS;
 pub use container_state::CONTAINER_STATE;
 pub use difference::{differences, is_at_or_below};
@@ -42,6 +44,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &compose_applied::ComposeApplied,
     CONTAINER_MOUNTS,
     &container_networks::ContainerNetworks,
+    &container_contents::ContainerContents,
     &env_contract::EnvContract,
     &report_signed::ReportSigned,
 ];

@@ -95,6 +95,32 @@ pub struct DockerConfig {
     pub unused: OnUse,
     /// What becomes of a container that started before a file that it has mounted last changed.
     pub not_restarted: OnUse,
+    /// `[[docker.contents]]`: what containers have at a path.
+    pub contents: Vec<ContentsConfig>,
+}
+
+/// `[[docker.contents]]`: a path inside containers that should have a part of the baseline.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContentsConfig {
+    /// The pattern over the containers' names.
+    pub container: String,
+    /// The absolute path in the container.
+    pub path: String,
+    /// The repository path of the part of the baseline that should lie there.
+    pub is: String,
+    /// What lies there; by default what the baseline has of that part.
+    pub kind: Option<ContentsKind>,
+}
+
+/// What lies at a path inside a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContentsKind {
+    /// Addon modules.
+    Addons,
+    /// Files.
+    Files,
 }
 
 impl Default for DockerConfig {
@@ -105,6 +131,7 @@ impl Default for DockerConfig {
             unexpected: OnUnexpected::Fail,
             unused: OnUse::Note,
             not_restarted: OnUse::Note,
+            contents: Vec::new(),
         }
     }
 }
@@ -334,6 +361,9 @@ impl Config {
         for pattern in raw.docker.iter().flat_map(|docker| &docker.containers) {
             compile("docker.containers", std::slice::from_ref(pattern), false)?;
         }
+        for contents in raw.docker.iter().flat_map(|docker| &docker.contents) {
+            check_contents(contents)?;
+        }
         Ok(Self {
             compose_files: raw.compose.files.map(|items| list("compose.files", items)).transpose()?,
             compose_exclude: list("compose.exclude", raw.compose.exclude)?,
@@ -395,6 +425,22 @@ pub fn is_target_name(name: &str) -> bool {
 fn is_fingerprint(text: &str) -> bool {
     let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
     text.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(base64))
+}
+
+fn check_contents(contents: &ContentsConfig) -> Result<(), ConfigError> {
+    compile("docker.contents.container", std::slice::from_ref(&contents.container), false)?;
+    let is_plain = |path: &str| path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if !contents.path.strip_prefix('/').is_some_and(is_plain) {
+        let reason =
+            format!("\"{}\" is no absolute path in a container without \".\" and \"..\"", contents.path);
+        return Err(senseless("docker.contents.path", &reason));
+    }
+    if !is_plain(&contents.is) {
+        let reason =
+            format!("\"{}\" is no path of the repository, like \"odoo_modules/seisei\"", contents.is);
+        return Err(senseless("docker.contents.is", &reason));
+    }
+    Ok(())
 }
 
 fn check_trust(trust: Trust) -> Result<Trust, ConfigError> {

@@ -3,12 +3,16 @@
 use super::no_undo::NoUndo;
 use super::situation::Situation;
 use super::step::{Step, command, line, on_host};
+use crate::check::meta;
 use crate::model::{Change, Finding, Kind, Value, escaped};
 
 /// The steps, or why none lead back.
 pub(super) fn steps<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
     if is_option(situation.place) {
         return Err(NoUndo::Option);
+    }
+    if meta(situation.check).is_some_and(|meta| !meta.may_be_accepted) {
+        return Err(NoUndo::Image);
     }
     match (situation.finding.kind, situation.finding.change) {
         (Kind::Unexpected, _) => Ok(vec![Step::Container("rm --force")]),

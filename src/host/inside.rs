@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::disk::Disk;
@@ -37,8 +37,8 @@ impl InsideDisk {
         Ok(kind_of(&rustix::fs::fstat(&opened)?))
     }
 
-    /// Whether the path itself is there, whatever it leads to.
-    fn is_link(&self, path: &Path) -> bool {
+    /// Whether the path itself is a link.
+    pub(super) fn is_link(&self, path: &Path) -> bool {
         self.open(path, OFlags::PATH | OFlags::NOFOLLOW)
             .and_then(rustix::fs::fstat)
             .is_ok_and(|stat| kind_of(&stat) == FileType::Symlink)
@@ -119,15 +119,11 @@ impl Storage for InsideDisk {
     }
 }
 
-/// Opens the root directory of a process; [`Errno::ACCESS`] or [`Errno::PERM`] where this user may not.
-pub(super) fn root_of(pid: u32) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    rustix::fs::openat(CWD, format!("/proc/{pid}/root"), flags, Mode::empty())
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+
+    use rustix::fs::CWD;
 
     use super::*;
 

@@ -31,7 +31,8 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Digest, Entry, Glob, LeftOut, Mount, MountView, Reason, SectionId, Stat, Tree, Unreadable, any_match,
+    ContentsState, Digest, Entry, Glob, LeftOut, Mount, MountView, Reason, SectionId, Stat, Tree, Unreadable,
+    any_match,
 };
 
 pub use crate::control::progress::{Phase, Watch};
@@ -240,10 +241,37 @@ pub struct ContainerQuery {
     pub locked: Option<Vec<LockedSubject>>,
     /// Paths relative to an addon root that are left out of modules, on top of the defaults.
     pub exclude: Vec<Glob>,
+    /// The paths inside containers that are held against a part of the baseline.
+    pub contents: Vec<ContentsQuery>,
     /// Whether containers that are not named do not count in the end: their mounts are not looked at.
     pub ignores_unnamed: bool,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
+}
+
+/// A path inside containers that should have a part of the baseline.
+#[derive(Debug, Clone)]
+pub struct ContentsQuery {
+    /// The pattern over the containers' names.
+    pub container: Glob,
+    /// The absolute path in the container.
+    pub path: String,
+    /// The repository path of that part.
+    pub is: Vec<u8>,
+    /// Whether modules lie there and not files; `None` is what the baseline has.
+    pub is_addons: Option<bool>,
+    /// The section of modules that the baseline does not know.
+    pub addons: SectionId,
+    /// The section of files that the baseline does not know.
+    pub files: SectionId,
+}
+
+impl ContentsQuery {
+    /// Whether modules lie there, by what the baseline has of that part.
+    #[must_use]
+    pub fn has_modules(&self, its: &[&LockedSubject]) -> bool {
+        self.is_addons.unwrap_or_else(|| its.iter().any(|subject| subject.entry.tree.is_some()))
+    }
 }
 
 /// A file or module of the baseline.
@@ -323,6 +351,8 @@ pub struct Container {
     pub mounts: Option<Vec<Mount>>,
     /// The outcome of looking at them.
     pub view: MountView,
+    /// What lies at the paths that were asked for, with each path.
+    pub contents: Vec<(String, ContentsState)>,
 }
 
 /// The file at a path.

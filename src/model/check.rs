@@ -31,6 +31,8 @@ pub struct CheckMeta {
     pub absence: &'static str,
     /// Probable cause of a container's other configuration, where this check finds one.
     pub config_cause: Option<&'static str>,
+    /// Whether what it finds can become the baseline of its section.
+    pub may_be_accepted: bool,
 }
 
 impl CheckMeta {
@@ -50,6 +52,7 @@ impl CheckMeta {
             labels,
             absence: "its section is off",
             config_cause: None,
+            may_be_accepted: true,
         }
     }
 }

@@ -116,6 +116,39 @@ pub struct HeldSubject {
     pub actual: HeldState,
 }
 
+/// A file or module inside a container, held against a part of the baseline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsideSubject {
+    /// The section that it is compared with.
+    pub section: SectionId,
+    /// The repository path that it should have the content of.
+    pub place: Vec<u8>,
+    /// Its path in the container.
+    pub at: String,
+    /// What the baseline has; nothing of what it does not know.
+    pub expected: Option<Entry>,
+    /// What the container has.
+    pub actual: HeldState,
+}
+
+/// What lies at a path of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// The first part of the path that is a link in the container.
+    pub link: Option<String>,
+    /// All that is there, and all that the baseline has.
+    pub subjects: Vec<InsideSubject>,
+}
+
+/// The outcome of looking into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentsState {
+    /// It was read.
+    Seen(Contents),
+    /// It could not be read, with the reason and what to do.
+    Unseen(String),
+}
+
 /// The state of a subject in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeldState {
@@ -156,6 +189,12 @@ pub struct Views {
     pub problems: Vec<String>,
     /// The files and modules of the baseline that a container may use, each with whether it is a module.
     pub usable: BTreeMap<Vec<u8>, bool>,
+    /// What lies at the paths of each container that the configuration names, by container.
+    pub contents: BTreeMap<Vec<u8>, Vec<(String, ContentsState)>>,
+    /// The patterns of the configuration that no container matches.
+    pub unmatched_contents: Vec<String>,
+    /// Whether the configuration names any.
+    pub has_contents: bool,
     /// What becomes of those that no container of the baseline has.
     pub on_unused: OnUse,
     /// What becomes of containers that were not restarted since what they have changed.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Ask, Plan, Purpose, Section, SectionMeta};
 use crate::baseline::LockError;
-use crate::config::{DockerMode, OnUnexpected};
-use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, Query, Scope};
+use crate::config::{ContentsConfig, ContentsKind, DockerMode, OnUnexpected};
+use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Query, Scope};
 use crate::model::{
     Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId, State, SubjectKind,
     Unit, Value, escaped,
@@ -99,6 +99,7 @@ impl Section for Images {
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
             locked: ask.paths.map(|paths| paths.subjects.clone()).filter(|subjects| !subjects.is_empty()),
             exclude: ask.setting.config.addon_exclude.clone(),
+            contents: docker.contents.iter().filter_map(contents_query).collect(),
             ignores_unnamed,
             clock: ask.setting.clock,
         }))
@@ -165,6 +166,17 @@ impl Section for Images {
     }
 }
 
+fn contents_query(contents: &ContentsConfig) -> Option<ContentsQuery> {
+    Some(ContentsQuery {
+        container: Glob::new(&contents.container).ok()?,
+        path: contents.path.clone(),
+        is: contents.is.clone().into_bytes(),
+        is_addons: contents.kind.map(|kind| kind == ContentsKind::Addons),
+        addons: super::ADDONS,
+        files: super::CONFIG,
+    })
+}
+
 fn skip(ask: &Ask<'_>, why: &str) -> String {
     match ask.setting.purpose {
         Purpose::Check => why.to_owned(),
@@ -216,11 +228,23 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
         let given = container.mounts.iter().flatten();
         let given = given.map(|mount| (mount.destination.clone(), mount.host_path.clone())).collect();
         seen.views.as_given.insert(name.clone(), given);
+        seen.views.contents.insert(name.clone(), container.contents.clone());
         seen.views.by_container.insert(name.clone(), view);
         seen.state.entries.insert(name, entry_of(container));
     }
     seen.views.problems = problems;
     let docker = ask.setting.config.docker.clone().unwrap_or_default();
+    seen.views.has_contents = !docker.contents.is_empty();
+    seen.views.unmatched_contents = docker
+        .contents
+        .iter()
+        .filter(|wanted| {
+            let glob = Glob::new(&wanted.container).ok();
+            let looked_at = seen.views.contents.keys();
+            !looked_at.into_iter().any(|name| glob.as_ref().is_some_and(|glob| glob.matches(name)))
+        })
+        .map(|wanted| wanted.container.clone())
+        .collect();
     (seen.views.on_unused, seen.views.on_not_restarted) = (docker.unused, docker.not_restarted);
     // Compose reads its files itself.
     let subjects = ask.paths.iter().flat_map(|paths| &paths.subjects);

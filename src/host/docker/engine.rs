@@ -18,8 +18,8 @@ use super::transport::Stream;
 use crate::control::runtime;
 use crate::host::disk::ThisDisk;
 use crate::host::mounts::{self, EngineQuestions, HeldReading, LockedPaths, Running};
-use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout, Watch};
-use crate::model::{Address, Glob, Mount};
+use crate::host::{Container, ContainerQuery, ContainersAnswer, ContentsQuery, Layout, LockedSubject, Watch};
+use crate::model::{Address, ContentsState, Glob, Mount};
 
 /// The number of calls at once.
 const LANES: usize = 4;
@@ -160,6 +160,8 @@ pub(in crate::host) fn observe(
                 layout: layout.clone(),
                 locked,
                 exclude: query.exclude.clone(),
+                contents: query.contents.clone(),
+                subjects: query.locked.clone().unwrap_or_default(),
                 watch: Arc::new(watch.child()),
             };
             looker.resolve(containers).map(|resolved| match resolved {
@@ -174,6 +176,9 @@ pub(in crate::host) fn observe(
 
 /// The time for looking at the files and mounts of one container: a file system that hangs must not hang the run.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The reason why nothing is read of a container that has no processes.
+const NOT_RUNNING: &str = "it does not run, so its files are not to be seen: start it, and check again";
 
 /// The reason why containers were not looked at to the end.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +196,8 @@ struct Looker {
     layout: Layout,
     locked: Option<LockedPaths>,
     exclude: Vec<Glob>,
+    contents: Vec<ContentsQuery>,
+    subjects: Vec<LockedSubject>,
     watch: Arc<Watch>,
 }
 
@@ -232,7 +239,21 @@ impl Looker {
             .locked
             .as_ref()
             .map(|locked| |running: &Running, mounts: &[Mount]| mounts::look(locked, running, mounts, &ask));
-        raw.resolve(&self.layout, &ThisDisk, look.as_ref().map(|look| look as MountLook<'_>))
+        let running = raw.runs().cloned();
+        let mut container =
+            raw.resolve(&self.layout, &ThisDisk, look.as_ref().map(|look| look as MountLook<'_>));
+        let name = container.name.clone();
+        let its = self.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
+        container.contents = its
+            .map(|wanted| {
+                let state = match &running {
+                    Some(running) => mounts::contents(&self.subjects, wanted, running, &ask),
+                    None => ContentsState::Unseen(NOT_RUNNING.to_owned()),
+                };
+                (wanted.path.clone(), state)
+            })
+            .collect();
+        container
     }
 }
 

@@ -9,7 +9,7 @@ use super::life::{Life, RESTARTING};
 use crate::host::disk::Disk;
 use crate::host::mounts::Running;
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
-use crate::model::{LeftOut, Mount, MountView, Unit, any_match, full_image_name};
+use crate::model::{ContentsState, LeftOut, Mount, MountView, Unit, any_match, full_image_name};
 
 /// An engine's answer, before compose files are looked for.
 #[derive(Debug)]
@@ -75,7 +75,15 @@ impl Gathered {
     }
 }
 
+/// The reason why the files of a container are not read over a connection.
+const NOT_FROM_HERE: &str = "files inside containers are read on their own machine: run driftlock there as root, with a target whose host is \"local\"";
+
 impl RawContainer {
+    /// Its processes, where the engine names one and its state has some.
+    pub(super) fn runs(&self) -> Option<&Running> {
+        self.running.as_ref().filter(|_| is_up(&self.container.state))
+    }
+
     /// What is known of its mounts, where they are to be looked at.
     fn mounted(&self) -> Option<MountedContainer<'_>> {
         let mounts = self.container.mounts.as_deref().unwrap_or_default();
@@ -286,7 +294,9 @@ impl ListedContainer {
 
     /// Whether the list alone does not tell what is to be known of it.
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
-        let has_paths = has_paths(self.mounts.as_deref().unwrap_or_default());
+        let name = self.name.as_deref().unwrap_or_default();
+        let has_contents = query.contents.iter().any(|wanted| wanted.container.matches(name.as_bytes()));
+        let has_paths = has_contents || has_paths(self.mounts.as_deref().unwrap_or_default());
         let is_used = query.locked.is_some() && self.counts(query) && is_up(&self.state) && has_paths;
         self.left_out(query).is_none() && (self.is_open || is_used || self.is_unknown(query))
     }
@@ -343,7 +353,12 @@ impl ListedContainer {
             _ => {}
         }
         let counts = self.counts(query);
-        Some(Ok(RawContainer { running, counts, ..self.into_raw(images) }))
+        let mut raw = RawContainer { running, counts, ..self.into_raw(images) };
+        let name = raw.container.name.clone();
+        let its = query.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
+        let unseen = || ContentsState::Unseen(NOT_FROM_HERE.to_owned());
+        raw.container.contents = its.map(|wanted| (wanted.path.clone(), unseen())).collect();
+        Some(Ok(raw))
     }
 
     fn into_raw(self, images: &ListedImages) -> RawContainer {
@@ -368,6 +383,7 @@ impl ListedContainer {
             state: self.state,
             mounts,
             view: MountView::default(),
+            contents: Vec::new(),
         };
         let working_dir = self.labels.compose("project.working_dir").unwrap_or_default().into();
         let config_files = self.labels.compose("project.config_files").unwrap_or_default();
@@ -426,6 +442,7 @@ mod tests {
             named: std::iter::once(named.to_owned()).collect(),
             locked: Some(Vec::new()),
             exclude: Vec::new(),
+            contents: Vec::new(),
             ignores_unnamed,
             clock: || 0,
         };

@@ -106,7 +106,7 @@ fn file_query(named: Vec<Vec<u8>>) -> FileQuery {
     FileQuery { select: Select::Named, exclude: Vec::new(), named, scope: Scope::default(), beside: false }
 }
 
-fn of_file(seen: Seen) -> HeldState {
+pub(super) fn of_file(seen: Seen) -> HeldState {
     match seen {
         Seen::File(digest, stat) => {
             HeldState::There(Entry { value: Value::Digest(digest), tree: None, stat: Some(stat) })
@@ -116,7 +116,7 @@ fn of_file(seen: Seen) -> HeldState {
     }
 }
 
-fn of_module(seen: SeenModule) -> HeldState {
+pub(super) fn of_module(seen: SeenModule) -> HeldState {
     match seen {
         SeenModule::Whole(tree) => HeldState::There(entry_of(tree)),
         SeenModule::Gone => HeldState::Gone,

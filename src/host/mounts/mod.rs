@@ -4,6 +4,7 @@
 //! link on the way is switched, the engine still names the path, and the container still has the old one. The kernel tells
 //! which: two mounts show the same where file system and path in it are the same.
 
+mod contents;
 mod held;
 mod table;
 mod told;
@@ -21,6 +22,7 @@ use crate::model::{Covered, HeldSubject, Mount, MountUse, MountView, Shows, esca
 use table::{FsLocation, MountTable, below, joined};
 use view::{Led, Lost, Trouble, View};
 
+pub(super) use contents::contents;
 pub(super) use held::HeldReading;
 pub(super) use told::{Found, ToldContainer, ToldMachine, ToldRoot, Wanted};
 pub(super) use view::Running;

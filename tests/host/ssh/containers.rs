@@ -89,6 +89,7 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
         named: [stage.name("web"), stage.name("named")].into(),
         locked: None,
         exclude: Vec::new(),
+        contents: Vec::new(),
         ignores_unnamed: false,
         clock: || 0,
     });
@@ -601,6 +602,7 @@ fn a_connection_that_breaks_meanwhile_is_told() {
         named: [].into(),
         locked: None,
         exclude: Vec::new(),
+        contents: Vec::new(),
         ignores_unnamed: false,
         clock: || 0,
     });

@@ -162,6 +162,7 @@ fn containers_alone_need_no_script() {
         named: std::collections::BTreeSet::new(),
         locked: None,
         exclude: vec![],
+        contents: vec![],
         ignores_unnamed: false,
         clock: || 0,
     };
