@@ -3,8 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, SecondsFormat, Utc};
-
+use crate::control::dates;
 use crate::model::{
     Change, CheckResult, Covered, Finding, Kind, MountUse, MountView, OnUse, Shows, State, Subject, Use,
     Value, Views,
@@ -138,8 +137,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A moment in RFC 3339, of UTC.
+/// A moment in RFC 3339.
 fn moment(seconds: i64) -> String {
-    let moment = DateTime::<Utc>::from_timestamp(seconds, 0);
-    moment.map_or_else(|| seconds.to_string(), |it| it.to_rfc3339_opts(SecondsFormat::Secs, true))
+    dates::moment_at(seconds).map_or_else(|| seconds.to_string(), |moment| moment.text)
 }

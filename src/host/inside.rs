@@ -1,11 +1,11 @@
 //! The files of a container as its processes see them, searched by system calls through an opened root directory. A link leads
 //! where it leads in the container, never out of that, and nothing is started there.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Dir, FileType, OFlags};
 use rustix::io::Errno;
 
 use super::disk::Disk;
@@ -13,7 +13,7 @@ use super::read::{Links, ReadError, hash_at, kind_of, refused};
 use super::reasons::{BROKEN, LOOPS, not_a_file};
 use super::storage::{Asked, DirectoryId, Held, Storage};
 use super::this_machine::Opened;
-use super::{HostError, Seen, Watch};
+use super::{HostError, Seen, Watch, beneath};
 
 /// The disk that the processes of a container see; its paths are absolute ones of the container.
 pub(super) struct InsideDisk {
@@ -28,7 +28,7 @@ impl InsideDisk {
 
     /// Opens a path as a process of the container would.
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-        open_in(self.root.as_fd(), path, flags)
+        beneath::open_inside(&self.root, path, flags)
     }
 
     /// The kind of something, links followed.
@@ -43,12 +43,6 @@ impl InsideDisk {
             .and_then(rustix::fs::fstat)
             .is_ok_and(|stat| kind_of(&stat) == FileType::Symlink)
     }
-}
-
-/// Opens a path below a root directory as a process with that root would.
-pub(super) fn open_in(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), inside)
 }
 
 impl Disk for InsideDisk {
@@ -123,7 +117,7 @@ impl Storage for InsideDisk {
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use rustix::fs::CWD;
+    use rustix::fs::{CWD, Mode};
 
     use super::*;
 

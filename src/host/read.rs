@@ -94,9 +94,7 @@ fn open_regular(dir: impl AsFd, path: &[u8], links: Links) -> Result<(OwnedFd, R
     let opened = match links {
         Links::Follow => rustix::fs::openat(dir, path, flags, Mode::empty()),
         Links::Refuse => beneath::open(dir, path, flags),
-        Links::Inside => {
-            super::inside::open_in(dir.as_fd(), Path::new(std::ffi::OsStr::from_bytes(path)), flags)
-        }
+        Links::Inside => beneath::open_inside(dir, Path::new(std::ffi::OsStr::from_bytes(path)), flags),
     };
     let file = opened.map_err(|errno| match errno {
         Errno::LOOP if links == Links::Refuse => ReadError::Changed,

@@ -62,13 +62,15 @@ fn engine(stage: &Stage) -> String {
     let images = list(&["images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]);
     let volumes = list(&["volume", "ls", "-q"]);
     let wrote = stage.docker(&["diff", &stage.name("web")]);
+    let mut wrote: Vec<&str> = wrote.lines().collect();
+    wrote.sort_unstable();
     let count = |what: &str| {
         stage.docker(&[what, "ls", "-q"]).lines().filter(|it| it.starts_with(&stage.prefix)).count()
     };
     // A status says for how long.
     let states: Vec<String> =
         containers.lines().map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" ")).collect();
-    format!("{states:?} {images} {volumes} {wrote} {}", count("volume"))
+    format!("{states:?} {images} {volumes} {wrote:?} {}", count("volume"))
 }
 
 #[test]
