@@ -46,7 +46,7 @@ impl Check for EnvContract {
             let (before, now) = (baseline.entries.get(file), seen.state.entries.get(file));
             match (before, now) {
                 (Some(before), Some(now)) => {
-                    let pairs = pairs(keys(before), keys(now));
+                    let pairs = pairs(&keys(before), &keys(now));
                     result.subjects += pairs.len();
                     for (key, (before, now)) in pairs {
                         if now == before && now == Some(KeyState::Placeholder.word()) {
@@ -86,8 +86,8 @@ fn keys(entry: &Entry) -> BTreeMap<&str, &str> {
 
 /// The state of each key on both sides.
 fn pairs<'a>(
-    before: BTreeMap<&'a str, &'a str>,
-    now: BTreeMap<&'a str, &'a str>,
+    before: &BTreeMap<&'a str, &'a str>,
+    now: &BTreeMap<&'a str, &'a str>,
 ) -> BTreeMap<&'a str, (Option<&'a str>, Option<&'a str>)> {
     let all: BTreeSet<&str> = before.keys().chain(now.keys()).copied().collect();
     all.into_iter().map(|key| (key, (before.get(key).copied(), now.get(key).copied()))).collect()

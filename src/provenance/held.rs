@@ -17,27 +17,27 @@ pub(super) fn taken(checks: &mut [CheckResult]) -> Vec<Vec<Finding>> {
 pub(super) fn put_back(checks: &mut [CheckResult], held: Vec<Vec<Finding>>, ask: &Trace<'_>, watch: &Watch) {
     let cancelled = || watch.is_cancelled();
     let limit = Limit::new(ask.budget, &cancelled);
-    let mut names: BTreeMap<(String, Option<String>), String> = BTreeMap::new();
+    let mut known: BTreeMap<(String, Option<String>), String> = BTreeMap::new();
     let mut repository = None;
     let all = checks.iter_mut().flat_map(|check| check.findings.iter_mut());
     for (finding, held) in all.zip(held) {
         finding.held = held;
         let commits = finding.held.iter().map(|held| of_commit(held.provenance.as_deref()?));
         let Some(commits) = commits.collect::<Option<BTreeSet<_>>>() else { continue };
-        let named: BTreeSet<String> = commits
+        let releases: BTreeSet<String> = commits
             .into_iter()
             .map(|commit| {
-                let name = || {
+                let ask_git = || {
                     let repository = repository.get_or_insert_with(|| Repository::around(ask.root).ok());
                     let tag = repository
                         .as_ref()
                         .and_then(|it| it.newest_tag(&commit.0, commit.1.as_deref(), &limit));
                     tag.unwrap_or_else(|| short_id(&commit.0).to_owned())
                 };
-                names.entry(commit.clone()).or_insert_with(name).clone()
+                known.entry(commit.clone()).or_insert_with(ask_git).clone()
             })
             .collect();
-        if let [one] = named.into_iter().collect::<Vec<_>>().as_slice() {
+        if let [one] = releases.into_iter().collect::<Vec<_>>().as_slice() {
             finding.still_runs = Some(one.clone());
         }
     }

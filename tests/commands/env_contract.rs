@@ -94,7 +94,7 @@ fn what_cannot_be_read_is_an_error_without_its_words() {
     );
     assert!(!told.contains(SECRET), "{told}");
     project.file(ENV, "A=1\n");
-    fs::set_permissions(project.path(ENV), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(project.path(ENV), fs::Permissions::from_mode(0o000)).unwrap();
     project.hand_over();
     let ran = project.as_user(&["check", "--only", "env_contract", "--format", "json", "--output", "out"]);
     assert_eq!((ran.code(), status(&ran.report(), "env_contract").as_str()), (1, "ERROR"));

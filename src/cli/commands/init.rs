@@ -344,7 +344,10 @@ fn environment_files<'a>(
     let is_environment = |path: &str| {
         let name = path.rsplit('/').next().unwrap_or(path);
         let is_sample = [".example", ".sample", ".dist", ".template"].iter().any(|end| name.ends_with(end));
-        !is_sample && (name == ".env" || name.starts_with(".env.") || name.ends_with(".env"))
+        !is_sample
+            && (name == ".env"
+                || name.starts_with(".env.")
+                || name.rsplit_once('.').is_some_and(|(_, end)| end == "env"))
     };
     let beside = compose.iter().filter_map(|file| {
         let file = std::str::from_utf8(file).ok()?;

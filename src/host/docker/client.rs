@@ -196,7 +196,8 @@ fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
     let row: InspectRow = serde_json::from_str(line).ok()?;
     let (id, name, image_id, image, state, is_temporary, running, values, mounts, storage, networks) = row;
     let its = life_of(running);
-    let processes = its.pid.and_then(|pid| Running::of(&id, pid, its.started, storage.as_ref()));
+    let processes =
+        its.pid.and_then(|pid| Running::of(&id, pid, its.started, storage.as_ref())).map(Box::new);
     let labels = LABELS.iter().zip(values).filter_map(|(label, value)| {
         Some((format!("com.docker.compose.{label}"), value.filter(|value| !value.is_empty())?))
     });

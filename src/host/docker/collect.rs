@@ -129,7 +129,7 @@ async fn inspected(engine: &EngineApi, id: &str) -> Result<Inspected, CallError>
 /// Asks for one container once more: its processes, where it has any.
 pub(super) async fn running_now(engine: &EngineApi, id: &str) -> Result<Option<Running>, CallError> {
     Ok(match inspected(engine, id).await? {
-        Inspected::There { processes, .. } => processes,
+        Inspected::There { processes, .. } => processes.map(|running| *running),
         Inspected::Gone => None,
     })
 }
@@ -275,7 +275,7 @@ struct ContainerState {
 
 impl Details {
     fn inspected(self, id: &str) -> Inspected {
-        let processes = self.processes(id);
+        let processes = self.processes(id).map(Box::new);
         let (host, state) = (self.host_config.unwrap_or_default(), self.state);
         let policy = host.restart_policy.and_then(|policy| policy.name);
         let status = state.as_ref().and_then(|state| state.status.clone());

@@ -274,7 +274,7 @@ fn received(
                 since = Instant::now();
             }
             Err(RecvTimeoutError::Timeout) if watch.done() != done => {
-                (since, done) = (Instant::now(), watch.done())
+                (since, done) = (Instant::now(), watch.done());
             }
             Err(RecvTimeoutError::Timeout) if since.elapsed() < patience => {}
             Err(RecvTimeoutError::Timeout) => {

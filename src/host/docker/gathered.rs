@@ -1,6 +1,6 @@
 //! What an engine said of its containers: which of them count, and where their compose files lie.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -147,13 +147,20 @@ pub(super) struct MountPoint {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct NetworkSettings {
-    networks: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+    #[serde(deserialize_with = "names_of")]
+    networks: Option<BTreeSet<String>>,
+}
+
+/// The names of an object in JSON; what they name is read over.
+fn names_of<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeSet<String>>, D::Error> {
+    let named = Option::<HashMap<String, serde_json::Value>>::deserialize(deserializer)?;
+    Ok(named.map(|named| named.into_keys().collect()))
 }
 
 impl NetworkSettings {
     /// The names, sorted.
     pub(super) fn names(self) -> Option<Vec<String>> {
-        self.networks.map(|networks| networks.into_keys().collect())
+        self.networks.map(|networks| networks.into_iter().collect())
     }
 }
 
@@ -265,7 +272,7 @@ pub(super) enum Inspected {
         /// Its state, where that is told.
         status: Option<String>,
         /// Its processes, where it has any.
-        processes: Option<Running>,
+        processes: Option<Box<Running>>,
     },
 }
 
@@ -339,7 +346,7 @@ impl ListedContainer {
                 return Some(Err("containers that remove themselves (--rm)"));
             }
             Some(Inspected::There { image, life, status, processes, .. }) => {
-                running = processes;
+                running = processes.map(|running| *running);
                 let has_ended = is_up(&self.state) && life.as_ref().is_some_and(|life| !life.running);
                 if life.is_some_and(|life| life.is_restart(&self.state, self.up)) {
                     RESTARTING.clone_into(&mut self.state);

@@ -198,10 +198,9 @@ pub(super) fn judge(
         Err(trouble) => trouble,
     };
     if !matches!(why, Trouble::Unseen(_)) && !machine.is_concerned(&mounts) {
-        return match told.wanted.borrow().is_empty() {
-            true => Judged::View(MountView::NotConcerned),
-            false => Judged::Again(MountView::NotConcerned),
-        };
+        let is_final = told.wanted.borrow().is_empty();
+        let judged = if is_final { Judged::View } else { Judged::Again };
+        return judged(MountView::NotConcerned);
     }
     Judged::Again(match why {
         Trouble::Unseen(why) => MountView::Unseen(why),

@@ -1,5 +1,6 @@
 //! What a server and its containers have mounted: the script that tells, and the reading of its answer.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::SurveyError;
@@ -153,7 +154,7 @@ fn take<'f>(
                 },
                 members: members_in(&members)?,
                 stat_again: next()?,
-                paths: Default::default(),
+                paths: BTreeMap::default(),
             };
             told.containers.insert(running.pid, container);
         }
