@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 11] = [
+const CONTRACT: [Spoken; 14] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -134,6 +134,30 @@ const CONTRACT: [Spoken; 11] = [
         "Mount drift",
         None,
         "containers",
+    ),
+    (
+        "container_networks",
+        "Checking container networks...",
+        "All containers in their baseline networks",
+        "Network drift",
+        None,
+        "containers",
+    ),
+    (
+        "container_contents",
+        "Checking files inside containers...",
+        "Files inside containers match baseline",
+        "Container content drift",
+        None,
+        "containers",
+    ),
+    (
+        "env_contract",
+        "Checking environment files...",
+        "All environment files define their baseline keys",
+        "Environment drift",
+        Some("Environment unreadable"),
+        "keys",
     ),
     ("report_signed", "Signing the report...", "Report signed", "Report drift", None, "reports"),
 ];

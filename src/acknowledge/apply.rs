@@ -98,6 +98,7 @@ mod tests {
         },
         absence: "there is no plan",
         config_cause: None,
+        may_be_accepted: true,
     };
 
     fn checked(source: SubjectSource) -> (CheckResult, Acknowledgement) {

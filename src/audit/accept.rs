@@ -247,7 +247,7 @@ fn silent_changes(evidence: &Evidence, told: &[Change]) -> Vec<Change> {
 
 fn of_finding(check: &str, finding: &Finding) -> Option<Change> {
     let section = finding.subject.source.section()?;
-    finding.may_be_accepted().then(|| Change {
+    (of_check(check) && finding.may_be_accepted()).then(|| Change {
         section,
         check: check.to_owned(),
         key: finding.subject.key.clone(),
@@ -281,7 +281,8 @@ pub fn state_of_report(
             Status::Pass | Status::Fail => {}
         }
         let state = state.get_or_insert_with(|| baseline.clone());
-        for finding in check.findings.iter().filter(|finding| finding.may_be_accepted()) {
+        let acceptable = |finding: &&Finding| of_check(check.id) && finding.may_be_accepted();
+        for finding in check.findings.iter().filter(acceptable) {
             let before = state.entries.remove(&finding.place);
             if let Some(entry) = entry_after(finding, before) {
                 state.entries.insert(finding.place.clone(), entry);
@@ -289,6 +290,11 @@ pub fn state_of_report(
         }
     }
     Ok(state)
+}
+
+/// Whether what a check finds can become the baseline of its section.
+fn of_check(check: &str) -> bool {
+    check::meta(check).is_none_or(|meta| meta.may_be_accepted)
 }
 
 /// A subject's state on the host, given what the baseline had; `None` where it is gone.

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::baseline::{LockFile, Locks};
-use crate::check::{CHECKS, CONTAINER_MOUNTS, Case, Check, Evidence, NoBaseline, Server, begun};
+use crate::check::{
+    CHECKS, CONTAINER_CONTENTS, CONTAINER_MOUNTS, Case, Check, Evidence, NoBaseline, Server, begun,
+};
 use crate::host::{
-    Answer, ContainersAnswer, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query, Watch,
+    Answer, ContainersAnswer, Content, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query,
+    Seen, Watch,
 };
 use crate::model::{
     CheckResult, Finding, LeftOut, Observed, Role, SectionId, SectionOff, State, Unit, Value,
@@ -100,10 +103,11 @@ pub fn plan(request: &Request<'_>) -> Vec<Planned> {
     all
 }
 
-/// Whether the mounts of containers are looked at: on this machine, where they are compared.
+/// Whether the mounts of containers are looked at: where they are compared.
 fn wants_mounts(request: &Request<'_>) -> bool {
-    let is_check = request.setting.purpose == Purpose::Check && request.setting.server.is_none();
-    is_check && request.wants(CONTAINER_MOUNTS)
+    let wants = |id| crate::check::find(id).is_some_and(|check| request.wants(check));
+    let is_wanted = request.wants(CONTAINER_MOUNTS) || wants(CONTAINER_CONTENTS);
+    request.setting.purpose == Purpose::Check && is_wanted
 }
 
 /// What the lock files of all sections name, whether those sections are compared or not; `known` are those that are.
@@ -121,7 +125,11 @@ fn locked_paths(request: &Request<'_>, known: &[Planned]) -> LockedPaths {
             Ok(state) => {
                 let scope = request.setting.scope;
                 let here = state.entries.iter().filter(|(place, _)| section.in_scope(scope, place));
-                paths.subjects.extend(here.map(|(place, entry)| LockedSubject::of(place, entry)));
+                paths.subjects.extend(here.map(|(place, entry)| LockedSubject {
+                    section: section.id(),
+                    place: place.clone(),
+                    entry: entry.clone(),
+                }));
             }
             Err(NoBaseline::Malformed(why)) => paths.problems.push(why.clone()),
             Err(NoBaseline::Missing) => {}
@@ -164,11 +172,32 @@ pub fn observe(
     let evidence = planned.into_iter().map(|p| {
         let observed = match &unreachable {
             Some(why) => p.unseen(request, why),
-            None => p.seen(request, &mut answers),
+            None => p.seen(request, host, &mut answers, watch)?,
         };
-        p.evidence(request, observed)
+        Ok(p.evidence(request, observed))
     });
-    Ok(Look { evidence: evidence.collect(), unreachable })
+    let evidence = evidence.collect::<Result<_, HostError>>()?;
+    Ok(Look { evidence, unreachable })
+}
+
+/// The content of the files that a host told of; what could not be asked any more is unreadable.
+fn contents(
+    host: &dyn Host,
+    answer: &Answer,
+    limit: u64,
+    watch: &Watch,
+) -> Result<BTreeMap<Vec<u8>, Content>, HostError> {
+    let Answer::Files(answer) = answer else { return Ok(BTreeMap::new()) };
+    let there = answer.files.iter().filter(|(_, seen)| matches!(seen, Seen::File(..)));
+    let wanted: Vec<(Vec<u8>, u64)> = there.map(|(path, _)| (path.clone(), limit)).collect();
+    let paths = wanted.iter().map(|(path, _)| path.clone());
+    match host.contents(&wanted, watch) {
+        Ok(read) => Ok(paths.zip(read).collect()),
+        Err(HostError::Interrupted) => Err(HostError::Interrupted),
+        Err(HostError::Unreachable(why)) => {
+            Ok(paths.map(|path| (path, Content::Unreadable(why.clone().into()))).collect())
+        }
+    }
 }
 
 /// What is said of a section on a server whose state could not be collected; why not, `server_collection` says.
@@ -190,15 +219,27 @@ impl Planned {
     }
 
     /// What the section makes of the host's next answer.
-    fn seen(&self, request: &Request<'_>, answers: &mut dyn Iterator<Item = Answer>) -> Observed {
-        match &self.plan {
-            Plan::Off(why) => Observed::Off(why.clone()),
-            Plan::Skip(why) => Observed::Skipped(why.clone()),
-            Plan::Ask(_) => answers.next().map_or_else(
-                || Observed::Failed("the host did not answer".to_owned()),
-                |answer| self.section.interpret(&self.ask(request), answer),
-            ),
-        }
+    fn seen(
+        &self,
+        request: &Request<'_>,
+        host: &dyn Host,
+        answers: &mut dyn Iterator<Item = Answer>,
+        watch: &Watch,
+    ) -> Result<Observed, HostError> {
+        let answer = match &self.plan {
+            Plan::Off(why) => return Ok(Observed::Off(why.clone())),
+            Plan::Skip(why) => return Ok(Observed::Skipped(why.clone())),
+            Plan::Ask(_) => answers.next(),
+        };
+        let Some(answer) = answer else {
+            return Ok(Observed::Failed("the host did not answer".to_owned()));
+        };
+        let ask = self.ask(request);
+        let Some(limit) = self.section.largest_content() else {
+            return Ok(self.section.interpret(&ask, answer));
+        };
+        let content = contents(host, &answer, limit, watch)?;
+        Ok(self.section.interpret_content(&ask, answer, content))
     }
 
     /// What is said of the section on a host that could not be looked at: whether one that is neither
@@ -208,7 +249,9 @@ impl Planned {
         if let Plan::Off(why) = &self.plan {
             return Observed::Off(why.clone());
         }
-        let empty = self.query().map(|query| self.section.interpret(&self.ask(request), nothing(query)));
+        let interpret =
+            |query| self.section.interpret_content(&self.ask(request), nothing(query), BTreeMap::new());
+        let empty = self.query().map(interpret);
         match empty {
             Some(Observed::Off(_)) => Observed::Off(format!("not configured, and {why}")),
             _ => Observed::Failed(why),

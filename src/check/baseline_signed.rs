@@ -26,6 +26,7 @@ const META: CheckMeta = CheckMeta {
     },
     absence: "nothing says who may sign: name allowed_signers in [trust], or --allowed-signers",
     config_cause: None,
+    may_be_accepted: true,
 };
 
 impl Check for BaselineSigned {

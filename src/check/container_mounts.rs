@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Case, Check, compared};
+use super::{Case, Check, compared, container_use, difference};
 use crate::model::{
-    Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, MountUse, MountView, Shows, Subject,
-    Value,
+    Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, MountUse, MountView, Part, Shows,
+    Subject, Value,
 };
 use crate::section::{self, LockedMount, is_same_mount, locked_facts, locked_mounts};
 
@@ -75,18 +75,19 @@ impl Check for ContainerMounts {
                 let same = before.as_ref().zip(now.as_ref());
                 if !same.is_some_and(|(before, now)| is_same_mount(before, now, given)) {
                     let found = changed(name, &destination, before.as_ref(), now.as_ref(), actual);
-                    // What it shows there is told already.
-                    if !result.findings.iter().any(|other| other.subject == found.subject) {
-                        result.findings.push(found);
+                    match result.findings.iter_mut().find(|other| other.subject == found.subject) {
+                        // What it shows there is told already; a start alone does not mend it.
+                        Some(stale) if before.is_some() => stale.entry = found.entry,
+                        Some(_) => {}
+                        None => result.findings.push(found),
                     }
                 }
             }
         }
         result.subjects = subjects.len();
+        container_use::judge(&seen.views, baseline, &mut result);
         result.findings.sort_by(|a, b| a.subject.cmp(&b.subject));
-        result.skip = if case.server.is_some() {
-            Some("what containers on a server really have mounted is not looked at yet".to_owned())
-        } else if result.subjects == 0 {
+        result.skip = if result.subjects == 0 {
             unseen.or_else(|| Some("no running container has a path of the baseline mounted".to_owned()))
         } else {
             unseen
@@ -101,7 +102,9 @@ fn judge(name: &[u8], used: &MountUse, locked: Option<&[LockedMount]>, result: &
     let stale = |actual: &str, layer: Option<&str>| {
         let actual = Value::Text(actual.to_owned());
         let found = found(name, &used.destination, Change::Stale, expected(), actual);
-        Finding { layer: layer.map(str::to_owned), ..found }
+        let held: Vec<Finding> = used.held.iter().filter_map(difference::held).collect();
+        let parts = held.iter().flat_map(parts_of).collect();
+        Finding { layer: layer.map(str::to_owned), parts, held, ..found }
     };
     match &used.shown {
         Shows::Current => {}
@@ -119,6 +122,23 @@ fn judge(name: &[u8], used: &MountUse, locked: Option<&[LockedMount]>, result: &
             result.findings.push(stale(by, Some("another mount of the container lies over it")));
         }
     }
+}
+
+/// The files of a container that are not those of the baseline, by their repository paths.
+fn parts_of(held: &Finding) -> Vec<Part> {
+    if held.parts.is_empty() {
+        return vec![Part {
+            path: held.place.clone(),
+            kind: held.kind,
+            expected: held.expected.clone(),
+            actual: held.actual.clone(),
+            stat: held.stat,
+            shown: None,
+            reason: held.reason.clone(),
+        }];
+    }
+    let below = |part: &Part| Part { path: [&held.place, &b"/"[..], &part.path].concat(), ..part.clone() };
+    held.parts.iter().map(below).collect()
 }
 
 fn said_of(name: &[u8], why: &str) -> String {

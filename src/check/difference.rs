@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Change, Entry, Finding, Kind, Observation, Part, Stat, State, Subject, SubjectSource, Tree, Unreadable,
-    Value,
+    Change, Entry, Finding, HeldState, HeldSubject, InsideSubject, Kind, Observation, Part, Stat, State,
+    Subject, SubjectSource, Tree, Unreadable, Value,
 };
-use crate::section::Section;
+use crate::section::{self, Section};
 
 /// The findings, sorted by the subject's bytes, and how many subjects were compared.
 #[must_use]
@@ -31,6 +31,31 @@ pub fn differences(section: &dyn Section, baseline: &State, seen: &Observation) 
     }
     findings.sort_by(|a, b| a.subject.cmp(&b.subject));
     (findings, places.len() - seen.unreadable.len())
+}
+
+/// The difference between what the baseline has of a file or module and what a container has of it.
+pub(super) fn held(subject: &HeldSubject) -> Option<Finding> {
+    let found = match &subject.actual {
+        HeldState::There(actual) => difference(Some(&subject.expected), Some(actual)),
+        HeldState::Gone => difference(Some(&subject.expected), None),
+        HeldState::Unreadable(why) => Some(unreadable(Some(&subject.expected), why)),
+    };
+    // A file of a module that is mounted by itself is a file like any other.
+    let is_file = subject.expected.tree.is_none();
+    let section = if is_file { section::CONFIG } else { subject.section };
+    let named = Subject::of_section(section, subject.place.clone());
+    found.map(|finding| Finding { subject: named, place: subject.place.clone(), ..finding })
+}
+
+/// The difference between a file or module inside a container and what the baseline has.
+pub(super) fn inside(subject: &InsideSubject) -> Option<Finding> {
+    let found = match &subject.actual {
+        HeldState::There(actual) => difference(subject.expected.as_ref(), Some(actual)),
+        HeldState::Gone => difference(subject.expected.as_ref(), None),
+        HeldState::Unreadable(why) => Some(unreadable(subject.expected.as_ref(), why)),
+    };
+    let named = Subject::of_section(subject.section, subject.place.clone());
+    found.map(|finding| Finding { subject: named, place: subject.place.clone(), ..finding })
 }
 
 fn finding(kind: Kind, expected: Value, actual: Value) -> Finding {

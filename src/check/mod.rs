@@ -5,10 +5,14 @@ mod baseline_signed;
 mod compose_applied;
 mod compose_hashes;
 mod config_hashes;
+mod container_contents;
 mod container_mounts;
+mod container_networks;
 mod container_state;
+mod container_use;
 mod difference;
 mod docker_images;
+mod env_contract;
 mod lock_files_exist;
 mod report_signed;
 mod server_collection;
@@ -21,6 +25,7 @@ use crate::trust::SignatureCheck;
 
 pub use baseline_signed::BASELINE_SIGNED;
 pub use compose_applied::{COMPOSE_APPLIED, compose_files, drifted_compose_files};
+pub use container_contents::CONTAINER_CONTENTS;
 pub use container_mounts::CONTAINER_MOUNTS;
 pub use container_state::CONTAINER_STATE;
 pub use difference::{differences, is_at_or_below};
@@ -38,6 +43,9 @@ pub const CHECKS: &[&dyn Check] = &[
     &container_state::ContainerState,
     &compose_applied::ComposeApplied,
     CONTAINER_MOUNTS,
+    &container_networks::ContainerNetworks,
+    &container_contents::ContainerContents,
+    &env_contract::EnvContract,
     &report_signed::ReportSigned,
 ];
 

@@ -37,6 +37,7 @@ const META: CheckMeta = CheckMeta {
     },
     absence: "it is only told where a report could not be signed",
     config_cause: None,
+    may_be_accepted: true,
 };
 
 impl Check for ReportSigned {

@@ -23,6 +23,7 @@ const META: CheckMeta = CheckMeta {
     },
     absence: "there is no server here",
     config_cause: None,
+    may_be_accepted: true,
 };
 
 impl Check for ServerCollection {

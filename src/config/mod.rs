@@ -14,6 +14,7 @@ pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
+use crate::model::OnUse;
 use crate::model::{
     Address, BadGlob, Digest, Glob, escaped, in_words, is_user_name, seconds, without_secrets,
 };
@@ -38,6 +39,8 @@ pub struct Config {
     pub files_include: Option<Vec<Glob>>,
     /// `[docker]`, if it is written.
     pub docker: Option<DockerConfig>,
+    /// `[[env]]`.
+    pub env: Vec<EnvFiles>,
     /// `[check]`.
     pub check: CheckConfig,
     /// `[runtime] retention_days`.
@@ -69,6 +72,15 @@ pub struct Trust {
     pub report_key: Option<PathBuf>,
 }
 
+/// `[[env]]`: environment files whose keys are locked.
+#[derive(Debug, Clone)]
+pub struct EnvFiles {
+    /// Their patterns.
+    pub files: Vec<Glob>,
+    /// Words that stand for a value that nobody filled in, in any case, beside those that are known.
+    pub placeholders: Vec<String>,
+}
+
 /// `[docker]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -79,11 +91,48 @@ pub struct DockerConfig {
     pub containers: Vec<String>,
     /// What a container that the baseline does not name is.
     pub unexpected: OnUnexpected,
+    /// What becomes of locked files and addon roots that no container of the baseline has.
+    pub unused: OnUse,
+    /// What becomes of a container that started before a file that it has mounted last changed.
+    pub not_restarted: OnUse,
+    /// `[[docker.contents]]`: what containers have at a path.
+    pub contents: Vec<ContentsConfig>,
+}
+
+/// `[[docker.contents]]`: a path inside containers that should have a part of the baseline.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContentsConfig {
+    /// The pattern over the containers' names.
+    pub container: String,
+    /// The absolute path in the container.
+    pub path: String,
+    /// The repository path of the part of the baseline that should lie there.
+    pub is: String,
+    /// What lies there; by default what the baseline has of that part.
+    pub kind: Option<ContentsKind>,
+}
+
+/// What lies at a path inside a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContentsKind {
+    /// Addon modules.
+    Addons,
+    /// Files.
+    Files,
 }
 
 impl Default for DockerConfig {
     fn default() -> Self {
-        Self { mode: DockerMode::Auto, containers: vec!["*".to_owned()], unexpected: OnUnexpected::Fail }
+        Self {
+            mode: DockerMode::Auto,
+            containers: vec!["*".to_owned()],
+            unexpected: OnUnexpected::Fail,
+            unused: OnUse::Note,
+            not_restarted: OnUse::Note,
+            contents: Vec::new(),
+        }
     }
 }
 
@@ -209,6 +258,7 @@ struct Raw {
     addons: RawAddons,
     files: RawFiles,
     docker: Option<DockerConfig>,
+    env: Vec<RawEnv>,
     check: check::Raw,
     runtime: RawRuntime,
     targets: BTreeMap<String, RawTarget>,
@@ -235,6 +285,14 @@ struct RawAddons {
 #[serde(deny_unknown_fields, default)]
 struct RawFiles {
     include: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEnv {
+    files: Vec<String>,
+    #[serde(default)]
+    placeholders: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -303,6 +361,9 @@ impl Config {
         for pattern in raw.docker.iter().flat_map(|docker| &docker.containers) {
             compile("docker.containers", std::slice::from_ref(pattern), false)?;
         }
+        for contents in raw.docker.iter().flat_map(|docker| &docker.contents) {
+            check_contents(contents)?;
+        }
         Ok(Self {
             compose_files: raw.compose.files.map(|items| list("compose.files", items)).transpose()?,
             compose_exclude: list("compose.exclude", raw.compose.exclude)?,
@@ -315,6 +376,14 @@ impl Config {
                 .map(|items| compile("files.include", &items, true))
                 .transpose()?,
             docker: raw.docker,
+            env: raw
+                .env
+                .into_iter()
+                .map(|table| {
+                    let files = list("env.files", table.files)?;
+                    Ok(EnvFiles { files, placeholders: table.placeholders })
+                })
+                .collect::<Result<_, ConfigError>>()?,
             check: raw.check.checked(text)?,
             retention_days: raw.runtime.retention_days,
             notify: notify::checked(raw.notify, &targets, text)?,
@@ -356,6 +425,22 @@ pub fn is_target_name(name: &str) -> bool {
 fn is_fingerprint(text: &str) -> bool {
     let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
     text.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(base64))
+}
+
+fn check_contents(contents: &ContentsConfig) -> Result<(), ConfigError> {
+    compile("docker.contents.container", std::slice::from_ref(&contents.container), false)?;
+    let is_plain = |path: &str| path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if !contents.path.strip_prefix('/').is_some_and(is_plain) {
+        let reason =
+            format!("\"{}\" is no absolute path in a container without \".\" and \"..\"", contents.path);
+        return Err(senseless("docker.contents.path", &reason));
+    }
+    if !is_plain(&contents.is) {
+        let reason =
+            format!("\"{}\" is no path of the repository, like \"odoo_modules/seisei\"", contents.is);
+        return Err(senseless("docker.contents.is", &reason));
+    }
+    Ok(())
 }
 
 fn check_trust(trust: Trust) -> Result<Trust, ConfigError> {

@@ -4,6 +4,7 @@ mod change;
 mod compose;
 mod difference;
 mod disclosure;
+pub mod env;
 mod lines;
 mod meaning;
 mod named;

@@ -81,6 +81,10 @@ fn of_container(check: &str, finding: &Finding) -> &'static str {
         (_, Some(Change::State)) if is("created") => "it was made anew, and nobody has started it",
         (_, Some(Change::State)) if should_run() => "it crashed, or somebody stopped it",
         (_, Some(Change::State)) => "somebody started it",
+        (_, Some(Change::Unused)) => "it lies in the image, or nothing uses it any more",
+        (_, Some(Change::NotRestarted)) => {
+            "it was deployed, and its program still has in memory what it read before"
+        }
         (_, Some(Change::Stale)) => {
             "it was replaced, or a link to it was switched, after the container started: nobody restarted that"
         }

@@ -64,6 +64,15 @@ pub(super) enum NoUndo {
         "nothing is at the path that the container should show; bring that back, then have the container start anew"
     )]
     NothingThere,
+    /// Its values are in no lock file.
+    #[error("the baseline holds no values; edit the file by hand")]
+    Values,
+    /// An image is made anew, not mended.
+    #[error("deploy the image or the files of the baseline again, and make the container anew")]
+    Image,
+    /// No container has it.
+    #[error("mount it into a container, take it out of the baseline, or set unused = \"ignore\" in [docker]")]
+    Unused,
     /// Something in the container lies over the path.
     #[error("{0}, and a restart does not change that; make the container anew without it")]
     Covered(String),

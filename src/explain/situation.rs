@@ -63,6 +63,10 @@ impl Situation<'_> {
         kind_of(self.finding.subject.source) == Some(SubjectKind::Container)
     }
 
+    pub(super) fn is_resource(&self) -> bool {
+        kind_of(self.finding.subject.source) == Some(SubjectKind::Resource)
+    }
+
     pub(super) fn is_module(&self) -> bool {
         kind_of(self.finding.subject.source) == Some(SubjectKind::Tree)
     }

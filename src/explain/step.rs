@@ -19,6 +19,15 @@ pub(super) enum Step<'a> {
     Restore(Restore<'a>),
     /// Has the engine's client do this with the container.
     Container(&'static str),
+    /// Has Compose start the containers of a service anew.
+    Restart {
+        /// The options that name the compose files.
+        files: &'a str,
+        /// The project.
+        project: &'a str,
+        /// The service.
+        service: &'a str,
+    },
     /// Has Compose make a service anew, and its container with it.
     Recreate {
         /// The options that name the compose files.
@@ -50,7 +59,8 @@ pub(super) fn command(steps: &[Step<'_>], situation: &Situation<'_>) -> String {
         lines.insert(0, format!("{} cat-file -e {commit}", git(situation, restore.source)));
     }
     let line = lines.join(" && ");
-    let is_for_engine = |step: &Step<'_>| matches!(step, Step::Container(_) | Step::Recreate { .. });
+    let is_for_engine =
+        |step: &Step<'_>| matches!(step, Step::Container(_) | Step::Restart { .. } | Step::Recreate { .. });
     if steps.iter().all(is_for_engine) { on_host(&line, situation) } else { line }
 }
 
@@ -66,6 +76,9 @@ pub(super) fn line(step: &Step<'_>, situation: &Situation<'_>) -> String {
         Step::PutAside(paths) => put_aside(paths, situation),
         Step::Restore(restore) => restored(restore, situation),
         Step::Container(verb) => format!("{docker} {verb} {}", situation.place),
+        Step::Restart { files, project, service } => {
+            format!("{docker} compose{files} --project-name {project} restart {service}")
+        }
         Step::Recreate { files, project, service } => {
             format!("{docker} compose{files} --project-name {project} up --detach {service}")
         }

@@ -3,6 +3,7 @@
 use super::no_undo::NoUndo;
 use super::situation::Situation;
 use super::step::{Step, command, line, on_host};
+use crate::check::meta;
 use crate::model::{Change, Finding, Kind, Value, escaped};
 
 /// The steps, or why none lead back.
@@ -10,9 +11,14 @@ pub(super) fn steps<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUn
     if is_option(situation.place) {
         return Err(NoUndo::Option);
     }
+    if meta(situation.check).is_some_and(|meta| !meta.may_be_accepted) {
+        return Err(NoUndo::Image);
+    }
     match (situation.finding.kind, situation.finding.change) {
         (Kind::Unexpected, _) => Ok(vec![Step::Container("rm --force")]),
+        (_, Some(Change::Unused)) => Err(NoUndo::Unused),
         (_, Some(Change::Stale)) => restart(situation),
+        (_, Some(Change::NotRestarted)) => Ok(vec![start_anew(situation)]),
         (_, Some(Change::State)) => to_state(situation),
         _ => recreate(situation).map(|step| vec![step]),
     }
@@ -47,13 +53,28 @@ pub(super) fn order(situation: &Situation<'_>) -> Option<String> {
     })
 }
 
-/// A container that uses what was at a path before, until it starts anew.
-fn restart<'a>(situation: &Situation<'_>) -> Result<Vec<Step<'a>>, NoUndo> {
+/// A container that uses what was at a path before, until it starts anew; one that was made with another source is made anew.
+fn restart<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
+    if situation.finding.entry.is_some() {
+        return recreate(situation).map(|step| vec![step]);
+    }
     match &situation.finding.layer {
         Some(layer) => Err(NoUndo::Covered(layer.clone())),
         // Where nothing is at the path any more, a restart fails.
         None if situation.finding.expected == Value::Absent => Err(NoUndo::NothingThere),
-        None => Ok(vec![Step::Container("restart")]),
+        None => Ok(vec![start_anew(situation)]),
+    }
+}
+
+/// The step that starts a container anew: by Compose, where it is of a service whose files are known.
+fn start_anew<'a>(situation: &Situation<'a>) -> Step<'a> {
+    match situation.service {
+        Some((project, service))
+            if !situation.compose_files.is_empty() && !is_option(project) && !is_option(service) =>
+        {
+            Step::Restart { files: situation.compose_files, project, service }
+        }
+        _ => Step::Container("restart"),
     }
 }
 

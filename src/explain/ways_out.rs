@@ -5,6 +5,7 @@ use super::other_form::{self, needs_setting, own_forms};
 use super::situation::Situation;
 use super::step::{Step, command, on_host};
 use super::{undo_container, undo_files};
+use crate::check::meta;
 use crate::model::SubjectSource;
 use crate::model::{Change, Origin, Part, WayOut, escaped, quoted_name};
 
@@ -55,6 +56,9 @@ fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
     if situation.is_container() {
         return undo_container::steps(situation);
     }
+    if situation.is_resource() {
+        return Err(NoUndo::Values);
+    }
     let Some(forms) = own_forms(situation.finding) else { return undo_files::steps(situation) };
     let other_form = || NoUndo::OtherForm(other_form::advice(forms));
     if needs_setting(forms) {
@@ -101,7 +105,8 @@ fn for_unreadable(situation: &Situation<'_>) -> Vec<WayOut> {
 /// The command that takes what is there into the baseline; none where no lock file can hold it.
 fn accept(situation: &Situation<'_>) -> Option<WayOut> {
     let Situation { named, option, driftlock, .. } = *situation;
-    let may_be_accepted = situation.finding.change.is_none_or(Change::may_be_accepted);
+    let of_check = meta(situation.check).is_none_or(|meta| meta.may_be_accepted);
+    let may_be_accepted = of_check && situation.finding.change.is_none_or(Change::may_be_accepted);
     let has_lock_file = situation.finding.subject.source.section().is_some();
     if !may_be_accepted || !has_lock_file || situation.finding.parts.iter().any(Part::fits_no_lock_file) {
         return None;

@@ -67,6 +67,22 @@ impl Repository {
         Ok(!self.ask(&["for-each-ref", "--count=1", "refs/replace/"], limit)?.stdout.is_empty())
     }
 
+    /// The newest tag that leads to a commit and, where another one is named, not to that; `None` where there is none, or git
+    /// does not say in time.
+    #[must_use]
+    pub fn newest_tag(&self, commit: &str, without: Option<&str>, limit: &Limit<'_>) -> Option<String> {
+        let exact = self.first_tag(&["--points-at", commit], limit);
+        let within = || self.first_tag(&["--contains", commit, "--no-contains", without?], limit);
+        exact.or_else(within)
+    }
+
+    fn first_tag(&self, which: &[&str], limit: &Limit<'_>) -> Option<String> {
+        let common = ["for-each-ref", "--sort=-creatordate", "--count=1", "--format=%(refname:strip=2)"];
+        let answer = self.ask(&[&common[..], which, &["refs/tags"]].concat(), limit).ok()?;
+        let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+        (answer.code == Some(0) && !text.is_empty()).then_some(text)
+    }
+
     /// Whether `git restore` may do otherwise than to write a commit's file or link, as the repository is configured.
     #[must_use]
     pub fn restores_otherwise(&self, limit: &Limit<'_>) -> bool {

@@ -2,6 +2,7 @@
 //! meanwhile.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -21,6 +22,12 @@ pub(super) fn open(dir: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd
         }
     }
     open_by_steps(dir.as_fd(), path, flags)
+}
+
+/// Opens a path below a root directory as a process with that root would: a link leads nowhere else.
+pub(super) fn open_inside(root: impl AsFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), inside)
 }
 
 /// The same where each directory on the way is opened by itself.

@@ -12,6 +12,7 @@ mod disk;
 pub mod docker;
 mod files;
 mod git;
+mod inside;
 mod layout;
 mod local;
 mod module;
@@ -30,7 +31,8 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Digest, Entry, Glob, LeftOut, Mount, MountView, Reason, Stat, Tree, Unreadable, any_match,
+    ContentsState, Digest, Entry, Glob, LeftOut, Mount, MountView, Reason, SectionId, Stat, Tree, Unreadable,
+    any_match,
 };
 
 pub use crate::control::progress::{Phase, Watch};
@@ -237,27 +239,56 @@ pub struct ContainerQuery {
     pub named: BTreeSet<String>,
     /// The subjects that containers should have as they are on the host; `None`: their mounts are not looked at.
     pub locked: Option<Vec<LockedSubject>>,
+    /// Paths relative to an addon root that are left out of modules, on top of the defaults.
+    pub exclude: Vec<Glob>,
+    /// The paths inside containers that are held against a part of the baseline.
+    pub contents: Vec<ContentsQuery>,
     /// Whether containers that are not named do not count in the end: their mounts are not looked at.
     pub ignores_unnamed: bool,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
 }
 
+/// A path inside containers that should have a part of the baseline.
+#[derive(Debug, Clone)]
+pub struct ContentsQuery {
+    /// The pattern over the containers' names.
+    pub container: Glob,
+    /// The absolute path in the container.
+    pub path: String,
+    /// The repository path of that part.
+    pub is: Vec<u8>,
+    /// Whether modules lie there and not files; `None` is what the baseline has.
+    pub is_addons: Option<bool>,
+    /// The section of modules that the baseline does not know.
+    pub addons: SectionId,
+    /// The section of files that the baseline does not know.
+    pub files: SectionId,
+}
+
+impl ContentsQuery {
+    /// Whether modules lie there, by what the baseline has of that part.
+    #[must_use]
+    pub fn has_modules(&self, its: &[&LockedSubject]) -> bool {
+        self.is_addons.unwrap_or_else(|| its.iter().any(|subject| subject.entry.tree.is_some()))
+    }
+}
+
 /// A file or module of the baseline.
 #[derive(Debug, Clone)]
 pub struct LockedSubject {
+    /// The section that names it.
+    pub section: SectionId,
     /// Its repository path.
     pub place: Vec<u8>,
-    /// The files of a module, relative to it.
-    pub files: Vec<Vec<u8>>,
+    /// What the baseline has of it.
+    pub entry: Entry,
 }
 
 impl LockedSubject {
-    /// The subject at `place` with all that its entry names.
-    #[must_use]
-    pub fn of(place: &[u8], entry: &Entry) -> Self {
-        let files = entry.tree.iter().flat_map(|tree| tree.iter().map(|(path, _)| path.to_vec()));
-        Self { place: place.to_vec(), files: files.collect() }
+    /// The files of a module, relative to it; none of a single file.
+    pub fn files(&self) -> impl Iterator<Item = &[u8]> {
+        self.entry.tree.iter().flat_map(|tree| tree.iter().map(|(path, _)| path))
     }
 }
 
@@ -312,11 +343,16 @@ pub struct Container {
     pub compose_files: Vec<Option<Vec<u8>>>,
     /// Whether the image's name now means another image than the one that runs.
     pub tag_moved: bool,
+    /// The names of its networks, sorted. `None` where the engine does not list them: Podman lists none of a container that
+    /// does not run.
+    pub networks: Option<Vec<String>>,
     /// Its mounts, sorted by destination; the source of a bind is a repository path where it has one. `None` where the
     /// engine does not list them.
     pub mounts: Option<Vec<Mount>>,
     /// The outcome of looking at them.
     pub view: MountView,
+    /// What lies at the paths that were asked for, with each path.
+    pub contents: Vec<(String, ContentsState)>,
 }
 
 /// The file at a path.

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat as RawStat};
 use rustix::io::Errno;
@@ -49,6 +51,8 @@ thread_local! {
 pub(super) enum Links {
     Follow,
     Refuse,
+    /// As a process follows them whose root is the directory that the path is relative to.
+    Inside,
 }
 
 /// Hashes the regular file `path`, relative to `dir`. Never blocks on a FIFO or device.
@@ -90,6 +94,7 @@ fn open_regular(dir: impl AsFd, path: &[u8], links: Links) -> Result<(OwnedFd, R
     let opened = match links {
         Links::Follow => rustix::fs::openat(dir, path, flags, Mode::empty()),
         Links::Refuse => beneath::open(dir, path, flags),
+        Links::Inside => beneath::open_inside(dir, Path::new(std::ffi::OsStr::from_bytes(path)), flags),
     };
     let file = opened.map_err(|errno| match errno {
         Errno::LOOP if links == Links::Refuse => ReadError::Changed,

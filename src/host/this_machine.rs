@@ -106,6 +106,11 @@ fn leads_nowhere(path: &Path) -> bool {
 pub(super) struct Opened(OwnedFd);
 
 impl Opened {
+    /// An opened directory.
+    pub(super) fn of(dir: OwnedFd) -> Self {
+        Self(dir)
+    }
+
     /// The directory itself.
     pub(super) fn directory_itself(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -1,5 +1,6 @@
 //! Checks as the model knows them: what each is, and how one went.
 
+use super::Use;
 use super::{Change, Finding, SectionId, SubjectSource, WayOut};
 
 /// Part that a check has in a run.
@@ -30,6 +31,8 @@ pub struct CheckMeta {
     pub absence: &'static str,
     /// Probable cause of a container's other configuration, where this check finds one.
     pub config_cause: Option<&'static str>,
+    /// Whether what it finds can become the baseline of its section.
+    pub may_be_accepted: bool,
 }
 
 impl CheckMeta {
@@ -49,6 +52,7 @@ impl CheckMeta {
             labels,
             absence: "its section is off",
             config_cause: None,
+            may_be_accepted: true,
         }
     }
 }
@@ -90,6 +94,8 @@ impl CheckLabels {
         match finding.change {
             _ if !finding.kind.is_drift() => self.unreadable,
             Some(Change::Stale) => "Stale mount",
+            Some(Change::Unused) => "Unused",
+            Some(Change::NotRestarted) => "Not restarted",
             _ => self.drift,
         }
     }
@@ -118,6 +124,8 @@ pub struct CheckResult {
     pub notes: Vec<String>,
     /// What can be done where it could not be carried out, and the command of each.
     pub ways_out: Vec<WayOut>,
+    /// Which container uses which module root or file of the baseline, sorted.
+    pub uses: Vec<Use>,
 }
 
 impl CheckResult {
@@ -135,6 +143,7 @@ impl CheckResult {
             skip: None,
             notes: Vec::new(),
             ways_out: Vec::new(),
+            uses: Vec::new(),
         }
     }
 

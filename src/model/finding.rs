@@ -172,12 +172,30 @@ pub enum Change {
     Config,
     /// A container still uses what was at a path of the host before.
     Stale,
+    /// No container of the baseline has it.
+    Unused,
+    /// A container started before what it has mounted changed.
+    NotRestarted,
+    /// A key of an environment file has lost its value.
+    Emptied,
+    /// A key of an environment file has a value that stands for one that nobody filled in.
+    Placeholder,
 }
 
 impl Change {
     /// Every change, in the order of the type.
-    pub const ALL: [Self; 6] =
-        [Self::Content, Self::Tag, Self::Rebuilt, Self::State, Self::Config, Self::Stale];
+    pub const ALL: [Self; 10] = [
+        Self::Content,
+        Self::Tag,
+        Self::Rebuilt,
+        Self::State,
+        Self::Config,
+        Self::Stale,
+        Self::Unused,
+        Self::NotRestarted,
+        Self::Emptied,
+        Self::Placeholder,
+    ];
 
     /// The word in reports.
     #[must_use]
@@ -189,6 +207,10 @@ impl Change {
             Self::State => "state",
             Self::Config => "config",
             Self::Stale => "stale",
+            Self::Unused => "unused",
+            Self::NotRestarted => "not_restarted",
+            Self::Emptied => "emptied",
+            Self::Placeholder => "placeholder",
         }
     }
 
@@ -196,7 +218,7 @@ impl Change {
     /// any more differs from the host, whatever the baseline says.
     #[must_use]
     pub fn may_be_accepted(self) -> bool {
-        self != Self::Stale
+        !matches!(self, Self::Stale | Self::Unused | Self::NotRestarted)
     }
 }
 
@@ -286,6 +308,10 @@ pub struct Finding {
     pub ways_out: Vec<WayOut>,
     /// What must be known before one of these is run, or why one is not there.
     pub notes: Vec<String>,
+    /// Of a container: the files and modules that it has in place of the baseline's. A report does not hold them.
+    pub held: Vec<Finding>,
+    /// The release, or the commit, that a container still runs.
+    pub still_runs: Option<String>,
 }
 
 impl Finding {
@@ -315,6 +341,8 @@ impl Finding {
             cause: None,
             ways_out: Vec::new(),
             notes: Vec::new(),
+            held: Vec::new(),
+            still_runs: None,
         }
     }
 

@@ -39,7 +39,10 @@ pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use image_name::full_image_name;
 pub use line::{Leaf, write_line};
 pub use moment::{Moment, ReadMoment, day, time_of_day};
-pub use mount::{Mount, MountUse, MountView, Shows, Views};
+pub use mount::{
+    Contents, ContentsState, Covered, HeldState, HeldSubject, InsideSubject, Mount, MountUse, MountView,
+    OnUse, Shows, Use, Views,
+};
 pub use name::{escaped, is_hidden, joined, printable, printable_path, readable, shown_json};
 pub use past::{PastCheck, PastRun, PastSubject, PreviousReport};
 pub use provenance::{Commit, FileOrigin, Holder, Origin, OtherForm, Provenance, Versions, short_id};

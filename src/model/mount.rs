@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, SectionId, Unreadable};
+
 /// A mount of a container, as its engine lists it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mount {
@@ -27,6 +31,8 @@ pub enum MountView {
     NotConcerned,
     /// They were looked at.
     Seen {
+        /// When its first process started, in seconds since 1970, where the engine tells it.
+        started: Option<i64>,
         /// The mounts through which it has locked paths, by destination.
         uses: Vec<MountUse>,
         /// Whether everything that proves that this is the container's view could be seen.
@@ -49,6 +55,109 @@ pub struct MountUse {
     pub shown: Shows,
     /// Whether a tmpfs of the container lies over it, which the next start makes again.
     pub is_covered: bool,
+    /// The files and modules of the baseline that it should show, as the container has them, where that could be read.
+    pub held: Vec<HeldSubject>,
+    /// The files and modules of the baseline that it covers, each with the path at which the container has it.
+    pub covers: Vec<Covered>,
+}
+
+/// A file or module of the baseline that a container has through a mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Covered {
+    /// Its repository path.
+    pub place: Vec<u8>,
+    /// Whether it is a module.
+    pub is_module: bool,
+    /// The path in the container.
+    pub at: Vec<u8>,
+    /// When one of its files last changed, in seconds since 1970, and that file's repository path, where the host tells it.
+    pub changed: Option<(i64, Vec<u8>)>,
+}
+
+/// A module root or file of the baseline that a container uses.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "WireUse"))]
+pub struct Use {
+    /// Its repository path; lossy where it is not UTF-8.
+    pub place: String,
+    /// The container's name.
+    pub container: String,
+    /// The path at which the container has it.
+    pub path: String,
+    /// Whether the container has what was there before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
+}
+
+/// The consequence of something that is worth a word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUse {
+    /// It is noted.
+    #[default]
+    Note,
+    /// It is a finding.
+    Fail,
+    /// Nothing is said.
+    Ignore,
+}
+
+/// A file or module of the baseline as a container has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldSubject {
+    /// The section that names it.
+    pub section: SectionId,
+    /// Its repository path.
+    pub place: Vec<u8>,
+    /// What the baseline has of it, as far as it lies in the mount.
+    pub expected: Entry,
+    /// What the container has.
+    pub actual: HeldState,
+}
+
+/// A file or module inside a container, held against a part of the baseline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsideSubject {
+    /// The section that it is compared with.
+    pub section: SectionId,
+    /// The repository path that it should have the content of.
+    pub place: Vec<u8>,
+    /// Its path in the container.
+    pub at: String,
+    /// What the baseline has; nothing of what it does not know.
+    pub expected: Option<Entry>,
+    /// What the container has.
+    pub actual: HeldState,
+}
+
+/// What lies at a path of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// The first part of the path that is a link in the container.
+    pub link: Option<String>,
+    /// All that is there, and all that the baseline has.
+    pub subjects: Vec<InsideSubject>,
+}
+
+/// The outcome of looking into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentsState {
+    /// It was read.
+    Seen(Contents),
+    /// It could not be read, with the reason and what to do.
+    Unseen(String),
+}
+
+/// The state of a subject in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldState {
+    /// It is there.
+    There(Entry),
+    /// Nothing is there.
+    Gone,
+    /// It, or a part of it, could not be read.
+    Unreadable(Unreadable),
 }
 
 /// What a mount shows.
@@ -78,4 +187,33 @@ pub struct Views {
     pub as_given: BTreeMap<Vec<u8>, BTreeMap<String, String>>,
     /// Why not all paths that matter are known.
     pub problems: Vec<String>,
+    /// The files and modules of the baseline that a container may use, each with whether it is a module.
+    pub usable: BTreeMap<Vec<u8>, bool>,
+    /// What lies at the paths of each container that the configuration names, by container.
+    pub contents: BTreeMap<Vec<u8>, Vec<(String, ContentsState)>>,
+    /// The patterns of the configuration that no container matches.
+    pub unmatched_contents: Vec<String>,
+    /// Whether the configuration names any.
+    pub has_contents: bool,
+    /// What becomes of those that no container of the baseline has.
+    pub on_unused: OnUse,
+    /// What becomes of containers that were not restarted since what they have changed.
+    pub on_not_restarted: OnUse,
+}
+
+impl Views {
+    /// The containers that have a file or module, by name, each with the path.
+    #[must_use]
+    pub fn users(&self, place: &[u8]) -> Vec<(&[u8], &[u8])> {
+        let seen = self.by_container.iter().filter_map(|(name, view)| match view {
+            MountView::Seen { uses, .. } => Some((name, uses)),
+            _ => None,
+        });
+        let all = seen.flat_map(|(name, uses)| {
+            uses.iter().flat_map(move |used| used.covers.iter().map(move |it| (name, it)))
+        });
+        all.filter(|(_, it)| it.place == place)
+            .map(|(name, it)| (name.as_slice(), it.at.as_slice()))
+            .collect()
+    }
 }

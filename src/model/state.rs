@@ -69,7 +69,7 @@ pub struct Observation {
     /// What was seen and lock files cannot hold: subject, path in it, and why.
     pub strange: Vec<(Vec<u8>, Vec<u8>, &'static str)>,
     /// What containers have mounted.
-    pub views: Views,
+    pub views: Box<Views>,
 }
 
 /// How looking at a section went.

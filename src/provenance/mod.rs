@@ -8,6 +8,7 @@ mod digests;
 mod file;
 mod forms;
 mod guise;
+mod held;
 mod holders;
 mod holding;
 mod judgement;
@@ -67,7 +68,14 @@ pub struct Trace<'a> {
 /// Looks in the history of the repository around the root for what each finding on a file or a module says that the
 /// host holds, and puts the judgement on the finding. Without such a finding nothing is asked.
 pub fn trace(checks: &mut [CheckResult], ask: &Trace<'_>, watch: &Watch) {
+    let mut held = held::taken(checks);
+    trace_all(checks, &mut held, ask, watch);
+    held::put_back(checks, held, ask, watch);
+}
+
+fn trace_all(checks: &mut [CheckResult], held: &mut [Vec<Finding>], ask: &Trace<'_>, watch: &Watch) {
     let all = checks.iter_mut().flat_map(|check| check.findings.iter_mut());
+    let all = all.chain(held.iter_mut().flatten());
     let mut findings: Vec<&mut Finding> = all.filter(|finding| is_traceable(finding)).collect();
     if findings.is_empty() {
         return;

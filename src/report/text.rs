@@ -99,6 +99,7 @@ pub(super) fn details(finding: &Finding) -> Vec<Line> {
         lines.extend(parts(&finding.parts));
     }
     lines.extend(finding.layer.iter().map(|layer| format!("layer: {layer}")));
+    lines.extend(finding.still_runs.iter().map(|what| escaped(format!("still runs {what}").as_bytes())));
     lines.extend(finding.provenance.iter().flat_map(|it| provenance::lines(it, finding.kind)));
     lines.extend(finding.versions.iter().filter_map(provenance::versions));
     if let Some(since) = &finding.since {
@@ -132,7 +133,7 @@ fn difference(finding: &Finding) -> Option<String> {
     };
     match (finding.kind, &finding.reason) {
         (Kind::Unreadable, Some(why)) if finding.parts.is_empty() => Some(escaped(why.as_bytes())),
-        (Kind::Modified, _) if finding.parts.is_empty() => {
+        (Kind::Modified, _) if finding.parts.is_empty() || finding.change == Some(Change::Stale) => {
             let (before, now) = (short(&finding.expected), short(&finding.actual));
             let what = match finding.change {
                 None | Some(Change::Content) => "modified",

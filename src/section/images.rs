@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Ask, Plan, Purpose, Section, SectionMeta};
 use crate::baseline::LockError;
-use crate::config::{DockerMode, OnUnexpected};
-use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, Query, Scope};
+use crate::config::{ContentsConfig, ContentsKind, DockerMode, OnUnexpected};
+use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Query, Scope};
 use crate::model::{
     Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId, State, SubjectKind,
     Unit, Value, escaped,
@@ -25,6 +25,8 @@ pub mod fact {
     pub const REPO_DIGESTS: &str = "repoDigests";
     /// `running`, `exited`, …
     pub const STATE: &str = "state";
+    /// The names of its networks, as the lock file spells them: a list in JSON.
+    pub const NETWORKS: &str = "networks";
     /// Its mounts, as the lock file spells them: a list in JSON.
     pub const MOUNTS: &str = "mounts";
     /// The Compose project.
@@ -96,6 +98,8 @@ impl Section for Images {
             patterns: docker.containers.iter().filter_map(|text| Glob::new(text).ok()).collect(),
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
             locked: ask.paths.map(|paths| paths.subjects.clone()).filter(|subjects| !subjects.is_empty()),
+            exclude: ask.setting.config.addon_exclude.clone(),
+            contents: docker.contents.iter().filter_map(contents_query).collect(),
             ignores_unnamed,
             clock: ask.setting.clock,
         }))
@@ -162,6 +166,17 @@ impl Section for Images {
     }
 }
 
+fn contents_query(contents: &ContentsConfig) -> Option<ContentsQuery> {
+    Some(ContentsQuery {
+        container: Glob::new(&contents.container).ok()?,
+        path: contents.path.clone(),
+        is: contents.is.clone().into_bytes(),
+        is_addons: contents.kind.map(|kind| kind == ContentsKind::Addons),
+        addons: super::ADDONS,
+        files: super::CONFIG,
+    })
+}
+
 fn skip(ask: &Ask<'_>, why: &str) -> String {
     match ask.setting.purpose {
         Purpose::Check => why.to_owned(),
@@ -182,6 +197,13 @@ pub fn is_same_mount(before: &LockedMount, now: &LockedMount, as_given: Option<&
 pub fn locked_mounts(entry: &Entry) -> Option<Vec<LockedMount>> {
     let Value::Structured(facts) = &entry.value else { return None };
     serde_json::from_str(facts.get(fact::MOUNTS)?).ok()
+}
+
+/// The names of a container's networks, sorted; `None` where they are not known.
+#[must_use]
+pub fn locked_networks(entry: &Entry) -> Option<Vec<String>> {
+    let Value::Structured(facts) = &entry.value else { return None };
+    serde_json::from_str(facts.get(fact::NETWORKS)?).ok()
 }
 
 fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) -> Observation {
@@ -206,10 +228,30 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
         let given = container.mounts.iter().flatten();
         let given = given.map(|mount| (mount.destination.clone(), mount.host_path.clone())).collect();
         seen.views.as_given.insert(name.clone(), given);
+        seen.views.contents.insert(name.clone(), container.contents.clone());
         seen.views.by_container.insert(name.clone(), view);
         seen.state.entries.insert(name, entry_of(container));
     }
     seen.views.problems = problems;
+    let docker = ask.setting.config.docker.clone().unwrap_or_default();
+    seen.views.has_contents = !docker.contents.is_empty();
+    seen.views.unmatched_contents = docker
+        .contents
+        .iter()
+        .filter(|wanted| {
+            let glob = Glob::new(&wanted.container).ok();
+            let looked_at = seen.views.contents.keys();
+            !looked_at.into_iter().any(|name| glob.as_ref().is_some_and(|glob| glob.matches(name)))
+        })
+        .map(|wanted| wanted.container.clone())
+        .collect();
+    (seen.views.on_unused, seen.views.on_not_restarted) = (docker.unused, docker.not_restarted);
+    // Compose reads its files itself.
+    let subjects = ask.paths.iter().flat_map(|paths| &paths.subjects);
+    let usable = subjects.filter(|subject| {
+        subject.section != super::COMPOSE && matches!(subject.entry.value, Value::Digest(_))
+    });
+    seen.views.usable = usable.map(|it| (it.place.clone(), it.entry.tree.is_some())).collect();
     if partly > 0 {
         let reason = "mounts seen without the rights to see every process of the container".to_owned();
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: partly, reason, remedy: None });
@@ -237,6 +279,7 @@ fn entry_of(container: Container) -> Entry {
         (fact::IMAGE_ID, Some(container.image_id)),
         (fact::REPO_DIGESTS, Some(container.repo_digests.join(" "))),
         (fact::STATE, Some(container.state)),
+        (fact::NETWORKS, container.networks.as_ref().and_then(|names| serde_json::to_string(names).ok())),
         (fact::MOUNTS, mounts),
         (fact::PROJECT, container.compose_project),
         (fact::SERVICE, container.compose_service),
@@ -302,6 +345,8 @@ struct Locked {
     repo_digests: Vec<RepoDigest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unique_networks")]
+    networks: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unique_mounts")]
     mounts: Option<Vec<LockedMount>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -338,6 +383,19 @@ impl LockedMount {
 /// Mounts as a fact tells them.
 fn fact_of(mounts: &[LockedMount]) -> String {
     serde_json::to_string(mounts).unwrap_or_default()
+}
+
+/// Networks as a lock file lists them: each once.
+fn unique_networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let mut names = Vec::<String>::deserialize(deserializer)?;
+    names.sort();
+    if let Some([name, _]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(D::Error::custom(format!("network {name} stands here a second time")));
+    }
+    if names.iter().any(String::is_empty) {
+        return Err(D::Error::custom("a network has no name"));
+    }
+    Ok(Some(names))
 }
 
 /// Mounts as a lock file lists them: each at a place of its own.
@@ -392,6 +450,7 @@ impl Locked {
             image_id: ImageId(facts.get(fact::IMAGE_ID)?.clone()),
             repo_digests: digests.into_iter().flatten().map(RepoDigest).collect(),
             state: facts.get(fact::STATE).cloned(),
+            networks: locked_networks(entry),
             mounts: locked_mounts(entry),
             compose_project: facts.get(fact::PROJECT).cloned(),
             compose_service: facts.get(fact::SERVICE).cloned(),
@@ -407,6 +466,7 @@ impl Locked {
             (fact::IMAGE_ID, Some(self.image_id.0)),
             (fact::REPO_DIGESTS, Some(digests.join(" "))),
             (fact::STATE, self.state),
+            (fact::NETWORKS, self.networks.and_then(|names| serde_json::to_string(&names).ok())),
             (fact::MOUNTS, self.mounts.as_deref().map(fact_of)),
             (fact::PROJECT, self.compose_project),
             (fact::SERVICE, self.compose_service),

@@ -3,15 +3,17 @@
 mod addons;
 mod compose;
 mod config;
+mod env;
 mod images;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use images::{LockedMount, fact, is_same_mount, locked_facts, locked_mounts};
+pub use images::{LockedMount, fact, is_same_mount, locked_facts, locked_mounts, locked_networks};
 
 pub use addons::ID as ADDONS;
 pub use compose::ID as COMPOSE;
 pub use config::ID as CONFIG;
+pub use env::ID as ENV;
 pub use images::ID as IMAGES;
 
 /// The one section whose subjects may lie outside the repository.
@@ -19,13 +21,14 @@ pub const BEYOND_REPOSITORY: SectionId = config::ID;
 
 use crate::baseline::LockError;
 use crate::config::{Config, DockerMode};
-use crate::host::{Answer, FilesAnswer, LockedSubject, Query, Scope, Seen};
+use crate::host::{Answer, Content, FilesAnswer, LockedSubject, Query, Scope, Seen};
 use crate::model::{
     Entry, Glob, Observation, Observed, SectionId, State, SubjectKind, SubjectSource, Unreadable, Value,
 };
 
 /// Every section, in the order of the report. A new one is a new file and a line here.
-pub const SECTIONS: &[&dyn Section] = &[&compose::Compose, &addons::Addons, &config::Config, &images::Images];
+pub const SECTIONS: &[&dyn Section] =
+    &[&compose::Compose, &addons::Addons, &config::Config, &images::Images, &env::Env];
 
 /// Everything that is fixed about a section.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +105,22 @@ pub trait Section: Sync {
 
     /// What the host's answer means.
     fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed;
+
+    /// The largest file whose content it reads; `None` where digests suffice.
+    fn largest_content(&self) -> Option<u64> {
+        None
+    }
+
+    /// What the host's answer means, with the content of the files in it, for a section that reads content.
+    fn interpret_content(
+        &self,
+        ask: &Ask<'_>,
+        answer: Answer,
+        content: BTreeMap<Vec<u8>, Content>,
+    ) -> Observed {
+        drop(content);
+        self.interpret(ask, answer)
+    }
 
     /// Reads its lock files: name for messages and bytes, in the order of [`Section::lock_files`].
     ///

@@ -7,6 +7,7 @@ mod check;
 mod check_failed;
 mod check_since_last;
 mod diff;
+mod env_contract;
 mod explain;
 mod export;
 mod fleet;

@@ -170,6 +170,7 @@ impl Inquiry<'_> {
             ways_out: Vec::new(),
             notes,
         };
+        it.notes.extend(self.users(&known.place, part.as_deref()));
         if part.is_none() {
             it.notes.extend(changed_otherwise(&it));
         }
@@ -179,6 +180,23 @@ impl Inquiry<'_> {
         it.ways_out = advice.ways;
         it.notes.extend(advice.notes);
         Ok(it)
+    }
+
+    /// The containers that have the subject, or one of its files, each with the path.
+    fn users(&self, place: &[u8], part: Option<&[u8]>) -> Vec<String> {
+        let seen = self.examined.evidence.iter().filter_map(|evidence| match &evidence.observed {
+            Observed::Seen(seen) => Some(&seen.views),
+            _ => None,
+        });
+        let users = seen.flat_map(|views| views.users(place)).map(|(name, at)| {
+            let part = part.map(|part| [b"/", part].concat()).unwrap_or_default();
+            format!(
+                "used by {} at {}",
+                String::from_utf8_lossy(name),
+                String::from_utf8_lossy(&[at, &part].concat())
+            )
+        });
+        users.collect()
     }
 
     /// The checks that read the subject, each with what it found on it.

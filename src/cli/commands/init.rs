@@ -98,6 +98,8 @@ struct NamedByCompose {
     ignored: Vec<String>,
     /// Those outside of the project.
     outside: Vec<String>,
+    /// Environment files beside the compose files, or named by them: those that git ignores and the others.
+    environment: BTreeMap<String, bool>,
 }
 
 impl Found {
@@ -169,6 +171,7 @@ impl Found {
                 Err(error) => self.troubles.push(escaped(error.as_bytes())),
             }
         }
+        named.environment = environment_files(root, detected, named.here.iter().chain(&named.ignored));
         named.outside = outside.iter().map(|path| escaped(path)).collect();
         self.named = named;
         for (path, why) in found.unknown {
@@ -207,7 +210,7 @@ impl Found {
         };
         let roots: Vec<String> = self.roots.keys().map(|root| Glob::literal(root)).collect();
         let (compose, roots) = (list("files", &self.patterns), list("roots", &roots));
-        let files = self.named.configuration(&list);
+        let (files, environment) = (self.named.configuration(&list), self.named.environment(&list));
         let exclude = match self.exclude.as_slice() {
             [] => "# exclude = [\"infra/stacks/*.backup-*/**\"]".to_owned(),
             exclude => list("exclude", exclude),
@@ -230,6 +233,8 @@ impl Found {
              \n\
              # Other files worth locking; absolute paths may stand here.\n\
              {files}\n\
+             \n\
+             {environment}\n\
              \n\
              # A machine whose own cron runs driftlock, with the tree laid out differently.\n\
              # [targets.production]\n\
@@ -287,11 +292,36 @@ impl NamedByCompose {
         text
     }
 
+    /// The table of environment files. Those that git ignores are on some machines only.
+    fn environment(&self, list: &dyn Fn(&str, &[String]) -> String) -> String {
+        let patterns = |is_ignored: bool| {
+            let its = self.environment.iter().filter(move |(_, ignored)| **ignored == is_ignored);
+            its.map(|(path, _)| Glob::literal(path)).collect::<Vec<_>>()
+        };
+        let (here, ignored) = (patterns(false), patterns(true));
+        let head = "# Environment files: their keys are locked, and whether each is set, never a value.";
+        let mut text = match here.as_slice() {
+            [] => format!("{head}\n# [[env]]\n# files = [\"infra/stacks/*/.env\"]"),
+            here => format!("{head}\n[[env]]\n{}", list("files", here)),
+        };
+        if !ignored.is_empty() {
+            text += "\n# Git ignores these: list them where every place that is checked has them.";
+            for pattern in ignored {
+                let _ = write!(text, "\n#     {}", toml::Value::from(pattern));
+            }
+        }
+        text
+    }
+
     fn say(&self, text: &mut String) {
         for (heading, paths) in [
             ("Files that compose files name", &self.here),
             ("Files that compose files name and git ignores, not proposed", &self.ignored),
             ("Files that compose files name outside of the project, not proposed", &self.outside),
+            (
+                "Environment files, of which the keys can be locked",
+                &self.environment.keys().cloned().collect(),
+            ),
         ] {
             if paths.is_empty() {
                 continue;
@@ -302,6 +332,32 @@ impl NamedByCompose {
             }
         }
     }
+}
+
+/// Environment files below the root, each with whether git ignores it: those among `named`, and those that Compose reads by
+/// itself beside its files.
+fn environment_files<'a>(
+    root: &Path,
+    compose: &BTreeSet<Vec<u8>>,
+    named: impl Iterator<Item = &'a String>,
+) -> BTreeMap<String, bool> {
+    let is_environment = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let is_sample = [".example", ".sample", ".dist", ".template"].iter().any(|end| name.ends_with(end));
+        !is_sample
+            && (name == ".env"
+                || name.starts_with(".env.")
+                || name.rsplit_once('.').is_some_and(|(_, end)| end == "env"))
+    };
+    let beside = compose.iter().filter_map(|file| {
+        let file = std::str::from_utf8(file).ok()?;
+        let path = file.rsplit_once('/').map_or_else(|| ".env".to_owned(), |(dir, _)| format!("{dir}/.env"));
+        root.join(&path).is_file().then_some(path)
+    });
+    let all: BTreeSet<String> = named.filter(|path| is_environment(path)).cloned().chain(beside).collect();
+    let paths: Vec<Vec<u8>> = all.iter().map(|path| path.clone().into_bytes()).collect();
+    let ignored = ignored_by_git(root, &paths);
+    all.into_iter().map(|path| (path.clone(), ignored.contains(path.as_bytes()))).collect()
 }
 
 /// Those of these paths below the root that git ignores; where git cannot tell, none.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::failure::short;
 use super::gathered::{Inspected, Labels, ListedContainer, MountPoint, mount_of, with_algorithm};
 use super::life::{self, Life};
+use crate::host::mounts::Running;
 
 /// The labels of Compose that are asked for; no other leaves the server.
 const LABELS: [&str; 6] =
@@ -76,7 +77,11 @@ fn template() -> String {
     let list = |values: Vec<String>| values.join(",");
     let fields = list(FIELDS.iter().map(field).collect());
     let (life, labels) = (list(LIFE.iter().map(field).collect()), list(LABELS.iter().map(label).collect()));
-    format!("[{fields},[{life}],[{labels}],{{{{json .Mounts}}}}]")
+    // Newer engines name no directories of their storage.
+    let storage = "{{with .GraphDriver}}{{json .Data}}{{else}}null{{end}}";
+    // Names alone: an address changes with each start.
+    let networks = "{{range $name, $_ := .NetworkSettings.Networks}}{{json $name}},{{end}}null";
+    format!("[{fields},[{life}],[{labels}],{{{{json .Mounts}}}},{storage},[{networks}]]")
 }
 
 /// A script for `sh` that lists all containers by `docker` and inspects them at once. `mark`, a word that
@@ -116,6 +121,8 @@ type InspectRow = (
     RunningFields,
     [Label; LABELS.len()],
     Option<Vec<MountPoint>>,
+    Option<HashMap<String, String>>,
+    Vec<Option<String>>,
 );
 
 /// Reads what the script said after its first mark.
@@ -187,8 +194,10 @@ fn complete(
 /// Reads one line of the answer, which was given at the moment `now`.
 fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
     let row: InspectRow = serde_json::from_str(line).ok()?;
-    let (id, name, image_id, image, state, is_temporary, running, values, mounts) = row;
+    let (id, name, image_id, image, state, is_temporary, running, values, mounts, storage, networks) = row;
     let its = life_of(running);
+    let processes =
+        its.pid.and_then(|pid| Running::of(&id, pid, its.started, storage.as_ref())).map(Box::new);
     let labels = LABELS.iter().zip(values).filter_map(|(label, value)| {
         Some((format!("com.docker.compose.{label}"), value.filter(|value| !value.is_empty())?))
     });
@@ -201,14 +210,16 @@ fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
         up: now.zip(its.started).map(|(now, started)| now - started),
         is_open: false,
         labels: Labels(labels.collect::<HashMap<_, _>>()),
+        networks: Some(networks.into_iter().flatten().collect()),
         mounts: mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
         inspected: Some(Inspected::There {
             image,
             is_temporary: is_temporary.unwrap_or(false),
             life: Some(its),
             status: None,
-            processes: None,
+            processes,
         }),
+        devices: None,
     })
 }
 
@@ -234,7 +245,7 @@ mod tests {
     fn row(id: &str) -> String {
         format!(
             "[\"{id}\",\"/web\",\"sha256:1\",\"odoo:18\",\"running\",false,[true,false,7,0,\"no\",\"\",\"\"],\
-             [\"\",\"erp\",\"\",\"\",\"\",\"\"],null]\n"
+             [\"\",\"erp\",\"\",\"\",\"\",\"\"],null,null,[null]]\n"
         )
     }
 
@@ -314,6 +325,6 @@ mod tests {
     fn nothing_but_what_is_needed_is_selected() {
         let template = template();
         assert!(!template.contains('\'') && !template.contains("json .Config}") && !template.contains("Env"));
-        assert_eq!(template.matches("{{").count(), 20);
+        assert_eq!(template.matches("{{").count(), 27);
     }
 }

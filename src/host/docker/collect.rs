@@ -1,7 +1,6 @@
 //! Asks an engine for its containers: two calls for any number, and one more only for what the list does not tell.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -9,37 +8,46 @@ use tokio::task::JoinSet;
 
 use super::api::{CallError, EngineApi};
 use super::gathered::{
-    Gathered, ImageRow, Inspected, Labels, ListedContainer, ListedImages, MountPoint, gather, mount_of,
-    with_algorithm,
+    Gathered, ImageRow, Inspected, Labels, ListedContainer, ListedImages, MountPoint, NetworkSettings,
+    gather, mount_of, with_algorithm,
 };
 use super::life::{self, Life};
 use crate::host::ContainerQuery;
 use crate::host::mounts::Running;
 
-/// Collects what a query asks for, with up to `lanes` calls at once. `clock` is that of the engine, where it is known.
+/// What an engine is asked beyond its lists.
+#[derive(Clone, Copy)]
+pub(in crate::host) struct Manner {
+    /// The number of calls at once.
+    pub(in crate::host) lanes: usize,
+    /// The clock of the engine, where it is known.
+    pub(in crate::host) clock: Option<fn() -> i64>,
+    /// Whether it is asked what volumes are binds of: where that could not be asked later.
+    pub(in crate::host) asks_devices: bool,
+}
+
+/// Collects what a query asks for.
 pub(in crate::host) async fn collect(
     engine: &EngineApi,
     query: &ContainerQuery,
-    lanes: usize,
-    clock: Option<fn() -> i64>,
+    manner: Manner,
 ) -> Result<Gathered, CallError> {
     for _ in 1..TRIES {
-        let (listed, images) = collect_once(engine, query, lanes, clock).await?;
+        let (listed, images) = collect_once(engine, query, manner).await?;
         // One that ended or was made anew in between is another one now.
         if !listed.iter().any(ListedContainer::is_gone) {
             return Ok(gather(listed, &images, query));
         }
         tokio::time::sleep(PAUSE).await;
     }
-    let (listed, images) = collect_once(engine, query, lanes, clock).await?;
+    let (listed, images) = collect_once(engine, query, manner).await?;
     Ok(gather(listed, &images, query))
 }
 
 async fn collect_once(
     engine: &EngineApi,
     query: &ContainerQuery,
-    lanes: usize,
-    clock: Option<fn() -> i64>,
+    Manner { lanes, clock, asks_devices }: Manner,
 ) -> Result<(Vec<ListedContainer>, ListedImages), CallError> {
     let start = Instant::now();
     let list = || answered("/containers/json", engine.get::<Vec<ListRow>>("/containers/json?all=true"));
@@ -55,6 +63,13 @@ async fn collect_once(
     let mut wanting = listed.iter_mut().filter(|listed| listed.wants_inspection(query)).collect::<Vec<_>>();
     for batch in wanting.chunks_mut(lanes.max(1)) {
         inspect(engine, batch).await?;
+    }
+    let has_volumes = |listed: &ListedContainer| listed.wants_inspection(query) && listed.has_volumes();
+    if asks_devices && query.locked.is_some() && listed.iter().any(has_volumes) {
+        let devices = again(|| answered("/volumes", engine.get::<Volumes>("/volumes"))).await?.devices();
+        for listed in &mut listed {
+            listed.devices = Some(devices.clone());
+        }
     }
     log::info!(containers = listed.len(), images = images.len(), ms = start.elapsed().as_millis(); "the engine answered");
     Ok((listed, ListedImages::of(images)))
@@ -114,7 +129,7 @@ async fn inspected(engine: &EngineApi, id: &str) -> Result<Inspected, CallError>
 /// Asks for one container once more: its processes, where it has any.
 pub(super) async fn running_now(engine: &EngineApi, id: &str) -> Result<Option<Running>, CallError> {
     Ok(match inspected(engine, id).await? {
-        Inspected::There { processes, .. } => processes,
+        Inspected::There { processes, .. } => processes.map(|running| *running),
         Inspected::Gone => None,
     })
 }
@@ -125,20 +140,44 @@ pub(super) async fn bound_device(engine: &EngineApi, volume: &str) -> Result<Opt
         return Ok(None);
     }
     let path = format!("/volumes/{volume}");
-    let options = match answered(&path, engine.get::<Volume>(&path)).await {
-        Ok(volume) => volume.options.unwrap_or_default(),
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let binds = options.get("o").is_some_and(|o| o.split(',').any(|word| matches!(word, "bind" | "rbind")));
-    Ok(options.get("device").filter(|path| binds && path.starts_with('/')).cloned())
+    match answered(&path, engine.get::<Volume>(&path)).await {
+        Ok(volume) => Ok(volume.device()),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// The field that is read of a volume.
+/// The fields that are read of a volume.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Volume {
+    name: Option<String>,
     options: Option<HashMap<String, String>>,
+}
+
+impl Volume {
+    /// The path that it is a bind of, if it is one.
+    fn device(self) -> Option<String> {
+        let mut options = self.options.unwrap_or_default();
+        let is_bind = |word: &str| matches!(word, "bind" | "rbind");
+        let binds = options.get("o").is_some_and(|o| o.split(',').any(is_bind));
+        options.remove("device").filter(|path| binds && path.starts_with('/'))
+    }
+}
+
+/// Volumes as they are listed.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Volumes {
+    volumes: Option<Vec<Volume>>,
+}
+
+impl Volumes {
+    /// The path that each of those is a bind of which are one, by name.
+    fn devices(self) -> HashMap<String, String> {
+        let all = self.volumes.into_iter().flatten();
+        all.filter_map(|mut volume| Some((volume.name.take()?, volume.device()?))).collect()
+    }
 }
 
 /// A container as it is listed.
@@ -155,6 +194,7 @@ struct ListRow {
     created: Option<i64>,
     labels: Option<HashMap<String, String>>,
     mounts: Option<Vec<MountPoint>>,
+    network_settings: Option<NetworkSettings>,
 }
 
 impl ListRow {
@@ -171,8 +211,10 @@ impl ListRow {
             state,
             is_open,
             labels: Labels(self.labels.unwrap_or_default()),
+            networks: self.network_settings.and_then(NetworkSettings::names),
             mounts: self.mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
             inspected: None,
+            devices: None,
         }
     }
 
@@ -233,7 +275,7 @@ struct ContainerState {
 
 impl Details {
     fn inspected(self, id: &str) -> Inspected {
-        let processes = self.processes(id);
+        let processes = self.processes(id).map(Box::new);
         let (host, state) = (self.host_config.unwrap_or_default(), self.state);
         let policy = host.restart_policy.and_then(|policy| policy.name);
         let status = state.as_ref().and_then(|state| state.status.clone());
@@ -257,10 +299,10 @@ impl Details {
 
     /// Its processes, where it has any.
     fn processes(&self, id: &str) -> Option<Running> {
-        let pid = self.state.as_ref()?.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0)?;
         let storage = self.graph_driver.as_ref().and_then(|driver| driver.data.as_ref());
-        let path = |name: &str| storage?.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
-        Some(Running { id: id.to_owned(), pid, merged: path("MergedDir"), upper: path("UpperDir") })
+        let state = self.state.as_ref()?;
+        let started = state.started_at.as_deref().and_then(life::moment);
+        Running::of(id, state.pid?, started, storage)
     }
 }
 

@@ -1,6 +1,7 @@
 //! An engine that this machine reaches by itself: where it listens, and one conversation with it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::DEADLINE;
 use super::api::EngineApi;
-use super::collect::{bound_device, collect, running_now};
+use super::collect::{Manner, bound_device, collect, running_now};
 use super::failure::{Contact, EngineError};
 use super::gathered::{Gathered, MountLook, RawContainer};
 use super::tls;
@@ -17,9 +18,9 @@ use super::transport::Stream;
 use crate::control::runtime;
 use crate::control::waits;
 use crate::host::disk::ThisDisk;
-use crate::host::mounts::{self, EngineQuestions, LockedPaths, Running};
-use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout, Watch};
-use crate::model::{Address, Mount};
+use crate::host::mounts::{self, EngineQuestions, HeldReading, LockedPaths, Running};
+use crate::host::{Container, ContainerQuery, ContainersAnswer, ContentsQuery, Layout, LockedSubject, Watch};
+use crate::model::{Address, ContentsState, Glob, Mount};
 
 /// The number of calls at once.
 const LANES: usize = 4;
@@ -148,14 +149,22 @@ pub(in crate::host) fn observe(
         let asked = engine.connect()?;
         // Another machine has another clock.
         let clock = Some(query.clock).filter(|_| matches!(engine, Engine::Unix(_)));
-        collect(&asked, query, LANES, clock).await.map_err(|error| engine.contact().failed(error))
+        let manner = Manner { lanes: LANES, clock, asks_devices: false };
+        collect(&asked, query, manner).await.map_err(|error| engine.contact().failed(error))
     });
     match answer {
         _ if watch.is_cancelled() => None,
         Ok(Gathered::Seen(containers, left_out)) => {
             let locked = query.locked.as_ref().map(|paths| LockedPaths::of(paths, layout));
-            let looker =
-                Looker { engine: engine.clone(), layout: layout.clone(), locked, watch: watch.child() };
+            let looker = Looker {
+                engine: engine.clone(),
+                layout: layout.clone(),
+                locked,
+                exclude: query.exclude.clone(),
+                contents: query.contents.clone(),
+                subjects: query.locked.clone().unwrap_or_default(),
+                watch: Arc::new(watch.child()),
+            };
             looker.resolve(containers).map(|resolved| match resolved {
                 Ok(containers) => ContainersAnswer::Seen { containers, left_out },
                 Err(error) => ContainersAnswer::Unreachable(error.to_string()),
@@ -168,6 +177,9 @@ pub(in crate::host) fn observe(
 
 /// The time for looking at the files and mounts of one container: a file system that hangs must not hang the run.
 const PATIENCE: Duration = waits::CONTAINER_FILES.most;
+
+/// The reason why nothing is read of a container that has no processes.
+const NOT_RUNNING: &str = "it does not run, so its files are not to be seen: start it, and check again";
 
 /// The reason why containers were not looked at to the end.
 #[derive(Debug, thiserror::Error)]
@@ -184,14 +196,17 @@ struct Looker {
     engine: Engine,
     layout: Layout,
     locked: Option<LockedPaths>,
-    watch: Watch,
+    exclude: Vec<Glob>,
+    contents: Vec<ContentsQuery>,
+    subjects: Vec<LockedSubject>,
+    watch: Arc<Watch>,
 }
 
 impl Looker {
     /// Resolves containers on a thread of its own, which is left behind where a file system hangs. `None`: the run was
     /// cancelled.
     fn resolve(self, containers: Vec<RawContainer>) -> Option<Result<Vec<Container>, LookError>> {
-        let (count, watch) = (containers.len(), self.watch.child());
+        let (count, watch) = (containers.len(), Arc::clone(&self.watch));
         let (sender, receiver) = mpsc::channel();
         let look = move || {
             for raw in containers {
@@ -219,16 +234,31 @@ impl Looker {
                 bound_device(&engine, volume).await.map_err(|error| self.engine.contact().failed(error))
             })
         };
-        let ask = EngineQuestions { again: &again, device: &device, watch: &self.watch };
+        let reading = HeldReading { exclude: &self.exclude, watch: &self.watch };
+        let ask = EngineQuestions { again: &again, device: &device, reading };
         let look = self
             .locked
             .as_ref()
             .map(|locked| |running: &Running, mounts: &[Mount]| mounts::look(locked, running, mounts, &ask));
-        raw.resolve(&self.layout, &ThisDisk, look.as_ref().map(|look| look as MountLook<'_>))
+        let running = raw.runs().cloned();
+        let mut container =
+            raw.resolve(&self.layout, &ThisDisk, look.as_ref().map(|look| look as MountLook<'_>));
+        let name = container.name.clone();
+        let its = self.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
+        container.contents = its
+            .map(|wanted| {
+                let state = match &running {
+                    Some(running) => mounts::contents(&self.subjects, wanted, running, &ask),
+                    None => ContentsState::Unseen(NOT_RUNNING.to_owned()),
+                };
+                (wanted.path.clone(), state)
+            })
+            .collect();
+        container
     }
 }
 
-/// Receives so many containers, each within `patience`. `None`: the run was cancelled.
+/// Receives so many containers; nothing may be done for longer than `patience`. `None`: the run was cancelled.
 fn received(
     receiver: &Receiver<Container>,
     count: usize,
@@ -236,13 +266,16 @@ fn received(
     watch: &Watch,
 ) -> Option<Result<Vec<Container>, LookError>> {
     let mut containers = Vec::with_capacity(count);
-    let mut since = Instant::now();
+    let (mut since, mut done) = (Instant::now(), watch.done());
     while containers.len() < count {
         match receiver.recv_timeout(POLL.min(patience)) {
             _ if watch.is_cancelled() => return None,
             Ok(container) => {
                 containers.push(container);
                 since = Instant::now();
+            }
+            Err(RecvTimeoutError::Timeout) if watch.done() != done => {
+                (since, done) = (Instant::now(), watch.done());
             }
             Err(RecvTimeoutError::Timeout) if since.elapsed() < patience => {}
             Err(RecvTimeoutError::Timeout) => {

@@ -1,6 +1,6 @@
 //! What an engine said of its containers: which of them count, and where their compose files lie.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::life::{Life, RESTARTING};
 use crate::host::disk::Disk;
 use crate::host::mounts::Running;
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
-use crate::model::{LeftOut, Mount, MountView, Unit, any_match, full_image_name};
+use crate::model::{ContentsState, LeftOut, Mount, MountView, Unit, any_match, full_image_name};
 
 /// An engine's answer, before compose files are looked for.
 #[derive(Debug)]
@@ -31,12 +31,31 @@ pub(in crate::host) struct RawContainer {
     running: Option<Running>,
     /// Whether its mounts are looked at.
     counts: bool,
+    /// The paths that volumes are binds of, by name, where the engine was asked.
+    devices: Option<HashMap<String, String>>,
+}
+
+/// A container whose mounts are to be looked at.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::host) struct MountedContainer<'a> {
+    /// Its processes, where the engine names one.
+    pub(in crate::host) running: Option<&'a Running>,
+    /// Its mounts.
+    pub(in crate::host) mounts: &'a [Mount],
+    /// The paths that volumes are binds of, by name, where the engine was asked.
+    pub(in crate::host) devices: Option<&'a HashMap<String, String>>,
 }
 
 /// Looks at the mounts of a container that runs.
 pub(in crate::host) type MountLook<'a> = &'a dyn Fn(&Running, &[Mount]) -> MountView;
 
 impl Gathered {
+    /// The containers whose mounts are to be looked at.
+    pub(in crate::host) fn mounted(&self) -> Vec<MountedContainer<'_>> {
+        let Self::Seen(containers, _) = self else { return Vec::new() };
+        containers.iter().filter_map(RawContainer::mounted).collect()
+    }
+
     /// Maps compose files and the sources of mounts into the layout, as the disk of their machine has them, and looks at the
     /// mounts of containers that were inspected.
     pub(in crate::host) fn resolve(
@@ -56,7 +75,23 @@ impl Gathered {
     }
 }
 
+/// The reason why the files of a container are not read over a connection.
+const NOT_FROM_HERE: &str = "files inside containers are read on their own machine: run driftlock there as root, with a target whose host is \"local\"";
+
 impl RawContainer {
+    /// Its processes, where the engine names one and its state has some.
+    pub(super) fn runs(&self) -> Option<&Running> {
+        self.running.as_ref().filter(|_| is_up(&self.container.state))
+    }
+
+    /// What is known of its mounts, where they are to be looked at.
+    fn mounted(&self) -> Option<MountedContainer<'_>> {
+        let mounts = self.container.mounts.as_deref().unwrap_or_default();
+        let (running, devices) = (self.running.as_ref(), self.devices.as_ref());
+        let is_looked_at = self.counts && is_up(&self.container.state) && has_paths(mounts);
+        is_looked_at.then_some(MountedContainer { running, mounts, devices })
+    }
+
     /// The repository path of each compose file, `None` for one that cannot be mapped, and that of each bind's source.
     pub(super) fn resolve(self, layout: &Layout, disk: &dyn Disk, look: Option<MountLook<'_>>) -> Container {
         let files = self.config_files.split(',').filter(|_| !self.config_files.is_empty());
@@ -71,8 +106,9 @@ impl RawContainer {
             }
         }
         let mounts = container.mounts.as_deref().unwrap_or_default();
-        if let Some(look) = look.filter(|_| self.counts && is_up(&container.state) && has_paths(mounts)) {
+        if let Some(look) = look.filter(|_| self.counts && is_up(&container.state)) {
             container.view = match &self.running {
+                _ if !has_paths(mounts) => MountView::NotConcerned,
                 Some(running) => look(running, mounts),
                 None => MountView::Unseen("the engine names no process of it".to_owned()),
             };
@@ -108,6 +144,27 @@ pub(super) struct MountPoint {
     destination: Option<String>,
     #[serde(rename = "RW")]
     rw: Option<bool>,
+}
+
+/// The networks of a container, by name; nothing of them but their names is read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct NetworkSettings {
+    #[serde(deserialize_with = "names_of")]
+    networks: Option<BTreeSet<String>>,
+}
+
+/// The names of an object in JSON; what they name is read over.
+fn names_of<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeSet<String>>, D::Error> {
+    let named = Option::<HashMap<String, serde_json::Value>>::deserialize(deserializer)?;
+    Ok(named.map(|named| named.into_keys().collect()))
+}
+
+impl NetworkSettings {
+    /// The names, sorted.
+    pub(super) fn names(self) -> Option<Vec<String>> {
+        self.networks.map(|networks| networks.into_iter().collect())
+    }
 }
 
 /// A mount as an engine lists it. A volume that nobody named has a name that says nothing.
@@ -190,10 +247,14 @@ pub(in crate::host) struct ListedContainer {
     pub(super) is_open: bool,
     /// Its labels.
     pub(super) labels: Labels,
+    /// The names of its networks, where they are listed.
+    pub(super) networks: Option<Vec<String>>,
     /// Its mounts, where they are listed.
     pub(super) mounts: Option<Vec<Mount>>,
     /// The result of inspecting it, where that was done.
     pub(super) inspected: Option<Inspected>,
+    /// The paths that volumes are binds of, by name, where that was asked.
+    pub(super) devices: Option<HashMap<String, String>>,
 }
 
 /// A container's labels, of which only those of Compose are ever read.
@@ -214,7 +275,7 @@ pub(super) enum Inspected {
         /// Its state, where that is told.
         status: Option<String>,
         /// Its processes, where it has any.
-        processes: Option<Running>,
+        processes: Option<Box<Running>>,
     },
 }
 
@@ -249,9 +310,16 @@ impl ListedContainer {
 
     /// Whether the list alone does not tell what is to be known of it.
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
-        let has_paths = has_paths(self.mounts.as_deref().unwrap_or_default());
+        let name = self.name.as_deref().unwrap_or_default();
+        let has_contents = query.contents.iter().any(|wanted| wanted.container.matches(name.as_bytes()));
+        let has_paths = has_contents || has_paths(self.mounts.as_deref().unwrap_or_default());
         let is_used = query.locked.is_some() && self.counts(query) && is_up(&self.state) && has_paths;
         self.left_out(query).is_none() && (self.is_open || is_used || self.is_unknown(query))
+    }
+
+    /// Whether a volume is mounted.
+    pub(super) fn has_volumes(&self) -> bool {
+        self.mounts.iter().flatten().any(|mount| mount.kind == "volume" && !mount.source.is_empty())
     }
 
     /// Whether it counts in the end.
@@ -287,7 +355,7 @@ impl ListedContainer {
                 return Some(Err("containers that remove themselves (--rm)"));
             }
             Some(Inspected::There { image, life, status, processes, .. }) => {
-                running = processes;
+                running = processes.map(|running| *running);
                 let has_ended = is_up(&self.state) && life.as_ref().is_some_and(|life| !life.running);
                 if life.is_some_and(|life| life.is_restart(&self.state, self.up)) {
                     RESTARTING.clone_into(&mut self.state);
@@ -301,11 +369,17 @@ impl ListedContainer {
             _ => {}
         }
         let counts = self.counts(query);
-        Some(Ok(RawContainer { running, counts, ..self.into_raw(images) }))
+        let mut raw = RawContainer { running, counts, ..self.into_raw(images) };
+        let name = raw.container.name.clone();
+        let its = query.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
+        let unseen = || ContentsState::Unseen(NOT_FROM_HERE.to_owned());
+        raw.container.contents = its.map(|wanted| (wanted.path.clone(), unseen())).collect();
+        Some(Ok(raw))
     }
 
     fn into_raw(self, images: &ListedImages) -> RawContainer {
-        let mut mounts = self.mounts;
+        let is_running = is_up(&self.state);
+        let (mut mounts, devices) = (self.mounts, self.devices);
         if let Some(mounts) = &mut mounts {
             mounts.sort();
         }
@@ -321,13 +395,15 @@ impl ListedContainer {
             name: self.name.unwrap_or_default(),
             image: self.image,
             image_id: self.image_id,
+            networks: self.networks.filter(|names| is_running || !names.is_empty()),
             state: self.state,
             mounts,
             view: MountView::default(),
+            contents: Vec::new(),
         };
         let working_dir = self.labels.compose("project.working_dir").unwrap_or_default().into();
         let config_files = self.labels.compose("project.config_files").unwrap_or_default();
-        RawContainer { container, config_files, working_dir, running: None, counts: true }
+        RawContainer { container, config_files, working_dir, running: None, counts: true, devices }
     }
 }
 
@@ -381,6 +457,8 @@ mod tests {
             patterns: vec![crate::model::Glob::new("*").unwrap()],
             named: std::iter::once(named.to_owned()).collect(),
             locked: Some(Vec::new()),
+            exclude: Vec::new(),
+            contents: Vec::new(),
             ignores_unnamed,
             clock: || 0,
         };
@@ -407,8 +485,10 @@ mod tests {
             up: None,
             is_open: false,
             labels: Labels(HashMap::new()),
+            networks: None,
             mounts: None,
             inspected: None,
+            devices: None,
         }
     }
 

@@ -4,7 +4,10 @@
 //! link on the way is switched, the engine still names the path, and the container still has the old one. The kernel tells
 //! which: two mounts show the same where file system and path in it are the same.
 
+mod contents;
+mod held;
 mod table;
+mod told;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +17,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::docker::EngineError;
-use super::{Layout, LockedSubject, Watch};
-use crate::model::{Mount, MountUse, MountView, Shows, escaped};
+use super::{Layout, LockedSubject};
+use crate::model::{Covered, HeldSubject, Mount, MountUse, MountView, Shows, escaped};
 use table::{FsLocation, MountTable, below, joined};
 use view::{Led, Lost, Trouble, View};
 
+pub(super) use contents::contents;
+pub(super) use held::HeldReading;
+pub(super) use told::{Found, ToldContainer, ToldMachine, ToldRoot, Wanted};
 pub(super) use view::Running;
 
 /// The number of looks at a container that changes meanwhile, and the pause before each.
@@ -33,21 +39,36 @@ pub(super) struct LockedPaths {
     paths: BTreeSet<Vec<u8>>,
     /// Subjects that a link leads to, or with a link on the way: each with where it lies.
     linked: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Each subject with the paths that lead to it.
+    subjects: Vec<(LockedSubject, BTreeSet<Vec<u8>>)>,
 }
 
 impl LockedPaths {
-    /// Finds where subjects lie. Directories are resolved once for all that lies in them.
+    /// Finds where subjects lie on this machine.
     pub(super) fn of(subjects: &[LockedSubject], layout: &Layout) -> Self {
-        let mut all = Self { paths: BTreeSet::new(), linked: Vec::new() };
+        let real = |path: &Path| path.canonicalize().ok();
+        Self::by(subjects, layout, &real, &|path, beside| {
+            if beside.is_symlink() { path.canonicalize().ok() } else { Some(beside.to_owned()) }
+        })
+    }
+
+    /// Finds where subjects lie: `real` resolves a directory, once for all that lies in it, and `end` what is at a path, which
+    /// lies in a directory without links at the second one.
+    pub(super) fn by(
+        subjects: &[LockedSubject],
+        layout: &Layout,
+        real: &dyn Fn(&Path) -> Option<PathBuf>,
+        end: &dyn Fn(&Path, &Path) -> Option<PathBuf>,
+    ) -> Self {
+        let mut all = Self { paths: BTreeSet::new(), linked: Vec::new(), subjects: Vec::new() };
         let mut parents: BTreeMap<PathBuf, Option<PathBuf>> = BTreeMap::new();
         for subject in subjects {
             let Some(path) = layout.locate(&subject.place) else { continue };
             let mut ways = BTreeSet::from([path.clone()]);
             if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-                let real = parents.entry(parent.to_owned()).or_insert_with(|| parent.canonicalize().ok());
+                let real = parents.entry(parent.to_owned()).or_insert_with(|| real(parent));
                 let beside = real.as_ref().map(|real| real.join(name));
-                let is_link = beside.as_ref().is_some_and(|it| it.is_symlink());
-                let real = if is_link { path.canonicalize().ok() } else { beside.clone() };
+                let real = beside.as_ref().and_then(|beside| end(&path, beside));
                 ways.extend([beside, real.clone()].into_iter().flatten());
                 let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
                 if let Some(real) = real {
@@ -55,11 +76,13 @@ impl LockedPaths {
                     all.linked.extend(others.map(|way| (bytes(way), bytes(&real))));
                 }
             }
-            for way in ways {
-                let way = way.into_os_string().into_vec();
-                all.paths.extend(subject.files.iter().map(|file| joined(&way, file)));
-                all.paths.insert(way);
+            let ways: BTreeSet<Vec<u8>> =
+                ways.into_iter().map(|way| way.into_os_string().into_vec()).collect();
+            for way in &ways {
+                all.paths.extend(subject.files().map(|file| joined(way, file)));
+                all.paths.insert(way.clone());
             }
+            all.subjects.push((subject.clone(), ways));
         }
         all
     }
@@ -78,8 +101,8 @@ pub(super) struct EngineQuestions<'a> {
     pub(super) again: &'a dyn Fn(&str) -> Result<Option<Running>, EngineError>,
     /// The path that a volume of this name is a bind of, if it is one.
     pub(super) device: &'a dyn Fn(&str) -> Result<Option<String>, EngineError>,
-    /// The run that looks, which may be cancelled.
-    pub(super) watch: &'a Watch,
+    /// What is needed to read the files that a stale mount shows.
+    pub(super) reading: HeldReading<'a>,
 }
 
 /// Looks at a container's mounts, and again while it changes. A container that has no locked path by what its engine says is
@@ -92,18 +115,21 @@ pub(super) fn look(
 ) -> MountView {
     let mut running = first.clone();
     for look in 1.. {
-        let Some(machine) = Machine::new(locked) else {
+        let Some(machine) = view::own_table().map(|table| Machine {
+            table,
+            locked,
+            sight: &ThisKernel,
+            reading: Some(ask.reading),
+        }) else {
             return MountView::Unseen("this machine does not show its mounts".to_owned());
         };
         let mounts = match machine.with_devices(mounts, ask) {
             Ok(mounts) => mounts,
             Err(error) => return MountView::Refused(error.to_string()),
         };
-        let why = match View::of(&running, &machine.table) {
-            Ok(view) => match machine.uses(&view, &mounts) {
-                Some(uses) => return MountView::Seen { uses, is_whole: view.is_whole() },
-                None => Trouble::Moving("it moved while it was looked at".to_owned()),
-            },
+        let seen = View::of(&running, &machine.table).and_then(|view| machine.seen(&view, &running, &mounts));
+        let why = match seen {
+            Ok(seen) => return seen,
             Err(trouble) => trouble,
         };
         // The paths that the engine names are those of its machine, which may be another one.
@@ -128,30 +154,122 @@ pub(super) fn look(
             }
             Err(error) => return MountView::Refused(error.to_string()),
         }
-        if ask.watch.is_cancelled() {
+        if ask.reading.watch.is_cancelled() {
             return MountView::Refused(EngineError::Interrupted.to_string());
         }
     }
     MountView::NotRunning
 }
 
-/// The paths of this machine, compared with the mounts of its containers.
+/// The outcome of judging a container of another machine by what that told.
+pub(super) enum Judged {
+    /// The outcome of looking at its mounts.
+    View(MountView),
+    /// More must be told, or it moved: these are what it would be judged as if it stays so.
+    Again(MountView),
+}
+
+/// Judges a container of another machine by what that told so far. What more it must tell is among
+/// [`ToldMachine::wanted`] then. `device` is the path that a volume of this name is a bind of, if it is one, where that is known.
+pub(super) fn judge(
+    told: &ToldMachine,
+    locked: &LockedPaths,
+    running: &Running,
+    mounts: &[Mount],
+    device: &dyn Fn(&str) -> Result<Option<String>, String>,
+) -> Judged {
+    let Some(table) = MountTable::parse(&told.mounts) else {
+        return Judged::View(MountView::Unseen("the server does not show its mounts".to_owned()));
+    };
+    let machine = Machine { table, locked, sight: told, reading: None };
+    let mut mounts = mounts.to_vec();
+    for mount in mounts.iter_mut().filter(|mount| machine.is_bound_volume(mount)) {
+        match device(&mount.source) {
+            Ok(Some(path)) => mount.host_path = path,
+            Ok(None) => {}
+            Err(why) => return Judged::View(MountView::Refused(why)),
+        }
+    }
+    let unseen = || Trouble::Unseen("the server told nothing of its processes".to_owned());
+    let container = told.containers.get(&running.pid).ok_or_else(unseen);
+    let view = container.and_then(|container| View::told(container, running, told, &machine.table));
+    let why = match view.and_then(|view| machine.seen(&view, running, &mounts)) {
+        Ok(seen) => return Judged::View(seen),
+        Err(trouble) => trouble,
+    };
+    if !matches!(why, Trouble::Unseen(_)) && !machine.is_concerned(&mounts) {
+        let is_final = told.wanted.borrow().is_empty();
+        let judged = if is_final { Judged::View } else { Judged::Again };
+        return judged(MountView::NotConcerned);
+    }
+    Judged::Again(match why {
+        Trouble::Unseen(why) => MountView::Unseen(why),
+        Trouble::Moving(why) | Trouble::Foreign(why) => MountView::Refused(why),
+    })
+}
+
+/// The questions about a container that are asked of another machine in any case.
+pub(super) fn first_questions(running: &Running, mounts: &[Mount]) -> Vec<Wanted> {
+    let placed = mounts.iter().filter(|mount| !mount.host_path.is_empty());
+    let both = placed.flat_map(|mount| {
+        let here = Wanted::Here(mount.host_path.clone().into_bytes());
+        [here, Wanted::Inside(running.pid, plain(mount.destination.as_bytes()))]
+    });
+    both.collect()
+}
+
+/// A machine that is asked where its paths lead.
+trait Sight {
+    /// The end of a path; `table` is that of the machine.
+    fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost>;
+}
+
+/// This machine.
+struct ThisKernel;
+
+impl Sight for ThisKernel {
+    fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost> {
+        view::locate(Path::new(OsStr::from_bytes(path)), table)
+    }
+}
+
+impl Sight for ToldMachine {
+    fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost> {
+        Self::locate(self, path, table)
+    }
+}
+
+/// The paths of a machine, compared with the mounts of its containers.
 struct Machine<'a> {
     table: MountTable,
     locked: &'a LockedPaths,
+    sight: &'a dyn Sight,
+    /// What is needed to read the files that a stale mount shows, where they can be read from here.
+    reading: Option<HeldReading<'a>>,
 }
 
-impl<'a> Machine<'a> {
-    /// This machine as it is now. `None`: it does not show its mounts.
-    fn new(locked: &'a LockedPaths) -> Option<Self> {
-        Some(Self { table: view::own_table()?, locked })
+impl Machine<'_> {
+    /// The outcome of looking at a container through its view.
+    fn seen(&self, view: &View<'_>, running: &Running, mounts: &[Mount]) -> Result<MountView, Trouble> {
+        match self.uses(view, mounts) {
+            Some(uses) => Ok(MountView::Seen { started: running.started, uses, is_whole: view.is_whole() }),
+            None => Err(Trouble::Moving("it moved while it was looked at".to_owned())),
+        }
+    }
+
+    fn locate(&self, path: &[u8]) -> Result<Option<Led>, Lost> {
+        self.sight.locate(path, &self.table)
+    }
+
+    /// Whether a mount is a volume that is itself a mount of this machine.
+    fn is_bound_volume(&self, mount: &Mount) -> bool {
+        mount.kind == VOLUME && self.table.has_mount_at(mount.host_path.as_bytes())
     }
 
     /// The mounts, where a volume that is itself a bind is told by the path that it was made of: that may lead elsewhere by now.
     fn with_devices(&self, mounts: &[Mount], ask: &EngineQuestions<'_>) -> Result<Vec<Mount>, EngineError> {
         let mut mounts = mounts.to_vec();
-        let is_bound = |mount: &&mut Mount| mount.kind == VOLUME && self.is_mount_point(&mount.host_path);
-        for mount in mounts.iter_mut().filter(is_bound) {
+        for mount in mounts.iter_mut().filter(|mount| self.is_bound_volume(mount)) {
             if let Some(path) = (ask.device)(&mount.source)? {
                 mount.host_path = path;
             }
@@ -159,26 +277,27 @@ impl<'a> Machine<'a> {
         Ok(mounts)
     }
 
-    /// Whether a path is one at which something is mounted on this machine.
-    fn is_mount_point(&self, path: &str) -> bool {
-        self.table.has_mount_at(path.as_bytes())
-    }
-
     /// Whether a locked path is in one of the mounts by what the engine says of them.
     fn is_concerned(&self, mounts: &[Mount]) -> bool {
-        mounts.iter().filter(|mount| !mount.host_path.is_empty()).any(|mount| {
-            let now = view::locate(Path::new(&mount.host_path), &self.table);
+        let placed = mounts.iter().filter(|mount| !mount.host_path.is_empty());
+        let concerned = placed.filter(|mount| {
+            let now = self.locate(mount.host_path.as_bytes());
             self.matters(mount, now.as_ref().ok().and_then(Option::as_ref), None)
-        })
+        });
+        concerned.count() > 0
     }
 
     /// The uses of locked paths through a container's mounts. `None`: something moved meanwhile.
-    fn uses(&self, view: &View, mounts: &[Mount]) -> Option<Vec<MountUse>> {
-        let mut uses = Vec::new();
+    fn uses(&self, view: &View<'_>, mounts: &[Mount]) -> Option<Vec<MountUse>> {
+        let (mut uses, mut has_moved) = (Vec::new(), false);
         for mount in mounts.iter().filter(|mount| !mount.host_path.is_empty()) {
             let others = mounts.iter().map(|it| it.destination.as_bytes());
             let others = others.filter(|other| *other != mount.destination.as_bytes()).collect();
-            self.judge(view, mount, &others, &mut uses)?;
+            // All are looked at: a machine that is asked from afar is asked for all that is wanted at once.
+            has_moved |= self.judge(view, mount, &others, &mut uses).is_none();
+        }
+        if has_moved {
+            return None;
         }
         uses.sort_by(|a, b| a.destination.cmp(&b.destination));
         Some(uses)
@@ -187,14 +306,17 @@ impl<'a> Machine<'a> {
     /// Judges a mount, and whatever is mounted inside it on either side. `None`: something moved meanwhile.
     fn judge(
         &self,
-        view: &View,
+        view: &View<'_>,
         mount: &Mount,
         others: &BTreeSet<&[u8]>,
         uses: &mut Vec<MountUse>,
     ) -> Option<()> {
         let destination = plain(mount.destination.as_bytes());
-        let now = view::locate(Path::new(&mount.host_path), &self.table);
+        let now = self.locate(mount.host_path.as_bytes());
         let there = view.locate(&destination);
+        if matches!(now, Err(Lost::Untold)) || matches!(there, Err(Lost::Untold)) {
+            return None;
+        }
         if !self.matters(
             mount,
             now.as_ref().ok().and_then(Option::as_ref),
@@ -203,7 +325,7 @@ impl<'a> Machine<'a> {
             return Some(());
         }
         let (now, there) = match (now, there) {
-            (Err(Lost::Moved), _) | (_, Err(Lost::Moved)) => return None,
+            (Err(Lost::Moved | Lost::Untold), _) | (_, Err(Lost::Moved | Lost::Untold)) => return None,
             (Err(Lost::Refused(why)), _) | (_, Err(Lost::Refused(why))) => {
                 uses.push(said(mount, b"", None, Shows::Unknown(why)));
                 return Some(());
@@ -216,16 +338,24 @@ impl<'a> Machine<'a> {
             Shows::Unknown("only root can tell where a link in the container leads".to_owned())
         };
         let is_current = top == Shows::Current;
-        uses.push(said(mount, b"", now.as_ref(), top));
+        let held = match top {
+            Shows::Other(_) => self.held(view, mount, b"", now.as_ref(), &destination),
+            _ => Vec::new(),
+        };
+        let covers = self.covers(mount, now.as_ref(), &destination, others);
+        uses.push(MountUse { held, covers, ..said(mount, b"", now.as_ref(), top) });
         let (Some(now), Some(there)) = (now, there) else { return Some(()) };
         let points = self.points_inside(view, &now, &there).into_iter().map(|rest| (rest, Inside::Mount));
         let links = self.links_inside(mount, &now).into_iter().map(|rest| (rest, Inside::Link));
+        let mut has_moved = false;
         for (rest, what) in points.chain(links).filter(|_| is_current) {
             let path = joined(&now.real, &rest);
             let place = joined(&there.real, &rest);
-            let here = view::locate(Path::new(OsStr::from_bytes(&path)), &self.table);
-            let (here, inside) = match (here, view.locate(&place)) {
-                (Err(Lost::Moved), _) | (_, Err(Lost::Moved)) => return None,
+            let (here, inside) = match (self.locate(&path), view.locate(&place)) {
+                (Err(Lost::Moved | Lost::Untold), _) | (_, Err(Lost::Moved | Lost::Untold)) => {
+                    has_moved = true;
+                    continue;
+                }
                 (Err(Lost::Refused(why)), _) | (_, Err(Lost::Refused(why))) => {
                     uses.push(said(mount, &rest, None, Shows::Unknown(why)));
                     continue;
@@ -246,10 +376,82 @@ impl<'a> Machine<'a> {
             };
             if shown != Shows::Current && !is_absent {
                 let is_covered = view.has_tmpfs_at(&place);
-                uses.push(MountUse { is_covered, ..said(mount, &rest, here.as_ref(), shown) });
+                let held = self.held(view, mount, &rest, Some(&now), &place);
+                uses.push(MountUse { is_covered, held, ..said(mount, &rest, here.as_ref(), shown) });
             }
         }
-        Some(())
+        (!has_moved).then_some(())
+    }
+
+    /// The baseline's files below a mount, or its part `rest`, as the container has them at `place`; `now` is where the mount's
+    /// own path leads. Nothing where they cannot be read.
+    fn held(
+        &self,
+        view: &View<'_>,
+        mount: &Mount,
+        rest: &[u8],
+        now: Option<&Led>,
+        place: &[u8],
+    ) -> Vec<HeldSubject> {
+        let (Some(reading), Some(disk)) = (self.reading, view.disk()) else { return Vec::new() };
+        let tops = [Some(plain(mount.host_path.as_bytes())), now.map(|now| now.real.clone())];
+        let bases: Vec<Vec<u8>> = tops.into_iter().flatten().map(|top| joined(&top, rest)).collect();
+        held::read(&disk, self.locked, &bases, place, reading).unwrap_or_default()
+    }
+
+    /// The baseline's files and modules below a mount, each with its path in the container, but for what another mount of the
+    /// container lies over; `now` is where the mount's own path leads.
+    fn covers(
+        &self,
+        mount: &Mount,
+        now: Option<&Led>,
+        destination: &[u8],
+        others: &BTreeSet<&[u8]>,
+    ) -> Vec<Covered> {
+        let given = plain(mount.host_path.as_bytes());
+        let bases: Vec<&[u8]> =
+            now.map(|now| now.real.as_slice()).into_iter().chain([given.as_slice()]).collect();
+        let mut all = Vec::new();
+        for (subject, ways) in &self.locked.subjects {
+            let below_one =
+                |way: &Vec<u8>| bases.iter().find_map(|base| below(base, way).map(<[u8]>::to_vec));
+            let inside = |way: &Vec<u8>| bases.iter().any(|base| below(way, base).is_some());
+            let is_module = subject.entry.tree.is_some();
+            let at = match ways.iter().find_map(below_one) {
+                Some(rest) => joined(destination, &rest),
+                None if is_module && ways.iter().any(inside) => destination.to_vec(),
+                None => continue,
+            };
+            if mounted_over(&at, destination, others).is_none() {
+                let changed = now.and_then(|now| self.changed(subject, ways, now, &bases));
+                all.push(Covered { place: subject.place.clone(), is_module, at, changed });
+            }
+        }
+        all
+    }
+
+    /// When one of a subject's files that a mount shows last changed, where that can be seen from here.
+    fn changed(
+        &self,
+        subject: &LockedSubject,
+        ways: &BTreeSet<Vec<u8>>,
+        now: &Led,
+        bases: &[&[u8]],
+    ) -> Option<(i64, Vec<u8>)> {
+        self.reading?;
+        let way = ways
+            .iter()
+            .find(|way| bases.iter().any(|base| below(base, way).is_some() || below(way, base).is_some()))?;
+        let its = subject.files().map(|file| (joined(way, file), joined(&subject.place, file)));
+        let alone = subject.entry.tree.is_none().then(|| (way.clone(), subject.place.clone()));
+        let shown = its.chain(alone).filter(|(path, _)| {
+            bases.iter().any(|base| below(base, path).is_some()) || below(&now.real, path).is_some()
+        });
+        let changed = shown.filter_map(|(path, place)| {
+            let stat = rustix::fs::stat(Path::new(OsStr::from_bytes(&path))).ok()?;
+            Some((stat.st_ctime, place))
+        });
+        changed.max()
     }
 
     /// Whether a locked path is in a mount: by what the engine says, by where that leads now, or by what the container has.
@@ -261,7 +463,7 @@ impl<'a> Machine<'a> {
 
     /// The places below a mount at which something is mounted on this machine or in the container, where a locked path is
     /// concerned.
-    fn points_inside(&self, view: &View, now: &Led, there: &Led) -> BTreeSet<Vec<u8>> {
+    fn points_inside(&self, view: &View<'_>, now: &Led, there: &Led) -> BTreeSet<Vec<u8>> {
         let inside = |table: &MountTable, dir: &[u8]| {
             let points = table.points_below(dir).filter_map(|point| below(dir, point));
             points.map(<[u8]>::to_vec).collect::<Vec<_>>()
@@ -310,6 +512,8 @@ fn said(mount: &Mount, rest: &[u8], now: Option<&Led>, shown: Shows) -> MountUse
         expected,
         shown,
         is_covered: false,
+        held: Vec::new(),
+        covers: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The view of one container: its mount table, and the proof that it is that container's.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -9,12 +11,14 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::table::{FsLocation, MountTable};
+use super::told::{Found, ToldContainer, ToldMachine, ToldRoot, Wanted};
+use crate::host::inside::InsideDisk;
 
 /// The longest file below `/proc` that is read: a table of some 100,000 mounts.
 const LONGEST: u64 = 16 << 20;
 
 /// A running container, as its engine describes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::host) struct Running {
     /// The engine's name for it: 64 hex digits.
     pub(in crate::host) id: String,
@@ -22,8 +26,25 @@ pub(in crate::host) struct Running {
     pub(in crate::host) pid: u32,
     /// The directory where its root file system is mounted on the engine's machine, where the engine's storage has one.
     pub(in crate::host) merged: Option<PathBuf>,
+    /// When that started, in seconds since 1970, where the engine tells it.
+    pub(in crate::host) started: Option<i64>,
     /// The directory of what the container wrote, where the engine's storage has one.
     pub(in crate::host) upper: Option<PathBuf>,
+}
+
+impl Running {
+    /// A container by its first process, where it has one, and what the engine's storage says of its root.
+    pub(in crate::host) fn of(
+        id: &str,
+        pid: i64,
+        started: Option<i64>,
+        storage: Option<&HashMap<String, String>>,
+    ) -> Option<Self> {
+        let pid = u32::try_from(pid).ok().filter(|pid| *pid != 0)?;
+        let path = |name: &str| storage?.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let (merged, upper) = (path("MergedDir"), path("UpperDir"));
+        Some(Self { id: id.to_owned(), pid, started, merged, upper })
+    }
 }
 
 /// The reason why there is no view of a container.
@@ -38,13 +59,33 @@ pub(super) enum Trouble {
 }
 
 /// The mounts that a container sees.
-pub(super) struct View {
+pub(super) struct View<'a> {
     /// Its mounts.
     table: MountTable,
-    /// Its root directory; `None` where this user may not open that.
-    root: Option<OwnedFd>,
+    /// Its root directory.
+    root: Root<'a>,
     /// Whether everything that proves that this is the container's view could be seen.
     is_whole: bool,
+}
+
+/// The root directory of a container.
+enum Root<'a> {
+    /// This user may not open it.
+    Closed,
+    /// It was opened.
+    Open(OwnedFd),
+    /// Another machine told where paths below it lead, and is to be asked about others.
+    Told(&'a BTreeMap<Vec<u8>, Found>, &'a RefCell<BTreeSet<Wanted>>, u32),
+}
+
+impl Root<'_> {
+    /// The directory, where it was opened.
+    fn opened(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Open(root) => Some(root.as_fd()),
+            Self::Closed | Self::Told(..) => None,
+        }
+    }
 }
 
 /// The reason why it cannot be told where a path leads.
@@ -52,6 +93,8 @@ pub(super) struct View {
 pub(super) enum Lost {
     /// It changed while it was looked at: another look may do.
     Moved,
+    /// The machine was not asked yet.
+    Untold,
     /// It could not be looked at, with the reason.
     Refused(String),
 }
@@ -77,7 +120,46 @@ pub(super) fn own_table() -> Option<MountTable> {
     MountTable::parse(&read(Path::new("/proc/self/mountinfo")).ok()?)
 }
 
-impl View {
+impl<'a> View<'a> {
+    /// The view of a container of another machine, by the same rules.
+    pub(super) fn told(
+        told: &'a ToldContainer,
+        running: &Running,
+        machine: &'a ToldMachine,
+        host: &MountTable,
+    ) -> Result<Self, Trouble> {
+        let unseen = || Trouble::Unseen("its processes are not to be seen on the server".to_owned());
+        let begun = start_in(&told.stat).ok_or_else(unseen)?;
+        groups_in(&told.groups, running)?;
+        let table = MountTable::parse(&told.mounts)
+            .ok_or_else(|| Trouble::Unseen("the server does not show its mounts".to_owned()))?;
+        let root = match told.root {
+            ToldRoot::Closed => Root::Closed,
+            ToldRoot::Open { .. } => Root::Told(&told.paths, &machine.wanted, running.pid),
+        };
+        let mut view = Self { table, root, is_whole: false };
+        let is_certain = match told.root {
+            ToldRoot::Open { is_expected: Some(false) } => return Err(foreign()),
+            ToldRoot::Open { is_expected: Some(true) } => true,
+            _ => view.prove_by_table(running, host)?,
+        };
+        let mut is_held = matches!(told.root, ToldRoot::Open { .. });
+        for (_, letter) in &told.members {
+            match letter {
+                b's' | b'g' => {}
+                b'n' => return Err(moving("one of its processes has mounts of its own")),
+                b'r' => return Err(moving("one of its processes has a root of its own")),
+                _ => is_held = false,
+            }
+        }
+        let is_listed = told.members.iter().any(|(pid, letter)| *pid == running.pid && *letter == b's');
+        view.is_whole = is_certain && is_held && is_listed;
+        if start_in(&told.stat_again) != Some(begun) {
+            return Err(moving("its process ended"));
+        }
+        Ok(view)
+    }
+
     /// Looks at a container. Its view is believed only where its first process is one of the container's control group, the
     /// root of that process is what the engine mounted for it, and every other process of the group has the same root and the
     /// same mount namespace. What this user may not see of that is left out; see [`View::is_whole`].
@@ -89,10 +171,10 @@ impl View {
         let text = read(&proc.join("mountinfo")).map_err(|error| lost(&error))?;
         let table =
             MountTable::parse(&text).ok_or_else(|| Trouble::Moving("it shows no mounts".to_owned()))?;
-        let mut view = Self { table, root, is_whole: false };
+        let mut view = Self { table, root: root.map_or(Root::Closed, Root::Open), is_whole: false };
         let is_certain = view.prove_root(running, host)?;
-        if let Some(root) = &view.root {
-            let same = Same { namespace: namespace_of(&proc)?, root: inode(root.as_fd())? };
+        if let Some(root) = view.root.opened() {
+            let same = Same { namespace: namespace_of(&proc)?, root: inode(root)? };
             view.is_whole = same.hold_all(processes_of(&group, host), running.pid)? && is_certain;
             let again = root_of(&proc)?.ok_or_else(|| moving("its root could not be opened again"))?;
             if inode(again.as_fd())? != same.root {
@@ -112,23 +194,23 @@ impl View {
 
     /// Whether links in the container can be followed.
     pub(super) fn follows_links(&self) -> bool {
-        self.root.is_some()
+        !matches!(self.root, Root::Closed)
     }
 
     /// Holds the root of the container against what the engine says of it: whether that is certain.
     fn prove_root(&self, running: &Running, host: &MountTable) -> Result<bool, Trouble> {
-        let foreign = || Trouble::Foreign("its root is not the one that the engine made for it".to_owned());
-        let merged = running.merged.as_deref().map(|path| path.as_os_str().as_bytes());
-        // Newer stores name no directory, and mount it under the container's name. A mount of the engine's own namespace is
-        // not among those of this one.
-        let merged = merged.or_else(|| host.point_named(running.id.as_bytes()));
-        let there = merged.filter(|path| host.has_mount_at(path)).map(|path| (path, host.at(path)));
-        if let (Some(root), Some((path, _))) = (&self.root, there) {
+        if let (Some(root), Some(path)) = (self.root.opened(), root_point(running, host)) {
             let expected = Path::new(std::ffi::OsStr::from_bytes(path));
             let expected = open_from(CWD, expected, ResolveFlags::empty()).map_err(|_| foreign())?;
-            let is_same = inode(root.as_fd())? == inode(expected.as_fd())?;
+            let is_same = inode(root)? == inode(expected.as_fd())?;
             return if is_same { Ok(true) } else { Err(foreign()) };
         }
+        self.prove_by_table(running, host)
+    }
+
+    /// The same by what is mounted at its root alone.
+    fn prove_by_table(&self, running: &Running, host: &MountTable) -> Result<bool, Trouble> {
+        let there = root_point(running, host).map(|path| (path, host.at(path)));
         let own = self.table.at(b"/");
         let location = own.location(b"/").ok_or_else(foreign)?;
         let upper = running.upper.as_deref().map(|path| path.as_os_str().as_bytes());
@@ -146,9 +228,19 @@ impl View {
 
     /// The end of a path of the container, links on the way followed as the container follows them. `None`: nowhere.
     pub(super) fn locate(&self, path: &[u8]) -> Result<Option<Led>, Lost> {
-        let Some(root) = &self.root else {
-            let led = |location| Led { location, real: path.to_vec(), inode: (0, 0) };
-            return Ok(self.table.at(path).location(path).map(led));
+        let root = match &self.root {
+            Root::Open(root) => root,
+            Root::Told(paths, wanted, pid) => {
+                let Some(found) = paths.get(path) else {
+                    wanted.borrow_mut().insert(Wanted::Inside(*pid, path.to_vec()));
+                    return Err(Lost::Untold);
+                };
+                return found.led(&self.table);
+            }
+            Root::Closed => {
+                let led = |location| Led { location, real: path.to_vec(), inode: (0, 0) };
+                return Ok(self.table.at(path).location(path).map(led));
+            }
         };
         let path = Path::new(std::ffi::OsStr::from_bytes(path));
         let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -157,6 +249,11 @@ impl View {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// The files that its processes see, where this user may look at them.
+    pub(super) fn disk(&self) -> Option<InsideDisk> {
+        self.root.opened()?.try_clone_to_owned().ok().map(InsideDisk::new)
     }
 
     /// Whether something is mounted at exactly this path, which has no link in it.
@@ -239,6 +336,17 @@ impl Same {
     }
 }
 
+/// The point at which the root of a container is mounted on the engine's machine. Newer stores name no directory, and mount it
+/// under the container's name. A mount of the engine's own namespace is not among those of this one.
+fn root_point<'a>(running: &'a Running, host: &'a MountTable) -> Option<&'a [u8]> {
+    let merged = running.merged.as_deref().map(|path| path.as_os_str().as_bytes());
+    merged.or_else(|| host.point_named(running.id.as_bytes())).filter(|path| host.has_mount_at(path))
+}
+
+fn foreign() -> Trouble {
+    Trouble::Foreign("its root is not the one that the engine made for it".to_owned())
+}
+
 fn moving(why: &str) -> Trouble {
     Trouble::Moving(why.to_owned())
 }
@@ -257,16 +365,24 @@ fn lost(error: &std::io::Error) -> Trouble {
 fn start_of(proc: &Path) -> Result<Vec<u8>, Trouble> {
     let unseen = |_| Trouble::Unseen("its processes are not to be seen on this machine".to_owned());
     let stat = read(&proc.join("stat")).map_err(unseen)?;
+    start_in(&stat).map(<[u8]>::to_vec).ok_or_else(|| moving("its process ended"))
+}
+
+/// When a process began, by the text of its `stat`.
+pub(super) fn start_in(stat: &[u8]) -> Option<&[u8]> {
     // The second field is the program's name, which may hold anything.
-    let rest = stat.iter().rposition(|&b| b == b')').map(|end| &stat[end + 1..]).unwrap_or_default();
-    let field = rest.split(|&b| b == b' ').nth(20);
-    field.map(<[u8]>::to_vec).ok_or_else(|| moving("its process ended"))
+    let rest = stat.iter().rposition(|&b| b == b')').map(|end| &stat[end + 1..])?;
+    rest.split(|&b| b == b' ').nth(20)
 }
 
 /// The control groups of a process, as `/proc/PID/cgroup` lists them: those that are named after the container.
 fn groups_of(proc: &Path, running: &Running) -> Result<Vec<(String, String)>, Trouble> {
-    let text = read(&proc.join("cgroup")).map_err(|error| lost(&error))?;
-    let text = String::from_utf8_lossy(&text);
+    groups_in(&read(&proc.join("cgroup")).map_err(|error| lost(&error))?, running)
+}
+
+/// The same by the text of its `cgroup`.
+fn groups_in(text: &[u8], running: &Running) -> Result<Vec<(String, String)>, Trouble> {
+    let text = String::from_utf8_lossy(text);
     let lines = text.lines().filter_map(|line| {
         let (_, rest) = line.split_once(':')?;
         rest.split_once(':')

@@ -17,8 +17,8 @@ use super::stdio::{Ear, Said, Stdio, mark};
 use crate::control::waits;
 use crate::host::ContainerQuery;
 use crate::host::docker::{
-    CallError, ClientRefusal, Contact, DEADLINE, EngineApi, Gathered, ListedImages, Opening, Stream, collect,
-    describe as describe_engine, gather, is_answer, listed, script,
+    CallError, ClientRefusal, Contact, DEADLINE, EngineApi, Gathered, ListedImages, Manner, Opening, Stream,
+    collect, describe as describe_engine, gather, is_answer, listed, script,
 };
 use crate::model::Address;
 use crate::model::escaped;
@@ -222,7 +222,8 @@ impl Talk<'_> {
             if is_answer(&error) { Astray::Answered(why) } else { Astray::Before(why) }
         };
         let engine = EngineApi::of_server(open);
-        collect(&engine, self.query, lanes, None).await.map_err(failed)
+        let manner = Manner { lanes, clock: None, asks_devices: true };
+        collect(&engine, self.query, manner).await.map_err(failed)
     }
 
     /// Asks the client itself, by two commands.

@@ -11,6 +11,7 @@ mod error;
 mod facts;
 mod host_key;
 mod key_file;
+mod mounted;
 mod policy;
 mod prompt;
 mod reason;

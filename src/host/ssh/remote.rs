@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 
 use super::connect::{Connection, LoginError, connect, place};
 use super::error::{ScriptError, telling};
+use super::mounted::LookedAt;
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, engine};
 use crate::control::runtime::Runtime;
 use crate::control::waits;
-use crate::host::docker::Gathered;
+use crate::host::docker::MountLook;
+use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{Answer, Content, Host, HostError, Layout, Phase, Query, Watch};
-use crate::model::in_words;
+use crate::model::{Mount, in_words};
 
 /// The interval between looks for a cancelled run.
 const POLL: Duration = Duration::from_millis(50);
@@ -83,8 +85,14 @@ impl SshHost {
             }
         };
         let surveyed = Box::pin(self.survey(connection, queries, asked, watch)).await;
-        let (snapshot, containers) = surveyed.map_err(|error| self.broken(&error, started, watch))?;
-        self.answers(queries, snapshot.as_ref(), containers, watch)
+        let (snapshot, gathered) = surveyed.map_err(|error| self.broken(&error, started, watch))?;
+        let looked = match (containers, gathered) {
+            (Some(query), Some(gathered)) => {
+                Some(Box::pin(self.look_at_mounts(connection, query, gathered, watch)).await)
+            }
+            _ => None,
+        };
+        self.answers(queries, snapshot.as_ref(), looked, watch)
     }
 
     /// Looks up the answer to each query in what was told.
@@ -92,14 +100,18 @@ impl SshHost {
         &self,
         queries: &[Query],
         snapshot: Option<&Snapshot>,
-        mut containers: Option<Gathered>,
+        mut containers: Option<LookedAt>,
         watch: &Watch,
     ) -> Result<Vec<Answer>, HostError> {
         let mut answer = |query: &Query| match (query, containers.take()) {
-            (Query::Containers(_), Some(seen)) => Ok(Answer::Containers(match snapshot {
-                Some(snapshot) => seen.resolve(&self.layout, snapshot, None),
-                None => seen.resolve(&self.layout, &Unseen(&self.layout), None),
-            })),
+            (Query::Containers(_), Some(LookedAt { gathered, views })) => {
+                let known = |running: &Running, _: &[Mount]| views.get(running).cloned().unwrap_or_default();
+                let look = Some(&known as MountLook<'_>).filter(|_| !views.is_empty());
+                Ok(Answer::Containers(match snapshot {
+                    Some(snapshot) => gathered.resolve(&self.layout, snapshot, look),
+                    None => gathered.resolve(&self.layout, &Unseen(&self.layout), look),
+                }))
+            }
             (query, kept) => {
                 containers = kept;
                 let unseen = Snapshot::default();

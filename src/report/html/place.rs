@@ -3,6 +3,7 @@
 use super::finding::{fact, group, ways_out};
 use super::markup::{Markup, badge, section};
 use super::{Layout, count, timeline};
+use crate::model::printable;
 use crate::model::{
     BaselineOrigin, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day, time_of_day,
 };
@@ -71,6 +72,24 @@ fn row(page: &mut Markup, check: &CheckResult) {
         it.within("td", |it| {
             it.text(&result(check));
             it.each("p", &check.notes);
+            uses(it, check);
+        });
+    });
+}
+
+/// Which container has which part of the baseline.
+fn uses(it: &mut Markup, check: &CheckResult) {
+    if check.uses.is_empty() {
+        return;
+    }
+    it.within("details", |it| {
+        it.put("summary", "what containers use");
+        it.within("ul", |it| {
+            for used in &check.uses {
+                let stale = if used.stale { ", which is stale" } else { "" };
+                let text = format!("{} is used by {} at {}{stale}", used.place, used.container, used.path);
+                it.put("li", &printable(&text));
+            }
         });
     });
 }

@@ -44,6 +44,9 @@ pub(in crate::report) struct WireFinding {
     /// Which layer moved, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     layer: Option<String>,
+    /// The release, or the commit, that a container still runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    still_runs: Option<String>,
     /// Why it could not be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -187,6 +190,7 @@ impl WireFinding {
             entry: finding.entry.clone(),
             baseline_entry: finding.baseline_entry.clone(),
             layer: finding.layer.clone(),
+            still_runs: finding.still_runs.clone(),
             reason: finding.reason.clone(),
             new: finding.is_new,
             fingerprint: finding.fingerprint(check).to_string(),
@@ -214,6 +218,7 @@ impl WireFinding {
             entry: self.entry,
             baseline_entry: self.baseline_entry,
             layer: self.layer,
+            still_runs: self.still_runs,
             reason: self.reason,
             is_new: self.new,
             provenance: self.provenance.map(|it| Box::new(it.read())),

@@ -8,7 +8,7 @@ use super::{FindCheck, ReadError, SCHEMA, SCHEMA_OF_SEVERAL};
 use crate::model::{
     BaselineOrigin, CheckLabels, CheckMeta, CheckResult, Digest, Ending, ExitCode, Kind, LeftOut, Mode,
     Notice, Pause, PreviousReport, Report, Resolved, SectionId, SectionOff, SinceLast, Status, Trigger, Unit,
-    Verdict, WayOut, judge,
+    Use, Verdict, WayOut, judge,
 };
 use crate::section::SECTIONS;
 
@@ -157,6 +157,9 @@ struct WireCheck {
     /// What can be done where it could not be carried out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ways_out: Vec<WayOut>,
+    /// Which container uses which module root or file of the baseline.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    uses: Vec<Use>,
 }
 
 /// A verdict.
@@ -419,6 +422,7 @@ impl WireCheck {
             error: (!check.errors.is_empty()).then(|| check.errors.join("; ")),
             notes: check.notes.clone(),
             ways_out: check.ways_out.clone(),
+            uses: check.uses.clone(),
         }
     }
 
@@ -430,6 +434,7 @@ impl WireCheck {
             skip: (self.status == Status::Skip).then_some(self.details),
             notes: self.notes,
             ways_out: self.ways_out,
+            uses: self.uses,
             ..CheckResult::new(meta)
         };
         if result.status() == self.status { Ok(result) } else { Err(ReadError::Status(meta.id)) }

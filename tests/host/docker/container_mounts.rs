@@ -13,66 +13,72 @@ use crate::support::engine::{FakeEngine, Reply};
 use crate::support::random::seed;
 use crate::support::{Ran, needs, status};
 
-const MODULE: &str = "erp/mods/shop";
-const FILE: &str = "erp/proxy/app.conf";
+pub(crate) const MODULE: &str = "erp/mods/shop";
+pub(crate) const FILE: &str = "erp/proxy/app.conf";
 
 /// A stage with one release of a module and a file, both locked, at `erp`, which is a link.
-fn released() -> Stage {
-    let stage = Stage::new();
+pub(crate) fn released() -> Stage {
+    released_beside(Stage::new())
+}
+
+/// The same beside another engine.
+pub(crate) fn released_beside(stage: Stage) -> Stage {
     configure(&stage, "mode = \"required\"");
     release(&stage, "r1");
     symlink("r1", stage.project.path("erp")).unwrap();
     stage
 }
 
-fn configure(stage: &Stage, docker: &str) {
+pub(crate) fn configure(stage: &Stage, docker: &str) {
     let files = "[compose]\nfiles = []\n[addons]\nroots = [\"erp/mods\"]\n[files]\ninclude = [\"erp/proxy/*.conf\"]\n";
     let docker = format!("[docker]\n{docker}\ncontainers = [\"{}*\"]\n", stage.prefix);
     stage.project.file("audit/driftlock.toml", &format!("{files}{docker}"));
 }
 
 /// Puts a release beside the others: the same names, other bytes.
-fn release(stage: &Stage, name: &str) {
+pub(crate) fn release(stage: &Stage, name: &str) {
     stage.project.file(&format!("{name}/mods/shop/__manifest__.py"), "{'name': 'shop'}\n");
     stage.project.file(&format!("{name}/mods/shop/order.py"), &format!("# of {name}\n"));
     stage.project.file(&format!("{name}/proxy/app.conf"), &format!("release {name}\n"));
 }
 
 /// Makes `name` what `erp` leads to.
-fn switch(stage: &Stage, name: &str) {
+pub(crate) fn switch(stage: &Stage, name: &str) {
     let next = stage.project.path("next");
     symlink(name, &next).unwrap();
     fs::rename(next, stage.project.path("erp")).unwrap();
 }
 
 /// Starts the container `web` with paths of the project mounted, and accepts all that is there.
-fn start(stage: &Stage, mounts: &[(&str, &str)]) {
+pub(crate) fn start(stage: &Stage, mounts: &[(&str, &str)]) {
     let image = stage.image("app:1");
     let mounts = mounts.iter().map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()));
-    let mounts: Vec<String> = mounts.collect();
+    let mut mounts: Vec<String> = mounts.collect();
+    // Podman gives containers more than a test machine may.
+    mounts.extend(["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"].map(str::to_owned));
     stage.start("web", &image, &mounts.iter().map(String::as_str).collect::<Vec<_>>());
     accept(stage);
 }
 
-fn accept(stage: &Stage) {
+pub(crate) fn accept(stage: &Stage) {
     stage.ok(&["export", "--accept"]);
 }
 
 /// The exit code of the check, and its findings as `DESTINATION CHANGE`.
-fn mounts(stage: &Stage) -> (i32, Vec<String>) {
+pub(crate) fn mounts(stage: &Stage) -> (i32, Vec<String>) {
     let (code, report) = stage.check(&["--only", "container_mounts"]);
     let findings = check_of(&report, "container_mounts")["findings"].as_array().unwrap().clone();
     let short = |it: &Value| it["subject"].as_str().unwrap().replace(&format!("{}-", stage.prefix), "");
     (code, findings.iter().map(|it| format!("{} {}", short(it), it["change"].as_str().unwrap())).collect())
 }
 
-fn stale(at: &str) -> (i32, Vec<String>) {
+pub(crate) fn stale(at: &str) -> (i32, Vec<String>) {
     (2, vec![format!("web:{at} stale")])
 }
 
-const FINE: (i32, Vec<String>) = (0, Vec::new());
+pub(crate) const FINE: (i32, Vec<String>) = (0, Vec::new());
 
-fn restart(stage: &Stage) {
+pub(crate) fn restart(stage: &Stage) {
     stage.docker(&["restart", "-t", "0", &stage.name("web")]);
 }
 
@@ -443,10 +449,10 @@ fn paths_that_are_not_locked_do_not_matter() {
 }
 
 /// A bind mount of this machine, which ends with the test.
-struct Bound(PathBuf);
+pub(crate) struct Bound(PathBuf);
 
 impl Bound {
-    fn new(what: &Path, at: &Path) -> Self {
+    pub(crate) fn new(what: &Path, at: &Path) -> Self {
         let bound = Command::new("mount").arg("--bind").arg(what).arg(at).status().unwrap();
         assert!(bound.success());
         Self(at.to_owned())
@@ -460,12 +466,12 @@ impl Drop for Bound {
 }
 
 /// A number from a variable of the environment.
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
 /// Deploys something in one of the ways in which people do. What is written differs each time.
-fn deploy(stage: &Stage, way: usize, count: usize) {
+pub(crate) fn deploy(stage: &Stage, way: usize, count: usize) {
     let path = |path: &str| stage.project.path(path);
     let text = format!("# {count}\n");
     let replace = |file: &str| {
@@ -505,7 +511,7 @@ fn deploy(stage: &Stage, way: usize, count: usize) {
 }
 
 /// What is read below a path, by `find` and `sha256sum` with another program before them.
-fn read_below(program: &str, before: &[&str], path: &str) -> Vec<String> {
+pub(crate) fn read_below(program: &str, before: &[&str], path: &str) -> Vec<String> {
     let find = ["/bin/busybox", "find", path, "-type", "f", "-exec", "/bin/busybox", "sha256sum", "{}", ";"];
     let args: Vec<&str> = before.iter().chain(&find).copied().collect();
     let (program, args) = if program.is_empty() { (args[0], &args[1..]) } else { (program, &args[..]) };
@@ -559,4 +565,146 @@ fn random_deploys_are_judged_as_the_container_reads_them() {
         silent += chosen.len() - expected.len();
     }
     println!("{told} stale mounts and {silent} others");
+}
+
+/// Runs git at the project's root.
+fn git(stage: &Stage, args: &[&str]) {
+    let mut git = Command::new("git");
+    git.args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]).args(args);
+    assert!(git.current_dir(stage.project.root()).output().unwrap().status.success(), "{args:?}");
+}
+
+#[test]
+fn what_a_container_still_has_is_told_file_by_file_with_its_release_needs_root() {
+    needs::root();
+    let stage = released();
+    git(&stage, &["init", "-q"]);
+    git(&stage, &["add", "--all"]);
+    git(&stage, &["commit", "-q", "-m", "18.6"]);
+    git(&stage, &["tag", "v18.6"]);
+    start(
+        &stage,
+        &[("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf"), ("erp/mods/shop/order.py", "/one.py")],
+    );
+    // A tree that makes room for the next release, as deploy tools do.
+    release(&stage, "r2");
+    for part in ["mods", "proxy"] {
+        fs::rename(stage.project.path(&format!("r1/{part}")), stage.project.path(&format!("old-{part}")))
+            .unwrap();
+        fs::rename(stage.project.path(&format!("r2/{part}")), stage.project.path(&format!("r1/{part}")))
+            .unwrap();
+    }
+    git(&stage, &["add", "r1", "audit"]);
+    git(&stage, &["commit", "-q", "-m", "18.7"]);
+    git(&stage, &["tag", "v18.7"]);
+    accept(&stage);
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    let findings = check_of(&report, "container_mounts")["findings"].clone();
+    let told = |at: usize| {
+        let files = findings[at]["files"].as_array().unwrap();
+        let files: Vec<&str> = files.iter().map(|file| file["path"].as_str().unwrap()).collect();
+        (files, findings[at]["still_runs"].as_str())
+    };
+    assert_eq!(code, 2);
+    assert_eq!(told(0), (vec!["erp/proxy/app.conf"], Some("v18.6")), "{findings:#}");
+    for at in [1, 2] {
+        assert_eq!(told(at), (vec!["erp/mods/shop/order.py"], Some("v18.6")), "{findings:#}");
+    }
+    let held = stage.docker(&["exec", &stage.name("web"), "/bin/busybox", "sha256sum", "/one.py"]);
+    assert_eq!(
+        findings[2]["files"][0]["actual"].as_str(),
+        held.split(' ').next(),
+        "as the container reads it"
+    );
+    let text = stage.run(&["check", "--only", "container_mounts"]).out();
+    assert!(text.contains("still runs v18.6") && text.contains("erp/mods/shop/order.py"), "{text}");
+}
+
+#[test]
+fn a_link_in_a_container_never_leads_to_a_file_of_the_host_needs_root() {
+    needs::root();
+    let stage = released();
+    let secret = stage.project.path("secret");
+    fs::write(&secret, "root of the host\n").unwrap();
+    start(&stage, &[("erp/proxy", "/etc/proxy")]);
+    // What the container has at the locked path leads to the host's file by name, and in it nowhere.
+    fs::remove_file(stage.project.path(FILE)).unwrap();
+    symlink(&secret, stage.project.path(FILE)).unwrap();
+    release(&stage, "r2");
+    switch(&stage, "r2");
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    let found = check_of(&report, "container_mounts")["findings"][0].clone();
+    assert_eq!((code, &found["change"]), (2, &"stale".into()), "{report:#}");
+    assert_eq!(found["files"][0]["kind"], "unreadable", "{found:#}");
+    let digest = Command::new("sha256sum").arg(&secret).output().unwrap().stdout;
+    let digest = String::from_utf8_lossy(&digest)[..64].to_owned();
+    assert!(!report.to_string().contains(&digest), "{report:#}");
+}
+
+/// The report of the check alone.
+fn report(stage: &Stage) -> (i32, Value) {
+    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    (code, check_of(&report, "container_mounts").clone())
+}
+
+#[test]
+fn who_uses_what_is_told_and_what_nobody_has() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let (code, check) = report(&stage);
+    let used =
+        serde_json::json!([{"place": "erp/mods", "container": stage.name("web"), "path": "/mnt/addons"}]);
+    assert_eq!((code, &check["uses"]), (0, &used), "{check:#}");
+    let note = "no container of the baseline has erp/proxy/app.conf";
+    assert!(check["notes"].to_string().contains(note), "{check:#}");
+    let told = stage.run(&["explain", "shop/order.py"]).out();
+    assert!(told.contains(&format!("used by {} at /mnt/addons/shop/order.py", stage.name("web"))), "{told}");
+    let page = stage.run(&["check", "--format", "html"]).out();
+    assert!(page.contains(&format!("erp/mods is used by {} at /mnt/addons", stage.name("web"))));
+    configure(&stage, "mode = \"required\"\nunused = \"fail\"");
+    assert_eq!(mounts(&stage), (2, vec!["erp/proxy/app.conf unused".to_owned()]));
+    let told = stage.run(&["check", "--only", "container_mounts"]).out();
+    assert!(
+        told.contains("[FAIL] Unused: erp/proxy/app.conf") && !told.contains("driftlock accept"),
+        "{told}"
+    );
+    // Nothing is said of what cannot be known, and with fail it is no PASS.
+    stage.docker(&["stop", "-t", "0", &stage.name("web")]);
+    let (code, check) = report(&stage);
+    assert_eq!((code, &check["status"]), (1, &"ERROR".into()), "{check:#}");
+    configure(&stage, "mode = \"required\"\nunused = \"ignore\"");
+    let (_, check) = report(&stage);
+    assert!(!check.to_string().contains("app.conf"), "{check:#}");
+}
+
+#[test]
+fn a_container_that_was_not_restarted_since_a_change_is_told() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf")]);
+    let quiet = |check: &Value| !check["notes"].to_string().contains("was not restarted");
+    assert!(quiet(&report(&stage).1));
+    // The second of a start is no later than that.
+    let started = chrono::Utc::now().timestamp();
+    crate::support::wait_until(|| chrono::Utc::now().timestamp() > started + 1);
+    stage.project.file("erp/mods/shop/order.py", "# written in place\n");
+    accept(&stage);
+    let (code, check) = report(&stage);
+    let notes = check["notes"].to_string();
+    assert_eq!(code, 0, "{check:#}");
+    assert!(
+        notes.contains(":/mnt/addons was not restarted: started 2")
+            && notes.contains("erp/mods/shop/order.py changed 2"),
+        "{notes}"
+    );
+    configure(&stage, "mode = \"required\"\nnot_restarted = \"fail\"");
+    assert_eq!(mounts(&stage), (2, vec!["web:/mnt/addons not_restarted".to_owned()]));
+    let prints = |stage: &Stage| report(stage).1["findings"][0]["fingerprint"].clone();
+    let before = prints(&stage);
+    let told = stage.run(&["check", "--only", "container_mounts"]).out();
+    assert!(told.contains(&format!("[FAIL] Not restarted: {}:/mnt/addons", stage.name("web"))), "{told}");
+    stage.project.file("erp/mods/shop/order.py", "# once more\n");
+    assert_eq!(prints(&stage), before, "no figure is part of it");
+    let way = told.lines().find_map(|line| line.trim().strip_prefix("it must go back: ")).unwrap();
+    assert!(Command::new("sh").args(["-c", way]).status().unwrap().success(), "{way}");
+    assert_eq!(mounts(&stage), FINE);
 }

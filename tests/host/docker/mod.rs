@@ -4,8 +4,10 @@ mod fake_engine;
 
 /// Every test in here needs what the module is named for; see `support::needs`.
 #[path = "."]
-mod needs_docker {
-    mod container_mounts;
+pub(super) mod needs_docker {
+    mod container_contents;
+    pub(crate) mod container_mounts;
+    mod container_networks;
     pub(super) mod containers;
     mod image_names;
     mod over_tls;

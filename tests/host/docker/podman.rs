@@ -1,7 +1,12 @@
 //! Podman as a second engine, through its Docker-compatible service.
 
+use std::fs;
+
 use assert_fs::TempDir;
 
+use super::super::needs_docker::container_mounts::{
+    FILE, FINE, accept, mounts, release, released_beside, restart, stale, start, switch,
+};
 use super::super::needs_docker::containers::always_restarting;
 use crate::support::deploy::program;
 use crate::support::docker::{Stage, check_of};
@@ -112,4 +117,34 @@ fn podmans_containers_are_locked_and_compared() {
     stage.recreate("web", &image, &limits);
     let rebuilt = ["docker_images db missing", "docker_images web modified rebuilt"].map(str::to_owned);
     assert_eq!(stage.drift(), (2, rebuilt.to_vec()));
+}
+
+#[test]
+fn what_podmans_containers_have_mounted_is_seen_needs_root() {
+    needs::root();
+    let stage = released_beside(Stage::at(Some(&service())));
+    start(&stage, &[("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf")]);
+    assert_eq!(mounts(&stage), FINE);
+    release(&stage, "r2");
+    switch(&stage, "r2");
+    accept(&stage);
+    // Both lead through the link.
+    let both = ["web:/etc/app.conf stale", "web:/mnt/addons stale"].map(str::to_owned).to_vec();
+    assert_eq!(mounts(&stage), (2, both));
+    restart(&stage);
+    assert_eq!(mounts(&stage), FINE);
+    stage.project.file("new", "another\n");
+    fs::rename(stage.project.path("new"), stage.project.path(FILE)).unwrap();
+    accept(&stage);
+    assert_eq!(mounts(&stage), stale("/etc/app.conf"));
+    let held = stage.docker(&["exec", &stage.name("web"), "/bin/busybox", "cat", "/etc/app.conf"]);
+    assert_eq!(held, "release r2");
+    restart(&stage);
+    assert_eq!(mounts(&stage), FINE);
+    // A tree that makes room for another.
+    release(&stage, "r3");
+    fs::rename(stage.project.path("r2/mods"), stage.project.path("r2/old")).unwrap();
+    fs::rename(stage.project.path("r3/mods"), stage.project.path("r2/mods")).unwrap();
+    accept(&stage);
+    assert_eq!(mounts(&stage), stale("/mnt/addons"));
 }

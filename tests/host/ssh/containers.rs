@@ -88,6 +88,8 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
         patterns: vec![Glob::new(&format!("{}*", stage.prefix)).unwrap()],
         named: [stage.name("web"), stage.name("named")].into(),
         locked: None,
+        exclude: Vec::new(),
+        contents: Vec::new(),
         ignores_unnamed: false,
         clock: || 0,
     });
@@ -599,6 +601,8 @@ fn a_connection_that_breaks_meanwhile_is_told() {
         patterns: Vec::new(),
         named: [].into(),
         locked: None,
+        exclude: Vec::new(),
+        contents: Vec::new(),
         ignores_unnamed: false,
         clock: || 0,
     });

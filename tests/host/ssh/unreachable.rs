@@ -79,6 +79,7 @@ fn of_a_server_that_cannot_be_asked_every_check_that_is_on_is_an_error() {
             ("container_state", Status::Error),
             ("compose_applied", Status::Error),
             ("container_mounts", Status::Error),
+            ("container_networks", Status::Error),
         ]
     );
     assert_eq!(checks[1].errors, ["no route to it, after 3 s"]);
@@ -91,7 +92,7 @@ fn of_a_server_that_cannot_be_asked_every_check_that_is_on_is_an_error() {
     let compose = off.iter().find(|section| section.section.0 == "compose").unwrap();
     assert_eq!(compose.reason, "not configured, and the server's state was not collected");
     let verdict = judge(&checks);
-    assert_eq!((verdict.exit.code(), verdict.errors, verdict.nothing_compared), (1, 6, false));
+    assert_eq!((verdict.exit.code(), verdict.errors, verdict.nothing_compared), (1, 7, false));
 }
 
 #[test]

@@ -161,6 +161,8 @@ fn containers_alone_need_no_script() {
         patterns: vec![],
         named: std::collections::BTreeSet::new(),
         locked: None,
+        exclude: vec![],
+        contents: vec![],
         ignores_unnamed: false,
         clock: || 0,
     };

@@ -1,0 +1,169 @@
+//! The files inside a container, or of its image, held against a part of the baseline: read as its processes see them.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::held::{HeldReading, of_file, of_module};
+use super::table::{below, joined};
+use super::view::{Running, Trouble, View, own_table};
+use super::{EngineQuestions, LOOKS, PAUSE};
+use crate::host::inside::InsideDisk;
+use crate::host::{
+    ContentsQuery, FileQuery, HostError, Layout, LockedSubject, ModuleQuery, Scope, Select, files, modules,
+};
+use crate::model::{Contents, ContentsState, Glob, HeldState, InsideSubject, SectionId};
+
+/// Reads what a container that runs has of a part of the baseline, and again while it changes.
+pub(in crate::host) fn contents(
+    locked: &[LockedSubject],
+    wanted: &ContentsQuery,
+    first: &Running,
+    ask: &EngineQuestions<'_>,
+) -> ContentsState {
+    let mut running = first.clone();
+    for look in 1..=LOOKS {
+        let why = match read_once(locked, wanted, &running, ask.reading) {
+            Ok(Ok(contents)) => return ContentsState::Seen(contents),
+            Ok(Err(Trouble::Unseen(why) | Trouble::Foreign(why))) => return ContentsState::Unseen(why),
+            Ok(Err(Trouble::Moving(why))) => why,
+            Err(error) => return ContentsState::Unseen(error.to_string()),
+        };
+        if look == LOOKS || ask.reading.watch.is_cancelled() {
+            return ContentsState::Unseen(why);
+        }
+        std::thread::sleep(PAUSE);
+        match (ask.again)(&running.id) {
+            Ok(Some(now)) => running = now,
+            Ok(None) => {
+                return ContentsState::Unseen("it ended while it was looked at; check again".to_owned());
+            }
+            Err(error) => return ContentsState::Unseen(error.to_string()),
+        }
+    }
+    ContentsState::Unseen("it kept changing".to_owned())
+}
+
+/// One look. The container is another one where its process is not the same before and after.
+fn read_once(
+    locked: &[LockedSubject],
+    wanted: &ContentsQuery,
+    running: &Running,
+    how: HeldReading<'_>,
+) -> Result<Result<Contents, Trouble>, HostError> {
+    let Some(table) = own_table() else {
+        return Ok(Err(Trouble::Unseen("this machine does not show its mounts".to_owned())));
+    };
+    let view = match View::of(running, &table) {
+        Ok(view) => view,
+        Err(trouble) => return Ok(Err(trouble)),
+    };
+    let Some(disk) = view.disk() else {
+        let why = "this user may not look into it: run driftlock as root";
+        return Ok(Err(Trouble::Unseen(why.to_owned())));
+    };
+    let contents = read(&disk, locked, wanted, how)?;
+    Ok(View::of(running, &table).map(|_| contents))
+}
+
+/// What lies at the path of a container, held against the baseline's part.
+fn read(
+    disk: &InsideDisk,
+    locked: &[LockedSubject],
+    wanted: &ContentsQuery,
+    how: HeldReading<'_>,
+) -> Result<Contents, HostError> {
+    let at = wanted.path.as_bytes();
+    let link = link_on_the_way(disk, &wanted.path);
+    let layout = Layout::new(None, vec![(wanted.is.clone(), PathBuf::from(OsStr::from_bytes(at)))]);
+    let is_below = |place: &[u8]| below(&wanted.is, place).is_some();
+    let its: Vec<&LockedSubject> = locked.iter().filter(|subject| is_below(&subject.place)).collect();
+    let subjects = if wanted.has_modules(&its) {
+        modules_of(disk, &layout, &its, wanted, how)?
+    } else {
+        files_of(disk, &layout, &its, wanted, how)?
+    };
+    let inside = |place: &[u8]| {
+        let rest = below(&wanted.is, place).unwrap_or_default();
+        String::from_utf8_lossy(&joined(at, rest)).into_owned()
+    };
+    let subjects =
+        subjects.into_iter().map(|subject| InsideSubject { at: inside(&subject.place), ..subject });
+    Ok(Contents { link, subjects: subjects.collect() })
+}
+
+/// The first part of a path that is a link in the container.
+fn link_on_the_way(disk: &InsideDisk, path: &str) -> Option<String> {
+    let mut so_far = PathBuf::from("/");
+    for part in Path::new(path).components().skip(1) {
+        so_far.push(part);
+        if disk.is_link(&so_far) {
+            return Some(so_far.to_string_lossy().into_owned());
+        }
+    }
+    None
+}
+
+fn modules_of(
+    disk: &InsideDisk,
+    layout: &Layout,
+    its: &[&LockedSubject],
+    wanted: &ContentsQuery,
+    how: HeldReading<'_>,
+) -> Result<Vec<InsideSubject>, HostError> {
+    let parent = |place: &[u8]| place.iter().rposition(|&b| b == b'/').map(|cut| place[..cut].to_vec());
+    let is_root = |root: &Vec<u8>| below(&wanted.is, root).is_some();
+    let roots: BTreeSet<Vec<u8>> =
+        its.iter().filter_map(|it| parent(&it.place)).filter(is_root).chain([wanted.is.clone()]).collect();
+    let patterns = roots.iter().filter_map(|root| Glob::new(&Glob::literal(str::from_utf8(root).ok()?)).ok());
+    let query = ModuleQuery {
+        select: Select::Patterns(patterns.collect()),
+        exclude: how.exclude.to_vec(),
+        named: its.iter().filter(|it| it.entry.tree.is_some()).map(|it| it.place.clone()).collect(),
+        known: its.iter().filter_map(|it| Some((it.place.clone(), it.entry.tree.clone()?))).collect(),
+        scope: Scope::default(),
+        all_bytecode: false,
+    };
+    let section = its.iter().find(|it| it.entry.tree.is_some()).map_or(wanted.addons, |it| it.section);
+    let answer = modules::observe(disk, layout, &query, how.watch)?;
+    let seen = answer.modules.into_iter().map(|(place, seen)| (place, of_module(seen)));
+    Ok(paired(its, seen, section))
+}
+
+fn files_of(
+    disk: &InsideDisk,
+    layout: &Layout,
+    its: &[&LockedSubject],
+    wanted: &ContentsQuery,
+    how: HeldReading<'_>,
+) -> Result<Vec<InsideSubject>, HostError> {
+    let is = str::from_utf8(&wanted.is).map(Glob::literal).unwrap_or_default();
+    let patterns = Glob::new(&format!("{is}/**")).into_iter();
+    let query = FileQuery {
+        select: Select::Patterns(patterns.collect()),
+        exclude: Vec::new(),
+        named: its.iter().filter(|it| it.entry.tree.is_none()).map(|it| it.place.clone()).collect(),
+        scope: Scope::default(),
+        beside: false,
+    };
+    let answer = files::observe(disk, layout, &query, how.watch)?;
+    let seen = answer.files.into_iter().map(|(place, seen)| (place, of_file(seen)));
+    Ok(paired(its, seen, wanted.files))
+}
+
+/// What is there, each with what the baseline has of it.
+fn paired(
+    its: &[&LockedSubject],
+    seen: impl Iterator<Item = (Vec<u8>, HeldState)>,
+    section: SectionId,
+) -> Vec<InsideSubject> {
+    let pair = |(place, actual): (Vec<u8>, HeldState)| {
+        let locked = its.iter().find(|it| it.place == place);
+        let section = locked.map_or(section, |it| it.section);
+        let expected = locked.map(|it| it.entry.clone());
+        InsideSubject { section, place, at: String::new(), expected, actual }
+    };
+    let all = seen.map(pair);
+    all.filter(|it| it.expected.is_some() || it.actual != HeldState::Gone).collect()
+}

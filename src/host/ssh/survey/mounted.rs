@@ -1,0 +1,193 @@
+//! What a server and its containers have mounted: the script that tells, and the reading of its answer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::error::SurveyError;
+use super::field::REPEATED;
+use super::pattern::quoted;
+use super::script::{FUNCTIONS, bare, nonce};
+use crate::host::mounts::{Found, Running, ToldContainer, ToldMachine, ToldRoot, Wanted};
+
+const MOUNTS: &str = include_str!("mounts.sh");
+/// The longest answer: mount tables of many containers.
+const LONGEST: usize = 64 << 20;
+
+/// A question to the server.
+#[derive(Debug, Clone)]
+pub(in crate::host::ssh) enum MountQuestion {
+    /// Its own mounts.
+    Machine,
+    /// The processes of a container.
+    Container(Running),
+    /// Where a path leads, without its inode.
+    Path(Vec<u8>),
+    /// Where a path leads, with its inode.
+    End(Wanted),
+}
+
+impl MountQuestion {
+    fn call(&self) -> Vec<u8> {
+        let words: Vec<Vec<u8>> = match self {
+            Self::Machine => vec![b"tell_mounts".to_vec()],
+            Self::Container(running) => {
+                let merged = running.merged.as_deref().unwrap_or_else(|| Path::new(""));
+                let merged = std::os::unix::ffi::OsStrExt::as_bytes(merged.as_os_str());
+                let (id, pid) = (quoted(running.id.as_bytes()), running.pid.to_string().into_bytes());
+                vec![b"tell_container".to_vec(), id, pid, quoted(merged)]
+            }
+            Self::Path(path) => vec![b"tell_end - ''".to_vec(), quoted(path)],
+            Self::End(Wanted::Here(path)) => vec![b"tell_end i ''".to_vec(), quoted(path)],
+            Self::End(Wanted::Inside(pid, path)) => {
+                vec![b"tell_inside".to_vec(), pid.to_string().into_bytes(), quoted(path)]
+            }
+        };
+        [b"call ".as_slice(), &words.join(&b' '), b"\n"].concat()
+    }
+
+    /// Whether it can be sent: no path has a NUL.
+    fn is_sound(&self) -> bool {
+        !self.call().contains(&0)
+    }
+}
+
+/// Asks a server for mounts.
+pub(in crate::host::ssh) struct MountRequest {
+    questions: Vec<MountQuestion>,
+    nonce: String,
+    answer: Vec<u8>,
+    has_begun: bool,
+}
+
+impl MountRequest {
+    /// Asks these questions.
+    pub(in crate::host::ssh) fn new(questions: Vec<MountQuestion>) -> Self {
+        let questions = questions.into_iter().filter(MountQuestion::is_sound).collect();
+        Self { questions, nonce: nonce(), answer: Vec::new(), has_begun: false }
+    }
+
+    /// The standard input of `sh -s`.
+    pub(in crate::host::ssh) fn script(&self) -> Vec<u8> {
+        let calls: Vec<u8> = self.questions.iter().flat_map(MountQuestion::call).collect();
+        let last = format!("}}\nmain {} </dev/null\n", self.nonce);
+        let functions = [bare(FUNCTIONS), bare(MOUNTS)].concat();
+        [functions.as_bytes(), b"survey() {\n:\n", &calls, last.as_bytes()].concat()
+    }
+
+    /// Takes a piece of the answer.
+    ///
+    /// # Errors
+    /// When the answer is longer than it can be.
+    pub(in crate::host::ssh) fn feed(&mut self, piece: &[u8]) -> Result<(), SurveyError> {
+        if self.answer.len() + piece.len() > LONGEST {
+            return Err(SurveyError::Endless);
+        }
+        let begin = self.begin();
+        let from = self.answer.len().saturating_sub(begin.len());
+        self.answer.extend_from_slice(piece);
+        self.has_begun = self.has_begun || self.answer[from..].windows(begin.len()).any(|it| it == begin);
+        Ok(())
+    }
+
+    fn begin(&self) -> Vec<u8> {
+        format!("\0{} begin\0", self.nonce).into_bytes()
+    }
+
+    /// Whether the mark before the answer has come.
+    pub(in crate::host::ssh) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Puts what was told into `told`.
+    ///
+    /// # Errors
+    /// When the answer did not begin, was cut short, or is not what the script writes.
+    pub(in crate::host::ssh) fn finish(&self, told: &mut ToldMachine) -> Result<(), SurveyError> {
+        let begin = self.begin();
+        let at = self.answer.windows(begin.len()).position(|window| *window == begin);
+        let from = at.ok_or(SurveyError::NotBegun)? + begin.len();
+        let mut fields = self.answer[from..].split(|&b| b == 0);
+        let mut questions = self.questions.iter();
+        let end = format!("Z{} {}", self.nonce, self.questions.len()).into_bytes();
+        loop {
+            let field = fields.next().filter(|field| !field.is_empty()).ok_or(SurveyError::Cut)?;
+            match (field[0], &field[1..]) {
+                (b'Z', _) if questions.next().is_some() || *field != end => return Err(SurveyError::Count),
+                // What follows the mark's own NUL is not the script's.
+                (b'Z', _) => return fields.next().map(drop).ok_or(SurveyError::Cut),
+                (b'E', why) => {
+                    let why = String::from_utf8_lossy(why).chars().take(REPEATED).collect();
+                    return Err(SurveyError::Refusal(why));
+                }
+                (letter, first) => {
+                    let question = questions.next().ok_or(SurveyError::Count)?;
+                    take(question, letter, first, &mut fields, told).ok_or(SurveyError::Record(letter))?;
+                }
+            }
+        }
+    }
+}
+
+/// Puts one answer into `told`; `None` where it is none to the question.
+fn take<'f>(
+    question: &MountQuestion,
+    letter: u8,
+    first: &[u8],
+    rest: &mut impl Iterator<Item = &'f [u8]>,
+    told: &mut ToldMachine,
+) -> Option<()> {
+    match (question, letter) {
+        (MountQuestion::Machine, b't') => told.mounts = first.to_vec(),
+        (MountQuestion::Container(running), b'c') => {
+            let mut next = || rest.next().map(<[u8]>::to_vec);
+            let (groups, mounts, root, members) = (next()?, next()?, next()?, next()?);
+            let container = ToldContainer {
+                stat: first.to_vec(),
+                groups,
+                mounts,
+                root: match root.as_slice() {
+                    b"-" => ToldRoot::Closed,
+                    b"+" => ToldRoot::Open { is_expected: None },
+                    b"y" => ToldRoot::Open { is_expected: Some(true) },
+                    b"n" => ToldRoot::Open { is_expected: Some(false) },
+                    _ => return None,
+                },
+                members: members_in(&members)?,
+                stat_again: next()?,
+                paths: BTreeMap::default(),
+            };
+            told.containers.insert(running.pid, container);
+        }
+        (MountQuestion::Path(path) | MountQuestion::End(Wanted::Here(path)), b'p') => {
+            told.paths.insert(path.clone(), found(first, rest.next()?, rest.next()?)?);
+        }
+        (MountQuestion::End(Wanted::Inside(pid, path)), b'p') => {
+            let found = found(first, rest.next()?, rest.next()?)?;
+            told.containers.get_mut(pid)?.paths.insert(path.clone(), found);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// A list of processes, each with a letter and a space behind it.
+fn members_in(text: &[u8]) -> Option<Vec<(u32, u8)>> {
+    let words = str::from_utf8(text).ok()?.split(' ').filter(|word| !word.is_empty());
+    words.map(|word| Some((word.get(..word.len() - 1)?.parse().ok()?, *word.as_bytes().last()?))).collect()
+}
+
+/// The end of a path.
+fn found(state: &[u8], real: &[u8], inode: &[u8]) -> Option<Found> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let inode = match str::from_utf8(inode).ok()?.split_once(' ') {
+        Some((device, inode)) => (number(device)?, number(inode)?),
+        None if inode.is_empty() => (0, 0),
+        None => return None,
+    };
+    Some(match state {
+        b"+" if real.first() == Some(&b'/') => Found::At { real: real.to_vec(), inode },
+        b"-" => Found::Gone,
+        b"" | b"+" => return None,
+        why => Found::Refused(super::field::in_words(why).to_string()),
+    })
+}

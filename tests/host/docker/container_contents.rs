@@ -1,0 +1,205 @@
+//! Files inside containers against the baseline, on a real engine; nothing is ever changed by looking.
+
+use serde_json::Value;
+
+use super::container_mounts::{accept, release, released};
+use crate::support::docker::{Stage, check_of};
+use crate::support::needs;
+
+/// A stage whose container `web` has the released module and file of its own.
+fn baked() -> Stage {
+    let stage = released();
+    let before = stage.project.read("audit/driftlock.toml");
+    let contents = |container: &str, path: &str, is: &str| {
+        format!("\n[[docker.contents]]\ncontainer = \"{container}\"\npath = \"{path}\"\nis = \"{is}\"\n")
+    };
+    let web = stage.name("web*");
+    let both = contents(&web, "/mnt/addons", "erp/mods") + &contents(&web, "/etc/proxy", "erp/proxy");
+    stage.project.file("audit/driftlock.toml", &format!("{before}{both}"));
+    let image = stage.image("app:1");
+    stage.start("web", &image, &[]);
+    let web = stage.name("web");
+    shell(&stage, "/bin/busybox mkdir -p /mnt /etc");
+    for (from, to) in [("r1/mods", "/mnt/addons"), ("r1/proxy", "/etc/proxy")] {
+        stage.docker(&["cp", stage.project.path(from).to_str().unwrap(), &format!("{web}:{to}")]);
+    }
+    accept(&stage);
+    stage
+}
+
+/// Runs a line of shell in the container `web`.
+fn shell(stage: &Stage, line: &str) -> String {
+    stage.docker(&["exec", &stage.name("web"), "/bin/busybox", "sh", "-c", line])
+}
+
+/// The exit code of the check, and its findings as `PATH KIND`.
+fn contents(stage: &Stage) -> (i32, Vec<String>) {
+    let (code, report) = stage.check(&["--only", "container_contents"]);
+    let findings = check_of(&report, "container_contents")["findings"].as_array().unwrap().clone();
+    let word = |it: &Value, key: &str| it[key].as_str().unwrap_or("-").to_owned();
+    let short = |it: &Value| word(it, "subject").replace(&format!("{}-web:", stage.prefix), "");
+    (code, findings.iter().map(|it| format!("{} {}", short(it), word(it, "kind"))).collect())
+}
+
+fn error(stage: &Stage) -> String {
+    let (code, report) = stage.check(&["--only", "container_contents"]);
+    let check = check_of(&report, "container_contents").clone();
+    assert_eq!((code, &check["status"]), (1, &"ERROR".into()), "{report:#}");
+    check["error"].as_str().unwrap_or_default().to_owned()
+}
+
+/// What the engine has of this stage, and what the container wrote.
+fn engine(stage: &Stage) -> String {
+    let list = |args: &[&str]| {
+        let told = stage.docker(args);
+        told.lines()
+            .filter(|line| line.contains(&stage.prefix))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let containers = list(&["ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Status}}"]);
+    let images = list(&["images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]);
+    let volumes = list(&["volume", "ls", "-q"]);
+    let wrote = stage.docker(&["diff", &stage.name("web")]);
+    let mut wrote: Vec<&str> = wrote.lines().collect();
+    wrote.sort_unstable();
+    let count = |what: &str| {
+        stage.docker(&[what, "ls", "-q"]).lines().filter(|it| it.starts_with(&stage.prefix)).count()
+    };
+    // A status says for how long.
+    let states: Vec<String> =
+        containers.lines().map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" ")).collect();
+    format!("{states:?} {images} {volumes} {wrote:?} {}", count("volume"))
+}
+
+#[test]
+fn what_is_inside_a_container_is_held_against_the_same_baseline_needs_root() {
+    needs::root();
+    let stage = baked();
+    let before = engine(&stage);
+    assert_eq!(contents(&stage), (0, vec![]));
+    let (_, report) = stage.check(&[]);
+    assert_eq!(check_of(&report, "container_contents")["subjects"], 2);
+    assert_eq!(engine(&stage), before, "looking changes nothing");
+    for (change, found, back) in [
+        (
+            "echo x >>/mnt/addons/shop/order.py",
+            "/mnt/addons/shop modified",
+            "echo '# of r1' >/mnt/addons/shop/order.py",
+        ),
+        (
+            "echo x >/mnt/addons/shop/more.py",
+            "/mnt/addons/shop modified",
+            "/bin/busybox rm /mnt/addons/shop/more.py",
+        ),
+        (
+            "/bin/busybox mv /mnt/addons/shop /shop",
+            "/mnt/addons/shop missing",
+            "/bin/busybox mv /shop /mnt/addons/shop",
+        ),
+        (
+            "/bin/busybox cp -r /mnt/addons/shop /mnt/addons/till",
+            "/mnt/addons/till unexpected",
+            "/bin/busybox rm -r /mnt/addons/till",
+        ),
+        (
+            "echo x >/etc/proxy/app.conf",
+            "/etc/proxy/app.conf modified",
+            "echo 'release r1' >/etc/proxy/app.conf",
+        ),
+        (
+            "echo x >/etc/proxy/more.conf",
+            "/etc/proxy/more.conf unexpected",
+            "/bin/busybox rm /etc/proxy/more.conf",
+        ),
+    ] {
+        shell(&stage, change);
+        assert_eq!(contents(&stage), (2, vec![found.to_owned()]), "{change}");
+        shell(&stage, back);
+        assert_eq!(contents(&stage), (0, vec![]), "{back}");
+    }
+    // What is locked anew is what the container should have from then on.
+    shell(&stage, "echo x >>/mnt/addons/shop/order.py");
+    let told = stage.run(&["check", "--only", "container_contents"]).out();
+    let line = format!("[FAIL] Container content drift: {}:/mnt/addons/shop", stage.name("web"));
+    assert!(
+        told.contains(&line) && told.contains("order.py") && !told.contains("driftlock accept"),
+        "{told}"
+    );
+    let digest = shell(&stage, "/bin/busybox sha256sum /mnt/addons/shop/order.py");
+    let (_, report) = stage.check(&["--only", "container_contents"]);
+    let found = check_of(&report, "container_contents")["findings"][0]["files"][0].clone();
+    assert_eq!(found["actual"].as_str(), digest.split(' ').next());
+}
+
+#[test]
+fn links_in_a_container_lead_nowhere_else_needs_root() {
+    needs::root();
+    let stage = baked();
+    // A link on the way is a finding, though what lies behind it is right.
+    shell(&stage, "/bin/busybox mv /mnt/addons /mnt/real && /bin/busybox ln -s real /mnt/addons");
+    assert_eq!(contents(&stage), (2, vec!["/mnt/addons modified".to_owned()]));
+    // One that has the name of the host's own tree leads to what the container has there: nothing.
+    let here = stage.project.root().canonicalize().unwrap().join("r1/mods").display().to_string();
+    shell(&stage, &format!("/bin/busybox rm /mnt/addons && /bin/busybox ln -s {here} /mnt/addons"));
+    let (code, found) = contents(&stage);
+    assert!(code != 0 && !found.is_empty(), "{code} {found:?}");
+    shell(&stage, "/bin/busybox rm /mnt/addons && /bin/busybox ln -s ../../../../../.. /mnt/addons");
+    assert_ne!(contents(&stage).0, 0);
+    shell(&stage, "/bin/busybox rm /mnt/addons && /bin/busybox mv /mnt/real /mnt/addons");
+    assert_eq!(contents(&stage), (0, vec![]));
+    // What would block whoever opens it is not opened.
+    shell(&stage, "/bin/busybox rm /etc/proxy/app.conf && /bin/busybox mkfifo /etc/proxy/app.conf");
+    assert_eq!(contents(&stage), (1, vec!["/etc/proxy/app.conf unreadable".to_owned()]));
+}
+
+#[test]
+fn what_is_mounted_over_the_path_is_what_counts_needs_root() {
+    needs::root();
+    let stage = baked();
+    release(&stage, "r2");
+    let image = stage.name("app:1");
+    let here = |path: &str| stage.project.path(path).display().to_string();
+    let proxy = format!("-v{}:/etc/proxy", here("r1/proxy"));
+    stage.recreate("web", &image, &[&format!("-v{}:/mnt/addons", here("r2/mods")), &proxy]);
+    assert_eq!(contents(&stage), (2, vec!["/mnt/addons/shop modified".to_owned()]));
+    stage.recreate("web", &image, &[&format!("-v{}:/mnt/addons", here("r1/mods")), &proxy]);
+    assert_eq!(contents(&stage), (0, vec![]));
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_that_says_what_to_do() {
+    let stage = baked();
+    stage.docker(&["stop", "-t", "0", &stage.name("web")]);
+    assert!(error(&stage).contains("start it"), "{}", error(&stage));
+    stage.remove("web");
+    assert!(error(&stage).contains("no container is named like"), "{}", error(&stage));
+    let before = stage.project.read("audit/driftlock.toml");
+    for (key, value) in [("path", "mnt/addons"), ("path", "/mnt/../x"), ("is", "/erp/mods"), ("is", "../x")] {
+        let table = [("container", "x"), ("path", "/x"), ("is", "erp/mods")]
+            .map(|(name, usual)| format!("{name} = \"{}\"\n", if name == key { value } else { usual }));
+        stage
+            .project
+            .file("audit/driftlock.toml", &format!("{before}\n[[docker.contents]]\n{}", table.concat()));
+        let ran = stage.run(&["check"]);
+        assert!(ran.code() == 1 && ran.err().contains(&format!("docker.contents.{key}")), "{}", ran.err());
+    }
+    stage.project.file("audit/driftlock.toml", &before);
+}
+
+#[test]
+fn without_the_rights_to_look_into_it_nothing_passes_needs_root() {
+    needs::root();
+    let stage = baked();
+    stage.project.hand_over();
+    let door = crate::support::engine::FakeEngine::before(&crate::support::docker::engine_socket());
+    for path in [door.socket(), door.socket().parent().unwrap().to_owned()] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    let args = ["check", "--only", "container_contents", "--format", "json", "--output", "out"];
+    let ran = stage.project.as_user_with(&args, &[("DOCKER_HOST", &door.host())]);
+    let check = check_of(&ran.report(), "container_contents").clone();
+    assert_eq!((ran.code(), &check["status"]), (1, &"ERROR".into()), "{check:#}");
+    assert!(check["error"].to_string().contains("as root"), "{check:#}");
+}
