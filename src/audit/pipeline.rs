@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::baseline::{LockFile, Locks};
-use crate::check::{CHECKS, CONTAINER_MOUNTS, Case, Check, Evidence, NoBaseline, Server, begun};
+use crate::baseline::{LockFile, Locks, OF_INFRASTRUCTURE};
+use crate::check::{CHECKS, CONTAINER_MOUNTS, Case, Check, Evidence, Infrastructure, NoBaseline, Server, begun};
 use crate::host::{
     Answer, ContainersAnswer, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query, Watch,
 };
@@ -14,6 +14,7 @@ use crate::model::{
     CheckResult, Finding, LeftOut, Observed, Role, SectionId, SectionOff, State, Unit, Value,
 };
 use crate::section::{Ask, LockedPaths, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
+use crate::terraform;
 use crate::trust::SignatureCheck;
 
 /// What to audit, and against what.
@@ -32,7 +33,9 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn wants(&self, check: &dyn Check) -> bool {
+    /// Whether a check is carried out.
+    #[must_use]
+    pub fn wants(&self, check: &dyn Check) -> bool {
         self.only.is_empty()
             || check.meta().role != Role::Comparison
             || self.only.iter().chain(self.require).any(|chosen| chosen.id() == check.id())
@@ -41,6 +44,9 @@ impl Request<'_> {
     /// The sections that the chosen checks read: all of them when only the lock files are asked for.
     #[must_use]
     pub fn sections(&self) -> Vec<&'static dyn Section> {
+        if self.setting.no_machine {
+            return Vec::new();
+        }
         let compares_none = self.only.iter().all(|check| check.meta().role != Role::Comparison);
         let reads = |checks: &[&dyn Check], id| checks.iter().any(|check| check.section() == Some(id));
         let is_chosen = |id| compares_none || reads(self.only, id) || reads(self.require, id);
@@ -136,6 +142,8 @@ pub struct Look {
     pub evidence: Vec<Evidence>,
     /// Why the host as a whole could not be looked at.
     pub unreachable: Option<String>,
+    /// The environment's name and what a plan says of its infrastructure, where it has any.
+    pub infrastructure: Option<(String, terraform::Look)>,
 }
 
 /// Asks the host everything at once and puts each section's evidence together. Of a host that could not be
@@ -168,7 +176,7 @@ pub fn observe(
         };
         p.evidence(request, observed)
     });
-    Ok(Look { evidence: evidence.collect(), unreachable })
+    Ok(Look { evidence: evidence.collect(), unreachable, infrastructure: None })
 }
 
 /// What is said of a section on a server whose state could not be collected; why not, `server_collection` says.
@@ -263,7 +271,15 @@ fn count_out_of_scope(observed: &mut Observed, count: usize, why: &str) {
 pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
     let unreachable = look.unreachable.as_deref();
     let server = request.setting.server.map(|host| Server { host, unreachable });
-    let case = Case { server, sections: &look.evidence, signature: request.signature };
+    let is_locked = || request.locks.group(&[OF_INFRASTRUCTURE]).iter().any(|file| file.content.is_some());
+    let infrastructure = look.infrastructure.as_ref().map(|(environment, look)| Infrastructure {
+        environment,
+        look: Some(look).filter(|look| look.was_made),
+        is_locked: is_locked(),
+        is_alone: request.setting.no_machine,
+    });
+    let case =
+        Case { server, sections: &look.evidence, signature: request.signature, infrastructure };
     let mut results: Vec<CheckResult> = CHECKS
         .iter()
         .filter(|check| request.wants(**check))

@@ -89,6 +89,8 @@ pub(crate) struct Aim {
     pub(crate) docker_asked: bool,
     /// The Terraform code that describes its infrastructure.
     pub(crate) terraform: Option<Terraform>,
+    /// A plan that was made elsewhere, to be judged in place of one that is made now; `-` is the standard input.
+    pub(crate) plan_file: Option<PathBuf>,
     /// The environment, for the ways to servers and engines.
     pub(crate) environment: Environment,
 }
@@ -233,6 +235,7 @@ impl Aim {
             docker: self.docker,
             docker_asked: self.docker_asked,
             compared_before: self.compared_before(project),
+            no_machine: !self.has_sections(),
             clock: clock::unix,
         }
     }
@@ -278,6 +281,7 @@ impl Aim {
             docker: project.config.docker.as_ref().map(|docker| docker.mode).unwrap_or_default(),
             docker_asked: project.config.docker.is_some(),
             terraform: None,
+            plan_file: None,
             environment: project.control.environment.clone(),
         }
     }
@@ -300,6 +304,7 @@ impl Aim {
             docker: DockerMode::Off,
             docker_asked: false,
             terraform: None,
+            plan_file: None,
             ..Self::local(project)
         })
     }
@@ -323,6 +328,7 @@ impl Aim {
                 _ => DockerMode::Required,
             },
             terraform: target.terraform.clone(),
+            plan_file: None,
             docker_asked: is_remote || project.config.docker.is_some() || target.docker.is_some(),
             environment: project.control.environment.clone(),
         })
@@ -346,6 +352,7 @@ impl Aim {
             docker: DockerMode::Required,
             docker_asked: true,
             terraform: None,
+            plan_file: None,
             environment: project.control.environment.clone(),
         })
     }

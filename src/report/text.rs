@@ -3,7 +3,7 @@
 use super::provenance::{self, minute};
 use super::several::InCommon;
 use crate::model::{
-    Change, CheckResult, ExitCode, Finding, Kind, Part, Report, Shown, SubjectSource, Value, Waiver, WayOut,
+    Attribute, Change, CheckResult, ExitCode, Finding, Kind, Part, Report, Shown, SubjectSource, Value, Waiver, WayOut,
     day, escaped, is_hidden, name_of, printable, time_of_day,
 };
 
@@ -98,6 +98,12 @@ pub(super) fn details(finding: &Finding) -> Vec<Line> {
     if matches!(finding.kind, Kind::Modified | Kind::Unreadable) {
         lines.extend(parts(&finding.parts));
     }
+    let attributes = finding.attributes.iter().flat_map(Attribute::lines);
+    let all = attributes.clone().count();
+    lines.extend(attributes.take(LISTED).map(|line| escaped(line.as_bytes())));
+    if all > LISTED {
+        lines.push(format!("… and {} more", all - LISTED));
+    }
     lines.extend(finding.layer.iter().map(|layer| format!("layer: {layer}")));
     lines.extend(finding.provenance.iter().flat_map(|it| provenance::lines(it, finding.kind)));
     lines.extend(finding.versions.iter().filter_map(provenance::versions));
@@ -132,6 +138,11 @@ fn difference(finding: &Finding) -> Option<String> {
     };
     match (finding.kind, &finding.reason) {
         (Kind::Unreadable, Some(why)) if finding.parts.is_empty() => Some(escaped(why.as_bytes())),
+        (_, Some(what)) if finding.subject.source == SubjectSource::Plan => {
+            let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
+            let place = if place.is_empty() { place } else { format!(" ({}{line})", escaped(&finding.place)) };
+            Some(format!("{}{place}", escaped(what.as_bytes())))
+        }
         (Kind::Modified, _) if finding.parts.is_empty() => {
             let (before, now) = (short(&finding.expected), short(&finding.actual));
             let what = match finding.change {

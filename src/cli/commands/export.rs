@@ -426,7 +426,7 @@ impl Job<'_> {
         };
         let evidence = look.evidence.iter().map(with_itself).collect();
         let mut checks =
-            pipeline::compare(request, &Look { evidence, unreachable: look.unreachable.clone() });
+            pipeline::compare(request, &Look { evidence, unreachable: look.unreachable.clone(), infrastructure: None });
         // An export asks for no lock file.
         checks.retain(|check| {
             check::meta(check.id).is_none_or(|meta| meta.source != Some(SubjectSource::LockFile))

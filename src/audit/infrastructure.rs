@@ -1,0 +1,98 @@
+//! Infrastructure of a target that Terraform code describes: planned on this machine, wherever the target is.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::audit::pipeline::Request;
+use crate::audit::target::Aim;
+use crate::baseline::OF_INFRASTRUCTURE;
+use crate::check::TERRAFORM_PLAN;
+use crate::config::Terraform;
+use crate::error::Failure;
+use crate::host::Watch;
+use crate::model::printable_path;
+use crate::project::Project;
+use crate::terraform::{self, Environment, Look, Settled, parse_lock};
+
+/// What stays between runs, relative to the root; git ignores it.
+pub(crate) const STATE: &str = "audit/state";
+
+/// Looks at the infrastructure of a place, whose name is given with it.
+pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &Watch) -> (String, Look) {
+    let name = aim.name();
+    let Some(config) = aim.terraform.as_ref().filter(|_| request.wants(TERRAFORM_PLAN)) else {
+        return (name, Look::default());
+    };
+    let settled = match settled(request) {
+        Ok(settled) => settled,
+        Err(why) => return (name, Look::failed(why)),
+    };
+    let dir = code_dir(project, config);
+    let state = project.root.join(STATE).join("terraform");
+    let (variables, slots) = (&project.control.environment, &*project.plans);
+    let environment =
+        Environment { name: &name, config, dir: &dir, state: &state, variables, slots };
+    let mut look = match &aim.plan_file {
+        None => {
+            keep_out_of_git(project);
+            terraform::look(&environment, &settled, watch)
+        }
+        Some(file) => of_file(&environment, &settled, file),
+    };
+    for finding in &mut look.judged.findings {
+        let Some(place) = look.places.get(&finding.subject.key) else { continue };
+        let file = place.file.strip_prefix(&project.root).unwrap_or(&place.file);
+        finding.place = file.as_os_str().as_bytes().to_vec();
+        finding.line = Some(place.line);
+    }
+    (name, look)
+}
+
+/// What is told where the look itself ended unexpectedly.
+pub(crate) fn unexpected(aim: &Aim) -> (String, Look) {
+    (aim.name(), Look::failed(Failure::unexpected().in_one_line()))
+}
+
+/// The directory of an environment's code.
+pub(crate) fn code_dir(project: &Project, config: &Terraform) -> PathBuf {
+    project.configured_path(&config.dir)
+}
+
+/// Drift that the baseline accepts.
+fn settled(request: &Request<'_>) -> Result<Settled, String> {
+    let files = request.locks.group(&[OF_INFRASTRUCTURE]);
+    let there = files.iter().find_map(|file| Some((file, file.content.as_ref()?)));
+    let Some((file, content)) = there else { return Ok(Settled::new()) };
+    let bytes = content.as_ref().map_err(ToString::to_string)?;
+    parse_lock(&file.shown, bytes).map_err(|bad| bad.to_string())
+}
+
+/// Judges a plan that was made elsewhere.
+fn of_file(environment: &Environment<'_>, settled: &Settled, file: &Path) -> Look {
+    if file == Path::new("-") {
+        return terraform::look_at_file(environment, settled, io::stdin().lock());
+    }
+    let failed = |error: &io::Error| Look::failed(Failure::at(file, error).in_one_line());
+    let opened = match File::open(file) {
+        Ok(opened) => opened,
+        Err(error) => return failed(&error),
+    };
+    let mut look = terraform::look_at_file(environment, settled, opened);
+    for why in &mut look.judged.errors {
+        *why = format!("{}: {why}", printable_path(file));
+    }
+    look
+}
+
+/// Writes a `.gitignore` into the directory of what stays between runs, where there is none: it holds what providers need.
+fn keep_out_of_git(project: &Project) {
+    let dir = project.root.join(STATE);
+    if std::fs::create_dir_all(&dir).is_ok() && !dir.join(".gitignore").exists() {
+        let written = crate::atomic::replace_file(&dir.join(".gitignore"), b"*\n");
+        if let Err(error) = written {
+            log::info!(error:% = error; "no .gitignore for what stays between runs");
+        }
+    }
+}
