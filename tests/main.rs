@@ -12,3 +12,4 @@ mod host;
 mod imports;
 mod registry;
 mod robustness;
+mod terraform;

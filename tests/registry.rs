@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 11] = [
+const CONTRACT: [Spoken; 12] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -134,6 +134,14 @@ const CONTRACT: [Spoken; 11] = [
         "Mount drift",
         None,
         "containers",
+    ),
+    (
+        "terraform_plan",
+        "Checking Terraform plan of ENV...",
+        "Infrastructure matches the Terraform code",
+        "Terraform drift",
+        None,
+        "resources",
     ),
     ("report_signed", "Signing the report...", "Report signed", "Report drift", None, "reports"),
 ];

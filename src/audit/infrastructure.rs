@@ -12,9 +12,10 @@ use crate::check::TERRAFORM_PLAN;
 use crate::config::Terraform;
 use crate::error::Failure;
 use crate::host::Watch;
-use crate::model::printable_path;
+use crate::git::{Limit, Repository};
+use crate::model::{Commit, Finding, day, printable, printable_path, quoted, quoted_name, short_id};
 use crate::project::Project;
-use crate::terraform::{self, Environment, Look, Settled, parse_lock};
+use crate::terraform::{self, Code, CodePlace, Environment, Look, Settled, parse_lock};
 
 /// What stays between runs, relative to the root; git ignores it.
 pub(crate) const STATE: &str = "audit/state";
@@ -33,7 +34,7 @@ pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &
     let state = project.root.join(STATE).join("terraform");
     let (variables, slots) = (&project.control.environment, &*project.plans);
     let environment =
-        Environment { name: &name, config, dir: &dir, state: &state, variables, slots };
+        Environment { name: &name, config, dir: &dir, root: &project.root, state: &state, variables, slots };
     let mut look = match &aim.plan_file {
         None => {
             keep_out_of_git(project);
@@ -53,6 +54,44 @@ pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &
 /// What is told where the look itself ended unexpectedly.
 pub(crate) fn unexpected(aim: &Aim) -> (String, Look) {
     (aim.name(), Look::failed(Failure::unexpected().in_one_line()))
+}
+
+/// Where the resource of a finding is declared, and which commit last touched that, in a sentence.
+pub(crate) fn declared(project: &Project, aim: &Aim, finding: &Finding) -> Option<String> {
+    let key = std::str::from_utf8(&finding.subject.key).ok()?;
+    let address = key.strip_prefix(&aim.name())?.strip_prefix(':')?;
+    let config = aim.terraform.as_ref()?;
+    let CodePlace { file, line, last_line } = Code::read(&code_dir(project, config)).place(address)?;
+    let named = printable_path(&project.named(&file));
+    let declared = format!("declared in {named}:{line}");
+    let below = file.strip_prefix(&project.root).ok()?;
+    let Ok(repository) = Repository::around(&project.root) else { return Some(declared) };
+    let path = repository.path(below.as_os_str().as_bytes());
+    let touched = repository.last_touch(&path, (line, last_line), &Limit::soon());
+    Some(match touched {
+        Some(Some(Commit { id, author, date, subject })) => {
+            let said = format!("{} by {author} on {}: {subject}", short_id(&id), day(&date));
+            format!("{declared}, last touched by {said}")
+        }
+        Some(None) => format!("{declared}, with changes that are not committed"),
+        None => declared,
+    })
+}
+
+/// The commands that a look would run, for `--dry-run`.
+pub(crate) fn dry_run(project: &Project, config: &Terraform) -> String {
+    let lines = terraform::dry_run(config, &project.named(&code_dir(project, config)));
+    lines.iter().map(|line| format!("Would run: {}\n", printable(line))).collect()
+}
+
+/// How Terraform is called in the directory of an environment's code, as a shell takes it, and the options of what it plans.
+pub(crate) fn call(project: &Project, config: &Terraform) -> (String, String) {
+    let dir = project.named(&code_dir(project, config));
+    let workspace = config.workspace.iter().map(|name| format!("TF_WORKSPACE={} ", quoted(name)));
+    let workspace: String = workspace.collect();
+    let call = format!("{workspace}{} -chdir={}", quoted(&config.binary), quoted_name(dir.as_os_str().as_bytes()));
+    let options = config.var_files.iter().map(|name| format!(" -var-file={}", quoted(name)));
+    (call, options.collect())
 }
 
 /// The directory of an environment's code.

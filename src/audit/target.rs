@@ -309,6 +309,20 @@ impl Aim {
         })
     }
 
+    /// The infrastructure of a target alone.
+    pub(crate) fn infrastructure(project: &Project, name: &str) -> Result<Self, Failure> {
+        let target = project.target(name)?;
+        Ok(Self {
+            target: Some(name.to_owned()),
+            place: Place::Infrastructure,
+            layout: Layout::new(None, Vec::new()),
+            docker: DockerMode::Off,
+            docker_asked: false,
+            terraform: target.terraform.clone(),
+            ..Self::local(project)
+        })
+    }
+
     /// A target by its name.
     pub(crate) fn target(project: &Project, name: &str, reach: &Reach) -> Result<Self, Failure> {
         let target = project.target(name)?;

@@ -3,7 +3,7 @@
 use super::provenance::{self, minute};
 use super::several::InCommon;
 use crate::model::{
-    Attribute, Change, CheckResult, ExitCode, Finding, Kind, Part, Report, Shown, SubjectSource, Value, Waiver, WayOut,
+    Change, CheckResult, ExitCode, Finding, Kind, Part, Report, Shown, SubjectSource, Value, Waiver, WayOut,
     day, escaped, is_hidden, name_of, printable, time_of_day,
 };
 
@@ -98,7 +98,11 @@ pub(super) fn details(finding: &Finding) -> Vec<Line> {
     if matches!(finding.kind, Kind::Modified | Kind::Unreadable) {
         lines.extend(parts(&finding.parts));
     }
-    let attributes = finding.attributes.iter().flat_map(Attribute::lines);
+    let attributes = finding.attributes.iter().flat_map(|it| {
+        let is_of_it = finding.change.is_none_or(|change| change.word() == it.change);
+        let class = if is_of_it { String::new() } else { format!(" ({})", it.change) };
+        it.lines().into_iter().map(move |line| line + &class)
+    });
     let all = attributes.clone().count();
     lines.extend(attributes.take(LISTED).map(|line| escaped(line.as_bytes())));
     if all > LISTED {

@@ -34,6 +34,8 @@ pub(super) struct Caller<'a> {
     pub(super) data_dir: Option<PathBuf>,
     /// Where it keeps providers for all directories, unless the environment says.
     pub(super) plugin_cache: Option<PathBuf>,
+    /// Whether the versions of providers are chosen here, because the code does not pin them.
+    pub(super) is_unpinned: bool,
     /// The variables of this process.
     pub(super) environment: &'a Environment,
 }
@@ -63,6 +65,10 @@ impl Caller<'_> {
         }
         if let Some(workspace) = &self.config.workspace {
             command.env("TF_WORKSPACE", workspace);
+        }
+        if self.is_unpinned {
+            // Nothing of the cache is used without a lock file otherwise.
+            command.env("TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE", "1");
         }
         command.envs([("TF_IN_AUTOMATION", "1"), ("TF_INPUT", "0"), ("CHECKPOINT_DISABLE", "1")]);
         command
@@ -122,7 +128,7 @@ pub(super) fn plan_arguments(config: &Terraform, file: &Path) -> Vec<OsString> {
     arguments
 }
 
-/// The arguments of `init`.
+/// The arguments of `init`; the last one only where the code pins its providers.
 pub(super) const INIT: [&str; 4] = ["init", "-input=false", "-no-color", "-lockfile=readonly"];
 /// The arguments of the list of workspaces.
 pub(super) const WORKSPACES: [&str; 3] = ["workspace", "list", "-no-color"];

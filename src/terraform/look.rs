@@ -27,6 +27,8 @@ use crate::model::{Digest, LeftOut, Unit, escaped, in_words, printable_path};
 const LONGEST_LINE: u64 = 1 << 20;
 /// A longer inventory is not read, in bytes.
 const LONGEST_INVENTORY: u64 = 64 << 20;
+/// The file in which the code pins its providers.
+const LOCK: &str = ".terraform.lock.hcl";
 /// Words of errors by which Terraform says that a directory must be initialised anew.
 const NEEDS_INIT: [&str; 8] = [
     "initialization required", "not installed", "terraform init", "tofu init", "Inconsistent dependency lock file",
@@ -42,6 +44,8 @@ pub struct Environment<'a> {
     pub config: &'a Terraform,
     /// The directory with the code, as an absolute path.
     pub dir: &'a Path,
+    /// The project's root: modules below it are found from a copy of the directory, too.
+    pub root: &'a Path,
     /// The directory for what stays between runs: `audit/state/terraform`.
     pub state: &'a Path,
     /// The variables of this process.
@@ -141,17 +145,22 @@ impl Session<'_> {
         }
         let (state, draft) = self.directories()?;
         let own = (config.init != Init::Never).then(|| state.join("data"));
+        let pins = dir.join(LOCK);
+        let is_unpinned = own.is_some() && !pins.exists();
+        let copy = is_unpinned.then(|| private::mirror(self.environment.root, dir, &draft.path().join("tree")));
+        let copy = copy.transpose().map_err(|error| at(draft.path(), &error))?;
+        if let Some(copy) = &copy {
+            let _ = std::fs::copy(state.join(LOCK), copy.join(LOCK));
+        }
         let caller = Caller {
             config,
-            dir,
+            dir: copy.as_deref().unwrap_or(dir),
+            is_unpinned,
             data_dir: own.clone(),
             plugin_cache: own.as_ref().map(|_| state.join("plugins")),
             environment: self.environment.variables,
         };
         caller.note_secrets(&|variable| code.is_plain_variable(variable), &mut self.secrets);
-        if !dir.join(".terraform.lock.hcl").exists() {
-            self.coverage.push("providers not pinned: the code has no .terraform.lock.hcl".to_owned());
-        }
         let mut was_initialised = false;
         if let Some(data) = &own {
             private::make(data).map_err(|error| at(data, &error))?;
@@ -160,6 +169,11 @@ impl Session<'_> {
             was_initialised = self.initialise(&caller, &state, config.init == Init::Always)?;
         }
         self.find_workspace(&caller)?;
+        let has_providers = own.as_ref().is_some_and(|data| data.join("providers").exists());
+        if let Some(copy) = copy.as_ref().filter(|_| has_providers) {
+            self.coverage.push("providers not pinned: the code has no .terraform.lock.hcl".to_owned());
+            let _ = std::fs::copy(copy.join(LOCK), state.join(LOCK));
+        }
         let file = draft.path().join("plan");
         let mut planned = self.plan(&caller, &file);
         if let (Err(why), Some(_), false) = (&planned, &own, was_initialised)
@@ -211,7 +225,8 @@ impl Session<'_> {
             return Ok(false);
         }
         let _ = std::fs::remove_file(&stamp);
-        let (ended, output) = self.output(caller, &INIT)?;
+        let arguments = &INIT[..INIT.len() - usize::from(caller.is_unpinned)];
+        let (ended, output) = self.output(caller, arguments)?;
         if !ended.status.success() {
             return Err(self.told(caller, &[&ended.stderr, &output], "init", &ended));
         }
@@ -244,7 +259,8 @@ impl Session<'_> {
             return Ok(());
         };
         let config = Terraform { workspace: None, ..caller.config.clone() };
-        let unchosen = Caller { config: &config, data_dir: caller.data_dir.clone(), plugin_cache: None, ..*caller };
+        let data_dir = caller.data_dir.clone();
+        let unchosen = Caller { config: &config, data_dir, plugin_cache: None, ..*caller };
         let (ended, output) = self.output(&unchosen, &WORKSPACES)?;
         if !ended.status.success() {
             return Err(self.told(caller, &[&ended.stderr, &output], "workspace list", &ended));
@@ -312,13 +328,14 @@ impl Session<'_> {
     fn inventory(&self) -> Result<Option<BTreeMap<String, BTreeSet<String>>>, String> {
         let Environment { config, dir, variables, .. } = *self.environment;
         let Some((program, arguments)) = config.inventory.split_first() else { return Ok(None) };
-        let caller = Caller { config, dir, data_dir: None, plugin_cache: None, environment: variables };
-        let mut command = caller.command(&[]);
-        let mut own = Command::new(program);
-        own.args(arguments).current_dir(dir).env_clear();
-        own.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        drop(std::mem::replace(&mut command, own));
-        let mut running = self.start(&mut command, "inventory")?;
+        let caller =
+            Caller { config, dir, data_dir: None, plugin_cache: None, is_unpinned: false, environment: variables };
+        let given = caller.command(&[]);
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(dir).env_clear();
+        command.envs(given.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let running = Running::start(&mut command, &config.inventory.join(" "), self.deadline);
+        let mut running = running.map_err(|error| format!("inventory: {error}"))?;
         let mut bytes = Vec::new();
         let read = (&mut running).take(LONGEST_INVENTORY).read_to_end(&mut bytes);
         let ended = running.finish().map_err(|error| self.child_error(&error))?;

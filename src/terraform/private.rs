@@ -1,5 +1,6 @@
 //! Directories of a look: the private one for the plan, which holds secrets, and the one that stays between runs.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -36,6 +37,32 @@ pub(super) fn draft(within: &Path) -> io::Result<DraftDir> {
     let draft = DraftDir::new_in(within)?;
     std::fs::set_permissions(draft.path(), Permissions::from_mode(PRIVATE))?;
     Ok(draft)
+}
+
+/// Makes a directory at `tree` in which everything of `dir` and of the directories above it, up to `root`, is a link to
+/// where it lies, and gives the place of `dir` in it: what a program writes there does not get into `dir`.
+pub(super) fn mirror(root: &Path, dir: &Path, tree: &Path) -> io::Result<PathBuf> {
+    let base = if dir.starts_with(root) { root } else { dir.parent().unwrap_or(dir) };
+    let below = dir.strip_prefix(base).unwrap_or(Path::new(""));
+    let (mut from, mut to) = (base.to_owned(), tree.to_owned());
+    DirBuilder::new().mode(PRIVATE).create(&to)?;
+    for next in below.components() {
+        link_all(&from, &to, &|name| name == next.as_os_str())?;
+        (from, to) = (from.join(next), to.join(next));
+        DirBuilder::new().mode(PRIVATE).create(&to)?;
+    }
+    link_all(&from, &to, &|name| name == ".terraform")?;
+    Ok(to)
+}
+
+fn link_all(from: &Path, to: &Path, is_left_out: &dyn Fn(&OsStr) -> bool) -> io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let name = entry?.file_name();
+        if !is_left_out(&name) {
+            std::os::unix::fs::symlink(from.join(&name), to.join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes an empty file that nobody else may read; who opens it to write keeps its mode.
