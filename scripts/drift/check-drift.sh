@@ -78,6 +78,8 @@ if [ -n "$all" ]; then
 else
     names=$name
 fi
+# An environment that there is not has neither a log file nor metrics.
+[ -n "$all" ] || "$driftlock" check --root="$root" --env="$name" --dry-run --only terraform_plan >/dev/null || exit 1
 if [ -n "$dry_run" ]; then
     for name in $names; do
         "$driftlock" check --root="$root" --env="$name" --dry-run --only terraform_plan || exit 1

@@ -1,21 +1,24 @@
 //! Infrastructure of a target that Terraform code describes: planned on this machine, wherever the target is.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::audit::pipeline::Request;
+use crate::audit::accept::Change;
+use crate::audit::pipeline::{self, Request};
 use crate::audit::target::Aim;
-use crate::baseline::OF_INFRASTRUCTURE;
+use crate::baseline::{Locks, OF_INFRASTRUCTURE};
 use crate::check::TERRAFORM_PLAN;
 use crate::config::Terraform;
 use crate::error::Failure;
 use crate::host::Watch;
 use crate::git::{Limit, Repository};
-use crate::model::{Commit, Finding, day, printable, printable_path, quoted, quoted_name, short_id};
+use crate::model::{Commit, Digest, Finding, Kind, day, escaped, printable, printable_path, quoted, quoted_name, short_id};
 use crate::project::Project;
-use crate::terraform::{self, Code, CodePlace, Environment, Look, Settled, parse_lock};
+use crate::section::INFRASTRUCTURE;
+use crate::terraform::{self, Code, CodePlace, Environment, Judged, Look, Settled, parse_lock, print_lock};
 
 /// What stays between runs, relative to the root; git ignores it.
 pub(crate) const STATE: &str = "audit/state";
@@ -26,7 +29,7 @@ pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &
     let Some(config) = aim.terraform.as_ref().filter(|_| request.wants(TERRAFORM_PLAN)) else {
         return (name, Look::default());
     };
-    let settled = match settled(request) {
+    let settled = match settled(request.locks) {
         Ok(settled) => settled,
         Err(why) => return (name, Look::failed(why)),
     };
@@ -100,12 +103,60 @@ pub(crate) fn code_dir(project: &Project, config: &Terraform) -> PathBuf {
 }
 
 /// Drift that the baseline accepts.
-fn settled(request: &Request<'_>) -> Result<Settled, String> {
-    let files = request.locks.group(&[OF_INFRASTRUCTURE]);
+fn settled(locks: &Locks) -> Result<Settled, String> {
+    let files = locks.group(&[OF_INFRASTRUCTURE]);
     let there = files.iter().find_map(|file| Some((file, file.content.as_ref()?)));
     let Some((file, content)) = there else { return Ok(Settled::new()) };
     let bytes = content.as_ref().map_err(ToString::to_string)?;
     parse_lock(&file.shown, bytes).map_err(|bad| bad.to_string())
+}
+
+/// The lock file of drift that there is now, and of how many resources; an error where a plan could not be judged, and none
+/// where no plan was made.
+pub(crate) fn lock_file(look: &pipeline::Look) -> Option<Result<(usize, Vec<u8>), String>> {
+    let (_, look) = look.infrastructure.as_ref().filter(|(_, look)| look.was_made)?;
+    let Judged { errors, lockable, .. } = &look.judged;
+    if errors.is_empty() {
+        return Some(Ok((lockable.len(), print_lock(lockable))));
+    }
+    let topic = TERRAFORM_PLAN.meta().labels.topic;
+    let told: Vec<String> = errors.iter().map(|why| format!("{topic}: {}", escaped(why.as_bytes()))).collect();
+    Some(Err(told.join("; ")))
+}
+
+/// The lock file of an environment by its name, where accepting the drift that there is now changes it, and those changes.
+///
+/// # Errors
+/// When the lock file that is there cannot be read.
+pub(crate) fn accepted(
+    look: &pipeline::Look,
+    locks: &Locks,
+) -> Result<(Option<(String, Vec<u8>)>, Vec<Change>), Failure> {
+    let Some((environment, plan)) = &look.infrastructure else { return Ok((None, Vec::new())) };
+    let lockable = &plan.judged.lockable;
+    let before = settled(locks).map_err(Failure::new)?;
+    if lockable.is_empty() || before == *lockable {
+        return Ok((None, Vec::new()));
+    }
+    let text = |settled: &Settled, address: &String| {
+        let entry = settled.get(address)?;
+        Some(Digest::of(&print_lock(&Settled::from([(address.clone(), entry.clone())]))).to_string())
+    };
+    let addresses: BTreeSet<&String> = before.keys().chain(lockable.keys()).collect();
+    let changes = addresses.into_iter().filter(|it| before.get(*it) != lockable.get(*it)).map(|address| {
+        let (expected, actual) = (text(&before, address), text(lockable, address));
+        let kind = match (&expected, &actual) {
+            (None, _) => Kind::Unexpected,
+            (_, None) => Kind::Missing,
+            _ => Kind::Modified,
+        };
+        let key = format!("{environment}:{address}").into_bytes();
+        let (section, check, place) = (INFRASTRUCTURE, TERRAFORM_PLAN.id().to_owned(), key.clone());
+        let (parts, entry, baseline_entry) = (Vec::new(), None, None);
+        Change { section, check, key, place, kind, expected, actual, parts, entry, baseline_entry }
+    });
+    let file = (format!("{environment}/{OF_INFRASTRUCTURE}"), print_lock(lockable));
+    Ok((Some(file), changes.collect()))
 }
 
 /// Judges a plan that was made elsewhere.

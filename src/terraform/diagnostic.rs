@@ -48,7 +48,9 @@ pub(super) fn in_text(text: &str) -> Option<String> {
         line.trim_start_matches(|c: char| c.is_whitespace() || "│╷╵".contains(c)).trim_end().to_owned()
     };
     let lines: Vec<String> = text.lines().map(plain).collect();
-    let first = lines.iter().position(|line| line.starts_with("Error: "))?;
+    // Terraform begins with a sentence that says only that errors follow.
+    let is_error = |line: &String| line.starts_with("Error: ") && !line.contains("encountered problems during init");
+    let first = lines.iter().position(is_error)?;
     let whole = lines[first..].iter().take_while(|line| !line.starts_with("Error: ") || **line == lines[first]);
     let whole: Vec<&str> = whole.map(String::as_str).take(8).collect();
     Some(in_one_line(whole.join(" ").trim_start_matches("Error: ")))

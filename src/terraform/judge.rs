@@ -128,8 +128,11 @@ impl Judging<'_> {
         let Resource { kind, drift, change } = resource;
         match drift {
             Some(Drift::Deleted) => self.deleted(name, change.as_ref()),
-            Some(Drift::Changed(found)) => self.changed(name, &kind, found.all, change),
-            None => self.changed(name, &kind, Vec::new(), change),
+            Some(Drift::Changed(found)) => {
+                let is_noise = found.all.is_empty();
+                self.changed(name, &kind, found.all, change, is_noise);
+            }
+            None => self.changed(name, &kind, Vec::new(), change, false),
         }
     }
 
@@ -148,12 +151,22 @@ impl Judging<'_> {
         self.judged.findings.push(finding);
     }
 
-    fn changed(&mut self, name: &str, kind: &str, drifted: Vec<Difference>, change: Option<Planned>) {
-        let had_drift = !drifted.is_empty();
+    fn changed(
+        &mut self,
+        name: &str,
+        kind: &str,
+        drifted: Vec<Difference>,
+        change: Option<Planned>,
+        is_noise: bool,
+    ) {
+        self.noise += u64::from(is_noise);
         let mut classed = self.classed(name, drifted, change.as_ref());
         let is_drift = !classed.is_empty();
         let Some(change) = change else {
-            return if is_drift { self.put(name, kind, classed, None) } else { self.passed_over(had_drift) };
+            if is_drift {
+                self.put(name, kind, classed, None);
+            }
+            return;
         };
         let wanted = change.differences.all.iter().filter(|it| {
             !classed.iter().any(|known| overlap(&known.difference.path, &it.path))
@@ -164,7 +177,8 @@ impl Judging<'_> {
         let is_update = matches!(change.action, Action::Update);
         let is_empty = wanted.is_empty() && change.differences.unknown.is_empty();
         if is_update && is_empty && !is_drift {
-            return self.passed_over(true);
+            self.noise += u64::from(!is_noise);
+            return;
         }
         if self.rules.pending == Weight::Note {
             if !wanted.is_empty() || !is_explained {
@@ -176,11 +190,6 @@ impl Judging<'_> {
         if is_drift || self.rules.pending == Weight::Fail {
             self.put(name, kind, classed, Some(&change));
         }
-    }
-
-    /// Counts a resource whose drift or change is none after all.
-    fn passed_over(&mut self, is_known: bool) {
-        self.noise += u64::from(is_known);
     }
 
     /// The class of each attribute that was changed outside; what is settled is counted instead.
@@ -246,7 +255,11 @@ impl Judging<'_> {
         let Difference { path, mut old, mut new, is_elements, .. } = difference;
         shorten(&mut old);
         shorten(&mut new);
-        let list = |value: &Json| value.as_array().cloned().unwrap_or_default();
+        let list = |value: &Json| {
+            let mut elements = value.as_array().cloned().unwrap_or_default();
+            elements.sort_by_cached_key(canonical);
+            elements
+        };
         let is_whole = !is_elements && !sensitive;
         Attribute {
             path,

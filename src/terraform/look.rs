@@ -27,6 +27,11 @@ use crate::model::{Digest, LeftOut, Unit, escaped, in_words, printable_path};
 const LONGEST_LINE: u64 = 1 << 20;
 /// A longer inventory is not read, in bytes.
 const LONGEST_INVENTORY: u64 = 64 << 20;
+/// Words of errors that a variable which was withheld may explain.
+const LACKING: [&str; 18] = [
+    "access", "auth", "backend", "certificate", "connect", "credential", "denied", "dial", "forbidden", "key", "login", "lookup",
+    "missing", "permission", "proxy", "region", "timeout", "token",
+];
 /// The file in which the code pins its providers.
 const LOCK: &str = ".terraform.lock.hcl";
 /// Words of errors by which Terraform says that a directory must be initialised anew.
@@ -308,15 +313,17 @@ impl Session<'_> {
     fn read(&self, caller: &Caller<'_>, file: &Path, with_ids: bool) -> Result<Plan, String> {
         let arguments: [&OsStr; 4] = ["show".as_ref(), "-json".as_ref(), "-no-color".as_ref(), file.as_ref()];
         let mut running = self.start(&mut caller.command(&arguments), "show -json")?;
-        let read = Plan::read(&mut running, with_ids);
-        if let Err(bad) = &read
-            && !self.deadline.is_over()
-        {
-            // It may still be printing, into a pipe that nobody reads any more.
-            log::warn!(why:% = bad; "the plan is not as expected");
-        }
+        let mut read = Plan::read(&mut running, with_ids);
         let is_whole = read.is_ok();
-        let ended = if is_whole || self.deadline.is_over() { running.finish() } else { running.finish_soon() };
+        let ended = match read {
+            Err(bad) if !self.deadline.is_over() => {
+                // Once the document is none, only a word on why is waited for.
+                let Ok(ended) = running.finish_soon() else { return Err(bad.to_string()) };
+                read = Err(bad);
+                Ok(ended)
+            }
+            _ => running.finish(),
+        };
         let ended = ended.map_err(|error| self.child_error(&error))?;
         if !ended.status.success() && (is_whole || !ended.stderr.trim().is_empty()) {
             return Err(self.told(caller, &[&ended.stderr], "show -json", &ended));
@@ -383,8 +390,13 @@ impl Session<'_> {
     /// An error with the variables that may be missing, and what else may help.
     fn with_withheld(&self, caller: &Caller<'_>, why: String) -> String {
         let why = self.secrets.replaced_in(&why).into_owned();
-        let withheld = caller.withheld();
-        if withheld.is_empty() || why.contains("No value for required variable") && !withheld.iter().any(|it| it.starts_with("TF_VAR_")) {
+        let lower = why.to_ascii_lowercase();
+        let may_lack = |name: &String| {
+            let is_variable = name.starts_with("TF_VAR_");
+            if is_variable { lower.contains("variable") } else { LACKING.iter().any(|word| lower.contains(word)) }
+        };
+        let withheld: Vec<String> = caller.withheld().into_iter().filter(may_lack).collect();
+        if withheld.is_empty() {
             return why;
         }
         format!("{why}; not passed on: {} (name what is needed in env)", withheld.join(", "))

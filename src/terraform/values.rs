@@ -124,6 +124,10 @@ impl Differences {
         if old == new && !unknown.is_any() {
             return;
         }
+        if is_blank(old) && is_blank(new) && !unknown.is_any() {
+            self.noise += 1;
+            return;
+        }
         let is_whole = sides.old_sensitive.is_whole() || sides.new_sensitive.is_whole();
         match (old, new) {
             _ if is_whole => self.put(path, sides, true),

@@ -52,6 +52,17 @@ fn files(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     crate::support::disk::files_below(dir).into_iter().collect()
 }
 
+/// Takes away the variables of whoever runs the tests that providers or Terraform heed.
+fn bare(command: &mut assert_cmd::Command) -> &mut assert_cmd::Command {
+    let beginnings = ["AWS_", "ARM_", "AZURE_", "CLOUDSDK_", "GOOGLE_", "KUBE", "OS_", "TF_", "VAULT_"];
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| beginnings.iter().any(|start| name.starts_with(start))) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Asserts that nothing of a plan was left behind.
 fn assert_nothing_left(project: &Project) {
     for (path, _) in files(&project.path("audit/state")) {

@@ -100,7 +100,7 @@ fn secrets_are_nowhere_wherever_they_stand_in_the_plan() {
     let plan = plan().to_string();
     let run = |args: &[&str]| {
         let mut command = project.driftlock(args);
-        command.env("DRIFTLOCK_LOG", "trace").write_stdin(plan.as_str());
+        command.env("DRIFTLOCK_LOG", "debug").write_stdin(plan.as_str());
         Ran(command.output().unwrap())
     };
     let ran = run(&["check", "--env", "prod", "--plan", "-", "--details"]);
