@@ -11,8 +11,8 @@ use crate::error::Failure;
 use crate::git::{Repository, Revision};
 use crate::model::printable_path;
 use crate::model::quoted_name;
-use crate::terraform::Slots;
 use crate::section::{self, BEYOND_REPOSITORY, lock_file_names};
+use crate::terraform::Slots;
 
 /// A project with its configuration.
 pub(crate) struct Project {

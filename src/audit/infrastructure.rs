@@ -13,9 +13,11 @@ use crate::baseline::{Locks, OF_INFRASTRUCTURE};
 use crate::check::TERRAFORM_PLAN;
 use crate::config::Terraform;
 use crate::error::Failure;
-use crate::host::Watch;
 use crate::git::{Limit, Repository};
-use crate::model::{Commit, Digest, Finding, Kind, day, escaped, printable, printable_path, quoted, quoted_name, short_id};
+use crate::host::Watch;
+use crate::model::{
+    Commit, Digest, Finding, Kind, day, escaped, printable, printable_path, quoted, quoted_name, short_id,
+};
 use crate::project::Project;
 use crate::section::INFRASTRUCTURE;
 use crate::terraform::{self, Code, CodePlace, Environment, Judged, Look, Settled, parse_lock, print_lock};
@@ -92,7 +94,8 @@ pub(crate) fn call(project: &Project, config: &Terraform) -> (String, String) {
     let dir = project.named(&code_dir(project, config));
     let workspace = config.workspace.iter().map(|name| format!("TF_WORKSPACE={} ", quoted(name)));
     let workspace: String = workspace.collect();
-    let call = format!("{workspace}{} -chdir={}", quoted(&config.binary), quoted_name(dir.as_os_str().as_bytes()));
+    let call =
+        format!("{workspace}{} -chdir={}", quoted(&config.binary), quoted_name(dir.as_os_str().as_bytes()));
     let options = config.var_files.iter().map(|name| format!(" -var-file={}", quoted(name)));
     (call, options.collect())
 }
@@ -120,7 +123,8 @@ pub(crate) fn lock_file(look: &pipeline::Look) -> Option<Result<(usize, Vec<u8>)
         return Some(Ok((lockable.len(), print_lock(lockable))));
     }
     let topic = TERRAFORM_PLAN.meta().labels.topic;
-    let told: Vec<String> = errors.iter().map(|why| format!("{topic}: {}", escaped(why.as_bytes()))).collect();
+    let told: Vec<String> =
+        errors.iter().map(|why| format!("{topic}: {}", escaped(why.as_bytes()))).collect();
     Some(Err(told.join("; ")))
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::baseline::{LockFile, Locks, OF_INFRASTRUCTURE};
-use crate::check::{CHECKS, CONTAINER_MOUNTS, Case, Check, Evidence, Infrastructure, NoBaseline, Server, begun};
+use crate::check::{
+    CHECKS, CONTAINER_MOUNTS, Case, Check, Evidence, Infrastructure, NoBaseline, Server, begun,
+};
 use crate::host::{
     Answer, ContainersAnswer, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query, Watch,
 };
@@ -278,8 +280,7 @@ pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
         is_locked: is_locked(),
         is_alone: request.setting.no_machine,
     });
-    let case =
-        Case { server, sections: &look.evidence, signature: request.signature, infrastructure };
+    let case = Case { server, sections: &look.evidence, signature: request.signature, infrastructure };
     let mut results: Vec<CheckResult> = CHECKS
         .iter()
         .filter(|check| request.wants(**check))

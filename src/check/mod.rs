@@ -26,8 +26,8 @@ pub use compose_applied::{COMPOSE_APPLIED, compose_files, drifted_compose_files}
 pub use container_mounts::CONTAINER_MOUNTS;
 pub use container_state::CONTAINER_STATE;
 pub use difference::{differences, is_at_or_below};
-pub use terraform_plan::TERRAFORM_PLAN;
 pub use report_signed::{REPORT_SIGNED, unsigned_report};
+pub use terraform_plan::TERRAFORM_PLAN;
 
 /// Every check, in the order of the report. A new one is a new file and a line here.
 pub const CHECKS: &[&dyn Check] = &[

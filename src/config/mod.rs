@@ -427,7 +427,8 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
         ));
     }
     if raw.host.is_none() && raw.terraform.is_none() {
-        let reason = "missing field `host`; only an environment with terraform = { dir = \"…\" } is no machine";
+        let reason =
+            "missing field `host`; only an environment with terraform = { dir = \"…\" } is no machine";
         return Err(senseless(&key, reason));
     }
     if raw.host.as_ref().is_some_and(|host| !Address::new(host).names_server()) {

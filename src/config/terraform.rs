@@ -265,7 +265,9 @@ mod tests {
     #[test]
     fn directories_with_code_are_environments_where_none_is_named() {
         let root = tempfile::tempdir().unwrap();
-        for (dir, file) in [("prod", "main.tf"), ("stage", "x.tf.json"), ("docs", "README.md"), (".git", "a.tf")] {
+        for (dir, file) in
+            [("prod", "main.tf"), ("stage", "x.tf.json"), ("docs", "README.md"), (".git", "a.tf")]
+        {
             let dir = root.path().join("environments").join(dir);
             std::fs::create_dir_all(&dir).unwrap();
             std::fs::write(dir.join(file), "").unwrap();

@@ -13,12 +13,15 @@ pub(super) fn advise(situation: &Situation<'_>) -> (Vec<WayOut>, Vec<String>) {
         Some(line) => format!("{}:{line}", escaped(&finding.place)),
         None => "the code".to_owned(),
     };
-    let apply = || WayOut::new("the code is right", format!("{terraform} apply{options} -target={}", quoted(address)));
+    let apply = || {
+        WayOut::new("the code is right", format!("{terraform} apply{options} -target={}", quoted(address)))
+    };
     match (finding.kind, finding.change) {
         (Kind::Unexpected, _) => {
             let id = address.split_once(' ').map_or(address, |(_, id)| id);
             let import = format!("{terraform} import{options} ADDRESS {}", quoted(id));
-            let note = "to import it, declare a resource for it first, and put its address for ADDRESS".to_owned();
+            let note =
+                "to import it, declare a resource for it first, and put its address for ADDRESS".to_owned();
             (vec![WayOut::new("it belongs to this environment", import)], vec![note])
         }
         (Kind::Missing, _) => {
@@ -27,7 +30,8 @@ pub(super) fn advise(situation: &Situation<'_>) -> (Vec<WayOut>, Vec<String>) {
         }
         (_, Some(Change::Kept)) => {
             let refresh = format!("{terraform} apply -refresh-only{options} -target={}", quoted(address));
-            let note = format!("no apply sets it back: undo it where it was changed, or declare it in {place}");
+            let note =
+                format!("no apply sets it back: undo it where it was changed, or declare it in {place}");
             (vec![WayOut::new("it was meant, and the code says so", refresh)], vec![note])
         }
         (_, Some(Change::Reverted | Change::Conflicting)) => {

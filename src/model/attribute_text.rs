@@ -20,7 +20,8 @@ impl Attribute {
             let (old, new) = around_difference(&old, &new);
             return vec![format!("{path}: {old} → {new}")];
         }
-        let line = |sign: char| move |value: &Value| format!("{path}: {sign} {}", cut(&attribute_value(value)));
+        let line =
+            |sign: char| move |value: &Value| format!("{path}: {sign} {}", cut(&attribute_value(value)));
         self.removed.iter().map(line('-')).chain(self.added.iter().map(line('+'))).collect()
     }
 }
@@ -123,19 +124,34 @@ mod tests {
             "description": "", "self": false, "security_groups": []});
         let all = json!({"protocol": "-1", "from_port": 0, "to_port": 0, "ipv6_cidr_blocks": ["::/0"], "self": true});
         let removed = vec![json!({"size": 8, "name": "", "tags": {}}), json!("text")];
-        let attribute =
-            Attribute { old: None, new: None, added: vec![ssh, all], removed, path: "ingress".to_owned(), ..whole(json!(1), json!(2)) };
+        let attribute = Attribute {
+            old: None,
+            new: None,
+            added: vec![ssh, all],
+            removed,
+            path: "ingress".to_owned(),
+            ..whole(json!(1), json!(2))
+        };
         assert_eq!(
             attribute.lines(),
-            ["ingress: - {size=8}", "ingress: - text", "ingress: + tcp 22 0.0.0.0/0", "ingress: + all ::/0 self"]
+            [
+                "ingress: - {size=8}",
+                "ingress: - text",
+                "ingress: + tcp 22 0.0.0.0/0",
+                "ingress: + all ::/0 self"
+            ]
         );
     }
 
     #[test]
     fn a_long_value_is_shown_where_it_differs() {
-        let (old, new) = (format!("{}old{}", "a".repeat(300), "b".repeat(300)), format!("{}new", "a".repeat(300)));
+        let (old, new) =
+            (format!("{}old{}", "a".repeat(300), "b".repeat(300)), format!("{}new", "a".repeat(300)));
         let line = whole(json!(old), json!(new)).lines().remove(0);
-        assert!(line.contains("…aaaaaaaaaaaaaaaaaaaaoldbbb") && line.ends_with("→ …aaaaaaaaaaaaaaaaaaaanew"), "{line}");
+        assert!(
+            line.contains("…aaaaaaaaaaaaaaaaaaaaoldbbb") && line.ends_with("→ …aaaaaaaaaaaaaaaaaaaanew"),
+            "{line}"
+        );
         assert_eq!(whole(json!(null), json!(true)).lines(), ["p: nothing → true"]);
         let hidden = Attribute { sensitive: true, old: None, new: None, ..whole(json!(1), json!(2)) };
         assert_eq!(hidden.lines(), ["p: (sensitive) differs"]);

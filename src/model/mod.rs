@@ -34,8 +34,8 @@ pub use digest::{Digest, Hasher};
 pub use duration::{lasting, seconds};
 pub use explanation::{AcceptedBy, Explanation};
 pub use finding::{
-    Attribute, Category, Change, Disposition, Finding, Kind, Part, SectionId, Shown, Since, Subject, SubjectKind, SubjectSource,
-    Value, WayOut,
+    Attribute, Category, Change, Disposition, Finding, Kind, Part, SectionId, Shown, Since, Subject,
+    SubjectKind, SubjectSource, Value, WayOut,
 };
 pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use image_name::full_image_name;

@@ -144,7 +144,8 @@ fn difference(finding: &Finding) -> Option<String> {
         (Kind::Unreadable, Some(why)) if finding.parts.is_empty() => Some(escaped(why.as_bytes())),
         (_, Some(what)) if finding.subject.source == SubjectSource::Plan => {
             let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
-            let place = if place.is_empty() { place } else { format!(" ({}{line})", escaped(&finding.place)) };
+            let place =
+                if place.is_empty() { place } else { format!(" ({}{line})", escaped(&finding.place)) };
             Some(format!("{}{place}", escaped(what.as_bytes())))
         }
         (Kind::Modified, _) if finding.parts.is_empty() => {

@@ -93,7 +93,11 @@ pub(super) struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Starts a command, which is called `name` in messages.
-    pub(super) fn start(command: &mut Command, name: &str, deadline: Deadline<'a>) -> Result<Self, ChildError> {
+    pub(super) fn start(
+        command: &mut Command,
+        name: &str,
+        deadline: Deadline<'a>,
+    ) -> Result<Self, ChildError> {
         let program = command.get_program().to_string_lossy().into_owned();
         let failed = |error: io::Error| {
             if error.kind() == io::ErrorKind::NotFound {
@@ -133,7 +137,8 @@ impl<'a> Running<'a> {
         self.kill_group();
         let status = self.child.wait().map_err(|error| ChildError::System(self.name.clone(), error))?;
         let mut bytes = Vec::new();
-        let read = self.stderr.rewind().and_then(|()| (&self.stderr).take(MOST_ERRORS).read_to_end(&mut bytes));
+        let read =
+            self.stderr.rewind().and_then(|()| (&self.stderr).take(MOST_ERRORS).read_to_end(&mut bytes));
         read.map_err(|error| ChildError::System(self.name.clone(), error))?;
         Ok(Ended { status, stderr: String::from_utf8_lossy(&bytes).into_owned() })
     }

@@ -52,7 +52,8 @@ impl Code {
         let mut names: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         names.sort_unstable();
         for path in names {
-            let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_code(name)) else {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_code(name))
+            else {
                 continue;
             };
             let is_json = name.ends_with(".json");
@@ -69,12 +70,15 @@ impl Code {
     fn read_text(&mut self, path: &Path, text: &str) {
         let Ok(body) = hcl_edit::parser::parse_body(text) else { return };
         for block in body.blocks() {
-            let labels: Vec<&str> = block.labels.iter().map(hcl_edit::structure::BlockLabel::as_str).collect();
+            let labels: Vec<&str> =
+                block.labels.iter().map(hcl_edit::structure::BlockLabel::as_str).collect();
             match (block.ident.as_str(), labels.as_slice()) {
                 ("resource" | "data", [kind, name]) => {
                     let data = if block.ident.as_str() == "data" { "data." } else { "" };
                     let span = block.span().unwrap_or_default();
-                    let line = |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1;
+                    let line = |at: usize| {
+                        text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+                    };
                     let (line, last_line) = (line(span.start), line(span.end.saturating_sub(1)));
                     let place = CodePlace { file: path.to_owned(), line, last_line };
                     self.declared.insert(format!("{data}{kind}.{name}"), place);
@@ -95,7 +99,9 @@ impl Code {
                 }
                 ("provider", _) => constants(&block.body, &[], &mut self.constants),
                 ("terraform", _) => {
-                    for backend in block.body.blocks().filter(|it| matches!(it.ident.as_str(), "backend" | "cloud")) {
+                    for backend in
+                        block.body.blocks().filter(|it| matches!(it.ident.as_str(), "backend" | "cloud"))
+                    {
                         constants(&backend.body, &OF_BACKENDS, &mut self.constants);
                     }
                 }
@@ -168,8 +174,20 @@ impl Code {
 
 /// Settings of backends that are no secrets.
 const OF_BACKENDS: [&str; 14] = [
-    "bucket", "key", "path", "workspace_dir", "workspace_key_prefix", "dynamodb_table", "container_name",
-    "resource_group_name", "storage_account_name", "hostname", "prefix", "name", "workspaces", "secret_suffix",
+    "bucket",
+    "key",
+    "path",
+    "workspace_dir",
+    "workspace_key_prefix",
+    "dynamodb_table",
+    "container_name",
+    "resource_group_name",
+    "storage_account_name",
+    "hostname",
+    "prefix",
+    "name",
+    "workspaces",
+    "secret_suffix",
 ];
 
 /// The constant of an attribute that is a text.
@@ -204,7 +222,8 @@ fn json_strings(value: &Value, harmless: &[&str], out: &mut Vec<String>) {
         Value::String(text) => out.push(text.clone()),
         Value::Array(items) => items.iter().for_each(|item| json_strings(item, harmless, out)),
         Value::Object(fields) => {
-            let secret = fields.iter().filter(|(name, _)| !is_harmless(name) && !harmless.contains(&name.as_str()));
+            let secret =
+                fields.iter().filter(|(name, _)| !is_harmless(name) && !harmless.contains(&name.as_str()));
             secret.for_each(|(_, value)| json_strings(value, harmless, out));
         }
         _ => {}
@@ -284,7 +303,14 @@ mod tests {
         write(root.path(), "more.tfvars.json", "{\"pw\": \"file-secret\", \"n\": \"another-plain\"}");
         let mut secrets = Secrets::default();
         Code::read(root.path()).note_secrets(&[root.path().join("more.tfvars.json")], &mut secrets);
-        for secret in ["default-pw", "provider-token", "backend-secret", "json-password", "tfvars-secret", "file-secret"] {
+        for secret in [
+            "default-pw",
+            "provider-token",
+            "backend-secret",
+            "json-password",
+            "tfvars-secret",
+            "file-secret",
+        ] {
             assert!(secrets.are_in(secret), "{secret}");
         }
         for plain in ["eu-central-1", "bucket-name", "plain-value", "another-plain"] {

@@ -15,12 +15,40 @@ const KEPT: [&str; 4] = ["PATH", "HOME", "TF_PLUGIN_CACHE_DIR", "TF_CLI_CONFIG_F
 const NEVER: [&str; 6] = ["TF_CLI_ARGS", "TF_LOG", "TF_DATA_DIR", "TF_WORKSPACE", "TF_INPUT", "TF_REATTACH"];
 /// Beginnings of variables that providers and backends need, for a word on what was withheld.
 const OF_PROVIDERS: [&str; 20] = [
-    "AWS_", "ARM_", "AZURE_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_", "DIGITALOCEAN_", "HCLOUD_", "CLOUDFLARE_", "PROXMOX_",
-    "PM_", "VAULT_", "KUBE", "OS_", "TF_VAR_", "TF_TOKEN_", "TF_HTTP_", "PG_CONN_STR", "HTTP_PROXY", "HTTPS_PROXY",
+    "AWS_",
+    "ARM_",
+    "AZURE_",
+    "GOOGLE_",
+    "GCLOUD_",
+    "CLOUDSDK_",
+    "DIGITALOCEAN_",
+    "HCLOUD_",
+    "CLOUDFLARE_",
+    "PROXMOX_",
+    "PM_",
+    "VAULT_",
+    "KUBE",
+    "OS_",
+    "TF_VAR_",
+    "TF_TOKEN_",
+    "TF_HTTP_",
+    "PG_CONN_STR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
 ];
 /// Endings of names whose values are no secrets.
 const PLAIN: [&str; 12] = [
-    "REGION", "PROFILE", "ENDPOINT", "ENDPOINT_URL", "PROJECT", "ZONE", "LOCATION", "ACCOUNT_ID", "USERNAME", "HOST", "PORT",
+    "REGION",
+    "PROFILE",
+    "ENDPOINT",
+    "ENDPOINT_URL",
+    "PROJECT",
+    "ZONE",
+    "LOCATION",
+    "ACCOUNT_ID",
+    "USERNAME",
+    "HOST",
+    "PORT",
     "PATH",
 ];
 
@@ -41,8 +69,17 @@ pub(super) struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// The program, ready to be given arguments.
+    /// The program in the workspace that is configured.
     pub(super) fn command(&self, arguments: &[&OsStr]) -> Command {
+        let mut command = self.without_workspace(arguments);
+        if let Some(workspace) = &self.config.workspace {
+            command.env("TF_WORKSPACE", workspace);
+        }
+        command
+    }
+
+    /// The program before it is known whether that workspace is there: it would make one of its own accord.
+    pub(super) fn without_workspace(&self, arguments: &[&OsStr]) -> Command {
         let mut command = Command::new(self.program());
         command.args(arguments).current_dir(self.dir).env_clear();
         for name in KEPT {
@@ -62,9 +99,6 @@ impl Caller<'_> {
         let data_dir = self.data_dir.as_ref().map(|dir| dir.as_os_str()).or(inherited);
         if let Some(dir) = data_dir {
             command.env("TF_DATA_DIR", dir);
-        }
-        if let Some(workspace) = &self.config.workspace {
-            command.env("TF_WORKSPACE", workspace);
         }
         if self.is_unpinned {
             // Nothing of the cache is used without a lock file otherwise.
@@ -116,7 +150,8 @@ impl Caller<'_> {
 
 /// The arguments of `plan`; `file` is where it goes.
 pub(super) fn plan_arguments(config: &Terraform, file: &Path) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = ["plan", "-json", "-input=false", "-no-color"].map(OsString::from).to_vec();
+    let mut arguments: Vec<OsString> =
+        ["plan", "-json", "-input=false", "-no-color"].map(OsString::from).to_vec();
     match config.lock {
         None => arguments.push("-lock=false".into()),
         Some(patience) => arguments.push(format!("-lock-timeout={}s", patience.as_secs()).into()),

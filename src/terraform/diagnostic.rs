@@ -49,9 +49,11 @@ pub(super) fn in_text(text: &str) -> Option<String> {
     };
     let lines: Vec<String> = text.lines().map(plain).collect();
     // Terraform begins with a sentence that says only that errors follow.
-    let is_error = |line: &String| line.starts_with("Error: ") && !line.contains("encountered problems during init");
+    let is_error =
+        |line: &String| line.starts_with("Error: ") && !line.contains("encountered problems during init");
     let first = lines.iter().position(is_error)?;
-    let whole = lines[first..].iter().take_while(|line| !line.starts_with("Error: ") || **line == lines[first]);
+    let whole =
+        lines[first..].iter().take_while(|line| !line.starts_with("Error: ") || **line == lines[first]);
     let whole: Vec<&str> = whole.map(String::as_str).take(8).collect();
     Some(in_one_line(whole.join(" ").trim_start_matches("Error: ")))
 }
@@ -74,7 +76,11 @@ mod tests {
     fn the_first_error_is_told_in_one_line() {
         let line = br#"{"type":"diagnostic","diagnostic":{"severity":"error","summary":"No value","detail":"The root\nmodule x.","range":{"filename":"main.tf","start":{"line":3,"column":1,"byte":4},"end":{"line":3,"column":9,"byte":9}}}}"#;
         assert_eq!(in_line(line).unwrap(), "main.tf:3: No value: The root module x.");
-        for other in [&b"{\"type\":\"version\"}"[..], b"not json", br#"{"type":"diagnostic","diagnostic":{"severity":"warning"}}"#] {
+        for other in [
+            &b"{\"type\":\"version\"}"[..],
+            b"not json",
+            br#"{"type":"diagnostic","diagnostic":{"severity":"warning"}}"#,
+        ] {
             assert_eq!(in_line(other), None);
         }
         let text = "noise\n\u{2577}\n\u{2502} Error: Backend initialization required\n\u{2502} \n\u{2502} Reason: \

@@ -288,24 +288,27 @@ impl<'de> Visitor<'de> for Whole<'_, '_> {
                 "complete" => top.header.complete = map.next_value()?,
                 "errored" => top.header.errored = map.next_value::<Option<bool>>()?.unwrap_or(false),
                 "deferred_changes" => {
-                    top.header.is_deferring = map.next_value::<Option<Vec<IgnoredAny>>>()?.is_some_and(|it| !it.is_empty());
+                    top.header.is_deferring =
+                        map.next_value::<Option<Vec<IgnoredAny>>>()?.is_some_and(|it| !it.is_empty());
                 }
                 "variables" => variables = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                "resource_drift" => map.next_value_seed(Each(&mut |resource: RawResource| {
-                    top.receive.drift(&resource)
-                }))?,
-                "resource_changes" => map.next_value_seed(Each(&mut |resource: RawResource| {
-                    top.receive.change(&resource)
-                }))?,
-                "output_changes" => map.next_value_seed(EachNamed(&mut |name: &str, change: RawChange| {
-                    if change.is_marked() {
-                        change.parsed()?.note_secrets(top.secrets);
-                    }
-                    if !change.is(&["no-op"]) {
-                        top.receive.output(name);
-                    }
-                    Ok(())
-                }))?,
+                "resource_drift" => {
+                    map.next_value_seed(Each(&mut |resource: RawResource| top.receive.drift(&resource)))?
+                }
+                "resource_changes" => {
+                    map.next_value_seed(Each(&mut |resource: RawResource| top.receive.change(&resource)))?
+                }
+                "output_changes" => {
+                    map.next_value_seed(EachNamed(&mut |name: &str, change: RawChange| {
+                        if change.is_marked() {
+                            change.parsed()?.note_secrets(top.secrets);
+                        }
+                        if !change.is(&["no-op"]) {
+                            top.receive.output(name);
+                        }
+                        Ok(())
+                    }))?
+                }
                 "prior_state" => map.next_value_seed(PriorState(top.secrets, &mut top.header))?,
                 "configuration" => map.next_value_seed(Configuration(top.secrets, &mut sensitive))?,
                 "checks" => map.next_value_seed(Each(&mut |check: RawCheck| {
@@ -325,7 +328,8 @@ impl<'de> Visitor<'de> for Whole<'_, '_> {
 
 /// Whether the major version is one whose form is known: 1, or the last one before it.
 fn is_known_format(format: &str) -> bool {
-    format == "0.2" || format.split_once('.').is_some_and(|(major, minor)| major == "1" && minor.parse::<u32>().is_ok())
+    format == "0.2"
+        || format.split_once('.').is_some_and(|(major, minor)| major == "1" && minor.parse::<u32>().is_ok())
 }
 
 #[derive(Deserialize)]
@@ -611,9 +615,26 @@ impl<'de> Visitor<'de> for Call<'_> {
 
 /// Settings of providers that are no secrets.
 const HARMLESS: [&str; 20] = [
-    "account_id", "alias", "allowed_account_ids", "api_url", "datacenter", "default_tags", "domain_name", "endpoint",
-    "endpoints", "features", "host", "insecure", "location", "organization", "profile", "project", "region", "version",
-    "version_constraint", "zone",
+    "account_id",
+    "alias",
+    "allowed_account_ids",
+    "api_url",
+    "datacenter",
+    "default_tags",
+    "domain_name",
+    "endpoint",
+    "endpoints",
+    "features",
+    "host",
+    "insecure",
+    "location",
+    "organization",
+    "profile",
+    "project",
+    "region",
+    "version",
+    "version_constraint",
+    "zone",
 ];
 
 /// Whether a setting of a provider or backend is no secret, so that it may be shown where it comes up again.

@@ -59,9 +59,17 @@ pub(super) fn judge_plan(mut plan: Plan, rules: &Rules<'_>) -> Judged {
         return Judged { errors, ..Judged::default() };
     }
     let resources = std::mem::take(&mut plan.resources);
-    let drifted_only = resources.values().filter(|it| matches!(it.drift, Some(Drift::Deleted)) && it.change.is_none());
+    let drifted_only =
+        resources.values().filter(|it| matches!(it.drift, Some(Drift::Deleted)) && it.change.is_none());
     let subjects = plan.subjects + drifted_only.count();
-    let mut judging = Judging { rules, secrets: &plan.secrets, judged: Judged::default(), pending: Vec::new(), noise: 0, settled: 0 };
+    let mut judging = Judging {
+        rules,
+        secrets: &plan.secrets,
+        judged: Judged::default(),
+        pending: Vec::new(),
+        noise: 0,
+        settled: 0,
+    };
     judging.judged.subjects = subjects;
     let mut seen = BTreeSet::new();
     for ((address, deposed), resource) in resources {
@@ -146,7 +154,11 @@ impl Judging<'_> {
         let subject = self.subject(name);
         let state = Value::Text("in the state".to_owned());
         let mut finding = Finding::new(subject, Kind::Missing, state, Value::Absent);
-        let then = if change.is_some() { "the next apply creates it anew" } else { "the code does not have it any more" };
+        let then = if change.is_some() {
+            "the next apply creates it anew"
+        } else {
+            "the code does not have it any more"
+        };
         finding.reason = Some(format!("missing: deleted outside of Terraform; {then}"));
         self.judged.findings.push(finding);
     }
@@ -168,9 +180,11 @@ impl Judging<'_> {
             }
             return;
         };
-        let wanted = change.differences.all.iter().filter(|it| {
-            !classed.iter().any(|known| overlap(&known.difference.path, &it.path))
-        });
+        let wanted = change
+            .differences
+            .all
+            .iter()
+            .filter(|it| !classed.iter().any(|known| overlap(&known.difference.path, &it.path)));
         let wanted: Vec<Classed> =
             wanted.map(|it| Classed { change: Change::Pending, difference: it.clone() }).collect();
         let is_explained = is_drift && matches!(change.action, Action::Update | Action::Replace);
@@ -235,8 +249,7 @@ impl Judging<'_> {
         let worst = [Change::Conflicting, Change::Kept, Change::Reverted];
         let change = worst.into_iter().find(|change| classed.iter().any(|it| it.change == *change));
         let change = change.unwrap_or(Change::Pending);
-        let mut attributes: Vec<Attribute> =
-            classed.into_iter().map(|it| self.attribute(kind, it)).collect();
+        let mut attributes: Vec<Attribute> = classed.into_iter().map(|it| self.attribute(kind, it)).collect();
         attributes.sort_by(|a, b| (!a.security, &a.path).cmp(&(!b.security, &b.path)));
         let (expected, actual) = values(&attributes, planned);
         let mut finding = Finding::new(self.subject(name), Kind::Modified, expected, actual);
@@ -326,7 +339,8 @@ impl Judging<'_> {
     }
 
     fn finish(mut self) -> Judged {
-        let gone = self.rules.settled.iter().flat_map(|(name, paths)| paths.keys().map(move |path| (name, path)));
+        let gone =
+            self.rules.settled.iter().flat_map(|(name, paths)| paths.keys().map(move |path| (name, path)));
         for (name, path) in gone {
             let is_there = self.judged.lockable.get(name).is_some_and(|paths| paths.contains_key(path));
             if !is_there {
@@ -407,8 +421,12 @@ fn sentence(change: Change, planned: Option<&Planned>, secrets: &Secrets) -> Str
     let then = match (change, action) {
         (Change::Reverted, _) => "changed outside of Terraform; the next apply sets it back",
         (Change::Kept, _) => "changed outside of Terraform; the next apply leaves it so",
-        (Change::Conflicting, Some(Action::Delete)) => "changed outside of Terraform; the code does not have it any more",
-        (Change::Conflicting, Some(Action::Forget)) => "changed outside of Terraform; the next apply forgets it",
+        (Change::Conflicting, Some(Action::Delete)) => {
+            "changed outside of Terraform; the code does not have it any more"
+        }
+        (Change::Conflicting, Some(Action::Forget)) => {
+            "changed outside of Terraform; the next apply forgets it"
+        }
         (Change::Conflicting, _) => "changed outside of Terraform; the code wants a third value",
         (_, Some(Action::Create)) => "the code has it, and it was not created yet",
         (_, Some(Action::Delete)) => "the code does not have it any more, and it was not destroyed yet",
@@ -417,7 +435,8 @@ fn sentence(change: Change, planned: Option<&Planned>, secrets: &Secrets) -> Str
     };
     let anew = if action == Some(Action::Replace) { "; it is destroyed and made anew" } else { "" };
     let reason = planned.and_then(|it| it.reason.as_ref()).filter(|it| *it != "none");
-    let reason = reason.map(|it| format!(" ({})", secrets.replaced_in(&it.replace('_', " ")))).unwrap_or_default();
+    let reason =
+        reason.map(|it| format!(" ({})", secrets.replaced_in(&it.replace('_', " ")))).unwrap_or_default();
     format!("{}: {then}{anew}{reason}", change.word())
 }
 

@@ -78,12 +78,18 @@ mod tests {
     #[test]
     fn a_lock_file_is_read_as_it_was_written_and_strictly() {
         let value = SettledValue { kind: Kind::Modified, sha256: Digest::of(b"x") };
-        let settled: Settled =
-            BTreeMap::from([("aws_a.b[\"é\"]".to_owned(), BTreeMap::from([("tags.Name".to_owned(), value)]))]);
+        let settled: Settled = BTreeMap::from([(
+            "aws_a.b[\"é\"]".to_owned(),
+            BTreeMap::from([("tags.Name".to_owned(), value)]),
+        )]);
         let bytes = print_lock(&settled);
         assert_eq!(parse_lock("x", &bytes).unwrap(), settled);
         assert!(bytes.ends_with(b"}\n"));
-        for bad in [&b""[..], b"{}", b"{\"resources\": {\"a\": {\"b\": {\"kind\": \"modified\", \"sha256\": \"0\"}}}}"] {
+        for bad in [
+            &b""[..],
+            b"{}",
+            b"{\"resources\": {\"a\": {\"b\": {\"kind\": \"modified\", \"sha256\": \"0\"}}}}",
+        ] {
             let error = parse_lock("audit/locks/prod/terraform.lock.json", bad).unwrap_err().to_string();
             assert!(error.starts_with("audit/locks/prod/terraform.lock.json:"), "{error}");
         }

@@ -29,15 +29,37 @@ const LONGEST_LINE: u64 = 1 << 20;
 const LONGEST_INVENTORY: u64 = 64 << 20;
 /// Words of errors that a variable which was withheld may explain.
 const LACKING: [&str; 18] = [
-    "access", "auth", "backend", "certificate", "connect", "credential", "denied", "dial", "forbidden", "key", "login", "lookup",
-    "missing", "permission", "proxy", "region", "timeout", "token",
+    "access",
+    "auth",
+    "backend",
+    "certificate",
+    "connect",
+    "credential",
+    "denied",
+    "dial",
+    "forbidden",
+    "key",
+    "login",
+    "lookup",
+    "missing",
+    "permission",
+    "proxy",
+    "region",
+    "timeout",
+    "token",
 ];
 /// The file in which the code pins its providers.
 const LOCK: &str = ".terraform.lock.hcl";
 /// Words of errors by which Terraform says that a directory must be initialised anew.
 const NEEDS_INIT: [&str; 8] = [
-    "initialization required", "not installed", "terraform init", "tofu init", "Inconsistent dependency lock file",
-    "Required plugins are not installed", "Missing required provider", "Module source has changed",
+    "initialization required",
+    "not installed",
+    "terraform init",
+    "tofu init",
+    "Inconsistent dependency lock file",
+    "Required plugins are not installed",
+    "Missing required provider",
+    "Module source has changed",
 ];
 
 /// An environment, and what is needed to look at it.
@@ -85,7 +107,9 @@ pub fn look(environment: &Environment<'_>, settled: &super::Settled, watch: &Wat
     let length = environment.config.timeout;
     let deadline = Deadline { end: Instant::now() + length, length, watch };
     let Some(_slot) = environment.slots.take(&|| deadline.is_over()) else {
-        return Look::failed("another plan took all the time that this one had; see timeout and [terraform] jobs");
+        return Look::failed(
+            "another plan took all the time that this one had; see timeout and [terraform] jobs",
+        );
     };
     let code = Code::read(environment.dir);
     let mut secrets = Secrets::default();
@@ -152,7 +176,8 @@ impl Session<'_> {
         let own = (config.init != Init::Never).then(|| state.join("data"));
         let pins = dir.join(LOCK);
         let is_unpinned = own.is_some() && !pins.exists();
-        let copy = is_unpinned.then(|| private::mirror(self.environment.root, dir, &draft.path().join("tree")));
+        let copy =
+            is_unpinned.then(|| private::mirror(self.environment.root, dir, &draft.path().join("tree")));
         let copy = copy.transpose().map_err(|error| at(draft.path(), &error))?;
         if let Some(copy) = &copy {
             let _ = std::fs::copy(state.join(LOCK), copy.join(LOCK));
@@ -207,7 +232,8 @@ impl Session<'_> {
         let mut failed = None;
         for base in [state, &temporary] {
             let own = base.join(name);
-            let made = private::make(base).and_then(|()| private::make(&own)).and_then(|()| private::draft(&own));
+            let made =
+                private::make(base).and_then(|()| private::make(&own)).and_then(|()| private::draft(&own));
             match made {
                 Ok(draft) => return Ok((own, draft)),
                 Err(error) => drop(failed.get_or_insert_with(|| at(&own, &error))),
@@ -263,15 +289,15 @@ impl Session<'_> {
         let Some(wanted) = caller.config.workspace.as_deref().filter(|name| *name != "default") else {
             return Ok(());
         };
-        let config = Terraform { workspace: None, ..caller.config.clone() };
-        let data_dir = caller.data_dir.clone();
-        let unchosen = Caller { config: &config, data_dir, plugin_cache: None, ..*caller };
-        let (ended, output) = self.output(&unchosen, &WORKSPACES)?;
+        let (ended, output) = self.output(caller, &WORKSPACES)?;
         if !ended.status.success() {
             return Err(self.told(caller, &[&ended.stderr, &output], "workspace list", &ended));
         }
-        let names: Vec<&str> =
-            output.lines().map(|line| line.trim_start_matches('*').trim()).filter(|it| !it.is_empty()).collect();
+        let names: Vec<&str> = output
+            .lines()
+            .map(|line| line.trim_start_matches('*').trim())
+            .filter(|it| !it.is_empty())
+            .collect();
         if names.contains(&wanted) {
             return Ok(());
         }
@@ -335,8 +361,14 @@ impl Session<'_> {
     fn inventory(&self) -> Result<Option<BTreeMap<String, BTreeSet<String>>>, String> {
         let Environment { config, dir, variables, .. } = *self.environment;
         let Some((program, arguments)) = config.inventory.split_first() else { return Ok(None) };
-        let caller =
-            Caller { config, dir, data_dir: None, plugin_cache: None, is_unpinned: false, environment: variables };
+        let caller = Caller {
+            config,
+            dir,
+            data_dir: None,
+            plugin_cache: None,
+            is_unpinned: false,
+            environment: variables,
+        };
         let given = caller.command(&[]);
         let mut command = Command::new(program);
         command.args(arguments).current_dir(dir).env_clear();
@@ -355,10 +387,10 @@ impl Session<'_> {
         })
     }
 
-    /// Runs a command to its end, with its whole output.
+    /// Runs a command that no workspace is needed for to its end, with its whole output.
     fn output(&self, caller: &Caller<'_>, arguments: &[&str]) -> Result<(Ended, String), String> {
         let words: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
-        let mut running = self.start(&mut caller.command(&words), arguments[0])?;
+        let mut running = self.start(&mut caller.without_workspace(&words), arguments[0])?;
         let mut bytes = Vec::new();
         let _ = (&mut running).take(LONGEST_LINE).read_to_end(&mut bytes);
         let ended = running.finish().map_err(|error| self.child_error(&error))?;
@@ -393,7 +425,11 @@ impl Session<'_> {
         let lower = why.to_ascii_lowercase();
         let may_lack = |name: &String| {
             let is_variable = name.starts_with("TF_VAR_");
-            if is_variable { lower.contains("variable") } else { LACKING.iter().any(|word| lower.contains(word)) }
+            if is_variable {
+                lower.contains("variable")
+            } else {
+                LACKING.iter().any(|word| lower.contains(word))
+            }
         };
         let withheld: Vec<String> = caller.withheld().into_iter().filter(may_lack).collect();
         if withheld.is_empty() {

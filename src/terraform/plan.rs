@@ -153,7 +153,8 @@ impl Receive for Receiver<'_> {
         self.plan.in_state += usize::from(change.has_before());
         if change.importing.is_some() {
             self.plan.imported.push(resource.address.clone());
-        } else if let Some(before) = resource.previous_address.as_ref().filter(|it| **it != resource.address) {
+        } else if let Some(before) = resource.previous_address.as_ref().filter(|it| **it != resource.address)
+        {
             self.plan.moved.push((before.clone(), resource.address.clone()));
         }
         if let (Some(ids), Some(id)) = (&mut self.plan.ids, change.id()) {

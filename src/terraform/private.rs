@@ -89,7 +89,10 @@ mod tests {
         std::fs::set_permissions(&within, Permissions::from_mode(0o755)).unwrap();
         let first = draft(&within).unwrap();
         file(&first.path().join("plan")).unwrap();
-        assert_eq!((mode(&within), mode(first.path()), mode(&first.path().join("plan"))), (0o700, 0o700, 0o600));
+        assert_eq!(
+            (mode(&within), mode(first.path()), mode(&first.path().join("plan"))),
+            (0o700, 0o700, 0o600)
+        );
         let second = draft(&within).unwrap();
         assert!(first.path().exists(), "one that is in use stays");
         drop((first, second));

@@ -126,8 +126,11 @@ impl Secrets {
 
 /// A text without the escapes of JSON; `None` where it has none.
 fn unescaped(text: &str) -> Option<String> {
-    serde_json::from_str(&format!("\"{}\"", text.replace("\\\"", "\u{1}").replace('"', "\\\"").replace('\u{1}', "\\\"")))
-        .ok()
+    serde_json::from_str(&format!(
+        "\"{}\"",
+        text.replace("\\\"", "\u{1}").replace('"', "\\\"").replace('\u{1}', "\\\"")
+    ))
+    .ok()
 }
 
 /// What a text says in Base64, where it is all of that.

@@ -51,7 +51,9 @@ impl<'a> Marks<'a> {
 pub(super) fn marked<'a>(value: &'a Value, marks: Marks<'_>, take: &mut dyn FnMut(&'a Value)) {
     match value {
         _ if marks.is_whole() => scalars(value, take),
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| marked(value, marks.field(name), take)),
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| marked(value, marks.field(name), take))
+        }
         Value::Array(_) if marks.is_any() => scalars(value, take),
         _ => {}
     }
@@ -296,7 +298,13 @@ mod tests {
     fn differences(old: &Value, new: &Value) -> Differences {
         let none = Marks::new(None);
         let marks = (none, none, none);
-        Differences::between(Sides { old, new, old_sensitive: marks.0, new_sensitive: marks.1, unknown: marks.2 })
+        Differences::between(Sides {
+            old,
+            new,
+            old_sensitive: marks.0,
+            new_sensitive: marks.1,
+            unknown: marks.2,
+        })
     }
 
     fn paths(old: &Value, new: &Value) -> Vec<String> {
@@ -375,7 +383,8 @@ mod tests {
     #[test]
     fn a_mark_in_a_set_hides_the_whole_set() {
         let marks = json!({"rules": [{"secret": true}], "plain": false});
-        let (old, new) = (json!({"rules": [{"a": "1"}], "plain": "x"}), json!({"rules": [{"a": "2"}], "plain": "y"}));
+        let (old, new) =
+            (json!({"rules": [{"a": "1"}], "plain": "x"}), json!({"rules": [{"a": "2"}], "plain": "y"}));
         let (none, marks) = (Marks::new(None), Marks::new(Some(&marks)));
         let found = Differences::between(Sides {
             old: &old,
@@ -384,7 +393,8 @@ mod tests {
             new_sensitive: marks,
             unknown: none,
         });
-        let told: Vec<(&str, bool)> = found.all.iter().map(|it| (it.path.as_str(), it.is_sensitive)).collect();
+        let told: Vec<(&str, bool)> =
+            found.all.iter().map(|it| (it.path.as_str(), it.is_sensitive)).collect();
         assert_eq!(told, [("plain", false), ("rules", true)]);
         let mut taken = Vec::new();
         marked(&new, marks, &mut |value| taken.push(value.clone()));

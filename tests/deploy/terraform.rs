@@ -88,10 +88,15 @@ fn exit_codes_log_files_and_metrics_are_those_that_its_users_know() {
         .collect();
     assert_eq!(logs.len(), 2, "{logs:?}");
     let of_prod = logs.iter().find(|name| name.ends_with("-prod.log")).unwrap();
-    assert!(of_prod.starts_with("drift-20") && of_prod.len() == "drift-2026-01-01-prod.log".len(), "{of_prod}");
+    assert!(
+        of_prod.starts_with("drift-20") && of_prod.len() == "drift-2026-01-01-prod.log".len(),
+        "{of_prod}"
+    );
     let text = project.read(&format!("logs/{of_prod}"));
     assert!(text.contains("[FAIL] Terraform pending: prod:a.b") && text.contains("OVERALL: PASS"), "{text}");
-    ok(program("promtool").args(["check", "metrics"]).stdin(std::fs::File::open(project.path("metrics/pve_drift.prom")).unwrap()));
+    ok(program("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::fs::File::open(project.path("metrics/pve_drift.prom")).unwrap()));
     let mode = std::fs::metadata(project.path("metrics/pve_drift.prom")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644, "the exporter reads it");
 }
@@ -99,13 +104,22 @@ fn exit_codes_log_files_and_metrics_are_those_that_its_users_know() {
 #[test]
 fn log_files_are_kept_for_thirty_days() {
     let project = project();
-    for (name, days) in [("drift-2026-01-01-prod.log", 40), ("drift-2026-01-02-prod.log", 20), ("notes.log", 40)] {
+    for (name, days) in
+        [("drift-2026-01-01-prod.log", 40), ("drift-2026-01-02-prod.log", 20), ("notes.log", 40)]
+    {
         project.file(&format!("logs/{name}"), "");
-        ok(program("touch").arg("-d").arg(format!("{days} days ago")).arg(project.path(&format!("logs/{name}"))));
+        ok(program("touch")
+            .arg("-d")
+            .arg(format!("{days} days ago"))
+            .arg(project.path(&format!("logs/{name}"))));
     }
     script(&project, &["--env=prod"]);
     let is_there = |name: &str| project.path(&format!("logs/{name}")).exists();
-    assert!(!is_there("drift-2026-01-01-prod.log") && is_there("drift-2026-01-02-prod.log") && is_there("notes.log"));
+    assert!(
+        !is_there("drift-2026-01-01-prod.log")
+            && is_there("drift-2026-01-02-prod.log")
+            && is_there("notes.log")
+    );
 }
 
 #[test]
@@ -132,14 +146,20 @@ fn the_alert_rules_do_what_their_tests_say() {
 #[test]
 fn systemd_finds_nothing_wrong_with_the_units() {
     let dir = TempDir::new().unwrap();
-    for unit in ["terraform/pve-drift-check.service", "terraform/pve-drift-check.timer", "systemd/driftlock-failed@.service"] {
+    for unit in [
+        "terraform/pve-drift-check.service",
+        "terraform/pve-drift-check.timer",
+        "systemd/driftlock-failed@.service",
+    ] {
         let script = in_repository("scripts/drift/check-drift.sh").display().to_string();
         let text = shipped(unit).replace("/opt/erp/scripts/drift/check-drift.sh", &script);
         std::fs::write(dir.path().join(Path::new(unit).file_name().unwrap()), text).unwrap();
     }
     ok(program("driftlock").arg("man").arg(dir.path().join("man/man1")));
     let mut command = program("systemd-analyze");
-    command.env("SYSTEMD_UNIT_PATH", format!("{}:", dir.path().display())).env("MANPATH", dir.path().join("man"));
+    command
+        .env("SYSTEMD_UNIT_PATH", format!("{}:", dir.path().display()))
+        .env("MANPATH", dir.path().join("man"));
     let units = ["pve-drift-check.service", "pve-drift-check.timer"].map(|unit| dir.path().join(unit));
     let verified = run(command.env("SYSTEMD_COLORS", "0").arg("verify").args(units));
     assert_eq!((verified.code, verified.out.as_str(), verified.err.as_str()), (0, "", ""));

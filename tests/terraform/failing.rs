@@ -32,34 +32,66 @@ fn check(project: &Project, variables: &[(&str, &str)]) -> Ran {
 
 #[test]
 fn the_program_gets_the_variables_that_are_named_and_no_others() {
-    let script = "env >>\"$0.env\"; echo \"$@\" >>\"$0.args\"; [ \"$1\" != show ] || cat \"${0%/*}/plan.json\"";
-    let project = with_program(script, ", env = [\"AWS_*\", \"TF_*\"], lock = \"30s\", var_files = [\"a b.tfvars\"]");
+    let script =
+        "env >>\"$0.env\"; echo \"$@\" >>\"$0.args\"; [ \"$1\" != show ] || cat \"${0%/*}/plan.json\"";
+    let project =
+        with_program(script, ", env = [\"AWS_*\", \"TF_*\"], lock = \"30s\", var_files = [\"a b.tfvars\"]");
     let variables = [
-        ("AWS_REGION", "eu"), ("AWS_SECRET_ACCESS_KEY", "x"), ("GOOGLE_TOKEN", "x"), ("TF_CLI_ARGS", "-x"), ("TF_CLI_ARGS_plan", "-target=typo"),
-        ("TF_LOG", "DEBUG"), ("TF_WORKSPACE", "other"), ("TF_DATA_DIR", "/nowhere"), ("TF_VAR_x", "y"), ("TF_INPUT", "1"),
+        ("AWS_REGION", "eu"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+        ("GOOGLE_TOKEN", "x"),
+        ("TF_CLI_ARGS", "-x"),
+        ("TF_CLI_ARGS_plan", "-target=typo"),
+        ("TF_LOG", "DEBUG"),
+        ("TF_WORKSPACE", "other"),
+        ("TF_DATA_DIR", "/nowhere"),
+        ("TF_VAR_x", "y"),
+        ("TF_INPUT", "1"),
     ];
     let ran = check(&project, &variables);
     assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
     let seen = project.read("program.env");
-    let names: std::collections::BTreeSet<&str> = seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    let names: std::collections::BTreeSet<&str> =
+        seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     let shell = ["PWD", "SHLVL", "_", "OLDPWD"];
     let names: Vec<&str> = names.into_iter().filter(|name| !shell.contains(name)).collect();
     let expected = [
-        "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "CHECKPOINT_DISABLE", "HOME", "PATH", "TF_DATA_DIR", "TF_IN_AUTOMATION", "TF_INPUT",
-        "TF_PLUGIN_CACHE_DIR", "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE", "TF_VAR_x",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "CHECKPOINT_DISABLE",
+        "HOME",
+        "PATH",
+        "TF_DATA_DIR",
+        "TF_INPUT",
+        "TF_IN_AUTOMATION",
+        "TF_PLUGIN_CACHE_DIR",
+        "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE",
+        "TF_VAR_x",
     ];
     assert_eq!(names, expected, "{seen}");
     assert!(seen.contains("TF_INPUT=0\n") && seen.contains("audit/state/terraform/prod/data\n"), "{seen}");
     let args = project.read("program.args");
     let lines: Vec<&str> = args.lines().collect();
     assert_eq!(lines[0], "init -input=false -no-color");
-    assert!(lines[1].starts_with("plan -json -input=false -no-color -lock-timeout=30s -var-file=a b.tfvars -out="), "{args}");
+    assert!(
+        lines[1]
+            .starts_with("plan -json -input=false -no-color -lock-timeout=30s -var-file=a b.tfvars -out="),
+        "{args}"
+    );
     assert!(lines[2].starts_with("show -json -no-color "), "{args}");
     let again = check(&project, &[]);
-    assert_eq!((again.code(), project.read("program.args").matches("init").count()), (0, 1), "it is initialised once");
+    assert_eq!(
+        (again.code(), project.read("program.args").matches("init").count()),
+        (0, 1),
+        "it is initialised once"
+    );
     project.file("environments/prod/main.tf", "# other code\n");
     check(&project, &[]);
-    assert_eq!(project.read("program.args").matches("init").count(), 2, "and again where the code has changed");
+    assert_eq!(
+        project.read("program.args").matches("init").count(),
+        2,
+        "and again where the code has changed"
+    );
 }
 
 #[test]
@@ -75,11 +107,17 @@ fn the_plan_is_for_nobody_elses_eyes() {
 #[test]
 fn what_a_provider_prints_is_escaped_and_its_secrets_are_hidden() {
     let diagnostic = "{\"type\":\"diagnostic\",\"diagnostic\":{\"severity\":\"error\",\"summary\":\"denied \\u001b[2J\\u0007\",\"detail\":\"key c4nary-key\\nsecond line\"}}";
-    let project = with_program(&format!("[ \"$1\" != plan ] || {{ printf '%s\\n' '{diagnostic}'; exit 1; }}"), ", env = [\"AWS_*\"]");
+    let project = with_program(
+        &format!("[ \"$1\" != plan ] || {{ printf '%s\\n' '{diagnostic}'; exit 1; }}"),
+        ", env = [\"AWS_*\"]",
+    );
     let variables = [("AWS_SECRET_ACCESS_KEY", "c4nary-key"), ("GOOGLE_TOKEN", "c4nary-other")];
     let ran = check(&project, &variables);
     let why = error(&ran.report());
-    assert!(why.starts_with("denied \u{1b}[2J\u{7}: key (sensitive) second line; not passed on: GOOGLE_TOKEN"), "{why:?}");
+    assert!(
+        why.starts_with("denied \u{1b}[2J\u{7}: key (sensitive) second line; not passed on: GOOGLE_TOKEN"),
+        "{why:?}"
+    );
     let mut command = project.driftlock(&["check", "--env", "prod"]);
     super::bare(&mut command).envs(variables);
     let out = Ran(command.output().unwrap()).out();
@@ -89,10 +127,12 @@ fn what_a_provider_prints_is_escaped_and_its_secrets_are_hidden() {
 
 #[test]
 fn a_plan_that_failed_is_an_error_though_it_left_a_file_that_reads_clean() {
-    let script = "case $1 in plan) echo 'Error: no refresh' >&2; exit 1;; show) cat \"${0%/*}/plan.json\";; esac";
+    let script =
+        "case $1 in plan) echo 'Error: no refresh' >&2; exit 1;; show) cat \"${0%/*}/plan.json\";; esac";
     let ran = check(&with_program(script, ""), &[]);
     assert_eq!((ran.code(), error(&ran.report()).as_str()), (1, "no refresh"));
-    let diagnostic = "{\"type\":\"diagnostic\",\"diagnostic\":{\"severity\":\"error\",\"summary\":\"said so\"}}";
+    let diagnostic =
+        "{\"type\":\"diagnostic\",\"diagnostic\":{\"severity\":\"error\",\"summary\":\"said so\"}}";
     let script = format!("case $1 in plan) echo '{diagnostic}';; show) cat \"${{0%/*}}/plan.json\";; esac");
     let ran = check(&with_program(&script, ""), &[]);
     assert_eq!((ran.code(), error(&ran.report()).as_str()), (1, "said so"), "whatever it ends with");
@@ -122,7 +162,8 @@ fn output_without_end_and_programs_that_die_are_errors() {
         ("init) echo 'Error: no network' >&2; exit 1;;", "no network"),
     ];
     for (case, expected) in cases {
-        let project = with_program(&format!("case $1 in {case} show) cat \"${{0%/*}}/plan.json\";; esac"), "");
+        let project =
+            with_program(&format!("case $1 in {case} show) cat \"${{0%/*}}/plan.json\";; esac"), "");
         let ran = check(&project, &[]);
         let why = error(&ran.report());
         assert!(ran.code() == 1 && why.contains(expected), "{expected}: {} {why}", ran.code());
@@ -165,7 +206,11 @@ fn drift_that_the_lock_file_accepts_is_counted_and_what_is_gone_is_a_note() {
     assert!(notes.contains("accepted drift that is gone: a.z"), "{notes}");
     std::fs::remove_file(project.path("audit/locks/prod/terraform.lock.json")).unwrap();
     let exported = project.ok(&["export", "--env", "prod", "--accept", "--reason", "meant"]).out();
-    assert!(exported.contains("[PASS] Terraform: 1 resource with drift") && exported.contains("1 lock file written"), "{exported}");
+    assert!(
+        exported.contains("[PASS] Terraform: 1 resource with drift")
+            && exported.contains("1 lock file written"),
+        "{exported}"
+    );
     let written = project.read("audit/locks/prod/terraform.lock.json");
     assert_eq!((check(&project, &[]).code(), written.matches("sha256").count()), (0, 1), "{written}");
     assert!(project.read("audit/accepted.jsonl").contains("prod:a.b"));

@@ -70,7 +70,10 @@ fn what_is_as_the_code_has_it_passes_and_what_the_code_wants_is_pending() {
     let (exit, report) = check(&project);
     assert_eq!((exit, told(&report)), (2, one("terraform_data.a", "pending")));
     let attribute = &finding(&report, "terraform_data.a")["attributes"][0];
-    assert_eq!((&attribute["path"], &attribute["old"], &attribute["new"]), (&json!("input"), &json!("one"), &json!("two")));
+    assert_eq!(
+        (&attribute["path"], &attribute["old"], &attribute["new"]),
+        (&json!("input"), &json!("one"), &json!("two"))
+    );
     assert_eq!(finding(&report, "terraform_data.a")["line"], 1);
     assert_nothing_left(&project);
     assert!(project.path("audit/runtime/latest.prod.json").exists());
@@ -115,7 +118,11 @@ fn what_changes_nothing_that_exists_is_a_note() {
     let (exit, report) = check(&project);
     assert_eq!((exit, told(&report)), (0, Vec::new()), "{report:#}");
     let notes = check_of(&report, CHECK)["notes"].to_string();
-    for note in ["terraform_data.a → terraform_data.b", "outputs that change at the next apply: o", "check.c is not passed: it never holds"] {
+    for note in [
+        "terraform_data.a → terraform_data.b",
+        "outputs that change at the next apply: o",
+        "check.c is not passed: it never holds",
+    ] {
         assert!(notes.contains(note), "{note}: {notes}");
     }
     let table = "[targets.prod]\nterraform = { dir = \"environments/prod\", checks = \"fail\" }\n";
@@ -131,7 +138,11 @@ fn what_terraform_refuses_is_an_error_with_its_first_diagnostic() {
         ("resource \"terraform_data\" \"a\" {\n", "", "Unclosed configuration block"),
         (variable.as_str(), "", "No value for required variable"),
         ("terraform {\n  required_version = \"< 1.0\"\n}\n", "", "Unsupported Terraform Core version"),
-        ("resource \"terraform_data\" \"a\" {\n  input = file(\"nowhere\")\n}\n", "", "Invalid value for \\\"path\\\""),
+        (
+            "resource \"terraform_data\" \"a\" {\n  input = file(\"nowhere\")\n}\n",
+            "",
+            "Invalid value for \\\"path\\\"",
+        ),
         ("resource \"nosuch_thing\" \"a\" {}\n", "", "Failed to query available provider packages"),
         ("", ", workspace = \"nowhere\"", "there is no workspace \"nowhere\"; there are: default"),
         ("", ", var_files = [\"nowhere.tfvars\"]", "nowhere.tfvars"),
@@ -150,7 +161,9 @@ fn what_terraform_refuses_is_an_error_with_its_first_diagnostic() {
 
 #[test]
 fn a_directory_without_code_is_an_error() {
-    for (dir, expected) in [("nowhere", "there is no such directory"), ("environments", "no file there is Terraform code")] {
+    for (dir, expected) in
+        [("nowhere", "there is no such directory"), ("environments", "no file there is Terraform code")]
+    {
         let project = environment("", "");
         let table = format!("[targets.prod]\nterraform = {{ dir = \"{dir}\" }}\n");
         project.file("audit/driftlock.toml", &table);
@@ -174,7 +187,10 @@ fn a_state_that_is_broken_newer_or_locked_is_an_error() {
         assert!(exit == 1 && why.contains(expected), "{expected}: {exit} {why}");
     }
     project.file("environments/prod/terraform.tfstate", &state);
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(project.path("environments/prod/terraform.tfstate"));
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(project.path("environments/prod/terraform.tfstate"));
     let file = file.unwrap();
     rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
     assert_eq!(check(&project).0, 0, "no lock is taken");
@@ -190,7 +206,9 @@ fn workspaces_are_looked_at_and_never_made() {
     terraform(&project, &["workspace", "new", "blue"]);
     terraform(&project, &["apply", "-auto-approve", "-input=false"]);
     let table = |name: &str| {
-        let table = format!("[targets.prod]\nterraform = {{ dir = \"environments/prod\", workspace = \"{name}\" }}\n");
+        let table = format!(
+            "[targets.prod]\nterraform = {{ dir = \"environments/prod\", workspace = \"{name}\" }}\n"
+        );
         project.file("audit/driftlock.toml", &table);
     };
     for name in ["blue", "default"] {
@@ -206,7 +224,9 @@ fn workspaces_are_looked_at_and_never_made() {
 fn names_are_shown_as_they_are_and_never_obeyed() {
     let keys = ["a.b", "q\\\"q", "ü€", "x[0]", "b\\\\s", "new\\nline", "module.x"];
     let list = keys.map(|key| format!("\"{key}\"")).join(", ");
-    let with = |input: &str| format!("resource \"terraform_data\" \"a\" {{\n  for_each = toset([{list}])\n  input = {input}\n}}\n");
+    let with = |input: &str| {
+        format!("resource \"terraform_data\" \"a\" {{\n  for_each = toset([{list}])\n  input = {input}\n}}\n")
+    };
     let project = applied(&with("1"), "");
     code(&project, &with("2"));
     let (exit, report) = check(&project);
@@ -218,7 +238,12 @@ fn names_are_shown_as_they_are_and_never_obeyed() {
     let out = project.run(&["check", "--env", "prod"]).out();
     assert_eq!(out.matches("(environments/prod/main.tf:1)").count(), keys.len(), "{out}");
     let explained = project.run(&["explain", "terraform_data.a[\"ü€\"]", "--env", "prod"]);
-    assert!(explained.code() == 0 && explained.out().contains("input: 1 → 2"), "{}{}", explained.out(), explained.err());
+    assert!(
+        explained.code() == 0 && explained.out().contains("input: 1 → 2"),
+        "{}{}",
+        explained.out(),
+        explained.err()
+    );
 }
 
 #[test]
@@ -231,10 +256,17 @@ fn explain_names_the_line_and_the_commit_that_last_touched_it() {
     code(&project, &(resource("z", "3") + &resource("a", "2")));
     let explained = |address: &str| project.ok(&["explain", address, "--env", "prod"]).out();
     let out = explained("prod:terraform_data.a");
-    assert!(out.contains("declared in environments/prod/main.tf:4, last touched by ") && out.contains(": bigger\n"), "{out}");
+    assert!(
+        out.contains("declared in environments/prod/main.tf:4, last touched by ")
+            && out.contains(": bigger\n"),
+        "{out}"
+    );
     assert!(out.contains("terraform -chdir=environments/prod apply -target=terraform_data.a\n"), "{out}");
     let out = explained("terraform_data.z");
-    assert!(out.contains("declared in environments/prod/main.tf:1, with changes that are not committed"), "{out}");
+    assert!(
+        out.contains("declared in environments/prod/main.tf:1, with changes that are not committed"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -243,7 +275,8 @@ fn code_that_pins_no_providers_is_planned_from_a_copy_with_its_modules() {
     project.file("modules/m/main.tf", &("variable \"size\" {}\n".to_owned() + &resource("a", "var.size")));
     apply(&project);
     assert_eq!(check(&project).0, 0);
-    project.file("modules/m/main.tf", &("variable \"size\" {}\n\n".to_owned() + &resource("a", "var.size + 1")));
+    project
+        .file("modules/m/main.tf", &("variable \"size\" {}\n\n".to_owned() + &resource("a", "var.size + 1")));
     let (exit, report) = check(&project);
     assert_eq!((exit, told(&report)), (2, one("module.m.terraform_data.a", "pending")));
     let found = finding(&report, "module.m.terraform_data.a");
@@ -253,8 +286,10 @@ fn code_that_pins_no_providers_is_planned_from_a_copy_with_its_modules() {
 #[test]
 fn sensitive_values_of_a_real_plan_are_shown_nowhere() {
     let text = |value: &str| {
-        format!("variable \"pw\" {{\n  sensitive = true\n}}\nresource \"terraform_data\" \"a\" {{\n  input = {{ p = var.pw, n = \"{value}\" }}\n}}\n\
-                 resource \"terraform_data\" \"b\" {{\n  input = nonsensitive(\"x-${{var.pw}}-{value}\")\n}}\n")
+        format!(
+            "variable \"pw\" {{\n  sensitive = true\n}}\nresource \"terraform_data\" \"a\" {{\n  input = {{ p = var.pw, n = \"{value}\" }}\n}}\n\
+                 resource \"terraform_data\" \"b\" {{\n  input = nonsensitive(\"x-${{var.pw}}-{value}\")\n}}\n"
+        )
     };
     let project = environment(&text("one"), ", var_files = [\"secret.tfvars\"], env = [\"TF_VAR_*\"]");
     project.file("environments/prod/secret.tfvars", "pw = \"c4nary-of-the-file\"\n");
@@ -265,7 +300,8 @@ fn sensitive_values_of_a_real_plan_are_shown_nowhere() {
     let ran = project.run(&["check", "--env", "prod", "--details"]);
     let ran = if ran.code() == 1 { project.run(&["check", "--env", "prod"]) } else { ran };
     assert_eq!(ran.code(), 2, "{}{}", ran.out(), ran.err());
-    let broken = text("two") + "resource \"terraform_data\" \"c\" {\n  input = file(nonsensitive(var.pw))\n}\n";
+    let broken =
+        text("two") + "resource \"terraform_data\" \"c\" {\n  input = file(nonsensitive(var.pw))\n}\n";
     code(&project, &broken);
     let failed = project.run(&["check", "--env", "prod"]);
     assert_eq!(failed.code(), 1);
@@ -299,7 +335,8 @@ fn value(dice: &mut Dice, depth: usize) -> (String, String) {
         2 => (dice.one_of(&["true", "false", "null"]).to_owned(), String::new()),
         3 => {
             let items = many(dice);
-            let (one, other): (Vec<&str>, Vec<&str>) = items.iter().map(|(a, b)| (a.as_str(), either(a, b))).unzip();
+            let (one, other): (Vec<&str>, Vec<&str>) =
+                items.iter().map(|(a, b)| (a.as_str(), either(a, b))).unzip();
             return (list(&one), list(&other));
         }
         4 => {
@@ -311,7 +348,8 @@ fn value(dice: &mut Dice, depth: usize) -> (String, String) {
             return (fields(&|it| it.0.clone()), fields(&|it| either(&it.0, &it.1).to_owned()));
         }
         _ => {
-            let mut items: Vec<String> = (0..3).map(|_| format!("{{ p = {}, s = \"{}\" }}", dice.roll(9), dice.roll(9))).collect();
+            let mut items: Vec<String> =
+                (0..3).map(|_| format!("{{ p = {}, s = \"{}\" }}", dice.roll(9), dice.roll(9))).collect();
             let one = format!("toset([{}])", items.join(", "));
             dice.shuffle(&mut items);
             return (one, format!("toset([{}])", items.join(", ")));
@@ -344,7 +382,9 @@ fn terraform_and_the_check_agree_on_random_values() {
     let mut dice = Dice(seed);
     for round in 0..6 {
         let values: Vec<(String, String)> = (0..12).map(|_| value(&mut dice, 3)).collect();
-        let all = |of: &dyn Fn(usize) -> String| (0..values.len()).map(|at| resource(&format!("r{at}"), &of(at))).collect::<String>();
+        let all = |of: &dyn Fn(usize) -> String| {
+            (0..values.len()).map(|at| resource(&format!("r{at}"), &of(at))).collect::<String>()
+        };
         let project = applied(&all(&|at| values[at].0.clone()), "");
         code(&project, &all(&|at| values[at].1.clone()));
         let (exit, report) = check(&project);
@@ -362,25 +402,36 @@ fn terraform_and_the_check_agree_on_random_values() {
             let is_noise = blank.contains(&values[at].0.as_str()) && blank.contains(&others[at].0.as_str());
             // What differs in empty values alone may be left out; nothing may be made up.
             assert!(is_planned || !is_found, "round {round}: {name} is made up");
-            assert!(is_found || !is_planned || is_noise || holds_blank(&values[at].0, &others[at].0), "round {round}: {name}: {:?} {:?}", values[at].0, others[at].0);
+            assert!(
+                is_found || !is_planned || is_noise || holds_blank(&values[at].0, &others[at].0),
+                "round {round}: {name}: {:?} {:?}",
+                values[at].0,
+                others[at].0
+            );
         }
     }
 }
 
 /// Whether two values are equal without the fields and texts that are empty.
 fn holds_blank(one: &str, other: &str) -> bool {
-    [one, other].iter().any(|text| text.contains("null") || text.contains("\"\"") || text.contains("[]") || text.contains("{  }"))
+    [one, other].iter().any(|text| {
+        text.contains("null") || text.contains("\"\"") || text.contains("[]") || text.contains("{  }")
+    })
 }
 
 #[test]
 fn an_interrupt_in_the_middle_leaves_nothing_and_a_kill_is_cleared_away_later() {
     let project = applied(&resource("a", "1"), "");
     let wrapper = project.root().join("slow terraform");
-    let text = "#!/bin/sh\ncase $1 in plan) : >\"$0.planning\"; exec sleep 600;; esac\nexec terraform \"$@\"\n";
+    let text =
+        "#!/bin/sh\ncase $1 in plan) : >\"$0.planning\"; exec sleep 600;; esac\nexec terraform \"$@\"\n";
     std::fs::write(&wrapper, text).unwrap();
     std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let table = |binary: &Path| {
-        format!("[targets.prod]\nterraform = {{ dir = \"environments/prod\", binary = \"{}\" }}\n", binary.display())
+        format!(
+            "[targets.prod]\nterraform = {{ dir = \"environments/prod\", binary = \"{}\" }}\n",
+            binary.display()
+        )
     };
     project.file("audit/driftlock.toml", &table(&wrapper));
     let started = project.root().join("slow terraform.planning");

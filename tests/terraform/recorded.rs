@@ -42,7 +42,10 @@ fn every_class_is_told_from_the_others() {
     let group = finding(&report, "aws_security_group.web");
     assert_eq!(group["category"], "security");
     let first = &group["attributes"][0];
-    assert_eq!((&first["path"], &first["security"], &first["change"]), (&json!("ingress"), &json!(true), &json!("kept")));
+    assert_eq!(
+        (&first["path"], &first["security"], &first["change"]),
+        (&json!("ingress"), &json!(true), &json!("kept"))
+    );
     assert_eq!(first["added"].as_array().unwrap().len(), 2);
     let jobs = finding(&report, "aws_sqs_queue.jobs");
     let classes: Vec<(&str, &str)> = jobs["attributes"]
@@ -83,7 +86,11 @@ fn noise_right_after_an_apply_is_counted_and_no_finding() {
     assert_eq!(told(&report), [("aws_security_group.web".to_owned(), "kept".to_owned())]);
     assert_eq!(code, 2);
     let left_out = report["coverage"]["subjects"].as_array().unwrap();
-    assert_eq!((&left_out[0]["section"], &left_out[0]["count"]), (&json!("terraform"), &json!(5)), "{report:#}");
+    assert_eq!(
+        (&left_out[0]["section"], &left_out[0]["count"]),
+        (&json!("terraform"), &json!(5)),
+        "{report:#}"
+    );
 }
 
 #[test]

@@ -8,8 +8,20 @@ use crate::support::Ran;
 
 /// The secrets by place; nothing may show one.
 const PLACES: [&str; 14] = [
-    "variable", "variable-default", "module-argument", "provider-constant", "before", "after", "set", "nested", "output",
-    "data-source", "prior-output", "drift-only", "number-like", "multi\nline",
+    "variable",
+    "variable-default",
+    "module-argument",
+    "provider-constant",
+    "before",
+    "after",
+    "set",
+    "nested",
+    "output",
+    "data-source",
+    "prior-output",
+    "drift-only",
+    "number-like",
+    "multi\nline",
 ];
 
 fn secret(place: &str) -> String {
@@ -110,7 +122,10 @@ fn secrets_are_nowhere_wherever_they_stand_in_the_plan() {
     for address in ["x.marked", "x.copies", "x.gone", "x.pending", "x.keyed"] {
         assert!(out.contains(&format!("prod:{address}")), "{address}: {out}");
     }
-    assert!(out.contains("(sensitive)") && out.contains("check.c is not passed: no answer with (sensitive)"), "{out}");
+    assert!(
+        out.contains("(sensitive)") && out.contains("check.c is not passed: no answer with (sensitive)"),
+        "{out}"
+    );
     assert_silent("standard output", &ran.0.stdout);
     assert_silent("standard error", &ran.0.stderr);
     for reporter in REPORTERS {
@@ -127,7 +142,8 @@ fn secrets_are_nowhere_wherever_they_stand_in_the_plan() {
 fn values_that_are_no_secrets_are_shown_beside_them() {
     let mut plan = plan();
     let changes = plan["resource_changes"].as_array_mut().unwrap();
-    let (before, after) = (json!({"zone": "eu-central-1a", "a": "open value"}), json!({"zone": "eu-central-1b", "a": "other"}));
+    let (before, after) =
+        (json!({"zone": "eu-central-1a", "a": "open value"}), json!({"zone": "eu-central-1b", "a": "other"}));
     changes.push(resource("x.open", &["update"], &before, &after, &json!({})));
     let project = environment("", "");
     let args = ["check", "--env", "prod", "--plan", "-"];

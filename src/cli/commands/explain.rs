@@ -174,8 +174,13 @@ impl Inquiry<'_> {
         if part.is_none() {
             it.notes.extend(changed_otherwise(&it));
         }
-        let declared = it.checks.iter().flat_map(|check| &check.findings).find_map(|finding| finding.line.map(|_| finding));
-        it.notes.extend(declared.and_then(|finding| infrastructure::declared(self.project, self.aim, finding)));
+        let declared = it
+            .checks
+            .iter()
+            .flat_map(|check| &check.findings)
+            .find_map(|finding| finding.line.map(|_| finding));
+        it.notes
+            .extend(declared.and_then(|finding| infrastructure::declared(self.project, self.aim, finding)));
         let found = it.checks.iter().find_map(|check| Some((check.id, check.findings.first()?)));
         let advice = found.map(|(check, finding)| self.advice().ways_out_of(check, finding));
         let advice = advice.unwrap_or_default();

@@ -19,8 +19,8 @@ use clap::Args;
 use crate::atomic::write_file;
 use crate::audit::accept::{Change, apply, between, lock_files};
 use crate::audit::fleet::Fleet;
-use crate::audit::named_files;
 use crate::audit::infrastructure;
+use crate::audit::named_files;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
 use crate::audit::revision::{aim_at, headline, word_of_owner};
@@ -356,7 +356,9 @@ impl Job<'_> {
             Some(Ok((count, bytes))) => {
                 let topic = TERRAFORM_PLAN.meta().labels.topic;
                 let resources = if *count == 1 { "resource" } else { "resources" };
-                page.line(&format!("[PASS] {topic}: {count} {resources} with drift that a lock file can hold"));
+                page.line(&format!(
+                    "[PASS] {topic}: {count} {resources} with drift that a lock file can hold"
+                ));
                 files.extend((*count > 0).then(|| (baseline::OF_INFRASTRUCTURE.to_owned(), bytes.clone())));
             }
             Some(Err(why)) => page.error(why),
@@ -445,8 +447,10 @@ impl Job<'_> {
             }
         };
         let evidence = look.evidence.iter().map(with_itself).collect();
-        let mut checks =
-            pipeline::compare(request, &Look { evidence, unreachable: look.unreachable.clone(), infrastructure: None });
+        let mut checks = pipeline::compare(
+            request,
+            &Look { evidence, unreachable: look.unreachable.clone(), infrastructure: None },
+        );
         // An export asks for no lock file.
         checks.retain(|check| {
             check::meta(check.id).is_none_or(|meta| meta.source != Some(SubjectSource::LockFile))

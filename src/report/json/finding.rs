@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::provenance::sentence;
 use crate::model::{
-    Attribute, Category, Change, CheckMeta, Commit, Digest, Disposition, FileOrigin, Finding, Kind, Origin, OtherForm, Part,
-    Provenance, Shown, Since, Stat, Subject, SubjectSource, Value, Versions, Waiver, WayOut, readable,
+    Attribute, Category, Change, CheckMeta, Commit, Digest, Disposition, FileOrigin, Finding, Kind, Origin,
+    OtherForm, Part, Provenance, Shown, Since, Stat, Subject, SubjectSource, Value, Versions, Waiver, WayOut,
+    readable,
 };
 
 /// One difference.

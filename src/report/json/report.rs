@@ -389,9 +389,10 @@ fn checks(
     let one = |check: WireCheck| {
         let Some(meta) = find(&check.name) else { return Err(ReadError::Check(check.name)) };
         let mut result = check.read(meta)?;
-        result.info = result.info.filter(|_| !is_opened).map(|line| {
-            line.replace(CheckLabels::HOST, host).replace(CheckLabels::ENVIRONMENT, environment)
-        });
+        result.info = result
+            .info
+            .filter(|_| !is_opened)
+            .map(|line| line.replace(CheckLabels::HOST, host).replace(CheckLabels::ENVIRONMENT, environment));
         is_opened |= meta.labels.opens_server_run();
         Ok(result)
     };

@@ -434,7 +434,8 @@ impl Job<'_> {
                 let _ = writeln!(text, "{name}: {}", printable_path(place));
             }
             let _ = writeln!(text, "Baseline: {baseline}");
-            text += &aim.terraform.iter().map(|it| infrastructure::dry_run(self.project, it)).collect::<String>();
+            text +=
+                &aim.terraform.iter().map(|it| infrastructure::dry_run(self.project, it)).collect::<String>();
             for planned in pipeline::plan(&self.auditor().request(aim, self.selection(), &locks)) {
                 text += &describe(planned.section, &planned.plan);
             }
