@@ -128,6 +128,9 @@ pub(crate) fn lock_file(look: &pipeline::Look) -> Option<Result<(usize, Vec<u8>)
     Some(Err(told.join("; ")))
 }
 
+/// A lock file by its name below `audit/locks/`.
+type NamedFile = (String, Vec<u8>);
+
 /// The lock file of an environment by its name, where accepting the drift that there is now changes it, and those changes.
 ///
 /// # Errors
@@ -135,7 +138,7 @@ pub(crate) fn lock_file(look: &pipeline::Look) -> Option<Result<(usize, Vec<u8>)
 pub(crate) fn accepted(
     look: &pipeline::Look,
     locks: &Locks,
-) -> Result<(Option<(String, Vec<u8>)>, Vec<Change>), Failure> {
+) -> Result<(Option<NamedFile>, Vec<Change>), Failure> {
     let Some((environment, plan)) = &look.infrastructure else { return Ok((None, Vec::new())) };
     let lockable = &plan.judged.lockable;
     let before = settled(locks).map_err(Failure::new)?;

@@ -213,7 +213,7 @@ pub fn holds_code(dir: &Path) -> bool {
     entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_code))
 }
 
-/// Whether Terraform or OpenTofu reads a file of this name as code.
+/// Whether Terraform or `OpenTofu` reads a file of this name as code.
 #[must_use]
 pub fn is_code(name: &str) -> bool {
     let endings = [".tf", ".tf.json", ".tofu", ".tofu.json"];

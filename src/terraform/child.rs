@@ -147,7 +147,7 @@ impl<'a> Running<'a> {
     pub(super) fn finish_soon(mut self) -> Result<Ended, ChildError> {
         let end = Instant::now() + SOON;
         self.deadline.end = end.min(self.deadline.end);
-        let mut rest = [0; 1 << 16];
+        let mut rest = [0; 8 << 10];
         while self.stdout_has(end) && self.stdout.read(&mut rest).is_ok_and(|count| count > 0) {}
         self.finish()
     }

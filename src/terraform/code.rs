@@ -52,11 +52,10 @@ impl Code {
         let mut names: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         names.sort_unstable();
         for path in names {
-            let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_code(name))
-            else {
+            if !path.file_name().and_then(|name| name.to_str()).is_some_and(is_code) {
                 continue;
-            };
-            let is_json = name.ends_with(".json");
+            }
+            let is_json = path.extension().is_some_and(|ending| ending == "json");
             let text = read_file_within(&path, LARGEST).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             match text {
                 Some(text) if is_json => code.read_json(&text),
@@ -119,7 +118,9 @@ impl Code {
         }
         json.get("provider").into_iter().for_each(|it| json_strings(it, &[], &mut self.constants));
         let backend = json.get("terraform").and_then(|it| it.get("backend"));
-        backend.into_iter().for_each(|it| json_strings(it, &OF_BACKENDS, &mut self.constants));
+        if let Some(backend) = backend {
+            json_strings(backend, &OF_BACKENDS, &mut self.constants);
+        }
     }
 
     /// Where the resource at an address of a plan is declared; `None` where it is not in the code, or that is not here.
@@ -153,7 +154,7 @@ impl Code {
         for path in given.filter(is_read).chain(var_files.iter().cloned()) {
             let text = read_file_within(&path, LARGEST).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             let mut found = Vec::new();
-            for text in text.into_iter() {
+            if let Some(text) = text {
                 if let Ok(Value::Object(fields)) = serde_json::from_str(&text) {
                     let ours = fields.iter().filter(|(name, _)| self.sensitive.contains(*name));
                     ours.for_each(|(_, value)| json_strings(value, &[], &mut found));
@@ -162,7 +163,9 @@ impl Code {
                     ours.for_each(|it| strings(&it.value, &mut found));
                 }
             }
-            found.iter().for_each(|text| secrets.note_text(text));
+            for text in &found {
+                secrets.note_text(text);
+            }
         }
     }
 

@@ -293,10 +293,10 @@ impl<'de> Visitor<'de> for Whole<'_, '_> {
                 }
                 "variables" => variables = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 "resource_drift" => {
-                    map.next_value_seed(Each(&mut |resource: RawResource| top.receive.drift(&resource)))?
+                    map.next_value_seed(Each(&mut |resource: RawResource| top.receive.drift(&resource)))?;
                 }
                 "resource_changes" => {
-                    map.next_value_seed(Each(&mut |resource: RawResource| top.receive.change(&resource)))?
+                    map.next_value_seed(Each(&mut |resource: RawResource| top.receive.change(&resource)))?;
                 }
                 "output_changes" => {
                     map.next_value_seed(EachNamed(&mut |name: &str, change: RawChange| {
@@ -307,7 +307,7 @@ impl<'de> Visitor<'de> for Whole<'_, '_> {
                             top.receive.output(name);
                         }
                         Ok(())
-                    }))?
+                    }))?;
                 }
                 "prior_state" => map.next_value_seed(PriorState(top.secrets, &mut top.header))?,
                 "configuration" => map.next_value_seed(Configuration(top.secrets, &mut sensitive))?,

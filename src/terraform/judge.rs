@@ -467,7 +467,7 @@ fn fact(attribute: &Attribute, is_new: bool) -> String {
     let whole = if is_new { &attribute.new } else { &attribute.old };
     let elements = if is_new { &attribute.added } else { &attribute.removed };
     let text = whole.as_ref().map_or_else(
-        || elements.iter().map(|it| crate::model::attribute_value(it)).collect::<Vec<_>>().join(", "),
+        || elements.iter().map(crate::model::attribute_value).collect::<Vec<_>>().join(", "),
         crate::model::attribute_value,
     );
     if text.chars().count() <= LONGEST_FACT {

@@ -216,7 +216,7 @@ impl Session<'_> {
         let inventory = self.inventory()?;
         let mut plan = self.read(&caller, &file, inventory.is_some())?;
         drop(draft);
-        plan.secrets.absorb(std::mem::take(&mut self.secrets));
+        plan.secrets.absorb(&self.secrets);
         log::info!(environment = name, resources = plan.subjects; "planned");
         let mut look = judged(self.environment, plan, settled, inventory.as_ref(), code);
         let coverage = std::mem::take(&mut self.coverage).into_iter();
@@ -279,7 +279,7 @@ impl Session<'_> {
         let mut text = format!("{}\n", config.binary);
         for file in files {
             let digest = std::fs::read(&file).map(|bytes| Digest::of(&bytes).to_string()).unwrap_or_default();
-            text += &format!("{digest} {}\n", escaped(file.as_os_str().as_encoded_bytes()));
+            text += &[digest.as_str(), " ", &escaped(file.as_os_str().as_encoded_bytes()), "\n"].concat();
         }
         Digest::of(text.as_bytes()).to_string()
     }
@@ -327,12 +327,12 @@ impl Session<'_> {
             }
         }
         drop(reader);
-        let ended = running.finish().map_err(|error| self.child_error(&error))?;
+        let ended = running.finish().map_err(|error| Self::child_error(&error))?;
         if ended.status.success() && first.is_none() {
             return Ok(());
         }
         let why = first.unwrap_or_else(|| plain_error(&[&ended.stderr], "plan", &ended));
-        Err(self.with_withheld(caller, why))
+        Err(self.with_withheld(caller, &why))
     }
 
     /// Reads the plan as `show -json` prints it.
@@ -350,7 +350,7 @@ impl Session<'_> {
             }
             _ => running.finish(),
         };
-        let ended = ended.map_err(|error| self.child_error(&error))?;
+        let ended = ended.map_err(|error| Self::child_error(&error))?;
         if !ended.status.success() && (is_whole || !ended.stderr.trim().is_empty()) {
             return Err(self.told(caller, &[&ended.stderr], "show -json", &ended));
         }
@@ -377,7 +377,7 @@ impl Session<'_> {
         let mut running = running.map_err(|error| format!("inventory: {error}"))?;
         let mut bytes = Vec::new();
         let read = (&mut running).take(LONGEST_INVENTORY).read_to_end(&mut bytes);
-        let ended = running.finish().map_err(|error| self.child_error(&error))?;
+        let ended = running.finish().map_err(|error| Self::child_error(&error))?;
         if !ended.status.success() || read.is_err() {
             return Err(plain_error(&[&ended.stderr], "inventory", &ended));
         }
@@ -393,16 +393,16 @@ impl Session<'_> {
         let mut running = self.start(&mut caller.without_workspace(&words), arguments[0])?;
         let mut bytes = Vec::new();
         let _ = (&mut running).take(LONGEST_LINE).read_to_end(&mut bytes);
-        let ended = running.finish().map_err(|error| self.child_error(&error))?;
+        let ended = running.finish().map_err(|error| Self::child_error(&error))?;
         Ok((ended, String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     fn start(&self, command: &mut Command, what: &str) -> Result<Running<'_>, String> {
         let name = format!("{} {what}", self.environment.config.binary);
-        Running::start(command, &name, self.deadline).map_err(|error| self.child_error(&error))
+        Running::start(command, &name, self.deadline).map_err(|error| Self::child_error(&error))
     }
 
-    fn child_error(&self, error: &ChildError) -> String {
+    fn child_error(error: &ChildError) -> String {
         match error {
             ChildError::NotFound(_) => {
                 format!("{error}: install it, or name it by binary in audit/driftlock.toml")
@@ -416,12 +416,12 @@ impl Session<'_> {
     }
 
     fn told(&self, caller: &Caller<'_>, texts: &[&str], what: &str, ended: &Ended) -> String {
-        self.with_withheld(caller, plain_error(texts, what, ended))
+        self.with_withheld(caller, &plain_error(texts, what, ended))
     }
 
     /// An error with the variables that may be missing, and what else may help.
-    fn with_withheld(&self, caller: &Caller<'_>, why: String) -> String {
-        let why = self.secrets.replaced_in(&why).into_owned();
+    fn with_withheld(&self, caller: &Caller<'_>, why: &str) -> String {
+        let why = self.secrets.replaced_in(why).into_owned();
         let lower = why.to_ascii_lowercase();
         let may_lack = |name: &String| {
             let is_variable = name.starts_with("TF_VAR_");

@@ -90,8 +90,8 @@ impl Plan {
         // Two parts of one plan: what is received, and what is hidden of it.
         let mut receiver = Receiver { plan: &mut plan, secrets: Secrets::default() };
         let header = document::read(from, &mut receiver, &mut secrets)?;
-        let received = receiver.secrets;
-        secrets.absorb(received);
+        let of_changes = receiver.secrets;
+        secrets.absorb(&of_changes);
         plan.header = header;
         plan.secrets = secrets;
         Ok(plan)

@@ -50,7 +50,7 @@ impl Secrets {
     }
 
     /// Takes over what others have noted.
-    pub(super) fn absorb(&mut self, others: Self) {
+    pub(super) fn absorb(&mut self, others: &Self) {
         others.all.iter().for_each(|text| self.note_text(text));
         self.bytes = self.bytes.max(others.bytes);
     }
@@ -126,11 +126,8 @@ impl Secrets {
 
 /// A text without the escapes of JSON; `None` where it has none.
 fn unescaped(text: &str) -> Option<String> {
-    serde_json::from_str(&format!(
-        "\"{}\"",
-        text.replace("\\\"", "\u{1}").replace('"', "\\\"").replace('\u{1}', "\\\"")
-    ))
-    .ok()
+    serde_json::from_str(&format!("\"{}\"", text.replace("\\\"", "\u{1}").replace(['"', '\u{1}'], "\\\"")))
+        .ok()
 }
 
 /// What a text says in Base64, where it is all of that.
@@ -150,7 +147,9 @@ mod tests {
 
     fn secrets(texts: &[&str]) -> Secrets {
         let mut secrets = Secrets::default();
-        texts.iter().for_each(|text| secrets.note_text(text));
+        for text in texts {
+            secrets.note_text(text);
+        }
         secrets
     }
 

@@ -3,7 +3,7 @@
 //! Of a plan's JSON (<https://developer.hashicorp.com/terraform/internals/json-format>) sets, lists and tuples are arrays
 //! alike. Terraform writes the elements of a set in one order, so an array whose order alone differs is a list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -52,7 +52,7 @@ pub(super) fn marked<'a>(value: &'a Value, marks: Marks<'_>, take: &mut dyn FnMu
     match value {
         _ if marks.is_whole() => scalars(value, take),
         Value::Object(fields) => {
-            fields.iter().for_each(|(name, value)| marked(value, marks.field(name), take))
+            fields.iter().for_each(|(name, value)| marked(value, marks.field(name), take));
         }
         Value::Array(_) if marks.is_any() => scalars(value, take),
         _ => {}
@@ -141,13 +141,13 @@ impl Differences {
 
     /// Compares objects, or an object with nothing, key by key.
     fn objects(&mut self, path: &str, sides: Sides<'_>) {
-        let names: BTreeMap<&str, ()> = [Some(sides.old), Some(sides.new), sides.unknown.0]
+        let names: BTreeSet<&str> = [Some(sides.old), Some(sides.new), sides.unknown.0]
             .into_iter()
             .flatten()
             .filter_map(Value::as_object)
-            .flat_map(|fields| fields.keys().map(|name| (name.as_str(), ())))
+            .flat_map(|fields| fields.keys().map(String::as_str))
             .collect();
-        for name in names.into_keys() {
+        for name in names {
             self.compare(
                 joined(path, name),
                 Sides {
