@@ -125,6 +125,36 @@ fn the_same_drift_has_the_same_fingerprint_and_can_be_acknowledged() {
 }
 
 #[test]
+fn drift_of_a_sensitive_value_is_acknowledged_for_a_month_at_most() {
+    let project = environment("", "");
+    checked(&project, DRIFTED, &[]);
+    let ack = |until: &str| {
+        project.run(&[
+            "ack",
+            "terraform_plan/prod:aws_ssm_parameter.password",
+            "--target",
+            "prod",
+            "--until",
+            until,
+            "--reason",
+            "rotated",
+        ])
+    };
+    let refused = ack("31d");
+    assert!(refused.code() == 1 && refused.err().contains("--until 30d"), "{}", refused.err());
+    assert_eq!(ack("29d").code(), 0);
+    let is_acknowledged = || {
+        let report = checked(&project, DRIFTED, &[]).report();
+        let notes = check_of(&report, CHECK)["notes"].to_string();
+        (finding(&report, "aws_ssm_parameter.password")["acknowledged"].is_object(), notes)
+    };
+    assert!(is_acknowledged().0);
+    project.ok(&["ack", "renew", "prod:aws_ssm_parameter.password", "--target", "prod", "--until", "90d"]);
+    let (is_still, notes) = is_acknowledged();
+    assert!(!is_still && notes.contains("does not count"), "{notes}");
+}
+
+#[test]
 fn a_document_that_is_cut_off_is_an_error_wherever_that_is() {
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
