@@ -26,7 +26,7 @@ pub fn can_be(finding: &Finding) -> bool {
 }
 
 /// For how many seconds drift that cannot be shown may be answered for: 30 days. Nobody sees whether it is still the same.
-pub const UNSEEN: i64 = 30 * 24 * 60 * 60;
+const UNSEEN: i64 = 30 * 24 * 60 * 60;
 
 /// Whether an end (in seconds since 1970) is later than may be said now of a finding with a value that is withheld.
 #[must_use]
