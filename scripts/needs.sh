@@ -9,7 +9,7 @@
 # function here, its name in the list, and a word in tests/support/needs.rs.
 set -eu
 
-needs='root mounts fuse docker podman wheels'
+needs='root mounts fuse docker podman wheels terraform'
 
 root() {
     [ "$(id -u)" -eq 0 ] || echo 'the tests do not run as root'
@@ -44,6 +44,10 @@ wheels() {
     dir=${DRIFTLOCK_WHEELS:-$(dirname -- "$(readlink -f -- "$0")")/../target/wheels/addons}
     modules=$(find -L "$dir" -mindepth 2 -maxdepth 2 -name __manifest__.py 2>/dev/null | wc -l)
     [ "$modules" -ge 25 ] || echo "$modules of 25 published addon modules could be downloaded"
+}
+
+terraform() {
+    command terraform version >/dev/null 2>&1 || echo 'terraform is not installed'
 }
 
 case ${1:-} in

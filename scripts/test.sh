@@ -175,8 +175,8 @@ if [ -f "$services/podman.env" ]; then
     export DRIFTLOCK_PODMAN
 fi
 
-step 'shellcheck scripts/*.sh scripts/bench/*.sh deploy/git/pre-push .ci/run'
-shellcheck scripts/*.sh scripts/bench/*.sh deploy/git/pre-push .ci/run
+step 'shellcheck scripts/*.sh scripts/bench/*.sh scripts/drift/*.sh deploy/git/pre-push .ci/run'
+shellcheck scripts/*.sh scripts/bench/*.sh scripts/drift/*.sh deploy/git/pre-push .ci/run
 step 'scripts/deny.sh'
 scripts/deny.sh
 step 'scripts/bench.sh --short'

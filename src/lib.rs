@@ -7,6 +7,7 @@
 //! - [`audit`]: a check as a library call: what is looked at, the pipeline, and what is done with its report;
 //! - [`config`], [`baseline`], [`section`]: what was released, and what to ask a host about it;
 //! - [`host`]: the only door to a machine;
+//! - [`terraform`]: what a plan says of infrastructure that code describes;
 //! - [`check`]: pure comparisons; [`model`]: findings and the one verdict over them;
 //! - [`provenance`], [`content`], [`git`]: which commit a difference comes from, and which lines it is;
 //! - [`acknowledge`], [`trust`]: drift that somebody answers for, and whose signature counts;
@@ -39,4 +40,5 @@ mod random;
 pub mod report;
 pub mod section;
 pub mod store;
+pub mod terraform;
 pub mod trust;

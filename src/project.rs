@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::baseline::{self, Locks, Source};
 use crate::config::{self, Config, Target};
@@ -11,6 +12,7 @@ use crate::git::{Repository, Revision};
 use crate::model::printable_path;
 use crate::model::quoted_name;
 use crate::section::{self, BEYOND_REPOSITORY, lock_file_names};
+use crate::terraform::Slots;
 
 /// A project with its configuration.
 pub(crate) struct Project {
@@ -24,6 +26,8 @@ pub(crate) struct Project {
     pub(crate) config: Config,
     /// What the process gives to work on it.
     pub(crate) control: Control,
+    /// How many plans of infrastructure run at the same time.
+    pub(crate) plans: Arc<Slots>,
 }
 
 impl Project {
@@ -40,14 +44,16 @@ impl Project {
         let has_file = root.join(config::PATH).exists();
         let configuration = if has_file { config::PATH } else { "none" };
         log::info!(root:% = root.display(), configuration, targets = config.targets.len(); "found the project");
-        Ok(Self { root, from_here, is_given: given.is_some(), config, control: control.clone() })
+        let plans = Arc::new(Slots::new(config.terraform.jobs));
+        Ok(Self { root, from_here, is_given: given.is_some(), config, control: control.clone(), plans })
     }
 
     /// The project as if nothing were configured, for what must be told where its configuration cannot be read.
     pub(crate) fn unconfigured(given: Option<&Path>, control: &Control) -> Option<Self> {
         let (root, from_here) = Self::find_or_here(given, &control.environment).ok()?;
         let (config, control) = (Config::parse("").ok()?, control.clone());
-        Some(Self { root, from_here, is_given: given.is_some(), config, control })
+        let plans = Arc::new(Slots::new(config.terraform.jobs));
+        Some(Self { root, from_here, is_given: given.is_some(), config, control, plans })
     }
 
     /// Finds the root as [`Project::find`] does, or takes the working directory for a new project.

@@ -10,7 +10,7 @@ const RANKS: &[&[&str]] = &[
     &["notify", "explain"],
     &["store"],
     &["check", "provenance", "report", "project"],
-    &["section", "acknowledge", "trust"],
+    &["section", "acknowledge", "trust", "terraform"],
     &["baseline", "config", "host"],
     &["atomic", "content", "git"],
     &["error"],

@@ -13,3 +13,4 @@ mod host;
 mod imports;
 mod registry;
 mod robustness;
+mod terraform;

@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 14] = [
+const CONTRACT: [Spoken; 15] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -158,6 +158,14 @@ const CONTRACT: [Spoken; 14] = [
         "Environment drift",
         Some("Environment unreadable"),
         "keys",
+    ),
+    (
+        "terraform_plan",
+        "Checking Terraform plan of ENV...",
+        "Infrastructure matches the Terraform code",
+        "Terraform drift",
+        None,
+        "resources",
     ),
     ("report_signed", "Signing the report...", "Report signed", "Report drift", None, "reports"),
 ];

@@ -35,7 +35,10 @@ fn makes_sense(config: &Config) {
     for (name, target) in &config.targets {
         assert!(is_target_name(name) && !name.contains(['/', '\0']), "{name:?} would be part of file names");
         let mut places = target.root.iter().chain(target.paths.iter().map(|(_, place)| place));
-        assert!(target.host == "local" || places.all(|place| place.is_absolute()), "{name}: a place nowhere");
+        assert!(
+            target.host.as_deref() == Some("local") || places.all(|place| place.is_absolute()),
+            "{name}: a place nowhere"
+        );
         let odd = |prefix: &[u8]| prefix.split(|&b| b == b'/').any(|part| matches!(part, b"" | b"." | b".."));
         assert!(!target.paths.iter().any(|(prefix, _)| odd(prefix)), "{name}: a prefix that is no path");
     }

@@ -25,6 +25,15 @@ pub fn can_be(finding: &Finding) -> bool {
     finding.kind.is_drift() && finding.subject.source != SubjectSource::LockFile
 }
 
+/// For how many seconds drift that cannot be shown may be answered for: 30 days. Nobody sees whether it is still the same.
+const UNSEEN: i64 = 30 * 24 * 60 * 60;
+
+/// Whether an end (in seconds since 1970) is later than may be said now of a finding with a value that is withheld.
+#[must_use]
+pub fn reaches_too_far(finding: &Finding, until: i64, now: i64) -> bool {
+    finding.attributes.iter().any(|attribute| attribute.sensitive) && until - now > UNSEEN
+}
+
 /// Marks the findings that somebody answers for. What has expired, soon will, or matches nothing any more is a
 /// note of its check.
 pub fn apply(checks: &mut [CheckResult], all: &[Acknowledgement], case: Case<'_>) {
@@ -32,7 +41,10 @@ pub fn apply(checks: &mut [CheckResult], all: &[Acknowledgement], case: Case<'_>
         let of_it = |a: &&Acknowledgement| a.check == check.id && a.target.as_deref() == case.target;
         let of_it: Vec<&Acknowledgement> = all.iter().filter(of_it).collect();
         for finding in check.findings.iter_mut().filter(|finding| can_be(finding)) {
-            let valid = of_it.iter().filter(|a| !a.is_over(case.now) && is_of(a, check.id, finding));
+            let valid = of_it.iter().filter(|a| {
+                let may_count = !a.is_over(case.now) && !reaches_too_far(finding, a.until.unix, case.now);
+                may_count && is_of(a, check.id, finding)
+            });
             if let Some(longest) = valid.max_by_key(|a| a.until.unix) {
                 finding.disposition = Disposition::Acknowledged(longest.in_words());
             }
@@ -62,6 +74,11 @@ fn note(a: &Acknowledgement, check: &CheckResult, case: Case<'_>) -> Option<Stri
         Disposition::Acknowledged(its) if *its == a.in_words() && a.until.unix - case.now <= SOON => {
             Some(format!("the acknowledgement of {name} expires on {until}"))
         }
+        Disposition::Active if reaches_too_far(finding, a.until.unix, case.now) => Some(format!(
+            "the acknowledgement of {name} does not count: drift of a sensitive value is answered for within 30 days; \
+             shorten it with: {} --until 30d",
+            command(a, "renew")
+        )),
         Disposition::Active => Some(format!(
             "the acknowledgement of {name} expired on {until}; answer for it longer with: {} --until WHEN",
             command(a, "renew")

@@ -6,6 +6,7 @@ use std::thread::Builder;
 use std::time::Instant;
 
 use crate::acknowledge::{self, Acknowledgement};
+use crate::audit::infrastructure;
 use crate::audit::named_files;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
@@ -150,7 +151,9 @@ impl Examination<'_> {
         }
         let partial = !self.selection.only.is_empty();
         let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
-        let (sections_off, left_out) = pipeline::coverage(&look.evidence);
+        let (sections_off, mut left_out) = pipeline::coverage(&look.evidence);
+        let of_plan = look.infrastructure.iter().flat_map(|(_, look)| &look.judged.left_out);
+        left_out.extend(of_plan.map(|left| (section::INFRASTRUCTURE, left.clone())));
         let mut checks = pipeline::compare(&request, &look);
         self.note(&mut checks, &from_files, owner);
         self.trace(&mut checks, &origin, &*host, watch);
@@ -178,7 +181,17 @@ impl Examination<'_> {
             let target = progress::current_target();
             let ask_git = || progress::for_target(target, || self.origin(request.locks));
             let git = Builder::new().spawn_scoped(scope, ask_git);
-            let look = pipeline::observe(request, pipeline::plan(request), host, watch);
+            let (auditor, aim) = (self.auditor, self.aim);
+            let target = progress::current_target();
+            let plan = move || {
+                progress::for_target(target, || infrastructure::look(auditor.project, aim, request, watch))
+            };
+            let plan = aim.terraform.is_some().then(|| Builder::new().spawn_scoped(scope, plan));
+            let mut look = pipeline::observe(request, pipeline::plan(request), host, watch);
+            if let (Some(plan), Ok(look)) = (plan, &mut look) {
+                let made = plan.ok().and_then(|thread| thread.join().ok());
+                look.infrastructure = Some(made.unwrap_or_else(|| infrastructure::unexpected(aim)));
+            }
             let origin = git.ok().and_then(|thread| thread.join().ok());
             Ok((look?, origin.unwrap_or_else(|| self.origin(request.locks))))
         })

@@ -7,6 +7,7 @@ pub(crate) mod author;
 pub(crate) mod baseline_signature;
 pub(crate) mod examine;
 pub(crate) mod fleet;
+pub(crate) mod infrastructure;
 pub(crate) mod line_ends;
 pub(crate) mod lines;
 pub(crate) mod named_files;

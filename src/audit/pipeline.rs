@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::baseline::{LockFile, Locks};
+use crate::baseline::{LockFile, Locks, OF_INFRASTRUCTURE};
 use crate::check::{
-    CHECKS, CONTAINER_CONTENTS, CONTAINER_MOUNTS, Case, Check, Evidence, NoBaseline, Server, begun,
+    CHECKS, CONTAINER_CONTENTS, CONTAINER_MOUNTS, Case, Check, Evidence, Infrastructure, NoBaseline, Server,
+    begun,
 };
 use crate::host::{
     Answer, ContainersAnswer, Content, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query,
@@ -17,6 +18,7 @@ use crate::model::{
     CheckResult, Finding, LeftOut, Observed, Role, SectionId, SectionOff, State, Unit, Value,
 };
 use crate::section::{Ask, LockedPaths, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
+use crate::terraform;
 use crate::trust::SignatureCheck;
 
 /// What to audit, and against what.
@@ -35,7 +37,9 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn wants(&self, check: &dyn Check) -> bool {
+    /// Whether a check is carried out.
+    #[must_use]
+    pub fn wants(&self, check: &dyn Check) -> bool {
         self.only.is_empty()
             || check.meta().role != Role::Comparison
             || self.only.iter().chain(self.require).any(|chosen| chosen.id() == check.id())
@@ -44,6 +48,9 @@ impl Request<'_> {
     /// The sections that the chosen checks read: all of them when only the lock files are asked for.
     #[must_use]
     pub fn sections(&self) -> Vec<&'static dyn Section> {
+        if self.setting.no_machine {
+            return Vec::new();
+        }
         let compares_none = self.only.iter().all(|check| check.meta().role != Role::Comparison);
         let reads = |checks: &[&dyn Check], id| checks.iter().any(|check| check.section() == Some(id));
         let is_chosen = |id| compares_none || reads(self.only, id) || reads(self.require, id);
@@ -144,6 +151,8 @@ pub struct Look {
     pub evidence: Vec<Evidence>,
     /// Why the host as a whole could not be looked at.
     pub unreachable: Option<String>,
+    /// The environment's name and what a plan says of its infrastructure, where it has any.
+    pub infrastructure: Option<(String, terraform::Look)>,
 }
 
 /// Asks the host everything at once and puts each section's evidence together. Of a host that could not be
@@ -177,7 +186,7 @@ pub fn observe(
         Ok(p.evidence(request, observed))
     });
     let evidence = evidence.collect::<Result<_, HostError>>()?;
-    Ok(Look { evidence, unreachable })
+    Ok(Look { evidence, unreachable, infrastructure: None })
 }
 
 /// The content of the files that a host told of; what could not be asked any more is unreadable.
@@ -306,7 +315,14 @@ fn count_out_of_scope(observed: &mut Observed, count: usize, why: &str) {
 pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
     let unreachable = look.unreachable.as_deref();
     let server = request.setting.server.map(|host| Server { host, unreachable });
-    let case = Case { server, sections: &look.evidence, signature: request.signature };
+    let is_locked = || request.locks.group(&[OF_INFRASTRUCTURE]).iter().any(|file| file.content.is_some());
+    let infrastructure = look.infrastructure.as_ref().map(|(environment, look)| Infrastructure {
+        environment,
+        look: Some(look).filter(|look| look.was_made),
+        is_locked: is_locked(),
+        is_alone: request.setting.no_machine,
+    });
+    let case = Case { server, sections: &look.evidence, signature: request.signature, infrastructure };
     let mut results: Vec<CheckResult> = CHECKS
         .iter()
         .filter(|check| request.wants(**check))

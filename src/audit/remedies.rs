@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
+use crate::audit::infrastructure;
 use crate::audit::line_ends;
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
@@ -128,7 +129,9 @@ impl Advice<'_> {
         let files = self.compose_places(finding);
         let edited: Vec<Vec<u8>> =
             files.iter().filter(|file| facts.edited.contains(*file)).cloned().collect();
+        let terraform = self.aim.terraform.as_ref().map(|it| infrastructure::call(self.project, it));
         let situation = Situation {
+            terraform: terraform.as_ref().map(|(call, options)| (call.as_str(), options.as_str())),
             finding,
             check,
             named: &named,

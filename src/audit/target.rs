@@ -14,7 +14,7 @@ use crate::atomic::read_file;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Planned, Request};
 use crate::check::CHECKS;
-use crate::config::{DockerMode, Target, TargetDocker};
+use crate::config::{DockerMode, Target, TargetDocker, Terraform};
 use crate::control::Environment;
 use crate::control::clock;
 use crate::control::clock::Started;
@@ -53,6 +53,8 @@ pub(crate) enum Place {
     Remote(Remote),
     /// None: the files of a commit.
     Commit(Revision),
+    /// None: infrastructure that Terraform code describes.
+    Infrastructure,
 }
 
 /// A server over SSH, and what was said of reaching it: by a target, or beside `--server`.
@@ -85,6 +87,10 @@ pub(crate) struct Aim {
     pub(crate) docker: DockerMode,
     /// Whether somebody asked for that, so that their lock file must be there.
     pub(crate) docker_asked: bool,
+    /// The Terraform code that describes its infrastructure.
+    pub(crate) terraform: Option<Terraform>,
+    /// A plan that was made elsewhere, to be judged in place of one that is made now; `-` is the standard input.
+    pub(crate) plan_file: Option<PathBuf>,
     /// The environment, for the ways to servers and engines.
     pub(crate) environment: Environment,
 }
@@ -103,6 +109,7 @@ impl Aim {
                 Ok(Box::new(host.remembering(remembered)))
             }
             Place::Commit(revision) => Ok(Box::new(GitHost::new(revision.clone()))),
+            Place::Infrastructure => Ok(Box::new(NoMachine)),
             Place::Remote(remote) => {
                 let route = route::route(&remote.wanted, &self.environment);
                 let route = route.map_err(|why| HostError::Unreachable(why.in_one_line()))?;
@@ -139,6 +146,11 @@ impl Aim {
     /// The server's address as it was called, where the machine is a server.
     pub(crate) fn server(&self) -> Option<&str> {
         if let Place::Remote(remote) = &self.place { Some(&remote.wanted.host) } else { None }
+    }
+
+    /// Whether there is a machine or a commit whose files and containers can be compared.
+    pub(crate) fn has_sections(&self) -> bool {
+        !matches!(self.place, Place::Infrastructure)
     }
 
     /// The commit whose files are looked at, where it is one.
@@ -226,6 +238,7 @@ impl Aim {
             docker: self.docker,
             docker_asked: self.docker_asked,
             compared_before: self.compared_before(project),
+            no_machine: !self.has_sections(),
             clock: clock::unix,
         }
     }
@@ -270,6 +283,8 @@ impl Aim {
             scope: Scope::default(),
             docker: project.config.docker.as_ref().map(|docker| docker.mode).unwrap_or_default(),
             docker_asked: project.config.docker.is_some(),
+            terraform: None,
+            plan_file: None,
             environment: project.control.environment.clone(),
         }
     }
@@ -291,6 +306,22 @@ impl Aim {
             place: Place::Commit(revision),
             docker: DockerMode::Off,
             docker_asked: false,
+            terraform: None,
+            plan_file: None,
+            ..Self::local(project)
+        })
+    }
+
+    /// The infrastructure of a target alone.
+    pub(crate) fn infrastructure(project: &Project, name: &str) -> Result<Self, Failure> {
+        let target = project.target(name)?;
+        Ok(Self {
+            target: Some(name.to_owned()),
+            place: Place::Infrastructure,
+            layout: Layout::new(None, Vec::new()),
+            docker: DockerMode::Off,
+            docker_asked: false,
+            terraform: target.terraform.clone(),
             ..Self::local(project)
         })
     }
@@ -298,9 +329,10 @@ impl Aim {
     /// A target by its name.
     pub(crate) fn target(project: &Project, name: &str, reach: &Reach) -> Result<Self, Failure> {
         let target = project.target(name)?;
-        let place = match target.host.as_str() {
-            "local" => Place::Here,
-            _ => Place::Remote(reach.of_target(project, target)),
+        let place = match target.host.as_deref() {
+            Some("local") => Place::Here,
+            Some(host) => Place::Remote(reach.of_target(project, target, host)),
+            None => Place::Infrastructure,
         };
         let is_remote = matches!(place, Place::Remote(_));
         Ok(Self {
@@ -312,6 +344,8 @@ impl Aim {
                 Some(TargetDocker::Off) => DockerMode::Off,
                 _ => DockerMode::Required,
             },
+            terraform: target.terraform.clone(),
+            plan_file: None,
             docker_asked: is_remote || project.config.docker.is_some() || target.docker.is_some(),
             environment: project.control.environment.clone(),
         })
@@ -334,6 +368,8 @@ impl Aim {
             scope: Scope::default(),
             docker: DockerMode::Required,
             docker_asked: true,
+            terraform: None,
+            plan_file: None,
             environment: project.control.environment.clone(),
         })
     }
@@ -383,6 +419,19 @@ impl Host for Closed {
 
     fn content(&self, _path: &[u8], _limit: u64, _watch: &Watch) -> Result<Content, HostError> {
         Err(self.0.clone())
+    }
+}
+
+/// A host where there is no machine: nothing is asked of it.
+struct NoMachine;
+
+impl Host for NoMachine {
+    fn observe(&self, _queries: &[Query], _watch: &Watch) -> Result<Vec<Answer>, HostError> {
+        Ok(Vec::new())
+    }
+
+    fn content(&self, _path: &[u8], _limit: u64, _watch: &Watch) -> Result<Content, HostError> {
+        Ok(Content::Gone)
     }
 }
 
@@ -439,7 +488,7 @@ pub(crate) fn scope_of(target: &Target) -> Scope {
 
 /// Where the tree lies on a target. A server's paths are its own: they are taken as they are.
 fn layout_of(project: &Project, target: &Target) -> Layout {
-    let is_here = target.host == "local";
+    let is_here = target.host.as_deref() == Some("local");
     let place = |path: &PathBuf| if is_here { project.configured_path(path) } else { path.clone() };
     let exceptions = target.paths.iter().map(|(prefix, path)| (prefix.clone(), place(path)));
     Layout::new(target.root.as_ref().map(place), exceptions.collect())
@@ -482,10 +531,10 @@ impl Reach {
     }
 
     /// The server that a target is.
-    fn of_target(&self, project: &Project, target: &Target) -> Remote {
+    fn of_target(&self, project: &Project, target: &Target, host: &str) -> Remote {
         let place = |path: &String| project.configured_path(Path::new(path));
         let wanted = route::Wanted {
-            host: target.host.clone(),
+            host: host.to_owned(),
             port: target.port,
             user: target.user.clone(),
             key: target.ssh_key.as_ref().map(place),

@@ -28,6 +28,9 @@ use crate::model::{Digest, Leaf, in_words, write_line};
 /// Where the lock files lie, relative to the root.
 pub const PATH: &str = "audit/locks";
 
+/// The lock file of drift of infrastructure that is meant to stay. It is of no section: a plan names its subjects.
+pub const OF_INFRASTRUCTURE: &str = "terraform.lock.json";
+
 /// Why a lock file cannot be used: its name, the line where there is one, and what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {reason}")]

@@ -34,6 +34,10 @@ impl Check for LockFilesExist {
     }
 
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
+        let alone = case.infrastructure.filter(|it| it.is_alone);
+        if alone.is_some_and(|it| !it.is_locked) {
+            return None;
+        }
         let on = || case.sections.iter().filter(|e| e.is_on());
         let wanted = || on().flat_map(|e| e.lock_files.iter());
         let absent = wanted().filter(|(_, there)| !there);
@@ -41,7 +45,7 @@ impl Check for LockFilesExist {
         let unread: BTreeSet<&String> = on().flat_map(|e| &e.unread).collect();
         findings.sort_by(|a, b| a.subject.cmp(&b.subject));
         Some(CheckResult {
-            subjects: wanted().count(),
+            subjects: wanted().count() + usize::from(alone.is_some()),
             findings,
             errors: unread.into_iter().cloned().collect(),
             ..CheckResult::new(&META)

@@ -16,11 +16,13 @@ mod env_contract;
 mod lock_files_exist;
 mod report_signed;
 mod server_collection;
+mod terraform_plan;
 
 use crate::baseline::LockFile;
 use crate::model::CheckMeta;
 use crate::model::{CheckResult, Entry, Observation, Observed, SectionId, State};
 use crate::section::Section;
+use crate::terraform;
 use crate::trust::SignatureCheck;
 
 pub use baseline_signed::BASELINE_SIGNED;
@@ -30,6 +32,7 @@ pub use container_mounts::CONTAINER_MOUNTS;
 pub use container_state::CONTAINER_STATE;
 pub use difference::{differences, is_at_or_below};
 pub use report_signed::{REPORT_SIGNED, unsigned_report};
+pub use terraform_plan::TERRAFORM_PLAN;
 
 /// Every check, in the order of the report. A new one is a new file and a line here.
 pub const CHECKS: &[&dyn Check] = &[
@@ -46,6 +49,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &container_networks::ContainerNetworks,
     &container_contents::ContainerContents,
     &env_contract::EnvContract,
+    TERRAFORM_PLAN,
     &report_signed::ReportSigned,
 ];
 
@@ -88,13 +92,28 @@ pub struct Case<'a> {
     pub sections: &'a [Evidence],
     /// Who signed the baseline; `None` where nothing demands that somebody did.
     pub signature: Option<&'a SignatureCheck>,
+    /// The infrastructure that code describes; `None` where there is none.
+    pub infrastructure: Option<Infrastructure<'a>>,
+}
+
+/// Infrastructure that Terraform code describes.
+#[derive(Clone, Copy)]
+pub struct Infrastructure<'a> {
+    /// The environment's name.
+    pub environment: &'a str,
+    /// What a plan says of it; `None` where none was made.
+    pub look: Option<&'a terraform::Look>,
+    /// Whether there is a lock file for it.
+    pub is_locked: bool,
+    /// Whether there is no machine beside it.
+    pub is_alone: bool,
 }
 
 impl<'a> Case<'a> {
     /// A case that no server has a part in.
     #[must_use]
     pub fn of(sections: &'a [Evidence]) -> Self {
-        Self { server: None, sections, signature: None }
+        Self { server: None, sections, signature: None, infrastructure: None }
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod check;
 mod notify;
+mod terraform;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use serde::Deserialize;
 
 pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
+pub use terraform::{Init, Terraform, TerraformConfig, Weight, holds_code, is_code};
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::model::OnUse;
@@ -51,6 +54,8 @@ pub struct Config {
     pub notify: BTreeMap<String, Notify>,
     /// `[trust]`.
     pub trust: Trust,
+    /// `[terraform]`.
+    pub terraform: TerraformConfig,
     /// The digest of the file that all this was read from; `None` where there is none.
     pub digest: Option<Digest>,
 }
@@ -188,8 +193,8 @@ pub enum TargetDocker {
 /// `[targets.NAME]`: a machine, and where the project's tree lies on it.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// An address, a Host of `ssh_config`, or `local`.
-    pub host: String,
+    /// An address, a Host of `ssh_config`, or `local`; `None` for an environment of Terraform that is no machine.
+    pub host: Option<String>,
     /// The SSH port.
     pub port: Option<u16>,
     /// The SSH user.
@@ -216,6 +221,31 @@ pub struct Target {
     pub time_limit: Option<Duration>,
     /// How the engine is reached, if it is written.
     pub docker: Option<TargetDocker>,
+    /// The Terraform code that describes its infrastructure.
+    pub terraform: Option<Terraform>,
+}
+
+impl Target {
+    /// An environment that is no machine.
+    fn of_terraform(terraform: Terraform) -> Self {
+        Self {
+            host: None,
+            port: None,
+            user: None,
+            ssh_key: None,
+            known_hosts: None,
+            host_keys: Vec::new(),
+            root: None,
+            paths: Vec::new(),
+            include: None,
+            files: Vec::new(),
+            sudo: false,
+            max_files: None,
+            time_limit: None,
+            docker: None,
+            terraform: Some(terraform),
+        }
+    }
 }
 
 /// Why the configuration cannot be used.
@@ -264,6 +294,7 @@ struct Raw {
     targets: BTreeMap<String, RawTarget>,
     notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
     trust: Trust,
+    terraform: TerraformConfig,
 }
 
 #[derive(Deserialize, Default)]
@@ -310,7 +341,7 @@ impl Default for RawRuntime {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawTarget {
-    host: String,
+    host: Option<String>,
     port: Option<u16>,
     user: Option<String>,
     ssh_key: Option<String>,
@@ -328,6 +359,7 @@ struct RawTarget {
     docker: Option<TargetDocker>,
     max_files: Option<u64>,
     time_limit: Option<String>,
+    terraform: Option<terraform::Raw>,
 }
 
 impl Config {
@@ -339,12 +371,26 @@ impl Config {
         let path = root.join(PATH);
         let unreadable = |source| ConfigError::Unreadable { path: PATH.to_owned(), source };
         if std::fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            return Self::parse("");
+            return Ok(Self::parse("")?.with_detected(root));
         }
         let bytes = read_file_within(&path, LARGEST_TEXT).map_err(unreadable)?;
         let not_text = |_| unreadable(std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
         let text = String::from_utf8(bytes).map_err(not_text)?;
-        Ok(Self { digest: Some(Digest::of(text.as_bytes())), ..Self::parse(&text)? })
+        let parsed = Self { digest: Some(Digest::of(text.as_bytes())), ..Self::parse(&text)? };
+        Ok(parsed.with_detected(root))
+    }
+
+    /// The same with the environments below `root` as targets, where no target names `terraform`.
+    fn with_detected(mut self, root: &Path) -> Self {
+        if self.targets.values().all(|target| target.terraform.is_none()) {
+            for (name, terraform) in terraform::detected(root) {
+                match self.targets.entry(name) {
+                    Entry::Vacant(place) => drop(place.insert(Target::of_terraform(terraform))),
+                    Entry::Occupied(mut known) => known.get_mut().terraform = Some(terraform),
+                }
+            }
+        }
+        self
     }
 
     /// Reads the text of a configuration.
@@ -389,6 +435,7 @@ impl Config {
             notify: notify::checked(raw.notify, &targets, text)?,
             targets,
             trust: check_trust(raw.trust)?,
+            terraform: raw.terraform,
             digest: None,
         })
     }
@@ -464,7 +511,12 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
             "no name of a user; it holds no password: keys alone log in",
         ));
     }
-    if !Address::new(&raw.host).names_server() {
+    if raw.host.is_none() && raw.terraform.is_none() {
+        let reason =
+            "missing field `host`; only an environment with terraform = { dir = \"…\" } is no machine";
+        return Err(senseless(&key, reason));
+    }
+    if raw.host.as_ref().is_some_and(|host| !Address::new(host).names_server()) {
         let rule = "no password, and no more than [user@]host[:port]: keys alone log in";
         return Err(senseless(&format!("{key}.host"), rule));
     }
@@ -483,7 +535,7 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
         paths.push((clean.as_bytes().to_vec(), place));
     }
     let mut places = raw.root.iter().chain(paths.iter().map(|(_, place)| place));
-    if let Some(place) = places.find(|place| raw.host != "local" && !place.is_absolute()) {
+    if let Some(place) = places.find(|place| raw.host.as_deref() != Some("local") && !place.is_absolute()) {
         let reason = format!("\"{}\" is relative; on a server root and paths are absolute", place.display());
         return Err(senseless(&key, &reason));
     }
@@ -515,6 +567,7 @@ fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
         max_files: raw.max_files,
         time_limit: raw.time_limit.map(|text| time_limit(&key, &text)).transpose()?,
         docker: raw.docker,
+        terraform: raw.terraform.map(|it| it.checked(&format!("{key}.terraform"))).transpose()?,
     })
 }
 

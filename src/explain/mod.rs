@@ -9,6 +9,7 @@ mod step;
 mod subjects;
 mod undo_container;
 mod undo_files;
+mod undo_resource;
 mod ways_out;
 
 pub use cause::{OLDER_RULE, cause, may_be_of_older_rule};

@@ -54,6 +54,9 @@ pub struct Situation<'a> {
     pub compose_files: &'a str,
     /// Those of the compose files of a container that differ, too.
     pub edited: &'a [Vec<u8>],
+    /// How Terraform is called in the directory of an environment's code, as a shell takes it, and the options of what it
+    /// plans, with a space before each.
+    pub terraform: Option<(&'a str, &'a str)>,
     /// The Compose project and service of a container, as a shell takes them.
     pub service: Option<(&'a str, &'a str)>,
 }

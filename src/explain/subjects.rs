@@ -78,7 +78,12 @@ fn by_name(all: &[Known], text: &str) -> Vec<Named> {
     let text = text.strip_prefix("./").unwrap_or(text);
     let text = text.strip_suffix('/').unwrap_or(text);
     let is = |name: &[u8]| name == text.as_bytes() || escaped(name) == text;
-    let subjects = all.iter().filter(|known| is(&known.key) || is(&known.place));
+    // A resource is also named without its environment.
+    let is_bare = |known: &Known| {
+        let address = known.key.splitn(2, |b| *b == b':').nth(1);
+        known.source == SubjectSource::Plan && address.is_some_and(is)
+    };
+    let subjects = all.iter().filter(|known| is(&known.key) || is(&known.place) || is_bare(known));
     let subjects: Vec<Named> = subjects.map(|known| Named { known: known.clone(), part: None }).collect();
     if !subjects.is_empty() {
         return subjects;

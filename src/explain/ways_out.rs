@@ -4,7 +4,7 @@ use super::no_undo::NoUndo;
 use super::other_form::{self, needs_setting, own_forms};
 use super::situation::Situation;
 use super::step::{Step, command, on_host};
-use super::{undo_container, undo_files};
+use super::{undo_container, undo_files, undo_resource};
 use crate::check::meta;
 use crate::model::SubjectSource;
 use crate::model::{Change, Origin, Part, WayOut, escaped, quoted_name};
@@ -33,6 +33,14 @@ pub fn advise(situation: &Situation<'_>) -> Advised {
     if finding.subject.source == SubjectSource::LockFile {
         let ways = if situation.is_own_baseline { for_lock_file(situation) } else { Vec::new() };
         return Advised { ways, notes: Vec::new() };
+    }
+    if finding.subject.source == SubjectSource::Plan {
+        let (mut ways, notes) = undo_resource::advise(situation);
+        if situation.is_own_baseline && situation.is_configured {
+            ways.extend(accept(situation));
+            ways.extend(acknowledge(situation));
+        }
+        return Advised { ways, notes };
     }
     let undo = undo(situation);
     let back = undo.as_ref().ok().map(|steps| WayOut::new(UNDO, command(steps, situation)));
@@ -171,6 +179,7 @@ mod tests {
             above,
             compose_files: "",
             edited: &[],
+            terraform: None,
             service: None,
         }
     }

@@ -135,6 +135,48 @@ impl Repository {
         step.filter(|_| end.is_ok()).map(|step| step.commit)
     }
 
+    /// The commit that last touched one of these lines (from 1, both counted) of the file at `path` in the work tree: an inner
+    /// `None` where one of them is not committed. `None` where git cannot tell.
+    #[must_use]
+    pub fn last_touch(
+        &self,
+        path: &[u8],
+        lines: (usize, usize),
+        limit: &Limit<'_>,
+    ) -> Option<Option<Commit>> {
+        let mut git = self.git();
+        git.args(["blame", "--porcelain", "--no-textconv"])
+            .arg(format!("-L{},{}", lines.0, lines.1))
+            .arg("--");
+        git.arg(OsString::from_vec(path.to_vec()));
+        let mut ids = BTreeSet::new();
+        let end = limit::run(git, &[], limit, &mut |from| {
+            let mut line = Vec::new();
+            while from.read_until(b'\n', &mut line)? > 0 {
+                let text = String::from_utf8_lossy(&line);
+                let mut words = text.split_ascii_whitespace();
+                let is_id = |word: &&str| word.len() >= 40 && word.bytes().all(|b| b.is_ascii_hexdigit());
+                let id = words.next().filter(is_id).filter(|_| !line.starts_with(b"\t"));
+                ids.extend(id.filter(|_| words.next().is_some()).map(str::to_owned));
+                line.clear();
+            }
+            Ok(())
+        });
+        if end.is_err() || ids.iter().any(|id| id.bytes().all(|b| b == b'0')) {
+            return end.is_ok().then_some(None);
+        }
+        self.newest(&ids, limit).map(Some)
+    }
+
+    /// Of these commits the one that comes after the others; of unrelated ones the latest.
+    fn newest(&self, ids: &BTreeSet<String>, limit: &Limit<'_>) -> Option<Commit> {
+        let mut git = self.git();
+        git.args(["rev-list", "--topo-order", "--max-count=1", "--end-of-options"]).args(ids).arg("--");
+        let mut first = String::new();
+        limit::run(git, &[], limit, &mut |from| from.read_line(&mut first).map(drop)).ok()?;
+        self.commit(first.trim(), limit)
+    }
+
     /// The renames of each of these commits, as git sees them: commit, old path, new path.
     ///
     /// # Errors

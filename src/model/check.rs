@@ -81,6 +81,8 @@ pub struct CheckLabels {
 impl CheckLabels {
     /// Placeholder for the server's address in [`CheckLabels::info`].
     pub const HOST: &'static str = "HOST";
+    /// Placeholder for the environment's name in [`CheckLabels::info`].
+    pub const ENVIRONMENT: &'static str = "ENV";
 
     /// Whether the line at the start stands for all checks that follow, as that of the look at a server does.
     #[must_use]
@@ -96,6 +98,7 @@ impl CheckLabels {
             Some(Change::Stale) => "Stale mount",
             Some(Change::Unused) => "Unused",
             Some(Change::NotRestarted) => "Not restarted",
+            Some(Change::Pending) => "Terraform pending",
             _ => self.drift,
         }
     }

@@ -180,11 +180,19 @@ pub enum Change {
     Emptied,
     /// A key of an environment file has a value that stands for one that nobody filled in.
     Placeholder,
+    /// A resource was changed beside its code, and the next apply sets it back.
+    Reverted,
+    /// A resource was changed beside its code, and the next apply leaves it so.
+    Kept,
+    /// A resource was changed beside its code, and the code wants something else again.
+    Conflicting,
+    /// The code wants a change that was not applied.
+    Pending,
 }
 
 impl Change {
     /// Every change, in the order of the type.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Content,
         Self::Tag,
         Self::Rebuilt,
@@ -195,6 +203,10 @@ impl Change {
         Self::NotRestarted,
         Self::Emptied,
         Self::Placeholder,
+        Self::Reverted,
+        Self::Kept,
+        Self::Conflicting,
+        Self::Pending,
     ];
 
     /// The word in reports.
@@ -211,14 +223,18 @@ impl Change {
             Self::NotRestarted => "not_restarted",
             Self::Emptied => "emptied",
             Self::Placeholder => "placeholder",
+            Self::Reverted => "reverted",
+            Self::Kept => "kept",
+            Self::Conflicting => "conflicting",
+            Self::Pending => "pending",
         }
     }
 
     /// Whether the baseline can be changed so that it is no change any more. A container that uses what is not on the host
-    /// any more differs from the host, whatever the baseline says.
+    /// any more differs from the host, whatever the baseline says; what the code wants is its own baseline.
     #[must_use]
     pub fn may_be_accepted(self) -> bool {
-        !matches!(self, Self::Stale | Self::Unused | Self::NotRestarted)
+        !matches!(self, Self::Stale | Self::Unused | Self::NotRestarted | Self::Pending)
     }
 }
 
@@ -261,6 +277,52 @@ impl Part {
     }
 }
 
+/// Category of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, schemars(rename = "WireCategory"))]
+pub enum Category {
+    /// Who may reach or do what.
+    Security,
+    /// What exists, and of what size.
+    Infrastructure,
+}
+
+/// One attribute of a resource that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "WireAttribute"))]
+pub struct Attribute {
+    /// The path: `tags.Name`, `ebs_block_device[0].size`.
+    pub path: String,
+    /// `reverted`, `kept`, `conflicting` or `pending`.
+    pub change: String,
+    /// Whether it concerns who may reach or do what.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub security: bool,
+    /// Whether the values are withheld because they are marked as sensitive.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
+    /// The old value; absent where it is withheld, or elements are told.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    pub old: Option<serde_json::Value>,
+    /// The new value.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    pub new: Option<serde_json::Value>,
+    /// The elements of a set or list that are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<serde_json::Value>,
+    /// The elements of a set or list that came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<serde_json::Value>,
+}
+
+/// A value that is there, though it may be null.
+fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(Some)
+}
+
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -278,6 +340,12 @@ pub struct Finding {
     pub actual: Value,
     /// The files of a module that differ, sorted by path.
     pub parts: Vec<Part>,
+    /// The attributes of a resource that differ, those that concern security first.
+    pub attributes: Vec<Attribute>,
+    /// The category, where it is not that of its check.
+    pub category: Option<Category>,
+    /// The line in the file at its place where a resource is declared, from 1.
+    pub line: Option<usize>,
     /// The whole of what the host has, for a subject that is more than one value: a container.
     pub entry: Option<BTreeMap<String, String>>,
     /// The whole of what the baseline has of such a subject.
@@ -326,6 +394,9 @@ impl Finding {
             expected,
             actual,
             parts: Vec::new(),
+            attributes: Vec::new(),
+            category: None,
+            line: None,
             entry: None,
             baseline_entry: None,
             layer: None,

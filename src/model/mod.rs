@@ -2,6 +2,7 @@
 
 mod acknowledgement;
 mod address;
+mod attribute_text;
 mod check;
 mod digest;
 mod duration;
@@ -27,13 +28,14 @@ mod verdict;
 
 pub use acknowledgement::{Pause, Waiver, name_of};
 pub use address::{Address, is_address, is_user_name, without_secrets};
+pub use attribute_text::attribute_value;
 pub use check::{CheckLabels, CheckMeta, CheckResult, Role};
 pub use digest::{Digest, Hasher};
 pub use duration::{lasting, seconds};
 pub use explanation::{AcceptedBy, Explanation};
 pub use finding::{
-    Change, Disposition, Finding, Kind, Part, SectionId, Shown, Since, Subject, SubjectKind, SubjectSource,
-    Value, WayOut,
+    Attribute, Category, Change, Disposition, Finding, Kind, Part, SectionId, Shown, Since, Subject,
+    SubjectKind, SubjectSource, Value, WayOut,
 };
 pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use image_name::full_image_name;

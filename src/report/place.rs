@@ -33,7 +33,10 @@ fn in_project(finding: &Finding) -> Vec<Vec<u8>> {
             let names = section::meta_of(source).map(|meta| meta.lock_files).unwrap_or_default();
             names.iter().map(|name| lock_file(name.as_bytes())).collect()
         }
-        Some(SubjectKind::Resource) => vec![config::PATH.as_bytes().to_vec()],
+        Some(SubjectKind::Resource) if finding.place == finding.subject.key => {
+            vec![config::PATH.as_bytes().to_vec()]
+        }
+        Some(SubjectKind::Resource) => vec![finding.place.clone()],
         Some(SubjectKind::File | SubjectKind::Tree) if finding.parts.is_empty() => {
             vec![finding.place.clone()]
         }

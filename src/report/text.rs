@@ -98,6 +98,16 @@ pub(super) fn details(finding: &Finding) -> Vec<Line> {
     if matches!(finding.kind, Kind::Modified | Kind::Unreadable) {
         lines.extend(parts(&finding.parts));
     }
+    let attributes = finding.attributes.iter().flat_map(|it| {
+        let is_of_it = finding.change.is_none_or(|change| change.word() == it.change);
+        let class = if is_of_it { String::new() } else { format!(" ({})", it.change) };
+        it.lines().into_iter().map(move |line| line + &class)
+    });
+    let all = attributes.clone().count();
+    lines.extend(attributes.take(LISTED).map(|line| escaped(line.as_bytes())));
+    if all > LISTED {
+        lines.push(format!("… and {} more", all - LISTED));
+    }
     lines.extend(finding.layer.iter().map(|layer| format!("layer: {layer}")));
     lines.extend(finding.still_runs.iter().map(|what| escaped(format!("still runs {what}").as_bytes())));
     lines.extend(finding.provenance.iter().flat_map(|it| provenance::lines(it, finding.kind)));
@@ -133,6 +143,12 @@ fn difference(finding: &Finding) -> Option<String> {
     };
     match (finding.kind, &finding.reason) {
         (Kind::Unreadable, Some(why)) if finding.parts.is_empty() => Some(escaped(why.as_bytes())),
+        (_, Some(what)) if finding.subject.source == SubjectSource::Plan => {
+            let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
+            let place =
+                if place.is_empty() { place } else { format!(" ({}{line})", escaped(&finding.place)) };
+            Some(format!("{}{place}", escaped(what.as_bytes())))
+        }
         (Kind::Modified, _) if finding.parts.is_empty() || finding.change == Some(Change::Stale) => {
             let (before, now) = (short(&finding.expected), short(&finding.actual));
             let what = match finding.change {

@@ -19,12 +19,15 @@ pub use images::ID as IMAGES;
 /// The one section whose subjects may lie outside the repository.
 pub const BEYOND_REPOSITORY: SectionId = config::ID;
 
-use crate::baseline::LockError;
+use crate::baseline::{LockError, OF_INFRASTRUCTURE};
 use crate::config::{Config, DockerMode};
 use crate::host::{Answer, Content, FilesAnswer, LockedSubject, Query, Scope, Seen};
 use crate::model::{
     Entry, Glob, Observation, Observed, SectionId, State, SubjectKind, SubjectSource, Unreadable, Value,
 };
+
+/// What stands for infrastructure among the sections of a report's coverage. It is no section: a plan names its subjects.
+pub const INFRASTRUCTURE: SectionId = SectionId("terraform");
 
 /// Every section, in the order of the report. A new one is a new file and a line here.
 pub const SECTIONS: &[&dyn Section] =
@@ -170,6 +173,8 @@ pub struct Setting<'a> {
     pub docker_asked: bool,
     /// Whether the last whole run here compared containers.
     pub compared_before: bool,
+    /// Whether there is no machine at all, but infrastructure that code describes.
+    pub no_machine: bool,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
 }
@@ -321,7 +326,8 @@ fn parse_files(files: &[(&str, &[u8])], absolute: bool) -> Result<State, LockErr
 /// The names of all lock files, by section.
 #[must_use]
 pub fn lock_file_groups() -> Vec<&'static [&'static str]> {
-    SECTIONS.iter().map(|section| section.lock_files()).collect()
+    let of_sections = SECTIONS.iter().map(|section| section.lock_files());
+    of_sections.chain([&[OF_INFRASTRUCTURE][..]]).collect()
 }
 
 /// The names of all lock files.

@@ -9,4 +9,5 @@ mod metrics;
 mod package;
 mod sandbox;
 mod systemd;
+mod terraform;
 mod wrapper_scripts;

@@ -11,6 +11,8 @@ pub(crate) const FUSE: &str = "fuse";
 pub(crate) const DOCKER: &str = "docker";
 /// The service of Podman at `DRIFTLOCK_PODMAN`.
 pub(crate) const PODMAN: &str = "podman";
+/// Terraform, or `OpenTofu` under its name.
+pub(crate) const TERRAFORM: &str = "terraform";
 /// Published addon modules, which `scripts/wheels.sh` downloads.
 pub(crate) const WHEELS: &str = "wheels";
 

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 
 use crate::acknowledge;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
+use crate::audit::infrastructure;
 use crate::audit::lines::{Lines, Store, Versions, extent};
 use crate::audit::remedies::{Advice, sides};
 use crate::audit::target::Aim;
@@ -174,6 +175,13 @@ impl Inquiry<'_> {
         if part.is_none() {
             it.notes.extend(changed_otherwise(&it));
         }
+        let declared = it
+            .checks
+            .iter()
+            .flat_map(|check| &check.findings)
+            .find_map(|finding| finding.line.map(|_| finding));
+        it.notes
+            .extend(declared.and_then(|finding| infrastructure::declared(self.project, self.aim, finding)));
         let found = it.checks.iter().find_map(|check| Some((check.id, check.findings.first()?)));
         let advice = found.map(|(check, finding)| self.advice().ways_out_of(check, finding));
         let advice = advice.unwrap_or_default();

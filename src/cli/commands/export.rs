@@ -5,6 +5,7 @@ use crate::audit::acceptance::commit;
 use crate::audit::acceptance::line;
 use crate::audit::plan_text::describe;
 use crate::check;
+use crate::check::TERRAFORM_PLAN;
 use crate::model::printable_path;
 use crate::section;
 use crate::store::after_run::after_run;
@@ -18,6 +19,7 @@ use clap::Args;
 use crate::atomic::write_file;
 use crate::audit::accept::{Change, apply, between, lock_files};
 use crate::audit::fleet::Fleet;
+use crate::audit::infrastructure;
 use crate::audit::named_files;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
@@ -332,13 +334,17 @@ impl Job<'_> {
         let elsewhere: Vec<State> = planned.iter().map(|p| p.out_of_scope.clone()).collect();
         let host = self.aim.open(None);
         let mut look = pipeline::observe(&request, planned, &*host, watch)?;
+        if self.aim.terraform.is_some() {
+            look.infrastructure = Some(infrastructure::look(self.project, self.aim, &request, watch));
+        }
         if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
         }
         let mut page = self.page();
         self.begin(&mut look, &mut page)?;
         named_files::count(self.project, (self.aim, &*host), &mut look.evidence, watch)?;
-        let files = match &look.unreachable {
+        let plan = infrastructure::lock_file(&look);
+        let mut files = match &look.unreachable {
             Some(why) => {
                 let what =
                     if self.aim.revision().is_some() { "Failed to read the commit" } else { UNREACHABLE };
@@ -347,10 +353,26 @@ impl Job<'_> {
             }
             None => self.files(&look.evidence, &mut page),
         };
+        match &plan {
+            Some(Ok((count, bytes))) => {
+                let topic = TERRAFORM_PLAN.meta().labels.topic;
+                let resources = if *count == 1 { "resource" } else { "resources" };
+                page.line(&format!(
+                    "[PASS] {topic}: {count} {resources} with drift that a lock file can hold"
+                ));
+                files.extend((*count > 0).then(|| (baseline::OF_INFRASTRUCTURE.to_owned(), bytes.clone())));
+            }
+            Some(Err(why)) => page.error(why),
+            None => {}
+        }
         if self.for_machines {
             page.report = Some(self.report(&started, &request, &look, page.failed));
         }
         page.not_locked(&look.evidence);
+        if files.is_empty() && matches!(plan, Some(Ok(_))) && !page.failed {
+            page.line("There is nothing to export: infrastructure is locked only where it drifted");
+            return Ok(page);
+        }
         if files.is_empty() {
             page.error("Nothing was exported");
             return Ok(page);
@@ -369,7 +391,7 @@ impl Job<'_> {
         } else if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
         } else {
-            match self.accept(&started, &locks, &look.evidence, elsewhere, &run) {
+            match self.accept(&started, &locks, &look, elsewhere, &run) {
                 Ok(accepted) => self.tell_accepted(&mut page, &accepted),
                 Err(failure) if self.several => page.error(&failure.in_one_line()),
                 Err(failure) => return Err(failure),
@@ -426,8 +448,10 @@ impl Job<'_> {
             }
         };
         let evidence = look.evidence.iter().map(with_itself).collect();
-        let mut checks =
-            pipeline::compare(request, &Look { evidence, unreachable: look.unreachable.clone() });
+        let mut checks = pipeline::compare(
+            request,
+            &Look { evidence, unreachable: look.unreachable.clone(), infrastructure: None },
+        );
         // An export asks for no lock file.
         checks.retain(|check| {
             check::meta(check.id).is_none_or(|meta| meta.source != Some(SubjectSource::LockFile))
@@ -481,6 +505,9 @@ impl Job<'_> {
             return "Next: make this server a target in audit/driftlock.toml, or export it with --accept"
                 .to_owned();
         }
+        if !self.aim.has_sections() {
+            return format!("Next: driftlock export{} --accept", self.option());
+        }
         if let Some(revision) = self.aim.revision() {
             let from = quoted(&format!("git:{}", escaped(revision.name.as_bytes())));
             return format!("Next: driftlock export --from {from} --accept");
@@ -526,14 +553,14 @@ impl Job<'_> {
         &self,
         started: &Started,
         locks: &Locks,
-        evidence: &[Evidence],
+        look: &Look,
         elsewhere: Vec<State>,
         run: &Path,
     ) -> Result<Accepted, Failure> {
         let own = self.aim.target.as_deref().filter(|_| self.args.own);
         let mut files = BTreeMap::new();
         let mut changes = Vec::new();
-        for (e, elsewhere) in evidence.iter().zip(elsewhere) {
+        for (e, elsewhere) in look.evidence.iter().zip(elsewhere) {
             let Observed::Seen(seen) = &e.observed else { continue };
             let read = locks.group(e.section.lock_files());
             if e.baseline.is_err() && read.iter().any(|f| f.content.is_some()) {
@@ -547,6 +574,9 @@ impl Job<'_> {
             files.extend(lock_files(e.section, &state, &read, own)?);
             changes.extend(proposed);
         }
+        let (file, of_plan) = infrastructure::accepted(look, locks)?;
+        files.extend(file);
+        changes.extend(of_plan);
         let name = match (&self.args.output, run.file_name()) {
             (None, Some(name)) => name.to_string_lossy().into_owned(),
             _ => printable_path(&self.project.named(run)),

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::provenance::sentence;
 use crate::model::{
-    Change, CheckMeta, Commit, Digest, Disposition, FileOrigin, Finding, Kind, Origin, OtherForm, Part,
-    Provenance, Shown, Since, Stat, Subject, SubjectSource, Value, Versions, Waiver, WayOut, readable,
+    Attribute, Category, Change, CheckMeta, Commit, Digest, Disposition, FileOrigin, Finding, Kind, Origin,
+    OtherForm, Part, Provenance, Shown, Since, Stat, Subject, SubjectSource, Value, Versions, Waiver, WayOut,
+    readable,
 };
 
 /// One difference.
@@ -35,6 +36,15 @@ pub(in crate::report) struct WireFinding {
     expected: Option<String>,
     /// What the host has; null where it has nothing, or it is not known.
     actual: Option<String>,
+    /// The category, where it is not that of the check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    category: Option<Category>,
+    /// The line in the file at `place` where a resource is declared, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    /// The attributes of a resource that differ, those that concern security first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attributes: Vec<Attribute>,
     /// The whole of what the host has of a container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     entry: Option<BTreeMap<String, String>>,
@@ -187,6 +197,9 @@ impl WireFinding {
             change: finding.change.map(|change| change.word().to_owned()),
             expected: finding.expected.text(),
             actual: finding.actual.text(),
+            category: finding.category,
+            line: finding.line,
+            attributes: finding.attributes.clone(),
             entry: finding.entry.clone(),
             baseline_entry: finding.baseline_entry.clone(),
             layer: finding.layer.clone(),
@@ -215,6 +228,9 @@ impl WireFinding {
             place: place.unwrap_or_else(|| key.clone()),
             change: Change::ALL.into_iter().find(|change| Some(change.word()) == self.change.as_deref()),
             parts: self.files.into_iter().flatten().map(WirePart::read).collect(),
+            category: self.category,
+            line: self.line,
+            attributes: self.attributes,
             entry: self.entry,
             baseline_entry: self.baseline_entry,
             layer: self.layer,

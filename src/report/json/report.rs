@@ -10,7 +10,7 @@ use crate::model::{
     Notice, Pause, PreviousReport, Report, Resolved, SectionId, SectionOff, SinceLast, Status, Trigger, Unit,
     Use, Verdict, WayOut, judge,
 };
-use crate::section::SECTIONS;
+use crate::section::{INFRASTRUCTURE, SECTIONS};
 
 /// The reports of several targets.
 #[derive(Serialize, Deserialize)]
@@ -339,7 +339,7 @@ impl WireReport {
         let ending = self.ending();
         let previous = self.previous();
         let (sections_off, left_out) = self.coverage.read()?;
-        let checks = checks(self.checks, &self.host, find)?;
+        let checks = checks(self.checks, &self.host, self.target.as_deref().unwrap_or_default(), find)?;
         let verdict = judge(&checks);
         Ok(Report {
             stamp: self.timestamp,
@@ -393,12 +393,20 @@ impl WireReport {
 }
 
 /// Reads checks back: on a server one line stands for all that follow it.
-fn checks(wire: Vec<WireCheck>, host: &str, find: FindCheck<'_>) -> Result<Vec<CheckResult>, ReadError> {
+fn checks(
+    wire: Vec<WireCheck>,
+    host: &str,
+    environment: &str,
+    find: FindCheck<'_>,
+) -> Result<Vec<CheckResult>, ReadError> {
     let mut is_opened = false;
     let one = |check: WireCheck| {
         let Some(meta) = find(&check.name) else { return Err(ReadError::Check(check.name)) };
         let mut result = check.read(meta)?;
-        result.info = result.info.filter(|_| !is_opened).map(|line| line.replace(CheckLabels::HOST, host));
+        result.info = result
+            .info
+            .filter(|_| !is_opened)
+            .map(|line| line.replace(CheckLabels::HOST, host).replace(CheckLabels::ENVIRONMENT, environment));
         is_opened |= meta.labels.opens_server_run();
         Ok(result)
     };
@@ -482,7 +490,8 @@ impl WireCoverage {
 }
 
 fn section(name: String) -> Result<SectionId, ReadError> {
-    let known = SECTIONS.iter().map(|section| section.id()).find(|id| id.0 == name);
+    let all = SECTIONS.iter().map(|section| section.id()).chain([INFRASTRUCTURE]);
+    let known = all.into_iter().find(|id| id.0 == name);
     known.ok_or(ReadError::Section(name))
 }
 

@@ -55,6 +55,7 @@ fn audited(
         docker: DockerMode::Required,
         docker_asked: true,
         compared_before: false,
+        no_machine: false,
         clock: || 0,
     };
     let request = Request { setting, locks: &locks, only, require: &[], signature: None };

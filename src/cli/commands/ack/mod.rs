@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 
-use crate::acknowledge::{Acknowledgement, Edit, EditError, PATH, edit};
+use crate::acknowledge::{Acknowledgement, Edit, EditError, PATH, edit, reaches_too_far};
 use crate::cli::Session;
 use crate::cli::args::subjects::Named;
 use crate::cli::commands::ack::list::ListArgs;
@@ -25,7 +25,7 @@ use crate::cli::terminal::signals::Interrupt;
 use crate::control::clock::Started;
 use crate::control::dates;
 use crate::error::Failure;
-use crate::model::{Moment, day};
+use crate::model::{Moment, day, escaped};
 use crate::project::Project;
 
 /// Answer for drift, for a time: it is shown, and does not count
@@ -160,6 +160,13 @@ impl Named {
 fn added(project: &Project, named: &Named, target: Option<&str>, answer: &Answer) -> Result<String, Failure> {
     let report = newest_report(project, target)?;
     let found = find::Search { project, report: &report, named, target }.findings()?;
+    let is_too_far = |finding: &Finding| reaches_too_far(finding, answer.until.unix, answer.since.unix);
+    if let Some((_, finding)) = found.iter().find(|(_, finding)| is_too_far(finding)) {
+        let name = escaped(&finding.subject.key);
+        let failure =
+            Failure::new(format!("{name}: a sensitive value drifted, and nobody sees whether it stays so"));
+        return Err(failure.hint("acknowledge it for 30 days at most: --until 30d"));
+    }
     let new: Vec<Acknowledgement> =
         found.iter().map(|(check, finding)| of(check, finding, target, answer)).collect();
     let added =

@@ -18,6 +18,7 @@ use crate::acknowledge::{self, Acknowledgement};
 use crate::atomic::read_file;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::fleet::Fleet;
+use crate::audit::infrastructure;
 use crate::audit::pipeline;
 use crate::audit::remedies::Advice;
 use crate::audit::signing_key;
@@ -65,6 +66,8 @@ Examples:
   driftlock check --target production           a target of audit/driftlock.toml
   driftlock check --allowed-signers /etc/driftlock/allowed_signers
                                                  only a baseline that one of these has signed counts
+  driftlock check --env prod                    what terraform plan says of an environment
+  terraform show -json PLANFILE | driftlock check --env prod --plan -
   driftlock check --all --jobs 4                every target, four at once
   driftlock check --server erp.example.com      a server over SSH: its containers")]
 pub(crate) struct CheckArgs {
@@ -106,6 +109,9 @@ pub(crate) struct CheckArgs {
     /// survive, as in CI
     #[arg(long, value_name = "REPORT", help_heading = "What to compare")]
     previous: Option<PathBuf>,
+    /// Judge this plan of an environment in place of a new one: the JSON of terraform show -json; - is the standard input
+    #[arg(long, value_name = "FILE|-", help_heading = "What to compare")]
+    plan: Option<PathBuf>,
     /// Print what would be looked at; look at nothing, write nothing
     #[arg(long)]
     dry_run: bool,
@@ -134,7 +140,10 @@ fn begun(
     let (only, require) = (args.choice.only(), args.choice.require());
     let project = session.project()?;
     check_outputs(&project, args.output.as_deref(), wanted)?;
-    let aims = args.aim.resolve(&project, args.choice.docker())?;
+    let mut aims = args.aim.resolve(&project, args.choice.docker())?;
+    if let Some(plan) = &args.plan {
+        judge_instead(&project, &mut aims, plan)?;
+    }
     let source = match &args.baseline {
         Some(text) => project.source_named(text)?,
         None => project.source(),
@@ -188,6 +197,27 @@ fn begun(
         warnings.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
     }
     Ok(code)
+}
+
+/// Makes the one environment that is looked at be judged by a plan that was made elsewhere.
+fn judge_instead(project: &Project, aims: &mut Vec<Aim>, plan: &Path) -> Result<(), Failure> {
+    if let [aim] = aims.as_slice()
+        && aim.is_own_tree()
+    {
+        let targets = &project.config.targets;
+        let mut named = targets.iter().filter(|(_, target)| target.terraform.is_some());
+        if let (Some((name, _)), None) = (named.next(), named.next()) {
+            *aims = vec![Aim::infrastructure(project, name)?];
+        }
+    }
+    match aims.as_mut_slice() {
+        [aim] if aim.terraform.is_some() => aim.plan_file = Some(plan.to_owned()),
+        _ => {
+            let failure = Failure::new("--plan is judged as one environment, and it is not clear which");
+            return Err(failure.hint("name it with --env NAME"));
+        }
+    }
+    Ok(())
 }
 
 /// One invocation of check.
@@ -393,7 +423,7 @@ impl Job<'_> {
         for aim in aims {
             let locks = self.project.locks(&self.source, aim.target.as_deref())?;
             let machine = aim.server().map_or_else(
-                || "this machine".to_owned(),
+                || if aim.has_sections() { "this machine" } else { "infrastructure" }.to_owned(),
                 |host| format!("{} over SSH", escaped(host.as_bytes())),
             );
             let target = aim.target.as_ref().map(|name| format!(", target {name}")).unwrap_or_default();
@@ -404,6 +434,8 @@ impl Job<'_> {
                 let _ = writeln!(text, "{name}: {}", printable_path(place));
             }
             let _ = writeln!(text, "Baseline: {baseline}");
+            text +=
+                &aim.terraform.iter().map(|it| infrastructure::dry_run(self.project, it)).collect::<String>();
             for planned in pipeline::plan(&self.auditor().request(aim, self.selection(), &locks)) {
                 text += &describe(planned.section, &planned.plan);
             }

@@ -1,0 +1,195 @@
+//! Infrastructure of a target that Terraform code describes: planned on this machine, wherever the target is.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::audit::accept::Change;
+use crate::audit::pipeline::{self, Request};
+use crate::audit::target::Aim;
+use crate::baseline::{Locks, OF_INFRASTRUCTURE};
+use crate::check::TERRAFORM_PLAN;
+use crate::config::Terraform;
+use crate::error::Failure;
+use crate::git::{Limit, Repository};
+use crate::host::Watch;
+use crate::model::{
+    Commit, Digest, Finding, Kind, day, escaped, printable, printable_path, quoted, quoted_name, short_id,
+};
+use crate::project::Project;
+use crate::section::INFRASTRUCTURE;
+use crate::terraform::{self, Code, CodePlace, Environment, Judged, Look, Settled, parse_lock, print_lock};
+
+/// What stays between runs, relative to the root; git ignores it.
+pub(crate) const STATE: &str = "audit/state";
+
+/// Looks at the infrastructure of a place, whose name is given with it.
+pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &Watch) -> (String, Look) {
+    let name = aim.name();
+    let Some(config) = aim.terraform.as_ref().filter(|_| request.wants(TERRAFORM_PLAN)) else {
+        return (name, Look::default());
+    };
+    let settled = match settled(request.locks) {
+        Ok(settled) => settled,
+        Err(why) => return (name, Look::failed(why)),
+    };
+    let dir = code_dir(project, config);
+    let state = project.root.join(STATE).join("terraform");
+    let (variables, slots) = (&project.control.environment, &*project.plans);
+    let environment =
+        Environment { name: &name, config, dir: &dir, root: &project.root, state: &state, variables, slots };
+    let mut look = match &aim.plan_file {
+        None => {
+            keep_out_of_git(project);
+            terraform::look(&environment, &settled, watch)
+        }
+        Some(file) => of_file(&environment, &settled, file),
+    };
+    for finding in &mut look.judged.findings {
+        let Some(place) = look.places.get(&finding.subject.key) else { continue };
+        let file = place.file.strip_prefix(&project.root).unwrap_or(&place.file);
+        finding.place = file.as_os_str().as_bytes().to_vec();
+        finding.line = Some(place.line);
+    }
+    (name, look)
+}
+
+/// What is told where the look itself ended unexpectedly.
+pub(crate) fn unexpected(aim: &Aim) -> (String, Look) {
+    (aim.name(), Look::failed(Failure::unexpected().in_one_line()))
+}
+
+/// Where the resource of a finding is declared, and which commit last touched that, in a sentence.
+pub(crate) fn declared(project: &Project, aim: &Aim, finding: &Finding) -> Option<String> {
+    let key = std::str::from_utf8(&finding.subject.key).ok()?;
+    let address = key.strip_prefix(&aim.name())?.strip_prefix(':')?;
+    let config = aim.terraform.as_ref()?;
+    let CodePlace { file, line, last_line } = Code::read(&code_dir(project, config)).place(address)?;
+    let named = printable_path(&project.named(&file));
+    let declared = format!("declared in {named}:{line}");
+    let below = file.strip_prefix(&project.root).ok()?;
+    let Ok(repository) = Repository::around(&project.root) else { return Some(declared) };
+    let path = repository.path(below.as_os_str().as_bytes());
+    let touched = repository.last_touch(&path, (line, last_line), &Limit::soon());
+    Some(match touched {
+        Some(Some(Commit { id, author, date, subject })) => {
+            let said = format!("{} by {author} on {}: {subject}", short_id(&id), day(&date));
+            format!("{declared}, last touched by {said}")
+        }
+        Some(None) => format!("{declared}, with changes that are not committed"),
+        None => declared,
+    })
+}
+
+/// The commands that a look would run, for `--dry-run`.
+pub(crate) fn dry_run(project: &Project, config: &Terraform) -> String {
+    let lines = terraform::dry_run(config, &project.named(&code_dir(project, config)));
+    lines.iter().map(|line| format!("Would run: {}\n", printable(line))).collect()
+}
+
+/// How Terraform is called in the directory of an environment's code, as a shell takes it, and the options of what it plans.
+pub(crate) fn call(project: &Project, config: &Terraform) -> (String, String) {
+    let dir = project.named(&code_dir(project, config));
+    let workspace = config.workspace.iter().map(|name| format!("TF_WORKSPACE={} ", quoted(name)));
+    let workspace: String = workspace.collect();
+    let call =
+        format!("{workspace}{} -chdir={}", quoted(&config.binary), quoted_name(dir.as_os_str().as_bytes()));
+    let options = config.var_files.iter().map(|name| format!(" -var-file={}", quoted(name)));
+    (call, options.collect())
+}
+
+/// The directory of an environment's code.
+pub(crate) fn code_dir(project: &Project, config: &Terraform) -> PathBuf {
+    project.configured_path(&config.dir)
+}
+
+/// Drift that the baseline accepts.
+fn settled(locks: &Locks) -> Result<Settled, String> {
+    let files = locks.group(&[OF_INFRASTRUCTURE]);
+    let there = files.iter().find_map(|file| Some((file, file.content.as_ref()?)));
+    let Some((file, content)) = there else { return Ok(Settled::new()) };
+    let bytes = content.as_ref().map_err(ToString::to_string)?;
+    parse_lock(&file.shown, bytes).map_err(|bad| bad.to_string())
+}
+
+/// The lock file of drift that there is now, and of how many resources; an error where a plan could not be judged, and none
+/// where no plan was made.
+pub(crate) fn lock_file(look: &pipeline::Look) -> Option<Result<(usize, Vec<u8>), String>> {
+    let (_, look) = look.infrastructure.as_ref().filter(|(_, look)| look.was_made)?;
+    let Judged { errors, lockable, .. } = &look.judged;
+    if errors.is_empty() {
+        return Some(Ok((lockable.len(), print_lock(lockable))));
+    }
+    let topic = TERRAFORM_PLAN.meta().labels.topic;
+    let told: Vec<String> =
+        errors.iter().map(|why| format!("{topic}: {}", escaped(why.as_bytes()))).collect();
+    Some(Err(told.join("; ")))
+}
+
+/// A lock file by its name below `audit/locks/`.
+type NamedFile = (String, Vec<u8>);
+
+/// The lock file of an environment by its name, where accepting the drift that there is now changes it, and those changes.
+///
+/// # Errors
+/// When the lock file that is there cannot be read.
+pub(crate) fn accepted(
+    look: &pipeline::Look,
+    locks: &Locks,
+) -> Result<(Option<NamedFile>, Vec<Change>), Failure> {
+    let Some((environment, plan)) = &look.infrastructure else { return Ok((None, Vec::new())) };
+    let lockable = &plan.judged.lockable;
+    let before = settled(locks).map_err(Failure::new)?;
+    if lockable.is_empty() || before == *lockable {
+        return Ok((None, Vec::new()));
+    }
+    let text = |settled: &Settled, address: &String| {
+        let entry = settled.get(address)?;
+        Some(Digest::of(&print_lock(&Settled::from([(address.clone(), entry.clone())]))).to_string())
+    };
+    let addresses: BTreeSet<&String> = before.keys().chain(lockable.keys()).collect();
+    let changes = addresses.into_iter().filter(|it| before.get(*it) != lockable.get(*it)).map(|address| {
+        let (expected, actual) = (text(&before, address), text(lockable, address));
+        let kind = match (&expected, &actual) {
+            (None, _) => Kind::Unexpected,
+            (_, None) => Kind::Missing,
+            _ => Kind::Modified,
+        };
+        let key = format!("{environment}:{address}").into_bytes();
+        let (section, check, place) = (INFRASTRUCTURE, TERRAFORM_PLAN.id().to_owned(), key.clone());
+        let (parts, entry, baseline_entry) = (Vec::new(), None, None);
+        Change { section, check, key, place, kind, expected, actual, parts, entry, baseline_entry }
+    });
+    let file = (format!("{environment}/{OF_INFRASTRUCTURE}"), print_lock(lockable));
+    Ok((Some(file), changes.collect()))
+}
+
+/// Judges a plan that was made elsewhere.
+fn of_file(environment: &Environment<'_>, settled: &Settled, file: &Path) -> Look {
+    if file == Path::new("-") {
+        return terraform::look_at_file(environment, settled, io::stdin().lock());
+    }
+    let failed = |error: &io::Error| Look::failed(Failure::at(file, error).in_one_line());
+    let opened = match File::open(file) {
+        Ok(opened) => opened,
+        Err(error) => return failed(&error),
+    };
+    let mut look = terraform::look_at_file(environment, settled, opened);
+    for why in &mut look.judged.errors {
+        *why = format!("{}: {why}", printable_path(file));
+    }
+    look
+}
+
+/// Writes a `.gitignore` into the directory of what stays between runs, where there is none: it holds what providers need.
+fn keep_out_of_git(project: &Project) {
+    let dir = project.root.join(STATE);
+    if std::fs::create_dir_all(&dir).is_ok() && !dir.join(".gitignore").exists() {
+        let written = crate::atomic::replace_file(&dir.join(".gitignore"), b"*\n");
+        if let Err(error) = written {
+            log::info!(error:% = error; "no .gitignore for what stays between runs");
+        }
+    }
+}

@@ -1,0 +1,455 @@
+//! A look at the infrastructure of one environment: initialise, plan, read the plan, remove it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use super::child::{ChildError, Deadline, Ended, Running};
+use super::code::{Code, CodePlace};
+use super::command::{Caller, INIT, WORKSPACES, plan_arguments};
+use super::diagnostic;
+use super::judge::{Judged, Rules, judge_plan};
+use super::plan::Plan;
+use super::private;
+use super::secrets::Secrets;
+use super::slots::Slots;
+use crate::atomic::DraftDir;
+use crate::config::{Init, Terraform, holds_code};
+use crate::control::progress::Watch;
+use crate::control::{Environment as Variables, file_lock};
+use crate::model::{Digest, LeftOut, Unit, escaped, in_words, printable_path};
+
+/// A longer line of a plan's messages is not read, in bytes.
+const LONGEST_LINE: u64 = 1 << 20;
+/// A longer inventory is not read, in bytes.
+const LONGEST_INVENTORY: u64 = 64 << 20;
+/// Words of errors that a variable which was withheld may explain.
+const LACKING: [&str; 18] = [
+    "access",
+    "auth",
+    "backend",
+    "certificate",
+    "connect",
+    "credential",
+    "denied",
+    "dial",
+    "forbidden",
+    "key",
+    "login",
+    "lookup",
+    "missing",
+    "permission",
+    "proxy",
+    "region",
+    "timeout",
+    "token",
+];
+/// The file in which the code pins its providers.
+const LOCK: &str = ".terraform.lock.hcl";
+/// Words of errors by which Terraform says that a directory must be initialised anew.
+const NEEDS_INIT: [&str; 8] = [
+    "initialization required",
+    "not installed",
+    "terraform init",
+    "tofu init",
+    "Inconsistent dependency lock file",
+    "Required plugins are not installed",
+    "Missing required provider",
+    "Module source has changed",
+];
+
+/// An environment, and what is needed to look at it.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What is configured.
+    pub config: &'a Terraform,
+    /// The directory with the code, as an absolute path.
+    pub dir: &'a Path,
+    /// The project's root: modules below it are found from a copy of the directory, too.
+    pub root: &'a Path,
+    /// The directory for what stays between runs: `audit/state/terraform`.
+    pub state: &'a Path,
+    /// The variables of this process.
+    pub variables: &'a Variables,
+    /// How many plans run at the same time.
+    pub slots: &'a Slots,
+}
+
+/// What came of a look.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// What the plan means, or why there is none.
+    pub judged: Judged,
+    /// Where the resources with a finding are declared, by subject.
+    pub places: BTreeMap<Vec<u8>, CodePlace>,
+    /// Whether it was made: a plan of another check's target is not.
+    pub was_made: bool,
+}
+
+impl Look {
+    /// A look that failed, and why.
+    #[must_use]
+    pub fn failed(why: impl Into<String>) -> Self {
+        let judged = Judged { errors: vec![why.into()], ..Judged::default() };
+        Self { judged, places: BTreeMap::new(), was_made: true }
+    }
+}
+
+/// Looks at an environment. What goes wrong is an error of the result: a plan that is not whole is none.
+#[must_use]
+pub fn look(environment: &Environment<'_>, settled: &super::Settled, watch: &Watch) -> Look {
+    let length = environment.config.timeout;
+    let deadline = Deadline { end: Instant::now() + length, length, watch };
+    let Some(_slot) = environment.slots.take(&|| deadline.is_over()) else {
+        return Look::failed(
+            "another plan took all the time that this one had; see timeout and [terraform] jobs",
+        );
+    };
+    let code = Code::read(environment.dir);
+    let mut secrets = Secrets::default();
+    let var_files: Vec<PathBuf> =
+        environment.config.var_files.iter().map(|name| environment.dir.join(name)).collect();
+    code.note_secrets(&var_files, &mut secrets);
+    let mut session = Session { environment, deadline, secrets, coverage: Vec::new() };
+    match session.carry_out(settled, &code) {
+        Ok(look) => look,
+        Err(why) => {
+            let why = session.secrets.replaced_in(&why).into_owned();
+            Look::failed(why)
+        }
+    }
+}
+
+/// Judges the JSON of a plan that was made elsewhere; nothing is started.
+#[must_use]
+pub fn look_at_file(environment: &Environment<'_>, settled: &super::Settled, from: impl Read) -> Look {
+    let code = Code::read(environment.dir);
+    match Plan::read(from, false) {
+        Ok(plan) => judged(environment, plan, settled, None, &code),
+        Err(bad) => Look::failed(bad.to_string()),
+    }
+}
+
+fn judged(
+    environment: &Environment<'_>,
+    plan: Plan,
+    settled: &super::Settled,
+    inventory: Option<&BTreeMap<String, BTreeSet<String>>>,
+    code: &Code,
+) -> Look {
+    let Terraform { pending, checks, .. } = *environment.config;
+    let rules = Rules { environment: environment.name, pending, checks, settled, inventory };
+    let judged = judge_plan(plan, &rules);
+    let prefix = environment.name.len() + 1;
+    let places = judged.findings.iter().filter_map(|finding| {
+        let key = &finding.subject.key;
+        Some((key.clone(), code.place(std::str::from_utf8(key.get(prefix..)?).ok()?)?))
+    });
+    let places = places.collect();
+    Look { judged, places, was_made: true }
+}
+
+/// One look while it is under way.
+struct Session<'a> {
+    environment: &'a Environment<'a>,
+    deadline: Deadline<'a>,
+    secrets: Secrets,
+    coverage: Vec<String>,
+}
+
+impl Session<'_> {
+    fn carry_out(&mut self, settled: &super::Settled, code: &Code) -> Result<Look, String> {
+        let Environment { config, dir, name, .. } = *self.environment;
+        if !dir.is_dir() {
+            return Err(format!("{}: there is no such directory", printable_path(dir)));
+        }
+        if !holds_code(dir) {
+            return Err(format!("{}: no file there is Terraform code (*.tf)", printable_path(dir)));
+        }
+        let (state, draft) = self.directories()?;
+        let own = (config.init != Init::Never).then(|| state.join("data"));
+        let pins = dir.join(LOCK);
+        let is_unpinned = own.is_some() && !pins.exists();
+        let copy =
+            is_unpinned.then(|| private::mirror(self.environment.root, dir, &draft.path().join("tree")));
+        let copy = copy.transpose().map_err(|error| at(draft.path(), &error))?;
+        if let Some(copy) = &copy {
+            let _ = std::fs::copy(state.join(LOCK), copy.join(LOCK));
+        }
+        let caller = Caller {
+            config,
+            dir: copy.as_deref().unwrap_or(dir),
+            is_unpinned,
+            data_dir: own.clone(),
+            plugin_cache: own.as_ref().map(|_| state.join("plugins")),
+            environment: self.environment.variables,
+        };
+        caller.note_secrets(&|variable| code.is_plain_variable(variable), &mut self.secrets);
+        let mut was_initialised = false;
+        if let Some(data) = &own {
+            private::make(data).map_err(|error| at(data, &error))?;
+            let plugins = state.join("plugins");
+            private::make(&plugins).map_err(|error| at(&plugins, &error))?;
+            was_initialised = self.initialise(&caller, &state, config.init == Init::Always)?;
+        }
+        self.find_workspace(&caller)?;
+        let has_providers = own.as_ref().is_some_and(|data| data.join("providers").exists());
+        if let Some(copy) = copy.as_ref().filter(|_| has_providers) {
+            self.coverage.push("providers not pinned: the code has no .terraform.lock.hcl".to_owned());
+            let _ = std::fs::copy(copy.join(LOCK), state.join(LOCK));
+        }
+        let file = draft.path().join("plan");
+        let mut planned = self.plan(&caller, &file);
+        if let (Err(why), Some(_), false) = (&planned, &own, was_initialised)
+            && NEEDS_INIT.iter().any(|words| why.contains(words))
+        {
+            self.initialise(&caller, &state, true)?;
+            planned = self.plan(&caller, &file);
+        }
+        planned?;
+        let inventory = self.inventory()?;
+        let mut plan = self.read(&caller, &file, inventory.is_some())?;
+        drop(draft);
+        plan.secrets.absorb(&self.secrets);
+        log::info!(environment = name, resources = plan.subjects; "planned");
+        let mut look = judged(self.environment, plan, settled, inventory.as_ref(), code);
+        let coverage = std::mem::take(&mut self.coverage).into_iter();
+        let told = coverage.map(|reason| LeftOut { unit: Unit::Files, count: 1, reason, remedy: None });
+        look.judged.left_out.extend(told);
+        Ok(look)
+    }
+
+    /// The directory that stays between runs, and the private one of this run.
+    fn directories(&self) -> Result<(PathBuf, DraftDir), String> {
+        let Environment { state, name, variables, .. } = *self.environment;
+        let temporary = private::below_temporary(variables);
+        let mut failed = None;
+        for base in [state, &temporary] {
+            let own = base.join(name);
+            let made =
+                private::make(base).and_then(|()| private::make(&own)).and_then(|()| private::draft(&own));
+            match made {
+                Ok(draft) => return Ok((own, draft)),
+                Err(error) => drop(failed.get_or_insert_with(|| at(&own, &error))),
+            }
+        }
+        Err(failed.unwrap_or_default())
+    }
+
+    /// Initialises the directory where that is due; tells whether it was.
+    fn initialise(&mut self, caller: &Caller<'_>, state: &Path, is_due: bool) -> Result<bool, String> {
+        let stamp = state.join("initialised");
+        let lock = File::options().create(true).truncate(false).write(true).open(state.join("lock"));
+        let lock = lock.map_err(|error| at(state, &error))?;
+        let held = file_lock::hold(&lock, self.deadline.left(), &|| self.deadline.is_over());
+        if !held.map_err(|error| at(state, &error))? {
+            return Err("another check initialises this environment and does not end".to_owned());
+        }
+        let now = self.fingerprint();
+        if !is_due && std::fs::read_to_string(&stamp).is_ok_and(|before| before == now) {
+            return Ok(false);
+        }
+        let _ = std::fs::remove_file(&stamp);
+        let arguments = &INIT[..INIT.len() - usize::from(caller.is_unpinned)];
+        let (ended, output) = self.output(caller, arguments)?;
+        if !ended.status.success() {
+            return Err(self.told(caller, &[&ended.stderr, &output], "init", &ended));
+        }
+        std::fs::write(&stamp, now).map_err(|error| at(&stamp, &error))?;
+        Ok(true)
+    }
+
+    /// What an initialisation depends on, as far as it lies in the directory.
+    fn fingerprint(&self) -> String {
+        let Environment { dir, config, .. } = *self.environment;
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut files: Vec<PathBuf> = entries
+            .filter(|path| {
+                let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+                crate::config::is_code(name) || name == ".terraform.lock.hcl"
+            })
+            .collect();
+        files.sort_unstable();
+        let mut text = format!("{}\n", config.binary);
+        for file in files {
+            let digest = std::fs::read(&file).map(|bytes| Digest::of(&bytes).to_string()).unwrap_or_default();
+            text += &[digest.as_str(), " ", &escaped(file.as_os_str().as_encoded_bytes()), "\n"].concat();
+        }
+        Digest::of(text.as_bytes()).to_string()
+    }
+
+    /// Makes sure that the workspace is there: planning would make it.
+    fn find_workspace(&self, caller: &Caller<'_>) -> Result<(), String> {
+        let Some(wanted) = caller.config.workspace.as_deref().filter(|name| *name != "default") else {
+            return Ok(());
+        };
+        let (ended, output) = self.output(caller, &WORKSPACES)?;
+        if !ended.status.success() {
+            return Err(self.told(caller, &[&ended.stderr, &output], "workspace list", &ended));
+        }
+        let names: Vec<&str> = output
+            .lines()
+            .map(|line| line.trim_start_matches('*').trim())
+            .filter(|it| !it.is_empty())
+            .collect();
+        if names.contains(&wanted) {
+            return Ok(());
+        }
+        let names: Vec<String> = names.iter().map(|name| escaped(name.as_bytes())).collect();
+        Err(format!("there is no workspace \"{wanted}\"; there are: {}", names.join(", ")))
+    }
+
+    /// Plans into a file that nobody else may read.
+    fn plan(&self, caller: &Caller<'_>, file: &Path) -> Result<(), String> {
+        let _ = std::fs::remove_file(file);
+        private::file(file).map_err(|error| at(file, &error))?;
+        let arguments = plan_arguments(caller.config, file);
+        let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
+        let mut running = self.start(&mut caller.command(&arguments), "plan")?;
+        let mut first = None;
+        let mut reader = BufReader::with_capacity(64 << 10, &mut running);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            // An error is told by the end of the child.
+            let count = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).unwrap_or(0);
+            if count == 0 {
+                break;
+            }
+            if first.is_none() && line.windows(12).any(|it| it == b"\"diagnostic\"") {
+                first = diagnostic::in_line(&line);
+            }
+        }
+        drop(reader);
+        let ended = running.finish().map_err(|error| Self::child_error(&error))?;
+        if ended.status.success() && first.is_none() {
+            return Ok(());
+        }
+        let why = first.unwrap_or_else(|| plain_error(&[&ended.stderr], "plan", &ended));
+        Err(self.with_withheld(caller, &why))
+    }
+
+    /// Reads the plan as `show -json` prints it.
+    fn read(&self, caller: &Caller<'_>, file: &Path, with_ids: bool) -> Result<Plan, String> {
+        let arguments: [&OsStr; 4] = ["show".as_ref(), "-json".as_ref(), "-no-color".as_ref(), file.as_ref()];
+        let mut running = self.start(&mut caller.command(&arguments), "show -json")?;
+        let mut read = Plan::read(&mut running, with_ids);
+        let is_whole = read.is_ok();
+        let ended = match read {
+            Err(bad) if !self.deadline.is_over() => {
+                // Once the document is none, only a word on why is waited for.
+                let Ok(ended) = running.finish_soon() else { return Err(bad.to_string()) };
+                read = Err(bad);
+                Ok(ended)
+            }
+            _ => running.finish(),
+        };
+        let ended = ended.map_err(|error| Self::child_error(&error))?;
+        if !ended.status.success() && (is_whole || !ended.stderr.trim().is_empty()) {
+            return Err(self.told(caller, &[&ended.stderr], "show -json", &ended));
+        }
+        read.map_err(|bad| bad.to_string())
+    }
+
+    /// What exists by resource type, as the configured command prints it.
+    fn inventory(&self) -> Result<Option<BTreeMap<String, BTreeSet<String>>>, String> {
+        let Environment { config, dir, variables, .. } = *self.environment;
+        let Some((program, arguments)) = config.inventory.split_first() else { return Ok(None) };
+        let caller = Caller {
+            config,
+            dir,
+            data_dir: None,
+            plugin_cache: None,
+            is_unpinned: false,
+            environment: variables,
+        };
+        let given = caller.command(&[]);
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(dir).env_clear();
+        command.envs(given.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let running = Running::start(&mut command, &config.inventory.join(" "), self.deadline);
+        let mut running = running.map_err(|error| format!("inventory: {error}"))?;
+        let mut bytes = Vec::new();
+        let read = (&mut running).take(LONGEST_INVENTORY).read_to_end(&mut bytes);
+        let ended = running.finish().map_err(|error| Self::child_error(&error))?;
+        if !ended.status.success() || read.is_err() {
+            return Err(plain_error(&[&ended.stderr], "inventory", &ended));
+        }
+        let parsed: Option<BTreeMap<String, BTreeSet<String>>> = serde_json::from_slice(&bytes).ok();
+        parsed.map(Some).ok_or_else(|| {
+            "the inventory is not JSON of the form {\"RESOURCE_TYPE\": [\"ID\", …]}".to_owned()
+        })
+    }
+
+    /// Runs a command that no workspace is needed for to its end, with its whole output.
+    fn output(&self, caller: &Caller<'_>, arguments: &[&str]) -> Result<(Ended, String), String> {
+        let words: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
+        let mut running = self.start(&mut caller.without_workspace(&words), arguments[0])?;
+        let mut bytes = Vec::new();
+        let _ = (&mut running).take(LONGEST_LINE).read_to_end(&mut bytes);
+        let ended = running.finish().map_err(|error| Self::child_error(&error))?;
+        Ok((ended, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn start(&self, command: &mut Command, what: &str) -> Result<Running<'_>, String> {
+        let name = format!("{} {what}", self.environment.config.binary);
+        Running::start(command, &name, self.deadline).map_err(|error| Self::child_error(&error))
+    }
+
+    fn child_error(error: &ChildError) -> String {
+        match error {
+            ChildError::NotFound(_) => {
+                format!("{error}: install it, or name it by binary in audit/driftlock.toml")
+            }
+            ChildError::Late(..) => {
+                let what = "a provider or backend may not answer; see timeout in audit/driftlock.toml";
+                format!("{error}: {what}")
+            }
+            _ => error.to_string(),
+        }
+    }
+
+    fn told(&self, caller: &Caller<'_>, texts: &[&str], what: &str, ended: &Ended) -> String {
+        self.with_withheld(caller, &plain_error(texts, what, ended))
+    }
+
+    /// An error with the variables that may be missing, and what else may help.
+    fn with_withheld(&self, caller: &Caller<'_>, why: &str) -> String {
+        let why = self.secrets.replaced_in(why).into_owned();
+        let lower = why.to_ascii_lowercase();
+        let may_lack = |name: &String| {
+            let is_variable = name.starts_with("TF_VAR_");
+            if is_variable {
+                lower.contains("variable")
+            } else {
+                LACKING.iter().any(|word| lower.contains(word))
+            }
+        };
+        let withheld: Vec<String> = caller.withheld().into_iter().filter(may_lack).collect();
+        if withheld.is_empty() {
+            return why;
+        }
+        format!("{why}; not passed on: {} (name what is needed in env)", withheld.join(", "))
+    }
+}
+
+/// The error in what a command printed, in one line.
+fn plain_error(texts: &[&str], what: &str, ended: &Ended) -> String {
+    let told = texts.iter().find_map(|text| diagnostic::in_text(text));
+    let first = || texts.iter().find_map(|text| text.lines().find(|line| !line.trim().is_empty()));
+    let told = told.or_else(|| first().map(diagnostic::in_one_line));
+    told.unwrap_or_else(|| match ended.status.code() {
+        Some(code) => format!("{what} ended with {code} and said nothing"),
+        None => format!("{what} was killed"),
+    })
+}
+
+fn at(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: {}", printable_path(path), in_words(error))
+}
