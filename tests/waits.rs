@@ -13,7 +13,7 @@ const CHOSEN: [&str; 3] = ["config", "cli::args::target", "cli::terminal::progre
 
 fn shown(most: Duration) -> String {
     match most.as_secs() {
-        0 => format!("{} ms", most.as_millis()),
+        _ if most.subsec_millis() > 0 => format!("{} ms", most.as_millis()),
         seconds if seconds % 3600 == 0 => format!("{} h", seconds / 3600),
         seconds => format!("{seconds} s"),
     }

@@ -12,22 +12,23 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_p
 
 use crate::control::child::wait;
 use crate::control::progress::Watch;
+use crate::control::waits;
 use crate::model::in_words;
 
 /// The interval between looks at a child that is silent.
 const TICK: Duration = Duration::from_millis(50);
 /// How long a child may still be silent once it has ended, while something that it started holds its output.
-const AFTERMATH: Duration = Duration::from_secs(1);
+const AFTERMATH: Duration = waits::TERRAFORM_AFTERMATH.most;
 /// How many bytes it may print on its standard error.
 const MOST_ERRORS: u64 = 8 << 20;
 /// After how long a child that was asked to end is asked again: Terraform ignores the first time while it starts.
-const ASKED_AGAIN: Duration = Duration::from_secs(5);
+const ASKED_AGAIN: Duration = waits::TERRAFORM_ASKED.most;
 /// After how long it is killed.
-const KILLED: Duration = Duration::from_secs(10);
+const KILLED: Duration = waits::TERRAFORM_KILLED.most;
 /// How long a child may take whose output is not read any more.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = waits::TERRAFORM_SOON.most;
 /// The same where the user ended the run: then driftlock itself has two seconds.
-const KILLED_AT_ONCE: Duration = Duration::from_millis(1200);
+const KILLED_AT_ONCE: Duration = waits::TERRAFORM_INTERRUPTED.most;
 
 /// The time that all children of one look have together.
 #[derive(Clone, Copy)]

@@ -9,6 +9,7 @@ use super::connect::Connection;
 use super::error::ScriptError;
 use super::remote::SshHost;
 use super::survey::{MountQuestion, MountRequest};
+use crate::control::waits;
 use crate::host::docker::{Gathered, MountedContainer};
 use crate::host::mounts::{Found, Judged, LockedPaths, Running, ToldMachine, first_questions, judge};
 use crate::host::{ContainerQuery, LockedSubject, Watch};
@@ -20,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The number of scripts for one look: what is mounted inside mounts is only known after the first.
 const ROUNDS: usize = 6;
 /// The time for which a server may refuse a session after the one before it has ended.
-const ROOM: Duration = Duration::from_secs(5);
+const ROOM: Duration = waits::SSH_ROOM.most;
 const POLL: Duration = Duration::from_millis(50);
 
 /// The containers of a server, and the outcome of looking at the mounts of those that run.

@@ -37,9 +37,9 @@ type Values = Vec<(Vec<&'static str>, String)>;
 /// One metric.
 struct Metric {
     name: &'static str,
-    /// What it is; one that is published is never changed: node_exporter drops samples whose files tell it otherwise.
+    /// What it is; one that is published is never changed: `node_exporter` drops samples whose files tell it otherwise.
     help: &'static str,
-    /// Its labels; the first is the target. The last, which is not among them, is the project: node_exporter drops one of two
+    /// Its labels; the first is the target. The last, which is not among them, is the project: `node_exporter` drops one of two
     /// equal series in two files.
     labels: &'static [&'static str],
     /// What it is for one report; the old time of success is given along.
