@@ -323,6 +323,6 @@ fn checks_that_were_skipped_are_told_and_are_no_pass() {
     let page = case.project.path("skip.html");
     assert_eq!(case.check(&["--format", &format!("html={}", page.display())]).code(), 0);
     let text = std::fs::read_to_string(page).unwrap();
-    assert_eq!(text.matches(">SKIP<").count(), 4, "{text}");
+    assert_eq!(text.matches(">SKIP<").count(), 5, "{text}");
     assert!(text.contains("docker_images"), "{text}");
 }

@@ -6,6 +6,7 @@
 
 mod contents;
 mod held;
+mod led;
 mod table;
 mod told;
 mod view;
@@ -19,8 +20,9 @@ use std::time::Duration;
 use super::docker::EngineError;
 use super::{Layout, LockedSubject};
 use crate::model::{Covered, HeldSubject, Mount, MountUse, MountView, Shows, escaped};
+use led::{Led, Lost};
 use table::{FsLocation, MountTable, below, joined};
-use view::{Led, Lost, Trouble, View};
+use view::{Trouble, View};
 
 pub(super) use contents::contents;
 pub(super) use held::HeldReading;

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::led::{Led, Lost};
 use super::table::MountTable;
-use super::view::{Led, Lost};
 
 /// A question to a machine about one of its paths.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

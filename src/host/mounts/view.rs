@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::table::{FsLocation, MountTable};
+use super::led::{Led, Lost};
+use super::table::MountTable;
 use super::told::{Found, ToldContainer, ToldMachine, ToldRoot, Wanted};
 use crate::host::inside::InsideDisk;
 
@@ -86,33 +87,6 @@ impl Root<'_> {
             Self::Closed | Self::Told(..) => None,
         }
     }
-}
-
-/// The reason why it cannot be told where a path leads.
-#[derive(Debug)]
-pub(super) enum Lost {
-    /// It changed while it was looked at: another look may do.
-    Moved,
-    /// The machine was not asked yet.
-    Untold,
-    /// It could not be looked at, with the reason.
-    Refused(String),
-}
-
-impl From<Errno> for Lost {
-    fn from(errno: Errno) -> Self {
-        Self::Refused(crate::host::read::words(errno))
-    }
-}
-
-/// A path that was opened: where it leads.
-pub(super) struct Led {
-    /// Its location.
-    pub(super) location: FsLocation,
-    /// Its path without links.
-    pub(super) real: Vec<u8>,
-    /// Device and inode.
-    pub(super) inode: (u64, u64),
 }
 
 /// The mount table of this process.

@@ -191,3 +191,109 @@ fn found(state: &[u8], real: &[u8], inode: &[u8]) -> Option<Found> {
         why => Found::Refused(super::field::in_words(why).to_string()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// What a shell answers to a request.
+    fn answer(shell: &[&str], request: &MountRequest) -> Vec<u8> {
+        let mut child = Command::new(shell[0])
+            .args(&shell[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&request.script()).unwrap();
+        child.wait_with_output().unwrap().stdout
+    }
+
+    fn told(request: &mut MountRequest, answer: &[u8]) -> Result<ToldMachine, SurveyError> {
+        let mut told = ToldMachine::default();
+        request.answer.clear();
+        request.feed(answer)?;
+        request.finish(&mut told).map(|()| told)
+    }
+
+    #[test]
+    fn paths_lead_where_the_kernel_leads_them_whatever_the_shell() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for name in ["plain", "a b", "new\nline", "back\\slash", "//deleted", "star*", "-n"] {
+            std::fs::create_dir_all(root.join(format!("dirs/{name}/inner"))).unwrap();
+            std::fs::write(root.join(format!("dirs/{name}/file")), name).unwrap();
+        }
+        let absolute = root.join("dirs/a b");
+        for (target, name) in [
+            (absolute.to_str().unwrap(), "absolute"),
+            ("dirs/new\nline", "relative"),
+            ("../../../../../../../../../../..", "up"),
+            ("loop", "loop"),
+            ("none", "broken"),
+            ("dirs/plain/", "slash"),
+            ("dirs/back\\slash/./../-n", "dots"),
+        ] {
+            symlink(target, root.join(name)).unwrap();
+        }
+        let names = ["plain", "a b", "new\nline", "back\\slash", "deleted", "star*", "-n"];
+        let mut paths: Vec<String> = names.iter().map(|name| format!("dirs/{name}/inner")).collect();
+        for link in
+            ["absolute", "relative", "up", "loop", "broken", "slash", "dots", "none", "dirs/plain/file/x"]
+        {
+            paths.extend([link.to_owned(), format!("{link}/file"), format!("{link}/inner/..//file")]);
+        }
+        let paths: Vec<std::path::PathBuf> = paths.iter().map(|path| root.join(path)).collect();
+        let questions =
+            paths.iter().map(|path| MountQuestion::End(Wanted::Here(path.as_os_str().as_bytes().to_vec())));
+        let mut request = MountRequest::new(questions.collect());
+        for shell in [&["dash", "-s"][..], &["bash", "-s"], &["busybox", "ash", "-s"]] {
+            let answer = answer(shell, &request);
+            let told = told(&mut request, &answer).unwrap();
+            for path in &paths {
+                let expected = path.canonicalize().map_or(Found::Gone, |real| {
+                    let stat = std::fs::metadata(&real).unwrap();
+                    Found::At { real: real.as_os_str().as_bytes().to_vec(), inode: (stat.dev(), stat.ino()) }
+                });
+                assert_eq!(told.paths[path.as_os_str().as_bytes()], expected, "{shell:?} {path:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_short_or_garbled_is_none() {
+        let pid = std::process::id();
+        let running = Running { id: "none of any group".to_owned(), pid, ..Running::default() };
+        let questions = vec![
+            MountQuestion::Machine,
+            MountQuestion::Container(running),
+            MountQuestion::End(Wanted::Inside(pid, b"/".to_vec())),
+            MountQuestion::Path(b"/".to_vec()),
+        ];
+        let mut request = MountRequest::new(questions);
+        let whole = answer(&["dash", "-s"], &request);
+        let told_all = told(&mut request, &whole).unwrap();
+        assert!(!told_all.mounts.is_empty() && !told_all.containers[&pid].mounts.is_empty());
+        for end in (0..whole.len()).step_by(7).chain([whole.len() - 1]) {
+            assert!(told(&mut request, &whole[..end]).is_err(), "{end} of {}", whole.len());
+        }
+        let count = format!("Z{} 4", request.nonce);
+        let other = |from: &str, to: &str| {
+            let text = String::from_utf8_lossy(&whole).replace(from, to);
+            text.into_bytes()
+        };
+        for (from, to) in [(count.as_str(), "Zx 4"), ("\0t", "\0c"), ("\0p+", "\0p"), ("\0p+", "\0q+")] {
+            let garbled = other(from, to);
+            assert!(garbled != whole && told(&mut request, &garbled).is_err(), "{from:?} to {to:?}");
+        }
+        let again = format!("{count}\0more");
+        assert!(
+            told(&mut request, &other(&count, &again)).is_ok(),
+            "what follows the end is not the script's"
+        );
+    }
+}
