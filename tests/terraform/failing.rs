@@ -219,6 +219,12 @@ fn drift_that_the_lock_file_accepts_is_counted_and_what_is_gone_is_a_note() {
     project.file("plan.json", PLAN);
     let exported = project.ok(&["export", "--env", "prod", "--accept"]).out();
     assert!(exported.contains("There is nothing to export"), "{exported}");
+    let refused = project.run(&["accept", "--env", "prod", "--yes"]);
+    assert!(
+        refused.code() == 1 && refused.err().contains("driftlock export --env prod --accept"),
+        "{}",
+        refused.err()
+    );
     project.file("audit/locks/prod/terraform.lock.json", "{}");
     let why = error(&check(&project, &[]).report());
     assert!(why.starts_with("audit/locks/prod/terraform.lock.json:1: missing field"), "{why}");
@@ -229,5 +235,7 @@ fn a_dry_run_prints_the_commands_and_starts_nothing() {
     let project = with_program(": >\"$0.started\"", "");
     let out = project.ok(&["check", "--env", "prod", "--dry-run"]).out();
     assert!(out.contains("-chdir=environments/prod plan -json "), "{out}");
+    let out = project.ok(&["export", "--env", "prod", "--dry-run"]).out();
+    assert!(out.contains(" show -json PLANFILE"), "{out}");
     assert!(!project.path("program.started").exists() && !project.path("audit/state").exists());
 }

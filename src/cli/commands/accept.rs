@@ -114,6 +114,11 @@ fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Resu
         Some(name) => Aim::target(&project, name, &args.reach.reach())?,
         None => Aim::local(&project),
     };
+    if let Some(name) = target.as_ref().filter(|_| !aim.has_sections()) {
+        let failure = Failure::new(format!("{name}: infrastructure has no files or containers to accept"));
+        let hint = format!("its drift is locked with: driftlock export --env {name} --accept --reason '…'");
+        return Err(failure.hint(hint));
+    }
     // Nobody waits for a person who is asked; what moves meanwhile is refused at the end.
     let is_asked = args.interactive || !args.yes;
     let turn = if is_asked { None } else { Some(lock_project(&project, "accept", &interrupt.watch)?) };

@@ -281,6 +281,12 @@ impl Job<'_> {
             let name = if prefix.is_empty() { "Root".to_owned() } else { escaped(prefix) };
             page.line(&format!("{name}: {}", printable_path(place)));
         }
+        page.text += &self
+            .aim
+            .terraform
+            .iter()
+            .map(|it| infrastructure::dry_run(self.project, it))
+            .collect::<String>();
         for planned in pipeline::plan(&self.request(&locks)) {
             page.text += &describe(planned.section, &planned.plan);
         }
