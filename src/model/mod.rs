@@ -6,6 +6,7 @@ mod attribute_text;
 mod check;
 mod digest;
 mod duration;
+mod entry;
 mod explanation;
 mod finding;
 mod glob;
@@ -32,6 +33,7 @@ pub use attribute_text::attribute_value;
 pub use check::{CheckLabels, CheckMeta, CheckResult, Role};
 pub use digest::{Digest, Hasher};
 pub use duration::{lasting, seconds};
+pub use entry::{Entry, Unreadable};
 pub use explanation::{AcceptedBy, Explanation};
 pub use finding::{
     Attribute, Category, Change, Disposition, Finding, Kind, Part, SectionId, Shown, Since, Subject,
@@ -52,7 +54,7 @@ pub use reason::{Obstacle, Reason};
 pub use report::{BaselineOrigin, Mode, Notice, Report, Resolved, SectionOff, Trigger, fingerprint};
 pub use shell::{quoted, quoted_name};
 pub use since_last::SinceLast;
-pub use state::{Entry, LeftOut, Observation, Observed, State, Unit, Unreadable};
+pub use state::{LeftOut, Observation, Observed, State, Unit};
 pub use system::in_words;
 pub use tree::{Stat, Tree, TreeBuilder};
 pub use verdict::{Ending, ExitCode, Status, Verdict, judge};

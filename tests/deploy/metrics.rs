@@ -126,7 +126,7 @@ fn these_are_the_metrics_that_a_check_writes() {
     assert_eq!(written, BTreeSet::from(wanted));
 }
 
-/// A node_exporter that collects a directory of text files alone; it ends when it is dropped.
+/// A `node_exporter` that collects a directory of text files alone; it ends when it is dropped.
 struct NodeExporter(Child, u16);
 
 impl NodeExporter {

@@ -24,22 +24,17 @@ const ROUNDS: usize = 6;
 const ROOM: Duration = waits::SSH_ROOM.most;
 const POLL: Duration = Duration::from_millis(50);
 
-/// The containers of a server, and the outcome of looking at the mounts of those that run.
-pub(super) struct LookedAt {
-    pub(super) gathered: Gathered,
-    pub(super) views: BTreeMap<Running, MountView>,
-}
-
 impl SshHost {
-    /// Looks at the mounts of the containers that the engine named, and again while they change.
+    /// Looks at the mounts of the containers that the engine named, and again while they change: those that there are in the end,
+    /// and what is seen of those that run.
     pub(super) async fn look_at_mounts(
         &self,
         connection: &Connection,
         query: &ContainerQuery,
         mut gathered: Gathered,
         watch: &Watch,
-    ) -> LookedAt {
-        let Some(subjects) = &query.locked else { return LookedAt { gathered, views: BTreeMap::new() } };
+    ) -> (Gathered, BTreeMap<Running, MountView>) {
+        let Some(subjects) = &query.locked else { return (gathered, BTreeMap::new()) };
         let mut views = BTreeMap::new();
         for look in 1..=LOOKS {
             let (seen, is_final) = self.views(connection, subjects, &gathered, watch).await;
@@ -64,7 +59,7 @@ impl SshHost {
                 }
             }
         }
-        LookedAt { gathered, views }
+        (gathered, views)
     }
 
     /// What is seen of each container now, and whether another look would show nothing else.

@@ -1,21 +1,21 @@
 //! A server as a host: connects, asks for the files and for the containers at the same time, and says why it could not.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, LoginError, connect, place};
 use super::error::{ScriptError, telling};
-use super::mounted::LookedAt;
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, engine};
 use crate::control::runtime::Runtime;
 use crate::control::waits;
-use crate::host::docker::MountLook;
+use crate::host::docker::{Gathered, MountLook};
 use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{Answer, Content, Host, HostError, Layout, Phase, Query, Watch};
-use crate::model::{Mount, in_words};
+use crate::model::{Mount, MountView, in_words};
 
 /// The interval between looks for a cancelled run.
 const POLL: Duration = Duration::from_millis(50);
@@ -100,11 +100,11 @@ impl SshHost {
         &self,
         queries: &[Query],
         snapshot: Option<&Snapshot>,
-        mut containers: Option<LookedAt>,
+        mut containers: Option<(Gathered, BTreeMap<Running, MountView>)>,
         watch: &Watch,
     ) -> Result<Vec<Answer>, HostError> {
         let mut answer = |query: &Query| match (query, containers.take()) {
-            (Query::Containers(_), Some(LookedAt { gathered, views })) => {
+            (Query::Containers(_), Some((gathered, views))) => {
                 let known = |running: &Running, _: &[Mount]| views.get(running).cloned().unwrap_or_default();
                 let look = Some(&known as MountLook<'_>).filter(|_| !views.is_empty());
                 Ok(Answer::Containers(match snapshot {
