@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::connect::Connection;
 use super::error::ScriptError;
-use super::remote::SshHost;
+use super::remote::{LookedAt, SshHost};
 use super::survey::{MountQuestion, MountRequest};
 use crate::host::docker::{Gathered, MountedContainer};
 use crate::host::mounts::{Found, Judged, LockedPaths, Running, ToldMachine, first_questions, judge};
@@ -22,12 +22,6 @@ const ROUNDS: usize = 6;
 /// The time for which a server may refuse a session after the one before it has ended.
 const ROOM: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
-
-/// The containers of a server, and the outcome of looking at the mounts of those that run.
-pub(super) struct LookedAt {
-    pub(super) gathered: Gathered,
-    pub(super) views: BTreeMap<Running, MountView>,
-}
 
 impl SshHost {
     /// Looks at the mounts of the containers that the engine named, and again while they change.

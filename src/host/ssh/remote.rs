@@ -1,11 +1,11 @@
 //! A server as a host: connects, asks for the files and for the containers at the same time, and says why it could not.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, LoginError, connect, place};
 use super::error::{ScriptError, telling};
-use super::mounted::LookedAt;
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, engine};
@@ -14,7 +14,7 @@ use crate::host::docker::MountLook;
 use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{Answer, Content, Host, HostError, Layout, Phase, Query, Watch};
-use crate::model::{Mount, in_words};
+use crate::model::{Mount, MountView, in_words};
 
 /// The interval between looks for a cancelled run.
 const POLL: Duration = Duration::from_millis(50);
@@ -35,6 +35,12 @@ pub struct SshHost {
 struct Kept {
     connection: Connection,
     runtime: Runtime,
+}
+
+/// The containers of a server, and the outcome of looking at the mounts of those that run.
+pub(super) struct LookedAt {
+    pub(super) gathered: Gathered,
+    pub(super) views: BTreeMap<Running, MountView>,
 }
 
 /// A script without an answer.
