@@ -5,6 +5,7 @@ mod address;
 mod check;
 mod digest;
 mod duration;
+mod entry;
 mod explanation;
 mod finding;
 mod glob;
@@ -30,6 +31,7 @@ pub use address::{Address, is_address, is_user_name, without_secrets};
 pub use check::{CheckLabels, CheckMeta, CheckResult, Role};
 pub use digest::{Digest, Hasher};
 pub use duration::{lasting, seconds};
+pub use entry::{Entry, Unreadable};
 pub use explanation::{AcceptedBy, Explanation};
 pub use finding::{
     Change, Disposition, Finding, Kind, Part, SectionId, Shown, Since, Subject, SubjectKind, SubjectSource,
@@ -50,7 +52,7 @@ pub use reason::{Obstacle, Reason};
 pub use report::{BaselineOrigin, Mode, Notice, Report, Resolved, SectionOff, Trigger, fingerprint};
 pub use shell::{quoted, quoted_name};
 pub use since_last::SinceLast;
-pub use state::{Entry, LeftOut, Observation, Observed, State, Unit, Unreadable};
+pub use state::{LeftOut, Observation, Observed, State, Unit};
 pub use system::in_words;
 pub use tree::{Stat, Tree, TreeBuilder};
 pub use verdict::{Ending, ExitCode, Status, Verdict, judge};

@@ -2,18 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Reason, Stat, Tree, Value, Views};
-
-/// One subject's state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The subject as a whole: the digest of a file or of a module.
-    pub value: Value,
-    /// The files of a module; `None` for subjects without parts.
-    pub tree: Option<Tree>,
-    /// What the host told of a single file; never in a lock file.
-    pub stat: Option<Stat>,
-}
+use super::{Entry, Unreadable, Views};
 
 /// One section's subjects, keyed by place: the repository path of a file or module, a container's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,17 +31,6 @@ pub struct LeftOut {
     pub reason: String,
     /// What brings it into the comparison, where nobody chose to leave it out.
     pub remedy: Option<String>,
-}
-
-/// A subject that could not be looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Why.
-    pub reason: Reason,
-    /// The paths inside a module that could not be read, with the reason of each.
-    pub parts: Vec<(Vec<u8>, Reason)>,
-    /// What could be read of a module all the same.
-    pub tree: Option<Tree>,
 }
 
 /// What was seen of one section on a host.
