@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::connect::Connection;
 use super::error::ScriptError;
-use super::remote::{LookedAt, SshHost};
+use super::remote::SshHost;
 use super::survey::{MountQuestion, MountRequest};
 use crate::control::waits;
 use crate::host::docker::{Gathered, MountedContainer};

@@ -38,12 +38,6 @@ struct Kept {
     runtime: Runtime,
 }
 
-/// The containers of a server, and the outcome of looking at the mounts of those that run.
-pub(super) struct LookedAt {
-    pub(super) gathered: Gathered,
-    pub(super) views: BTreeMap<Running, MountView>,
-}
-
 /// A script without an answer.
 struct Unanswered {
     error: ScriptError,
