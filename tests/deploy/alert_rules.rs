@@ -6,13 +6,18 @@ use serde_json::{Value, json};
 
 use crate::support::deploy::{in_repository, ok, program};
 
+/// The project, wherever the checks found it.
+const PROJECT: &str = "/srv/erp";
+
 /// The series of one metrics file: name and labels, and the value.
 fn series(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {
             let (name, value) = line.rsplit_once(' ').unwrap();
-            (name.to_owned(), value.parse().unwrap())
+            // The last label.
+            let (labels, _) = name.split_once("project=\"").unwrap();
+            (format!("{labels}project=\"{PROJECT}\"}}"), value.parse().unwrap())
         })
         .collect()
 }
@@ -47,11 +52,11 @@ fn expected(alert: &str, code: i32) -> Vec<Value> {
         _ => return Vec::new(),
     };
     vec![json!({
-        "exp_labels": {"severity": severity, "target": "local", "instance": "erp-1", "job": "node"},
+        "exp_labels": {"severity": severity, "target": "local", "project": PROJECT, "instance": "erp-1", "job": "node"},
         "exp_annotations": {
             "summary": summary,
             "description": description,
-            "next": "On erp-1, in the project's directory: driftlock check",
+            "next": "On erp-1, in /srv/erp: driftlock check",
         },
     })]
 }

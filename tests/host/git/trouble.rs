@@ -126,9 +126,7 @@ fn needs_root_rights_and_owners_are_told_by_git() {
     };
     let (project, ids) = steps(2, 2);
     project.file(COMPOSE, "n: 1\n");
-    for dir in project.root().ancestors().take_while(|dir| dir.starts_with("/tmp/")) {
-        std::fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).unwrap();
-    }
+    std::fs::set_permissions(project.root(), PermissionsExt::from_mode(0o755)).unwrap();
     // Another owner's repository is read, and whose it is stands there.
     let said = run(&project, &["check"]).out();
     assert!(said.contains(&ids[1][..12]) && said.contains("uid 0"), "{said}");

@@ -34,6 +34,14 @@ fn single_files() -> impl Strategy<Value = BTreeMap<Vec<u8>, Entry>> {
     prop::collection::btree_map(path(), file, 1..8)
 }
 
+/// Environment files with the keys that they define.
+fn environments() -> impl Strategy<Value = BTreeMap<Vec<u8>, Entry>> {
+    let word = prop::sample::select(vec!["set", "empty", "placeholder"]).prop_map(str::to_owned);
+    let keys = prop::collection::btree_map("[A-Z_][A-Z0-9_]{0,8}", word, 0..4);
+    let file = keys.prop_map(|keys| entry(Value::Structured(keys)));
+    prop::collection::btree_map("[a-z]{1,6}/[.]env".prop_map(String::into_bytes), file, 1..4)
+}
+
 /// Modules in roots with names that need more than their last component to be told apart.
 fn modules() -> impl Strategy<Value = BTreeMap<Vec<u8>, Entry>> {
     let root = prop::sample::select(vec!["", "m/", "x/m/", "y/m/", "a b/"]);
@@ -123,12 +131,13 @@ proptest! {
 
     #[test]
     fn what_is_read_back_prints_the_same(
-        files in single_files(), modules in modules(), containers in containers(),
+        files in single_files(), modules in modules(), containers in containers(), environments in environments(),
     ) {
         for section in SECTIONS {
             let entries = match section.id().0 {
                 "addons" => &modules,
                 "images" => &containers,
+                "env" => &environments,
                 _ => &files,
             };
             let state = State { entries: entries.clone() };
