@@ -351,6 +351,8 @@ pub struct Container {
     pub mounts: Option<Vec<Mount>>,
     /// The outcome of looking at them.
     pub view: MountView,
+    /// Why what is told of it may not be so, where that is known.
+    pub trouble: Option<String>,
     /// What lies at the paths that were asked for, with each path.
     pub contents: Vec<(String, ContentsState)>,
 }

@@ -220,6 +220,15 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
             ignored += 1;
             continue;
         }
+        if let Some(why) = &container.trouble {
+            seen.problems.push(format!("{}: {why}", container.name));
+            if container.image.is_empty() {
+                // It is there, and nothing else is known of it.
+                let known = ask.baseline.and_then(|state| state.entries.get(&name).cloned());
+                seen.state.entries.extend(known.map(|entry| (name, entry)));
+                continue;
+            }
+        }
         let view = match container.view.clone() {
             MountView::Unseen(why) if ask.setting.docker == DockerMode::Required => MountView::Refused(why),
             view => view,

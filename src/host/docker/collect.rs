@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 
 use super::api::{CallError, EngineApi};
+use super::failure::short;
 use super::gathered::{
     Gathered, ImageRow, Inspected, Labels, ListedContainer, ListedImages, MountPoint, NetworkSettings,
     gather, mount_of, with_algorithm,
@@ -50,7 +53,7 @@ async fn collect_once(
     Manner { lanes, clock, asks_devices }: Manner,
 ) -> Result<(Vec<ListedContainer>, ListedImages), CallError> {
     let start = Instant::now();
-    let list = || answered("/containers/json", engine.get::<Vec<ListRow>>("/containers/json?all=true"));
+    let list = || answered("/containers/json", engine.get::<Vec<Box<RawValue>>>("/containers/json?all=true"));
     let containers = again(list);
     // Not `digests=true`: Docker lists them in any case, and Podman 4 answers nothing at all to it.
     let images = answered("/images/json", engine.get::<Vec<ImageRow>>("/images/json"));
@@ -59,8 +62,10 @@ async fn collect_once(
         _ => tokio::try_join!(containers, images)?,
     };
     let now = clock.map(|clock| clock());
-    let mut listed: Vec<ListedContainer> = containers.into_iter().map(|row| row.listed(now)).collect();
-    let mut wanting = listed.iter_mut().filter(|listed| listed.wants_inspection(query)).collect::<Vec<_>>();
+    let mut listed = containers.iter().map(|row| read_row(row, now)).collect::<Result<Vec<_>, _>>()?;
+    let is_wanted =
+        |listed: &&mut ListedContainer| listed.inspected.is_none() && listed.wants_inspection(query);
+    let mut wanting = listed.iter_mut().filter(is_wanted).collect::<Vec<_>>();
     for batch in wanting.chunks_mut(lanes.max(1)) {
         inspect(engine, batch).await?;
     }
@@ -122,6 +127,11 @@ async fn inspected(engine: &EngineApi, id: &str) -> Result<Inspected, CallError>
     match again(|| answered(&path, engine.get::<Details>(&path))).await {
         Ok(answer) => Ok(answer.inspected(id)),
         Err(error) if error.is_not_found() => Ok(Inspected::Gone),
+        // What is wrong with one container is nothing of the others.
+        Err(CallError::Status { status, message }) if status != StatusCode::FORBIDDEN => {
+            Ok(Inspected::Unclear(format!("the engine answered {}: {}", status.as_u16(), short(&message))))
+        }
+        Err(CallError::Json(_)) => Ok(Inspected::Unclear(UNCLEAR.to_owned())),
         Err(error) => Err(error),
     }
 }
@@ -130,7 +140,7 @@ async fn inspected(engine: &EngineApi, id: &str) -> Result<Inspected, CallError>
 pub(super) async fn running_now(engine: &EngineApi, id: &str) -> Result<Option<Running>, CallError> {
     Ok(match inspected(engine, id).await? {
         Inspected::There { processes, .. } => processes.map(|running| *running),
-        Inspected::Gone => None,
+        Inspected::Gone | Inspected::Unclear(_) => None,
     })
 }
 
@@ -178,6 +188,27 @@ impl Volumes {
         let all = self.volumes.into_iter().flatten();
         all.filter_map(|mut volume| Some((volume.name.take()?, volume.device()?))).collect()
     }
+}
+
+/// Said of a container where the engine's words are none that can be read.
+const UNCLEAR: &str = "what the engine says of it cannot be understood";
+
+/// A row of the list. Of one that cannot be understood the names alone are read.
+fn read_row(row: &RawValue, now: Option<i64>) -> Result<ListedContainer, serde_json::Error> {
+    if let Ok(row) = serde_json::from_str::<ListRow>(row.get()) {
+        return Ok(row.listed(now));
+    }
+    let named: NamedRow = serde_json::from_str(row.get())?;
+    let row = ListRow { id: Some(named.id), names: Some(named.names), ..ListRow::default() };
+    Ok(ListedContainer { inspected: Some(Inspected::Unclear(UNCLEAR.to_owned())), ..row.listed(now) })
+}
+
+/// What is needed to name a container.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NamedRow {
+    id: String,
+    names: Vec<String>,
 }
 
 /// A container as it is listed.

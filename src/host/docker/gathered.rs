@@ -264,6 +264,8 @@ pub(super) struct Labels(pub(super) HashMap<String, String>);
 pub(super) enum Inspected {
     /// It was gone.
     Gone,
+    /// The engine's answer about it says nothing that can be used, with the reason.
+    Unclear(String),
     /// It was there.
     There {
         /// The image's name as it was asked for.
@@ -298,7 +300,8 @@ impl ListedContainer {
         if self.labels.compose("oneoff").is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
             return Some("one-off containers of Compose");
         }
-        if self.image.is_empty() && matches!(self.image_id.as_str(), "" | "sha256:") {
+        let is_clear = !matches!(self.inspected, Some(Inspected::Unclear(_)));
+        if is_clear && self.image.is_empty() && matches!(self.image_id.as_str(), "" | "sha256:") {
             return Some("containers without an image");
         }
         if self.image.starts_with(POD_IMAGE) {
@@ -348,9 +351,10 @@ impl ListedContainer {
         if let Some(reason) = self.left_out(query) {
             return Some(Err(reason));
         }
-        let mut running = None;
+        let (mut running, mut trouble) = (None, None);
         match self.inspected.take() {
             Some(Inspected::Gone) => return None,
+            Some(Inspected::Unclear(why)) => trouble = Some(why),
             Some(Inspected::There { is_temporary: true, .. }) if self.is_unknown(query) => {
                 return Some(Err("containers that remove themselves (--rm)"));
             }
@@ -370,6 +374,7 @@ impl ListedContainer {
         }
         let counts = self.counts(query);
         let mut raw = RawContainer { running, counts, ..self.into_raw(images) };
+        raw.container.trouble = trouble;
         let name = raw.container.name.clone();
         let its = query.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
         let unseen = || ContentsState::Unseen(NOT_FROM_HERE.to_owned());
@@ -399,6 +404,7 @@ impl ListedContainer {
             state: self.state,
             mounts,
             view: MountView::default(),
+            trouble: None,
             contents: Vec::new(),
         };
         let working_dir = self.labels.compose("project.working_dir").unwrap_or_default().into();

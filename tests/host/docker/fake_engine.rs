@@ -261,6 +261,46 @@ fn body(text: &str) -> Vec<u8> {
 }
 
 #[test]
+fn what_cannot_be_understood_of_one_container_is_its_error_alone() {
+    let project = Project::empty();
+    project.file("audit/driftlock.toml", "[compose]\nfiles = []\n[addons]\nroots = []\n");
+    let web = |image: &str| json!({"image": image, "imageId": id("a"), "state": "running"});
+    project.file(LOCK, &json!({"images": {"web": web("app:1"), "db": web("app:1")}}).to_string());
+    let odd = json!({"Id": "odd", "Names": ["/web"], "Created": "yesterday"});
+    let unclear = "web: what the engine says of it cannot be understood";
+    let open = |name: &str| {
+        let mut row = listed(name, "app:1", &id("a"), "running");
+        row["Status"] = json!("Up 3 seconds");
+        row
+    };
+    for (row, inspected, why) in [
+        (odd, Reply::Body(200, String::new()), unclear),
+        (open("web"), Reply::Body(200, "{\"State\": 1}".to_owned()), unclear),
+        (
+            open("web"),
+            Reply::Body(500, json!({"message": "no layer"}).to_string()),
+            "web: the engine answered 500: no layer",
+        ),
+    ] {
+        let rows = json!([row, listed("db", "app:2", &id("a"), "running")]).to_string();
+        let inspected = std::sync::Mutex::new(inspected);
+        let engine = FakeEngine::new(move |asked| match asked {
+            _ if asked.starts_with("/containers/json") => Reply::Body(200, rows.clone()),
+            _ if asked.starts_with("/images/json") => Reply::Body(200, "[]".to_owned()),
+            _ => match &*inspected.lock().unwrap() {
+                Reply::Body(status, text) => Reply::Body(*status, text.clone()),
+                _ => Reply::Silence,
+            },
+        });
+        let (code, report) = check(&project, &engine.host(), &[]);
+        let images = check_of(&report, "docker_images");
+        assert_eq!((code, images["error"].as_str()), (1, Some(why)), "{report:#}");
+        assert_eq!(drift_of(&report), ["docker_images db modified tag"], "the other one is compared");
+        assert_eq!(status(&report, "container_state"), "ERROR");
+    }
+}
+
+#[test]
 fn a_proxy_that_forbids_a_call_is_told_what_has_to_pass() {
     let page =
         "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>";
