@@ -1,17 +1,14 @@
 //! The way to a webhook through a proxy, or past it, with curl and ssh as the judges.
 
-use std::net::TcpListener;
-use std::process::{Child, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use assert_cmd::Command;
 use driftlock::notify::Webhook;
 
 use crate::support::dice::Dice;
 use crate::support::http::{Answer, HttpServer};
+use crate::support::listening::Listening;
+use crate::support::random::seed;
 use crate::support::sshd::Server;
 use crate::support::told::{Told, VARIABLE};
-use crate::support::wait_until;
 
 /// What hosts and entries are made of. The hosts cannot be reached, so that nobody but the proxy is. curl 7.88 finds no
 /// address of IPv6 in a range.
@@ -64,11 +61,7 @@ const GAPS: [&str; 5] = [",", " ", ", ", ",,", "\t"];
 
 #[test]
 fn who_is_excepted_from_the_proxy_is_excepted_by_curl() {
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let given = std::env::var("DRIFTLOCK_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or(u64::from(clock.subsec_nanos()));
-    println!("DRIFTLOCK_SEED={seed}");
-    let mut dice = Dice(seed);
+    let mut dice = Dice(seed());
     let proxy = HttpServer::start();
     let mut excepted = 0;
     for _ in 0..150 {
@@ -91,46 +84,16 @@ fn who_is_excepted_from_the_proxy_is_excepted_by_curl() {
         let is_excepted = proxy.taken().is_empty();
         excepted += usize::from(is_excepted);
         let ours = Webhook::parse(&url).unwrap().is_among(&list);
-        assert_eq!(ours, is_excepted, "DRIFTLOCK_SEED={seed} {host} {list:?}");
+        assert_eq!(ours, is_excepted, "{host} {list:?}");
     }
-    assert!((10..140).contains(&excepted), "DRIFTLOCK_SEED={seed} {excepted}");
-}
-
-/// `ssh -D`, and where it listens.
-struct Socks(Child, u16);
-
-impl Socks {
-    fn through(server: &Server) -> Self {
-        for _ in 0..20 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let at = format!("127.0.0.1:{port}");
-            let mut ssh = server.client(&["-N", "-o", "ExitOnForwardFailure=yes", "-D", &at]);
-            let mut child =
-                ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let mut has_ended = false;
-            wait_until(|| {
-                has_ended = child.try_wait().unwrap().is_some();
-                has_ended || std::net::TcpStream::connect(&at).is_ok()
-            });
-            if !has_ended {
-                return Self(child, port);
-            }
-        }
-        panic!("ssh -D never found a free port");
-    }
-}
-
-impl Drop for Socks {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    assert!((10..140).contains(&excepted), "{excepted}");
 }
 
 #[test]
 fn needs_mounts_every_kind_of_proxy_is_gone_through_or_refused_in_words() {
     let server = Server::start(|_| {});
-    let socks = Socks::through(&server);
+    // `ssh -D` is a server of SOCKS.
+    let socks = Listening::start(|at| server.client(&["-N", "-o", "ExitOnForwardFailure=yes", "-D", at]));
     let told = Told::slack("");
     let tell = |proxy: &str| {
         let mut command = told.command(&["notify", "test", "ops"]);
@@ -139,7 +102,7 @@ fn needs_mounts_every_kind_of_proxy_is_gone_through_or_refused_in_words() {
         (told.server.taken().len(), ran.err())
     };
     for kind in ["socks5h", "socks5", "socks4a", "socks4"] {
-        let (count, err) = tell(&format!("{kind}://127.0.0.1:{}", socks.1));
+        let (count, err) = tell(&format!("{kind}://127.0.0.1:{}", socks.port));
         assert_eq!((count, err.as_str()), (1, ""), "{kind}");
     }
     let proxy = HttpServer::start();

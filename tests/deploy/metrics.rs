@@ -1,15 +1,13 @@
 //! The alert rules and the dashboard of `deploy/`, judged by promtool and jq, and by the names of the metrics there are.
 
 use std::collections::BTreeSet;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
 
 use assert_fs::TempDir;
 use serde_json::{Value, json};
 
 use crate::support::deploy::{demo, in_repository, ok, program, run, shipped, yaml};
-use crate::support::wait_until;
+use crate::support::listening::Listening;
 
 /// Every metric, with its labels: what `docs/alerting.md` describes.
 const METRICS: [(&str, &str); 8] = [
@@ -126,47 +124,21 @@ fn these_are_the_metrics_that_a_check_writes() {
     assert_eq!(written, BTreeSet::from(wanted));
 }
 
-/// A `node_exporter` that collects a directory of text files alone; it ends when it is dropped.
-struct NodeExporter(Child, u16);
-
-impl NodeExporter {
-    fn over(dir: &Path) -> Self {
-        for _ in 0..20 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut exporter = program("prometheus-node-exporter");
-            exporter.args(["--collector.disable-defaults", "--collector.textfile"]);
-            exporter.arg(format!("--collector.textfile.directory={}", dir.display()));
-            exporter.arg(format!("--web.listen-address=127.0.0.1:{port}"));
-            exporter.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut this = Self(exporter.spawn().unwrap(), port);
-            let mut has_ended = false;
-            wait_until(|| {
-                has_ended = this.0.try_wait().unwrap().is_some();
-                has_ended || TcpStream::connect(("127.0.0.1", port)).is_ok()
-            });
-            if !has_ended {
-                return this;
-            }
-        }
-        panic!("node_exporter never found a free port");
-    }
-
-    /// What it tells of driftlock, a line each, sorted; and whether it could read every file.
-    fn tells(&self) -> (Vec<String>, bool) {
-        let address = format!("http://127.0.0.1:{}/metrics", self.1);
-        let text = ok(program("curl").args(["--silent", "--noproxy", "*", "--max-time", "20", &address]));
-        let mut lines: Vec<String> =
-            text.lines().filter(|line| line.starts_with("driftlock_")).map(in_order).collect();
-        lines.sort();
-        (lines, text.lines().any(|line| line == "node_textfile_scrape_error 0"))
-    }
-}
-
-impl Drop for NodeExporter {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// What a `node_exporter` that collects a directory tells of driftlock, a line each, sorted; and whether it could read every file.
+fn exported(dir: &Path) -> (Vec<String>, bool) {
+    let exporter = Listening::start(|at| {
+        let mut exporter = program("prometheus-node-exporter");
+        exporter.args(["--collector.disable-defaults", "--collector.textfile"]);
+        exporter.arg(format!("--collector.textfile.directory={}", dir.display()));
+        exporter.arg(format!("--web.listen-address={at}"));
+        exporter
+    });
+    let address = format!("http://127.0.0.1:{}/metrics", exporter.port);
+    let text = ok(program("curl").args(["--silent", "--noproxy", "*", "--max-time", "20", &address]));
+    let mut lines: Vec<String> =
+        text.lines().filter(|line| line.starts_with("driftlock_")).map(in_order).collect();
+    lines.sort();
+    (lines, text.lines().any(|line| line == "node_textfile_scrape_error 0"))
 }
 
 /// A line with its labels in the order of their names, and its value as a number is told.
@@ -190,8 +162,7 @@ fn node_exporter_drops_no_sample_of_two_projects() {
         written.extend(text.lines().filter(|line| !line.starts_with('#')).map(in_order));
     }
     written.sort();
-    let exporter = NodeExporter::over(textfiles.path());
-    assert_eq!(exporter.tells(), (written, true));
+    assert_eq!(exported(textfiles.path()), (written, true));
 }
 
 fn dashboard() -> Value {

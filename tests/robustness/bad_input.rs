@@ -315,22 +315,30 @@ rm audit/filler spare/why
 diff -r spare audit && echo unchanged
 "#;
 
-#[test]
-fn needs_mounts_a_full_disk_still_gives_the_verdict_and_keeps_what_is_there() {
-    let project = Project::accepted();
-    project.ok(&["check"]);
+/// What a script for `sh` prints on either side, which gets driftlock as its first argument and may mount whatever it wants; it says
+/// `unable` where it cannot.
+fn among_mounts(project: &Project, script: &str) -> (String, String) {
     needs::declared(needs::MOUNTS);
     let output = Command::new("unshare")
         .alone()
-        .args(["--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh"])
+        .args(["--map-root-user", "--mount", "sh", "-c", script, "sh"])
         .arg(assert_cmd::cargo::cargo_bin("driftlock"))
         .current_dir(project.root())
         .output()
         .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
     if out.ends_with("unable\n") || err.starts_with("unshare: ") {
-        needs::absent(needs::MOUNTS, &format!("no file system can be mounted here: {err}"));
+        needs::absent(needs::MOUNTS, &format!("nothing can be mounted here: {err}"));
     }
+    (out, err)
+}
+
+#[test]
+fn needs_mounts_a_full_disk_still_gives_the_verdict_and_keeps_what_is_there() {
+    let project = Project::accepted();
+    project.ok(&["check"]);
+    let (out, err) = among_mounts(&project, FULL_DISK);
     assert!(out.contains("OVERALL: PASS\n") && out.contains("check 1\n"), "{out}{err}");
     assert!(err.contains("the report could not be written: audit/runtime: no space left"), "{out}{err}");
     assert!(out.contains("export 1\n") && out.ends_with("unchanged\n"), "{out}{err}");
@@ -353,18 +361,7 @@ echo "export $code"
 #[test]
 fn needs_mounts_a_file_that_is_a_mount_is_written_over_and_that_is_said() {
     let project = Project::accepted();
-    needs::declared(needs::MOUNTS);
-    let output = Command::new("unshare")
-        .alone()
-        .args(["--map-root-user", "--mount", "sh", "-c", MOUNTED_FILES, "sh"])
-        .arg(assert_cmd::cargo::cargo_bin("driftlock"))
-        .current_dir(project.root())
-        .output()
-        .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if out.ends_with("unable\n") || err.starts_with("unshare: ") {
-        needs::absent(needs::MOUNTS, &format!("nothing can be mounted here: {err}"));
-    }
+    let (out, err) = among_mounts(&project, MOUNTED_FILES);
     assert_eq!(out, "check 0\nexport 0\n", "{err}");
     let told: Vec<&str> = err.lines().map(|line| line.split(" is a mount").next().unwrap()).collect();
     let files = ["report.json", "metrics.prom", "page.txt"];

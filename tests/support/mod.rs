@@ -13,6 +13,7 @@ pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod keys;
+pub(crate) mod listening;
 pub(crate) mod needs;
 mod past;
 pub(crate) mod random;

@@ -15,7 +15,8 @@ use crate::model::{Address, escaped, without_secrets};
 const REPEATED: usize = 200;
 
 /// All that an engine is asked, for who lets calls pass.
-const CALLS: &str = "let GET pass for /containers/json, /containers/ID/json, /images/json and /volumes/NAME";
+const CALLS: &str =
+    "let GET pass for /containers/json, /containers/ID/json, /images/json, /volumes and /volumes/NAME";
 
 /// The reason why a conversation with an engine failed.
 #[derive(Debug, thiserror::Error)]
