@@ -13,8 +13,12 @@ use std::path::Path;
 use crate::baseline::{LockFile, Locks, Source};
 use crate::check::{BASELINE_SIGNED, CHECKS, Case, Evidence, NoBaseline};
 use crate::error::Failure;
-use crate::model::{Entry, Finding, Glob, Kind, Observation, Observed, SectionId, State, Value, escaped};
-use crate::section::{self, Section, locked_facts};
+use crate::model::{
+    Attribute, Entry, Finding, Glob, Kind, Observation, Observed, SectionId, State, SubjectSource, Value,
+    escaped,
+};
+use crate::section::{self, INFRASTRUCTURE, Section, locked_facts};
+use crate::terraform;
 
 /// One change of the baseline that a run proposes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub struct Change {
     pub actual: Option<String>,
     /// The files of a module that differ.
     pub parts: Vec<(Kind, Vec<u8>)>,
+    /// The attributes of a resource that were changed outside.
+    pub attributes: Vec<Attribute>,
     /// The whole of what the run saw of a subject that is more than one value: a container.
     pub entry: Option<BTreeMap<String, String>>,
     /// The whole of what the baseline had of it.
@@ -44,9 +50,22 @@ pub struct Change {
 /// Whether `pattern` names a check's subject: as it is or as it is printed, alone or as `check/subject`.
 #[must_use]
 pub fn names(pattern: &Glob, check: &str, key: &[u8]) -> bool {
-    let printed = escaped(key).into_bytes();
     let full = |key: &[u8]| [check.as_bytes(), b"/", key].concat();
-    [key, &printed].into_iter().any(|key| pattern.matches(key) || pattern.matches(&full(key)))
+    spellings(check, key).iter().any(|key| pattern.matches(key) || pattern.matches(&full(key)))
+}
+
+/// Whether the subjects of a check are those of a plan.
+#[must_use]
+pub fn is_planned(check: &str) -> bool {
+    check::meta(check).is_some_and(|meta| meta.source == Some(SubjectSource::Plan))
+}
+
+/// The ways to write a subject's name: as it is, as it is printed, and that of a resource also without its environment.
+#[must_use]
+pub fn spellings(check: &str, key: &[u8]) -> Vec<Vec<u8>> {
+    let colon = key.iter().position(|b| *b == b':').filter(|_| is_planned(check));
+    let keys = [Some(key), colon.map(|at| &key[at + 1..])].into_iter().flatten();
+    keys.flat_map(|key| [key.to_vec(), escaped(key).into_bytes()]).collect()
 }
 
 /// Why nothing can be accepted; nothing was written.
@@ -94,6 +113,22 @@ pub enum Refusal {
         subject: String,
         /// The path in it, escaped.
         path: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// It could not be looked at again.
+    #[error("{check} cannot be carried out now: {why}")]
+    NotLooked {
+        /// The check.
+        check: String,
+        /// Its error.
+        why: String,
+    },
+    /// No lock file can hold it.
+    #[error("{subject}: {why}")]
+    NotLockable {
+        /// The check and the subject's name, escaped.
+        subject: String,
         /// Why not.
         why: &'static str,
     },
@@ -239,13 +274,19 @@ fn silent_changes(evidence: &Evidence, told: &[Change]) -> Vec<Change> {
             expected: text(old),
             actual: text(new),
             parts: Vec::new(),
+            attributes: Vec::new(),
             entry: None,
             baseline_entry: None,
         })
         .collect()
 }
 
-fn of_finding(check: &str, finding: &Finding) -> Option<Change> {
+/// The change of the baseline that makes a finding none; `None` where no lock file can hold it.
+#[must_use]
+pub fn of_finding(check: &str, finding: &Finding) -> Option<Change> {
+    if finding.subject.source == SubjectSource::Plan {
+        return terraform::why_not_lockable(finding).is_none().then(|| of_resource(check, finding));
+    }
     let section = finding.subject.source.section()?;
     (of_check(check) && finding.may_be_accepted()).then(|| Change {
         section,
@@ -256,9 +297,27 @@ fn of_finding(check: &str, finding: &Finding) -> Option<Change> {
         expected: finding.expected.text(),
         actual: finding.actual.text(),
         parts: finding.parts.iter().map(|part| (part.kind, part.path.clone())).collect(),
+        attributes: Vec::new(),
         entry: finding.entry.clone(),
         baseline_entry: finding.baseline_entry.clone(),
     })
+}
+
+/// The change that accepts drift of a resource.
+fn of_resource(check: &str, finding: &Finding) -> Change {
+    Change {
+        section: INFRASTRUCTURE,
+        check: check.to_owned(),
+        key: finding.subject.key.clone(),
+        place: finding.subject.key.clone(),
+        kind: finding.kind,
+        expected: finding.expected.text(),
+        actual: finding.actual.text(),
+        parts: Vec::new(),
+        attributes: terraform::drifted(finding).cloned().collect(),
+        entry: None,
+        baseline_entry: None,
+    }
 }
 
 /// The state of a section as a check's report and its baseline tell it; `None` when the report says
@@ -358,24 +417,25 @@ fn is_other_entry(change: &Change, evidence: &[Evidence]) -> bool {
     }
 }
 
-/// Makes sure that every change is still what the run saw, and that the baseline has of its subject what the run compared
-/// with.
+/// Makes sure that every change of a section is still what the run saw, and that the baseline has of its subject what the
+/// run compared with.
 ///
 /// # Errors
 /// Naming the first subject that moved, or of which the baseline has something else, or that holds what no lock file can
 /// hold.
 pub fn still_so(changes: &[Change], evidence: &[Evidence], compared: Compared) -> Result<(), Refusal> {
+    let of_sections = || changes.iter().filter(|change| change.section != INFRASTRUCTURE);
     let is_other = |change: &&Change| compared == Compared::Earlier && is_other_entry(change, evidence);
-    if let Some(change) = changes.iter().find(is_other) {
+    if let Some(change) = of_sections().find(is_other) {
         return Err(Refusal::OtherEntry { subject: escaped(&change.key) });
     }
-    if let Some(refusal) = changes.iter().find_map(|change| strange(change, evidence)) {
+    if let Some(refusal) = of_sections().find_map(|change| strange(change, evidence)) {
         return Err(refusal);
     }
     let now = changes_in(evidence);
     let identity = |c: &Change| (c.check.clone(), c.place.clone(), c.kind, c.actual.clone(), c.entry.clone());
     let now: BTreeSet<_> = now.iter().map(identity).collect();
-    match changes.iter().find(|change| !now.contains(&identity(change))) {
+    match of_sections().find(|change| !now.contains(&identity(change))) {
         Some(change) => Err(moved(change)),
         None => Ok(()),
     }
@@ -390,7 +450,9 @@ fn strange(change: &Change, evidence: &[Evidence]) -> Option<Refusal> {
     Some(Refusal::Strange { subject: escaped(&change.key), path: escaped(&path), why })
 }
 
-fn moved(change: &Change) -> Refusal {
+/// The refusal of a change whose subject is not as it was.
+#[must_use]
+pub fn moved(change: &Change) -> Refusal {
     Refusal::Moved { subject: escaped(&change.key) }
 }
 

@@ -1,12 +1,12 @@
 //! Infrastructure of a target that Terraform code describes: planned on this machine, wherever the target is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::audit::accept::Change;
+use crate::audit::accept::{self, Change, Refusal};
 use crate::audit::pipeline::{self, Request};
 use crate::audit::target::Aim;
 use crate::baseline::{Locks, OF_INFRASTRUCTURE};
@@ -16,11 +16,14 @@ use crate::error::Failure;
 use crate::git::{Limit, Repository};
 use crate::host::Watch;
 use crate::model::{
-    Commit, Digest, Finding, Kind, day, escaped, printable, printable_path, quoted, quoted_name, short_id,
+    Attribute, Commit, Digest, Finding, Kind, day, escaped, printable, printable_path, quoted, quoted_name,
+    short_id,
 };
 use crate::project::Project;
 use crate::section::INFRASTRUCTURE;
-use crate::terraform::{self, Code, CodePlace, Environment, Judged, Look, Settled, parse_lock, print_lock};
+use crate::terraform::{
+    self, Code, CodePlace, Environment, Judged, Look, Settled, drifted, parse_lock, print_lock,
+};
 
 /// What stays between runs, relative to the root; git ignores it.
 pub(crate) const STATE: &str = "audit/state";
@@ -131,6 +134,40 @@ pub(crate) fn lock_file(look: &pipeline::Look) -> Option<Result<(usize, Vec<u8>)
 /// A lock file by its name below `audit/locks/`.
 type NamedFile = (String, Vec<u8>);
 
+/// The changes between the drift that a baseline accepts and other drift.
+fn between(environment: &str, before: &Settled, after: &Settled) -> Vec<Change> {
+    let text = |settled: &Settled, address: &String| {
+        let entry = settled.get(address)?;
+        Some(Digest::of(&print_lock(&Settled::from([(address.clone(), entry.clone())]))).to_string())
+    };
+    let addresses: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let changes = addresses.into_iter().filter(|it| before.get(*it) != after.get(*it)).map(|address| {
+        let (expected, actual) = (text(before, address), text(after, address));
+        let kind = match (&expected, &actual) {
+            (None, _) => Kind::Unexpected,
+            (_, None) => Kind::Missing,
+            _ => Kind::Modified,
+        };
+        let key = format!("{environment}:{address}").into_bytes();
+        let (section, check, place) = (INFRASTRUCTURE, TERRAFORM_PLAN.id().to_owned(), key.clone());
+        let (parts, attributes, entry, baseline_entry) = (Vec::new(), Vec::new(), None, None);
+        Change {
+            section,
+            check,
+            key,
+            place,
+            kind,
+            expected,
+            actual,
+            parts,
+            attributes,
+            entry,
+            baseline_entry,
+        }
+    });
+    changes.collect()
+}
+
 /// The lock file of an environment by its name, where accepting the drift that there is now changes it, and those changes.
 ///
 /// # Errors
@@ -145,25 +182,108 @@ pub(crate) fn accepted(
     if lockable.is_empty() || before == *lockable {
         return Ok((None, Vec::new()));
     }
-    let text = |settled: &Settled, address: &String| {
-        let entry = settled.get(address)?;
-        Some(Digest::of(&print_lock(&Settled::from([(address.clone(), entry.clone())]))).to_string())
+    Ok((Some(named_file(environment, lockable)), between(environment, &before, lockable)))
+}
+
+fn named_file(environment: &str, settled: &Settled) -> NamedFile {
+    (format!("{environment}/{OF_INFRASTRUCTURE}"), print_lock(settled))
+}
+
+/// The changes that the lock file of an export proposes for an environment.
+///
+/// # Errors
+/// When one of the lock files cannot be read.
+pub(crate) fn proposed(environment: &str, from: &Locks, now: &Locks) -> Result<Vec<Change>, Failure> {
+    let is_there = from.group(&[OF_INFRASTRUCTURE]).iter().any(|file| file.content.is_some());
+    if !is_there {
+        return Ok(Vec::new());
+    }
+    let read = |locks| settled(locks).map_err(Failure::new);
+    Ok(between(environment, &read(now)?, &read(from)?))
+}
+
+/// Makes sure that drift is still what a run saw, of which there is a report or an export's lock file, and that a lock file
+/// can hold it.
+///
+/// # Errors
+/// Naming the first resource of which that is not so.
+pub(crate) fn still_so(look: &pipeline::Look, chosen: &[Change], has_report: bool) -> Result<(), Refusal> {
+    let mut chosen = chosen.iter().filter(|change| change.section == INFRASTRUCTURE).peekable();
+    if chosen.peek().is_none() {
+        return Ok(());
+    }
+    let (environment, Judged { findings, errors, lockable, .. }) = match &look.infrastructure {
+        Some((environment, look)) => (environment.as_str(), &look.judged),
+        None => return chosen.next().map_or(Ok(()), |change| Err(accept::moved(change))),
     };
-    let addresses: BTreeSet<&String> = before.keys().chain(lockable.keys()).collect();
-    let changes = addresses.into_iter().filter(|it| before.get(*it) != lockable.get(*it)).map(|address| {
-        let (expected, actual) = (text(&before, address), text(lockable, address));
-        let kind = match (&expected, &actual) {
-            (None, _) => Kind::Unexpected,
-            (_, None) => Kind::Missing,
-            _ => Kind::Modified,
-        };
-        let key = format!("{environment}:{address}").into_bytes();
-        let (section, check, place) = (INFRASTRUCTURE, TERRAFORM_PLAN.id().to_owned(), key.clone());
-        let (parts, entry, baseline_entry) = (Vec::new(), None, None);
-        Change { section, check, key, place, kind, expected, actual, parts, entry, baseline_entry }
-    });
-    let file = (format!("{environment}/{OF_INFRASTRUCTURE}"), print_lock(lockable));
-    Ok((Some(file), changes.collect()))
+    let check = TERRAFORM_PLAN.id();
+    if !errors.is_empty() {
+        let why = escaped(errors.join("; ").as_bytes());
+        return Err(Refusal::NotLooked { check: check.to_owned(), why });
+    }
+    if !has_report {
+        let mut now = BTreeMap::new();
+        for change in between(environment, &Settled::new(), lockable) {
+            now.insert(change.key, change.actual);
+        }
+        let is_same = |change: &Change| now.get(&change.key).cloned().flatten() == change.actual;
+        return chosen.find(|change| !is_same(change)).map_or(Ok(()), |change| Err(accept::moved(change)));
+    }
+    let seen: BTreeMap<&[u8], &Finding> =
+        findings.iter().map(|finding| (finding.subject.key.as_slice(), finding)).collect();
+    for change in chosen {
+        let finding = seen.get(change.key.as_slice()).filter(|it| is_of(it, change));
+        let finding = finding.ok_or_else(|| accept::moved(change))?;
+        let entry = address_in(environment, change).and_then(|address| lockable.get(address));
+        let mut paths: Vec<&str> = drifted(finding).map(|it| it.path.as_str()).collect();
+        if paths.is_empty() {
+            paths.push("");
+        }
+        if !entry.is_some_and(|entry| paths.iter().all(|path| entry.contains_key(*path))) {
+            let subject = format!("{check}/{}", escaped(&change.key));
+            return Err(Refusal::NotLockable { subject, why: "no lock file can hold it" });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a finding is the drift that a change accepts, whatever the code wants by now.
+fn is_of(finding: &Finding, change: &Change) -> bool {
+    let values = |it: &Attribute| Attribute { change: String::new(), ..it.clone() };
+    let now = drifted(finding).map(values);
+    finding.kind == change.kind && now.eq(change.attributes.iter().map(values))
+}
+
+/// The address of a change's resource.
+fn address_in<'a>(environment: &str, change: &'a Change) -> Option<&'a str> {
+    std::str::from_utf8(&change.key).ok()?.strip_prefix(environment)?.strip_prefix(':')
+}
+
+/// The lock file of an environment by its name with the chosen drift as it is now; `None` where nothing of it is chosen.
+///
+/// # Errors
+/// When the lock file that is there cannot be read, or nothing would be left of it.
+pub(crate) fn with_chosen(
+    look: &pipeline::Look,
+    locks: &Locks,
+    chosen: &[Change],
+) -> Result<Option<NamedFile>, Failure> {
+    let mut chosen = chosen.iter().filter(|change| change.section == INFRASTRUCTURE).peekable();
+    let Some((environment, plan)) = look.infrastructure.as_ref().filter(|_| chosen.peek().is_some()) else {
+        return Ok(None);
+    };
+    let mut settled = settled(locks).map_err(Failure::new)?;
+    for address in chosen.filter_map(|change| address_in(environment, change)) {
+        match plan.judged.lockable.get(address) {
+            Some(entry) => drop(settled.insert(address.to_owned(), entry.clone())),
+            None => drop(settled.remove(address)),
+        }
+    }
+    let file = named_file(environment, &settled);
+    if settled.is_empty() {
+        return Err(Refusal::Empty { file: file.0 }.into());
+    }
+    Ok(Some(file))
 }
 
 /// Judges a plan that was made elsewhere.

@@ -8,6 +8,7 @@ use super::{undo_container, undo_files, undo_resource};
 use crate::check::meta;
 use crate::model::SubjectSource;
 use crate::model::{Change, Origin, Part, WayOut, escaped, quoted_name};
+use crate::terraform::why_not_lockable;
 
 /// The words before a command that undoes a finding.
 const UNDO: &str = "it must go back";
@@ -115,7 +116,10 @@ fn accept(situation: &Situation<'_>) -> Option<WayOut> {
     let Situation { named, option, driftlock, .. } = *situation;
     let of_check = meta(situation.check).is_none_or(|meta| meta.may_be_accepted);
     let may_be_accepted = of_check && situation.finding.change.is_none_or(Change::may_be_accepted);
-    let has_lock_file = situation.finding.subject.source.section().is_some();
+    let has_lock_file = match situation.finding.subject.source {
+        SubjectSource::Plan => why_not_lockable(situation.finding).is_none(),
+        source => source.section().is_some(),
+    };
     if !may_be_accepted || !has_lock_file || situation.finding.parts.iter().any(Part::fits_no_lock_file) {
         return None;
     }

@@ -145,10 +145,7 @@ impl Judging<'_> {
     }
 
     fn deleted(&mut self, name: &str, change: Option<&Planned>) {
-        let value = SettledValue { kind: Kind::Missing, sha256: Digest::of(b"null") };
-        self.judged.lockable.entry(name.to_owned()).or_default().insert(String::new(), value);
-        if self.is_settled(name, "", value) {
-            self.settled += 1;
+        if self.is_settled(name, "", SettledValue { kind: Kind::Missing, sha256: Digest::of(b"null") }) {
             return;
         }
         let subject = self.subject(name);
@@ -221,10 +218,7 @@ impl Judging<'_> {
             self.hide(&mut shown);
             if !shown.is_sensitive && !is_hidden(&shown) {
                 let value = SettledValue { kind: Kind::Modified, sha256: digest(&difference) };
-                let of_it = self.judged.lockable.entry(name.to_owned()).or_default();
-                of_it.insert(difference.path.clone(), value);
                 if self.is_settled(name, &difference.path, value) {
-                    self.settled += 1;
                     continue;
                 }
             }
@@ -234,8 +228,15 @@ impl Judging<'_> {
         classed
     }
 
-    fn is_settled(&self, name: &str, path: &str, value: SettledValue) -> bool {
-        self.rules.settled.get(name).and_then(|paths| paths.get(path)) == Some(&value)
+    /// Whether the lock file holds this drift, which is noted as drift that it could hold: its names must be no secrets.
+    fn is_settled(&mut self, name: &str, path: &str, value: SettledValue) -> bool {
+        if self.secrets.are_in(name) || self.secrets.are_in(path) {
+            return false;
+        }
+        self.judged.lockable.entry(name.to_owned()).or_default().insert(path.to_owned(), value);
+        let is_settled = self.rules.settled.get(name).and_then(|paths| paths.get(path)) == Some(&value);
+        self.settled += u64::from(is_settled);
+        is_settled
     }
 
     fn hide(&self, difference: &mut Difference) {
@@ -292,7 +293,12 @@ impl Judging<'_> {
         for (kind, there) in inventory {
             let known = ids.get(kind);
             for id in there.iter().filter(|id| !known.is_some_and(|known| known.contains(*id))) {
-                let subject = self.subject(&format!("{kind} {id}"));
+                let name = format!("{kind} {id}");
+                let value = SettledValue { kind: Kind::Unexpected, sha256: Digest::of(id.as_bytes()) };
+                if self.is_settled(&name, "", value) {
+                    continue;
+                }
+                let subject = self.subject(&name);
                 let actual = Value::Text(self.secrets.replaced_in(id).into_owned());
                 let mut finding = Finding::new(subject, Kind::Unexpected, Value::Absent, actual);
                 finding.reason = Some("unexpected: it exists, and the state does not have it".to_owned());

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, Kind};
+use super::secrets::SENSITIVE;
+use crate::model::{Attribute, Change, Digest, Finding, Kind};
 
 /// Drift that is accepted, by address and attribute path; the path of a whole resource is empty.
 pub type Settled = BTreeMap<String, BTreeMap<String, SettledValue>>;
@@ -26,9 +27,37 @@ struct Wire {
     resources: Settled,
 }
 
+/// The attributes of a finding that were changed outside.
+pub fn drifted(finding: &Finding) -> impl Iterator<Item = &Attribute> {
+    finding.attributes.iter().filter(|it| it.change != Change::Pending.word())
+}
+
+/// The reason why no lock file can hold a finding of a plan; `None` where one can.
+#[must_use]
+pub fn why_not_lockable(finding: &Finding) -> Option<&'static str> {
+    let is_hidden = |it: &Attribute| {
+        let values = it.old.iter().chain(&it.new).chain(&it.removed).chain(&it.added);
+        it.sensitive
+            || it.path.contains(SENSITIVE)
+            || values.into_iter().any(|it| it.to_string().contains(SENSITIVE))
+    };
+    let is_named_by_a_secret = String::from_utf8_lossy(&finding.subject.key).contains(SENSITIVE);
+    if is_named_by_a_secret || drifted(finding).any(is_hidden) {
+        return Some("a lock file holds no digest of a sensitive value; acknowledge it, for at most 30 days");
+    }
+    match (finding.kind, finding.change) {
+        (Kind::Missing | Kind::Unexpected, _) => None,
+        (_, Some(Change::Pending)) => {
+            Some("the code wants it and nobody applied it: apply it, or change the code")
+        }
+        _ if drifted(finding).next().is_none() => Some("it is no drift of a resource"),
+        _ => None,
+    }
+}
+
 /// Why a lock file cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{name}:{line}: {reason}; write it anew with: driftlock export --env NAME --accept")]
+#[error("{name}:{line}: {reason}; mend it, or remove it and accept the drift again")]
 pub struct BadLock {
     name: String,
     line: usize,

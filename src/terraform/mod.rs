@@ -21,7 +21,7 @@ mod values;
 pub use code::{Code, CodePlace};
 pub use command::dry_run;
 pub use judge::{Judged, Rules};
-pub use lock::{BadLock, Settled, SettledValue, parse_lock, print_lock};
+pub use lock::{BadLock, Settled, SettledValue, drifted, parse_lock, print_lock, why_not_lockable};
 pub use look::{Environment, Look, look, look_at_file};
 pub use secrets::SENSITIVE;
 pub use slots::Slots;

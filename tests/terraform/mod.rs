@@ -1,6 +1,7 @@
 //! Infrastructure that Terraform code describes: plans that were recorded, plans that Terraform makes, and programs that
 //! behave as Terraform does when it fails.
 
+mod accept;
 mod failing;
 mod needs_terraform;
 mod recorded;

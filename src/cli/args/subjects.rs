@@ -8,6 +8,8 @@ pub(crate) struct Named {
     text: String,
     /// `None` where it is no pattern; then it may still be a name.
     pattern: Option<Glob>,
+    /// The same with indexes such as `[0]` as they are, for addresses of resources.
+    indexed: Option<Glob>,
 }
 
 /// A subject: the check that found it, and its name.
@@ -15,7 +17,8 @@ type Key<'a> = (&'a str, Vec<u8>);
 
 impl Named {
     pub(crate) fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), pattern: Glob::new(text).ok() }
+        let indexed = Glob::new(&text.replace('[', "[[]")).ok();
+        Self { text: text.to_owned(), pattern: Glob::new(text).ok(), indexed }
     }
 
     /// Why it is no pattern, if it is none.
@@ -30,7 +33,9 @@ impl Named {
 
     /// Whether it names a subject.
     pub(crate) fn names(&self, check: &str, key: &[u8]) -> bool {
-        self.is_exactly(check, key) || self.pattern.as_ref().is_some_and(|p| accept::names(p, check, key))
+        let indexed = self.indexed.as_ref().filter(|_| accept::is_planned(check));
+        let mut patterns = self.pattern.iter().chain(indexed);
+        self.is_exactly(check, key) || patterns.any(|pattern| accept::names(pattern, check, key))
     }
 
     /// The indices of those that it names. A name that there is goes before the pattern that it is, too.
@@ -68,9 +73,10 @@ impl Named {
     }
 
     fn is_exactly(&self, check: &str, key: &[u8]) -> bool {
-        let name = escaped(key);
         let of_check = self.text.strip_prefix(check).and_then(|rest| rest.strip_prefix('/'));
-        [Some(self.text.as_str()), of_check].into_iter().flatten().any(|t| t.as_bytes() == key || t == name)
+        let texts = [Some(self.text.as_str()), of_check];
+        let spellings = accept::spellings(check, key);
+        texts.into_iter().flatten().any(|text| spellings.iter().any(|it| it == text.as_bytes()))
     }
 }
 

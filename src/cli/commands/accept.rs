@@ -22,12 +22,13 @@ use clap::Args;
 use crate::audit::accept;
 use crate::audit::accept::{Change, Compared, Refusal};
 use crate::audit::examine::{Auditor, BaselineChoice, Selection};
+use crate::audit::infrastructure;
 use crate::audit::pipeline;
-use crate::audit::pipeline::Request;
+use crate::audit::pipeline::{Look, Request};
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
 use crate::baseline::{self};
-use crate::check::{BASELINE_SIGNED, Evidence, NoBaseline};
+use crate::check::{BASELINE_SIGNED, Evidence, NoBaseline, TERRAFORM_PLAN};
 use crate::cli::Session;
 use crate::cli::args::subjects::Named;
 use crate::cli::args::target::ReachArgs;
@@ -38,13 +39,14 @@ use crate::config::DockerMode;
 use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
-use crate::host::Watch;
-use crate::model::{Kind, State, escaped};
+use crate::host::{HostError, Watch};
+use crate::model::{Attribute, Kind, State, SubjectSource, escaped};
 use crate::project::{Project, read_locks};
 use crate::report::json::{self};
-use crate::section::{Purpose, SECTIONS, Setting};
+use crate::section::{INFRASTRUCTURE, Purpose, SECTIONS, Setting};
 use crate::section::{lock_file_groups, lock_file_names};
 use crate::store::runs;
+use crate::terraform::why_not_lockable;
 
 /// Make a run's observation the baseline, whole or by subject, after showing what changes
 ///
@@ -114,11 +116,6 @@ fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Resu
         Some(name) => Aim::target(&project, name, &args.reach.reach())?,
         None => Aim::local(&project),
     };
-    if let Some(name) = target.as_ref().filter(|_| !aim.has_sections()) {
-        let failure = Failure::new(format!("{name}: infrastructure has no files or containers to accept"));
-        let hint = format!("its drift is locked with: driftlock export --env {name} --accept --reason '…'");
-        return Err(failure.hint(hint));
-    }
     // Nobody waits for a person who is asked; what moves meanwhile is refused at the end.
     let is_asked = args.interactive || !args.yes;
     let turn = if is_asked { None } else { Some(lock_project(&project, "accept", &interrupt.watch)?) };
@@ -127,9 +124,10 @@ fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Resu
     let request = Request { setting, locks: &locks, only: &[], require: &[], signature: None };
     let job = Job { project: &project, args, patterns: &patterns, aim: &aim, request: &request, interrupt };
     let (run, prepared) = job.prepared(run, may_look)?;
-    let Some(Prepared { chosen, evidence }) = prepared else { return Ok(0) };
+    let Some(Prepared { chosen, look }) = prepared else { return Ok(0) };
     let own = target.as_deref().filter(|_| args.own);
-    let files = new_lock_files(&request, &chosen, &evidence, own)?;
+    let mut files = new_lock_files(&request, &chosen, &look.evidence, own)?;
+    files.extend(infrastructure::with_chosen(&look, &locks, &chosen)?);
     output::print(table(&chosen, &files).as_bytes())?;
     if !agreed(args, interrupt)? {
         return Err(Failure::new("not accepted").hint("nothing was written"));
@@ -176,7 +174,7 @@ impl Run {
 /// What is to be accepted, and what was seen of it just now.
 struct Prepared {
     chosen: Vec<Change>,
-    evidence: Vec<Evidence>,
+    look: Look,
 }
 
 /// Why a run cannot be accepted.
@@ -270,23 +268,24 @@ impl Job<'_> {
     /// The changes of a run that are chosen, after looking again; `None` where there are none.
     fn prepare(&self, run: &Run) -> Result<Option<Prepared>, Unfit> {
         let (proposed, compared) = self.propose(run)?;
-        let Some(chosen) = choose(proposed, self.patterns, self.args, self.interrupt)? else {
+        let not_lockable = run.report.as_ref().map(not_lockable).unwrap_or_default();
+        let Some(chosen) = choose(proposed, &not_lockable, self.patterns, self.args, self.interrupt)? else {
             return Ok(None);
         };
-        let again = |watch: &Watch| look_again(self.request, &chosen, self.aim, watch);
-        let evidence = self.as_task(again)?;
+        let look = self.as_task(|watch| self.look_again(&chosen, watch))?;
         let all = run.report.as_ref().map(all_of_report).unwrap_or_default();
-        let (chosen, accepted) = accept::without_accepted(chosen, &all, &evidence);
+        let (chosen, accepted) = accept::without_accepted(chosen, &all, &look.evidence);
         for change in &accepted {
             let line = line(change);
             output::print(format!("{line}: accepted already, with the whole of its entry\n").as_bytes())?;
         }
         if chosen.is_empty() {
             // Another look would find no more of them: they were accepted.
-            return Ok(Some(Prepared { chosen, evidence }));
+            return Ok(Some(Prepared { chosen, look }));
         }
-        accept::still_so(&chosen, &evidence, compared)?;
-        Ok(Some(Prepared { chosen, evidence }))
+        accept::still_so(&chosen, &look.evidence, compared)?;
+        infrastructure::still_so(&look, &chosen, run.report.is_some())?;
+        Ok(Some(Prepared { chosen, look }))
     }
 
     /// Looks at everything of the place, as a check does; nothing is kept of it.
@@ -300,11 +299,63 @@ impl Job<'_> {
         Ok(Run { dir: None, name: report.run.clone(), report: Some(report) })
     }
 
+    /// Looks once more at the sections of some changes, and at infrastructure where one is about that.
+    fn look_again(&self, chosen: &[Change], watch: &Watch) -> Result<Look, Failure> {
+        let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
+        // A run that was asked for containers on the command line is looked at again, whatever is configured.
+        let setting = Setting { docker: DockerMode::Required, docker_asked: true, ..self.request.setting };
+        let request = Request { setting, ..*self.request };
+        let mut look = Look { evidence: Vec::new(), unreachable: None, infrastructure: None };
+        if !wanted.is_empty() {
+            let planned = pipeline::plan(&request).into_iter();
+            let planned = planned.filter(|planned| wanted.contains(&planned.section.id())).collect();
+            look = self.aim.observe(&request, planned, watch)?;
+        }
+        if let Some(why) = look.unreachable {
+            let host = escaped(self.aim.machine().as_bytes());
+            let failure = Failure::new(format!("{host}: {}", escaped(why.as_bytes())));
+            return Err(failure.hint("nothing was written"));
+        }
+        for e in &mut look.evidence {
+            if e.baseline == Err(NoBaseline::Missing) {
+                e.baseline = Ok(State::default());
+            }
+        }
+        if chosen.iter().any(|change| change.section == INFRASTRUCTURE) {
+            look.infrastructure = Some(infrastructure::look(self.project, self.aim, &request, watch));
+        }
+        if watch.is_cancelled() {
+            return Err(HostError::Interrupted.into());
+        }
+        Ok(look)
+    }
+
+    /// The changes that the lock files of an export propose.
+    fn of_lock_files(&self, run: &Path) -> Result<Vec<Change>, Failure> {
+        let name = printable_path(&self.project.named(run));
+        let from = read_locks(&accept::source_of_run(run, &name), None)?;
+        let mut changes = Vec::new();
+        for planned in pipeline::plan(self.request) {
+            let state = accept::state_in(&from, planned.section);
+            let Some(state) = state.map_err(|why| Failure::new(escaped(why.as_bytes())))? else { continue };
+            let before = match planned.baseline {
+                Ok(state) => state,
+                Err(NoBaseline::Missing) => State::default(),
+                Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
+            };
+            changes.extend(accept::between(planned.section, &before, state));
+        }
+        if self.aim.terraform.is_some() {
+            changes.extend(infrastructure::proposed(&self.aim.name(), &from, self.request.locks)?);
+        }
+        Ok(changes)
+    }
+
     /// The changes that a run proposes, from its report or from its lock files.
     fn propose(&self, run: &Run) -> Result<(Vec<Change>, Compared), Unfit> {
         let Some(report) = &run.report else {
             let dir = run.dir.as_deref().unwrap_or(Path::new(""));
-            return Ok((of_lock_files(self.project, dir, self.request)?, Compared::Same));
+            return Ok((self.of_lock_files(dir)?, Compared::Same));
         };
         let digest = self.request.locks.digest(&lock_file_groups()).to_string();
         let compared = Compared::of(report, &digest, &self.project.source().name())?;
@@ -365,22 +416,15 @@ fn all_of_report(report: &Report) -> Vec<Change> {
     accept::from_report(report, &could).unwrap_or_default()
 }
 
-/// The changes that the lock files of an export propose.
-fn of_lock_files(project: &Project, run: &Path, request: &Request<'_>) -> Result<Vec<Change>, Failure> {
-    let from = read_locks(&accept::source_of_run(run, &printable_path(&project.named(run))), None)?;
-    let mut changes = Vec::new();
-    for planned in pipeline::plan(request) {
-        let state = accept::state_in(&from, planned.section);
-        let Some(state) = state.map_err(|why| Failure::new(escaped(why.as_bytes())))? else { continue };
-        let before = match planned.baseline {
-            Ok(state) => state,
-            Err(NoBaseline::Missing) => State::default(),
-            Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
-        };
-        changes.extend(accept::between(planned.section, &before, state));
-    }
-    Ok(changes)
+/// What a report's plan tells that no lock file can hold, and why.
+fn not_lockable(report: &Report) -> Vec<NotLockable<'_>> {
+    let findings = report.checks.iter().flat_map(|check| check.findings.iter().map(|it| (check.id, it)));
+    let of_plan = findings.filter(|(_, finding)| finding.subject.source == SubjectSource::Plan);
+    of_plan.filter_map(|(check, it)| Some(((check, it.subject.key.clone()), why_not_lockable(it)?))).collect()
 }
+
+/// A check and a subject, and why it cannot be accepted.
+type NotLockable<'a> = ((&'a str, Vec<u8>), &'static str);
 
 /// Says that the baseline which changes are made to was not signed by anybody who may: more may have moved in it.
 fn warn_of_signature(report: &Report) {
@@ -398,18 +442,32 @@ fn is_named(patterns: &[Named], check: &str, key: &[u8]) -> bool {
 /// The changes to accept; `None` when the run proposes none.
 fn choose(
     proposed: Vec<Change>,
+    not_lockable: &[NotLockable<'_>],
     patterns: &[Named],
     args: &AcceptArgs,
     interrupt: &Interrupt,
 ) -> Result<Option<Vec<Change>>, Unfit> {
     let keys: Vec<(&str, Vec<u8>)> = proposed.iter().map(|c| (c.check.as_str(), c.key.clone())).collect();
+    let others: Vec<(&str, Vec<u8>)> = not_lockable.iter().map(|(key, _)| key.clone()).collect();
     let mut taken: BTreeSet<usize> = BTreeSet::new();
+    let mut left: BTreeSet<usize> = BTreeSet::new();
     for named in patterns {
-        let its = named.among(&keys);
-        if its.is_empty() {
-            return Err(Unfit::Stale(stray(named, &proposed)));
+        let (its, of_others) = (named.among(&keys), named.among(&others));
+        match of_others.first() {
+            Some(at) if its.is_empty() => return Err(Unfit::Other(not_held(&not_lockable[*at]).into())),
+            None if its.is_empty() => return Err(Unfit::Stale(stray(named, &proposed))),
+            _ => {}
         }
         taken.extend(its);
+        left.extend(of_others);
+    }
+    for (at, other) in not_lockable.iter().enumerate() {
+        if patterns.is_empty() && proposed.is_empty() {
+            return Err(not_held(other).into());
+        }
+        if patterns.is_empty() || left.contains(&at) {
+            say(&format!("warning: left as it is: {}", not_held(other)));
+        }
     }
     let is_taken = |at: usize| patterns.is_empty() || taken.contains(&at);
     let chosen = proposed.into_iter().enumerate().filter(|(at, _)| is_taken(*at));
@@ -421,6 +479,11 @@ fn choose(
         }
     }
     Ok((!chosen.is_empty()).then_some(chosen))
+}
+
+/// The refusal of what no lock file can hold.
+fn not_held(((check, key), why): &NotLockable<'_>) -> Refusal {
+    Refusal::NotLockable { subject: format!("{check}/{}", escaped(key)), why }
 }
 
 /// What is said of a name that names no change.
@@ -455,31 +518,6 @@ fn tick(all: Vec<Change>, interrupt: &Interrupt) -> Result<Vec<Change>, Failure>
     Ok(all.into_iter().enumerate().filter(|(i, _)| ticked.contains(i)).map(|(_, change)| change).collect())
 }
 
-fn look_again(
-    request: &Request<'_>,
-    chosen: &[Change],
-    aim: &Aim,
-    watch: &Watch,
-) -> Result<Vec<Evidence>, Failure> {
-    let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
-    // A run that was asked for containers on the command line is looked at again, whatever is configured.
-    let setting = Setting { docker: DockerMode::Required, docker_asked: true, ..request.setting };
-    let request = Request { setting, ..*request };
-    let planned = pipeline::plan(&request).into_iter().filter(|p| wanted.contains(&p.section.id())).collect();
-    let look = aim.observe(&request, planned, watch)?;
-    if let Some(why) = look.unreachable {
-        let host = escaped(aim.machine().as_bytes());
-        return Err(Failure::new(format!("{host}: {}", escaped(why.as_bytes()))).hint("nothing was written"));
-    }
-    let mut evidence = look.evidence;
-    for e in &mut evidence {
-        if e.baseline == Err(NoBaseline::Missing) {
-            e.baseline = Ok(State::default());
-        }
-    }
-    Ok(evidence)
-}
-
 /// The lock files that change, by name below audit/locks; a target's own hold what belongs on it alone.
 fn new_lock_files(
     request: &Request<'_>,
@@ -511,10 +549,11 @@ fn new_lock_files(
 /// What is about to change, by section and subject.
 fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
     let mut text = String::new();
-    for section in SECTIONS {
-        let of_it: Vec<&Change> = chosen.iter().filter(|change| change.section == section.id()).collect();
+    let sections = SECTIONS.iter().map(|section| (section.id(), section.meta().nouns.1));
+    for (section, nouns) in sections.chain([(INFRASTRUCTURE, TERRAFORM_PLAN.meta().labels.noun)]) {
+        let of_it: Vec<&Change> = chosen.iter().filter(|change| change.section == section).collect();
         if !of_it.is_empty() {
-            let _ = writeln!(text, "{}:", section.meta().nouns.1);
+            let _ = writeln!(text, "{nouns}:");
         }
         for change in of_it {
             let _ = writeln!(text, "  {}", line(change));
@@ -524,6 +563,9 @@ fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
             }
             if parts.len() > 10 {
                 let _ = writeln!(text, "      … and {} more", parts.len() - 10);
+            }
+            for line in change.attributes.iter().flat_map(Attribute::lines) {
+                let _ = writeln!(text, "      {}", escaped(line.as_bytes()));
             }
             for fact in facts_that_move(change) {
                 let _ = writeln!(text, "      {fact}");

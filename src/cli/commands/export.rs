@@ -511,9 +511,6 @@ impl Job<'_> {
             return "Next: make this server a target in audit/driftlock.toml, or export it with --accept"
                 .to_owned();
         }
-        if !self.aim.has_sections() {
-            return format!("Next: driftlock export{} --accept", self.option());
-        }
         if let Some(revision) = self.aim.revision() {
             let from = quoted(&format!("git:{}", escaped(revision.name.as_bytes())));
             return format!("Next: driftlock export --from {from} --accept");
