@@ -48,7 +48,7 @@ pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &
             keep_out_of_git(project);
             terraform::look(&environment, &settled, watch)
         }
-        Some(file) => of_file(&environment, &settled, file),
+        Some(file) => of_file(&environment, &settled, file, watch),
     };
     for finding in &mut look.judged.findings {
         let Some(place) = look.places.get(&finding.subject.key) else { continue };
@@ -287,16 +287,16 @@ pub(crate) fn with_chosen(
 }
 
 /// Judges a plan that was made elsewhere.
-fn of_file(environment: &Environment<'_>, settled: &Settled, file: &Path) -> Look {
+fn of_file(environment: &Environment<'_>, settled: &Settled, file: &Path, watch: &Watch) -> Look {
     if file == Path::new("-") {
-        return terraform::look_at_file(environment, settled, io::stdin().lock());
+        return terraform::look_at_file(environment, settled, io::stdin().lock(), watch);
     }
     let failed = |error: &io::Error| Look::failed(Failure::at(file, error).in_one_line());
     let opened = match File::open(file) {
         Ok(opened) => opened,
         Err(error) => return failed(&error),
     };
-    let mut look = terraform::look_at_file(environment, settled, opened);
+    let mut look = terraform::look_at_file(environment, settled, opened, watch);
     for why in &mut look.judged.errors {
         *why = format!("{}: {why}", printable_path(file));
     }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
-pub use terraform::{Init, Terraform, TerraformConfig, Weight, holds_code, is_code};
+pub use terraform::{Init, Terraform, TerraformConfig, Weight, detected, holds_code, is_code};
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::model::OnUse;

@@ -195,7 +195,8 @@ impl Raw {
 
 /// The environments that a project has where its configuration names none: each directory `environments/*` with `.tf`
 /// files, by its name.
-pub(super) fn detected(root: &Path) -> Vec<(String, Terraform)> {
+#[must_use]
+pub fn detected(root: &Path) -> Vec<(String, Terraform)> {
     let Ok(entries) = std::fs::read_dir(root.join(ENVIRONMENTS)) else { return Vec::new() };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> = names.filter(|name| super::is_target_name(name)).collect();

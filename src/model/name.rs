@@ -53,6 +53,9 @@ fn push_escaped(out: &mut String, c: char, is_look_alike: bool) {
 /// hide text, the line separators of Unicode, and what Unicode says is no character.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     let is_none = |c: char| matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
     c.is_control() || is_invisible(c) || is_none(c)
 }
@@ -68,7 +71,7 @@ fn is_invisible(c: char) -> bool {
 #[must_use]
 pub fn shown_json(json: String) -> String {
     let is_raw = |c: char| is_hidden(c) && c != '\n';
-    if !json.contains(is_raw) {
+    if json.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n')) || !json.contains(is_raw) {
         return json;
     }
     let mut out = String::with_capacity(json.len() + 64);

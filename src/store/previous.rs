@@ -3,9 +3,9 @@
 use crate::check;
 use crate::model::PastRun;
 use crate::model::printable_path;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::atomic::read_file;
 use crate::error::Failure;
@@ -14,15 +14,15 @@ use crate::project::Project;
 use crate::report::json;
 use crate::store::history;
 use crate::store::runs;
-use crate::store::since::{self, Carried};
+use crate::store::since::{self, Carried, Found};
 
 /// Where earlier reports are looked for.
 pub(crate) struct Previous<'a> {
     project: &'a Project,
     /// The reports of `--previous`, which stand in for those of earlier runs here.
-    given: Option<Vec<Report>>,
+    given: Option<Vec<Arc<Report>>>,
     /// What was read of earlier runs, before this one takes their place.
-    read: Mutex<BTreeMap<Option<String>, Option<Report>>>,
+    read: Mutex<BTreeMap<Option<String>, Option<Arc<Report>>>>,
 }
 
 impl<'a> Previous<'a> {
@@ -48,7 +48,7 @@ impl<'a> Previous<'a> {
             }
             Err(error) => return Err(Failure::at(path, &error)),
         };
-        Ok(Self { project, given: Some(reports), read })
+        Ok(Self { project, given: Some(reports.into_iter().map(Arc::new).collect()), read })
     }
 
     /// Whether the user named the earlier reports.
@@ -57,16 +57,16 @@ impl<'a> Previous<'a> {
     }
 
     /// The newest whole report of a place before this invocation; one that cannot be read is none.
-    pub(crate) fn of(&self, target: Option<&str>) -> Option<Report> {
+    pub(crate) fn of(&self, target: Option<&str>) -> Option<Arc<Report>> {
         if let Some(given) = &self.given {
             // One of some checks alone, or of two recorded states, says nothing of the whole.
-            let is_whole = |report: &&Report| !report.partial && report.mode != Mode::Diff;
+            let is_whole = |report: &&Arc<Report>| !report.partial && report.mode != Mode::Diff;
             return given.iter().filter(is_whole).find(|it| it.target.as_deref() == target).cloned();
         }
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let from_disk = || {
             let bytes = read_file(&runs::latest(&self.project.root, target)).ok()?;
-            json::read_known(&bytes, &check::meta).ok()
+            json::read_known(&bytes, &check::meta).ok().map(Arc::new)
         };
         read.entry(target.map(str::to_owned)).or_insert_with(from_disk).clone()
     }
@@ -85,7 +85,7 @@ impl<'a> Previous<'a> {
             report.last_success = before.as_ref().and_then(|before| before.last_success);
         }
         let same_baseline = before.filter(|before| before.baseline.from == report.baseline.from);
-        report.resolved = same_baseline.as_ref().map(|before| resolved(before, report)).unwrap_or_default();
+        report.resolved = same_baseline.as_deref().map(|before| resolved(before, report)).unwrap_or_default();
         let mut past = OlderRuns {
             previous: self,
             report: (report.target.clone(), report.baseline.from.clone()),
@@ -94,10 +94,11 @@ impl<'a> Previous<'a> {
         };
         for check in &mut report.checks {
             let id = check.id;
+            let before = same_baseline.as_deref().map(|before| Found::by(id, before));
             for finding in &mut check.findings {
-                let carried = same_baseline
+                let carried = before
                     .as_ref()
-                    .map_or(Carried::Unknown, |before| since::carried(before, id, finding, &report.run));
+                    .map_or(Carried::Unknown, |before| since::carried(before, finding, &report.run));
                 finding.since = match carried {
                     Carried::Since(since) => Some(since),
                     Carried::New => None,
@@ -113,7 +114,8 @@ impl<'a> Previous<'a> {
 fn resolved(before: &Report, now: &Report) -> Vec<Resolved> {
     let mut all = Vec::new();
     for check in now.checks.iter().filter(|check| matches!(check.status(), Status::Pass | Status::Fail)) {
-        let is_over = |old: &&Finding| !check.findings.iter().any(|it| it.subject.key == old.subject.key);
+        let still: HashSet<&[u8]> = check.findings.iter().map(|it| it.subject.key.as_slice()).collect();
+        let is_over = |old: &&Finding| !still.contains(old.subject.key.as_slice());
         let earlier = before.checks.iter().filter(|it| it.id == check.id).flat_map(|it| &it.findings);
         all.extend(earlier.filter(is_over).map(|old| Resolved {
             check: check.id.to_owned(),

@@ -1,5 +1,8 @@
 //! Since when a subject differs, as the reports of runs tell it.
 
+use std::collections::HashMap;
+
+use crate::model::CheckResult;
 use crate::model::PastRun;
 use crate::model::PastSubject;
 use crate::model::Report;
@@ -20,7 +23,9 @@ enum Word<'a> {
 
 fn word<'a>(past: &'a PastRun, check: &str, name: &str, now: &Finding) -> Word<'a> {
     let Some(check) = past.checks.iter().find(|c| c.name == check) else { return Word::Nothing };
-    match check.subjects.iter().find(|subject| subject.name == name) {
+    // They are sorted by name.
+    let at = check.subjects.partition_point(|subject| subject.name.as_str() < name);
+    match check.subjects.get(at).filter(|subject| subject.name == name) {
         Some(subject) if subject.expected != now.expected.text() => Word::Accepted,
         Some(subject) => Word::Differs(subject),
         None if check.is_whole => Word::Same,
@@ -80,11 +85,32 @@ pub enum Carried {
     Unknown,
 }
 
-/// Carries on what the report `before` says of a finding of `check`, in the run `now` that is being made.
+/// The findings of one check of a report by subject, the first of each.
+pub struct Found<'a> {
+    report: &'a Report,
+    checked: Option<&'a CheckResult>,
+    by_subject: HashMap<&'a [u8], &'a Finding>,
+}
+
+impl<'a> Found<'a> {
+    /// Those of `check` in a report.
+    #[must_use]
+    pub fn by(check: &str, report: &'a Report) -> Self {
+        let checked = report.checks.iter().find(|it| it.id == check);
+        let mut by_subject = HashMap::new();
+        for finding in checked.into_iter().flat_map(|it| &it.findings) {
+            by_subject.entry(finding.subject.key.as_slice()).or_insert(finding);
+        }
+        Self { report, checked, by_subject }
+    }
+}
+
+/// Carries on what an earlier report says of a finding of the same check, in the run `now` that is being made.
 #[must_use]
-pub fn carried(before: &Report, check: &str, finding: &Finding, now: &str) -> Carried {
-    let Some(checked) = before.checks.iter().find(|it| it.id == check) else { return Carried::Unknown };
-    let Some(found) = checked.findings.iter().find(|it| it.subject.key == finding.subject.key) else {
+pub fn carried(before: &Found<'_>, finding: &Finding, now: &str) -> Carried {
+    let Some(checked) = before.checked else { return Carried::Unknown };
+    let (check, report) = (checked.id, before.report);
+    let Some(found) = before.by_subject.get(finding.subject.key.as_slice()) else {
         let is_whole = matches!(checked.status(), Status::Pass | Status::Fail);
         return if is_whole { Carried::New } else { Carried::Unknown };
     };
@@ -93,8 +119,8 @@ pub fn carried(before: &Report, check: &str, finding: &Finding, now: &str) -> Ca
         return Carried::New;
     }
     let first = || Since {
-        run: before.run.clone(),
-        started_at: before.started_at.clone(),
+        run: report.run.clone(),
+        started_at: report.started_at.clone(),
         runs: 1,
         before: None,
         changed: None,

@@ -1,7 +1,9 @@
 //! Terraform code as far as it is read here: where each resource is declared, and which constants are secrets.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use hcl_edit::Span as _;
 use hcl_edit::expr::{Expression, ObjectKey};
@@ -37,10 +39,16 @@ pub struct Code {
     declared: BTreeMap<String, CodePlace>,
     /// The sources of the modules that are called.
     sources: BTreeMap<String, String>,
+    /// Those of these modules that were read.
+    read_modules: RefCell<BTreeMap<String, Rc<Self>>>,
     /// The names of variables that are sensitive.
     sensitive: BTreeSet<String>,
     /// The constants of providers and backends, and the defaults of sensitive variables.
     constants: Vec<String>,
+    /// The names of the providers, by declaration, source or type of resource, and of the backend.
+    services: BTreeSet<String>,
+    /// The names of variables without a default.
+    required: BTreeSet<String>,
 }
 
 impl Code {
@@ -56,8 +64,7 @@ impl Code {
                 continue;
             }
             let is_json = path.extension().is_some_and(|ending| ending == "json");
-            let text = read_file_within(&path, LARGEST).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            match text {
+            match text_of(&path) {
                 Some(text) if is_json => code.read_json(&text),
                 Some(text) => code.read_text(&path, &text),
                 None => {}
@@ -73,6 +80,7 @@ impl Code {
                 block.labels.iter().map(hcl_edit::structure::BlockLabel::as_str).collect();
             match (block.ident.as_str(), labels.as_slice()) {
                 ("resource" | "data", [kind, name]) => {
+                    self.services.insert(service_of(kind));
                     let data = if block.ident.as_str() == "data" { "data." } else { "" };
                     let span = block.span().unwrap_or_default();
                     let line = |at: usize| {
@@ -88,6 +96,9 @@ impl Code {
                     }
                 }
                 ("variable", [name]) => {
+                    if !block.body.has_attribute("default") {
+                        self.required.insert((*name).to_owned());
+                    }
                     let is_sensitive = block.body.get_attribute("sensitive");
                     if is_sensitive.is_some_and(|it| it.value.as_bool() == Some(true)) {
                         self.sensitive.insert((*name).to_owned());
@@ -96,8 +107,12 @@ impl Code {
                         }
                     }
                 }
-                ("provider", _) => constants(&block.body, &[], &mut self.constants),
+                ("provider", names) => {
+                    self.services.extend(names.iter().map(|name| (*name).to_owned()));
+                    constants(&block.body, &[], &mut self.constants);
+                }
                 ("terraform", _) => {
+                    self.services.extend(required_services(block));
                     for backend in
                         block.body.blocks().filter(|it| matches!(it.ident.as_str(), "backend" | "cloud"))
                     {
@@ -116,6 +131,10 @@ impl Code {
             self.sensitive.insert(name.clone());
             variable.get("default").into_iter().for_each(|it| json_strings(it, &[], &mut self.constants));
         }
+        let keys =
+            |key: &str| json.get(key).and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key);
+        self.services.extend(keys("provider").cloned());
+        self.services.extend(keys("resource").chain(keys("data")).map(|kind| service_of(kind)));
         json.get("provider").into_iter().for_each(|it| json_strings(it, &[], &mut self.constants));
         let backend = json.get("terraform").and_then(|it| it.get("backend"));
         if let Some(backend) = backend {
@@ -132,10 +151,11 @@ impl Code {
     fn place_within(&self, parts: &[String], depth: usize) -> Option<CodePlace> {
         match parts {
             [module, name, rest @ ..] if module == "module" && !rest.is_empty() => {
-                let source = self.sources.get(name)?;
-                let is_local = source.starts_with("./") || source.starts_with("../");
-                let dir = is_local.then(|| normal(&self.dir.join(source)))?;
-                (depth > 0).then(|| Self::read(&dir).place_within(rest, depth - 1))?
+                let dir = self.local_module(self.sources.get(name)?)?;
+                let read = || Rc::new(Self::read(&dir));
+                let module =
+                    Rc::clone(self.read_modules.borrow_mut().entry(name.clone()).or_insert_with(read));
+                (depth > 0).then(|| module.place_within(rest, depth - 1))?
             }
             parts => self.declared.get(&parts.join(".")).cloned(),
         }
@@ -144,17 +164,9 @@ impl Code {
     /// Notes the secrets that stand in the code, and in the files of variables.
     pub(super) fn note_secrets(&self, var_files: &[PathBuf], secrets: &mut Secrets) {
         self.constants.iter().for_each(|text| secrets.note_text(text));
-        let given = std::fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path());
-        let is_read = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            matches!(name, "terraform.tfvars" | "terraform.tfvars.json")
-                || name.ends_with(".auto.tfvars")
-                || name.ends_with(".auto.tfvars.json")
-        };
-        for path in given.filter(is_read).chain(var_files.iter().cloned()) {
-            let text = read_file_within(&path, LARGEST).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        for path in files_of_values(&self.dir).into_iter().chain(var_files.iter().cloned()) {
             let mut found = Vec::new();
-            if let Some(text) = text {
+            if let Some(text) = text_of(&path) {
                 if let Ok(Value::Object(fields)) = serde_json::from_str(&text) {
                     let ours = fields.iter().filter(|(name, _)| self.sensitive.contains(*name));
                     ours.for_each(|(_, value)| json_strings(value, &[], &mut found));
@@ -169,10 +181,92 @@ impl Code {
         }
     }
 
+    /// The names of the providers and the backend, with those of local modules.
+    pub(super) fn services(&self) -> BTreeSet<String> {
+        let mut names = self.services.clone();
+        let mut known = BTreeSet::new();
+        let mut left: Vec<PathBuf> = self.local_modules();
+        while let Some(dir) = left.pop() {
+            if known.insert(dir.clone()) {
+                let module = Self::read(&dir);
+                left.extend(module.local_modules());
+                names.extend(module.services);
+            }
+        }
+        names
+    }
+
+    fn local_modules(&self) -> Vec<PathBuf> {
+        self.sources.values().filter_map(|source| self.local_module(source)).collect()
+    }
+
+    /// The directory of a module, where its source is a path.
+    fn local_module(&self, source: &str) -> Option<PathBuf> {
+        let is_local = source.starts_with("./") || source.starts_with("../");
+        is_local.then(|| normal(&self.dir.join(source)))
+    }
+
+    /// The names of variables that have neither a default nor a value in the files that are read of themselves.
+    pub(super) fn unset(&self) -> BTreeSet<String> {
+        let given: Vec<String> = files_of_values(&self.dir).iter().filter_map(|path| text_of(path)).collect();
+        let is_given = |name: &String| {
+            given.iter().any(|text| match serde_json::from_str::<Value>(text) {
+                Ok(json) => json.get(name).is_some(),
+                Err(_) => hcl_edit::parser::parse_body(text).is_ok_and(|body| body.has_attribute(name)),
+            })
+        };
+        self.required.iter().filter(|name| !is_given(name)).cloned().collect()
+    }
+
     /// Whether a variable is declared here and not as sensitive.
     pub(super) fn is_plain_variable(&self, name: &str) -> bool {
         !self.sensitive.contains(name)
     }
+}
+
+/// The text of a file, unless it is too large.
+fn text_of(path: &Path) -> Option<String> {
+    read_file_within(path, LARGEST).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// The files of values for variables that are read of themselves.
+fn files_of_values(dir: &Path) -> Vec<PathBuf> {
+    let given = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_read = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        matches!(name, "terraform.tfvars" | "terraform.tfvars.json")
+            || name.ends_with(".auto.tfvars")
+            || name.ends_with(".auto.tfvars.json")
+    };
+    given.filter(is_read).collect()
+}
+
+/// The provider of resources of a type.
+fn service_of(kind: &str) -> String {
+    kind.split('_').next().unwrap_or(kind).to_owned()
+}
+
+/// The backend, and the providers that a `terraform` block names, by their names and sources.
+fn required_services(block: &Block) -> Vec<String> {
+    let mut names = Vec::new();
+    for inner in block.body.blocks() {
+        match inner.ident.as_str() {
+            "backend" => names.extend(inner.labels.first().map(|label| label.as_str().to_owned())),
+            "cloud" => names.push("remote".to_owned()),
+            "required_providers" => names.extend(inner.body.attributes().map(|it| match &it.value {
+                Expression::Object(fields) => {
+                    let is_source =
+                        |key: &ObjectKey| key.as_ident().is_some_and(|it| it.as_str() == "source");
+                    let source =
+                        fields.iter().find(|(key, _)| is_source(key)).and_then(|(_, it)| it.expr().as_str());
+                    source.and_then(|it| it.rsplit('/').next()).unwrap_or(it.key.as_str()).to_owned()
+                }
+                _ => it.key.as_str().to_owned(),
+            })),
+            _ => {}
+        }
+    }
+    names
 }
 
 /// Settings of backends that are no secrets.

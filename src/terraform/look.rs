@@ -17,11 +17,12 @@ use super::plan::Plan;
 use super::private;
 use super::secrets::Secrets;
 use super::slots::Slots;
+use super::state_version;
 use crate::atomic::DraftDir;
 use crate::config::{Init, Terraform, holds_code};
 use crate::control::progress::Watch;
 use crate::control::{Environment as Variables, file_lock};
-use crate::model::{Digest, LeftOut, Unit, escaped, in_words, printable_path};
+use crate::model::{Digest, LeftOut, Unit, escaped, in_words, printable_path, quoted};
 
 /// A longer line of a plan's messages is not read, in bytes.
 const LONGEST_LINE: u64 = 1 << 20;
@@ -48,6 +49,8 @@ const LACKING: [&str; 18] = [
     "timeout",
     "token",
 ];
+/// The first bytes of a saved plan, which is a ZIP archive.
+const ZIP: &[u8] = b"PK\x03\x04";
 /// The file in which the code pins its providers.
 const LOCK: &str = ".terraform.lock.hcl";
 /// Words of errors by which Terraform says that a directory must be initialised anew.
@@ -104,6 +107,42 @@ impl Look {
 /// Looks at an environment. What goes wrong is an error of the result: a plan that is not whole is none.
 #[must_use]
 pub fn look(environment: &Environment<'_>, settled: &super::Settled, watch: &Watch) -> Look {
+    let code = Code::read(environment.dir);
+    at_work(environment, watch, &code, |session| session.carry_out(settled, &code))
+}
+
+/// Judges a plan that was made elsewhere: its JSON as it is, a saved plan as `show -json` prints it. Nothing is planned,
+/// initialised or refreshed.
+#[must_use]
+pub fn look_at_file(
+    environment: &Environment<'_>,
+    settled: &super::Settled,
+    mut from: impl Read,
+    watch: &Watch,
+) -> Look {
+    let code = Code::read(environment.dir);
+    let mut start = Vec::new();
+    if let Err(error) = from.by_ref().take(ZIP.len() as u64).read_to_end(&mut start) {
+        return Look::failed(in_words(&error));
+    }
+    let is_saved = start == ZIP;
+    let from = start.as_slice().chain(from);
+    if is_saved {
+        return at_work(environment, watch, &code, |session| session.show(settled, &code, from));
+    }
+    match Plan::read(from, false) {
+        Ok(plan) => judged(environment, plan, settled, None, &code),
+        Err(bad) => Look::failed(bad.to_string()),
+    }
+}
+
+/// Does work with the program, once it is this environment's turn.
+fn at_work(
+    environment: &Environment<'_>,
+    watch: &Watch,
+    code: &Code,
+    work: impl FnOnce(&mut Session<'_>) -> Result<Look, String>,
+) -> Look {
     let length = environment.config.timeout;
     let deadline = Deadline { end: Instant::now() + length, length, watch };
     let Some(_slot) = environment.slots.take(&|| deadline.is_over()) else {
@@ -111,29 +150,12 @@ pub fn look(environment: &Environment<'_>, settled: &super::Settled, watch: &Wat
             "another plan took all the time that this one had; see timeout and [terraform] jobs",
         );
     };
-    let code = Code::read(environment.dir);
     let mut secrets = Secrets::default();
     let var_files: Vec<PathBuf> =
         environment.config.var_files.iter().map(|name| environment.dir.join(name)).collect();
     code.note_secrets(&var_files, &mut secrets);
     let mut session = Session { environment, deadline, secrets, coverage: Vec::new() };
-    match session.carry_out(settled, &code) {
-        Ok(look) => look,
-        Err(why) => {
-            let why = session.secrets.replaced_in(&why).into_owned();
-            Look::failed(why)
-        }
-    }
-}
-
-/// Judges the JSON of a plan that was made elsewhere; nothing is started.
-#[must_use]
-pub fn look_at_file(environment: &Environment<'_>, settled: &super::Settled, from: impl Read) -> Look {
-    let code = Code::read(environment.dir);
-    match Plan::read(from, false) {
-        Ok(plan) => judged(environment, plan, settled, None, &code),
-        Err(bad) => Look::failed(bad.to_string()),
-    }
+    work(&mut session).unwrap_or_else(|why| Look::failed(session.secrets.replaced_in(&why).into_owned()))
 }
 
 fn judged(
@@ -155,6 +177,32 @@ fn judged(
     Look { judged, places, was_made: true }
 }
 
+/// Where the program works.
+struct Workplace {
+    /// The directory that stays between runs.
+    state: PathBuf,
+    /// The private one of this run.
+    draft: DraftDir,
+    /// What the program initialises, unless that is left to the user.
+    own: Option<PathBuf>,
+    /// The copy of the code, where that pins no providers.
+    copy: Option<PathBuf>,
+}
+
+impl Workplace {
+    /// How the program is called there.
+    fn caller<'w>(&'w self, environment: &Environment<'w>) -> Caller<'w> {
+        Caller {
+            config: environment.config,
+            dir: self.copy.as_deref().unwrap_or(environment.dir),
+            is_unpinned: self.copy.is_some(),
+            data_dir: self.own.clone(),
+            plugin_cache: self.own.as_ref().map(|_| self.state.join("plugins")),
+            environment: environment.variables,
+        }
+    }
+}
+
 /// One look while it is under way.
 struct Session<'a> {
     environment: &'a Environment<'a>,
@@ -165,7 +213,72 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn carry_out(&mut self, settled: &super::Settled, code: &Code) -> Result<Look, String> {
-        let Environment { config, dir, name, .. } = *self.environment;
+        let Environment { config, name, .. } = *self.environment;
+        let place = self.workplace()?;
+        let caller = place.caller(self.environment);
+        caller.note_secrets(&|variable| code.is_plain_variable(variable), &mut self.secrets);
+        let mut was_initialised = false;
+        if let Some(data) = &place.own {
+            private::make(data).map_err(|error| at(data, &error))?;
+            let plugins = place.state.join("plugins");
+            private::make(&plugins).map_err(|error| at(&plugins, &error))?;
+            was_initialised = self.initialise(&caller, &place.state, config.init == Init::Always)?;
+        }
+        self.find_workspace(&caller)?;
+        let has_providers = place.own.as_ref().is_some_and(|data| data.join("providers").exists());
+        if let Some(copy) = place.copy.as_ref().filter(|_| has_providers) {
+            self.coverage.push("providers not pinned: the code has no .terraform.lock.hcl".to_owned());
+            let _ = std::fs::copy(copy.join(LOCK), place.state.join(LOCK));
+        }
+        let file = place.draft.path().join("plan");
+        let mut planned = self.plan(&caller, &file);
+        if let (Err(why), Some(_), false) = (&planned, &place.own, was_initialised)
+            && NEEDS_INIT.iter().any(|words| why.contains(words))
+        {
+            self.initialise(&caller, &place.state, true)?;
+            planned = self.plan(&caller, &file);
+        }
+        planned?;
+        let inventory = self.inventory()?;
+        let mut plan = self.read(&caller, &file, inventory.is_some())?;
+        Self::refuse_newer_state(&caller, plan.header.program.as_deref())?;
+        drop(place);
+        plan.secrets.absorb(&self.secrets);
+        log::info!(environment = name, resources = plan.subjects; "planned");
+        let mut look = judged(self.environment, plan, settled, inventory.as_ref(), code);
+        let coverage = std::mem::take(&mut self.coverage).into_iter();
+        let told = coverage.map(|reason| LeftOut { unit: Unit::Files, count: 1, reason, remedy: None });
+        look.judged.left_out.extend(told);
+        Ok(look)
+    }
+
+    /// Judges a saved plan as the program shows it, where the directory was initialised before.
+    fn show(&mut self, settled: &super::Settled, code: &Code, mut from: impl Read) -> Result<Look, String> {
+        let place = self.workplace()?;
+        let caller = place.caller(self.environment);
+        caller.note_secrets(&|variable| code.is_plain_variable(variable), &mut self.secrets);
+        let file = place.draft.path().join("plan");
+        let kept = private::file(&file).and_then(|mut kept| std::io::copy(&mut from, &mut kept));
+        kept.map_err(|error| at(&file, &error))?;
+        let mut plan = self.read(&caller, &file, false).map_err(|why| {
+            let Environment { name, config, dir, .. } = *self.environment;
+            let show = format!(
+                "{} -chdir={} show -json FILE",
+                quoted(&config.binary),
+                quoted(&dir.display().to_string())
+            );
+            format!(
+                "{why}; where the directory is initialised: {show} | driftlock check --env {name} --plan -"
+            )
+        })?;
+        drop(place);
+        plan.secrets.absorb(&self.secrets);
+        Ok(judged(self.environment, plan, settled, None, code))
+    }
+
+    /// Makes ready where the program works, and makes sure that there is code.
+    fn workplace(&self) -> Result<Workplace, String> {
+        let Environment { config, dir, .. } = *self.environment;
         if !dir.is_dir() {
             return Err(format!("{}: there is no such directory", printable_path(dir)));
         }
@@ -174,55 +287,29 @@ impl Session<'_> {
         }
         let (state, draft) = self.directories()?;
         let own = (config.init != Init::Never).then(|| state.join("data"));
-        let pins = dir.join(LOCK);
-        let is_unpinned = own.is_some() && !pins.exists();
+        let is_unpinned = own.is_some() && !dir.join(LOCK).exists();
         let copy =
             is_unpinned.then(|| private::mirror(self.environment.root, dir, &draft.path().join("tree")));
         let copy = copy.transpose().map_err(|error| at(draft.path(), &error))?;
         if let Some(copy) = &copy {
             let _ = std::fs::copy(state.join(LOCK), copy.join(LOCK));
         }
-        let caller = Caller {
-            config,
-            dir: copy.as_deref().unwrap_or(dir),
-            is_unpinned,
-            data_dir: own.clone(),
-            plugin_cache: own.as_ref().map(|_| state.join("plugins")),
-            environment: self.environment.variables,
-        };
-        caller.note_secrets(&|variable| code.is_plain_variable(variable), &mut self.secrets);
-        let mut was_initialised = false;
-        if let Some(data) = &own {
-            private::make(data).map_err(|error| at(data, &error))?;
-            let plugins = state.join("plugins");
-            private::make(&plugins).map_err(|error| at(&plugins, &error))?;
-            was_initialised = self.initialise(&caller, &state, config.init == Init::Always)?;
+        Ok(Workplace { state, draft, own, copy })
+    }
+
+    /// Refuses a state that a newer minor version of the program wrote, where that lies on this machine. The program reads it
+    /// all the same, and what the newer one put there may mean something else.
+    fn refuse_newer_state(caller: &Caller<'_>, program: Option<&str>) -> Result<(), String> {
+        let Some((program, written)) = program.zip(state_version::of_local(caller)) else { return Ok(()) };
+        if !state_version::is_newer(&written, program) {
+            return Ok(());
         }
-        self.find_workspace(&caller)?;
-        let has_providers = own.as_ref().is_some_and(|data| data.join("providers").exists());
-        if let Some(copy) = copy.as_ref().filter(|_| has_providers) {
-            self.coverage.push("providers not pinned: the code has no .terraform.lock.hcl".to_owned());
-            let _ = std::fs::copy(copy.join(LOCK), state.join(LOCK));
-        }
-        let file = draft.path().join("plan");
-        let mut planned = self.plan(&caller, &file);
-        if let (Err(why), Some(_), false) = (&planned, &own, was_initialised)
-            && NEEDS_INIT.iter().any(|words| why.contains(words))
-        {
-            self.initialise(&caller, &state, true)?;
-            planned = self.plan(&caller, &file);
-        }
-        planned?;
-        let inventory = self.inventory()?;
-        let mut plan = self.read(&caller, &file, inventory.is_some())?;
-        drop(draft);
-        plan.secrets.absorb(&self.secrets);
-        log::info!(environment = name, resources = plan.subjects; "planned");
-        let mut look = judged(self.environment, plan, settled, inventory.as_ref(), code);
-        let coverage = std::mem::take(&mut self.coverage).into_iter();
-        let told = coverage.map(|reason| LeftOut { unit: Unit::Files, count: 1, reason, remedy: None });
-        look.judged.left_out.extend(told);
-        Ok(look)
+        let written = escaped(written.as_bytes());
+        let program = escaped(program.as_bytes());
+        Err(format!(
+            "the state was written by version {written}, and this is {program}: name a program of that version or a newer \
+             one by binary in audit/driftlock.toml"
+        ))
     }
 
     /// The directory that stays between runs, and the private one of this run.

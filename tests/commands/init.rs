@@ -492,3 +492,30 @@ fn what_older_patterns_miss_is_named_on_a_server_too_needs_mounts() {
         ran.out()
     );
 }
+
+#[test]
+fn directories_of_terraform_code_become_environments_with_the_variables_that_they_need() {
+    let project = Project::empty();
+    let text =
+        "terraform {\n  backend \"s3\" {}\n}\nresource \"hcloud_server\" \"a\" {}\nvariable \"size\" {}\n";
+    project.file("environments/prod/main.tf", text);
+    project.file("environments/stage.eu/main.tf", "resource \"terraform_data\" \"a\" {}\n");
+    project.file("environments/docs/README.md", "");
+    let said = project.ok(&["init"]).out();
+    assert_eq!(
+        listed(&said, "Terraform environments: 2"),
+        [
+            "prod: environments/prod (needs AWS_*, HCLOUD_*, TF_VAR_size)",
+            "stage.eu: environments/stage.eu (needs no variables)"
+        ]
+    );
+    assert!(said.ends_with("Next: driftlock check --all\n"), "{said}");
+    let written = project.read("audit/driftlock.toml");
+    let prod = "[targets.prod]\nterraform = { dir = \"environments/prod\", env = [\"AWS_*\", \"HCLOUD_*\", \"TF_VAR_size\"] }\n";
+    assert!(written.contains(prod), "{written}");
+    let out = project.ok(&["check", "--all", "--dry-run"]).out();
+    assert!(
+        out.contains("-chdir=environments/prod plan") && out.contains("-chdir=environments/stage.eu plan"),
+        "{out}"
+    );
+}

@@ -201,6 +201,58 @@ fn a_state_that_is_broken_newer_or_locked_is_an_error() {
 }
 
 #[test]
+fn a_state_that_a_newer_release_wrote_is_an_error_though_terraform_plans() {
+    let project = applied(&resource("a", "1"), "");
+    let path = "environments/prod/terraform.tfstate";
+    let state: Value = serde_json::from_str(&project.read(path)).unwrap();
+    let with = |version: &str| {
+        let mut state = state.clone();
+        state["terraform_version"] = json!(version);
+        project.file(path, &state.to_string());
+        check(&project)
+    };
+    let ours = state["terraform_version"].as_str().unwrap();
+    let patch = ours.rsplit_once('.').unwrap().0.to_owned() + ".99";
+    assert_eq!(with(&patch).0, 0, "patches of one release write the same");
+    let (exit, report) = with("1.999.0");
+    let why = error(&report);
+    assert!(exit == 1 && why.starts_with("the state was written by version 1.999.0, and this is "), "{why}");
+    terraform(&project, &["plan", "-input=false", "-lock=false"]);
+    std::fs::create_dir_all(project.path("environments/prod/elsewhere")).unwrap();
+    std::fs::rename(project.path(path), project.path("environments/prod/elsewhere/s.json")).unwrap();
+    let backend = "terraform {\n  backend \"local\" {\n    path = \"elsewhere/s.json\"\n  }\n}\n";
+    code(&project, &(backend.to_owned() + &resource("a", "1")));
+    let (exit, report) = check(&project);
+    assert!(exit == 1 && error(&report).contains("1.999.0"), "{report:#}");
+}
+
+#[test]
+fn a_saved_plan_is_judged_where_the_directory_was_initialised() {
+    let project = applied(&resource("a", "\"one\""), "");
+    code(&project, &resource("a", "\"two\""));
+    terraform(&project, &["plan", "-input=false", "-lock=false", "-out=../../saved"]);
+    let before = files(&project.path("environments"));
+    let (exit, report) = project.check(&["--env", "prod", "--plan", "saved"]);
+    assert_eq!((exit, told(&report)), (2, one("terraform_data.a", "pending")), "{report:#}");
+    let saved = std::fs::read(project.path("saved")).unwrap();
+    let mut command = project.driftlock(&["check", "--format", "json", "--env", "prod", "--plan", "-"]);
+    let ran = Ran(command.write_stdin(saved.clone()).output().unwrap());
+    assert_eq!((ran.code(), told(&ran.report())), (2, one("terraform_data.a", "pending")));
+    let table = "[targets.prod]\nterraform = { dir = \"environments/prod\", binary = \"/nonexistent/tf\" }\n";
+    project.file("audit/driftlock.toml", table);
+    let (exit, report) = project.check(&["--env", "prod", "--plan", "saved"]);
+    let why = error(&report);
+    let way = "/environments/prod show -json FILE | driftlock check --env prod --plan -";
+    assert!(exit == 1 && why.contains("there is no program /nonexistent/tf") && why.ends_with(way), "{why}");
+    project.file("audit/driftlock.toml", "[targets.prod]\nterraform = { dir = \"environments/prod\" }\n");
+    std::fs::write(project.path("cut"), &saved[..saved.len() / 2]).unwrap();
+    let (exit, report) = project.check(&["--env", "prod", "--plan", "cut"]);
+    assert!(exit == 1 && error(&report).ends_with(way), "{report:#}");
+    assert_eq!(files(&project.path("environments")), before, "nothing is written beside the code");
+    assert_nothing_left(&project);
+}
+
+#[test]
 fn workspaces_are_looked_at_and_never_made() {
     let project = applied(&resource("a", "terraform.workspace"), "");
     terraform(&project, &["workspace", "new", "blue"]);

@@ -25,6 +25,7 @@ use crate::host::{
 };
 use crate::model::{Glob, LeftOut, escaped, printable};
 use crate::store::runs;
+use crate::terraform::needed_variables;
 
 /// Look at the tree, write audit/driftlock.toml, say what was found
 #[derive(Args)]
@@ -83,6 +84,8 @@ struct Found {
     roots: BTreeMap<String, usize>,
     /// What the compose files name.
     named: NamedByCompose,
+    /// Environments: the name, the directory with the code, and the variables that it probably needs.
+    environments: Vec<(String, String, Vec<String>)>,
     /// What could not be looked at.
     troubles: Vec<String>,
     /// What was not looked at.
@@ -139,6 +142,7 @@ impl Found {
         let strays = strays(&host, &found, &detected)?;
         found.exclude.extend(strays.iter().map(|path| excluding(path, &detected)).collect::<BTreeSet<_>>());
         found.follow_names(&host, root, &detected)?;
+        found.environments = environments_below(root);
         Ok(found)
     }
 
@@ -211,6 +215,7 @@ impl Found {
         let roots: Vec<String> = self.roots.keys().map(|root| Glob::literal(root)).collect();
         let (compose, roots) = (list("files", &self.patterns), list("roots", &roots));
         let (files, environment) = (self.named.configuration(&list), self.named.environment(&list));
+        let targets = self.targets();
         let exclude = match self.exclude.as_slice() {
             [] => "# exclude = [\"infra/stacks/*.backup-*/**\"]".to_owned(),
             exclude => list("exclude", exclude),
@@ -240,8 +245,35 @@ impl Found {
              # [targets.production]\n\
              # host = \"local\"\n\
              # root = \"/opt/erp\"\n\
-             # paths = {{ \"infra/stacks\" = \"/srv/stacks\" }}\n"
+             # paths = {{ \"infra/stacks\" = \"/srv/stacks\" }}\n\
+             {targets}"
         )
+    }
+
+    /// The tables of environments; empty where there are none.
+    fn targets(&self) -> String {
+        if self.environments.is_empty() {
+            return String::new();
+        }
+        let head = "\n# Terraform code. env: the variables that Terraform receives, of which it needs these, by its providers and backend.\n";
+        let text = |text: &String| toml::Value::from(text.as_str()).to_string();
+        let table = |(name, dir, needed): &(String, String, Vec<String>)| {
+            let key = if name.contains('.') { text(name) } else { name.clone() };
+            let list = needed.iter().map(text).collect::<Vec<_>>().join(", ");
+            let env = if needed.is_empty() { String::new() } else { format!(", env = [{list}]") };
+            format!("[targets.{key}]\nterraform = {{ dir = {}{env} }}\n", text(dir))
+        };
+        head.to_owned() + &self.environments.iter().map(table).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The command that comes next.
+    fn next(&self) -> String {
+        let has_files = !(self.compose.is_empty() && self.roots.is_empty());
+        match self.environments.as_slice() {
+            [(name, ..)] if !has_files => format!("driftlock check --env {name}"),
+            [_, ..] if !has_files => "driftlock check --all".to_owned(),
+            _ => "driftlock export --accept".to_owned(),
+        }
     }
 
     fn words(&self, added: &[(&str, String)], environment: &Environment) -> String {
@@ -255,6 +287,14 @@ impl Found {
             let _ = writeln!(text, "  {}: {modules} {noun}", escaped(root.as_bytes()));
         }
         self.named.say(&mut text);
+        if !self.environments.is_empty() {
+            let _ = writeln!(text, "Terraform environments: {}", self.environments.len());
+        }
+        for (name, dir, needed) in &self.environments {
+            let needs = if needed.is_empty() { "no variables".to_owned() } else { needed.join(", ") };
+            let _ =
+                writeln!(text, "  {name}: {} (needs {})", escaped(dir.as_bytes()), escaped(needs.as_bytes()));
+        }
         for LeftOut { count, reason, .. } in &self.beyond {
             let _ = writeln!(text, "Not looked at: {count} {reason}");
         }
@@ -271,7 +311,7 @@ impl Found {
         for (file, lines) in added {
             let _ = writeln!(text, "Added to {file}: {}", lines.trim().replace('\n', ", "));
         }
-        text + "Next: driftlock export --accept\n"
+        text + &format!("Next: {}\n", self.next())
     }
 }
 
@@ -332,6 +372,16 @@ impl NamedByCompose {
             }
         }
     }
+}
+
+/// The directories of Terraform code that are environments where nobody says otherwise.
+fn environments_below(root: &Path) -> Vec<(String, String, Vec<String>)> {
+    let environments = config::detected(root).into_iter();
+    let each = environments.filter_map(|(name, terraform)| {
+        let needed = needed_variables(&root.join(&terraform.dir));
+        Some((name, terraform.dir.to_str()?.to_owned(), needed))
+    });
+    each.collect()
 }
 
 /// Environment files below the root, each with whether git ignores it: those among `named`, and those that Compose reads by

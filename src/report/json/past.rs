@@ -92,9 +92,16 @@ impl BriefCheck {
         PastCheck {
             is_whole: [Status::Pass, Status::Fail].iter().any(|status| status.word() == self.status),
             name: self.name,
-            subjects: self.findings.into_iter().map(subject).collect(),
+            subjects: by_name(self.findings.into_iter().map(subject)),
         }
     }
+}
+
+/// Subjects sorted by name.
+fn by_name(subjects: impl Iterator<Item = PastSubject>) -> Vec<PastSubject> {
+    let mut subjects: Vec<PastSubject> = subjects.collect();
+    subjects.sort_by(|a, b| a.name.cmp(&b.name));
+    subjects
 }
 
 /// The line that a report will leave among the runs that are over.
@@ -103,16 +110,12 @@ pub fn run_of(report: &Report) -> PastRun {
     let check = |check: &CheckResult| PastCheck {
         name: check.id.to_owned(),
         is_whole: matches!(check.status(), Status::Pass | Status::Fail),
-        subjects: check
-            .findings
-            .iter()
-            .map(|finding| PastSubject {
-                name: String::from_utf8_lossy(&finding.subject.key).into_owned(),
-                fingerprint: finding.fingerprint(check.id).to_string(),
-                expected: finding.expected.text(),
-                is_drift: finding.kind.is_drift(),
-            })
-            .collect(),
+        subjects: by_name(check.findings.iter().map(|finding| PastSubject {
+            name: String::from_utf8_lossy(&finding.subject.key).into_owned(),
+            fingerprint: finding.fingerprint(check.id).to_string(),
+            expected: finding.expected.text(),
+            is_drift: finding.kind.is_drift(),
+        })),
     };
     PastRun {
         run: report.run.clone(),
