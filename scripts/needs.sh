@@ -9,7 +9,7 @@
 # function here, its name in the list, and a word in tests/support/needs.rs.
 set -eu
 
-needs='root mounts fuse docker podman wheels terraform'
+needs='root mounts fuse docker podman wheels terraform provider'
 
 root() {
     [ "$(id -u)" -eq 0 ] || echo 'the tests do not run as root'
@@ -48,6 +48,12 @@ wheels() {
 
 terraform() {
     command terraform version >/dev/null 2>&1 || echo 'terraform is not installed'
+}
+
+provider() {
+    dir=${DRIFTLOCK_TF:-$(dirname -- "$(readlink -f -- "$0")")/../target/tf}
+    PYTHONPATH=$dir PYTHONDONTWRITEBYTECODE=1 python3 -c 'import tf, grpc' >/dev/null 2>&1 ||
+        echo 'the Python package tf could not be downloaded'
 }
 
 case ${1:-} in

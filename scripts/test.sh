@@ -117,6 +117,8 @@ prepare() {
     scripts/wheels.sh target/wheels || step 'the wheels could not be downloaded; going on with what is there'
     step 'scripts/validators.sh target/python'
     scripts/validators.sh target/python || die 'the validators could not be downloaded'
+    step 'scripts/tf_provider.sh target/tf'
+    scripts/tf_provider.sh target/tf || step 'the package for a provider of Terraform could not be downloaded'
     step 'scripts/deny.sh --fetch'
     scripts/deny.sh --fetch
 }

@@ -3,6 +3,7 @@
 
 mod accept;
 mod failing;
+mod matrix;
 mod needs_terraform;
 mod recorded;
 mod secrets;
