@@ -169,7 +169,7 @@ impl Judging<'_> {
         is_noise: bool,
     ) {
         self.noise += u64::from(is_noise);
-        let mut classed = self.classed(name, drifted, change.as_ref());
+        let (mut classed, accepted) = self.classed(name, drifted, change.as_ref());
         let is_drift = !classed.is_empty();
         let Some(change) = change else {
             if is_drift {
@@ -181,14 +181,15 @@ impl Judging<'_> {
             .differences
             .all
             .iter()
-            .filter(|it| !classed.iter().any(|known| overlap(&known.difference.path, &it.path)));
+            .filter(|it| !classed.iter().any(|known| overlap(&known.difference.path, &it.path)))
+            .filter(|it| !accepted.iter().any(|path| overlap(path, &it.path)));
         let wanted: Vec<Classed> =
             wanted.map(|it| Classed { change: Change::Pending, difference: it.clone() }).collect();
         let is_explained = is_drift && matches!(change.action, Action::Update | Action::Replace);
         let is_update = matches!(change.action, Action::Update);
         let is_empty = wanted.is_empty() && change.differences.unknown.is_empty();
         if is_update && is_empty && !is_drift {
-            self.noise += u64::from(!is_noise);
+            self.noise += u64::from(!is_noise && accepted.is_empty());
             return;
         }
         if self.rules.pending == Weight::Note {
@@ -203,14 +204,21 @@ impl Judging<'_> {
         }
     }
 
-    /// The class of each attribute that was changed outside; what is settled is counted instead.
-    fn classed(&mut self, name: &str, drifted: Vec<Difference>, change: Option<&Planned>) -> Vec<Classed> {
+    /// The class of each attribute that was changed outside; what is settled is counted instead. The paths of those among
+    /// the latter that the plan would only set back come with it: no more is wanted of them.
+    fn classed(
+        &mut self,
+        name: &str,
+        drifted: Vec<Difference>,
+        change: Option<&Planned>,
+    ) -> (Vec<Classed>, Vec<String>) {
         let is_unknown = |it: &Difference| {
             change.is_some_and(|change| change.differences.unknown.iter().any(|path| overlap(path, &it.path)))
         };
         let is_told_elsewhere = drifted.iter().any(|it| !is_unknown(it));
-        let mut classed = Vec::new();
+        let (mut classed, mut accepted) = (Vec::new(), Vec::new());
         for difference in drifted {
+            let class = class(&difference, change);
             if is_unknown(&difference) && is_told_elsewhere {
                 continue;
             }
@@ -219,13 +227,13 @@ impl Judging<'_> {
             if !shown.is_sensitive && !is_hidden(&shown) {
                 let value = SettledValue { kind: Kind::Modified, sha256: digest(&difference) };
                 if self.is_settled(name, &difference.path, value) {
+                    accepted.extend((class == Change::Reverted).then_some(difference.path));
                     continue;
                 }
             }
-            let change = class(&difference, change);
-            classed.push(Classed { change, difference });
+            classed.push(Classed { change: class, difference });
         }
-        classed
+        (classed, accepted)
     }
 
     /// Whether the lock file holds this drift, which is noted as drift that it could hold: its names must be no secrets.

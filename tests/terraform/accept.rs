@@ -93,6 +93,11 @@ fn a_resource_is_accepted_alone_and_the_others_stay() {
         "what the code wants of it stays: {words:?}"
     );
     assert_eq!(words.len(), LOCKABLE.len() + NOT_LOCKABLE.len());
+    let kept = super::finding(&ran.report(), "a.b")["attributes"].clone();
+    assert!(
+        kept.as_array().unwrap().len() == 1 && kept[0]["path"] == "size",
+        "that it is not set back is settled: {kept}"
+    );
     let ran = accept(&project, &["--only", "a.c*", "--only", "prod:a.gone"]);
     assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
     let keys: Vec<String> = locked(&project).as_object().unwrap().keys().cloned().collect();
