@@ -212,8 +212,8 @@ fn a_state_that_a_newer_release_wrote_is_an_error_though_terraform_plans() {
         check(&project)
     };
     let ours = state["terraform_version"].as_str().unwrap();
-    let patch = ours.rsplit_once('.').unwrap().0.to_owned() + ".99";
-    assert_eq!(with(&patch).0, 0, "patches of one release write the same");
+    let same_release = ours.rsplit_once('.').unwrap().0.to_owned() + ".99";
+    assert_eq!(with(&same_release).0, 0, "patches of one release write the same");
     let (exit, report) = with("1.999.0");
     let why = error(&report);
     assert!(exit == 1 && why.starts_with("the state was written by version 1.999.0, and this is "), "{why}");
