@@ -336,8 +336,7 @@ impl Job<'_> {
         let from = read_locks(&accept::source_of_run(run, &name), None)?;
         let mut changes = Vec::new();
         for planned in pipeline::plan(self.request) {
-            let state = accept::state_in(&from, planned.section);
-            let Some(state) = state.map_err(|why| Failure::new(escaped(why.as_bytes())))? else { continue };
+            let Some(state) = accept::state_in(&from, planned.section)? else { continue };
             let before = match planned.baseline {
                 Ok(state) => state,
                 Err(NoBaseline::Missing) => State::default(),
