@@ -26,5 +26,6 @@ mod selftest;
 mod sign;
 mod sign_allowed_signers;
 mod sign_reports;
+mod status;
 mod target_files;
 mod undo;

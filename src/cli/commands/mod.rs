@@ -16,4 +16,5 @@ pub(crate) mod prune;
 pub(crate) mod report;
 pub(crate) mod selftest;
 pub(crate) mod sign;
+pub(crate) mod status;
 pub(crate) mod verify;
