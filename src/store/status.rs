@@ -94,7 +94,7 @@ impl Standing {
             Err(error) => Err(Unusable::Damaged { file: shown(), why: in_words(&error) }),
         };
         let is_configured = target.as_ref().is_none_or(|name| project.config.targets.contains_key(name));
-        Self { is_configured, target, file, newest }
+        Self { target, is_configured, file, newest }
     }
 
     /// The target's name, or the word for this machine.

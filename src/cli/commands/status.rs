@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use crate::cli::Session;
+use crate::cli::completion;
 use crate::cli::terminal::output::{self, coloured};
 use crate::control::{clock, dates};
 use crate::error::Failure;
@@ -26,7 +27,7 @@ Examples:
   driftlock status --json | jq -r '.places[] | select(.status != \"PASS\") | .place'")]
 pub(crate) struct StatusArgs {
     /// This target alone; local is this machine; repeatable
-    #[arg(long, alias = "env", value_name = "NAME")]
+    #[arg(long, alias = "env", value_name = "NAME", add = completion::PLACES.completer())]
     target: Vec<String>,
     /// How old a report may be: 90m, 26h, 2d
     #[arg(long, value_name = "DURATION")]
@@ -119,7 +120,7 @@ fn words(project: &Project, standing: &Standing, judgement: &Judgement) -> Strin
             parts.extend(acknowledged(newest));
         }
         Err(_) if standing.is_configured => {
-            parts.push(format!("make one with: {}", check(project, standing)))
+            parts.push(format!("make one with: {}", check(project, standing)));
         }
         Err(_) => {}
     }
