@@ -87,7 +87,7 @@ fn other_word(call: &Call, command: &str, word: &str, takes_checks: bool) -> Fai
         return refused("is a check").hint(format!("driftlock {command} --only {word}"));
     }
     if let Some((noun, _)) = project.as_ref().and_then(|project| subject(project, word)) {
-        return refused(&format!("is a {noun}")).hint(format!("driftlock explain {name}"));
+        return refused(&format!("is {}", with_article(noun))).hint(format!("driftlock explain {name}"));
     }
     let known = "is neither a target nor a subject of the baseline";
     refused(known).hint("driftlock status names this machine and every target")
@@ -97,13 +97,18 @@ fn other_word(call: &Call, command: &str, word: &str, takes_checks: bool) -> Fai
 fn no_check(call: &Call, command: &str, word: &str) -> Option<Failure> {
     let project = call.project()?;
     let name = quoted_name(word.as_bytes());
-    let refused = |what: &str| Failure::new(format!("--only names a check; {} is a {what}", quote(word)));
+    let refused = |what: &str| Failure::new(format!("--only names a check; {} is {what}", quote(word)));
     if project.config.targets.contains_key(word) {
-        return Some(refused("target").hint(format!("driftlock {command} --target {name}")));
+        return Some(refused("a target").hint(format!("driftlock {command} --target {name}")));
     }
     let (noun, check) = subject(&project, word)?;
-    let failure = refused(&format!("{noun}, which {check} compares"));
+    let failure = refused(&format!("{}, which {check} compares", with_article(noun)));
     Some(failure.hint(format!("driftlock explain {name} (it alone), or driftlock {command} --only {check}")))
+}
+
+fn with_article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {noun}")
 }
 
 fn quote(word: &str) -> String {

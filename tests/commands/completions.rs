@@ -105,7 +105,9 @@ fn each_argument_has_its_own_words() {
         [""; 0],
         "that place has no report"
     );
-    assert_eq!(offered(&project, &["report", ""]), [project.latest()["run"].as_str().unwrap()]);
+    assert!(
+        offered(&project, &["report", ""]).contains(&project.latest()["run"].as_str().unwrap().to_owned())
+    );
     assert!(offered(&project, &["diff", ""]).contains(&"here".to_owned()));
     let elsewhere = TempDir::new().unwrap();
     let root = project.root();

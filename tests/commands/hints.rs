@@ -59,7 +59,7 @@ fn a_name_behind_check_is_a_target_a_check_or_a_subject() {
     for (word, what, command) in [
         ("production", "is a target", "driftlock check --target production"),
         ("addon_hashes", "is a check", "driftlock check --only addon_hashes"),
-        ("qr_ordering", "is a module", "driftlock explain qr_ordering"),
+        ("qr_ordering", "is an addon module", "driftlock explain qr_ordering"),
         ("x\u{1b}[31m", "is neither", "driftlock status names this machine and every target"),
     ] {
         let (error, hint) = hint(&project, &["check", word]);
@@ -79,7 +79,10 @@ fn a_name_behind_check_is_a_target_a_check_or_a_subject() {
 fn a_subject_behind_only_leads_to_it_and_to_its_check() {
     let project = with_target();
     let (error, hint) = hint(&project, &["check", "--only", "qr_ordering"]);
-    assert_eq!(error, "--only names a check; \"qr_ordering\" is a module, which addon_hashes compares");
+    assert_eq!(
+        error,
+        "--only names a check; \"qr_ordering\" is an addon module, which addon_hashes compares"
+    );
     assert_eq!(hint, "driftlock explain qr_ordering (it alone), or driftlock check --only addon_hashes");
     let (_, hint) = self::hint(&project, &["check", "--only=production"]);
     assert_eq!(hint, "driftlock check --target production");
