@@ -12,6 +12,7 @@ mod env_contract;
 mod explain;
 mod export;
 mod fleet;
+mod help;
 mod hints;
 mod history;
 mod init;
