@@ -13,13 +13,11 @@ const LATEST: &str = "audit/runtime/latest.json";
 /// An accepted project with these targets, each on this machine.
 fn with_targets(names: &[&str]) -> Project {
     let project = Project::accepted();
-    let mut toml = project.read("audit/driftlock.toml");
-    for name in names {
-        toml += &format!(
-            "[targets.{name}]\nhost = \"local\"\nroot = \"{}\"\ndocker = \"off\"\n",
-            project.root().display()
-        );
-    }
+    let root = project.root();
+    let target = |name: &&str| {
+        format!("[targets.{name}]\nhost = \"local\"\nroot = \"{}\"\ndocker = \"off\"\n", root.display())
+    };
+    let toml = project.read("audit/driftlock.toml") + &names.iter().map(target).collect::<String>();
     project.file("audit/driftlock.toml", &toml);
     project
 }
