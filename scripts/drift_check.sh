@@ -1,17 +1,19 @@
 #!/bin/sh
-# Runs `driftlock check` on the repository that this script lies in, with the flags of the older script.
+# Runs `driftlock check` on the repository that this script lies in, with the flags and the checks of the older script.
 set -eu
 
 usage() {
     cat <<'USAGE'
 Usage: scripts/drift_check.sh [--local | --server HOST] [options]
 
-Compares what is there with the lock files in audit/locks/.
+Compares compose files, addon modules and images with the lock files in audit/locks/, as the older script did.
 
   --local           look at this machine (the default)
   --server HOST     look at a server over SSH
   --ssh-key FILE    the private key for --server
   --ssh-user USER   the user for --server [default: ubuntu, unless HOST says USER@]
+  --full            carry out every check: also configuration files, environment files, states, mounts and networks of
+                    containers; this alone moves audit/runtime/latest.json
   --output DIR      write the report into DIR instead of audit/runtime/<timestamp>/
   -h, --help        print this
 
@@ -25,7 +27,7 @@ die() {
     exit 1
 }
 
-server='' key='' user='' output=''
+server='' key='' user='' output='' full=''
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help)
@@ -34,6 +36,11 @@ while [ $# -gt 0 ]; do
             ;;
         --local)
             server=''
+            shift
+            continue
+            ;;
+        --full)
+            full=yes
             shift
             continue
             ;;
@@ -81,4 +88,8 @@ else
     set -- "$@" --local
 fi
 [ -z "$output" ] || set -- "$@" --output="$output"
+if [ -z "$full" ]; then
+    set -- "$@" --only=compose_hashes --only=addon_hashes --only=docker_images
+    echo 'drift_check.sh: not compared: all but compose files, addon modules and images; --full compares everything' >&2
+fi
 exec "$driftlock" "$@"

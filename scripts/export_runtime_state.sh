@@ -4,9 +4,10 @@ set -eu
 
 usage() {
     cat <<'USAGE'
-Usage: scripts/export_runtime_state.sh [DIR]
+Usage: scripts/export_runtime_state.sh [--full] [DIR]
 
-Writes the lock files of what is there into DIR [default: a new audit/runtime/<timestamp>/].
+Writes the lock files of compose files, addon modules and images, as the older script did, into DIR [default: a new
+audit/runtime/<timestamp>/]. --full writes every lock file.
 The baseline in audit/locks/ stays as it is: `driftlock accept` makes the newest export the baseline.
 USAGE
 }
@@ -16,7 +17,11 @@ die() {
     exit 1
 }
 
-dir=''
+dir='' full=''
+if [ "${1-}" = --full ]; then
+    full=yes
+    shift
+fi
 case ${1-} in
     -h | --help)
         usage
@@ -45,4 +50,8 @@ fi
 
 set -- export --root="$root"
 [ -z "$dir" ] || set -- "$@" --output="$dir"
+if [ -z "$full" ]; then
+    set -- "$@" --only=compose_hashes --only=addon_hashes --only=docker_images
+    echo 'export_runtime_state.sh: not exported: all but compose files, addon modules and images; --full exports everything' >&2
+fi
 exec "$driftlock" "$@"

@@ -55,6 +55,7 @@ need systemd-analyze systemd
 need strace strace
 need socat socat
 need crontab cron
+need zsh zsh
 need chromium chromium
 need pdftotext poppler-utils
 need hyperfine hyperfine

@@ -25,6 +25,11 @@ use crate::section::lock_file_groups;
 use crate::section::{self, BEYOND_REPOSITORY, Purpose, SECTIONS, Section, locked_facts};
 use crate::store::runs;
 
+/// The word for the lock files.
+pub(crate) const BASELINE: &str = "baseline";
+/// The word for this machine as it is now.
+pub(crate) const HERE: &str = "here";
+
 /// One side of a comparison.
 pub(crate) struct Side {
     /// How it is called.
@@ -45,7 +50,7 @@ pub(crate) struct Side {
 pub(crate) struct Called<'a> {
     /// The words of the command line.
     pub(crate) text: &'a str,
-    /// The target to look at, behind `target:`.
+    /// The place to look at: this machine, or the target behind `target:`.
     aim: Option<Aim>,
     /// That target, once it is asked.
     host: OnceLock<Box<dyn Host>>,
@@ -62,6 +67,9 @@ impl<'a> Called<'a> {
         if let Some(name) = text.strip_prefix("target:") {
             let aim = Aim::target(project, name, reach)?;
             return Ok(Self { text, aim: Some(aim), host: OnceLock::new(), target: Some(name) });
+        }
+        if text == HERE {
+            return Ok(Self { text, aim: Some(Aim::local(project)), host: OnceLock::new(), target: None });
         }
         let last = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text);
         let target = runs::parse_name(last).and_then(|(_, _, target)| target);
@@ -107,7 +115,7 @@ impl<'a> Called<'a> {
     }
 
     fn recorded(&self, project: &Project, target: Option<&str>, watch: &Watch) -> Result<Side, Failure> {
-        if self.text == "baseline" {
+        if self.text == BASELINE {
             return Side::of_source(project, self.text, &project.source(), target);
         }
         if let Some(revision) = self.text.strip_prefix("git:") {

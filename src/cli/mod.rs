@@ -4,7 +4,10 @@
 #![allow(clippy::doc_markdown)]
 
 pub(crate) mod args;
+pub(crate) mod call;
 pub(crate) mod commands;
+pub(crate) mod completion;
+mod hints;
 pub(crate) mod terminal;
 
 use crate::control::redaction::without_secrets;
@@ -47,10 +50,10 @@ struct Cli {
 pub(crate) struct Global {
     /// The project directory [default: the nearest one at or above the working directory with
     /// audit/driftlock.toml or audit/locks/]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Every command")]
     root: Option<PathBuf>,
     /// When to colour the report; NO_COLOR in the environment is honoured
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Every command")]
     color: output::When,
 }
 
@@ -89,8 +92,10 @@ enum Command {
     Notify(commands::notify::NotifyArgs),
     Diff(commands::diff::DiffArgs),
     Explain(commands::explain::ExplainArgs),
+    Status(commands::status::StatusArgs),
     History(commands::history::HistoryArgs),
     Report(commands::report::ReportArgs),
+    Hook(commands::hook::HookArgs),
     Prune(commands::prune::PruneArgs),
     Selftest(commands::selftest::SelftestArgs),
     Completions(commands::completions::CompletionsArgs),
@@ -100,11 +105,18 @@ enum Command {
 /// Runs the command line and gives the exit code: 0, 1 or 2 as the contract says; 130 and 143 for signals.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = completion::answer(definition) {
+        return code;
+    }
     redaction::note_arguments(std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok()));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            print_misuse(&error);
+            let call = call::Call::new(std::env::args_os().skip(1));
+            match hints::of(&error, &call, &definition()) {
+                Some(failure) => output::say(&failure.to_string()),
+                None => print_misuse(&error),
+            }
             return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
@@ -136,7 +148,9 @@ pub fn main() -> ExitCode {
         Command::Pause(args) => commands::pause::run(&session, &args),
         Command::Notify(args) => commands::notify::run(&session, &args, &interrupt),
         Command::Diff(args) => commands::diff::run(&session, &args, &interrupt),
+        Command::Status(args) => commands::status::run(&session, &args),
         Command::History(args) => commands::history::run(&session, &args),
+        Command::Hook(args) => commands::hook::run(&session, &args),
         Command::Report(args) => commands::report::run(&session, &args),
         Command::Prune(args) => commands::prune::run(&session, &args, &interrupt),
         Command::Selftest(args) => commands::selftest::run(&session, &args, &interrupt),

@@ -12,3 +12,4 @@ pub(crate) mod report_signing;
 pub mod retention;
 pub mod runs;
 pub mod since;
+pub(crate) mod status;

@@ -4,6 +4,7 @@ pub(crate) mod alert_rules;
 mod alert_script;
 mod ci;
 mod hook;
+mod hook_install;
 mod image;
 mod metrics;
 mod package;

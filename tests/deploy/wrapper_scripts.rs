@@ -27,6 +27,11 @@ fn run(project: &Project, script: &str, args: &[&str]) -> Output {
     command.args(args).env("PATH", path).current_dir("/").output().unwrap()
 }
 
+/// These arguments, and those that choose the checks of the older scripts.
+fn all<'a>(before: &[&'a str]) -> Vec<&'a str> {
+    [before, &["--only=compose_hashes", "--only=addon_hashes", "--only=docker_images"]].concat()
+}
+
 /// Puts a driftlock there that only prints its arguments.
 fn with_echo(project: &Project, place: &str) {
     project.file(place, "#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 2\n");
@@ -59,16 +64,18 @@ fn flags_and_exit_code_are_passed_on() {
         assert_eq!(ran.status.code(), Some(2), "{}", text(&ran.stderr));
         text(&ran.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(said("drift_check.sh", &[]), ["check", &root, "--local"]);
+    assert_eq!(said("drift_check.sh", &[]), all(&["check", &root, "--local"]));
+    assert_eq!(said("drift_check.sh", &["--full"]), ["check", &root, "--local"]);
+    assert_eq!(said("export_runtime_state.sh", &["--full", "/tmp/o"]), ["export", &root, "--output=/tmp/o"]);
     assert_eq!(
         said("drift_check.sh", &["--server", "erp", "--ssh-key", "a b.pem", "--output=/tmp/o"]),
-        ["check", &root, "--server=erp", "--ssh-user=ubuntu", "--ssh-key=a b.pem", "--output=/tmp/o"]
+        all(&["check", &root, "--server=erp", "--ssh-user=ubuntu", "--ssh-key=a b.pem", "--output=/tmp/o"])
     );
     assert_eq!(
         said("drift_check.sh", &["--server", "erp", "--ssh-user", "odoo"]),
-        ["check", &root, "--server=erp", "--ssh-user=odoo"]
+        all(&["check", &root, "--server=erp", "--ssh-user=odoo"])
     );
-    assert_eq!(said("export_runtime_state.sh", &["/tmp/a b"]), ["export", &root, "--output=/tmp/a b"]);
+    assert_eq!(said("export_runtime_state.sh", &["/tmp/a b"]), all(&["export", &root, "--output=/tmp/a b"]));
 }
 
 #[test]
@@ -79,4 +86,33 @@ fn the_installed_driftlock_goes_before_a_build() {
     let ran = run(&project, "drift_check.sh", &["--local"]);
     assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
     assert!(text(&ran.stdout).contains("OVERALL: PASS"));
+}
+
+#[test]
+fn they_keep_to_the_older_checks_unless_everything_is_asked_for() {
+    let project = project();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_driftlock"), project.path("bin/driftlock")).unwrap();
+    let toml = project.read("audit/driftlock.toml") + "[files]\ninclude = [\"infra/*.conf\"]\n";
+    project.file("audit/driftlock.toml", &toml);
+    project.file("infra/proxy.conf", "a\n");
+    project.ok(&["export", "--accept"]);
+    project.file("infra/proxy.conf", "b\n");
+    let older = run(&project, "drift_check.sh", &[]);
+    let out = text(&older.stdout);
+    assert_eq!(older.status.code(), Some(0), "{out}");
+    assert!(out.contains("\nTotal checks: 3\n") && !out.contains("proxy.conf"), "{out}");
+    assert!(text(&older.stderr).contains("not compared: all but compose files"), "{}", text(&older.stderr));
+    let full = run(&project, "drift_check.sh", &["--full"]);
+    assert_eq!(full.status.code(), Some(2));
+    assert!(text(&full.stdout).contains("\nTotal checks: 4\n"), "{}", text(&full.stdout));
+    assert_eq!(text(&full.stderr), "");
+
+    let files = |args: &[&str]| {
+        let ran = run(&project, "export_runtime_state.sh", args);
+        assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+        let exported = project.path(args.last().unwrap());
+        exported.join("config_sha256.lock.txt").exists()
+    };
+    let place = |name: &str| project.path(name).display().to_string();
+    assert!(!files(&[&place("older")]) && files(&["--full", &place("full")]));
 }

@@ -1,5 +1,6 @@
 //! Report formats: which were asked for, where each goes, and sending reports there.
 
+use crate::cli::completion;
 use crate::control::waits;
 use crate::model::printable_path;
 use std::fs::OpenOptions;
@@ -23,7 +24,7 @@ use crate::store::outputs::check_output;
 #[command(next_help_heading = "What to print and write")]
 pub(crate) struct FormatArgs {
     // The help is made below, of the list of formats.
-    #[arg(long = "format", value_name = "NAME[=FILE]", help = help())]
+    #[arg(long = "format", value_name = "NAME[=FILE]", help = help(), add = completion::FORMATS.completer())]
     formats: Vec<String>,
 }
 

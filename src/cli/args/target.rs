@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::audit::target::{Aim, Place, Reach, Remote, file_name};
+use crate::cli::completion;
 use crate::cli::terminal::prompt;
 use crate::config::DockerMode;
 use crate::error::Failure;
@@ -23,7 +24,7 @@ pub(crate) struct AimArgs {
     #[arg(long, conflicts_with_all = ["target", "all", "server"])]
     local: bool,
     /// A target of audit/driftlock.toml; repeatable
-    #[arg(long, alias = "env", value_name = "NAME", conflicts_with_all = ["all", "server"])]
+    #[arg(long, alias = "env", value_name = "NAME", conflicts_with_all = ["all", "server"], add = completion::TARGETS.completer())]
     target: Vec<String>,
     /// Every target of audit/driftlock.toml
     #[arg(long, conflicts_with = "server")]

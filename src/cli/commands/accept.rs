@@ -5,6 +5,7 @@ use crate::audit::acceptance::commit;
 use crate::audit::acceptance::line;
 use crate::audit::author::filled;
 use crate::check::read_section;
+use crate::cli::completion;
 use crate::control::events::run_task;
 use crate::model::CheckResult;
 use crate::model::Report;
@@ -63,14 +64,13 @@ Examples:
   driftlock accept 20260129_154215             a certain run")]
 pub(crate) struct AcceptArgs {
     /// A run's name, or its directory [default: the newest export or check; on a terminal, a look where that is old]
+    #[arg(add = completion::RUNS.completer())]
     run: Option<String>,
     /// Accept a run of this target
-    #[arg(long, alias = "env", value_name = "NAME")]
+    #[arg(long, alias = "env", value_name = "NAME", add = completion::TARGETS.completer())]
     target: Option<String>,
-    #[command(flatten)]
-    reach: ReachArgs,
     /// Accept the subjects that this pattern names, by subject or check/subject; repeatable
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", add = completion::SUBJECTS.completer())]
     only: Vec<String>,
     /// Choose from a list
     #[arg(long, short)]
@@ -84,6 +84,8 @@ pub(crate) struct AcceptArgs {
     /// Write the target's own lock files instead of the shared ones
     #[arg(long, requires = "target")]
     own: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
 }
 
 pub(crate) fn run(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {

@@ -10,12 +10,13 @@ use crate::audit::pipeline::coverage;
 use crate::audit::rename;
 use crate::audit::rename::Rename;
 use crate::audit::revision::word_of_owner;
-use crate::audit::side::{Called, Side};
+use crate::audit::side::{BASELINE, Called, HERE, Side};
 use crate::audit::target::host_name;
 use crate::check::{CHECKS, Case, Evidence, NoBaseline};
 use crate::cli::Session;
 use crate::cli::args::formats::{FormatArgs, check_outputs, emit, refuse_metrics};
 use crate::cli::args::target::ReachArgs;
+use crate::cli::completion;
 use crate::cli::terminal::output::say;
 use crate::cli::terminal::signals::Interrupt;
 use crate::content::Extent;
@@ -25,19 +26,22 @@ use crate::error::Failure;
 use crate::git::Repository;
 use crate::host::{Scope, Watch};
 use crate::model::{
-    CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit, escaped,
+    CheckResult, LeftOut, Mode, Observation, Observed, Report, SectionId, State, Unit, escaped, quoted_name,
 };
 use crate::project::Project;
 use crate::section::{SECTIONS, Section};
+use crate::store::open_run::run_named;
 
-/// Compare two of: a run, baseline, git:REVISION, target:NAME
+/// Compare two of: a run, baseline, git:REVISION, target:NAME, here
 ///
-/// A target is looked at now; everything else is compared as it was recorded. Of a revision the files
+/// This machine (here) and a target are looked at now; everything else is compared as it was recorded. Of a revision the files
 /// themselves count, and its lock files for containers and for what it holds no file of. Nothing is written.
 /// Exit code 0: equal, 2: different, 1: error.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
+  driftlock diff                               the baseline, and this machine as it is now
+  driftlock diff git:v1.4                      a release, and this machine as it is now
   driftlock diff baseline 20260129_154215      what a run saw that the baseline has not
   driftlock diff git:v1.3 git:v1.4             what a release changed
   driftlock diff git:v1.3 git:v1.4 --content   and which lines
@@ -50,8 +54,10 @@ Examples:
   driftlock diff 20260128_030000 20260129_030000 --format json")]
 pub(crate) struct DiffArgs {
     /// The one side
+    #[arg(default_value = BASELINE, add = completion::SIDES.completer())]
     a: String,
-    /// The other
+    /// The other; here is this machine as it is now
+    #[arg(default_value = HERE, add = completion::SIDES.completer())]
     b: String,
     /// Other names for the subjects of A, before they are paired with those of B: a substitution as sed -E has
     /// it, over container names and paths; repeatable, one after the other. Images keep their names
@@ -82,6 +88,7 @@ pub(crate) fn run(session: &Session, args: &DiffArgs, interrupt: &Interrupt) -> 
     refuse_metrics(&wanted, "two recorded states are no state of a machine")?;
     let project = session.project()?;
     check_outputs(&project, None, &wanted)?;
+    refuse_bare_names(&project, [&args.a, &args.b])?;
     let [a, b] = [&args.a, &args.b].map(|text| Called::read(&project, text, &args.reach.reach()));
     let sides = [a?, b?];
     if !args.quiet && sides.iter().any(|side| side.text.starts_with("git:")) {
@@ -101,6 +108,33 @@ pub(crate) fn run(session: &Session, args: &DiffArgs, interrupt: &Interrupt) -> 
         show_lines(&project, &sides, extent(args.show_content), &mut report, interrupt)?;
     }
     emit(&mut [report], &wanted, args.quiet, session.color)
+}
+
+/// Refuses the bare name of a target or of a revision, with the call that was probably meant.
+fn refuse_bare_names(project: &Project, sides: [&String; 2]) -> Result<(), Failure> {
+    let bare = sides.map(|text| bare_name(project, text));
+    let Some((what, full)) = bare.iter().flatten().next() else { return Ok(()) };
+    let name = escaped(full.split_once(':').map_or(full.as_str(), |(_, name)| name).as_bytes());
+    let failure = Failure::new(format!(
+        "there is no run \"{name}\": it is {what}, which diff takes as {}",
+        escaped(full.as_bytes())
+    ));
+    let each = sides.iter().zip(&bare);
+    let words = each
+        .map(|(text, bare)| quoted_name(bare.as_ref().map_or(text.as_str(), |(_, full)| full).as_bytes()));
+    Err(failure.hint(format!("driftlock diff {}", words.collect::<Vec<_>>().join(" "))))
+}
+
+/// What a name is that is no side as it stands, and how it is written as one.
+fn bare_name(project: &Project, text: &str) -> Option<(&'static str, String)> {
+    if [BASELINE, HERE].contains(&text) || run_named(project, text).is_ok() {
+        return None;
+    }
+    if project.config.targets.contains_key(text) {
+        return Some(("a target", format!("target:{text}")));
+    }
+    let is_revision = !text.contains(':') && project.revision(text).is_ok();
+    is_revision.then(|| ("a revision of git", format!("git:{text}")))
 }
 
 /// Puts the lines that differ on the findings.

@@ -19,6 +19,7 @@ use crate::baseline::{self, Source};
 use crate::check::{self, CHECKS, Evidence, find as find_check};
 use crate::cli::Session;
 use crate::cli::args::target::ReachArgs;
+use crate::cli::completion;
 use crate::cli::terminal::output;
 use crate::cli::terminal::signals::Interrupt;
 use crate::error::Failure;
@@ -51,9 +52,10 @@ Examples:
   driftlock explain traefik --format json | jq '.[].ways_out'")]
 pub(crate) struct ExplainArgs {
     /// A subject as reports name it, alone or as check/subject; or a file in a module
+    #[arg(add = completion::SUBJECTS.completer())]
     subject: String,
     /// As a target has it
-    #[arg(long, alias = "env", value_name = "NAME")]
+    #[arg(long, alias = "env", value_name = "NAME", add = completion::TARGETS.completer())]
     target: Option<String>,
     /// Compare with the lock files in DIR, or with git:REVISION
     #[arg(long, value_name = "DIR|git:REVISION")]

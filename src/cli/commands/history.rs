@@ -5,6 +5,7 @@ use crate::model::printable_path;
 use clap::{Args, ValueEnum};
 
 use crate::cli::Session;
+use crate::cli::completion;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::{counted, say};
 use crate::control::clock;
@@ -36,7 +37,7 @@ pub(crate) struct HistoryArgs {
     #[arg(long, value_name = "N", default_value = "30", value_parser = clap::value_parser!(u32).range(1..))]
     days: u32,
     /// Runs of this target alone; local is this machine; repeatable
-    #[arg(long, alias = "env", value_name = "NAME")]
+    #[arg(long, alias = "env", value_name = "NAME", add = completion::PLACES.completer())]
     target: Vec<String>,
     /// Tell of the subjects, and not of the runs; JSON always tells of both
     #[arg(long)]

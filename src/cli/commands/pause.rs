@@ -2,6 +2,7 @@
 
 use crate::audit::author::filled;
 use crate::audit::author::who;
+use crate::cli::completion;
 use clap::Args;
 
 use crate::cli::Session;
@@ -40,7 +41,7 @@ pub(crate) struct PauseArgs {
     #[arg(long, conflicts_with = "length")]
     end: bool,
     /// On this target alone [default: everywhere]
-    #[arg(long, alias = "env", value_name = "NAME")]
+    #[arg(long, alias = "env", value_name = "NAME", add = completion::TARGETS.completer())]
     target: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! `driftlock report`: any format of a run that is over.
 
+use crate::cli::completion;
 use crate::model::printable_path;
 use std::path::{Path, PathBuf};
 
@@ -33,9 +34,10 @@ Examples:
   driftlock report drift_report.json --format html=report.html")]
 pub(crate) struct ReportArgs {
     /// A run's name, its directory, or a JSON report of driftlock [default: the newest run with a report]
+    #[arg(add = completion::RUNS.completer())]
     run: Option<String>,
     /// The newest run of this target; repeatable
-    #[arg(long, alias = "env", value_name = "NAME", conflicts_with = "run")]
+    #[arg(long, alias = "env", value_name = "NAME", conflicts_with = "run", add = completion::TARGETS.completer())]
     target: Vec<String>,
     #[command(flatten)]
     formats: FormatArgs,

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use crate::cli::terminal::logging;
 use crate::control::redaction::without_secrets;
 use crate::error::Failure;
-use crate::model::in_words;
+use crate::model::{Status, in_words};
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -41,6 +41,17 @@ pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Gives a text the colour of a verdict, where `colour` wants any.
+pub(crate) fn coloured(status: Status, text: &str, colour: bool) -> String {
+    // Numbers of SGR, ECMA-48.
+    let number = match status {
+        Status::Pass => 32,
+        Status::Fail | Status::Error => 31,
+        Status::Skip => 33,
+    };
+    if colour { format!("\x1b[{number}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 /// A number and its noun: `1 run`, `3 runs`.

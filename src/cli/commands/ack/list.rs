@@ -2,6 +2,7 @@
 
 use crate::audit::acknowledgements::with_rules;
 use crate::cli::commands::ack::label::called;
+use crate::cli::completion;
 use crate::model::Finding;
 use crate::model::Report;
 use crate::model::Status;
@@ -24,7 +25,7 @@ Examples:
   driftlock ack list --target production")]
 pub(crate) struct ListArgs {
     /// Only what is acknowledged on this target
-    #[arg(long, alias = "env", value_name = "NAME")]
+    #[arg(long, alias = "env", value_name = "NAME", add = completion::TARGETS.completer())]
     target: Option<String>,
 }
 

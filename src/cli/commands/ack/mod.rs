@@ -8,6 +8,7 @@ use crate::audit::acknowledgements::with_rules;
 use crate::audit::author::filled;
 use crate::audit::author::who;
 use crate::cli::commands::ack::label::called;
+use crate::cli::completion;
 use crate::model::CheckResult;
 use crate::model::Finding;
 use crate::store::after_run::lock_project;
@@ -50,7 +51,7 @@ pub(crate) struct AckArgs {
     #[command(subcommand)]
     other: Option<Other>,
     /// The subject as a report names it, or check/subject; a pattern names several
-    #[arg(required = true)]
+    #[arg(required = true, add = completion::SUBJECTS.completer())]
     subject: Option<String>,
     /// Why it is left for now
     #[arg(long, value_name = "TEXT", required = true)]
@@ -62,7 +63,7 @@ pub(crate) struct AckArgs {
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// Drift on this target
-    #[arg(long, alias = "env", value_name = "NAME")]
+    #[arg(long, alias = "env", value_name = "NAME", add = completion::TARGETS.completer())]
     target: Option<String>,
 }
 
@@ -81,6 +82,7 @@ Examples:
   driftlock ack renew qr_ordering --until 2026-12-01 --reason 'release 18.2 is late'")]
 struct RenewArgs {
     /// The subject, or check/subject; a pattern names several
+    #[arg(add = completion::SUBJECTS.completer())]
     subject: String,
     /// Until when: 2026-12-01 (to the end of that day), 2026-12-01T18:00:00+01:00, or for how long: 12h, 7d, 2w
     #[arg(long, value_name = "WHEN")]
@@ -92,7 +94,7 @@ struct RenewArgs {
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// What is acknowledged on this target
-    #[arg(long, alias = "env", value_name = "NAME")]
+    #[arg(long, alias = "env", value_name = "NAME", add = completion::TARGETS.completer())]
     target: Option<String>,
 }
 
@@ -104,9 +106,10 @@ Examples:
   driftlock ack remove '**' --target production")]
 struct RemoveArgs {
     /// The subject, or check/subject; a pattern names several
+    #[arg(add = completion::SUBJECTS.completer())]
     subject: String,
     /// What is acknowledged on this target
-    #[arg(long, alias = "env", value_name = "NAME")]
+    #[arg(long, alias = "env", value_name = "NAME", add = completion::TARGETS.completer())]
     target: Option<String>,
 }
 
