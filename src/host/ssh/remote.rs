@@ -155,7 +155,7 @@ impl SshHost {
     }
 
     /// The answer of a script that was refused while another one ran: a server may need a moment to see that one's end.
-    async fn ask_script_at_last(
+    pub(super) async fn ask_script_at_last(
         &self,
         connection: &Connection,
         survey: &Survey,

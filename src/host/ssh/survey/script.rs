@@ -81,6 +81,11 @@ impl Survey {
         Some((survey(&writer.calls), (!aside.is_empty()).then(|| survey(&aside))))
     }
 
+    /// A script that makes so many calls.
+    pub(super) fn written_as(script: Vec<u8>, nonce: String, calls: usize, budget: Budget) -> Self {
+        Self { script, nonce, calls, budget }
+    }
+
     /// The standard input of `sh -s`.
     pub(in crate::host::ssh) fn script(&self) -> &[u8] {
         &self.script
