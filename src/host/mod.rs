@@ -1,5 +1,6 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
+mod archive;
 mod beneath;
 mod bytecode;
 mod compose_names;

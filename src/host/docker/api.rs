@@ -5,8 +5,8 @@ use std::error::Error;
 use std::io;
 
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Bytes;
-use hyper::{Request, StatusCode};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
@@ -115,17 +115,50 @@ impl EngineApi {
     /// # Errors
     /// When no answer came, or it is a refusal, or of another shape.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
-        log::debug!(method = "GET", path; "asks the engine");
-        let request = Request::get(format!("{}{path}", self.base)).body(Empty::new())?;
-        let answered = async {
-            let answer = self.client.request(request).await?;
-            let status = answer.status();
-            Ok::<_, CallError>((status, answer.into_body().collect().await?.to_bytes()))
-        };
-        let (status, body) = timeout(DEADLINE * 2, answered).await??;
-        if status == StatusCode::OK {
-            return Ok(serde_json::from_slice(&body)?);
+        let answer = self.answer(Method::GET, path).await?;
+        let body = timeout(DEADLINE * 2, answer.into_body().collect()).await??.to_bytes();
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    /// A header of the answer to a call that has no body.
+    ///
+    /// # Errors
+    /// When no answer came, or it is a refusal.
+    pub(super) async fn header(&self, path: &str, name: &str) -> Result<Option<String>, CallError> {
+        let answer = self.answer(Method::HEAD, path).await?;
+        Ok(answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned))
+    }
+
+    /// Gives the pieces of an answer to `take` as they come; the next one must come in time.
+    ///
+    /// # Errors
+    /// When no answer came, it is a refusal or breaks off, or `take` fails.
+    pub(super) async fn stream<E: From<CallError>>(
+        &self,
+        path: &str,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut body = self.answer(Method::GET, path).await?.into_body();
+        loop {
+            let frame = timeout(DEADLINE, body.frame()).await.map_err(CallError::from)?;
+            let Some(frame) = frame.transpose().map_err(CallError::from)? else { return Ok(()) };
+            if let Some(piece) = frame.data_ref() {
+                take(piece)?;
+            }
         }
+    }
+
+    /// The answer to a call, if it is none of a refusal.
+    async fn answer(&self, method: Method, path: &str) -> Result<Response<Incoming>, CallError> {
+        log::debug!(method = method.as_str(), path; "asks the engine");
+        let request =
+            Request::builder().method(method).uri(format!("{}{path}", self.base)).body(Empty::new())?;
+        let answer = timeout(DEADLINE * 2, self.client.request(request)).await??;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let body = timeout(DEADLINE * 2, answer.into_body().collect()).await??.to_bytes();
         let message = serde_json::from_slice::<Message>(&body).map(|said| said.message);
         let message = message.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned());
         Err(CallError::Status { status, message })

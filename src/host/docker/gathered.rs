@@ -29,6 +29,8 @@ pub(in crate::host) struct RawContainer {
     config_files: String,
     working_dir: PathBuf,
     running: Option<Running>,
+    /// The engine's name for it.
+    id: String,
     /// Whether its mounts are looked at.
     counts: bool,
     /// The paths that volumes are binds of, by name, where the engine was asked.
@@ -79,6 +81,11 @@ impl Gathered {
 const NOT_FROM_HERE: &str = "files inside containers are read on their own machine: run driftlock there as root, with a target whose host is \"local\"";
 
 impl RawContainer {
+    /// The engine's name for it.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Its processes, where the engine names one and its state has some.
     pub(super) fn runs(&self) -> Option<&Running> {
         self.running.as_ref().filter(|_| is_up(&self.container.state))
@@ -138,10 +145,10 @@ const BIND: &str = "bind";
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct MountPoint {
     #[serde(rename = "Type")]
-    kind: Option<String>,
+    pub(super) kind: Option<String>,
     name: Option<String>,
-    source: Option<String>,
-    destination: Option<String>,
+    pub(super) source: Option<String>,
+    pub(super) destination: Option<String>,
     #[serde(rename = "RW")]
     rw: Option<bool>,
 }
@@ -409,7 +416,15 @@ impl ListedContainer {
         };
         let working_dir = self.labels.compose("project.working_dir").unwrap_or_default().into();
         let config_files = self.labels.compose("project.config_files").unwrap_or_default();
-        RawContainer { container, config_files, working_dir, running: None, counts: true, devices }
+        RawContainer {
+            container,
+            config_files,
+            working_dir,
+            running: None,
+            id: self.id,
+            counts: true,
+            devices,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Docker engines: asking one for its containers, however it is reached, and never for a secret.
 
 mod api;
+mod archive;
 mod client;
 mod collect;
 pub(crate) mod discover;

@@ -10,6 +10,7 @@ use super::table::{below, joined};
 use super::view::{Running, Trouble, View, own_table};
 use super::{EngineQuestions, LOOKS, PAUSE};
 use crate::host::inside::InsideDisk;
+use crate::host::storage::Storage;
 use crate::host::{
     ContentsQuery, FileQuery, HostError, Layout, LockedSubject, ModuleQuery, Scope, Select, files, modules,
 };
@@ -26,23 +27,24 @@ pub(in crate::host) fn contents(
     for look in 1..=LOOKS {
         let why = match read_once(locked, wanted, &running, ask.reading) {
             Ok(Ok(contents)) => return ContentsState::Seen(contents),
-            Ok(Err(Trouble::Unseen(why) | Trouble::Foreign(why))) => return ContentsState::Unseen(why),
+            Ok(Err(Trouble::Unseen(why))) => return ContentsState::Unseen(why),
+            Ok(Err(Trouble::Foreign(why))) => return ContentsState::Refused(why),
             Ok(Err(Trouble::Moving(why))) => why,
-            Err(error) => return ContentsState::Unseen(error.to_string()),
+            Err(error) => return ContentsState::Refused(error.to_string()),
         };
         if look == LOOKS || ask.reading.watch.is_cancelled() {
-            return ContentsState::Unseen(why);
+            return ContentsState::Refused(why);
         }
         std::thread::sleep(PAUSE);
         match (ask.again)(&running.id) {
             Ok(Some(now)) => running = now,
             Ok(None) => {
-                return ContentsState::Unseen("it ended while it was looked at; check again".to_owned());
+                return ContentsState::Refused("it ended while it was looked at; check again".to_owned());
             }
-            Err(error) => return ContentsState::Unseen(error.to_string()),
+            Err(error) => return ContentsState::Refused(error.to_string()),
         }
     }
-    ContentsState::Unseen("it kept changing".to_owned())
+    ContentsState::Refused("it kept changing".to_owned())
 }
 
 /// One look. The container is another one where its process is not the same before and after.
@@ -63,19 +65,22 @@ fn read_once(
         let why = "this user may not look into it: run driftlock as root";
         return Ok(Err(Trouble::Unseen(why.to_owned())));
     };
-    let contents = read(&disk, locked, wanted, how)?;
+    let contents = contents_of(&disk, link_on_the_way(&disk, &wanted.path), locked, wanted, how)?;
     Ok(View::of(running, &table).map(|_| contents))
 }
 
-/// What lies at the path of a container, held against the baseline's part.
-fn read(
-    disk: &InsideDisk,
+/// What lies at the path of a container, held against the baseline's part; `link` is the first part of that path which is a link.
+///
+/// # Errors
+/// When the run was cancelled.
+pub(in crate::host) fn contents_of(
+    disk: &dyn Storage,
+    link: Option<String>,
     locked: &[LockedSubject],
     wanted: &ContentsQuery,
     how: HeldReading<'_>,
 ) -> Result<Contents, HostError> {
     let at = wanted.path.as_bytes();
-    let link = link_on_the_way(disk, &wanted.path);
     let layout = Layout::new(None, vec![(wanted.is.clone(), PathBuf::from(OsStr::from_bytes(at)))]);
     let is_below = |place: &[u8]| below(&wanted.is, place).is_some();
     let its: Vec<&LockedSubject> = locked.iter().filter(|subject| is_below(&subject.place)).collect();
@@ -106,7 +111,7 @@ fn link_on_the_way(disk: &InsideDisk, path: &str) -> Option<String> {
 }
 
 fn modules_of(
-    disk: &InsideDisk,
+    disk: &dyn Storage,
     layout: &Layout,
     its: &[&LockedSubject],
     wanted: &ContentsQuery,
@@ -132,7 +137,7 @@ fn modules_of(
 }
 
 fn files_of(
-    disk: &InsideDisk,
+    disk: &dyn Storage,
     layout: &Layout,
     its: &[&LockedSubject],
     wanted: &ContentsQuery,

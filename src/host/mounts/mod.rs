@@ -25,7 +25,7 @@ use led::{Led, Lost};
 use table::{FsLocation, MountTable, below, joined};
 use view::{Trouble, View};
 
-pub(super) use contents::contents;
+pub(super) use contents::{contents, contents_of};
 use held::HeldPlan;
 pub(super) use held::HeldReading;
 pub(super) use told::{Found, HeldPaths, ToldContainer, ToldMachine, ToldRoot, Wanted};

@@ -73,16 +73,9 @@ fn engine(stage: &Stage) -> String {
     format!("{states:?} {images} {volumes} {wrote:?} {}", count("volume"))
 }
 
-#[test]
-fn what_is_inside_a_container_is_held_against_the_same_baseline_needs_root() {
-    needs::root();
-    let stage = baked();
-    let before = engine(&stage);
-    assert_eq!(contents(&stage), (0, vec![]));
-    let (_, report) = stage.check(&[]);
-    assert_eq!(check_of(&report, "container_contents")["subjects"], 2);
-    assert_eq!(engine(&stage), before, "looking changes nothing");
-    for (change, found, back) in [
+/// Makes each change in the container, asks `found` for its exit code and findings, and takes the change back.
+fn each_change(stage: &Stage, found: impl Fn() -> (i32, Vec<String>)) {
+    for (change, expected, back) in [
         (
             "echo x >>/mnt/addons/shop/order.py",
             "/mnt/addons/shop modified",
@@ -114,11 +107,23 @@ fn what_is_inside_a_container_is_held_against_the_same_baseline_needs_root() {
             "/bin/busybox rm /etc/proxy/more.conf",
         ),
     ] {
-        shell(&stage, change);
-        assert_eq!(contents(&stage), (2, vec![found.to_owned()]), "{change}");
-        shell(&stage, back);
-        assert_eq!(contents(&stage), (0, vec![]), "{back}");
+        shell(stage, change);
+        assert_eq!(found(), (2, vec![expected.to_owned()]), "{change}");
+        shell(stage, back);
+        assert_eq!(found(), (0, vec![]), "{back}");
     }
+}
+
+#[test]
+fn what_is_inside_a_container_is_held_against_the_same_baseline_needs_root() {
+    needs::root();
+    let stage = baked();
+    let before = engine(&stage);
+    assert_eq!(contents(&stage), (0, vec![]));
+    let (_, report) = stage.check(&[]);
+    assert_eq!(check_of(&report, "container_contents")["subjects"], 2);
+    assert_eq!(engine(&stage), before, "looking changes nothing");
+    each_change(&stage, || contents(&stage));
     // What is locked anew is what the container should have from then on.
     shell(&stage, "echo x >>/mnt/addons/shop/order.py");
     let told = stage.run(&["check", "--only", "container_contents"]).out();
@@ -169,10 +174,52 @@ fn what_is_mounted_over_the_path_is_what_counts_needs_root() {
 }
 
 #[test]
+fn a_container_that_does_not_run_is_read_by_the_engines_archive() {
+    let stage = baked();
+    let web = stage.name("web");
+    let before = engine(&stage);
+    each_change(&stage, || {
+        stage.docker(&["stop", "-t", "0", &web]);
+        let found = contents(&stage);
+        stage.docker(&["start", &web]);
+        found
+    });
+    stage.docker(&["stop", "-t", "0", &web]);
+    let (_, report) = stage.check(&["--only", "container_contents"]);
+    assert_eq!(check_of(&report, "container_contents")["subjects"], 2, "{report:#}");
+    stage.docker(&["start", &web]);
+    assert_eq!(engine(&stage), before, "looking changes nothing");
+    shell(&stage, "/bin/busybox mv /mnt/addons /mnt/real && /bin/busybox ln -s real /mnt/addons");
+    stage.docker(&["stop", "-t", "0", &web]);
+    let (code, found) = contents(&stage);
+    assert!(code != 0 && found.contains(&"/mnt/addons modified".to_owned()), "{code} {found:?}");
+}
+
+#[test]
+fn the_engine_is_asked_for_an_archive_only_where_that_makes_and_hides_nothing() {
+    let stage = baked();
+    let image = stage.name("app:1");
+    stage.project.file("data/x", "1\n");
+    let data = stage.project.path("data");
+    let bound = |at: &str| {
+        stage.recreate("web", &image, &[&format!("-v{}:{at}", data.display())]);
+        stage.docker(&["stop", "-t", "0", &stage.name("web")]);
+    };
+    bound("/data");
+    assert!(error(&stage).contains("there is no /mnt"), "{}", error(&stage));
+    std::fs::rename(&data, stage.project.path("aside")).unwrap();
+    assert!(error(&stage).contains("put it back"), "{}", error(&stage));
+    assert!(!data.exists(), "the engine made a directory");
+    std::fs::rename(stage.project.path("aside"), &data).unwrap();
+    for at in ["/mnt", "/mnt/addons", "/mnt/addons/shop"] {
+        bound(at);
+        assert!(error(&stage).contains("is mounted at"), "{at}: {}", error(&stage));
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error_that_says_what_to_do() {
     let stage = baked();
-    stage.docker(&["stop", "-t", "0", &stage.name("web")]);
-    assert!(error(&stage).contains("start it"), "{}", error(&stage));
     stage.remove("web");
     assert!(error(&stage).contains("no container is named like"), "{}", error(&stage));
     let before = stage.project.read("audit/driftlock.toml");
@@ -189,17 +236,27 @@ fn what_cannot_be_read_is_an_error_that_says_what_to_do() {
 }
 
 #[test]
-fn without_the_rights_to_look_into_it_nothing_passes_needs_root() {
+fn without_the_rights_to_look_into_it_the_engine_is_asked_needs_root() {
     needs::root();
     let stage = baked();
     stage.project.hand_over();
-    let door = crate::support::engine::FakeEngine::before(&crate::support::docker::engine_socket());
-    for path in [door.socket(), door.socket().parent().unwrap().to_owned()] {
-        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    }
-    let args = ["check", "--only", "container_contents", "--format", "json", "--output", "out"];
-    let ran = stage.project.as_user_with(&args, &[("DOCKER_HOST", &door.host())]);
-    let check = check_of(&ran.report(), "container_contents").clone();
-    assert_eq!((ran.code(), &check["status"]), (1, &"ERROR".into()), "{check:#}");
+    let looked = || {
+        let door = crate::support::engine::FakeEngine::before(&crate::support::docker::engine_socket());
+        for path in [door.socket(), door.socket().parent().unwrap().to_owned()] {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        }
+        let args = ["check", "--only", "container_contents", "--format", "json", "--output", "out"];
+        let ran = stage.project.as_user_with(&args, &[("DOCKER_HOST", &door.host())]);
+        (ran.code(), check_of(&ran.report(), "container_contents").clone())
+    };
+    let (code, check) = looked();
+    assert_eq!((code, &check["status"], &check["subjects"]), (0, &"PASS".into(), &2.into()), "{check:#}");
+    shell(&stage, "echo x >>/mnt/addons/shop/order.py");
+    let (code, check) = looked();
+    assert_eq!((code, &check["status"]), (2, &"FAIL".into()), "{check:#}");
+    let mods = format!("-v{}:/mnt/addons", stage.project.path("r1/mods").display());
+    stage.recreate("web", &stage.name("app:1"), &[&mods]);
+    let (code, check) = looked();
+    assert_eq!((code, &check["status"]), (1, &"ERROR".into()), "{check:#}");
     assert!(check["error"].to_string().contains("as root"), "{check:#}");
 }
