@@ -58,6 +58,12 @@ impl Gathered {
         containers.iter().filter_map(RawContainer::mounted).collect()
     }
 
+    /// All containers by name, with the processes of those that run.
+    pub(in crate::host) fn named(&self) -> Vec<(&str, Option<&Running>)> {
+        let Self::Seen(containers, _) = self else { return Vec::new() };
+        containers.iter().map(|raw| (raw.container.name.as_str(), raw.runs())).collect()
+    }
+
     /// Maps compose files and the sources of mounts into the layout, as the disk of their machine has them, and looks at the
     /// mounts of containers that were inspected.
     pub(in crate::host) fn resolve(

@@ -25,7 +25,7 @@ use led::{Led, Lost};
 use table::{FsLocation, MountTable, below, joined};
 use view::{Trouble, View};
 
-pub(super) use contents::{contents, contents_of};
+pub(super) use contents::{contents, contents_of, contents_paths, start_of_told};
 use held::HeldPlan;
 pub(super) use held::HeldReading;
 pub(super) use told::{Found, HeldPaths, ToldContainer, ToldMachine, ToldRoot, Wanted};
@@ -272,7 +272,7 @@ impl Sight for ToldMachine {
         if let Some(disk) = self.held.get(&pid) {
             return read(disk.as_ref());
         }
-        let HeldPaths { files, modules } = paths();
+        let HeldPaths { files, modules, .. } = paths();
         let mut all = self.wanted_held.borrow_mut();
         let its = all.entry(pid).or_default();
         its.files.extend(files);

@@ -86,6 +86,10 @@ pub(in crate::host) struct HeldPaths {
     pub(in crate::host) files: BTreeSet<Vec<u8>>,
     /// Modules, each with the number of files that the baseline has of it.
     pub(in crate::host) modules: BTreeMap<Vec<u8>, usize>,
+    /// Addon roots, of which all modules are wanted.
+    pub(in crate::host) roots: BTreeSet<Vec<u8>>,
+    /// Directories, of which all files are wanted.
+    pub(in crate::host) trees: BTreeSet<Vec<u8>>,
 }
 
 /// What a machine told.

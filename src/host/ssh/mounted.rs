@@ -154,7 +154,7 @@ impl SshHost {
     }
 
     /// Asks the server's shell; one that allows a single session may need a moment to see the end of that before.
-    async fn ask_mounts(
+    pub(super) async fn ask_mounts(
         &self,
         connection: &Connection,
         questions: Vec<MountQuestion>,

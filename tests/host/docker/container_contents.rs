@@ -7,7 +7,7 @@ use crate::support::docker::{Stage, check_of};
 use crate::support::needs;
 
 /// A stage whose container `web` has the released module and file of its own.
-fn baked() -> Stage {
+pub(crate) fn baked() -> Stage {
     let stage = released();
     let before = stage.project.read("audit/driftlock.toml");
     let contents = |container: &str, path: &str, is: &str| {
@@ -28,13 +28,18 @@ fn baked() -> Stage {
 }
 
 /// Runs a line of shell in the container `web`.
-fn shell(stage: &Stage, line: &str) -> String {
+pub(crate) fn shell(stage: &Stage, line: &str) -> String {
     stage.docker(&["exec", &stage.name("web"), "/bin/busybox", "sh", "-c", line])
 }
 
 /// The exit code of the check, and its findings as `PATH KIND`.
 fn contents(stage: &Stage) -> (i32, Vec<String>) {
-    let (code, report) = stage.check(&["--only", "container_contents"]);
+    contents_by(stage, &[])
+}
+
+/// The same of a check with more arguments.
+pub(crate) fn contents_by(stage: &Stage, args: &[&str]) -> (i32, Vec<String>) {
+    let (code, report) = stage.check(&[&["--only", "container_contents"], args].concat());
     let findings = check_of(&report, "container_contents")["findings"].as_array().unwrap().clone();
     let word = |it: &Value, key: &str| it[key].as_str().unwrap_or("-").to_owned();
     let short = |it: &Value| word(it, "subject").replace(&format!("{}-web:", stage.prefix), "");
@@ -49,7 +54,7 @@ fn error(stage: &Stage) -> String {
 }
 
 /// What the engine has of this stage, and what the container wrote.
-fn engine(stage: &Stage) -> String {
+pub(crate) fn engine(stage: &Stage) -> String {
     let list = |args: &[&str]| {
         let told = stage.docker(args);
         told.lines()
@@ -74,7 +79,7 @@ fn engine(stage: &Stage) -> String {
 }
 
 /// Makes each change in the container, asks `found` for its exit code and findings, and takes the change back.
-fn each_change(stage: &Stage, found: impl Fn() -> (i32, Vec<String>)) {
+pub(crate) fn each_change(stage: &Stage, found: impl Fn() -> (i32, Vec<String>)) {
     for (change, expected, back) in [
         (
             "echo x >>/mnt/addons/shop/order.py",

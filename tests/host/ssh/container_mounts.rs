@@ -17,11 +17,11 @@ use crate::support::random::seed;
 use crate::support::sshd::Server;
 
 /// The same words for every login that has no rights.
-const AS_NOBODY: &str =
+pub(crate) const AS_NOBODY: &str =
     "ForceCommand setpriv --reuid 65534 --regid 65534 --clear-groups sh -c \"$SSH_ORIGINAL_COMMAND\"";
 
 /// Adds the target `production`, which is this machine over SSH.
-fn reach(stage: &Stage, server: &Server, more: &str) {
+pub(crate) fn reach(stage: &Stage, server: &Server, more: &str) {
     let before = stage.project.read("audit/driftlock.toml");
     let before = before.split("[targets.production]").next().unwrap();
     let target = server.target("production", &stage.project.root().canonicalize().unwrap());
@@ -105,7 +105,7 @@ fn busybox_tells_the_same() {
     stale_and_mended(&stage);
 }
 
-const AT: [&str; 2] = ["--target", "production"];
+pub(crate) const AT: [&str; 2] = ["--target", "production"];
 
 #[test]
 fn what_a_container_still_has_is_told_over_ssh_needs_root() {

@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::mounted::MOUNTS;
 use super::pattern::quoted;
-use super::script::{FUNCTIONS, Survey, bare, nonce};
+use super::script::{FUNCTIONS, Survey, bare, members, nonce};
 use crate::host::mounts::HeldPaths;
 
 const INSIDE: &str = include_str!("inside.sh");
@@ -19,7 +19,12 @@ impl Survey {
         };
         let files = paths.files.iter().filter_map(|path| of("held_file", path));
         let modules = paths.modules.keys().filter_map(|path| of("held_module", path));
-        let calls: Vec<Vec<u8>> = files.chain(modules).collect();
+        let roots = paths.roots.iter().filter_map(|path| of("held_root", path));
+        let trees = paths.trees.iter().filter_map(|path| of("held_tree", path));
+        let calls: Vec<Vec<u8>> = files.chain(modules).chain(roots).chain(trees).collect();
+        let mut named = Vec::new();
+        members(&mut named, "is_named_file", &paths.files);
+        members(&mut named, "is_named_module", &paths.modules.keys().cloned().collect());
         let nonce = nonce();
         let is_it = [format!("is_process {pid} ").as_bytes(), &quoted(start)].concat();
         let ended = b" || { printf 'Eits process ended\\000'; return; }\n".as_slice();
@@ -27,6 +32,7 @@ impl Survey {
         let main = format!("}}\nmain {nonce} </dev/null\n");
         let script = [
             functions.as_bytes(),
+            &named,
             b"survey() {\nknow_mounts\n",
             &is_it,
             ended,

@@ -120,3 +120,87 @@ enter_held() { # PLACE
 	}
 	cd /
 }
+
+# ---- All that lies at a path
+
+# Sets `kind` of a directory's entry as classify does, links followed in the container.
+held_entry() { # ROOT PATH PLACE
+	held=$3
+	if [ -L "$3" ]; then
+		lead "$1" "$2"
+		held=$1$end
+		case $state in
+		+) if [ -d "$held" ]; then kind=D; else kind=l; fi ;;
+		-) kind=x why='No such file or directory' ;;
+		*) kind=x why=$state ;;
+		esac
+	elif [ -d "$3" ]; then
+		kind=d
+	elif [ -e "$3" ]; then
+		kind=f
+	elif [ ! -x "${3%/*}" ]; then
+		kind=\?
+	else
+		kind=
+	fi
+}
+
+begin_held() { # PATH PLACE FILTER
+	printf 'L%s\000\000%s\000' "$1" "$3"
+	[ ! -r "$2" ] || return 0
+	printf '!Permission denied\000'
+	return 1
+}
+
+end_held() { # PLACE
+	names=$(ls -a -- "$1" 2>&1 >/dev/null) && why= || why=${names##*: }
+	if [ -z "$why" ]; then printf '.\000'; else printf '!%s\000' "$why"; fi
+}
+
+# Tells of the directories at a path, and of all that those hold which are modules.
+held_root() { # ROOT PATH
+	find_held "$1" "$2" || return 0
+	if [ ! -d "$place" ]; then
+		held_kind "$2"
+		return
+	fi
+	set -- "$1" "$2" "$place"
+	begin_held "$2" "$3" d || return 0
+	for path in "$3"/* "$3"/.[!.]* "$3"/..?*; do
+		name=${path##*/}
+		is_pattern "$name" "$path" "$3" && continue
+		held_entry "$1" "$2/$name" "$path"
+		[ "$kind" != f ] || continue
+		tell "$name"
+		case $name in .git | .hg | .svn) continue ;; esac
+		case $kind in [dD]) ;; *) continue ;; esac
+		is_named_module "$2/$name" && continue
+		if [ -r "$held" ] && [ -x "$held" ] && ! has_manifest "$held"; then
+			printf 'F%s\000d%s\000O%s\000' "$2/$name" "$2/$name" "$2/$name"
+		else
+			held_module "$1" "$2/$name"
+		fi
+	done
+	end_held "$3"
+}
+
+# Tells of all files at a path and below.
+held_tree() { # ROOT PATH
+	find_held "$1" "$2" || return 0
+	if [ -d "$place" ]; then held_deep "$1" "$2" "$place"; else held_file "$1" "$2"; fi
+}
+
+held_deep() { # ROOT PATH PLACE
+	begin_held "$2" "$3" a || return 0
+	for path in "$3"/* "$3"/.[!.]* "$3"/..?*; do
+		name=${path##*/}
+		is_pattern "$name" "$path" "$3" && continue
+		held_entry "$1" "$2/$name" "$path"
+		tell "$name"
+		case $kind in
+		d) held_deep "$1" "$2/$name" "$3/$name" ;;
+		[fl]) is_named_file "$2/$name" || held_file "$1" "$2/$name" ;;
+		esac
+	done
+	end_held "$3"
+}
