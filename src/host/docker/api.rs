@@ -4,8 +4,9 @@
 use std::error::Error;
 use std::io;
 
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -19,7 +20,7 @@ use super::transport::{Connector, Opening};
 /// An engine. Its connections are used again for later calls.
 #[derive(Clone)]
 pub(in crate::host) struct EngineApi {
-    client: Client<Connector, Empty<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     /// What stands before every path.
     base: String,
 }
@@ -27,7 +28,7 @@ pub(in crate::host) struct EngineApi {
 /// The reason why a call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The engine answered with another status than 200.
+    /// The engine answered with the status of a refusal.
     #[error("it answered {status}")]
     Status {
         /// The status.
@@ -115,7 +116,36 @@ impl EngineApi {
     /// # Errors
     /// When no answer came, or it is a refusal, or of another shape.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
-        let answer = self.answer(Method::GET, path).await?;
+        self.read(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Sends JSON to `path`, and reads the answer.
+    ///
+    /// # Errors
+    /// As [`EngineApi::get`].
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        sent: &serde_json::Value,
+    ) -> Result<T, CallError> {
+        self.read(Method::POST, path, sent.to_string().into()).await
+    }
+
+    /// Has what stands at `path` removed.
+    ///
+    /// # Errors
+    /// When no answer came, or it is a refusal.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), CallError> {
+        self.answer(Method::DELETE, path, Bytes::new()).await.map(drop)
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        sent: Bytes,
+    ) -> Result<T, CallError> {
+        let answer = self.answer(method, path, sent).await?;
         let body = timeout(DEADLINE * 2, answer.into_body().collect()).await??.to_bytes();
         Ok(serde_json::from_slice(&body)?)
     }
@@ -125,7 +155,7 @@ impl EngineApi {
     /// # Errors
     /// When no answer came, or it is a refusal.
     pub(super) async fn header(&self, path: &str, name: &str) -> Result<Option<String>, CallError> {
-        let answer = self.answer(Method::HEAD, path).await?;
+        let answer = self.answer(Method::HEAD, path, Bytes::new()).await?;
         Ok(answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned))
     }
 
@@ -138,7 +168,7 @@ impl EngineApi {
         path: &str,
         take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut body = self.answer(Method::GET, path).await?.into_body();
+        let mut body = self.answer(Method::GET, path, Bytes::new()).await?.into_body();
         loop {
             let frame = timeout(DEADLINE, body.frame()).await.map_err(CallError::from)?;
             let Some(frame) = frame.transpose().map_err(CallError::from)? else { return Ok(()) };
@@ -149,13 +179,13 @@ impl EngineApi {
     }
 
     /// The answer to a call, if it is none of a refusal.
-    async fn answer(&self, method: Method, path: &str) -> Result<Response<Incoming>, CallError> {
+    async fn answer(&self, method: Method, path: &str, sent: Bytes) -> Result<Response<Incoming>, CallError> {
         log::debug!(method = method.as_str(), path; "asks the engine");
-        let request =
-            Request::builder().method(method).uri(format!("{}{path}", self.base)).body(Empty::new())?;
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let request = request.header(CONTENT_TYPE, "application/json").body(Full::new(sent))?;
         let answer = timeout(DEADLINE * 2, self.client.request(request)).await??;
         let status = answer.status();
-        if status == StatusCode::OK {
+        if status.is_success() {
             return Ok(answer);
         }
         let body = timeout(DEADLINE * 2, answer.into_body().collect()).await??.to_bytes();

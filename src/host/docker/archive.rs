@@ -66,8 +66,16 @@ struct PathStat {
     link_target: String,
 }
 
-/// The files of a container at a path, and the first part of the path that is a link. `is_there` tells whether the source of a
-/// bind is on the engine's machine.
+/// The container that is read.
+#[derive(Clone, Copy)]
+pub(super) enum Contained<'a> {
+    /// One that somebody made. The function tells whether the source of a bind is on the engine's machine.
+    Given(&'a dyn Fn(&str) -> bool),
+    /// One that was made of an image just now: its volumes are copies of what the image has there.
+    OfImage,
+}
+
+/// The files of a container at a path, and the first part of the path that is a link.
 ///
 /// # Errors
 /// When they could not be read, or must not be asked for.
@@ -75,11 +83,13 @@ pub(super) async fn read(
     engine: &EngineApi,
     id: &str,
     path: &str,
-    is_there: &dyn Fn(&str) -> bool,
+    of: Contained<'_>,
     watch: &Watch,
 ) -> Result<(ArchiveDisk, Option<String>), ArchiveError> {
     let mounted = engine.get::<Mounted>(&format!("/containers/{id}/json")).await?;
-    may_be_asked(&mounted, path, is_there)?;
+    if let Contained::Given(is_there) = of {
+        may_be_asked(&mounted, path, is_there)?;
+    }
     let mut link = None;
     let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
     for end in ends {

@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::DEADLINE;
 use super::api::EngineApi;
-use super::archive;
+use super::archive::{self, Contained};
 use super::collect::{Manner, bound_device, collect, running_now};
 use super::failure::{Contact, EngineError};
 use super::gathered::{Gathered, MountLook, RawContainer};
@@ -62,7 +62,7 @@ impl Engine {
         }
     }
 
-    fn contact(&self) -> Contact<'_> {
+    pub(super) fn contact(&self) -> Contact<'_> {
         let socket = match self {
             Self::Unix(path) => Some(path.as_path()),
             _ => None,
@@ -70,7 +70,7 @@ impl Engine {
         Contact { shown: self.shown(), socket, address: self.address() }
     }
 
-    fn connect(&self) -> Result<EngineApi, EngineError> {
+    pub(super) fn connect(&self) -> Result<EngineApi, EngineError> {
         let dial = |address: &str| {
             let place = address.split('/').next().unwrap_or_default().to_owned();
             move || TcpStream::connect(place.clone())
@@ -144,6 +144,9 @@ pub(in crate::host) fn observe(
             return Some(ContainersAnswer::NoEngine(format!("there is no socket at {}", engine.shown())));
         }
         _ => {}
+    }
+    if let Some(image) = &query.image {
+        return super::image::observe(engine, query, image, watch);
     }
     log::info!(engine = engine.shown(); "asks the engine of this machine");
     let answer = within_deadline(engine, watch, async {
@@ -264,7 +267,7 @@ impl Looker {
         let is_there = |source: &str| matches!(self.engine, Engine::Unix(_)) && !is_absent(Path::new(source));
         let read = runtime::block_on(async {
             let engine = self.engine.connect().map_err(|error| error.to_string())?;
-            let read = archive::read(&engine, id, &wanted.path, &is_there, &self.watch);
+            let read = archive::read(&engine, id, &wanted.path, Contained::Given(&is_there), &self.watch);
             read.await.map_err(|error| error.to_string())
         });
         let read = read.unwrap_or_else(|error| Err(error.to_string()));

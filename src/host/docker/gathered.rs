@@ -486,6 +486,7 @@ mod tests {
             locked: Some(Vec::new()),
             exclude: Vec::new(),
             contents: Vec::new(),
+            image: None,
             ignores_unnamed,
             clock: || 0,
         };

@@ -8,6 +8,7 @@ pub(crate) mod discover;
 mod engine;
 mod failure;
 mod gathered;
+mod image;
 mod life;
 mod tls;
 mod transport;

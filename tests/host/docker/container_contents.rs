@@ -265,3 +265,58 @@ fn without_the_rights_to_look_into_it_the_engine_is_asked_needs_root() {
     assert_eq!((code, &check["status"]), (1, &"ERROR".into()), "{check:#}");
     assert!(check["error"].to_string().contains("as root"), "{check:#}");
 }
+
+/// The exit code of a check of an image, and its findings as `PATH KIND`.
+fn of_image(stage: &Stage, image: &str) -> (i32, Vec<String>) {
+    let ran = stage.run(&["check", "--image", image, "--format", "json"]);
+    let report = ran.report();
+    let check = check_of(&report, "container_contents");
+    let findings = check["findings"].as_array().unwrap().iter();
+    let short = |it: &Value| it["subject"].as_str().unwrap().replace(&format!("{image}:"), "");
+    (ran.code(), findings.map(|it| format!("{} {}", short(it), it["kind"].as_str().unwrap())).collect())
+}
+
+/// The containers that were made of images to look into those.
+fn made(stage: &Stage, image: &str) -> String {
+    stage.docker(&["ps", "-aq", "--filter", &format!("label=driftlock.image={image}")])
+}
+
+#[test]
+fn an_image_that_no_container_runs_is_held_against_the_baseline() {
+    let stage = baked();
+    let web = stage.name("web");
+    let image = stage.name("app:2");
+    stage.docker(&["commit", "-c", "VOLUME /mnt/addons", &web, &image]);
+    let before = engine(&stage);
+    assert_eq!(of_image(&stage, &image), (0, vec![]));
+    let (_, report) = stage.check(&["--image", &image]);
+    let checks: Vec<&str> = crate::support::docker::names_of(&report);
+    assert_eq!(checks, ["lock_files_exist", "container_contents"], "{report:#}");
+    assert_eq!(check_of(&report, "container_contents")["subjects"], 2, "{report:#}");
+    assert_eq!((engine(&stage), made(&stage, &image)), (before, String::new()), "looking changes nothing");
+    shell(&stage, "echo x >>/mnt/addons/shop/order.py && echo x >/etc/proxy/more.conf");
+    stage.docker(&["commit", &web, &image]);
+    let drifted = vec!["/etc/proxy/more.conf unexpected".to_owned(), "/mnt/addons/shop modified".to_owned()];
+    assert_eq!(of_image(&stage, &image), (2, drifted));
+    let none = stage.name("none:1");
+    let (code, report) = stage.check(&["--image", &none]);
+    let check = check_of(&report, "container_contents").clone();
+    assert!(code == 1 && check["error"].to_string().contains("has no image"), "{check:#}");
+    assert_eq!((made(&stage, &image), made(&stage, &none)), (String::new(), String::new()));
+}
+
+#[test]
+fn a_container_that_was_made_of_an_image_is_removed_whatever_ends_the_check() {
+    let stage = baked();
+    let image = stage.name("app:2");
+    // The archive of this takes a while.
+    shell(&stage, "/bin/busybox dd if=/dev/zero of=/etc/proxy/zeros bs=1M count=1500");
+    stage.docker(&["commit", &stage.name("web"), &image]);
+    for (signal, code) in [(rustix::process::Signal::INT, 130), (rustix::process::Signal::TERM, 143)] {
+        let child = stage.project.spawn(&["check", "--image", &image]);
+        crate::support::wait_until(|| !made(&stage, &image).is_empty());
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        assert_eq!(crate::support::ended(child).code(), code);
+        assert_eq!(made(&stage, &image), "");
+    }
+}

@@ -239,6 +239,7 @@ fn setting<'a>(config: &'a Config, scope: &'a Scope, purpose: Purpose) -> Settin
         docker,
         docker_asked: docker == DockerMode::Required,
         compared_before: false,
+        image: None,
         no_machine: false,
         clock: clock::unix,
     }
