@@ -726,3 +726,13 @@ fn a_container_that_was_not_restarted_since_a_change_is_told() {
     assert!(Command::new("sh").args(["-c", way]).status().unwrap().success(), "{way}");
     assert_eq!(mounts(&stage), FINE);
 }
+
+#[test]
+fn selftest_proves_that_mounts_and_networks_are_compared() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let told = stage.ok(&["selftest"]).out();
+    for what in ["a container has lost a mount", "a container has left a network"] {
+        assert!(told.contains(&format!("[PASS] {what}")), "{told}");
+    }
+}

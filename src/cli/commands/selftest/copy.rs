@@ -79,7 +79,7 @@ impl Copy {
             return Err("the configuration turns them off".to_owned());
         }
         let mut config = without_containers(&project.config);
-        config.docker = Some(DockerConfig { mode: DockerMode::Required, ..docker });
+        config.docker = Some(DockerConfig { mode: DockerMode::Required, contents: Vec::new(), ..docker });
         (config.compose_files, config.addon_roots, config.files_include) =
             (Some(Vec::new()), Some(Vec::new()), Some(Vec::new()));
         let mut copy = Self::empty(config, engine).map_err(|failure| failure.in_one_line())?;
