@@ -97,6 +97,11 @@ impl EngineApi {
         Self::new(Connector::bounded(open), "docker")
     }
 
+    /// The engine of a server that sends an archive: that may have any size.
+    pub(in crate::host) fn of_archive(open: impl Fn() -> Opening + Send + Sync + 'static) -> Self {
+        Self::new(Connector::unbounded(open), "docker")
+    }
+
     /// The engine of this machine, whose connections `open` makes. It is called `authority`: `host:port`, and a path that
     /// stands before every other.
     pub(super) fn of_this_machine(

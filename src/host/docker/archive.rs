@@ -31,6 +31,10 @@ pub(in crate::host) enum ArchiveError {
     NoSource(String),
     #[error("there is no {0} in the container: correct the path in [[docker.contents]]")]
     Nothing(String),
+    #[error(
+        "with docker = \"cli\" the engine sends no archive: set docker = \"auto\" or \"sudo\" for the target"
+    )]
+    ByCommands,
     #[error("the engine sent no archive: {0}")]
     Call(#[from] CallError),
     #[error("{0}")]
@@ -68,7 +72,7 @@ struct PathStat {
 
 /// The container that is read.
 #[derive(Clone, Copy)]
-pub(super) enum Contained<'a> {
+pub(in crate::host) enum Contained<'a> {
     /// One that somebody made. The function tells whether the source of a bind is on the engine's machine.
     Given(&'a dyn Fn(&str) -> bool),
     /// One that was made of an image just now: its volumes are copies of what the image has there.
@@ -79,7 +83,7 @@ pub(super) enum Contained<'a> {
 ///
 /// # Errors
 /// When they could not be read, or must not be asked for.
-pub(super) async fn read(
+pub(in crate::host) async fn read(
     engine: &EngineApi,
     id: &str,
     path: &str,

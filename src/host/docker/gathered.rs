@@ -48,6 +48,19 @@ pub(in crate::host) struct MountedContainer<'a> {
     pub(in crate::host) devices: Option<&'a HashMap<String, String>>,
 }
 
+/// A container that may be looked into.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::host) struct NamedContainer<'a> {
+    /// Its name.
+    pub(in crate::host) name: &'a str,
+    /// The engine's name for it.
+    pub(in crate::host) id: &'a str,
+    /// Its processes, where it has any.
+    pub(in crate::host) running: Option<&'a Running>,
+    /// Its mounts.
+    pub(in crate::host) mounts: &'a [Mount],
+}
+
 /// Looks at the mounts of a container that runs.
 pub(in crate::host) type MountLook<'a> = &'a dyn Fn(&Running, &[Mount]) -> MountView;
 
@@ -58,10 +71,16 @@ impl Gathered {
         containers.iter().filter_map(RawContainer::mounted).collect()
     }
 
-    /// All containers by name, with the processes of those that run.
-    pub(in crate::host) fn named(&self) -> Vec<(&str, Option<&Running>)> {
+    /// All containers.
+    pub(in crate::host) fn named(&self) -> Vec<NamedContainer<'_>> {
         let Self::Seen(containers, _) = self else { return Vec::new() };
-        containers.iter().map(|raw| (raw.container.name.as_str(), raw.runs())).collect()
+        let named = containers.iter().map(|raw| NamedContainer {
+            name: &raw.container.name,
+            id: &raw.id,
+            running: raw.runs(),
+            mounts: raw.container.mounts.as_deref().unwrap_or_default(),
+        });
+        named.collect()
     }
 
     /// Maps compose files and the sources of mounts into the layout, as the disk of their machine has them, and looks at the

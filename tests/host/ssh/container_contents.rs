@@ -53,7 +53,37 @@ fn what_a_server_does_not_let_read_is_an_error_that_says_what_to_do_needs_root()
     reach(&stage, &server, "");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(stage.project.root(), mode).unwrap();
-    assert!(error(&stage).contains("sudo = true"), "{}", error(&stage));
-    stage.docker(&["stop", "-t", "0", &stage.name("web")]);
-    assert!(error(&stage).contains("run driftlock on the server as root"), "{}", error(&stage));
+    // Without mounts over the path, the engine's word is enough.
+    assert_eq!(contents_by(&stage, &AT), (0, vec![]));
+    let mods = format!("-v{}:/mnt/addons", stage.project.path("r1/mods").canonicalize().unwrap().display());
+    stage.recreate("web", &stage.name("app:1"), &[&mods]);
+    let why = error(&stage);
+    assert!(why.contains("sudo = true") && why.contains("is mounted at"), "{why}");
+}
+
+#[test]
+fn a_container_of_a_server_that_does_not_run_is_read_by_the_engines_archive() {
+    let stage = baked();
+    let web = stage.name("web");
+    let server = Server::start(|_| {});
+    reach(&stage, &server, "");
+    let before = engine(&stage);
+    each_change(&stage, || {
+        stage.docker(&["stop", "-t", "0", &web]);
+        let found = contents_by(&stage, &AT);
+        stage.docker(&["start", &web]);
+        found
+    });
+    assert_eq!(engine(&stage), before, "looking changes nothing");
+    // A source that is not there stays so.
+    stage.project.file("data/x", "1\n");
+    let data = stage.project.path("data");
+    let bind = format!("-v{}:/data", data.display());
+    stage.recreate("web", &stage.name("app:1"), &[&bind]);
+    stage.docker(&["stop", "-t", "0", &web]);
+    std::fs::remove_dir_all(&data).unwrap();
+    assert!(error(&stage).contains("put it back"), "{}", error(&stage));
+    assert!(!data.exists(), "the engine made a directory");
+    reach(&stage, &server, "docker = \"cli\"");
+    assert!(error(&stage).contains("docker = \"auto\""), "{}", error(&stage));
 }
