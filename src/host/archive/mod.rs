@@ -121,10 +121,9 @@ impl Node {
     fn kind(&self) -> FileType {
         match self {
             Self::Directory => FileType::Directory,
-            Self::File(..) | Self::Same(_) => FileType::RegularFile,
+            Self::File(..) | Self::Same(_) | Self::Odd(_) => FileType::RegularFile,
             Self::Link(_) => FileType::Symlink,
             Self::Special(kind) => *kind,
-            Self::Odd(_) => FileType::RegularFile,
         }
     }
 }

@@ -177,7 +177,6 @@ impl TarReader {
     fn end_content(&mut self, take: &mut dyn FnMut(Entry) -> Result<(), TarError>) -> Result<(), TarError> {
         let State::Content { of, .. } = std::mem::take(&mut self.state) else { return Ok(()) };
         match of {
-            Content::Nothing => Ok(()),
             Content::File(name, hasher, head) => {
                 let head = head.try_into().ok();
                 take((name, Node::File(hasher.finish(), head)))
@@ -191,7 +190,7 @@ impl TarReader {
                 Ok(())
             }
             Content::Header(b'x', bytes) => self.ahead.read(&bytes),
-            Content::Header(..) => Ok(()),
+            Content::Header(..) | Content::Nothing => Ok(()),
         }
     }
 }

@@ -3,11 +3,10 @@
 //! The call is not a read: where the source of a bind is missing, the engine makes a directory in its place. And under a mount it
 //! shows what is on the host today. So it is made only where every source is there, and no mount meets the path.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use data_encoding::BASE64;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::api::{CallError, EngineApi};
 use super::gathered::MountPoint;
@@ -60,7 +59,7 @@ struct Mounted {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct TemporaryMounts {
-    tmpfs: Option<HashMap<String, IgnoredAny>>,
+    tmpfs: Option<BTreeMap<String, String>>,
 }
 
 /// What the engine says of a path.
@@ -126,7 +125,8 @@ fn may_be_asked(mounted: &Mounted, path: &str, is_there: &dyn Fn(&str) -> bool) 
         let (point, path) = (point.trim_end_matches('/').as_bytes(), path.as_bytes());
         below(point, path).is_some() || below(path, point).is_some()
     };
-    let temporary = mounted.host_config.iter().flat_map(|config| config.tmpfs.iter().flat_map(HashMap::keys));
+    let temporary =
+        mounted.host_config.iter().flat_map(|config| config.tmpfs.iter().flat_map(BTreeMap::keys));
     let temporary = temporary.map(|point| (point.as_str(), "a tmpfs"));
     let mounts = || mounted.mounts.iter().flatten();
     let points = mounts().map(|mount| {

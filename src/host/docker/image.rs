@@ -37,7 +37,7 @@ pub(super) fn observe(
         let asked = engine.connect()?;
         looked_into(&asked, query, image, watch)
             .await
-            .map_err(|error| explained(engine.contact(), image, error))
+            .map_err(|error| explained(&engine.contact(), image, error))
     });
     match looked.unwrap_or_else(|error| Err(error.into())) {
         _ if watch.is_cancelled() => None,
@@ -49,7 +49,7 @@ pub(super) fn observe(
     }
 }
 
-fn explained(contact: Contact<'_>, image: &str, error: CallError) -> EngineError {
+fn explained(contact: &Contact<'_>, image: &str, error: CallError) -> EngineError {
     if error.is_not_found() {
         let why = format!("the engine has no image {image}: build or pull it, or correct --image");
         return EngineError::NoEngine(why);

@@ -126,8 +126,8 @@ impl SshHost {
     /// Reads what containers still have. Where that fails, the mounts that are stale are told all the same.
     async fn read_inside(&self, connection: &Connection, told: &mut ToldMachine, watch: &Watch) {
         for (pid, paths) in told.wanted_held.take() {
-            let stat = told.containers.get(&pid).map(|it| it.stat.as_slice());
-            let Some(start) = stat.and_then(start_in) else { continue };
+            let start = told.containers.get(&pid).and_then(|it| start_in(&it.stat));
+            let Some(start) = start else { continue };
             let survey = Survey::inside(pid, start, &paths, self.access.limits.files);
             match self.ask_script_at_last(connection, &survey, watch).await {
                 Ok(snapshot) => drop(told.held.insert(pid, Box::new(snapshot))),

@@ -41,6 +41,9 @@ struct Kept {
     runtime: Runtime,
 }
 
+/// The containers of a server, what was seen of the mounts of those that run, and what they have.
+type LookedAt = ((Gathered, BTreeMap<Running, MountView>), LookedInto);
+
 /// A script without an answer.
 struct Unanswered {
     error: ScriptError,
@@ -105,7 +108,7 @@ impl SshHost {
         &self,
         queries: &[Query],
         snapshot: Option<&Snapshot>,
-        mut containers: Option<((Gathered, BTreeMap<Running, MountView>), LookedInto)>,
+        mut containers: Option<LookedAt>,
         watch: &Watch,
     ) -> Result<Vec<Answer>, HostError> {
         let mut answer = |query: &Query| match (query, containers.take()) {

@@ -142,7 +142,7 @@ fn begun(
     wanted: &[Wanted],
     interrupt: &Interrupt,
 ) -> Result<u8, Failure> {
-    let (mut only, require) = (args.choice.only(), args.choice.require());
+    let (mut only, mut require) = (args.choice.only(), args.choice.require());
     let project = session.project()?;
     check_outputs(&project, args.output.as_deref(), wanted)?;
     let mut aims = args.aim.resolve(&project, args.choice.docker())?;
@@ -151,6 +151,7 @@ fn begun(
     }
     if let Some(image) = &args.image {
         only.extend(crate::check::find(CONTAINER_CONTENTS));
+        require.extend(crate::check::find(CONTAINER_CONTENTS));
         for aim in &mut aims {
             aim.image = Some(image.clone());
         }
