@@ -351,8 +351,12 @@ fn locked_entry(finding: &Finding, evidence: &[Evidence]) -> Option<BTreeMap<Str
 /// A required check of a section that is off is an error, not silence.
 fn required_but_off(request: &Request<'_>, case: &Case<'_>, check: &dyn Check) -> Option<CheckResult> {
     request.require.iter().find(|required| required.id() == check.id())?;
-    let why = check.meta().absence;
-    Some(CheckResult { compares: true, errors: vec![format!("required, but {why}")], ..begun(check, case) })
+    let its = case.sections.iter().find(|evidence| Some(evidence.section.id()) == check.section());
+    let error = match its.map(|evidence| &evidence.observed) {
+        Some(Observed::Failed(why)) => why.clone(),
+        _ => format!("required, but {}", check.meta().absence),
+    };
+    Some(CheckResult { compares: true, errors: vec![error], ..begun(check, case) })
 }
 
 /// Sections that took no part, and what was left out of those that did.

@@ -91,6 +91,8 @@ pub(crate) struct Aim {
     pub(crate) terraform: Option<Terraform>,
     /// A plan that was made elsewhere, to be judged in place of one that is made now; `-` is the standard input.
     pub(crate) plan_file: Option<PathBuf>,
+    /// An image that is looked into in place of containers.
+    pub(crate) image: Option<String>,
     /// The environment, for the ways to servers and engines.
     pub(crate) environment: Environment,
 }
@@ -238,6 +240,7 @@ impl Aim {
             docker: self.docker,
             docker_asked: self.docker_asked,
             compared_before: self.compared_before(project),
+            image: self.image.as_deref(),
             no_machine: !self.has_sections(),
             clock: clock::unix,
         }
@@ -285,6 +288,7 @@ impl Aim {
             docker_asked: project.config.docker.is_some(),
             terraform: None,
             plan_file: None,
+            image: None,
             environment: project.control.environment.clone(),
         }
     }
@@ -308,6 +312,7 @@ impl Aim {
             docker_asked: false,
             terraform: None,
             plan_file: None,
+            image: None,
             ..Self::local(project)
         })
     }
@@ -346,6 +351,7 @@ impl Aim {
             },
             terraform: target.terraform.clone(),
             plan_file: None,
+            image: None,
             docker_asked: is_remote || project.config.docker.is_some() || target.docker.is_some(),
             environment: project.control.environment.clone(),
         })
@@ -370,6 +376,7 @@ impl Aim {
             docker_asked: true,
             terraform: None,
             plan_file: None,
+            image: None,
             environment: project.control.environment.clone(),
         })
     }

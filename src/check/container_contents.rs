@@ -60,7 +60,7 @@ impl Check for ContainerContents {
             for (path, state) in all {
                 let contents = match state {
                     ContentsState::Seen(contents) => contents,
-                    ContentsState::Unseen(why) => {
+                    ContentsState::Unseen(why) | ContentsState::Refused(why) => {
                         result.errors.push(format!("{}:{path}: {why}", String::from_utf8_lossy(name)));
                         continue;
                     }

@@ -8,13 +8,16 @@ use crate::section::{self, locked_networks};
 /// Compares the networks of containers.
 pub(super) struct ContainerNetworks;
 
+/// The check's id.
+pub const CONTAINER_NETWORKS: &str = "container_networks";
+
 const META: CheckMeta = CheckMeta {
     config_cause: Some(
         "docker network connect or disconnect was run by hand, or it was made anew with other networks",
     ),
     ..CheckMeta::of_section(
         section::IMAGES,
-        "container_networks",
+        CONTAINER_NETWORKS,
         "containers are in the networks that the baseline has, by name",
         CheckLabels {
             topic: "Networks",

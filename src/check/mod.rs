@@ -29,6 +29,7 @@ pub use baseline_signed::BASELINE_SIGNED;
 pub use compose_applied::{COMPOSE_APPLIED, compose_files, drifted_compose_files};
 pub use container_contents::CONTAINER_CONTENTS;
 pub use container_mounts::CONTAINER_MOUNTS;
+pub use container_networks::CONTAINER_NETWORKS;
 pub use container_state::CONTAINER_STATE;
 pub use difference::{differences, is_at_or_below};
 pub use report_signed::{REPORT_SIGNED, unsigned_report};

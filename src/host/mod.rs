@@ -1,5 +1,6 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
+mod archive;
 mod beneath;
 mod bytecode;
 mod compose_names;
@@ -243,6 +244,8 @@ pub struct ContainerQuery {
     pub exclude: Vec<Glob>,
     /// The paths inside containers that are held against a part of the baseline.
     pub contents: Vec<ContentsQuery>,
+    /// An image that is looked into in place of containers: no container need run it.
+    pub image: Option<String>,
     /// Whether containers that are not named do not count in the end: their mounts are not looked at.
     pub ignores_unnamed: bool,
     /// The clock of this machine: seconds since 1970.

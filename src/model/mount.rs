@@ -145,8 +145,10 @@ pub struct Contents {
 pub enum ContentsState {
     /// It was read.
     Seen(Contents),
-    /// It could not be read, with the reason and what to do.
+    /// It is not to be seen by this user, or from here, with the reason and what to do.
     Unseen(String),
+    /// It could not be read, with the reason and what to do.
+    Refused(String),
 }
 
 /// The state of a subject in a container.

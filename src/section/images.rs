@@ -12,7 +12,7 @@ use crate::config::{ContentsConfig, ContentsKind, DockerMode, OnUnexpected};
 use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Query, Scope};
 use crate::model::{
     Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId, State, SubjectKind,
-    Unit, Value, escaped,
+    Unit, Value, escaped, full_image_name,
 };
 
 /// The facts of a container's entry, as its lock file spells them, and two that only a host tells.
@@ -84,7 +84,7 @@ impl Section for Images {
         if docker.containers.is_empty() {
             return Plan::Off(super::EMPTY_LIST.to_owned());
         }
-        if !ask.locked && !self.wants_lock_files(ask) {
+        if !ask.locked && !self.wants_lock_files(ask) && ask.setting.image.is_none() {
             let why = "no lock file names a container";
             return match ask.setting.purpose {
                 Purpose::Check => Plan::Off(why.to_owned()),
@@ -99,14 +99,17 @@ impl Section for Images {
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
             locked: ask.paths.map(|paths| paths.subjects.clone()).filter(|subjects| !subjects.is_empty()),
             exclude: ask.setting.config.addon_exclude.clone(),
-            contents: docker.contents.iter().filter_map(contents_query).collect(),
+            contents: contents_of(ask, &docker.contents).iter().filter_map(contents_query).collect(),
+            image: ask.setting.image.map(str::to_owned),
             ignores_unnamed,
             clock: ask.setting.clock,
         }))
     }
 
     fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
-        let must = ask.setting.docker == DockerMode::Required || ask.setting.compared_before;
+        let must = ask.setting.docker == DockerMode::Required
+            || ask.setting.compared_before
+            || ask.setting.image.is_some();
         match answer {
             Answer::Containers(ContainersAnswer::Unreachable(why)) => Observed::Failed(why),
             Answer::Containers(ContainersAnswer::NoEngine(why)) if must => Observed::Failed(why),
@@ -164,6 +167,30 @@ impl Section for Images {
     fn in_scope(&self, _scope: &Scope, _place: &[u8]) -> bool {
         true
     }
+}
+
+/// The tables that are compared: of an image those for containers of the baseline that run one of its name, whatever the tag,
+/// and all where there are none.
+fn contents_of(ask: &Ask<'_>, all: &[ContentsConfig]) -> Vec<ContentsConfig> {
+    let Some(image) = ask.setting.image else { return all.to_vec() };
+    let repository = |image: &str| {
+        let image = full_image_name(image);
+        let image = image.split('@').next().unwrap_or_default();
+        image.rsplit_once(':').map_or(image, |(name, _)| name).to_owned()
+    };
+    let runs_it = |entry: &Entry| match &entry.value {
+        Value::Structured(facts) => {
+            facts.get(fact::IMAGE).is_some_and(|it| repository(it) == repository(image))
+        }
+        _ => false,
+    };
+    let containers = ask.baseline.iter().flat_map(|state| &state.entries).filter(|(_, entry)| runs_it(entry));
+    let names: Vec<&Vec<u8>> = containers.map(|(name, _)| name).collect();
+    let is_for_it = |table: &&ContentsConfig| {
+        Glob::new(&table.container).is_ok_and(|glob| names.iter().any(|name| glob.matches(name)))
+    };
+    let its: Vec<ContentsConfig> = all.iter().filter(is_for_it).cloned().collect();
+    if its.is_empty() { all.to_vec() } else { its }
 }
 
 fn contents_query(contents: &ContentsConfig) -> Option<ContentsQuery> {
@@ -250,7 +277,8 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
         .filter(|wanted| {
             let glob = Glob::new(&wanted.container).ok();
             let looked_at = seen.views.contents.keys();
-            !looked_at.into_iter().any(|name| glob.as_ref().is_some_and(|glob| glob.matches(name)))
+            ask.setting.image.is_none()
+                && !looked_at.into_iter().any(|name| glob.as_ref().is_some_and(|glob| glob.matches(name)))
         })
         .map(|wanted| wanted.container.clone())
         .collect();

@@ -173,6 +173,8 @@ pub struct Setting<'a> {
     pub docker_asked: bool,
     /// Whether the last whole run here compared containers.
     pub compared_before: bool,
+    /// An image that is looked into in place of containers.
+    pub image: Option<&'a str>,
     /// Whether there is no machine at all, but infrastructure that code describes.
     pub no_machine: bool,
     /// The clock of this machine: seconds since 1970.

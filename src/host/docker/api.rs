@@ -4,9 +4,10 @@
 use std::error::Error;
 use std::io;
 
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Bytes;
-use hyper::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
@@ -19,7 +20,7 @@ use super::transport::{Connector, Opening};
 /// An engine. Its connections are used again for later calls.
 #[derive(Clone)]
 pub(in crate::host) struct EngineApi {
-    client: Client<Connector, Empty<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     /// What stands before every path.
     base: String,
 }
@@ -27,7 +28,7 @@ pub(in crate::host) struct EngineApi {
 /// The reason why a call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The engine answered with another status than 200.
+    /// The engine answered with the status of a refusal.
     #[error("it answered {status}")]
     Status {
         /// The status.
@@ -96,6 +97,11 @@ impl EngineApi {
         Self::new(Connector::bounded(open), "docker")
     }
 
+    /// The engine of a server that sends an archive: that may have any size.
+    pub(in crate::host) fn of_archive(open: impl Fn() -> Opening + Send + Sync + 'static) -> Self {
+        Self::new(Connector::unbounded(open), "docker")
+    }
+
     /// The engine of this machine, whose connections `open` makes. It is called `authority`: `host:port`, and a path that
     /// stands before every other.
     pub(super) fn of_this_machine(
@@ -115,17 +121,79 @@ impl EngineApi {
     /// # Errors
     /// When no answer came, or it is a refusal, or of another shape.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
-        log::debug!(method = "GET", path; "asks the engine");
-        let request = Request::get(format!("{}{path}", self.base)).body(Empty::new())?;
-        let answered = async {
-            let answer = self.client.request(request).await?;
-            let status = answer.status();
-            Ok::<_, CallError>((status, answer.into_body().collect().await?.to_bytes()))
-        };
-        let (status, body) = timeout(DEADLINE * 2, answered).await??;
-        if status == StatusCode::OK {
-            return Ok(serde_json::from_slice(&body)?);
+        self.read(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Sends JSON to `path`, and reads the answer.
+    ///
+    /// # Errors
+    /// As [`EngineApi::get`].
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        sent: &serde_json::Value,
+    ) -> Result<T, CallError> {
+        self.read(Method::POST, path, sent.to_string().into()).await
+    }
+
+    /// Has what stands at `path` removed.
+    ///
+    /// # Errors
+    /// When no answer came, or it is a refusal.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), CallError> {
+        self.answer(Method::DELETE, path, Bytes::new()).await.map(drop)
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        sent: Bytes,
+    ) -> Result<T, CallError> {
+        let answer = self.answer(method, path, sent).await?;
+        let body = timeout(DEADLINE * 2, answer.into_body().collect()).await??.to_bytes();
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    /// A header of the answer to a call that has no body.
+    ///
+    /// # Errors
+    /// When no answer came, or it is a refusal.
+    pub(super) async fn header(&self, path: &str, name: &str) -> Result<Option<String>, CallError> {
+        let answer = self.answer(Method::HEAD, path, Bytes::new()).await?;
+        Ok(answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned))
+    }
+
+    /// Gives the pieces of an answer to `take` as they come; the next one must come in time.
+    ///
+    /// # Errors
+    /// When no answer came, it is a refusal or breaks off, or `take` fails.
+    pub(super) async fn stream<E: From<CallError>>(
+        &self,
+        path: &str,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut body = self.answer(Method::GET, path, Bytes::new()).await?.into_body();
+        loop {
+            let frame = timeout(DEADLINE, body.frame()).await.map_err(CallError::from)?;
+            let Some(frame) = frame.transpose().map_err(CallError::from)? else { return Ok(()) };
+            if let Some(piece) = frame.data_ref() {
+                take(piece)?;
+            }
         }
+    }
+
+    /// The answer to a call, if it is none of a refusal.
+    async fn answer(&self, method: Method, path: &str, sent: Bytes) -> Result<Response<Incoming>, CallError> {
+        log::debug!(method = method.as_str(), path; "asks the engine");
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let request = request.header(CONTENT_TYPE, "application/json").body(Full::new(sent))?;
+        let answer = timeout(DEADLINE * 2, self.client.request(request)).await??;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = timeout(DEADLINE * 2, answer.into_body().collect()).await??.to_bytes();
         let message = serde_json::from_slice::<Message>(&body).map(|said| said.message);
         let message = message.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned());
         Err(CallError::Status { status, message })

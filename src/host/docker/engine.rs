@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::DEADLINE;
 use super::api::EngineApi;
+use super::archive::{self, Contained};
 use super::collect::{Manner, bound_device, collect, running_now};
 use super::failure::{Contact, EngineError};
 use super::gathered::{Gathered, MountLook, RawContainer};
@@ -61,7 +62,7 @@ impl Engine {
         }
     }
 
-    fn contact(&self) -> Contact<'_> {
+    pub(super) fn contact(&self) -> Contact<'_> {
         let socket = match self {
             Self::Unix(path) => Some(path.as_path()),
             _ => None,
@@ -69,7 +70,7 @@ impl Engine {
         Contact { shown: self.shown(), socket, address: self.address() }
     }
 
-    fn connect(&self) -> Result<EngineApi, EngineError> {
+    pub(super) fn connect(&self) -> Result<EngineApi, EngineError> {
         let dial = |address: &str| {
             let place = address.split('/').next().unwrap_or_default().to_owned();
             move || TcpStream::connect(place.clone())
@@ -144,6 +145,9 @@ pub(in crate::host) fn observe(
         }
         _ => {}
     }
+    if let Some(image) = &query.image {
+        return super::image::observe(engine, query, image, watch);
+    }
     log::info!(engine = engine.shown(); "asks the engine of this machine");
     let answer = within_deadline(engine, watch, async {
         let asked = engine.connect()?;
@@ -177,9 +181,6 @@ pub(in crate::host) fn observe(
 
 /// The time for looking at the files and mounts of one container: a file system that hangs must not hang the run.
 const PATIENCE: Duration = waits::CONTAINER_FILES.most;
-
-/// The reason why nothing is read of a container that has no processes.
-const NOT_RUNNING: &str = "it does not run, so its files are not to be seen: start it, and check again";
 
 /// The reason why containers were not looked at to the end.
 #[derive(Debug, thiserror::Error)]
@@ -240,21 +241,40 @@ impl Looker {
             .locked
             .as_ref()
             .map(|locked| |running: &Running, mounts: &[Mount]| mounts::look(locked, running, mounts, &ask));
-        let running = raw.runs().cloned();
+        let (running, id) = (raw.runs().cloned(), raw.id().to_owned());
         let mut container =
             raw.resolve(&self.layout, &ThisDisk, look.as_ref().map(|look| look as MountLook<'_>));
         let name = container.name.clone();
         let its = self.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
         container.contents = its
             .map(|wanted| {
-                let state = match &running {
-                    Some(running) => mounts::contents(&self.subjects, wanted, running, &ask),
-                    None => ContentsState::Unseen(NOT_RUNNING.to_owned()),
+                let seen = running.as_ref().map(|it| mounts::contents(&self.subjects, wanted, it, &ask));
+                let state = match seen {
+                    Some(state @ (ContentsState::Seen(_) | ContentsState::Refused(_))) => state,
+                    Some(ContentsState::Unseen(_)) | None => self.archived(&id, wanted, reading),
                 };
                 (wanted.path.clone(), state)
             })
             .collect();
         container
+    }
+}
+
+impl Looker {
+    /// Reads what a container has through the engine.
+    fn archived(&self, id: &str, wanted: &ContentsQuery, how: HeldReading<'_>) -> ContentsState {
+        // Only of this machine it is known what is there.
+        let is_there = |source: &str| matches!(self.engine, Engine::Unix(_)) && !is_absent(Path::new(source));
+        let read = runtime::block_on(async {
+            let engine = self.engine.connect().map_err(|error| error.to_string())?;
+            let read = archive::read(&engine, id, &wanted.path, Contained::Given(&is_there), &self.watch);
+            read.await.map_err(|error| error.to_string())
+        });
+        let read = read.unwrap_or_else(|error| Err(error.to_string()));
+        let contents = read.and_then(|(disk, link)| {
+            mounts::contents_of(&disk, link, &self.subjects, wanted, how).map_err(|error| error.to_string())
+        });
+        contents.map_or_else(ContentsState::Refused, ContentsState::Seen)
     }
 }
 

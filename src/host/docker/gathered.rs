@@ -29,6 +29,8 @@ pub(in crate::host) struct RawContainer {
     config_files: String,
     working_dir: PathBuf,
     running: Option<Running>,
+    /// The engine's name for it.
+    id: String,
     /// Whether its mounts are looked at.
     counts: bool,
     /// The paths that volumes are binds of, by name, where the engine was asked.
@@ -46,6 +48,19 @@ pub(in crate::host) struct MountedContainer<'a> {
     pub(in crate::host) devices: Option<&'a HashMap<String, String>>,
 }
 
+/// A container that may be looked into.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::host) struct NamedContainer<'a> {
+    /// Its name.
+    pub(in crate::host) name: &'a str,
+    /// The engine's name for it.
+    pub(in crate::host) id: &'a str,
+    /// Its processes, where it has any.
+    pub(in crate::host) running: Option<&'a Running>,
+    /// Its mounts.
+    pub(in crate::host) mounts: &'a [Mount],
+}
+
 /// Looks at the mounts of a container that runs.
 pub(in crate::host) type MountLook<'a> = &'a dyn Fn(&Running, &[Mount]) -> MountView;
 
@@ -54,6 +69,18 @@ impl Gathered {
     pub(in crate::host) fn mounted(&self) -> Vec<MountedContainer<'_>> {
         let Self::Seen(containers, _) = self else { return Vec::new() };
         containers.iter().filter_map(RawContainer::mounted).collect()
+    }
+
+    /// All containers.
+    pub(in crate::host) fn named(&self) -> Vec<NamedContainer<'_>> {
+        let Self::Seen(containers, _) = self else { return Vec::new() };
+        let named = containers.iter().map(|raw| NamedContainer {
+            name: &raw.container.name,
+            id: &raw.id,
+            running: raw.runs(),
+            mounts: raw.container.mounts.as_deref().unwrap_or_default(),
+        });
+        named.collect()
     }
 
     /// Maps compose files and the sources of mounts into the layout, as the disk of their machine has them, and looks at the
@@ -79,6 +106,11 @@ impl Gathered {
 const NOT_FROM_HERE: &str = "files inside containers are read on their own machine: run driftlock there as root, with a target whose host is \"local\"";
 
 impl RawContainer {
+    /// The engine's name for it.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Its processes, where the engine names one and its state has some.
     pub(super) fn runs(&self) -> Option<&Running> {
         self.running.as_ref().filter(|_| is_up(&self.container.state))
@@ -138,10 +170,10 @@ const BIND: &str = "bind";
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct MountPoint {
     #[serde(rename = "Type")]
-    kind: Option<String>,
+    pub(super) kind: Option<String>,
     name: Option<String>,
-    source: Option<String>,
-    destination: Option<String>,
+    pub(super) source: Option<String>,
+    pub(super) destination: Option<String>,
     #[serde(rename = "RW")]
     rw: Option<bool>,
 }
@@ -409,7 +441,15 @@ impl ListedContainer {
         };
         let working_dir = self.labels.compose("project.working_dir").unwrap_or_default().into();
         let config_files = self.labels.compose("project.config_files").unwrap_or_default();
-        RawContainer { container, config_files, working_dir, running: None, counts: true, devices }
+        RawContainer {
+            container,
+            config_files,
+            working_dir,
+            running: None,
+            id: self.id,
+            counts: true,
+            devices,
+        }
     }
 }
 
@@ -465,6 +505,7 @@ mod tests {
             locked: Some(Vec::new()),
             exclude: Vec::new(),
             contents: Vec::new(),
+            image: None,
             ignores_unnamed,
             clock: || 0,
         };

@@ -1,12 +1,14 @@
 //! Docker engines: asking one for its containers, however it is reached, and never for a secret.
 
 mod api;
+mod archive;
 mod client;
 mod collect;
 pub(crate) mod discover;
 mod engine;
 mod failure;
 mod gathered;
+mod image;
 mod life;
 mod tls;
 mod transport;
@@ -16,13 +18,14 @@ use std::time::Duration;
 
 pub use api::CallError;
 pub(super) use api::EngineApi;
+pub(super) use archive::{ArchiveError, Contained, read as read_archive};
 pub(super) use client::{ClientRefusal, listed, script};
 pub(super) use collect::{Manner, collect};
 pub(super) use engine::observe;
 pub use engine::{Engine, engine_version};
 pub use failure::EngineError;
 pub(super) use failure::{Contact, describe, is_answer};
-pub(super) use gathered::{Gathered, ListedImages, MountLook, MountedContainer, gather};
+pub(super) use gathered::{Gathered, ListedImages, MountLook, MountedContainer, NamedContainer, gather};
 pub use tls::TlsError;
 pub(super) use transport::{Opening, Stream};
 

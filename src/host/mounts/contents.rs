@@ -6,10 +6,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::held::{HeldReading, of_file, of_module};
-use super::table::{below, joined};
-use super::view::{Running, Trouble, View, own_table};
+use super::table::{MountTable, below, joined};
+use super::told::{HeldPaths, ToldMachine};
+use super::view::{Running, Trouble, View, own_table, start_in};
 use super::{EngineQuestions, LOOKS, PAUSE};
 use crate::host::inside::InsideDisk;
+use crate::host::storage::Storage;
 use crate::host::{
     ContentsQuery, FileQuery, HostError, Layout, LockedSubject, ModuleQuery, Scope, Select, files, modules,
 };
@@ -26,23 +28,24 @@ pub(in crate::host) fn contents(
     for look in 1..=LOOKS {
         let why = match read_once(locked, wanted, &running, ask.reading) {
             Ok(Ok(contents)) => return ContentsState::Seen(contents),
-            Ok(Err(Trouble::Unseen(why) | Trouble::Foreign(why))) => return ContentsState::Unseen(why),
+            Ok(Err(Trouble::Unseen(why))) => return ContentsState::Unseen(why),
+            Ok(Err(Trouble::Foreign(why))) => return ContentsState::Refused(why),
             Ok(Err(Trouble::Moving(why))) => why,
-            Err(error) => return ContentsState::Unseen(error.to_string()),
+            Err(error) => return ContentsState::Refused(error.to_string()),
         };
         if look == LOOKS || ask.reading.watch.is_cancelled() {
-            return ContentsState::Unseen(why);
+            return ContentsState::Refused(why);
         }
         std::thread::sleep(PAUSE);
         match (ask.again)(&running.id) {
             Ok(Some(now)) => running = now,
             Ok(None) => {
-                return ContentsState::Unseen("it ended while it was looked at; check again".to_owned());
+                return ContentsState::Refused("it ended while it was looked at; check again".to_owned());
             }
-            Err(error) => return ContentsState::Unseen(error.to_string()),
+            Err(error) => return ContentsState::Refused(error.to_string()),
         }
     }
-    ContentsState::Unseen("it kept changing".to_owned())
+    ContentsState::Refused("it kept changing".to_owned())
 }
 
 /// One look. The container is another one where its process is not the same before and after.
@@ -63,22 +66,24 @@ fn read_once(
         let why = "this user may not look into it: run driftlock as root";
         return Ok(Err(Trouble::Unseen(why.to_owned())));
     };
-    let contents = read(&disk, locked, wanted, how)?;
+    let contents = contents_of(&disk, link_on_the_way(&disk, &wanted.path), locked, wanted, how)?;
     Ok(View::of(running, &table).map(|_| contents))
 }
 
-/// What lies at the path of a container, held against the baseline's part.
-fn read(
-    disk: &InsideDisk,
+/// What lies at the path of a container, held against the baseline's part; `link` is the first part of that path which is a link.
+///
+/// # Errors
+/// When the run was cancelled.
+pub(in crate::host) fn contents_of(
+    disk: &dyn Storage,
+    link: Option<String>,
     locked: &[LockedSubject],
     wanted: &ContentsQuery,
     how: HeldReading<'_>,
 ) -> Result<Contents, HostError> {
     let at = wanted.path.as_bytes();
-    let link = link_on_the_way(disk, &wanted.path);
     let layout = Layout::new(None, vec![(wanted.is.clone(), PathBuf::from(OsStr::from_bytes(at)))]);
-    let is_below = |place: &[u8]| below(&wanted.is, place).is_some();
-    let its: Vec<&LockedSubject> = locked.iter().filter(|subject| is_below(&subject.place)).collect();
+    let its = of_part(locked, wanted);
     let subjects = if wanted.has_modules(&its) {
         modules_of(disk, &layout, &its, wanted, how)?
     } else {
@@ -105,17 +110,64 @@ fn link_on_the_way(disk: &InsideDisk, path: &str) -> Option<String> {
     None
 }
 
+/// The paths of a container that are read for a part of the baseline.
+pub(in crate::host) fn contents_paths(locked: &[LockedSubject], wanted: &ContentsQuery) -> HeldPaths {
+    let its = of_part(locked, wanted);
+    let at = |place: &[u8]| joined(wanted.path.as_bytes(), below(&wanted.is, place).unwrap_or_default());
+    let mut paths = HeldPaths::default();
+    if wanted.has_modules(&its) {
+        paths.roots = roots_of(&its, wanted).iter().map(|root| at(root)).collect();
+        let modules = its.iter().filter_map(|it| Some((at(&it.place), it.entry.tree.as_ref()?.len())));
+        paths.modules = modules.collect();
+    } else {
+        paths.trees.insert(wanted.path.clone().into_bytes());
+        let files = its.iter().filter(|it| it.entry.tree.is_none());
+        paths.files = files.map(|it| at(&it.place)).collect();
+    }
+    paths
+}
+
+/// When the first process of a container of another machine began, where that proved to be the container's own and its files may
+/// be read there.
+pub(in crate::host) fn start_of_told<'a>(
+    told: &'a ToldMachine,
+    running: &Running,
+) -> Result<&'a [u8], ContentsState> {
+    let unseen = |why: &str| ContentsState::Unseen(why.to_owned());
+    let table =
+        MountTable::parse(&told.mounts).ok_or_else(|| unseen("the server does not show its mounts"))?;
+    let container = told.containers.get(&running.pid);
+    let container = container.ok_or_else(|| unseen("the server told nothing of its processes"))?;
+    let view = View::told(container, running, told, &table).map_err(|trouble| match trouble {
+        Trouble::Unseen(why) => ContentsState::Unseen(why),
+        Trouble::Moving(why) | Trouble::Foreign(why) => ContentsState::Refused(format!("{why}; check again")),
+    })?;
+    if !view.follows_links() {
+        return Err(unseen("the user on the server may not look into it: set sudo = true for the target"));
+    }
+    start_in(&container.stat).ok_or_else(|| unseen("its process ended; check again"))
+}
+
+/// The subjects of the baseline's part.
+fn of_part<'a>(locked: &'a [LockedSubject], wanted: &ContentsQuery) -> Vec<&'a LockedSubject> {
+    locked.iter().filter(|subject| below(&wanted.is, &subject.place).is_some()).collect()
+}
+
+/// The addon roots of the baseline's part.
+fn roots_of(its: &[&LockedSubject], wanted: &ContentsQuery) -> BTreeSet<Vec<u8>> {
+    let parent = |place: &[u8]| place.iter().rposition(|&b| b == b'/').map(|cut| place[..cut].to_vec());
+    let is_root = |root: &Vec<u8>| below(&wanted.is, root).is_some();
+    its.iter().filter_map(|it| parent(&it.place)).filter(is_root).chain([wanted.is.clone()]).collect()
+}
+
 fn modules_of(
-    disk: &InsideDisk,
+    disk: &dyn Storage,
     layout: &Layout,
     its: &[&LockedSubject],
     wanted: &ContentsQuery,
     how: HeldReading<'_>,
 ) -> Result<Vec<InsideSubject>, HostError> {
-    let parent = |place: &[u8]| place.iter().rposition(|&b| b == b'/').map(|cut| place[..cut].to_vec());
-    let is_root = |root: &Vec<u8>| below(&wanted.is, root).is_some();
-    let roots: BTreeSet<Vec<u8>> =
-        its.iter().filter_map(|it| parent(&it.place)).filter(is_root).chain([wanted.is.clone()]).collect();
+    let roots = roots_of(its, wanted);
     let patterns = roots.iter().filter_map(|root| Glob::new(&Glob::literal(str::from_utf8(root).ok()?)).ok());
     let query = ModuleQuery {
         select: Select::Patterns(patterns.collect()),
@@ -132,7 +184,7 @@ fn modules_of(
 }
 
 fn files_of(
-    disk: &InsideDisk,
+    disk: &dyn Storage,
     layout: &Layout,
     its: &[&LockedSubject],
     wanted: &ContentsQuery,

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::LockedPaths;
 use super::table::{below, joined};
-use crate::host::inside::InsideDisk;
+use super::told::HeldPaths;
 use crate::host::read::ReadError;
-use crate::host::storage::Storage as _;
+use crate::host::storage::Storage;
 use crate::host::{
     FileQuery, HostError, Layout, LockedSubject, ModuleQuery, Scope, Seen, SeenModule, Select, Watch, files,
     modules,
@@ -25,37 +25,80 @@ pub(in crate::host) struct HeldReading<'a> {
     pub(in crate::host) watch: &'a Watch,
 }
 
-/// The subjects of the baseline that lie at or below one of `bases`, as a container has them at `destination`.
-///
-/// # Errors
-/// When the run was cancelled.
-pub(super) fn read(
-    disk: &InsideDisk,
-    locked: &LockedPaths,
-    bases: &[Vec<u8>],
-    destination: &[u8],
-    how: HeldReading<'_>,
-) -> Result<Vec<HeldSubject>, HostError> {
-    let (mut whole, mut parts) = (Vec::new(), Vec::new());
-    // Of what holds secrets no digest is taken.
-    let is_content = |subject: &LockedSubject| matches!(subject.entry.value, Value::Digest(_));
-    for (subject, ways) in locked.subjects.iter().filter(|(subject, _)| is_content(subject)) {
-        let rest_of = |way: &Vec<u8>| bases.iter().find_map(|base| below(base, way).map(<[u8]>::to_vec));
-        if let Some(rest) = ways.iter().find_map(rest_of) {
-            whole.push((subject, joined(destination, &rest)));
-            continue;
+/// The subjects of the baseline that a container should have through a mount.
+pub(super) struct HeldPlan<'a> {
+    /// Those that lie in it, each with its path in the container.
+    whole: Vec<(&'a LockedSubject, Vec<u8>)>,
+    /// Modules of which it shows a part, each with the files of that part.
+    parts: Vec<(&'a LockedSubject, PartFiles)>,
+}
+
+/// Files of a module by repository path, each with what the baseline has and its path in the container.
+type PartFiles = BTreeMap<Vec<u8>, (Digest, Vec<u8>)>;
+
+impl<'a> HeldPlan<'a> {
+    /// The subjects that lie at or below one of `bases`, as a container has them at `destination`.
+    pub(super) fn of(locked: &'a LockedPaths, bases: &[Vec<u8>], destination: &[u8]) -> Self {
+        let mut plan = Self { whole: Vec::new(), parts: Vec::new() };
+        // Of what holds secrets no digest is taken.
+        let is_content = |subject: &LockedSubject| matches!(subject.entry.value, Value::Digest(_));
+        for (subject, ways) in locked.subjects.iter().filter(|(subject, _)| is_content(subject)) {
+            let rest_of = |way: &Vec<u8>| bases.iter().find_map(|base| below(base, way).map(<[u8]>::to_vec));
+            if let Some(rest) = ways.iter().find_map(rest_of) {
+                plan.whole.push((subject, joined(destination, &rest)));
+                continue;
+            }
+            // The mount shows a part of a module.
+            let inside = |way: &Vec<u8>| bases.iter().find_map(|base| below(way, base).map(<[u8]>::to_vec));
+            if let Some(inner) = ways.iter().find_map(inside).filter(|_| subject.entry.tree.is_some()) {
+                plan.parts.push((subject, part_of(subject, &inner, destination)));
+            }
         }
-        // The mount shows a part of a module.
-        let inside = |way: &Vec<u8>| bases.iter().find_map(|base| below(way, base).map(<[u8]>::to_vec));
-        if let Some(inner) = ways.iter().find_map(inside).filter(|_| subject.entry.tree.is_some()) {
-            parts.push((subject, inner));
+        plan
+    }
+
+    /// The paths of the container that are read.
+    pub(super) fn paths(&self) -> HeldPaths {
+        let mut paths = HeldPaths::default();
+        for (subject, at) in &self.whole {
+            match &subject.entry.tree {
+                Some(tree) => drop(paths.modules.insert(at.clone(), tree.len())),
+                None => drop(paths.files.insert(at.clone())),
+            }
         }
+        paths.files.extend(self.parts.iter().flat_map(|(_, files)| files.values()).map(|(_, at)| at.clone()));
+        paths
     }
-    let mut held = read_whole(disk, &whole, how)?;
-    for (subject, inner) in parts {
-        held.extend(read_part(disk, subject, &inner, destination, how)?);
+
+    /// The subjects as the container has them.
+    ///
+    /// # Errors
+    /// When the run was cancelled.
+    pub(super) fn read(
+        &self,
+        disk: &dyn Storage,
+        how: HeldReading<'_>,
+    ) -> Result<Vec<HeldSubject>, HostError> {
+        let mut held = read_whole(disk, &self.whole, how)?;
+        for (subject, files) in &self.parts {
+            held.extend(read_part(disk, subject, files, how)?);
+        }
+        Ok(held)
     }
-    Ok(held)
+}
+
+/// The files of a module that lie in its directory `inner`, which is mounted at `destination`, or the file itself. Links are
+/// compared where the whole module is.
+fn part_of(subject: &LockedSubject, inner: &[u8], destination: &[u8]) -> PartFiles {
+    let tree = subject.entry.tree.iter().flat_map(Tree::iter);
+    let files = tree.filter_map(|(path, leaf)| match leaf {
+        Leaf::File(digest) => {
+            let at = joined(destination, below(inner, path)?);
+            Some((joined(&subject.place, path), (digest, at)))
+        }
+        Leaf::Link(_) => None,
+    });
+    files.collect()
 }
 
 /// A layout that has each of these repository paths where the container has it.
@@ -65,7 +108,7 @@ fn layout(places: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Layout {
 }
 
 fn read_whole(
-    disk: &InsideDisk,
+    disk: &dyn Storage,
     subjects: &[(&LockedSubject, Vec<u8>)],
     how: HeldReading<'_>,
 ) -> Result<Vec<HeldSubject>, HostError> {
@@ -128,34 +171,21 @@ fn entry_of(tree: Tree) -> Entry {
     Entry { value: Value::Digest(tree.digest()), tree: Some(tree), stat: None }
 }
 
-/// The files of a module that lie in its directory `inner`, which is mounted, or the file itself: each by itself, for no
-/// release has a part of a module as a module.
+/// The files of a part of a module: each by itself, for no release has a part of a module as a module.
 fn read_part(
-    disk: &InsideDisk,
+    disk: &dyn Storage,
     subject: &LockedSubject,
-    inner: &[u8],
-    destination: &[u8],
+    files: &PartFiles,
     how: HeldReading<'_>,
 ) -> Result<Vec<HeldSubject>, HostError> {
-    let tree = subject.entry.tree.iter().flat_map(Tree::iter);
-    // Links are compared where the whole module is.
-    let files: BTreeMap<Vec<u8>, (Digest, Vec<u8>)> = tree
-        .filter_map(|(path, leaf)| match leaf {
-            Leaf::File(digest) => {
-                let at = joined(destination, below(inner, path)?);
-                Some((joined(&subject.place, path), (digest, at)))
-            }
-            Leaf::Link(_) => None,
-        })
-        .collect();
     let layout = layout(files.iter().map(|(place, (_, at))| (place.clone(), at.clone())));
     let mut seen =
         files::observe(disk, &layout, &file_query(files.keys().cloned().collect()), how.watch)?.files;
-    let one = |(place, (digest, at)): (Vec<u8>, (Digest, Vec<u8>))| {
-        let is_gone = disk.exists(Path::new(OsStr::from_bytes(&at))) == Err(ReadError::Gone);
-        let actual = if is_gone { HeldState::Gone } else { of_file(seen.remove(&place)?) };
-        let expected = Entry { value: Value::Digest(digest), tree: None, stat: None };
-        Some(HeldSubject { section: subject.section, place, expected, actual })
+    let one = |(place, (digest, at)): (&Vec<u8>, &(Digest, Vec<u8>))| {
+        let is_gone = disk.exists(Path::new(OsStr::from_bytes(at))) == Err(ReadError::Gone);
+        let actual = if is_gone { HeldState::Gone } else { of_file(seen.remove(place)?) };
+        let expected = Entry { value: Value::Digest(*digest), tree: None, stat: None };
+        Some(HeldSubject { section: subject.section, place: place.clone(), expected, actual })
     };
-    Ok(files.into_iter().filter_map(one).collect())
+    Ok(files.iter().filter_map(one).collect())
 }

@@ -18,16 +18,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::docker::EngineError;
+use super::storage::Storage;
 use super::{Layout, LockedSubject};
 use crate::model::{Covered, HeldSubject, Mount, MountUse, MountView, Shows, escaped};
 use led::{Led, Lost};
 use table::{FsLocation, MountTable, below, joined};
 use view::{Trouble, View};
 
-pub(super) use contents::contents;
+pub(super) use contents::{contents, contents_of, contents_paths, start_of_told};
+use held::HeldPlan;
 pub(super) use held::HeldReading;
-pub(super) use told::{Found, ToldContainer, ToldMachine, ToldRoot, Wanted};
-pub(super) use view::Running;
+pub(super) use told::{Found, HeldPaths, ToldContainer, ToldMachine, ToldRoot, Wanted};
+pub(super) use view::{Running, start_in};
 
 /// The number of looks at a container that changes meanwhile, and the pause before each.
 const LOOKS: u32 = 20;
@@ -121,7 +123,7 @@ pub(super) fn look(
             table,
             locked,
             sight: &ThisKernel,
-            reading: Some(ask.reading),
+            reading: ask.reading,
         }) else {
             return MountView::Unseen("this machine does not show its mounts".to_owned());
         };
@@ -179,11 +181,12 @@ pub(super) fn judge(
     running: &Running,
     mounts: &[Mount],
     device: &dyn Fn(&str) -> Result<Option<String>, String>,
+    reading: HeldReading<'_>,
 ) -> Judged {
     let Some(table) = MountTable::parse(&told.mounts) else {
         return Judged::View(MountView::Unseen("the server does not show its mounts".to_owned()));
     };
-    let machine = Machine { table, locked, sight: told, reading: None };
+    let machine = Machine { table, locked, sight: told, reading };
     let mut mounts = mounts.to_vec();
     for mount in mounts.iter_mut().filter(|mount| machine.is_bound_volume(mount)) {
         match device(&mount.source) {
@@ -224,6 +227,12 @@ pub(super) fn first_questions(running: &Running, mounts: &[Mount]) -> Vec<Wanted
 trait Sight {
     /// The end of a path; `table` is that of the machine.
     fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost>;
+
+    /// When a file last changed, in seconds since 1970, where that is known.
+    fn changed(&self, path: &[u8]) -> Option<i64>;
+
+    /// Gives `read` the files that the processes of a container see, where they can be read: `paths` are those that are wanted.
+    fn inside(&self, view: &View<'_>, paths: &dyn Fn() -> HeldPaths, read: &mut dyn FnMut(&dyn Storage));
 }
 
 /// This machine.
@@ -233,11 +242,41 @@ impl Sight for ThisKernel {
     fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost> {
         view::locate(Path::new(OsStr::from_bytes(path)), table)
     }
+
+    fn changed(&self, path: &[u8]) -> Option<i64> {
+        rustix::fs::stat(Path::new(OsStr::from_bytes(path))).ok().map(|stat| stat.st_ctime)
+    }
+
+    fn inside(&self, view: &View<'_>, _: &dyn Fn() -> HeldPaths, read: &mut dyn FnMut(&dyn Storage)) {
+        if let Some(disk) = view.disk() {
+            read(&disk);
+        }
+    }
 }
 
 impl Sight for ToldMachine {
     fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost> {
         Self::locate(self, path, table)
+    }
+
+    fn changed(&self, path: &[u8]) -> Option<i64> {
+        let changed = self.changed.get(path).copied();
+        if changed.is_none() {
+            self.wanted_changes.borrow_mut().insert(path.to_vec());
+        }
+        changed
+    }
+
+    fn inside(&self, view: &View<'_>, paths: &dyn Fn() -> HeldPaths, read: &mut dyn FnMut(&dyn Storage)) {
+        let Some(pid) = view.told_by() else { return };
+        if let Some(disk) = self.held.get(&pid) {
+            return read(disk.as_ref());
+        }
+        let HeldPaths { files, modules, .. } = paths();
+        let mut all = self.wanted_held.borrow_mut();
+        let its = all.entry(pid).or_default();
+        its.files.extend(files);
+        its.modules.extend(modules);
     }
 }
 
@@ -246,8 +285,8 @@ struct Machine<'a> {
     table: MountTable,
     locked: &'a LockedPaths,
     sight: &'a dyn Sight,
-    /// What is needed to read the files that a stale mount shows, where they can be read from here.
-    reading: Option<HeldReading<'a>>,
+    /// What is needed to read the files that a stale mount shows.
+    reading: HeldReading<'a>,
 }
 
 impl Machine<'_> {
@@ -344,7 +383,7 @@ impl Machine<'_> {
             Shows::Other(_) => self.held(view, mount, b"", now.as_ref(), &destination),
             _ => Vec::new(),
         };
-        let covers = self.covers(mount, now.as_ref(), &destination, others);
+        let covers = self.covers(mount, now.as_ref().map(|now| (now, is_current)), &destination, others);
         uses.push(MountUse { held, covers, ..said(mount, b"", now.as_ref(), top) });
         let (Some(now), Some(there)) = (now, there) else { return Some(()) };
         let points = self.points_inside(view, &now, &there).into_iter().map(|rest| (rest, Inside::Mount));
@@ -395,24 +434,28 @@ impl Machine<'_> {
         now: Option<&Led>,
         place: &[u8],
     ) -> Vec<HeldSubject> {
-        let (Some(reading), Some(disk)) = (self.reading, view.disk()) else { return Vec::new() };
         let tops = [Some(plain(mount.host_path.as_bytes())), now.map(|now| now.real.clone())];
         let bases: Vec<Vec<u8>> = tops.into_iter().flatten().map(|top| joined(&top, rest)).collect();
-        held::read(&disk, self.locked, &bases, place, reading).unwrap_or_default()
+        let plan = HeldPlan::of(self.locked, &bases, place);
+        let mut held = Vec::new();
+        self.sight.inside(view, &|| plan.paths(), &mut |disk| {
+            held = plan.read(disk, self.reading).unwrap_or_default();
+        });
+        held
     }
 
     /// The baseline's files and modules below a mount, each with its path in the container, but for what another mount of the
-    /// container lies over; `now` is where the mount's own path leads.
+    /// container lies over; `now` is where the mount's own path leads, and whether the container has that.
     fn covers(
         &self,
         mount: &Mount,
-        now: Option<&Led>,
+        now: Option<(&Led, bool)>,
         destination: &[u8],
         others: &BTreeSet<&[u8]>,
     ) -> Vec<Covered> {
         let given = plain(mount.host_path.as_bytes());
         let bases: Vec<&[u8]> =
-            now.map(|now| now.real.as_slice()).into_iter().chain([given.as_slice()]).collect();
+            now.map(|(now, _)| now.real.as_slice()).into_iter().chain([given.as_slice()]).collect();
         let mut all = Vec::new();
         for (subject, ways) in &self.locked.subjects {
             let below_one =
@@ -425,14 +468,16 @@ impl Machine<'_> {
                 None => continue,
             };
             if mounted_over(&at, destination, others).is_none() {
-                let changed = now.and_then(|now| self.changed(subject, ways, now, &bases));
+                let changed = now
+                    .filter(|(_, is_current)| *is_current)
+                    .and_then(|(now, _)| self.changed(subject, ways, now, &bases));
                 all.push(Covered { place: subject.place.clone(), is_module, at, changed });
             }
         }
         all
     }
 
-    /// When one of a subject's files that a mount shows last changed, where that can be seen from here.
+    /// When one of a subject's files that a mount shows last changed, where that is known.
     fn changed(
         &self,
         subject: &LockedSubject,
@@ -440,7 +485,6 @@ impl Machine<'_> {
         now: &Led,
         bases: &[&[u8]],
     ) -> Option<(i64, Vec<u8>)> {
-        self.reading?;
         let way = ways
             .iter()
             .find(|way| bases.iter().any(|base| below(base, way).is_some() || below(way, base).is_some()))?;
@@ -449,11 +493,7 @@ impl Machine<'_> {
         let shown = its.chain(alone).filter(|(path, _)| {
             bases.iter().any(|base| below(base, path).is_some()) || below(&now.real, path).is_some()
         });
-        let changed = shown.filter_map(|(path, place)| {
-            let stat = rustix::fs::stat(Path::new(OsStr::from_bytes(&path))).ok()?;
-            Some((stat.st_ctime, place))
-        });
-        changed.max()
+        shown.filter_map(|(path, place)| Some((self.sight.changed(&path)?, place))).max()
     }
 
     /// Whether a locked path is in a mount: by what the engine says, by where that leads now, or by what the container has.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::led::{Led, Lost};
 use super::table::MountTable;
+use crate::host::storage::Storage;
 
 /// A question to a machine about one of its paths.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,8 +79,21 @@ pub(in crate::host) struct ToldContainer {
     pub(in crate::host) paths: BTreeMap<Vec<u8>, Found>,
 }
 
-/// What a machine told.
+/// Paths of a container that are to be read.
 #[derive(Debug, Default)]
+pub(in crate::host) struct HeldPaths {
+    /// Single files.
+    pub(in crate::host) files: BTreeSet<Vec<u8>>,
+    /// Modules, each with the number of files that the baseline has of it.
+    pub(in crate::host) modules: BTreeMap<Vec<u8>, usize>,
+    /// Addon roots, of which all modules are wanted.
+    pub(in crate::host) roots: BTreeSet<Vec<u8>>,
+    /// Directories, of which all files are wanted.
+    pub(in crate::host) trees: BTreeSet<Vec<u8>>,
+}
+
+/// What a machine told.
+#[derive(Default)]
 pub(in crate::host) struct ToldMachine {
     /// Its own `mountinfo`.
     pub(in crate::host) mounts: Vec<u8>,
@@ -89,9 +103,22 @@ pub(in crate::host) struct ToldMachine {
     pub(in crate::host) containers: BTreeMap<u32, ToldContainer>,
     /// What was asked of it and had not been told.
     pub(in crate::host) wanted: RefCell<BTreeSet<Wanted>>,
+    /// When its files last changed.
+    pub(in crate::host) changed: BTreeMap<Vec<u8>, i64>,
+    /// Files of which that was not told.
+    pub(in crate::host) wanted_changes: RefCell<BTreeSet<Vec<u8>>>,
+    /// What its containers have, by the number of the first process.
+    pub(in crate::host) held: BTreeMap<u32, Box<dyn Storage>>,
+    /// The paths of containers that were not told.
+    pub(in crate::host) wanted_held: RefCell<BTreeMap<u32, HeldPaths>>,
 }
 
 impl ToldMachine {
+    /// Whether nothing of what containers have is still to be told, nor when files changed.
+    pub(in crate::host) fn has_all(&self) -> bool {
+        self.wanted_held.borrow().is_empty() && self.wanted_changes.borrow().is_empty()
+    }
+
     /// The end of a path of the machine.
     pub(super) fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost> {
         let Some(found) = self.paths.get(path) else {

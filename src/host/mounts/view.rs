@@ -230,6 +230,11 @@ impl<'a> View<'a> {
         self.root.opened()?.try_clone_to_owned().ok().map(InsideDisk::new)
     }
 
+    /// The number of the first process, where another machine tells what lies below its root.
+    pub(super) fn told_by(&self) -> Option<u32> {
+        if let Root::Told(.., pid) = &self.root { Some(*pid) } else { None }
+    }
+
     /// Whether something is mounted at exactly this path, which has no link in it.
     pub(super) fn has_mount_at(&self, path: &[u8]) -> bool {
         self.table.has_mount_at(path)
@@ -343,7 +348,7 @@ fn start_of(proc: &Path) -> Result<Vec<u8>, Trouble> {
 }
 
 /// When a process began, by the text of its `stat`.
-pub(super) fn start_in(stat: &[u8]) -> Option<&[u8]> {
+pub(in crate::host) fn start_in(stat: &[u8]) -> Option<&[u8]> {
     // The second field is the program's name, which may hold anything.
     let rest = stat.iter().rposition(|&b| b == b')').map(|end| &stat[end + 1..])?;
     rest.split(|&b| b == b' ').nth(20)

@@ -15,11 +15,13 @@ use super::facts::{Facts, SOCKET};
 use super::reason::{Unopened, in_one_line, missing, refusal};
 use super::stdio::{Ear, Said, Stdio, mark};
 use crate::control::waits;
-use crate::host::ContainerQuery;
+use crate::host::archive::ArchiveDisk;
 use crate::host::docker::{
-    CallError, ClientRefusal, Contact, DEADLINE, EngineApi, Gathered, ListedImages, Manner, Opening, Stream,
-    collect, describe as describe_engine, gather, is_answer, listed, script,
+    ArchiveError, CallError, ClientRefusal, Contact, Contained, DEADLINE, EngineApi, Gathered, ListedImages,
+    Manner, Opening, Stream, collect, describe as describe_engine, gather, is_answer, listed, read_archive,
+    script,
 };
+use crate::host::{ContainerQuery, Watch};
 use crate::model::Address;
 use crate::model::escaped;
 
@@ -159,17 +161,12 @@ impl Talk<'_> {
         // One for each list, so that the slow way there and back is gone once for both.
         let opened = tokio::try_join!(self.open(socket), self.open(socket)).map_err(Astray::Before)?;
         let ready: Arc<Mutex<Vec<Stream>>> = Arc::new(Mutex::new(vec![opened.0, opened.1]));
-        let (handle, path) = (Arc::clone(&self.connection.handle), socket.to_owned());
+        let more = by_socket(self.connection, socket);
         let open = move || -> Opening {
-            let ready = ready.lock().ok().and_then(|mut ready| ready.pop());
-            let (handle, path) = (Arc::clone(&handle), path.clone());
-            Box::pin(async move {
-                if let Some(stream) = ready {
-                    return Ok(stream);
-                }
-                let channel = handle.channel_open_direct_streamlocal(path).await.map_err(io::Error::other)?;
-                Ok(Box::new(channel.into_stream()) as Stream)
-            })
+            match ready.lock().ok().and_then(|mut ready| ready.pop()) {
+                Some(stream) => Box::pin(async move { Ok(stream) }),
+                None => more(),
+            }
         };
         let shown = format!("unix://{} of the server", escaped(socket.as_bytes()));
         self.asked(open, LANES, shown).await.map_err(|astray| astray.map(|_| Unopened::Failed))
@@ -191,19 +188,8 @@ impl Talk<'_> {
     async fn dialled(&self, docker: &str) -> Result<Gathered, Astray<ClientRefusal>> {
         self.step.set("docker system dial-stdio");
         let (mark, ear) = (mark(), Ear::default());
-        // In one line and without quotes inside, which every login shell takes alike.
-        let command = format!(
-            "sh -c 'LC_ALL=C; export LC_ALL; echo {mark}; echo {mark} >&2; exec {docker} system dial-stdio'"
-        );
-        let (handle, heard) = (Arc::clone(&self.connection.handle), ear.clone());
-        let open = move || -> Opening {
-            let (handle, command) = (Arc::clone(&handle), command.clone());
-            let (mark, ear) = (mark.clone(), ear.clone());
-            Box::pin(async move {
-                let channel = handle.channel_open_session().await.map_err(io::Error::other)?;
-                Ok(Box::new(Stdio::start(channel, &command, &mark, ear).await?) as Stream)
-            })
-        };
+        let heard = ear.clone();
+        let open = by_client(self.connection, docker, &mark, ear.clone());
         let shown = "the server's docker client".to_owned();
         let asked = self.asked(open, 1, shown).await;
         asked.map_err(|astray| astray.map(|why| refusal(&heard.said(), &why)))
@@ -258,6 +244,67 @@ impl Talk<'_> {
         };
         Ok((output.map_err(RanError::Output)?, ear.said()))
     }
+}
+
+/// Opens channels that the server forwards to a socket.
+fn by_socket(connection: &Connection, socket: &str) -> impl Fn() -> Opening + Send + Sync + 'static {
+    let (handle, path) = (Arc::clone(&connection.handle), socket.to_owned());
+    move || -> Opening {
+        let (handle, path) = (Arc::clone(&handle), path.clone());
+        Box::pin(async move {
+            let channel = handle.channel_open_direct_streamlocal(path).await.map_err(io::Error::other)?;
+            Ok(Box::new(channel.into_stream()) as Stream)
+        })
+    }
+}
+
+/// Opens the standard input and output of the client, which reaches the engine.
+fn by_client(
+    connection: &Connection,
+    docker: &str,
+    mark: &str,
+    ear: Ear,
+) -> impl Fn() -> Opening + Send + Sync + 'static {
+    // In one line and without quotes inside, which every login shell takes alike.
+    let command = format!(
+        "sh -c 'LC_ALL=C; export LC_ALL; echo {mark}; echo {mark} >&2; exec {docker} system dial-stdio'"
+    );
+    let (handle, mark) = (Arc::clone(&connection.handle), mark.to_owned());
+    move || -> Opening {
+        let (handle, command) = (Arc::clone(&handle), command.clone());
+        let (mark, ear) = (mark.clone(), ear.clone());
+        Box::pin(async move {
+            let channel = handle.channel_open_session().await.map_err(io::Error::other)?;
+            Ok(Box::new(Stdio::start(channel, &command, &mark, ear).await?) as Stream)
+        })
+    }
+}
+
+/// The files of a container at a path, by the archive of the server's engine, and the first part of the path that is a link.
+/// `is_there` tells whether the source of a bind is on the server.
+///
+/// # Errors
+/// When they could not be read, or must not be asked for.
+pub(super) async fn archive(
+    connection: &Connection,
+    access: EngineAccess,
+    (id, path): (&str, &str),
+    is_there: &dyn Fn(&str) -> bool,
+    watch: &Watch,
+) -> Result<(ArchiveDisk, Option<String>), ArchiveError> {
+    let docker = match access {
+        EngineAccess::Auto => "docker",
+        EngineAccess::Sudo => "sudo -n docker",
+        EngineAccess::Cli => return Err(ArchiveError::ByCommands),
+    };
+    let has_socket = access == EngineAccess::Auto
+        && connection.handle.channel_open_direct_streamlocal(SOCKET).await.is_ok();
+    let engine = if has_socket {
+        EngineApi::of_archive(by_socket(connection, SOCKET))
+    } else {
+        EngineApi::of_archive(by_client(connection, docker, &mark(), Ear::default()))
+    };
+    read_archive(&engine, id, path, Contained::Given(is_there), watch).await
 }
 
 /// The reason why a script was not run.

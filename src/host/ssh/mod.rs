@@ -5,6 +5,7 @@ mod auth;
 mod client;
 mod connect;
 mod content;
+mod contents;
 mod deadline;
 mod engine;
 mod error;

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use super::connect::Connection;
 use super::error::ScriptError;
 use super::remote::SshHost;
-use super::survey::{MountQuestion, MountRequest};
+use super::survey::{MountQuestion, MountRequest, Survey};
 use crate::control::waits;
 use crate::host::docker::{Gathered, MountedContainer};
-use crate::host::mounts::{Found, Judged, LockedPaths, Running, ToldMachine, first_questions, judge};
+use crate::host::mounts::{
+    Found, HeldReading, Judged, LockedPaths, Running, ToldMachine, first_questions, judge, start_in,
+};
 use crate::host::{ContainerQuery, LockedSubject, Watch};
 use crate::model::MountView;
 
@@ -20,6 +22,8 @@ const LOOKS: usize = 6;
 const PAUSE: Duration = Duration::from_millis(200);
 /// The number of scripts for one look: what is mounted inside mounts is only known after the first.
 const ROUNDS: usize = 6;
+/// The number of files in one question.
+const FILES: usize = 200;
 /// The time for which a server may refuse a session after the one before it has ended.
 const ROOM: Duration = waits::SSH_ROOM.most;
 const POLL: Duration = Duration::from_millis(50);
@@ -34,10 +38,12 @@ impl SshHost {
         mut gathered: Gathered,
         watch: &Watch,
     ) -> (Gathered, BTreeMap<Running, MountView>) {
-        let Some(subjects) = &query.locked else { return (gathered, BTreeMap::new()) };
+        if query.locked.is_none() {
+            return (gathered, BTreeMap::new());
+        }
         let mut views = BTreeMap::new();
         for look in 1..=LOOKS {
-            let (seen, is_final) = self.views(connection, subjects, &gathered, watch).await;
+            let (seen, is_final) = self.views(connection, query, &gathered, watch).await;
             views = seen;
             if is_final || look == LOOKS || watch.is_cancelled() {
                 break;
@@ -66,10 +72,12 @@ impl SshHost {
     async fn views(
         &self,
         connection: &Connection,
-        subjects: &[LockedSubject],
+        query: &ContainerQuery,
         gathered: &Gathered,
         watch: &Watch,
     ) -> (BTreeMap<Running, MountView>, bool) {
+        let subjects = query.locked.as_deref().unwrap_or_default();
+        let reading = HeldReading { exclude: &query.exclude, watch };
         let containers: Vec<(&Running, MountedContainer<'_>)> =
             gathered.mounted().into_iter().filter_map(|it| Some((it.running?, it))).collect();
         if containers.is_empty() {
@@ -83,8 +91,8 @@ impl SshHost {
             let first = first_questions(running, container.mounts).into_iter();
             questions.extend(first.map(MountQuestion::End));
         }
-        let mut locked = None;
-        for _ in 0..ROUNDS {
+        let (mut locked, mut is_read) = (None, false);
+        for _ in 0..=ROUNDS {
             if let Err(error) = self.ask_mounts(connection, std::mem::take(&mut questions), &mut told).await {
                 let refused = MountView::Refused(format!("what is mounted could not be asked: {error}"));
                 return (containers.iter().map(|(it, _)| ((*it).clone(), refused.clone())).collect(), true);
@@ -92,9 +100,15 @@ impl SshHost {
             let locked = locked.get_or_insert_with(|| self.locked_paths(subjects, &told));
             let judged: Vec<(Running, Judged)> = containers
                 .iter()
-                .map(|(running, it)| ((*running).clone(), judged(&told, locked, running, it)))
+                .map(|(running, it)| ((*running).clone(), judged(&told, locked, running, it, reading)))
                 .collect();
             let wanted = told.wanted.take();
+            if wanted.is_empty() && !is_read && !watch.is_cancelled() && !told.has_all() {
+                is_read = true;
+                questions = changes(&told);
+                self.read_inside(connection, &mut told, watch).await;
+                continue;
+            }
             if wanted.is_empty() || watch.is_cancelled() {
                 let is_final = judged.iter().all(|(_, judged)| matches!(judged, Judged::View(_)));
                 let views = judged.into_iter().map(|(running, judged)| match judged {
@@ -107,6 +121,19 @@ impl SshHost {
         let why = "what is mounted in its mounts has no end: look at it by hand";
         let refused = MountView::Refused(why.to_owned());
         (containers.iter().map(|(it, _)| ((*it).clone(), refused.clone())).collect(), true)
+    }
+
+    /// Reads what containers still have. Where that fails, the mounts that are stale are told all the same.
+    async fn read_inside(&self, connection: &Connection, told: &mut ToldMachine, watch: &Watch) {
+        for (pid, paths) in told.wanted_held.take() {
+            let start = told.containers.get(&pid).and_then(|it| start_in(&it.stat));
+            let Some(start) = start else { continue };
+            let survey = Survey::inside(pid, start, &paths, self.access.limits.files);
+            match self.ask_script_at_last(connection, &survey, watch).await {
+                Ok(snapshot) => drop(told.held.insert(pid, Box::new(snapshot))),
+                Err(error) => log::info!(pid, why:% = error; "what a container has was not read"),
+            }
+        }
     }
 
     /// The paths of the baseline's subjects, and the directories that they lie in.
@@ -127,14 +154,14 @@ impl SshHost {
     }
 
     /// Asks the server's shell; one that allows a single session may need a moment to see the end of that before.
-    async fn ask_mounts(
+    pub(super) async fn ask_mounts(
         &self,
         connection: &Connection,
         questions: Vec<MountQuestion>,
         told: &mut ToldMachine,
     ) -> Result<(), ScriptError> {
         let began = Instant::now();
-        loop {
+        while !questions.is_empty() {
             let mut request = MountRequest::new(questions.clone());
             let ended = connection
                 .run(self.command(), request.script(), self.access.limits.time, |piece| {
@@ -152,7 +179,14 @@ impl SshHost {
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(())
     }
+}
+
+/// The questions about when files changed of which that is wanted.
+fn changes(told: &ToldMachine) -> Vec<MountQuestion> {
+    let paths: Vec<Vec<u8>> = told.wanted_changes.take().into_iter().collect();
+    paths.chunks(FILES).map(|paths| MountQuestion::Changed(paths.to_vec())).collect()
 }
 
 /// The processes of the containers that run.
@@ -165,6 +199,7 @@ fn judged(
     locked: &LockedPaths,
     running: &Running,
     container: &MountedContainer<'_>,
+    reading: HeldReading<'_>,
 ) -> Judged {
     let device = |volume: &str| match container.devices {
         Some(devices) => Ok(devices.get(volume).cloned()),
@@ -172,5 +207,5 @@ fn judged(
             Err(format!("the volume {volume} is a mount of the server, and docker was not asked of what"))
         }
     };
-    judge(told, locked, running, container.mounts, &device)
+    judge(told, locked, running, container.mounts, &device, reading)
 }

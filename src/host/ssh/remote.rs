@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, LoginError, connect, place};
+use super::contents::LookedInto;
 use super::error::{ScriptError, telling};
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
@@ -14,7 +15,9 @@ use crate::control::waits;
 use crate::host::docker::{Gathered, MountLook};
 use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
-use crate::host::{Answer, Content, Host, HostError, Layout, Phase, Query, Watch};
+use crate::host::{
+    Answer, Container, ContainersAnswer, Content, Host, HostError, Layout, Phase, Query, Watch,
+};
 use crate::model::{Mount, MountView, in_words};
 
 /// The interval between looks for a cancelled run.
@@ -37,6 +40,9 @@ struct Kept {
     connection: Connection,
     runtime: Runtime,
 }
+
+/// The containers of a server, what was seen of the mounts of those that run, and what they have.
+type LookedAt = ((Gathered, BTreeMap<Running, MountView>), LookedInto);
 
 /// A script without an answer.
 struct Unanswered {
@@ -88,7 +94,9 @@ impl SshHost {
         let (snapshot, gathered) = surveyed.map_err(|error| self.broken(&error, started, watch))?;
         let looked = match (containers, gathered) {
             (Some(query), Some(gathered)) => {
-                Some(Box::pin(self.look_at_mounts(connection, query, gathered, watch)).await)
+                let looked = Box::pin(self.look_at_mounts(connection, query, gathered, watch)).await;
+                let inside = Box::pin(self.look_into(connection, query, &looked.0, watch)).await;
+                Some((looked, inside))
             }
             _ => None,
         };
@@ -100,17 +108,21 @@ impl SshHost {
         &self,
         queries: &[Query],
         snapshot: Option<&Snapshot>,
-        mut containers: Option<(Gathered, BTreeMap<Running, MountView>)>,
+        mut containers: Option<LookedAt>,
         watch: &Watch,
     ) -> Result<Vec<Answer>, HostError> {
         let mut answer = |query: &Query| match (query, containers.take()) {
-            (Query::Containers(_), Some((gathered, views))) => {
+            (Query::Containers(_), Some(((gathered, views), inside))) => {
                 let known = |running: &Running, _: &[Mount]| views.get(running).cloned().unwrap_or_default();
                 let look = Some(&known as MountLook<'_>).filter(|_| !views.is_empty());
-                Ok(Answer::Containers(match snapshot {
+                let mut answer = match snapshot {
                     Some(snapshot) => gathered.resolve(&self.layout, snapshot, look),
                     None => gathered.resolve(&self.layout, &Unseen(&self.layout), look),
-                }))
+                };
+                if let ContainersAnswer::Seen { containers, .. } = &mut answer {
+                    put(containers, inside);
+                }
+                Ok(Answer::Containers(answer))
             }
             (query, kept) => {
                 containers = kept;
@@ -155,7 +167,7 @@ impl SshHost {
     }
 
     /// The answer of a script that was refused while another one ran: a server may need a moment to see that one's end.
-    async fn ask_script_at_last(
+    pub(super) async fn ask_script_at_last(
         &self,
         connection: &Connection,
         survey: &Survey,
@@ -295,6 +307,17 @@ impl SshHost {
         }
         self.prompt.note(&hop.record(unknown)?);
         Ok(())
+    }
+}
+
+/// Puts what containers have where it was asked for.
+fn put(containers: &mut [Container], mut inside: LookedInto) {
+    for container in containers {
+        for (path, state) in &mut container.contents {
+            if let Some(looked) = inside.remove(&(container.name.clone(), path.clone())) {
+                *state = looked;
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::support::docker::{Stage, check_of};
 use crate::support::needs;
 
 /// A stage whose container `web` has the released module and file of its own.
-fn baked() -> Stage {
+pub(crate) fn baked() -> Stage {
     let stage = released();
     let before = stage.project.read("audit/driftlock.toml");
     let contents = |container: &str, path: &str, is: &str| {
@@ -28,13 +28,18 @@ fn baked() -> Stage {
 }
 
 /// Runs a line of shell in the container `web`.
-fn shell(stage: &Stage, line: &str) -> String {
+pub(crate) fn shell(stage: &Stage, line: &str) -> String {
     stage.docker(&["exec", &stage.name("web"), "/bin/busybox", "sh", "-c", line])
 }
 
 /// The exit code of the check, and its findings as `PATH KIND`.
 fn contents(stage: &Stage) -> (i32, Vec<String>) {
-    let (code, report) = stage.check(&["--only", "container_contents"]);
+    contents_by(stage, &[])
+}
+
+/// The same of a check with more arguments.
+pub(crate) fn contents_by(stage: &Stage, args: &[&str]) -> (i32, Vec<String>) {
+    let (code, report) = stage.check(&[&["--only", "container_contents"], args].concat());
     let findings = check_of(&report, "container_contents")["findings"].as_array().unwrap().clone();
     let word = |it: &Value, key: &str| it[key].as_str().unwrap_or("-").to_owned();
     let short = |it: &Value| word(it, "subject").replace(&format!("{}-web:", stage.prefix), "");
@@ -49,7 +54,7 @@ fn error(stage: &Stage) -> String {
 }
 
 /// What the engine has of this stage, and what the container wrote.
-fn engine(stage: &Stage) -> String {
+pub(crate) fn engine(stage: &Stage) -> String {
     let list = |args: &[&str]| {
         let told = stage.docker(args);
         told.lines()
@@ -73,16 +78,9 @@ fn engine(stage: &Stage) -> String {
     format!("{states:?} {images} {volumes} {wrote:?} {}", count("volume"))
 }
 
-#[test]
-fn what_is_inside_a_container_is_held_against_the_same_baseline_needs_root() {
-    needs::root();
-    let stage = baked();
-    let before = engine(&stage);
-    assert_eq!(contents(&stage), (0, vec![]));
-    let (_, report) = stage.check(&[]);
-    assert_eq!(check_of(&report, "container_contents")["subjects"], 2);
-    assert_eq!(engine(&stage), before, "looking changes nothing");
-    for (change, found, back) in [
+/// Makes each change in the container, asks `found` for its exit code and findings, and takes the change back.
+pub(crate) fn each_change(stage: &Stage, found: impl Fn() -> (i32, Vec<String>)) {
+    for (change, expected, back) in [
         (
             "echo x >>/mnt/addons/shop/order.py",
             "/mnt/addons/shop modified",
@@ -114,11 +112,23 @@ fn what_is_inside_a_container_is_held_against_the_same_baseline_needs_root() {
             "/bin/busybox rm /etc/proxy/more.conf",
         ),
     ] {
-        shell(&stage, change);
-        assert_eq!(contents(&stage), (2, vec![found.to_owned()]), "{change}");
-        shell(&stage, back);
-        assert_eq!(contents(&stage), (0, vec![]), "{back}");
+        shell(stage, change);
+        assert_eq!(found(), (2, vec![expected.to_owned()]), "{change}");
+        shell(stage, back);
+        assert_eq!(found(), (0, vec![]), "{back}");
     }
+}
+
+#[test]
+fn what_is_inside_a_container_is_held_against_the_same_baseline_needs_root() {
+    needs::root();
+    let stage = baked();
+    let before = engine(&stage);
+    assert_eq!(contents(&stage), (0, vec![]));
+    let (_, report) = stage.check(&[]);
+    assert_eq!(check_of(&report, "container_contents")["subjects"], 2);
+    assert_eq!(engine(&stage), before, "looking changes nothing");
+    each_change(&stage, || contents(&stage));
     // What is locked anew is what the container should have from then on.
     shell(&stage, "echo x >>/mnt/addons/shop/order.py");
     let told = stage.run(&["check", "--only", "container_contents"]).out();
@@ -169,10 +179,52 @@ fn what_is_mounted_over_the_path_is_what_counts_needs_root() {
 }
 
 #[test]
+fn a_container_that_does_not_run_is_read_by_the_engines_archive() {
+    let stage = baked();
+    let web = stage.name("web");
+    let before = engine(&stage);
+    each_change(&stage, || {
+        stage.docker(&["stop", "-t", "0", &web]);
+        let found = contents(&stage);
+        stage.docker(&["start", &web]);
+        found
+    });
+    stage.docker(&["stop", "-t", "0", &web]);
+    let (_, report) = stage.check(&["--only", "container_contents"]);
+    assert_eq!(check_of(&report, "container_contents")["subjects"], 2, "{report:#}");
+    stage.docker(&["start", &web]);
+    assert_eq!(engine(&stage), before, "looking changes nothing");
+    shell(&stage, "/bin/busybox mv /mnt/addons /mnt/real && /bin/busybox ln -s real /mnt/addons");
+    stage.docker(&["stop", "-t", "0", &web]);
+    let (code, found) = contents(&stage);
+    assert!(code != 0 && found.contains(&"/mnt/addons modified".to_owned()), "{code} {found:?}");
+}
+
+#[test]
+fn the_engine_is_asked_for_an_archive_only_where_that_makes_and_hides_nothing() {
+    let stage = baked();
+    let image = stage.name("app:1");
+    stage.project.file("data/x", "1\n");
+    let data = stage.project.path("data");
+    let bound = |at: &str| {
+        stage.recreate("web", &image, &[&format!("-v{}:{at}", data.display())]);
+        stage.docker(&["stop", "-t", "0", &stage.name("web")]);
+    };
+    bound("/data");
+    assert!(error(&stage).contains("there is no /mnt"), "{}", error(&stage));
+    std::fs::rename(&data, stage.project.path("aside")).unwrap();
+    assert!(error(&stage).contains("put it back"), "{}", error(&stage));
+    assert!(!data.exists(), "the engine made a directory");
+    std::fs::rename(stage.project.path("aside"), &data).unwrap();
+    for at in ["/mnt", "/mnt/addons", "/mnt/addons/shop"] {
+        bound(at);
+        assert!(error(&stage).contains("is mounted at"), "{at}: {}", error(&stage));
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error_that_says_what_to_do() {
     let stage = baked();
-    stage.docker(&["stop", "-t", "0", &stage.name("web")]);
-    assert!(error(&stage).contains("start it"), "{}", error(&stage));
     stage.remove("web");
     assert!(error(&stage).contains("no container is named like"), "{}", error(&stage));
     let before = stage.project.read("audit/driftlock.toml");
@@ -189,17 +241,82 @@ fn what_cannot_be_read_is_an_error_that_says_what_to_do() {
 }
 
 #[test]
-fn without_the_rights_to_look_into_it_nothing_passes_needs_root() {
+fn without_the_rights_to_look_into_it_the_engine_is_asked_needs_root() {
     needs::root();
     let stage = baked();
     stage.project.hand_over();
-    let door = crate::support::engine::FakeEngine::before(&crate::support::docker::engine_socket());
-    for path in [door.socket(), door.socket().parent().unwrap().to_owned()] {
-        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    }
-    let args = ["check", "--only", "container_contents", "--format", "json", "--output", "out"];
-    let ran = stage.project.as_user_with(&args, &[("DOCKER_HOST", &door.host())]);
-    let check = check_of(&ran.report(), "container_contents").clone();
-    assert_eq!((ran.code(), &check["status"]), (1, &"ERROR".into()), "{check:#}");
+    let looked = || {
+        let door = crate::support::engine::FakeEngine::before(&crate::support::docker::engine_socket());
+        for path in [door.socket(), door.socket().parent().unwrap().to_owned()] {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        }
+        let args = ["check", "--only", "container_contents", "--format", "json", "--output", "out"];
+        let ran = stage.project.as_user_with(&args, &[("DOCKER_HOST", &door.host())]);
+        (ran.code(), check_of(&ran.report(), "container_contents").clone())
+    };
+    let (code, check) = looked();
+    assert_eq!((code, &check["status"], &check["subjects"]), (0, &"PASS".into(), &2.into()), "{check:#}");
+    shell(&stage, "echo x >>/mnt/addons/shop/order.py");
+    let (code, check) = looked();
+    assert_eq!((code, &check["status"]), (2, &"FAIL".into()), "{check:#}");
+    let mods = format!("-v{}:/mnt/addons", stage.project.path("r1/mods").display());
+    stage.recreate("web", &stage.name("app:1"), &[&mods]);
+    let (code, check) = looked();
+    assert_eq!((code, &check["status"]), (1, &"ERROR".into()), "{check:#}");
     assert!(check["error"].to_string().contains("as root"), "{check:#}");
+}
+
+/// The exit code of a check of an image, and its findings as `PATH KIND`.
+fn of_image(stage: &Stage, image: &str) -> (i32, Vec<String>) {
+    let ran = stage.run(&["check", "--image", image, "--format", "json"]);
+    let report = ran.report();
+    let check = check_of(&report, "container_contents");
+    let findings = check["findings"].as_array().unwrap().iter();
+    let short = |it: &Value| it["subject"].as_str().unwrap().replace(&format!("{image}:"), "");
+    (ran.code(), findings.map(|it| format!("{} {}", short(it), it["kind"].as_str().unwrap())).collect())
+}
+
+/// The containers that were made of images to look into those.
+fn made(stage: &Stage, image: &str) -> String {
+    stage.docker(&["ps", "-aq", "--filter", &format!("label=driftlock.image={image}")])
+}
+
+#[test]
+fn an_image_that_no_container_runs_is_held_against_the_baseline() {
+    let stage = baked();
+    let web = stage.name("web");
+    let image = stage.name("app:2");
+    stage.docker(&["commit", "-c", "VOLUME /mnt/addons", &web, &image]);
+    let before = engine(&stage);
+    assert_eq!(of_image(&stage, &image), (0, vec![]));
+    let (_, report) = stage.check(&["--image", &image]);
+    let checks: Vec<&str> = crate::support::docker::names_of(&report);
+    assert_eq!(checks, ["lock_files_exist", "container_contents"], "{report:#}");
+    assert_eq!(check_of(&report, "container_contents")["subjects"], 2, "{report:#}");
+    assert_eq!((engine(&stage), made(&stage, &image)), (before, String::new()), "looking changes nothing");
+    shell(&stage, "echo x >>/mnt/addons/shop/order.py && echo x >/etc/proxy/more.conf");
+    stage.docker(&["commit", &web, &image]);
+    let drifted = vec!["/etc/proxy/more.conf unexpected".to_owned(), "/mnt/addons/shop modified".to_owned()];
+    assert_eq!(of_image(&stage, &image), (2, drifted));
+    let none = stage.name("none:1");
+    let (code, report) = stage.check(&["--image", &none]);
+    let check = check_of(&report, "container_contents").clone();
+    assert!(code == 1 && check["error"].to_string().contains("has no image"), "{check:#}");
+    assert_eq!((made(&stage, &image), made(&stage, &none)), (String::new(), String::new()));
+}
+
+#[test]
+fn a_container_that_was_made_of_an_image_is_removed_whatever_ends_the_check() {
+    let stage = baked();
+    let image = stage.name("app:2");
+    // The archive of this takes a while.
+    shell(&stage, "/bin/busybox dd if=/dev/zero of=/etc/proxy/zeros bs=1M count=1500");
+    stage.docker(&["commit", &stage.name("web"), &image]);
+    for (signal, code) in [(rustix::process::Signal::INT, 130), (rustix::process::Signal::TERM, 143)] {
+        let child = stage.project.spawn(&["check", "--image", &image]);
+        crate::support::wait_until(|| !made(&stage, &image).is_empty());
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        assert_eq!(crate::support::ended(child).code(), code);
+        assert_eq!(made(&stage, &image), "");
+    }
 }

@@ -578,12 +578,18 @@ fn git(stage: &Stage, args: &[&str]) {
 fn what_a_container_still_has_is_told_file_by_file_with_its_release_needs_root() {
     needs::root();
     let stage = released();
-    git(&stage, &["init", "-q"]);
-    git(&stage, &["add", "--all"]);
-    git(&stage, &["commit", "-q", "-m", "18.6"]);
-    git(&stage, &["tag", "v18.6"]);
+    still_has(&stage, &[]);
+}
+
+/// Starts a container beside a release and replaces that by the next: what a check with these arguments tells of the files
+/// that the container still has is what the container reads.
+pub(crate) fn still_has(stage: &Stage, args: &[&str]) {
+    git(stage, &["init", "-q"]);
+    git(stage, &["add", "--all"]);
+    git(stage, &["commit", "-q", "-m", "18.6"]);
+    git(stage, &["tag", "v18.6"]);
     start(
-        &stage,
+        stage,
         &[("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf"), ("erp/mods/shop/order.py", "/one.py")],
     );
     // A tree that makes room for the next release, as deploy tools do.
@@ -594,11 +600,11 @@ fn what_a_container_still_has_is_told_file_by_file_with_its_release_needs_root()
         fs::rename(stage.project.path(&format!("r2/{part}")), stage.project.path(&format!("r1/{part}")))
             .unwrap();
     }
-    git(&stage, &["add", "r1", "audit"]);
-    git(&stage, &["commit", "-q", "-m", "18.7"]);
-    git(&stage, &["tag", "v18.7"]);
-    accept(&stage);
-    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    git(stage, &["add", "r1", "audit"]);
+    git(stage, &["commit", "-q", "-m", "18.7"]);
+    git(stage, &["tag", "v18.7"]);
+    accept(stage);
+    let (code, report) = stage.check(&[&["--only", "container_mounts"], args].concat());
     let findings = check_of(&report, "container_mounts")["findings"].clone();
     let told = |at: usize| {
         let files = findings[at]["files"].as_array().unwrap();
@@ -616,7 +622,7 @@ fn what_a_container_still_has_is_told_file_by_file_with_its_release_needs_root()
         held.split(' ').next(),
         "as the container reads it"
     );
-    let text = stage.run(&["check", "--only", "container_mounts"]).out();
+    let text = stage.run(&[&["check", "--only", "container_mounts"], args].concat()).out();
     assert!(text.contains("still runs v18.6") && text.contains("erp/mods/shop/order.py"), "{text}");
 }
 
@@ -624,15 +630,21 @@ fn what_a_container_still_has_is_told_file_by_file_with_its_release_needs_root()
 fn a_link_in_a_container_never_leads_to_a_file_of_the_host_needs_root() {
     needs::root();
     let stage = released();
+    leads_nowhere(&stage, &[]);
+}
+
+/// What a container has at a locked path is a link by the name of a file of the host: a check with these arguments does not
+/// read that.
+pub(crate) fn leads_nowhere(stage: &Stage, args: &[&str]) {
     let secret = stage.project.path("secret");
     fs::write(&secret, "root of the host\n").unwrap();
-    start(&stage, &[("erp/proxy", "/etc/proxy")]);
+    start(stage, &[("erp/proxy", "/etc/proxy")]);
     // What the container has at the locked path leads to the host's file by name, and in it nowhere.
     fs::remove_file(stage.project.path(FILE)).unwrap();
     symlink(&secret, stage.project.path(FILE)).unwrap();
-    release(&stage, "r2");
-    switch(&stage, "r2");
-    let (code, report) = stage.check(&["--only", "container_mounts"]);
+    release(stage, "r2");
+    switch(stage, "r2");
+    let (code, report) = stage.check(&[&["--only", "container_mounts"], args].concat());
     let found = check_of(&report, "container_mounts")["findings"][0].clone();
     assert_eq!((code, &found["change"]), (2, &"stale".into()), "{report:#}");
     assert_eq!(found["files"][0]["kind"], "unreadable", "{found:#}");
@@ -677,18 +689,15 @@ fn who_uses_what_is_told_and_what_nobody_has() {
     assert!(!check.to_string().contains("app.conf"), "{check:#}");
 }
 
-#[test]
-fn a_container_that_was_not_restarted_since_a_change_is_told() {
-    let stage = released();
-    start(&stage, &[("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf")]);
-    let quiet = |check: &Value| !check["notes"].to_string().contains("was not restarted");
-    assert!(quiet(&report(&stage).1));
+/// Writes a file in place after its container has started: a check with these arguments tells that.
+pub(crate) fn change_in_place(stage: &Stage, args: &[&str]) {
     // The second of a start is no later than that.
     let started = chrono::Utc::now().timestamp();
     crate::support::wait_until(|| chrono::Utc::now().timestamp() > started + 1);
     stage.project.file("erp/mods/shop/order.py", "# written in place\n");
-    accept(&stage);
-    let (code, check) = report(&stage);
+    accept(stage);
+    let (code, report) = stage.check(&[&["--only", "container_mounts"], args].concat());
+    let check = check_of(&report, "container_mounts");
     let notes = check["notes"].to_string();
     assert_eq!(code, 0, "{check:#}");
     assert!(
@@ -696,6 +705,15 @@ fn a_container_that_was_not_restarted_since_a_change_is_told() {
             && notes.contains("erp/mods/shop/order.py changed 2"),
         "{notes}"
     );
+}
+
+#[test]
+fn a_container_that_was_not_restarted_since_a_change_is_told() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf")]);
+    let quiet = |check: &Value| !check["notes"].to_string().contains("was not restarted");
+    assert!(quiet(&report(&stage).1));
+    change_in_place(&stage, &[]);
     configure(&stage, "mode = \"required\"\nnot_restarted = \"fail\"");
     assert_eq!(mounts(&stage), (2, vec!["web:/mnt/addons not_restarted".to_owned()]));
     let prints = |stage: &Stage| report(stage).1["findings"][0]["fingerprint"].clone();
@@ -707,4 +725,14 @@ fn a_container_that_was_not_restarted_since_a_change_is_told() {
     let way = told.lines().find_map(|line| line.trim().strip_prefix("it must go back: ")).unwrap();
     assert!(Command::new("sh").args(["-c", way]).status().unwrap().success(), "{way}");
     assert_eq!(mounts(&stage), FINE);
+}
+
+#[test]
+fn selftest_proves_that_mounts_and_networks_are_compared() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let told = stage.ok(&["selftest"]).out();
+    for what in ["a container has lost a mount", "a container has left a network"] {
+        assert!(told.contains(&format!("[PASS] {what}")), "{told}");
+    }
 }

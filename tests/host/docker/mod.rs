@@ -5,7 +5,7 @@ mod fake_engine;
 /// Every test in here needs what the module is named for; see `support::needs`.
 #[path = "."]
 pub(super) mod needs_docker {
-    mod container_contents;
+    pub(crate) mod container_contents;
     pub(crate) mod container_mounts;
     mod container_networks;
     pub(super) mod containers;

@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::host::docker::needs_docker::container_mounts::{
-    Bound, FILE, MODULE, accept, deploy, number, read_below, release, released, restart, start, switch,
+    Bound, FILE, MODULE, accept, change_in_place, deploy, leads_nowhere, number, read_below, release,
+    released, restart, start, still_has, switch,
 };
 use crate::support::dice::Dice;
 use crate::support::docker::{Stage, check_of};
@@ -16,11 +17,11 @@ use crate::support::random::seed;
 use crate::support::sshd::Server;
 
 /// The same words for every login that has no rights.
-const AS_NOBODY: &str =
+pub(crate) const AS_NOBODY: &str =
     "ForceCommand setpriv --reuid 65534 --regid 65534 --clear-groups sh -c \"$SSH_ORIGINAL_COMMAND\"";
 
 /// Adds the target `production`, which is this machine over SSH.
-fn reach(stage: &Stage, server: &Server, more: &str) {
+pub(crate) fn reach(stage: &Stage, server: &Server, more: &str) {
     let before = stage.project.read("audit/driftlock.toml");
     let before = before.split("[targets.production]").next().unwrap();
     let target = server.target("production", &stage.project.root().canonicalize().unwrap());
@@ -102,6 +103,38 @@ fn busybox_tells_the_same() {
     });
     reach(&stage, &server, "");
     stale_and_mended(&stage);
+}
+
+pub(crate) const AT: [&str; 2] = ["--target", "production"];
+
+#[test]
+fn what_a_container_still_has_is_told_over_ssh_needs_root() {
+    needs::root();
+    let stage = released();
+    let server = Server::start(|_| {});
+    reach(&stage, &server, "");
+    let before = server.log().matches("Accepted publickey").count();
+    still_has(&stage, &AT);
+    assert_eq!(server.log().matches("Accepted publickey").count() - before, 2, "one login a check");
+}
+
+#[test]
+fn a_link_in_a_container_never_leads_to_a_file_of_the_server_needs_root() {
+    needs::root();
+    let stage = released();
+    let server = Server::start(|_| {});
+    reach(&stage, &server, "");
+    leads_nowhere(&stage, &AT);
+}
+
+#[test]
+fn a_container_that_was_not_restarted_since_a_change_is_told_over_ssh() {
+    let stage = released();
+    let server = Server::start(|_| {});
+    reach(&stage, &server, "");
+    start(&stage, &[("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf")]);
+    assert!(!expect(&stage, "PASS", &[]).to_string().contains("was not restarted"));
+    change_in_place(&stage, &AT);
 }
 
 #[test]

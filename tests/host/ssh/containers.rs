@@ -90,6 +90,7 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
         locked: None,
         exclude: Vec::new(),
         contents: Vec::new(),
+        image: None,
         ignores_unnamed: false,
         clock: || 0,
     });
@@ -603,6 +604,7 @@ fn a_connection_that_breaks_meanwhile_is_told() {
         locked: None,
         exclude: Vec::new(),
         contents: Vec::new(),
+        image: None,
         ignores_unnamed: false,
         clock: || 0,
     });

@@ -14,6 +14,7 @@ mod needs_mounts {
     mod identities;
     #[path = "."]
     mod needs_docker {
+        mod container_contents;
         mod container_mounts;
         mod containers;
     }

@@ -55,6 +55,7 @@ fn audited(
         docker: DockerMode::Required,
         docker_asked: true,
         compared_before: false,
+        image: None,
         no_machine: false,
         clock: || 0,
     };

@@ -26,7 +26,7 @@ use crate::audit::since_last::Extent;
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
 use crate::baseline::Source;
-use crate::check::{BASELINE_SIGNED, Check};
+use crate::check::{BASELINE_SIGNED, CONTAINER_CONTENTS, Check};
 use crate::cli::Session;
 use crate::cli::args::checks::ChoiceArgs;
 use crate::cli::args::formats::{FormatArgs, Wanted, check_outputs, emit};
@@ -66,6 +66,7 @@ Examples:
   driftlock check --target production           a target of audit/driftlock.toml
   driftlock check --allowed-signers /etc/driftlock/allowed_signers
                                                  only a baseline that one of these has signed counts
+  driftlock check --image odoo-erp:18.7         for CI: the files in an image that no container runs yet
   driftlock check --env prod                    what terraform plan says of an environment
   terraform show -json PLANFILE | driftlock check --env prod --plan -
   driftlock check --all --jobs 4                every target, four at once
@@ -112,6 +113,10 @@ pub(crate) struct CheckArgs {
     /// Judge this plan of an environment in place of a new one: the JSON of terraform show -json; - is the standard input
     #[arg(long, value_name = "FILE|-", help_heading = "What to compare")]
     plan: Option<PathBuf>,
+    /// Compare what this image has at the paths of [[docker.contents]], and nothing else: a container is made of it, never
+    /// started, and removed again
+    #[arg(long, value_name = "NAME", help_heading = "What to compare", conflicts_with_all = ["target", "all", "server", "only"])]
+    image: Option<String>,
     /// Print what would be looked at; look at nothing, write nothing
     #[arg(long)]
     dry_run: bool,
@@ -137,12 +142,19 @@ fn begun(
     wanted: &[Wanted],
     interrupt: &Interrupt,
 ) -> Result<u8, Failure> {
-    let (only, require) = (args.choice.only(), args.choice.require());
+    let (mut only, mut require) = (args.choice.only(), args.choice.require());
     let project = session.project()?;
     check_outputs(&project, args.output.as_deref(), wanted)?;
     let mut aims = args.aim.resolve(&project, args.choice.docker())?;
     if let Some(plan) = &args.plan {
         judge_instead(&project, &mut aims, plan)?;
+    }
+    if let Some(image) = &args.image {
+        only.extend(crate::check::find(CONTAINER_CONTENTS));
+        require.extend(crate::check::find(CONTAINER_CONTENTS));
+        for aim in &mut aims {
+            aim.image = Some(image.clone());
+        }
     }
     let source = match &args.baseline {
         Some(text) => project.source_named(text)?,

@@ -1,7 +1,6 @@
 //! The alterations of what the lock file says of containers that run here.
 
-use crate::check::COMPOSE_APPLIED;
-use crate::check::CONTAINER_STATE;
+use crate::check::{COMPOSE_APPLIED, CONTAINER_MOUNTS, CONTAINER_NETWORKS, CONTAINER_STATE};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -25,6 +24,7 @@ pub(crate) fn all(copy: &Copy) -> Vec<Alteration> {
     let container = Container { lock, name, path };
     let mut all = container.of_images(copy);
     all.extend(container.of_states());
+    all.extend(container.of_surroundings());
     all
 }
 
@@ -88,6 +88,28 @@ impl Container {
                 place: None,
                 act: Ok(Act::Remove),
             },
+        ]
+    }
+
+    /// The lock file with one more entry in a list of the container, where that is known of it.
+    fn with_more(&self, field: &str, more: Value) -> Result<Act, String> {
+        if !self.lock["images"][&self.name][field].is_array() {
+            return Err(format!("{field} are not known of the container"));
+        }
+        self.with(|images| {
+            if let Some(all) = images[&self.name][field].as_array_mut() {
+                all.push(more);
+            }
+        })
+    }
+
+    fn of_surroundings(&self) -> Vec<Alteration> {
+        let mount = json!({"destination": "/driftlock-selftest", "type": "bind", "source": "/", "rw": false});
+        let (mount, network) = (self.with_more("mounts", mount), self.with_more("networks", NOBODY.into()));
+        let mounts = CONTAINER_MOUNTS.id();
+        vec![
+            self.alteration("a container has lost a mount", mounts, &self.name, mount),
+            self.alteration("a container has left a network", CONTAINER_NETWORKS, &self.name, network),
         ]
     }
 

@@ -79,7 +79,7 @@ impl Copy {
             return Err(Failure::new("the configuration turns them off"));
         }
         let mut config = without_containers(&project.config);
-        config.docker = Some(DockerConfig { mode: DockerMode::Required, ..docker });
+        config.docker = Some(DockerConfig { mode: DockerMode::Required, contents: Vec::new(), ..docker });
         (config.compose_files, config.addon_roots, config.files_include) =
             (Some(Vec::new()), Some(Vec::new()), Some(Vec::new()));
         let mut copy = Self::empty(config, engine)?;
@@ -239,6 +239,7 @@ fn setting<'a>(config: &'a Config, scope: &'a Scope, purpose: Purpose) -> Settin
         docker,
         docker_asked: docker == DockerMode::Required,
         compared_before: false,
+        image: None,
         no_machine: false,
         clock: clock::unix,
     }

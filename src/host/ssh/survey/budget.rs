@@ -30,7 +30,11 @@ impl Budget {
     /// For an answer to `queries`; `most` is how many files the user said that there may be.
     #[must_use]
     pub fn new(queries: &[Query], most: Option<u64>) -> Self {
-        let known: u64 = queries.iter().map(known).sum();
+        Self::of(queries.iter().map(known).sum(), most)
+    }
+
+    /// For an answer about files of which the baseline has `known`.
+    pub(super) fn of(known: u64, most: Option<u64>) -> Self {
         let files = most.unwrap_or(if known == 0 { FIRST } else { known.saturating_mul(2) + UNEXPECTED });
         let left = files.saturating_mul(A_FILE).saturating_add(BESIDES);
         Self { files, known, left: Arc::new(left.into()) }

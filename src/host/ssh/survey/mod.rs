@@ -4,6 +4,7 @@ mod budget;
 mod error;
 mod field;
 mod give;
+mod inside;
 mod module;
 mod mounted;
 mod pattern;

@@ -9,7 +9,7 @@ use super::pattern::quoted;
 use super::script::{FUNCTIONS, bare, nonce};
 use crate::host::mounts::{Found, Running, ToldContainer, ToldMachine, ToldRoot, Wanted};
 
-const MOUNTS: &str = include_str!("mounts.sh");
+pub(super) const MOUNTS: &str = include_str!("mounts.sh");
 /// The longest answer: mount tables of many containers.
 const LONGEST: usize = 64 << 20;
 
@@ -24,6 +24,8 @@ pub(in crate::host::ssh) enum MountQuestion {
     Path(Vec<u8>),
     /// Where a path leads, with its inode.
     End(Wanted),
+    /// When files last changed.
+    Changed(Vec<Vec<u8>>),
 }
 
 impl MountQuestion {
@@ -40,6 +42,10 @@ impl MountQuestion {
             Self::End(Wanted::Here(path)) => vec![b"tell_end i ''".to_vec(), quoted(path)],
             Self::End(Wanted::Inside(pid, path)) => {
                 vec![b"tell_inside".to_vec(), pid.to_string().into_bytes(), quoted(path)]
+            }
+            Self::Changed(paths) => {
+                let paths = paths.iter().map(|path| quoted(path));
+                std::iter::once(b"tell_changed".to_vec()).chain(paths).collect()
             }
         };
         [b"call ".as_slice(), &words.join(&b' '), b"\n"].concat()
@@ -164,6 +170,15 @@ fn take<'f>(
         (MountQuestion::End(Wanted::Inside(pid, path)), b'p') => {
             let found = found(first, rest.next()?, rest.next()?)?;
             told.containers.get_mut(pid)?.paths.insert(path.clone(), found);
+        }
+        (MountQuestion::Changed(paths), b'k') => {
+            let times: Vec<&str> = str::from_utf8(first).ok()?.split_whitespace().collect();
+            if times.len() != paths.len() {
+                return None;
+            }
+            let known =
+                paths.iter().zip(times).filter_map(|(path, time)| Some((path.clone(), time.parse().ok()?)));
+            told.changed.extend(known);
         }
         _ => return None,
     }

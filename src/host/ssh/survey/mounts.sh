@@ -120,3 +120,15 @@ tell_container() { # ID PID MERGED
 	cat "/proc/$2/stat" 2>/dev/null
 	printf '\000'
 }
+
+# Tells when files last changed, in seconds since 1970.
+tell_changed() { # FILE...
+	times=$(stat -L -c %Z -- "$@" 2>/dev/null) || {
+		times=
+		for path; do
+			time=$(stat -L -c %Z -- "$path" 2>/dev/null) || time=-
+			times="$times$time "
+		done
+	}
+	printf 'k%s\000' "$times"
+}

@@ -81,6 +81,11 @@ impl Survey {
         Some((survey(&writer.calls), (!aside.is_empty()).then(|| survey(&aside))))
     }
 
+    /// A script that makes so many calls.
+    pub(super) fn written_as(script: Vec<u8>, nonce: String, calls: usize, budget: Budget) -> Self {
+        Self { script, nonce, calls, budget }
+    }
+
     /// The standard input of `sh -s`.
     pub(in crate::host::ssh) fn script(&self) -> &[u8] {
         &self.script
@@ -446,7 +451,7 @@ fn define(out: &mut Vec<u8>, context: &str, name: &str, body: &[u8], otherwise: 
 }
 
 /// A function that knows a set of paths, by directory: long lists are searched in two short steps.
-fn members(out: &mut Vec<u8>, function: &str, paths: &BTreeSet<Vec<u8>>) {
+pub(super) fn members(out: &mut Vec<u8>, function: &str, paths: &BTreeSet<Vec<u8>>) {
     let mut by_directory: BTreeMap<&[u8], Vec<u8>> = BTreeMap::new();
     for path in paths.iter().filter(|path| !path.contains(&0)) {
         let cut = path.iter().rposition(|&b| b == b'/').unwrap_or(0);

@@ -163,6 +163,7 @@ fn containers_alone_need_no_script() {
         locked: None,
         exclude: vec![],
         contents: vec![],
+        image: None,
         ignores_unnamed: false,
         clock: || 0,
     };

@@ -1,0 +1,115 @@
+//! The files of an image that no container runs: a container is made of it, never started, read by the engine's archive, and
+//! removed, also where the run is interrupted.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::api::{CallError, EngineApi};
+use super::archive::{self, Contained};
+use super::engine::Engine;
+use super::failure::{Contact, EngineError};
+use crate::control::runtime;
+use crate::host::mounts::{self, HeldReading};
+use crate::host::{Container, ContainerQuery, ContainersAnswer, Watch};
+use crate::model::{ContentsState, MountView};
+
+/// The label of such a container, whose value is the image's name.
+const LABEL: &str = "driftlock.image";
+
+/// The answer to the creation of a container.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Created {
+    id: String,
+}
+
+/// Answers a query for an image as if a container of that name ran it. `None`: the run was cancelled.
+pub(super) fn observe(
+    engine: &Engine,
+    query: &ContainerQuery,
+    image: &str,
+    watch: &Watch,
+) -> Option<ContainersAnswer> {
+    let looked = runtime::block_on(async {
+        let asked = engine.connect()?;
+        looked_into(&asked, query, image, watch)
+            .await
+            .map_err(|error| explained(&engine.contact(), image, error))
+    });
+    match looked.unwrap_or_else(|error| Err(error.into())) {
+        _ if watch.is_cancelled() => None,
+        Ok(contents) => {
+            let containers = vec![container(image, contents)];
+            Some(ContainersAnswer::Seen { containers, left_out: Vec::new() })
+        }
+        Err(error) => Some(ContainersAnswer::Unreachable(error.to_string())),
+    }
+}
+
+fn explained(contact: &Contact<'_>, image: &str, error: CallError) -> EngineError {
+    if error.is_not_found() {
+        let why = format!("the engine has no image {image}: build or pull it, or correct --image");
+        return EngineError::NoEngine(why);
+    }
+    contact.failed(error)
+}
+
+/// What lies at each path in a container of the image. It is removed whatever comes of that.
+async fn looked_into(
+    engine: &EngineApi,
+    query: &ContainerQuery,
+    image: &str,
+    watch: &Watch,
+) -> Result<Vec<(String, ContentsState)>, CallError> {
+    let name = format!("driftlock-{:016x}", RandomState::new().build_hasher().finish());
+    let wanted = json!({
+        "Image": image,
+        // It is never started, and an image need not say what a container of it runs.
+        "Cmd": ["driftlock never starts this"],
+        "Labels": { LABEL: image },
+        "HostConfig": { "NetworkMode": "none" },
+    });
+    let created = engine.post::<Created>(&format!("/containers/create?name={name}"), &wanted).await;
+    let mut contents = Vec::new();
+    if let Ok(Created { id }) = &created {
+        for wanted in &query.contents {
+            // Volumes of an image are copies of what it has there.
+            let read = archive::read(engine, id, &wanted.path, Contained::OfImage, watch).await;
+            let locked = query.locked.as_deref().unwrap_or_default();
+            let how = HeldReading { exclude: &query.exclude, watch };
+            let read = read.map_err(|error| error.to_string()).and_then(|(disk, link)| {
+                mounts::contents_of(&disk, link, locked, wanted, how).map_err(|error| error.to_string())
+            });
+            let state = read.map_or_else(ContentsState::Refused, ContentsState::Seen);
+            contents.push((wanted.path.clone(), state));
+        }
+    }
+    match engine.delete(&format!("/containers/{name}?force=true&v=true")).await {
+        Err(error) if !error.is_not_found() => return Err(error),
+        _ => {}
+    }
+    created.map(|_| contents)
+}
+
+fn container(image: &str, contents: Vec<(String, ContentsState)>) -> Container {
+    Container {
+        name: image.to_owned(),
+        image: image.to_owned(),
+        image_id: String::new(),
+        repo_digests: Vec::new(),
+        state: "created".to_owned(),
+        compose_project: None,
+        compose_service: None,
+        compose_config_hash: None,
+        compose_files: Vec::new(),
+        tag_moved: false,
+        networks: None,
+        mounts: None,
+        view: MountView::default(),
+        trouble: None,
+        contents,
+    }
+}

@@ -1,0 +1,107 @@
+//! The files inside containers of a server: asked of its shell, which reads them through the container's first process, else of its
+//! engine.
+
+use std::collections::BTreeMap;
+
+use super::connect::Connection;
+use super::remote::SshHost;
+use super::survey::{MountQuestion, Survey};
+use crate::host::docker::{Gathered, NamedContainer};
+use crate::host::mounts::{
+    Found, HeldReading, Running, ToldMachine, Wanted, contents_of, contents_paths, start_of_told,
+};
+use crate::host::{ContainerQuery, ContentsQuery, Watch};
+use crate::model::{Contents, ContentsState};
+
+/// What became of looking into each container, by its name and the path.
+pub(super) type LookedInto = BTreeMap<(String, String), ContentsState>;
+
+impl SshHost {
+    /// Looks into the containers that a query names.
+    pub(super) async fn look_into(
+        &self,
+        connection: &Connection,
+        query: &ContainerQuery,
+        gathered: &Gathered,
+        watch: &Watch,
+    ) -> LookedInto {
+        let mut all = LookedInto::new();
+        for container in gathered.named() {
+            let its =
+                query.contents.iter().filter(|wanted| wanted.container.matches(container.name.as_bytes()));
+            for wanted in its {
+                let through = match container.running {
+                    Some(running) => self.look_into_one(connection, query, (running, wanted), watch).await,
+                    None => Err(ContentsState::Unseen(String::new())),
+                };
+                let state = match through {
+                    Err(ContentsState::Unseen(why)) => {
+                        let archived = self.archived(connection, query, (container, wanted), watch).await;
+                        let why = if why.is_empty() { why } else { format!("{why}; ") };
+                        archived.map_or_else(
+                            |error| ContentsState::Refused(format!("{why}{error}")),
+                            ContentsState::Seen,
+                        )
+                    }
+                    Ok(state) | Err(state) => state,
+                };
+                all.insert((container.name.to_owned(), wanted.path.clone()), state);
+            }
+        }
+        all
+    }
+
+    async fn look_into_one(
+        &self,
+        connection: &Connection,
+        query: &ContainerQuery,
+        (running, wanted): (&Running, &ContentsQuery),
+        watch: &Watch,
+    ) -> Result<ContentsState, ContentsState> {
+        let refused = |why: String| ContentsState::Refused(why);
+        let ends = wanted.path.match_indices('/').map(|(at, _)| at).skip(1).chain([wanted.path.len()]);
+        let parts: Vec<&str> = ends.map(|end| &wanted.path[..end]).collect();
+        let inside = |part: &&str| MountQuestion::End(Wanted::Inside(running.pid, part.as_bytes().to_vec()));
+        let first = [MountQuestion::Machine, MountQuestion::Container(running.clone())];
+        let questions = first.into_iter().chain(parts.iter().map(inside)).collect();
+        let mut told = ToldMachine::default();
+        let asked = self.ask_mounts(connection, questions, &mut told).await;
+        asked.map_err(|error| refused(error.to_string()))?;
+        let start = start_of_told(&told, running)?;
+        let ends = told.containers.get(&running.pid).map(|container| &container.paths);
+        let is_link = |part: &&&str| match ends.and_then(|ends| ends.get(part.as_bytes())) {
+            Some(Found::At { real, .. }) => real != part.as_bytes(),
+            _ => false,
+        };
+        let link = parts.iter().find(is_link).map(|part| (*part).to_owned());
+        let locked = query.locked.as_deref().unwrap_or_default();
+        let paths = contents_paths(locked, wanted);
+        let survey = Survey::inside(running.pid, start, &paths, self.access.limits.files);
+        let read = self.ask_script_at_last(connection, &survey, watch).await;
+        let disk = read.map_err(|error| refused(error.to_string()))?;
+        let how = HeldReading { exclude: &query.exclude, watch };
+        let contents = contents_of(&disk, link, locked, wanted, how);
+        contents.map(ContentsState::Seen).map_err(|error| refused(error.to_string()))
+    }
+    /// Reads what a container has through the server's engine, once the sources of its binds were seen to be there.
+    async fn archived(
+        &self,
+        connection: &Connection,
+        query: &ContainerQuery,
+        (container, wanted): (NamedContainer<'_>, &ContentsQuery),
+        watch: &Watch,
+    ) -> Result<Contents, String> {
+        let sources = container.mounts.iter().filter(|mount| !mount.host_path.is_empty());
+        let questions = sources.map(|mount| MountQuestion::Path(mount.host_path.clone().into_bytes()));
+        let mut told = ToldMachine::default();
+        let asked = self.ask_mounts(connection, questions.collect(), &mut told).await;
+        asked.map_err(|error| error.to_string())?;
+        let is_there = |source: &str| matches!(told.paths.get(source.as_bytes()), Some(Found::At { .. }));
+        let path = (container.id, wanted.path.as_str());
+        let read = super::engine::archive(connection, self.access.engine, path, &is_there, watch).await;
+        let (disk, link) = read.map_err(|error| error.to_string())?;
+        let locked = query.locked.as_deref().unwrap_or_default();
+        let how = HeldReading { exclude: &query.exclude, watch };
+        contents_of(&disk, link, locked, wanted, how).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,89 @@
+//! Files inside the containers of a server, read by its shell: held to the same changes as those of this machine.
+
+use super::container_mounts::{AT, reach};
+use crate::host::docker::needs_docker::container_contents::{baked, contents_by, each_change, engine, shell};
+use crate::support::docker::{Stage, check_of};
+use crate::support::needs;
+use crate::support::sshd::Server;
+
+/// The check's error over SSH.
+fn error(stage: &Stage) -> String {
+    let (code, report) = stage.check(&["--only", "container_contents", AT[0], AT[1]]);
+    let check = check_of(&report, "container_contents").clone();
+    assert_eq!((code, &check["status"]), (1, &"ERROR".into()), "{report:#}");
+    check["error"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn what_is_inside_a_container_of_a_server_is_held_against_the_same_baseline_needs_root() {
+    needs::root();
+    let stage = baked();
+    let server = Server::start(|_| {});
+    reach(&stage, &server, "");
+    let (before, logins) = (engine(&stage), server.log().matches("Accepted publickey").count());
+    assert_eq!(contents_by(&stage, &AT), (0, vec![]));
+    assert_eq!(server.log().matches("Accepted publickey").count() - logins, 1, "one login a check");
+    assert_eq!(engine(&stage), before, "looking changes nothing");
+    each_change(&stage, || contents_by(&stage, &AT));
+    // Links lead where they lead in the container.
+    shell(&stage, "/bin/busybox mv /mnt/addons /mnt/real && /bin/busybox ln -s real /mnt/addons");
+    assert_eq!(contents_by(&stage, &AT), (2, vec!["/mnt/addons modified".to_owned()]));
+    let here = stage.project.root().canonicalize().unwrap().join("r1/mods").display().to_string();
+    shell(&stage, &format!("/bin/busybox rm /mnt/addons && /bin/busybox ln -s {here} /mnt/addons"));
+    let (code, found) = contents_by(&stage, &AT);
+    assert!(code != 0 && !found.is_empty(), "{code} {found:?}");
+    shell(&stage, "/bin/busybox rm /mnt/addons && /bin/busybox mv /mnt/real /mnt/addons");
+    shell(&stage, "/bin/busybox rm /etc/proxy/app.conf && /bin/busybox mkfifo /etc/proxy/app.conf");
+    assert_eq!(contents_by(&stage, &AT), (1, vec!["/etc/proxy/app.conf unreadable".to_owned()]));
+    let own = format!("{}/r1/proxy/app.conf", stage.project.root().canonicalize().unwrap().display());
+    shell(
+        &stage,
+        &format!("/bin/busybox rm /etc/proxy/app.conf && /bin/busybox ln -s {own} /etc/proxy/app.conf"),
+    );
+    assert_eq!(contents_by(&stage, &AT), (1, vec!["/etc/proxy/app.conf unreadable".to_owned()]));
+}
+
+#[test]
+fn what_a_server_does_not_let_read_is_an_error_that_says_what_to_do_needs_root() {
+    needs::root();
+    let stage = baked();
+    let server = Server::start(|setup| {
+        setup.line(super::container_mounts::AS_NOBODY);
+    });
+    reach(&stage, &server, "");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(stage.project.root(), mode).unwrap();
+    // Without mounts over the path, the engine's word is enough.
+    assert_eq!(contents_by(&stage, &AT), (0, vec![]));
+    let mods = format!("-v{}:/mnt/addons", stage.project.path("r1/mods").canonicalize().unwrap().display());
+    stage.recreate("web", &stage.name("app:1"), &[&mods]);
+    let why = error(&stage);
+    assert!(why.contains("sudo = true") && why.contains("is mounted at"), "{why}");
+}
+
+#[test]
+fn a_container_of_a_server_that_does_not_run_is_read_by_the_engines_archive() {
+    let stage = baked();
+    let web = stage.name("web");
+    let server = Server::start(|_| {});
+    reach(&stage, &server, "");
+    let before = engine(&stage);
+    each_change(&stage, || {
+        stage.docker(&["stop", "-t", "0", &web]);
+        let found = contents_by(&stage, &AT);
+        stage.docker(&["start", &web]);
+        found
+    });
+    assert_eq!(engine(&stage), before, "looking changes nothing");
+    // A source that is not there stays so.
+    stage.project.file("data/x", "1\n");
+    let data = stage.project.path("data");
+    let bind = format!("-v{}:/data", data.display());
+    stage.recreate("web", &stage.name("app:1"), &[&bind]);
+    stage.docker(&["stop", "-t", "0", &web]);
+    std::fs::remove_dir_all(&data).unwrap();
+    assert!(error(&stage).contains("put it back"), "{}", error(&stage));
+    assert!(!data.exists(), "the engine made a directory");
+    reach(&stage, &server, "docker = \"cli\"");
+    assert!(error(&stage).contains("docker = \"auto\""), "{}", error(&stage));
+}
