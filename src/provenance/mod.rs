@@ -18,6 +18,7 @@ mod obstacles;
 mod own;
 mod places;
 mod record;
+mod release;
 mod search;
 mod tree;
 mod undo_source;
@@ -161,5 +162,8 @@ fn judge_all(
         findings[at].provenance = Some(Box::new(provenance));
     }
     search.digests.keep();
+    let base = search.base.as_ref().map(|base| base.id.clone());
+    let limit = search.limit;
+    release::name_all(findings, &repository, base.as_deref(), &limit);
     Ok(())
 }

@@ -83,7 +83,7 @@ impl Page {
             self.lines([text::drift(check, finding)]);
             self.lines(text::details(finding));
         }
-        self.lines(text::unseen(check, false));
+        self.lines(text::unseen(check, false, text::Depth::Details));
         match (check.status(), &check.skip) {
             (Status::Skip, Some(why)) => {
                 self.fact("SKIP", &format!("{}: {}", check.labels.topic, escaped(why.as_bytes())));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{FormatMeta, Reporter, headline, markdown, place, text};
+use super::{FormatMeta, Presentation, Reporter, headline, markdown, place, text};
 use crate::model::{CheckResult, Finding, Report, Status, escaped, is_hidden, printable};
 
 /// Annotations in a workflow of GitHub Actions.
@@ -20,7 +20,7 @@ impl Reporter for Github {
         &META
     }
 
-    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], _view: Presentation) -> Vec<u8> {
         let mut text = String::new();
         for report in reports {
             annotate(report, &mut text);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::several::InCommon;
-use super::{FormatMeta, Reporter, headline, text};
+use super::{FormatMeta, Presentation, Reporter, headline, text};
 use crate::model::{CheckResult, Finding, Kind, Report, Status, WayOut, escaped, printable};
 
 /// A comment for a merge request.
@@ -27,7 +27,7 @@ impl Reporter for Markdown {
         &META
     }
 
-    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], _view: Presentation) -> Vec<u8> {
         page(reports).into_bytes()
     }
 }
