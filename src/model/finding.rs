@@ -437,7 +437,7 @@ impl Finding {
         self.kind.is_drift() && self.acknowledged().is_none()
     }
 
-    /// The change itself, in a few words; `None` where nothing says more than that it differs.
+    /// The change itself, in a few words that a terminal may show; `None` where nothing says more than that it differs.
     #[must_use]
     pub fn changed(&self) -> Option<String> {
         if let Some(diff) = &self.diff {
@@ -448,10 +448,15 @@ impl Finding {
         }
         match self.change {
             Some(Change::State) => {
-                let text = |value: &Value| value.text().unwrap_or_else(|| "nothing".to_owned());
+                let text = |value: &Value| {
+                    value.text().map_or_else(|| "nothing".to_owned(), |it| escaped(it.as_bytes()))
+                };
                 Some(format!("expected {}, found {}", text(&self.expected), text(&self.actual)))
             }
-            Some(Change::Tag) => Some(format!("image: {} → {}", self.expected.text()?, self.actual.text()?)),
+            Some(Change::Tag) => {
+                let name = |value: &Value| Some(escaped(value.text()?.as_bytes()));
+                Some(format!("image: {} → {}", name(&self.expected)?, name(&self.actual)?))
+            }
             _ => self.changed_parts(),
         }
     }

@@ -1,6 +1,6 @@
 //! Causes in words, for every format that holds text.
 
-use crate::model::{Cause, CauseKind, Member, Report, escaped};
+use crate::model::{Cause, CauseKind, Member, Report, escaped, printable};
 use crate::report::text::escaped_command;
 
 /// How many subjects of a cause are named before the rest is counted.
@@ -9,7 +9,8 @@ const NAMED: usize = 6;
 pub(super) const SHARED: usize = 10;
 
 /// `edited by hand (2): a; b`: a cause, and the subjects that it has.
-pub(super) fn line(cause: &Cause<'_>) -> String {
+#[must_use]
+pub fn line(cause: &Cause<'_>) -> String {
     let words = cause.kind.words();
     let release = cause.release.map(|release| format!(" {}:", release.words())).unwrap_or_default();
     let count = if cause.members.len() > NAMED { cause.count() } else { cause.members.len().to_string() };
@@ -33,7 +34,7 @@ fn subject(cause: &Cause<'_>, member: &Member<'_>) -> String {
     let key = escaped(&member.finding.subject.key);
     let is_of_commit = matches!(cause.kind, CauseKind::Stale | CauseKind::Ahead | CauseKind::Diverged);
     match member.finding.changed().filter(|_| !(is_of_commit && member.finding.diff.is_none())) {
-        Some(changed) => format!("{key} {}", escaped(changed.as_bytes())),
+        Some(changed) => format!("{key} {}", printable(&changed)),
         None => key,
     }
 }
@@ -46,7 +47,8 @@ pub(super) fn first_and_last(members: &[Member<'_>]) -> String {
 }
 
 /// The commands of a cause, each behind the word for what it does.
-pub(super) fn ways(cause: &Cause<'_>) -> Vec<(&'static str, String)> {
+#[must_use]
+pub fn ways(cause: &Cause<'_>) -> Vec<(&'static str, String)> {
     let undo = cause.undo.map(|command| ("undo", escaped_command(command)));
     let accept = cause.accept.map(|command| ("accept", escaped_command(command)));
     // A release that arrived without its lock files is right, and the baseline is late.

@@ -18,6 +18,7 @@ mod tap;
 mod terminal;
 mod text;
 
+pub use causes::{line as cause_line, ways as cause_ways};
 pub use explanation::{explained, explained_as_json};
 pub use sentence::{details, headline};
 

@@ -207,7 +207,7 @@ fn difference(finding: &Finding) -> Option<String> {
             };
             Some(match finding.changed() {
                 Some(changed) if finding.change != Some(Change::Stale) => {
-                    format!("{what}: {}", escaped(changed.as_bytes()))
+                    format!("{what}: {}", printable(&changed))
                 }
                 _ => format!("{what}: expected {before}, found {now}"),
             })

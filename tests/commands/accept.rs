@@ -275,7 +275,7 @@ fn the_accept_commands_that_one_check_prints_work_one_after_the_other() {
         let ran = with_engine(&project, &engine, &["check"]);
         assert_eq!(ran.code(), 2, "{}", ran.err());
         let told = ran.out();
-        let printed = told.lines().filter_map(|line| line.split_once("it was meant: ")).map(|(_, it)| it);
+        let printed = told.lines().filter_map(|line| line.split_once("accept: ")).map(|(_, it)| it);
         let mut commands: Vec<String> = printed.map(|it| it.replace("'…'", "'meant'")).collect();
         assert_eq!(commands.len(), 11, "{told}");
         Dice(seed.wrapping_add(round)).shuffle(&mut commands);

@@ -178,32 +178,32 @@ fn drift_reads_as_promised() {
     [FAIL] Compose drift: infra/stacks/edge/docker-compose.yml
            modified: expected fa6ccea1ca4e, found 0cbc856ac0f3
            probably: it changed after the baseline was accepted
-           it was meant: driftlock accept --only compose_hashes/infra/stacks/edge/docker-compose.yml --reason '…'
-           it is known, and may stay for a while: driftlock ack compose_hashes/infra/stacks/edge/docker-compose.yml --until 7d --reason '…'
+           accept: driftlock accept --only compose_hashes/infra/stacks/edge/docker-compose.yml --reason '…'
+           acknowledge: driftlock ack compose_hashes/infra/stacks/edge/docker-compose.yml --until 7d --reason '…'
     [FAIL] Compose drift: infra/stacks/erp/docker-compose.yml
            missing: in the baseline, not here
            probably: it was removed or renamed, or was never deployed here
-           it was meant: driftlock accept --only compose_hashes/infra/stacks/erp/docker-compose.yml --reason '…'
-           it is known, and may stay for a while: driftlock ack compose_hashes/infra/stacks/erp/docker-compose.yml --until 7d --reason '…'
+           accept: driftlock accept --only compose_hashes/infra/stacks/erp/docker-compose.yml --reason '…'
+           acknowledge: driftlock ack compose_hashes/infra/stacks/erp/docker-compose.yml --until 7d --reason '…'
     [FAIL] Compose drift: infra/stacks/new/docker-compose.yml
            unexpected: here, not in the baseline
            probably: it was added, and nobody accepted it yet
-           it must go back: mkdir -p audit/runtime && mv -- infra/stacks/new/docker-compose.yml "$(mktemp -d audit/runtime/aside.XXXXXX)"
-           it was meant: driftlock accept --only compose_hashes/infra/stacks/new/docker-compose.yml --reason '…'
-           it is known, and may stay for a while: driftlock ack compose_hashes/infra/stacks/new/docker-compose.yml --until 7d --reason '…'
+           undo: mkdir -p audit/runtime && mv -- infra/stacks/new/docker-compose.yml "$(mktemp -d audit/runtime/aside.XXXXXX)"
+           accept: driftlock accept --only compose_hashes/infra/stacks/new/docker-compose.yml --reason '…'
+           acknowledge: driftlock ack compose_hashes/infra/stacks/new/docker-compose.yml --until 7d --reason '…'
     [INFO] Checking Odoo addon hashes...
     [FAIL] Addon drift: ocr
            missing: __manifest__.py
            modified: models/order.py
            unexpected: views/order.xml
            probably: it changed after the baseline was accepted
-           it was meant: driftlock accept --only addon_hashes/ocr --reason '…'
-           it is known, and may stay for a while: driftlock ack addon_hashes/ocr --until 7d --reason '…'
+           accept: driftlock accept --only addon_hashes/ocr --reason '…'
+           acknowledge: driftlock ack addon_hashes/ocr --until 7d --reason '…'
     [FAIL] Addon drift: printer
            missing: in the baseline, not here (odoo_modules/seisei/printer)
            probably: it was removed or renamed, or was never deployed here
-           it was meant: driftlock accept --only addon_hashes/printer --reason '…'
-           it is known, and may stay for a while: driftlock ack addon_hashes/printer --until 7d --reason '…'
+           accept: driftlock accept --only addon_hashes/printer --reason '…'
+           acknowledge: driftlock ack addon_hashes/printer --until 7d --reason '…'
     [INFO] Checking config file hashes...
     [ERROR] Config unreadable: etc/hosts
            it is a broken symbolic link

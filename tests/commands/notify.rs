@@ -71,7 +71,7 @@ impl State {
                     message.title
                 );
                 message.assert_says(&["modified (content)", "Probably: it changed after "]);
-                message.assert_says(&["it was meant: `driftlock accept "]);
+                message.assert_says(&["accept: `driftlock accept "]);
             }
             Self::Both => {
                 message.assert_says(&[
