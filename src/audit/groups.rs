@@ -1,15 +1,15 @@
 //! One command for all findings of a cause: patterns that match exactly these, and nothing that a commit could not bring back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::git::{Limit, Repository};
+use crate::host::Watch;
 use crate::model::{
     Cause, Finding, GroupWays, Kind, Origin, Report, SubjectKind, WayOut, causes, cover, quoted, short_id,
 };
 use crate::provenance::{BUDGET, How, NoSource, UndoSource};
 use crate::section::kind_of;
-
-use super::remedies::Advice;
 
 /// The longest that a command may be, in bytes: a longer one is read by nobody.
 const LONGEST: usize = 1500;
@@ -19,15 +19,31 @@ const IN_A_ROW: usize = 10;
 /// Where the baseline's files of a finding can be taken from.
 pub(super) type Source = Option<Result<UndoSource, NoSource>>;
 
+/// How commands are called from where the user stands.
+pub(super) struct Caller<'a> {
+    /// The project's root.
+    pub(super) root: &'a Path,
+    /// Git.
+    pub(super) git: String,
+    /// This program.
+    pub(super) driftlock: String,
+    /// The option that names the place again, with a space before it.
+    pub(super) option: String,
+    /// The run that can be accepted, with a space before it; none where there is none yet.
+    pub(super) run: Option<&'a str>,
+    /// Tells when the user ends the run.
+    pub(super) watch: &'a Watch,
+}
+
 /// The commands for the causes of a report that have more than one finding; `sources` are those of all its findings.
-pub(super) fn ways(advice: &Advice<'_>, report: &Report, sources: &[Source]) -> Vec<GroupWays> {
+pub(super) fn ways(caller: &Caller<'_>, report: &Report, sources: &[Source]) -> Vec<GroupWays> {
     let causes = causes(report);
     let groups = causes.iter().filter(|cause| cause.members.len() > 1);
     let each = groups.map(|cause| GroupWays {
         kind: cause.kind,
         tag: cause.release.map(|release| release.tag.clone()),
-        undo: undo(advice, cause, sources).or_else(|| in_a_row(cause)),
-        accept: accept(advice, cause),
+        undo: undo(caller, cause, sources).or_else(|| in_a_row(cause)),
+        accept: accept(caller, cause),
     });
     each.filter(|ways| ways.undo.is_some() || ways.accept.is_some()).collect()
 }
@@ -53,7 +69,7 @@ fn in_a_row(cause: &Cause<'_>) -> Option<String> {
 }
 
 /// The command that restores all files of a cause, where each of them is as some commit has it.
-fn undo(advice: &Advice<'_>, cause: &Cause<'_>, sources: &[Source]) -> Option<String> {
+fn undo(caller: &Caller<'_>, cause: &Cause<'_>, sources: &[Source]) -> Option<String> {
     let mut by_commit: BTreeMap<&str, Vec<(Vec<u8>, bool)>> = BTreeMap::new();
     for member in &cause.members {
         command_of(member.finding, WayOut::UNDO)?;
@@ -64,15 +80,15 @@ fn undo(advice: &Advice<'_>, cause: &Cause<'_>, sources: &[Source]) -> Option<St
         }
         by_commit.entry(&source.commit).or_default().push((source.from.clone(), is_module));
     }
-    let repository = Repository::around(&advice.project.root).ok()?;
-    let cancelled = || advice.watch.is_cancelled();
+    let repository = Repository::around(caller.root).ok()?;
+    let cancelled = || caller.watch.is_cancelled();
     let limit = Limit::new(BUDGET, &cancelled);
     let commands = by_commit.into_iter().map(|(commit, members)| {
         let patterns = pathspecs(&repository, commit, &members)?;
         let tag = repository.tag_at(commit, &limit);
         let name = tag.as_deref().unwrap_or_else(|| short_id(commit));
         let specs: String = patterns.iter().map(|spec| format!(" '{spec}'")).collect();
-        Some(format!("{} restore --overlay --source={name} --{specs}", advice.project.git()))
+        Some(format!("{} restore --overlay --source={name} --{specs}", caller.git))
     });
     let commands = commands.collect::<Option<Vec<String>>>()?;
     Some(commands.join(" && ")).filter(|line| line.len() <= LONGEST)
@@ -132,8 +148,8 @@ fn pathspecs(repository: &Repository, commit: &str, members: &[(Vec<u8>, bool)])
 }
 
 /// The command that makes what all findings of a cause are about the baseline.
-fn accept(advice: &Advice<'_>, cause: &Cause<'_>) -> Option<String> {
-    let run = advice.run?;
+fn accept(caller: &Caller<'_>, cause: &Cause<'_>) -> Option<String> {
+    let run = caller.run?;
     let mut patterns = String::new();
     let mut checks: Vec<&str> = Vec::new();
     for member in &cause.members {
@@ -151,7 +167,7 @@ fn accept(advice: &Advice<'_>, cause: &Cause<'_>) -> Option<String> {
             patterns += &format!(" --only {}", quoted(&format!("{id}/{glob}")));
         }
     }
-    let (driftlock, option) = (advice.project.driftlock(), advice.option());
+    let Caller { driftlock, option, .. } = caller;
     let command = format!("{driftlock} accept{run}{option}{patterns} --reason '…'");
     (command.len() <= LONGEST).then_some(command)
 }

@@ -70,7 +70,15 @@ impl Advice<'_> {
                 check.ways_out = self.ways_on(id);
             }
         }
-        report.group_ways = groups::ways(self, report, &sources);
+        let caller = groups::Caller {
+            root: &self.project.root,
+            git: self.project.git(),
+            driftlock: self.project.driftlock(),
+            option: self.option(),
+            run: self.run,
+            watch: self.watch,
+        };
+        report.group_ways = groups::ways(&caller, report, &sources);
     }
 
     /// What has probably happened.
@@ -267,7 +275,7 @@ impl Advice<'_> {
     }
 
     /// The option that names the place again, with a space before it.
-    pub(super) fn option(&self) -> String {
+    fn option(&self) -> String {
         match (&self.aim.target, self.aim.server()) {
             (Some(_), Some(host)) if !self.is_configured() => {
                 format!(" --server {}", quoted(&escaped(host.as_bytes())))

@@ -1,6 +1,7 @@
 //! Causes in words, for every format that holds text.
 
 use crate::model::{Cause, CauseKind, Member, Report, escaped, printable};
+use crate::report::provenance;
 use crate::report::text::escaped_command;
 
 /// How many subjects of a cause are named before the rest is counted.
@@ -14,7 +15,17 @@ pub fn line(cause: &Cause<'_>) -> String {
     let words = cause.kind.words();
     let release = cause.release.map(|release| format!(" {}:", release.words())).unwrap_or_default();
     let count = if cause.members.len() > NAMED { cause.count() } else { cause.members.len().to_string() };
-    format!("{words} ({count}):{release} {}", subjects(cause))
+    let why = why_unknown(cause).map(|why| format!(" ({})", escaped(why.as_bytes()))).unwrap_or_default();
+    format!("{words} ({count}){why}:{release} {}", subjects(cause))
+}
+
+/// Why it is not known where any of it comes from, where all have that in common.
+fn why_unknown<'a>(cause: &'a Cause<'_>) -> Option<&'a str> {
+    let why = |it: &'a Member<'_>| it.finding.provenance.as_ref()?.unsearched.as_deref();
+    let first = why(cause.members.first()?)?;
+    let is_told = cause.members[0].finding.provenance.as_ref().is_some_and(|it| provenance::is_told(it));
+    let is_common = cause.members.iter().all(|it| why(it) == Some(first));
+    (cause.kind == CauseKind::Changed && is_told && is_common).then_some(first)
 }
 
 /// The subjects of a cause, as many as fit in a line.

@@ -208,12 +208,15 @@ fn cause(page: &mut Markup, cause: &Cause<'_>, layout: Layout, is_grouped: bool)
         return each(page, layout.below());
     }
     page.put("p", &causes::line(cause));
-    page.within("dl class=ways", |it| {
-        for (word, command) in causes::ways(cause) {
-            it.within("dt", |it| it.text(word));
-            it.within("dd", |it| it.put("code", &command));
-        }
-    });
+    let ways = causes::ways(cause);
+    if !ways.is_empty() {
+        page.within("dl class=ways", |it| {
+            for (word, command) in ways {
+                it.within("dt", |it| it.text(word));
+                it.within("dd", |it| it.put("code", &command));
+            }
+        });
+    }
     page.within(if cause.kind.is_alarming() { "details open" } else { "details" }, |it| {
         it.put("summary", &cause.count());
         each(it, layout.below());
