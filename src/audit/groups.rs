@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::git::{Limit, Repository};
 use crate::host::Watch;
 use crate::model::{
-    Cause, Finding, GroupWays, Kind, Origin, Report, SubjectKind, WayOut, causes, cover, quoted, short_id,
+    Cause, Finding, GroupWays, Kind, Origin, Report, SubjectKind, WayOut, cover, quoted, short_id,
 };
 use crate::provenance::{BUDGET, How, NoSource, UndoSource};
 use crate::section::kind_of;
@@ -37,7 +37,7 @@ pub(super) struct Caller<'a> {
 
 /// The commands for the causes of a report that have more than one finding; `sources` are those of all its findings.
 pub(super) fn ways(caller: &Caller<'_>, report: &Report, sources: &[Source]) -> Vec<GroupWays> {
-    let causes = causes(report);
+    let causes = report.causes();
     let groups = causes.iter().filter(|cause| cause.members.len() > 1);
     let each = groups.map(|cause| GroupWays {
         kind: cause.kind,

@@ -107,7 +107,14 @@ impl Repository {
     }
 
     fn first_tag(&self, which: &[&str], limit: &Limit<'_>) -> Option<String> {
-        let common = ["for-each-ref", "--sort=-creatordate", "--count=1", "--format=%(refname:strip=2)"];
+        // Of tags of one second the one of the higher version.
+        let common = [
+            "for-each-ref",
+            "--sort=-version:refname",
+            "--sort=-creatordate",
+            "--count=1",
+            "--format=%(refname:strip=2)",
+        ];
         let answer = self.ask(&[&common[..], which, &["refs/tags"]].concat(), limit).ok()?;
         let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
         (answer.code == Some(0) && !text.is_empty()).then_some(text)

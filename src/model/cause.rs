@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Category, Change, CheckResult, Finding, Kind, Origin, Report, SubjectSource, WayOut};
+use super::{Category, Change, CheckResult, Finding, Kind, Origin, Release, SubjectSource, WayOut};
 
 /// The cause of a module that differs only because the rule by which it was locked left `__pycache__` out.
 pub const OLDER_RULE: &str = "locked by an older rule";
@@ -192,34 +192,6 @@ pub struct Cause<'a> {
     pub accept: Option<&'a str>,
 }
 
-/// A release, by the name of its tag.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(rename = "WireRelease"))]
-pub struct Release {
-    /// The newest tag that holds the content.
-    pub tag: String,
-    /// The newest tag of the baseline's history, where that is another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<String>,
-    /// How many releases lie between both.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub distance: Option<usize>,
-}
-
-impl Release {
-    /// `as in v18.6, one release behind v18.7`.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let between = self.baseline.as_ref().zip(self.distance).filter(|(_, distance)| *distance > 0);
-        let behind = between.map(|(baseline, distance)| match distance {
-            1 => format!(", one release behind {baseline}"),
-            n => format!(", {n} releases behind {baseline}"),
-        });
-        format!("as in {}{}", self.tag, behind.unwrap_or_default())
-    }
-}
-
 /// Commands for all findings of one cause at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupWays {
@@ -233,10 +205,9 @@ pub struct GroupWays {
     pub accept: Option<String>,
 }
 
-/// The causes of what a report found and nobody answers for, the most alarming first.
-#[must_use]
-pub fn causes(report: &Report) -> Vec<Cause<'_>> {
-    let all = report.checks.iter().flat_map(|check| check.findings.iter().map(move |it| (check, it)));
+/// The causes of what checks found and nobody answers for, the most alarming first.
+pub(super) fn causes<'a>(checks: &'a [CheckResult], group_ways: &'a [GroupWays]) -> Vec<Cause<'a>> {
+    let all = checks.iter().flat_map(|check| check.findings.iter().map(move |it| (check, it)));
     let open = all.enumerate().filter(|(_, (_, it))| it.is_open_drift() || !it.kind.is_drift());
     let mut causes: Vec<Cause<'_>> = Vec::new();
     for (at, (check, finding)) in open {
@@ -252,20 +223,20 @@ pub fn causes(report: &Report) -> Vec<Cause<'_>> {
     }
     causes.sort_by_key(|cause| (cause.kind, std::cmp::Reverse(cause.members.len())));
     for cause in &mut causes {
-        (cause.undo, cause.accept) = cause.ways(report);
+        (cause.undo, cause.accept) = cause.ways(group_ways);
     }
     causes
 }
 
 impl<'a> Cause<'a> {
-    fn ways(&self, report: &'a Report) -> (Option<&'a str>, Option<&'a str>) {
+    fn ways(&self, group_ways: &'a [GroupWays]) -> (Option<&'a str>, Option<&'a str>) {
         if let [Member { finding, .. }] = self.members.as_slice() {
             let way = |when: &str| finding.ways_out.iter().find(|way| way.when == when);
             let command = |when: &str| way(when).map(|way| way.command.as_str());
             return (command(WayOut::UNDO), command(WayOut::ACCEPT));
         }
         let tag = self.release.map(|release| &release.tag);
-        let own = report.group_ways.iter().find(|ways| ways.kind == self.kind && ways.tag.as_ref() == tag);
+        let own = group_ways.iter().find(|ways| ways.kind == self.kind && ways.tag.as_ref() == tag);
         own.map_or((None, None), |ways| (ways.undo.as_deref(), ways.accept.as_deref()))
     }
 

@@ -1,8 +1,9 @@
 //! A finished report: everything a reporter may say, and nothing it must work out.
 
+use super::cause::causes;
 use super::{
-    CheckResult, Digest, GroupWays, Kind, LeftOut, PastRun, Pause, PreviousReport, SectionId, SinceLast,
-    Status, Subject, Verdict, judge,
+    Cause, CheckResult, Digest, GroupWays, Kind, LeftOut, PastRun, Pause, PreviousReport, SectionId,
+    SinceLast, Status, Subject, Verdict, judge,
 };
 
 /// Whether this machine or a server was looked at.
@@ -192,6 +193,12 @@ impl Report {
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
         fingerprint(&self.checks)
+    }
+
+    /// What the findings have in common, the most alarming first; without those that somebody answers for.
+    #[must_use]
+    pub fn causes(&self) -> Vec<Cause<'_>> {
+        causes(&self.checks, &self.group_ways)
     }
 
     /// PASS, FAIL or ERROR: what `overall` says, with an error told from drift.

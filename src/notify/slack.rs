@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::decide::Event;
 use crate::model::{
-    Cause, CheckResult, Finding, Kind, Report, Status, SubjectSource, Waiver, WayOut, causes, day, escaped,
-    lasting, name_of, printable, quoted_name, time_of_day,
+    Cause, CheckResult, Finding, Kind, Report, Status, SubjectSource, Waiver, WayOut, day, escaped, lasting,
+    name_of, printable, quoted_name, time_of_day,
 };
 use crate::report::{cause_line, cause_ways, expected_and_found, headline};
 
@@ -58,7 +58,7 @@ pub(super) fn message(report: &Report, event: Event, words: &MessageContext) -> 
 /// What is wrong, a text for each block: what could not be carried out, then what was found.
 fn told(report: &Report, words: &MessageContext) -> Vec<String> {
     let broken = report.checks.iter().filter(|check| !check.errors.is_empty());
-    let causes = causes(report);
+    let causes = report.causes();
     let found: Vec<_> =
         causes.iter().flat_map(|cause| &cause.members).map(|it| (it.check, it.finding)).collect();
     let mut texts: Vec<String> = broken.clone().take(LISTED).map(of_check).collect();

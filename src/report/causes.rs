@@ -1,8 +1,7 @@
 //! Causes in words, for every format that holds text.
 
-use crate::model::{Cause, CauseKind, Member, Report, escaped, printable};
+use crate::model::{Cause, CauseKind, Member, Report, escaped, escaped_command, printable};
 use crate::report::provenance;
-use crate::report::text::escaped_command;
 
 /// How many subjects of a cause are named before the rest is counted.
 const NAMED: usize = 6;

@@ -1,8 +1,8 @@
 //! Everything known of one subject, for people and for machines.
 
 use crate::model::WayOut;
+use crate::model::escaped_command;
 use crate::report::text;
-use crate::report::text::escaped_command;
 use std::fmt::Write as _;
 
 use serde::Serialize;

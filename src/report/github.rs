@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{FormatMeta, Presentation, Reporter, causes, headline, markdown, place, text};
-use crate::model::{CheckResult, Finding, Report, Status, causes, escaped, is_hidden, printable};
+use crate::model::{CheckResult, Finding, Report, Status, escaped, is_hidden, printable};
 
 /// Annotations in a workflow of GitHub Actions.
 pub(super) struct Github;
@@ -36,7 +36,7 @@ impl Reporter for Github {
 fn annotate(report: &Report, text: &mut String) {
     let about = report.about();
     let drift = if report.verdict.ending().is_excused() { "warning" } else { "error" };
-    let causes = causes(report);
+    let causes = report.causes();
     let open = causes.iter().flat_map(|cause| &cause.members).map(|it| (it.check, it.finding));
     let answered = report.checks.iter().flat_map(|check| check.findings.iter().map(move |it| (check, it)));
     let answered = answered.filter(|(_, finding)| finding.acknowledged().is_some());

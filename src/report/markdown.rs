@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::causes;
 use super::several::InCommon;
 use super::{FormatMeta, Presentation, Reporter, headline, text};
-use crate::model::{Cause, CheckResult, Finding, Kind, Report, Status, WayOut, causes, escaped, printable};
+use crate::model::{Cause, CheckResult, Finding, Kind, Report, Status, WayOut, escaped, printable};
 
 /// A comment for a merge request.
 pub(super) struct Markdown;
@@ -70,7 +70,7 @@ impl Page {
     }
 
     fn report(&mut self, report: &Report, common: &InCommon<'_>, is_one_of_several: bool) {
-        let causes = causes(report);
+        let causes = report.causes();
         let open =
             causes.iter().flat_map(|cause| &cause.members).filter(|it| !common.has(it.check, it.finding));
         let mut blocks: Vec<String> = open.map(|it| block(it.check, it.finding)).collect();

@@ -1,7 +1,7 @@
 //! The sentences that several formats share: a check's details, a report's headline.
 
 use super::causes;
-use crate::model::{CheckResult, Finding, Report, Status, causes, escaped};
+use crate::model::{CheckResult, Finding, Report, Status, escaped};
 
 /// `2 modules drifted: a;b; 1 modules unreadable: c;`, the subjects in the findings' order, then why the
 /// check could not be carried out or was skipped.
@@ -33,7 +33,7 @@ const LONGEST: usize = 200;
 pub fn headline(report: &Report) -> String {
     let is_unwritten = report.verdict.overall == Status::Pass && report.status() == Status::Error;
     let word = if is_unwritten { Status::Error } else { report.verdict.overall }.word();
-    let mut parts: Vec<String> = causes(report).iter().map(causes::in_headline).collect();
+    let mut parts: Vec<String> = report.causes().iter().map(causes::in_headline).collect();
     let last = beyond_causes(report);
     let begin = format!("{word} {}: ", cut(report.about(), LONGEST / 3));
     // What could not be carried out is said, however much was found.

@@ -6,7 +6,7 @@ use super::sentence::{headline, not_compared};
 use super::several::{InCommon, alike, seconds};
 use super::text::{self, Depth, Line};
 use super::{FormatMeta, Presentation, Reporter};
-use crate::model::{Cause, CheckResult, Finding, Mode, Notice, Report, Status, causes, escaped, printable};
+use crate::model::{Cause, CheckResult, Finding, Mode, Notice, Report, Status, escaped, printable};
 
 /// The report for people.
 pub(super) struct Terminal;
@@ -57,7 +57,7 @@ impl Page {
                 self.line("");
             }
             self.line(&printable(&headline(report)));
-            let (causes, depth) = (causes(report), Depth::Lines);
+            let (causes, depth) = (report.causes(), Depth::Lines);
             let shared = shared(&causes, view);
             for check in &report.checks {
                 let lines = text::found(check, common, depth, shared);
@@ -80,7 +80,7 @@ impl Page {
 
     fn report(&mut self, report: &Report, common: &InCommon<'_>, view: Presentation) {
         self.header(report);
-        let causes = causes(report);
+        let causes = report.causes();
         let depth = Depth::of(report, view.details);
         let shared = if depth == Depth::Lines { shared(&causes, view) } else { &[] };
         for check in &report.checks {

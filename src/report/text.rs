@@ -5,7 +5,7 @@ use super::provenance::{self, minute};
 use super::several::InCommon;
 use crate::model::{
     Cause, Change, CheckResult, ExitCode, Finding, Kind, Member, Part, Report, Shown, SubjectSource, Value,
-    Waiver, WayOut, day, escaped, is_hidden, name_of, printable, time_of_day,
+    Waiver, WayOut, day, escaped, escaped_command, name_of, printable, time_of_day,
 };
 
 /// What details stand behind.
@@ -247,11 +247,6 @@ fn differing(shown: &Shown) -> impl Iterator<Item = Line> {
 /// What can be done, a command each.
 pub(super) fn commands(ways: &[WayOut]) -> impl Iterator<Item = Line> {
     ways.iter().map(|way| Line::Detail(format!("{}: {}", way.when, escaped_command(&way.command))))
-}
-
-/// A command as a shell takes it: in a quoted word there is nothing that nobody sees but a line break or tab.
-pub(super) fn escaped_command(command: &str) -> String {
-    if command.chars().any(is_hidden) { escaped(command.as_bytes()) } else { command.to_owned() }
 }
 
 /// A value in few letters: of a digest the first twelve digits.

@@ -2,12 +2,13 @@
 
 use super::markup::Markup;
 use super::{Layout, count};
+use crate::model::escaped_command;
 use crate::model::{
     Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, SubjectSource, Versions,
     Waiver, WayOut, day, name_of,
 };
 use crate::report::provenance;
-use crate::report::text::{escaped_command, short};
+use crate::report::text::short;
 
 /// A finding as it folds away and out.
 pub(super) fn finding(page: &mut Markup, check: &CheckResult, finding: &Finding, layout: Layout) {

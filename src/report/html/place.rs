@@ -5,7 +5,7 @@ use super::markup::{Markup, badge, section};
 use super::{Layout, count, timeline};
 use crate::model::printable;
 use crate::model::{
-    BaselineOrigin, Cause, CauseKind, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, causes, day,
+    BaselineOrigin, Cause, CauseKind, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day,
     time_of_day,
 };
 use crate::report::causes;
@@ -161,7 +161,7 @@ fn unseen(page: &mut Markup, report: &Report, layout: Layout) {
 
 /// What moved, the most alarming first.
 fn moved(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'_>) {
-    let mut all = causes(report);
+    let mut all = report.causes();
     for cause in &mut all {
         cause.members.retain(|it| it.finding.is_open_drift() && !common.has(it.check, it.finding));
     }

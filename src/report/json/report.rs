@@ -8,7 +8,7 @@ use super::{FindCheck, ReadError, SCHEMA, SCHEMA_OF_SEVERAL};
 use crate::model::{
     BaselineOrigin, Cause, CauseKind, CheckLabels, CheckMeta, CheckResult, Digest, Ending, ExitCode,
     GroupWays, Kind, LeftOut, Member, Mode, Notice, Pause, PreviousReport, Release, Report, Resolved,
-    SectionId, SectionOff, SinceLast, Status, Trigger, Unit, Use, Verdict, WayOut, causes, judge, readable,
+    SectionId, SectionOff, SinceLast, Status, Trigger, Unit, Use, Verdict, WayOut, judge, readable,
 };
 use crate::section::{INFRASTRUCTURE, SECTIONS};
 
@@ -351,7 +351,7 @@ impl WireReport {
             },
             exit_code: verdict.exit.code(),
             headline: headline(report),
-            causes: causes(report).iter().map(WireCause::of).collect(),
+            causes: report.causes().iter().map(WireCause::of).collect(),
             fingerprint: report.fingerprint().to_string(),
             coverage: WireCoverage::of(report),
             since_last: report.since_last.clone(),
