@@ -3,8 +3,8 @@
 use super::assert_printable;
 use driftlock::check;
 use driftlock::model::{PastRun, Status, escaped};
-use driftlock::report::REPORTERS;
 use driftlock::report::json::{bytes_of, read, read_all, read_run};
+use driftlock::report::{Presentation, REPORTERS};
 use driftlock::store::history::{csv, csv_of_subjects, drifters, json, table};
 
 /// What is read as a past run, or as a report to be shown again, is shown in every format with nothing in it that a
@@ -24,7 +24,7 @@ pub fn reports(bytes: &[u8]) {
         assert!(report.verdict.overall != Status::Pass || is_well, "it passes, and a check of it does not");
     }
     for reporter in REPORTERS {
-        let text = reporter.render(&reports, false);
+        let text = reporter.render(&reports, Presentation::default());
         let text = String::from_utf8(text).unwrap_or_else(|_| panic!("{}: no text", reporter.id()));
         if reporter.meta().is_plain {
             assert_printable(&text, true);

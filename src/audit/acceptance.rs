@@ -9,7 +9,7 @@ use crate::audit::baseline_signature;
 use crate::baseline::{self, Acceptance, AcceptedSubject, Locks};
 use crate::control::clock::Started;
 use crate::error::Failure;
-use crate::model::{escaped, in_words};
+use crate::model::{CauseKind, Report, escaped, in_words, printable};
 use crate::project::Project;
 use crate::section::lock_file_groups;
 
@@ -90,4 +90,29 @@ pub(crate) fn line(change: &Change) -> String {
         Kind::Modified | Kind::Unreadable => '~',
     };
     format!("{sign} {}/{}", change.check, escaped(&change.key))
+}
+
+/// What the report that proposes a change knows of it: the change itself, and where it comes from; an alarm for what was
+/// edited by hand.
+pub(crate) fn known(report: &Report, change: &Change) -> Vec<String> {
+    let check = report.checks.iter().find(|check| check.id == change.check);
+    let findings = check.into_iter().flat_map(|check| &check.findings);
+    let Some(finding) = findings.into_iter().find(|it| it.subject.key == change.key) else {
+        return Vec::new();
+    };
+    let kind = CauseKind::of(finding);
+    let release = finding.provenance.as_ref().and_then(|it| it.release.as_ref());
+    let cause = match kind {
+        CauseKind::Edited => Some("! edited by hand".to_owned()),
+        CauseKind::Stale
+        | CauseKind::Ahead
+        | CauseKind::Mixed
+        | CauseKind::Unreleased
+        | CauseKind::Diverged => {
+            let release = release.map(|it| format!(": {}", it.words())).unwrap_or_default();
+            Some(format!("! {}{release}", kind.words()).replace("! ahead", "ahead"))
+        }
+        _ => None,
+    };
+    cause.into_iter().chain(finding.changed()).map(|text| printable(&text)).collect()
 }

@@ -6,6 +6,7 @@ use std::thread::Builder;
 use std::time::Instant;
 
 use crate::acknowledge::{self, Acknowledgement};
+use crate::audit::changed;
 use crate::audit::infrastructure;
 use crate::audit::named_files;
 use crate::audit::pipeline;
@@ -157,6 +158,7 @@ impl Examination<'_> {
         let mut checks = pipeline::compare(&request, &look);
         self.note(&mut checks, &from_files, owner);
         self.trace(&mut checks, &origin, &*host, watch);
+        changed::tell(self.auditor.project, &mut checks, &*host, watch);
         let (target, is_own_baseline) = (self.aim.target.as_deref(), !self.baseline.is_named);
         let case = acknowledge::Case { target, now: started.unix, is_own_baseline };
         acknowledge::apply(&mut checks, self.auditor.acknowledged, case);

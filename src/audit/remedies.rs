@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
+use crate::audit::groups;
 use crate::audit::infrastructure;
 use crate::audit::line_ends;
 use crate::audit::target::Aim;
@@ -14,8 +15,8 @@ use crate::explain::{self, Above, Advised, Situation};
 use crate::git::Repository;
 use crate::host::Watch;
 use crate::model::{
-    CheckResult, Entry, Finding, Kind, Observed, SubjectKind, SubjectSource, Value, WayOut, escaped, quoted,
-    quoted_name,
+    Entry, Finding, Kind, OLDER_RULE, Observed, Report, SubjectKind, SubjectSource, Value, WayOut, escaped,
+    quoted, quoted_name,
 };
 use crate::project::Project;
 use crate::provenance::{self, NoSource, UndoSource};
@@ -50,17 +51,17 @@ struct Facts<'a> {
 
 impl Advice<'_> {
     /// Puts on every finding what has probably happened and what can be done, and the latter on every check that could
-    /// not be carried out.
-    pub(crate) fn give(&self, checks: &mut [CheckResult]) {
-        let sources = self.sources(checks.iter().flat_map(|check| &check.findings));
+    /// not be carried out; and on the report what can be done about all findings of a cause at once.
+    pub(crate) fn give(&self, report: &mut Report) {
+        let sources = self.sources(report.checks.iter().flat_map(|check| &check.findings));
         let edited = check::drifted_compose_files(self.evidence);
-        let mut sources = sources.into_iter();
-        for check in checks {
+        let mut each = sources.iter();
+        for check in &mut report.checks {
             let id = check.id;
             for finding in &mut check.findings {
                 let is_of_older_rule = self.is_of_older_rule(finding);
-                let source = sources.next().flatten();
-                let facts = Facts { source: source.as_ref(), is_of_older_rule, edited: &edited };
+                let source = each.next().and_then(Option::as_ref);
+                let facts = Facts { source, is_of_older_rule, edited: &edited };
                 finding.cause = cause(id, finding, is_of_older_rule);
                 let Advised { ways, notes } = self.ways_out(id, finding, &facts);
                 (finding.ways_out, finding.notes) = (ways, notes);
@@ -69,6 +70,15 @@ impl Advice<'_> {
                 check.ways_out = self.ways_on(id);
             }
         }
+        let caller = groups::Caller {
+            root: &self.project.root,
+            git: self.project.git(),
+            driftlock: self.project.driftlock(),
+            option: self.option(),
+            run: self.run,
+            watch: self.watch,
+        };
+        report.group_ways = groups::ways(&caller, report, &sources);
     }
 
     /// What has probably happened.
@@ -310,7 +320,7 @@ impl Advice<'_> {
 }
 
 fn cause(check: &str, finding: &Finding, is_of_older_rule: bool) -> Option<String> {
-    let older = is_of_older_rule.then(|| explain::OLDER_RULE.to_owned());
+    let older = is_of_older_rule.then(|| OLDER_RULE.to_owned());
     older.or_else(|| explain::cause(check, finding))
 }
 

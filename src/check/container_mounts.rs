@@ -134,6 +134,7 @@ fn parts_of(held: &Finding) -> Vec<Part> {
             actual: held.actual.clone(),
             stat: held.stat,
             shown: None,
+            diff: None,
             reason: held.reason.clone(),
         }];
     }

@@ -95,6 +95,7 @@ fn unreadable(expected: Option<&Entry>, why: &Unreadable) -> Finding {
             actual: Value::Absent,
             stat: None,
             shown: None,
+            diff: None,
             reason: Some(reason.to_string()),
         };
         all.insert(path.clone(), part);
@@ -137,6 +138,15 @@ fn parts(expected: &Tree, actual: &Tree) -> Vec<Part> {
             |leaf: Option<(&[u8], crate::model::Leaf)>| leaf.map(|(_, l)| l.into()).unwrap_or_default();
         let stat = at.and_then(|at| actual.stat(at));
         let reason = actual.remark(&path).filter(|_| new.is_some()).map(str::to_owned);
-        parts.push(Part { path, kind, expected: value(old), actual: value(new), stat, shown: None, reason });
+        parts.push(Part {
+            path,
+            kind,
+            expected: value(old),
+            actual: value(new),
+            stat,
+            shown: None,
+            diff: None,
+            reason,
+        });
     }
 }

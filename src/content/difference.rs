@@ -26,6 +26,8 @@ pub struct Difference {
     pub meaning: Option<Result<Vec<Change>, MeaningError>>,
     /// By line, as a unified diff; or one line that says why there is none.
     pub lines: Vec<String>,
+    /// How many lines came and went, where it is text.
+    pub counts: Option<(usize, usize)>,
 }
 
 impl Difference {
@@ -42,7 +44,7 @@ impl Difference {
             return Self::default();
         }
         let (Ok(old), Ok(new)) = (before.text(), after.text()) else {
-            return Self { meaning: None, lines: lines::without_text(before, after) };
+            return Self { meaning: None, lines: lines::without_text(before, after), counts: None };
         };
         let disclosure = Disclosure::for_file(role, path);
         let meaning = match disclosure {
@@ -51,12 +53,28 @@ impl Difference {
             Disclosure::Lines | Disclosure::Count => None,
         };
         let diff = LineDiff::new(before, after, old, new);
+        let counts = Some(diff.counts());
         let lines = match (extent, disclosure) {
             (Extent::Everything, _) => diff.unified(&|_| true),
             (Extent::Disclosed, Disclosure::Lines) => diff.unified(&|line| !lines::names_a_user(line)),
             (Extent::Disclosed, _) => vec![diff.count()],
         };
-        Self { meaning, lines }
+        Self { meaning, lines, counts }
+    }
+
+    /// The difference in a few words: by meaning, else how many lines came and went; `None` for what is no text.
+    #[must_use]
+    pub fn in_short(&self) -> Option<String> {
+        const NAMED: usize = 2;
+        match &self.meaning {
+            Some(Ok(changes)) if !changes.is_empty() => {
+                let said: Vec<String> = changes.iter().take(NAMED).map(Change::to_string).collect();
+                let more = changes.len().saturating_sub(NAMED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                Some(said.join(", ") + &more)
+            }
+            _ => self.counts.map(|(came, went)| format!("+{came} −{went}")),
+        }
     }
 
     /// The difference by meaning, in lines; or why it cannot be told so.

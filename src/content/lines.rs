@@ -93,6 +93,11 @@ impl<'a> LineDiff<'a> {
         changed.map(|op| of_change(op.old_range().len(), op.new_range().len())).sum()
     }
 
+    /// How many lines came, and how many went.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.sum(|_, new| new), self.sum(|old, _| old))
+    }
+
     /// Says how many lines differ; one that is another one now counts once.
     pub(super) fn count(self) -> String {
         let count = self.sum(usize::max);

@@ -6,9 +6,6 @@ use crate::host::was_left_out;
 use crate::model::{Change, Finding, Kind, Obstacle, Origin, Part, SubjectKind};
 use crate::section::kind_of;
 
-/// The cause of a module that differs only because the rule by which it was locked left `__pycache__` out.
-pub const OLDER_RULE: &str = "locked by an older rule";
-
 /// Whether all that differs in a module is there and was left out by the older rule, so that its baseline, of which `locked`
 /// are the paths, may be of that.
 #[must_use]

@@ -12,7 +12,7 @@ mod undo_files;
 mod undo_resource;
 mod ways_out;
 
-pub use cause::{OLDER_RULE, cause, may_be_of_older_rule};
+pub use cause::{cause, may_be_of_older_rule};
 pub use situation::{Above, Situation};
 pub use subjects::{Known, Named, find, known, near};
 pub use ways_out::{Advised, advise};

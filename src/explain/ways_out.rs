@@ -10,8 +10,6 @@ use crate::model::SubjectSource;
 use crate::model::{Change, Origin, Part, WayOut, escaped, quoted_name};
 use crate::terraform::why_not_lockable;
 
-/// The words before a command that undoes a finding.
-const UNDO: &str = "it must go back";
 /// How many files a note names.
 const NOTED: usize = 5;
 
@@ -44,7 +42,7 @@ pub fn advise(situation: &Situation<'_>) -> Advised {
         return Advised { ways, notes };
     }
     let undo = undo(situation);
-    let back = undo.as_ref().ok().map(|steps| WayOut::new(UNDO, command(steps, situation)));
+    let back = undo.as_ref().ok().map(|steps| WayOut::new(WayOut::UNDO, command(steps, situation)));
     let mut ways: Vec<WayOut> = back.into_iter().collect();
     if situation.is_own_baseline && situation.is_configured {
         ways.extend(accept(situation));
@@ -126,17 +124,14 @@ fn accept(situation: &Situation<'_>) -> Option<WayOut> {
     let first = if situation.run.is_some() { String::new() } else { format!("{driftlock} check{option}; ") };
     let run = situation.run.unwrap_or_default();
     let accept = format!("{first}{driftlock} accept{run}{option} --only {named} --reason '…'");
-    Some(WayOut::new("it was meant", accept))
+    Some(WayOut::new(WayOut::ACCEPT, accept))
 }
 
 fn acknowledge(situation: &Situation<'_>) -> Vec<WayOut> {
     let Situation { named, option, driftlock, .. } = *situation;
     let ack = |verb: &str| format!("{driftlock} ack {verb}{named}{option}");
     match situation.finding.acknowledged() {
-        None => vec![WayOut::new(
-            "it is known, and may stay for a while",
-            format!("{} --until 7d --reason '…'", ack("")),
-        )],
+        None => vec![WayOut::new(WayOut::ACKNOWLEDGE, format!("{} --until 7d --reason '…'", ack("")))],
         Some(_) => vec![
             WayOut::new("it may stay for longer", format!("{} --until 7d", ack("renew "))),
             WayOut::new("it shall count again", ack("remove ")),

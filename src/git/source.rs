@@ -76,8 +76,45 @@ impl Repository {
         exact.or_else(within)
     }
 
+    /// A tag of exactly this commit, whose name means nothing else to git or to a shell.
+    #[must_use]
+    pub fn tag_at(&self, commit: &str, limit: &Limit<'_>) -> Option<String> {
+        let tag = self.first_tag(&["--points-at", commit], limit)?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
+        let is_one = || Some(self.resolve(&tag).ok()?.commit == commit);
+        (tag.bytes().all(is_plain) && !tag.starts_with('-') && is_one() == Some(true)).then_some(tag)
+    }
+
+    /// Whether there is any tag.
+    #[must_use]
+    pub fn has_tags(&self, limit: &Limit<'_>) -> bool {
+        self.first_tag(&[], limit).is_some()
+    }
+
+    /// The newest tag that a commit leads to.
+    #[must_use]
+    pub fn newest_tag_in(&self, commit: &str, limit: &Limit<'_>) -> Option<String> {
+        self.first_tag(&["--merged", commit], limit)
+    }
+
+    /// How many tags a commit leads to that `tag` does not; `None` where git does not say in time.
+    #[must_use]
+    pub fn tags_between(&self, tag: &str, commit: &str, limit: &Limit<'_>) -> Option<usize> {
+        let without = format!("refs/tags/{tag}");
+        let which = ["--merged", commit, "--no-merged", &without, "--format=.", "refs/tags"];
+        let answer = self.ask(&[&["for-each-ref"][..], &which].concat(), limit).ok()?;
+        (answer.code == Some(0)).then(|| answer.stdout.iter().filter(|byte| **byte == b'\n').count())
+    }
+
     fn first_tag(&self, which: &[&str], limit: &Limit<'_>) -> Option<String> {
-        let common = ["for-each-ref", "--sort=-creatordate", "--count=1", "--format=%(refname:strip=2)"];
+        // Of tags of one second the one of the higher version.
+        let common = [
+            "for-each-ref",
+            "--sort=-version:refname",
+            "--sort=-creatordate",
+            "--count=1",
+            "--format=%(refname:strip=2)",
+        ];
         let answer = self.ask(&[&common[..], which, &["refs/tags"]].concat(), limit).ok()?;
         let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
         (answer.code == Some(0) && !text.is_empty()).then_some(text)

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Leaf, Obstacle, Provenance, Stat, Versions, Waiver};
+use super::{Digest, Leaf, Obstacle, Provenance, Stat, Versions, Waiver, escaped};
 
 /// The name of a section: `compose`, `addons`, `config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -267,6 +267,8 @@ pub struct Part {
     pub shown: Option<Box<Shown>>,
     /// Why it could not be read, or why no lock file can hold it.
     pub reason: Option<String>,
+    /// What differs in it, in a few words: `+1 −0`.
+    pub diff: Option<String>,
 }
 
 impl Part {
@@ -364,6 +366,8 @@ pub struct Finding {
     pub versions: Option<Versions>,
     /// Which lines of a single file differ, where that was asked for.
     pub shown: Option<Box<Shown>>,
+    /// What differs in a single file, in a few words: `services.traefik.image: v3.1 → v3.2`.
+    pub diff: Option<String>,
     /// Whether it counts.
     pub disposition: Disposition,
     /// Since when it differs, where earlier runs tell it.
@@ -406,6 +410,7 @@ impl Finding {
             provenance: None,
             versions: None,
             shown: None,
+            diff: None,
             disposition: Disposition::Active,
             since: None,
             is_new: false,
@@ -430,6 +435,45 @@ impl Finding {
     #[must_use]
     pub fn is_open_drift(&self) -> bool {
         self.kind.is_drift() && self.acknowledged().is_none()
+    }
+
+    /// The change itself, in a few words that a terminal may show; `None` where nothing says more than that it differs.
+    #[must_use]
+    pub fn changed(&self) -> Option<String> {
+        if let Some(diff) = &self.diff {
+            return Some(diff.clone());
+        }
+        if self.kind != Kind::Modified {
+            return None;
+        }
+        match self.change {
+            Some(Change::State) => {
+                let text = |value: &Value| {
+                    value.text().map_or_else(|| "nothing".to_owned(), |it| escaped(it.as_bytes()))
+                };
+                Some(format!("expected {}, found {}", text(&self.expected), text(&self.actual)))
+            }
+            Some(Change::Tag) => {
+                let name = |value: &Value| Some(escaped(value.text()?.as_bytes()));
+                Some(format!("image: {} → {}", name(&self.expected)?, name(&self.actual)?))
+            }
+            _ => self.changed_parts(),
+        }
+    }
+
+    fn changed_parts(&self) -> Option<String> {
+        const NAMED: usize = 2;
+        let say = |part: &Part| {
+            let path = escaped(&part.path);
+            match (part.kind, &part.diff) {
+                (Kind::Modified, Some(diff)) => format!("{path} {diff}"),
+                (kind, _) => format!("{path} {}", kind.word()),
+            }
+        };
+        let said: Vec<String> = self.parts.iter().take(NAMED).map(say).collect();
+        let more = self.parts.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!said.is_empty()).then(|| said.join(", ") + &more)
     }
 
     /// Whether the baseline can be changed so that it is no finding any more.
@@ -474,13 +518,20 @@ pub struct Since {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "WireWayOut"))]
 pub struct WayOut {
-    /// When that is the right thing: `it was meant`.
+    /// What it does: `undo`, `accept`, `acknowledge`; else when it is the right thing.
     pub when: Cow<'static, str>,
     /// The command, as a shell takes it.
     pub command: String,
 }
 
 impl WayOut {
+    /// The word of what makes the host as the baseline has it.
+    pub const UNDO: &'static str = "undo";
+    /// The word of what makes the baseline as the host is.
+    pub const ACCEPT: &'static str = "accept";
+    /// The word of what lets it stay for a time.
+    pub const ACKNOWLEDGE: &'static str = "acknowledge";
+
     /// A command, and when it is the right one.
     #[must_use]
     pub fn new(when: &'static str, command: impl Into<String>) -> Self {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Stat;
+use super::{Release, Stat};
 
 /// One commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +162,8 @@ pub struct Provenance {
     pub edited: Option<Stat>,
     /// What was not searched, and why, or why the history does not tell; none where the whole history was searched.
     pub unsearched: Option<String>,
+    /// The release that holds it, where tags tell that.
+    pub release: Option<Release>,
     /// The forms in which the content is written, other than the baseline's.
     pub forms: Vec<OtherForm>,
     /// The commits that seem to hold what the baseline has of the differing files, the best source of them first.
@@ -194,6 +196,7 @@ impl Provenance {
             files: Vec::new(),
             edited: None,
             unsearched: None,
+            release: None,
             forms: Vec::new(),
             holders: Vec::new(),
         }

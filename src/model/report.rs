@@ -1,8 +1,9 @@
 //! A finished report: everything a reporter may say, and nothing it must work out.
 
+use super::cause::causes;
 use super::{
-    CheckResult, Digest, Kind, LeftOut, PastRun, Pause, PreviousReport, SectionId, SinceLast, Status,
-    Subject, Verdict, judge,
+    Cause, CheckResult, Digest, GroupWays, Kind, LeftOut, PastRun, Pause, PreviousReport, SectionId,
+    SinceLast, Status, Subject, Verdict, judge,
 };
 
 /// Whether this machine or a server was looked at.
@@ -106,6 +107,8 @@ pub struct Report {
     pub since_last: Option<SinceLast>,
     /// The deploy that was under way.
     pub pause: Option<Pause>,
+    /// Commands for all findings of one cause at once, where there are such.
+    pub group_ways: Vec<GroupWays>,
     /// The judgement.
     pub verdict: Verdict,
     /// When everything was last looked at without an error, in seconds since 1970; none where that is not known.
@@ -170,6 +173,7 @@ impl Report {
             started_at_unix: 0,
             duration_ms: 0,
             baseline,
+            group_ways: Vec::new(),
             verdict: judge(&checks),
             checks,
             sections_off: Vec::new(),
@@ -189,6 +193,12 @@ impl Report {
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
         fingerprint(&self.checks)
+    }
+
+    /// What the findings have in common, the most alarming first; without those that somebody answers for.
+    #[must_use]
+    pub fn causes(&self) -> Vec<Cause<'_>> {
+        causes(&self.checks, &self.group_ways)
     }
 
     /// PASS, FAIL or ERROR: what `overall` says, with an error told from drift.

@@ -1,7 +1,7 @@
 //! Words of commands that are printed for a shell.
 
-use super::is_hidden;
 use super::look_alike::has_look_alike;
+use super::{escaped, is_hidden};
 
 /// A word as a POSIX shell needs it.
 #[must_use]
@@ -27,6 +27,12 @@ pub fn quoted_name(name: &[u8]) -> String {
             format!("\"$(printf '{text}')\"")
         }
     }
+}
+
+/// A command as a shell takes it: in a quoted word there is nothing that nobody sees but a line break or tab.
+#[must_use]
+pub fn escaped_command(command: &str) -> String {
+    if command.chars().any(is_hidden) { escaped(command.as_bytes()) } else { command.to_owned() }
 }
 
 /// The bytes with those that nobody sees as octal escapes, and these words for quote, backslash and percent sign.

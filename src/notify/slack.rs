@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 
 use super::decide::Event;
 use crate::model::{
-    CheckResult, Finding, Kind, Report, Status, SubjectSource, Waiver, WayOut, day, escaped, lasting,
-    name_of, quoted_name, time_of_day,
+    Cause, CheckResult, Finding, Kind, Report, Status, SubjectSource, Waiver, WayOut, day, escaped, lasting,
+    name_of, printable, quoted_name, time_of_day,
 };
-use crate::report::{expected_and_found, headline};
+use crate::report::{cause_line, cause_ways, expected_and_found, headline};
 
 /// How many findings, and how many checks that could not be carried out, are told of each in a block of its own.
 const LISTED: usize = 12;
+/// How many findings are told at length; of more only what they have in common.
+const FEW: usize = 5;
 /// How many files of a module are named.
 const FILES: usize = 3;
 /// The longest that Slack takes for the text of a section, in UTF-16 units to be on the safe side.
@@ -56,30 +58,51 @@ pub(super) fn message(report: &Report, event: Event, words: &MessageContext) -> 
 /// What is wrong, a text for each block: what could not be carried out, then what was found.
 fn told(report: &Report, words: &MessageContext) -> Vec<String> {
     let broken = report.checks.iter().filter(|check| !check.errors.is_empty());
-    let all = |such: fn(&Finding) -> bool| {
-        let each = report.checks.iter();
-        each.flat_map(move |check| check.findings.iter().filter(move |f| such(f)).map(move |f| (check, f)))
-    };
-    let found: Vec<_> = all(Finding::is_open_drift).chain(all(|finding| !finding.kind.is_drift())).collect();
+    let causes = report.causes();
+    let found: Vec<_> =
+        causes.iter().flat_map(|cause| &cause.members).map(|it| (it.check, it.finding)).collect();
     let mut texts: Vec<String> = broken.clone().take(LISTED).map(of_check).collect();
+    if found.len() > FEW {
+        texts.extend(causes.iter().take(LISTED).map(of_cause));
+        let more = broken.count().saturating_sub(LISTED) + causes.len().saturating_sub(LISTED);
+        texts.extend((more > 0).then(|| format!("… and {more} more, which the report names")));
+        texts.extend(answered(report));
+        texts.extend(resolved(report));
+        return texts;
+    }
     texts.extend(found.iter().take(LISTED).map(|(check, finding)| of_finding(check, finding, report, words)));
     let more = broken.count().saturating_sub(LISTED) + found.len().saturating_sub(LISTED);
     if more > 0 {
         texts.push(format!("… and {more} more, which the report names"));
     }
-    let answered: Vec<_> = all(|finding| finding.acknowledged().is_some()).collect();
-    if !answered.is_empty() {
-        let mut text = format!("Acknowledged, {} in all:", answered.len());
-        for (_, finding) in answered.iter().take(FILES) {
-            let Some(Waiver { by, until, .. }) = finding.acknowledged() else { continue };
-            let (by, until) =
-                (fitted(&escaped(name_of(by).as_bytes()), NAME), fitted(day(until).as_str(), NAME));
-            let _ = write!(text, " {} (by {by}, until {until})", name(&finding.subject.key));
-        }
-        texts.push(text);
-    }
+    texts.extend(answered(report));
     texts.extend(resolved(report));
     texts
+}
+
+/// What findings have in common, and the commands for all of them.
+fn of_cause(cause: &Cause<'_>) -> String {
+    let line = cause_line(cause);
+    let (words, subjects) = line.split_once(": ").unwrap_or((&line, ""));
+    let subjects = subjects.replace('`', "\\x60");
+    let mut text = format!("*{}*: `{}`", entities(words), fitted(&subjects, SECTION / 2));
+    for (word, command) in cause_ways(cause) {
+        way(&mut text, word, &command);
+    }
+    text
+}
+
+/// What somebody answers for.
+fn answered(report: &Report) -> Option<String> {
+    let all = report.checks.iter().flat_map(|check| &check.findings);
+    let answered: Vec<&Finding> = all.filter(|finding| finding.acknowledged().is_some()).collect();
+    let mut text = format!("Acknowledged, {} in all:", answered.len());
+    for finding in answered.iter().take(FILES) {
+        let Some(Waiver { by, until, .. }) = finding.acknowledged() else { continue };
+        let (by, until) = (fitted(&escaped(name_of(by).as_bytes()), NAME), fitted(day(until).as_str(), NAME));
+        let _ = write!(text, " {} (by {by}, until {until})", name(&finding.subject.key));
+    }
+    (!answered.is_empty()).then_some(text)
 }
 
 /// What is over.
@@ -161,6 +184,9 @@ fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &M
     files(&mut text, finding);
     if let Some(both) = expected_and_found(finding) {
         let _ = write!(text, ": {}", fitted(&both, SENTENCE));
+    }
+    if let Some(changed) = finding.changed() {
+        let _ = write!(text, "\n{}", fitted(&printable(&changed), SENTENCE));
     }
     match &finding.since {
         Some(since) => {

@@ -44,7 +44,7 @@ pub(super) fn put_back(checks: &mut [CheckResult], held: Vec<Vec<Finding>>, ask:
 }
 
 /// The newest commit that holds what was found, and the one after it that does not.
-fn of_commit(provenance: &Provenance) -> Option<(String, Option<String>)> {
+pub(super) fn of_commit(provenance: &Provenance) -> Option<(String, Option<String>)> {
     let commit = provenance.commit.as_ref().filter(|_| provenance.origin.is_released())?;
     let is_listed = provenance.between.len() == provenance.distance;
     let next = provenance.between.last().filter(|next| is_listed && next.id != commit.id);

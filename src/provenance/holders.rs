@@ -15,9 +15,25 @@ const ASKED: usize = 400;
 const JUDGED: usize = 20;
 
 impl Search<'_> {
+    /// Asks what the commits that may hold what the baseline has of these subjects have there.
+    pub(super) fn look_for_holders(&mut self, sought: &[&Sought]) {
+        let mut asked: Vec<(String, Vec<u8>)> = Vec::new();
+        for one in sought {
+            let wanted = wanted(one);
+            for name in if wanted.is_empty() { Vec::new() } else { self.names_of_subject(one) } {
+                asked.extend(self.commits_at(&name, &wanted).into_iter().flat_map(|commit| {
+                    let paths = wanted.iter().map(|(inner, _)| joined(&name.path, inner));
+                    paths.map(move |path| (commit.clone(), path)).collect::<Vec<_>>()
+                }));
+            }
+        }
+        self.trees.stand(self.repository, &asked, &self.limit);
+    }
+
     /// The commits in which each file that the baseline has, and the host not or differently, seems to be as in the
-    /// baseline: those that are checked out before others, children before parents.
-    pub(super) fn holders(&mut self, sought: &Sought) -> Vec<Holder> {
+    /// baseline, as far as [`Search::look_for_holders`] asked: those that are checked out before others, children before
+    /// parents.
+    pub(super) fn holders(&self, sought: &Sought) -> Vec<Holder> {
         let wanted = wanted(sought);
         if wanted.is_empty() || sought.parts.iter().any(|part| part.kind == Kind::Unreadable) {
             return Vec::new();
@@ -25,11 +41,6 @@ impl Search<'_> {
         let mut holders = Vec::new();
         for name in self.names_of_subject(sought) {
             let mut commits = self.commits_at(&name, &wanted);
-            let asked = commits.iter().flat_map(|commit| {
-                wanted.iter().map(|(inner, _)| (commit.clone(), joined(&name.path, inner)))
-            });
-            let asked: Vec<(String, Vec<u8>)> = asked.collect();
-            self.trees.stand(self.repository, &asked, &self.limit);
             commits.retain(|commit| wanted.iter().all(|file| self.has(commit, &name.path, file)));
             let holder = |commit| Holder { commit, path: name.path.clone() };
             holders.extend(commits.into_iter().map(holder));

@@ -18,6 +18,7 @@ mod obstacles;
 mod own;
 mod places;
 mod record;
+mod release;
 mod search;
 mod tree;
 mod undo_source;
@@ -44,6 +45,9 @@ pub const BUDGET: Duration = waits::PROVENANCE.most;
 
 /// The share of that after which nothing more is read; the rest is for judging by what was read until then.
 const READING: f64 = 0.8;
+
+/// How many findings git is asked about at once.
+const AT_ONCE: usize = 64;
 
 /// Whether a finding is on a module, whose files are compared one by one.
 fn is_module(finding: &Finding) -> bool {
@@ -137,16 +141,29 @@ fn judge_all(
     let mut search = Search::new(&repository, &graph, record, setting, ask, limit);
     search.prepare(&sought);
     search.limit = whole;
+    let mut judged = Vec::new();
     for ((at, _), sought) in here.iter().zip(&sought) {
         if search.limit.is_over() {
             findings[*at].provenance = Some(Box::new(Provenance::unknown(search.how_far())));
-            continue;
+        } else {
+            judged.push((*at, sought, search.judgement(sought)));
         }
-        let mut provenance = search.judgement(sought);
-        provenance.holders = search.holders(sought);
-        findings[*at].versions = search.versions(sought, &provenance);
-        findings[*at].provenance = Some(Box::new(provenance));
+    }
+    // Git is asked once for many findings: what each process costs adds up.
+    for some in judged.chunks_mut(AT_ONCE) {
+        search.look_for_holders(&some.iter().map(|(_, sought, _)| *sought).collect::<Vec<_>>());
+        for (_, sought, provenance) in some {
+            provenance.holders = search.holders(sought);
+        }
+    }
+    let versions = search.versions(judged.iter().map(|(_, sought, provenance)| (*sought, provenance)));
+    for ((at, _, provenance), versions) in judged.into_iter().zip(versions) {
+        findings[at].versions = versions;
+        findings[at].provenance = Some(Box::new(provenance));
     }
     search.digests.keep();
+    let base = search.base.as_ref().map(|base| base.id.clone());
+    let limit = search.limit;
+    release::name_all(findings, &repository, base.as_deref(), &limit);
     Ok(())
 }

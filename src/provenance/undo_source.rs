@@ -38,6 +38,8 @@ pub struct UndoSource {
     pub to: Vec<u8>,
     /// How they are written.
     pub how: How,
+    /// Whether a command may name the subject as a whole: git leaves all else of it as it is.
+    pub takes_whole: bool,
     /// Whether the only file may be executed.
     pub is_executable: bool,
     /// Whether git must be told to leave replaced objects alone.
@@ -282,8 +284,9 @@ impl<'a> Finder<'a> {
         let mut sources = Vec::new();
         for (at, one, from) in restorable {
             if holding.restores(from, &one.files) {
-                let how = if self.is_whole(listed, one) { How::RestoreAll } else { How::Restore };
-                sources.push((at, self.source(commit, one, from, how)));
+                let takes_whole = self.leaves_rest(listed, one);
+                let how = if takes_whole && self.is_whole(one) { How::RestoreAll } else { How::Restore };
+                sources.push((at, UndoSource { takes_whole, ..self.source(commit, one, from, how) }));
             } else {
                 rest.push((at, one, from));
             }
@@ -315,13 +318,18 @@ impl<'a> Finder<'a> {
         })
     }
 
-    /// Whether a command may name a module, and not its files: more of them differ than it names, or nothing of the module
-    /// is there, and git leaves all else that the commit has of it as it is.
-    fn is_whole(&self, listed: &Listing, one: &Wanted<'_>) -> bool {
-        let Some(passed_over) = self.passed_over.as_ref().filter(|_| one.is_module) else { return false };
+    /// Whether a command that may name a module does so, and not its files: more of them differ than it names, or nothing of
+    /// the module is there.
+    fn is_whole(&self, one: &Wanted<'_>) -> bool {
         let is_gone = || self.repository.top().join(as_path(&one.to)).symlink_metadata().is_err();
-        if one.files.len() <= FEW && !is_gone() {
-            return false;
+        one.is_module && (one.files.len() > FEW || is_gone())
+    }
+
+    /// Whether git leaves all else that the commit has of a subject as it is.
+    fn leaves_rest(&self, listed: &Listing, one: &Wanted<'_>) -> bool {
+        let Some(passed_over) = self.passed_over.as_ref() else { return false };
+        if !one.is_module {
+            return true;
         }
         let inside = [&one.to, &b"/"[..]].concat();
         let wanted: HashSet<Vec<u8>> = one.files.iter().map(|(inner, _)| joined(&one.to, inner)).collect();
@@ -335,6 +343,7 @@ impl<'a> Finder<'a> {
             from: from.to_vec(),
             to: from_root(self.repository.prefix(), &one.to),
             how,
+            takes_whole: false,
             is_executable: false,
             has_replacements: self.has_replacements,
             aside: one.aside.clone(),

@@ -5,44 +5,66 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::search::{Search, Sought};
-use crate::model::{Commit, Kind, Part, Provenance, Value, Versions};
+use crate::git::ObjectEvent;
+use crate::model::{Kind, Provenance, Value, Versions};
 
 /// A longer manifest is none.
 const LONGEST: usize = 1 << 20;
 
 impl Search<'_> {
-    /// Reads the versions of a module from the repository's manifests; `None` where neither is known.
-    pub(super) fn versions(&self, sought: &Sought, provenance: &Provenance) -> Option<Versions> {
-        if !sought.is_module || self.limit.is_over() {
-            return None;
+    /// Reads the versions of modules from the repository's manifests, with one question for all; `None` where neither is known.
+    pub(super) fn versions<'s>(
+        &self,
+        judged: impl Iterator<Item = (&'s Sought, &'s Provenance)>,
+    ) -> Vec<Option<Versions>> {
+        let names: Vec<[Option<Vec<u8>>; 2]> =
+            judged.map(|(sought, provenance)| self.manifests(sought, provenance)).collect();
+        let asked: Vec<Vec<u8>> = names.iter().flatten().flatten().cloned().collect();
+        if asked.is_empty() || self.limit.is_over() {
+            return vec![None; names.len()];
         }
-        let manifest = self.key(sought);
-        let is_manifest = |part: &&Part| sought.inner(&part.path) == manifest;
-        let versions = if let Some(part) = sought.parts.iter().find(is_manifest) {
-            Versions {
-                expected: self.version_of(&manifest, &part.expected),
-                actual: self.version_of(&manifest, &part.actual),
-            }
-        } else if sought.kind == Kind::Modified {
-            let at = |commit: &Commit| self.version_in(&[commit.id.as_bytes(), b":", &manifest].concat());
-            // Only of the baseline's own commit is it known that the whole module is the same.
-            let same = provenance.baseline.as_ref().and_then(at);
-            Versions { expected: same.clone(), actual: same }
-        } else {
-            return None;
-        };
-        (versions != Versions::default()).then_some(versions)
+        let mut read = self.versions_in(&asked).into_iter();
+        let mut version_of = |name: Option<Vec<u8>>| name.and_then(|_| read.next().flatten());
+        let each = names.into_iter().map(|[expected, actual]| Versions {
+            expected: version_of(expected),
+            actual: version_of(actual),
+        });
+        each.map(|versions| (versions != Versions::default()).then_some(versions)).collect()
     }
 
-    fn version_of(&self, manifest: &[u8], value: &Value) -> Option<String> {
+    fn versions_in(&self, names: &[Vec<u8>]) -> Vec<Option<String>> {
+        let (mut found, mut bytes) = (vec![None; names.len()], Vec::new());
+        let _ = self.repository.read_each(names, &self.limit, &mut |at, event| match event {
+            ObjectEvent::Piece(piece) if bytes.len() <= LONGEST => bytes.extend_from_slice(piece),
+            ObjectEvent::Piece(_) => {}
+            ObjectEvent::Whole(object) if object.kind == "blob" => {
+                found[at] = version(&std::mem::take(&mut bytes));
+            }
+            _ => bytes.clear(),
+        });
+        found
+    }
+
+    /// The objects that hold the manifest of a module, as the baseline and as the host has it.
+    fn manifests(&self, sought: &Sought, provenance: &Provenance) -> [Option<Vec<u8>>; 2] {
+        if !sought.is_module {
+            return [None, None];
+        }
+        let manifest = self.key(sought);
+        if let Some(part) = sought.parts.iter().find(|part| sought.inner(&part.path) == manifest) {
+            return [&part.expected, &part.actual].map(|value| self.object_of(&manifest, value));
+        }
+        // Only of the baseline's own commit is it known that the whole module is the same.
+        let own = provenance.baseline.as_ref().filter(|_| sought.kind == Kind::Modified);
+        let same = own.map(|commit| [commit.id.as_bytes(), b":", &manifest].concat());
+        [same.clone(), same]
+    }
+
+    fn object_of(&self, manifest: &[u8], value: &Value) -> Option<Vec<u8>> {
         let step = *self.matches(manifest, value).first()?;
         let touches = self.touches(manifest);
         let (_, touch) = touches.iter().find(|(_, touch)| touch.step == step)?;
-        self.version_in(touch.object.as_bytes())
-    }
-
-    fn version_in(&self, name: &[u8]) -> Option<String> {
-        version(&self.repository.content(name).ok()??)
+        Some(touch.object.clone().into_bytes())
     }
 }
 

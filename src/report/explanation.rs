@@ -1,8 +1,8 @@
 //! Everything known of one subject, for people and for machines.
 
 use crate::model::WayOut;
+use crate::model::escaped_command;
 use crate::report::text;
-use crate::report::text::escaped_command;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -83,7 +83,7 @@ impl Page {
             self.lines([text::drift(check, finding)]);
             self.lines(text::details(finding));
         }
-        self.lines(text::unseen(check, false));
+        self.lines(text::unseen(check, false, text::Depth::Details));
         match (check.status(), &check.skip) {
             (Status::Skip, Some(why)) => {
                 self.fact("SKIP", &format!("{}: {}", check.labels.topic, escaped(why.as_bytes())));

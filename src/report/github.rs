@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{FormatMeta, Reporter, headline, markdown, place, text};
+use super::{FormatMeta, Presentation, Reporter, causes, headline, markdown, place, text};
 use crate::model::{CheckResult, Finding, Report, Status, escaped, is_hidden, printable};
 
 /// Annotations in a workflow of GitHub Actions.
@@ -20,7 +20,7 @@ impl Reporter for Github {
         &META
     }
 
-    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], _view: Presentation) -> Vec<u8> {
         let mut text = String::new();
         for report in reports {
             annotate(report, &mut text);
@@ -36,20 +36,23 @@ impl Reporter for Github {
 fn annotate(report: &Report, text: &mut String) {
     let about = report.about();
     let drift = if report.verdict.ending().is_excused() { "warning" } else { "error" };
-    for check in &report.checks {
-        for finding in &check.findings {
-            let level = match finding.acknowledged() {
-                Some(_) => "notice",
-                None if finding.kind.is_drift() => drift,
-                None => "error",
-            };
-            let lines = std::iter::once(text::title(check, finding)).chain(text::details_of(finding));
-            let message: Vec<String> = lines.chain(text::ways(text::ways_out(finding))).collect();
-            let title = format!("{about}: {}", check.labels.topic);
-            command(level, file(report, finding).as_deref(), &title, &message, text);
-        }
-        whole(about, check, text);
+    let causes = report.causes();
+    let open = causes.iter().flat_map(|cause| &cause.members).map(|it| (it.check, it.finding));
+    let answered = report.checks.iter().flat_map(|check| check.findings.iter().map(move |it| (check, it)));
+    let answered = answered.filter(|(_, finding)| finding.acknowledged().is_some());
+    // GitHub shows ten of a step and level: the most alarming first.
+    for (check, finding) in open.chain(answered) {
+        let level = match finding.acknowledged() {
+            Some(_) => "notice",
+            None if finding.kind.is_drift() => drift,
+            None => "error",
+        };
+        let lines = std::iter::once(text::title(check, finding)).chain(text::details_of(finding));
+        let message: Vec<String> = lines.chain(text::ways(text::ways_out(finding))).collect();
+        let title = format!("{about}: {}", check.labels.topic);
+        command(level, file(report, finding).as_deref(), &title, &message, text);
     }
+    report.checks.iter().for_each(|check| whole(about, check, text));
     if let Some((id, why)) = text::beyond_checks(report) {
         command("error", None, &format!("{about}: {id}"), &[why.to_owned()], text);
     }
@@ -58,7 +61,9 @@ fn annotate(report: &Report, text: &mut String) {
         Status::Fail => drift,
         Status::Error => "error",
     };
-    let closing: Vec<String> = std::iter::once(headline(report)).chain(text::deploying(report)).collect();
+    let mut closing = vec![headline(report)];
+    closing.extend(causes.iter().map(causes::line));
+    closing.extend(text::deploying(report));
     command(level, None, "driftlock", &closing, text);
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::{FormatMeta, Reporter, details, headline, text};
+use super::{FormatMeta, Presentation, Reporter, details, headline, text};
 use crate::model::{CheckResult, Report, Status, printable};
 
 /// Test results for GitLab, Jenkins and everything else that reads `JUnit`.
@@ -22,7 +22,7 @@ impl Reporter for Junit {
         &META
     }
 
-    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], _view: Presentation) -> Vec<u8> {
         // Writing to memory cannot fail.
         document(reports).unwrap_or_default()
     }

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::causes;
 use super::several::InCommon;
-use super::{FormatMeta, Reporter, headline, text};
-use crate::model::{CheckResult, Finding, Kind, Report, Status, WayOut, escaped, printable};
+use super::{FormatMeta, Presentation, Reporter, headline, text};
+use crate::model::{Cause, CheckResult, Finding, Kind, Report, Status, WayOut, escaped, printable};
 
 /// A comment for a merge request.
 pub(super) struct Markdown;
@@ -27,7 +28,7 @@ impl Reporter for Markdown {
         &META
     }
 
-    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], _view: Presentation) -> Vec<u8> {
         page(reports).into_bytes()
     }
 }
@@ -69,14 +70,16 @@ impl Page {
     }
 
     fn report(&mut self, report: &Report, common: &InCommon<'_>, is_one_of_several: bool) {
-        let (mut blocks, mut folded) = (Vec::new(), Vec::new());
+        let causes = report.causes();
+        let open =
+            causes.iter().flat_map(|cause| &cause.members).filter(|it| !common.has(it.check, it.finding));
+        let mut blocks: Vec<String> = open.map(|it| block(it.check, it.finding)).collect();
+        let mut folded = Vec::new();
         for check in &report.checks {
-            let own = check.findings.iter().filter(|finding| !common.has(check, finding));
-            let (answered, open): (Vec<&Finding>, Vec<&Finding>) =
-                own.partition(|finding| finding.acknowledged().is_some());
-            blocks.extend(open.iter().map(|finding| block(check, finding)));
-            folded.extend(answered.iter().map(|finding| block(check, finding)));
+            let answered = check.findings.iter().filter(|finding| finding.acknowledged().is_some());
+            folded.extend(answered.map(|finding| block(check, finding)));
         }
+        let is_many = blocks.len() > OPEN;
         let whole: String = report.checks.iter().map(of_check).collect();
         let beyond = text::beyond_checks(report).map(|(_, why)| format!("**ERROR:** {}\n", code(why)));
         let is_quiet = blocks.is_empty()
@@ -101,6 +104,14 @@ impl Page {
         );
         if !self.takes(&head) {
             self.left_out += blocks.len() + folded.len();
+            return;
+        }
+        if is_many {
+            for cause in &causes {
+                self.takes(&of_cause(cause));
+            }
+            self.fold("findings", &blocks);
+            self.fold("acknowledged", &folded);
             return;
         }
         let rest = blocks.split_off(blocks.len().min(OPEN));
@@ -207,6 +218,16 @@ fn of_check(check: &CheckResult) -> String {
         let _ = writeln!(text, "- {topic}: {}", code(&escaped(note.as_bytes())));
     }
     text + &commands(&check.ways_out)
+}
+
+/// What findings have in common, and the commands for all of them.
+fn of_cause(cause: &Cause<'_>) -> String {
+    let line = causes::line(cause);
+    let (words, subjects) = line.split_once(": ").unwrap_or((&line, ""));
+    let lines: Vec<String> =
+        causes::ways(cause).into_iter().flat_map(|(word, command)| [format!("# {word}"), command]).collect();
+    let commands = if lines.is_empty() { String::new() } else { format!("\n{}", fenced("sh", &lines)) };
+    format!("**{words}:** {}\n{commands}", code(subjects))
 }
 
 fn block(check: &CheckResult, finding: &Finding) -> String {

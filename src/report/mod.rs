@@ -1,5 +1,6 @@
 //! Report formats: each sees finished reports and turns them into bytes.
 
+mod causes;
 mod explanation;
 mod github;
 mod html;
@@ -17,6 +18,7 @@ mod tap;
 mod terminal;
 mod text;
 
+pub use causes::{line as cause_line, ways as cause_ways};
 pub use explanation::{explained, explained_as_json};
 pub use sentence::{details, headline};
 
@@ -64,6 +66,24 @@ impl FormatMeta {
     const NONE: Self = Self { id: "", about: "", kept_as: None, needs_past: false, is_plain: false };
 }
 
+/// Who will read a report that is text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Presentation {
+    /// Whether it may have colours.
+    pub colour: bool,
+    /// Whether a person reads it on a terminal: then subjects that share a cause share a line.
+    pub is_terminal: bool,
+    /// Whether all that is known stands under each finding, however many there are.
+    pub details: bool,
+    /// Whether only what is wrong is wanted.
+    pub quiet: bool,
+}
+
+impl Presentation {
+    /// As a run keeps it: everything, for whoever looks later.
+    pub const KEPT: Self = Self { colour: false, is_terminal: false, details: true, quiet: false };
+}
+
 /// One format.
 pub trait Reporter: Sync {
     /// Everything that is fixed about it.
@@ -89,8 +109,8 @@ pub trait Reporter: Sync {
         self.meta().needs_past
     }
 
-    /// Renders the reports of one invocation; `colour` is for those that have any.
-    fn render(&self, reports: &[Report], colour: bool) -> Vec<u8>;
+    /// Renders the reports of one invocation.
+    fn render(&self, reports: &[Report], view: Presentation) -> Vec<u8>;
 
     /// How a file goes on from what it held, for a format whose file several invocations write in turn, and
     /// everybody may read.
@@ -115,5 +135,5 @@ pub fn find(id: &str) -> Option<&'static dyn Reporter> {
 pub fn files(report: &Report) -> Vec<(String, Vec<u8>)> {
     let kept = REPORTERS.iter().filter_map(|reporter| Some((reporter.kept_as()?, reporter)));
     let one = std::slice::from_ref(report);
-    kept.map(|(name, reporter)| (name.to_owned(), reporter.render(one, false))).collect()
+    kept.map(|(name, reporter)| (name.to_owned(), reporter.render(one, Presentation::KEPT))).collect()
 }

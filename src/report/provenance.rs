@@ -60,12 +60,15 @@ pub(super) fn sentence(provenance: &Provenance, kind: Kind) -> String {
         n => format!(", {n} commits {direction}"),
     };
     let forms: String = provenance.forms.iter().map(|form| format!(", {}", form.words())).collect();
+    let release = provenance.release.as_ref().map(|it| it.words() + ": ").unwrap_or_default();
     let said = match provenance.origin {
         Origin::Own => format!("the baseline's own commit{forms}: {commit}"),
-        Origin::Stale => format!("{word}: {what} {commit}{forms}{}", count("behind")),
-        Origin::Ahead => format!("{word}: {what} {commit}{forms}{}", count("ahead")),
+        Origin::Stale => format!("{word}: {release}{what} {commit}{forms}{}", count("behind")),
+        Origin::Ahead => format!("{word}: {release}{what} {commit}{forms}{}", count("ahead")),
         Origin::Diverged => {
-            format!("{word}: {what} {commit}{forms}, which is neither before nor after the baseline's")
+            format!(
+                "{word}: {release}{what} {commit}{forms}, which is neither before nor after the baseline's"
+            )
         }
         Origin::Edited => format!("{word}: no commit here ever held it{}", edited(provenance.edited)),
         Origin::Unreleased if provenance.commit.is_some() => {

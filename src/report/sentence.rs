@@ -1,7 +1,6 @@
 //! The sentences that several formats share: a check's details, a report's headline.
 
-use std::fmt::Write as _;
-
+use super::causes;
 use crate::model::{CheckResult, Finding, Report, Status, escaped};
 
 /// `2 modules drifted: a;b; 1 modules unreadable: c;`, the subjects in the findings' order, then why the
@@ -26,30 +25,44 @@ pub fn details(check: &CheckResult) -> String {
     parts.join(" ")
 }
 
-/// One line for a message: `FAIL production: 2 compose files, 1 image (traefik) drifted`.
+/// The longest that a headline may be, in bytes.
+const LONGEST: usize = 200;
+
+/// One line for a message: `FAIL production: odoo-web is not running; qr_ordering edited by hand; 38 modules stale (v18.6)`.
 #[must_use]
 pub fn headline(report: &Report) -> String {
-    let drifted = counted(report, Finding::is_open_drift);
-    let unreadable = counted(report, |finding| !finding.kind.is_drift());
+    let is_unwritten = report.verdict.overall == Status::Pass && report.status() == Status::Error;
+    let word = if is_unwritten { Status::Error } else { report.verdict.overall }.word();
+    let mut parts: Vec<String> = report.causes().iter().map(causes::in_headline).collect();
+    let last = beyond_causes(report);
+    let begin = format!("{word} {}: ", cut(report.about(), LONGEST / 3));
+    // What could not be carried out is said, however much was found.
+    let room = LONGEST.saturating_sub(begin.len() + 2 + last.iter().map(|it| it.len() + 2).sum::<usize>());
+    let mut length = 0;
+    let fits = parts.iter().take_while(|part| {
+        length += part.len() + 2;
+        length + " and 999999 more".len() <= room
+    });
+    let (fitting, all) = (fits.count().max(1).min(parts.len()), parts.len());
+    if fitting < all {
+        parts.truncate(fitting);
+        parts.push(format!("and {} more causes", all - fitting));
+    }
+    parts.extend(last);
+    cut(&(begin + &parts.join("; ")), LONGEST)
+}
+
+/// What a headline says besides causes: what could not be carried out, what passed, what somebody answers for.
+fn beyond_causes(report: &Report) -> Vec<String> {
     let failed = || report.checks.iter().filter(|c| !c.errors.is_empty());
-    let missing = report.checks.iter().filter(|c| !c.compares).map(|c| c.findings.len()).sum::<usize>();
     let mut parts = Vec::new();
-    if !drifted.is_empty() {
-        parts.push(format!("{} drifted", drifted.join(", ")));
-    }
-    if !unreadable.is_empty() {
-        parts.push(format!("{} could not be read", unreadable.join(", ")));
-    }
-    if missing > 0 {
-        parts.push(format!("{missing} lock {} missing", if missing == 1 { "file" } else { "files" }));
-    }
     // A check that compares nothing itself is what the others stand on: where it failed, they could not but fail.
     if let Some(first) = failed().find(|check| !check.compares) {
         let why: Vec<String> = first.errors.iter().map(|error| escaped(error.as_bytes())).collect();
-        parts.push(format!("{}: {}", first.labels.topic, why.join("; ")));
+        parts.push(cut(&format!("{}: {}", first.labels.topic, why.join("; ")), LONGEST / 2));
     } else if failed().next().is_some() {
         let ids: Vec<&str> = failed().map(|check| check.id).collect();
-        parts.push(format!("{} could not be carried out", ids.join(", ")));
+        parts.push(cut(&format!("{} could not be carried out", ids.join(", ")), LONGEST / 2));
     }
     if report.verdict.nothing_compared {
         parts.push("nothing was compared".to_owned());
@@ -58,15 +71,22 @@ pub fn headline(report: &Report) -> String {
         let passed = report.verdict.passed;
         parts.push(format!("{passed} {} passed", if passed == 1 { "check" } else { "checks" }));
     }
-    let is_unwritten = report.verdict.overall == Status::Pass && report.status() == Status::Error;
-    if is_unwritten {
+    if report.verdict.overall == Status::Pass && report.status() == Status::Error {
         parts.push("a report could not be written".to_owned());
     }
     if report.acknowledged() > 0 {
         parts.push(format!("{} acknowledged", report.acknowledged()));
     }
-    let word = if is_unwritten { Status::Error } else { report.verdict.overall }.word();
-    format!("{word} {}: {}", report.about(), parts.join("; "))
+    parts
+}
+
+/// A text of at most so many bytes.
+fn cut(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    let end = (0..=longest - "…".len()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    format!("{}…", &text[..end])
 }
 
 /// `1 compose file that no pattern covers: a/compose.yaml (add …)`: what is here and not compared, though nobody chose so;
@@ -83,21 +103,4 @@ pub(super) fn not_compared(report: &Report) -> Option<String> {
 
 fn such(check: &CheckResult, is_such: fn(&Finding) -> bool) -> Vec<&Finding> {
     check.findings.iter().filter(|finding| is_such(finding)).collect()
-}
-
-/// `2 compose files`, `1 image (traefik)`, one for each check with such findings.
-fn counted(report: &Report, is_such: fn(&Finding) -> bool) -> Vec<String> {
-    let mut all = Vec::new();
-    for check in report.checks.iter().filter(|c| c.compares && c.status() != Status::Skip) {
-        let some = such(check, is_such);
-        let Some(first) = some.first() else { continue };
-        let mut text = format!("{} {}", some.len(), check.labels.singular);
-        if some.len() == 1 {
-            let _ = write!(text, " ({})", escaped(&first.subject.key));
-        } else {
-            text.push('s');
-        }
-        all.push(text);
-    }
-    all
 }

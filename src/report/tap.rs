@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{FormatMeta, Reporter, details, text};
+use super::{FormatMeta, Presentation, Reporter, details, text};
 use crate::model::{CheckResult, Report, Status, printable};
 
 /// Test results for `prove` and everything else that reads TAP.
@@ -20,7 +20,7 @@ impl Reporter for Tap {
         &META
     }
 
-    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], _view: Presentation) -> Vec<u8> {
         let points: Vec<Point> = reports.iter().flat_map(points).collect();
         let mut text = format!("TAP version 13\n1..{}\n", points.len());
         for (position, point) in points.iter().enumerate() {

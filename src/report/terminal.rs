@@ -1,11 +1,12 @@
 //! The terminal report: plain lines that `grep '^\['` reads one fact at a time, details indented below.
 
+use super::causes;
 use super::page::{Page, RULE};
-use super::sentence::not_compared;
+use super::sentence::{headline, not_compared};
 use super::several::{InCommon, alike, seconds};
-use super::text::{self, Line};
-use super::{FormatMeta, Reporter};
-use crate::model::{CheckResult, Finding, Mode, Notice, Report, Status, escaped, printable};
+use super::text::{self, Depth, Line};
+use super::{FormatMeta, Presentation, Reporter};
+use crate::model::{Cause, CheckResult, Finding, Mode, Notice, Report, Status, escaped, printable};
 
 /// The report for people.
 pub(super) struct Terminal;
@@ -23,28 +24,67 @@ impl Reporter for Terminal {
         &META
     }
 
-    fn render(&self, reports: &[Report], colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], view: Presentation) -> Vec<u8> {
         let common = InCommon::of(reports);
-        let mut page = Page { out: String::new(), colour };
+        let mut page = Page { out: String::new(), colour: view.colour };
+        if view.quiet {
+            page.in_short(reports, view, &common);
+            return page.out.into_bytes();
+        }
+        if reports.len() > 1 {
+            page.table(reports);
+            page.line("");
+        }
         for (position, report) in reports.iter().enumerate() {
             if position > 0 {
                 page.line("");
             }
-            page.report(report, &common);
+            page.report(report, &common, view);
         }
         if reports.len() > 1 {
             page.in_common(&common);
-            page.table(reports);
         }
         page.out.into_bytes()
     }
 }
 
 impl Page {
-    fn report(&mut self, report: &Report, common: &InCommon<'_>) {
+    /// What is wrong, without anything else: for mails of cron.
+    fn in_short(&mut self, reports: &[Report], view: Presentation, common: &InCommon<'_>) {
+        let wrong = reports.iter().filter(|report| report.status() != Status::Pass);
+        for (position, report) in wrong.enumerate() {
+            if position > 0 {
+                self.line("");
+            }
+            self.line(&printable(&headline(report)));
+            let (causes, depth) = (report.causes(), Depth::Lines);
+            let shared = shared(&causes, view);
+            for check in &report.checks {
+                let lines = text::found(check, common, depth, shared);
+                self.lines(lines.into_iter().filter(|line| matches!(line, Line::Fact("FAIL" | "ERROR", _))));
+            }
+            if report.verdict.nothing_compared {
+                self.fact("ERROR", "Nothing was compared");
+            }
+            self.causes(&causes, common);
+            for line in text::since_last(report).into_iter().chain(text::deploying(report)) {
+                self.line(&line);
+            }
+            self.notices(&report.notices);
+            self.location(report);
+        }
+        if reports.len() > 1 {
+            self.in_common(common);
+        }
+    }
+
+    fn report(&mut self, report: &Report, common: &InCommon<'_>, view: Presentation) {
         self.header(report);
+        let causes = report.causes();
+        let depth = Depth::of(report, view.details);
+        let shared = if depth == Depth::Lines { shared(&causes, view) } else { &[] };
         for check in &report.checks {
-            self.check(check, common);
+            self.check(check, common, depth, shared);
         }
         if report.verdict.nothing_compared {
             self.fact("ERROR", "Nothing was compared");
@@ -52,7 +92,27 @@ impl Page {
                 "nothing that was asked for is configured or found; driftlock init looks for it".to_owned(),
             )]);
         }
+        if depth == Depth::Lines || view.details && text::Depth::of(report, false) == Depth::Lines {
+            self.causes(&causes, common);
+        }
         self.summary(report);
+    }
+
+    /// What findings have in common, the most alarming first, each with the commands for all of it.
+    fn causes(&mut self, causes: &[Cause<'_>], common: &InCommon<'_>) {
+        let is_own = |cause: &&Cause<'_>| cause.members.iter().any(|it| !common.has(it.check, it.finding));
+        let own: Vec<&Cause<'_>> = causes.iter().filter(is_own).collect();
+        if own.is_empty() {
+            return;
+        }
+        self.line("");
+        self.line("CAUSES");
+        for cause in own {
+            self.line(&format!("  {}", causes::line(cause)));
+            for (word, command) in causes::ways(cause) {
+                self.line(&format!("    {:8}{command}", format!("{word}:")));
+            }
+        }
     }
 
     fn header(&mut self, report: &Report) {
@@ -78,12 +138,12 @@ impl Page {
         self.line("");
     }
 
-    fn check(&mut self, check: &CheckResult, common: &InCommon<'_>) {
+    fn check(&mut self, check: &CheckResult, common: &InCommon<'_>, depth: Depth, shared: &[Cause<'_>]) {
         let labels = check.labels;
         if let Some(line) = &check.info {
             self.fact("INFO", &escaped(line.as_bytes()));
         }
-        self.lines(text::found(check, common));
+        self.lines(text::found(check, common, depth, shared));
         match check.status() {
             Status::Pass => match check.acknowledged() {
                 0 => self.fact("PASS", labels.pass),
@@ -115,8 +175,15 @@ impl Page {
         if let Some(what) = not_compared(report) {
             self.line(&format!("Not compared: {what}"));
         }
+        if report.status() != Status::Pass {
+            self.line(&printable(&headline(report)));
+        }
         self.painted(&format!("OVERALL: {painted}"));
         self.notices(&report.notices);
+        self.location(report);
+    }
+
+    fn location(&mut self, report: &Report) {
         if let Some(place) = &report.location {
             self.line("");
             self.line(&format!("Report: {}", escaped(place.as_bytes())));
@@ -175,6 +242,11 @@ impl Page {
             self.painted(&format!("{name:width$}  {painted}  {findings:8}  {seconds:>7}"));
         }
     }
+}
+
+/// The causes whose findings share a line, where a person reads it.
+fn shared<'c, 'r>(causes: &'c [Cause<'r>], view: Presentation) -> &'c [Cause<'r>] {
+    if view.is_terminal && !view.details { causes } else { &[] }
 }
 
 fn in_detail(finding: &Finding) -> String {

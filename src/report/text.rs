@@ -1,10 +1,11 @@
 //! The text of reports, piece by piece: lines about a check or a finding, for every format that holds text.
 
+use super::causes;
 use super::provenance::{self, minute};
 use super::several::InCommon;
 use crate::model::{
-    Change, CheckResult, ExitCode, Finding, Kind, Part, Report, Shown, SubjectSource, Value, Waiver, WayOut,
-    day, escaped, is_hidden, name_of, printable, time_of_day,
+    Cause, Change, CheckResult, ExitCode, Finding, Kind, Member, Part, Report, Shown, SubjectSource, Value,
+    Waiver, WayOut, day, escaped, escaped_command, name_of, printable, time_of_day,
 };
 
 /// What details stand behind.
@@ -39,24 +40,57 @@ impl Line {
     }
 }
 
+/// How much stands under each finding.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// All that is known.
+    Details,
+    /// Its line alone.
+    Lines,
+}
+
+/// How many findings a report has at most for which all that is known stands under each.
+const FEW: usize = 5;
+
+impl Depth {
+    /// For a report: few findings are told at length where they stand, many by their causes.
+    pub(super) fn of(report: &Report, details: bool) -> Self {
+        if details || causes::open(report) <= FEW { Self::Details } else { Self::Lines }
+    }
+}
+
 /// What a check found, what it could not look at, what can be done, and what is worth knowing besides; drift that is in
-/// `common` is only counted.
-pub(super) fn found(check: &CheckResult, common: &InCommon<'_>) -> Vec<Line> {
+/// `common` is only counted, and findings of one of the `shared` causes share a line.
+pub(super) fn found(
+    check: &CheckResult,
+    common: &InCommon<'_>,
+    depth: Depth,
+    shared: &[Cause<'_>],
+) -> Vec<Line> {
     let labels = check.labels;
     let (elsewhere, own): (Vec<&Finding>, Vec<&Finding>) =
         check.findings.iter().filter(|f| f.kind.is_drift()).partition(|f| common.has(check, f));
     let mut lines = Vec::new();
+    let mut told = vec![false; shared.len()];
     for finding in own {
+        if let Some(at) = shared.iter().position(|cause| is_shared(cause, check, finding)) {
+            if !std::mem::replace(&mut told[at], true) {
+                lines.push(together(&shared[at], check));
+            }
+            continue;
+        }
         lines.push(drift(check, finding));
-        lines.extend(details(finding));
-        lines.extend(commands(ways_out(finding)));
+        if depth == Depth::Details {
+            lines.extend(details(finding));
+            lines.extend(commands(ways_out(finding)));
+        }
     }
     if !elsewhere.is_empty() {
         let (topic, count) = (labels.topic, elsewhere.len());
         let counted = format!("{topic}: {count} {} on several targets, see below", labels.verb);
         lines.push(Line::Fact("INFO", counted));
     }
-    lines.extend(unseen(check, true));
+    lines.extend(unseen(check, true, depth));
     lines.extend(commands(&check.ways_out));
     lines.extend(check.notes.iter().map(|note| Line::Fact("INFO", escaped_command(note))));
     lines
@@ -64,7 +98,7 @@ pub(super) fn found(check: &CheckResult, common: &InCommon<'_>) -> Vec<Line> {
 
 /// The same for one report alone, without colour.
 pub(super) fn found_plainly(check: &CheckResult) -> Vec<String> {
-    found(check, &InCommon::of(&[])).iter().map(Line::plain).collect()
+    found(check, &InCommon::of(&[]), Depth::Details, &[]).iter().map(Line::plain).collect()
 }
 
 /// What is known of a finding, without its name and its ways out.
@@ -74,17 +108,33 @@ pub(super) fn details_of(finding: &Finding) -> Vec<String> {
 
 /// What a check could not look at, each subject followed by what is known of it, with the ways out where they are wanted;
 /// and why it could not be carried out.
-pub(super) fn unseen(check: &CheckResult, with_ways_out: bool) -> Vec<Line> {
+pub(super) fn unseen(check: &CheckResult, with_ways_out: bool, depth: Depth) -> Vec<Line> {
     let mut lines = Vec::new();
     for finding in check.findings.iter().filter(|f| !f.kind.is_drift()) {
         lines.push(Line::Fact("ERROR", title(check, finding)));
-        lines.extend(details(finding));
-        lines.extend(commands(if with_ways_out { &finding.ways_out } else { &[] }));
+        if depth == Depth::Details {
+            lines.extend(details(finding));
+            lines.extend(commands(if with_ways_out { &finding.ways_out } else { &[] }));
+        }
     }
     let topic = check.labels.topic;
     let errors = check.errors.iter().map(|why| format!("{topic}: {}", escaped(why.as_bytes())));
     lines.extend(errors.map(|text| Line::Fact("ERROR", text)));
     lines
+}
+
+/// Whether a finding shares the line of a cause of which the check has many.
+fn is_shared(cause: &Cause<'_>, check: &CheckResult, finding: &Finding) -> bool {
+    let own = || cause.members.iter().filter(|member| member.check.id == check.id);
+    own().count() > causes::SHARED && own().any(|member| std::ptr::eq(member.finding, finding))
+}
+
+/// The line of all findings of a check that share a cause.
+fn together(cause: &Cause<'_>, check: &CheckResult) -> Line {
+    let own: Vec<Member<'_>> = cause.members.iter().filter(|it| it.check.id == check.id).copied().collect();
+    let title = check.labels.title(own[0].finding);
+    let text = format!("{title}: {} {}: {}", own.len(), check.labels.noun, causes::first_and_last(&own));
+    Line::Fact("FAIL", text)
 }
 
 /// The line of a subject that drifted.
@@ -155,7 +205,12 @@ fn difference(finding: &Finding) -> Option<String> {
                 None | Some(Change::Content) => "modified",
                 Some(change) => change.word(),
             };
-            Some(format!("{what}: expected {before}, found {now}"))
+            Some(match finding.changed() {
+                Some(changed) if finding.change != Some(Change::Stale) => {
+                    format!("{what}: {}", printable(&changed))
+                }
+                _ => format!("{what}: expected {before}, found {now}"),
+            })
         }
         (Kind::Missing, Some(advice)) => Some(escaped(advice.as_bytes())),
         (Kind::Missing, None) if finding.subject.source == SubjectSource::LockFile => None,
@@ -176,7 +231,8 @@ fn parts(parts: &[Part]) -> impl Iterator<Item = String> {
     let named = parts.iter().take(LISTED).map(|part| {
         let why =
             part.reason.as_ref().map(|why| format!(" ({})", escaped(why.as_bytes()))).unwrap_or_default();
-        format!("{}: {}{why}", part.kind.word(), escaped(&part.path))
+        let diff = part.diff.iter().map(|diff| format!(" {diff}")).collect::<String>();
+        format!("{}: {}{diff}{why}", part.kind.word(), escaped(&part.path))
     });
     let more = parts.len().saturating_sub(LISTED);
     named.chain((more > 0).then(|| format!("… and {more} more")))
@@ -191,11 +247,6 @@ fn differing(shown: &Shown) -> impl Iterator<Item = Line> {
 /// What can be done, a command each.
 pub(super) fn commands(ways: &[WayOut]) -> impl Iterator<Item = Line> {
     ways.iter().map(|way| Line::Detail(format!("{}: {}", way.when, escaped_command(&way.command))))
-}
-
-/// A command as a shell takes it: in a quoted word there is nothing that nobody sees but a line break or tab.
-pub(super) fn escaped_command(command: &str) -> String {
-    if command.chars().any(is_hidden) { escaped(command.as_bytes()) } else { command.to_owned() }
 }
 
 /// A value in few letters: of a digest the first twelve digits.

@@ -272,10 +272,11 @@ fn the_accept_commands_that_one_check_prints_work_one_after_the_other() {
         std::fs::remove_file(project.path("etc/b.conf")).unwrap();
         project.file("odoo_modules/seisei/new/__manifest__.py", "{'name': 'new'}\n");
         project.file("infra/stacks/new/docker-compose.yml", "services: {}\n");
-        let ran = with_engine(&project, &engine, &["check"]);
+        let ran = with_engine(&project, &engine, &["check", "--details"]);
         assert_eq!(ran.code(), 2, "{}", ran.err());
         let told = ran.out();
-        let printed = told.lines().filter_map(|line| line.split_once("it was meant: ")).map(|(_, it)| it);
+        let (told, _) = told.split_once("\nCAUSES\n").unwrap();
+        let printed = told.lines().filter_map(|line| line.split_once("accept: ")).map(|(_, it)| it);
         let mut commands: Vec<String> = printed.map(|it| it.replace("'…'", "'meant'")).collect();
         assert_eq!(commands.len(), 11, "{told}");
         Dice(seed.wrapping_add(round)).shuffle(&mut commands);

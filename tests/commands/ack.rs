@@ -112,7 +112,7 @@ fn what_is_left_is_told_before_what_is_acknowledged() {
         (code, details),
         (2, &format!("1 files drifted: {EDGE}; 1 files acknowledged: {ERP};").into())
     );
-    assert_eq!(report["headline"], format!("FAIL local: 1 compose file ({EDGE}) drifted; 1 acknowledged"));
+    assert_eq!(report["headline"], format!("FAIL local: {EDGE} changed; 1 acknowledged"));
 }
 
 #[test]

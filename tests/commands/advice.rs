@@ -72,7 +72,7 @@ fn each_way_back_of_a_check_leads_back() {
         let mut check = project.driftlock(&["check", "--format", "json"]);
         let ran = check.current_dir(&dir).output().unwrap();
         let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
-        let back = commands(&report, "it must go back");
+        let back = commands(&report, "undo");
         assert_eq!(back.len(), 6, "{report:#}");
         for command in &back {
             paste(&project, &dir, command);
@@ -88,7 +88,7 @@ fn each_acceptance_that_a_check_names_accepts() {
     in_every_way(&project);
     let (code, report) = project.check(&[]);
     assert_eq!(code, 2);
-    let meant = commands(&report, "it was meant");
+    let meant = commands(&report, "accept");
     assert_eq!(meant.len(), 6, "{report:#}");
     for command in meant {
         // A baseline that was changed is compared with before more of it is.
@@ -99,7 +99,7 @@ fn each_acceptance_that_a_check_names_accepts() {
 
     project.file(ERP, "services: {web: {}}\n");
     let report = project.check(&["--output", "out of the way"]).1;
-    let meant = commands(&report, "it was meant");
+    let meant = commands(&report, "accept");
     assert!(meant[0].contains("accept 'out of the way' --only"), "the run lies there: {meant:?}");
     paste(&project, &project.root(), &format!("{} --yes", meant[0]));
     assert_eq!(project.check(&[]).0, 0);
@@ -110,7 +110,7 @@ fn what_is_answered_for_is_answered_for_by_the_command_that_a_check_names() {
     let project = released();
     project.file(ERP, "services: {}\n");
     let report = project.check(&[]).1;
-    for command in commands(&report, "it is known, and may stay for a while") {
+    for command in commands(&report, "acknowledge") {
         paste(&project, &project.root(), &format!("{command} --by Ada"));
     }
     let (code, report) = project.check(&[]);
@@ -261,7 +261,7 @@ fn against_another_baseline_nothing_can_be_accepted() {
     project.file(ERP, "services: {}\n");
     let all = ways(&project.check(&["--baseline", "git:HEAD"]).1);
     assert_eq!(all.len(), 1, "{all:?}");
-    assert_eq!(all[0].0, "it must go back");
+    assert_eq!(all[0].0, "undo");
 }
 
 #[test]
@@ -410,7 +410,7 @@ fn nothing_that_is_released_is_advised_to_be_deleted() {
     let report = project.check(&[]).1;
     assert_eq!(check_of(&report, "compose_hashes")["findings"][0]["kind"], "unexpected");
     assert_eq!(check_of(&report, "config_hashes")["findings"][0]["kind"], "unexpected");
-    let back = commands(&report, "it must go back");
+    let back = commands(&report, "undo");
     assert!(back.is_empty(), "{back:?}");
 }
 
@@ -430,7 +430,7 @@ fn the_way_back_of_a_module_leaves_what_is_excluded_in_it() {
     project.file("odoo_modules/seisei/printer/models/it's extra.py", "x\n");
     project.file(ORDER, "class Order: hand\n");
     let report = project.check(&[]).1;
-    for command in commands(&report, "it must go back") {
+    for command in commands(&report, "undo") {
         paste(&project, &project.root(), &command);
     }
     assert_eq!(project.check(&[]).0, 0);
@@ -451,7 +451,7 @@ fn a_way_back_without_its_commit_touches_nothing() {
     }
     project.file("servers/prod/odoo_modules/seisei/printer/extra.py", "x\n");
     let report = project.check(&["--target", "prod"]).1;
-    let back = commands(&report, "it must go back");
+    let back = commands(&report, "undo");
     assert!(back.len() >= 3, "{back:?}");
     let before = crate::support::disk::files_below(&project.path("servers"));
     let elsewhere = Project::empty();
@@ -481,7 +481,7 @@ fn under_git() -> Project {
 /// Runs the only undo of a check, and gives the report of the check after it.
 fn undone(project: &Project, args: &[&str]) -> Value {
     let report = project.check(args).1;
-    let back = commands(&report, "it must go back");
+    let back = commands(&report, "undo");
     assert_eq!(back.len(), 1, "{report:#}");
     paste(project, &project.root(), &back[0]);
     let (code, report) = project.check(args);
@@ -587,7 +587,7 @@ fn what_no_commit_has_is_put_aside_and_what_undo_discards_is_said() {
     let report = project.check(&[]).1;
     let discarded = "undo discards the present content of models/order.py: no commit that was found holds it";
     assert_eq!(notes(&report), [discarded]);
-    for command in commands(&report, "it must go back") {
+    for command in commands(&report, "undo") {
         assert!(!command.contains("rm "), "{command}");
         paste(&project, &project.root(), &command);
     }
@@ -611,7 +611,7 @@ fn where_no_command_is_certain_there_are_words() {
     project.ok(&["export", "--accept"]);
     git(&project, &["stash", "--quiet", "--", ERP]);
     let report = project.check(&[]).1;
-    assert!(commands(&report, "it must go back").is_empty(), "a stash is no source: {report:#}");
+    assert!(commands(&report, "undo").is_empty(), "a stash is no source: {report:#}");
     assert!(
         notes(&report)[0].starts_with("no command undoes this: no commit of a branch or tag"),
         "{report:#}"
@@ -628,7 +628,7 @@ fn where_no_command_is_certain_there_are_words() {
     std::fs::remove_file(project.path("infra/stacks/linked")).unwrap();
     std::os::unix::fs::symlink("../../releases/2", project.path("infra/stacks/linked")).unwrap();
     let report = project.check(&[]).1;
-    assert!(commands(&report, "it must go back").is_empty(), "{report:#}");
+    assert!(commands(&report, "undo").is_empty(), "{report:#}");
     assert!(notes(&report)[0].contains("the link infra/stacks/linked"), "{report:#}");
 
     // What a filter's program would make of it is not computed.
@@ -640,7 +640,7 @@ fn where_no_command_is_certain_there_are_words() {
     git(&project, &["commit", "--quiet", "--amend", "--message", "filtered"]);
     project.file(ERP, "services: {hand: {}}\n");
     let report = project.check(&[]).1;
-    assert!(commands(&report, "it must go back").is_empty(), "{report:#}");
+    assert!(commands(&report, "undo").is_empty(), "{report:#}");
 }
 
 #[test]

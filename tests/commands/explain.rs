@@ -206,7 +206,7 @@ fn the_way_back_leads_back() {
     ] {
         let it = &explain(&project, &[subject])[0];
         let ways = it["ways_out"].as_array().unwrap();
-        let back = ways.iter().find(|way| way["when"] == "it must go back");
+        let back = ways.iter().find(|way| way["when"] == "undo");
         let command = back.unwrap_or_else(|| panic!("{it:#}"))["command"].as_str().unwrap();
         let mut shell = std::process::Command::new("sh");
         let ran = shell.alone().args(["-c", command]).current_dir(project.root()).output();

@@ -23,6 +23,7 @@ mod notify_proxy;
 mod notify_sinks;
 mod pause;
 mod prune;
+mod reading;
 mod report;
 mod scenarios;
 mod selftest;

@@ -487,7 +487,7 @@ fn names_mention_nobody_and_break_no_limit() {
     }
     told.check(&[], 2);
     let message = told.message();
-    message.assert_says(&["65 compose files drifted", "… and 53 more, which the report names"]);
+    message.assert_says(&["FAIL local: 65 files unexpected", "*unexpected (65 files)*: `infra/stacks/"]);
     for number in 0..60 {
         std::fs::remove_dir_all(told.project.path(&format!("infra/stacks/{number}-{long}"))).unwrap();
     }

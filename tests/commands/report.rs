@@ -123,7 +123,7 @@ fn a_report_of_every_kind_is_told_again_as_it_was() {
                 serde_json::from_slice(&project.ok(&["report", &run, "--format", "json"]).0.stdout).unwrap();
             assert_eq!(again, json, "{}: {run}", case.name);
             let text = kept(project, &run, "drift_report.txt");
-            let again = project.ok(&["report", &run]).out();
+            let again = project.ok(&["report", &run, "--details"]).out();
             let bare = |text: &str| {
                 text.replace("; ", "\n").lines().map(without_topic).collect::<Vec<_>>().join("\n")
             };

@@ -92,8 +92,7 @@ fn go_back(project: &Project, subject: &str) {
     let told = project.ok(&["explain", "--target", "prod", "--format", "json", subject]).0.stdout;
     let told: Value = serde_json::from_slice(&told).unwrap();
     let ways = told[0]["ways_out"].as_array().unwrap();
-    let command =
-        ways.iter().find(|way| way["when"] == "it must go back").unwrap()["command"].as_str().unwrap();
+    let command = ways.iter().find(|way| way["when"] == "undo").unwrap()["command"].as_str().unwrap();
     let bin = project.path("audit/runtime/bin");
     std::fs::create_dir_all(&bin).unwrap();
     let wrapper = "#!/bin/sh\nexec /usr/bin/ssh -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \"$@\"\n";

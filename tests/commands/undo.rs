@@ -15,7 +15,7 @@ use crate::support::git::{commit_all, git};
 use crate::support::world::Alone as _;
 use crate::support::{Project, Ran, check_of};
 
-const UNDO: &str = "it must go back";
+const UNDO: &str = "undo";
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 const PRINTER: &str = "odoo_modules/seisei/printer";

@@ -77,12 +77,12 @@ fn a_finding_stands_at_its_file_and_acknowledged_ones_are_notices() {
     let files: Vec<&str> = drift.iter().filter_map(|it| Some(it.properties.get("file")?.as_str())).collect();
     let expected = [
         "infra/stacks/edge/docker-compose.yml",
-        "odoo_modules/community/ocr/__manifest__.py",
         "odoo_modules/seisei/printer/models/new.py",
+        "odoo_modules/community/ocr/__manifest__.py",
     ];
     assert_eq!(files, expected);
     assert_eq!(drift[0].properties["title"], "local: Compose files");
-    assert!(drift[0].message.contains("\nit was meant: driftlock accept "), "{:?}", drift[0]);
+    assert!(drift[0].message.contains("\naccept: driftlock accept "), "{:?}", drift[0]);
     let answered = &of("acknowledged")[0];
     assert!(answered.name == "notice" && answered.message.contains("acknowledged until "), "{answered:?}");
     let missing = &of("no lock file")[0];

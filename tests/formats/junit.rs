@@ -73,7 +73,7 @@ fn a_case_is_named_by_check_and_target_and_tells_what_to_do() {
     );
     let text = result["text"].as_str().unwrap();
     for words in
-        ["modified: models/order.py", "probably: ", "it was meant: driftlock accept --only addon_hashes/ocr"]
+        ["modified: models/order.py", "probably: ", "accept: driftlock accept --only addon_hashes/ocr"]
     {
         assert!(text.contains(words), "{words}: {text}");
     }

@@ -75,8 +75,8 @@ fn a_pass_is_short_and_what_somebody_answers_for_is_folded() {
 #[test]
 fn what_can_be_done_stands_in_blocks_to_copy() {
     let page = Situation::of("drift").report("markdown").0;
-    let accept = "```sh\n# it was meant\ndriftlock accept --only ";
-    assert!(page.contains(accept) || page.contains("\n# it was meant\ndriftlock accept --only "), "{page}");
+    let accept = "```sh\n# accept\ndriftlock accept --only ";
+    assert!(page.contains(accept) || page.contains("\n# accept\ndriftlock accept --only "), "{page}");
     assert!(page.contains("| `compose_hashes` | **FAIL** | 2 | 1 drifted |\n"), "{page}");
 }
 

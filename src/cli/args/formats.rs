@@ -4,7 +4,7 @@ use crate::cli::completion;
 use crate::control::waits;
 use crate::model::printable_path;
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::cli::terminal::output::{When, say};
 use crate::error::Failure;
 use crate::model::{ExitCode, Report, escaped, in_words};
 use crate::project::Project;
-use crate::report::{self, Reporter};
+use crate::report::{self, Presentation, Reporter};
 use crate::store::outputs::check_output;
 
 /// Options that choose formats.
@@ -28,12 +28,28 @@ pub(crate) struct FormatArgs {
     formats: Vec<String>,
 }
 
+/// How much of a report is shown to people.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct DetailArgs {
+    /// Print all that is known under each finding, however many there are
+    #[arg(long, help_heading = "What to print and write")]
+    details: bool,
+}
+
 fn known() -> String {
     report::REPORTERS.iter().map(|reporter| reporter.id()).collect::<Vec<_>>().join(", ")
 }
 
 fn help() -> String {
     format!("Report as NAME ({}) on standard output, or into FILE; repeatable", known())
+}
+
+impl DetailArgs {
+    /// How what goes to standard output is shown.
+    pub(crate) fn presentation(self, quiet: bool, colour: When) -> Presentation {
+        let colour = colour.colours_stdout();
+        Presentation { colour, is_terminal: std::io::stdout().is_terminal(), details: self.details, quiet }
+    }
 }
 
 /// A format and where it goes; `None` is standard output.
@@ -113,12 +129,7 @@ fn is_device(path: &Path) -> bool {
 const PATIENCE: Duration = waits::REPORT_FILE.most;
 
 /// Sends the reports where they belong and gives the exit code.
-pub(crate) fn emit(
-    reports: &mut [Report],
-    wanted: &[Wanted],
-    quiet: bool,
-    colour: When,
-) -> Result<u8, Failure> {
+pub(crate) fn emit(reports: &mut [Report], wanted: &[Wanted], view: Presentation) -> Result<u8, Failure> {
     if !write(reports, wanted) {
         for report in reports.iter_mut() {
             report.verdict = report.verdict.unwritten();
@@ -129,8 +140,8 @@ pub(crate) fn emit(
         let _ = files(reports, &again).filter_map(Result::err).count();
     }
     let code = exit_code(reports);
-    if !(quiet && code == 0) {
-        print(reports, wanted, colour)?;
+    if !(view.quiet && code == 0) {
+        print(reports, wanted, view)?;
     }
     Ok(code)
 }
@@ -148,9 +159,9 @@ fn files<'a>(reports: &'a [Report], wanted: &'a [Wanted]) -> impl Iterator<Item 
 }
 
 /// Prints what goes to standard output.
-pub(crate) fn print(reports: &[Report], wanted: &[Wanted], colour: When) -> Result<(), Failure> {
+pub(crate) fn print(reports: &[Report], wanted: &[Wanted], view: Presentation) -> Result<(), Failure> {
     let mut here = wanted.iter().filter(|(_, file)| file.is_none());
-    here.try_for_each(|(reporter, _)| output::print(&reporter.render(reports, colour.colours_stdout())))
+    here.try_for_each(|(reporter, _)| output::print(&reporter.render(reports, view)))
 }
 
 /// Writes a file of one format.
@@ -158,7 +169,7 @@ pub(crate) fn write_into(file: &Path, reporter: &dyn Reporter, reports: &[Report
     log::info!(format = reporter.id(), file:% = file.display(); "writes a report");
     let written = match reporter.renewal() {
         Some(renewal) => atomic::renew_file(file, PATIENCE, |old| renewal(reports, old)),
-        None => atomic::write_file(file, &reporter.render(reports, false)),
+        None => atomic::write_file(file, &reporter.render(reports, Presentation::default())),
     };
     let placing = written.map_err(|error| {
         let failure = Failure::new(format!("--format {}: {}", reporter.id(), why_at(file, &error)));

@@ -2,6 +2,7 @@
 
 use crate::audit::acceptance::Basis;
 use crate::audit::acceptance::commit;
+use crate::audit::acceptance::known;
 use crate::audit::acceptance::line;
 use crate::audit::author::filled;
 use crate::check::read_section;
@@ -130,7 +131,8 @@ fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Resu
     let own = target.as_deref().filter(|_| args.own);
     let mut files = new_lock_files(&request, &chosen, &look.evidence, own)?;
     files.extend(infrastructure::with_chosen(&look, &locks, &chosen)?);
-    output::print(table(&chosen, &files).as_bytes())?;
+    output::print(table(&chosen, &files, run.report.as_ref()).as_bytes())?;
+    let reason = reason.or_else(|| asked_for_reason(args, interrupt));
     if !agreed(args, interrupt)? {
         return Err(Failure::new("not accepted").hint("nothing was written"));
     }
@@ -270,8 +272,8 @@ impl Job<'_> {
     /// The changes of a run that are chosen, after looking again; `None` where there are none.
     fn prepare(&self, run: &Run) -> Result<Option<Prepared>, Unfit> {
         let (proposed, compared) = self.propose(run)?;
-        let not_lockable = run.report.as_ref().map(not_lockable).unwrap_or_default();
-        let Some(chosen) = choose(proposed, &not_lockable, self.patterns, self.args, self.interrupt)? else {
+        let Some(chosen) = choose(proposed, self.patterns, self.args, (run.report.as_ref(), self.interrupt))?
+        else {
             return Ok(None);
         };
         let look = self.as_task(|watch| self.look_again(&chosen, watch))?;
@@ -443,12 +445,12 @@ fn is_named(patterns: &[Named], check: &str, key: &[u8]) -> bool {
 /// The changes to accept; `None` when the run proposes none.
 fn choose(
     proposed: Vec<Change>,
-    not_lockable: &[NotLockable<'_>],
     patterns: &[Named],
     args: &AcceptArgs,
-    interrupt: &Interrupt,
+    (report, interrupt): (Option<&Report>, &Interrupt),
 ) -> Result<Option<Vec<Change>>, Unfit> {
     let keys: Vec<(&str, Vec<u8>)> = proposed.iter().map(|c| (c.check.as_str(), c.key.clone())).collect();
+    let not_lockable = report.map(not_lockable).unwrap_or_default();
     let others: Vec<(&str, Vec<u8>)> = not_lockable.iter().map(|(key, _)| key.clone()).collect();
     let mut taken: BTreeSet<usize> = BTreeSet::new();
     let mut left: BTreeSet<usize> = BTreeSet::new();
@@ -474,7 +476,7 @@ fn choose(
     let chosen = proposed.into_iter().enumerate().filter(|(at, _)| is_taken(*at));
     let mut chosen: Vec<Change> = chosen.map(|(_, change)| change).collect();
     if args.interactive && !chosen.is_empty() {
-        chosen = tick(chosen, interrupt)?;
+        chosen = tick(chosen, report, interrupt)?;
         if chosen.is_empty() {
             return Err(Failure::new("nothing was ticked").hint("nothing was written").into());
         }
@@ -501,12 +503,16 @@ fn stray(named: &Named, proposed: &[Change]) -> Failure {
     })
 }
 
-fn tick(all: Vec<Change>, interrupt: &Interrupt) -> Result<Vec<Change>, Failure> {
+fn tick(all: Vec<Change>, report: Option<&Report>, interrupt: &Interrupt) -> Result<Vec<Change>, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new("-i needs a terminal").hint("name the subjects with --only instead"));
     }
-    let lines: Vec<String> = all.iter().map(line).collect();
-    let asked = dialoguer::MultiSelect::new().with_prompt("Accept (space ticks, enter ends)").items(&lines);
+    let known = |change: &Change| report.map(|report| known(report, change)).unwrap_or_default();
+    let with_known = |change: &Change| [vec![line(change)], known(change)].concat().join("  ");
+    let lines: Vec<String> = all.iter().map(with_known).collect();
+    let asked = dialoguer::MultiSelect::new()
+        .with_prompt("Accept (arrows move, space ticks, a ticks all, enter ends, escape leaves)")
+        .items(&lines);
     let ticked = interrupt.while_waiting(|| asked.interact_opt());
     let _ = console::Term::stderr().show_cursor();
     let ticked = ticked.map_err(|dialoguer::Error::IO(error)| {
@@ -548,7 +554,7 @@ fn new_lock_files(
 }
 
 /// What is about to change, by section and subject.
-fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
+fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>, report: Option<&Report>) -> String {
     let mut text = String::new();
     let sections = SECTIONS.iter().map(|section| (section.id(), section.meta().nouns.1));
     for (section, nouns) in sections.chain([(INFRASTRUCTURE, TERRAFORM_PLAN.meta().labels.noun)]) {
@@ -558,6 +564,9 @@ fn table(chosen: &[Change], files: &BTreeMap<String, Vec<u8>>) -> String {
         }
         for change in of_it {
             let _ = writeln!(text, "  {}", line(change));
+            for fact in report.map(|report| known(report, change)).unwrap_or_default() {
+                let _ = writeln!(text, "      {fact}");
+            }
             let parts = if change.kind == Kind::Modified { change.parts.as_slice() } else { &[] };
             for (kind, path) in parts.iter().take(10) {
                 let _ = writeln!(text, "      {}: {}", kind.word(), escaped(path));
@@ -590,6 +599,18 @@ fn facts_that_move(change: &Change) -> Vec<String> {
     let told = |fact: Option<&String>| fact.map_or_else(|| "nothing".to_owned(), |it| escaped(it.as_bytes()));
     let moved = names.into_iter().filter(|name| before.get(*name) != now.get(*name));
     moved.map(|name| format!("{name}: {} → {}", told(before.get(name)), told(now.get(name)))).collect()
+}
+
+/// The reason, asked for once of whoever ticked a list and gave none; nothing where it is left empty.
+fn asked_for_reason(args: &AcceptArgs, interrupt: &Interrupt) -> Option<String> {
+    if !args.interactive || interrupt.code().is_some() {
+        return None;
+    }
+    say("Reason, for audit/accepted.jsonl (may be empty):");
+    let mut answer = String::new();
+    let read = interrupt.while_waiting(|| std::io::stdin().lock().read_line(&mut answer));
+    let answer = answer.trim();
+    (read.is_ok() && !answer.is_empty()).then(|| answer.to_owned())
 }
 
 fn agreed(args: &AcceptArgs, interrupt: &Interrupt) -> Result<bool, Failure> {

@@ -14,7 +14,7 @@ use crate::audit::side::{BASELINE, Called, HERE, Side};
 use crate::audit::target::host_name;
 use crate::check::{CHECKS, Case, Evidence, NoBaseline};
 use crate::cli::Session;
-use crate::cli::args::formats::{FormatArgs, check_outputs, emit, refuse_metrics};
+use crate::cli::args::formats::{DetailArgs, FormatArgs, check_outputs, emit, refuse_metrics};
 use crate::cli::args::target::ReachArgs;
 use crate::cli::completion;
 use crate::cli::terminal::output::say;
@@ -74,6 +74,8 @@ pub(crate) struct DiffArgs {
     reach: ReachArgs,
     #[command(flatten)]
     formats: FormatArgs,
+    #[command(flatten)]
+    details: DetailArgs,
     /// Print nothing when both are equal
     #[arg(long, short)]
     quiet: bool,
@@ -107,7 +109,7 @@ pub(crate) fn run(session: &Session, args: &DiffArgs, interrupt: &Interrupt) -> 
     if args.content || args.show_content {
         show_lines(&project, &sides, extent(args.show_content), &mut report, interrupt)?;
     }
-    emit(&mut [report], &wanted, args.quiet, session.color)
+    emit(&mut [report], &wanted, args.details.presentation(args.quiet, session.color))
 }
 
 /// Refuses the bare name of a target or of a revision, with the call that was probably meant.

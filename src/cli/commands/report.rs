@@ -9,7 +9,9 @@ use clap::Args;
 use crate::atomic::read_file;
 use crate::check;
 use crate::cli::Session;
-use crate::cli::args::formats::{FormatArgs, Wanted, check_outputs, print, refuse_metrics, write};
+use crate::cli::args::formats::{
+    DetailArgs, FormatArgs, Wanted, check_outputs, print, refuse_metrics, write,
+};
 use crate::control::clock;
 use crate::error::Failure;
 use crate::model::{Mode, Report, escaped};
@@ -41,6 +43,8 @@ pub(crate) struct ReportArgs {
     target: Vec<String>,
     #[command(flatten)]
     formats: FormatArgs,
+    #[command(flatten)]
+    details: DetailArgs,
 }
 
 pub(crate) fn run(session: &Session, args: &ReportArgs) -> Result<u8, Failure> {
@@ -69,7 +73,7 @@ pub(crate) fn run(session: &Session, args: &ReportArgs) -> Result<u8, Failure> {
         past_runs::put(report, &runs);
     }
     let is_written = write(&reports, &wanted);
-    print(&reports, &wanted, session.color)?;
+    print(&reports, &wanted, args.details.presentation(false, session.color))?;
     Ok(u8::from(!is_written))
 }
 

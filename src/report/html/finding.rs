@@ -2,19 +2,21 @@
 
 use super::markup::Markup;
 use super::{Layout, count};
+use crate::model::escaped_command;
 use crate::model::{
     Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, SubjectSource, Versions,
     Waiver, WayOut, day, name_of,
 };
 use crate::report::provenance;
-use crate::report::text::{escaped_command, short};
+use crate::report::text::short;
 
 /// A finding as it folds away and out.
-pub(super) fn finding(page: &mut Markup, finding: &Finding, layout: Layout) {
+pub(super) fn finding(page: &mut Markup, check: &CheckResult, finding: &Finding, layout: Layout) {
     let mut rest = finding.clone();
     // Where at first only names are seen, the cause stands beside them.
     let cause = if layout.is_folded() { rest.cause.take() } else { None };
     entry(page, finding, cause.as_deref(), layout, |it| {
+        it.put("p class=where", check.labels.topic);
         it.append(&body(&rest, layout));
         ways_out(it, &rest.ways_out);
     });
@@ -33,6 +35,10 @@ pub(super) fn entry(
             it.within(layout.heading(), |it| it.name(&finding.subject.key));
             it.text(" ");
             it.put("i", word(finding));
+            if let Some(changed) = finding.changed() {
+                it.text(" ");
+                it.put("code", &changed);
+            }
             if let Some(cause) = cause {
                 it.text(" ");
                 it.put("small", &format!("probably: {cause}"));
@@ -178,7 +184,10 @@ fn file(page: &mut Markup, finding: &Finding, part: &Part) {
         it.within("code", |it| it.name(&part.path));
         if part.kind == Kind::Modified {
             it.text(" ");
-            it.put("code", &format!("{} → {}", short(&part.expected), short(&part.actual)));
+            match &part.diff {
+                Some(diff) => it.put("code", diff),
+                None => it.put("code", &format!("{} → {}", short(&part.expected), short(&part.actual))),
+            }
         }
         if let Some(why) = &part.reason {
             it.text(&format!(" {why}"));
@@ -288,6 +297,6 @@ pub(super) fn group(
     is_of_it: &dyn Fn(&Finding) -> bool,
 ) {
     for it in check.findings.iter().filter(|finding| is_of_it(finding)) {
-        finding(page, it, layout);
+        finding(page, check, it, layout);
     }
 }

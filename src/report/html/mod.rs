@@ -8,7 +8,7 @@ mod page;
 mod place;
 mod timeline;
 
-use super::{FormatMeta, Reporter};
+use super::{FormatMeta, Presentation, Reporter};
 use crate::model::Report;
 
 /// The report for a browser.
@@ -27,7 +27,7 @@ impl Reporter for Html {
         &META
     }
 
-    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], _view: Presentation) -> Vec<u8> {
         page::document(reports).into_bytes()
     }
 }

@@ -1,12 +1,14 @@
 //! What the page tells of one place: its checks, what could not be looked at, what moved, and on what ground.
 
-use super::finding::{fact, group, ways_out};
+use super::finding::{fact, finding, group, ways_out};
 use super::markup::{Markup, badge, section};
 use super::{Layout, count, timeline};
 use crate::model::printable;
 use crate::model::{
-    BaselineOrigin, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day, time_of_day,
+    BaselineOrigin, Cause, CauseKind, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day,
+    time_of_day,
 };
+use crate::report::causes;
 use crate::report::provenance::minute;
 use crate::report::several::{InCommon, seconds};
 use crate::report::text;
@@ -14,12 +16,12 @@ use crate::report::text;
 /// Everything below the headline of one report. What `common` has is told elsewhere on the page.
 pub(super) fn place(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'_>) {
     warnings(page, report);
-    timeline::timeline(page, report, layout);
-    checks(page, report, layout);
     unseen(page, report, layout);
     moved(page, report, layout, common);
     resolved(page, report, layout);
     acknowledged(page, report, layout);
+    checks(page, report, layout);
+    timeline::timeline(page, report, layout);
     coverage(page, report, layout);
     run(page, report, layout);
 }
@@ -66,7 +68,7 @@ fn checks(page: &mut Markup, report: &Report, layout: Layout) {
 
 fn row(page: &mut Markup, check: &CheckResult) {
     page.within("tr", |it| {
-        it.within("th scope=row", |it| it.put("code", check.id));
+        it.with("th scope=row", &[("title", check.id)], |it| it.text(check.labels.topic));
         it.within("td", |it| badge(it, check.status()));
         it.within("td class=count", |it| it.text(&check.subjects.to_string()));
         it.within("td", |it| {
@@ -141,7 +143,7 @@ fn by_check(
     }
     section(page, layout, title, |it, layout| {
         for check in checks {
-            it.put(layout.heading(), check.id);
+            it.put(layout.heading(), check.labels.topic);
             more(it, check);
             group(it, check, layout.below(), &|finding| is_of_it(check, finding));
         }
@@ -157,19 +159,67 @@ fn unseen(page: &mut Markup, report: &Report, layout: Layout) {
     });
 }
 
+/// What moved, the most alarming first.
 fn moved(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'_>) {
-    let is_of_it =
-        |check: &CheckResult, finding: &Finding| finding.is_open_drift() && !common.has(check, finding);
+    let mut all = report.causes();
+    for cause in &mut all {
+        cause.members.retain(|it| it.finding.is_open_drift() && !common.has(it.check, it.finding));
+    }
+    all.retain(|cause| !cause.members.is_empty());
     let elsewhere =
         |check: &CheckResult| check.findings.iter().filter(|finding| common.has(check, finding)).count();
-    by_check(page, report, layout, "What moved", &is_of_it, &|check| elsewhere(check) > 0, &|it, check| {
-        let shared = elsewhere(check);
-        if shared > 0 {
+    if all.is_empty() && report.checks.iter().all(|check| elsewhere(check) == 0) {
+        return;
+    }
+    let is_grouped = all.iter().map(|cause| cause.members.len()).sum::<usize>() > GROUPED;
+    section(page, layout, "What moved", |it, layout| {
+        for check in report.checks.iter().filter(|check| elsewhere(check) > 0) {
             it.within("p", |it| {
-                it.text(&format!("{}: ", count(shared, check.labels.singular)));
+                it.text(&format!("{}: ", count(elsewhere(check), check.labels.singular)));
                 it.put("a href=#common", "drift on several targets");
             });
         }
+        for one in &all {
+            cause(it, one, layout, is_grouped);
+        }
+    });
+}
+
+/// More findings than these are told by their causes, and fold away below them.
+const GROUPED: usize = 10;
+
+/// One cause, with the commands for all of it where there are many findings.
+fn cause(page: &mut Markup, cause: &Cause<'_>, layout: Layout, is_grouped: bool) {
+    let class = match cause.kind {
+        kind if kind.is_alarming() => "cause alarm",
+        CauseKind::Unexpected | CauseKind::Pending | CauseKind::OtherForm | CauseKind::OlderRule => "cause",
+        _ => "cause late",
+    };
+    page.with(layout.heading(), &[("class", class)], |it| {
+        it.text(cause.kind.words());
+        it.put("small", &format!(" {}", cause.count()));
+    });
+    let each = |it: &mut Markup, layout: Layout| {
+        for member in &cause.members {
+            finding(it, member.check, member.finding, layout);
+        }
+    };
+    if !is_grouped || cause.members.len() == 1 {
+        return each(page, layout.below());
+    }
+    page.put("p", &causes::line(cause));
+    let ways = causes::ways(cause);
+    if !ways.is_empty() {
+        page.within("dl class=ways", |it| {
+            for (word, command) in ways {
+                it.within("dt", |it| it.text(word));
+                it.within("dd", |it| it.put("code", &command));
+            }
+        });
+    }
+    page.within(if cause.kind.is_alarming() { "details open" } else { "details" }, |it| {
+        it.put("summary", &cause.count());
+        each(it, layout.below());
     });
 }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::super::provenance::sentence;
 use crate::model::{
     Attribute, Category, Change, CheckMeta, Commit, Digest, Disposition, FileOrigin, Finding, Kind, Origin,
-    OtherForm, Part, Provenance, Shown, Since, Stat, Subject, SubjectSource, Value, Versions, Waiver, WayOut,
-    readable,
+    OtherForm, Part, Provenance, Release, Shown, Since, Stat, Subject, SubjectSource, Value, Versions,
+    Waiver, WayOut, readable,
 };
 
 /// One difference.
@@ -68,6 +68,9 @@ pub(in crate::report) struct WireFinding {
     /// Who answers for it: it does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     acknowledged: Option<Waiver>,
+    /// What differs in a single file, in a few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    diff: Option<String>,
     /// Which lines of a single file differ, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content: Option<Shown>,
@@ -112,6 +115,9 @@ struct WirePart {
     /// Why it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What differs in it, in a few words: how many lines came and went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    diff: Option<String>,
     /// Which lines differ, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content: Option<Shown>,
@@ -144,6 +150,9 @@ struct WireProvenance {
     /// The newest of these, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     commits: Vec<Commit>,
+    /// The release that holds it, where tags tell that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    release: Option<Release>,
     /// The forms in which the same content is written otherwise than in the baseline.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     forms: Vec<String>,
@@ -208,6 +217,7 @@ impl WireFinding {
             new: finding.is_new,
             fingerprint: finding.fingerprint(check).to_string(),
             acknowledged: finding.acknowledged().cloned(),
+            diff: finding.diff.clone(),
             content: finding.shown.as_deref().cloned(),
             files: (!finding.parts.is_empty()).then(|| finding.parts.iter().map(WirePart::of).collect()),
             provenance: finding.provenance.as_deref().map(|it| WireProvenance::of(it, finding.kind)),
@@ -240,6 +250,7 @@ impl WireFinding {
             provenance: self.provenance.map(|it| Box::new(it.read())),
             versions: self.manifest_version,
             shown: self.content.map(Box::new),
+            diff: self.diff,
             disposition: self.acknowledged.map_or(Disposition::Active, Disposition::Acknowledged),
             since: self.since,
             cause: self.cause,
@@ -260,6 +271,7 @@ impl WirePart {
             expected: part.expected.text(),
             actual: part.actual.text(),
             reason: part.reason.clone(),
+            diff: part.diff.clone(),
             content: part.shown.as_deref().cloned(),
         }
     }
@@ -272,6 +284,7 @@ impl WirePart {
             actual: value(self.actual),
             stat: None,
             shown: self.content.map(Box::new),
+            diff: self.diff,
             reason: self.reason,
         }
     }
@@ -296,6 +309,7 @@ impl WireProvenance {
             baseline_commit: provenance.baseline.clone(),
             distance: is_between.then_some(provenance.distance),
             commits: provenance.between.clone(),
+            release: provenance.release.clone(),
             forms: provenance.forms.iter().map(|form| form.words().to_owned()).collect(),
             files: files.collect(),
             mtime: provenance.edited.map(|stat| stat.mtime),
@@ -320,6 +334,7 @@ impl WireProvenance {
             files: files.collect(),
             edited: self.mtime.zip(self.uid).map(|(mtime, uid)| Stat { mtime, uid, ..Stat::default() }),
             unsearched: self.unsearched,
+            release: self.release,
             forms: self.forms.iter().filter_map(|words| form(words)).collect(),
             ..Provenance::of(origin(&self.verdict))
         }

@@ -13,7 +13,7 @@ pub(super) use self::finding::WireFinding;
 pub use self::finding::{bytes, name};
 pub use self::past::{read_run, run_of};
 use self::report::{WireReport, WireReports};
-use super::{FormatMeta, Reporter};
+use super::{FormatMeta, Presentation, Reporter};
 use crate::model::{CheckMeta, Report, shown_json};
 
 /// The file that a report is kept as in every run.
@@ -40,7 +40,7 @@ impl Reporter for Json {
         &META
     }
 
-    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], _view: Presentation) -> Vec<u8> {
         let document = match reports {
             [one] => Document::One(Box::new(WireReport::of(one))),
             several => Document::Several(WireReports::of(several)),

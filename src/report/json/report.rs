@@ -6,9 +6,9 @@ use super::super::{details, headline};
 use super::finding::{WireFinding, bytes, name};
 use super::{FindCheck, ReadError, SCHEMA, SCHEMA_OF_SEVERAL};
 use crate::model::{
-    BaselineOrigin, CheckLabels, CheckMeta, CheckResult, Digest, Ending, ExitCode, Kind, LeftOut, Mode,
-    Notice, Pause, PreviousReport, Report, Resolved, SectionId, SectionOff, SinceLast, Status, Trigger, Unit,
-    Use, Verdict, WayOut, judge,
+    BaselineOrigin, Cause, CauseKind, CheckLabels, CheckMeta, CheckResult, Digest, Ending, ExitCode,
+    GroupWays, Kind, LeftOut, Member, Mode, Notice, Pause, PreviousReport, Release, Report, Resolved,
+    SectionId, SectionOff, SinceLast, Status, Trigger, Unit, Use, Verdict, WayOut, judge, readable,
 };
 use crate::section::{INFRASTRUCTURE, SECTIONS};
 
@@ -73,6 +73,9 @@ pub(super) struct WireReport {
     exit_code: u8,
     /// One line for a message.
     headline: String,
+    /// What findings have in common, the most alarming first; none where nothing was found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<WireCause>,
     /// SHA-256 over the findings' fingerprints: the same set has the same one.
     fingerprint: String,
     /// What was not looked at, and why.
@@ -95,6 +98,47 @@ pub(super) struct WireReport {
     /// What became of the notifications that were due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notifications: Vec<WireNotice>,
+}
+
+/// What findings have in common.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct WireCause {
+    /// The cause, in words that are fixed.
+    cause: CauseKind,
+    /// The release that all of it is of, where tags tell that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    release: Option<Release>,
+    /// The subjects behind the names of their checks, as `accept --only` takes them; lossy where a name is not UTF-8.
+    subjects: Vec<String>,
+    /// One command that undoes all of it, where that loses nothing; null where there is none.
+    undo: Option<String>,
+    /// One command that makes all of it the baseline, or null.
+    accept: Option<String>,
+}
+
+impl WireCause {
+    fn of(cause: &Cause<'_>) -> Self {
+        let subject = |it: &Member<'_>| format!("{}/{}", it.check.id, readable(&it.finding.subject.key).0);
+        Self {
+            cause: cause.kind,
+            release: cause.release.cloned(),
+            subjects: cause.members.iter().map(subject).collect(),
+            undo: cause.undo.map(ToOwned::to_owned),
+            accept: cause.accept.map(ToOwned::to_owned),
+        }
+    }
+
+    /// The commands of a group; those of a single finding stand with it.
+    fn read(self) -> Option<GroupWays> {
+        let ways = GroupWays {
+            kind: self.cause,
+            tag: self.release.map(|release| release.tag),
+            undo: self.undo,
+            accept: self.accept,
+        };
+        (self.subjects.len() > 1 && (ways.undo.is_some() || ways.accept.is_some())).then_some(ways)
+    }
 }
 
 /// A finding that is over.
@@ -307,6 +351,7 @@ impl WireReport {
             },
             exit_code: verdict.exit.code(),
             headline: headline(report),
+            causes: report.causes().iter().map(WireCause::of).collect(),
             fingerprint: report.fingerprint().to_string(),
             coverage: WireCoverage::of(report),
             since_last: report.since_last.clone(),
@@ -361,6 +406,7 @@ impl WireReport {
                 commit: self.baseline.commit,
                 dirty: self.baseline.dirty,
             },
+            group_ways: self.causes.into_iter().filter_map(WireCause::read).collect(),
             verdict: Verdict {
                 nothing_compared: !compared && verdict.errors == 0,
                 overall: ending.overall,

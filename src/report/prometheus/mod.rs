@@ -5,7 +5,7 @@ mod text;
 
 use text::{Sample, read, written};
 
-use super::{FormatMeta, Renewal, Reporter};
+use super::{FormatMeta, Presentation, Renewal, Reporter};
 use crate::model::{Finding, Kind, Report, Status};
 
 /// Metrics for Prometheus.
@@ -22,7 +22,7 @@ impl Reporter for Prometheus {
         &META
     }
 
-    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], _view: Presentation) -> Vec<u8> {
         renewed(reports, None)
     }
 

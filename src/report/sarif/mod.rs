@@ -14,7 +14,7 @@ use wire::{
 };
 
 use super::text::utc;
-use super::{FormatMeta, Reporter, headline, place, text};
+use super::{FormatMeta, Presentation, Reporter, headline, place, text};
 use crate::model::{
     CheckResult, Digest, Finding, Report, Status, SubjectKind, Waiver, day, escaped, name_of, printable,
     shown_json,
@@ -35,7 +35,7 @@ impl Reporter for Sarif {
         &META
     }
 
-    fn render(&self, reports: &[Report], _colour: bool) -> Vec<u8> {
+    fn render(&self, reports: &[Report], _view: Presentation) -> Vec<u8> {
         let log = Log {
             schema: "https://json.schemastore.org/sarif-2.1.0.json",
             version: "2.1.0",

@@ -96,7 +96,7 @@ fn a_link_that_is_switched_leaves_the_container_on_the_old_release() {
     let root = stage.project.root().canonicalize().unwrap();
     let paths = format!("stale: expected {0}/r2/mods, found {0}/r1/mods", root.display());
     assert!(told.contains(&paths), "{told}");
-    let way = told.lines().find_map(|line| line.trim().strip_prefix("it must go back: ")).unwrap();
+    let way = told.lines().find_map(|line| line.trim().strip_prefix("undo: ")).unwrap();
     assert!(Command::new("sh").args(["-c", way]).status().unwrap().success(), "{way}");
     assert_eq!(mounts(&stage), FINE);
 }
@@ -722,7 +722,7 @@ fn a_container_that_was_not_restarted_since_a_change_is_told() {
     assert!(told.contains(&format!("[FAIL] Not restarted: {}:/mnt/addons", stage.name("web"))), "{told}");
     stage.project.file("erp/mods/shop/order.py", "# once more\n");
     assert_eq!(prints(&stage), before, "no figure is part of it");
-    let way = told.lines().find_map(|line| line.trim().strip_prefix("it must go back: ")).unwrap();
+    let way = told.lines().find_map(|line| line.trim().strip_prefix("undo: ")).unwrap();
     assert!(Command::new("sh").args(["-c", way]).status().unwrap().success(), "{way}");
     assert_eq!(mounts(&stage), FINE);
 }

@@ -649,22 +649,22 @@ fn each_kind_of_drift_has_its_line() {
        rebuilt: expected aaaaaaaaaaaa, found bbbbbbbbbbbb
        probably: the image was built or pulled anew under the same name
        no command undoes this: Docker Compose did not make the container; make it anew as the baseline has it by hand
-       it was meant: driftlock accept --only docker_images/web --reason '…'
-       it is known, and may stay for a while: driftlock ack docker_images/web --until 7d --reason '…'
+       accept: driftlock accept --only docker_images/web --reason '…'
+       acknowledge: driftlock ack docker_images/web --until 7d --reason '…'
 [INFO] Checking container states...
 [FAIL] State drift: db
        state: expected running, found exited
        probably: it crashed, or somebody stopped it
-       it must go back: docker start db
-       it was meant: driftlock accept --only container_state/db --reason '…'
-       it is known, and may stay for a while: driftlock ack container_state/db --until 7d --reason '…'
+       undo: docker start db
+       accept: driftlock accept --only container_state/db --reason '…'
+       acknowledge: driftlock ack container_state/db --until 7d --reason '…'
 [INFO] Checking applied configuration...
 [FAIL] Configuration drift: job
        config: expected 1, found 2
        probably: its compose file, an override or a variable changed, and docker compose up applied that
        no command undoes this: Docker Compose did not make the container; make it anew as the baseline has it by hand
-       it was meant: driftlock accept --only compose_applied/job --reason '…'
-       it is known, and may stay for a while: driftlock ack compose_applied/job --until 7d --reason '…'";
+       accept: driftlock accept --only compose_applied/job --reason '…'
+       acknowledge: driftlock ack compose_applied/job --until 7d --reason '…'";
     assert_eq!(lines.join("\n"), expected);
     let (_, report) = check(&project, &engine.host(), &[]);
     let details = ["docker_images", "container_state", "compose_applied"]
@@ -777,7 +777,7 @@ fn the_way_back_of_a_container_names_its_compose_file_and_no_option_of_a_label()
     let second = made_by_compose(&stack, &file, "2");
     let (_, report) = check(&project, &second.host(), &["--target", "here"]);
     let back = &check_of(&report, "compose_applied")["findings"][0]["ways_out"][0];
-    assert_eq!(back["when"], "it must go back");
+    assert_eq!(back["when"], "undo");
     let command = back["command"].as_str().unwrap();
     assert!(command.starts_with(&format!("docker compose --file {file} --project-name ")), "{command}");
     assert!(command.ends_with(" --project-name erp up --detach web"), "{command}");
@@ -791,5 +791,5 @@ fn the_way_back_of_a_container_names_its_compose_file_and_no_option_of_a_label()
     let project = with_target();
     assert_eq!(run(&project, &odd("1").host(), &["export", "--target", "here", "--accept"]).code(), 0);
     let (_, report) = check(&project, &odd("2").host(), &["--target", "here"]);
-    assert_eq!(check_of(&report, "compose_applied")["findings"][0]["ways_out"][0]["when"], "it was meant");
+    assert_eq!(check_of(&report, "compose_applied")["findings"][0]["ways_out"][0]["when"], "accept");
 }

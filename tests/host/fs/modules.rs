@@ -113,7 +113,7 @@ fn the_older_manifest_makes_a_module_for_each_way_to_look_needs_mounts() {
     std::fs::remove_file(project.path("odoo_modules/seisei/old/__openerp__.py")).unwrap();
     assert_eq!(found_everywhere(&project), [("__openerp__.py".to_owned(), "missing".to_owned())]);
     let text = project.run(&["check"]).out();
-    let back = text.lines().find_map(|line| line.trim().strip_prefix("it must go back: ")).unwrap();
+    let back = text.lines().find_map(|line| line.trim().strip_prefix("undo: ")).unwrap();
     let ran =
         std::process::Command::new("sh").args(["-c", back]).current_dir(project.root()).output().unwrap();
     assert!(ran.status.success(), "{back}: {ran:?}");
@@ -244,10 +244,10 @@ fn a_module_that_an_older_rule_locked_is_named_as_such() {
         text.contains("probably: locked by an older rule\n") && text.contains("driftlock accept"),
         "{text}"
     );
-    assert!(!text.contains("it must go back"), "what was there then is not taken away: {text}");
+    assert!(!text.contains("undo"), "what was there then is not taken away: {text}");
     assert!(text.contains("no command undoes this: it was there when the baseline was accepted"), "{text}");
     let told = project.run(&["explain", "printer"]).out();
-    assert!(!told.contains("it must go back"), "{told}");
+    assert!(!told.contains("undo"), "{told}");
     // What else differs is no matter of the rule.
     project.file(&format!("{MODULE}/models/order.py"), "changed\n");
     assert_ne!(cause(&project.check(&[]).1), "locked by an older rule");

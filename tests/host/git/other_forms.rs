@@ -22,7 +22,7 @@ const CONFIGURATION: &str = "\
 [targets.prod]\nhost = \"local\"\nroot = \"servers/prod\"\ndocker = \"off\"\n";
 const DEPLOYED: [&str; 4] = ["addons", "config", "shared", "stacks"];
 const WEB: &str = "stacks/web/docker-compose.yml";
-const UNDO: &str = "it must go back";
+const UNDO: &str = "undo";
 
 fn text(text: &str) -> Made {
     Made::File(text.as_bytes().to_vec())

@@ -17,7 +17,7 @@ use crate::support::dice::Dice;
 
 /// How many histories are tried where `DRIFTLOCK_UNDO_CASES` does not say otherwise.
 const CASES: u64 = 12;
-const UNDO: &str = "it must go back";
+const UNDO: &str = "undo";
 /// Names that a shell, git or a glob may take for something else.
 const NAMES: [&[u8]; 14] = [
     b"web",

@@ -29,7 +29,7 @@ use crate::baseline::Source;
 use crate::check::{BASELINE_SIGNED, CONTAINER_CONTENTS, Check};
 use crate::cli::Session;
 use crate::cli::args::checks::ChoiceArgs;
-use crate::cli::args::formats::{FormatArgs, Wanted, check_outputs, emit};
+use crate::cli::args::formats::{DetailArgs, FormatArgs, Wanted, check_outputs, emit};
 use crate::cli::args::target::AimArgs;
 use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::output;
@@ -94,13 +94,15 @@ pub(crate) struct CheckArgs {
     no_acknowledged: bool,
     #[command(flatten)]
     formats: FormatArgs,
+    #[command(flatten)]
+    details: DetailArgs,
     /// Write the files of the run into DIR instead of a new run; latest.json stays as it is
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Remove no old runs
     #[arg(long)]
     keep: bool,
-    /// Print nothing on PASS, and the whole report otherwise
+    /// Print nothing on PASS, and otherwise only what is wrong: the headline, a line a finding, and the causes
     #[arg(long, short)]
     quiet: bool,
     /// While a deploy is announced (driftlock pause), drift is reported, but ends with 0
@@ -269,7 +271,7 @@ impl Job<'_> {
         let run = Some(named.as_deref().unwrap_or_default());
         let advice =
             Advice { project: self.project, aim, source: &self.source, evidence: &evidence, run, watch };
-        advice.give(&mut report.checks);
+        advice.give(&mut report);
         let is_silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
         warning.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
         Ok(self.keep(report, aim))
@@ -307,7 +309,7 @@ impl Job<'_> {
         let (project, previous, is_believed) = (self.project, &self.previous, self.believes(reports));
         let telling = Telling { project, previous, is_own_run, is_final, is_believed };
         telling.tell(reports, &interrupt.watch);
-        emit(reports, wanted, self.args.quiet, colour)
+        emit(reports, wanted, self.args.details.presentation(self.args.quiet, colour))
     }
 
     /// Whether what the configuration says may be done after the check: where signers are named beside the repository,
