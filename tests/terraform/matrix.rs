@@ -673,7 +673,7 @@ fn looked_at(base: &Place, situation: &Situation) -> Result<String, String> {
 }
 
 #[test]
-fn in_every_situation_the_check_says_what_is_true_needs_terraform_needs_provider() {
+fn needs_terraform_needs_provider_the_check_says_what_is_true_in_every_situation() {
     needs::declared(needs::TERRAFORM);
     let dir = tempfile::tempdir().unwrap();
     let config = mirror(dir.path());
