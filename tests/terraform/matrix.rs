@@ -172,6 +172,7 @@ const fn row(
 }
 
 /// Situations of resources that cannot drift.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn plain() -> Vec<Situation> {
     use Truth::{Conforms, Drift, Pending, Unknown};
     let lock = |place: &Place| {
@@ -376,6 +377,7 @@ fn plain() -> Vec<Situation> {
 }
 
 /// Situations of things that can drift.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn lab() -> Vec<Situation> {
     use Truth::{Conforms, Drift, Pending, Unknown};
     vec![
