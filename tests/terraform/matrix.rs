@@ -172,6 +172,7 @@ const fn row(
 }
 
 /// Situations of resources that cannot drift.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn plain() -> Vec<Situation> {
     use Truth::{Conforms, Drift, Pending, Unknown};
     let lock = |place: &Place| {
@@ -376,6 +377,7 @@ fn plain() -> Vec<Situation> {
 }
 
 /// Situations of things that can drift.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn lab() -> Vec<Situation> {
     use Truth::{Conforms, Drift, Pending, Unknown};
     vec![
@@ -673,7 +675,7 @@ fn looked_at(base: &Place, situation: &Situation) -> Result<String, String> {
 }
 
 #[test]
-fn in_every_situation_the_check_says_what_is_true_needs_terraform_needs_provider() {
+fn needs_terraform_needs_provider_the_check_says_what_is_true_in_every_situation() {
     needs::declared(needs::TERRAFORM);
     let dir = tempfile::tempdir().unwrap();
     let config = mirror(dir.path());
