@@ -460,17 +460,21 @@ fn read_back(section: &dyn Section, printed: &[Vec<u8>], state: &State) -> Resul
 ///
 /// # Errors
 /// When they are not as they must be, or some of them are missing.
-pub fn state_in(locks: &Locks, section: &dyn Section) -> Result<Option<State>, String> {
+pub fn state_in(locks: &Locks, section: &dyn Section) -> Result<Option<State>, Failure> {
     let files = locks.group(section.lock_files());
     if files.iter().all(|file| file.content.is_none()) {
         return Ok(None);
     }
-    crate::check::read_section(section, &files).map(Some).map_err(|none| match none {
-        NoBaseline::Malformed(why) => why,
-        NoBaseline::Missing => {
-            let missing = files.iter().filter(|file| file.content.is_none()).map(|file| file.shown.as_str());
-            format!("missing lock file: {}", missing.collect::<Vec<_>>().join(", "))
-        }
+    crate::check::read_section(section, &files).map(Some).map_err(|none| {
+        let why = match none {
+            NoBaseline::Malformed(why) => why,
+            NoBaseline::Missing => {
+                let missing = files.iter().filter(|file| file.content.is_none());
+                let missing: Vec<&str> = missing.map(|file| file.shown.as_str()).collect();
+                format!("missing lock file: {}", missing.join(", "))
+            }
+        };
+        Failure::new(escaped(why.as_bytes())).of_project()
     })
 }
 

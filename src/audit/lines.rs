@@ -139,7 +139,10 @@ impl Lines<'_> {
     }
 
     /// The bytes behind a value; `None` where nothing is there.
-    fn bytes(&self, side: Versions<'_>, path: &[u8], value: &Value) -> Result<Option<Vec<u8>>, String> {
+    ///
+    /// # Errors
+    /// When the bytes cannot be had, or are not the ones that were compared.
+    fn bytes(&self, side: Versions<'_>, path: &[u8], value: &Value) -> Result<Option<Vec<u8>>, NoBytes> {
         let Value::Digest(digest) = value else { return Ok(None) };
         let name = escaped(side.name.as_bytes());
         let bytes = match side.store {
@@ -153,29 +156,44 @@ impl Lines<'_> {
         if Digest::of(&bytes) == *digest {
             return Ok(Some(bytes));
         }
-        Err(format!("it has changed on {name} since it was looked at"))
+        Err(NoBytes::Changed(name))
     }
 
-    fn on_machine(&self, host: &dyn Host, path: &[u8]) -> Result<Vec<u8>, String> {
-        match host
-            .content(path, LONGEST, self.watch)
-            .map_err(|error| escaped(error.to_string().as_bytes()))?
-        {
+    fn on_machine(&self, host: &dyn Host, path: &[u8]) -> Result<Vec<u8>, NoBytes> {
+        let answered = host.content(path, LONGEST, self.watch);
+        match answered.map_err(|error| NoBytes::Unreadable(escaped(error.to_string().as_bytes())))? {
             Content::Bytes(bytes) => Ok(bytes),
-            Content::Gone => Err("it is gone since it was looked at".to_owned()),
-            Content::TooLarge(bytes) => Err(format!("it has {bytes} bytes")),
-            Content::Unreadable(why) => Err(escaped(why.text().as_bytes())),
+            Content::Gone => Err(NoBytes::Gone),
+            Content::TooLarge(bytes) => Err(NoBytes::TooLarge(bytes)),
+            Content::Unreadable(why) => Err(NoBytes::Unreadable(escaped(why.text().as_bytes()))),
         }
     }
 
-    fn in_history(&self, name: &str, path: &[u8], digest: Digest) -> Result<Vec<u8>, String> {
+    fn in_history(&self, name: &str, path: &[u8], digest: Digest) -> Result<Vec<u8>, NoBytes> {
         if path.starts_with(b"/") {
-            return Err(format!("of {name} only its digest is known: it lies outside the repository"));
+            return Err(NoBytes::Outside(name.to_owned()));
         }
         let found = provenance::content(&self.project.root, path, digest, PATIENCE, self.watch);
-        let found = found.map_err(|error| error.to_string())?;
-        found.ok_or_else(|| format!("of {name} only its digest is known: no commit was found that holds it"))
+        let found = found.map_err(|error| NoBytes::Unreadable(error.to_string()))?;
+        found.ok_or_else(|| NoBytes::NoCommit(name.to_owned()))
     }
+}
+
+/// Reason why the bytes behind a digest cannot be shown. Names in it are escaped.
+#[derive(Debug, thiserror::Error)]
+enum NoBytes {
+    #[error("it has changed on {0} since it was looked at")]
+    Changed(String),
+    #[error("it is gone since it was looked at")]
+    Gone,
+    #[error("it has {0} bytes")]
+    TooLarge(u64),
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("of {0} only its digest is known: it lies outside the repository")]
+    Outside(String),
+    #[error("of {0} only its digest is known: no commit was found that holds it")]
+    NoCommit(String),
 }
 
 /// The bytes of a file as a commit stores them, where these are the ones that are wanted.

@@ -29,11 +29,32 @@ enum Piece {
 /// A part between delimiters: each character, and whether a backslash stood before it.
 type Part = Vec<(char, bool)>;
 
-impl FromStr for Rename {
-    type Err = String;
+/// Reason why a text is no rename, or renames cannot be applied. Names in it are escaped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RenameError {
+    #[error("it is not of the form s/from/to/")]
+    Form,
+    #[error("after it only g may stand, not \"{0}\"")]
+    Flags(String),
+    #[error("it replaces nothing: what stands before is empty")]
+    Empty,
+    #[error("{0}")]
+    Pattern(String),
+    #[error("there is no group {0} in it")]
+    NoGroup(usize),
+    #[error("\\{0} means nothing in a replacement")]
+    Escape(char),
+    #[error("{0} would have no name")]
+    NoName(String),
+    #[error("{a} and {b} would both be {new}")]
+    OneName { a: String, b: String, new: String },
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let form = || "it is not of the form s/from/to/".to_owned();
+impl FromStr for Rename {
+    type Err = RenameError;
+
+    fn from_str(text: &str) -> Result<Self, RenameError> {
+        let form = || RenameError::Form;
         let rest = text.strip_prefix('s').ok_or_else(form)?;
         let delimiter = rest.chars().next().filter(|c| *c != '\\' && *c != '\n').ok_or_else(form)?;
         let parts = split(&rest[delimiter.len_utf8()..], delimiter);
@@ -41,20 +62,20 @@ impl FromStr for Rename {
         let everywhere = match flags.iter().map(|(c, _)| *c).collect::<String>().as_str() {
             "" => false,
             "g" => true,
-            other => return Err(format!("after it only g may stand, not \"{}\"", escaped(other.as_bytes()))),
+            other => return Err(RenameError::Flags(escaped(other.as_bytes()))),
         };
         if from.is_empty() {
-            return Err("it replaces nothing: what stands before is empty".to_owned());
+            return Err(RenameError::Empty);
         }
         let from = RegexBuilder::new(&pattern(from, delimiter)).unicode(false).build();
         let from = from.map_err(|error| {
             let last = error.to_string().lines().last().unwrap_or_default().to_owned();
-            last.strip_prefix("error: ").unwrap_or(&last).to_owned()
+            RenameError::Pattern(last.strip_prefix("error: ").unwrap_or(&last).to_owned())
         })?;
         let to = pieces(to, delimiter)?;
         let groups = from.captures_len();
         match to.iter().find(|piece| matches!(piece, Piece::Group(n) if *n >= groups)) {
-            Some(Piece::Group(n)) => Err(format!("there is no group {n} in it")),
+            Some(Piece::Group(n)) => Err(RenameError::NoGroup(*n)),
             _ => Ok(Self { text: text.to_owned(), from, to, everywhere }),
         }
     }
@@ -85,7 +106,7 @@ fn pattern(part: &Part, delimiter: char) -> String {
     part.iter().map(one).collect()
 }
 
-fn pieces(part: &Part, delimiter: char) -> Result<Vec<Piece>, String> {
+fn pieces(part: &Part, delimiter: char) -> Result<Vec<Piece>, RenameError> {
     let mut pieces = Vec::new();
     for (c, is_escaped) in part {
         let text = match (c, is_escaped) {
@@ -99,7 +120,7 @@ fn pieces(part: &Part, delimiter: char) -> Result<Vec<Piece>, String> {
             }
             ('&' | '\\', true) | (_, false) => c,
             (c, true) if *c == delimiter => c,
-            (c, true) => return Err(format!("\\{c} means nothing in a replacement")),
+            (c, true) => return Err(RenameError::Escape(*c)),
         };
         match pieces.last_mut() {
             Some(Piece::Text(last)) => last.push(*text),
@@ -136,16 +157,16 @@ fn renamed(renames: &[Rename], name: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// When two of them would have one name, or one of them none.
-pub(crate) fn subjects(renames: &[Rename], seen: &mut Observation) -> Result<(), String> {
+pub(crate) fn subjects(renames: &[Rename], seen: &mut Observation) -> Result<(), RenameError> {
     let mut origins: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     for old in seen.state.entries.keys().chain(seen.unreadable.keys()) {
         let new = renamed(renames, old);
         if new.is_empty() {
-            return Err(format!("{} would have no name", escaped(old)));
+            return Err(RenameError::NoName(escaped(old)));
         }
         if let Some(other) = origins.insert(new.clone(), old.clone()).filter(|other| other != old) {
             let (a, b, new) = (escaped(&other), escaped(old), escaped(&new));
-            return Err(format!("{a} and {b} would both be {new}"));
+            return Err(RenameError::OneName { a, b, new });
         }
     }
     let entries = std::mem::take(&mut seen.state.entries).into_iter();
@@ -175,7 +196,7 @@ mod tests {
     }
 
     fn refused(rename: &str) -> String {
-        rename.parse::<Rename>().unwrap_err()
+        rename.parse::<Rename>().unwrap_err().to_string()
     }
 
     #[test]
@@ -231,8 +252,8 @@ mod tests {
         subjects(&renames, &mut swapped).unwrap();
         assert_eq!(swapped.state, seen(&["a", "b"]).state);
         let mut both = seen(&["a-prod", "a"]);
-        assert_eq!(subjects(&renames, &mut both).unwrap_err(), "a and a-prod would both be a");
+        assert_eq!(subjects(&renames, &mut both).unwrap_err().to_string(), "a and a-prod would both be a");
         let none = subjects(&["s/.*//".parse().unwrap()], &mut seen(&["a"]));
-        assert_eq!(none.unwrap_err(), "a would have no name");
+        assert_eq!(none.unwrap_err().to_string(), "a would have no name");
     }
 }

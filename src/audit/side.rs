@@ -30,7 +30,7 @@ pub(crate) struct Side {
     /// How it is called.
     pub(crate) name: String,
     /// Its sections; an error where one could not be read or looked at.
-    pub(crate) sections: BTreeMap<SectionId, Result<Observation, String>>,
+    pub(crate) sections: BTreeMap<SectionId, Result<Observation, Failure>>,
     /// Why other sections are not there, where that is known.
     pub(crate) lacks: BTreeMap<SectionId, String>,
     /// Whether its files are those of a commit: of sections that files alone tell of, one that is not there is empty.
@@ -215,7 +215,7 @@ impl Side {
             match state_of_report(report, *section, &before.clone().unwrap_or_default()) {
                 Ok(Some(state)) => drop(sections.insert(section.id(), before.map(|_| recorded(state)))),
                 Ok(None) => {}
-                Err(refusal) => drop(sections.insert(section.id(), Err(refusal.to_string()))),
+                Err(refusal) => drop(sections.insert(section.id(), Err(refusal.into()))),
             }
         }
         Ok(Self::new(name, sections, origin(name, &locks)))
@@ -242,7 +242,8 @@ impl Side {
             match e.observed {
                 Observed::Seen(seen) => drop(sections.insert(id, Ok(observed(name, seen)))),
                 Observed::Failed(why) => {
-                    drop(sections.insert(id, Err(told(unreachable.as_ref().unwrap_or(&why)))));
+                    let why = told(unreachable.as_ref().unwrap_or(&why));
+                    sections.insert(id, Err(Failure::new(why)));
                 }
                 Observed::Off(why) | Observed::Skipped(why) => drop(absent.insert(id, told(&why))),
             }
@@ -259,7 +260,7 @@ impl Side {
 
     fn new(
         name: &str,
-        sections: BTreeMap<SectionId, Result<Observation, String>>,
+        sections: BTreeMap<SectionId, Result<Observation, Failure>>,
         origin: BaselineOrigin,
     ) -> Self {
         let lacks = BTreeMap::new();

@@ -12,7 +12,6 @@ use crate::audit::trust_policy::Trusting;
 use crate::control::Environment;
 use crate::error::Failure;
 use crate::host::ssh::{AgentKey, Prompt, Secret, SigningKey, held};
-use crate::model::in_words;
 use crate::model::printable_path;
 use crate::project::Project;
 use crate::trust::{AllowedSigner, LONGEST, key_name, plain};
@@ -34,18 +33,17 @@ pub(crate) fn find(
         (None, Some(path)) if path != Path::new(AGENT) => project.configured_path(path),
         _ => return of_agent(environment, signers, given.or(configured).is_some()),
     };
-    named(&path, environment, prompt).map_err(Failure::new)
+    named(&path, environment, prompt)
 }
 
 /// Finds the key that signs reports, where the configuration demands that they are signed. Nobody is asked.
-pub(crate) fn for_reports(project: &Project) -> Option<Result<SigningKey, String>> {
+pub(crate) fn for_reports(project: &Project) -> Option<Result<SigningKey, Failure>> {
     let trust = &project.config.trust;
     let find = || {
         let signers = Trusting::configured(project).map(|trusting| trusting.signers().unwrap_or_default());
         let configured = trust.report_key.as_ref().or(trust.key.as_ref());
         let keys = (None, configured.map(PathBuf::as_path));
-        let key = find(project, keys, &signers.unwrap_or_default(), &Nobody);
-        key.map_err(|failure| failure.in_one_line())
+        find(project, keys, &signers.unwrap_or_default(), &Nobody)
     };
     trust.sign_reports.then(find)
 }
@@ -71,7 +69,7 @@ fn socket(environment: &Environment) -> Option<PathBuf> {
 }
 
 /// A key by its file: a private one, or a public one or certificate whose private half the agent holds or lies beside it.
-fn named(path: &Path, environment: &Environment, prompt: &dyn Prompt) -> Result<SigningKey, String> {
+fn named(path: &Path, environment: &Environment, prompt: &dyn Prompt) -> Result<SigningKey, Failure> {
     let passphrase = environment.text("DRIFTLOCK_SSH_PASSPHRASE").map(|text| Secret(text.to_owned()));
     let private = |path: &Path| match SigningKey::public_of_encrypted(path).filter(|_| passphrase.is_none()) {
         // What the agent holds asks for no passphrase.
@@ -81,20 +79,21 @@ fn named(path: &Path, environment: &Environment, prompt: &dyn Prompt) -> Result<
     };
     let bytes = path.as_os_str().as_bytes();
     let Some(stem) = bytes.strip_suffix(b".pub") else {
-        return private(path).map_err(|error| error.to_string());
+        return private(path).map_err(|error| Failure::new(error.to_string()));
     };
     let (public, certificate) = public(path)?;
     let stem = stem.strip_suffix(b"-cert").filter(|_| certificate.is_some()).unwrap_or(stem);
     let key = match of_agent_alone(environment, &public) {
         Some(held) => held.sign_with(),
         None => private(Path::new(OsStr::from_bytes(stem))).map_err(|why| {
-            format!("{}: the agent does not hold its private half, and {why}", printable_path(path))
+            let path = printable_path(path);
+            Failure::new(format!("{path}: the agent does not hold its private half, and {why}"))
         })?,
     };
     match certificate {
-        Some(certificate) => key.under(certificate).map_err(|error| error.to_string()),
+        Some(certificate) => key.under(certificate).map_err(|error| Failure::new(error.to_string())),
         None if *key.public() == public => Ok(key),
-        None => Err(format!("{}: the key beside it is another one", printable_path(path))),
+        None => Err(Failure::new(format!("{}: the key beside it is another one", printable_path(path)))),
     }
 }
 
@@ -104,16 +103,16 @@ fn of_agent_alone(environment: &Environment, public: &KeyData) -> Option<AgentKe
 }
 
 /// A public key's file: the key, and the certificate of it where it is one.
-fn public(path: &Path) -> Result<(KeyData, Option<Certificate>), String> {
-    let shown = printable_path(path);
-    let bytes = read_file_within(path, LONGEST).map_err(|error| format!("{shown}: {}", in_words(&error)))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{shown}: it is no public key"))?;
+fn public(path: &Path) -> Result<(KeyData, Option<Certificate>), Failure> {
+    let no_key = || Failure::new(format!("{}: it is no public key", printable_path(path)));
+    let bytes = read_file_within(path, LONGEST).map_err(|error| Failure::at(path, &error))?;
+    let text = String::from_utf8(bytes).map_err(|_| no_key())?;
     if text.matches("-cert-v01@").count() == 1
         && let Ok(certificate) = Certificate::from_openssh(&text)
     {
         return Ok((certificate.public_key().clone(), Some(certificate)));
     }
-    let key = PublicKey::from_openssh(&text).map_err(|_| format!("{shown}: it is no public key"))?;
+    let key = PublicKey::from_openssh(&text).map_err(|_| no_key())?;
     Ok((key.key_data().clone(), None))
 }
 

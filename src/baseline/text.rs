@@ -8,6 +8,35 @@ use rayon::prelude::*;
 use super::LockError;
 use crate::model::{Digest, Leaf, escaped};
 
+/// Reason why a line is not as driftlock writes it. Names in it are escaped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum BadLine {
+    #[error("it ends with a carriage return: convert the file to plain line ends")]
+    CarriageReturnEnd,
+    #[error("it does not begin with a digest of 64 lower-case hex digits")]
+    NoDigest,
+    #[error("its path is missing: a digest, two spaces, a path")]
+    NoPath,
+    #[error("its path has a backslash or carriage return that is not escaped")]
+    Unescaped,
+    #[error("it begins as a line with escapes does, and its path has none")]
+    NothingEscaped,
+    #[error("its path has an escape that is none of \\\\, \\n and \\r")]
+    UnknownEscape,
+    #[error("its path has a carriage return that is not escaped")]
+    CarriageReturn,
+    #[error(
+        "{0} is absolute, as the older scripts wrote it; write the lock files anew with: driftlock export --accept"
+    )]
+    Absolute(String),
+    #[error("its path has a NUL byte")]
+    Nul,
+    #[error("{0} climbs out with \"..\"")]
+    Climbs(String),
+    #[error("{0} is not in its shortest form")]
+    NotShortest(String),
+}
+
 /// What a file's lines may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -43,39 +72,40 @@ pub fn parse<'a>(name: &str, bytes: &'a [u8], rules: Rules) -> Result<Vec<Line<'
 /// What is wrong with the first line that cannot be read; all lines are read at once, and only this one is told of.
 fn first_error(name: &str, body: &[u8], rules: Rules) -> LockError {
     let mut wrong = body.split(|&b| b == b'\n').map(|line| parse_line(line, rules).err()).enumerate();
-    let (index, reason) = wrong.find_map(|(index, reason)| Some((index, reason?))).unwrap_or_default();
+    let found = wrong.find_map(|(index, reason)| Some((index, reason?)));
+    let (index, reason) = found.map_or((0, String::new()), |(index, reason)| (index, reason.to_string()));
     LockError::at(name, index + 1, &reason)
 }
 
-fn parse_line(line: &[u8], rules: Rules) -> Result<Line<'_>, String> {
+fn parse_line(line: &[u8], rules: Rules) -> Result<Line<'_>, BadLine> {
     if line.ends_with(b"\r") {
-        return Err("it ends with a carriage return: convert the file to plain line ends".to_owned());
+        return Err(BadLine::CarriageReturnEnd);
     }
     let unmarked = line.strip_prefix(b"#").filter(|_| rules.links);
     let (is_link, rest) = unmarked.map_or((false, line), |rest| (true, rest));
     let (is_escaped, rest) = rest.strip_prefix(b"\\").map_or((false, rest), |rest| (true, rest));
     let hex = rest.get(..64).unwrap_or(rest);
     let Some(digest) = Digest::parse(hex) else {
-        return Err("it does not begin with a digest of 64 lower-case hex digits".to_owned());
+        return Err(BadLine::NoDigest);
     };
     let mark: &[u8] = if is_link { b" @" } else { b"  " };
     let Some(raw) = rest[64..].strip_prefix(mark).filter(|raw| !raw.is_empty()) else {
-        return Err("its path is missing: a digest, two spaces, a path".to_owned());
+        return Err(BadLine::NoPath);
     };
     let path = unescape(raw, is_escaped)?;
     check_path(&path, rules)?;
     Ok((path, if is_link { Leaf::Link(digest) } else { Leaf::File(digest) }))
 }
 
-fn unescape(raw: &[u8], is_escaped: bool) -> Result<Cow<'_, [u8]>, String> {
+fn unescape(raw: &[u8], is_escaped: bool) -> Result<Cow<'_, [u8]>, BadLine> {
     if !is_escaped {
         if raw.contains(&b'\\') || raw.contains(&b'\r') {
-            return Err("its path has a backslash or carriage return that is not escaped".to_owned());
+            return Err(BadLine::Unescaped);
         }
         return Ok(Cow::Borrowed(raw));
     }
     if !raw.contains(&b'\\') {
-        return Err("it begins as a line with escapes does, and its path has none".to_owned());
+        return Err(BadLine::NothingEscaped);
     }
     let mut path = Vec::with_capacity(raw.len());
     let mut bytes = raw.iter();
@@ -84,32 +114,26 @@ fn unescape(raw: &[u8], is_escaped: bool) -> Result<Cow<'_, [u8]>, String> {
             (b'\\', Some(b'\\')) => b'\\',
             (b'\\', Some(b'n')) => b'\n',
             (b'\\', Some(b'r')) => b'\r',
-            (b'\\', _) => return Err("its path has an escape that is none of \\\\, \\n and \\r".to_owned()),
-            (b'\r', _) => return Err("its path has a carriage return that is not escaped".to_owned()),
+            (b'\\', _) => return Err(BadLine::UnknownEscape),
+            (b'\r', _) => return Err(BadLine::CarriageReturn),
             (byte, _) => byte,
         });
     }
     Ok(Cow::Owned(path))
 }
 
-fn check_path(path: &[u8], rules: Rules) -> Result<(), String> {
+fn check_path(path: &[u8], rules: Rules) -> Result<(), BadLine> {
     let relative = match path.strip_prefix(b"/") {
         Some(rest) if rules.absolute => rest,
-        Some(_) => {
-            return Err(format!(
-                "{} is absolute, as the older scripts wrote it; write the lock files anew with: \
-                 driftlock export --accept",
-                escaped(path)
-            ));
-        }
+        Some(_) => return Err(BadLine::Absolute(escaped(path))),
         None => path,
     };
     if path.contains(&0) {
-        return Err("its path has a NUL byte".to_owned());
+        return Err(BadLine::Nul);
     }
     match relative.split(|&b| b == b'/').find(|part| matches!(*part, b"" | b"." | b"..")) {
-        Some(b"..") => Err(format!("{} climbs out with \"..\"", escaped(path))),
-        Some(_) => Err(format!("{} is not in its shortest form", escaped(path))),
+        Some(b"..") => Err(BadLine::Climbs(escaped(path))),
+        Some(_) => Err(BadLine::NotShortest(escaped(path))),
         None => Ok(()),
     }
 }

@@ -110,7 +110,8 @@ pub fn main() -> ExitCode {
     };
     let interrupt = match prepare() {
         Ok(interrupt) => interrupt,
-        Err(why) => {
+        Err(error) => {
+            let why = crate::model::in_words(&error);
             output::say(&format!("error: no thread could be started: {why}"));
             return ExitCode::from(1);
         }
@@ -170,10 +171,10 @@ fn print_misuse(error: &clap::Error) {
 }
 
 /// Starts the threads that hash and the one that listens for signals.
-fn prepare() -> Result<signals::Interrupt, String> {
+fn prepare() -> std::io::Result<signals::Interrupt> {
     let pool = rayon::ThreadPoolBuilder::new().build_global();
-    pool.map_err(|error| error.to_string())?;
-    signals::listen().map_err(|error| crate::model::in_words(&error))
+    pool.map_err(std::io::Error::other)?;
+    signals::listen()
 }
 
 /// The definition of the whole command line, for completions and manual pages.

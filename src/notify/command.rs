@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::undelivered::Undelivered;
 use crate::host::Watch;
 use crate::model::{Address, escaped, in_words, is_address, lasting, without_secrets};
 
@@ -31,15 +32,6 @@ pub struct Program {
     pub dir: PathBuf,
 }
 
-/// Why a program did not do its work.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Failed {
-    /// In words that repeat nothing it said: that may hold a secret.
-    pub(super) why: String,
-    /// The last line of what it said on standard error.
-    pub(super) said: Option<String>,
-}
-
 impl Program {
     /// Runs it with `input`, for at most `time`. It ends with all that it has started.
     pub(super) fn run(
@@ -48,9 +40,8 @@ impl Program {
         variables: &[(&str, &str)],
         time: Duration,
         watch: &Watch,
-    ) -> Result<(), Failed> {
-        let failed = |why: String| Failed { why, said: None };
-        let mut child = self.start(variables).map_err(failed)?;
+    ) -> Result<(), Undelivered> {
+        let mut child = self.start(variables)?;
         let end = Instant::now() + time;
         let said = Self::talk(&mut child, input);
         let ended = child::wait(&mut child, TICK, &|| watch.is_cancelled() || Instant::now() >= end);
@@ -60,7 +51,7 @@ impl Program {
             Ok(Some(status)) => status,
             ended => {
                 child::end(&mut child);
-                return Err(failed(match ended {
+                return Err(Undelivered::new(match ended {
                     Err(error) => format!("the command could not be waited for: {}", in_words(&error)),
                     Ok(_) if watch.is_cancelled() => "the run was ended".to_owned(),
                     Ok(_) => {
@@ -75,7 +66,7 @@ impl Program {
         }
         let said = said.and_then(|said| said.recv_timeout(waits::NOTIFY_COMMAND_SAID.most).ok());
         let said = said.and_then(|said| last_line(&self.without_secrets(said)));
-        Err(Failed { why: in_a_word(status), said })
+        Err(Undelivered { why: in_a_word(status), said })
     }
 
     /// What it said, without the passwords of the addresses that it was given.
@@ -84,7 +75,7 @@ impl Program {
         given.fold(said, |said, address| address.hidden_in(&String::from_utf8_lossy(&said)).into_bytes())
     }
 
-    fn start(&self, variables: &[(&str, &str)]) -> Result<Child, String> {
+    fn start(&self, variables: &[(&str, &str)]) -> Result<Child, Undelivered> {
         let program = self.argv.first().map(String::as_str).unwrap_or_default();
         // A path in the configuration is relative to the root, as every other one there.
         let place = if program.contains('/') { self.dir.join(program) } else { PathBuf::from(program) };
@@ -93,10 +84,10 @@ impl Program {
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.spawn().map_err(|error| {
             let name = escaped(program.as_bytes());
-            match error.kind() {
+            Undelivered::new(match error.kind() {
                 ErrorKind::NotFound => format!("the command {name} is not there"),
                 _ => format!("the command {name} cannot be started: {}", in_words(&error)),
-            }
+            })
         })
     }
 
@@ -164,7 +155,7 @@ fn last_line(said: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn run(script: &str, input: &[u8], time: Duration) -> Result<(), Failed> {
+    fn run(script: &str, input: &[u8], time: Duration) -> Result<(), Undelivered> {
         let argv = ["sh", "-c", script].map(str::to_owned);
         Program::new(&argv, Path::new("/")).run(input, &[("EVENT", "x")], time, &Watch::default())
     }

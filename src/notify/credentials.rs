@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::config::{Channel, Kept};
 use crate::control::Environment;
+use crate::error::Failure;
 use crate::model::printable_path;
 use crate::model::{Address, in_words, is_address};
 use crate::notify::{Client, Network, Program, Secret, Way, Webhook};
@@ -15,7 +16,7 @@ use crate::project::Project;
 ///
 /// # Errors
 /// Says in words that hold no secret which of them is missing or cannot be used.
-pub(crate) fn way(project: &Project, channel: &Channel) -> Result<Way, String> {
+pub(crate) fn way(project: &Project, channel: &Channel) -> Result<Way, Failure> {
     match channel {
         Channel::Slack { url } => Ok(Way::Slack(client(project, url, None)?)),
         Channel::Webhook { url, token } => Ok(Way::Webhook(client(project, url, token.as_ref())?)),
@@ -23,7 +24,12 @@ pub(crate) fn way(project: &Project, channel: &Channel) -> Result<Way, String> {
     }
 }
 
-fn client(project: &Project, url: &Kept, token: Option<&Kept>) -> Result<Client, String> {
+/// A failure of what the configuration names, in words that hold no secret.
+fn bad(message: String) -> Failure {
+    Failure::new(message).of_project()
+}
+
+fn client(project: &Project, url: &Kept, token: Option<&Kept>) -> Result<Client, Failure> {
     let address = address(project, url)?;
     let token = token.map(|kept| self::token(project, kept)).transpose()?;
     let network = network(&address, &project.control.environment)?;
@@ -31,17 +37,20 @@ fn client(project: &Project, url: &Kept, token: Option<&Kept>) -> Result<Client,
 }
 
 /// The address that is kept somewhere.
-pub(crate) fn address(project: &Project, kept: &Kept) -> Result<Webhook, String> {
-    Webhook::parse(&text(project, kept)?).map_err(|why| format!("what {} holds {why}", called(kept)))
+pub(crate) fn address(project: &Project, kept: &Kept) -> Result<Webhook, Failure> {
+    Webhook::parse(&text(project, kept)?).map_err(|why| bad(format!("what {} holds {why}", called(kept))))
 }
 
 /// The token that is kept somewhere.
-pub(crate) fn token(project: &Project, kept: &Kept) -> Result<Secret, String> {
+pub(crate) fn token(project: &Project, kept: &Kept) -> Result<Secret, Failure> {
     let text = text(project, kept)?;
     if text.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(Secret::new(text));
     }
-    Err(format!("what {} holds is no token: it has spaces or letters that no header can hold", called(kept)))
+    Err(bad(format!(
+        "what {} holds is no token: it has spaces or letters that no header can hold",
+        called(kept)
+    )))
 }
 
 /// Where a secret is kept, in words.
@@ -66,36 +75,37 @@ pub(crate) fn open_to_others(project: &Project, kept: &Kept) -> Option<String> {
     (mode & 0o077 != 0).then(|| format!("others may read {shown}; try: chmod 600 {shown}"))
 }
 
-fn text(project: &Project, kept: &Kept) -> Result<String, String> {
+fn text(project: &Project, kept: &Kept) -> Result<String, Failure> {
     let who = called(kept);
     let bytes = match kept {
         Kept::Variable(name) => {
             let value = project.control.environment.variable(name);
-            value.ok_or_else(|| format!("{who} is not set"))?.as_encoded_bytes().to_vec()
+            value.ok_or_else(|| bad(format!("{who} is not set")))?.as_encoded_bytes().to_vec()
         }
         Kept::File(path) => {
             let place = project.configured_path(path);
-            read_file_within(&place, LARGEST_TEXT).map_err(|error| format!("{who}: {}", in_words(&error)))?
+            let read = read_file_within(&place, LARGEST_TEXT);
+            read.map_err(|error| bad(format!("{who}: {}", in_words(&error))))?
         }
     };
-    let text = String::from_utf8(bytes).map_err(|_| format!("what {who} holds is no text"))?;
+    let text = String::from_utf8(bytes).map_err(|_| bad(format!("what {who} holds is no text")))?;
     let text = text.trim();
     match text.lines().count() {
-        0 => Err(format!("{who} is empty")),
+        0 => Err(bad(format!("{who} is empty"))),
         1 => Ok(text.to_owned()),
-        _ => Err(format!("{who} holds more than one line")),
+        _ => Err(bad(format!("{who} holds more than one line"))),
     }
 }
 
 /// What of this machine a connection to `address` depends on.
-fn network(address: &Webhook, environment: &Environment) -> Result<Network, String> {
+fn network(address: &Webhook, environment: &Environment) -> Result<Network, Failure> {
     let mut network = Network { proxy: proxy(address, environment).map(Address::new), ..Network::default() };
     if address.is_https {
         if let Some(file) = set(environment, &["SSL_CERT_FILE"])
             && rustls_native_certs::load_certs_from_paths(Some(file.as_ref()), None).certs.is_empty()
         {
             let file = printable_path(file.as_ref());
-            return Err(format!("no certificate could be read from {file}, which SSL_CERT_FILE names"));
+            return Err(bad(format!("no certificate could be read from {file}, which SSL_CERT_FILE names")));
         }
         network.authorities = rustls_native_certs::load_native_certs().certs;
     }

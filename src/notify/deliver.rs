@@ -7,13 +7,15 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use super::command::{Failed, Program};
+use super::command::Program;
 use super::decide::{Decision, Earlier, Event, Known, LastNotification, NoticeScope, decide};
 use super::http::{Client, Limit};
 use super::slack::{self, MessageContext};
 use super::state::{self, State};
+use super::undelivered::Undelivered;
 use crate::config::Notify;
 use crate::control::waits;
+use crate::error::Failure;
 use crate::host::Watch;
 use crate::model::{Report, in_words};
 
@@ -65,7 +67,7 @@ pub struct Outlet {
     /// What is configured.
     pub notify: Notify,
     /// The way.
-    pub way: Result<Way, String>,
+    pub way: Result<Way, Failure>,
 }
 
 /// What is to be told through one notification.
@@ -194,9 +196,10 @@ impl Dispatcher {
         let start = Instant::now();
         let (root, name) = (self.delivery.root.clone(), self.delivery.outlet.name.clone());
         // Without the lock the worst is that something is told twice: better than not at all.
-        let _held = state::lock(&root, &name, PATIENCE, &self.watch).map_err(|why| self.warn(&why));
-        let mut state = State::read(&root, &name).unwrap_or_else(|why| {
-            self.warn(&why);
+        let _held =
+            state::lock(&root, &name, PATIENCE, &self.watch).map_err(|error| self.warn(&in_words(&error)));
+        let mut state = State::read(&root, &name).unwrap_or_else(|error| {
+            self.warn(&in_words(&error));
             State::default()
         });
         for news in std::mem::take(&mut self.delivery.news) {
@@ -253,11 +256,10 @@ pub fn send(outlet: &Outlet, event: Event, news: &News, watch: &Arc<Watch>) -> D
 }
 
 fn attempted(outlet: &Outlet, event: Event, news: &News, limit: &Limit) -> DeliveryOutcome {
-    let failed = |why: &str| Failed { why: why.to_owned(), said: None };
     let sent = match &outlet.way {
-        _ if limit.watch.is_cancelled() => Err(failed("the run was ended")),
-        _ if limit.left().is_zero() => Err(failed("there was no time left for it")),
-        Err(why) => Err(failed(why)),
+        _ if limit.watch.is_cancelled() => Err(Undelivered::new("the run was ended")),
+        _ if limit.left().is_zero() => Err(Undelivered::new("there was no time left for it")),
+        Err(failure) => Err(Undelivered::new(failure.in_one_line())),
         Ok(way) => through(way, &outlet.name, event, news, limit),
     };
     let (error, said) = sent.err().map_or((None, None), |failed| (Some(failed.why), failed.said));
@@ -267,14 +269,11 @@ fn attempted(outlet: &Outlet, event: Event, news: &News, limit: &Limit) -> Deliv
 /// The two environment variables that a command is told by.
 const VARIABLES: [&str; 2] = ["DRIFTLOCK_EVENT", "DRIFTLOCK_NOTIFY"];
 
-fn through(way: &Way, name: &str, event: Event, news: &News, limit: &Limit) -> Result<(), Failed> {
+fn through(way: &Way, name: &str, event: Event, news: &News, limit: &Limit) -> Result<(), Undelivered> {
     let word = event.word();
-    let posted = |sent: Result<(), String>| sent.map_err(|why| Failed { why, said: None });
     match way {
-        Way::Slack(client) => {
-            posted(client.post(&slack::message(&news.report, event, &news.words), word, limit))
-        }
-        Way::Webhook(client) => posted(client.post(&news.json, word, limit)),
+        Way::Slack(client) => client.post(&slack::message(&news.report, event, &news.words), word, limit),
+        Way::Webhook(client) => client.post(&news.json, word, limit),
         Way::Command(program) => {
             let variables = [(VARIABLES[0], word), (VARIABLES[1], name)];
             program.run(&news.json, &variables, limit.attempt.min(limit.left()), &limit.watch)
@@ -305,7 +304,7 @@ mod tests {
         let time = Duration::from_secs(1);
         let channel = Channel::Command { argv: vec!["true".to_owned()] };
         let notify = Notify { channel, targets: None, remind_after: None, timeout: time, retry_pause: time };
-        let outlet = Outlet { name: name.to_owned(), notify, way: Err("none".to_owned()) };
+        let outlet = Outlet { name: name.to_owned(), notify, way: Err(Failure::new("none")) };
         Delivery { root: PathBuf::new(), now: 0, outlet, news: numbers.iter().map(news).collect() }
     }
 

@@ -5,11 +5,17 @@ use std::time::{Duration, Instant};
 
 use rustls::CertificateError;
 use rustls::pki_types::CertificateDer;
+use ureq::config::Config;
+use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Proxy};
 
 use super::secret::{Secret, Webhook};
+use super::undelivered::Undelivered;
 use crate::control::waits;
+use crate::error::Failure;
 use crate::host::Watch;
 use crate::model::{Address, in_words, lasting};
 
@@ -58,6 +64,24 @@ impl Limit {
     }
 }
 
+/// The system's resolver. An error of the standard library that comes from it has no kind of its own, so it gets one here.
+#[derive(Debug, Default)]
+struct NameResolver(DefaultResolver);
+
+impl Resolver for NameResolver {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.resolve(uri, config, timeout).map_err(|error| match error {
+            ureq::Error::Io(_) => ureq::Error::HostNotFound,
+            other => other,
+        })
+    }
+}
+
 /// How an attempt ended, where it did not succeed.
 struct Failed {
     why: String,
@@ -82,13 +106,15 @@ impl Client {
     ///
     /// # Errors
     /// When the proxy is none that can be used, or nothing could be believed of a server.
-    pub fn new(address: Webhook, token: Option<Secret>, network: &Network) -> Result<Self, String> {
+    pub fn new(address: Webhook, token: Option<Secret>, network: &Network) -> Result<Self, Failure> {
         if address.is_https && network.authorities.is_empty() {
-            return Err("this machine has no certificates of authorities to know a server by; install ca-certificates, or name a file in SSL_CERT_FILE".to_owned());
+            return Err(Failure::new(
+                "this machine has no certificates of authorities to know a server by; install ca-certificates, or name a file in SSL_CERT_FILE",
+            ));
         }
         let proxy = network.proxy.as_ref().map(|proxy| {
             let unusable = "the proxy that the environment names is none that can be used: http, https, socks4, socks4a, socks5 or socks5h://HOST:PORT";
-            Proxy::new(proxy.reveal()).map_err(|_| unusable.to_owned())
+            Proxy::new(proxy.reveal()).map_err(|_| Failure::new(unusable).of_project())
         });
         let proxy = proxy.transpose()?;
         let certificates: Vec<Certificate<'static>> =
@@ -108,11 +134,12 @@ impl Client {
             .max_idle_connections(0)
             .user_agent(concat!("driftlock/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { agent: config.new_agent(), address, token, has_proxy })
+        let agent = Agent::with_parts(config, DefaultConnector::default(), NameResolver::default());
+        Ok(Self { agent, address, token, has_proxy })
     }
 
     /// Sends `body` until it is taken, at most so often and so long as `limit` says.
-    pub(super) fn post(&self, body: &[u8], event: &str, limit: &Limit) -> Result<(), String> {
+    pub(super) fn post(&self, body: &[u8], event: &str, limit: &Limit) -> Result<(), Undelivered> {
         let mut pause = limit.pause;
         for number in 1..=ATTEMPTS {
             let Err(failed) = self.attempt(body, event, limit.attempt.min(limit.left())) else {
@@ -121,15 +148,15 @@ impl Client {
             let times = if number > 1 { format!(", {number} times") } else { String::new() };
             let why = format!("{}{times}", failed.why);
             if !failed.is_passing || number == ATTEMPTS {
-                return Err(why);
+                return Err(Undelivered::new(why));
             }
             let wait = failed.wait.unwrap_or(pause);
             if wait > LONGEST_WAIT {
                 let asked = lasting(i64::try_from(wait.as_secs()).unwrap_or(i64::MAX));
-                return Err(format!("{why}, and wants to be left alone for {asked}"));
+                return Err(Undelivered::new(format!("{why}, and wants to be left alone for {asked}")));
             }
             if wait >= limit.left() {
-                return Err(format!("{why}; there was no time left to try again"));
+                return Err(Undelivered::new(format!("{why}; there was no time left to try again")));
             }
             sleep(wait, &limit.watch)?;
             pause *= 2;
@@ -197,10 +224,6 @@ fn of_system(error: &std::io::Error, who: &str) -> Failed {
     if let Some(tls) = tls {
         return of_tls(tls);
     }
-    // The standard library has no kind for what a resolver says.
-    if error.raw_os_error().is_none() && error.to_string().starts_with("failed to lookup") {
-        return Failed::for_now(format!("the host of the {who} is not known"));
-    }
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
             Failed::for_now(format!("the {who} closed the connection without an answer"))
@@ -233,11 +256,11 @@ fn of_tls(error: &rustls::Error) -> Failed {
 }
 
 /// Waits, unless somebody ends the run.
-fn sleep(time: Duration, watch: &Watch) -> Result<(), String> {
+fn sleep(time: Duration, watch: &Watch) -> Result<(), Undelivered> {
     let end = Instant::now() + time;
     loop {
         if watch.is_cancelled() {
-            return Err("the run was ended".to_owned());
+            return Err(Undelivered::new("the run was ended"));
         }
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -251,14 +274,14 @@ fn sleep(time: Duration, watch: &Watch) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn client(url: &str, proxy: Option<&str>) -> Result<Client, String> {
+    fn client(url: &str, proxy: Option<&str>) -> Result<Client, Failure> {
         let proxy = proxy.map(Address::new);
         Client::new(Webhook::parse(url).unwrap(), None, &Network { authorities: Vec::new(), proxy })
     }
 
     #[test]
     fn without_anybody_to_believe_no_server_is_believed() {
-        let why = client("https://hooks.example.com/s3cr3t", None).unwrap_err();
+        let why = client("https://hooks.example.com/s3cr3t", None).unwrap_err().in_one_line();
         assert!(why.contains("install ca-certificates") && !why.contains("s3cr3t"), "{why}");
         assert!(client("http://hooks.example.com/s3cr3t", None).is_ok());
     }
@@ -266,7 +289,7 @@ mod tests {
     #[test]
     fn a_proxy_that_is_none_is_said_to_be_none() {
         for proxy in ["ftp://u:s3cr3t@p/", "http://"] {
-            let why = client("http://a/", Some(proxy)).unwrap_err();
+            let why = client("http://a/", Some(proxy)).unwrap_err().in_one_line();
             assert!(why.contains("the proxy that the environment names") && !why.contains("s3cr3t"), "{why}");
         }
         assert!(client("http://a/", Some("proxy.example.com:3128")).is_ok());

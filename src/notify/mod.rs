@@ -9,6 +9,7 @@ mod http;
 mod secret;
 mod slack;
 mod state;
+mod undelivered;
 
 pub use command::Program;
 pub use decide::{Earlier, Event, LastNotification, NoticeScope, Seen};

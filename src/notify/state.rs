@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::decide::{LastNotification, NoticeScope};
 use crate::atomic::{read_file, replace_file};
 use crate::host::Watch;
-use crate::model::in_words;
 use crate::store::runs;
 
 /// The schema of the file.
@@ -40,15 +39,15 @@ impl State {
     ///
     /// # Errors
     /// When it is there and cannot be read or understood.
-    pub(super) fn read(root: &Path, name: &str) -> Result<Self, String> {
+    pub(super) fn read(root: &Path, name: &str) -> io::Result<Self> {
         let bytes = match read_file(&root.join(path(name))) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(in_words(&error)),
+            Err(error) => return Err(error),
         };
         let read: Option<Self> = serde_json::from_slice(&bytes).ok();
         read.filter(|state| state.schema == SCHEMA)
-            .ok_or_else(|| "it is damaged, and is written anew".to_owned())
+            .ok_or_else(|| io::Error::other("it is damaged, and is written anew"))
     }
 
     /// What was last told of a place.
@@ -87,19 +86,18 @@ pub(super) fn path(name: &str) -> PathBuf {
 ///
 /// # Errors
 /// When somebody else still holds it after `patience`, when `watch` was cancelled, or when it cannot be made.
-pub(super) fn lock(root: &Path, name: &str, patience: Duration, watch: &Watch) -> Result<File, String> {
+pub(super) fn lock(root: &Path, name: &str, patience: Duration, watch: &Watch) -> io::Result<File> {
     let place = root.join(runs::PATH).join(format!("notified.{name}.lock"));
-    let make = || {
+    let make = || -> io::Result<File> {
         std::fs::create_dir_all(root.join(runs::PATH))?;
         let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(File::from(openat(CWD, &place, flags, Mode::from_raw_mode(0o666))?))
     };
-    let file = make().map_err(|error: io::Error| in_words(&error))?;
-    match file_lock::hold(&file, patience, &|| watch.is_cancelled()) {
-        Ok(true) => Ok(file),
-        Ok(false) => Err("another check is still telling".to_owned()),
-        Err(error) => Err(in_words(&error)),
+    let file = make()?;
+    if file_lock::hold(&file, patience, &|| watch.is_cancelled())? {
+        return Ok(file);
     }
+    Err(io::Error::other("another check is still sending"))
 }
 
 #[cfg(test)]
@@ -134,7 +132,10 @@ mod tests {
         assert!(State::read(root.path(), "dev").unwrap().of(&places[0]).is_none());
         for damaged in ["", "{", "{\"schema\":\"driftlock.notified/9\",\"places\":[]}", "[]"] {
             std::fs::write(root.path().join(path("ops")), damaged).unwrap();
-            assert!(State::read(root.path(), "ops").is_err_and(|why| why.contains("damaged")), "{damaged}");
+            assert!(
+                State::read(root.path(), "ops").is_err_and(|why| why.to_string().contains("damaged")),
+                "{damaged}"
+            );
         }
     }
 
@@ -145,7 +146,10 @@ mod tests {
         let patience = Duration::from_millis(60);
         let held = lock(root.path(), "ops", patience, &watch).unwrap();
         lock(root.path(), "dev", patience, &watch).unwrap();
-        assert!(lock(root.path(), "ops", patience, &watch).is_err_and(|why| why.contains("another check")));
+        assert!(
+            lock(root.path(), "ops", patience, &watch)
+                .is_err_and(|why| why.to_string().contains("another check"))
+        );
         drop(held);
         lock(root.path(), "ops", patience, &watch).unwrap();
     }

@@ -454,12 +454,21 @@ fn unique_mounts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ve
 #[serde(try_from = "String")]
 struct ImageId(String);
 
-impl TryFrom<String> for ImageId {
-    type Error = String;
+/// Text of a lock file that is not the digest that belongs there.
+#[derive(Debug, thiserror::Error)]
+enum BadDigest {
+    #[error("{0} is no image ID (sha256:…)")]
+    ImageId(String),
+    #[error("{0} is no digest (name@sha256:…)")]
+    RepoDigest(String),
+}
 
-    fn try_from(text: String) -> Result<Self, String> {
+impl TryFrom<String> for ImageId {
+    type Error = BadDigest;
+
+    fn try_from(text: String) -> Result<Self, BadDigest> {
         let digest = text.strip_prefix("sha256:").and_then(|hex| Digest::parse(hex.as_bytes()));
-        if digest.is_some() { Ok(Self(text)) } else { Err(format!("{text} is no image ID (sha256:…)")) }
+        if digest.is_some() { Ok(Self(text)) } else { Err(BadDigest::ImageId(text)) }
     }
 }
 
@@ -469,12 +478,12 @@ impl TryFrom<String> for ImageId {
 struct RepoDigest(String);
 
 impl TryFrom<String> for RepoDigest {
-    type Error = String;
+    type Error = BadDigest;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, BadDigest> {
         let named = text.split_once("@sha256:").filter(|(name, _)| !name.contains(char::is_whitespace));
         let digest = named.and_then(|(_, hex)| Digest::parse(hex.as_bytes()));
-        if digest.is_some() { Ok(Self(text)) } else { Err(format!("{text} is no digest (name@sha256:…)")) }
+        if digest.is_some() { Ok(Self(text)) } else { Err(BadDigest::RepoDigest(text)) }
     }
 }
 

@@ -30,7 +30,7 @@ pub enum PauseError {
         /// The file.
         path: String,
         /// What is wrong.
-        reason: String,
+        reason: BadPause,
     },
 }
 
@@ -124,26 +124,46 @@ fn read(
     judged(&bytes, now, moment).map_err(|reason| PauseError::Damaged { path: shown(), reason })
 }
 
+/// Reason why a file announces no pause. Texts in it are escaped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadPause {
+    /// It is no object with the keys of a pause.
+    #[error("it does not announce a deploy")]
+    NoDeploy,
+    /// This key holds nothing.
+    #[error("\"{0}\" is empty")]
+    Empty(&'static str),
+    /// This text is no moment.
+    #[error("\"{0}\" is no date")]
+    NoDate(String),
+    /// It lasts longer than anybody can announce.
+    #[error("it claims more than 4 hours")]
+    TooLong,
+    /// Nobody can announce a later beginning.
+    #[error("it begins in the future")]
+    Future,
+}
+
 /// What a file announces: nothing once it is over. It may not claim more than anybody can announce.
-fn judged(bytes: &[u8], now: i64, moment: ReadMoment<'_>) -> Result<Option<Pause>, String> {
+fn judged(bytes: &[u8], now: i64, moment: ReadMoment<'_>) -> Result<Option<Pause>, BadPause> {
     // A list of as many texts would be read as well.
     let is_object = bytes.trim_ascii_start().starts_with(b"{");
     let written = serde_json::from_slice(bytes).ok().filter(|_| is_object);
     let Some(Written { reason, by, since, until }) = written else {
-        return Err("it does not announce a deploy".to_owned());
+        return Err(BadPause::NoDeploy);
     };
     for (key, text) in [("reason", &reason), ("by", &by)] {
         if text.trim().is_empty() {
-            return Err(format!("\"{key}\" is empty"));
+            return Err(BadPause::Empty(key));
         }
     }
-    let at = |text: &str| moment(text).ok_or_else(|| format!("\"{}\" is no date", escaped(text.as_bytes())));
+    let at = |text: &str| moment(text).ok_or_else(|| BadPause::NoDate(escaped(text.as_bytes())));
     let (since, until): (Moment, Moment) = (at(&since)?, at(&until)?);
     if until.unix.saturating_sub(since.unix) > LONGEST {
-        return Err("it claims more than 4 hours".to_owned());
+        return Err(BadPause::TooLong);
     }
     if since.unix > now {
-        return Err("it begins in the future".to_owned());
+        return Err(BadPause::Future);
     }
     let pause = Pause { reason, by, since: since.text, until: until.text };
     Ok((now < until.unix).then_some(pause))
@@ -153,7 +173,7 @@ fn judged(bytes: &[u8], now: i64, moment: ReadMoment<'_>) -> Result<Option<Pause
 mod tests {
     use super::*;
 
-    fn judged_at(now: i64, since: &str, until: &str) -> Result<Option<Pause>, String> {
+    fn judged_at(now: i64, since: &str, until: &str) -> Result<Option<Pause>, BadPause> {
         let moment = |text: &str| Some(Moment { text: text.to_owned(), unix: text.parse().ok()? });
         let text =
             format!("{{\"reason\":\"18.2\",\"by\":\"Ada\",\"since\":\"{since}\",\"until\":\"{until}\"}}");
@@ -162,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_pause_lasts_from_its_beginning_to_its_end() {
-        assert!(judged_at(99, "100", "200").is_err_and(|why| why.contains("future")));
+        assert!(judged_at(99, "100", "200").is_err_and(|why| why == BadPause::Future));
         for now in [100, 199] {
             assert_eq!(judged_at(now, "100", "200").unwrap().unwrap().reason, "18.2");
         }
@@ -174,9 +194,9 @@ mod tests {
     #[test]
     fn it_cannot_claim_more_than_four_hours() {
         assert!(judged_at(150, "100", "14500").unwrap().is_some());
-        assert!(judged_at(150, "100", "14501").is_err_and(|why| why.contains("4 hours")));
+        assert!(judged_at(150, "100", "14501").is_err_and(|why| why == BadPause::TooLong));
         assert!(judged_at(150, "-9223372036854775808", "9223372036854775807").is_err());
-        assert!(judged_at(150, "100", "soon").is_err_and(|why| why.contains("no date")));
+        assert!(judged_at(150, "100", "soon").is_err_and(|why| matches!(why, BadPause::NoDate(_))));
         assert!(judged(b"{}", 150, &|_| None).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::control::file_lock;
 use crate::control::waits;
+use crate::error::Failure;
 use crate::model::printable_path;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -31,7 +32,7 @@ const LONGEST: u64 = 4096;
 pub(crate) struct Signing<'a> {
     project: &'a Project,
     /// The key, or why there is none; `None` where nothing is to be signed.
-    key: Option<Result<SigningKey, String>>,
+    key: Option<Result<SigningKey, Failure>>,
 }
 
 /// The newest report of a place, as it is remembered beside the runs.
@@ -43,7 +44,7 @@ struct Newest {
 
 impl<'a> Signing<'a> {
     /// Signs with a key, or says why there is none; `None` signs nothing.
-    pub(crate) fn with(project: &'a Project, key: Option<Result<SigningKey, String>>) -> Self {
+    pub(crate) fn with(project: &'a Project, key: Option<Result<SigningKey, Failure>>) -> Self {
         Self { project, key }
     }
 
@@ -121,7 +122,7 @@ impl<'a> Signing<'a> {
             let made = key.sign(json.unwrap_or_default(), REPORTS).map_err(|error| error.to_string())?;
             encode_armor(&made).map_err(|error| error.to_string())
         };
-        match key.as_ref().map_err(Clone::clone).and_then(sign) {
+        match key.as_ref().map_err(Failure::in_one_line).and_then(sign) {
             Ok(signature) => {
                 files.push((json::SIGNATURE.to_owned(), signature));
                 files
@@ -146,15 +147,15 @@ pub(crate) fn file(target: Option<&str>) -> String {
 ///
 /// # Errors
 /// When there is something else than what was written.
-pub(crate) fn remembered(project: &Project, target: Option<&str>) -> Result<Option<PreviousReport>, String> {
+pub(crate) fn remembered(project: &Project, target: Option<&str>) -> io::Result<Option<PreviousReport>> {
     let bytes = match read_file_within(&project.root.join(runs::PATH).join(file(target)), LONGEST) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(in_words(&error)),
+        Err(error) => return Err(error),
     };
     let newest =
         serde_json::from_slice(&bytes).ok().filter(|it: &Newest| runs::parse_name(&it.run).is_some());
     let read = newest.and_then(|it| Some((it.run, Digest::parse(it.sha256.as_bytes())?)));
-    let (run, digest) = read.ok_or("it does not say which report is the newest")?;
+    let (run, digest) = read.ok_or_else(|| io::Error::other("it does not say which report is the newest"))?;
     Ok(Some(PreviousReport { run, digest }))
 }

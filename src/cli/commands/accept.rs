@@ -370,8 +370,7 @@ fn of_lock_files(project: &Project, run: &Path, request: &Request<'_>) -> Result
     let from = read_locks(&accept::source_of_run(run, &printable_path(&project.named(run))), None)?;
     let mut changes = Vec::new();
     for planned in pipeline::plan(request) {
-        let state = accept::state_in(&from, planned.section);
-        let Some(state) = state.map_err(|why| Failure::new(escaped(why.as_bytes())))? else { continue };
+        let Some(state) = accept::state_in(&from, planned.section)? else { continue };
         let before = match planned.baseline {
             Ok(state) => state,
             Err(NoBaseline::Missing) => State::default(),

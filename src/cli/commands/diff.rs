@@ -212,8 +212,10 @@ fn pair(a: &Side, b: &Side, id: SectionId) -> (Result<State, NoBaseline>, Observ
     };
     match (a.sections.get(&id), b.sections.get(&id)) {
         (None, None) => (nothing(), Observed::Off("neither side has it".to_owned())),
-        (Some(Err(why)), Some(Err(other))) => (nothing(), Observed::Failed(format!("{why}; {other}"))),
-        (Some(Err(why)), _) | (_, Some(Err(why))) => (nothing(), Observed::Failed(why.clone())),
+        (Some(Err(why)), Some(Err(other))) => {
+            (nothing(), Observed::Failed(format!("{}; {}", why.in_one_line(), other.in_one_line())))
+        }
+        (Some(Err(why)), _) | (_, Some(Err(why))) => (nothing(), Observed::Failed(why.in_one_line())),
         (Some(Ok(before)), Some(Ok(now))) => joined(before, now.clone()),
         (Some(Ok(before)), None) if b.knows_empty(id) => joined(before, Observation::default()),
         (None, Some(Ok(now))) if a.knows_empty(id) => (nothing(), Observed::Seen(now.clone())),

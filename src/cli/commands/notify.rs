@@ -89,10 +89,10 @@ fn described(project: &Project, name: &str, notify: &Notify) -> String {
     text
 }
 
-fn secret(text: &mut String, what: &str, kept: &Kept, wrong: Option<String>) {
+fn secret(text: &mut String, what: &str, kept: &Kept, wrong: Option<Failure>) {
     let state = match wrong {
         None => format!("in {}", credentials::called(kept)),
-        Some(why) => format!("not usable: {why}"),
+        Some(failure) => format!("not usable: {}", failure.in_one_line()),
     };
     let _ = writeln!(text, "  {what}: {state}");
 }

@@ -143,7 +143,7 @@ fn parse(host: &str, text: &str, environment: &Environment) -> Result<Answered, 
             "pubkeyauthentication" if matches!(value, "false" | "no") => answered.unkept = Some(NO_KEYS),
             "refuseconnection" if value != "none" => answered.unkept = Some(NO_CONNECTION),
             _ => allow(&mut answered.policy, key, value)
-                .map_err(|why| Failure::new(format!("ssh -G {}: {why}", escaped(host.as_bytes()))))?,
+                .map_err(|failure| failure.before(&format!("ssh -G {}: ", escaped(host.as_bytes()))))?,
         }
     }
     if answered.address.is_empty() || answered.port == 0 || answered.user.is_empty() {
@@ -201,7 +201,7 @@ fn parse(host: &str, text: &str, environment: &Environment) -> Result<Answered, 
 }
 
 /// Reads what a line of the answer lets a connection use, if it is about that.
-fn allow(policy: &mut Policy, key: &str, value: &str) -> Result<(), String> {
+fn allow(policy: &mut Policy, key: &str, value: &str) -> Result<(), Failure> {
     let names = || value.split(',').map(str::to_owned).collect::<Vec<_>>();
     match key {
         "hostkeyalgorithms" => policy.host_keys = names(),
@@ -212,8 +212,8 @@ fn allow(policy: &mut Policy, key: &str, value: &str) -> Result<(), String> {
         "macs" => policy.macs = Some(names()),
         "checkhostip" => policy.check_ip = value == "yes",
         "requiredrsasize" => {
-            policy.rsa_bits =
-                value.parse().map_err(|_| format!("RequiredRSASize {}", escaped(value.as_bytes())))?;
+            let unknown = |_| Failure::new(format!("RequiredRSASize {}", escaped(value.as_bytes())));
+            policy.rsa_bits = value.parse().map_err(unknown)?;
         }
         _ => {}
     }

@@ -49,7 +49,7 @@ pub fn read(root: &Path, wanted: &(dyn Fn(&Run) -> bool + Sync)) -> std::io::Res
     for past in read.into_iter().flatten() {
         match past {
             Ok(past) => found.push(past),
-            Err(why) => history.passed_over.push(why),
+            Err(why) => history.passed_over.push(why.to_string()),
         }
     }
     found.sort_by_key(|(moment, _)| *moment);
@@ -57,19 +57,30 @@ pub fn read(root: &Path, wanted: &(dyn Fn(&Run) -> bool + Sync)) -> std::io::Res
     Ok(history)
 }
 
+/// Reason why a run is passed over. Names in it are escaped.
+#[derive(Debug, thiserror::Error)]
+enum PassedOver {
+    #[error("{0}: it holds neither a report nor a lock file")]
+    CutOff(String),
+    #[error("{run}/{FILE}: {}", in_words(.source))]
+    Unreadable { run: String, source: std::io::Error },
+    #[error("{run}/{FILE}: {why}")]
+    Malformed { run: String, why: String },
+}
+
 /// The report of a run; `None` where it has none, as that of an export.
-fn read_one(run: &Run) -> Option<Result<PastRun, String>> {
+fn read_one(run: &Run) -> Option<Result<PastRun, PassedOver>> {
     let name = || escaped(run.name.as_bytes());
     let bytes = match read_file(&run.path.join(FILE)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return is_cut_off(run)
-                .then(|| Err(format!("{}: it holds neither a report nor a lock file", name())));
+            return is_cut_off(run).then(|| Err(PassedOver::CutOff(name())));
         }
-        Err(error) => return Some(Err(format!("{}/{FILE}: {}", name(), in_words(&error)))),
+        Err(source) => return Some(Err(PassedOver::Unreadable { run: name(), source })),
     };
     let past = read_run(&bytes);
-    Some(past.map_err(|why| format!("{}/{FILE}: {}", name(), escaped(why.to_string().as_bytes()))))
+    let malformed = |why: String| PassedOver::Malformed { run: name(), why: escaped(why.as_bytes()) };
+    Some(past.map_err(|why| malformed(why.to_string())))
 }
 
 /// Whether a run without a report is no export either, and still there.

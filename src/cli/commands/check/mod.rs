@@ -37,7 +37,7 @@ use crate::cli::terminal::output::{When, say};
 use crate::cli::terminal::signals::Interrupt;
 use crate::error::{Failure, FailureKind};
 use crate::host::{HostError, Watch};
-use crate::model::{ExitCode, Report, escaped, in_words, quoted_name};
+use crate::model::{ExitCode, Report, escaped, quoted_name};
 use crate::notify::after_check::Telling;
 use crate::project::Project;
 use crate::report;
@@ -253,7 +253,7 @@ struct Job<'a> {
 }
 
 /// A report that was written, or why it was not.
-type Kept = (Report, Result<(), String>);
+type Kept = (Report, Result<(), Failure>);
 
 impl Job<'_> {
     /// Looks at one place and keeps the run.
@@ -329,8 +329,8 @@ impl Job<'_> {
             Some(Err(failure)) => self.keep(self.failed(aim, &failure), aim),
             None => self.keep(self.failed(aim, &Failure::unexpected()), aim),
         };
-        if let Err(why) = kept {
-            say(&format!("error: the report could not be written: {why}"));
+        if let Err(failure) = kept {
+            say(&failure.before("the report could not be written: ").to_string());
         }
         Ok(report)
     }
@@ -375,7 +375,7 @@ impl Job<'_> {
             }
             None => self.keep_run(&mut report).map_err(|error| (self.runs(), error)),
         };
-        let kept = kept.map_err(|(place, error)| format!("{}: {}", printable_path(&place), in_words(&error)));
+        let kept = kept.map_err(|(place, error)| Failure::at(&place, &error));
         if kept.is_err() {
             report.location = None;
             report.verdict = report.verdict.unwritten();

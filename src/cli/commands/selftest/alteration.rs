@@ -17,7 +17,36 @@ pub(crate) struct Alteration {
     /// The subject that it must name; none where the lock file itself is altered.
     pub(crate) place: Option<Vec<u8>>,
     /// The act; `Err` says why it cannot be tried.
-    pub(crate) act: Result<Act, String>,
+    pub(crate) act: Result<Act, NotTried>,
+}
+
+/// Reason why an alteration cannot be tried. Names in it are escaped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotTried {
+    /// A change needs a byte.
+    #[error("the file is empty")]
+    Empty,
+    /// A change of two files needs two contents.
+    #[error("no two files differ")]
+    Alike,
+    /// The configuration leaves out this name.
+    #[error("the configuration leaves {0} out")]
+    LeftOut(String),
+    /// Only a pattern finds a new file.
+    #[error("the patterns name single files, so no other one is looked for")]
+    OnlyNamed,
+    /// Nothing would be left of the lock file.
+    #[error("the lock file has one line")]
+    OneLine,
+    /// The configuration ignores containers of which the baseline knows nothing.
+    #[error("the configuration ignores such")]
+    Ignored,
+    /// The lock file does not hold this fact.
+    #[error("{0} is not known of the container")]
+    NotLocked(String),
+    /// The lock file cannot be written with the change.
+    #[error("{0}")]
+    NotWritten(String),
 }
 
 /// What is done to a path.
@@ -97,13 +126,13 @@ fn duplicate(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 /// The ways in which the bytes of a file can differ.
-pub(crate) fn of_bytes(bytes: &[u8]) -> Vec<(&'static str, Result<Act, String>)> {
+pub(crate) fn of_bytes(bytes: &[u8]) -> Vec<(&'static str, Result<Act, NotTried>)> {
     let flipped = |at: usize| {
         let mut other = bytes.to_vec();
         other[at] ^= 1;
         Ok(Act::Write(other))
     };
-    let empty = || Err("the file is empty".to_owned());
+    let empty = || Err(NotTried::Empty);
     vec![
         ("the first bit of a file is changed", if bytes.is_empty() { empty() } else { flipped(0) }),
         (

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::baseline;
-use crate::cli::commands::selftest::alteration::{Act, Alteration};
+use crate::cli::commands::selftest::alteration::{Act, Alteration, NotTried};
 use crate::cli::commands::selftest::copy::Copy;
 use crate::config::OnUnexpected;
 use crate::section::{IMAGES, find};
@@ -41,23 +41,24 @@ impl Container {
         what: &'static str,
         check: &'static str,
         name: &str,
-        act: Result<Act, String>,
+        act: Result<Act, NotTried>,
     ) -> Alteration {
         Alteration { what, path: self.path.clone(), check, place: Some(name.as_bytes().to_vec()), act }
     }
 
     /// The lock file with a change.
-    fn with(&self, change: impl FnOnce(&mut Value)) -> Result<Act, String> {
+    fn with(&self, change: impl FnOnce(&mut Value)) -> Result<Act, NotTried> {
         let mut other = self.lock.clone();
         change(&mut other["images"]);
-        let bytes = serde_json::to_vec_pretty(&other).map_err(|error| error.to_string())?;
+        let bytes =
+            serde_json::to_vec_pretty(&other).map_err(|error| NotTried::NotWritten(error.to_string()))?;
         Ok(Act::Write([&bytes[..], b"\n"].concat()))
     }
 
     /// The lock file with another value of a fact, where that is known of the container.
-    fn with_other(&self, field: &str, other: impl FnOnce(&str) -> String) -> Result<Act, String> {
+    fn with_other(&self, field: &str, other: impl FnOnce(&str) -> String) -> Result<Act, NotTried> {
         let Some(known) = self.lock["images"][&self.name][field].as_str() else {
-            return Err(format!("{field} is not known of the container"));
+            return Err(NotTried::NotLocked(field.to_owned()));
         };
         self.with(|images| images[&self.name][field] = other(known).into())
     }
@@ -71,8 +72,7 @@ impl Container {
         };
         let is_ignored =
             copy.config().docker.as_ref().is_some_and(|docker| docker.unexpected == OnUnexpected::Ignore);
-        let unknown =
-            if is_ignored { Err("the configuration ignores such".to_owned()) } else { self.with(taken) };
+        let unknown = if is_ignored { Err(NotTried::Ignored) } else { self.with(taken) };
         let id = self.with_other("imageId", |_| nothing());
         let tag = self.with_other("image", |_| "driftlock-selftest:1".to_owned());
         let check = "docker_images";

@@ -73,18 +73,18 @@ impl Copy {
     }
 
     /// A copy that holds nothing but the baseline of the containers that `engine` runs; `Err` says why there is none.
-    pub(crate) fn of_containers(project: &Project, engine: Engine, watch: &Watch) -> Result<Self, String> {
+    pub(crate) fn of_containers(project: &Project, engine: Engine, watch: &Watch) -> Result<Self, Failure> {
         let docker = project.config.docker.clone().unwrap_or_default();
         if docker.mode == DockerMode::Off {
-            return Err("the configuration turns them off".to_owned());
+            return Err(Failure::new("the configuration turns them off"));
         }
         let mut config = without_containers(&project.config);
         config.docker = Some(DockerConfig { mode: DockerMode::Required, contents: Vec::new(), ..docker });
         (config.compose_files, config.addon_roots, config.files_include) =
             (Some(Vec::new()), Some(Vec::new()), Some(Vec::new()));
-        let mut copy = Self::empty(config, engine).map_err(|failure| failure.in_one_line())?;
-        copy.accept(watch).map_err(|failure| failure.in_one_line())?;
-        if copy.subjects.is_empty() { Err("no container is there".to_owned()) } else { Ok(copy) }
+        let mut copy = Self::empty(config, engine)?;
+        copy.accept(watch)?;
+        if copy.subjects.is_empty() { Err(Failure::new("no container is there")) } else { Ok(copy) }
     }
 
     fn empty(config: Config, engine: Engine) -> Result<Self, Failure> {

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::baseline;
-use crate::cli::commands::selftest::alteration::{Act, Alteration};
+use crate::cli::commands::selftest::alteration::{Act, Alteration, NotTried};
 use crate::cli::commands::selftest::copy::{Copy, path_of};
 use crate::cli::commands::selftest::modules;
 use crate::model::any_match;
@@ -79,9 +79,7 @@ fn new_file(
     candidates.retain(is_covered);
     let (to, act) = match candidates.into_iter().next() {
         Some(to) => (to.clone(), Ok(Act::Duplicate(to))),
-        None => {
-            (path.clone(), Err("the patterns name single files, so no other one is looked for".to_owned()))
-        }
+        None => (path.clone(), Err(NotTried::OnlyNamed)),
     };
     let place = Some(to.as_os_str().as_bytes().to_vec());
     all.push(Alteration { what: "a file is added", path, check, place, act });
@@ -101,7 +99,7 @@ fn of_lock_files(all: &mut Vec<Alteration>, copy: &Copy, section: &dyn Section) 
         if let Some(at) = bytes.iter().position(u8::is_ascii_hexdigit) {
             digit[at] = if digit[at] == b'0' { b'1' } else { b'0' };
         }
-        let none = || Err("the lock file has one line".to_owned());
+        let none = || Err(NotTried::OneLine);
         for (what, act) in [
             ("one digit of a lock file is changed", Ok(Act::Write(digit))),
             (

@@ -90,7 +90,10 @@ pub(crate) fn run(session: &Session, args: &SelftestArgs, interrupt: &Interrupt)
     drop(copy);
     match Copy::of_containers(&project, discover::find(&session.control.environment), laboratory.watch) {
         Ok(copy) => laboratory.carry_out(&copy, containers::all(&copy), &mut trials)?,
-        Err(why) => trials.push(Trial::not_tried("containers are not as accepted", String::new(), why)),
+        Err(failure) => {
+            let why = failure.in_one_line();
+            trials.push(Trial::not_tried("containers are not as accepted", String::new(), why));
+        }
     }
     let why =
         "only files of this machine are copied; what a server tells is judged by the same code".to_owned();
@@ -161,7 +164,7 @@ impl Laboratory<'_> {
                 return Ok(Trial::not_tried(what, path, "it took too long already".to_owned()));
             }
             Ok(act) => act,
-            Err(why) => return Ok(Trial::not_tried(what, path, why.clone())),
+            Err(why) => return Ok(Trial::not_tried(what, path, why.to_string())),
         };
         match alteration.apply(act, &copy.root()) {
             Ok(None) => {}

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::cli::commands::selftest::alteration::{Act, Alteration};
+use crate::cli::commands::selftest::alteration::{Act, Alteration, NotTried};
 use crate::cli::commands::selftest::alteration::{beside, of_bytes};
 use crate::cli::commands::selftest::copy::{Copy, Node, is_excluded, path_of};
 use crate::host::MANIFESTS;
@@ -52,17 +52,17 @@ impl<'a> Module<'a> {
         Self { copy, place, bytes: copy.bytes(&file), path, manifest, file }
     }
 
-    fn push(&self, all: &mut Vec<Alteration>, what: &'static str, path: &Path, act: Result<Act, String>) {
+    fn push(&self, all: &mut Vec<Alteration>, what: &'static str, path: &Path, act: Result<Act, NotTried>) {
         let place = Some(self.place.to_vec());
         all.push(Alteration { what, path: path.to_owned(), check: CHECK, place, act });
     }
 
     /// The act, unless the configuration leaves out what it makes.
-    fn unless_excluded(&self, path: &Path, act: Act) -> Result<Act, String> {
+    fn unless_excluded(&self, path: &Path, act: Act) -> Result<Act, NotTried> {
         let inner = path.strip_prefix(&self.path).unwrap_or(path);
         match inner.to_str() {
             Some(inner) if is_excluded(self.copy.config(), self.place, inner) => {
-                Err(format!("the configuration leaves {} out", escaped(inner.as_bytes())))
+                Err(NotTried::LeftOut(escaped(inner.as_bytes())))
             }
             _ => Ok(act),
         }
@@ -93,13 +93,13 @@ impl<'a> Module<'a> {
     }
 
     /// The content of another file in place of the file's own.
-    fn other_content(&self) -> Result<Act, String> {
+    fn other_content(&self) -> Result<Act, NotTried> {
         let mut contents = self.copy.below(&self.path).filter_map(|(_, node)| match node {
             Node::File(bytes) => Some(bytes),
             Node::Link(_) => None,
         });
         let other = contents.find(|bytes| *bytes != self.bytes);
-        other.map(|other| Act::Write(other.clone())).ok_or_else(|| "no two files differ".to_owned())
+        other.map(|other| Act::Write(other.clone())).ok_or(NotTried::Alike)
     }
 
     fn of_links(&self, all: &mut Vec<Alteration>) {
@@ -140,7 +140,7 @@ impl<'a> Module<'a> {
         let new = to.as_os_str().as_bytes();
         let name = self.manifest.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let added = if is_excluded(self.copy.config(), new, name) {
-            Err("the configuration leaves it out".to_owned())
+            Err(NotTried::LeftOut("it".to_owned()))
         } else {
             Ok(Act::Duplicate(to.clone()))
         };

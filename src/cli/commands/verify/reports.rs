@@ -128,7 +128,7 @@ fn of_remembered(
     let file = report_signing::file(target);
     let wrong = |run: &str, why: String| Some(Word::Wrong { run: run.to_owned(), why });
     let noted = match report_signing::remembered(project, target) {
-        Err(why) => return wrong(&file, why),
+        Err(error) => return wrong(&file, in_words(&error)),
         Ok(None) => {
             let text = format!("{file} is not here, so the newest reports may have been removed");
             return Some(Word::Note(text));
