@@ -92,9 +92,9 @@ impl Container {
     }
 
     /// The lock file with one more entry in a list of the container, where that is known of it.
-    fn with_more(&self, field: &str, more: Value) -> Result<Act, String> {
+    fn with_more(&self, field: &str, more: Value) -> Result<Act, NotTried> {
         if !self.lock["images"][&self.name][field].is_array() {
-            return Err(format!("{field} are not known of the container"));
+            return Err(NotTried::NotLocked(field.to_owned()));
         }
         self.with(|images| {
             if let Some(all) = images[&self.name][field].as_array_mut() {
