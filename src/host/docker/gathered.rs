@@ -102,8 +102,8 @@ impl Gathered {
     }
 }
 
-/// The reason why the files of a container are not read over a connection.
-const NOT_FROM_HERE: &str = "files inside containers are read on their own machine: run driftlock there as root, with a target whose host is \"local\"";
+/// Said of the files of a container into which nobody has looked.
+const NOT_READ: &str = "it was not looked into: check again";
 
 impl RawContainer {
     /// The engine's name for it.
@@ -409,7 +409,7 @@ impl ListedContainer {
         raw.container.trouble = trouble;
         let name = raw.container.name.clone();
         let its = query.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
-        let unseen = || ContentsState::Unseen(NOT_FROM_HERE.to_owned());
+        let unseen = || ContentsState::Unseen(NOT_READ.to_owned());
         raw.container.contents = its.map(|wanted| (wanted.path.clone(), unseen())).collect();
         Some(Ok(raw))
     }

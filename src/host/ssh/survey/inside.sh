@@ -11,6 +11,7 @@ know_mounts() {
 is_process() { # PID START
 	line=
 	{ read -r line <"/proc/$1/stat"; } 2>/dev/null
+	# shellcheck disable=SC2086 # it is words
 	set -- "$2" ${line##*) }
 	[ "$#" -gt 20 ] || return 1
 	start=$1
