@@ -150,7 +150,7 @@ fn pathspecs(repository: &Repository, commit: &str, members: &[(Vec<u8>, bool)])
 /// The command that makes what all findings of a cause are about the baseline.
 fn accept(caller: &Caller<'_>, cause: &Cause<'_>) -> Option<String> {
     let run = caller.run?;
-    let mut patterns = String::new();
+    let mut patterns: Vec<String> = Vec::new();
     let mut checks: Vec<&str> = Vec::new();
     for member in &cause.members {
         command_of(member.finding, WayOut::ACCEPT)?;
@@ -164,10 +164,10 @@ fn accept(caller: &Caller<'_>, cause: &Cause<'_>) -> Option<String> {
         let all = of_check().next()?.check.findings.iter().map(|it| it.subject.key.as_slice());
         let others: Vec<&[u8]> = all.filter(|key| !members.contains(key)).collect();
         for glob in cover(&members, &others)? {
-            patterns += &format!(" --only {}", quoted(&format!("{id}/{glob}")));
+            patterns.push(format!(" --only {}", quoted(&format!("{id}/{glob}"))));
         }
     }
     let Caller { driftlock, option, .. } = caller;
-    let command = format!("{driftlock} accept{run}{option}{patterns} --reason '…'");
+    let command = format!("{driftlock} accept{run}{option}{} --reason '…'", patterns.concat());
     (command.len() <= LONGEST).then_some(command)
 }

@@ -107,7 +107,7 @@ fn class_of(letters: &[char]) -> String {
         let follows = |from: usize| {
             from + 1 < letters.len() && u32::from(letters[from]) + 1 == u32::from(letters[from + 1])
         };
-        let end = (at..).find(|from| !follows(*from)).unwrap_or(at);
+        let end = (at..letters.len()).find(|from| !follows(*from)).unwrap_or(at);
         if end > at + 1 {
             class.extend([letters[at], '-', letters[end]]);
         } else {

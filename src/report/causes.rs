@@ -75,17 +75,17 @@ pub(super) fn open(report: &Report) -> usize {
     all.filter(|it| it.is_open_drift() || !it.kind.is_drift()).count()
 }
 
-/// What a headline says of a cause, in at most `room` bytes of names.
+/// What a headline says of a cause.
 pub(super) fn in_headline(cause: &Cause<'_>) -> String {
-    let named = if cause.kind.is_alarming() { 2 } else { 1 };
+    let most = if cause.kind.is_alarming() { 2 } else { 1 };
     let names: Vec<String> =
         cause.members.iter().map(|it| shortened(&escaped(&it.finding.subject.key))).collect();
     let release = cause.release.map(|release| format!(" ({})", shortened(&release.tag))).unwrap_or_default();
     let count = names.len();
-    let who = if count > named && !cause.kind.is_alarming() {
+    let who = if count > most && !cause.kind.is_alarming() {
         cause.count()
-    } else if count > named {
-        format!("{} and {} more", names[..named].join(", "), count - named)
+    } else if count > most {
+        format!("{} and {} more", names[..most].join(", "), count - most)
     } else {
         names.join(", ")
     };

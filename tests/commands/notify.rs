@@ -70,15 +70,15 @@ impl State {
                 message.assert_says(&["accept: `driftlock accept "]);
             }
             Self::Both => {
-                message.assert_says(&[
-                    "1 addon module (printer)",
-                    "*Addon drift*: `printer`",
-                    "`models/order.py`",
-                ]);
+                message.assert_says(&["printer changed", "*Addon drift*: `printer`", "`models/order.py`"]);
                 message.assert_says(&["*Compose drift*", "driftlock explain printer"]);
             }
             Self::Unreadable => {
-                assert!(message.title.contains("ERROR local: 1 compose file"), "{}", message.title);
+                assert!(
+                    message.title.contains("ERROR local: ") && message.title.contains("could not be read"),
+                    "{}",
+                    message.title
+                );
                 message.assert_says(&[
                     "*Compose unreadable*",
                     "to see what stands there, and who may read it: `namei -l",

@@ -184,7 +184,7 @@ fn emit(pages: Vec<Page>, wanted: &[Wanted], quiet: bool, dry_run: bool) -> Resu
             Some(file) => write_into(file, *reporter, &reports)?,
             None if is_page && (failed || !quiet) => output::print(text.as_bytes())?,
             None if failed || !quiet => {
-                output::print(&reporter.render(&reports, crate::report::Presentation::default()))?
+                output::print(&reporter.render(&reports, crate::report::Presentation::default()))?;
             }
             None => {}
         }

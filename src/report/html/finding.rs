@@ -4,8 +4,8 @@ use super::markup::Markup;
 use super::{Layout, count};
 use crate::model::escaped_command;
 use crate::model::{
-    Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, SubjectSource, Versions,
-    Waiver, WayOut, day, name_of,
+    CauseKind, Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, SubjectSource,
+    Versions, Waiver, WayOut, day, name_of,
 };
 use crate::report::provenance;
 use crate::report::text::short;
@@ -16,7 +16,9 @@ pub(super) fn finding(page: &mut Markup, check: &CheckResult, finding: &Finding,
     // Where at first only names are seen, the cause stands beside them.
     let cause = if layout.is_folded() { rest.cause.take() } else { None };
     entry(page, finding, cause.as_deref(), layout, |it| {
-        it.put("p class=where", check.labels.topic);
+        if !layout.is_brief() {
+            it.put("p class=where", check.labels.topic);
+        }
         it.append(&body(&rest, layout));
         ways_out(it, &rest.ways_out);
     });
@@ -35,7 +37,9 @@ pub(super) fn entry(
             it.within(layout.heading(), |it| it.name(&finding.subject.key));
             it.text(" ");
             it.put("i", word(finding));
-            if let Some(changed) = finding.changed() {
+            let changed =
+                finding.changed().filter(|_| !layout.is_brief() || CauseKind::of(finding).is_alarming());
+            if let Some(changed) = changed {
                 it.text(" ");
                 it.put("code", &changed);
             }
