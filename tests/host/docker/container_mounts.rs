@@ -593,7 +593,7 @@ pub(crate) fn still_has(stage: &Stage, args: &[&str]) {
         &[("erp/mods", "/mnt/addons"), (FILE, "/etc/app.conf"), ("erp/mods/shop/order.py", "/one.py")],
     );
     // A tree that makes room for the next release, as deploy tools do.
-    release(&stage, "r2");
+    release(stage, "r2");
     for part in ["mods", "proxy"] {
         fs::rename(stage.project.path(&format!("r1/{part}")), stage.project.path(&format!("old-{part}")))
             .unwrap();
