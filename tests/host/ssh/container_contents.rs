@@ -55,8 +55,8 @@ fn what_a_server_does_not_let_read_is_an_error_that_says_what_to_do_needs_root()
     std::fs::set_permissions(stage.project.root(), mode).unwrap();
     // Without mounts over the path, the engine's word is enough.
     assert_eq!(contents_by(&stage, &AT), (0, vec![]));
-    let mods = format!("-v{}:/mnt/addons", stage.project.path("r1/mods").canonicalize().unwrap().display());
-    stage.recreate("web", &stage.name("app:1"), &[&mods]);
+    let bind = format!("-v{}:/mnt/addons", stage.project.path("r1/mods").canonicalize().unwrap().display());
+    stage.recreate("web", &stage.name("app:1"), &[&bind]);
     let why = error(&stage);
     assert!(why.contains("sudo = true") && why.contains("is mounted at"), "{why}");
 }
