@@ -184,6 +184,8 @@ pub struct Cause<'a> {
     pub kind: CauseKind,
     /// The release that all of it is of, where there is one.
     pub release: Option<&'a Release>,
+    /// The reason why none of it could be read.
+    pub reason: Option<&'a str>,
     /// The findings, in the order of the checks and subjects; never none.
     pub members: Vec<Member<'a>>,
     /// One command that undoes all of them.
@@ -215,10 +217,15 @@ pub(super) fn causes<'a>(checks: &'a [CheckResult], group_ways: &'a [GroupWays])
         let release = finding.provenance.as_ref().and_then(|it| it.release.as_ref());
         let release =
             release.filter(|_| matches!(kind, CauseKind::Stale | CauseKind::Ahead | CauseKind::Diverged));
+        let reason = (kind == CauseKind::Unread).then(|| reason_of(finding)).flatten();
         let member = Member { check, finding, at };
-        match causes.iter_mut().find(|cause| cause.kind == kind && cause.release == release) {
+        let is_it =
+            |cause: &&mut Cause<'_>| cause.kind == kind && cause.release == release && cause.reason == reason;
+        match causes.iter_mut().find(is_it) {
             Some(cause) => cause.members.push(member),
-            None => causes.push(Cause { kind, release, members: vec![member], undo: None, accept: None }),
+            None => {
+                causes.push(Cause { kind, release, reason, members: vec![member], undo: None, accept: None });
+            }
         }
     }
     causes.sort_by_key(|cause| (cause.kind, std::cmp::Reverse(cause.members.len())));
@@ -226,6 +233,12 @@ pub(super) fn causes<'a>(checks: &'a [CheckResult], group_ways: &'a [GroupWays])
         (cause.undo, cause.accept) = cause.ways(group_ways);
     }
     causes
+}
+
+/// The reason why a finding, or the first part of it, could not be read.
+fn reason_of(finding: &Finding) -> Option<&str> {
+    let mut of_parts = finding.parts.iter().filter(|part| part.kind == Kind::Unreadable);
+    finding.reason.as_deref().or_else(|| of_parts.find_map(|part| part.reason.as_deref()))
 }
 
 impl<'a> Cause<'a> {

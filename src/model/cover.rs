@@ -28,9 +28,9 @@ pub fn cover(members: &[&[u8]], others: &[&[u8]]) -> Option<Vec<String>> {
     (patterns.len() <= MOST && is_exact).then_some(patterns)
 }
 
-/// Whether every program reads a name in a pattern as it is.
+/// Whether every program reads a name in a pattern as it is, and it is shown as it is.
 fn is_plain(name: &str) -> bool {
-    !name.is_empty() && !name.contains(['\\', '\'', '\n']) && !name.chars().any(super::is_hidden)
+    !name.is_empty() && !name.contains(['\\', '\'', '\n']) && super::escaped(name.as_bytes()) == name
 }
 
 /// The patterns of names that have something in common with `others`, all without what stands before them.

@@ -14,7 +14,8 @@ pub fn line(cause: &Cause<'_>) -> String {
     let words = cause.kind.words();
     let release = cause.release.map(|release| format!(" {}:", release.words())).unwrap_or_default();
     let count = if cause.members.len() > NAMED { cause.count() } else { cause.members.len().to_string() };
-    let why = why_unknown(cause).map(|why| format!(" ({})", escaped(why.as_bytes()))).unwrap_or_default();
+    let why = cause.reason.or_else(|| why_unknown(cause)).map(str::to_owned).or_else(|| forms(cause));
+    let why = why.map(|why| format!(" ({})", escaped(why.as_bytes()))).unwrap_or_default();
     format!("{words} ({count}){why}:{release} {}", subjects(cause))
 }
 
@@ -25,6 +26,15 @@ fn why_unknown<'a>(cause: &'a Cause<'_>) -> Option<&'a str> {
     let is_told = cause.members[0].finding.provenance.as_ref().is_some_and(|it| provenance::is_told(it));
     let is_common = cause.members.iter().all(|it| why(it) == Some(first));
     (cause.kind == CauseKind::Changed && is_told && is_common).then_some(first)
+}
+
+/// The forms in which all of it is written, other than the baseline has it.
+fn forms(cause: &Cause<'_>) -> Option<String> {
+    let forms = |it: &Member<'_>| it.finding.provenance.as_ref().map(|it| it.forms.clone());
+    let first = forms(cause.members.first()?).filter(|forms| !forms.is_empty())?;
+    let is_common = cause.members.iter().all(|it| forms(it).as_ref() == Some(&first));
+    let words: String = first.iter().map(|form| format!(", {}", form.words())).collect();
+    (cause.kind == CauseKind::OtherForm && is_common).then(|| format!("the baseline's own commit{words}"))
 }
 
 /// The subjects of a cause, as many as fit in a line.

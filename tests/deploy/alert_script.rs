@@ -64,7 +64,7 @@ fn the_script_sends_what_was_found_and_nothing_on_a_pass() {
     let silent = run(&mut alert(&project, "http://127.0.0.1:1/"));
     assert_eq!((silent.code, silent.out + &silent.err), (0, String::new()), "nothing is sent on a pass");
     project.file("odoo_modules/seisei/qr_ordering/models/order.py", "# hotfix\n");
-    let drift = json!({"text": "FAIL local: 1 addon module (qr_ordering) drifted (exit code 2)"});
+    let drift = json!({"text": "FAIL local: qr_ordering edited by hand (exit code 2)"});
     assert_eq!(sent(&project), drift);
 }
 

@@ -196,7 +196,7 @@ fn the_action_tells_what_was_found_and_fails_on_drift() {
     runner.project.file(ORDER, "# hotfix\n");
     let drift = runner.check(&[("SARIF", "drift.sarif")]);
     assert_eq!(drift.code, 2, "{}{}", drift.out, drift.err);
-    assert_eq!(runner.told(), "exit-code=2\nheadline=FAIL local: 1 addon module (qr_ordering) drifted\n");
+    assert_eq!(runner.told(), "exit-code=2\nheadline=FAIL local: qr_ordering edited by hand\n");
     assert!(drift.out.lines().any(|line| line.starts_with("::error ")), "{}", drift.out);
     let summary = std::fs::read_to_string(runner.file("summary")).unwrap();
     assert!(summary.contains("qr_ordering"), "{summary}");

@@ -109,6 +109,9 @@ struct WireCause {
     /// The release that all of it is of, where tags tell that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     release: Option<Release>,
+    /// Why none of it could be read; left out for other causes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// The subjects behind the names of their checks, as `accept --only` takes them; lossy where a name is not UTF-8.
     subjects: Vec<String>,
     /// One command that undoes all of it, where that loses nothing; null where there is none.
@@ -123,6 +126,7 @@ impl WireCause {
         Self {
             cause: cause.kind,
             release: cause.release.cloned(),
+            reason: cause.reason.map(str::to_owned),
             subjects: cause.members.iter().map(subject).collect(),
             undo: cause.undo.map(ToOwned::to_owned),
             accept: cause.accept.map(ToOwned::to_owned),

@@ -209,7 +209,7 @@ fn the_terminal_shows_them_escaped() {
         put(&project, &[b"etc", &[&b"new"[..], &name[..name.len().min(200)]].concat()], "drift\n");
     }
     rustix::fs::mkfifoat(rustix::fs::CWD, project.path("etc/a\x1b[2J\nfifo"), 0o644.into()).unwrap();
-    let ran = project.run(&["check"]);
+    let ran = project.run(&["check", "--details"]);
     assert_eq!(ran.code(), 1);
     assert_harmless(&ran.0.stdout);
     for shown in [

@@ -244,10 +244,10 @@ fn a_module_that_an_older_rule_locked_is_named_as_such() {
         text.contains("probably: locked by an older rule\n") && text.contains("driftlock accept"),
         "{text}"
     );
-    assert!(!text.contains("undo"), "what was there then is not taken away: {text}");
+    assert!(!text.contains("undo:"), "what was there then is not taken away: {text}");
     assert!(text.contains("no command undoes this: it was there when the baseline was accepted"), "{text}");
     let told = project.run(&["explain", "printer"]).out();
-    assert!(!told.contains("undo"), "{told}");
+    assert!(!told.contains("undo:"), "{told}");
     // What else differs is no matter of the rule.
     project.file(&format!("{MODULE}/models/order.py"), "changed\n");
     assert_ne!(cause(&project.check(&[]).1), "locked by an older rule");
