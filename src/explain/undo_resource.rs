@@ -13,9 +13,8 @@ pub(super) fn advise(situation: &Situation<'_>) -> (Vec<WayOut>, Vec<String>) {
         Some(line) => format!("{}:{line}", escaped(&finding.place)),
         None => "the code".to_owned(),
     };
-    let apply = || {
-        WayOut::new("the code is right", format!("{terraform} apply{options} -target={}", quoted(address)))
-    };
+    let apply =
+        || WayOut::new(WayOut::UNDO, format!("{terraform} apply{options} -target={}", quoted(address)));
     match (finding.kind, finding.change) {
         (Kind::Unexpected, _) => {
             let id = address.split_once(' ').map_or(address, |(_, id)| id);

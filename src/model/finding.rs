@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, Leaf, Obstacle, Provenance, Stat, Versions, Waiver, escaped};
 
+/// How many of a finding's parts are named where it is told in a few words.
+const NAMED: usize = 2;
+
 /// The name of a section: `compose`, `addons`, `config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SectionId(pub &'static str);
@@ -446,6 +449,9 @@ impl Finding {
         if self.kind != Kind::Modified {
             return None;
         }
+        if !self.attributes.is_empty() {
+            return Some(self.changed_attributes());
+        }
         match self.change {
             Some(Change::State) => {
                 let text = |value: &Value| {
@@ -461,8 +467,14 @@ impl Finding {
         }
     }
 
+    fn changed_attributes(&self) -> String {
+        let lines: Vec<String> = self.attributes.iter().flat_map(Attribute::lines).collect();
+        let said: Vec<String> = lines.iter().take(NAMED).map(|line| escaped(line.as_bytes())).collect();
+        let more = lines.len().saturating_sub(NAMED);
+        said.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+    }
+
     fn changed_parts(&self) -> Option<String> {
-        const NAMED: usize = 2;
         let say = |part: &Part| {
             let path = escaped(&part.path);
             match (part.kind, &part.diff) {

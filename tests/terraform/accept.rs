@@ -78,7 +78,7 @@ fn a_resource_is_accepted_alone_and_the_others_stay() {
     let ran = accept(&project, &["--only", "terraform_plan/a.b", "--reason", "meant"]);
     assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
     assert!(
-        ran.out().contains("resources:\n  ~ terraform_plan/prod:a.b\n      m: x → y\n      n: 1 → 2\n"),
+        ran.out().contains("resources:\n  ~ terraform_plan/prod:a.b\n      ! edited by hand\n      m: x → y\n      n: 1 → 2\n"),
         "{}",
         ran.out()
     );
@@ -200,8 +200,8 @@ fn a_plan_that_could_not_be_made_is_not_accepted() {
 #[test]
 fn the_accept_commands_that_a_check_prints_work_as_printed() {
     let project = drifted();
-    let told = project.run(&["check", "--env", "prod"]).out();
-    let printed = told.lines().filter_map(|line| line.split_once("it was meant: ")).map(|(_, it)| it);
+    let told = project.run(&["check", "--env", "prod", "--details"]).out();
+    let printed = told.lines().filter_map(|line| line.split_once("accept: ")).map(|(_, it)| it);
     let commands: Vec<String> = printed.map(|it| it.replace("'…'", "'meant'")).collect();
     assert_eq!(commands.len(), LOCKABLE.len(), "{told}");
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_driftlock")).parent().unwrap();

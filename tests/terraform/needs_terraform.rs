@@ -287,7 +287,7 @@ fn names_are_shown_as_they_are_and_never_obeyed() {
     for key in keys {
         assert!(addresses.contains(&format!("terraform_data.a[\"{key}\"]")), "{key}: {addresses:?}");
     }
-    let out = project.run(&["check", "--env", "prod"]).out();
+    let out = project.run(&["check", "--env", "prod", "--details"]).out();
     assert_eq!(out.matches("(environments/prod/main.tf:1)").count(), keys.len(), "{out}");
     let explained = project.run(&["explain", "terraform_data.a[\"ü€\"]", "--env", "prod"]);
     assert!(

@@ -60,7 +60,7 @@ fn every_class_is_told_from_the_others() {
 #[test]
 fn a_person_reads_what_changed_in_a_line() {
     let project = environment("\nresource \"aws_security_group\" \"web\" {\n}\n", "");
-    let args = ["check", "--env", "prod", "--plan", "-"];
+    let args = ["check", "--env", "prod", "--plan", "-", "--details"];
     let out = Ran(project.driftlock(&args).write_stdin(DRIFTED).output().unwrap()).out();
     for line in [
         "[INFO] Checking Terraform plan of prod...\n",
@@ -72,7 +72,7 @@ fn a_person_reads_what_changed_in_a_line() {
         "       tags.Name: main → main2\n",
         "       tags.Owner: ops → nobody (reverted)\n",
         "       delay_seconds: 5 → 7\n",
-        "       the code is right: terraform -chdir=environments/prod apply -target=aws_sqs_queue.gone\n",
+        "       undo: terraform -chdir=environments/prod apply -target=aws_sqs_queue.gone\n",
         "       value: (sensitive) differs\n",
     ] {
         assert!(out.contains(line), "{line}\n{out}");

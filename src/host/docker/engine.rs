@@ -146,7 +146,7 @@ pub(in crate::host) fn observe(
         _ => {}
     }
     if let Some(image) = &query.image {
-        return super::image::observe(engine, query, image, watch);
+        return super::image::observe(|| engine.connect(), &engine.contact(), query, (image, watch));
     }
     log::info!(engine = engine.shown(); "asks the engine of this machine");
     let answer = within_deadline(engine, watch, async {

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::api::{CallError, EngineApi};
 use super::archive::{self, Contained};
-use super::engine::Engine;
 use super::failure::{Contact, EngineError};
 use crate::control::runtime;
 use crate::host::mounts::{self, HeldReading};
@@ -28,16 +27,14 @@ struct Created {
 
 /// Answers a query for an image as if a container of that name ran it. `None`: the run was cancelled.
 pub(super) fn observe(
-    engine: &Engine,
+    connect: impl FnOnce() -> Result<EngineApi, EngineError>,
+    contact: &Contact<'_>,
     query: &ContainerQuery,
-    image: &str,
-    watch: &Watch,
+    (image, watch): (&str, &Watch),
 ) -> Option<ContainersAnswer> {
     let looked = runtime::block_on(async {
-        let asked = engine.connect()?;
-        looked_into(&asked, query, image, watch)
-            .await
-            .map_err(|error| explained(&engine.contact(), image, error))
+        let asked = connect()?;
+        looked_into(&asked, query, image, watch).await.map_err(|error| explained(contact, image, error))
     });
     match looked.unwrap_or_else(|error| Err(error.into())) {
         _ if watch.is_cancelled() => None,
