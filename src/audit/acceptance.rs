@@ -114,5 +114,7 @@ pub(crate) fn known(report: &Report, change: &Change) -> Vec<String> {
         }
         _ => None,
     };
-    cause.into_iter().chain(finding.changed()).map(|text| printable(&text)).collect()
+    // Of a resource each attribute has a line of its own.
+    let changed = finding.changed().filter(|_| finding.attributes.is_empty());
+    cause.into_iter().chain(changed).map(|text| printable(&text)).collect()
 }

@@ -1,6 +1,7 @@
 //! Drift that is meant to stay, accepted resource by resource.
 
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 use super::failing::{PLAN, check, with_program};
 use super::told;
@@ -202,7 +203,7 @@ fn the_accept_commands_that_a_check_prints_work_as_printed() {
     let project = drifted();
     let told = project.run(&["check", "--env", "prod", "--details"]).out();
     let printed = told.lines().filter_map(|line| line.split_once("accept: ")).map(|(_, it)| it);
-    let commands: Vec<String> = printed.map(|it| it.replace("'…'", "'meant'")).collect();
+    let commands: BTreeSet<String> = printed.map(|it| it.replace("'…'", "'meant'")).collect();
     assert_eq!(commands.len(), LOCKABLE.len(), "{told}");
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_driftlock")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());

@@ -1,9 +1,8 @@
 //! The files inside containers of a server: asked of its shell, which reads them through the container's first process, else of its
 //! engine.
 
-use std::collections::BTreeMap;
-
 use super::connect::Connection;
+use super::engine::LookedInto;
 use super::remote::SshHost;
 use super::survey::{MountQuestion, Survey};
 use crate::host::docker::{Gathered, NamedContainer};
@@ -12,9 +11,6 @@ use crate::host::mounts::{
 };
 use crate::host::{ContainerQuery, ContentsQuery, Watch};
 use crate::model::{Contents, ContentsState};
-
-/// What became of looking into each container, by its name and the path.
-pub(super) type LookedInto = BTreeMap<(String, String), ContentsState>;
 
 impl SshHost {
     /// Looks into the containers that a query names.

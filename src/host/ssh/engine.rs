@@ -1,6 +1,7 @@
 //! The Docker engine of a server through its one connection: its socket, else its client, and why neither can be used.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,8 +23,11 @@ use crate::host::docker::{
     script,
 };
 use crate::host::{ContainerQuery, Watch};
-use crate::model::Address;
 use crate::model::escaped;
+use crate::model::{Address, ContentsState};
+
+/// The outcome of looking into each container, by its name and the path.
+pub(super) type LookedInto = BTreeMap<(String, String), ContentsState>;
 
 /// The number of calls at once over forwarded sockets, which count against no limit of the server.
 const LANES: usize = 8;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, LoginError, connect, place};
-use super::contents::LookedInto;
+use super::engine::LookedInto;
 use super::error::{ScriptError, telling};
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
