@@ -41,6 +41,20 @@ fn runs_and_subjects_are_told_in_every_form() {
 }
 
 #[test]
+fn runs_that_say_the_same_are_one_line_of_the_table() {
+    let project = lived();
+    project.file(MODULE, "class Order: hand\n");
+    (0..3).for_each(|_| assert_eq!(project.check(&[]).0, 2));
+    let told = project.ok(&["history"]).out();
+    let rows: Vec<&str> = told.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+    assert_eq!(rows.len(), 4, "{told}");
+    assert!(rows[3].contains("  FAIL  ") && rows[3].ends_with(", 3 runs alike"), "{told}");
+    assert!(told.contains("addon_hashes/printer (open since "), "{told}");
+    let csv = project.ok(&["history", "--format", "csv"]).out();
+    assert_eq!(csv.lines().count(), 7, "every run is a row: {csv}");
+}
+
+#[test]
 fn what_a_deploy_excused_is_no_pass() {
     let project = Project::accepted();
     project.file(MODULE, "class Order: hand\n");
@@ -142,7 +156,7 @@ fn a_history_that_is_known_is_told_as_it_was() {
     assert_eq!(runs[1..3], ["20201025_024500", "20201025_021500"], "{told}");
     assert!(told.contains("\n▁▅█▅█  this machine, 5 of 5 runs\n█▁  p, 2 of 2 runs\n"), "{told}");
     for line in [
-        "at 2000                       3      2   33m 20s  open  addon_hashes/a\n",
+        "at 2000                       3      2   33m 20s  open  addon_hashes/a (open since at 5000)\n",
         "at 3000                       2      1   33m 20s  -     addon_hashes/b\n",
         "at 5000                       1      1        0s  open  addon_hashes/=1+1\n",
         "at 5000                       1      1   23h 36m  -     addon_hashes/a on p\n",

@@ -102,6 +102,8 @@ pub struct Drifter {
     pub first_seen: String,
     /// When it was last seen to differ.
     pub last_seen: String,
+    /// When it last began to differ.
+    pub open_since: String,
     /// How many runs saw it differ.
     pub runs: usize,
     /// How often it began to differ.
@@ -118,6 +120,7 @@ impl Drifter {
     fn begin(&mut self, past: &PastRun) {
         self.times += 1;
         self.since = past.started_at_unix;
+        self.open_since.clone_from(&past.started_at);
         self.is_open = true;
     }
 
@@ -169,6 +172,7 @@ fn new(past: &PastRun, check: &PastCheck, subject: &str) -> Drifter {
         target: past.target.clone(),
         first_seen: past.started_at.clone(),
         last_seen: past.started_at.clone(),
+        open_since: past.started_at.clone(),
         runs: 0,
         times: 0,
         seconds: 0,

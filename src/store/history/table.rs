@@ -31,22 +31,45 @@ pub fn table(runs: &[PastRun], drifters: &[Drifter]) -> String {
     let (name, target) =
         (width(&|past| past.run.chars().count(), "run"), width(&|past| shown(past).len(), "target"));
     let _ = writeln!(text, "{:name$}  {:target$}  verdict  findings  seconds", "run", "target");
-    for past in runs {
+    for (past, newest, count) in folded(runs) {
         let (run, place) = (escaped(past.run.as_bytes()), shown(past));
+        let more = match count {
+            1 => String::new(),
+            count => format!("  … {}, {count} runs alike", escaped(newest.run.as_bytes())),
+        };
         let partial = match (past.partial, past.ending.is_excused()) {
             (_, true) => "  (during a deploy)",
             (true, false) => "  (some checks)",
             (false, false) => "",
         };
-        let (findings, seconds) = (past.findings(), seconds(past.duration_ms));
+        let (findings, seconds) = (past.findings(), seconds(newest.duration_ms));
         let _ = writeln!(
             text,
-            "{run:name$}  {place:target$}  {:7}  {findings:8}  {seconds:>7}{partial}",
+            "{run:name$}  {place:target$}  {:7}  {findings:8}  {seconds:>7}{partial}{more}",
             verdict(past)
         );
     }
     let _ = writeln!(text, "\n{}", sparklines(runs));
     text + &subjects(drifters)
+}
+
+/// The runs, with those of one place that follow each other and say the same as one: the first, the newest, and how many.
+fn folded(runs: &[PastRun]) -> Vec<(&PastRun, &PastRun, usize)> {
+    let mut rows: Vec<(&PastRun, &PastRun, usize)> = Vec::new();
+    for past in runs {
+        let before = rows.iter_mut().rev().find(|(first, ..)| first.target == past.target);
+        match before.filter(|(first, ..)| says_the_same(first, past)) {
+            Some((_, newest, count)) => (*newest, *count) = (past, *count + 1),
+            None => rows.push((past, past, 1)),
+        }
+    }
+    rows
+}
+
+fn says_the_same(one: &PastRun, other: &PastRun) -> bool {
+    let words =
+        |past: &PastRun| (past.status(), past.partial, past.ending.is_excused(), past.baseline.clone());
+    words(one) == words(other) && one.headline == other.headline && one.checks == other.checks
 }
 
 fn shown(past: &PastRun) -> String {
@@ -99,9 +122,14 @@ fn subjects(drifters: &[Drifter]) -> String {
         let target =
             it.target.iter().map(|name| format!(" on {}", escaped(name.as_bytes()))).collect::<String>();
         let now = if it.is_open { "open" } else { "-" };
+        let since = if it.is_open && it.times > 1 {
+            format!(" (open since {})", escaped(it.open_since.as_bytes()))
+        } else {
+            String::new()
+        };
         let _ = writeln!(
             text,
-            "{:25}  {:4}  {:5}  {:>8}  {now:4}  {}/{}{target}",
+            "{:25}  {:4}  {:5}  {:>8}  {now:4}  {}/{}{target}{since}",
             escaped(it.first_seen.as_bytes()),
             it.runs,
             it.times,
