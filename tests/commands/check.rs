@@ -213,7 +213,7 @@ fn drift_reads_as_promised() {
     CAUSES
       changed (2): infra/stacks/edge/docker-compose.yml; ocr __manifest__.py missing, models/order.py modified and 1 more
         accept: driftlock accept --only compose_hashes/infra/stacks/edge/docker-compose.yml --only addon_hashes/ocr --reason '…'
-      could not be read (1): etc/hosts
+      could not be read (1) (it is a broken symbolic link): etc/hosts
       missing (2): infra/stacks/erp/docker-compose.yml; printer
         accept: driftlock accept --only compose_hashes/infra/stacks/erp/docker-compose.yml --only addon_hashes/printer --reason '…'
       unexpected (1): infra/stacks/new/docker-compose.yml
