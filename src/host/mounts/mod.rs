@@ -11,10 +11,11 @@ mod table;
 mod told;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::docker::EngineError;
@@ -37,6 +38,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The kind of a mount that an engine keeps itself.
 const VOLUME: &str = "volume";
 
+/// When the newest file of a subject changed, and which that is, by the subject and the paths that a mount shows.
+type NewestChanges = HashMap<(Vec<u8>, Vec<Vec<u8>>), Option<(i64, Vec<u8>)>>;
+
 /// The paths of the baseline on this machine.
 pub(super) struct LockedPaths {
     /// Files, as the layout has them, and with links resolved.
@@ -45,15 +49,18 @@ pub(super) struct LockedPaths {
     linked: Vec<(Vec<u8>, Vec<u8>)>,
     /// Each subject with the paths that lead to it.
     subjects: Vec<(LockedSubject, BTreeSet<Vec<u8>>)>,
+    /// What is known of changes: many containers have one tree. None where another machine must be asked first.
+    newest: Option<Mutex<NewestChanges>>,
 }
 
 impl LockedPaths {
     /// Finds where subjects lie on this machine.
     pub(super) fn of(subjects: &[LockedSubject], layout: &Layout) -> Self {
         let real = |path: &Path| path.canonicalize().ok();
-        Self::by(subjects, layout, &real, &|path, beside| {
+        let all = Self::by(subjects, layout, &real, &|path, beside| {
             if beside.is_symlink() { path.canonicalize().ok() } else { Some(beside.to_owned()) }
-        })
+        });
+        Self { newest: Some(Mutex::default()), ..all }
     }
 
     /// Finds where subjects lie: `real` resolves a directory, once for all that lies in it, and `end` what is at a path, which
@@ -64,7 +71,7 @@ impl LockedPaths {
         real: &dyn Fn(&Path) -> Option<PathBuf>,
         end: &dyn Fn(&Path, &Path) -> Option<PathBuf>,
     ) -> Self {
-        let mut all = Self { paths: BTreeSet::new(), linked: Vec::new(), subjects: Vec::new() };
+        let mut all = Self { paths: BTreeSet::new(), linked: Vec::new(), subjects: Vec::new(), newest: None };
         let mut parents: BTreeMap<PathBuf, Option<PathBuf>> = BTreeMap::new();
         for subject in subjects {
             let Some(path) = layout.locate(&subject.place) else { continue };
@@ -479,6 +486,19 @@ impl Machine<'_> {
 
     /// When one of a subject's files that a mount shows last changed, where that is known.
     fn changed(
+        &self,
+        subject: &LockedSubject,
+        ways: &BTreeSet<Vec<u8>>,
+        now: &Led,
+        bases: &[&[u8]],
+    ) -> Option<(i64, Vec<u8>)> {
+        let Some(known) = &self.locked.newest else { return self.newest(subject, ways, now, bases) };
+        let key = (subject.place.clone(), bases.iter().map(|base| base.to_vec()).collect());
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(key).or_insert_with(|| self.newest(subject, ways, now, bases)).clone()
+    }
+
+    fn newest(
         &self,
         subject: &LockedSubject,
         ways: &BTreeSet<Vec<u8>>,
