@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::changed;
+use crate::audit::containers_here::{self, Counting};
 use crate::audit::infrastructure;
 use crate::audit::named_files;
 use crate::audit::pipeline;
@@ -24,7 +25,7 @@ use crate::control::progress;
 use crate::error::Failure;
 use crate::git::{GitError, work_tree};
 use crate::host::{Content, Host, HostError, MANIFESTS, Scope, Watch};
-use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, Report, SectionId, Value};
+use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, LeftOut, Report, SectionId, Value};
 use crate::project::Project;
 use crate::provenance::{self, Trace};
 use crate::section;
@@ -99,6 +100,9 @@ impl<'a> Auditor<'a> {
     }
 }
 
+/// A look, the origin of the baseline with the owner of a repository that is another user's, and the containers that nobody locked.
+type FirstLook = (Look, (BaselineOrigin, Option<String>), Option<LeftOut>);
+
 /// One examination: a place, and what it is compared with.
 struct Examination<'a> {
     auditor: Auditor<'a>,
@@ -144,7 +148,7 @@ impl Examination<'_> {
             Some(why) => Aim::leave(why),
             None => self.aim.open(remembered.clone()),
         };
-        let (mut look, (origin, owner)) = self.look(&request, &*host, watch)?;
+        let (mut look, (origin, owner), containers_here) = self.look(&request, &*host, watch)?;
         if remembered.as_ref().is_none_or(|remembered| remembered.full_because().is_some()) {
             named_files::count(self.auditor.project, (self.aim, &*host), &mut look.evidence, watch)?;
         } else {
@@ -155,6 +159,7 @@ impl Examination<'_> {
         let (sections_off, mut left_out) = pipeline::coverage(&look.evidence);
         let of_plan = look.infrastructure.iter().flat_map(|(_, look)| &look.judged.left_out);
         left_out.extend(of_plan.map(|left| (section::INFRASTRUCTURE, left.clone())));
+        left_out.extend(containers_here.map(|left| (section::IMAGES, left)));
         let mut checks = pipeline::compare(&request, &look);
         self.note(&mut checks, &from_files, owner);
         self.trace(&mut checks, &origin, &*host, watch);
@@ -173,12 +178,7 @@ impl Examination<'_> {
     }
 
     /// Looks at the place, and beside that asks git where the baseline comes from.
-    fn look(
-        &self,
-        request: &Request<'_>,
-        host: &dyn Host,
-        watch: &Watch,
-    ) -> Result<(Look, (BaselineOrigin, Option<String>)), HostError> {
+    fn look(&self, request: &Request<'_>, host: &dyn Host, watch: &Watch) -> Result<FirstLook, HostError> {
         std::thread::scope(|scope| {
             let target = progress::current_target();
             let ask_git = || progress::for_target(target, || self.origin(request.locks));
@@ -189,13 +189,15 @@ impl Examination<'_> {
                 progress::for_target(target, || infrastructure::look(auditor.project, aim, request, watch))
             };
             let plan = aim.terraform.is_some().then(|| Builder::new().spawn_scoped(scope, plan));
+            let here = containers_here::begin(scope, request, aim, host);
             let mut look = pipeline::observe(request, pipeline::plan(request), host, watch);
             if let (Some(plan), Ok(look)) = (plan, &mut look) {
                 let made = plan.ok().and_then(|thread| thread.join().ok());
                 look.infrastructure = Some(made.unwrap_or_else(|| infrastructure::unexpected(aim)));
             }
             let origin = git.ok().and_then(|thread| thread.join().ok());
-            Ok((look?, origin.unwrap_or_else(|| self.origin(request.locks))))
+            let here = here.and_then(Counting::finish);
+            Ok((look?, origin.unwrap_or_else(|| self.origin(request.locks)), here))
         })
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod acknowledgements;
 pub(crate) mod author;
 pub(crate) mod baseline_signature;
 pub(crate) mod changed;
+mod containers_here;
 pub(crate) mod examine;
 pub(crate) mod fleet;
 pub(crate) mod groups;

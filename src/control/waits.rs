@@ -43,6 +43,7 @@ waits! {
     AGENT_LISTING = wait("an agent that lists its keys", 10, "its keys are not tried");
     AGENT_SIGNING = wait("an agent that signs: it may ask its user, or want to be touched", 120, "the key is not used");
     ENGINE = wait("an engine's answer", 10, "its checks are an ERROR");
+    CONTAINERS_HERE = wait("an engine that is asked which containers nobody locked", 1, "they are not counted");
     ENGINE_FAREWELL = moment("a command that hung and is told to end", 100, "nothing more");
     CONTAINER_FILES = wait("the files and mounts of one container", 30, "the container is an ERROR");
     GIT_SOON = wait("git, where it answers at once", 10, "an error, or the section that asks is an ERROR");

@@ -423,7 +423,9 @@ impl Job<'_> {
             1 => format!("Baseline: audit/locks{own}, 1 lock file written"),
             n => format!("Baseline: audit/locks{own}, {n} lock files written"),
         });
-        page.line(&format!("Next: driftlock check{}", self.option()));
+        let commit = self.project.commit_of_baseline().filter(|_| page.is_accepted);
+        let next = commit.unwrap_or_else(|| format!("driftlock check{}", self.option()));
+        page.line(&format!("Next: {next}"));
     }
 
     /// The option that names the place again.

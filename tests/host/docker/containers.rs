@@ -573,3 +573,22 @@ fn everything_below(dir: &Path) -> String {
     }
     text
 }
+
+#[test]
+fn containers_of_the_project_that_nobody_locked_are_said_to_be_not_compared() {
+    let stage = Stage::new();
+    let files = "[compose]\nfiles = [\"infra/stacks/*/docker-compose*.yml\"]\n[addons]\nroots = []\n";
+    stage.project.file("audit/driftlock.toml", files);
+    stage.ok(&["export", "--accept"]);
+    let image = stage.image("app:1");
+    stage.start("other", &image, &[]);
+    let said = |told: String| told.lines().find(|line| line.starts_with("Not compared: ")).map(str::to_owned);
+    assert_eq!(said(stage.ok(&["check"]).out()), None, "one of another project is nobody's business here");
+    stage.compose("web", &image, "infra/stacks/erp/docker-compose.yml", "aaaa");
+    let line = "Not compared: 1 container here (driftlock export --docker required --accept)";
+    assert_eq!(said(stage.ok(&["check"]).out()).as_deref(), Some(line));
+    for on_purpose in ["mode = \"off\"", "containers = []"] {
+        stage.project.file("audit/driftlock.toml", &format!("{files}[docker]\n{on_purpose}\n"));
+        assert_eq!(said(stage.ok(&["check"]).out()), None, "{on_purpose}");
+    }
+}
