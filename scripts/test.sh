@@ -116,10 +116,10 @@ prepare() {
     scripts/engine.sh start-podman "$services" || :
     step 'scripts/wheels.sh target/wheels'
     scripts/wheels.sh target/wheels || step 'the wheels could not be downloaded; going on with what is there'
-    step 'scripts/validators.sh target/python'
-    scripts/validators.sh target/python || die 'the validators could not be downloaded'
-    step 'scripts/tf_provider.sh target/tf'
-    scripts/tf_provider.sh target/tf || step 'the package for a provider of Terraform could not be downloaded'
+    step 'scripts/python.sh validators target/python'
+    scripts/python.sh validators target/python || die 'the validators could not be downloaded'
+    step 'scripts/python.sh provider target/tf'
+    scripts/python.sh provider target/tf || step 'the package for a provider of Terraform could not be downloaded'
     step 'scripts/deny.sh --fetch'
     scripts/deny.sh --fetch
 }

@@ -20,7 +20,7 @@ mod text;
 
 pub use causes::{line as cause_line, ways as cause_ways};
 pub use explanation::{explained, explained_as_json};
-pub use sentence::{details, headline};
+pub use sentence::{bare_headline, details, headline};
 
 /// What was expected of a finding's subject and what was found, in a line: of digests the first twelve digits.
 #[must_use]

@@ -33,11 +33,25 @@ const LONGEST: usize = 200;
 pub fn headline(report: &Report) -> String {
     let is_unwritten = report.verdict.overall == Status::Pass && report.status() == Status::Error;
     let word = if is_unwritten { Status::Error } else { report.verdict.overall }.word();
-    let mut parts: Vec<String> = report.causes().iter().map(causes::in_headline).collect();
-    let last = beyond_causes(report);
     let begin = format!("{word} {}: ", cut(report.about(), LONGEST / 3));
-    // What could not be carried out is said, however much was found.
-    let room = LONGEST.saturating_sub(begin.len() + 2 + last.iter().map(|it| it.len() + 2).sum::<usize>());
+    let mut last = beyond_causes(report);
+    if report.acknowledged() > 0 {
+        last.push(format!("{} acknowledged", report.acknowledged()));
+    }
+    let rest = after_verdict(report, last, LONGEST.saturating_sub(begin.len()));
+    cut(&(begin + &rest), LONGEST)
+}
+
+/// A headline without what stands beside it in a table: the verdict, the place and the acknowledgements.
+#[must_use]
+pub fn bare_headline(report: &Report) -> String {
+    after_verdict(report, beyond_causes(report), LONGEST)
+}
+
+/// The causes, as many as fit into so many bytes, then `last`: what could not be carried out is said, however much was found.
+fn after_verdict(report: &Report, last: Vec<String>, longest: usize) -> String {
+    let mut parts: Vec<String> = report.causes().iter().map(causes::in_headline).collect();
+    let room = longest.saturating_sub(2 + last.iter().map(|it| it.len() + 2).sum::<usize>());
     let mut length = 0;
     let fits = parts.iter().take_while(|part| {
         length += part.len() + 2;
@@ -49,10 +63,10 @@ pub fn headline(report: &Report) -> String {
         parts.push(format!("and {} more causes", all - fitting));
     }
     parts.extend(last);
-    cut(&(begin + &parts.join("; ")), LONGEST)
+    cut(&parts.join("; "), longest)
 }
 
-/// What a headline says besides causes: what could not be carried out, what passed, what somebody answers for.
+/// What a headline says besides causes: what could not be carried out, what passed.
 fn beyond_causes(report: &Report) -> Vec<String> {
     let failed = || report.checks.iter().filter(|c| !c.errors.is_empty());
     let mut parts = Vec::new();
@@ -73,9 +87,6 @@ fn beyond_causes(report: &Report) -> Vec<String> {
     }
     if report.verdict.overall == Status::Pass && report.status() == Status::Error {
         parts.push("a report could not be written".to_owned());
-    }
-    if report.acknowledged() > 0 {
-        parts.push(format!("{} acknowledged", report.acknowledged()));
     }
     parts
 }

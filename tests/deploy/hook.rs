@@ -1,42 +1,38 @@
 //! The pre-push hook of `deploy/git`, in real pushes: what it lets through, what it stops, and how long that takes.
 
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use assert_fs::TempDir;
 
-use crate::support::Project;
-use crate::support::deploy::{Ended, demo, in_repository, ok, program, run};
+use crate::support::deploy::{Clone, Ended, in_repository, ok, run};
 use crate::support::git::{commit_all, git};
 
 /// Installs the hook as its first lines say.
 const INSTALL: &str = r#"install -m 755 "$HOOK" "$(git rev-parse --git-path hooks)/pre-push""#;
 const ORDER: &str = "odoo_modules/seisei/qr_ordering/models/order.py";
 
-/// The demo deployment with the hook, and where it is pushed to.
-struct Clone {
-    project: Project,
-    upstream: TempDir,
+/// A clone with the hook.
+struct Hooked(Clone);
+
+impl Deref for Hooked {
+    type Target = Clone;
+
+    fn deref(&self) -> &Clone {
+        &self.0
+    }
 }
 
-impl Clone {
+impl Hooked {
     fn new() -> Self {
-        let clone = Self { project: demo(), upstream: TempDir::new().unwrap() };
-        ok(clone.program("git").args(["init", "-q", "--bare"]).arg(clone.upstream.path()));
+        let clone = Clone::new();
         ok(clone.program("sh").args(["-c", INSTALL]).env("HOOK", in_repository("deploy/git/pre-push")));
-        clone
-    }
-
-    fn program(&self, name: &str) -> Command {
-        let mut command = program(name);
-        command.current_dir(self.project.root()).env("HOME", "/nonexistent");
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
-        command
+        Self(clone)
     }
 
     fn push(&self, args: &[&str]) -> Ended {
-        run(self.program("git").args(["push", "-q"]).arg(self.upstream.path()).args(args))
+        self.push_from(&self.project.root(), args)
     }
 
     /// Expects a push to be stopped, with these words.
@@ -53,7 +49,7 @@ impl Clone {
 
 #[test]
 fn a_commit_whose_lock_files_fit_is_pushed() {
-    let clone = Clone::new();
+    let clone = Hooked::new();
     let pushed = clone.push(&["HEAD:refs/heads/main"]);
     assert_eq!((pushed.code, pushed.err.as_str()), (0, ""));
     assert!(!clone.project.path("audit/runtime").join("latest.json").exists(), "a push leaves no run");
@@ -61,7 +57,7 @@ fn a_commit_whose_lock_files_fit_is_pushed() {
 
 #[test]
 fn the_work_tree_does_not_matter() {
-    let clone = Clone::new();
+    let clone = Hooked::new();
     clone.project.file(ORDER, "# not committed\n");
     clone.project.file("odoo_modules/seisei/qr_ordering/scratch.orig", "x\n");
     assert_eq!(clone.push(&["HEAD:refs/heads/main"]).code, 0);
@@ -73,7 +69,7 @@ fn the_work_tree_does_not_matter() {
 
 #[test]
 fn a_change_without_its_lock_files_is_stopped_and_the_printed_command_mends_it() {
-    let clone = Clone::new();
+    let clone = Hooked::new();
     clone.project.file(ORDER, "# 18.2\n");
     commit_all(&clone.project, "18.2");
     clone.stops(&["HEAD is not what its odoo_addons_files.sha256.txt says", &format!("  {ORDER}")]);
@@ -90,7 +86,7 @@ fn a_change_without_its_lock_files_is_stopped_and_the_printed_command_mends_it()
 
 #[test]
 fn what_cannot_be_looked_at_is_stopped_too() {
-    let clone = Clone::new();
+    let clone = Hooked::new();
     git(&clone.project, &["rm", "-q", "audit/locks/compose_sha256.lock.txt"]);
     commit_all(&clone.project, "without a lock file");
     clone.stops(&["HEAD holds no audit/locks/compose_sha256.lock.txt"]);
@@ -106,7 +102,7 @@ fn what_cannot_be_looked_at_is_stopped_too() {
 
 #[test]
 fn without_driftlock_nothing_is_pushed_but_by_no_verify() {
-    let clone = Clone::new();
+    let clone = Hooked::new();
     let mut push = clone.program("git");
     push.args(["push", "-q"]).arg(clone.upstream.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
     let stopped = run(push.arg("HEAD:refs/heads/main"));
@@ -117,7 +113,7 @@ fn without_driftlock_nothing_is_pushed_but_by_no_verify() {
 
 #[test]
 fn deleting_a_branch_is_not_looked_at_and_tags_are() {
-    let clone = Clone::new();
+    let clone = Hooked::new();
     git(&clone.project, &["tag", "-am", "18.1", "v18.1"]);
     assert_eq!(clone.push(&["v18.1", "HEAD:refs/heads/gone"]).code, 0);
     assert_eq!(clone.push(&[":refs/heads/gone"]).code, 0);
@@ -130,7 +126,7 @@ fn deleting_a_branch_is_not_looked_at_and_tags_are() {
 
 #[test]
 fn it_works_from_a_linked_work_tree_and_for_a_project_below_the_top() {
-    let clone = Clone::new();
+    let clone = Hooked::new();
     let linked = TempDir::new().unwrap();
     let place = linked.path().join("tree");
     git(&clone.project, &["worktree", "add", "-q", "-b", "linked", place.to_str().unwrap()]);
@@ -164,7 +160,7 @@ fn it_works_from_a_linked_work_tree_and_for_a_project_below_the_top() {
 
 #[test]
 fn names_in_a_message_are_harmless() {
-    let clone = Clone::new();
+    let clone = Hooked::new();
     clone.project.file("odoo_modules/seisei/qr_ordering/\u{1b}[31mred", "x\n");
     commit_all(&clone.project, "a hostile name");
     let stopped = clone.push(&["HEAD:refs/heads/main"]);
@@ -175,7 +171,7 @@ fn names_in_a_message_are_harmless() {
 
 #[test]
 fn paths_outside_the_repository_are_left_to_the_check() {
-    let clone = Clone::new();
+    let clone = Hooked::new();
     let toml = clone.project.read("audit/driftlock.toml");
     clone
         .project
@@ -192,7 +188,7 @@ fn paths_outside_the_repository_are_left_to_the_check() {
 
 #[test]
 fn a_branch_without_any_project_is_told_of_and_one_with_a_project_elsewhere_is_stopped() {
-    let clone = Clone::new();
+    let clone = Hooked::new();
     git(&clone.project, &["checkout", "-q", "--orphan", "pages"]);
     git(&clone.project, &["rm", "-rfq", "--cached", "."]);
     clone.project.file("page.html", "<p>\n");

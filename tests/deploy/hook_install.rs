@@ -6,47 +6,28 @@ use std::process::Command;
 
 use assert_fs::TempDir;
 
-use crate::support::deploy::{Ended, demo, in_repository, ok, program, run};
+use crate::support::deploy::{Clone, in_repository, ok, program, run};
 use crate::support::git::{commit_all, git};
 use crate::support::{Project, Ran};
 
 const ORDER: &str = "odoo_modules/seisei/qr_ordering/models/order.py";
 const HOOK: &str = ".git/hooks/pre-push";
 
-/// The demo deployment, and where it is pushed to.
-struct Clone {
-    project: Project,
-    upstream: TempDir,
+fn install(clone: &Clone, args: &[&str]) -> Ran {
+    clone.project.run(&[&["hook", "install"], args].concat())
 }
 
-impl Clone {
-    fn new() -> Self {
-        let clone = Self { project: demo(), upstream: TempDir::new().unwrap() };
-        ok(program("git").args(["init", "-q", "--bare"]).arg(clone.upstream.path()));
-        clone
-    }
-
-    fn install(&self, args: &[&str]) -> Ran {
-        self.project.run(&[&["hook", "install"], args].concat())
-    }
-
-    fn push_from(&self, dir: &Path) -> Ended {
-        let mut push = program("git");
-        push.current_dir(dir).env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
-        run(push.args(["push", "-q"]).arg(self.upstream.path()).arg("HEAD:refs/heads/main"))
-    }
-
-    /// Pushes what fits, then a change without its lock files, which the hook stops.
-    fn pushes(&self, dir: &Path, root: &str) {
-        let fits = self.push_from(dir);
-        assert_eq!((fits.code, fits.err.as_str()), (0, ""));
-        std::fs::write(dir.join(root).join(ORDER), "# 18.2\n").unwrap();
-        let mut commit = program("git");
-        commit.args(["-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-qam", "18.2"]);
-        ok(commit.current_dir(dir));
-        let stopped = self.push_from(dir);
-        assert!(stopped.code != 0 && stopped.err.contains("pre-push: "), "{}", stopped.err);
-    }
+/// Pushes what fits, then a change without its lock files, which the hook stops.
+fn pushes(clone: &Clone, dir: &Path, root: &str) {
+    let push = || clone.push_from(dir, &["HEAD:refs/heads/main"]);
+    let fits = push();
+    assert_eq!((fits.code, fits.err.as_str()), (0, ""));
+    std::fs::write(dir.join(root).join(ORDER), "# 18.2\n").unwrap();
+    let mut commit = program("git");
+    commit.args(["-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-qam", "18.2"]);
+    ok(commit.current_dir(dir));
+    let stopped = push();
+    assert!(stopped.code != 0 && stopped.err.contains("pre-push: "), "{}", stopped.err);
 }
 
 fn mode(path: &Path) -> u32 {
@@ -56,24 +37,24 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn the_hook_is_installed_once_and_stops_a_push() {
     let clone = Clone::new();
-    let ran = clone.install(&[]);
+    let ran = install(&clone, &[]);
     assert_eq!((ran.code(), ran.out().as_str()), (0, "Installed: .git/hooks/pre-push\n"), "{}", ran.err());
     let text = clone.project.read(HOOK);
     assert_eq!(text, std::fs::read_to_string(in_repository("deploy/git/pre-push")).unwrap());
     assert_eq!(mode(&clone.project.path(HOOK)), 0o755);
-    let again = clone.install(&[]);
+    let again = install(&clone, &[]);
     assert_eq!((again.code(), again.out().as_str()), (0, "Installed already: .git/hooks/pre-push\n"));
-    clone.pushes(&clone.project.root(), "");
+    pushes(&clone, &clone.project.root(), "");
 }
 
 #[test]
 fn an_older_one_of_its_own_is_updated_and_made_executable() {
     let clone = Clone::new();
-    clone.install(&[]);
+    install(&clone, &[]);
     let text = clone.project.read(HOOK);
     clone.project.file(HOOK, &text.replace("set -eu", "set -u"));
     std::fs::set_permissions(clone.project.path(HOOK), std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(clone.install(&[]).out(), "Updated: .git/hooks/pre-push\n");
+    assert_eq!(install(&clone, &[]).out(), "Updated: .git/hooks/pre-push\n");
     assert_eq!((clone.project.read(HOOK), mode(&clone.project.path(HOOK))), (text, 0o755));
 }
 
@@ -82,7 +63,7 @@ fn another_hook_is_left_alone_until_force_keeps_it() {
     let clone = Clone::new();
     let theirs = "#!/bin/sh\nexit 0\n";
     clone.project.file(HOOK, theirs);
-    let refused = clone.install(&[]);
+    let refused = install(&clone, &[]);
     assert_eq!((refused.code(), refused.out().as_str()), (1, ""));
     assert!(
         refused.err().contains("left as it is") && refused.err().contains("driftlock hook install --force"),
@@ -90,7 +71,7 @@ fn another_hook_is_left_alone_until_force_keeps_it() {
         refused.err()
     );
     assert_eq!(clone.project.read(HOOK), theirs);
-    let forced = clone.install(&["--force"]);
+    let forced = install(&clone, &["--force"]);
     assert!(
         forced.code() == 0 && forced.out().contains("pre-push.before-driftlock"),
         "{}{}",
@@ -98,9 +79,9 @@ fn another_hook_is_left_alone_until_force_keeps_it() {
         forced.err()
     );
     assert_eq!(clone.project.read(".git/hooks/pre-push.before-driftlock"), theirs);
-    clone.pushes(&clone.project.root(), "");
+    pushes(&clone, &clone.project.root(), "");
     clone.project.file(HOOK, "#!/bin/sh\nexit 1\n");
-    let taken = clone.install(&["--force"]);
+    let taken = install(&clone, &["--force"]);
     assert!(taken.code() == 1 && taken.err().contains("is taken"), "{}", taken.err());
     assert_eq!(clone.project.read(".git/hooks/pre-push.before-driftlock"), theirs);
 
@@ -109,7 +90,7 @@ fn another_hook_is_left_alone_until_force_keeps_it() {
     std::fs::remove_file(clone.project.path(".git/hooks/pre-push.before-driftlock")).unwrap();
     let theirs = clone.project.path("theirs");
     std::os::unix::fs::symlink(&theirs, clone.project.path(HOOK)).unwrap();
-    assert_eq!(clone.install(&[]).code(), 1);
+    assert_eq!(install(&clone, &[]).code(), 1);
     assert!(!theirs.exists());
 }
 
@@ -119,14 +100,14 @@ fn hooks_path_and_linked_work_trees_are_respected() {
     let linked = TempDir::new().unwrap();
     let tree = linked.path().join("tree");
     git(&clone.project, &["worktree", "add", "-q", "-b", "linked", tree.to_str().unwrap()]);
-    let mut install = program("driftlock");
-    let out = ok(install.args(["hook", "install"]).current_dir(&tree));
+    let mut command = program("driftlock");
+    let out = ok(command.args(["hook", "install"]).current_dir(&tree));
     assert!(out.contains(".git/hooks/pre-push"), "{out}");
     assert!(clone.project.path(HOOK).exists(), "the hooks are those of all work trees");
-    clone.pushes(&tree, "");
+    pushes(&clone, &tree, "");
 
     git(&clone.project, &["config", "core.hooksPath", "my hooks"]);
-    let ran = clone.install(&[]);
+    let ran = install(&clone, &[]);
     assert!(
         ran.out().starts_with("Installed: my hooks/pre-push\ncore.hooksPath names"),
         "{}{}",
@@ -135,7 +116,7 @@ fn hooks_path_and_linked_work_trees_are_respected() {
     );
     std::fs::remove_file(clone.project.path(HOOK)).unwrap();
     git(&clone.project, &["checkout", "-q", "--", "."]);
-    clone.pushes(&clone.project.root(), "");
+    pushes(&clone, &clone.project.root(), "");
 }
 
 #[test]
@@ -153,7 +134,7 @@ fn a_project_below_the_top_is_named_to_the_hook() {
         ran.err()
     );
     assert_eq!(clone.project.run(&["--root", "erp", "hook", "install"]).out().lines().count(), 1);
-    clone.pushes(&clone.project.root(), "erp");
+    pushes(&clone, &clone.project.root(), "erp");
     git(&clone.project, &["config", "driftlock.root", "other"]);
     let refused = clone.project.run(&["--root", "erp", "hook", "install"]);
     assert!(

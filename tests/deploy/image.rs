@@ -86,12 +86,7 @@ fn needs_docker_the_image_asks_the_engine_whose_socket_it_is_given() {
 fn hadolint_finds_nothing_wrong_with_the_dockerfile() {
     let hadolint = in_repository("target/python/bin/hadolint");
     let judged = run(program(hadolint.to_str().unwrap()).arg(in_repository("deploy/Dockerfile")));
-    assert_eq!(
-        (judged.code, judged.out.as_str()),
-        (0, ""),
-        "scripts/validators.sh fetches it\n{}",
-        judged.err
-    );
+    assert_eq!((judged.code, judged.out.as_str()), (0, ""), "scripts/python.sh fetches it\n{}", judged.err);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use assert_fs::TempDir;
+
 use super::Project;
 use super::git::{commit_all, git};
 use super::world::Alone as _;
@@ -66,4 +68,32 @@ pub(crate) fn demo() -> Project {
     project.ok(&["export", "--accept", "--docker", "off"]);
     commit_all(&project, "release 18.1");
     project
+}
+
+/// The demo deployment as a clone of a repository, to which it is pushed.
+pub(crate) struct Clone {
+    pub(crate) project: Project,
+    pub(crate) upstream: TempDir,
+}
+
+impl Clone {
+    pub(crate) fn new() -> Self {
+        let clone = Self { project: demo(), upstream: TempDir::new().unwrap() };
+        ok(clone.program("git").args(["init", "-q", "--bare"]).arg(clone.upstream.path()));
+        clone
+    }
+
+    /// A program to be run there, without settings of git and without an engine.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = program(name);
+        command.current_dir(self.project.root()).env("HOME", "/nonexistent");
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+        command
+    }
+
+    /// Pushes from one of its work trees.
+    pub(crate) fn push_from(&self, dir: &Path, args: &[&str]) -> Ended {
+        let mut push = self.program("git");
+        run(push.current_dir(dir).args(["push", "-q"]).arg(self.upstream.path()).args(args))
+    }
 }

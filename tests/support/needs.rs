@@ -13,7 +13,7 @@ pub(crate) const DOCKER: &str = "docker";
 pub(crate) const PODMAN: &str = "podman";
 /// Terraform, or `OpenTofu` under its name.
 pub(crate) const TERRAFORM: &str = "terraform";
-/// The Python package by which the tests have a provider of Terraform, which `scripts/tf_provider.sh` downloads.
+/// The Python package by which the tests have a provider of Terraform, which `scripts/python.sh` downloads.
 pub(crate) const PROVIDER: &str = "provider";
 /// Published addon modules, which `scripts/wheels.sh` downloads.
 pub(crate) const WHEELS: &str = "wheels";

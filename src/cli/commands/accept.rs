@@ -5,7 +5,6 @@ use crate::audit::acceptance::commit;
 use crate::audit::acceptance::known;
 use crate::audit::acceptance::line;
 use crate::audit::author::filled;
-use crate::check::read_section;
 use crate::cli::completion;
 use crate::control::events::run_task;
 use crate::model::CheckResult;
@@ -25,27 +24,26 @@ use crate::audit::accept;
 use crate::audit::accept::{Change, Compared, Refusal};
 use crate::audit::examine::{Auditor, BaselineChoice, Selection};
 use crate::audit::infrastructure;
-use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request};
+use crate::audit::second_look::SecondLook;
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
 use crate::baseline::{self};
-use crate::check::{BASELINE_SIGNED, Evidence, NoBaseline, TERRAFORM_PLAN};
+use crate::check::{BASELINE_SIGNED, TERRAFORM_PLAN};
 use crate::cli::Session;
 use crate::cli::args::subjects::Named;
 use crate::cli::args::target::ReachArgs;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::{counted, say};
 use crate::cli::terminal::signals::Interrupt;
-use crate::config::DockerMode;
 use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
-use crate::host::{HostError, Watch};
-use crate::model::{Attribute, Kind, State, SubjectSource, escaped};
-use crate::project::{Project, read_locks};
+use crate::host::Watch;
+use crate::model::{Attribute, Kind, SubjectSource, escaped};
+use crate::project::Project;
 use crate::report::json::{self};
-use crate::section::{INFRASTRUCTURE, Purpose, SECTIONS, Setting};
+use crate::section::{INFRASTRUCTURE, Purpose, SECTIONS};
 use crate::section::{lock_file_groups, lock_file_names};
 use crate::store::runs;
 use crate::terraform::why_not_lockable;
@@ -129,7 +127,7 @@ fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Resu
     let (run, prepared) = job.prepared(run, may_look)?;
     let Some(Prepared { chosen, look }) = prepared else { return Ok(0) };
     let own = target.as_deref().filter(|_| args.own);
-    let mut files = new_lock_files(&request, &chosen, &look.evidence, own)?;
+    let mut files = job.second().lock_files(&chosen, &look.evidence, own)?;
     files.extend(infrastructure::with_chosen(&look, &locks, &chosen)?);
     output::print(table(&chosen, &files, run.report.as_ref()).as_bytes())?;
     let reason = reason.or_else(|| asked_for_reason(args, interrupt));
@@ -220,6 +218,10 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    fn second(&self) -> SecondLook<'_> {
+        SecondLook { project: self.project, aim: self.aim, request: self.request }
+    }
+
     /// What is to be accepted of a run, or of a look where there is none that is of now; `None`: nothing.
     fn prepared(&self, run: Option<Run>, may_look: bool) -> Result<(Run, Option<Prepared>), Failure> {
         let why = match run {
@@ -276,7 +278,7 @@ impl Job<'_> {
         else {
             return Ok(None);
         };
-        let look = self.as_task(|watch| self.look_again(&chosen, watch))?;
+        let look = self.as_task(|watch| self.second().look(&chosen, watch))?;
         let all = run.report.as_ref().map(all_of_report).unwrap_or_default();
         let (chosen, accepted) = accept::without_accepted(chosen, &all, &look.evidence);
         for change in &accepted {
@@ -303,62 +305,11 @@ impl Job<'_> {
         Ok(Run { dir: None, name: report.run.clone(), report: Some(report) })
     }
 
-    /// Looks once more at the sections of some changes, and at infrastructure where one is about that.
-    fn look_again(&self, chosen: &[Change], watch: &Watch) -> Result<Look, Failure> {
-        let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
-        // A run that was asked for containers on the command line is looked at again, whatever is configured.
-        let setting = Setting { docker: DockerMode::Required, docker_asked: true, ..self.request.setting };
-        let request = Request { setting, ..*self.request };
-        let mut look = Look { evidence: Vec::new(), unreachable: None, infrastructure: None };
-        if !wanted.is_empty() {
-            let planned = pipeline::plan(&request).into_iter();
-            let planned = planned.filter(|planned| wanted.contains(&planned.section.id())).collect();
-            look = self.aim.observe(&request, planned, watch)?;
-        }
-        if let Some(why) = look.unreachable {
-            let host = escaped(self.aim.machine().as_bytes());
-            let failure = Failure::new(format!("{host}: {}", escaped(why.as_bytes())));
-            return Err(failure.hint("nothing was written"));
-        }
-        for e in &mut look.evidence {
-            if e.baseline == Err(NoBaseline::Missing) {
-                e.baseline = Ok(State::default());
-            }
-        }
-        if chosen.iter().any(|change| change.section == INFRASTRUCTURE) {
-            look.infrastructure = Some(infrastructure::look(self.project, self.aim, &request, watch));
-        }
-        if watch.is_cancelled() {
-            return Err(HostError::Interrupted.into());
-        }
-        Ok(look)
-    }
-
-    /// The changes that the lock files of an export propose.
-    fn of_lock_files(&self, run: &Path) -> Result<Vec<Change>, Failure> {
-        let name = printable_path(&self.project.named(run));
-        let from = read_locks(&accept::source_of_run(run, &name), None)?;
-        let mut changes = Vec::new();
-        for planned in pipeline::plan(self.request) {
-            let Some(state) = accept::state_in(&from, planned.section)? else { continue };
-            let before = match planned.baseline {
-                Ok(state) => state,
-                Err(NoBaseline::Missing) => State::default(),
-                Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
-            };
-            changes.extend(accept::between(planned.section, &before, state));
-        }
-        if self.aim.terraform.is_some() {
-            changes.extend(infrastructure::proposed(&self.aim.name(), &from, self.request.locks)?);
-        }
-        Ok(changes)
-    }
-
     /// The changes that a run proposes, from its report or from its lock files.
     fn propose(&self, run: &Run) -> Result<(Vec<Change>, Compared), Unfit> {
         let Some(report) = &run.report else {
             let dir = run.dir.as_deref().unwrap_or(Path::new(""));
-            return Ok((self.of_lock_files(dir)?, Compared::Same));
+            return Ok((self.second().proposed_by_export(dir)?, Compared::Same));
         };
         let digest = self.request.locks.digest(&lock_file_groups()).to_string();
         let compared = Compared::of(report, &digest, &self.project.source().name())?;
@@ -523,34 +474,6 @@ fn tick(all: Vec<Change>, report: Option<&Report>, interrupt: &Interrupt) -> Res
     })?;
     let ticked = ticked.unwrap_or_default();
     Ok(all.into_iter().enumerate().filter(|(i, _)| ticked.contains(i)).map(|(_, change)| change).collect())
-}
-
-/// The lock files that change, by name below audit/locks; a target's own hold what belongs on it alone.
-fn new_lock_files(
-    request: &Request<'_>,
-    chosen: &[Change],
-    evidence: &[Evidence],
-    own: Option<&str>,
-) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let mut files = BTreeMap::new();
-    for e in evidence {
-        let read = request.locks.group(e.section.lock_files());
-        let mut before = match read_section(e.section, &read) {
-            Ok(state) => state,
-            Err(NoBaseline::Missing) if read.iter().all(|file| file.content.is_none()) => State::default(),
-            Err(NoBaseline::Missing) => {
-                let why = format!("a lock file of {} is missing", e.section.meta().nouns.1);
-                return Err(Refusal::BadBaseline { why }.into());
-            }
-            Err(NoBaseline::Malformed(why)) => return Err(Refusal::BadBaseline { why }.into()),
-        };
-        if own.is_some() {
-            before.entries.retain(|place, _| e.section.in_scope(request.setting.scope, place));
-        }
-        let state = accept::apply(before, chosen, e.section.id(), &e.observed);
-        files.extend(accept::lock_files(e.section, &state, &read, own)?);
-    }
-    Ok(files)
 }
 
 /// What is about to change, by section and subject.

@@ -9,9 +9,9 @@ use crate::cli::completion;
 use crate::cli::terminal::output::{self, coloured};
 use crate::control::{clock, dates};
 use crate::error::Failure;
-use crate::model::{Status, escaped, lasting, printable, quoted_name};
+use crate::model::{escaped, lasting, printable, quoted_name};
 use crate::project::Project;
-use crate::report::headline;
+use crate::report::bare_headline;
 use crate::store::status::{self, Judgement, Newest, Standing};
 
 /// Show every place in a line: verdict, age and headline of its newest report
@@ -110,7 +110,7 @@ fn words(project: &Project, standing: &Standing, judgement: &Judgement) -> Strin
     let mut parts: Vec<String> = judgement.problem.iter().cloned().collect();
     match &standing.newest {
         Ok(newest) => {
-            let said = bare_headline(newest, standing.name());
+            let said = bare_headline(&newest.report);
             let old = if judgement.problem.is_some() {
                 format!("{} then: {said}", newest.report.status().word())
             } else {
@@ -134,16 +134,6 @@ fn words(project: &Project, standing: &Standing, judgement: &Judgement) -> Strin
 fn check(project: &Project, standing: &Standing) -> String {
     let target = standing.target.as_ref().map(|name| format!(" --target {}", quoted_name(name.as_bytes())));
     format!("{} check{}", project.driftlock(), target.unwrap_or_default())
-}
-
-/// The headline without what the line says already: the verdict and the place before it, the acknowledgements behind it.
-fn bare_headline(newest: &Newest, place: &str) -> String {
-    let whole = headline(&newest.report);
-    let verdicts = [Status::Pass, Status::Fail, Status::Error];
-    let begins = verdicts.iter().find_map(|it| whole.strip_prefix(&format!("{} {place}: ", it.word())));
-    let bare = begins.unwrap_or(&whole);
-    let acknowledged = format!("; {} acknowledged", newest.report.acknowledged());
-    bare.strip_suffix(&acknowledged).unwrap_or(bare).to_owned()
 }
 
 /// `2 acknowledged, until 2026-02-05`: the day on which the first of them ends.

@@ -86,16 +86,7 @@ held_module() { # ROOT PATH
 		held_kind "$2"
 	else
 		printf 'M%s\000\000' "$2"
-		attempt=1
-		while enter_held "$place"; [ -n "$again" ]; do
-			attempt=$((attempt + 1))
-			if [ "$attempt" -gt "$attempts" ]; then
-				printf 'v\000'
-				break
-			fi
-			printf 'a\000'
-		done
-		printf 'm\000'
+		repeatedly enter_held "$place"
 	fi
 }
 

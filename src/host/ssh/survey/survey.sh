@@ -620,7 +620,7 @@ is_no_directory() { # PATH
 	[ -L "$1" ] || { [ -e "$1" ] && [ ! -d "$1" ]; }
 }
 
-# Tells all that a module holds; again when something in it vanished meanwhile.
+# Tells of a module.
 module() { # PATH CONTEXT
 	if [ ! -d "$1" ]; then
 		fact "$1"
@@ -630,8 +630,17 @@ module() { # PATH CONTEXT
 	physical "$1"
 	printf 'M'
 	short "$1"
+	repeatedly enter_module "$1" "$2"
+	eval "entered_$entered=\$1"
+	entered_names="$entered_names \"\$entered_$entered\""
+	entered=$((entered + 1))
+	[ "$entered" -lt 250 ] || verify_modules
+}
+
+# Tells all that a module holds by a command that enters it; again when something in it vanished meanwhile.
+repeatedly() { # COMMAND ARGUMENT...
 	attempt=1
-	while enter_module "$1" "$2"; [ -n "$again" ]; do
+	while "$@"; [ -n "$again" ]; do
 		attempt=$((attempt + 1))
 		if [ "$attempt" -gt "$attempts" ]; then
 			printf 'v\000'
@@ -640,10 +649,6 @@ module() { # PATH CONTEXT
 		printf 'a\000'
 	done
 	printf 'm\000'
-	eval "entered_$entered=\$1"
-	entered_names="$entered_names \"\$entered_$entered\""
-	entered=$((entered + 1))
-	[ "$entered" -lt 250 ] || verify_modules
 }
 
 enter_module() { # PATH CONTEXT
