@@ -36,7 +36,7 @@ pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &
     };
     let settled = match settled(request.locks) {
         Ok(settled) => settled,
-        Err(why) => return (name, Look::failed(why)),
+        Err(failure) => return (name, Look::failed(failure.in_one_line())),
     };
     let dir = code_dir(project, config);
     let state = project.root.join(STATE).join("terraform");
@@ -109,17 +109,17 @@ pub(crate) fn code_dir(project: &Project, config: &Terraform) -> PathBuf {
 }
 
 /// Drift that the baseline accepts.
-fn settled(locks: &Locks) -> Result<Settled, String> {
+fn settled(locks: &Locks) -> Result<Settled, Failure> {
     let files = locks.group(&[OF_INFRASTRUCTURE]);
     let there = files.iter().find_map(|file| Some((file, file.content.as_ref()?)));
     let Some((file, content)) = there else { return Ok(Settled::new()) };
-    let bytes = content.as_ref().map_err(ToString::to_string)?;
-    parse_lock(&file.shown, bytes).map_err(|bad| bad.to_string())
+    let bytes = content.as_ref().map_err(|error| Failure::new(error.to_string()))?;
+    parse_lock(&file.shown, bytes).map_err(|bad| Failure::new(bad.to_string()))
 }
 
 /// The lock file of drift that there is now, and of how many resources; an error where a plan could not be judged, and none
 /// where no plan was made.
-pub(crate) fn lock_file(look: &pipeline::Look) -> Option<Result<(usize, Vec<u8>), String>> {
+pub(crate) fn lock_file(look: &pipeline::Look) -> Option<Result<(usize, Vec<u8>), Failure>> {
     let (_, look) = look.infrastructure.as_ref().filter(|(_, look)| look.was_made)?;
     let Judged { errors, lockable, .. } = &look.judged;
     if errors.is_empty() {
@@ -128,7 +128,7 @@ pub(crate) fn lock_file(look: &pipeline::Look) -> Option<Result<(usize, Vec<u8>)
     let topic = TERRAFORM_PLAN.meta().labels.topic;
     let told: Vec<String> =
         errors.iter().map(|why| format!("{topic}: {}", escaped(why.as_bytes()))).collect();
-    Some(Err(told.join("; ")))
+    Some(Err(Failure::new(told.join("; "))))
 }
 
 /// A lock file by its name below `audit/locks/`.
@@ -178,7 +178,7 @@ pub(crate) fn accepted(
 ) -> Result<(Option<NamedFile>, Vec<Change>), Failure> {
     let Some((environment, plan)) = &look.infrastructure else { return Ok((None, Vec::new())) };
     let lockable = &plan.judged.lockable;
-    let before = settled(locks).map_err(Failure::new)?;
+    let before = settled(locks)?;
     if lockable.is_empty() || before == *lockable {
         return Ok((None, Vec::new()));
     }
@@ -198,8 +198,7 @@ pub(crate) fn proposed(environment: &str, from: &Locks, now: &Locks) -> Result<V
     if !is_there {
         return Ok(Vec::new());
     }
-    let read = |locks| settled(locks).map_err(Failure::new);
-    Ok(between(environment, &read(now)?, &read(from)?))
+    Ok(between(environment, &settled(now)?, &settled(from)?))
 }
 
 /// Makes sure that drift is still what a run saw, of which there is a report or an export's lock file, and that a lock file
@@ -241,7 +240,10 @@ pub(crate) fn still_so(look: &pipeline::Look, chosen: &[Change], has_report: boo
         }
         if !entry.is_some_and(|entry| paths.iter().all(|path| entry.contains_key(*path))) {
             let subject = format!("{check}/{}", escaped(&change.key));
-            return Err(Refusal::NotLockable { subject, why: "no lock file can hold it" });
+            return Err(Refusal::NotLockable {
+                subject,
+                why: "no lock file can hold it; acknowledge it instead",
+            });
         }
     }
     Ok(())
@@ -272,7 +274,7 @@ pub(crate) fn with_chosen(
     let Some((environment, plan)) = look.infrastructure.as_ref().filter(|_| chosen.peek().is_some()) else {
         return Ok(None);
     };
-    let mut settled = settled(locks).map_err(Failure::new)?;
+    let mut settled = settled(locks)?;
     for address in chosen.filter_map(|change| address_in(environment, change)) {
         match plan.judged.lockable.get(address) {
             Some(entry) => drop(settled.insert(address.to_owned(), entry.clone())),

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use super::child::{ChildError, Deadline, Ended, Running};
+use super::child::{Deadline, Ended, Running};
 use super::code::{Code, CodePlace};
 use super::command::{Caller, INIT, WORKSPACES, plan_arguments};
 use super::diagnostic;
 use super::judge::{Judged, Rules, judge_plan};
+use super::look_error::LookError;
 use super::plan::Plan;
 use super::private;
 use super::secrets::Secrets;
@@ -22,7 +23,7 @@ use crate::atomic::DraftDir;
 use crate::config::{Init, Terraform, holds_code};
 use crate::control::progress::Watch;
 use crate::control::{Environment as Variables, file_lock};
-use crate::model::{Digest, LeftOut, Unit, escaped, in_words, printable_path, quoted};
+use crate::model::{Digest, LeftOut, Unit, escaped, in_words, quoted};
 
 /// A longer line of a plan's messages is not read, in bytes.
 const LONGEST_LINE: u64 = 1 << 20;
@@ -64,6 +65,9 @@ const NEEDS_INIT: [&str; 8] = [
     "Missing required provider",
     "Module source has changed",
 ];
+
+/// What exists, as an inventory command prints it: identifiers by resource type.
+pub(super) type Inventory = BTreeMap<String, BTreeSet<String>>;
 
 /// An environment, and what is needed to look at it.
 #[derive(Clone, Copy)]
@@ -141,7 +145,7 @@ fn at_work(
     environment: &Environment<'_>,
     watch: &Watch,
     code: &Code,
-    work: impl FnOnce(&mut Session<'_>) -> Result<Look, String>,
+    work: impl FnOnce(&mut Session<'_>) -> Result<Look, LookError>,
 ) -> Look {
     let length = environment.config.timeout;
     let deadline = Deadline { end: Instant::now() + length, length, watch };
@@ -155,14 +159,15 @@ fn at_work(
         environment.config.var_files.iter().map(|name| environment.dir.join(name)).collect();
     code.note_secrets(&var_files, &mut secrets);
     let mut session = Session { environment, deadline, secrets, coverage: Vec::new() };
-    work(&mut session).unwrap_or_else(|why| Look::failed(session.secrets.replaced_in(&why).into_owned()))
+    let looked = work(&mut session);
+    looked.unwrap_or_else(|why| Look::failed(session.secrets.replaced_in(&why.to_string()).into_owned()))
 }
 
 fn judged(
     environment: &Environment<'_>,
     plan: Plan,
     settled: &super::Settled,
-    inventory: Option<&BTreeMap<String, BTreeSet<String>>>,
+    inventory: Option<&Inventory>,
     code: &Code,
 ) -> Look {
     let Terraform { pending, checks, .. } = *environment.config;
@@ -212,16 +217,16 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn carry_out(&mut self, settled: &super::Settled, code: &Code) -> Result<Look, String> {
+    fn carry_out(&mut self, settled: &super::Settled, code: &Code) -> Result<Look, LookError> {
         let Environment { config, name, .. } = *self.environment;
         let place = self.workplace()?;
         let caller = place.caller(self.environment);
         caller.note_secrets(&|variable| code.is_plain_variable(variable), &mut self.secrets);
         let mut was_initialised = false;
         if let Some(data) = &place.own {
-            private::make(data).map_err(|error| at(data, &error))?;
+            private::make(data).map_err(|error| at(data, error))?;
             let plugins = place.state.join("plugins");
-            private::make(&plugins).map_err(|error| at(&plugins, &error))?;
+            private::make(&plugins).map_err(|error| at(&plugins, error))?;
             was_initialised = self.initialise(&caller, &place.state, config.init == Init::Always)?;
         }
         self.find_workspace(&caller)?;
@@ -232,8 +237,8 @@ impl Session<'_> {
         }
         let file = place.draft.path().join("plan");
         let mut planned = self.plan(&caller, &file);
-        if let (Err(why), Some(_), false) = (&planned, &place.own, was_initialised)
-            && NEEDS_INIT.iter().any(|words| why.contains(words))
+        if let (Err(LookError::Told(words)), Some(_), false) = (&planned, &place.own, was_initialised)
+            && NEEDS_INIT.iter().any(|some| words.contains(some))
         {
             self.initialise(&caller, &place.state, true)?;
             planned = self.plan(&caller, &file);
@@ -253,23 +258,24 @@ impl Session<'_> {
     }
 
     /// Judges a saved plan as the program shows it, where the directory was initialised before.
-    fn show(&mut self, settled: &super::Settled, code: &Code, mut from: impl Read) -> Result<Look, String> {
+    fn show(
+        &mut self,
+        settled: &super::Settled,
+        code: &Code,
+        mut from: impl Read,
+    ) -> Result<Look, LookError> {
         let place = self.workplace()?;
         let caller = place.caller(self.environment);
         caller.note_secrets(&|variable| code.is_plain_variable(variable), &mut self.secrets);
         let file = place.draft.path().join("plan");
         let kept = private::file(&file).and_then(|mut kept| std::io::copy(&mut from, &mut kept));
-        kept.map_err(|error| at(&file, &error))?;
-        let mut plan = self.read(&caller, &file, false).map_err(|why| {
+        kept.map_err(|error| at(&file, error))?;
+        let mut plan = self.read(&caller, &file, false).map_err(|source| {
             let Environment { name, config, dir, .. } = *self.environment;
-            let show = format!(
-                "{} -chdir={} show -json FILE",
-                quoted(&config.binary),
-                quoted(&dir.display().to_string())
-            );
-            format!(
-                "{why}; where the directory is initialised: {show} | driftlock check --env {name} --plan -"
-            )
+            let (binary, dir) = (quoted(&config.binary), quoted(&dir.display().to_string()));
+            let command =
+                format!("{binary} -chdir={dir} show -json FILE | driftlock check --env {name} --plan -");
+            LookError::Saved { source: Box::new(source), command }
         })?;
         drop(place);
         plan.secrets.absorb(&self.secrets);
@@ -277,20 +283,20 @@ impl Session<'_> {
     }
 
     /// Makes ready where the program works, and makes sure that there is code.
-    fn workplace(&self) -> Result<Workplace, String> {
+    fn workplace(&self) -> Result<Workplace, LookError> {
         let Environment { config, dir, .. } = *self.environment;
         if !dir.is_dir() {
-            return Err(format!("{}: there is no such directory", printable_path(dir)));
+            return Err(LookError::NoDirectory(dir.to_owned()));
         }
         if !holds_code(dir) {
-            return Err(format!("{}: no file there is Terraform code (*.tf)", printable_path(dir)));
+            return Err(LookError::NoCode(dir.to_owned()));
         }
         let (state, draft) = self.directories()?;
         let own = (config.init != Init::Never).then(|| state.join("data"));
         let is_unpinned = own.is_some() && !dir.join(LOCK).exists();
         let copy =
             is_unpinned.then(|| private::mirror(self.environment.root, dir, &draft.path().join("tree")));
-        let copy = copy.transpose().map_err(|error| at(draft.path(), &error))?;
+        let copy = copy.transpose().map_err(|error| at(draft.path(), error))?;
         if let Some(copy) = &copy {
             let _ = std::fs::copy(state.join(LOCK), copy.join(LOCK));
         }
@@ -299,44 +305,38 @@ impl Session<'_> {
 
     /// Refuses a state that a newer minor version of the program wrote, where that lies on this machine. The program reads it
     /// all the same, and what the newer one put there may mean something else.
-    fn refuse_newer_state(caller: &Caller<'_>, program: Option<&str>) -> Result<(), String> {
+    fn refuse_newer_state(caller: &Caller<'_>, program: Option<&str>) -> Result<(), LookError> {
         let Some((program, written)) = program.zip(state_version::of_local(caller)) else { return Ok(()) };
         if !state_version::is_newer(&written, program) {
             return Ok(());
         }
-        let written = escaped(written.as_bytes());
-        let program = escaped(program.as_bytes());
-        Err(format!(
-            "the state was written by version {written}, and this is {program}: name a program of that version or a newer \
-             one by binary in audit/driftlock.toml"
-        ))
+        Err(LookError::NewerState {
+            written: escaped(written.as_bytes()),
+            program: escaped(program.as_bytes()),
+        })
     }
 
     /// The directory that stays between runs, and the private one of this run.
-    fn directories(&self) -> Result<(PathBuf, DraftDir), String> {
+    fn directories(&self) -> Result<(PathBuf, DraftDir), LookError> {
         let Environment { state, name, variables, .. } = *self.environment;
         let temporary = private::below_temporary(variables);
-        let mut failed = None;
-        for base in [state, &temporary] {
+        let made = |base: &Path| {
             let own = base.join(name);
             let made =
                 private::make(base).and_then(|()| private::make(&own)).and_then(|()| private::draft(&own));
-            match made {
-                Ok(draft) => return Ok((own, draft)),
-                Err(error) => drop(failed.get_or_insert_with(|| at(&own, &error))),
-            }
-        }
-        Err(failed.unwrap_or_default())
+            made.map(|draft| (own.clone(), draft)).map_err(|error| at(&own, error))
+        };
+        made(state).or_else(|first| made(&temporary).map_err(|_| first))
     }
 
     /// Initialises the directory where that is due; tells whether it was.
-    fn initialise(&mut self, caller: &Caller<'_>, state: &Path, is_due: bool) -> Result<bool, String> {
+    fn initialise(&mut self, caller: &Caller<'_>, state: &Path, is_due: bool) -> Result<bool, LookError> {
         let stamp = state.join("initialised");
         let lock = File::options().create(true).truncate(false).write(true).open(state.join("lock"));
-        let lock = lock.map_err(|error| at(state, &error))?;
+        let lock = lock.map_err(|error| at(state, error))?;
         let held = file_lock::hold(&lock, self.deadline.left(), &|| self.deadline.is_over());
-        if !held.map_err(|error| at(state, &error))? {
-            return Err("another check initialises this environment and does not end".to_owned());
+        if !held.map_err(|error| at(state, error))? {
+            return Err(LookError::Busy);
         }
         let now = self.fingerprint();
         if !is_due && std::fs::read_to_string(&stamp).is_ok_and(|before| before == now) {
@@ -348,7 +348,7 @@ impl Session<'_> {
         if !ended.status.success() {
             return Err(self.told(caller, &[&ended.stderr, &output], "init", &ended));
         }
-        std::fs::write(&stamp, now).map_err(|error| at(&stamp, &error))?;
+        std::fs::write(&stamp, now).map_err(|error| at(&stamp, error))?;
         Ok(true)
     }
 
@@ -372,7 +372,7 @@ impl Session<'_> {
     }
 
     /// Makes sure that the workspace is there: planning would make it.
-    fn find_workspace(&self, caller: &Caller<'_>) -> Result<(), String> {
+    fn find_workspace(&self, caller: &Caller<'_>) -> Result<(), LookError> {
         let Some(wanted) = caller.config.workspace.as_deref().filter(|name| *name != "default") else {
             return Ok(());
         };
@@ -389,13 +389,13 @@ impl Session<'_> {
             return Ok(());
         }
         let names: Vec<String> = names.iter().map(|name| escaped(name.as_bytes())).collect();
-        Err(format!("there is no workspace \"{wanted}\"; there are: {}", names.join(", ")))
+        Err(LookError::NoWorkspace { wanted: wanted.to_owned(), known: names.join(", ") })
     }
 
     /// Plans into a file that nobody else may read.
-    fn plan(&self, caller: &Caller<'_>, file: &Path) -> Result<(), String> {
+    fn plan(&self, caller: &Caller<'_>, file: &Path) -> Result<(), LookError> {
         let _ = std::fs::remove_file(file);
-        private::file(file).map_err(|error| at(file, &error))?;
+        private::file(file).map_err(|error| at(file, error))?;
         let arguments = plan_arguments(caller.config, file);
         let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
         let mut running = self.start(&mut caller.command(&arguments), "plan")?;
@@ -414,7 +414,7 @@ impl Session<'_> {
             }
         }
         drop(reader);
-        let ended = running.finish().map_err(|error| Self::child_error(&error))?;
+        let ended = running.finish()?;
         if ended.status.success() && first.is_none() {
             return Ok(());
         }
@@ -423,7 +423,7 @@ impl Session<'_> {
     }
 
     /// Reads the plan as `show -json` prints it.
-    fn read(&self, caller: &Caller<'_>, file: &Path, with_ids: bool) -> Result<Plan, String> {
+    fn read(&self, caller: &Caller<'_>, file: &Path, with_ids: bool) -> Result<Plan, LookError> {
         let arguments: [&OsStr; 4] = ["show".as_ref(), "-json".as_ref(), "-no-color".as_ref(), file.as_ref()];
         let mut running = self.start(&mut caller.command(&arguments), "show -json")?;
         let mut read = Plan::read(&mut running, with_ids);
@@ -431,21 +431,21 @@ impl Session<'_> {
         let ended = match read {
             Err(bad) if !self.deadline.is_over() => {
                 // Once the document is none, only a word on why is waited for.
-                let Ok(ended) = running.finish_soon() else { return Err(bad.to_string()) };
+                let Ok(ended) = running.finish_soon() else { return Err(bad.into()) };
                 read = Err(bad);
                 Ok(ended)
             }
             _ => running.finish(),
         };
-        let ended = ended.map_err(|error| Self::child_error(&error))?;
+        let ended = ended?;
         if !ended.status.success() && (is_whole || !ended.stderr.trim().is_empty()) {
             return Err(self.told(caller, &[&ended.stderr], "show -json", &ended));
         }
-        read.map_err(|bad| bad.to_string())
+        Ok(read?)
     }
 
     /// What exists by resource type, as the configured command prints it.
-    fn inventory(&self) -> Result<Option<BTreeMap<String, BTreeSet<String>>>, String> {
+    fn inventory(&self) -> Result<Option<Inventory>, LookError> {
         let Environment { config, dir, variables, .. } = *self.environment;
         let Some((program, arguments)) = config.inventory.split_first() else { return Ok(None) };
         let caller = Caller {
@@ -461,53 +461,37 @@ impl Session<'_> {
         command.args(arguments).current_dir(dir).env_clear();
         command.envs(given.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let running = Running::start(&mut command, &config.inventory.join(" "), self.deadline);
-        let mut running = running.map_err(|error| format!("inventory: {error}"))?;
+        let mut running = running.map_err(LookError::Inventory)?;
         let mut bytes = Vec::new();
         let read = (&mut running).take(LONGEST_INVENTORY).read_to_end(&mut bytes);
-        let ended = running.finish().map_err(|error| Self::child_error(&error))?;
+        let ended = running.finish()?;
         if !ended.status.success() || read.is_err() {
-            return Err(plain_error(&[&ended.stderr], "inventory", &ended));
+            return Err(LookError::Told(plain_error(&[&ended.stderr], "inventory", &ended)));
         }
-        let parsed: Option<BTreeMap<String, BTreeSet<String>>> = serde_json::from_slice(&bytes).ok();
-        parsed.map(Some).ok_or_else(|| {
-            "the inventory is not JSON of the form {\"RESOURCE_TYPE\": [\"ID\", …]}".to_owned()
-        })
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| LookError::NoInventory)
     }
 
     /// Runs a command that no workspace is needed for to its end, with its whole output.
-    fn output(&self, caller: &Caller<'_>, arguments: &[&str]) -> Result<(Ended, String), String> {
+    fn output(&self, caller: &Caller<'_>, arguments: &[&str]) -> Result<(Ended, String), LookError> {
         let words: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
         let mut running = self.start(&mut caller.without_workspace(&words), arguments[0])?;
         let mut bytes = Vec::new();
         let _ = (&mut running).take(LONGEST_LINE).read_to_end(&mut bytes);
-        let ended = running.finish().map_err(|error| Self::child_error(&error))?;
+        let ended = running.finish()?;
         Ok((ended, String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    fn start(&self, command: &mut Command, what: &str) -> Result<Running<'_>, String> {
+    fn start(&self, command: &mut Command, what: &str) -> Result<Running<'_>, LookError> {
         let name = format!("{} {what}", self.environment.config.binary);
-        Running::start(command, &name, self.deadline).map_err(|error| Self::child_error(&error))
+        Ok(Running::start(command, &name, self.deadline)?)
     }
 
-    fn child_error(error: &ChildError) -> String {
-        match error {
-            ChildError::NotFound(_) => {
-                format!("{error}: install it, or name it by binary in audit/driftlock.toml")
-            }
-            ChildError::Late(..) => {
-                let what = "a provider or backend may not answer; see timeout in audit/driftlock.toml";
-                format!("{error}: {what}")
-            }
-            _ => error.to_string(),
-        }
-    }
-
-    fn told(&self, caller: &Caller<'_>, texts: &[&str], what: &str, ended: &Ended) -> String {
+    fn told(&self, caller: &Caller<'_>, texts: &[&str], what: &str, ended: &Ended) -> LookError {
         self.with_withheld(caller, &plain_error(texts, what, ended))
     }
 
     /// An error with the variables that may be missing, and what else may help.
-    fn with_withheld(&self, caller: &Caller<'_>, why: &str) -> String {
+    fn with_withheld(&self, caller: &Caller<'_>, why: &str) -> LookError {
         let why = self.secrets.replaced_in(why).into_owned();
         let lower = why.to_ascii_lowercase();
         let may_lack = |name: &String| {
@@ -520,9 +504,9 @@ impl Session<'_> {
         };
         let withheld: Vec<String> = caller.withheld().into_iter().filter(may_lack).collect();
         if withheld.is_empty() {
-            return why;
+            return LookError::Told(why);
         }
-        format!("{why}; not passed on: {} (name what is needed in env)", withheld.join(", "))
+        LookError::Told(format!("{why}; not passed on: {} (name what is needed in env)", withheld.join(", ")))
     }
 }
 
@@ -537,6 +521,6 @@ fn plain_error(texts: &[&str], what: &str, ended: &Ended) -> String {
     })
 }
 
-fn at(path: &Path, error: &std::io::Error) -> String {
-    format!("{}: {}", printable_path(path), in_words(error))
+fn at(path: &Path, error: std::io::Error) -> LookError {
+    LookError::Path(path.to_owned(), error)
 }

@@ -11,6 +11,7 @@ mod document;
 mod judge;
 mod lock;
 mod look;
+mod look_error;
 mod needs;
 mod plan;
 mod private;

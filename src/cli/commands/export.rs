@@ -370,7 +370,7 @@ impl Job<'_> {
                 ));
                 files.extend((*count > 0).then(|| (baseline::OF_INFRASTRUCTURE.to_owned(), bytes.clone())));
             }
-            Some(Err(why)) => page.error(why),
+            Some(Err(failure)) => page.error(&failure.in_one_line()),
             None => {}
         }
         if self.for_machines {

@@ -187,7 +187,7 @@ pub(super) fn judge(
     locked: &LockedPaths,
     running: &Running,
     mounts: &[Mount],
-    device: &dyn Fn(&str) -> Result<Option<String>, String>,
+    device: &dyn Fn(&str) -> Result<Option<String>, EngineError>,
     reading: HeldReading<'_>,
 ) -> Judged {
     let Some(table) = MountTable::parse(&told.mounts) else {
@@ -199,7 +199,7 @@ pub(super) fn judge(
         match device(&mount.source) {
             Ok(Some(path)) => mount.host_path = path,
             Ok(None) => {}
-            Err(why) => return Judged::View(MountView::Refused(why)),
+            Err(error) => return Judged::View(MountView::Refused(error.to_string())),
         }
     }
     let unseen = || Trouble::Unseen("the server told nothing of its processes".to_owned());

@@ -3,13 +3,14 @@
 
 use super::connect::Connection;
 use super::engine::LookedInto;
+use super::error::ScriptError;
 use super::remote::SshHost;
 use super::survey::{MountQuestion, Survey};
-use crate::host::docker::{Gathered, NamedContainer};
+use crate::host::docker::{ArchiveError, Gathered, NamedContainer};
 use crate::host::mounts::{
     Found, HeldReading, Running, ToldMachine, Wanted, contents_of, contents_paths, start_of_told,
 };
-use crate::host::{ContainerQuery, ContentsQuery, Watch};
+use crate::host::{ContainerQuery, ContentsQuery, HostError, Watch};
 use crate::model::{Contents, ContentsState};
 
 impl SshHost {
@@ -79,6 +80,7 @@ impl SshHost {
         let contents = contents_of(&disk, link, locked, wanted, how);
         contents.map(ContentsState::Seen).map_err(|error| refused(error.to_string()))
     }
+
     /// Reads what a container has through the server's engine, once the sources of its binds were seen to be there.
     async fn archived(
         &self,
@@ -86,18 +88,32 @@ impl SshHost {
         query: &ContainerQuery,
         (container, wanted): (NamedContainer<'_>, &ContentsQuery),
         watch: &Watch,
-    ) -> Result<Contents, String> {
+    ) -> Result<Contents, NotArchived> {
         let sources = container.mounts.iter().filter(|mount| !mount.host_path.is_empty());
         let questions = sources.map(|mount| MountQuestion::Path(mount.host_path.clone().into_bytes()));
         let mut told = ToldMachine::default();
         let asked = self.ask_mounts(connection, questions.collect(), &mut told).await;
-        asked.map_err(|error| error.to_string())?;
+        asked?;
         let is_there = |source: &str| matches!(told.paths.get(source.as_bytes()), Some(Found::At { .. }));
         let path = (container.id, wanted.path.as_str());
         let read = super::engine::archive(connection, self.access.engine, path, &is_there, watch).await;
-        let (disk, link) = read.map_err(|error| error.to_string())?;
+        let (disk, link) = read?;
         let locked = query.locked.as_deref().unwrap_or_default();
         let how = HeldReading { exclude: &query.exclude, watch };
-        contents_of(&disk, link, locked, wanted, how).map_err(|error| error.to_string())
+        Ok(contents_of(&disk, link, locked, wanted, how)?)
     }
+}
+
+/// Why a container could not be read through the server's engine.
+#[derive(Debug, thiserror::Error)]
+enum NotArchived {
+    /// The server did not say whether the sources of its binds are there.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    /// The engine gave no archive that may be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// What it gave could not be understood.
+    #[error(transparent)]
+    Host(#[from] HostError),
 }

@@ -10,7 +10,7 @@ use super::error::ScriptError;
 use super::remote::SshHost;
 use super::survey::{MountQuestion, MountRequest, Survey};
 use crate::control::waits;
-use crate::host::docker::{Gathered, MountedContainer};
+use crate::host::docker::{EngineError, Gathered, MountedContainer};
 use crate::host::mounts::{
     Found, HeldReading, Judged, LockedPaths, Running, ToldMachine, first_questions, judge, start_in,
 };
@@ -203,9 +203,9 @@ fn judged(
 ) -> Judged {
     let device = |volume: &str| match container.devices {
         Some(devices) => Ok(devices.get(volume).cloned()),
-        None => {
-            Err(format!("the volume {volume} is a mount of the server, and docker was not asked of what"))
-        }
+        None => Err(EngineError::NoEngine(format!(
+            "the volume {volume} is a mount of the server, and docker was not asked of what"
+        ))),
     };
     judge(told, locked, running, container.mounts, &device, reading)
 }
