@@ -11,7 +11,7 @@ use crate::audit::containers_here::{self, Counting};
 use crate::audit::infrastructure;
 use crate::audit::named_files;
 use crate::audit::pipeline;
-use crate::audit::pipeline::{Look, Request};
+use crate::audit::pipeline::{Look, Request, Subjects};
 use crate::audit::revision;
 use crate::audit::revision::Files;
 use crate::audit::since_last;
@@ -44,6 +44,8 @@ pub(crate) struct Selection<'a> {
     pub(crate) only: &'a [&'static dyn Check],
     /// Checks that may not be skipped.
     pub(crate) require: &'a [&'static dyn Check],
+    /// The subjects to look at; `None` is all of the chosen checks.
+    pub(crate) subjects: Option<&'a Subjects>,
 }
 
 /// The baseline that a place is compared with.
@@ -96,7 +98,8 @@ impl<'a> Auditor<'a> {
         locks: &'b Locks,
     ) -> Request<'b> {
         let setting = aim.setting(self.project, Purpose::Check);
-        Request { setting, locks, only: selection.only, require: selection.require, signature: None }
+        let Selection { only, require, subjects } = selection;
+        Request { setting, locks, only, require, signature: None, subjects }
     }
 }
 
@@ -154,7 +157,7 @@ impl Examination<'_> {
         } else {
             named_files::pass_over(&mut look.evidence);
         }
-        let partial = !self.selection.only.is_empty();
+        let partial = !self.selection.only.is_empty() || self.selection.subjects.is_some();
         let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
         let (sections_off, mut left_out) = pipeline::coverage(&look.evidence);
         let of_plan = look.infrastructure.iter().flat_map(|(_, look)| &look.judged.left_out);

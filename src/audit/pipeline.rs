@@ -1,7 +1,7 @@
 //! The pipeline on one screen: read the baseline, plan, observe, interpret, compare, judge.
 
 use crate::check::read_section;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,7 +34,13 @@ pub struct Request<'a> {
     pub require: &'a [&'static dyn Check],
     /// Who signed the baseline; `None` where nothing demands that somebody did.
     pub signature: Option<&'a SignatureCheck>,
+    /// The subjects to look at; `None` is all of the chosen checks.
+    pub subjects: Option<&'a Subjects>,
 }
+
+/// Subjects by section and repository path. A section that is not named is not looked at; one of containers is always looked
+/// at as a whole, since what one container uses is told by all.
+pub type Subjects = BTreeMap<SectionId, BTreeSet<Vec<u8>>>;
 
 impl Request<'_> {
     /// Whether a check is carried out.
@@ -53,7 +59,9 @@ impl Request<'_> {
         }
         let compares_none = self.only.iter().all(|check| check.meta().role != Role::Comparison);
         let reads = |checks: &[&dyn Check], id| checks.iter().any(|check| check.section() == Some(id));
-        let is_chosen = |id| compares_none || reads(self.only, id) || reads(self.require, id);
+        let is_named = |id| self.subjects.is_none_or(|subjects| subjects.contains_key(&id));
+        let is_chosen =
+            |id| is_named(id) && (compares_none || reads(self.only, id) || reads(self.require, id));
         SECTIONS.iter().copied().filter(|section| is_chosen(section.id())).collect()
     }
 }
@@ -81,8 +89,11 @@ impl Planned {
         let mut out_of_scope = State::default();
         let baseline = read_section(section, &lock_files).map(|mut state| {
             let entries = std::mem::take(&mut state.entries);
-            let (here, elsewhere) =
+            let (mut here, elsewhere): (BTreeMap<_, _>, _) =
                 entries.into_iter().partition(|(place, _)| section.in_scope(request.setting.scope, place));
+            if let Some(chosen) = chosen(request, section) {
+                here.retain(|place, _| chosen.contains(place));
+            }
             out_of_scope.entries = elsewhere;
             State { entries: here }
         });
@@ -106,8 +117,17 @@ pub fn plan(request: &Request<'_>) -> Vec<Planned> {
     for planned in &mut all {
         planned.paths.clone_from(&paths);
         planned.plan = planned.section.plan(&planned.ask(request));
+        if let (Plan::Ask(query), Some(chosen)) = (&mut planned.plan, chosen(request, planned.section)) {
+            query.narrow_to(chosen);
+        }
     }
     all
+}
+
+/// The subjects of a section that alone are looked at; `None`: all of them.
+fn chosen<'a>(request: &Request<'a>, section: &dyn Section) -> Option<&'a BTreeSet<Vec<u8>>> {
+    let has_paths = section.meta().kind.has_files();
+    request.subjects.filter(|_| has_paths)?.get(&section.id())
 }
 
 /// Whether the mounts of containers are looked at: where they are compared.
@@ -117,12 +137,14 @@ fn wants_mounts(request: &Request<'_>) -> bool {
     request.setting.purpose == Purpose::Check && is_wanted
 }
 
-/// What the lock files of all sections name, whether those sections are compared or not; `known` are those that are.
+/// What the lock files of all sections name, whether those sections are compared or not; `known` are
+/// those that are, as a whole unless single subjects are chosen.
 fn locked_paths(request: &Request<'_>, known: &[Planned]) -> LockedPaths {
     let mut paths = LockedPaths::default();
     for section in SECTIONS.iter().filter(|section| Some(section.id()) != CONTAINER_MOUNTS.section()) {
         let own;
-        let baseline = if let Some(planned) = known.iter().find(|it| it.section.id() == section.id()) {
+        let known = known.iter().filter(|_| request.subjects.is_none());
+        let baseline = if let Some(planned) = known.clone().find(|it| it.section.id() == section.id()) {
             &planned.baseline
         } else {
             own = read_section(*section, &request.locks.group(section.lock_files()));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::accept::{self, Change, Refusal};
 use super::infrastructure;
-use super::pipeline::{self, Look, Request};
+use super::pipeline::{self, Look, Request, Subjects};
 use super::target::Aim;
 use crate::check::{Evidence, NoBaseline, read_section};
 use crate::config::DockerMode;
@@ -26,15 +26,17 @@ impl SecondLook<'_> {
     /// Looks at the sections of some changes, and at infrastructure where one is about that. Fails where the place cannot be
     /// reached, or the look is cancelled.
     pub(crate) fn look(&self, chosen: &[Change], watch: &Watch) -> Result<Look, Failure> {
-        let wanted: Vec<_> = accept::sections_of(chosen).iter().map(|section| section.id()).collect();
+        let mut subjects = Subjects::new();
+        for section in accept::sections_of(chosen) {
+            let its = chosen.iter().filter(|change| change.section == section.id());
+            subjects.insert(section.id(), its.map(|change| change.place.clone()).collect());
+        }
         // A run that was asked for containers on the command line is looked at again, whatever is configured.
         let setting = Setting { docker: DockerMode::Required, docker_asked: true, ..self.request.setting };
-        let request = Request { setting, ..*self.request };
+        let request = Request { setting, subjects: Some(&subjects), ..*self.request };
         let mut look = Look { evidence: Vec::new(), unreachable: None, infrastructure: None };
-        if !wanted.is_empty() {
-            let planned = pipeline::plan(&request).into_iter();
-            let planned = planned.filter(|planned| wanted.contains(&planned.section.id())).collect();
-            look = self.aim.observe(&request, planned, watch)?;
+        if !subjects.is_empty() {
+            look = self.aim.observe(&request, pipeline::plan(&request), watch)?;
         }
         if let Some(why) = look.unreachable {
             let host = escaped(self.aim.machine().as_bytes());

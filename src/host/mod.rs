@@ -181,6 +181,17 @@ pub enum Query {
 }
 
 impl Query {
+    /// Asks for these repository paths alone, where it asks for files or modules.
+    pub fn narrow_to(&mut self, paths: &BTreeSet<Vec<u8>>) {
+        let (select, named) = match self {
+            Self::Files(query) => (&mut query.select, &mut query.named),
+            Self::Modules(query) => (&mut query.select, &mut query.named),
+            Self::Containers(_) => return,
+        };
+        *select = Select::Named;
+        *named = paths.iter().cloned().collect();
+    }
+
     /// The question in one line.
     #[must_use]
     pub fn in_short(&self) -> String {

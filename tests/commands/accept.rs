@@ -150,6 +150,18 @@ fn only_takes_what_the_patterns_name() {
 }
 
 #[test]
+fn only_the_chosen_subjects_are_looked_at_again() {
+    let project = drifted();
+    project.run(&["check"]);
+    let ran = project.run(&["-v", "accept", "--yes", "--only", "ocr", "--only", EDGE]);
+    assert_eq!(ran.code(), 0, "{}", ran.err());
+    for asked in ["asked=\"modules in ; 1 named\"", "asked=\"files ; 1 named\""] {
+        assert!(ran.err().contains(asked), "{asked}\n{}", ran.err());
+    }
+    assert_eq!(drift(&project), [ERP]);
+}
+
+#[test]
 fn names_with_blanks_and_newlines_are_accepted_by_name() {
     let module = "odoo_modules/community/line\nbreak";
     for source in ["check", "export"] {

@@ -270,7 +270,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn request<'b>(&'b self, locks: &'b Locks) -> Request<'b> {
         let setting = self.aim.setting(self.project, Purpose::Export);
-        Request { setting, locks, only: self.only, require: self.require, signature: None }
+        Request { setting, locks, only: self.only, require: self.require, signature: None, subjects: None }
     }
 
     fn dry_run(&self) -> Result<Page, Failure> {

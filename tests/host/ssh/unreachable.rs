@@ -59,7 +59,7 @@ fn audited(
         no_machine: false,
         clock: || 0,
     };
-    let request = Request { setting, locks: &locks, only, require: &[], signature: None };
+    let request = Request { setting, locks: &locks, only, require: &[], signature: None, subjects: None };
     let look = pipeline::observe(&request, pipeline::plan(&request), host, &Watch::default())?;
     Ok((pipeline::compare(&request, &look), look))
 }

@@ -288,7 +288,7 @@ impl Job<'_> {
     }
 
     fn selection(&self) -> Selection<'_> {
-        Selection { only: &self.only, require: &self.require }
+        Selection { only: &self.only, require: &self.require, subjects: None }
     }
 
     /// Tells of the reports in every way that was asked for, and gives the exit code.

@@ -222,6 +222,7 @@ impl Copy {
             only: &[],
             require: &[],
             signature: None,
+            subjects: None,
         };
         let look = pipeline::observe(&request, pipeline::plan(&request), &host, watch)?;
         Ok(pipeline::compare(&request, &look))
@@ -260,6 +261,7 @@ fn observed(
         only: &[],
         require: &[],
         signature: None,
+        subjects: None,
     };
     Ok(pipeline::observe(&request, pipeline::plan(&request), host, watch)?.evidence)
 }
