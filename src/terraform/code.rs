@@ -10,7 +10,7 @@ use hcl_edit::expr::{Expression, ObjectKey};
 use hcl_edit::structure::{Block, Body};
 use serde_json::Value;
 
-use super::document::is_harmless;
+use super::configuration::is_harmless;
 use super::secrets::Secrets;
 use crate::atomic::read_file_within;
 use crate::config::is_code;

@@ -6,6 +6,7 @@
 mod child;
 mod code;
 mod command;
+mod configuration;
 mod diagnostic;
 mod document;
 mod judge;
@@ -19,6 +20,7 @@ mod secrets;
 mod security;
 mod slots;
 mod state_version;
+mod stream;
 mod values;
 
 pub use code::{Code, CodePlace};
