@@ -12,6 +12,7 @@ use crate::audit::infrastructure;
 use crate::audit::named_files;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Request, Subjects};
+use crate::audit::release_of_all::{Compared, release_of_all};
 use crate::audit::revision;
 use crate::audit::revision::Files;
 use crate::audit::since_last;
@@ -166,6 +167,12 @@ impl Examination<'_> {
         let mut checks = pipeline::compare(&request, &look);
         self.note(&mut checks, &from_files, owner);
         self.trace(&mut checks, &origin, &*host, watch);
+        let release = if partial {
+            None
+        } else {
+            let compared = Compared { checks: &checks, evidence: &look.evidence, scope: &scope };
+            release_of_all(self.auditor.project, self.aim.target.as_deref(), &compared, watch)
+        };
         changed::tell(self.auditor.project, &mut checks, &*host, watch);
         let (target, is_own_baseline) = (self.aim.target.as_deref(), !self.baseline.is_named);
         let case = acknowledge::Case { target, now: started.unix, is_own_baseline };
@@ -176,7 +183,8 @@ impl Examination<'_> {
         );
         let report = self.aim.report(self.auditor.project, &started, checks, &origin.from, origin.digest);
         let since_last = remembered.map(|remembered| since_last::told(&remembered, &started));
-        let report = Report { partial, baseline: origin, sections_off, left_out, since_last, ..report };
+        let report =
+            Report { partial, baseline: origin, sections_off, left_out, since_last, release, ..report };
         Ok(Examined { report, evidence: look.evidence, warning, host })
     }
 

@@ -15,8 +15,8 @@ use crate::explain::{self, Above, Advised, Situation};
 use crate::git::Repository;
 use crate::host::Watch;
 use crate::model::{
-    Entry, Finding, Kind, OLDER_RULE, Observed, Report, SubjectKind, SubjectSource, Value, WayOut, escaped,
-    quoted, quoted_name,
+    CheckResult, Entry, Finding, Kind, OLDER_RULE, Observed, Report, SubjectKind, SubjectSource, Value,
+    WayOut, escaped, quoted, quoted_name,
 };
 use crate::project::Project;
 use crate::provenance::{self, NoSource, UndoSource};
@@ -39,6 +39,10 @@ pub(crate) struct Advice<'a> {
     pub(crate) watch: &'a Watch,
 }
 
+/// What is said in a job of CI in place of commands.
+const IN_A_CLONE: &str =
+    "driftlock check in a clone of this commit prints the commands that undo or accept this";
+
 /// Facts about a finding that are found out for all findings at once.
 struct Facts<'a> {
     /// Where its files can be taken from.
@@ -53,6 +57,8 @@ impl Advice<'_> {
     /// Puts on every finding what has probably happened and what can be done, and the latter on every check that could
     /// not be carried out; and on the report what can be done about all findings of a cause at once.
     pub(crate) fn give(&self, report: &mut Report) {
+        // The machine of a CI job is gone when a person reads the report; a server is still there.
+        let is_of_job = self.aim.server().is_none() && self.project.control.environment.is_ci();
         let sources = self.sources(report.checks.iter().flat_map(|check| &check.findings));
         let edited = check::drifted_compose_files(self.evidence);
         let mut each = sources.iter();
@@ -70,6 +76,9 @@ impl Advice<'_> {
                 check.ways_out = self.ways_on(id);
             }
         }
+        if is_of_job {
+            return Self::leave_to_a_clone(report);
+        }
         let caller = groups::Caller {
             root: &self.project.root,
             git: self.project.git(),
@@ -79,6 +88,18 @@ impl Advice<'_> {
             watch: self.watch,
         };
         report.group_ways = groups::ways(&caller, report, &sources);
+    }
+
+    /// Takes back the commands that need a person at the machine of a job, and says where they can be had.
+    fn leave_to_a_clone(report: &mut Report) {
+        for check in &mut report.checks {
+            check.findings.iter_mut().for_each(|finding| finding.ways_out.clear());
+            check.ways_out.clear();
+        }
+        let is_bad = |check: &&mut CheckResult| !check.findings.is_empty() || !check.errors.is_empty();
+        if let Some(check) = report.checks.iter_mut().find(is_bad) {
+            check.notes.push(IN_A_CLONE.to_owned());
+        }
     }
 
     /// What has probably happened.

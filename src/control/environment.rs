@@ -48,6 +48,14 @@ impl Environment {
         self.variable(name).filter(|value| !value.is_empty())
     }
 
+    /// Whether this runs as a job of a CI system, by the variables that such systems set (`CI`, of GitHub `GITHUB_ACTIONS`, of
+    /// GitLab `GITLAB_CI`).
+    #[must_use]
+    pub fn is_ci(&self) -> bool {
+        let is_set = |name: &&str| self.non_empty(name).is_some_and(|it| it != "false" && it != "0");
+        ["CI", "GITHUB_ACTIONS", "GITLAB_CI"].iter().any(|name| is_set(&name))
+    }
+
     /// A variable that holds UTF-8.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {

@@ -56,7 +56,7 @@ pub use name::{escaped, is_hidden, joined, printable, printable_path, readable, 
 pub use past::{PastCheck, PastRun, PastSubject, PreviousReport};
 pub use provenance::{Commit, FileOrigin, Holder, Origin, OtherForm, Provenance, Versions, short_id};
 pub use reason::{Obstacle, Reason};
-pub use release::Release;
+pub use release::{OverallRelease, Release};
 pub use report::{BaselineOrigin, Mode, Notice, Report, Resolved, SectionOff, Trigger, fingerprint};
 pub use shell::{escaped_command, quoted, quoted_name};
 pub use since_last::SinceLast;

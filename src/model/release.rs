@@ -29,3 +29,24 @@ impl Release {
         format!("as in {}{}", self.tag, behind.unwrap_or_default())
     }
 }
+
+/// The release that the subjects of a place are of, but for a few.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "WireOverallRelease"))]
+pub struct OverallRelease {
+    /// Its tag.
+    pub tag: String,
+    /// The subjects that are not as it has them; lossy where a name is not UTF-8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub but: Vec<String>,
+}
+
+impl OverallRelease {
+    /// `all of it fits v18.2 but qr_ordering`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let but = if self.but.is_empty() { "" } else { " but " };
+        format!("all of it fits {}{but}{}", self.tag, self.but.join(", "))
+    }
+}

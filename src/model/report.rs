@@ -2,8 +2,8 @@
 
 use super::cause::causes;
 use super::{
-    Cause, CheckResult, Digest, GroupWays, Kind, LeftOut, PastRun, Pause, PreviousReport, SectionId,
-    SinceLast, Status, Subject, Verdict, judge,
+    Cause, CheckResult, Digest, GroupWays, Kind, LeftOut, OverallRelease, PastRun, Pause, PreviousReport,
+    SectionId, SinceLast, Status, Subject, Verdict, judge,
 };
 
 /// Whether this machine or a server was looked at.
@@ -107,6 +107,8 @@ pub struct Report {
     pub since_last: Option<SinceLast>,
     /// The deploy that was under way.
     pub pause: Option<Pause>,
+    /// The release that all of it is of, but for a few subjects, where there is such a one.
+    pub release: Option<OverallRelease>,
     /// Commands for all findings of one cause at once, where there are such.
     pub group_ways: Vec<GroupWays>,
     /// The judgement.
@@ -119,6 +121,8 @@ pub struct Report {
     pub resolved: Vec<Resolved>,
     /// What became of the notifications that were due.
     pub notices: Vec<Notice>,
+    /// The notifications about it that were not due, each with the reason; not in JSON.
+    pub not_due: Vec<String>,
     /// The runs of the same place up to this one, oldest first, for formats that show them.
     pub past: Vec<PastRun>,
     /// Where the report lies, as a path from the working directory.
@@ -173,6 +177,7 @@ impl Report {
             started_at_unix: 0,
             duration_ms: 0,
             baseline,
+            release: None,
             group_ways: Vec::new(),
             verdict: judge(&checks),
             checks,
@@ -184,6 +189,7 @@ impl Report {
             previous: None,
             resolved: Vec::new(),
             notices: Vec::new(),
+            not_due: Vec::new(),
             past: Vec::new(),
             location: None,
         }

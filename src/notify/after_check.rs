@@ -13,7 +13,7 @@ use crate::control::Events;
 use crate::control::progress::Watch;
 use crate::control::{clock, dates};
 use crate::model::printable_path;
-use crate::model::{Notice, Report, in_words};
+use crate::model::{Notice, Report, Status, in_words};
 use crate::notify::credentials;
 use crate::notify::{Delivery, Earlier, News, Outlet, deliver, is_due};
 use crate::project::Project;
@@ -85,12 +85,26 @@ impl Telling<'_> {
     }
 
     /// What is to be told through one notification; none where nothing is news.
-    fn delivery(&self, name: &str, notify: &Notify, reports: &[Report], now: i64) -> Option<Delivery> {
+    fn delivery(&self, name: &str, notify: &Notify, reports: &mut [Report], now: i64) -> Option<Delivery> {
         let root = &self.project.root;
         let about = reports.iter().enumerate();
         let about = about.filter(|(_, report)| notify.is_about(report.target.as_deref()));
         let news = about.map(|(number, report)| self.news(number, report, name));
-        let news: Vec<News> = news.filter(|news| is_due(root, name, notify, news, now)).collect();
+        let (news, old): (Vec<News>, Vec<News>) =
+            news.partition(|news| is_due(root, name, notify, news, now));
+        for number in old.iter().map(|old| old.number) {
+            let report = &mut reports[number];
+            if report.status() == Status::Pass {
+                continue;
+            }
+            let is_excused = report.verdict.ending().is_excused();
+            let why = if is_excused {
+                "a deploy is announced"
+            } else {
+                "nothing has changed since the last message"
+            };
+            report.not_due.push(format!("{name} ({why})"));
+        }
         if news.is_empty() {
             return None;
         }

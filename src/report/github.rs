@@ -63,6 +63,7 @@ fn annotate(report: &Report, text: &mut String) {
     };
     let mut closing = vec![headline(report)];
     closing.extend(causes.iter().map(causes::line));
+    closing.extend(text::release(report));
     closing.extend(text::deploying(report));
     command(level, None, "driftlock", &closing, text);
 }

@@ -90,7 +90,8 @@ impl Page {
             return;
         }
         let mut head = format!("### {}\n", code(&headline(report)));
-        let lines = text::since_last(report).into_iter().chain(text::deploying(report));
+        let lines = [text::release(report), text::since_last(report), text::deploying(report)];
+        let lines = lines.into_iter().flatten();
         head.extend(lines.map(|line| format!("\n{}\n", code(&line))));
         if report.status() == Status::Pass {
             let compared: usize = report.checks.iter().filter(|c| c.compares).map(|c| c.subjects).sum();

@@ -67,6 +67,9 @@ impl Page {
                 self.fact("ERROR", "Nothing was compared");
             }
             self.causes(&causes, common);
+            if let Some(line) = text::release(report) {
+                self.line(&line);
+            }
             for line in text::since_last(report).into_iter().chain(text::deploying(report)) {
                 self.line(&line);
             }
@@ -172,6 +175,9 @@ impl Page {
         let overall = verdict.overall.word();
         let painted = self.paint(overall, overall);
         self.line("");
+        if let Some(line) = text::release(report) {
+            self.line(&line);
+        }
         if let Some(what) = not_compared(report) {
             self.line(&format!("Not compared: {what}"));
         }
@@ -180,6 +186,9 @@ impl Page {
         }
         self.painted(&format!("OVERALL: {painted}"));
         self.notices(&report.notices);
+        for why in &report.not_due {
+            self.line(&format!("Not notified: {}", escaped(why.as_bytes())));
+        }
         self.location(report);
     }
 

@@ -1,5 +1,7 @@
 //! The text of reports, piece by piece: lines about a check or a finding, for every format that holds text.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::causes;
 use super::provenance::{self, minute};
 use super::several::InCommon;
@@ -110,7 +112,22 @@ pub(super) fn details_of(finding: &Finding) -> Vec<String> {
 /// and why it could not be carried out.
 pub(super) fn unseen(check: &CheckResult, with_ways_out: bool, depth: Depth) -> Vec<Line> {
     let mut lines = Vec::new();
-    for finding in check.findings.iter().filter(|f| !f.kind.is_drift()) {
+    let unread: Vec<&Finding> = check.findings.iter().filter(|f| !f.kind.is_drift()).collect();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for why in unread.iter().filter_map(|it| it.reason.as_deref()).filter(|_| depth == Depth::Lines) {
+        *counts.entry(why).or_default() += 1;
+    }
+    let mut said: BTreeSet<&str> = BTreeSet::new();
+    for finding in &unread {
+        let shared =
+            finding.reason.as_deref().filter(|why| counts.get(why).is_some_and(|n| *n > causes::SHARED));
+        if let Some(why) = shared {
+            // One cause is one error, such as a directory above all of them.
+            if said.insert(why) {
+                lines.push(Line::Fact("ERROR", unread_together(check, &unread, why)));
+            }
+            continue;
+        }
         lines.push(Line::Fact("ERROR", title(check, finding)));
         if depth == Depth::Details {
             lines.extend(details(finding));
@@ -121,6 +138,18 @@ pub(super) fn unseen(check: &CheckResult, with_ways_out: bool, depth: Depth) -> 
     let errors = check.errors.iter().map(|why| format!("{topic}: {}", escaped(why.as_bytes())));
     lines.extend(errors.map(|text| Line::Fact("ERROR", text)));
     lines
+}
+
+/// `Addon unreadable: 72 modules: a … z (permission denied)`: all that could not be read for one reason.
+fn unread_together(check: &CheckResult, unread: &[&Finding], why: &str) -> String {
+    let alike: Vec<String> = unread
+        .iter()
+        .filter(|it| it.reason.as_deref() == Some(why))
+        .map(|it| escaped(&it.subject.key))
+        .collect();
+    let (first, last) = (&alike[0], &alike[alike.len() - 1]);
+    let (labels, why) = (check.labels, escaped(why.as_bytes()));
+    format!("{}: {} {}: {first} … {last} ({why})", labels.unreadable, alike.len(), labels.noun)
 }
 
 /// Whether a finding shares the line of a cause of which the check has many.
@@ -294,6 +323,11 @@ pub(super) fn deploying(report: &Report) -> Option<String> {
     let pause = report.pause.as_ref()?;
     let (since, until) = (time_of_day(&pause.since), time_of_day(&pause.until));
     Some(format!("Deploying since {since} (until {until}): {}", escaped(pause.reason.as_bytes())))
+}
+
+/// `Release: all of it fits v18.2 but qr_ordering`, where all but a few subjects are of one release.
+pub(super) fn release(report: &Report) -> Option<String> {
+    Some(format!("Release: {}", printable(&report.release.as_ref()?.words())))
 }
 
 /// `Since last: 2 files read, 9998 trusted; last full look 2026-01-29T15:42:15+01:00`, where not everything must be read.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::support::dice::Dice;
 use crate::support::git;
 use crate::support::random;
+use crate::support::terminal::on_a_terminal;
 use crate::support::{Project, Ran, assert_valid};
 
 /// A project with `count` modules that were changed for the release v18.7, of which the baseline is.
@@ -20,6 +21,7 @@ fn released(count: usize) -> Project {
         project.file(&format!("{dir}/models/a.py"), &format!("old = {number}\n"));
     }
     git::git(&project, &["init", "--quiet"]);
+    project.ok(&["export", "--accept"]);
     git::commit_all(&project, "Release 18.6");
     git::git(&project, &["tag", "v18.6"]);
     for number in 0..count {
@@ -195,4 +197,126 @@ fn a_headline_is_short_whatever_the_names_are() {
         headline.len() <= 200 && headline.starts_with("FAIL local: printer changed; 18 subjects unexpected"),
         "{headline}"
     );
+}
+
+#[test]
+fn the_release_that_all_but_a_few_are_of_is_named() {
+    let project = released(12);
+    make_stale(&project, &all(0..12));
+    project.file("odoo_modules/seisei/qr_ordering/models/order.py", "by hand\n");
+    let out = project.run(&["check"]).out();
+    let line = "Release: all of it fits v18.6 but qr_ordering\n";
+    assert!(out.contains(line), "{out}");
+    let report = project.latest();
+    assert_valid(&report);
+    assert_eq!(report["release"], serde_json::json!({"tag": "v18.6", "but": ["qr_ordering"]}));
+    for format in ["markdown", "github", "html"] {
+        let text = project.run(&["report", "--format", format]).out();
+        assert!(text.contains("all of it fits v18.6 but qr_ordering"), "{format}: {text}");
+    }
+    assert!(project.run(&["check", "--quiet"]).out().contains(line));
+    let (_, part) = project.check(&["--only", "addon_hashes"]);
+    assert_eq!(part.get("release"), None, "some checks are not all of it");
+
+    make_stale(&project, &all(0..6));
+    for number in 6..12 {
+        let path = format!("odoo_modules/community/shop_feature_{number:03}/models/a.py");
+        project.file(&path, &format!("new = {number}\n"));
+    }
+    project.run(&["check"]);
+    assert_eq!(project.latest().get("release"), None, "half of one and half of another fit neither");
+
+    git::git(&project, &["restore", "."]);
+    edit(&project);
+    project.run(&["check"]);
+    let release = &project.latest()["release"];
+    assert_eq!(release["tag"], "v18.7", "what was edited on the baseline's own release");
+    assert_eq!(release["but"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_release_is_not_named_where_something_could_not_be_looked_at() {
+    let project = released(3);
+    project.file("odoo_modules/seisei/qr_ordering/models/order.py", "by hand\n");
+    let config = project.read("audit/driftlock.toml");
+    project.run(&["check"]);
+    assert_eq!(project.latest()["release"]["tag"], "v18.7");
+    let broken = "odoo_modules/community/shop_feature_001/models/pipe";
+    let made = std::process::Command::new("mkfifo").arg(project.path(broken)).status();
+    assert!(made.unwrap().success());
+    assert_eq!(project.run(&["check"]).code(), 1, "{config}");
+    assert_eq!(project.latest().get("release"), None);
+}
+
+#[test]
+fn in_a_job_no_command_needs_a_person_at_its_machine() {
+    let project = released(12);
+    make_stale(&project, &all(0..12));
+    edit(&project);
+    for (variable, value) in [("CI", "true"), ("GITHUB_ACTIONS", "true"), ("GITLAB_CI", "1")] {
+        for format in ["terminal", "markdown", "github", "html"] {
+            let mut command = project.driftlock(&["check", "--details", "--format", format]);
+            let ran = Ran(command.env(variable, value).output().unwrap());
+            assert_eq!(ran.code(), 2);
+            let out = ran.out();
+            assert!(out.contains("edited by hand"), "{variable} {format}: {out}");
+            for command in ["git restore", "driftlock accept", "driftlock ack"] {
+                assert!(!out.contains(command), "{variable} {format}: {command}: {out}");
+            }
+        }
+    }
+    let mut command = project.driftlock(&["check"]);
+    let ran = Ran(command.env("CI", "false").output().unwrap());
+    assert!(ran.out().contains("driftlock accept"), "{}", ran.out());
+}
+
+#[test]
+fn an_export_says_what_it_would_accept_though_it_is_not_as_released_and_asks_on_a_terminal() {
+    let project = released(3);
+    make_stale(&project, &all(0..2));
+    edit(&project);
+    let before = project.read("audit/locks/odoo_addons_modules.hash.txt");
+    let asked = on_a_terminal(&project, "export --accept", "n\n");
+    assert_eq!(asked.code(), 1, "{}", asked.out());
+    let out = asked.out();
+    for there in ["edited by hand (2): ", "stale (2): as in v18.6", "[y/N]", "Nothing was accepted"] {
+        assert!(out.contains(there), "{there}: {out}");
+    }
+    assert_eq!(project.read("audit/locks/odoo_addons_modules.hash.txt"), before);
+    let agreed = on_a_terminal(&project, "export --accept", "y\n");
+    assert_eq!(agreed.code(), 0, "{}", agreed.out());
+    assert_ne!(project.read("audit/locks/odoo_addons_modules.hash.txt"), before);
+    let again = on_a_terminal(&project, "export --accept", "");
+    assert_eq!(again.code(), 0, "{}", again.out());
+    assert!(!again.out().contains("[y/N]"), "nothing differs: {}", again.out());
+
+    project.file("odoo_modules/seisei/qr_ordering/models/order.py", "by hand\n");
+    let ran = project.ok(&["export", "--accept"]);
+    let at = |what: &str| ran.out().find(what).unwrap_or_else(|| panic!("{what}: {}", ran.out()));
+    assert!(at("edited by hand (1): qr_ordering") < at("Baseline: "), "{}", ran.out());
+}
+
+#[test]
+fn a_directory_above_many_modules_that_cannot_be_read_is_one_error() {
+    let project = released(30);
+    std::fs::rename(project.path("odoo_modules/community"), project.path("aside")).unwrap();
+    std::os::unix::fs::symlink("community", project.path("odoo_modules/community")).unwrap();
+    let ran = project.run(&["check"]);
+    assert_eq!(ran.code(), 1);
+    let errors: Vec<String> =
+        ran.out().lines().filter(|line| line.starts_with("[ERROR]")).map(str::to_owned).collect();
+    let of_modules: Vec<&String> = errors.iter().filter(|line| line.contains(" modules: ")).collect();
+    assert_eq!(
+        (errors.len(), of_modules.len()),
+        (2, 1),
+        "the directory itself, and all below it: {errors:?}"
+    );
+    assert!(of_modules[0].contains(" … shop_feature_029 ("), "{errors:?}");
+    assert!(project.run(&["check", "--details"]).out().matches("[ERROR]").count() > 30);
+
+    std::fs::remove_file(project.path("odoo_modules/community")).unwrap();
+    let gone = on_a_terminal(&project, "check", "");
+    assert_eq!(gone.out().matches("Addon drift: ").count(), 1, "{}", gone.out());
+    assert!(gone.out().contains("Addon drift: 31 modules: "), "{}", gone.out());
+    assert_eq!(project.run(&["check"]).out().matches("[FAIL]").count(), 31, "a pipe has one a subject");
 }

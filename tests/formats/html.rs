@@ -46,6 +46,9 @@ fn pages(into: &Path) -> Vec<PathBuf> {
         case.check(&["--format", &format!("html={}", path.display())]);
         pages.push(path);
     }
+    let path = into.join("fleet.html");
+    std::fs::copy(fleet().1, &path).unwrap();
+    pages.push(path);
     let project = drifted();
     let path = into.join("diff.html");
     let option = format!("html={}", path.display());
@@ -277,6 +280,13 @@ fn thirty_days_are_shown_by_day_and_told_in_words() {
 fn every_target_has_its_own_past() {
     let case = case("several");
     case.check(&[]);
+    let few = page(&case.project, &["check", "--all"]);
+    assert_eq!(texts(&few, "labels").len(), 0, "runs of one day are no chart: {few:#}");
+    let (_, all) = case.project.check(&["--all"]);
+    for report in all["reports"].as_array().unwrap() {
+        let name = format!("_{}", report["target"].as_str().unwrap());
+        (1..3).for_each(|days| age(&case.project, days, 0, report, &name));
+    }
     let page = page(&case.project, &["check", "--all"]);
     assert_eq!(texts(&page, "labels").len(), 3, "{page:#}");
     assert_eq!(texts(&page, "days").len(), 90);
@@ -325,4 +335,59 @@ fn checks_that_were_skipped_are_told_and_are_no_pass() {
     let text = std::fs::read_to_string(page).unwrap();
     assert_eq!(text.matches(">SKIP<").count(), 5, "{text}");
     assert!(text.contains("docker_images"), "{text}");
+}
+
+/// A project whose baseline twenty targets have, of which three do not have all of it; its page.
+fn fleet() -> (Project, PathBuf) {
+    let project = Project::accepted();
+    let mut config = project.read("audit/driftlock.toml");
+    for number in 1..=20 {
+        let root = project.path(&format!("hosts/{number:02}"));
+        let name = format!("web-{number:02}");
+        let _ = write!(
+            config,
+            "\n[targets.{name}]\nhost = \"local\"\nroot = \"{}\"\ndocker = \"off\"\n",
+            root.display()
+        );
+        std::fs::create_dir_all(&root).unwrap();
+        for part in ["infra", "odoo_modules"] {
+            let copied = Command::new("cp").arg("-r").args([project.path(part), root.join(part)]).status();
+            assert!(copied.unwrap().success());
+        }
+    }
+    project.file("audit/driftlock.toml", &config);
+    project.file("hosts/07/odoo_modules/seisei/printer/models/order.py", "by hand\n");
+    project.file(&format!("hosts/12/{EDGE}"), "services: {proxy: {}}\n");
+    std::fs::remove_dir_all(project.path("hosts/19/infra")).unwrap();
+    let path = project.path("fleet.html");
+    project.run(&["check", "--all", "--format", "html=fleet.html"]);
+    (project, path)
+}
+
+#[test]
+fn of_a_fleet_the_worst_stands_first_and_what_passed_is_folded() {
+    let (project, path) = fleet();
+    let page = judged(&[path]).remove(0);
+    let headings = texts(&page, "headings");
+    assert_eq!(headings[0], "FAIL 3 of 20 targets not as released");
+    let places: Vec<&String> = headings.iter().filter(|it| it.contains("web-")).collect();
+    assert!(places[..3].iter().all(|it| it.starts_with("FAIL")), "{places:?}");
+    assert!(places[3..].iter().all(|it| it.starts_with("PASS")), "{places:?}");
+    assert_eq!(places.len(), 20);
+    let html = project.read("fleet.html");
+    assert_eq!(html.matches("<details><summary>What was compared</summary>").count(), 17);
+}
+
+#[test]
+fn a_page_names_the_project_and_its_sections_in_words() {
+    let project = Project::accepted();
+    let name = project.root().file_name().unwrap().to_string_lossy().into_owned();
+    project.file("odoo_modules/seisei/printer/models/order.py", "by hand\n");
+    let page = page(&project, &["check"]);
+    let headings = texts(&page, "headings");
+    assert!(headings[0].starts_with(&format!("FAIL {name} on ")), "{headings:?}");
+    assert!(headings.contains(&"Addon modules".to_owned()) || text(&page).contains("Addon modules"));
+    assert!(!text(&page).contains("addon_hashes:"), "{page:#}");
+    let at = |what: &str| text(&page).find(what).unwrap_or_else(|| panic!("{what}: {page:#}"));
+    assert!(at("What moved") < at("All compose files match baseline"), "findings stand below the verdict");
 }

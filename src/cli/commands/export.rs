@@ -18,6 +18,7 @@ use clap::Args;
 
 use crate::atomic::write_file;
 use crate::audit::accept::{Change, apply, between, lock_files};
+use crate::audit::doubtful::doubtful;
 use crate::audit::fleet::Fleet;
 use crate::audit::infrastructure;
 use crate::audit::named_files;
@@ -34,8 +35,8 @@ use crate::cli::args::formats::{
     FormatArgs, Wanted, append_summaries, check_outputs, refuse_metrics, tell_of, write_into,
 };
 use crate::cli::args::target::AimArgs;
-use crate::cli::terminal::output;
 use crate::cli::terminal::signals::Interrupt;
+use crate::cli::terminal::{output, prompt};
 use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::host::{HostError, Watch};
@@ -84,7 +85,8 @@ pub(crate) struct ExportArgs {
     /// Leave out the files that git does not track, such as ignored ones
     #[arg(long, help_heading = "What to compare", conflicts_with_all = ["target", "all", "server", "from"])]
     tracked: bool,
-    /// Also make it the baseline, without asking; nothing is accepted where any section is an error
+    /// Also make it the baseline; asks only on a terminal, and only about what is stale or was edited by hand. Nothing is
+    /// accepted where any section is an error
     #[arg(long, help_heading = "What to print and write")]
     accept: bool,
     /// With --accept: write the target's own lock files instead of the shared ones
@@ -398,7 +400,7 @@ impl Job<'_> {
             page.line("Nothing was accepted: mend the errors above first");
         } else if watch.is_cancelled() {
             return Err(HostError::Interrupted.into());
-        } else {
+        } else if self.is_meant(&doubtful(self.project, &request, &look, &*host, watch), &mut page) {
             match self.accept(&started, &locks, &look, elsewhere, &run) {
                 Ok(accepted) => self.tell_accepted(&mut page, &accepted),
                 Err(failure) if self.several => page.error(&failure.in_one_line()),
@@ -406,6 +408,25 @@ impl Job<'_> {
             }
         }
         Ok(page)
+    }
+
+    /// Says what would be accepted though it is stale or was edited by hand, and asks about that where somebody is there.
+    fn is_meant(&self, doubtful: &[String], page: &mut Page) -> bool {
+        // Whoever names a commit means that one.
+        if doubtful.is_empty() || self.aim.revision().is_some() {
+            return true;
+        }
+        let place = self.aim.target.as_deref().unwrap_or("this machine");
+        let lines: Vec<String> =
+            doubtful.iter().map(|cause| format!("[INFO] Not as released on {place}: {cause}")).collect();
+        let asked = lines.iter().map(|line| line.as_str()).chain(["Make this the baseline?"]);
+        let is_meant = prompt::agreed(&asked.collect::<Vec<_>>().join("\n")).unwrap_or(true);
+        lines.iter().for_each(|line| page.line(line));
+        if !is_meant {
+            page.line("Nothing was accepted");
+            page.failed = true;
+        }
+        is_meant
     }
 
     fn tell_accepted(&self, page: &mut Page, accepted: &Accepted) {

@@ -71,7 +71,10 @@ pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> 
     runs.retain(|past| args.target.is_empty() || args.target.iter().any(|name| name == place(past)));
     let drifters = drifters(&runs);
     let text = match (args.format, args.subjects) {
-        (Format::Terminal, false) => history::table(&runs, &drifters),
+        (Format::Terminal, false) => {
+            let colour = session.color.colours_stdout();
+            history::painted_table(&runs, &drifters, &|status, text| output::coloured(status, text, colour))
+        }
         (Format::Terminal, true) => history::table_of_subjects(&drifters),
         (Format::Json, _) => history::json(&runs, &drifters),
         (Format::Csv, false) => history::csv(&runs),

@@ -50,6 +50,17 @@ pub(crate) fn is_there() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
+/// Asks whether something is meant; nothing where nobody is there to answer.
+pub(crate) fn agreed(question: &str) -> Option<bool> {
+    let terminal = TERMINAL.get().filter(|_| is_there())?;
+    let answer = terminal.in_turn(|| {
+        ask(&format!("\r{question} [y/N] "));
+        let answer = console::Term::stderr().read_line().ok()?;
+        Some(matches!(answer.trim(), "y" | "Y" | "yes"))
+    });
+    Some(answer.unwrap_or(false))
+}
+
 fn ask(text: &str) {
     let _ = console::Term::stderr().write_str(text);
 }

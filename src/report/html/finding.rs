@@ -5,7 +5,7 @@ use super::{Layout, count};
 use crate::model::escaped_command;
 use crate::model::{
     CauseKind, Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, SubjectSource,
-    Versions, Waiver, WayOut, day, name_of,
+    Value, Versions, Waiver, WayOut, day, name_of,
 };
 use crate::report::provenance;
 use crate::report::text::short;
@@ -102,7 +102,9 @@ fn facts(page: &mut Markup, finding: &Finding, layout: Layout) {
     }
     let is_single = finding.parts.is_empty() && finding.kind == Kind::Modified;
     let has_sides = finding.kind.is_drift() && finding.subject.source != SubjectSource::LockFile;
-    if is_single || (has_sides && !layout.is_brief()) {
+    // A digest says nothing to a person where the change itself is known.
+    let is_said = matches!(finding.expected, Value::Digest(_)) && finding.changed().is_some();
+    if !is_said && (is_single || (has_sides && !layout.is_brief())) {
         fact(page, "Expected", |it| it.put("code", &short(&finding.expected)));
         fact(page, "Found", |it| it.put("code", &short(&finding.actual)));
     }
@@ -288,8 +290,25 @@ pub(super) fn ways_out(page: &mut Markup, ways: &[WayOut]) {
     page.within("dl class=ways", |it| {
         for way in ways {
             it.within("dt", |it| it.text(&way.when));
-            it.within("dd", |it| it.put("code", &escaped_command(&way.command)));
+            it.within("dd", |it| command(it, &escaped_command(&way.command)));
         }
+    });
+}
+
+/// Longer commands than this, in bytes, fold away behind their beginning.
+const LONG: usize = 240;
+/// How much of a long command is seen at first.
+const BEGINNING: usize = 72;
+
+/// A command, ready to be copied.
+pub(super) fn command(page: &mut Markup, text: &str) {
+    if text.len() <= LONG {
+        return page.put("code", text);
+    }
+    page.within("details class=long", |it| {
+        let beginning: String = text.chars().take(BEGINNING).collect();
+        it.put("summary", &format!("{beginning}…"));
+        it.put("code", text);
     });
 }
 

@@ -54,7 +54,7 @@ fn worst(reports: &[Report]) -> Status {
 
 fn title(reports: &[Report]) -> String {
     let said = match reports {
-        [one] => format!("{}: {}", place_of(one), said(one)),
+        [one] => format!("{}: {}", project_and_place(one), said(one)),
         several => said_of_all(several),
     };
     format!("{} {said} – driftlock", worst(reports).word())
@@ -66,6 +66,19 @@ fn place_of(report: &Report) -> String {
         (Some(target), _) => target.clone(),
         (None, Some(other)) => format!("{} → {other}", report.baseline.from),
         (None, None) => report.host.clone(),
+    }
+}
+
+/// The project's name, the last component of its root, where that is known.
+pub(super) fn project_of(report: &Report) -> Option<&str> {
+    report.project.rsplit('/').next().filter(|name| !name.is_empty())
+}
+
+/// The place, with the project in front of it where one is known.
+fn project_and_place(report: &Report) -> String {
+    match project_of(report) {
+        Some(project) => format!("{project} on {}", place_of(report)),
+        None => place_of(report),
     }
 }
 
@@ -103,8 +116,9 @@ fn verdict(page: &mut Markup, status: Status, said: &str, more: impl FnOnce(&mut
 }
 
 fn alone(page: &mut Markup, report: &Report) {
-    verdict(page, report.status(), &place_of(report), |it| {
+    verdict(page, report.status(), &project_and_place(report), |it| {
         it.put("p class=lead", &said(report));
+        release(it, report);
         whereabouts(it, report);
     });
     let one = std::slice::from_ref(report);
@@ -113,10 +127,15 @@ fn alone(page: &mut Markup, report: &Report) {
 
 fn together(page: &mut Markup, reports: &[Report]) {
     let (layout, common) = (Layout::of(reports), InCommon::of(reports));
-    verdict(page, worst(reports), &said_of_all(reports), |_| {});
-    section(page, layout, "Targets", |it, _| table(it, reports));
+    let by_verdict = worst_first(reports);
+    verdict(page, worst(reports), &said_of_all(reports), |it| {
+        if let Some(project) = reports.first().and_then(project_of) {
+            it.put("p class=where", project);
+        }
+    });
+    section(page, layout, "Targets", |it, _| table(it, &by_verdict));
     in_common(page, &common, layout);
-    for (at, report) in reports.iter().enumerate() {
+    for (at, report) in by_verdict.into_iter().enumerate() {
         page.with("article", &[("id", &anchor(at))], |it| {
             it.within(layout.heading(), |it| {
                 badge(it, report.status());
@@ -124,9 +143,35 @@ fn together(page: &mut Markup, reports: &[Report]) {
                 it.text(&place_of(report));
             });
             it.put("p class=lead", &said(report));
+            release(it, report);
             whereabouts(it, report);
-            place(it, report, layout.below(), &common);
+            let content = |it: &mut Markup| place(it, report, layout.below(), &common);
+            if report.status() != Status::Pass {
+                return content(it);
+            }
+            it.within("details", |it| {
+                it.put("summary", "What was compared");
+                content(it);
+            });
         });
+    }
+}
+
+/// The reports, those of one verdict in their own order: errors, drift, and what passed.
+fn worst_first(reports: &[Report]) -> Vec<&Report> {
+    let mut all: Vec<&Report> = reports.iter().collect();
+    all.sort_by_key(|report| match report.status() {
+        Status::Error => 0,
+        Status::Fail => 1,
+        Status::Pass | Status::Skip => 2,
+    });
+    all
+}
+
+/// The release that all of it is of, but for a few subjects.
+fn release(page: &mut Markup, report: &Report) {
+    if let Some(release) = &report.release {
+        page.put("p class=where", &release.words());
     }
 }
 
@@ -136,13 +181,16 @@ fn anchor(at: usize) -> String {
 }
 
 /// A line for each target, which leads to it.
-fn table(page: &mut Markup, reports: &[Report]) {
+fn table(page: &mut Markup, reports: &[&Report]) {
     page.table("table", ["Target", "Verdict", "Findings", "Seconds"], |it| {
         for (at, report) in reports.iter().enumerate() {
             it.within("tr", |it| {
                 let link = format!("#{}", anchor(at));
                 it.within("th scope=row", |it| {
                     it.with("a", &[("href", &link)], |it| it.text(report.about()));
+                    if report.status() != Status::Pass {
+                        it.put("p", &said(report));
+                    }
                 });
                 it.within("td", |it| badge(it, report.status()));
                 it.put("td class=count", &report.findings().to_string());

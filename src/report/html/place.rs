@@ -1,17 +1,18 @@
 //! What the page tells of one place: its checks, what could not be looked at, what moved, and on what ground.
 
-use super::finding::{fact, finding, group, ways_out};
-use super::markup::{Markup, badge, section};
+use super::finding::{command, fact, finding, group, ways_out};
+use super::markup::{Markup, badge, section as part};
 use super::{Layout, count, timeline};
 use crate::model::printable;
 use crate::model::{
-    BaselineOrigin, Cause, CauseKind, CheckResult, Finding, LeftOut, Mode, Report, Status, Unit, day,
-    time_of_day,
+    BaselineOrigin, Cause, CauseKind, CheckResult, Finding, LeftOut, Mode, Report, SectionId, Status,
+    SubjectSource, Unit, day, time_of_day,
 };
 use crate::report::causes;
 use crate::report::provenance::minute;
 use crate::report::several::{InCommon, seconds};
 use crate::report::text;
+use crate::section;
 
 /// Everything below the headline of one report. What `common` has is told elsewhere on the page.
 pub(super) fn place(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'_>) {
@@ -57,7 +58,7 @@ fn warnings(page: &mut Markup, report: &Report) {
 }
 
 fn checks(page: &mut Markup, report: &Report, layout: Layout) {
-    section(page, layout, "Checks", |it, _| {
+    part(page, layout, "Checks", |it, _| {
         it.table("table class=checks", ["Check", "Verdict", "Compared", "Result"], |it| {
             for check in &report.checks {
                 row(it, check);
@@ -68,7 +69,8 @@ fn checks(page: &mut Markup, report: &Report, layout: Layout) {
 
 fn row(page: &mut Markup, check: &CheckResult) {
     page.within("tr", |it| {
-        it.with("th scope=row", &[("title", check.id)], |it| it.text(check.labels.topic));
+        let name = if check.labels.opens_server_run() { "Server" } else { check.labels.topic };
+        it.with("th scope=row", &[("title", check.id)], |it| it.text(name));
         it.within("td", |it| badge(it, check.status()));
         it.within("td class=count", |it| it.text(&check.subjects.to_string()));
         it.within("td", |it| {
@@ -141,7 +143,7 @@ fn by_check(
     if checks.is_empty() {
         return;
     }
-    section(page, layout, title, |it, layout| {
+    part(page, layout, title, |it, layout| {
         for check in checks {
             it.put(layout.heading(), check.labels.topic);
             more(it, check);
@@ -172,7 +174,7 @@ fn moved(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'
         return;
     }
     let is_grouped = all.iter().map(|cause| cause.members.len()).sum::<usize>() > GROUPED;
-    section(page, layout, "What moved", |it, layout| {
+    part(page, layout, "What moved", |it, layout| {
         for check in report.checks.iter().filter(|check| elsewhere(check) > 0) {
             it.within("p", |it| {
                 it.text(&format!("{}: ", count(elsewhere(check), check.labels.singular)));
@@ -207,13 +209,16 @@ fn cause(page: &mut Markup, cause: &Cause<'_>, layout: Layout, is_grouped: bool)
     if !is_grouped || cause.members.len() == 1 {
         return each(page, layout.below());
     }
-    page.put("p", &causes::line(cause));
+    let line = causes::line(cause);
+    let heading = format!("{} ({})", cause.kind.words(), cause.count());
+    // The heading says this much already.
+    page.put("p", line.strip_prefix(&heading).unwrap_or(&line).trim_start_matches([':', ' ']));
     let ways = causes::ways(cause);
     if !ways.is_empty() {
         page.within("dl class=ways", |it| {
-            for (word, command) in ways {
+            for (word, text) in ways {
                 it.within("dt", |it| it.text(word));
-                it.within("dd", |it| it.put("code", &command));
+                it.within("dd", |it| command(it, &text));
             }
         });
     }
@@ -228,7 +233,7 @@ fn resolved(page: &mut Markup, report: &Report, layout: Layout) {
     if report.resolved.is_empty() {
         return;
     }
-    section(page, layout, "Resolved", |it, _| {
+    part(page, layout, "Resolved", |it, _| {
         it.put("p", "The run before found these, and this one has not found them any more.");
         it.within("ul", |it| {
             for over in &report.resolved {
@@ -252,25 +257,31 @@ fn coverage(page: &mut Markup, report: &Report, layout: Layout) {
     if report.sections_off.is_empty() && report.left_out.is_empty() {
         return;
     }
-    section(page, layout, "Not looked at", |it, _| {
+    part(page, layout, "Not looked at", |it, _| {
         it.within("ul", |it| {
             for off in &report.sections_off {
-                it.put("li", &format!("{}: {}", off.section, off.reason));
+                it.put("li", &format!("{}: {}", in_words(&off.section), off.reason));
             }
             for (section, LeftOut { unit, count: n, reason, remedy }) in &report.left_out {
                 let unit = if *unit == Unit::Files { "file" } else { "subject" };
                 let n = count(usize::try_from(*n).unwrap_or(usize::MAX), unit);
                 let remedy = remedy.as_ref().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
-                it.put("li", &format!("{section}: {n}, {reason}{remedy}"));
+                it.put("li", &format!("{}: {n}, {reason}{remedy}", in_words(section)));
             }
         });
     });
 }
 
+/// What a section names, in the plural: `addon modules`.
+fn in_words(section: &SectionId) -> String {
+    section::meta_of(SubjectSource::Section(*section))
+        .map_or_else(|| section.to_string(), |meta| meta.nouns.1.to_owned())
+}
+
 /// What was run, when, and against which baseline.
 fn run(page: &mut Markup, report: &Report, layout: Layout) {
     let title = if report.mode == Mode::Diff { "This comparison" } else { "This run" };
-    section(page, layout, title, |it, _| {
+    part(page, layout, title, |it, _| {
         it.within("dl", |it| {
             fact(it, "Run", |it| it.put("code", &report.run));
             fact(it, "Begun", |it| {

@@ -7,6 +7,8 @@ use crate::report::provenance::minute;
 
 /// How many days are shown.
 const DAYS: i64 = 30;
+/// On how many days something must have run before there is anything to see in a chart.
+const WORTH_A_CHART: usize = 3;
 const SECONDS_A_DAY: i64 = 86_400;
 
 /// What the runs of one day found.
@@ -71,12 +73,15 @@ fn offset(rfc3339: &str) -> i64 {
     read().unwrap_or_default()
 }
 
-/// The runs of the last days; nothing of a report whose past is not known.
+/// The runs of the last days; nothing where hardly any ran, or the past is not known.
 pub(super) fn timeline(page: &mut Markup, report: &Report, layout: Layout) {
     if report.past.is_empty() {
         return;
     }
     let days = days(report);
+    if days.iter().filter(|(_, day)| day.runs() > 0).count() < WORTH_A_CHART {
+        return;
+    }
     section(page, layout, "The last 30 days", |it, _| {
         bars(it, &days);
         it.within("p class=axis", |it| {

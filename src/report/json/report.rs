@@ -7,8 +7,8 @@ use super::finding::{WireFinding, bytes, name};
 use super::{FindCheck, ReadError, SCHEMA, SCHEMA_OF_SEVERAL};
 use crate::model::{
     BaselineOrigin, Cause, CauseKind, CheckLabels, CheckMeta, CheckResult, Digest, Ending, ExitCode,
-    GroupWays, Kind, LeftOut, Member, Mode, Notice, Pause, PreviousReport, Release, Report, Resolved,
-    SectionId, SectionOff, SinceLast, Status, Trigger, Unit, Use, Verdict, WayOut, judge, readable,
+    GroupWays, Kind, LeftOut, Member, Mode, Notice, OverallRelease, Pause, PreviousReport, Release, Report,
+    Resolved, SectionId, SectionOff, SinceLast, Status, Trigger, Unit, Use, Verdict, WayOut, judge, readable,
 };
 use crate::section::{INFRASTRUCTURE, SECTIONS};
 
@@ -76,6 +76,9 @@ pub(super) struct WireReport {
     /// What findings have in common, the most alarming first; none where nothing was found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     causes: Vec<WireCause>,
+    /// The release that all of it is of, but for a few subjects; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    release: Option<OverallRelease>,
     /// SHA-256 over the findings' fingerprints: the same set has the same one.
     fingerprint: String,
     /// What was not looked at, and why.
@@ -356,6 +359,7 @@ impl WireReport {
             exit_code: verdict.exit.code(),
             headline: headline(report),
             causes: report.causes().iter().map(WireCause::of).collect(),
+            release: report.release.clone(),
             fingerprint: report.fingerprint().to_string(),
             coverage: WireCoverage::of(report),
             since_last: report.since_last.clone(),
@@ -410,6 +414,7 @@ impl WireReport {
                 commit: self.baseline.commit,
                 dirty: self.baseline.dirty,
             },
+            release: self.release,
             group_ways: self.causes.into_iter().filter_map(WireCause::read).collect(),
             verdict: Verdict {
                 nothing_compared: !compared && verdict.errors == 0,
@@ -426,6 +431,7 @@ impl WireReport {
             previous,
             resolved: self.resolved.into_iter().map(WireResolved::read).collect(),
             notices: self.notifications.into_iter().map(WireNotice::read).collect(),
+            not_due: Vec::new(),
             past: Vec::new(),
             location: None,
         })

@@ -22,7 +22,7 @@ use crate::store::runs;
 use crate::store::runs::{Listed, Run};
 
 pub use csv::{csv, csv_of_subjects};
-pub use table::{json, table, table_of_subjects};
+pub use table::{Paint, json, painted_table, table, table_of_subjects};
 
 /// Runs, oldest first, and what was passed over.
 #[derive(Debug, Default)]

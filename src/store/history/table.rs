@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::Drifter;
-use crate::model::{ExitCode, PastRun, escaped, shown_json};
+use crate::model::{ExitCode, PastRun, Status, escaped, shown_json};
 
 /// How many runs a sparkline shows at most.
 const SPARKS: usize = 60;
 /// The heights of a sparkline; the lowest is a run without findings.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Gives a text the colour of a verdict, or leaves it as it is.
+pub type Paint<'a> = &'a dyn Fn(Status, &str) -> String;
 
 /// The verdict of a run in a word: `ERROR` where something could not be checked.
 #[must_use]
@@ -21,6 +24,12 @@ pub(super) fn verdict(past: &PastRun) -> &'static str {
 /// The runs, oldest first, a sparkline of how much each found, and what became of each subject.
 #[must_use]
 pub fn table(runs: &[PastRun], drifters: &[Drifter]) -> String {
+    painted_table(runs, drifters, &|_, text| text.to_owned())
+}
+
+/// The same with its verdicts in colour.
+#[must_use]
+pub fn painted_table(runs: &[PastRun], drifters: &[Drifter], paint: Paint<'_>) -> String {
     if runs.is_empty() {
         return "No run has compared anything yet: driftlock check makes one\n".to_owned();
     }
@@ -45,8 +54,8 @@ pub fn table(runs: &[PastRun], drifters: &[Drifter]) -> String {
         let (findings, seconds) = (past.findings(), seconds(newest.duration_ms));
         let _ = writeln!(
             text,
-            "{run:name$}  {place:target$}  {:7}  {findings:8}  {seconds:>7}{partial}{more}",
-            verdict(past)
+            "{run:name$}  {place:target$}  {}  {findings:8}  {seconds:>7}{partial}{more}",
+            paint(past.status(), &format!("{:7}", verdict(past)))
         );
     }
     let _ = writeln!(text, "\n{}", sparklines(runs));
