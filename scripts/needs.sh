@@ -9,7 +9,7 @@
 # function here, its name in the list, and a word in tests/support/needs.rs.
 set -eu
 
-needs='root mounts fuse docker podman wheels terraform provider'
+needs='root mounts fuse docker compose podman wheels terraform provider'
 
 root() {
     [ "$(id -u)" -eq 0 ] || echo 'the tests do not run as root'
@@ -34,6 +34,10 @@ docker() {
     unix://*) DOCKER_HOST=$host timeout 20 docker version >/dev/null 2>&1 || echo "no engine answers at $host" ;;
     *) echo "the engine listens at $host, and not at a Unix socket" ;;
     esac
+}
+
+compose() {
+    docker-compose version >/dev/null 2>&1 || echo 'docker-compose is not installed'
 }
 
 podman() {

@@ -113,6 +113,8 @@ mod tests {
             verb: "drifted",
             singular: "resource",
         },
+        also_reads: &[],
+        also_names: None,
         absence: "there is no plan",
         config_cause: None,
         may_be_accepted: true,

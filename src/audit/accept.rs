@@ -288,7 +288,7 @@ pub fn of_finding(check: &str, finding: &Finding) -> Option<Change> {
         return terraform::why_not_lockable(finding).is_none().then(|| of_resource(check, finding));
     }
     let section = finding.subject.source.section()?;
-    (of_check(check) && finding.may_be_accepted()).then(|| Change {
+    check::may_be_accepted(check, finding).then(|| Change {
         section,
         check: check.to_owned(),
         key: finding.subject.key.clone(),
@@ -331,7 +331,7 @@ pub fn state_of_report(
     baseline: &State,
 ) -> Result<Option<State>, Refusal> {
     let ids: Vec<&str> =
-        CHECKS.iter().filter(|check| check.section() == Some(section.id())).map(|check| check.id()).collect();
+        CHECKS.iter().filter(|check| check.names(section.id())).map(|check| check.id()).collect();
     let mut state = None;
     for check in report.checks.iter().filter(|check| ids.contains(&check.id)) {
         match check.status() {
@@ -340,7 +340,10 @@ pub fn state_of_report(
             Status::Pass | Status::Fail => {}
         }
         let state = state.get_or_insert_with(|| baseline.clone());
-        let acceptable = |finding: &&Finding| of_check(check.id) && finding.may_be_accepted();
+        let source = SubjectSource::Section(section.id());
+        let acceptable = |finding: &&Finding| {
+            finding.subject.source == source && check::may_be_accepted(check.id, finding)
+        };
         for finding in check.findings.iter().filter(acceptable) {
             let before = state.entries.remove(&finding.place);
             if let Some(entry) = entry_after(finding, before) {
@@ -349,11 +352,6 @@ pub fn state_of_report(
         }
     }
     Ok(state)
-}
-
-/// Whether what a check finds can become the baseline of its section.
-fn of_check(check: &str) -> bool {
-    check::meta(check).is_none_or(|meta| meta.may_be_accepted)
 }
 
 /// A subject's state on the host, given what the baseline had; `None` where it is gone.

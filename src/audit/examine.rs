@@ -6,8 +6,10 @@ use std::thread::Builder;
 use std::time::Instant;
 
 use crate::acknowledge::{self, Acknowledgement};
+use crate::audit::applied_env;
 use crate::audit::changed;
 use crate::audit::containers_here::{self, Counting};
+use crate::audit::first_seen;
 use crate::audit::infrastructure;
 use crate::audit::named_files;
 use crate::audit::pipeline;
@@ -164,6 +166,9 @@ impl Examination<'_> {
         let of_plan = look.infrastructure.iter().flat_map(|(_, look)| &look.judged.left_out);
         left_out.extend(of_plan.map(|left| (section::INFRASTRUCTURE, left.clone())));
         left_out.extend(containers_here.map(|left| (section::IMAGES, left)));
+        applied_env::put(self.aim, &*host, &mut look.evidence, watch)?;
+        let target = self.aim.target.as_deref();
+        first_seen::put(self.auditor.project, target, &origin.digest.to_string(), &mut look.evidence);
         let mut checks = pipeline::compare(&request, &look);
         self.note(&mut checks, &from_files, owner);
         self.trace(&mut checks, &origin, &*host, watch);
@@ -174,7 +179,7 @@ impl Examination<'_> {
             release_of_all(self.auditor.project, self.aim.target.as_deref(), &compared, watch)
         };
         changed::tell(self.auditor.project, &mut checks, &*host, watch);
-        let (target, is_own_baseline) = (self.aim.target.as_deref(), !self.baseline.is_named);
+        let is_own_baseline = !self.baseline.is_named;
         let case = acknowledge::Case { target, now: started.unix, is_own_baseline };
         acknowledge::apply(&mut checks, self.auditor.acknowledged, case);
         log::info!(

@@ -3,12 +3,14 @@
 pub mod accept;
 pub(crate) mod acceptance;
 pub(crate) mod acknowledgements;
+mod applied_env;
 pub(crate) mod author;
 pub(crate) mod baseline_signature;
 pub(crate) mod changed;
 mod containers_here;
 pub(crate) mod doubtful;
 pub(crate) mod examine;
+mod first_seen;
 pub(crate) mod fleet;
 pub(crate) mod groups;
 pub(crate) mod infrastructure;

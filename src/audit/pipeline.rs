@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use crate::baseline::{LockFile, Locks, OF_INFRASTRUCTURE};
 use crate::check::{
-    CHECKS, CONTAINER_CONTENTS, CONTAINER_MOUNTS, Case, Check, Evidence, Infrastructure, NoBaseline, Server,
-    begun,
+    CHECKS, CONTAINER_CONTENTS, CONTAINER_MOUNTS, Case, Check, ENV_CONTRACT, Evidence, Infrastructure,
+    NoBaseline, Server, begun,
 };
 use crate::host::{
     Answer, ContainersAnswer, Content, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query,
@@ -17,7 +17,7 @@ use crate::host::{
 use crate::model::{
     CheckResult, Finding, LeftOut, Observed, Role, SectionId, SectionOff, State, Unit, Value,
 };
-use crate::section::{Ask, LockedPaths, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
+use crate::section::{self, Ask, LockedPaths, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
 use crate::terraform;
 use crate::trust::SignatureCheck;
 
@@ -51,6 +51,18 @@ impl Request<'_> {
             || self.only.iter().chain(self.require).any(|chosen| chosen.id() == check.id())
     }
 
+    /// Whether the variables of containers are compared with compose files: where environment files are.
+    fn wants_environments(&self) -> bool {
+        let is_locked = || {
+            let files = section::find(section::ENV).map(|it| self.locks.group(it.lock_files()));
+            files.is_some_and(|files| files.iter().any(|file| file.content.is_some()))
+        };
+        let tables = &self.setting.config.env;
+        let is_on =
+            if tables.is_empty() { is_locked() } else { tables.iter().any(|it| !it.files.is_empty()) };
+        self.setting.purpose == Purpose::Check && self.wants(ENV_CONTRACT) && is_on
+    }
+
     /// The sections that the chosen checks read: all of them when only the lock files are asked for.
     #[must_use]
     pub fn sections(&self) -> Vec<&'static dyn Section> {
@@ -58,7 +70,7 @@ impl Request<'_> {
             return Vec::new();
         }
         let compares_none = self.only.iter().all(|check| check.meta().role != Role::Comparison);
-        let reads = |checks: &[&dyn Check], id| checks.iter().any(|check| check.section() == Some(id));
+        let reads = |checks: &[&dyn Check], id| checks.iter().any(|check| check.reads(id));
         let is_named = |id| self.subjects.is_none_or(|subjects| subjects.contains_key(&id));
         let is_chosen =
             |id| is_named(id) && (compares_none || reads(self.only, id) || reads(self.require, id));
@@ -104,7 +116,8 @@ impl Planned {
     fn ask<'a>(&'a self, request: &Request<'a>) -> Ask<'a> {
         let locked = self.lock_files.iter().any(|file| file.content.is_some());
         let (baseline, paths) = (self.baseline.as_ref().ok(), self.paths.as_deref());
-        Ask { setting: request.setting, locked, baseline, elsewhere: &self.out_of_scope, paths }
+        let (elsewhere, wants_environments) = (&self.out_of_scope, request.wants_environments());
+        Ask { setting: request.setting, locked, baseline, elsewhere, paths, wants_environments }
     }
 }
 
@@ -140,8 +153,14 @@ fn wants_mounts(request: &Request<'_>) -> bool {
 /// What the lock files of all sections name, whether those sections are compared or not; `known` are
 /// those that are, as a whole unless single subjects are chosen.
 fn locked_paths(request: &Request<'_>, known: &[Planned]) -> LockedPaths {
-    let mut paths = LockedPaths::default();
-    for section in SECTIONS.iter().filter(|section| Some(section.id()) != CONTAINER_MOUNTS.section()) {
+    let wants_contents = crate::check::find(CONTAINER_CONTENTS).is_some_and(|check| request.wants(check));
+    let mut paths = LockedPaths {
+        mounts: request.wants(CONTAINER_MOUNTS),
+        contents: wants_contents,
+        ..LockedPaths::default()
+    };
+    let is_of_hosts = |id| Some(id) != CONTAINER_MOUNTS.section() && id != section::INSIDE;
+    for section in SECTIONS.iter().filter(|section| is_of_hosts(section.id())) {
         let own;
         let known = known.iter().filter(|_| request.subjects.is_none());
         let baseline = if let Some(planned) = known.clone().find(|it| it.section.id() == section.id()) {

@@ -15,12 +15,12 @@ use crate::explain::{self, Above, Advised, Situation};
 use crate::git::Repository;
 use crate::host::Watch;
 use crate::model::{
-    CheckResult, Entry, Finding, Kind, OLDER_RULE, Observed, Report, SubjectKind, SubjectSource, Value,
-    WayOut, escaped, quoted, quoted_name,
+    Change, CheckResult, Entry, Finding, Kind, OLDER_RULE, Observed, Report, SubjectKind, SubjectSource,
+    Value, WayOut, escaped, quoted, quoted_name,
 };
 use crate::project::Project;
 use crate::provenance::{self, NoSource, UndoSource};
-use crate::section::{SECTIONS, fact};
+use crate::section::{IMAGES, SECTIONS, fact};
 
 /// What advice depends on.
 #[derive(Clone, Copy)]
@@ -324,18 +324,22 @@ impl Advice<'_> {
 
     /// The compose files which a container was made from, where all of them are in the repository.
     fn compose_places(&self, finding: &Finding) -> Vec<Vec<u8>> {
-        let is_its = |e: &&Evidence| Some(e.section.id()) == finding.subject.source.section();
-        let evidence = self.evidence.iter().find(is_its);
+        let evidence = self.evidence_of(finding);
         let container = evidence.and_then(|evidence| sides(evidence, &finding.place).1);
         let files = container.map(check::compose_files).unwrap_or_default();
         if files.iter().any(Vec::is_empty) { Vec::new() } else { files }
     }
 
+    /// What is known of the section of a finding's subject; where a container has other variables, of that.
+    fn evidence_of(&self, finding: &Finding) -> Option<&Evidence> {
+        let of_container = finding.change == Some(Change::NotApplied);
+        let section = if of_container { Some(IMAGES) } else { finding.subject.source.section() };
+        self.evidence.iter().find(|e| Some(e.section.id()) == section)
+    }
+
     /// What the baseline has of a finding's subject, or else the host.
     fn entry(&self, finding: &Finding) -> Option<&Entry> {
-        let evidence =
-            self.evidence.iter().find(|e| Some(e.section.id()) == finding.subject.source.section())?;
-        let (expected, actual) = sides(evidence, &finding.place);
+        let (expected, actual) = sides(self.evidence_of(finding)?, &finding.place);
         expected.or(actual)
     }
 }

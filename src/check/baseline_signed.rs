@@ -14,6 +14,8 @@ const META: CheckMeta = CheckMeta {
     about: "where signatures are demanded, somebody who may has signed the lock files and the configuration",
     role: Role::Prerequisite,
     source: None,
+    also_reads: &[],
+    also_names: None,
     labels: CheckLabels {
         topic: "Baseline signature",
         info: "Checking who signed the baseline...",

@@ -19,15 +19,17 @@ pub(super) fn judge(views: &Views, baseline: &State, result: &mut CheckResult) {
     for (container, used) in seen(views) {
         for covered in &used.covers {
             let (place, path) = top(covered);
-            uses.insert(Use {
-                place: lossy(place),
-                container: lossy(container),
-                path: lossy(path),
-                stale: matches!(used.shown, Shows::Other(_)),
-            });
+            uses.insert((place, container, path, matches!(used.shown, Shows::Other(_))));
         }
     }
-    result.uses = uses.into_iter().collect();
+    let told = uses.into_iter().map(|(place, container, path, stale)| Use {
+        place: lossy(place),
+        container: lossy(container),
+        path: lossy(path),
+        stale,
+    });
+    result.uses = told.collect();
+    result.uses.sort();
     unused(views, baseline, result);
     not_restarted(views, result);
 }
@@ -95,26 +97,26 @@ fn not_restarted(views: &Views, result: &mut CheckResult) {
     if views.on_not_restarted == OnUse::Ignore {
         return;
     }
-    for (name, view) in &views.by_container {
-        let MountView::Seen { started: Some(started), uses, .. } = view else { continue };
-        for used in uses.iter().filter(|used| used.shown == Shows::Current) {
-            let changed = used.covers.iter().filter_map(|it| it.changed.as_ref()).max();
-            let Some((changed, file)) = changed.filter(|(changed, _)| changed > started) else { continue };
-            let figures =
-                format!("started {}, {} changed {}", moment(*started), lossy(file), moment(*changed));
-            if views.on_not_restarted == OnUse::Fail {
-                let key = [name, &b":"[..], used.destination.as_bytes()].concat();
-                let found = finding(&key, name, Change::NotRestarted);
-                result.findings.push(Finding {
-                    expected: Value::Text("started after its files changed".to_owned()),
-                    actual: Value::Text("started before".to_owned()),
-                    layer: Some(figures),
-                    ..found
-                });
-            } else {
-                let destination = &used.destination;
-                result.notes.push(format!("{}:{destination} was not restarted: {figures}", lossy(name)));
-            }
+    for it in views.not_restarted() {
+        let seen = views.first_seen.get(it.place).map(|run| format!(", first seen by run {run}"));
+        let figures = format!(
+            "started {}, {} changed {}{}",
+            moment(it.started),
+            lossy(it.file),
+            moment(it.changed),
+            seen.unwrap_or_default()
+        );
+        let name = [it.container, &b":"[..], it.destination.as_bytes()].concat();
+        if views.on_not_restarted == OnUse::Fail {
+            let found = finding(&name, it.container, Change::NotRestarted);
+            result.findings.push(Finding {
+                expected: Value::Text("started after its files changed".to_owned()),
+                actual: Value::Text("started before".to_owned()),
+                layer: Some(figures),
+                ..found
+            });
+        } else {
+            result.notes.push(format!("{} was not restarted: {figures}", lossy(&name)));
         }
     }
 }

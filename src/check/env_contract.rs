@@ -5,28 +5,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Case, Check, compared};
 use crate::content::env::KeyState;
 use crate::model::{
-    Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, Subject, Unreadable, Value,
+    AppliedEnvironment, Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, Observed, Subject,
+    Unreadable, Value,
 };
 use crate::section;
 
-/// Compares the keys of environment files.
-pub(super) struct EnvContract;
+/// The check itself, for whoever must know whether it is wanted.
+pub const ENV_CONTRACT: &dyn Check = &EnvContract;
 
-const META: CheckMeta = CheckMeta::of_section(
-    section::ENV,
-    "env_contract",
-    "environment files define the keys of the baseline, and no key was emptied or turned into a placeholder",
-    CheckLabels {
-        topic: "Environment files",
-        info: "Checking environment files...",
-        pass: "All environment files define their baseline keys",
-        drift: "Environment drift",
-        unreadable: "Environment unreadable",
-        noun: "keys",
-        verb: "drifted",
-        singular: "key",
-    },
-);
+/// Compares the keys of environment files, and those of containers with what compose files give.
+struct EnvContract;
+
+const META: CheckMeta = CheckMeta {
+    also_reads: &[section::IMAGES, section::COMPOSE],
+    ..CheckMeta::of_section(
+        section::ENV,
+        "env_contract",
+        "environment files define the keys of the baseline, none emptied or a placeholder, and containers have the keys that compose files give",
+        CheckLabels {
+            topic: "Environment files",
+            info: "Checking environment files...",
+            pass: "All environment files define their baseline keys",
+            drift: "Environment drift",
+            unreadable: "Environment unreadable",
+            noun: "keys",
+            verb: "drifted",
+            singular: "key",
+        },
+    )
+};
 
 impl Check for EnvContract {
     fn meta(&self) -> &'static CheckMeta {
@@ -67,8 +74,44 @@ impl Check for EnvContract {
                 }
             }
         }
+        of_containers(case, &mut result);
         result.findings.sort_by(|a, b| a.subject.cmp(&b.subject));
         Some(result)
+    }
+}
+
+/// Puts into the result which containers do not have the keys that their compose files give now, or have more.
+fn of_containers(case: &Case<'_>, result: &mut CheckResult) {
+    let views = match case.sections.iter().find(|e| e.section.id() == section::IMAGES).map(|e| &e.observed) {
+        Some(Observed::Seen(seen)) => &seen.views,
+        Some(Observed::Failed(why)) => {
+            result.errors.push(format!("the variables of containers were not seen: {why}"));
+            return;
+        }
+        _ => return,
+    };
+    for (name, applied) in &views.applied {
+        match applied {
+            AppliedEnvironment::Unresolved(why) => result.notes.push(format!(
+                "{}: its variables were not compared with its compose files: {why}",
+                lossy(name)
+            )),
+            AppliedEnvironment::Unreadable(why) => result.errors.push(format!("{}: {why}", lossy(name))),
+            AppliedEnvironment::Compared { keys, missing, left } => {
+                result.subjects += keys;
+                let given =
+                    missing.iter().map(|key| (key, "given by the compose files", "not in the container"));
+                let left = left.iter().map(|key| (key, "not given by the compose files", "in the container"));
+                result.findings.extend(given.chain(left).map(|(key, expected, actual)| {
+                    let subject =
+                        Subject::of_section(section::ENV, [name, &b":"[..], key.as_bytes()].concat());
+                    let value = |text: &str| Value::Text(text.to_owned());
+                    let found = Finding::new(subject, Kind::Modified, value(expected), value(actual));
+                    let layer = Some("edited, not applied".to_owned());
+                    Finding { place: name.clone(), change: Some(Change::NotApplied), layer, ..found }
+                }));
+            }
+        }
     }
 }
 

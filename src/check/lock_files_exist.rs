@@ -13,6 +13,8 @@ const META: CheckMeta = CheckMeta {
     about: "the lock files of every section that is on are there",
     role: Role::Prerequisite,
     source: Some(SubjectSource::LockFile),
+    also_reads: &[],
+    also_names: None,
     labels: CheckLabels {
         topic: "Lock files",
         info: "Checking lock files exist...",

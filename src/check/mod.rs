@@ -20,7 +20,7 @@ mod terraform_plan;
 
 use crate::baseline::LockFile;
 use crate::model::CheckMeta;
-use crate::model::{CheckResult, Entry, Observation, Observed, SectionId, State};
+use crate::model::{CheckResult, Entry, Finding, Observation, Observed, SectionId, State};
 use crate::section::Section;
 use crate::terraform;
 use crate::trust::SignatureCheck;
@@ -32,6 +32,7 @@ pub use container_mounts::CONTAINER_MOUNTS;
 pub use container_networks::CONTAINER_NETWORKS;
 pub use container_state::CONTAINER_STATE;
 pub use difference::{differences, is_at_or_below};
+pub use env_contract::ENV_CONTRACT;
 pub use report_signed::{REPORT_SIGNED, unsigned_report};
 pub use terraform_plan::TERRAFORM_PLAN;
 
@@ -49,7 +50,7 @@ pub const CHECKS: &[&dyn Check] = &[
     CONTAINER_MOUNTS,
     &container_networks::ContainerNetworks,
     &container_contents::ContainerContents,
-    &env_contract::EnvContract,
+    ENV_CONTRACT,
     TERRAFORM_PLAN,
     &report_signed::ReportSigned,
 ];
@@ -72,6 +73,16 @@ pub trait Check: Sync {
     /// The section it reads; `None` for one whose subjects are of no section.
     fn section(&self) -> Option<SectionId> {
         self.meta().source?.section()
+    }
+
+    /// Whether it reads a section.
+    fn reads(&self, section: SectionId) -> bool {
+        self.names(section) || self.meta().also_reads.contains(&section)
+    }
+
+    /// Whether subjects of its findings are those of a section.
+    fn names(&self, section: SectionId) -> bool {
+        self.section() == Some(section) || self.meta().also_names == Some(section)
     }
 
     /// Whether what it reads of a subject is known of both sides and the same, for one that both have and that it found
@@ -176,13 +187,20 @@ pub fn find(id: &str) -> Option<&'static dyn Check> {
 /// The first of the checks of a section.
 #[must_use]
 pub fn first_of(section: SectionId) -> Option<&'static dyn Check> {
-    CHECKS.iter().copied().find(|check| check.section() == Some(section))
+    CHECKS.iter().copied().find(|check| check.names(section))
 }
 
 /// Everything that is fixed about the check with this id.
 #[must_use]
 pub fn meta(id: &str) -> Option<&'static CheckMeta> {
     find(id).map(Check::meta)
+}
+
+/// Whether what a check found can become the baseline of the section of its subject.
+#[must_use]
+pub fn may_be_accepted(check: &str, finding: &Finding) -> bool {
+    let may = |meta: &CheckMeta| meta.may_be_accepted || meta.source != Some(finding.subject.source);
+    finding.may_be_accepted() && meta(check).is_none_or(may)
 }
 
 /// What both sides know of a section, where both could be had.

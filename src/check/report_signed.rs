@@ -25,6 +25,8 @@ const META: CheckMeta = CheckMeta {
     about: "where reports are to be signed and this one could not be: why",
     role: Role::Notice,
     source: None,
+    also_reads: &[],
+    also_names: None,
     labels: CheckLabels {
         topic: "Report signature",
         info: "Signing the report...",

@@ -11,6 +11,8 @@ const META: CheckMeta = CheckMeta {
     about: "the server could be reached, and everything that was asked of it was answered",
     role: Role::Prerequisite,
     source: None,
+    also_reads: &[],
+    also_names: None,
     labels: CheckLabels {
         topic: "Failed to collect server state",
         info: "Running server-side drift checks on HOST...",

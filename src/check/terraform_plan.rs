@@ -13,6 +13,8 @@ const META: CheckMeta = CheckMeta {
     about: "infrastructure is as its Terraform code and its state have it",
     role: Role::Comparison,
     source: Some(SubjectSource::Plan),
+    also_reads: &[],
+    also_names: None,
     labels: CheckLabels {
         topic: "Terraform",
         info: "Checking Terraform plan of ENV...",

@@ -104,6 +104,17 @@ pub struct DockerConfig {
     pub contents: Vec<ContentsConfig>,
 }
 
+/// The word for files inside containers that are in no repository: they are locked by themselves.
+pub const LOCKED: &str = "locked";
+
+impl ContentsConfig {
+    /// Whether its files are locked by themselves.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.is == LOCKED
+    }
+}
+
 /// `[[docker.contents]]`: a path inside containers that should have a part of the baseline.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,7 +123,8 @@ pub struct ContentsConfig {
     pub container: String,
     /// The absolute path in the container.
     pub path: String,
-    /// The repository path of the part of the baseline that should lie there.
+    /// The repository path of the part of the baseline that should lie there; [`LOCKED`]: files that are in no repository, which
+    /// are locked as they lie there.
     pub is: String,
     /// What lies there; by default what the baseline has of that part.
     pub kind: Option<ContentsKind>,
@@ -481,6 +493,10 @@ fn check_contents(contents: &ContentsConfig) -> Result<(), ConfigError> {
         let reason =
             format!("\"{}\" is no absolute path in a container without \".\" and \"..\"", contents.path);
         return Err(senseless("docker.contents.path", &reason));
+    }
+    if contents.is_locked() && contents.kind == Some(ContentsKind::Addons) {
+        let reason = "with is = \"locked\" files are locked one by one: take kind out";
+        return Err(senseless("docker.contents.kind", reason));
     }
     if !is_plain(&contents.is) {
         let reason =

@@ -51,9 +51,30 @@ pub enum EnvError {
 /// # Errors
 /// When Compose would not read it, with the line.
 pub fn keys(bytes: &[u8], more: &[String]) -> Result<BTreeMap<String, KeyState>, EnvError> {
+    let mut keys = BTreeMap::new();
+    each(bytes, &mut |key, value| {
+        keys.insert(key.to_owned(), state(value.unwrap_or_default(), more));
+    })?;
+    Ok(keys)
+}
+
+/// The keys that a file defines, each with whether it has a value there: of one that has none, Compose takes it from where it runs.
+///
+/// # Errors
+/// As [`keys`].
+pub fn defined(bytes: &[u8]) -> Result<BTreeMap<String, bool>, EnvError> {
+    let mut keys = BTreeMap::new();
+    each(bytes, &mut |key, value| {
+        keys.insert(key.to_owned(), value.is_some());
+    })?;
+    Ok(keys)
+}
+
+/// Gives each key of a file, with its value where it has one, to `take`.
+fn each(bytes: &[u8], take: &mut dyn FnMut(&str, Option<&str>)) -> Result<(), EnvError> {
     let text = str::from_utf8(bytes).map_err(|_| EnvError::NoText)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
-    let (mut rest, mut line, mut keys) = (text.as_str(), 1, BTreeMap::new());
+    let (mut rest, mut line) = (text.as_str(), 1);
     while !rest.is_empty() {
         let (this, after) = rest.split_once('\n').unwrap_or((rest, ""));
         let bare = this.trim_start();
@@ -63,29 +84,34 @@ pub fn keys(bytes: &[u8], more: &[String]) -> Result<BTreeMap<String, KeyState>,
         }
         let pair = bare.strip_prefix("export").filter(|it| it.starts_with([' ', '\t'])).unwrap_or(bare);
         let (key, value) = match pair.split_once(['=', ':']) {
-            Some((key, value)) => (key.trim(), value.trim_start_matches([' ', '\t'])),
-            None => (pair.trim(), ""),
+            Some((key, value)) => (key.trim(), Some(value.trim_start_matches([' ', '\t']))),
+            None => (pair.trim(), None),
         };
         if !is_key(key) {
             return Err(EnvError::Line(line));
         }
+        let Some(value) = value else {
+            take(key, None);
+            (rest, line) = (after, line + 1);
+            continue;
+        };
         let quote = value.chars().next().filter(|it| matches!(it, '"' | '\''));
         if let Some(quote) = quote {
             let start = rest.len() - after.len() - value.len() - usize::from(this.len() < rest.len()) + 1;
             let end = end_of_quote(&rest[start..], quote).ok_or(EnvError::Quote(line))?;
             let inside = &rest[start..start + end];
-            keys.insert(key.to_owned(), state(inside, more));
+            take(key, Some(inside));
             let tail = rest[start + end + 1..].split_once('\n');
             line += inside.matches('\n').count() + 1;
             rest = tail.map_or("", |(_, after)| after);
         } else {
             let value =
                 if value.starts_with('#') { "" } else { value.split(" #").next().unwrap_or_default() };
-            keys.insert(key.to_owned(), state(value, more));
+            take(key, Some(value));
             (rest, line) = (after, line + 1);
         }
     }
-    Ok(keys)
+    Ok(())
 }
 
 /// Where a quote ends, which a backslash before it does not do.

@@ -204,22 +204,22 @@ fn untagged(mut node: &Node) -> Option<&Node> {
     Some(node)
 }
 
-fn text(node: &Node) -> Option<&str> {
+pub(super) fn text(node: &Node) -> Option<&str> {
     if let Node::Scalar { text, .. } = node { Some(text) } else { None }
 }
 
-fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+pub(super) fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     let Node::Map(map) = node else { return None };
     map.get(&Key::from(key.to_owned())).and_then(|node| untagged(node))
 }
 
-fn pairs(node: Option<&Node>) -> impl Iterator<Item = (&Key, &Node)> {
+pub(super) fn pairs(node: Option<&Node>) -> impl Iterator<Item = (&Key, &Node)> {
     let map = if let Some(Node::Map(map)) = node { Some(map) } else { None };
     map.into_iter().flatten().filter_map(|(key, node)| Some((key, untagged(node)?)))
 }
 
 /// The items of a list, or the one thing that stands in its place.
-fn items(node: Option<&Node>) -> impl Iterator<Item = &Node> {
+pub(super) fn items(node: Option<&Node>) -> impl Iterator<Item = &Node> {
     let (list, one) = match node {
         Some(Node::List(list)) => (Some(list), None),
         other => (None, other),

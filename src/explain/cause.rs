@@ -26,6 +26,9 @@ pub fn cause(check: &str, finding: &Finding) -> Option<String> {
         Some(_) if finding.kind == Kind::Unreadable => of_unreadable(finding.obstacle?)?,
         Some(SubjectKind::Container) => of_container(check, finding),
         Some(SubjectKind::File | SubjectKind::Tree) => of_files(finding),
+        Some(SubjectKind::Resource) if finding.change == Some(Change::NotApplied) => {
+            "its compose file or an environment file was edited, and docker compose up has not applied that"
+        }
         Some(SubjectKind::Resource) => return None,
     };
     Some(guess.to_owned())

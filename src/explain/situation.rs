@@ -1,7 +1,6 @@
 //! What the ways out of a finding depend on.
 
-use crate::model::Finding;
-use crate::model::SubjectKind;
+use crate::model::{Change, Finding, SubjectKind};
 use crate::provenance::{NoSource, UndoSource};
 use crate::section::kind_of;
 
@@ -64,6 +63,11 @@ pub struct Situation<'a> {
 impl Situation<'_> {
     pub(super) fn is_container(&self) -> bool {
         kind_of(self.finding.subject.source) == Some(SubjectKind::Container)
+    }
+
+    /// Whether a container has other variables than its compose files give.
+    pub(super) fn is_not_applied(&self) -> bool {
+        self.finding.change == Some(Change::NotApplied)
     }
 
     pub(super) fn is_resource(&self) -> bool {

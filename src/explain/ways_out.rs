@@ -5,9 +5,9 @@ use super::other_form::{self, needs_setting, own_forms};
 use super::situation::Situation;
 use super::step::{Step, command, on_host};
 use super::{undo_container, undo_files, undo_resource};
-use crate::check::meta;
+use crate::check::{may_be_accepted, meta};
 use crate::model::SubjectSource;
-use crate::model::{Change, Origin, Part, WayOut, escaped, quoted_name};
+use crate::model::{Origin, Part, WayOut, escaped, quoted_name};
 use crate::terraform::why_not_lockable;
 
 /// How many files a note names.
@@ -48,7 +48,11 @@ pub fn advise(situation: &Situation<'_>) -> Advised {
         ways.extend(accept(situation));
         ways.extend(acknowledge(situation));
     }
-    let order = if situation.is_container() { undo_container::order(situation) } else { None };
+    let order = if situation.is_container() || situation.is_not_applied() {
+        undo_container::order(situation)
+    } else {
+        None
+    };
     Advised { ways, notes: note(situation, &undo).into_iter().chain(order).collect() }
 }
 
@@ -62,6 +66,12 @@ fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
     }
     if situation.is_container() {
         return undo_container::steps(situation);
+    }
+    if situation.is_not_applied() {
+        return undo_container::recreate(situation).map(|step| vec![step]);
+    }
+    if meta(situation.check).is_some_and(|meta| !meta.may_be_accepted) {
+        return Err(NoUndo::Image);
     }
     if situation.is_resource() {
         return Err(NoUndo::Values);
@@ -79,7 +89,7 @@ fn note(situation: &Situation<'_>, undo: &Result<Vec<Step<'_>>, NoUndo>) -> Opti
     match undo {
         Err(NoUndo::NoRepository) => return None,
         Err(why) => return Some(format!("no command undoes this: {why}")),
-        Ok(_) if situation.is_container() => return None,
+        Ok(_) if situation.is_container() || situation.is_not_applied() => return None,
         Ok(_) => {}
     }
     if let Some(forms) = own_forms(situation.finding) {
@@ -112,8 +122,7 @@ fn for_unreadable(situation: &Situation<'_>) -> Vec<WayOut> {
 /// The command that takes what is there into the baseline; none where no lock file can hold it.
 fn accept(situation: &Situation<'_>) -> Option<WayOut> {
     let Situation { named, option, driftlock, .. } = *situation;
-    let of_check = meta(situation.check).is_none_or(|meta| meta.may_be_accepted);
-    let may_be_accepted = of_check && situation.finding.change.is_none_or(Change::may_be_accepted);
+    let may_be_accepted = may_be_accepted(situation.check, situation.finding);
     let has_lock_file = match situation.finding.subject.source {
         SubjectSource::Plan => why_not_lockable(situation.finding).is_none(),
         source => source.section().is_some(),
@@ -152,6 +161,7 @@ fn for_lock_file(situation: &Situation<'_>) -> Vec<WayOut> {
 mod tests {
     use super::*;
     use crate::explain::Above;
+    use crate::model::Change;
     use crate::model::{Digest, Finding, Kind, Subject, Value};
 
     fn on_server<'a>(finding: &'a Finding, above: &'a [Above]) -> Situation<'a> {

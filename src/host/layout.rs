@@ -105,6 +105,12 @@ fn join(base: &Path, rest: &[u8]) -> PathBuf {
     if rest.is_empty() { base.to_owned() } else { base.join(OsStr::from_bytes(rest)) }
 }
 
+/// Whether a path is a directory, or lies below it.
+#[must_use]
+pub(crate) fn is_below(dir: &[u8], path: &[u8]) -> bool {
+    below(dir, path).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

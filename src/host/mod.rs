@@ -32,8 +32,8 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    ContentsState, Digest, Entry, Glob, LeftOut, Mount, MountView, Reason, SectionId, Stat, Tree, Unreadable,
-    any_match,
+    ContentsState, Digest, Entry, EnvironmentNames, Glob, LeftOut, Mount, MountView, Reason, SectionId, Stat,
+    Tree, Unreadable, any_match,
 };
 
 pub use crate::control::progress::{Phase, Watch};
@@ -41,6 +41,7 @@ pub use bytecode::was_left_out;
 pub use compose_names::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;
 pub use layout::Layout;
+pub(crate) use layout::is_below;
 pub use local::LocalHost;
 pub use module::{EntryKind, ModuleRules};
 pub use named_files::{NameSearch, NamedFiles};
@@ -249,12 +250,16 @@ pub struct ContainerQuery {
     pub patterns: Vec<Glob>,
     /// Names to look for in any case.
     pub named: BTreeSet<String>,
-    /// The subjects that containers should have as they are on the host; `None`: their mounts are not looked at.
+    /// The subjects that containers should have as they are on the host; `None`: nothing is looked at in containers.
     pub locked: Option<Vec<LockedSubject>>,
+    /// Whether what they have mounted is looked at.
+    pub mounts: bool,
     /// Paths relative to an addon root that are left out of modules, on top of the defaults.
     pub exclude: Vec<Glob>,
     /// The paths inside containers that are held against a part of the baseline.
     pub contents: Vec<ContentsQuery>,
+    /// Whether the names of the variables of containers of Compose services are wanted.
+    pub environments: bool,
     /// An image that is looked into in place of containers: no container need run it.
     pub image: Option<String>,
     /// Whether containers that are not named do not count in the end: their mounts are not looked at.
@@ -270,8 +275,10 @@ pub struct ContentsQuery {
     pub container: Glob,
     /// The absolute path in the container.
     pub path: String,
-    /// The repository path of that part.
+    /// The repository path of that part; of files that are locked by themselves see [`ContentsQuery::in_container`].
     pub is: Vec<u8>,
+    /// Whether the files are locked by themselves, as they lie in each container.
+    pub is_locked: bool,
     /// Whether modules lie there and not files; `None` is what the baseline has.
     pub is_addons: Option<bool>,
     /// The section of modules that the baseline does not know.
@@ -281,6 +288,13 @@ pub struct ContentsQuery {
 }
 
 impl ContentsQuery {
+    /// The query for the container of that name: files that are locked by themselves lie at `NAME:/PATH`.
+    #[must_use]
+    pub fn in_container(&self, name: &str) -> Self {
+        let is = if self.is_locked { format!("{name}:{}", self.path).into_bytes() } else { self.is.clone() };
+        Self { is, ..self.clone() }
+    }
+
     /// Whether modules lie there, by what the baseline has of that part.
     #[must_use]
     pub fn has_modules(&self, its: &[&LockedSubject]) -> bool {
@@ -333,8 +347,8 @@ pub enum ContainersAnswer {
     Unreachable(String),
 }
 
-/// One container, with what a released state is made of and nothing else: neither environment nor
-/// command line nor other labels are ever read.
+/// One container, with what a released state is made of and nothing else: neither values of its environment nor
+/// command line nor other labels are ever kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     /// Its own name.
@@ -355,6 +369,10 @@ pub struct Container {
     pub compose_config_hash: Option<String>,
     /// The repository paths of the compose files it was made from; `None` for one outside the layout.
     pub compose_files: Vec<Option<Vec<u8>>>,
+    /// The repository path of the Compose project's directory, where it lies in the layout.
+    pub compose_directory: Option<Vec<u8>>,
+    /// The names of its variables, where they were asked for.
+    pub environment: Option<EnvironmentNames>,
     /// Whether the image's name now means another image than the one that runs.
     pub tag_moved: bool,
     /// The names of its networks, sorted. `None` where the engine does not list them: Podman lists none of a container that

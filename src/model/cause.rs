@@ -95,7 +95,9 @@ impl CauseKind {
         if let Some(kind) = finding.change.and_then(|change| Self::of_change(finding, change)) {
             return kind;
         }
-        if finding.kind == Kind::Missing && finding.baseline_entry.is_some() {
+        // What is missing inside a container lies at the container's place, and has another name.
+        let is_itself = finding.place == finding.subject.key;
+        if finding.kind == Kind::Missing && finding.baseline_entry.is_some() && is_itself {
             return Self::NotRunning;
         }
         let origin = finding.provenance.as_ref().map(|it| it.origin);
@@ -120,7 +122,7 @@ impl CauseKind {
             Change::State if is_running(finding.expected.text()) && !is_running(finding.actual.text()) => {
                 Self::NotRunning
             }
-            Change::State | Change::Config => Self::Configuration,
+            Change::State | Change::Config | Change::NotApplied => Self::Configuration,
             Change::Tag | Change::Rebuilt => Self::OtherImage,
             Change::Stale => Self::StaleMount,
             Change::NotRestarted => Self::NotRestarted,

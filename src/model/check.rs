@@ -25,6 +25,10 @@ pub struct CheckMeta {
     pub role: Role,
     /// What names its subjects; none of a check that has no subjects.
     pub source: Option<SubjectSource>,
+    /// Other sections that it reads beside the one of its subjects.
+    pub also_reads: &'static [SectionId],
+    /// Another section whose subjects it names, too; the place of one of those is its name, which is so of none of the others.
+    pub also_names: Option<SectionId>,
     /// Its texts.
     pub labels: CheckLabels,
     /// Why it can have nothing to say: printed where it is required.
@@ -49,6 +53,8 @@ impl CheckMeta {
             about,
             role: Role::Comparison,
             source: Some(SubjectSource::Section(section)),
+            also_reads: &[],
+            also_names: None,
             labels,
             absence: "its section is off",
             config_cause: None,

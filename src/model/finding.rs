@@ -183,6 +183,8 @@ pub enum Change {
     Emptied,
     /// A key of an environment file has a value that stands for one that nobody filled in.
     Placeholder,
+    /// A key that compose files give a container now is not in it, or one that they do not give is left in it.
+    NotApplied,
     /// A resource was changed beside its code, and the next apply sets it back.
     Reverted,
     /// A resource was changed beside its code, and the next apply leaves it so.
@@ -195,7 +197,7 @@ pub enum Change {
 
 impl Change {
     /// Every change, in the order of the type.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Content,
         Self::Tag,
         Self::Rebuilt,
@@ -206,6 +208,7 @@ impl Change {
         Self::NotRestarted,
         Self::Emptied,
         Self::Placeholder,
+        Self::NotApplied,
         Self::Reverted,
         Self::Kept,
         Self::Conflicting,
@@ -226,6 +229,7 @@ impl Change {
             Self::NotRestarted => "not_restarted",
             Self::Emptied => "emptied",
             Self::Placeholder => "placeholder",
+            Self::NotApplied => "not_applied",
             Self::Reverted => "reverted",
             Self::Kept => "kept",
             Self::Conflicting => "conflicting",
@@ -237,7 +241,7 @@ impl Change {
     /// any more differs from the host, whatever the baseline says; what the code wants is its own baseline.
     #[must_use]
     pub fn may_be_accepted(self) -> bool {
-        !matches!(self, Self::Stale | Self::Unused | Self::NotRestarted | Self::Pending)
+        !matches!(self, Self::Stale | Self::Unused | Self::NotRestarted | Self::NotApplied | Self::Pending)
     }
 }
 

@@ -9,6 +9,7 @@ mod cover;
 mod digest;
 mod duration;
 mod entry;
+mod environment;
 mod explanation;
 mod finding;
 mod glob;
@@ -39,6 +40,7 @@ pub use cover::cover;
 pub use digest::{Digest, Hasher};
 pub use duration::{lasting, seconds};
 pub use entry::{Entry, Unreadable};
+pub use environment::{AppliedEnvironment, ContainerEnvironment, EnvironmentNames};
 pub use explanation::{AcceptedBy, Explanation};
 pub use finding::{
     Attribute, Category, Change, Disposition, Finding, Kind, Part, SectionId, Shown, Since, Subject,
@@ -50,7 +52,7 @@ pub use line::{Leaf, write_line};
 pub use moment::{Moment, ReadMoment, day, time_of_day};
 pub use mount::{
     Contents, ContentsState, Covered, HeldState, HeldSubject, InsideSubject, Mount, MountUse, MountView,
-    OnUse, Shows, Use, Views,
+    NotRestarted, OnUse, Shows, Use, Views,
 };
 pub use name::{escaped, is_hidden, joined, printable, printable_path, readable, shown_json};
 pub use past::{PastCheck, PastRun, PastSubject, PreviousReport};

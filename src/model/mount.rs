@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, SectionId, Unreadable};
+use super::{AppliedEnvironment, ContainerEnvironment, Entry, SectionId, Unreadable};
 
 /// A mount of a container, as its engine lists it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,13 +197,54 @@ pub struct Views {
     pub unmatched_contents: Vec<String>,
     /// Whether the configuration names any.
     pub has_contents: bool,
+    /// The variables of each container of a Compose service, by container, where they are wanted.
+    pub environments: BTreeMap<Vec<u8>, ContainerEnvironment>,
+    /// How they stand to what compose files give, by container.
+    pub applied: BTreeMap<Vec<u8>, AppliedEnvironment>,
+    /// The first run that saw a file or module as it is now, by repository path: of those alone that a container was not
+    /// restarted for.
+    pub first_seen: BTreeMap<Vec<u8>, String>,
     /// What becomes of those that no container of the baseline has.
     pub on_unused: OnUse,
     /// What becomes of containers that were not restarted since what they have changed.
     pub on_not_restarted: OnUse,
 }
 
+/// A container that started before a file that it has mounted last changed: its program may have kept what it read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotRestarted<'a> {
+    /// The container's name.
+    pub container: &'a [u8],
+    /// The destination of the mount.
+    pub destination: &'a str,
+    /// When its first process started, in seconds since 1970.
+    pub started: i64,
+    /// When the file last changed, in seconds since 1970.
+    pub changed: i64,
+    /// The file's repository path.
+    pub file: &'a [u8],
+    /// The repository path of the subject that the file is of.
+    pub place: &'a [u8],
+}
+
 impl Views {
+    /// The mounts through which containers have something that changed since they started, each with what changed last.
+    pub fn not_restarted(&self) -> impl Iterator<Item = NotRestarted<'_>> {
+        let started = self.by_container.iter().filter_map(|(name, view)| match view {
+            MountView::Seen { started: Some(started), uses, .. } => Some((name, *started, uses)),
+            _ => None,
+        });
+        let current = started.flat_map(|(name, started, uses)| {
+            uses.iter().filter(|used| used.shown == Shows::Current).map(move |used| (name, started, used))
+        });
+        current.filter_map(|(container, started, used)| {
+            let changes = used.covers.iter().filter_map(|it| Some((it.changed.as_ref()?, &it.place)));
+            let ((changed, file), place) = changes.max().filter(|((changed, _), _)| *changed > started)?;
+            let (changed, destination) = (*changed, used.destination.as_str());
+            Some(NotRestarted { container, destination, started, changed, file, place })
+        })
+    }
+
     /// The containers that have a file or module, by name, each with the path.
     #[must_use]
     pub fn users(&self, place: &[u8]) -> Vec<(&[u8], &[u8])> {

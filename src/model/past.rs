@@ -30,6 +30,8 @@ pub struct PastRun {
     pub partial: bool,
     /// What it compared with: `audit/locks`, a directory, `git:REVISION`.
     pub baseline: String,
+    /// The digest of that, in hex; none where the report does not have it.
+    pub baseline_digest: Option<String>,
     /// One line for a message.
     pub headline: String,
     /// Its checks.

@@ -8,11 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Ask, Plan, Purpose, Section, SectionMeta};
 use crate::baseline::LockError;
-use crate::config::{ContentsConfig, ContentsKind, DockerMode, OnUnexpected};
+use crate::config::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, OnUnexpected};
 use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Query, Scope};
 use crate::model::{
-    Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId, State, SubjectKind,
-    Unit, Value, escaped, full_image_name,
+    ContainerEnvironment, Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId,
+    State, SubjectKind, Unit, Value, escaped, full_image_name,
 };
 
 /// The facts of a container's entry, as its lock file spells them, and two that only a host tells.
@@ -99,7 +99,13 @@ impl Section for Images {
             named: names.map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
             locked: ask.paths.map(|paths| paths.subjects.clone()).filter(|subjects| !subjects.is_empty()),
             exclude: ask.setting.config.addon_exclude.clone(),
-            contents: contents_of(ask, &docker.contents).iter().filter_map(contents_query).collect(),
+            mounts: ask.paths.is_some_and(|paths| paths.mounts),
+            contents: contents_of(ask, &of_the_baseline(&docker))
+                .iter()
+                .filter(|_| ask.paths.is_some_and(|paths| paths.contents))
+                .filter_map(|table| contents_query(table, super::CONFIG))
+                .collect(),
+            environments: ask.wants_environments,
             image: ask.setting.image.map(str::to_owned),
             ignores_unnamed,
             clock: ask.setting.clock,
@@ -193,18 +199,26 @@ fn contents_of(ask: &Ask<'_>, all: &[ContentsConfig]) -> Vec<ContentsConfig> {
     if its.is_empty() { all.to_vec() } else { its }
 }
 
-fn contents_query(contents: &ContentsConfig) -> Option<ContentsQuery> {
+/// The tables that are held against the baseline of other sections.
+fn of_the_baseline(docker: &DockerConfig) -> Vec<ContentsConfig> {
+    docker.contents.iter().filter(|table| !table.is_locked()).cloned().collect()
+}
+
+/// What a table asks of containers; files that the baseline does not know are those of `files`.
+pub(super) fn contents_query(contents: &ContentsConfig, files: SectionId) -> Option<ContentsQuery> {
+    let is_addons = contents.kind.map(|kind| kind == ContentsKind::Addons);
     Some(ContentsQuery {
         container: Glob::new(&contents.container).ok()?,
         path: contents.path.clone(),
         is: contents.is.clone().into_bytes(),
-        is_addons: contents.kind.map(|kind| kind == ContentsKind::Addons),
+        is_locked: contents.is_locked(),
+        is_addons: if contents.is_locked() { Some(false) } else { is_addons },
         addons: super::ADDONS,
-        files: super::CONFIG,
+        files,
     })
 }
 
-fn skip(ask: &Ask<'_>, why: &str) -> String {
+pub(super) fn skip(ask: &Ask<'_>, why: &str) -> String {
     match ask.setting.purpose {
         Purpose::Check => why.to_owned(),
         Purpose::Export => format!("{why}; --docker required writes its lock file"),
@@ -266,13 +280,20 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
         seen.views.as_given.insert(name.clone(), given);
         seen.views.contents.insert(name.clone(), container.contents.clone());
         seen.views.by_container.insert(name.clone(), view);
+        let service = container.compose_service.clone().filter(|_| ask.wants_environments);
+        let is_up = matches!(container.state.as_str(), "running" | "paused");
+        seen.views.environments.extend(service.filter(|_| is_up).map(|service| {
+            let (files, directory) = (container.compose_files.clone(), container.compose_directory.clone());
+            let names = container.environment.clone();
+            (name.clone(), ContainerEnvironment { service, files, directory, names })
+        }));
         seen.state.entries.insert(name, entry_of(container));
     }
     seen.views.problems = problems;
     let docker = ask.setting.config.docker.clone().unwrap_or_default();
-    seen.views.has_contents = !docker.contents.is_empty();
-    seen.views.unmatched_contents = docker
-        .contents
+    let tables = of_the_baseline(&docker);
+    seen.views.has_contents = !tables.is_empty();
+    seen.views.unmatched_contents = tables
         .iter()
         .filter(|wanted| {
             let glob = Glob::new(&wanted.container).ok();

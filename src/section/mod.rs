@@ -5,6 +5,7 @@ mod compose;
 mod config;
 mod env;
 mod images;
+mod inside;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ pub use compose::ID as COMPOSE;
 pub use config::ID as CONFIG;
 pub use env::ID as ENV;
 pub use images::ID as IMAGES;
+pub use inside::ID as INSIDE;
 
 /// The one section whose subjects may lie outside the repository.
 pub const BEYOND_REPOSITORY: SectionId = config::ID;
@@ -31,7 +33,7 @@ pub const INFRASTRUCTURE: SectionId = SectionId("terraform");
 
 /// Every section, in the order of the report. A new one is a new file and a line here.
 pub const SECTIONS: &[&dyn Section] =
-    &[&compose::Compose, &addons::Addons, &config::Config, &images::Images, &env::Env];
+    &[&compose::Compose, &addons::Addons, &config::Config, &images::Images, &inside::Inside, &env::Env];
 
 /// Everything that is fixed about a section.
 #[derive(Debug, Clone, Copy)]
@@ -194,6 +196,8 @@ pub struct Ask<'a> {
     pub elsewhere: &'a State,
     /// What the mounts of containers are looked at for, where they are.
     pub paths: Option<&'a LockedPaths>,
+    /// Whether the variables of containers are compared with compose files.
+    pub wants_environments: bool,
 }
 
 /// What the baseline names, whatever the section.
@@ -203,6 +207,10 @@ pub struct LockedPaths {
     pub subjects: Vec<LockedSubject>,
     /// Why not all of them are known.
     pub problems: Vec<String>,
+    /// Whether what containers have mounted is looked at.
+    pub mounts: bool,
+    /// Whether files inside containers are looked at.
+    pub contents: bool,
 }
 
 /// What to do about a section on a host.

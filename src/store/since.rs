@@ -74,6 +74,39 @@ pub fn since<'a>(
     since
 }
 
+/// A subject as it is now, for the search of the runs that saw it so.
+pub struct Sight<'a> {
+    /// The check that compares it.
+    pub check: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The fingerprints of the findings that say that it is so.
+    pub fingerprints: &'a [String],
+    /// The digest of a baseline that has it so, in hex; none where the present one has it otherwise.
+    pub baseline: Option<&'a str>,
+}
+
+/// The first run of an unbroken line, newest first, that saw a subject as it is now.
+#[must_use]
+pub fn first_sight<'a>(runs: impl Iterator<Item = &'a PastRun>, sight: &Sight<'_>) -> Option<&'a PastRun> {
+    let mut first = None;
+    for past in runs {
+        let Some(check) = past.checks.iter().find(|check| check.name == sight.check) else { continue };
+        match check.subjects.iter().find(|subject| subject.name == sight.name) {
+            Some(subject) if sight.fingerprints.contains(&subject.fingerprint) => first = Some(past),
+            Some(subject) if subject.is_drift => break,
+            None if !check.is_whole => {}
+            None if sight.baseline.is_some() && past.baseline_digest.as_deref() == sight.baseline => {
+                first = Some(past);
+            }
+            // It was as another baseline has it, which nobody can tell from here.
+            None => break,
+            Some(_) => {}
+        }
+    }
+    first
+}
+
 /// What the newest whole report before this one says of since when a subject differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Carried {

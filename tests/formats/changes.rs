@@ -25,9 +25,10 @@ fn sides(report: &serde_json::Value) -> Vec<(String, bool)> {
         |value: &serde_json::Value| value.as_str().map_or("nothing".to_owned(), |hex| hex[..12].to_owned());
     let checks = report["checks"].as_array().unwrap().iter();
     let all = checks.flat_map(|check| check["findings"].as_array().unwrap());
-    let line =
-        |it: &serde_json::Value| format!("expected {}, found {}", short(&it["expected"]), short(&it["actual"]));
-    all.map(|it| (line(it), it.get("changed").is_some())).collect()
+    let line = |it: &serde_json::Value| {
+        format!("expected {}, found {}", short(&it["expected"]), short(&it["actual"]))
+    };
+    all.map(|it| (line(it), it.get("diff").or(it.get("files")).is_some())).collect()
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn slack_is_told_what_was_expected_and_found_and_what_is_over() {
     told.check(&[], 2);
     let message = told.message();
     message.assert_says(&[&format!("Resolved since the run before: `{EDGE}`"), "models/order.py"]);
-    for line in sides(&told.project.latest()) {
+    for (line, _) in sides(&told.project.latest()) {
         message.assert_says(&[&line]);
     }
 }

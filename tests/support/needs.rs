@@ -9,6 +9,8 @@ pub(crate) const MOUNTS: &str = "mounts";
 pub(crate) const FUSE: &str = "fuse";
 /// A Docker engine at a Unix socket.
 pub(crate) const DOCKER: &str = "docker";
+/// The program `docker-compose`.
+pub(crate) const COMPOSE: &str = "compose";
 /// The service of Podman at `DRIFTLOCK_PODMAN`.
 pub(crate) const PODMAN: &str = "podman";
 /// Terraform, or `OpenTofu` under its name.

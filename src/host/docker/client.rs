@@ -218,8 +218,10 @@ fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
             life: Some(its),
             status: None,
             processes,
+            variables: None,
         }),
         devices: None,
+        image_variables: None,
     })
 }
 

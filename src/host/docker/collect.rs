@@ -1,6 +1,6 @@
 //! Asks an engine for its containers: two calls for any number, and one more only for what the list does not tell.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -12,7 +12,7 @@ use super::api::{CallError, EngineApi};
 use super::failure::short;
 use super::gathered::{
     Gathered, ImageRow, Inspected, Labels, ListedContainer, ListedImages, MountPoint, NetworkSettings,
-    gather, mount_of, with_algorithm,
+    gather, mount_of, variables_of, with_algorithm,
 };
 use super::life::{self, Life};
 use crate::host::ContainerQuery;
@@ -69,8 +69,9 @@ async fn collect_once(
     for batch in wanting.chunks_mut(lanes.max(1)) {
         inspect(engine, batch).await?;
     }
+    ask_images(engine, query, lanes, &mut listed).await?;
     let has_volumes = |listed: &ListedContainer| listed.wants_inspection(query) && listed.has_volumes();
-    if asks_devices && query.locked.is_some() && listed.iter().any(has_volumes) {
+    if asks_devices && query.mounts && query.locked.is_some() && listed.iter().any(has_volumes) {
         let devices = again(|| answered("/volumes", engine.get::<Volumes>("/volumes"))).await?.devices();
         for listed in &mut listed {
             listed.devices = Some(devices.clone());
@@ -118,6 +119,45 @@ async fn inspect(engine: &EngineApi, batch: &mut [&mut ListedContainer]) -> Resu
     while let Some(call) = calls.join_next().await {
         let (position, inspected) = call?;
         batch[position].inspected = Some(inspected?);
+    }
+    Ok(())
+}
+
+/// Asks for the variables that the images of containers set, where those of the containers are wanted.
+async fn ask_images(
+    engine: &EngineApi,
+    query: &ContainerQuery,
+    lanes: usize,
+    listed: &mut [ListedContainer],
+) -> Result<(), CallError> {
+    let wanting = listed.iter().filter(|listed| listed.wants_variables(query));
+    let ids: BTreeSet<String> = wanting.map(|listed| listed.image_id.clone()).collect();
+    let mut images = HashMap::new();
+    for batch in ids.into_iter().collect::<Vec<_>>().chunks(lanes.max(1)) {
+        let mut calls = JoinSet::new();
+        for id in batch {
+            let (engine, id) = (engine.clone(), id.clone());
+            calls.spawn(async move {
+                let path = format!("/images/{id}/json");
+                let answer = again(|| answered(&path, engine.get::<Details>(&path))).await;
+                (id, answer)
+            });
+        }
+        while let Some(call) = calls.join_next().await {
+            let (id, answer) = call?;
+            match answer {
+                Ok(image) => {
+                    let variables = image.config.and_then(|config| config.env);
+                    images.insert(id, variables.unwrap_or_default());
+                }
+                // An image may be removed while a container runs it.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    for listed in listed {
+        listed.image_variables = images.get(&listed.image_id).cloned();
     }
     Ok(())
 }
@@ -246,6 +286,7 @@ impl ListRow {
             mounts: self.mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
             inspected: None,
             devices: None,
+            image_variables: None,
         }
     }
 
@@ -279,6 +320,8 @@ struct GraphDriver {
 #[serde(rename_all = "PascalCase", default)]
 struct ContainerConfig {
     image: Option<String>,
+    #[serde(deserialize_with = "variables_of")]
+    env: Option<BTreeSet<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -319,8 +362,11 @@ impl Details {
             created: self.created.as_deref().and_then(life::moment),
             started: state.started_at.as_deref().and_then(life::moment),
         });
+        let config = self.config.unwrap_or_default();
         Inspected::There {
-            image: self.config.and_then(|config| config.image),
+            image: config.image,
+            // An empty list is told as none.
+            variables: Some(config.env.unwrap_or_default()),
             is_temporary: host.auto_remove.unwrap_or_default(),
             life,
             status,

@@ -1,8 +1,8 @@
 //! An engine that this machine reaches by itself: where it listens, and one conversation with it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -159,7 +159,8 @@ pub(in crate::host) fn observe(
     match answer {
         _ if watch.is_cancelled() => None,
         Ok(Gathered::Seen(containers, left_out)) => {
-            let locked = query.locked.as_ref().map(|paths| LockedPaths::of(paths, layout));
+            let locked = query.locked.as_ref().filter(|_| query.mounts);
+            let locked = locked.map(|paths| LockedPaths::of(paths, layout));
             let looker = Looker {
                 engine: engine.clone(),
                 layout: layout.clone(),
@@ -178,6 +179,9 @@ pub(in crate::host) fn observe(
         Err(error) => Some(ContainersAnswer::Unreachable(error.to_string())),
     }
 }
+
+/// The number of containers that are looked at at once.
+const LOOKERS: usize = 4;
 
 /// The time for looking at the files and mounts of one container: a file system that hangs must not hang the run.
 const PATIENCE: Duration = waits::CONTAINER_FILES.most;
@@ -204,21 +208,28 @@ struct Looker {
 }
 
 impl Looker {
-    /// Resolves containers on a thread of its own, which is left behind where a file system hangs. `None`: the run was
+    /// Resolves containers on threads of their own, which are left behind where a file system hangs. `None`: the run was
     /// cancelled.
     fn resolve(self, containers: Vec<RawContainer>) -> Option<Result<Vec<Container>, LookError>> {
         let (count, watch) = (containers.len(), Arc::clone(&self.watch));
         let (sender, receiver) = mpsc::channel();
-        let look = move || {
-            for raw in containers {
-                if sender.send(self.resolve_one(raw)).is_err() {
-                    break;
+        let looker = Arc::new(self);
+        let rest = Arc::new(Mutex::new(containers.into_iter().enumerate()));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..cores.min(LOOKERS).min(count) {
+            let (looker, rest, sender) = (Arc::clone(&looker), Arc::clone(&rest), sender.clone());
+            let next = move || rest.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let look = move || {
+                while let Some((number, raw)) = next() {
+                    if sender.send((number, looker.resolve_one(raw))).is_err() {
+                        break;
+                    }
                 }
-            }
-        };
-        if std::thread::Builder::new().spawn(look).is_err() {
-            return Some(Err(LookError::Ended));
+            };
+            // Whoever could not be started is missed: the others do it, or nobody answers.
+            let _ = std::thread::Builder::new().spawn(look);
         }
+        drop(sender);
         received(&receiver, count, PATIENCE, &watch)
     }
 
@@ -247,7 +258,9 @@ impl Looker {
         let name = container.name.clone();
         let its = self.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
         container.contents = its
+            .map(|wanted| wanted.in_container(&name))
             .map(|wanted| {
+                let wanted = &wanted;
                 let seen = running.as_ref().map(|it| mounts::contents(&self.subjects, wanted, it, &ask));
                 let state = match seen {
                     Some(state @ (ContentsState::Seen(_) | ContentsState::Refused(_))) => state,
@@ -280,7 +293,7 @@ impl Looker {
 
 /// Receives so many containers; nothing may be done for longer than `patience`. `None`: the run was cancelled.
 fn received(
-    receiver: &Receiver<Container>,
+    receiver: &Receiver<(usize, Container)>,
     count: usize,
     patience: Duration,
     watch: &Watch,
@@ -306,7 +319,8 @@ fn received(
             }
         }
     }
-    Some(Ok(containers))
+    containers.sort_by_key(|(number, _)| *number);
+    Some(Ok(containers.into_iter().map(|(_, container)| container).collect()))
 }
 
 /// Whether nothing is at a path; what may not be looked at counts as there.

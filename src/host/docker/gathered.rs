@@ -9,7 +9,9 @@ use super::life::{Life, RESTARTING};
 use crate::host::disk::Disk;
 use crate::host::mounts::Running;
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
-use crate::model::{ContentsState, LeftOut, Mount, MountView, Unit, any_match, full_image_name};
+use crate::model::{
+    ContentsState, EnvironmentNames, LeftOut, Mount, MountView, Unit, any_match, full_image_name,
+};
 
 /// An engine's answer, before compose files are looked for.
 #[derive(Debug)]
@@ -129,7 +131,9 @@ impl RawContainer {
         let files = self.config_files.split(',').filter(|_| !self.config_files.is_empty());
         let places = files.map(|file| absolute(Path::new(file), &self.working_dir, disk));
         let compose_files = places.map(|path| layout.repository_path(&path?, disk)).collect();
-        let mut container = Container { compose_files, ..self.container };
+        let directory = Some(&self.working_dir).filter(|dir| dir.is_absolute());
+        let compose_directory = directory.and_then(|dir| layout.repository_path(dir, disk));
+        let mut container = Container { compose_files, compose_directory, ..self.container };
         let mounts = container.mounts.iter_mut().flatten();
         for mount in mounts.filter(|mount| mount.kind == BIND) {
             let path = layout.repository_path(Path::new(&mount.source), disk);
@@ -287,6 +291,8 @@ pub(in crate::host) struct ListedContainer {
     pub(super) inspected: Option<Inspected>,
     /// The paths that volumes are binds of, by name, where that was asked.
     pub(super) devices: Option<HashMap<String, String>>,
+    /// The names of the variables that its image sets, where that was asked.
+    pub(super) image_variables: Option<BTreeSet<String>>,
 }
 
 /// A container's labels, of which only those of Compose are ever read.
@@ -310,7 +316,19 @@ pub(super) enum Inspected {
         status: Option<String>,
         /// Its processes, where it has any.
         processes: Option<Box<Running>>,
+        /// The names of its variables, where they are told.
+        variables: Option<BTreeSet<String>>,
     },
+}
+
+/// The names in a list of variables, `NAME=VALUE` each; no value is kept.
+pub(super) fn variables_of<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeSet<String>>, D::Error> {
+    let all = Option::<Vec<std::borrow::Cow<'de, str>>>::deserialize(deserializer)?;
+    // A name alone takes a variable of the image away.
+    let name = |it: std::borrow::Cow<'de, str>| Some(it.split_once('=')?.0.to_owned());
+    Ok(all.map(|all| all.into_iter().filter_map(name).collect()))
 }
 
 impl Labels {
@@ -347,9 +365,27 @@ impl ListedContainer {
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
         let name = self.name.as_deref().unwrap_or_default();
         let has_contents = query.contents.iter().any(|wanted| wanted.container.matches(name.as_bytes()));
-        let has_paths = has_contents || has_paths(self.mounts.as_deref().unwrap_or_default());
-        let is_used = query.locked.is_some() && self.counts(query) && is_up(&self.state) && has_paths;
-        self.left_out(query).is_none() && (self.is_open || is_used || self.is_unknown(query))
+        let has_paths = query.mounts && has_paths(self.mounts.as_deref().unwrap_or_default());
+        let is_looked_at = has_contents || has_paths;
+        let is_used = query.locked.is_some() && self.counts(query) && is_up(&self.state) && is_looked_at;
+        let is_asked = is_used || self.wants_variables(query);
+        self.left_out(query).is_none() && (self.is_open || is_asked || self.is_unknown(query))
+    }
+
+    /// Whether the names of its variables are wanted.
+    pub(super) fn wants_variables(&self, query: &ContainerQuery) -> bool {
+        let is_of_compose = self.labels.compose("service").is_some();
+        query.environments && is_of_compose && self.counts(query) && is_up(&self.state)
+    }
+
+    /// The names of its variables, where it was inspected and they are told.
+    fn names(&self) -> Option<EnvironmentNames> {
+        match (&self.inspected, &self.image_variables) {
+            (Some(Inspected::There { variables: Some(own), .. }), Some(image)) => {
+                Some(EnvironmentNames { own: own.clone(), image: image.clone() })
+            }
+            _ => None,
+        }
     }
 
     /// Whether a volume is mounted.
@@ -383,7 +419,7 @@ impl ListedContainer {
         if let Some(reason) = self.left_out(query) {
             return Some(Err(reason));
         }
-        let (mut running, mut trouble) = (None, None);
+        let (mut running, mut trouble, environment) = (None, None, self.names());
         match self.inspected.take() {
             Some(Inspected::Gone) => return None,
             Some(Inspected::Unclear(why)) => trouble = Some(why),
@@ -406,7 +442,7 @@ impl ListedContainer {
         }
         let counts = self.counts(query);
         let mut raw = RawContainer { running, counts, ..self.into_raw(images) };
-        raw.container.trouble = trouble;
+        (raw.container.trouble, raw.container.environment) = (trouble, environment);
         let name = raw.container.name.clone();
         let its = query.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
         let unseen = || ContentsState::Unseen(NOT_READ.to_owned());
@@ -429,6 +465,8 @@ impl ListedContainer {
             compose_service: label("service"),
             compose_config_hash: label("config-hash"),
             compose_files: Vec::new(),
+            compose_directory: None,
+            environment: None,
             name: self.name.unwrap_or_default(),
             image: self.image,
             image_id: self.image_id,
@@ -503,8 +541,10 @@ mod tests {
             patterns: vec![crate::model::Glob::new("*").unwrap()],
             named: std::iter::once(named.to_owned()).collect(),
             locked: Some(Vec::new()),
+            mounts: true,
             exclude: Vec::new(),
             contents: Vec::new(),
+            environments: false,
             image: None,
             ignores_unnamed,
             clock: || 0,
@@ -536,6 +576,7 @@ mod tests {
             mounts: None,
             inspected: None,
             devices: None,
+            image_variables: None,
         }
     }
 

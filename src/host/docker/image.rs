@@ -102,6 +102,8 @@ fn container(image: &str, contents: Vec<(String, ContentsState)>) -> Container {
         compose_service: None,
         compose_config_hash: None,
         compose_files: Vec::new(),
+        compose_directory: None,
+        environment: None,
         tag_moved: false,
         networks: None,
         mounts: None,

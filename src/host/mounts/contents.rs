@@ -11,6 +11,7 @@ use super::told::{HeldPaths, ToldMachine};
 use super::view::{Running, Trouble, View, own_table, start_in};
 use super::{EngineQuestions, LOOKS, PAUSE};
 use crate::host::inside::InsideDisk;
+use crate::host::read::ReadError;
 use crate::host::storage::Storage;
 use crate::host::{
     ContentsQuery, FileQuery, HostError, Layout, LockedSubject, ModuleQuery, Scope, Select, files, modules,
@@ -123,6 +124,7 @@ pub(in crate::host) fn contents_paths(locked: &[LockedSubject], wanted: &Content
         paths.trees.insert(wanted.path.clone().into_bytes());
         let files = its.iter().filter(|it| it.entry.tree.is_none());
         paths.files = files.map(|it| at(&it.place)).collect();
+        paths.files.extend(wanted.is_locked.then(|| wanted.path.clone().into_bytes()));
     }
     paths
 }
@@ -192,15 +194,31 @@ fn files_of(
 ) -> Result<Vec<InsideSubject>, HostError> {
     let is = str::from_utf8(&wanted.is).map(Glob::literal).unwrap_or_default();
     let patterns = Glob::new(&format!("{is}/**")).into_iter();
+    // A single file is what it is, though nothing of the baseline names it yet.
+    let is_directory = disk.directory_id(Path::new(&wanted.path)).is_ok_and(|found| found.is_some());
+    let alone = (wanted.is_locked && !is_directory).then(|| wanted.is.clone());
     let query = FileQuery {
         select: Select::Patterns(patterns.collect()),
         exclude: Vec::new(),
-        named: its.iter().filter(|it| it.entry.tree.is_none()).map(|it| it.place.clone()).collect(),
+        named: its
+            .iter()
+            .filter(|it| it.entry.tree.is_none())
+            .map(|it| it.place.clone())
+            .chain(alone)
+            .collect(),
         scope: Scope::default(),
         beside: false,
     };
     let answer = files::observe(disk, layout, &query, how.watch)?;
-    let seen = answer.files.into_iter().map(|(place, seen)| (place, of_file(seen)));
+    // A layout of one place takes what is not there for a tree that is not.
+    let is_gone = |place: &[u8]| {
+        let path = layout.locate(place).filter(|_| wanted.is_locked);
+        path.is_some_and(|path| disk.exists(&path) == Err(ReadError::Gone))
+    };
+    let seen = answer.files.into_iter().map(|(place, seen)| {
+        let state = if is_gone(&place) { HeldState::Gone } else { of_file(seen) };
+        (place, state)
+    });
     Ok(paired(its, seen, wanted.files))
 }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use super::docker::EngineError;
 use super::storage::Storage;
-use super::{Layout, LockedSubject};
+use super::{Layout, LockedSubject, layout};
 use crate::model::{Covered, HeldSubject, Mount, MountUse, MountView, Shows, escaped};
 use led::{Led, Lost};
 use table::{FsLocation, MountTable, below, joined};
@@ -41,16 +41,29 @@ const VOLUME: &str = "volume";
 /// When the newest file of a subject changed, and which that is, by the subject and the paths that a mount shows.
 type NewestChanges = HashMap<(Vec<u8>, Vec<Vec<u8>>), Option<(i64, Vec<u8>)>>;
 
+/// A mount as the baseline's subjects below it are looked for: its path as given, where that leads and whether the container has
+/// that, its destination, and those of other mounts below that.
+type CoverKey = (Vec<u8>, Option<(Vec<u8>, bool)>, Vec<u8>, Vec<Vec<u8>>);
+
+/// What is known of the machine on which driftlock runs: many containers have one tree.
+#[derive(Default)]
+struct KnownHere {
+    /// The mounts, as they were before the first look.
+    table: Option<MountTable>,
+    newest: Mutex<NewestChanges>,
+    covers: Mutex<HashMap<CoverKey, Vec<Covered>>>,
+}
+
 /// The paths of the baseline on this machine.
 pub(super) struct LockedPaths {
-    /// Files, as the layout has them, and with links resolved.
-    paths: BTreeSet<Vec<u8>>,
+    /// The paths of subjects, as the layout has them, and with links resolved, each with the number of its subject.
+    paths: BTreeMap<Vec<u8>, usize>,
     /// Subjects that a link leads to, or with a link on the way: each with where it lies.
     linked: Vec<(Vec<u8>, Vec<u8>)>,
     /// Each subject with the paths that lead to it.
     subjects: Vec<(LockedSubject, BTreeSet<Vec<u8>>)>,
-    /// What is known of changes: many containers have one tree. None where another machine must be asked first.
-    newest: Option<Mutex<NewestChanges>>,
+    /// None where another machine must be asked.
+    here: Option<KnownHere>,
 }
 
 impl LockedPaths {
@@ -60,7 +73,8 @@ impl LockedPaths {
         let all = Self::by(subjects, layout, &real, &|path, beside| {
             if beside.is_symlink() { path.canonicalize().ok() } else { Some(beside.to_owned()) }
         });
-        Self { newest: Some(Mutex::default()), ..all }
+        let here = KnownHere { table: view::own_table(), ..KnownHere::default() };
+        Self { here: Some(here), ..all }
     }
 
     /// Finds where subjects lie: `real` resolves a directory, once for all that lies in it, and `end` what is at a path, which
@@ -71,7 +85,7 @@ impl LockedPaths {
         real: &dyn Fn(&Path) -> Option<PathBuf>,
         end: &dyn Fn(&Path, &Path) -> Option<PathBuf>,
     ) -> Self {
-        let mut all = Self { paths: BTreeSet::new(), linked: Vec::new(), subjects: Vec::new(), newest: None };
+        let mut all = Self { paths: BTreeMap::new(), linked: Vec::new(), subjects: Vec::new(), here: None };
         let mut parents: BTreeMap<PathBuf, Option<PathBuf>> = BTreeMap::new();
         for subject in subjects {
             let Some(path) = layout.locate(&subject.place) else { continue };
@@ -89,10 +103,7 @@ impl LockedPaths {
             }
             let ways: BTreeSet<Vec<u8>> =
                 ways.into_iter().map(|way| way.into_os_string().into_vec()).collect();
-            for way in &ways {
-                all.paths.extend(subject.files().map(|file| joined(way, file)));
-                all.paths.insert(way.clone());
-            }
+            all.paths.extend(ways.iter().map(|way| (way.clone(), all.subjects.len())));
             all.subjects.push((subject.clone(), ways));
         }
         all
@@ -101,8 +112,18 @@ impl LockedPaths {
     /// Whether a locked path is `dir`, or lies below it.
     fn meets(&self, dir: &[u8]) -> bool {
         let first_from = |start: Vec<u8>| self.paths.range(start..).next();
-        let inside = [dir.to_vec(), [dir, b"/"].concat()].into_iter().filter_map(first_from);
-        inside.into_iter().any(|path| below(dir, path).is_some())
+        let mut inside = [dir.to_vec(), [dir, b"/"].concat()].into_iter().filter_map(first_from);
+        inside.any(|(path, _)| below(dir, path).is_some()) || self.has_file_in(dir)
+    }
+
+    /// Whether a file of a locked module is `dir`, or lies below it.
+    fn has_file_in(&self, dir: &[u8]) -> bool {
+        let cuts = dir.iter().enumerate().filter(|(at, b)| **b == b'/' && *at > 0).map(|(at, _)| at);
+        let above = cuts.filter_map(|cut| self.paths.get_key_value(&dir[..cut]));
+        above.into_iter().any(|(way, number)| {
+            let rest = below(way, dir).unwrap_or_default();
+            self.subjects[*number].0.files().any(|file| layout::below(rest, file).is_some())
+        })
     }
 }
 
@@ -126,19 +147,18 @@ pub(super) fn look(
 ) -> MountView {
     let mut running = first.clone();
     for look in 1.. {
-        let Some(machine) = view::own_table().map(|table| Machine {
-            table,
-            locked,
-            sight: &ThisKernel,
-            reading: ask.reading,
-        }) else {
+        // What was mounted since is no mount of the table: the look moves, and the next one reads it anew.
+        let known = locked.here.as_ref().and_then(|here| here.table.as_ref()).filter(|_| look == 1);
+        let fresh = if known.is_none() { view::own_table() } else { None };
+        let Some(table) = known.or(fresh.as_ref()) else {
             return MountView::Unseen("this machine does not show its mounts".to_owned());
         };
+        let machine = Machine { table, locked, sight: &ThisKernel, reading: ask.reading };
         let mounts = match machine.with_devices(mounts, ask) {
             Ok(mounts) => mounts,
             Err(error) => return MountView::Refused(error.to_string()),
         };
-        let seen = View::of(&running, &machine.table).and_then(|view| machine.seen(&view, &running, &mounts));
+        let seen = View::of(&running, machine.table).and_then(|view| machine.seen(&view, &running, &mounts));
         let why = match seen {
             Ok(seen) => return seen,
             Err(trouble) => trouble,
@@ -193,7 +213,7 @@ pub(super) fn judge(
     let Some(table) = MountTable::parse(&told.mounts) else {
         return Judged::View(MountView::Unseen("the server does not show its mounts".to_owned()));
     };
-    let machine = Machine { table, locked, sight: told, reading };
+    let machine = Machine { table: &table, locked, sight: told, reading };
     let mut mounts = mounts.to_vec();
     for mount in mounts.iter_mut().filter(|mount| machine.is_bound_volume(mount)) {
         match device(&mount.source) {
@@ -204,7 +224,7 @@ pub(super) fn judge(
     }
     let unseen = || Trouble::Unseen("the server told nothing of its processes".to_owned());
     let container = told.containers.get(&running.pid).ok_or_else(unseen);
-    let view = container.and_then(|container| View::told(container, running, told, &machine.table));
+    let view = container.and_then(|container| View::told(container, running, told, machine.table));
     let why = match view.and_then(|view| machine.seen(&view, running, &mounts)) {
         Ok(seen) => return Judged::View(seen),
         Err(trouble) => trouble,
@@ -289,7 +309,7 @@ impl Sight for ToldMachine {
 
 /// The paths of a machine, compared with the mounts of its containers.
 struct Machine<'a> {
-    table: MountTable,
+    table: &'a MountTable,
     locked: &'a LockedPaths,
     sight: &'a dyn Sight,
     /// What is needed to read the files that a stale mount shows.
@@ -306,7 +326,7 @@ impl Machine<'_> {
     }
 
     fn locate(&self, path: &[u8]) -> Result<Option<Led>, Lost> {
-        self.sight.locate(path, &self.table)
+        self.sight.locate(path, self.table)
     }
 
     /// Whether a mount is a volume that is itself a mount of this machine.
@@ -460,6 +480,32 @@ impl Machine<'_> {
         destination: &[u8],
         others: &BTreeSet<&[u8]>,
     ) -> Vec<Covered> {
+        let find = || self.find_covers(mount, now, destination, others);
+        let Some(here) = &self.locked.here else { return find() };
+        let others = others.iter().map(|other| plain(other));
+        let key = (
+            mount.host_path.clone().into_bytes(),
+            now.map(|(now, is_current)| (now.real.clone(), is_current)),
+            destination.to_vec(),
+            others.filter(|other| below(destination, other).is_some()).collect(),
+        );
+        let known = |it: &Mutex<HashMap<CoverKey, Vec<Covered>>>| {
+            it.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+        };
+        known(&here.covers).unwrap_or_else(|| {
+            let found = find();
+            here.covers.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
+            found
+        })
+    }
+
+    fn find_covers(
+        &self,
+        mount: &Mount,
+        now: Option<(&Led, bool)>,
+        destination: &[u8],
+        others: &BTreeSet<&[u8]>,
+    ) -> Vec<Covered> {
         let given = plain(mount.host_path.as_bytes());
         let bases: Vec<&[u8]> =
             now.map(|(now, _)| now.real.as_slice()).into_iter().chain([given.as_slice()]).collect();
@@ -492,7 +538,9 @@ impl Machine<'_> {
         now: &Led,
         bases: &[&[u8]],
     ) -> Option<(i64, Vec<u8>)> {
-        let Some(known) = &self.locked.newest else { return self.newest(subject, ways, now, bases) };
+        let Some(KnownHere { newest: known, .. }) = &self.locked.here else {
+            return self.newest(subject, ways, now, bases);
+        };
         let key = (subject.place.clone(), bases.iter().map(|base| base.to_vec()).collect());
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         known.entry(key).or_insert_with(|| self.newest(subject, ways, now, bases)).clone()
@@ -530,7 +578,7 @@ impl Machine<'_> {
             let points = table.points_below(dir).filter_map(|point| below(dir, point));
             points.map(<[u8]>::to_vec).collect::<Vec<_>>()
         };
-        let points = inside(&self.table, &now.real).into_iter().chain(inside(view.table(), &there.real));
+        let points = inside(self.table, &now.real).into_iter().chain(inside(view.table(), &there.real));
         points.filter(|rest| self.locked.meets(&joined(&now.real, rest))).collect()
     }
 

@@ -26,7 +26,8 @@ impl SshHost {
         for container in gathered.named() {
             let its =
                 query.contents.iter().filter(|wanted| wanted.container.matches(container.name.as_bytes()));
-            for wanted in its {
+            for wanted in its.map(|wanted| wanted.in_container(container.name)) {
+                let wanted = &wanted;
                 let through = match container.running {
                     Some(running) => self.look_into_one(connection, query, (running, wanted), watch).await,
                     None => Err(ContentsState::Unseen(String::new())),

@@ -38,7 +38,7 @@ impl SshHost {
         mut gathered: Gathered,
         watch: &Watch,
     ) -> (Gathered, BTreeMap<Running, MountView>) {
-        if query.locked.is_none() {
+        if query.locked.is_none() || !query.mounts {
             return (gathered, BTreeMap::new());
         }
         let mut views = BTreeMap::new();

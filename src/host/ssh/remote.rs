@@ -1,6 +1,6 @@
 //! A server as a host: connects, asks for the files and for the containers at the same time, and says why it could not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use crate::host::docker::{Gathered, MountLook};
 use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{
-    Answer, Container, ContainersAnswer, Content, Host, HostError, Layout, Phase, Query, Watch,
+    Answer, Container, ContainerQuery, ContainersAnswer, Content, Host, HostError, Layout, Phase, Query,
+    Watch,
 };
 use crate::model::{Mount, MountView, in_words};
 
@@ -80,27 +81,41 @@ impl SshHost {
         watch: &Watch,
     ) -> Result<Vec<Answer>, HostError> {
         let started = Instant::now();
-        let containers = queries.iter().find_map(|query| match query {
+        let mut containers = queries.iter().filter_map(|query| match query {
             Query::Containers(query) => Some(query),
             _ => None,
         });
+        let first = containers.next();
         let asked = async {
-            match containers {
+            match first {
                 Some(query) => Some(engine::observe(connection, self.access.engine, query).await),
                 None => None,
             }
         };
         let surveyed = Box::pin(self.survey(connection, queries, asked, watch)).await;
         let (snapshot, gathered) = surveyed.map_err(|error| self.broken(&error, started, watch))?;
-        let looked = match (containers, gathered) {
-            (Some(query), Some(gathered)) => {
-                let looked = Box::pin(self.look_at_mounts(connection, query, gathered, watch)).await;
-                let inside = Box::pin(self.look_into(connection, query, &looked.0, watch)).await;
-                Some((looked, inside))
-            }
-            _ => None,
-        };
+        let mut looked = VecDeque::new();
+        if let (Some(query), Some(gathered)) = (first, gathered) {
+            looked.push_back(self.looked_at(connection, query, gathered, watch).await);
+        }
+        for query in containers {
+            let gathered = engine::observe(connection, self.access.engine, query).await;
+            looked.push_back(self.looked_at(connection, query, gathered, watch).await);
+        }
         self.answers(queries, snapshot.as_ref(), looked, watch)
+    }
+
+    /// What is seen in the containers that the engine named.
+    async fn looked_at(
+        &self,
+        connection: &Connection,
+        query: &ContainerQuery,
+        gathered: Gathered,
+        watch: &Watch,
+    ) -> LookedAt {
+        let looked = Box::pin(self.look_at_mounts(connection, query, gathered, watch)).await;
+        let inside = Box::pin(self.look_into(connection, query, &looked.0, watch)).await;
+        (looked, inside)
     }
 
     /// Looks up the answer to each query in what was told.
@@ -108,27 +123,25 @@ impl SshHost {
         &self,
         queries: &[Query],
         snapshot: Option<&Snapshot>,
-        mut containers: Option<LookedAt>,
+        mut containers: VecDeque<LookedAt>,
         watch: &Watch,
     ) -> Result<Vec<Answer>, HostError> {
-        let mut answer = |query: &Query| match (query, containers.take()) {
-            (Query::Containers(_), Some(((gathered, views), inside))) => {
-                let known = |running: &Running, _: &[Mount]| views.get(running).cloned().unwrap_or_default();
-                let look = Some(&known as MountLook<'_>).filter(|_| !views.is_empty());
-                let mut answer = match snapshot {
-                    Some(snapshot) => gathered.resolve(&self.layout, snapshot, look),
-                    None => gathered.resolve(&self.layout, &Unseen(&self.layout), look),
-                };
-                if let ContainersAnswer::Seen { containers, .. } = &mut answer {
-                    put(containers, inside);
-                }
-                Ok(Answer::Containers(answer))
-            }
-            (query, kept) => {
-                containers = kept;
+        let mut answer = |query: &Query| {
+            let looked = if let Query::Containers(_) = query { containers.pop_front() } else { None };
+            let Some(((gathered, views), inside)) = looked else {
                 let unseen = Snapshot::default();
-                survey::answer(&self.layout, query, snapshot.unwrap_or(&unseen), watch)
+                return survey::answer(&self.layout, query, snapshot.unwrap_or(&unseen), watch);
+            };
+            let known = |running: &Running, _: &[Mount]| views.get(running).cloned().unwrap_or_default();
+            let look = Some(&known as MountLook<'_>).filter(|_| !views.is_empty());
+            let mut seen = match snapshot {
+                Some(snapshot) => gathered.resolve(&self.layout, snapshot, look),
+                None => gathered.resolve(&self.layout, &Unseen(&self.layout), look),
+            };
+            if let ContainersAnswer::Seen { containers, .. } = &mut seen {
+                put(containers, inside);
             }
+            Ok(Answer::Containers(seen))
         };
         queries.iter().map(&mut answer).collect()
     }

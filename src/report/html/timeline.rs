@@ -192,6 +192,7 @@ mod tests {
             ending: Ending { overall: Status::Pass, exit },
             partial: false,
             baseline: String::new(),
+            baseline_digest: None,
             headline: String::new(),
             checks: vec![check],
             previous: None,

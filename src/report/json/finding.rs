@@ -233,7 +233,8 @@ impl WireFinding {
     pub(super) fn read(self, check: &CheckMeta) -> Finding {
         let key = bytes(&self.subject, self.subject_bytes.as_deref());
         let place = self.place.map(|text| bytes(&text, self.place_bytes.as_deref()));
-        let source = check.source.unwrap_or(SubjectSource::LockFile);
+        let other = check.also_names.filter(|_| place.is_none()).map(SubjectSource::Section);
+        let source = other.or(check.source).unwrap_or(SubjectSource::LockFile);
         Finding {
             place: place.unwrap_or_else(|| key.clone()),
             change: Change::ALL.into_iter().find(|change| Some(change.word()) == self.change.as_deref()),

@@ -30,6 +30,7 @@ struct Brief {
 #[derive(Deserialize)]
 struct BriefBaseline {
     from: String,
+    digest: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +76,7 @@ pub fn read_run(bytes: &[u8]) -> Result<PastRun, ReadError> {
         ending: Ending { overall, exit: ExitCode::of(brief.exit_code) },
         partial: brief.partial,
         baseline: brief.baseline.from,
+        baseline_digest: brief.baseline.digest,
         headline: brief.headline,
         checks: brief.checks.into_iter().map(BriefCheck::past).collect(),
         previous,
@@ -126,6 +128,7 @@ pub fn run_of(report: &Report) -> PastRun {
         ending: report.verdict.ending(),
         partial: report.partial,
         baseline: report.baseline.from.clone(),
+        baseline_digest: Some(report.baseline.digest.to_string()),
         headline: headline(report),
         checks: report.checks.iter().map(check).collect(),
         previous: report.previous.clone(),

@@ -57,6 +57,14 @@ pub fn read(root: &Path, wanted: &(dyn Fn(&Run) -> bool + Sync)) -> std::io::Res
     Ok(history)
 }
 
+/// The newest runs of a place by their names, at most `most`, newest first; those whose reports cannot be read are left out.
+#[must_use]
+pub fn newest(root: &Path, target: Option<&str>, most: usize) -> Vec<PastRun> {
+    let listed = runs::listed(root).unwrap_or_default().runs.into_iter();
+    let its: Vec<Run> = listed.filter(|run| run.target.as_deref() == target).take(most).collect();
+    its.par_iter().filter_map(|run| read_one(run)?.ok()).collect()
+}
+
 /// Reason why a run is passed over. Names in it are escaped.
 #[derive(Debug, thiserror::Error)]
 enum PassedOver {
@@ -196,6 +204,7 @@ mod tests {
             ending: Ending { overall: Status::Pass, exit: ExitCode::Pass },
             partial: false,
             baseline: baseline::PATH.to_owned(),
+            baseline_digest: None,
             headline: String::new(),
             previous: None,
             checks: vec![PastCheck {

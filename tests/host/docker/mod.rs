@@ -6,11 +6,18 @@ mod fake_engine;
 #[path = "."]
 pub(super) mod needs_docker {
     pub(crate) mod container_contents;
+    pub(crate) mod container_files;
     pub(crate) mod container_mounts;
     mod container_networks;
+    mod container_use;
     pub(super) mod containers;
     mod image_names;
     mod over_tls;
+
+    #[path = "."]
+    mod needs_compose {
+        mod applied_environment;
+    }
 }
 
 #[path = "."]

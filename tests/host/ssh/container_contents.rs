@@ -2,6 +2,7 @@
 
 use super::container_mounts::{AT, reach};
 use crate::host::docker::needs_docker::container_contents::{baked, contents_by, each_change, engine, shell};
+use crate::host::docker::needs_docker::container_files::{locked_and_compared, unlocked};
 use crate::support::docker::{Stage, check_of};
 use crate::support::needs;
 use crate::support::sshd::Server;
@@ -86,4 +87,13 @@ fn a_container_of_a_server_that_does_not_run_is_read_by_the_engines_archive() {
     assert!(!data.exists(), "the engine made a directory");
     reach(&stage, &server, "docker = \"cli\"");
     assert!(error(&stage).contains("docker = \"auto\""), "{}", error(&stage));
+}
+
+#[test]
+fn files_in_no_repository_are_locked_and_compared_on_a_server_needs_root() {
+    needs::root();
+    let stage = unlocked();
+    let server = Server::start(|_| {});
+    let target = server.target("production", &stage.project.root().canonicalize().unwrap());
+    locked_and_compared(&stage, &AT, &target);
 }

@@ -1,6 +1,8 @@
 //! The alterations of what the lock file says of containers that run here.
 
-use crate::check::{COMPOSE_APPLIED, CONTAINER_MOUNTS, CONTAINER_NETWORKS, CONTAINER_STATE};
+use crate::check::{
+    COMPOSE_APPLIED, CONTAINER_CONTENTS, CONTAINER_MOUNTS, CONTAINER_NETWORKS, CONTAINER_STATE,
+};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -9,7 +11,7 @@ use crate::baseline;
 use crate::cli::commands::selftest::alteration::{Act, Alteration, NotTried};
 use crate::cli::commands::selftest::copy::Copy;
 use crate::config::OnUnexpected;
-use crate::section::{IMAGES, find};
+use crate::section::{IMAGES, INSIDE, find};
 
 /// A container that nobody has.
 const NOBODY: &str = "driftlock-selftest";
@@ -25,8 +27,42 @@ pub(crate) fn all(copy: &Copy) -> Vec<Alteration> {
     let mut all = container.of_images(copy);
     all.extend(container.of_states());
     all.extend(container.of_surroundings());
+    all.extend(of_contents(copy));
     all
 }
+
+/// The alterations of what is locked of files inside containers, where any are.
+fn of_contents(copy: &Copy) -> Vec<Alteration> {
+    let file = find(INSIDE).and_then(|section| section.lock_files().first());
+    let Some(path) = file.map(|file| Path::new(baseline::PATH).join(file)) else { return Vec::new() };
+    let lock = copy.bytes(&path).to_vec();
+    let Some(first) = lock.iter().position(|&b| b == b'\n').map(|end| lock[..=end].to_vec()) else {
+        return Vec::new();
+    };
+    let (digest, name) = first.trim_ascii_end().split_at(first.len().min(DIGEST));
+    let place = name.trim_ascii_start().to_vec();
+    let other: Vec<u8> = digest.iter().map(|&b| if b == b'0' { b'1' } else { b'0' }).collect();
+    let changed = [&other, &lock[digest.len()..]].concat();
+    let beside = [&place, &b"!driftlock-selftest"[..]].concat();
+    let more = [&first[..], &other, b"  ", &beside, b"\n", &lock[first.len()..]].concat();
+    let is_alone = lock.len() == first.len();
+    let taken = if is_alone { Err(NotTried::OneLine) } else { Ok(Act::Write(lock[first.len()..].to_vec())) };
+    let one = |what, place: Vec<u8>, act| Alteration {
+        what,
+        path: path.clone(),
+        check: CONTAINER_CONTENTS,
+        place: Some(place),
+        act,
+    };
+    vec![
+        one("a file in a container has other bytes than accepted", place.clone(), Ok(Act::Write(changed))),
+        one("a file is gone from a container", beside, Ok(Act::Write(more))),
+        one("a file is in a container that nobody accepted", place, taken),
+    ]
+}
+
+/// The length of a digest in hex.
+const DIGEST: usize = 64;
 
 /// One container of the lock file.
 struct Container {

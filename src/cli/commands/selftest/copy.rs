@@ -79,7 +79,9 @@ impl Copy {
             return Err(Failure::new("the configuration turns them off"));
         }
         let mut config = without_containers(&project.config);
-        config.docker = Some(DockerConfig { mode: DockerMode::Required, contents: Vec::new(), ..docker });
+        // Those that are held against other files have no baseline here.
+        let contents = docker.contents.iter().filter(|table| table.is_locked()).cloned().collect();
+        config.docker = Some(DockerConfig { mode: DockerMode::Required, contents, ..docker });
         (config.compose_files, config.addon_roots, config.files_include) =
             (Some(Vec::new()), Some(Vec::new()), Some(Vec::new()));
         let mut copy = Self::empty(config, engine)?;
