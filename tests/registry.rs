@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 15] = [
+const CONTRACT: [Spoken; 19] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -159,6 +159,31 @@ const CONTRACT: [Spoken; 15] = [
         Some("Environment unreadable"),
         "keys",
     ),
+    (
+        "packages",
+        "Checking packages...",
+        "All packages match baseline",
+        "Package drift",
+        Some("Packages"),
+        "packages",
+    ),
+    (
+        "services",
+        "Checking services...",
+        "All services match baseline",
+        "Service drift",
+        Some("Services"),
+        "services",
+    ),
+    (
+        "ports",
+        "Checking listening ports...",
+        "All listening ports match baseline",
+        "Port drift",
+        Some("Ports"),
+        "ports",
+    ),
+    ("probes", "Running probes...", "All probes match baseline", "Probe drift", Some("Probe"), "probes"),
     (
         "terraform_plan",
         "Checking Terraform plan of ENV...",

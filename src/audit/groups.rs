@@ -52,10 +52,11 @@ fn command_of<'a>(finding: &'a Finding, when: &str) -> Option<&'a str> {
     finding.ways_out.iter().find(|way| way.when == when).map(|way| way.command.as_str())
 }
 
-/// The commands of containers, one behind the other: nothing that they discard is kept in a file.
+/// The commands of containers and of the system, one behind the other: nothing that they discard is kept in a file.
 fn in_a_row(cause: &Cause<'_>) -> Option<String> {
-    let is_container = |finding: &Finding| kind_of(finding.subject.source) == Some(SubjectKind::Container);
-    if cause.members.len() > IN_A_ROW || !cause.members.iter().all(|it| is_container(it.finding)) {
+    let has_no_files =
+        |finding: &Finding| kind_of(finding.subject.source).is_some_and(|kind| !kind.lies_on_disk());
+    if cause.members.len() > IN_A_ROW || !cause.members.iter().all(|it| has_no_files(it.finding)) {
         return None;
     }
     let mut commands: Vec<&str> = Vec::new();

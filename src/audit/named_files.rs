@@ -99,7 +99,7 @@ impl<'a> Covered<'a> {
             let places = match e.section.meta().kind {
                 SubjectKind::File => &mut covered.files,
                 SubjectKind::Tree => &mut covered.modules,
-                SubjectKind::Container | SubjectKind::Resource => continue,
+                SubjectKind::Container | SubjectKind::Resource | SubjectKind::System => continue,
             };
             places.extend(e.baseline.iter().flat_map(|state| state.entries.keys()).map(Vec::as_slice));
             if let Some(seen) = seen_of(e) {

@@ -159,8 +159,9 @@ fn locked_paths(request: &Request<'_>, known: &[Planned]) -> LockedPaths {
         contents: wants_contents,
         ..LockedPaths::default()
     };
-    let is_of_hosts = |id| Some(id) != CONTAINER_MOUNTS.section() && id != section::INSIDE;
-    for section in SECTIONS.iter().filter(|section| is_of_hosts(section.id())) {
+    let is_of_hosts =
+        |section: &dyn Section| section.meta().kind.lies_on_disk() && section.id() != section::INSIDE;
+    for section in SECTIONS.iter().filter(|section| is_of_hosts(**section)) {
         let own;
         let known = known.iter().filter(|_| request.subjects.is_none());
         let baseline = if let Some(planned) = known.clone().find(|it| it.section.id() == section.id()) {
@@ -335,6 +336,7 @@ fn nothing(query: &Query) -> Answer {
         Query::Files(_) => Answer::Files(FilesAnswer::default()),
         Query::Modules(_) => Answer::Modules(ModulesAnswer::default()),
         Query::Containers(_) => Answer::Containers(ContainersAnswer::Unreachable(String::new())),
+        Query::System(_) => Answer::System(Err(String::new())),
     }
 }
 

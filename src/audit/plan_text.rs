@@ -12,6 +12,9 @@ pub(crate) fn describe(section: &dyn Section, plan: &Plan) -> String {
         Plan::Ask(Query::Files(query)) => (&query.select, query.named.len()),
         Plan::Ask(Query::Modules(query)) => (&query.select, query.named.len()),
         Plan::Ask(Query::Containers(query)) => (&Select::Patterns(query.patterns.clone()), query.named.len()),
+        Plan::Ask(Query::System(query)) => {
+            return format!("{}: {}\n", section.id(), escaped(query.in_short().as_bytes()));
+        }
     };
     let how = match select {
         Select::Patterns(globs) => globs

@@ -152,9 +152,9 @@ impl Advice<'_> {
         let ssh = self.aim.ssh_command();
         let host_path = self.lies_at(finding.subject.source, &finding.place);
         let service = self.entry(finding).and_then(service_of);
-        let is_container = kind_of(finding.subject.source) == Some(SubjectKind::Container);
+        let is_elsewhere = kind_of(finding.subject.source).is_some_and(|kind| !kind.lies_on_disk());
         let from_here = self.project.named(&self.project.root.join(OsStr::from_bytes(&finding.place)));
-        let place = if is_container { &finding.place } else { from_here.as_os_str().as_bytes() };
+        let place = if is_elsewhere { &finding.place } else { from_here.as_os_str().as_bytes() };
         let export = self.export_options(finding);
         let git_path = [baseline::PATH.as_bytes(), b"/", &finding.place].concat();
         let files = self.compose_places(finding);
@@ -193,7 +193,8 @@ impl Advice<'_> {
     /// The directories above a subject, each with the link that the project's tree has there.
     fn above(&self, finding: &Finding) -> Vec<Above> {
         let place = finding.place.as_slice();
-        if kind_of(finding.subject.source) == Some(SubjectKind::Container) || place.starts_with(b"/") {
+        if kind_of(finding.subject.source).is_some_and(|kind| !kind.lies_on_disk()) || place.starts_with(b"/")
+        {
             return Vec::new();
         }
         let layout = self.aim.target.as_ref().map(|_| &self.aim.layout);
@@ -290,7 +291,7 @@ impl Advice<'_> {
 
     /// Where a subject lies on a target, where that is elsewhere than in the repository.
     pub(crate) fn lies_at(&self, source: SubjectSource, place: &[u8]) -> Option<Vec<u8>> {
-        let has_files = kind_of(source) != Some(SubjectKind::Container) && self.aim.target.is_some();
+        let has_files = kind_of(source).is_none_or(SubjectKind::lies_on_disk) && self.aim.target.is_some();
         let path = self.aim.layout.locate(place).filter(|_| has_files)?.into_os_string().into_vec();
         (path != place).then_some(path)
     }

@@ -14,8 +14,13 @@ mod difference;
 mod docker_images;
 mod env_contract;
 mod lock_files_exist;
+mod packages;
+mod ports;
+mod probes;
 mod report_signed;
 mod server_collection;
+mod services;
+mod system;
 mod terraform_plan;
 
 use crate::baseline::LockFile;
@@ -51,6 +56,10 @@ pub const CHECKS: &[&dyn Check] = &[
     &container_networks::ContainerNetworks,
     &container_contents::ContainerContents,
     ENV_CONTRACT,
+    &packages::Packages,
+    &services::Services,
+    &ports::Ports,
+    &probes::Probes,
     TERRAFORM_PLAN,
     &report_signed::ReportSigned,
 ];

@@ -2,6 +2,7 @@
 
 mod check;
 mod notify;
+mod system;
 mod terraform;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
+pub use system::{Listed, Probe, Probes, is_unit_name};
 pub use terraform::{Init, Terraform, TerraformConfig, Weight, detected, holds_code, is_code};
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
@@ -44,6 +46,14 @@ pub struct Config {
     pub docker: Option<DockerConfig>,
     /// `[[env]]`.
     pub env: Vec<EnvFiles>,
+    /// `[packages]`.
+    pub packages: Option<Listed>,
+    /// `[services] units`: an empty list turns the section off.
+    pub services: Option<Vec<String>>,
+    /// `[ports]`.
+    pub ports: Option<Listed>,
+    /// `[[probes]]`.
+    pub probes: Probes,
     /// `[check]`.
     pub check: CheckConfig,
     /// `[runtime] retention_days`.
@@ -301,6 +311,10 @@ struct Raw {
     files: RawFiles,
     docker: Option<DockerConfig>,
     env: Vec<RawEnv>,
+    packages: Option<system::RawListed>,
+    services: Option<system::RawServices>,
+    ports: Option<system::RawListed>,
+    probes: Vec<system::RawProbe>,
     check: check::Raw,
     runtime: RawRuntime,
     targets: BTreeMap<String, RawTarget>,
@@ -388,7 +402,10 @@ impl Config {
         let bytes = read_file_within(&path, LARGEST_TEXT).map_err(unreadable)?;
         let not_text = |_| unreadable(std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
         let text = String::from_utf8(bytes).map_err(not_text)?;
-        let parsed = Self { digest: Some(Digest::of(text.as_bytes())), ..Self::parse(&text)? };
+        let mut parsed = Self { digest: Some(Digest::of(text.as_bytes())), ..Self::parse(&text)? };
+        if !parsed.probes.all.is_empty() {
+            parsed.probes.refused = system::written_by_others(&path);
+        }
         Ok(parsed.with_detected(root))
     }
 
@@ -442,6 +459,10 @@ impl Config {
                     Ok(EnvFiles { files, placeholders: table.placeholders })
                 })
                 .collect::<Result<_, ConfigError>>()?,
+            packages: raw.packages.map(|it| it.checked("packages")).transpose()?,
+            services: raw.services.map(system::RawServices::checked).transpose()?,
+            ports: raw.ports.map(|it| it.bracketed().checked("ports")).transpose()?,
+            probes: system::checked_probes(raw.probes)?,
             check: raw.check.checked(text)?,
             retention_days: raw.runtime.retention_days,
             notify: notify::checked(raw.notify, &targets, text)?,

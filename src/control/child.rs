@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::model::in_words;
 
@@ -73,19 +75,55 @@ impl ChildError {
 /// # Errors
 /// When it cannot be started, does not end in time, or prints too much.
 pub(crate) fn printed(command: &mut Command, patience: Duration, most: u64) -> Result<Printed, ChildError> {
+    let (printed, _) = run(command, patience, most)?;
+    printed
+}
+
+/// The same of a command in a process group of its own: what it leaves behind is killed.
+///
+/// # Errors
+/// As [`printed`].
+pub(crate) fn printed_by_group(
+    command: &mut Command,
+    patience: Duration,
+    most: u64,
+) -> Result<Printed, ChildError> {
+    let (printed, group) = run(command.process_group(0), patience, most)?;
+    // The number is that of the group as long as anything is left in it, and of nothing else so soon.
+    let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+    printed
+}
+
+/// Runs a command; what it printed, and its process, once it was started.
+fn run(
+    command: &mut Command,
+    patience: Duration,
+    most: u64,
+) -> Result<(Result<Printed, ChildError>, Option<Pid>), ChildError> {
     // Not pipes: these fill up where nobody reads, and end only with the last one that holds them.
     let output = || memfd_create("output", MemfdFlags::CLOEXEC).map(File::from).map_err(io::Error::from);
     let files = [output()?, output()?];
     let [stdout, stderr] = [files[0].try_clone()?, files[1].try_clone()?];
     let mut child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn()?;
+    let process = Some(Pid::from_child(&child));
+    let printed = printed_until_end(&mut child, files, patience, most);
+    Ok((printed, process))
+}
+
+fn printed_until_end(
+    child: &mut Child,
+    files: [File; 2],
+    patience: Duration,
+    most: u64,
+) -> Result<Printed, ChildError> {
     let start = Instant::now();
     let length = |file: &File| file.metadata().map_or(0, |meta| meta.len());
     let is_too_much = || files.iter().any(|file| length(file) > most);
-    let ended = wait(&mut child, TICK, &|| start.elapsed() >= patience || is_too_much());
+    let ended = wait(child, TICK, &|| start.elapsed() >= patience || is_too_much());
     let status = match ended {
         Ok(Some(status)) if !is_too_much() => status,
         other => {
-            end(&mut child);
+            end(child);
             return Err(match other {
                 Err(error) => error.into(),
                 Ok(_) if is_too_much() => ChildError::TooMuch(most),

@@ -42,6 +42,7 @@ waits! {
     SSH_WHOLE_AFTERMATH = wait("all that such a process says", 60, "what was said counts");
     AGENT_LISTING = wait("an agent that lists its keys", 10, "its keys are not tried");
     AGENT_SIGNING = wait("an agent that signs: it may ask its user, or want to be touched", 120, "the key is not used");
+    SYSTEM_PROGRAM = wait("rpm, and systemd that is asked for units", 30, "the section is an ERROR");
     ENGINE = wait("an engine's answer", 10, "its checks are an ERROR");
     CONTAINERS_HERE = wait("an engine that is asked which containers nobody locked", 1, "they are not counted");
     ENGINE_FAREWELL = moment("a command that hung and is told to end", 100, "nothing more");

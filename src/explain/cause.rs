@@ -30,6 +30,7 @@ pub fn cause(check: &str, finding: &Finding) -> Option<String> {
             "its compose file or an environment file was edited, and docker compose up has not applied that"
         }
         Some(SubjectKind::Resource) => return None,
+        Some(SubjectKind::System) => of_system(finding),
     };
     Some(guess.to_owned())
 }
@@ -62,6 +63,15 @@ fn of_files(finding: &Finding) -> &'static str {
         (_, Some(Origin::Copied)) => "it was copied or moved here from the other path",
         (Kind::Missing, _) => "it was removed or renamed, or was never deployed here",
         (Kind::Unexpected, _) => "it was added, and nobody accepted it yet",
+        _ => "it changed after the baseline was accepted",
+    }
+}
+
+fn of_system(finding: &Finding) -> &'static str {
+    match (finding.kind, finding.change) {
+        (Kind::Missing, _) => "somebody removed it, or it ended",
+        (Kind::Unexpected, _) => "it was added, and nobody accepted it yet",
+        (_, Some(Change::Version)) => "it was upgraded or set back after the baseline was accepted",
         _ => "it changed after the baseline was accepted",
     }
 }

@@ -64,6 +64,9 @@ pub(super) enum NoUndo {
         "nothing is at the path that the container should show; bring that back, then have the container start anew"
     )]
     NothingThere,
+    /// Nothing that driftlock could run does it.
+    #[error("{0}")]
+    ByHand(String),
     /// Its values are in no lock file.
     #[error("the baseline holds no values; edit the file by hand")]
     Values,

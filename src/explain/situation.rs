@@ -74,6 +74,10 @@ impl Situation<'_> {
         kind_of(self.finding.subject.source) == Some(SubjectKind::Resource)
     }
 
+    pub(super) fn is_of_system(&self) -> bool {
+        kind_of(self.finding.subject.source) == Some(SubjectKind::System)
+    }
+
     pub(super) fn is_module(&self) -> bool {
         kind_of(self.finding.subject.source) == Some(SubjectKind::Tree)
     }

@@ -17,6 +17,8 @@ pub(super) enum Step<'a> {
     PutAside(Vec<Vec<u8>>),
     /// Writes files of a commit.
     Restore(Restore<'a>),
+    /// Has the host run this command line.
+    Command(String),
     /// Has the engine's client do this with the container.
     Container(&'static str),
     /// Has Compose start the containers of a service anew.
@@ -59,9 +61,10 @@ pub(super) fn command(steps: &[Step<'_>], situation: &Situation<'_>) -> String {
         lines.insert(0, format!("{} cat-file -e {commit}", git(situation, restore.source)));
     }
     let line = lines.join(" && ");
-    let is_for_engine =
-        |step: &Step<'_>| matches!(step, Step::Container(_) | Step::Restart { .. } | Step::Recreate { .. });
-    if steps.iter().all(is_for_engine) { on_host(&line, situation) } else { line }
+    let is_for_host = |step: &Step<'_>| {
+        matches!(step, Step::Command(_) | Step::Container(_) | Step::Restart { .. } | Step::Recreate { .. })
+    };
+    if steps.iter().all(is_for_host) { on_host(&line, situation) } else { line }
 }
 
 /// A command line as it is given to the host.
@@ -75,6 +78,7 @@ pub(super) fn line(step: &Step<'_>, situation: &Situation<'_>) -> String {
     match step {
         Step::PutAside(paths) => put_aside(paths, situation),
         Step::Restore(restore) => restored(restore, situation),
+        Step::Command(line) => line.clone(),
         Step::Container(verb) => format!("{docker} {verb} {}", situation.place),
         Step::Restart { files, project, service } => {
             format!("{docker} compose{files} --project-name {project} restart {service}")

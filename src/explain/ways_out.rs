@@ -8,6 +8,7 @@ use super::{undo_container, undo_files, undo_resource};
 use crate::check::{may_be_accepted, meta};
 use crate::model::SubjectSource;
 use crate::model::{Origin, Part, WayOut, escaped, quoted_name};
+use crate::section;
 use crate::terraform::why_not_lockable;
 
 /// How many files a note names.
@@ -67,6 +68,11 @@ fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
     if situation.is_container() {
         return undo_container::steps(situation);
     }
+    if situation.is_of_system() {
+        let section = situation.finding.subject.source.section().and_then(section::find);
+        let line = section.map_or_else(|| Err(String::new()), |section| section.undo(situation.finding));
+        return line.map(|line| vec![Step::Command(line)]).map_err(NoUndo::ByHand);
+    }
     if situation.is_not_applied() {
         return undo_container::recreate(situation).map(|step| vec![step]);
     }
@@ -89,7 +95,9 @@ fn note(situation: &Situation<'_>, undo: &Result<Vec<Step<'_>>, NoUndo>) -> Opti
     match undo {
         Err(NoUndo::NoRepository) => return None,
         Err(why) => return Some(format!("no command undoes this: {why}")),
-        Ok(_) if situation.is_container() || situation.is_not_applied() => return None,
+        Ok(_) if situation.is_container() || situation.is_not_applied() || situation.is_of_system() => {
+            return None;
+        }
         Ok(_) => {}
     }
     if let Some(forms) = own_forms(situation.finding) {
@@ -113,10 +121,9 @@ fn for_unreadable(situation: &Situation<'_>) -> Vec<WayOut> {
     let Situation { check, option, driftlock, .. } = *situation;
     let place = situation.host_path.map_or_else(|| situation.place.to_owned(), quoted_name);
     let look = on_host(&format!("namei -l -- {place}"), situation);
-    vec![
-        WayOut::new("to see what stands there, and who may read it", look),
-        WayOut::new("once it can be read", format!("{driftlock} check{option} --only {check}")),
-    ]
+    let look = WayOut::new("to see what stands there, and who may read it", look);
+    let again = WayOut::new("once it can be read", format!("{driftlock} check{option} --only {check}"));
+    if situation.is_of_system() { vec![again] } else { vec![look, again] }
 }
 
 /// The command that takes what is there into the baseline; none where no lock file can hold it.

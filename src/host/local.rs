@@ -11,7 +11,7 @@ use super::stat_cache::{CachedDisk, StatCache};
 use super::storage::Storage;
 use super::{
     Answer, ContainerQuery, ContainersAnswer, Content, Host, HostError, Layout, Phase, Query, Watch, content,
-    files, modules,
+    files, modules, system,
 };
 
 /// This machine, with the project's tree where its layout says.
@@ -35,7 +35,7 @@ impl LocalHost {
         Self { remembered, ..self }
     }
 
-    /// The answer to a query for files or modules; of another one, nothing.
+    /// The answer to a query for files, modules or the system; of another one, nothing.
     fn read(&self, query: &Query, watch: &Watch) -> Option<Result<Answer, HostError>> {
         let remembering = self.remembered.as_deref().map(CachedDisk);
         let disk = remembering.as_ref().map_or(&ThisDisk as &dyn Storage, |disk| disk);
@@ -43,6 +43,10 @@ impl LocalHost {
             Query::Files(query) => Some(files::observe(disk, &self.layout, query, watch).map(Answer::Files)),
             Query::Modules(query) => {
                 Some(modules::observe(disk, &self.layout, query, watch).map(Answer::Modules))
+            }
+            Query::System(query) => {
+                watch.set_phase(Phase::Collecting);
+                Some(Ok(Answer::System(query.read(&system::collect(query)))))
             }
             Query::Containers(_) => None,
         }
@@ -87,7 +91,9 @@ impl Host for LocalHost {
             let read: Vec<_> = queries.par_iter().map(|query| self.read(query, watch)).collect();
             let answers = queries.iter().zip(asked).zip(read).map(|((query, asked), read)| match query {
                 Query::Containers(query) => self.wait(query, asked, watch),
-                Query::Files(_) | Query::Modules(_) => read.unwrap_or(Err(HostError::Interrupted)),
+                Query::Files(_) | Query::Modules(_) | Query::System(_) => {
+                    read.unwrap_or(Err(HostError::Interrupted))
+                }
             });
             answers.collect()
         })

@@ -25,6 +25,7 @@ mod reasons;
 pub mod ssh;
 mod stat_cache;
 mod storage;
+mod system;
 mod this_machine;
 mod unseen;
 mod walk;
@@ -46,6 +47,7 @@ pub use local::LocalHost;
 pub use module::{EntryKind, ModuleRules};
 pub use named_files::{NameSearch, NamedFiles};
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
+pub use system::{Facts, HIDDEN, ProbeQuery, SystemFacts, SystemQuery};
 
 /// A machine, or something that can stand for one, that can be observed.
 pub trait Host: Send + Sync {
@@ -179,6 +181,8 @@ pub enum Query {
     Modules(ModuleQuery),
     /// Containers of a Docker engine.
     Containers(ContainerQuery),
+    /// The state of the machine beside the project's files.
+    System(SystemQuery),
 }
 
 impl Query {
@@ -187,7 +191,7 @@ impl Query {
         let (select, named) = match self {
             Self::Files(query) => (&mut query.select, &mut query.named),
             Self::Modules(query) => (&mut query.select, &mut query.named),
-            Self::Containers(_) => return,
+            Self::Containers(_) | Self::System(_) => return,
         };
         *select = Select::Named;
         *named = paths.iter().cloned().collect();
@@ -206,6 +210,7 @@ impl Query {
             Self::Files(query) => ("files", select(&query.select), query.named.len()),
             Self::Modules(query) => ("modules in", select(&query.select), query.named.len()),
             Self::Containers(query) => ("containers", patterns(&query.patterns), query.named.len()),
+            Self::System(query) => return query.in_short(),
         };
         format!("{what} {matching}; {named} named")
     }
@@ -329,6 +334,8 @@ pub enum Answer {
     Modules(ModulesAnswer),
     /// To [`Query::Containers`].
     Containers(ContainersAnswer),
+    /// To [`Query::System`]; none of it is known where the reason is told.
+    System(Result<SystemFacts, String>),
 }
 
 /// The answer to a query for containers.

@@ -97,7 +97,8 @@ impl CauseKind {
         }
         // What is missing inside a container lies at the container's place, and has another name.
         let is_itself = finding.place == finding.subject.key;
-        if finding.kind == Kind::Missing && finding.baseline_entry.is_some() && is_itself {
+        let is_container = || finding.category.is_none_or(|category| category == Category::State);
+        if finding.kind == Kind::Missing && finding.baseline_entry.is_some() && is_itself && is_container() {
             return Self::NotRunning;
         }
         let origin = finding.provenance.as_ref().map(|it| it.origin);
@@ -111,13 +112,15 @@ impl CauseKind {
             (_, Some(Origin::Mixed)) => Self::Mixed,
             (_, Some(Origin::Own)) => Self::OtherForm,
             (Kind::Missing, _) | (_, Some(Origin::Absent)) => Self::Missing,
-            _ if finding.baseline_entry.is_some() => Self::Configuration,
+            _ if finding.baseline_entry.is_some() && finding.category.is_none() => Self::Configuration,
             _ => Self::Changed,
         }
     }
 
     fn of_change(finding: &Finding, change: Change) -> Option<Self> {
-        let is_running = |text: Option<String>| text.is_some_and(|text| text.starts_with("running"));
+        let is_running = |text: Option<String>| {
+            text.is_some_and(|text| text.starts_with("running") || text.starts_with("active"))
+        };
         Some(match change {
             Change::State if is_running(finding.expected.text()) && !is_running(finding.actual.text()) => {
                 Self::NotRunning
@@ -129,7 +132,7 @@ impl CauseKind {
             Change::Unused => Self::Unused,
             Change::Reverted | Change::Kept | Change::Conflicting => Self::Edited,
             Change::Pending => Self::Pending,
-            Change::Content | Change::Emptied | Change::Placeholder => return None,
+            Change::Content | Change::Emptied | Change::Placeholder | Change::Version => return None,
         })
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Leaf, Obstacle, Provenance, Stat, Versions, Waiver, escaped};
+use super::{Category, Digest, Leaf, Obstacle, Provenance, Stat, Versions, Waiver, escaped};
 
 /// How many of a finding's parts are named where it is told in a few words.
 const NAMED: usize = 2;
@@ -51,6 +51,8 @@ pub enum SubjectKind {
     Container,
     /// Something that is no file and no container: a row of a plan.
     Resource,
+    /// A part of a machine's state beside files: a package, a service, a port, what a probe prints.
+    System,
 }
 
 impl SubjectKind {
@@ -58,6 +60,12 @@ impl SubjectKind {
     #[must_use]
     pub fn has_files(self) -> bool {
         matches!(self, Self::File | Self::Tree)
+    }
+
+    /// Whether it has a path on a disk.
+    #[must_use]
+    pub fn lies_on_disk(self) -> bool {
+        !matches!(self, Self::Container | Self::System)
     }
 }
 
@@ -193,11 +201,13 @@ pub enum Change {
     Conflicting,
     /// The code wants a change that was not applied.
     Pending,
+    /// Its version.
+    Version,
 }
 
 impl Change {
     /// Every change, in the order of the type.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Content,
         Self::Tag,
         Self::Rebuilt,
@@ -213,6 +223,7 @@ impl Change {
         Self::Kept,
         Self::Conflicting,
         Self::Pending,
+        Self::Version,
     ];
 
     /// The word in reports.
@@ -234,6 +245,7 @@ impl Change {
             Self::Kept => "kept",
             Self::Conflicting => "conflicting",
             Self::Pending => "pending",
+            Self::Version => "version",
         }
     }
 
@@ -284,18 +296,6 @@ impl Part {
     pub fn fits_no_lock_file(&self) -> bool {
         self.kind == Kind::Unexpected && self.reason.is_some()
     }
-}
-
-/// Category of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(test, schemars(rename = "WireCategory"))]
-pub enum Category {
-    /// Who may reach or do what.
-    Security,
-    /// What exists, and of what size.
-    Infrastructure,
 }
 
 /// One attribute of a resource that differs.
@@ -462,6 +462,10 @@ impl Finding {
                     value.text().map_or_else(|| "nothing".to_owned(), |it| escaped(it.as_bytes()))
                 };
                 Some(format!("expected {}, found {}", text(&self.expected), text(&self.actual)))
+            }
+            Some(Change::Version | Change::Content) if matches!(self.actual, Value::Text(_)) => {
+                let text = |value: &Value| Some(escaped(value.text()?.as_bytes()));
+                Some(format!("{} → {}", text(&self.expected)?, text(&self.actual)?))
             }
             Some(Change::Tag) => {
                 let name = |value: &Value| Some(escaped(value.text()?.as_bytes()));

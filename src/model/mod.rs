@@ -3,6 +3,7 @@
 mod acknowledgement;
 mod address;
 mod attribute_text;
+mod category;
 mod cause;
 mod check;
 mod cover;
@@ -34,6 +35,7 @@ mod verdict;
 pub use acknowledgement::{Pause, Waiver, name_of};
 pub use address::{Address, is_address, is_user_name, without_secrets};
 pub use attribute_text::attribute_value;
+pub use category::Category;
 pub use cause::{Cause, CauseKind, GroupWays, Member, OLDER_RULE};
 pub use check::{CheckLabels, CheckMeta, CheckResult, Role};
 pub use cover::cover;
@@ -43,8 +45,8 @@ pub use entry::{Entry, Unreadable};
 pub use environment::{AppliedEnvironment, ContainerEnvironment, EnvironmentNames};
 pub use explanation::{AcceptedBy, Explanation};
 pub use finding::{
-    Attribute, Category, Change, Disposition, Finding, Kind, Part, SectionId, Shown, Since, Subject,
-    SubjectKind, SubjectSource, Value, WayOut,
+    Attribute, Change, Disposition, Finding, Kind, Part, SectionId, Shown, Since, Subject, SubjectKind,
+    SubjectSource, Value, WayOut,
 };
 pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use image_name::full_image_name;

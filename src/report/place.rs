@@ -29,7 +29,7 @@ fn in_project(finding: &Finding) -> Vec<Vec<u8>> {
     let lock_file = |name: &[u8]| below(baseline::PATH.as_bytes(), name);
     match section::kind_of(source) {
         None => vec![lock_file(&finding.subject.key)],
-        Some(SubjectKind::Container) => {
+        Some(SubjectKind::Container | SubjectKind::System) => {
             let names = section::meta_of(source).map(|meta| meta.lock_files).unwrap_or_default();
             names.iter().map(|name| lock_file(name.as_bytes())).collect()
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, EMPTY_LIST, NOWHERE, Plan, Section, SectionMeta, named, unmatched};
+use super::{Ask, EMPTY_LIST, NOWHERE, Plan, Section, SectionMeta, misread, named, unmatched};
 use crate::baseline::LockError;
 use crate::content::env;
 use crate::host::{Answer, Content, FileQuery, Query, Seen, Select};
@@ -107,11 +107,7 @@ impl Section for Env {
     fn parse(&self, files: &[(&str, &[u8])]) -> Result<State, LockError> {
         let mut state = State::default();
         for (name, bytes) in files {
-            let lock: Lock = serde_json::from_slice(bytes).map_err(|error| {
-                let text = error.to_string();
-                let reason = text.split(" at line ").next().unwrap_or_default();
-                LockError::at(name, error.line().max(1), &escaped(reason.as_bytes()))
-            })?;
+            let lock: Lock = serde_json::from_slice(bytes).map_err(|error| misread(name, &error))?;
             if lock.files.is_empty() {
                 return Err(LockError::new(name, "it names no file"));
             }

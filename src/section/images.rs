@@ -6,10 +6,10 @@ use std::fmt;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Ask, Plan, Purpose, Section, SectionMeta};
+use super::{Ask, Plan, Purpose, Section, SectionMeta, misread};
 use crate::baseline::LockError;
 use crate::config::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, OnUnexpected};
-use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Query, Scope};
+use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Query};
 use crate::model::{
     ContainerEnvironment, Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId,
     State, SubjectKind, Unit, Value, escaped, full_image_name,
@@ -39,6 +39,8 @@ pub mod fact {
     pub const COMPOSE_FILES: &str = "composeFiles";
     /// There when the image's name means another image by now.
     pub const TAG_MOVED: &str = "tagMoved";
+    /// The category of what a probe tells.
+    pub const CATEGORY: &str = "category";
 }
 
 /// The facts of `entry` that a lock file holds, and not those that only a host tells.
@@ -46,7 +48,7 @@ pub mod fact {
 pub fn locked_facts(entry: &Entry) -> BTreeMap<String, String> {
     let Value::Structured(facts) = &entry.value else { return BTreeMap::new() };
     let mut facts = facts.clone();
-    facts.retain(|name, _| name != fact::COMPOSE_FILES && name != fact::TAG_MOVED);
+    facts.retain(|name, _| ![fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY].contains(&name.as_str()));
     facts
 }
 
@@ -137,11 +139,7 @@ impl Section for Images {
     fn parse(&self, files: &[(&str, &[u8])]) -> Result<State, LockError> {
         let mut state = State::default();
         for (name, bytes) in files {
-            let lock: Lock = serde_json::from_slice(bytes).map_err(|error| {
-                let text = error.to_string();
-                let reason = text.split(" at line ").next().unwrap_or_default();
-                LockError::at(name, error.line().max(1), &escaped(reason.as_bytes()))
-            })?;
+            let lock: Lock = serde_json::from_slice(bytes).map_err(|error| misread(name, &error))?;
             if lock.images.0.is_empty() {
                 return Err(LockError::new(name, "it names no container"));
             }
@@ -168,10 +166,6 @@ impl Section for Images {
         let mut bytes = serde_json::to_vec_pretty(&lock).unwrap_or_default();
         bytes.push(b'\n');
         vec![bytes]
-    }
-
-    fn in_scope(&self, _scope: &Scope, _place: &[u8]) -> bool {
-        true
     }
 }
 

@@ -4,12 +4,23 @@ mod addons;
 mod compose;
 mod config;
 mod env;
+mod facts;
 mod images;
 mod inside;
+mod packages;
+mod ports;
+mod probes;
+mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use images::{LockedMount, fact, is_same_mount, locked_facts, locked_mounts, locked_networks};
+
+pub use facts::facts;
+pub use packages::package_in_words;
+pub use ports::is_open_to_all;
+pub use probes::probe_category;
+pub use services::service_in_words;
 
 pub use addons::ID as ADDONS;
 pub use compose::ID as COMPOSE;
@@ -17,6 +28,10 @@ pub use config::ID as CONFIG;
 pub use env::ID as ENV;
 pub use images::ID as IMAGES;
 pub use inside::ID as INSIDE;
+pub use packages::ID as PACKAGES;
+pub use ports::ID as PORTS;
+pub use probes::ID as PROBES;
+pub use services::ID as SERVICES;
 
 /// The one section whose subjects may lie outside the repository.
 pub const BEYOND_REPOSITORY: SectionId = config::ID;
@@ -25,15 +40,26 @@ use crate::baseline::{LockError, OF_INFRASTRUCTURE};
 use crate::config::{Config, DockerMode};
 use crate::host::{Answer, Content, FilesAnswer, LockedSubject, Query, Scope, Seen};
 use crate::model::{
-    Entry, Glob, Observation, Observed, SectionId, State, SubjectKind, SubjectSource, Unreadable, Value,
+    Entry, Finding, Glob, Observation, Observed, SectionId, State, SubjectKind, SubjectSource, Unreadable,
+    Value, escaped,
 };
 
 /// What stands for infrastructure among the sections of a report's coverage. It is no section: a plan names its subjects.
 pub const INFRASTRUCTURE: SectionId = SectionId("terraform");
 
 /// Every section, in the order of the report. A new one is a new file and a line here.
-pub const SECTIONS: &[&dyn Section] =
-    &[&compose::Compose, &addons::Addons, &config::Config, &images::Images, &inside::Inside, &env::Env];
+pub const SECTIONS: &[&dyn Section] = &[
+    &compose::Compose,
+    &addons::Addons,
+    &config::Config,
+    &images::Images,
+    &inside::Inside,
+    &env::Env,
+    &packages::Packages,
+    &services::Services,
+    &ports::Ports,
+    &probes::Probes,
+];
 
 /// Everything that is fixed about a section.
 #[derive(Debug, Clone, Copy)]
@@ -143,7 +169,16 @@ pub trait Section: Sync {
 
     /// Whether the subject at `place` belongs on a host.
     fn in_scope(&self, scope: &Scope, place: &[u8]) -> bool {
-        scope.has(place)
+        !self.meta().kind.lies_on_disk() || scope.has(place)
+    }
+
+    /// The command line by which a host gets back what the baseline has of a finding's subject, for a section that has no
+    /// files; or why there is none, and what to do by hand.
+    ///
+    /// # Errors
+    /// When no command does it.
+    fn undo(&self, _finding: &Finding) -> Result<String, String> {
+        Err("set it back by hand".to_owned())
     }
 }
 
@@ -331,6 +366,13 @@ fn parse_files(files: &[(&str, &[u8])], absolute: bool) -> Result<State, LockErr
         }
     }
     Ok(state)
+}
+
+/// Why a lock file in JSON cannot be read: without the place, which stands before it.
+fn misread(name: &str, error: &serde_json::Error) -> LockError {
+    let text = error.to_string();
+    let reason = text.split(" at line ").next().unwrap_or_default();
+    LockError::at(name, error.line().max(1), &escaped(reason.as_bytes()))
 }
 
 /// The names of all lock files, by section.

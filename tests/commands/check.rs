@@ -744,6 +744,8 @@ fn other_files_may_be_locked_and_compose_files_are_left_out_of_them() {
     outside.file("sshd_config", "Port 2222\n");
     let (code, report) = project.check(&[]);
     assert_eq!((code, findings(&report, "config_hashes")), (2, vec![pair(&absolute, "modified")]));
+    // It says who may log in.
+    assert_eq!(check_of(&report, "config_hashes")["findings"][0]["category"], "security");
 }
 
 #[test]

@@ -519,3 +519,21 @@ fn directories_of_terraform_code_become_environments_with_the_variables_that_the
         "{out}"
     );
 }
+
+#[test]
+fn files_that_say_who_may_do_what_are_proposed_where_they_can_be_read() {
+    let project = Project::small();
+    let told = project.ok(&["init", "--force", "--security"]).out();
+    assert!(told.contains("Files that say who may do what: "), "{told}");
+    let text = project.read("audit/driftlock.toml");
+    for part in ["\"/etc/passwd\"", "\"/etc/group\"", "\"/etc/hosts\""] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("shadow") && !text.contains("/no/such"), "{text}");
+    // What is proposed can be exported at once, and no digest of a password's file is in it.
+    project.ok(&["export", "--accept", "--quiet", "--docker", "off"]);
+    let lock = project.read("audit/locks/config_sha256.lock.txt");
+    assert!(lock.contains("  /etc/passwd\n") && !lock.contains("shadow"), "{lock}");
+    project.ok(&["check", "--only", "config_hashes"]);
+    assert!(!project.ok(&["init", "--force"]).out().contains("who may do what"));
+}

@@ -139,3 +139,24 @@ fn needs_wheels_real_modules_are_tried() {
     let (code, told) = tried(&project, NOWHERE);
     assert_eq!(code, 0, "{told:#}");
 }
+
+#[test]
+fn the_state_of_the_machine_is_altered_where_it_is_compared() {
+    let project = Project::accepted();
+    let before = project.read("audit/driftlock.toml");
+    let probe = "[[probes]]\nname = \"a\"\nrun = [\"printf\", \"1.2\"]\n";
+    project.file("audit/driftlock.toml", &format!("{before}\n[packages]\n{probe}"));
+    let told = project.ok(&["selftest"]).out();
+    for file in ["packages.lock.txt", "probes.lock.json"] {
+        let line =
+            format!("[PASS] a part of the system is other than accepted (audit/locks/{file}): noticed: FAIL");
+        assert!(told.contains(&line), "{line}: {told}");
+    }
+    assert!(
+        told.contains(
+            "[PASS] a part of the system is there that nobody accepted (audit/locks/packages.lock.txt)"
+        ),
+        "{told}"
+    );
+    assert!(told.contains("SELFTEST: PASS"), "{told}");
+}

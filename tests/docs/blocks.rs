@@ -53,6 +53,11 @@ fn the_configuration_is_as_described() {
 }
 
 #[test]
+fn the_page_on_the_system_prints_what_it_shows() {
+    hold("docs/system.md", &["sh", "text", "toml", "json", "console"], &Beside::Nothing);
+}
+
+#[test]
 fn the_page_on_runs_prints_what_it_shows() {
     hold("docs/runs.md", &["sh", "text", "toml"], &Beside::Nothing);
 }

@@ -229,7 +229,7 @@ fn text(lines: &[String]) -> Message {
 fn locations(report: &Report, finding: &Finding) -> Vec<Location> {
     let kind = match section::kind_of(finding.subject.source) {
         Some(SubjectKind::Tree) => Some("module"),
-        Some(SubjectKind::Container | SubjectKind::Resource) => Some("resource"),
+        Some(SubjectKind::Container | SubjectKind::Resource | SubjectKind::System) => Some("resource"),
         Some(SubjectKind::File) | None => None,
     };
     let name = escaped(&finding.subject.key);

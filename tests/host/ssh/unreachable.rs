@@ -5,7 +5,7 @@ use driftlock::baseline::{Locks, Source};
 use driftlock::check::Check;
 use driftlock::config::{Config, DockerMode};
 use driftlock::host::{
-    Answer, ContainersAnswer, FilesAnswer, Host, HostError, ModulesAnswer, Query, Scope, Watch,
+    Answer, ContainersAnswer, FilesAnswer, Host, HostError, ModulesAnswer, Query, Scope, SystemFacts, Watch,
 };
 use driftlock::model::{CheckResult, Status, judge};
 use driftlock::section::{Purpose, Setting};
@@ -26,6 +26,7 @@ impl Host for Fake {
             Query::Containers(_) => {
                 Answer::Containers(ContainersAnswer::Seen { containers: Vec::new(), left_out: Vec::new() })
             }
+            Query::System(_) => Answer::System(Ok(SystemFacts::new())),
         };
         self.0.clone().map(|()| queries.iter().map(empty).collect())
     }

@@ -16,7 +16,7 @@ use crate::audit::pipeline::Request;
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
 use crate::check::Evidence;
-use crate::config::{Config, DockerConfig, DockerMode};
+use crate::config::{Config, DockerConfig, DockerMode, Probes};
 use crate::control::clock;
 use crate::error::Failure;
 use crate::host::docker::Engine;
@@ -55,7 +55,7 @@ impl Copy {
     /// # Errors
     /// When the project could not be looked at, or not be copied.
     pub(crate) fn of(project: &Project, watch: &Watch) -> Result<Self, Failure> {
-        let mut config = without_containers(&project.config);
+        let mut config = files_alone(&project.config);
         let engine = Engine::None("not asked".to_owned());
         let aim = Aim::local(project);
         let host = LocalHost::new(aim.layout, engine.clone());
@@ -78,15 +78,27 @@ impl Copy {
         if docker.mode == DockerMode::Off {
             return Err(Failure::new("the configuration turns them off"));
         }
-        let mut config = without_containers(&project.config);
+        let mut config = without_files(files_alone(&project.config));
         // Those that are held against other files have no baseline here.
         let contents = docker.contents.iter().filter(|table| table.is_locked()).cloned().collect();
         config.docker = Some(DockerConfig { mode: DockerMode::Required, contents, ..docker });
-        (config.compose_files, config.addon_roots, config.files_include) =
-            (Some(Vec::new()), Some(Vec::new()), Some(Vec::new()));
         let mut copy = Self::empty(config, engine)?;
         copy.accept(watch)?;
         if copy.subjects.is_empty() { Err(Failure::new("no container is there")) } else { Ok(copy) }
+    }
+
+    /// A copy that holds nothing but the baseline of this machine's state beside files; `None` where the configuration
+    /// names none of it.
+    ///
+    /// # Errors
+    /// When it cannot be observed.
+    pub(crate) fn of_system(project: &Project, watch: &Watch) -> Result<Option<Self>, Failure> {
+        let Config { packages, services, ports, probes, .. } = project.config.clone();
+        let config = without_files(files_alone(&project.config));
+        let config = Config { packages, services, ports, probes, ..config };
+        let mut copy = Self::empty(config, Engine::None("not asked".to_owned()))?;
+        copy.accept(watch)?;
+        Ok(Some(copy).filter(|copy| !copy.subjects.is_empty()))
     }
 
     fn empty(config: Config, engine: Engine) -> Result<Self, Failure> {
@@ -268,9 +280,18 @@ fn observed(
     Ok(pipeline::observe(&request, pipeline::plan(&request), host, watch)?.evidence)
 }
 
-fn without_containers(config: &Config) -> Config {
+/// The same without containers and without the machine's state beside files.
+fn files_alone(config: &Config) -> Config {
     let docker = Some(DockerConfig { mode: DockerMode::Off, ..DockerConfig::default() });
-    Config { docker, ..config.clone() }
+    let (packages, services, ports, probes) = (None, None, None, Probes::default());
+    Config { docker, packages, services, ports, probes, ..config.clone() }
+}
+
+/// The same without files.
+fn without_files(mut config: Config) -> Config {
+    (config.compose_files, config.addon_roots, config.files_include, config.env) =
+        (Some(Vec::new()), Some(Vec::new()), Some(Vec::new()), Vec::new());
+    config
 }
 
 /// Whether a subject is small enough, and lies in the project.

@@ -5,6 +5,7 @@ mod containers;
 mod copy;
 mod files;
 mod modules;
+mod system;
 
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,14 @@ pub(crate) fn run(session: &Session, args: &SelftestArgs, interrupt: &Interrupt)
         Err(failure) => {
             let why = failure.in_one_line();
             trials.push(Trial::not_tried("containers are not as accepted", String::new(), why));
+        }
+    }
+    match Copy::of_system(&project, laboratory.watch) {
+        Ok(Some(copy)) => laboratory.carry_out(&copy, system::all(&copy), &mut trials)?,
+        Ok(None) => {}
+        Err(failure) => {
+            let why = failure.in_one_line();
+            trials.push(Trial::not_tried("the system is not as accepted", String::new(), why));
         }
     }
     let why =

@@ -57,7 +57,7 @@ fn known(query: &Query) -> u64 {
     let known = match query {
         Query::Files(query) => query.named.len(),
         Query::Modules(query) => query.known.values().map(Tree::len).sum(),
-        Query::Containers(_) => 0,
+        Query::Containers(_) | Query::System(_) => 0,
     };
     known as u64
 }

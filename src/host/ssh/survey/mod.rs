@@ -42,5 +42,6 @@ pub fn answer(
             let why = "files alone were asked for".to_owned();
             Ok(Answer::Containers(ContainersAnswer::Unreachable(why)))
         }
+        Query::System(query) => Ok(Answer::System(query.read(snapshot.system()))),
     }
 }

@@ -79,7 +79,7 @@ impl Records {
             return Err(SurveyError::Malformed("an empty record"));
         };
         let fields = match letter {
-            b'L' | b'H' => 3,
+            b'L' | b'H' | b'S' => 3,
             b'F' | b'M' | b'B' | b'x' | b'r' | b'u' => 2,
             _ => 1,
         };
@@ -103,9 +103,11 @@ impl Records {
             }
             b'L' | b'M' | b'F' => (4 * (told + above), 3),
             b'd' | b'D' | b'f' | b'l' | b'x' | b'?' => (2 * told + above, 2),
+            // Files have no part in it: how much a machine can tell of its system is bounded by itself.
+            b'S' => return self.snapshot.spend_on_system(told),
             _ => (2 * told, 1),
         };
-        let is_batch_or_reason = matches!(letter, b'h' | b'H' | b'E');
+        let is_batch_or_reason = matches!(letter, b'h' | b'H' | b'E' | b'S');
         if !is_batch_or_reason && fields.iter().any(|field| field.len() > LONGEST_PATH) {
             return Err(SurveyError::Malformed("a path that no system has"));
         }
@@ -128,6 +130,7 @@ impl Records {
             b'd' | b'D' | b'f' | b'l' | b'x' | b'?' => self.entry(letter, first, fields.get(1))?,
             b'.' | b'!' => self.close(letter, first)?,
             b'B' => self.snapshot.break_off(first, &fields[1])?,
+            b'S' => self.snapshot.tell_of_system(first, &fields[1], &fields[2])?,
             b'O' => self.snapshot.without_manifest(first),
             b'H' => self.batch(fields, watch)?,
             b'h' => {

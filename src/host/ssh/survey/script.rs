@@ -11,10 +11,13 @@ use super::pattern::{at_least, at_most, encode, may_end_here, parts_of, quoted, 
 use super::reader::Reader;
 use crate::host::compose_names::{is_compose_name, is_passed_over};
 use crate::host::modules::may_hold_modules;
-use crate::host::{FileQuery, Layout, ModuleQuery, Query, Scope, Select};
+use crate::host::system::Request;
+use crate::host::{FileQuery, Layout, ModuleQuery, Query, Scope, Select, SystemQuery};
 use crate::model::{Glob, Tree, any_match};
 
 pub(super) const FUNCTIONS: &str = include_str!("survey.sh");
+/// What is asked of the system, beside files.
+const SYSTEM: &str = include_str!("system.sh");
 
 /// So many files of modules that the baseline names are worth a second script beside the first.
 const MANY: usize = 1_000;
@@ -61,6 +64,7 @@ impl Survey {
             match query {
                 Query::Files(query) => writer.files(query),
                 Query::Modules(query) => writer.modules(query),
+                Query::System(query) => writer.system(query),
                 Query::Containers(_) => continue,
             }
             writer.queries += 1;
@@ -125,6 +129,8 @@ struct Writer<'a> {
     skips: bool,
     /// Whether all bytecode is hashed.
     all_bytecode: bool,
+    /// Whether anything is asked of the system.
+    asks_system: bool,
     functions: Vec<u8>,
     calls: BTreeSet<Vec<u8>>,
     /// The calls for modules that the baseline names, with how much there is of each: its files there, and itself.
@@ -151,6 +157,7 @@ impl<'a> Writer<'a> {
             queries: 0,
             skips: false,
             all_bytecode: false,
+            asks_system: false,
             functions: Vec::new(),
             calls: BTreeSet::new(),
             of_modules: BTreeMap::new(),
@@ -224,6 +231,28 @@ impl<'a> Writer<'a> {
             let files = query.known.get(place).map_or(0, Tree::len) + 1;
             self.of_modules.extend(called(&[b"module", &host, context.as_bytes()]).map(|call| (call, files)));
             self.named_modules.insert(host);
+        }
+    }
+
+    fn system(&mut self, query: &SystemQuery) {
+        self.asks_system = true;
+        for request in query.requests() {
+            match &request {
+                Request::File { name, path, lines } => {
+                    self.call(&[b"system_file", name.as_bytes(), path.as_bytes(), lines.as_bytes()]);
+                }
+                Request::List { name, path } => {
+                    self.call(&[b"system_list", name.as_bytes(), path.as_bytes()]);
+                }
+                Request::Owners { name } => self.call(&[b"system_owners", name.as_bytes()]),
+                Request::Run { name, run, timeout, most } => {
+                    // One byte more tells that there is more.
+                    let (seconds, bytes) = (timeout.as_secs().to_string(), (most + 1).to_string());
+                    let words = [b"system_run", name.as_bytes(), seconds.as_bytes(), bytes.as_bytes()];
+                    let words = words.into_iter().chain(run.iter().map(String::as_bytes));
+                    self.call(&words.collect::<Vec<&[u8]>>());
+                }
+            }
         }
     }
 
@@ -377,7 +406,8 @@ impl<'a> Writer<'a> {
         members(&mut self.functions, "is_named_file", &self.named_files);
         members(&mut self.functions, "is_named_module", &self.named_modules);
         let settings: &[u8] = if self.all_bytecode { b"all_bytecode=1\n" } else { b"" };
-        [bare(FUNCTIONS).as_bytes(), settings, &self.functions].concat()
+        let system = if self.asks_system { bare(SYSTEM) } else { String::new() };
+        [bare(FUNCTIONS).as_bytes(), system.as_bytes(), settings, &self.functions].concat()
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
+use super::error::SurveyError;
 use super::field::{UNSEEN, in_words, means_gone, means_loop, refused, unseen};
 use super::module::SurveyedModule;
 use super::pattern::filter;
@@ -14,6 +15,7 @@ use crate::host::disk::Disk;
 use crate::host::read::ReadError;
 use crate::host::reasons::{BROKEN, LOOPS, not_a_file};
 use crate::host::storage::{Asked, DirectoryId, Held, Storage};
+use crate::host::system::{LATE, LEFT_BEHIND, Source, Sources};
 use crate::host::{HostError, Seen, Watch};
 use crate::model::{Digest, Reason, Stat};
 
@@ -73,8 +75,45 @@ pub struct Snapshot {
     files: HashMap<Vec<u8>, Result<Digest, Vec<u8>>>,
     modules: HashMap<Vec<u8>, SurveyedModule>,
     without_manifest: HashSet<Vec<u8>>,
+    /// What was told of the system, and how many bytes that has.
+    system: (Sources, usize),
     /// Directories by their paths without links.
     by_real: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+/// The most bytes that are taken of the system.
+const MOST_OF_SYSTEM: usize = 64 << 20;
+/// The exit codes of `timeout` for a program that did not end.
+const ENDED_BY_TIMEOUT: [i32; 2] = [124, 137];
+
+/// The output of a program: hex, with `=` and its exit code on a line among it, and `!` on one where something that it left
+/// behind held that output.
+fn output(text: &[u8], most: usize) -> Option<Source> {
+    let mut hex = Vec::new();
+    let (mut code, mut is_held) = (None, false);
+    let mut rest = text.iter().copied();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'=' => {
+                let digits: Vec<u8> = rest.by_ref().take_while(|b| *b != b'\n').collect();
+                code = Some(std::str::from_utf8(&digits).ok()?.parse::<i32>().ok()?);
+            }
+            b'!' => is_held = true,
+            b' ' | b'\n' => {}
+            digit => hex.push(u8::try_from(char::from(digit).to_digit(16)?).ok()?),
+        }
+    }
+    let (bytes, odd) = hex.as_chunks::<2>();
+    let bytes: Vec<u8> = bytes.iter().map(|[high, low]| high << 4 | low).collect();
+    Some(match code? {
+        _ if !odd.is_empty() => return None,
+        // A program that nobody listens to any more ends in its own way.
+        _ if bytes.len() >= most => Source::Text(bytes),
+        _ if is_held => Source::Refused(LEFT_BEHIND.to_owned()),
+        0 => Source::Text(bytes),
+        code if ENDED_BY_TIMEOUT.contains(&code) => Source::Refused(LATE.to_owned()),
+        code => Source::Refused(format!("it ended with exit code {code}")),
+    })
 }
 
 impl Snapshot {
@@ -104,9 +143,39 @@ impl Snapshot {
             self.modules.entry(path).or_insert(module);
         }
         self.without_manifest.extend(other.without_manifest);
+        for (name, source) in other.system.0 {
+            self.system.0.entry(name).or_insert(source);
+        }
         for (real, path) in other.by_real {
             self.by_real.entry(real).or_insert(path);
         }
+    }
+
+    /// Takes note of how much is told of the system.
+    pub(super) fn spend_on_system(&mut self, bytes: usize) -> Result<(), SurveyError> {
+        self.system.1 += bytes;
+        if self.system.1 > MOST_OF_SYSTEM {
+            return Err(SurveyError::Malformed("more about the system than a machine has"));
+        }
+        Ok(())
+    }
+
+    /// Takes a text about the system; `None` where it cannot be one.
+    pub(super) fn tell_of_system(&mut self, name: &[u8], text: &[u8], how: &[u8]) -> Option<()> {
+        let source = match how {
+            b"0" => Source::Text(text.to_vec()),
+            b"x" if means_gone(text) => Source::Gone,
+            b"x" => Source::Refused(in_words(text).to_string()),
+            b"e" => Source::Refused("it could not be read to its end".to_owned()),
+            how => output(text, std::str::from_utf8(how.strip_prefix(b"r")?).ok()?.parse().ok()?)?,
+        };
+        self.system.0.insert(String::from_utf8(name.to_vec()).ok()?, source);
+        Some(())
+    }
+
+    /// What was told of the system.
+    pub(super) fn system(&self) -> &Sources {
+        &self.system.0
     }
 
     /// The number of bytes of paths that are held.

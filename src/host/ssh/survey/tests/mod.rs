@@ -7,6 +7,7 @@ mod patterns;
 mod programs;
 mod random;
 mod rights;
+mod system;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -163,6 +164,7 @@ fn told(answer: &Answer) -> String {
             format!("{modules:#?}\n{}", rest(unmatched, left_out))
         }
         Answer::Containers(_) => String::new(),
+        Answer::System(facts) => format!("{facts:#?}"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `driftlock init`: look at the tree, write the configuration, say what was found.
 
+mod security;
+
 use crate::control::Environment;
 use crate::model::printable_path;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,16 +29,22 @@ use crate::model::{Glob, LeftOut, escaped, printable};
 use crate::store::runs;
 use crate::terraform::needed_variables;
 
+use security::SecurityFiles;
+
 /// Look at the tree, write audit/driftlock.toml, say what was found
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   driftlock init           in the directory that holds your stacks and addon modules
-  driftlock init --force   write the configuration anew")]
+  driftlock init --force   write the configuration anew
+  driftlock init --security   lock files of this machine that say who may do what, too")]
 pub(crate) struct InitArgs {
     /// Replace an existing audit/driftlock.toml
     #[arg(long)]
     force: bool,
+    /// Propose files of this machine that say who may do what: accounts, sudo, sshd, keys, cron, units
+    #[arg(long)]
+    security: bool,
 }
 
 pub(crate) fn run(session: &Session, args: &InitArgs) -> Result<u8, Failure> {
@@ -46,7 +54,11 @@ pub(crate) fn run(session: &Session, args: &InitArgs) -> Result<u8, Failure> {
         return Err(Failure::new(format!("{} exists already", printable_path(&file)))
             .hint("replace it with: driftlock init --force"));
     }
-    let found = Found::below(&root, &session.control.environment)?;
+    let mut found = Found::below(&root, &session.control.environment)?;
+    if args.security {
+        let host = LocalHost::new(Layout::of_root(&root), discover::find(&session.control.environment));
+        found.named.security = security::on_this_machine(&host)?;
+    }
     let dir = root.join("audit");
     std::fs::create_dir_all(&dir).map_err(|error| Failure::at(&dir, &error))?;
     let added = added_for_git(&root)?;
@@ -101,6 +113,8 @@ struct NamedByCompose {
     ignored: Vec<String>,
     /// Those outside of the project.
     outside: Vec<String>,
+    /// Files of this machine that say who may do what, where these are asked for.
+    security: SecurityFiles,
     /// Environment files beside the compose files, or named by them: those that git ignores and the others.
     environment: BTreeMap<String, bool>,
 }
@@ -129,7 +143,7 @@ impl Found {
                         detected.insert(path);
                     }
                 }
-                Answer::Containers(_) => {}
+                Answer::Containers(_) | Answer::System(_) => {}
                 Answer::Modules(modules) => {
                     for (place, seen) in modules.modules {
                         found.note_module(&place, matches!(seen, crate::host::SeenModule::Whole(_)));
@@ -323,6 +337,11 @@ impl NamedByCompose {
             [] => "# [files]\n# include = [\"infra/stacks/edge-traefik/dynamic/*.yml\"]".to_owned(),
             here => format!("# Compose files name these.\n[files]\n{}", list("include", &patterns(here))),
         };
+        if !self.security.patterns.is_empty() {
+            let all = [patterns(&self.here), self.security.patterns.clone()].concat();
+            let head = "# Compose files name these, and files of this machine that say who may do what.";
+            text = format!("{head}\n[files]\n{}", list("include", &all));
+        }
         if !self.ignored.is_empty() {
             text += "\n# Git ignores these, which compose files name: a target locks what it alone has as files in [targets.NAME].";
             for pattern in patterns(&self.ignored) {
@@ -370,6 +389,13 @@ impl NamedByCompose {
             for path in paths {
                 let _ = writeln!(text, "  {}", printable(path));
             }
+        }
+        let SecurityFiles { patterns, files, unread } = &self.security;
+        if *files > 0 {
+            let _ = writeln!(text, "Files that say who may do what: {files}, by {} patterns", patterns.len());
+        }
+        for path in unread {
+            let _ = writeln!(text, "Not proposed, because this user may not read it: {path}");
         }
     }
 }
@@ -464,7 +490,7 @@ fn strays(host: &LocalHost, found: &Found, detected: &BTreeSet<Vec<u8>>) -> Resu
     let answers = host.observe(&[query], &Watch::default())?;
     let matched = answers.into_iter().flat_map(|answer| match answer {
         Answer::Files(files) => files.files.into_keys().collect(),
-        Answer::Modules(_) | Answer::Containers(_) => Vec::new(),
+        Answer::Modules(_) | Answer::Containers(_) | Answer::System(_) => Vec::new(),
     });
     Ok(matched.filter(|path| !detected.contains(path)).collect())
 }

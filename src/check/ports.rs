@@ -1,0 +1,55 @@
+//! The check `ports`: the programs of the baseline listen where it has them, and nothing else does.
+
+use super::system::{Rules, compare};
+use super::{Case, Check};
+use crate::host::Facts;
+use crate::model::{Category, Change, CheckLabels, CheckMeta, CheckResult, Entry};
+use crate::section::{self, facts, is_open_to_all};
+
+/// Compares listening ports.
+pub(super) struct Ports;
+
+const META: CheckMeta = CheckMeta::of_section(
+    section::PORTS,
+    "ports",
+    "the programs of the baseline listen on its ports, and nothing listens on any other",
+    CheckLabels {
+        topic: "Listening ports",
+        info: "Checking listening ports...",
+        pass: "All listening ports match baseline",
+        drift: "Port drift",
+        unreadable: "Ports",
+        noun: "ports",
+        verb: "drifted",
+        singular: "port",
+    },
+);
+
+const RULES: Rules = Rules {
+    // A lock file that knows no program was written by somebody who could not see it.
+    change: |old, new| {
+        old.get("program").filter(|program| new.get("program") != Some(program)).map(|_| Change::Config)
+    },
+    in_words,
+    category,
+};
+
+/// The program that listens.
+fn in_words(entry: &Entry) -> String {
+    facts(entry).remove("program").unwrap_or_else(|| "a program that is not known".to_owned())
+}
+
+/// A port that is new and open to every address concerns who may reach the machine.
+fn category(old: Option<&Facts>, new: Option<&Facts>) -> Category {
+    if old.is_none() && new.is_some_and(is_open_to_all) { Category::Security } else { Category::Network }
+}
+
+impl Check for Ports {
+    fn meta(&self) -> &'static CheckMeta {
+        &META
+    }
+
+    fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
+        compare(self, case, &RULES)
+    }
+}
