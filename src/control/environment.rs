@@ -6,6 +6,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+/// The variables by which CI systems say that a job of theirs runs.
+const CI_SYSTEMS: [&str; 7] = [
+    "BITBUCKET_BUILD_NUMBER",
+    "BUILDKITE",
+    "CIRCLECI",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "JENKINS_URL",
+    "TF_BUILD",
+];
+
 /// The environment as it was when the command began. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Environment(Arc<Read>);
@@ -48,12 +59,11 @@ impl Environment {
         self.variable(name).filter(|value| !value.is_empty())
     }
 
-    /// Whether this runs as a job of a CI system, by the variables that such systems set (`CI`, of GitHub `GITHUB_ACTIONS`, of
-    /// GitLab `GITLAB_CI`).
+    /// Whether this runs as a job of a CI system, by the variable that each of them sets. `CI` alone does not count: test
+    /// runners and containers that somebody sits at have it, too.
     #[must_use]
     pub fn is_ci(&self) -> bool {
-        let is_set = |name: &&str| self.non_empty(name).is_some_and(|it| it != "false" && it != "0");
-        ["CI", "GITHUB_ACTIONS", "GITLAB_CI"].iter().any(|name| is_set(&name))
+        CI_SYSTEMS.into_iter().any(|name| self.non_empty(name).is_some_and(|it| it != "false" && it != "0"))
     }
 
     /// A variable that holds UTF-8.

@@ -238,9 +238,9 @@ impl Views {
             uses.iter().filter(|used| used.shown == Shows::Current).map(move |used| (name, started, used))
         });
         current.filter_map(|(container, started, used)| {
-            let changes = used.covers.iter().filter_map(|it| Some((it.changed.as_ref()?, &it.place)));
-            let ((changed, file), place) = changes.max().filter(|((changed, _), _)| *changed > started)?;
-            let (changed, destination) = (*changed, used.destination.as_str());
+            let dated = used.covers.iter().filter_map(|it| Some((it.changed.as_ref()?, &it.place)));
+            let (&(changed, ref file), place) = dated.max().filter(|((at, _), _)| *at > started)?;
+            let destination = used.destination.as_str();
             Some(NotRestarted { container, destination, started, changed, file, place })
         })
     }

@@ -419,9 +419,11 @@ impl Job<'_> {
         let place = self.aim.target.as_deref().unwrap_or("this machine");
         let lines: Vec<String> =
             doubtful.iter().map(|cause| format!("[INFO] Not as released on {place}: {cause}")).collect();
-        let asked = lines.iter().map(|line| line.as_str()).chain(["Make this the baseline?"]);
+        let asked = lines.iter().map(String::as_str).chain(["Make this the baseline?"]);
         let is_meant = prompt::agreed(&asked.collect::<Vec<_>>().join("\n")).unwrap_or(true);
-        lines.iter().for_each(|line| page.line(line));
+        for line in &lines {
+            page.line(line);
+        }
         if !is_meant {
             page.line("Nothing was accepted");
             page.failed = true;

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::LockedPaths;
+use super::locked::LockedPaths;
 use super::table::{below, joined};
 use super::told::HeldPaths;
 use crate::host::read::ReadError;

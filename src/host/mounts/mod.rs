@@ -7,28 +7,29 @@
 mod contents;
 mod held;
 mod led;
+mod locked;
+mod sight;
 mod table;
 mod told;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsStr;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::LockedSubject;
 use super::docker::EngineError;
-use super::storage::Storage;
-use super::{Layout, LockedSubject, layout};
 use crate::model::{Covered, HeldSubject, Mount, MountUse, MountView, Shows, escaped};
 use led::{Led, Lost};
+use locked::KnownHere;
+use sight::{Sight, ThisKernel};
 use table::{FsLocation, MountTable, below, joined};
 use view::{Trouble, View};
 
 pub(super) use contents::{contents, contents_of, contents_paths, start_of_told};
 use held::HeldPlan;
 pub(super) use held::HeldReading;
+pub(super) use locked::LockedPaths;
 pub(super) use told::{Found, HeldPaths, ToldContainer, ToldMachine, ToldRoot, Wanted};
 pub(super) use view::{Running, start_in};
 
@@ -37,95 +38,6 @@ const LOOKS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 /// The kind of a mount that an engine keeps itself.
 const VOLUME: &str = "volume";
-
-/// When the newest file of a subject changed, and which that is, by the subject and the paths that a mount shows.
-type NewestChanges = HashMap<(Vec<u8>, Vec<Vec<u8>>), Option<(i64, Vec<u8>)>>;
-
-/// A mount as the baseline's subjects below it are looked for: its path as given, where that leads and whether the container has
-/// that, its destination, and those of other mounts below that.
-type CoverKey = (Vec<u8>, Option<(Vec<u8>, bool)>, Vec<u8>, Vec<Vec<u8>>);
-
-/// What is known of the machine on which driftlock runs: many containers have one tree.
-#[derive(Default)]
-struct KnownHere {
-    /// The mounts, as they were before the first look.
-    table: Option<MountTable>,
-    newest: Mutex<NewestChanges>,
-    covers: Mutex<HashMap<CoverKey, Vec<Covered>>>,
-}
-
-/// The paths of the baseline on this machine.
-pub(super) struct LockedPaths {
-    /// The paths of subjects, as the layout has them, and with links resolved, each with the number of its subject.
-    paths: BTreeMap<Vec<u8>, usize>,
-    /// Subjects that a link leads to, or with a link on the way: each with where it lies.
-    linked: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Each subject with the paths that lead to it.
-    subjects: Vec<(LockedSubject, BTreeSet<Vec<u8>>)>,
-    /// None where another machine must be asked.
-    here: Option<KnownHere>,
-}
-
-impl LockedPaths {
-    /// Finds where subjects lie on this machine.
-    pub(super) fn of(subjects: &[LockedSubject], layout: &Layout) -> Self {
-        let real = |path: &Path| path.canonicalize().ok();
-        let all = Self::by(subjects, layout, &real, &|path, beside| {
-            if beside.is_symlink() { path.canonicalize().ok() } else { Some(beside.to_owned()) }
-        });
-        let here = KnownHere { table: view::own_table(), ..KnownHere::default() };
-        Self { here: Some(here), ..all }
-    }
-
-    /// Finds where subjects lie: `real` resolves a directory, once for all that lies in it, and `end` what is at a path, which
-    /// lies in a directory without links at the second one.
-    pub(super) fn by(
-        subjects: &[LockedSubject],
-        layout: &Layout,
-        real: &dyn Fn(&Path) -> Option<PathBuf>,
-        end: &dyn Fn(&Path, &Path) -> Option<PathBuf>,
-    ) -> Self {
-        let mut all = Self { paths: BTreeMap::new(), linked: Vec::new(), subjects: Vec::new(), here: None };
-        let mut parents: BTreeMap<PathBuf, Option<PathBuf>> = BTreeMap::new();
-        for subject in subjects {
-            let Some(path) = layout.locate(&subject.place) else { continue };
-            let mut ways = BTreeSet::from([path.clone()]);
-            if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-                let real = parents.entry(parent.to_owned()).or_insert_with(|| real(parent));
-                let beside = real.as_ref().map(|real| real.join(name));
-                let real = beside.as_ref().and_then(|beside| end(&path, beside));
-                ways.extend([beside, real.clone()].into_iter().flatten());
-                let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
-                if let Some(real) = real {
-                    let others = ways.iter().filter(|way| **way != real);
-                    all.linked.extend(others.map(|way| (bytes(way), bytes(&real))));
-                }
-            }
-            let ways: BTreeSet<Vec<u8>> =
-                ways.into_iter().map(|way| way.into_os_string().into_vec()).collect();
-            all.paths.extend(ways.iter().map(|way| (way.clone(), all.subjects.len())));
-            all.subjects.push((subject.clone(), ways));
-        }
-        all
-    }
-
-    /// Whether a locked path is `dir`, or lies below it.
-    fn meets(&self, dir: &[u8]) -> bool {
-        let first_from = |start: Vec<u8>| self.paths.range(start..).next();
-        let mut inside = [dir.to_vec(), [dir, b"/"].concat()].into_iter().filter_map(first_from);
-        inside.any(|(path, _)| below(dir, path).is_some()) || self.has_file_in(dir)
-    }
-
-    /// Whether a file of a locked module is `dir`, or lies below it.
-    fn has_file_in(&self, dir: &[u8]) -> bool {
-        let cuts = dir.iter().enumerate().filter(|(at, b)| **b == b'/' && *at > 0).map(|(at, _)| at);
-        let above = cuts.filter_map(|cut| self.paths.get_key_value(&dir[..cut]));
-        above.into_iter().any(|(way, number)| {
-            let rest = below(way, dir).unwrap_or_default();
-            self.subjects[*number].0.files().any(|file| layout::below(rest, file).is_some())
-        })
-    }
-}
 
 /// Questions to the engine about one container.
 pub(super) struct EngineQuestions<'a> {
@@ -248,63 +160,6 @@ pub(super) fn first_questions(running: &Running, mounts: &[Mount]) -> Vec<Wanted
         [here, Wanted::Inside(running.pid, plain(mount.destination.as_bytes()))]
     });
     both.collect()
-}
-
-/// A machine that is asked where its paths lead.
-trait Sight {
-    /// The end of a path; `table` is that of the machine.
-    fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost>;
-
-    /// When a file last changed, in seconds since 1970, where that is known.
-    fn changed(&self, path: &[u8]) -> Option<i64>;
-
-    /// Gives `read` the files that the processes of a container see, where they can be read: `paths` are those that are wanted.
-    fn inside(&self, view: &View<'_>, paths: &dyn Fn() -> HeldPaths, read: &mut dyn FnMut(&dyn Storage));
-}
-
-/// This machine.
-struct ThisKernel;
-
-impl Sight for ThisKernel {
-    fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost> {
-        view::locate(Path::new(OsStr::from_bytes(path)), table)
-    }
-
-    fn changed(&self, path: &[u8]) -> Option<i64> {
-        rustix::fs::stat(Path::new(OsStr::from_bytes(path))).ok().map(|stat| stat.st_ctime)
-    }
-
-    fn inside(&self, view: &View<'_>, _: &dyn Fn() -> HeldPaths, read: &mut dyn FnMut(&dyn Storage)) {
-        if let Some(disk) = view.disk() {
-            read(&disk);
-        }
-    }
-}
-
-impl Sight for ToldMachine {
-    fn locate(&self, path: &[u8], table: &MountTable) -> Result<Option<Led>, Lost> {
-        Self::locate(self, path, table)
-    }
-
-    fn changed(&self, path: &[u8]) -> Option<i64> {
-        let changed = self.changed.get(path).copied();
-        if changed.is_none() {
-            self.wanted_changes.borrow_mut().insert(path.to_vec());
-        }
-        changed
-    }
-
-    fn inside(&self, view: &View<'_>, paths: &dyn Fn() -> HeldPaths, read: &mut dyn FnMut(&dyn Storage)) {
-        let Some(pid) = view.told_by() else { return };
-        if let Some(disk) = self.held.get(&pid) {
-            return read(disk.as_ref());
-        }
-        let HeldPaths { files, modules, .. } = paths();
-        let mut all = self.wanted_held.borrow_mut();
-        let its = all.entry(pid).or_default();
-        its.files.extend(files);
-        its.modules.extend(modules);
-    }
 }
 
 /// The paths of a machine, compared with the mounts of its containers.
@@ -489,10 +344,8 @@ impl Machine<'_> {
             destination.to_vec(),
             others.filter(|other| below(destination, other).is_some()).collect(),
         );
-        let known = |it: &Mutex<HashMap<CoverKey, Vec<Covered>>>| {
-            it.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
-        };
-        known(&here.covers).unwrap_or_else(|| {
+        let known = here.covers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        known.unwrap_or_else(|| {
             let found = find();
             here.covers.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
             found
@@ -538,30 +391,21 @@ impl Machine<'_> {
         now: &Led,
         bases: &[&[u8]],
     ) -> Option<(i64, Vec<u8>)> {
-        let Some(KnownHere { newest: known, .. }) = &self.locked.here else {
-            return self.newest(subject, ways, now, bases);
+        let newest = || {
+            let way = ways.iter().find(|way| {
+                bases.iter().any(|base| below(base, way).is_some() || below(way, base).is_some())
+            })?;
+            let its = subject.files().map(|file| (joined(way, file), joined(&subject.place, file)));
+            let alone = subject.entry.tree.is_none().then(|| (way.clone(), subject.place.clone()));
+            let shown = its.chain(alone).filter(|(path, _)| {
+                bases.iter().any(|base| below(base, path).is_some()) || below(&now.real, path).is_some()
+            });
+            shown.filter_map(|(path, place)| Some((self.sight.changed(&path)?, place))).max()
         };
+        let Some(KnownHere { newest: known, .. }) = &self.locked.here else { return newest() };
         let key = (subject.place.clone(), bases.iter().map(|base| base.to_vec()).collect());
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(key).or_insert_with(|| self.newest(subject, ways, now, bases)).clone()
-    }
-
-    fn newest(
-        &self,
-        subject: &LockedSubject,
-        ways: &BTreeSet<Vec<u8>>,
-        now: &Led,
-        bases: &[&[u8]],
-    ) -> Option<(i64, Vec<u8>)> {
-        let way = ways
-            .iter()
-            .find(|way| bases.iter().any(|base| below(base, way).is_some() || below(way, base).is_some()))?;
-        let its = subject.files().map(|file| (joined(way, file), joined(&subject.place, file)));
-        let alone = subject.entry.tree.is_none().then(|| (way.clone(), subject.place.clone()));
-        let shown = its.chain(alone).filter(|(path, _)| {
-            bases.iter().any(|base| below(base, path).is_some()) || below(&now.real, path).is_some()
-        });
-        shown.filter_map(|(path, place)| Some((self.sight.changed(&path)?, place))).max()
+        known.entry(key).or_insert_with(newest).clone()
     }
 
     /// Whether a locked path is in a mount: by what the engine says, by where that leads now, or by what the container has.
