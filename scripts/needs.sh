@@ -9,7 +9,7 @@
 # function here, its name in the list, and a word in tests/support/needs.rs.
 set -eu
 
-needs='root mounts fuse docker compose podman wheels terraform provider'
+needs='root mounts fuse docker compose podman postgres wheels terraform provider'
 
 root() {
     [ "$(id -u)" -eq 0 ] || echo 'the tests do not run as root'
@@ -42,6 +42,10 @@ compose() {
 
 podman() {
     if [ -z "${DRIFTLOCK_PODMAN:-}" ]; then echo 'DRIFTLOCK_PODMAN names no service of Podman'; fi
+}
+
+postgres() {
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo 'no server of PostgreSQL is installed'
 }
 
 wheels() {

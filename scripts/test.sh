@@ -60,6 +60,7 @@ need chromium chromium
 need pdftotext poppler-utils
 need hyperfine hyperfine
 need hashdeep hashdeep
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 need aide aide
 [ -x /usr/bin/time ] || missing="$missing time"
 /usr/bin/python3 -c 'import html5lib' >/dev/null 2>&1 || missing="$missing python3-html5lib"

@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 19] = [
+const CONTRACT: [Spoken; 20] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -184,6 +184,14 @@ const CONTRACT: [Spoken; 19] = [
         "ports",
     ),
     ("probes", "Running probes...", "All probes match baseline", "Probe drift", Some("Probe"), "probes"),
+    (
+        "odoo_modules",
+        "Checking installed Odoo modules...",
+        "All databases run the modules on disk",
+        "Odoo module drift",
+        Some("Odoo module unreadable"),
+        "modules",
+    ),
     (
         "terraform_plan",
         "Checking Terraform plan of ENV...",

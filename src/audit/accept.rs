@@ -303,6 +303,18 @@ pub fn of_finding(check: &str, finding: &Finding) -> Option<Change> {
     })
 }
 
+/// Why no lock file can hold a finding, where that is so of its kind.
+#[must_use]
+pub fn why_no_lock_file(finding: &Finding) -> Option<&'static str> {
+    match finding.subject.source {
+        SubjectSource::Plan => terraform::why_not_lockable(finding),
+        SubjectSource::Database => {
+            Some("the disk is the baseline of databases, and no lock file holds them; acknowledge it instead")
+        }
+        SubjectSource::LockFile | SubjectSource::Section(_) => None,
+    }
+}
+
 /// The change that accepts drift of a resource.
 fn of_resource(check: &str, finding: &Finding) -> Change {
     Change {

@@ -9,6 +9,7 @@ use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::applied_env;
 use crate::audit::changed;
 use crate::audit::containers_here::{self, Counting};
+use crate::audit::databases;
 use crate::audit::first_seen;
 use crate::audit::infrastructure;
 use crate::audit::named_files;
@@ -22,7 +23,7 @@ use crate::audit::since_last::Extent;
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
 use crate::baseline::{self, Locks, Source};
-use crate::check::{Check, Evidence};
+use crate::check::{Check, Databases, Evidence, uncompared_modules};
 use crate::control::clock::Started;
 use crate::control::progress;
 use crate::error::Failure;
@@ -30,15 +31,12 @@ use crate::git::{GitError, work_tree};
 use crate::host::{Content, Host, HostError, MANIFESTS, Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, LeftOut, Report, SectionId, Value};
 use crate::project::Project;
-use crate::provenance::{self, Trace};
+use crate::provenance::{self, LONGEST_MANIFEST, Trace};
 use crate::section;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
 use crate::store::runs;
 use crate::trust::SignatureCheck;
 use crate::trust::UNSIGNED_CONFIGURATION;
-
-/// A longer manifest is not read for its version, in bytes.
-const LONGEST_MANIFEST: u64 = 1 << 20;
 
 /// Checks to carry out.
 #[derive(Clone, Copy, Default)]
@@ -123,6 +121,8 @@ pub(crate) struct Examined {
     pub(crate) report: Report,
     /// What it was made from.
     pub(crate) evidence: Vec<Evidence>,
+    /// The databases of Odoo, where there are any.
+    pub(crate) databases: Option<Databases>,
     /// What somebody should hear of besides.
     pub(crate) warning: Option<String>,
     /// The place, as it was reached.
@@ -165,6 +165,8 @@ impl Examination<'_> {
         let (sections_off, mut left_out) = pipeline::coverage(&look.evidence);
         let of_plan = look.infrastructure.iter().flat_map(|(_, look)| &look.judged.left_out);
         left_out.extend(of_plan.map(|left| (section::INFRASTRUCTURE, left.clone())));
+        let of_databases = look.databases.iter().flat_map(|it| uncompared_modules(it, &look.evidence));
+        left_out.extend(of_databases.map(|left| (section::DATABASES, left)));
         left_out.extend(containers_here.map(|left| (section::IMAGES, left)));
         applied_env::put(self.aim, &*host, &mut look.evidence, watch)?;
         let target = self.aim.target.as_deref();
@@ -190,7 +192,7 @@ impl Examination<'_> {
         let since_last = remembered.map(|remembered| since_last::told(&remembered, &started));
         let report =
             Report { partial, baseline: origin, sections_off, left_out, since_last, release, ..report };
-        Ok(Examined { report, evidence: look.evidence, warning, host })
+        Ok(Examined { report, evidence: look.evidence, databases: look.databases, warning, host })
     }
 
     /// Looks at the place, and beside that asks git where the baseline comes from.
@@ -210,6 +212,9 @@ impl Examination<'_> {
             if let (Some(plan), Ok(look)) = (plan, &mut look) {
                 let made = plan.ok().and_then(|thread| thread.join().ok());
                 look.infrastructure = Some(made.unwrap_or_else(|| infrastructure::unexpected(aim)));
+            }
+            if let Ok(seen) = &mut look {
+                seen.databases = databases::look((auditor.project, aim), request, seen, host, watch)?;
             }
             let origin = git.ok().and_then(|thread| thread.join().ok());
             let here = here.and_then(Counting::finish);

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use crate::baseline::{LockFile, Locks, OF_INFRASTRUCTURE};
 use crate::check::{
-    CHECKS, CONTAINER_CONTENTS, CONTAINER_MOUNTS, Case, Check, ENV_CONTRACT, Evidence, Infrastructure,
-    NoBaseline, Server, begun,
+    CHECKS, CONTAINER_CONTENTS, CONTAINER_MOUNTS, Case, Check, Databases, ENV_CONTRACT, Evidence,
+    Infrastructure, NoBaseline, Server, begun,
 };
 use crate::host::{
     Answer, ContainersAnswer, Content, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query,
@@ -195,6 +195,8 @@ pub struct Look {
     pub unreachable: Option<String>,
     /// The environment's name and what a plan says of its infrastructure, where it has any.
     pub infrastructure: Option<(String, terraform::Look)>,
+    /// The databases of Odoo that belong to the host, where there are any.
+    pub databases: Option<Databases>,
 }
 
 /// Asks the host everything at once and puts each section's evidence together. Of a host that could not be
@@ -228,7 +230,7 @@ pub fn observe(
         Ok(p.evidence(request, observed))
     });
     let evidence = evidence.collect::<Result<_, HostError>>()?;
-    Ok(Look { evidence, unreachable, infrastructure: None })
+    Ok(Look { evidence, unreachable, infrastructure: None, databases: None })
 }
 
 /// The content of the files that a host told of; what could not be asked any more is unreadable.
@@ -365,7 +367,8 @@ pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
         is_locked: is_locked(),
         is_alone: request.setting.no_machine,
     });
-    let case = Case { server, sections: &look.evidence, signature: request.signature, infrastructure };
+    let (sections, databases) = (look.evidence.as_slice(), look.databases.as_ref());
+    let case = Case { server, sections, signature: request.signature, infrastructure, databases };
     let mut results: Vec<CheckResult> = CHECKS
         .iter()
         .filter(|check| request.wants(**check))

@@ -34,7 +34,8 @@ impl SecondLook<'_> {
         // A run that was asked for containers on the command line is looked at again, whatever is configured.
         let setting = Setting { docker: DockerMode::Required, docker_asked: true, ..self.request.setting };
         let request = Request { setting, subjects: Some(&subjects), ..*self.request };
-        let mut look = Look { evidence: Vec::new(), unreachable: None, infrastructure: None };
+        let mut look =
+            Look { evidence: Vec::new(), unreachable: None, infrastructure: None, databases: None };
         if !subjects.is_empty() {
             look = self.aim.observe(&request, pipeline::plan(&request), watch)?;
         }

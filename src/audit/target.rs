@@ -155,6 +155,11 @@ impl Aim {
         !matches!(self.place, Place::Infrastructure)
     }
 
+    /// Whether there is a machine that runs something.
+    pub(crate) fn is_machine(&self) -> bool {
+        matches!(self.place, Place::Here | Place::Remote(_))
+    }
+
     /// The commit whose files are looked at, where it is one.
     pub(crate) fn revision(&self) -> Option<&Revision> {
         if let Place::Commit(revision) = &self.place { Some(revision) } else { None }

@@ -14,6 +14,7 @@ mod difference;
 mod docker_images;
 mod env_contract;
 mod lock_files_exist;
+mod odoo_modules;
 mod packages;
 mod ports;
 mod probes;
@@ -38,6 +39,7 @@ pub use container_networks::CONTAINER_NETWORKS;
 pub use container_state::CONTAINER_STATE;
 pub use difference::{differences, is_at_or_below};
 pub use env_contract::ENV_CONTRACT;
+pub use odoo_modules::{Databases, ODOO_MODULES, uncompared_modules};
 pub use report_signed::{REPORT_SIGNED, unsigned_report};
 pub use terraform_plan::TERRAFORM_PLAN;
 
@@ -60,6 +62,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &services::Services,
     &ports::Ports,
     &probes::Probes,
+    ODOO_MODULES,
     TERRAFORM_PLAN,
     &report_signed::ReportSigned,
 ];
@@ -115,6 +118,8 @@ pub struct Case<'a> {
     pub signature: Option<&'a SignatureCheck>,
     /// The infrastructure that code describes; `None` where there is none.
     pub infrastructure: Option<Infrastructure<'a>>,
+    /// The databases of Odoo; `None` where none is named.
+    pub databases: Option<&'a Databases>,
 }
 
 /// Infrastructure that Terraform code describes.
@@ -134,7 +139,7 @@ impl<'a> Case<'a> {
     /// A case that no server has a part in.
     #[must_use]
     pub fn of(sections: &'a [Evidence]) -> Self {
-        Self { server: None, sections, signature: None, infrastructure: None }
+        Self { server: None, sections, signature: None, infrastructure: None, databases: None }
     }
 }
 

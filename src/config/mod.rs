@@ -2,6 +2,7 @@
 
 mod check;
 mod notify;
+mod odoo;
 mod system;
 mod terraform;
 
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub use check::CheckConfig;
 pub use notify::{Channel, Kept, Notify};
+pub use odoo::{OdooDatabases, OdooServer, WhichDatabases};
 pub use system::{Listed, Probe, Probes, is_unit_name};
 pub use terraform::{Init, Terraform, TerraformConfig, Weight, detected, holds_code, is_code};
 
@@ -64,6 +66,8 @@ pub struct Config {
     pub notify: BTreeMap<String, Notify>,
     /// `[trust]`.
     pub trust: Trust,
+    /// `[[odoo]]`.
+    pub odoo: Vec<OdooDatabases>,
     /// `[terraform]`.
     pub terraform: TerraformConfig,
     /// The digest of the file that all this was read from; `None` where there is none.
@@ -320,6 +324,7 @@ struct Raw {
     targets: BTreeMap<String, RawTarget>,
     notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
     trust: Trust,
+    odoo: Vec<odoo::Raw>,
     terraform: TerraformConfig,
 }
 
@@ -466,6 +471,7 @@ impl Config {
             check: raw.check.checked(text)?,
             retention_days: raw.runtime.retention_days,
             notify: notify::checked(raw.notify, &targets, text)?,
+            odoo: raw.odoo.into_iter().map(|it| it.checked(&targets)).collect::<Result<_, _>>()?,
             targets,
             trust: check_trust(raw.trust)?,
             terraform: raw.terraform,

@@ -8,6 +8,7 @@ mod situation;
 mod step;
 mod subjects;
 mod undo_container;
+mod undo_database;
 mod undo_files;
 mod undo_resource;
 mod ways_out;

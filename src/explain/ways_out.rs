@@ -4,7 +4,7 @@ use super::no_undo::NoUndo;
 use super::other_form::{self, needs_setting, own_forms};
 use super::situation::Situation;
 use super::step::{Step, command, on_host};
-use super::{undo_container, undo_files, undo_resource};
+use super::{undo_container, undo_database, undo_files, undo_resource};
 use crate::check::{may_be_accepted, meta};
 use crate::model::SubjectSource;
 use crate::model::{Origin, Part, WayOut, escaped, quoted_name};
@@ -27,6 +27,11 @@ pub struct Advised {
 #[must_use]
 pub fn advise(situation: &Situation<'_>) -> Advised {
     let finding = situation.finding;
+    if finding.subject.source == SubjectSource::Database {
+        let may_be = situation.is_own_baseline && situation.is_configured && finding.kind.is_drift();
+        let ways = if may_be { acknowledge(situation) } else { Vec::new() };
+        return Advised { ways, notes: undo_database::notes(finding) };
+    }
     if !finding.kind.is_drift() {
         return Advised { ways: for_unreadable(situation), notes: Vec::new() };
     }

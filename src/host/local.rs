@@ -10,8 +10,8 @@ use super::docker::{self, Engine};
 use super::stat_cache::{CachedDisk, StatCache};
 use super::storage::Storage;
 use super::{
-    Answer, ContainerQuery, ContainersAnswer, Content, Host, HostError, Layout, Phase, Query, Watch, content,
-    files, modules, system,
+    Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError,
+    Layout, Phase, Query, Watch, content, files, modules, postgres, system,
 };
 
 /// This machine, with the project's tree where its layout says.
@@ -73,6 +73,10 @@ impl LocalHost {
 impl Host for LocalHost {
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
         content::on_this_machine(&self.layout, path, limit, watch)
+    }
+
+    fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {
+        postgres::observe(&self.engine, queries, watch)
     }
 
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {

@@ -20,6 +20,7 @@ mod module;
 mod modules;
 mod mounts;
 mod named_files;
+pub mod postgres;
 mod read;
 mod reasons;
 pub mod ssh;
@@ -46,6 +47,10 @@ pub(crate) use layout::is_below;
 pub use local::LocalHost;
 pub use module::{EntryKind, ModuleRules};
 pub use named_files::{NameSearch, NamedFiles};
+pub use postgres::{
+    DatabaseAnswer, DatabaseError, DatabaseQuery, DatabaseServer, DatabasesSeen, Fault, InstalledModule,
+    PostgresUrl,
+};
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
 pub use system::{Facts, HIDDEN, ProbeQuery, SystemFacts, SystemQuery};
 
@@ -74,6 +79,19 @@ pub trait Host: Send + Sync {
     /// As [`Host::content`].
     fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
         wanted.iter().map(|(path, limit)| self.content(path, *limit, watch)).collect()
+    }
+
+    /// Reads the installed modules of Odoo's databases, in the order of the queries.
+    ///
+    /// # Errors
+    /// As [`Host::content`]. A server that could not be asked is no error but an answer.
+    fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {
+        let _ = watch;
+        let none = |query: &DatabaseQuery| {
+            let fault = Fault::NotLooked("this host has no databases".to_owned());
+            Err(DatabaseError::new(&query.server.shown(), None, fault))
+        };
+        Ok(queries.iter().map(none).collect())
     }
 }
 

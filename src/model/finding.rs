@@ -30,6 +30,8 @@ pub enum SubjectSource {
     Section(SectionId),
     /// A plan of what should exist, such as Terraform's: no lock file names its subjects.
     Plan,
+    /// A database, and what it has installed.
+    Database,
 }
 
 impl SubjectSource {

@@ -30,7 +30,7 @@ use std::time::Duration;
 pub use content::content;
 pub use places::NoPath;
 pub use undo_source::{How, NoSource, UndoSource, sources};
-pub use versions::version;
+pub use versions::{LONGEST_MANIFEST, version};
 
 use crate::control::waits;
 use crate::git::{GitError, Limit, Repository};

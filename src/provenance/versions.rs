@@ -8,8 +8,8 @@ use super::search::{Search, Sought};
 use crate::git::ObjectEvent;
 use crate::model::{Kind, Provenance, Value, Versions};
 
-/// A longer manifest is none.
-const LONGEST: usize = 1 << 20;
+/// A longer manifest is not read for its version, in bytes.
+pub const LONGEST_MANIFEST: u64 = 1 << 20;
 
 impl Search<'_> {
     /// Reads the versions of modules from the repository's manifests, with one question for all; `None` where neither is known.
@@ -35,7 +35,9 @@ impl Search<'_> {
     fn versions_in(&self, names: &[Vec<u8>]) -> Vec<Option<String>> {
         let (mut found, mut bytes) = (vec![None; names.len()], Vec::new());
         let _ = self.repository.read_each(names, &self.limit, &mut |at, event| match event {
-            ObjectEvent::Piece(piece) if bytes.len() <= LONGEST => bytes.extend_from_slice(piece),
+            ObjectEvent::Piece(piece) if bytes.len() as u64 <= LONGEST_MANIFEST => {
+                bytes.extend_from_slice(piece);
+            }
             ObjectEvent::Piece(_) => {}
             ObjectEvent::Whole(object) if object.kind == "blob" => {
                 found[at] = version(&std::mem::take(&mut bytes));
@@ -76,7 +78,7 @@ static VERSION: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// The version that a module's manifest states.
 #[must_use]
 pub fn version(manifest: &[u8]) -> Option<String> {
-    if manifest.len() > LONGEST {
+    if manifest.len() as u64 > LONGEST_MANIFEST {
         return None;
     }
     let found = VERSION.as_ref()?.captures_iter(manifest).find(|found| {

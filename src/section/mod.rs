@@ -47,6 +47,9 @@ use crate::model::{
 /// What stands for infrastructure among the sections of a report's coverage. It is no section: a plan names its subjects.
 pub const INFRASTRUCTURE: SectionId = SectionId("terraform");
 
+/// What stands for databases among the sections of a report's coverage. It is no section, for it has no lock file.
+pub const DATABASES: SectionId = SectionId("odoo");
+
 /// Every section, in the order of the report. A new one is a new file and a line here.
 pub const SECTIONS: &[&dyn Section] = &[
     &compose::Compose,
@@ -282,7 +285,7 @@ pub fn kind_of(source: SubjectSource) -> Option<SubjectKind> {
     match source {
         SubjectSource::LockFile => None,
         SubjectSource::Section(_) => meta_of(source).map(|meta| meta.kind),
-        SubjectSource::Plan => Some(SubjectKind::Resource),
+        SubjectSource::Plan | SubjectSource::Database => Some(SubjectKind::Resource),
     }
 }
 
@@ -293,6 +296,7 @@ pub fn noun_of(source: SubjectSource) -> &'static str {
         SubjectSource::LockFile => "lock file",
         SubjectSource::Section(_) => meta_of(source).map_or("subject", |meta| meta.nouns.0),
         SubjectSource::Plan => "resource",
+        SubjectSource::Database => "installed module",
     }
 }
 

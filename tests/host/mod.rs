@@ -1,5 +1,6 @@
 //! Hosts: file systems, commits, engines, servers over SSH.
 
+mod databases;
 mod docker;
 mod fs;
 mod git;

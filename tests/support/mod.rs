@@ -16,6 +16,7 @@ pub(crate) mod keys;
 pub(crate) mod listening;
 pub(crate) mod needs;
 mod past;
+pub(crate) mod postgres;
 pub(crate) mod random;
 pub(crate) mod sshd;
 pub(crate) mod strace;

@@ -13,6 +13,8 @@ pub(crate) const DOCKER: &str = "docker";
 pub(crate) const COMPOSE: &str = "compose";
 /// The service of Podman at `DRIFTLOCK_PODMAN`.
 pub(crate) const PODMAN: &str = "podman";
+/// The programs of a PostgreSQL server, where Debian installs them.
+pub(crate) const POSTGRES: &str = "postgres";
 /// Terraform, or `OpenTofu` under its name.
 pub(crate) const TERRAFORM: &str = "terraform";
 /// The Python package by which the tests have a provider of Terraform, which `scripts/python.sh` downloads.

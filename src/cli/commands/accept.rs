@@ -40,13 +40,12 @@ use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::host::Watch;
-use crate::model::{Attribute, Kind, SubjectSource, escaped};
+use crate::model::{Attribute, Kind, escaped};
 use crate::project::Project;
 use crate::report::json::{self};
 use crate::section::{INFRASTRUCTURE, Purpose, SECTIONS};
 use crate::section::{lock_file_groups, lock_file_names};
 use crate::store::runs;
-use crate::terraform::why_not_lockable;
 
 /// Make a run's observation the baseline, whole or by subject, after showing what changes
 ///
@@ -371,11 +370,11 @@ fn all_of_report(report: &Report) -> Vec<Change> {
     accept::from_report(report, &could).unwrap_or_default()
 }
 
-/// What a report's plan tells that no lock file can hold, and why.
+/// What a report tells that no lock file can hold, and why.
 fn not_lockable(report: &Report) -> Vec<NotLockable<'_>> {
     let findings = report.checks.iter().flat_map(|check| check.findings.iter().map(|it| (check.id, it)));
-    let of_plan = findings.filter(|(_, finding)| finding.subject.source == SubjectSource::Plan);
-    of_plan.filter_map(|(check, it)| Some(((check, it.subject.key.clone()), why_not_lockable(it)?))).collect()
+    let reason = |finding| accept::why_no_lock_file(finding);
+    findings.filter_map(|(check, it)| Some(((check, it.subject.key.clone()), reason(it)?))).collect()
 }
 
 /// A check and a subject, and why it cannot be accepted.

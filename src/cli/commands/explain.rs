@@ -10,6 +10,7 @@ use crate::store::since;
 use clap::{Args, ValueEnum};
 
 use crate::acknowledge;
+use crate::audit::databases;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::infrastructure;
 use crate::audit::lines::{Lines, Store, Versions, extent};
@@ -176,6 +177,10 @@ impl Inquiry<'_> {
         it.notes.extend(self.users(&known.place, part.as_deref()));
         if part.is_none() {
             it.notes.extend(changed_otherwise(&it));
+        }
+        if known.source == SubjectSource::Database {
+            let seen = self.examined.databases.iter();
+            it.notes.extend(seen.flat_map(|databases| databases::details(databases, &known.key)));
         }
         let declared = it
             .checks

@@ -173,7 +173,30 @@ impl EngineApi {
         path: &str,
         take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut body = self.answer(Method::GET, path, Bytes::new()).await?.into_body();
+        self.pieces(Method::GET, path, Bytes::new(), take).await
+    }
+
+    /// The same of the answer to JSON.
+    ///
+    /// # Errors
+    /// As [`EngineApi::stream`].
+    pub(super) async fn post_stream<E: From<CallError>>(
+        &self,
+        path: &str,
+        sent: &serde_json::Value,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.pieces(Method::POST, path, sent.to_string().into(), take).await
+    }
+
+    async fn pieces<E: From<CallError>>(
+        &self,
+        method: Method,
+        path: &str,
+        sent: Bytes,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut body = self.answer(method, path, sent).await?.into_body();
         loop {
             let frame = timeout(DEADLINE, body.frame()).await.map_err(CallError::from)?;
             let Some(frame) = frame.transpose().map_err(CallError::from)? else { return Ok(()) };

@@ -62,7 +62,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn contact(&self) -> Contact<'_> {
+    pub(in crate::host) fn contact(&self) -> Contact<'_> {
         let socket = match self {
             Self::Unix(path) => Some(path.as_path()),
             _ => None,
@@ -70,7 +70,7 @@ impl Engine {
         Contact { shown: self.shown(), socket, address: self.address() }
     }
 
-    pub(super) fn connect(&self) -> Result<EngineApi, EngineError> {
+    pub(in crate::host) fn connect(&self) -> Result<EngineApi, EngineError> {
         let dial = |address: &str| {
             let place = address.split('/').next().unwrap_or_default().to_owned();
             move || TcpStream::connect(place.clone())

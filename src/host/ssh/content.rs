@@ -6,12 +6,14 @@ use std::time::Instant;
 use super::connect::Connection;
 use super::error::ScriptError;
 use super::remote::SshHost;
-use super::survey::{self, FileRequest, GivenFile, Snapshot};
+use super::survey::{self, FileRequest, FilesRequest, GivenFile, Snapshot};
 use crate::host::reasons::{NO_PLACE, changed};
 use crate::host::{Answer, Content, FileQuery, HostError, Query, Scope, Seen, Select, Watch};
 
 /// The number of requests for a file that changes while it is given.
 const ATTEMPTS: usize = 3;
+/// The number of files that one script gives.
+const TOGETHER: usize = 64;
 
 /// A file whose bytes are wanted.
 struct RemoteFile<'a> {
@@ -36,6 +38,60 @@ impl SshHost {
         }
         let file = RemoteFile { path, place: place.as_os_str().as_bytes(), limit };
         self.wait(watch, &async |connection| self.ask_content(connection, &file, watch).await)
+    }
+
+    /// Reads several files, each with the most bytes that it may have: many with each script, and those that it does not give
+    /// by themselves.
+    ///
+    /// # Errors
+    /// As [`SshHost::read_file`].
+    pub(super) fn read_files(
+        &self,
+        wanted: &[(Vec<u8>, u64)],
+        watch: &Watch,
+    ) -> Result<Vec<Content>, HostError> {
+        let mut contents = Vec::with_capacity(wanted.len());
+        for some in wanted.chunks(TOGETHER) {
+            let given = if some.len() > 1 { self.given_together(some, watch)? } else { None };
+            let mut given = given.unwrap_or_default().into_iter();
+            for (path, limit) in some {
+                contents.push(match given.next() {
+                    Some(GivenFile::Bytes(bytes)) => {
+                        watch.count(bytes.len() as u64);
+                        Content::Bytes(bytes)
+                    }
+                    Some(GivenFile::TooLarge(size)) => Content::TooLarge(size),
+                    Some(GivenFile::NoFile | GivenFile::Changed) | None => {
+                        self.read_file(path, *limit, watch)?
+                    }
+                });
+            }
+        }
+        Ok(contents)
+    }
+
+    /// Files that one script gives; `None` where it could not give them together.
+    fn given_together(
+        &self,
+        wanted: &[(Vec<u8>, u64)],
+        watch: &Watch,
+    ) -> Result<Option<Vec<GivenFile>>, HostError> {
+        let place = |path: &Vec<u8>| self.layout.locate(path).filter(|_| !path.contains(&0));
+        let places: Option<Vec<_>> = wanted.iter().map(|(path, _)| place(path)).collect();
+        let Some(places) = places else { return Ok(None) };
+        let files: Vec<(&[u8], u64)> = places
+            .iter()
+            .zip(wanted)
+            .map(|(place, (_, limit))| (place.as_os_str().as_bytes(), *limit))
+            .collect();
+        self.wait(watch, &async |connection| {
+            let mut request = FilesRequest::new(&files);
+            let run = connection.run(self.command(), request.script(), self.access.limits.time, |piece| {
+                request.feed(piece)?;
+                Ok(request.has_begun())
+            });
+            Ok(run.await.ok().and_then(|_| request.finish().ok().flatten()))
+        })
     }
 
     async fn ask_content(

@@ -296,19 +296,38 @@ pub(super) async fn archive(
     is_there: &dyn Fn(&str) -> bool,
     watch: &Watch,
 ) -> Result<(ArchiveDisk, Option<String>), ArchiveError> {
+    let open = opener(connection, access).await.ok_or(ArchiveError::ByCommands)?;
+    let engine = EngineApi::of_archive(open);
+    read_archive(&engine, id, path, Contained::Given(is_there), watch).await
+}
+
+/// The server's engine, for calls beside its list of containers; `None` where two commands are all that is allowed.
+pub(super) async fn api(
+    connection: &Connection,
+    access: EngineAccess,
+) -> Option<(EngineApi, Contact<'static>)> {
+    let engine = EngineApi::of_server(opener(connection, access).await?);
+    let shown = "the server's socket or docker client".to_owned();
+    Some((engine, Contact { shown, socket: None, address: Address::default() }))
+}
+
+/// Opens streams to the engine.
+type Opener = Box<dyn Fn() -> Opening + Send + Sync>;
+
+/// The way to the engine: its socket, else its client; `None` where two commands are all that is allowed.
+async fn opener(connection: &Connection, access: EngineAccess) -> Option<Opener> {
     let docker = match access {
         EngineAccess::Auto => "docker",
         EngineAccess::Sudo => "sudo -n docker",
-        EngineAccess::Cli => return Err(ArchiveError::ByCommands),
+        EngineAccess::Cli => return None,
     };
     let has_socket = access == EngineAccess::Auto
         && connection.handle.channel_open_direct_streamlocal(SOCKET).await.is_ok();
-    let engine = if has_socket {
-        EngineApi::of_archive(by_socket(connection, SOCKET))
+    Some(if has_socket {
+        Box::new(by_socket(connection, SOCKET))
     } else {
-        EngineApi::of_archive(by_client(connection, docker, &mark(), Ear::default()))
-    };
-    read_archive(&engine, id, path, Contained::Given(is_there), watch).await
+        Box::new(by_client(connection, docker, &mark(), Ear::default()))
+    })
 }
 
 /// The reason why a script was not run.

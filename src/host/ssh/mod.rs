@@ -6,6 +6,7 @@ mod client;
 mod connect;
 mod content;
 mod contents;
+mod databases;
 mod deadline;
 mod engine;
 mod error;

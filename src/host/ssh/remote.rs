@@ -9,15 +9,15 @@ use super::engine::LookedInto;
 use super::error::{ScriptError, telling};
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
-use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, engine};
+use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, databases, engine};
 use crate::control::runtime::Runtime;
 use crate::control::waits;
 use crate::host::docker::{Gathered, MountLook};
 use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{
-    Answer, Container, ContainerQuery, ContainersAnswer, Content, Host, HostError, Layout, Phase, Query,
-    Watch,
+    Answer, Container, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host,
+    HostError, Layout, Phase, Query, Watch,
 };
 use crate::model::{Mount, MountView, in_words};
 
@@ -341,6 +341,16 @@ impl Host for SshHost {
 
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
         self.read_file(path, limit, watch)
+    }
+
+    fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
+        self.read_files(wanted, watch)
+    }
+
+    fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {
+        self.wait(watch, &async |connection| {
+            Ok(databases::observe(connection, self.access.engine, queries).await)
+        })
     }
 }
 

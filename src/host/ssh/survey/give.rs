@@ -39,6 +39,8 @@ pub struct FileRequest {
     nonce: String,
     script: Vec<u8>,
     limit: usize,
+    /// The number of files, which the mark behind the answer repeats.
+    count: usize,
     answer: Vec<u8>,
     has_begun: bool,
 }
@@ -58,7 +60,14 @@ impl FileRequest {
     /// Awaits the answer to a request of this nonce.
     #[must_use]
     pub fn awaited(nonce: &str, limit: usize) -> Self {
-        Self { nonce: nonce.to_owned(), script: Vec::new(), limit, answer: Vec::new(), has_begun: false }
+        Self {
+            nonce: nonce.to_owned(),
+            script: Vec::new(),
+            limit,
+            count: 1,
+            answer: Vec::new(),
+            has_begun: false,
+        }
     }
 
     /// The standard input of `sh -s`.
@@ -97,6 +106,12 @@ impl FileRequest {
     /// # Errors
     /// When the answer did not begin, was cut short, or is not what the script writes.
     pub fn finish(&self) -> Result<GivenFile, SurveyError> {
+        let given = read(self.told()?).filter(|given| given.is_within(self.limit));
+        given.ok_or(SurveyError::Garbled)
+    }
+
+    /// What stands between the marks.
+    fn told(&self) -> Result<&[u8], SurveyError> {
         let after = |bytes: &[u8], mark: &[u8]| {
             let at = bytes.windows(mark.len()).position(|window| window == mark);
             at.map(|at| (at, at + mark.len()))
@@ -105,7 +120,7 @@ impl FileRequest {
             return Err(SurveyError::NotBegun);
         };
         let answer = &self.answer[from..];
-        let Some((end, _)) = after(answer, format!("\0Z{} 1\0", self.nonce).as_bytes()) else {
+        let Some((end, _)) = after(answer, format!("\0Z{} {}\0", self.nonce, self.count).as_bytes()) else {
             let refusal = answer.strip_prefix(b"E").and_then(|rest| rest.split(|&b| b == 0).next());
             let ends = answer.ends_with(format!("\0Z{} 0\0", self.nonce).as_bytes());
             let why = refusal
@@ -113,9 +128,81 @@ impl FileRequest {
                 .map(|why| String::from_utf8_lossy(why).chars().take(REPEATED).collect());
             return Err(why.map_or(SurveyError::Cut, SurveyError::Refusal));
         };
-        let given = read(&answer[..end]).filter(|given| given.is_within(self.limit));
-        given.ok_or(SurveyError::Garbled)
+        Ok(&answer[..end])
     }
+}
+
+/// Asks for the bytes of several files, with one script.
+pub struct FilesRequest {
+    request: FileRequest,
+    limits: Vec<usize>,
+}
+
+impl FilesRequest {
+    /// Asks for files, each with the most bytes that it may have; no path has a NUL.
+    #[must_use]
+    pub fn new(files: &[(&[u8], u64)]) -> Self {
+        let nonce = nonce();
+        let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX / 4).min(usize::MAX / 4);
+        let limits: Vec<usize> = files.iter().map(|(_, limit)| size(*limit)).collect();
+        let whole = limits.iter().fold(0, |all: usize, limit| all.saturating_add(*limit)).min(usize::MAX / 4);
+        let mut script = [bare(FUNCTIONS).as_bytes(), bare(GIVE).as_bytes(), b"survey() {\n"].concat();
+        for (path, limit) in files {
+            script.extend_from_slice(format!("call give {limit} ").as_bytes());
+            script.extend_from_slice(&[&quoted(path)[..], b"\n"].concat());
+        }
+        script.extend_from_slice(format!("}}\nmain {nonce} </dev/null\n").as_bytes());
+        let count = files.len();
+        Self { request: FileRequest { script, count, ..FileRequest::awaited(&nonce, whole) }, limits }
+    }
+
+    /// The standard input of `sh -s`.
+    #[must_use]
+    pub fn script(&self) -> Vec<u8> {
+        self.request.script()
+    }
+
+    /// Takes a piece of the answer.
+    ///
+    /// # Errors
+    /// When the answer is longer than it can be.
+    pub fn feed(&mut self, piece: &[u8]) -> Result<(), SurveyError> {
+        self.request.feed(piece)
+    }
+
+    /// Whether the mark before the answer has come.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.request.has_begun()
+    }
+
+    /// The files that were given, in their order; `None` where one changed meanwhile, so that it is not known where the next begins.
+    ///
+    /// # Errors
+    /// When the answer did not begin, or was cut short.
+    pub fn finish(&self) -> Result<Option<Vec<GivenFile>>, SurveyError> {
+        let mut told = self.request.told()?;
+        let mut given = Vec::with_capacity(self.limits.len());
+        for limit in &self.limits {
+            let Some(length) = record_length(told) else { return Ok(None) };
+            let file = read(&told[..length]).filter(|file| file.is_within(*limit));
+            let Some(file) = file.filter(|file| *file != GivenFile::Changed) else { return Ok(None) };
+            given.push(file);
+            told = told.get(length + 1..).unwrap_or_default();
+        }
+        Ok(told.is_empty().then_some(given))
+    }
+}
+
+/// The length of the first record, without the NUL that ends it; `None` where there is none.
+fn record_length(told: &[u8]) -> Option<usize> {
+    let head = told.iter().position(|&b| b == 0).unwrap_or(told.len());
+    let record = std::str::from_utf8(&told[..head]).ok()?;
+    let Some((size, _)) = record.strip_prefix('C').and_then(|rest| rest.split_once(' ')) else {
+        return (!record.is_empty()).then_some(head);
+    };
+    let length = head.checked_add(1)?.checked_add(size.parse().ok()?)?;
+    (length <= told.len() && told.get(length).is_none_or(|&b| b == 0)).then_some(length)
 }
 
 /// Reads what stands between the marks; the NUL before the last one ends it.

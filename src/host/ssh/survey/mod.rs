@@ -17,7 +17,7 @@ mod tests;
 
 pub use budget::Budget;
 pub use error::SurveyError;
-pub use give::{FileRequest, GivenFile};
+pub use give::{FileRequest, FilesRequest, GivenFile};
 pub(super) use mounted::{MountQuestion, MountRequest};
 pub use reader::Reader;
 pub(super) use script::Survey;

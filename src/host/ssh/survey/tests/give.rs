@@ -3,7 +3,7 @@
 use super::hostile::hostile_names;
 use super::*;
 use crate::host::Content;
-use crate::host::ssh::survey::{FileRequest, GivenFile};
+use crate::host::ssh::survey::{FileRequest, FilesRequest, GivenFile};
 use crate::model::{Obstacle, Reason};
 
 const LIMIT: u64 = 1 << 20;
@@ -38,6 +38,34 @@ fn every_shell_gives_every_byte_of_a_file_of_any_name() {
         for by in SHELLS {
             assert_eq!(given(by, &project.path(name)), GivenFile::Bytes(content.to_vec()), "{by:?} {name}");
         }
+    }
+}
+
+#[test]
+fn one_script_gives_several_files_in_their_order() {
+    let project = Project::new();
+    let contents = [&b"one"[..], b"", b"\0Z 1\0N\0C3 ", b"0123456789", b"last\n"];
+    let names = ["a b", "'", "c\nd", "too long", "-e"];
+    for (name, content) in names.iter().zip(contents) {
+        project.file(name, content);
+    }
+    let paths: Vec<_> = names.iter().chain(&["gone"]).map(|name| project.path(name)).collect();
+    let limits = [LIMIT, LIMIT, LIMIT, 9, LIMIT, LIMIT];
+    let files: Vec<(&[u8], u64)> =
+        paths.iter().zip(limits).map(|(path, limit)| (path.as_os_str().as_bytes(), limit)).collect();
+    let mut expected: Vec<GivenFile> =
+        contents.iter().map(|content| GivenFile::Bytes(content.to_vec())).collect();
+    expected[3] = GivenFile::TooLarge(10);
+    expected.push(GivenFile::NoFile);
+    for by in SHELLS {
+        let mut request = FilesRequest::new(&files);
+        let output = run(by, &request.script(), &Programs::Usual);
+        request.feed(&output).unwrap();
+        assert_eq!(request.finish().unwrap().unwrap(), expected, "{by:?}");
+        // Cut short, nothing is believed.
+        let mut cut = FilesRequest::new(&files);
+        cut.feed(&output[..output.len() - 5]).unwrap();
+        assert!(cut.finish().is_err());
     }
 }
 
