@@ -113,22 +113,36 @@ pub(super) fn details_of(finding: &Finding) -> Vec<String> {
 pub(super) fn unseen(check: &CheckResult, with_ways_out: bool, depth: Depth) -> Vec<Line> {
     let mut lines = Vec::new();
     let unread: Vec<&Finding> = check.findings.iter().filter(|f| !f.kind.is_drift()).collect();
+    // One cause is one error: a directory that cannot be read, or one reason of many subjects.
+    let mut below: BTreeMap<&[u8], usize> = BTreeMap::new();
+    let mut alone = unread.clone();
+    if depth == Depth::Lines {
+        let places: BTreeSet<&[u8]> = unread.iter().map(|it| it.place.as_slice()).collect();
+        alone.retain(|it| match unread_above(&places, &it.place) {
+            Some(dir) => {
+                *below.entry(dir).or_default() += 1;
+                false
+            }
+            None => true,
+        });
+    }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for why in unread.iter().filter_map(|it| it.reason.as_deref()).filter(|_| depth == Depth::Lines) {
+    for why in alone.iter().filter_map(|it| it.reason.as_deref()).filter(|_| depth == Depth::Lines) {
         *counts.entry(why).or_default() += 1;
     }
     let mut said: BTreeSet<&str> = BTreeSet::new();
-    for finding in &unread {
+    for finding in &alone {
         let shared =
             finding.reason.as_deref().filter(|why| counts.get(why).is_some_and(|n| *n > causes::SHARED));
         if let Some(why) = shared {
-            // One cause is one error, such as a directory above all of them.
             if said.insert(why) {
-                lines.push(Line::Fact("ERROR", unread_together(check, &unread, why)));
+                lines.push(Line::Fact("ERROR", unread_together(check, &alone, why)));
             }
             continue;
         }
-        lines.push(Line::Fact("ERROR", title(check, finding)));
+        let more = below.get(finding.place.as_slice());
+        let more = more.map(|count| format!(", and {count} {} below it", check.labels.noun));
+        lines.push(Line::Fact("ERROR", title(check, finding) + &more.unwrap_or_default()));
         if depth == Depth::Details {
             lines.extend(details(finding));
             lines.extend(commands(if with_ways_out { &finding.ways_out } else { &[] }));
@@ -138,6 +152,12 @@ pub(super) fn unseen(check: &CheckResult, with_ways_out: bool, depth: Depth) -> 
     let errors = check.errors.iter().map(|why| format!("{topic}: {}", escaped(why.as_bytes())));
     lines.extend(errors.map(|text| Line::Fact("ERROR", text)));
     lines
+}
+
+/// The topmost directory above a place that could not be read either.
+fn unread_above<'a>(places: &BTreeSet<&'a [u8]>, place: &[u8]) -> Option<&'a [u8]> {
+    let cuts = place.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+    cuts.into_iter().find_map(|cut| places.get(&place[..cut]).copied())
 }
 
 /// `Addon unreadable: 72 modules: a … z (permission denied)`: all that could not be read for one reason.

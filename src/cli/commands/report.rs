@@ -68,9 +68,13 @@ pub(crate) fn run(session: &Session, args: &ReportArgs) -> Result<u8, Failure> {
     let shown_in = project.as_ref().filter(|_| is_shown);
     let runs = shown_in.map(|project| past_runs::before(project, &reports)).unwrap_or_default();
     // Of what came from elsewhere, the runs here tell nothing.
-    let is_ours = |report: &Report| project.as_ref().is_some_and(|project| past_runs::is_of(project, report));
-    for report in reports.iter_mut().filter(|report| !runs.is_empty() && is_ours(report)) {
-        past_runs::put(report, &runs);
+    if let Some(project) = &project {
+        for report in reports.iter_mut().filter(|report| past_runs::is_of(project, report)) {
+            report.project = printable_path(&project.root);
+            if !runs.is_empty() {
+                past_runs::put(report, &runs);
+            }
+        }
     }
     let is_written = write(&reports, &wanted);
     print(&reports, &wanted, args.details.presentation(false, session.color))?;
