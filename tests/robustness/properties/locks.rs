@@ -99,6 +99,32 @@ fn containers() -> impl Strategy<Value = BTreeMap<Vec<u8>, Entry>> {
     prop::collection::btree_map(text().prop_map(String::into_bytes), facts, 1..4)
 }
 
+/// What a machine has beside files, made of words.
+fn of_machine(section: &str, words: &BTreeMap<String, String>) -> BTreeMap<Vec<u8>, Entry> {
+    let facts = |(at, (name, word)): (usize, (&String, &String))| {
+        let facts: Vec<(&str, String)> = match section {
+            "packages" => vec![("name", name.clone()), ("version", word.clone()), ("arch", "all".to_owned())],
+            "services" => {
+                vec![
+                    ("unit", format!("{name}.service")),
+                    ("enabled", word.clone()),
+                    ("active", "active".to_owned()),
+                ]
+            }
+            "ports" => vec![
+                ("proto", "tcp".to_owned()),
+                ("address", "127.0.0.1".to_owned()),
+                ("port", (at + 1).to_string()),
+                ("program", word.clone()),
+            ],
+            _ => vec![("output", format!("{word}\n"))],
+        };
+        let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        (name.clone().into_bytes(), entry(Value::Structured(facts)))
+    };
+    words.iter().enumerate().map(facts).collect()
+}
+
 proptest! {
     #![proptest_config(cases(256))]
 
@@ -132,16 +158,19 @@ proptest! {
     #[test]
     fn what_is_read_back_prints_the_same(
         files in single_files(), modules in modules(), containers in containers(), environments in environments(),
+        words in prop::collection::btree_map("[a-z][a-z0-9.-]{0,8}", "[a-z0-9.:~-]{1,8}", 1..8),
     ) {
         for section in SECTIONS {
             let entries = match section.id().0 {
-                "addons" => &modules,
-                "images" => &containers,
-                "env" => &environments,
-                _ => &files,
+                "addons" => modules.clone(),
+                "images" => containers.clone(),
+                "env" => environments.clone(),
+                "inside" => files.iter().map(|(path, it)| ([b"box:/", &path[..]].concat(), it.clone())).collect(),
+                id @ ("packages" | "services" | "ports" | "probes") => of_machine(id, &words),
+                _ => files.clone(),
             };
-            let state = State { entries: entries.clone() };
-            prop_assert_eq!(section.print(&read_back(*section, &state)), section.print(&state));
+            let state = State { entries };
+            prop_assert_eq!(section.print(&read_back(*section, &state)), section.print(&state), "{}", section.id().0);
         }
     }
 }
