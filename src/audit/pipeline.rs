@@ -368,7 +368,10 @@ pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
         is_alone: request.setting.no_machine,
     });
     let (sections, databases) = (look.evidence.as_slice(), look.databases.as_ref());
-    let case = Case { server, sections, signature: request.signature, infrastructure, databases };
+    let mut contents = request.setting.config.docker.iter().flat_map(|docker| &docker.contents);
+    let has_contents = contents.any(|table| !table.is_locked());
+    let case =
+        Case { server, sections, signature: request.signature, infrastructure, databases, has_contents };
     let mut results: Vec<CheckResult> = CHECKS
         .iter()
         .filter(|check| request.wants(**check))

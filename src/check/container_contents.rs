@@ -1,10 +1,9 @@
 //! The check `container_contents`: files inside containers, of their images or mounted, are those of the baseline.
 
 use super::difference::inside;
-use super::{Case, Check, NoBaseline, begun, compared, differences, seen_both};
+use super::{Case, Check, compared, compared_in, differences};
 use crate::model::{
-    Change, CheckLabels, CheckMeta, CheckResult, ContentsState, Entry, Finding, Kind, Observed, Subject,
-    Value,
+    Change, CheckLabels, CheckMeta, CheckResult, ContentsState, Entry, Finding, Kind, Subject, Value,
 };
 use crate::section;
 
@@ -65,31 +64,18 @@ impl Check for ContainerContents {
 
 /// The files that are locked as they lie in containers; `None` where there are none.
 fn of_locked(check: &dyn Check, case: &Case<'_>) -> Option<CheckResult> {
-    let evidence = case.sections.iter().find(|e| e.section.id() == section::INSIDE)?;
-    let mut result = begun(check, case);
-    match &evidence.observed {
-        Observed::Off(_) => return None,
-        Observed::Skipped(why) => result.skip = Some(why.clone()),
-        Observed::Failed(why) => result.errors.push(why.clone()),
-        Observed::Seen(seen) => {
-            result.errors.extend(evidence.baseline.as_ref().err().map(NoBaseline::in_words));
-            result.errors.extend(seen.problems.iter().cloned());
-        }
-    }
-    if let Some((baseline, seen)) = seen_both(evidence) {
-        (result.findings, result.subjects) = differences(evidence.section, baseline, seen);
+    let section = section::find(section::INSIDE)?;
+    let (mut result, sides) = compared_in(check, case, section.id())?;
+    if let Some((baseline, seen)) = sides {
+        (result.findings, result.subjects) = differences(section, baseline, seen);
     }
     Some(result)
 }
 
 /// The files and modules that are held against the baseline of other sections; `None` where the configuration names none.
 fn of_the_baseline(check: &dyn Check, case: &Case<'_>) -> Option<CheckResult> {
-    let (mut result, sides) = compared(check, case)?;
-    // Whether any are configured is known where containers were seen; where not, other checks say why.
-    let (_, seen) = sides?;
-    if !seen.views.has_contents {
-        return None;
-    }
+    let (mut result, sides) = compared(check, case).filter(|_| case.has_contents)?;
+    let Some((_, seen)) = sides else { return Some(result) };
     result.errors.extend(seen.views.problems.iter().cloned());
     let unmatched = seen.views.unmatched_contents.iter();
     result.errors.extend(unmatched.map(|pattern| {

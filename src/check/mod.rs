@@ -120,6 +120,8 @@ pub struct Case<'a> {
     pub infrastructure: Option<Infrastructure<'a>>,
     /// The databases of Odoo; `None` where none is named.
     pub databases: Option<&'a Databases>,
+    /// Whether paths inside containers are held against the baseline.
+    pub has_contents: bool,
 }
 
 /// Infrastructure that Terraform code describes.
@@ -139,7 +141,14 @@ impl<'a> Case<'a> {
     /// A case that no server has a part in.
     #[must_use]
     pub fn of(sections: &'a [Evidence]) -> Self {
-        Self { server: None, sections, signature: None, infrastructure: None, databases: None }
+        Self {
+            server: None,
+            sections,
+            signature: None,
+            infrastructure: None,
+            databases: None,
+            has_contents: false,
+        }
     }
 }
 
@@ -231,7 +240,16 @@ fn compared<'a>(
     check: &dyn Check,
     case: &Case<'a>,
 ) -> Option<(CheckResult, Option<(&'a State, &'a Observation)>)> {
-    let evidence = case.sections.iter().find(|e| Some(e.section.id()) == check.section())?;
+    compared_in(check, case, check.section()?)
+}
+
+/// The same of another section that the check reads.
+fn compared_in<'a>(
+    check: &dyn Check,
+    case: &Case<'a>,
+    section: SectionId,
+) -> Option<(CheckResult, Option<(&'a State, &'a Observation)>)> {
+    let evidence = case.sections.iter().find(|e| e.section.id() == section)?;
     let mut result = begun(check, case);
     match &evidence.observed {
         Observed::Off(_) => return None,

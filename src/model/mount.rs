@@ -195,8 +195,6 @@ pub struct Views {
     pub contents: BTreeMap<Vec<u8>, Vec<(String, ContentsState)>>,
     /// The patterns of the configuration that no container matches.
     pub unmatched_contents: Vec<String>,
-    /// Whether the configuration names any.
-    pub has_contents: bool,
     /// The variables of each container of a Compose service, by container, where they are wanted.
     pub environments: BTreeMap<Vec<u8>, ContainerEnvironment>,
     /// How they stand to what compose files give, by container.

@@ -286,7 +286,6 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
     seen.views.problems = problems;
     let docker = ask.setting.config.docker.clone().unwrap_or_default();
     let tables = of_the_baseline(&docker);
-    seen.views.has_contents = !tables.is_empty();
     seen.views.unmatched_contents = tables
         .iter()
         .filter(|wanted| {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::container_mounts::{accept, release, released};
 use crate::support::docker::{Stage, check_of};
-use crate::support::needs;
+use crate::support::{Ran, needs};
 
 /// A stage whose container `web` has the released module and file of its own.
 pub(crate) fn baked() -> Stage {
@@ -51,6 +51,32 @@ fn error(stage: &Stage) -> String {
     let check = check_of(&report, "container_contents").clone();
     assert_eq!((code, &check["status"]), (1, &"ERROR".into()), "{report:#}");
     check["error"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn an_engine_that_is_away_is_never_a_pass() {
+    let stage = baked();
+    for (mode, code, status) in [("required", 1, "ERROR"), ("auto", 0, "SKIP")] {
+        let args = [
+            "check",
+            "--format",
+            "json",
+            "--docker",
+            mode,
+            "--only",
+            "container_contents",
+            "--only",
+            "config_hashes",
+        ];
+        let mut command = stage.project.driftlock(&args);
+        let ran = Ran(command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap());
+        let report = ran.report();
+        assert_eq!(
+            (ran.code(), &check_of(&report, "container_contents")["status"]),
+            (code, &status.into()),
+            "{report:#}"
+        );
+    }
 }
 
 /// What the engine has of this stage, and what the container wrote.
