@@ -10,7 +10,7 @@ use crate::host::{
     Content, DatabaseAnswer, DatabaseError, DatabaseQuery, DatabaseServer, Fault, Host, HostError, MANIFESTS,
     PostgresUrl, Watch,
 };
-use crate::model::{Digest, Entry, Leaf, Observed, escaped, printable_path};
+use crate::model::{Digest, Entry, Leaf, Observed, Reason, escaped, printable_path};
 use crate::project::Project;
 use crate::provenance::{self, LONGEST_MANIFEST};
 use crate::section;
@@ -121,7 +121,7 @@ fn manifests(
     look: &Look,
     host: &dyn Host,
     watch: &Watch,
-) -> Result<BTreeMap<Vec<u8>, Result<String, String>>, HostError> {
+) -> Result<BTreeMap<Vec<u8>, Result<String, Reason>>, HostError> {
     let addons = look.evidence.iter().find(|e| e.section.id() == section::ADDONS);
     let Some(Observed::Seen(seen)) = addons.map(|e| &e.observed) else { return Ok(BTreeMap::new()) };
     let names = databases.modules();
@@ -132,10 +132,10 @@ fn manifests(
         match manifest_of(entry) {
             Some((name, Leaf::File(digest))) => files.push((place, [place, name].join(&b'/'), digest)),
             Some((_, Leaf::Link(_))) => {
-                let why = "its manifest is a link, which is not followed: put the file there".to_owned();
+                let why = "its manifest is a link, which is not followed: put the file there".into();
                 versions.insert(place.clone(), Err(why));
             }
-            None => drop(versions.insert(place.clone(), Err("it has no manifest".to_owned()))),
+            None => drop(versions.insert(place.clone(), Err("it has no manifest".into()))),
         }
     }
     let wanted: Vec<(Vec<u8>, u64)> =
@@ -161,16 +161,16 @@ fn manifest_of(entry: &Entry) -> Option<(&'static [u8], Leaf)> {
 }
 
 /// The version that a manifest states, where it is still the one whose digest was taken.
-fn version_in(content: &Content, digest: Digest) -> Result<String, String> {
+fn version_in(content: &Content, digest: Digest) -> Result<String, Reason> {
     let bytes = match content {
         Content::Bytes(bytes) if Digest::of(bytes) == digest => bytes,
         Content::Bytes(_) | Content::Gone => {
-            return Err("its manifest changed while it was looked at: check again".to_owned());
+            return Err("its manifest changed while it was looked at: check again".into());
         }
         Content::TooLarge(size) => {
-            return Err(format!("its manifest has {size} bytes, which is no manifest"));
+            return Err(format!("its manifest has {size} bytes, which is no manifest").into());
         }
-        Content::Unreadable(why) => return Err(format!("its manifest: {why}")),
+        Content::Unreadable(why) => return Err(why.behind("its manifest")),
     };
     let states_one = |line: &[u8]| {
         let line = line.trim_ascii_start();
@@ -180,8 +180,7 @@ fn version_in(content: &Content, digest: Digest) -> Result<String, String> {
     match provenance::version(bytes) {
         Some(version) => Ok(version),
         None if bytes.split(|b| *b == b'\n').any(states_one) => {
-            Err("the version in its manifest is no plain text: write it as 'version': '18.0.1.0.0'"
-                .to_owned())
+            Err("the version in its manifest is no plain text: write it as 'version': '18.0.1.0.0'".into())
         }
         None => Ok(UNSTATED.to_owned()),
     }
@@ -221,7 +220,7 @@ pub(crate) fn details(databases: &Databases, key: &[u8]) -> Vec<String> {
             for place in databases.manifests.keys().filter(its) {
                 let states = match &databases.manifests[place] {
                     Ok(version) => format!("version {version}"),
-                    Err(why) => why.clone(),
+                    Err(why) => why.to_string(),
                 };
                 lines.push(format!("manifest in {}: {states}", String::from_utf8_lossy(place)));
             }

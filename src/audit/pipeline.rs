@@ -338,7 +338,7 @@ fn nothing(query: &Query) -> Answer {
         Query::Files(_) => Answer::Files(FilesAnswer::default()),
         Query::Modules(_) => Answer::Modules(ModulesAnswer::default()),
         Query::Containers(_) => Answer::Containers(ContainersAnswer::Unreachable(String::new())),
-        Query::System(_) => Answer::System(Err(String::new())),
+        Query::System(_) => Answer::System(Err("".into())),
     }
 }
 

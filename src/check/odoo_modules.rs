@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Case, Check, Evidence, NoBaseline, begun, differences};
 use crate::host::{DatabaseAnswer, InstalledModule, MANIFESTS};
 use crate::model::{
-    Change, CheckLabels, CheckMeta, CheckResult, Finding, Kind, LeftOut, Observation, Observed, Role,
+    Change, CheckLabels, CheckMeta, CheckResult, Finding, Kind, LeftOut, Observation, Observed, Reason, Role,
     Subject, SubjectSource, Unit, Value, escaped,
 };
 use crate::section;
@@ -44,7 +44,7 @@ pub struct Databases {
     pub servers: Vec<DatabaseAnswer>,
     /// The version in the manifest of each module that some database has installed, by the module's place, as it is written;
     /// or why it is not known.
-    pub manifests: BTreeMap<Vec<u8>, Result<String, String>>,
+    pub manifests: BTreeMap<Vec<u8>, Result<String, Reason>>,
 }
 
 impl Databases {
@@ -105,7 +105,7 @@ struct Disk<'a> {
     locked: BTreeSet<&'a [u8]>,
     /// The digests of those that differ from the baseline in other files than their manifest, by place.
     moved: BTreeMap<Vec<u8>, Value>,
-    manifests: &'a BTreeMap<Vec<u8>, Result<String, String>>,
+    manifests: &'a BTreeMap<Vec<u8>, Result<String, Reason>>,
     /// Why it is not known which moved.
     problem: Option<String>,
 }
@@ -175,7 +175,7 @@ impl<'a> Disk<'a> {
             }
             match self.manifests.get(*place) {
                 Some(Ok(version)) => drop(versions.insert(adapted(version, series))),
-                Some(Err(why)) => return OnDisk::Unknown(why.clone()),
+                Some(Err(why)) => return OnDisk::Unknown(why.to_string()),
                 None => return OnDisk::Unknown("its manifest was not read".to_owned()),
             }
         }

@@ -75,8 +75,8 @@ fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
     }
     if situation.is_of_system() {
         let section = situation.finding.subject.source.section().and_then(section::find);
-        let line = section.map_or_else(|| Err(String::new()), |section| section.undo(situation.finding));
-        return line.map(|line| vec![Step::Command(line)]).map_err(NoUndo::ByHand);
+        let line = section.map_or_else(|| Err("".into()), |section| section.undo(situation.finding));
+        return line.map(|line| vec![Step::Command(line)]).map_err(|why| NoUndo::ByHand(why.to_string()));
     }
     if situation.is_not_applied() {
         return undo_container::recreate(situation).map(|step| vec![step]);

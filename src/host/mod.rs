@@ -353,7 +353,7 @@ pub enum Answer {
     /// To [`Query::Containers`].
     Containers(ContainersAnswer),
     /// To [`Query::System`]; none of it is known where the reason is told.
-    System(Result<SystemFacts, String>),
+    System(Result<SystemFacts, Reason>),
 }
 
 /// The answer to a query for containers.

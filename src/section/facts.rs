@@ -6,7 +6,7 @@ use super::{Ask, Plan, Purpose};
 use crate::baseline::LockError;
 use crate::host::{Answer, Facts, Query, SystemFacts, SystemQuery};
 use crate::model::{
-    Entry, Glob, LeftOut, Observation, Observed, State, Unit, Unreadable, Value, any_match, escaped,
+    Entry, Glob, LeftOut, Observation, Observed, Reason, State, Unit, Unreadable, Value, any_match, escaped,
 };
 
 /// Asks a machine; a commit has no state of one.
@@ -27,10 +27,10 @@ pub(super) fn ask_if(setting: &Ask<'_>, enabled: Option<bool>, query: SystemQuer
 }
 
 /// The facts of an answer.
-pub(super) fn facts_of(answer: Answer) -> Result<SystemFacts, String> {
+pub(super) fn facts_of(answer: Answer) -> Result<SystemFacts, Reason> {
     match answer {
         Answer::System(facts) => facts,
-        _ => Err("the host answered another question".to_owned()),
+        _ => Err("the host answered another question".into()),
     }
 }
 
@@ -103,7 +103,7 @@ impl Table {
             };
             for (number, line) in body.split('\n').enumerate() {
                 let wrong = |reason: &str| LockError::at(name, number + 1, reason);
-                let facts = self.row(line).map_err(|why| wrong(&why))?;
+                let facts = self.row(line).map_err(|why| wrong(why.text()))?;
                 let place =
                     (self.place)(&facts).ok_or_else(|| wrong(&format!("it names no {}", self.noun)))?;
                 if state.entries.insert(place.clone().into_bytes(), entry(facts)).is_some() {
@@ -114,9 +114,9 @@ impl Table {
         Ok(state)
     }
 
-    fn row(&self, line: &str) -> Result<Facts, String> {
+    fn row(&self, line: &str) -> Result<Facts, Reason> {
         if line.ends_with('\r') {
-            return Err("it ends with a carriage return: convert the file to plain line ends".to_owned());
+            return Err("it ends with a carriage return: convert the file to plain line ends".into());
         }
         let fields: Vec<&str> = line.split('\t').collect();
         let least = self.columns.len() - self.optional;
@@ -124,7 +124,7 @@ impl Table {
             !field.is_empty() && escaped(field.replace('\\', "").as_bytes()) == field.replace('\\', "")
         };
         if !(least..=self.columns.len()).contains(&fields.len()) || !fields.iter().all(is_plain) {
-            return Err(format!("it is not {} with one tab between two", self.columns.join(", ")));
+            return Err(format!("it is not {} with one tab between two", self.columns.join(", ")).into());
         }
         let named = self.columns.iter().zip(fields);
         Ok(named.map(|(name, field)| ((*name).to_owned(), field.to_owned())).collect())

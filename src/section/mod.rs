@@ -40,8 +40,8 @@ use crate::baseline::{LockError, OF_INFRASTRUCTURE};
 use crate::config::{Config, DockerMode};
 use crate::host::{Answer, Content, FilesAnswer, LockedSubject, Query, Scope, Seen};
 use crate::model::{
-    Entry, Finding, Glob, Observation, Observed, SectionId, State, SubjectKind, SubjectSource, Unreadable,
-    Value, escaped,
+    Entry, Finding, Glob, Observation, Observed, Reason, SectionId, State, SubjectKind, SubjectSource,
+    Unreadable, Value, escaped,
 };
 
 /// What stands for infrastructure among the sections of a report's coverage. It is no section: a plan names its subjects.
@@ -180,8 +180,8 @@ pub trait Section: Sync {
     ///
     /// # Errors
     /// When no command does it.
-    fn undo(&self, _finding: &Finding) -> Result<String, String> {
-        Err("set it back by hand".to_owned())
+    fn undo(&self, _finding: &Finding) -> Result<String, Reason> {
+        Err("set it back by hand".into())
     }
 }
 

@@ -6,7 +6,7 @@ use super::facts::{self, Table};
 use super::{Ask, Plan, Section, SectionMeta};
 use crate::baseline::LockError;
 use crate::host::{Answer, Facts, SystemQuery};
-use crate::model::{Entry, Finding, Glob, Kind, Observed, SectionId, State, SubjectKind, quoted};
+use crate::model::{Entry, Finding, Glob, Kind, Observed, Reason, SectionId, State, SubjectKind, quoted};
 
 /// Packages, where `[packages]` is there.
 pub(super) struct Packages;
@@ -50,7 +50,7 @@ impl Section for Packages {
         let ignore: Vec<Glob> = of_any.flatten().collect();
         match facts::facts_of(answer) {
             Ok(known) => facts::observed(ask, known, &ignore),
-            Err(why) => Observed::Failed(why),
+            Err(why) => Observed::Failed(why.to_string()),
         }
     }
 
@@ -66,14 +66,14 @@ impl Section for Packages {
         facts::short_names(places)
     }
 
-    fn undo(&self, finding: &Finding) -> Result<String, String> {
+    fn undo(&self, finding: &Finding) -> Result<String, Reason> {
         let known = finding.baseline_entry.as_ref().or(finding.entry.as_ref());
         let word = |facts: &Facts, name: &str| facts.get(name).cloned().unwrap_or_default();
         let key = quoted(&String::from_utf8_lossy(&finding.subject.key));
-        let Some(known) = known else { return Err("it is not known what the baseline has".to_owned()) };
+        let Some(known) = known else { return Err("it is not known what the baseline has".into()) };
         let (version, arch) = (word(known, "version"), word(known, "arch"));
         if key.starts_with('-') || version.contains(' ') {
-            return Err("do it with the package manager by hand".to_owned());
+            return Err("do it with the package manager by hand".into());
         }
         let name = quoted(&word(known, "name"));
         let is_removed = finding.kind == Kind::Unexpected;

@@ -46,7 +46,7 @@ impl Section for Ports {
     fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
         let mut known = match facts::facts_of(answer) {
             Ok(known) => known,
-            Err(why) => return Observed::Failed(why),
+            Err(why) => return Observed::Failed(why.to_string()),
         };
         for (place, port) in &mut known {
             let Ok(facts) = port else { continue };
@@ -69,11 +69,11 @@ impl Section for Ports {
         TABLE.print(state)
     }
 
-    fn undo(&self, finding: &Finding) -> Result<String, String> {
+    fn undo(&self, finding: &Finding) -> Result<String, Reason> {
         let program = |facts: &Option<crate::host::Facts>| {
             facts.as_ref().and_then(|it| it.get("program")).map_or("the program".to_owned(), Clone::clone)
         };
-        Err(match finding.kind {
+        let how = match finding.kind {
             Kind::Missing => {
                 format!("start {} again, or see why it does not listen", program(&finding.baseline_entry))
             }
@@ -83,7 +83,8 @@ impl Section for Ports {
                 program(&finding.baseline_entry),
                 program(&finding.entry)
             ),
-        })
+        };
+        Err(how.into())
     }
 }
 

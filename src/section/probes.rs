@@ -9,7 +9,7 @@ use super::{Ask, Plan, Section, SectionMeta, fact, misread};
 use crate::baseline::LockError;
 use crate::config::Probe;
 use crate::host::{Answer, Facts, ProbeQuery, SystemQuery};
-use crate::model::{Category, Finding, Observed, SectionId, State, SubjectKind, escaped};
+use crate::model::{Category, Finding, Observed, Reason, SectionId, State, SubjectKind, escaped};
 
 /// Programs that `[[probes]]` names.
 pub(super) struct Probes;
@@ -55,7 +55,7 @@ impl Section for Probes {
         }
         let mut known = match facts::facts_of(answer) {
             Ok(known) => known,
-            Err(why) => return Observed::Failed(why),
+            Err(why) => return Observed::Failed(why.to_string()),
         };
         let probes = &ask.setting.config.probes.all;
         let find = |place: &[u8]| probes.iter().find(|probe| probe.name.as_bytes() == probe_of(place));
@@ -131,8 +131,8 @@ impl Section for Probes {
         vec![bytes]
     }
 
-    fn undo(&self, _finding: &Finding) -> Result<String, String> {
-        Err("a probe only tells what is there; set back by hand what it tells of".to_owned())
+    fn undo(&self, _finding: &Finding) -> Result<String, Reason> {
+        Err("a probe only tells what is there; set back by hand what it tells of".into())
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Ask, EMPTY_LIST, Plan, Section, SectionMeta};
 use crate::baseline::LockError;
 use crate::config::is_unit_name;
 use crate::host::{Answer, SystemQuery};
-use crate::model::{Entry, Finding, Kind, Observed, SectionId, State, SubjectKind, quoted};
+use crate::model::{Entry, Finding, Kind, Observed, Reason, SectionId, State, SubjectKind, quoted};
 
 /// Units that `[services] units` names.
 pub(super) struct Services;
@@ -56,7 +56,7 @@ impl Section for Services {
     fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
         let known = match facts::facts_of(answer) {
             Ok(known) => known,
-            Err(why) => return Observed::Failed(why),
+            Err(why) => return Observed::Failed(why.to_string()),
         };
         let is_known = |unit: &str| {
             known.contains_key(unit.as_bytes())
@@ -81,12 +81,12 @@ impl Section for Services {
         TABLE.print(state)
     }
 
-    fn undo(&self, finding: &Finding) -> Result<String, String> {
+    fn undo(&self, finding: &Finding) -> Result<String, Reason> {
         let unit = quoted(&String::from_utf8_lossy(&finding.subject.key));
         let (Some(before), Some(now)) = (&finding.baseline_entry, &finding.entry) else {
             return Err(match finding.kind {
-                Kind::Missing => "install the package that brings the unit, or restore its file".to_owned(),
-                _ => "the unit is in no baseline yet; accept it, or take it out of [services]".to_owned(),
+                Kind::Missing => "install the package that brings the unit, or restore its file".into(),
+                _ => "the unit is in no baseline yet; accept it, or take it out of [services]".into(),
             });
         };
         let changed =
@@ -103,7 +103,7 @@ impl Section for Services {
             (Some("disabled"), _) => Some(do_it("disable")),
             (Some("masked"), _) => Some(format!("systemctl mask {unit}")),
             (Some(other), _) => {
-                return Err(format!("no command makes a unit {other}; restore its file by hand"));
+                return Err(format!("no command makes a unit {other}; restore its file by hand").into());
             }
         };
         let activate = match changed("active") {
@@ -111,7 +111,7 @@ impl Section for Services {
             Some("active") => Some(format!("systemctl start {unit}")),
             Some("inactive") => Some(format!("systemctl stop {unit}")),
             Some(other) => {
-                return Err(format!("no command makes a unit {other}; see systemctl status {unit}"));
+                return Err(format!("no command makes a unit {other}; see systemctl status {unit}").into());
             }
         };
         let line: Vec<String> = enable.into_iter().chain(activate).collect();

@@ -86,7 +86,7 @@ fn answers(
         Query::Containers(_) => {
             Ok(Answer::Containers(ContainersAnswer::NoEngine("a commit holds no container".to_owned())))
         }
-        Query::System(_) => Ok(Answer::System(Err("a commit holds no system".to_owned()))),
+        Query::System(_) => Ok(Answer::System(Err("a commit holds no system".into()))),
     };
     queries.iter().map(answer).collect()
 }

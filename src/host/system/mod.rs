@@ -122,7 +122,7 @@ impl SystemQuery {
     ///
     /// # Errors
     /// When none of it is known: what happened, and what to do.
-    pub(super) fn read(&self, sources: &Sources) -> Result<SystemFacts, String> {
+    pub(super) fn read(&self, sources: &Sources) -> Result<SystemFacts, Reason> {
         let mut sources = sources.clone();
         for request in self.requests() {
             let Request::Run { name, most, .. } = request else { continue };
@@ -147,12 +147,12 @@ fn program(name: &str, run: &[&str]) -> Request {
 }
 
 /// The answer to the request `name`; one that was not asked for is refused.
-fn source<'a>(sources: &'a Sources, name: &str) -> Result<Option<&'a [u8]>, String> {
+fn source<'a>(sources: &'a Sources, name: &str) -> Result<Option<&'a [u8]>, Reason> {
     match sources.get(name) {
         Some(Source::Text(text)) => Ok(Some(text)),
         Some(Source::Gone) => Ok(None),
-        Some(Source::Refused(why)) => Err(why.clone()),
-        None => Err("it was not looked at".to_owned()),
+        Some(Source::Refused(why)) => Err(why.as_str().into()),
+        None => Err("it was not looked at".into()),
     }
 }
 

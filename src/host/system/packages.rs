@@ -1,6 +1,7 @@
 //! Installed packages, from the files of dpkg and apk, or from rpm.
 
 use super::{Facts, Request, Source, Sources, SystemFacts, fact, lines, program, source};
+use crate::model::Reason;
 
 /// Words of dpkg for a package that is not installed.
 const NOT_THERE: [&[u8]; 2] = [b"not-installed", b"config-files"];
@@ -21,8 +22,8 @@ pub(super) fn requests() -> Vec<Request> {
 }
 
 /// The packages of the first package manager that this machine has, by `name:architecture`.
-pub(super) fn read(sources: &Sources) -> Result<SystemFacts, String> {
-    let file = |name: &str, path: &str| source(sources, name).map_err(|why| format!("{path}: {why}"));
+pub(super) fn read(sources: &Sources) -> Result<SystemFacts, Reason> {
+    let file = |name: &str, path: &str| source(sources, name).map_err(|why| why.behind(path));
     let (manager, packages) = if let Some(text) = file("dpkg", "/var/lib/dpkg/status")? {
         if let Some(updates) = file("dpkg-updates", "/var/lib/dpkg/updates")? {
             settled(updates)?;
@@ -34,12 +35,14 @@ pub(super) fn read(sources: &Sources) -> Result<SystemFacts, String> {
         match sources.get("rpm") {
             Some(Source::Text(text)) => ("rpm", of_rpm(text)?),
             Some(Source::Refused(why)) => {
-                return Err(format!("rpm -qa: {why}; see what it says there, and run rpmdb --rebuilddb"));
+                return Err(
+                    format!("rpm -qa: {why}; see what it says there, and run rpmdb --rebuilddb").into()
+                );
             }
             _ => {
                 return Err(
                     "none of dpkg, apk and rpm is there; set enabled = false in [packages] for this machine"
-                        .to_owned(),
+                        .into(),
                 );
             }
         }
@@ -47,7 +50,8 @@ pub(super) fn read(sources: &Sources) -> Result<SystemFacts, String> {
     if packages.is_empty() {
         return Err(format!(
             "the database of {manager} names no package: it is damaged, or of another machine"
-        ));
+        )
+        .into());
     }
     let mut all = SystemFacts::new();
     for package in packages {
@@ -68,10 +72,10 @@ pub(super) fn read(sources: &Sources) -> Result<SystemFacts, String> {
 }
 
 /// dpkg writes what it is doing beside its status, in files that are named by numbers.
-fn settled(updates: &[u8]) -> Result<(), String> {
+fn settled(updates: &[u8]) -> Result<(), Reason> {
     let is_open = |name: &[u8]| !name.is_empty() && name.iter().all(u8::is_ascii_digit);
     if lines(updates).any(is_open) {
-        return Err("dpkg is at work, or was interrupted: wait for it, or run dpkg --configure -a".to_owned());
+        return Err("dpkg is at work, or was interrupted: wait for it, or run dpkg --configure -a".into());
     }
     Ok(())
 }
@@ -106,9 +110,12 @@ fn paragraphs<'a, const N: usize>(text: &'a [u8], wanted: [&'static [u8]; N]) ->
 
 /// The status file of dpkg (`dpkg-query(1)`, `deb-control(5)`): the field `Status` holds what is wanted, whether it must be
 /// installed anew, and the state.
-fn of_dpkg(text: &[u8]) -> Result<Vec<Facts>, String> {
+fn of_dpkg(text: &[u8]) -> Result<Vec<Facts>, Reason> {
     let damaged = |name: &[u8], what: &str| {
-        format!("/var/lib/dpkg/status: package {} has no {what}: run dpkg --audit there", fact(name))
+        Reason::from(format!(
+            "/var/lib/dpkg/status: package {} has no {what}: run dpkg --audit there",
+            fact(name)
+        ))
     };
     let mut packages = Vec::new();
     for [name, status, version, arch] in
@@ -130,15 +137,15 @@ fn of_dpkg(text: &[u8]) -> Result<Vec<Facts>, String> {
     Ok(packages)
 }
 
-fn of_apk(text: &[u8]) -> Result<Vec<Facts>, String> {
+fn of_apk(text: &[u8]) -> Result<Vec<Facts>, Reason> {
     let whole = |[name, version, arch]: [Option<&[u8]>; 3]| Some(package(name?, version?, arch?, None));
     let packages: Option<Vec<Facts>> = paragraphs(text, [b"P", b"V", b"A"]).into_iter().map(whole).collect();
     packages.ok_or_else(|| {
-        "/lib/apk/db/installed: a package has no name, version or architecture: run apk fix there".to_owned()
+        "/lib/apk/db/installed: a package has no name, version or architecture: run apk fix there".into()
     })
 }
 
-fn of_rpm(text: &[u8]) -> Result<Vec<Facts>, String> {
+fn of_rpm(text: &[u8]) -> Result<Vec<Facts>, Reason> {
     let row = |line: &[u8]| {
         let fields: Vec<&[u8]> = line.split(|&b| b == b'\t').collect();
         let [name, version, arch] = fields[..] else { return None };
@@ -146,7 +153,7 @@ fn of_rpm(text: &[u8]) -> Result<Vec<Facts>, String> {
         Some(package(name, version, if arch == b"(none)" { b"none" } else { arch }, None))
     };
     let packages: Option<Vec<Facts>> = lines(text).filter(|line| !line.is_empty()).map(row).collect();
-    packages.ok_or_else(|| "rpm -qa: a line is not name, version and architecture".to_owned())
+    packages.ok_or_else(|| "rpm -qa: a line is not name, version and architecture".into())
 }
 
 #[cfg(test)]
@@ -162,7 +169,7 @@ mod tests {
         all
     }
 
-    fn told(texts: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    fn told(texts: &[(&str, &str)]) -> Result<Vec<String>, Reason> {
         let all = read(&sources(texts))?;
         let words = |facts: &Facts| {
             let state = facts.get("state").map(|state| format!(" {state}")).unwrap_or_default();
@@ -194,7 +201,7 @@ mod tests {
 
     #[test]
     fn what_is_damaged_at_work_or_not_there_is_an_error_that_says_what_to_do() {
-        let why = |texts: &[(&str, &str)]| told(texts).unwrap_err();
+        let why = |texts: &[(&str, &str)]| told(texts).unwrap_err().to_string();
         assert!(why(&[]).contains("none of dpkg, apk and rpm"));
         assert!(why(&[("dpkg", DPKG), ("dpkg-updates", "0001\n")]).contains("dpkg --configure -a"));
         assert!(why(&[("dpkg", &DPKG[..DPKG.len() - 12])]).contains("half has no version"));
@@ -203,6 +210,6 @@ mod tests {
         assert!(why(&[("rpm", "bash\t1\n")]).contains("rpm -qa"));
         let mut refused = sources(&[]);
         refused.insert("dpkg".to_owned(), Source::Refused("permission denied".to_owned()));
-        assert_eq!(read(&refused).unwrap_err(), "/var/lib/dpkg/status: permission denied");
+        assert_eq!(read(&refused).unwrap_err().text(), "/var/lib/dpkg/status: permission denied");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Facts, HIDDEN, Request, Source, Sources, SystemFacts, fact, lines, source};
+use crate::model::Reason;
 
 /// The tables, each with its protocol and the state of a socket that waits for whoever comes.
 const TABLES: [(&str, &str, &str, &str); 4] = [
@@ -19,7 +20,7 @@ pub(super) fn requests() -> Vec<Request> {
 }
 
 /// The listening ports by `PROTO:ADDRESS:PORT`.
-pub(super) fn read(sources: &Sources) -> Result<SystemFacts, String> {
+pub(super) fn read(sources: &Sources) -> Result<SystemFacts, Reason> {
     let owners = match sources.get("owners") {
         Some(Source::Text(text)) => Owners::of(text),
         _ => Owners { all_seen: false, ..Owners::default() },
@@ -38,7 +39,9 @@ pub(super) fn read(sources: &Sources) -> Result<SystemFacts, String> {
             }
             // A kernel may have no IPv6.
             None if name.ends_with('6') => {}
-            None => return Err(format!("{path} is not there: this is no Linux, or /proc is not mounted")),
+            None => {
+                return Err(format!("{path} is not there: this is no Linux, or /proc is not mounted").into());
+            }
         }
     }
     let entry = |((proto, address, port), inodes): ((&str, IpAddr, u16), Vec<u64>)| {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Facts, Request, Source, Sources, SystemFacts, fact, lines, program};
+use crate::model::Reason;
 
 pub(super) fn requests(units: &[String]) -> Vec<Request> {
     let show = ["systemctl", "show", "--no-pager", "--property=Id,LoadState,UnitFileState,ActiveState", "--"];
@@ -11,7 +12,7 @@ pub(super) fn requests(units: &[String]) -> Vec<Request> {
 }
 
 /// The units that there are. systemd answers in the order of the units, a blank line between two.
-pub(super) fn read(units: &[String], sources: &Sources) -> Result<SystemFacts, String> {
+pub(super) fn read(units: &[String], sources: &Sources) -> Result<SystemFacts, Reason> {
     if units.is_empty() {
         return Ok(SystemFacts::new());
     }
@@ -20,15 +21,17 @@ pub(super) fn read(units: &[String], sources: &Sources) -> Result<SystemFacts, S
         Some(Source::Refused(why)) => {
             return Err(format!(
                 "systemctl show: {why}: systemd does not run there, or refuses this user; units = [] in [services] turns the check off"
-            ));
+            ).into());
         }
         _ => {
-            return Err("systemctl is not there; units = [] in [services] turns the check off".to_owned());
+            return Err("systemctl is not there; units = [] in [services] turns the check off".into());
         }
     };
     let blocks = blocks(text);
     if blocks.len() != units.len() {
-        return Err(format!("systemctl show tells of {} units in place of {}", blocks.len(), units.len()));
+        return Err(
+            format!("systemctl show tells of {} units in place of {}", blocks.len(), units.len()).into()
+        );
     }
     let mut all = SystemFacts::new();
     for (unit, block) in units.iter().zip(blocks) {
@@ -79,9 +82,12 @@ mod tests {
         assert_eq!((ssh["enabled"].as_str(), ssh["active"].as_str()), ("enabled", "active"));
         assert!(!all.contains_key(&b"gone.service"[..]));
         assert!(all[&b"x.service"[..]].as_ref().unwrap_err().text().contains("bad-setting"));
-        assert!(read(Source::Text(text[..50].into())).unwrap_err().contains("1 units in place of 3"));
+        assert!(read(Source::Text(text[..50].into())).unwrap_err().text().contains("1 units in place of 3"));
         assert!(
-            read(Source::Refused("it ended with exit code 1".into())).unwrap_err().contains("does not run")
+            read(Source::Refused("it ended with exit code 1".into()))
+                .unwrap_err()
+                .text()
+                .contains("does not run")
         );
     }
 }
