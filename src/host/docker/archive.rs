@@ -9,7 +9,7 @@ use data_encoding::BASE64;
 use serde::Deserialize;
 
 use super::api::{CallError, EngineApi};
-use super::gathered::MountPoint;
+use super::rows::MountPoint;
 use crate::host::archive::{ArchiveDisk, ArchiveReader, TarError};
 use crate::host::layout::below;
 use crate::host::{HostError, Watch};

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::failure::short;
-use super::gathered::{Inspected, Labels, ListedContainer, MountPoint, mount_of, with_algorithm};
+use super::gathered::{Inspected, Labels, ListedContainer};
 use super::life::{self, Life};
+use super::rows::{MountPoint, mount_of, with_algorithm};
 use crate::host::mounts::Running;
 
 /// The labels of Compose that are asked for; no other leaves the server.

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 
 use super::api::{CallError, EngineApi};
 use super::failure::short;
-use super::gathered::{
-    Gathered, ImageRow, Inspected, Labels, ListedContainer, ListedImages, MountPoint, NetworkSettings,
-    gather, mount_of, variables_of, with_algorithm,
-};
+use super::gathered::{Gathered, Inspected, Labels, ListedContainer, gather};
 use super::life::{self, Life};
+use super::rows::{
+    ImageRow, ListedImages, MountPoint, NetworkSettings, mount_of, variables_of, with_algorithm,
+};
 use crate::host::ContainerQuery;
 use crate::host::mounts::Running;
 

@@ -11,6 +11,7 @@ mod failure;
 mod gathered;
 mod image;
 mod life;
+mod rows;
 mod tls;
 mod transport;
 
@@ -27,7 +28,8 @@ pub use engine::{Engine, engine_version};
 pub(super) use exec::{ExecError, execute};
 pub use failure::EngineError;
 pub(super) use failure::{Contact, describe, is_answer, short};
-pub(super) use gathered::{Gathered, ListedImages, MountLook, MountedContainer, NamedContainer, gather};
+pub(super) use gathered::{Gathered, MountLook, MountedContainer, NamedContainer, gather};
+pub(super) use rows::ListedImages;
 pub use tls::TlsError;
 pub(super) use transport::{Opening, Stream};
 

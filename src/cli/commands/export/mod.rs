@@ -1,5 +1,7 @@
 //! `driftlock export`: observe, and write the lock files of what is there.
 
+mod page;
+
 use crate::audit::acceptance::Basis;
 use crate::audit::acceptance::commit;
 use crate::audit::acceptance::line;
@@ -11,12 +13,10 @@ use crate::section;
 use crate::store::after_run::after_run;
 use crate::store::after_run::lock_project;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::atomic::write_file;
 use crate::audit::accept::{Change, apply, between, lock_files};
 use crate::audit::doubtful::doubtful;
 use crate::audit::fleet::Fleet;
@@ -31,27 +31,22 @@ use crate::baseline::{self, Locks};
 use crate::check::{Check, Evidence};
 use crate::cli::Session;
 use crate::cli::args::checks::ChoiceArgs;
-use crate::cli::args::formats::{
-    FormatArgs, Wanted, append_summaries, check_outputs, refuse_metrics, tell_of, write_into,
-};
+use crate::cli::args::formats::{FormatArgs, check_outputs, refuse_metrics};
 use crate::cli::args::target::AimArgs;
 use crate::cli::terminal::signals::Interrupt;
 use crate::cli::terminal::{output, prompt};
 use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::host::{HostError, Watch};
-use crate::model::{
-    CheckLabels, Observation, Observed, Report, SectionId, State, SubjectSource, escaped, judge, quoted,
-};
+use crate::model::{Observed, Report, SectionId, State, SubjectSource, escaped, judge, quoted};
 use crate::project::Project;
 use crate::section::{BEYOND_REPOSITORY, Purpose};
 use crate::store::outputs::check_output;
 use crate::store::runs;
+use page::{Page, emit, strange, tell_what_was_accepted};
 
 /// How many changes of the baseline are listed before the rest is only counted.
 const LISTED: usize = 20;
-/// How many files that lock files cannot hold are named before the rest is only counted.
-const NAMED: usize = 5;
 /// How the line begins that tells of a host that could not be looked at.
 const UNREACHABLE: &str = "Failed to collect server state";
 
@@ -156,105 +151,6 @@ pub(crate) fn run(session: &Session, args: &ExportArgs, interrupt: &Interrupt) -
         warnings.iter().filter(|_| !args.quiet).for_each(|why| output::say(&format!("warning: {why}")));
     }
     Ok(code)
-}
-
-/// Of a run that was ended, what had become the baseline by then.
-fn tell_what_was_accepted(done: Vec<Option<Result<Page, Failure>>>) -> Result<u8, Failure> {
-    for page in done.into_iter().flatten().flatten().filter(|page| page.is_accepted) {
-        output::print(page.text.as_bytes())?;
-    }
-    Ok(1)
-}
-
-/// Sends the pages, or the reports made of them, where they belong and gives the exit code.
-fn emit(pages: Vec<Page>, wanted: &[Wanted], quiet: bool, dry_run: bool) -> Result<u8, Failure> {
-    let failed = pages.iter().any(|page| page.failed);
-    for warning in pages.iter().flat_map(|page| &page.warnings).filter(|_| !quiet) {
-        output::say(&format!("warning: {warning}"));
-    }
-    let text =
-        pages.iter().map(|page| page.text.as_str()).collect::<Vec<_>>().join(if dry_run { "" } else { "\n" });
-    let reports: Vec<Report> = pages.into_iter().filter_map(|page| page.report).collect();
-    for (reporter, file) in wanted {
-        let is_page = reporter.id() == "terminal" || dry_run;
-        match file {
-            Some(_) if dry_run => {}
-            Some(file) if is_page => {
-                let placing = write_file(file, text.as_bytes()).map_err(|error| Failure::at(file, &error))?;
-                tell_of(placing, file);
-            }
-            Some(file) => write_into(file, *reporter, &reports)?,
-            None if is_page && (failed || !quiet) => output::print(text.as_bytes())?,
-            None if failed || !quiet => {
-                output::print(&reporter.render(&reports, crate::report::Presentation::default()))?;
-            }
-            None => {}
-        }
-    }
-    if !dry_run {
-        append_summaries(&reports, wanted)?;
-    }
-    Ok(u8::from(failed))
-}
-
-/// What is told of one export.
-#[derive(Default)]
-struct Page {
-    text: String,
-    failed: bool,
-    warnings: Vec<String>,
-    /// Whether a run was written.
-    is_run: bool,
-    /// Whether lock files were replaced.
-    is_accepted: bool,
-    /// The same for machines.
-    report: Option<Report>,
-}
-
-impl Page {
-    fn line(&mut self, text: &str) {
-        let _ = writeln!(self.text, "{text}");
-    }
-
-    fn error(&mut self, text: &str) {
-        self.failed = true;
-        if let Some(report) = &mut self.report {
-            report.verdict = report.verdict.failed();
-        }
-        self.line(&format!("[ERROR] {text}"));
-    }
-
-    /// Says what is there and would be locked if somebody asked for it.
-    fn not_locked(&mut self, evidence: &[Evidence]) {
-        for left in pipeline::coverage(evidence).1.into_iter().map(|(_, left)| left) {
-            if let Some(remedy) = left.remedy {
-                self.line(&format!("[INFO] Not locked: {} {} ({remedy})", left.count, left.reason));
-            }
-        }
-    }
-
-    /// Whether a section was seen whole and holds something; says what is wrong where it was not.
-    fn is_whole(&mut self, words: &CheckLabels, seen: &Observation) -> bool {
-        for problem in &seen.problems {
-            self.error(&format!("{}: {}", words.topic, escaped(problem.as_bytes())));
-        }
-        for (place, why) in &seen.unreadable {
-            self.error(&format!(
-                "{}: {} ({})",
-                words.unreadable,
-                escaped(place),
-                escaped(why.reason.text().as_bytes())
-            ));
-            for (path, reason) in why.parts.iter().take(10) {
-                self.line(&format!("       {}: {}", escaped(path), escaped(reason.text().as_bytes())));
-            }
-        }
-        let clean = seen.problems.is_empty() && seen.unreadable.is_empty();
-        if clean && seen.state.entries.is_empty() {
-            self.error(&format!("{}: there is nothing to lock", words.topic));
-        }
-        clean && !seen.state.entries.is_empty()
-    }
 }
 
 struct Job<'a> {
@@ -618,21 +514,6 @@ impl Job<'_> {
         let changes = if locks.there().is_empty() { Vec::new() } else { changes };
         Ok(Accepted { files: files.len(), changes })
     }
-}
-
-/// What is said of what lock files cannot hold, if there is any.
-fn strange(seen: &Observation) -> Option<String> {
-    let name = |(place, path, why): &(Vec<u8>, Vec<u8>, &str)| {
-        format!("{}/{} ({why})", escaped(place), escaped(path))
-    };
-    let mut names: Vec<String> = seen.strange.iter().take(NAMED).map(name).collect();
-    if names.is_empty() {
-        return None;
-    }
-    if seen.strange.len() > NAMED {
-        names.push(format!("and {} more", seen.strange.len() - NAMED));
-    }
-    Some(format!("not in the lock files, and a check will find it: {}; delete it", names.join(", ")))
 }
 
 /// What became of the baseline.

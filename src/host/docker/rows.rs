@@ -1,0 +1,114 @@
+//! What an engine answers about containers and images, as far as it is read.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::Deserialize;
+
+use crate::model::{Mount, full_image_name};
+
+/// The kind of a mount whose source is a path of the engine's machine.
+pub(super) const BIND: &str = "bind";
+
+/// A mount in an engine's answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct MountPoint {
+    #[serde(rename = "Type")]
+    pub(super) kind: Option<String>,
+    name: Option<String>,
+    pub(super) source: Option<String>,
+    pub(super) destination: Option<String>,
+    #[serde(rename = "RW")]
+    rw: Option<bool>,
+}
+
+/// The networks of a container, by name; nothing of them but their names is read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct NetworkSettings {
+    #[serde(deserialize_with = "names_of")]
+    networks: Option<BTreeSet<String>>,
+}
+
+/// The names of an object in JSON; what they name is read over.
+fn names_of<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeSet<String>>, D::Error> {
+    let named = Option::<HashMap<String, serde_json::Value>>::deserialize(deserializer)?;
+    Ok(named.map(|named| named.into_keys().collect()))
+}
+
+impl NetworkSettings {
+    /// The names, sorted.
+    pub(super) fn names(self) -> Option<Vec<String>> {
+        self.networks.map(|networks| networks.into_iter().collect())
+    }
+}
+
+/// A mount as an engine lists it. A volume that nobody named has a name that says nothing.
+pub(super) fn mount_of(point: MountPoint) -> Mount {
+    let kind = point.kind.unwrap_or_default();
+    let host_path = point.source.unwrap_or_default();
+    let is_generated = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let source = if kind == BIND {
+        host_path.clone()
+    } else {
+        point.name.filter(|name| !is_generated(name)).unwrap_or_default()
+    };
+    Mount {
+        destination: point.destination.unwrap_or_default(),
+        kind,
+        source,
+        host_path,
+        writable: point.rw.unwrap_or(true),
+    }
+}
+
+/// An image as it is listed.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct ImageRow {
+    id: String,
+    repo_tags: Option<Vec<String>>,
+    repo_digests: Option<Vec<String>>,
+}
+
+/// An engine's list of images, by image ID and by tag.
+#[derive(Default)]
+pub(in crate::host) struct ListedImages {
+    pub(super) digests: HashMap<String, Vec<String>>,
+    pub(super) by_tag: HashMap<String, String>,
+}
+
+impl ListedImages {
+    /// Sorts what an engine lists.
+    pub(super) fn of(images: Vec<ImageRow>) -> Self {
+        let mut all = Self::default();
+        for image in images {
+            let digests = image.repo_digests.into_iter().flatten().filter(|text| !text.contains("<none>"));
+            let mut digests: Vec<String> = digests.collect();
+            digests.sort();
+            all.by_tag
+                .extend(image.repo_tags.iter().flatten().map(|tag| (full_image_name(tag), image.id.clone())));
+            all.digests.insert(image.id, digests);
+        }
+        all
+    }
+}
+
+/// The names in a list of variables, `NAME=VALUE` each; no value is kept.
+pub(super) fn variables_of<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeSet<String>>, D::Error> {
+    let all = Option::<Vec<std::borrow::Cow<'de, str>>>::deserialize(deserializer)?;
+    // A name alone takes a variable of the image away.
+    let name = |it: std::borrow::Cow<'de, str>| Some(it.split_once('=')?.0.to_owned());
+    Ok(all.map(|all| all.into_iter().filter_map(name).collect()))
+}
+
+/// Docker writes `sha256:` before an image's ID, Podman does not.
+pub(super) fn with_algorithm(id: &str) -> String {
+    if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        format!("sha256:{id}")
+    } else {
+        id.to_owned()
+    }
+}
