@@ -20,7 +20,7 @@ use crate::model::{
 };
 use crate::project::Project;
 use crate::provenance::{self, NoSource, UndoSource};
-use crate::section::{IMAGES, SECTIONS, fact};
+use crate::section::{IMAGES, SECTIONS, Section, fact};
 
 /// What advice depends on.
 #[derive(Clone, Copy)]
@@ -279,8 +279,23 @@ impl Advice<'_> {
         let is_its = |file: &&str| name.ends_with(file.as_bytes());
         let section = SECTIONS.iter().find(|section| section.lock_files().iter().any(is_its))?;
         let check = check::first_of(section.id())?;
-        let options = if self.aim.target.is_none() { section.meta().export_options } else { "" };
-        Some(format!("{options} --only {}", check.id()))
+        let options = |section: &dyn Section| {
+            if self.aim.target.is_none() { section.meta().export_options } else { "" }
+        };
+        if self.has_no_baseline() {
+            let wanted = self.evidence.iter().filter(|it| !it.lock_files.is_empty());
+            let all: BTreeSet<&str> = wanted.map(|it| options(it.section)).collect();
+            return Some(all.into_iter().collect());
+        }
+        Some(format!("{} --only {}", options(*section), check.id()))
+    }
+
+    /// Whether nothing at all was locked yet, so that one command makes the baseline and takes none away.
+    fn has_no_baseline(&self) -> bool {
+        std::fs::read_dir(self.project.locks_dir()).map_or_else(
+            |error| error.kind() == std::io::ErrorKind::NotFound,
+            |mut entries| entries.next().is_none(),
+        )
     }
 
     /// Whether git tracks a path of the project.

@@ -7,6 +7,7 @@ mod notify;
 mod odoo;
 mod system;
 mod target;
+mod target_name;
 mod terraform;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,8 @@ pub use error::{ConfigError, invalid, misread};
 pub use notify::{Channel, Kept, Notify};
 pub use odoo::{OdooDatabases, OdooServer, WhichDatabases};
 pub use system::{Listed, Probe, Probes, is_unit_name};
-pub use target::{Target, TargetDocker, is_target_name};
+pub use target::{Target, TargetDocker};
+pub use target_name::is_target_name;
 pub use terraform::{Init, Terraform, TerraformConfig, Weight, detected, holds_code, is_code};
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};

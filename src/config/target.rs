@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::error::{ConfigError, compile, senseless};
+use super::target_name::is_target_name;
 use super::terraform::{self, Terraform};
 use crate::model::{Address, Glob, is_user_name, seconds};
 
@@ -104,15 +105,6 @@ pub(super) struct RawTarget {
     max_files: Option<u64>,
     time_limit: Option<String>,
     terraform: Option<terraform::Raw>,
-}
-
-/// Whether a target may have this name: it becomes part of file names.
-#[must_use]
-pub fn is_target_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphanumeric())
-        && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-        && !matches!(name, "local" | "baseline")
 }
 
 /// Whether a text is a fingerprint as `ssh-keygen -l` prints it.

@@ -16,6 +16,7 @@ pub(super) const INDENT: &str = "       ";
 const LISTED: usize = 10;
 
 /// One line of text, before anybody paints it.
+#[derive(PartialEq, Eq)]
 pub(super) enum Line {
     /// A fact that stands alone, behind its tag.
     Fact(&'static str, String),
@@ -74,7 +75,13 @@ pub(super) fn found(
         check.findings.iter().filter(|f| f.kind.is_drift()).partition(|f| common.has(check, f));
     let mut lines = Vec::new();
     let mut told = vec![false; shared.len()];
-    for finding in own {
+    let known = |finding: &&Finding| -> Vec<Line> {
+        details(finding).into_iter().chain(commands(ways_out(finding))).collect()
+    };
+    let with_details = own.iter().filter(|_| depth == Depth::Details);
+    let mut known = with_details.map(known).peekable();
+    for finding in &own {
+        let its = known.next();
         if let Some(at) = shared.iter().position(|cause| is_shared(cause, check, finding)) {
             if !std::mem::replace(&mut told[at], true) {
                 lines.push(together(&shared[at], check));
@@ -82,9 +89,9 @@ pub(super) fn found(
             continue;
         }
         lines.push(drift(check, finding));
-        if depth == Depth::Details {
-            lines.extend(details(finding));
-            lines.extend(commands(ways_out(finding)));
+        // What is the same of several is said once, below the last of them.
+        if its.as_ref() != known.peek() {
+            lines.extend(its.into_iter().flatten());
         }
     }
     if !elsewhere.is_empty() {
