@@ -315,3 +315,23 @@ fn a_directory_above_many_modules_that_cannot_be_read_is_one_error() {
     assert!(gone.out().contains("Addon drift: 31 modules: "), "{}", gone.out());
     assert_eq!(project.run(&["check"]).out().matches("[FAIL]").count(), 31, "a pipe has one a subject");
 }
+
+#[test]
+fn without_any_baseline_one_command_makes_it() {
+    let project = Project::accepted();
+    std::fs::remove_dir_all(project.path("audit/locks")).unwrap();
+    let out = project.run(&["check"]).out();
+    let said: Vec<&str> = out.lines().filter(|line| line.contains("driftlock export")).collect();
+    let [said] = said.as_slice() else { panic!("{out}") };
+    let command = said.split_once(": ").unwrap().1;
+    assert!(out.matches("[FAIL] Missing lock file: ").count() > 1 && !command.contains("--only"), "{out}");
+    let ran = run_as_printed(&project, command);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    assert_eq!(project.run(&["check"]).code(), 0);
+
+    // Where something is locked, only what is missing is made.
+    project.file("infra/stacks/edge/docker-compose.yml", "services: {}\n# by hand\n");
+    std::fs::remove_file(project.path("audit/locks/odoo_addons_modules.hash.txt")).unwrap();
+    let out = project.run(&["check"]).out();
+    assert!(out.contains("driftlock export --only addon_hashes --accept"), "{out}");
+}
