@@ -12,7 +12,7 @@ use crate::model::{
     Cause, CheckResult, Finding, Kind, Report, Status, SubjectSource, Waiver, WayOut, day, escaped, lasting,
     name_of, printable, quoted_name, time_of_day,
 };
-use crate::report::{cause_line, cause_ways, expected_and_found, headline};
+use crate::report::{cause_heading, cause_subjects, cause_ways, expected_and_found, headline};
 
 /// How many findings, and how many checks that could not be carried out, are told of each in a block of its own.
 const LISTED: usize = 12;
@@ -82,10 +82,8 @@ fn told(report: &Report, words: &MessageContext) -> Vec<String> {
 
 /// What findings have in common, and the commands for all of them.
 fn of_cause(cause: &Cause<'_>) -> String {
-    let line = cause_line(cause);
-    let (words, subjects) = line.split_once(": ").unwrap_or((&line, ""));
-    let subjects = subjects.replace('`', "\\x60");
-    let mut text = format!("*{}*: `{}`", entities(words), fitted(&subjects, SECTION / 2));
+    let subjects = cause_subjects(cause).replace('`', "\\x60");
+    let mut text = format!("*{}*: `{}`", entities(&cause_heading(cause)), fitted(&subjects, SECTION / 2));
     for (word, command) in cause_ways(cause) {
         way(&mut text, word, &command);
     }

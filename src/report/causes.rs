@@ -11,12 +11,34 @@ pub(super) const SHARED: usize = 10;
 /// `edited by hand (2): a; b`: a cause, and the subjects that it has.
 #[must_use]
 pub fn line(cause: &Cause<'_>) -> String {
+    format!("{}: {}", heading(cause), released(cause))
+}
+
+/// `edited by hand (2)`: a cause, the number of its subjects, and what all of them have in common.
+#[must_use]
+pub fn heading(cause: &Cause<'_>) -> String {
     let words = cause.kind.words();
-    let release = cause.release.map(|release| format!(" {}:", release.words())).unwrap_or_default();
     let count = if cause.members.len() > NAMED { cause.count() } else { cause.members.len().to_string() };
+    let why = why(cause).map(|why| format!(" {why}")).unwrap_or_default();
+    format!("{words} ({count}){why}")
+}
+
+/// `as in v18.6: a; b`: a cause without its name and the number of its subjects, for where those stand above it.
+pub(super) fn below_heading(cause: &Cause<'_>) -> String {
+    why(cause).map(|why| format!("{why}: ")).unwrap_or_default() + &released(cause)
+}
+
+/// Why nothing more is known of a cause, or the form that all of it has, in parentheses.
+fn why(cause: &Cause<'_>) -> Option<String> {
     let why = cause.reason.or_else(|| why_unknown(cause)).map(str::to_owned).or_else(|| forms(cause));
-    let why = why.map(|why| format!(" ({})", escaped(why.as_bytes()))).unwrap_or_default();
-    format!("{words} ({count}){why}:{release} {}", subjects(cause))
+    why.map(|why| format!("({})", escaped(why.as_bytes())))
+}
+
+/// `as in v18.6: a; b`: the subjects, behind the release that all of them are of.
+#[must_use]
+pub fn released(cause: &Cause<'_>) -> String {
+    let release = cause.release.map(|release| format!("{}: ", release.words())).unwrap_or_default();
+    release + &subjects(cause)
 }
 
 /// Why it is not known where any of it comes from, where all have that in common.

@@ -223,12 +223,10 @@ fn of_check(check: &CheckResult) -> String {
 
 /// What findings have in common, and the commands for all of them.
 fn of_cause(cause: &Cause<'_>) -> String {
-    let line = causes::line(cause);
-    let (words, subjects) = line.split_once(": ").unwrap_or((&line, ""));
     let lines: Vec<String> =
         causes::ways(cause).into_iter().flat_map(|(word, command)| [format!("# {word}"), command]).collect();
     let commands = if lines.is_empty() { String::new() } else { format!("\n{}", fenced("sh", &lines)) };
-    format!("**{words}:** {}\n{commands}", code(subjects))
+    format!("**{}:** {}\n{commands}", causes::heading(cause), code(&causes::released(cause)))
 }
 
 fn block(check: &CheckResult, finding: &Finding) -> String {

@@ -18,7 +18,9 @@ mod tap;
 mod terminal;
 mod text;
 
-pub use causes::{line as cause_line, ways as cause_ways};
+pub use causes::{
+    heading as cause_heading, line as cause_line, released as cause_subjects, ways as cause_ways,
+};
 pub use explanation::{explained, explained_as_json};
 pub use sentence::{bare_headline, details, headline};
 

@@ -209,10 +209,7 @@ fn cause(page: &mut Markup, cause: &Cause<'_>, layout: Layout, is_grouped: bool)
     if !is_grouped || cause.members.len() == 1 {
         return each(page, layout.below());
     }
-    let line = causes::line(cause);
-    let heading = format!("{} ({})", cause.kind.words(), cause.count());
-    // The heading says this much already.
-    page.put("p", line.strip_prefix(&heading).unwrap_or(&line).trim_start_matches([':', ' ']));
+    page.put("p", &causes::below_heading(cause));
     let ways = causes::ways(cause);
     if !ways.is_empty() {
         page.within("dl class=ways", |it| {
@@ -235,15 +232,28 @@ fn resolved(page: &mut Markup, report: &Report, layout: Layout) {
     }
     part(page, layout, "Resolved", |it, _| {
         it.put("p", "The run before found these, and this one has not found them any more.");
-        it.within("ul", |it| {
-            for over in &report.resolved {
-                it.within("li", |it| {
-                    it.put("i", over.kind.word());
-                    it.text(" ");
-                    it.within("code", |it| it.name(&over.subject));
-                    it.put("small", &format!(" {}", over.check));
-                });
-            }
+        let singular = |check: &str| {
+            let its = report.checks.iter().find(|it| it.id == check);
+            its.map_or_else(|| check.to_owned(), |it| it.labels.singular.to_owned())
+        };
+        let list = |it: &mut Markup| {
+            it.within("ul", |it| {
+                for over in &report.resolved {
+                    it.within("li", |it| {
+                        it.put("i", over.kind.word());
+                        it.text(" ");
+                        it.within("code", |it| it.name(&over.subject));
+                        it.put("small", &format!(" {}", singular(&over.check)));
+                    });
+                }
+            });
+        };
+        if report.resolved.len() <= GROUPED {
+            return list(it);
+        }
+        it.within("details", |it| {
+            it.put("summary", &count(report.resolved.len(), "subject"));
+            list(it);
         });
     });
 }
