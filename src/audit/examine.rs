@@ -2,6 +2,7 @@
 
 use crate::model::SubjectKind;
 use crate::section::kind_of;
+use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Instant;
 
@@ -24,11 +25,11 @@ use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
 use crate::baseline::{self, Locks, Source};
 use crate::check::{Check, Databases, Evidence, uncompared_modules};
-use crate::control::clock::Started;
+use crate::control::clock::{self, Started};
 use crate::control::progress;
 use crate::error::Failure;
 use crate::git::{GitError, work_tree};
-use crate::host::{Content, Host, HostError, MANIFESTS, Scope, Watch};
+use crate::host::{Content, Host, HostError, MANIFESTS, Scope, StatCache, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, LeftOut, Report, SectionId, Value};
 use crate::project::Project;
 use crate::provenance::{self, LONGEST_MANIFEST, Trace};
@@ -108,11 +109,28 @@ impl<'a> Auditor<'a> {
 type FirstLook = (Look, (BaselineOrigin, Option<String>), Option<LeftOut>);
 
 /// One examination: a place, and what it is compared with.
-struct Examination<'a> {
-    auditor: Auditor<'a>,
-    aim: &'a Aim,
-    selection: Selection<'a>,
-    baseline: BaselineChoice<'a>,
+#[derive(Clone, Copy)]
+pub(crate) struct Examination<'a> {
+    pub(crate) auditor: Auditor<'a>,
+    pub(crate) aim: &'a Aim,
+    pub(crate) selection: Selection<'a>,
+    pub(crate) baseline: BaselineChoice<'a>,
+}
+
+/// What was seen of a place as a whole, and what it is compared with.
+#[derive(Clone)]
+pub(crate) struct Sighting {
+    started: Started,
+    locks: Locks,
+    from_files: Vec<(SectionId, Files)>,
+    scope: Scope,
+    signature: Option<SignatureCheck>,
+    remembered: Option<Arc<StatCache>>,
+    host: Arc<dyn Host>,
+    pub(crate) look: Look,
+    origin: BaselineOrigin,
+    owner: Option<String>,
+    containers_here: Option<LeftOut>,
 }
 
 /// What came of it.
@@ -126,7 +144,7 @@ pub(crate) struct Examined {
     /// What somebody should hear of besides.
     pub(crate) warning: Option<String>,
     /// The place, as it was reached.
-    pub(crate) host: Box<dyn Host>,
+    pub(crate) host: Arc<dyn Host>,
 }
 
 impl Examination<'_> {
@@ -135,6 +153,17 @@ impl Examination<'_> {
     /// # Errors
     /// When the baseline cannot be had, or `watch` was cancelled.
     fn carry_out(&self, watch: &Watch) -> Result<Examined, Failure> {
+        let sighting = self.sight(watch)?;
+        let (report, warning) = self.judge(&sighting, watch);
+        let Sighting { look: Look { evidence, databases, .. }, host, .. } = sighting;
+        Ok(Examined { report, evidence, databases, warning, host })
+    }
+
+    /// Looks at everything, before any of it is compared.
+    ///
+    /// # Errors
+    /// As [`Auditor::examine`].
+    pub(crate) fn sight(&self, watch: &Watch) -> Result<Sighting, Failure> {
         let started = Started::now();
         let (locks, from_files) = self.locks(watch)?;
         let scope = Scope {
@@ -142,24 +171,101 @@ impl Examination<'_> {
                 || from_files.contains(&(BEYOND_REPOSITORY, Files::Instead)),
             ..self.aim.scope.clone()
         };
-        let looked = self
+        let signature = self
             .auditor
             .trusting
             .map(|trusting| trusting.look(self.auditor.project, self.baseline.source, Some(&locks)));
-        let mut request = self.auditor.request(self.aim, self.selection, &locks);
-        request.signature = looked.as_ref();
-        request.setting.scope = &scope;
         let remembered = self.auditor.since_last.map(|trust| trust.recall(self.auditor.project, &started));
-        let host = match self.forbidden(request.signature) {
-            Some(why) => Aim::leave(why),
-            None => self.aim.open(remembered.clone()),
+        let host: Arc<dyn Host> = match self.forbidden(signature.as_ref()) {
+            Some(why) => Aim::leave(why).into(),
+            None => self.aim.open(remembered.clone()).into(),
         };
+        let request = self.request(&locks, &scope, signature.as_ref());
         let (mut look, (origin, owner), containers_here) = self.look(&request, &*host, watch)?;
         if remembered.as_ref().is_none_or(|remembered| remembered.full_because().is_some()) {
             named_files::count(self.auditor.project, (self.aim, &*host), &mut look.evidence, watch)?;
         } else {
             named_files::pass_over(&mut look.evidence);
         }
+        self.complete(&mut look, &origin, &*host, watch)?;
+        Ok(Sighting {
+            started,
+            locks,
+            from_files,
+            scope,
+            signature,
+            remembered,
+            host,
+            look,
+            origin,
+            owner,
+            containers_here,
+        })
+    }
+
+    /// The request of which a sighting is the answer.
+    fn request<'b>(
+        &'b self,
+        locks: &'b Locks,
+        scope: &'b Scope,
+        signature: Option<&'b SignatureCheck>,
+    ) -> Request<'b> {
+        let mut request = self.auditor.request(self.aim, self.selection, locks);
+        request.signature = signature;
+        request.setting.scope = scope;
+        request
+    }
+
+    /// Adds to what was seen of containers what earlier runs and compose files tell.
+    fn complete(
+        &self,
+        look: &mut Look,
+        origin: &BaselineOrigin,
+        host: &dyn Host,
+        watch: &Watch,
+    ) -> Result<(), HostError> {
+        applied_env::put(self.aim, host, &mut look.evidence, watch)?;
+        let target = self.aim.target.as_deref();
+        first_seen::put(self.auditor.project, target, &origin.digest.to_string(), &mut look.evidence);
+        Ok(())
+    }
+
+    /// Looks at single subjects again and puts them in place of what was seen before. False: that cannot be told of them
+    /// alone, and everything must be looked at.
+    ///
+    /// # Errors
+    /// When `watch` was cancelled.
+    pub(crate) fn look_again(
+        &self,
+        sighting: &mut Sighting,
+        subjects: &Subjects,
+        watch: &Watch,
+    ) -> Result<bool, HostError> {
+        let Sighting { locks, scope, signature, host, look, origin, .. } = sighting;
+        let request = Request { subjects: Some(subjects), ..self.request(locks, scope, signature.as_ref()) };
+        let seen = pipeline::observe(&request, pipeline::plan(&request), &**host, watch)?;
+        if seen.unreachable.is_some() || !look.take_over(seen, subjects) {
+            return Ok(false);
+        }
+        if subjects.contains_key(&section::IMAGES) {
+            self.complete(look, origin, &**host, watch)?;
+        }
+        Ok(true)
+    }
+
+    /// Compares what was seen with the baseline, and nothing more: no history is asked.
+    pub(crate) fn compare(&self, sighting: &Sighting) -> Vec<CheckResult> {
+        let request = self.request(&sighting.locks, &sighting.scope, sighting.signature.as_ref());
+        let mut checks = pipeline::compare(&request, &sighting.look);
+        self.acknowledge(&mut checks, clock::unix());
+        checks
+    }
+
+    /// Compares what was seen with the baseline, and asks the history where what differs comes from. Gives a report that lies
+    /// nowhere yet, and what somebody should hear of besides.
+    pub(crate) fn judge(&self, sighting: &Sighting, watch: &Watch) -> (Report, Option<String>) {
+        let Sighting { started, locks, scope, remembered, host, look, origin, .. } = sighting;
+        let request = self.request(locks, scope, sighting.signature.as_ref());
         let partial = !self.selection.only.is_empty() || self.selection.subjects.is_some();
         let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
         let (sections_off, mut left_out) = pipeline::coverage(&look.evidence);
@@ -167,32 +273,37 @@ impl Examination<'_> {
         left_out.extend(of_plan.map(|left| (section::INFRASTRUCTURE, left.clone())));
         let of_databases = look.databases.iter().flat_map(|it| uncompared_modules(it, &look.evidence));
         left_out.extend(of_databases.map(|left| (section::DATABASES, left)));
-        left_out.extend(containers_here.map(|left| (section::IMAGES, left)));
-        applied_env::put(self.aim, &*host, &mut look.evidence, watch)?;
+        left_out.extend(sighting.containers_here.iter().map(|left| (section::IMAGES, left.clone())));
         let target = self.aim.target.as_deref();
-        first_seen::put(self.auditor.project, target, &origin.digest.to_string(), &mut look.evidence);
-        let mut checks = pipeline::compare(&request, &look);
-        self.note(&mut checks, &from_files, owner);
-        self.trace(&mut checks, &origin, &*host, watch);
+        let mut checks = pipeline::compare(&request, look);
+        self.note(&mut checks, &sighting.from_files, sighting.owner.clone());
+        self.trace(&mut checks, origin, &**host, watch);
         let release = if partial {
             None
         } else {
-            let compared = Compared { checks: &checks, evidence: &look.evidence, scope: &scope };
-            release_of_all(self.auditor.project, self.aim.target.as_deref(), &compared, watch)
+            let compared = Compared { checks: &checks, evidence: &look.evidence, scope };
+            release_of_all(self.auditor.project, target, &compared, watch)
         };
-        changed::tell(self.auditor.project, &mut checks, &*host, watch);
-        let is_own_baseline = !self.baseline.is_named;
-        let case = acknowledge::Case { target, now: started.unix, is_own_baseline };
-        acknowledge::apply(&mut checks, self.auditor.acknowledged, case);
+        changed::tell(self.auditor.project, &mut checks, &**host, watch);
+        self.acknowledge(&mut checks, started.unix);
         log::info!(
             baseline = origin.from.as_str(), digest:% = origin.digest, commit = origin.commit.as_deref().unwrap_or("none"),
             lock_files = locks.there().len(); "compared"
         );
-        let report = self.aim.report(self.auditor.project, &started, checks, &origin.from, origin.digest);
-        let since_last = remembered.map(|remembered| since_last::told(&remembered, &started));
-        let report =
-            Report { partial, baseline: origin, sections_off, left_out, since_last, release, ..report };
-        Ok(Examined { report, evidence: look.evidence, databases: look.databases, warning, host })
+        let report = self.aim.report(self.auditor.project, started, checks, &origin.from, origin.digest);
+        let since_last = remembered.as_ref().map(|remembered| since_last::told(remembered, started));
+        let baseline = origin.clone();
+        (Report { partial, baseline, sections_off, left_out, since_last, release, ..report }, warning)
+    }
+
+    /// Notes which findings somebody answers for at a moment.
+    fn acknowledge(&self, checks: &mut [CheckResult], now: i64) {
+        let (target, is_own_baseline) = (self.aim.target.as_deref(), !self.baseline.is_named);
+        acknowledge::apply(
+            checks,
+            self.auditor.acknowledged,
+            acknowledge::Case { target, now, is_own_baseline },
+        );
     }
 
     /// Looks at the place, and beside that asks git where the baseline comes from.

@@ -188,6 +188,7 @@ fn locked_paths(request: &Request<'_>, known: &[Planned]) -> LockedPaths {
 }
 
 /// What came of looking at a host.
+#[derive(Clone)]
 pub struct Look {
     /// What is known of each planned section.
     pub evidence: Vec<Evidence>,
@@ -197,6 +198,30 @@ pub struct Look {
     pub infrastructure: Option<(String, terraform::Look)>,
     /// The databases of Odoo that belong to the host, where there are any.
     pub databases: Option<Databases>,
+}
+
+impl Look {
+    /// Puts what was seen of single subjects in place of what was seen of them before. False, and nothing is changed, where one
+    /// of their sections was not seen then, or is not seen now.
+    pub(crate) fn take_over(&mut self, newer: Look, subjects: &Subjects) -> bool {
+        let seen = |evidence: &Evidence| matches!(evidence.observed, Observed::Seen(_));
+        let of = |all: &[Evidence], id| all.iter().position(|it| it.section.id() == id && seen(it));
+        let its = |it: &Evidence| of(&self.evidence, it.section.id());
+        if newer.evidence.iter().any(|it| its(it).is_none() || !seen(it)) {
+            return false;
+        }
+        for it in newer.evidence {
+            let (id, has_files) = (it.section.id(), it.section.meta().kind.has_files());
+            let Some(old) = of(&self.evidence, id).map(|at| &mut self.evidence[at]) else { continue };
+            match (&mut old.observed, it.observed, subjects.get(&id)) {
+                (Observed::Seen(old), Observed::Seen(new), Some(chosen)) if has_files => {
+                    old.take_over(new, chosen);
+                }
+                (old, new, _) => *old = new,
+            }
+        }
+        true
+    }
 }
 
 /// Asks the host everything at once and puts each section's evidence together. Of a host that could not be

@@ -283,7 +283,7 @@ impl Advice<'_> {
             if self.aim.target.is_none() { section.meta().export_options } else { "" }
         };
         if self.has_no_baseline() {
-            let wanted = self.evidence.iter().filter(|it| !it.lock_files.is_empty());
+            let wanted = self.evidence.iter().filter(|it| it.is_on() && !it.lock_files.is_empty());
             let all: BTreeSet<&str> = wanted.map(|it| options(it.section)).collect();
             return Some(all.into_iter().collect());
         }

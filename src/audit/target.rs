@@ -24,7 +24,7 @@ use crate::host::docker::discover;
 use crate::host::ssh::route;
 use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, Prompt, SshHost};
 use crate::host::{
-    Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, StatCache, Watch,
+    Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, StatCache, Visitor, Watch,
 };
 use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, quoted, quoted_name};
@@ -95,6 +95,8 @@ pub(crate) struct Aim {
     pub(crate) image: Option<String>,
     /// The environment, for the ways to servers and engines.
     pub(crate) environment: Environment,
+    /// Who hears of every place of this machine before it is looked at.
+    pub(crate) visitor: Option<Arc<dyn Visitor>>,
 }
 
 impl Aim {
@@ -108,7 +110,7 @@ impl Aim {
         match &self.place {
             Place::Here => {
                 let host = LocalHost::new(self.layout.clone(), discover::find(&self.environment));
-                Ok(Box::new(host.remembering(remembered)))
+                Ok(Box::new(host.remembering(remembered).visited_by(self.visitor.clone())))
             }
             Place::Commit(revision) => Ok(Box::new(GitHost::new(revision.clone()))),
             Place::Infrastructure => Ok(Box::new(NoMachine)),
@@ -294,6 +296,7 @@ impl Aim {
             terraform: None,
             plan_file: None,
             image: None,
+            visitor: None,
             environment: project.control.environment.clone(),
         }
     }
@@ -318,6 +321,7 @@ impl Aim {
             terraform: None,
             plan_file: None,
             image: None,
+            visitor: None,
             ..Self::local(project)
         })
     }
@@ -357,6 +361,7 @@ impl Aim {
             terraform: target.terraform.clone(),
             plan_file: None,
             image: None,
+            visitor: None,
             docker_asked: is_remote || project.config.docker.is_some() || target.docker.is_some(),
             environment: project.control.environment.clone(),
         })
@@ -382,6 +387,7 @@ impl Aim {
             terraform: None,
             plan_file: None,
             image: None,
+            visitor: None,
             environment: project.control.environment.clone(),
         })
     }

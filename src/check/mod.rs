@@ -162,6 +162,7 @@ pub struct Server<'a> {
 }
 
 /// Everything known of one section in a run.
+#[derive(Clone)]
 pub struct Evidence {
     /// The section.
     pub section: &'static dyn Section,

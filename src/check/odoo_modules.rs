@@ -38,7 +38,7 @@ const META: CheckMeta = CheckMeta {
 };
 
 /// The databases of a place, and what the manifests on its disk say.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Databases {
     /// Each server's databases.
     pub servers: Vec<DatabaseAnswer>,

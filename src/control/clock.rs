@@ -5,6 +5,7 @@ use std::time::Instant;
 use chrono::{Local, Offset as _, SecondsFormat, TimeZone as _};
 
 /// The moment a command began, in the forms that runs and reports need.
+#[derive(Clone)]
 pub(crate) struct Started {
     /// `YYYYMMDD_HHMMSS`, local time.
     pub(crate) stamp: String,

@@ -9,6 +9,7 @@ use super::disk::ThisDisk;
 use super::docker::{self, Engine};
 use super::stat_cache::{CachedDisk, StatCache};
 use super::storage::Storage;
+use super::visited::{VisitedDisk, Visitor};
 use super::{
     Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError,
     Layout, Phase, Query, Watch, content, files, modules, postgres, system,
@@ -20,13 +21,14 @@ pub struct LocalHost {
     layout: Layout,
     engine: Engine,
     remembered: Option<Arc<StatCache>>,
+    visitor: Option<Arc<dyn Visitor>>,
 }
 
 impl LocalHost {
     /// A host over `layout` whose containers `engine` runs.
     #[must_use]
     pub fn new(layout: Layout, engine: Engine) -> Self {
-        Self { layout, engine, remembered: None }
+        Self { layout, engine, remembered: None, visitor: None }
     }
 
     /// The same host, where what is remembered is not read again.
@@ -35,10 +37,18 @@ impl LocalHost {
         Self { remembered, ..self }
     }
 
+    /// The same host, where somebody hears of every place before it is looked at.
+    #[must_use]
+    pub fn visited_by(self, visitor: Option<Arc<dyn Visitor>>) -> Self {
+        Self { visitor, ..self }
+    }
+
     /// The answer to a query for files, modules or the system; of another one, nothing.
     fn read(&self, query: &Query, watch: &Watch) -> Option<Result<Answer, HostError>> {
         let remembering = self.remembered.as_deref().map(CachedDisk);
         let disk = remembering.as_ref().map_or(&ThisDisk as &dyn Storage, |disk| disk);
+        let visited = self.visitor.as_deref().map(|visitor| VisitedDisk { disk, visitor });
+        let disk = visited.as_ref().map_or(disk, |disk| disk);
         match query {
             Query::Files(query) => Some(files::observe(disk, &self.layout, query, watch).map(Answer::Files)),
             Query::Modules(query) => {

@@ -29,6 +29,7 @@ mod storage;
 mod system;
 mod this_machine;
 mod unseen;
+mod visited;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +54,7 @@ pub use postgres::{
 };
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
 pub use system::{Facts, HIDDEN, ProbeQuery, SystemFacts, SystemQuery};
+pub use visited::Visitor;
 
 /// A machine, or something that can stand for one, that can be observed.
 pub trait Host: Send + Sync {

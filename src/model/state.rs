@@ -1,6 +1,6 @@
 //! States: what a baseline accepts and what a host shows, in one shape.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Entry, Unreadable, Views};
 
@@ -48,6 +48,20 @@ pub struct Observation {
     pub strange: Vec<(Vec<u8>, Vec<u8>, &'static str)>,
     /// What containers have mounted.
     pub views: Box<Views>,
+}
+
+impl Observation {
+    /// Puts what was seen of some places in place of what was seen of them before; what is told of the section as a whole
+    /// stays.
+    pub fn take_over(&mut self, newer: Self, places: &BTreeSet<Vec<u8>>) {
+        self.state.entries.retain(|place, _| !places.contains(place));
+        self.unreadable.retain(|place, _| !places.contains(place));
+        self.strange.retain(|(place, ..)| !places.contains(place));
+        self.state.entries.extend(newer.state.entries);
+        self.unreadable.extend(newer.unreadable);
+        self.strange.extend(newer.strange);
+        self.strange.sort();
+    }
 }
 
 /// How looking at a section went.

@@ -2,6 +2,7 @@
 
 pub(crate) mod after_run;
 pub mod history;
+pub(crate) mod keeper;
 pub mod lock;
 pub(crate) mod open_run;
 pub(crate) mod outputs;

@@ -1,13 +1,13 @@
 //! `audit/runtime/pause.json`: a deploy that somebody has announced, and its end.
 
-use crate::control::Events;
+use crate::control::{Events, dates};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::{LARGEST_TEXT, read_file_within, replace_file};
-use crate::model::{Moment, Pause, ReadMoment, escaped, in_words};
+use crate::model::{Moment, Pause, ReadMoment, Report, escaped, in_words};
 use crate::store::runs;
 
 /// How many seconds a pause may last: four hours.
@@ -67,6 +67,14 @@ pub fn under_way(
         return Ok(Some(own));
     }
     read(root, None, now, moment)
+}
+
+/// The pause that was under way when a report was begun.
+///
+/// # Errors
+/// As [`under_way`].
+pub(crate) fn of_report(root: &Path, report: &Report) -> Result<Option<Pause>, PauseError> {
+    under_way(root, report.target.as_deref(), report.started_at_unix, &dates::moment)
 }
 
 /// The pause that is announced for `target` alone and under way `now`.

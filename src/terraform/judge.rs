@@ -36,7 +36,7 @@ pub struct Rules<'a> {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Judged {
     /// Differences, sorted by the subject's bytes.
     pub findings: Vec<Finding>,

@@ -89,7 +89,7 @@ pub struct Environment<'a> {
 }
 
 /// What came of a look.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Look {
     /// What the plan means, or why there is none.
     pub judged: Judged,

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::docker::{LOCK, Stage, check_of, drift_of, names_of};
-use crate::support::{status, wait_until};
 use crate::support::world::Alone as _;
+use crate::support::{status, wait_until};
 
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 

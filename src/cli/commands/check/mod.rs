@@ -4,9 +4,9 @@ mod failed;
 
 use crate::audit::acknowledgements::with_rules;
 use crate::audit::plan_text::describe;
-use crate::control::dates;
 use crate::model::printable_path;
 use crate::store::after_run::after_run;
+use crate::store::keeper::{Keeper, Kept};
 use crate::store::pause;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::acknowledge::{self, Acknowledgement};
-use crate::atomic::read_file;
 use crate::audit::databases;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::fleet::Fleet;
@@ -41,12 +40,10 @@ use crate::host::{HostError, Watch};
 use crate::model::{ExitCode, Report, escaped, quoted_name};
 use crate::notify::after_check::Telling;
 use crate::project::Project;
-use crate::report;
 use crate::store::outputs::check_output;
 use crate::store::past_runs;
 use crate::store::previous::Previous;
 use crate::store::report_signing::Signing;
-use crate::store::runs;
 
 /// Compare what is there with the baseline
 ///
@@ -255,9 +252,6 @@ struct Job<'a> {
     signing: Signing<'a>,
 }
 
-/// A report that was written, or why it was not.
-type Kept = (Report, Result<(), Failure>);
-
 impl Job<'_> {
     /// Looks at one place and keeps the run.
     fn run(&self, aim: &Aim, watch: &Watch) -> Result<Kept, Failure> {
@@ -344,17 +338,20 @@ impl Job<'_> {
         Report { partial: !self.only.is_empty(), ..report }
     }
 
+    /// Writes the run; when that fails, the verdict is still printed, and the exit code is 1.
+    fn keep(&self, report: Report, aim: &Aim) -> Kept {
+        let report = self.under_pause(report);
+        let dir = self.args.output.as_ref().map(|dir| aim.output_dir(dir, self.several));
+        let keeper = Keeper { project: self.project, previous: &self.previous, signing: &self.signing };
+        keeper.keep(report, dir.as_deref())
+    }
+
     /// The report, with the deploy that is under way.
     fn under_pause(&self, mut report: Report) -> Report {
-        let silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
-        let announced = pause::under_way(
-            &self.project.root,
-            report.target.as_deref(),
-            report.started_at_unix,
-            &dates::moment,
-        );
+        let is_silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
+        let announced = pause::of_report(&self.project.root, &report);
         report.pause = announced.unwrap_or_else(|error| {
-            if !silent {
+            if !is_silent {
                 error.warn(&*self.project.control.events);
             }
             None
@@ -364,73 +361,6 @@ impl Job<'_> {
             report.verdict = report.verdict.excused();
         }
         report
-    }
-
-    /// Writes the run; when that fails, the verdict is still printed, and the exit code is 1.
-    fn keep(&self, report: Report, aim: &Aim) -> Kept {
-        let mut report = self.under_pause(report);
-        self.previous.carry_on(&mut report);
-        let kept = match &self.args.output {
-            Some(dir) => {
-                let dir = aim.output_dir(dir, self.several);
-                report.location = Some(dir.join(report::json::FILE).display().to_string());
-                self.write_into(&dir, &mut report).map_err(|error| (dir, error))
-            }
-            None => self.keep_run(&mut report).map_err(|error| (self.runs(), error)),
-        };
-        let kept = kept.map_err(|(place, error)| Failure::at(&place, &error));
-        if kept.is_err() {
-            report.location = None;
-            report.verdict = report.verdict.unwritten();
-        }
-        (report, kept)
-    }
-
-    /// Where runs lie, as a path from the working directory.
-    fn runs(&self) -> PathBuf {
-        self.project.named(&self.project.root.join(runs::PATH))
-    }
-
-    /// Writes the files of a run into a directory that was named; the signature of another report does not stay there.
-    fn write_into(&self, dir: &Path, report: &mut Report) -> std::io::Result<()> {
-        match std::fs::remove_file(dir.join(report::json::SIGNATURE)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        runs::write_into(dir, &self.signing.files(report))
-    }
-
-    fn keep_run(&self, report: &mut Report) -> std::io::Result<()> {
-        let _held = self.signing.hold()?;
-        self.signing.link(report);
-        let (root, stamp, target) = (&self.project.root, report.stamp.clone(), report.target.clone());
-        let mut json = Vec::new();
-        runs::create(root, &stamp, target.as_deref(), &mut |name| {
-            let path = root.join(runs::PATH).join(name).join(report::json::FILE);
-            report.call(name);
-            report.location = Some(self.project.named(&path).display().to_string());
-            let files = self.signing.files(report);
-            json = files
-                .iter()
-                .find(|(name, _)| name == report::json::FILE)
-                .map(|(_, bytes)| bytes.clone())
-                .unwrap_or_default();
-            files
-        })?;
-        self.signing.remember(report, &json);
-        let moves_latest = !report.partial && !self.is_overtaken(report);
-        log::info!(run = report.run.as_str(), moves_latest; "wrote the run");
-        if !moves_latest {
-            return Ok(());
-        }
-        runs::set_latest(root, target.as_deref(), &json)
-    }
-
-    /// Whether a whole check that began later has ended already: then that one is the newest.
-    fn is_overtaken(&self, report: &Report) -> bool {
-        let newest = read_file(&runs::latest(&self.project.root, report.target.as_deref()));
-        let newest = newest.ok().and_then(|bytes| report::json::read_run(&bytes).ok());
-        newest.is_some_and(|newest| report.is_before(newest.started_at_unix))
     }
 
     fn dry_run(&self, aims: &[Aim]) -> Result<u8, Failure> {
