@@ -13,6 +13,7 @@
 //! - [`acknowledge`], [`trust`]: drift that somebody answers for, and whose signature counts;
 //! - [`report`], [`explain`]: formats of a report, and everything known of one subject;
 //! - [`store`]: what is kept on disk: runs, newest reports, the project's lock; [`atomic`]: writing all or nothing;
+//! - `events`: hints that something may have changed, and what is recorded of findings; `watch`: those hints, looked at;
 //! - [`notify`]: messages about changes;
 //! - [`control`], [`error`]: what every long job is handed, and how it fails;
 //! - [`cli`]: the command line, everybody's caller and nobody's callee.
@@ -27,6 +28,7 @@ pub mod config;
 pub mod content;
 pub mod control;
 pub mod error;
+pub(crate) mod events;
 pub mod explain;
 pub mod git;
 pub mod host;
@@ -42,3 +44,4 @@ pub mod section;
 pub mod store;
 pub mod terraform;
 pub mod trust;
+pub(crate) mod watch;

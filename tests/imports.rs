@@ -6,9 +6,10 @@ use std::path::Path;
 /// The rooms of the crate, outermost first: each may import from those in later rows alone.
 const RANKS: &[&[&str]] = &[
     &["cli"],
+    &["watch"],
     &["audit"],
     &["notify", "explain"],
-    &["store"],
+    &["store", "events"],
     &["check", "provenance", "report", "project"],
     &["section", "acknowledge", "trust", "terraform"],
     &["baseline", "config", "host"],

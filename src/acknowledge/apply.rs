@@ -103,6 +103,7 @@ mod tests {
         about: "every resource is as planned",
         role: Role::Comparison,
         source: Some(SubjectSource::Plan),
+        category: crate::model::Category::Infrastructure,
         labels: CheckLabels {
             topic: "Resources",
             info: "Checking resources...",

@@ -1,7 +1,7 @@
 //! The check `baseline_signed`: somebody who may has signed the lock files and the configuration.
 
 use super::{Case, Check};
-use crate::model::{CheckLabels, CheckMeta, CheckResult, Role};
+use crate::model::{Category, CheckLabels, CheckMeta, CheckResult, Role};
 
 /// The check's id.
 pub const BASELINE_SIGNED: &str = "baseline_signed";
@@ -16,6 +16,7 @@ const META: CheckMeta = CheckMeta {
     source: None,
     also_reads: &[],
     also_names: None,
+    category: Category::Security,
     labels: CheckLabels {
         topic: "Baseline signature",
         info: "Checking who signed the baseline...",

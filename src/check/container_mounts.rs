@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Case, Check, compared, container_use, difference};
 use crate::model::{
-    Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, MountUse, MountView, Part, Shows,
-    Subject, Value,
+    Category, Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, MountUse, MountView, Part,
+    Shows, Subject, Value,
 };
 use crate::section::{self, LockedMount, is_same_mount, locked_facts, locked_mounts};
 
@@ -16,6 +16,7 @@ pub const CONTAINER_MOUNTS: &dyn Check = &ContainerMounts;
 struct ContainerMounts;
 
 const META: CheckMeta = CheckMeta {
+    category: Category::State,
     config_cause: Some("the container was made anew with other mounts"),
     ..CheckMeta::of_section(
         section::IMAGES,

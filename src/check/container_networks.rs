@@ -2,7 +2,7 @@
 
 use super::docker_images::modified;
 use super::{Case, Check, compared};
-use crate::model::{Change, CheckLabels, CheckMeta, CheckResult, Entry};
+use crate::model::{Category, Change, CheckLabels, CheckMeta, CheckResult, Entry};
 use crate::section::{self, locked_networks};
 
 /// Compares the networks of containers.
@@ -12,6 +12,7 @@ pub(super) struct ContainerNetworks;
 pub const CONTAINER_NETWORKS: &str = "container_networks";
 
 const META: CheckMeta = CheckMeta {
+    category: Category::Network,
     config_cause: Some(
         "docker network connect or disconnect was run by hand, or it was made anew with other networks",
     ),

@@ -2,7 +2,7 @@
 
 use super::docker_images::{facts, modified};
 use super::{Case, Check, compared};
-use crate::model::{Change, CheckLabels, CheckMeta, CheckResult, Entry};
+use crate::model::{Category, Change, CheckLabels, CheckMeta, CheckResult, Entry};
 use crate::section::{self, fact};
 
 /// Compares the states of containers.
@@ -31,21 +31,24 @@ fn meaning(state: &str) -> Meaning<'_> {
 /// The check's id.
 pub const CONTAINER_STATE: &str = "container_state";
 
-const META: CheckMeta = CheckMeta::of_section(
-    section::IMAGES,
-    CONTAINER_STATE,
-    "containers are in the state that the baseline has: running, restarting, paused, ended, or never started",
-    CheckLabels {
-        topic: "Container states",
-        info: "Checking container states...",
-        pass: "All containers in their baseline state",
-        drift: "State drift",
-        unreadable: "State unreadable",
-        noun: "containers",
-        verb: "drifted",
-        singular: "container",
-    },
-);
+const META: CheckMeta = CheckMeta {
+    category: Category::State,
+    ..CheckMeta::of_section(
+        section::IMAGES,
+        CONTAINER_STATE,
+        "containers are in the state that the baseline has: running, restarting, paused, ended, or never started",
+        CheckLabels {
+            topic: "Container states",
+            info: "Checking container states...",
+            pass: "All containers in their baseline state",
+            drift: "State drift",
+            unreadable: "State unreadable",
+            noun: "containers",
+            verb: "drifted",
+            singular: "container",
+        },
+    )
+};
 
 impl Check for ContainerState {
     fn meta(&self) -> &'static CheckMeta {

@@ -4,28 +4,32 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Case, Check, compared};
 use crate::model::{
-    Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, Subject, Value, full_image_name,
+    Category, Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, Kind, Subject, Value,
+    full_image_name,
 };
 use crate::section::{self, fact, locked_facts};
 
 /// Compares images and image IDs, container by container.
 pub(super) struct DockerImages;
 
-const META: CheckMeta = CheckMeta::of_section(
-    section::IMAGES,
-    "docker_images",
-    "every container runs the image, by name and by ID, that the baseline has, and no other container exists",
-    CheckLabels {
-        topic: "Docker images",
-        info: "Comparing Docker images...",
-        pass: "Docker images match baseline",
-        drift: "Image drift",
-        unreadable: "Image unreadable",
-        noun: "images",
-        verb: "drifted",
-        singular: "image",
-    },
-);
+const META: CheckMeta = CheckMeta {
+    category: Category::State,
+    ..CheckMeta::of_section(
+        section::IMAGES,
+        "docker_images",
+        "every container runs the image, by name and by ID, that the baseline has, and no other container exists",
+        CheckLabels {
+            topic: "Docker images",
+            info: "Comparing Docker images...",
+            pass: "Docker images match baseline",
+            drift: "Image drift",
+            unreadable: "Image unreadable",
+            noun: "images",
+            verb: "drifted",
+            singular: "image",
+        },
+    )
+};
 
 impl Check for DockerImages {
     fn meta(&self) -> &'static CheckMeta {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Check};
-use crate::model::{CheckLabels, CheckMeta, CheckResult, Finding, Kind, Role, Subject, SubjectSource, Value};
+use crate::model::{
+    Category, CheckLabels, CheckMeta, CheckResult, Finding, Kind, Role, Subject, SubjectSource, Value,
+};
 
 /// Looks for the lock files of the sections that are on.
 pub(super) struct LockFilesExist;
@@ -15,6 +17,7 @@ const META: CheckMeta = CheckMeta {
     source: Some(SubjectSource::LockFile),
     also_reads: &[],
     also_names: None,
+    category: Category::Configuration,
     labels: CheckLabels {
         topic: "Lock files",
         info: "Checking lock files exist...",

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Case, Check, Evidence, NoBaseline, begun, differences};
 use crate::host::{DatabaseAnswer, InstalledModule, MANIFESTS};
 use crate::model::{
-    Change, CheckLabels, CheckMeta, CheckResult, Finding, Kind, LeftOut, Observation, Observed, Reason, Role,
-    Subject, SubjectSource, Unit, Value, escaped,
+    Category, Change, CheckLabels, CheckMeta, CheckResult, Finding, Kind, LeftOut, Observation, Observed,
+    Reason, Role, Subject, SubjectSource, Unit, Value, escaped,
 };
 use crate::section;
 
@@ -22,6 +22,7 @@ const META: CheckMeta = CheckMeta {
     source: Some(SubjectSource::Database),
     also_reads: &[section::ADDONS],
     also_names: None,
+    category: Category::State,
     labels: CheckLabels {
         topic: "Odoo database",
         info: "Checking installed Odoo modules...",

@@ -1,7 +1,7 @@
 //! The check `report_signed`: the report of this run could be signed.
 
 use super::{Case, Check};
-use crate::model::{CheckLabels, CheckMeta, CheckResult, Role};
+use crate::model::{Category, CheckLabels, CheckMeta, CheckResult, Role};
 
 /// The check's id.
 pub const REPORT_SIGNED: &str = "report_signed";
@@ -27,6 +27,7 @@ const META: CheckMeta = CheckMeta {
     source: None,
     also_reads: &[],
     also_names: None,
+    category: Category::Security,
     labels: CheckLabels {
         topic: "Report signature",
         info: "Signing the report...",

@@ -1,7 +1,7 @@
 //! The check `server_collection`: a server's state could be collected at all.
 
 use super::{Case, Check};
-use crate::model::{CheckLabels, CheckMeta, CheckResult, Role};
+use crate::model::{Category, CheckLabels, CheckMeta, CheckResult, Role};
 
 /// Tells whether the server could be asked. It compares nothing by itself.
 pub(super) struct ServerCollection;
@@ -13,6 +13,7 @@ const META: CheckMeta = CheckMeta {
     source: None,
     also_reads: &[],
     also_names: None,
+    category: Category::State,
     labels: CheckLabels {
         topic: "Failed to collect server state",
         info: "Running server-side drift checks on HOST...",

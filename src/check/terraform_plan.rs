@@ -1,7 +1,7 @@
 //! The check `terraform_plan`: infrastructure is as its Terraform code and its state have it.
 
 use super::{Case, Check, begun};
-use crate::model::{CheckLabels, CheckMeta, CheckResult, Role, SubjectSource};
+use crate::model::{Category, CheckLabels, CheckMeta, CheckResult, Role, SubjectSource};
 
 /// Tells what a plan says of an environment.
 pub const TERRAFORM_PLAN: &dyn Check = &TerraformPlan;
@@ -15,6 +15,7 @@ const META: CheckMeta = CheckMeta {
     source: Some(SubjectSource::Plan),
     also_reads: &[],
     also_names: None,
+    category: Category::Infrastructure,
     labels: CheckLabels {
         topic: "Terraform",
         info: "Checking Terraform plan of ENV...",

@@ -70,6 +70,12 @@ waits! {
     TERRAFORM_ASKED = wait("a Terraform that was told to end, before it is told again", 5, "it is told again");
     TERRAFORM_KILLED = wait("a Terraform that was told to end", 10, "it is killed");
     TERRAFORM_INTERRUPTED = moment("the same where the user ended the run", 1200, "it is killed");
+    QUIET = moment("more hints of a change that was noticed", 10, "what was hinted at is looked at");
+    BURST = moment("the same while hints keep coming", 100, "what was hinted at is looked at");
+    ENGINE_AGAIN = wait("the next attempt to follow an engine's events, where it cannot be reached", 30, "the attempt");
+    REPORT_AGAIN = wait("more findings that come or go, before another report is written", 10, "it is written");
+    POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
+    JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");
 }
 

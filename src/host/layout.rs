@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::disk::Disk;
+use super::disk::{Disk, ThisDisk};
 
 /// Maps repository paths (bytes, `/` between components, relative) to paths on the host.
 #[derive(Debug, Clone)]
@@ -79,6 +79,12 @@ impl Layout {
             let real = disk.real(path)?;
             places.iter().find_map(|(prefix, place)| inside(&real, &disk.real(place)?, prefix))
         })
+    }
+
+    /// The repository path of a path of this machine, as [`Layout::repository_path`] finds it.
+    #[must_use]
+    pub(crate) fn repository_path_here(&self, path: &Path) -> Option<Vec<u8>> {
+        self.repository_path(path, &ThisDisk)
     }
 
     /// Names directly below the repository directory `dir` that exist because of an exception.

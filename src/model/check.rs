@@ -1,7 +1,7 @@
 //! Checks as the model knows them: what each is, and how one went.
 
 use super::Use;
-use super::{Change, Finding, SectionId, SubjectSource, WayOut};
+use super::{Category, Change, Finding, SectionId, SubjectSource, WayOut};
 
 /// Part that a check has in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct CheckMeta {
     pub also_reads: &'static [SectionId],
     /// Another section whose subjects it names, too; the place of one of those is its name, which is so of none of the others.
     pub also_names: Option<SectionId>,
+    /// The category of what it finds, where a finding has none of its own.
+    pub category: Category,
     /// Its texts.
     pub labels: CheckLabels,
     /// Why it can have nothing to say: printed where it is required.
@@ -55,6 +57,7 @@ impl CheckMeta {
             source: Some(SubjectSource::Section(section)),
             also_reads: &[],
             also_names: None,
+            category: Category::Configuration,
             labels,
             absence: "its section is off",
             config_cause: None,

@@ -14,3 +14,4 @@ pub mod retention;
 pub mod runs;
 pub mod since;
 pub(crate) mod status;
+pub(crate) mod watch_lock;

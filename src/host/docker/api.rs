@@ -206,6 +206,25 @@ impl EngineApi {
         }
     }
 
+    /// Gives the pieces of an answer that goes on until the engine ends it, however long it says nothing in between; `begun` is
+    /// called when the engine has agreed.
+    ///
+    /// # Errors
+    /// When no answer came, or it is a refusal or breaks off.
+    pub(super) async fn follow(
+        &self,
+        path: &str,
+        begun: impl FnOnce(),
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), CallError> {
+        let mut body = self.answer(Method::GET, path, Bytes::new()).await?.into_body();
+        begun();
+        while let Some(frame) = body.frame().await.transpose()? {
+            frame.data_ref().into_iter().for_each(|piece| take(piece));
+        }
+        Ok(())
+    }
+
     /// The answer to a call, if it is none of a refusal.
     async fn answer(&self, method: Method, path: &str, sent: Bytes) -> Result<Response<Incoming>, CallError> {
         log::debug!(method = method.as_str(), path; "asks the engine");

@@ -6,6 +6,7 @@ mod client;
 mod collect;
 pub(crate) mod discover;
 mod engine;
+pub(crate) mod events;
 mod exec;
 mod failure;
 mod gathered;

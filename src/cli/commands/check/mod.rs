@@ -398,6 +398,9 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    use crate::report;
+    use crate::store::runs;
+
     use crate::control::events::Silent;
     use crate::control::{Control, Environment};
 

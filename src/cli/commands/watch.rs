@@ -1,0 +1,205 @@
+//! `driftlock watch`: tell of drift when it happens.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::Builder;
+use std::time::Duration;
+
+use clap::Args;
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+use crate::acknowledge;
+use crate::audit::acknowledgements::with_rules;
+use crate::audit::examine::{Auditor, BaselineChoice, Examination, Selection};
+use crate::cli::Session;
+use crate::cli::args::checks::ChoiceArgs;
+use crate::cli::args::target::AimArgs;
+use crate::cli::args::trust::TrustArgs;
+use crate::cli::terminal::output::{self, say};
+use crate::cli::terminal::signals::Interrupt;
+use crate::config::DockerMode;
+use crate::control::dates;
+use crate::error::Failure;
+use crate::events::engine;
+use crate::events::event::Event;
+use crate::events::files::FileWatch;
+use crate::events::inbox::{Inbox, Trigger};
+use crate::events::journal::Journal;
+use crate::events::open_findings::OpenFindings;
+use crate::host::docker::discover;
+use crate::model::escaped;
+use crate::project::Project;
+use crate::store::watch_lock;
+use crate::watch::{Ended, Records, Watcher};
+
+/// Watch a place: tell of each change of its drift as it happens
+///
+/// Looks at everything once, then at what the system and the container engine tell of, and at everything again at intervals. Prints
+/// an event a line, writes it into the journal in audit/state/events, and leaves reports as check does. SIGHUP reads the
+/// configuration again, SIGUSR1 looks at everything now, SIGTERM ends.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock watch                               this project, on a terminal
+  driftlock watch --format jsonl | jq -c 'select(.event == \"drift.detected\")'
+  driftlock watch --target production --reconcile 5m
+  driftlock watch --only compose_hashes
+  driftlock events --follow                     the same events, from the journal
+  kill -USR1 PID                                look at everything now")]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    aim: AimArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    /// After how long everything is looked at, whatever is told: 90s, 10m, 1h
+    #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = "What to compare")]
+    reconcile: String,
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// How events are printed [default: terminal on a terminal, else jsonl]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<EventFormat>,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum EventFormat {
+    /// A line of JSON each: driftlock.event/1
+    Jsonl,
+    /// A line for people each
+    Terminal,
+}
+
+pub(crate) fn run(session: &Session, args: &WatchArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let reconcile =
+        dates::seconds(&args.reconcile).and_then(|it| u64::try_from(it).ok()).filter(|it| *it > 0);
+    let Some(reconcile) = reconcile.map(Duration::from_secs) else {
+        let shown = escaped(args.reconcile.as_bytes());
+        return Err(
+            Failure::new(format!("--reconcile {shown}: that is no duration")).hint("write 90s, 10m or 1h")
+        );
+    };
+    let inbox = Arc::new(Inbox::default());
+    listen(&inbox)?;
+    let job = Job { args, interrupt, inbox, reconcile };
+    let mut trigger = Trigger::Start;
+    let mut last: Option<Project> = None;
+    let mut engine_is_followed = false;
+    loop {
+        // A configuration that cannot be read leaves the one before it in place.
+        let project = match (session.project(), last.take()) {
+            (Ok(project), _) => project,
+            (Err(failure), Some(before)) => {
+                say(&failure.before("the configuration stays as it was: ").to_string());
+                before
+            }
+            (Err(failure), None) => return Err(failure),
+        };
+        match job.watch(&project, trigger, &mut engine_is_followed)? {
+            Ended::Asked => return Ok(0),
+            Ended::Reload => {
+                trigger = Trigger::Signal;
+                last = Some(project);
+            }
+        }
+    }
+}
+
+/// Puts signals into the inbox.
+fn listen(inbox: &Arc<Inbox>) -> Result<(), Failure> {
+    let no_thread = |error: std::io::Error| Failure::at(Path::new("signals"), &error);
+    let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGINT, SIGTERM]).map_err(no_thread)?;
+    let inbox = Arc::clone(inbox);
+    let listen = move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => inbox.reload(),
+                SIGUSR1 => inbox.everything(Trigger::Signal, None),
+                _ => inbox.end(),
+            }
+        }
+    };
+    Builder::new().name("signals".to_owned()).spawn(listen).map(drop).map_err(no_thread)
+}
+
+/// One call of watch.
+struct Job<'a> {
+    args: &'a WatchArgs,
+    interrupt: &'a Interrupt,
+    inbox: Arc<Inbox>,
+    reconcile: Duration,
+}
+
+impl Job<'_> {
+    /// Watches with one reading of the configuration.
+    fn watch(&self, project: &Project, trigger: Trigger, follows: &mut bool) -> Result<Ended, Failure> {
+        let mut aims = self.args.aim.resolve(project, self.args.choice.docker())?;
+        let (Some(mut aim), true) = (aims.pop(), aims.is_empty()) else {
+            let failure = Failure::new("a watcher watches one place");
+            return Err(failure.hint("start one for each target: driftlock watch --target NAME"));
+        };
+        let _alone = watch_lock::hold(&project.root, aim.target.as_deref())?;
+        let files = if aim.server().is_none() && aim.is_machine() { self.files(project) } else { None };
+        aim.visitor = files.clone().map(|files| files as Arc<dyn crate::host::Visitor>);
+        if aim.server().is_none() && aim.is_machine() && aim.docker != DockerMode::Off && !*follows {
+            *follows = engine::begin(discover::find(&aim.environment), Arc::clone(&self.inbox)).is_ok();
+        }
+        let (only, require) = (self.args.choice.only(), self.args.choice.require());
+        let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules));
+        let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
+        let (trusting, source) = (self.args.trust.resolve(project)?, project.source());
+        let auditor =
+            Auditor { project, acknowledged: &acknowledged, since_last: None, trusting: trusting.as_ref() };
+        let examination = Examination {
+            auditor,
+            aim: &aim,
+            selection: Selection { only: &only, require: &require, subjects: None },
+            baseline: BaselineChoice { source: &source, is_named: false },
+        };
+        let at_state = |error: std::io::Error| Failure::at(&project.root.join(crate::events::STATE), &error);
+        let mut journal = Journal::open(&project.root).map_err(at_state)?;
+        let mut open = OpenFindings::read(&project.root).map_err(at_state)?;
+        open.write(&project.root).map_err(at_state)?;
+        journal.prune(project.config.retention_days).map_err(at_state)?;
+        let is_terminal = match self.args.format {
+            Some(format) => format == EventFormat::Terminal,
+            None => std::io::stdout().is_terminal(),
+        };
+        let mut print = |event: &Event| {
+            let line = if is_terminal { event.in_words() + "\n" } else { event.line() };
+            output::print(line.as_bytes())
+        };
+        let mut ready = || drop(sd_notify::notify(&[NotifyState::Ready]));
+        let mut records = Records { journal: &mut journal, open: &mut open, sink: &mut print };
+        let mut watcher = Watcher {
+            examination,
+            source: &source,
+            inbox: &self.inbox,
+            files: files.as_deref(),
+            reconcile: self.reconcile,
+            watch: &self.interrupt.watch,
+            ready: &mut ready,
+        };
+        let ended = watcher.run(&mut records, trigger);
+        open.write(&project.root).map_err(at_state)?;
+        ended
+    }
+
+    /// The files of this machine, where they can be watched.
+    fn files(&self, project: &Project) -> Option<Arc<FileWatch>> {
+        match FileWatch::begin(Arc::clone(&self.inbox)) {
+            Ok(files) => Some(Arc::new(files)),
+            Err(error) => {
+                let why = crate::model::in_words(&error);
+                project.control.events.warning(&format!(
+                    "files cannot be watched, and are looked at every {} s: {why}; see sysctl fs.inotify.max_user_instances",
+                    crate::control::waits::POLL.most.as_secs()
+                ));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The journal: events as lines of JSON below `audit/state/events`, each whole or absent, numbered without gaps.
+//!
+//! Files are named `YYYYMMDD-NNNN.jsonl` by the day in UTC, and a new one is begun each day and above [`LARGEST`]. Several watchers
+//! of one project write one journal; who writes holds the file `.lock` beside it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::STATE;
+use super::event::Event;
+use crate::control::{file_lock, waits};
+
+/// The directory below that of the state.
+const DIRECTORY: &str = "events";
+/// The file that is held by who writes.
+const LOCK: &str = ".lock";
+/// How the files end.
+const ENDING: &str = ".jsonl";
+/// How large a file grows before the next is begun.
+const LARGEST: u64 = 16 << 20;
+/// How much of the end of a file holds its last whole line in any case.
+const LONGEST_LINE: u64 = 1 << 20;
+
+/// The directory of a project's journal.
+pub(crate) fn directory(root: &Path) -> PathBuf {
+    root.join(STATE).join(DIRECTORY)
+}
+
+/// Where a reader of the journal stands: behind the bytes of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// The file's name; empty before the first.
+    file: String,
+    offset: u64,
+}
+
+/// Writes events.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    dir: PathBuf,
+    lock: File,
+    /// The file that is written, how long it was when it was last looked at, and its last number.
+    newest: Option<(PathBuf, u64, u64)>,
+    is_durable: bool,
+}
+
+impl Journal {
+    /// Opens the journal of a project, and makes its directory where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be made or opened.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        let dir = directory(root);
+        std::fs::create_dir_all(&dir)?;
+        let ignore = root.join(STATE).join(".gitignore");
+        if !ignore.exists() {
+            crate::atomic::replace_file(&ignore, b"*\n")?;
+        }
+        let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+        let mut options = OpenOptions::new();
+        let lock = options.create(true).append(true).mode(0o600).custom_flags(flags).open(dir.join(LOCK))?;
+        Ok(Self { dir, lock, newest: None, is_durable: true })
+    }
+
+    /// Numbers events and appends them, all of them or none.
+    ///
+    /// # Errors
+    /// When they cannot be written, or another one writes and does not end; the journal is as it was then.
+    pub(crate) fn append(&mut self, events: &mut [Event]) -> io::Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        if !file_lock::hold(&self.lock, waits::JOURNAL.most, &|| false)? {
+            return Err(io::Error::other("another watcher writes it and does not end"));
+        }
+        let written = self.append_alone(events);
+        self.lock.unlock()?;
+        written
+    }
+
+    fn append_alone(&mut self, events: &mut [Event]) -> io::Result<()> {
+        let (path, length, last) = self.newest()?;
+        for (number, event) in (last + 1..).zip(&mut *events) {
+            event.seq = number;
+        }
+        let text: String = events.iter().map(Event::line).collect();
+        let today = chrono::Utc::now().format("%Y%m%d").to_string();
+        let path = match path {
+            Some(path) if length < LARGEST && name_of(&path).starts_with(&today) => path,
+            before => self.next_file(before.as_deref(), &today),
+        };
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o640).open(&path)?;
+        let length = file.metadata()?.len();
+        let whole = file.write_all(text.as_bytes());
+        if let Err(error) = whole {
+            // What was written of it is nobody's event.
+            file.set_len(length)?;
+            return Err(error);
+        }
+        if self.is_durable {
+            file.sync_data()?;
+        }
+        let last = last + events.len() as u64;
+        self.newest = Some((path, length + text.len() as u64, last));
+        Ok(())
+    }
+
+    fn next_file(&self, before: Option<&Path>, today: &str) -> PathBuf {
+        let number =
+            before.and_then(|path| name_of(path).strip_prefix(today)?.get(1..5)?.parse::<u32>().ok());
+        self.dir.join(format!("{today}-{:04}{ENDING}", number.map_or(1, |number| number + 1)))
+    }
+
+    /// The newest file, its length, and the last number in the journal. A line that was cut off there is cut away.
+    fn newest(&mut self) -> io::Result<(Option<PathBuf>, u64, u64)> {
+        let files = files(&self.dir)?;
+        let Some(path) = files.last() else { return Ok((None, 0, 0)) };
+        if let Some((known, length, last)) = &self.newest
+            && known == path
+            && std::fs::metadata(path)?.len() == *length
+        {
+            return Ok((Some(path.clone()), *length, *last));
+        }
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let length = whole_length(&file)?;
+        if length < file.metadata()?.len() {
+            file.set_len(length)?;
+        }
+        let mut last = None;
+        for path in files.iter().rev() {
+            last = last_number(path)?;
+            if last.is_some() {
+                break;
+            }
+        }
+        Ok((Some(path.clone()), length, last.unwrap_or(0)))
+    }
+
+    /// Removes the files of days that are over by so many days; the newest stays.
+    ///
+    /// # Errors
+    /// When the directory cannot be read or a file not be removed.
+    pub(crate) fn prune(&self, days: u32) -> io::Result<()> {
+        if days == 0 {
+            return Ok(());
+        }
+        let first = chrono::Utc::now().checked_sub_days(chrono::Days::new(days.into()));
+        let first = first.map(|day| day.format("%Y%m%d").to_string()).unwrap_or_default();
+        let files = files(&self.dir)?;
+        let all_but_newest = files.split_last().map(|(_, older)| older).unwrap_or_default();
+        for path in
+            all_but_newest.iter().filter(|path| name_of(path).get(..8).is_some_and(|day| day < &*first))
+        {
+            std::fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the events behind a position, and moves it behind them. A last line without an end is read when it has one; a line that
+/// is no event is passed over.
+///
+/// # Errors
+/// When a file cannot be read.
+pub(crate) fn read_on(dir: &Path, position: &mut Position) -> io::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    for path in files(dir)? {
+        let name = name_of(&path).to_owned();
+        if name < position.file {
+            continue;
+        }
+        let mut file = match File::open(&path) {
+            // It has just become too old.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened?,
+        };
+        if name == position.file {
+            file.seek(SeekFrom::Start(position.offset))?;
+        } else {
+            *position = Position { file: name, offset: 0 };
+        }
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+            position.offset += line.len() as u64;
+            events.extend(serde_json::from_slice::<Event>(&line).ok());
+            line.clear();
+        }
+    }
+    Ok(events)
+}
+
+/// The files of a journal, oldest first; none where there is no journal.
+fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let name = name_of(&path);
+        let digits = |range: std::ops::Range<usize>| {
+            name.get(range).is_some_and(|part| part.bytes().all(|b| b.is_ascii_digit()))
+        };
+        if name.len() == 13 + ENDING.len() && digits(0..8) && digits(9..13) && name.ends_with(ENDING) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// The end of a file, of at most so many bytes.
+fn end_of(file: &File, most: u64) -> io::Result<(u64, Vec<u8>)> {
+    let length = file.metadata()?.len();
+    let begin = length.saturating_sub(most);
+    let mut file = file;
+    file.seek(SeekFrom::Start(begin))?;
+    let mut end = Vec::new();
+    file.take(most).read_to_end(&mut end)?;
+    Ok((begin, end))
+}
+
+/// How long a file is up to the end of its last whole line.
+fn whole_length(file: &File) -> io::Result<u64> {
+    let (begin, end) = end_of(file, LONGEST_LINE)?;
+    let whole = end.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    Ok(if whole == 0 && begin > 0 { begin + end.len() as u64 } else { begin + whole as u64 })
+}
+
+/// The number of the last event in a file.
+fn last_number(path: &Path) -> io::Result<Option<u64>> {
+    let (_, end) = end_of(&File::open(path)?, LONGEST_LINE)?;
+    let mut lines = end.split(|&b| b == b'\n').rev();
+    Ok(lines.find_map(|line| serde_json::from_slice::<Event>(line).ok()).map(|event| event.seq))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::event::{Happened, Scene};
+    use crate::events::inbox::Trigger;
+
+    fn event() -> Event {
+        Event::new(Happened::Started, Scene { target: None, trigger: Trigger::Start })
+    }
+
+    fn numbers(dir: &Path) -> Vec<u64> {
+        let events = read_on(&directory(dir), &mut Position::default()).unwrap();
+        events.iter().map(|event| event.seq).collect()
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_no_event_and_leaves_no_gap() {
+        let root = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(root.path()).unwrap();
+        journal.append(&mut [event(), event()]).unwrap();
+        let path = files(&directory(root.path())).unwrap().pop().unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"schema\":\"driftlock.event/1\",\"seq\":3").unwrap();
+        assert_eq!(numbers(root.path()), [1, 2]);
+        journal.append(&mut [event()]).unwrap();
+        Journal::open(root.path()).unwrap().append(&mut [event()]).unwrap();
+        journal.append(&mut [event()]).unwrap();
+        assert_eq!(numbers(root.path()), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_reader_goes_on_where_it_stood() {
+        let root = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(root.path()).unwrap();
+        let mut position = Position::default();
+        journal.append(&mut [event()]).unwrap();
+        assert_eq!(read_on(&directory(root.path()), &mut position).unwrap().len(), 1);
+        assert_eq!(read_on(&directory(root.path()), &mut position).unwrap().len(), 0);
+        journal.append(&mut [event(), event()]).unwrap();
+        assert_eq!(read_on(&directory(root.path()), &mut position).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn days_that_are_over_go_and_numbers_go_on() {
+        let root = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(root.path()).unwrap();
+        journal.append(&mut [event(), event()]).unwrap();
+        let path = files(&directory(root.path())).unwrap().pop().unwrap();
+        std::fs::rename(&path, path.with_file_name("20200101-0001.jsonl")).unwrap();
+        journal.append(&mut [event()]).unwrap();
+        assert_eq!(numbers(root.path()), [1, 2, 3]);
+        journal.prune(30).unwrap();
+        assert_eq!(numbers(root.path()), [3]);
+        journal.append(&mut [event()]).unwrap();
+        assert_eq!(numbers(root.path()), [3, 4]);
+    }
+}

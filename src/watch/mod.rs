@@ -1,0 +1,462 @@
+//! Watching a place: hints of what may have changed are looked at again by the ordinary check, and what its findings have become is
+//! recorded as events.
+//!
+//! One thread takes hints and looks at the subjects that they name. Looks at everything (at the start, after a gap, at intervals, and
+//! before a report) run beside it: what it has looked at meanwhile is looked at once more before the result of such a look counts.
+
+mod reports;
+mod subjects;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{Builder, Scope};
+use std::time::{Duration, Instant};
+
+use crate::audit::examine::{Examination, Sighting};
+use crate::audit::pipeline::Subjects;
+use crate::baseline::{self, Source};
+use crate::control::waits;
+use crate::error::Failure;
+use crate::events::event::{Event, Happened, Scene, Severity};
+use crate::events::files::FileWatch;
+use crate::events::inbox::{Batch, Gap, Inbox, Trigger};
+use crate::events::journal::Journal;
+use crate::events::open_findings::OpenFindings;
+use crate::host::{Visitor as _, Watch};
+use crate::model::{Observed, escaped, printable_path};
+use crate::section::IMAGES;
+use subjects::{Gathered, Known};
+
+/// How many subjects are looked at one by one; more are looked at with everything else.
+const MOST_SUBJECTS: usize = 64;
+/// How many paths an event names.
+const MOST_PATHS: usize = 8;
+
+/// Why watching has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Somebody asked for it.
+    Asked,
+    /// The configuration is to be read again.
+    Reload,
+}
+
+/// Receives each event once it is in the journal.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(&Event) -> Result<(), Failure>;
+
+/// What a watcher remembers and writes.
+pub(crate) struct Records<'a> {
+    /// Where events are recorded.
+    pub(crate) journal: &'a mut Journal,
+    /// What is open.
+    pub(crate) open: &'a mut OpenFindings,
+    /// Who is told of each event.
+    pub(crate) sink: Sink<'a>,
+}
+
+/// A place that is watched.
+pub(crate) struct Watcher<'a> {
+    /// How it is looked at.
+    pub(crate) examination: Examination<'a>,
+    /// The baseline, for the commands in reports.
+    pub(crate) source: &'a Source,
+    /// Where hints come from.
+    pub(crate) inbox: &'a Inbox,
+    /// The files of this machine, where they can be watched.
+    pub(crate) files: Option<&'a FileWatch>,
+    /// After how long everything is looked at in any case.
+    pub(crate) reconcile: Duration,
+    /// Ends looks that are under way.
+    pub(crate) watch: &'a Arc<Watch>,
+    /// Called when the first look has ended and its events are recorded.
+    pub(crate) ready: &'a mut dyn FnMut(),
+}
+
+/// What comes of work beside the watching thread.
+enum Done {
+    /// A look at everything.
+    Look(Box<Result<Sighting, Failure>>),
+    /// A report.
+    Report(Box<Result<(), Failure>>),
+}
+
+/// A look at everything that is under way.
+struct WholeLook {
+    trigger: Trigger,
+    /// What was looked at since it began.
+    meanwhile: Subjects,
+    /// Whether a report is made of it.
+    reports: bool,
+}
+
+/// What is to be done next.
+struct Course {
+    whole: Option<WholeLook>,
+    wanted: Option<Trigger>,
+    is_reporting: bool,
+    /// Whether findings have come or gone since the last report.
+    changed: bool,
+    last_report: Instant,
+    next_reconcile: Instant,
+    next_poll: Instant,
+    told_blind: bool,
+}
+
+impl Watcher<'_> {
+    /// Watches until somebody asks for the end, or for the configuration to be read again.
+    ///
+    /// # Errors
+    /// When the place cannot be looked at at all, or events cannot be recorded.
+    pub(crate) fn run(&mut self, records: &mut Records<'_>, trigger: Trigger) -> Result<Ended, Failure> {
+        let round = Arc::new(Watch::default());
+        let ended = std::thread::scope(|scope| {
+            let (sender, receiver) = channel();
+            let mut rounds =
+                Round { watcher: self, records, scope, sender, receiver, watch: Arc::clone(&round) };
+            let ended = rounds.run(trigger);
+            round.cancel();
+            ended
+        });
+        if self.watch.is_cancelled() { Ok(Ended::Asked) } else { ended }
+    }
+
+    fn target(&self) -> Option<&str> {
+        self.examination.aim.target.as_deref()
+    }
+
+    /// Watches what decides what is compared, and with what.
+    fn watch_project(&self) {
+        let Some(files) = self.files else { return };
+        let root = &self.examination.auditor.project.root;
+        for name in ["audit/driftlock.toml", "audit/acknowledged.toml", "audit/policies.toml", baseline::PATH]
+        {
+            files.file(&root.join(name));
+        }
+        files.directory(&root.join(baseline::PATH), false);
+    }
+}
+
+/// Watching, from one reading of the configuration to the next.
+struct Round<'scope, 'env, 'w, 'r> {
+    watcher: &'w mut Watcher<'env>,
+    records: &'w mut Records<'r>,
+    scope: &'scope Scope<'scope, 'env>,
+    sender: Sender<Done>,
+    receiver: Receiver<Done>,
+    watch: Arc<Watch>,
+}
+
+impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
+    fn run(&mut self, trigger: Trigger) -> Result<Ended, Failure> {
+        let now = Instant::now();
+        let mut course = Course {
+            whole: None,
+            wanted: None,
+            is_reporting: false,
+            changed: false,
+            last_report: now,
+            next_reconcile: now + self.watcher.reconcile,
+            next_poll: now + waits::POLL.most,
+            told_blind: false,
+        };
+        let started = self.event(Happened::Started, trigger);
+        self.record(vec![started])?;
+        self.begin_look();
+        let sighting = self.watcher.examination.sight(&self.watch)?;
+        let mut sighting = Arc::new(sighting);
+        self.seen_whole(&sighting, trigger, &mut course)?;
+        (self.watcher.ready)();
+        self.report(&sighting, &mut course);
+        loop {
+            let batch = self.watcher.inbox.next(course.deadline(self.is_blind()));
+            if batch.end || self.watcher.watch.is_cancelled() {
+                return Ok(Ended::Asked);
+            }
+            if batch.reload {
+                return Ok(Ended::Reload);
+            }
+            self.take_done(&mut sighting, &mut course)?;
+            self.look_at(batch, &mut sighting, &mut course)?;
+            self.go_on(&mut course);
+        }
+    }
+
+    /// Takes what has come of work beside this thread.
+    fn take_done(&mut self, sighting: &mut Arc<Sighting>, course: &mut Course) -> Result<(), Failure> {
+        while let Ok(done) = self.receiver.try_recv() {
+            match done {
+                Done::Report(done) => {
+                    course.is_reporting = false;
+                    if let Err(failure) = *done {
+                        self.warn(&failure);
+                    }
+                }
+                Done::Look(seen) => {
+                    let Some(whole) = course.whole.take() else { continue };
+                    match *seen {
+                        Ok(seen) => self.take_over(seen, &whole, sighting, course)?,
+                        Err(failure) => {
+                            self.warn(&failure);
+                            course.next_poll = Instant::now() + waits::POLL.most;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a look at everything in the place of what was known, once what was looked at meanwhile is looked at in it again.
+    fn take_over(
+        &mut self,
+        mut seen: Sighting,
+        whole: &WholeLook,
+        sighting: &mut Arc<Sighting>,
+        course: &mut Course,
+    ) -> Result<(), Failure> {
+        if !whole.meanwhile.is_empty()
+            && !self.watcher.examination.look_again(&mut seen, &whole.meanwhile, &self.watch)?
+        {
+            course.wanted = course.wanted.or(Some(whole.trigger));
+        }
+        *sighting = Arc::new(seen);
+        self.seen_whole(sighting, whole.trigger, course)?;
+        if whole.reports {
+            self.report(sighting, course);
+        }
+        Ok(())
+    }
+
+    /// Records what a look at everything has found.
+    fn seen_whole(
+        &mut self,
+        sighting: &Sighting,
+        trigger: Trigger,
+        course: &mut Course,
+    ) -> Result<(), Failure> {
+        if let Some(files) = self.watcher.files {
+            files.sweep();
+        }
+        course.changed |= self.compare(sighting, trigger, &[], 1)?;
+        if let Some((count, path, why)) = self.watcher.files.and_then(FileWatch::blind)
+            && !course.told_blind
+        {
+            course.told_blind = true;
+            let mut event = self.event(Happened::Gap, Trigger::Poll);
+            let path = printable_path(&path);
+            event.evidence.reason = Some(format!(
+                "{count} places cannot be watched and are looked at every {} s: {path}: {why}",
+                waits::POLL.most.as_secs()
+            ));
+            self.record(vec![event])?;
+        }
+        Ok(())
+    }
+
+    /// Looks at what hints name.
+    fn look_at(
+        &mut self,
+        batch: Batch,
+        sighting: &mut Arc<Sighting>,
+        course: &mut Course,
+    ) -> Result<(), Failure> {
+        for (trigger, gap) in batch.everything {
+            course.wanted = Some(trigger);
+            if let Some(gap) = gap {
+                self.tell_gap(trigger, &gap)?;
+            }
+        }
+        let known = Known {
+            layout: &self.watcher.examination.aim.layout,
+            root: &self.watcher.examination.auditor.project.root,
+            config: &self.watcher.examination.auditor.project.config,
+            evidence: &sighting.look.evidence,
+        };
+        let Gathered { subjects, paths, count, everything, is_of_project } = known.gather(&batch.paths);
+        if is_of_project {
+            self.watcher.inbox.reload();
+            return Ok(());
+        }
+        if let Some(path) = everything {
+            log::info!(path = printable_path(path).as_str(); "everything is looked at because of a path");
+            course.wanted = Some(Trigger::Inotify);
+        }
+        let has_files = !subjects.is_empty();
+        if subjects.values().map(BTreeSet::len).sum::<usize>() > MOST_SUBJECTS {
+            course.wanted = Some(Trigger::Inotify);
+        } else if has_files {
+            self.look_again(&subjects, (Trigger::Inotify, &paths, count), sighting, course)?;
+        }
+        if batch.containers > 0 && has_section(sighting, false) || has_files && has_section(sighting, true) {
+            let containers = Subjects::from([(IMAGES, BTreeSet::new())]);
+            let (trigger, count) = match batch.containers {
+                0 => (Trigger::Inotify, count),
+                count => (Trigger::Engine, count),
+            };
+            self.look_again(&containers, (trigger, &[], count), sighting, course)?;
+        } else if batch.containers > 0 {
+            course.wanted = course.wanted.or(Some(Trigger::Engine));
+        }
+        Ok(())
+    }
+
+    /// Looks at single subjects again, and records what has become of them.
+    fn look_again(
+        &mut self,
+        subjects: &Subjects,
+        (trigger, paths, count): (Trigger, &[&Path], u32),
+        sighting: &mut Arc<Sighting>,
+        course: &mut Course,
+    ) -> Result<(), Failure> {
+        let now = Arc::make_mut(sighting);
+        if !self.watcher.examination.look_again(now, subjects, &self.watch)? {
+            course.wanted = Some(trigger);
+            return Ok(());
+        }
+        if let Some(whole) = &mut course.whole {
+            for (section, places) in subjects {
+                whole.meanwhile.entry(*section).or_default().extend(places.iter().cloned());
+            }
+        }
+        course.changed |= self.compare(sighting, trigger, paths, count)?;
+        Ok(())
+    }
+
+    /// Compares what is known with the baseline, and records what has changed since; whether anything has.
+    fn compare(
+        &mut self,
+        sighting: &Sighting,
+        trigger: Trigger,
+        paths: &[&Path],
+        count: u32,
+    ) -> Result<bool, Failure> {
+        let checks = self.watcher.examination.compare(sighting);
+        let only = self.watcher.examination.selection.only;
+        let covers = |id: &str| only.is_empty() || only.iter().any(|check| check.id() == id);
+        let scene = Scene { target: self.watcher.target(), trigger };
+        let judge = |event: &mut Event| {
+            event.severity = event.category.map(Severity::of);
+            event.count = count.max(1);
+            let paths = paths.iter().take(MOST_PATHS);
+            event.evidence.paths = paths.map(|path| printable_path(path)).collect();
+        };
+        let events = self.records.open.events(&checks, scene, &covers, &judge);
+        let has_changed = !events.is_empty();
+        self.record(events)?;
+        Ok(has_changed)
+    }
+
+    /// Writes events into the journal, and then tells of them.
+    fn record(&mut self, mut events: Vec<Event>) -> Result<(), Failure> {
+        let journal = crate::events::journal::directory(&self.watcher.examination.auditor.project.root);
+        self.records.journal.append(&mut events).map_err(|error| Failure::at(&journal, &error))?;
+        for event in &events {
+            self.records.open.note(event);
+            (self.records.sink)(event)?;
+        }
+        Ok(())
+    }
+
+    fn event(&self, happened: Happened, trigger: Trigger) -> Event {
+        Event::new(happened, Scene { target: self.watcher.target(), trigger })
+    }
+
+    fn tell_gap(&mut self, trigger: Trigger, gap: &Gap) -> Result<(), Failure> {
+        let mut event = self.event(Happened::Gap, trigger);
+        event.evidence.reason = Some(escaped(gap.in_words().as_bytes()));
+        self.record(vec![event])
+    }
+
+    fn warn(&self, failure: &Failure) {
+        let events = &self.watcher.examination.auditor.project.control.events;
+        events.warning(&failure.in_one_line());
+    }
+
+    fn is_blind(&self) -> bool {
+        let is_local = self.watcher.examination.aim.server().is_none();
+        is_local && self.watcher.files.is_none_or(|files| files.blind().is_some())
+    }
+
+    /// Begins what is due: a look at everything, and a report of it.
+    fn go_on(&mut self, course: &mut Course) {
+        let now = Instant::now();
+        if now >= course.next_reconcile {
+            course.wanted = course.wanted.or(Some(Trigger::Reconcile));
+        }
+        if self.is_blind() && now >= course.next_poll {
+            course.wanted = course.wanted.or(Some(Trigger::Poll));
+        }
+        let is_report_due = course.changed && now >= course.last_report + waits::REPORT_AGAIN.most;
+        if course.whole.is_some() || course.wanted.is_none() && !is_report_due {
+            return;
+        }
+        let trigger = course.wanted.take().unwrap_or(Trigger::Inotify);
+        let is_reconcile = now >= course.next_reconcile;
+        if is_reconcile {
+            course.next_reconcile = now + self.watcher.reconcile;
+        }
+        course.next_poll = now + waits::POLL.most;
+        let reports = (is_report_due || is_reconcile) && !course.is_reporting;
+        course.whole = Some(WholeLook { trigger, meanwhile: Subjects::new(), reports });
+        self.begin_look();
+        let (examination, inbox) = (self.watcher.examination, self.watcher.inbox);
+        let (sender, watch) = (self.sender.clone(), Arc::clone(&self.watch));
+        let look = move || {
+            let seen = examination.sight(&watch);
+            // Whoever has gone waits for nothing.
+            let _ = sender.send(Done::Look(Box::new(seen)));
+            inbox.wake();
+        };
+        if Builder::new().spawn_scoped(self.scope, look).is_err() {
+            course.whole = None;
+        }
+    }
+
+    fn begin_look(&self) {
+        if let Some(files) = self.watcher.files {
+            files.renew();
+        }
+        self.watcher.watch_project();
+    }
+
+    /// Has a report made of what was seen.
+    fn report(&mut self, sighting: &Arc<Sighting>, course: &mut Course) {
+        (course.changed, course.last_report, course.is_reporting) = (false, Instant::now(), true);
+        let (examination, source) = (self.watcher.examination, self.watcher.source);
+        let (inbox, sender, watch) = (self.watcher.inbox, self.sender.clone(), Arc::clone(&self.watch));
+        let sighting = Arc::clone(sighting);
+        let report = move || {
+            let done = reports::leave(&examination, source, &sighting, &watch);
+            drop(sighting);
+            let _ = sender.send(Done::Report(Box::new(done.map(drop))));
+            inbox.wake();
+        };
+        if Builder::new().spawn_scoped(self.scope, report).is_err() {
+            course.is_reporting = false;
+        }
+    }
+}
+
+impl Course {
+    /// Until when hints are waited for.
+    fn deadline(&self, is_blind: bool) -> Instant {
+        let mut deadline = self.next_reconcile;
+        if self.whole.is_some() {
+            return deadline.max(Instant::now() + waits::POLL.most);
+        }
+        if self.changed && !self.is_reporting {
+            deadline = deadline.min(self.last_report + waits::REPORT_AGAIN.most);
+        }
+        if is_blind { deadline.min(self.next_poll) } else { deadline }
+    }
+}
+
+/// Whether containers were seen; with `any`, at least one.
+fn has_section(sighting: &Sighting, any: bool) -> bool {
+    sighting.look.evidence.iter().any(|it| {
+        let Observed::Seen(seen) = &it.observed else { return false };
+        it.section.id() == IMAGES && (!any || !seen.state.entries.is_empty())
+    })
+}
