@@ -14,3 +14,4 @@ mod imports;
 mod registry;
 mod robustness;
 mod terraform;
+mod watching;

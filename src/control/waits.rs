@@ -75,6 +75,7 @@ waits! {
     ENGINE_AGAIN = wait("the next attempt to follow an engine's events, where it cannot be reached", 30, "the attempt");
     REPORT_AGAIN = wait("more findings that come or go, before another report is written", 10, "it is written");
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
+    OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");
 }

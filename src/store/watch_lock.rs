@@ -4,11 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use crate::control::file_lock;
+use crate::control::{file_lock, waits};
 use crate::error::Failure;
 
 /// The directory of what watching remembers, relative to the root.
@@ -28,7 +27,7 @@ pub(crate) fn hold(root: &Path, target: Option<&str>) -> Result<File, Failure> {
     let options = options.create(true).truncate(false).read(true).write(true).mode(0o600).custom_flags(flags);
     let refused = |error: std::io::Error| Failure::at(&path, &error);
     let mut file = options.open(&path).map_err(refused)?;
-    if file_lock::hold(&file, Duration::ZERO, &|| false).map_err(refused)? {
+    if file_lock::hold(&file, waits::OTHER_WATCHER.most, &|| false).map_err(refused)? {
         file.set_len(0).and_then(|()| file.rewind()).map_err(refused)?;
         write!(file, "{}", std::process::id()).map_err(refused)?;
         return Ok(file);

@@ -23,6 +23,7 @@ pub(crate) mod strace;
 pub(crate) mod terminal;
 pub(crate) mod told;
 mod user;
+pub(crate) mod watcher;
 pub(crate) mod wire;
 pub(crate) mod world;
 

@@ -1,0 +1,145 @@
+//! Changes of single kinds, each with the events that must follow.
+
+use std::os::unix::fs::symlink;
+
+use rustix::process::Signal;
+
+use crate::support::Project;
+use crate::support::watcher::{Open, Watcher, found_now, without_words};
+
+const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
+const ORDER: &str = "odoo_modules/seisei/qr_ordering/models/order.py";
+
+#[test]
+fn drift_is_told_when_it_comes_changes_and_goes() {
+    let project = Project::accepted();
+    let mut watcher = Watcher::start(&project, &[]);
+    assert_eq!(watcher.events[0]["event"], "watch.started");
+    let before = project.read(ORDER);
+    project.file(ORDER, "import os\n");
+    let event = watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
+    assert_eq!((&event["check"], &event["kind"]), (&"addon_hashes".into(), &"modified".into()));
+    assert_eq!((&event["field"], &event["trigger"]), (&"models/order.py".into(), &"inotify".into()));
+    assert_eq!(event["evidence"]["paths"][0], project.root().join(ORDER).to_str().unwrap());
+    project.file(ORDER, "import sys\n");
+    let changed = watcher.wait_for_subject(0, "drift.changed", "qr_ordering");
+    assert_eq!(changed["previous_value"], event["actual_value"]);
+    project.file(ORDER, &before);
+    let over = watcher.wait_for_subject(0, "drift.resolved", "qr_ordering");
+    assert_eq!(over["previous_value"], changed["actual_value"]);
+    let (code, events) = watcher.end();
+    assert_eq!(code, 143);
+    let numbers: Vec<u64> = events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
+    // The journal has the same, and a fresh watcher goes on in it.
+    let journal = project.ok(&["events", "--format", "json"]).out();
+    let journal: Vec<serde_json::Value> =
+        journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(journal, events);
+}
+
+#[test]
+fn what_happened_while_nobody_watched_is_told_at_the_start_and_what_was_open_is_not_told_anew() {
+    let project = Project::accepted();
+    let mut watcher = Watcher::start(&project, &[]);
+    project.file(EDGE, "services: {web: {}}\n");
+    watcher.wait_for_subject(0, "drift.detected", EDGE);
+    watcher.signal(Signal::KILL);
+    drop(watcher);
+    project.file(ORDER, "import os\n");
+    let watcher = Watcher::start(&project, &[]);
+    let told: Vec<_> = watcher.events.iter().map(|it| (it["event"].clone(), it["subject"].clone())).collect();
+    assert_eq!(
+        told,
+        [("watch.started".into(), serde_json::Value::Null), ("drift.detected".into(), "qr_ordering".into())]
+    );
+    assert_eq!(watcher.events[1]["trigger"], "start");
+}
+
+#[test]
+fn a_replaced_root_a_switched_link_and_a_new_module_are_seen() {
+    let project = Project::accepted();
+    let mut watcher = Watcher::start(&project, &[]);
+    let settled = |watcher: &mut Watcher| {
+        let before = Open::new();
+        crate::support::wait_until(|| {
+            without_words(&watcher.open(&before)) == without_words(&found_now(&project))
+        });
+    };
+    let rename = |from: &str, to: &str| std::fs::rename(project.path(from), project.path(to)).unwrap();
+    project.file("odoo_modules/community/fresh/__manifest__.py", "{}\n");
+    watcher.wait_for_subject(0, "drift.detected", "fresh");
+    rename("odoo_modules/seisei", "elsewhere");
+    watcher.wait_for_subject(0, "drift.detected", "printer");
+    rename("elsewhere", "odoo_modules/seisei");
+    watcher.wait_for_subject(0, "drift.resolved", "printer");
+    // The tree behind the root is another one now, and watched.
+    project.file(ORDER, "import os\n");
+    watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
+    rename("infra", "infra-1");
+    symlink("infra-1", project.path("infra")).unwrap();
+    settled(&mut watcher);
+    let from = watcher.events.len();
+    project.file(EDGE, "services: {web: {}}\n");
+    watcher.wait_for_subject(from, "drift.detected", EDGE);
+    // A link that is switched to a tree of another content.
+    project.file("infra-2/stacks/edge/docker-compose.yml", "services: {db: {}}\n");
+    std::fs::remove_file(project.path("infra")).unwrap();
+    symlink("infra-2", project.path("infra")).unwrap();
+    settled(&mut watcher);
+}
+
+#[test]
+fn the_configuration_and_the_baseline_are_read_again_when_they_change() {
+    let project = Project::drifted(&[EDGE]);
+    let mut watcher = Watcher::start(&project, &[]);
+    watcher.wait_for_subject(0, "drift.detected", EDGE);
+    project.ok(&["accept", "--only", "compose_hashes/**", "--reason", "meant", "--yes"]);
+    watcher.wait_for_subject(0, "drift.resolved", EDGE);
+    let from = watcher.events.len();
+    let configuration = project.read("audit/driftlock.toml");
+    project.file("audit/driftlock.toml", "[compose\n");
+    project.file(ORDER, "import os\n");
+    watcher.wait_for_subject(from, "drift.detected", "qr_ordering");
+    project.file(
+        "audit/driftlock.toml",
+        &configuration.replace("[addons]", "[files]\ninclude = [\"conf/*\"]\n[addons]"),
+    );
+    watcher
+        .wait_for(from, |event| event["check"] == "lock_files_exist" && event["event"] == "drift.detected");
+    project.file("audit/driftlock.toml", &configuration);
+    watcher
+        .wait_for(from, |event| event["check"] == "lock_files_exist" && event["event"] == "drift.resolved");
+}
+
+#[test]
+fn a_second_watcher_of_a_place_is_refused_and_says_who_watches() {
+    let project = Project::accepted();
+    let watcher = Watcher::start(&project, &[]);
+    let ran = project.run(&["watch"]);
+    assert_eq!(ran.code(), 1);
+    let who = format!("is watched already (process {})", watcher.pid());
+    assert!(ran.err().contains(&who), "{}", ran.err());
+}
+
+#[test]
+fn acknowledged_drift_is_told_as_such() {
+    let project = Project::drifted(&[EDGE]);
+    let mut watcher = Watcher::start(&project, &[]);
+    watcher.wait_for_subject(0, "drift.detected", EDGE);
+    project.ok(&["ack", EDGE, "--until", "7d", "--reason", "hotfix"]);
+    watcher.wait_for_subject(0, "drift.acknowledged", EDGE);
+}
+
+#[test]
+fn a_look_can_be_asked_for_and_a_file_that_cannot_be_read_is_told() {
+    let project = Project::accepted();
+    let mut watcher = Watcher::start(&project, &[]);
+    std::fs::remove_file(project.path(EDGE)).unwrap();
+    std::fs::create_dir(project.path(EDGE)).unwrap();
+    let event = watcher.wait_for_subject(0, "drift.unreadable", EDGE);
+    assert!(event["evidence"]["reason"].as_str().unwrap().contains("directory"), "{event}");
+    watcher.signal(Signal::USR1);
+    std::fs::remove_dir(project.path(EDGE)).unwrap();
+    watcher.wait_for(0, |it| it["subject"] == EDGE && it["kind"] == "missing");
+}

@@ -1,0 +1,4 @@
+//! `driftlock watch`: from a change to its event, and nothing lost in between.
+
+mod changes;
+mod random;
