@@ -3,8 +3,10 @@
 mod check;
 mod docker;
 mod error;
+mod events;
 mod notify;
 mod odoo;
+pub mod policies;
 mod system;
 mod target;
 mod target_name;
@@ -20,6 +22,7 @@ use serde::Deserialize;
 pub use check::CheckConfig;
 pub use docker::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, LOCKED, OnUnexpected};
 pub use error::{ConfigError, invalid, misread};
+pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams};
 pub use notify::{Channel, Kept, Notify};
 pub use odoo::{OdooDatabases, OdooServer, WhichDatabases};
 pub use system::{Listed, Probe, Probes, is_unit_name};
@@ -74,6 +77,8 @@ pub struct Config {
     pub trust: Trust,
     /// `[[odoo]]`.
     pub odoo: Vec<OdooDatabases>,
+    /// `[[categories]]`, `[[ci]]` and `[events]`.
+    pub events: EventsConfig,
     /// `[terraform]`.
     pub terraform: TerraformConfig,
     /// The digest of the file that all this was read from; `None` where there is none.
@@ -135,6 +140,9 @@ struct Raw {
     notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
     trust: Trust,
     odoo: Vec<odoo::Raw>,
+    categories: Vec<events::RawCategory>,
+    ci: Vec<events::RawItem>,
+    events: events::RawEvents,
     terraform: TerraformConfig,
 }
 
@@ -257,6 +265,7 @@ impl Config {
             check: raw.check.checked(text)?,
             retention_days: raw.runtime.retention_days,
             notify: notify::checked(raw.notify, &targets, text)?,
+            events: events::checked(raw.categories, raw.ci, raw.events)?,
             odoo: raw.odoo.into_iter().map(|it| it.checked(&targets)).collect::<Result<_, _>>()?,
             targets,
             trust: check_trust(raw.trust)?,

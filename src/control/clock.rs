@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use chrono::{Local, Offset as _, SecondsFormat, TimeZone as _};
+use chrono::{Local, Offset as _, SecondsFormat, TimeZone as _, Utc};
 
 /// The moment a command began, in the forms that runs and reports need.
 #[derive(Clone)]
@@ -58,6 +58,23 @@ pub(crate) fn time_of_day() -> String {
 /// The moment to the millisecond: RFC 3339 with offset.
 pub(crate) fn precise_time() -> String {
     Local::now().to_rfc3339_opts(SecondsFormat::Millis, false)
+}
+
+/// The moment in UTC to the millisecond, in RFC 3339, and in seconds since 1970.
+pub(crate) fn utc() -> (String, i64) {
+    let now = Utc::now();
+    (now.to_rfc3339_opts(SecondsFormat::Millis, true), now.timestamp())
+}
+
+/// A moment in seconds since 1970 as RFC 3339 in UTC; none where no calendar reaches.
+pub(crate) fn utc_text(unix: i64) -> Option<String> {
+    Some(chrono::DateTime::from_timestamp(unix, 0)?.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// The day in UTC so many days ago: `YYYYMMDD`.
+pub(crate) fn utc_day_before(days: u32) -> String {
+    let then = Utc::now().checked_sub_days(chrono::Days::new(days.into()));
+    then.map(|then| then.format("%Y%m%d").to_string()).unwrap_or_default()
 }
 
 /// The moment, for what must know whether something is still valid.

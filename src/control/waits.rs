@@ -72,6 +72,7 @@ waits! {
     TERRAFORM_INTERRUPTED = moment("the same where the user ended the run", 1200, "it is killed");
     QUIET = moment("more hints of a change that was noticed", 10, "what was hinted at is looked at");
     BURST = moment("the same while hints keep coming", 100, "what was hinted at is looked at");
+    ENGINE_SOON = moment("the first new attempt to follow an engine's events", 200, "the attempt; each after it waits twice as long");
     ENGINE_AGAIN = wait("the next attempt to follow an engine's events, where it cannot be reached", 30, "the attempt");
     REPORT_AGAIN = wait("more findings that come or go, before another report is written", 10, "it is written");
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::thread::Builder;
-use std::time::Duration;
 
 use super::inbox::{Gap, Inbox, Trigger};
 use crate::control::waits;
@@ -11,8 +10,6 @@ use crate::host::docker::{Engine, events};
 /// How many seconds before the last event a stream is taken up again: an engine's clock runs backwards by milliseconds, and it
 /// counts whole seconds.
 const OVERLAP: i64 = 2;
-/// The first time between two attempts; each one after it is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Begins to follow the events of an engine, and goes on however often the stream ends.
 ///
@@ -23,7 +20,7 @@ pub(crate) fn begin(engine: Engine, inbox: Arc<Inbox>) -> std::io::Result<()> {
 }
 
 fn follow(engine: &Engine, inbox: &Inbox) {
-    let (mut last, mut pause, mut was_there) = (None, FIRST_PAUSE, false);
+    let (mut last, mut pause, mut was_there) = (None, waits::ENGINE_SOON.most, false);
     loop {
         let mut is_there = false;
         let ended = events::follow(
@@ -51,7 +48,7 @@ fn follow(engine: &Engine, inbox: &Inbox) {
                 inbox.everything(Trigger::Engine, Some(Gap::EngineStream(why)));
             }
         }
-        pause = if is_there { FIRST_PAUSE } else { (pause * 2).min(waits::ENGINE_AGAIN.most) };
+        pause = if is_there { waits::ENGINE_SOON.most } else { (pause * 2).min(waits::ENGINE_AGAIN.most) };
         was_there |= is_there;
         std::thread::sleep(pause);
     }

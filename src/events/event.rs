@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::inbox::Trigger;
-use crate::model::{Category, Finding, Kind, Part, Value, escaped};
+use crate::control::clock;
+use crate::model::{Category, Finding, Kind, Part, Severity, SubjectKind, Value, escaped};
+use crate::section::{INSIDE, find};
 
 /// The name of the format.
 pub(crate) const SCHEMA: &str = "driftlock.event/1";
@@ -51,42 +53,6 @@ impl Happened {
     }
 }
 
-/// How much an event matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Severity {
-    /// It can wait.
-    Low,
-    /// It should be looked at.
-    Medium,
-    /// It should be looked at today.
-    High,
-    /// It should be looked at now.
-    Critical,
-}
-
-impl Severity {
-    /// The word in events.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// The severity of what no policy speaks of.
-    pub(crate) fn of(category: Category) -> Self {
-        match category {
-            Category::Security => Self::Critical,
-            Category::Configuration | Category::State | Category::Infrastructure => Self::High,
-            Category::Network | Category::Package | Category::Firmware => Self::Medium,
-        }
-    }
-}
-
 /// What led to the look that an event comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -114,6 +80,9 @@ pub(crate) struct Event {
     pub(crate) event: Happened,
     /// The container where there is one, else the target; `local` for the project's own tree.
     pub(crate) ci_id: String,
+    /// The type of that: `container`, or what is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ci_type: Option<String>,
     /// The target; absent for the project's own tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
@@ -201,13 +170,14 @@ pub(crate) struct Scene<'a> {
 impl Event {
     /// An event of a place, with nothing said of a subject; its number is given by the journal.
     pub(crate) fn new(event: Happened, scene: Scene<'_>) -> Self {
-        let now = chrono::Utc::now();
+        let (detected_at, detected_at_unix) = clock::utc();
         Self {
             schema: SCHEMA.to_owned(),
             id: Uuid::now_v7().to_string(),
             seq: 0,
             event,
             ci_id: scene.target.unwrap_or("local").to_owned(),
+            ci_type: None,
             target: scene.target.map(str::to_owned),
             category: None,
             severity: None,
@@ -220,8 +190,8 @@ impl Event {
             actual_value: None,
             previous_value: None,
             diff: None,
-            detected_at: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-            detected_at_unix: now.timestamp(),
+            detected_at,
+            detected_at_unix,
             changed_at: None,
             changed_at_unix: None,
             fingerprint: None,
@@ -236,6 +206,9 @@ impl Event {
     pub(crate) fn about(mut self, check: &str, finding: &Finding) -> Self {
         self.check = Some(check.to_owned());
         self.subject = Some(text(&finding.subject.key));
+        if let Some(name) = container_of(finding) {
+            (self.ci_id, self.ci_type) = (text(name), Some("container".to_owned()));
+        }
         self.kind = Some(finding.kind);
         self.fingerprint = Some(finding.fingerprint(check).to_string());
         self.diff.clone_from(&finding.diff);
@@ -264,8 +237,7 @@ impl Event {
         }
         let newest = finding.parts.iter().filter_map(|part| part.stat).chain(finding.stat);
         self.changed_at_unix = newest.filter(crate::model::Stat::is_told).map(|stat| stat.mtime).max();
-        let moment = self.changed_at_unix.and_then(|unix| chrono::DateTime::from_timestamp(unix, 0));
-        self.changed_at = moment.map(|moment| moment.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+        self.changed_at = self.changed_at_unix.and_then(clock::utc_text);
         self
     }
 
@@ -299,6 +271,16 @@ impl Event {
             (field, None) => field.clone(),
         }
     }
+}
+
+/// The container that a finding is of.
+fn container_of(finding: &Finding) -> Option<&[u8]> {
+    let section = finding.subject.source.section()?;
+    let key = finding.subject.key.as_slice();
+    if section == INSIDE {
+        return key.split(|&b| b == b':').next();
+    }
+    (find(section)?.meta().kind == SubjectKind::Container).then_some(key)
 }
 
 /// The names of what differs in a finding.

@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 
 use super::STATE;
 use super::event::Event;
-use crate::control::{file_lock, waits};
+use crate::control::{clock, file_lock, waits};
 
 /// The directory below that of the state.
 const DIRECTORY: &str = "events";
@@ -88,7 +88,7 @@ impl Journal {
             event.seq = number;
         }
         let text: String = events.iter().map(Event::line).collect();
-        let today = chrono::Utc::now().format("%Y%m%d").to_string();
+        let today = clock::utc_day_before(0);
         let path = match path {
             Some(path) if length < LARGEST && name_of(&path).starts_with(&today) => path,
             before => self.next_file(before.as_deref(), &today),
@@ -148,8 +148,7 @@ impl Journal {
         if days == 0 {
             return Ok(());
         }
-        let first = chrono::Utc::now().checked_sub_days(chrono::Days::new(days.into()));
-        let first = first.map(|day| day.format("%Y%m%d").to_string()).unwrap_or_default();
+        let first = clock::utc_day_before(days);
         let files = files(&self.dir)?;
         let all_but_newest = files.split_last().map(|(_, older)| older).unwrap_or_default();
         for path in

@@ -8,6 +8,7 @@ pub(crate) mod event;
 pub(crate) mod files;
 pub(crate) mod inbox;
 pub(crate) mod journal;
+pub(crate) mod judgement;
 pub(crate) mod open_findings;
 
 pub(crate) use crate::store::watch_lock::STATE;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::STATE;
-use super::event::{Event, Happened, Scene, Severity};
+use super::event::{Event, Happened, Scene};
 use super::journal::{self, Position};
 use crate::atomic::{read_file, replace_file};
 use crate::check;
-use crate::model::{Category, CheckResult, Digest, Finding, Kind};
+use crate::model::{Category, CheckResult, Digest, Finding, Kind, Severity};
 
 /// The file below the directory of the state.
 const FILE: &str = "open.json";
@@ -32,6 +32,8 @@ pub(crate) struct OpenFinding {
     category: Option<Category>,
     severity: Option<Severity>,
     field: Option<String>,
+    ci_id: String,
+    ci_type: Option<String>,
 }
 
 /// The open findings of all places of a project.
@@ -103,6 +105,8 @@ impl OpenFindings {
                 category: event.category,
                 severity: event.severity,
                 field: event.field.clone(),
+                ci_id: event.ci_id.clone(),
+                ci_type: event.ci_type.clone(),
             },
         );
     }
@@ -192,6 +196,8 @@ fn resolved(key: &Key, open: &OpenFinding, scene: Scene<'_>) -> Event {
     event.kind = open.kind;
     event.category = open.category;
     event.field.clone_from(&open.field);
+    event.ci_id.clone_from(&open.ci_id);
+    event.ci_type.clone_from(&open.ci_type);
     event.fingerprint.clone_from(&open.fingerprint);
     event.previous_value.clone_from(&open.actual_value);
     event

@@ -25,6 +25,7 @@ mod provenance;
 mod reason;
 mod release;
 mod report;
+mod severity;
 mod shell;
 mod since_last;
 mod state;
@@ -62,6 +63,7 @@ pub use provenance::{Commit, FileOrigin, Holder, Origin, OtherForm, Provenance, 
 pub use reason::{Obstacle, Reason};
 pub use release::{OverallRelease, Release};
 pub use report::{BaselineOrigin, Mode, Notice, Report, Resolved, SectionOff, Trigger, fingerprint};
+pub use severity::Severity;
 pub use shell::{escaped_command, quoted, quoted_name};
 pub use since_last::SinceLast;
 pub use state::{LeftOut, Observation, Observed, State, Unit};

@@ -19,10 +19,11 @@ use crate::audit::pipeline::Subjects;
 use crate::baseline::{self, Source};
 use crate::control::waits;
 use crate::error::Failure;
-use crate::events::event::{Event, Happened, Scene, Severity};
+use crate::events::event::{Event, Happened, Scene};
 use crate::events::files::FileWatch;
 use crate::events::inbox::{Batch, Gap, Inbox, Trigger};
 use crate::events::journal::Journal;
+use crate::events::judgement::Judgement;
 use crate::events::open_findings::OpenFindings;
 use crate::host::{Visitor as _, Watch};
 use crate::model::{Observed, escaped, printable_path};
@@ -56,10 +57,22 @@ pub(crate) struct Records<'a> {
     pub(crate) sink: Sink<'a>,
 }
 
+/// Signs of life for whoever started a watcher.
+pub(crate) struct Heartbeat<'a> {
+    /// Called when the first look has ended and its events are recorded.
+    pub(crate) ready: &'a mut dyn FnMut(),
+    /// How often a sign of life is expected, if it is.
+    pub(crate) every: Option<Duration>,
+    /// Gives one.
+    pub(crate) beat: &'a mut dyn FnMut(),
+}
+
 /// A place that is watched.
 pub(crate) struct Watcher<'a> {
     /// How it is looked at.
     pub(crate) examination: Examination<'a>,
+    /// What events are judged by.
+    pub(crate) judgement: Judgement<'a>,
     /// The baseline, for the commands in reports.
     pub(crate) source: &'a Source,
     /// Where hints come from.
@@ -70,8 +83,8 @@ pub(crate) struct Watcher<'a> {
     pub(crate) reconcile: Duration,
     /// Ends looks that are under way.
     pub(crate) watch: &'a Arc<Watch>,
-    /// Called when the first look has ended and its events are recorded.
-    pub(crate) ready: &'a mut dyn FnMut(),
+    /// How whoever started it is told that it is at work.
+    pub(crate) heartbeat: Heartbeat<'a>,
 }
 
 /// What comes of work beside the watching thread.
@@ -167,10 +180,13 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let sighting = self.watcher.examination.sight(&self.watch)?;
         let mut sighting = Arc::new(sighting);
         self.seen_whole(&sighting, trigger, &mut course)?;
-        (self.watcher.ready)();
+        (self.watcher.heartbeat.ready)();
         self.report(&sighting, &mut course);
         loop {
-            let batch = self.watcher.inbox.next(course.deadline(self.is_blind()));
+            (self.watcher.heartbeat.beat)();
+            let beat = self.watcher.heartbeat.every.map(|every| Instant::now() + every / 2);
+            let deadline = course.deadline(self.is_blind());
+            let batch = self.watcher.inbox.next(beat.map_or(deadline, |beat| beat.min(deadline)));
             if batch.end || self.watcher.watch.is_cancelled() {
                 return Ok(Ended::Asked);
             }
@@ -337,7 +353,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let covers = |id: &str| only.is_empty() || only.iter().any(|check| check.id() == id);
         let scene = Scene { target: self.watcher.target(), trigger };
         let judge = |event: &mut Event| {
-            event.severity = event.category.map(Severity::of);
+            self.watcher.judgement.judge(event);
             event.count = count.max(1);
             let paths = paths.iter().take(MOST_PATHS);
             event.evidence.paths = paths.map(|path| printable_path(path)).collect();

@@ -6,7 +6,8 @@ use assert_fs::TempDir;
 
 use crate::support::deploy::{demo, in_repository, ok, program, run, shipped};
 
-const SERVICES: [&str; 3] = ["driftlock.service", "driftlock@.service", "driftlock-failed@.service"];
+const SERVICES: [&str; 4] =
+    ["driftlock.service", "driftlock@.service", "driftlock-failed@.service", "driftlock-watch.service"];
 const TIMERS: [&str; 2] = ["driftlock.timer", "driftlock@.timer"];
 
 /// A directory with the units, which start the binary that is tested, and with its manual pages.
@@ -44,6 +45,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         "driftlock@production.service",
         "driftlock@production.timer",
         "driftlock-failed@driftlock.service",
+        "driftlock-watch.service",
     ];
     let verified = run(analyze(dir.path()).arg("verify").args(units.map(|unit| dir.path().join(unit))));
     assert_eq!((verified.code, verified.out.as_str(), verified.err.as_str()), (0, "", ""));
@@ -62,7 +64,9 @@ fn systemd_finds_something_wrong_where_it_is() {
 #[test]
 fn the_units_expose_little() {
     let dir = installed();
-    for (unit, threshold) in [("driftlock.service", "20"), ("driftlock@.service", "20")] {
+    for (unit, threshold) in
+        [("driftlock.service", "20"), ("driftlock@.service", "20"), ("driftlock-watch.service", "20")]
+    {
         let judged = analyze(dir.path())
             .args(["security", "--no-pager", "--offline=true"])
             .arg(format!("--threshold={threshold}"))

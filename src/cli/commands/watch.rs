@@ -11,9 +11,11 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::acknowledge;
+use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::acknowledgements::with_rules;
 use crate::audit::examine::{Auditor, BaselineChoice, Examination, Selection};
+use crate::audit::target::Aim;
+use crate::audit::trust_policy::Trusting;
 use crate::cli::Session;
 use crate::cli::args::checks::ChoiceArgs;
 use crate::cli::args::target::AimArgs;
@@ -21,6 +23,7 @@ use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::output::{self, say};
 use crate::cli::terminal::signals::Interrupt;
 use crate::config::DockerMode;
+use crate::config::policies::{self, Policy};
 use crate::control::dates;
 use crate::error::Failure;
 use crate::events::engine;
@@ -28,12 +31,13 @@ use crate::events::event::Event;
 use crate::events::files::FileWatch;
 use crate::events::inbox::{Inbox, Trigger};
 use crate::events::journal::Journal;
+use crate::events::judgement::Judgement;
 use crate::events::open_findings::OpenFindings;
 use crate::host::docker::discover;
 use crate::model::escaped;
 use crate::project::Project;
 use crate::store::watch_lock;
-use crate::watch::{Ended, Records, Watcher};
+use crate::watch::{Ended, Heartbeat, Records, Watcher};
 
 /// Watch a place: tell of each change of its drift as it happens
 ///
@@ -85,25 +89,49 @@ pub(crate) fn run(session: &Session, args: &WatchArgs, interrupt: &Interrupt) ->
     let inbox = Arc::new(Inbox::default());
     listen(&inbox)?;
     let job = Job { args, interrupt, inbox, reconcile };
-    let mut trigger = Trigger::Start;
-    let mut last: Option<Project> = None;
-    let mut engine_is_followed = false;
+    let mut reading = Reading::of(session, args)?;
+    let (mut trigger, mut follows) = (Trigger::Start, false);
     loop {
-        // A configuration that cannot be read leaves the one before it in place.
-        let project = match (session.project(), last.take()) {
-            (Ok(project), _) => project,
-            (Err(failure), Some(before)) => {
-                say(&failure.before("the configuration stays as it was: ").to_string());
-                before
-            }
-            (Err(failure), None) => return Err(failure),
-        };
-        match job.watch(&project, trigger, &mut engine_is_followed)? {
-            Ended::Asked => return Ok(0),
-            Ended::Reload => {
-                trigger = Trigger::Signal;
-                last = Some(project);
-            }
+        if job.watch(&reading, trigger, &mut follows)? == Ended::Asked {
+            return Ok(0);
+        }
+        trigger = Trigger::Signal;
+        match Reading::of(session, args) {
+            Ok(new) => reading = new,
+            Err(failure) => say(&failure.before("the configuration stays as it was: ").to_string()),
+        }
+    }
+}
+
+/// What is read once and again when it changes.
+struct Reading {
+    project: Project,
+    acknowledged: Vec<Acknowledgement>,
+    policies: Vec<Policy>,
+    trusting: Option<Trusting>,
+}
+
+impl Reading {
+    fn of(session: &Session, args: &WatchArgs) -> Result<Self, Failure> {
+        let project = session.project()?;
+        let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules));
+        let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
+        let policies = policies::load(&project.root, &project.config);
+        let policies = policies.map_err(|error| Failure::from(error).of_project())?;
+        let trusting = args.trust.resolve(&project)?;
+        args.place(&project)?;
+        Ok(Self { project, acknowledged, policies, trusting })
+    }
+}
+
+impl WatchArgs {
+    /// The one place that is watched.
+    fn place(&self, project: &Project) -> Result<Aim, Failure> {
+        let mut aims = self.aim.resolve(project, self.choice.docker())?;
+        match (aims.pop(), aims.is_empty()) {
+            (Some(aim), true) => Ok(aim),
+            _ => Err(Failure::new("a watcher watches one place")
+                .hint("start one for each target: driftlock watch --target NAME")),
         }
     }
 }
@@ -135,12 +163,9 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Watches with one reading of the configuration.
-    fn watch(&self, project: &Project, trigger: Trigger, follows: &mut bool) -> Result<Ended, Failure> {
-        let mut aims = self.args.aim.resolve(project, self.args.choice.docker())?;
-        let (Some(mut aim), true) = (aims.pop(), aims.is_empty()) else {
-            let failure = Failure::new("a watcher watches one place");
-            return Err(failure.hint("start one for each target: driftlock watch --target NAME"));
-        };
+    fn watch(&self, reading: &Reading, trigger: Trigger, follows: &mut bool) -> Result<Ended, Failure> {
+        let Reading { project, acknowledged, policies, trusting } = reading;
+        let mut aim = self.args.place(project)?;
         let _alone = watch_lock::hold(&project.root, aim.target.as_deref())?;
         let files = if aim.server().is_none() && aim.is_machine() { self.files(project) } else { None };
         aim.visitor = files.clone().map(|files| files as Arc<dyn crate::host::Visitor>);
@@ -148,11 +173,8 @@ impl Job<'_> {
             *follows = engine::begin(discover::find(&aim.environment), Arc::clone(&self.inbox)).is_ok();
         }
         let (only, require) = (self.args.choice.only(), self.args.choice.require());
-        let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules));
-        let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
-        let (trusting, source) = (self.args.trust.resolve(project)?, project.source());
-        let auditor =
-            Auditor { project, acknowledged: &acknowledged, since_last: None, trusting: trusting.as_ref() };
+        let source = project.source();
+        let auditor = Auditor { project, acknowledged, since_last: None, trusting: trusting.as_ref() };
         let examination = Examination {
             auditor,
             aim: &aim,
@@ -173,15 +195,18 @@ impl Job<'_> {
             output::print(line.as_bytes())
         };
         let mut ready = || drop(sd_notify::notify(&[NotifyState::Ready]));
+        let mut beat = || drop(sd_notify::notify(&[NotifyState::Watchdog]));
+        let every = sd_notify::watchdog_enabled();
         let mut records = Records { journal: &mut journal, open: &mut open, sink: &mut print };
         let mut watcher = Watcher {
             examination,
+            judgement: Judgement { config: &project.config.events, policies },
             source: &source,
             inbox: &self.inbox,
             files: files.as_deref(),
             reconcile: self.reconcile,
             watch: &self.interrupt.watch,
-            ready: &mut ready,
+            heartbeat: Heartbeat { ready: &mut ready, every, beat: &mut beat },
         };
         let ended = watcher.run(&mut records, trigger);
         open.write(&project.root).map_err(at_state)?;
