@@ -62,6 +62,8 @@ need hyperfine hyperfine
 need hashdeep hashdeep
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 need aide aide
+need redis-server redis-server
+need redis-cli redis-tools
 [ -x /usr/bin/time ] || missing="$missing time"
 /usr/bin/python3 -c 'import html5lib' >/dev/null 2>&1 || missing="$missing python3-html5lib"
 /usr/bin/python3 -c 'import yaml' >/dev/null 2>&1 || missing="$missing python3-yaml"

@@ -74,6 +74,11 @@ waits! {
     BURST = moment("the same while hints keep coming", 100, "what was hinted at is looked at");
     ENGINE_SOON = moment("the first new attempt to follow an engine's events", 200, "the attempt; each after it waits twice as long");
     ENGINE_AGAIN = wait("the next attempt to follow an engine's events, where it cannot be reached", 30, "the attempt");
+    REDIS = wait("a Redis server's answer", 5, "events wait in the journal");
+    REDIS_SOON = moment("the first new attempt to reach it", 100, "the attempt; each after it waits twice as long");
+    REDIS_AGAIN = wait("the next attempt, where it cannot be reached", 30, "the attempt");
+    REDIS_TRIM = wait("the next time that old entries of a stream are trimmed away", 60, "they are");
+    REDIS_HINTS = wait("the next look because of what others publish", 1, "the look");
     REPORT_AGAIN = wait("more findings that come or go, before another report is written", 10, "it is written");
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");

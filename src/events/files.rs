@@ -71,16 +71,19 @@ struct Watches {
     by_path: HashMap<Arc<Path>, i32>,
 }
 
+/// Device and inode of what a path leads to; `None` where nothing is there.
+type Identity = Option<(u64, u64)>;
+
 /// A watched directory.
 struct Watched {
-    /// Device and inode.
-    inode: (u64, u64),
+    /// What it was when it was watched.
+    identity: Identity,
     /// The paths that lead to it.
     paths: Vec<Arc<Path>>,
     /// Whether each of its entries counts.
     is_whole: bool,
     /// Entries that count by themselves, and what they are called: a link on the way may give them another path.
-    names: HashMap<OsString, Vec<Arc<Path>>>,
+    names: HashMap<OsString, Vec<(Arc<Path>, Identity)>>,
     /// The newest look at everything in which it was met.
     generation: u32,
 }
@@ -223,9 +226,14 @@ impl Shared {
         let generation = self.generation.load(Ordering::Relaxed);
         let path: Arc<Path> = dir.into();
         if watches.by_path.insert(Arc::clone(&path), id).is_none() {
-            let inode = std::fs::metadata(dir).map(|stat| (stat.dev(), stat.ino())).unwrap_or_default();
-            let new =
-                || Watched { inode, paths: Vec::new(), is_whole: false, names: HashMap::new(), generation };
+            let identity = identity(dir);
+            let new = || Watched {
+                identity,
+                paths: Vec::new(),
+                is_whole: false,
+                names: HashMap::new(),
+                generation,
+            };
             watches.by_id.entry(id).or_insert_with(new).paths.push(path);
         }
         let Some(dir) = watches.by_id.get_mut(&id) else { return };
@@ -234,8 +242,10 @@ impl Shared {
             None => dir.is_whole = true,
             Some((name, stands_for)) => {
                 let paths = dir.names.entry(name.to_owned()).or_default();
-                if !paths.iter().any(|it| **it == *stands_for) {
-                    paths.push(stands_for.into());
+                let now = identity(stands_for);
+                match paths.iter_mut().find(|(path, _)| **path == *stands_for) {
+                    Some((_, known)) => *known = now,
+                    None => paths.push((stands_for.into(), now)),
                 }
             }
         }
@@ -293,7 +303,7 @@ impl Shared {
                     paths.extend(dir.paths.iter().map(|dir| dir.join(name)));
                 }
                 let named = dir.names.get(name).into_iter().flatten();
-                paths.extend(named.map(|path| path.to_path_buf()));
+                paths.extend(named.map(|(path, _)| path.to_path_buf()));
             }
             None => paths.extend(dir.paths.iter().map(|dir| dir.to_path_buf())),
         }
@@ -326,20 +336,16 @@ impl Shared {
         }
     }
 
-    /// Puts in what a mount has come over or gone from: directories that are other ones now, and all single files, since a file
-    /// may be mounted over one.
+    /// Puts in what a mount has come over or gone from: directories and files that are other ones now.
     fn mounts_changed(&self) {
         let mut moved = Vec::new();
         for queue in &self.queues {
             let watches = lock(&queue.watches);
             for watched in watches.by_id.values() {
-                moved.extend(watched.names.values().flatten().map(|path| path.to_path_buf()));
-                for path in &watched.paths {
-                    let now = std::fs::metadata(path).map(|stat| (stat.dev(), stat.ino())).ok();
-                    if now.is_some_and(|now| now != watched.inode) {
-                        moved.push(path.to_path_buf());
-                    }
-                }
+                let named = watched.names.values().flatten().map(|(path, known)| (path, *known));
+                let all = named.chain(watched.paths.iter().map(|path| (path, watched.identity)));
+                let other = all.filter(|(path, known)| identity(path) != *known);
+                moved.extend(other.map(|(path, _)| path.to_path_buf()));
             }
         }
         for path in moved {
@@ -369,6 +375,10 @@ impl Watches {
             let _ = inotify::remove_watch(inotify, id);
         }
     }
+}
+
+fn identity(path: &Path) -> Identity {
+    std::fs::metadata(path).map(|stat| (stat.dev(), stat.ino())).ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

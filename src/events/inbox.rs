@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub(crate) enum Trigger {
     Poll,
     /// Somebody asked for a look.
     Signal,
+    /// Somebody published something in a stream.
+    Redis,
 }
 
 /// A reason why something may have been missed, so that everything is looked at again.
@@ -61,6 +64,8 @@ impl Gap {
 pub(crate) struct Batch {
     /// Paths of this machine to which something happened, and how often.
     pub(crate) paths: BTreeMap<PathBuf, u32>,
+    /// Who waits for the look: they hear of it when this is dropped.
+    pub(crate) waiting: Vec<SyncSender<()>>,
     /// How often something happened to containers.
     pub(crate) containers: u32,
     /// Why everything is to be looked at; empty where nothing demands that.
@@ -75,7 +80,11 @@ pub(crate) struct Batch {
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.paths.is_empty() && self.containers == 0 && self.everything.is_empty() && !self.is_urgent()
+        self.paths.is_empty()
+            && self.waiting.is_empty()
+            && self.containers == 0
+            && self.everything.is_empty()
+            && !self.is_urgent()
     }
 
     fn is_urgent(&self) -> bool {
@@ -107,6 +116,14 @@ impl Inbox {
                 batch.everything.push((Trigger::Inotify, Some(Gap::Flood)));
             }
         });
+    }
+
+    /// Puts in that somebody says that something happened to these paths. What it gives ends when they have been looked at.
+    pub(crate) fn hints(&self, paths: impl IntoIterator<Item = PathBuf>) -> Receiver<()> {
+        paths.into_iter().for_each(|path| self.path(path));
+        let (waiting, looked) = sync_channel(0);
+        self.put(|batch| batch.waiting.push(waiting));
+        looked
     }
 
     /// Puts in that something happened to a container.

@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
 
 use super::STATE;
 use super::event::Event;
@@ -31,7 +32,7 @@ pub(crate) fn directory(root: &Path) -> PathBuf {
 }
 
 /// Where a reader of the journal stands: behind the bytes of a file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Position {
     /// The file's name; empty before the first.
     file: String,
@@ -166,6 +167,14 @@ impl Journal {
 /// # Errors
 /// When a file cannot be read.
 pub(crate) fn read_on(dir: &Path, position: &mut Position) -> io::Result<Vec<Event>> {
+    read_some(dir, position, usize::MAX)
+}
+
+/// The same, of at most so many events.
+///
+/// # Errors
+/// As [`read_on`].
+pub(crate) fn read_some(dir: &Path, position: &mut Position, most: usize) -> io::Result<Vec<Event>> {
     let mut events = Vec::new();
     for path in files(dir)? {
         let name = name_of(&path).to_owned();
@@ -188,6 +197,9 @@ pub(crate) fn read_on(dir: &Path, position: &mut Position) -> io::Result<Vec<Eve
             position.offset += line.len() as u64;
             events.extend(serde_json::from_slice::<Event>(&line).ok());
             line.clear();
+            if events.len() >= most {
+                return Ok(events);
+            }
         }
     }
     Ok(events)

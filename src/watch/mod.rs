@@ -290,8 +290,9 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             config: &self.watcher.examination.auditor.project.config,
             evidence: &sighting.look.evidence,
         };
-        let Gathered { subjects, paths, count, everything, is_of_project } = known.gather(&batch.paths);
-        if is_of_project {
+        let Gathered { subjects, paths, count, everything, project } = known.gather(&batch.paths);
+        if let Some(path) = project {
+            log::info!(path = printable_path(path).as_str(); "the configuration is read again because of a path");
             self.watcher.inbox.reload();
             return Ok(());
         }

@@ -47,8 +47,8 @@ pub(super) struct Gathered<'a> {
     pub(super) count: u32,
     /// A path because of which everything is looked at.
     pub(super) everything: Option<&'a Path>,
-    /// Whether one is of the project itself.
-    pub(super) is_of_project: bool,
+    /// One of the project itself: its configuration, or what is compared with.
+    pub(super) project: Option<&'a Path>,
 }
 
 impl Known<'_> {
@@ -58,7 +58,7 @@ impl Known<'_> {
         for (path, times) in paths {
             match self.meaning(path) {
                 Meant::Nothing => {}
-                Meant::Project => all.is_of_project = true,
+                Meant::Project => all.project = Some(path),
                 Meant::Everything => all.everything = Some(path),
                 Meant::Subjects(its) => {
                     for (section, its) in its {

@@ -4,8 +4,8 @@ use std::os::unix::fs::symlink;
 
 use rustix::process::Signal;
 
-use crate::support::Project;
 use crate::support::watcher::{Open, Watcher, found_now, without_words};
+use crate::support::{Project, wait_until};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 const ORDER: &str = "odoo_modules/seisei/qr_ordering/models/order.py";
@@ -62,9 +62,7 @@ fn a_replaced_root_a_switched_link_and_a_new_module_are_seen() {
     let mut watcher = Watcher::start(&project, &[]);
     let settled = |watcher: &mut Watcher| {
         let before = Open::new();
-        crate::support::wait_until(|| {
-            without_words(&watcher.open(&before)) == without_words(&found_now(&project))
-        });
+        wait_until(|| without_words(&watcher.open(&before)) == without_words(&found_now(&project)));
     };
     let rename = |from: &str, to: &str| std::fs::rename(project.path(from), project.path(to)).unwrap();
     project.file("odoo_modules/community/fresh/__manifest__.py", "{}\n");
@@ -94,6 +92,8 @@ fn the_configuration_and_the_baseline_are_read_again_when_they_change() {
     let project = Project::drifted(&[EDGE]);
     let mut watcher = Watcher::start(&project, &[]);
     watcher.wait_for_subject(0, "drift.detected", EDGE);
+    let is_there = || project.path("audit/runtime/latest.json").exists();
+    wait_until(|| is_there() && project.latest()["overall"] == "FAIL");
     project.ok(&["accept", "--only", "compose_hashes/**", "--reason", "meant", "--yes"]);
     watcher.wait_for_subject(0, "drift.resolved", EDGE);
     let from = watcher.events.len();

@@ -2,3 +2,9 @@
 
 mod changes;
 mod random;
+mod redis;
+
+#[path = "."]
+mod needs_docker {
+    mod containers;
+}

@@ -33,6 +33,7 @@ use crate::events::inbox::{Inbox, Trigger};
 use crate::events::journal::Journal;
 use crate::events::judgement::Judgement;
 use crate::events::open_findings::OpenFindings;
+use crate::events::redis::{self, Sender, Server};
 use crate::host::docker::discover;
 use crate::model::escaped;
 use crate::project::Project;
@@ -90,7 +91,7 @@ pub(crate) fn run(session: &Session, args: &WatchArgs, interrupt: &Interrupt) ->
     listen(&inbox)?;
     let job = Job { args, interrupt, inbox, reconcile };
     let mut reading = Reading::of(session, args)?;
-    let (mut trigger, mut follows) = (Trigger::Start, false);
+    let (mut trigger, mut follows) = (Trigger::Start, Follows::default());
     loop {
         if job.watch(&reading, trigger, &mut follows)? == Ended::Asked {
             return Ok(0);
@@ -153,6 +154,13 @@ fn listen(inbox: &Arc<Inbox>) -> Result<(), Failure> {
     Builder::new().name("signals".to_owned()).spawn(listen).map(drop).map_err(no_thread)
 }
 
+/// What is followed already: it goes on when the configuration is read again.
+#[derive(Default)]
+struct Follows {
+    engine: bool,
+    redis: bool,
+}
+
 /// One call of watch.
 struct Job<'a> {
     args: &'a WatchArgs,
@@ -163,14 +171,14 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Watches with one reading of the configuration.
-    fn watch(&self, reading: &Reading, trigger: Trigger, follows: &mut bool) -> Result<Ended, Failure> {
+    fn watch(&self, reading: &Reading, trigger: Trigger, follows: &mut Follows) -> Result<Ended, Failure> {
         let Reading { project, acknowledged, policies, trusting } = reading;
         let mut aim = self.args.place(project)?;
         let _alone = watch_lock::hold(&project.root, aim.target.as_deref())?;
         let files = if aim.server().is_none() && aim.is_machine() { self.files(project) } else { None };
         aim.visitor = files.clone().map(|files| files as Arc<dyn crate::host::Visitor>);
-        if aim.server().is_none() && aim.is_machine() && aim.docker != DockerMode::Off && !*follows {
-            *follows = engine::begin(discover::find(&aim.environment), Arc::clone(&self.inbox)).is_ok();
+        if aim.server().is_none() && aim.is_machine() && aim.docker != DockerMode::Off && !follows.engine {
+            follows.engine = engine::begin(discover::find(&aim.environment), Arc::clone(&self.inbox)).is_ok();
         }
         let (only, require) = (self.args.choice.only(), self.args.choice.require());
         let source = project.source();
@@ -190,7 +198,9 @@ impl Job<'_> {
             Some(format) => format == EventFormat::Terminal,
             None => std::io::stdout().is_terminal(),
         };
+        let redis = self.redis(project, &aim, follows)?;
         let mut print = |event: &Event| {
+            redis.iter().for_each(Sender::wake);
             let line = if is_terminal { event.in_words() + "\n" } else { event.line() };
             output::print(line.as_bytes())
         };
@@ -211,6 +221,20 @@ impl Job<'_> {
         let ended = watcher.run(&mut records, trigger);
         open.write(&project.root).map_err(at_state)?;
         ended
+    }
+
+    /// Streams that events are sent to, and the beginning of reading hints there.
+    fn redis(&self, project: &Project, aim: &Aim, follows: &mut Follows) -> Result<Option<Sender>, Failure> {
+        let Some(streams) = &project.config.events.redis else { return Ok(None) };
+        let server = Server::of(streams, &project.root, &aim.environment)?;
+        let no_thread = |error: std::io::Error| Failure::at(Path::new("redis"), &error);
+        let events = || Arc::clone(&project.control.events);
+        if !streams.listen.is_empty() && !std::mem::replace(&mut follows.redis, true) {
+            let (listen, inbox) = (streams.listen.clone(), Arc::clone(&self.inbox));
+            redis::listen(server.clone(), listen, aim.name(), inbox, events()).map_err(no_thread)?;
+        }
+        let (prefix, target) = ((streams.prefix.as_str(), streams.keep), aim.target.as_deref());
+        Sender::begin(&project.root, target, server, prefix, events()).map(Some).map_err(no_thread)
     }
 
     /// The files of this machine, where they can be watched.

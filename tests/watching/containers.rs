@@ -1,0 +1,109 @@
+//! Containers of a real engine: what happens to them is told, also where the stream of events breaks off.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::support::docker::Stage;
+use crate::support::wait_until;
+use crate::support::watcher::Watcher;
+use crate::support::world::driftlock;
+
+fn watching(stage: &Stage, host: Option<&str>) -> Watcher {
+    let mut command = driftlock();
+    command.current_dir(stage.project.root());
+    if let Some(host) = host {
+        command.env("DOCKER_HOST", host);
+    }
+    Watcher::of(command, &[])
+}
+
+#[test]
+fn a_container_that_stops_and_starts_is_told() {
+    let stage = Stage::accepted();
+    let mut watcher = watching(&stage, None);
+    let web = stage.name("web");
+    stage.docker(&["stop", "-t", "0", &web]);
+    let event = watcher.wait_for_subject(0, "drift.detected", &web);
+    assert_eq!((&event["check"], &event["category"]), (&"container_state".into(), &"state".into()));
+    assert_eq!((&event["ci_id"], &event["ci_type"]), (&web.as_str().into(), &"container".into()));
+    stage.docker(&["start", &web]);
+    let over = watcher.wait_for_subject(0, "drift.resolved", &web);
+    assert_eq!(over["ci_id"], web.as_str());
+    let image = stage.image("app:2");
+    stage.recreate("db", &image, &[]);
+    let db = stage.name("db");
+    watcher.wait_for(0, |it| it["check"] == "docker_images" && it["subject"] == db.as_str());
+}
+
+#[test]
+fn what_health_checks_say_is_no_change_and_hides_none() {
+    let stage = Stage::accepted();
+    let mut watcher = watching(&stage, None);
+    let (web, db) = (stage.name("web"), stage.name("db"));
+    let noise: Vec<_> = (0..4)
+        .map(|_| {
+            let db = db.clone();
+            std::thread::spawn(move || {
+                for _ in 0..15 {
+                    let run = ["exec", &db, "/bin/busybox", "true"];
+                    Command::new("docker").args(run).status().unwrap();
+                }
+            })
+        })
+        .collect();
+    stage.docker(&["stop", "-t", "0", &web]);
+    watcher.wait_for_subject(0, "drift.detected", &web);
+    for thread in noise {
+        thread.join().unwrap();
+    }
+    watcher.take();
+    assert!(watcher.events.iter().all(|event| event["subject"] != db.as_str()), "{:#?}", watcher.events);
+}
+
+/// A door to an engine that can be closed: connections end with it.
+struct Door(Child);
+
+impl Door {
+    fn open(at: &Path) -> Self {
+        let engine =
+            std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+        let _ = std::fs::remove_file(at);
+        let listen = format!("UNIX-LISTEN:{},fork", at.display());
+        let connect = engine.replace("unix://", "UNIX-CONNECT:");
+        let mut command = Command::new("setsid");
+        command.args(["socat", &listen, &connect]).stdin(Stdio::null());
+        let door = Self(command.spawn().unwrap());
+        wait_until(|| at.exists());
+        door
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        // socat and what it starts for each connection are a group of their own.
+        let group = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_engine_that_is_away_for_a_while_is_followed_again_and_nothing_is_missed() {
+    let stage = Stage::accepted();
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("engine.sock");
+    let door = Door::open(&place);
+    let mut watcher = watching(&stage, Some(&format!("unix://{}", place.display())));
+    let web = stage.name("web");
+    stage.docker(&["stop", "-t", "0", &web]);
+    watcher.wait_for_subject(0, "drift.detected", &web);
+    drop(door);
+    let gap = watcher.wait_for(0, |it| it["event"] == "watch.gap" && it["trigger"] == "engine");
+    assert!(gap["evidence"]["reason"].as_str().unwrap().contains("engine's events ended"), "{gap}");
+    // Nothing is known of containers meanwhile: what was open stays so, and that is told.
+    watcher.wait_for(0, |it| it["event"] == "drift.unreadable" && it["check"] == "container_state");
+    stage.docker(&["start", &web]);
+    let from = watcher.events.len();
+    let _door = Door::open(&place);
+    watcher.wait_for_subject(from, "drift.resolved", &web);
+}

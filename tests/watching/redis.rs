@@ -1,0 +1,158 @@
+//! Redis Streams of a real server: all events arrive in order, also where the server is killed, and hints lead to looks.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::watcher::Watcher;
+use crate::support::{Project, wait_until};
+
+const ORDER: &str = "odoo_modules/seisei/qr_ordering/models/order.py";
+
+/// A Redis server on a socket of its own, whose data survive its end.
+struct Redis {
+    dir: tempfile::TempDir,
+    port: u16,
+    child: Option<Child>,
+    password: &'static str,
+}
+
+impl Redis {
+    fn start(password: &'static str) -> Self {
+        let mut redis = Self { dir: tempfile::tempdir().unwrap(), port: 0, child: None, password };
+        while redis.child.is_none() {
+            // Another program may take the port before.
+            redis.port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            redis.again();
+        }
+        redis
+    }
+
+    fn again(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+        command.args(["--appendonly", "yes", "--appendfsync", "always", "--dir"]).arg(self.dir.path());
+        if !self.password.is_empty() {
+            command.args(["--requirepass", self.password]);
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let mut has_ended = false;
+        wait_until(|| {
+            has_ended = child.try_wait().unwrap().is_some();
+            has_ended || self.ask(&["PING"]) == "PONG"
+        });
+        self.child = (!has_ended).then_some(child);
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn ask(&self, words: &[&str]) -> String {
+        let mut command = Command::new("redis-cli");
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]).args(words);
+        if !self.password.is_empty() {
+            command.env("REDISCLI_AUTH", self.password);
+        }
+        String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned()
+    }
+
+    /// The events of a stream, as they were added.
+    fn stream(&self, name: &str) -> Vec<Value> {
+        let told = self.ask(&["--json", "XRANGE", name, "-", "+"]);
+        let entries: Vec<(String, Vec<String>)> = serde_json::from_str(&told).unwrap_or_default();
+        let payload = |(_, fields): &(String, Vec<String>)| {
+            let pair = fields.chunks_exact(2).find(|pair| pair[0] == "payload").unwrap();
+            serde_json::from_str(&pair[1]).unwrap()
+        };
+        entries.iter().map(payload).collect()
+    }
+
+    fn configure(&self, project: &Project, more: &str) {
+        let before = project.read("audit/driftlock.toml");
+        let table = format!("[events.redis]\nurl = \"redis://127.0.0.1:{}\"\n{more}\n", self.port);
+        project.file("audit/driftlock.toml", &(before + &table));
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[test]
+fn every_event_arrives_in_order_though_the_server_is_killed() {
+    let project = Project::accepted();
+    let mut redis = Redis::start("");
+    redis.configure(&project, "");
+    let mut watcher = Watcher::start(&project, &[]);
+    for round in 0..6 {
+        let from = watcher.events.len();
+        project.file(ORDER, &format!("x = {round}\n"));
+        watcher.wait_for(from, |event| event["subject"] == "qr_ordering");
+        match round {
+            1 | 3 => redis.kill(),
+            2 | 4 => redis.again(),
+            _ => {}
+        }
+    }
+    let sent = |name: &str| redis.stream(&format!("drift.{name}"));
+    let last = watcher.events.last().unwrap()["seq"].clone();
+    wait_until(|| sent("changed").last().is_some_and(|event| event["seq"] == last));
+    let all: Vec<Value> = ["watch.started", "detected", "changed"].into_iter().flat_map(sent).collect();
+    let mut numbers: Vec<u64> = all.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    assert!(numbers.is_sorted(), "{numbers:?}");
+    // One may be sent once more, as the same.
+    numbers.dedup();
+    assert_eq!(numbers, (1..=watcher.events.len() as u64).collect::<Vec<_>>());
+    for event in all {
+        assert!(watcher.events.contains(&event), "{event}");
+    }
+}
+
+#[test]
+fn what_others_publish_leads_to_a_look_and_is_acknowledged_after_it() {
+    let project = Project::accepted();
+    let redis = Redis::start("");
+    redis.configure(&project, "listen = [\"drift.file_changed\", \"ansible.facts_collected\"]");
+    let mut watcher = Watcher::start(&project, &[]);
+    wait_until(|| redis.ask(&["XINFO", "GROUPS", "drift.file_changed"]).contains("driftlock"));
+    // A write through another hard link gives no event of the system.
+    let (file, link) = (project.path(ORDER), project.path("beside"));
+    std::fs::hard_link(&file, &link).unwrap();
+    let pending = || redis.ask(&["XPENDING", "drift.file_changed", "driftlock"]);
+    let read = || redis.ask(&["XINFO", "GROUPS", "drift.file_changed"]);
+    let published = |stream: &str, fields: &[&str]| redis.ask(&[&["XADD", stream, "*"], fields].concat());
+    std::fs::write(&link, "by a link\n").unwrap();
+    let path: PathBuf = project.root().join(ORDER);
+    let payload = serde_json::json!({ "path": path, "actual_value": "forged" }).to_string();
+    let id = published("drift.file_changed", &["payload", &payload, "ci_id", "x"]);
+    let event = watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
+    assert!(!event.to_string().contains("forged"));
+    wait_until(|| read().contains(&id) && pending().starts_with('0'));
+    std::fs::write(&link, "by a link again\n").unwrap();
+    published("ansible.facts_collected", &["ci_id", "somebody"]);
+    let event = watcher.wait_for_subject(0, "drift.changed", "qr_ordering");
+    assert_eq!(event["trigger"], "redis");
+}
+
+#[test]
+fn a_password_is_taken_from_a_file_and_shown_nowhere() {
+    let project = Project::accepted();
+    let redis = Redis::start("s3cr3t-w0rd");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    std::fs::write(&file, "s3cr3t-w0rd\n").unwrap();
+    redis.configure(&project, &format!("password_file = \"{}\"", file.display()));
+    let watcher = Watcher::start(&project, &["-vv"]);
+    wait_until(|| redis.stream("drift.watch.started").len() == 1);
+    drop(watcher);
+    for (path, bytes) in crate::support::disk::files_below(&project.path("audit")) {
+        assert!(!String::from_utf8_lossy(&bytes).contains("s3cr3t"), "{}", path.display());
+    }
+}
