@@ -37,6 +37,9 @@ pub mod notify;
 pub(crate) mod project;
 pub mod provenance;
 #[cfg(test)]
+#[path = "../tests/unit/published.rs"]
+mod published;
+#[cfg(test)]
 #[path = "../tests/support/random.rs"]
 mod random;
 pub mod report;

@@ -18,7 +18,7 @@ const RANKS: &[&[&str]] = &[
     &["error"],
     &["control"],
     &["model"],
-    &["random"],
+    &["random", "published"],
 ];
 
 fn rank(room: &str) -> usize {

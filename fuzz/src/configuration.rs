@@ -71,6 +71,6 @@ fn told(error: &ConfigError, path: &str, text: &str) {
         ConfigError::Senseless { key, reason, .. } => {
             assert!(!key.is_empty() && !reason.is_empty(), "no key or reason: {said}");
         }
-        ConfigError::Unreadable { .. } => panic!("a text was read: {said}"),
+        ConfigError::Unreadable { .. } | ConfigError::Refused { .. } => panic!("a text was read: {said}"),
     }
 }

@@ -24,6 +24,14 @@ pub enum ConfigError {
         /// What is wrong, and what may be meant.
         reason: String,
     },
+    /// It is a file that may not be believed.
+    #[error("{path}: {reason}")]
+    Refused {
+        /// The file.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
     /// A value has the right form but no sense.
     #[error("{path}: {key}: {reason}")]
     Senseless {
@@ -34,6 +42,18 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl ConfigError {
+    /// The same of another file.
+    pub(super) fn of_file(mut self, file: &str) -> Self {
+        let (Self::Unreadable { path, .. }
+        | Self::Invalid { path, .. }
+        | Self::Refused { path, .. }
+        | Self::Senseless { path, .. }) = &mut self;
+        file.clone_into(path);
+        self
+    }
 }
 
 /// A value that has the right form but no sense.

@@ -4,6 +4,7 @@ mod check;
 mod docker;
 mod error;
 mod events;
+pub mod host_file;
 mod notify;
 mod odoo;
 pub mod policies;

@@ -1,5 +1,9 @@
 //! One event of `driftlock.event/1`: a finding that came, changed or went, as a line of JSON.
 
+#[cfg(test)]
+#[path = "../../tests/unit/event_schema.rs"]
+mod event_schema;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

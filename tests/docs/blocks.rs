@@ -103,6 +103,11 @@ fn the_page_on_alerting_prints_what_it_shows() {
 }
 
 #[test]
+fn watching() {
+    hold("docs/watching.md", &["sh", "text", "toml", "console"], &Beside::Nothing);
+}
+
+#[test]
 fn the_page_on_moving_over_prints_what_it_shows() {
     hold("docs/moving.md", &["sh", "text", "toml"], &Beside::Nothing);
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,18 @@ use super::{GUARD, Project, wait_until};
 
 /// How long one attempt to hear that a watcher is ready lasts.
 const TICK: Duration = Duration::from_millis(50);
+
+/// Holds an event to `docs/event.schema.json`.
+fn assert_valid(event: &Value) {
+    static SCHEMA: OnceLock<jsonschema::Validator> = OnceLock::new();
+    let schema = SCHEMA.get_or_init(|| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/event.schema.json");
+        let schema = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        jsonschema::validator_for(&schema).unwrap()
+    });
+    let errors: Vec<String> = schema.iter_errors(event).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{event:#}");
+}
 
 /// A running watcher; it is killed when dropped.
 pub(crate) struct Watcher {
@@ -70,7 +84,9 @@ impl Watcher {
     pub(crate) fn take(&mut self) -> &[Value] {
         let before = self.events.len();
         while let Ok(line) = self.lines.try_recv() {
-            self.events.push(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")));
+            let event = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert_valid(&event);
+            self.events.push(event);
         }
         &self.events[before..]
     }

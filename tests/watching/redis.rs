@@ -72,11 +72,19 @@ impl Redis {
         entries.iter().map(payload).collect()
     }
 
-    fn configure(&self, project: &Project, more: &str) {
-        let before = project.read("audit/driftlock.toml");
+    /// Writes a file of the host that names the server; gives the directory that it lies in.
+    fn host_file(&self, more: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
         let table = format!("[events.redis]\nurl = \"redis://127.0.0.1:{}\"\n{more}\n", self.port);
-        project.file("audit/driftlock.toml", &(before + &table));
+        std::fs::write(dir.path().join("host.toml"), table).unwrap();
+        dir
     }
+}
+
+/// Starts a watcher with a file of the host.
+fn watching(project: &Project, host: &tempfile::TempDir, args: &[&str]) -> Watcher {
+    let file = host.path().join("host.toml");
+    Watcher::start(project, &[&["--host-config", file.to_str().unwrap()], args].concat())
 }
 
 impl Drop for Redis {
@@ -89,8 +97,8 @@ impl Drop for Redis {
 fn every_event_arrives_in_order_though_the_server_is_killed() {
     let project = Project::accepted();
     let mut redis = Redis::start("");
-    redis.configure(&project, "");
-    let mut watcher = Watcher::start(&project, &[]);
+    let host = redis.host_file("");
+    let mut watcher = watching(&project, &host, &[]);
     for round in 0..6 {
         let from = watcher.events.len();
         project.file(ORDER, &format!("x = {round}\n"));
@@ -119,8 +127,8 @@ fn every_event_arrives_in_order_though_the_server_is_killed() {
 fn what_others_publish_leads_to_a_look_and_is_acknowledged_after_it() {
     let project = Project::accepted();
     let redis = Redis::start("");
-    redis.configure(&project, "listen = [\"drift.file_changed\", \"ansible.facts_collected\"]");
-    let mut watcher = Watcher::start(&project, &[]);
+    let host = redis.host_file("listen = [\"drift.file_changed\", \"ansible.facts_collected\"]");
+    let mut watcher = watching(&project, &host, &[]);
     wait_until(|| redis.ask(&["XINFO", "GROUPS", "drift.file_changed"]).contains("driftlock"));
     // A write through another hard link gives no event of the system.
     let (file, link) = (project.path(ORDER), project.path("beside"));
@@ -148,11 +156,25 @@ fn a_password_is_taken_from_a_file_and_shown_nowhere() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("password");
     std::fs::write(&file, "s3cr3t-w0rd\n").unwrap();
-    redis.configure(&project, &format!("password_file = \"{}\"", file.display()));
-    let watcher = Watcher::start(&project, &["-vv"]);
+    let host = redis.host_file(&format!("password_file = \"{}\"", file.display()));
+    let watcher = watching(&project, &host, &["-vv"]);
     wait_until(|| redis.stream("drift.watch.started").len() == 1);
     drop(watcher);
     for (path, bytes) in crate::support::disk::files_below(&project.path("audit")) {
         assert!(!String::from_utf8_lossy(&bytes).contains("s3cr3t"), "{}", path.display());
     }
+}
+
+#[test]
+fn what_the_repository_alone_names_is_not_reached() {
+    let project = Project::accepted();
+    let redis = Redis::start("");
+    let table = format!("[events.redis]\nurl = \"redis://127.0.0.1:{}\"\n", redis.port);
+    project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + &table));
+    let host = tempfile::tempdir().unwrap();
+    std::fs::write(host.path().join("host.toml"), "").unwrap();
+    let mut watcher = watching(&project, &host, &[]);
+    project.file(ORDER, "x = 1\n");
+    watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
+    assert_eq!(redis.ask(&["DBSIZE"]), "0");
 }

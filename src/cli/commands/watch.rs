@@ -1,7 +1,7 @@
 //! `driftlock watch`: tell of drift when it happens.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::output::{self, say};
 use crate::cli::terminal::signals::Interrupt;
 use crate::config::DockerMode;
+use crate::config::host_file::HostFile;
 use crate::config::policies::{self, Policy};
 use crate::control::dates;
 use crate::error::Failure;
@@ -62,6 +63,9 @@ pub(crate) struct WatchArgs {
     /// After how long everything is looked at, whatever is told: 90s, 10m, 1h
     #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = "What to compare")]
     reconcile: String,
+    /// The host's own file, which defines programs, addresses, keys and secrets [default: /etc/driftlock/host.toml]
+    #[arg(long, value_name = "FILE")]
+    host_config: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArgs,
     /// How events are printed [default: terminal on a terminal, else jsonl]
@@ -114,7 +118,19 @@ struct Reading {
 
 impl Reading {
     fn of(session: &Session, args: &WatchArgs) -> Result<Self, Failure> {
-        let project = session.project()?;
+        let mut project = session.project()?;
+        let host =
+            HostFile::load(args.host_config.as_deref()).map_err(|error| Failure::from(error).of_project())?;
+        for warning in host.put_into(&mut project.config) {
+            project.control.events.warning(&warning);
+        }
+        let refused = args.aim.names().into_iter().find_map(|name| {
+            let target = project.config.targets.get(&name)?;
+            host.forbids(&name, target)
+        });
+        if let Some(why) = refused {
+            return Err(Failure::new(why).of_project());
+        }
         let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules));
         let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
         let policies = policies::load(&project.root, &project.config);

@@ -1,0 +1,163 @@
+//! The host's own file, `/etc/driftlock/host.toml`: what a watcher may run, whom it may connect to, and which secrets it may use.
+//!
+//! Who can write the repository must not get a shell on the machine that watches. So of programs, addresses, keys and secrets a
+//! watcher takes names alone from `audit/driftlock.toml`: what they stand for is defined in a file of the host.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::{Config, ConfigError, Target, system};
+use crate::atomic::{LARGEST_TEXT, read_file_within};
+use crate::model::{escaped, printable_path};
+
+/// Where the host's own file lies where none is named.
+pub const HOST_FILE: &str = "/etc/driftlock/host.toml";
+
+/// What the host itself defines.
+#[derive(Debug, Clone)]
+pub struct HostFile {
+    path: PathBuf,
+    /// `None` where there is no such file: nothing is defined then.
+    config: Option<Config>,
+}
+
+impl HostFile {
+    /// Reads the file that was named, or the one that hosts have.
+    ///
+    /// # Errors
+    /// When it cannot be read, has no sense, lies in a work tree, or others than this user and root may write it.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = named.unwrap_or(Path::new(HOST_FILE)).to_owned();
+        let shown = printable_path(&path);
+        let refused = |reason: String| ConfigError::Refused { path: shown.clone(), reason };
+        let bytes = match read_file_within(&path, LARGEST_TEXT) {
+            Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => {
+                return Ok(Self { path, config: None });
+            }
+            read => read.map_err(|source| ConfigError::Unreadable { path: shown.clone(), source })?,
+        };
+        if let Some(why) = system::written_by_others(&path) {
+            return Err(refused(why));
+        }
+        let real =
+            path.canonicalize().map_err(|source| ConfigError::Unreadable { path: shown.clone(), source })?;
+        if let Some(tree) = real.ancestors().skip(1).find(|dir| dir.join(".git").symlink_metadata().is_ok()) {
+            return Err(refused(format!("it lies in the work tree {}", printable_path(tree))));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
+        let mut config = Config::parse(&text).map_err(|error| error.of_file(&shown))?;
+        config.probes.refused = None;
+        Ok(Self { path, config: Some(config) })
+    }
+
+    /// Puts what the host defines in the place of what the repository defines; what it does not define is not there any more.
+    /// Gives what somebody should hear of.
+    pub fn put_into(&self, config: &mut Config) -> Vec<String> {
+        let own = self.config.as_ref();
+        let mut warnings = Vec::new();
+        let not_defined = |what: &str, loss: &str| {
+            let file = printable_path(&self.path);
+            format!("{what} is defined in {}, and not in {file}: {loss}", super::PATH)
+        };
+        config.notify.retain(|name, notify| {
+            let defined = own.and_then(|own| own.notify.get(name));
+            match defined {
+                Some(defined) => *notify = defined.clone(),
+                None => warnings.push(not_defined(
+                    &format!("[notify.{}]", escaped(name.as_bytes())),
+                    "nobody is told by it",
+                )),
+            }
+            defined.is_some()
+        });
+        let redis = own.and_then(|own| own.events.redis.clone());
+        if redis.is_none() && config.events.redis.is_some() {
+            warnings.push(not_defined("[events.redis]", "nothing is sent to streams"));
+        }
+        config.events.redis = redis;
+        let defined = |name: &str| own.and_then(|own| own.probes.all.iter().find(|it| it.name == name));
+        let undefined = config.probes.all.iter().find(|probe| defined(&probe.name).is_none());
+        let refused =
+            undefined.map(|it| not_defined(&format!("the probe \"{}\"", it.name), "a watcher runs no probe"));
+        config.probes.refused = refused;
+        for probe in &mut config.probes.all {
+            if let Some(defined) = defined(&probe.name) {
+                *probe = defined.clone();
+            }
+        }
+        if !config.odoo.is_empty() && own.is_none_or(|own| own.odoo.is_empty()) {
+            warnings.push(not_defined("[[odoo]]", "no database is looked at"));
+        }
+        config.odoo = own.map(|own| own.odoo.clone()).unwrap_or_default();
+        config.trust.key = own.and_then(|own| own.trust.key.clone());
+        config.trust.report_key = own.and_then(|own| own.trust.report_key.clone());
+        for (name, target) in own.into_iter().flat_map(|own| &own.targets) {
+            config.targets.insert(name.clone(), target.clone());
+        }
+        warnings
+    }
+
+    /// Why a target may not be watched: the repository alone says what it is.
+    #[must_use]
+    pub fn forbids(&self, name: &str, target: &Target) -> Option<String> {
+        let is_defined = self.config.as_ref().is_some_and(|own| own.targets.contains_key(name));
+        let is_here = target.host.as_deref() == Some("local") && target.terraform.is_none();
+        let file = printable_path(&self.path);
+        (!is_defined && !is_here).then(|| {
+            format!("target {name} is defined in {}, and not in {file}: a watcher connects and plans only where that says so", super::PATH)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(text: &str) -> HostFile {
+        let mut config = Config::parse(text).unwrap();
+        config.probes.refused = None;
+        HostFile { path: "/etc/driftlock/host.toml".into(), config: Some(config) }
+    }
+
+    const REPOSITORY: &str = "[notify.ops]\nkind = \"slack\"\nurl_env = \"A\"\n[events.redis]\nurl = \"redis://theirs\"\n\
+        [[probes]]\nname = \"bios\"\nrun = [\"theirs\"]\n[targets.web]\nhost = \"theirs\"\n[targets.here]\nhost = \"local\"\n";
+
+    #[test]
+    fn the_repository_defines_nothing_that_runs_or_is_reached() {
+        let nothing = HostFile { path: "/etc/driftlock/host.toml".into(), config: None };
+        let mut config = Config::parse(REPOSITORY).unwrap();
+        let warnings = nothing.put_into(&mut config);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(config.notify.is_empty() && config.events.redis.is_none() && config.probes.refused.is_some());
+        assert!(nothing.forbids("web", &config.targets["web"]).is_some());
+        assert!(nothing.forbids("here", &config.targets["here"]).is_none());
+    }
+
+    #[test]
+    fn what_the_host_defines_holds() {
+        let host = host(
+            "[notify.ops]\nkind = \"slack\"\nurl_env = \"B\"\n[events.redis]\nurl = \"redis://own\"\n\
+             [[probes]]\nname = \"bios\"\nrun = [\"own\"]\n[targets.web]\nhost = \"own\"\n",
+        );
+        let mut config = Config::parse(REPOSITORY).unwrap();
+        assert_eq!(host.put_into(&mut config), [""; 0]);
+        assert_eq!(config.events.redis.as_ref().unwrap().url, "redis://own");
+        assert_eq!((config.probes.all[0].run[0].as_str(), &config.probes.refused), ("own", &None));
+        assert_eq!(config.targets["web"].host.as_deref(), Some("own"));
+        assert!(host.forbids("web", &config.targets["web"]).is_none());
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_or_that_lies_in_a_work_tree_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("host.toml");
+        std::fs::write(&path, "").unwrap();
+        assert!(HostFile::load(Some(&path)).is_ok());
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        assert!(HostFile::load(Some(&path)).unwrap_err().to_string().starts_with(&printable_path(&path)));
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::create_dir(dir.path().join(".git")).unwrap();
+        assert!(HostFile::load(Some(&path)).unwrap_err().to_string().contains("it lies in the work tree"));
+        assert!(HostFile::load(Some(&dir.path().join("none"))).is_err());
+    }
+}
