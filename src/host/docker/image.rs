@@ -33,16 +33,30 @@ pub(super) fn observe(
     (image, watch): (&str, &Watch),
 ) -> Option<ContainersAnswer> {
     let looked = runtime::block_on(async {
-        let asked = connect()?;
-        looked_into(&asked, query, image, watch).await.map_err(|error| explained(contact, image, error))
+        match connect() {
+            Ok(engine) => answer(&engine, contact, query, (image, watch)).await,
+            Err(error) => ContainersAnswer::Unreachable(error.to_string()),
+        }
     });
-    match looked.unwrap_or_else(|error| Err(error.into())) {
-        _ if watch.is_cancelled() => None,
+    let unreachable =
+        |error: std::io::Error| ContainersAnswer::Unreachable(EngineError::from(error).to_string());
+    (!watch.is_cancelled()).then(|| looked.unwrap_or_else(unreachable))
+}
+
+/// The same of an engine that is reached. Whoever asks lets it end, also where the run is cancelled: then it ends soon, and the
+/// container is removed.
+pub(in crate::host) async fn answer(
+    engine: &EngineApi,
+    contact: &Contact<'_>,
+    query: &ContainerQuery,
+    (image, watch): (&str, &Watch),
+) -> ContainersAnswer {
+    match looked_into(engine, query, image, watch).await {
         Ok(contents) => {
             let containers = vec![container(image, contents)];
-            Some(ContainersAnswer::Seen { containers, left_out: Vec::new() })
+            ContainersAnswer::Seen { containers, left_out: Vec::new() }
         }
-        Err(error) => Some(ContainersAnswer::Unreachable(error.to_string())),
+        Err(error) => ContainersAnswer::Unreachable(explained(contact, image, error).to_string()),
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) use exec::{ExecError, execute};
 pub use failure::EngineError;
 pub(super) use failure::{Contact, describe, is_answer, short};
 pub(super) use gathered::{Gathered, MountLook, MountedContainer, NamedContainer, gather};
+pub(super) use image::answer as image_answer;
 pub(super) use rows::ListedImages;
 pub use tls::TlsError;
 pub(super) use transport::{Opening, Stream};

@@ -19,10 +19,10 @@ use crate::control::waits;
 use crate::host::archive::ArchiveDisk;
 use crate::host::docker::{
     ArchiveError, CallError, ClientRefusal, Contact, Contained, DEADLINE, EngineApi, Gathered, ListedImages,
-    Manner, Opening, Stream, collect, describe as describe_engine, gather, is_answer, listed, read_archive,
-    script,
+    Manner, Opening, Stream, collect, describe as describe_engine, gather, image_answer, is_answer, listed,
+    read_archive, script,
 };
-use crate::host::{ContainerQuery, Watch};
+use crate::host::{ContainerQuery, ContainersAnswer, Watch};
 use crate::model::escaped;
 use crate::model::{Address, ContentsState};
 
@@ -309,6 +309,21 @@ pub(super) async fn api(
     let engine = EngineApi::of_server(opener(connection, access).await?);
     let shown = "the server's socket or docker client".to_owned();
     Some((engine, Contact { shown, socket: None, address: Address::default() }))
+}
+
+/// Answers a query for an image by the server's engine: a container is made of it, and removed again.
+pub(super) async fn look_into_image(
+    connection: &Connection,
+    access: EngineAccess,
+    query: &ContainerQuery,
+    (image, watch): (&str, &Watch),
+) -> ContainersAnswer {
+    let Some(open) = opener(connection, access).await else {
+        return ContainersAnswer::Unreachable(ArchiveError::ByCommands.to_string());
+    };
+    let shown = "the server's socket or docker client".to_owned();
+    let contact = Contact { shown, socket: None, address: Address::default() };
+    image_answer(&EngineApi::of_archive(open), &contact, query, (image, watch)).await
 }
 
 /// Opens streams to the engine.

@@ -1,6 +1,7 @@
 //! A server as a host: connects, asks for the files and for the containers at the same time, and says why it could not.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub struct SshHost {
     pub(super) access: Access,
     prompt: Arc<dyn Prompt>,
     kept: Mutex<Option<Kept>>,
+    /// Whether something is under way that must end, whatever is cancelled.
+    is_busy: AtomicBool,
 }
 
 /// The connection of an earlier call, and what drives it.
@@ -56,7 +59,7 @@ impl SshHost {
     /// A host at the end of `route`.
     #[must_use]
     pub fn new(route: Route, layout: Layout, access: Access, prompt: Arc<dyn Prompt>) -> Self {
-        Self { route, layout, access, prompt, kept: Mutex::default() }
+        Self { route, layout, access, prompt, kept: Mutex::default(), is_busy: AtomicBool::new(false) }
     }
 
     /// The server's name in messages.
@@ -81,8 +84,20 @@ impl SshHost {
         watch: &Watch,
     ) -> Result<Vec<Answer>, HostError> {
         let started = Instant::now();
+        let mut images = VecDeque::new();
+        for query in queries {
+            if let Query::Containers(query) = query
+                && let Some(image) = &query.image
+            {
+                // What is made of it is removed in any case, also where the run is cancelled meanwhile.
+                self.is_busy.store(true, Ordering::Relaxed);
+                let looked = engine::look_into_image(connection, self.access.engine, query, (image, watch));
+                images.push_back(looked.await);
+                self.is_busy.store(false, Ordering::Relaxed);
+            }
+        }
         let mut containers = queries.iter().filter_map(|query| match query {
-            Query::Containers(query) => Some(query),
+            Query::Containers(query) if query.image.is_none() => Some(query),
             _ => None,
         });
         let first = containers.next();
@@ -102,7 +117,7 @@ impl SshHost {
             let gathered = engine::observe(connection, self.access.engine, query).await;
             looked.push_back(self.looked_at(connection, query, gathered, watch).await);
         }
-        self.answers(queries, snapshot.as_ref(), looked, watch)
+        self.answers(queries, snapshot.as_ref(), (looked, images), watch)
     }
 
     /// What is seen in the containers that the engine named.
@@ -123,10 +138,15 @@ impl SshHost {
         &self,
         queries: &[Query],
         snapshot: Option<&Snapshot>,
-        mut containers: VecDeque<LookedAt>,
+        (mut containers, mut images): (VecDeque<LookedAt>, VecDeque<ContainersAnswer>),
         watch: &Watch,
     ) -> Result<Vec<Answer>, HostError> {
         let mut answer = |query: &Query| {
+            if let Query::Containers(ContainerQuery { image: Some(_), .. }) = query
+                && let Some(answer) = images.pop_front()
+            {
+                return Ok(Answer::Containers(answer));
+            }
             let looked = if let Query::Containers(_) = query { containers.pop_front() } else { None };
             let Some(((gathered, views), inside)) = looked else {
                 let unseen = Snapshot::default();
@@ -268,7 +288,7 @@ impl SshHost {
         asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
     ) -> Result<T, HostError> {
         let cancelled = async {
-            while !watch.is_cancelled() {
+            while !watch.is_cancelled() || self.is_busy.load(Ordering::Relaxed) {
                 tokio::time::sleep(POLL).await;
             }
         };

@@ -292,9 +292,9 @@ fn without_the_rights_to_look_into_it_the_engine_is_asked_needs_root() {
     assert!(check["error"].to_string().contains("as root"), "{check:#}");
 }
 
-/// The exit code of a check of an image, and its findings as `PATH KIND`.
-fn of_image(stage: &Stage, image: &str) -> (i32, Vec<String>) {
-    let ran = stage.run(&["check", "--image", image, "--format", "json"]);
+/// The exit code of a check of an image with more arguments, and its findings as `PATH KIND`.
+pub(crate) fn of_image(stage: &Stage, image: &str, more: &[&str]) -> (i32, Vec<String>) {
+    let ran = stage.run(&[&["check", "--image", image, "--format", "json"], more].concat());
     let report = ran.report();
     let check = check_of(&report, "container_contents");
     let findings = check["findings"].as_array().unwrap().iter();
@@ -303,7 +303,7 @@ fn of_image(stage: &Stage, image: &str) -> (i32, Vec<String>) {
 }
 
 /// The containers that were made of images to look into those.
-fn made(stage: &Stage, image: &str) -> String {
+pub(crate) fn made(stage: &Stage, image: &str) -> String {
     stage.docker(&["ps", "-aq", "--filter", &format!("label=driftlock.image={image}")])
 }
 
@@ -314,7 +314,7 @@ fn an_image_that_no_container_runs_is_held_against_the_baseline() {
     let image = stage.name("app:2");
     stage.docker(&["commit", "-c", "VOLUME /mnt/addons", &web, &image]);
     let before = engine(&stage);
-    assert_eq!(of_image(&stage, &image), (0, vec![]));
+    assert_eq!(of_image(&stage, &image, &[]), (0, vec![]));
     let (_, report) = stage.check(&["--image", &image]);
     let checks: Vec<&str> = crate::support::docker::names_of(&report);
     assert_eq!(checks, ["lock_files_exist", "container_contents"], "{report:#}");
@@ -323,7 +323,7 @@ fn an_image_that_no_container_runs_is_held_against_the_baseline() {
     shell(&stage, "echo x >>/mnt/addons/shop/order.py && echo x >/etc/proxy/more.conf");
     stage.docker(&["commit", &web, &image]);
     let drifted = vec!["/etc/proxy/more.conf unexpected".to_owned(), "/mnt/addons/shop modified".to_owned()];
-    assert_eq!(of_image(&stage, &image), (2, drifted));
+    assert_eq!(of_image(&stage, &image, &[]), (2, drifted));
     let none = stage.name("none:1");
     let (code, report) = stage.check(&["--image", &none]);
     let check = check_of(&report, "container_contents").clone();
@@ -345,4 +345,44 @@ fn a_container_that_was_made_of_an_image_is_removed_whatever_ends_the_check() {
         assert_eq!(crate::support::ended(child).code(), code);
         assert_eq!(made(&stage, &image), "");
     }
+}
+
+/// Everything that a tree tells of itself, but for what runs leave: names, kinds, sizes, times, modes, owners, links, contents.
+fn tree(stage: &Stage) -> String {
+    let root = stage.project.root();
+    let runs = root.join("audit/runtime");
+    let line = "find \"$1\" -path \"$2\" -prune -o -printf '%p %y %i %s %T@ %C@ %m %U %G %l\\n' | LC_ALL=C sort; \
+                find \"$1\" -path \"$2\" -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum";
+    let told =
+        std::process::Command::new("sh").args(["-c", line, "sh"]).args([&root, &runs]).output().unwrap();
+    assert!(told.status.success());
+    // The directory around the runs tells when the first one came.
+    let above = format!("{} d ", root.join("audit").display());
+    let told = String::from_utf8(told.stdout).unwrap();
+    told.lines().filter(|line| !line.starts_with(&above)).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn looking_changes_nothing_in_the_tree_and_nothing_on_the_engine() {
+    let stage = baked();
+    let (web, image) = (stage.name("web"), stage.name("app:2"));
+    stage.docker(&["commit", &web, &image]);
+    let data = stage.project.path("data");
+    std::fs::create_dir_all(data.join("deep")).unwrap();
+    std::fs::write(data.join("deep/x"), "1\n").unwrap();
+    let bind = format!("-v{}:/data", data.canonicalize().unwrap().display());
+    stage.start("other", &stage.name("app:1"), &[&bind]);
+    stage.start("ended", &stage.name("app:1"), &[&bind]);
+    stage.docker(&["stop", "-t", "0", &stage.name("ended")]);
+    std::fs::remove_dir_all(&data).unwrap();
+    stage.run(&["check"]);
+    let before = (tree(&stage), engine(&stage));
+    for args in [&["check"][..], &["check", "--only", "container_contents"], &["check", "--image", &image]] {
+        stage.run(args);
+        assert_eq!((tree(&stage), engine(&stage)), before, "{args:?}");
+    }
+    stage.docker(&["stop", "-t", "0", &web]);
+    let before = (tree(&stage), engine(&stage));
+    stage.run(&["check"]);
+    assert_eq!((tree(&stage), engine(&stage)), before, "of a container that does not run");
 }

@@ -1,7 +1,9 @@
 //! Files inside the containers of a server, read by its shell: held to the same changes as those of this machine.
 
 use super::container_mounts::{AT, reach};
-use crate::host::docker::needs_docker::container_contents::{baked, contents_by, each_change, engine, shell};
+use crate::host::docker::needs_docker::container_contents::{
+    baked, contents_by, each_change, engine, made, of_image, shell,
+};
 use crate::host::docker::needs_docker::container_files::{locked_and_compared, unlocked};
 use crate::support::docker::{Stage, check_of};
 use crate::support::needs;
@@ -96,4 +98,44 @@ fn files_in_no_repository_are_locked_and_compared_on_a_server_needs_root() {
     let server = Server::start(|_| {});
     let target = server.target("production", &stage.project.root().canonicalize().unwrap());
     locked_and_compared(&stage, &AT, &target);
+}
+
+#[test]
+fn an_image_of_a_server_that_no_container_runs_is_held_against_the_baseline() {
+    let stage = baked();
+    let (web, image) = (stage.name("web"), stage.name("app:2"));
+    stage.docker(&["commit", &web, &image]);
+    let server = Server::start(|_| {});
+    reach(&stage, &server, "");
+    let (before, logins) = (engine(&stage), server.log().matches("Accepted publickey").count());
+    assert_eq!(of_image(&stage, &image, &AT), (0, vec![]));
+    assert_eq!(server.log().matches("Accepted publickey").count() - logins, 1, "one login a check");
+    assert_eq!((engine(&stage), made(&stage, &image)), (before, String::new()), "looking changes nothing");
+    shell(&stage, "echo x >>/mnt/addons/shop/order.py");
+    stage.docker(&["commit", &web, &image]);
+    assert_eq!(of_image(&stage, &image, &AT), (2, vec!["/mnt/addons/shop modified".to_owned()]));
+    let none = stage.name("none:1");
+    let (code, report) = stage.check(&["--image", &none, AT[0], AT[1]]);
+    assert!(code == 1 && report.to_string().contains("has no image"), "{report:#}");
+    reach(&stage, &server, "docker = \"cli\"");
+    let (code, report) = stage.check(&["--image", &image, AT[0], AT[1]]);
+    assert!(code == 1 && report.to_string().contains("the engine sends no archive"), "{report:#}");
+}
+
+#[test]
+fn a_container_that_was_made_on_a_server_is_removed_whatever_ends_the_check() {
+    let stage = baked();
+    let image = stage.name("app:2");
+    // The archive of this takes a while.
+    shell(&stage, "/bin/busybox dd if=/dev/zero of=/etc/proxy/zeros bs=1M count=1500");
+    stage.docker(&["commit", &stage.name("web"), &image]);
+    let server = Server::start(|_| {});
+    reach(&stage, &server, "");
+    for (signal, code) in [(rustix::process::Signal::INT, 130), (rustix::process::Signal::TERM, 143)] {
+        let child = stage.project.spawn(&["check", "--image", &image, AT[0], AT[1]]);
+        crate::support::wait_until(|| !made(&stage, &image).is_empty());
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        assert_eq!(crate::support::ended(child).code(), code);
+        assert_eq!(made(&stage, &image), "");
+    }
 }

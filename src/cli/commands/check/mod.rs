@@ -115,7 +115,7 @@ pub(crate) struct CheckArgs {
     plan: Option<PathBuf>,
     /// Compare what this image has at the paths of [[docker.contents]], and nothing else: a container is made of it, never
     /// started, and removed again
-    #[arg(long, value_name = "NAME", help_heading = "What to compare", conflicts_with_all = ["target", "all", "server", "only"])]
+    #[arg(long, value_name = "NAME", help_heading = "What to compare", conflicts_with_all = ["all", "server", "only"])]
     image: Option<String>,
     /// Print what would be looked at; look at nothing, write nothing
     #[arg(long)]
