@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::inbox::Trigger;
 use crate::control::clock;
-use crate::model::{Category, Finding, Kind, Part, Severity, SubjectKind, Value, escaped};
+use crate::model::{Category, Finding, Kind, Part, Severity, SubjectKind, Value, escaped, shown_json};
 use crate::section::{INSIDE, find};
 
 /// The name of the format.
@@ -247,7 +247,7 @@ impl Event {
 
     /// The event as one line, with its end.
     pub(crate) fn line(&self) -> String {
-        let mut line = serde_json::to_string(self).unwrap_or_default();
+        let mut line = shown_json(serde_json::to_string(self).unwrap_or_default());
         line.push('\n');
         line
     }

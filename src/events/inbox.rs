@@ -30,6 +30,8 @@ pub(crate) enum Trigger {
     Poll,
     /// Somebody asked for a look.
     Signal,
+    /// The configuration was read again.
+    Reload,
     /// Somebody published something in a stream.
     Redis,
 }

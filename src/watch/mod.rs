@@ -114,6 +114,8 @@ struct Course {
     last_report: Instant,
     next_reconcile: Instant,
     next_poll: Instant,
+    /// When a look that failed is taken again.
+    retry: Option<Instant>,
     told_blind: bool,
 }
 
@@ -172,6 +174,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             last_report: now,
             next_reconcile: now + self.watcher.reconcile,
             next_poll: now + waits::POLL.most,
+            retry: None,
             told_blind: false,
         };
         let started = self.event(Happened::Started, trigger);
@@ -215,7 +218,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
                         Ok(seen) => self.take_over(seen, &whole, sighting, course)?,
                         Err(failure) => {
                             self.warn(&failure);
-                            course.next_poll = Instant::now() + waits::POLL.most;
+                            course.retry = Some(Instant::now() + waits::POLL.most);
                         }
                     }
                 }
@@ -405,6 +408,9 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         if self.is_blind() && now >= course.next_poll {
             course.wanted = course.wanted.or(Some(Trigger::Poll));
         }
+        if course.retry.is_some_and(|at| now >= at) {
+            course.wanted = course.wanted.or(Some(Trigger::Poll));
+        }
         let is_report_due = course.changed && now >= course.last_report + waits::REPORT_AGAIN.most;
         if course.whole.is_some() || course.wanted.is_none() && !is_report_due {
             return;
@@ -414,7 +420,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         if is_reconcile {
             course.next_reconcile = now + self.watcher.reconcile;
         }
-        course.next_poll = now + waits::POLL.most;
+        (course.next_poll, course.retry) = (now + waits::POLL.most, None);
         let reports = (is_report_due || is_reconcile) && !course.is_reporting;
         course.whole = Some(WholeLook { trigger, meanwhile: Subjects::new(), reports });
         self.begin_look();
@@ -462,6 +468,9 @@ impl Course {
         let mut deadline = self.next_reconcile;
         if self.whole.is_some() {
             return deadline.max(Instant::now() + waits::POLL.most);
+        }
+        if let Some(retry) = self.retry {
+            deadline = deadline.min(retry);
         }
         if self.changed && !self.is_reporting {
             deadline = deadline.min(self.last_report + waits::REPORT_AGAIN.most);

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use rustix::process::Signal;
 
 use crate::support::watcher::{Open, Watcher, found_now, without_words};
+use crate::support::world::Alone as _;
 use crate::support::{Project, wait_until};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
@@ -142,4 +143,20 @@ fn a_look_can_be_asked_for_and_a_file_that_cannot_be_read_is_told() {
     watcher.signal(Signal::USR1);
     std::fs::remove_dir(project.path(EDGE)).unwrap();
     watcher.wait_for(0, |it| it["subject"] == EDGE && it["kind"] == "missing");
+}
+
+#[test]
+fn where_the_limit_of_watches_is_reached_everything_is_looked_at_at_intervals_needs_mounts() {
+    crate::support::needs::declared(crate::support::needs::MOUNTS);
+    let project = Project::accepted();
+    let mut command = std::process::Command::new("unshare");
+    let limited = "echo 6 >/proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"";
+    command.alone().args(["--user", "--map-root-user", "sh", "-c", limited]);
+    command.arg(env!("CARGO_BIN_EXE_driftlock")).current_dir(project.root());
+    let mut watcher = Watcher::of(command, &[]);
+    let gap = watcher.wait_for(0, |event| event["event"] == "watch.gap");
+    let reason = gap["evidence"]["reason"].as_str().unwrap();
+    assert!(reason.contains("cannot be watched") && reason.contains("max_user_watches"), "{reason}");
+    project.file(ORDER, "import os\n");
+    watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
 }

@@ -100,7 +100,7 @@ pub(crate) fn run(session: &Session, args: &WatchArgs, interrupt: &Interrupt) ->
         if job.watch(&reading, trigger, &mut follows)? == Ended::Asked {
             return Ok(0);
         }
-        trigger = Trigger::Signal;
+        trigger = Trigger::Reload;
         match Reading::of(session, args) {
             Ok(new) => reading = new,
             Err(failure) => say(&failure.before("the configuration stays as it was: ").to_string()),

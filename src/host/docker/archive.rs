@@ -62,12 +62,16 @@ struct TemporaryMounts {
     tmpfs: Option<BTreeMap<String, String>>,
 }
 
-/// What the engine says of a path.
+/// What the engine says of a path: the kind and permissions as Go's `FileMode` has them. Docker names a target of links alone,
+/// Podman one of everything.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 struct PathStat {
-    link_target: String,
+    mode: u64,
 }
+
+/// The bit of a symbolic link: <https://pkg.go.dev/io/fs#FileMode>.
+const SYMLINK: u64 = 1 << 27;
 
 /// The container that is read.
 #[derive(Clone, Copy)]
@@ -103,7 +107,7 @@ pub(in crate::host) async fn read(
         };
         let stat = stat.and_then(|text| BASE64.decode(text.as_bytes()).ok());
         let stat = stat.and_then(|bytes| serde_json::from_slice::<PathStat>(&bytes).ok());
-        if link.is_none() && stat.is_some_and(|stat| !stat.link_target.is_empty()) {
+        if link.is_none() && stat.is_some_and(|stat| stat.mode & SYMLINK != 0) {
             link = Some(part.to_owned());
         }
     }

@@ -8,7 +8,11 @@ use crate::support::{Ran, needs};
 
 /// A stage whose container `web` has the released module and file of its own.
 pub(crate) fn baked() -> Stage {
-    let stage = released();
+    baked_beside(released(), &[])
+}
+
+/// The same beside another engine, where containers need these options.
+pub(crate) fn baked_beside(stage: Stage, options: &[&str]) -> Stage {
     let before = stage.project.read("audit/driftlock.toml");
     let contents = |container: &str, path: &str, is: &str| {
         format!("\n[[docker.contents]]\ncontainer = \"{container}\"\npath = \"{path}\"\nis = \"{is}\"\n")
@@ -17,7 +21,7 @@ pub(crate) fn baked() -> Stage {
     let both = contents(&web, "/mnt/addons", "erp/mods") + &contents(&web, "/etc/proxy", "erp/proxy");
     stage.project.file("audit/driftlock.toml", &format!("{before}{both}"));
     let image = stage.image("app:1");
-    stage.start("web", &image, &[]);
+    stage.start("web", &image, options);
     let web = stage.name("web");
     shell(&stage, "/bin/busybox mkdir -p /mnt /etc");
     for (from, to) in [("r1/mods", "/mnt/addons"), ("r1/proxy", "/etc/proxy")] {

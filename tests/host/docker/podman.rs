@@ -4,6 +4,9 @@ use std::fs;
 
 use assert_fs::TempDir;
 
+use super::super::needs_docker::container_contents::{
+    baked_beside, contents_by, each_change, engine, made, of_image,
+};
 use super::super::needs_docker::container_mounts::{
     FILE, FINE, accept, mounts, release, released_beside, restart, stale, start, switch,
 };
@@ -40,6 +43,29 @@ fn a_container_that_podman_restarts_in_a_loop_never_passes() {
         stage.wait_for_restarts(short, 2);
     }
     always_restarting(&stage, &loopers.map(|(short, expected, _)| (short, expected)), 60);
+}
+
+#[test]
+fn what_podmans_containers_and_images_have_inside_is_held_against_the_baseline() {
+    let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
+    let host = service();
+    let stage = baked_beside(released_beside(Stage::at(Some(&host))), &limits);
+    let (web, image) = (stage.name("web"), stage.name("app:2"));
+    assert_eq!(contents_by(&stage, &[]), (0, vec![]));
+    // By the engine's archive, since it does not run.
+    let before = engine(&stage);
+    each_change(&stage, || {
+        stage.docker(&["stop", "-t", "0", &web]);
+        let found = contents_by(&stage, &[]);
+        stage.docker(&["start", &web]);
+        found
+    });
+    assert_eq!(engine(&stage), before, "looking changes nothing");
+    // Its service takes no commit of the docker client.
+    let committed = program("podman").args(["--url", &host, "commit", "-q", &web, &image]).output().unwrap();
+    assert!(committed.status.success(), "{}", String::from_utf8_lossy(&committed.stderr));
+    assert_eq!(of_image(&stage, &image, &[]), (0, vec![]));
+    assert_eq!(made(&stage, &image), "");
 }
 
 #[test]
