@@ -1,5 +1,6 @@
 //! The change itself, in a few words, on findings that a person has to judge: what was edited by hand, and single files.
 
+use super::backups;
 use crate::content::{Difference, Extent, FileRole, Version};
 use crate::git::Repository;
 use crate::host::{Content, Host, Watch};
@@ -17,7 +18,8 @@ struct Wanted {
     at: (usize, usize),
     part: Option<usize>,
     path: Vec<u8>,
-    blob: Vec<u8>,
+    /// The baseline's bytes as git names them; none where an earlier version on the machine has them.
+    blob: Option<Vec<u8>>,
     role: FileRole,
 }
 
@@ -36,7 +38,7 @@ pub(crate) fn tell(project: &Project, checks: &mut [CheckResult], host: &dyn Hos
     if wanted.is_empty() {
         return;
     }
-    let Ok(repository) = Repository::around(&project.root) else { return };
+    let repository = Repository::around(&project.root).ok();
     let asked: Vec<(Vec<u8>, u64)> = wanted.iter().map(|it| (it.path.clone(), LONGEST)).collect();
     let Ok(contents) = host.contents(&asked, watch) else { return };
     for (it, content) in wanted.into_iter().zip(contents) {
@@ -45,7 +47,11 @@ pub(crate) fn tell(project: &Project, checks: &mut [CheckResult], host: &dyn Hos
             Some(part) => (&finding.parts[part].expected, &finding.parts[part].actual),
             None => (&finding.expected, &finding.actual),
         };
-        let diff = in_short(&repository, &it, expected, (actual, content));
+        let old = |digest| match &it.blob {
+            Some(blob) => repository.as_ref()?.content(blob).ok().flatten(),
+            None => backups::earlier(host, &it.path, digest, LONGEST, watch),
+        };
+        let diff = in_short(&it, old, expected, (actual, content));
         match it.part {
             Some(part) => finding.parts[part].diff = diff,
             None => finding.diff = diff,
@@ -70,6 +76,10 @@ fn is_to_be_judged(finding: &Finding) -> bool {
 
 /// The files of a finding that are on both sides.
 fn files_of(finding: &Finding, at: (usize, usize)) -> Vec<Wanted> {
+    if backups::has(&finding.place) {
+        let path = finding.place.clone();
+        return vec![Wanted { at, part: None, path, blob: None, role: FileRole::Configuration }];
+    }
     let Some(holder) = finding.provenance.as_ref().and_then(|it| it.holders.first()) else {
         return Vec::new();
     };
@@ -80,25 +90,25 @@ fn files_of(finding: &Finding, at: (usize, usize)) -> Vec<Wanted> {
             at,
             part: Some(number),
             path: joined(&finding.place, &part.path),
-            blob: blob(&part.path),
+            blob: Some(blob(&part.path)),
             role: FileRole::Module,
         });
         return each.collect();
     }
     let is_compose = section::meta_of(finding.subject.source).is_some_and(|meta| meta.holds_compose_files);
     let role = if is_compose { FileRole::Compose } else { FileRole::Configuration };
-    vec![Wanted { at, part: None, path: finding.place.clone(), blob: blob(b""), role }]
+    vec![Wanted { at, part: None, path: finding.place.clone(), blob: Some(blob(b"")), role }]
 }
 
 fn in_short(
-    repository: &Repository,
     it: &Wanted,
+    old: impl FnOnce(Digest) -> Option<Vec<u8>>,
     expected: &Value,
     (actual, content): (&Value, Content),
 ) -> Option<String> {
     let (Value::Digest(expected), Value::Digest(actual)) = (expected, actual) else { return None };
     let Content::Bytes(new) = content else { return None };
-    let old = repository.content(&it.blob).ok().flatten()?;
+    let old = old(*expected)?;
     if Digest::of(&old) != *expected || Digest::of(&new) != *actual {
         return None;
     }

@@ -1,6 +1,7 @@
 //! Which lines differ: fetches both versions of a file that differs, and makes sure that they are the ones that were
 //! compared.
 
+use super::backups;
 use crate::control::waits;
 use crate::model::SubjectKind;
 use std::time::Duration;
@@ -151,7 +152,10 @@ impl Lines<'_> {
                 Some(bytes) => bytes,
                 None => self.in_history(&name, path, *digest)?,
             },
-            Store::History => self.in_history(&name, path, *digest)?,
+            Store::History => match self.left_on_machine(path, *digest) {
+                Some(bytes) => bytes,
+                None => self.in_history(&name, path, *digest)?,
+            },
         };
         if Digest::of(&bytes) == *digest {
             return Ok(Some(bytes));
@@ -167,6 +171,15 @@ impl Lines<'_> {
             Content::TooLarge(bytes) => Err(NoBytes::TooLarge(bytes)),
             Content::Unreadable(why) => Err(NoBytes::Unreadable(escaped(why.text().as_bytes()))),
         }
+    }
+
+    /// An earlier version that the machine on the other side keeps.
+    fn left_on_machine(&self, path: &[u8], digest: Digest) -> Option<Vec<u8>> {
+        let sides = [self.before.store, self.after.store];
+        sides.into_iter().find_map(|store| match store {
+            Store::Machine(host) => backups::earlier(host, path, digest, LONGEST, self.watch),
+            Store::Commit(_) | Store::History => None,
+        })
     }
 
     fn in_history(&self, name: &str, path: &[u8], digest: Digest) -> Result<Vec<u8>, NoBytes> {

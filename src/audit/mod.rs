@@ -5,6 +5,7 @@ pub(crate) mod acceptance;
 pub(crate) mod acknowledgements;
 mod applied_env;
 pub(crate) mod author;
+mod backups;
 pub(crate) mod baseline_signature;
 pub(crate) mod changed;
 mod containers_here;

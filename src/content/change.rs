@@ -66,6 +66,8 @@ pub enum Change {
         /// The keys that lead to the list, with points between them.
         path: String,
     },
+    /// A difference that is told in words: of accounts and groups.
+    InWords(String),
     /// So many more differences, which are not listed.
     More(usize),
 }
@@ -88,6 +90,7 @@ impl fmt::Display for Change {
             Self::ItemAdded { path, item } => write!(f, "{path}: + {item}"),
             Self::ItemRemoved { path, item } => write!(f, "{path}: - {item}"),
             Self::Reordered { path } => write!(f, "{path}: order changed"),
+            Self::InWords(words) => f.write_str(words),
             Self::More(count) => write!(f, "… and {count} more"),
         }
     }

@@ -1,5 +1,6 @@
 //! The difference between two versions of a file: what may be shown of it.
 
+use super::accounts;
 use super::change::Change;
 use super::compose::{COMPOSE, SETTINGS};
 use super::disclosure::{Disclosure, FileRole, Syntax};
@@ -14,7 +15,7 @@ use super::version::Version;
 pub enum Extent {
     /// Nothing that may be a secret.
     Disclosed,
-    /// Every line, whatever it holds.
+    /// Every line, whatever it holds, but for lists of accounts and passwords of the system.
     Everything,
 }
 
@@ -50,11 +51,13 @@ impl Difference {
         let meaning = match disclosure {
             Disclosure::Compose => Some(compose(old, new)),
             Disclosure::Keys(syntax) => settings(syntax, old, new).map(Ok),
-            Disclosure::Lines | Disclosure::Count => None,
+            Disclosure::Accounts(list) => Some(Ok(accounts::compare(list, old, new))),
+            Disclosure::Lines | Disclosure::Count | Disclosure::Never => None,
         };
         let diff = LineDiff::new(before, after, old, new);
         let counts = Some(diff.counts());
         let lines = match (extent, disclosure) {
+            (_, Disclosure::Accounts(_) | Disclosure::Never) => vec![diff.count()],
             (Extent::Everything, _) => diff.unified(&|_| true),
             (Extent::Disclosed, Disclosure::Lines) => diff.unified(&|line| !lines::names_a_user(line)),
             (Extent::Disclosed, _) => vec![diff.count()],

@@ -1,5 +1,7 @@
 //! How much of a file may be shown, by what it is to the project and by its name. What is not listed here is not shown.
 
+use super::accounts::List;
+
 /// What a file is to the project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileRole {
@@ -18,10 +20,14 @@ pub(super) enum Disclosure {
     Compose,
     /// Names of keys, in a file of this syntax.
     Keys(Syntax),
+    /// Accounts or groups in words, whatever is asked for.
+    Accounts(List),
     /// Its lines.
     Lines,
     /// How many lines differ.
     Count,
+    /// The same, whatever is asked for.
+    Never,
 }
 
 /// How a file of settings is written.
@@ -48,6 +54,9 @@ impl Disclosure {
     /// How much may be shown of the file at `path`.
     pub(super) fn for_file(role: FileRole, path: &str) -> Self {
         let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        if let Some(disclosure) = of_system(path) {
+            return disclosure;
+        }
         let (stem, end) = name.rsplit_once('.').unwrap_or((&name, ""));
         match (role, end) {
             (FileRole::Compose, _) => Self::Compose,
@@ -60,6 +69,17 @@ impl Disclosure {
             _ if matches!(&*name, "sshd_config" | "ssh_config") => Self::Keys(Syntax::Keywords),
             _ => Self::Count,
         }
+    }
+}
+
+/// How much is shown of the system's lists of accounts, groups and passwords, and of the copies that are made of them.
+fn of_system(path: &str) -> Option<Disclosure> {
+    match path {
+        "/etc/passwd" => Some(Disclosure::Accounts(List::Accounts)),
+        "/etc/group" => Some(Disclosure::Accounts(List::Groups)),
+        "/etc/passwd-" | "/etc/group-" => Some(Disclosure::Never),
+        _ if path.starts_with("/etc/shadow") || path.starts_with("/etc/gshadow") => Some(Disclosure::Never),
+        _ => None,
     }
 }
 
@@ -90,6 +110,10 @@ mod tests {
             (FileRole::Configuration, "infra/.env.prod", Disclosure::Keys(Syntax::Environment)),
             (FileRole::Configuration, "infra/db.env", Disclosure::Keys(Syntax::Environment)),
             (FileRole::Configuration, "/etc/ssh/sshd_config", Disclosure::Keys(Syntax::Keywords)),
+            (FileRole::Configuration, "/etc/passwd", Disclosure::Accounts(List::Accounts)),
+            (FileRole::Configuration, "/etc/group", Disclosure::Accounts(List::Groups)),
+            (FileRole::Configuration, "/etc/shadow", Disclosure::Never),
+            (FileRole::Configuration, "etc/passwd", Disclosure::Count),
             (FileRole::Configuration, "odoo.conf", Disclosure::Keys(Syntax::Ini)),
             (FileRole::Configuration, "pyproject.toml", Disclosure::Keys(Syntax::Toml)),
             (FileRole::Configuration, ".pgpass", Disclosure::Count),

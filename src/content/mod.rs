@@ -1,5 +1,6 @@
 //! What differs between two versions of one file, by meaning and by line, and how much of it may be shown.
 
+mod accounts;
 mod change;
 mod compose;
 mod difference;

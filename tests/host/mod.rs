@@ -11,6 +11,7 @@ mod ssh;
 mod needs_root {
     #[path = "."]
     mod needs_mounts {
+        mod accounts;
         mod system;
     }
 }

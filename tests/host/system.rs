@@ -15,7 +15,7 @@ use crate::support::world::{self, Alone as _};
 use crate::support::{Project, Ran, check_of, findings, needs, wait_until};
 
 /// A machine whose system lies in directories of its own: this script lays them over the real ones.
-struct Machine {
+pub(super) struct Machine {
     dir: TempDir,
     mounts: String,
     /// The first process of the namespaces that it has, where there is one.
@@ -23,7 +23,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(mounts: &str) -> Self {
+    pub(super) fn new(mounts: &str) -> Self {
         needs::root();
         needs::declared(needs::MOUNTS);
         let dir = TempDir::new().unwrap();
@@ -32,7 +32,7 @@ impl Machine {
         Self { dir, mounts, init: None }
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub(super) fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
 
@@ -50,13 +50,13 @@ impl Machine {
         command
     }
 
-    fn run(&self, project: &Project, args: &[&str]) -> Ran {
+    pub(super) fn run(&self, project: &Project, args: &[&str]) -> Ran {
         let mut driftlock = world::driftlock();
         driftlock.args(args);
         Ran(self.command(&driftlock).current_dir(project.root()).output().unwrap())
     }
 
-    fn shell(&self, line: &str) -> String {
+    pub(super) fn shell(&self, line: &str) -> String {
         let output = self.command(Command::new("sh").args(["-ec", line])).output().unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
@@ -78,18 +78,18 @@ impl Machine {
 }
 
 /// A project without files that has these lines in its configuration.
-fn project(lines: &str) -> Project {
+pub(super) fn project(lines: &str) -> Project {
     let project = Project::empty();
     project.file("audit/driftlock.toml", lines);
     project
 }
 
-fn add(project: &Project, lines: &str) {
+pub(super) fn add(project: &Project, lines: &str) {
     let before = project.read("audit/driftlock.toml");
     project.file("audit/driftlock.toml", &format!("{before}{lines}"));
 }
 
-fn ok(ran: &Ran) -> &Ran {
+pub(super) fn ok(ran: &Ran) -> &Ran {
     assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
     ran
 }
