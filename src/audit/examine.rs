@@ -175,7 +175,8 @@ impl Examination<'_> {
             .auditor
             .trusting
             .map(|trusting| trusting.look(self.auditor.project, self.baseline.source, Some(&locks)));
-        let remembered = self.auditor.since_last.map(|trust| trust.recall(self.auditor.project, &started));
+        let recall = |extent: Extent| extent.recall(self.auditor.project, self.aim, &started);
+        let remembered = self.auditor.since_last.and_then(recall);
         let host: Arc<dyn Host> = match self.forbidden(signature.as_ref()) {
             Some(why) => Aim::leave(why).into(),
             None => self.aim.open(remembered.clone()).into(),
@@ -267,7 +268,8 @@ impl Examination<'_> {
         let Sighting { started, locks, scope, remembered, host, look, origin, .. } = sighting;
         let request = self.request(locks, scope, sighting.signature.as_ref());
         let partial = !self.selection.only.is_empty() || self.selection.subjects.is_some();
-        let warning = remembered.as_ref().and_then(|remembered| since_last::keep(remembered, partial));
+        let warning =
+            remembered.as_ref().and_then(|remembered| since_last::keep(remembered, self.aim, partial));
         let (sections_off, mut left_out) = pipeline::coverage(&look.evidence);
         let of_plan = look.infrastructure.iter().flat_map(|(_, look)| &look.judged.left_out);
         left_out.extend(of_plan.map(|left| (section::INFRASTRUCTURE, left.clone())));

@@ -33,10 +33,10 @@ impl Extent {
         aims: &[Aim],
         source: &Source,
     ) -> Result<Option<Self>, Failure> {
-        let why_not = if !matches!(aims, [aim] if aim.is_own_tree()) {
-            Some(
-                "targets and servers are read whole: only of this machine's own tree it is known what has not moved",
-            )
+        let is_had = |aim: &Aim| aim.is_this_machine();
+        let is_beyond = if since_last { !aims.iter().all(is_had) } else { !aims.iter().any(is_had) };
+        let why_not = if is_beyond {
+            Some("servers are read whole: only of this machine's own disks it is known what has not moved")
         } else if matches!(source, Source::Git(_)) {
             Some(
                 "beside a git revision everything is read: only whole checks of the project's own baseline are remembered",
@@ -56,34 +56,39 @@ impl Extent {
         }
     }
 
-    /// Recalls what earlier checks have read, as far as it may be trusted.
-    pub(crate) fn recall(self, project: &Project, started: &Started) -> Arc<StatCache> {
+    /// Recalls what earlier checks of this place have read, as far as it may be trusted; `None` where the place is not on
+    /// this machine, and is read whole.
+    pub(crate) fn recall(self, project: &Project, aim: &Aim, started: &Started) -> Option<Arc<StatCache>> {
+        if !aim.is_this_machine() {
+            return None;
+        }
         let memory = CachePolicy {
-            path: project.root.join(runs::PATH).join(runs::REMEMBERED),
-            root: &project.root,
+            path: project.root.join(file_of(aim)),
+            root: &aim.layout.locate(b"").unwrap_or_else(|| project.root.clone()),
             now: started.unix,
             full_every: project.config.check.full_every,
         };
         let remembered = if self == Self::Full { memory.renew() } else { memory.recall() };
         let why = remembered.full_because().map_or_else(|| "no".to_owned(), FullScanReason::to_string);
         log::info!(full = why.as_str(), full_at = remembered.full_at(); "recalled what was read");
-        Arc::new(remembered)
+        Some(Arc::new(remembered))
     }
+}
+
+/// The file of what is remembered of a place: each target has its own.
+fn file_of(aim: &Aim) -> String {
+    let target = aim.target.iter().map(|target| format!("_{target}")).collect::<String>();
+    format!("{}/{}{target}", runs::PATH, runs::REMEMBERED)
 }
 
 /// Remembers a whole look, and says why where that could not be done. One of some checks alone has met too little: what it
 /// has not met would be forgotten.
-pub(crate) fn keep(remembered: &StatCache, is_partial: bool) -> Option<String> {
+pub(crate) fn keep(remembered: &StatCache, aim: &Aim, is_partial: bool) -> Option<String> {
     if is_partial {
         return None;
     }
     let error = remembered.keep().err()?;
-    Some(format!(
-        "{}/{}: what was read is not remembered: {}",
-        runs::PATH,
-        runs::REMEMBERED,
-        in_words(&error)
-    ))
+    Some(format!("{}: what was read is not remembered: {}", file_of(aim), in_words(&error)))
 }
 
 /// What the report says of it.

@@ -169,7 +169,12 @@ impl Aim {
 
     /// Whether it is the project's own tree on this disk.
     pub(crate) fn is_own_tree(&self) -> bool {
-        self.target.is_none() && matches!(self.place, Place::Here)
+        self.target.is_none() && self.is_this_machine()
+    }
+
+    /// Whether it lies on this machine's disks: the project's own tree, or a target.
+    pub(crate) fn is_this_machine(&self) -> bool {
+        matches!(self.place, Place::Here)
     }
 
     /// The command line by which a shell reaches the server; none for this machine.

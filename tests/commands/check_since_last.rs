@@ -354,6 +354,25 @@ fn a_state_of_another_tree_or_clock_or_day_is_not_believed() {
 }
 
 #[test]
+fn a_target_on_this_machine_is_remembered_by_itself() {
+    let project = remembered();
+    let plain = project.read("audit/driftlock.toml");
+    let target = "[targets.here]\nhost = \"local\"\nroot = \".\"\n";
+    project.file("audit/driftlock.toml", &format!("{plain}{target}"));
+    let own = state(&project);
+    let check = || project.check(&["--target", "here", "--since-last"]);
+    let (code, report) = check();
+    assert_eq!((code, counts(&report)), (0, (FILES, 0)));
+    assert_eq!(why_full(&report), Some("no earlier look is remembered"));
+    assert_eq!(counts(&check().1), (0, FILES));
+    project.file(ORDER, "class Other: pass\n");
+    let (code, report) = check();
+    assert_eq!((code, counts(&report)), (2, (1, FILES - 1)));
+    assert_eq!(state(&project), own, "the own tree's file is not touched");
+    assert!(project.path("audit/runtime/.remembered_here").is_file());
+}
+
+#[test]
 fn the_configuration_turns_it_on_and_the_command_line_off() {
     let project = remembered();
     let plain = project.read("audit/driftlock.toml");
@@ -362,9 +381,9 @@ fn the_configuration_turns_it_on_and_the_command_line_off() {
     assert_eq!(counts(&project.check(&[]).1), (0, FILES));
     poison(&project);
     assert_eq!(project.check(&[]).0, 2);
-    for args in [["--target", "here"].as_slice(), &["--all"]] {
-        let (code, report) = project.check(args);
-        assert_eq!((code, report.get("since_last")), (0, None), "{args:?}");
+    for expected in [(FILES, 0), (0, FILES)] {
+        let (code, report) = project.check(&["--target", "here"]);
+        assert_eq!((code, counts(&report)), (0, expected), "a target has a file of its own");
     }
     let (code, report) = project.check(&["--full"]);
     assert_eq!((code, counts(&report), why_full(&report)), (0, (FILES, 0), Some("it was asked for")));
@@ -379,16 +398,18 @@ fn the_configuration_turns_it_on_and_the_command_line_off() {
 }
 
 #[test]
-fn what_only_this_tree_can_have_is_refused_elsewhere() {
+fn what_only_this_machine_can_have_is_refused_elsewhere() {
     let project = Project::accepted();
     git(&project, &["init", "--quiet"]);
     commit_all(&project, "one");
     let text = project.read("audit/driftlock.toml");
-    project.file("audit/driftlock.toml", &format!("{text}[targets.here]\nhost = \"local\"\nroot = \".\"\n"));
+    let targets =
+        "[targets.here]\nhost = \"local\"\nroot = \".\"\n[targets.far]\nhost = \"127.0.0.1\"\nroot = \"/\"\n";
+    project.file("audit/driftlock.toml", &format!("{text}{targets}"));
     for (args, word) in [
-        (["--target", "here"].as_slice(), "targets and servers are read whole"),
-        (&["--all"], "targets and servers are read whole"),
-        (&["--server", "127.0.0.1"], "targets and servers are read whole"),
+        (["--target", "far"].as_slice(), "servers are read whole"),
+        (&["--all"], "servers are read whole"),
+        (&["--server", "127.0.0.1"], "servers are read whole"),
         (&["--baseline", "git:HEAD"], "beside a git revision everything is read"),
         (&["--full"], "cannot be used with"),
     ] {

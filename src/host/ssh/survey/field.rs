@@ -24,6 +24,13 @@ pub(super) fn split_digest(text: &[u8]) -> Option<(Digest, &[u8])> {
     Some((Digest::parse(hex)?, rest))
 }
 
+/// A line of a program that hashes: a digest and a path.
+pub(super) fn digest_line(line: &[u8]) -> Option<(Digest, &[u8])> {
+    let (digest, rest) = split_digest(line)?;
+    let path = rest.strip_prefix(b"  ").or_else(|| rest.strip_prefix(b" *"))?;
+    Some((digest, path))
+}
+
 /// A failure as a program on the server printed it, in the text of this machine.
 pub(super) fn refused(why: &[u8]) -> ReadError {
     if means_gone(why) { ReadError::Gone } else { ReadError::Refused(in_words(why)) }

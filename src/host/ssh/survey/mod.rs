@@ -8,6 +8,7 @@ mod inside;
 mod module;
 mod mounted;
 mod pattern;
+mod plain_modules;
 mod reader;
 mod records;
 mod script;

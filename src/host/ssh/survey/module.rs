@@ -84,6 +84,11 @@ impl SurveyedModule {
         self.files.insert(path.to_vec(), read).is_none().then_some(())
     }
 
+    /// The number of files that were read, or could not be.
+    pub(super) fn files(&self) -> usize {
+        self.files.len()
+    }
+
     /// Takes the first bytes of a file.
     fn head(&mut self, path: &[u8], head: Option<[u8; HEAD]>) -> Option<()> {
         let path = plain(path);

@@ -2,8 +2,9 @@
 
 use super::budget::Budget;
 use super::error::SurveyError;
-use super::field::{REPEATED, plain, split_digest};
+use super::field::{REPEATED, digest_line, plain, split_digest};
 use super::module::SurveyedModule;
+use super::plain_modules;
 use super::snapshot::{Fact, Listing, Snapshot};
 use crate::host::Watch;
 use crate::host::walk::child;
@@ -19,6 +20,8 @@ pub(super) struct Records {
     /// Directories whose entries are being told: path, path without links, filter, entries.
     open: Vec<OpenDirectory>,
     module: Option<(Vec<u8>, SurveyedModule)>,
+    /// Modules that are about to be told of together: path, path without links.
+    plain: Vec<(Vec<u8>, Vec<u8>)>,
     refusal: Option<String>,
     budget: Budget,
 }
@@ -60,7 +63,7 @@ impl Records {
 
     /// Whether all that was begun has been ended.
     pub(super) fn are_whole(&self) -> bool {
-        self.are_complete() && self.open.is_empty() && self.module.is_none()
+        self.are_complete() && self.open.is_empty() && self.module.is_none() && self.plain.is_empty()
     }
 
     /// The reason why the script could not begin.
@@ -79,8 +82,8 @@ impl Records {
             return Err(SurveyError::Malformed("an empty record"));
         };
         let fields = match letter {
-            b'L' | b'H' | b'S' => 3,
-            b'F' | b'M' | b'B' | b'x' | b'r' | b'u' => 2,
+            b'L' | b'H' | b'N' | b'S' => 3,
+            b'F' | b'M' | b'W' | b'B' | b'x' | b'r' | b'u' => 2,
             _ => 1,
         };
         if self.fields.len() < fields {
@@ -97,17 +100,17 @@ impl Records {
         let told: usize = fields.iter().map(Vec::len).sum();
         let above = self.open.last().map_or(0, |open| open.path.len() + open.real.len());
         let (bytes, pieces) = match letter {
-            b'H' => {
+            b'H' | b'N' => {
                 let lines = fields[1].iter().filter(|&&b| b == b'\n').count();
                 return self.budget.spend(told, lines as u64 + 1);
             }
-            b'L' | b'M' | b'F' => (4 * (told + above), 3),
+            b'L' | b'M' | b'W' | b'F' => (4 * (told + above), 3),
             b'd' | b'D' | b'f' | b'l' | b'x' | b'?' => (2 * told + above, 2),
             // Files have no part in it: how much a machine can tell of its system is bounded by itself.
             b'S' => return self.snapshot.spend_on_system(told),
             _ => (2 * told, 1),
         };
-        let is_batch_or_reason = matches!(letter, b'h' | b'H' | b'E' | b'S');
+        let is_batch_or_reason = matches!(letter, b'h' | b'H' | b'N' | b'E' | b'S');
         if !is_batch_or_reason && fields.iter().any(|field| field.len() > LONGEST_PATH) {
             return Err(SurveyError::Malformed("a path that no system has"));
         }
@@ -144,6 +147,11 @@ impl Records {
                 let module = (path, SurveyedModule::default());
                 return self.module.replace(module).is_none().then_some(());
             }
+            b'W' => {
+                let told = self.directory(first, &fields[1])?;
+                self.plain.push(told);
+            }
+            b'N' => self.plain_modules(fields, watch)?,
             b'm' => {
                 let (path, module) = self.module.take()?;
                 self.snapshot.put_module(path, module);
@@ -190,6 +198,19 @@ impl Records {
         Some(())
     }
 
+    /// The modules that were announced, unless something in them failed: all of them follow by their names then.
+    fn plain_modules(&mut self, fields: &[Vec<u8>], watch: &Watch) -> Option<()> {
+        let announced = std::mem::take(&mut self.plain);
+        if fields[2] != b"0" {
+            return Some(());
+        }
+        for (path, module) in plain_modules::read(announced, &fields[0], &fields[1])? {
+            (0..module.files()).for_each(|_| watch.count(0));
+            self.snapshot.put_module(path, module);
+        }
+        Some(())
+    }
+
     /// A batch of digests as the programs print them; where one failed, each file follows by itself.
     fn batch(&mut self, fields: &[Vec<u8>], watch: &Watch) -> Option<()> {
         if fields[2] != b"0" {
@@ -198,8 +219,7 @@ impl Records {
         let count: usize = std::str::from_utf8(&fields[0]).ok()?.parse().ok()?;
         let mut lines = fields[1].strip_suffix(b"\n")?.split(|&b| b == b'\n');
         for _ in 0..count {
-            let (digest, rest) = split_digest(lines.next()?)?;
-            let path = rest.strip_prefix(b"  ").or_else(|| rest.strip_prefix(b" *"))?;
+            let (digest, path) = digest_line(lines.next()?)?;
             self.hashed(plain(path), Ok(digest))?;
             watch.count(0);
         }

@@ -129,6 +129,8 @@ struct Writer<'a> {
     skips: bool,
     /// Whether all bytecode is hashed.
     all_bytecode: bool,
+    /// Whether anything in modules is left out unread.
+    leaves_out: bool,
     /// Whether anything is asked of the system.
     asks_system: bool,
     functions: Vec<u8>,
@@ -157,6 +159,7 @@ impl<'a> Writer<'a> {
             queries: 0,
             skips: false,
             all_bytecode: false,
+            leaves_out: false,
             asks_system: false,
             functions: Vec::new(),
             calls: BTreeSet::new(),
@@ -208,7 +211,9 @@ impl<'a> Writer<'a> {
     }
 
     fn modules(&mut self, query: &ModuleQuery) {
-        self.contexts(&query.scope, &[], if self.skips { &query.exclude } else { &[] }, false);
+        let left_out: &[Glob] = if self.skips { &query.exclude } else { &[] };
+        self.leaves_out |= !left_out.is_empty();
+        self.contexts(&query.scope, &[], left_out, false);
         match &query.select {
             Select::Named => {}
             Select::Detect => {
@@ -405,9 +410,12 @@ impl<'a> Writer<'a> {
         define(&mut self.functions, "whole", "skipped_directory", b"", b"return 1");
         members(&mut self.functions, "is_named_file", &self.named_files);
         members(&mut self.functions, "is_named_module", &self.named_modules);
-        let settings: &[u8] = if self.all_bytecode { b"all_bytecode=1\n" } else { b"" };
+        let setting = |is_on: bool, line: &'static str| if is_on { line } else { "" };
+        let settings =
+            [setting(self.all_bytecode, "all_bytecode=1\n"), setting(!self.leaves_out, "lists_plainly=1\n")]
+                .concat();
         let system = if self.asks_system { bare(SYSTEM) } else { String::new() };
-        [bare(FUNCTIONS).as_bytes(), system.as_bytes(), settings, &self.functions].concat()
+        [bare(FUNCTIONS).as_bytes(), system.as_bytes(), settings.as_bytes(), &self.functions].concat()
     }
 }
 

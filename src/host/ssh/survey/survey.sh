@@ -8,7 +8,7 @@
 # Starting a program costs a millisecond, so directories are read by the shell and files are hashed in batches.
 
 # Neither functions of the server's environment stand in for programs, nor do its variables change what these print.
-unset -f basename cat cd command echo head kill ls od openssl perl printf pwd read readlink sha256sum shasum stat test tr true wc
+unset -f basename cat cd command echo find head kill ls od openssl perl printf pwd read readlink sed sha256sum shasum stat test tr true wc xargs
 unset QUOTING_STYLE TIME_STYLE BLOCK_SIZE BLOCKSIZE LS_BLOCK_SIZE COLUMNS TABSIZE LS_COLORS LS_OPTIONS LANGUAGE TZ
 unset POSIXLY_CORRECT _POSIX2_VERSION GREP_OPTIONS PERL5OPT PERL5LIB PERLLIB PERL5DB OPENSSL_CONF OPENSSL_MODULES
 unset CDPATH GLOBIGNORE ENV BASH_ENV
@@ -20,6 +20,8 @@ besides=//
 linked=0 linked_limit=100000
 listings=0 listing_names=''
 entered=0 entered_names=''
+# Modules that find may list, where it can and nothing in modules is left out.
+plain_size=0 plain_names='' lists_plainly=''
 # The path of the entry that was told last, as long as its listing is the innermost one.
 told=
 attempts=3
@@ -58,17 +60,40 @@ prepare() {
 		# shellcheck disable=SC3044 # it is there
 		shopt -u nullglob failglob nocaseglob nocasematch extglob dotglob 2>/dev/null
 	fi
-	# shellcheck disable=SC2317 # called under this name
 	if command -v sha256sum >/dev/null 2>&1; then
-		digest() { sha256sum "$@"; }
+		hasher=sha256sum
 	elif command -v shasum >/dev/null 2>&1; then
-		digest() { shasum -a 256 "$@"; }
+		hasher='shasum -a 256'
 	elif command -v openssl >/dev/null 2>&1; then
-		digest() { openssl dgst -sha256 -r "$@"; }
+		hasher='openssl dgst -sha256 -r'
 	else
 		printf 'Enone of sha256sum, shasum and openssl is installed on the server: install coreutils there\000'
 		return 1
 	fi
+	fast_hasher=$hasher
+	! openssl_is_right || fast_hasher='openssl dgst -sha256 -r'
+	find_is_rich || lists_plainly=
+}
+
+# Of one file, or of standard input: with a reason in plain words where it fails.
+digest() { $hasher "$@"; }
+
+# Whether openssl is there and gives the right digests in the right form: it hashes faster, and starts more slowly.
+openssl_is_right() {
+	command -v openssl >/dev/null 2>&1 || return 1
+	[ "$hasher" != 'openssl dgst -sha256 -r' ] || return 0
+	found=$(printf abc | openssl dgst -sha256 -r /dev/stdin /dev/null 2>/dev/null) || return 1
+	[ "$found" = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad */dev/stdin
+e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 */dev/null" ]
+}
+
+# Whether find knows all that is asked of it below, as that of GNU does, and the programs beside it are there.
+find_is_rich() {
+	for program in find sed tr xargs; do
+		command -v "$program" >/dev/null 2>&1 || return 1
+	done
+	found=$(find /. -prune \( ! -readable -o ! -executable \) -printf '!%H\n' -o -printf '%y%d %p\n' 2>/dev/null)
+	[ "$found" = 'd0 /.' ]
 }
 
 main() { # NONCE
@@ -76,6 +101,7 @@ main() { # NONCE
 	if prepare; then
 		survey
 		look_into_roots
+		flush_plain
 		flush
 		verify_listings
 		verify_modules
@@ -626,6 +652,22 @@ module() { # PATH CONTEXT
 		fact "$1"
 		return
 	fi
+	physical "$1"
+	case $lists_plainly$real in
+	1*\\* | 1*"$newline"* | 1*"$return_key"*) ;;
+	1/*)
+		eval "plain_path_$plain_size=\$1 plain_context_$plain_size=\$2 plain_real_$plain_size=\$real"
+		plain_names="$plain_names \"\$plain_real_$plain_size\""
+		plain_size=$((plain_size + 1))
+		[ "$plain_size" -lt 100 ] || flush_plain
+		return
+		;;
+	esac
+	module_by_names "$1" "$2"
+}
+
+# Tells of a module, whatever it holds.
+module_by_names() { # PATH CONTEXT
 	flush
 	physical "$1"
 	printf 'M'
@@ -635,6 +677,73 @@ module() { # PATH CONTEXT
 	entered_names="$entered_names \"\$entered_$entered\""
 	entered=$((entered + 1))
 	[ "$entered" -lt 250 ] || verify_modules
+}
+
+# ---- Plain modules: they hold readable files and directories of usual names alone, so that find lists many at once
+
+flush_plain() {
+	[ "$plain_size" -eq 0 ] || eval "plain_names= plain_size=0; plain_modules $plain_names"
+}
+
+# Sets `list` to a line for each file and directory: kind, depth and path; a module where anything else is has a line
+# of its own. Fails where find has met any error.
+list_plainly() { # DIRECTORY...
+	list=$(find "$@" \( ! -type f ! -type d -o ! -readable -o -type d ! -executable \
+		-o -name '*\\*' -o -name "*$newline*" -o -name "*$return_key*" -o -name __pycache__ \
+		-o -name .git -o -name .hg -o -name .svn -o -name .DS_Store -o -name '*.swp' -o -name '*~' \) \
+		-printf '!%H\n' -o -printf '%y%d %p\n' 2>/dev/null) && [ "${#list}" -lt 2000000 ]
+}
+
+# Sets `odd` to the modules in `list` that are not plain, a line each.
+find_odd() {
+	odd=
+	case $newline$list in
+	*"$newline!"*) odd=$newline$(printf '%s\n' "$list" | sed -n 's/^!//p')$newline ;;
+	esac
+}
+
+# Tells of modules: of the plain ones at once, of others, and of all where that failed, by their names.
+plain_modules() { # DIRECTORY...
+	odd=all
+	! list_plainly "$@" || find_odd
+	number=0 plain='' others=''
+	for directory; do
+		shift
+		case $odd in
+		all | *"$newline$directory$newline"*) others="$others $number" ;;
+		*)
+			plain="$plain $number"
+			set -- "$@" "$directory"
+			;;
+		esac
+		number=$((number + 1))
+	done
+	if [ -n "$plain" ]; then
+		tell_plain "$@" || others="$others $plain"
+	fi
+	for number in $others; do
+		eval "module_by_names \"\$plain_path_$number\" \"\$plain_context_$number\""
+	done
+}
+
+# Tells of the modules whose numbers are in `plain`; fails where anything in them has moved or cannot be read.
+tell_plain() { # DIRECTORY...
+	if [ -n "$odd" ]; then
+		list_plainly "$@" || return 1
+		find_odd
+		[ -z "$odd" ] || return 1
+	fi
+	for number in $plain; do
+		eval "path=\$plain_path_$number real=\$plain_real_$number"
+		printf W
+		short "$path"
+	done
+	printf 'N%s\000' "$list"
+	# shellcheck disable=SC2086 # words are what it is
+	printf '%s\n' "$list" | sed -n 's/^f[0-9]* //p' | tr '\n' '\000' | xargs -0 $fast_hasher 2>/dev/null
+	set -- "$?"
+	printf '\000%s\000' "$1"
+	return "$1"
 }
 
 # Tells all that a module holds by a command that enters it; again when something in it vanished meanwhile.
@@ -904,7 +1013,7 @@ flush() {
 
 digest_all() { # FILE...
 	printf 'H%s\000' "$#"
-	digest "$@" 2>/dev/null
+	if [ "$#" -lt 20 ]; then digest "$@"; else $fast_hasher "$@"; fi 2>/dev/null
 	set -- "$?" "$@"
 	printf '\000%s\000' "$1"
 	[ "$1" -ne 0 ] || return 0

@@ -72,6 +72,8 @@ enum Programs {
     Busybox,
     /// A directory where one of them is this script.
     Own(&'static str, String),
+    /// The same, with all that lists plain modules.
+    OwnBesideFind(&'static str, String),
 }
 
 /// Variables of a server that change what programs print, or that shells take for more than that.
@@ -112,10 +114,12 @@ fn run(by: &[&str], script: &[u8], programs: &Programs) -> Vec<u8> {
                 link(name, "busybox");
             }
         }
-        Programs::Own(own, text) => {
-            let others =
-                ["head", "ls", "od", "readlink", "sha256sum", "tr"].into_iter().filter(|name| name != own);
-            others.for_each(|name| link(name, name));
+        Programs::Own(own, text) | Programs::OwnBesideFind(own, text) => {
+            let mut others = vec!["head", "ls", "od", "readlink", "sha256sum", "tr"];
+            if matches!(programs, Programs::OwnBesideFind(..)) {
+                others.extend(["find", "sed", "xargs"]);
+            }
+            others.iter().filter(|name| *name != own).for_each(|name| link(name, name));
             let program = dir.path().join(own);
             std::fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
             std::fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();

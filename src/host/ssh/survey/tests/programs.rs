@@ -17,6 +17,9 @@ fn every_program_that_hashes_will_do() {
         Programs::Busybox,
         Programs::Only(&["head", "ls", "od", "readlink", "openssl", "tr"]),
         Programs::Only(&["head", "ls", "od", "readlink", "shasum", "perl", "tr"]),
+        Programs::Busybox,
+        Programs::Only(&["find", "head", "ls", "od", "readlink", "sed", "sha256sum", "tr", "xargs"]),
+        Programs::Only(&["find", "head", "ls", "od", "openssl", "readlink", "sed", "tr", "xargs"]),
     ];
     for (programs, by) in programs.into_iter().zip(SHELLS.iter().cycle()) {
         assert_same(&here, &by_script(by, &project.layout(), &queries, &programs), by);
@@ -96,6 +99,60 @@ fn a_module_that_moves_is_looked_at_again() {
     let once = observe(format!("/bin/rm -f '{victim}'; exec {real} \"$@\""));
     assert_eq!(once, locally(&project.layout(), &queries)[0]);
     assert!(once.contains("whole") && !once.contains("A.py"), "{once}");
+}
+
+#[test]
+fn a_plain_module_that_moves_while_it_is_hashed_is_listed_again() {
+    let project = Project::new();
+    for name in ["a", "b", "c"] {
+        project.module(&format!("addons/{name}"));
+    }
+    let queries = [Query::Modules(modules(patterns(&["addons"])))];
+    let sha256sum = found("sha256sum");
+    let real = sha256sum.display();
+    for by in &SHELLS[..2] {
+        project.file("addons/b/A.py", "x");
+        let victim = project.path("addons/b/A.py");
+        // Only files of plain modules are named by their absolute paths.
+        let text =
+            format!("case $1 in /*/addons/*) /bin/rm -f '{}' ;; esac; exec {real} \"$@\"", victim.display());
+        let seen = by_script(by, &project.layout(), &queries, &Programs::OwnBesideFind("sha256sum", text));
+        assert!(!victim.exists(), "find did not list the modules");
+        assert_same(&locally(&project.layout(), &queries), &seen, by);
+    }
+}
+
+#[test]
+fn openssl_that_gives_wrong_digests_is_not_asked() {
+    let project = Project::new();
+    (0..30).for_each(|n| project.file(format!("addons/a/{n}.py"), n.to_string()));
+    project.module("addons/a");
+    let queries =
+        [Query::Modules(modules(patterns(&["addons"]))), Query::Files(files(patterns(&["addons/a/*"])))];
+    let here = locally(&project.layout(), &queries);
+    let openssl = found("openssl");
+    for wrong in ["| tr 0-9 1-90", "| tr '*' ' '", "; exit 1", "| tr abc ABC"] {
+        let text = format!("{} \"$@\" {wrong}", openssl.display());
+        let programs = Programs::OwnBesideFind("openssl", text);
+        assert_same(&here, &by_script(SHELLS[0], &project.layout(), &queries, &programs), SHELLS[0]);
+    }
+}
+
+#[test]
+fn a_find_that_fails_leaves_all_to_the_shell() {
+    let project = Project::new();
+    for name in ["a", "b"] {
+        project.module(&format!("addons/{name}"));
+    }
+    let queries = [Query::Modules(modules(patterns(&["addons"])))];
+    let here = locally(&project.layout(), &queries);
+    let find = found("find");
+    for text in ["exit 1", "case $1 in /.) ;; *) exit 1 ;; esac; exec {} \"$@\"", "{} \"$@\"; exit 1"] {
+        let text = text.replace("{}", &find.display().to_string());
+        let programs = Programs::OwnBesideFind("find", text);
+        let seen = by_script(SHELLS[0], &project.layout(), &queries, &programs);
+        assert_same(&here, &seen, SHELLS[0]);
+    }
 }
 
 #[test]

@@ -90,7 +90,9 @@ proptest! {
         by in prop::sample::select(SHELLS.to_vec()),
     ) {
         let project = Project::new();
-        project.module("addons/m");
+        for path in ["addons/m", "addons/before", "addons/plain"] {
+            project.module(path);
+        }
         for (path, thing) in &things {
             let path = [b"addons/m/", &path[..]].concat();
             match thing {
