@@ -103,9 +103,6 @@ impl Gathered {
     }
 }
 
-/// Said of a container whose mounts the engine leaves out.
-const NO_MOUNTS: &str = "the engine does not list its mounts";
-
 /// Said of the files of a container into which nobody has looked.
 const NOT_READ: &str = "it was not looked into: check again";
 
@@ -144,8 +141,7 @@ impl RawContainer {
             }
         }
         let mounts = container.mounts.as_deref().unwrap_or_default();
-        let is_looked_at = self.counts && is_up(&container.state) && container.mounts.is_some();
-        if let Some(look) = look.filter(|_| is_looked_at) {
+        if let Some(look) = look.filter(|_| self.counts && is_up(&container.state)) {
             container.view = match &self.running {
                 _ if !has_paths(mounts) => MountView::NotConcerned,
                 Some(running) => look(running, mounts),
@@ -348,10 +344,6 @@ impl ListedContainer {
         let counts = self.counts(query);
         let mut raw = RawContainer { running, counts, ..self.into_raw(images) };
         (raw.container.trouble, raw.container.environment) = (trouble, environment);
-        let is_compared = query.mounts && query.locked.is_some() && counts && is_up(&raw.container.state);
-        if is_compared && raw.container.mounts.is_none() {
-            raw.container.view = MountView::Unseen(NO_MOUNTS.to_owned());
-        }
         let name = raw.container.name.clone();
         let its = query.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
         let unseen = || ContentsState::Unseen(NOT_READ.to_owned());

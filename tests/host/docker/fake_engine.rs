@@ -793,20 +793,3 @@ fn the_way_back_of_a_container_names_its_compose_file_and_no_option_of_a_label()
     let (_, report) = check(&project, &odd("2").host(), &["--target", "here"]);
     assert_eq!(check_of(&report, "compose_applied")["findings"][0]["ways_out"][0]["when"], "accept");
 }
-
-#[test]
-fn mounts_that_an_engine_does_not_list_were_not_compared() {
-    let project = locked();
-    project.file("etc/app.conf", "x\n");
-    let files = "[compose]\nfiles = []\n[addons]\nroots = []\n[files]\ninclude = [\"etc/*.conf\"]\n";
-    project.file("audit/driftlock.toml", files);
-    let digest = "73cb3858a687a8494ca3323053016282f3dad39d42cf62ca4e79dda2aac7d9ac";
-    project.file("audit/locks/config_sha256.lock.txt", &format!("{digest}  etc/app.conf\n"));
-    let engine = FakeEngine::of(vec![listed("web", "app:1", &id("a"), "running")], vec![]);
-    for (mode, code, outcome) in [("auto", 0, "SKIP"), ("required", 1, "ERROR")] {
-        let (ended, report) = check(&project, &engine.host(), &["--docker", mode]);
-        assert_eq!((ended, status(&report, "container_mounts").as_str()), (code, outcome), "{report:#}");
-        let told = report.to_string();
-        assert!(told.contains("web: the engine does not list its mounts"), "{report:#}");
-    }
-}
