@@ -48,7 +48,8 @@ fn what_happened_while_nobody_watched_is_told_at_the_start_and_what_was_open_is_
     watcher.signal(Signal::KILL);
     drop(watcher);
     project.file(ORDER, "import os\n");
-    let watcher = Watcher::start(&project, &[]);
+    let mut watcher = Watcher::start(&project, &[]);
+    watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
     let told: Vec<_> = watcher.events.iter().map(|it| (it["event"].clone(), it["subject"].clone())).collect();
     assert_eq!(
         told,
