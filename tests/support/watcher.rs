@@ -45,7 +45,8 @@ impl Watcher {
     pub(crate) fn start(project: &Project, args: &[&str]) -> Self {
         let mut command = super::world::driftlock();
         command.current_dir(project.root());
-        Self::of(command, args)
+        // What happens to other containers of the machine leads to no look.
+        Self::of(command, &[&["--docker", "off"], args].concat())
     }
 
     /// The same by a command that is set up.

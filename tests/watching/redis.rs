@@ -84,8 +84,7 @@ impl Redis {
 /// Starts a watcher with a file of the host.
 fn watching(project: &Project, host: &tempfile::TempDir, args: &[&str]) -> Watcher {
     let file = host.path().join("host.toml");
-    // What happens to other containers of the machine leads to no look here.
-    let own = ["--docker", "off", "--host-config", file.to_str().unwrap()];
+    let own = ["--host-config", file.to_str().unwrap()];
     Watcher::start(project, &[&own, args].concat())
 }
 
