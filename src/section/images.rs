@@ -242,7 +242,7 @@ pub fn locked_networks(entry: &Entry) -> Option<Vec<String>> {
 }
 
 fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) -> Observation {
-    let mut partly = 0;
+    let (mut partly, mut unlisted) = (0, 0);
     let problems = ask.paths.map(|paths| paths.problems.clone()).unwrap_or_default();
     let mut seen = Observation { left_out, ..Observation::default() };
     let ignore = ask.setting.purpose == Purpose::Check
@@ -269,6 +269,10 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
             view => view,
         };
         partly += u64::from(matches!(view, MountView::Seen { is_whole: false, .. }));
+        // One of which the baseline has mounts is an error of the check, and one that runs is unseen.
+        let locked = ask.baseline.and_then(|state| state.entries.get(&name)).and_then(locked_mounts);
+        let is_compared = container.mounts.is_some() || locked.is_some() || view != MountView::NotRunning;
+        unlisted += u64::from(ask.paths.is_some_and(|paths| paths.mounts) && !is_compared);
         let given = container.mounts.iter().flatten();
         let given = given.map(|mount| (mount.destination.clone(), mount.host_path.clone())).collect();
         seen.views.as_given.insert(name.clone(), given);
@@ -306,6 +310,10 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
     if partly > 0 {
         let reason = "mounts seen without the rights to see every process of the container".to_owned();
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: partly, reason, remedy: None });
+    }
+    if unlisted > 0 {
+        let reason = "mounts not compared: the engine does not list them".to_owned();
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: unlisted, reason, remedy: None });
     }
     if ignored > 0 {
         let reason = "not in the baseline, and [docker] unexpected is \"ignore\"".to_owned();

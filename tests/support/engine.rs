@@ -164,7 +164,8 @@ fn pass_on(stream: &mut UnixStream, socket: &Path, head: &str) -> std::io::Resul
 /// A container as an engine of API 1.41 lists it, made by Compose from nothing that is known.
 pub(crate) fn listed(name: &str, image: &str, id: &str, state: &str) -> Value {
     let labels = json!({"com.docker.compose.service": "web"});
-    json!({"Id": name, "Names": [format!("/{name}")], "Image": image, "ImageID": id, "State": state, "Labels": labels})
+    json!({"Id": name, "Names": [format!("/{name}")], "Image": image, "ImageID": id, "State": state, "Labels": labels,
+        "Mounts": []})
 }
 
 /// An image as an engine of API 1.41 lists it.

@@ -103,6 +103,9 @@ impl Gathered {
     }
 }
 
+/// Said of a container that runs where nothing is known of its mounts.
+const NOT_LISTED: &str = "the engine does not list its mounts";
+
 /// Said of the files of a container into which nobody has looked.
 const NOT_READ: &str = "it was not looked into: check again";
 
@@ -143,6 +146,7 @@ impl RawContainer {
         let mounts = container.mounts.as_deref().unwrap_or_default();
         if let Some(look) = look.filter(|_| self.counts && is_up(&container.state)) {
             container.view = match &self.running {
+                _ if container.mounts.is_none() => MountView::Unseen(NOT_LISTED.to_owned()),
                 _ if !has_paths(mounts) => MountView::NotConcerned,
                 Some(running) => look(running, mounts),
                 None => MountView::Unseen("the engine names no process of it".to_owned()),

@@ -415,6 +415,38 @@ fn a_container_that_is_gone_when_it_is_inspected_does_not_pass() {
 }
 
 #[test]
+fn mounts_that_an_engine_does_not_list_are_not_taken_for_none() {
+    let stage = released();
+    start(&stage, &[("erp/mods", "/mnt/addons")]);
+    let mut lock: Value = serde_json::from_str(&stage.project.read(LOCK)).unwrap();
+    lock["images"][stage.name("web")].as_object_mut().unwrap().remove("mounts");
+    stage.project.file(LOCK, &format!("{lock:#}\n"));
+    let checked = |state: &str| {
+        let mut list: Value = serde_json::from_str(&ask("/containers/json?all=1")).unwrap();
+        for row in list.as_array_mut().unwrap() {
+            (row["Mounts"], row["State"]) = (Value::Null, state.into());
+        }
+        let (list, images) = (list.to_string(), ask("/images/json"));
+        let engine = FakeEngine::new(move |path| match path.split('?').next().unwrap_or_default() {
+            "/containers/json" => Reply::Body(200, list.clone()),
+            "/images/json" => Reply::Body(200, images.clone()),
+            _ => Reply::Body(404, "{\"message\": \"No such container\"}".to_owned()),
+        });
+        let args = ["check", "--only", "container_mounts", "--format", "json"];
+        Ran(stage.project.driftlock(&args).env("DOCKER_HOST", engine.host()).output().unwrap()).report()
+    };
+    let running = checked("running");
+    assert_eq!(status(&running, "container_mounts"), "ERROR", "{running:#}");
+    assert!(running.to_string().contains("the engine does not list its mounts"), "{running:#}");
+    let ended = checked("exited");
+    assert_eq!(status(&ended, "container_mounts"), "SKIP", "{ended:#}");
+    assert!(
+        ended["coverage"].to_string().contains("mounts not compared: the engine does not list them"),
+        "{ended:#}"
+    );
+}
+
+#[test]
 fn a_link_inside_a_mount_is_followed_as_the_container_follows_it() {
     let stage = released();
     release(&stage, "r2");
