@@ -73,17 +73,20 @@ pub(crate) fn look(
         return Ok(None);
     }
     let servers = match &look.unreachable {
-        Some(_) => wanted.iter().map(|odoo| not_asked(project, odoo)).collect(),
-        None => asked(project, &wanted, host, watch)?,
+        Some(_) => not_asked(project, &wanted, "the server's state was not collected"),
+        None => match &project.config.odoo_refused {
+            Some(why) => not_asked(project, &wanted, why),
+            None => asked(project, &wanted, host, watch)?,
+        },
     };
     let mut databases = Databases { servers, manifests: BTreeMap::new() };
     databases.manifests = manifests(&databases, look, host, watch)?;
     Ok(Some(databases))
 }
 
-fn not_asked(project: &Project, odoo: &OdooDatabases) -> DatabaseAnswer {
-    let fault = Fault::NotLooked("the server's state was not collected".to_owned());
-    Err(DatabaseError::new(&shown(project, odoo), None, fault))
+fn not_asked(project: &Project, wanted: &[&OdooDatabases], why: &str) -> Vec<DatabaseAnswer> {
+    let fault = || Fault::NotLooked(why.to_owned());
+    wanted.iter().map(|odoo| Err(DatabaseError::new(&shown(project, odoo), None, fault()))).collect()
 }
 
 fn asked(

@@ -202,12 +202,14 @@ pub struct Look {
 
 impl Look {
     /// Puts what was seen of single subjects in place of what was seen of them before. False, and nothing is changed, where one
-    /// of their sections was not seen then, or is not seen now.
+    /// of their sections was not seen then, or is not seen now without trouble.
     pub(crate) fn take_over(&mut self, newer: Look, subjects: &Subjects) -> bool {
         let seen = |evidence: &Evidence| matches!(evidence.observed, Observed::Seen(_));
         let of = |all: &[Evidence], id| all.iter().position(|it| it.section.id() == id && seen(it));
+        let is_fine =
+            |it: &Evidence| matches!(&it.observed, Observed::Seen(seen) if seen.problems.is_empty());
         let its = |it: &Evidence| of(&self.evidence, it.section.id());
-        if newer.evidence.iter().any(|it| its(it).is_none() || !seen(it)) {
+        if newer.evidence.iter().any(|it| its(it).is_none() || !is_fine(it)) {
             return false;
         }
         for it in newer.evidence {

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic::read_file_within;
 use crate::baseline::{Locks, SIGNATURE, Source, Whole};
+use crate::check::BASELINE_SIGNED;
 use crate::config;
 use crate::control::clock;
 use crate::error::Failure;
 use crate::git::Repository;
-use crate::model::in_words;
 use crate::model::printable_path;
+use crate::model::{Report, in_words};
 use crate::project::Project;
 use crate::section::lock_file_names;
 use crate::trust::{
@@ -27,6 +28,15 @@ pub(crate) struct Trusting {
     pub(crate) principal: Option<String>,
     /// Whether they were named beside the repository: then nothing that it says counts before it is signed.
     pub(crate) from_outside: bool,
+}
+
+/// Whether what the configuration says may be done after a check: where signers are named beside the repository, one of them
+/// must have signed it.
+pub(crate) fn believes(trusting: Option<&Trusting>, reports: &[Report]) -> bool {
+    let is_signed = |report: &Report| {
+        report.checks.iter().any(|check| check.id == BASELINE_SIGNED && check.errors.is_empty())
+    };
+    trusting.is_none_or(|trusting| !trusting.from_outside) || reports.iter().all(is_signed)
 }
 
 /// Refuses a file that lies in the project, or in the repository around it.

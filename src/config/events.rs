@@ -1,10 +1,8 @@
 //! `[[categories]]`, `[[ci]]` and `[events.redis]`: what events say, and where they are sent.
 
-use std::path::PathBuf;
-
 use serde::Deserialize;
 
-use super::{ConfigError, compile, senseless};
+use super::{ConfigError, Kept, compile, senseless};
 use crate::model::{Category, Glob, any_match, seconds};
 
 /// How long entries are kept in streams where nothing is configured, in seconds.
@@ -35,10 +33,8 @@ pub struct ConfigurationItem {
 pub struct RedisStreams {
     /// The address: `redis://` or `rediss://`, without a password.
     pub url: String,
-    /// The file that holds the password, relative to the root.
-    pub password_file: Option<PathBuf>,
-    /// The variable that holds the password.
-    pub password_env: Option<String>,
+    /// Where the password is kept, if there is one.
+    pub password: Option<Kept>,
     /// What stands before the name of an event in the name of its stream.
     pub prefix: String,
     /// For how many seconds entries are kept.
@@ -100,7 +96,7 @@ pub(super) struct RawEvents {
 #[serde(deny_unknown_fields)]
 struct RawRedis {
     url: String,
-    password_file: Option<PathBuf>,
+    password_file: Option<String>,
     password_env: Option<String>,
     prefix: Option<String>,
     keep: Option<String>,
@@ -145,9 +141,16 @@ impl RawRedis {
                 "it holds a password; name a file with password_file, or a variable with password_env";
             return Err(senseless("events.redis.url", reason));
         }
-        if self.password_file.is_some() && self.password_env.is_some() {
-            return Err(senseless("events.redis", "password_file and password_env: name one of them"));
-        }
+        let password = match (&self.password_env, &self.password_file) {
+            (None, None) => None,
+            (Some(name), None) => Some(Kept::variable(name)),
+            (None, Some(path)) => Some(Kept::file(path)),
+            _ => return Err(senseless("events.redis", "password_file and password_env: name one of them")),
+        };
+        let Ok(password) = password.map(|kept| kept.ok_or(())).transpose() else {
+            let reason = "password_env is the name of a variable, password_file the path of a file, not what they hold";
+            return Err(senseless("events.redis", reason));
+        };
         let prefix = self.prefix.unwrap_or_else(|| "drift.".to_owned());
         if prefix.is_empty() {
             return Err(senseless("events.redis.prefix", "without one streams of others could be meant"));
@@ -162,14 +165,7 @@ impl RawRedis {
             let reason = format!("\"{own}\" is a stream that driftlock writes itself");
             return Err(senseless("events.redis.listen", &reason));
         }
-        Ok(RedisStreams {
-            url: self.url,
-            password_file: self.password_file,
-            password_env: self.password_env,
-            prefix,
-            keep,
-            listen: self.listen,
-        })
+        Ok(RedisStreams { url: self.url, password, prefix, keep, listen: self.listen })
     }
 }
 
@@ -218,6 +214,7 @@ mod tests {
             ("url = \"redis://x\"\nprefix = \"\"", "without one"),
             ("url = \"redis://x\"\nlisten = [\"drift.detected\"]", "writes itself"),
             ("url = \"redis://x\"\npassword_file = \"a\"\npassword_env = \"B\"", "name one of them"),
+            ("url = \"redis://x\"\npassword_env = \"not a name\"", "not what they hold"),
         ] {
             let error = redis(text).unwrap_err().to_string();
             assert!(error.contains(why) && !error.contains("hunter2"), "{text}: {error}");

@@ -85,10 +85,11 @@ impl HostFile {
                 *probe = defined.clone();
             }
         }
-        if !config.odoo.is_empty() && own.is_none_or(|own| own.odoo.is_empty()) {
-            warnings.push(not_defined("[[odoo]]", "no database is looked at"));
+        match own.map(|own| &own.odoo).filter(|odoo| !odoo.is_empty()) {
+            Some(odoo) => config.odoo.clone_from(odoo),
+            None if config.odoo.is_empty() => {}
+            None => config.odoo_refused = Some(not_defined("[[odoo]]", "a watcher asks no database")),
         }
-        config.odoo = own.map(|own| own.odoo.clone()).unwrap_or_default();
         config.trust.key = own.and_then(|own| own.trust.key.clone());
         config.trust.report_key = own.and_then(|own| own.trust.report_key.clone());
         for (name, target) in own.into_iter().flat_map(|own| &own.targets) {
@@ -120,7 +121,8 @@ mod tests {
     }
 
     const REPOSITORY: &str = "[notify.ops]\nkind = \"slack\"\nurl_env = \"A\"\n[events.redis]\nurl = \"redis://theirs\"\n\
-        [[probes]]\nname = \"bios\"\nrun = [\"theirs\"]\n[targets.web]\nhost = \"theirs\"\n[targets.here]\nhost = \"local\"\n";
+        [[probes]]\nname = \"bios\"\nrun = [\"theirs\"]\n[targets.web]\nhost = \"theirs\"\n[targets.here]\nhost = \"local\"\n\
+        [[odoo]]\ncontainer = \"theirs\"\n";
 
     #[test]
     fn the_repository_defines_nothing_that_runs_or_is_reached() {
@@ -128,7 +130,8 @@ mod tests {
         let mut config = Config::parse(REPOSITORY).unwrap();
         let warnings = nothing.put_into(&mut config);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
-        assert!(config.notify.is_empty() && config.events.redis.is_none() && config.probes.refused.is_some());
+        assert!(config.notify.is_empty() && config.events.redis.is_none());
+        assert!(config.probes.refused.is_some() && config.odoo_refused.is_some());
         assert!(nothing.forbids("web", &config.targets["web"]).is_some());
         assert!(nothing.forbids("here", &config.targets["here"]).is_none());
     }
@@ -137,13 +140,16 @@ mod tests {
     fn what_the_host_defines_holds() {
         let host = host(
             "[notify.ops]\nkind = \"slack\"\nurl_env = \"B\"\n[events.redis]\nurl = \"redis://own\"\n\
-             [[probes]]\nname = \"bios\"\nrun = [\"own\"]\n[targets.web]\nhost = \"own\"\n",
+             [[probes]]\nname = \"bios\"\nrun = [\"own\"]\n[targets.web]\nhost = \"own\"\n\
+             [[odoo]]\ncontainer = \"own\"\n",
         );
         let mut config = Config::parse(REPOSITORY).unwrap();
         assert_eq!(host.put_into(&mut config), [""; 0]);
         assert_eq!(config.events.redis.as_ref().unwrap().url, "redis://own");
         assert_eq!((config.probes.all[0].run[0].as_str(), &config.probes.refused), ("own", &None));
         assert_eq!(config.targets["web"].host.as_deref(), Some("own"));
+        assert_eq!(config.odoo[0].server, crate::config::OdooServer::Container("own".to_owned()));
+        assert_eq!(config.odoo_refused, None);
         assert!(host.forbids("web", &config.targets["web"]).is_none());
     }
 

@@ -78,6 +78,8 @@ pub struct Config {
     pub trust: Trust,
     /// `[[odoo]]`.
     pub odoo: Vec<OdooDatabases>,
+    /// Why none of those databases is asked: nobody whom the machine trusts has defined them.
+    pub odoo_refused: Option<String>,
     /// `[[categories]]`, `[[ci]]` and `[events]`.
     pub events: EventsConfig,
     /// `[terraform]`.
@@ -267,6 +269,7 @@ impl Config {
             retention_days: raw.runtime.retention_days,
             notify: notify::checked(raw.notify, &targets, text)?,
             events: events::checked(raw.categories, raw.ci, raw.events)?,
+            odoo_refused: None,
             odoo: raw.odoo.into_iter().map(|it| it.checked(&targets)).collect::<Result<_, _>>()?,
             targets,
             trust: check_trust(raw.trust)?,

@@ -81,6 +81,21 @@ pub enum Kept {
     File(PathBuf),
 }
 
+impl Kept {
+    /// A variable by its name; `None` for what names none.
+    pub(super) fn variable(name: &str) -> Option<Self> {
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let is_one =
+            !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.bytes().all(is_name);
+        is_one.then(|| Self::Variable(name.to_owned()))
+    }
+
+    /// A file by its path; `None` for what is no path.
+    pub(super) fn file(path: &str) -> Option<Self> {
+        (!path.is_empty() && !path.contains("://")).then(|| Self::File(PathBuf::from(path)))
+    }
+}
+
 impl Notify {
     /// Whether they are told of a place.
     #[must_use]
@@ -214,23 +229,17 @@ impl Table<'_> {
             return Err(self.wrong(at.span().start, &format!("write {one} or {other}, not both")));
         }
         if let Some(name) = self.text(variable)? {
-            let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(is_name)
-            {
-                let reason = format!(
-                    "{} is the name of a variable of the environment (letters, digits, \"_\"), not what it holds",
-                    variable.0
-                );
-                return Err(self.wrong(variable.1.map_or(self.start, |value| value.span().start), &reason));
-            }
-            return Ok(Some(Kept::Variable(name.to_owned())));
+            let reason = format!(
+                "{} is the name of a variable of the environment (letters, digits, \"_\"), not what it holds",
+                variable.0
+            );
+            let wrong = || self.wrong(variable.1.map_or(self.start, |value| value.span().start), &reason);
+            return Kept::variable(name).ok_or_else(wrong).map(Some);
         }
         let Some(path) = self.text(file)? else { return Ok(None) };
-        if path.is_empty() || path.contains("://") {
-            let reason = format!("{} is the path of a file, not what it holds", file.0);
-            return Err(self.wrong(file.1.map_or(self.start, |value| value.span().start), &reason));
-        }
-        Ok(Some(Kept::File(PathBuf::from(path))))
+        let reason = format!("{} is the path of a file, not what it holds", file.0);
+        let wrong = || self.wrong(file.1.map_or(self.start, |value| value.span().start), &reason);
+        Kept::file(path).ok_or_else(wrong).map(Some)
     }
 
     fn argv(&self, at: usize) -> Result<Channel, ConfigError> {

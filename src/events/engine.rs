@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::Builder;
 
-use super::inbox::{Gap, Inbox, Trigger};
+use super::inbox::{Gap, HintSource, Inbox};
 use crate::control::waits;
 use crate::host::docker::{Engine, events};
 
@@ -31,7 +31,7 @@ fn follow(engine: &Engine, inbox: &Inbox) {
                 if was_there {
                     // What happened while nobody listened may be forgotten by the engine, too.
                     inbox.everything(
-                        Trigger::Engine,
+                        HintSource::Engine,
                         Some(Gap::EngineStream("it is followed again".to_owned())),
                     );
                 }
@@ -45,7 +45,7 @@ fn follow(engine: &Engine, inbox: &Inbox) {
             let why = ended.err().map_or_else(|| "the engine ended it".to_owned(), |error| error.to_string());
             log::info!(why = why.as_str(); "the stream of the engine's events ended");
             if is_there {
-                inbox.everything(Trigger::Engine, Some(Gap::EngineStream(why)));
+                inbox.everything(HintSource::Engine, Some(Gap::EngineStream(why)));
             }
         }
         pause = if is_there { waits::ENGINE_SOON.most } else { (pause * 2).min(waits::ENGINE_AGAIN.most) };

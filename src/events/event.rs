@@ -7,7 +7,7 @@ mod event_schema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::inbox::Trigger;
+use super::inbox::HintSource;
 use crate::control::clock;
 use crate::model::{Category, Finding, Kind, Part, Severity, SubjectKind, Value, escaped, shown_json};
 use crate::section::{INSIDE, find};
@@ -60,7 +60,7 @@ impl Happened {
 /// What led to the look that an event comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Evidence {
+pub(crate) struct EventEvidence {
     /// The paths of the machine that the system named, at most eight of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) paths: Vec<String>,
@@ -140,13 +140,13 @@ pub(crate) struct Event {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<String>,
     /// What led to the look.
-    pub(crate) trigger: Trigger,
+    pub(crate) trigger: HintSource,
     /// How many hints of one burst it comes from.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub(crate) count: u32,
     /// What else is known of why it was looked at.
     #[serde(default, skip_serializing_if = "is_nothing")]
-    pub(crate) evidence: Evidence,
+    pub(crate) evidence: EventEvidence,
 }
 
 fn one() -> u32 {
@@ -158,8 +158,8 @@ fn is_one(count: &u32) -> bool {
     *count <= 1
 }
 
-fn is_nothing(evidence: &Evidence) -> bool {
-    *evidence == Evidence::default()
+fn is_nothing(evidence: &EventEvidence) -> bool {
+    *evidence == EventEvidence::default()
 }
 
 /// The place and moment of events.
@@ -168,7 +168,7 @@ pub(crate) struct Scene<'a> {
     /// The target; `None` is the project's own tree.
     pub(crate) target: Option<&'a str>,
     /// What led to the look.
-    pub(crate) trigger: Trigger,
+    pub(crate) trigger: HintSource,
 }
 
 impl Event {
@@ -202,7 +202,7 @@ impl Event {
             policy: None,
             trigger: scene.trigger,
             count: 1,
-            evidence: Evidence::default(),
+            evidence: EventEvidence::default(),
         }
     }
 

@@ -23,7 +23,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-use super::inbox::{Gap, Inbox, Trigger};
+use super::inbox::{Gap, HintSource, Inbox};
 use crate::host::Visitor;
 
 /// Events of a directory on the way: its entries come, go and are renamed, and may be closed to us.
@@ -58,6 +58,8 @@ struct Shared {
     /// Paths whose way is watched already.
     handled: Mutex<HashSet<PathBuf>>,
     blind: Mutex<BTreeMap<PathBuf, Errno>>,
+    /// Why events are read no more.
+    ended: Mutex<Option<Errno>>,
 }
 
 struct Queue {
@@ -111,6 +113,7 @@ impl FileWatch {
             generation: AtomicU32::new(0),
             handled: Mutex::default(),
             blind: Mutex::default(),
+            ended: Mutex::default(),
         });
         let reader = Arc::clone(&shared);
         Builder::new().name("inotify".to_owned()).spawn(move || reader.read(&read))?;
@@ -146,6 +149,13 @@ impl FileWatch {
 
     /// How many places cannot be watched, with the first of them and the reason; `None`: all are.
     pub(crate) fn blind(&self) -> Option<(usize, PathBuf, &'static str)> {
+        if lock(&self.shared.ended).is_some() {
+            return Some((
+                self.directories(),
+                PathBuf::from("/"),
+                "the system gives no more events; start the watcher anew",
+            ));
+        }
         let blind = lock(&self.shared.blind);
         let (path, errno) = blind.first_key_value()?;
         let why = match *errno {
@@ -261,7 +271,10 @@ impl Shared {
             wanted.extend(mounts.iter().map(|mounts| PollFd::new(mounts, PollFlags::PRI)));
             match poll(&mut wanted, None) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => return self.inbox.everything(Trigger::Inotify, Some(Gap::Overflow)),
+                Err(errno) => {
+                    *lock(&self.ended) = Some(errno);
+                    return self.inbox.everything(HintSource::Inotify, Some(Gap::Overflow));
+                }
             }
             let ready: Vec<PollFlags> = wanted.iter().map(PollFd::revents).collect();
             if !ready[0].is_empty() {
@@ -289,7 +302,7 @@ impl Shared {
 
     fn received(&self, queue: &Queue, id: i32, what: ReadFlags, name: Option<&OsStr>) {
         if what.contains(ReadFlags::QUEUE_OVERFLOW) {
-            return self.inbox.everything(Trigger::Inotify, Some(Gap::Overflow));
+            return self.inbox.everything(HintSource::Inotify, Some(Gap::Overflow));
         }
         let mut watches = lock(&queue.watches);
         if what.contains(ReadFlags::IGNORED) {
@@ -324,7 +337,7 @@ impl Shared {
             self.inbox.path(path);
         }
         if what.contains(ReadFlags::UNMOUNT) {
-            self.inbox.everything(Trigger::Inotify, Some(Gap::Mounts));
+            self.inbox.everything(HintSource::Inotify, Some(Gap::Mounts));
         }
     }
 

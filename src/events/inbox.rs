@@ -17,7 +17,7 @@ const MOST_PATHS: usize = 2048;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Trigger {
+pub(crate) enum HintSource {
     /// Watching began.
     Start,
     /// The system told of a file or directory.
@@ -71,11 +71,13 @@ pub(crate) struct Batch {
     /// How often something happened to containers.
     pub(crate) containers: u32,
     /// Why everything is to be looked at; empty where nothing demands that.
-    pub(crate) everything: Vec<(Trigger, Option<Gap>)>,
+    pub(crate) everything: Vec<(HintSource, Option<Gap>)>,
     /// Whether the configuration is to be read again.
     pub(crate) reload: bool,
     /// Whether watching is to end.
     pub(crate) end: bool,
+    /// Whether nobody reads events any more.
+    pub(crate) unread: bool,
     /// Whether somebody else has something ready for whoever takes the batch.
     pub(crate) woken: bool,
 }
@@ -90,12 +92,12 @@ impl Batch {
     }
 
     fn is_urgent(&self) -> bool {
-        self.reload || self.end || self.woken
+        self.reload || self.end || self.unread || self.woken
     }
 }
 
 #[derive(Debug, Default)]
-struct Gathered {
+struct Pending {
     batch: Batch,
     first: Option<Instant>,
     last: Option<Instant>,
@@ -104,7 +106,7 @@ struct Gathered {
 /// Where sources put hints.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    gathered: Mutex<Gathered>,
+    gathered: Mutex<Pending>,
     changed: Condvar,
 }
 
@@ -115,7 +117,7 @@ impl Inbox {
             if batch.paths.len() < MOST_PATHS || batch.paths.contains_key(&path) {
                 *batch.paths.entry(path).or_default() += 1;
             } else if !batch.everything.iter().any(|(_, gap)| *gap == Some(Gap::Flood)) {
-                batch.everything.push((Trigger::Inotify, Some(Gap::Flood)));
+                batch.everything.push((HintSource::Inotify, Some(Gap::Flood)));
             }
         });
     }
@@ -134,7 +136,7 @@ impl Inbox {
     }
 
     /// Puts in that everything is to be looked at.
-    pub(crate) fn everything(&self, trigger: Trigger, gap: Option<Gap>) {
+    pub(crate) fn everything(&self, trigger: HintSource, gap: Option<Gap>) {
         self.put(|batch| {
             if !batch.everything.iter().any(|it| *it == (trigger, gap.clone())) {
                 batch.everything.push((trigger, gap));
@@ -152,12 +154,17 @@ impl Inbox {
         self.put(|batch| batch.end = true);
     }
 
+    /// Says that nobody reads events any more.
+    pub(crate) fn unread(&self) {
+        self.put(|batch| batch.unread = true);
+    }
+
     /// Wakes whoever waits for a batch.
     pub(crate) fn wake(&self) {
         self.put(|batch| batch.woken = true);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Gathered> {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -185,7 +192,7 @@ impl Inbox {
                 _ => deadline.saturating_duration_since(now),
             };
             if wait.is_zero() && (!gathered.batch.is_empty() || now >= deadline) {
-                let Gathered { batch, .. } = std::mem::take(&mut *gathered);
+                let Pending { batch, .. } = std::mem::take(&mut *gathered);
                 return batch;
             }
             let waited = self.changed.wait_timeout(gathered, wait);
@@ -230,7 +237,7 @@ mod tests {
         }
         let batch = inbox.next(far());
         assert_eq!(batch.paths.len(), MOST_PATHS);
-        assert_eq!(batch.everything, [(Trigger::Inotify, Some(Gap::Flood))]);
+        assert_eq!(batch.everything, [(HintSource::Inotify, Some(Gap::Flood))]);
     }
 
     #[test]

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::STATE;
 use super::event::Event;
 use crate::control::{clock, file_lock, waits};
+use crate::store::state;
 
 /// The directory below that of the state.
 const DIRECTORY: &str = "events";
@@ -28,12 +28,12 @@ const LONGEST_LINE: u64 = 1 << 20;
 
 /// The directory of a project's journal.
 pub(crate) fn directory(root: &Path) -> PathBuf {
-    root.join(STATE).join(DIRECTORY)
+    root.join(state::PATH).join(DIRECTORY)
 }
 
 /// Where a reader of the journal stands: behind the bytes of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Position {
+pub(crate) struct JournalPosition {
     /// The file's name; empty before the first.
     file: String,
     offset: u64,
@@ -46,7 +46,6 @@ pub(crate) struct Journal {
     lock: File,
     /// The file that is written, how long it was when it was last looked at, and its last number.
     newest: Option<(PathBuf, u64, u64)>,
-    is_durable: bool,
 }
 
 impl Journal {
@@ -57,23 +56,23 @@ impl Journal {
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let dir = directory(root);
         std::fs::create_dir_all(&dir)?;
-        let ignore = root.join(STATE).join(".gitignore");
+        let ignore = root.join(state::PATH).join(".gitignore");
         if !ignore.exists() {
             crate::atomic::replace_file(&ignore, b"*\n")?;
         }
         let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
         let mut options = OpenOptions::new();
         let lock = options.create(true).append(true).mode(0o600).custom_flags(flags).open(dir.join(LOCK))?;
-        Ok(Self { dir, lock, newest: None, is_durable: true })
+        Ok(Self { dir, lock, newest: None })
     }
 
-    /// Numbers events and appends them, all of them or none.
+    /// Numbers events and appends them, all of them or none. Whether a new file was begun.
     ///
     /// # Errors
     /// When they cannot be written, or another one writes and does not end; the journal is as it was then.
-    pub(crate) fn append(&mut self, events: &mut [Event]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, events: &mut [Event]) -> io::Result<bool> {
         if events.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         if !file_lock::hold(&self.lock, waits::JOURNAL.most, &|| false)? {
             return Err(io::Error::other("another watcher writes it and does not end"));
@@ -83,16 +82,16 @@ impl Journal {
         written
     }
 
-    fn append_alone(&mut self, events: &mut [Event]) -> io::Result<()> {
+    fn append_alone(&mut self, events: &mut [Event]) -> io::Result<bool> {
         let (path, length, last) = self.newest()?;
         for (number, event) in (last + 1..).zip(&mut *events) {
             event.seq = number;
         }
         let text: String = events.iter().map(Event::line).collect();
         let today = clock::utc_day_before(0);
-        let path = match path {
-            Some(path) if length < LARGEST && name_of(&path).starts_with(&today) => path,
-            before => self.next_file(before.as_deref(), &today),
+        let (path, is_new) = match path {
+            Some(path) if length < LARGEST && name_of(&path).starts_with(&today) => (path, false),
+            before => (self.next_file(before.as_deref(), &today), true),
         };
         let mut file = OpenOptions::new().create(true).append(true).mode(0o640).open(&path)?;
         let length = file.metadata()?.len();
@@ -102,12 +101,16 @@ impl Journal {
             file.set_len(length)?;
             return Err(error);
         }
-        if self.is_durable {
-            file.sync_data()?;
-        }
+        file.sync_data()?;
         let last = last + events.len() as u64;
         self.newest = Some((path, length + text.len() as u64, last));
-        Ok(())
+        Ok(is_new)
+    }
+
+    /// The place behind the last event that this one appended; `None` where it has appended none.
+    pub(crate) fn position(&self) -> Option<JournalPosition> {
+        let (path, length, _) = self.newest.as_ref()?;
+        Some(JournalPosition { file: name_of(path).to_owned(), offset: *length })
     }
 
     fn next_file(&self, before: Option<&Path>, today: &str) -> PathBuf {
@@ -166,7 +169,7 @@ impl Journal {
 ///
 /// # Errors
 /// When a file cannot be read.
-pub(crate) fn read_on(dir: &Path, position: &mut Position) -> io::Result<Vec<Event>> {
+pub(crate) fn read_on(dir: &Path, position: &mut JournalPosition) -> io::Result<Vec<Event>> {
     read_some(dir, position, usize::MAX)
 }
 
@@ -174,9 +177,14 @@ pub(crate) fn read_on(dir: &Path, position: &mut Position) -> io::Result<Vec<Eve
 ///
 /// # Errors
 /// As [`read_on`].
-pub(crate) fn read_some(dir: &Path, position: &mut Position, most: usize) -> io::Result<Vec<Event>> {
+pub(crate) fn read_some(dir: &Path, position: &mut JournalPosition, most: usize) -> io::Result<Vec<Event>> {
     let mut events = Vec::new();
-    for path in files(dir)? {
+    let files = files(dir)?;
+    if files.last().is_some_and(|newest| name_of(newest) < position.file.as_str()) {
+        // The journal that it stood in was removed.
+        *position = JournalPosition::default();
+    }
+    for path in files {
         let name = name_of(&path).to_owned();
         if name < position.file {
             continue;
@@ -186,10 +194,10 @@ pub(crate) fn read_some(dir: &Path, position: &mut Position, most: usize) -> io:
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             opened => opened?,
         };
-        if name == position.file {
+        if name == position.file && file.metadata()?.len() >= position.offset {
             file.seek(SeekFrom::Start(position.offset))?;
         } else {
-            *position = Position { file: name, offset: 0 };
+            *position = JournalPosition { file: name, offset: 0 };
         }
         let mut reader = BufReader::new(file);
         let mut line = Vec::new();
@@ -259,14 +267,14 @@ fn last_number(path: &Path) -> io::Result<Option<u64>> {
 mod tests {
     use super::*;
     use crate::events::event::{Happened, Scene};
-    use crate::events::inbox::Trigger;
+    use crate::events::inbox::HintSource;
 
     fn event() -> Event {
-        Event::new(Happened::Started, Scene { target: None, trigger: Trigger::Start })
+        Event::new(Happened::Started, Scene { target: None, trigger: HintSource::Start })
     }
 
     fn numbers(dir: &Path) -> Vec<u64> {
-        let events = read_on(&directory(dir), &mut Position::default()).unwrap();
+        let events = read_on(&directory(dir), &mut JournalPosition::default()).unwrap();
         events.iter().map(|event| event.seq).collect()
     }
 
@@ -289,12 +297,29 @@ mod tests {
     fn a_reader_goes_on_where_it_stood() {
         let root = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(root.path()).unwrap();
-        let mut position = Position::default();
+        let mut position = JournalPosition::default();
         journal.append(&mut [event()]).unwrap();
         assert_eq!(read_on(&directory(root.path()), &mut position).unwrap().len(), 1);
         assert_eq!(read_on(&directory(root.path()), &mut position).unwrap().len(), 0);
         journal.append(&mut [event(), event()]).unwrap();
         assert_eq!(read_on(&directory(root.path()), &mut position).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_reader_begins_anew_where_the_journal_was_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = directory(root.path());
+        for earlier in ["99991231-0001.jsonl", ""] {
+            let mut journal = Journal::open(root.path()).unwrap();
+            journal.append(&mut [event(), event()]).unwrap();
+            let mut position = JournalPosition { file: earlier.to_owned(), offset: 7 };
+            if earlier.is_empty() {
+                position = journal.position().unwrap();
+                std::fs::remove_dir_all(&dir).unwrap();
+                Journal::open(root.path()).unwrap().append(&mut [event()]).unwrap();
+            }
+            assert!(!read_on(&dir, &mut position).unwrap().is_empty(), "{earlier}");
+        }
     }
 
     #[test]

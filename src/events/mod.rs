@@ -8,8 +8,6 @@ pub(crate) mod event;
 pub(crate) mod files;
 pub(crate) mod inbox;
 pub(crate) mod journal;
-pub(crate) mod judgement;
 pub(crate) mod open_findings;
 pub(crate) mod redis;
-
-pub(crate) use crate::store::watch_lock::STATE;
+pub(crate) mod rules;

@@ -2,78 +2,57 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::STATE;
 use super::event::{Event, Happened, Scene};
-use super::journal::{self, Position};
+use super::journal::{self, JournalPosition};
 use crate::atomic::{read_file, replace_file};
 use crate::check;
-use crate::model::{Category, CheckResult, Digest, Finding, Kind, Severity};
+use crate::model::{CheckResult, Digest, Finding, Kind};
+use crate::store::state;
 
-/// The file below the directory of the state.
-const FILE: &str = "open.json";
+/// The file of what is open in a place.
+const FILE: &str = "open";
 
-/// A finding by its target, check and subject; without a subject it is a check that could not be carried out.
-pub(crate) type Key = (Option<String>, String, Option<String>);
+/// A finding by its check and subject; without a subject it is a check that could not be carried out.
+type Key = (String, Option<String>);
 
-/// What is known of an open finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct OpenFinding {
-    /// Its identity.
-    fingerprint: Option<String>,
-    /// What was there.
-    actual_value: Option<String>,
-    /// What became of it last.
-    event: Happened,
-    kind: Option<Kind>,
-    category: Option<Category>,
-    severity: Option<Severity>,
-    field: Option<String>,
-    ci_id: String,
-    ci_type: Option<String>,
-}
-
-/// The open findings of all places of a project.
+/// The open findings of a place, each as the last event of it tells.
 #[derive(Debug, Default)]
 pub(crate) struct OpenFindings {
-    open: BTreeMap<Key, OpenFinding>,
-    /// The number of the newest event in it.
-    seq: u64,
+    target: Option<String>,
+    open: BTreeMap<Key, Event>,
+    /// Where in the journal the last event of it is.
+    position: JournalPosition,
 }
 
 /// What is written of them.
-#[derive(Serialize, Deserialize)]
-struct Written {
-    seq: u64,
-    open: Vec<(Key, OpenFinding)>,
+#[derive(Default, Serialize, Deserialize)]
+struct OpenFile {
+    position: JournalPosition,
+    open: Vec<Event>,
 }
 
-/// How an event is judged: its category and severity, and the policy that says so.
-pub(crate) type Judge<'a> = &'a dyn Fn(&mut Event);
-
 impl OpenFindings {
-    /// Reads what was open: as it was written last, and what the journal tells since.
+    /// Reads what was open in a place: as it was written last, and what the journal tells since.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub(crate) fn read(root: &Path) -> io::Result<Self> {
-        let written = match read_file(&file(root)) {
-            Ok(bytes) => serde_json::from_slice::<Written>(&bytes).ok(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+    pub(crate) fn read(root: &Path, target: Option<&str>) -> io::Result<Self> {
+        let written = match read_file(&state::file(root, FILE, target)) {
+            // One that is no such file tells nothing; the journal does.
+            Ok(bytes) => serde_json::from_slice::<OpenFile>(&bytes).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => OpenFile::default(),
             Err(error) => return Err(error),
         };
-        // One that is no such file tells nothing; the journal does.
-        let written = written.unwrap_or(Written { seq: 0, open: Vec::new() });
-        let mut open = Self { open: written.open.into_iter().collect(), seq: written.seq };
-        for event in journal::read_on(&journal::directory(root), &mut Position::default())? {
-            if event.seq > open.seq {
-                open.note(&event);
-            }
-        }
-        Ok(open)
+        let mut all =
+            Self { target: target.map(str::to_owned), position: written.position, ..Self::default() };
+        all.note(&written.open);
+        let since = journal::read_on(&journal::directory(root), &mut all.position)?;
+        all.note(&since);
+        Ok(all)
     }
 
     /// Writes what is open, so that the journal up to now need not be kept for it.
@@ -81,34 +60,28 @@ impl OpenFindings {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn write(&self, root: &Path) -> io::Result<()> {
-        let open = self.open.iter().map(|(key, open)| (key.clone(), open.clone())).collect();
-        let bytes = serde_json::to_vec(&Written { seq: self.seq, open }).map_err(io::Error::from)?;
-        replace_file(&file(root), &bytes)
+        let written =
+            OpenFile { position: self.position.clone(), open: self.open.values().cloned().collect() };
+        let bytes = serde_json::to_vec(&written).map_err(io::Error::from)?;
+        replace_file(&state::file(root, FILE, self.target.as_deref()), &bytes)
     }
 
-    /// Notes an event that was recorded.
-    pub(crate) fn note(&mut self, event: &Event) {
-        self.seq = self.seq.max(event.seq);
-        let Some(check) = &event.check else { return };
-        let key = (event.target.clone(), check.clone(), event.subject.clone());
-        if event.event == Happened::Resolved {
-            self.open.remove(&key);
-            return;
+    /// Notes events that were recorded up to a place in the journal.
+    pub(crate) fn note_up_to(&mut self, events: &[Event], position: Option<JournalPosition>) {
+        self.note(events);
+        self.position = position.unwrap_or_else(|| self.position.clone());
+    }
+
+    fn note(&mut self, events: &[Event]) {
+        for event in events.iter().filter(|event| event.target == self.target) {
+            let Some(check) = &event.check else { continue };
+            let key = (check.clone(), event.subject.clone());
+            if event.event == Happened::Resolved {
+                self.open.remove(&key);
+            } else {
+                self.open.insert(key, event.clone());
+            }
         }
-        self.open.insert(
-            key,
-            OpenFinding {
-                fingerprint: event.fingerprint.clone(),
-                actual_value: event.actual_value.clone(),
-                event: event.event,
-                kind: event.kind,
-                category: event.category,
-                severity: event.severity,
-                field: event.field.clone(),
-                ci_id: event.ci_id.clone(),
-                ci_type: event.ci_type.clone(),
-            },
-        );
     }
 
     /// The events that lead from what is open to what a look has found; of checks that `covers` does not have, nothing is said.
@@ -117,32 +90,31 @@ impl OpenFindings {
         checks: &[CheckResult],
         scene: Scene<'_>,
         covers: &dyn Fn(&str) -> bool,
-        judge: Judge<'_>,
+        judge: &dyn Fn(&mut Event),
     ) -> Vec<Event> {
         let mut events = Vec::new();
         let mut met = BTreeSet::new();
-        let target = scene.target.map(str::to_owned);
         for check in checks {
             if !check.errors.is_empty() {
-                let key = (target.clone(), check.id.to_owned(), None);
+                let key = (check.id.to_owned(), None);
                 events.extend(self.of_error(check, &key, scene));
                 met.insert(key);
             }
             for finding in &check.findings {
                 let event = of_finding(check, finding, scene);
-                let key = (target.clone(), check.id.to_owned(), event.subject.clone());
+                let key = (check.id.to_owned(), event.subject.clone());
                 events.extend(transition(self.open.get(&key), event, finding));
                 met.insert(key);
             }
         }
         // What could not be looked at is as it was.
-        let is_unknown = |(_, id, subject): &Key| {
+        let is_unknown = |(id, subject): &Key| {
             let its = checks.iter().find(|check| check.id == id);
             subject.is_some() && its.is_some_and(|check| !check.errors.is_empty() || check.skip.is_some())
         };
-        let its = self.open.iter().filter(|((of, id, _), _)| *of == target && covers(id));
+        let its = self.open.iter().filter(|((id, _), _)| covers(id));
         let over = its.filter(|(key, _)| !met.contains(*key) && !is_unknown(key));
-        events.extend(over.map(|(key, open)| resolved(key, open, scene)));
+        events.extend(over.map(|(_, last)| resolved(last, scene)));
         events.iter_mut().for_each(judge);
         events
     }
@@ -167,7 +139,7 @@ fn of_finding(check: &CheckResult, finding: &Finding, scene: Scene<'_>) -> Event
 }
 
 /// The event of a finding that is there; `None` where it is as it was.
-fn transition(before: Option<&OpenFinding>, mut event: Event, finding: &Finding) -> Option<Event> {
+fn transition(before: Option<&Event>, mut event: Event, finding: &Finding) -> Option<Event> {
     let is_acknowledged = finding.acknowledged().is_some();
     let was_acknowledged = before.is_some_and(|before| before.event == Happened::Acknowledged);
     let is_same = before.is_some_and(|before| before.fingerprint == event.fingerprint);
@@ -184,21 +156,16 @@ fn transition(before: Option<&OpenFinding>, mut event: Event, finding: &Finding)
     Some(event)
 }
 
-fn file(root: &Path) -> PathBuf {
-    root.join(STATE).join(FILE)
-}
-
-/// The event of a finding that is over.
-fn resolved(key: &Key, open: &OpenFinding, scene: Scene<'_>) -> Event {
+/// The event of a finding that is over, of which this is the last event.
+fn resolved(last: &Event, scene: Scene<'_>) -> Event {
     let mut event = Event::new(Happened::Resolved, scene);
-    event.check = Some(key.1.clone());
-    event.subject.clone_from(&key.2);
-    event.kind = open.kind;
-    event.category = open.category;
-    event.field.clone_from(&open.field);
-    event.ci_id.clone_from(&open.ci_id);
-    event.ci_type.clone_from(&open.ci_type);
-    event.fingerprint.clone_from(&open.fingerprint);
-    event.previous_value.clone_from(&open.actual_value);
+    event.check.clone_from(&last.check);
+    event.subject.clone_from(&last.subject);
+    (event.kind, event.category) = (last.kind, last.category);
+    event.field.clone_from(&last.field);
+    event.ci_id.clone_from(&last.ci_id);
+    event.ci_type.clone_from(&last.ci_type);
+    event.fingerprint.clone_from(&last.fingerprint);
+    event.previous_value.clone_from(&last.actual_value);
     event
 }

@@ -53,6 +53,11 @@ pub(crate) fn token(project: &Project, kept: &Kept) -> Result<Secret, Failure> {
     )))
 }
 
+/// The password that is kept somewhere.
+pub(crate) fn password(project: &Project, kept: &Kept) -> Result<Secret, Failure> {
+    text(project, kept).map(Secret::new)
+}
+
 /// Where a secret is kept, in words.
 pub(crate) fn called(kept: &Kept) -> String {
     match kept {

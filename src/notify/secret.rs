@@ -19,7 +19,7 @@ impl Secret {
     }
 
     /// The text, for who sends it.
-    pub(super) fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 }

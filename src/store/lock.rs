@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -70,19 +70,22 @@ impl Turn {
     /// # Errors
     /// When somebody else still has it after ten seconds, or `is_over` says that nobody waits any more.
     pub fn wait(root: &Path, command: &str, is_over: &dyn Fn() -> bool) -> Result<Self, NotNow> {
-        Self::wait_at_most(PATIENCE, root, command, is_over)
+        Self::wait_at(&file(root), PATIENCE, command, is_over)
     }
 
-    /// Waits like [`Turn::wait`], for as long as it is told.
-    fn wait_at_most(
+    /// Waits for the turn that another file stands for, for so long.
+    ///
+    /// # Errors
+    /// As [`Turn::wait`].
+    pub(crate) fn wait_at(
+        path: &Path,
         patience: Duration,
-        root: &Path,
         command: &str,
         is_over: &dyn Fn() -> bool,
     ) -> Result<Self, NotNow> {
         let (start, mut is_told) = (Instant::now(), false);
         loop {
-            match Self::take(root, command) {
+            match Self::take_at(path, command) {
                 Err(holder) if start.elapsed() >= patience => return Err(NotNow::Held(holder)),
                 Err(_) if is_over() => return Err(NotNow::Interrupted),
                 Err(holder) => {
@@ -90,7 +93,7 @@ impl Turn {
                         log::info!(holder:%; "waits for its turn");
                     }
                     // Open meanwhile, so that it can be seen who waits.
-                    let _seen = open(&root.join(runs::PATH).join(FILE));
+                    let _seen = open(path);
                     std::thread::sleep(TICK);
                 }
                 Ok(turn) => return Ok(turn),
@@ -103,13 +106,16 @@ impl Turn {
     /// # Errors
     /// Who has it.
     pub fn take(root: &Path, command: &str) -> Result<Self, Holder> {
-        let path = root.join(runs::PATH).join(FILE);
+        Self::take_at(&file(root), command)
+    }
+
+    fn take_at(path: &Path, command: &str) -> Result<Self, Holder> {
         let _ = path.parent().map(std::fs::create_dir_all);
         // The file may be removed and made anew between opening and locking it.
         for _ in 0..10 {
-            let Ok(mut file) = open(&path) else { break };
+            let Ok(mut file) = open(path) else { break };
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) if is_at(&file, &path) => {
+                Ok(()) if is_at(&file, path) => {
                     let _ = write(&mut file, &format!("{} {command}\n", std::process::id()));
                     return Ok(Self { file: Some(file) });
                 }
@@ -129,6 +135,11 @@ impl Drop for Turn {
             let _ = write(file, "");
         }
     }
+}
+
+/// The file of whose turn it is to write the baseline, or to remove runs.
+fn file(root: &Path) -> PathBuf {
+    root.join(runs::PATH).join(FILE)
 }
 
 /// Opens the file, for writing where this user may.
@@ -201,7 +212,7 @@ mod tests {
         let _turn = Turn::take(root.path(), "accept").unwrap();
         let patience = Duration::from_millis(60);
         let start = Instant::now();
-        let refused = Turn::wait_at_most(patience, root.path(), "prune", &|| false).unwrap_err();
+        let refused = Turn::wait_at(&file(root.path()), patience, "prune", &|| false).unwrap_err();
         assert!(start.elapsed() >= patience);
         let holder = Holder { pid: Some(std::process::id()), command: Some("accept".to_owned()) };
         assert_eq!(

@@ -13,5 +13,5 @@ pub(crate) mod report_signing;
 pub mod retention;
 pub mod runs;
 pub mod since;
+pub(crate) mod state;
 pub(crate) mod status;
-pub(crate) mod watch_lock;

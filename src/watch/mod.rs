@@ -21,14 +21,14 @@ use crate::control::waits;
 use crate::error::Failure;
 use crate::events::event::{Event, Happened, Scene};
 use crate::events::files::FileWatch;
-use crate::events::inbox::{Batch, Gap, Inbox, Trigger};
-use crate::events::journal::Journal;
-use crate::events::judgement::Judgement;
+use crate::events::inbox::{Batch, Gap, HintSource, Inbox};
+use crate::events::journal::{self, Journal};
 use crate::events::open_findings::OpenFindings;
+use crate::events::rules::EventRules;
 use crate::host::{Visitor as _, Watch};
 use crate::model::{Observed, escaped, printable_path};
 use crate::section::IMAGES;
-use subjects::{Gathered, Known};
+use subjects::{KnownSubjects, Meaning};
 
 /// How many subjects are looked at one by one; more are looked at with everything else.
 const MOST_SUBJECTS: usize = 64;
@@ -37,18 +37,20 @@ const MOST_PATHS: usize = 8;
 
 /// Why watching has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum WatchEnd {
     /// Somebody asked for it.
     Asked,
     /// The configuration is to be read again.
     Reload,
+    /// Nobody reads events any more.
+    Unread,
 }
 
 /// Receives each event once it is in the journal.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(&Event) -> Result<(), Failure>;
 
 /// What a watcher remembers and writes.
-pub(crate) struct Records<'a> {
+pub(crate) struct WatchRecords<'a> {
     /// Where events are recorded.
     pub(crate) journal: &'a mut Journal,
     /// What is open.
@@ -72,7 +74,7 @@ pub(crate) struct Watcher<'a> {
     /// How it is looked at.
     pub(crate) examination: Examination<'a>,
     /// What events are judged by.
-    pub(crate) judgement: Judgement<'a>,
+    pub(crate) rules: EventRules<'a>,
     /// The baseline, for the commands in reports.
     pub(crate) source: &'a Source,
     /// Where hints come from.
@@ -88,7 +90,7 @@ pub(crate) struct Watcher<'a> {
 }
 
 /// What comes of work beside the watching thread.
-enum Done {
+enum Outcome {
     /// A look at everything.
     Look(Box<Result<Sighting, Failure>>),
     /// A report.
@@ -97,7 +99,7 @@ enum Done {
 
 /// A look at everything that is under way.
 struct WholeLook {
-    trigger: Trigger,
+    trigger: HintSource,
     /// What was looked at since it began.
     meanwhile: Subjects,
     /// Whether a report is made of it.
@@ -107,7 +109,7 @@ struct WholeLook {
 /// What is to be done next.
 struct Course {
     whole: Option<WholeLook>,
-    wanted: Option<Trigger>,
+    wanted: Option<HintSource>,
     is_reporting: bool,
     /// Whether findings have come or gone since the last report.
     changed: bool,
@@ -124,7 +126,11 @@ impl Watcher<'_> {
     ///
     /// # Errors
     /// When the place cannot be looked at at all, or events cannot be recorded.
-    pub(crate) fn run(&mut self, records: &mut Records<'_>, trigger: Trigger) -> Result<Ended, Failure> {
+    pub(crate) fn run(
+        &mut self,
+        records: &mut WatchRecords<'_>,
+        trigger: HintSource,
+    ) -> Result<WatchEnd, Failure> {
         let round = Arc::new(Watch::default());
         let ended = std::thread::scope(|scope| {
             let (sender, receiver) = channel();
@@ -134,7 +140,7 @@ impl Watcher<'_> {
             round.cancel();
             ended
         });
-        if self.watch.is_cancelled() { Ok(Ended::Asked) } else { ended }
+        if self.watch.is_cancelled() { Ok(WatchEnd::Asked) } else { ended }
     }
 
     fn target(&self) -> Option<&str> {
@@ -156,15 +162,15 @@ impl Watcher<'_> {
 /// Watching, from one reading of the configuration to the next.
 struct Round<'scope, 'env, 'w, 'r> {
     watcher: &'w mut Watcher<'env>,
-    records: &'w mut Records<'r>,
+    records: &'w mut WatchRecords<'r>,
     scope: &'scope Scope<'scope, 'env>,
-    sender: Sender<Done>,
-    receiver: Receiver<Done>,
+    sender: Sender<Outcome>,
+    receiver: Receiver<Outcome>,
     watch: Arc<Watch>,
 }
 
 impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
-    fn run(&mut self, trigger: Trigger) -> Result<Ended, Failure> {
+    fn run(&mut self, trigger: HintSource) -> Result<WatchEnd, Failure> {
         let now = Instant::now();
         let mut course = Course {
             whole: None,
@@ -191,10 +197,13 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             let deadline = course.deadline(self.is_blind());
             let batch = self.watcher.inbox.next(beat.map_or(deadline, |beat| beat.min(deadline)));
             if batch.end || self.watcher.watch.is_cancelled() {
-                return Ok(Ended::Asked);
+                return Ok(WatchEnd::Asked);
+            }
+            if batch.unread {
+                return Ok(WatchEnd::Unread);
             }
             if batch.reload {
-                return Ok(Ended::Reload);
+                return Ok(WatchEnd::Reload);
             }
             self.take_done(&mut sighting, &mut course)?;
             self.look_at(batch, &mut sighting, &mut course)?;
@@ -206,13 +215,13 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
     fn take_done(&mut self, sighting: &mut Arc<Sighting>, course: &mut Course) -> Result<(), Failure> {
         while let Ok(done) = self.receiver.try_recv() {
             match done {
-                Done::Report(done) => {
+                Outcome::Report(done) => {
                     course.is_reporting = false;
                     if let Err(failure) = *done {
                         self.warn(&failure);
                     }
                 }
-                Done::Look(seen) => {
+                Outcome::Look(seen) => {
                     let Some(whole) = course.whole.take() else { continue };
                     match *seen {
                         Ok(seen) => self.take_over(seen, &whole, sighting, course)?,
@@ -252,7 +261,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
     fn seen_whole(
         &mut self,
         sighting: &Sighting,
-        trigger: Trigger,
+        trigger: HintSource,
         course: &mut Course,
     ) -> Result<(), Failure> {
         if let Some(files) = self.watcher.files {
@@ -263,7 +272,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             && !course.told_blind
         {
             course.told_blind = true;
-            let mut event = self.event(Happened::Gap, Trigger::Poll);
+            let mut event = self.event(Happened::Gap, HintSource::Poll);
             let path = printable_path(&path);
             event.evidence.reason = Some(format!(
                 "{count} places cannot be watched and are looked at every {} s: {path}: {why}",
@@ -287,13 +296,13 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
                 self.tell_gap(trigger, &gap)?;
             }
         }
-        let known = Known {
+        let known = KnownSubjects {
             layout: &self.watcher.examination.aim.layout,
             root: &self.watcher.examination.auditor.project.root,
             config: &self.watcher.examination.auditor.project.config,
             evidence: &sighting.look.evidence,
         };
-        let Gathered { subjects, paths, count, everything, project } = known.gather(&batch.paths);
+        let Meaning { subjects, paths, count, everything, project } = known.gather(&batch.paths);
         if let Some(path) = project {
             log::info!(path = printable_path(path).as_str(); "the configuration is read again because of a path");
             self.watcher.inbox.reload();
@@ -301,23 +310,24 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         }
         if let Some(path) = everything {
             log::info!(path = printable_path(path).as_str(); "everything is looked at because of a path");
-            course.wanted = Some(Trigger::Inotify);
+            course.wanted = Some(HintSource::Inotify);
         }
         let has_files = !subjects.is_empty();
         if subjects.values().map(BTreeSet::len).sum::<usize>() > MOST_SUBJECTS {
-            course.wanted = Some(Trigger::Inotify);
+            course.wanted = Some(HintSource::Inotify);
         } else if has_files {
-            self.look_again(&subjects, (Trigger::Inotify, &paths, count), sighting, course)?;
+            self.look_again(&subjects, (HintSource::Inotify, &paths, count), sighting, course)?;
         }
-        if batch.containers > 0 && has_section(sighting, false) || has_files && has_section(sighting, true) {
-            let containers = Subjects::from([(IMAGES, BTreeSet::new())]);
+        let containers = containers_seen(sighting);
+        if batch.containers > 0 && containers.is_some() || has_files && containers > Some(0) {
+            let all_containers = Subjects::from([(IMAGES, BTreeSet::new())]);
             let (trigger, count) = match batch.containers {
-                0 => (Trigger::Inotify, count),
-                count => (Trigger::Engine, count),
+                0 => (HintSource::Inotify, count),
+                count => (HintSource::Engine, count),
             };
-            self.look_again(&containers, (trigger, &[], count), sighting, course)?;
+            self.look_again(&all_containers, (trigger, &[], count), sighting, course)?;
         } else if batch.containers > 0 {
-            course.wanted = course.wanted.or(Some(Trigger::Engine));
+            course.wanted = course.wanted.or(Some(HintSource::Engine));
         }
         Ok(())
     }
@@ -326,7 +336,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
     fn look_again(
         &mut self,
         subjects: &Subjects,
-        (trigger, paths, count): (Trigger, &[&Path], u32),
+        (trigger, paths, count): (HintSource, &[&Path], u32),
         sighting: &mut Arc<Sighting>,
         course: &mut Course,
     ) -> Result<(), Failure> {
@@ -348,7 +358,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
     fn compare(
         &mut self,
         sighting: &Sighting,
-        trigger: Trigger,
+        trigger: HintSource,
         paths: &[&Path],
         count: u32,
     ) -> Result<bool, Failure> {
@@ -357,7 +367,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let covers = |id: &str| only.is_empty() || only.iter().any(|check| check.id() == id);
         let scene = Scene { target: self.watcher.target(), trigger };
         let judge = |event: &mut Event| {
-            self.watcher.judgement.judge(event);
+            self.watcher.rules.judge(event);
             event.count = count.max(1);
             let paths = paths.iter().take(MOST_PATHS);
             event.evidence.paths = paths.map(|path| printable_path(path)).collect();
@@ -370,20 +380,23 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
 
     /// Writes events into the journal, and then tells of them.
     fn record(&mut self, mut events: Vec<Event>) -> Result<(), Failure> {
-        let journal = crate::events::journal::directory(&self.watcher.examination.auditor.project.root);
-        self.records.journal.append(&mut events).map_err(|error| Failure::at(&journal, &error))?;
-        for event in &events {
-            self.records.open.note(event);
-            (self.records.sink)(event)?;
+        let project = self.watcher.examination.auditor.project;
+        let records = &mut *self.records;
+        let failed = |error| Failure::at(&journal::directory(&project.root), &error);
+        let is_new_file = records.journal.append(&mut events).map_err(failed)?;
+        records.open.note_up_to(&events, records.journal.position());
+        if is_new_file {
+            records.open.write(&project.root).map_err(failed)?;
+            records.journal.prune(project.config.retention_days).map_err(failed)?;
         }
-        Ok(())
+        events.iter().try_for_each(|event| (records.sink)(event))
     }
 
-    fn event(&self, happened: Happened, trigger: Trigger) -> Event {
+    fn event(&self, happened: Happened, trigger: HintSource) -> Event {
         Event::new(happened, Scene { target: self.watcher.target(), trigger })
     }
 
-    fn tell_gap(&mut self, trigger: Trigger, gap: &Gap) -> Result<(), Failure> {
+    fn tell_gap(&mut self, trigger: HintSource, gap: &Gap) -> Result<(), Failure> {
         let mut event = self.event(Happened::Gap, trigger);
         event.evidence.reason = Some(escaped(gap.in_words().as_bytes()));
         self.record(vec![event])
@@ -403,19 +416,19 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
     fn go_on(&mut self, course: &mut Course) {
         let now = Instant::now();
         if now >= course.next_reconcile {
-            course.wanted = course.wanted.or(Some(Trigger::Reconcile));
+            course.wanted = course.wanted.or(Some(HintSource::Reconcile));
         }
         if self.is_blind() && now >= course.next_poll {
-            course.wanted = course.wanted.or(Some(Trigger::Poll));
+            course.wanted = course.wanted.or(Some(HintSource::Poll));
         }
         if course.retry.is_some_and(|at| now >= at) {
-            course.wanted = course.wanted.or(Some(Trigger::Poll));
+            course.wanted = course.wanted.or(Some(HintSource::Poll));
         }
         let is_report_due = course.changed && now >= course.last_report + waits::REPORT_AGAIN.most;
         if course.whole.is_some() || course.wanted.is_none() && !is_report_due {
             return;
         }
-        let trigger = course.wanted.take().unwrap_or(Trigger::Inotify);
+        let trigger = course.wanted.take().unwrap_or(HintSource::Inotify);
         let is_reconcile = now >= course.next_reconcile;
         if is_reconcile {
             course.next_reconcile = now + self.watcher.reconcile;
@@ -429,7 +442,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let look = move || {
             let seen = examination.sight(&watch);
             // Whoever has gone waits for nothing.
-            let _ = sender.send(Done::Look(Box::new(seen)));
+            let _ = sender.send(Outcome::Look(Box::new(seen)));
             inbox.wake();
         };
         if Builder::new().spawn_scoped(self.scope, look).is_err() {
@@ -453,7 +466,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let report = move || {
             let done = reports::leave(&examination, source, &sighting, &watch);
             drop(sighting);
-            let _ = sender.send(Done::Report(Box::new(done.map(drop))));
+            let _ = sender.send(Outcome::Report(Box::new(done.map(drop))));
             inbox.wake();
         };
         if Builder::new().spawn_scoped(self.scope, report).is_err() {
@@ -465,10 +478,11 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
 impl Course {
     /// Until when hints are waited for.
     fn deadline(&self, is_blind: bool) -> Instant {
-        let mut deadline = self.next_reconcile;
         if self.whole.is_some() {
-            return deadline.max(Instant::now() + waits::POLL.most);
+            // Its end wakes whoever waits.
+            return Instant::now() + waits::POLL.most;
         }
+        let mut deadline = self.next_reconcile;
         if let Some(retry) = self.retry {
             deadline = deadline.min(retry);
         }
@@ -479,10 +493,8 @@ impl Course {
     }
 }
 
-/// Whether containers were seen; with `any`, at least one.
-fn has_section(sighting: &Sighting, any: bool) -> bool {
-    sighting.look.evidence.iter().any(|it| {
-        let Observed::Seen(seen) = &it.observed else { return false };
-        it.section.id() == IMAGES && (!any || !seen.state.entries.is_empty())
-    })
+/// How many containers were seen; `None` where none could be.
+fn containers_seen(sighting: &Sighting) -> Option<usize> {
+    let images = sighting.look.evidence.iter().find(|it| it.section.id() == IMAGES)?;
+    if let Observed::Seen(seen) = &images.observed { Some(seen.state.entries.len()) } else { None }
 }

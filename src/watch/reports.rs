@@ -3,8 +3,8 @@
 use crate::audit::examine::{Examination, Sighting};
 use crate::audit::remedies::Advice;
 use crate::audit::signing_key;
+use crate::audit::trust_policy::believes;
 use crate::baseline::Source;
-use crate::check::BASELINE_SIGNED;
 use crate::error::Failure;
 use crate::host::Watch;
 use crate::model::Report;
@@ -39,12 +39,9 @@ pub(super) fn leave(
     let signing = Signing::with(project, signing_key::for_reports(project));
     let (report, kept) = Keeper { project, previous: &previous, signing: &signing }.keep(report, None);
     kept.map_err(|failure| failure.before("the report could not be written: "))?;
-    let is_signed = |report: &Report| {
-        report.checks.iter().any(|check| check.id == BASELINE_SIGNED && check.errors.is_empty())
-    };
-    let is_believed = examination.auditor.trusting.is_none_or(|it| !it.from_outside) || is_signed(&report);
-    let is_final = signing.is_on();
     let mut reports = [report];
+    let is_believed = believes(examination.auditor.trusting, &reports);
+    let is_final = signing.is_on();
     Telling { project, previous: &previous, is_own_run: true, is_final, is_believed }
         .tell(&mut reports, watch);
     let warnings = if is_believed { after_run(project, watch) } else { Vec::new() };

@@ -25,7 +25,7 @@ enum Meant {
 }
 
 /// What is known of a place, to tell what a path means.
-pub(super) struct Known<'a> {
+pub(super) struct KnownSubjects<'a> {
     /// Where repository paths lie.
     pub(super) layout: &'a Layout,
     /// The project's root.
@@ -38,7 +38,7 @@ pub(super) struct Known<'a> {
 
 /// What is to be looked at because of several paths.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Gathered<'a> {
+pub(super) struct Meaning<'a> {
     /// Single subjects.
     pub(super) subjects: Subjects,
     /// The paths that mean those.
@@ -51,10 +51,10 @@ pub(super) struct Gathered<'a> {
     pub(super) project: Option<&'a Path>,
 }
 
-impl Known<'_> {
+impl KnownSubjects<'_> {
     /// What paths of this machine mean together; with each comes how often something happened to it.
-    pub(super) fn gather<'a>(&self, paths: &'a BTreeMap<PathBuf, u32>) -> Gathered<'a> {
-        let mut all = Gathered::default();
+    pub(super) fn gather<'a>(&self, paths: &'a BTreeMap<PathBuf, u32>) -> Meaning<'a> {
+        let mut all = Meaning::default();
         for (path, times) in paths {
             match self.meaning(path) {
                 Meant::Nothing => {}
@@ -88,11 +88,11 @@ impl Known<'_> {
         for place in &places {
             for evidence in self.evidence.iter().filter(|it| lies_here(it.section)) {
                 match of_section(evidence, place) {
-                    Found::Subject(place) => {
+                    PathRelation::Subject(place) => {
                         subjects.entry(evidence.section.id()).or_default().insert(place);
                     }
-                    Found::Above => return Meant::Everything,
-                    Found::Nothing => {}
+                    PathRelation::Above => return Meant::Everything,
+                    PathRelation::Nothing => {}
                 }
             }
         }
@@ -134,7 +134,7 @@ fn lies_here(section: &dyn Section) -> bool {
 }
 
 /// What a path is to the subjects of a section.
-enum Found {
+enum PathRelation {
     Nothing,
     /// It is this subject, or lies in it.
     Subject(Vec<u8>),
@@ -142,7 +142,7 @@ enum Found {
     Above,
 }
 
-fn of_section(evidence: &Evidence, path: &[u8]) -> Found {
+fn of_section(evidence: &Evidence, path: &[u8]) -> PathRelation {
     let baseline = evidence.baseline.as_ref().ok();
     let seen = if let Observed::Seen(seen) = &evidence.observed { Some(seen) } else { None };
     let is_known = |place: &[u8]| {
@@ -151,12 +151,12 @@ fn of_section(evidence: &Evidence, path: &[u8]) -> Found {
                 .is_some_and(|it| it.state.entries.contains_key(place) || it.unreadable.contains_key(place))
     };
     if is_known(path) {
-        return Found::Subject(path.to_vec());
+        return PathRelation::Subject(path.to_vec());
     }
     if evidence.section.meta().kind == SubjectKind::Tree {
         let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
         if let Some(end) = ends.into_iter().find(|end| is_known(&path[..*end])) {
-            return Found::Subject(path[..end].to_vec());
+            return PathRelation::Subject(path[..end].to_vec());
         }
     }
     let below = [path.strip_suffix(b"/").unwrap_or(path), b"/"].concat();
@@ -168,5 +168,5 @@ fn of_section(evidence: &Evidence, path: &[u8]) -> Found {
             first(it.state.entries.range(below.clone()..).next().map(|(it, _)| it))
                 || first(it.unreadable.range(below.clone()..).next().map(|(it, _)| it))
         });
-    if has_some { Found::Above } else { Found::Nothing }
+    if has_some { PathRelation::Above } else { PathRelation::Nothing }
 }

@@ -120,7 +120,7 @@ fn a_second_watcher_of_a_place_is_refused_and_says_who_watches() {
     let watcher = Watcher::start(&project, &[]);
     let ran = project.run(&["watch"]);
     assert_eq!(ran.code(), 1);
-    let who = format!("is watched already (process {})", watcher.pid());
+    let who = format!("is watched already: process {} (driftlock watch)", watcher.pid());
     assert!(ran.err().contains(&who), "{}", ran.err());
 }
 
@@ -160,4 +160,67 @@ fn where_the_limit_of_watches_is_reached_everything_is_looked_at_at_intervals_ne
     assert!(reason.contains("cannot be watched") && reason.contains("max_user_watches"), "{reason}");
     project.file(ORDER, "import os\n");
     watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
+}
+
+#[test]
+fn watchers_of_several_places_remember_what_is_open_in_theirs() {
+    let project = Project::accepted();
+    let here = format!("\n[targets.here]\nhost = \"local\"\nroot = \"{}\"\n", project.root().display());
+    project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + &here));
+    let mut own = Watcher::start(&project, &[]);
+    let mut target = Watcher::start(&project, &["--target", "here"]);
+    project.file(ORDER, "import os\n");
+    for watcher in [&mut own, &mut target] {
+        let event = watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
+        assert_eq!(event["target"].is_null(), event["ci_id"] == "local");
+    }
+    // One ends, and writes what it knows; the other one is killed.
+    target.end();
+    own.signal(Signal::KILL);
+    drop(own);
+    for more in [&[][..], &["--target", "here"]] {
+        let (_, events) = Watcher::start(&project, more).end();
+        let told: Vec<_> = events.iter().map(|event| &event["event"]).collect();
+        assert_eq!(told, ["watch.started"], "{more:?}: it was open");
+    }
+    let numbers = project.ok(&["events", "--format", "json"]).out();
+    let numbers =
+        numbers.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].as_u64());
+    assert!(numbers.eq((1..=6).map(Some)), "without gaps");
+}
+
+#[test]
+fn who_reads_no_further_ends_it() {
+    let project = Project::drifted(&[EDGE]);
+    drop(Watcher::start(&project, &[]));
+    for line in ["watch --docker off", "events --follow --format json"] {
+        let first = format!("'{}' {line} | head -n 1", env!("CARGO_BIN_EXE_driftlock"));
+        let mut shell = std::process::Command::new("bash");
+        let shell = shell
+            .alone()
+            .args(["-c", &first])
+            .current_dir(project.root())
+            .stdout(std::process::Stdio::piped());
+        let ended = crate::support::ended(shell.stderr(std::process::Stdio::piped()).spawn().unwrap());
+        assert!(ended.out().starts_with("{\"schema\":\"driftlock.event/1\""), "{line}: {}", ended.err());
+    }
+}
+
+#[test]
+fn what_only_the_repository_defines_is_an_error_and_no_pass() {
+    let project = Project::accepted();
+    let tables = "\n[[odoo]]\ncontainer = \"db\"\n[[probes]]\nname = \"kernel\"\nrun = [\"uname\"]\n";
+    project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + tables));
+    let mut watcher = Watcher::start(&project, &[]);
+    for check in ["odoo_modules", "probes"] {
+        let event =
+            watcher.wait_for(0, |event| event["check"] == check && event["event"] == "drift.unreadable");
+        let why = event["evidence"]["reason"].as_str().unwrap();
+        assert!(
+            why.contains("is defined in audit/driftlock.toml, and not in /etc/driftlock/host.toml"),
+            "{why}"
+        );
+    }
+    wait_until(|| project.path("audit/runtime/latest.json").exists());
+    assert_ne!(project.latest()["overall"], "PASS");
 }

@@ -1,9 +1,8 @@
 //! `driftlock events`: the journal of events.
 
-use std::time::Duration;
-
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use rustix::event::Timespec;
 
 use crate::cli::Session;
 use crate::cli::completion;
@@ -12,11 +11,14 @@ use crate::cli::terminal::signals::Interrupt;
 use crate::control::{clock, dates};
 use crate::error::Failure;
 use crate::events::event::Event;
-use crate::events::journal::{self, Position};
+use crate::events::journal::{self, JournalPosition};
 use crate::model::{Category, escaped};
 
 /// How often the journal is looked at where it is followed.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+/// How many events are read at once.
+const BATCH: usize = 1000;
 
 /// Show the events that watchers have recorded
 ///
@@ -73,16 +75,18 @@ pub(crate) fn run(session: &Session, args: &EventsArgs, interrupt: &Interrupt) -
     let project = session.project()?;
     let since = args.since.as_deref().map(moment).transpose()?;
     let dir = journal::directory(&project.root);
-    let mut position = Position::default();
+    let mut position = JournalPosition::default();
     loop {
-        let events = journal::read_on(&dir, &mut position).map_err(|error| Failure::at(&dir, &error))?;
+        let events = journal::read_some(&dir, &mut position, BATCH);
+        let events = events.map_err(|error| Failure::at(&dir, &error))?;
         let shown = events.iter().filter(|event| args.shows(event, since));
         let text: String = shown.map(|event| args.format.line(event)).collect();
         output::print(text.as_bytes())?;
-        if !args.follow || interrupt.watch.is_cancelled() {
+        let is_over = events.is_empty() && !args.follow;
+        let pause = if events.is_empty() { TICK } else { NO_TIME };
+        if is_over || interrupt.watch.is_cancelled() || output::is_unread_within(Some(pause)) {
             return Ok(0);
         }
-        std::thread::sleep(TICK);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `driftlock watch`: tell of drift when it happens.
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
@@ -22,24 +22,27 @@ use crate::cli::args::target::AimArgs;
 use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::output::{self, say};
 use crate::cli::terminal::signals::Interrupt;
-use crate::config::DockerMode;
 use crate::config::host_file::HostFile;
 use crate::config::policies::{self, Policy};
-use crate::control::dates;
+use crate::config::{DockerMode, RedisStreams};
+use crate::control::{dates, waits};
 use crate::error::Failure;
 use crate::events::engine;
 use crate::events::event::Event;
 use crate::events::files::FileWatch;
-use crate::events::inbox::{Inbox, Trigger};
+use crate::events::inbox::{HintSource, Inbox};
 use crate::events::journal::Journal;
-use crate::events::judgement::Judgement;
 use crate::events::open_findings::OpenFindings;
-use crate::events::redis::{self, Sender, Server};
+use crate::events::redis::{self, RedisServer, StreamSender};
+use crate::events::rules::EventRules;
+use crate::host::Visitor;
 use crate::host::docker::discover;
-use crate::model::escaped;
+use crate::model::{escaped, in_words};
+use crate::notify::Secret;
+use crate::notify::credentials;
 use crate::project::Project;
-use crate::store::watch_lock;
-use crate::watch::{Ended, Heartbeat, Records, Watcher};
+use crate::store::state;
+use crate::watch::{Heartbeat, WatchEnd, WatchRecords, Watcher};
 
 /// Watch a place: tell of each change of its drift as it happens
 ///
@@ -93,15 +96,17 @@ pub(crate) fn run(session: &Session, args: &WatchArgs, interrupt: &Interrupt) ->
     };
     let inbox = Arc::new(Inbox::default());
     listen(&inbox)?;
-    let job = Job { args, interrupt, inbox, reconcile };
-    let mut reading = Reading::of(session, args)?;
-    let (mut trigger, mut follows) = (Trigger::Start, Follows::default());
+    let job = WatchJob { args, interrupt, inbox, reconcile };
+    let mut reading = WatchInput::of(session, args)?;
+    let (mut trigger, mut follows) = (HintSource::Start, Follows::default());
     loop {
-        if job.watch(&reading, trigger, &mut follows)? == Ended::Asked {
-            return Ok(0);
+        match job.watch(&reading, trigger, &mut follows)? {
+            WatchEnd::Asked => return Ok(0),
+            WatchEnd::Unread => return Err(Failure::new("nobody reads standard output any more")),
+            WatchEnd::Reload => {}
         }
-        trigger = Trigger::Reload;
-        match Reading::of(session, args) {
+        trigger = HintSource::Reload;
+        match WatchInput::of(session, args) {
             Ok(new) => reading = new,
             Err(failure) => say(&failure.before("the configuration stays as it was: ").to_string()),
         }
@@ -109,14 +114,14 @@ pub(crate) fn run(session: &Session, args: &WatchArgs, interrupt: &Interrupt) ->
 }
 
 /// What is read once and again when it changes.
-struct Reading {
+struct WatchInput {
     project: Project,
     acknowledged: Vec<Acknowledgement>,
     policies: Vec<Policy>,
     trusting: Option<Trusting>,
 }
 
-impl Reading {
+impl WatchInput {
     fn of(session: &Session, args: &WatchArgs) -> Result<Self, Failure> {
         let mut project = session.project()?;
         let host =
@@ -153,46 +158,64 @@ impl WatchArgs {
     }
 }
 
-/// Puts signals into the inbox.
+/// The failure where the system gives no thread.
+fn no_thread(error: &std::io::Error) -> Failure {
+    Failure::new(format!("no thread could be started: {}", in_words(error)))
+}
+
+/// Puts signals into the inbox, and that nobody reads what is printed.
 fn listen(inbox: &Arc<Inbox>) -> Result<(), Failure> {
-    let no_thread = |error: std::io::Error| Failure::at(Path::new("signals"), &error);
-    let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGINT, SIGTERM]).map_err(no_thread)?;
-    let inbox = Arc::clone(inbox);
+    let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGINT, SIGTERM]).map_err(|error| no_thread(&error))?;
+    let (inbox, told) = (Arc::clone(inbox), Arc::clone(inbox));
     let listen = move || {
         for signal in signals.forever() {
             match signal {
                 SIGHUP => inbox.reload(),
-                SIGUSR1 => inbox.everything(Trigger::Signal, None),
+                SIGUSR1 => inbox.everything(HintSource::Signal, None),
                 _ => inbox.end(),
             }
         }
     };
-    Builder::new().name("signals".to_owned()).spawn(listen).map(drop).map_err(no_thread)
+    Builder::new().name("signals".to_owned()).spawn(listen).map_err(|error| no_thread(&error))?;
+    let wait = move || {
+        if output::is_unread_within(None) {
+            told.unread();
+        }
+    };
+    Builder::new().name("output".to_owned()).spawn(wait).map(drop).map_err(|error| no_thread(&error))
 }
 
 /// What is followed already: it goes on when the configuration is read again.
 #[derive(Default)]
 struct Follows {
     engine: bool,
-    redis: bool,
+    /// The streams that were configured at the start, once that was looked at.
+    streams: Option<Vec<RedisStreams>>,
+    sender: Option<StreamSender>,
 }
 
 /// One call of watch.
-struct Job<'a> {
+struct WatchJob<'a> {
     args: &'a WatchArgs,
     interrupt: &'a Interrupt,
     inbox: Arc<Inbox>,
     reconcile: Duration,
 }
 
-impl Job<'_> {
+impl WatchJob<'_> {
     /// Watches with one reading of the configuration.
-    fn watch(&self, reading: &Reading, trigger: Trigger, follows: &mut Follows) -> Result<Ended, Failure> {
-        let Reading { project, acknowledged, policies, trusting } = reading;
+    fn watch(
+        &self,
+        reading: &WatchInput,
+        trigger: HintSource,
+        follows: &mut Follows,
+    ) -> Result<WatchEnd, Failure> {
+        let WatchInput { project, acknowledged, policies, trusting } = reading;
         let mut aim = self.args.place(project)?;
-        let _alone = watch_lock::hold(&project.root, aim.target.as_deref())?;
+        let is_over = || self.interrupt.watch.is_cancelled();
+        let _alone = state::hold(&project.root, aim.target.as_deref(), &is_over)?;
         let files = if aim.server().is_none() && aim.is_machine() { self.files(project) } else { None };
-        aim.visitor = files.clone().map(|files| files as Arc<dyn crate::host::Visitor>);
+        aim.visitor = files.clone().map(|files| files as Arc<dyn Visitor>);
         if aim.server().is_none() && aim.is_machine() && aim.docker != DockerMode::Off && !follows.engine {
             follows.engine = engine::begin(discover::find(&aim.environment), Arc::clone(&self.inbox)).is_ok();
         }
@@ -205,28 +228,28 @@ impl Job<'_> {
             selection: Selection { only: &only, require: &require, subjects: None },
             baseline: BaselineChoice { source: &source, is_named: false },
         };
-        let at_state = |error: std::io::Error| Failure::at(&project.root.join(crate::events::STATE), &error);
+        let at_state = |error: std::io::Error| Failure::at(&project.root.join(state::PATH), &error);
         let mut journal = Journal::open(&project.root).map_err(at_state)?;
-        let mut open = OpenFindings::read(&project.root).map_err(at_state)?;
+        let mut open = OpenFindings::read(&project.root, aim.target.as_deref()).map_err(at_state)?;
         open.write(&project.root).map_err(at_state)?;
         journal.prune(project.config.retention_days).map_err(at_state)?;
         let is_terminal = match self.args.format {
             Some(format) => format == EventFormat::Terminal,
             None => std::io::stdout().is_terminal(),
         };
-        let redis = self.redis(project, &aim, follows)?;
+        self.begin_streams(project, &aim, follows)?;
         let mut print = |event: &Event| {
-            redis.iter().for_each(Sender::wake);
+            follows.sender.iter().for_each(StreamSender::wake);
             let line = if is_terminal { event.in_words() + "\n" } else { event.line() };
             output::print(line.as_bytes())
         };
         let mut ready = || drop(sd_notify::notify(&[NotifyState::Ready]));
         let mut beat = || drop(sd_notify::notify(&[NotifyState::Watchdog]));
         let every = sd_notify::watchdog_enabled();
-        let mut records = Records { journal: &mut journal, open: &mut open, sink: &mut print };
+        let mut records = WatchRecords { journal: &mut journal, open: &mut open, sink: &mut print };
         let mut watcher = Watcher {
             examination,
-            judgement: Judgement { config: &project.config.events, policies },
+            rules: EventRules { config: &project.config.events, policies },
             source: &source,
             inbox: &self.inbox,
             files: files.as_deref(),
@@ -239,18 +262,31 @@ impl Job<'_> {
         ended
     }
 
-    /// Streams that events are sent to, and the beginning of reading hints there.
-    fn redis(&self, project: &Project, aim: &Aim, follows: &mut Follows) -> Result<Option<Sender>, Failure> {
-        let Some(streams) = &project.config.events.redis else { return Ok(None) };
-        let server = Server::of(streams, &project.root, &aim.environment)?;
-        let no_thread = |error: std::io::Error| Failure::at(Path::new("redis"), &error);
-        let events = || Arc::clone(&project.control.events);
-        if !streams.listen.is_empty() && !std::mem::replace(&mut follows.redis, true) {
-            let (listen, inbox) = (streams.listen.clone(), Arc::clone(&self.inbox));
-            redis::listen(server.clone(), listen, aim.name(), inbox, events()).map_err(no_thread)?;
+    /// Begins to send events to streams and to read hints there, once: a connection outlasts the configuration.
+    fn begin_streams(&self, project: &Project, aim: &Aim, follows: &mut Follows) -> Result<(), Failure> {
+        let streams: Vec<RedisStreams> = project.config.events.redis.iter().cloned().collect();
+        if let Some(before) = &follows.streams {
+            if *before != streams {
+                let events = &project.control.events;
+                events.warning("[events.redis] has changed: that counts when the watcher is started anew");
+            }
+            return Ok(());
         }
-        let (prefix, target) = ((streams.prefix.as_str(), streams.keep), aim.target.as_deref());
-        Sender::begin(&project.root, target, server, prefix, events()).map(Some).map_err(no_thread)
+        follows.streams = Some(streams);
+        let Some(streams) = &project.config.events.redis else { return Ok(()) };
+        let password = streams.password.as_ref().map(|kept| credentials::password(project, kept)).transpose();
+        let password = password.map_err(|failure| failure.before("[events.redis]: "))?;
+        let server = RedisServer::of(streams, password.as_ref().map(Secret::reveal))?;
+        let events = || Arc::clone(&project.control.events);
+        if !streams.listen.is_empty() {
+            let (listen, inbox) = (streams.listen.clone(), Arc::clone(&self.inbox));
+            let begun = redis::listen(server.clone(), listen, aim.name(), inbox, events());
+            begun.map_err(|error| no_thread(&error))?;
+        }
+        let (names, target) = ((streams.prefix.as_str(), streams.keep), aim.target.as_deref());
+        let sender = StreamSender::begin(&project.root, target, server, names, events());
+        follows.sender = Some(sender.map_err(|error| no_thread(&error))?);
+        Ok(())
     }
 
     /// The files of this machine, where they can be watched.
@@ -258,10 +294,10 @@ impl Job<'_> {
         match FileWatch::begin(Arc::clone(&self.inbox)) {
             Ok(files) => Some(Arc::new(files)),
             Err(error) => {
-                let why = crate::model::in_words(&error);
+                let why = in_words(&error);
                 project.control.events.warning(&format!(
                     "files cannot be watched, and are looked at every {} s: {why}; see sysctl fs.inotify.max_user_instances",
-                    crate::control::waits::POLL.most.as_secs()
+                    waits::POLL.most.as_secs()
                 ));
                 None
             }

@@ -2,6 +2,9 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+
 use crate::cli::terminal::logging;
 use crate::control::redaction::without_secrets;
 use crate::error::Failure;
@@ -41,6 +44,14 @@ pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Waits until nobody reads standard output any more, or for so long: whether that is so.
+pub(crate) fn is_unread_within(most: Option<Timespec>) -> bool {
+    let out = io::stdout();
+    let mut asked = [PollFd::new(&out, PollFlags::empty())];
+    let waited = retry_on_intr(|| poll(&mut asked, most.as_ref()));
+    waited.is_ok_and(|_| asked[0].revents().intersects(PollFlags::ERR | PollFlags::HUP))
 }
 
 /// Gives a text the colour of a verdict, where `colour` wants any.

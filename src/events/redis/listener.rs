@@ -11,9 +11,9 @@ use std::thread::{Builder, sleep};
 use redis::{Connection, RedisError, Value, cmd};
 use serde_json::Value as Json;
 
-use super::{Server, said};
+use super::{RedisServer, said};
 use crate::control::{Events, waits};
-use crate::events::inbox::{Inbox, Trigger};
+use crate::events::inbox::{HintSource, Inbox};
 
 /// The consumer group.
 const GROUP: &str = "driftlock";
@@ -23,14 +23,14 @@ const BATCH: usize = 1000;
 const PATHS: [&str; 4] = ["path", "file", "file_path", "subject"];
 
 /// An entry of a stream: the stream, its id, its fields.
-type Entry = (String, String, Vec<(String, String)>);
+type StreamEntry = (String, String, Vec<(String, String)>);
 
 /// Begins to read hints from streams as a consumer of that name.
 ///
 /// # Errors
 /// When there is no thread.
 pub(crate) fn listen(
-    server: Server,
+    server: RedisServer,
     streams: Vec<String>,
     consumer: String,
     inbox: Arc<Inbox>,
@@ -58,7 +58,7 @@ pub(crate) fn listen(
 
 /// Reads entries until the connection breaks.
 fn follow(
-    server: &Server,
+    server: &RedisServer,
     streams: &[String],
     consumer: &str,
     inbox: &Inbox,
@@ -106,7 +106,7 @@ fn hint(
     let named: Vec<Option<PathBuf>> = entries.iter().map(|(_, _, fields)| path_in(fields)).collect();
     let paths: BTreeSet<PathBuf> = named.iter().flatten().cloned().collect();
     if named.iter().any(Option::is_none) {
-        inbox.everything(Trigger::Redis, None);
+        inbox.everything(HintSource::Redis, None);
     }
     let looked = inbox.hints(paths);
     // It ends when the look has been taken, or nobody looks any more.
@@ -118,7 +118,7 @@ fn hint(
 }
 
 /// The entries of an answer: streams, each with entries, each with an id and fields.
-fn entries(answer: Value) -> Vec<Entry> {
+fn entries(answer: Value) -> Vec<StreamEntry> {
     let text = |value: &Value| redis::from_redis_value_ref::<String>(value).ok();
     let items = |value: Value| match value {
         Value::Array(items) => items,

@@ -3,50 +3,37 @@
 mod listener;
 mod sender;
 
-use std::path::Path;
-
 use redis::{Client, Connection, ConnectionInfo, IntoConnectionInfo, RedisError};
 
 pub(crate) use listener::listen;
-pub(crate) use sender::Sender;
+pub(crate) use sender::StreamSender;
 
-use crate::atomic::read_file_within;
 use crate::config::RedisStreams;
-use crate::control::{Environment, waits};
+use crate::control::waits;
 use crate::error::Failure;
-use crate::model::{escaped, in_words, printable_path};
-
-/// The largest file of a password.
-const LONGEST_PASSWORD: u64 = 64 << 10;
+use crate::model::escaped;
 
 /// A server, and how one logs in there.
 #[derive(Clone)]
-pub(crate) struct Server {
+pub(crate) struct RedisServer {
     client: Client,
     /// Its address without a user.
     shown: String,
 }
 
-impl Server {
+impl RedisServer {
     /// The server of a configuration, with its password.
     ///
     /// # Errors
-    /// When the address is none, or the password cannot be read. Nothing is connected to.
-    pub(crate) fn of(
-        streams: &RedisStreams,
-        root: &Path,
-        environment: &Environment,
-    ) -> Result<Self, Failure> {
-        let place = streams
-            .url
-            .rsplit_once('@')
-            .map_or_else(|| streams.url.split_once("://").map_or("", |(_, place)| place), |(_, place)| place);
-        let shown = escaped(place.as_bytes());
+    /// When the address is none. Nothing is connected to.
+    pub(crate) fn of(streams: &RedisStreams, password: Option<&str>) -> Result<Self, Failure> {
+        let (_, place) = streams.url.split_once("://").unwrap_or_default();
+        let shown = escaped(place.rsplit('@').next().unwrap_or_default().as_bytes());
         let bad =
             |error: &RedisError| Failure::new(format!("events.redis.url: {}", said(error))).of_project();
         let info: ConnectionInfo = streams.url.as_str().into_connection_info().map_err(|it| bad(&it))?;
         let mut settings = info.redis_settings().clone();
-        if let Some(password) = password(streams, root, environment)? {
+        if let Some(password) = password {
             settings = settings.set_password(password);
         }
         let client = Client::open(info.set_redis_settings(settings)).map_err(|it| bad(&it))?;
@@ -60,29 +47,6 @@ impl Server {
         connection.set_write_timeout(Some(waits::REDIS.most))?;
         Ok(connection)
     }
-}
-
-fn password(
-    streams: &RedisStreams,
-    root: &Path,
-    environment: &Environment,
-) -> Result<Option<String>, Failure> {
-    if let Some(name) = &streams.password_env {
-        let value = environment.variable(name).and_then(|value| value.to_str().map(str::to_owned));
-        let missing = || {
-            let name = escaped(name.as_bytes());
-            Failure::new(format!("events.redis.password_env: the variable {name} is not set")).of_project()
-        };
-        return value.filter(|value| !value.is_empty()).ok_or_else(missing).map(Some);
-    }
-    let Some(file) = &streams.password_file else { return Ok(None) };
-    let path = root.join(environment.expand_home(file));
-    let refused = |why: &str| {
-        Failure::new(format!("events.redis.password_file: {}: {why}", printable_path(&path))).of_project()
-    };
-    let bytes = read_file_within(&path, LONGEST_PASSWORD).map_err(|error| refused(&in_words(&error)))?;
-    let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8"))?;
-    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// What a server or the way to it said, fit to be shown.

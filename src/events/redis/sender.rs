@@ -10,20 +10,22 @@ use std::time::{Duration, Instant};
 
 use redis::{Connection, RedisError, cmd};
 
-use super::{Server, said};
+use super::{RedisServer, said};
 use crate::atomic::{read_file, replace_file};
 use crate::control::{Events, clock, waits};
-use crate::events::STATE;
 use crate::events::event::Event;
-use crate::events::journal::{self, Position};
+use crate::events::journal::{self, JournalPosition};
+use crate::store::state;
 
+/// The file of where it stands in the journal.
+const FILE: &str = "redis";
 /// How many events are sent before where it stands is noted.
 const BATCH: usize = 500;
 /// How often old entries are trimmed away.
 const TRIM_EVERY: Duration = waits::REDIS_TRIM.most;
 
 /// Sends the events of a place in a thread of its own; it is woken when there are new ones.
-pub(crate) struct Sender {
+pub(crate) struct StreamSender {
     wake: SyncSender<()>,
 }
 
@@ -31,15 +33,15 @@ pub(crate) struct Sender {
 struct Sending {
     root: PathBuf,
     target: Option<String>,
-    server: Server,
+    server: RedisServer,
     prefix: String,
     keep: i64,
     events: Arc<dyn Events>,
-    position: Position,
+    position: JournalPosition,
     trimmed: BTreeMap<String, Instant>,
 }
 
-impl Sender {
+impl StreamSender {
     /// Begins to send what the journal has of a target, from where an earlier one has left off.
     ///
     /// # Errors
@@ -47,15 +49,14 @@ impl Sender {
     pub(crate) fn begin(
         root: &Path,
         target: Option<&str>,
-        server: Server,
+        server: RedisServer,
         (prefix, keep): (&str, i64),
         events: Arc<dyn Events>,
     ) -> io::Result<Self> {
         let (wake, woken) = sync_channel(1);
-        let file = file(root, target);
-        let position = match read_file(&file) {
+        let position = match read_file(&state::file(root, FILE, target)) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Position::default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => JournalPosition::default(),
             Err(error) => return Err(error),
         };
         let mut sending = Sending {
@@ -131,8 +132,9 @@ impl Sending {
                 }
             }
             let noted = serde_json::to_vec(&position).map_err(io::Error::from);
-            let noted =
-                noted.and_then(|bytes| replace_file(&file(&self.root, self.target.as_deref()), &bytes));
+            let noted = noted.and_then(|bytes| {
+                replace_file(&state::file(&self.root, FILE, self.target.as_deref()), &bytes)
+            });
             noted.map_err(|error| crate::model::in_words(&error))?;
             self.position = position;
         }
@@ -167,9 +169,4 @@ fn add(connection: &mut Connection, stream: &str, event: &Event) -> Result<(), R
     add.arg("payload").arg(payload.trim_end()).arg("ci_id").arg(&event.ci_id);
     add.arg("event").arg(event.event.word()).arg("id").arg(&event.id);
     add.query::<()>(connection)
-}
-
-fn file(root: &Path, target: Option<&str>) -> PathBuf {
-    let name = target.map_or_else(|| "redis.json".to_owned(), |name| format!("redis-{name}.json"));
-    root.join(STATE).join(name)
 }

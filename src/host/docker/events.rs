@@ -64,7 +64,7 @@ pub(crate) fn follow(
 ) -> Result<(), EngineError> {
     let api = engine.connect()?;
     let since = since.map(|since| format!("?since={since}")).unwrap_or_default();
-    let mut lines = Lines::default();
+    let mut lines = EventLines::default();
     let mut take = |piece: &[u8]| lines.take(piece, changed);
     let followed = runtime::block_on(api.follow(&format!("/events{since}"), begun, &mut take))?;
     followed.map_err(|error| EngineError::Call {
@@ -75,12 +75,12 @@ pub(crate) fn follow(
 
 /// Lines of a stream that comes in pieces.
 #[derive(Default)]
-struct Lines {
+struct EventLines {
     held: Vec<u8>,
     is_too_long: bool,
 }
 
-impl Lines {
+impl EventLines {
     fn take(&mut self, piece: &[u8], changed: &mut dyn FnMut(i64)) {
         for part in piece.split_inclusive(|&b| b == b'\n') {
             self.is_too_long |= self.held.len() + part.len() > LONGEST;
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn moments(pieces: &[&str]) -> Vec<i64> {
-        let (mut lines, mut seen) = (Lines::default(), Vec::new());
+        let (mut lines, mut seen) = (EventLines::default(), Vec::new());
         for piece in pieces {
             lines.take(piece.as_bytes(), &mut |moment| seen.push(moment));
         }

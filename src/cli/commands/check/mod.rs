@@ -24,9 +24,9 @@ use crate::audit::remedies::Advice;
 use crate::audit::signing_key;
 use crate::audit::since_last::Extent;
 use crate::audit::target::Aim;
-use crate::audit::trust_policy::Trusting;
+use crate::audit::trust_policy::{Trusting, believes};
 use crate::baseline::Source;
-use crate::check::{BASELINE_SIGNED, CONTAINER_CONTENTS, Check};
+use crate::check::{CONTAINER_CONTENTS, Check};
 use crate::cli::Session;
 use crate::cli::args::checks::ChoiceArgs;
 use crate::cli::args::formats::{DetailArgs, FormatArgs, Wanted, check_outputs, emit};
@@ -203,7 +203,7 @@ fn begun(
     let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
     let code = job.tell(&mut reports, wanted, session.color, interrupt)?;
     let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
-    if wrote && !args.keep && job.believes(&reports) {
+    if wrote && !args.keep && believes(job.trusting.as_ref(), &reports) {
         let warnings = after_run(project, &interrupt.watch);
         let is_silent = args.quiet && code == 0;
         warnings.iter().filter(|_| !is_silent).for_each(|why| say(&format!("warning: {why}")));
@@ -301,19 +301,11 @@ impl Job<'_> {
         }
         let is_own_run = self.args.output.is_none();
         let is_final = self.signing.is_on();
-        let (project, previous, is_believed) = (self.project, &self.previous, self.believes(reports));
+        let (project, previous, is_believed) =
+            (self.project, &self.previous, believes(self.trusting.as_ref(), reports));
         let telling = Telling { project, previous, is_own_run, is_final, is_believed };
         telling.tell(reports, &interrupt.watch);
         emit(reports, wanted, self.args.details.presentation(self.args.quiet, colour))
-    }
-
-    /// Whether what the configuration says may be done after the check: where signers are named beside the repository,
-    /// one of them must have signed it.
-    fn believes(&self, reports: &[Report]) -> bool {
-        let is_signed = |report: &Report| {
-            report.checks.iter().any(|check| check.id == BASELINE_SIGNED && check.errors.is_empty())
-        };
-        self.trusting.as_ref().is_none_or(|trusting| !trusting.from_outside) || reports.iter().all(is_signed)
     }
 
     /// The report of a place, of which `done` is what came of looking at it.

@@ -7,14 +7,14 @@ use crate::model::Severity;
 
 /// What events are judged by.
 #[derive(Clone, Copy)]
-pub(crate) struct Judgement<'a> {
+pub(crate) struct EventRules<'a> {
     /// Categories and configuration items.
     pub(crate) config: &'a EventsConfig,
     /// Policies; the first that matches holds.
     pub(crate) policies: &'a [Policy],
 }
 
-impl Judgement<'_> {
+impl EventRules<'_> {
     /// Judges an event; one that is of no check is left as it is.
     pub(crate) fn judge(&self, event: &mut Event) {
         let Some(check) = event.check.clone() else { return };
