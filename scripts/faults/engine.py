@@ -20,6 +20,7 @@ def container(name, image, digit, state="running"):
         "Image": image,
         "ImageID": "sha256:" + digit * 64,
         "State": state,
+        "Mounts": [],
         "Labels": {"com.docker.compose.project": "erp", "com.docker.compose.service": name},
     }
 

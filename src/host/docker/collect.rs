@@ -56,7 +56,7 @@ async fn collect_once(
     let list = || answered("/containers/json", engine.get::<Vec<Box<RawValue>>>("/containers/json?all=true"));
     let containers = again(list);
     // Not `digests=true`: Docker lists them in any case, and Podman 4 answers nothing at all to it.
-    let images = answered("/images/json", engine.get::<Vec<ImageRow>>("/images/json"));
+    let images = again(|| answered("/images/json", engine.get::<Vec<ImageRow>>("/images/json")));
     let (containers, images) = match lanes {
         1 => (containers.await?, images.await?),
         _ => tokio::try_join!(containers, images)?,
@@ -85,7 +85,8 @@ async fn collect_once(
 const TRIES: usize = 5;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Asks again where the engine failed: Podman does while a container that it lists ends or begins.
+/// Asks again where the engine failed: Podman does while a container that it lists ends or begins, and while an
+/// image that it lists is removed.
 async fn again<T, F: Future<Output = Result<T, CallError>>>(ask: impl Fn() -> F) -> Result<T, CallError> {
     for _ in 1..TRIES {
         match ask().await {

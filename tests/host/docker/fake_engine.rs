@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -354,6 +355,23 @@ fn an_engine_in_trouble_is_quoted() {
         });
         let error = error_of(&engine.host());
         assert!(error.contains("answered 500: layer store is broken"), "{path}: {error}");
+    }
+}
+
+#[test]
+fn a_list_that_an_engine_cannot_make_once_is_asked_for_again() {
+    for path in ["/containers/json", "/images/json"] {
+        let has_failed = AtomicBool::new(false);
+        let list = json!([listed("web", "app:1", &id("a"), "running")]).to_string();
+        let engine = FakeEngine::new(move |asked| {
+            if asked.starts_with(path) && !has_failed.swap(true, Ordering::SeqCst) {
+                return Reply::Body(500, json!({"message": "image not known"}).to_string());
+            }
+            let list = if asked.starts_with("/containers/json") { list.clone() } else { "[]".to_owned() };
+            Reply::Body(200, list)
+        });
+        let (code, report) = check(&locked(), &engine.host(), &[]);
+        assert_eq!((code, status(&report, "docker_images").as_str()), (0, "PASS"), "{path}: {report:#}");
     }
 }
 
