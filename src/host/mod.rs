@@ -35,8 +35,8 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    ContentsState, Digest, Entry, EnvironmentNames, Glob, LeftOut, Mount, MountView, Reason, SectionId, Stat,
-    Tree, Unreadable, any_match,
+    ContentsState, Digest, Entry, EnvironmentNames, Glob, LeftOut, Mount, MountView, PublishedPort, Reason,
+    SectionId, Stat, Tree, Unreadable, any_match,
 };
 
 pub use crate::control::progress::{Phase, Watch};
@@ -53,7 +53,7 @@ pub use postgres::{
     PostgresUrl,
 };
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
-pub use system::{Facts, HIDDEN, ProbeQuery, SystemFacts, SystemQuery};
+pub use system::{Facts, HIDDEN, ProbeQuery, SystemFacts, SystemQuery, is_forwarder};
 pub use visited::Visitor;
 
 /// A machine, or something that can stand for one, that can be observed.
@@ -293,6 +293,31 @@ pub struct ContainerQuery {
     pub clock: fn() -> i64,
 }
 
+impl ContainerQuery {
+    /// Asks for no container, and so for the ports alone that the engine publishes.
+    #[must_use]
+    pub fn listing() -> Self {
+        Self {
+            patterns: Vec::new(),
+            named: BTreeSet::new(),
+            locked: None,
+            mounts: false,
+            exclude: Vec::new(),
+            contents: Vec::new(),
+            environments: false,
+            image: None,
+            ignores_unnamed: true,
+            clock: || 0,
+        }
+    }
+
+    /// Whether it asks for no container.
+    #[must_use]
+    pub fn is_listing(&self) -> bool {
+        self.patterns.is_empty() && self.named.is_empty() && self.image.is_none()
+    }
+}
+
 /// A path inside containers that should have a part of the baseline.
 #[derive(Debug, Clone)]
 pub struct ContentsQuery {
@@ -356,6 +381,40 @@ pub enum Answer {
     Containers(ContainersAnswer),
     /// To [`Query::System`]; none of it is known where the reason is told.
     System(Result<SystemFacts, Reason>),
+    /// To [`SystemQuery::Ports`] that asks the engine, too.
+    Ports(ListeningPorts),
+}
+
+/// The ports that a machine listens on.
+#[derive(Debug, Clone)]
+pub struct ListeningPorts {
+    /// Those of its sockets, or why they are not known.
+    pub sockets: Result<SystemFacts, Reason>,
+    /// Those that its engine publishes, or why they are not known.
+    pub published: Result<Published, Reason>,
+}
+
+/// The ports that an engine publishes, by the name of the container; one that publishes none is not named.
+pub type Published = BTreeMap<String, Vec<PublishedPort>>;
+
+impl Query {
+    /// Whether it asks for the ports that the engine publishes.
+    #[must_use]
+    pub fn asks_for_published(&self) -> bool {
+        matches!(self, Self::System(SystemQuery::Ports { asks_engine: true }))
+    }
+}
+
+impl Answer {
+    /// The answer to `query` with what its engine publishes, where that is asked for.
+    fn with_published(self, query: &Query, published: Option<&Result<Published, Reason>>) -> Self {
+        match (self, published) {
+            (Self::System(sockets), Some(published)) if query.asks_for_published() => {
+                Self::Ports(ListeningPorts { sockets, published: published.clone() })
+            }
+            (answer, _) => answer,
+        }
+    }
 }
 
 /// The answer to a query for containers.
@@ -367,6 +426,8 @@ pub enum ContainersAnswer {
         containers: Vec<Container>,
         /// Subjects that were left out.
         left_out: Vec<LeftOut>,
+        /// The ports that are published, also those of containers that were left out.
+        published: Published,
     },
     /// There is no engine here, with where it was looked for.
     NoEngine(String),
@@ -408,6 +469,8 @@ pub struct Container {
     /// Its mounts, sorted by destination; the source of a bind is a repository path where it has one. `None` where the
     /// engine does not list them.
     pub mounts: Option<Vec<Mount>>,
+    /// Its published ports, sorted. `None` where it does not run, or the engine does not tell.
+    pub ports: Option<Vec<PublishedPort>>,
     /// The outcome of looking at them.
     pub view: MountView,
     /// Why what is told of it may not be so, where that is known.

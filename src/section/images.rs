@@ -1,6 +1,6 @@
 //! The images section: containers, the images they run, and their state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, Visitor};
@@ -11,11 +11,11 @@ use crate::baseline::LockError;
 use crate::config::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, OnUnexpected};
 use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Query};
 use crate::model::{
-    ContainerEnvironment, Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId,
-    State, SubjectKind, Unit, Value, escaped, full_image_name,
+    ContainerEnvironment, Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed,
+    PublishedPort, SectionId, State, SubjectKind, Unit, Value, escaped, full_image_name,
 };
 
-/// The facts of a container's entry, as its lock file spells them, and two that only a host tells.
+/// The facts of a container's entry, as its lock file spells them, and those that only a host tells.
 pub mod fact {
     /// The image's name as it was asked for.
     pub const IMAGE: &str = "image";
@@ -29,6 +29,8 @@ pub mod fact {
     pub const NETWORKS: &str = "networks";
     /// Its mounts, as the lock file spells them: a list in JSON.
     pub const MOUNTS: &str = "mounts";
+    /// Its published ports, as the lock file spells them: a list in JSON.
+    pub const PORTS: &str = "ports";
     /// The Compose project.
     pub const PROJECT: &str = "composeProject";
     /// The Compose service.
@@ -41,6 +43,8 @@ pub mod fact {
     pub const TAG_MOVED: &str = "tagMoved";
     /// The category of what a probe tells.
     pub const CATEGORY: &str = "category";
+    /// The program of the machine that holds a port for a container.
+    pub const HOLDER: &str = "holder";
 }
 
 /// The facts of `entry` that a lock file holds, and not those that only a host tells.
@@ -48,7 +52,8 @@ pub mod fact {
 pub fn locked_facts(entry: &Entry) -> BTreeMap<String, String> {
     let Value::Structured(facts) = &entry.value else { return BTreeMap::new() };
     let mut facts = facts.clone();
-    facts.retain(|name, _| ![fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY].contains(&name.as_str()));
+    let of_hosts = [fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY, fact::HOLDER];
+    facts.retain(|name, _| !of_hosts.contains(&name.as_str()));
     facts
 }
 
@@ -122,7 +127,7 @@ impl Section for Images {
             Answer::Containers(ContainersAnswer::Unreachable(why)) => Observed::Failed(why),
             Answer::Containers(ContainersAnswer::NoEngine(why)) if must => Observed::Failed(why),
             Answer::Containers(ContainersAnswer::NoEngine(why)) => Observed::Skipped(skip(ask, &why)),
-            Answer::Containers(ContainersAnswer::Seen { containers, left_out }) => {
+            Answer::Containers(ContainersAnswer::Seen { containers, left_out, .. }) => {
                 let known = |c: &Container| {
                     ask.baseline.is_some_and(|state| state.entries.contains_key(c.name.as_bytes()))
                 };
@@ -241,8 +246,24 @@ pub fn locked_networks(entry: &Entry) -> Option<Vec<String>> {
     serde_json::from_str(facts.get(fact::NETWORKS)?).ok()
 }
 
+/// The published ports of a container, sorted; `None` where they are not known.
+#[must_use]
+pub fn locked_ports(entry: &Entry) -> Option<Vec<PublishedPort>> {
+    let Value::Structured(facts) = &entry.value else { return None };
+    let texts: Vec<String> = serde_json::from_str(facts.get(fact::PORTS)?).ok()?;
+    let mut ports = texts.iter().map(|text| text.parse().ok()).collect::<Option<Vec<PublishedPort>>>()?;
+    ports.sort();
+    Some(ports)
+}
+
+/// Ports as a fact tells them.
+fn ports_fact(ports: &[PublishedPort]) -> Option<String> {
+    let texts: BTreeSet<String> = ports.iter().map(ToString::to_string).collect();
+    serde_json::to_string(&texts).ok()
+}
+
 fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) -> Observation {
-    let (mut partly, mut unlisted) = (0, 0);
+    let (mut partly, mut unlisted, mut unpublished) = (0, 0, 0);
     let problems = ask.paths.map(|paths| paths.problems.clone()).unwrap_or_default();
     let mut seen = Observation { left_out, ..Observation::default() };
     let ignore = ask.setting.purpose == Purpose::Check
@@ -271,6 +292,9 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
         partly += u64::from(matches!(view, MountView::Seen { is_whole: false, .. }));
         // One of which the baseline has mounts is an error of the check, and one that runs is unseen.
         let locked = ask.baseline.and_then(|state| state.entries.get(&name)).and_then(locked_mounts);
+        let was_published = ask.baseline.and_then(|state| state.entries.get(&name)).map(locked_ports);
+        unpublished +=
+            u64::from(was_published.is_some_and(|locked| locked.is_none() || container.ports.is_none()));
         let is_compared = container.mounts.is_some() || locked.is_some() || view != MountView::NotRunning;
         unlisted += u64::from(ask.paths.is_some_and(|paths| paths.mounts) && !is_compared);
         let given = container.mounts.iter().flatten();
@@ -315,6 +339,11 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
         let reason = "mounts not compared: the engine does not list them".to_owned();
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: unlisted, reason, remedy: None });
     }
+    if unpublished > 0 && ask.setting.purpose == Purpose::Check {
+        let reason = "published ports not compared: the lock file has none, or the engine tells none of what does not run";
+        let reason = reason.to_owned();
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: unpublished, reason, remedy: None });
+    }
     if ignored > 0 {
         let reason = "not in the baseline, and [docker] unexpected is \"ignore\"".to_owned();
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: ignored, reason, remedy: None });
@@ -340,6 +369,7 @@ fn entry_of(container: Container) -> Entry {
         (fact::STATE, Some(container.state)),
         (fact::NETWORKS, container.networks.as_ref().and_then(|names| serde_json::to_string(names).ok())),
         (fact::MOUNTS, mounts),
+        (fact::PORTS, container.ports.as_deref().and_then(ports_fact)),
         (fact::PROJECT, container.compose_project),
         (fact::SERVICE, container.compose_service),
         (fact::CONFIG_HASH, container.compose_config_hash),
@@ -408,6 +438,8 @@ struct Locked {
     networks: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unique_mounts")]
     mounts: Option<Vec<LockedMount>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unique_ports")]
+    ports: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compose_project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -455,6 +487,19 @@ fn unique_networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
         return Err(D::Error::custom("a network has no name"));
     }
     Ok(Some(names))
+}
+
+/// Published ports as a lock file lists them: each once.
+fn unique_ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let mut ports = Vec::<String>::deserialize(deserializer)?;
+    ports.sort();
+    if let Some([port, _]) = ports.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(D::Error::custom(format!("port {port} stands here a second time")));
+    }
+    match ports.iter().find_map(|port| port.parse::<PublishedPort>().err()) {
+        Some(error) => Err(D::Error::custom(error)),
+        None => Ok(Some(ports)),
+    }
 }
 
 /// Mounts as a lock file lists them: each at a place of its own.
@@ -520,6 +565,7 @@ impl Locked {
             state: facts.get(fact::STATE).cloned(),
             networks: locked_networks(entry),
             mounts: locked_mounts(entry),
+            ports: facts.get(fact::PORTS).and_then(|ports| serde_json::from_str(ports).ok()),
             compose_project: facts.get(fact::PROJECT).cloned(),
             compose_service: facts.get(fact::SERVICE).cloned(),
             compose_config_hash: facts.get(fact::CONFIG_HASH).cloned(),
@@ -536,6 +582,7 @@ impl Locked {
             (fact::STATE, self.state),
             (fact::NETWORKS, self.networks.and_then(|names| serde_json::to_string(&names).ok())),
             (fact::MOUNTS, self.mounts.as_deref().map(fact_of)),
+            (fact::PORTS, self.ports.and_then(|ports| serde_json::to_string(&ports).ok())),
             (fact::PROJECT, self.compose_project),
             (fact::SERVICE, self.compose_service),
             (fact::CONFIG_HASH, self.compose_config_hash),

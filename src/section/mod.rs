@@ -14,7 +14,9 @@ mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use images::{LockedMount, fact, is_same_mount, locked_facts, locked_mounts, locked_networks};
+pub use images::{
+    LockedMount, fact, is_same_mount, locked_facts, locked_mounts, locked_networks, locked_ports,
+};
 
 pub use facts::facts;
 pub use packages::package_in_words;

@@ -1,5 +1,6 @@
 //! An engine that this machine reaches by itself: where it listens, and one conversation with it.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +53,13 @@ impl Engine {
                 Address::new(format!("tcp://{}", address.reveal())).to_string()
             }
         }
+    }
+
+    /// Whether it is asked at an address that is none of this machine's own.
+    pub(in crate::host) fn is_of_another_machine(&self) -> bool {
+        let (Self::Tcp(address) | Self::Tls(address, _)) = self else { return false };
+        let host = host_of(address.reveal());
+        host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// The address that a library knows and may repeat.
@@ -158,7 +166,7 @@ pub(in crate::host) fn observe(
     });
     match answer {
         _ if watch.is_cancelled() => None,
-        Ok(Gathered::Seen(containers, left_out)) => {
+        Ok(Gathered::Seen(containers, left_out, published)) => {
             let locked = query.locked.as_ref().filter(|_| query.mounts);
             let locked = locked.map(|paths| LockedPaths::of(paths, layout));
             let looker = Looker {
@@ -171,7 +179,7 @@ pub(in crate::host) fn observe(
                 watch: Arc::new(watch.child()),
             };
             looker.resolve(containers).map(|resolved| match resolved {
-                Ok(containers) => ContainersAnswer::Seen { containers, left_out },
+                Ok(containers) => ContainersAnswer::Seen { containers, left_out, published },
                 Err(error) => ContainersAnswer::Unreachable(error.to_string()),
             })
         }

@@ -7,16 +7,17 @@ use super::life::{Life, RESTARTING};
 use super::rows::{BIND, ListedImages};
 use crate::host::disk::Disk;
 use crate::host::mounts::Running;
-use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
+use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout, Published};
 use crate::model::{
-    ContentsState, EnvironmentNames, LeftOut, Mount, MountView, Unit, any_match, full_image_name,
+    ContentsState, EnvironmentNames, LeftOut, Mount, MountView, PublishedPort, Reason, Unit, any_match,
+    full_image_name,
 };
 
 /// An engine's answer, before compose files are looked for.
 #[derive(Debug)]
 pub(in crate::host) enum Gathered {
     /// The engine answered.
-    Seen(Vec<RawContainer>, Vec<LeftOut>),
+    Seen(Vec<RawContainer>, Vec<LeftOut>, Published),
     /// There is no engine, with where it was looked for.
     NoEngine(String),
     /// There is one, and it could not be asked, with the reason.
@@ -68,13 +69,13 @@ pub(in crate::host) type MountLook<'a> = &'a dyn Fn(&Running, &[Mount]) -> Mount
 impl Gathered {
     /// The containers whose mounts are to be looked at.
     pub(in crate::host) fn mounted(&self) -> Vec<MountedContainer<'_>> {
-        let Self::Seen(containers, _) = self else { return Vec::new() };
+        let Self::Seen(containers, ..) = self else { return Vec::new() };
         containers.iter().filter_map(RawContainer::mounted).collect()
     }
 
     /// All containers.
     pub(in crate::host) fn named(&self) -> Vec<NamedContainer<'_>> {
-        let Self::Seen(containers, _) = self else { return Vec::new() };
+        let Self::Seen(containers, ..) = self else { return Vec::new() };
         let named = containers.iter().map(|raw| NamedContainer {
             name: &raw.container.name,
             id: &raw.id,
@@ -82,6 +83,14 @@ impl Gathered {
             mounts: raw.container.mounts.as_deref().unwrap_or_default(),
         });
         named.collect()
+    }
+
+    /// The ports that the engine publishes, of all of its containers.
+    pub(in crate::host) fn published(&self) -> Result<Published, Reason> {
+        match self {
+            Self::Seen(_, _, published) => Ok(published.clone()),
+            Self::NoEngine(why) | Self::Unreachable(why) => Err(why.as_str().into()),
+        }
     }
 
     /// Maps compose files and the sources of mounts into the layout, as the disk of their machine has them, and looks at the
@@ -93,9 +102,9 @@ impl Gathered {
         look: Option<MountLook<'_>>,
     ) -> ContainersAnswer {
         match self {
-            Self::Seen(containers, left_out) => {
+            Self::Seen(containers, left_out, published) => {
                 let containers = containers.into_iter().map(|raw| raw.resolve(layout, disk, look)).collect();
-                ContainersAnswer::Seen { containers, left_out }
+                ContainersAnswer::Seen { containers, left_out, published }
             }
             Self::NoEngine(why) => ContainersAnswer::NoEngine(why),
             Self::Unreachable(why) => ContainersAnswer::Unreachable(why),
@@ -202,6 +211,8 @@ pub(in crate::host) struct ListedContainer {
     pub(super) networks: Option<Vec<String>>,
     /// Its mounts, where they are listed.
     pub(super) mounts: Option<Vec<Mount>>,
+    /// Its published ports, where they are listed. Podman 4 lists of a range of ports the first one alone.
+    pub(super) ports: Option<Vec<PublishedPort>>,
     /// The result of inspecting it, where that was done.
     pub(super) inspected: Option<Inspected>,
     /// The paths that volumes are binds of, by name, where that was asked.
@@ -231,6 +242,8 @@ pub(super) enum Inspected {
         status: Option<String>,
         /// Its processes, where it has any.
         processes: Option<Box<Running>>,
+        /// Its published ports, where they are told.
+        ports: Option<Vec<PublishedPort>>,
         /// The names of its variables, where they are told.
         variables: Option<BTreeSet<String>>,
     },
@@ -274,7 +287,23 @@ impl ListedContainer {
         let is_looked_at = has_contents || has_paths;
         let is_used = query.locked.is_some() && self.counts(query) && is_up(&self.state) && is_looked_at;
         let is_asked = is_used || self.wants_variables(query);
-        self.left_out(query).is_none() && (self.is_open || is_asked || self.is_unknown(query))
+        let is_wanted =
+            self.left_out(query).is_none() && (self.is_open || is_asked || self.is_unknown(query));
+        is_wanted || self.publishes()
+    }
+
+    /// Whether it publishes ports now.
+    fn publishes(&self) -> bool {
+        is_up(&self.state) && self.ports.as_ref().is_some_and(|ports| !ports.is_empty())
+    }
+
+    /// Its published ports; `None` where it does not run, or the engine does not tell.
+    fn published(&self) -> Option<Vec<PublishedPort>> {
+        let inspected = match &self.inspected {
+            Some(Inspected::There { ports, .. }) => ports.as_ref(),
+            _ => None,
+        };
+        inspected.or(self.ports.as_ref()).filter(|_| is_up(&self.state)).cloned()
     }
 
     /// Whether the names of its variables are wanted.
@@ -325,6 +354,7 @@ impl ListedContainer {
             return Some(Err(reason));
         }
         let (mut running, mut trouble, environment) = (None, None, self.names());
+        self.ports = self.published();
         match self.inspected.take() {
             Some(Inspected::Gone) => return None,
             Some(Inspected::Unclear(why)) => trouble = Some(why),
@@ -356,7 +386,7 @@ impl ListedContainer {
     }
 
     fn into_raw(self, images: &ListedImages) -> RawContainer {
-        let is_running = is_up(&self.state);
+        let (is_running, ports) = (is_up(&self.state), self.published());
         let (mut mounts, devices) = (self.mounts, self.devices);
         if let Some(mounts) = &mut mounts {
             mounts.sort();
@@ -378,6 +408,7 @@ impl ListedContainer {
             networks: self.networks.filter(|names| is_running || !names.is_empty()),
             state: self.state,
             mounts,
+            ports,
             view: MountView::default(),
             trouble: None,
             contents: Vec::new(),
@@ -404,6 +435,9 @@ pub(in crate::host) fn gather(
 ) -> Gathered {
     let mut containers = Vec::new();
     let mut left_out: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let named = |listed: &ListedContainer| Some((listed.name.clone()?, listed.published()?));
+    let mut published: Published = listed.iter().filter_map(named).collect();
+    published.retain(|_, ports| !ports.is_empty());
     for judged in listed.into_iter().filter_map(|listed| listed.judged(images, query)) {
         match judged {
             Ok(raw) => containers.push(raw),
@@ -417,7 +451,7 @@ pub(in crate::host) fn gather(
         reason: reason.to_owned(),
         remedy: None,
     });
-    Gathered::Seen(containers, left_out.collect())
+    Gathered::Seen(containers, left_out.collect(), published)
 }
 
 #[cfg(test)]
@@ -471,6 +505,7 @@ mod tests {
             labels: Labels(HashMap::new()),
             networks: None,
             mounts: None,
+            ports: None,
             inspected: None,
             devices: None,
             image_variables: None,

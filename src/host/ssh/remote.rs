@@ -100,7 +100,12 @@ impl SshHost {
             Query::Containers(query) if query.image.is_none() => Some(query),
             _ => None,
         });
-        let first = containers.next();
+        let listing = ContainerQuery::listing();
+        let wants_published = queries.iter().any(Query::asks_for_published);
+        let (first, is_listing) = match containers.next() {
+            Some(query) => (Some(query), false),
+            None => (Some(&listing).filter(|_| wants_published), true),
+        };
         let asked = async {
             match first {
                 Some(query) => Some(engine::observe(connection, self.access.engine, query).await),
@@ -109,15 +114,18 @@ impl SshHost {
         };
         let surveyed = Box::pin(self.survey(connection, queries, asked, watch)).await;
         let (snapshot, gathered) = surveyed.map_err(|error| self.broken(&error, started, watch))?;
+        let published = gathered.as_ref().map(Gathered::published);
         let mut looked = VecDeque::new();
-        if let (Some(query), Some(gathered)) = (first, gathered) {
+        if let (Some(query), Some(gathered), false) = (first, gathered, is_listing) {
             looked.push_back(self.looked_at(connection, query, gathered, watch).await);
         }
         for query in containers {
             let gathered = engine::observe(connection, self.access.engine, query).await;
             looked.push_back(self.looked_at(connection, query, gathered, watch).await);
         }
-        self.answers(queries, snapshot.as_ref(), (looked, images), watch)
+        let answers = self.answers(queries, snapshot.as_ref(), (looked, images), watch)?;
+        let both = queries.iter().zip(answers);
+        Ok(both.map(|(query, answer)| answer.with_published(query, published.as_ref())).collect())
     }
 
     /// What is seen in the containers that the engine named.

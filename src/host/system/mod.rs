@@ -14,6 +14,7 @@ use crate::control::waits;
 use crate::model::{Reason, escaped};
 
 pub(super) use here::collect;
+pub use ports::is_forwarder;
 
 /// Asks for one part of a machine's state.
 #[derive(Debug, Clone)]
@@ -23,7 +24,10 @@ pub enum SystemQuery {
     /// These units of systemd.
     Services(Vec<String>),
     /// The listening ports.
-    Ports,
+    Ports {
+        /// Whether the engine is asked which of them it publishes.
+        asks_engine: bool,
+    },
     /// The output of these programs.
     Probes(Vec<ProbeQuery>),
 }
@@ -100,7 +104,7 @@ impl SystemQuery {
         match self {
             Self::Packages => "installed packages".to_owned(),
             Self::Services(units) => format!("services {}", units.join(", ")),
-            Self::Ports => "listening ports".to_owned(),
+            Self::Ports { .. } => "listening ports".to_owned(),
             Self::Probes(probes) => {
                 let names: Vec<&str> = probes.iter().map(|probe| probe.name.as_str()).collect();
                 format!("probes {}", names.join(", "))
@@ -113,7 +117,7 @@ impl SystemQuery {
         match self {
             Self::Packages => packages::requests(),
             Self::Services(units) => services::requests(units),
-            Self::Ports => ports::requests(),
+            Self::Ports { .. } => ports::requests(),
             Self::Probes(probes) => probes::requests(probes),
         }
     }
@@ -134,7 +138,7 @@ impl SystemQuery {
         match self {
             Self::Packages => packages::read(&sources),
             Self::Services(units) => services::read(units, &sources),
-            Self::Ports => ports::read(&sources),
+            Self::Ports { .. } => ports::read(&sources),
             Self::Probes(probes) => Ok(probes::read(probes, &sources)),
         }
     }

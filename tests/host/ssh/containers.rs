@@ -104,7 +104,7 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
 
 /// An answer in words; what other tests have on the same engine is not of this one.
 fn told(answer: &ContainersAnswer) -> String {
-    let ContainersAnswer::Seen { containers, left_out } = answer else { panic!("{answer:?}") };
+    let ContainersAnswer::Seen { containers, left_out, .. } = answer else { panic!("{answer:?}") };
     let here = left_out.iter().filter(|left_out| left_out.reason.contains("(--rm)"));
     format!("{containers:?} {:?}", here.collect::<Vec<_>>())
 }
@@ -122,6 +122,12 @@ fn every_kind() -> Stage {
     stage.compose("web", &image, ERP, "aaaa");
     stage.start("alone", &image, &[]);
     stage.start("named", &stage.untagged_image(), &[]);
+    let published = ["-p", "127.0.0.1::8069", "-p", "127.0.0.1::8070-8072/udp"];
+    let name = stage.name("published");
+    stage.docker(
+        &[&["run", "-d", "--name", &name], &published[..], &[&image, "/bin/busybox", "sleep", "600"]]
+            .concat(),
+    );
     stage.start("once", &image, &["--label=com.docker.compose.oneoff=True"]);
     stage.start("temporary", &image, &["--rm"]);
     stage.start("stopped", &image, &[]);

@@ -143,7 +143,7 @@ impl Found {
                         detected.insert(path);
                     }
                 }
-                Answer::Containers(_) | Answer::System(_) => {}
+                Answer::Containers(_) | Answer::System(_) | Answer::Ports(_) => {}
                 Answer::Modules(modules) => {
                     for (place, seen) in modules.modules {
                         found.note_module(&place, matches!(seen, crate::host::SeenModule::Whole(_)));
@@ -490,7 +490,7 @@ fn strays(host: &LocalHost, found: &Found, detected: &BTreeSet<Vec<u8>>) -> Resu
     let answers = host.observe(&[query], &Watch::default())?;
     let matched = answers.into_iter().flat_map(|answer| match answer {
         Answer::Files(files) => files.files.into_keys().collect(),
-        Answer::Modules(_) | Answer::Containers(_) | Answer::System(_) => Vec::new(),
+        Answer::Modules(_) | Answer::Containers(_) | Answer::System(_) | Answer::Ports(_) => Vec::new(),
     });
     Ok(matched.filter(|path| !detected.contains(path)).collect())
 }
