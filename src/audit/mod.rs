@@ -26,6 +26,7 @@ pub(crate) mod remedies;
 pub(crate) mod rename;
 pub(crate) mod revision;
 pub(crate) mod second_look;
+pub(crate) mod shipped;
 pub(crate) mod side;
 pub(crate) mod signed_files;
 pub(crate) mod signing_key;

@@ -53,7 +53,10 @@ pub use postgres::{
     PostgresUrl,
 };
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
-pub use system::{Facts, HIDDEN, ProbeQuery, SystemFacts, SystemQuery, is_forwarder};
+pub use system::{
+    AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, Facts, HIDDEN, HISTORY, PACKAGE, ProbeQuery, READABLE,
+    ShippedQuery, SystemFacts, SystemQuery, is_forwarder,
+};
 pub use visited::Visitor;
 
 /// A machine, or something that can stand for one, that can be observed.

@@ -15,6 +15,7 @@ use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::infrastructure;
 use crate::audit::lines::{Lines, Store, Versions, extent};
 use crate::audit::remedies::{Advice, sides};
+use crate::audit::shipped;
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
 use crate::check::{self, CHECKS, Evidence, find as find_check};
@@ -25,10 +26,10 @@ use crate::cli::terminal::output;
 use crate::cli::terminal::signals::Interrupt;
 use crate::error::Failure;
 use crate::explain::{self, Known, Named};
-use crate::host::Watch;
+use crate::host::{Facts, Watch};
 use crate::model::{
-    AcceptedBy, CheckResult, Entry, Explanation, Finding, Kind, Leaf, Observed, Part, Since, Value, escaped,
-    quoted,
+    AcceptedBy, CheckResult, Entry, Explanation, Finding, Kind, Leaf, Observed, Part, SectionId, Since,
+    Value, escaped, quoted,
 };
 use crate::project::Project;
 use crate::report;
@@ -175,6 +176,12 @@ impl Inquiry<'_> {
             notes,
         };
         it.notes.extend(self.users(&known.place, part.as_deref()));
+        if let Some(section) = known.source.section() {
+            let facts = actual.or(expected).map(section::facts);
+            let subject = (known.place.as_slice(), facts.as_ref());
+            it.notes.extend(shipped::notes(&*self.examined.host, section, subject, self.watch));
+            it.notes.extend(self.observed_by(section, subject));
+        }
         if part.is_none() {
             it.notes.extend(changed_otherwise(&it));
         }
@@ -195,6 +202,23 @@ impl Inquiry<'_> {
         it.ways_out = advice.ways;
         it.notes.extend(advice.notes);
         Ok(it)
+    }
+
+    /// What tells of a probe, and what holds the port of a container.
+    fn observed_by(&self, section: SectionId, (place, facts): (&[u8], Option<&Facts>)) -> Option<String> {
+        match section {
+            section::PROBES => {
+                let name = place.split(|&b| b == b':').next()?;
+                let all = &self.project.config.probes.all;
+                let probe = all.iter().find(|probe| probe.name.as_bytes() == name)?;
+                let words: Vec<String> = probe.run.iter().map(|word| quoted(word)).collect();
+                Some(format!("it is told by: {}", escaped(words.join(" ").as_bytes())))
+            }
+            section::PORTS => {
+                facts?.get(section::fact::HOLDER).map(|holder| format!("{holder} holds it for the container"))
+            }
+            _ => None,
+        }
     }
 
     /// The containers that have the subject, or one of its files, each with the path.

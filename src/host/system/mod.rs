@@ -6,6 +6,7 @@ mod packages;
 mod ports;
 mod probes;
 mod services;
+mod shipped;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::model::{Reason, escaped};
 
 pub(super) use here::collect;
 pub use ports::is_forwarder;
+pub use shipped::{AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, HISTORY, PACKAGE, READABLE, ShippedQuery};
 
 /// Asks for one part of a machine's state.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub enum SystemQuery {
     },
     /// The output of these programs.
     Probes(Vec<ProbeQuery>),
+    /// Where files and a package come from.
+    Shipped(ShippedQuery),
 }
 
 /// A program whose output is compared.
@@ -79,6 +83,10 @@ pub(super) enum Request {
     /// Which process has which socket, and the processes' names, as `ls -l /proc/[0-9]*/fd` and `grep '' /proc/[0-9]*/comm`
     /// print them.
     Owners { name: &'static str },
+    /// Lines of the files in a directory whose names end in `suffix`, where they hold one of these texts, as `grep -FH` prints them.
+    Search { name: &'static str, dir: &'static str, suffix: &'static str, texts: Vec<Vec<u8>> },
+    /// The digests of a file, each behind the name of its algorithm: `md5` and `sha1`.
+    Sums { name: String, path: Vec<u8> },
     /// The standard output of a program.
     Run { name: String, run: Vec<String>, timeout: Duration, most: usize },
 }
@@ -109,6 +117,7 @@ impl SystemQuery {
                 let names: Vec<&str> = probes.iter().map(|probe| probe.name.as_str()).collect();
                 format!("probes {}", names.join(", "))
             }
+            Self::Shipped(_) => "packages of files".to_owned(),
         }
     }
 
@@ -119,6 +128,7 @@ impl SystemQuery {
             Self::Services(units) => services::requests(units),
             Self::Ports { .. } => ports::requests(),
             Self::Probes(probes) => probes::requests(probes),
+            Self::Shipped(query) => shipped::requests(query),
         }
     }
 
@@ -140,6 +150,7 @@ impl SystemQuery {
             Self::Services(units) => services::read(units, &sources),
             Self::Ports { .. } => ports::read(&sources),
             Self::Probes(probes) => Ok(probes::read(probes, &sources)),
+            Self::Shipped(query) => shipped::read(query, &sources),
         }
     }
 }
@@ -176,10 +187,11 @@ mod tests {
     /// The name of a request.
     pub(in crate::host::system) fn name(request: &Request) -> String {
         match request {
-            Request::File { name, .. } | Request::List { name, .. } | Request::Owners { name } => {
-                (*name).to_owned()
-            }
-            Request::Run { name, .. } => name.clone(),
+            Request::File { name, .. }
+            | Request::List { name, .. }
+            | Request::Owners { name }
+            | Request::Search { name, .. } => (*name).to_owned(),
+            Request::Run { name, .. } | Request::Sums { name, .. } => name.clone(),
         }
     }
 }
