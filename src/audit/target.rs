@@ -265,11 +265,11 @@ impl Aim {
         if self.target.is_some() || self.docker != DockerMode::Auto {
             return false;
         }
-        match containers_in(&runs::latest(&project.root, None)) {
+        match containers_in(&runs::latest(&project.store_root, None)) {
             Containers::Compared => true,
             Containers::Skipped => false,
             Containers::NotAsked => {
-                let Ok(listed) = runs::listed(&project.root) else { return true };
+                let Ok(listed) = runs::listed(&project.store_root) else { return true };
                 let local = listed.runs.iter().filter(|run| run.target.is_none());
                 let told = local.map(|run| containers_in(&run.path.join(json::FILE)));
                 told.take_while(|it| *it != Containers::Skipped).any(|it| it == Containers::Compared)

@@ -382,11 +382,11 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
     fn record(&mut self, mut events: Vec<Event>) -> Result<(), Failure> {
         let project = self.watcher.examination.auditor.project;
         let records = &mut *self.records;
-        let failed = |error| Failure::at(&journal::directory(&project.root), &error);
+        let failed = |error| Failure::at(&journal::directory(&project.store_root), &error);
         let is_new_file = records.journal.append(&mut events).map_err(failed)?;
         records.open.note_up_to(&events, records.journal.position());
         if is_new_file {
-            records.open.write(&project.root).map_err(failed)?;
+            records.open.write(&project.store_root).map_err(failed)?;
             records.journal.prune(project.config.retention_days).map_err(failed)?;
         }
         events.iter().try_for_each(|event| (records.sink)(event))

@@ -31,7 +31,7 @@ pub(super) fn leave(
     }
     let evidence = &sighting.look.evidence;
     Advice { project, aim: examination.aim, source, evidence, run: Some(""), watch }.give(&mut report);
-    report.pause = pause::of_report(&project.root, &report).unwrap_or_else(|error| {
+    report.pause = pause::of_report(&project.store_root, &report).unwrap_or_else(|error| {
         error.warn(events);
         None
     });

@@ -326,8 +326,8 @@ fn find_run(project: &Project, args: &AcceptArgs) -> Result<Option<PathBuf>, Fai
     }
     let mut files = lock_file_names();
     files.push(json::FILE);
-    let newest = runs::newest(&project.root, args.target.as_deref(), &files, clock::unix());
-    let runtime = project.named(&project.root.join(runs::PATH));
+    let newest = runs::newest(&project.store_root, args.target.as_deref(), &files, clock::unix());
+    let runtime = project.named(&project.store_root.join(runs::PATH));
     newest.map_err(|error| Failure::at(&runtime, &error))
 }
 

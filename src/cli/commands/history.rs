@@ -62,8 +62,8 @@ pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> 
     // The name of a run tells when it began in the local time of whoever made it: two of them are less than two days apart.
     let first = clock::stamp_before(args.days.saturating_add(2));
     let wanted = |run: &Run| run.stamp >= first;
-    let runtime = project.named(&project.root.join(runs::PATH));
-    let read = history::read(&project.root, &wanted).map_err(|error| Failure::at(&runtime, &error))?;
+    let runtime = project.named(&project.store_root.join(runs::PATH));
+    let read = history::read(&project.store_root, &wanted).map_err(|error| Failure::at(&runtime, &error))?;
     let mut runs = read.runs;
     let since = clock::unix().saturating_sub(i64::from(args.days) * 86_400);
     runs.retain(|past| past.started_at_unix >= since);

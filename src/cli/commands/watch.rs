@@ -213,7 +213,7 @@ impl WatchJob<'_> {
         let WatchInput { project, acknowledged, policies, trusting } = reading;
         let mut aim = self.args.place(project)?;
         let is_over = || self.interrupt.watch.is_cancelled();
-        let _alone = state::hold(&project.root, aim.target.as_deref(), &is_over)?;
+        let _alone = state::hold(&project.store_root, aim.target.as_deref(), &is_over)?;
         let files = if aim.server().is_none() && aim.is_machine() { self.files(project) } else { None };
         aim.visitor = files.clone().map(|files| files as Arc<dyn Visitor>);
         if aim.server().is_none() && aim.is_machine() && aim.docker != DockerMode::Off && !follows.engine {
@@ -228,10 +228,10 @@ impl WatchJob<'_> {
             selection: Selection { only: &only, require: &require, subjects: None },
             baseline: BaselineChoice { source: &source, is_named: false },
         };
-        let at_state = |error: std::io::Error| Failure::at(&project.root.join(state::PATH), &error);
-        let mut journal = Journal::open(&project.root).map_err(at_state)?;
-        let mut open = OpenFindings::read(&project.root, aim.target.as_deref()).map_err(at_state)?;
-        open.write(&project.root).map_err(at_state)?;
+        let at_state = |error: std::io::Error| Failure::at(&project.store_root.join(state::PATH), &error);
+        let mut journal = Journal::open(&project.store_root).map_err(at_state)?;
+        let mut open = OpenFindings::read(&project.store_root, aim.target.as_deref()).map_err(at_state)?;
+        open.write(&project.store_root).map_err(at_state)?;
         journal.prune(project.config.retention_days).map_err(at_state)?;
         let is_terminal = match self.args.format {
             Some(format) => format == EventFormat::Terminal,
@@ -258,7 +258,7 @@ impl WatchJob<'_> {
             heartbeat: Heartbeat { ready: &mut ready, every, beat: &mut beat },
         };
         let ended = watcher.run(&mut records, trigger);
-        open.write(&project.root).map_err(at_state)?;
+        open.write(&project.store_root).map_err(at_state)?;
         ended
     }
 
@@ -284,7 +284,7 @@ impl WatchJob<'_> {
             begun.map_err(|error| no_thread(&error))?;
         }
         let (names, target) = ((streams.prefix.as_str(), streams.keep), aim.target.as_deref());
-        let sender = StreamSender::begin(&project.root, target, server, names, events());
+        let sender = StreamSender::begin(&project.store_root, target, server, names, events());
         follows.sender = Some(sender.map_err(|error| no_thread(&error))?);
         Ok(())
     }

@@ -341,7 +341,7 @@ impl Job<'_> {
     /// The report, with the deploy that is under way.
     fn under_pause(&self, mut report: Report) -> Report {
         let is_silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
-        let announced = pause::of_report(&self.project.root, &report);
+        let announced = pause::of_report(&self.project.store_root, &report);
         report.pause = announced.unwrap_or_else(|error| {
             if !is_silent {
                 error.warn(&*self.project.control.events);

@@ -452,8 +452,9 @@ impl Job<'_> {
             return runs::write_into(&dir, files).map(|()| dir.clone()).map_err(|e| Failure::at(&dir, &e));
         }
         let target = self.aim.target.as_deref();
-        runs::create(&self.project.root, &started.stamp, target, &mut |_| files.clone())
-            .map_err(|error| Failure::at(&self.project.named(&self.project.root.join(runs::PATH)), &error))
+        runs::create(&self.project.store_root, &started.stamp, target, &mut |_| files.clone()).map_err(
+            |error| Failure::at(&self.project.named(&self.project.store_root.join(runs::PATH)), &error),
+        )
     }
 
     /// Whether the lock files of a section, which cannot be read, may be replaced: not where they hold more than
