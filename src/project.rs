@@ -60,6 +60,11 @@ impl Project {
         })
     }
 
+    /// The project at a root, of which runs and states are kept elsewhere.
+    pub(crate) fn kept_at(root: &Path, store_root: PathBuf, control: &Control) -> Result<Self, Failure> {
+        Ok(Self { store_root, ..Self::find(Some(root), control)? })
+    }
+
     /// The project as if nothing were configured, for what must be told where its configuration cannot be read.
     pub(crate) fn unconfigured(given: Option<&Path>, control: &Control) -> Option<Self> {
         let (root, from_here) = Self::find_or_here(given, &control.environment).ok()?;

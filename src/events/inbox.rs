@@ -34,6 +34,10 @@ pub(crate) enum HintSource {
     Reload,
     /// Somebody published something in a stream.
     Redis,
+    /// The agent's schedule said so.
+    Schedule,
+    /// Somebody said something by the agent's interface.
+    Api,
 }
 
 /// A reason why something may have been missed, so that everything is looked at again.

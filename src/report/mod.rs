@@ -3,7 +3,7 @@
 mod causes;
 mod explanation;
 mod github;
-mod html;
+pub(crate) mod html;
 pub mod json;
 mod junit;
 mod markdown;

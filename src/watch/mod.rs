@@ -4,7 +4,7 @@
 //! One thread takes hints and looks at the subjects that they name. Looks at everything (at the start, after a gap, at intervals, and
 //! before a report) run beside it: what it has looked at meanwhile is looked at once more before the result of such a look counts.
 
-mod reports;
+pub(crate) mod reports;
 mod subjects;
 
 use std::collections::BTreeSet;
@@ -27,6 +27,7 @@ use crate::events::open_findings::OpenFindings;
 use crate::events::rules::EventRules;
 use crate::host::{Visitor as _, Watch};
 use crate::model::{Observed, escaped, printable_path};
+use crate::project::Project;
 use crate::section::IMAGES;
 use subjects::{KnownSubjects, Meaning};
 
@@ -57,6 +58,23 @@ pub(crate) struct WatchRecords<'a> {
     pub(crate) open: &'a mut OpenFindings,
     /// Who is told of each event.
     pub(crate) sink: Sink<'a>,
+}
+
+impl WatchRecords<'_> {
+    /// Writes events into the journal of a project, and then tells of them.
+    ///
+    /// # Errors
+    /// When the journal cannot be written, or nobody is told any more.
+    pub(crate) fn record(&mut self, project: &Project, mut events: Vec<Event>) -> Result<(), Failure> {
+        let failed = |error| Failure::at(&journal::directory(&project.store_root), &error);
+        let is_new_file = self.journal.append(&mut events).map_err(failed)?;
+        self.open.note_up_to(&events, self.journal.position());
+        if is_new_file {
+            self.open.write(&project.store_root).map_err(failed)?;
+            self.journal.prune(project.config.retention_days).map_err(failed)?;
+        }
+        events.iter().try_for_each(|event| (self.sink)(event))
+    }
 }
 
 /// Signs of life for whoever started a watcher.
@@ -378,18 +396,8 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         Ok(has_changed)
     }
 
-    /// Writes events into the journal, and then tells of them.
-    fn record(&mut self, mut events: Vec<Event>) -> Result<(), Failure> {
-        let project = self.watcher.examination.auditor.project;
-        let records = &mut *self.records;
-        let failed = |error| Failure::at(&journal::directory(&project.store_root), &error);
-        let is_new_file = records.journal.append(&mut events).map_err(failed)?;
-        records.open.note_up_to(&events, records.journal.position());
-        if is_new_file {
-            records.open.write(&project.store_root).map_err(failed)?;
-            records.journal.prune(project.config.retention_days).map_err(failed)?;
-        }
-        events.iter().try_for_each(|event| (records.sink)(event))
+    fn record(&mut self, events: Vec<Event>) -> Result<(), Failure> {
+        self.records.record(self.watcher.examination.auditor.project, events)
     }
 
     fn event(&self, happened: Happened, trigger: HintSource) -> Event {
