@@ -44,6 +44,7 @@ mod published;
 mod random;
 pub mod report;
 pub mod section;
+pub(crate) mod serve;
 pub mod store;
 pub mod terraform;
 pub mod trust;

@@ -90,6 +90,12 @@ impl HostFile {
             None if config.odoo.is_empty() => {}
             None => config.odoo_refused = Some(not_defined("[[odoo]]", "a watcher asks no database")),
         }
+        if let Some(serve) = own.and_then(|own| own.serve.clone()) {
+            config.serve = Some(serve);
+        }
+        if let Some(own) = own.filter(|own| !own.deployments.is_empty()) {
+            config.deployments.clone_from(&own.deployments);
+        }
         config.trust.key = own.and_then(|own| own.trust.key.clone());
         config.trust.report_key = own.and_then(|own| own.trust.report_key.clone());
         for (name, target) in own.into_iter().flat_map(|own| &own.targets) {
@@ -151,6 +157,17 @@ mod tests {
         assert_eq!(config.odoo[0].server, crate::config::OdooServer::Container("own".to_owned()));
         assert_eq!(config.odoo_refused, None);
         assert!(host.forbids("web", &config.targets["web"]).is_none());
+    }
+
+    #[test]
+    fn the_host_says_what_its_agent_is_where_it_says_anything() {
+        let text = "[serve]\nlisten = \"127.0.0.1:1\"\n[[deployments]]\nname = \"theirs\"\n";
+        let mut config = Config::parse(text).unwrap();
+        host("").put_into(&mut config);
+        assert_eq!((config.serve.as_ref().unwrap().listen.port(), config.deployments.len()), (1, 1));
+        host("[serve]\nlisten = \"127.0.0.1:2\"\n[[deployments]]\nname = \"own\"\n").put_into(&mut config);
+        assert_eq!(config.serve.unwrap().listen.port(), 2);
+        assert_eq!(config.deployments.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["own"]);
     }
 
     #[test]

@@ -4,10 +4,12 @@ mod check;
 mod docker;
 mod error;
 mod events;
+mod git_source;
 pub mod host_file;
 mod notify;
 mod odoo;
 pub mod policies;
+mod serve;
 mod system;
 mod target;
 mod target_name;
@@ -24,8 +26,10 @@ pub use check::CheckConfig;
 pub use docker::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, LOCKED, OnUnexpected};
 pub use error::{ConfigError, invalid, misread};
 pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams};
+pub use git_source::{GitSource, GitWay};
 pub use notify::{Channel, Kept, Notify};
 pub use odoo::{OdooDatabases, OdooServer, WhichDatabases};
+pub use serve::{Deployment, Schedule, ServeConfig, TlsFiles};
 pub use system::{Listed, Probe, Probes, is_unit_name};
 pub use target::{Target, TargetDocker};
 pub use target_name::is_target_name;
@@ -84,6 +88,10 @@ pub struct Config {
     pub events: EventsConfig,
     /// `[terraform]`.
     pub terraform: TerraformConfig,
+    /// `[serve]`, if it is written.
+    pub serve: Option<ServeConfig>,
+    /// `[[deployments]]`.
+    pub deployments: Vec<Deployment>,
     /// The digest of the file that all this was read from; `None` where there is none.
     pub digest: Option<Digest>,
 }
@@ -147,6 +155,8 @@ struct Raw {
     ci: Vec<events::RawItem>,
     events: events::RawEvents,
     terraform: TerraformConfig,
+    serve: Option<serve::RawServe>,
+    deployments: Vec<serve::RawDeployment>,
 }
 
 #[derive(Deserialize, Default)]
@@ -208,7 +218,15 @@ impl Config {
         if !parsed.probes.all.is_empty() {
             parsed.probes.refused = system::written_by_others(&path);
         }
-        Ok(parsed.with_detected(root))
+        let config = parsed.with_detected(root);
+        serve::check_targets(&config.deployments, &config.targets)?;
+        Ok(config)
+    }
+
+    /// The same of a commit that was fetched: who pushes does not decide what the agent is, and what it looks at.
+    #[must_use]
+    pub fn of_fetched_commit(self) -> Self {
+        Self { serve: None, deployments: Vec::new(), ..self }
     }
 
     /// The same with the environments below `root` as targets, where no target names `terraform`.
@@ -270,6 +288,8 @@ impl Config {
             notify: notify::checked(raw.notify, &targets, text)?,
             events: events::checked(raw.categories, raw.ci, raw.events)?,
             odoo_refused: None,
+            serve: raw.serve.map(serve::RawServe::checked).transpose()?,
+            deployments: serve::checked_deployments(raw.deployments)?,
             odoo: raw.odoo.into_iter().map(|it| it.checked(&targets)).collect::<Result<_, _>>()?,
             targets,
             trust: check_trust(raw.trust)?,

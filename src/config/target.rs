@@ -108,7 +108,7 @@ pub(super) struct RawTarget {
 }
 
 /// Whether a text is a fingerprint as `ssh-keygen -l` prints it.
-fn is_fingerprint(text: &str) -> bool {
+pub(super) fn is_fingerprint(text: &str) -> bool {
     let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
     text.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(base64))
 }

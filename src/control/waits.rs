@@ -83,6 +83,7 @@ waits! {
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
+    TIMETABLE = wait("the next look of the agent at its timetable: clocks are set, machines sleep", 60, "the look");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");
 }
 

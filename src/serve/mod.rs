@@ -7,5 +7,6 @@ pub(crate) mod deployed;
 pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod state;
 pub(crate) mod views;
