@@ -84,6 +84,7 @@ waits! {
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
     TIMETABLE = wait("the next look of the agent at its timetable: clocks are set, machines sleep", 60, "the look");
+    AGENT_END = wait("runs that are under way when the agent is asked to end", 4, "they are left behind; the process ends");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");
 }
 

@@ -63,7 +63,7 @@ impl Markup {
     }
 
     /// A table with a heading over each column.
-    pub(super) fn table(
+    pub(crate) fn table(
         &mut self,
         tag: &'static str,
         heads: [&'static str; 4],
