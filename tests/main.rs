@@ -13,5 +13,6 @@ mod host;
 mod imports;
 mod registry;
 mod robustness;
+mod serve;
 mod terraform;
 mod watching;

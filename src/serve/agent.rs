@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::board::{Board, Told};
+use super::board::Board;
 use super::deployed::{Setting, known_targets};
-use super::mirror::Mirror;
+use super::http::{Audience, StreamEvent};
+use super::mirror::{Mirror, MirrorError};
 use super::run::DeploymentRun;
 use super::schedule::{RunEnd, Timetable, Wish};
 use super::state::{DeploymentState, EndedRun, RunResult};
-use super::views::Timing;
+use super::views::{EventView, Timing};
 use crate::config::Deployment;
 use crate::control::clock::{self, Now, Started};
 use crate::control::waits;
@@ -23,10 +23,13 @@ use crate::events::event::Event;
 use crate::events::inbox::HintSource;
 use crate::events::journal::{self, JournalPosition};
 use crate::host::Watch;
-use crate::model::Report;
+use crate::model::{Report, short_id};
 
 /// How many places of one deployment are looked at at the same time.
 const PLACES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+
+/// The directory of the mirror, in that of a deployment.
+const MIRROR: &str = "git";
 
 /// What the agent is to look at.
 #[derive(Clone)]
@@ -65,6 +68,8 @@ pub(crate) struct Agent {
     running: Mutex<BTreeMap<String, Running>>,
     states: Mutex<BTreeMap<String, DeploymentState>>,
     board: Mutex<Board>,
+    /// Readers of the stream: those who see names alone, and those who see lines and values, too.
+    pub(crate) audiences: [Audience; 2],
     bell: (Mutex<bool>, Condvar),
 }
 
@@ -98,6 +103,7 @@ impl Agent {
             running: Mutex::default(),
             states: Mutex::new(states),
             board: Mutex::new(board),
+            audiences: Default::default(),
             bell: (Mutex::new(false), Condvar::new()),
         }))
     }
@@ -122,9 +128,14 @@ impl Agent {
         self.dir.join(deployment)
     }
 
-    /// Events from now on.
-    pub(crate) fn listen(&self) -> Receiver<Told> {
-        self.board().listen()
+    /// Takes note of an event that has just been recorded, and tells those who read the stream.
+    pub(crate) fn note(&self, deployment: &str, event: &Event) {
+        self.board().note(deployment, event);
+        for (audience, detail) in self.audiences.iter().zip([false, true]) {
+            let view = EventView::of(deployment, event, detail);
+            let data = serde_json::to_string(&view).unwrap_or_default();
+            audience.send(&StreamEvent { id: Some(event.id.clone()), name: None, data });
+        }
     }
 
     /// What the scheduler knows of each deployment, by name.
@@ -308,7 +319,7 @@ impl Agent {
         if let Some(state) = self.states().get_mut(&deployment.name) {
             state.project = Some(Arc::clone(&prepared.project));
         }
-        let sink = |event: &Event| self.board().note(&deployment.name, event);
+        let sink = |event: &Event| self.note(&deployment.name, event);
         let run = DeploymentRun {
             project: &prepared.project,
             aims: &prepared.aims,
@@ -345,12 +356,22 @@ impl Agent {
                     .hint("name its root, or a repository: git = { url = \"…\", branch = \"…\" }")
             });
         };
-        let mirror = Mirror::open(&self.store_root(&deployment.name), git, &plan.setting.control)?;
-        let fetched = mirror.fetch(watch)?;
-        *commit = Some(fetched.clone());
-        let tree = mirror.tree(&fetched, watch)?;
-        mirror.prune(&fetched);
-        Ok(tree.join(&git.path))
+        let cancelled = || watch.is_cancelled();
+        let failed = |error: MirrorError| Failure::new(error.to_string());
+        let environment = &plan.setting.control.environment;
+        let dir = self.store_root(&deployment.name).join(MIRROR);
+        let mirror = Mirror::open(&dir, git, environment).map_err(failed)?;
+        let fetched = mirror.fetch(&cancelled).map_err(failed)?;
+        if fetched.is_forced {
+            let before = fetched.before.as_deref().map(short_id).unwrap_or_default();
+            self.warn(&deployment.name, &format!("{} was pushed by force: {before} is not in it", git.branch));
+        }
+        *commit = Some(fetched.commit.clone());
+        let root = mirror.tree(&fetched.commit, &cancelled).map_err(failed)?;
+        if let Err(error) = mirror.prune(&[&fetched.commit], &cancelled) {
+            self.warn(&deployment.name, &format!("old work trees were not removed: {error}"));
+        }
+        Ok(root)
     }
 
     fn warn(&self, deployment: &str, text: &str) {

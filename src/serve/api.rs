@@ -1,7 +1,6 @@
 //! What each operation of the API does, apart from how it is asked and answered.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -361,7 +360,7 @@ fn record(agent: &Agent, known: &Incident) -> Result<(), Refusal> {
         ..known.last.clone()
     };
     let mut sink = |event: &Event| {
-        agent.board().note(&known.deployment, event);
+        agent.note(&known.deployment, event);
         Ok(())
     };
     let mut records = WatchRecords { journal: &mut journal, open: &mut open, sink: &mut sink };
@@ -370,7 +369,7 @@ fn record(agent: &Agent, known: &Incident) -> Result<(), Refusal> {
 }
 
 /// The file of a run's report, of a deployment where one is named.
-pub(crate) fn report_file(agent: &Agent, run: &str, deployment: Option<&str>) -> Result<(PathBuf, Vec<u8>), Refusal> {
+pub(crate) fn report_file(agent: &Agent, run: &str, deployment: Option<&str>) -> Result<Vec<u8>, Refusal> {
     let unknown = || Refusal::Unknown("there is no report of this run".to_owned());
     // Whatever is no name of a run leads nowhere.
     let (_, _, _) = runs::parse_name(run).filter(|_| runs::is_own(run)).ok_or_else(unknown)?;
@@ -378,7 +377,7 @@ pub(crate) fn report_file(agent: &Agent, run: &str, deployment: Option<&str>) ->
     let names = names.iter().filter(|name| deployment.is_none_or(|wanted| wanted == *name));
     names
         .map(|name| agent.store_root(name).join(runs::PATH).join(run).join(json::FILE))
-        .find_map(|path| read_file(&path).ok().map(|bytes| (path, bytes)))
+        .find_map(|path| read_file(&path).ok())
         .ok_or_else(unknown)
 }
 

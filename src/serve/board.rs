@@ -3,14 +3,10 @@
 //! The journals of the deployments are the store; this is an index of them in memory, made anew at each start.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use serde::Serialize;
 
 use crate::events::event::{Event, Happened};
-
-/// How many events a listener may lag behind before it is cut off.
-const LAG: usize = 256;
 
 /// The state of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -83,24 +79,14 @@ pub(crate) struct Incident {
 /// The place of a finding: deployment, target, check, subject.
 type Place = (String, Option<String>, String, Option<String>);
 
-/// The index, and those who listen to it.
+/// The index.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     /// Oldest first; ids are in this order, too.
     incidents: Vec<Incident>,
     by_id: HashMap<String, usize>,
     open: HashMap<Place, usize>,
-    listeners: Vec<SyncSender<Told>>,
     counts: BTreeMap<(&'static str, &'static str), u64>,
-}
-
-/// An event of a deployment, as listeners get it.
-#[derive(Debug, Clone)]
-pub(crate) struct Told {
-    /// The deployment.
-    pub(crate) deployment: String,
-    /// The event.
-    pub(crate) event: Event,
 }
 
 impl Board {
@@ -136,24 +122,11 @@ impl Board {
         at
     }
 
-    /// Takes note of an event that has just been recorded, and tells who listens.
+    /// Takes note of an event that has just been recorded.
     pub(crate) fn note(&mut self, deployment: &str, event: &Event) {
         self.recall(deployment, event);
         let category = event.category.map_or("none", crate::model::Category::word);
         *self.counts.entry((event.event.word(), category)).or_default() += 1;
-        let told = Told { deployment: deployment.to_owned(), event: event.clone() };
-        // Whoever reads too slowly begins anew, and reads what it missed from the list.
-        self.listeners.retain(|listener| match listener.try_send(told.clone()) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        });
-    }
-
-    /// Events from now on.
-    pub(crate) fn listen(&mut self) -> Receiver<Told> {
-        let (sender, receiver) = sync_channel(LAG);
-        self.listeners.push(sender);
-        receiver
     }
 
     /// An incident by its id.
@@ -260,16 +233,5 @@ mod tests {
         assert_eq!(told(&board), [("b".to_owned(), "open")]);
         board.note("erp", &event(Happened::Resolved, "b"));
         assert_eq!(told(&board), [("b".to_owned(), "resolved")]);
-    }
-
-    #[test]
-    fn listeners_that_do_not_read_are_cut_off() {
-        let mut board = Board::default();
-        let (slow, quick) = (board.listen(), board.listen());
-        for _ in 0..=LAG {
-            board.note("erp", &event(Happened::Detected, "a"));
-            quick.try_recv().unwrap();
-        }
-        assert_eq!((slow.iter().count(), board.listeners.len()), (LAG, 1));
     }
 }

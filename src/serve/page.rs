@@ -9,11 +9,12 @@ use super::views::Timeline;
 use crate::control::clock;
 use crate::model::{Category, CauseKind, Report, Status};
 use crate::report::html::markup::Markup;
+use crate::report::html::page::STYLE as REPORT_STYLE;
 
 /// The style of the page, behind that of reports.
-pub(crate) const STYLE: &str = include_str!("page.css");
+const STYLE: &str = include_str!("page.css");
 /// The script of the page.
-pub(crate) const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = include_str!("page.js");
 /// How many days the timeline has.
 const DAYS: u32 = 30;
 /// How many incidents of one cause are shown unfolded.
@@ -30,13 +31,13 @@ const HEAD: &str = "\
 <meta name=color-scheme content=\"light dark\">
 <meta name=robots content=noindex>
 <link rel=icon href=data:,>
-<link rel=stylesheet href=\"/page.css\">
-<script defer src=\"/page.js\"></script>
 ";
 
 /// The reader of a page, and what that one may do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a> {
+    /// What styles and scripts bear.
+    pub(crate) nonce: &'a str,
     /// The name of the token.
     pub(crate) name: &'a str,
     /// Whether lines and values may be seen.
@@ -58,6 +59,10 @@ pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
     let mut page = Markup::default();
     page.fixed(HEAD);
     page.put("title", &format!("{} – driftlock", headline(result, &open)));
+    page.with("style", &[("nonce", reader.nonce)], |it| {
+        it.fixed(REPORT_STYLE);
+        it.fixed(STYLE);
+    });
     page.fixed("\n</head>\n<body>\n");
     header(&mut page, reader);
     page.within("main", |it| {
@@ -74,6 +79,7 @@ pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
         over(it, board.before(None).filter(|it| it.status == IncidentStatus::Resolved).take(RECENT));
     });
     page.put("footer", concat!("driftlock ", env!("CARGO_PKG_VERSION")));
+    page.with("script", &[("nonce", reader.nonce)], |it| it.fixed(SCRIPT));
     page.fixed("\n</body>\n</html>\n");
     page.into_html()
 }

@@ -51,8 +51,27 @@ impl IncidentView {
     }
 }
 
+/// An event as the stream has it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct EventView {
+    /// The deployment.
+    deployment: String,
+    /// The event.
+    #[serde(flatten)]
+    event: Event,
+}
+
+impl EventView {
+    /// The view of an event; values and lines only with `detail`.
+    pub(crate) fn of(deployment: &str, event: &Event, detail: bool) -> Self {
+        let event = if detail { event.clone() } else { without_values(event.clone()) };
+        Self { deployment: deployment.to_owned(), event }
+    }
+}
+
 /// An event without what was in files.
-pub(crate) fn without_values(event: Event) -> Event {
+fn without_values(event: Event) -> Event {
     Event {
         desired_value: None,
         actual_value: None,

@@ -1,5 +1,6 @@
 //! A project in a temporary directory, and the binary run in it.
 
+pub(crate) mod agent;
 pub(crate) mod browser;
 pub(crate) mod cases;
 pub(crate) mod daemon;

@@ -17,6 +17,7 @@ pub(crate) mod pause;
 pub(crate) mod prune;
 pub(crate) mod report;
 pub(crate) mod selftest;
+pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod status;
 pub(crate) mod verify;
