@@ -46,7 +46,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The same of another file.
-    pub(super) fn of_file(mut self, file: &str) -> Self {
+    pub(crate) fn of_file(mut self, file: &str) -> Self {
         let (Self::Unreadable { path, .. }
         | Self::Invalid { path, .. }
         | Self::Refused { path, .. }

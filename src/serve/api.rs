@@ -60,26 +60,24 @@ impl From<Failure> for Refusal {
 }
 
 /// What narrows a list of incidents; each is a list of words with commas in between.
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default)]
 pub(crate) struct IncidentQuery {
     /// Statuses: open, acknowledged, approved, remediating, escalated, resolved.
-    status: Option<String>,
+    pub(crate) status: Option<String>,
     /// Configuration items.
-    ci: Option<String>,
+    pub(crate) ci: Option<String>,
     /// Categories.
-    category: Option<String>,
+    pub(crate) category: Option<String>,
     /// Severities.
-    severity: Option<String>,
+    pub(crate) severity: Option<String>,
     /// Those that were seen at or after this moment: a date, or RFC 3339.
-    since: Option<String>,
+    pub(crate) since: Option<String>,
     /// Deployments.
-    deployment: Option<String>,
+    pub(crate) deployment: Option<String>,
     /// How many at most: 1 to 1000.
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// Where the page before ended.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// A list of words of a query, each of which must be one of `known`.
@@ -175,12 +173,10 @@ pub(crate) fn report(agent: &Agent, detail: bool) -> WholeReport {
 }
 
 /// What narrows a timeline.
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default)]
 pub(crate) struct TimelineQuery {
     /// How many days up to today: 1 to 366.
-    days: Option<u32>,
+    pub(crate) days: Option<u32>,
 }
 
 /// What happened on the last days.

@@ -85,7 +85,7 @@ pub(crate) const ROUTES: &[SiteRoute<AgentSite>] = &[
             key("deployment", "The deployment, where several have a run of this name"),
             key("format", "json or html; html needs the role detail"),
         ]),
-    SiteRoute::new(Verb::Post, "/page/reconcile", Some(TokenRole::Operate), RouteKind::Form, |site, _| {
+    SiteRoute::new(Verb::Post, "/page/reconcile", Some(TokenRole::Operate), RouteKind::Form, |site: &AgentSite, _| {
         api::reconcile(&site.agent, &ReconcileBody::default()).map_err(problem)?;
         Ok(SiteAnswer::Redirect("/".to_owned()))
     })
@@ -106,7 +106,7 @@ fn problem(refusal: Refusal) -> Problem {
     }
 }
 
-fn scrape(site: &AgentSite, _: &AgentSiteRequest) -> Result<SiteAnswer, Problem> {
+fn scrape(site: &AgentSite, _: &SiteRequest) -> Result<SiteAnswer, Problem> {
     Ok(SiteAnswer::Text(metrics::MEDIA_TYPE, metrics::page(&site.agent)))
 }
 
