@@ -1,6 +1,6 @@
 //! A bare repository of driftlock's own: fetched into, and checked out from, while nothing of what is fetched runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::command;
 use super::error::GitError;
 use super::limit::{End, Limit, run};
 use crate::control::environment::variables_named;
-use crate::model::in_words;
+use crate::model::{escaped, in_words};
 
 /// Variables that git and the programs it starts get from this process: where programs are, and the way out of this network.
 const KEPT: [&str; 10] = [
@@ -156,12 +156,12 @@ impl BareRepository {
         };
         there("read the commit", &["read-tree", "HEAD"])?;
         // A tree that names two things alike would be another one on a disk, and which one depends on the git that writes it.
-        if there("read the commit", &["write-tree"])?
-            != there("read the commit", &["rev-parse", "HEAD^{tree}"])?
-        {
-            let reason = "its tree is not one that git writes: a name stands in it twice, or a mode is odd; look at it with: git \
-                          fsck";
-            return Err(GitError::Refused { what: "read the commit", reason: reason.to_owned() });
+        let paths =
+            there("read the commit", &["ls-tree", "-r", "-t", "-z", "--name-only", "--full-tree", "HEAD"])?;
+        let mut seen = HashSet::new();
+        if let Some(twice) = paths.split(|b| *b == 0).find(|path| !seen.insert(*path)) {
+            let reason = format!("{} stands in it twice; look at it with: git fsck", escaped(twice));
+            return Err(GitError::Refused { what: "read the commit", reason });
         }
         there("write its files", &["checkout-index", "--all", "--force", "--quiet"])?;
         there("note what was written", &["update-index", "-q", "--refresh"]).map(drop)
