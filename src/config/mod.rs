@@ -1,6 +1,7 @@
 //! `audit/driftlock.toml`: what it may say, and clear words about what it may not.
 
 mod check;
+mod deployment_variables;
 mod docker;
 mod error;
 mod events;
@@ -8,8 +9,10 @@ mod git_source;
 pub mod host_file;
 mod notify;
 mod odoo;
+mod older_agent;
 pub mod policies;
 mod serve;
+mod serve_file;
 mod system;
 mod target;
 mod target_name;
@@ -23,6 +26,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use check::CheckConfig;
+pub use deployment_variables::DeploymentVariables;
 pub use docker::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, LOCKED, OnUnexpected};
 pub use error::{ConfigError, invalid, misread};
 pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams};
@@ -30,6 +34,7 @@ pub use git_source::{GitSource, GitWay};
 pub use notify::{Channel, Kept, Notify};
 pub use odoo::{OdooDatabases, OdooServer, WhichDatabases};
 pub use serve::{Deployment, Schedule, ServeConfig, TlsFiles};
+pub use serve_file::ServeFile;
 pub use system::{Listed, Probe, Probes, is_unit_name};
 pub use target::{Target, TargetDocker};
 pub use target_name::is_target_name;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::deployment_variables::DeploymentVariables;
 use super::git_source::{GitSource, RawGitSource};
 use super::{ConfigError, RETENTION_DAYS, Target, is_target_name, senseless};
 use crate::control::cron::Cron;
@@ -117,6 +118,8 @@ pub struct Deployment {
     pub watch: bool,
     /// A file of `KEY=VALUE` lines: variables that Terraform receives.
     pub env_file: Option<PathBuf>,
+    /// Variables that Terraform receives, where they do not stand in a file of their own.
+    pub variables: DeploymentVariables,
     /// Words about it, for whoever reads of it.
     pub tags: BTreeMap<String, String>,
 }
@@ -146,7 +149,19 @@ impl Deployment {
             git: None,
             watch: false,
             env_file: None,
+            variables: DeploymentVariables::default(),
             tags: BTreeMap::new(),
+        }
+    }
+
+    /// The variables that Terraform receives for it; its file is relative to `root`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, others may read it, or a line of it is no variable.
+    pub fn terraform_variables(&self, root: &Path) -> Result<DeploymentVariables, ConfigError> {
+        match &self.env_file {
+            Some(file) => DeploymentVariables::read(&root.join(file)),
+            None => Ok(self.variables.clone()),
         }
     }
 
@@ -249,7 +264,7 @@ pub(super) fn hosts_of(listen: SocketAddr) -> Vec<String> {
 }
 
 /// A name of a host, as a request names it.
-fn host(text: &String) -> Result<String, ConfigError> {
+pub(super) fn host(text: &String) -> Result<String, ConfigError> {
     let is_address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let is_address = is_address.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
     let is_letter = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
@@ -342,6 +357,7 @@ impl RawDeployment {
             git: self.git.map(|git| git.checked(&at("git"))).transpose()?,
             watch: self.watch,
             env_file: self.env_file,
+            variables: DeploymentVariables::default(),
             tags: self.tags,
             name,
         })

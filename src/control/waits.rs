@@ -83,6 +83,10 @@ waits! {
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
+    GIT_SERVER_KEY = wait("a git server that shows its host key", 30, "the deployment is an error");
+    GIT_FETCH = wait("all that is fetched from a git server", 30 * 60, "the deployment is an error");
+    GIT_TREE = wait("the files of a commit, written into a directory", 10 * 60, "the deployment is an error");
+    MIRROR = wait("another process that holds the mirror of a repository", 10, "the deployment is an error");
     TIMETABLE = wait("the next look of the agent at its timetable: clocks are set, machines sleep", 60, "the look");
     AGENT_END = wait("runs that are under way when the agent is asked to end", 4, "they are left behind; the process ends");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");

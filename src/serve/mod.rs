@@ -10,7 +10,7 @@ pub(crate) mod mirror;
 pub(crate) mod page;
 pub(crate) mod run;
 pub(crate) mod schedule;
-pub(crate) mod secret;
+mod secret;
 pub(crate) mod site;
 pub(crate) mod state;
 pub(crate) mod tokens;

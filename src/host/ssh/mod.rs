@@ -20,6 +20,7 @@ mod reason;
 mod remote;
 pub(crate) mod route;
 mod run;
+pub(crate) mod server_key;
 mod signer;
 pub(crate) mod ssh_config;
 mod stdio;

@@ -8,7 +8,7 @@ use super::*;
 
 /// A moment: the steady clock in seconds, with the calendar in step.
 fn at(second: u64) -> Now {
-    Now { steady: Duration::from_secs(second), unix: MIDNIGHT + i64::try_from(second).unwrap() }
+    Now { steady: super::seconds(second), unix: MIDNIGHT + i64::try_from(second).unwrap() }
 }
 
 /// 2026-06-01T00:00:00Z.
@@ -17,8 +17,8 @@ const DAY: u64 = 24 * 60 * 60;
 
 fn every(name: &str, seconds: u64) -> Deployment {
     Deployment {
-        schedule: Schedule::Every(Duration::from_secs(seconds)),
-        on_error: Duration::from_secs(60),
+        schedule: Schedule::Every(super::seconds(seconds)),
+        on_error: super::seconds(60),
         ..Deployment::named(name)
     }
 }
@@ -61,7 +61,7 @@ fn the_first_run_is_at_the_start_and_the_next_one_an_interval_later() {
 
 #[test]
 fn names_shift_intervals_always_by_the_same_and_by_a_tenth_at_most() {
-    let hour = Duration::from_secs(3600);
+    let hour = super::seconds(3600);
     assert_eq!(shift("production", hour), shift("production", hour));
     let shifts: std::collections::BTreeSet<Duration> =
         (0..50).map(|n| shift(&format!("site-{n}"), hour)).collect();
@@ -147,7 +147,7 @@ fn a_deployment_that_hangs_holds_up_no_other() {
         runs += run_due(&mut table, at(second), RunEnd::Looked).len();
     }
     assert!(runs >= 18, "{runs}");
-    assert_eq!(table.times(at(1000)).next().unwrap().running, Some(Duration::from_secs(1000)));
+    assert_eq!(table.times(at(1000)).next().unwrap().running, Some(super::seconds(1000)));
 }
 
 #[test]
@@ -159,12 +159,12 @@ fn clocks_that_are_set_move_calendars_and_no_intervals() {
     assert_eq!(run_due(&mut table, ahead(1, 3600), RunEnd::Looked), ["b"]);
     // Back again: what has come does not come a second time.
     assert!(table.due(at(1860)).iter().all(|name| name == "a"));
-    assert_eq!(table.times(at(1860)).nth(1).unwrap().next, Some(Duration::from_secs(5400 - 1860)));
+    assert_eq!(table.times(at(1860)).nth(1).unwrap().next, Some(super::seconds(5400 - 1860)));
     // Years forward and back: nothing is lost, and what was missed is not counted for ever.
     run_due(&mut table, ahead(1861, 900_000_000), RunEnd::Looked);
     assert_eq!(counters(&table, "b").missed, COUNTED - 1);
     run_due(&mut table, at(1862), RunEnd::Looked);
-    assert_eq!(table.times(at(1862)).nth(1).unwrap().next, Some(Duration::from_secs(5400 - 1862)));
+    assert_eq!(table.times(at(1862)).nth(1).unwrap().next, Some(super::seconds(5400 - 1862)));
 }
 
 #[test]
@@ -289,7 +289,7 @@ proptest! {
         for act in acts {
             match act {
                 Act::Pass(seconds) => {
-                    now.steady += Duration::from_secs(seconds);
+                    now.steady += super::seconds(seconds);
                     now.unix += i64::try_from(seconds).unwrap();
                 }
                 Act::SetClock(by) => now.unix += by,
