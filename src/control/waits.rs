@@ -83,6 +83,18 @@ waits! {
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
+    TOKENS = wait("another one that changes the agent's tokens", 10, "an error");
+    HTTP_HEAD = wait("a client of the agent: its handshake, the head of its next request", 10, "its connection is closed");
+    HTTP_BODY = wait("the body of its request", 10, "408");
+    HTTP_HANDLER = wait("the answer to a request, with the turn of those before it", 30, "503");
+    HTTP_REQUEST = wait("a request from its head to the end of its answer, streams left out", 60, "its connection is closed");
+    HTTP_STALL = wait("a client that takes nothing of its answer", 10, "its connection is closed");
+    HTTP_IDLE = wait("the next request of a client while others wait for a connection", 1, "its connection is closed");
+    HTTP_HEARTBEAT = wait("the next event of a stream", 15, "a comment that keeps it open");
+    HTTP_END = wait("connections that are open when the agent ends", 4, "they are closed");
+    LOGIN = wait("more attempts of one address to log in", 60, "they are counted anew");
+    SESSION_IDLE = wait("the next request of a session", 60 * 60, "it ends");
+    SESSION = wait("a session that nobody ends", 12 * 60 * 60, "it ends");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");
 }
 

@@ -1,0 +1,6 @@
+//! The agent: what is looked at when, from which commit, and how others hear of it.
+
+#[cfg_attr(not(test), expect(dead_code, reason = "the agent's runner makes and judges tokens"))]
+mod secret;
+#[cfg_attr(not(test), expect(dead_code, reason = "the agent's runner makes and judges tokens"))]
+pub(crate) mod tokens;
