@@ -129,7 +129,9 @@ pub(crate) enum TokenError {
         path: PathBuf,
     },
     /// It is no name.
-    #[error("{0} is no name of a token: it has 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or a digit")]
+    #[error(
+        "{0} is no name of a token: it has 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or a digit"
+    )]
     Name(String),
     /// There is one of that name.
     #[error("there is a token {0} already; revoke it first, or choose another name")]
@@ -209,8 +211,7 @@ impl TokenStore {
         let bytes = random_bytes::<32>()?;
         let (created, created_unix) = clock::utc();
         let sha256 = Digest::of(&bytes).to_string();
-        let record =
-            TokenRecord { name: name.to_owned(), role, sha256, created, created_unix, expires_unix };
+        let record = TokenRecord { name: name.to_owned(), role, sha256, created, created_unix, expires_unix };
         self.change(|records| {
             if records.iter().any(|other| other.name == name) {
                 return Err(TokenError::Taken(name.to_owned()));
@@ -314,7 +315,11 @@ impl TokenStore {
 
     fn parsed(&self, bytes: &[u8]) -> Result<Vec<TokenRecord>, TokenError> {
         let file: TokenFile = serde_json::from_slice(bytes).map_err(|error| {
-            self.damaged(format!("it is no file of tokens (line {}, column {})", error.line(), error.column()))
+            self.damaged(format!(
+                "it is no file of tokens (line {}, column {})",
+                error.line(),
+                error.column()
+            ))
         })?;
         if file.format != FORMAT {
             return Err(self.damaged(format!("its format is not {FORMAT}")));
@@ -324,7 +329,9 @@ impl TokenStore {
             let is_twice =
                 before.iter().any(|other| other.name == record.name || other.sha256 == record.sha256);
             if !is_name(&record.name) || record.digest().is_none() || is_twice {
-                return Err(self.damaged(format!("its token number {} is none, or is there twice", position + 1)));
+                return Err(
+                    self.damaged(format!("its token number {} is none, or is there twice", position + 1))
+                );
             }
         }
         Ok(file.tokens)
@@ -352,10 +359,8 @@ impl TokenStore {
         options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
         let at = |source| TokenError::File { path: path.clone(), source };
         let file = options.open(&path).map_err(at)?;
-        match file_lock::hold(&file, waits::TOKENS.most, &|| false).map_err(at)? {
-            true => Ok(file),
-            false => Err(TokenError::Busy { path: path.clone() }),
-        }
+        let is_held = file_lock::hold(&file, waits::TOKENS.most, &|| false).map_err(at)?;
+        if is_held { Ok(file) } else { Err(TokenError::Busy { path: path.clone() }) }
     }
 }
 
@@ -441,7 +446,14 @@ mod tests {
         assert!(store.find(&token).unwrap().is_some());
         let path = dir.path().join("tokens.json");
         let good = std::fs::read_to_string(&path).unwrap();
-        for text in ["", "{}", &good[..good.len() / 2], &good.replace("tokens/1", "tokens/2"), &good.replace("read", "root"), &good.replace("\"name\"", "\"x\": 1, \"name\"")] {
+        for text in [
+            "",
+            "{}",
+            &good[..good.len() / 2],
+            &good.replace("tokens/1", "tokens/2"),
+            &good.replace("read", "root"),
+            &good.replace("\"name\"", "\"x\": 1, \"name\""),
+        ] {
             std::fs::write(&path, text).unwrap();
             assert!(matches!(store.find(&token), Err(TokenError::Damaged { .. })), "{text}");
             assert!(store.add("other", TokenRole::Read, None).is_err(), "nothing is written over");
