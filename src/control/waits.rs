@@ -89,6 +89,7 @@ waits! {
     HTTP_HANDLER = wait("the answer to a request, with the turn of those before it", 30, "503");
     HTTP_REQUEST = wait("a request from its head to the end of its answer, streams left out", 60, "its connection is closed");
     HTTP_STALL = wait("a client that takes nothing of its answer", 10, "its connection is closed");
+    HTTP_LINGER = wait("a client that goes on to send what was refused", 1, "its connection is closed");
     HTTP_IDLE = wait("the next request of a client while others wait for a connection", 1, "its connection is closed");
     HTTP_HEARTBEAT = wait("the next event of a stream", 15, "a comment that keeps it open");
     HTTP_END = wait("connections that are open when the agent ends", 4, "they are closed");

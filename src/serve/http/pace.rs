@@ -3,10 +3,15 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::control::waits;
+
+/// The bytes that are read in vain at most.
+const MOST_IN_VAIN: usize = 8 << 20;
 
 /// The state of one connection.
 pub(super) struct Pace(Mutex<PaceState>);
@@ -20,6 +25,12 @@ struct PaceState {
     is_handed_over: bool,
     /// Since when the client takes nothing.
     stalled: Option<Instant>,
+    /// The body of the request was not read to its end.
+    is_unread: bool,
+    /// Since when the rest of it is read in vain, so that the client gets to read why it was refused.
+    lingering: Option<Instant>,
+    /// The bytes of that.
+    in_vain: usize,
     /// Since when there is no request.
     idle: Instant,
 }
@@ -31,6 +42,9 @@ impl Pace {
             is_stream: false,
             is_handed_over: false,
             stalled: None,
+            is_unread: false,
+            lingering: None,
+            in_vain: 0,
             idle: Instant::now(),
         }))
     }
@@ -39,12 +53,18 @@ impl Pace {
         edit(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A request has come.
-    pub(super) fn request_began(&self) {
+    /// A request has come, with or without a body.
+    pub(super) fn request_began(&self, has_body: bool) {
         self.with(|state| {
+            state.is_unread = has_body;
             state.requested = Some(Instant::now());
             (state.is_stream, state.is_handed_over) = (false, false);
         });
+    }
+
+    /// Its body was read to the end.
+    pub(super) fn request_was_read(&self) {
+        self.with(|state| state.is_unread = false);
     }
 
     /// Its answer lasts.
@@ -55,6 +75,26 @@ impl Pace {
     /// The answer's body was handed over, or nobody wants it.
     pub(super) fn body_ended(&self) {
         self.with(|state| state.is_handed_over = true);
+    }
+
+    /// Begins to linger where the client may still send; whether it does.
+    fn lingers(&self) -> bool {
+        self.with(|state| {
+            state.lingering = state.is_unread.then(Instant::now);
+            state.is_unread
+        })
+    }
+
+    fn is_lingering(&self) -> bool {
+        self.with(|state| state.lingering.is_some())
+    }
+
+    /// Counts what was read in vain.
+    fn read_in_vain(&self, count: usize) -> usize {
+        self.with(|state| {
+            state.in_vain += count;
+            state.in_vain
+        })
     }
 
     fn wrote(&self, is_pending: bool, is_flush: bool) {
@@ -74,7 +114,9 @@ impl Pace {
     pub(super) fn is_too_slow(&self, stall: Duration, request: Duration) -> bool {
         self.with(|state| {
             let is_over = |since: Option<Instant>, most| since.is_some_and(|since| since.elapsed() >= most);
-            is_over(state.stalled, stall) || !state.is_stream && is_over(state.requested, request)
+            is_over(state.stalled, stall)
+                || is_over(state.lingering, waits::HTTP_LINGER.most)
+                || !state.is_stream && is_over(state.requested, request)
         })
     }
 
@@ -96,6 +138,21 @@ impl<T> PacedStream<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> PacedStream<T> {
+    /// Reads until the client ends, or has sent too much.
+    fn poll_in_vain(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 8 << 10];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut self.inner).poll_read(context, &mut buffer));
+            let count = buffer.filled().len();
+            if read.is_err() || count == 0 || self.pace.read_in_vain(count) > MOST_IN_VAIN {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for PacedStream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -106,7 +163,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for PacedStream<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for PacedStream<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for PacedStream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -138,8 +195,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for PacedStream<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let ended = Pin::new(&mut self.inner).poll_shutdown(context);
-        self.pace.wrote(ended.is_pending(), false);
-        ended
+        if !self.pace.is_lingering() {
+            let ended = Pin::new(&mut self.inner).poll_shutdown(context);
+            self.pace.wrote(ended.is_pending(), false);
+            if !matches!(ended, Poll::Ready(Ok(()))) || !self.pace.lingers() {
+                return ended;
+            }
+        }
+        self.poll_in_vain(context).map(Ok)
     }
 }

@@ -180,8 +180,8 @@ impl Site {
         from: Arc<RequestOrigin>,
     ) -> Result<Response<AnswerBody>, Infallible> {
         let start = Instant::now();
-        from.pace.request_began();
         let (parts, body) = request.into_parts();
+        from.pace.request_began(!body.is_end_stream());
         let mut trace = RequestTrace::default();
         let response = match self.handled(&parts, body, &from, &mut trace).await {
             Ok(response) => response,
@@ -215,6 +215,7 @@ impl Site {
         let spec = self.specs[admitted.at];
         let query = request::query(&spec, parts.uri.query())?;
         let body = self.read_body(spec, body).await?;
+        from.pace.request_was_read();
         let (form, caller) = form_fields(spec, &body, admitted.caller)?;
         let last_event_id = guard::single(&parts.headers, "last-event-id")?.map(str::to_owned);
         let nonce = random_text().map_err(|_| Problem::internal())?;
