@@ -89,6 +89,19 @@ waits! {
     MIRROR = wait("another process that holds the mirror of a repository", 10, "the deployment is an error");
     TIMETABLE = wait("the next look of the agent at its timetable: clocks are set, machines sleep", 60, "the look");
     AGENT_END = wait("runs that are under way when the agent is asked to end", 4, "they are left behind; the process ends");
+    TOKENS = wait("another one that changes the agent's tokens", 10, "an error");
+    HTTP_HEAD = wait("a client of the agent: its handshake, the head of its next request", 10, "its connection is closed");
+    HTTP_BODY = wait("the body of its request", 10, "408");
+    HTTP_HANDLER = wait("the answer to a request, with the turn of those before it", 30, "503");
+    HTTP_REQUEST = wait("a request from its head to the end of its answer, streams left out", 60, "its connection is closed");
+    HTTP_STALL = wait("a client that takes nothing of its answer", 10, "its connection is closed");
+    HTTP_LINGER = wait("a client that goes on to send what was refused", 1, "its connection is closed");
+    HTTP_IDLE = wait("the next request of a client while others wait for a connection", 1, "its connection is closed");
+    HTTP_HEARTBEAT = wait("the next event of a stream", 15, "a comment that keeps it open");
+    HTTP_END = wait("connections that are open when the agent ends", 4, "they are closed");
+    LOGIN = wait("more attempts of one address to log in", 60, "they are counted anew");
+    SESSION_IDLE = wait("the next request of a session", 60 * 60, "it ends");
+    SESSION = wait("a session that nobody ends", 12 * 60 * 60, "it ends");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");
 }
 
