@@ -253,9 +253,17 @@ impl Aim {
             docker_asked: self.docker_asked,
             compared_before: self.compared_before(project),
             image: self.image.as_deref(),
+            limits: purpose == Purpose::Export || self.asks_desired(project),
+            asks_desired: self.asks_desired(project),
             no_machine: !self.has_sections(),
             clock: clock::unix,
         }
+    }
+
+    /// Whether a CMDB says what should be of it.
+    pub(crate) fn asks_desired(&self, project: &Project) -> bool {
+        let name = self.name();
+        self.is_machine() && project.config.desired.all.values().any(|source| source.is_of(&name))
     }
 
     /// Whether the last whole run here compared containers: then they are expected to be here. A run that could not ask the

@@ -1,6 +1,7 @@
 //! `audit/driftlock.toml`: what it may say, and clear words about what it may not.
 
 mod check;
+mod desired;
 mod docker;
 mod error;
 mod events;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use check::CheckConfig;
+pub use desired::{DesiredConfig, DesiredFrom, DesiredSource, FieldPaths, NamedCommand, Observable};
 pub use docker::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, LOCKED, OnUnexpected};
 pub use error::{ConfigError, invalid, misread};
 pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams};
@@ -80,6 +82,8 @@ pub struct Config {
     pub odoo: Vec<OdooDatabases>,
     /// Why none of those databases is asked: nobody whom the machine trusts has defined them.
     pub odoo_refused: Option<String>,
+    /// `[desired.NAME]` and `[commands.NAME]`.
+    pub desired: DesiredConfig,
     /// `[[categories]]`, `[[ci]]` and `[events]`.
     pub events: EventsConfig,
     /// `[terraform]`.
@@ -143,6 +147,8 @@ struct Raw {
     notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
     trust: Trust,
     odoo: Vec<odoo::Raw>,
+    desired: BTreeMap<String, desired::RawDesired>,
+    commands: BTreeMap<String, desired::RawCommand>,
     categories: Vec<events::RawCategory>,
     ci: Vec<events::RawItem>,
     events: events::RawEvents,
@@ -208,6 +214,9 @@ impl Config {
         if !parsed.probes.all.is_empty() {
             parsed.probes.refused = system::written_by_others(&path);
         }
+        if !parsed.desired.commands.is_empty() {
+            parsed.desired.refused = system::written_by_others(&path);
+        }
         Ok(parsed.with_detected(root))
     }
 
@@ -270,6 +279,7 @@ impl Config {
             notify: notify::checked(raw.notify, &targets, text)?,
             events: events::checked(raw.categories, raw.ci, raw.events)?,
             odoo_refused: None,
+            desired: desired::checked(raw.desired, raw.commands, &targets)?,
             odoo: raw.odoo.into_iter().map(|it| it.checked(&targets)).collect::<Result<_, _>>()?,
             targets,
             trust: check_trust(raw.trust)?,

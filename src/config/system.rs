@@ -113,6 +113,30 @@ impl RawServices {
     }
 }
 
+/// Whether words are a program that can be run, with its arguments; else why not.
+pub(super) fn program_is_sound(run: &[String]) -> Result<(), String> {
+    match run.first() {
+        None => Err("it runs nothing".to_owned()),
+        Some(program) if program.is_empty() || program.starts_with('-') => {
+            Err(format!("\"{program}\" is no program"))
+        }
+        Some(program) if program.contains('/') && !program.starts_with('/') => {
+            let rule = "a program is found by its name, or by an absolute path";
+            Err(format!("\"{program}\" is relative; {rule}"))
+        }
+        Some(_) if run.iter().any(|word| word.contains('\0')) => Err("an argument has a NUL".to_owned()),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The longest that a program may take, by what is configured; else why not.
+pub(super) fn checked_timeout(text: Option<&str>) -> Result<Duration, String> {
+    let Some(text) = text else { return Ok(PROBE_TIMEOUT) };
+    let length = seconds(text).and_then(|it| u64::try_from(it).ok()).map(Duration::from_secs);
+    let length = length.filter(|it| !it.is_zero() && *it <= LONGEST_PROBE);
+    length.ok_or_else(|| format!("\"{text}\": it is 1s to 5m"))
+}
+
 pub(super) fn checked_probes(raw: Vec<RawProbe>) -> Result<Probes, ConfigError> {
     let mut names = BTreeSet::new();
     let mut all = Vec::new();
@@ -124,26 +148,12 @@ pub(super) fn checked_probes(raw: Vec<RawProbe>) -> Result<Probes, ConfigError> 
         if !names.insert(name.clone()) {
             return bad("name", &format!("\"{name}\" stands here a second time"));
         }
-        match run.first() {
-            None => return bad("run", &format!("\"{name}\" runs nothing")),
-            Some(program) if program.is_empty() || program.starts_with('-') => {
-                return bad("run", &format!("\"{program}\" is no program"));
-            }
-            Some(program) if program.contains('/') && !program.starts_with('/') => {
-                let rule = "a program is found by its name, or by an absolute path";
-                return bad("run", &format!("\"{program}\" is relative; {rule}"));
-            }
-            Some(_) => {}
+        if let Err(why) = program_is_sound(&run) {
+            return bad("run", &format!("\"{name}\": {why}"));
         }
-        if run.iter().any(|word| word.contains('\0')) {
-            return bad("run", &format!("an argument of \"{name}\" has a NUL"));
-        }
-        let told = timeout.as_deref().map(|text| {
-            let length = seconds(text).and_then(|it| u64::try_from(it).ok()).map(Duration::from_secs);
-            length.filter(|it| !it.is_zero() && *it <= LONGEST_PROBE)
-        });
-        let Some(timeout) = told.unwrap_or(Some(PROBE_TIMEOUT)) else {
-            return bad("timeout", &format!("\"{}\": it is 1s to 5m", timeout.unwrap_or_default()));
+        let timeout = match checked_timeout(timeout.as_deref()) {
+            Ok(timeout) => timeout,
+            Err(why) => return bad("timeout", &why),
         };
         let category = category.unwrap_or(Category::Configuration);
         all.push(Probe { name, run, category, timeout });
@@ -166,7 +176,7 @@ pub(super) fn written_by_others(path: &Path) -> Option<String> {
         let (path, mode) = (printable_path(path), meta.mode() & 0o7777);
         if meta.uid() != user && meta.uid() != 0 {
             Some(format!(
-                "{path} belongs to user {}: probes are run only where it is yours or root's",
+                "{path} belongs to user {}: programs are run only where it is yours or root's",
                 meta.uid()
             ))
         } else if mode & OTHERS_WRITE != 0 && !is_sticky && !meta.is_symlink() {

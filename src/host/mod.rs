@@ -53,7 +53,9 @@ pub use postgres::{
     PostgresUrl,
 };
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
-pub use system::{Facts, HIDDEN, ProbeQuery, SystemFacts, SystemQuery};
+pub use system::{
+    Facts, HIDDEN, MACHINE, ProbeQuery, SystemFacts, SystemQuery, machine_fact, program_output,
+};
 pub use visited::Visitor;
 
 /// A machine, or something that can stand for one, that can be observed.
@@ -289,8 +291,45 @@ pub struct ContainerQuery {
     pub image: Option<String>,
     /// Whether containers that are not named do not count in the end: their mounts are not looked at.
     pub ignores_unnamed: bool,
+    /// The containers whose limits are asked for.
+    pub limited: Limited,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
+}
+
+/// The containers whose limits are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limited {
+    /// Those of these names.
+    Named(BTreeSet<String>),
+    /// All of them.
+    Every,
+}
+
+impl Default for Limited {
+    fn default() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
+impl Limited {
+    /// Whether the container of that name is one of them.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Named(names) => names.contains(name),
+            Self::Every => true,
+        }
+    }
+}
+
+/// The limits that an engine holds a container to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContainerLimits {
+    /// Processors, in billionths; 0 is no limit.
+    pub nano_cpus: u64,
+    /// Memory in bytes; 0 is no limit.
+    pub memory: u64,
 }
 
 /// A path inside containers that should have a part of the baseline.
@@ -410,6 +449,8 @@ pub struct Container {
     pub mounts: Option<Vec<Mount>>,
     /// The outcome of looking at them.
     pub view: MountView,
+    /// Its limits, where the engine told them.
+    pub limits: Option<ContainerLimits>,
     /// Why what is told of it may not be so, where that is known.
     pub trouble: Option<String>,
     /// What lies at the paths that were asked for, with each path.
