@@ -1,6 +1,7 @@
 //! Hosts: file systems, commits, engines, servers over SSH.
 
 mod databases;
+mod desired;
 mod docker;
 mod fs;
 mod git;
