@@ -177,7 +177,8 @@ fn printed(project: &Project, command: &str) -> Result<Vec<u8>, SourceError> {
         return Err(SourceError::NotRun(shown, why.clone()));
     }
     let program = desired.commands.get(command).ok_or_else(|| SourceError::NoCommand(command.to_owned()))?;
-    let program = ProbeQuery { name: command.to_owned(), run: program.run.clone(), timeout: program.timeout };
+    let (run, timeout) = (program.run.clone(), program.timeout);
+    let program = ProbeQuery { name: command.to_owned(), run, timeout, fact: None };
     let most = usize::try_from(LARGEST_ANSWER).unwrap_or(usize::MAX);
     program_output(&program, most).map_err(|why| SourceError::Program(shown, why))
 }

@@ -38,8 +38,10 @@ pub struct Listed {
 pub struct Probe {
     /// Its name.
     pub name: String,
-    /// The program and its arguments.
+    /// The program and its arguments; none where only a fact is read.
     pub run: Vec<String>,
+    /// The fact of Ansible's that is read in its place, on targets with a fact cache.
+    pub fact: Option<String>,
     /// The category of what differs.
     pub category: Category,
     /// The longest that it may take.
@@ -78,7 +80,9 @@ pub(super) struct RawServices {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawProbe {
     name: String,
+    #[serde(default)]
     run: Vec<String>,
+    fact: Option<String>,
     category: Option<Category>,
     timeout: Option<String>,
 }
@@ -113,6 +117,11 @@ impl RawServices {
     }
 }
 
+/// Whether a text is the name of a fact.
+fn is_fact_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
 /// Whether words are a program that can be run, with its arguments; else why not.
 pub(super) fn program_is_sound(run: &[String]) -> Result<(), String> {
     match run.first() {
@@ -140,7 +149,7 @@ pub(super) fn checked_timeout(text: Option<&str>) -> Result<Duration, String> {
 pub(super) fn checked_probes(raw: Vec<RawProbe>) -> Result<Probes, ConfigError> {
     let mut names = BTreeSet::new();
     let mut all = Vec::new();
-    for RawProbe { name, run, category, timeout } in raw {
+    for RawProbe { name, run, fact, category, timeout } in raw {
         let bad = |key: &str, reason: &str| Err(senseless(&format!("probes.{key}"), reason));
         if !is_target_name(&name) {
             return bad("name", &format!("\"{name}\": it is letters, digits, \".\", \"_\" and \"-\""));
@@ -148,7 +157,11 @@ pub(super) fn checked_probes(raw: Vec<RawProbe>) -> Result<Probes, ConfigError> 
         if !names.insert(name.clone()) {
             return bad("name", &format!("\"{name}\" stands here a second time"));
         }
-        if let Err(why) = program_is_sound(&run) {
+        if fact.as_ref().is_some_and(|fact| !is_fact_name(fact)) {
+            return bad("fact", "a fact is named by letters, digits and \"_\", like \"getent_passwd\"");
+        }
+        let is_program = fact.is_none() || !run.is_empty();
+        if let Err(why) = program_is_sound(&run).or_else(|why| if is_program { Err(why) } else { Ok(()) }) {
             return bad("run", &format!("\"{name}\": {why}"));
         }
         let timeout = match checked_timeout(timeout.as_deref()) {
@@ -156,7 +169,7 @@ pub(super) fn checked_probes(raw: Vec<RawProbe>) -> Result<Probes, ConfigError> 
             Err(why) => return bad("timeout", &why),
         };
         let category = category.unwrap_or(Category::Configuration);
-        all.push(Probe { name, run, category, timeout });
+        all.push(Probe { name, run, fact, category, timeout });
     }
     let refused = (!all.is_empty()).then(|| "the probes stand in no file of this machine".to_owned());
     Ok(Probes { all, refused })

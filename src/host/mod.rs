@@ -1,5 +1,6 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
+mod ansible;
 mod archive;
 mod beneath;
 mod bytecode;
@@ -40,6 +41,7 @@ use crate::model::{
 };
 
 pub use crate::control::progress::{Phase, Watch};
+pub use ansible::{FactSource, FactsHost, UNTOLD};
 pub use bytecode::was_left_out;
 pub use compose_names::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;

@@ -220,6 +220,8 @@ pub struct Setting<'a> {
     pub image: Option<&'a str>,
     /// Whether the limits of all containers are asked for, and not only of those that the baseline has limits of.
     pub limits: bool,
+    /// Whether Ansible's facts are read in place of asking the host, for what they tell.
+    pub has_facts: bool,
     /// Whether a CMDB says what should be of the host.
     pub asks_desired: bool,
     /// Whether there is no machine at all, but infrastructure that code describes.

@@ -49,7 +49,11 @@ impl Section for Packages {
             ignore.flat_map(|glob| [Some(glob.clone()), Glob::new(&format!("{}:*", glob.text())).ok()]);
         let ignore: Vec<Glob> = of_any.flatten().collect();
         match facts::facts_of(answer) {
-            Ok(known) => facts::observed(ask, known, &ignore),
+            Ok(mut known) => {
+                let untold = facts::completed(ask, &mut known);
+                let reason = "states of packages, such as hold, which Ansible's facts do not tell";
+                facts::left_out(facts::observed(ask, known, &ignore), untold, reason)
+            }
             Err(why) => Observed::Failed(why.to_string()),
         }
     }

@@ -1,5 +1,6 @@
 //! Hosts: file systems, commits, engines, servers over SSH.
 
+mod ansible_facts;
 mod databases;
 mod desired;
 mod docker;

@@ -41,6 +41,8 @@ pub struct ProbeQuery {
     pub run: Vec<String>,
     /// The longest that it may take.
     pub timeout: Duration,
+    /// The fact of Ansible's that is read in its place, where there is a fact cache.
+    pub fact: Option<String>,
 }
 
 /// Named facts of one subject. Values hold no control characters, but for the output of a probe, which holds tabs and line

@@ -256,6 +256,7 @@ fn setting<'a>(config: &'a Config, scope: &'a Scope, purpose: Purpose) -> Settin
         compared_before: false,
         image: None,
         limits: purpose == Purpose::Export,
+        has_facts: false,
         asks_desired: false,
         no_machine: false,
         clock: clock::unix,
