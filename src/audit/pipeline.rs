@@ -15,7 +15,7 @@ use crate::host::{
     ModulesAnswer, Query, Seen, SystemQuery, Watch,
 };
 use crate::model::{
-    CheckResult, Finding, LeftOut, Observed, Reason, Role, SectionId, SectionOff, State, Unit, Value,
+    CheckResult, Finding, Glob, LeftOut, Observed, Reason, Role, SectionId, SectionOff, State, Unit, Value,
 };
 use crate::section::{self, Ask, LockedPaths, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
 use crate::terraform;
@@ -334,6 +334,7 @@ impl Planned {
             return Ok(Observed::Failed("the host did not answer".to_owned()));
         };
         let ask = self.ask(request);
+        let answer = with_containers(answer, self.section.containers(&ask), host, watch)?;
         let Some(limit) = self.section.largest_content() else {
             return Ok(self.section.interpret(&ask, answer));
         };
@@ -375,6 +376,22 @@ impl Planned {
         let lock_files = self.lock_files.into_iter().filter(|f| wanted || f.content.is_some());
         let lock_files = lock_files.map(|f| (f.name, f.content.is_some())).collect();
         Evidence { section: self.section, lock_files, unread, baseline: self.baseline, observed }
+    }
+}
+
+/// A host's answer with what its containers have, where a section looks into some.
+fn with_containers(
+    answer: Answer,
+    containers: &[Glob],
+    host: &dyn Host,
+    watch: &Watch,
+) -> Result<Answer, HostError> {
+    match answer {
+        Answer::System(Ok(mut facts)) if !containers.is_empty() => {
+            facts.extend(host.packages_inside(containers, watch)?);
+            Ok(Answer::System(Ok(facts)))
+        }
+        answer => Ok(answer),
     }
 }
 

@@ -310,6 +310,18 @@ fn of_custom(
             return Err(format!("{section}: {why}"));
         }
     };
+    if let (Observable::Package(_), Counterpart::Container { name, .. }) = (observable, counterpart) {
+        // Where containers could not be looked into, the baseline stands for what they have.
+        if let Some((_, why)) = seen.unreadable.iter().find(|(key, _)| !key.contains(&b':')) {
+            return Err(why.reason.to_string());
+        }
+        let its = [name.as_bytes(), b":"].concat();
+        if !seen.state.entries.keys().any(|key| key.starts_with(&its)) {
+            return Err(format!(
+                "the packages of container {name} are not looked at: name it in containers of [packages]"
+            ));
+        }
+    }
     let is_it = |key: &[u8]| {
         let name = place.as_bytes();
         key == name || (section == section::PACKAGES && key.strip_prefix(name).is_some_and(is_architecture))

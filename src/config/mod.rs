@@ -137,7 +137,7 @@ struct Raw {
     files: RawFiles,
     docker: Option<DockerConfig>,
     env: Vec<RawEnv>,
-    packages: Option<system::RawListed>,
+    packages: Option<system::RawPackages>,
     services: Option<system::RawServices>,
     ports: Option<system::RawListed>,
     probes: Vec<system::RawProbe>,
@@ -270,7 +270,7 @@ impl Config {
                     Ok(EnvFiles { files, placeholders: table.placeholders })
                 })
                 .collect::<Result<_, ConfigError>>()?,
-            packages: raw.packages.map(|it| it.checked("packages")).transpose()?,
+            packages: raw.packages.map(system::RawPackages::checked).transpose()?,
             services: raw.services.map(system::RawServices::checked).transpose()?,
             ports: raw.ports.map(|it| it.bracketed().checked("ports")).transpose()?,
             probes: system::checked_probes(raw.probes)?,

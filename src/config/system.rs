@@ -31,6 +31,8 @@ pub struct Listed {
     pub enabled: bool,
     /// Patterns of subjects that are not.
     pub ignore: Vec<Glob>,
+    /// Patterns of containers whose packages are compared, too.
+    pub containers: Vec<Glob>,
 }
 
 /// `[[probes]]`: a program whose output is compared.
@@ -66,6 +68,25 @@ pub(super) struct RawListed {
     ignore: Vec<String>,
 }
 
+/// `[packages]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPackages {
+    #[serde(default = "yes")]
+    enabled: bool,
+    #[serde(default)]
+    ignore: Vec<String>,
+    #[serde(default)]
+    containers: Vec<String>,
+}
+
+impl RawPackages {
+    pub(super) fn checked(self) -> Result<Listed, ConfigError> {
+        let listed = RawListed { enabled: self.enabled, ignore: self.ignore }.checked("packages")?;
+        Ok(Listed { containers: compile("packages.containers", &self.containers, false)?, ..listed })
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -95,7 +116,8 @@ impl RawListed {
     }
 
     pub(super) fn checked(self, key: &str) -> Result<Listed, ConfigError> {
-        Ok(Listed { enabled: self.enabled, ignore: compile(&format!("{key}.ignore"), &self.ignore, false)? })
+        let ignore = compile(&format!("{key}.ignore"), &self.ignore, false)?;
+        Ok(Listed { enabled: self.enabled, ignore, containers: Vec::new() })
     }
 }
 

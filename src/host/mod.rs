@@ -87,6 +87,16 @@ pub trait Host: Send + Sync {
         wanted.iter().map(|(path, limit)| self.content(path, *limit, watch)).collect()
     }
 
+    /// Reads the packages inside the containers that patterns name, by `CONTAINER:NAME:ARCHITECTURE`. What could not be read stands
+    /// by the container's name, or by the pattern.
+    ///
+    /// # Errors
+    /// When `watch` was cancelled.
+    fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
+        let _ = watch;
+        Ok(docker::unasked(containers, "this host has no containers"))
+    }
+
     /// Reads the installed modules of Odoo's databases, in the order of the queries.
     ///
     /// # Errors

@@ -148,6 +148,11 @@ pub trait Section: Sync {
         None
     }
 
+    /// The patterns of containers into which it looks beside the host itself.
+    fn containers<'a>(&self, _ask: &Ask<'a>) -> &'a [Glob] {
+        &[]
+    }
+
     /// What the host's answer means, with the content of the files in it, for a section that reads content.
     fn interpret_content(
         &self,

@@ -5,7 +5,10 @@ mod facts;
 
 use std::path::PathBuf;
 
-use super::{Answer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError, Query, SystemQuery, Watch};
+use super::{
+    Answer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError, Query, SystemFacts, SystemQuery, Watch,
+};
+use crate::model::Glob;
 use cache::read;
 pub use facts::UNTOLD;
 
@@ -100,6 +103,10 @@ impl Host for FactsHost {
 
     fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
         self.host.contents(wanted, watch)
+    }
+
+    fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
+        self.host.packages_inside(containers, watch)
     }
 
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {
