@@ -7,7 +7,7 @@
 //! - [`audit`]: a check as a library call: what is looked at, the pipeline, and what is done with its report;
 //! - [`config`], [`baseline`], [`section`]: what was released, and what to ask a host about it;
 //! - [`host`]: the only door to a machine;
-//! - [`terraform`]: what a plan says of infrastructure that code describes;
+//! - [`terraform`], [`desired`]: what a plan says of infrastructure that code describes, and what a CMDB says should be;
 //! - [`check`]: pure comparisons; [`model`]: findings and the one verdict over them;
 //! - [`provenance`], [`content`], [`git`]: which commit a difference comes from, and which lines it is;
 //! - [`acknowledge`], [`trust`]: drift that somebody answers for, and whose signature counts;
@@ -27,6 +27,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod control;
+pub mod desired;
 pub mod error;
 pub(crate) mod events;
 pub mod explain;

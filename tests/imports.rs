@@ -13,7 +13,7 @@ const RANKS: &[&[&str]] = &[
     &["events"],
     &["store"],
     &["check", "provenance", "report", "project"],
-    &["section", "acknowledge", "trust", "terraform"],
+    &["section", "acknowledge", "trust", "terraform", "desired"],
     &["baseline", "config", "host"],
     &["atomic", "content", "git"],
     &["error"],

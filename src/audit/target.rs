@@ -24,7 +24,8 @@ use crate::host::docker::discover;
 use crate::host::ssh::route;
 use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, Prompt, SshHost};
 use crate::host::{
-    Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, StatCache, Visitor, Watch,
+    Answer, Content, FactSource, FactsHost, GitHost, Host, HostError, Layout, LocalHost, Query, Scope,
+    StatCache, Visitor, Watch,
 };
 use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, quoted, quoted_name};
@@ -95,6 +96,8 @@ pub(crate) struct Aim {
     pub(crate) image: Option<String>,
     /// The environment, for the ways to servers and engines.
     pub(crate) environment: Environment,
+    /// The fact cache of Ansible that is read in place of asking it.
+    pub(crate) facts: Option<FactSource>,
     /// Who hears of every place of this machine before it is looked at.
     pub(crate) visitor: Option<Arc<dyn Visitor>>,
 }
@@ -103,7 +106,11 @@ impl Aim {
     /// The host to ask, on one connection however often; where there is no way to it, it says why whenever it is asked. Files of
     /// this machine that are remembered are not read again.
     pub(crate) fn open(&self, remembered: Option<Arc<StatCache>>) -> Box<dyn Host> {
-        self.host(remembered).unwrap_or_else(|why| Box::new(Closed(why)))
+        let host = self.host(remembered).unwrap_or_else(|why| Box::new(Closed(why)));
+        match &self.facts {
+            Some(source) => Box::new(FactsHost { host, source: source.clone() }),
+            None => host,
+        }
     }
 
     fn host(&self, remembered: Option<Arc<StatCache>>) -> Result<Box<dyn Host>, HostError> {
@@ -253,9 +260,18 @@ impl Aim {
             docker_asked: self.docker_asked,
             compared_before: self.compared_before(project),
             image: self.image.as_deref(),
+            limits: purpose == Purpose::Export || self.asks_desired(project),
+            has_facts: self.facts.is_some(),
+            asks_desired: self.asks_desired(project),
             no_machine: !self.has_sections(),
             clock: clock::unix,
         }
+    }
+
+    /// Whether a CMDB says what should be of it.
+    pub(crate) fn asks_desired(&self, project: &Project) -> bool {
+        let name = self.name();
+        self.is_machine() && project.config.desired.all.values().any(|source| source.is_of(&name))
     }
 
     /// Whether the last whole run here compared containers: then they are expected to be here. A run that could not ask the
@@ -301,6 +317,7 @@ impl Aim {
             terraform: None,
             plan_file: None,
             image: None,
+            facts: None,
             visitor: None,
             environment: project.control.environment.clone(),
         }
@@ -326,6 +343,7 @@ impl Aim {
             terraform: None,
             plan_file: None,
             image: None,
+            facts: None,
             visitor: None,
             ..Self::local(project)
         })
@@ -366,6 +384,7 @@ impl Aim {
             terraform: target.terraform.clone(),
             plan_file: None,
             image: None,
+            facts: fact_source(project, name, target),
             visitor: None,
             docker_asked: is_remote || project.config.docker.is_some() || target.docker.is_some(),
             environment: project.control.environment.clone(),
@@ -392,6 +411,7 @@ impl Aim {
             terraform: None,
             plan_file: None,
             image: None,
+            facts: None,
             visitor: None,
             environment: project.control.environment.clone(),
         })
@@ -499,6 +519,18 @@ fn ignored(
     let ignored = index.ignored(&unlisted)?;
     let pairs = paths.into_iter().zip(from_top).filter(|(_, path)| ignored.contains(path));
     Ok(pairs.map(|(path, _)| path).collect())
+}
+
+/// The fact cache that tells of a target.
+fn fact_source(project: &Project, name: &str, target: &Target) -> Option<FactSource> {
+    let host = target.host.as_deref().map(|host| host.rsplit('@').next().unwrap_or(host));
+    Some(FactSource {
+        pattern: project.configured_path(target.facts.as_ref()?),
+        names: [Some(name), host].into_iter().flatten().map(str::to_owned).collect(),
+        max_age: target.facts_max_age,
+        host_keys: target.host_keys.clone(),
+        clock: clock::unix,
+    })
 }
 
 /// What belongs on a target. What its own `files` name outside the repository does in any case: `include` tells of

@@ -2,6 +2,7 @@
 
 mod check;
 mod deployment_variables;
+mod desired;
 mod docker;
 mod error;
 mod events;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 
 pub use check::CheckConfig;
 pub use deployment_variables::DeploymentVariables;
+pub use desired::{DesiredConfig, DesiredFrom, DesiredSource, FieldPaths, NamedCommand, Observable};
 pub use docker::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, LOCKED, OnUnexpected};
 pub use error::{ConfigError, invalid, misread};
 pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams};
@@ -89,6 +91,8 @@ pub struct Config {
     pub odoo: Vec<OdooDatabases>,
     /// Why none of those databases is asked: nobody whom the machine trusts has defined them.
     pub odoo_refused: Option<String>,
+    /// `[desired.NAME]` and `[commands.NAME]`.
+    pub desired: DesiredConfig,
     /// `[[categories]]`, `[[ci]]` and `[events]`.
     pub events: EventsConfig,
     /// `[terraform]`.
@@ -146,7 +150,7 @@ struct Raw {
     files: RawFiles,
     docker: Option<DockerConfig>,
     env: Vec<RawEnv>,
-    packages: Option<system::RawListed>,
+    packages: Option<system::RawPackages>,
     services: Option<system::RawServices>,
     ports: Option<system::RawListed>,
     probes: Vec<system::RawProbe>,
@@ -156,6 +160,8 @@ struct Raw {
     notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
     trust: Trust,
     odoo: Vec<odoo::Raw>,
+    desired: BTreeMap<String, desired::RawDesired>,
+    commands: BTreeMap<String, desired::RawCommand>,
     categories: Vec<events::RawCategory>,
     ci: Vec<events::RawItem>,
     events: events::RawEvents,
@@ -223,6 +229,9 @@ impl Config {
         if !parsed.probes.all.is_empty() {
             parsed.probes.refused = system::written_by_others(&path);
         }
+        if !parsed.desired.commands.is_empty() {
+            parsed.desired.refused = system::written_by_others(&path);
+        }
         let config = parsed.with_detected(root);
         serve::check_targets(&config.deployments, &config.targets)?;
         Ok(config)
@@ -284,7 +293,7 @@ impl Config {
                     Ok(EnvFiles { files, placeholders: table.placeholders })
                 })
                 .collect::<Result<_, ConfigError>>()?,
-            packages: raw.packages.map(|it| it.checked("packages")).transpose()?,
+            packages: raw.packages.map(system::RawPackages::checked).transpose()?,
             services: raw.services.map(system::RawServices::checked).transpose()?,
             ports: raw.ports.map(|it| it.bracketed().checked("ports")).transpose()?,
             probes: system::checked_probes(raw.probes)?,
@@ -295,6 +304,7 @@ impl Config {
             odoo_refused: None,
             serve: raw.serve.map(serve::RawServe::checked).transpose()?,
             deployments: serve::checked_deployments(raw.deployments)?,
+            desired: desired::checked(raw.desired, raw.commands, &targets)?,
             odoo: raw.odoo.into_iter().map(|it| it.checked(&targets)).collect::<Result<_, _>>()?,
             targets,
             trust: check_trust(raw.trust)?,

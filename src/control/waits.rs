@@ -49,6 +49,8 @@ waits! {
     CONTAINER_FILES = wait("the files and mounts of one container", 30, "the container is an ERROR");
     DATABASE = wait("one database: connecting, logging in, its modules", 10, "the database is an ERROR");
     DATABASES = wait("all databases of one `[[odoo]]`", 60, "its databases are an ERROR");
+    CMDB = wait("a page of a CMDB's answer", 30, "its CIs are an ERROR");
+    CMDB_WHOLE = wait("all pages of a CMDB's answer", 120, "its CIs are an ERROR");
     GIT_SOON = wait("git, where it answers at once", 10, "an error, or the section that asks is an ERROR");
     GIT_QUIET = wait("git while it reads objects and says nothing", 60, "ERROR");
     PROVENANCE = wait("the search of the history for what differs", 2, "`unknown`, and why");

@@ -12,8 +12,9 @@ use super::storage::Storage;
 use super::visited::{VisitedDisk, Visitor};
 use super::{
     Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError,
-    Layout, Phase, Query, Watch, content, files, modules, postgres, system,
+    Layout, Phase, Query, SystemFacts, Watch, content, files, modules, postgres, system,
 };
+use crate::model::Glob;
 
 /// This machine, with the project's tree where its layout says.
 #[derive(Debug)]
@@ -83,6 +84,10 @@ impl LocalHost {
 impl Host for LocalHost {
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
         content::on_this_machine(&self.layout, path, limit, watch)
+    }
+
+    fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
+        docker::packages_inside(&self.engine, containers, watch).ok_or(HostError::Interrupted)
     }
 
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {

@@ -1,5 +1,6 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
+mod ansible;
 mod archive;
 mod beneath;
 mod bytecode;
@@ -40,6 +41,7 @@ use crate::model::{
 };
 
 pub use crate::control::progress::{Phase, Watch};
+pub use ansible::{FactSource, FactsHost, UNTOLD};
 pub use bytecode::was_left_out;
 pub use compose_names::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;
@@ -53,7 +55,9 @@ pub use postgres::{
     PostgresUrl,
 };
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
-pub use system::{Facts, HIDDEN, ProbeQuery, SystemFacts, SystemQuery};
+pub use system::{
+    Facts, HIDDEN, MACHINE, ProbeQuery, SystemFacts, SystemQuery, machine_fact, program_output,
+};
 pub use visited::Visitor;
 
 /// A machine, or something that can stand for one, that can be observed.
@@ -81,6 +85,16 @@ pub trait Host: Send + Sync {
     /// As [`Host::content`].
     fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
         wanted.iter().map(|(path, limit)| self.content(path, *limit, watch)).collect()
+    }
+
+    /// Reads the packages inside the containers that patterns name, by `CONTAINER:NAME:ARCHITECTURE`. What could not be read stands
+    /// by the container's name, or by the pattern.
+    ///
+    /// # Errors
+    /// When `watch` was cancelled.
+    fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
+        let _ = watch;
+        Ok(docker::unasked(containers, "this host has no containers"))
     }
 
     /// Reads the installed modules of Odoo's databases, in the order of the queries.
@@ -289,8 +303,45 @@ pub struct ContainerQuery {
     pub image: Option<String>,
     /// Whether containers that are not named do not count in the end: their mounts are not looked at.
     pub ignores_unnamed: bool,
+    /// The containers whose limits are asked for.
+    pub limited: Limited,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
+}
+
+/// The containers whose limits are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limited {
+    /// Those of these names.
+    Named(BTreeSet<String>),
+    /// All of them.
+    Every,
+}
+
+impl Default for Limited {
+    fn default() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
+impl Limited {
+    /// Whether the container of that name is one of them.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Named(names) => names.contains(name),
+            Self::Every => true,
+        }
+    }
+}
+
+/// The limits that an engine holds a container to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContainerLimits {
+    /// Processors, in billionths; 0 is no limit.
+    pub nano_cpus: u64,
+    /// Memory in bytes; 0 is no limit.
+    pub memory: u64,
 }
 
 /// A path inside containers that should have a part of the baseline.
@@ -410,6 +461,8 @@ pub struct Container {
     pub mounts: Option<Vec<Mount>>,
     /// The outcome of looking at them.
     pub view: MountView,
+    /// Its limits, where the engine told them.
+    pub limits: Option<ContainerLimits>,
     /// Why what is told of it may not be so, where that is known.
     pub trouble: Option<String>,
     /// What lies at the paths that were asked for, with each path.

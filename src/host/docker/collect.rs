@@ -13,7 +13,7 @@ use super::failure::short;
 use super::gathered::{Gathered, Inspected, Labels, ListedContainer, gather};
 use super::life::{self, Life};
 use super::rows::{
-    ImageRow, ListedImages, MountPoint, NetworkSettings, mount_of, variables_of, with_algorithm,
+    ImageRow, LimitRow, ListedImages, MountPoint, NetworkSettings, mount_of, variables_of, with_algorithm,
 };
 use crate::host::ContainerQuery;
 use crate::host::mounts::Running;
@@ -330,6 +330,8 @@ struct ContainerConfig {
 struct HostConfig {
     auto_remove: Option<bool>,
     restart_policy: Option<RestartPolicy>,
+    #[serde(flatten)]
+    limits: LimitRow,
 }
 
 #[derive(Default, Deserialize)]
@@ -364,7 +366,9 @@ impl Details {
             started: state.started_at.as_deref().and_then(life::moment),
         });
         let config = self.config.unwrap_or_default();
+        let limits = Some(host.limits.limits());
         Inspected::There {
+            limits,
             image: config.image,
             // An empty list is told as none.
             variables: Some(config.env.unwrap_or_default()),

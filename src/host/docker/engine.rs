@@ -14,13 +14,16 @@ use super::archive::{self, Contained};
 use super::collect::{Manner, bound_device, collect, running_now};
 use super::failure::{Contact, EngineError};
 use super::gathered::{Gathered, MountLook, RawContainer};
+use super::packages;
 use super::tls;
 use super::transport::Stream;
 use crate::control::runtime;
 use crate::control::waits;
 use crate::host::disk::ThisDisk;
 use crate::host::mounts::{self, EngineQuestions, HeldReading, LockedPaths, Running};
-use crate::host::{Container, ContainerQuery, ContainersAnswer, ContentsQuery, Layout, LockedSubject, Watch};
+use crate::host::{
+    Container, ContainerQuery, ContainersAnswer, ContentsQuery, Layout, LockedSubject, SystemFacts, Watch,
+};
 use crate::model::{Address, ContentsState, Glob, Mount};
 
 /// The number of calls at once.
@@ -178,6 +181,42 @@ pub(in crate::host) fn observe(
         Ok(gathered) => Some(gathered.resolve(layout, &ThisDisk, None)),
         Err(error) => Some(ContainersAnswer::Unreachable(error.to_string())),
     }
+}
+
+/// The packages of the containers that patterns name. `None`: the run was cancelled.
+pub(in crate::host) fn packages_inside(
+    engine: &Engine,
+    containers: &[Glob],
+    watch: &Watch,
+) -> Option<SystemFacts> {
+    let query = packages::query_of(containers);
+    let listed = within_deadline(engine, watch, async {
+        let asked = engine.connect()?;
+        let manner = Manner { lanes: LANES, clock: None, asks_devices: false };
+        collect(&asked, &query, manner).await.map_err(|error| engine.contact().failed(error))
+    });
+    let gathered = match listed {
+        _ if watch.is_cancelled() => return None,
+        Ok(gathered) => gathered,
+        Err(error) => return Some(packages::unasked(containers, &error.to_string())),
+    };
+    // Only of this machine it is known what is there.
+    let is_there = |source: &str| matches!(engine, Engine::Unix(_)) && !is_absent(Path::new(source));
+    let named = gathered.named();
+    let names: Vec<&str> = named.iter().map(|it| it.name).collect();
+    let mut all = packages::unmatched(containers, &names);
+    for container in &named {
+        let read = runtime::block_on(async {
+            let asked = engine.connect().map_err(|error| error.to_string())?;
+            let of = (container.name, container.id);
+            Ok::<_, String>(packages::packages_of(&asked, of, &is_there, watch).await)
+        });
+        let read = read.unwrap_or_else(|error| Err(error.to_string()));
+        all.extend(read.unwrap_or_else(|why| {
+            SystemFacts::from([(container.name.as_bytes().to_vec(), Err(why.into()))])
+        }));
+    }
+    (!watch.is_cancelled()).then_some(all)
 }
 
 /// The number of containers that are looked at at once.

@@ -122,6 +122,7 @@ fn container(image: &str, contents: Vec<(String, ContentsState)>) -> Container {
         networks: None,
         mounts: None,
         view: MountView::default(),
+        limits: None,
         trouble: None,
         contents,
     }

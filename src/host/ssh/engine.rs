@@ -301,6 +301,17 @@ pub(super) async fn archive(
     read_archive(&engine, id, path, Contained::Given(is_there), watch).await
 }
 
+/// The server's engine, for files of its containers.
+///
+/// # Errors
+/// Where two commands are all that is allowed.
+pub(super) async fn archives(
+    connection: &Connection,
+    access: EngineAccess,
+) -> Result<EngineApi, ArchiveError> {
+    opener(connection, access).await.map(EngineApi::of_archive).ok_or(ArchiveError::ByCommands)
+}
+
 /// The server's engine, for calls beside its list of containers; `None` where two commands are all that is allowed.
 pub(super) async fn api(
     connection: &Connection,

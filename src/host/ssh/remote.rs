@@ -18,9 +18,9 @@ use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{
     Answer, Container, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host,
-    HostError, Layout, Phase, Query, Watch,
+    HostError, Layout, Phase, Query, SystemFacts, Watch,
 };
-use crate::model::{Mount, MountView, in_words};
+use crate::model::{Glob, Mount, MountView, in_words};
 
 /// The interval between looks for a cancelled run.
 const POLL: Duration = Duration::from_millis(50);
@@ -365,6 +365,16 @@ impl Host for SshHost {
 
     fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
         self.read_files(wanted, watch)
+    }
+
+    fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
+        let asked = self.wait(watch, &async |connection| {
+            Ok(self.packages_of_containers(connection, containers, watch).await)
+        });
+        match asked {
+            Err(HostError::Unreachable(why)) => Ok(crate::host::docker::unasked(containers, &why)),
+            asked => asked,
+        }
     }
 
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {

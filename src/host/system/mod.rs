@@ -2,6 +2,7 @@
 //! This machine and a server give the same texts, and one reader turns those into facts.
 
 mod here;
+mod machine;
 mod packages;
 mod ports;
 mod probes;
@@ -14,6 +15,7 @@ use crate::control::waits;
 use crate::model::{Reason, escaped};
 
 pub(super) use here::collect;
+pub use machine::{MACHINE, machine_fact};
 
 /// Asks for one part of a machine's state.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub enum SystemQuery {
     Ports,
     /// The output of these programs.
     Probes(Vec<ProbeQuery>),
+    /// The machine itself: its processors and its memory.
+    Machine,
 }
 
 /// A program whose output is compared.
@@ -37,6 +41,8 @@ pub struct ProbeQuery {
     pub run: Vec<String>,
     /// The longest that it may take.
     pub timeout: Duration,
+    /// The fact of Ansible's that is read in its place, where there is a fact cache.
+    pub fact: Option<String>,
 }
 
 /// Named facts of one subject. Values hold no control characters, but for the output of a probe, which holds tabs and line
@@ -101,6 +107,7 @@ impl SystemQuery {
             Self::Packages => "installed packages".to_owned(),
             Self::Services(units) => format!("services {}", units.join(", ")),
             Self::Ports => "listening ports".to_owned(),
+            Self::Machine => "processors and memory".to_owned(),
             Self::Probes(probes) => {
                 let names: Vec<&str> = probes.iter().map(|probe| probe.name.as_str()).collect();
                 format!("probes {}", names.join(", "))
@@ -115,6 +122,7 @@ impl SystemQuery {
             Self::Services(units) => services::requests(units),
             Self::Ports => ports::requests(),
             Self::Probes(probes) => probes::requests(probes),
+            Self::Machine => machine::requests(),
         }
     }
 
@@ -136,6 +144,21 @@ impl SystemQuery {
             Self::Services(units) => services::read(units, &sources),
             Self::Ports => ports::read(&sources),
             Self::Probes(probes) => Ok(probes::read(probes, &sources)),
+            Self::Machine => machine::read(&sources),
+        }
+    }
+}
+
+/// The standard output of a program that is run on this machine as probes are, of at most so many bytes.
+///
+/// # Errors
+/// When it is not there, failed, did not end in time, or printed more.
+pub fn program_output(program: &ProbeQuery, most: usize) -> Result<Vec<u8>, Reason> {
+    match here::output(&program.run, program.timeout, most) {
+        Source::Text(text) => Ok(text),
+        Source::Refused(why) => Err(why.into()),
+        Source::Gone => {
+            Err(format!("{} is not there: install it", escaped(program.run[0].as_bytes())).into())
         }
     }
 }

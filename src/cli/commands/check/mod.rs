@@ -16,6 +16,7 @@ use clap::Args;
 
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::databases;
+use crate::audit::desired;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::fleet::Fleet;
 use crate::audit::infrastructure;
@@ -374,6 +375,7 @@ impl Job<'_> {
             text +=
                 &aim.terraform.iter().map(|it| infrastructure::dry_run(self.project, it)).collect::<String>();
             text += &databases::dry_run(self.project, aim);
+            text += &desired::dry_run(self.project, aim);
             for planned in pipeline::plan(&self.auditor().request(aim, self.selection(), &locks)) {
                 text += &describe(planned.section, &planned.plan);
             }

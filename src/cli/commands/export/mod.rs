@@ -379,7 +379,13 @@ impl Job<'_> {
         let evidence = look.evidence.iter().map(with_itself).collect();
         let mut checks = pipeline::compare(
             request,
-            &Look { evidence, unreachable: look.unreachable.clone(), infrastructure: None, databases: None },
+            &Look {
+                evidence,
+                unreachable: look.unreachable.clone(),
+                infrastructure: None,
+                databases: None,
+                desired: None,
+            },
         );
         // An export asks for no lock file.
         checks.retain(|check| {
