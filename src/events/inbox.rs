@@ -47,6 +47,8 @@ pub(crate) enum Gap {
     Mounts,
     /// The stream of the engine's events broke off.
     EngineStream(String),
+    /// The engine's events cannot be followed at all.
+    NoEngineStream(&'static str),
 }
 
 impl Gap {
@@ -57,6 +59,7 @@ impl Gap {
             Self::Flood => "more happened at once than is looked at one by one".to_owned(),
             Self::Mounts => "a file system was mounted or unmounted".to_owned(),
             Self::EngineStream(why) => format!("the stream of the engine's events ended: {why}"),
+            Self::NoEngineStream(why) => format!("the engine's events cannot be followed: {why}"),
         }
     }
 }
@@ -70,6 +73,8 @@ pub(crate) struct Batch {
     pub(crate) waiting: Vec<SyncSender<()>>,
     /// How often something happened to containers.
     pub(crate) containers: u32,
+    /// How often something happened to files that containers have.
+    pub(crate) inside: u32,
     /// Why everything is to be looked at; empty where nothing demands that.
     pub(crate) everything: Vec<(HintSource, Option<Gap>)>,
     /// Whether the configuration is to be read again.
@@ -87,6 +92,7 @@ impl Batch {
         self.paths.is_empty()
             && self.waiting.is_empty()
             && self.containers == 0
+            && self.inside == 0
             && self.everything.is_empty()
             && !self.is_urgent()
     }
@@ -133,6 +139,11 @@ impl Inbox {
     /// Puts in that something happened to a container.
     pub(crate) fn container(&self) {
         self.put(|batch| batch.containers += 1);
+    }
+
+    /// Puts in that something happened to a file that a container has.
+    pub(crate) fn inside(&self) {
+        self.put(|batch| batch.inside += 1);
     }
 
     /// Puts in that everything is to be looked at.

@@ -26,8 +26,8 @@ use crate::events::journal::{self, Journal};
 use crate::events::open_findings::OpenFindings;
 use crate::events::rules::EventRules;
 use crate::host::{Visitor as _, Watch};
-use crate::model::{Observed, escaped, printable_path};
-use crate::section::IMAGES;
+use crate::model::{Observed, SectionId, escaped, printable_path};
+use crate::section::{IMAGES, INSIDE};
 use subjects::{KnownSubjects, Meaning};
 
 /// How many subjects are looked at one by one; more are looked at with everything else.
@@ -319,15 +319,14 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             self.look_again(&subjects, (HintSource::Inotify, &paths, count), sighting, course)?;
         }
         let containers = containers_seen(sighting);
-        if batch.containers > 0 && containers.is_some() || has_files && containers > Some(0) {
-            let all_containers = Subjects::from([(IMAGES, BTreeSet::new())]);
-            let (trigger, count) = match batch.containers {
-                0 => (HintSource::Inotify, count),
-                count => (HintSource::Engine, count),
-            };
+        let hints = batch.containers + batch.inside;
+        let trigger = if batch.containers > 0 { HintSource::Engine } else { HintSource::Inotify };
+        if hints > 0 && containers.is_some() || has_files && containers > Some(0) {
+            let all_containers = of_containers(sighting);
+            let count = if hints > 0 { hints } else { count };
             self.look_again(&all_containers, (trigger, &[], count), sighting, course)?;
-        } else if batch.containers > 0 {
-            course.wanted = course.wanted.or(Some(HintSource::Engine));
+        } else if hints > 0 {
+            course.wanted = course.wanted.or(Some(trigger));
         }
         Ok(())
     }
@@ -495,6 +494,17 @@ impl Course {
 
 /// How many containers were seen; `None` where none could be.
 fn containers_seen(sighting: &Sighting) -> Option<usize> {
-    let images = sighting.look.evidence.iter().find(|it| it.section.id() == IMAGES)?;
-    if let Observed::Seen(seen) = &images.observed { Some(seen.state.entries.len()) } else { None }
+    seen_of(sighting, IMAGES)
+}
+
+/// How many subjects of a section were seen; `None` where none could be.
+fn seen_of(sighting: &Sighting, section: SectionId) -> Option<usize> {
+    let evidence = sighting.look.evidence.iter().find(|it| it.section.id() == section)?;
+    if let Observed::Seen(seen) = &evidence.observed { Some(seen.state.entries.len()) } else { None }
+}
+
+/// All containers, and what is locked in them.
+fn of_containers(sighting: &Sighting) -> Subjects {
+    let inside = seen_of(sighting, INSIDE).map(|_| INSIDE);
+    inside.into_iter().chain([IMAGES]).map(|section| (section, BTreeSet::new())).collect()
 }

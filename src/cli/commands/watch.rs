@@ -27,7 +27,7 @@ use crate::config::policies::{self, Policy};
 use crate::config::{DockerMode, RedisStreams};
 use crate::control::{dates, waits};
 use crate::error::Failure;
-use crate::events::engine;
+use crate::events::engine::{self, EngineFollowing};
 use crate::events::event::Event;
 use crate::events::files::FileWatch;
 use crate::events::inbox::{HintSource, Inbox};
@@ -36,7 +36,6 @@ use crate::events::open_findings::OpenFindings;
 use crate::events::redis::{self, RedisServer, StreamSender};
 use crate::events::rules::EventRules;
 use crate::host::Visitor;
-use crate::host::docker::discover;
 use crate::model::{escaped, in_words};
 use crate::notify::Secret;
 use crate::notify::credentials;
@@ -188,7 +187,7 @@ fn listen(inbox: &Arc<Inbox>) -> Result<(), Failure> {
 /// What is followed already: it goes on when the configuration is read again.
 #[derive(Default)]
 struct Follows {
-    engine: bool,
+    engine: Option<EngineFollowing>,
     /// The streams that were configured at the start, once that was looked at.
     streams: Option<Vec<RedisStreams>>,
     sender: Option<StreamSender>,
@@ -216,9 +215,13 @@ impl WatchJob<'_> {
         let _alone = state::hold(&project.root, aim.target.as_deref(), &is_over)?;
         let files = if aim.server().is_none() && aim.is_machine() { self.files(project) } else { None };
         aim.visitor = files.clone().map(|files| files as Arc<dyn Visitor>);
-        if aim.server().is_none() && aim.is_machine() && aim.docker != DockerMode::Off && !follows.engine {
-            follows.engine = engine::begin(discover::find(&aim.environment), Arc::clone(&self.inbox)).is_ok();
+        if aim.server().is_some() {
+            // Its address may be another one now.
+            follows.engine = None;
+            aim.stay();
         }
+        let engine = (aim.is_machine() && aim.docker != DockerMode::Off && follows.engine.is_none())
+            .then(|| aim.open(None));
         let (only, require) = (self.args.choice.only(), self.args.choice.require());
         let source = project.source();
         let auditor = Auditor { project, acknowledged, since_last: None, trusting: trusting.as_ref() };
@@ -243,7 +246,13 @@ impl WatchJob<'_> {
             let line = if is_terminal { event.in_words() + "\n" } else { event.line() };
             output::print(line.as_bytes())
         };
-        let mut ready = || drop(sd_notify::notify(&[NotifyState::Ready]));
+        let mut engine = engine;
+        let mut ready = || {
+            if let Some(host) = engine.take() {
+                follows.engine = engine::begin(host, Arc::clone(&self.inbox)).ok();
+            }
+            drop(sd_notify::notify(&[NotifyState::Ready]));
+        };
         let mut beat = || drop(sd_notify::notify(&[NotifyState::Watchdog]));
         let every = sd_notify::watchdog_enabled();
         let mut records = WatchRecords { journal: &mut journal, open: &mut open, sink: &mut print };
