@@ -69,6 +69,8 @@ impl Gap {
 pub(crate) struct Batch {
     /// Paths of this machine to which something happened, and how often.
     pub(crate) paths: BTreeMap<PathBuf, u32>,
+    /// When the first of it came.
+    first: Option<Instant>,
     /// Who waits for the look: they hear of it when this is dropped.
     pub(crate) waiting: Vec<SyncSender<()>>,
     /// How often something happened to containers.
@@ -95,6 +97,11 @@ impl Batch {
             && self.inside == 0
             && self.everything.is_empty()
             && !self.is_urgent()
+    }
+
+    /// When the first hint came that names something; `None` where there is none.
+    pub(crate) fn first_hint(&self) -> Option<Instant> {
+        self.first.filter(|_| !self.paths.is_empty() || self.containers > 0 || self.inside > 0)
     }
 
     fn is_urgent(&self) -> bool {
@@ -203,8 +210,8 @@ impl Inbox {
                 _ => deadline.saturating_duration_since(now),
             };
             if wait.is_zero() && (!gathered.batch.is_empty() || now >= deadline) {
-                let Pending { batch, .. } = std::mem::take(&mut *gathered);
-                return batch;
+                let Pending { batch, first, .. } = std::mem::take(&mut *gathered);
+                return Batch { first, ..batch };
             }
             let waited = self.changed.wait_timeout(gathered, wait);
             gathered = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -4,6 +4,7 @@
 //! One thread takes hints and looks at the subjects that they name. Looks at everything (at the start, after a gap, at intervals, and
 //! before a report) run beside it: what it has looked at meanwhile is looked at once more before the result of such a look counts.
 
+mod metrics;
 mod reports;
 mod subjects;
 
@@ -26,8 +27,9 @@ use crate::events::journal::{self, Journal};
 use crate::events::open_findings::OpenFindings;
 use crate::events::rules::EventRules;
 use crate::host::{Visitor as _, Watch};
-use crate::model::{Observed, SectionId, escaped, printable_path};
+use crate::model::{Observed, Report, SectionId, escaped, printable_path};
 use crate::section::{IMAGES, INSIDE};
+pub(crate) use metrics::WatchMetrics;
 use subjects::{KnownSubjects, Meaning};
 
 /// How many subjects are looked at one by one; more are looked at with everything else.
@@ -87,6 +89,8 @@ pub(crate) struct Watcher<'a> {
     pub(crate) watch: &'a Arc<Watch>,
     /// How whoever started it is told that it is at work.
     pub(crate) heartbeat: Heartbeat<'a>,
+    /// The metrics that are written, if any are.
+    pub(crate) metrics: Option<&'a mut WatchMetrics>,
 }
 
 /// What comes of work beside the watching thread.
@@ -94,7 +98,7 @@ enum Outcome {
     /// A look at everything.
     Look(Box<Result<Sighting, Failure>>),
     /// A report.
-    Report(Box<Result<(), Failure>>),
+    Report(Box<Result<Report, Failure>>),
 }
 
 /// A look at everything that is under way.
@@ -194,7 +198,10 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         loop {
             (self.watcher.heartbeat.beat)();
             let beat = self.watcher.heartbeat.every.map(|every| Instant::now() + every / 2);
-            let deadline = course.deadline(self.is_blind());
+            let mut deadline = course.deadline(self.is_blind());
+            if let Some(due) = self.watcher.metrics.as_ref().and_then(|metrics| metrics.due()) {
+                deadline = deadline.min(due);
+            }
             let batch = self.watcher.inbox.next(beat.map_or(deadline, |beat| beat.min(deadline)));
             if batch.end || self.watcher.watch.is_cancelled() {
                 return Ok(WatchEnd::Asked);
@@ -206,7 +213,12 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
                 return Ok(WatchEnd::Reload);
             }
             self.take_done(&mut sighting, &mut course)?;
+            let first = batch.first_hint();
             self.look_at(batch, &mut sighting, &mut course)?;
+            if let (Some(first), Some(metrics)) = (first, &mut self.watcher.metrics) {
+                metrics.looked(first.elapsed());
+            }
+            self.write_metrics();
             self.go_on(&mut course);
         }
     }
@@ -217,7 +229,11 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             match done {
                 Outcome::Report(done) => {
                     course.is_reporting = false;
-                    if let Err(failure) = *done {
+                    let files = self.watcher.files;
+                    let metrics = &mut self.watcher.metrics;
+                    let written =
+                        |report: Report| metrics.as_mut().map_or(Ok(()), |it| it.report(&report, files));
+                    if let Err(failure) = done.and_then(written) {
                         self.warn(&failure);
                     }
                 }
@@ -383,6 +399,9 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let records = &mut *self.records;
         let failed = |error| Failure::at(&journal::directory(&project.root), &error);
         let is_new_file = records.journal.append(&mut events).map_err(failed)?;
+        if let Some(metrics) = &mut self.watcher.metrics {
+            metrics.count(&events);
+        }
         records.open.note_up_to(&events, records.journal.position());
         if is_new_file {
             records.open.write(&project.root).map_err(failed)?;
@@ -396,9 +415,23 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
     }
 
     fn tell_gap(&mut self, trigger: HintSource, gap: &Gap) -> Result<(), Failure> {
+        if let Some(metrics) = &mut self.watcher.metrics {
+            metrics.gap(gap);
+        }
         let mut event = self.event(Happened::Gap, trigger);
         event.evidence.reason = Some(escaped(gap.in_words().as_bytes()));
         self.record(vec![event])
+    }
+
+    /// Writes the metrics, where that is due.
+    fn write_metrics(&mut self) {
+        let files = self.watcher.files;
+        let Some(metrics) = &mut self.watcher.metrics else { return };
+        if metrics.due().is_some_and(|due| Instant::now() >= due)
+            && let Err(failure) = metrics.write(files)
+        {
+            self.warn(&failure);
+        }
     }
 
     fn warn(&self, failure: &Failure) {
@@ -465,7 +498,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let report = move || {
             let done = reports::leave(&examination, source, &sighting, &watch);
             drop(sighting);
-            let _ = sender.send(Outcome::Report(Box::new(done.map(drop))));
+            let _ = sender.send(Outcome::Report(Box::new(done)));
             inbox.wake();
         };
         if Builder::new().spawn_scoped(self.scope, report).is_err() {

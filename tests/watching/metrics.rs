@@ -37,7 +37,8 @@ fn events_watches_and_reports_are_in_one_file_which_a_check_goes_on_with() {
     assert_eq!(project.run(&["check", "--format", &format]).code(), 2);
     is_there(&read());
     // A series that repeats, or one without its kind, is an error there.
-    let mut promtool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut promtool =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut promtool.stdin.take().unwrap(), read().as_bytes()).unwrap();
     assert!(promtool.wait().unwrap().success());
     // Nobody watches any more: that is no figure of 0.

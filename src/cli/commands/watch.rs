@@ -40,8 +40,9 @@ use crate::model::{escaped, in_words};
 use crate::notify::Secret;
 use crate::notify::credentials;
 use crate::project::Project;
+use crate::store::outputs::check_output;
 use crate::store::state;
-use crate::watch::{Heartbeat, WatchEnd, WatchRecords, Watcher};
+use crate::watch::{Heartbeat, WatchEnd, WatchMetrics, WatchRecords, Watcher};
 
 /// Watch a place: tell of each change of its drift as it happens
 ///
@@ -70,6 +71,10 @@ pub(crate) struct WatchArgs {
     host_config: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArgs,
+    /// Write metrics for the textfile collector of `node_exporter` into FILE, as check --format prometheus=FILE does, and
+    /// how many events and watches there are
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
     /// How events are printed [default: terminal on a terminal, else jsonl]
     #[arg(long, value_name = "FORMAT")]
     format: Option<EventFormat>,
@@ -99,7 +104,11 @@ pub(crate) fn run(session: &Session, args: &WatchArgs, interrupt: &Interrupt) ->
     let mut reading = WatchInput::of(session, args)?;
     let (mut trigger, mut follows) = (HintSource::Start, Follows::default());
     loop {
-        match job.watch(&reading, trigger, &mut follows)? {
+        let ended = job.watch(&reading, trigger, &mut follows);
+        if !matches!(ended, Ok(WatchEnd::Reload)) {
+            follows.end();
+        }
+        match ended? {
             WatchEnd::Asked => return Ok(0),
             WatchEnd::Unread => return Err(Failure::new("nobody reads standard output any more")),
             WatchEnd::Reload => {}
@@ -141,6 +150,7 @@ impl WatchInput {
         let policies = policies.map_err(|error| Failure::from(error).of_project())?;
         let trusting = args.trust.resolve(&project)?;
         args.place(&project)?;
+        check_output(&project, args.metrics.as_deref())?;
         Ok(Self { project, acknowledged, policies, trusting })
     }
 }
@@ -191,6 +201,16 @@ struct Follows {
     /// The streams that were configured at the start, once that was looked at.
     streams: Option<Vec<RedisStreams>>,
     sender: Option<StreamSender>,
+    metrics: Option<WatchMetrics>,
+}
+
+impl Follows {
+    /// Takes away what holds only while somebody watches.
+    fn end(&self) {
+        if let Some(Err(failure)) = self.metrics.as_ref().map(WatchMetrics::end) {
+            say(&failure.to_string());
+        }
+    }
 }
 
 /// One call of watch.
@@ -223,6 +243,10 @@ impl WatchJob<'_> {
         let engine = (aim.is_machine() && aim.docker != DockerMode::Off && follows.engine.is_none())
             .then(|| aim.open(None));
         let (only, require) = (self.args.choice.only(), self.args.choice.require());
+        if let Some(file) = &self.args.metrics {
+            let new = || WatchMetrics::new(file.clone(), project, aim.target.as_deref());
+            follows.metrics.get_or_insert_with(new);
+        }
         let source = project.source();
         let auditor = Auditor { project, acknowledged, since_last: None, trusting: trusting.as_ref() };
         let examination = Examination {
@@ -265,6 +289,7 @@ impl WatchJob<'_> {
             reconcile: self.reconcile,
             watch: &self.interrupt.watch,
             heartbeat: Heartbeat { ready: &mut ready, every, beat: &mut beat },
+            metrics: follows.metrics.as_mut(),
         };
         let ended = watcher.run(&mut records, trigger);
         open.write(&project.root).map_err(at_state)?;
