@@ -114,18 +114,17 @@ fn files_that_are_locked_in_a_container_are_watched_there_also_after_its_restart
     needs::root();
     let stage = Stage::new();
     let image = stage.image("app:1");
-    let make =
-        "mkdir -p /etc/app /data; echo a >/data/app.conf; ln -s /data/app.conf /etc/app/app.conf; sleep 600";
+    let make = "b=/bin/busybox; $b mkdir -p /data; echo a >/data/app.conf; exec $b sleep 600";
     stage.run_shell("web", &image, &[], make);
     let web = stage.name("web");
     let busybox = |line: &str| stage.docker(&["exec", &web, "/bin/busybox", "sh", "-c", line]);
-    wait_until(|| busybox("cat /etc/app/app.conf 2>/dev/null || true") == "a");
-    let table = "[[docker.contents]]\ncontainer = \"*-web\"\npath = \"/etc/app/app.conf\"\nis = \"locked\"\n";
+    wait_until(|| busybox("/bin/busybox cat /data/app.conf 2>/dev/null || true") == "a");
+    let table = "[[docker.contents]]\ncontainer = \"*-web\"\npath = \"/data/app.conf\"\nis = \"locked\"\n";
     let configured = stage.project.read("audit/driftlock.toml");
     stage.project.file("audit/driftlock.toml", &format!("{configured}{table}"));
     stage.ok(&["export", "--accept"]);
     let mut watcher = watching(&stage, None);
-    let place = format!("{web}:/etc/app/app.conf");
+    let place = format!("{web}:/data/app.conf");
     let mut changes = 0;
     let mut trip = |watcher: &mut Watcher, triggers: &[&str]| {
         changes += 1;
@@ -144,7 +143,7 @@ fn files_that_are_locked_in_a_container_are_watched_there_also_after_its_restart
     };
     trip(&mut watcher, &["inotify"]);
     stage.docker(&["restart", "-t", "0", &web]);
-    wait_until(|| busybox("cat /etc/app/app.conf 2>/dev/null || true") == "a");
+    wait_until(|| busybox("/bin/busybox cat /data/app.conf 2>/dev/null || true") == "a");
     // The look after the start may find the first change itself.
     trip(&mut watcher, &["inotify", "engine"]);
     trip(&mut watcher, &["inotify"]);

@@ -58,3 +58,19 @@ fn metrics_that_cannot_be_written_are_told_and_watching_goes_on() {
     let ran = project.run(&["watch", "--metrics", "audit/driftlock.toml"]);
     assert!(ran.code() == 1 && ran.err().contains("no place for a report"), "{}", ran.err());
 }
+
+#[test]
+fn the_history_counts_events_and_names_the_command_that_shows_them() {
+    let project = Project::accepted();
+    let mut watcher = Watcher::start(&project, &[]);
+    assert!(!project.ok(&["history", "--target", "local"]).out().is_empty());
+    project.file(ORDER, "import os\n");
+    watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
+    watcher.end();
+    let told = project.ok(&["history"]).out();
+    let line = "\nEvents: 1 drift.detected, 1 watch.started\n  see: driftlock events --since 30d\n";
+    assert!(told.ends_with(line), "{told}");
+    let told = project.ok(&["history", "--format", "json"]).out();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["events"], serde_json::json!({ "drift.detected": 1, "watch.started": 1 }));
+}

@@ -238,7 +238,9 @@ impl WatchJob<'_> {
         if aim.server().is_some() {
             // Its address may be another one now.
             follows.engine = None;
-            aim.stay();
+            if aim.docker != DockerMode::Off {
+                aim.stay();
+            }
         }
         let engine = (aim.is_machine() && aim.docker != DockerMode::Off && follows.engine.is_none())
             .then(|| aim.open(None));
