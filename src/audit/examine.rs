@@ -179,8 +179,8 @@ impl Examination<'_> {
         let recall = |extent: Extent| extent.recall(self.auditor.project, self.aim, &started);
         let remembered = self.auditor.since_last.and_then(recall);
         let host: Arc<dyn Host> = match self.forbidden(signature.as_ref()) {
-            Some(why) => Aim::leave(why).into(),
-            None => self.aim.open(remembered.clone()).into(),
+            Some(why) => Aim::leave(why),
+            None => self.aim.open(remembered.clone()),
         };
         let request = self.request(&locks, &scope, signature.as_ref());
         let (mut look, (origin, owner), containers_here) = self.look(&request, &*host, watch)?;

@@ -100,34 +100,54 @@ pub(crate) struct Aim {
     pub(crate) facts: Option<FactSource>,
     /// Who hears of every place of this machine before it is looked at.
     pub(crate) visitor: Option<Arc<dyn Visitor>>,
+    /// The host, where one connection to it stays open for every look.
+    pub(crate) standing: Option<Arc<dyn Host>>,
 }
 
 impl Aim {
     /// The host to ask, on one connection however often; where there is no way to it, it says why whenever it is asked. Files of
     /// this machine that are remembered are not read again.
-    pub(crate) fn open(&self, remembered: Option<Arc<StatCache>>) -> Box<dyn Host> {
-        let host = self.host(remembered).unwrap_or_else(|why| Box::new(Closed(why)));
+    pub(crate) fn open(&self, remembered: Option<Arc<StatCache>>) -> Arc<dyn Host> {
+        if let Some(host) = &self.standing {
+            return Arc::clone(host);
+        }
+        self.reading_facts(self.host(remembered).unwrap_or_else(|why| Arc::new(Closed(why))))
+    }
+
+    /// The host, with the fact cache in place of what it would be asked for.
+    fn reading_facts(&self, host: Arc<dyn Host>) -> Arc<dyn Host> {
         match &self.facts {
-            Some(source) => Box::new(FactsHost { host, source: source.clone() }),
+            Some(source) => Arc::new(FactsHost { host, source: source.clone() }),
             None => host,
         }
     }
 
-    fn host(&self, remembered: Option<Arc<StatCache>>) -> Result<Box<dyn Host>, HostError> {
+    /// The same host for every look from now on. One connection to a server stays open.
+    pub(crate) fn stay(&mut self) {
+        self.standing = Some(match &self.place {
+            Place::Remote(remote) => self.reading_facts(match self.server_host(remote) {
+                Ok(host) => Arc::new(host.staying()),
+                Err(why) => Arc::new(Closed(why)),
+            }),
+            _ => self.open(None),
+        });
+    }
+
+    fn server_host(&self, remote: &Remote) -> Result<SshHost, HostError> {
+        let route = route::route(&remote.wanted, &self.environment);
+        let route = route.map_err(|why| HostError::Unreachable(why.in_one_line()))?;
+        Ok(SshHost::new(route, self.layout.clone(), remote.access(), Arc::clone(&remote.prompt)))
+    }
+
+    fn host(&self, remembered: Option<Arc<StatCache>>) -> Result<Arc<dyn Host>, HostError> {
         match &self.place {
             Place::Here => {
                 let host = LocalHost::new(self.layout.clone(), discover::find(&self.environment));
-                Ok(Box::new(host.remembering(remembered).visited_by(self.visitor.clone())))
+                Ok(Arc::new(host.remembering(remembered).visited_by(self.visitor.clone())))
             }
-            Place::Commit(revision) => Ok(Box::new(GitHost::new(revision.clone()))),
-            Place::Infrastructure => Ok(Box::new(NoMachine)),
-            Place::Remote(remote) => {
-                let route = route::route(&remote.wanted, &self.environment);
-                let route = route.map_err(|why| HostError::Unreachable(why.in_one_line()))?;
-                let host =
-                    SshHost::new(route, self.layout.clone(), remote.access(), Arc::clone(&remote.prompt));
-                Ok(Box::new(host))
-            }
+            Place::Commit(revision) => Ok(Arc::new(GitHost::new(revision.clone()))),
+            Place::Infrastructure => Ok(Arc::new(NoMachine)),
+            Place::Remote(remote) => Ok(Arc::new(self.server_host(remote)?)),
         }
     }
 
@@ -145,8 +165,8 @@ impl Aim {
     }
 
     /// A host that is not to be asked, and why.
-    pub(crate) fn leave(why: &str) -> Box<dyn Host> {
-        Box::new(Closed(HostError::Unreachable(format!("it was not asked: {why}"))))
+    pub(crate) fn leave(why: &str) -> Arc<dyn Host> {
+        Arc::new(Closed(HostError::Unreachable(format!("it was not asked: {why}"))))
     }
 
     /// How it is called: the target, or this machine.
@@ -319,6 +339,7 @@ impl Aim {
             image: None,
             facts: None,
             visitor: None,
+            standing: None,
             environment: project.control.environment.clone(),
         }
     }
@@ -345,6 +366,7 @@ impl Aim {
             image: None,
             facts: None,
             visitor: None,
+            standing: None,
             ..Self::local(project)
         })
     }
@@ -386,6 +408,7 @@ impl Aim {
             image: None,
             facts: fact_source(project, name, target),
             visitor: None,
+            standing: None,
             docker_asked: is_remote || project.config.docker.is_some() || target.docker.is_some(),
             environment: project.control.environment.clone(),
         })
@@ -413,6 +436,7 @@ impl Aim {
             image: None,
             facts: None,
             visitor: None,
+            standing: None,
             environment: project.control.environment.clone(),
         })
     }

@@ -82,6 +82,7 @@ waits! {
     REDIS_TRIM = wait("the next time that old entries of a stream are trimmed away", 60, "they are");
     REDIS_HINTS = wait("the next look because of what others publish", 1, "the look");
     REPORT_AGAIN = wait("more findings that come or go, before another report is written", 10, "it is written");
+    METRICS_AGAIN = wait("more events, before the metrics of a watcher are written again", 10, "they are written");
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");

@@ -12,7 +12,7 @@ use super::storage::Storage;
 use super::visited::{VisitedDisk, Visitor};
 use super::{
     Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError,
-    Layout, Phase, Query, SystemFacts, Watch, content, files, modules, postgres, system,
+    Layout, Phase, Query, StreamEnd, SystemFacts, Watch, content, files, modules, postgres, system,
 };
 use crate::model::Glob;
 
@@ -76,7 +76,7 @@ impl LocalHost {
     }
 
     fn containers(&self, query: &ContainerQuery, watch: &Watch) -> Result<Answer, HostError> {
-        let answer = docker::observe(&self.engine, &self.layout, query, watch);
+        let answer = docker::observe(&self.engine, &self.layout, query, self.visitor.as_ref(), watch);
         answer.map(Answer::Containers).ok_or(HostError::Interrupted)
     }
 }
@@ -92,6 +92,16 @@ impl Host for LocalHost {
 
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {
         postgres::observe(&self.engine, queries, watch)
+    }
+
+    fn follow_engine(
+        &self,
+        since: Option<i64>,
+        begun: &mut (dyn FnMut() + Send),
+        changed: &mut (dyn FnMut(i64) + Send),
+    ) -> Result<StreamEnd, HostError> {
+        let followed = docker::follow_engine(&self.engine, since, begun, changed);
+        followed.map(|()| StreamEnd::Ended).map_err(|error| HostError::Unreachable(error.to_string()))
     }
 
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {

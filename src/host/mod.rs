@@ -97,6 +97,25 @@ pub trait Host: Send + Sync {
         Ok(docker::unasked(containers, "this host has no containers"))
     }
 
+    /// Follows the events of its container engine until the engine ends the stream; `since` is a moment of the engine's clock, in
+    /// seconds since 1970. `begun` is called when the engine has agreed, and `changed` with the moment of each event after which
+    /// a container may be another one.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached, refuses, or the stream breaks off.
+    fn follow_engine(
+        &self,
+        since: Option<i64>,
+        begun: &mut (dyn FnMut() + Send),
+        changed: &mut (dyn FnMut(i64) + Send),
+    ) -> Result<StreamEnd, HostError> {
+        let _ = (since, begun, changed);
+        Ok(StreamEnd::NotOffered("this host has no engine"))
+    }
+
+    /// Ends what follows the engine's events through this host, now or later.
+    fn leave_engine(&self) {}
+
     /// Reads the installed modules of Odoo's databases, in the order of the queries.
     ///
     /// # Errors
@@ -109,6 +128,17 @@ pub trait Host: Send + Sync {
         };
         Ok(queries.iter().map(none).collect())
     }
+}
+
+/// The way in which a stream of an engine's events ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The engine ended it.
+    Ended,
+    /// There is none on the way by which this engine is reached, with the reason.
+    NotOffered(&'static str),
+    /// Nobody wants it any more.
+    Left,
 }
 
 /// The outcome of reading a file.

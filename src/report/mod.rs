@@ -22,6 +22,7 @@ pub use causes::{
     heading as cause_heading, line as cause_line, released as cause_subjects, ways as cause_ways,
 };
 pub use explanation::{explained, explained_as_json};
+pub use prometheus::{WatchFigures, with_watch_figures};
 pub use sentence::{bare_headline, details, headline};
 
 /// What was expected of a finding's subject and what was found, in a line: of digests the first twelve digits.

@@ -360,7 +360,7 @@ fn record(agent: &Agent, known: &Incident) -> Result<(), Refusal> {
         Ok(())
     };
     let mut records = WatchRecords { journal: &mut journal, open: &mut open, sink: &mut sink };
-    records.record(&project, vec![event])?;
+    drop(records.record(&project, vec![event])?);
     open.write(&store_root).map_err(failed)
 }
 

@@ -77,6 +77,9 @@ impl Setting {
         store_root: PathBuf,
     ) -> Result<Prepared, Failure> {
         let mut project = Project::kept_at(root, store_root, &self.control)?;
+        if deployment.git.is_some() {
+            project.config = project.config.of_fetched_commit();
+        }
         for warning in self.host.put_into(&mut project.config) {
             project.control.events.warning(&warning);
         }

@@ -98,7 +98,7 @@ impl DeploymentRun<'_> {
             Ok(())
         };
         let mut records = WatchRecords { journal: &mut journal, open: &mut open, sink: &mut sink };
-        records.record(project, events)?;
+        drop(records.record(project, events)?);
         open.write(&project.store_root).map_err(at_state)
     }
 }

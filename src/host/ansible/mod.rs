@@ -4,9 +4,11 @@ mod cache;
 mod facts;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{
-    Answer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError, Query, SystemFacts, SystemQuery, Watch,
+    Answer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError, Query, StreamEnd, SystemFacts,
+    SystemQuery, Watch,
 };
 use crate::model::Glob;
 use cache::read;
@@ -30,7 +32,7 @@ pub struct FactSource {
 /// A host, and the facts that are read in place of asking it.
 pub struct FactsHost {
     /// The host itself.
-    pub host: Box<dyn Host>,
+    pub host: Arc<dyn Host>,
     /// Its facts.
     pub source: FactSource,
 }
@@ -107,6 +109,19 @@ impl Host for FactsHost {
 
     fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
         self.host.packages_inside(containers, watch)
+    }
+
+    fn follow_engine(
+        &self,
+        since: Option<i64>,
+        begun: &mut (dyn FnMut() + Send),
+        changed: &mut (dyn FnMut(i64) + Send),
+    ) -> Result<StreamEnd, HostError> {
+        self.host.follow_engine(since, begun, changed)
+    }
+
+    fn leave_engine(&self) {
+        self.host.leave_engine();
     }
 
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {

@@ -12,6 +12,7 @@ use super::DEADLINE;
 use super::api::EngineApi;
 use super::archive::{self, Contained};
 use super::collect::{Manner, bound_device, collect, running_now};
+use super::events;
 use super::failure::{Contact, EngineError};
 use super::gathered::{Gathered, MountLook, RawContainer};
 use super::packages;
@@ -22,7 +23,8 @@ use crate::control::waits;
 use crate::host::disk::ThisDisk;
 use crate::host::mounts::{self, EngineQuestions, HeldReading, LockedPaths, Running};
 use crate::host::{
-    Container, ContainerQuery, ContainersAnswer, ContentsQuery, Layout, LockedSubject, SystemFacts, Watch,
+    Container, ContainerQuery, ContainersAnswer, ContentsQuery, Layout, LockedSubject, SystemFacts, Visitor,
+    Watch,
 };
 use crate::model::{Address, ContentsState, Glob, Mount};
 
@@ -134,11 +136,12 @@ pub fn engine_version(engine: &Engine) -> Result<String, EngineError> {
     })
 }
 
-/// Answers a query for containers. `None`: the run was cancelled.
+/// Answers a query for containers; `visitor` hears of what they have before it is looked at. `None`: the run was cancelled.
 pub(in crate::host) fn observe(
     engine: &Engine,
     layout: &Layout,
     query: &ContainerQuery,
+    visitor: Option<&Arc<dyn Visitor>>,
     watch: &Watch,
 ) -> Option<ContainersAnswer> {
     match engine {
@@ -172,6 +175,7 @@ pub(in crate::host) fn observe(
                 contents: query.contents.clone(),
                 subjects: query.locked.clone().unwrap_or_default(),
                 watch: Arc::new(watch.child()),
+                visitor: visitor.cloned(),
             };
             looker.resolve(containers).map(|resolved| match resolved {
                 Ok(containers) => ContainersAnswer::Seen { containers, left_out },
@@ -219,6 +223,21 @@ pub(in crate::host) fn packages_inside(
     (!watch.is_cancelled()).then_some(all)
 }
 
+/// Follows the events of an engine until it ends the stream; see [`events::follow`].
+///
+/// # Errors
+/// When it cannot be reached, refuses, or the stream breaks off.
+pub(in crate::host) fn follow(
+    engine: &Engine,
+    since: Option<i64>,
+    begun: &mut (dyn FnMut() + Send),
+    changed: &mut (dyn FnMut(i64) + Send),
+) -> Result<(), EngineError> {
+    let api = engine.connect()?;
+    let followed = runtime::block_on(events::follow(&api, since, begun, changed))?;
+    followed.map_err(|error| engine.contact().failed(error))
+}
+
 /// The number of containers that are looked at at once.
 const LOOKERS: usize = 4;
 
@@ -244,6 +263,7 @@ struct Looker {
     contents: Vec<ContentsQuery>,
     subjects: Vec<LockedSubject>,
     watch: Arc<Watch>,
+    visitor: Option<Arc<dyn Visitor>>,
 }
 
 impl Looker {
@@ -285,7 +305,8 @@ impl Looker {
                 bound_device(&engine, volume).await.map_err(|error| self.engine.contact().failed(error))
             })
         };
-        let reading = HeldReading { exclude: &self.exclude, watch: &self.watch };
+        let reading =
+            HeldReading { exclude: &self.exclude, watch: &self.watch, visitor: self.visitor.as_ref() };
         let ask = EngineQuestions { again: &again, device: &device, reading };
         let look = self
             .locked

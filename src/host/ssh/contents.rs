@@ -125,7 +125,7 @@ impl SshHost {
         let survey = Survey::inside(running.pid, start, &paths, self.access.limits.files);
         let read = self.ask_script_at_last(connection, &survey, watch).await;
         let disk = read.map_err(|error| refused(error.to_string()))?;
-        let how = HeldReading { exclude: &query.exclude, watch };
+        let how = HeldReading { exclude: &query.exclude, watch, visitor: None };
         let contents = contents_of(&disk, link, locked, wanted, how);
         contents.map(ContentsState::Seen).map_err(|error| refused(error.to_string()))
     }
@@ -145,7 +145,7 @@ impl SshHost {
         let read = super::engine::archive(connection, self.access.engine, path, &is_there, watch).await;
         let (disk, link) = read?;
         let locked = query.locked.as_deref().unwrap_or_default();
-        let how = HeldReading { exclude: &query.exclude, watch };
+        let how = HeldReading { exclude: &query.exclude, watch, visitor: None };
         Ok(contents_of(&disk, link, locked, wanted, how)?)
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
 
 use super::connect::{Connection, LoginError, connect, place};
 use super::engine::LookedInto;
@@ -11,14 +14,14 @@ use super::error::{ScriptError, telling};
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, databases, engine};
-use crate::control::runtime::Runtime;
+use crate::control::runtime::{self, Runtime};
 use crate::control::waits;
 use crate::host::docker::{Gathered, MountLook};
 use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{
     Answer, Container, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host,
-    HostError, Layout, Phase, Query, SystemFacts, Watch,
+    HostError, Layout, Phase, Query, StreamEnd, SystemFacts, Watch,
 };
 use crate::model::{Glob, Mount, MountView, in_words};
 
@@ -35,14 +38,26 @@ pub struct SshHost {
     pub(super) access: Access,
     prompt: Arc<dyn Prompt>,
     kept: Mutex<Option<Kept>>,
+    /// The connection of a host that stays connected.
+    standing: Mutex<Option<StandingConnection>>,
+    stays: bool,
+    /// Tells whoever follows the engine's events that nobody wants them any more.
+    left: Notify,
     /// Whether something is under way that must end, whatever is cancelled.
     is_busy: AtomicBool,
 }
 
 /// The connection of an earlier call, and what drives it.
 struct Kept {
-    connection: Connection,
+    connection: Arc<Connection>,
     runtime: Runtime,
+}
+
+/// A connection that a thread of its own drives, so that several calls share it.
+struct StandingConnection {
+    connection: Arc<Connection>,
+    /// The thread ends with it.
+    _alive: oneshot::Sender<()>,
 }
 
 /// The containers of a server, what was seen of the mounts of those that run, and what they have.
@@ -59,7 +74,48 @@ impl SshHost {
     /// A host at the end of `route`.
     #[must_use]
     pub fn new(route: Route, layout: Layout, access: Access, prompt: Arc<dyn Prompt>) -> Self {
-        Self { route, layout, access, prompt, kept: Mutex::default(), is_busy: AtomicBool::new(false) }
+        Self {
+            route,
+            layout,
+            access,
+            prompt,
+            kept: Mutex::default(),
+            standing: Mutex::default(),
+            stays: false,
+            left: Notify::new(),
+            is_busy: AtomicBool::new(false),
+        }
+    }
+
+    /// The same host, where one connection stays open between calls and serves several at once.
+    #[must_use]
+    pub fn staying(self) -> Self {
+        Self { stays: true, ..self }
+    }
+
+    /// The connection that stays open, unless it broke.
+    fn standing(&self) -> Option<Arc<Connection>> {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.take_if(|it| it.connection.handle.is_closed());
+        standing.as_ref().map(|it| Arc::clone(&it.connection))
+    }
+
+    /// Keeps a connection for later calls.
+    fn keep(&self, kept: Kept) {
+        if !self.stays {
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+            return;
+        }
+        if self.standing().is_some() {
+            return;
+        }
+        let Kept { connection, runtime } = kept;
+        let (alive, ended) = oneshot::channel::<()>();
+        let drive = move || drop(runtime.block_on(ended));
+        if Builder::new().name("ssh".to_owned()).spawn(drive).is_ok() {
+            let standing = StandingConnection { connection, _alive: alive };
+            *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
+        }
     }
 
     /// The server's name in messages.
@@ -265,7 +321,11 @@ impl SshHost {
         watch: &Watch,
         asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
     ) -> Result<T, HostError> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let new_runtime = || Runtime::new().map_err(|error| HostError::Unreachable(in_words(&error)));
+        let kept = match self.standing() {
+            Some(connection) => Some(Kept { connection, runtime: new_runtime()? }),
+            None => self.kept.lock().unwrap_or_else(PoisonError::into_inner).take(),
+        };
         if let Some(Kept { connection, runtime }) = kept {
             let handle = Arc::clone(&connection.handle);
             match self.wait_on(runtime, Some(connection), watch, asked) {
@@ -275,15 +335,14 @@ impl SshHost {
                 answer => return answer,
             }
         }
-        let runtime = Runtime::new().map_err(|error| HostError::Unreachable(in_words(&error)))?;
-        self.wait_on(runtime, None, watch, asked)
+        self.wait_on(new_runtime()?, None, watch, asked)
     }
 
     /// Waits on a connection, which is kept where an answer came.
     fn wait_on<T>(
         &self,
         runtime: Runtime,
-        connection: Option<Connection>,
+        connection: Option<Arc<Connection>>,
         watch: &Watch,
         asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
     ) -> Result<T, HostError> {
@@ -297,7 +356,7 @@ impl SshHost {
                 connection
             } else {
                 watch.set_phase(Phase::Connecting);
-                self.connect(watch).await?
+                Arc::new(self.connect(watch).await?)
             };
             watch.set_phase(Phase::Collecting);
             asked(&connection).await.map(|answer| (answer, connection))
@@ -309,7 +368,7 @@ impl SshHost {
             }
         });
         let (answer, connection) = waited.map_err(|error| HostError::Unreachable(in_words(&error)))??;
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kept { connection, runtime });
+        self.keep(Kept { connection, runtime });
         Ok(answer)
     }
 
@@ -357,6 +416,30 @@ fn put(containers: &mut [Container], mut inside: LookedInto) {
 impl Host for SshHost {
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
         self.wait(watch, &async |connection| self.ask(connection, queries, watch).await)
+    }
+
+    fn follow_engine(
+        &self,
+        since: Option<i64>,
+        begun: &mut (dyn FnMut() + Send),
+        changed: &mut (dyn FnMut(i64) + Send),
+    ) -> Result<StreamEnd, HostError> {
+        self.wait(&Watch::default(), &async |_| Ok(()))?;
+        let Some(connection) = self.standing() else {
+            return Ok(StreamEnd::NotOffered("no connection to the server stays open"));
+        };
+        let followed = runtime::block_on(async {
+            tokio::select! {
+                ended = engine::follow(&connection, self.access.engine, since, begun, changed) => ended,
+                () = self.left.notified() => Ok(StreamEnd::Left),
+            }
+        });
+        let followed = followed.map_err(|error| HostError::Unreachable(in_words(&error)))?;
+        followed.map_err(|why| HostError::Unreachable(format!("{}: {why}", self.place())))
+    }
+
+    fn leave_engine(&self) {
+        self.left.notify_one();
     }
 
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
