@@ -64,8 +64,9 @@ impl ArchiveReader {
 
     /// Reads the archive of an absolute path, and keeps the content of files that have at most so many bytes.
     pub(super) fn keeping(path: &str, most: u64) -> Self {
-        let reader = Self::of(path);
-        Self { tar: TarReader { keeps: Some(most), ..reader.tar }, ..reader }
+        let mut reader = Self::of(path);
+        reader.tar.keeps = Some(most);
+        reader
     }
 
     /// Takes the next piece.
