@@ -6,7 +6,7 @@ use std::path::Path;
 /// The rooms of the crate, outermost first: each may import from those in later rows alone.
 const RANKS: &[&[&str]] = &[
     &["cli"],
-    &["watch"],
+    &["watch", "fleet"],
     &["audit"],
     &["notify", "explain"],
     &["events"],

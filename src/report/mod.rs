@@ -2,6 +2,7 @@
 
 mod causes;
 mod explanation;
+mod fleet;
 mod github;
 mod html;
 pub mod json;
@@ -43,6 +44,7 @@ pub const REPORTERS: &[&dyn Reporter] = &[
     &markdown::Markdown,
     &prometheus::Prometheus,
     &html::Html,
+    &fleet::FleetReport,
 ];
 
 /// Makes what a file holds of reports and of what it held.
