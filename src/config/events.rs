@@ -175,8 +175,9 @@ pub fn redis_access(
         (None, Some(path)) => Kept::file(path),
         _ => return Err(senseless(table, &format!("{file_key} and {variable_key}: name one of them"))),
     };
-    let reason =
-        format!("{variable_key} is the name of a variable, {file_key} the path of a file, not what they hold");
+    let reason = format!(
+        "{variable_key} is the name of a variable, {file_key} the path of a file, not what they hold"
+    );
     kept.ok_or_else(|| senseless(table, &reason)).map(Some)
 }
 

@@ -165,10 +165,7 @@ pub(crate) fn written_by_others(path: &Path) -> Option<String> {
         let is_sticky = meta.is_dir() && meta.uid() == 0 && meta.mode() & STICKY != 0;
         let (path, mode) = (printable_path(path), meta.mode() & 0o7777);
         if meta.uid() != user && meta.uid() != 0 {
-            Some(format!(
-                "{path} belongs to user {}, and must be yours or root's",
-                meta.uid()
-            ))
+            Some(format!("{path} belongs to user {}, and must be yours or root's", meta.uid()))
         } else if mode & OTHERS_WRITE != 0 && !is_sticky && !meta.is_symlink() {
             Some(format!("others may write {path} (mode {mode:o}): run chmod go-w {path}"))
         } else {

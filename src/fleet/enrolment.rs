@@ -206,9 +206,9 @@ fn tracked(project: &Project, path: &Path) -> Option<String> {
     let repository = Repository::around(&project.root).ok()?;
     let name = path.strip_prefix(&project.root).ok()?.to_str()?;
     match repository.index() {
-        Ok(index) if index.lists(&repository.path(name.as_bytes())) => {
-            Some("git tracks it, so that a commit could allow anybody; remove it with: git rm --cached".to_owned())
-        }
+        Ok(index) if index.lists(&repository.path(name.as_bytes())) => Some(
+            "git tracks it, so that a commit could allow anybody; remove it with: git rm --cached".to_owned(),
+        ),
         Ok(_) => None,
         Err(error) => Some(error.to_string()),
     }

@@ -96,6 +96,10 @@ mod tests {
             FleetResult { body: "x".to_owned(), ..result.clone() },
         ];
         assert!(others.iter().all(|other| other.signed_text() != text));
-        assert!(String::from_utf8(text).unwrap().starts_with("driftlock.fleet/1\nsweep s\ntarget t\nbaseline b\nreport "));
+        assert!(
+            String::from_utf8(text)
+                .unwrap()
+                .starts_with("driftlock.fleet/1\nsweep s\ntarget t\nbaseline b\nreport ")
+        );
     }
 }

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use redis::streams::{
-    StreamAutoClaimReply, StreamId, StreamPendingCountReply, StreamPendingReply, StreamRangeReply, StreamReadReply,
+    StreamAutoClaimReply, StreamId, StreamPendingCountReply, StreamPendingReply, StreamRangeReply,
+    StreamReadReply,
 };
 use redis::{Connection, RedisError, cmd, pipe};
 use serde::{Deserialize, Serialize};
@@ -264,7 +265,8 @@ impl FleetQueue {
     /// Trims away what dead callers have left behind: by its age, and never what a worker has taken and not ended.
     pub(super) fn trim(&mut self) -> Result<(), RedisError> {
         let (now, _): (u64, u64) = cmd("TIME").query(&mut self.connection)?;
-        let pending: StreamPendingReply = cmd("XPENDING").arg(TASKS).arg(GROUP).query(&mut self.connection)?;
+        let pending: StreamPendingReply =
+            cmd("XPENDING").arg(TASKS).arg(GROUP).query(&mut self.connection)?;
         let left = now.saturating_mul(1000).saturating_sub(LEFT_BEHIND);
         let first = match pending {
             StreamPendingReply::Data(data) => number(&data.start_id).map_or(left, |id| id.min(left)),

@@ -74,11 +74,8 @@ impl SweepCall<'_> {
     /// Puts a task for each target, with the digest of the baseline that it is to be compared with, and gives each outcome as it
     /// comes: one for each target.
     pub(crate) fn run(&self, targets: &BTreeMap<String, Digest>, done: &mut dyn FnMut(&str, SweepOutcome)) {
-        let awaited = |baseline: &Digest| Awaited {
-            baseline: *baseline,
-            task: None,
-            refused: (String::new(), 0),
-        };
+        let awaited =
+            |baseline: &Digest| Awaited { baseline: *baseline, task: None, refused: (String::new(), 0) };
         let mut sweep = Sweep {
             call: self,
             id: Uuid::now_v7().simple().to_string(),
@@ -178,7 +175,9 @@ impl Sweep<'_> {
                      results would count"
                 ));
             } else if note.version != own {
-                self.call.events.warning(&format!("the worker {name} is of version {version}, this is {own}"));
+                self.call
+                    .events
+                    .warning(&format!("the worker {name} is of version {version}, this is {own}"));
             }
         }
         Ok(())
@@ -279,8 +278,9 @@ impl Sweep<'_> {
                  one commit"
             ));
         }
-        let report = json::read(result.body.as_bytes(), &check::meta)
-            .map_err(|why| format!("the report of the worker {worker}: {}", escaped(why.to_string().as_bytes())))?;
+        let report = json::read(result.body.as_bytes(), &check::meta).map_err(|why| {
+            format!("the report of the worker {worker}: {}", escaped(why.to_string().as_bytes()))
+        })?;
         if report.target.as_deref() != Some(result.target.as_str()) || report.baseline.digest != baseline {
             return Err(format!("the report of the worker {worker} is not of what it is signed for"));
         }

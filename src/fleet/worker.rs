@@ -151,11 +151,8 @@ impl FleetWorker<'_> {
     /// Renews leases and gives signs of life, until all threads have ended.
     fn keep_alive(&self, flights: &Flights, busy: &AtomicUsize) {
         let mut queue = Reconnecting::new(self, true);
-        let note = WorkerNote {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            format: FORMAT.to_owned(),
-            seen: 0,
-        };
+        let note =
+            WorkerNote { version: env!("CARGO_PKG_VERSION").to_owned(), format: FORMAT.to_owned(), seen: 0 };
         let (renew_every, announce_every) = (self.lease / 4, waits::FLEET_WORKER.most / 4);
         let (mut renewed, mut announced) = (Instant::now(), None::<Instant>);
         while busy.load(Ordering::SeqCst) > 0 {
@@ -204,7 +201,8 @@ impl FleetWorker<'_> {
         let is_name = task.sweep.len() == 32 && task.sweep.bytes().all(|b| b.is_ascii_hexdigit());
         if !is_name || !is_target_name(&task.target) {
             let (sweep, target) = (escaped(task.sweep.as_bytes()), escaped(task.target.as_bytes()));
-            self.events.warning(&format!("a task names no sweep or no target, and is dropped: {sweep} {target}"));
+            self.events
+                .warning(&format!("a task names no sweep or no target, and is dropped: {sweep} {target}"));
             let _ = queue.with(|queue| queue.drop_tasks(&[&task.id]));
             return;
         }

@@ -64,9 +64,12 @@ fn differences(reports: &[Report]) -> Vec<(CauseKind, OverTargets<'_>)> {
             for member in cause.members.iter().filter(|member| member.finding.kind.is_drift()) {
                 let (check, finding) = (member.check, member.finding);
                 let key = (kind, check.id, finding.fingerprint(check.id));
-                let over = all
-                    .entry(key)
-                    .or_insert_with(|| OverTargets { check, finding, known: Vec::new(), new: Vec::new() });
+                let over = all.entry(key).or_insert_with(|| OverTargets {
+                    check,
+                    finding,
+                    known: Vec::new(),
+                    new: Vec::new(),
+                });
                 let is_new = finding.since.as_ref().is_none_or(|since| since.runs <= 1);
                 if is_new { &mut over.new } else { &mut over.known }.push(report.about());
             }
@@ -83,7 +86,8 @@ impl Page {
     fn counts(&mut self, reports: &[Report]) {
         self.title("FLEET");
         let count = |status: Status| reports.iter().filter(|report| report.status() == status).count();
-        let each = [Status::Pass, Status::Fail, Status::Error].map(|it| format!("{} {}", count(it), it.word()));
+        let each =
+            [Status::Pass, Status::Fail, Status::Error].map(|it| format!("{} {}", count(it), it.word()));
         let noun = if reports.len() == 1 { "target" } else { "targets" };
         self.line(&format!("{} {noun}: {}", reports.len(), each.join(", ")));
     }
@@ -129,7 +133,8 @@ impl Page {
 fn reason(report: &Report) -> String {
     let error = report.checks.iter().find_map(|check| check.errors.first());
     let unread = || {
-        let findings = report.checks.iter().flat_map(|check| check.findings.iter().map(move |it| (check, it)));
+        let findings =
+            report.checks.iter().flat_map(|check| check.findings.iter().map(move |it| (check, it)));
         findings.into_iter().find(|(_, it)| !it.kind.is_drift()).map(|(check, it)| text::title(check, it))
     };
     let error = error.map(|error| escaped(error.as_bytes())).or_else(unread);

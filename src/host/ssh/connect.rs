@@ -14,6 +14,7 @@ use super::auth::{AuthError, authenticate};
 use super::client::{Banner, SshClient};
 use super::deadline::Deadline;
 use super::error::{ConnectError, Ending};
+use super::gate;
 use super::host_key::{KnownHosts, RecordError};
 use super::{Hop, Offer, Policy, Prompt, Route, Unknown};
 use crate::control::waits;
@@ -64,6 +65,11 @@ pub(super) async fn connect(
     watch: &Watch,
 ) -> Result<Connection, LoginError> {
     let start = std::time::Instant::now();
+    watch.set_phase(Phase::Connecting);
+    let mut entering = match route.hops.first() {
+        Some(first) => gate::enter(first).await,
+        None => None,
+    };
     let mut deadline = Deadline::after(timeout);
     let mut jumps: Vec<Handle<SshClient>> = Vec::new();
     let target = route.hops.len().saturating_sub(1);
@@ -94,7 +100,9 @@ pub(super) async fn connect(
             LoginError::Auth { at, source: source.into(), said: banner.told() }
         })?;
         jumps.push(handle);
+        entering = None;
     }
+    drop(entering);
     log::info!(ms = start.elapsed().as_millis(), hops = route.hops.len(); "connected and logged in");
     let handle = jumps.pop().ok_or(LoginError::NoWay)?;
     Ok(Connection { handle: Arc::new(handle), lost, _jumps: jumps })

@@ -137,13 +137,8 @@ pub(crate) fn run(session: &Session, args: &FleetCheckArgs, interrupt: &Interrup
     let server = args.access.server(&project, url)?;
     let allowed = AllowedWorkers::read(&project)?;
     let heard = HeldBack { project: &project, held: args.quiet.then(Mutex::default) };
-    let call = SweepCall {
-        server: &server,
-        allowed: &allowed,
-        deadline,
-        events: &heard,
-        cancel: &interrupt.watch,
-    };
+    let call =
+        SweepCall { server: &server, allowed: &allowed, deadline, events: &heard, cancel: &interrupt.watch };
     let job = FleetJob {
         project: &project,
         args,
@@ -185,7 +180,9 @@ impl HeldBack<'_> {
     /// Tells what was held back, where somebody has to hear of it.
     fn end(&self, is_wrong: bool) {
         let held = self.held.iter().filter(|_| is_wrong);
-        for line in held.flat_map(|held| std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner))) {
+        for line in
+            held.flat_map(|held| std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner)))
+        {
             self.project.control.events.line(&line);
         }
     }

@@ -58,11 +58,7 @@ pub(crate) struct FleetWorkerArgs {
     trust: TrustArgs,
 }
 
-pub(crate) fn run(
-    session: &Session,
-    args: &FleetWorkerArgs,
-    interrupt: &Interrupt,
-) -> Result<u8, Failure> {
+pub(crate) fn run(session: &Session, args: &FleetWorkerArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let lease = Duration::from_secs(super::seconds("--lease", &args.lease)?);
     let project = session.project()?;
     let server = args.access.server(&project, &args.queue)?;
@@ -87,7 +83,9 @@ pub(crate) fn run(
         cancel: &interrupt.watch,
         beat: &|| drop(sd_notify::notify(&[NotifyState::Watchdog])),
     };
-    worker.run().map_err(|error| Failure::new(format!("no thread could be started: {}", in_words(&error))))?;
+    worker
+        .run()
+        .map_err(|error| Failure::new(format!("no thread could be started: {}", in_words(&error))))?;
     Ok(0)
 }
 
