@@ -56,14 +56,15 @@ fn place(project: &Project, name: &str) -> PathBuf {
 pub(crate) fn enrol(project: &Project) -> Result<Enrolled, Failure> {
     let path = place(project, KEY);
     prepare(project)?;
-    let is_new = !path.exists();
-    if is_new {
-        make(&path)?;
-    }
-    let public = path.with_extension("pub");
-    let text = read_text(&public)?;
-    let (name, is_newly_allowed) = allow_text(project, &public, &text)?;
-    Ok(Enrolled { public: text.trim_end().to_owned(), name, is_new, is_newly_allowed })
+    let is_new = !path.exists() && make(&path)?;
+    let key = worker_key(project)?;
+    let comment = format!("driftlock worker on {}", rustix::system::uname().nodename().to_string_lossy());
+    let public = PublicKey::new(key.public().clone(), comment).to_openssh();
+    let public = public.map_err(|error| Failure::new(error.to_string()))?;
+    let beside = path.with_extension("pub");
+    replace_file(&beside, format!("{public}\n").as_bytes()).map_err(|error| Failure::at(&beside, &error))?;
+    let (name, is_newly_allowed) = allow_text(project, &beside, &public)?;
+    Ok(Enrolled { public, name, is_new, is_newly_allowed })
 }
 
 /// Allows the public key in a file, of a worker of another machine. Gives its name, and whether that is new.
@@ -94,18 +95,23 @@ fn no_key(path: &Path) -> Failure {
     failure.hint("driftlock fleet enrol prints that of a worker on its machine")
 }
 
-/// Makes a key pair; the public half is written first, so that no private one is ever alone.
-fn make(path: &Path) -> Result<(), Failure> {
+/// Makes a key; false: another process has made one meanwhile.
+fn make(path: &Path) -> Result<bool, Failure> {
     let at = |error: io::Error| Failure::at(path, &error);
     let mut seed = [0; 32];
     File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed)).map_err(at)?;
     let pair = KeypairData::from(Ed25519Keypair::from_seed(&seed));
-    let comment = format!("driftlock worker on {}", rustix::system::uname().nodename().to_string_lossy());
-    let key = PrivateKey::new(pair, comment).map_err(|error| Failure::new(error.to_string()))?;
-    let public = key.public_key().to_openssh().map_err(|error| Failure::new(error.to_string()))?;
+    let key = PrivateKey::new(pair, "driftlock worker").map_err(|error| Failure::new(error.to_string()))?;
     let private = key.to_openssh(LineEnding::LF).map_err(|error| Failure::new(error.to_string()))?;
-    replace_file(&path.with_extension("pub"), (public + "\n").as_bytes()).map_err(at)?;
-    replace_private_file(path, private.as_bytes()).map_err(at)
+    // A link is made whole, and only where nothing is.
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    replace_private_file(&draft, private.as_bytes()).map_err(at)?;
+    let linked = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft).map_err(at)?;
+    match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        linked => linked.map(|()| true).map_err(at),
+    }
 }
 
 fn allow_text(project: &Project, file: &Path, text: &str) -> Result<(String, bool), Failure> {

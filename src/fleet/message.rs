@@ -60,6 +60,9 @@ pub(super) struct AnyResult {
     /// The worker's name.
     #[serde(default)]
     pub(super) worker: String,
+    /// The target.
+    #[serde(default)]
+    pub(super) target: String,
 }
 
 impl FleetResult {

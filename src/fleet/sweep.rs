@@ -238,9 +238,13 @@ impl Sweep<'_> {
         if any.schema != FORMAT {
             let [worker, version, format] =
                 [&any.worker, &any.version, &any.schema].map(|it| escaped(it.as_bytes()));
-            return Err(no(format!(
-                "the worker {worker} of version {version} speaks {format}, this is {FORMAT}: let both be of one version"
-            )));
+            let target = self.targets.contains(&any.target).then_some(any.target);
+            return Err((
+                target,
+                format!(
+                    "the worker {worker} of version {version} speaks {format}, this is {FORMAT}: let both be of one version"
+                ),
+            ));
         }
         let result: FleetResult =
             serde_json::from_slice(payload).map_err(|_| no("it is no result of driftlock".to_owned()))?;

@@ -40,6 +40,8 @@ pub(crate) struct FleetWorker<'a> {
     pub(crate) lease: Duration,
     /// How many targets are looked at at the same time.
     pub(crate) jobs: NonZeroUsize,
+    /// How long without a task before it ends by itself; `None` is never.
+    pub(crate) idle: Option<Duration>,
     /// Looks at a target.
     pub(crate) look: &'a LookAt<'a>,
     /// Receives what is to be told.
@@ -155,7 +157,13 @@ impl FleetWorker<'_> {
             WorkerNote { version: env!("CARGO_PKG_VERSION").to_owned(), format: FORMAT.to_owned(), seen: 0 };
         let (renew_every, announce_every) = (self.lease / 4, waits::FLEET_WORKER.most / 4);
         let (mut renewed, mut announced) = (Instant::now(), None::<Instant>);
+        let mut busy_at = Instant::now();
         while busy.load(Ordering::SeqCst) > 0 {
+            if !flights.all().is_empty() {
+                busy_at = Instant::now();
+            } else if self.idle.is_some_and(|idle| busy_at.elapsed() >= idle) {
+                self.cancel.cancel();
+            }
             if self.cancel.is_cancelled() {
                 flights.all().values().for_each(|flight| flight.watch.cancel());
             } else {

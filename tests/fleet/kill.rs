@@ -27,7 +27,7 @@ fn every_target_has_one_right_result_whoever_is_killed() {
         project.file(&format!("servers/{name}/{EDGE}"), "drift\n");
     }
     let mut redis = Redis::start("");
-    let args = ["--lease", "2s", "--jobs", "2"];
+    let args = ["--lease", "3s", "--jobs", "2"];
     let mut workers: Vec<Worker> = (0..3).map(|_| Worker::start(&project, &redis, &args)).collect();
     let mut child = call(&project, &redis, &["--deadline", "5m", "--format", "json"]);
     let (mut killed, mut restarted, start) = (0, 0, Instant::now());

@@ -49,6 +49,9 @@ pub(crate) struct FleetWorkerArgs {
     /// How many targets are looked at at the same time
     #[arg(long, value_name = "N", default_value = "8")]
     jobs: NonZeroUsize,
+    /// End once no task has come for so long [default: never]
+    #[arg(long, value_name = "DURATION", help_heading = "The queue")]
+    idle: Option<String>,
     /// The host's own file, which defines programs, addresses, keys and secrets [default: /etc/driftlock/host.toml]
     #[arg(long, value_name = "FILE")]
     host_config: Option<PathBuf>,
@@ -60,6 +63,7 @@ pub(crate) struct FleetWorkerArgs {
 
 pub(crate) fn run(session: &Session, args: &FleetWorkerArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let lease = Duration::from_secs(super::seconds("--lease", &args.lease)?);
+    let idle = args.idle.as_deref().map(|text| super::seconds("--idle", text)).transpose()?;
     let project = session.project()?;
     let server = args.access.server(&project, &args.queue)?;
     let key = enrolment::worker_key(&project)?;
@@ -78,6 +82,7 @@ pub(crate) fn run(session: &Session, args: &FleetWorkerArgs, interrupt: &Interru
         name: &name,
         lease,
         jobs: args.jobs,
+        idle: idle.map(Duration::from_secs),
         look: &|target, watch| work.look(target, watch),
         events,
         cancel: &interrupt.watch,
