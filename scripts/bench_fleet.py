@@ -4,7 +4,7 @@
     scripts/bench_fleet.py DRIFTLOCK [TARGETS] [FILES] [FROZEN] [REFUSING]
 
 Targets are addresses of the loopback range, all of them one private sshd; frozen ones take a connection and say nothing,
-refusing ones have nobody at their port. Prints a row for each measurement: what, seconds, peak memory, and the client's processor time.
+refusing ones have nobody at their port. JOBS ("1 16 100") says how many at once. Prints a row for each measurement: what, seconds, peak memory, and the client's processor time.
 """
 
 import os
@@ -35,9 +35,11 @@ def main():
         subprocess.run([binary, "export", "--accept"], cwd=f"{top}/project", env=env, check=True, stdout=subprocess.DEVNULL)
         print("| what | seconds | peak memory of a process, MB | processor time of the client, s |")
         print("| --- | --- | --- | --- |")
-        for jobs in (1, 16, 100):
+        for jobs in map(int, os.environ.get("JOBS", "1 16 100").split()):
             words = [binary, "check", "--all", "--jobs", str(jobs), "--format", "fleet"]
-            row(f"driftlock check --all --jobs {jobs}, {targets} targets", *run(words, env=env))
+            row(f"driftlock check --all --jobs {jobs}, {targets + frozen + refusing} targets", *run(words, env=env))
+        if frozen or refusing:
+            return
         find = "cd {0}/project && find addons -type f -print0 | xargs -0 sha256sum".format(top)
         ssh = (
             f"seq 1 {targets} | xargs -P16 -I@ sh -c 'ssh -F none -n -o BatchMode=yes -o UserKnownHostsFile={top}/known_hosts "

@@ -98,6 +98,11 @@ impl FleetQueue {
         create.arg("CREATE").arg(TASKS).arg(GROUP).arg("0").arg("MKSTREAM");
         match create.query::<()>(&mut self.connection) {
             Err(error) if error.code() == Some("BUSYGROUP") => Ok(()),
+            // A full server makes no group; the one that is there will do.
+            Err(error) if error.code() == Some("OOM") => {
+                let there = cmd("XPENDING").arg(TASKS).arg(GROUP).query::<redis::Value>(&mut self.connection);
+                there.map(drop).map_err(|_| error)
+            }
             made => made,
         }
     }
@@ -105,6 +110,11 @@ impl FleetQueue {
     /// Says that a sweep goes on. Where nobody says so any more, its tasks are dropped.
     pub(super) fn hold_open(&mut self, sweep: &str) -> Result<(), RedisError> {
         let most = milliseconds(waits::FLEET_SWEEP.most);
+        // That a full server does, too.
+        let mut renew = cmd("PEXPIRE");
+        if renew.arg(format!("{SWEEPS}{sweep}")).arg(most).query::<bool>(&mut self.connection)? {
+            return Ok(());
+        }
         cmd("SET").arg(format!("{SWEEPS}{sweep}")).arg("1").arg("PX").arg(most).query(&mut self.connection)
     }
 
@@ -158,7 +168,7 @@ impl FleetQueue {
             ask.arg(TASKS).arg(GROUP).arg(id).arg(id).arg(1).query(&mut self.connection)?;
         Ok(pending.ids.into_iter().next().map(|it| Holding {
             worker: it.consumer,
-            idle: Duration::from_millis(it.last_delivered_ms.try_into().unwrap_or(u64::MAX)),
+            idle: u64::try_from(it.last_delivered_ms).ok().map(Duration::from_millis).unwrap_or_default(),
             deliveries: it.times_delivered,
         }))
     }
@@ -293,7 +303,7 @@ impl FleetQueue {
     pub(super) fn announce(&mut self, worker: &str, note: &WorkerNote) -> Result<(), RedisError> {
         let (seen, _): (u64, u64) = cmd("TIME").query(&mut self.connection)?;
         let note = serde_json::to_string(&WorkerNote { seen, ..note.clone() }).unwrap_or_default();
-        cmd("HSET").arg(WORKERS).arg(worker).arg(note).query(&mut self.connection)
+        unless_full(cmd("HSET").arg(WORKERS).arg(worker).arg(note).query(&mut self.connection))
     }
 
     /// The workers that have given a sign of life a short while ago. Older ones are removed.
@@ -331,6 +341,14 @@ impl FleetQueue {
 fn task(entry: &StreamId, deliveries: usize) -> TakenTask {
     let text = |key: &str| entry.get::<String>(key).unwrap_or_default();
     TakenTask { id: entry.id.clone(), sweep: text("sweep"), target: text("target"), deliveries }
+}
+
+/// A server whose memory is full makes nothing new; what is there can still be worked on.
+fn unless_full(made: Result<(), RedisError>) -> Result<(), RedisError> {
+    match made {
+        Err(error) if error.code() == Some("OOM") => Ok(()),
+        made => made,
+    }
 }
 
 /// The milliseconds of an entry's id.

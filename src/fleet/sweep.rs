@@ -25,6 +25,11 @@ const TOLD: usize = 20;
 /// How far a worker's clock may be off before its times are set aside, in seconds.
 const CLOCK: i64 = 5;
 
+/// The longest pause between attempts to reach the server.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is said that the sweep goes on.
+const EVERY: Duration = Duration::from_secs(1);
+
 /// A call for results of targets.
 pub(crate) struct SweepCall<'a> {
     /// The server.
@@ -116,7 +121,7 @@ impl Sweep<'_> {
                         self.call.events.warning(&format!("the queue cannot be used: {place}: {why}"));
                     }
                     sleep(pause.min(left()));
-                    pause = (pause * 2).min(Duration::from_secs(1));
+                    pause = (pause * 2).min(PAUSE);
                 }
             }
         }
@@ -142,17 +147,23 @@ impl Sweep<'_> {
             self.look_around(queue)?;
             *is_begun = true;
         }
-        if self.held_open.is_none_or(|last| last.elapsed() > Duration::from_secs(1)) {
+        if self.held_open.is_none_or(|last| last.elapsed() > EVERY) {
             queue.hold_open(&self.id)?;
             self.held_open = Some(Instant::now());
         }
-        for (target, awaited) in self.awaited.iter_mut().filter(|(_, awaited)| awaited.task.is_none()) {
-            awaited.task = Some(queue.put(&self.id, target)?);
-        }
+        let put = self.put_tasks(queue);
         self.receive(queue, Some(left.min(waits::FLEET_BLOCK.most)), done)?;
         if self.looked.elapsed() >= waits::FLEET_TASKS.most {
             self.look_for_tasks(queue, done)?;
             self.looked = Instant::now();
+        }
+        put
+    }
+
+    /// Puts the tasks that are not in the queue.
+    fn put_tasks(&mut self, queue: &mut FleetQueue) -> Result<(), RedisError> {
+        for (target, awaited) in self.awaited.iter_mut().filter(|(_, awaited)| awaited.task.is_none()) {
+            awaited.task = Some(queue.put(&self.id, target)?);
         }
         Ok(())
     }

@@ -25,6 +25,11 @@ use crate::trust::encode_armor;
 /// How many workers a task may have taken with it before it is given up.
 const DEATHS: usize = 3;
 
+/// How often it is looked whether anything is due.
+const TICK: Duration = Duration::from_millis(20);
+/// The longest pause between attempts to reach the server.
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// Looks at a target by its name.
 pub(crate) type LookAt<'a> = dyn Fn(&str, &Watch) -> Result<Report, Failure> + Sync + 'a;
 
@@ -121,7 +126,7 @@ impl<'a> Reconnecting<'a> {
         while Instant::now() < until && !self.worker.cancel.is_cancelled() {
             sleep(waits::REDIS_SOON.most.min(until.saturating_duration_since(Instant::now())));
         }
-        self.pause = (self.pause * 2).min(Duration::from_secs(2));
+        self.pause = (self.pause * 2).min(PAUSE);
     }
 }
 
@@ -178,7 +183,7 @@ impl FleetWorker<'_> {
                 }
                 (self.beat)();
             }
-            sleep(Duration::from_millis(20));
+            sleep(TICK);
         }
         let _ = queue.with(|queue| queue.leave(self.name));
     }

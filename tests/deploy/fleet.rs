@@ -137,7 +137,7 @@ fn the_job_of_nomad_is_hcl_and_says_nothing_unknown() {
 fn is_taken(args: &[String]) -> bool {
     let ran = world::driftlock().args(args).output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    said.contains("No such file or directory") && !said.contains("Usage")
+    said.contains("/no/such/project: no such file or directory") && !said.contains("Usage")
 }
 
 #[test]

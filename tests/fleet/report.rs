@@ -15,7 +15,7 @@ fn the_same_edit_on_many_targets_is_one_line() {
     }
     std::fs::remove_dir_all(project.path("servers/web38")).unwrap();
     let ran = project.run(&["fleet", "check", "--format", "fleet"]);
-    let lines: Vec<String> = ran.out().lines().skip(3).map(str::to_owned).collect();
+    let lines: Vec<String> = ran.out().lines().skip(4).map(str::to_owned).collect();
     assert_eq!(lines[0], "40 targets: 1 PASS, 38 FAIL, 1 ERROR", "{}", ran.out());
     let same: Vec<&String> =
         lines.iter().filter(|line| line.contains(EDGE) && line.contains("on 38")).collect();

@@ -119,7 +119,7 @@ fn a_password_is_taken_from_a_file_and_shown_nowhere() {
 }
 
 #[test]
-fn a_worker_connects_only_where_its_own_host_file_says_so() {
+fn needs_mounts_a_worker_connects_only_where_its_own_host_file_says_so() {
     let project = fleet(&named(&["here"]));
     let server = Server::start(|_| {});
     let target = server.target("away", &project.root());
@@ -193,7 +193,8 @@ fn a_task_that_takes_every_worker_with_it_is_given_up() {
         let told =
             redis.ask(&["--json", "XPENDING", "driftlock.fleet.tasks", "driftlock-workers", "-", "+", "10"]);
         let pending: Vec<(String, String, u64, usize)> = serde_json::from_str(&told).unwrap_or_default();
-        pending.iter().any(|(.., deliveries)| *deliveries == at)
+        matches!(pending.as_slice(), [(.., deliveries)] if *deliveries == at)
+            && redis.ask(&["XLEN", "driftlock.fleet.tasks"]) == "1"
     };
     for at in 1..=3 {
         let mut worker = Worker::start(&project, &redis, &args);

@@ -5,7 +5,6 @@ use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use clap::Args;
 
@@ -129,7 +128,7 @@ impl FleetCheckArgs {
 
 pub(crate) fn run(session: &Session, args: &FleetCheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
-    let deadline = Duration::from_secs(super::seconds("--deadline", &args.deadline)?);
+    let deadline = super::duration("--deadline", &args.deadline)?;
     let project = session.project()?;
     check_outputs(&project, None, &wanted)?;
     let names = args.names(&project)?;

@@ -5,6 +5,7 @@ mod enrol;
 mod worker;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
@@ -85,10 +86,10 @@ impl QueueArgs {
     }
 }
 
-/// The seconds of an option, at least one.
-fn seconds(option: &str, text: &str) -> Result<u64, Failure> {
+/// The duration of an option, at least a second.
+fn duration(option: &str, text: &str) -> Result<Duration, Failure> {
     let given = dates::seconds(text).and_then(|it| u64::try_from(it).ok()).filter(|it| *it > 0);
-    given.ok_or_else(|| {
+    given.map(Duration::from_secs).ok_or_else(|| {
         let shown = escaped(text.as_bytes());
         Failure::new(format!("{option} {shown}: that is no duration")).hint("write 30s, 10m or 1h")
     })

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use sd_notify::NotifyState;
@@ -62,8 +61,8 @@ pub(crate) struct FleetWorkerArgs {
 }
 
 pub(crate) fn run(session: &Session, args: &FleetWorkerArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
-    let lease = Duration::from_secs(super::seconds("--lease", &args.lease)?);
-    let idle = args.idle.as_deref().map(|text| super::seconds("--idle", text)).transpose()?;
+    let lease = super::duration("--lease", &args.lease)?;
+    let idle = args.idle.as_deref().map(|text| super::duration("--idle", text)).transpose()?;
     let project = session.project()?;
     let server = args.access.server(&project, &args.queue)?;
     let key = enrolment::worker_key(&project)?;
@@ -82,7 +81,7 @@ pub(crate) fn run(session: &Session, args: &FleetWorkerArgs, interrupt: &Interru
         name: &name,
         lease,
         jobs: args.jobs,
-        idle: idle.map(Duration::from_secs),
+        idle,
         look: &|target, watch| work.look(target, watch),
         events,
         cancel: &interrupt.watch,
