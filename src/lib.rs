@@ -14,6 +14,7 @@
 //! - [`report`], [`explain`]: formats of a report, and everything known of one subject;
 //! - [`store`]: what is kept on disk: runs, newest reports, the project's lock; [`atomic`]: writing all or nothing;
 //! - `events`: hints that something may have changed, and what is recorded of findings; `watch`: those hints, looked at; `serve`: the agent;
+//! - `fleet`: many targets, checked by many workers that share a queue;
 //! - [`notify`]: messages about changes;
 //! - [`control`], [`error`]: what every long job is handed, and how it fails;
 //! - [`cli`]: the command line, everybody's caller and nobody's callee.
@@ -31,6 +32,7 @@ pub mod desired;
 pub mod error;
 pub(crate) mod events;
 pub mod explain;
+pub(crate) mod fleet;
 pub mod git;
 pub mod host;
 pub mod model;

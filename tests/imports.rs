@@ -7,7 +7,7 @@ use std::path::Path;
 const RANKS: &[&[&str]] = &[
     &["cli"],
     &["serve"],
-    &["watch"],
+    &["watch", "fleet"],
     &["audit"],
     &["notify", "explain"],
     &["events"],

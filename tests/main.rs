@@ -8,6 +8,7 @@ mod waits;
 mod commands;
 mod deploy;
 mod docs;
+mod fleet;
 mod formats;
 mod host;
 mod imports;

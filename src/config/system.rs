@@ -200,7 +200,7 @@ pub(super) fn checked_probes(raw: Vec<RawProbe>) -> Result<Probes, ConfigError> 
 /// Why others than this user and root could have written a file: by its owner and mode, and by those of each directory on the
 /// way to it, links followed. As ssh has it for its own files; where only owners may remove, root's directories may be
 /// everybody's.
-pub(super) fn written_by_others(path: &Path) -> Option<String> {
+pub(crate) fn written_by_others(path: &Path) -> Option<String> {
     let way = match way_to(path) {
         Ok(way) => way,
         Err(error) => return Some(format!("{}: {}", printable_path(path), in_words(&error))),
@@ -210,10 +210,7 @@ pub(super) fn written_by_others(path: &Path) -> Option<String> {
         let is_sticky = meta.is_dir() && meta.uid() == 0 && meta.mode() & STICKY != 0;
         let (path, mode) = (printable_path(path), meta.mode() & 0o7777);
         if meta.uid() != user && meta.uid() != 0 {
-            Some(format!(
-                "{path} belongs to user {}: programs are run only where it is yours or root's",
-                meta.uid()
-            ))
+            Some(format!("{path} belongs to user {}, and must be yours or root's", meta.uid()))
         } else if mode & OTHERS_WRITE != 0 && !is_sticky && !meta.is_symlink() {
             Some(format!("others may write {path} (mode {mode:o}): run chmod go-w {path}"))
         } else {

@@ -70,6 +70,12 @@ pub(crate) fn stamp_at(unix: i64) -> Option<String> {
     Some(then.format("%Y%m%d_%H%M%S").to_string())
 }
 
+/// A moment in seconds since 1970 as RFC 3339 with the offset of this machine; none where no calendar reaches.
+pub(crate) fn local_text(unix: i64) -> Option<String> {
+    let then = chrono::DateTime::from_timestamp(unix, 0)?.with_timezone(&Local);
+    Some(then.to_rfc3339_opts(SecondsFormat::Secs, false))
+}
+
 /// The time of day to the millisecond.
 pub(crate) fn time_of_day() -> String {
     Local::now().format("%H:%M:%S%.3f").to_string()

@@ -81,6 +81,11 @@ waits! {
     REDIS_AGAIN = wait("the next attempt, where it cannot be reached", 30, "the attempt");
     REDIS_TRIM = wait("the next time that old entries of a stream are trimmed away", 60, "they are");
     REDIS_HINTS = wait("the next look because of what others publish", 1, "the look");
+    FLEET_BLOCK = moment("a task of a fleet, or a result, before anything else is looked after", 500, "it is waited for again");
+    FLEET_SWEEP = wait("the caller of a sweep to say that it goes on", 30, "its tasks are dropped");
+    FLEET_TASKS = wait("the next look whether tasks are still in the queue", 2, "those that are lost are put there again");
+    FLEET_RESULT = wait("a caller to fetch a result", 60 * 60, "it is removed");
+    FLEET_WORKER = wait("a sign of life of a worker", 60, "it counts as gone");
     REPORT_AGAIN = wait("more findings that come or go, before another report is written", 10, "it is written");
     METRICS_AGAIN = wait("more events, before the metrics of a watcher are written again", 10, "they are written");
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");

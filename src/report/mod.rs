@@ -2,6 +2,7 @@
 
 mod causes;
 mod explanation;
+mod fleet;
 mod github;
 pub(crate) mod html;
 pub mod json;
@@ -44,6 +45,7 @@ pub const REPORTERS: &[&dyn Reporter] = &[
     &markdown::Markdown,
     &prometheus::Prometheus,
     &html::Html,
+    &fleet::FleetReport,
 ];
 
 /// Makes what a file holds of reports and of what it held.

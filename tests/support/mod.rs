@@ -19,6 +19,7 @@ pub(crate) mod needs;
 mod past;
 pub(crate) mod postgres;
 pub(crate) mod random;
+pub(crate) mod redis;
 pub(crate) mod sshd;
 pub(crate) mod strace;
 pub(crate) mod terminal;

@@ -15,6 +15,7 @@ use super::auth::{AuthError, authenticate};
 use super::client::{Banner, ShownKey, SshClient};
 use super::deadline::Deadline;
 use super::error::{ConnectError, Ending};
+use super::gate;
 use super::host_key::{KnownHosts, RecordError};
 use super::prompt::Unasked;
 use super::{Hop, Offer, Policy, Prompt, Route, Unknown};
@@ -66,6 +67,11 @@ pub(super) async fn connect(
     watch: &Watch,
 ) -> Result<Connection, LoginError> {
     let start = std::time::Instant::now();
+    watch.set_phase(Phase::Connecting);
+    let mut entering = match route.hops.first() {
+        Some(first) => gate::enter(first).await,
+        None => None,
+    };
     let mut deadline = Deadline::after(timeout);
     let mut jumps: Vec<Handle<SshClient>> = Vec::new();
     let target = route.hops.len().saturating_sub(1);
@@ -98,7 +104,9 @@ pub(super) async fn connect(
             LoginError::Auth { at, source: source.into(), said: banner.told() }
         })?;
         jumps.push(handle);
+        entering = None;
     }
+    drop(entering);
     log::info!(ms = start.elapsed().as_millis(), hops = route.hops.len(); "connected and logged in");
     let handle = jumps.pop().ok_or(LoginError::NoWay)?;
     Ok(Connection { handle: Arc::new(handle), lost, _jumps: jumps })

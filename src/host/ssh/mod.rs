@@ -11,6 +11,7 @@ mod deadline;
 mod engine;
 mod error;
 mod facts;
+mod gate;
 mod host_key;
 mod key_file;
 mod mounted;

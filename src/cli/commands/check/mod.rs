@@ -123,6 +123,36 @@ pub(crate) struct CheckArgs {
     dry_run: bool,
 }
 
+impl CheckArgs {
+    /// A check of targets, as a fleet's caller wants it.
+    pub(crate) fn of_targets(
+        aim: AimArgs,
+        trust: TrustArgs,
+        formats: FormatArgs,
+        (details, is_quiet): (DetailArgs, bool),
+    ) -> Self {
+        Self {
+            aim,
+            choice: ChoiceArgs::default(),
+            baseline: None,
+            since_last: false,
+            full: false,
+            trust,
+            no_acknowledged: false,
+            formats,
+            details,
+            output: None,
+            keep: false,
+            quiet: is_quiet,
+            honour_pause: false,
+            previous: None,
+            plan: None,
+            image: None,
+            dry_run: false,
+        }
+    }
+}
+
 pub(crate) fn run(session: &Session, args: &CheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
     let done = begun(session, args, &wanted, interrupt);
