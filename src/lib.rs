@@ -13,7 +13,8 @@
 //! - [`acknowledge`], [`trust`]: drift that somebody answers for, and whose signature counts;
 //! - [`report`], [`explain`]: formats of a report, and everything known of one subject;
 //! - [`store`]: what is kept on disk: runs, newest reports, the project's lock; [`atomic`]: writing all or nothing;
-//! - `events`: hints that something may have changed, and what is recorded of findings; `watch`: those hints, looked at; `serve`: the agent;
+//! - `events`: hints that something may have changed, and what is recorded of findings; `watch`: those hints, looked at;
+//! - `serve`: the agent: when each deployment is looked at, and which commit of which repository;
 //! - `fleet`: many targets, checked by many workers that share a queue;
 //! - [`notify`]: messages about changes;
 //! - [`control`], [`error`]: what every long job is handed, and how it fails;
