@@ -72,6 +72,12 @@ impl Sessions {
         })
     }
 
+    /// Whether a session goes on, which is no use of it.
+    pub(super) fn is_live(&self, name: &str) -> bool {
+        let key = Digest::of(name.as_bytes());
+        self.with(|sessions| sessions.get(&key).is_some_and(|session| !session.is_over()))
+    }
+
     /// Ends a session.
     pub(super) fn end(&self, name: &str) {
         self.with(|sessions| sessions.remove(&Digest::of(name.as_bytes())));

@@ -221,11 +221,12 @@ impl Site {
         let nonce = random_text().map_err(|_| Problem::internal())?;
         let (values, peer) = (admitted.values, from.peer);
         let request = SiteRequest { spec, values, query, form, body, caller, nonce, last_event_id, peer };
-        let session = admitted.session.as_deref();
         match self.handlings[admitted.at] {
             Handling::Custom(at) => {
                 let (draft, feed) = self.run(at, request).await?;
-                let events = feed.map(|feed| self.follow(feed, admitted.token, from)).transpose()?;
+                let events = feed
+                    .map(|feed| self.follow(feed, (admitted.token, admitted.session), from))
+                    .transpose()?;
                 Ok(draft.response(&from.pace, events))
             }
             Handling::LoginPage => {
@@ -238,7 +239,7 @@ impl Site {
                 Ok(draft.response(&from.pace, None))
             }
             Handling::Logout => {
-                if let Some(session) = session {
+                if let Some(session) = &admitted.session {
                     self.sessions.end(session);
                 }
                 let draft = Draft::redirect("/login".to_owned()).cookie(login::cookie(None, from.is_tls));
@@ -396,7 +397,7 @@ impl Site {
     fn follow(
         self: &Arc<Self>,
         mut feed: EventFeed,
-        token: Option<Digest>,
+        reader: (Option<Digest>, Option<String>),
         from: &RequestOrigin,
     ) -> Result<mpsc::Receiver<Bytes>, Problem> {
         let turn = Arc::clone(&self.streams).try_acquire_owned();
@@ -409,7 +410,7 @@ impl Site {
             // The head alone would be kept back: the reader is to know that it is heard.
             let mut next = Some(Bytes::from_static(COMMENT));
             while let Some(bytes) = next {
-                if !site.may_follow(token.as_ref()) || sender.send(bytes).await.is_err() {
+                if !site.may_follow(&reader) || sender.send(bytes).await.is_err() {
                     return;
                 }
                 next = tokio::select! {
@@ -423,9 +424,10 @@ impl Site {
         Ok(receiver)
     }
 
-    /// Whether the token of a stream's reader still counts.
-    fn may_follow(&self, token: Option<&Digest>) -> bool {
-        token.is_none_or(|token| self.tokens.owner(token).is_ok_and(|owner| owner.is_some()))
+    /// Whether token and session of a stream's reader still count.
+    fn may_follow(&self, (token, session): &(Option<Digest>, Option<String>)) -> bool {
+        let is_valid = |token| self.tokens.owner(token).is_ok_and(|owner| owner.is_some());
+        token.as_ref().is_none_or(is_valid) && session.as_ref().is_none_or(|name| self.sessions.is_live(name))
     }
 }
 

@@ -101,3 +101,23 @@ fn quiet_streams_are_kept_open_and_end_with_the_server() {
     served.server.end();
     assert!(read_to_end(&mut stream).ends_with("0\r\n\r\n"), "it ends as a whole");
 }
+
+#[test]
+fn a_stream_of_a_session_ends_with_the_logout() {
+    let served = Served::start();
+    let token = served.token(TokenRole::Read);
+    let port = served.port();
+    let form = ["Content-Type: application/x-www-form-urlencoded".to_owned(), format!("Origin: http://localhost:{port}")];
+    let login = served.ask("POST /login", &[&form[0], &form[1]], &format!("token={token}"));
+    let cookie = login.header("set-cookie").unwrap().split(';').next().unwrap();
+    let cookie = format!("Cookie: {cookie}");
+    let page = served.ask("GET /", &[&cookie], "");
+    let csrf = page.body().split("csrf=").nth(1).unwrap().split(';').next().unwrap();
+    let mut stream = served.connect();
+    write!(stream, "GET /stream HTTP/1.1\r\nHost: localhost:{port}\r\n{cookie}\r\n\r\n").unwrap();
+    read_until(&mut stream, "data: none");
+    let out = served.ask("POST /logout", &[&form[0], &form[1], &cookie], &format!("csrf={csrf}"));
+    assert_eq!(out.status(), 303);
+    served.state.audience.send(&event("secret"));
+    assert!(!read_to_end(&mut stream).contains("secret"));
+}
