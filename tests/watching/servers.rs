@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::support::docker::Stage;
 use crate::support::sshd::Server;
+use crate::support::wait_until;
 use crate::support::watcher::Watcher;
 use crate::support::world::driftlock;
 
@@ -23,6 +24,12 @@ fn watching_server(stage: &Stage, host: &tempfile::TempDir) -> Watcher {
     Watcher::of(command, &["--target", "box", "--host-config", file.to_str().unwrap()])
 }
 
+/// How many descriptors the server and its sessions hold.
+fn descriptors(server: &Server) -> usize {
+    let of = |pid: i32| std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    server.family().into_iter().map(of).sum()
+}
+
 #[test]
 fn the_engine_of_a_server_is_followed_by_the_connection_of_the_looks() {
     let stage = Stage::accepted();
@@ -30,7 +37,11 @@ fn the_engine_of_a_server_is_followed_by_the_connection_of_the_looks() {
     let host = host_file(&server, &stage, "");
     let mut watcher = watching_server(&stage, &host);
     let web = stage.name("web");
-    for _ in 0..2 {
+    let mut held = 0;
+    for round in 0..6 {
+        if round == 2 {
+            held = descriptors(&server);
+        }
         let from = watcher.events.len();
         stage.docker(&["stop", "-t", "0", &web]);
         let event = watcher.wait_for_subject(from, "drift.detected", &web);
@@ -39,6 +50,8 @@ fn the_engine_of_a_server_is_followed_by_the_connection_of_the_looks() {
         watcher.wait_for_subject(from, "drift.resolved", &web);
     }
     assert_eq!(server.logins(), 1, "one connection serves looks and events");
+    // Each look opens channels, and they are closed again.
+    wait_until(|| descriptors(&server) <= held + 2);
 }
 
 #[test]

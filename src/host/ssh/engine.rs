@@ -374,7 +374,14 @@ async fn opener(connection: &Connection, access: EngineAccess) -> Option<Opener>
         EngineAccess::Cli => return None,
     };
     let has_socket = access == EngineAccess::Auto
-        && connection.handle.channel_open_direct_streamlocal(SOCKET).await.is_ok();
+        && match connection.handle.channel_open_direct_streamlocal(SOCKET).await {
+            // A stream that is dropped is closed; a channel is not.
+            Ok(channel) => {
+                drop(channel.into_stream());
+                true
+            }
+            Err(_) => false,
+        };
     Some(if has_socket {
         Box::new(by_socket(connection, SOCKET))
     } else {

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::connect::{Connection, LoginError, connect, place};
 use super::engine::LookedInto;
@@ -14,7 +13,7 @@ use super::error::{ScriptError, telling};
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, databases, engine};
-use crate::control::runtime::{self, Runtime};
+use crate::control::runtime::{DrivenRuntime, Runtime};
 use crate::control::waits;
 use crate::host::docker::{Gathered, MountLook};
 use crate::host::mounts::Running;
@@ -53,11 +52,11 @@ struct Kept {
     runtime: Runtime,
 }
 
-/// A connection that a thread of its own drives, so that several calls share it.
+/// A connection that stays open, and what drives it for several calls at once.
+#[derive(Clone)]
 struct StandingConnection {
     connection: Arc<Connection>,
-    /// The thread ends with it.
-    _alive: oneshot::Sender<()>,
+    runtime: Arc<DrivenRuntime>,
 }
 
 /// The containers of a server, what was seen of the mounts of those that run, and what they have.
@@ -94,10 +93,10 @@ impl SshHost {
     }
 
     /// The connection that stays open, unless it broke.
-    fn standing(&self) -> Option<Arc<Connection>> {
+    fn standing(&self) -> Option<StandingConnection> {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         standing.take_if(|it| it.connection.handle.is_closed());
-        standing.as_ref().map(|it| Arc::clone(&it.connection))
+        standing.clone()
     }
 
     /// Keeps a connection for later calls.
@@ -110,10 +109,8 @@ impl SshHost {
             return;
         }
         let Kept { connection, runtime } = kept;
-        let (alive, ended) = oneshot::channel::<()>();
-        let drive = move || drop(runtime.block_on(ended));
-        if Builder::new().name("ssh".to_owned()).spawn(drive).is_ok() {
-            let standing = StandingConnection { connection, _alive: alive };
+        if let Ok(runtime) = DrivenRuntime::of(runtime) {
+            let standing = StandingConnection { connection, runtime: Arc::new(runtime) };
             *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
         }
     }
@@ -321,21 +318,23 @@ impl SshHost {
         watch: &Watch,
         asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
     ) -> Result<T, HostError> {
-        let new_runtime = || Runtime::new().map_err(|error| HostError::Unreachable(in_words(&error)));
-        let kept = match self.standing() {
-            Some(connection) => Some(Kept { connection, runtime: new_runtime()? }),
-            None => self.kept.lock().unwrap_or_else(PoisonError::into_inner).take(),
-        };
+        if let Some(StandingConnection { connection, runtime }) = self.standing() {
+            let answered = self.answered(Some(Arc::clone(&connection)), watch, asked);
+            match runtime.block_on(answered) {
+                Err(HostError::Unreachable(why)) if connection.handle.is_closed() => again(&why),
+                answer => return answer.map(|(answer, _)| answer),
+            }
+        }
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Kept { connection, runtime }) = kept {
             let handle = Arc::clone(&connection.handle);
             match self.wait_on(runtime, Some(connection), watch, asked) {
-                Err(HostError::Unreachable(why)) if handle.is_closed() => {
-                    log::info!(why:%; "a connection that broke is made anew");
-                }
+                Err(HostError::Unreachable(why)) if handle.is_closed() => again(&why),
                 answer => return answer,
             }
         }
-        self.wait_on(new_runtime()?, None, watch, asked)
+        let runtime = Runtime::new().map_err(|error| HostError::Unreachable(in_words(&error)))?;
+        self.wait_on(runtime, None, watch, asked)
     }
 
     /// Waits on a connection, which is kept where an answer came.
@@ -346,6 +345,19 @@ impl SshHost {
         watch: &Watch,
         asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
     ) -> Result<T, HostError> {
+        let waited = runtime.block_on(self.answered(connection, watch, asked));
+        let (answer, connection) = waited.map_err(|error| HostError::Unreachable(in_words(&error)))??;
+        self.keep(Kept { connection, runtime });
+        Ok(answer)
+    }
+
+    /// The answer over a connection, or over a new one, unless the run is cancelled before.
+    async fn answered<T>(
+        &self,
+        connection: Option<Arc<Connection>>,
+        watch: &Watch,
+        asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
+    ) -> Result<(T, Arc<Connection>), HostError> {
         let cancelled = async {
             while !watch.is_cancelled() || self.is_busy.load(Ordering::Relaxed) {
                 tokio::time::sleep(POLL).await;
@@ -361,15 +373,10 @@ impl SshHost {
             watch.set_phase(Phase::Collecting);
             asked(&connection).await.map(|answer| (answer, connection))
         };
-        let waited = runtime.block_on(async {
-            tokio::select! {
-                answer = answered => answer,
-                () = cancelled => Err(HostError::Interrupted),
-            }
-        });
-        let (answer, connection) = waited.map_err(|error| HostError::Unreachable(in_words(&error)))??;
-        self.keep(Kept { connection, runtime });
-        Ok(answer)
+        tokio::select! {
+            answer = answered => answer,
+            () = cancelled => Err(HostError::Interrupted),
+        }
     }
 
     /// Connects; the user may be asked about a host key, and is connected anew after having said yes.
@@ -402,6 +409,11 @@ impl SshHost {
     }
 }
 
+/// Notes that a connection broke before the call.
+fn again(why: &str) {
+    log::info!(why; "a connection that broke is made anew");
+}
+
 /// Puts what containers have where it was asked for.
 fn put(containers: &mut [Container], mut inside: LookedInto) {
     for container in containers {
@@ -425,16 +437,15 @@ impl Host for SshHost {
         changed: &mut (dyn FnMut(i64) + Send),
     ) -> Result<StreamEnd, HostError> {
         self.wait(&Watch::default(), &async |_| Ok(()))?;
-        let Some(connection) = self.standing() else {
+        let Some(StandingConnection { connection, runtime }) = self.standing() else {
             return Ok(StreamEnd::NotOffered("no connection to the server stays open"));
         };
-        let followed = runtime::block_on(async {
+        let followed = runtime.block_on(async {
             tokio::select! {
                 ended = engine::follow(&connection, self.access.engine, since, begun, changed) => ended,
                 () = self.left.notified() => Ok(StreamEnd::Left),
             }
         });
-        let followed = followed.map_err(|error| HostError::Unreachable(in_words(&error)))?;
         followed.map_err(|why| HostError::Unreachable(format!("{}: {why}", self.place())))
     }
 
