@@ -39,7 +39,7 @@ pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &
         Err(failure) => return (name, Look::failed(failure.in_one_line())),
     };
     let dir = code_dir(project, config);
-    let state = project.root.join(STATE).join("terraform");
+    let state = project.store_root.join(STATE).join("terraform");
     let (variables, slots) = (&project.control.environment, &*project.plans);
     let environment =
         Environment { name: &name, config, dir: &dir, root: &project.root, state: &state, variables, slots };
@@ -307,7 +307,7 @@ fn of_file(environment: &Environment<'_>, settled: &Settled, file: &Path, watch:
 
 /// Writes a `.gitignore` into the directory of what stays between runs, where there is none: it holds what providers need.
 fn keep_out_of_git(project: &Project) {
-    let dir = project.root.join(STATE);
+    let dir = project.store_root.join(STATE);
     if std::fs::create_dir_all(&dir).is_ok() && !dir.join(".gitignore").exists() {
         let written = crate::atomic::replace_file(&dir.join(".gitignore"), b"*\n");
         if let Err(error) = written {

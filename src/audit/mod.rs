@@ -10,6 +10,7 @@ pub(crate) mod baseline_signature;
 pub(crate) mod changed;
 mod containers_here;
 pub(crate) mod databases;
+pub(crate) mod desired;
 pub(crate) mod doubtful;
 pub(crate) mod examine;
 mod first_seen;

@@ -306,7 +306,7 @@ impl Advice<'_> {
 
     /// Where a subject lies on a target, where that is elsewhere than in the repository.
     pub(crate) fn lies_at(&self, source: SubjectSource, place: &[u8]) -> Option<Vec<u8>> {
-        if source == SubjectSource::Database {
+        if matches!(source, SubjectSource::Database | SubjectSource::Cmdb) {
             return None;
         }
         let has_files = kind_of(source).is_none_or(SubjectKind::lies_on_disk) && self.aim.target.is_some();

@@ -1,13 +1,19 @@
 //! `audit/driftlock.toml`: what it may say, and clear words about what it may not.
 
 mod check;
+mod deployment_variables;
+mod desired;
 mod docker;
 mod error;
 mod events;
+mod git_source;
 pub mod host_file;
 mod notify;
 mod odoo;
+mod older_agent;
 pub mod policies;
+mod serve;
+mod serve_file;
 mod system;
 mod target;
 mod target_name;
@@ -21,11 +27,17 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use check::CheckConfig;
+pub use deployment_variables::DeploymentVariables;
+pub use desired::{DesiredConfig, DesiredFrom, DesiredSource, FieldPaths, NamedCommand, Observable};
 pub use docker::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, LOCKED, OnUnexpected};
 pub use error::{ConfigError, invalid, misread};
-pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams};
+pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams, redis_access};
+pub use git_source::{GitSource, GitWay};
 pub use notify::{Channel, Kept, Notify};
 pub use odoo::{OdooDatabases, OdooServer, WhichDatabases};
+pub use serve::{Deployment, Schedule, ServeConfig, TlsFiles};
+pub use serve_file::ServeFile;
+pub(crate) use system::written_by_others;
 pub use system::{Listed, Probe, Probes, is_unit_name};
 pub use target::{Target, TargetDocker};
 pub use target_name::is_target_name;
@@ -80,10 +92,16 @@ pub struct Config {
     pub odoo: Vec<OdooDatabases>,
     /// Why none of those databases is asked: nobody whom the machine trusts has defined them.
     pub odoo_refused: Option<String>,
+    /// `[desired.NAME]` and `[commands.NAME]`.
+    pub desired: DesiredConfig,
     /// `[[categories]]`, `[[ci]]` and `[events]`.
     pub events: EventsConfig,
     /// `[terraform]`.
     pub terraform: TerraformConfig,
+    /// `[serve]`, if it is written.
+    pub serve: Option<ServeConfig>,
+    /// `[[deployments]]`.
+    pub deployments: Vec<Deployment>,
     /// The digest of the file that all this was read from; `None` where there is none.
     pub digest: Option<Digest>,
 }
@@ -133,7 +151,7 @@ struct Raw {
     files: RawFiles,
     docker: Option<DockerConfig>,
     env: Vec<RawEnv>,
-    packages: Option<system::RawListed>,
+    packages: Option<system::RawPackages>,
     services: Option<system::RawServices>,
     ports: Option<system::RawListed>,
     probes: Vec<system::RawProbe>,
@@ -143,10 +161,14 @@ struct Raw {
     notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
     trust: Trust,
     odoo: Vec<odoo::Raw>,
+    desired: BTreeMap<String, desired::RawDesired>,
+    commands: BTreeMap<String, desired::RawCommand>,
     categories: Vec<events::RawCategory>,
     ci: Vec<events::RawItem>,
     events: events::RawEvents,
     terraform: TerraformConfig,
+    serve: Option<serve::RawServe>,
+    deployments: Vec<serve::RawDeployment>,
 }
 
 #[derive(Deserialize, Default)]
@@ -208,7 +230,18 @@ impl Config {
         if !parsed.probes.all.is_empty() {
             parsed.probes.refused = system::written_by_others(&path);
         }
-        Ok(parsed.with_detected(root))
+        if !parsed.desired.commands.is_empty() {
+            parsed.desired.refused = system::written_by_others(&path);
+        }
+        let config = parsed.with_detected(root);
+        serve::check_targets(&config.deployments, &config.targets)?;
+        Ok(config)
+    }
+
+    /// The same of a commit that was fetched: who pushes does not decide what the agent is, and what it looks at.
+    #[must_use]
+    pub fn of_fetched_commit(self) -> Self {
+        Self { serve: None, deployments: Vec::new(), ..self }
     }
 
     /// The same with the environments below `root` as targets, where no target names `terraform`.
@@ -261,7 +294,7 @@ impl Config {
                     Ok(EnvFiles { files, placeholders: table.placeholders })
                 })
                 .collect::<Result<_, ConfigError>>()?,
-            packages: raw.packages.map(|it| it.checked("packages")).transpose()?,
+            packages: raw.packages.map(system::RawPackages::checked).transpose()?,
             services: raw.services.map(system::RawServices::checked).transpose()?,
             ports: raw.ports.map(|it| it.bracketed().checked("ports")).transpose()?,
             probes: system::checked_probes(raw.probes)?,
@@ -270,6 +303,9 @@ impl Config {
             notify: notify::checked(raw.notify, &targets, text)?,
             events: events::checked(raw.categories, raw.ci, raw.events)?,
             odoo_refused: None,
+            serve: raw.serve.map(serve::RawServe::checked).transpose()?,
+            deployments: serve::checked_deployments(raw.deployments)?,
+            desired: desired::checked(raw.desired, raw.commands, &targets)?,
             odoo: raw.odoo.into_iter().map(|it| it.checked(&targets)).collect::<Result<_, _>>()?,
             targets,
             trust: check_trust(raw.trust)?,

@@ -6,6 +6,7 @@
 pub(crate) mod engine;
 pub(crate) mod event;
 pub(crate) mod files;
+mod files_inside;
 pub(crate) mod inbox;
 pub(crate) mod journal;
 pub(crate) mod open_findings;

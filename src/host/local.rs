@@ -12,9 +12,9 @@ use super::storage::Storage;
 use super::visited::{VisitedDisk, Visitor};
 use super::{
     Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError,
-    Layout, Phase, Published, Query, Watch, content, files, modules, postgres, system,
+    Layout, Phase, Published, Query, StreamEnd, SystemFacts, Watch, content, files, modules, postgres, system,
 };
-use crate::model::Reason;
+use crate::model::{Glob, Reason};
 
 /// This machine, with the project's tree where its layout says.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl LocalHost {
     }
 
     fn containers(&self, query: &ContainerQuery, watch: &Watch) -> Result<Answer, HostError> {
-        let answer = docker::observe(&self.engine, &self.layout, query, watch);
+        let answer = docker::observe(&self.engine, &self.layout, query, self.visitor.as_ref(), watch);
         answer.map(Answer::Containers).ok_or(HostError::Interrupted)
     }
 }
@@ -117,8 +117,22 @@ impl Host for LocalHost {
         content::on_this_machine(&self.layout, path, limit, watch)
     }
 
+    fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
+        docker::packages_inside(&self.engine, containers, watch).ok_or(HostError::Interrupted)
+    }
+
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {
         postgres::observe(&self.engine, queries, watch)
+    }
+
+    fn follow_engine(
+        &self,
+        since: Option<i64>,
+        begun: &mut (dyn FnMut() + Send),
+        changed: &mut (dyn FnMut(i64) + Send),
+    ) -> Result<StreamEnd, HostError> {
+        let followed = docker::follow_engine(&self.engine, since, begun, changed);
+        followed.map(|()| StreamEnd::Ended).map_err(|error| HostError::Unreachable(error.to_string()))
     }
 
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {

@@ -1,5 +1,6 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
+mod ansible;
 mod archive;
 mod beneath;
 mod bytecode;
@@ -40,6 +41,7 @@ use crate::model::{
 };
 
 pub use crate::control::progress::{Phase, Watch};
+pub use ansible::{FactSource, FactsHost, UNTOLD};
 pub use bytecode::was_left_out;
 pub use compose_names::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;
@@ -54,8 +56,8 @@ pub use postgres::{
 };
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
 pub use system::{
-    AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, Facts, HIDDEN, HISTORY, PACKAGE, ProbeQuery, READABLE,
-    ShippedQuery, SystemFacts, SystemQuery, is_forwarder,
+    AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, Facts, HIDDEN, HISTORY, MACHINE, PACKAGE, ProbeQuery, READABLE,
+    ShippedQuery, SystemFacts, SystemQuery, is_forwarder, machine_fact, program_output,
 };
 pub use visited::Visitor;
 
@@ -86,6 +88,35 @@ pub trait Host: Send + Sync {
         wanted.iter().map(|(path, limit)| self.content(path, *limit, watch)).collect()
     }
 
+    /// Reads the packages inside the containers that patterns name, by `CONTAINER:NAME:ARCHITECTURE`. What could not be read stands
+    /// by the container's name, or by the pattern.
+    ///
+    /// # Errors
+    /// When `watch` was cancelled.
+    fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
+        let _ = watch;
+        Ok(docker::unasked(containers, "this host has no containers"))
+    }
+
+    /// Follows the events of its container engine until the engine ends the stream; `since` is a moment of the engine's clock, in
+    /// seconds since 1970. `begun` is called when the engine has agreed, and `changed` with the moment of each event after which
+    /// a container may be another one.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached, refuses, or the stream breaks off.
+    fn follow_engine(
+        &self,
+        since: Option<i64>,
+        begun: &mut (dyn FnMut() + Send),
+        changed: &mut (dyn FnMut(i64) + Send),
+    ) -> Result<StreamEnd, HostError> {
+        let _ = (since, begun, changed);
+        Ok(StreamEnd::NotOffered("this host has no engine"))
+    }
+
+    /// Ends what follows the engine's events through this host, now or later.
+    fn leave_engine(&self) {}
+
     /// Reads the installed modules of Odoo's databases, in the order of the queries.
     ///
     /// # Errors
@@ -98,6 +129,17 @@ pub trait Host: Send + Sync {
         };
         Ok(queries.iter().map(none).collect())
     }
+}
+
+/// The way in which a stream of an engine's events ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The engine ended it.
+    Ended,
+    /// There is none on the way by which this engine is reached, with the reason.
+    NotOffered(&'static str),
+    /// Nobody wants it any more.
+    Left,
 }
 
 /// The outcome of reading a file.
@@ -292,6 +334,8 @@ pub struct ContainerQuery {
     pub image: Option<String>,
     /// Whether containers that are not named do not count in the end: their mounts are not looked at.
     pub ignores_unnamed: bool,
+    /// The containers whose limits are asked for.
+    pub limited: Limited,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
 }
@@ -309,6 +353,7 @@ impl ContainerQuery {
             contents: Vec::new(),
             environments: false,
             image: None,
+            limited: Limited::default(),
             ignores_unnamed: true,
             clock: || 0,
         }
@@ -319,6 +364,41 @@ impl ContainerQuery {
     pub fn is_listing(&self) -> bool {
         self.patterns.is_empty() && self.named.is_empty() && self.image.is_none()
     }
+}
+
+/// The containers whose limits are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limited {
+    /// Those of these names.
+    Named(BTreeSet<String>),
+    /// All of them.
+    Every,
+}
+
+impl Default for Limited {
+    fn default() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
+impl Limited {
+    /// Whether the container of that name is one of them.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Named(names) => names.contains(name),
+            Self::Every => true,
+        }
+    }
+}
+
+/// The limits that an engine holds a container to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContainerLimits {
+    /// Processors, in billionths; 0 is no limit.
+    pub nano_cpus: u64,
+    /// Memory in bytes; 0 is no limit.
+    pub memory: u64,
 }
 
 /// A path inside containers that should have a part of the baseline.
@@ -476,6 +556,8 @@ pub struct Container {
     pub ports: Option<Vec<PublishedPort>>,
     /// The outcome of looking at them.
     pub view: MountView,
+    /// Its limits, where the engine told them.
+    pub limits: Option<ContainerLimits>,
     /// Why what is told of it may not be so, where that is known.
     pub trouble: Option<String>,
     /// What lies at the paths that were asked for, with each path.

@@ -35,14 +35,20 @@ pub struct Network {
     pub proxy: Option<Address>,
 }
 
-/// Sends to one address.
+/// Speaks to one address: sends to it, or reads from it.
 #[derive(Debug, Clone)]
 pub struct Client {
     agent: Agent,
     address: Webhook,
     token: Option<Secret>,
     has_proxy: bool,
+    who: &'static str,
 }
+
+/// Why nothing was read, in words that name neither the address nor anything that was answered.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FetchError(String);
 
 /// Until when something may be tried.
 #[derive(Debug, Clone)]
@@ -135,7 +141,45 @@ impl Client {
             .user_agent(concat!("driftlock/", env!("CARGO_PKG_VERSION")))
             .build();
         let agent = Agent::with_parts(config, DefaultConnector::default(), NameResolver::default());
-        Ok(Self { agent, address, token, has_proxy })
+        Ok(Self { agent, address, token, has_proxy, who: "webhook" })
+    }
+
+    /// The same client, whose errors call what it speaks to by this name.
+    #[must_use]
+    pub fn called_by(self, who: &'static str) -> Self {
+        Self { who, ..self }
+    }
+
+    /// Reads JSON from its address, or from another page of the same server; at most so many bytes for so long.
+    ///
+    /// # Errors
+    /// When no whole answer came, it was no success, or the page is another server's.
+    pub fn get(&self, page: Option<&str>, most: u64, time: Duration) -> Result<Vec<u8>, FetchError> {
+        let page = page.map(|page| self.address.page(page)).transpose();
+        let page = page.map_err(|why| FetchError(format!("the next page that it names {why}")))?;
+        let url = page.as_ref().unwrap_or(&self.address).url();
+        let request = self.agent.get(url).config().timeout_global(Some(time)).build();
+        let request = request.header("Accept", "application/json");
+        let request = match self.token.as_ref().map(Secret::reveal) {
+            Some(token) if token.contains(' ') => request.header("Authorization", token),
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        let mut response = request.call().map_err(|error| FetchError(self.failed(&error, time).why))?;
+        let code = response.status().as_u16();
+        let answered = format!("the {} answered {code}", self.called());
+        match code {
+            200 => response.body_mut().with_config().limit(most).read_to_vec().map_err(|error| match error {
+                ureq::Error::BodyExceedsLimit(_) => {
+                    FetchError(format!("the {} answers more than {} MiB", self.called(), most >> 20))
+                }
+                error => FetchError(self.failed(&error, time).why),
+            }),
+            300..=399 => Err(FetchError(format!("{answered}: it has moved; configure its new address"))),
+            401 | 403 => Err(FetchError(format!("{answered}: it refuses this address or token"))),
+            404 | 410 => Err(FetchError(format!("{answered}: nothing is at this address"))),
+            _ => Err(FetchError(answered)),
+        }
     }
 
     /// Sends `body` until it is taken, at most so often and so long as `limit` says.
@@ -192,8 +236,9 @@ impl Client {
     }
 
     /// What is spoken to, without its name.
-    fn called(&self) -> &'static str {
-        if self.has_proxy { "webhook, or the proxy before it," } else { "webhook" }
+    fn called(&self) -> String {
+        let proxy = if self.has_proxy { ", or the proxy before it," } else { "" };
+        format!("{}{proxy}", self.who)
     }
 
     /// An error in words that name neither the address nor anything that was answered.
@@ -206,8 +251,8 @@ impl Client {
                 lasting(i64::try_from(time.as_secs().max(1)).unwrap_or(i64::MAX))
             )),
             Error::HostNotFound => Failed::for_now(format!("the host of the {who} is not known")),
-            Error::Io(error) => of_system(error, who),
-            Error::Rustls(error) => of_tls(error),
+            Error::Io(error) => of_system(error, &who, self.who),
+            Error::Rustls(error) => of_tls(error, self.who),
             Error::ConnectProxyFailed(_) => Failed::for_now("the proxy did not let it through"),
             Error::ConnectionFailed => Failed::for_now(format!("the {who} cannot be reached")),
             Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..) => {
@@ -219,10 +264,10 @@ impl Client {
     }
 }
 
-fn of_system(error: &std::io::Error, who: &str) -> Failed {
+fn of_system(error: &std::io::Error, who: &str, server: &str) -> Failed {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(tls) = tls {
-        return of_tls(tls);
+        return of_tls(tls, server);
     }
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
@@ -236,7 +281,7 @@ fn of_system(error: &std::io::Error, who: &str) -> Failed {
     }
 }
 
-fn of_tls(error: &rustls::Error) -> Failed {
+fn of_tls(error: &rustls::Error, server: &str) -> Failed {
     let rustls::Error::InvalidCertificate(why) = error else {
         return Failed::for_now("no encrypted connection could be made: is it https there?");
     };
@@ -252,7 +297,7 @@ fn of_tls(error: &rustls::Error) -> Failed {
         CertificateError::Revoked => "it was revoked",
         _ => "it is not valid",
     };
-    Failed::for_good(format!("the certificate of the webhook is not believed: {why}"))
+    Failed::for_good(format!("the certificate of the {server} is not believed: {why}"))
 }
 
 /// Waits, unless somebody ends the run.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Ask, Plan, Purpose, Section, SectionMeta, misread};
 use crate::baseline::LockError;
 use crate::config::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, OnUnexpected};
-use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Query};
+use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Limited, Query};
 use crate::model::{
     ContainerEnvironment, Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed,
     PublishedPort, SectionId, State, SubjectKind, Unit, Value, escaped, full_image_name,
@@ -31,6 +31,10 @@ pub mod fact {
     pub const MOUNTS: &str = "mounts";
     /// Its published ports, as the lock file spells them: a list in JSON.
     pub const PORTS: &str = "ports";
+    /// Its limit of processors, as a decimal number.
+    pub const CPUS: &str = "cpus";
+    /// Its limit of memory, in bytes.
+    pub const MEMORY: &str = "memory";
     /// The Compose project.
     pub const PROJECT: &str = "composeProject";
     /// The Compose service.
@@ -39,6 +43,8 @@ pub mod fact {
     pub const CONFIG_HASH: &str = "composeConfigHash";
     /// Repository paths of its compose files, a line each; an empty line is one that cannot be mapped.
     pub const COMPOSE_FILES: &str = "composeFiles";
+    /// There when it is known which limits it has, and that it has no others.
+    pub const LIMITS: &str = "limits";
     /// There when the image's name means another image by now.
     pub const TAG_MOVED: &str = "tagMoved";
     /// The category of what a probe tells.
@@ -52,8 +58,9 @@ pub mod fact {
 pub fn locked_facts(entry: &Entry) -> BTreeMap<String, String> {
     let Value::Structured(facts) = &entry.value else { return BTreeMap::new() };
     let mut facts = facts.clone();
-    let of_hosts = [fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY, fact::HOLDER];
-    facts.retain(|name, _| !of_hosts.contains(&name.as_str()));
+    const OF_HOSTS: [&str; 5] =
+        [fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY, fact::HOLDER, fact::LIMITS];
+    facts.retain(|name, _| !OF_HOSTS.contains(&name.as_str()));
     facts
 }
 
@@ -115,6 +122,7 @@ impl Section for Images {
             environments: ask.wants_environments,
             image: ask.setting.image.map(str::to_owned),
             ignores_unnamed,
+            limited: limited(ask),
             clock: ask.setting.clock,
         }))
     }
@@ -172,6 +180,20 @@ impl Section for Images {
         bytes.push(b'\n');
         vec![bytes]
     }
+}
+
+/// The containers whose limits are asked for: for each one the engine is asked once more.
+fn limited(ask: &Ask<'_>) -> Limited {
+    if ask.setting.limits {
+        return Limited::Every;
+    }
+    let has_limits = |entry: &Entry| {
+        let facts = locked_facts(entry);
+        facts.contains_key(fact::CPUS) || facts.contains_key(fact::MEMORY)
+    };
+    let entries = ask.baseline.iter().flat_map(|state| &state.entries);
+    let limited = entries.filter(|(_, entry)| has_limits(entry));
+    Limited::Named(limited.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
 /// The tables that are compared: of an image those for containers of the baseline that run one of its name, whatever the tag,
@@ -370,6 +392,9 @@ fn entry_of(container: Container) -> Entry {
         (fact::NETWORKS, container.networks.as_ref().and_then(|names| serde_json::to_string(names).ok())),
         (fact::MOUNTS, mounts),
         (fact::PORTS, container.ports.as_deref().and_then(ports_fact)),
+        (fact::CPUS, container.limits.and_then(|it| cpus_in_words(it.nano_cpus))),
+        (fact::MEMORY, container.limits.filter(|it| it.memory > 0).map(|it| it.memory.to_string())),
+        (fact::LIMITS, container.limits.map(|_| "known".to_owned())),
         (fact::PROJECT, container.compose_project),
         (fact::SERVICE, container.compose_service),
         (fact::CONFIG_HASH, container.compose_config_hash),
@@ -440,6 +465,10 @@ struct Locked {
     mounts: Option<Vec<LockedMount>>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unique_ports")]
     ports: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpus: Option<LockedCpus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory: Option<LockedMemory>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compose_project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -516,6 +545,64 @@ fn unique_mounts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ve
     }
 }
 
+/// Billionths of one processor.
+const ONE_CPU: u64 = 1_000_000_000;
+
+/// So many billionths as a decimal number of processors; `None` for none.
+fn cpus_in_words(nano_cpus: u64) -> Option<String> {
+    let (whole, rest) = (nano_cpus / ONE_CPU, nano_cpus % ONE_CPU);
+    let text = if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:09}") };
+    let text = if rest == 0 { &text } else { text.trim_end_matches('0') };
+    (nano_cpus > 0).then(|| text.to_owned())
+}
+
+/// A number of processors, above 0; a number in JSON.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "serde_json::Number", into = "serde_json::Number")]
+struct LockedCpus(String);
+
+impl From<LockedCpus> for serde_json::Number {
+    fn from(LockedCpus(text): LockedCpus) -> Self {
+        // What has no fraction stands as it is written everywhere else.
+        let whole = text.parse::<u64>().ok().map(Self::from);
+        whole.or_else(|| Self::from_f64(text.parse().ok()?)).unwrap_or_else(|| Self::from(0))
+    }
+}
+
+impl TryFrom<serde_json::Number> for LockedCpus {
+    type Error = BadLimit;
+
+    fn try_from(number: serde_json::Number) -> Result<Self, BadLimit> {
+        let bad = || BadLimit::Cpus(number.to_string());
+        let cpus = number.as_f64().filter(|cpus| (1e-9..=1e6).contains(cpus)).ok_or_else(bad)?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let nano_cpus = (cpus * ONE_CPU as f64).round() as u64;
+        cpus_in_words(nano_cpus).map(Self).ok_or_else(bad)
+    }
+}
+
+/// Memory in bytes, above 0.
+#[derive(Serialize, Deserialize)]
+#[serde(try_from = "u64")]
+struct LockedMemory(u64);
+
+impl TryFrom<u64> for LockedMemory {
+    type Error = BadLimit;
+
+    fn try_from(bytes: u64) -> Result<Self, BadLimit> {
+        if bytes == 0 { Err(BadLimit::Memory) } else { Ok(Self(bytes)) }
+    }
+}
+
+/// A limit of a lock file that is none.
+#[derive(Debug, thiserror::Error)]
+enum BadLimit {
+    #[error("cpus {0} is no number of processors")]
+    Cpus(String),
+    #[error("memory 0 is no limit: a container without one has no \"memory\"")]
+    Memory,
+}
+
 /// `sha256:` and 64 hex digits.
 #[derive(Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -566,6 +653,8 @@ impl Locked {
             networks: locked_networks(entry),
             mounts: locked_mounts(entry),
             ports: facts.get(fact::PORTS).and_then(|ports| serde_json::from_str(ports).ok()),
+            cpus: facts.get(fact::CPUS).cloned().map(LockedCpus),
+            memory: facts.get(fact::MEMORY).and_then(|text| text.parse().ok()).map(LockedMemory),
             compose_project: facts.get(fact::PROJECT).cloned(),
             compose_service: facts.get(fact::SERVICE).cloned(),
             compose_config_hash: facts.get(fact::CONFIG_HASH).cloned(),
@@ -583,6 +672,8 @@ impl Locked {
             (fact::NETWORKS, self.networks.and_then(|names| serde_json::to_string(&names).ok())),
             (fact::MOUNTS, self.mounts.as_deref().map(fact_of)),
             (fact::PORTS, self.ports.and_then(|ports| serde_json::to_string(&ports).ok())),
+            (fact::CPUS, self.cpus.map(|cpus| cpus.0)),
+            (fact::MEMORY, self.memory.map(|memory| memory.0.to_string())),
             (fact::PROJECT, self.compose_project),
             (fact::SERVICE, self.compose_service),
             (fact::CONFIG_HASH, self.compose_config_hash),
@@ -607,6 +698,7 @@ mod tests {
         let text = format!(
             "{{\n  \"images\": {{\n    \"web\": {{\n      \"image\": \"odoo:18\",\n      \"imageId\": \"{}\",\n      \
              \"repoDigests\": [\n        \"odoo@{}\"\n      ],\n      \"state\": \"running\",\n      \
+             \"cpus\": 1.5,\n      \"memory\": 536870912,\n      \
              \"composeProject\": \"erp\",\n      \"composeService\": \"web\",\n      \
              \"composeConfigHash\": \"ab\"\n    }}\n  }}\n}}\n",
             id("a"),
@@ -647,6 +739,9 @@ mod tests {
         let one = format!("\"web\": {{\"image\": \"a\"{good}}}");
         let twice = format!("{{\"images\": {{{one},\n{one}}}}}");
         assert!(parse(&twice).unwrap_err().starts_with("f:2: container web stands here a second time"));
+        for bad in ["\"cpus\": 0", "\"cpus\": -1", "\"cpus\": \"2\"", "\"memory\": 0", "\"memory\": 1.5"] {
+            assert!(parse(&entry(&format!("{good}, {bad}"))).is_err(), "{bad}");
+        }
         assert!(parse("{\"images\": {}}").unwrap_err().contains("names no container"));
         assert!(parse("").is_err() && parse("[]").is_err());
     }

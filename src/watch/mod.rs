@@ -4,7 +4,8 @@
 //! One thread takes hints and looks at the subjects that they name. Looks at everything (at the start, after a gap, at intervals, and
 //! before a report) run beside it: what it has looked at meanwhile is looked at once more before the result of such a look counts.
 
-mod reports;
+mod metrics;
+pub(crate) mod reports;
 mod subjects;
 
 use std::collections::BTreeSet;
@@ -26,8 +27,10 @@ use crate::events::journal::{self, Journal};
 use crate::events::open_findings::OpenFindings;
 use crate::events::rules::EventRules;
 use crate::host::{Visitor as _, Watch};
-use crate::model::{Observed, escaped, printable_path};
-use crate::section::IMAGES;
+use crate::model::{Observed, Report, SectionId, escaped, printable_path};
+use crate::project::Project;
+use crate::section::{IMAGES, INSIDE};
+pub(crate) use metrics::WatchMetrics;
 use subjects::{KnownSubjects, Meaning};
 
 /// How many subjects are looked at one by one; more are looked at with everything else.
@@ -59,6 +62,24 @@ pub(crate) struct WatchRecords<'a> {
     pub(crate) sink: Sink<'a>,
 }
 
+impl WatchRecords<'_> {
+    /// Writes events into the journal of a project, and then tells of them. Gives them with their numbers.
+    ///
+    /// # Errors
+    /// When the journal cannot be written, or nobody is told any more.
+    pub(crate) fn record(&mut self, project: &Project, mut events: Vec<Event>) -> Result<Vec<Event>, Failure> {
+        let failed = |error| Failure::at(&journal::directory(&project.store_root), &error);
+        let is_new_file = self.journal.append(&mut events).map_err(failed)?;
+        self.open.note_up_to(&events, self.journal.position());
+        if is_new_file {
+            self.open.write(&project.store_root).map_err(failed)?;
+            self.journal.prune(project.config.retention_days).map_err(failed)?;
+        }
+        events.iter().try_for_each(|event| (self.sink)(event))?;
+        Ok(events)
+    }
+}
+
 /// Signs of life for whoever started a watcher.
 pub(crate) struct Heartbeat<'a> {
     /// Called when the first look has ended and its events are recorded.
@@ -87,6 +108,8 @@ pub(crate) struct Watcher<'a> {
     pub(crate) watch: &'a Arc<Watch>,
     /// How whoever started it is told that it is at work.
     pub(crate) heartbeat: Heartbeat<'a>,
+    /// The metrics that are written, if any are.
+    pub(crate) metrics: Option<&'a mut WatchMetrics>,
 }
 
 /// What comes of work beside the watching thread.
@@ -94,7 +117,7 @@ enum Outcome {
     /// A look at everything.
     Look(Box<Result<Sighting, Failure>>),
     /// A report.
-    Report(Box<Result<(), Failure>>),
+    Report(Box<Result<Report, Failure>>),
 }
 
 /// A look at everything that is under way.
@@ -194,7 +217,10 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         loop {
             (self.watcher.heartbeat.beat)();
             let beat = self.watcher.heartbeat.every.map(|every| Instant::now() + every / 2);
-            let deadline = course.deadline(self.is_blind());
+            let mut deadline = course.deadline(self.is_blind());
+            if let Some(due) = self.watcher.metrics.as_ref().and_then(|metrics| metrics.due()) {
+                deadline = deadline.min(due);
+            }
             let batch = self.watcher.inbox.next(beat.map_or(deadline, |beat| beat.min(deadline)));
             if batch.end || self.watcher.watch.is_cancelled() {
                 return Ok(WatchEnd::Asked);
@@ -206,7 +232,12 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
                 return Ok(WatchEnd::Reload);
             }
             self.take_done(&mut sighting, &mut course)?;
+            let first = batch.first_hint();
             self.look_at(batch, &mut sighting, &mut course)?;
+            if let (Some(first), Some(metrics)) = (first, &mut self.watcher.metrics) {
+                metrics.looked(first.elapsed());
+            }
+            self.write_metrics();
             self.go_on(&mut course);
         }
     }
@@ -217,7 +248,11 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             match done {
                 Outcome::Report(done) => {
                     course.is_reporting = false;
-                    if let Err(failure) = *done {
+                    let files = self.watcher.files;
+                    let metrics = &mut self.watcher.metrics;
+                    let written =
+                        |report: Report| metrics.as_mut().map_or(Ok(()), |it| it.report(&report, files));
+                    if let Err(failure) = done.and_then(written) {
                         self.warn(&failure);
                     }
                 }
@@ -319,15 +354,14 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             self.look_again(&subjects, (HintSource::Inotify, &paths, count), sighting, course)?;
         }
         let containers = containers_seen(sighting);
-        if batch.containers > 0 && containers.is_some() || has_files && containers > Some(0) {
-            let all_containers = Subjects::from([(IMAGES, BTreeSet::new())]);
-            let (trigger, count) = match batch.containers {
-                0 => (HintSource::Inotify, count),
-                count => (HintSource::Engine, count),
-            };
+        let hints = batch.containers + batch.inside;
+        let trigger = if batch.containers > 0 { HintSource::Engine } else { HintSource::Inotify };
+        if hints > 0 && containers.is_some() || has_files && containers > Some(0) {
+            let all_containers = of_containers(sighting);
+            let count = if hints > 0 { hints } else { count };
             self.look_again(&all_containers, (trigger, &[], count), sighting, course)?;
-        } else if batch.containers > 0 {
-            course.wanted = course.wanted.or(Some(HintSource::Engine));
+        } else if hints > 0 {
+            course.wanted = course.wanted.or(Some(trigger));
         }
         Ok(())
     }
@@ -378,18 +412,12 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         Ok(has_changed)
     }
 
-    /// Writes events into the journal, and then tells of them.
-    fn record(&mut self, mut events: Vec<Event>) -> Result<(), Failure> {
-        let project = self.watcher.examination.auditor.project;
-        let records = &mut *self.records;
-        let failed = |error| Failure::at(&journal::directory(&project.root), &error);
-        let is_new_file = records.journal.append(&mut events).map_err(failed)?;
-        records.open.note_up_to(&events, records.journal.position());
-        if is_new_file {
-            records.open.write(&project.root).map_err(failed)?;
-            records.journal.prune(project.config.retention_days).map_err(failed)?;
+    fn record(&mut self, events: Vec<Event>) -> Result<(), Failure> {
+        let events = self.records.record(self.watcher.examination.auditor.project, events)?;
+        if let Some(metrics) = &mut self.watcher.metrics {
+            metrics.count(&events);
         }
-        events.iter().try_for_each(|event| (records.sink)(event))
+        Ok(())
     }
 
     fn event(&self, happened: Happened, trigger: HintSource) -> Event {
@@ -397,9 +425,23 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
     }
 
     fn tell_gap(&mut self, trigger: HintSource, gap: &Gap) -> Result<(), Failure> {
+        if let Some(metrics) = &mut self.watcher.metrics {
+            metrics.gap(gap);
+        }
         let mut event = self.event(Happened::Gap, trigger);
         event.evidence.reason = Some(escaped(gap.in_words().as_bytes()));
         self.record(vec![event])
+    }
+
+    /// Writes the metrics, where that is due.
+    fn write_metrics(&mut self) {
+        let files = self.watcher.files;
+        let Some(metrics) = &mut self.watcher.metrics else { return };
+        if metrics.due().is_some_and(|due| Instant::now() >= due)
+            && let Err(failure) = metrics.write(files)
+        {
+            self.warn(&failure);
+        }
     }
 
     fn warn(&self, failure: &Failure) {
@@ -466,7 +508,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let report = move || {
             let done = reports::leave(&examination, source, &sighting, &watch);
             drop(sighting);
-            let _ = sender.send(Outcome::Report(Box::new(done.map(drop))));
+            let _ = sender.send(Outcome::Report(Box::new(done)));
             inbox.wake();
         };
         if Builder::new().spawn_scoped(self.scope, report).is_err() {
@@ -495,6 +537,17 @@ impl Course {
 
 /// How many containers were seen; `None` where none could be.
 fn containers_seen(sighting: &Sighting) -> Option<usize> {
-    let images = sighting.look.evidence.iter().find(|it| it.section.id() == IMAGES)?;
-    if let Observed::Seen(seen) = &images.observed { Some(seen.state.entries.len()) } else { None }
+    seen_of(sighting, IMAGES)
+}
+
+/// How many subjects of a section were seen; `None` where none could be.
+fn seen_of(sighting: &Sighting, section: SectionId) -> Option<usize> {
+    let evidence = sighting.look.evidence.iter().find(|it| it.section.id() == section)?;
+    if let Observed::Seen(seen) = &evidence.observed { Some(seen.state.entries.len()) } else { None }
+}
+
+/// All containers, and what is locked in them.
+fn of_containers(sighting: &Sighting) -> Subjects {
+    let inside = seen_of(sighting, INSIDE).map(|_| INSIDE);
+    inside.into_iter().chain([IMAGES]).map(|section| (section, BTreeSet::new())).collect()
 }

@@ -16,6 +16,7 @@ mod help;
 mod hints;
 mod history;
 mod init;
+mod init_from;
 mod logging;
 mod named_files;
 mod notify;

@@ -363,7 +363,7 @@ impl Inquiry<'_> {
     /// Since when the first of the findings is there, as the reports of this place tell it.
     fn since(&self, checks: &[CheckResult]) -> Option<Since> {
         let (check, finding) = checks.iter().find_map(|check| Some((check.id, check.findings.first()?)))?;
-        let history = history::read(&self.project.root, &|_| true).ok()?;
+        let history = history::read(&self.project.store_root, &|_| true).ok()?;
         let from = &self.examined.report.baseline.from;
         // What began later than now was dated by a clock that was wrong.
         let now = self.examined.report.started_at_unix;

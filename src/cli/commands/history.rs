@@ -11,6 +11,7 @@ use crate::cli::terminal::output::{counted, say};
 use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
+use crate::events::journal::{self, EventCounts};
 use crate::model::{Mode, escaped};
 use crate::project::Project;
 use crate::store::history::{self, drifters};
@@ -62,21 +63,27 @@ pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> 
     // The name of a run tells when it began in the local time of whoever made it: two of them are less than two days apart.
     let first = clock::stamp_before(args.days.saturating_add(2));
     let wanted = |run: &Run| run.stamp >= first;
-    let runtime = project.named(&project.root.join(runs::PATH));
-    let read = history::read(&project.root, &wanted).map_err(|error| Failure::at(&runtime, &error))?;
+    let runtime = project.named(&project.store_root.join(runs::PATH));
+    let read = history::read(&project.store_root, &wanted).map_err(|error| Failure::at(&runtime, &error))?;
     let mut runs = read.runs;
     let since = clock::unix().saturating_sub(i64::from(args.days) * 86_400);
     runs.retain(|past| past.started_at_unix >= since);
     args.check_targets(&project, &runs)?;
-    runs.retain(|past| args.target.is_empty() || args.target.iter().any(|name| name == place(past)));
+    let is_wanted = |target: Option<&str>| {
+        args.target.is_empty() || args.target.iter().any(|name| name == target.unwrap_or(Mode::Local.word()))
+    };
+    runs.retain(|past| is_wanted(past.target.as_deref()));
     let drifters = drifters(&runs);
+    let events = journal::counts(&project.root, since, &is_wanted);
+    let events = events.map_err(|error| Failure::at(&journal::directory(&project.root), &error))?;
     let text = match (args.format, args.subjects) {
         (Format::Terminal, false) => {
             let colour = session.color.colours_stdout();
             history::painted_table(&runs, &drifters, &|status, text| output::coloured(status, text, colour))
+                + &args.events_in_words(&events)
         }
         (Format::Terminal, true) => history::table_of_subjects(&drifters),
-        (Format::Json, _) => history::json(&runs, &drifters),
+        (Format::Json, _) => history::json(&runs, &drifters, &events),
         (Format::Csv, false) => history::csv(&runs),
         (Format::Csv, true) => history::csv_of_subjects(&drifters),
     };
@@ -93,6 +100,15 @@ pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> 
 }
 
 impl HistoryArgs {
+    /// How many events watchers recorded, and the command that shows them; nothing where there are none.
+    fn events_in_words(&self, events: &EventCounts) -> String {
+        if events.is_empty() {
+            return String::new();
+        }
+        let counts: Vec<String> = events.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        format!("\nEvents: {}\n  see: driftlock events --since {}d\n", counts.join(", "), self.days)
+    }
+
     /// Refuses a name that is neither a target nor that of any run.
     fn check_targets(&self, project: &Project, runs: &[PastRun]) -> Result<(), Failure> {
         for name in self.target.iter().filter(|name| *name != Mode::Local.word()) {

@@ -13,7 +13,7 @@ use super::failure::short;
 use super::gathered::{Gathered, Inspected, Labels, ListedContainer, gather};
 use super::life::{self, Life};
 use super::rows::{
-    Bindings, ImageRow, ListedImages, MountPoint, NetworkSettings, PortRow, mount_of, published_as,
+    Bindings, ImageRow, LimitRow, ListedImages, MountPoint, NetworkSettings, PortRow, mount_of, published_as,
     published_in, variables_of, with_algorithm,
 };
 use crate::host::ContainerQuery;
@@ -340,6 +340,8 @@ struct HostConfig {
     auto_remove: Option<bool>,
     restart_policy: Option<RestartPolicy>,
     port_bindings: Option<Bindings>,
+    #[serde(flatten)]
+    limits: LimitRow,
 }
 
 #[derive(Default, Deserialize)]
@@ -375,9 +377,11 @@ impl Details {
         });
         let config = self.config.unwrap_or_default();
         let ports = self.network_settings.and_then(|settings| settings.ports);
+        let limits = Some(host.limits.limits());
         let asked = host.port_bindings.unwrap_or_default();
         Inspected::There {
             ports: ports.and_then(|ports| published_as(&ports, &asked)),
+            limits,
             image: config.image,
             // An empty list is told as none.
             variables: Some(config.env.unwrap_or_default()),

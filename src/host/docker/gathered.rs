@@ -7,7 +7,7 @@ use super::life::{Life, RESTARTING};
 use super::rows::{BIND, ListedImages};
 use crate::host::disk::Disk;
 use crate::host::mounts::Running;
-use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout, Published};
+use crate::host::{Container, ContainerLimits, ContainerQuery, ContainersAnswer, Layout, Published};
 use crate::model::{
     ContentsState, EnvironmentNames, LeftOut, Mount, MountView, PublishedPort, Reason, Unit, any_match,
     full_image_name,
@@ -246,6 +246,8 @@ pub(super) enum Inspected {
         ports: Option<Vec<PublishedPort>>,
         /// The names of its variables, where they are told.
         variables: Option<BTreeSet<String>>,
+        /// Its limits, where they are told.
+        limits: Option<ContainerLimits>,
     },
 }
 
@@ -286,7 +288,7 @@ impl ListedContainer {
         let has_paths = query.mounts && has_paths(self.mounts.as_deref().unwrap_or_default());
         let is_looked_at = has_contents || has_paths;
         let is_used = query.locked.is_some() && self.counts(query) && is_up(&self.state) && is_looked_at;
-        let is_asked = is_used || self.wants_variables(query);
+        let is_asked = is_used || self.wants_variables(query) || query.limited.has(name);
         let is_wanted =
             self.left_out(query).is_none() && (self.is_open || is_asked || self.is_unknown(query));
         is_wanted || self.publishes()
@@ -355,14 +357,16 @@ impl ListedContainer {
         }
         let (mut running, mut trouble, environment) = (None, None, self.names());
         self.ports = self.published();
+        let mut limits = None;
         match self.inspected.take() {
             Some(Inspected::Gone) => return None,
             Some(Inspected::Unclear(why)) => trouble = Some(why),
             Some(Inspected::There { is_temporary: true, .. }) if self.is_unknown(query) => {
                 return Some(Err("containers that remove themselves (--rm)"));
             }
-            Some(Inspected::There { image, life, status, processes, .. }) => {
+            Some(Inspected::There { image, life, status, processes, limits: told, .. }) => {
                 running = processes.map(|running| *running);
+                limits = told;
                 let has_ended = is_up(&self.state) && life.as_ref().is_some_and(|life| !life.running);
                 if life.is_some_and(|life| life.is_restart(&self.state, self.up)) {
                     RESTARTING.clone_into(&mut self.state);
@@ -377,7 +381,8 @@ impl ListedContainer {
         }
         let counts = self.counts(query);
         let mut raw = RawContainer { running, counts, ..self.into_raw(images) };
-        (raw.container.trouble, raw.container.environment) = (trouble, environment);
+        (raw.container.trouble, raw.container.environment, raw.container.limits) =
+            (trouble, environment, limits);
         let name = raw.container.name.clone();
         let its = query.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
         let unseen = || ContentsState::Unseen(NOT_READ.to_owned());
@@ -410,6 +415,7 @@ impl ListedContainer {
             mounts,
             ports,
             view: MountView::default(),
+            limits: None,
             trouble: None,
             contents: Vec::new(),
         };
@@ -458,6 +464,7 @@ pub(in crate::host) fn gather(
 mod tests {
     use super::super::rows::{MountPoint, mount_of, with_algorithm};
     use super::*;
+    use crate::host::Limited;
     use crate::host::unseen::Unseen;
 
     #[test]
@@ -478,6 +485,7 @@ mod tests {
             environments: false,
             image: None,
             ignores_unnamed,
+            limited: Limited::default(),
             clock: || 0,
         };
         for (named, ignores_unnamed, is_looked_at) in

@@ -91,7 +91,7 @@ async fn looked_into(
             // Volumes of an image are copies of what it has there.
             let read = archive::read(engine, id, &wanted.path, Contained::OfImage, watch).await;
             let locked = query.locked.as_deref().unwrap_or_default();
-            let how = HeldReading { exclude: &query.exclude, watch };
+            let how = HeldReading { exclude: &query.exclude, watch, visitor: None };
             let read = read.map_err(|error| error.to_string()).and_then(|(disk, link)| {
                 mounts::contents_of(&disk, link, locked, wanted, how).map_err(|error| error.to_string())
             });
@@ -124,6 +124,7 @@ fn container(image: &str, contents: Vec<(String, ContentsState)>) -> Container {
         mounts: None,
         ports: None,
         view: MountView::default(),
+        limits: None,
         trouble: None,
         contents,
     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::Deserialize;
 use serde::de::Error as _;
 
+use crate::host::ContainerLimits;
 use crate::model::{Mount, PublishedPort, full_image_name};
 
 /// The kind of a mount whose source is a path of the engine's machine.
@@ -140,6 +141,35 @@ pub(super) fn mount_of(point: MountPoint) -> Mount {
         source,
         host_path,
         writable: point.rw.unwrap_or(true),
+    }
+}
+
+/// The limits of a container as an engine tells them: `--cpus` is either a number of billionths, or a share of a period.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct LimitRow {
+    pub(super) nano_cpus: Option<i64>,
+    pub(super) memory: Option<i64>,
+    pub(super) cpu_quota: Option<i64>,
+    pub(super) cpu_period: Option<i64>,
+}
+
+/// The period of a share where none is told, in microseconds: that of the kernel.
+const CPU_PERIOD: u64 = 100_000;
+/// One processor, in billionths.
+const ONE_CPU: u128 = 1_000_000_000;
+
+impl LimitRow {
+    /// The limits; what is no number above 0 is none.
+    pub(super) fn limits(self) -> ContainerLimits {
+        let above = |value: Option<i64>| value.and_then(|it| u64::try_from(it).ok()).unwrap_or_default();
+        let period = Some(above(self.cpu_period)).filter(|it| *it > 0).unwrap_or(CPU_PERIOD);
+        let share = u128::from(above(self.cpu_quota)) * ONE_CPU / u128::from(period);
+        let nano_cpus = match above(self.nano_cpus) {
+            0 => u64::try_from(share).unwrap_or(u64::MAX),
+            told => told,
+        };
+        ContainerLimits { nano_cpus, memory: above(self.memory) }
     }
 }
 

@@ -142,7 +142,7 @@ fn owners() -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn output(run: &[String], timeout: Duration, most: usize) -> Source {
+pub(super) fn output(run: &[String], timeout: Duration, most: usize) -> Source {
     let Some((program, arguments)) = run.split_first() else { return Source::Gone };
     let Some(program) = found(program) else { return Source::Gone };
     let mut command = Command::new(program);

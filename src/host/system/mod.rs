@@ -2,6 +2,7 @@
 //! This machine and a server give the same texts, and one reader turns those into facts.
 
 mod here;
+mod machine;
 mod packages;
 mod ports;
 mod probes;
@@ -15,6 +16,7 @@ use crate::control::waits;
 use crate::model::{Reason, escaped};
 
 pub(super) use here::collect;
+pub use machine::{MACHINE, machine_fact};
 pub use ports::is_forwarder;
 pub use shipped::{AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, HISTORY, PACKAGE, READABLE, ShippedQuery};
 
@@ -34,6 +36,8 @@ pub enum SystemQuery {
     Probes(Vec<ProbeQuery>),
     /// Where files and a package come from.
     Shipped(ShippedQuery),
+    /// The machine itself: its processors and its memory.
+    Machine,
 }
 
 /// A program whose output is compared.
@@ -45,6 +49,8 @@ pub struct ProbeQuery {
     pub run: Vec<String>,
     /// The longest that it may take.
     pub timeout: Duration,
+    /// The fact of Ansible's that is read in its place, where there is a fact cache.
+    pub fact: Option<String>,
 }
 
 /// Named facts of one subject. Values hold no control characters, but for the output of a probe, which holds tabs and line
@@ -113,6 +119,7 @@ impl SystemQuery {
             Self::Packages => "installed packages".to_owned(),
             Self::Services(units) => format!("services {}", units.join(", ")),
             Self::Ports { .. } => "listening ports".to_owned(),
+            Self::Machine => "processors and memory".to_owned(),
             Self::Probes(probes) => {
                 let names: Vec<&str> = probes.iter().map(|probe| probe.name.as_str()).collect();
                 format!("probes {}", names.join(", "))
@@ -129,6 +136,7 @@ impl SystemQuery {
             Self::Ports { .. } => ports::requests(),
             Self::Probes(probes) => probes::requests(probes),
             Self::Shipped(query) => shipped::requests(query),
+            Self::Machine => machine::requests(),
         }
     }
 
@@ -151,6 +159,21 @@ impl SystemQuery {
             Self::Ports { .. } => ports::read(&sources),
             Self::Probes(probes) => Ok(probes::read(probes, &sources)),
             Self::Shipped(query) => shipped::read(query, &sources),
+            Self::Machine => machine::read(&sources),
+        }
+    }
+}
+
+/// The standard output of a program that is run on this machine as probes are, of at most so many bytes.
+///
+/// # Errors
+/// When it is not there, failed, did not end in time, or printed more.
+pub fn program_output(program: &ProbeQuery, most: usize) -> Result<Vec<u8>, Reason> {
+    match here::output(&program.run, program.timeout, most) {
+        Source::Text(text) => Ok(text),
+        Source::Refused(why) => Err(why.into()),
+        Source::Gone => {
+            Err(format!("{} is not there: install it", escaped(program.run[0].as_bytes())).into())
         }
     }
 }

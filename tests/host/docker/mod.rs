@@ -9,6 +9,7 @@ pub(super) mod needs_docker {
     pub(crate) mod container_files;
     pub(crate) mod container_mounts;
     mod container_networks;
+    mod container_packages;
     pub(super) mod container_ports;
     mod container_use;
     pub(super) mod containers;

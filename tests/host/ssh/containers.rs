@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use driftlock::host::docker::Engine;
 use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Limits, Route, SshHost, Trust};
-use driftlock::host::{Answer, ContainerQuery, ContainersAnswer, Host, Layout, LocalHost, Query, Watch};
+use driftlock::host::{
+    Answer, ContainerQuery, ContainersAnswer, Host, Layout, Limited, LocalHost, Query, Watch,
+};
 use driftlock::model::Glob;
 use serde_json::json;
 
@@ -94,6 +96,7 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
         environments: false,
         image: None,
         ignores_unnamed: false,
+        limited: Limited::default(),
         clock: || 0,
     });
     match host.observe(&[query], &Watch::default()).unwrap().remove(0) {
@@ -616,6 +619,7 @@ fn a_connection_that_breaks_meanwhile_is_told() {
         environments: false,
         image: None,
         ignores_unnamed: false,
+        limited: Limited::default(),
         clock: || 0,
     });
     let host = Way::to(&server).host(&stage.project.root(), EngineAccess::Auto);

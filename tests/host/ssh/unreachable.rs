@@ -59,6 +59,9 @@ fn audited(
         docker_asked: true,
         compared_before: false,
         image: None,
+        limits: false,
+        has_facts: false,
+        asks_desired: false,
         no_machine: false,
         clock: || 0,
     };

@@ -9,6 +9,7 @@ fn probes(lines: &[&str]) -> Query {
         name: format!("p{number}"),
         run: ["sh", "-c", line].map(str::to_owned).to_vec(),
         timeout: waits::SSH_AFTERMATH.most,
+        fact: None,
     };
     Query::System(SystemQuery::Probes(lines.iter().enumerate().map(probe).collect()))
 }
