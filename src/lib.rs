@@ -14,6 +14,7 @@
 //! - [`report`], [`explain`]: formats of a report, and everything known of one subject;
 //! - [`store`]: what is kept on disk: runs, newest reports, the project's lock; [`atomic`]: writing all or nothing;
 //! - `events`: hints that something may have changed, and what is recorded of findings; `watch`: those hints, looked at;
+//! - `remedy`: repairs, planned of what was seen, carried out, and looked at again;
 //! - [`notify`]: messages about changes;
 //! - [`control`], [`error`]: what every long job is handed, and how it fails;
 //! - [`cli`]: the command line, everybody's caller and nobody's callee.
@@ -42,6 +43,7 @@ mod published;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]
 mod random;
+pub(crate) mod remedy;
 pub mod report;
 pub mod section;
 pub mod store;

@@ -7,6 +7,7 @@ use std::path::Path;
 const RANKS: &[&[&str]] = &[
     &["cli"],
     &["watch"],
+    &["remedy"],
     &["audit"],
     &["notify", "explain"],
     &["events"],

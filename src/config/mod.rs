@@ -8,6 +8,7 @@ pub mod host_file;
 mod notify;
 mod odoo;
 pub mod policies;
+mod remediation;
 mod system;
 mod target;
 mod target_name;
@@ -26,6 +27,7 @@ pub use error::{ConfigError, invalid, misread};
 pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams};
 pub use notify::{Channel, Kept, Notify};
 pub use odoo::{OdooDatabases, OdooServer, WhichDatabases};
+pub use remediation::{Rate, Remediation, RemediationGate, RemedyKind};
 pub use system::{Listed, Probe, Probes, is_unit_name};
 pub use target::{Target, TargetDocker};
 pub use target_name::is_target_name;
@@ -84,6 +86,10 @@ pub struct Config {
     pub events: EventsConfig,
     /// `[terraform]`.
     pub terraform: TerraformConfig,
+    /// `[remediation]`.
+    pub remediation: RemediationGate,
+    /// `[remediations.NAME]`.
+    pub remediations: BTreeMap<String, Remediation>,
     /// The digest of the file that all this was read from; `None` where there is none.
     pub digest: Option<Digest>,
 }
@@ -147,6 +153,8 @@ struct Raw {
     ci: Vec<events::RawItem>,
     events: events::RawEvents,
     terraform: TerraformConfig,
+    remediation: remediation::RawGate,
+    remediations: BTreeMap<String, remediation::RawRemediation>,
 }
 
 #[derive(Deserialize, Default)]
@@ -274,6 +282,8 @@ impl Config {
             targets,
             trust: check_trust(raw.trust)?,
             terraform: raw.terraform,
+            remediation: raw.remediation.checked()?,
+            remediations: remediation::checked_remediations(raw.remediations)?,
             digest: None,
         })
     }

@@ -83,6 +83,8 @@ waits! {
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
+    REMEDY_ENGINE = wait("the engine's client, or Compose, that carries out a step of a repair", 300, "the repair is escalated");
+    REMEDY_SETTLED = wait("a container that was started, before it is looked at for the last time", 10, "the repair is escalated");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");
 }
 

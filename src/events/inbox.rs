@@ -34,6 +34,8 @@ pub(crate) enum HintSource {
     Reload,
     /// Somebody published something in a stream.
     Redis,
+    /// A repair was carried out.
+    Remedy,
 }
 
 /// A reason why something may have been missed, so that everything is looked at again.

@@ -11,8 +11,9 @@ use super::stat_cache::{CachedDisk, StatCache};
 use super::storage::Storage;
 use super::visited::{VisitedDisk, Visitor};
 use super::{
-    Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError,
-    Layout, Phase, Query, Watch, content, files, modules, postgres, system,
+    AmendFault, Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Executed,
+    Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Query, Watch, amend,
+    content, files, modules, postgres, system,
 };
 
 /// This machine, with the project's tree where its layout says.
@@ -87,6 +88,26 @@ impl Host for LocalHost {
 
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {
         postgres::observe(&self.engine, queries, watch)
+    }
+
+    fn held(
+        &self,
+        places: &[FilePlace],
+        _watch: &Watch,
+    ) -> Result<Vec<Result<PlaceState, AmendFault>>, HostError> {
+        Ok(amend::held(places))
+    }
+
+    fn amend(
+        &self,
+        changes: &[FileChange],
+        _watch: &Watch,
+    ) -> Result<Vec<Result<(), AmendFault>>, HostError> {
+        Ok(amend::amend(changes))
+    }
+
+    fn execute(&self, execution: &Execution<'_>, _watch: &Watch) -> Result<Executed, HostError> {
+        amend::run(execution)
     }
 
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {

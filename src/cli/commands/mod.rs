@@ -15,6 +15,7 @@ pub(crate) mod man;
 pub(crate) mod notify;
 pub(crate) mod pause;
 pub(crate) mod prune;
+pub(crate) mod remediate;
 pub(crate) mod report;
 pub(crate) mod selftest;
 pub(crate) mod sign;

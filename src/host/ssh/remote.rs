@@ -17,8 +17,8 @@ use crate::host::docker::{Gathered, MountLook};
 use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{
-    Answer, Container, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host,
-    HostError, Layout, Phase, Query, Watch,
+    AmendFault, Answer, Container, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery,
+    Executed, Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Query, Watch,
 };
 use crate::model::{Mount, MountView, in_words};
 
@@ -36,7 +36,7 @@ pub struct SshHost {
     prompt: Arc<dyn Prompt>,
     kept: Mutex<Option<Kept>>,
     /// Whether something is under way that must end, whatever is cancelled.
-    is_busy: AtomicBool,
+    pub(super) is_busy: AtomicBool,
 }
 
 /// The connection of an earlier call, and what drives it.
@@ -365,6 +365,22 @@ impl Host for SshHost {
 
     fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
         self.read_files(wanted, watch)
+    }
+
+    fn held(
+        &self,
+        places: &[FilePlace],
+        watch: &Watch,
+    ) -> Result<Vec<Result<PlaceState, AmendFault>>, HostError> {
+        self.held_there(places, watch)
+    }
+
+    fn amend(&self, changes: &[FileChange], watch: &Watch) -> Result<Vec<Result<(), AmendFault>>, HostError> {
+        self.amend_there(changes, watch)
+    }
+
+    fn execute(&self, execution: &Execution<'_>, watch: &Watch) -> Result<Executed, HostError> {
+        self.execute_there(execution, watch)
     }
 
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {
