@@ -98,6 +98,8 @@ impl HostFile {
             let what = format!("[remediations.{}]", escaped(name.as_bytes()));
             warnings.push(not_defined(&what, "it repairs nothing"));
         }
+        config.change_requests = own.map(|own| own.change_requests.clone()).unwrap_or_default();
+        config.incidents = own.map(|own| own.incidents.clone()).unwrap_or_default();
         // What may happen without a person, and by which programs, no repository says.
         config.remediation = own.map(|own| own.remediation.clone()).unwrap_or_default();
         config.remediations = own.map(|own| own.remediations.clone()).unwrap_or_default();

@@ -86,6 +86,10 @@ pub struct Config {
     pub events: EventsConfig,
     /// `[terraform]`.
     pub terraform: TerraformConfig,
+    /// `[change_requests.NAME]`.
+    pub change_requests: BTreeMap<String, Notify>,
+    /// `[incidents.NAME]`.
+    pub incidents: BTreeMap<String, Notify>,
     /// `[remediation]`.
     pub remediation: RemediationGate,
     /// `[remediations.NAME]`.
@@ -153,6 +157,8 @@ struct Raw {
     ci: Vec<events::RawItem>,
     events: events::RawEvents,
     terraform: TerraformConfig,
+    change_requests: BTreeMap<String, toml::Spanned<notify::Raw>>,
+    incidents: BTreeMap<String, toml::Spanned<notify::Raw>>,
     remediation: remediation::RawGate,
     remediations: BTreeMap<String, remediation::RawRemediation>,
 }
@@ -275,6 +281,8 @@ impl Config {
             probes: system::checked_probes(raw.probes)?,
             check: raw.check.checked(text)?,
             retention_days: raw.runtime.retention_days,
+            change_requests: notify::checked(raw.change_requests, &targets, text)?,
+            incidents: notify::checked(raw.incidents, &targets, text)?,
             notify: notify::checked(raw.notify, &targets, text)?,
             events: events::checked(raw.categories, raw.ci, raw.events)?,
             odoo_refused: None,

@@ -27,8 +27,6 @@ pub enum RemedyKind {
     Recreate,
     /// A named program is run.
     Run,
-    /// Terraform is applied.
-    Apply,
 }
 
 impl RemedyKind {
@@ -40,7 +38,6 @@ impl RemedyKind {
             Self::Restart => "restart",
             Self::Recreate => "recreate",
             Self::Run => "run",
-            Self::Apply => "apply",
         }
     }
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::approvals;
-use super::keep::{self, Kept};
+use super::automatic::Attempts;
+use super::keep::{self, ReplacedFiles};
 use super::perform::{Stage, StepFault};
 use super::plan::{Chosen, Planning, RemedyItem, RemedyPlan, why_not};
 use super::refusal::RemedyRefusal;
@@ -19,7 +20,7 @@ use crate::audit::trust_policy::Trusting;
 use crate::baseline::Source;
 use crate::check::BASELINE_SIGNED;
 use crate::config::Remediation;
-use crate::config::policies::Policy;
+use crate::config::policies::{ApprovalBy, Policy};
 use crate::control::{clock, dates, waits};
 use crate::error::Failure;
 use crate::events::event::{Event, Happened, Scene};
@@ -59,6 +60,10 @@ pub(crate) struct RemedyJob<'a> {
     pub(crate) program: Option<&'a str>,
     /// Whether a person has seen the plan and agrees to it, so that it is approved.
     pub(crate) is_agreed: bool,
+    /// Whether the plan is only looked at, or approved.
+    pub(crate) is_approver: bool,
+    /// Whether a policy asks for it, and no person.
+    pub(crate) is_automatic: bool,
     /// Whether going back to an older commit is meant.
     pub(crate) older: bool,
 }
@@ -81,6 +86,8 @@ pub(crate) struct RemedyOutcome {
     pub(crate) also: Vec<String>,
     /// Where lies what was replaced, from the project's root.
     pub(crate) kept: Option<PathBuf>,
+    /// The events, as they stand in the journal.
+    pub(crate) events: Vec<Event>,
     /// What could not be recorded.
     pub(crate) warnings: Vec<String>,
 }
@@ -109,7 +116,7 @@ impl RemedyJob<'_> {
         Ok(Prepared { plan, examined })
     }
 
-    fn is_not_paused(&self) -> Result<(), Failure> {
+    pub(crate) fn is_not_paused(&self) -> Result<(), Failure> {
         let target = self.aim.target.as_deref();
         match pause::under_way(&self.project.root, target, clock::unix(), &dates::moment) {
             Ok(None) => Ok(()),
@@ -174,6 +181,10 @@ impl RemedyJob<'_> {
         if !refused.is_empty() {
             return Err(refusal(&refused));
         }
+        let is_committed = report.baseline.commit.is_some() && report.baseline.dirty == Some(false);
+        if let (true, false, Some(item)) = (self.is_automatic, is_committed, items.first()) {
+            return Err(refusal(&[(item.name(), RemedyRefusal::NotCommitted)]));
+        }
         let plan = RemedyPlan { items, baseline: report.baseline.digest, commit };
         self.may_be_carried_out(&plan)?;
         Ok(plan)
@@ -218,14 +229,37 @@ impl RemedyJob<'_> {
                 return Err(refusal(&[(self.aim.name(), RemedyRefusal::NoDescendant { last, commit })]));
             }
         }
-        let secured = plan.items.iter().find(|item| item.category == Category::Security);
-        if let Some(item) = secured.filter(|_| !self.is_agreed) {
-            let approved = approvals::of_plan(root, target, plan.digest(), None).map_err(at_state)?;
+        let allow = &self.project.config.remediation.allow;
+        let forbidden =
+            plan.steps().into_iter().find(|step| self.is_automatic && !allow.contains(&step.kind()));
+        if let Some(step) = forbidden {
+            let name = plan.items.first().map(RemedyItem::name).unwrap_or_default();
+            return Err(refusal(&[(name, RemedyRefusal::NotAllowed(step.kind().word()))]));
+        }
+        for item in &plan.items {
+            let Some(other_than) = self.needs_approval(item) else { continue };
+            let approved = approvals::of_plan(root, target, plan.digest(), other_than).map_err(at_state)?;
             if approved.is_none() {
                 return Err(refusal(&[(item.name(), RemedyRefusal::NotApproved)]));
             }
         }
         Ok(())
+    }
+
+    /// Whether somebody must have approved the repair of a finding, and who that may not be.
+    fn needs_approval(&self, item: &RemedyItem) -> Option<Option<&str>> {
+        let scene = Scene { target: self.aim.target.as_deref(), trigger: HintSource::Remedy };
+        let mut event = Event::new(Happened::Detected, scene).about(item.check, &item.finding);
+        event.category = Some(item.category);
+        let rules = EventRules { config: &self.project.config.events, policies: self.policies };
+        let approval = rules.judge(&mut event).and_then(|policy| policy.approval);
+        match approval {
+            // Who looks at the steps to approve them is not asked for an approval.
+            Some(ApprovalBy::Other) if !self.is_approver => Some(Some(&self.by)),
+            Some(ApprovalBy::Any) if !self.is_agreed => Some(None),
+            _ if item.category == Category::Security && !self.is_agreed => Some(None),
+            _ => None,
+        }
     }
 
     fn descends(&self, commit: &str, from: &str) -> bool {
@@ -247,7 +281,7 @@ impl RemedyJob<'_> {
                 let dir = self.project.root.join(keep::directory());
                 Failure::at(&dir, &error).hint("nothing was changed: what is replaced must be kept first")
             };
-            kept = Some(Kept::begin(&self.project.root, who, plan.lines(), &files).map_err(at)?);
+            kept = Some(ReplacedFiles::begin(&self.project.root, who, plan.lines(), &files).map_err(at)?);
         }
         let fault = self.perform(prepared, watch).err();
         // Whatever was done is looked at, also where somebody wants to end it.
@@ -268,14 +302,12 @@ impl RemedyJob<'_> {
         let Prepared { plan, examined } = prepared;
         let program: Option<&Remediation> =
             self.program.and_then(|name| self.project.config.remediations.get(name));
-        let apply = |_: &str| Err("Terraform is not applied here".to_owned());
         let stage = Stage {
             host: &*examined.host,
             docker: self.aim.docker_command(),
             environment: &self.project.control.environment,
             about: self.about(plan),
             program,
-            apply: &apply,
         };
         plan.steps().into_iter().try_for_each(|step| stage.carry_out(step, watch))
     }
@@ -362,23 +394,27 @@ impl RemedyJob<'_> {
     }
 
     /// Writes what became of the repair into the journal, and beside what was replaced.
-    fn record(&self, plan: &RemedyPlan, kept: Option<&mut Kept>, outcome: &mut RemedyOutcome) {
+    fn record(&self, plan: &RemedyPlan, kept: Option<&mut ReplacedFiles>, outcome: &mut RemedyOutcome) {
         let (root, target) = (&self.project.root, self.aim.target.as_deref());
         let place = outcome.kept.as_deref().map(printable_path);
         let mut events: Vec<Event> =
             plan.items.iter().map(|item| self.event(plan, item, outcome, place.clone())).collect();
         let journal = Journal::open(root).and_then(|mut journal| journal.append(&mut events));
-        let mut warn = |what: &str, error: &std::io::Error| {
-            outcome.warnings.push(format!("{what}: {}", crate::model::in_words(error)));
-        };
+        let warning =
+            |what: &str, error: &std::io::Error| format!("{what}: {}", crate::model::in_words(error));
         if let Err(error) = journal {
-            warn("the repair could not be written into the journal", &error);
+            outcome.warnings.push(warning("the repair could not be written into the journal", &error));
         }
+        outcome.events = events;
         let all_resolved = outcome.escalated.is_empty();
+        if !self.is_automatic {
+            self.forget(&outcome.resolved);
+        }
         if let Some(kept) = kept {
             let word = if all_resolved { "resolved" } else { "escalated" };
             if let Err(error) = kept.end(word) {
-                warn("what became of the repair could not be written beside what it replaced", &error);
+                let what = "what became of the repair could not be written beside what it replaced";
+                outcome.warnings.push(warning(what, &error));
             }
             keep::prune(root, self.project.config.retention_days);
         }
@@ -386,7 +422,17 @@ impl RemedyJob<'_> {
         if let Some(commit) = plan.commit.as_ref().filter(|_| is_of_commit)
             && let Err(error) = approvals::note_commit(root, target, commit)
         {
-            warn("the commit could not be remembered", &error);
+            outcome.warnings.push(warning("the commit could not be remembered", &error));
+        }
+    }
+
+    /// What a person repaired may be repaired by policies again.
+    fn forget(&self, resolved: &[String]) {
+        let (root, target) = (&self.project.root, self.aim.target.as_deref());
+        let Ok(mut tried) = Attempts::read(root, target) else { return };
+        let was_left = resolved.iter().filter(|name| tried.forget(name)).count();
+        if was_left > 0 {
+            let _ = tried.write(root, target, &self.project.config.remediation);
         }
     }
 

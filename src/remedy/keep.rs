@@ -26,7 +26,7 @@ pub(super) fn directory() -> PathBuf {
 
 /// One file that was replaced.
 #[derive(Debug, Serialize)]
-struct KeptFile {
+struct ReplacedFile {
     /// Its path as the repository has it.
     path: String,
     /// Where it lies on its host.
@@ -46,27 +46,27 @@ struct KeptFile {
 
 /// What is written beside the files.
 #[derive(Debug, Serialize)]
-struct Manifest {
+struct ReplacedManifest {
     schema: &'static str,
     began: String,
     target: Option<String>,
     by: String,
     why: String,
     steps: Vec<String>,
-    files: Vec<KeptFile>,
+    files: Vec<ReplacedFile>,
     outcome: Option<String>,
 }
 
 /// What one repair replaced.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct ReplacedFiles {
     root: PathBuf,
     /// Relative to the root.
     dir: PathBuf,
-    manifest: Manifest,
+    manifest: ReplacedManifest,
 }
 
-impl Kept {
+impl ReplacedFiles {
     /// Makes a directory and puts what stands at each place into it, all of it on the disk before anything is replaced.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Kept {
         for (number, file) in files.iter().enumerate() {
             kept.push(keep(&root.join(&dir), number, file)?);
         }
-        let manifest = Manifest {
+        let manifest = ReplacedManifest {
             schema: "driftlock.replaced/1",
             began,
             target: target.map(str::to_owned),
@@ -142,7 +142,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn keep(dir: &Path, number: usize, file: &FileStep) -> io::Result<KeptFile> {
+fn keep(dir: &Path, number: usize, file: &FileStep) -> io::Result<ReplacedFile> {
     let name = format!("{number:04}");
     let (was, bytes, ownership) = match &file.standing {
         PlaceState::Nothing => ("nothing", None, None),
@@ -152,7 +152,7 @@ fn keep(dir: &Path, number: usize, file: &FileStep) -> io::Result<KeptFile> {
     if let Some(bytes) = bytes {
         write_private(&dir.join(&name), bytes)?;
     }
-    Ok(KeptFile {
+    Ok(ReplacedFile {
         path: escaped(&file.path),
         place: crate::model::printable_path(&file.change.place.whole()),
         was,

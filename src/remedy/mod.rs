@@ -5,6 +5,7 @@
 //! again; what the repair made worse is put back as it was.
 
 pub(crate) mod approvals;
+pub(crate) mod automatic;
 pub(crate) mod job;
 mod keep;
 mod perform;

@@ -47,9 +47,6 @@ pub(super) enum StepFault {
         /// The end of what it said.
         said: String,
     },
-    /// Terraform did not apply.
-    #[error("{0}")]
-    Terraform(String),
     /// The user ended the run.
     #[error("interrupted before it was begun")]
     Interrupted,
@@ -64,7 +61,6 @@ pub(super) struct Stage<'a> {
     /// The finding of a program, in variables.
     pub(super) about: Vec<(String, OsString)>,
     pub(super) program: Option<&'a Remediation>,
-    pub(super) apply: &'a dyn Fn(&str) -> Result<(), String>,
 }
 
 impl Stage<'_> {
@@ -103,7 +99,6 @@ impl Stage<'_> {
                 let ended = amend::run(&execution)?;
                 succeeded(&argv, Executed { said: without(ended.said, &given), ..ended })
             }
-            RemedyStep::Apply { address, .. } => (self.apply)(address).map_err(StepFault::Terraform),
         }
     }
 

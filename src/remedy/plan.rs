@@ -81,7 +81,6 @@ impl RemedyPlan {
             RemedyKind::Recreate => 1,
             RemedyKind::Restart => 2,
             RemedyKind::Run => 3,
-            RemedyKind::Apply => 4,
         };
         all.sort_by_key(|step| rank(step));
         let mut seen = std::collections::BTreeSet::new();

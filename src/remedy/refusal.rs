@@ -75,6 +75,11 @@ pub(crate) enum RemedyRefusal {
     /// There is no program of that name.
     #[error("[remediations.{0}] is not defined in the host's own file; programs are defined there alone")]
     NoProgram(String),
+    /// The baseline is nobody's release.
+    #[error(
+        "its lock files are not as they are committed, and without a person only a committed baseline is repaired to; commit them"
+    )]
+    NotCommitted,
     /// The host does not allow it without a person.
     #[error("[remediation] allow of the host's own file does not name \"{0}\"")]
     NotAllowed(&'static str),

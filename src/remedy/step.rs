@@ -39,13 +39,6 @@ pub(crate) enum RemedyStep {
         /// The longest that it may take.
         timeout: Duration,
     },
-    /// Has Terraform apply a plan of one resource.
-    Apply {
-        /// The resource.
-        address: String,
-        /// What the plan changes, a line each.
-        changes: Vec<String>,
-    },
 }
 
 /// One file.
@@ -71,7 +64,6 @@ impl RemedyStep {
             Self::Service { recreates: true, .. } => RemedyKind::Recreate,
             Self::Container { .. } | Self::Service { .. } => RemedyKind::Restart,
             Self::Run { .. } => RemedyKind::Run,
-            Self::Apply { .. } => RemedyKind::Apply,
         }
     }
 
@@ -97,10 +89,6 @@ impl RemedyStep {
             Self::Run { name, argv, .. } => {
                 let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
                 vec![format!("$ {}   ([remediations.{name}])", escaped(words.join(" ").as_bytes()))]
-            }
-            Self::Apply { address, changes } => {
-                let first = format!("$ terraform apply -target={} (of exactly this plan)", quoted(address));
-                std::iter::once(first).chain(changes.iter().map(|line| format!("    {line}"))).collect()
             }
         }
     }

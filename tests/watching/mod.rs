@@ -3,6 +3,7 @@
 mod changes;
 mod random;
 mod redis;
+mod repairs;
 
 #[path = "."]
 mod needs_docker {
