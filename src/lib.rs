@@ -15,6 +15,7 @@
 //! - [`store`]: what is kept on disk: runs, newest reports, the project's lock; [`atomic`]: writing all or nothing;
 //! - `events`: hints that something may have changed, and what is recorded of findings; `watch`: those hints, looked at;
 //! - `remedy`: repairs, planned of what was seen, carried out, and looked at again;
+//! - `who`: by whose hand a file changed, with the evidence;
 //! - [`notify`]: messages about changes;
 //! - [`control`], [`error`]: what every long job is handed, and how it fails;
 //! - [`cli`]: the command line, everybody's caller and nobody's callee.
@@ -50,3 +51,4 @@ pub mod store;
 pub mod terraform;
 pub mod trust;
 pub(crate) mod watch;
+pub(crate) mod who;

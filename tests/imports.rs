@@ -12,7 +12,7 @@ const RANKS: &[&[&str]] = &[
     &["notify", "explain"],
     &["events"],
     &["store"],
-    &["check", "provenance", "report", "project"],
+    &["check", "provenance", "report", "project", "who"],
     &["section", "acknowledge", "trust", "terraform"],
     &["baseline", "config", "host"],
     &["atomic", "content", "git"],

@@ -1,5 +1,6 @@
 //! `audit/driftlock.toml`: what it may say, and clear words about what it may not.
 
+mod approved;
 mod check;
 mod docker;
 mod error;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use approved::ApprovedWindow;
 pub use check::CheckConfig;
 pub use docker::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, LOCKED, OnUnexpected};
 pub use error::{ConfigError, invalid, misread};
@@ -86,6 +88,10 @@ pub struct Config {
     pub events: EventsConfig,
     /// `[terraform]`.
     pub terraform: TerraformConfig,
+    /// `[who]`.
+    pub who: WhoConfig,
+    /// `[[approved]]`.
+    pub approved: Vec<ApprovedWindow>,
     /// `[change_requests.NAME]`.
     pub change_requests: BTreeMap<String, Notify>,
     /// `[incidents.NAME]`.
@@ -113,6 +119,22 @@ pub struct Trust {
     pub sign_reports: bool,
     /// What reports are signed with, where that is another key.
     pub report_key: Option<PathBuf>,
+}
+
+/// `[who]`: where it is recorded who changed a file of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WhoConfig {
+    /// The directory of auditd's log.
+    pub audit_dir: PathBuf,
+    /// The record of logins.
+    pub wtmp: PathBuf,
+}
+
+impl Default for WhoConfig {
+    fn default() -> Self {
+        Self { audit_dir: PathBuf::from("/var/log/audit"), wtmp: PathBuf::from("/var/log/wtmp") }
+    }
 }
 
 /// `[[env]]`: environment files whose keys are locked.
@@ -157,6 +179,8 @@ struct Raw {
     ci: Vec<events::RawItem>,
     events: events::RawEvents,
     terraform: TerraformConfig,
+    who: WhoConfig,
+    approved: Vec<approved::RawApproved>,
     change_requests: BTreeMap<String, toml::Spanned<notify::Raw>>,
     incidents: BTreeMap<String, toml::Spanned<notify::Raw>>,
     remediation: remediation::RawGate,
@@ -281,6 +305,12 @@ impl Config {
             probes: system::checked_probes(raw.probes)?,
             check: raw.check.checked(text)?,
             retention_days: raw.runtime.retention_days,
+            who: raw.who,
+            approved: raw
+                .approved
+                .into_iter()
+                .map(approved::RawApproved::checked)
+                .collect::<Result<_, _>>()?,
             change_requests: notify::checked(raw.change_requests, &targets, text)?,
             incidents: notify::checked(raw.incidents, &targets, text)?,
             notify: notify::checked(raw.notify, &targets, text)?,

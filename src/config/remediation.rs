@@ -27,6 +27,8 @@ pub enum RemedyKind {
     Recreate,
     /// A named program is run.
     Run,
+    /// Terraform is applied.
+    Apply,
 }
 
 impl RemedyKind {
@@ -38,6 +40,7 @@ impl RemedyKind {
             Self::Restart => "restart",
             Self::Recreate => "recreate",
             Self::Run => "run",
+            Self::Apply => "apply",
         }
     }
 }

@@ -11,3 +11,4 @@ pub(crate) mod journal;
 pub(crate) mod open_findings;
 pub(crate) mod redis;
 pub(crate) mod rules;
+pub(crate) mod trends;

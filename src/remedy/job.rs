@@ -14,6 +14,7 @@ use super::refusal::RemedyRefusal;
 use super::step::{FileStep, RemedyStep};
 use crate::acknowledge::Acknowledgement;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
+use crate::audit::infrastructure;
 use crate::audit::remedies::Advice;
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
@@ -34,6 +35,7 @@ use crate::project::Project;
 use crate::store::after_run::lock_project;
 use crate::store::lock::Turn;
 use crate::store::pause;
+use crate::terraform::Proposal;
 
 /// The time between two looks at a container that was just started.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -302,12 +304,16 @@ impl RemedyJob<'_> {
         let Prepared { plan, examined } = prepared;
         let program: Option<&Remediation> =
             self.program.and_then(|name| self.project.config.remediations.get(name));
+        // An apply that has begun is not left in the middle because the run is ended: its own deadline holds.
+        let never = Watch::default();
+        let apply = |proposal: &Proposal| infrastructure::apply(self.project, self.aim, proposal, &never);
         let stage = Stage {
             host: &*examined.host,
             docker: self.aim.docker_command(),
             environment: &self.project.control.environment,
             about: self.about(plan),
             program,
+            apply: &apply,
         };
         plan.steps().into_iter().try_for_each(|step| stage.carry_out(step, watch))
     }

@@ -9,6 +9,7 @@ use crate::control::Environment;
 use crate::control::waits;
 use crate::host::{AmendFault, Executed, Execution, FileChange, Host, HostError, PlaceState, Watch, amend};
 use crate::model::{any_match, escaped};
+use crate::terraform::{Proposal, ProposalError};
 
 /// Variables that a client of an engine gets.
 const OF_ENGINES: [&str; 9] = [
@@ -47,6 +48,9 @@ pub(super) enum StepFault {
         /// The end of what it said.
         said: String,
     },
+    /// Terraform did not apply, or not to its end.
+    #[error("terraform apply: {0}")]
+    Terraform(#[from] ProposalError),
     /// The user ended the run.
     #[error("interrupted before it was begun")]
     Interrupted,
@@ -61,6 +65,8 @@ pub(super) struct Stage<'a> {
     /// The finding of a program, in variables.
     pub(super) about: Vec<(String, OsString)>,
     pub(super) program: Option<&'a Remediation>,
+    /// Applies a plan of Terraform.
+    pub(super) apply: &'a dyn Fn(&Proposal) -> Result<(), ProposalError>,
 }
 
 impl Stage<'_> {
@@ -99,6 +105,7 @@ impl Stage<'_> {
                 let ended = amend::run(&execution)?;
                 succeeded(&argv, Executed { said: without(ended.said, &given), ..ended })
             }
+            RemedyStep::Apply { proposal, .. } => Ok((self.apply)(proposal)?),
         }
     }
 

@@ -3,17 +3,21 @@
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::refusal::RemedyRefusal;
 use super::restore::{self, WritableDirs};
 use super::step::{FileStep, RemedyStep};
+use crate::audit::infrastructure;
 use crate::audit::remedies::Advice;
 use crate::check;
 use crate::config::RemedyKind;
 use crate::explain::{NoUndo, Situation, Step};
 use crate::git::Repository;
 use crate::host::{Host, Watch};
-use crate::model::{Category, CauseKind, Digest, Finding, Kind, Origin, SubjectSource, escaped, short_id};
+use crate::model::{
+    Attribute, Category, CauseKind, Change, Digest, Finding, Kind, Origin, SubjectSource, escaped, short_id,
+};
 
 /// One finding, and what repairs it.
 #[derive(Debug, Clone)]
@@ -81,6 +85,7 @@ impl RemedyPlan {
             RemedyKind::Recreate => 1,
             RemedyKind::Restart => 2,
             RemedyKind::Run => 3,
+            RemedyKind::Apply => 4,
         };
         all.sort_by_key(|step| rank(step));
         let mut seen = std::collections::BTreeSet::new();
@@ -186,6 +191,9 @@ impl Planning<'_> {
         self.advice.undos(&findings, root.as_os_str().as_bytes(), &mut |at, situation, undo| {
             let (check, finding) = &chosen[at];
             let steps = why_not(finding).map_or(Ok(()), Err).and_then(|()| {
+                if finding.subject.source == SubjectSource::Plan {
+                    return self.applied(check, finding);
+                }
                 let steps = undo.map_err(no_steps)?;
                 let head = head.as_ref().map(|head| head.commit.as_str());
                 self.is_of_today(&steps, head)?;
@@ -213,6 +221,21 @@ impl Planning<'_> {
         let configured = self.advice.project.config.events.category(&finding.subject.key);
         let of_check = || check::meta(id).map(|meta| meta.category);
         configured.or(finding.category).or_else(of_check).unwrap_or(Category::Configuration)
+    }
+
+    /// The plan of Terraform that sets a resource back.
+    fn applied(&self, check: &str, finding: &Finding) -> Result<Vec<RemedyStep>, RemedyRefusal> {
+        let may_be = matches!(finding.change, Some(Change::Reverted | Change::Conflicting | Change::Pending));
+        if !(may_be || finding.kind == Kind::Missing) {
+            return Err(RemedyRefusal::NoSteps(
+                "no apply of Terraform sets it back; see driftlock explain".to_owned(),
+            ));
+        }
+        let Advice { project, aim, .. } = self.advice;
+        let proposal = infrastructure::propose(project, aim, (check, finding), self.watch);
+        let proposal = proposal.map_err(|error| RemedyRefusal::NoSteps(error.to_string()))?;
+        let changes = finding.attributes.iter().flat_map(Attribute::lines).collect();
+        Ok(vec![RemedyStep::Apply { proposal: Arc::new(proposal), changes }])
     }
 
     /// Refuses where what is checked out has other content than the baseline.

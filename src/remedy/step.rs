@@ -1,11 +1,13 @@
 //! Steps of a repair, as data.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::RemedyKind;
 use crate::host::{FileChange, PlaceState};
 use crate::model::{Digest, escaped, quoted, quoted_name, short_id};
+use crate::terraform::Proposal;
 
 /// One step.
 #[derive(Debug, Clone)]
@@ -39,6 +41,13 @@ pub(crate) enum RemedyStep {
         /// The longest that it may take.
         timeout: Duration,
     },
+    /// Has Terraform apply a plan of one resource.
+    Apply {
+        /// The plan, which is removed with this.
+        proposal: Arc<Proposal>,
+        /// What it changes, a line each.
+        changes: Vec<String>,
+    },
 }
 
 /// One file.
@@ -64,6 +73,7 @@ impl RemedyStep {
             Self::Service { recreates: true, .. } => RemedyKind::Recreate,
             Self::Container { .. } | Self::Service { .. } => RemedyKind::Restart,
             Self::Run { .. } => RemedyKind::Run,
+            Self::Apply { .. } => RemedyKind::Apply,
         }
     }
 
@@ -89,6 +99,12 @@ impl RemedyStep {
             Self::Run { name, argv, .. } => {
                 let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
                 vec![format!("$ {}   ([remediations.{name}])", escaped(words.join(" ").as_bytes()))]
+            }
+            Self::Apply { proposal, changes } => {
+                let target = quoted(&escaped(proposal.address().as_bytes()));
+                let first = format!("$ terraform apply -target={target}   (exactly the plan of this)");
+                let changes = changes.iter().map(|line| format!("    {}", escaped(line.as_bytes())));
+                std::iter::once(first).chain(changes).collect()
             }
         }
     }

@@ -38,7 +38,7 @@ fn a_policy_repairs_as_often_as_its_budget_allows_and_then_leaves_it_to_a_person
     }
     project.file(ORDER, "by hand 3\n");
     let event = watcher.wait_for_subject(0, "drift.escalated", "printer");
-    assert!(event["evidence"]["reason"].as_str().unwrap().contains("the budget is 2 in 1 h"), "{event}");
+    assert!(event["evidence"]["reason"].as_str().unwrap().contains("the budget is 2 in 1 hour"), "{event}");
     assert_eq!(event["severity"], "critical");
     project.file(ORDER, "by hand 4\n");
     watcher.wait_for_subject(0, "drift.changed", "printer");
@@ -52,7 +52,10 @@ fn a_policy_repairs_as_often_as_its_budget_allows_and_then_leaves_it_to_a_person
     project.ok(&["remediate", "printer", "--yes", "--host-config", &host]);
     let journal = project.ok(&["events", "--format", "json"]).out();
     let last: Value = serde_json::from_str(journal.lines().last().unwrap()).unwrap();
-    assert_eq!((last["event"].as_str(), last["subject"].as_str()), (Some("drift.remediated"), Some("printer")));
+    assert_eq!(
+        (last["event"].as_str(), last["subject"].as_str()),
+        (Some("drift.remediated"), Some("printer"))
+    );
 }
 
 #[test]
@@ -86,7 +89,10 @@ fn where_much_drifts_at_once_nothing_is_repaired_and_a_person_is_told_once() {
     let (_dir, host) = host_file("[remediation]\nallow = [\"restore\"]\n");
     let mut watcher = Watcher::start(&project, &["--host-config", &host]);
     let event = watcher.wait_for(0, |event| event["event"] == "drift.escalated");
-    assert!(event["evidence"]["reason"].as_str().unwrap().starts_with("4 of 5 subjects drift at once"), "{event}");
+    assert!(
+        event["evidence"]["reason"].as_str().unwrap().starts_with("4 of 5 subjects drift at once"),
+        "{event}"
+    );
     project.file(EDGE, "by another hand\n");
     watcher.wait_for_subject(0, "drift.changed", EDGE);
     assert_eq!((count(&mut watcher, "drift.escalated"), count(&mut watcher, "drift.remediated")), (1, 0));
@@ -115,14 +121,20 @@ fn only_a_committed_baseline_is_repaired_to_and_no_deploy_is_disturbed() {
     project.file(ORDER, "by hand\n");
     let mut watcher = Watcher::start(&project, &["--host-config", &host]);
     let event = watcher.wait_for_subject(0, "drift.escalated", "printer");
-    assert!(event["evidence"]["reason"].as_str().unwrap().contains("lock files are not as they are committed"), "{event}");
+    assert!(
+        event["evidence"]["reason"].as_str().unwrap().contains("lock files are not as they are committed"),
+        "{event}"
+    );
     watcher.end();
 }
 
 #[test]
 fn a_change_request_is_opened_once_and_closed_with_the_outcome() {
     let server = HttpServer::start();
-    server.answer(&[Answer::Json(503, ""), Answer::Json(201, "{\"number\": \"CHG7\"}"), Answer::Json(200, "{}")]);
+    let body = "{\"number\": \"CHG7\"}";
+    let created =
+        format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    server.answer(&[Answer::Status(503), Answer::Raw(created)]);
     let table = "[change_requests.desk]\nkind = \"webhook\"\nurl_env = \"DESK\"\nretry_pause = \"1s\"\n";
     let (_dir, host) = host_file(table);
     let project = released(|project| {
@@ -146,7 +158,10 @@ fn a_change_request_is_opened_once_and_closed_with_the_outcome() {
     assert_eq!(taken[1].headers["driftlock-event"], "change_request.opened");
     assert_eq!(taken[1].json()["drift"]["subject"], "printer");
     let closed = taken[2].json();
-    assert_eq!((closed["event"].as_str(), closed["reference"].as_str()), (Some("change_request.closed"), Some("CHG7")));
+    assert_eq!(
+        (closed["event"].as_str(), closed["reference"].as_str()),
+        (Some("change_request.closed"), Some("CHG7"))
+    );
     assert_eq!(closed["outcome"], "drift.resolved");
     watcher.end();
 }
@@ -164,7 +179,7 @@ fn the_policy_of_each_finding_is_told_with_the_reason() {
     let (_dir, host) = host_file("[remediation]\nallow = [\"restore\"]\n");
     let told = project.ok(&["policy", "test", "--host-config", &host]).out();
     for part in [
-        "  addon_hashes/ocr (category configuration, severity high)\n    policy: manifests\n    - quiet from 22:00 to 06:00\n    - repaired by its undo while driftlock watches; the host allows restore; 2 in 1 h a subject, 10 in 1 h in all\n    not stacks: its subject does not match \"ocr\"\n",
+        "  addon_hashes/ocr (category configuration, severity high)\n    policy: manifests\n    - quiet from 22:00 to 06:00\n    - repaired by its undo while driftlock watches; the host allows restore; 2 in 1 hour a subject, 10 in 1 hour in all\n    not stacks: its subject does not match \"ocr\"\n",
         "  addon_hashes/printer (category configuration, severity high)\n    policy: rest\n    not stacks: its subject does not match \"printer\"\n    not manifests: its monitored_fields does not match \"models/order.py\"\n",
         "severity low)\n    policy: stacks\n",
     ] {
