@@ -16,6 +16,8 @@
 //! - `events`: hints that something may have changed, and what is recorded of findings; `watch`: those hints, looked at;
 //! - `serve`: the agent: when each deployment is looked at, and which commit of which repository;
 //! - `fleet`: many targets, checked by many workers that share a queue;
+//! - `remedy`: repairs, planned of what was seen, carried out, and looked at again;
+//! - `who`: by whose hand a file changed, with the evidence;
 //! - [`notify`]: messages about changes;
 //! - [`control`], [`error`]: what every long job is handed, and how it fails;
 //! - [`cli`]: the command line, everybody's caller and nobody's callee.
@@ -46,6 +48,7 @@ mod published;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]
 mod random;
+pub(crate) mod remedy;
 pub mod report;
 pub mod section;
 pub(crate) mod serve;
@@ -53,3 +56,4 @@ pub mod store;
 pub mod terraform;
 pub mod trust;
 pub(crate) mod watch;
+pub(crate) mod who;

@@ -309,6 +309,9 @@ impl Examination<'_> {
             self.auditor.acknowledged,
             acknowledge::Case { target, now, is_own_baseline },
         );
+        if is_own_baseline {
+            acknowledge::apply_windows(checks, &self.auditor.project.config.approved, now);
+        }
     }
 
     /// Looks at the place, and beside that asks git where the baseline comes from.

@@ -112,6 +112,19 @@ impl HostFile {
             }
         }
         (config.desired.commands, config.desired.refused) = (commands, None);
+        let missing = config
+            .remediations
+            .keys()
+            .find(|name| own.is_none_or(|own| !own.remediations.contains_key(*name)));
+        if let Some(name) = missing {
+            let what = format!("[remediations.{}]", escaped(name.as_bytes()));
+            warnings.push(not_defined(&what, "it repairs nothing"));
+        }
+        config.change_requests = own.map(|own| own.change_requests.clone()).unwrap_or_default();
+        config.incidents = own.map(|own| own.incidents.clone()).unwrap_or_default();
+        // What may happen without a person, and by which programs, no repository says.
+        config.remediation = own.map(|own| own.remediation.clone()).unwrap_or_default();
+        config.remediations = own.map(|own| own.remediations.clone()).unwrap_or_default();
         config.trust.key = own.and_then(|own| own.trust.key.clone());
         config.trust.report_key = own.and_then(|own| own.trust.report_key.clone());
         for (name, target) in own.into_iter().flat_map(|own| &own.targets) {

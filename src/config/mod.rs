@@ -1,5 +1,6 @@
 //! `audit/driftlock.toml`: what it may say, and clear words about what it may not.
 
+mod approved;
 mod check;
 mod deployment_variables;
 mod desired;
@@ -14,6 +15,7 @@ mod older_agent;
 pub mod policies;
 mod serve;
 mod serve_file;
+mod remediation;
 mod system;
 mod target;
 mod target_name;
@@ -26,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use approved::ApprovedWindow;
 pub use check::CheckConfig;
 pub use deployment_variables::DeploymentVariables;
 pub use desired::{DesiredConfig, DesiredFrom, DesiredSource, FieldPaths, NamedCommand, Observable};
@@ -38,6 +41,7 @@ pub use odoo::{OdooDatabases, OdooServer, WhichDatabases};
 pub use serve::{Deployment, Schedule, ServeConfig, TlsFiles};
 pub use serve_file::ServeFile;
 pub(crate) use system::written_by_others;
+pub use remediation::{Rate, Remediation, RemediationGate, RemedyKind};
 pub use system::{Listed, Probe, Probes, is_unit_name};
 pub use target::{Target, TargetDocker};
 pub use target_name::is_target_name;
@@ -102,6 +106,18 @@ pub struct Config {
     pub serve: Option<ServeConfig>,
     /// `[[deployments]]`.
     pub deployments: Vec<Deployment>,
+    /// `[who]`.
+    pub who: WhoConfig,
+    /// `[[approved]]`.
+    pub approved: Vec<ApprovedWindow>,
+    /// `[change_requests.NAME]`.
+    pub change_requests: BTreeMap<String, Notify>,
+    /// `[incidents.NAME]`.
+    pub incidents: BTreeMap<String, Notify>,
+    /// `[remediation]`.
+    pub remediation: RemediationGate,
+    /// `[remediations.NAME]`.
+    pub remediations: BTreeMap<String, Remediation>,
     /// The digest of the file that all this was read from; `None` where there is none.
     pub digest: Option<Digest>,
 }
@@ -121,6 +137,22 @@ pub struct Trust {
     pub sign_reports: bool,
     /// What reports are signed with, where that is another key.
     pub report_key: Option<PathBuf>,
+}
+
+/// `[who]`: where it is recorded who changed a file of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WhoConfig {
+    /// The directory of auditd's log.
+    pub audit_dir: PathBuf,
+    /// The record of logins.
+    pub wtmp: PathBuf,
+}
+
+impl Default for WhoConfig {
+    fn default() -> Self {
+        Self { audit_dir: PathBuf::from("/var/log/audit"), wtmp: PathBuf::from("/var/log/wtmp") }
+    }
 }
 
 /// `[[env]]`: environment files whose keys are locked.
@@ -169,6 +201,12 @@ struct Raw {
     terraform: TerraformConfig,
     serve: Option<serve::RawServe>,
     deployments: Vec<serve::RawDeployment>,
+    who: WhoConfig,
+    approved: Vec<approved::RawApproved>,
+    change_requests: BTreeMap<String, toml::Spanned<notify::Raw>>,
+    incidents: BTreeMap<String, toml::Spanned<notify::Raw>>,
+    remediation: remediation::RawGate,
+    remediations: BTreeMap<String, remediation::RawRemediation>,
 }
 
 #[derive(Deserialize, Default)]
@@ -300,6 +338,14 @@ impl Config {
             probes: system::checked_probes(raw.probes)?,
             check: raw.check.checked(text)?,
             retention_days: raw.runtime.retention_days,
+            who: raw.who,
+            approved: raw
+                .approved
+                .into_iter()
+                .map(approved::RawApproved::checked)
+                .collect::<Result<_, _>>()?,
+            change_requests: notify::checked(raw.change_requests, &targets, text)?,
+            incidents: notify::checked(raw.incidents, &targets, text)?,
             notify: notify::checked(raw.notify, &targets, text)?,
             events: events::checked(raw.categories, raw.ci, raw.events)?,
             odoo_refused: None,
@@ -310,6 +356,8 @@ impl Config {
             targets,
             trust: check_trust(raw.trust)?,
             terraform: raw.terraform,
+            remediation: raw.remediation.checked()?,
+            remediations: remediation::checked_remediations(raw.remediations)?,
             digest: None,
         })
     }

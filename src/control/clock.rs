@@ -117,6 +117,13 @@ pub(crate) fn standard_offset(year: i32) -> Option<i32> {
     Some(offset(1)?.min(offset(7)?))
 }
 
+/// The minute of the day, in local time.
+pub(crate) fn minute_of_day() -> u16 {
+    use chrono::Timelike as _;
+    let now = chrono::Local::now();
+    u16::try_from(now.hour() * 60 + now.minute()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,6 +38,8 @@ pub(crate) enum HintSource {
     Schedule,
     /// Somebody said something by the agent's interface.
     Api,
+    /// A repair was carried out.
+    Remedy,
 }
 
 /// A reason why something may have been missed, so that everything is looked at again.

@@ -12,3 +12,4 @@ pub(crate) mod journal;
 pub(crate) mod open_findings;
 pub(crate) mod redis;
 pub(crate) mod rules;
+pub(crate) mod trends;

@@ -72,7 +72,10 @@ pub fn advise(situation: &Situation<'_>) -> Advised {
 }
 
 /// The steps that make the host as the baseline has it.
-fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
+///
+/// # Errors
+/// Why there are none.
+pub fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
     // What was there when the baseline was accepted is not what the host has too much, unless nobody ever committed it.
     let is_of_nobody = |origin| matches!(origin, Origin::Edited | Origin::Untracked | Origin::Unreleased);
     let is_new = situation.finding.provenance.as_ref().is_some_and(|it| is_of_nobody(it.origin));

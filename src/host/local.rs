@@ -11,8 +11,9 @@ use super::stat_cache::{CachedDisk, StatCache};
 use super::storage::Storage;
 use super::visited::{VisitedDisk, Visitor};
 use super::{
-    Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError,
-    Layout, Phase, Published, Query, StreamEnd, SystemFacts, Watch, content, files, modules, postgres, system,
+    AmendFault, Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Executed,
+    Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Published, Query, StreamEnd,
+    SystemFacts, Watch, amend, content, files, modules, postgres, system,
 };
 use crate::model::{Glob, Reason};
 
@@ -133,6 +134,26 @@ impl Host for LocalHost {
     ) -> Result<StreamEnd, HostError> {
         let followed = docker::follow_engine(&self.engine, since, begun, changed);
         followed.map(|()| StreamEnd::Ended).map_err(|error| HostError::Unreachable(error.to_string()))
+    }
+
+    fn held(
+        &self,
+        places: &[FilePlace],
+        _watch: &Watch,
+    ) -> Result<Vec<Result<PlaceState, AmendFault>>, HostError> {
+        Ok(amend::held(places))
+    }
+
+    fn amend(
+        &self,
+        changes: &[FileChange],
+        _watch: &Watch,
+    ) -> Result<Vec<Result<(), AmendFault>>, HostError> {
+        Ok(amend::amend(changes))
+    }
+
+    fn execute(&self, execution: &Execution<'_>, _watch: &Watch) -> Result<Executed, HostError> {
+        amend::run(execution)
     }
 
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {

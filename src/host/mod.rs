@@ -1,6 +1,7 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
 mod ansible;
+pub(crate) mod amend;
 mod archive;
 mod beneath;
 mod bytecode;
@@ -42,6 +43,7 @@ use crate::model::{
 
 pub use crate::control::progress::{Phase, Watch};
 pub use ansible::{FactSource, FactsHost, UNTOLD};
+pub use amend::{AmendFault, Executed, Execution, FileChange, FilePlace, Ownership, PlaceDigest, PlaceState};
 pub use bytecode::was_left_out;
 pub use compose_names::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;
@@ -128,6 +130,38 @@ pub trait Host: Send + Sync {
             Err(DatabaseError::new(&query.server.shown(), None, fault))
         };
         Ok(queries.iter().map(none).collect())
+    }
+
+    /// What stands at places, with all its bytes.
+    ///
+    /// # Errors
+    /// As [`Host::content`].
+    fn held(
+        &self,
+        _places: &[FilePlace],
+        _watch: &Watch,
+    ) -> Result<Vec<Result<PlaceState, AmendFault>>, HostError> {
+        Err(HostError::Unreachable("nothing can be changed there".to_owned()))
+    }
+
+    /// Changes files, one after the other, each whole or not at all. Nobody ends it in the middle but by killing it.
+    ///
+    /// # Errors
+    /// As [`Host::content`]; it is not known then which of the files were changed.
+    fn amend(
+        &self,
+        _changes: &[FileChange],
+        _watch: &Watch,
+    ) -> Result<Vec<Result<(), AmendFault>>, HostError> {
+        Err(HostError::Unreachable("nothing can be changed there".to_owned()))
+    }
+
+    /// Runs a program there.
+    ///
+    /// # Errors
+    /// When it could not be started or did not end in time.
+    fn execute(&self, _execution: &Execution<'_>, _watch: &Watch) -> Result<Executed, HostError> {
+        Err(HostError::Unreachable("nothing can be run there".to_owned()))
     }
 }
 

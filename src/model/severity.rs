@@ -34,6 +34,16 @@ impl Severity {
         }
     }
 
+    /// The next higher one, where there is one.
+    #[must_use]
+    pub fn raised(self) -> Self {
+        match self {
+            Self::Low => Self::Medium,
+            Self::Medium => Self::High,
+            Self::High | Self::Critical => Self::Critical,
+        }
+    }
+
     /// The severity of what no policy speaks of.
     #[must_use]
     pub fn of(category: Category) -> Self {

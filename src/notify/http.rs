@@ -13,6 +13,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Proxy};
 
 use super::secret::{Secret, Webhook};
+use super::ticket::answer_of;
 use super::undelivered::Undelivered;
 use crate::control::waits;
 use crate::error::Failure;
@@ -184,10 +185,31 @@ impl Client {
 
     /// Sends `body` until it is taken, at most so often and so long as `limit` says.
     pub(super) fn post(&self, body: &[u8], event: &str, limit: &Limit) -> Result<(), Undelivered> {
+        self.posted(body, (event, None), limit).map(drop)
+    }
+
+    /// The same with a key that makes it one message however often it is sent; gives the answer.
+    pub(super) fn post_for_answer(
+        &self,
+        body: &[u8],
+        event: &str,
+        key: &str,
+        limit: &Limit,
+    ) -> Result<Vec<u8>, Undelivered> {
+        self.posted(body, (event, Some(key)), limit)
+    }
+
+    fn posted(
+        &self,
+        body: &[u8],
+        (event, key): (&str, Option<&str>),
+        limit: &Limit,
+    ) -> Result<Vec<u8>, Undelivered> {
         let mut pause = limit.pause;
         for number in 1..=ATTEMPTS {
-            let Err(failed) = self.attempt(body, event, limit.attempt.min(limit.left())) else {
-                return Ok(());
+            let failed = match self.attempt(body, (event, key), limit.attempt.min(limit.left())) {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
             };
             let times = if number > 1 { format!(", {number} times") } else { String::new() };
             let why = format!("{}{times}", failed.why);
@@ -205,22 +227,32 @@ impl Client {
             sleep(wait, &limit.watch)?;
             pause *= 2;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
-    fn attempt(&self, body: &[u8], event: &str, time: Duration) -> Result<(), Failed> {
+    fn attempt(
+        &self,
+        body: &[u8],
+        (event, key): (&str, Option<&str>),
+        time: Duration,
+    ) -> Result<Vec<u8>, Failed> {
         let request = self.agent.post(self.address.url()).config().timeout_global(Some(time)).build();
         let request = request.header("Content-Type", "application/json").header("Driftlock-Event", event);
         let request = match &self.token {
             Some(token) => request.header("Authorization", format!("Bearer {}", token.reveal())),
             None => request,
         };
-        // What is answered beyond the status is neither read nor told: it may repeat what was sent.
-        let response = request.send(body).map_err(|error| self.failed(&error, time))?;
+        let request = match key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        };
+        // What is answered beyond the status is not told: it may repeat what was sent.
+        let mut response = request.send(body).map_err(|error| self.failed(&error, time))?;
         let code = response.status().as_u16();
         let answered = format!("the {} answered {code}", self.called());
         match code {
-            200..=299 => Ok(()),
+            200..=299 if key.is_none() => Ok(Vec::new()),
+            200..=299 => Ok(answer_of(response.body_mut().as_reader())),
             300..=399 => {
                 Err(Failed::for_good(format!("{answered}: it has moved; configure its new address")))
             }

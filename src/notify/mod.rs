@@ -9,6 +9,7 @@ mod http;
 mod secret;
 mod slack;
 mod state;
+mod ticket;
 mod undelivered;
 
 pub use command::Program;
@@ -17,3 +18,4 @@ pub use deliver::{Delivery, DeliveryOutcome, News, Outlet, Way, deliver, is_due,
 pub use http::{Client, FetchError, Network};
 pub use secret::{Secret, Webhook};
 pub use slack::MessageContext;
+pub(crate) use ticket::Ticket;

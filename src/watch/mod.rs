@@ -5,8 +5,10 @@
 //! before a report) run beside it: what it has looked at meanwhile is looked at once more before the result of such a look counts.
 
 mod metrics;
+mod repairs;
 pub(crate) mod reports;
 mod subjects;
+mod tickets;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +20,8 @@ use std::time::{Duration, Instant};
 use crate::audit::examine::{Examination, Sighting};
 use crate::audit::pipeline::Subjects;
 use crate::baseline::{self, Source};
-use crate::control::waits;
+use crate::config::policies::Policy;
+use crate::control::{clock, waits};
 use crate::error::Failure;
 use crate::events::event::{Event, Happened, Scene};
 use crate::events::files::FileWatch;
@@ -27,11 +30,14 @@ use crate::events::journal::{self, Journal};
 use crate::events::open_findings::OpenFindings;
 use crate::events::rules::EventRules;
 use crate::host::{Visitor as _, Watch};
-use crate::model::{Observed, Report, SectionId, escaped, printable_path};
+use crate::model::{CheckResult, Observed, Report, SectionId, escaped, printable_path};
 use crate::project::Project;
+use crate::remedy::automatic::{Attempts, Automatic, WantedRepair};
 use crate::section::{IMAGES, INSIDE};
 pub(crate) use metrics::WatchMetrics;
+use repairs::{Repairer, RepairsDone};
 use subjects::{KnownSubjects, Meaning};
+use tickets::{Sent, Tickets};
 
 /// How many subjects are looked at one by one; more are looked at with everything else.
 const MOST_SUBJECTS: usize = 64;
@@ -118,6 +124,10 @@ enum Outcome {
     Look(Box<Result<Sighting, Failure>>),
     /// A report.
     Report(Box<Result<Report, Failure>>),
+    /// Repairs.
+    Repairs(Box<RepairsDone>),
+    /// A change request or an incident, or why it was not sent.
+    Ticket(Result<Sent, String>),
 }
 
 /// A look at everything that is under way.
@@ -157,8 +167,19 @@ impl Watcher<'_> {
         let round = Arc::new(Watch::default());
         let ended = std::thread::scope(|scope| {
             let (sender, receiver) = channel();
-            let mut rounds =
-                Round { watcher: self, records, scope, sender, receiver, watch: Arc::clone(&round) };
+            let mut rounds = Round {
+                watcher: self,
+                records,
+                scope,
+                sender,
+                receiver,
+                watch: Arc::clone(&round),
+                wanted_repairs: Vec::new(),
+                is_repairing: false,
+                tickets: Tickets::default(),
+                is_sending: false,
+                send_after: None,
+            };
             let ended = rounds.run(trigger);
             round.cancel();
             ended
@@ -190,6 +211,14 @@ struct Round<'scope, 'env, 'w, 'r> {
     sender: Sender<Outcome>,
     receiver: Receiver<Outcome>,
     watch: Arc<Watch>,
+    /// What policies want repaired, and what does not repair yet.
+    wanted_repairs: Vec<WantedRepair>,
+    is_repairing: bool,
+    /// Change requests and incidents.
+    tickets: Tickets,
+    is_sending: bool,
+    /// Before when nothing is sent again, where it failed.
+    send_after: Option<Instant>,
 }
 
 impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
@@ -206,6 +235,11 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             retry: None,
             told_blind: false,
         };
+        let root = &self.watcher.examination.auditor.project.root;
+        match Tickets::read(root, self.watcher.target()) {
+            Ok(tickets) => self.tickets = tickets,
+            Err(error) => self.warn(&Failure::at(&root.join(crate::store::state::PATH), &error)),
+        }
         let started = self.event(Happened::Started, trigger);
         self.record(vec![started])?;
         self.begin_look();
@@ -255,6 +289,17 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
                     if let Err(failure) = done.and_then(written) {
                         self.warn(&failure);
                     }
+                }
+                Outcome::Ticket(sent) => self.ticket_done(sent)?,
+                Outcome::Repairs(done) => {
+                    self.is_repairing = false;
+                    let RepairsDone { recorded, unrecorded, warnings } = *done;
+                    let events = &self.watcher.examination.auditor.project.control.events;
+                    warnings.iter().for_each(|warning| events.warning(warning));
+                    recorded.iter().try_for_each(|event| (self.records.sink)(event))?;
+                    self.note_tickets(&recorded)?;
+                    self.record(unrecorded)?;
+                    course.wanted = course.wanted.or(Some(HintSource::Remedy));
                 }
                 Outcome::Look(seen) => {
                     let Some(whole) = course.whole.take() else { continue };
@@ -409,7 +454,59 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let events = self.records.open.events(&checks, scene, &covers, &judge);
         let has_changed = !events.is_empty();
         self.record(events)?;
+        self.consider_repairs(&checks)?;
         Ok(has_changed)
+    }
+
+    /// Decides what is repaired without a person, and tells of what is left to one.
+    fn consider_repairs(&mut self, checks: &[CheckResult]) -> Result<(), Failure> {
+        let project = self.watcher.examination.auditor.project;
+        let gate = &project.config.remediation;
+        let rules = self.watcher.rules;
+        if self.is_repairing || gate.allow.is_empty() || !rules.policies.iter().any(Policy::repairs) {
+            return Ok(());
+        }
+        let target = self.watcher.target();
+        let at = |error: std::io::Error| Failure::at(&project.root.join(crate::store::state::PATH), &error);
+        let mut tried = match Attempts::read(&project.root, target) {
+            Ok(tried) => tried,
+            Err(error) => {
+                // Who does not know what was tried tries nothing.
+                self.warn(&at(error));
+                return Ok(());
+            }
+        };
+        let minute = clock::minute_of_day();
+        let decision = Automatic { gate, rules, target, minute }.decide(checks, &tried);
+        let mut told = Vec::new();
+        for (subject, event) in decision.escalations {
+            if tried.escalate(&subject) {
+                told.push(event);
+            }
+        }
+        if !told.is_empty() {
+            tried.write(&project.root, target, gate).map_err(at)?;
+            self.record(told)?;
+        }
+        self.wanted_repairs = decision.repairs;
+        Ok(())
+    }
+
+    /// Begins what policies want repaired.
+    fn begin_repairs(&mut self) {
+        if self.is_repairing || self.wanted_repairs.is_empty() {
+            return;
+        }
+        let wanted = std::mem::take(&mut self.wanted_repairs);
+        let (examination, rules, source) =
+            (self.watcher.examination, self.watcher.rules, self.watcher.source);
+        let (inbox, sender, watch) = (self.watcher.inbox, self.sender.clone(), Arc::clone(&self.watch));
+        let repair = move || {
+            let done = Repairer { examination, rules, source }.carry_out(&wanted, &watch);
+            let _ = sender.send(Outcome::Repairs(Box::new(done)));
+            inbox.wake();
+        };
+        self.is_repairing = Builder::new().spawn_scoped(self.scope, repair).is_ok();
     }
 
     fn record(&mut self, events: Vec<Event>) -> Result<(), Failure> {
@@ -417,7 +514,54 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         if let Some(metrics) = &mut self.watcher.metrics {
             metrics.count(&events);
         }
-        Ok(())
+        self.note_tickets(&events)
+    }
+
+    /// Notes the change requests and incidents that follow from events.
+    fn note_tickets(&mut self, events: &[Event]) -> Result<(), Failure> {
+        let project = self.watcher.examination.auditor.project;
+        if !self.tickets.note(events, &project.config, self.watcher.rules.policies) {
+            return Ok(());
+        }
+        self.write_tickets()
+    }
+
+    fn write_tickets(&self) -> Result<(), Failure> {
+        let project = self.watcher.examination.auditor.project;
+        let written = self.tickets.write(&project.root, self.watcher.target());
+        written.map_err(|error| Failure::at(&project.root.join(crate::store::state::PATH), &error))
+    }
+
+    fn ticket_done(&mut self, sent: Result<Sent, String>) -> Result<(), Failure> {
+        self.is_sending = false;
+        match sent {
+            Ok(sent) => {
+                self.tickets.sent(&sent);
+                self.send_after = None;
+                self.write_tickets()
+            }
+            Err(why) => {
+                let events = &self.watcher.examination.auditor.project.control.events;
+                events.warning(&format!("{why}; it is sent again"));
+                self.send_after = Some(Instant::now() + waits::REDIS_AGAIN.most);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends the next change request or incident.
+    fn begin_sending(&mut self) {
+        let is_time = self.send_after.is_none_or(|at| Instant::now() >= at);
+        if self.is_sending || !is_time || !self.tickets.has_pending() {
+            return;
+        }
+        let (tickets, project) = (self.tickets.clone(), self.watcher.examination.auditor.project);
+        let (inbox, sender, watch) = (self.watcher.inbox, self.sender.clone(), Arc::clone(&self.watch));
+        let send = move || {
+            let _ = sender.send(Outcome::Ticket(tickets.send_first(project, &watch)));
+            inbox.wake();
+        };
+        self.is_sending = Builder::new().spawn_scoped(self.scope, send).is_ok();
     }
 
     fn event(&self, happened: Happened, trigger: HintSource) -> Event {
@@ -456,6 +600,8 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
 
     /// Begins what is due: a look at everything, and a report of it.
     fn go_on(&mut self, course: &mut Course) {
+        self.begin_repairs();
+        self.begin_sending();
         let now = Instant::now();
         if now >= course.next_reconcile {
             course.wanted = course.wanted.or(Some(HintSource::Reconcile));

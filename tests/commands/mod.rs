@@ -25,6 +25,7 @@ mod notify_sinks;
 mod pause;
 mod prune;
 mod reading;
+pub(crate) mod remediate;
 mod report;
 mod scenarios;
 mod selftest;

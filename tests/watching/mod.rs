@@ -4,6 +4,7 @@ mod changes;
 mod metrics;
 mod random;
 mod redis;
+mod repairs;
 
 #[path = "."]
 mod needs_docker {

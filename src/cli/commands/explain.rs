@@ -35,6 +35,7 @@ use crate::project::Project;
 use crate::report;
 use crate::section;
 use crate::store::history;
+use crate::who::{self, WhoSources};
 
 /// Everything known of one subject
 ///
@@ -175,6 +176,7 @@ impl Inquiry<'_> {
             ways_out: Vec::new(),
             notes,
         };
+        it.notes.extend(self.whose_hand(&it.checks));
         it.notes.extend(self.users(&known.place, part.as_deref()));
         if let Some(section) = known.source.section() {
             let facts = actual.or(expected).map(section::facts);
@@ -219,6 +221,39 @@ impl Inquiry<'_> {
             }
             _ => None,
         }
+    }
+
+    /// By whose hand the files of this machine changed that no commit holds: the files that differ, at most so many.
+    fn whose_hand(&self, checks: &[CheckResult]) -> Vec<String> {
+        const MOST: usize = 5;
+        let config = &self.project.config.who;
+        let sources = WhoSources {
+            audit_dir: config.audit_dir.clone(),
+            wtmp: config.wtmp.clone(),
+            passwd: "/etc/passwd".into(),
+        };
+        let is_released =
+            |finding: &Finding| finding.provenance.as_ref().is_some_and(|it| it.commit.is_some());
+        let findings = checks
+            .iter()
+            .flat_map(|check| &check.findings)
+            .filter(|it| it.kind.is_drift() && !is_released(it));
+        let has_files =
+            |finding: &&Finding| section::kind_of(finding.subject.source).is_some_and(SubjectKind::has_files);
+        let inner = |finding: &Finding| match finding.parts.as_slice() {
+            [] => vec![finding.place.clone()],
+            parts => parts.iter().map(|part| crate::model::joined(&finding.place, &part.path)).collect(),
+        };
+        let mut paths: Vec<Vec<u8>> = findings.filter(has_files).flat_map(inner).collect();
+        paths.dedup();
+        if !self.aim.is_this_machine() {
+            return Vec::new();
+        }
+        let told = paths.iter().take(MOST).filter_map(|path| {
+            let claim = who::of_file(&self.aim.layout.locate(path)?, &sources);
+            Some(format!("{}: {}", escaped(path), claim.sentence()))
+        });
+        told.collect()
     }
 
     /// The containers that have the subject, or one of its files, each with the path.

@@ -11,7 +11,8 @@ use crate::cli::terminal::output::{counted, say};
 use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
-use crate::events::journal::{self, EventCounts};
+use crate::events::journal::{self, EventCounts, JournalPosition};
+use crate::events::trends;
 use crate::model::{Mode, escaped};
 use crate::project::Project;
 use crate::store::history::{self, drifters};
@@ -32,6 +33,7 @@ Examples:
   driftlock history --target local               this machine alone
   driftlock history --format csv > runs.csv
   driftlock history --subjects --format csv > subjects.csv
+  driftlock history --trends --days 90
   driftlock history --format json | jq '.subjects[] | select(.open)'")]
 pub(crate) struct HistoryArgs {
     /// How many days to look back
@@ -43,6 +45,9 @@ pub(crate) struct HistoryArgs {
     /// Tell of the subjects, and not of the runs; JSON always tells of both
     #[arg(long)]
     subjects: bool,
+    /// Week by week, from the journal of driftlock watch: how soon drift was noticed, how long it stayed, what is open
+    #[arg(long, conflicts_with = "subjects")]
+    trends: bool,
     /// How to tell it
     #[arg(long, value_name = "NAME", default_value = "terminal")]
     format: Format,
@@ -60,6 +65,9 @@ enum Format {
 
 pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> {
     let project = session.project()?;
+    if args.trends {
+        return trends(&project, args);
+    }
     // The name of a run tells when it began in the local time of whoever made it: two of them are less than two days apart.
     let first = clock::stamp_before(args.days.saturating_add(2));
     let wanted = |run: &Run| run.stamp >= first;
@@ -96,6 +104,27 @@ pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> 
     if let rest @ 1.. = read.passed_over.len().saturating_sub(NAMED) {
         say(&format!("warning: passed over: {rest} more in {shown}"));
     }
+    Ok(0)
+}
+
+/// Tells of trends.
+fn trends(project: &Project, args: &HistoryArgs) -> Result<u8, Failure> {
+    let dir = journal::directory(&project.root);
+    let read = journal::read_on(&dir, &mut JournalPosition::default());
+    let mut events = read.map_err(|error| Failure::at(&project.named(&dir), &error))?;
+    let since = clock::unix().saturating_sub(i64::from(args.days) * 86_400);
+    events.retain(|event| event.detected_at_unix >= since);
+    args.check_targets(project, &[])?;
+    let is_of = |target: Option<&str>| {
+        args.target.is_empty() || args.target.iter().any(|name| name == target.unwrap_or(Mode::Local.word()))
+    };
+    let weeks = trends::weeks(&events, &is_of);
+    let text = match args.format {
+        Format::Terminal => trends::table(&weeks),
+        Format::Json => serde_json::to_string_pretty(&weeks).unwrap_or_default() + "\n",
+        Format::Csv => trends::csv(&weeks),
+    };
+    output::print(text.as_bytes())?;
     Ok(0)
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod ack;
+pub(crate) mod approve;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod diff;
@@ -15,7 +16,9 @@ pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod notify;
 pub(crate) mod pause;
+pub(crate) mod policy;
 pub(crate) mod prune;
+pub(crate) mod remediate;
 pub(crate) mod report;
 pub(crate) mod selftest;
 pub(crate) mod serve;

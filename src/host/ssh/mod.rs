@@ -1,6 +1,7 @@
 //! A machine over SSH as a host: one connection, one script for its files, its engine through the same connection.
 
 mod agent;
+mod amend;
 mod auth;
 mod client;
 mod connect;

@@ -19,8 +19,9 @@ use crate::host::docker::{Gathered, MountLook};
 use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{
-    Answer, Container, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host,
-    HostError, Layout, Phase, Query, StreamEnd, SystemFacts, Watch,
+    AmendFault, Answer, Container, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery,
+    Executed, Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Query, StreamEnd,
+    SystemFacts, Watch,
 };
 use crate::model::{Glob, Mount, MountView, in_words};
 
@@ -43,7 +44,7 @@ pub struct SshHost {
     /// Tells whoever follows the engine's events that nobody wants them any more.
     left: Notify,
     /// Whether something is under way that must end, whatever is cancelled.
-    is_busy: AtomicBool,
+    pub(super) is_busy: AtomicBool,
 }
 
 /// The connection of an earlier call, and what drives it.
@@ -477,6 +478,22 @@ impl Host for SshHost {
             Err(HostError::Unreachable(why)) => Ok(crate::host::docker::unasked(containers, &why)),
             asked => asked,
         }
+    }
+
+    fn held(
+        &self,
+        places: &[FilePlace],
+        watch: &Watch,
+    ) -> Result<Vec<Result<PlaceState, AmendFault>>, HostError> {
+        self.held_there(places, watch)
+    }
+
+    fn amend(&self, changes: &[FileChange], watch: &Watch) -> Result<Vec<Result<(), AmendFault>>, HostError> {
+        self.amend_there(changes, watch)
+    }
+
+    fn execute(&self, execution: &Execution<'_>, watch: &Watch) -> Result<Executed, HostError> {
+        self.execute_there(execution, watch)
     }
 
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {

@@ -19,6 +19,7 @@ pub(super) mod needs_docker {
     #[path = "."]
     mod needs_compose {
         mod applied_environment;
+        mod remediate;
     }
 }
 

@@ -108,7 +108,7 @@ pub(super) fn bare(script: &str) -> String {
 }
 
 /// A word that nothing else on the way says by chance.
-pub(super) fn nonce() -> String {
+pub(in crate::host::ssh) fn nonce() -> String {
     let number = || RandomState::new().build_hasher().finish();
     format!("driftlock-{:016x}{:016x}", number(), number())
 }
