@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Answer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError, Query, StreamEnd, SystemFacts,
-    SystemQuery, Watch,
+    AmendFault, Answer, Content, DatabaseAnswer, DatabaseQuery, Executed, Execution, FileChange, FilePlace, Host,
+    HostError, PlaceState, Query, StreamEnd, SystemFacts, SystemQuery, Watch,
 };
 use crate::model::Glob;
 use cache::read;
@@ -118,6 +118,22 @@ impl Host for FactsHost {
         changed: &mut (dyn FnMut(i64) + Send),
     ) -> Result<StreamEnd, HostError> {
         self.host.follow_engine(since, begun, changed)
+    }
+
+    fn held(
+        &self,
+        places: &[FilePlace],
+        watch: &Watch,
+    ) -> Result<Vec<Result<PlaceState, AmendFault>>, HostError> {
+        self.host.held(places, watch)
+    }
+
+    fn amend(&self, changes: &[FileChange], watch: &Watch) -> Result<Vec<Result<(), AmendFault>>, HostError> {
+        self.host.amend(changes, watch)
+    }
+
+    fn execute(&self, execution: &Execution<'_>, watch: &Watch) -> Result<Executed, HostError> {
+        self.host.execute(execution, watch)
     }
 
     fn leave_engine(&self) {
