@@ -107,7 +107,10 @@ fn a_stream_of_a_session_ends_with_the_logout() {
     let served = Served::start();
     let token = served.token(TokenRole::Read);
     let port = served.port();
-    let form = ["Content-Type: application/x-www-form-urlencoded".to_owned(), format!("Origin: http://localhost:{port}")];
+    let form = [
+        "Content-Type: application/x-www-form-urlencoded".to_owned(),
+        format!("Origin: http://localhost:{port}"),
+    ];
     let login = served.ask("POST /login", &[&form[0], &form[1]], &format!("token={token}"));
     let cookie = login.header("set-cookie").unwrap().split(';').next().unwrap();
     let cookie = format!("Cookie: {cookie}");
