@@ -206,7 +206,8 @@ fn ssh(server: &str, path: &str, may_have_port: bool) -> Result<GitWay, &'static
 /// Whether git takes a text for the name of a branch, as `git-check-ref-format(1)` has it.
 pub(super) fn is_branch(text: &str) -> bool {
     let is_letter = |c: char| !c.is_control() && !" ~^:?*[\\\u{7f}".contains(c);
-    let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    let is_part =
+        |part: &str| !part.is_empty() && !part.starts_with('.') && part.strip_suffix(".lock").is_none();
     !text.starts_with('-')
         && !text.starts_with("refs/")
         && text.len() <= LONGEST

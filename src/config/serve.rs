@@ -256,10 +256,10 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, ConfigError> {
 /// The names of an address where nobody says otherwise.
 pub(super) fn hosts_of(listen: SocketAddr) -> Vec<String> {
     let address = match listen.ip() {
-        ip if ip.is_unspecified() => None,
-        IpAddr::V6(ip) => Some(format!("[{ip}]")),
-        ip @ IpAddr::V4(_) => Some(ip.to_string()),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        IpAddr::V4(ip) => ip.to_string(),
     };
+    let address = Some(address).filter(|_| !listen.ip().is_unspecified());
     address.into_iter().chain(["localhost".to_owned()]).collect()
 }
 

@@ -70,7 +70,7 @@ impl BareRepository {
         let repository = Self { dir: dir.to_owned() };
         let mut asked = repository.git();
         asked.args(["rev-parse", "--is-bare-repository"]);
-        if repository.ask("be opened", asked, &Limit::soon()).is_ok_and(|said| said == b"true\n") {
+        if ask("be opened", asked, &Limit::soon()).is_ok_and(|said| said == b"true\n") {
             repository.clear_locks();
             return Ok(repository);
         }
@@ -78,7 +78,7 @@ impl BareRepository {
         made.map_err(|error| GitError::Refused { what: "be given a directory", reason: in_words(&error) })?;
         let mut git = repository.git();
         git.args(["init", "--quiet", "--bare", "--template=", "--initial-branch=none"]);
-        repository.ask("make a repository", git, &Limit::soon())?;
+        ask("make a repository", git, &Limit::soon())?;
         Ok(repository)
     }
 
@@ -110,7 +110,7 @@ impl BareRepository {
         git.args(["--atomic", "--prune", "--force", "--"]).arg(&from.url);
         git.arg(format!("+refs/heads/{branch}:refs/heads/{branch}")).arg("+refs/tags/*:refs/tags/*");
         git.envs(&from.variables);
-        self.ask("fetch", git, limit).map(drop)
+        ask("fetch", git, limit).map(drop)
     }
 
     /// The commit that a branch is at; none where there is no such branch.
@@ -121,7 +121,7 @@ impl BareRepository {
         let mut git = self.git();
         git.args(["for-each-ref", "--format=%(refname) %(objectname) %(objecttype)", "--"]);
         git.arg(format!("refs/heads/{name}"));
-        let said = self.ask("tell its branches", git, &Limit::soon())?;
+        let said = ask("tell its branches", git, &Limit::soon())?;
         let wanted = format!("refs/heads/{name} ");
         let said = String::from_utf8_lossy(&said).into_owned();
         let line = said.lines().find_map(|line| line.strip_prefix(&wanted));
@@ -135,7 +135,7 @@ impl BareRepository {
     pub(crate) fn is_ancestor(&self, old: &str, new: &str, limit: &Limit<'_>) -> Result<bool, GitError> {
         let mut git = self.git();
         git.args(["rev-list", "--max-count=1", old, &format!("^{new}"), "--"]);
-        Ok(self.ask("compare two commits", git, limit)?.is_empty())
+        Ok(ask("compare two commits", git, limit)?.is_empty())
     }
 
     /// Writes the files of a commit into `dir`, a work tree of this repository from then on. Programs of filters and hooks are none
@@ -147,12 +147,12 @@ impl BareRepository {
         self.remove_tree(dir)?;
         let mut git = self.git();
         git.args(["worktree", "add", "--quiet", "--force", "--detach", "--no-checkout"]).arg(dir).arg(commit);
-        self.ask("add a work tree", git, limit)?;
+        ask("add a work tree", git, limit)?;
         let there = |what, args: &[&str]| {
             let mut git = command::git(dir, false);
             self.prepare(&mut git);
             git.args(["-c", "core.bare=false"]).args(args);
-            self.ask(what, git, limit)
+            ask(what, git, limit)
         };
         there("read the commit", &["read-tree", "HEAD"])?;
         // A tree that names two things alike would be another one on a disk, and which one depends on the git that writes it.
@@ -180,7 +180,7 @@ impl BareRepository {
         }
         let mut git = self.git();
         git.args(["worktree", "prune", "--expire=now"]);
-        self.ask("forget a work tree", git, &Limit::soon()).map(drop)
+        ask("forget a work tree", git, &Limit::soon()).map(drop)
     }
 
     /// Packs what many fetches have left behind, where that is much.
@@ -190,7 +190,7 @@ impl BareRepository {
     pub(crate) fn tidy(&self, limit: &Limit<'_>) -> Result<(), GitError> {
         let mut git = self.git();
         git.args(["-c", "gc.auto=6700", "-c", "gc.autoDetach=false", "gc", "--quiet", "--auto"]);
-        self.ask("tidy up", git, limit).map(drop)
+        ask("tidy up", git, limit).map(drop)
     }
 
     fn git(&self) -> Command {
@@ -217,17 +217,18 @@ impl BareRepository {
             git.args(["-c", setting]);
         }
     }
+}
 
-    fn ask(&self, what: &'static str, git: Command, limit: &Limit<'_>) -> Result<Vec<u8>, GitError> {
-        let mut printed = Vec::new();
-        match run(git, &[], limit, &mut |from| from.read_to_end(&mut printed).map(drop))? {
-            End::Whole => Ok(printed),
-            End::Cut => Err(GitError::Interrupted),
-            End::Failed(reason) if reason.is_empty() => {
-                Err(GitError::Refused { what, reason: "it gave no reason".to_owned() })
-            }
-            End::Failed(reason) => Err(GitError::Refused { what, reason }),
+/// Runs git, and gives what it prints.
+fn ask(what: &'static str, git: Command, limit: &Limit<'_>) -> Result<Vec<u8>, GitError> {
+    let mut printed = Vec::new();
+    match run(git, &[], limit, &mut |from| from.read_to_end(&mut printed).map(drop))? {
+        End::Whole => Ok(printed),
+        End::Cut => Err(GitError::Interrupted),
+        End::Failed(reason) if reason.is_empty() => {
+            Err(GitError::Refused { what, reason: "it gave no reason".to_owned() })
         }
+        End::Failed(reason) => Err(GitError::Refused { what, reason }),
     }
 }
 

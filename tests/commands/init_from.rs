@@ -56,7 +56,7 @@ fn the_configuration_is_turned_and_nobody_is_asked_where_nobody_is() {
     // The secret lies in one file, which nobody else reads and git ignores.
     let variables = network.terraform_variables(&project.root()).unwrap();
     assert!(variables.iter().any(|pair| pair == ("TF_VAR_token", SECRET)));
-    let file = project.path(network.env_file.as_ref().unwrap());
+    let file = project.root().join(network.env_file.as_ref().unwrap());
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(project.read("audit/state/.gitignore"), "*\n");
     for text in [project.read("audit/driftlock.toml"), ran.out(), warnings] {
