@@ -74,6 +74,7 @@ pub const CONTAINER_STATE: &str = "container_state";
 
 const META: CheckMeta = CheckMeta {
     category: Category::State,
+    config_cause: Some("docker update was run by hand, or it was made anew with other limits"),
     ..CheckMeta::of_section(
         section::IMAGES,
         CONTAINER_STATE,

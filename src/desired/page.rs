@@ -9,6 +9,7 @@ use super::fields::{self, Power};
 use super::unique::Unique;
 use super::{DesiredItem, DesiredValue, field};
 use crate::config::{DesiredSource, FieldPaths};
+use crate::control::dates::moment;
 use crate::model::escaped;
 
 /// The key of an answer by CI that says when it was made; every other key is a CI.
@@ -218,7 +219,8 @@ fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 /// The moment that a value tells, in seconds since 1970.
 fn time(value: &Value) -> Result<i64, AnswerError> {
     let told = match value {
-        Value::String(text) => chrono::DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp()),
+        // A day alone is no moment.
+        Value::String(text) => moment(text).filter(|_| text.contains('T')).map(|moment| moment.unix),
         #[allow(clippy::cast_possible_truncation)]
         Value::Number(number) => number.as_i64().or_else(|| Some(number.as_f64()?.floor() as i64)),
         _ => None,

@@ -59,7 +59,7 @@ fn machine() -> (u64, u64) {
 }
 
 #[test]
-fn a_machine_is_held_against_its_ci_here_and_over_ssh() {
+fn needs_mounts_a_machine_is_held_against_its_ci_here_and_over_ssh() {
     let (cpus, memory) = machine();
     let server = Server::start(|_| {});
     let project = project("");
@@ -224,7 +224,6 @@ fn needs_docker_limits_are_locked_where_they_are_set_and_older_lock_files_stay_v
     stage.docker(&["update", "--cpus=2", &web]);
     changed("cpus 1.5, memory 67108864", "cpus 2, memory 67108864");
     // A run of a check and one of an export are accepted alike.
-    stage.ok(&["check", "--quiet", "--require", "container_state", "--only", "docker_images"]);
     stage.run(&["check"]);
     stage.ok(&["accept", "--only", &format!("container_state/{web}"), "--yes", "--reason", "x"]);
     assert_eq!((stage.drift().0, &stage.locked("web")["cpus"]), (0, &json!(2)));
@@ -351,7 +350,7 @@ fn an_answer_that_is_none_is_an_error_that_shows_neither_token_nor_answer() {
         (vec![list(1, json!(own), &["a"]), list(1, json!(own), &["b"])], "its pages have no end"),
     ] {
         server.answer(&answers);
-        let ran = project.run(&["check", "--format", "json", "--log-level", "trace"]);
+        let ran = project.run(&["check", "--format", "json", "-vv"]);
         let why = error(&ran.report());
         assert!(ran.code() == 1 && why.contains(words), "{words}: {why}");
         assert!(!format!("{}{}", ran.out(), ran.err()).contains(TOKEN), "{words}");

@@ -10,15 +10,14 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::cli::Session;
 use crate::cli::terminal::output::{self, say};
 use crate::cli::terminal::signals::Interrupt;
 use crate::config::host_file::HostFile;
-use crate::config::{self, Config, Deployment, ServeConfig, is_target_name};
+use crate::config::{self, Deployment, ServeConfig, ServeFile, is_target_name};
 use crate::control::{clock, dates};
 use crate::error::Failure;
-use crate::model::{escaped, in_words, printable_path};
+use crate::model::{escaped, in_words};
 use crate::serve::agent::{Agent, Plan};
 use crate::serve::deployed::Setting;
 use crate::serve::http::{CursorKey, Site, SiteCertificate, SiteLimits, SiteServer};
@@ -163,7 +162,11 @@ impl AgentInput {
         let named = place.config.clone().or_else(|| environment.variable(VARIABLE).map(PathBuf::from));
         let project = session.project();
         let (mut config, root) = match (&named, project) {
-            (Some(path), project) => (own_config(path)?, project.ok().map(|project| project.root)),
+            (Some(path), project) => {
+                let file = ServeFile::load(path).map_err(|error| Failure::from(error).of_project())?;
+                file.warnings.iter().for_each(|warning| session.control.events.warning(warning));
+                (file.config, project.ok().map(|project| project.root))
+            }
             (None, project) => {
                 let project = project?;
                 (project.config, Some(project.root))
@@ -209,14 +212,6 @@ impl AgentInput {
 fn name_of(root: &Path) -> String {
     let name = root.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if is_target_name(name) { name.to_owned() } else { "project".to_owned() }
-}
-
-/// The configuration in a file of its own.
-fn own_config(path: &Path) -> Result<Config, Failure> {
-    let bytes = read_file_within(path, LARGEST_TEXT).map_err(|error| Failure::at(path, &error))?;
-    let shown = printable_path(path);
-    let text = String::from_utf8(bytes).map_err(|_| Failure::new(format!("{shown}: it is not UTF-8")))?;
-    Config::parse(&text).map_err(|error| Failure::from(error.of_file(&shown)).of_project())
 }
 
 fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u8, Failure> {

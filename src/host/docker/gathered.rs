@@ -284,11 +284,17 @@ impl ListedContainer {
     /// Whether the list alone does not tell what is to be known of it.
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
         let name = self.name.as_deref().unwrap_or_default();
+        self.must_be_inspected(query) || (self.left_out(query).is_none() && query.limited.has(name))
+    }
+
+    /// The same, whatever its limits are: without an inspection it cannot be judged.
+    fn must_be_inspected(&self, query: &ContainerQuery) -> bool {
+        let name = self.name.as_deref().unwrap_or_default();
         let has_contents = query.contents.iter().any(|wanted| wanted.container.matches(name.as_bytes()));
         let has_paths = query.mounts && has_paths(self.mounts.as_deref().unwrap_or_default());
         let is_looked_at = has_contents || has_paths;
         let is_used = query.locked.is_some() && self.counts(query) && is_up(&self.state) && is_looked_at;
-        let is_asked = is_used || self.wants_variables(query) || query.limited.has(name);
+        let is_asked = is_used || self.wants_variables(query);
         let is_wanted =
             self.left_out(query).is_none() && (self.is_open || is_asked || self.is_unknown(query));
         is_wanted || self.publishes()
@@ -306,6 +312,13 @@ impl ListedContainer {
             _ => None,
         };
         inspected.or(self.ports.as_ref()).filter(|_| is_up(&self.state)).cloned()
+    }
+
+    /// Takes it as the list tells it, where it was gone when it was asked for its limits alone.
+    pub(super) fn forget_absence(&mut self, query: &ContainerQuery) {
+        if self.is_gone() && !self.must_be_inspected(query) {
+            self.inspected = None;
+        }
     }
 
     /// Whether the names of its variables are wanted.

@@ -38,7 +38,8 @@ fn debian() -> String {
 /// The findings without the stage's own name.
 fn told(stage: &Stage, report: &Value) -> Vec<String> {
     let each = findings(report, "packages").into_iter();
-    each.map(|(subject, kind)| format!("{} {kind}", subject.replace(&format!("{}-", stage.prefix), ""))).collect()
+    each.map(|(subject, kind)| format!("{} {kind}", subject.replace(&format!("{}-", stage.prefix), "")))
+        .collect()
 }
 
 /// A stage with a Debian and an Alpine tree in containers, locked; and a server that is this machine.
@@ -58,7 +59,7 @@ fn stage() -> (Stage, Server) {
 }
 
 #[test]
-fn needs_docker_databases_of_dpkg_and_apk_are_read_here_and_over_ssh() {
+fn needs_docker_needs_mounts_databases_of_dpkg_and_apk_are_read_here_and_over_ssh() {
     let (stage, _server) = stage();
     let line = "dpkg-query -W -f '${db:Status-Status}\\t${Package}\\t${Version}\\t${Architecture}\\n' | sed -n 's/^installed\\t//p'";
     let output = Command::new("sh").args(["-c", line]).output().unwrap();
@@ -82,15 +83,27 @@ fn needs_docker_databases_of_dpkg_and_apk_are_read_here_and_over_ssh() {
         here
     };
     assert_eq!(both(), (0, Vec::new()));
-    put(&stage, "alp", "/lib/apk/db/installed", &APK.replace("1.3-r2", "1.3-r3").replace("P:musl", "P:uclibc"));
-    let held = debian().replacen("Package: bash\nEssential: yes\nStatus: install ok", "Package: bash\nEssential: yes\nStatus: hold ok", 1);
+    put(
+        &stage,
+        "alp",
+        "/lib/apk/db/installed",
+        &APK.replace("1.3-r2", "1.3-r3").replace("P:musl", "P:uclibc"),
+    );
+    let held = debian().replacen(
+        "Package: bash\nEssential: yes\nStatus: install ok",
+        "Package: bash\nEssential: yes\nStatus: hold ok",
+        1,
+    );
     assert_ne!(held, debian());
     put(&stage, "deb", "/var/lib/dpkg/status", &held);
     let expected = ["alp:musl missing", "alp:uclibc unexpected", "alp:zlib modified", "deb:bash modified"];
     assert_eq!(both(), (2, expected.map(str::to_owned).to_vec()));
     let (_, report) = stage.check(&["--only", "packages"]);
     let notes = check_of(&report, "packages")["findings"].to_string();
-    assert!(!notes.contains("apt-get install"), "a container's packages are not undone on the machine: {notes}");
+    assert!(
+        !notes.contains("apt-get install"),
+        "a container's packages are not undone on the machine: {notes}"
+    );
     // Nothing of it is looked at where docker is off, which is counted.
     let (code, report) = stage.check(&["--only", "packages", "--docker", "off"]);
     assert_eq!((code, told(&stage, &report)), (0, Vec::new()));
@@ -98,7 +111,7 @@ fn needs_docker_databases_of_dpkg_and_apk_are_read_here_and_over_ssh() {
 }
 
 #[test]
-fn needs_docker_a_container_that_cannot_be_looked_into_is_one_error() {
+fn needs_docker_needs_mounts_a_container_that_cannot_be_looked_into_is_one_error() {
     let (stage, _server) = stage();
     let why = |short: &str| {
         let both = [&[][..], &["--target", "prod"]].map(|more| {
@@ -129,7 +142,9 @@ fn needs_docker_a_container_that_cannot_be_looked_into_is_one_error() {
     let before = stage.project.read("audit/driftlock.toml");
     let named = |names: &str| {
         let all = format!("containers = [\"{}-*\"]\n", stage.prefix);
-        stage.project.file("audit/driftlock.toml", &before.replace(&all, &format!("containers = [{names}]\n")));
+        stage
+            .project
+            .file("audit/driftlock.toml", &before.replace(&all, &format!("containers = [{names}]\n")));
     };
     named(&format!("\"{}\"", stage.name("alp")));
     assert!(why("deb").contains("does not name it"));
