@@ -86,6 +86,7 @@ def make():
     put("etc/resolv.conf", "nameserver 127.0.0.1\n")
     put("ssh/authorized_keys", "ssh-ed25519 AAAA a\n")
     put("pip/lab-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n")
+    shutil.copy("/usr/bin/python3", T / "other")
     put("bios", "1.2\n")
     put("listen.py", LISTEN)
     put("project/audit/driftlock.toml", CONFIG)
@@ -128,9 +129,9 @@ class Machine:
         return done, time.monotonic() - start
 
 
-def listen(name, *place):
+def listen(name, *place, program="python3"):
     up = f"{T}/{name}.up"
-    line = f"rm -f {up}; nohup python3 {T}/listen.py {' '.join(place)} {up} >/dev/null 2>&1 & echo $! >{T}/{name}.pid"
+    line = f"rm -f {up}; nohup {program} {T}/listen.py {' '.join(place)} {up} >/dev/null 2>&1 & echo $! >{T}/{name}.pid"
     return f"{line}; i=0; until [ -e {up} ]; do i=$((i + 1)); [ $i -lt 300 ]; sleep 0.1; done"
 
 
@@ -168,7 +169,7 @@ CHANGES = [
      hang_up("x") + "; " + listen("db", "tcp", "127.0.0.1", "5433")),
     ("a port is open on IPv6, too", listen("x", "tcp", "::", "8069"), hang_up("x")),
     ("nothing listens on a port any more", hang_up("web"), listen("web", "tcp", "0.0.0.0", "8069")),
-    ("another program listens on a port", hang_up("web") + "; nohup /bin/busybox nc -l -p 8069 -s 0.0.0.0 >/dev/null 2>&1 & echo $! >" + f"{T}/x.pid; sleep 1",
+    ("another program listens on a port", hang_up("web") + "; " + listen("x", "tcp", "0.0.0.0", "8069", program=f"{T}/other"),
      hang_up("x") + "; " + listen("web", "tcp", "0.0.0.0", "8069")),
     ("an account was added", "useradd -M -u 4001 mallory", ACCOUNTS),
     ("an account was removed", "userdel anna 2>/dev/null", ACCOUNTS),
@@ -187,8 +188,8 @@ CHANGES = [
     ("a service was stopped", "systemctl stop one.service", "systemctl start one.service"),
     ("a service was started", "systemctl start two.service", "systemctl stop two.service"),
     ("a service was enabled", "systemctl enable -q two.service 2>/dev/null", "systemctl disable -q two.service 2>/dev/null"),
-    ("a service was masked", "systemctl mask -q --runtime two.service 2>/dev/null", "systemctl unmask -q --runtime two.service 2>/dev/null"),
-    ("a unit was added", f"cp /etc/systemd/system/two.service /etc/systemd/system/three.service; systemctl daemon-reload",
+    ("a service was disabled", "systemctl disable -q one.service 2>/dev/null", "systemctl enable -q one.service 2>/dev/null"),
+    ("a unit was added", "cp /etc/systemd/system/two.service /etc/systemd/system/three.service; systemctl daemon-reload",
      "rm /etc/systemd/system/three.service; systemctl daemon-reload; systemctl reset-failed"),
     ("a drop-in of a unit was edited", *edited("/etc/systemd/system/one.service.d/lab.conf", "Nice=2")),
     ("sshd_config was edited", *edited("/etc/ssh/sshd_config", "PermitRootLogin yes")),
@@ -212,7 +213,7 @@ def main():
 
 
 def measure(machine):
-    lines = [dpkg("lab-a", "1.0"), dpkg("lab-b", "1.0"), "useradd -M -u 4000 -G adm -s /bin/bash anna",
+    lines = ["systemctl enable -q one.service 2>/dev/null", dpkg("lab-a", "1.0"), dpkg("lab-b", "1.0"), "useradd -M -u 4000 -G adm -s /bin/bash anna",
              f"cp -p /etc/passwd {T}/passwd.before; cp -p /etc/group {T}/group.before",
              listen("web", "tcp", "0.0.0.0", "8069"), listen("db", "tcp", "127.0.0.1", "5433")]
     for line in lines:

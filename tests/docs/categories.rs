@@ -25,7 +25,7 @@ fn quoted(cell: &str) -> Vec<&str> {
 #[test]
 fn each_category_has_checks_and_tests_that_plant_it() {
     let text = fs::read_to_string("docs/system.md").unwrap();
-    let table = text.split("## What kind of drift").nth(1).unwrap().split("\n## ").next().unwrap();
+    let table = text.split("## What kind of drift").nth(1).unwrap().split("\n##").next().unwrap();
     let rows: Vec<Vec<&str>> = table
         .lines()
         .filter(|line| line.starts_with("| "))

@@ -101,11 +101,12 @@ fn what_says_who_may_do_what_is_security_when_it_is_edited_added_or_gone() {
     let word = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
     let told: Vec<[String; 3]> =
         all.iter().map(|it| ["subject", "kind", "category"].map(|key| word(&it[key]))).collect();
+    // What is of no category of its own is configuration.
     let expected = [
         ["/etc/ssh/sshd_config", "modified", "security"],
         ["/etc/sudoers.d/anna", "unexpected", "security"],
         ["/etc/sudoers.d/lab", "missing", "security"],
-        ["/etc/sysctl.d/90-lab.conf", "modified", "configuration"],
+        ["/etc/sysctl.d/90-lab.conf", "modified", "-"],
     ];
     assert_eq!((ran.code(), told), (2, expected.map(|line| line.map(str::to_owned)).to_vec()));
 }

@@ -48,7 +48,10 @@ impl FactsHost {
             SystemQuery::Probes(probes) if probes.iter().all(|probe| probe.fact.is_some()) => {
                 cache().map(|cache| facts::probes(&cache, probes))
             }
-            SystemQuery::Probes(_) | SystemQuery::Ports | SystemQuery::Machine => return None,
+            SystemQuery::Probes(_)
+            | SystemQuery::Ports { .. }
+            | SystemQuery::Machine
+            | SystemQuery::Shipped(_) => return None,
         };
         Some(Answer::System(facts))
     }

@@ -88,7 +88,9 @@ async fn sources(
         let (name, source) = match &request {
             Request::File { name, path, .. } => (*name, file(engine, (id, path), is_there, watch).await),
             Request::List { name, path } => (*name, names(engine, (id, path), is_there, watch).await),
-            Request::Run { .. } | Request::Owners { .. } => continue,
+            Request::Run { .. } | Request::Owners { .. } | Request::Search { .. } | Request::Sums { .. } => {
+                continue;
+            }
         };
         all.insert(name.to_owned(), source);
     }

@@ -158,7 +158,7 @@ impl SystemQuery {
             Self::Services(units) => services::read(units, &sources),
             Self::Ports { .. } => ports::read(&sources),
             Self::Probes(probes) => Ok(probes::read(probes, &sources)),
-            Self::Shipped(query) => shipped::read(query, &sources),
+            Self::Shipped(query) => Ok(shipped::read(query, &sources)),
             Self::Machine => machine::read(&sources),
         }
     }

@@ -115,11 +115,11 @@ pub(crate) fn by_name(stage: &Stage, options: &[&str]) {
     drop(listener);
     publish(stage, &image, &published);
     assert_eq!(found(stage, &here, &[]), (PASS.to_owned(), vec![]));
-    unasked(stage, &here);
+    unasked(stage, here);
 }
 
 /// What becomes of the ports where the engine does not answer, or is not to be asked.
-fn unasked(stage: &Stage, here: &[u16; 2]) {
+fn unasked(stage: &Stage, here: [u16; 2]) {
     let mut away = stage.driftlock(&["check", "--only", "ports", "--format", "json", "--docker", "auto"]);
     away.env("DOCKER_HOST", "unix:///nowhere/engine.sock");
     let report: Value = serde_json::from_slice(&away.output().unwrap().stdout).unwrap();
