@@ -114,7 +114,7 @@ fn files_that_are_locked_in_a_container_are_watched_there_also_after_its_restart
     needs::root();
     let stage = Stage::new();
     let image = stage.image("app:1");
-    let make = "b=/bin/busybox; $b mkdir -p /data; echo a >/data/app.conf; exec $b sleep 600";
+    let make = "b=/bin/busybox; $b mkdir -p /data; [ -e /data/app.conf ] || echo a >/data/app.conf; exec $b sleep 600";
     stage.run_shell("web", &image, &[], make);
     let web = stage.name("web");
     let busybox = |line: &str| stage.docker(&["exec", &web, "/bin/busybox", "sh", "-c", line]);
