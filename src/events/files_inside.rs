@@ -68,11 +68,11 @@ impl InsideQueue {
         let mut watches = self.watches();
         let place = format!("/proc/self/fd/{}", directory.as_raw_fd());
         let id = inotify::add_watch(&self.inotify, place, CONTENT)?;
-        let watched = watches.entry(id).or_default();
-        watched.generation = generation;
+        let its = watches.entry(id).or_default();
+        its.generation = generation;
         match entry {
-            None => watched.is_whole = true,
-            Some(name) => drop(watched.names.insert(name.to_owned())),
+            None => its.is_whole = true,
+            Some(name) => drop(its.names.insert(name.to_owned())),
         }
         Ok(())
     }
