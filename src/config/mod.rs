@@ -88,8 +88,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// `[terraform]`.
     pub terraform: TerraformConfig,
-    /// `[who]`.
-    pub who: WhoConfig,
+    /// `[who]`, if it is written.
+    pub who: Option<WhoConfig>,
     /// `[[approved]]`.
     pub approved: Vec<ApprovedWindow>,
     /// `[change_requests.NAME]`.
@@ -179,7 +179,7 @@ struct Raw {
     ci: Vec<events::RawItem>,
     events: events::RawEvents,
     terraform: TerraformConfig,
-    who: WhoConfig,
+    who: Option<WhoConfig>,
     approved: Vec<approved::RawApproved>,
     change_requests: BTreeMap<String, toml::Spanned<notify::Raw>>,
     incidents: BTreeMap<String, toml::Spanned<notify::Raw>>,
