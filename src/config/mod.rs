@@ -106,8 +106,8 @@ pub struct Config {
     pub serve: Option<ServeConfig>,
     /// `[[deployments]]`.
     pub deployments: Vec<Deployment>,
-    /// `[who]`.
-    pub who: WhoConfig,
+    /// `[who]`, if it is written.
+    pub who: Option<WhoConfig>,
     /// `[[approved]]`.
     pub approved: Vec<ApprovedWindow>,
     /// `[change_requests.NAME]`.
@@ -201,7 +201,7 @@ struct Raw {
     terraform: TerraformConfig,
     serve: Option<serve::RawServe>,
     deployments: Vec<serve::RawDeployment>,
-    who: WhoConfig,
+    who: Option<WhoConfig>,
     approved: Vec<approved::RawApproved>,
     change_requests: BTreeMap<String, toml::Spanned<notify::Raw>>,
     incidents: BTreeMap<String, toml::Spanned<notify::Raw>>,

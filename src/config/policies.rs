@@ -251,7 +251,7 @@ fn parse(text: &str, config: &Config) -> Result<Vec<Policy>, ConfigError> {
         if let Some(name) =
             auto_change_request.as_ref().filter(|it| !config.change_requests.contains_key(*it))
         {
-            return Err(senseless(&format!("there is no [change_requests.{name}] in {}", super::PATH)));
+            return Err(senseless(&format!("there is no [change_requests.{name}] in the host's own file")));
         }
         if let Some(unknown) = notify.iter().flatten().find(|name| !config.notify.contains_key(*name)) {
             return Err(senseless(&format!("there is no [notify.{unknown}] in {}", super::PATH)));

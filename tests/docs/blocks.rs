@@ -79,7 +79,7 @@ fn the_page_on_commits_prints_what_it_shows() {
 
 #[test]
 fn the_page_on_acknowledgements_prints_what_it_shows() {
-    hold("docs/acknowledge.md", &["sh", "text"], &Beside::Nothing);
+    hold("docs/acknowledge.md", &["sh", "text", "toml"], &Beside::Nothing);
 }
 
 #[test]

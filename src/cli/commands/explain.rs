@@ -226,12 +226,12 @@ impl Inquiry<'_> {
     /// By whose hand the files of this machine changed that no commit holds: the files that differ, at most so many.
     fn whose_hand(&self, checks: &[CheckResult]) -> Vec<String> {
         const MOST: usize = 5;
-        let config = &self.project.config.who;
-        let sources = WhoSources {
-            audit_dir: config.audit_dir.clone(),
-            wtmp: config.wtmp.clone(),
-            passwd: "/etc/passwd".into(),
-        };
+        let written = self.project.config.who.clone();
+        let config = written.clone().unwrap_or_default();
+        // Where nothing records that, nothing is said of it.
+        let is_recorded = written.is_some() || config.audit_dir.is_dir();
+        let sources =
+            WhoSources { audit_dir: config.audit_dir, wtmp: config.wtmp, passwd: "/etc/passwd".into() };
         let is_released =
             |finding: &Finding| finding.provenance.as_ref().is_some_and(|it| it.commit.is_some());
         let findings = checks
@@ -246,7 +246,7 @@ impl Inquiry<'_> {
         };
         let mut paths: Vec<Vec<u8>> = findings.filter(has_files).flat_map(inner).collect();
         paths.dedup();
-        if !self.aim.is_this_machine() {
+        if !self.aim.is_this_machine() || !is_recorded {
             return Vec::new();
         }
         let told = paths.iter().take(MOST).filter_map(|path| {
