@@ -232,7 +232,8 @@ def idle(driftlock, seconds):
     project = Project(driftlock, 317)
     watcher = project.watch()
     time.sleep(5)
-    out = f"{project.dir}/strace"
+    # Not in the project: each write there would be an event.
+    out = f"{tempfile.mkdtemp(prefix='bench_strace.')}/strace"
     trace = subprocess.Popen(["strace", "-f", "-q", "-tt", "-o", out, "-p", str(watcher.child.pid)])
     time.sleep(2)
     held = sum(1 for _ in open(out))
@@ -248,6 +249,7 @@ def idle(driftlock, seconds):
             names[name.group(1)] = names.get(name.group(1), 0) + 1
     print(f"{seconds} idle seconds, 9,827 files: {len(lines)} system calls begun or ended {names}; resident {resident} MiB, threads {watcher.status('Threads')}")
     watcher.end()
+    shutil.rmtree(os.path.dirname(out))
     project.remove()
 
 
