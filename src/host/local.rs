@@ -12,8 +12,8 @@ use super::storage::Storage;
 use super::visited::{VisitedDisk, Visitor};
 use super::{
     AmendFault, Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Executed,
-    Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Published, Query, StreamEnd,
-    SystemFacts, Watch, amend, content, files, modules, postgres, system,
+    Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Published, Query,
+    StreamEnd, SystemFacts, Watch, amend, content, files, modules, postgres, system,
 };
 use crate::model::{Glob, Reason};
 

@@ -1,7 +1,7 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
-mod ansible;
 pub(crate) mod amend;
+mod ansible;
 mod archive;
 mod beneath;
 mod bytecode;
@@ -42,8 +42,8 @@ use crate::model::{
 };
 
 pub use crate::control::progress::{Phase, Watch};
-pub use ansible::{FactSource, FactsHost, UNTOLD};
 pub use amend::{AmendFault, Executed, Execution, FileChange, FilePlace, Ownership, PlaceDigest, PlaceState};
+pub use ansible::{FactSource, FactsHost, UNTOLD};
 pub use bytecode::was_left_out;
 pub use compose_names::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;
@@ -58,8 +58,8 @@ pub use postgres::{
 };
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
 pub use system::{
-    AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, Facts, HIDDEN, HISTORY, MACHINE, PACKAGE, ProbeQuery, READABLE,
-    ShippedQuery, SystemFacts, SystemQuery, is_forwarder, machine_fact, program_output,
+    AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, Facts, HIDDEN, HISTORY, MACHINE, PACKAGE, ProbeQuery,
+    READABLE, ShippedQuery, SystemFacts, SystemQuery, is_forwarder, machine_fact, program_output,
 };
 pub use visited::Visitor;
 

@@ -179,7 +179,9 @@ impl Agent {
     pub(crate) fn reconcile(&self, names: Option<&[String]>) -> Vec<(String, Wish)> {
         let all: Vec<String> = match names {
             Some(names) => names.to_vec(),
-            None => self.plan().deployments.iter().filter(|it| it.enabled).map(|it| it.name.clone()).collect(),
+            None => {
+                self.plan().deployments.iter().filter(|it| it.enabled).map(|it| it.name.clone()).collect()
+            }
         };
         let asked = {
             let mut timetable = held(&self.timetable);
@@ -275,12 +277,16 @@ impl Agent {
         let began = Instant::now();
         let name = &deployment.name;
         let attempt = std::panic::AssertUnwindSafe(|| self.attempt(plan, deployment, watch));
-        let attempted = std::panic::catch_unwind(attempt)
-            .unwrap_or_else(|_| Attempt::failed(&Failure::new("the run ended unexpectedly; that is a defect")));
+        let attempted = std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
+            Attempt::failed(&Failure::new("the run ended unexpectedly; that is a defect"))
+        });
         let Attempt { reports, mut errors, commit } = attempted;
         if watch.is_cancelled() && began.elapsed() >= deployment.timeout {
             let seconds = deployment.timeout.as_secs();
-            errors.insert(0, format!("it took longer than {seconds} s, and was ended: see timeout of the deployment"));
+            errors.insert(
+                0,
+                format!("it took longer than {seconds} s, and was ended: see timeout of the deployment"),
+            );
         }
         let places: Vec<Option<&Report>> = reports.iter().map(Some).collect();
         let result = if errors.is_empty() { RunResult::of(&places) } else { RunResult::Error };
@@ -364,7 +370,10 @@ impl Agent {
         let fetched = mirror.fetch(&cancelled).map_err(failed)?;
         if fetched.is_forced {
             let before = fetched.before.as_deref().map(short_id).unwrap_or_default();
-            self.warn(&deployment.name, &format!("{} was pushed by force: {before} is not in it", git.branch));
+            self.warn(
+                &deployment.name,
+                &format!("{} was pushed by force: {before} is not in it", git.branch),
+            );
         }
         *commit = Some(fetched.commit.clone());
         let root = mirror.tree(&fetched.commit, &cancelled).map_err(failed)?;

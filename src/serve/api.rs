@@ -109,9 +109,8 @@ pub(crate) fn incidents(
     let (items, deployments) = (list(&query.ci), list(&query.deployment));
     let since = query.since.as_deref().map(|text| {
         let moment = dates::moment(text).map(|moment| moment.unix);
-        moment.ok_or_else(|| {
-            Refusal::Senseless("since: write 2026-12-01, or 2026-12-01T18:00:00Z".to_owned())
-        })
+        moment
+            .ok_or_else(|| Refusal::Senseless("since: write 2026-12-01, or 2026-12-01T18:00:00Z".to_owned()))
     });
     let since = since.transpose()?;
     let limit = query.limit.unwrap_or(PAGE);
@@ -217,13 +216,17 @@ pub(crate) fn reconcile(agent: &Agent, body: &ReconcileBody) -> Result<Queued, R
             for target in targets {
                 let is_it = |name: &str| name == target;
                 let found = plan.deployments.iter().filter(|it| {
-                    is_it(&it.name) || it.targets.iter().flatten().any(|name| is_it(name)) || has_place(agent, &it.name, target)
+                    is_it(&it.name)
+                        || it.targets.iter().flatten().any(|name| is_it(name))
+                        || has_place(agent, &it.name, target)
                 });
                 let before = names.len();
                 names.extend(found.map(|it| it.name.clone()));
                 if names.len() == before {
                     let target = escaped(target.as_bytes());
-                    return Err(Refusal::Unknown(format!("no deployment and no target is called \"{target}\"")));
+                    return Err(Refusal::Unknown(format!(
+                        "no deployment and no target is called \"{target}\""
+                    )));
                 }
             }
             names.sort();
@@ -232,7 +235,9 @@ pub(crate) fn reconcile(agent: &Agent, body: &ReconcileBody) -> Result<Queued, R
         }
     };
     let asked = agent.reconcile(names.as_deref());
-    if let Some((name, _)) = asked.iter().find(|(_, wish)| *wish == Wish::Disabled).filter(|_| names.is_some()) {
+    if let Some((name, _)) =
+        asked.iter().find(|(_, wish)| *wish == Wish::Disabled).filter(|_| names.is_some())
+    {
         return Err(Refusal::Conflict(format!("{name} is switched off")));
     }
     let is_queued = |wish: Wish| matches!(wish, Wish::Queued | Wish::Waiting | Wish::Again);
@@ -241,7 +246,10 @@ pub(crate) fn reconcile(agent: &Agent, body: &ReconcileBody) -> Result<Queued, R
 }
 
 fn has_place(agent: &Agent, deployment: &str, target: &str) -> bool {
-    agent.states().get(deployment).is_some_and(|state| state.places.keys().flatten().any(|name| name == target))
+    agent
+        .states()
+        .get(deployment)
+        .is_some_and(|state| state.places.keys().flatten().any(|name| name == target))
 }
 
 /// An acknowledgement.
@@ -273,7 +281,8 @@ pub(crate) fn acknowledge(
         )));
     }
     let now = clock::Started::now();
-    let until = dates::until(&body.until, now.unix).map_err(|why| Refusal::Senseless(format!("until: {why}")))?;
+    let until =
+        dates::until(&body.until, now.unix).map_err(|why| Refusal::Senseless(format!("until: {why}")))?;
     if until.unix - now.unix > LONGEST {
         return Err(Refusal::Senseless("until: the API acknowledges for 30 days at most".to_owned()));
     }
@@ -304,12 +313,14 @@ fn entry(
     let is_it = |check: &CheckResult, finding: &Finding| {
         known.last.fingerprint.as_deref() == Some(&finding.fingerprint(check.id).to_string())
     };
-    let found = report.into_iter().flat_map(|report| &report.checks).find_map(|check| {
-        Some(check.id).zip(check.findings.iter().find(|finding| is_it(check, finding)))
-    });
+    let found = report
+        .into_iter()
+        .flat_map(|report| &report.checks)
+        .find_map(|check| Some(check.id).zip(check.findings.iter().find(|finding| is_it(check, finding))));
     let Some((check, finding)) = found else {
         return Err(Refusal::Conflict(
-            "the newest report does not have it as it was seen: look again, and see what there is now".to_owned(),
+            "the newest report does not have it as it was seen: look again, and see what there is now"
+                .to_owned(),
         ));
     };
     if !acknowledge::can_be(finding) {
@@ -340,9 +351,8 @@ fn record(agent: &Agent, known: &Incident) -> Result<(), Refusal> {
     })?;
     let target = known.last.target.as_deref();
     let failed = |error: std::io::Error| Refusal::from(Failure::at(&store_root, &error));
-    let _alone = state::hold(&store_root, target, &|| false).map_err(|failure| {
-        Refusal::Conflict(format!("{}: try again", failure.in_one_line()))
-    })?;
+    let _alone = state::hold(&store_root, target, &|| false)
+        .map_err(|failure| Refusal::Conflict(format!("{}: try again", failure.in_one_line())))?;
     let mut journal = Journal::open(&store_root).map_err(failed)?;
     let mut open = OpenFindings::read(&store_root, target).map_err(failed)?;
     let fresh = Event::new(Happened::Acknowledged, Scene { target, trigger: HintSource::Api });

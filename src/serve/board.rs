@@ -29,14 +29,8 @@ pub(crate) enum IncidentStatus {
 
 impl IncidentStatus {
     /// Every status.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Open,
-        Self::Acknowledged,
-        Self::Approved,
-        Self::Remediating,
-        Self::Escalated,
-        Self::Resolved,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Open, Self::Acknowledged, Self::Approved, Self::Remediating, Self::Escalated, Self::Resolved];
 
     /// The word of the API.
     pub(crate) fn word(self) -> &'static str {
@@ -93,8 +87,7 @@ impl Board {
     /// Takes note of an event that a journal holds from before.
     pub(crate) fn recall(&mut self, deployment: &str, event: &Event) {
         let Some(check) = &event.check else { return };
-        let place =
-            (deployment.to_owned(), event.target.clone(), check.clone(), event.subject.clone());
+        let place = (deployment.to_owned(), event.target.clone(), check.clone(), event.subject.clone());
         let known = self.open.get(&place).copied();
         let at = known.unwrap_or_else(|| self.begin(deployment, event, &place));
         let Some(incident) = self.incidents.get_mut(at) else { return };
@@ -137,9 +130,10 @@ impl Board {
     /// Incidents, newest first, that were opened before the one with an id, where one is said.
     pub(crate) fn before<'a>(&'a self, id: Option<&str>) -> impl Iterator<Item = &'a Incident> {
         let end = id.map_or(self.incidents.len(), |id| {
-            self.by_id.get(id).copied().unwrap_or_else(|| {
-                self.incidents.partition_point(|incident| incident.id.as_str() < id)
-            })
+            self.by_id
+                .get(id)
+                .copied()
+                .unwrap_or_else(|| self.incidents.partition_point(|incident| incident.id.as_str() < id))
         });
         self.incidents[..end].iter().rev()
     }

@@ -92,12 +92,8 @@ impl Setting {
     }
 
     fn aims(&self, deployment: &Deployment, project: &Project) -> Result<Vec<Aim>, Failure> {
-        let reach = Reach {
-            timeout: CONNECT,
-            accept_new_host_key: false,
-            can_ask: false,
-            prompt: Arc::new(Nobody),
-        };
+        let reach =
+            Reach { timeout: CONNECT, accept_new_host_key: false, can_ask: false, prompt: Arc::new(Nobody) };
         let names: Vec<&str> = match &deployment.targets {
             Some(names) => names.iter().map(String::as_str).collect(),
             None if project.config.targets.is_empty() => vec![OWN_TREE],
@@ -122,7 +118,8 @@ pub(crate) fn known_targets(deployment: &Deployment, store_root: &Path) -> Vec<O
     match &deployment.targets {
         Some(names) => names.iter().map(named).collect(),
         None => {
-            let left = crate::store::runs::targets(store_root).into_iter().filter(|name| is_target_name(name));
+            let left =
+                crate::store::runs::targets(store_root).into_iter().filter(|name| is_target_name(name));
             std::iter::once(None).chain(left.map(Some)).collect()
         }
     }

@@ -43,7 +43,8 @@ pub(crate) fn page(agent: &Agent) -> String {
 fn of_reports(agent: &Agent) -> String {
     let mut reports: Vec<Report> = Vec::new();
     for (name, state) in &*agent.states() {
-        let of_place = |report: &std::sync::Arc<Report>| Report { project: name.clone(), ..Report::clone(report) };
+        let of_place =
+            |report: &std::sync::Arc<Report>| Report { project: name.clone(), ..Report::clone(report) };
         reports.extend(state.places.values().map(of_place));
     }
     let format = REPORTERS.iter().find(|it| it.id() == "prometheus");

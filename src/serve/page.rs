@@ -95,9 +95,14 @@ fn headline(result: Option<RunResult>, open: &[&Incident]) -> String {
     match (result, drift) {
         (None, _) => "Not everything has been looked at yet".to_owned(),
         (Some(RunResult::Pass), _) => "Everything is as released".to_owned(),
-        (Some(RunResult::Fail), n) => format!("{n} {} not as released", plural(n, "subject is", "subjects are")),
+        (Some(RunResult::Fail), n) => {
+            format!("{n} {} not as released", plural(n, "subject is", "subjects are"))
+        }
         (Some(RunResult::Error), 0) => "Something could not be looked at".to_owned(),
-        (Some(RunResult::Error), n) => format!("Something could not be looked at, and {n} {} open", plural(n, "finding is", "findings are")),
+        (Some(RunResult::Error), n) => format!(
+            "Something could not be looked at, and {n} {} open",
+            plural(n, "finding is", "findings are")
+        ),
     }
 }
 
@@ -159,7 +164,8 @@ fn places(page: &mut Markup, agent: &Agent, states: &BTreeMap<String, Deployment
 fn last_run(state: &DeploymentState) -> String {
     let Some(last) = &state.last else { return "not since the start".to_owned() };
     let at = clock::utc_text(last.began).unwrap_or_default();
-    let commit = last.commit.as_deref().map(|id| format!(", {}", crate::model::short_id(id))).unwrap_or_default();
+    let commit =
+        last.commit.as_deref().map(|id| format!(", {}", crate::model::short_id(id))).unwrap_or_default();
     format!("{at}{commit}")
 }
 
@@ -167,7 +173,11 @@ fn place(page: &mut Markup, report: &Report, reader: Reader<'_>) {
     let name = report.target.as_deref().unwrap_or(&report.host);
     let findings = report.findings();
     page.within("p", |it| {
-        let text = format!("{name}: {}, {findings} {}", report.status().word(), plural(findings, "finding", "findings"));
+        let text = format!(
+            "{name}: {}, {findings} {}",
+            report.status().word(),
+            plural(findings, "finding", "findings")
+        );
         if reader.detail {
             let path = format!("/drift/reports/{}?deployment={}&format=html", report.run, report.project);
             it.with("a", &[("href", &path)], |it| it.text(&text));
@@ -245,7 +255,9 @@ fn incident(page: &mut Markup, incident: &Incident, is_open: bool, reader: Reade
     let last = &incident.last;
     page.within(if is_open { "details open" } else { "details" }, |it| {
         it.within("summary", |it| {
-            it.within("h4", |it| it.text(last.subject.as_deref().or(last.check.as_deref()).unwrap_or_default()));
+            it.within("h4", |it| {
+                it.text(last.subject.as_deref().or(last.check.as_deref()).unwrap_or_default())
+            });
             it.text(" ");
             it.put("i", last.kind.map_or("error", crate::model::Kind::word));
             if let Some(severity) = last.severity {
@@ -267,7 +279,8 @@ fn incident(page: &mut Markup, incident: &Incident, is_open: bool, reader: Reade
                 fact(it, "Why", last.evidence.reason.as_deref().unwrap_or_default());
             }
         });
-        let can_be = incident.status == IncidentStatus::Open && last.kind.is_some_and(crate::model::Kind::is_drift);
+        let can_be =
+            incident.status == IncidentStatus::Open && last.kind.is_some_and(crate::model::Kind::is_drift);
         if let Some(csrf) = reader.csrf.filter(|_| can_be) {
             acknowledge(it, incident, csrf);
         }
@@ -301,10 +314,14 @@ fn timeline(page: &mut Markup, timeline: &Timeline) {
         it.within("details", |it| {
             it.put("summary", "opened, over, and open at the end of each day");
             it.table("table", ["Day", "Opened", "Over", "Open"], |it| {
-                for day in timeline.days.iter().rev().filter(|day| day.open + day.detected + day.resolved > 0) {
+                for day in timeline.days.iter().rev().filter(|day| day.open + day.detected + day.resolved > 0)
+                {
                     it.within("tr", |it| {
                         it.put("th scope=row", &day.day);
-                        it.each("td class=count", [day.detected, day.resolved, day.open].map(|n| n.to_string()));
+                        it.each(
+                            "td class=count",
+                            [day.detected, day.resolved, day.open].map(|n| n.to_string()),
+                        );
                     });
                 }
             });
@@ -322,7 +339,15 @@ fn over<'a>(page: &mut Markup, incidents: impl Iterator<Item = &'a Incident>) {
         it.within("ul", |it| {
             for incident in over {
                 it.within("li", |it| {
-                    it.put("code", incident.last.subject.as_deref().or(incident.last.check.as_deref()).unwrap_or_default());
+                    it.put(
+                        "code",
+                        incident
+                            .last
+                            .subject
+                            .as_deref()
+                            .or(incident.last.check.as_deref())
+                            .unwrap_or_default(),
+                    );
                     let at = incident.resolved.as_ref().map(|(at, _)| at.as_str()).unwrap_or_default();
                     it.put("small", &format!(" {}, over at {at}", incident.deployment));
                 });

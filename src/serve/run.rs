@@ -57,12 +57,8 @@ impl DeploymentRun<'_> {
     fn look(&self, aim: &Aim, watch: &Arc<Watch>) -> Result<Report, Failure> {
         let project = self.project;
         let source = project.source();
-        let auditor = Auditor {
-            project,
-            acknowledged: self.acknowledged,
-            since_last: None,
-            trusting: self.trusting,
-        };
+        let auditor =
+            Auditor { project, acknowledged: self.acknowledged, since_last: None, trusting: self.trusting };
         let examination = Examination {
             auditor,
             aim,

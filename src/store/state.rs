@@ -37,11 +37,13 @@ pub(crate) fn hold(root: &Path, target: Option<&str>, is_over: &dyn Fn() -> bool
 /// # Errors
 /// When another process holds it.
 pub(crate) fn hold_agent(dir: &Path, is_over: &dyn Fn() -> bool) -> Result<Turn, Failure> {
-    Turn::wait_at(&dir.join(".agent.lock"), waits::OTHER_WATCHER.most, "serve", is_over).map_err(|why| match why {
-        NotNow::Held(holder) => {
-            let failure = Failure::new(format!("{} is another agent's: {holder}", printable_path(dir)));
-            failure.hint("end that one, or set another state_dir in [serve]")
+    Turn::wait_at(&dir.join(".agent.lock"), waits::OTHER_WATCHER.most, "serve", is_over).map_err(|why| {
+        match why {
+            NotNow::Held(holder) => {
+                let failure = Failure::new(format!("{} is another agent's: {holder}", printable_path(dir)));
+                failure.hint("end that one, or set another state_dir in [serve]")
+            }
+            NotNow::Interrupted => Failure::new(why.to_string()),
         }
-        NotNow::Interrupted => Failure::new(why.to_string()),
     })
 }

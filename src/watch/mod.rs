@@ -73,7 +73,11 @@ impl WatchRecords<'_> {
     ///
     /// # Errors
     /// When the journal cannot be written, or nobody is told any more.
-    pub(crate) fn record(&mut self, project: &Project, mut events: Vec<Event>) -> Result<Vec<Event>, Failure> {
+    pub(crate) fn record(
+        &mut self,
+        project: &Project,
+        mut events: Vec<Event>,
+    ) -> Result<Vec<Event>, Failure> {
         let failed = |error| Failure::at(&journal::directory(&project.store_root), &error);
         let is_new_file = self.journal.append(&mut events).map_err(failed)?;
         self.open.note_up_to(&events, self.journal.position());

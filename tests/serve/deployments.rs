@@ -12,7 +12,8 @@ const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 /// A repository with an accepted project on the branch `main`.
 fn released() -> Project {
     let project = Project::accepted();
-    project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + "[docker]\nmode = \"off\"\n"));
+    project
+        .file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + "[docker]\nmode = \"off\"\n"));
     git(&project, &["init", "--quiet", "--initial-branch", "main"]);
     project.file(".gitignore", "audit/runtime/\naudit/state/\n");
     commit_all(&project, "first release");
@@ -54,7 +55,8 @@ fn the_branch_is_what_is_looked_at_and_a_new_commit_is_seen() {
     let head = git(&repository, &["rev-parse", "HEAD"]);
     assert_eq!(third["deployments"][0]["commit"], json!(head.trim()));
     let trees = std::fs::read_dir(agent_of.path("audit/state/serve/erp/git/trees")).unwrap().flatten();
-    let trees: Vec<String> = trees.map(|it| it.file_name().into_string().unwrap()).filter(|it| it.len() == 40).collect();
+    let trees: Vec<String> =
+        trees.map(|it| it.file_name().into_string().unwrap()).filter(|it| it.len() == 40).collect();
     assert_eq!(trees, [head.trim()], "old work trees are removed");
 }
 
@@ -102,7 +104,10 @@ fn nothing_that_a_commit_brings_is_run_or_reached() {
     let deployments = done["deployments"].as_array().unwrap();
     assert_eq!((deployments.len(), &deployments[0]["verdict"]), (1, &json!("error")), "{done:#}");
     let checks = deployments[0]["places"][0]["checks"].to_string();
-    assert!(checks.contains("the probe \\\"own\\\" is defined in audit/driftlock.toml, and not in"), "{checks}");
+    assert!(
+        checks.contains("the probe \\\"own\\\" is defined in audit/driftlock.toml, and not in"),
+        "{checks}"
+    );
     assert!(!mark.exists());
     let (_, said) = agent.end();
     assert!(said.contains("[notify.own] is defined in audit/driftlock.toml"), "{said}");
@@ -110,11 +115,17 @@ fn nothing_that_a_commit_brings_is_run_or_reached() {
 
 #[test]
 fn one_that_hangs_is_ended_and_holds_up_no_other() {
-    let project = project(&[EDGE], "[[deployments]]\nname = \"hangs\"\ntimeout = \"2s\"\ntargets = [\"far\"]\n[[deployments]]\nname = \"well\"\n");
+    let project = project(
+        &[EDGE],
+        "[[deployments]]\nname = \"hangs\"\ntimeout = \"2s\"\ntargets = [\"far\"]\n[[deployments]]\nname = \"well\"\n",
+    );
     // Somebody who takes connections, and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let host = project.path("host.toml");
-    let target = format!("[targets.far]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"nobody\"\nroot = \"/\"\n", silent.local_addr().unwrap().port());
+    let target = format!(
+        "[targets.far]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"nobody\"\nroot = \"/\"\n",
+        silent.local_addr().unwrap().port()
+    );
     std::fs::write(&host, &target).unwrap();
     project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + &target));
     let read = token(&project, "reader", "detail", &["--host-config", host.to_str().unwrap()]);

@@ -73,7 +73,8 @@ fn each_role_may_do_what_it_is_for_and_nothing_more() {
     let asked = tokens.each_ref().map(|token| agent.post("/drift/reconcile", token, &json!({})).status);
     assert_eq!(asked, [403, 403, 403, 202, 202]);
     // Names are for all who read, values are not.
-    let shown = tokens.each_ref().map(|token| agent.get("/drift/events", token).body.contains("desired_value"));
+    let shown =
+        tokens.each_ref().map(|token| agent.get("/drift/events", token).body.contains("desired_value"));
     assert_eq!(shown, [false, false, true, true, true]);
     let run = agent.get("/drift/deployments", &tokens[1]).json();
     let run = run["deployments"][0]["places"][0]["run"].as_str().unwrap().to_owned();
@@ -183,7 +184,10 @@ fn pages_of_events_go_on_where_they_ended() {
     seen.sort();
     assert_eq!(seen, files);
     assert_eq!(agent.get("/drift/events?status=resolved,acknowledged", &read).json(), json!({"events": []}));
-    assert_eq!(agent.get("/drift/events?ci=local&severity=high", &read).json()["events"].as_array().unwrap().len(), 7);
+    assert_eq!(
+        agent.get("/drift/events?ci=local&severity=high", &read).json()["events"].as_array().unwrap().len(),
+        7
+    );
 }
 
 #[test]
@@ -191,7 +195,9 @@ fn metrics_are_those_of_the_textfile_and_of_the_agent_and_promtool_takes_them() 
     let project = project(&[EDGE], "");
     let scrape = token(&project, "prometheus", "scrape", &[]);
     let agent = AgentProcess::start(&project, &[]);
-    wait_until(|| agent.get("/metrics", &scrape).body.contains("driftlock_deployment_duration_seconds_count"));
+    wait_until(|| {
+        agent.get("/metrics", &scrape).body.contains("driftlock_deployment_duration_seconds_count")
+    });
     let text = agent.get("/metrics", &scrape).body;
     for line in [
         "driftlock_deployment_runs_total{deployment=",
@@ -222,7 +228,10 @@ fn a_signal_has_everything_looked_at_and_a_broken_configuration_changes_nothing(
     agent.signal(Signal::HUP);
     agent.wait_for_line("error: the configuration stays as it was: ");
     assert_eq!(agent.get("/drift/deployments", &read).json()["deployments"].as_array().unwrap().len(), 1);
-    project.file("audit/driftlock.toml", &format!("{whole}\n[[deployments]]\nname = \"a\"\n[[deployments]]\nname = \"b\"\n"));
+    project.file(
+        "audit/driftlock.toml",
+        &format!("{whole}\n[[deployments]]\nname = \"a\"\n[[deployments]]\nname = \"b\"\n"),
+    );
     agent.signal(Signal::HUP);
     let two = agent.wait("/drift/deployments", &read, |it| it["deployments"].as_array().unwrap().len() == 2);
     assert_eq!((&two["deployments"][0]["name"], &two["deployments"][1]["name"]), (&json!("a"), &json!("b")));
@@ -234,7 +243,11 @@ fn a_second_agent_of_the_same_state_is_refused() {
     let _agent = AgentProcess::start(&project, &[]);
     let second = project.run(&["serve"]);
     assert_eq!(second.code(), 1);
-    assert!(second.err().contains("is another agent's: ") && second.err().contains("state_dir"), "{}", second.err());
+    assert!(
+        second.err().contains("is another agent's: ") && second.err().contains("state_dir"),
+        "{}",
+        second.err()
+    );
 }
 
 #[test]

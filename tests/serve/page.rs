@@ -24,7 +24,10 @@ fn a_session_shows_what_is_open_and_acknowledges_it_by_a_form() {
     agent.wait_for_runs(&operate, 1);
     let stranger = agent.curl("/", &[]);
     assert!(stranger.status == 303 || stranger.status == 302, "{stranger:?}");
-    let login = agent.curl("/login", &["--data-urlencode", &format!("token={operate}"), "--header", &format!("Origin: {}", agent.url)]);
+    let login = agent.curl(
+        "/login",
+        &["--data-urlencode", &format!("token={operate}"), "--header", &format!("Origin: {}", agent.url)],
+    );
     let cookie = cookie(&login);
     assert!(login.head.contains("HttpOnly") && login.head.contains("SameSite=Strict"), "{login:?}");
     let page = agent.curl("/", &["--cookie", &cookie]);
@@ -35,7 +38,8 @@ fn a_session_shows_what_is_open_and_acknowledges_it_by_a_form() {
     let id = page.body.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap();
     let form = |csrf: &str| {
         let origin = format!("Origin: {}", agent.url);
-        let fields = [format!("csrf={csrf}"), format!("id={id}"), "reason=a hotfix".to_owned(), "until=7d".to_owned()];
+        let fields =
+            [format!("csrf={csrf}"), format!("id={id}"), "reason=a hotfix".to_owned(), "until=7d".to_owned()];
         let fields = fields.iter().flat_map(|field| ["--data-urlencode", field.as_str()]);
         let args: Vec<&str> = ["--cookie", &cookie, "--header", &origin].into_iter().chain(fields).collect();
         agent.curl("/page/acknowledge", &args).status

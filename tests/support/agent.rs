@@ -48,7 +48,8 @@ impl AgentProcess {
     pub(crate) fn start(project: &Project, args: &[&str]) -> Self {
         let mut command = super::world::driftlock();
         command.current_dir(project.root()).arg("serve").args(args);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let err = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || err.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -114,8 +115,11 @@ impl AgentProcess {
         let start = Instant::now();
         loop {
             let metrics = self.get("/metrics", token).body;
-            let counts = metrics.lines().filter(|line| line.starts_with("driftlock_deployment_duration_seconds_count"));
-            let counts: Vec<usize> = counts.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+            let counts = metrics
+                .lines()
+                .filter(|line| line.starts_with("driftlock_deployment_duration_seconds_count"));
+            let counts: Vec<usize> =
+                counts.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
             if !counts.is_empty() && counts.iter().all(|count| *count >= runs) {
                 return self.get("/drift/deployments", token).json();
             }

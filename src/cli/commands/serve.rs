@@ -40,13 +40,16 @@ const BEAT: Duration = Duration::from_secs(30);
 /// and a page on [serve] listen; each request needs a token: driftlock serve token NAME --role read. SIGHUP reads the configuration
 /// again, SIGUSR1 looks at everything now, SIGTERM ends.
 #[derive(Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   driftlock serve token grafana --role scrape   a token for /metrics; it is shown once
   driftlock serve                               the agent of this project, on 127.0.0.1:8870
   driftlock serve --config /etc/driftlock/serve.toml
   curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8870/drift/events?status=open
-  kill -USR1 PID                                look at everything now")]
+  kill -USR1 PID                                look at everything now"
+)]
 pub(crate) struct ServeArgs {
     #[command(subcommand)]
     other: Option<ServeCommand>,
@@ -192,7 +195,8 @@ impl AgentInput {
         }
         if deployments.is_empty() {
             let root = root.as_ref().ok_or_else(|| {
-                Failure::new("there is nothing to look at").hint("write [[deployments]] into the configuration")
+                Failure::new("there is nothing to look at")
+                    .hint("write [[deployments]] into the configuration")
             })?;
             deployments.push(Deployment::named(&name_of(root)));
         }
@@ -268,9 +272,8 @@ fn make_private(dir: &Path) -> Result<(), Failure> {
 
 /// Wakes the agent at signals. What it gives is set when the configuration is to be read again.
 fn listen(agent: &Arc<Agent>) -> Result<Arc<std::sync::atomic::AtomicBool>, Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(format!("no thread could be started: {}", in_words(&error)))
-    };
+    let failed =
+        |error: std::io::Error| Failure::new(format!("no thread could be started: {}", in_words(&error)));
     let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGINT, SIGTERM]).map_err(failed)?;
     let asked = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (agent, reload) = (Arc::clone(agent), Arc::clone(&asked));
@@ -299,10 +302,12 @@ fn tokens(session: &Session, args: &TokenArgs) -> Result<u8, Failure> {
         }
         (Some(name), Some(role)) => {
             make_private(&input.dir)?;
-            let expires = args.expires.as_deref().map(|text| dates::until(text, clock::unix())).transpose()?;
+            let expires =
+                args.expires.as_deref().map(|text| dates::until(text, clock::unix())).transpose()?;
             let token = store.add(name, role.role(), expires.map(|it| it.unix)).map_err(failed)?;
             let end = if args.expires.is_some() { "" } else { ", until it is revoked" };
-            let told = format!("Token {name}, role {}{end}; it is shown only now:\n{token}\n", role.role().word());
+            let told =
+                format!("Token {name}, role {}{end}; it is shown only now:\n{token}\n", role.role().word());
             output::print(told.as_bytes())?;
         }
         (Some(name), None) => {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    AmendFault, Answer, Content, DatabaseAnswer, DatabaseQuery, Executed, Execution, FileChange, FilePlace, Host,
-    HostError, PlaceState, Query, StreamEnd, SystemFacts, SystemQuery, Watch,
+    AmendFault, Answer, Content, DatabaseAnswer, DatabaseQuery, Executed, Execution, FileChange, FilePlace,
+    Host, HostError, PlaceState, Query, StreamEnd, SystemFacts, SystemQuery, Watch,
 };
 use crate::model::Glob;
 use cache::read;
