@@ -216,7 +216,7 @@ impl Agent {
             }
             self.end_late();
             let next = held(&self.timetable).next(Now::read());
-            self.wait(next.min(every));
+            self.wait(next.min(every).min(self.first_deadline()));
         }
         self.end_all();
     }
@@ -227,6 +227,14 @@ impl Agent {
         for run in held(&self.running).values().filter(|run| run.deadline <= now) {
             run.watch.cancel();
         }
+    }
+
+    /// The time until the first of the runs that are under way must have ended.
+    fn first_deadline(&self) -> Duration {
+        let now = Instant::now();
+        let running = held(&self.running);
+        let going_on = running.values().filter(|run| !run.watch.is_cancelled());
+        going_on.map(|run| run.deadline.saturating_duration_since(now)).min().unwrap_or(Duration::MAX)
     }
 
     fn end_all(&self) {

@@ -31,7 +31,7 @@ fn written(project: &Project) -> Config {
 }
 
 #[test]
-fn the_configuration_is_turned_and_nobody_is_asked_where_nobody_is() {
+fn needs_mounts_the_configuration_is_turned_and_nobody_is_asked_where_nobody_is() {
     let server = Server::start(|_| {});
     let project = older(&server);
     let ran = project.run(&["init", "--from", "config.yaml"]);
@@ -72,7 +72,7 @@ fn the_configuration_is_turned_and_nobody_is_asked_where_nobody_is() {
 }
 
 #[test]
-fn the_fingerprint_of_a_git_server_is_asked_for() {
+fn needs_mounts_the_fingerprint_of_a_git_server_is_asked_for() {
     let server = Server::start(|_| {});
     let fingerprint = server.fingerprint("ed25519");
     for (answer, expected) in [("yes\n", 1), ("no\n", 0), (&*format!("{fingerprint}\n"), 1)] {

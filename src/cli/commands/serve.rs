@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::Builder;
-use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use sd_notify::NotifyState;
@@ -15,7 +14,7 @@ use crate::cli::terminal::output::{self, say};
 use crate::cli::terminal::signals::Interrupt;
 use crate::config::host_file::HostFile;
 use crate::config::{self, Deployment, ServeConfig, ServeFile, is_target_name};
-use crate::control::{clock, dates};
+use crate::control::{clock, dates, waits};
 use crate::error::Failure;
 use crate::model::{escaped, in_words};
 use crate::serve::agent::{Agent, Plan};
@@ -31,8 +30,6 @@ const STATE_DIR: &str = "/var/lib/driftlock";
 const OWN_STATE: &str = "serve";
 /// The variable that stands in for `--config`, as the older agent had it.
 const VARIABLE: &str = "APP_CONFIG";
-/// How often a sign of life is given where nobody says how often.
-const BEAT: Duration = Duration::from_secs(30);
 
 /// Check deployments at their times, and answer for them over HTTP
 ///
@@ -251,7 +248,7 @@ fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u
     };
     let asked = listen(&agent)?;
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-    let every = sd_notify::watchdog_enabled().map_or(BEAT, |every| every / 2);
+    let every = sd_notify::watchdog_enabled().map_or(waits::TIMETABLE.most, |every| every / 2);
     let mut beat = || {
         let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         if asked.swap(false, std::sync::atomic::Ordering::SeqCst) {
