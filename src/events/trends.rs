@@ -46,7 +46,9 @@ pub(crate) fn weeks(events: &[Event], is_of: &dyn Fn(Option<&str>) -> bool) -> V
         let Some(check) = &event.check else { continue };
         let name = week_of(event.detected_at_unix);
         if weeks.last().is_none_or(|(last, ..)| last.week != name) {
-            close(weeks.last_mut(), &open);
+            if let Some((week, ..)) = weeks.last_mut() {
+                close(week, &open);
+            }
             weeks.push((WeekTrend { week: name, ..WeekTrend::default() }, Vec::new(), Vec::new()));
         }
         let Some((week, to_detect, to_resolve)) = weeks.last_mut() else { continue };
@@ -82,7 +84,9 @@ pub(crate) fn weeks(events: &[Event], is_of: &dyn Fn(Option<&str>) -> bool) -> V
             Happened::Started | Happened::Gap => {}
         }
     }
-    close(weeks.last_mut(), &open);
+    if let Some((week, ..)) = weeks.last_mut() {
+        close(week, &open);
+    }
     weeks
         .into_iter()
         .map(|(week, to_detect, to_resolve)| WeekTrend {
@@ -94,8 +98,7 @@ pub(crate) fn weeks(events: &[Event], is_of: &dyn Fn(Option<&str>) -> bool) -> V
 }
 
 /// Notes what is open at the end of a week.
-fn close(week: Option<&mut (WeekTrend, Vec<i64>, Vec<i64>)>, open: &OpenDrift) {
-    let Some((week, ..)) = week else { return };
+fn close(week: &mut WeekTrend, open: &OpenDrift) {
     week.open_by_severity.clear();
     for (_, severity) in open.values() {
         *week.open_by_severity.entry(severity.clone()).or_default() += 1;

@@ -201,15 +201,12 @@ impl Automatic<'_> {
             if planned.is_left(&name, now) {
                 continue;
             }
-            match planned.used_up(self.gate, &name, now) {
-                Some(why) => {
-                    planned.escalate(&name);
-                    decision.escalations.push((name, escalation(event, policy, why)));
-                }
-                None => {
-                    planned.note(&name);
-                    decision.repairs.push(repair);
-                }
+            if let Some(why) = planned.used_up(self.gate, &name, now) {
+                planned.escalate(&name);
+                decision.escalations.push((name, escalation(event, policy, why)));
+            } else {
+                planned.note(&name);
+                decision.repairs.push(repair);
             }
         }
         let is_container = |repair: &WantedRepair| {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::commands::remediate::{host_file, released};
 use crate::support::disk::{files_below, temporaries};
-use crate::support::sshd::Sshd;
+use crate::support::sshd::Server;
 use crate::support::{Project, Ran};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
@@ -15,8 +15,8 @@ const ORDER: &str = "odoo_modules/seisei/printer/models/order.py";
 /// A project, a server that has a copy of it, and the host's own file that names that as a target.
 fn on_server(
     setup: impl FnOnce(&mut crate::support::sshd::Setup),
-) -> (Project, Sshd, (tempfile::TempDir, String)) {
-    let sshd = Sshd::start(setup);
+) -> (Project, Server, (tempfile::TempDir, String)) {
+    let sshd = Server::start(setup);
     let project = released(|_| {});
     let tree = sshd.dir().join("erp");
     for dir in ["infra", "odoo_modules"] {
