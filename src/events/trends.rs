@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::event::{Event, Happened};
+use crate::control::clock;
 use crate::model::{escaped, lasting};
 
 /// What a week saw.
@@ -44,7 +45,7 @@ pub(crate) fn weeks(events: &[Event], is_of: &dyn Fn(Option<&str>) -> bool) -> V
     let mut open = OpenDrift::new();
     for event in events.iter().filter(|event| is_of(event.target.as_deref())) {
         let Some(check) = &event.check else { continue };
-        let name = week_of(event.detected_at_unix);
+        let name = clock::week_of(event.detected_at_unix);
         if weeks.last().is_none_or(|(last, ..)| last.week != name) {
             if let Some((week, ..)) = weeks.last_mut() {
                 close(week, &open);
@@ -108,13 +109,6 @@ fn close(week: &mut WeekTrend, open: &OpenDrift) {
 fn median(mut all: Vec<i64>) -> Option<i64> {
     all.sort_unstable();
     all.get(all.len() / 2).copied()
-}
-
-/// The week of a moment, in UTC.
-fn week_of(unix: i64) -> String {
-    use chrono::Datelike as _;
-    let week = chrono::DateTime::from_timestamp(unix, 0).map(|at| at.iso_week());
-    week.map(|week| format!("{:04}-W{:02}", week.year(), week.week())).unwrap_or_default()
 }
 
 /// A table for people.

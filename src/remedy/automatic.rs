@@ -179,7 +179,7 @@ impl Automatic<'_> {
         if wanted.is_empty() {
             return decision;
         }
-        let subjects: usize = checks.iter().map(|check| check.subjects).sum();
+        let subjects: usize = checks.iter().filter(|it| it.compares).map(|it| it.subjects).sum();
         let now = clock::unix();
         if open.len() > FEW && open.len() * ONE_IN > subjects {
             if !tried.is_left(ALL_SUBJECTS, now) {

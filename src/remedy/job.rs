@@ -38,7 +38,7 @@ use crate::store::pause;
 use crate::terraform::Proposal;
 
 /// The time between two looks at a container that was just started.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(500);
 
 /// Who repairs what, and by which rules.
 pub(crate) struct RemedyJob<'a> {
@@ -345,7 +345,7 @@ impl RemedyJob<'_> {
             if !(is_open && waits && starts) || began.elapsed() >= waits::REMEDY_SETTLED.most {
                 return Ok(examined);
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(TICK);
         }
     }
 

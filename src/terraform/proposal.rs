@@ -46,10 +46,12 @@ pub fn propose(
 ) -> Result<Proposal, ProposalError> {
     let code = Code::read(environment.dir);
     let planned = in_session(environment, watch, &code, |session| session.propose(address, &code));
-    let (proposal, plan) = planned.map_err(ProposalError::Failed)?;
+    let (proposal, mut plan) = planned.map_err(ProposalError::Failed)?;
     if let Some(why) = other_change(&plan, address) {
         return Err(ProposalError::Other(why));
     }
+    // A plan of one resource is never complete; what it leaves for later is not.
+    plan.header.complete = None;
     let settled = Settled::default();
     let config = environment.config;
     let rules = Rules {
