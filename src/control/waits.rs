@@ -83,6 +83,7 @@ waits! {
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
+    TERRAFORM_LOCK = wait("another Terraform that holds the state's lock, where a repair is planned or applied", 60, "the repair is refused, or escalated");
     REMEDY_ENGINE = wait("the engine's client, or Compose, that carries out a step of a repair", 300, "the repair is escalated");
     REMEDY_SETTLED = wait("a container that was started, before it is looked at for the last time", 10, "the repair is escalated");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");

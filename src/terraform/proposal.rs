@@ -13,10 +13,11 @@ use super::look::{Environment, Session, Workplace, in_session};
 use super::look_error::LookError;
 use super::plan::{Action, Plan};
 use crate::control::progress::Watch;
+use crate::control::waits;
 use crate::model::Digest;
 
 /// How long the state's lock is waited for where nothing is configured.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const LOCK_PATIENCE: Duration = waits::TERRAFORM_LOCK.most;
 
 /// A plan that waits to be applied. It is removed when this is dropped.
 #[derive(Debug)]
