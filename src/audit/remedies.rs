@@ -54,6 +54,9 @@ struct Facts<'a> {
     edited: &'a BTreeSet<Vec<u8>>,
 }
 
+/// Takes the undo of the finding of this number.
+pub(crate) type TakeUndo<'a> = dyn FnMut(usize, &Situation<'_>, Result<Vec<Step<'_>>, NoUndo>) + 'a;
+
 impl Advice<'_> {
     /// Puts on every finding what has probably happened and what can be done, and the latter on every check that could
     /// not be carried out; and on the report what can be done about all findings of a cause at once.
@@ -151,12 +154,7 @@ impl Advice<'_> {
     }
 
     /// Gives the undo of each of these findings, by what checks found them, with the paths of the project's tree below `root`.
-    pub(crate) fn undos(
-        &self,
-        findings: &[(&str, &Finding)],
-        root: &[u8],
-        take: &mut dyn FnMut(usize, &Situation<'_>, Result<Vec<Step<'_>>, NoUndo>),
-    ) {
+    pub(crate) fn undos(&self, findings: &[(&str, &Finding)], root: &[u8], take: &mut TakeUndo<'_>) {
         let sources = self.sources(findings.iter().map(|(_, finding)| *finding));
         let edited = check::drifted_compose_files(self.evidence);
         for (at, ((check, finding), source)) in findings.iter().zip(&sources).enumerate() {

@@ -117,6 +117,13 @@ pub(crate) fn standard_offset(year: i32) -> Option<i32> {
     Some(offset(1)?.min(offset(7)?))
 }
 
+/// The week of a moment as ISO 8601 has it, in UTC: `2026-W49`.
+pub(crate) fn week_of(unix: i64) -> String {
+    use chrono::Datelike as _;
+    let week = chrono::DateTime::from_timestamp(unix, 0).map(|at| at.iso_week());
+    week.map(|week| format!("{:04}-W{:02}", week.year(), week.week())).unwrap_or_default()
+}
+
 /// The minute of the day, in local time.
 pub(crate) fn minute_of_day() -> u16 {
     use chrono::Timelike as _;

@@ -110,6 +110,7 @@ waits! {
     LOGIN = wait("more attempts of one address to log in", 60, "they are counted anew");
     SESSION_IDLE = wait("the next request of a session", 60 * 60, "it ends");
     SESSION = wait("a session that nobody ends", 12 * 60 * 60, "it ends");
+    TERRAFORM_LOCK = wait("another Terraform that holds the state's lock, where a repair is planned or applied", 60, "the repair is refused, or escalated");
     REMEDY_ENGINE = wait("the engine's client, or Compose, that carries out a step of a repair", 300, "the repair is escalated");
     REMEDY_SETTLED = wait("a container that was started, before it is looked at for the last time", 10, "the repair is escalated");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::event::{Event, Happened};
+use crate::control::clock;
 use crate::model::{escaped, lasting};
 
 /// What a week saw.
@@ -44,9 +45,11 @@ pub(crate) fn weeks(events: &[Event], is_of: &dyn Fn(Option<&str>) -> bool) -> V
     let mut open = OpenDrift::new();
     for event in events.iter().filter(|event| is_of(event.target.as_deref())) {
         let Some(check) = &event.check else { continue };
-        let name = week_of(event.detected_at_unix);
+        let name = clock::week_of(event.detected_at_unix);
         if weeks.last().is_none_or(|(last, ..)| last.week != name) {
-            close(weeks.last_mut(), &open);
+            if let Some((week, ..)) = weeks.last_mut() {
+                close(week, &open);
+            }
             weeks.push((WeekTrend { week: name, ..WeekTrend::default() }, Vec::new(), Vec::new()));
         }
         let Some((week, to_detect, to_resolve)) = weeks.last_mut() else { continue };
@@ -82,7 +85,9 @@ pub(crate) fn weeks(events: &[Event], is_of: &dyn Fn(Option<&str>) -> bool) -> V
             Happened::Started | Happened::Gap => {}
         }
     }
-    close(weeks.last_mut(), &open);
+    if let Some((week, ..)) = weeks.last_mut() {
+        close(week, &open);
+    }
     weeks
         .into_iter()
         .map(|(week, to_detect, to_resolve)| WeekTrend {
@@ -94,8 +99,7 @@ pub(crate) fn weeks(events: &[Event], is_of: &dyn Fn(Option<&str>) -> bool) -> V
 }
 
 /// Notes what is open at the end of a week.
-fn close(week: Option<&mut (WeekTrend, Vec<i64>, Vec<i64>)>, open: &OpenDrift) {
-    let Some((week, ..)) = week else { return };
+fn close(week: &mut WeekTrend, open: &OpenDrift) {
     week.open_by_severity.clear();
     for (_, severity) in open.values() {
         *week.open_by_severity.entry(severity.clone()).or_default() += 1;
@@ -105,13 +109,6 @@ fn close(week: Option<&mut (WeekTrend, Vec<i64>, Vec<i64>)>, open: &OpenDrift) {
 fn median(mut all: Vec<i64>) -> Option<i64> {
     all.sort_unstable();
     all.get(all.len() / 2).copied()
-}
-
-/// The week of a moment, in UTC.
-fn week_of(unix: i64) -> String {
-    use chrono::Datelike as _;
-    let week = chrono::DateTime::from_timestamp(unix, 0).map(|at| at.iso_week());
-    week.map(|week| format!("{:04}-W{:02}", week.year(), week.week())).unwrap_or_default()
 }
 
 /// A table for people.

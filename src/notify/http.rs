@@ -1,5 +1,6 @@
 //! One POST over HTTP: tried again where that may help, for a bounded time, and told of without saying where it went.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,13 +14,14 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Proxy};
 
 use super::secret::{Secret, Webhook};
-use super::ticket::answer_of;
 use super::undelivered::Undelivered;
 use crate::control::waits;
 use crate::error::Failure;
 use crate::host::Watch;
 use crate::model::{Address, in_words, lasting};
 
+/// How much of an answer is looked at, where that counts.
+pub(super) const LONGEST_ANSWER: u64 = 64 << 10;
 /// How often one message is sent at most.
 const ATTEMPTS: u32 = 3;
 /// The longest that a server may ask to be left alone before the next attempt.
@@ -87,6 +89,13 @@ impl Resolver for NameResolver {
             other => other,
         })
     }
+}
+
+/// Reads an answer of at most [`LONGEST_ANSWER`].
+fn answer_of(from: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = from.take(LONGEST_ANSWER).read_to_end(&mut bytes);
+    bytes
 }
 
 /// How an attempt ended, where it did not succeed.

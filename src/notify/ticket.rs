@@ -1,7 +1,7 @@
 //! Change requests and incidents: opened once for each finding, by a webhook or a command, and closed with what became of it.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Seek as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +10,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::credentials;
 use super::deliver::{Way, limit_of};
+use super::http::LONGEST_ANSWER;
 use super::undelivered::Undelivered;
 use crate::config::Notify;
 use crate::control::{child, waits};
@@ -17,8 +18,6 @@ use crate::host::Watch;
 use crate::model::{escaped, in_words};
 use crate::project::Project;
 
-/// How much of an answer is looked at.
-const LONGEST_ANSWER: u64 = 64 << 10;
 /// How long a reference may be.
 const LONGEST_REFERENCE: usize = 200;
 /// The keys of an answer that may be the reference, in the order in which they are looked for.
@@ -87,13 +86,6 @@ impl Ticket<'_> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct TicketError(String);
-
-/// Reads an answer of at most [`LONGEST_ANSWER`].
-pub(super) fn answer_of(from: impl std::io::Read) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let _ = from.take(LONGEST_ANSWER).read_to_end(&mut bytes);
-    bytes
-}
 
 /// The reference that an answer names.
 fn reference_in(answer: &[u8]) -> Option<String> {

@@ -179,7 +179,7 @@ impl Automatic<'_> {
         if wanted.is_empty() {
             return decision;
         }
-        let subjects: usize = checks.iter().map(|check| check.subjects).sum();
+        let subjects: usize = checks.iter().filter(|it| it.compares).map(|it| it.subjects).sum();
         let now = clock::unix();
         if open.len() > FEW && open.len() * ONE_IN > subjects {
             if !tried.is_left(ALL_SUBJECTS, now) {
@@ -201,15 +201,12 @@ impl Automatic<'_> {
             if planned.is_left(&name, now) {
                 continue;
             }
-            match planned.used_up(self.gate, &name, now) {
-                Some(why) => {
-                    planned.escalate(&name);
-                    decision.escalations.push((name, escalation(event, policy, why)));
-                }
-                None => {
-                    planned.note(&name);
-                    decision.repairs.push(repair);
-                }
+            if let Some(why) = planned.used_up(self.gate, &name, now) {
+                planned.escalate(&name);
+                decision.escalations.push((name, escalation(event, policy, why)));
+            } else {
+                planned.note(&name);
+                decision.repairs.push(repair);
             }
         }
         let is_container = |repair: &WantedRepair| {

@@ -38,7 +38,7 @@ use crate::store::pause;
 use crate::terraform::Proposal;
 
 /// The time between two looks at a container that was just started.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(500);
 
 /// Who repairs what, and by which rules.
 pub(crate) struct RemedyJob<'a> {
@@ -239,7 +239,11 @@ impl RemedyJob<'_> {
             return Err(refusal(&[(name, RemedyRefusal::NotAllowed(step.kind().word()))]));
         }
         for item in &plan.items {
-            let Some(other_than) = self.needs_approval(item) else { continue };
+            let other_than = match self.needs_approval(item) {
+                NeededApproval::Nobodys => continue,
+                NeededApproval::Anybodys => None,
+                NeededApproval::Others(than) => Some(than),
+            };
             let approved = approvals::of_plan(root, target, plan.digest(), other_than).map_err(at_state)?;
             if approved.is_none() {
                 return Err(refusal(&[(item.name(), RemedyRefusal::NotApproved)]));
@@ -249,7 +253,7 @@ impl RemedyJob<'_> {
     }
 
     /// Whether somebody must have approved the repair of a finding, and who that may not be.
-    fn needs_approval(&self, item: &RemedyItem) -> Option<Option<&str>> {
+    fn needs_approval(&self, item: &RemedyItem) -> NeededApproval<'_> {
         let scene = Scene { target: self.aim.target.as_deref(), trigger: HintSource::Remedy };
         let mut event = Event::new(Happened::Detected, scene).about(item.check, &item.finding);
         event.category = Some(item.category);
@@ -257,10 +261,10 @@ impl RemedyJob<'_> {
         let approval = rules.judge(&mut event).and_then(|policy| policy.approval);
         match approval {
             // Who looks at the steps to approve them is not asked for an approval.
-            Some(ApprovalBy::Other) if !self.is_approver => Some(Some(&self.by)),
-            Some(ApprovalBy::Any) if !self.is_agreed => Some(None),
-            _ if item.category == Category::Security && !self.is_agreed => Some(None),
-            _ => None,
+            Some(ApprovalBy::Other) if !self.is_approver => NeededApproval::Others(&self.by),
+            Some(ApprovalBy::Any) if !self.is_agreed => NeededApproval::Anybodys,
+            _ if item.category == Category::Security && !self.is_agreed => NeededApproval::Anybodys,
+            _ => NeededApproval::Nobodys,
         }
     }
 
@@ -289,11 +293,11 @@ impl RemedyJob<'_> {
         // Whatever was done is looked at, also where somebody wants to end it.
         let end = Watch::default();
         let after = self.look_after(plan, fault.is_none(), &end);
-        let mut outcome = self.judge(plan, &examined.report, after.as_ref(), fault.as_ref());
+        let mut outcome = Self::judge(plan, &examined.report, after.as_ref(), fault.as_ref());
         if let Ok(after) = &after
             && is_worse(plan, &examined.report, &after.report)
         {
-            self.put_back(prepared, &mut outcome, &end);
+            Self::put_back(prepared, &mut outcome, &end);
         }
         outcome.kept = kept.as_ref().map(|kept| kept.place().to_owned());
         self.record(plan, kept.as_mut(), &mut outcome);
@@ -341,12 +345,11 @@ impl RemedyJob<'_> {
             if !(is_open && waits && starts) || began.elapsed() >= waits::REMEDY_SETTLED.most {
                 return Ok(examined);
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(TICK);
         }
     }
 
     fn judge(
-        &self,
         plan: &RemedyPlan,
         before: &Report,
         after: Result<&Examined, &Failure>,
@@ -378,7 +381,7 @@ impl RemedyJob<'_> {
     }
 
     /// Puts back what stood there before.
-    fn put_back(&self, prepared: &Prepared, outcome: &mut RemedyOutcome, watch: &Watch) {
+    fn put_back(prepared: &Prepared, outcome: &mut RemedyOutcome, watch: &Watch) {
         let back: Vec<(&FileStep, FileChange)> =
             prepared.plan.files().map(|file| (file, reversed(file))).collect();
         if back.is_empty() {
@@ -468,6 +471,14 @@ impl RemedyJob<'_> {
         }
         event
     }
+}
+
+/// Whose approval a repair needs.
+enum NeededApproval<'a> {
+    Nobodys,
+    Anybodys,
+    /// Of somebody else than this one.
+    Others(&'a str),
 }
 
 /// The plans of findings, and the refusals of those that have none.

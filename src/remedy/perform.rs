@@ -103,7 +103,7 @@ impl Stage<'_> {
                 variables.extend(self.about.iter().cloned());
                 let execution = Execution { argv: &argv, variables: &variables, dir: None, time: *timeout };
                 let ended = amend::run(&execution)?;
-                succeeded(&argv, Executed { said: without(ended.said, &given), ..ended })
+                succeeded(&argv, &Executed { said: without(&ended.said, &given), ..ended })
             }
             RemedyStep::Apply { proposal, .. } => Ok((self.apply)(proposal)?),
         }
@@ -137,7 +137,7 @@ impl Stage<'_> {
     /// Runs the engine's client on the host.
     fn engine(&self, words: &[Vec<u8>], watch: &Watch) -> Result<(), StepFault> {
         let argv: Vec<Vec<u8>> = self.client().into_iter().chain(words.iter().cloned()).collect();
-        succeeded(&argv, self.on_host(&argv, watch)?)
+        succeeded(&argv, &self.on_host(&argv, watch)?)
     }
 
     fn client(&self) -> Vec<Vec<u8>> {
@@ -159,7 +159,7 @@ impl Stage<'_> {
             *last = b"docker-compose".to_vec();
         }
         let argv = [if has_plugin { plugin } else { client }, words].concat();
-        succeeded(&argv, self.on_host(&argv, watch)?)
+        succeeded(&argv, &self.on_host(&argv, watch)?)
     }
 
     fn on_host(&self, argv: &[Vec<u8>], watch: &Watch) -> Result<Executed, HostError> {
@@ -170,8 +170,8 @@ impl Stage<'_> {
 }
 
 /// What a program said, without the values of variables that may be secrets.
-fn without(said: Vec<u8>, given: &[(String, OsString)]) -> Vec<u8> {
-    let mut text = String::from_utf8_lossy(&said).into_owned();
+fn without(said: &[u8], given: &[(String, OsString)]) -> Vec<u8> {
+    let mut text = String::from_utf8_lossy(said).into_owned();
     for (_, value) in given {
         let value = value.to_string_lossy();
         if value.len() >= SHORTEST_SECRET {
@@ -181,7 +181,7 @@ fn without(said: Vec<u8>, given: &[(String, OsString)]) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn succeeded(argv: &[Vec<u8>], ended: Executed) -> Result<(), StepFault> {
+fn succeeded(argv: &[Vec<u8>], ended: &Executed) -> Result<(), StepFault> {
     if ended.code == Some(0) {
         return Ok(());
     }

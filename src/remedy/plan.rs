@@ -115,7 +115,9 @@ impl RemedyPlan {
                 let lines = step.lines();
                 let lines =
                     if is_done { lines } else { vec!["(the container is made anew above)".to_owned()] };
-                lines.iter().for_each(|line| text.extend(["    ", line.as_str(), "\n"]));
+                for line in &lines {
+                    text.extend(["    ", line.as_str(), "\n"]);
+                }
             }
             for note in &item.finding.notes {
                 let _ = writeln!(text, "    note: {}", escaped(note.as_bytes()));
@@ -194,7 +196,7 @@ impl Planning<'_> {
                 if finding.subject.source == SubjectSource::Plan {
                     return self.applied(check, finding);
                 }
-                let steps = undo.map_err(no_steps)?;
+                let steps = undo.map_err(|why| no_steps(&why))?;
                 let head = head.as_ref().map(|head| head.commit.as_str());
                 self.is_of_today(&steps, head)?;
                 self.steps(finding, situation, &steps, (&dirs, &names))
@@ -269,7 +271,7 @@ impl Planning<'_> {
         }
         let service = |recreates| {
             let (project, service) =
-                self.advice.service(finding).ok_or_else(|| no_steps(NoUndo::NotOfCompose))?;
+                self.advice.service(finding).ok_or_else(|| no_steps(&NoUndo::NotOfCompose))?;
             let files = self.advice.compose_paths(finding);
             Ok(RemedyStep::Service { recreates, files, project, service })
         };
@@ -287,7 +289,7 @@ impl Planning<'_> {
                 Err(RemedyRefusal::NoSteps(why.to_owned()))
             }
             Step::Container(verb) => {
-                let name = name.clone().map_err(|_| no_steps(NoUndo::Option))?;
+                let name = name.clone().map_err(|_| no_steps(&NoUndo::Option))?;
                 Ok(RemedyStep::Container { verb, name })
             }
             Step::Command(line) => Err(RemedyRefusal::NoSteps(format!("run it by hand: {line}"))),
@@ -299,7 +301,7 @@ impl Planning<'_> {
     }
 }
 
-fn no_steps(why: NoUndo) -> RemedyRefusal {
+fn no_steps(why: &NoUndo) -> RemedyRefusal {
     RemedyRefusal::NoSteps(why.to_string())
 }
 

@@ -13,10 +13,11 @@ use super::look::{Environment, Session, Workplace, in_session};
 use super::look_error::LookError;
 use super::plan::{Action, Plan};
 use crate::control::progress::Watch;
+use crate::control::waits;
 use crate::model::Digest;
 
 /// How long the state's lock is waited for where nothing is configured.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const LOCK_PATIENCE: Duration = waits::TERRAFORM_LOCK.most;
 
 /// A plan that waits to be applied. It is removed when this is dropped.
 #[derive(Debug)]
@@ -46,10 +47,12 @@ pub fn propose(
 ) -> Result<Proposal, ProposalError> {
     let code = Code::read(environment.dir);
     let planned = in_session(environment, watch, &code, |session| session.propose(address, &code));
-    let (proposal, plan) = planned.map_err(ProposalError::Failed)?;
+    let (proposal, mut plan) = planned.map_err(ProposalError::Failed)?;
     if let Some(why) = other_change(&plan, address) {
         return Err(ProposalError::Other(why));
     }
+    // A plan of one resource is never complete; what it leaves for later is not.
+    plan.header.complete = None;
     let settled = Settled::default();
     let config = environment.config;
     let rules = Rules {

@@ -299,7 +299,9 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
                     self.is_repairing = false;
                     let RepairsDone { recorded, unrecorded, warnings } = *done;
                     let events = &self.watcher.examination.auditor.project.control.events;
-                    warnings.iter().for_each(|warning| events.warning(warning));
+                    for warning in &warnings {
+                        events.warning(warning);
+                    }
                     recorded.iter().try_for_each(|event| (self.records.sink)(event))?;
                     self.note_tickets(&recorded)?;
                     self.record(unrecorded)?;

@@ -235,7 +235,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in parts {
             let path = dir.path().join(name);
-            if name.ends_with(".gz") {
+            if path.extension().is_some_and(|it| it == "gz") {
                 let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 packed.write_all(text.as_bytes()).unwrap();
                 std::fs::write(&path, packed.finish().unwrap()).unwrap();
@@ -276,7 +276,7 @@ mod tests {
             let text = event(7, AT, (1001, 1001), "\"/bin/mv\"", 4711);
             let told = told(&[("audit.log", other.clone()), (name, text)]).unwrap();
             assert!(
-                told.contains(&format!("changed by ada with /bin/mv (audit record 1700000000.123:7 in ")),
+                told.contains("changed by ada with /bin/mv (audit record 1700000000.123:7 in "),
                 "{told}"
             );
             assert!(told.contains(name), "{told}");

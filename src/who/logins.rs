@@ -131,7 +131,7 @@ mod tests {
     fn one_login_is_likely_and_several_are_nobody() {
         let ada = record(USER, "pts/0", "ada", "10.0.0.7", 900);
         let bob = record(USER, "pts/1", "bob", "", 950);
-        let likely = told(&[ada.clone()], 0).unwrap();
+        let likely = told(std::slice::from_ref(&ada), 0).unwrap();
         assert!(
             likely
                 .starts_with("likely changed by ada (the login from 10.0.0.7 that overlaps its change, in "),
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(told(&[ada.clone(), bob.clone()], 0).unwrap_err(), "2 users were logged in at that time");
         assert!(told(&[ada.clone(), bob.clone()], 1001).unwrap().starts_with("likely changed by ada"));
         assert_eq!(
-            told(&[bob.clone()], 1001).unwrap_err(),
+            told(std::slice::from_ref(&bob), 1001).unwrap_err(),
             "who was logged in at that time is not its owner"
         );
         let over = [ada.clone(), record(DEAD, "pts/0", "", "", 960)];

@@ -72,9 +72,8 @@ struct FileMoment {
 /// Climbs the ladder for a file of this machine, from the surest rung.
 #[must_use]
 pub(crate) fn of_file(path: &Path, sources: &WhoSources) -> WhoClaim {
-    let meta = match path.symlink_metadata() {
-        Ok(meta) => meta,
-        Err(_) => return WhoClaim::unknown("it is not there, so no inode and no time lead to a record"),
+    let Ok(meta) = path.symlink_metadata() else {
+        return WhoClaim::unknown("it is not there, so no inode and no time lead to a record");
     };
     let moment =
         FileMoment { device: meta.dev(), inode: meta.ino(), changed: meta.ctime(), owner: meta.uid() };

@@ -58,16 +58,15 @@ fn repaired(session: &Session, args: &RemediateArgs, interrupt: &Interrupt) -> R
     if args.dry_run {
         return Ok(0);
     }
-    let (prepared, _turn) = match turn {
-        Some(turn) => (prepared, turn),
-        None => {
-            agreed(interrupt)?;
-            let turn = job.hold(&interrupt.watch)?;
-            job.is_agreed = true;
-            let again = as_task(&job)?;
-            is_same(&prepared, &again)?;
-            (again, turn)
-        }
+    let (prepared, _turn) = if let Some(turn) = turn {
+        (prepared, turn)
+    } else {
+        agreed(interrupt)?;
+        let turn = job.hold(&interrupt.watch)?;
+        job.is_agreed = true;
+        let again = as_task(&job)?;
+        is_same(&prepared, &again)?;
+        (again, turn)
     };
     if interrupt.code().is_some() {
         return Ok(1);

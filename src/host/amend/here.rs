@@ -35,7 +35,7 @@ fn system(errno: Errno) -> AmendFault {
 
 /// What stands at places.
 pub(crate) fn held(places: &[FilePlace]) -> Vec<Result<PlaceState, AmendFault>> {
-    places.iter().map(|place| held_one(place)).collect()
+    places.iter().map(held_one).collect()
 }
 
 fn held_one(place: &FilePlace) -> Result<PlaceState, AmendFault> {
@@ -191,7 +191,7 @@ impl Held {
     fn put_link(&self, name: &[u8], text: &[u8], before: Option<&Stat>) -> Result<(), AmendFault> {
         let dir = self.innermost();
         let temporary = Self::free_name(&mut |free| rustix::fs::symlinkat(text, dir, free))?;
-        self.into_place(&temporary, name, before)
+        self.put_in_place(&temporary, name, before)
     }
 
     fn put_file(
@@ -210,7 +210,7 @@ impl Held {
         };
         self.fill(&mut file, bytes, (ownership, mode), (name, before)).map_err(remove_again)?;
         if let Some(named) = &named {
-            return self.into_place(named, name, before);
+            return self.put_in_place(named, name, before);
         }
         let dir = self.innermost();
         let own = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -223,7 +223,7 @@ impl Held {
             return Ok(());
         }
         let temporary = Self::free_name(&mut |free| link(free))?;
-        self.into_place(&temporary, name, before)
+        self.put_in_place(&temporary, name, before)
     }
 
     /// A new file without a name; where the file system has none such, with a temporary one.
@@ -298,10 +298,10 @@ impl Held {
     }
 
     /// Makes something under a temporary name that is free.
-    fn free_name(make: &mut dyn FnMut(&[u8]) -> Result<(), Errno>) -> Result<Vec<u8>, AmendFault> {
+    fn free_name(put: &mut dyn FnMut(&[u8]) -> Result<(), Errno>) -> Result<Vec<u8>, AmendFault> {
         for _ in 0..NAMES {
             let name = temporary_name();
-            match make(&name) {
+            match put(&name) {
                 Err(Errno::EXIST) => {}
                 made => return made.map(|()| name).map_err(system),
             }
@@ -310,7 +310,7 @@ impl Held {
     }
 
     /// Renames a temporary to its place, if that still is what was looked at.
-    fn into_place(&self, temporary: &[u8], name: &[u8], before: Option<&Stat>) -> Result<(), AmendFault> {
+    fn put_in_place(&self, temporary: &[u8], name: &[u8], before: Option<&Stat>) -> Result<(), AmendFault> {
         let dir = self.innermost();
         let renamed = if self.is_still(name, before) {
             rustix::fs::renameat(dir, temporary, dir, name).map_err(system)

@@ -20,6 +20,9 @@ const AMEND: &str = include_str!("amend.sh");
 /// What a login shell may say besides, and what is told of each file but its content.
 const NOISE: u64 = 4 << 20;
 
+/// Reads the answer about the place of this number.
+type ReadAnswer<'a, T> = dyn Fn(usize, &[String]) -> Result<T, AmendFault> + 'a;
+
 /// One request: the script, and what is awaited of it.
 struct AmendRequest {
     nonce: String,
@@ -188,7 +191,7 @@ impl SshHost {
         &self,
         calls: Vec<Result<Vec<u8>, AmendFault>>,
         limit: u64,
-        read: &dyn Fn(usize, &[String]) -> Result<T, AmendFault>,
+        read: &ReadAnswer<'_, T>,
         watch: &Watch,
     ) -> Result<Vec<Result<T, AmendFault>>, HostError> {
         let able: Vec<Vec<u8>> = calls.iter().filter_map(|call| call.as_ref().ok().cloned()).collect();
