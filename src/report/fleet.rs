@@ -92,7 +92,7 @@ impl Page {
         self.line(&format!("{} {noun}: {}", reports.len(), each.join(", ")));
     }
 
-    fn differences(&mut self, reports: &[Report], named: usize) {
+    fn differences(&mut self, reports: &[Report], most_names: usize) {
         let mut last = None;
         for (kind, over) in differences(reports) {
             if last.replace(kind) != Some(kind) {
@@ -107,7 +107,7 @@ impl Page {
                 (new, known) => format!("{new} new, {known} known"),
             };
             let all: Vec<&str> = over.new.iter().chain(&over.known).copied().collect();
-            let names = names(&all, named);
+            let names = names(&all, most_names);
             self.line(&format!("  {title}{changed}: on {} ({news}): {names}", all.len()));
         }
     }

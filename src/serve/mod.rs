@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod api;
 pub(crate) mod board;
 pub(crate) mod deployed;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "tests use what no route needs"))]
 pub(crate) mod http;
 pub(crate) mod metrics;
 pub(crate) mod mirror;

@@ -67,10 +67,10 @@ impl SshHost {
         if let Gathered::NoEngine(why) | Gathered::Unreachable(why) = &gathered {
             return unasked(containers, why);
         }
-        let named = gathered.named();
-        let names: Vec<&str> = named.iter().map(|it| it.name).collect();
+        let containers_there = gathered.named();
+        let names: Vec<&str> = containers_there.iter().map(|it| it.name).collect();
         let mut all = unmatched(containers, &names);
-        for container in &named {
+        for container in &containers_there {
             let mut told = ToldMachine::default();
             let asked = self.ask_sources(connection, container, &mut told).await;
             let is_there = |source: &str| matches!(told.paths.get(source.as_bytes()), Some(Found::At { .. }));
