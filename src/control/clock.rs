@@ -44,7 +44,6 @@ pub(crate) struct Now {
 
 impl Now {
     /// Reads both clocks.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the agent's runner reads it"))]
     pub(crate) fn read() -> Self {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         let [seconds, nanoseconds] = [time.tv_sec, time.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));

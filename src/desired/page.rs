@@ -1,4 +1,4 @@
-//! One answer of a CMDB, or one page of it: JSON by CI, the public shape of NetBox's REST API
+//! One answer of a CMDB, or one page of it: JSON by CI, the public shape of `NetBox`'s REST API
 //! (<https://netboxlabs.com/docs/netbox/integrations/rest-api/>), or one whose fields the configuration names.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,9 @@ use super::{DesiredItem, DesiredValue, field};
 use crate::config::{DesiredSource, FieldPaths};
 use crate::control::dates::moment;
 use crate::model::escaped;
+
+/// Reads a value of a field, or says why it cannot.
+type FieldReader = fn(&Value) -> Result<DesiredValue, String>;
 
 /// The key of an answer by CI that says when it was made; every other key is a CI.
 const GENERATED_AT: &str = "generated_at";
@@ -183,8 +186,7 @@ impl Shape {
                 Err(why) => drop(fields.insert(field::POWER_STATE.to_owned(), Err(why))),
             }
         }
-        type Reader = fn(&Value) -> Result<DesiredValue, String>;
-        let readers: [(&str, &Option<String>, Reader); 4] = [
+        let readers: [(&str, &Option<String>, FieldReader); 4] = [
             (field::CPUS, &paths.cpus, fields::cpus),
             (field::MEMORY_MB, &paths.memory_mb, fields::megabytes),
             (field::NETWORKS, &paths.networks, fields::networks),

@@ -53,14 +53,16 @@ pub mod fact {
     pub const HOLDER: &str = "holder";
 }
 
+/// The facts that only a host tells.
+const FACTS_OF_HOSTS: [&str; 5] =
+    [fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY, fact::HOLDER, fact::LIMITS];
+
 /// The facts of `entry` that a lock file holds, and not those that only a host tells.
 #[must_use]
 pub fn locked_facts(entry: &Entry) -> BTreeMap<String, String> {
     let Value::Structured(facts) = &entry.value else { return BTreeMap::new() };
     let mut facts = facts.clone();
-    const OF_HOSTS: [&str; 5] =
-        [fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY, fact::HOLDER, fact::LIMITS];
-    facts.retain(|name, _| !OF_HOSTS.contains(&name.as_str()));
+    facts.retain(|name, _| !FACTS_OF_HOSTS.contains(&name.as_str()));
     facts
 }
 

@@ -239,7 +239,9 @@ impl Agent {
 
     fn end_all(&self) {
         let mut running = std::mem::take(&mut *held(&self.running));
-        running.values().for_each(|run| run.watch.cancel());
+        for run in running.values() {
+            run.watch.cancel();
+        }
         let until = Instant::now() + waits::AGENT_END.most;
         for thread in running.values_mut().filter_map(|run| run.thread.take()) {
             while !thread.is_finished() && Instant::now() < until {
@@ -426,6 +428,8 @@ fn recall(board: &mut Board, deployment: &str, store_root: &Path) -> Result<(), 
         if events.is_empty() {
             return Ok(());
         }
-        events.iter().for_each(|event| board.recall(deployment, event));
+        for event in &events {
+            board.recall(deployment, event);
+        }
     }
 }

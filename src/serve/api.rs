@@ -93,12 +93,21 @@ fn words(key: &str, text: Option<&str>, known: &[&str]) -> Result<Option<Vec<Str
     }
 }
 
-/// The incidents that a query names; `cursor` reads and writes the place where a page ends.
+/// Reading and writing the place where a page ends.
+#[derive(Clone, Copy)]
+pub(crate) struct IncidentCursors<'a> {
+    /// The id in a cursor; `None` where it was not given out here.
+    pub(crate) read: &'a dyn Fn(&str) -> Option<String>,
+    /// The cursor behind an id.
+    pub(crate) write: &'a dyn Fn(&str) -> String,
+}
+
+/// The incidents that a query names.
 pub(crate) fn incidents(
     agent: &Agent,
     query: &IncidentQuery,
     detail: bool,
-    (read, write): (&dyn Fn(&str) -> Option<String>, &dyn Fn(&str) -> String),
+    cursors: IncidentCursors<'_>,
 ) -> Result<IncidentPage, Refusal> {
     let statuses = words("status", query.status.as_deref(), &IncidentStatus::ALL.map(IncidentStatus::word))?;
     let categories = words("category", query.category.as_deref(), &Category::ALL.map(Category::word))?;
@@ -118,7 +127,8 @@ pub(crate) fn incidents(
         return Err(Refusal::Senseless(format!("limit: it is 1 to {LARGEST_PAGE}")));
     }
     let after = query.cursor.as_deref().map(|text| {
-        read(text).ok_or_else(|| Refusal::Senseless("cursor: it is none that was given out here".to_owned()))
+        (cursors.read)(text)
+            .ok_or_else(|| Refusal::Senseless("cursor: it is none that was given out here".to_owned()))
     });
     let after = after.transpose()?;
     let is_in = |list: &Option<Vec<String>>, word: Option<&str>| {
@@ -135,7 +145,7 @@ pub(crate) fn incidents(
     let board = agent.board();
     let mut found = board.before(after.as_deref()).filter(is_wanted);
     let page: Vec<&Incident> = found.by_ref().take(limit).collect();
-    let next = found.next().and(page.last()).map(|last| write(&last.id));
+    let next = found.next().and(page.last()).map(|last| (cursors.write)(&last.id));
     Ok(IncidentPage { events: page.into_iter().map(|it| IncidentView::of(it, detail)).collect(), next })
 }
 
@@ -186,7 +196,7 @@ pub(crate) fn timeline(agent: &Agent, query: &TimelineQuery) -> Result<Timeline,
     }
     let board = agent.board();
     let all: Vec<&Incident> = board.before(None).collect();
-    Ok(Timeline::of(all.into_iter(), days, clock::unix()))
+    Ok(Timeline::of(&all.into_iter(), days, clock::unix()))
 }
 
 /// Deployments that are to be looked at.

@@ -115,13 +115,11 @@ impl Setting {
 /// The targets that a deployment has looked at before: those it names, and those that have left a report.
 pub(crate) fn known_targets(deployment: &Deployment, store_root: &Path) -> Vec<Option<String>> {
     let target = |name: &String| (name != OWN_TREE).then(|| name.clone());
-    match &deployment.targets {
-        Some(names) => names.iter().map(target).collect(),
-        None => {
-            let left =
-                crate::store::runs::targets(store_root).into_iter().filter(|name| is_target_name(name));
-            std::iter::once(None).chain(left.map(Some)).collect()
-        }
+    if let Some(names) = &deployment.targets {
+        names.iter().map(target).collect()
+    } else {
+        let left = crate::store::runs::targets(store_root).into_iter().filter(|name| is_target_name(name));
+        std::iter::once(None).chain(left.map(Some)).collect()
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
         it.within(tag, |it| it.put("h1", &headline(result, &open)));
         places(it, agent, &states, reader);
         drift(it, &open, &causes, reader);
-        timeline(it, &Timeline::of(board.before(None).collect::<Vec<_>>().into_iter(), DAYS, clock::unix()));
+        timeline(it, &Timeline::of(&board.before(None).collect::<Vec<_>>().into_iter(), DAYS, clock::unix()));
         over(it, board.before(None).filter(|it| it.status == IncidentStatus::Resolved).take(RECENT));
     });
     page.put("footer", concat!("driftlock ", env!("CARGO_PKG_VERSION")));
@@ -256,7 +256,7 @@ fn incident(page: &mut Markup, incident: &Incident, is_open: bool, reader: Reade
     page.within(if is_open { "details open" } else { "details" }, |it| {
         it.within("summary", |it| {
             it.within("h4", |it| {
-                it.text(last.subject.as_deref().or(last.check.as_deref()).unwrap_or_default())
+                it.text(last.subject.as_deref().or(last.check.as_deref()).unwrap_or_default());
             });
             it.text(" ");
             it.put("i", last.kind.map_or("error", crate::model::Kind::word));

@@ -88,7 +88,9 @@ impl DeploymentRun<'_> {
         let _alone = state::hold(&project.store_root, target, &|| watch.is_cancelled())?;
         let mut journal = Journal::open(&project.store_root).map_err(at_state)?;
         let mut open = OpenFindings::read(&project.store_root, target).map_err(at_state)?;
-        let events = open.events(&checks, scene, &covers, &|event| drop(rules.judge(event)));
+        let events = open.events(&checks, scene, &covers, &|event| {
+            rules.judge(event);
+        });
         let mut sink = |event: &Event| {
             (self.sink)(event);
             Ok(())

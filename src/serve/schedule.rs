@@ -140,7 +140,7 @@ impl Timetable {
                 Some(row) if row.is_as(deployment) => row.on_error = deployment.on_error,
                 Some(row) => {
                     let (began, counters) = (row.began, row.counters);
-                    *row = Row { counters, began, ..Row::new(deployment, now) };
+                    *row = Row { began, counters, ..Row::new(deployment, now) };
                     row.is_wished_again = row.enabled && began.is_some();
                     row.is_waiting = row.enabled && began.is_none();
                 }
@@ -316,7 +316,7 @@ impl Row {
         match (&self.schedule, self.next) {
             (Schedule::Every(interval), Slot::Steady(next)) if next <= now.steady => {
                 let step = interval.as_millis().max(1);
-                let more = (now.steady - next).as_millis() / step;
+                let more = now.steady.saturating_sub(next).as_millis() / step;
                 let count = u64::try_from(more).unwrap_or(u64::MAX).saturating_add(1);
                 let ahead = u64::try_from(step).unwrap_or(u64::MAX).saturating_mul(count);
                 self.next = Slot::Steady(next.saturating_add(milliseconds(ahead)));
@@ -348,9 +348,7 @@ impl Row {
         }
         let slot = match self.next {
             Slot::Steady(next) => Some(next.saturating_sub(now.steady)),
-            Slot::Calendar(next) => {
-                Some(u64::try_from(next.saturating_sub(now.unix)).unwrap_or(0)).map(seconds)
-            }
+            Slot::Calendar(next) => Some(seconds(u64::try_from(next.saturating_sub(now.unix)).unwrap_or(0))),
             Slot::Never => None,
         };
         let retry = self.retry.map(|retry| retry.saturating_sub(now.steady));

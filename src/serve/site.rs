@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::agent::Agent;
-use super::api::{self, AcknowledgeBody, IncidentQuery, ReconcileBody, Refusal, TimelineQuery};
+use super::api::{
+    self, AcknowledgeBody, IncidentCursors, IncidentQuery, ReconcileBody, Refusal, TimelineQuery,
+};
 use super::http::{CursorKey, Problem, QueryKey, RouteKind, SiteAnswer, SiteRequest, SiteRoute, Verb, feed};
 use super::metrics;
 use super::page::{self, Reader};
@@ -106,6 +108,7 @@ fn problem(refusal: Refusal) -> Problem {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "handlers are alike")]
 fn scrape(site: &AgentSite, _: &SiteRequest) -> Result<SiteAnswer, Problem> {
     Ok(SiteAnswer::Text(metrics::MEDIA_TYPE, metrics::page(&site.agent)))
 }
@@ -121,6 +124,7 @@ fn index(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem>
     Ok(SiteAnswer::Html(page::page(&site.agent, reader)))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "handlers are alike")]
 fn stream(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
     let (sender, events) = feed(LAG);
     site.agent.audiences[usize::from(request.may(TokenRole::Detail))].add(sender);
@@ -141,7 +145,12 @@ fn events(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem
     };
     let read = |cursor: &str| site.cursors.open::<String>(EVENTS, cursor).ok();
     let write = |id: &str| site.cursors.seal(EVENTS, &id).unwrap_or_default();
-    let page = api::incidents(&site.agent, &query, request.may(TokenRole::Detail), (&read, &write));
+    let page = api::incidents(
+        &site.agent,
+        &query,
+        request.may(TokenRole::Detail),
+        IncidentCursors { read: &read, write: &write },
+    );
     SiteAnswer::json(&page.map_err(problem)?)
 }
 

@@ -38,6 +38,7 @@ pub(crate) enum TokenRole {
 
 impl TokenRole {
     /// Every role, the least first.
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 5] = [Self::Scrape, Self::Read, Self::Detail, Self::Operate, Self::Admin];
 
     /// Its name in files and on the command line.
@@ -52,6 +53,7 @@ impl TokenRole {
     }
 
     /// The role of that name.
+    #[cfg(test)]
     pub(crate) fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.word() == word)
     }

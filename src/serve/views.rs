@@ -297,7 +297,11 @@ pub(crate) struct TimelineDay {
 
 impl Timeline {
     /// The last days up to now.
-    pub(crate) fn of<'a>(incidents: impl Iterator<Item = &'a Incident> + Clone, days: u32, now: i64) -> Self {
+    pub(crate) fn of<'a>(
+        incidents: &(impl Iterator<Item = &'a Incident> + Clone),
+        days: u32,
+        now: i64,
+    ) -> Self {
         const DAY: i64 = 24 * 60 * 60;
         let today = now.div_euclid(DAY);
         let day = |number: i64| {

@@ -269,7 +269,7 @@ fn asking(server: &HttpServer) -> Project {
     project
 }
 
-/// A virtual machine as NetBox's REST API tells of it.
+/// A virtual machine as `NetBox`'s REST API tells of it.
 fn virtual_machine(id: u64, name: Value, status: &str, vcpus: Value) -> Value {
     json!({
         "id": id, "url": format!("http://x/api/virtualization/virtual-machines/{id}/"), "display": name, "name": name,

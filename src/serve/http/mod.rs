@@ -55,12 +55,12 @@ mod tests;
 mod tls;
 
 pub(crate) use answer::SiteAnswer;
-pub(crate) use cursor::{CursorKey, CursorKeyError};
+pub(crate) use cursor::CursorKey;
 pub(crate) use problem::Problem;
-pub(crate) use request::{SiteCaller, SiteRequest};
+pub(crate) use request::SiteRequest;
 pub(crate) use route::SiteRoute;
 pub(crate) use server::SiteServer;
 pub(crate) use site::{Site, SiteLimits};
-pub(crate) use spec::{QueryKey, RouteKind, RouteSpec, Verb};
-pub(crate) use stream::{Audience, EventFeed, FeedSender, ReaderGone, StreamEvent, feed};
-pub(crate) use tls::{CertificateError, SiteCertificate};
+pub(crate) use spec::{QueryKey, RouteKind, Verb};
+pub(crate) use stream::{Audience, StreamEvent, feed};
+pub(crate) use tls::SiteCertificate;

@@ -222,7 +222,8 @@ fn a_day_of_twenty_deployments() {
         }
         (most, looks) = (most.max(running.len()), looks + 1);
         let end = running.values().min().map_or(u64::MAX, |end| end - second);
-        second += table.next(now).as_millis().div_ceil(1000).max(1).min(u128::from(end)) as u64;
+        let next = table.next(now).as_millis().div_ceil(1000).max(1).min(u128::from(end));
+        second += u64::try_from(next).unwrap();
     }
     assert_eq!(most, 4, "as many at the same time as may be");
     assert!(looks < 20_000, "{looks} looks");
