@@ -131,14 +131,15 @@ fn gathered(
     }
     let pages = match &source.from {
         DesiredFrom::Command(command) => vec![read(&printed(project, command)?, source)?],
-        DesiredFrom::Url(url, token) => match url.strip_prefix("file://") {
-            Some(path) => vec![of_file(Path::new(path), source)?],
-            None => {
+        DesiredFrom::Url(url, token) => {
+            if let Some(path) = url.strip_prefix("file://") {
+                vec![of_file(Path::new(path), source)?]
+            } else {
                 let client = credentials::reader(project, url, token.as_deref());
                 let client = client.map_err(|why| SourceError::Credentials(why.in_one_line()))?;
                 fetched(&client, source, watch)?
             }
-        },
+        }
     };
     let told = pages.first().and_then(|page| page.count);
     let (mut items, mut unnamed, mut made) = (Vec::new(), 0, None);

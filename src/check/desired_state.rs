@@ -245,15 +245,16 @@ fn of_container(name: &str, is_seen: bool, case: &Case<'_>) -> Result<Option<Act
         }
     };
     let Some(entry) = seen.state.entries.get(name.as_bytes()) else {
-        return match is_seen {
-            true => Ok(None),
-            false => Err(format!(
+        return if is_seen {
+            Ok(None)
+        } else {
+            Err(format!(
                 "container {name} is none of those that are looked at: see containers and unexpected in [docker]"
-            )),
+            ))
         };
     };
     let known = facts(entry);
-    if !known.contains_key(fact::LIMITS) {
+    if known.contains_key(fact::LIMITS_UNTOLD) {
         return Err(format!("the engine tells nothing of container {name} that can be used: check again"));
     }
     let limit = |name: &str, of: fn(&str) -> Option<DesiredValue>| match known.get(name) {

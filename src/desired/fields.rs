@@ -43,7 +43,7 @@ const RUNNING: [&str; 8] = ["running", "on", "active", "started", "up", "powered
 const STOPPED: [&str; 10] =
     ["stopped", "off", "offline", "exited", "down", "poweredoff", "halted", "shutdown", "shutoff", "false"];
 const PAUSED: [&str; 2] = ["paused", "suspended"];
-/// Statuses of NetBox for what need not be there: `VirtualMachineStatusChoices` and `DeviceStatusChoices` of its REST API.
+/// Statuses of `NetBox` for what need not be there: `VirtualMachineStatusChoices` and `DeviceStatusChoices` of its REST API.
 const OF_NETBOX: [&str; 5] = ["planned", "staged", "inventory", "failed", "decommissioning"];
 
 /// The meaning of a power state; `own` is what the configuration says of words.
@@ -110,7 +110,7 @@ pub(super) fn custom(value: &Value) -> DesiredValue {
     DesiredValue::Custom(word(value).unwrap_or_else(|| value.to_string()))
 }
 
-/// The text of a value: NetBox gives choices as objects with a value and a label.
+/// The text of a value: `NetBox` gives choices as objects with a value and a label.
 fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()),

@@ -1,4 +1,4 @@
-//! One answer of a CMDB, or one page of it: JSON by CI, the public shape of NetBox's REST API
+//! One answer of a CMDB, or one page of it: JSON by CI, the public shape of `NetBox`'s REST API
 //! (<https://netboxlabs.com/docs/netbox/integrations/rest-api/>), or one whose fields the configuration names.
 
 use std::collections::BTreeMap;
@@ -160,6 +160,9 @@ pub fn read(bytes: &[u8], source: &DesiredSource) -> Result<AnswerPage, AnswerEr
     Ok(all)
 }
 
+/// Reads the value of a field.
+type FieldReader = fn(&Value) -> Result<DesiredValue, String>;
+
 impl Shape {
     fn item(&self, name: &str, item: &Value, source: &DesiredSource) -> Result<DesiredItem, AnswerError> {
         let bad = |why: String| AnswerError::BadItem { name: escaped(name.as_bytes()), why };
@@ -183,8 +186,7 @@ impl Shape {
                 Err(why) => drop(fields.insert(field::POWER_STATE.to_owned(), Err(why))),
             }
         }
-        type Reader = fn(&Value) -> Result<DesiredValue, String>;
-        let readers: [(&str, &Option<String>, Reader); 4] = [
+        let readers: [(&str, &Option<String>, FieldReader); 4] = [
             (field::CPUS, &paths.cpus, fields::cpus),
             (field::MEMORY_MB, &paths.memory_mb, fields::megabytes),
             (field::NETWORKS, &paths.networks, fields::networks),

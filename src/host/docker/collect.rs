@@ -69,7 +69,9 @@ async fn collect_once(
     for batch in wanting.chunks_mut(lanes.max(1)) {
         inspect(engine, batch).await?;
     }
-    listed.iter_mut().for_each(|listed| listed.forget_absence(query));
+    for listed in &mut listed {
+        listed.forget_absence(query);
+    }
     ask_images(engine, query, lanes, &mut listed).await?;
     let has_volumes = |listed: &ListedContainer| listed.wants_inspection(query) && listed.has_volumes();
     if asks_devices && query.mounts && query.locked.is_some() && listed.iter().any(has_volumes) {

@@ -202,10 +202,10 @@ pub(in crate::host) fn packages_inside(
     };
     // Only of this machine it is known what is there.
     let is_there = |source: &str| matches!(engine, Engine::Unix(_)) && !is_absent(Path::new(source));
-    let named = gathered.named();
-    let names: Vec<&str> = named.iter().map(|it| it.name).collect();
+    let found = gathered.named();
+    let names: Vec<&str> = found.iter().map(|it| it.name).collect();
     let mut all = packages::unmatched(containers, &names);
-    for container in &named {
+    for container in &found {
         let read = runtime::block_on(async {
             let asked = engine.connect().map_err(|error| error.to_string())?;
             let of = (container.name, container.id);

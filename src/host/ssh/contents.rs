@@ -67,10 +67,10 @@ impl SshHost {
         if let Gathered::NoEngine(why) | Gathered::Unreachable(why) = &gathered {
             return unasked(containers, why);
         }
-        let named = gathered.named();
-        let names: Vec<&str> = named.iter().map(|it| it.name).collect();
+        let listed = gathered.named();
+        let names: Vec<&str> = listed.iter().map(|it| it.name).collect();
         let mut all = unmatched(containers, &names);
-        for container in &named {
+        for container in &listed {
             let mut told = ToldMachine::default();
             let asked = self.ask_sources(connection, container, &mut told).await;
             let is_there = |source: &str| matches!(told.paths.get(source.as_bytes()), Some(Found::At { .. }));
