@@ -55,7 +55,7 @@ impl LimitChange {
         if locked.iter().all(|name| before.get(name) == now.get(name)) {
             return Self::Same;
         }
-        if !now.contains_key(fact::LIMITS) {
+        if now.contains_key(fact::LIMITS_UNTOLD) {
             return Self::Unknown;
         }
         let in_words = |facts: &BTreeMap<&str, &str>| {

@@ -254,7 +254,7 @@ fn of_container(name: &str, is_seen: bool, case: &Case<'_>) -> Result<Option<Act
         };
     };
     let known = facts(entry);
-    if !known.contains_key(fact::LIMITS) {
+    if known.contains_key(fact::LIMITS_UNTOLD) {
         return Err(format!("the engine tells nothing of container {name} that can be used: check again"));
     }
     let limit = |name: &str, of: fn(&str) -> Option<DesiredValue>| match known.get(name) {

@@ -163,6 +163,9 @@ pub fn read(bytes: &[u8], source: &DesiredSource) -> Result<AnswerPage, AnswerEr
     Ok(all)
 }
 
+/// Reads the value of a field.
+type FieldReader = fn(&Value) -> Result<DesiredValue, String>;
+
 impl Shape {
     fn item(&self, name: &str, item: &Value, source: &DesiredSource) -> Result<DesiredItem, AnswerError> {
         let bad = |why: String| AnswerError::BadItem { name: escaped(name.as_bytes()), why };

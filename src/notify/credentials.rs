@@ -52,10 +52,9 @@ pub(crate) fn reader(project: &Project, url: &str, token_file: Option<&Path>) ->
         let words: Vec<&str> = text.split(' ').collect();
         let is_header = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
         if words.len() <= 2 && words.iter().all(is_header) {
-            Ok(Secret::new(text))
-        } else {
-            Err(bad(format!("what {} holds is neither a token nor a scheme and a token", called(&kept))))
+            return Ok(Secret::new(text));
         }
+        Err(bad(format!("what {} holds is neither a token nor a scheme and a token", called(&kept))))
     };
     let token = token_file.map(secret).transpose()?;
     let network = network(&address, &project.control.environment)?;

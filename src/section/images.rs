@@ -43,8 +43,8 @@ pub mod fact {
     pub const CONFIG_HASH: &str = "composeConfigHash";
     /// Repository paths of its compose files, a line each; an empty line is one that cannot be mapped.
     pub const COMPOSE_FILES: &str = "composeFiles";
-    /// There when it is known which limits it has, and that it has no others.
-    pub const LIMITS: &str = "limits";
+    /// There when the engine did not tell which limits it has.
+    pub const LIMITS_UNTOLD: &str = "limitsUntold";
     /// There when the image's name means another image by now.
     pub const TAG_MOVED: &str = "tagMoved";
     /// The category of what a probe tells.
@@ -55,7 +55,7 @@ pub mod fact {
 
 /// The facts that only a host tells.
 const FACTS_OF_HOSTS: [&str; 5] =
-    [fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY, fact::HOLDER, fact::LIMITS];
+    [fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY, fact::HOLDER, fact::LIMITS_UNTOLD];
 
 /// The facts of `entry` that a lock file holds, and not those that only a host tells.
 #[must_use]
@@ -305,7 +305,7 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
             if container.image.is_empty() {
                 // It is there, and nothing else is known of it.
                 let known = ask.baseline.and_then(|state| state.entries.get(&name).cloned());
-                seen.state.entries.extend(known.map(|entry| (name, entry)));
+                seen.state.entries.extend(known.map(|entry| (name, without_limits(entry))));
                 continue;
             }
         }
@@ -375,6 +375,14 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
     seen
 }
 
+/// The baseline's entry of a container of which nothing was told: its limits are those of the baseline, and not known.
+fn without_limits(mut entry: Entry) -> Entry {
+    if let Value::Structured(facts) = &mut entry.value {
+        facts.insert(fact::LIMITS_UNTOLD.to_owned(), "true".to_owned());
+    }
+    entry
+}
+
 fn entry_of(container: Container) -> Entry {
     let files = container
         .compose_files
@@ -396,7 +404,7 @@ fn entry_of(container: Container) -> Entry {
         (fact::PORTS, container.ports.as_deref().and_then(ports_fact)),
         (fact::CPUS, container.limits.and_then(|it| cpus_in_words(it.nano_cpus))),
         (fact::MEMORY, container.limits.filter(|it| it.memory > 0).map(|it| it.memory.to_string())),
-        (fact::LIMITS, container.limits.map(|_| "known".to_owned())),
+        (fact::LIMITS_UNTOLD, container.limits.is_none().then(|| "true".to_owned())),
         (fact::PROJECT, container.compose_project),
         (fact::SERVICE, container.compose_service),
         (fact::CONFIG_HASH, container.compose_config_hash),

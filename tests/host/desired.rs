@@ -270,7 +270,7 @@ fn asking(server: &HttpServer) -> Project {
 }
 
 /// A virtual machine as `NetBox`'s REST API tells of it.
-fn virtual_machine(id: u64, name: Value, status: &str, vcpus: Value) -> Value {
+fn virtual_machine(id: u64, name: &Value, status: &str, vcpus: &Value) -> Value {
     json!({
         "id": id, "url": format!("http://x/api/virtualization/virtual-machines/{id}/"), "display": name, "name": name,
         "status": {"value": status, "label": status}, "site": null, "cluster": {"id": 1, "name": "c1"}, "role": null,
@@ -286,10 +286,10 @@ fn pages_of_netbox_are_read_to_the_last_with_the_token_of_a_file() {
     let next = format!("{}/api/virtualization/virtual-machines/?limit=2&offset=2", server.root());
     let of = |cpus: u64| {
         let first = [
-            virtual_machine(1, json!("old"), "decommissioning", json!(64)),
-            virtual_machine(2, Value::Null, "active", Value::Null),
+            virtual_machine(1, &json!("old"), "decommissioning", &json!(64)),
+            virtual_machine(2, &Value::Null, "active", &Value::Null),
         ];
-        let last = [virtual_machine(3, json!("local"), "active", json!(format!("{cpus}.00")))];
+        let last = [virtual_machine(3, &json!("local"), "active", &json!(format!("{cpus}.00")))];
         let one = json!({"count": 3, "next": next, "previous": null, "results": first});
         let other = json!({"count": 3, "next": null, "previous": "x", "results": last});
         [page(&one), page(&other)]
@@ -321,7 +321,7 @@ fn an_answer_that_is_none_is_an_error_that_shows_neither_token_nor_answer() {
     let server = HttpServer::start();
     let project = asking(&server);
     let list = |count: u64, next: Value, names: &[&str]| {
-        let each = names.iter().map(|name| virtual_machine(1, json!(name), "active", Value::Null));
+        let each = names.iter().map(|name| virtual_machine(1, &json!(name), "active", &Value::Null));
         page(&json!({"count": count, "next": next, "results": each.collect::<Vec<_>>()}))
     };
     let own = format!("{}/again", server.root());

@@ -356,6 +356,6 @@ mod tests {
     fn nothing_but_what_is_needed_is_selected() {
         let template = template();
         assert!(!template.contains('\'') && !template.contains("json .Config}") && !template.contains("Env"));
-        assert_eq!(template.matches("{{").count(), 29);
+        assert_eq!(template.matches("{{").count(), 33);
     }
 }
