@@ -9,16 +9,18 @@ use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use russh::keys::{PrivateKey, PublicKey};
 
 use crate::atomic::{read_file_within, replace_file, replace_private_file};
+use crate::audit::signing_key::Nobody;
+use crate::audit::trust_policy::without_summer_time;
 use crate::config::written_by_others;
 use crate::control::clock;
 use crate::error::Failure;
 use crate::fleet::message::NAMESPACE;
 use crate::git::Repository;
-use crate::host::ssh::{Prompt, Secret, SigningKey};
+use crate::host::ssh::SigningKey;
 use crate::model::printable_path;
 use crate::project::Project;
 use crate::store::state;
-use crate::trust::{self, AllowedSigner, Case, Civil, Clock, LONGEST, Refused, Signature, Signer, key_name};
+use crate::trust::{self, AllowedSigner, Case, Clock, LONGEST, Refused, Signature, Signer, key_name};
 
 /// The directory, below `audit/state`.
 const DIR: &str = "fleet";
@@ -45,7 +47,7 @@ pub(crate) struct AllowedWorkers {
     signers: Vec<AllowedSigner>,
 }
 
-fn place(project: &Project, name: &str) -> PathBuf {
+fn path_of(project: &Project, name: &str) -> PathBuf {
     project.root.join(state::PATH).join(DIR).join(name)
 }
 
@@ -54,7 +56,7 @@ fn place(project: &Project, name: &str) -> PathBuf {
 /// # Errors
 /// When a file cannot be read or written, or is not what it should be.
 pub(crate) fn enrol(project: &Project) -> Result<Enrolled, Failure> {
-    let path = place(project, KEY);
+    let path = path_of(project, KEY);
     prepare(project)?;
     let is_new = !path.exists() && make(&path)?;
     let key = worker_key(project)?;
@@ -117,7 +119,7 @@ fn make(path: &Path) -> Result<bool, Failure> {
 fn allow_text(project: &Project, file: &Path, text: &str) -> Result<(String, bool), Failure> {
     let key = PublicKey::from_openssh(text.trim()).map_err(|_| no_key(file))?;
     let name = key_name(key.key_data());
-    let path = place(project, ALLOWED);
+    let path = path_of(project, ALLOWED);
     let before = match read_text(&path) {
         Err(failure) if path.symlink_metadata().is_ok() => return Err(failure),
         read => read.unwrap_or_default(),
@@ -138,28 +140,13 @@ fn unusable(path: &Path, why: &str) -> Failure {
     Failure::new(format!("{}: nobody can tell whose results count: {why}", printable_path(path))).of_project()
 }
 
-/// Nobody is asked for a passphrase.
-struct NobodyAsked;
-
-impl Prompt for NobodyAsked {
-    fn passphrase(&self, _key: &str) -> Option<Secret> {
-        None
-    }
-
-    fn believes(&self, _text: &str, _fingerprint: &str) -> bool {
-        false
-    }
-
-    fn note(&self, _text: &str) {}
-}
-
 /// The key that this root's workers sign with.
 ///
 /// # Errors
 /// When there is none, or it cannot be used.
 pub(crate) fn worker_key(project: &Project) -> Result<SigningKey, Failure> {
-    let path = place(project, KEY);
-    SigningKey::read(&path, None, &NobodyAsked).map_err(|error| {
+    let path = path_of(project, KEY);
+    SigningKey::read(&path, None, &Nobody).map_err(|error| {
         let failure = Failure::new(format!("a worker signs what it finds, and has no key: {error}"));
         failure.hint("make one with: driftlock fleet enrol").of_project()
     })
@@ -171,7 +158,7 @@ impl AllowedWorkers {
     /// # Errors
     /// When there is no such file, it has no sense, others may write it, or it came with the repository.
     pub(crate) fn read(project: &Project) -> Result<Self, Failure> {
-        let path = place(project, ALLOWED);
+        let path = path_of(project, ALLOWED);
         let bytes = read_file_within(&path, LONGEST).map_err(|error| {
             let failure = Failure::at(&path, &error).of_project();
             if error.kind() != ErrorKind::NotFound {
@@ -200,11 +187,6 @@ impl AllowedWorkers {
         let case = Case { namespace: NAMESPACE, signers: &self.signers, clock, principal: None };
         trust::judge(&signature, message, &case)
     }
-}
-
-/// Local time as `ssh-keygen` reads it, in seconds since 1970.
-fn without_summer_time(civil: Civil) -> Option<i64> {
-    Some(civil.as_utc() - i64::from(clock::standard_offset(civil.year)?))
 }
 
 /// Why the list may not be used: who writes the repository would say whose results count.

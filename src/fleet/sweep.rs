@@ -21,7 +21,7 @@ use crate::store::runs;
 /// How many results of a target that do not count are waited beyond, where its task is gone with them.
 const REFUSALS: usize = 3;
 /// How many results that do not count are told of one by one.
-const TOLD: usize = 20;
+const NAMED: usize = 20;
 /// How far a worker's clock may be off before its times are set aside, in seconds.
 const CLOCK: i64 = 5;
 
@@ -68,7 +68,7 @@ struct Sweep<'a> {
     awaited: BTreeMap<String, Awaited>,
     /// Entries of results that were read.
     read: BTreeSet<String>,
-    told: usize,
+    refusals: usize,
     /// Workers of another version that were told of.
     versions: BTreeSet<String>,
     held_open: Option<Instant>,
@@ -88,7 +88,7 @@ impl SweepCall<'_> {
             targets: targets.keys().cloned().collect(),
             awaited: targets.iter().map(|(name, baseline)| (name.clone(), awaited(baseline))).collect(),
             read: BTreeSet::new(),
-            told: 0,
+            refusals: 0,
             versions: BTreeSet::new(),
             held_open: None,
             looked: Instant::now(),
@@ -320,11 +320,11 @@ impl Sweep<'_> {
 
     /// Tells of a result that does not count.
     fn refuse(&mut self, target: Option<&str>, why: &str) {
-        self.told += 1;
+        self.refusals += 1;
         let of = target.map(|target| format!(" of {target}")).unwrap_or_default();
-        match self.told {
-            ..TOLD => self.call.events.warning(&format!("a result{of} does not count: {why}")),
-            TOLD => self.call.events.warning("more results do not count"),
+        match self.refusals {
+            ..NAMED => self.call.events.warning(&format!("a result{of} does not count: {why}")),
+            NAMED => self.call.events.warning("more results do not count"),
             _ => {}
         }
         if let Some(awaited) = target.and_then(|target| self.awaited.get_mut(target)) {
