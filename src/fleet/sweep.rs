@@ -136,12 +136,11 @@ impl Sweep<'_> {
         left: Duration,
         done: &mut dyn FnMut(&str, SweepOutcome),
     ) -> Result<(), RedisError> {
-        let queue = match held {
-            Some(queue) => queue,
-            None => {
-                self.held_open = None;
-                held.insert(FleetQueue::connect(self.call.server)?)
-            }
+        let queue = if let Some(queue) = held {
+            queue
+        } else {
+            self.held_open = None;
+            held.insert(FleetQueue::connect(self.call.server)?)
         };
         if !*is_begun {
             self.look_around(queue)?;

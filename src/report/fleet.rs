@@ -107,8 +107,8 @@ impl Page {
                 (new, known) => format!("{new} new, {known} known"),
             };
             let all: Vec<&str> = over.new.iter().chain(&over.known).copied().collect();
-            let names = names(&all, named);
-            self.line(&format!("  {title}{changed}: on {} ({news}): {names}", all.len()));
+            let on = names(&all, named);
+            self.line(&format!("  {title}{changed}: on {} ({news}): {on}", all.len()));
         }
     }
 

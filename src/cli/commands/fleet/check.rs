@@ -254,7 +254,9 @@ impl FleetJob<'_> {
     ) -> Result<u8, Failure> {
         if wanted.iter().any(|(reporter, _)| reporter.needs_past()) {
             let runs = past_runs::before(self.project, reports);
-            reports.iter_mut().for_each(|report| past_runs::put(report, &runs));
+            for report in &mut *reports {
+                past_runs::put(report, &runs);
+            }
         }
         let is_believed = believes(self.trusting.as_ref(), reports);
         let (project, previous, is_final) = (self.project, &self.previous, self.signing.is_on());
