@@ -57,7 +57,7 @@ fn answered(
     let mut sweep = String::new();
     wait_until(|| {
         let keys = redis.ask(&["KEYS", "driftlock.fleet.sweep.*"]);
-        sweep = keys.trim_start_matches("driftlock.fleet.sweep.").to_owned();
+        keys.trim_start_matches("driftlock.fleet.sweep.").clone_into(&mut sweep);
         !sweep.is_empty()
     });
     let (result, signature) = make(&sweep);

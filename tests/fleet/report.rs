@@ -19,11 +19,11 @@ fn the_same_edit_on_many_targets_is_one_line() {
     assert_eq!(lines[0], "40 targets: 1 PASS, 38 FAIL, 1 ERROR", "{}", ran.out());
     let same: Vec<&String> =
         lines.iter().filter(|line| line.contains(EDGE) && line.contains("on 38")).collect();
-    let named =
+    let listed =
         "web30, web31, web32, web33, web34, web35, web36, web37, web00, web01, web02, web03 and 26 more";
     assert_eq!(same.len(), 1, "{}", ran.out());
     assert!(same[0].starts_with(&format!("  Compose drift: {EDGE}")), "{}", same[0]);
-    assert!(same[0].ends_with(&format!("on 38 (8 new, 30 known): {named}")), "{}", same[0]);
+    assert!(same[0].ends_with(&format!("on 38 (8 new, 30 known): {listed}")), "{}", same[0]);
     let without = lines.iter().position(|line| line == "WITHOUT A WHOLE RESULT").unwrap();
     assert!(lines[without + 1].ends_with(": on 1: web38"), "{}", ran.out());
     assert_eq!(ran.code(), 1);

@@ -254,7 +254,7 @@ impl FleetJob<'_> {
     ) -> Result<u8, Failure> {
         if wanted.iter().any(|(reporter, _)| reporter.needs_past()) {
             let runs = past_runs::before(self.project, reports);
-            for report in reports.iter_mut() {
+            for report in &mut *reports {
                 past_runs::put(report, &runs);
             }
         }
