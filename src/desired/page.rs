@@ -12,9 +12,6 @@ use crate::config::{DesiredSource, FieldPaths};
 use crate::control::dates::moment;
 use crate::model::escaped;
 
-/// Reads a value of a field, or says why it cannot.
-type FieldReader = fn(&Value) -> Result<DesiredValue, String>;
-
 /// The key of an answer by CI that says when it was made; every other key is a CI.
 const GENERATED_AT: &str = "generated_at";
 /// The keys that a CI of such an answer may have.

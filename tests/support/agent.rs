@@ -56,7 +56,7 @@ impl AgentProcess {
         let mut agent = Self { child, url: String::new(), lines, said: Vec::new() };
         let line = agent.wait_for_line("listening on ");
         let url = line.trim_start_matches("listening on ").split(',').next().unwrap();
-        agent.url = url.to_owned();
+        url.clone_into(&mut agent.url);
         agent
     }
 
@@ -70,7 +70,7 @@ impl AgentProcess {
             let left = GUARD.saturating_sub(start.elapsed());
             match self.lines.recv_timeout(left) {
                 Ok(line) => self.said.push(line),
-                Err(_) => panic!("no line {begin}: {:#?}", self.said),
+                Err(why) => panic!("no line {begin}: {why}: {:#?}", self.said),
             }
         }
     }
