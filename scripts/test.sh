@@ -66,6 +66,7 @@ need redis-server redis-server
 need redis-cli redis-tools
 [ -x /usr/bin/time ] || missing="$missing time"
 /usr/bin/python3 -c 'import html5lib' >/dev/null 2>&1 || missing="$missing python3-html5lib"
+/usr/bin/python3 -c 'import apt' >/dev/null 2>&1 || missing="$missing python3-apt"
 /usr/bin/python3 -c 'import yaml' >/dev/null 2>&1 || missing="$missing python3-yaml"
 /usr/bin/python3 -c 'import fusepy' >/dev/null 2>&1 || missing="$missing python3-fusepy"
 /usr/bin/python3 -c 'import paramiko' >/dev/null 2>&1 || missing="$missing python3-paramiko"
@@ -123,6 +124,8 @@ prepare() {
     scripts/python.sh validators target/python || die 'the validators could not be downloaded'
     step 'scripts/python.sh provider target/tf'
     scripts/python.sh provider target/tf || step 'the package for a provider of Terraform could not be downloaded'
+    step 'scripts/python.sh ansible target/ansible'
+    scripts/python.sh ansible target/ansible || step 'ansible-core could not be downloaded'
     step 'scripts/deny.sh --fetch'
     scripts/deny.sh --fetch
 }

@@ -7,13 +7,17 @@
 //! - [`audit`]: a check as a library call: what is looked at, the pipeline, and what is done with its report;
 //! - [`config`], [`baseline`], [`section`]: what was released, and what to ask a host about it;
 //! - [`host`]: the only door to a machine;
-//! - [`terraform`]: what a plan says of infrastructure that code describes;
+//! - [`terraform`], [`desired`]: what a plan says of infrastructure that code describes, and what a CMDB says should be;
 //! - [`check`]: pure comparisons; [`model`]: findings and the one verdict over them;
 //! - [`provenance`], [`content`], [`git`]: which commit a difference comes from, and which lines it is;
 //! - [`acknowledge`], [`trust`]: drift that somebody answers for, and whose signature counts;
 //! - [`report`], [`explain`]: formats of a report, and everything known of one subject;
 //! - [`store`]: what is kept on disk: runs, newest reports, the project's lock; [`atomic`]: writing all or nothing;
 //! - `events`: hints that something may have changed, and what is recorded of findings; `watch`: those hints, looked at;
+//! - `serve`: the agent: when each deployment is looked at, and which commit of which repository;
+//! - `fleet`: many targets, checked by many workers that share a queue;
+//! - `remedy`: repairs, planned of what was seen, carried out, and looked at again;
+//! - `who`: by whose hand a file changed, with the evidence;
 //! - [`notify`]: messages about changes;
 //! - [`control`], [`error`]: what every long job is handed, and how it fails;
 //! - [`cli`]: the command line, everybody's caller and nobody's callee.
@@ -27,9 +31,11 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod control;
+pub mod desired;
 pub mod error;
 pub(crate) mod events;
 pub mod explain;
+pub(crate) mod fleet;
 pub mod git;
 pub mod host;
 pub mod model;
@@ -42,9 +48,12 @@ mod published;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]
 mod random;
+pub(crate) mod remedy;
 pub mod report;
 pub mod section;
+pub(crate) mod serve;
 pub mod store;
 pub mod terraform;
 pub mod trust;
 pub(crate) mod watch;
+pub(crate) mod who;

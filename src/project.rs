@@ -18,6 +18,9 @@ use crate::terraform::Slots;
 pub(crate) struct Project {
     /// The root, as an absolute path.
     pub(crate) root: PathBuf,
+    /// The directory below which runs and states are kept: the root, or a directory of an agent's own for a commit that it
+    /// has checked out.
+    pub(crate) store_root: PathBuf,
     /// The root as seen from the working directory: empty, `..`, or as it was given.
     from_here: PathBuf,
     /// Whether the root was named on the command line.
@@ -45,7 +48,21 @@ impl Project {
         let configuration = if has_file { config::PATH } else { "none" };
         log::info!(root:% = root.display(), configuration, targets = config.targets.len(); "found the project");
         let plans = Arc::new(Slots::new(config.terraform.jobs));
-        Ok(Self { root, from_here, is_given: given.is_some(), config, control: control.clone(), plans })
+        let store_root = root.clone();
+        Ok(Self {
+            root,
+            store_root,
+            from_here,
+            is_given: given.is_some(),
+            config,
+            control: control.clone(),
+            plans,
+        })
+    }
+
+    /// The project at a root, of which runs and states are kept elsewhere.
+    pub(crate) fn kept_at(root: &Path, store_root: PathBuf, control: &Control) -> Result<Self, Failure> {
+        Ok(Self { store_root, ..Self::find(Some(root), control)? })
     }
 
     /// The project as if nothing were configured, for what must be told where its configuration cannot be read.
@@ -53,7 +70,8 @@ impl Project {
         let (root, from_here) = Self::find_or_here(given, &control.environment).ok()?;
         let (config, control) = (Config::parse("").ok()?, control.clone());
         let plans = Arc::new(Slots::new(config.terraform.jobs));
-        Some(Self { root, from_here, is_given: given.is_some(), config, control, plans })
+        let store_root = root.clone();
+        Some(Self { root, store_root, from_here, is_given: given.is_some(), config, control, plans })
     }
 
     /// Finds the root as [`Project::find`] does, or takes the working directory for a new project.

@@ -6,13 +6,15 @@ use std::path::Path;
 /// The rooms of the crate, outermost first: each may import from those in later rows alone.
 const RANKS: &[&[&str]] = &[
     &["cli"],
-    &["watch"],
+    &["serve"],
+    &["watch", "fleet"],
+    &["remedy"],
     &["audit"],
     &["notify", "explain"],
     &["events"],
     &["store"],
-    &["check", "provenance", "report", "project"],
-    &["section", "acknowledge", "trust", "terraform"],
+    &["check", "provenance", "report", "project", "who"],
+    &["section", "acknowledge", "trust", "terraform", "desired"],
     &["baseline", "config", "host"],
     &["atomic", "content", "git"],
     &["error"],

@@ -54,7 +54,7 @@ fn each_says_in_one_sentence_what_it_is_about() {
 type Spoken = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What the contract says of each check, in the order of the report.
-const CONTRACT: [Spoken; 20] = [
+const CONTRACT: [Spoken; 21] = [
     (
         "lock_files_exist",
         "Checking lock files exist...",
@@ -182,6 +182,14 @@ const CONTRACT: [Spoken; 20] = [
         "Port drift",
         Some("Ports"),
         "ports",
+    ),
+    (
+        "desired_state",
+        "Checking desired state...",
+        "All CIs are as desired",
+        "Desired state drift",
+        Some("Desired state"),
+        "CIs",
     ),
     ("probes", "Running probes...", "All probes match baseline", "Probe drift", Some("Probe"), "probes"),
     (

@@ -49,7 +49,7 @@ fn of_files(output: &[u8], size: usize) {
         match answer {
             Answer::Files(answer) => files(&answer, output),
             Answer::Modules(answer) => modules(&answer, output),
-            Answer::Containers(_) | Answer::System(_) => panic!("nobody asked for that"),
+            Answer::Containers(_) | Answer::Ports(_) | Answer::System(_) => panic!("nobody asked for that"),
         }
     }
 }

@@ -49,7 +49,7 @@ fn shown_over_time(run: &PastRun) {
         assert!(it.seconds >= 0 && it.runs <= runs.len() * run.findings(), "{it:?}");
     }
     assert_printable(&table(&runs, &subjects), true);
-    let document = json(&runs, &subjects);
+    let document = json(&runs, &subjects, &std::collections::BTreeMap::new());
     assert!(serde_json::from_str::<serde_json::Value>(&document).is_ok(), "no JSON: {document}");
     assert_eq!(fields(&csv(&runs)), vec![9; runs.len() + 1], "the table has other fields");
     assert_eq!(

@@ -1,7 +1,8 @@
 //! What acknowledgements make of findings: they are shown and do not count; nothing else changes.
 
 use super::Acknowledgement;
-use crate::model::{CheckResult, Disposition, Finding, Status, SubjectSource, day, escaped, quoted};
+use crate::config::ApprovedWindow;
+use crate::model::{CheckResult, Disposition, Finding, Status, SubjectSource, Waiver, day, escaped, quoted};
 
 /// How many seconds before its end an acknowledgement is spoken of: seven days.
 pub const SOON: i64 = 7 * 24 * 60 * 60;
@@ -91,6 +92,23 @@ fn note(a: &Acknowledgement, check: &CheckResult, case: Case<'_>) -> Option<Stri
 fn command(a: &Acknowledgement, word: &str) -> String {
     let target = a.target.as_deref().map(|name| format!(" --target {}", quoted(name))).unwrap_or_default();
     format!("driftlock ack {word} {}{target}", quoted(&format!("{}/{}", a.check, escaped(&a.subject))))
+}
+
+/// Marks drift that lies in an approved window, unless somebody answers for it already.
+pub fn apply_windows(checks: &mut [CheckResult], windows: &[ApprovedWindow], now: i64) {
+    for check in checks.iter_mut().filter(|_| !windows.is_empty()) {
+        let id = check.id;
+        for finding in check.findings.iter_mut().filter(|it| can_be(it) && it.is_open_drift()) {
+            let covering = windows.iter().find(|it| it.covers(id, &finding.subject.key, now));
+            let Some(window) = covering else { continue };
+            finding.disposition = Disposition::Acknowledged(Waiver {
+                reason: format!("approved: {}", window.reference),
+                by: window.reference.clone(),
+                since: window.from.text.clone(),
+                until: window.until.text.clone(),
+            });
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ mod apply;
 mod edit;
 mod file;
 
-pub use apply::{Case, SOON, apply, can_be, reaches_too_far};
+pub use apply::{Case, SOON, apply, apply_windows, can_be, reaches_too_far};
 pub use edit::{Edit, EditError, edit};
 pub use file::{Rules, load, parse};
 

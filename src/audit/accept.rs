@@ -311,6 +311,9 @@ pub fn why_no_lock_file(finding: &Finding) -> Option<&'static str> {
         SubjectSource::Database => {
             Some("the disk is the baseline of databases, and no lock file holds them; acknowledge it instead")
         }
+        SubjectSource::Cmdb => {
+            Some("the CMDB is the baseline of its CIs, and no lock file holds them; acknowledge it instead")
+        }
         SubjectSource::LockFile | SubjectSource::Section(_) => None,
     }
 }

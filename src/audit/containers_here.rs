@@ -7,7 +7,7 @@ use crate::audit::pipeline::Request;
 use crate::audit::target::Aim;
 use crate::config::DockerMode;
 use crate::control::waits;
-use crate::host::{Answer, ContainerQuery, ContainersAnswer, Host, Query, Watch};
+use crate::host::{Answer, ContainerQuery, ContainersAnswer, Host, Limited, Query, Watch};
 use crate::model::{Glob, LeftOut, Unit};
 use crate::section::{IMAGES, find};
 
@@ -46,6 +46,7 @@ pub(super) fn begin<'scope, 'env: 'scope>(
         environments: false,
         image: None,
         ignores_unnamed: true,
+        limited: Limited::default(),
         clock: request.setting.clock,
     });
     let (sender, receiver) = channel();

@@ -11,6 +11,7 @@ use crate::audit::applied_env;
 use crate::audit::changed;
 use crate::audit::containers_here::{self, Counting};
 use crate::audit::databases;
+use crate::audit::desired;
 use crate::audit::first_seen;
 use crate::audit::infrastructure;
 use crate::audit::named_files;
@@ -24,7 +25,7 @@ use crate::audit::since_last::Extent;
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
 use crate::baseline::{self, Locks, Source};
-use crate::check::{Check, Databases, Evidence, uncompared_modules};
+use crate::check::{Check, Databases, Evidence, uncompared_items, uncompared_modules};
 use crate::control::clock::{self, Started};
 use crate::control::progress;
 use crate::error::Failure;
@@ -178,8 +179,8 @@ impl Examination<'_> {
         let recall = |extent: Extent| extent.recall(self.auditor.project, self.aim, &started);
         let remembered = self.auditor.since_last.and_then(recall);
         let host: Arc<dyn Host> = match self.forbidden(signature.as_ref()) {
-            Some(why) => Aim::leave(why).into(),
-            None => self.aim.open(remembered.clone()).into(),
+            Some(why) => Aim::leave(why),
+            None => self.aim.open(remembered.clone()),
         };
         let request = self.request(&locks, &scope, signature.as_ref());
         let (mut look, (origin, owner), containers_here) = self.look(&request, &*host, watch)?;
@@ -275,6 +276,8 @@ impl Examination<'_> {
         left_out.extend(of_plan.map(|left| (section::INFRASTRUCTURE, left.clone())));
         let of_databases = look.databases.iter().flat_map(|it| uncompared_modules(it, &look.evidence));
         left_out.extend(of_databases.map(|left| (section::DATABASES, left)));
+        let of_cmdbs = look.desired.iter().flat_map(uncompared_items);
+        left_out.extend(of_cmdbs.map(|left| (section::DESIRED, left)));
         left_out.extend(sighting.containers_here.iter().map(|left| (section::IMAGES, left.clone())));
         let target = self.aim.target.as_deref();
         let mut checks = pipeline::compare(&request, look);
@@ -306,6 +309,9 @@ impl Examination<'_> {
             self.auditor.acknowledged,
             acknowledge::Case { target, now, is_own_baseline },
         );
+        if is_own_baseline {
+            acknowledge::apply_windows(checks, &self.auditor.project.config.approved, now);
+        }
     }
 
     /// Looks at the place, and beside that asks git where the baseline comes from.
@@ -321,12 +327,17 @@ impl Examination<'_> {
             };
             let plan = aim.terraform.is_some().then(|| Builder::new().spawn_scoped(scope, plan));
             let here = containers_here::begin(scope, request, aim, host);
+            let asking = desired::begin(scope, (auditor.project, aim), request, watch);
             let mut look = pipeline::observe(request, pipeline::plan(request), host, watch);
             if let (Some(plan), Ok(look)) = (plan, &mut look) {
                 let made = plan.ok().and_then(|thread| thread.join().ok());
                 look.infrastructure = Some(made.unwrap_or_else(|| infrastructure::unexpected(aim)));
             }
             if let Ok(seen) = &mut look {
+                let answers = asking.map(desired::Asking::finish);
+                if let (Some(desired), Some(answers)) = (&mut seen.desired, answers) {
+                    desired.answers = answers;
+                }
                 seen.databases = databases::look((auditor.project, aim), request, seen, host, watch)?;
             }
             let origin = git.ok().and_then(|thread| thread.join().ok());

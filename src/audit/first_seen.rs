@@ -26,7 +26,7 @@ pub(crate) fn put(project: &Project, target: Option<&str>, baseline: &str, evide
     if places.is_empty() {
         return;
     }
-    let past = history::newest(&project.root, target, REPORTS);
+    let past = history::newest(&project.store_root, target, REPORTS);
     let one = |place: &&[u8]| {
         let run = first_run(place, baseline, evidence, &past)?;
         Some((place.to_vec(), run))

@@ -22,7 +22,8 @@ use crate::model::{
 use crate::project::Project;
 use crate::section::INFRASTRUCTURE;
 use crate::terraform::{
-    self, Code, CodePlace, Environment, Judged, Look, Settled, drifted, parse_lock, print_lock,
+    self, Code, CodePlace, Environment, Judged, Look, Proposal, ProposalError, Settled, drifted, parse_lock,
+    print_lock,
 };
 
 /// What stays between runs, relative to the root; git ignores it.
@@ -39,7 +40,7 @@ pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &
         Err(failure) => return (name, Look::failed(failure.in_one_line())),
     };
     let dir = code_dir(project, config);
-    let state = project.root.join(STATE).join("terraform");
+    let state = project.store_root.join(STATE).join("terraform");
     let (variables, slots) = (&project.control.environment, &*project.plans);
     let environment =
         Environment { name: &name, config, dir: &dir, root: &project.root, state: &state, variables, slots };
@@ -57,6 +58,52 @@ pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &
         finding.line = Some(place.line);
     }
     (name, look)
+}
+
+/// Has something done with the environment of a place.
+fn in_environment<T>(
+    project: &Project,
+    aim: &Aim,
+    work: impl FnOnce(&Environment<'_>) -> Result<T, ProposalError>,
+) -> Result<T, ProposalError> {
+    let Some(config) = aim.terraform.as_ref() else { return Err(ProposalError::Moved) };
+    let (name, dir) = (aim.name(), code_dir(project, config));
+    let state = project.root.join(STATE).join("terraform");
+    let (variables, slots) = (&project.control.environment, &*project.plans);
+    keep_out_of_git(project);
+    work(&Environment {
+        name: &name,
+        config,
+        dir: &dir,
+        root: &project.root,
+        state: &state,
+        variables,
+        slots,
+    })
+}
+
+/// Plans the undo of what a plan found of one resource, to be applied as it is.
+pub(crate) fn propose(
+    project: &Project,
+    aim: &Aim,
+    (check, finding): (&str, &Finding),
+    watch: &Watch,
+) -> Result<Proposal, ProposalError> {
+    let key = String::from_utf8_lossy(&finding.subject.key).into_owned();
+    let address = key.split_once(':').map_or(key.as_str(), |(_, address)| address);
+    in_environment(project, aim, |environment| {
+        terraform::propose(environment, address, (check, finding.fingerprint(check)), watch)
+    })
+}
+
+/// Applies a plan that was made by [`propose`].
+pub(crate) fn apply(
+    project: &Project,
+    aim: &Aim,
+    proposal: &Proposal,
+    watch: &Watch,
+) -> Result<(), ProposalError> {
+    in_environment(project, aim, |environment| terraform::apply(environment, proposal, watch))
 }
 
 /// What is told where the look itself ended unexpectedly.
@@ -307,7 +354,7 @@ fn of_file(environment: &Environment<'_>, settled: &Settled, file: &Path, watch:
 
 /// Writes a `.gitignore` into the directory of what stays between runs, where there is none: it holds what providers need.
 fn keep_out_of_git(project: &Project) {
-    let dir = project.root.join(STATE);
+    let dir = project.store_root.join(STATE);
     if std::fs::create_dir_all(&dir).is_ok() && !dir.join(".gitignore").exists() {
         let written = crate::atomic::replace_file(&dir.join(".gitignore"), b"*\n");
         if let Err(error) = written {

@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use crate::baseline::{LockFile, Locks, OF_INFRASTRUCTURE};
 use crate::check::{
-    CHECKS, CONTAINER_CONTENTS, CONTAINER_MOUNTS, Case, Check, Databases, ENV_CONTRACT, Evidence,
-    Infrastructure, NoBaseline, Server, begun,
+    CHECKS, CONTAINER_CONTENTS, CONTAINER_MOUNTS, Case, Check, DESIRED_STATE, Databases, Desired,
+    ENV_CONTRACT, Evidence, Infrastructure, NoBaseline, Server, begun,
 };
 use crate::host::{
-    Answer, ContainersAnswer, Content, FilesAnswer, Host, HostError, LockedSubject, ModulesAnswer, Query,
-    Seen, Watch,
+    Answer, ContainersAnswer, Content, Facts, FilesAnswer, Host, HostError, LockedSubject, MACHINE,
+    ModulesAnswer, Query, Seen, SystemQuery, Watch,
 };
 use crate::model::{
-    CheckResult, Finding, LeftOut, Observed, Role, SectionId, SectionOff, State, Unit, Value,
+    CheckResult, Finding, Glob, LeftOut, Observed, Reason, Role, SectionId, SectionOff, State, Unit, Value,
 };
 use crate::section::{self, Ask, LockedPaths, Plan, Purpose, SECTIONS, Section, Setting, locked_facts};
 use crate::terraform;
@@ -61,6 +61,12 @@ impl Request<'_> {
         let is_on =
             if tables.is_empty() { is_locked() } else { tables.iter().any(|it| !it.files.is_empty()) };
         self.setting.purpose == Purpose::Check && self.wants(ENV_CONTRACT) && is_on
+    }
+
+    /// Whether the machine itself is asked for its processors and its memory, which desired state is held against.
+    fn asks_machine(&self) -> bool {
+        let is_whole = self.setting.purpose == Purpose::Check && self.subjects.is_none();
+        is_whole && self.setting.asks_desired && self.wants(DESIRED_STATE)
     }
 
     /// The sections that the chosen checks read: all of them when only the lock files are asked for.
@@ -198,6 +204,8 @@ pub struct Look {
     pub infrastructure: Option<(String, terraform::Look)>,
     /// The databases of Odoo that belong to the host, where there are any.
     pub databases: Option<Databases>,
+    /// What CMDBs say should be of the host, where any is asked.
+    pub desired: Option<Desired>,
 }
 
 impl Look {
@@ -238,7 +246,9 @@ pub fn observe(
     watch: &Watch,
 ) -> Result<Look, HostError> {
     planned.iter().for_each(Planned::log);
-    let queries: Vec<_> = planned.iter().filter_map(|p| p.query().cloned()).collect();
+    let mut queries: Vec<_> = planned.iter().filter_map(|p| p.query().cloned()).collect();
+    let asks_machine = request.asks_machine();
+    queries.extend(asks_machine.then_some(Query::System(SystemQuery::Machine)));
     let start = Instant::now();
     let (answers, unreachable) = match host.observe(&queries, watch) {
         Ok(answers) => (answers, None),
@@ -257,7 +267,16 @@ pub fn observe(
         Ok(p.evidence(request, observed))
     });
     let evidence = evidence.collect::<Result<_, HostError>>()?;
-    Ok(Look { evidence, unreachable, infrastructure: None, databases: None })
+    let machine = asks_machine.then(|| machine_of(answers.next()));
+    let desired = machine.map(|machine| Desired { machine, ..Desired::default() });
+    Ok(Look { evidence, unreachable, infrastructure: None, databases: None, desired })
+}
+
+/// The facts of the machine itself in a host's answer.
+fn machine_of(answer: Option<Answer>) -> Result<Facts, Reason> {
+    let Some(Answer::System(facts)) = answer else { return Err("the host did not answer".into()) };
+    let told = facts?.remove(MACHINE.as_bytes());
+    told.unwrap_or_else(|| Err("the host did not tell of itself".into()))
 }
 
 /// The content of the files that a host told of; what could not be asked any more is unreadable.
@@ -315,6 +334,7 @@ impl Planned {
             return Ok(Observed::Failed("the host did not answer".to_owned()));
         };
         let ask = self.ask(request);
+        let answer = with_containers(answer, self.section.containers(&ask), host, watch)?;
         let Some(limit) = self.section.largest_content() else {
             return Ok(self.section.interpret(&ask, answer));
         };
@@ -359,6 +379,22 @@ impl Planned {
     }
 }
 
+/// A host's answer with what its containers have, where a section looks into some.
+fn with_containers(
+    answer: Answer,
+    containers: &[Glob],
+    host: &dyn Host,
+    watch: &Watch,
+) -> Result<Answer, HostError> {
+    match answer {
+        Answer::System(Ok(mut facts)) if !containers.is_empty() => {
+            facts.extend(host.packages_inside(containers, watch)?);
+            Ok(Answer::System(Ok(facts)))
+        }
+        answer => Ok(answer),
+    }
+}
+
 /// The answer of a host that has nothing of what it is asked for.
 fn nothing(query: &Query) -> Answer {
     match query {
@@ -395,10 +431,11 @@ pub fn compare(request: &Request<'_>, look: &Look) -> Vec<CheckResult> {
         is_alone: request.setting.no_machine,
     });
     let (sections, databases) = (look.evidence.as_slice(), look.databases.as_ref());
+    let desired = look.desired.as_ref();
     let mut contents = request.setting.config.docker.iter().flat_map(|docker| &docker.contents);
     let has_contents = contents.any(|table| !table.is_locked());
-    let case =
-        Case { server, sections, signature: request.signature, infrastructure, databases, has_contents };
+    let signature = request.signature;
+    let case = Case { server, sections, signature, infrastructure, databases, desired, has_contents };
     let mut results: Vec<CheckResult> = CHECKS
         .iter()
         .filter(|check| request.wants(**check))

@@ -4,6 +4,7 @@ use crate::section::kind_of;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
 
 use crate::audit::groups;
 use crate::audit::infrastructure;
@@ -11,7 +12,7 @@ use crate::audit::line_ends;
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
 use crate::check::{self, Check, Evidence, NoBaseline};
-use crate::explain::{self, Above, Advised, Situation};
+use crate::explain::{self, Above, Advised, NoUndo, Situation, Step};
 use crate::git::Repository;
 use crate::host::Watch;
 use crate::model::{
@@ -52,6 +53,9 @@ struct Facts<'a> {
     /// The compose files that differ.
     edited: &'a BTreeSet<Vec<u8>>,
 }
+
+/// Takes the undo of the finding of this number.
+pub(crate) type TakeUndo<'a> = dyn FnMut(usize, &Situation<'_>, Result<Vec<Step<'_>>, NoUndo>) + 'a;
 
 impl Advice<'_> {
     /// Puts on every finding what has probably happened and what can be done, and the latter on every check that could
@@ -146,12 +150,51 @@ impl Advice<'_> {
 
     /// The ways out of what a check found, and what must be known of them.
     fn ways_out(&self, check: &str, finding: &Finding, facts: &Facts<'_>) -> Advised {
+        self.in_situation(check, finding, facts, self.project.way_here(), explain::advise)
+    }
+
+    /// Gives the undo of each of these findings, by what checks found them, with the paths of the project's tree below `root`.
+    pub(crate) fn undos(&self, findings: &[(&str, &Finding)], root: &[u8], take: &mut TakeUndo<'_>) {
+        let sources = self.sources(findings.iter().map(|(_, finding)| *finding));
+        let edited = check::drifted_compose_files(self.evidence);
+        for (at, ((check, finding), source)) in findings.iter().zip(&sources).enumerate() {
+            let is_of_older_rule = self.is_of_older_rule(finding);
+            let facts = Facts { source: source.as_ref(), is_of_older_rule, edited: &edited };
+            let give = |situation: &Situation<'_>| take(at, situation, explain::undo(situation));
+            self.in_situation(check, finding, &facts, root, give);
+        }
+    }
+
+    /// The compose files that a container was made from, where they lie on its host; empty where that is not known.
+    pub(crate) fn compose_paths(&self, finding: &Finding) -> Vec<PathBuf> {
+        let place = |file: &Vec<u8>| match &self.aim.target {
+            Some(_) => self.aim.layout.locate(file),
+            None => Some(self.project.root.join(OsStr::from_bytes(file))),
+        };
+        self.compose_places(finding).iter().filter_map(place).collect()
+    }
+
+    /// The Compose project and service of a container.
+    pub(crate) fn service(&self, finding: &Finding) -> Option<(String, String)> {
+        let Value::Structured(facts) = &self.entry(finding)?.value else { return None };
+        Some((facts.get(fact::PROJECT)?.clone(), facts.get(fact::SERVICE)?.clone()))
+    }
+
+    /// Has something made of a finding and all that its ways out depend on.
+    fn in_situation<T>(
+        &self,
+        check: &str,
+        finding: &Finding,
+        facts: &Facts<'_>,
+        root: &[u8],
+        make: impl FnOnce(&Situation<'_>) -> T,
+    ) -> T {
         let key = escaped(&finding.subject.key);
         let named = quoted(&format!("{check}/{key}"));
         let option = self.option();
         let ssh = self.aim.ssh_command();
         let host_path = self.lies_at(finding.subject.source, &finding.place);
-        let service = self.entry(finding).and_then(service_of);
+        let service = self.service(finding).map(|(project, service)| (quoted(&project), quoted(&service)));
         let is_elsewhere = kind_of(finding.subject.source).is_some_and(|kind| !kind.lies_on_disk());
         let from_here = self.project.named(&self.project.root.join(OsStr::from_bytes(&finding.place)));
         let place = if is_elsewhere { &finding.place } else { from_here.as_os_str().as_bytes() };
@@ -170,7 +213,7 @@ impl Advice<'_> {
             driftlock: &self.project.driftlock(),
             git: &self.project.git(),
             git_path: &quoted_name(&git_path),
-            from_here: self.project.way_here(),
+            from_here: root,
             source: facts.source,
             is_tracked: export.is_some() && self.is_tracked(&git_path),
             export: export.as_deref(),
@@ -187,7 +230,7 @@ impl Advice<'_> {
             edited: &edited,
             service: service.as_ref().map(|(project, service)| (project.as_str(), service.as_str())),
         };
-        explain::advise(&situation)
+        make(&situation)
     }
 
     /// The directories above a subject, each with the link that the project's tree has there.
@@ -306,7 +349,7 @@ impl Advice<'_> {
 
     /// Where a subject lies on a target, where that is elsewhere than in the repository.
     pub(crate) fn lies_at(&self, source: SubjectSource, place: &[u8]) -> Option<Vec<u8>> {
-        if source == SubjectSource::Database {
+        if matches!(source, SubjectSource::Database | SubjectSource::Cmdb) {
             return None;
         }
         let has_files = kind_of(source).is_none_or(SubjectKind::lies_on_disk) && self.aim.target.is_some();
@@ -376,10 +419,4 @@ pub(crate) fn sides<'a>(evidence: &'a Evidence, place: &[u8]) -> (Option<&'a Ent
         _ => None,
     };
     (expected, actual)
-}
-
-/// The Compose project and service of a container, as a shell takes them.
-fn service_of(entry: &Entry) -> Option<(String, String)> {
-    let Value::Structured(facts) = &entry.value else { return None };
-    Some((quoted(facts.get(fact::PROJECT)?), quoted(facts.get(fact::SERVICE)?)))
 }

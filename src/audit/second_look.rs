@@ -20,6 +20,8 @@ pub(crate) struct SecondLook<'a> {
     pub(crate) project: &'a Project,
     pub(crate) aim: &'a Aim,
     pub(crate) request: &'a Request<'a>,
+    /// Whether it is held against what an export saw, which asks for the limits of every container.
+    pub(crate) of_export: bool,
 }
 
 impl SecondLook<'_> {
@@ -32,10 +34,17 @@ impl SecondLook<'_> {
             subjects.insert(section.id(), its.map(|change| change.place.clone()).collect());
         }
         // A run that was asked for containers on the command line is looked at again, whatever is configured.
-        let setting = Setting { docker: DockerMode::Required, docker_asked: true, ..self.request.setting };
+        let limits = self.request.setting.limits || self.of_export;
+        let setting =
+            Setting { docker: DockerMode::Required, docker_asked: true, limits, ..self.request.setting };
         let request = Request { setting, subjects: Some(&subjects), ..*self.request };
-        let mut look =
-            Look { evidence: Vec::new(), unreachable: None, infrastructure: None, databases: None };
+        let mut look = Look {
+            evidence: Vec::new(),
+            unreachable: None,
+            infrastructure: None,
+            databases: None,
+            desired: None,
+        };
         if !subjects.is_empty() {
             look = self.aim.observe(&request, pipeline::plan(&request), watch)?;
         }

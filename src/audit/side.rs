@@ -2,7 +2,7 @@
 
 use crate::store::open_run::{report_in, run_named};
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::audit::accept::{source_of_run, state_in, state_of_report};
 use crate::audit::lines::Store;
@@ -53,7 +53,7 @@ pub(crate) struct Called<'a> {
     /// The place to look at: this machine, or the target behind `target:`.
     aim: Option<Aim>,
     /// That target, once it is asked.
-    host: OnceLock<Box<dyn Host>>,
+    host: OnceLock<Arc<dyn Host>>,
     /// The target whose run it is, or that it is.
     target: Option<&'a str>,
 }

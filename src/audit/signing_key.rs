@@ -49,7 +49,7 @@ pub(crate) fn for_reports(project: &Project) -> Option<Result<SigningKey, Failur
 }
 
 /// Nobody is there to be asked.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Prompt for Nobody {
     fn passphrase(&self, _key: &str) -> Option<Secret> {

@@ -63,7 +63,7 @@ impl Extent {
             return None;
         }
         let memory = CachePolicy {
-            path: project.root.join(file_of(aim)),
+            path: project.store_root.join(file_of(aim)),
             root: &aim.layout.locate(b"").unwrap_or_else(|| project.root.clone()),
             now: started.unix,
             full_every: project.config.check.full_every,

@@ -24,7 +24,8 @@ use crate::host::docker::discover;
 use crate::host::ssh::route;
 use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, Prompt, SshHost};
 use crate::host::{
-    Answer, Content, GitHost, Host, HostError, Layout, LocalHost, Query, Scope, StatCache, Visitor, Watch,
+    Answer, Content, FactSource, FactsHost, GitHost, Host, HostError, Layout, LocalHost, Query, Scope,
+    StatCache, Visitor, Watch,
 };
 use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, quoted, quoted_name};
@@ -95,32 +96,58 @@ pub(crate) struct Aim {
     pub(crate) image: Option<String>,
     /// The environment, for the ways to servers and engines.
     pub(crate) environment: Environment,
+    /// The fact cache of Ansible that is read in place of asking it.
+    pub(crate) facts: Option<FactSource>,
     /// Who hears of every place of this machine before it is looked at.
     pub(crate) visitor: Option<Arc<dyn Visitor>>,
+    /// The host, where one connection to it stays open for every look.
+    pub(crate) standing: Option<Arc<dyn Host>>,
 }
 
 impl Aim {
     /// The host to ask, on one connection however often; where there is no way to it, it says why whenever it is asked. Files of
     /// this machine that are remembered are not read again.
-    pub(crate) fn open(&self, remembered: Option<Arc<StatCache>>) -> Box<dyn Host> {
-        self.host(remembered).unwrap_or_else(|why| Box::new(Closed(why)))
+    pub(crate) fn open(&self, remembered: Option<Arc<StatCache>>) -> Arc<dyn Host> {
+        if let Some(host) = &self.standing {
+            return Arc::clone(host);
+        }
+        self.reading_facts(self.host(remembered).unwrap_or_else(|why| Arc::new(Closed(why))))
     }
 
-    fn host(&self, remembered: Option<Arc<StatCache>>) -> Result<Box<dyn Host>, HostError> {
+    /// The host, with the fact cache in place of what it would be asked for.
+    fn reading_facts(&self, host: Arc<dyn Host>) -> Arc<dyn Host> {
+        match &self.facts {
+            Some(source) => Arc::new(FactsHost { host, source: source.clone() }),
+            None => host,
+        }
+    }
+
+    /// The same host for every look from now on. One connection to a server stays open.
+    pub(crate) fn stay(&mut self) {
+        self.standing = Some(match &self.place {
+            Place::Remote(remote) => self.reading_facts(match self.server_host(remote) {
+                Ok(host) => Arc::new(host.staying()),
+                Err(why) => Arc::new(Closed(why)),
+            }),
+            _ => self.open(None),
+        });
+    }
+
+    fn server_host(&self, remote: &Remote) -> Result<SshHost, HostError> {
+        let route = route::route(&remote.wanted, &self.environment);
+        let route = route.map_err(|why| HostError::Unreachable(why.in_one_line()))?;
+        Ok(SshHost::new(route, self.layout.clone(), remote.access(), Arc::clone(&remote.prompt)))
+    }
+
+    fn host(&self, remembered: Option<Arc<StatCache>>) -> Result<Arc<dyn Host>, HostError> {
         match &self.place {
             Place::Here => {
                 let host = LocalHost::new(self.layout.clone(), discover::find(&self.environment));
-                Ok(Box::new(host.remembering(remembered).visited_by(self.visitor.clone())))
+                Ok(Arc::new(host.remembering(remembered).visited_by(self.visitor.clone())))
             }
-            Place::Commit(revision) => Ok(Box::new(GitHost::new(revision.clone()))),
-            Place::Infrastructure => Ok(Box::new(NoMachine)),
-            Place::Remote(remote) => {
-                let route = route::route(&remote.wanted, &self.environment);
-                let route = route.map_err(|why| HostError::Unreachable(why.in_one_line()))?;
-                let host =
-                    SshHost::new(route, self.layout.clone(), remote.access(), Arc::clone(&remote.prompt));
-                Ok(Box::new(host))
-            }
+            Place::Commit(revision) => Ok(Arc::new(GitHost::new(revision.clone()))),
+            Place::Infrastructure => Ok(Arc::new(NoMachine)),
+            Place::Remote(remote) => Ok(Arc::new(self.server_host(remote)?)),
         }
     }
 
@@ -138,8 +165,8 @@ impl Aim {
     }
 
     /// A host that is not to be asked, and why.
-    pub(crate) fn leave(why: &str) -> Box<dyn Host> {
-        Box::new(Closed(HostError::Unreachable(format!("it was not asked: {why}"))))
+    pub(crate) fn leave(why: &str) -> Arc<dyn Host> {
+        Arc::new(Closed(HostError::Unreachable(format!("it was not asked: {why}"))))
     }
 
     /// How it is called: the target, or this machine.
@@ -253,9 +280,18 @@ impl Aim {
             docker_asked: self.docker_asked,
             compared_before: self.compared_before(project),
             image: self.image.as_deref(),
+            limits: purpose == Purpose::Export || self.asks_desired(project),
+            has_facts: self.facts.is_some(),
+            asks_desired: self.asks_desired(project),
             no_machine: !self.has_sections(),
             clock: clock::unix,
         }
+    }
+
+    /// Whether a CMDB says what should be of it.
+    pub(crate) fn asks_desired(&self, project: &Project) -> bool {
+        let name = self.name();
+        self.is_machine() && project.config.desired.all.values().any(|source| source.is_of(&name))
     }
 
     /// Whether the last whole run here compared containers: then they are expected to be here. A run that could not ask the
@@ -265,11 +301,11 @@ impl Aim {
         if self.target.is_some() || self.docker != DockerMode::Auto {
             return false;
         }
-        match containers_in(&runs::latest(&project.root, None)) {
+        match containers_in(&runs::latest(&project.store_root, None)) {
             Containers::Compared => true,
             Containers::Skipped => false,
             Containers::NotAsked => {
-                let Ok(listed) = runs::listed(&project.root) else { return true };
+                let Ok(listed) = runs::listed(&project.store_root) else { return true };
                 let local = listed.runs.iter().filter(|run| run.target.is_none());
                 let told = local.map(|run| containers_in(&run.path.join(json::FILE)));
                 told.take_while(|it| *it != Containers::Skipped).any(|it| it == Containers::Compared)
@@ -301,7 +337,9 @@ impl Aim {
             terraform: None,
             plan_file: None,
             image: None,
+            facts: None,
             visitor: None,
+            standing: None,
             environment: project.control.environment.clone(),
         }
     }
@@ -326,7 +364,9 @@ impl Aim {
             terraform: None,
             plan_file: None,
             image: None,
+            facts: None,
             visitor: None,
+            standing: None,
             ..Self::local(project)
         })
     }
@@ -366,7 +406,9 @@ impl Aim {
             terraform: target.terraform.clone(),
             plan_file: None,
             image: None,
+            facts: fact_source(project, name, target),
             visitor: None,
+            standing: None,
             docker_asked: is_remote || project.config.docker.is_some() || target.docker.is_some(),
             environment: project.control.environment.clone(),
         })
@@ -392,7 +434,9 @@ impl Aim {
             terraform: None,
             plan_file: None,
             image: None,
+            facts: None,
             visitor: None,
+            standing: None,
             environment: project.control.environment.clone(),
         })
     }
@@ -499,6 +543,18 @@ fn ignored(
     let ignored = index.ignored(&unlisted)?;
     let pairs = paths.into_iter().zip(from_top).filter(|(_, path)| ignored.contains(path));
     Ok(pairs.map(|(path, _)| path).collect())
+}
+
+/// The fact cache that tells of a target.
+fn fact_source(project: &Project, name: &str, target: &Target) -> Option<FactSource> {
+    let host = target.host.as_deref().map(|host| host.rsplit('@').next().unwrap_or(host));
+    Some(FactSource {
+        pattern: project.configured_path(target.facts.as_ref()?),
+        names: [Some(name), host].into_iter().flatten().map(str::to_owned).collect(),
+        max_age: target.facts_max_age,
+        host_keys: target.host_keys.clone(),
+        clock: clock::unix,
+    })
 }
 
 /// What belongs on a target. What its own `files` name outside the repository does in any case: `include` tells of

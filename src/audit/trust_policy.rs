@@ -196,6 +196,6 @@ fn is_what_was_read(whole: &Whole, locks: Option<&Locks>, source: &Source) -> Re
 }
 
 /// Seconds since 1970 of a local time.
-fn without_summer_time(civil: Civil) -> Option<i64> {
+pub(crate) fn without_summer_time(civil: Civil) -> Option<i64> {
     Some(civil.as_utc() - i64::from(clock::standard_offset(civil.year)?))
 }

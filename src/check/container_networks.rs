@@ -1,11 +1,11 @@
-//! The check `container_networks`: containers are in the networks of the baseline.
+//! The check `container_networks`: containers are in the networks of the baseline, and publish its ports.
 
 use super::docker_images::modified;
 use super::{Case, Check, compared};
-use crate::model::{Category, Change, CheckLabels, CheckMeta, CheckResult, Entry};
-use crate::section::{self, locked_networks};
+use crate::model::{Category, Change, CheckLabels, CheckMeta, CheckResult, Entry, Finding, PublishedPort};
+use crate::section::{self, locked_networks, locked_ports};
 
-/// Compares the networks of containers.
+/// Compares the networks and the published ports of containers.
 pub(super) struct ContainerNetworks;
 
 /// The check's id.
@@ -14,12 +14,12 @@ pub const CONTAINER_NETWORKS: &str = "container_networks";
 const META: CheckMeta = CheckMeta {
     category: Category::Network,
     config_cause: Some(
-        "docker network connect or disconnect was run by hand, or it was made anew with other networks",
+        "docker network connect or disconnect was run by hand, or it was made anew with other networks or ports",
     ),
     ..CheckMeta::of_section(
         section::IMAGES,
         CONTAINER_NETWORKS,
-        "containers are in the networks that the baseline has, by name",
+        "containers are in the networks that the baseline has, by name, and publish the ports that it has",
         CheckLabels {
             topic: "Networks",
             info: "Checking container networks...",
@@ -54,16 +54,16 @@ impl Check for ContainerNetworks {
                 continue;
             };
             result.subjects += 1;
-            if before != now {
-                let [before, now] = [before, now].map(|names| in_words(&names));
-                result.findings.push(modified(
-                    name,
-                    Change::Config,
-                    Some(&before.as_str()),
-                    Some(&now.as_str()),
-                    actual,
-                ));
-            }
+            let networks = (before != now).then(|| [before, now].map(|names| in_words(&names, "no network")));
+            let ports = locked_ports(expected).zip(locked_ports(actual));
+            let is_opened = ports.as_ref().is_some_and(|(before, now)| is_opened(before, now));
+            let ports = ports
+                .filter(|(before, now)| before != now)
+                .map(|(before, now)| [before, now].map(|ports| ports_in_words(&ports)));
+            let Some([before, now]) = both(networks, ports) else { continue };
+            let found = modified(name, Change::Config, Some(&before.as_str()), Some(&now.as_str()), actual);
+            let category = is_opened.then_some(Category::Security);
+            result.findings.push(Finding { category, ..found });
         }
         if !unknown.is_empty() {
             result.notes.push(format!(
@@ -81,7 +81,28 @@ impl Check for ContainerNetworks {
     }
 }
 
-/// Names of networks in few words.
-fn in_words(names: &[String]) -> String {
-    if names.is_empty() { "no network".to_owned() } else { names.join(", ") }
+/// Whether a port is published to every address that was not.
+fn is_opened(before: &[PublishedPort], now: &[PublishedPort]) -> bool {
+    now.iter().any(|port| port.is_open_to_all() && !before.contains(port))
+}
+
+/// Both sides of what differs, first the networks.
+fn both(networks: Option<[String; 2]>, ports: Option<[String; 2]>) -> Option<[String; 2]> {
+    match (networks, ports) {
+        (Some([before, now]), Some([ports, more])) => {
+            Some([format!("{before}; {ports}"), format!("{now}; {more}")])
+        }
+        (networks, ports) => networks.or(ports),
+    }
+}
+
+/// Names in few words; `none` where there are none.
+fn in_words(names: &[String], none: &str) -> String {
+    if names.is_empty() { none.to_owned() } else { names.join(", ") }
+}
+
+/// Published ports in few words.
+fn ports_in_words(ports: &[PublishedPort]) -> String {
+    let texts: Vec<String> = ports.iter().map(ToString::to_string).collect();
+    in_words(&texts, "no published port")
 }

@@ -10,6 +10,7 @@ mod container_mounts;
 mod container_networks;
 mod container_state;
 mod container_use;
+mod desired_state;
 mod difference;
 mod docker_images;
 mod env_contract;
@@ -37,6 +38,9 @@ pub use container_contents::CONTAINER_CONTENTS;
 pub use container_mounts::CONTAINER_MOUNTS;
 pub use container_networks::CONTAINER_NETWORKS;
 pub use container_state::CONTAINER_STATE;
+pub use desired_state::{
+    AnsweredItems, Counterpart, DESIRED_STATE, Desired, DesiredAnswer, PlacedItem, uncompared_items,
+};
 pub use difference::{differences, is_at_or_below};
 pub use env_contract::ENV_CONTRACT;
 pub use odoo_modules::{Databases, ODOO_MODULES, uncompared_modules};
@@ -61,6 +65,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &packages::Packages,
     &services::Services,
     &ports::Ports,
+    DESIRED_STATE,
     &probes::Probes,
     ODOO_MODULES,
     TERRAFORM_PLAN,
@@ -120,6 +125,8 @@ pub struct Case<'a> {
     pub infrastructure: Option<Infrastructure<'a>>,
     /// The databases of Odoo; `None` where none is named.
     pub databases: Option<&'a Databases>,
+    /// What CMDBs say should be; `None` where none is asked.
+    pub desired: Option<&'a Desired>,
     /// Whether paths inside containers are held against the baseline.
     pub has_contents: bool,
 }
@@ -147,6 +154,7 @@ impl<'a> Case<'a> {
             signature: None,
             infrastructure: None,
             databases: None,
+            desired: None,
             has_contents: false,
         }
     }

@@ -4,7 +4,7 @@ use super::system::{Rules, compare};
 use super::{Case, Check};
 use crate::host::Facts;
 use crate::model::{Category, Change, CheckLabels, CheckMeta, CheckResult, Entry};
-use crate::section::{self, facts, is_open_to_all};
+use crate::section::{self, fact, facts, is_open_to_all};
 
 /// Compares listening ports.
 pub(super) struct Ports;
@@ -28,13 +28,15 @@ const META: CheckMeta = CheckMeta::of_section(
 const RULES: Rules = Rules {
     // A lock file that knows no program was written by somebody who could not see it.
     change: |old, new| {
-        old.get("program").filter(|program| new.get("program") != Some(program)).map(|_| Change::Config)
+        // One that was written before containers were named, or by somebody who could not ask the engine, has what holds the port.
+        let is_it = |program: &&String| [new.get("program"), new.get(fact::HOLDER)].contains(&Some(program));
+        old.get("program").filter(|program| !is_it(program)).map(|_| Change::Config)
     },
     in_words,
     category,
 };
 
-/// The program that listens.
+/// The program or container that listens.
 fn in_words(entry: &Entry) -> String {
     facts(entry).remove("program").unwrap_or_else(|| "a program that is not known".to_owned())
 }

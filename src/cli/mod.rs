@@ -10,6 +10,7 @@ pub(crate) mod completion;
 mod hints;
 pub(crate) mod terminal;
 
+use crate::cli::commands::fleet::FleetCommand;
 use crate::control::redaction::without_secrets;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,11 +86,16 @@ enum Command {
     Export(commands::export::ExportArgs),
     Check(commands::check::CheckArgs),
     Watch(commands::watch::WatchArgs),
+    Serve(commands::serve::ServeArgs),
+    Fleet(commands::fleet::FleetArgs),
     Events(commands::events::EventsArgs),
     Accept(commands::accept::AcceptArgs),
     Sign(commands::sign::SignArgs),
     Verify(commands::verify::VerifyArgs),
     Ack(commands::ack::AckArgs),
+    Remediate(commands::remediate::RemediateArgs),
+    Approve(commands::approve::ApproveArgs),
+    Policy(commands::policy::PolicyArgs),
     Pause(commands::pause::PauseArgs),
     Notify(commands::notify::NotifyArgs),
     Diff(commands::diff::DiffArgs),
@@ -144,11 +150,16 @@ pub fn main() -> ExitCode {
         Command::Export(args) => commands::export::run(&session, &args, &interrupt),
         Command::Check(args) => commands::check::run(&session, &args, &interrupt),
         Command::Watch(args) => commands::watch::run(&session, &args, &interrupt),
+        Command::Serve(args) => commands::serve::run(&session, &args, &interrupt),
+        Command::Fleet(args) => fleet(&session, args, &interrupt),
         Command::Events(args) => commands::events::run(&session, &args, &interrupt),
         Command::Accept(args) => commands::accept::run(&session, &args, &interrupt),
         Command::Sign(args) => commands::sign::run(&session, &args, &interrupt),
         Command::Verify(args) => commands::verify::run(&session, &args),
         Command::Ack(args) => commands::ack::run(&session, &args, &interrupt),
+        Command::Remediate(args) => commands::remediate::run(&session, &args, &interrupt),
+        Command::Approve(args) => commands::approve::run(&session, &args, &interrupt),
+        Command::Policy(args) => commands::policy::run(&session, &args),
         Command::Pause(args) => commands::pause::run(&session, &args),
         Command::Notify(args) => commands::notify::run(&session, &args, &interrupt),
         Command::Diff(args) => commands::diff::run(&session, &args, &interrupt),
@@ -173,6 +184,24 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.kind().outcome().1)
         }
     }
+}
+
+/// Runs a command of fleets. Without a queue, a fleet is checked by this process alone, as check does it.
+fn fleet(
+    session: &Session,
+    args: commands::fleet::FleetArgs,
+    interrupt: &signals::Interrupt,
+) -> Result<u8, Failure> {
+    let FleetCommand::Check(check) = args.command else {
+        return commands::fleet::run(session, &args, interrupt);
+    };
+    if check.has_queue() {
+        return commands::fleet::check::run(session, &check, interrupt);
+    }
+    let aim = check.aim(session)?;
+    let presented = (check.details, check.quiet);
+    let args = commands::check::CheckArgs::of_targets(aim, check.trust, check.formats, presented);
+    commands::check::run(session, &args, interrupt)
 }
 
 /// Prints what is wrong with a call, or the help that was asked for. What was given may hold what a terminal would obey,

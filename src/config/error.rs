@@ -46,7 +46,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The same of another file.
-    pub(super) fn of_file(mut self, file: &str) -> Self {
+    pub(crate) fn of_file(mut self, file: &str) -> Self {
         let (Self::Unreadable { path, .. }
         | Self::Invalid { path, .. }
         | Self::Refused { path, .. }
@@ -95,7 +95,7 @@ pub fn invalid(path: &str, text: &str, at: usize, reason: &str) -> ConfigError {
 }
 
 /// From "unknown field `x`, expected one of `a`, `b`": the known word nearest to the unknown one.
-fn nearest(message: &str) -> Option<String> {
+pub(super) fn nearest(message: &str) -> Option<String> {
     if !message.starts_with("unknown ") {
         return None;
     }

@@ -128,29 +128,9 @@ pub(super) fn checked(
 
 impl RawRedis {
     fn checked(self) -> Result<RedisStreams, ConfigError> {
-        let address = self.url.strip_prefix("redis://").or_else(|| self.url.strip_prefix("rediss://"));
-        let Some(address) = address.filter(|address| !address.is_empty()) else {
-            return Err(senseless(
-                "events.redis.url",
-                "it begins with redis:// or rediss:// and names a server",
-            ));
-        };
-        let has_password = |user: &str| user.contains(':');
-        if address.rsplit_once('@').is_some_and(|(user, _)| has_password(user)) {
-            let reason =
-                "it holds a password; name a file with password_file, or a variable with password_env";
-            return Err(senseless("events.redis.url", reason));
-        }
-        let password = match (&self.password_env, &self.password_file) {
-            (None, None) => None,
-            (Some(name), None) => Some(Kept::variable(name)),
-            (None, Some(path)) => Some(Kept::file(path)),
-            _ => return Err(senseless("events.redis", "password_file and password_env: name one of them")),
-        };
-        let Ok(password) = password.map(|kept| kept.ok_or(())).transpose() else {
-            let reason = "password_env is the name of a variable, password_file the path of a file, not what they hold";
-            return Err(senseless("events.redis", reason));
-        };
+        let keys = ("password_file", "password_env");
+        let given = (self.password_file.as_deref(), self.password_env.as_deref());
+        let password = redis_access(("events.redis", "events.redis.url"), &self.url, keys, given)?;
         let prefix = self.prefix.unwrap_or_else(|| "drift.".to_owned());
         if prefix.is_empty() {
             return Err(senseless("events.redis.prefix", "without one streams of others could be meant"));
@@ -167,6 +147,38 @@ impl RawRedis {
         }
         Ok(RedisStreams { url: self.url, password, prefix, keep, listen: self.listen })
     }
+}
+
+/// Makes sure that an address is one of a Redis server and holds no password, and gives where its password is kept. The names
+/// are those of the table, of the address, and of the file and the variable.
+///
+/// # Errors
+/// When the address or the name of a file or of a variable is none.
+pub fn redis_access(
+    (table, address): (&str, &str),
+    url: &str,
+    (file_key, variable_key): (&str, &str),
+    (file, variable): (Option<&str>, Option<&str>),
+) -> Result<Option<Kept>, ConfigError> {
+    let place = url.strip_prefix("redis://").or_else(|| url.strip_prefix("rediss://"));
+    let Some(place) = place.filter(|place| !place.is_empty()) else {
+        return Err(senseless(address, "it begins with redis:// or rediss:// and names a server"));
+    };
+    if place.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        let reason =
+            format!("it holds a password; name a file with {file_key}, or a variable with {variable_key}");
+        return Err(senseless(address, &reason));
+    }
+    let kept = match (variable, file) {
+        (None, None) => return Ok(None),
+        (Some(name), None) => Kept::variable(name),
+        (None, Some(path)) => Kept::file(path),
+        _ => return Err(senseless(table, &format!("{file_key} and {variable_key}: name one of them"))),
+    };
+    let reason = format!(
+        "{variable_key} is the name of a variable, {file_key} the path of a file, not what they hold"
+    );
+    kept.ok_or_else(|| senseless(table, &reason)).map(Some)
 }
 
 /// The names of streams behind the prefix: events without a leading `drift.`.

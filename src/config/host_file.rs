@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{Config, ConfigError, Target, system};
+use super::{Config, ConfigError, DesiredFrom, Target, system};
 use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::model::{escaped, printable_path};
 
@@ -47,6 +47,7 @@ impl HostFile {
         let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
         let mut config = Config::parse(&text).map_err(|error| error.of_file(&shown))?;
         config.probes.refused = None;
+        config.desired.refused = None;
         Ok(Self { path, config: Some(config) })
     }
 
@@ -90,6 +91,40 @@ impl HostFile {
             None if config.odoo.is_empty() => {}
             None => config.odoo_refused = Some(not_defined("[[odoo]]", "a watcher asks no database")),
         }
+        if let Some(serve) = own.and_then(|own| own.serve.clone()) {
+            config.serve = Some(serve);
+        }
+        if let Some(own) = own.filter(|own| !own.deployments.is_empty()) {
+            config.deployments.clone_from(&own.deployments);
+        }
+        let commands = own.map(|own| own.desired.commands.clone()).unwrap_or_default();
+        for (name, source) in &mut config.desired.all {
+            let defined = own.and_then(|own| own.desired.all.get(name));
+            let what = match &source.from {
+                DesiredFrom::Command(command) if commands.contains_key(command) => None,
+                DesiredFrom::Command(command) => Some(format!("[commands.{command}]")),
+                DesiredFrom::Url(..) => Some(format!("[desired.{name}]")),
+            };
+            match (defined, what) {
+                (Some(defined), _) => *source = defined.clone(),
+                (None, Some(what)) => source.refused = Some(not_defined(&what, "a watcher asks no CMDB")),
+                (None, None) => {}
+            }
+        }
+        (config.desired.commands, config.desired.refused) = (commands, None);
+        let missing = config
+            .remediations
+            .keys()
+            .find(|name| own.is_none_or(|own| !own.remediations.contains_key(*name)));
+        if let Some(name) = missing {
+            let what = format!("[remediations.{}]", escaped(name.as_bytes()));
+            warnings.push(not_defined(&what, "it repairs nothing"));
+        }
+        config.change_requests = own.map(|own| own.change_requests.clone()).unwrap_or_default();
+        config.incidents = own.map(|own| own.incidents.clone()).unwrap_or_default();
+        // What may happen without a person, and by which programs, no repository says.
+        config.remediation = own.map(|own| own.remediation.clone()).unwrap_or_default();
+        config.remediations = own.map(|own| own.remediations.clone()).unwrap_or_default();
         config.trust.key = own.and_then(|own| own.trust.key.clone());
         config.trust.report_key = own.and_then(|own| own.trust.report_key.clone());
         for (name, target) in own.into_iter().flat_map(|own| &own.targets) {
@@ -117,12 +152,14 @@ mod tests {
     fn host(text: &str) -> HostFile {
         let mut config = Config::parse(text).unwrap();
         config.probes.refused = None;
+        config.desired.refused = None;
         HostFile { path: "/etc/driftlock/host.toml".into(), config: Some(config) }
     }
 
     const REPOSITORY: &str = "[notify.ops]\nkind = \"slack\"\nurl_env = \"A\"\n[events.redis]\nurl = \"redis://theirs\"\n\
         [[probes]]\nname = \"bios\"\nrun = [\"theirs\"]\n[targets.web]\nhost = \"theirs\"\n[targets.here]\nhost = \"local\"\n\
-        [[odoo]]\ncontainer = \"theirs\"\n";
+        [[odoo]]\ncontainer = \"theirs\"\n[desired.cmdb]\nurl = \"https://theirs/\"\n[desired.named]\ncommand = \"export\"\n\
+        [commands.export]\nrun = [\"theirs\"]\n";
 
     #[test]
     fn the_repository_defines_nothing_that_runs_or_is_reached() {
@@ -132,6 +169,8 @@ mod tests {
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(config.notify.is_empty() && config.events.redis.is_none());
         assert!(config.probes.refused.is_some() && config.odoo_refused.is_some());
+        let desired = &config.desired;
+        assert!(desired.commands.is_empty() && desired.all.values().all(|source| source.refused.is_some()));
         assert!(nothing.forbids("web", &config.targets["web"]).is_some());
         assert!(nothing.forbids("here", &config.targets["here"]).is_none());
     }
@@ -141,7 +180,7 @@ mod tests {
         let host = host(
             "[notify.ops]\nkind = \"slack\"\nurl_env = \"B\"\n[events.redis]\nurl = \"redis://own\"\n\
              [[probes]]\nname = \"bios\"\nrun = [\"own\"]\n[targets.web]\nhost = \"own\"\n\
-             [[odoo]]\ncontainer = \"own\"\n",
+             [[odoo]]\ncontainer = \"own\"\n[desired.cmdb]\nurl = \"https://own/\"\n[commands.export]\nrun = [\"own\"]\n",
         );
         let mut config = Config::parse(REPOSITORY).unwrap();
         assert_eq!(host.put_into(&mut config), [""; 0]);
@@ -150,7 +189,22 @@ mod tests {
         assert_eq!(config.targets["web"].host.as_deref(), Some("own"));
         assert_eq!(config.odoo[0].server, crate::config::OdooServer::Container("own".to_owned()));
         assert_eq!(config.odoo_refused, None);
+        let desired = &config.desired;
+        assert_eq!(desired.all["cmdb"].from, DesiredFrom::Url("https://own/".to_owned(), None));
+        assert!(desired.all.values().all(|source| source.refused.is_none()));
+        assert_eq!((desired.commands["export"].run[0].as_str(), &desired.refused), ("own", &None));
         assert!(host.forbids("web", &config.targets["web"]).is_none());
+    }
+
+    #[test]
+    fn the_host_says_what_its_agent_is_where_it_says_anything() {
+        let text = "[serve]\nlisten = \"127.0.0.1:1\"\n[[deployments]]\nname = \"theirs\"\n";
+        let mut config = Config::parse(text).unwrap();
+        host("").put_into(&mut config);
+        assert_eq!((config.serve.as_ref().unwrap().listen.port(), config.deployments.len()), (1, 1));
+        host("[serve]\nlisten = \"127.0.0.1:2\"\n[[deployments]]\nname = \"own\"\n").put_into(&mut config);
+        assert_eq!(config.serve.unwrap().listen.port(), 2);
+        assert_eq!(config.deployments.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["own"]);
     }
 
     #[test]

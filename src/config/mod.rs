@@ -1,13 +1,21 @@
 //! `audit/driftlock.toml`: what it may say, and clear words about what it may not.
 
+mod approved;
 mod check;
+mod deployment_variables;
+mod desired;
 mod docker;
 mod error;
 mod events;
+mod git_source;
 pub mod host_file;
 mod notify;
 mod odoo;
+mod older_agent;
 pub mod policies;
+mod remediation;
+mod serve;
+mod serve_file;
 mod system;
 mod target;
 mod target_name;
@@ -20,12 +28,20 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use approved::ApprovedWindow;
 pub use check::CheckConfig;
+pub use deployment_variables::DeploymentVariables;
+pub use desired::{DesiredConfig, DesiredFrom, DesiredSource, FieldPaths, NamedCommand, Observable};
 pub use docker::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, LOCKED, OnUnexpected};
 pub use error::{ConfigError, invalid, misread};
-pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams};
+pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams, redis_access};
+pub use git_source::{GitSource, GitWay};
 pub use notify::{Channel, Kept, Notify};
 pub use odoo::{OdooDatabases, OdooServer, WhichDatabases};
+pub use remediation::{Rate, Remediation, RemediationGate, RemedyKind};
+pub use serve::{Deployment, Schedule, ServeConfig, TlsFiles};
+pub use serve_file::ServeFile;
+pub(crate) use system::written_by_others;
 pub use system::{Listed, Probe, Probes, is_unit_name};
 pub use target::{Target, TargetDocker};
 pub use target_name::is_target_name;
@@ -80,10 +96,28 @@ pub struct Config {
     pub odoo: Vec<OdooDatabases>,
     /// Why none of those databases is asked: nobody whom the machine trusts has defined them.
     pub odoo_refused: Option<String>,
+    /// `[desired.NAME]` and `[commands.NAME]`.
+    pub desired: DesiredConfig,
     /// `[[categories]]`, `[[ci]]` and `[events]`.
     pub events: EventsConfig,
     /// `[terraform]`.
     pub terraform: TerraformConfig,
+    /// `[serve]`, if it is written.
+    pub serve: Option<ServeConfig>,
+    /// `[[deployments]]`.
+    pub deployments: Vec<Deployment>,
+    /// `[who]`, if it is written.
+    pub who: Option<WhoConfig>,
+    /// `[[approved]]`.
+    pub approved: Vec<ApprovedWindow>,
+    /// `[change_requests.NAME]`.
+    pub change_requests: BTreeMap<String, Notify>,
+    /// `[incidents.NAME]`.
+    pub incidents: BTreeMap<String, Notify>,
+    /// `[remediation]`.
+    pub remediation: RemediationGate,
+    /// `[remediations.NAME]`.
+    pub remediations: BTreeMap<String, Remediation>,
     /// The digest of the file that all this was read from; `None` where there is none.
     pub digest: Option<Digest>,
 }
@@ -103,6 +137,22 @@ pub struct Trust {
     pub sign_reports: bool,
     /// What reports are signed with, where that is another key.
     pub report_key: Option<PathBuf>,
+}
+
+/// `[who]`: where it is recorded who changed a file of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WhoConfig {
+    /// The directory of auditd's log.
+    pub audit_dir: PathBuf,
+    /// The record of logins.
+    pub wtmp: PathBuf,
+}
+
+impl Default for WhoConfig {
+    fn default() -> Self {
+        Self { audit_dir: PathBuf::from("/var/log/audit"), wtmp: PathBuf::from("/var/log/wtmp") }
+    }
 }
 
 /// `[[env]]`: environment files whose keys are locked.
@@ -133,7 +183,7 @@ struct Raw {
     files: RawFiles,
     docker: Option<DockerConfig>,
     env: Vec<RawEnv>,
-    packages: Option<system::RawListed>,
+    packages: Option<system::RawPackages>,
     services: Option<system::RawServices>,
     ports: Option<system::RawListed>,
     probes: Vec<system::RawProbe>,
@@ -143,10 +193,20 @@ struct Raw {
     notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
     trust: Trust,
     odoo: Vec<odoo::Raw>,
+    desired: BTreeMap<String, desired::RawDesired>,
+    commands: BTreeMap<String, desired::RawCommand>,
     categories: Vec<events::RawCategory>,
     ci: Vec<events::RawItem>,
     events: events::RawEvents,
     terraform: TerraformConfig,
+    serve: Option<serve::RawServe>,
+    deployments: Vec<serve::RawDeployment>,
+    who: Option<WhoConfig>,
+    approved: Vec<approved::RawApproved>,
+    change_requests: BTreeMap<String, toml::Spanned<notify::Raw>>,
+    incidents: BTreeMap<String, toml::Spanned<notify::Raw>>,
+    remediation: remediation::RawGate,
+    remediations: BTreeMap<String, remediation::RawRemediation>,
 }
 
 #[derive(Deserialize, Default)]
@@ -208,7 +268,18 @@ impl Config {
         if !parsed.probes.all.is_empty() {
             parsed.probes.refused = system::written_by_others(&path);
         }
-        Ok(parsed.with_detected(root))
+        if !parsed.desired.commands.is_empty() {
+            parsed.desired.refused = system::written_by_others(&path);
+        }
+        let config = parsed.with_detected(root);
+        serve::check_targets(&config.deployments, &config.targets)?;
+        Ok(config)
+    }
+
+    /// The same of a commit that was fetched: who pushes does not decide what the agent is, and what it looks at.
+    #[must_use]
+    pub fn of_fetched_commit(self) -> Self {
+        Self { serve: None, deployments: Vec::new(), ..self }
     }
 
     /// The same with the environments below `root` as targets, where no target names `terraform`.
@@ -261,19 +332,32 @@ impl Config {
                     Ok(EnvFiles { files, placeholders: table.placeholders })
                 })
                 .collect::<Result<_, ConfigError>>()?,
-            packages: raw.packages.map(|it| it.checked("packages")).transpose()?,
+            packages: raw.packages.map(system::RawPackages::checked).transpose()?,
             services: raw.services.map(system::RawServices::checked).transpose()?,
             ports: raw.ports.map(|it| it.bracketed().checked("ports")).transpose()?,
             probes: system::checked_probes(raw.probes)?,
             check: raw.check.checked(text)?,
             retention_days: raw.runtime.retention_days,
+            who: raw.who,
+            approved: raw
+                .approved
+                .into_iter()
+                .map(approved::RawApproved::checked)
+                .collect::<Result<_, _>>()?,
+            change_requests: notify::checked(raw.change_requests, &targets, text)?,
+            incidents: notify::checked(raw.incidents, &targets, text)?,
             notify: notify::checked(raw.notify, &targets, text)?,
             events: events::checked(raw.categories, raw.ci, raw.events)?,
             odoo_refused: None,
+            serve: raw.serve.map(serve::RawServe::checked).transpose()?,
+            deployments: serve::checked_deployments(raw.deployments)?,
+            desired: desired::checked(raw.desired, raw.commands, &targets)?,
             odoo: raw.odoo.into_iter().map(|it| it.checked(&targets)).collect::<Result<_, _>>()?,
             targets,
             trust: check_trust(raw.trust)?,
             terraform: raw.terraform,
+            remediation: raw.remediation.checked()?,
+            remediations: remediation::checked_remediations(raw.remediations)?,
             digest: None,
         })
     }

@@ -31,6 +31,8 @@ pub struct Listed {
     pub enabled: bool,
     /// Patterns of subjects that are not.
     pub ignore: Vec<Glob>,
+    /// Patterns of containers whose packages are compared, too.
+    pub containers: Vec<Glob>,
 }
 
 /// `[[probes]]`: a program whose output is compared.
@@ -38,8 +40,10 @@ pub struct Listed {
 pub struct Probe {
     /// Its name.
     pub name: String,
-    /// The program and its arguments.
+    /// The program and its arguments; none where only a fact is read.
     pub run: Vec<String>,
+    /// The fact of Ansible's that is read in its place, on targets with a fact cache.
+    pub fact: Option<String>,
     /// The category of what differs.
     pub category: Category,
     /// The longest that it may take.
@@ -64,6 +68,25 @@ pub(super) struct RawListed {
     ignore: Vec<String>,
 }
 
+/// `[packages]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPackages {
+    #[serde(default = "yes")]
+    enabled: bool,
+    #[serde(default)]
+    ignore: Vec<String>,
+    #[serde(default)]
+    containers: Vec<String>,
+}
+
+impl RawPackages {
+    pub(super) fn checked(self) -> Result<Listed, ConfigError> {
+        let listed = RawListed { enabled: self.enabled, ignore: self.ignore }.checked("packages")?;
+        Ok(Listed { containers: compile("packages.containers", &self.containers, false)?, ..listed })
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -78,7 +101,9 @@ pub(super) struct RawServices {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawProbe {
     name: String,
+    #[serde(default)]
     run: Vec<String>,
+    fact: Option<String>,
     category: Option<Category>,
     timeout: Option<String>,
 }
@@ -91,7 +116,8 @@ impl RawListed {
     }
 
     pub(super) fn checked(self, key: &str) -> Result<Listed, ConfigError> {
-        Ok(Listed { enabled: self.enabled, ignore: compile(&format!("{key}.ignore"), &self.ignore, false)? })
+        let ignore = compile(&format!("{key}.ignore"), &self.ignore, false)?;
+        Ok(Listed { enabled: self.enabled, ignore, containers: Vec::new() })
     }
 }
 
@@ -113,10 +139,39 @@ impl RawServices {
     }
 }
 
+/// Whether a text is the name of a fact.
+fn is_fact_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Whether words are a program that can be run, with its arguments; else why not.
+pub(super) fn program_is_sound(run: &[String]) -> Result<(), String> {
+    match run.first() {
+        None => Err("it runs nothing".to_owned()),
+        Some(program) if program.is_empty() || program.starts_with('-') => {
+            Err(format!("\"{program}\" is no program"))
+        }
+        Some(program) if program.contains('/') && !program.starts_with('/') => {
+            let rule = "a program is found by its name, or by an absolute path";
+            Err(format!("\"{program}\" is relative; {rule}"))
+        }
+        Some(_) if run.iter().any(|word| word.contains('\0')) => Err("an argument has a NUL".to_owned()),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The longest that a program may take, by what is configured; else why not.
+pub(super) fn checked_timeout(text: Option<&str>) -> Result<Duration, String> {
+    let Some(text) = text else { return Ok(PROBE_TIMEOUT) };
+    let length = seconds(text).and_then(|it| u64::try_from(it).ok()).map(Duration::from_secs);
+    let length = length.filter(|it| !it.is_zero() && *it <= LONGEST_PROBE);
+    length.ok_or_else(|| format!("\"{text}\": it is 1s to 5m"))
+}
+
 pub(super) fn checked_probes(raw: Vec<RawProbe>) -> Result<Probes, ConfigError> {
     let mut names = BTreeSet::new();
     let mut all = Vec::new();
-    for RawProbe { name, run, category, timeout } in raw {
+    for RawProbe { name, run, fact, category, timeout } in raw {
         let bad = |key: &str, reason: &str| Err(senseless(&format!("probes.{key}"), reason));
         if !is_target_name(&name) {
             return bad("name", &format!("\"{name}\": it is letters, digits, \".\", \"_\" and \"-\""));
@@ -124,29 +179,19 @@ pub(super) fn checked_probes(raw: Vec<RawProbe>) -> Result<Probes, ConfigError> 
         if !names.insert(name.clone()) {
             return bad("name", &format!("\"{name}\" stands here a second time"));
         }
-        match run.first() {
-            None => return bad("run", &format!("\"{name}\" runs nothing")),
-            Some(program) if program.is_empty() || program.starts_with('-') => {
-                return bad("run", &format!("\"{program}\" is no program"));
-            }
-            Some(program) if program.contains('/') && !program.starts_with('/') => {
-                let rule = "a program is found by its name, or by an absolute path";
-                return bad("run", &format!("\"{program}\" is relative; {rule}"));
-            }
-            Some(_) => {}
+        if fact.as_ref().is_some_and(|fact| !is_fact_name(fact)) {
+            return bad("fact", "a fact is named by letters, digits and \"_\", like \"getent_passwd\"");
         }
-        if run.iter().any(|word| word.contains('\0')) {
-            return bad("run", &format!("an argument of \"{name}\" has a NUL"));
+        let is_program = fact.is_none() || !run.is_empty();
+        if let Err(why) = program_is_sound(&run).or_else(|why| if is_program { Err(why) } else { Ok(()) }) {
+            return bad("run", &format!("\"{name}\": {why}"));
         }
-        let told = timeout.as_deref().map(|text| {
-            let length = seconds(text).and_then(|it| u64::try_from(it).ok()).map(Duration::from_secs);
-            length.filter(|it| !it.is_zero() && *it <= LONGEST_PROBE)
-        });
-        let Some(timeout) = told.unwrap_or(Some(PROBE_TIMEOUT)) else {
-            return bad("timeout", &format!("\"{}\": it is 1s to 5m", timeout.unwrap_or_default()));
+        let timeout = match checked_timeout(timeout.as_deref()) {
+            Ok(timeout) => timeout,
+            Err(why) => return bad("timeout", &why),
         };
         let category = category.unwrap_or(Category::Configuration);
-        all.push(Probe { name, run, category, timeout });
+        all.push(Probe { name, run, fact, category, timeout });
     }
     let refused = (!all.is_empty()).then(|| "the probes stand in no file of this machine".to_owned());
     Ok(Probes { all, refused })
@@ -155,7 +200,7 @@ pub(super) fn checked_probes(raw: Vec<RawProbe>) -> Result<Probes, ConfigError> 
 /// Why others than this user and root could have written a file: by its owner and mode, and by those of each directory on the
 /// way to it, links followed. As ssh has it for its own files; where only owners may remove, root's directories may be
 /// everybody's.
-pub(super) fn written_by_others(path: &Path) -> Option<String> {
+pub(crate) fn written_by_others(path: &Path) -> Option<String> {
     let way = match way_to(path) {
         Ok(way) => way,
         Err(error) => return Some(format!("{}: {}", printable_path(path), in_words(&error))),
@@ -165,10 +210,7 @@ pub(super) fn written_by_others(path: &Path) -> Option<String> {
         let is_sticky = meta.is_dir() && meta.uid() == 0 && meta.mode() & STICKY != 0;
         let (path, mode) = (printable_path(path), meta.mode() & 0o7777);
         if meta.uid() != user && meta.uid() != 0 {
-            Some(format!(
-                "{path} belongs to user {}: probes are run only where it is yours or root's",
-                meta.uid()
-            ))
+            Some(format!("{path} belongs to user {}, and must be yours or root's", meta.uid()))
         } else if mode & OTHERS_WRITE != 0 && !is_sticky && !meta.is_symlink() {
             Some(format!("others may write {path} (mode {mode:o}): run chmod go-w {path}"))
         } else {

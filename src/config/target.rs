@@ -56,9 +56,16 @@ pub struct Target {
     pub time_limit: Option<Duration>,
     /// How the engine is reached, if it is written.
     pub docker: Option<TargetDocker>,
+    /// The pattern of files of Ansible's fact cache, which are read in place of asking it.
+    pub facts: Option<PathBuf>,
+    /// The age at which those facts are too old, in seconds.
+    pub facts_max_age: i64,
     /// The Terraform code that describes its infrastructure.
     pub terraform: Option<Terraform>,
 }
+
+/// The age at which facts are too old where nothing is configured: a day.
+const FACTS_MAX_AGE: i64 = 24 * 60 * 60;
 
 impl Target {
     /// An environment that is no machine.
@@ -78,6 +85,8 @@ impl Target {
             max_files: None,
             time_limit: None,
             docker: None,
+            facts: None,
+            facts_max_age: FACTS_MAX_AGE,
             terraform: Some(terraform),
         }
     }
@@ -104,11 +113,13 @@ pub(super) struct RawTarget {
     docker: Option<TargetDocker>,
     max_files: Option<u64>,
     time_limit: Option<String>,
+    facts: Option<PathBuf>,
+    facts_max_age: Option<String>,
     terraform: Option<terraform::Raw>,
 }
 
 /// Whether a text is a fingerprint as `ssh-keygen -l` prints it.
-fn is_fingerprint(text: &str) -> bool {
+pub(super) fn is_fingerprint(text: &str) -> bool {
     let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
     text.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(base64))
 }
@@ -160,6 +171,11 @@ pub(super) fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigE
             "a server that may tell of no file tells nothing",
         ));
     }
+    let is_facts = |facts: &PathBuf| !facts.as_os_str().is_empty() && raw.host.is_some();
+    if raw.facts.as_ref().is_some_and(|facts| !is_facts(facts)) {
+        let rule = "a pattern of files of Ansible's fact cache, for a target with a host";
+        return Err(senseless(&format!("{key}.facts"), rule));
+    }
     let include = raw.include.map(|items| compile(&format!("{key}.include"), &items, true)).transpose()?;
     let files = compile(&format!("{key}.files"), &raw.files, true)?;
     let is_here = |glob: &Glob| include.as_ref().is_none_or(|all| all.iter().any(|it| it.may_meet(glob)));
@@ -182,7 +198,16 @@ pub(super) fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigE
         max_files: raw.max_files,
         time_limit: raw.time_limit.map(|text| time_limit(&key, &text)).transpose()?,
         docker: raw.docker,
+        facts: raw.facts,
+        facts_max_age: raw.facts_max_age.map_or(Ok(FACTS_MAX_AGE), |text| facts_max_age(&key, &text))?,
         terraform: raw.terraform.map(|it| it.checked(&format!("{key}.terraform"))).transpose()?,
+    })
+}
+
+fn facts_max_age(key: &str, text: &str) -> Result<i64, ConfigError> {
+    seconds(text).filter(|seconds| *seconds > 0).ok_or_else(|| {
+        let reason = format!("\"{text}\" is no length of time: write it as 30m, 12h or 7d");
+        senseless(&format!("{key}.facts_max_age"), &reason)
     })
 }
 

@@ -15,6 +15,7 @@ mod settings;
 mod tests;
 mod tree;
 mod version;
+mod yaml;
 
 pub use change::Change;
 pub use difference::{Difference, Extent};
@@ -24,3 +25,4 @@ pub use meaning::MeaningError;
 pub use named::{FileNames, NamedRole, Portion, names_in};
 pub use tree::{YamlError, YamlFault};
 pub use version::Version;
+pub use yaml::{YamlValue, yaml_value};

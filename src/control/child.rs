@@ -75,7 +75,7 @@ impl ChildError {
 /// # Errors
 /// When it cannot be started, does not end in time, or prints too much.
 pub(crate) fn printed(command: &mut Command, patience: Duration, most: u64) -> Result<Printed, ChildError> {
-    let (printed, _) = run(command, patience, most)?;
+    let (printed, _) = run(command.stdin(Stdio::null()), patience, most)?;
     printed
 }
 
@@ -84,6 +84,18 @@ pub(crate) fn printed(command: &mut Command, patience: Duration, most: u64) -> R
 /// # Errors
 /// As [`printed`].
 pub(crate) fn printed_by_group(
+    command: &mut Command,
+    patience: Duration,
+    most: u64,
+) -> Result<Printed, ChildError> {
+    printed_by_group_from(command.stdin(Stdio::null()), patience, most)
+}
+
+/// The same of a command that has an input already.
+///
+/// # Errors
+/// As [`printed`].
+pub(crate) fn printed_by_group_from(
     command: &mut Command,
     patience: Duration,
     most: u64,
@@ -104,7 +116,7 @@ fn run(
     let output = || memfd_create("output", MemfdFlags::CLOEXEC).map(File::from).map_err(io::Error::from);
     let files = [output()?, output()?];
     let [stdout, stderr] = [files[0].try_clone()?, files[1].try_clone()?];
-    let mut child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn()?;
+    let mut child = command.stdout(stdout).stderr(stderr).spawn()?;
     let process = Some(Pid::from_child(&child));
     let printed = printed_until_end(&mut child, files, patience, most);
     Ok((printed, process))

@@ -1,6 +1,6 @@
 //! The clock, read once at the start of a command.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{Local, Offset as _, SecondsFormat, TimeZone as _, Utc};
 
@@ -33,6 +33,25 @@ impl Started {
     }
 }
 
+/// A moment by two clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// The time since the machine started, which nobody sets, and which goes on while it sleeps.
+    pub(crate) steady: Duration,
+    /// Seconds since 1970, as the machine's clock is set.
+    pub(crate) unix: i64,
+}
+
+impl Now {
+    /// Reads both clocks.
+    pub(crate) fn read() -> Self {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let [seconds, nanoseconds] = [time.tv_sec, time.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
+        let steady = Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0));
+        Self { steady, unix: unix() }
+    }
+}
+
 /// The moment in seconds since 1970.
 pub(crate) fn unix() -> i64 {
     Local::now().timestamp()
@@ -48,6 +67,12 @@ pub(crate) fn stamp_before(days: u32) -> String {
 pub(crate) fn stamp_at(unix: i64) -> Option<String> {
     let then = chrono::DateTime::from_timestamp(unix, 0)?.with_timezone(&Local);
     Some(then.format("%Y%m%d_%H%M%S").to_string())
+}
+
+/// A moment in seconds since 1970 as RFC 3339 with the offset of this machine; none where no calendar reaches.
+pub(crate) fn local_text(unix: i64) -> Option<String> {
+    let then = chrono::DateTime::from_timestamp(unix, 0)?.with_timezone(&Local);
+    Some(then.to_rfc3339_opts(SecondsFormat::Secs, false))
 }
 
 /// The time of day to the millisecond.
@@ -89,4 +114,29 @@ pub(crate) fn standard_offset(year: i32) -> Option<i32> {
         Some(noon.offset().fix().local_minus_utc())
     };
     Some(offset(1)?.min(offset(7)?))
+}
+
+/// The week of a moment as ISO 8601 has it, in UTC: `2026-W49`.
+pub(crate) fn week_of(unix: i64) -> String {
+    use chrono::Datelike as _;
+    let week = chrono::DateTime::from_timestamp(unix, 0).map(|at| at.iso_week());
+    week.map(|week| format!("{:04}-W{:02}", week.year(), week.week())).unwrap_or_default()
+}
+
+/// The minute of the day, in local time.
+pub(crate) fn minute_of_day() -> u16 {
+    use chrono::Timelike as _;
+    let now = chrono::Local::now();
+    u16::try_from(now.hour() * 60 + now.minute()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steady_clock_goes_on() {
+        let (first, second) = (Now::read(), Now::read());
+        assert!(first.steady <= second.steady && !first.steady.is_zero() && first.unix <= second.unix);
+    }
 }

@@ -124,6 +124,12 @@ pub fn variables_beginning(beginning: &str) -> Vec<OsString> {
     names.filter(|name| name.as_encoded_bytes().starts_with(beginning.as_bytes())).collect()
 }
 
+/// Variables of this process by their names, for a child that gets none of the others.
+#[must_use]
+pub fn variables_named<'a>(names: &[&'a str]) -> Vec<(&'a str, OsString)> {
+    names.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect()
+}
+
 /// The line of this user in the list of accounts (passwd(5)).
 fn account() -> Option<Vec<String>> {
     let uid = rustix::process::getuid().as_raw().to_string();

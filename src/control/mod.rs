@@ -2,6 +2,7 @@
 
 pub(crate) mod child;
 pub(crate) mod clock;
+pub mod cron;
 pub(crate) mod dates;
 pub mod environment;
 pub mod events;

@@ -49,6 +49,8 @@ waits! {
     CONTAINER_FILES = wait("the files and mounts of one container", 30, "the container is an ERROR");
     DATABASE = wait("one database: connecting, logging in, its modules", 10, "the database is an ERROR");
     DATABASES = wait("all databases of one `[[odoo]]`", 60, "its databases are an ERROR");
+    CMDB = wait("a page of a CMDB's answer", 30, "its CIs are an ERROR");
+    CMDB_WHOLE = wait("all pages of a CMDB's answer", 120, "its CIs are an ERROR");
     GIT_SOON = wait("git, where it answers at once", 10, "an error, or the section that asks is an ERROR");
     GIT_QUIET = wait("git while it reads objects and says nothing", 60, "ERROR");
     PROVENANCE = wait("the search of the history for what differs", 2, "`unknown`, and why");
@@ -79,10 +81,38 @@ waits! {
     REDIS_AGAIN = wait("the next attempt, where it cannot be reached", 30, "the attempt");
     REDIS_TRIM = wait("the next time that old entries of a stream are trimmed away", 60, "they are");
     REDIS_HINTS = wait("the next look because of what others publish", 1, "the look");
+    FLEET_BLOCK = moment("a task of a fleet, or a result, before anything else is looked after", 500, "it is waited for again");
+    FLEET_SWEEP = wait("the caller of a sweep to say that it goes on", 30, "its tasks are dropped");
+    FLEET_TASKS = wait("the next look whether tasks are still in the queue", 2, "those that are lost are put there again");
+    FLEET_RESULT = wait("a caller to fetch a result", 60 * 60, "it is removed");
+    FLEET_WORKER = wait("a sign of life of a worker", 60, "it counts as gone");
     REPORT_AGAIN = wait("more findings that come or go, before another report is written", 10, "it is written");
+    METRICS_AGAIN = wait("more events, before the metrics of a watcher are written again", 10, "they are written");
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
+    GIT_SERVER_KEY = wait("a git server that shows its host key", 30, "the deployment is an error");
+    GIT_FETCH = wait("all that is fetched from a git server", 30 * 60, "the deployment is an error");
+    GIT_TREE = wait("the files of a commit, written into a directory", 10 * 60, "the deployment is an error");
+    MIRROR = wait("another process that holds the mirror of a repository", 10, "the deployment is an error");
+    TIMETABLE = wait("the next look of the agent at its timetable: clocks are set, machines sleep", 60, "the look");
+    AGENT_END = wait("runs that are under way when the agent is asked to end", 4, "they are left behind; the process ends");
+    TOKENS = wait("another one that changes the agent's tokens", 10, "an error");
+    HTTP_HEAD = wait("a client of the agent: its handshake, the head of its next request", 10, "its connection is closed");
+    HTTP_BODY = wait("the body of its request", 10, "408");
+    HTTP_HANDLER = wait("the answer to a request, with the turn of those before it", 30, "503");
+    HTTP_REQUEST = wait("a request from its head to the end of its answer, streams left out", 60, "its connection is closed");
+    HTTP_STALL = wait("a client that takes nothing of its answer", 10, "its connection is closed");
+    HTTP_LINGER = wait("a client that goes on to send what was refused", 1, "its connection is closed");
+    HTTP_IDLE = wait("the next request of a client while others wait for a connection", 1, "its connection is closed");
+    HTTP_HEARTBEAT = wait("the next event of a stream", 15, "a comment that keeps it open");
+    HTTP_END = wait("connections that are open when the agent ends", 4, "they are closed");
+    LOGIN = wait("more attempts of one address to log in", 60, "they are counted anew");
+    SESSION_IDLE = wait("the next request of a session", 60 * 60, "it ends");
+    SESSION = wait("a session that nobody ends", 12 * 60 * 60, "it ends");
+    TERRAFORM_LOCK = wait("another Terraform that holds the state's lock, where a repair is planned or applied", 60, "the repair is refused, or escalated");
+    REMEDY_ENGINE = wait("the engine's client, or Compose, that carries out a step of a repair", 300, "the repair is escalated");
+    REMEDY_SETTLED = wait("a container that was started, before it is looked at for the last time", 10, "the repair is escalated");
     SELFTEST = wait("all steps of `selftest`", 120, "the rest is not tried");
 }
 

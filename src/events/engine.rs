@@ -1,39 +1,63 @@
 //! The container engine as a source of hints: a thread that does nothing but read its events.
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
 
 use super::inbox::{Gap, HintSource, Inbox};
 use crate::control::waits;
-use crate::host::docker::{Engine, events};
+use crate::host::{Host, HostError, StreamEnd};
 
 /// How many seconds before the last event a stream is taken up again: an engine's clock runs backwards by milliseconds, and it
 /// counts whole seconds.
 const OVERLAP: i64 = 2;
 
-/// Begins to follow the events of an engine, and goes on however often the stream ends.
+/// The following of an engine's events; it ends when this is dropped, where the host lets it.
+pub(crate) struct EngineFollowing {
+    host: Arc<dyn Host>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for EngineFollowing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineFollowing").field("is_over", &self.is_over).finish_non_exhaustive()
+    }
+}
+
+impl Drop for EngineFollowing {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.host.leave_engine();
+    }
+}
+
+/// Begins to follow the events of a host's engine, and goes on however often the stream ends.
 ///
 /// # Errors
 /// When there is no thread.
-pub(crate) fn begin(engine: Engine, inbox: Arc<Inbox>) -> std::io::Result<()> {
-    Builder::new().name("engine".to_owned()).spawn(move || follow(&engine, &inbox)).map(drop)
+pub(crate) fn begin(host: Arc<dyn Host>, inbox: Arc<Inbox>) -> std::io::Result<EngineFollowing> {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let following = EngineFollowing { host: Arc::clone(&host), is_over: Arc::clone(&is_over) };
+    Builder::new().name("engine".to_owned()).spawn(move || follow(&*host, &inbox, &is_over))?;
+    Ok(following)
 }
 
-fn follow(engine: &Engine, inbox: &Inbox) {
+fn follow(host: &dyn Host, inbox: &Inbox, is_over: &AtomicBool) {
     let (mut last, mut pause, mut was_there) = (None, waits::ENGINE_SOON.most, false);
-    loop {
+    let broke = |why: String| inbox.everything(HintSource::Engine, Some(Gap::EngineStream(why)));
+    while !is_over.load(Ordering::Relaxed) {
         let mut is_there = false;
-        let ended = events::follow(
-            engine,
+        let ended = host.follow_engine(
             last.map(|last: i64| last - OVERLAP),
-            || {
+            &mut || {
                 is_there = true;
                 if was_there {
                     // What happened while nobody listened may be forgotten by the engine, too.
-                    inbox.everything(
-                        HintSource::Engine,
-                        Some(Gap::EngineStream("it is followed again".to_owned())),
-                    );
+                    broke("it is followed again".to_owned());
+                } else {
+                    // What happened between the first look and now.
+                    inbox.container();
                 }
             },
             &mut |moment| {
@@ -41,12 +65,17 @@ fn follow(engine: &Engine, inbox: &Inbox) {
                 inbox.container();
             },
         );
-        if is_there || was_there {
-            let why = ended.err().map_or_else(|| "the engine ended it".to_owned(), |error| error.to_string());
-            log::info!(why = why.as_str(); "the stream of the engine's events ended");
-            if is_there {
-                inbox.everything(HintSource::Engine, Some(Gap::EngineStream(why)));
+        let why = match ended {
+            Ok(StreamEnd::Left) | Err(HostError::Interrupted) => return,
+            Ok(StreamEnd::NotOffered(why)) => {
+                return inbox.everything(HintSource::Engine, Some(Gap::NoEngineStream(why)));
             }
+            Ok(StreamEnd::Ended) => "the engine ended it".to_owned(),
+            Err(HostError::Unreachable(why)) => why,
+        };
+        log::info!(why = why.as_str(), was_followed = is_there; "the engine's events are not followed");
+        if is_there {
+            broke(why);
         }
         pause = if is_there { waits::ENGINE_SOON.most } else { (pause * 2).min(waits::ENGINE_AGAIN.most) };
         was_there |= is_there;

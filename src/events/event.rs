@@ -34,6 +34,12 @@ pub(crate) enum Happened {
     /// Somebody answers for drift now.
     #[serde(rename = "drift.acknowledged")]
     Acknowledged,
+    /// Drift was repaired, and a look held that.
+    #[serde(rename = "drift.remediated")]
+    Remediated,
+    /// A repair did not help, or may not be tried: a person is needed.
+    #[serde(rename = "drift.escalated")]
+    Escalated,
     /// Watching began.
     #[serde(rename = "watch.started")]
     Started,
@@ -51,6 +57,8 @@ impl Happened {
             Self::Resolved => "drift.resolved",
             Self::Unreadable => "drift.unreadable",
             Self::Acknowledged => "drift.acknowledged",
+            Self::Remediated => "drift.remediated",
+            Self::Escalated => "drift.escalated",
             Self::Started => "watch.started",
             Self::Gap => "watch.gap",
         }
@@ -67,6 +75,15 @@ pub(crate) struct EventEvidence {
     /// Why a subject, or a check, could not be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// Who repaired: a person, or the policy that had it done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<String>,
+    /// What was carried out, a line a step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) steps: Vec<String>,
+    /// Where lies what was replaced, from the project's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<String>,
 }
 
 /// One event. A key that is not known of an event is left out.

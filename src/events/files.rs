@@ -23,6 +23,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
+use super::files_inside::InsideQueue;
 use super::inbox::{Gap, HintSource, Inbox};
 use crate::host::Visitor;
 
@@ -54,6 +55,8 @@ struct Shared {
     inbox: Arc<Inbox>,
     /// Single files and ways; modules.
     queues: [Queue; 2],
+    /// Directories of containers.
+    inside: InsideQueue,
     generation: AtomicU32,
     /// Paths whose way is watched already.
     handled: Mutex<HashSet<PathBuf>>,
@@ -110,6 +113,7 @@ impl FileWatch {
         let shared = Arc::new(Shared {
             inbox,
             queues: [queue()?, queue()?],
+            inside: InsideQueue::new()?,
             generation: AtomicU32::new(0),
             handled: Mutex::default(),
             blind: Mutex::default(),
@@ -140,11 +144,13 @@ impl FileWatch {
                 let _ = inotify::remove_watch(&queue.inotify, id);
             }
         }
+        self.shared.inside.sweep(now);
     }
 
     /// How many directories are watched.
     pub(crate) fn directories(&self) -> usize {
-        self.shared.queues.iter().map(|queue| lock(&queue.watches).by_id.len()).sum()
+        let of_host = self.shared.queues.iter().map(|queue| lock(&queue.watches).by_id.len());
+        of_host.sum::<usize>() + self.shared.inside.directories()
     }
 
     /// How many places cannot be watched, with the first of them and the reason; `None`: all are.
@@ -183,9 +189,20 @@ impl Visitor for FileWatch {
             self.shared.watch(0, parent, Some((name, &path)), CONTENT);
         }
     }
+
+    fn inside(&self, directory: BorrowedFd<'_>, entry: Option<&OsStr>) {
+        let generation = self.shared.generation.load(Ordering::Relaxed);
+        if let Err(errno) = self.shared.inside.watch(directory, entry, generation) {
+            self.shared.note_blind(PathBuf::from("/a directory of a container"), errno);
+        }
+    }
 }
 
 impl Shared {
+    fn note_blind(&self, place: PathBuf, errno: Errno) {
+        lock(&self.blind).insert(place, errno);
+    }
+
     /// Watches every directory and link on the way to a path, for the entries that lead on.
     fn way(&self, path: &Path, is_module: bool, links: u32) {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return };
@@ -226,8 +243,7 @@ impl Shared {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return watches.left(&queue.inotify, dir),
             Err(errno) => {
                 drop(watches);
-                lock(&self.blind).insert(dir.to_owned(), errno);
-                return;
+                return self.note_blind(dir.to_owned(), errno);
             }
         };
         if watches.by_path.get(dir).is_some_and(|old| *old != id) {
@@ -268,6 +284,7 @@ impl Shared {
         loop {
             let mut wanted = vec![PollFd::new(alive, PollFlags::IN)];
             wanted.extend(self.queues.iter().map(|queue| PollFd::new(&queue.inotify, PollFlags::IN)));
+            wanted.push(PollFd::new(&self.inside.inotify, PollFlags::IN));
             wanted.extend(mounts.iter().map(|mounts| PollFd::new(mounts, PollFlags::PRI)));
             match poll(&mut wanted, None) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -285,7 +302,10 @@ impl Shared {
                     self.drain(queue, &mut room);
                 }
             }
-            if ready.get(3).is_some_and(|ready| ready.intersects(PollFlags::PRI | PollFlags::ERR)) {
+            if !ready[3].is_empty() {
+                self.inside.drain(&mut room, &self.inbox);
+            }
+            if ready.get(4).is_some_and(|ready| ready.intersects(PollFlags::PRI | PollFlags::ERR)) {
                 self.mounts_changed();
             }
         }

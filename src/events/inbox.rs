@@ -34,6 +34,12 @@ pub(crate) enum HintSource {
     Reload,
     /// Somebody published something in a stream.
     Redis,
+    /// The agent's schedule said so.
+    Schedule,
+    /// Somebody said something by the agent's interface.
+    Api,
+    /// A repair was carried out.
+    Remedy,
 }
 
 /// A reason why something may have been missed, so that everything is looked at again.
@@ -47,6 +53,8 @@ pub(crate) enum Gap {
     Mounts,
     /// The stream of the engine's events broke off.
     EngineStream(String),
+    /// The engine's events cannot be followed at all.
+    NoEngineStream(&'static str),
 }
 
 impl Gap {
@@ -57,6 +65,7 @@ impl Gap {
             Self::Flood => "more happened at once than is looked at one by one".to_owned(),
             Self::Mounts => "a file system was mounted or unmounted".to_owned(),
             Self::EngineStream(why) => format!("the stream of the engine's events ended: {why}"),
+            Self::NoEngineStream(why) => format!("the engine's events cannot be followed: {why}"),
         }
     }
 }
@@ -66,10 +75,14 @@ impl Gap {
 pub(crate) struct Batch {
     /// Paths of this machine to which something happened, and how often.
     pub(crate) paths: BTreeMap<PathBuf, u32>,
+    /// When the first of it came.
+    first: Option<Instant>,
     /// Who waits for the look: they hear of it when this is dropped.
     pub(crate) waiting: Vec<SyncSender<()>>,
     /// How often something happened to containers.
     pub(crate) containers: u32,
+    /// How often something happened to files that containers have.
+    pub(crate) inside: u32,
     /// Why everything is to be looked at; empty where nothing demands that.
     pub(crate) everything: Vec<(HintSource, Option<Gap>)>,
     /// Whether the configuration is to be read again.
@@ -87,8 +100,14 @@ impl Batch {
         self.paths.is_empty()
             && self.waiting.is_empty()
             && self.containers == 0
+            && self.inside == 0
             && self.everything.is_empty()
             && !self.is_urgent()
+    }
+
+    /// When the first hint came that names something; `None` where there is none.
+    pub(crate) fn first_hint(&self) -> Option<Instant> {
+        self.first.filter(|_| !self.paths.is_empty() || self.containers > 0 || self.inside > 0)
     }
 
     fn is_urgent(&self) -> bool {
@@ -133,6 +152,11 @@ impl Inbox {
     /// Puts in that something happened to a container.
     pub(crate) fn container(&self) {
         self.put(|batch| batch.containers += 1);
+    }
+
+    /// Puts in that something happened to a file that a container has.
+    pub(crate) fn inside(&self) {
+        self.put(|batch| batch.inside += 1);
     }
 
     /// Puts in that everything is to be looked at.
@@ -192,8 +216,8 @@ impl Inbox {
                 _ => deadline.saturating_duration_since(now),
             };
             if wait.is_zero() && (!gathered.batch.is_empty() || now >= deadline) {
-                let Pending { batch, .. } = std::mem::take(&mut *gathered);
-                return batch;
+                let Pending { batch, first, .. } = std::mem::take(&mut *gathered);
+                return Batch { first, ..batch };
             }
             let waited = self.changed.wait_timeout(gathered, wait);
             gathered = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -3,6 +3,7 @@
 //! Files are named `YYYYMMDD-NNNN.jsonl` by the day in UTC, and a new one is begun each day and above [`LARGEST`]. Several watchers
 //! of one project write one journal; who writes holds the file `.lock` beside it.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -23,6 +24,8 @@ const LOCK: &str = ".lock";
 const ENDING: &str = ".jsonl";
 /// How large a file grows before the next is begun.
 const LARGEST: u64 = 16 << 20;
+/// How many events are counted at once.
+const COUNTED_AT_ONCE: usize = 1000;
 /// How much of the end of a file holds its last whole line in any case.
 const LONGEST_LINE: u64 = 1 << 20;
 
@@ -211,6 +214,31 @@ pub(crate) fn read_some(dir: &Path, position: &mut JournalPosition, most: usize)
         }
     }
     Ok(events)
+}
+
+/// How many events of each name there are.
+pub(crate) type EventCounts = BTreeMap<&'static str, u64>;
+
+/// Counts the events of a project since a moment, of the targets that `is_wanted` wants.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub(crate) fn counts(
+    root: &Path,
+    since: i64,
+    is_wanted: &dyn Fn(Option<&str>) -> bool,
+) -> io::Result<EventCounts> {
+    let (dir, mut position, mut counts) = (directory(root), JournalPosition::default(), EventCounts::new());
+    loop {
+        let events = read_some(&dir, &mut position, COUNTED_AT_ONCE)?;
+        if events.is_empty() {
+            return Ok(counts);
+        }
+        let wanted = events.iter().filter(|event| event.detected_at_unix >= since);
+        for event in wanted.filter(|event| is_wanted(event.target.as_deref())) {
+            *counts.entry(event.event.word()).or_default() += 1;
+        }
+    }
 }
 
 /// The files of a journal, oldest first; none where there is no journal.

@@ -6,8 +6,10 @@
 pub(crate) mod engine;
 pub(crate) mod event;
 pub(crate) mod files;
+mod files_inside;
 pub(crate) mod inbox;
 pub(crate) mod journal;
 pub(crate) mod open_findings;
 pub(crate) mod redis;
 pub(crate) mod rules;
+pub(crate) mod trends;

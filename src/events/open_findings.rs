@@ -76,6 +76,10 @@ impl OpenFindings {
         for event in events.iter().filter(|event| event.target == self.target) {
             let Some(check) = &event.check else { continue };
             let key = (check.clone(), event.subject.clone());
+            // What was tried of a finding changes nothing of what a look has seen.
+            if matches!(event.event, Happened::Remediated | Happened::Escalated) {
+                continue;
+            }
             if event.event == Happened::Resolved {
                 self.open.remove(&key);
             } else {

@@ -14,10 +14,10 @@ pub(crate) struct EventRules<'a> {
     pub(crate) policies: &'a [Policy],
 }
 
-impl EventRules<'_> {
-    /// Judges an event; one that is of no check is left as it is.
-    pub(crate) fn judge(&self, event: &mut Event) {
-        let Some(check) = event.check.clone() else { return };
+impl<'a> EventRules<'a> {
+    /// Judges an event, and gives the policy that holds for it; one that is of no check is left as it is.
+    pub(crate) fn judge(&self, event: &mut Event) -> Option<&'a Policy> {
+        let check = event.check.clone()?;
         let subject = event.subject.clone().unwrap_or_default();
         if let Some(item) = self.config.item(&check, subject.as_bytes()) {
             event.ci_id.clone_from(&item.id);
@@ -30,10 +30,12 @@ impl EventRules<'_> {
             subject: &subject,
             target: event.target.as_deref().unwrap_or("local"),
             ci_type: event.ci_type.as_deref(),
+            fields: &event.fields,
         };
         let policy = self.policies.iter().find(|policy| policy.is_for(affair));
         event.policy = policy.map(|policy| policy.name.clone());
         let by_category = event.category.map(Severity::of);
         event.severity = policy.and_then(|policy| policy.severity).or(by_category);
+        policy
     }
 }

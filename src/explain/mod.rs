@@ -14,6 +14,8 @@ mod undo_resource;
 mod ways_out;
 
 pub use cause::{cause, may_be_of_older_rule};
+pub use no_undo::NoUndo;
 pub use situation::{Above, Situation};
+pub use step::{Restore, Step};
 pub use subjects::{Known, Named, find, known, near};
-pub use ways_out::{Advised, advise};
+pub use ways_out::{Advised, advise, undo};

@@ -5,7 +5,7 @@ use crate::provenance::NoSource;
 
 /// The reason, with what to do instead.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum NoUndo {
+pub enum NoUndo {
     /// There is no repository: nothing is said.
     #[error("this project is in no git repository")]
     NoRepository,

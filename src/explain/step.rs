@@ -12,7 +12,7 @@ const ASIDE_HERE: &[u8] = b"audit/runtime";
 
 /// One step.
 #[derive(Debug, Clone)]
-pub(super) enum Step<'a> {
+pub enum Step<'a> {
     /// Moves these into new directories.
     PutAside(Vec<Vec<u8>>),
     /// Writes files of a commit.
@@ -43,13 +43,13 @@ pub(super) enum Step<'a> {
 
 /// Files of a commit, and where they are written.
 #[derive(Debug, Clone)]
-pub(super) struct Restore<'a> {
+pub struct Restore<'a> {
     /// The commit, and how they get out of it.
-    pub(super) source: &'a UndoSource,
+    pub source: &'a UndoSource,
     /// Where the subject lies.
-    pub(super) at: Vec<u8>,
+    pub at: Vec<u8>,
     /// Paths in the subject; an empty one is the subject itself.
-    pub(super) files: Vec<(&'a [u8], Option<Digest>)>,
+    pub files: Vec<(&'a [u8], Option<Digest>)>,
 }
 
 /// The command line of all steps, one after the other.

@@ -14,6 +14,10 @@ use crate::terraform::why_not_lockable;
 /// How many files a note names.
 const NOTED: usize = 5;
 
+/// Said of what is other than a CMDB says.
+const OF_CMDB: &str =
+    "if the CMDB is right, change what runs; if not, correct it there: this check follows it";
+
 /// What can be done about a finding.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Advised {
@@ -27,10 +31,15 @@ pub struct Advised {
 #[must_use]
 pub fn advise(situation: &Situation<'_>) -> Advised {
     let finding = situation.finding;
-    if finding.subject.source == SubjectSource::Database {
+    if matches!(finding.subject.source, SubjectSource::Database | SubjectSource::Cmdb) {
         let may_be = situation.is_own_baseline && situation.is_configured && finding.kind.is_drift();
         let ways = if may_be { acknowledge(situation) } else { Vec::new() };
-        return Advised { ways, notes: undo_database::notes(finding) };
+        let notes = match finding.subject.source {
+            SubjectSource::Cmdb if finding.kind.is_drift() => vec![OF_CMDB.to_owned()],
+            SubjectSource::Cmdb => Vec::new(),
+            _ => undo_database::notes(finding),
+        };
+        return Advised { ways, notes };
     }
     if !finding.kind.is_drift() {
         return Advised { ways: for_unreadable(situation), notes: Vec::new() };
@@ -63,7 +72,10 @@ pub fn advise(situation: &Situation<'_>) -> Advised {
 }
 
 /// The steps that make the host as the baseline has it.
-fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
+///
+/// # Errors
+/// Why there are none.
+pub fn undo<'a>(situation: &Situation<'a>) -> Result<Vec<Step<'a>>, NoUndo> {
     // What was there when the baseline was accepted is not what the host has too much, unless nobody ever committed it.
     let is_of_nobody = |origin| matches!(origin, Origin::Edited | Origin::Untracked | Origin::Unreleased);
     let is_new = situation.finding.provenance.as_ref().is_some_and(|it| is_of_nobody(it.origin));

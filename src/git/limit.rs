@@ -288,6 +288,8 @@ fn first_line(mut stderr: impl Read) -> String {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty()).peekable();
     let first = lines.peek().copied().unwrap_or_default();
     let line = lines.find(|line| line.starts_with("fatal: "));
+    // That is said of whatever ssh has just said itself.
+    let line = line.filter(|line| *line == first || !line.contains("Could not read from remote repository"));
     let below = line.map(|_| lines.map_while(|line| line.strip_prefix('\t'))).into_iter().flatten();
     let line = line.unwrap_or(first);
     let line = line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line);

@@ -1,6 +1,7 @@
 //! Git: the repository around a project, asked by `git` itself, and never changed.
 
 mod attributes;
+mod bare;
 mod checkout;
 mod command;
 mod converted;
@@ -18,6 +19,7 @@ mod tracked;
 mod work_tree;
 
 pub use attributes::Attributes;
+pub(crate) use bare::{BareRepository, Remote};
 pub use checkout::{Checkout, CheckoutFault, Treatment};
 pub use converted::Ends;
 pub use error::GitError;

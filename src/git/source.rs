@@ -59,6 +59,13 @@ impl Repository {
         named.is_ok_and(|answer| answer.code == Some(0) && !answer.stdout.is_empty())
     }
 
+    /// Whether a commit is another one, or descends from it.
+    #[must_use]
+    pub fn descends(&self, commit: &str, from: &str, limit: &Limit<'_>) -> bool {
+        let is_before = self.ask(&["merge-base", "--is-ancestor", from, commit], limit);
+        is_before.is_ok_and(|answer| answer.code == Some(0))
+    }
+
     /// Whether objects are replaced by others, where git is not told to leave that.
     ///
     /// # Errors

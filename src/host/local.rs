@@ -11,9 +11,11 @@ use super::stat_cache::{CachedDisk, StatCache};
 use super::storage::Storage;
 use super::visited::{VisitedDisk, Visitor};
 use super::{
-    Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host, HostError,
-    Layout, Phase, Query, Watch, content, files, modules, postgres, system,
+    AmendFault, Answer, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Executed,
+    Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Published, Query,
+    StreamEnd, SystemFacts, Watch, amend, content, files, modules, postgres, system,
 };
+use crate::model::{Glob, Reason};
 
 /// This machine, with the project's tree where its layout says.
 #[derive(Debug)]
@@ -74,8 +76,39 @@ impl LocalHost {
         thread.join().unwrap_or(Ok(broken()))
     }
 
+    /// What the engine is asked where its published ports are wanted and no other query lists its containers.
+    fn listing(queries: &[Query]) -> Option<ContainerQuery> {
+        let lists = |query: &Query| matches!(query, Query::Containers(query) if query.image.is_none());
+        let is_wanted = queries.iter().any(Query::asks_for_published) && !queries.iter().any(lists);
+        is_wanted.then(ContainerQuery::listing)
+    }
+
+    /// The ports that the engine publishes, by what it `listed` for them, or by its answer to another query.
+    fn published(
+        &self,
+        listed: Option<&Answer>,
+        queries: &[Query],
+        answers: &[Answer],
+    ) -> Option<Result<Published, Reason>> {
+        if !queries.iter().any(Query::asks_for_published) {
+            return None;
+        }
+        if self.engine.is_of_another_machine() {
+            return Some(Err("the engine that is asked runs on another machine".into()));
+        }
+        let lists = |(query, _): &(&Query, &Answer)| matches!(query, Query::Containers(query) if query.image.is_none());
+        let other = || queries.iter().zip(answers).find(lists).map(|(_, answer)| answer);
+        Some(match listed.or_else(other) {
+            Some(Answer::Containers(ContainersAnswer::Seen { published, .. })) => Ok(published.clone()),
+            Some(Answer::Containers(
+                ContainersAnswer::NoEngine(why) | ContainersAnswer::Unreachable(why),
+            )) => Err(why.as_str().into()),
+            _ => Err("the engine was not asked".into()),
+        })
+    }
+
     fn containers(&self, query: &ContainerQuery, watch: &Watch) -> Result<Answer, HostError> {
-        let answer = docker::observe(&self.engine, &self.layout, query, watch);
+        let answer = docker::observe(&self.engine, &self.layout, query, self.visitor.as_ref(), watch);
         answer.map(Answer::Containers).ok_or(HostError::Interrupted)
     }
 }
@@ -85,13 +118,51 @@ impl Host for LocalHost {
         content::on_this_machine(&self.layout, path, limit, watch)
     }
 
+    fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
+        docker::packages_inside(&self.engine, containers, watch).ok_or(HostError::Interrupted)
+    }
+
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {
         postgres::observe(&self.engine, queries, watch)
     }
 
+    fn follow_engine(
+        &self,
+        since: Option<i64>,
+        begun: &mut (dyn FnMut() + Send),
+        changed: &mut (dyn FnMut(i64) + Send),
+    ) -> Result<StreamEnd, HostError> {
+        let followed = docker::follow_engine(&self.engine, since, begun, changed);
+        followed.map(|()| StreamEnd::Ended).map_err(|error| HostError::Unreachable(error.to_string()))
+    }
+
+    fn held(
+        &self,
+        places: &[FilePlace],
+        _watch: &Watch,
+    ) -> Result<Vec<Result<PlaceState, AmendFault>>, HostError> {
+        Ok(amend::held(places))
+    }
+
+    fn amend(
+        &self,
+        changes: &[FileChange],
+        _watch: &Watch,
+    ) -> Result<Vec<Result<(), AmendFault>>, HostError> {
+        Ok(amend::amend(changes))
+    }
+
+    fn execute(&self, execution: &Execution<'_>, _watch: &Watch) -> Result<Executed, HostError> {
+        amend::run(execution)
+    }
+
     fn observe(&self, queries: &[Query], watch: &Watch) -> Result<Vec<Answer>, HostError> {
+        let listing = Self::listing(queries);
         std::thread::scope(|scope| {
             // The engine answers while the files are read.
+            let listed = listing
+                .as_ref()
+                .and_then(|query| Builder::new().spawn_scoped(scope, || self.containers(query, watch)).ok());
             let asked: Vec<_> = queries
                 .iter()
                 .map(|query| match query {
@@ -109,7 +180,11 @@ impl Host for LocalHost {
                     read.unwrap_or(Err(HostError::Interrupted))
                 }
             });
-            answers.collect()
+            let answers = answers.collect::<Result<Vec<Answer>, HostError>>()?;
+            let listed = listing.as_ref().map(|query| self.wait(query, listed, watch)).transpose()?;
+            let published = self.published(listed.as_ref(), queries, &answers);
+            let both = queries.iter().zip(answers);
+            Ok(both.map(|(query, answer)| answer.with_published(query, published.as_ref())).collect())
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The only door to a machine: sections ask all their queries at once, a host answers them in one pass.
 
+pub(crate) mod amend;
+mod ansible;
 mod archive;
 mod beneath;
 mod bytecode;
@@ -35,11 +37,13 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    ContentsState, Digest, Entry, EnvironmentNames, Glob, LeftOut, Mount, MountView, Reason, SectionId, Stat,
-    Tree, Unreadable, any_match,
+    ContentsState, Digest, Entry, EnvironmentNames, Glob, LeftOut, Mount, MountView, PublishedPort, Reason,
+    SectionId, Stat, Tree, Unreadable, any_match,
 };
 
 pub use crate::control::progress::{Phase, Watch};
+pub use amend::{AmendFault, Executed, Execution, FileChange, FilePlace, Ownership, PlaceDigest, PlaceState};
+pub use ansible::{FactSource, FactsHost, UNTOLD};
 pub use bytecode::was_left_out;
 pub use compose_names::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;
@@ -53,7 +57,10 @@ pub use postgres::{
     PostgresUrl,
 };
 pub use stat_cache::{CachePolicy, FullScanReason, StatCache};
-pub use system::{Facts, HIDDEN, ProbeQuery, SystemFacts, SystemQuery};
+pub use system::{
+    AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, Facts, HIDDEN, HISTORY, MACHINE, PACKAGE, ProbeQuery,
+    READABLE, ShippedQuery, SystemFacts, SystemQuery, is_forwarder, machine_fact, program_output,
+};
 pub use visited::Visitor;
 
 /// A machine, or something that can stand for one, that can be observed.
@@ -83,6 +90,35 @@ pub trait Host: Send + Sync {
         wanted.iter().map(|(path, limit)| self.content(path, *limit, watch)).collect()
     }
 
+    /// Reads the packages inside the containers that patterns name, by `CONTAINER:NAME:ARCHITECTURE`. What could not be read stands
+    /// by the container's name, or by the pattern.
+    ///
+    /// # Errors
+    /// When `watch` was cancelled.
+    fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
+        let _ = watch;
+        Ok(docker::unasked(containers, "this host has no containers"))
+    }
+
+    /// Follows the events of its container engine until the engine ends the stream; `since` is a moment of the engine's clock, in
+    /// seconds since 1970. `begun` is called when the engine has agreed, and `changed` with the moment of each event after which
+    /// a container may be another one.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached, refuses, or the stream breaks off.
+    fn follow_engine(
+        &self,
+        since: Option<i64>,
+        begun: &mut (dyn FnMut() + Send),
+        changed: &mut (dyn FnMut(i64) + Send),
+    ) -> Result<StreamEnd, HostError> {
+        let _ = (since, begun, changed);
+        Ok(StreamEnd::NotOffered("this host has no engine"))
+    }
+
+    /// Ends what follows the engine's events through this host, now or later.
+    fn leave_engine(&self) {}
+
     /// Reads the installed modules of Odoo's databases, in the order of the queries.
     ///
     /// # Errors
@@ -95,6 +131,49 @@ pub trait Host: Send + Sync {
         };
         Ok(queries.iter().map(none).collect())
     }
+
+    /// What stands at places, with all its bytes.
+    ///
+    /// # Errors
+    /// As [`Host::content`].
+    fn held(
+        &self,
+        _places: &[FilePlace],
+        _watch: &Watch,
+    ) -> Result<Vec<Result<PlaceState, AmendFault>>, HostError> {
+        Err(HostError::Unreachable("nothing can be changed there".to_owned()))
+    }
+
+    /// Changes files, one after the other, each whole or not at all. Nobody ends it in the middle but by killing it.
+    ///
+    /// # Errors
+    /// As [`Host::content`]; it is not known then which of the files were changed.
+    fn amend(
+        &self,
+        _changes: &[FileChange],
+        _watch: &Watch,
+    ) -> Result<Vec<Result<(), AmendFault>>, HostError> {
+        Err(HostError::Unreachable("nothing can be changed there".to_owned()))
+    }
+
+    /// Runs a program there.
+    ///
+    /// # Errors
+    /// When it could not be started or did not end in time.
+    fn execute(&self, _execution: &Execution<'_>, _watch: &Watch) -> Result<Executed, HostError> {
+        Err(HostError::Unreachable("nothing can be run there".to_owned()))
+    }
+}
+
+/// The way in which a stream of an engine's events ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The engine ended it.
+    Ended,
+    /// There is none on the way by which this engine is reached, with the reason.
+    NotOffered(&'static str),
+    /// Nobody wants it any more.
+    Left,
 }
 
 /// The outcome of reading a file.
@@ -289,8 +368,71 @@ pub struct ContainerQuery {
     pub image: Option<String>,
     /// Whether containers that are not named do not count in the end: their mounts are not looked at.
     pub ignores_unnamed: bool,
+    /// The containers whose limits are asked for.
+    pub limited: Limited,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
+}
+
+impl ContainerQuery {
+    /// Asks for no container, and so for the ports alone that the engine publishes.
+    #[must_use]
+    pub fn listing() -> Self {
+        Self {
+            patterns: Vec::new(),
+            named: BTreeSet::new(),
+            locked: None,
+            mounts: false,
+            exclude: Vec::new(),
+            contents: Vec::new(),
+            environments: false,
+            image: None,
+            limited: Limited::default(),
+            ignores_unnamed: true,
+            clock: || 0,
+        }
+    }
+
+    /// Whether it asks for no container.
+    #[must_use]
+    pub fn is_listing(&self) -> bool {
+        self.patterns.is_empty() && self.named.is_empty() && self.image.is_none()
+    }
+}
+
+/// The containers whose limits are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limited {
+    /// Those of these names.
+    Named(BTreeSet<String>),
+    /// All of them.
+    Every,
+}
+
+impl Default for Limited {
+    fn default() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
+impl Limited {
+    /// Whether the container of that name is one of them.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Named(names) => names.contains(name),
+            Self::Every => true,
+        }
+    }
+}
+
+/// The limits that an engine holds a container to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContainerLimits {
+    /// Processors, in billionths; 0 is no limit.
+    pub nano_cpus: u64,
+    /// Memory in bytes; 0 is no limit.
+    pub memory: u64,
 }
 
 /// A path inside containers that should have a part of the baseline.
@@ -356,6 +498,40 @@ pub enum Answer {
     Containers(ContainersAnswer),
     /// To [`Query::System`]; none of it is known where the reason is told.
     System(Result<SystemFacts, Reason>),
+    /// To [`SystemQuery::Ports`] that asks the engine, too.
+    Ports(ListeningPorts),
+}
+
+/// The ports that a machine listens on.
+#[derive(Debug, Clone)]
+pub struct ListeningPorts {
+    /// Those of its sockets, or why they are not known.
+    pub sockets: Result<SystemFacts, Reason>,
+    /// Those that its engine publishes, or why they are not known.
+    pub published: Result<Published, Reason>,
+}
+
+/// The ports that an engine publishes, by the name of the container; one that publishes none is not named.
+pub type Published = BTreeMap<String, Vec<PublishedPort>>;
+
+impl Query {
+    /// Whether it asks for the ports that the engine publishes.
+    #[must_use]
+    pub fn asks_for_published(&self) -> bool {
+        matches!(self, Self::System(SystemQuery::Ports { asks_engine: true }))
+    }
+}
+
+impl Answer {
+    /// The answer to `query` with what its engine publishes, where that is asked for.
+    fn with_published(self, query: &Query, published: Option<&Result<Published, Reason>>) -> Self {
+        match (self, published) {
+            (Self::System(sockets), Some(published)) if query.asks_for_published() => {
+                Self::Ports(ListeningPorts { sockets, published: published.clone() })
+            }
+            (answer, _) => answer,
+        }
+    }
 }
 
 /// The answer to a query for containers.
@@ -367,6 +543,8 @@ pub enum ContainersAnswer {
         containers: Vec<Container>,
         /// Subjects that were left out.
         left_out: Vec<LeftOut>,
+        /// The ports that are published, also those of containers that were left out.
+        published: Published,
     },
     /// There is no engine here, with where it was looked for.
     NoEngine(String),
@@ -408,8 +586,12 @@ pub struct Container {
     /// Its mounts, sorted by destination; the source of a bind is a repository path where it has one. `None` where the
     /// engine does not list them.
     pub mounts: Option<Vec<Mount>>,
+    /// Its published ports, sorted. `None` where it does not run, or the engine does not tell.
+    pub ports: Option<Vec<PublishedPort>>,
     /// The outcome of looking at them.
     pub view: MountView,
+    /// Its limits, where the engine told them.
+    pub limits: Option<ContainerLimits>,
     /// Why what is told of it may not be so, where that is known.
     pub trouble: Option<String>,
     /// What lies at the paths that were asked for, with each path.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,9 @@ pub trait Visitor: fmt::Debug + Send + Sync {
 
     /// Hears of a single file that is about to be read or looked for.
     fn file(&self, path: &Path);
+
+    /// Hears of a directory that a container has and that is about to be searched: of all its entries, or of one.
+    fn inside(&self, directory: BorrowedFd<'_>, entry: Option<&OsStr>);
 }
 
 /// A disk, and who hears of what is looked at on it.

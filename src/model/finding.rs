@@ -32,6 +32,8 @@ pub enum SubjectSource {
     Plan,
     /// A database, and what it has installed.
     Database,
+    /// A CMDB: the subject is a configuration item, or a field of one.
+    Cmdb,
 }
 
 impl SubjectSource {

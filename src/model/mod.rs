@@ -22,6 +22,7 @@ mod mount;
 mod name;
 mod past;
 mod provenance;
+mod published;
 mod reason;
 mod release;
 mod report;
@@ -60,6 +61,7 @@ pub use mount::{
 pub use name::{escaped, is_hidden, joined, printable, printable_path, readable, shown_json};
 pub use past::{PastCheck, PastRun, PastSubject, PreviousReport};
 pub use provenance::{Commit, FileOrigin, Holder, Origin, OtherForm, Provenance, Versions, short_id};
+pub use published::PublishedPort;
 pub use reason::{Obstacle, Reason};
 pub use release::{OverallRelease, Release};
 pub use report::{BaselineOrigin, Mode, Notice, Report, Resolved, SectionOff, Trigger, fingerprint};

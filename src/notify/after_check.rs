@@ -86,7 +86,7 @@ impl Telling<'_> {
 
     /// What is to be told through one notification; none where nothing is news.
     fn delivery(&self, name: &str, notify: &Notify, reports: &mut [Report], now: i64) -> Option<Delivery> {
-        let root = &self.project.root;
+        let root = &self.project.store_root;
         let about = reports.iter().enumerate();
         let about = about.filter(|(_, report)| notify.is_about(report.target.as_deref()));
         let news = about.map(|(number, report)| self.news(number, report, name));
@@ -137,7 +137,7 @@ impl Telling<'_> {
         if report.partial || !self.is_own_run {
             return Ok(());
         }
-        let latest = runs::latest(&self.project.root, report.target.as_deref());
+        let latest = runs::latest(&self.project.store_root, report.target.as_deref());
         let is_of_this_run =
             json::read_run(&read_file(&latest)?).is_ok_and(|newest| newest.run == report.run);
         match files.get(json::FILE) {

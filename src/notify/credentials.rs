@@ -36,6 +36,31 @@ fn client(project: &Project, url: &Kept, token: Option<&Kept>) -> Result<Client,
     Client::new(address, token, &network)
 }
 
+/// A client that reads from an address, with the token of a file that its owner alone may read: a token, or the words of the
+/// header `Authorization`, such as `Token 0123`.
+///
+/// # Errors
+/// As [`way`].
+pub(crate) fn reader(project: &Project, url: &str, token_file: Option<&Path>) -> Result<Client, Failure> {
+    let address = Webhook::parse(url).map_err(|why| bad(format!("the url {why}")))?;
+    let secret = |path: &Path| {
+        let kept = Kept::File(path.to_owned());
+        if let Some(why) = open_to_others(project, &kept) {
+            return Err(bad(why));
+        }
+        let text = text(project, &kept)?;
+        let words: Vec<&str> = text.split(' ').collect();
+        let is_header = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
+        if words.len() <= 2 && words.iter().all(is_header) {
+            return Ok(Secret::new(text));
+        }
+        Err(bad(format!("what {} holds is neither a token nor a scheme and a token", called(&kept))))
+    };
+    let token = token_file.map(secret).transpose()?;
+    let network = network(&address, &project.control.environment)?;
+    Ok(Client::new(address, token, &network)?.called_by("server"))
+}
+
 /// The address that is kept somewhere.
 pub(crate) fn address(project: &Project, kept: &Kept) -> Result<Webhook, Failure> {
     Webhook::parse(&text(project, kept)?).map_err(|why| bad(format!("what {} holds {why}", called(kept))))

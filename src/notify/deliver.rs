@@ -214,7 +214,7 @@ impl Dispatcher {
                         let before = before.unwrap_or_else(|| LastNotification::nothing(self.delivery.now));
                         self.record(&mut state, place.clone(), before);
                     }
-                    let limit = limit(&self.delivery.outlet.notify, start + BUDGET, &self.watch);
+                    let limit = limit_of(&self.delivery.outlet.notify, start + BUDGET, &self.watch);
                     let outcome = attempted(&self.delivery.outlet, event, &news, &limit);
                     let failed = outcome.error.is_some();
                     self.outcomes.push(outcome);
@@ -245,14 +245,14 @@ impl Dispatcher {
     }
 }
 
-fn limit(notify: &Notify, end: Instant, watch: &Arc<Watch>) -> Limit {
+pub(super) fn limit_of(notify: &Notify, end: Instant, watch: &Arc<Watch>) -> Limit {
     Limit { end, attempt: notify.timeout, pause: notify.retry_pause, watch: Arc::clone(watch) }
 }
 
 /// Sends one report through a notification, whether it is news or not; records nothing.
 #[must_use]
 pub fn send(outlet: &Outlet, event: Event, news: &News, watch: &Arc<Watch>) -> DeliveryOutcome {
-    attempted(outlet, event, news, &limit(&outlet.notify, Instant::now() + BUDGET, watch))
+    attempted(outlet, event, news, &limit_of(&outlet.notify, Instant::now() + BUDGET, watch))
 }
 
 fn attempted(outlet: &Outlet, event: Event, news: &News, limit: &Limit) -> DeliveryOutcome {

@@ -1,5 +1,6 @@
 //! One POST over HTTP: tried again where that may help, for a bounded time, and told of without saying where it went.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ use crate::error::Failure;
 use crate::host::Watch;
 use crate::model::{Address, in_words, lasting};
 
+/// How much of an answer is looked at, where that counts.
+pub(super) const LONGEST_ANSWER: u64 = 64 << 10;
 /// How often one message is sent at most.
 const ATTEMPTS: u32 = 3;
 /// The longest that a server may ask to be left alone before the next attempt.
@@ -35,14 +38,20 @@ pub struct Network {
     pub proxy: Option<Address>,
 }
 
-/// Sends to one address.
+/// Speaks to one address: sends to it, or reads from it.
 #[derive(Debug, Clone)]
 pub struct Client {
     agent: Agent,
     address: Webhook,
     token: Option<Secret>,
     has_proxy: bool,
+    who: &'static str,
 }
+
+/// Why nothing was read, in words that name neither the address nor anything that was answered.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FetchError(String);
 
 /// Until when something may be tried.
 #[derive(Debug, Clone)]
@@ -80,6 +89,13 @@ impl Resolver for NameResolver {
             other => other,
         })
     }
+}
+
+/// Reads an answer of at most [`LONGEST_ANSWER`].
+fn answer_of(from: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = from.take(LONGEST_ANSWER).read_to_end(&mut bytes);
+    bytes
 }
 
 /// How an attempt ended, where it did not succeed.
@@ -135,15 +151,74 @@ impl Client {
             .user_agent(concat!("driftlock/", env!("CARGO_PKG_VERSION")))
             .build();
         let agent = Agent::with_parts(config, DefaultConnector::default(), NameResolver::default());
-        Ok(Self { agent, address, token, has_proxy })
+        Ok(Self { agent, address, token, has_proxy, who: "webhook" })
+    }
+
+    /// The same client, whose errors call what it speaks to by this name.
+    #[must_use]
+    pub fn called_by(self, who: &'static str) -> Self {
+        Self { who, ..self }
+    }
+
+    /// Reads JSON from its address, or from another page of the same server; at most so many bytes for so long.
+    ///
+    /// # Errors
+    /// When no whole answer came, it was no success, or the page is another server's.
+    pub fn get(&self, page: Option<&str>, most: u64, time: Duration) -> Result<Vec<u8>, FetchError> {
+        let page = page.map(|page| self.address.page(page)).transpose();
+        let page = page.map_err(|why| FetchError(format!("the next page that it names {why}")))?;
+        let url = page.as_ref().unwrap_or(&self.address).url();
+        let request = self.agent.get(url).config().timeout_global(Some(time)).build();
+        let request = request.header("Accept", "application/json");
+        let request = match self.token.as_ref().map(Secret::reveal) {
+            Some(token) if token.contains(' ') => request.header("Authorization", token),
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        let mut response = request.call().map_err(|error| FetchError(self.failed(&error, time).why))?;
+        let code = response.status().as_u16();
+        let answered = format!("the {} answered {code}", self.called());
+        match code {
+            200 => response.body_mut().with_config().limit(most).read_to_vec().map_err(|error| match error {
+                ureq::Error::BodyExceedsLimit(_) => {
+                    FetchError(format!("the {} answers more than {} MiB", self.called(), most >> 20))
+                }
+                error => FetchError(self.failed(&error, time).why),
+            }),
+            300..=399 => Err(FetchError(format!("{answered}: it has moved; configure its new address"))),
+            401 | 403 => Err(FetchError(format!("{answered}: it refuses this address or token"))),
+            404 | 410 => Err(FetchError(format!("{answered}: nothing is at this address"))),
+            _ => Err(FetchError(answered)),
+        }
     }
 
     /// Sends `body` until it is taken, at most so often and so long as `limit` says.
     pub(super) fn post(&self, body: &[u8], event: &str, limit: &Limit) -> Result<(), Undelivered> {
+        self.posted(body, (event, None), limit).map(drop)
+    }
+
+    /// The same with a key that makes it one message however often it is sent; gives the answer.
+    pub(super) fn post_for_answer(
+        &self,
+        body: &[u8],
+        event: &str,
+        key: &str,
+        limit: &Limit,
+    ) -> Result<Vec<u8>, Undelivered> {
+        self.posted(body, (event, Some(key)), limit)
+    }
+
+    fn posted(
+        &self,
+        body: &[u8],
+        (event, key): (&str, Option<&str>),
+        limit: &Limit,
+    ) -> Result<Vec<u8>, Undelivered> {
         let mut pause = limit.pause;
         for number in 1..=ATTEMPTS {
-            let Err(failed) = self.attempt(body, event, limit.attempt.min(limit.left())) else {
-                return Ok(());
+            let failed = match self.attempt(body, (event, key), limit.attempt.min(limit.left())) {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
             };
             let times = if number > 1 { format!(", {number} times") } else { String::new() };
             let why = format!("{}{times}", failed.why);
@@ -161,22 +236,32 @@ impl Client {
             sleep(wait, &limit.watch)?;
             pause *= 2;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
-    fn attempt(&self, body: &[u8], event: &str, time: Duration) -> Result<(), Failed> {
+    fn attempt(
+        &self,
+        body: &[u8],
+        (event, key): (&str, Option<&str>),
+        time: Duration,
+    ) -> Result<Vec<u8>, Failed> {
         let request = self.agent.post(self.address.url()).config().timeout_global(Some(time)).build();
         let request = request.header("Content-Type", "application/json").header("Driftlock-Event", event);
         let request = match &self.token {
             Some(token) => request.header("Authorization", format!("Bearer {}", token.reveal())),
             None => request,
         };
-        // What is answered beyond the status is neither read nor told: it may repeat what was sent.
-        let response = request.send(body).map_err(|error| self.failed(&error, time))?;
+        let request = match key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        };
+        // What is answered beyond the status is not told: it may repeat what was sent.
+        let mut response = request.send(body).map_err(|error| self.failed(&error, time))?;
         let code = response.status().as_u16();
         let answered = format!("the {} answered {code}", self.called());
         match code {
-            200..=299 => Ok(()),
+            200..=299 if key.is_none() => Ok(Vec::new()),
+            200..=299 => Ok(answer_of(response.body_mut().as_reader())),
             300..=399 => {
                 Err(Failed::for_good(format!("{answered}: it has moved; configure its new address")))
             }
@@ -192,8 +277,9 @@ impl Client {
     }
 
     /// What is spoken to, without its name.
-    fn called(&self) -> &'static str {
-        if self.has_proxy { "webhook, or the proxy before it," } else { "webhook" }
+    fn called(&self) -> String {
+        let proxy = if self.has_proxy { ", or the proxy before it," } else { "" };
+        format!("{}{proxy}", self.who)
     }
 
     /// An error in words that name neither the address nor anything that was answered.
@@ -206,8 +292,8 @@ impl Client {
                 lasting(i64::try_from(time.as_secs().max(1)).unwrap_or(i64::MAX))
             )),
             Error::HostNotFound => Failed::for_now(format!("the host of the {who} is not known")),
-            Error::Io(error) => of_system(error, who),
-            Error::Rustls(error) => of_tls(error),
+            Error::Io(error) => of_system(error, &who, self.who),
+            Error::Rustls(error) => of_tls(error, self.who),
             Error::ConnectProxyFailed(_) => Failed::for_now("the proxy did not let it through"),
             Error::ConnectionFailed => Failed::for_now(format!("the {who} cannot be reached")),
             Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..) => {
@@ -219,10 +305,10 @@ impl Client {
     }
 }
 
-fn of_system(error: &std::io::Error, who: &str) -> Failed {
+fn of_system(error: &std::io::Error, who: &str, server: &str) -> Failed {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(tls) = tls {
-        return of_tls(tls);
+        return of_tls(tls, server);
     }
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
@@ -236,7 +322,7 @@ fn of_system(error: &std::io::Error, who: &str) -> Failed {
     }
 }
 
-fn of_tls(error: &rustls::Error) -> Failed {
+fn of_tls(error: &rustls::Error, server: &str) -> Failed {
     let rustls::Error::InvalidCertificate(why) = error else {
         return Failed::for_now("no encrypted connection could be made: is it https there?");
     };
@@ -252,7 +338,7 @@ fn of_tls(error: &rustls::Error) -> Failed {
         CertificateError::Revoked => "it was revoked",
         _ => "it is not valid",
     };
-    Failed::for_good(format!("the certificate of the webhook is not believed: {why}"))
+    Failed::for_good(format!("the certificate of the {server} is not believed: {why}"))
 }
 
 /// Waits, unless somebody ends the run.

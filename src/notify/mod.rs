@@ -9,11 +9,13 @@ mod http;
 mod secret;
 mod slack;
 mod state;
+mod ticket;
 mod undelivered;
 
 pub use command::Program;
 pub use decide::{Earlier, Event, LastNotification, NoticeScope, Seen};
 pub use deliver::{Delivery, DeliveryOutcome, News, Outlet, Way, deliver, is_due, send};
-pub use http::{Client, Network};
+pub use http::{Client, FetchError, Network};
 pub use secret::{Secret, Webhook};
 pub use slack::MessageContext;
+pub(crate) use ticket::Ticket;

@@ -68,6 +68,25 @@ impl Webhook {
         self.url.reveal()
     }
 
+    /// The address of another page of the same server, as that server gives it: its scheme and port are this one's.
+    ///
+    /// # Errors
+    /// When it is none, or one of another host; the words do not repeat it.
+    pub(super) fn page(&self, next: &str) -> Result<Self, &'static str> {
+        let uri: Uri = next.parse().map_err(|_| "is no URL")?;
+        let host = uri.host().map(|host| host.trim_matches(['[', ']']).to_ascii_lowercase());
+        if host.is_some_and(|host| host != self.host) {
+            return Err(
+                "is one of another host, which is not asked: a token goes to the configured host alone",
+            );
+        }
+        let path = uri.path_and_query().ok_or("is a URL without a path")?;
+        let own = self.url();
+        let scheme = own.find("://").map_or(0, |at| at + "://".len());
+        let end = own[scheme..].find(['/', '?', '#']).map_or(own.len(), |at| scheme + at);
+        Self::parse(&format!("{}{path}", &own[..end]))
+    }
+
     /// Whether a list as in the variable `NO_PROXY` holds its host, as curl reads such a list: a name with all below it, an address,
     /// a range of addresses, or `*` alone.
     #[must_use]
@@ -135,6 +154,18 @@ mod tests {
         let address = Webhook::parse("https://hooks.example.com/s3cr3t").unwrap();
         let shown = format!("{address:?} {:?}", Secret::new("s3cr3t".to_owned()));
         assert!(!shown.contains("s3cr3t") && !shown.contains("example"), "{shown}");
+    }
+
+    #[test]
+    fn another_page_is_one_of_the_same_host() {
+        let address = Webhook::parse("https://cmdb.example.com:8443/api/?limit=2").unwrap();
+        for next in ["http://CMDB.example.com/api/?limit=2&offset=2", "/api/?limit=2&offset=2"] {
+            let page = address.page(next).unwrap();
+            assert_eq!(page.url(), "https://cmdb.example.com:8443/api/?limit=2&offset=2");
+        }
+        for next in ["https://other.example.com/api/", "https://cmdb.example.com.evil/", "", "a b"] {
+            assert!(address.page(next).is_err(), "{next}");
+        }
     }
 
     #[test]

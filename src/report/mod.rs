@@ -2,8 +2,9 @@
 
 mod causes;
 mod explanation;
+mod fleet;
 mod github;
-mod html;
+pub(crate) mod html;
 pub mod json;
 mod junit;
 mod markdown;
@@ -22,6 +23,7 @@ pub use causes::{
     heading as cause_heading, line as cause_line, released as cause_subjects, ways as cause_ways,
 };
 pub use explanation::{explained, explained_as_json};
+pub use prometheus::{WatchFigures, with_watch_figures};
 pub use sentence::{bare_headline, details, headline};
 
 /// What was expected of a finding's subject and what was found, in a line: of digests the first twelve digits.
@@ -43,6 +45,7 @@ pub const REPORTERS: &[&dyn Reporter] = &[
     &markdown::Markdown,
     &prometheus::Prometheus,
     &html::Html,
+    &fleet::FleetReport,
 ];
 
 /// Makes what a file holds of reports and of what it held.

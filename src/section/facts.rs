@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ask, Plan, Purpose};
 use crate::baseline::LockError;
-use crate::host::{Answer, Facts, Query, SystemFacts, SystemQuery};
+use crate::host::{Answer, Facts, Query, SystemFacts, SystemQuery, UNTOLD};
 use crate::model::{
     Entry, Glob, LeftOut, Observation, Observed, Reason, State, Unit, Unreadable, Value, any_match, escaped,
 };
@@ -60,6 +60,30 @@ pub(super) fn observed(ask: &Ask<'_>, facts: SystemFacts, ignore: &[Glob]) -> Ob
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: ignored, reason, remedy: None });
     }
     Observed::Seen(seen)
+}
+
+/// The same observation, which counts so many subjects as left out, if there are any.
+pub(super) fn left_out(mut observed: Observed, count: u64, reason: &str) -> Observed {
+    if let (Observed::Seen(seen), 1..) = (&mut observed, count) {
+        let reason = reason.to_owned();
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count, reason, remedy: None });
+    }
+    observed
+}
+
+/// Facts that are told but for one: that of the baseline stands for it. Gives how many are not compared because of that.
+pub(super) fn completed(ask: &Ask<'_>, facts: &mut SystemFacts) -> u64 {
+    let mut count = 0;
+    for (place, known) in facts {
+        let Ok(known) = known else { continue };
+        let Some(name) = known.remove(UNTOLD) else { continue };
+        let baseline = ask.baseline.and_then(|state| state.entries.get(place)).map(self::facts);
+        if let Some(value) = baseline.and_then(|mut baseline| baseline.remove(&name)) {
+            known.insert(name, value);
+            count += 1;
+        }
+    }
+    count
 }
 
 pub(super) fn entry(facts: Facts) -> Entry {

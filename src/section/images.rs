@@ -1,6 +1,6 @@
 //! The images section: containers, the images they run, and their state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, Visitor};
@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Ask, Plan, Purpose, Section, SectionMeta, misread};
 use crate::baseline::LockError;
 use crate::config::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, OnUnexpected};
-use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Query};
+use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Limited, Query};
 use crate::model::{
-    ContainerEnvironment, Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed, SectionId,
-    State, SubjectKind, Unit, Value, escaped, full_image_name,
+    ContainerEnvironment, Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed,
+    PublishedPort, SectionId, State, SubjectKind, Unit, Value, escaped, full_image_name,
 };
 
-/// The facts of a container's entry, as its lock file spells them, and two that only a host tells.
+/// The facts of a container's entry, as its lock file spells them, and those that only a host tells.
 pub mod fact {
     /// The image's name as it was asked for.
     pub const IMAGE: &str = "image";
@@ -29,6 +29,12 @@ pub mod fact {
     pub const NETWORKS: &str = "networks";
     /// Its mounts, as the lock file spells them: a list in JSON.
     pub const MOUNTS: &str = "mounts";
+    /// Its published ports, as the lock file spells them: a list in JSON.
+    pub const PORTS: &str = "ports";
+    /// Its limit of processors, as a decimal number.
+    pub const CPUS: &str = "cpus";
+    /// Its limit of memory, in bytes.
+    pub const MEMORY: &str = "memory";
     /// The Compose project.
     pub const PROJECT: &str = "composeProject";
     /// The Compose service.
@@ -37,18 +43,26 @@ pub mod fact {
     pub const CONFIG_HASH: &str = "composeConfigHash";
     /// Repository paths of its compose files, a line each; an empty line is one that cannot be mapped.
     pub const COMPOSE_FILES: &str = "composeFiles";
+    /// There when the engine did not tell which limits it has.
+    pub const LIMITS_UNTOLD: &str = "limitsUntold";
     /// There when the image's name means another image by now.
     pub const TAG_MOVED: &str = "tagMoved";
     /// The category of what a probe tells.
     pub const CATEGORY: &str = "category";
+    /// The program of the machine that holds a port for a container.
+    pub const HOLDER: &str = "holder";
 }
+
+/// The facts that only a host tells.
+const FACTS_OF_HOSTS: [&str; 5] =
+    [fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY, fact::HOLDER, fact::LIMITS_UNTOLD];
 
 /// The facts of `entry` that a lock file holds, and not those that only a host tells.
 #[must_use]
 pub fn locked_facts(entry: &Entry) -> BTreeMap<String, String> {
     let Value::Structured(facts) = &entry.value else { return BTreeMap::new() };
     let mut facts = facts.clone();
-    facts.retain(|name, _| ![fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY].contains(&name.as_str()));
+    facts.retain(|name, _| !FACTS_OF_HOSTS.contains(&name.as_str()));
     facts
 }
 
@@ -110,6 +124,7 @@ impl Section for Images {
             environments: ask.wants_environments,
             image: ask.setting.image.map(str::to_owned),
             ignores_unnamed,
+            limited: limited(ask),
             clock: ask.setting.clock,
         }))
     }
@@ -122,7 +137,7 @@ impl Section for Images {
             Answer::Containers(ContainersAnswer::Unreachable(why)) => Observed::Failed(why),
             Answer::Containers(ContainersAnswer::NoEngine(why)) if must => Observed::Failed(why),
             Answer::Containers(ContainersAnswer::NoEngine(why)) => Observed::Skipped(skip(ask, &why)),
-            Answer::Containers(ContainersAnswer::Seen { containers, left_out }) => {
+            Answer::Containers(ContainersAnswer::Seen { containers, left_out, .. }) => {
                 let known = |c: &Container| {
                     ask.baseline.is_some_and(|state| state.entries.contains_key(c.name.as_bytes()))
                 };
@@ -167,6 +182,20 @@ impl Section for Images {
         bytes.push(b'\n');
         vec![bytes]
     }
+}
+
+/// The containers whose limits are asked for: for each one the engine is asked once more.
+fn limited(ask: &Ask<'_>) -> Limited {
+    if ask.setting.limits {
+        return Limited::Every;
+    }
+    let has_limits = |entry: &Entry| {
+        let facts = locked_facts(entry);
+        facts.contains_key(fact::CPUS) || facts.contains_key(fact::MEMORY)
+    };
+    let entries = ask.baseline.iter().flat_map(|state| &state.entries);
+    let limited = entries.filter(|(_, entry)| has_limits(entry));
+    Limited::Named(limited.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
 /// The tables that are compared: of an image those for containers of the baseline that run one of its name, whatever the tag,
@@ -241,8 +270,24 @@ pub fn locked_networks(entry: &Entry) -> Option<Vec<String>> {
     serde_json::from_str(facts.get(fact::NETWORKS)?).ok()
 }
 
+/// The published ports of a container, sorted; `None` where they are not known.
+#[must_use]
+pub fn locked_ports(entry: &Entry) -> Option<Vec<PublishedPort>> {
+    let Value::Structured(facts) = &entry.value else { return None };
+    let texts: Vec<String> = serde_json::from_str(facts.get(fact::PORTS)?).ok()?;
+    let mut ports = texts.iter().map(|text| text.parse().ok()).collect::<Option<Vec<PublishedPort>>>()?;
+    ports.sort();
+    Some(ports)
+}
+
+/// Ports as a fact tells them.
+fn ports_fact(ports: &[PublishedPort]) -> Option<String> {
+    let texts: BTreeSet<String> = ports.iter().map(ToString::to_string).collect();
+    serde_json::to_string(&texts).ok()
+}
+
 fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) -> Observation {
-    let (mut partly, mut unlisted) = (0, 0);
+    let (mut partly, mut unlisted, mut unpublished) = (0, 0, 0);
     let problems = ask.paths.map(|paths| paths.problems.clone()).unwrap_or_default();
     let mut seen = Observation { left_out, ..Observation::default() };
     let ignore = ask.setting.purpose == Purpose::Check
@@ -260,7 +305,7 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
             if container.image.is_empty() {
                 // It is there, and nothing else is known of it.
                 let known = ask.baseline.and_then(|state| state.entries.get(&name).cloned());
-                seen.state.entries.extend(known.map(|entry| (name, entry)));
+                seen.state.entries.extend(known.map(|entry| (name, without_limits(entry))));
                 continue;
             }
         }
@@ -271,6 +316,9 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
         partly += u64::from(matches!(view, MountView::Seen { is_whole: false, .. }));
         // One of which the baseline has mounts is an error of the check, and one that runs is unseen.
         let locked = ask.baseline.and_then(|state| state.entries.get(&name)).and_then(locked_mounts);
+        let was_published = ask.baseline.and_then(|state| state.entries.get(&name)).map(locked_ports);
+        unpublished +=
+            u64::from(was_published.is_some_and(|locked| locked.is_none() || container.ports.is_none()));
         let is_compared = container.mounts.is_some() || locked.is_some() || view != MountView::NotRunning;
         unlisted += u64::from(ask.paths.is_some_and(|paths| paths.mounts) && !is_compared);
         let given = container.mounts.iter().flatten();
@@ -315,11 +363,24 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
         let reason = "mounts not compared: the engine does not list them".to_owned();
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: unlisted, reason, remedy: None });
     }
+    if unpublished > 0 && ask.setting.purpose == Purpose::Check {
+        let reason = "published ports not compared: the lock file has none, or the engine tells none of what does not run";
+        let reason = reason.to_owned();
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: unpublished, reason, remedy: None });
+    }
     if ignored > 0 {
         let reason = "not in the baseline, and [docker] unexpected is \"ignore\"".to_owned();
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: ignored, reason, remedy: None });
     }
     seen
+}
+
+/// The baseline's entry of a container of which nothing was told: its limits are those of the baseline, and not known.
+fn without_limits(mut entry: Entry) -> Entry {
+    if let Value::Structured(facts) = &mut entry.value {
+        facts.insert(fact::LIMITS_UNTOLD.to_owned(), "true".to_owned());
+    }
+    entry
 }
 
 fn entry_of(container: Container) -> Entry {
@@ -340,6 +401,10 @@ fn entry_of(container: Container) -> Entry {
         (fact::STATE, Some(container.state)),
         (fact::NETWORKS, container.networks.as_ref().and_then(|names| serde_json::to_string(names).ok())),
         (fact::MOUNTS, mounts),
+        (fact::PORTS, container.ports.as_deref().and_then(ports_fact)),
+        (fact::CPUS, container.limits.and_then(|it| cpus_in_words(it.nano_cpus))),
+        (fact::MEMORY, container.limits.filter(|it| it.memory > 0).map(|it| it.memory.to_string())),
+        (fact::LIMITS_UNTOLD, container.limits.is_none().then(|| "true".to_owned())),
         (fact::PROJECT, container.compose_project),
         (fact::SERVICE, container.compose_service),
         (fact::CONFIG_HASH, container.compose_config_hash),
@@ -408,6 +473,12 @@ struct Locked {
     networks: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unique_mounts")]
     mounts: Option<Vec<LockedMount>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unique_ports")]
+    ports: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpus: Option<LockedCpus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory: Option<LockedMemory>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compose_project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -457,6 +528,19 @@ fn unique_networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Ok(Some(names))
 }
 
+/// Published ports as a lock file lists them: each once.
+fn unique_ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let mut ports = Vec::<String>::deserialize(deserializer)?;
+    ports.sort();
+    if let Some([port, _]) = ports.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(D::Error::custom(format!("port {port} stands here a second time")));
+    }
+    match ports.iter().find_map(|port| port.parse::<PublishedPort>().err()) {
+        Some(error) => Err(D::Error::custom(error)),
+        None => Ok(Some(ports)),
+    }
+}
+
 /// Mounts as a lock file lists them: each at a place of its own.
 fn unique_mounts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<LockedMount>>, D::Error> {
     let mut mounts = Vec::<LockedMount>::deserialize(deserializer)?;
@@ -469,6 +553,64 @@ fn unique_mounts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ve
         Some(mount) => Err(D::Error::custom(format!("{} is no mount of a container", mount.destination))),
         None => Ok(Some(mounts)),
     }
+}
+
+/// Billionths of one processor.
+const ONE_CPU: u64 = 1_000_000_000;
+
+/// So many billionths as a decimal number of processors; `None` for none.
+fn cpus_in_words(nano_cpus: u64) -> Option<String> {
+    let (whole, rest) = (nano_cpus / ONE_CPU, nano_cpus % ONE_CPU);
+    let text = if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:09}") };
+    let text = if rest == 0 { &text } else { text.trim_end_matches('0') };
+    (nano_cpus > 0).then(|| text.to_owned())
+}
+
+/// A number of processors, above 0; a number in JSON.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "serde_json::Number", into = "serde_json::Number")]
+struct LockedCpus(String);
+
+impl From<LockedCpus> for serde_json::Number {
+    fn from(LockedCpus(text): LockedCpus) -> Self {
+        // What has no fraction stands as it is written everywhere else.
+        let whole = text.parse::<u64>().ok().map(Self::from);
+        whole.or_else(|| Self::from_f64(text.parse().ok()?)).unwrap_or_else(|| Self::from(0))
+    }
+}
+
+impl TryFrom<serde_json::Number> for LockedCpus {
+    type Error = BadLimit;
+
+    fn try_from(number: serde_json::Number) -> Result<Self, BadLimit> {
+        let bad = || BadLimit::Cpus(number.to_string());
+        let cpus = number.as_f64().filter(|cpus| (1e-9..=1e6).contains(cpus)).ok_or_else(bad)?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let nano_cpus = (cpus * ONE_CPU as f64).round() as u64;
+        cpus_in_words(nano_cpus).map(Self).ok_or_else(bad)
+    }
+}
+
+/// Memory in bytes, above 0.
+#[derive(Serialize, Deserialize)]
+#[serde(try_from = "u64")]
+struct LockedMemory(u64);
+
+impl TryFrom<u64> for LockedMemory {
+    type Error = BadLimit;
+
+    fn try_from(bytes: u64) -> Result<Self, BadLimit> {
+        if bytes == 0 { Err(BadLimit::Memory) } else { Ok(Self(bytes)) }
+    }
+}
+
+/// A limit of a lock file that is none.
+#[derive(Debug, thiserror::Error)]
+enum BadLimit {
+    #[error("cpus {0} is no number of processors")]
+    Cpus(String),
+    #[error("memory 0 is no limit: a container without one has no \"memory\"")]
+    Memory,
 }
 
 /// `sha256:` and 64 hex digits.
@@ -520,6 +662,9 @@ impl Locked {
             state: facts.get(fact::STATE).cloned(),
             networks: locked_networks(entry),
             mounts: locked_mounts(entry),
+            ports: facts.get(fact::PORTS).and_then(|ports| serde_json::from_str(ports).ok()),
+            cpus: facts.get(fact::CPUS).cloned().map(LockedCpus),
+            memory: facts.get(fact::MEMORY).and_then(|text| text.parse().ok()).map(LockedMemory),
             compose_project: facts.get(fact::PROJECT).cloned(),
             compose_service: facts.get(fact::SERVICE).cloned(),
             compose_config_hash: facts.get(fact::CONFIG_HASH).cloned(),
@@ -536,6 +681,9 @@ impl Locked {
             (fact::STATE, self.state),
             (fact::NETWORKS, self.networks.and_then(|names| serde_json::to_string(&names).ok())),
             (fact::MOUNTS, self.mounts.as_deref().map(fact_of)),
+            (fact::PORTS, self.ports.and_then(|ports| serde_json::to_string(&ports).ok())),
+            (fact::CPUS, self.cpus.map(|cpus| cpus.0)),
+            (fact::MEMORY, self.memory.map(|memory| memory.0.to_string())),
             (fact::PROJECT, self.compose_project),
             (fact::SERVICE, self.compose_service),
             (fact::CONFIG_HASH, self.compose_config_hash),
@@ -560,6 +708,7 @@ mod tests {
         let text = format!(
             "{{\n  \"images\": {{\n    \"web\": {{\n      \"image\": \"odoo:18\",\n      \"imageId\": \"{}\",\n      \
              \"repoDigests\": [\n        \"odoo@{}\"\n      ],\n      \"state\": \"running\",\n      \
+             \"cpus\": 1.5,\n      \"memory\": 536870912,\n      \
              \"composeProject\": \"erp\",\n      \"composeService\": \"web\",\n      \
              \"composeConfigHash\": \"ab\"\n    }}\n  }}\n}}\n",
             id("a"),
@@ -600,6 +749,9 @@ mod tests {
         let one = format!("\"web\": {{\"image\": \"a\"{good}}}");
         let twice = format!("{{\"images\": {{{one},\n{one}}}}}");
         assert!(parse(&twice).unwrap_err().starts_with("f:2: container web stands here a second time"));
+        for bad in ["\"cpus\": 0", "\"cpus\": -1", "\"cpus\": \"2\"", "\"memory\": 0", "\"memory\": 1.5"] {
+            assert!(parse(&entry(&format!("{good}, {bad}"))).is_err(), "{bad}");
+        }
         assert!(parse("{\"images\": {}}").unwrap_err().contains("names no container"));
         assert!(parse("").is_err() && parse("[]").is_err());
     }

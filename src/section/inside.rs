@@ -6,7 +6,9 @@ use super::images::{contents_query, skip};
 use super::{Ask, Plan, Purpose, Section, SectionMeta, parse_files, print_files};
 use crate::baseline::LockError;
 use crate::config::{ContentsConfig, DockerMode};
-use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, LockedSubject, Query, Scope};
+use crate::host::{
+    Answer, Container, ContainerQuery, ContainersAnswer, Limited, LockedSubject, Query, Scope,
+};
 use crate::model::{
     Contents, ContentsState, Glob, HeldState, Observation, Observed, SectionId, State, SubjectKind,
 };
@@ -81,6 +83,7 @@ impl Section for Inside {
             environments: false,
             image: None,
             ignores_unnamed: false,
+            limited: Limited::default(),
             clock: ask.setting.clock,
         }))
     }

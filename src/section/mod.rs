@@ -14,7 +14,9 @@ mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use images::{LockedMount, fact, is_same_mount, locked_facts, locked_mounts, locked_networks};
+pub use images::{
+    LockedMount, fact, is_same_mount, locked_facts, locked_mounts, locked_networks, locked_ports,
+};
 
 pub use facts::facts;
 pub use packages::package_in_words;
@@ -46,6 +48,9 @@ use crate::model::{
 
 /// What stands for infrastructure among the sections of a report's coverage. It is no section: a plan names its subjects.
 pub const INFRASTRUCTURE: SectionId = SectionId("terraform");
+
+/// What stands for desired state among the sections of a report's coverage. It is no section, for a CMDB holds it.
+pub const DESIRED: SectionId = SectionId("desired");
 
 /// What stands for databases among the sections of a report's coverage. It is no section, for it has no lock file.
 pub const DATABASES: SectionId = SectionId("odoo");
@@ -145,6 +150,11 @@ pub trait Section: Sync {
         None
     }
 
+    /// The patterns of containers into which it looks beside the host itself.
+    fn containers<'a>(&self, _ask: &Ask<'a>) -> &'a [Glob] {
+        &[]
+    }
+
     /// What the host's answer means, with the content of the files in it, for a section that reads content.
     fn interpret_content(
         &self,
@@ -215,6 +225,12 @@ pub struct Setting<'a> {
     pub compared_before: bool,
     /// An image that is looked into in place of containers.
     pub image: Option<&'a str>,
+    /// Whether the limits of all containers are asked for, and not only of those that the baseline has limits of.
+    pub limits: bool,
+    /// Whether Ansible's facts are read in place of asking the host, for what they tell.
+    pub has_facts: bool,
+    /// Whether a CMDB says what should be of the host.
+    pub asks_desired: bool,
     /// Whether there is no machine at all, but infrastructure that code describes.
     pub no_machine: bool,
     /// The clock of this machine: seconds since 1970.
@@ -285,7 +301,7 @@ pub fn kind_of(source: SubjectSource) -> Option<SubjectKind> {
     match source {
         SubjectSource::LockFile => None,
         SubjectSource::Section(_) => meta_of(source).map(|meta| meta.kind),
-        SubjectSource::Plan | SubjectSource::Database => Some(SubjectKind::Resource),
+        SubjectSource::Plan | SubjectSource::Database | SubjectSource::Cmdb => Some(SubjectKind::Resource),
     }
 }
 
@@ -297,6 +313,7 @@ pub fn noun_of(source: SubjectSource) -> &'static str {
         SubjectSource::Section(_) => meta_of(source).map_or("subject", |meta| meta.nouns.0),
         SubjectSource::Plan => "resource",
         SubjectSource::Database => "installed module",
+        SubjectSource::Cmdb => "CI",
     }
 }
 

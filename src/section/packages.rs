@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::facts::{self, Table};
 use super::{Ask, Plan, Section, SectionMeta};
 use crate::baseline::LockError;
-use crate::host::{Answer, Facts, SystemQuery};
-use crate::model::{Entry, Finding, Glob, Kind, Observed, Reason, SectionId, State, SubjectKind, quoted};
+use crate::config::DockerMode;
+use crate::host::{Answer, Facts, SystemFacts, SystemQuery};
+use crate::model::{
+    Entry, Finding, Glob, Kind, Observed, Reason, SectionId, State, SubjectKind, any_match, quoted,
+};
 
 /// Packages, where `[packages]` is there.
 pub(super) struct Packages;
@@ -42,6 +45,11 @@ impl Section for Packages {
         facts::ask_if(ask, enabled, SystemQuery::Packages)
     }
 
+    fn containers<'a>(&self, ask: &Ask<'a>) -> &'a [Glob] {
+        let packages = ask.setting.config.packages.as_ref().filter(|_| ask.setting.docker != DockerMode::Off);
+        packages.map(|it| it.containers.as_slice()).unwrap_or_default()
+    }
+
     fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
         let ignore = ask.setting.config.packages.iter().flat_map(|it| &it.ignore);
         // A pattern is one over names, whatever the architecture.
@@ -49,7 +57,13 @@ impl Section for Packages {
             ignore.flat_map(|glob| [Some(glob.clone()), Glob::new(&format!("{}:*", glob.text())).ok()]);
         let ignore: Vec<Glob> = of_any.flatten().collect();
         match facts::facts_of(answer) {
-            Ok(known) => facts::observed(ask, known, &ignore),
+            Ok(mut known) => {
+                let untold = facts::completed(ask, &mut known);
+                let unlooked = kept(ask, self.containers(ask), &mut known);
+                let reason = "states of packages, such as hold, which Ansible's facts do not tell";
+                let seen = facts::left_out(facts::observed(ask, known, &ignore), untold, reason);
+                facts::left_out(seen, unlooked, "packages in containers, because docker is off")
+            }
             Err(why) => Observed::Failed(why.to_string()),
         }
     }
@@ -72,6 +86,9 @@ impl Section for Packages {
         let key = quoted(&String::from_utf8_lossy(&finding.subject.key));
         let Some(known) = known else { return Err("it is not known what the baseline has".into()) };
         let (version, arch) = (word(known, "version"), word(known, "arch"));
+        if container_of(&finding.place).is_some() {
+            return Err("the packages of a container are those of its image: make it anew of the image of the baseline".into());
+        }
         if key.starts_with('-') || version.contains(' ') {
             return Err("do it with the package manager by hand".into());
         }
@@ -113,6 +130,43 @@ impl Section for Packages {
             }
         })
     }
+}
+
+/// The container that a place is of: `CONTAINER:NAME:ARCHITECTURE`; `None` for a package of the machine.
+fn container_of(place: &[u8]) -> Option<&[u8]> {
+    let parts: Vec<&[u8]> = place.split(|&b| b == b':').collect();
+    (parts.len() > 2).then(|| parts[0])
+}
+
+/// Keeps what the baseline has of containers that were not looked at, which is told once and not for each package. Gives how many
+/// packages are not compared because docker is off.
+fn kept(ask: &Ask<'_>, containers: &[Glob], known: &mut SystemFacts) -> u64 {
+    let is_off = ask.setting.docker == DockerMode::Off;
+    let failed: Vec<Glob> = known
+        .iter()
+        .filter(|(place, told)| told.is_err() && !place.contains(&b':'))
+        .filter_map(|(place, _)| Glob::new(std::str::from_utf8(place).ok()?).ok())
+        .collect();
+    let mut count = 0;
+    let mut unnamed = None;
+    for (place, entry) in ask.baseline.iter().flat_map(|state| &state.entries) {
+        let Some(container) = container_of(place) else { continue };
+        let is_looked_at = any_match(containers, container);
+        if is_looked_at && !any_match(&failed, container) {
+            continue;
+        }
+        if is_off {
+            count += 1;
+        } else if !is_looked_at {
+            unnamed.get_or_insert(container);
+        }
+        known.insert(place.clone(), Ok(facts::facts(entry)));
+    }
+    if let Some(container) = unnamed {
+        let why = "its packages are locked, and containers in [packages] does not name it: name it, or export the packages anew";
+        known.insert(container.to_vec(), Err(why.into()));
+    }
+    count
 }
 
 /// What a package is, in few words: its version, and its state where that is not the usual one.

@@ -25,6 +25,11 @@ const META: SectionMeta = SectionMeta::new(
     &["probes.lock.json"],
 );
 
+/// Whether a probe only reads a fact, and the place has none.
+fn is_of_facts_elsewhere(ask: &Ask<'_>, probe: &Probe) -> bool {
+    probe.run.is_empty() && !ask.setting.has_facts
+}
+
 /// The name of the probe that a place is of.
 fn probe_of(place: &[u8]) -> &[u8] {
     place.split(|&b| b == b':').next().unwrap_or(place)
@@ -40,13 +45,15 @@ impl Section for Probes {
         if probes.is_empty() && !ask.locked {
             return Plan::Off("not configured".to_owned());
         }
-        let query = |Probe { name, run, timeout, .. }: &Probe| ProbeQuery {
+        let query = |Probe { name, run, timeout, fact, .. }: &Probe| ProbeQuery {
             name: name.clone(),
             run: run.clone(),
             timeout: *timeout,
+            fact: fact.clone().filter(|_| ask.setting.has_facts),
         };
         let may_run = ask.setting.config.probes.refused.is_none();
-        facts::ask(ask, SystemQuery::Probes(probes.iter().filter(|_| may_run).map(query).collect()))
+        let asked = probes.iter().filter(|probe| may_run && !is_of_facts_elsewhere(ask, probe));
+        facts::ask(ask, SystemQuery::Probes(asked.map(query).collect()))
     }
 
     fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
@@ -67,14 +74,19 @@ impl Section for Probes {
         // What a probe that failed told of before is not gone.
         for place in ask.baseline.iter().flat_map(|state| state.entries.keys()) {
             let failed = known.get(probe_of(place)).and_then(|told| told.as_ref().err()).cloned();
-            if let Some(why) = failed {
+            if find(place).is_some_and(|probe| is_of_facts_elsewhere(ask, probe)) {
+                let kept = ask.baseline.and_then(|state| state.entries.get(place)).map(facts::facts);
+                known.extend(kept.map(|kept| (place.clone(), Ok(kept))));
+            } else if let Some(why) = failed {
                 known.insert(place.clone(), Err(why));
             } else if find(place).is_none() {
                 let why = "no [[probes]] of audit/driftlock.toml has its name: write it again, or remove it from probes.lock.json";
                 known.insert(place.clone(), Err(why.into()));
             }
         }
-        facts::observed(ask, known, &[])
+        let elsewhere = probes.iter().filter(|probe| is_of_facts_elsewhere(ask, probe)).count() as u64;
+        let reason = "probes of Ansible's facts, of which this place has none";
+        facts::left_out(facts::observed(ask, known, &[]), elsewhere, reason)
     }
 
     fn parse(&self, files: &[(&str, &[u8])]) -> Result<State, LockError> {

@@ -54,10 +54,11 @@ impl Section for Services {
     }
 
     fn interpret(&self, ask: &Ask<'_>, answer: Answer) -> Observed {
-        let known = match facts::facts_of(answer) {
+        let mut known = match facts::facts_of(answer) {
             Ok(known) => known,
             Err(why) => return Observed::Failed(why.to_string()),
         };
+        let untold = facts::completed(ask, &mut known);
         let is_known = |unit: &str| {
             known.contains_key(unit.as_bytes())
                 || ask.baseline.is_some_and(|state| state.entries.contains_key(unit.as_bytes()))
@@ -67,7 +68,8 @@ impl Section for Services {
             format!("{unit} does not exist: correct [services] units, or install what brings it")
         };
         let problems: Vec<String> = configured.filter(|unit| !is_known(unit)).map(say).collect();
-        match facts::observed(ask, known, &[]) {
+        let reason = "whether services are enabled, which Ansible's facts do not tell of all";
+        match facts::left_out(facts::observed(ask, known, &[]), untold, reason) {
             Observed::Seen(seen) => Observed::Seen(crate::model::Observation { problems, ..seen }),
             other => other,
         }

@@ -16,7 +16,7 @@ pub(crate) const PATIENCE: usize = 1000;
 pub(crate) fn sorted(project: &Project, days: u32, patience: usize) -> std::io::Result<Sorted> {
     let is_target = |name: &str| project.config.targets.contains_key(name);
     let (first, now) = (clock::stamp_before(days), clock::unix());
-    Ask { root: &project.root, first: &first, now, patience, is_target: &is_target }.sort()
+    Ask { root: &project.store_root, first: &first, now, patience, is_target: &is_target }.sort()
 }
 
 /// Removes old runs after one was written; whatever comes of it, the verdict stays. Gives what is to be warned of.
@@ -25,7 +25,7 @@ pub(crate) fn after_run(project: &Project, cancel: &Watch) -> Vec<String> {
     if days == 0 {
         return Vec::new();
     }
-    let runtime = printable_path(&project.named(&project.root.join(runs::PATH)));
+    let runtime = printable_path(&project.named(&project.store_root.join(runs::PATH)));
     let sorted = match sorted(project, days, PATIENCE) {
         Ok(sorted) => sorted,
         Err(error) => return vec![format!("old runs were not removed: {runtime}: {}", in_words(&error))],
@@ -37,7 +37,7 @@ pub(crate) fn after_run(project: &Project, cancel: &Watch) -> Vec<String> {
         return Vec::new();
     }
     // Whoever has the turn either removes them now, or will not be long.
-    let _turn = match Turn::take(&project.root, "prune") {
+    let _turn = match Turn::take(&project.store_root, "prune") {
         Ok(turn) => turn,
         Err(holder) => {
             log::info!(holder:%; "left old runs for the next time");
@@ -46,7 +46,7 @@ pub(crate) fn after_run(project: &Project, cancel: &Watch) -> Vec<String> {
     };
     let mut stuck = Vec::new();
     for it in sorted.removable.iter().take_while(|_| !cancel.is_cancelled()) {
-        if let Err(Unfit::Refused(error)) = retention::remove(&project.root, it) {
+        if let Err(Unfit::Refused(error)) = retention::remove(&project.store_root, it) {
             stuck.push(format!("{runtime}/{}: {}", escaped(it.name.as_bytes()), in_words(&error)));
         }
     }
@@ -61,7 +61,7 @@ pub(crate) fn after_run(project: &Project, cancel: &Watch) -> Vec<String> {
 
 /// Waits for this process's turn to write the baseline or to remove runs.
 pub(crate) fn lock_project(project: &Project, command: &str, cancel: &Watch) -> Result<Turn, Failure> {
-    Turn::wait(&project.root, command, &|| cancel.is_cancelled()).map_err(refusal)
+    Turn::wait(&project.store_root, command, &|| cancel.is_cancelled()).map_err(refusal)
 }
 
 /// The failure of whoever has waited for another process in vain.

@@ -46,7 +46,7 @@ impl Keeper<'_> {
 
     /// Where runs lie, as a path from the working directory.
     fn runs(&self) -> PathBuf {
-        self.project.named(&self.project.root.join(runs::PATH))
+        self.project.named(&self.project.store_root.join(runs::PATH))
     }
 
     /// Writes the files of a run into a directory that was named; the signature of another report does not stay there.
@@ -61,7 +61,7 @@ impl Keeper<'_> {
     fn keep_run(&self, report: &mut Report) -> io::Result<()> {
         let _held = self.signing.hold()?;
         self.signing.link(report);
-        let (root, stamp, target) = (&self.project.root, report.stamp.clone(), report.target.clone());
+        let (root, stamp, target) = (&self.project.store_root, report.stamp.clone(), report.target.clone());
         let mut written = Vec::new();
         runs::create(root, &stamp, target.as_deref(), &mut |name| {
             let path = root.join(runs::PATH).join(name).join(json::FILE);
@@ -86,7 +86,7 @@ impl Keeper<'_> {
 
     /// Whether a whole check that began later has ended already: then that one is the newest.
     fn is_overtaken(&self, report: &Report) -> bool {
-        let newest = read_file(&runs::latest(&self.project.root, report.target.as_deref()));
+        let newest = read_file(&runs::latest(&self.project.store_root, report.target.as_deref()));
         let newest = newest.ok().and_then(|bytes| json::read_run(&bytes).ok());
         newest.is_some_and(|newest| report.is_before(newest.started_at_unix))
     }

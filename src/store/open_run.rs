@@ -15,7 +15,7 @@ use crate::store::runs;
 
 /// A run by its name below audit/runtime, or by the path of its directory.
 pub(crate) fn run_named(project: &Project, given: &str) -> Result<PathBuf, Failure> {
-    let by_name = project.root.join(runs::PATH).join(given);
+    let by_name = project.store_root.join(runs::PATH).join(given);
     if runs::parse_name(given).is_some() && by_name.is_dir() {
         return Ok(by_name);
     }
@@ -47,7 +47,7 @@ fn opened(run: &Path, read: ReadReport<'_>) -> Result<Option<Report>, Failure> {
 }
 
 pub(crate) fn no_run(project: &Project) -> Failure {
-    let runtime = project.named(&project.root.join(runs::PATH));
+    let runtime = project.named(&project.store_root.join(runs::PATH));
     Failure::new(format!("there is no run in {}", printable_path(&runtime)))
         .hint("make one with: driftlock export, or driftlock check")
 }
@@ -57,7 +57,7 @@ pub(crate) fn newest_report(project: &Project, target: Option<&str>) -> Result<R
     if let Some(name) = target.filter(|name| !is_target_name(name)) {
         return Err(Failure::new(format!("no target may be called \"{}\"", escaped(name.as_bytes()))));
     }
-    let runtime = project.named(&project.root.join(runs::PATH));
+    let runtime = project.named(&project.store_root.join(runs::PATH));
     newest_own(project, target)?.ok_or_else(|| {
         let whose = target.map(|name| format!(" of target {name}")).unwrap_or_default();
         let option = target.map(|name| format!(" --target {name}")).unwrap_or_default();
@@ -68,8 +68,8 @@ pub(crate) fn newest_report(project: &Project, target: Option<&str>) -> Result<R
 
 /// The newest report of a place that was compared with the project's own baseline.
 pub(crate) fn newest_own(project: &Project, target: Option<&str>) -> Result<Option<Report>, Failure> {
-    let runtime = project.named(&project.root.join(runs::PATH));
-    let mut runs = runs::listed(&project.root).map_err(|error| Failure::at(&runtime, &error))?.runs;
+    let runtime = project.named(&project.store_root.join(runs::PATH));
+    let mut runs = runs::listed(&project.store_root).map_err(|error| Failure::at(&runtime, &error))?.runs;
     runs.retain(|run| run.target.as_deref() == target);
     for run in runs::newest_first(runs, clock::unix()) {
         let report = opened(&run.path, &|bytes| json::read_known(bytes, &check::meta))?;

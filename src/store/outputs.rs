@@ -15,7 +15,7 @@ pub(crate) fn check_output(project: &Project, path: Option<&Path>) -> Result<(),
     let Some(path) = path else { return Ok(()) };
     let real = resolved(path);
     let own = [config::PATH, acknowledge::PATH, baseline::RECORD].map(|it| resolved(&project.root.join(it)));
-    let runtime = resolved(&project.root.join(runs::PATH));
+    let runtime = resolved(&project.store_root.join(runs::PATH));
     let name = real.strip_prefix(&runtime).ok().and_then(|below| below.iter().next()?.to_str());
     if own.contains(&real) || name.is_some_and(runs::is_own) {
         let why = "that is a file of the project's own, no place for a report";

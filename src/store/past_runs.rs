@@ -26,10 +26,10 @@ pub(crate) fn before(project: &Project, reports: &[Report]) -> Vec<PastRun> {
     let last = clock::stamp_at(last.saturating_add(ZONES));
     let is_near = |run: &Run| first.as_ref().is_none_or(|first| run.stamp >= *first);
     let is_over = |run: &Run| last.as_ref().is_none_or(|last| run.stamp <= *last);
-    match history::read(&project.root, &|run| is_near(run) && is_over(run)) {
+    match history::read(&project.store_root, &|run| is_near(run) && is_over(run)) {
         Ok(read) => read.runs,
         Err(error) => {
-            let runtime = project.named(&project.root.join(runs::PATH));
+            let runtime = project.named(&project.store_root.join(runs::PATH));
             let why = Failure::at(&runtime, &error).in_one_line();
             project.control.events.warning(&format!("earlier runs are not shown: {why}"));
             Vec::new()
@@ -39,7 +39,7 @@ pub(crate) fn before(project: &Project, reports: &[Report]) -> Vec<PastRun> {
 
 /// Whether a report is the one that a run of this project has left.
 pub(crate) fn is_of(project: &Project, report: &Report) -> bool {
-    let run = project.root.join(runs::PATH).join(&report.run).join(json::FILE);
+    let run = project.store_root.join(runs::PATH).join(&report.run).join(json::FILE);
     let is_name = runs::parse_name(&report.run).is_some() && !report.run.contains('/');
     let kept = is_name
         .then(|| read_file(&run).ok())

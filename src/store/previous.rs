@@ -65,7 +65,7 @@ impl<'a> Previous<'a> {
         }
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let from_disk = || {
-            let bytes = read_file(&runs::latest(&self.project.root, target)).ok()?;
+            let bytes = read_file(&runs::latest(&self.project.store_root, target)).ok()?;
             json::read_known(&bytes, &check::meta).ok().map(Arc::new)
         };
         read.entry(target.map(str::to_owned)).or_insert_with(from_disk).clone()
@@ -140,7 +140,7 @@ impl OlderRuns<'_> {
         if self.previous.given.is_some() {
             return None;
         }
-        let root = &self.previous.project.root;
+        let root = &self.previous.project.store_root;
         let (target, from) = &self.report;
         let read = || history::read(root, &|_| true).map(|history| history.runs).unwrap_or_default();
         let runs = self.read.get_or_insert_with(read).iter().rev();

@@ -61,7 +61,7 @@ impl<'a> Signing<'a> {
         if !self.is_on() {
             return Ok(None);
         }
-        let dir = self.project.root.join(runs::PATH);
+        let dir = self.project.store_root.join(runs::PATH);
         std::fs::create_dir_all(&dir)?;
         let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
         let open = || {
@@ -90,7 +90,7 @@ impl<'a> Signing<'a> {
 
     /// The newest report that began no later than the moment `now`, and the one that it names.
     fn newest(&self, target: Option<&str>, now: i64) -> Option<(PreviousReport, Option<PreviousReport>)> {
-        let dir = runs::newest(&self.project.root, target, &[json::FILE], now).ok()??;
+        let dir = runs::newest(&self.project.store_root, target, &[json::FILE], now).ok()??;
         let bytes = read_file(&dir.join(json::FILE)).ok()?;
         let before = json::read_run(&bytes).ok().and_then(|report| report.previous);
         let run = dir.file_name()?.to_str()?.to_owned();
@@ -104,7 +104,7 @@ impl<'a> Signing<'a> {
         }
         let newest = Newest { run: report.run.clone(), sha256: Digest::of(json).to_string() };
         let bytes = serde_json::to_vec(&newest).unwrap_or_default();
-        let place = self.project.root.join(runs::PATH).join(file(report.target.as_deref()));
+        let place = self.project.store_root.join(runs::PATH).join(file(report.target.as_deref()));
         if let Err(error) = replace_file(&place, &bytes) {
             let place = printable_path(&self.project.named(&place));
             let why = in_words(&error);
@@ -148,7 +148,7 @@ pub(crate) fn file(target: Option<&str>) -> String {
 /// # Errors
 /// When there is something else than what was written.
 pub(crate) fn remembered(project: &Project, target: Option<&str>) -> io::Result<Option<PreviousReport>> {
-    let bytes = match read_file_within(&project.root.join(runs::PATH).join(file(target)), LONGEST) {
+    let bytes = match read_file_within(&project.store_root.join(runs::PATH).join(file(target)), LONGEST) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::control::waits;
 use crate::error::Failure;
+use crate::model::printable_path;
 use crate::store::lock::{NotNow, Turn};
 
 /// The directory, relative to the root.
@@ -28,5 +29,21 @@ pub(crate) fn hold(root: &Path, target: Option<&str>, is_over: &dyn Fn() -> bool
             failure.hint("its events: driftlock events --follow")
         }
         NotNow::Interrupted => Failure::new(why.to_string()),
+    })
+}
+
+/// Holds the state directory of an agent until what it gives is dropped: two agents would run everything twice.
+///
+/// # Errors
+/// When another process holds it.
+pub(crate) fn hold_agent(dir: &Path, is_over: &dyn Fn() -> bool) -> Result<Turn, Failure> {
+    Turn::wait_at(&dir.join(".agent.lock"), waits::OTHER_WATCHER.most, "serve", is_over).map_err(|why| {
+        match why {
+            NotNow::Held(holder) => {
+                let failure = Failure::new(format!("{} is another agent's: {holder}", printable_path(dir)));
+                failure.hint("end that one, or set another state_dir in [serve]")
+            }
+            NotNow::Interrupted => Failure::new(why.to_string()),
+        }
     })
 }

@@ -69,7 +69,7 @@ pub(crate) struct Judgement {
 /// Every place: this machine first, then the targets by name, those that are configured and those that left a report.
 pub(crate) fn read(project: &Project, now: i64) -> Vec<Standing> {
     let configured = project.config.targets.keys().cloned();
-    let targets: BTreeSet<String> = configured.chain(runs::targets(&project.root)).collect();
+    let targets: BTreeSet<String> = configured.chain(runs::targets(&project.store_root)).collect();
     std::iter::once(None)
         .chain(targets.into_iter().map(Some))
         .map(|it| Standing::read(project, it, now))
@@ -78,7 +78,7 @@ pub(crate) fn read(project: &Project, now: i64) -> Vec<Standing> {
 
 impl Standing {
     fn read(project: &Project, target: Option<String>, now: i64) -> Self {
-        let path = runs::latest(&project.root, target.as_deref());
+        let path = runs::latest(&project.store_root, target.as_deref());
         let file = project.named(&path);
         let shown = || printable_path(&file);
         let newest = match read_file(&path) {

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use super::secrets::Secrets;
 use crate::config::{Init, Terraform};
@@ -150,13 +151,24 @@ impl Caller<'_> {
 
 /// The arguments of `plan`; `file` is where it goes.
 pub(super) fn plan_arguments(config: &Terraform, file: &Path) -> Vec<OsString> {
+    plan_arguments_of(config, file, config.lock, None)
+}
+
+/// The same with another word on the state's lock, and of one resource alone.
+pub(super) fn plan_arguments_of(
+    config: &Terraform,
+    file: &Path,
+    lock: Option<Duration>,
+    target: Option<&str>,
+) -> Vec<OsString> {
     let mut arguments: Vec<OsString> =
         ["plan", "-json", "-input=false", "-no-color"].map(OsString::from).to_vec();
-    match config.lock {
+    match lock {
         None => arguments.push("-lock=false".into()),
         Some(patience) => arguments.push(format!("-lock-timeout={}s", patience.as_secs()).into()),
     }
     arguments.extend(config.var_files.iter().map(|name| format!("-var-file={name}").into()));
+    arguments.extend(target.iter().map(|address| format!("-target={address}").into()));
     let mut out = OsString::from("-out=");
     out.push(file);
     arguments.push(out);

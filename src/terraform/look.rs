@@ -1,7 +1,7 @@
 //! A look at the infrastructure of one environment: initialise, plan, read the plan, remove it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -147,12 +147,21 @@ fn at_work(
     code: &Code,
     work: impl FnOnce(&mut Session<'_>) -> Result<Look, LookError>,
 ) -> Look {
+    in_session(environment, watch, code, work).unwrap_or_else(Look::failed)
+}
+
+/// The same with whatever comes of it, or why nothing does, without any secret.
+pub(super) fn in_session<T>(
+    environment: &Environment<'_>,
+    watch: &Watch,
+    code: &Code,
+    work: impl FnOnce(&mut Session<'_>) -> Result<T, LookError>,
+) -> Result<T, String> {
     let length = environment.config.timeout;
     let deadline = Deadline { end: Instant::now() + length, length, watch };
     let Some(_slot) = environment.slots.take(&|| deadline.is_over()) else {
-        return Look::failed(
-            "another plan took all the time that this one had; see timeout and [terraform] jobs",
-        );
+        let why = "another plan took all the time that this one had; see timeout and [terraform] jobs";
+        return Err(why.to_owned());
     };
     let mut secrets = Secrets::default();
     let var_files: Vec<PathBuf> =
@@ -160,7 +169,7 @@ fn at_work(
     code.note_secrets(&var_files, &mut secrets);
     let mut session = Session { environment, deadline, secrets, coverage: Vec::new() };
     let looked = work(&mut session);
-    looked.unwrap_or_else(|why| Look::failed(session.secrets.replaced_in(&why.to_string()).into_owned()))
+    looked.map_err(|why| session.secrets.replaced_in(&why.to_string()).into_owned())
 }
 
 fn judged(
@@ -183,7 +192,8 @@ fn judged(
 }
 
 /// Where the program works.
-struct Workplace {
+#[derive(Debug)]
+pub(super) struct Workplace {
     /// The directory that stays between runs.
     state: PathBuf,
     /// The private one of this run.
@@ -195,8 +205,13 @@ struct Workplace {
 }
 
 impl Workplace {
+    /// The private directory.
+    pub(super) fn draft_path(&self) -> &Path {
+        self.draft.path()
+    }
+
     /// How the program is called there.
-    fn caller<'w>(&'w self, environment: &Environment<'w>) -> Caller<'w> {
+    pub(super) fn caller<'w>(&'w self, environment: &Environment<'w>) -> Caller<'w> {
         Caller {
             config: environment.config,
             dir: self.copy.as_deref().unwrap_or(environment.dir),
@@ -209,27 +224,19 @@ impl Workplace {
 }
 
 /// One look while it is under way.
-struct Session<'a> {
+pub(super) struct Session<'a> {
     environment: &'a Environment<'a>,
     deadline: Deadline<'a>,
     secrets: Secrets,
     coverage: Vec<String>,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     fn carry_out(&mut self, settled: &super::Settled, code: &Code) -> Result<Look, LookError> {
-        let Environment { config, name, .. } = *self.environment;
+        let Environment { name, .. } = *self.environment;
         let place = self.workplace()?;
         let caller = place.caller(self.environment);
-        caller.note_secrets(&|variable| code.is_plain_variable(variable), &mut self.secrets);
-        let mut was_initialised = false;
-        if let Some(data) = &place.own {
-            private::make(data).map_err(|error| at(data, error))?;
-            let plugins = place.state.join("plugins");
-            private::make(&plugins).map_err(|error| at(&plugins, error))?;
-            was_initialised = self.initialise(&caller, &place.state, config.init == Init::Always)?;
-        }
-        self.find_workspace(&caller)?;
+        let was_initialised = self.make_ready(&caller, &place, code)?;
         let has_providers = place.own.as_ref().is_some_and(|data| data.join("providers").exists());
         if let Some(copy) = place.copy.as_ref().filter(|_| has_providers) {
             self.coverage.push("providers not pinned: the code has no .terraform.lock.hcl".to_owned());
@@ -255,6 +262,53 @@ impl Session<'_> {
         let told = coverage.map(|reason| LeftOut { unit: Unit::Files, count: 1, reason, remedy: None });
         look.judged.left_out.extend(told);
         Ok(look)
+    }
+
+    /// The environment.
+    pub(super) fn environment(&self) -> &'a Environment<'a> {
+        self.environment
+    }
+
+    /// What must not be shown.
+    pub(super) fn secrets(&mut self) -> &mut Secrets {
+        &mut self.secrets
+    }
+
+    /// Initialises where that is due, and finds the workspace. Tells whether it was initialised.
+    pub(super) fn make_ready(
+        &mut self,
+        caller: &Caller<'_>,
+        place: &Workplace,
+        code: &Code,
+    ) -> Result<bool, LookError> {
+        caller.note_secrets(&|variable| code.is_plain_variable(variable), &mut self.secrets);
+        let mut was_initialised = false;
+        if let Some(data) = &place.own {
+            private::make(data).map_err(|error| at(data, error))?;
+            let plugins = place.state.join("plugins");
+            private::make(&plugins).map_err(|error| at(&plugins, error))?;
+            was_initialised = self.initialise(caller, &place.state, caller.config.init == Init::Always)?;
+        }
+        self.find_workspace(caller)?;
+        Ok(was_initialised)
+    }
+
+    /// Runs the program to its end.
+    pub(super) fn run_to_end(
+        &self,
+        caller: &Caller<'_>,
+        arguments: &[&OsStr],
+        what: &str,
+    ) -> Result<(), LookError> {
+        let mut running = self.start(&mut caller.command(arguments), what)?;
+        let mut output = Vec::new();
+        let _ = (&mut running).take(LONGEST_INVENTORY).read_to_end(&mut output);
+        let ended = running.finish()?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let output = String::from_utf8_lossy(&output).into_owned();
+        Err(self.told(caller, &[&ended.stderr, &output], what, &ended))
     }
 
     /// Judges a saved plan as the program shows it, where the directory was initialised before.
@@ -283,7 +337,7 @@ impl Session<'_> {
     }
 
     /// Makes ready where the program works, and makes sure that there is code.
-    fn workplace(&self) -> Result<Workplace, LookError> {
+    pub(super) fn workplace(&self) -> Result<Workplace, LookError> {
         let Environment { config, dir, .. } = *self.environment;
         if !dir.is_dir() {
             return Err(LookError::NoDirectory(dir.to_owned()));
@@ -305,7 +359,7 @@ impl Session<'_> {
 
     /// Refuses a state that a newer minor version of the program wrote, where that lies on this machine. The program reads it
     /// all the same, and what the newer one put there may mean something else.
-    fn refuse_newer_state(caller: &Caller<'_>, program: Option<&str>) -> Result<(), LookError> {
+    pub(super) fn refuse_newer_state(caller: &Caller<'_>, program: Option<&str>) -> Result<(), LookError> {
         let Some((program, written)) = program.zip(state_version::of_local(caller)) else { return Ok(()) };
         if !state_version::is_newer(&written, program) {
             return Ok(());
@@ -394,9 +448,18 @@ impl Session<'_> {
 
     /// Plans into a file that nobody else may read.
     fn plan(&self, caller: &Caller<'_>, file: &Path) -> Result<(), LookError> {
+        self.plan_by(caller, file, &plan_arguments(caller.config, file))
+    }
+
+    /// The same with these arguments.
+    pub(super) fn plan_by(
+        &self,
+        caller: &Caller<'_>,
+        file: &Path,
+        arguments: &[OsString],
+    ) -> Result<(), LookError> {
         let _ = std::fs::remove_file(file);
         private::file(file).map_err(|error| at(file, error))?;
-        let arguments = plan_arguments(caller.config, file);
         let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
         let mut running = self.start(&mut caller.command(&arguments), "plan")?;
         let mut first = None;
@@ -423,7 +486,7 @@ impl Session<'_> {
     }
 
     /// Reads the plan as `show -json` prints it.
-    fn read(&self, caller: &Caller<'_>, file: &Path, with_ids: bool) -> Result<Plan, LookError> {
+    pub(super) fn read(&self, caller: &Caller<'_>, file: &Path, with_ids: bool) -> Result<Plan, LookError> {
         let arguments: [&OsStr; 4] = ["show".as_ref(), "-json".as_ref(), "-no-color".as_ref(), file.as_ref()];
         let mut running = self.start(&mut caller.command(&arguments), "show -json")?;
         let mut read = Plan::read(&mut running, with_ids);

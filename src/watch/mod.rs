@@ -4,8 +4,11 @@
 //! One thread takes hints and looks at the subjects that they name. Looks at everything (at the start, after a gap, at intervals, and
 //! before a report) run beside it: what it has looked at meanwhile is looked at once more before the result of such a look counts.
 
-mod reports;
+mod metrics;
+mod repairs;
+pub(crate) mod reports;
 mod subjects;
+mod tickets;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,7 +20,8 @@ use std::time::{Duration, Instant};
 use crate::audit::examine::{Examination, Sighting};
 use crate::audit::pipeline::Subjects;
 use crate::baseline::{self, Source};
-use crate::control::waits;
+use crate::config::policies::Policy;
+use crate::control::{clock, waits};
 use crate::error::Failure;
 use crate::events::event::{Event, Happened, Scene};
 use crate::events::files::FileWatch;
@@ -26,9 +30,14 @@ use crate::events::journal::{self, Journal};
 use crate::events::open_findings::OpenFindings;
 use crate::events::rules::EventRules;
 use crate::host::{Visitor as _, Watch};
-use crate::model::{Observed, escaped, printable_path};
-use crate::section::IMAGES;
+use crate::model::{CheckResult, Observed, Report, SectionId, escaped, printable_path};
+use crate::project::Project;
+use crate::remedy::automatic::{Attempts, Automatic, WantedRepair};
+use crate::section::{IMAGES, INSIDE};
+pub(crate) use metrics::WatchMetrics;
+use repairs::{Repairer, RepairsDone};
 use subjects::{KnownSubjects, Meaning};
+use tickets::{Sent, Tickets};
 
 /// How many subjects are looked at one by one; more are looked at with everything else.
 const MOST_SUBJECTS: usize = 64;
@@ -59,6 +68,28 @@ pub(crate) struct WatchRecords<'a> {
     pub(crate) sink: Sink<'a>,
 }
 
+impl WatchRecords<'_> {
+    /// Writes events into the journal of a project, and then tells of them. Gives them with their numbers.
+    ///
+    /// # Errors
+    /// When the journal cannot be written, or nobody is told any more.
+    pub(crate) fn record(
+        &mut self,
+        project: &Project,
+        mut events: Vec<Event>,
+    ) -> Result<Vec<Event>, Failure> {
+        let failed = |error| Failure::at(&journal::directory(&project.store_root), &error);
+        let is_new_file = self.journal.append(&mut events).map_err(failed)?;
+        self.open.note_up_to(&events, self.journal.position());
+        if is_new_file {
+            self.open.write(&project.store_root).map_err(failed)?;
+            self.journal.prune(project.config.retention_days).map_err(failed)?;
+        }
+        events.iter().try_for_each(|event| (self.sink)(event))?;
+        Ok(events)
+    }
+}
+
 /// Signs of life for whoever started a watcher.
 pub(crate) struct Heartbeat<'a> {
     /// Called when the first look has ended and its events are recorded.
@@ -87,6 +118,8 @@ pub(crate) struct Watcher<'a> {
     pub(crate) watch: &'a Arc<Watch>,
     /// How whoever started it is told that it is at work.
     pub(crate) heartbeat: Heartbeat<'a>,
+    /// The metrics that are written, if any are.
+    pub(crate) metrics: Option<&'a mut WatchMetrics>,
 }
 
 /// What comes of work beside the watching thread.
@@ -94,7 +127,11 @@ enum Outcome {
     /// A look at everything.
     Look(Box<Result<Sighting, Failure>>),
     /// A report.
-    Report(Box<Result<(), Failure>>),
+    Report(Box<Result<Report, Failure>>),
+    /// Repairs.
+    Repairs(Box<RepairsDone>),
+    /// A change request or an incident, or why it was not sent.
+    Ticket(Result<Sent, String>),
 }
 
 /// A look at everything that is under way.
@@ -134,8 +171,19 @@ impl Watcher<'_> {
         let round = Arc::new(Watch::default());
         let ended = std::thread::scope(|scope| {
             let (sender, receiver) = channel();
-            let mut rounds =
-                Round { watcher: self, records, scope, sender, receiver, watch: Arc::clone(&round) };
+            let mut rounds = Round {
+                watcher: self,
+                records,
+                scope,
+                sender,
+                receiver,
+                watch: Arc::clone(&round),
+                wanted_repairs: Vec::new(),
+                is_repairing: false,
+                tickets: Tickets::default(),
+                is_sending: false,
+                send_after: None,
+            };
             let ended = rounds.run(trigger);
             round.cancel();
             ended
@@ -167,6 +215,14 @@ struct Round<'scope, 'env, 'w, 'r> {
     sender: Sender<Outcome>,
     receiver: Receiver<Outcome>,
     watch: Arc<Watch>,
+    /// What policies want repaired, and what does not repair yet.
+    wanted_repairs: Vec<WantedRepair>,
+    is_repairing: bool,
+    /// Change requests and incidents.
+    tickets: Tickets,
+    is_sending: bool,
+    /// Before when nothing is sent again, where it failed.
+    send_after: Option<Instant>,
 }
 
 impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
@@ -183,6 +239,11 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             retry: None,
             told_blind: false,
         };
+        let root = &self.watcher.examination.auditor.project.root;
+        match Tickets::read(root, self.watcher.target()) {
+            Ok(tickets) => self.tickets = tickets,
+            Err(error) => self.warn(&Failure::at(&root.join(crate::store::state::PATH), &error)),
+        }
         let started = self.event(Happened::Started, trigger);
         self.record(vec![started])?;
         self.begin_look();
@@ -194,7 +255,10 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         loop {
             (self.watcher.heartbeat.beat)();
             let beat = self.watcher.heartbeat.every.map(|every| Instant::now() + every / 2);
-            let deadline = course.deadline(self.is_blind());
+            let mut deadline = course.deadline(self.is_blind());
+            if let Some(due) = self.watcher.metrics.as_ref().and_then(|metrics| metrics.due()) {
+                deadline = deadline.min(due);
+            }
             let batch = self.watcher.inbox.next(beat.map_or(deadline, |beat| beat.min(deadline)));
             if batch.end || self.watcher.watch.is_cancelled() {
                 return Ok(WatchEnd::Asked);
@@ -206,7 +270,12 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
                 return Ok(WatchEnd::Reload);
             }
             self.take_done(&mut sighting, &mut course)?;
+            let first = batch.first_hint();
             self.look_at(batch, &mut sighting, &mut course)?;
+            if let (Some(first), Some(metrics)) = (first, &mut self.watcher.metrics) {
+                metrics.looked(first.elapsed());
+            }
+            self.write_metrics();
             self.go_on(&mut course);
         }
     }
@@ -217,9 +286,26 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             match done {
                 Outcome::Report(done) => {
                     course.is_reporting = false;
-                    if let Err(failure) = *done {
+                    let files = self.watcher.files;
+                    let metrics = &mut self.watcher.metrics;
+                    let written =
+                        |report: Report| metrics.as_mut().map_or(Ok(()), |it| it.report(&report, files));
+                    if let Err(failure) = done.and_then(written) {
                         self.warn(&failure);
                     }
+                }
+                Outcome::Ticket(sent) => self.ticket_done(sent)?,
+                Outcome::Repairs(done) => {
+                    self.is_repairing = false;
+                    let RepairsDone { recorded, unrecorded, warnings } = *done;
+                    let events = &self.watcher.examination.auditor.project.control.events;
+                    for warning in &warnings {
+                        events.warning(warning);
+                    }
+                    recorded.iter().try_for_each(|event| (self.records.sink)(event))?;
+                    self.note_tickets(&recorded)?;
+                    self.record(unrecorded)?;
+                    course.wanted = course.wanted.or(Some(HintSource::Remedy));
                 }
                 Outcome::Look(seen) => {
                     let Some(whole) = course.whole.take() else { continue };
@@ -319,15 +405,14 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             self.look_again(&subjects, (HintSource::Inotify, &paths, count), sighting, course)?;
         }
         let containers = containers_seen(sighting);
-        if batch.containers > 0 && containers.is_some() || has_files && containers > Some(0) {
-            let all_containers = Subjects::from([(IMAGES, BTreeSet::new())]);
-            let (trigger, count) = match batch.containers {
-                0 => (HintSource::Inotify, count),
-                count => (HintSource::Engine, count),
-            };
+        let hints = batch.containers + batch.inside;
+        let trigger = if batch.containers > 0 { HintSource::Engine } else { HintSource::Inotify };
+        if hints > 0 && containers.is_some() || has_files && containers > Some(0) {
+            let all_containers = of_containers(sighting);
+            let count = if hints > 0 { hints } else { count };
             self.look_again(&all_containers, (trigger, &[], count), sighting, course)?;
-        } else if batch.containers > 0 {
-            course.wanted = course.wanted.or(Some(HintSource::Engine));
+        } else if hints > 0 {
+            course.wanted = course.wanted.or(Some(trigger));
         }
         Ok(())
     }
@@ -375,21 +460,114 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let events = self.records.open.events(&checks, scene, &covers, &judge);
         let has_changed = !events.is_empty();
         self.record(events)?;
+        self.consider_repairs(&checks)?;
         Ok(has_changed)
     }
 
-    /// Writes events into the journal, and then tells of them.
-    fn record(&mut self, mut events: Vec<Event>) -> Result<(), Failure> {
+    /// Decides what is repaired without a person, and tells of what is left to one.
+    fn consider_repairs(&mut self, checks: &[CheckResult]) -> Result<(), Failure> {
         let project = self.watcher.examination.auditor.project;
-        let records = &mut *self.records;
-        let failed = |error| Failure::at(&journal::directory(&project.root), &error);
-        let is_new_file = records.journal.append(&mut events).map_err(failed)?;
-        records.open.note_up_to(&events, records.journal.position());
-        if is_new_file {
-            records.open.write(&project.root).map_err(failed)?;
-            records.journal.prune(project.config.retention_days).map_err(failed)?;
+        let gate = &project.config.remediation;
+        let rules = self.watcher.rules;
+        if self.is_repairing || gate.allow.is_empty() || !rules.policies.iter().any(Policy::repairs) {
+            return Ok(());
         }
-        events.iter().try_for_each(|event| (records.sink)(event))
+        let target = self.watcher.target();
+        let at = |error: std::io::Error| Failure::at(&project.root.join(crate::store::state::PATH), &error);
+        let mut tried = match Attempts::read(&project.root, target) {
+            Ok(tried) => tried,
+            Err(error) => {
+                // Who does not know what was tried tries nothing.
+                self.warn(&at(error));
+                return Ok(());
+            }
+        };
+        let minute = clock::minute_of_day();
+        let decision = Automatic { gate, rules, target, minute }.decide(checks, &tried);
+        let mut told = Vec::new();
+        for (subject, event) in decision.escalations {
+            if tried.escalate(&subject) {
+                told.push(event);
+            }
+        }
+        if !told.is_empty() {
+            tried.write(&project.root, target, gate).map_err(at)?;
+            self.record(told)?;
+        }
+        self.wanted_repairs = decision.repairs;
+        Ok(())
+    }
+
+    /// Begins what policies want repaired.
+    fn begin_repairs(&mut self) {
+        if self.is_repairing || self.wanted_repairs.is_empty() {
+            return;
+        }
+        let wanted = std::mem::take(&mut self.wanted_repairs);
+        let (examination, rules, source) =
+            (self.watcher.examination, self.watcher.rules, self.watcher.source);
+        let (inbox, sender, watch) = (self.watcher.inbox, self.sender.clone(), Arc::clone(&self.watch));
+        let repair = move || {
+            let done = Repairer { examination, rules, source }.carry_out(&wanted, &watch);
+            let _ = sender.send(Outcome::Repairs(Box::new(done)));
+            inbox.wake();
+        };
+        self.is_repairing = Builder::new().spawn_scoped(self.scope, repair).is_ok();
+    }
+
+    fn record(&mut self, events: Vec<Event>) -> Result<(), Failure> {
+        let events = self.records.record(self.watcher.examination.auditor.project, events)?;
+        if let Some(metrics) = &mut self.watcher.metrics {
+            metrics.count(&events);
+        }
+        self.note_tickets(&events)
+    }
+
+    /// Notes the change requests and incidents that follow from events.
+    fn note_tickets(&mut self, events: &[Event]) -> Result<(), Failure> {
+        let project = self.watcher.examination.auditor.project;
+        if !self.tickets.note(events, &project.config, self.watcher.rules.policies) {
+            return Ok(());
+        }
+        self.write_tickets()
+    }
+
+    fn write_tickets(&self) -> Result<(), Failure> {
+        let project = self.watcher.examination.auditor.project;
+        let written = self.tickets.write(&project.root, self.watcher.target());
+        written.map_err(|error| Failure::at(&project.root.join(crate::store::state::PATH), &error))
+    }
+
+    fn ticket_done(&mut self, sent: Result<Sent, String>) -> Result<(), Failure> {
+        self.is_sending = false;
+        match sent {
+            Ok(sent) => {
+                self.tickets.sent(&sent);
+                self.send_after = None;
+                self.write_tickets()
+            }
+            Err(why) => {
+                let events = &self.watcher.examination.auditor.project.control.events;
+                events.warning(&format!("{why}; it is sent again"));
+                self.send_after = Some(Instant::now() + waits::REDIS_AGAIN.most);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends the next change request or incident.
+    fn begin_sending(&mut self) {
+        let is_time = self.send_after.is_none_or(|at| Instant::now() >= at);
+        if self.is_sending || !is_time || !self.tickets.has_pending() {
+            return;
+        }
+        let (tickets, project) = (self.tickets.clone(), self.watcher.examination.auditor.project);
+        let (inbox, sender, watch) = (self.watcher.inbox, self.sender.clone(), Arc::clone(&self.watch));
+        let send = move || {
+            let _ = sender.send(Outcome::Ticket(tickets.send_first(project, &watch)));
+            inbox.wake();
+        };
+        self.is_sending = Builder::new().spawn_scoped(self.scope, send).is_ok();
     }
 
     fn event(&self, happened: Happened, trigger: HintSource) -> Event {
@@ -397,9 +575,23 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
     }
 
     fn tell_gap(&mut self, trigger: HintSource, gap: &Gap) -> Result<(), Failure> {
+        if let Some(metrics) = &mut self.watcher.metrics {
+            metrics.gap(gap);
+        }
         let mut event = self.event(Happened::Gap, trigger);
         event.evidence.reason = Some(escaped(gap.in_words().as_bytes()));
         self.record(vec![event])
+    }
+
+    /// Writes the metrics, where that is due.
+    fn write_metrics(&mut self) {
+        let files = self.watcher.files;
+        let Some(metrics) = &mut self.watcher.metrics else { return };
+        if metrics.due().is_some_and(|due| Instant::now() >= due)
+            && let Err(failure) = metrics.write(files)
+        {
+            self.warn(&failure);
+        }
     }
 
     fn warn(&self, failure: &Failure) {
@@ -414,6 +606,8 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
 
     /// Begins what is due: a look at everything, and a report of it.
     fn go_on(&mut self, course: &mut Course) {
+        self.begin_repairs();
+        self.begin_sending();
         let now = Instant::now();
         if now >= course.next_reconcile {
             course.wanted = course.wanted.or(Some(HintSource::Reconcile));
@@ -466,7 +660,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let report = move || {
             let done = reports::leave(&examination, source, &sighting, &watch);
             drop(sighting);
-            let _ = sender.send(Outcome::Report(Box::new(done.map(drop))));
+            let _ = sender.send(Outcome::Report(Box::new(done)));
             inbox.wake();
         };
         if Builder::new().spawn_scoped(self.scope, report).is_err() {
@@ -495,6 +689,17 @@ impl Course {
 
 /// How many containers were seen; `None` where none could be.
 fn containers_seen(sighting: &Sighting) -> Option<usize> {
-    let images = sighting.look.evidence.iter().find(|it| it.section.id() == IMAGES)?;
-    if let Observed::Seen(seen) = &images.observed { Some(seen.state.entries.len()) } else { None }
+    seen_of(sighting, IMAGES)
+}
+
+/// How many subjects of a section were seen; `None` where none could be.
+fn seen_of(sighting: &Sighting, section: SectionId) -> Option<usize> {
+    let evidence = sighting.look.evidence.iter().find(|it| it.section.id() == section)?;
+    if let Observed::Seen(seen) = &evidence.observed { Some(seen.state.entries.len()) } else { None }
+}
+
+/// All containers, and what is locked in them.
+fn of_containers(sighting: &Sighting) -> Subjects {
+    let inside = seen_of(sighting, INSIDE).map(|_| INSIDE);
+    inside.into_iter().chain([IMAGES]).map(|section| (section, BTreeSet::new())).collect()
 }

@@ -1,4 +1,4 @@
-//! The reports that a watcher leaves: those of looks at everything, as a check leaves them.
+//! The reports that watchers and agents leave: those of looks at everything, as a check leaves them.
 
 use crate::audit::examine::{Examination, Sighting};
 use crate::audit::remedies::Advice;
@@ -7,7 +7,7 @@ use crate::audit::trust_policy::believes;
 use crate::baseline::Source;
 use crate::error::Failure;
 use crate::host::Watch;
-use crate::model::Report;
+use crate::model::{Report, Trigger};
 use crate::notify::after_check::Telling;
 use crate::store::after_run::after_run;
 use crate::store::keeper::Keeper;
@@ -17,7 +17,7 @@ use crate::store::report_signing::Signing;
 use std::sync::Arc;
 
 /// Judges what was seen of a place, keeps the report as the newest, and tells whoever is to be told.
-pub(super) fn leave(
+pub(crate) fn leave(
     examination: &Examination<'_>,
     source: &Source,
     sighting: &Sighting,
@@ -26,12 +26,13 @@ pub(super) fn leave(
     let project = examination.auditor.project;
     let events = &*project.control.events;
     let (mut report, warning) = examination.judge(sighting, watch);
+    report.trigger = Trigger::Schedule;
     if watch.is_cancelled() {
         return Err(crate::host::HostError::Interrupted.into());
     }
     let evidence = &sighting.look.evidence;
     Advice { project, aim: examination.aim, source, evidence, run: Some(""), watch }.give(&mut report);
-    report.pause = pause::of_report(&project.root, &report).unwrap_or_else(|error| {
+    report.pause = pause::of_report(&project.store_root, &report).unwrap_or_else(|error| {
         error.warn(events);
         None
     });

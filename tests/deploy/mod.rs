@@ -3,6 +3,7 @@
 pub(crate) mod alert_rules;
 mod alert_script;
 mod ci;
+mod fleet;
 mod hook;
 mod hook_install;
 mod image;

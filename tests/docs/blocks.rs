@@ -58,6 +58,11 @@ fn the_page_on_the_system_prints_what_it_shows() {
 }
 
 #[test]
+fn the_page_on_the_desired_state_prints_what_it_shows() {
+    hold("docs/desired.md", &["sh", "text", "toml", "json"], &Beside::Nothing);
+}
+
+#[test]
 fn the_page_on_runs_prints_what_it_shows() {
     hold("docs/runs.md", &["sh", "text", "toml"], &Beside::Nothing);
 }
@@ -74,7 +79,7 @@ fn the_page_on_commits_prints_what_it_shows() {
 
 #[test]
 fn the_page_on_acknowledgements_prints_what_it_shows() {
-    hold("docs/acknowledge.md", &["sh", "text"], &Beside::Nothing);
+    hold("docs/acknowledge.md", &["sh", "text", "toml"], &Beside::Nothing);
 }
 
 #[test]

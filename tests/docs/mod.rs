@@ -1,3 +1,4 @@
 //! The documents: what they show is what happens.
 
 mod blocks;
+mod categories;

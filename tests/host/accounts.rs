@@ -73,3 +73,40 @@ fn a_new_account_and_a_new_member_of_sudo_are_told_in_words() {
     let (code, told, _) = diffs(&machine, &project, &[]);
     assert!(code == 2 && told.iter().all(|(_, diff)| diff.is_none()), "{told:?}");
 }
+
+#[test]
+fn what_says_who_may_do_what_is_security_when_it_is_edited_added_or_gone() {
+    let machine = machine();
+    for dir in ["etc/ssh", "etc/sudoers.d"] {
+        fs::create_dir_all(machine.path(dir)).unwrap();
+    }
+    for (path, text) in [
+        ("etc/ssh/sshd_config", "PermitRootLogin no\n"),
+        ("etc/sudoers.d/lab", "lab ALL=(ALL) /bin/true\n"),
+        ("etc/sysctl.d/90-lab.conf", "kernel.sysrq = 0\n"),
+    ] {
+        fs::create_dir_all(machine.path(path).parent().unwrap()).unwrap();
+        fs::write(machine.path(path), text).unwrap();
+    }
+    let project = project(
+        "[files]\ninclude = [\"/etc/ssh/sshd_config\", \"/etc/sudoers.d/*\", \"/etc/sysctl.d/90-lab.conf\"]\n",
+    );
+    ok(&machine.run(&project, &["export", "--accept", "--quiet", "--docker", "off"]));
+    machine.shell("echo PermitRootLogin yes >>/etc/ssh/sshd_config");
+    machine.shell("echo 'anna ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/anna; rm /etc/sudoers.d/lab");
+    machine.shell("echo kernel.sysrq = 1 >/etc/sysctl.d/90-lab.conf");
+    let ran = machine.run(&project, &["check", "--only", "config_hashes", "--format", "json"]);
+    let report = ran.report();
+    let all = check_of(&report, "config_hashes")["findings"].as_array().unwrap();
+    let word = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
+    let told: Vec<[String; 3]> =
+        all.iter().map(|it| ["subject", "kind", "category"].map(|key| word(&it[key]))).collect();
+    // What is of no category of its own is configuration.
+    let expected = [
+        ["/etc/ssh/sshd_config", "modified", "security"],
+        ["/etc/sudoers.d/anna", "unexpected", "security"],
+        ["/etc/sudoers.d/lab", "missing", "security"],
+        ["/etc/sysctl.d/90-lab.conf", "modified", "-"],
+    ];
+    assert_eq!((ran.code(), told), (2, expected.map(|line| line.map(str::to_owned)).to_vec()));
+}

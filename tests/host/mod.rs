@@ -1,6 +1,8 @@
 //! Hosts: file systems, commits, engines, servers over SSH.
 
+mod ansible_facts;
 mod databases;
+mod desired;
 mod docker;
 mod fs;
 mod git;

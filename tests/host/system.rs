@@ -259,6 +259,104 @@ fn one_package_added_removed_held_or_of_another_version_is_found_alone() {
     assert!(ok(&explained).out().contains("3~rc1"), "{}", explained.out());
 }
 
+/// A machine whose dpkg and files below `/srv` are its own, with a package that brings some: text, a configuration file, and a
+/// text of which it has no digest.
+fn with_files() -> Machine {
+    let machine = Machine::new("mount --bind DIR/var/lib/dpkg /var/lib/dpkg; mount --bind DIR/srv /srv");
+    for dir in ["var/lib/dpkg/updates", "var/lib/dpkg/info", "srv"] {
+        fs::create_dir_all(machine.path(dir)).unwrap();
+    }
+    fs::write(machine.path("var/lib/dpkg/status"), "").unwrap();
+    let build = TempDir::new().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = build.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "DEBIAN/control",
+        "Package: lab\nVersion: 1\nArchitecture: all\nMaintainer: T <t@example.org>\nDescription: test\n",
+    );
+    write("DEBIAN/conffiles", "/srv/lab.conf\n");
+    write("DEBIAN/md5sums", "b026324c6904b2a9cb4b88d6d61c81d1  srv/lab.txt\n");
+    for (path, text) in [("srv/lab.txt", "1\n"), ("srv/lab.conf", "on\n"), ("srv/bare.txt", "2\n")] {
+        write(path, text);
+    }
+    fs::set_permissions(build.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let package = machine.path("lab.deb");
+    let packed =
+        Command::new("dpkg-deb").args(["--build", "-Znone"]).arg(build.path()).arg(&package).output();
+    assert!(packed.unwrap().status.success());
+    dpkg(&machine, &["--install", package.to_str().unwrap()]);
+    machine
+}
+
+#[test]
+fn explain_says_which_package_a_file_is_of_and_whether_it_is_as_shipped() {
+    let machine = with_files();
+    fs::write(machine.path("srv/own.txt"), "3\n").unwrap();
+    let project = project("[files]\ninclude = [\"/srv/*\"]\n");
+    ok(&machine.run(&project, &["export", "--accept", "--quiet", "--docker", "off"]));
+    let server = machine.server();
+    add(&project, &server.target("prod", &project.root()));
+    let told = |path: &str, expected: &str| {
+        for more in [&[][..], &["--target", "prod"]] {
+            let ran = machine.run(&project, &[&["explain", path], more].concat());
+            assert!(ok(&ran).out().contains(&format!("Note: {expected}\n")), "{expected}: {}", ran.out());
+        }
+    };
+    told("/srv/lab.txt", "it is of the package lab: as it was shipped");
+    told("/srv/lab.conf", "it is of the package lab, a configuration file: as it was shipped");
+    told("/srv/bare.txt", "it is of the package lab: the package has no digest of it");
+    told("/srv/own.txt", "no package brings it");
+    assert_eq!(machine.shell("dpkg --verify lab"), "");
+    fs::write(machine.path("srv/lab.conf"), "off\n").unwrap();
+    fs::write(machine.path("srv/lab.txt"), "4\n").unwrap();
+    told("/srv/lab.txt", "it is of the package lab: not as it was shipped");
+    told("/srv/lab.conf", "it is of the package lab, a configuration file: not as it was shipped");
+    assert_eq!(machine.shell("dpkg --verify lab || true").lines().count(), 2);
+    fs::remove_file(machine.path("srv/lab.txt")).unwrap();
+    told("/srv/lab.txt", "it is of the package lab: it is not there, or could not be read");
+    // A database that cannot be read is told.
+    fs::rename(machine.path("var/lib/dpkg/status"), machine.path("var/lib/dpkg/gone")).unwrap();
+    fs::create_dir(machine.path("var/lib/dpkg/status")).unwrap();
+    let ran = machine.run(&project, &["explain", "/srv/own.txt"]);
+    assert!(ran.out().contains("is not known: /var/lib/dpkg/status: it is no regular file"), "{}", ran.out());
+}
+
+#[test]
+fn files_of_this_machine_are_of_the_packages_that_dpkg_names() {
+    let machine = Machine::new("true");
+    let mut dice = Dice(std::process::id().into());
+    let listed =
+        machine.shell("cat /var/lib/dpkg/info/*.list | grep -E '^/(usr/share|etc|usr/lib|bin|sbin|lib)/'");
+    let is_file = |path: &&str| fs::symlink_metadata(path).is_ok_and(|it| it.is_file() && it.len() < 100_000);
+    let listed: Vec<&str> = listed.lines().collect();
+    let is_plain = |path: &str| path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+".contains(&b));
+    let mut paths: Vec<&str> = Vec::new();
+    while paths.len() < 6 {
+        let path = listed[dice.roll(listed.len())];
+        paths.extend(Some(path).filter(is_file).filter(|path| is_plain(path) && !paths.contains(path)));
+    }
+    let quoted: Vec<String> = paths.iter().map(|path| format!("\"{path}\"")).collect();
+    let project = project(&format!("[files]\ninclude = [{}]\n", quoted.join(", ")));
+    ok(&machine.run(&project, &["export", "--accept", "--quiet", "--docker", "off"]));
+    for path in paths {
+        let by_dpkg = machine.shell(&format!("dpkg-query -S {path} | grep -v '^diver'"));
+        let owners = by_dpkg.trim().rsplit_once(": ").unwrap().0.to_owned();
+        let ran = machine.run(&project, &["explain", path]);
+        let told = ok(&ran).out();
+        let line = told
+            .lines()
+            .find_map(|line| line.split_once("it is of the package "))
+            .unwrap_or_else(|| panic!("{path}: {told}"))
+            .1;
+        for owner in owners.split(", ") {
+            assert!(line.contains(owner.split(':').next().unwrap()), "{path}: {owners}: {line}");
+        }
+    }
+}
+
 /// Has dpkg note a selection.
 fn select(machine: &Machine, line: &str) {
     machine.shell(&format!("echo '{line}' | dpkg --set-selections"));

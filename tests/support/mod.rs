@@ -1,5 +1,6 @@
 //! A project in a temporary directory, and the binary run in it.
 
+pub(crate) mod agent;
 pub(crate) mod browser;
 pub(crate) mod cases;
 pub(crate) mod daemon;
@@ -18,6 +19,7 @@ pub(crate) mod needs;
 mod past;
 pub(crate) mod postgres;
 pub(crate) mod random;
+pub(crate) mod redis;
 pub(crate) mod sshd;
 pub(crate) mod strace;
 pub(crate) mod terminal;

@@ -19,6 +19,8 @@ pub(crate) const POSTGRES: &str = "postgres";
 pub(crate) const TERRAFORM: &str = "terraform";
 /// The Python package by which the tests have a provider of Terraform, which `scripts/python.sh` downloads.
 pub(crate) const PROVIDER: &str = "provider";
+/// ansible-core, which `scripts/python.sh` downloads, and the apt library of the system's Python.
+pub(crate) const ANSIBLE: &str = "ansible";
 /// Published addon modules, which `scripts/wheels.sh` downloads.
 pub(crate) const WHEELS: &str = "wheels";
 

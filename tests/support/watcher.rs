@@ -69,7 +69,8 @@ impl Watcher {
                 "it is not ready"
             );
         }
-        watcher.take();
+        // What it printed before may come a moment later.
+        watcher.wait_for(0, |event| event["event"] == "watch.started");
         watcher
     }
 

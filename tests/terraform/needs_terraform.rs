@@ -508,3 +508,46 @@ fn an_interrupt_in_the_middle_leaves_nothing_and_a_kill_is_cleared_away_later() 
         !is_left()
     });
 }
+
+/// Repairs what the plan of `prod` finds, by the host's own file.
+fn remediate(project: &Project, args: &[&str]) -> Ran {
+    let table = "[targets.prod]\nterraform = { dir = \"environments/prod\" }\n";
+    let (_dir, host) = crate::commands::remediate::host_file(table);
+    let all = [&["remediate", "--target", "prod", "--host-config", &host], args].concat();
+    let mut command = project.driftlock(&all);
+    super::bare(&mut command);
+    Ran(command.output().unwrap())
+}
+
+#[test]
+fn a_resource_is_repaired_by_exactly_its_own_plan() {
+    let project = applied(&(resource("a", "1") + &resource("b", "1")), "");
+    code(&project, &(resource("a", "2") + &resource("b", "2")));
+    let dry = remediate(&project, &["prod:terraform_data.a", "--dry-run"]);
+    assert_eq!(dry.code(), 0, "{}{}", dry.out(), dry.err());
+    assert!(dry.out().contains("$ terraform apply -target=terraform_data.a"), "{}", dry.out());
+    assert_nothing_left(&project);
+    let ran = remediate(&project, &["prod:terraform_data.a", "--yes"]);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    assert!(ran.out().contains("Resolved: terraform_plan/prod:terraform_data.a"), "{}", ran.out());
+    assert_nothing_left(&project);
+    let (exit, report) = check(&project);
+    assert_eq!((exit, told(&report)), (2, one("terraform_data.b", "pending")));
+
+    // What would change something else, too, is not applied.
+    let depends = "resource \"terraform_data\" \"c\" {\n  input = terraform_data.b.output\n}\n";
+    code(&project, &(resource("a", "2") + &resource("b", "3") + depends));
+    let ran = remediate(&project, &["prod:terraform_data.c", "--yes"]);
+    assert_eq!(ran.code(), 1, "{}", ran.out());
+    assert!(
+        ran.err().contains("the plan would do more than undo this: terraform_data.b changes, too"),
+        "{}",
+        ran.err()
+    );
+    let replaced = "resource \"terraform_data\" \"a\" {\n  input = 2\n  triggers_replace = 1\n}\n";
+    code(&project, &(replaced.to_owned() + &resource("b", "1")));
+    let ran = remediate(&project, &["prod:terraform_data.a", "--yes"]);
+    assert_eq!(ran.code(), 1, "{}", ran.out());
+    assert!(ran.err().contains("destroyed and made anew"), "{}", ran.err());
+    assert_nothing_left(&project);
+}

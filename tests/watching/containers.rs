@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::docker::Stage;
+use crate::support::needs;
 use crate::support::wait_until;
 use crate::support::watcher::Watcher;
 use crate::support::world::driftlock;
@@ -106,4 +107,40 @@ fn an_engine_that_is_away_for_a_while_is_followed_again_and_nothing_is_missed() 
     let from = watcher.events.len();
     let _door = Door::open(&place);
     watcher.wait_for_subject(from, "drift.resolved", &web);
+}
+
+#[test]
+fn files_that_are_locked_in_a_container_are_watched_there_also_after_its_restart_needs_root() {
+    needs::root();
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    let make = "b=/bin/busybox; $b mkdir -p /data; [ -e /data/app.conf ] || echo a >/data/app.conf; exec $b sleep 600";
+    stage.run_shell("web", &image, &[], make);
+    let web = stage.name("web");
+    let busybox = |line: &str| stage.docker(&["exec", &web, "/bin/busybox", "sh", "-c", line]);
+    wait_until(|| busybox("/bin/busybox cat /data/app.conf 2>/dev/null || true") == "a");
+    let table = "[[docker.contents]]\ncontainer = \"*-web\"\npath = \"/data/app.conf\"\nis = \"locked\"\n";
+    let configured = stage.project.read("audit/driftlock.toml");
+    stage.project.file("audit/driftlock.toml", &format!("{configured}{table}"));
+    stage.ok(&["export", "--accept"]);
+    let mut watcher = watching(&stage, None);
+    let place = format!("{web}:/data/app.conf");
+    let mut changes = 0;
+    let mut trip = |watcher: &mut Watcher| {
+        changes += 1;
+        let from = watcher.events.len();
+        // No event of the engine tells of these, and everything is looked at after ten minutes only.
+        let pid = stage.docker(&["inspect", "--format={{.State.Pid}}", &web]);
+        let inside = std::path::PathBuf::from(format!("/proc/{pid}/root/data/app.conf"));
+        std::fs::write(&inside, format!("{changes}\n")).unwrap();
+        watcher.wait_for_subject(from, "drift.detected", &place);
+        let beside = inside.with_extension("new");
+        std::fs::write(&beside, "a\n").unwrap();
+        std::fs::rename(&beside, &inside).unwrap();
+        watcher.wait_for_subject(from, "drift.resolved", &place);
+    };
+    trip(&mut watcher);
+    stage.docker(&["restart", "-t", "0", &web]);
+    wait_until(|| busybox("/bin/busybox cat /data/app.conf 2>/dev/null || true") == "a");
+    trip(&mut watcher);
 }

@@ -1,97 +1,20 @@
 //! Redis Streams of a real server: all events arrive in order, also where the server is killed, and hints lead to looks.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::support::redis::Redis;
 use crate::support::watcher::Watcher;
 use crate::support::{Project, wait_until};
 
 const ORDER: &str = "odoo_modules/seisei/qr_ordering/models/order.py";
-
-/// A Redis server on a socket of its own, whose data survive its end.
-struct Redis {
-    dir: tempfile::TempDir,
-    port: u16,
-    child: Option<Child>,
-    password: &'static str,
-}
-
-impl Redis {
-    fn start(password: &'static str) -> Self {
-        let mut redis = Self { dir: tempfile::tempdir().unwrap(), port: 0, child: None, password };
-        while redis.child.is_none() {
-            // Another program may take the port before.
-            redis.port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            redis.again();
-        }
-        redis
-    }
-
-    fn again(&mut self) {
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.args(["--appendonly", "yes", "--appendfsync", "always", "--dir"]).arg(self.dir.path());
-        if !self.password.is_empty() {
-            command.args(["--requirepass", self.password]);
-        }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        let mut has_ended = false;
-        wait_until(|| {
-            has_ended = child.try_wait().unwrap().is_some();
-            has_ended || self.ask(&["PING"]) == "PONG"
-        });
-        self.child = (!has_ended).then_some(child);
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-
-    fn ask(&self, words: &[&str]) -> String {
-        let mut command = Command::new("redis-cli");
-        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]).args(words);
-        if !self.password.is_empty() {
-            command.env("REDISCLI_AUTH", self.password);
-        }
-        String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned()
-    }
-
-    /// The events of a stream, as they were added.
-    fn stream(&self, name: &str) -> Vec<Value> {
-        let told = self.ask(&["--json", "XRANGE", name, "-", "+"]);
-        let entries: Vec<(String, Vec<String>)> = serde_json::from_str(&told).unwrap_or_default();
-        let payload = |(_, fields): &(String, Vec<String>)| {
-            let pair = fields.chunks_exact(2).find(|pair| pair[0] == "payload").unwrap();
-            serde_json::from_str(&pair[1]).unwrap()
-        };
-        entries.iter().map(payload).collect()
-    }
-
-    /// Writes a file of the host that names the server; gives the directory that it lies in.
-    fn host_file(&self, more: &str) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        let table = format!("[events.redis]\nurl = \"redis://127.0.0.1:{}\"\n{more}\n", self.port);
-        std::fs::write(dir.path().join("host.toml"), table).unwrap();
-        dir
-    }
-}
 
 /// Starts a watcher with a file of the host.
 fn watching(project: &Project, host: &tempfile::TempDir, args: &[&str]) -> Watcher {
     let file = host.path().join("host.toml");
     let own = ["--host-config", file.to_str().unwrap()];
     Watcher::start(project, &[&own, args].concat())
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 #[test]

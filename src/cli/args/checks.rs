@@ -7,7 +7,7 @@ use crate::check::Check;
 use crate::config::DockerMode;
 
 /// Options that choose checks.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(next_help_heading = "What to compare")]
 pub(crate) struct ChoiceArgs {
     /// Carry out this check alone; repeatable

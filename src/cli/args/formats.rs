@@ -20,7 +20,7 @@ use crate::report::{self, Presentation, Reporter};
 use crate::store::outputs::check_output;
 
 /// Options that choose formats.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "What to print and write")]
 pub(crate) struct FormatArgs {
     // The help is made below, of the list of formats.

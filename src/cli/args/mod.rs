@@ -2,6 +2,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod formats;
+pub(crate) mod repair;
 pub(crate) mod subjects;
 pub(crate) mod target;
 pub(crate) mod trust;

@@ -66,6 +66,22 @@ pub(crate) struct ReachArgs {
 }
 
 impl AimArgs {
+    /// Targets by their names.
+    pub(crate) fn of_targets(names: Vec<String>, jobs: NonZeroUsize, reach: ReachArgs) -> Self {
+        Self {
+            local: false,
+            target: names,
+            all: false,
+            server: None,
+            ssh_key: None,
+            ssh_user: None,
+            ssh_port: None,
+            known_hosts: None,
+            reach,
+            jobs,
+        }
+    }
+
     /// What the targets that were named are called; a server as reports call it.
     pub(crate) fn names(&self) -> Vec<String> {
         self.target.iter().cloned().chain(self.server.as_deref().map(file_name)).collect()

@@ -13,7 +13,7 @@ use crate::project::Project;
 const VARIABLE: &str = "DRIFTLOCK_ALLOWED_SIGNERS";
 
 /// Options that say whose signature counts.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Whose signature counts")]
 pub(crate) struct TrustArgs {
     /// An unsigned baseline is an error, whatever audit/driftlock.toml says

@@ -127,7 +127,7 @@ fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Resu
     let (run, prepared) = job.prepared(run, may_look)?;
     let Some(Prepared { chosen, look }) = prepared else { return Ok(0) };
     let own = target.as_deref().filter(|_| args.own);
-    let mut files = job.second().lock_files(&chosen, &look.evidence, own)?;
+    let mut files = job.second(&run).lock_files(&chosen, &look.evidence, own)?;
     files.extend(infrastructure::with_chosen(&look, &locks, &chosen)?);
     output::print(table(&chosen, &files, run.report.as_ref()).as_bytes())?;
     let reason = reason.or_else(|| asked_for_reason(args, interrupt));
@@ -218,8 +218,9 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn second(&self) -> SecondLook<'_> {
-        SecondLook { project: self.project, aim: self.aim, request: self.request }
+    fn second(&self, run: &Run) -> SecondLook<'_> {
+        let of_export = run.report.is_none();
+        SecondLook { project: self.project, aim: self.aim, request: self.request, of_export }
     }
 
     /// What is to be accepted of a run, or of a look where there is none that is of now; `None`: nothing.
@@ -278,7 +279,7 @@ impl Job<'_> {
         else {
             return Ok(None);
         };
-        let look = self.as_task(|watch| self.second().look(&chosen, watch))?;
+        let look = self.as_task(|watch| self.second(run).look(&chosen, watch))?;
         let all = run.report.as_ref().map(all_of_report).unwrap_or_default();
         let (chosen, accepted) = accept::without_accepted(chosen, &all, &look.evidence);
         for change in &accepted {
@@ -309,7 +310,7 @@ impl Job<'_> {
     fn propose(&self, run: &Run) -> Result<(Vec<Change>, Compared), Unfit> {
         let Some(report) = &run.report else {
             let dir = run.dir.as_deref().unwrap_or(Path::new(""));
-            return Ok((self.second().proposed_by_export(dir)?, Compared::Same));
+            return Ok((self.second(run).proposed_by_export(dir)?, Compared::Same));
         };
         let digest = self.request.locks.digest(&lock_file_groups()).to_string();
         let compared = Compared::of(report, &digest, &self.project.source().name())?;
@@ -326,8 +327,8 @@ fn find_run(project: &Project, args: &AcceptArgs) -> Result<Option<PathBuf>, Fai
     }
     let mut files = lock_file_names();
     files.push(json::FILE);
-    let newest = runs::newest(&project.root, args.target.as_deref(), &files, clock::unix());
-    let runtime = project.named(&project.root.join(runs::PATH));
+    let newest = runs::newest(&project.store_root, args.target.as_deref(), &files, clock::unix());
+    let runtime = project.named(&project.store_root.join(runs::PATH));
     newest.map_err(|error| Failure::at(&runtime, &error))
 }
 

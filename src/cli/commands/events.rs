@@ -74,7 +74,7 @@ impl JournalFormat {
 pub(crate) fn run(session: &Session, args: &EventsArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let project = session.project()?;
     let since = args.since.as_deref().map(moment).transpose()?;
-    let dir = journal::directory(&project.root);
+    let dir = journal::directory(&project.store_root);
     let mut position = JournalPosition::default();
     loop {
         let events = journal::read_some(&dir, &mut position, BATCH);

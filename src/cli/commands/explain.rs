@@ -15,6 +15,7 @@ use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::infrastructure;
 use crate::audit::lines::{Lines, Store, Versions, extent};
 use crate::audit::remedies::{Advice, sides};
+use crate::audit::shipped;
 use crate::audit::target::Aim;
 use crate::baseline::{self, Source};
 use crate::check::{self, CHECKS, Evidence, find as find_check};
@@ -25,15 +26,16 @@ use crate::cli::terminal::output;
 use crate::cli::terminal::signals::Interrupt;
 use crate::error::Failure;
 use crate::explain::{self, Known, Named};
-use crate::host::Watch;
+use crate::host::{Facts, Watch};
 use crate::model::{
-    AcceptedBy, CheckResult, Entry, Explanation, Finding, Kind, Leaf, Observed, Part, Since, Value, escaped,
-    quoted,
+    AcceptedBy, CheckResult, Entry, Explanation, Finding, Kind, Leaf, Observed, Part, SectionId, Since,
+    Value, escaped, quoted,
 };
 use crate::project::Project;
 use crate::report;
 use crate::section;
 use crate::store::history;
+use crate::who::{self, WhoSources};
 
 /// Everything known of one subject
 ///
@@ -174,7 +176,14 @@ impl Inquiry<'_> {
             ways_out: Vec::new(),
             notes,
         };
+        it.notes.extend(self.whose_hand(&it.checks));
         it.notes.extend(self.users(&known.place, part.as_deref()));
+        if let Some(section) = known.source.section() {
+            let facts = actual.or(expected).map(section::facts);
+            let subject = (known.place.as_slice(), facts.as_ref());
+            it.notes.extend(shipped::notes(&*self.examined.host, section, subject, self.watch));
+            it.notes.extend(self.observed_by(section, subject));
+        }
         if part.is_none() {
             it.notes.extend(changed_otherwise(&it));
         }
@@ -195,6 +204,56 @@ impl Inquiry<'_> {
         it.ways_out = advice.ways;
         it.notes.extend(advice.notes);
         Ok(it)
+    }
+
+    /// What tells of a probe, and what holds the port of a container.
+    fn observed_by(&self, section: SectionId, (place, facts): (&[u8], Option<&Facts>)) -> Option<String> {
+        match section {
+            section::PROBES => {
+                let name = place.split(|&b| b == b':').next()?;
+                let all = &self.project.config.probes.all;
+                let probe = all.iter().find(|probe| probe.name.as_bytes() == name)?;
+                let words: Vec<String> = probe.run.iter().map(|word| quoted(word)).collect();
+                Some(format!("it is told by: {}", escaped(words.join(" ").as_bytes())))
+            }
+            section::PORTS => {
+                facts?.get(section::fact::HOLDER).map(|holder| format!("{holder} holds it for the container"))
+            }
+            _ => None,
+        }
+    }
+
+    /// By whose hand the files of this machine changed that no commit holds: the files that differ, at most so many.
+    fn whose_hand(&self, checks: &[CheckResult]) -> Vec<String> {
+        const MOST: usize = 5;
+        let written = self.project.config.who.clone();
+        let config = written.clone().unwrap_or_default();
+        // Where nothing records that, nothing is said of it.
+        let is_recorded = written.is_some() || config.audit_dir.is_dir();
+        let sources =
+            WhoSources { audit_dir: config.audit_dir, wtmp: config.wtmp, passwd: "/etc/passwd".into() };
+        let is_released =
+            |finding: &Finding| finding.provenance.as_ref().is_some_and(|it| it.commit.is_some());
+        let findings = checks
+            .iter()
+            .flat_map(|check| &check.findings)
+            .filter(|it| it.kind.is_drift() && !is_released(it));
+        let has_files =
+            |finding: &&Finding| section::kind_of(finding.subject.source).is_some_and(SubjectKind::has_files);
+        let inner = |finding: &Finding| match finding.parts.as_slice() {
+            [] => vec![finding.place.clone()],
+            parts => parts.iter().map(|part| crate::model::joined(&finding.place, &part.path)).collect(),
+        };
+        let mut paths: Vec<Vec<u8>> = findings.filter(has_files).flat_map(inner).collect();
+        paths.dedup();
+        if !self.aim.is_this_machine() || !is_recorded {
+            return Vec::new();
+        }
+        let told = paths.iter().take(MOST).filter_map(|path| {
+            let claim = who::of_file(&self.aim.layout.locate(path)?, &sources);
+            Some(format!("{}: {}", escaped(path), claim.sentence()))
+        });
+        told.collect()
     }
 
     /// The containers that have the subject, or one of its files, each with the path.
@@ -339,7 +398,7 @@ impl Inquiry<'_> {
     /// Since when the first of the findings is there, as the reports of this place tell it.
     fn since(&self, checks: &[CheckResult]) -> Option<Since> {
         let (check, finding) = checks.iter().find_map(|check| Some((check.id, check.findings.first()?)))?;
-        let history = history::read(&self.project.root, &|_| true).ok()?;
+        let history = history::read(&self.project.store_root, &|_| true).ok()?;
         let from = &self.examined.report.baseline.from;
         // What began later than now was dated by a clock that was wrong.
         let now = self.examined.report.started_at_unix;

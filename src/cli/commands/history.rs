@@ -11,6 +11,8 @@ use crate::cli::terminal::output::{counted, say};
 use crate::control::clock;
 use crate::control::clock::Started;
 use crate::error::Failure;
+use crate::events::journal::{self, EventCounts, JournalPosition};
+use crate::events::trends;
 use crate::model::{Mode, escaped};
 use crate::project::Project;
 use crate::store::history::{self, drifters};
@@ -31,6 +33,7 @@ Examples:
   driftlock history --target local               this machine alone
   driftlock history --format csv > runs.csv
   driftlock history --subjects --format csv > subjects.csv
+  driftlock history --trends --days 90
   driftlock history --format json | jq '.subjects[] | select(.open)'")]
 pub(crate) struct HistoryArgs {
     /// How many days to look back
@@ -42,6 +45,9 @@ pub(crate) struct HistoryArgs {
     /// Tell of the subjects, and not of the runs; JSON always tells of both
     #[arg(long)]
     subjects: bool,
+    /// Week by week, from the journal of driftlock watch: how soon drift was noticed, how long it stayed, what is open
+    #[arg(long, conflicts_with = "subjects")]
+    trends: bool,
     /// How to tell it
     #[arg(long, value_name = "NAME", default_value = "terminal")]
     format: Format,
@@ -59,24 +65,33 @@ enum Format {
 
 pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> {
     let project = session.project()?;
+    if args.trends {
+        return trends(&project, args);
+    }
     // The name of a run tells when it began in the local time of whoever made it: two of them are less than two days apart.
     let first = clock::stamp_before(args.days.saturating_add(2));
     let wanted = |run: &Run| run.stamp >= first;
-    let runtime = project.named(&project.root.join(runs::PATH));
-    let read = history::read(&project.root, &wanted).map_err(|error| Failure::at(&runtime, &error))?;
+    let runtime = project.named(&project.store_root.join(runs::PATH));
+    let read = history::read(&project.store_root, &wanted).map_err(|error| Failure::at(&runtime, &error))?;
     let mut runs = read.runs;
     let since = clock::unix().saturating_sub(i64::from(args.days) * 86_400);
     runs.retain(|past| past.started_at_unix >= since);
     args.check_targets(&project, &runs)?;
-    runs.retain(|past| args.target.is_empty() || args.target.iter().any(|name| name == place(past)));
+    let is_wanted = |target: Option<&str>| {
+        args.target.is_empty() || args.target.iter().any(|name| name == target.unwrap_or(Mode::Local.word()))
+    };
+    runs.retain(|past| is_wanted(past.target.as_deref()));
     let drifters = drifters(&runs);
+    let events = journal::counts(&project.root, since, &is_wanted);
+    let events = events.map_err(|error| Failure::at(&journal::directory(&project.root), &error))?;
     let text = match (args.format, args.subjects) {
         (Format::Terminal, false) => {
             let colour = session.color.colours_stdout();
             history::painted_table(&runs, &drifters, &|status, text| output::coloured(status, text, colour))
+                + &args.events_in_words(&events)
         }
         (Format::Terminal, true) => history::table_of_subjects(&drifters),
-        (Format::Json, _) => history::json(&runs, &drifters),
+        (Format::Json, _) => history::json(&runs, &drifters, &events),
         (Format::Csv, false) => history::csv(&runs),
         (Format::Csv, true) => history::csv_of_subjects(&drifters),
     };
@@ -92,7 +107,37 @@ pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> 
     Ok(0)
 }
 
+/// Tells of trends.
+fn trends(project: &Project, args: &HistoryArgs) -> Result<u8, Failure> {
+    let dir = journal::directory(&project.root);
+    let read = journal::read_on(&dir, &mut JournalPosition::default());
+    let mut events = read.map_err(|error| Failure::at(&project.named(&dir), &error))?;
+    let since = clock::unix().saturating_sub(i64::from(args.days) * 86_400);
+    events.retain(|event| event.detected_at_unix >= since);
+    args.check_targets(project, &[])?;
+    let is_of = |target: Option<&str>| {
+        args.target.is_empty() || args.target.iter().any(|name| name == target.unwrap_or(Mode::Local.word()))
+    };
+    let weeks = trends::weeks(&events, &is_of);
+    let text = match args.format {
+        Format::Terminal => trends::table(&weeks),
+        Format::Json => serde_json::to_string_pretty(&weeks).unwrap_or_default() + "\n",
+        Format::Csv => trends::csv(&weeks),
+    };
+    output::print(text.as_bytes())?;
+    Ok(0)
+}
+
 impl HistoryArgs {
+    /// How many events watchers recorded, and the command that shows them; nothing where there are none.
+    fn events_in_words(&self, events: &EventCounts) -> String {
+        if events.is_empty() {
+            return String::new();
+        }
+        let counts: Vec<String> = events.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        format!("\nEvents: {}\n  see: driftlock events --since {}d\n", counts.join(", "), self.days)
+    }
+
     /// Refuses a name that is neither a target nor that of any run.
     fn check_targets(&self, project: &Project, runs: &[PastRun]) -> Result<(), Failure> {
         for name in self.target.iter().filter(|name| *name != Mode::Local.word()) {

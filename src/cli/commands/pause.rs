@@ -52,12 +52,12 @@ pub(crate) fn run(session: &Session, args: &PauseArgs) -> Result<u8, Failure> {
         project.target(name)?;
     }
     let refused = |error: std::io::Error| {
-        Failure::at(&project.named(&project.root.join(crate::store::runs::PATH)), &error)
+        Failure::at(&project.named(&project.store_root.join(crate::store::runs::PATH)), &error)
     };
     let told = if args.end {
-        let was_there = pause::end(&project.root, target).map_err(refused)?;
+        let was_there = pause::end(&project.store_root, target).map_err(refused)?;
         let stays =
-            pause::under_way(&project.root, target, Started::now().unix, &dates::moment).ok().flatten();
+            pause::under_way(&project.store_root, target, Started::now().unix, &dates::moment).ok().flatten();
         match (was_there, stays) {
             (true, None) => "The deploy is over".to_owned(),
             (false, None) => "No deploy was announced".to_owned(),
@@ -70,7 +70,7 @@ pub(crate) fn run(session: &Session, args: &PauseArgs) -> Result<u8, Failure> {
         }
     } else if let (Some(length), Some(reason)) = (&args.length, &args.reason) {
         let pause = begun(&project, args, length, reason)?;
-        pause::begin(&project.root, target, &pause).map_err(refused)?;
+        pause::begin(&project.store_root, target, &pause).map_err(refused)?;
         in_words(&pause)
     } else {
         listed(&project, target, Started::now().unix)
@@ -87,11 +87,13 @@ fn listed(project: &Project, target: Option<&str>, now: i64) -> String {
             None
         })
     };
-    let mut lines: Vec<String> =
-        believed(pause::under_way(&project.root, target, now, &dates::moment)).iter().map(in_words).collect();
+    let mut lines: Vec<String> = believed(pause::under_way(&project.store_root, target, now, &dates::moment))
+        .iter()
+        .map(in_words)
+        .collect();
     let others = project.config.targets.keys().filter(|_| target.is_none());
     lines.extend(others.filter_map(|name| {
-        let own = believed(pause::own(&project.root, name, now, &dates::moment))?;
+        let own = believed(pause::own(&project.store_root, name, now, &dates::moment))?;
         Some(format!("On {}: {}", escaped(name.as_bytes()), in_words(&own)))
     }));
     if lines.is_empty() { "No deploy is announced".to_owned() } else { lines.join("\n") }

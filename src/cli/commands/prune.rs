@@ -51,7 +51,7 @@ pub(crate) fn run(session: &Session, args: &PruneArgs, interrupt: &Interrupt) ->
         return Ok(0);
     }
     let _turn = if args.dry_run { None } else { Some(lock_project(&project, "prune", &interrupt.watch)?) };
-    let runtime = project.named(&project.root.join(runs::PATH));
+    let runtime = project.named(&project.store_root.join(runs::PATH));
     let sorted = sorted(&project, days, usize::MAX).map_err(|error| Failure::at(&runtime, &error))?;
     let mut told = Told { runtime: &runtime, text: String::new() };
     let mut failed = false;
@@ -60,7 +60,7 @@ pub(crate) fn run(session: &Session, args: &PruneArgs, interrupt: &Interrupt) ->
         if interrupt.code().is_some() {
             break;
         }
-        match if args.dry_run { Ok(true) } else { retention::remove(&project.root, it) } {
+        match if args.dry_run { Ok(true) } else { retention::remove(&project.store_root, it) } {
             Ok(true) => gone.push(it.name.clone()),
             Ok(false) => {}
             Err(why) => {

@@ -96,8 +96,8 @@ fn files(project: Option<&Project>, args: &ReportArgs) -> Result<Vec<PathBuf>, F
 
 /// The report of the newest run of a place.
 fn newest(project: &Project, target: Option<&str>) -> Result<PathBuf, Failure> {
-    let runtime = project.named(&project.root.join(runs::PATH));
-    let found = runs::newest(&project.root, target, &[json::FILE], clock::unix());
+    let runtime = project.named(&project.store_root.join(runs::PATH));
+    let found = runs::newest(&project.store_root, target, &[json::FILE], clock::unix());
     let found = found.map_err(|error| Failure::at(&runtime, &error))?;
     let option = target.map(|name| format!(" --target {}", escaped(name.as_bytes()))).unwrap_or_default();
     let of = target.map(|name| format!(" of target {}", escaped(name.as_bytes()))).unwrap_or_default();
@@ -117,7 +117,7 @@ fn file_named(project: Option<&Project>, given: &str) -> Result<PathBuf, Failure
     let path = PathBuf::from(given);
     let by_name = project
         .filter(|_| runs::parse_name(given).is_some())
-        .map(|project| project.named(&project.root.join(runs::PATH).join(given)));
+        .map(|project| project.named(&project.store_root.join(runs::PATH).join(given)));
     let found = by_name.into_iter().chain([path]).find(|path| path.exists()).ok_or_else(|| {
         Failure::new(format!("there is no run \"{}\"", escaped(given.as_bytes())))
             .hint("name a run of audit/runtime (driftlock history lists them), a directory, or a JSON report")

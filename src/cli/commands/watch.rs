@@ -27,7 +27,7 @@ use crate::config::policies::{self, Policy};
 use crate::config::{DockerMode, RedisStreams};
 use crate::control::{dates, waits};
 use crate::error::Failure;
-use crate::events::engine;
+use crate::events::engine::{self, EngineFollowing};
 use crate::events::event::Event;
 use crate::events::files::FileWatch;
 use crate::events::inbox::{HintSource, Inbox};
@@ -36,13 +36,13 @@ use crate::events::open_findings::OpenFindings;
 use crate::events::redis::{self, RedisServer, StreamSender};
 use crate::events::rules::EventRules;
 use crate::host::Visitor;
-use crate::host::docker::discover;
 use crate::model::{escaped, in_words};
 use crate::notify::Secret;
 use crate::notify::credentials;
 use crate::project::Project;
+use crate::store::outputs::check_output;
 use crate::store::state;
-use crate::watch::{Heartbeat, WatchEnd, WatchRecords, Watcher};
+use crate::watch::{Heartbeat, WatchEnd, WatchMetrics, WatchRecords, Watcher};
 
 /// Watch a place: tell of each change of its drift as it happens
 ///
@@ -71,6 +71,10 @@ pub(crate) struct WatchArgs {
     host_config: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArgs,
+    /// Write metrics for the textfile collector of `node_exporter` into FILE, as check --format prometheus=FILE does, and
+    /// how many events and watches there are
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
     /// How events are printed [default: terminal on a terminal, else jsonl]
     #[arg(long, value_name = "FORMAT")]
     format: Option<EventFormat>,
@@ -100,7 +104,11 @@ pub(crate) fn run(session: &Session, args: &WatchArgs, interrupt: &Interrupt) ->
     let mut reading = WatchInput::of(session, args)?;
     let (mut trigger, mut follows) = (HintSource::Start, Follows::default());
     loop {
-        match job.watch(&reading, trigger, &mut follows)? {
+        let ended = job.watch(&reading, trigger, &mut follows);
+        if !matches!(ended, Ok(WatchEnd::Reload)) {
+            follows.end();
+        }
+        match ended? {
             WatchEnd::Asked => return Ok(0),
             WatchEnd::Unread => return Err(Failure::new("nobody reads standard output any more")),
             WatchEnd::Reload => {}
@@ -142,6 +150,7 @@ impl WatchInput {
         let policies = policies.map_err(|error| Failure::from(error).of_project())?;
         let trusting = args.trust.resolve(&project)?;
         args.place(&project)?;
+        check_output(&project, args.metrics.as_deref())?;
         Ok(Self { project, acknowledged, policies, trusting })
     }
 }
@@ -188,10 +197,20 @@ fn listen(inbox: &Arc<Inbox>) -> Result<(), Failure> {
 /// What is followed already: it goes on when the configuration is read again.
 #[derive(Default)]
 struct Follows {
-    engine: bool,
+    engine: Option<EngineFollowing>,
     /// The streams that were configured at the start, once that was looked at.
     streams: Option<Vec<RedisStreams>>,
     sender: Option<StreamSender>,
+    metrics: Option<WatchMetrics>,
+}
+
+impl Follows {
+    /// Takes away what holds only while somebody watches.
+    fn end(&self) {
+        if let Some(Err(failure)) = self.metrics.as_ref().map(WatchMetrics::end) {
+            say(&failure.to_string());
+        }
+    }
 }
 
 /// One call of watch.
@@ -213,13 +232,23 @@ impl WatchJob<'_> {
         let WatchInput { project, acknowledged, policies, trusting } = reading;
         let mut aim = self.args.place(project)?;
         let is_over = || self.interrupt.watch.is_cancelled();
-        let _alone = state::hold(&project.root, aim.target.as_deref(), &is_over)?;
+        let _alone = state::hold(&project.store_root, aim.target.as_deref(), &is_over)?;
         let files = if aim.server().is_none() && aim.is_machine() { self.files(project) } else { None };
         aim.visitor = files.clone().map(|files| files as Arc<dyn Visitor>);
-        if aim.server().is_none() && aim.is_machine() && aim.docker != DockerMode::Off && !follows.engine {
-            follows.engine = engine::begin(discover::find(&aim.environment), Arc::clone(&self.inbox)).is_ok();
+        if aim.server().is_some() {
+            // Its address may be another one now.
+            follows.engine = None;
+            if aim.docker != DockerMode::Off {
+                aim.stay();
+            }
         }
+        let engine = (aim.is_machine() && aim.docker != DockerMode::Off && follows.engine.is_none())
+            .then(|| aim.open(None));
         let (only, require) = (self.args.choice.only(), self.args.choice.require());
+        if let Some(file) = &self.args.metrics {
+            let new = || WatchMetrics::new(file.clone(), project, aim.target.as_deref());
+            follows.metrics.get_or_insert_with(new);
+        }
         let source = project.source();
         let auditor = Auditor { project, acknowledged, since_last: None, trusting: trusting.as_ref() };
         let examination = Examination {
@@ -228,10 +257,10 @@ impl WatchJob<'_> {
             selection: Selection { only: &only, require: &require, subjects: None },
             baseline: BaselineChoice { source: &source, is_named: false },
         };
-        let at_state = |error: std::io::Error| Failure::at(&project.root.join(state::PATH), &error);
-        let mut journal = Journal::open(&project.root).map_err(at_state)?;
-        let mut open = OpenFindings::read(&project.root, aim.target.as_deref()).map_err(at_state)?;
-        open.write(&project.root).map_err(at_state)?;
+        let at_state = |error: std::io::Error| Failure::at(&project.store_root.join(state::PATH), &error);
+        let mut journal = Journal::open(&project.store_root).map_err(at_state)?;
+        let mut open = OpenFindings::read(&project.store_root, aim.target.as_deref()).map_err(at_state)?;
+        open.write(&project.store_root).map_err(at_state)?;
         journal.prune(project.config.retention_days).map_err(at_state)?;
         let is_terminal = match self.args.format {
             Some(format) => format == EventFormat::Terminal,
@@ -243,7 +272,13 @@ impl WatchJob<'_> {
             let line = if is_terminal { event.in_words() + "\n" } else { event.line() };
             output::print(line.as_bytes())
         };
-        let mut ready = || drop(sd_notify::notify(&[NotifyState::Ready]));
+        let mut engine = engine;
+        let mut ready = || {
+            if let Some(host) = engine.take() {
+                follows.engine = engine::begin(host, Arc::clone(&self.inbox)).ok();
+            }
+            drop(sd_notify::notify(&[NotifyState::Ready]));
+        };
         let mut beat = || drop(sd_notify::notify(&[NotifyState::Watchdog]));
         let every = sd_notify::watchdog_enabled();
         let mut records = WatchRecords { journal: &mut journal, open: &mut open, sink: &mut print };
@@ -256,9 +291,10 @@ impl WatchJob<'_> {
             reconcile: self.reconcile,
             watch: &self.interrupt.watch,
             heartbeat: Heartbeat { ready: &mut ready, every, beat: &mut beat },
+            metrics: follows.metrics.as_mut(),
         };
         let ended = watcher.run(&mut records, trigger);
-        open.write(&project.root).map_err(at_state)?;
+        open.write(&project.store_root).map_err(at_state)?;
         ended
     }
 
@@ -284,7 +320,7 @@ impl WatchJob<'_> {
             begun.map_err(|error| no_thread(&error))?;
         }
         let (names, target) = ((streams.prefix.as_str(), streams.keep), aim.target.as_deref());
-        let sender = StreamSender::begin(&project.root, target, server, names, events());
+        let sender = StreamSender::begin(&project.store_root, target, server, names, events());
         follows.sender = Some(sender.map_err(|error| no_thread(&error))?);
         Ok(())
     }

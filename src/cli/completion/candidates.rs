@@ -81,7 +81,8 @@ impl Typed {
     }
 
     fn runs(&self) -> Vec<String> {
-        let listed = self.project().and_then(|project| runs::listed(&project.root).ok()).unwrap_or_default();
+        let listed =
+            self.project().and_then(|project| runs::listed(&project.store_root).ok()).unwrap_or_default();
         listed.runs.into_iter().map(|run| escaped(run.name.as_bytes())).collect()
     }
 

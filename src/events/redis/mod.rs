@@ -27,11 +27,18 @@ impl RedisServer {
     /// # Errors
     /// When the address is none. Nothing is connected to.
     pub(crate) fn of(streams: &RedisStreams, password: Option<&str>) -> Result<Self, Failure> {
-        let (_, place) = streams.url.split_once("://").unwrap_or_default();
+        Self::at("events.redis.url", &streams.url, password)
+    }
+
+    /// The server at an address, which stands under the name `called`.
+    ///
+    /// # Errors
+    /// When the address is none. Nothing is connected to.
+    pub(crate) fn at(called: &str, url: &str, password: Option<&str>) -> Result<Self, Failure> {
+        let (_, place) = url.split_once("://").unwrap_or_default();
         let shown = escaped(place.rsplit('@').next().unwrap_or_default().as_bytes());
-        let bad =
-            |error: &RedisError| Failure::new(format!("events.redis.url: {}", said(error))).of_project();
-        let info: ConnectionInfo = streams.url.as_str().into_connection_info().map_err(|it| bad(&it))?;
+        let bad = |error: &RedisError| Failure::new(format!("{called}: {}", said(error))).of_project();
+        let info: ConnectionInfo = url.into_connection_info().map_err(|it| bad(&it))?;
         let mut settings = info.redis_settings().clone();
         if let Some(password) = password {
             settings = settings.set_password(password);
@@ -40,8 +47,13 @@ impl RedisServer {
         Ok(Self { client, shown })
     }
 
+    /// Its address without a user, for people.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
     /// A new connection, on which no call waits for an answer for longer than a server's may take.
-    fn connect(&self) -> Result<Connection, RedisError> {
+    pub(crate) fn connect(&self) -> Result<Connection, RedisError> {
         let connection = self.client.get_connection_with_timeout(waits::REDIS.most)?;
         connection.set_read_timeout(Some(waits::REDIS.most))?;
         connection.set_write_timeout(Some(waits::REDIS.most))?;
@@ -50,6 +62,6 @@ impl RedisServer {
 }
 
 /// What a server or the way to it said, fit to be shown.
-fn said(error: &RedisError) -> String {
+pub(crate) fn said(error: &RedisError) -> String {
     escaped(error.to_string().as_bytes())
 }

@@ -62,6 +62,13 @@ impl ArchiveReader {
         Self { tar: TarReader::default(), path, top, nodes: BTreeMap::new(), weight: 0 }
     }
 
+    /// Reads the archive of an absolute path, and keeps the content of files that have at most so many bytes.
+    pub(super) fn keeping(path: &str, most: u64) -> Self {
+        let mut reader = Self::of(path);
+        reader.tar.keeps = Some(most);
+        reader
+    }
+
     /// Takes the next piece.
     ///
     /// # Errors
@@ -93,6 +100,8 @@ impl ArchiveReader {
     /// When the archive has no end.
     pub(super) fn finish(self) -> Result<ArchiveDisk, TarError> {
         self.tar.finish()?;
+        let place = |(name, bytes): (Vec<u8>, Vec<u8>)| Ok((placed(&self.path, &self.top, &name)?, bytes));
+        let kept = self.tar.kept.into_iter().map(place).collect::<Result<_, TarError>>()?;
         let mut children: HashMap<Vec<u8>, Vec<(Vec<u8>, FileType)>> = HashMap::new();
         for (path, node) in &self.nodes {
             if let Some(cut) = path.iter().rposition(|&b| b == b'/').filter(|_| *path != self.path) {
@@ -103,7 +112,11 @@ impl ArchiveReader {
             }
         }
         let is_whole = children.keys().all(|dir| self.nodes.get(dir) == Some(&Node::Directory));
-        if is_whole { Ok(ArchiveDisk { nodes: self.nodes, children }) } else { Err(TarError::Malformed) }
+        if is_whole {
+            Ok(ArchiveDisk { nodes: self.nodes, children, kept })
+        } else {
+            Err(TarError::Malformed)
+        }
     }
 }
 
@@ -132,9 +145,22 @@ impl Node {
 pub(super) struct ArchiveDisk {
     nodes: BTreeMap<Vec<u8>, Node>,
     children: HashMap<Vec<u8>, Vec<(Vec<u8>, FileType)>>,
+    /// The content of files, where it is kept.
+    kept: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl ArchiveDisk {
+    /// The content of the file at a path, where it is kept; `None` where no file is.
+    pub(super) fn content(&self, path: &str) -> Option<&[u8]> {
+        self.kept.get(path.as_bytes()).map(Vec::as_slice)
+    }
+
+    /// The names in a directory; `None` where none is.
+    pub(super) fn names(&self, dir: &Path) -> Option<Vec<Vec<u8>>> {
+        let entries = self.entries(dir, Asked::All).ok()?;
+        Some(entries.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// Whether the path itself is a link.
     fn is_link(&self, path: &Path) -> bool {
         matches!(self.nodes.get(path.as_os_str().as_bytes()), Some(Node::Link(_)))

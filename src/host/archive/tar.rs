@@ -22,6 +22,8 @@ pub(in crate::host) enum TarError {
     Foreign,
     #[error("the archive has more entries than can be kept: name a smaller path")]
     TooMuch,
+    #[error("a file in it has more than {} MiB", .0 >> 20)]
+    TooLarge(u64),
 }
 
 /// One entry, its name without a slash at its end.
@@ -35,6 +37,10 @@ pub(super) struct TarReader {
     /// What the extended headers before an entry say of it.
     ahead: Ahead,
     zeros: u8,
+    /// How many bytes of content may still be kept; `None` where no content is.
+    pub(super) keeps: Option<u64>,
+    /// The content of files, by their names, where it is kept.
+    pub(super) kept: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 #[derive(Default)]
@@ -61,8 +67,8 @@ enum State {
 
 /// The use of an entry's content.
 enum Content {
-    /// It is hashed; the first bytes are kept.
-    File(Vec<u8>, Box<Hasher>, Vec<u8>),
+    /// It is hashed; so many of its first bytes are kept.
+    File(Vec<u8>, Box<Hasher>, Vec<u8>, usize),
     /// It is read by this letter.
     Header(u8, Vec<u8>),
     /// It is passed over.
@@ -143,7 +149,15 @@ impl TarReader {
         let link = ahead.link.unwrap_or_else(|| text(&block[157..257]).to_vec());
         let node = match letter {
             b'0' | 0 | b'7' if !ahead.is_sparse => {
-                self.state = content(size, Content::File(name, Box::default(), Vec::new()));
+                let kept = match self.keeps {
+                    Some(most) if size > most => return Err(TarError::TooLarge(most)),
+                    Some(most) => {
+                        self.keeps = Some(most - size);
+                        usize::try_from(size).unwrap_or(HEAD).max(HEAD)
+                    }
+                    None => HEAD,
+                };
+                self.state = content(size, Content::File(name, Box::default(), Vec::new(), kept));
                 return self.end_empty(take);
             }
             b'1' => Node::Same(link),
@@ -177,8 +191,11 @@ impl TarReader {
     fn end_content(&mut self, take: &mut dyn FnMut(Entry) -> Result<(), TarError>) -> Result<(), TarError> {
         let State::Content { of, .. } = std::mem::take(&mut self.state) else { return Ok(()) };
         match of {
-            Content::File(name, hasher, head) => {
-                let head = head.try_into().ok();
+            Content::File(name, hasher, bytes, _) => {
+                let head = bytes.get(..HEAD).and_then(|head| head.try_into().ok());
+                if self.keeps.is_some() {
+                    self.kept.push((name.clone(), bytes));
+                }
                 take((name, Node::File(hasher.finish(), head)))
             }
             Content::Header(b'L', bytes) => {
@@ -198,8 +215,8 @@ impl TarReader {
 impl Content {
     fn take(&mut self, bytes: &[u8]) {
         match self {
-            Self::File(_, hasher, head) => {
-                head.extend_from_slice(&bytes[..bytes.len().min(HEAD - head.len())]);
+            Self::File(_, hasher, head, most) => {
+                head.extend_from_slice(&bytes[..bytes.len().min(*most - head.len())]);
                 hasher.update(bytes);
             }
             Self::Header(_, kept) => kept.extend_from_slice(bytes),

@@ -214,8 +214,8 @@ impl EngineApi {
     pub(super) async fn follow(
         &self,
         path: &str,
-        begun: impl FnOnce(),
-        take: &mut dyn FnMut(&[u8]),
+        begun: &mut (dyn FnMut() + Send),
+        take: &mut (dyn FnMut(&[u8]) + Send),
     ) -> Result<(), CallError> {
         let mut body = self.answer(Method::GET, path, Bytes::new()).await?.into_body();
         begun();

@@ -17,6 +17,9 @@ use crate::host::{HostError, Watch};
 /// The header that says what is at a path.
 const STAT: &str = "x-docker-container-path-stat";
 
+/// The largest file whose content is read, in bytes.
+const LARGEST_CONTENT: u64 = 64 << 20;
+
 /// Why a path was not read through the engine.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::host) enum ArchiveError {
@@ -93,6 +96,16 @@ pub(in crate::host) async fn read(
     of: Contained<'_>,
     watch: &Watch,
 ) -> Result<(ArchiveDisk, Option<String>), ArchiveError> {
+    read_by(engine, (id, path), of, ArchiveReader::of(path), watch).await
+}
+
+async fn read_by(
+    engine: &EngineApi,
+    (id, path): (&str, &str),
+    of: Contained<'_>,
+    mut reader: ArchiveReader,
+    watch: &Watch,
+) -> Result<(ArchiveDisk, Option<String>), ArchiveError> {
     let mounted = engine.get::<Mounted>(&format!("/containers/{id}/json")).await?;
     if let Contained::Given(is_there) = of {
         may_be_asked(&mounted, path, is_there)?;
@@ -111,7 +124,6 @@ pub(in crate::host) async fn read(
             link = Some(part.to_owned());
         }
     }
-    let mut reader = ArchiveReader::of(path);
     engine
         .stream(&call(id, path), &mut |piece| {
             if watch.is_cancelled() {
@@ -122,6 +134,39 @@ pub(in crate::host) async fn read(
         })
         .await?;
     Ok((reader.finish()?, link))
+}
+
+/// The same with the content of its files.
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn read_content(
+    engine: &EngineApi,
+    id: &str,
+    path: &str,
+    of: Contained<'_>,
+    watch: &Watch,
+) -> Result<ArchiveDisk, ArchiveError> {
+    let reader = ArchiveReader::keeping(path, LARGEST_CONTENT);
+    read_by(engine, (id, path), of, reader, watch).await.map(|(disk, _)| disk)
+}
+
+/// Whether something is at a path of a container.
+///
+/// # Errors
+/// When that could not be asked, or must not be.
+pub(super) async fn exists(
+    engine: &EngineApi,
+    id: &str,
+    path: &str,
+    is_there: &dyn Fn(&str) -> bool,
+) -> Result<bool, ArchiveError> {
+    let mounted = engine.get::<Mounted>(&format!("/containers/{id}/json")).await?;
+    may_be_asked(&mounted, path, is_there)?;
+    match engine.header(&call(id, path), STAT).await {
+        Err(error) if error.is_not_found() => Ok(false),
+        answer => Ok(answer.map(|_| true)?),
+    }
 }
 
 fn may_be_asked(mounted: &Mounted, path: &str, is_there: &dyn Fn(&str) -> bool) -> Result<(), ArchiveError> {

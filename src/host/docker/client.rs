@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::failure::short;
 use super::gathered::{Inspected, Labels, ListedContainer};
 use super::life::{self, Life};
-use super::rows::{MountPoint, mount_of, with_algorithm};
+use super::rows::{Bindings, LimitRow, MountPoint, mount_of, published_as, with_algorithm};
 use crate::host::mounts::Running;
 
 /// The labels of Compose that are asked for; no other leaves the server.
@@ -24,6 +24,10 @@ const LIFE: [&str; 7] = [
     "Created",
     "State.StartedAt",
 ];
+
+/// Its limits.
+const LIMITS: [&str; 4] =
+    ["HostConfig.NanoCpus", "HostConfig.Memory", "HostConfig.CpuQuota", "HostConfig.CpuPeriod"];
 
 /// The script's own code for a list of containers that is none; a client's are below it.
 const NO_IDS: u32 = 999;
@@ -78,11 +82,13 @@ fn template() -> String {
     let list = |values: Vec<String>| values.join(",");
     let fields = list(FIELDS.iter().map(field).collect());
     let (life, labels) = (list(LIFE.iter().map(field).collect()), list(LABELS.iter().map(label).collect()));
+    let limits = list(LIMITS.iter().map(field).collect());
     // Newer engines name no directories of their storage.
     let storage = "{{with .GraphDriver}}{{json .Data}}{{else}}null{{end}}";
     // Names alone: an address changes with each start.
+    let ports = "{{json .NetworkSettings.Ports}},{{json .HostConfig.PortBindings}}";
     let networks = "{{range $name, $_ := .NetworkSettings.Networks}}{{json $name}},{{end}}null";
-    format!("[{fields},[{life}],[{labels}],{{{{json .Mounts}}}},{storage},[{networks}]]")
+    format!("[{fields},[{life}],[{labels}],{{{{json .Mounts}}}},{storage},[{networks}],{ports},[{limits}]]")
 }
 
 /// A script for `sh` that lists all containers by `docker` and inspects them at once. `mark`, a word that
@@ -124,6 +130,9 @@ type InspectRow = (
     Option<Vec<MountPoint>>,
     Option<HashMap<String, String>>,
     Vec<Option<String>>,
+    Option<Bindings>,
+    Option<Bindings>,
+    [Option<i64>; LIMITS.len()],
 );
 
 /// Reads what the script said after its first mark.
@@ -195,7 +204,23 @@ fn complete(
 /// Reads one line of the answer, which was given at the moment `now`.
 fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
     let row: InspectRow = serde_json::from_str(line).ok()?;
-    let (id, name, image_id, image, state, is_temporary, running, values, mounts, storage, networks) = row;
+    let (
+        id,
+        name,
+        image_id,
+        image,
+        state,
+        is_temporary,
+        running,
+        values,
+        mounts,
+        storage,
+        networks,
+        ports,
+        asked,
+        limits,
+    ) = row;
+    let [nano_cpus, memory, cpu_quota, cpu_period] = limits;
     let its = life_of(running);
     let processes =
         its.pid.and_then(|pid| Running::of(&id, pid, its.started, storage.as_ref())).map(Box::new);
@@ -213,13 +238,16 @@ fn listed_in(line: &str, now: Option<i64>) -> Option<ListedContainer> {
         labels: Labels(labels.collect::<HashMap<_, _>>()),
         networks: Some(networks.into_iter().flatten().collect()),
         mounts: mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
+        ports: None,
         inspected: Some(Inspected::There {
+            ports: ports.and_then(|ports| published_as(&ports, &asked.unwrap_or_default())),
             image,
             is_temporary: is_temporary.unwrap_or(false),
             life: Some(its),
             status: None,
             processes,
             variables: None,
+            limits: Some(LimitRow { nano_cpus, memory, cpu_quota, cpu_period }.limits()),
         }),
         devices: None,
         image_variables: None,
@@ -248,7 +276,7 @@ mod tests {
     fn row(id: &str) -> String {
         format!(
             "[\"{id}\",\"/web\",\"sha256:1\",\"odoo:18\",\"running\",false,[true,false,7,0,\"no\",\"\",\"\"],\
-             [\"\",\"erp\",\"\",\"\",\"\",\"\"],null,null,[null]]\n"
+             [\"\",\"erp\",\"\",\"\",\"\",\"\"],null,null,[null],null,null,[0,0,0,0]]\n"
         )
     }
 
@@ -328,6 +356,6 @@ mod tests {
     fn nothing_but_what_is_needed_is_selected() {
         let template = template();
         assert!(!template.contains('\'') && !template.contains("json .Config}") && !template.contains("Env"));
-        assert_eq!(template.matches("{{").count(), 27);
+        assert_eq!(template.matches("{{").count(), 33);
     }
 }

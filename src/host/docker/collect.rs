@@ -13,7 +13,8 @@ use super::failure::short;
 use super::gathered::{Gathered, Inspected, Labels, ListedContainer, gather};
 use super::life::{self, Life};
 use super::rows::{
-    ImageRow, ListedImages, MountPoint, NetworkSettings, mount_of, variables_of, with_algorithm,
+    Bindings, ImageRow, LimitRow, ListedImages, MountPoint, NetworkSettings, PortRow, mount_of, published_as,
+    published_in, variables_of, with_algorithm,
 };
 use crate::host::ContainerQuery;
 use crate::host::mounts::Running;
@@ -56,7 +57,12 @@ async fn collect_once(
     let list = || answered("/containers/json", engine.get::<Vec<Box<RawValue>>>("/containers/json?all=true"));
     let containers = again(list);
     // Not `digests=true`: Docker lists them in any case, and Podman 4 answers nothing at all to it.
-    let images = again(|| answered("/images/json", engine.get::<Vec<ImageRow>>("/images/json")));
+    let images = async {
+        if query.is_listing() {
+            return Ok(Vec::new());
+        }
+        again(|| answered("/images/json", engine.get::<Vec<ImageRow>>("/images/json"))).await
+    };
     let (containers, images) = match lanes {
         1 => (containers.await?, images.await?),
         _ => tokio::try_join!(containers, images)?,
@@ -68,6 +74,9 @@ async fn collect_once(
     let mut wanting = listed.iter_mut().filter(is_wanted).collect::<Vec<_>>();
     for batch in wanting.chunks_mut(lanes.max(1)) {
         inspect(engine, batch).await?;
+    }
+    for listed in &mut listed {
+        listed.forget_absence(query);
     }
     ask_images(engine, query, lanes, &mut listed).await?;
     let has_volumes = |listed: &ListedContainer| listed.wants_inspection(query) && listed.has_volumes();
@@ -267,6 +276,7 @@ struct ListRow {
     labels: Option<HashMap<String, String>>,
     mounts: Option<Vec<MountPoint>>,
     network_settings: Option<NetworkSettings>,
+    ports: Option<Vec<PortRow>>,
 }
 
 impl ListRow {
@@ -285,6 +295,7 @@ impl ListRow {
             labels: Labels(self.labels.unwrap_or_default()),
             networks: self.network_settings.and_then(NetworkSettings::names),
             mounts: self.mounts.map(|mounts| mounts.into_iter().map(mount_of).collect()),
+            ports: self.ports.map(published_in),
             inspected: None,
             devices: None,
             image_variables: None,
@@ -308,6 +319,7 @@ struct Details {
     restart_count: Option<i64>,
     created: Option<String>,
     graph_driver: Option<GraphDriver>,
+    network_settings: Option<NetworkSettings>,
 }
 
 /// The root of a container in an engine's storage.
@@ -330,6 +342,9 @@ struct ContainerConfig {
 struct HostConfig {
     auto_remove: Option<bool>,
     restart_policy: Option<RestartPolicy>,
+    port_bindings: Option<Bindings>,
+    #[serde(flatten)]
+    limits: LimitRow,
 }
 
 #[derive(Default, Deserialize)]
@@ -364,7 +379,12 @@ impl Details {
             started: state.started_at.as_deref().and_then(life::moment),
         });
         let config = self.config.unwrap_or_default();
+        let ports = self.network_settings.and_then(|settings| settings.ports);
+        let limits = Some(host.limits.limits());
+        let asked = host.port_bindings.unwrap_or_default();
         Inspected::There {
+            ports: ports.and_then(|ports| published_as(&ports, &asked)),
+            limits,
             image: config.image,
             // An empty list is told as none.
             variables: Some(config.env.unwrap_or_default()),

@@ -1,5 +1,6 @@
 //! An engine that this machine reaches by itself: where it listens, and one conversation with it.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,15 +13,20 @@ use super::DEADLINE;
 use super::api::EngineApi;
 use super::archive::{self, Contained};
 use super::collect::{Manner, bound_device, collect, running_now};
+use super::events;
 use super::failure::{Contact, EngineError};
 use super::gathered::{Gathered, MountLook, RawContainer};
+use super::packages;
 use super::tls;
 use super::transport::Stream;
 use crate::control::runtime;
 use crate::control::waits;
 use crate::host::disk::ThisDisk;
 use crate::host::mounts::{self, EngineQuestions, HeldReading, LockedPaths, Running};
-use crate::host::{Container, ContainerQuery, ContainersAnswer, ContentsQuery, Layout, LockedSubject, Watch};
+use crate::host::{
+    Container, ContainerQuery, ContainersAnswer, ContentsQuery, Layout, LockedSubject, SystemFacts, Visitor,
+    Watch,
+};
 use crate::model::{Address, ContentsState, Glob, Mount};
 
 /// The number of calls at once.
@@ -52,6 +58,13 @@ impl Engine {
                 Address::new(format!("tcp://{}", address.reveal())).to_string()
             }
         }
+    }
+
+    /// Whether it is asked at an address that is none of this machine's own.
+    pub(in crate::host) fn is_of_another_machine(&self) -> bool {
+        let (Self::Tcp(address) | Self::Tls(address, _)) = self else { return false };
+        let host = host_of(address.reveal());
+        host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// The address that a library knows and may repeat.
@@ -131,11 +144,12 @@ pub fn engine_version(engine: &Engine) -> Result<String, EngineError> {
     })
 }
 
-/// Answers a query for containers. `None`: the run was cancelled.
+/// Answers a query for containers; `visitor` hears of what they have before it is looked at. `None`: the run was cancelled.
 pub(in crate::host) fn observe(
     engine: &Engine,
     layout: &Layout,
     query: &ContainerQuery,
+    visitor: Option<&Arc<dyn Visitor>>,
     watch: &Watch,
 ) -> Option<ContainersAnswer> {
     match engine {
@@ -158,7 +172,7 @@ pub(in crate::host) fn observe(
     });
     match answer {
         _ if watch.is_cancelled() => None,
-        Ok(Gathered::Seen(containers, left_out)) => {
+        Ok(Gathered::Seen(containers, left_out, published)) => {
             let locked = query.locked.as_ref().filter(|_| query.mounts);
             let locked = locked.map(|paths| LockedPaths::of(paths, layout));
             let looker = Looker {
@@ -169,15 +183,67 @@ pub(in crate::host) fn observe(
                 contents: query.contents.clone(),
                 subjects: query.locked.clone().unwrap_or_default(),
                 watch: Arc::new(watch.child()),
+                visitor: visitor.cloned(),
             };
             looker.resolve(containers).map(|resolved| match resolved {
-                Ok(containers) => ContainersAnswer::Seen { containers, left_out },
+                Ok(containers) => ContainersAnswer::Seen { containers, left_out, published },
                 Err(error) => ContainersAnswer::Unreachable(error.to_string()),
             })
         }
         Ok(gathered) => Some(gathered.resolve(layout, &ThisDisk, None)),
         Err(error) => Some(ContainersAnswer::Unreachable(error.to_string())),
     }
+}
+
+/// The packages of the containers that patterns name. `None`: the run was cancelled.
+pub(in crate::host) fn packages_inside(
+    engine: &Engine,
+    containers: &[Glob],
+    watch: &Watch,
+) -> Option<SystemFacts> {
+    let query = packages::query_of(containers);
+    let listed = within_deadline(engine, watch, async {
+        let asked = engine.connect()?;
+        let manner = Manner { lanes: LANES, clock: None, asks_devices: false };
+        collect(&asked, &query, manner).await.map_err(|error| engine.contact().failed(error))
+    });
+    let gathered = match listed {
+        _ if watch.is_cancelled() => return None,
+        Ok(gathered) => gathered,
+        Err(error) => return Some(packages::unasked(containers, &error.to_string())),
+    };
+    // Only of this machine it is known what is there.
+    let is_there = |source: &str| matches!(engine, Engine::Unix(_)) && !is_absent(Path::new(source));
+    let containers_there = gathered.named();
+    let names: Vec<&str> = containers_there.iter().map(|it| it.name).collect();
+    let mut all = packages::unmatched(containers, &names);
+    for container in &containers_there {
+        let read = runtime::block_on(async {
+            let asked = engine.connect().map_err(|error| error.to_string())?;
+            let of = (container.name, container.id);
+            Ok::<_, String>(packages::packages_of(&asked, of, &is_there, watch).await)
+        });
+        let read = read.unwrap_or_else(|error| Err(error.to_string()));
+        all.extend(read.unwrap_or_else(|why| {
+            SystemFacts::from([(container.name.as_bytes().to_vec(), Err(why.into()))])
+        }));
+    }
+    (!watch.is_cancelled()).then_some(all)
+}
+
+/// Follows the events of an engine until it ends the stream; see [`events::follow`].
+///
+/// # Errors
+/// When it cannot be reached, refuses, or the stream breaks off.
+pub(in crate::host) fn follow(
+    engine: &Engine,
+    since: Option<i64>,
+    begun: &mut (dyn FnMut() + Send),
+    changed: &mut (dyn FnMut(i64) + Send),
+) -> Result<(), EngineError> {
+    let api = engine.connect()?;
+    let followed = runtime::block_on(events::follow(&api, since, begun, changed))?;
+    followed.map_err(|error| engine.contact().failed(error))
 }
 
 /// The number of containers that are looked at at once.
@@ -205,6 +271,7 @@ struct Looker {
     contents: Vec<ContentsQuery>,
     subjects: Vec<LockedSubject>,
     watch: Arc<Watch>,
+    visitor: Option<Arc<dyn Visitor>>,
 }
 
 impl Looker {
@@ -246,7 +313,8 @@ impl Looker {
                 bound_device(&engine, volume).await.map_err(|error| self.engine.contact().failed(error))
             })
         };
-        let reading = HeldReading { exclude: &self.exclude, watch: &self.watch };
+        let reading =
+            HeldReading { exclude: &self.exclude, watch: &self.watch, visitor: self.visitor.as_ref() };
         let ask = EngineQuestions { again: &again, device: &device, reading };
         let look = self
             .locked

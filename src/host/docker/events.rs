@@ -5,9 +5,7 @@
 
 use serde::Deserialize;
 
-use super::engine::Engine;
-use super::failure::{EngineError, describe};
-use crate::control::runtime;
+use super::api::{CallError, EngineApi};
 
 /// The longest event that is read; what is longer is passed over.
 const LONGEST: usize = 1 << 20;
@@ -56,21 +54,16 @@ struct Streamed {
 ///
 /// # Errors
 /// When the engine cannot be reached, refuses, or the stream breaks off.
-pub(crate) fn follow(
-    engine: &Engine,
+pub(in crate::host) async fn follow(
+    engine: &EngineApi,
     since: Option<i64>,
-    begun: impl FnOnce(),
-    changed: &mut dyn FnMut(i64),
-) -> Result<(), EngineError> {
-    let api = engine.connect()?;
+    begun: &mut (dyn FnMut() + Send),
+    changed: &mut (dyn FnMut(i64) + Send),
+) -> Result<(), CallError> {
     let since = since.map(|since| format!("?since={since}")).unwrap_or_default();
     let mut lines = EventLines::default();
     let mut take = |piece: &[u8]| lines.take(piece, changed);
-    let followed = runtime::block_on(api.follow(&format!("/events{since}"), begun, &mut take))?;
-    followed.map_err(|error| EngineError::Call {
-        text: describe(&engine.contact(), &error),
-        source: Box::new(error),
-    })
+    engine.follow(&format!("/events{since}"), begun, &mut take).await
 }
 
 /// Lines of a stream that comes in pieces.

@@ -7,16 +7,17 @@ use super::life::{Life, RESTARTING};
 use super::rows::{BIND, ListedImages};
 use crate::host::disk::Disk;
 use crate::host::mounts::Running;
-use crate::host::{Container, ContainerQuery, ContainersAnswer, Layout};
+use crate::host::{Container, ContainerLimits, ContainerQuery, ContainersAnswer, Layout, Published};
 use crate::model::{
-    ContentsState, EnvironmentNames, LeftOut, Mount, MountView, Unit, any_match, full_image_name,
+    ContentsState, EnvironmentNames, LeftOut, Mount, MountView, PublishedPort, Reason, Unit, any_match,
+    full_image_name,
 };
 
 /// An engine's answer, before compose files are looked for.
 #[derive(Debug)]
 pub(in crate::host) enum Gathered {
     /// The engine answered.
-    Seen(Vec<RawContainer>, Vec<LeftOut>),
+    Seen(Vec<RawContainer>, Vec<LeftOut>, Published),
     /// There is no engine, with where it was looked for.
     NoEngine(String),
     /// There is one, and it could not be asked, with the reason.
@@ -68,13 +69,13 @@ pub(in crate::host) type MountLook<'a> = &'a dyn Fn(&Running, &[Mount]) -> Mount
 impl Gathered {
     /// The containers whose mounts are to be looked at.
     pub(in crate::host) fn mounted(&self) -> Vec<MountedContainer<'_>> {
-        let Self::Seen(containers, _) = self else { return Vec::new() };
+        let Self::Seen(containers, ..) = self else { return Vec::new() };
         containers.iter().filter_map(RawContainer::mounted).collect()
     }
 
     /// All containers.
     pub(in crate::host) fn named(&self) -> Vec<NamedContainer<'_>> {
-        let Self::Seen(containers, _) = self else { return Vec::new() };
+        let Self::Seen(containers, ..) = self else { return Vec::new() };
         let named = containers.iter().map(|raw| NamedContainer {
             name: &raw.container.name,
             id: &raw.id,
@@ -82,6 +83,14 @@ impl Gathered {
             mounts: raw.container.mounts.as_deref().unwrap_or_default(),
         });
         named.collect()
+    }
+
+    /// The ports that the engine publishes, of all of its containers.
+    pub(in crate::host) fn published(&self) -> Result<Published, Reason> {
+        match self {
+            Self::Seen(_, _, published) => Ok(published.clone()),
+            Self::NoEngine(why) | Self::Unreachable(why) => Err(why.as_str().into()),
+        }
     }
 
     /// Maps compose files and the sources of mounts into the layout, as the disk of their machine has them, and looks at the
@@ -93,9 +102,9 @@ impl Gathered {
         look: Option<MountLook<'_>>,
     ) -> ContainersAnswer {
         match self {
-            Self::Seen(containers, left_out) => {
+            Self::Seen(containers, left_out, published) => {
                 let containers = containers.into_iter().map(|raw| raw.resolve(layout, disk, look)).collect();
-                ContainersAnswer::Seen { containers, left_out }
+                ContainersAnswer::Seen { containers, left_out, published }
             }
             Self::NoEngine(why) => ContainersAnswer::NoEngine(why),
             Self::Unreachable(why) => ContainersAnswer::Unreachable(why),
@@ -202,6 +211,8 @@ pub(in crate::host) struct ListedContainer {
     pub(super) networks: Option<Vec<String>>,
     /// Its mounts, where they are listed.
     pub(super) mounts: Option<Vec<Mount>>,
+    /// Its published ports, where they are listed. Podman 4 lists of a range of ports the first one alone.
+    pub(super) ports: Option<Vec<PublishedPort>>,
     /// The result of inspecting it, where that was done.
     pub(super) inspected: Option<Inspected>,
     /// The paths that volumes are binds of, by name, where that was asked.
@@ -231,8 +242,12 @@ pub(super) enum Inspected {
         status: Option<String>,
         /// Its processes, where it has any.
         processes: Option<Box<Running>>,
+        /// Its published ports, where they are told.
+        ports: Option<Vec<PublishedPort>>,
         /// The names of its variables, where they are told.
         variables: Option<BTreeSet<String>>,
+        /// Its limits, where they are told.
+        limits: Option<ContainerLimits>,
     },
 }
 
@@ -269,12 +284,41 @@ impl ListedContainer {
     /// Whether the list alone does not tell what is to be known of it.
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
         let name = self.name.as_deref().unwrap_or_default();
+        self.must_be_inspected(query) || (self.left_out(query).is_none() && query.limited.has(name))
+    }
+
+    /// The same, whatever its limits are: without an inspection it cannot be judged.
+    fn must_be_inspected(&self, query: &ContainerQuery) -> bool {
+        let name = self.name.as_deref().unwrap_or_default();
         let has_contents = query.contents.iter().any(|wanted| wanted.container.matches(name.as_bytes()));
         let has_paths = query.mounts && has_paths(self.mounts.as_deref().unwrap_or_default());
         let is_looked_at = has_contents || has_paths;
         let is_used = query.locked.is_some() && self.counts(query) && is_up(&self.state) && is_looked_at;
         let is_asked = is_used || self.wants_variables(query);
-        self.left_out(query).is_none() && (self.is_open || is_asked || self.is_unknown(query))
+        let is_wanted =
+            self.left_out(query).is_none() && (self.is_open || is_asked || self.is_unknown(query));
+        is_wanted || self.publishes()
+    }
+
+    /// Whether it publishes ports now.
+    fn publishes(&self) -> bool {
+        is_up(&self.state) && self.ports.as_ref().is_some_and(|ports| !ports.is_empty())
+    }
+
+    /// Its published ports; `None` where it does not run, or the engine does not tell.
+    fn published(&self) -> Option<Vec<PublishedPort>> {
+        let inspected = match &self.inspected {
+            Some(Inspected::There { ports, .. }) => ports.as_ref(),
+            _ => None,
+        };
+        inspected.or(self.ports.as_ref()).filter(|_| is_up(&self.state)).cloned()
+    }
+
+    /// Takes it as the list tells it, where it was gone when it was asked for its limits alone.
+    pub(super) fn forget_absence(&mut self, query: &ContainerQuery) {
+        if self.is_gone() && !self.must_be_inspected(query) {
+            self.inspected = None;
+        }
     }
 
     /// Whether the names of its variables are wanted.
@@ -325,14 +369,17 @@ impl ListedContainer {
             return Some(Err(reason));
         }
         let (mut running, mut trouble, environment) = (None, None, self.names());
+        self.ports = self.published();
+        let mut limits = None;
         match self.inspected.take() {
             Some(Inspected::Gone) => return None,
             Some(Inspected::Unclear(why)) => trouble = Some(why),
             Some(Inspected::There { is_temporary: true, .. }) if self.is_unknown(query) => {
                 return Some(Err("containers that remove themselves (--rm)"));
             }
-            Some(Inspected::There { image, life, status, processes, .. }) => {
+            Some(Inspected::There { image, life, status, processes, limits: told, .. }) => {
                 running = processes.map(|running| *running);
+                limits = told;
                 let has_ended = is_up(&self.state) && life.as_ref().is_some_and(|life| !life.running);
                 if life.is_some_and(|life| life.is_restart(&self.state, self.up)) {
                     RESTARTING.clone_into(&mut self.state);
@@ -347,7 +394,8 @@ impl ListedContainer {
         }
         let counts = self.counts(query);
         let mut raw = RawContainer { running, counts, ..self.into_raw(images) };
-        (raw.container.trouble, raw.container.environment) = (trouble, environment);
+        (raw.container.trouble, raw.container.environment, raw.container.limits) =
+            (trouble, environment, limits);
         let name = raw.container.name.clone();
         let its = query.contents.iter().filter(|wanted| wanted.container.matches(name.as_bytes()));
         let unseen = || ContentsState::Unseen(NOT_READ.to_owned());
@@ -356,7 +404,7 @@ impl ListedContainer {
     }
 
     fn into_raw(self, images: &ListedImages) -> RawContainer {
-        let is_running = is_up(&self.state);
+        let (is_running, ports) = (is_up(&self.state), self.published());
         let (mut mounts, devices) = (self.mounts, self.devices);
         if let Some(mounts) = &mut mounts {
             mounts.sort();
@@ -378,7 +426,9 @@ impl ListedContainer {
             networks: self.networks.filter(|names| is_running || !names.is_empty()),
             state: self.state,
             mounts,
+            ports,
             view: MountView::default(),
+            limits: None,
             trouble: None,
             contents: Vec::new(),
         };
@@ -404,6 +454,9 @@ pub(in crate::host) fn gather(
 ) -> Gathered {
     let mut containers = Vec::new();
     let mut left_out: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let named = |listed: &ListedContainer| Some((listed.name.clone()?, listed.published()?));
+    let mut published: Published = listed.iter().filter_map(named).collect();
+    published.retain(|_, ports| !ports.is_empty());
     for judged in listed.into_iter().filter_map(|listed| listed.judged(images, query)) {
         match judged {
             Ok(raw) => containers.push(raw),
@@ -417,13 +470,14 @@ pub(in crate::host) fn gather(
         reason: reason.to_owned(),
         remedy: None,
     });
-    Gathered::Seen(containers, left_out.collect())
+    Gathered::Seen(containers, left_out.collect(), published)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::rows::{MountPoint, mount_of, with_algorithm};
     use super::*;
+    use crate::host::Limited;
     use crate::host::unseen::Unseen;
 
     #[test]
@@ -444,6 +498,7 @@ mod tests {
             environments: false,
             image: None,
             ignores_unnamed,
+            limited: Limited::default(),
             clock: || 0,
         };
         for (named, ignores_unnamed, is_looked_at) in
@@ -471,6 +526,7 @@ mod tests {
             labels: Labels(HashMap::new()),
             networks: None,
             mounts: None,
+            ports: None,
             inspected: None,
             devices: None,
             image_variables: None,

@@ -12,7 +12,7 @@ use super::archive::{self, Contained};
 use super::failure::{Contact, EngineError};
 use crate::control::runtime;
 use crate::host::mounts::{self, HeldReading};
-use crate::host::{Container, ContainerQuery, ContainersAnswer, Watch};
+use crate::host::{Container, ContainerQuery, ContainersAnswer, Published, Watch};
 use crate::model::{ContentsState, MountView};
 
 /// The label of such a container, whose value is the image's name.
@@ -54,7 +54,8 @@ pub(in crate::host) async fn answer(
     match looked_into(engine, query, image, watch).await {
         Ok(contents) => {
             let containers = vec![container(image, contents)];
-            ContainersAnswer::Seen { containers, left_out: Vec::new() }
+            let (left_out, published) = (Vec::new(), Published::new());
+            ContainersAnswer::Seen { containers, left_out, published }
         }
         Err(error) => ContainersAnswer::Unreachable(explained(contact, image, error).to_string()),
     }
@@ -90,7 +91,7 @@ async fn looked_into(
             // Volumes of an image are copies of what it has there.
             let read = archive::read(engine, id, &wanted.path, Contained::OfImage, watch).await;
             let locked = query.locked.as_deref().unwrap_or_default();
-            let how = HeldReading { exclude: &query.exclude, watch };
+            let how = HeldReading { exclude: &query.exclude, watch, visitor: None };
             let read = read.map_err(|error| error.to_string()).and_then(|(disk, link)| {
                 mounts::contents_of(&disk, link, locked, wanted, how).map_err(|error| error.to_string())
             });
@@ -121,7 +122,9 @@ fn container(image: &str, contents: Vec<(String, ContentsState)>) -> Container {
         tag_moved: false,
         networks: None,
         mounts: None,
+        ports: None,
         view: MountView::default(),
+        limits: None,
         trouble: None,
         contents,
     }

@@ -1,10 +1,13 @@
 //! What an engine answers about containers and images, as far as it is read.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::Deserialize;
+use serde::de::Error as _;
 
-use crate::model::{Mount, full_image_name};
+use crate::host::ContainerLimits;
+use crate::model::{Mount, PublishedPort, full_image_name};
 
 /// The kind of a mount whose source is a path of the engine's machine.
 pub(super) const BIND: &str = "bind";
@@ -22,12 +25,91 @@ pub(super) struct MountPoint {
     rw: Option<bool>,
 }
 
-/// The networks of a container, by name; nothing of them but their names is read.
+/// A port in an engine's list of containers; one without a public port is not published.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct PortRow {
+    #[serde(rename = "IP", deserialize_with = "address_of")]
+    address: Option<IpAddr>,
+    private_port: u16,
+    public_port: Option<u16>,
+    #[serde(rename = "Type")]
+    proto: Option<String>,
+}
+
+/// An address; an engine that means all of IPv4 may say nothing.
+fn address_of<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+}
+
+/// The published ports of a list.
+pub(super) fn published_in(rows: Vec<PortRow>) -> Vec<PublishedPort> {
+    let published = rows.into_iter().filter_map(|row| {
+        let port = row.public_port.filter(|port| *port > 0)?;
+        let address = row.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        let proto = row.proto.unwrap_or_else(|| "tcp".to_owned());
+        Some(PublishedPort { address, port, is_chosen: false, inner: row.private_port, proto })
+    });
+    sorted(published.collect())
+}
+
+/// Where a port of a container is published, or shall be.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Binding {
+    #[serde(rename = "HostIp", deserialize_with = "address_of")]
+    address: Option<IpAddr>,
+    host_port: Option<String>,
+}
+
+/// Ports of a container, as `8069/tcp`, each with where it is published.
+pub(super) type Bindings = HashMap<String, Option<Vec<Binding>>>;
+
+/// The published ports of a container: where they `are` published, and where they were `asked` for. A port that nobody
+/// asked for by its number was chosen by the engine.
+pub(super) fn published_as(are: &Bindings, asked: &Bindings) -> Option<Vec<PublishedPort>> {
+    let mut all = Vec::new();
+    for (name, places) in are {
+        let (inner, proto) = name.split_once('/')?;
+        let inner = inner.parse().ok()?;
+        let wishes: Vec<&str> = asked
+            .get(name)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|it| it.host_port.as_deref())
+            .collect();
+        for place in places.iter().flatten() {
+            let port = place.host_port.as_deref()?.parse().ok()?;
+            let is_chosen = !wishes.iter().any(|wish| includes(wish, port));
+            let address = place.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+            all.push(PublishedPort { address, port, is_chosen, inner, proto: proto.to_owned() });
+        }
+    }
+    Some(sorted(all))
+}
+
+/// Whether a port, or a range of ports such as `8000-8010`, includes a port.
+fn includes(wish: &str, port: u16) -> bool {
+    let (first, last) = wish.split_once('-').unwrap_or((wish, wish));
+    let bound = |text: &str| text.parse::<u16>().ok();
+    bound(first).zip(bound(last)).is_some_and(|(first, last)| (first..=last).contains(&port))
+}
+
+fn sorted(mut ports: Vec<PublishedPort>) -> Vec<PublishedPort> {
+    ports.sort();
+    ports.dedup();
+    ports
+}
+
+/// The networks of a container, by name; nothing of them but their names is read. Its ports are told of an inspected one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct NetworkSettings {
     #[serde(deserialize_with = "names_of")]
     networks: Option<BTreeSet<String>>,
+    pub(super) ports: Option<Bindings>,
 }
 
 /// The names of an object in JSON; what they name is read over.
@@ -59,6 +141,35 @@ pub(super) fn mount_of(point: MountPoint) -> Mount {
         source,
         host_path,
         writable: point.rw.unwrap_or(true),
+    }
+}
+
+/// The limits of a container as an engine tells them: `--cpus` is either a number of billionths, or a share of a period.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct LimitRow {
+    pub(super) nano_cpus: Option<i64>,
+    pub(super) memory: Option<i64>,
+    pub(super) cpu_quota: Option<i64>,
+    pub(super) cpu_period: Option<i64>,
+}
+
+/// The period of a share where none is told, in microseconds: that of the kernel.
+const CPU_PERIOD: u64 = 100_000;
+/// One processor, in billionths.
+const ONE_CPU: u128 = 1_000_000_000;
+
+impl LimitRow {
+    /// The limits; what is no number above 0 is none.
+    pub(super) fn limits(self) -> ContainerLimits {
+        let above = |value: Option<i64>| value.and_then(|it| u64::try_from(it).ok()).unwrap_or_default();
+        let period = Some(above(self.cpu_period)).filter(|it| *it > 0).unwrap_or(CPU_PERIOD);
+        let share = u128::from(above(self.cpu_quota)) * ONE_CPU / u128::from(period);
+        let nano_cpus = match above(self.nano_cpus) {
+            0 => u64::try_from(share).unwrap_or(u64::MAX),
+            told => told,
+        };
+        ContainerLimits { nano_cpus, memory: above(self.memory) }
     }
 }
 

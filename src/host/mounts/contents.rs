@@ -67,6 +67,7 @@ fn read_once(
         let why = "this user may not look into it: run driftlock as root";
         return Ok(Err(Trouble::Unseen(why.to_owned())));
     };
+    let disk = disk.visited_by(how.visitor.cloned());
     let contents = contents_of(&disk, link_on_the_way(&disk, &wanted.path), locked, wanted, how)?;
     Ok(View::of(running, &table).map(|_| contents))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::locked::LockedPaths;
 use super::table::{below, joined};
@@ -11,8 +12,8 @@ use super::told::HeldPaths;
 use crate::host::read::ReadError;
 use crate::host::storage::Storage;
 use crate::host::{
-    FileQuery, HostError, Layout, LockedSubject, ModuleQuery, Scope, Seen, SeenModule, Select, Watch, files,
-    modules,
+    FileQuery, HostError, Layout, LockedSubject, ModuleQuery, Scope, Seen, SeenModule, Select, Visitor,
+    Watch, files, modules,
 };
 use crate::model::{Digest, Entry, Glob, HeldState, HeldSubject, Leaf, Tree, Unreadable, Value};
 
@@ -23,6 +24,8 @@ pub(in crate::host) struct HeldReading<'a> {
     pub(in crate::host) exclude: &'a [Glob],
     /// The run that looks; what is read is counted there.
     pub(in crate::host) watch: &'a Watch,
+    /// Who hears of what a container of this machine has of its own, before it is looked at.
+    pub(in crate::host) visitor: Option<&'a Arc<dyn Visitor>>,
 }
 
 /// The subjects of the baseline that a container should have through a mount.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
+use russh::keys::PublicKey;
 use russh::{Channel, ChannelId, Names};
 
 use super::error::{ConnectError, Ending, telling};
@@ -26,6 +27,25 @@ pub(super) struct SshClient {
     banners: usize,
     /// What they say.
     banner: Banner,
+    /// The host key that is shown.
+    shown: ShownKey,
+}
+
+/// The host key that a server showed.
+#[derive(Clone, Default)]
+pub(super) struct ShownKey(Arc<Mutex<Option<PublicKey>>>);
+
+impl ShownKey {
+    fn note(&self, key: PublicKey) {
+        if let Ok(mut shown) = self.0.lock() {
+            *shown = Some(key);
+        }
+    }
+
+    /// It, once there is one.
+    pub(super) fn take(&self) -> Option<PublicKey> {
+        self.0.lock().ok()?.take()
+    }
 }
 
 /// The end of what a server says before it lets anybody in.
@@ -65,9 +85,9 @@ impl SshClient {
         known_hosts: Arc<KnownHosts>,
         lost: Ending,
         notes: Arc<Mutex<Vec<String>>>,
-        banner: Banner,
+        (banner, shown): (Banner, ShownKey),
     ) -> Self {
-        Self { hop, peer, known_hosts, lost, notes, exchanges: 0, banners: 0, banner }
+        Self { hop, peer, known_hosts, lost, notes, exchanges: 0, banners: 0, banner, shown }
     }
 }
 
@@ -91,6 +111,7 @@ impl Handler for SshClient {
 
     async fn check_server_key(&mut self, offered: &PublicKeyOrCertificate) -> Result<bool, ConnectError> {
         let Hop { address, port, trust, .. } = &self.hop;
+        self.shown.note(offered.public_key().clone());
         let judgement = trust.judge_with(&self.known_hosts, address, *port, self.peer, offered);
         let word = match &judgement {
             Judgement::Trusted => "trusted",
@@ -103,11 +124,7 @@ impl Handler for SshClient {
             Judgement::Refused(why) => Err(ConnectError::HostKey(why)),
             // A key that is pinned and another one is shown: that is no new host.
             Judgement::Unknown(unknown) if !trust.fingerprints.is_empty() => {
-                let pinned = trust.fingerprints.join(", ");
-                Err(ConnectError::HostKey(format!(
-                    "{}; the target's host_keys name another one: {pinned}",
-                    unknown.refusal()
-                )))
+                Err(ConnectError::OtherKey { unknown, pinned: trust.fingerprints.join(", ") })
             }
             Judgement::Unknown(unknown) => match trust.new_keys {
                 NewKeys::Refuse => Err(ConnectError::HostKey(unknown.refusal())),

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use russh::Error::NoCommonAlgo;
 use russh::client::{Config, Handle, connect_stream};
+use russh::keys::PublicKey;
 use russh::{AlgorithmKind, ChannelStream, Preferred, compression};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 
 use super::auth::{AuthError, authenticate};
-use super::client::{Banner, SshClient};
+use super::client::{Banner, ShownKey, SshClient};
 use super::deadline::Deadline;
 use super::error::{ConnectError, Ending};
+use super::gate;
 use super::host_key::{KnownHosts, RecordError};
+use super::prompt::Unasked;
 use super::{Hop, Offer, Policy, Prompt, Route, Unknown};
 use crate::control::waits;
 use crate::host::{Phase, Watch};
@@ -64,6 +67,11 @@ pub(super) async fn connect(
     watch: &Watch,
 ) -> Result<Connection, LoginError> {
     let start = std::time::Instant::now();
+    watch.set_phase(Phase::Connecting);
+    let mut entering = match route.hops.first() {
+        Some(first) => gate::enter(first).await,
+        None => None,
+    };
     let mut deadline = Deadline::after(timeout);
     let mut jumps: Vec<Handle<SshClient>> = Vec::new();
     let target = route.hops.len().saturating_sub(1);
@@ -75,7 +83,9 @@ pub(super) async fn connect(
         watch.set_phase(Phase::Connecting);
         let known_hosts = Arc::new(KnownHosts::read(&hop.trust.files));
         let banner = Banner::default();
-        let step = HopStep { hop, known_hosts, deadline: &deadline, lost: &lost, banner: &banner, prompt };
+        let shown = ShownKey::default();
+        let step =
+            HopStep { hop, known_hosts, deadline: &deadline, lost: &lost, banner: &banner, shown, prompt };
         let mut handle = match step.reach(jumps.last()).await {
             Ok(handle) => handle,
             Err(ConnectError::Unknown(unknown)) => {
@@ -94,10 +104,30 @@ pub(super) async fn connect(
             LoginError::Auth { at, source: source.into(), said: banner.told() }
         })?;
         jumps.push(handle);
+        entering = None;
     }
+    drop(entering);
     log::info!(ms = start.elapsed().as_millis(), hops = route.hops.len(); "connected and logged in");
     let handle = jumps.pop().ok_or(LoginError::NoWay)?;
     Ok(Connection { handle: Arc::new(handle), lost, _jumps: jumps })
+}
+
+/// Connects to a server up to its host key, logs nobody in, and gives the key, which is trusted.
+pub(super) async fn host_key(hop: &Hop, timeout: Duration) -> Result<PublicKey, ConnectError> {
+    let (deadline, lost, banner) = (Deadline::after(timeout), Ending::default(), Banner::default());
+    let known_hosts = Arc::new(KnownHosts::read(&hop.trust.files));
+    let (shown, prompt) = (ShownKey::default(), &Unasked);
+    let step = HopStep {
+        hop,
+        known_hosts,
+        deadline: &deadline,
+        lost: &lost,
+        banner: &banner,
+        shown: shown.clone(),
+        prompt,
+    };
+    drop(step.reach(None).await?);
+    shown.take().ok_or(ConnectError::Misbehaves("the server shows no host key"))
 }
 
 /// The name of a hop in messages.
@@ -118,6 +148,7 @@ struct HopStep<'a> {
     deadline: &'a Deadline,
     lost: &'a Ending,
     banner: &'a Banner,
+    shown: ShownKey,
     prompt: &'a dyn Prompt,
 }
 
@@ -213,7 +244,7 @@ impl HopStep<'_> {
             Arc::clone(&self.known_hosts),
             self.lost.clone(),
             Arc::clone(&notes),
-            self.banner.clone(),
+            (self.banner.clone(), self.shown.clone()),
         );
         let connected = connect_stream(Arc::new(config(&self.hop.trust.policy, offer)), stream, client).await;
         for note in notes.lock().map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default() {

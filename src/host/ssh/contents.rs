@@ -6,12 +6,14 @@ use super::engine::LookedInto;
 use super::error::ScriptError;
 use super::remote::SshHost;
 use super::survey::{MountQuestion, Survey};
-use crate::host::docker::{ArchiveError, Gathered, NamedContainer};
+use crate::host::docker::{
+    ArchiveError, Gathered, NamedContainer, packages_of, query_of, unasked, unmatched,
+};
 use crate::host::mounts::{
     Found, HeldReading, Running, ToldMachine, Wanted, contents_of, contents_paths, start_of_told,
 };
-use crate::host::{ContainerQuery, ContentsQuery, HostError, Watch};
-use crate::model::{Contents, ContentsState};
+use crate::host::{ContainerQuery, ContentsQuery, HostError, SystemFacts, Watch};
+use crate::model::{Contents, ContentsState, Glob};
 
 impl SshHost {
     /// Looks into the containers that a query names.
@@ -49,6 +51,52 @@ impl SshHost {
         all
     }
 
+    /// Reads the packages of the containers that patterns name through the server's engine, once the sources of their binds were
+    /// seen to be there.
+    pub(super) async fn packages_of_containers(
+        &self,
+        connection: &Connection,
+        containers: &[Glob],
+        watch: &Watch,
+    ) -> SystemFacts {
+        let gathered = super::engine::observe(connection, self.access.engine, &query_of(containers)).await;
+        let api = match super::engine::archives(connection, self.access.engine).await {
+            Ok(api) => api,
+            Err(error) => return unasked(containers, &error.to_string()),
+        };
+        if let Gathered::NoEngine(why) | Gathered::Unreachable(why) = &gathered {
+            return unasked(containers, why);
+        }
+        let containers_there = gathered.named();
+        let names: Vec<&str> = containers_there.iter().map(|it| it.name).collect();
+        let mut all = unmatched(containers, &names);
+        for container in &containers_there {
+            let mut told = ToldMachine::default();
+            let asked = self.ask_sources(connection, container, &mut told).await;
+            let is_there = |source: &str| matches!(told.paths.get(source.as_bytes()), Some(Found::At { .. }));
+            let of = (container.name, container.id);
+            match asked {
+                Ok(()) => all.extend(packages_of(&api, of, &is_there, watch).await),
+                Err(error) => {
+                    drop(all.insert(container.name.as_bytes().to_vec(), Err(error.to_string().into())));
+                }
+            }
+        }
+        all
+    }
+
+    /// Asks whether the sources of a container's binds are there.
+    async fn ask_sources(
+        &self,
+        connection: &Connection,
+        container: &NamedContainer<'_>,
+        told: &mut ToldMachine,
+    ) -> Result<(), ScriptError> {
+        let sources = container.mounts.iter().filter(|mount| !mount.host_path.is_empty());
+        let questions = sources.map(|mount| MountQuestion::Path(mount.host_path.clone().into_bytes()));
+        self.ask_mounts(connection, questions.collect(), told).await
+    }
+
     async fn look_into_one(
         &self,
         connection: &Connection,
@@ -77,7 +125,7 @@ impl SshHost {
         let survey = Survey::inside(running.pid, start, &paths, self.access.limits.files);
         let read = self.ask_script_at_last(connection, &survey, watch).await;
         let disk = read.map_err(|error| refused(error.to_string()))?;
-        let how = HeldReading { exclude: &query.exclude, watch };
+        let how = HeldReading { exclude: &query.exclude, watch, visitor: None };
         let contents = contents_of(&disk, link, locked, wanted, how);
         contents.map(ContentsState::Seen).map_err(|error| refused(error.to_string()))
     }
@@ -90,17 +138,14 @@ impl SshHost {
         (container, wanted): (NamedContainer<'_>, &ContentsQuery),
         watch: &Watch,
     ) -> Result<Contents, NotArchived> {
-        let sources = container.mounts.iter().filter(|mount| !mount.host_path.is_empty());
-        let questions = sources.map(|mount| MountQuestion::Path(mount.host_path.clone().into_bytes()));
         let mut told = ToldMachine::default();
-        let asked = self.ask_mounts(connection, questions.collect(), &mut told).await;
-        asked?;
+        self.ask_sources(connection, &container, &mut told).await?;
         let is_there = |source: &str| matches!(told.paths.get(source.as_bytes()), Some(Found::At { .. }));
         let path = (container.id, wanted.path.as_str());
         let read = super::engine::archive(connection, self.access.engine, path, &is_there, watch).await;
         let (disk, link) = read?;
         let locked = query.locked.as_deref().unwrap_or_default();
-        let how = HeldReading { exclude: &query.exclude, watch };
+        let how = HeldReading { exclude: &query.exclude, watch, visitor: None };
         Ok(contents_of(&disk, link, locked, wanted, how)?)
     }
 }

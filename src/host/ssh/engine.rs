@@ -19,10 +19,10 @@ use crate::control::waits;
 use crate::host::archive::ArchiveDisk;
 use crate::host::docker::{
     ArchiveError, CallError, ClientRefusal, Contact, Contained, DEADLINE, EngineApi, Gathered, ListedImages,
-    Manner, Opening, Stream, collect, describe as describe_engine, gather, image_answer, is_answer, listed,
-    read_archive, script,
+    Manner, Opening, Stream, collect, describe as describe_engine, follow as follow_engine, gather,
+    image_answer, is_answer, listed, read_archive, script,
 };
-use crate::host::{ContainerQuery, ContainersAnswer, Watch};
+use crate::host::{ContainerQuery, ContainersAnswer, StreamEnd, Watch};
 use crate::model::escaped;
 use crate::model::{Address, ContentsState};
 
@@ -301,6 +301,17 @@ pub(super) async fn archive(
     read_archive(&engine, id, path, Contained::Given(is_there), watch).await
 }
 
+/// The server's engine, for files of its containers.
+///
+/// # Errors
+/// Where two commands are all that is allowed.
+pub(super) async fn archives(
+    connection: &Connection,
+    access: EngineAccess,
+) -> Result<EngineApi, ArchiveError> {
+    opener(connection, access).await.map(EngineApi::of_archive).ok_or(ArchiveError::ByCommands)
+}
+
 /// The server's engine, for calls beside its list of containers; `None` where two commands are all that is allowed.
 pub(super) async fn api(
     connection: &Connection,
@@ -309,6 +320,32 @@ pub(super) async fn api(
     let engine = EngineApi::of_server(opener(connection, access).await?);
     let shown = "the server's socket or docker client".to_owned();
     Some((engine, Contact { shown, socket: None, address: Address::default() }))
+}
+
+/// Follows the events of the server's engine until it ends the stream.
+///
+/// # Errors
+/// The reason in words, when it cannot be reached, refuses, or the stream breaks off.
+pub(super) async fn follow(
+    connection: &Connection,
+    access: EngineAccess,
+    since: Option<i64>,
+    begun: &mut (dyn FnMut() + Send),
+    changed: &mut (dyn FnMut(i64) + Send),
+) -> Result<StreamEnd, String> {
+    let Some(open) = opener(connection, access).await else {
+        return Ok(StreamEnd::NotOffered("docker ps and docker inspect are all that the target allows"));
+    };
+    // A stream of events has no end, and of each only a few words are kept.
+    let engine = EngineApi::of_archive(open);
+    let followed = follow_engine(&engine, since, begun, changed).await;
+    followed.map(|()| StreamEnd::Ended).map_err(|error| {
+        if connection.handle.is_closed() {
+            return format!("the connection broke: {}", connection.lost.reason());
+        }
+        let shown = "the server's socket or docker client".to_owned();
+        describe_engine(&Contact { shown, socket: None, address: Address::default() }, &error)
+    })
 }
 
 /// Answers a query for an image by the server's engine: a container is made of it, and removed again.
@@ -337,7 +374,14 @@ async fn opener(connection: &Connection, access: EngineAccess) -> Option<Opener>
         EngineAccess::Cli => return None,
     };
     let has_socket = access == EngineAccess::Auto
-        && connection.handle.channel_open_direct_streamlocal(SOCKET).await.is_ok();
+        && match connection.handle.channel_open_direct_streamlocal(SOCKET).await {
+            // A stream that is dropped is closed; a channel is not.
+            Ok(channel) => {
+                drop(channel.into_stream());
+                true
+            }
+            Err(_) => false,
+        };
     Some(if has_socket {
         Box::new(by_socket(connection, SOCKET))
     } else {

@@ -23,6 +23,14 @@ pub(super) enum ConnectError {
     /// A host key that may not be trusted; the text says whose it is.
     #[error("{0}")]
     HostKey(String),
+    /// A host key that no file names, while others are pinned.
+    #[error("{}; the target's host_keys name another one: {pinned}", .unknown.refusal())]
+    OtherKey {
+        /// The key that is shown.
+        unknown: Box<Unknown>,
+        /// The fingerprints of those that are pinned.
+        pinned: String,
+    },
     /// A new host key that could not be recorded.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -69,7 +77,7 @@ fn forward_text(error: &russh::Error) -> String {
 impl ConnectError {
     /// Whether its text names the host itself.
     pub(super) fn names_host(&self) -> bool {
-        matches!(self, Self::HostKey(_) | Self::Record(_))
+        matches!(self, Self::HostKey(_) | Self::OtherKey { .. } | Self::Record(_))
     }
 
     /// Whether a busy server may have reset the connection before it looked at it.

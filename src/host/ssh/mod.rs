@@ -1,6 +1,7 @@
 //! A machine over SSH as a host: one connection, one script for its files, its engine through the same connection.
 
 mod agent;
+mod amend;
 mod auth;
 mod client;
 mod connect;
@@ -11,6 +12,7 @@ mod deadline;
 mod engine;
 mod error;
 mod facts;
+mod gate;
 mod host_key;
 mod key_file;
 mod mounted;
@@ -20,6 +22,7 @@ mod reason;
 mod remote;
 pub(crate) mod route;
 mod run;
+pub(crate) mod server_key;
 mod signer;
 pub(crate) mod ssh_config;
 mod stdio;

@@ -77,7 +77,7 @@ impl SshHost {
         watch: &Watch,
     ) -> (BTreeMap<Running, MountView>, bool) {
         let subjects = query.locked.as_deref().unwrap_or_default();
-        let reading = HeldReading { exclude: &query.exclude, watch };
+        let reading = HeldReading { exclude: &query.exclude, watch, visitor: None };
         let containers: Vec<(&Running, MountedContainer<'_>)> =
             gathered.mounted().into_iter().filter_map(|it| Some((it.running?, it))).collect();
         if containers.is_empty() {

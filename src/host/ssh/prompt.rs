@@ -14,3 +14,18 @@ pub trait Prompt: Send + Sync {
     /// Tells something that is no error.
     fn note(&self, text: &str);
 }
+
+/// A user who is asked nothing.
+pub(super) struct Unasked;
+
+impl Prompt for Unasked {
+    fn passphrase(&self, _: &str) -> Option<Secret> {
+        None
+    }
+
+    fn believes(&self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn note(&self, _: &str) {}
+}

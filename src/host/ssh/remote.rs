@@ -5,22 +5,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::connect::{Connection, LoginError, connect, place};
 use super::engine::LookedInto;
 use super::error::{ScriptError, telling};
 use super::run::CommandExit;
 use super::survey::{self, Snapshot, Survey, SurveyError};
 use super::{Access, Hop, NewKeys, Prompt, Route, Unknown, databases, engine};
-use crate::control::runtime::Runtime;
+use crate::control::runtime::{DrivenRuntime, Runtime};
 use crate::control::waits;
 use crate::host::docker::{Gathered, MountLook};
 use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{
-    Answer, Container, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery, Host,
-    HostError, Layout, Phase, Query, Watch,
+    AmendFault, Answer, Container, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery,
+    Executed, Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Query, StreamEnd,
+    SystemFacts, Watch,
 };
-use crate::model::{Mount, MountView, in_words};
+use crate::model::{Glob, Mount, MountView, in_words};
 
 /// The interval between looks for a cancelled run.
 const POLL: Duration = Duration::from_millis(50);
@@ -35,14 +38,26 @@ pub struct SshHost {
     pub(super) access: Access,
     prompt: Arc<dyn Prompt>,
     kept: Mutex<Option<Kept>>,
+    /// The connection of a host that stays connected.
+    standing: Mutex<Option<StandingConnection>>,
+    stays: bool,
+    /// Tells whoever follows the engine's events that nobody wants them any more.
+    left: Notify,
     /// Whether something is under way that must end, whatever is cancelled.
-    is_busy: AtomicBool,
+    pub(super) is_busy: AtomicBool,
 }
 
 /// The connection of an earlier call, and what drives it.
 struct Kept {
-    connection: Connection,
+    connection: Arc<Connection>,
     runtime: Runtime,
+}
+
+/// A connection that stays open, and what drives it for several calls at once.
+#[derive(Clone)]
+struct StandingConnection {
+    connection: Arc<Connection>,
+    runtime: Arc<DrivenRuntime>,
 }
 
 /// The containers of a server, what was seen of the mounts of those that run, and what they have.
@@ -59,7 +74,46 @@ impl SshHost {
     /// A host at the end of `route`.
     #[must_use]
     pub fn new(route: Route, layout: Layout, access: Access, prompt: Arc<dyn Prompt>) -> Self {
-        Self { route, layout, access, prompt, kept: Mutex::default(), is_busy: AtomicBool::new(false) }
+        Self {
+            route,
+            layout,
+            access,
+            prompt,
+            kept: Mutex::default(),
+            standing: Mutex::default(),
+            stays: false,
+            left: Notify::new(),
+            is_busy: AtomicBool::new(false),
+        }
+    }
+
+    /// The same host, where one connection stays open between calls and serves several at once.
+    #[must_use]
+    pub fn staying(self) -> Self {
+        Self { stays: true, ..self }
+    }
+
+    /// The connection that stays open, unless it broke.
+    fn standing(&self) -> Option<StandingConnection> {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.take_if(|it| it.connection.handle.is_closed());
+        standing.clone()
+    }
+
+    /// Keeps a connection for later calls.
+    fn keep(&self, kept: Kept) {
+        if !self.stays {
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+            return;
+        }
+        if self.standing().is_some() {
+            return;
+        }
+        let Kept { connection, runtime } = kept;
+        if let Ok(runtime) = DrivenRuntime::of(runtime) {
+            let standing = StandingConnection { connection, runtime: Arc::new(runtime) };
+            *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
+        }
     }
 
     /// The server's name in messages.
@@ -100,7 +154,12 @@ impl SshHost {
             Query::Containers(query) if query.image.is_none() => Some(query),
             _ => None,
         });
-        let first = containers.next();
+        let listing = ContainerQuery::listing();
+        let wants_published = queries.iter().any(Query::asks_for_published);
+        let (first, is_listing) = match containers.next() {
+            Some(query) => (Some(query), false),
+            None => (Some(&listing).filter(|_| wants_published), true),
+        };
         let asked = async {
             match first {
                 Some(query) => Some(engine::observe(connection, self.access.engine, query).await),
@@ -109,15 +168,18 @@ impl SshHost {
         };
         let surveyed = Box::pin(self.survey(connection, queries, asked, watch)).await;
         let (snapshot, gathered) = surveyed.map_err(|error| self.broken(&error, started, watch))?;
+        let published = gathered.as_ref().map(Gathered::published);
         let mut looked = VecDeque::new();
-        if let (Some(query), Some(gathered)) = (first, gathered) {
+        if let (Some(query), Some(gathered), false) = (first, gathered, is_listing) {
             looked.push_back(self.looked_at(connection, query, gathered, watch).await);
         }
         for query in containers {
             let gathered = engine::observe(connection, self.access.engine, query).await;
             looked.push_back(self.looked_at(connection, query, gathered, watch).await);
         }
-        self.answers(queries, snapshot.as_ref(), (looked, images), watch)
+        let answers = self.answers(queries, snapshot.as_ref(), (looked, images), watch)?;
+        let both = queries.iter().zip(answers);
+        Ok(both.map(|(query, answer)| answer.with_published(query, published.as_ref())).collect())
     }
 
     /// What is seen in the containers that the engine named.
@@ -265,13 +327,18 @@ impl SshHost {
         watch: &Watch,
         asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
     ) -> Result<T, HostError> {
+        if let Some(StandingConnection { connection, runtime }) = self.standing() {
+            let answered = self.answered(Some(Arc::clone(&connection)), watch, asked);
+            match runtime.block_on(answered) {
+                Err(HostError::Unreachable(why)) if connection.handle.is_closed() => again(&why),
+                answer => return answer.map(|(answer, _)| answer),
+            }
+        }
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Kept { connection, runtime }) = kept {
             let handle = Arc::clone(&connection.handle);
             match self.wait_on(runtime, Some(connection), watch, asked) {
-                Err(HostError::Unreachable(why)) if handle.is_closed() => {
-                    log::info!(why:%; "a connection that broke is made anew");
-                }
+                Err(HostError::Unreachable(why)) if handle.is_closed() => again(&why),
                 answer => return answer,
             }
         }
@@ -283,10 +350,23 @@ impl SshHost {
     fn wait_on<T>(
         &self,
         runtime: Runtime,
-        connection: Option<Connection>,
+        connection: Option<Arc<Connection>>,
         watch: &Watch,
         asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
     ) -> Result<T, HostError> {
+        let waited = runtime.block_on(self.answered(connection, watch, asked));
+        let (answer, connection) = waited.map_err(|error| HostError::Unreachable(in_words(&error)))??;
+        self.keep(Kept { connection, runtime });
+        Ok(answer)
+    }
+
+    /// The answer over a connection, or over a new one, unless the run is cancelled before.
+    async fn answered<T>(
+        &self,
+        connection: Option<Arc<Connection>>,
+        watch: &Watch,
+        asked: &impl AsyncFn(&Connection) -> Result<T, HostError>,
+    ) -> Result<(T, Arc<Connection>), HostError> {
         let cancelled = async {
             while !watch.is_cancelled() || self.is_busy.load(Ordering::Relaxed) {
                 tokio::time::sleep(POLL).await;
@@ -297,20 +377,15 @@ impl SshHost {
                 connection
             } else {
                 watch.set_phase(Phase::Connecting);
-                self.connect(watch).await?
+                Arc::new(self.connect(watch).await?)
             };
             watch.set_phase(Phase::Collecting);
             asked(&connection).await.map(|answer| (answer, connection))
         };
-        let waited = runtime.block_on(async {
-            tokio::select! {
-                answer = answered => answer,
-                () = cancelled => Err(HostError::Interrupted),
-            }
-        });
-        let (answer, connection) = waited.map_err(|error| HostError::Unreachable(in_words(&error)))??;
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kept { connection, runtime });
-        Ok(answer)
+        tokio::select! {
+            answer = answered => answer,
+            () = cancelled => Err(HostError::Interrupted),
+        }
     }
 
     /// Connects; the user may be asked about a host key, and is connected anew after having said yes.
@@ -343,6 +418,11 @@ impl SshHost {
     }
 }
 
+/// Notes that a connection broke before the call.
+fn again(why: &str) {
+    log::info!(why; "a connection that broke is made anew");
+}
+
 /// Puts what containers have where it was asked for.
 fn put(containers: &mut [Container], mut inside: LookedInto) {
     for container in containers {
@@ -359,12 +439,61 @@ impl Host for SshHost {
         self.wait(watch, &async |connection| self.ask(connection, queries, watch).await)
     }
 
+    fn follow_engine(
+        &self,
+        since: Option<i64>,
+        begun: &mut (dyn FnMut() + Send),
+        changed: &mut (dyn FnMut(i64) + Send),
+    ) -> Result<StreamEnd, HostError> {
+        self.wait(&Watch::default(), &async |_| Ok(()))?;
+        let Some(StandingConnection { connection, runtime }) = self.standing() else {
+            return Ok(StreamEnd::NotOffered("no connection to the server stays open"));
+        };
+        let followed = runtime.block_on(async {
+            tokio::select! {
+                ended = engine::follow(&connection, self.access.engine, since, begun, changed) => ended,
+                () = self.left.notified() => Ok(StreamEnd::Left),
+            }
+        });
+        followed.map_err(|why| HostError::Unreachable(format!("{}: {why}", self.place())))
+    }
+
+    fn leave_engine(&self) {
+        self.left.notify_one();
+    }
+
     fn content(&self, path: &[u8], limit: u64, watch: &Watch) -> Result<Content, HostError> {
         self.read_file(path, limit, watch)
     }
 
     fn contents(&self, wanted: &[(Vec<u8>, u64)], watch: &Watch) -> Result<Vec<Content>, HostError> {
         self.read_files(wanted, watch)
+    }
+
+    fn packages_inside(&self, containers: &[Glob], watch: &Watch) -> Result<SystemFacts, HostError> {
+        let asked = self.wait(watch, &async |connection| {
+            Ok(self.packages_of_containers(connection, containers, watch).await)
+        });
+        match asked {
+            Err(HostError::Unreachable(why)) => Ok(crate::host::docker::unasked(containers, &why)),
+            asked => asked,
+        }
+    }
+
+    fn held(
+        &self,
+        places: &[FilePlace],
+        watch: &Watch,
+    ) -> Result<Vec<Result<PlaceState, AmendFault>>, HostError> {
+        self.held_there(places, watch)
+    }
+
+    fn amend(&self, changes: &[FileChange], watch: &Watch) -> Result<Vec<Result<(), AmendFault>>, HostError> {
+        self.amend_there(changes, watch)
+    }
+
+    fn execute(&self, execution: &Execution<'_>, watch: &Watch) -> Result<Executed, HostError> {
+        self.execute_there(execution, watch)
     }
 
     fn databases(&self, queries: &[DatabaseQuery], watch: &Watch) -> Result<Vec<DatabaseAnswer>, HostError> {

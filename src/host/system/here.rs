@@ -9,6 +9,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::time::Duration;
 
+use memchr::memmem;
+
 use super::{LATE, Request, Source, Sources, SystemQuery};
 use crate::control::child::{ChildError, printed_by_group};
 use crate::model::in_words;
@@ -28,6 +30,10 @@ fn answer(request: &Request) -> (String, Source) {
         Request::File { name, path, .. } => ((*name).to_owned(), given(file(path))),
         Request::List { name, path } => ((*name).to_owned(), given(list(path))),
         Request::Owners { name } => ((*name).to_owned(), given(owners())),
+        Request::Search { name, dir, suffix, texts } => {
+            ((*name).to_owned(), given(search(dir, suffix, texts)))
+        }
+        Request::Sums { name, path } => (name.clone(), given(sums(path))),
         Request::Run { name, run, timeout, most } => (name.clone(), output(run, *timeout, *most)),
     }
 }
@@ -61,6 +67,52 @@ fn list(path: &str) -> io::Result<Vec<u8>> {
     Ok(names)
 }
 
+/// The lines of files that hold one of the texts, each behind the path of its file.
+fn search(dir: &str, suffix: &str, texts: &[Vec<u8>]) -> io::Result<Vec<u8>> {
+    let mut names: Vec<String> = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    let suffix = suffix.trim_start_matches('/');
+    names.retain(|name| name.ends_with(suffix) && !name.starts_with('.'));
+    names.sort();
+    let finders: Vec<memmem::Finder<'_>> = texts.iter().map(memmem::Finder::new).collect();
+    let holds = |line: &[u8]| finders.iter().any(|finder| finder.find(line).is_some());
+    let mut found = Vec::new();
+    for name in names {
+        let (path, mut head) = (format!("{dir}/{name}"), format!("{dir}/{name}").into_bytes());
+        head.push(b':');
+        let text = file(&path)?;
+        if !holds(&text) {
+            continue;
+        }
+        for line in text.split(|&b| b == b'\n').filter(|line| holds(line)) {
+            found.extend([&head, line, b"\n"].concat());
+        }
+    }
+    Ok(found)
+}
+
+fn sums(path: &[u8]) -> io::Result<Vec<u8>> {
+    use sha1::Digest as _;
+    let path = std::path::Path::new(OsStr::from_bytes(path));
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let (mut md5, mut sha1) = (md5::Md5::new(), sha1::Sha1::new());
+    let (mut opened, mut buffer) = (fs::File::open(path)?, vec![0; 1 << 16]);
+    loop {
+        let read = opened.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        md5.update(&buffer[..read]);
+        sha1.update(&buffer[..read]);
+    }
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    Ok(format!("md5 {}\nsha1 {}\n", hex(&md5.finalize()), hex(&sha1.finalize())).into_bytes())
+}
+
 /// Which process has which socket, and the processes' names. One that ends meanwhile has none.
 fn owners() -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
@@ -90,7 +142,7 @@ fn owners() -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn output(run: &[String], timeout: Duration, most: usize) -> Source {
+pub(super) fn output(run: &[String], timeout: Duration, most: usize) -> Source {
     let Some((program, arguments)) = run.split_first() else { return Source::Gone };
     let Some(program) = found(program) else { return Source::Gone };
     let mut command = Command::new(program);

@@ -2,10 +2,12 @@
 //! This machine and a server give the same texts, and one reader turns those into facts.
 
 mod here;
+mod machine;
 mod packages;
 mod ports;
 mod probes;
 mod services;
+mod shipped;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +16,9 @@ use crate::control::waits;
 use crate::model::{Reason, escaped};
 
 pub(super) use here::collect;
+pub use machine::{MACHINE, machine_fact};
+pub use ports::is_forwarder;
+pub use shipped::{AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, HISTORY, PACKAGE, READABLE, ShippedQuery};
 
 /// Asks for one part of a machine's state.
 #[derive(Debug, Clone)]
@@ -23,9 +28,16 @@ pub enum SystemQuery {
     /// These units of systemd.
     Services(Vec<String>),
     /// The listening ports.
-    Ports,
+    Ports {
+        /// Whether the engine is asked which of them it publishes.
+        asks_engine: bool,
+    },
     /// The output of these programs.
     Probes(Vec<ProbeQuery>),
+    /// Where files and a package come from.
+    Shipped(ShippedQuery),
+    /// The machine itself: its processors and its memory.
+    Machine,
 }
 
 /// A program whose output is compared.
@@ -37,6 +49,8 @@ pub struct ProbeQuery {
     pub run: Vec<String>,
     /// The longest that it may take.
     pub timeout: Duration,
+    /// The fact of Ansible's that is read in its place, where there is a fact cache.
+    pub fact: Option<String>,
 }
 
 /// Named facts of one subject. Values hold no control characters, but for the output of a probe, which holds tabs and line
@@ -75,6 +89,10 @@ pub(super) enum Request {
     /// Which process has which socket, and the processes' names, as `ls -l /proc/[0-9]*/fd` and `grep '' /proc/[0-9]*/comm`
     /// print them.
     Owners { name: &'static str },
+    /// Lines of the files in a directory whose names end in `suffix`, where they hold one of these texts, as `grep -FH` prints them.
+    Search { name: &'static str, dir: &'static str, suffix: &'static str, texts: Vec<Vec<u8>> },
+    /// The digests of a file, each behind the name of its algorithm: `md5` and `sha1`.
+    Sums { name: String, path: Vec<u8> },
     /// The standard output of a program.
     Run { name: String, run: Vec<String>, timeout: Duration, most: usize },
 }
@@ -100,11 +118,13 @@ impl SystemQuery {
         match self {
             Self::Packages => "installed packages".to_owned(),
             Self::Services(units) => format!("services {}", units.join(", ")),
-            Self::Ports => "listening ports".to_owned(),
+            Self::Ports { .. } => "listening ports".to_owned(),
+            Self::Machine => "processors and memory".to_owned(),
             Self::Probes(probes) => {
                 let names: Vec<&str> = probes.iter().map(|probe| probe.name.as_str()).collect();
                 format!("probes {}", names.join(", "))
             }
+            Self::Shipped(_) => "packages of files".to_owned(),
         }
     }
 
@@ -113,8 +133,10 @@ impl SystemQuery {
         match self {
             Self::Packages => packages::requests(),
             Self::Services(units) => services::requests(units),
-            Self::Ports => ports::requests(),
+            Self::Ports { .. } => ports::requests(),
             Self::Probes(probes) => probes::requests(probes),
+            Self::Shipped(query) => shipped::requests(query),
+            Self::Machine => machine::requests(),
         }
     }
 
@@ -134,8 +156,24 @@ impl SystemQuery {
         match self {
             Self::Packages => packages::read(&sources),
             Self::Services(units) => services::read(units, &sources),
-            Self::Ports => ports::read(&sources),
+            Self::Ports { .. } => ports::read(&sources),
             Self::Probes(probes) => Ok(probes::read(probes, &sources)),
+            Self::Shipped(query) => Ok(shipped::read(query, &sources)),
+            Self::Machine => machine::read(&sources),
+        }
+    }
+}
+
+/// The standard output of a program that is run on this machine as probes are, of at most so many bytes.
+///
+/// # Errors
+/// When it is not there, failed, did not end in time, or printed more.
+pub fn program_output(program: &ProbeQuery, most: usize) -> Result<Vec<u8>, Reason> {
+    match here::output(&program.run, program.timeout, most) {
+        Source::Text(text) => Ok(text),
+        Source::Refused(why) => Err(why.into()),
+        Source::Gone => {
+            Err(format!("{} is not there: install it", escaped(program.run[0].as_bytes())).into())
         }
     }
 }
@@ -172,10 +210,11 @@ mod tests {
     /// The name of a request.
     pub(in crate::host::system) fn name(request: &Request) -> String {
         match request {
-            Request::File { name, .. } | Request::List { name, .. } | Request::Owners { name } => {
-                (*name).to_owned()
-            }
-            Request::Run { name, .. } => name.clone(),
+            Request::File { name, .. }
+            | Request::List { name, .. }
+            | Request::Owners { name }
+            | Request::Search { name, .. } => (*name).to_owned(),
+            Request::Run { name, .. } | Request::Sums { name, .. } => name.clone(),
         }
     }
 }

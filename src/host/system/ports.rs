@@ -14,6 +14,26 @@ const TABLES: [(&str, &str, &str, &str); 4] = [
     ("udp6", "/proc/net/udp6", "udp", "07"),
 ];
 
+/// Programs of engines that hold a port for a container: Docker's proxy or its daemon, those of engines without root, and
+/// Podman's, which only keeps others from taking it.
+const FORWARDERS: [&str; 9] = [
+    "docker-proxy",
+    "dockerd",
+    "conmon",
+    "rootlessport",
+    "rootlesskit",
+    "slirp4netns",
+    "pasta",
+    "pasta.avx2",
+    "gvproxy",
+];
+
+/// Whether a program of this name holds ports for containers.
+#[must_use]
+pub fn is_forwarder(program: &str) -> bool {
+    FORWARDERS.contains(&program)
+}
+
 pub(super) fn requests() -> Vec<Request> {
     let tables = TABLES.map(|(name, path, ..)| Request::File { name, path, lines: "" });
     tables.into_iter().chain([Request::Owners { name: "owners" }]).collect()

@@ -9,23 +9,23 @@ const ENDLESS: [&str; 6] = ["dt", "dd", "li", "td", "th", "tr"];
 
 /// A document that grows. Tags and their fixed attributes are of this program; all else comes in as text.
 #[derive(Default)]
-pub(super) struct Markup {
+pub(crate) struct Markup {
     out: String,
 }
 
 impl Markup {
     /// Markup that is part of this program.
-    pub(super) fn fixed(&mut self, markup: &'static str) {
+    pub(crate) fn fixed(&mut self, markup: &'static str) {
         self.out.push_str(markup);
     }
 
     /// An element: `tag` is its name, with fixed attributes behind it.
-    pub(super) fn within(&mut self, tag: &'static str, content: impl FnOnce(&mut Self)) {
+    pub(crate) fn within(&mut self, tag: &'static str, content: impl FnOnce(&mut Self)) {
         self.with(tag, &[], content);
     }
 
     /// An element with attributes whose values are not fixed.
-    pub(super) fn with(
+    pub(crate) fn with(
         &mut self,
         tag: &'static str,
         attributes: &[(&'static str, &str)],
@@ -51,19 +51,19 @@ impl Markup {
     }
 
     /// An element that holds nothing but text.
-    pub(super) fn put(&mut self, tag: &'static str, text: &str) {
+    pub(crate) fn put(&mut self, tag: &'static str, text: &str) {
         self.within(tag, |it| it.text(text));
     }
 
     /// An element of one kind for each text.
-    pub(super) fn each(&mut self, tag: &'static str, texts: impl IntoIterator<Item = impl AsRef<str>>) {
+    pub(crate) fn each(&mut self, tag: &'static str, texts: impl IntoIterator<Item = impl AsRef<str>>) {
         for text in texts {
             self.put(tag, text.as_ref());
         }
     }
 
     /// A table with a heading over each column.
-    pub(super) fn table(
+    pub(crate) fn table(
         &mut self,
         tag: &'static str,
         heads: [&'static str; 4],
@@ -78,21 +78,21 @@ impl Markup {
     }
 
     /// Text; where it holds what nobody sees, it is escaped as on a terminal.
-    pub(super) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.push(text, false);
     }
 
     /// A name, as a terminal shows it.
-    pub(super) fn name(&mut self, name: &[u8]) {
+    pub(crate) fn name(&mut self, name: &[u8]) {
         self.push(&escaped(name), false);
     }
 
     /// What [`Markup::into_html`] of another one gave.
-    pub(super) fn append(&mut self, other: &str) {
+    pub(crate) fn append(&mut self, other: &str) {
         self.out.push_str(other);
     }
 
-    pub(super) fn into_html(self) -> String {
+    pub(crate) fn into_html(self) -> String {
         self.out
     }
 

@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod contrast;
 mod finding;
-mod markup;
-mod page;
+pub(crate) mod markup;
+pub(crate) mod page;
 mod place;
 mod timeline;
 

@@ -8,7 +8,7 @@ use crate::model::{Report, Status};
 use crate::report::headline;
 use crate::report::several::{InCommon, alike, seconds};
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 /// Nothing is loaded and nothing runs, whatever a name may hold.
 const HEAD: &str = "\
 <!DOCTYPE html>

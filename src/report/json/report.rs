@@ -10,7 +10,7 @@ use crate::model::{
     GroupWays, Kind, LeftOut, Member, Mode, Notice, OverallRelease, Pause, PreviousReport, Release, Report,
     Resolved, SectionId, SectionOff, SinceLast, Status, Trigger, Unit, Use, Verdict, WayOut, judge, readable,
 };
-use crate::section::{DATABASES, INFRASTRUCTURE, SECTIONS};
+use crate::section::{DATABASES, DESIRED, INFRASTRUCTURE, SECTIONS};
 
 /// The reports of several targets.
 #[derive(Serialize, Deserialize)]
@@ -546,7 +546,7 @@ impl WireCoverage {
 }
 
 fn section(name: String) -> Result<SectionId, ReadError> {
-    let all = SECTIONS.iter().map(|section| section.id()).chain([INFRASTRUCTURE, DATABASES]);
+    let all = SECTIONS.iter().map(|section| section.id()).chain([INFRASTRUCTURE, DATABASES, DESIRED]);
     let known = all.into_iter().find(|id| id.0 == name);
     known.ok_or(ReadError::Section(name))
 }

@@ -3,6 +3,9 @@
 
 mod text;
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use text::{Sample, read, written};
 
 use super::{FormatMeta, Presentation, Renewal, Reporter};
@@ -42,8 +45,44 @@ struct Metric {
     /// Its labels; the first is the target. The last, which is not among them, is the project: `node_exporter` drops one of two
     /// equal series in two files.
     labels: &'static [&'static str],
-    /// What it is for one report; the old time of success is given along.
-    of: fn(&Report, Option<&str>) -> Values,
+    /// What is known of it.
+    from: Origin,
+}
+
+/// Who knows the values of a metric.
+enum Origin {
+    /// A report; the old time of success is given along.
+    Report(fn(&Report, Option<&str>) -> Values),
+    /// A watcher, which counts.
+    WatcherTotal(fn(&WatchFigures) -> Values),
+    /// A watcher, which tells how things are.
+    Watcher(fn(&WatchFigures) -> Values),
+}
+
+impl Metric {
+    /// The kind of metric, as the text format calls it.
+    fn kind(&self) -> &'static str {
+        if matches!(self.from, Origin::WatcherTotal(_)) { "counter" } else { "gauge" }
+    }
+
+    fn is_of_watcher(&self) -> bool {
+        !matches!(self.from, Origin::Report(_))
+    }
+}
+
+/// Figures of a watcher since it began.
+#[derive(Debug, Clone, Default)]
+pub struct WatchFigures {
+    /// How many events of each name were recorded.
+    pub events: BTreeMap<&'static str, u64>,
+    /// How many directories are watched; `None` where files are not.
+    pub watches: Option<usize>,
+    /// How many places should be watched and cannot.
+    pub unwatched: Option<usize>,
+    /// How often more happened at once than could be told one by one.
+    pub overflows: u64,
+    /// How long the newest look took, from the first hint to its end.
+    pub lag: Option<Duration>,
 }
 
 const STATUS: &str = "driftlock_status";
@@ -52,50 +91,93 @@ const LAST_CHECK: &str = "driftlock_last_check_timestamp_seconds";
 const LAST_SUCCESS: &str = "driftlock_last_success_timestamp_seconds";
 
 /// Every metric that is of a target, in the order of the file.
-const METRICS: [Metric; 7] = [
+const METRICS: [Metric; 12] = [
     Metric {
         name: STATUS,
         help: "How the last check ended: 0 conforms, 1 drift, 2 error. During an announced deploy drift is 1, too.",
         labels: &["target"],
-        of: |report, _| vec![(Vec::new(), status(report).to_string())],
+        from: Origin::Report(|report, _| vec![(Vec::new(), status(report).to_string())]),
     },
     Metric {
         name: FINDINGS,
         help: "How many differences the last check found that nobody answers for; unreadable ones could not be looked at.",
         labels: &["target", "check", "kind"],
-        of: |report, _| findings(report),
+        from: Origin::Report(|report, _| findings(report)),
     },
     Metric {
         name: "driftlock_acknowledged_findings",
         help: "How many differences the last check found that somebody answers for; they do not count.",
         labels: &["target", "check"],
-        of: |report, _| report.checks.iter().map(|it| (vec![it.id], it.acknowledged().to_string())).collect(),
+        from: Origin::Report(|report, _| {
+            report.checks.iter().map(|it| (vec![it.id], it.acknowledged().to_string())).collect()
+        }),
     },
     Metric {
         name: "driftlock_subjects",
         help: "How many files, modules or containers the last check compared.",
         labels: &["target", "check"],
-        of: |report, _| report.checks.iter().map(|it| (vec![it.id], it.subjects.to_string())).collect(),
+        from: Origin::Report(|report, _| {
+            report.checks.iter().map(|it| (vec![it.id], it.subjects.to_string())).collect()
+        }),
     },
     Metric {
         name: LAST_CHECK,
         help: "When the last check began, in seconds since 1970.",
         labels: &["target"],
-        of: |report, _| vec![(Vec::new(), report.started_at_unix.to_string())],
+        from: Origin::Report(|report, _| vec![(Vec::new(), report.started_at_unix.to_string())]),
     },
     Metric {
         name: LAST_SUCCESS,
         help: "When everything was last looked at without an error, drift or not, in seconds since 1970; 0: never. A check of some checks alone does not count.",
         labels: &["target"],
-        of: |report, old| vec![(Vec::new(), last_success(report, old))],
+        from: Origin::Report(|report, old| vec![(Vec::new(), last_success(report, old))]),
     },
     Metric {
         name: "driftlock_check_duration_seconds",
         help: "How long the last check took.",
         labels: &["target"],
-        of: |report, _| vec![(Vec::new(), seconds(report.duration_ms))],
+        from: Origin::Report(|report, _| vec![(Vec::new(), seconds(report.duration_ms))]),
+    },
+    Metric {
+        name: "driftlock_events_total",
+        help: "How many events a watcher has recorded since it began.",
+        labels: &["target", "event"],
+        from: Origin::WatcherTotal(|figures| {
+            figures.events.iter().map(|(name, count)| (vec![*name], count.to_string())).collect()
+        }),
+    },
+    Metric {
+        name: "driftlock_watch_watches",
+        help: "How many directories a watcher watches.",
+        labels: &["target"],
+        from: Origin::Watcher(|figures| counted(figures.watches)),
+    },
+    Metric {
+        name: "driftlock_watch_unwatched",
+        help: "How many places a watcher cannot watch, so that it looks at everything at intervals.",
+        labels: &["target"],
+        from: Origin::Watcher(|figures| counted(figures.unwatched)),
+    },
+    Metric {
+        name: "driftlock_watch_overflows_total",
+        help: "How often more happened at once than could be told one by one, so that a watcher looked at everything.",
+        labels: &["target"],
+        from: Origin::WatcherTotal(|figures| vec![(Vec::new(), figures.overflows.to_string())]),
+    },
+    Metric {
+        name: "driftlock_watch_lag_seconds",
+        help: "How long the newest look of a watcher took, from the first hint to its events.",
+        labels: &["target"],
+        from: Origin::Watcher(|figures| {
+            let lag = figures.lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
+            lag.map(|lag| (Vec::new(), seconds(lag))).into_iter().collect()
+        }),
     },
 ];
+
+fn counted(count: Option<usize>) -> Values {
+    count.map(|count| (Vec::new(), count.to_string())).into_iter().collect()
+}
 
 fn status(report: &Report) -> u8 {
     match report.status() {
@@ -142,17 +224,44 @@ fn renewed(reports: &[Report], old: Option<&[u8]>) -> Vec<u8> {
     written(&targets).into_bytes()
 }
 
+/// A value of a target's metric.
+fn sample(metric: usize, (target, project): (&str, &str), (labels, value): (Vec<&str>, String)) -> Sample {
+    let labels = std::iter::once(target).chain(labels).chain([project]);
+    Sample { metric, labels: labels.map(str::to_owned).collect(), value }
+}
+
+/// The metrics of a file with the figures of the watcher of a target, or without any, in place of those that it held. A file that
+/// knows nothing of the target stays as it is.
+#[must_use]
+pub fn with_watch_figures(
+    target: &str,
+    project: &str,
+    figures: Option<&WatchFigures>,
+    old: &[u8],
+) -> Vec<u8> {
+    let mut targets = read(old, project);
+    let Some(samples) = targets.get_mut(&(project.to_owned(), target.to_owned())) else {
+        return old.to_owned();
+    };
+    samples.retain(|sample| !METRICS[sample.metric].is_of_watcher());
+    for (at, metric) in METRICS.iter().enumerate() {
+        if let (Origin::WatcherTotal(of) | Origin::Watcher(of), Some(figures)) = (&metric.from, figures) {
+            samples.extend(of(figures).into_iter().map(|it| sample(at, (target, project), it)));
+        }
+    }
+    written(&targets).into_bytes()
+}
+
 /// The samples of a report; `before` are those that its target had.
 fn of_target(report: &Report, before: &[Sample]) -> Vec<Sample> {
     let old = before.iter().find(|sample| sample.is(LAST_SUCCESS)).map(|sample| sample.value.as_str());
     let mut samples: Vec<Sample> = Vec::new();
     for (at, metric) in METRICS.iter().enumerate() {
-        samples.extend((metric.of)(report, old).into_iter().map(|(labels, value)| {
-            let labels = std::iter::once(report.about()).chain(labels).chain([report.project.as_str()]);
-            let labels = labels.map(str::to_owned).collect();
-            Sample { metric: at, labels, value }
-        }));
+        let Origin::Report(of) = metric.from else { continue };
+        let sample = |it| sample(at, (report.about(), &report.project), it);
+        samples.extend(of(report, old).into_iter().map(sample));
     }
+    samples.extend(before.iter().filter(|sample| METRICS[sample.metric].is_of_watcher()).cloned());
     if report.partial {
         add_other_checks(report, before, &mut samples);
     }

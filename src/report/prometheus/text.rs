@@ -49,8 +49,13 @@ pub(super) type Targets = BTreeMap<(String, String), Vec<Sample>>;
 pub(super) fn written(targets: &Targets) -> String {
     let mut text = String::new();
     for (at, metric) in METRICS.iter().enumerate() {
-        let _ = writeln!(text, "# HELP {} {}\n# TYPE {} gauge", metric.name, metric.help, metric.name);
-        for sample in targets.values().flatten().filter(|sample| sample.metric == at) {
+        let its = || targets.values().flatten().filter(|sample| sample.metric == at);
+        if metric.is_of_watcher() && its().next().is_none() {
+            continue;
+        }
+        let (name, kind) = (metric.name, metric.kind());
+        let _ = writeln!(text, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help);
+        for sample in its() {
             let _ = writeln!(text, "{} {}", sample.series(), sample.value);
         }
     }

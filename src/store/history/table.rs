@@ -1,5 +1,6 @@
 //! Past runs as a table for people, as JSON and as CSV.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -170,6 +171,7 @@ struct Wire<'a> {
     schema: &'a str,
     runs: Vec<WireRun<'a>>,
     subjects: Vec<WireDrifter<'a>>,
+    events: &'a BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
@@ -200,11 +202,12 @@ struct WireDrifter<'a> {
 
 /// The same as JSON, schema `driftlock.history/1`.
 #[must_use]
-pub fn json(runs: &[PastRun], drifters: &[Drifter]) -> String {
+pub fn json(runs: &[PastRun], drifters: &[Drifter], events: &BTreeMap<&'static str, u64>) -> String {
     let wire = Wire {
         schema: "driftlock.history/1",
         runs: runs.iter().map(WireRun::of).collect(),
         subjects: drifters.iter().map(WireDrifter::of).collect(),
+        events,
     };
     shown_json(serde_json::to_string_pretty(&wire).unwrap_or_default()) + "\n"
 }

@@ -9,6 +9,8 @@ pub(super) mod needs_docker {
     pub(crate) mod container_files;
     pub(crate) mod container_mounts;
     mod container_networks;
+    mod container_packages;
+    pub(super) mod container_ports;
     mod container_use;
     pub(super) mod containers;
     mod image_names;
@@ -17,6 +19,7 @@ pub(super) mod needs_docker {
     #[path = "."]
     mod needs_compose {
         mod applied_environment;
+        mod remediate;
     }
 }
 

@@ -10,6 +10,7 @@ use super::super::needs_docker::container_contents::{
 use super::super::needs_docker::container_mounts::{
     FILE, FINE, accept, mounts, release, released_beside, restart, stale, start, switch,
 };
+use super::super::needs_docker::container_ports::{by_name, listening};
 use super::super::needs_docker::containers::always_restarting;
 use crate::support::deploy::program;
 use crate::support::docker::{Stage, check_of};
@@ -175,4 +176,22 @@ fn what_podmans_containers_have_mounted_is_seen_needs_root() {
     fs::rename(stage.project.path("r3/mods"), stage.project.path("r2/mods")).unwrap();
     accept(&stage);
     assert_eq!(mounts(&stage), stale("/mnt/addons"));
+}
+
+#[test]
+fn ports_that_podman_publishes_carry_the_names_of_containers_also_those_of_a_range() {
+    let host = service();
+    let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
+    by_name(&listening(Stage::at(Some(&host))), &limits);
+    let stage = Stage::at(Some(&host));
+    let image = stage.image("app:1");
+    let (name, range) = (stage.name("web"), "127.0.0.1:28610-28612:9000-9002");
+    let run = ["run", "-d", "--name", &name, "-p", range];
+    stage.docker(&[&run, &limits[..], &[&image, "/bin/busybox", "sleep", "600"]].concat());
+    stage.ok(&["export", "--accept"]);
+    let expected = [0, 1, 2].map(|at| format!("127.0.0.1:{}->{}/tcp", 28610 + at, 9000 + at));
+    assert_eq!(stage.locked("web")["ports"], serde_json::json!(expected));
+    // One that is known is inspected for its ports alone.
+    let report = stage.check(&["--only", "container_networks"]).1;
+    assert_eq!(check_of(&report, "container_networks")["status"], "PASS", "{report:#}");
 }

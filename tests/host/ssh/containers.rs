@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use driftlock::host::docker::Engine;
 use driftlock::host::ssh::{Access, EngineAccess, Hop, Identities, Limits, Route, SshHost, Trust};
-use driftlock::host::{Answer, ContainerQuery, ContainersAnswer, Host, Layout, LocalHost, Query, Watch};
+use driftlock::host::{
+    Answer, ContainerQuery, ContainersAnswer, Host, Layout, Limited, LocalHost, Query, Watch,
+};
 use driftlock::model::Glob;
 use serde_json::json;
 
@@ -94,6 +96,7 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
         environments: false,
         image: None,
         ignores_unnamed: false,
+        limited: Limited::default(),
         clock: || 0,
     });
     match host.observe(&[query], &Watch::default()).unwrap().remove(0) {
@@ -104,7 +107,7 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
 
 /// An answer in words; what other tests have on the same engine is not of this one.
 fn told(answer: &ContainersAnswer) -> String {
-    let ContainersAnswer::Seen { containers, left_out } = answer else { panic!("{answer:?}") };
+    let ContainersAnswer::Seen { containers, left_out, .. } = answer else { panic!("{answer:?}") };
     let here = left_out.iter().filter(|left_out| left_out.reason.contains("(--rm)"));
     format!("{containers:?} {:?}", here.collect::<Vec<_>>())
 }
@@ -122,6 +125,12 @@ fn every_kind() -> Stage {
     stage.compose("web", &image, ERP, "aaaa");
     stage.start("alone", &image, &[]);
     stage.start("named", &stage.untagged_image(), &[]);
+    let published = ["-p", "127.0.0.1::8069", "-p", "127.0.0.1::8070-8072/udp"];
+    let name = stage.name("published");
+    stage.docker(
+        &[&["run", "-d", "--name", &name], &published[..], &[&image, "/bin/busybox", "sleep", "600"]]
+            .concat(),
+    );
     stage.start("once", &image, &["--label=com.docker.compose.oneoff=True"]);
     stage.start("temporary", &image, &["--rm"]);
     stage.start("stopped", &image, &[]);
@@ -610,6 +619,7 @@ fn a_connection_that_breaks_meanwhile_is_told() {
         environments: false,
         image: None,
         ignores_unnamed: false,
+        limited: Limited::default(),
         clock: || 0,
     });
     let host = Way::to(&server).host(&stage.project.root(), EngineAccess::Auto);

@@ -12,6 +12,7 @@ mod needs_mounts {
     mod host_keys;
     mod host_keys_at_random;
     mod identities;
+    mod remediate;
     #[path = "."]
     mod needs_docker {
         mod container_contents;

@@ -23,9 +23,11 @@ impl Host for Fake {
         let empty = |query: &Query| match query {
             Query::Files(_) => Answer::Files(FilesAnswer::default()),
             Query::Modules(_) => Answer::Modules(ModulesAnswer::default()),
-            Query::Containers(_) => {
-                Answer::Containers(ContainersAnswer::Seen { containers: Vec::new(), left_out: Vec::new() })
-            }
+            Query::Containers(_) => Answer::Containers(ContainersAnswer::Seen {
+                containers: Vec::new(),
+                left_out: Vec::new(),
+                published: driftlock::host::Published::new(),
+            }),
             Query::System(_) => Answer::System(Ok(SystemFacts::new())),
         };
         self.0.clone().map(|()| queries.iter().map(empty).collect())
@@ -57,6 +59,9 @@ fn audited(
         docker_asked: true,
         compared_before: false,
         image: None,
+        limits: false,
+        has_facts: false,
+        asks_desired: false,
         no_machine: false,
         clock: || 0,
     };

@@ -16,6 +16,7 @@ use clap::Args;
 
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::databases;
+use crate::audit::desired;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::fleet::Fleet;
 use crate::audit::infrastructure;
@@ -120,6 +121,36 @@ pub(crate) struct CheckArgs {
     /// Print what would be looked at; look at nothing, write nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+impl CheckArgs {
+    /// A check of targets, as a fleet's caller wants it.
+    pub(crate) fn of_targets(
+        aim: AimArgs,
+        trust: TrustArgs,
+        formats: FormatArgs,
+        (details, is_quiet): (DetailArgs, bool),
+    ) -> Self {
+        Self {
+            aim,
+            choice: ChoiceArgs::default(),
+            baseline: None,
+            since_last: false,
+            full: false,
+            trust,
+            no_acknowledged: false,
+            formats,
+            details,
+            output: None,
+            keep: false,
+            quiet: is_quiet,
+            honour_pause: false,
+            previous: None,
+            plan: None,
+            image: None,
+            dry_run: false,
+        }
+    }
 }
 
 pub(crate) fn run(session: &Session, args: &CheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
@@ -341,7 +372,7 @@ impl Job<'_> {
     /// The report, with the deploy that is under way.
     fn under_pause(&self, mut report: Report) -> Report {
         let is_silent = self.args.quiet && report.verdict.exit == ExitCode::Pass;
-        let announced = pause::of_report(&self.project.root, &report);
+        let announced = pause::of_report(&self.project.store_root, &report);
         report.pause = announced.unwrap_or_else(|error| {
             if !is_silent {
                 error.warn(&*self.project.control.events);
@@ -374,6 +405,7 @@ impl Job<'_> {
             text +=
                 &aim.terraform.iter().map(|it| infrastructure::dry_run(self.project, it)).collect::<String>();
             text += &databases::dry_run(self.project, aim);
+            text += &desired::dry_run(self.project, aim);
             for planned in pipeline::plan(&self.auditor().request(aim, self.selection(), &locks)) {
                 text += &describe(planned.section, &planned.plan);
             }

@@ -379,7 +379,13 @@ impl Job<'_> {
         let evidence = look.evidence.iter().map(with_itself).collect();
         let mut checks = pipeline::compare(
             request,
-            &Look { evidence, unreachable: look.unreachable.clone(), infrastructure: None, databases: None },
+            &Look {
+                evidence,
+                unreachable: look.unreachable.clone(),
+                infrastructure: None,
+                databases: None,
+                desired: None,
+            },
         );
         // An export asks for no lock file.
         checks.retain(|check| {
@@ -452,8 +458,9 @@ impl Job<'_> {
             return runs::write_into(&dir, files).map(|()| dir.clone()).map_err(|e| Failure::at(&dir, &e));
         }
         let target = self.aim.target.as_deref();
-        runs::create(&self.project.root, &started.stamp, target, &mut |_| files.clone())
-            .map_err(|error| Failure::at(&self.project.named(&self.project.root.join(runs::PATH)), &error))
+        runs::create(&self.project.store_root, &started.stamp, target, &mut |_| files.clone()).map_err(
+            |error| Failure::at(&self.project.named(&self.project.store_root.join(runs::PATH)), &error),
+        )
     }
 
     /// Whether the lock files of a section, which cannot be read, may be replaced: not where they hold more than

@@ -1,12 +1,13 @@
 //! `driftlock init`: look at the tree, write the configuration, say what was found.
 
+mod older_agent;
 mod security;
 
 use crate::control::Environment;
 use crate::model::printable_path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -37,6 +38,8 @@ use security::SecurityFiles;
 Examples:
   driftlock init           in the directory that holds your stacks and addon modules
   driftlock init --force   write the configuration anew
+  driftlock init --from config.yaml
+                           turn what the older Python agent was told into audit/driftlock.toml
   driftlock init --security   lock files of this machine that say who may do what, too")]
 pub(crate) struct InitArgs {
     /// Replace an existing audit/driftlock.toml
@@ -45,6 +48,9 @@ pub(crate) struct InitArgs {
     /// Propose files of this machine that say who may do what: accounts, sudo, sshd, keys, cron, units
     #[arg(long)]
     security: bool,
+    /// Write the configuration of the agent from FILE, the config.yaml of the older Python agent (TFDriftAgent)
+    #[arg(long, value_name = "FILE", conflicts_with = "security")]
+    from: Option<PathBuf>,
 }
 
 pub(crate) fn run(session: &Session, args: &InitArgs) -> Result<u8, Failure> {
@@ -53,6 +59,10 @@ pub(crate) fn run(session: &Session, args: &InitArgs) -> Result<u8, Failure> {
     if file.exists() && !args.force {
         return Err(Failure::new(format!("{} exists already", printable_path(&file)))
             .hint("replace it with: driftlock init --force"));
+    }
+    if let Some(from) = &args.from {
+        older_agent::run(session, from, &root)?;
+        return Ok(0);
     }
     let mut found = Found::below(&root, &session.control.environment)?;
     if args.security {
@@ -143,7 +153,7 @@ impl Found {
                         detected.insert(path);
                     }
                 }
-                Answer::Containers(_) | Answer::System(_) => {}
+                Answer::Containers(_) | Answer::System(_) | Answer::Ports(_) => {}
                 Answer::Modules(modules) => {
                     for (place, seen) in modules.modules {
                         found.note_module(&place, matches!(seen, crate::host::SeenModule::Whole(_)));
@@ -490,7 +500,7 @@ fn strays(host: &LocalHost, found: &Found, detected: &BTreeSet<Vec<u8>>) -> Resu
     let answers = host.observe(&[query], &Watch::default())?;
     let matched = answers.into_iter().flat_map(|answer| match answer {
         Answer::Files(files) => files.files.into_keys().collect(),
-        Answer::Modules(_) | Answer::Containers(_) | Answer::System(_) => Vec::new(),
+        Answer::Modules(_) | Answer::Containers(_) | Answer::System(_) | Answer::Ports(_) => Vec::new(),
     });
     Ok(matched.filter(|path| !detected.contains(path)).collect())
 }

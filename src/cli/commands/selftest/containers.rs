@@ -142,10 +142,12 @@ impl Container {
     fn of_surroundings(&self) -> Vec<Alteration> {
         let mount = json!({"destination": "/driftlock-selftest", "type": "bind", "source": "/", "rw": false});
         let (mount, network) = (self.with_more("mounts", mount), self.with_more("networks", NOBODY.into()));
+        let port = self.with_more("ports", "127.0.0.1:1->1/tcp".into());
         let mounts = CONTAINER_MOUNTS.id();
         vec![
             self.alteration("a container has lost a mount", mounts, &self.name, mount),
             self.alteration("a container has left a network", CONTAINER_NETWORKS, &self.name, network),
+            self.alteration("a container no longer publishes a port", CONTAINER_NETWORKS, &self.name, port),
         ]
     }
 

@@ -255,6 +255,9 @@ fn setting<'a>(config: &'a Config, scope: &'a Scope, purpose: Purpose) -> Settin
         docker_asked: docker == DockerMode::Required,
         compared_before: false,
         image: None,
+        limits: purpose == Purpose::Export,
+        has_facts: false,
+        asks_desired: false,
         no_machine: false,
         clock: clock::unix,
     }

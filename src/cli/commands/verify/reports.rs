@@ -21,8 +21,8 @@ use crate::trust::{Kept, LONGEST, REPORTS, Refused, Word, walk};
 
 /// Walks the chains of all places, and tells what is wrong with them. Gives the exit code.
 pub(crate) fn verify(project: &Project, trusting: &Trusting, days: Option<u32>) -> Result<u8, Failure> {
-    let runtime = project.named(&project.root.join(runs::PATH));
-    let listed = runs::listed(&project.root).map_err(|error| Failure::at(&runtime, &error))?;
+    let runtime = project.named(&project.store_root.join(runs::PATH));
+    let listed = runs::listed(&project.store_root).map_err(|error| Failure::at(&runtime, &error))?;
     let mut runs = runs::newest_first(listed.runs, i64::MAX);
     // Altering a report moves the time of its writing, and must not move it in the chain.
     runs.sort_by_cached_key(|run| Reverse((run.moment().began, run.stamp.clone(), run.number)));
@@ -67,7 +67,7 @@ fn places(project: &Project, runs: &[Run], trusting: &Trusting) -> BTreeMap<Opti
 
 /// The places of which it is noted which report is the newest.
 fn noted(project: &Project) -> Vec<Option<String>> {
-    let listed = std::fs::read_dir(project.root.join(runs::PATH)).into_iter().flatten().flatten();
+    let listed = std::fs::read_dir(project.store_root.join(runs::PATH)).into_iter().flatten().flatten();
     let place = |name: &str| match name.strip_prefix(".chain")?.strip_suffix(".json")? {
         "" => Some(None),
         target => Some(Some(target.strip_prefix('.')?.to_owned())),
@@ -147,7 +147,7 @@ fn of_remembered(
 
 /// What is said of the copy of the newest report.
 fn of_latest(project: &Project, target: Option<&str>, place: &Place) -> Option<Word> {
-    let path = runs::latest(&project.root, target);
+    let path = runs::latest(&project.store_root, target);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let wrong = |why: &str| Some(Word::Wrong { run: name.clone(), why: why.to_owned() });
     let bytes = match read_file(&path) {

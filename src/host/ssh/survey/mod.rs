@@ -20,8 +20,9 @@ pub use budget::Budget;
 pub use error::SurveyError;
 pub use give::{FileRequest, FilesRequest, GivenFile};
 pub(super) use mounted::{MountQuestion, MountRequest};
+pub(super) use pattern::quoted as quoted_word;
 pub use reader::Reader;
-pub(super) use script::Survey;
+pub(super) use script::{Survey, nonce as script_nonce};
 pub use snapshot::Snapshot;
 
 use crate::host::{Answer, ContainersAnswer, HostError, Layout, Query, Watch, files, modules};

@@ -88,7 +88,7 @@ fn tokens(part: &str) -> Vec<Token> {
 }
 
 /// Text that stands for itself in a shell, whatever it holds.
-pub(super) fn quoted(text: &[u8]) -> Vec<u8> {
+pub(in crate::host::ssh) fn quoted(text: &[u8]) -> Vec<u8> {
     let mut out = b"'".to_vec();
     for &b in text {
         match b {

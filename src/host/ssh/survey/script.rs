@@ -108,7 +108,7 @@ pub(super) fn bare(script: &str) -> String {
 }
 
 /// A word that nothing else on the way says by chance.
-pub(super) fn nonce() -> String {
+pub(in crate::host::ssh) fn nonce() -> String {
     let number = || RandomState::new().build_hasher().finish();
     format!("driftlock-{:016x}{:016x}", number(), number())
 }
@@ -250,6 +250,12 @@ impl<'a> Writer<'a> {
                     self.call(&[b"system_list", name.as_bytes(), path.as_bytes()]);
                 }
                 Request::Owners { name } => self.call(&[b"system_owners", name.as_bytes()]),
+                Request::Search { name, dir, suffix, texts } => {
+                    let words = [b"system_search", name.as_bytes(), dir.as_bytes(), suffix.as_bytes()];
+                    let words = words.into_iter().chain(texts.iter().map(Vec::as_slice));
+                    self.call(&words.collect::<Vec<&[u8]>>());
+                }
+                Request::Sums { name, path } => self.call(&[b"system_sums", name.as_bytes(), path]),
                 Request::Run { name, run, timeout, most } => {
                     // One byte more tells that there is more.
                     let (seconds, bytes) = (timeout.as_secs().to_string(), (most + 1).to_string());

@@ -2,7 +2,7 @@
 # the text as the reason, r and the most bytes that are taken: the output of a program in hex, with = and its exit code
 # among it.
 
-unset -f env grep rpm systemctl timeout
+unset -f env grep md5sum rpm sha1sum systemctl timeout
 # Where programs of the system lie.
 system_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
@@ -36,6 +36,46 @@ system_list() { # NAME PATH
 		printf '%s\000%s\000' "$names" 0
 	else
 		unread ls "$2"
+		printf '%s\000x\000' "$why"
+	fi
+}
+
+system_search() { # NAME DIR SUFFIX TEXT...
+	printf 'S%s\000' "$1"
+	dir=$2 suffix=$3
+	shift 3
+	if ! ls -- "$dir" >/dev/null 2>&1; then
+		unread ls "$dir"
+		printf '%s\000x\000' "$why"
+		return
+	fi
+	for text; do
+		shift
+		set -- "$@" -e "$text"
+	done
+	for file in "$dir"/*"${suffix#/}"; do [ -e "$file" ] && break; done
+	if [ ! -e "$file" ]; then
+		printf '\000%s\000' 0
+		return
+	fi
+	grep -F "$@" -- "$dir"/*"${suffix#/}" /dev/null 2>/dev/null
+	if [ $? -le 1 ]; then printf '\000%s\000' 0; else printf '\000%s\000' e; fi
+}
+
+system_sums() { # NAME PATH
+	printf 'S%s\000' "$1"
+	if [ -f "$2" ] && [ -r "$2" ]; then
+		for sum in md5 sha1; do
+			if command -v "${sum}sum" >/dev/null 2>&1; then
+				digest=$("${sum}sum" <"$2" 2>/dev/null)
+			else
+				digest=$(openssl dgst "-$sum" -r <"$2" 2>/dev/null)
+			fi
+			printf '%s %s\n' "$sum" "${digest%% *}"
+		done
+		printf '\000%s\000' 0
+	else
+		if [ -e "$2" ] && [ ! -f "$2" ]; then why='it is no regular file'; else unread cat "$2"; fi
 		printf '%s\000x\000' "$why"
 	fi
 }

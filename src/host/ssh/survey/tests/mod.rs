@@ -169,6 +169,7 @@ fn told(answer: &Answer) -> String {
         }
         Answer::Containers(_) => String::new(),
         Answer::System(facts) => format!("{facts:#?}"),
+        Answer::Ports(ports) => format!("{ports:#?}"),
     }
 }
 

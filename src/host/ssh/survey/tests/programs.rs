@@ -224,6 +224,7 @@ fn containers_alone_need_no_script() {
         environments: false,
         image: None,
         ignores_unnamed: false,
+        limited: crate::host::Limited::default(),
         clock: || 0,
     };
     assert!(Survey::new(&Layout::of_root(Path::new("/")), &[Query::Containers(query)]).is_none());

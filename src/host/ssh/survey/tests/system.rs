@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::control::waits;
-use crate::host::{ProbeQuery, SystemQuery};
+use crate::host::{ProbeQuery, ShippedQuery, SystemQuery};
 
 fn probes(lines: &[&str]) -> Query {
     let probe = |(number, line): (usize, &&str)| ProbeQuery {
         name: format!("p{number}"),
         run: ["sh", "-c", line].map(str::to_owned).to_vec(),
         timeout: waits::SSH_AFTERMATH.most,
+        fact: None,
     };
     Query::System(SystemQuery::Probes(lines.iter().enumerate().map(probe).collect()))
 }
@@ -29,8 +30,17 @@ fn packages_services_and_output_are_the_same_whatever_the_shell() {
         "echo begun; sleep 600",
         "[ -t 0 ] || read line || echo no input",
     ];
-    let queries =
-        [Query::System(SystemQuery::Packages), Query::System(SystemQuery::Services(units)), probes(&lines)];
+    let paths = ["/usr/bin/ls", "/etc/passwd", "/etc/ssh/sshd_config", "/usr/bin/no such 'thing'", "/etc"];
+    let shipped = ShippedQuery {
+        paths: paths.map(|path| path.as_bytes().to_vec()).to_vec(),
+        package: Some("dpkg".to_owned()),
+    };
+    let queries = [
+        Query::System(SystemQuery::Packages),
+        Query::System(SystemQuery::Services(units)),
+        probes(&lines),
+        Query::System(SystemQuery::Shipped(shipped)),
+    ];
     let project = Project::new();
     let here = agree(&project.layout(), &queries);
     assert!(here[0].starts_with("Ok") && here[0].contains("\"dpkg\""), "{}", here[0]);
@@ -39,6 +49,7 @@ fn packages_services_and_output_are_the_same_whatever_the_shell() {
     {
         assert!(here[2].contains(part), "{part}: {}", here[2]);
     }
+    assert!(here[3].contains("\"coreutils\"") && here[3].contains("\"as_shipped\": \"true\""), "{}", here[3]);
 }
 
 #[test]

@@ -1,0 +1,325 @@
+//! `driftlock serve`: the agent, and its tokens.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::Builder;
+
+use clap::{Args, Subcommand, ValueEnum};
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+use crate::cli::Session;
+use crate::cli::terminal::output::{self, say};
+use crate::cli::terminal::signals::Interrupt;
+use crate::config::host_file::HostFile;
+use crate::config::{self, Deployment, ServeConfig, ServeFile, is_target_name};
+use crate::control::{clock, dates, waits};
+use crate::error::Failure;
+use crate::model::{escaped, in_words};
+use crate::serve::agent::{Agent, Plan};
+use crate::serve::deployed::Setting;
+use crate::serve::http::{CursorKey, Site, SiteCertificate, SiteLimits, SiteServer};
+use crate::serve::site::{AgentSite, ROUTES};
+use crate::serve::tokens::{TokenRole, TokenStore};
+use crate::store::state;
+
+/// Where the state lies where no project is around.
+const STATE_DIR: &str = "/var/lib/driftlock";
+/// The directory of the state of a project's agent, below that of watchers.
+const OWN_STATE: &str = "serve";
+/// The variable that stands in for `--config`, as the older agent had it.
+const VARIABLE: &str = "APP_CONFIG";
+
+/// Check deployments at their times, and answer for them over HTTP
+///
+/// Looks at each of [[deployments]] at its times: of the branch that is the truth, where it has a repository. Serves an API, metrics
+/// and a page on [serve] listen; each request needs a token: driftlock serve token NAME --role read. SIGHUP reads the configuration
+/// again, SIGUSR1 looks at everything now, SIGTERM ends.
+#[derive(Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  driftlock serve token grafana --role scrape   a token for /metrics; it is shown once
+  driftlock serve                               the agent of this project, on 127.0.0.1:8870
+  driftlock serve --config /etc/driftlock/serve.toml
+  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8870/drift/events?status=open
+  kill -USR1 PID                                look at everything now"
+)]
+pub(crate) struct ServeArgs {
+    #[command(subcommand)]
+    other: Option<ServeCommand>,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Listen without TLS on an address that others reach: something in front of it speaks TLS
+    #[arg(long)]
+    insecure: bool,
+    /// The host's own file, which defines programs, addresses, keys and secrets [default: /etc/driftlock/host.toml]
+    #[arg(long, value_name = "FILE")]
+    host_config: Option<PathBuf>,
+    /// How much is logged, as the older agent had it: error, warning, info, debug [env: APP_LOGLEVEL]
+    #[arg(long = "loglevel", short = 'l', value_name = "LEVEL", ignore_case = true)]
+    log_level: Option<LogLevel>,
+}
+
+/// The configuration of an agent, which says where its state lies.
+#[derive(Args)]
+struct PlaceArgs {
+    /// A file with [serve] and [[deployments]] [default: audit/driftlock.toml of the project] [env: APP_CONFIG]
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogLevel {
+    /// Errors and warnings alone
+    #[value(alias = "critical")]
+    Error,
+    /// The same
+    #[value(alias = "warn")]
+    Warning,
+    /// What is done
+    Info,
+    /// What is asked of others, too
+    Debug,
+}
+
+#[derive(Subcommand)]
+enum ServeCommand {
+    Token(TokenArgs),
+}
+
+/// Make, list or revoke the tokens of those who call the agent
+///
+/// A token is printed once, alone on the last line; its digest is kept. A running agent notices at once.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  driftlock serve token grafana --role scrape
+  driftlock serve token ops --role operate --expires 90d
+  driftlock serve token ops --revoke
+  driftlock serve token                         those that there are")]
+struct TokenArgs {
+    /// Its name, which stands in logs and beside what it has acknowledged
+    name: Option<String>,
+    /// What it may do, and all before it: scrape /metrics; read verdicts and names; detail: lines and values; operate: acknowledge
+    /// and reconcile; admin: policies
+    #[arg(long, value_name = "ROLE", requires = "name")]
+    role: Option<RoleArg>,
+    /// After how long it counts no more: 90d, a date
+    #[arg(long, value_name = "WHEN", requires = "role")]
+    expires: Option<String>,
+    /// It counts no more from now on
+    #[arg(long, requires = "name", conflicts_with = "role")]
+    revoke: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// The host's own file [default: /etc/driftlock/host.toml]
+    #[arg(long, value_name = "FILE")]
+    host_config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RoleArg {
+    Scrape,
+    Read,
+    Detail,
+    Operate,
+    Admin,
+}
+
+impl RoleArg {
+    fn role(self) -> TokenRole {
+        match self {
+            Self::Scrape => TokenRole::Scrape,
+            Self::Read => TokenRole::Read,
+            Self::Detail => TokenRole::Detail,
+            Self::Operate => TokenRole::Operate,
+            Self::Admin => TokenRole::Admin,
+        }
+    }
+}
+
+pub(crate) fn run(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    match &args.other {
+        Some(ServeCommand::Token(token)) => tokens(session, token),
+        None => serve(session, args, interrupt),
+    }
+}
+
+/// One reading of the configuration.
+struct AgentInput {
+    serve: ServeConfig,
+    dir: PathBuf,
+    plan: Plan,
+}
+
+impl AgentInput {
+    fn read(session: &Session, place: &PlaceArgs, host: Option<&Path>) -> Result<Self, Failure> {
+        let host = HostFile::load(host).map_err(|error| Failure::from(error).of_project())?;
+        let environment = &session.control.environment;
+        let named = place.config.clone().or_else(|| environment.variable(VARIABLE).map(PathBuf::from));
+        let project = session.project();
+        let (mut config, root) = match (&named, project) {
+            (Some(path), project) => {
+                let file = ServeFile::load(path).map_err(|error| Failure::from(error).of_project())?;
+                file.warnings.iter().for_each(|warning| session.control.events.warning(warning));
+                (file.config, project.ok().map(|project| project.root))
+            }
+            (None, project) => {
+                let project = project?;
+                (project.config, Some(project.root))
+            }
+        };
+        // What the host defines beyond that counts for each deployment's own configuration.
+        host.put_into(&mut config);
+        let serve = config.serve.clone().unwrap_or_default();
+        let from = named.as_deref().and_then(Path::parent).map(Path::to_owned).or_else(|| root.clone());
+        let below = |path: &Path| {
+            let path = environment.expand_home(path);
+            from.as_ref().map_or_else(|| path.clone(), |from| from.join(&path))
+        };
+        let dir = match (&serve.state_dir, &root) {
+            (Some(dir), _) => below(dir),
+            (None, Some(root)) if named.is_none() => root.join(state::PATH).join(OWN_STATE),
+            (None, _) => PathBuf::from(STATE_DIR),
+        };
+        let dir = std::path::absolute(&dir).map_err(|error| Failure::at(&dir, &error))?;
+        let mut deployments = config.deployments;
+        for deployment in &mut deployments {
+            deployment.root = deployment.root.take().map(|root| below(&root));
+        }
+        if deployments.is_empty() {
+            let root = root.as_ref().ok_or_else(|| {
+                Failure::new("there is nothing to look at")
+                    .hint("write [[deployments]] into the configuration")
+            })?;
+            deployments.push(Deployment::named(&name_of(root)));
+        }
+        let plan = Plan {
+            deployments,
+            root,
+            jobs: serve.jobs,
+            retention_days: serve.retention_days,
+            setting: Setting { control: session.control.clone(), host },
+        };
+        let tls = serve.tls.map(|tls| config::TlsFiles { cert: below(&tls.cert), key: below(&tls.key) });
+        Ok(Self { serve: ServeConfig { tls, ..serve }, dir, plan })
+    }
+}
+
+/// The name of a deployment that nobody has named: that of its directory.
+fn name_of(root: &Path) -> String {
+    let name = root.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if is_target_name(name) { name.to_owned() } else { "project".to_owned() }
+}
+
+fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
+    let AgentInput { serve, dir, plan } =
+        AgentInput::read(session, &args.place, args.host_config.as_deref())?;
+    serve.allow_listening(args.insecure).map_err(|error| Failure::from(error).of_project())?;
+    make_private(&dir)?;
+    let _alone = state::hold_agent(&dir, &|| interrupt.watch.is_cancelled())?;
+    let names = plan.deployments.len();
+    let agent = Agent::new(dir.clone(), plan)?;
+    let certificate = serve.tls.as_ref().map(|tls| SiteCertificate::read(&tls.cert, &tls.key)).transpose();
+    let certificate = certificate.map_err(|error| Failure::new(error.to_string()))?.map(Arc::new);
+    let cursors = CursorKey::of_directory(&dir).map_err(|error| Failure::new(error.to_string()))?;
+    let state = Arc::new(AgentSite { agent: Arc::clone(&agent), cursors });
+    let site = Site::new(ROUTES, state, &serve.hosts, Arc::new(TokenStore::new(&dir)), SiteLimits::default());
+    let server = SiteServer::start(serve.listen, certificate.clone(), Arc::new(site)).map_err(|error| {
+        Failure::new(format!("{} cannot be listened on: {}", serve.listen, in_words(&error)))
+            .hint("choose another address with [serve] listen")
+    })?;
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let deployments = if names == 1 { "deployment" } else { "deployments" };
+    say(&format!("listening on {scheme}://{}, {names} {deployments}", server.address()));
+    let reload = || {
+        let done = AgentInput::read(session, &args.place, args.host_config.as_deref()).and_then(|input| {
+            if let Some(certificate) = &certificate {
+                certificate.reload().map_err(|error| Failure::new(error.to_string()))?;
+            }
+            agent.replace(input.plan)
+        });
+        if let Err(failure) = done {
+            say(&failure.before("the configuration stays as it was: ").to_string());
+        }
+    };
+    let asked = listen(&agent)?;
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let every = sd_notify::watchdog_enabled().map_or(waits::TIMETABLE.most, |every| every / 2);
+    let mut beat = || {
+        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        if asked.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            reload();
+        }
+    };
+    agent.run(&mut beat, every, &|| interrupt.watch.is_cancelled());
+    server.end();
+    Ok(0)
+}
+
+/// Makes a directory that nobody else reads.
+fn make_private(dir: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|error| Failure::at(dir, &error))
+}
+
+/// Wakes the agent at signals. What it gives is set when the configuration is to be read again.
+fn listen(agent: &Arc<Agent>) -> Result<Arc<std::sync::atomic::AtomicBool>, Failure> {
+    let failed =
+        |error: std::io::Error| Failure::new(format!("no thread could be started: {}", in_words(&error)));
+    let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGINT, SIGTERM]).map_err(failed)?;
+    let asked = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (agent, reload) = (Arc::clone(agent), Arc::clone(&asked));
+    let wait = move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => reload.store(true, std::sync::atomic::Ordering::SeqCst),
+                SIGUSR1 => drop(agent.reconcile(None)),
+                _ => {}
+            }
+            agent.ring();
+        }
+    };
+    Builder::new().name("signals".to_owned()).spawn(wait).map_err(failed)?;
+    Ok(asked)
+}
+
+fn tokens(session: &Session, args: &TokenArgs) -> Result<u8, Failure> {
+    let input = AgentInput::read(session, &args.place, args.host_config.as_deref())?;
+    let store = TokenStore::new(&input.dir);
+    let failed = |error: crate::serve::tokens::TokenError| Failure::new(error.to_string());
+    match (&args.name, args.role) {
+        (Some(name), _) if args.revoke => {
+            store.revoke(name).map_err(failed)?;
+            output::print(format!("Revoked: {name}\n").as_bytes())?;
+        }
+        (Some(name), Some(role)) => {
+            make_private(&input.dir)?;
+            let expires =
+                args.expires.as_deref().map(|text| dates::until(text, clock::unix())).transpose()?;
+            let token = store.add(name, role.role(), expires.map(|it| it.unix)).map_err(failed)?;
+            let end = if args.expires.is_some() { "" } else { ", until it is revoked" };
+            let told =
+                format!("Token {name}, role {}{end}; it is shown only now:\n{token}\n", role.role().word());
+            output::print(told.as_bytes())?;
+        }
+        (Some(name), None) => {
+            let shown = escaped(name.as_bytes());
+            return Err(Failure::new(format!("token {shown}: --role is needed"))
+                .hint("roles: scrape, read, detail, operate, admin"));
+        }
+        (None, _) => {
+            let all = store.list().map_err(failed)?;
+            let line = |it: &crate::serve::tokens::TokenRecord| {
+                let end = it.expires_unix.and_then(clock::utc_text).unwrap_or_else(|| "-".to_owned());
+                format!("{}\t{}\t{}\t{end}\n", it.name, it.role.word(), it.created)
+            };
+            output::print(all.iter().map(line).collect::<String>().as_bytes())?;
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,435 @@
+//! The agent itself: which runs are under way, what is known of each deployment, and who is told.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::board::Board;
+use super::deployed::{Setting, known_targets};
+use super::http::{Audience, StreamEvent};
+use super::mirror::{Mirror, MirrorError};
+use super::run::DeploymentRun;
+use super::schedule::{RunEnd, Timetable, Wish};
+use super::state::{DeploymentState, EndedRun, RunResult};
+use super::views::{EventView, Timing};
+use crate::config::Deployment;
+use crate::control::clock::{self, Now, Started};
+use crate::control::waits;
+use crate::error::Failure;
+use crate::events::event::Event;
+use crate::events::inbox::HintSource;
+use crate::events::journal::{self, JournalPosition};
+use crate::host::Watch;
+use crate::model::{Report, short_id};
+
+/// How many places of one deployment are looked at at the same time.
+const PLACES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+
+/// The directory of the mirror, in that of a deployment.
+const MIRROR: &str = "git";
+
+/// What the agent is to look at.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    /// The deployments.
+    pub(crate) deployments: Vec<Deployment>,
+    /// The root of deployments that name none and are not fetched.
+    pub(crate) root: Option<PathBuf>,
+    /// How many deployments are looked at at the same time.
+    pub(crate) jobs: NonZeroUsize,
+    /// For how many days events are remembered.
+    pub(crate) retention_days: u32,
+    /// What every deployment is given.
+    pub(crate) setting: Setting,
+}
+
+impl Plan {
+    fn deployment(&self, name: &str) -> Option<&Deployment> {
+        self.deployments.iter().find(|it| it.name == name)
+    }
+}
+
+/// A run that is under way.
+struct Running {
+    watch: Arc<Watch>,
+    deadline: Instant,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The agent.
+pub(crate) struct Agent {
+    /// Where runs, journals and mirrors are kept.
+    pub(crate) dir: PathBuf,
+    plan: Mutex<Arc<Plan>>,
+    timetable: Mutex<Timetable>,
+    running: Mutex<BTreeMap<String, Running>>,
+    states: Mutex<BTreeMap<String, DeploymentState>>,
+    board: Mutex<Board>,
+    /// Readers of the stream: those who see names alone, and those who see lines and values, too.
+    pub(crate) audiences: [Audience; 2],
+    bell: (Mutex<bool>, Condvar),
+}
+
+/// Holds a lock, also after whoever held it before has panicked.
+pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Agent {
+    /// An agent that knows what is kept in `dir` from before.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub(crate) fn new(dir: PathBuf, plan: Plan) -> Result<Arc<Self>, Failure> {
+        let (mut states, mut board) = (BTreeMap::new(), Board::default());
+        let timetable = Timetable::new(&plan.deployments, plan.jobs, Now::read());
+        let agent_dir = dir.clone();
+        for deployment in &plan.deployments {
+            let kept = agent_dir.join(&deployment.name);
+            states.insert(
+                deployment.name.clone(),
+                DeploymentState::recall(&kept, &known_targets(deployment, &kept)),
+            );
+            recall(&mut board, &deployment.name, &kept)?;
+        }
+        board.forget_before(oldest(plan.retention_days));
+        Ok(Arc::new(Self {
+            dir,
+            plan: Mutex::new(Arc::new(plan)),
+            timetable: Mutex::new(timetable),
+            running: Mutex::default(),
+            states: Mutex::new(states),
+            board: Mutex::new(board),
+            audiences: Default::default(),
+            bell: (Mutex::new(false), Condvar::new()),
+        }))
+    }
+
+    /// What it is to look at.
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&held(&self.plan))
+    }
+
+    /// What is known of drift.
+    pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
+        held(&self.board)
+    }
+
+    /// What is known of the deployments.
+    pub(crate) fn states(&self) -> MutexGuard<'_, BTreeMap<String, DeploymentState>> {
+        held(&self.states)
+    }
+
+    /// Where runs and states of a deployment are kept.
+    pub(crate) fn store_root(&self, deployment: &str) -> PathBuf {
+        self.dir.join(deployment)
+    }
+
+    /// Takes note of an event that has just been recorded, and tells those who read the stream.
+    pub(crate) fn note(&self, deployment: &str, event: &Event) {
+        self.board().note(deployment, event);
+        for (audience, detail) in self.audiences.iter().zip([false, true]) {
+            let view = EventView::of(deployment, event, detail);
+            let data = serde_json::to_string(&view).unwrap_or_default();
+            audience.send(&StreamEvent { id: Some(event.id.clone()), name: None, data });
+        }
+    }
+
+    /// What the scheduler knows of each deployment, by name.
+    pub(crate) fn timings(&self) -> BTreeMap<String, Timing> {
+        let now = Now::read();
+        let timing = |times: super::schedule::DeploymentTimes| {
+            let next = times.next.and_then(|wait| i64::try_from(wait.as_secs()).ok());
+            let counters = times.counters;
+            let timing = Timing {
+                enabled: times.enabled,
+                next: next.map(|wait| now.unix.saturating_add(wait)),
+                missed: counters.missed,
+                overrun: counters.overrun,
+            };
+            (times.name, timing)
+        };
+        held(&self.timetable).times(now).map(timing).collect()
+    }
+
+    /// Goes on with another plan.
+    ///
+    /// # Errors
+    /// When what is kept of a new deployment cannot be read.
+    pub(crate) fn replace(&self, plan: Plan) -> Result<(), Failure> {
+        for deployment in &plan.deployments {
+            let kept = self.store_root(&deployment.name);
+            if !self.states().contains_key(&deployment.name) {
+                recall(&mut self.board(), &deployment.name, &kept)?;
+                let state = DeploymentState::recall(&kept, &known_targets(deployment, &kept));
+                self.states().insert(deployment.name.clone(), state);
+            }
+        }
+        self.states().retain(|name, _| plan.deployment(name).is_some());
+        held(&self.timetable).replace(&plan.deployments, plan.jobs, Now::read());
+        *held(&self.plan) = Arc::new(plan);
+        self.ring();
+        Ok(())
+    }
+
+    /// Has deployments looked at as soon as their turn comes: these, or all.
+    pub(crate) fn reconcile(&self, names: Option<&[String]>) -> Vec<(String, Wish)> {
+        let all: Vec<String> = match names {
+            Some(names) => names.to_vec(),
+            None => {
+                self.plan().deployments.iter().filter(|it| it.enabled).map(|it| it.name.clone()).collect()
+            }
+        };
+        let asked = {
+            let mut timetable = held(&self.timetable);
+            all.into_iter().map(|name| (name.clone(), timetable.ask(&name))).collect()
+        };
+        self.ring();
+        asked
+    }
+
+    /// Has whoever waits look again.
+    pub(crate) fn ring(&self) {
+        *held(&self.bell.0) = true;
+        self.bell.1.notify_all();
+    }
+
+    /// Waits until somebody rings, or for so long.
+    fn wait(&self, most: Duration) {
+        let mut rung = held(&self.bell.0);
+        if !*rung {
+            rung = self.bell.1.wait_timeout(rung, most).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *rung = false;
+    }
+
+    /// Looks at each deployment when it is due, until `is_over`; runs that are under way are ended then.
+    pub(crate) fn run(self: &Arc<Self>, beat: &mut dyn FnMut(), every: Duration, is_over: &dyn Fn() -> bool) {
+        while !is_over() {
+            beat();
+            let due = held(&self.timetable).due(Now::read());
+            for name in due {
+                self.begin(&name);
+            }
+            self.end_late();
+            let next = held(&self.timetable).next(Now::read());
+            self.wait(next.min(every).min(self.first_deadline()));
+        }
+        self.end_all();
+    }
+
+    /// Ends runs that take longer than they may.
+    fn end_late(&self) {
+        let now = Instant::now();
+        for run in held(&self.running).values().filter(|run| run.deadline <= now) {
+            run.watch.cancel();
+        }
+    }
+
+    /// The time until the first of the runs that are under way must have ended.
+    fn first_deadline(&self) -> Duration {
+        let now = Instant::now();
+        let running = held(&self.running);
+        let going_on = running.values().filter(|run| !run.watch.is_cancelled());
+        going_on.map(|run| run.deadline.saturating_duration_since(now)).min().unwrap_or(Duration::MAX)
+    }
+
+    fn end_all(&self) {
+        let mut running = std::mem::take(&mut *held(&self.running));
+        for run in running.values() {
+            run.watch.cancel();
+        }
+        let until = Instant::now() + waits::AGENT_END.most;
+        for thread in running.values_mut().filter_map(|run| run.thread.take()) {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, name: &str) {
+        let plan = self.plan();
+        let Some(deployment) = plan.deployment(name).cloned() else { return };
+        if !held(&self.timetable).began(name, Now::read()) {
+            return;
+        }
+        let watch = Arc::new(Watch::default());
+        let deadline = Instant::now() + deployment.timeout;
+        if let Some(state) = self.states().get_mut(name) {
+            state.running = Some(clock::unix());
+        }
+        let (agent, own) = (Arc::clone(self), Arc::clone(&watch));
+        let mut running = held(&self.running);
+        running.insert(name.to_owned(), Running { watch, deadline, thread: None });
+        let work = move || agent.carry_out(&plan, &deployment, &own);
+        match Builder::new().name(format!("run {name}")).spawn(work) {
+            Ok(thread) => {
+                if let Some(run) = running.get_mut(name) {
+                    run.thread = Some(thread);
+                }
+            }
+            Err(error) => {
+                running.remove(name);
+                drop(running);
+                let why = crate::model::in_words(&error);
+                self.warn(name, &format!("no thread could be started: {why}"));
+                held(&self.timetable).ended(name, Now::read(), RunEnd::Failed);
+            }
+        }
+    }
+
+    /// One run of a deployment, from its repository to its reports.
+    fn carry_out(self: &Arc<Self>, plan: &Plan, deployment: &Deployment, watch: &Arc<Watch>) {
+        let started = Started::now();
+        let began = Instant::now();
+        let name = &deployment.name;
+        let attempt = std::panic::AssertUnwindSafe(|| self.attempt(plan, deployment, watch));
+        let attempted = std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
+            Attempt::failed(&Failure::new("the run ended unexpectedly; that is a defect"))
+        });
+        let Attempt { reports, mut errors, commit } = attempted;
+        if watch.is_cancelled() && began.elapsed() >= deployment.timeout {
+            let seconds = deployment.timeout.as_secs();
+            errors.insert(
+                0,
+                format!("it took longer than {seconds} s, and was ended: see timeout of the deployment"),
+            );
+        }
+        let places: Vec<Option<&Report>> = reports.iter().map(Some).collect();
+        let result = if errors.is_empty() { RunResult::of(&places) } else { RunResult::Error };
+        for error in &errors {
+            self.warn(name, error);
+        }
+        if let Some(state) = self.states().get_mut(name) {
+            if errors.is_empty() {
+                state.places.clear();
+            }
+            for report in reports {
+                state.places.insert(report.target.clone(), Arc::new(report));
+            }
+            let duration_ms = started.elapsed_ms();
+            state.ended(EndedRun { began: started.unix, duration_ms, result, errors, commit });
+        }
+        held(&self.running).remove(name);
+        let end = if result == RunResult::Error { RunEnd::Failed } else { RunEnd::Looked };
+        held(&self.timetable).ended(name, Now::read(), end);
+        self.board().forget_before(oldest(plan.retention_days));
+        log::info!(deployment = name.as_str(), result = result.word(), ms = started.elapsed_ms(); "the run ended");
+        self.ring();
+    }
+
+    fn attempt(&self, plan: &Plan, deployment: &Deployment, watch: &Arc<Watch>) -> Attempt {
+        let store_root = self.store_root(&deployment.name);
+        let mut commit = None;
+        let prepared = self.root(plan, deployment, watch, &mut commit).and_then(|root| {
+            let made = std::fs::create_dir_all(&store_root).map_err(|e| Failure::at(&store_root, &e));
+            made.and_then(|()| plan.setting.prepare(deployment, &root, store_root))
+        });
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(failure) => return Attempt { commit, ..Attempt::failed(&failure) },
+        };
+        if let Some(state) = self.states().get_mut(&deployment.name) {
+            state.project = Some(Arc::clone(&prepared.project));
+        }
+        let sink = |event: &Event| self.note(&deployment.name, event);
+        let run = DeploymentRun {
+            project: &prepared.project,
+            aims: &prepared.aims,
+            only: &prepared.only,
+            policies: &prepared.policies,
+            acknowledged: &prepared.acknowledged,
+            trusting: prepared.trusting.as_ref(),
+            trigger: HintSource::Schedule,
+            jobs: PLACES,
+            sink: &sink,
+        };
+        let (mut reports, mut errors) = (Vec::new(), Vec::new());
+        for (aim, done) in prepared.aims.iter().zip(run.carry_out(watch)) {
+            match done {
+                Ok(report) => reports.push(report),
+                Err(failure) => errors.push(format!("{}: {}", aim.name(), failure.in_one_line())),
+            }
+        }
+        Attempt { reports, errors, commit }
+    }
+
+    /// The root of a deployment's project: of a work tree of the commit that its branch is at, or on this machine.
+    fn root(
+        &self,
+        plan: &Plan,
+        deployment: &Deployment,
+        watch: &Watch,
+        commit: &mut Option<String>,
+    ) -> Result<PathBuf, Failure> {
+        let Some(git) = &deployment.git else {
+            let root = deployment.root.clone().or_else(|| plan.root.clone());
+            return root.ok_or_else(|| {
+                Failure::new(format!("deployment {} has no project", deployment.name))
+                    .hint("name its root, or a repository: git = { url = \"…\", branch = \"…\" }")
+            });
+        };
+        let cancelled = || watch.is_cancelled();
+        let failed = |error: MirrorError| Failure::new(error.to_string());
+        let environment = &plan.setting.control.environment;
+        let dir = self.store_root(&deployment.name).join(MIRROR);
+        let mirror = Mirror::open(&dir, git, environment).map_err(failed)?;
+        let fetched = mirror.fetch(&cancelled).map_err(failed)?;
+        if fetched.is_forced {
+            let before = fetched.before.as_deref().map(short_id).unwrap_or_default();
+            self.warn(
+                &deployment.name,
+                &format!("{} was pushed by force: {before} is not in it", git.branch),
+            );
+        }
+        *commit = Some(fetched.commit.clone());
+        let root = mirror.tree(&fetched.commit, &cancelled).map_err(failed)?;
+        if let Err(error) = mirror.prune(&[&fetched.commit], &cancelled) {
+            self.warn(&deployment.name, &format!("old work trees were not removed: {error}"));
+        }
+        Ok(root)
+    }
+
+    fn warn(&self, deployment: &str, text: &str) {
+        self.plan().setting.control.events.warning(&format!("{deployment}: {text}"));
+    }
+}
+
+/// What came of one run.
+struct Attempt {
+    reports: Vec<Report>,
+    errors: Vec<String>,
+    commit: Option<String>,
+}
+
+impl Attempt {
+    fn failed(failure: &Failure) -> Self {
+        Self { reports: Vec::new(), errors: vec![failure.in_one_line()], commit: None }
+    }
+}
+
+/// The moment before which what is over is forgotten, in seconds since 1970.
+fn oldest(retention_days: u32) -> i64 {
+    match retention_days {
+        0 => i64::MIN,
+        days => clock::unix() - i64::from(days) * 24 * 60 * 60,
+    }
+}
+
+/// Puts on the board what a deployment's journal holds.
+fn recall(board: &mut Board, deployment: &str, store_root: &Path) -> Result<(), Failure> {
+    const BATCH: usize = 1000;
+    let (dir, mut position) = (journal::directory(store_root), JournalPosition::default());
+    loop {
+        let events = journal::read_some(&dir, &mut position, BATCH).map_err(|e| Failure::at(&dir, &e))?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        for event in &events {
+            board.recall(deployment, event);
+        }
+    }
+}

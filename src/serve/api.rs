@@ -1,0 +1,405 @@
+//! What each operation of the API does, apart from how it is asked and answered.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::agent::Agent;
+use super::board::{Incident, IncidentStatus};
+use super::page::verdict;
+use super::schedule::Wish;
+use super::state::RunResult;
+use super::views::{DeploymentList, DeploymentView, IncidentPage, IncidentView, Timeline, WholeReport};
+use crate::acknowledge::{self, Acknowledgement, Edit, EditError, reaches_too_far};
+use crate::atomic::read_file;
+use crate::audit::acknowledgements::with_rules;
+use crate::check;
+use crate::control::{clock, dates};
+use crate::error::Failure;
+use crate::events::event::{Event, Happened, Scene};
+use crate::events::inbox::HintSource;
+use crate::events::journal::Journal;
+use crate::events::open_findings::OpenFindings;
+use crate::model::{Category, CheckResult, Finding, Moment, Severity, escaped};
+use crate::report::json;
+use crate::store::{runs, state};
+use crate::watch::WatchRecords;
+
+/// How many incidents a page has where nothing is said.
+const PAGE: usize = 100;
+/// How many it has at most.
+const LARGEST_PAGE: usize = 1000;
+/// How many days a timeline has where nothing is said, and at most.
+const DAYS: (u32, u32) = (30, 366);
+/// For how many days the API acknowledges at most.
+const LONGEST: i64 = 30 * 24 * 60 * 60;
+/// How long a reason is at most.
+const LONGEST_REASON: usize = 500;
+
+/// A request that cannot be carried out, by the kind of HTTP status that it has.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// Something that was said has no sense: 400.
+    #[error("{0}")]
+    Senseless(String),
+    /// There is no such thing: 404.
+    #[error("{0}")]
+    Unknown(String),
+    /// It is not in a state for that: 409.
+    #[error("{0}")]
+    Conflict(String),
+    /// The machine did not let it: 500. The text is logged, and not sent.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Broken(failure.in_one_line())
+    }
+}
+
+/// What narrows a list of incidents; each is a list of words with commas in between.
+#[derive(Debug, Default)]
+pub(crate) struct IncidentQuery {
+    /// Statuses: open, acknowledged, approved, remediating, escalated, resolved.
+    pub(crate) status: Option<String>,
+    /// Configuration items.
+    pub(crate) ci: Option<String>,
+    /// Categories.
+    pub(crate) category: Option<String>,
+    /// Severities.
+    pub(crate) severity: Option<String>,
+    /// Those that were seen at or after this moment: a date, or RFC 3339.
+    pub(crate) since: Option<String>,
+    /// Deployments.
+    pub(crate) deployment: Option<String>,
+    /// How many at most: 1 to 1000.
+    pub(crate) limit: Option<usize>,
+    /// Where the page before ended.
+    pub(crate) cursor: Option<String>,
+}
+
+/// A list of words of a query, each of which must be one of `known`.
+fn words(key: &str, text: Option<&str>, known: &[&str]) -> Result<Option<Vec<String>>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    let all: Vec<String> = text.split(',').map(|word| word.trim().to_owned()).collect();
+    match all.iter().find(|word| !known.contains(&word.as_str())) {
+        Some(odd) => {
+            let odd = escaped(odd.as_bytes());
+            Err(Refusal::Senseless(format!("{key}: \"{odd}\" is none of {}", known.join(", "))))
+        }
+        None => Ok(Some(all)),
+    }
+}
+
+/// Reading and writing the place where a page ends.
+#[derive(Clone, Copy)]
+pub(crate) struct IncidentCursors<'a> {
+    /// The id in a cursor; `None` where it was not given out here.
+    pub(crate) read: &'a dyn Fn(&str) -> Option<String>,
+    /// The cursor behind an id.
+    pub(crate) write: &'a dyn Fn(&str) -> String,
+}
+
+/// The incidents that a query names.
+pub(crate) fn incidents(
+    agent: &Agent,
+    query: &IncidentQuery,
+    detail: bool,
+    cursors: IncidentCursors<'_>,
+) -> Result<IncidentPage, Refusal> {
+    let statuses = words("status", query.status.as_deref(), &IncidentStatus::ALL.map(IncidentStatus::word))?;
+    let categories = words("category", query.category.as_deref(), &Category::ALL.map(Category::word))?;
+    let severities = words("severity", query.severity.as_deref(), &Severity::ALL.map(Severity::word))?;
+    let list = |text: &Option<String>| {
+        text.as_ref().map(|text| text.split(',').map(str::to_owned).collect::<Vec<_>>())
+    };
+    let (items, deployments) = (list(&query.ci), list(&query.deployment));
+    let since = query.since.as_deref().map(|text| {
+        let moment = dates::moment(text).map(|moment| moment.unix);
+        moment
+            .ok_or_else(|| Refusal::Senseless("since: write 2026-12-01, or 2026-12-01T18:00:00Z".to_owned()))
+    });
+    let since = since.transpose()?;
+    let limit = query.limit.unwrap_or(PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        return Err(Refusal::Senseless(format!("limit: it is 1 to {LARGEST_PAGE}")));
+    }
+    let after = query.cursor.as_deref().map(|text| {
+        (cursors.read)(text)
+            .ok_or_else(|| Refusal::Senseless("cursor: it is none that was given out here".to_owned()))
+    });
+    let after = after.transpose()?;
+    let is_in = |list: &Option<Vec<String>>, word: Option<&str>| {
+        list.as_ref().is_none_or(|list| word.is_some_and(|word| list.iter().any(|it| it == word)))
+    };
+    let is_wanted = |it: &&Incident| {
+        is_in(&statuses, Some(it.status.word()))
+            && is_in(&items, Some(&it.last.ci_id))
+            && is_in(&categories, it.last.category.map(Category::word))
+            && is_in(&severities, it.last.severity.map(Severity::word))
+            && is_in(&deployments, Some(&it.deployment))
+            && since.is_none_or(|since| it.last.detected_at_unix >= since)
+    };
+    let board = agent.board();
+    let mut found = board.before(after.as_deref()).filter(is_wanted);
+    let page: Vec<&Incident> = found.by_ref().take(limit).collect();
+    let next = found.next().and(page.last()).map(|last| (cursors.write)(&last.id));
+    Ok(IncidentPage { events: page.into_iter().map(|it| IncidentView::of(it, detail)).collect(), next })
+}
+
+/// One incident.
+pub(crate) fn incident(agent: &Agent, id: &str, detail: bool) -> Result<IncidentView, Refusal> {
+    let board = agent.board();
+    board.incident(id).map(|it| IncidentView::of(it, detail)).ok_or_else(unknown_event)
+}
+
+fn unknown_event() -> Refusal {
+    Refusal::Unknown("there is no event of this id".to_owned())
+}
+
+/// All deployments.
+pub(crate) fn deployments(agent: &Agent, detail: bool) -> DeploymentList {
+    let timings = agent.timings();
+    let timing = |name: &str| timings.get(name).copied().unwrap_or_default();
+    let view = |(name, state): (&String, &super::state::DeploymentState)| {
+        DeploymentView::of(name, state, timing(name), detail)
+    };
+    DeploymentList { deployments: agent.states().iter().map(view).collect() }
+}
+
+/// The newest reports of all deployments. A deployment that has not been looked at is an error.
+pub(crate) fn report(agent: &Agent, detail: bool) -> WholeReport {
+    let verdict = verdict(&agent.states()).unwrap_or(RunResult::Error);
+    let mut open = BTreeMap::new();
+    for incident in agent.board().unresolved() {
+        let severity = incident.last.severity.map_or("none", Severity::word);
+        *open.entry(severity.to_owned()).or_default() += 1;
+    }
+    let DeploymentList { deployments } = deployments(agent, detail);
+    WholeReport { generated_at: clock::utc().0, verdict, open, deployments }
+}
+
+/// What narrows a timeline.
+#[derive(Debug, Default)]
+pub(crate) struct TimelineQuery {
+    /// How many days up to today: 1 to 366.
+    pub(crate) days: Option<u32>,
+}
+
+/// What happened on the last days.
+pub(crate) fn timeline(agent: &Agent, query: &TimelineQuery) -> Result<Timeline, Refusal> {
+    let days = query.days.unwrap_or(DAYS.0);
+    if !(1..=DAYS.1).contains(&days) {
+        return Err(Refusal::Senseless(format!("days: it is 1 to {}", DAYS.1)));
+    }
+    let board = agent.board();
+    let all: Vec<&Incident> = board.before(None).collect();
+    Ok(Timeline::of(&all.into_iter(), days, clock::unix()))
+}
+
+/// Deployments that are to be looked at.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReconcileBody {
+    /// Names of deployments, or of targets: those of them that have such a target are looked at; absent is all.
+    targets: Option<Vec<String>>,
+}
+
+/// Deployments that will be looked at.
+#[derive(Debug, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Queued {
+    /// Their names.
+    queued: Vec<String>,
+}
+
+/// Has deployments looked at as soon as their turn comes.
+pub(crate) fn reconcile(agent: &Agent, body: &ReconcileBody) -> Result<Queued, Refusal> {
+    let plan = agent.plan();
+    let names = match &body.targets {
+        None => None,
+        Some(targets) => {
+            let mut names = Vec::new();
+            for target in targets {
+                let is_it = |name: &str| name == target;
+                let found = plan.deployments.iter().filter(|it| {
+                    is_it(&it.name)
+                        || it.targets.iter().flatten().any(|name| is_it(name))
+                        || has_place(agent, &it.name, target)
+                });
+                let before = names.len();
+                names.extend(found.map(|it| it.name.clone()));
+                if names.len() == before {
+                    let target = escaped(target.as_bytes());
+                    return Err(Refusal::Unknown(format!(
+                        "no deployment and no target is called \"{target}\""
+                    )));
+                }
+            }
+            names.sort();
+            names.dedup();
+            Some(names)
+        }
+    };
+    let asked = agent.reconcile(names.as_deref());
+    if let Some((name, _)) =
+        asked.iter().find(|(_, wish)| *wish == Wish::Disabled).filter(|_| names.is_some())
+    {
+        return Err(Refusal::Conflict(format!("{name} is switched off")));
+    }
+    let is_queued = |wish: Wish| matches!(wish, Wish::Queued | Wish::Waiting | Wish::Again);
+    let queued = asked.into_iter().filter(|(_, wish)| is_queued(*wish)).map(|(name, _)| name).collect();
+    Ok(Queued { queued })
+}
+
+fn has_place(agent: &Agent, deployment: &str, target: &str) -> bool {
+    agent
+        .states()
+        .get(deployment)
+        .is_some_and(|state| state.places.keys().flatten().any(|name| name == target))
+}
+
+/// An acknowledgement.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AcknowledgeBody {
+    /// Why it is left for now.
+    pub(crate) reason: String,
+    /// Until when: `7d`, a date, or RFC 3339; at most 30 days from now.
+    pub(crate) until: String,
+}
+
+/// Acknowledges what is open, in the name of a token.
+pub(crate) fn acknowledge(
+    agent: &Agent,
+    id: &str,
+    body: &AcknowledgeBody,
+    by: &str,
+) -> Result<IncidentView, Refusal> {
+    let known = agent.board().incident(id).cloned().ok_or_else(unknown_event)?;
+    if matches!(known.status, IncidentStatus::Resolved | IncidentStatus::Acknowledged) {
+        return Err(Refusal::Conflict(format!("it is {} already", known.status.word())));
+    }
+    let reason = body.reason.trim();
+    if reason.is_empty() || reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
+        return Err(Refusal::Senseless(format!(
+            "reason: one line of 1 to {LONGEST_REASON} characters says why it is left for now"
+        )));
+    }
+    let now = clock::Started::now();
+    let until =
+        dates::until(&body.until, now.unix).map_err(|why| Refusal::Senseless(format!("until: {why}")))?;
+    if until.unix - now.unix > LONGEST {
+        return Err(Refusal::Senseless("until: the API acknowledges for 30 days at most".to_owned()));
+    }
+    let entry = entry(agent, &known, reason, by, Moment { text: now.rfc3339, unix: now.unix }, until)?;
+    let store_root = agent.store_root(&known.deployment);
+    let put = |there: &[Acknowledgement]| {
+        let same = there.iter().position(|it| it.is_of_same_subject(&entry));
+        let edit = same.map_or_else(|| Edit::Add(entry.clone()), |at| Edit::Put(at, entry.clone()));
+        Ok::<_, EditError>((vec![edit], ()))
+    };
+    let written = with_rules(|rules| acknowledge::edit(&store_root, rules, put));
+    written.map_err(|error| Refusal::Broken(error.to_string()))?;
+    record(agent, &known)?;
+    incident(agent, id, true)
+}
+
+/// The entry that acknowledges an incident: its finding must still be there as it was seen.
+fn entry(
+    agent: &Agent,
+    known: &Incident,
+    reason: &str,
+    by: &str,
+    since: Moment,
+    until: Moment,
+) -> Result<Acknowledgement, Refusal> {
+    let states = agent.states();
+    let report = states.get(&known.deployment).and_then(|state| state.places.get(&known.last.target));
+    let is_it = |check: &CheckResult, finding: &Finding| {
+        known.last.fingerprint.as_deref() == Some(&finding.fingerprint(check.id).to_string())
+    };
+    let found = report
+        .into_iter()
+        .flat_map(|report| &report.checks)
+        .find_map(|check| Some(check.id).zip(check.findings.iter().find(|finding| is_it(check, finding))));
+    let Some((check, finding)) = found else {
+        return Err(Refusal::Conflict(
+            "the newest report does not have it as it was seen: look again, and see what there is now"
+                .to_owned(),
+        ));
+    };
+    if !acknowledge::can_be(finding) {
+        return Err(Refusal::Conflict("what could not be looked at cannot be acknowledged".to_owned()));
+    }
+    if reaches_too_far(finding, until.unix, since.unix) {
+        return Err(Refusal::Senseless("until: a sensitive value drifted; 30 days at most".to_owned()));
+    }
+    Ok(Acknowledgement {
+        check: check.to_owned(),
+        subject: finding.subject.key.clone(),
+        target: known.last.target.clone(),
+        kind: finding.kind,
+        fingerprint: finding.fingerprint(check),
+        reason: reason.to_owned(),
+        by: by.to_owned(),
+        since,
+        until,
+    })
+}
+
+/// Records that an incident is acknowledged, before any run sees it.
+fn record(agent: &Agent, known: &Incident) -> Result<(), Refusal> {
+    let store_root = agent.store_root(&known.deployment);
+    let project = agent.states().get(&known.deployment).and_then(|state| state.project.clone());
+    let project = project.ok_or_else(|| {
+        Refusal::Conflict("no run has ended since the start: try again when one has".to_owned())
+    })?;
+    let target = known.last.target.as_deref();
+    let failed = |error: std::io::Error| Refusal::from(Failure::at(&store_root, &error));
+    let _alone = state::hold(&store_root, target, &|| false)
+        .map_err(|failure| Refusal::Conflict(format!("{}: try again", failure.in_one_line())))?;
+    let mut journal = Journal::open(&store_root).map_err(failed)?;
+    let mut open = OpenFindings::read(&store_root, target).map_err(failed)?;
+    let fresh = Event::new(Happened::Acknowledged, Scene { target, trigger: HintSource::Api });
+    let (id, at) = (fresh.id, (fresh.detected_at, fresh.detected_at_unix));
+    let event = Event {
+        id,
+        event: Happened::Acknowledged,
+        trigger: HintSource::Api,
+        detected_at: at.0,
+        detected_at_unix: at.1,
+        ..known.last.clone()
+    };
+    let mut sink = |event: &Event| {
+        agent.note(&known.deployment, event);
+        Ok(())
+    };
+    let mut records = WatchRecords { journal: &mut journal, open: &mut open, sink: &mut sink };
+    drop(records.record(&project, vec![event])?);
+    open.write(&store_root).map_err(failed)
+}
+
+/// The file of a run's report, of a deployment where one is named.
+pub(crate) fn report_file(agent: &Agent, run: &str, deployment: Option<&str>) -> Result<Vec<u8>, Refusal> {
+    let unknown = || Refusal::Unknown("there is no report of this run".to_owned());
+    // Whatever is no name of a run leads nowhere.
+    let (_, _, _) = runs::parse_name(run).filter(|_| runs::is_own(run)).ok_or_else(unknown)?;
+    let names: Vec<String> = agent.states().keys().cloned().collect();
+    let names = names.iter().filter(|name| deployment.is_none_or(|wanted| wanted == *name));
+    names
+        .map(|name| agent.store_root(name).join(runs::PATH).join(run).join(json::FILE))
+        .find_map(|path| read_file(&path).ok())
+        .ok_or_else(unknown)
+}
+
+/// The view of a report's bytes for who may not see lines and values.
+pub(crate) fn brief(bytes: &[u8]) -> Result<super::views::PlaceView, Refusal> {
+    let report = json::read_known(bytes, &check::meta);
+    let report = report.map_err(|why| Refusal::Broken(why.to_string()))?;
+    Ok(super::views::PlaceView::of(&report, false))
+}

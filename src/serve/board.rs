@@ -1,0 +1,231 @@
+//! What the agent knows of drift: one incident for each finding, from the event that opened it to the one that ended it.
+//!
+//! The journals of the deployments are the store; this is an index of them in memory, made anew at each start.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use crate::events::event::{Event, Happened};
+
+/// The state of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum IncidentStatus {
+    /// It drifts, or cannot be looked at, and nobody has said anything of it.
+    Open,
+    /// Somebody has acknowledged it.
+    Acknowledged,
+    /// It drifts in a window for which drift is approved.
+    Approved,
+    /// It is being repaired.
+    Remediating,
+    /// A repair has failed, or was not allowed.
+    Escalated,
+    /// It is over.
+    Resolved,
+}
+
+impl IncidentStatus {
+    /// Every status.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Open, Self::Acknowledged, Self::Approved, Self::Remediating, Self::Escalated, Self::Resolved];
+
+    /// The word of the API.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Approved => "approved",
+            Self::Remediating => "remediating",
+            Self::Escalated => "escalated",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    fn after(event: &Event) -> Self {
+        match event.event {
+            Happened::Resolved => Self::Resolved,
+            Happened::Acknowledged => Self::Acknowledged,
+            _ => Self::Open,
+        }
+    }
+}
+
+/// A finding of a deployment, from its first event to its last.
+#[derive(Debug, Clone)]
+pub(crate) struct Incident {
+    /// The id of the event that opened it.
+    pub(crate) id: String,
+    /// The deployment.
+    pub(crate) deployment: String,
+    /// When it was opened: RFC 3339, and seconds since 1970.
+    pub(crate) opened: (String, i64),
+    /// When it was over, the same way.
+    pub(crate) resolved: Option<(String, i64)>,
+    /// Its state.
+    pub(crate) status: IncidentStatus,
+    /// What was last seen of it.
+    pub(crate) last: Event,
+}
+
+/// The place of a finding: deployment, target, check, subject.
+type Place = (String, Option<String>, String, Option<String>);
+
+/// The index.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    /// Oldest first; ids are in this order, too.
+    incidents: Vec<Incident>,
+    by_id: HashMap<String, usize>,
+    open: HashMap<Place, usize>,
+    counts: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+impl Board {
+    /// Takes note of an event that a journal holds from before.
+    pub(crate) fn recall(&mut self, deployment: &str, event: &Event) {
+        let Some(check) = &event.check else { return };
+        let place = (deployment.to_owned(), event.target.clone(), check.clone(), event.subject.clone());
+        let known = self.open.get(&place).copied();
+        let at = known.unwrap_or_else(|| self.begin(deployment, event, &place));
+        let Some(incident) = self.incidents.get_mut(at) else { return };
+        incident.status = IncidentStatus::after(event);
+        if incident.status == IncidentStatus::Resolved {
+            incident.resolved = Some((event.detected_at.clone(), event.detected_at_unix));
+            self.open.remove(&place);
+        } else {
+            incident.last = event.clone();
+        }
+    }
+
+    fn begin(&mut self, deployment: &str, event: &Event, place: &Place) -> usize {
+        let at = self.incidents.len();
+        self.incidents.push(Incident {
+            id: event.id.clone(),
+            deployment: deployment.to_owned(),
+            opened: (event.detected_at.clone(), event.detected_at_unix),
+            resolved: None,
+            status: IncidentStatus::Open,
+            last: event.clone(),
+        });
+        self.by_id.insert(event.id.clone(), at);
+        self.open.insert(place.clone(), at);
+        at
+    }
+
+    /// Takes note of an event that has just been recorded.
+    pub(crate) fn note(&mut self, deployment: &str, event: &Event) {
+        self.recall(deployment, event);
+        let category = event.category.map_or("none", crate::model::Category::word);
+        *self.counts.entry((event.event.word(), category)).or_default() += 1;
+    }
+
+    /// An incident by its id.
+    pub(crate) fn incident(&self, id: &str) -> Option<&Incident> {
+        self.incidents.get(*self.by_id.get(id)?)
+    }
+
+    /// Incidents, newest first, that were opened before the one with an id, where one is said.
+    pub(crate) fn before<'a>(&'a self, id: Option<&str>) -> impl Iterator<Item = &'a Incident> {
+        let end = id.map_or(self.incidents.len(), |id| {
+            self.by_id
+                .get(id)
+                .copied()
+                .unwrap_or_else(|| self.incidents.partition_point(|incident| incident.id.as_str() < id))
+        });
+        self.incidents[..end].iter().rev()
+    }
+
+    /// Incidents that are not over.
+    pub(crate) fn unresolved(&self) -> impl Iterator<Item = &Incident> {
+        self.open.values().filter_map(|at| self.incidents.get(*at))
+    }
+
+    /// How many events there were since the start, by event and category.
+    pub(crate) fn counts(&self) -> &BTreeMap<(&'static str, &'static str), u64> {
+        &self.counts
+    }
+
+    /// Forgets incidents that were over before a moment.
+    pub(crate) fn forget_before(&mut self, unix: i64) {
+        let is_old = |it: &Incident| it.resolved.as_ref().is_some_and(|(_, at)| *at < unix);
+        if !self.incidents.iter().any(is_old) {
+            return;
+        }
+        self.incidents.retain(|it| !is_old(it));
+        self.by_id = self.incidents.iter().enumerate().map(|(at, it)| (it.id.clone(), at)).collect();
+        let unresolved = self.incidents.iter().enumerate().filter(|(_, it)| it.resolved.is_none());
+        let place = |it: &Incident| {
+            let last = &it.last;
+            let check = last.check.clone().unwrap_or_default();
+            (it.deployment.clone(), last.target.clone(), check, last.subject.clone())
+        };
+        self.open = unresolved.map(|(at, it)| (place(it), at)).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::event::Scene;
+    use crate::events::inbox::HintSource;
+
+    fn event(happened: Happened, subject: &str) -> Event {
+        let mut event = Event::new(happened, Scene { target: None, trigger: HintSource::Start });
+        event.check = Some("compose_hashes".to_owned());
+        event.subject = Some(subject.to_owned());
+        event
+    }
+
+    fn told(board: &Board) -> Vec<(String, &'static str)> {
+        let of = |it: &Incident| (it.last.subject.clone().unwrap(), it.status.word());
+        board.before(None).map(of).collect()
+    }
+
+    #[test]
+    fn an_incident_leads_from_its_first_event_to_its_last() {
+        let mut board = Board::default();
+        let first = event(Happened::Detected, "a");
+        board.note("erp", &first);
+        board.note("erp", &event(Happened::Detected, "b"));
+        board.note("erp", &event(Happened::Changed, "a"));
+        board.note("erp", &event(Happened::Acknowledged, "b"));
+        board.note("erp", &event(Happened::Resolved, "a"));
+        assert_eq!(told(&board), [("b".to_owned(), "acknowledged"), ("a".to_owned(), "resolved")]);
+        assert_eq!(board.incident(&first.id).unwrap().status, IncidentStatus::Resolved);
+        board.note("erp", &event(Happened::Detected, "a"));
+        assert_eq!(told(&board).first().unwrap(), &("a".to_owned(), "open"));
+        assert_eq!(board.unresolved().count(), 2);
+        // The same subject of another deployment is another one.
+        board.note("shop", &event(Happened::Detected, "a"));
+        assert_eq!((board.unresolved().count(), board.before(None).count()), (3, 4));
+    }
+
+    #[test]
+    fn pages_go_on_where_they_ended_though_more_has_come() {
+        let mut board = Board::default();
+        for subject in ["a", "b", "c"] {
+            board.note("erp", &event(Happened::Detected, subject));
+        }
+        let first = board.before(None).next().unwrap().id.clone();
+        board.note("erp", &event(Happened::Detected, "d"));
+        let rest: Vec<_> = board.before(Some(&first)).map(|it| it.last.subject.clone().unwrap()).collect();
+        assert_eq!(rest, ["b", "a"]);
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_and_what_is_open_is_not() {
+        let mut board = Board::default();
+        for (happened, subject) in
+            [(Happened::Detected, "a"), (Happened::Detected, "b"), (Happened::Resolved, "a")]
+        {
+            board.note("erp", &event(happened, subject));
+        }
+        board.forget_before(i64::MAX);
+        assert_eq!(told(&board), [("b".to_owned(), "open")]);
+        board.note("erp", &event(Happened::Resolved, "b"));
+        assert_eq!(told(&board), [("b".to_owned(), "resolved")]);
+    }
+}

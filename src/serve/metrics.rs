@@ -1,0 +1,123 @@
+//! `/metrics`: the series of the textfile for the newest report of each place, and those of the agent itself.
+
+use std::fmt::{Display, Write as _};
+
+use super::agent::Agent;
+use super::state::{BUCKETS, RunResult};
+use crate::model::Report;
+use crate::report::{Presentation, REPORTERS};
+
+/// The media type of the text format.
+pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Writes one metric after the other.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let labels: Vec<String> =
+            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", quoted(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.text, "{name}{labels} {value}");
+    }
+}
+
+/// The page of metrics.
+pub(crate) fn page(agent: &Agent) -> String {
+    let mut page = Page { text: of_reports(agent) };
+    deployments(&mut page, agent);
+    durations(&mut page, agent);
+    events(&mut page, agent);
+    page.text
+}
+
+/// The series of the textfile; a deployment stands where a textfile has the project.
+fn of_reports(agent: &Agent) -> String {
+    let mut reports: Vec<Report> = Vec::new();
+    for (name, state) in &*agent.states() {
+        let of_place =
+            |report: &std::sync::Arc<Report>| Report { project: name.clone(), ..Report::clone(report) };
+        reports.extend(state.places.values().map(of_place));
+    }
+    let format = REPORTERS.iter().find(|it| it.id() == "prometheus");
+    let bytes = format.filter(|_| !reports.is_empty()).map(|it| it.render(&reports, Presentation::KEPT));
+    String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
+}
+
+fn deployments(page: &mut Page, agent: &Agent) {
+    let timings = agent.timings();
+    let states = agent.states();
+    let name = "driftlock_deployment_runs_total";
+    page.head(name, "counter", "Runs that have ended, by result, since the agent was started.");
+    for (deployment, state) in &*states {
+        for result in RunResult::ALL {
+            let count = state.runs.get(&result).copied().unwrap_or(0);
+            page.sample(name, &[("deployment", deployment), ("result", result.word())], count);
+        }
+    }
+    let name = "driftlock_deployment_missed_total";
+    page.head(name, "counter", "Times of the schedule at which no run began.");
+    for (deployment, timing) in &timings {
+        page.sample(name, &[("deployment", deployment)], timing.missed);
+    }
+    let name = "driftlock_deployment_overrun_total";
+    page.head(name, "counter", "Times of the schedule at which the run before still went on.");
+    for (deployment, timing) in &timings {
+        page.sample(name, &[("deployment", deployment)], timing.overrun);
+    }
+    let name = "driftlock_deployment_last_success_timestamp_seconds";
+    page.head(name, "gauge", "When a run last began that could look at everything.");
+    for (deployment, state) in &*states {
+        if let Some(moment) = state.last_success {
+            page.sample(name, &[("deployment", deployment)], moment);
+        }
+    }
+    let name = "driftlock_deployment_running";
+    page.head(name, "gauge", "Whether a run is under way.");
+    for (deployment, state) in &*states {
+        page.sample(name, &[("deployment", deployment)], u8::from(state.running.is_some()));
+    }
+}
+
+fn durations(page: &mut Page, agent: &Agent) {
+    let name = "driftlock_deployment_duration_seconds";
+    page.head(name, "histogram", "How long runs took.");
+    let states = agent.states();
+    for (deployment, state) in states.iter().filter(|(_, state)| !state.runs.is_empty()) {
+        let all: u64 = state.runs.values().sum();
+        for (bound, count) in BUCKETS.iter().zip(state.durations) {
+            let bound = bound.to_string();
+            page.sample(&format!("{name}_bucket"), &[("deployment", deployment), ("le", &bound)], count);
+        }
+        page.sample(&format!("{name}_bucket"), &[("deployment", deployment), ("le", "+Inf")], all);
+        page.sample(&format!("{name}_sum"), &[("deployment", deployment)], state.seconds);
+        page.sample(&format!("{name}_count"), &[("deployment", deployment)], all);
+    }
+}
+
+fn events(page: &mut Page, agent: &Agent) {
+    let board = agent.board();
+    let name = "driftlock_events_total";
+    page.head(name, "counter", "Events since the agent was started, by name and category.");
+    for ((event, category), count) in board.counts() {
+        page.sample(name, &[("event", event), ("category", category)], count);
+    }
+    let name = "driftlock_open_incidents";
+    page.head(name, "gauge", "Findings that are not over, by status and severity.");
+    let mut open = std::collections::BTreeMap::<(&str, &str), u64>::new();
+    for incident in board.unresolved() {
+        let severity = incident.last.severity.map_or("none", crate::model::Severity::word);
+        *open.entry((incident.status.word(), severity)).or_default() += 1;
+    }
+    for ((status, severity), count) in &open {
+        page.sample(name, &[("status", status), ("severity", severity)], count);
+    }
+}

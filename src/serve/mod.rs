@@ -1,0 +1,18 @@
+//! The agent: what is looked at when, from which commit, and how others hear of it.
+
+pub(crate) mod agent;
+pub(crate) mod api;
+pub(crate) mod board;
+pub(crate) mod deployed;
+#[expect(dead_code, reason = "no route of today needs all of it")]
+pub(crate) mod http;
+pub(crate) mod metrics;
+pub(crate) mod mirror;
+pub(crate) mod page;
+pub(crate) mod run;
+pub(crate) mod schedule;
+mod secret;
+pub(crate) mod site;
+pub(crate) mod state;
+pub(crate) mod tokens;
+pub(crate) mod views;

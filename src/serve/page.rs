@@ -1,0 +1,357 @@
+//! The page: places, what is open by its cause, what happened on each day, and what a reader with the right role can do about it.
+
+use std::collections::BTreeMap;
+
+use super::agent::Agent;
+use super::board::{Incident, IncidentStatus};
+use super::state::{DeploymentState, RunResult};
+use super::views::Timeline;
+use crate::control::clock;
+use crate::model::{Category, CauseKind, Report, Status};
+use crate::report::html::markup::Markup;
+use crate::report::html::page::STYLE as REPORT_STYLE;
+
+/// The style of the page, behind that of reports.
+const STYLE: &str = include_str!("page.css");
+/// The script of the page.
+const SCRIPT: &str = include_str!("page.js");
+/// How many days the timeline has.
+const DAYS: u32 = 30;
+/// How many incidents of one cause are shown unfolded.
+const UNFOLDED: usize = 10;
+/// How many incidents that are over are listed.
+const RECENT: usize = 20;
+
+const HEAD: &str = "\
+<!DOCTYPE html>
+<html lang=en>
+<head>
+<meta charset=utf-8>
+<meta name=viewport content=\"width=device-width, initial-scale=1\">
+<meta name=color-scheme content=\"light dark\">
+<meta name=robots content=noindex>
+<link rel=icon href=data:,>
+";
+
+/// The reader of a page, and what that one may do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    /// What styles and scripts bear.
+    pub(crate) nonce: &'a str,
+    /// The name of the token.
+    pub(crate) name: &'a str,
+    /// Whether lines and values may be seen.
+    pub(crate) detail: bool,
+    /// What each form holds so that no other page can send it; `None` where nothing may be changed.
+    pub(crate) csrf: Option<&'a str>,
+    /// What ends the session, the same way.
+    pub(crate) session: Option<&'a str>,
+}
+
+/// The page.
+pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
+    let states = agent.states();
+    let board = agent.board();
+    let mut open: Vec<&Incident> = board.unresolved().collect();
+    open.sort_by(|a, b| (b.last.severity, &a.id).cmp(&(a.last.severity, &b.id)));
+    let causes = Causes::of(&states);
+    let result = verdict(&states);
+    let mut page = Markup::default();
+    page.fixed(HEAD);
+    page.put("title", &format!("{} – driftlock", headline(result, &open)));
+    page.with("style", &[("nonce", reader.nonce)], |it| {
+        it.fixed(REPORT_STYLE);
+        it.fixed(STYLE);
+    });
+    page.fixed("\n</head>\n<body>\n");
+    header(&mut page, reader);
+    page.within("main", |it| {
+        it.fixed("<p id=news class=\"note news\" role=status>Something has changed: <a href=\"/\">look again</a></p>");
+        let tag = match result {
+            Some(RunResult::Pass) => "div class=\"verdict pass\"",
+            Some(RunResult::Fail) => "div class=\"verdict fail\"",
+            Some(RunResult::Error) | None => "div class=\"verdict error\"",
+        };
+        it.within(tag, |it| it.put("h1", &headline(result, &open)));
+        places(it, agent, &states, reader);
+        drift(it, &open, &causes, reader);
+        timeline(it, &Timeline::of(&board.before(None).collect::<Vec<_>>().into_iter(), DAYS, clock::unix()));
+        over(it, board.before(None).filter(|it| it.status == IncidentStatus::Resolved).take(RECENT));
+    });
+    page.put("footer", concat!("driftlock ", env!("CARGO_PKG_VERSION")));
+    page.with("script", &[("nonce", reader.nonce)], |it| it.fixed(SCRIPT));
+    page.fixed("\n</body>\n</html>\n");
+    page.into_html()
+}
+
+/// The verdict over all deployments; one that has not been looked at is no pass.
+pub(crate) fn verdict(states: &BTreeMap<String, DeploymentState>) -> Option<RunResult> {
+    let verdicts: Option<Vec<RunResult>> = states.values().map(DeploymentState::verdict).collect();
+    verdicts?.into_iter().max()
+}
+
+fn headline(result: Option<RunResult>, open: &[&Incident]) -> String {
+    let drift = open.iter().filter(|it| it.status != IncidentStatus::Acknowledged).count();
+    match (result, drift) {
+        (None, _) => "Not everything has been looked at yet".to_owned(),
+        (Some(RunResult::Pass), _) => "Everything is as released".to_owned(),
+        (Some(RunResult::Fail), n) => {
+            format!("{n} {} not as released", plural(n, "subject is", "subjects are"))
+        }
+        (Some(RunResult::Error), 0) => "Something could not be looked at".to_owned(),
+        (Some(RunResult::Error), n) => format!(
+            "Something could not be looked at, and {n} {} open",
+            plural(n, "finding is", "findings are")
+        ),
+    }
+}
+
+fn plural<'a>(n: usize, one: &'a str, several: &'a str) -> &'a str {
+    if n == 1 { one } else { several }
+}
+
+fn header(page: &mut Markup, reader: Reader<'_>) {
+    page.within("header", |it| {
+        it.put("span", "driftlock");
+        it.within("nav aria-label=Agent", |it| {
+            it.put("small", reader.name);
+            if let Some(csrf) = reader.csrf {
+                it.within("form method=post action=/page/reconcile", |it| {
+                    hidden(it, "csrf", csrf);
+                    it.put("button", "Look at everything now");
+                });
+            }
+            if let Some(csrf) = reader.session {
+                it.within("form method=post action=/logout", |it| {
+                    hidden(it, "csrf", csrf);
+                    it.put("button", "Log out");
+                });
+            }
+        });
+    });
+}
+
+fn hidden(page: &mut Markup, name: &str, value: &str) {
+    page.with("input type=hidden", &[("name", name), ("value", value)], |_| {});
+}
+
+fn places(page: &mut Markup, agent: &Agent, states: &BTreeMap<String, DeploymentState>, reader: Reader<'_>) {
+    let timings = agent.timings();
+    page.within("section", |it| {
+        it.put("h2", "Places");
+        it.table("table class=checks", ["Deployment", "Verdict", "Last run", "Result"], |it| {
+            for (name, state) in states {
+                it.within("tr", |it| {
+                    it.put("th scope=row", name);
+                    it.within("td", |it| result_badge(it, state.verdict()));
+                    it.put("td", &last_run(state));
+                    it.within("td", |it| {
+                        if timings.get(name).is_some_and(|timing| !timing.enabled) {
+                            it.put("p", "switched off");
+                        }
+                        for report in state.places.values() {
+                            place(it, report, reader);
+                        }
+                        let errors = state.last.iter().flat_map(|last| &last.errors);
+                        it.each("p class=why", errors.filter(|_| reader.detail));
+                    });
+                });
+            }
+        });
+    });
+}
+
+fn last_run(state: &DeploymentState) -> String {
+    let Some(last) = &state.last else { return "not since the start".to_owned() };
+    let at = clock::utc_text(last.began).unwrap_or_default();
+    let commit =
+        last.commit.as_deref().map(|id| format!(", {}", crate::model::short_id(id))).unwrap_or_default();
+    format!("{at}{commit}")
+}
+
+fn place(page: &mut Markup, report: &Report, reader: Reader<'_>) {
+    let name = report.target.as_deref().unwrap_or(&report.host);
+    let findings = report.findings();
+    page.within("p", |it| {
+        let text = format!(
+            "{name}: {}, {findings} {}",
+            report.status().word(),
+            plural(findings, "finding", "findings")
+        );
+        if reader.detail {
+            let path = format!("/drift/reports/{}?deployment={}&format=html", report.run, report.project);
+            it.with("a", &[("href", &path)], |it| it.text(&text));
+        } else {
+            it.text(&text);
+        }
+    });
+}
+
+fn result_badge(page: &mut Markup, result: Option<RunResult>) {
+    match result {
+        Some(RunResult::Pass) => page.put("b class=pass", Status::Pass.word()),
+        Some(RunResult::Fail) => page.put("b class=fail", Status::Fail.word()),
+        Some(RunResult::Error) => page.put("b class=error", Status::Error.word()),
+        None => page.put("b class=skip", "NOT YET"),
+    }
+}
+
+/// The cause of each finding of the newest reports, by fingerprint.
+struct Causes(BTreeMap<String, CauseKind>);
+
+impl Causes {
+    fn of(states: &BTreeMap<String, DeploymentState>) -> Self {
+        let mut causes = BTreeMap::new();
+        for report in states.values().flat_map(|state| state.places.values()) {
+            for check in &report.checks {
+                for finding in &check.findings {
+                    causes.insert(finding.fingerprint(check.id).to_string(), CauseKind::of(finding));
+                }
+            }
+        }
+        Self(causes)
+    }
+
+    fn words(&self, incident: &Incident) -> &'static str {
+        if incident.status == IncidentStatus::Acknowledged {
+            return "Acknowledged";
+        }
+        let kind = incident.last.fingerprint.as_ref().and_then(|it| self.0.get(it));
+        match (kind, incident.last.subject.is_some()) {
+            (Some(kind), _) => kind.words(),
+            (None, true) => "just seen, not explained yet",
+            (None, false) => "could not be looked at",
+        }
+    }
+}
+
+fn drift(page: &mut Markup, open: &[&Incident], causes: &Causes, reader: Reader<'_>) {
+    if open.is_empty() {
+        return;
+    }
+    let mut groups: Vec<(&'static str, Vec<&Incident>)> = Vec::new();
+    for incident in open {
+        let words = causes.words(incident);
+        match groups.iter_mut().find(|(known, _)| *known == words) {
+            Some((_, members)) => members.push(incident),
+            None => groups.push((words, vec![incident])),
+        }
+    }
+    page.within("section", |it| {
+        it.put("h2", "What is open");
+        for (words, members) in &groups {
+            it.within("h3 class=cause", |it| {
+                it.text(words);
+                it.put("small", &format!(" {}", members.len()));
+            });
+            for member in members {
+                incident(it, member, members.len() <= UNFOLDED, reader);
+            }
+        }
+    });
+}
+
+fn incident(page: &mut Markup, incident: &Incident, is_open: bool, reader: Reader<'_>) {
+    let last = &incident.last;
+    page.within(if is_open { "details open" } else { "details" }, |it| {
+        it.within("summary", |it| {
+            it.within("h4", |it| {
+                it.text(last.subject.as_deref().or(last.check.as_deref()).unwrap_or_default());
+            });
+            it.text(" ");
+            it.put("i", last.kind.map_or("error", crate::model::Kind::word));
+            if let Some(severity) = last.severity {
+                it.text(" ");
+                it.put("i", severity.word());
+            }
+        });
+        it.within("dl", |it| {
+            let target = last.target.as_deref().unwrap_or("local");
+            fact(it, "Where", &format!("{}, {target}", incident.deployment));
+            fact(it, "Check", last.check.as_deref().unwrap_or_default());
+            fact(it, "Category", last.category.map(Category::word).unwrap_or_default());
+            fact(it, "Since", &incident.opened.0);
+            if reader.detail {
+                fact(it, "Field", last.field.as_deref().unwrap_or_default());
+                fact(it, "Released", last.desired_value.as_deref().unwrap_or_default());
+                fact(it, "Found", last.actual_value.as_deref().unwrap_or_default());
+                fact(it, "Change", last.diff.as_deref().unwrap_or_default());
+                fact(it, "Why", last.evidence.reason.as_deref().unwrap_or_default());
+            }
+        });
+        let can_be =
+            incident.status == IncidentStatus::Open && last.kind.is_some_and(crate::model::Kind::is_drift);
+        if let Some(csrf) = reader.csrf.filter(|_| can_be) {
+            acknowledge(it, incident, csrf);
+        }
+    });
+}
+
+fn fact(page: &mut Markup, name: &'static str, text: &str) {
+    if !text.is_empty() {
+        page.put("dt", name);
+        page.put("dd", text);
+    }
+}
+
+fn acknowledge(page: &mut Markup, incident: &Incident, csrf: &str) {
+    page.within("form class=ack method=post action=/page/acknowledge", |it| {
+        hidden(it, "csrf", csrf);
+        hidden(it, "id", &incident.id);
+        it.fixed("<label>Reason<input name=reason required maxlength=500></label>");
+        it.fixed("<label>For<select name=until><option value=1d>a day<option value=7d>a week<option value=30d>30 days</select></label>");
+        it.put("button", "Acknowledge");
+    });
+}
+
+fn timeline(page: &mut Markup, timeline: &Timeline) {
+    let most = timeline.days.iter().map(|day| day.open.max(day.detected)).max().unwrap_or(0);
+    if most == 0 {
+        return;
+    }
+    page.within("section", |it| {
+        it.put("h2", "The last 30 days");
+        it.within("details", |it| {
+            it.put("summary", "opened, over, and open at the end of each day");
+            it.table("table", ["Day", "Opened", "Over", "Open"], |it| {
+                for day in timeline.days.iter().rev().filter(|day| day.open + day.detected + day.resolved > 0)
+                {
+                    it.within("tr", |it| {
+                        it.put("th scope=row", &day.day);
+                        it.each(
+                            "td class=count",
+                            [day.detected, day.resolved, day.open].map(|n| n.to_string()),
+                        );
+                    });
+                }
+            });
+        });
+    });
+}
+
+fn over<'a>(page: &mut Markup, incidents: impl Iterator<Item = &'a Incident>) {
+    let over: Vec<&Incident> = incidents.collect();
+    if over.is_empty() {
+        return;
+    }
+    page.within("section", |it| {
+        it.put("h2", "Over");
+        it.within("ul", |it| {
+            for incident in over {
+                it.within("li", |it| {
+                    it.put(
+                        "code",
+                        incident
+                            .last
+                            .subject
+                            .as_deref()
+                            .or(incident.last.check.as_deref())
+                            .unwrap_or_default(),
+                    );
+                    let at = incident.resolved.as_ref().map(|(at, _)| at.as_str()).unwrap_or_default();
+                    it.put("small", &format!(" {}, over at {at}", incident.deployment));
+                });
+            }
+        });
+    });
+}

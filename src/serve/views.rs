@@ -1,0 +1,323 @@
+//! The answers of the API, and what of them each role may see: who may only read sees verdicts and names, and no line or value.
+
+use serde::Serialize;
+
+use super::board::{Incident, IncidentStatus};
+use super::state::{DeploymentState, RunResult};
+use crate::control::clock;
+use crate::events::event::{Event, EventEvidence};
+use crate::model::{CheckResult, Finding, Report, escaped};
+
+/// An incident: the newest event of a finding, under the id of the first.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct IncidentView {
+    /// The deployment.
+    deployment: String,
+    /// Its state.
+    status: IncidentStatus,
+    /// When it was opened: RFC 3339, in UTC.
+    opened_at: String,
+    /// The same in seconds since 1970.
+    opened_at_unix: i64,
+    /// When it was over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved_at: Option<String>,
+    /// The same in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved_at_unix: Option<i64>,
+    /// What was last seen of it.
+    #[serde(flatten)]
+    last: Event,
+}
+
+impl IncidentView {
+    /// The view of an incident; values and lines only with `detail`.
+    pub(crate) fn of(incident: &Incident, detail: bool) -> Self {
+        let mut last = Event { id: incident.id.clone(), ..incident.last.clone() };
+        if !detail {
+            last = without_values(last);
+        }
+        let (resolved_at, resolved_at_unix) = incident.resolved.clone().unzip();
+        Self {
+            deployment: incident.deployment.clone(),
+            status: incident.status,
+            opened_at: incident.opened.0.clone(),
+            opened_at_unix: incident.opened.1,
+            resolved_at,
+            resolved_at_unix,
+            last,
+        }
+    }
+}
+
+/// An event as the stream has it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct EventView {
+    /// The deployment.
+    deployment: String,
+    /// The event.
+    #[serde(flatten)]
+    event: Event,
+}
+
+impl EventView {
+    /// The view of an event; values and lines only with `detail`.
+    pub(crate) fn of(deployment: &str, event: &Event, detail: bool) -> Self {
+        let event = if detail { event.clone() } else { without_values(event.clone()) };
+        Self { deployment: deployment.to_owned(), event }
+    }
+}
+
+/// An event without what was in files.
+fn without_values(event: Event) -> Event {
+    Event {
+        desired_value: None,
+        actual_value: None,
+        previous_value: None,
+        diff: None,
+        evidence: EventEvidence::default(),
+        ..event
+    }
+}
+
+/// A page of incidents.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct IncidentPage {
+    /// The incidents, newest first.
+    pub(crate) events: Vec<IncidentView>,
+    /// The cursor of the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+}
+
+/// One deployment.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct DeploymentView {
+    /// Its name.
+    name: String,
+    /// Whether it is checked at its times.
+    enabled: bool,
+    /// Whether a run is under way.
+    running: bool,
+    /// The verdict over all its places; absent before the first run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<RunResult>,
+    /// Why its newest run, or a part of it, could not be carried out.
+    errors: Vec<String>,
+    /// The commit that was checked out for the newest run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<String>,
+    /// When the newest run began: RFC 3339, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_run_at: Option<String>,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+    /// When a run last ended without an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_success_at: Option<String>,
+    /// When the next run is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_run_at: Option<String>,
+    /// How many runs did not begin at their time since the agent was started.
+    missed: u64,
+    /// How many of them because the run before had not ended.
+    overrun: u64,
+    /// Its places.
+    places: Vec<PlaceView>,
+}
+
+/// What the scheduler knows of a deployment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Timing {
+    /// Whether it is checked at its times.
+    pub(crate) enabled: bool,
+    /// When the next run is due, in seconds since 1970.
+    pub(crate) next: Option<i64>,
+    /// How many runs did not begin at their time.
+    pub(crate) missed: u64,
+    /// How many of them because the run before had not ended.
+    pub(crate) overrun: u64,
+}
+
+impl DeploymentView {
+    /// The view of a deployment.
+    pub(crate) fn of(name: &str, state: &DeploymentState, timing: Timing, detail: bool) -> Self {
+        let last = state.last.as_ref();
+        Self {
+            name: name.to_owned(),
+            enabled: timing.enabled,
+            running: state.running.is_some(),
+            verdict: state.verdict(),
+            errors: last.map(|last| last.errors.clone()).unwrap_or_default(),
+            commit: last.and_then(|last| last.commit.clone()),
+            last_run_at: last.and_then(|last| clock::utc_text(last.began)),
+            duration_ms: last.map(|last| last.duration_ms),
+            last_success_at: state.last_success.and_then(clock::utc_text),
+            next_run_at: timing.next.and_then(clock::utc_text),
+            missed: timing.missed,
+            overrun: timing.overrun,
+            places: state.places.values().map(|report| PlaceView::of(report, detail)).collect(),
+        }
+    }
+}
+
+/// All deployments.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct DeploymentList {
+    /// The deployments, by name.
+    pub(crate) deployments: Vec<DeploymentView>,
+}
+
+/// The newest report of a place.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct PlaceView {
+    /// The target; absent for the project's own tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    /// The machine.
+    host: String,
+    /// `PASS`, `FAIL` or `ERROR`.
+    overall: String,
+    /// The run.
+    run: String,
+    /// When it began.
+    started_at: String,
+    /// The same in seconds since 1970.
+    started_at_unix: i64,
+    /// The checks.
+    checks: Vec<CheckView>,
+}
+
+/// What came of a check.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct CheckView {
+    /// Its id.
+    name: String,
+    /// `PASS`, `FAIL`, `ERROR` or `SKIP`.
+    status: String,
+    /// How many subjects were compared.
+    subjects: usize,
+    /// Why it could not be carried out; only with the role `detail`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<String>,
+    /// What was found.
+    findings: Vec<FindingView>,
+}
+
+/// A finding by its name.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct FindingView {
+    /// The subject.
+    subject: String,
+    /// The kind of difference.
+    kind: String,
+    /// Its identity.
+    fingerprint: String,
+    /// Whether somebody answers for it.
+    acknowledged: bool,
+}
+
+impl PlaceView {
+    /// The view of a report.
+    pub(crate) fn of(report: &Report, detail: bool) -> Self {
+        Self {
+            target: report.target.clone(),
+            host: report.host.clone(),
+            overall: report.status().word().to_owned(),
+            run: report.run.clone(),
+            started_at: report.started_at.clone(),
+            started_at_unix: report.started_at_unix,
+            checks: report.checks.iter().map(|check| CheckView::of(check, detail)).collect(),
+        }
+    }
+}
+
+impl CheckView {
+    fn of(check: &CheckResult, detail: bool) -> Self {
+        let finding = |it: &Finding| FindingView {
+            subject: escaped(&it.subject.key),
+            kind: it.kind.word().to_owned(),
+            fingerprint: it.fingerprint(check.id).to_string(),
+            acknowledged: it.acknowledged().is_some(),
+        };
+        Self {
+            name: check.id.to_owned(),
+            status: check.status().word().to_owned(),
+            subjects: check.subjects,
+            errors: if detail { check.errors.clone() } else { Vec::new() },
+            findings: check.findings.iter().map(finding).collect(),
+        }
+    }
+}
+
+/// The newest reports of all deployments.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct WholeReport {
+    /// When this was written: RFC 3339, in UTC.
+    pub(crate) generated_at: String,
+    /// The verdict over all deployments: an error where one has not been looked at.
+    pub(crate) verdict: RunResult,
+    /// How many incidents are open, by severity.
+    pub(crate) open: std::collections::BTreeMap<String, usize>,
+    /// The deployments, by name.
+    pub(crate) deployments: Vec<DeploymentView>,
+}
+
+/// What happened on each day.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Timeline {
+    /// The days, oldest first.
+    pub(crate) days: Vec<TimelineDay>,
+}
+
+/// What happened on one day, in UTC.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct TimelineDay {
+    /// The day: `2026-12-01`.
+    pub(crate) day: String,
+    /// How many incidents were opened.
+    pub(crate) detected: usize,
+    /// How many were over.
+    pub(crate) resolved: usize,
+    /// How many were open at its end.
+    pub(crate) open: usize,
+}
+
+impl Timeline {
+    /// The last days up to now.
+    pub(crate) fn of<'a>(
+        incidents: &(impl Iterator<Item = &'a Incident> + Clone),
+        days: u32,
+        now: i64,
+    ) -> Self {
+        const DAY: i64 = 24 * 60 * 60;
+        let today = now.div_euclid(DAY);
+        let day = |number: i64| {
+            let (begin, end) = (number * DAY, (number + 1) * DAY);
+            let is_in = |unix: i64| (begin..end).contains(&unix);
+            let over = |it: &Incident| it.resolved.as_ref().map(|(_, unix)| *unix);
+            TimelineDay {
+                day: clock::utc_text(begin).map(|text| text.chars().take(10).collect()).unwrap_or_default(),
+                detected: incidents.clone().filter(|it| is_in(it.opened.1)).count(),
+                resolved: incidents.clone().filter(|it| over(it).is_some_and(is_in)).count(),
+                open: incidents
+                    .clone()
+                    .filter(|it| it.opened.1 < end && over(it).is_none_or(|unix| unix >= end))
+                    .count(),
+            }
+        };
+        Self { days: (today - i64::from(days) + 1..=today).map(day).collect() }
+    }
+}

@@ -1,0 +1,306 @@
+//! Records of the kernel's audit as auditd writes them, also rotated and compressed: which login changed an inode at a moment.
+//!
+//! Format: the events of audit.log(5): records of one event share `msg=audit(SECONDS.MILLIS:SERIAL)`. Texts that a process chooses are
+//! either in quotes or in hexadecimal, so none of them forges a field.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::{Accounts, FileMoment, Rung, TOLERANCE, WhoClaim};
+use crate::model::{escaped, printable_path};
+
+/// How much of a log is read, compressed ones unpacked.
+const MOST: u64 = 256 << 20;
+/// How many files of a log are read.
+const FILES: usize = 64;
+/// A longer line is none of these records.
+const LONGEST_LINE: usize = 64 << 10;
+/// The number of a process without a login.
+const UNSET: u32 = u32::MAX;
+
+/// One event, as far as it counts here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct AuditEvent {
+    seconds: i64,
+    succeeded: bool,
+    login: Option<u32>,
+    user: Option<u32>,
+    program: Option<String>,
+    /// Device and inode of each path.
+    paths: Vec<(u64, u64)>,
+}
+
+/// The login that changed a file.
+pub(super) fn find(dir: &Path, moment: FileMoment, accounts: &Accounts) -> Result<WhoClaim, String> {
+    let files = logs(dir)?;
+    let mut events: BTreeMap<String, AuditEvent> = BTreeMap::new();
+    let mut left = MOST;
+    let mut source = None;
+    for file in &files {
+        if let Some(why) = untrusted(file) {
+            return Err(why);
+        }
+        let before = events.len();
+        read(file, moment, &mut left, &mut events).map_err(|error| {
+            format!(
+                "the audit log {} cannot be read: {}",
+                printable_path(file),
+                crate::model::in_words(&error)
+            )
+        })?;
+        if events.len() > before {
+            source.get_or_insert_with(|| file.clone());
+        }
+    }
+    claim(&events, moment, accounts, source.as_deref())
+}
+
+fn claim(
+    events: &BTreeMap<String, AuditEvent>,
+    moment: FileMoment,
+    accounts: &Accounts,
+    source: Option<&Path>,
+) -> Result<WhoClaim, String> {
+    let is_of_file = |event: &&AuditEvent| {
+        event.succeeded && event.paths.contains(&(moment.device, moment.inode)) && event.login.is_some()
+    };
+    let its: Vec<(&String, &AuditEvent)> = events.iter().filter(|(_, event)| is_of_file(event)).collect();
+    let Some((serial, last)) = its.last() else {
+        return Err("no audit record is of its inode at that time".to_owned());
+    };
+    let logins: std::collections::BTreeSet<Option<u32>> = its.iter().map(|(_, event)| event.login).collect();
+    if logins.len() > 1 {
+        return Err("audit records of that moment name several logins".to_owned());
+    }
+    let program = last.program.as_ref().map(|it| format!(" with {it}")).unwrap_or_default();
+    let user = last.user.filter(|user| Some(*user) != last.login);
+    let acting = user.map(|user| format!(" as {}", accounts.called(user))).unwrap_or_default();
+    let words = match last.login {
+        Some(UNSET) | None => format!("a program without a login{program}{acting}"),
+        Some(login) => format!("{}{program}{acting}", accounts.called(login)),
+    };
+    let at = source.map(|path| format!(" in {}", printable_path(path))).unwrap_or_default();
+    Ok(WhoClaim { rung: Rung::AuditRecord, words, source: Some(format!("audit record {serial}{at}")) })
+}
+
+/// The files of a log, the newest first.
+fn logs(dir: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(dir).map_err(|_| "there is no audit log".to_owned())?;
+    let mut files: Vec<(u64, PathBuf)> = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(rest) = name.strip_prefix("audit.log") else { continue };
+        let number = rest.strip_suffix(".gz").unwrap_or(rest).trim_start_matches(['.', '-']);
+        let number = if number.is_empty() { Some(0) } else { number.parse().ok() };
+        files.extend(number.map(|number| (number, entry.path())));
+    }
+    if files.is_empty() {
+        return Err("there is no audit log".to_owned());
+    }
+    files.sort();
+    Ok(files.into_iter().map(|(_, path)| path).take(FILES).collect())
+}
+
+/// Why a log is not believed: others than root and this user could have written it.
+fn untrusted(path: &Path) -> Option<String> {
+    let meta = path.symlink_metadata().ok()?;
+    let own = rustix::process::geteuid().as_raw();
+    let is_theirs = meta.uid() != 0 && meta.uid() != own || meta.mode() & 0o022 != 0;
+    (is_theirs || !meta.is_file())
+        .then(|| format!("the audit log {} may be written by others", printable_path(path)))
+}
+
+fn read(
+    path: &Path,
+    moment: FileMoment,
+    left: &mut u64,
+    events: &mut BTreeMap<String, AuditEvent>,
+) -> std::io::Result<()> {
+    let file = File::open(path)?;
+    let is_packed = path.extension().is_some_and(|it| it == "gz");
+    let from: Box<dyn Read> = if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let mut lines = BufReader::new(from.take(*left));
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let count = (&mut lines).take(LONGEST_LINE as u64).read_until(b'\n', &mut line)?;
+        if count == 0 {
+            return Ok(());
+        }
+        *left = left.saturating_sub(count as u64);
+        if let Ok(text) = std::str::from_utf8(&line) {
+            note(text.trim_end(), moment, events);
+        }
+    }
+}
+
+/// Notes a record of the moment.
+fn note(line: &str, moment: FileMoment, events: &mut BTreeMap<String, AuditEvent>) {
+    // What stands behind the separator is auditd's own translation.
+    let line = line.split('\u{1d}').next().unwrap_or_default();
+    let Some(rest) = line.strip_prefix("type=").or_else(|| line.split_once(" type=").map(|(_, rest)| rest))
+    else {
+        return;
+    };
+    let Some((kind, rest)) = rest.split_once(" msg=audit(") else { return };
+    let Some((serial, rest)) = rest.split_once("):") else { return };
+    let seconds = serial.split(['.', ':']).next().and_then(|text| text.parse::<i64>().ok());
+    let Some(seconds) = seconds.filter(|at| (at - moment.changed).abs() <= TOLERANCE) else { return };
+    let fields = fields(rest);
+    let number = |key: &str| fields.get(key).and_then(|text| text.parse::<u32>().ok());
+    match kind {
+        "SYSCALL" => {
+            let event = events.entry(serial.to_owned()).or_default();
+            event.seconds = seconds;
+            event.succeeded = fields.get("success").is_some_and(|it| *it == "yes");
+            (event.login, event.user) = (number("auid"), number("uid"));
+            event.program = fields.get("exe").and_then(|text| plain(text));
+        }
+        "PATH" => {
+            let device = fields.get("dev").and_then(|text| device(text));
+            let inode = fields.get("inode").and_then(|text| text.parse().ok());
+            let event = events.entry(serial.to_owned()).or_default();
+            event.paths.extend(device.zip(inode));
+        }
+        _ => {}
+    }
+}
+
+/// The fields of a record: names, and values with their quotes.
+fn fields(text: &str) -> BTreeMap<&str, &str> {
+    let mut fields = BTreeMap::new();
+    let mut rest = text.trim_start();
+    while let Some((key, after)) = rest.split_once('=') {
+        let key = key.trim_start();
+        let end = match after.strip_prefix('"') {
+            Some(quoted) => quoted.find('"').map_or(after.len(), |at| at + 2),
+            None => after.find(' ').unwrap_or(after.len()),
+        };
+        // The first of a name counts: what follows cannot take its place.
+        fields.entry(key).or_insert(&after[..end]);
+        rest = after[end..].trim_start();
+    }
+    fields
+}
+
+/// A text as a process chose it.
+fn plain(value: &str) -> Option<String> {
+    if let Some(quoted) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return Some(escaped(quoted.as_bytes()));
+    }
+    let bytes = data_encoding::HEXUPPER_PERMISSIVE.decode(value.as_bytes()).ok()?;
+    Some(escaped(&bytes))
+}
+
+/// A device as `stat` numbers it: `fd:01` is major and minor in hexadecimal.
+fn device(text: &str) -> Option<u64> {
+    let (major, minor) = text.split_once(':')?;
+    let [major, minor] = [major, minor].map(|part| u32::from_str_radix(part, 16).ok());
+    Some(rustix::fs::makedev(major?, minor?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const AT: i64 = 1_700_000_000;
+
+    fn moment() -> FileMoment {
+        FileMoment { device: rustix::fs::makedev(0xfd, 1), inode: 4711, changed: AT, owner: 0 }
+    }
+
+    fn accounts() -> Accounts {
+        Accounts(vec![(0, "root".to_owned()), (1001, "ada".to_owned()), (1002, "bob".to_owned())])
+    }
+
+    fn event(serial: u32, seconds: i64, (auid, uid): (u32, u32), exe: &str, inode: u64) -> String {
+        format!(
+            "type=SYSCALL msg=audit({seconds}.123:{serial}): arch=c000003e syscall=257 success=yes exit=3 a0=ffffff9c items=2 ppid=1 pid=2 auid={auid} uid={uid} gid=0 tty=pts0 ses=3 comm=\"x auid=1002\" exe={exe} key=\"erp\"\u{1d}AUID=\"mallory\"\n\
+             type=CWD msg=audit({seconds}.123:{serial}): cwd=\"/srv\"\n\
+             type=PATH msg=audit({seconds}.123:{serial}): item=0 name=\"/srv\" inode=2 dev=fd:01 mode=040755 ouid=0 nametype=PARENT\n\
+             type=PATH msg=audit({seconds}.123:{serial}): item=1 name=2F7372762F6120622E7079 inode={inode} dev=fd:01 mode=0100644 ouid=0 nametype=NORMAL\n\
+             type=PROCTITLE msg=audit({seconds}.123:{serial}): proctitle=76696D\n"
+        )
+    }
+
+    fn log(parts: &[(&str, String)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in parts {
+            let path = dir.path().join(name);
+            if path.extension().is_some_and(|it| it == "gz") {
+                let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                packed.write_all(text.as_bytes()).unwrap();
+                std::fs::write(&path, packed.finish().unwrap()).unwrap();
+            } else {
+                std::fs::write(&path, text).unwrap();
+            }
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        dir
+    }
+
+    fn told(parts: &[(&str, String)]) -> Result<String, String> {
+        find(log(parts).path(), moment(), &accounts()).map(|claim| claim.sentence())
+    }
+
+    #[test]
+    fn the_login_behind_sudo_is_named_with_its_record() {
+        let told = told(&[("audit.log", event(7, AT + 1, (1001, 0), "\"/usr/bin/vim\"", 4711))]).unwrap();
+        assert!(
+            told.starts_with("changed by ada with /usr/bin/vim as root (audit record 1700000001.123:7 in "),
+            "{told}"
+        );
+        let unset = told_of(u32::MAX, "2F7573722F62696E2F646F636B65722070726F7879");
+        assert!(
+            unset.starts_with("changed by a program without a login with /usr/bin/docker proxy as root"),
+            "{unset}"
+        );
+    }
+
+    fn told_of(login: u32, exe: &str) -> String {
+        told(&[("audit.log", event(7, AT, (login, 0), exe, 4711))]).unwrap()
+    }
+
+    #[test]
+    fn rotated_and_compressed_logs_are_read() {
+        let other = event(9, AT + 900, (1002, 0), "\"/bin/cp\"", 4711);
+        for name in ["audit.log.1", "audit.log.3.gz", "audit.log-20231114.gz"] {
+            let text = event(7, AT, (1001, 1001), "\"/bin/mv\"", 4711);
+            let told = told(&[("audit.log", other.clone()), (name, text)]).unwrap();
+            assert!(
+                told.contains("changed by ada with /bin/mv (audit record 1700000000.123:7 in "),
+                "{told}"
+            );
+            assert!(told.contains(name), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_certain_names_nobody() {
+        let at = |seconds, login, inode| event(7, seconds, (login, 0), "\"/bin/cp\"", inode);
+        for (text, why) in [
+            (at(AT, 1001, 4712), "no audit record is of its inode"),
+            (at(AT + 60, 1001, 4711), "no audit record is of its inode"),
+            (at(AT, 1001, 4711).replace("success=yes", "success=no"), "no audit record is of its inode"),
+            (at(AT, 1001, 4711).replace("dev=fd:01", "dev=fd:02"), "no audit record is of its inode"),
+            (at(AT, 1001, 4711).replace("type=SYSCALL", "type=USER"), "no audit record is of its inode"),
+            (at(AT, 1001, 4711) + &event(8, AT, (1002, 0), "\"/bin/cp\"", 4711), "several logins"),
+            (String::new(), "no audit record is of its inode"),
+            ("junk\ntype=SYSCALL msg=audit(x:y): auid=1\n".to_owned(), "no audit record is of its inode"),
+        ] {
+            assert!(told(&[("audit.log", text.clone())]).unwrap_err().contains(why), "{text}");
+        }
+        let dir = log(&[("audit.log", at(AT, 1001, 4711))]);
+        let path = dir.path().join("audit.log");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(find(dir.path(), moment(), &accounts()).unwrap_err().contains("may be written by others"));
+    }
+}

@@ -1,0 +1,472 @@
+//! Repairs: what is done, what is refused, and what is left where one is killed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::dice::Dice;
+use crate::support::disk::{files_below, temporaries};
+use crate::support::git::{commit_all, git};
+use crate::support::strace;
+use crate::support::terminal::on_a_terminal;
+use crate::support::{Project, Ran, ended};
+
+const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
+const ERP: &str = "infra/stacks/erp/docker-compose.yml";
+const PRINTER: &str = "odoo_modules/seisei/printer";
+const ORDER: &str = "odoo_modules/seisei/printer/models/order.py";
+const MANIFEST: &str = "odoo_modules/seisei/printer/__manifest__.py";
+
+/// A project under git whose baseline is committed.
+pub(crate) fn released(prepare: impl FnOnce(&Project)) -> Project {
+    let project = Project::small();
+    prepare(&project);
+    project.ok(&["export", "--accept"]);
+    git(&project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\nservers/\n");
+    commit_all(&project, "release");
+    project
+}
+
+/// The files of a project but git's and those that driftlock keeps.
+pub(crate) fn tree(project: &Project) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
+    let is_theirs = |path: &Path| path.starts_with("infra") || path.starts_with("odoo_modules");
+    let root = project.root();
+    let all = files_below(&root).into_iter().map(|(path, bytes)| {
+        let mode = root.join(&path).symlink_metadata().unwrap().mode();
+        (path.strip_prefix(&root).unwrap_or(&path).to_owned(), (bytes, mode))
+    });
+    all.filter(|(path, _)| is_theirs(path)).collect()
+}
+
+fn events(project: &Project) -> Vec<Value> {
+    let dir = project.path("audit/state/events");
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|it| it == "jsonl"));
+    files.sort();
+    let text: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn refused(project: &Project, args: &[&str], why: &str) -> Ran {
+    let before = tree(project);
+    let ran = project.run(&[&["remediate", "--yes"], args].concat());
+    assert_eq!(ran.code(), 1, "{args:?}: {}{}", ran.out(), ran.err());
+    assert!(ran.err().contains(why), "{args:?}: {}", ran.err());
+    assert_eq!(tree(project), before, "{args:?}");
+    ran
+}
+
+#[test]
+fn what_drifts_is_as_in_the_baseline_again_and_what_was_there_is_kept() {
+    let project = released(|project| {
+        project.file(&format!("{PRINTER}/run.sh"), "#!/bin/sh\n");
+        fs::set_permissions(project.path(PRINTER).join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    });
+    let before = tree(&project);
+    project.file(EDGE, "services: {evil: {}}\n");
+    fs::set_permissions(project.path(EDGE), fs::Permissions::from_mode(0o4755)).unwrap();
+    fs::remove_file(project.path(ERP)).unwrap();
+    project.file(ORDER, "class Order: hand\n");
+    fs::set_permissions(project.path(ORDER), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::remove_file(project.path(PRINTER).join("run.sh")).unwrap();
+    project.file(&format!("{PRINTER}/wizard/new/extra.py"), "extra\n");
+    project.file("odoo_modules/seisei/rogue/__manifest__.py", "{'name': 'rogue'}\n");
+    project.file("odoo_modules/seisei/rogue/a/b.py", "1\n");
+    project.file("infra/stacks/new/docker-compose.yml", "services: {}\n");
+    let dry = project.run(&["remediate", "compose_hashes/**", "printer", "rogue", "--dry-run"]);
+    assert_eq!(dry.code(), 0, "{}", dry.err());
+    for line in [
+        "~ infra/stacks/edge/docker-compose.yml: written anew, of commit ",
+        "+ infra/stacks/erp/docker-compose.yml: written, of commit ",
+        "~ odoo_modules/seisei/printer/models/order.py: written anew, of commit ",
+        "- odoo_modules/seisei/printer/wizard/new/extra.py: taken away",
+        "- odoo_modules/seisei/rogue/a/b.py: taken away",
+        "- infra/stacks/new/docker-compose.yml: taken away",
+        "Plan: 5 findings, 8 files, 0 commands.",
+    ] {
+        assert!(dry.out().contains(line), "{line}: {}", dry.out());
+    }
+    assert_eq!(project.read(ORDER), "class Order: hand\n");
+    assert!(!project.path("audit/state/replaced").exists());
+    let ran = project.ok(&["remediate", "compose_hashes/**", "printer", "rogue", "--yes"]);
+    for name in ["addon_hashes/printer", "addon_hashes/rogue", &format!("compose_hashes/{EDGE}")] {
+        assert!(ran.out().contains(&format!("Resolved: {name}\n")), "{}", ran.out());
+    }
+    assert_eq!(project.check(&[]).0, 0);
+    let after = tree(&project);
+    let names = |tree: &BTreeMap<PathBuf, (Vec<u8>, u32)>| tree.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&after), names(&before));
+    for (path, (bytes, _)) in &before {
+        assert_eq!(after[path].0, *bytes, "{}", path.display());
+    }
+    let mode = |path: &str| project.path(path).metadata().unwrap().mode() & 0o7777;
+    assert_eq!((mode(EDGE), mode(ORDER), mode(ERP)), (0o644, 0o600, 0o644));
+    assert_eq!(mode(&format!("{PRINTER}/run.sh")), 0o755);
+    assert!(
+        !project.path("odoo_modules/seisei/rogue").exists() && !project.path(PRINTER).join("wizard").exists()
+    );
+    assert!(temporaries(&project.root()).is_empty());
+
+    let replaced = project.path("audit/state/replaced");
+    assert_eq!(replaced.metadata().unwrap().mode() & 0o777, 0o700);
+    let one = fs::read_dir(&replaced).unwrap().flatten().next().unwrap().path();
+    let kept: Vec<String> = files_below(&one)
+        .iter()
+        .filter(|(path, _)| !path.ends_with("manifest.json"))
+        .map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned())
+        .collect();
+    for text in ["services: {evil: {}}\n", "class Order: hand\n", "extra\n", "{'name': 'rogue'}\n"] {
+        assert!(kept.iter().any(|it| it == text), "{text}");
+    }
+    let manifest: Value = serde_json::from_slice(&fs::read(one.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(
+        (manifest["outcome"].as_str(), manifest["files"].as_array().unwrap().len()),
+        (Some("resolved"), 8)
+    );
+    assert_eq!(git(&project, &["status", "--porcelain", "--", "audit"]), "");
+
+    let events = events(&project);
+    assert_eq!(events.len(), 5);
+    let order = events.iter().find(|event| event["subject"] == "printer").unwrap();
+    assert_eq!(
+        (order["event"].as_str(), order["trigger"].as_str()),
+        (Some("drift.remediated"), Some("remedy"))
+    );
+    let evidence = &order["evidence"];
+    assert_eq!(evidence["reason"], "driftlock remediate");
+    assert!(evidence["by"].as_str().is_some_and(|by| !by.is_empty()), "{order}");
+    assert!(evidence["kept"].as_str().unwrap().starts_with("audit/state/replaced/"), "{order}");
+    assert_eq!(evidence["steps"].as_array().unwrap().len(), 3, "{order}");
+}
+
+#[test]
+fn nothing_happens_before_somebody_agrees() {
+    let project = released(|_| {});
+    project.file(ORDER, "by hand\n");
+    let ran = project.run(&["remediate", "printer"]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.err().contains("add --yes to do the above"), "{}", ran.err());
+    assert_eq!(on_a_terminal(&project, "remediate printer", "n\n").code(), 1);
+    assert_eq!(project.read(ORDER), "by hand\n");
+    let ran = on_a_terminal(&project, "remediate printer", "y\n");
+    assert_eq!(ran.code(), 0, "{}", ran.out());
+    assert_eq!(project.read(ORDER), "class Order: pass\n");
+    let ran = project.run(&["remediate", "printer", "--yes"]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.err().contains("printer: no such finding"), "{}", ran.err());
+}
+
+#[test]
+fn what_moved_since_it_was_seen_is_refused() {
+    let project = released(|_| {});
+    project.file(ORDER, "by hand\n");
+    let report = project.check(&[]).1;
+    let check = crate::support::check_of(&report, "addon_hashes");
+    let fingerprint = check["findings"][0]["fingerprint"].as_str().unwrap().to_owned();
+    project.file(ORDER, "by another hand\n");
+    refused(&project, &["printer", "--fingerprint", &fingerprint], "has changed since");
+    let report = project.check(&[]).1;
+    let check = crate::support::check_of(&report, "addon_hashes");
+    let fingerprint = check["findings"][0]["fingerprint"].as_str().unwrap().to_owned();
+    project.ok(&["remediate", "printer", "--yes", "--fingerprint", &fingerprint]);
+}
+
+#[test]
+fn findings_are_chosen_by_their_cause() {
+    let project = released(|_| {});
+    project.file(ORDER, "by hand\n");
+    project.file("infra/stacks/new/docker-compose.yml", "services: {}\n");
+    let ran = project.run(&["remediate", "--cause", "stale", "--yes"]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.err().contains("there are: edited by hand, unexpected"), "{}", ran.err());
+    project.ok(&["remediate", "--cause", "edited by hand", "--yes"]);
+    assert_eq!(project.read(ORDER), "class Order: pass\n");
+    assert!(project.path("infra/stacks/new/docker-compose.yml").exists());
+}
+
+#[test]
+fn what_must_not_be_touched_is_not() {
+    let project = released(|_| {});
+    project.file(ORDER, "by hand\n");
+    project.run(&["check"]);
+    project.ok(&["ack", "printer", "--until", "7d", "--reason", "hotfix", "--by", "ada"]);
+    refused(&project, &["printer"], "addon_hashes/printer: ada answers for it until ");
+    project.ok(&["ack", "remove", "printer"]);
+    project.ok(&["pause", "--for", "10m", "--reason", "deploy", "--by", "bob"]);
+    refused(&project, &["printer"], "bob has announced a deploy until ");
+    project.ok(&["pause", "--end"]);
+    project.file("audit/runtime/pause.json", "{");
+    refused(&project, &["printer"], "nothing is repaired while a deploy may be under way");
+    fs::remove_file(project.path("audit/runtime/pause.json")).unwrap();
+    project.file("audit/policies.toml", "[[policy]]\nnam = \"x\"\n");
+    refused(&project, &["printer"], "nothing is repaired while the policies make no sense");
+    fs::remove_file(project.path("audit/policies.toml")).unwrap();
+
+    // Another name of the file, a link on the way, and a link in place of a directory.
+    fs::hard_link(project.path(ORDER), project.path("other-name")).unwrap();
+    refused(&project, &["printer"], "the file has 2 names");
+    fs::remove_file(project.path("other-name")).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    fs::create_dir(outside.path().join("edge")).unwrap();
+    fs::write(outside.path().join("edge/docker-compose.yml"), "theirs\n").unwrap();
+    fs::rename(project.path("infra/stacks/edge"), project.path("aside")).unwrap();
+    symlink(outside.path().join("edge"), project.path("infra/stacks/edge")).unwrap();
+    refused(&project, &["compose_hashes/infra/stacks/edge/*"], "link");
+    assert_eq!(fs::read_to_string(outside.path().join("edge/docker-compose.yml")).unwrap(), "theirs\n");
+    fs::remove_file(project.path("infra/stacks/edge")).unwrap();
+    fs::rename(project.path("aside"), project.path("infra/stacks/edge")).unwrap();
+
+    // What could not be looked at, and what a lock file is.
+    fs::remove_file(project.path(EDGE)).unwrap();
+    rustix_fifo(&project.path(EDGE));
+    refused(&project, &[&format!("compose_hashes/{EDGE}")], "it could not be looked at");
+    fs::remove_file(project.path(EDGE)).unwrap();
+    fs::remove_file(project.path("audit/locks/compose_sha256.lock.txt")).unwrap();
+    refused(&project, &["compose_sha256.lock.txt"], "a lock file is no part of a host");
+}
+
+fn rustix_fifo(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+#[test]
+fn nothing_is_taken_back_to_an_older_commit_but_on_purpose() {
+    let project = released(|_| {});
+    let first = git(&project, &["rev-parse", "HEAD"]).trim().to_owned();
+    // A newer release is committed, and its lock files are not.
+    project.file(ORDER, "class Order: second\n");
+    git(&project, &["add", "odoo_modules"]);
+    git(&project, &["commit", "--quiet", "-m", "second"]);
+    refused(&project, &["printer"], "what is there is newer than the baseline");
+    // It was edited by hand besides: still the baseline is older than what is checked out.
+    project.file(ORDER, "class Order: hand\n");
+    refused(&project, &["printer"], "the baseline is older than what is checked out");
+    project.file(ORDER, "class Order: second\n");
+    project.ok(&["export", "--accept"]);
+    commit_all(&project, "locks");
+    project.file(ORDER, "class Order: hand\n");
+    project.ok(&["remediate", "printer", "--yes"]);
+    assert_eq!(project.read(ORDER), "class Order: second\n");
+    // Whoever checks out what was before does not get the repair of it.
+    git(&project, &["checkout", "--quiet", &first]);
+    project.file(ORDER, "class Order: hand\n");
+    refused(&project, &["printer"], "does not descend from that");
+    project.ok(&["remediate", "printer", "--yes", "--older"]);
+    assert_eq!(project.read(ORDER), "class Order: pass\n");
+}
+
+#[test]
+fn links_are_put_back_as_links() {
+    let project =
+        released(|project| symlink("order.py", project.path(PRINTER).join("models/latest.py")).unwrap());
+    let link = project.path(PRINTER).join("models/latest.py");
+    fs::remove_file(&link).unwrap();
+    fs::write(&link, "a file\n").unwrap();
+    project.ok(&["remediate", "printer", "--yes"]);
+    assert_eq!(fs::read_link(&link).unwrap(), Path::new("order.py"));
+    fs::remove_file(project.path(ORDER)).unwrap();
+    symlink("/etc/hostname", project.path(ORDER)).unwrap();
+    project.ok(&["remediate", "printer", "--yes"]);
+    assert!(!project.path(ORDER).symlink_metadata().unwrap().is_symlink());
+    assert_eq!(project.check(&[]).0, 0);
+}
+
+/// A file of the host beside a project: nobody else can write it.
+pub(crate) fn host_file(text: &str) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("host.toml");
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (dir, path)
+}
+
+#[test]
+fn a_program_of_the_host_repairs_and_one_of_the_repository_does_not() {
+    let project = released(|_| {});
+    project.file(ORDER, "by hand\n");
+    let toml = project.read("audit/driftlock.toml");
+    project.file("audit/driftlock.toml", &(toml + "[remediations.fix]\nrun = [\"touch\", \"/tmp/evil\"]\n"));
+    refused(
+        &project,
+        &["printer", "--with", "fix"],
+        "[remediations.fix] is not defined in the host's own file",
+    );
+    let script = "[remediations.fix]\nrun = [\"sh\", \"-c\", \"cd \\\"$DRIFTLOCK_ROOT\\\" && git checkout --quiet -- odoo_modules; env > told; echo $SECRET_WORD; exit $CODE\"]\nenv = [\"CODE\", \"SECRET_*\"]\n";
+    let (_dir, host) = host_file(script);
+    let mut command =
+        project.driftlock(&["remediate", "printer", "--yes", "--with", "fix", "--host-config", &host]);
+    let ran =
+        Ran(command.env("CODE", "0").env("SECRET_WORD", "hunter2").env("OTHER", "no").output().unwrap());
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    let told = project.read("told");
+    assert!(
+        told.contains("DRIFTLOCK_SUBJECTS=addon_hashes/printer\n")
+            && told.contains("DRIFTLOCK_TARGET=local\n")
+    );
+    assert!(!told.contains("OTHER="), "{told}");
+
+    // What does not help is escalated; what it printed does not give secrets away.
+    project.file(MANIFEST, "{'name': 'hand'}\n");
+    let none = "[remediations.fix]\nrun = [\"sh\", \"-c\", \"echo no $SECRET_WORD >&2; exit 3\"]\nenv = [\"SECRET_*\"]\n";
+    let (_dir, host) = host_file(none);
+    let mut command =
+        project.driftlock(&["remediate", "printer", "--yes", "--with", "fix", "--host-config", &host]);
+    let ran = Ran(command.env("SECRET_WORD", "hunter2").output().unwrap());
+    assert_eq!(ran.code(), 2, "{}{}", ran.out(), ran.err());
+    assert!(
+        ran.out().contains("Escalated: addon_hashes/printer: sh ended with exit code 3: no (hidden); it is modified as before"),
+        "{}",
+        ran.out()
+    );
+    let last = events(&project).pop().unwrap();
+    assert_eq!(
+        (last["event"].as_str(), last["severity"].as_str()),
+        (Some("drift.escalated"), Some("critical"))
+    );
+    assert!(!last.to_string().contains("hunter2"));
+}
+
+#[test]
+fn security_needs_an_approval_of_exactly_these_steps() {
+    let project = released(|project| {
+        let toml = project.read("audit/driftlock.toml");
+        project.file(
+            "audit/driftlock.toml",
+            &(toml + "[[categories]]\npaths = [\"printer\"]\ncategory = \"security\"\n"),
+        );
+    });
+    project.file(ORDER, "by hand\n");
+    refused(&project, &["printer"], "nobody has approved these steps");
+    let approved =
+        project.run(&["approve", "printer", "--until", "1h", "--reason", "seen", "--by", "ada", "--yes"]);
+    assert_eq!(approved.code(), 0, "{}", approved.err());
+    project.file(MANIFEST, "{'name': 'hand'}\n");
+    refused(&project, &["printer"], "nobody has approved these steps");
+    project.ok(&["approve", "printer", "--until", "1h", "--reason", "seen", "--by", "ada", "--yes"]);
+    project.ok(&["remediate", "printer", "--yes"]);
+}
+
+#[test]
+fn of_two_repairs_at_once_each_ends_whole() {
+    let project = released(|_| {});
+    for _ in 0..3 {
+        project.file(ORDER, "by hand\n");
+        project.file(EDGE, "by hand\n");
+        let args = ["remediate", "printer", "compose_hashes/**", "--yes"];
+        let mut codes = [project.spawn(&args), project.spawn(&args)].map(|child| ended(child).code());
+        codes.sort_unstable();
+        assert_eq!(codes, [0, 1]);
+        assert_eq!(project.check(&[]).0, 0);
+    }
+}
+
+/// System calls that change what lies on the disk.
+const CALLS: &str = "?write,?writev,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?mkdir,?mkdirat,?link,\
+                     ?linkat,?symlink,?symlinkat,?ftruncate,?fsync,?fdatasync,?flock,?fchmod,?fchown";
+
+/// Drift of many kinds.
+fn drift(project: &Project) {
+    project.file(EDGE, "by hand\n");
+    project.file(ORDER, "by hand\n");
+    fs::remove_file(project.path(MANIFEST)).unwrap();
+    project.file(&format!("{PRINTER}/wizard/extra.py"), "extra\n");
+    project.file("odoo_modules/seisei/rogue/__manifest__.py", "{}\n");
+}
+
+#[test]
+fn a_repair_that_is_killed_leaves_each_file_old_or_repaired() {
+    let project = released(|_| {});
+    let repaired = tree(&project);
+    drift(&project);
+    let drifted = tree(&project);
+    let args = ["remediate", "printer", "rogue", "compose_hashes/**", "--yes"];
+    let (ran, trace) = project.traced(&args, CALLS, &[]);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    let moments = strace::moments(&trace);
+    let trials = 30;
+    let mut killed = 0;
+    for trial in 0..trials {
+        drift(&project);
+        let moment = &moments[moments.len() * trial / trials];
+        killed += usize::from(project.signalled(&args, CALLS, moment, "KILL").code() == -1);
+        for (path, found) in tree(&project) {
+            let is_whole = repaired.get(&path) == Some(&found) || drifted.get(&path) == Some(&found);
+            assert!(is_whole, "{moment:?}: {}", path.display());
+        }
+        let gone = |path: &PathBuf| !repaired.contains_key(path) || !drifted.contains_key(path);
+        let paths = || drifted.keys().chain(repaired.keys());
+        assert!(
+            paths().all(|path| gone(path) || project.path(path.to_str().unwrap()).exists()),
+            "{moment:?}"
+        );
+        let code = project.check(&[]).0;
+        assert!([0, 2].contains(&code), "{moment:?}");
+        if code == 2 {
+            let all = ["remediate", "**", "--yes"];
+            let ran = project.run(&all);
+            assert_eq!(ran.code(), 0, "{moment:?}: {}{}", ran.out(), ran.err());
+        }
+        assert_eq!(tree(&project), repaired, "{moment:?}");
+    }
+    assert!(killed >= trials / 2, "only {killed} of {trials} were killed");
+}
+
+#[test]
+fn drift_at_random_is_repaired_and_nothing_else_is_changed() {
+    let project = released(|project| {
+        for module in 0..4 {
+            for file in ["__manifest__.py", "models/a.py", "models/b/c.py", "static/x y.js"] {
+                project
+                    .file(&format!("odoo_modules/community/m{module}/{file}"), &format!("{module} {file}\n"));
+            }
+        }
+    });
+    let seed = crate::support::random::seed();
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    let before = tree(&project);
+    for _ in 0..12 {
+        let paths: Vec<PathBuf> = before.keys().cloned().collect();
+        for _ in 0..=dice.roll(6) {
+            let path = project.root().join(&paths[dice.roll(paths.len())]);
+            match dice.roll(5) {
+                0 => drop(fs::remove_file(&path)),
+                1 => drop(fs::write(&path, format!("by hand {}\n", dice.roll(1000)))),
+                2 if path.starts_with(project.path("odoo_modules").canonicalize().unwrap())
+                    && !path.ends_with("__manifest__.py") =>
+                {
+                    let _ = fs::remove_file(&path);
+                    symlink("elsewhere", &path).unwrap();
+                }
+                3 => drop(fs::write(path.with_extension("py.orig"), "left\n")),
+                _ => drop(fs::remove_dir_all(path.parent().unwrap().join("models"))),
+            }
+        }
+        // What belongs to no subject is nobody's business.
+        project.file("infra/stacks/edge/notes.txt", &format!("{}\n", dice.roll(1000)));
+        let notes = project.read("infra/stacks/edge/notes.txt");
+        let (code, report) = project.check(&[]);
+        if code == 0 {
+            continue;
+        }
+        assert_eq!(code, 2, "{report:#}");
+        let ran = project.run(&["remediate", "**", "--yes"]);
+        assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+        assert_eq!(project.check(&[]).0, 0);
+        let mut after = tree(&project);
+        let left = |path: &PathBuf| {
+            path.ends_with("notes.txt")
+                || path.to_string_lossy().ends_with("py.orig") && path.starts_with("infra")
+        };
+        after.retain(|path, _| !left(path));
+        assert_eq!(after, before);
+        assert_eq!(project.read("infra/stacks/edge/notes.txt"), notes);
+    }
+}

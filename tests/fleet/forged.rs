@@ -1,0 +1,187 @@
+//! Results that do not count: unsigned, foreign, replayed, older, of another format.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::{EDGE, Worker, call, fleet, named, sweep};
+use crate::support::git::{commit_all, git};
+use crate::support::redis::Redis;
+use crate::support::{Project, Ran, ended, wait_until};
+
+/// Signs as a worker does, by `ssh-keygen`.
+fn signed(result: &Value, key: &Path) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let text = |name: &str| result[name].as_str().unwrap().to_owned();
+    let digest = driftlock::model::Digest::of(text("body").as_bytes());
+    let message = format!(
+        "{}\nsweep {}\ntarget {}\nbaseline {}\n{} {digest}\n",
+        text("schema"),
+        text("sweep"),
+        text("target"),
+        text("baseline"),
+        text("kind")
+    );
+    let file = dir.path().join("message");
+    std::fs::write(&file, message).unwrap();
+    let made = Command::new("ssh-keygen")
+        .args(["-Y", "sign", "-n", "driftlock-fleet", "-f"])
+        .arg(key)
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    std::fs::read_to_string(dir.path().join("message.sig")).unwrap()
+}
+
+/// A result of `web`, as the caller's own check reports it, for a sweep.
+fn result(project: &Project, sweep: &str) -> Value {
+    let ran = project.run(&["check", "--target", "web", "--format", "json"]);
+    let report = ran.report();
+    json!({
+        "schema": "driftlock.fleet/1", "version": env!("CARGO_PKG_VERSION"), "worker": "w", "sweep": sweep, "target": "web",
+        "baseline": report["baseline"]["digest"].as_str().unwrap().trim_start_matches("sha256:"), "kind": "report",
+        "body": ran.out(),
+    })
+}
+
+/// Begins a sweep that no worker takes, puts a result into it, and gives what came of it.
+fn answered(
+    project: &Project,
+    redis: &Redis,
+    deadline: &str,
+    make: impl Fn(&str) -> (Value, Option<String>),
+) -> Ran {
+    let child = call(project, redis, &["--deadline", deadline]);
+    let mut sweep = String::new();
+    wait_until(|| {
+        let keys = redis.ask(&["KEYS", "driftlock.fleet.sweep.*"]);
+        keys.trim_start_matches("driftlock.fleet.sweep.").clone_into(&mut sweep);
+        !sweep.is_empty()
+    });
+    let (result, signature) = make(&sweep);
+    let (stream, payload) = (format!("driftlock.fleet.results.{sweep}"), result.to_string());
+    let mut words = vec!["XADD", &stream, "*", "payload", &payload];
+    if let Some(signature) = &signature {
+        words.extend(["signature", signature]);
+    }
+    redis.ask(&words);
+    ended(child)
+}
+
+#[test]
+fn what_an_enrolled_worker_signs_for_this_sweep_counts_and_nothing_else() {
+    let project = fleet(&named(&["web"]));
+    let redis = Redis::start("");
+    let key = project.path("audit/state/fleet/worker_key");
+    let good = answered(&project, &redis, "60s", |sweep| {
+        let result = result(&project, sweep);
+        let signature = signed(&result, &key);
+        (result, Some(signature))
+    });
+    assert_eq!(good.code(), 0, "{}{}", good.out(), good.err());
+    let foreign = tempfile::tempdir().unwrap();
+    let stranger = foreign.path().join("key");
+    crate::support::daemon::key_pair(&stranger, "ed25519");
+    let tampered = |change: &dyn Fn(&mut Value), is_signed_after: bool| {
+        answered(&project, &redis, "3s", |sweep| {
+            let mut result = result(&project, sweep);
+            let before = signed(&result, &key);
+            change(&mut result);
+            let signature = if is_signed_after { signed(&result, &key) } else { before };
+            (result, Some(signature))
+        })
+    };
+    let unsigned = answered(&project, &redis, "3s", |sweep| (result(&project, sweep), None));
+    let by_stranger = answered(&project, &redis, "3s", |sweep| {
+        let result = result(&project, sweep);
+        let signature = signed(&result, &stranger);
+        (result, Some(signature))
+    });
+    let cases = [
+        (unsigned, "it is not signed"),
+        (by_stranger, "which nobody has who may sign"),
+        (tampered(&|it| it["body"] = "{}".into(), false), "is not one of this report"),
+        (tampered(&|it| it["sweep"] = "0".repeat(32).into(), true), "it was made for another sweep"),
+        (tampered(&|it| it["target"] = "other".into(), true), "a target that was not asked for"),
+        (tampered(&|it| it["baseline"] = "0".repeat(64).into(), true), "with another baseline"),
+        (tampered(&|it| it["schema"] = "driftlock.fleet/2".into(), true), "speaks driftlock.fleet/2"),
+        (tampered(&|it| it["body"] = "{}".into(), true), "the report of the worker w"),
+    ];
+    for (ran, why) in cases {
+        assert_eq!(ran.code(), 1, "{why}");
+        let said = ran.err();
+        assert!(said.contains("does not count: ") && said.contains(why), "{why}: {said}");
+        assert!(ran.out().contains("no result within 3 s"), "{why}: {}", ran.out());
+    }
+}
+
+#[test]
+fn a_result_of_another_version_counts_and_is_said_and_workers_of_another_format_are() {
+    let project = fleet(&named(&["web"]));
+    let redis = Redis::start("");
+    let note = json!({ "version": "9.9.9", "format": "driftlock.fleet/2", "seen": u32::MAX }).to_string();
+    redis.ask(&["HSET", "driftlock.fleet.workers", "later", &note]);
+    let key = project.path("audit/state/fleet/worker_key");
+    let ran = answered(&project, &redis, "60s", |sweep| {
+        let mut result = result(&project, sweep);
+        result["version"] = "0.0.1".into();
+        let signature = signed(&result, &key);
+        (result, Some(signature))
+    });
+    assert_eq!(ran.code(), 0, "{}", ran.err());
+    assert!(ran.err().contains("the worker w is of version 0.0.1"), "{}", ran.err());
+    assert!(
+        ran.err().contains("the worker later is of version 9.9.9 and speaks driftlock.fleet/2"),
+        "{}",
+        ran.err()
+    );
+}
+
+#[test]
+fn a_worker_whose_clock_is_off_is_said_and_its_times_do_not_count() {
+    let project = fleet(&named(&["web"]));
+    let redis = Redis::start("");
+    let key = project.path("audit/state/fleet/worker_key");
+    let ran = answered(&project, &redis, "60s", |sweep| {
+        let mut result = result(&project, sweep);
+        let mut report: Value = serde_json::from_str(result["body"].as_str().unwrap()).unwrap();
+        report["started_at_unix"] = 4_000_000_000_i64.into();
+        report["started_at"] = "2096-10-02T07:06:40+00:00".into();
+        report["timestamp"] = "20961002_070640".into();
+        report["run"] = "20961002_070640_web".into();
+        result["body"] = report.to_string().into();
+        let signature = signed(&result, &key);
+        (result, Some(signature))
+    });
+    assert_eq!(ran.code(), 0, "{}", ran.err());
+    assert!(ran.err().contains("the clock of the worker w is off"), "{}", ran.err());
+    assert!(crate::support::disk::runs(&project.root()).iter().all(|run| !run.starts_with("2096")));
+}
+
+#[test]
+fn a_worker_with_another_baseline_gives_no_result() {
+    let (project, redis) = (fleet(&named(&["web"])), Redis::start(""));
+    let other = fleet(&named(&["web"]));
+    other.file(EDGE, "services: {other: {}}\n");
+    other.ok(&["export", "--accept"]);
+    project.file("other.pub", &other.ok(&["fleet", "enrol"]).out());
+    project.ok(&["fleet", "enrol", "--allow", "other.pub"]);
+    let worker = Worker::start(&other, &redis, &[]);
+    let ran = sweep(&project, &redis, &["--deadline", "60s"]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.out().contains("has compared with another baseline"), "{}", ran.out());
+    drop(worker);
+}
+
+#[test]
+fn a_list_of_workers_that_came_with_a_commit_is_refused() {
+    let (project, redis) = (fleet(&named(&["web"])), Redis::start(""));
+    git(&project, &["init", "-q"]);
+    commit_all(&project, "all");
+    assert!(!sweep(&project, &redis, &["--deadline", "1s"]).err().contains("git tracks it"));
+    git(&project, &["add", "-f", "audit/state/fleet/allowed_workers"]);
+    let ran = sweep(&project, &redis, &["--deadline", "1s"]);
+    assert!(ran.code() == 1 && ran.err().contains("git tracks it"), "{}", ran.err());
+}

@@ -1,0 +1,159 @@
+//! Packages inside containers of a real engine, here and over SSH: databases of dpkg and apk as they lie in a Debian and an Alpine
+//! tree, held against the package manager's own words; and containers that cannot be looked into.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::docker::Stage;
+use crate::support::sshd::Server;
+use crate::support::{check_of, findings};
+
+const LOCK: &str = "audit/locks/packages.lock.txt";
+const APK: &str = "C:Q1x=\nP:musl\nV:1.2.5-r0\nA:x86_64\nF:lib\nR:ld-musl\n\nP:zlib\nV:1.3-r2\nA:x86_64\n\n";
+
+/// A stage whose configuration names these containers, and nothing of the machine itself.
+fn configured(stage: &Stage, more: &str) {
+    let rest = "[compose]\nfiles = []\n[addons]\nroots = []\n[docker]\nmode = \"required\"\n";
+    let docker = format!("{rest}containers = [\"{}*\"]\n", stage.prefix);
+    let packages = format!("[packages]\ncontainers = [\"{}-*\"]\n", stage.prefix);
+    stage.project.file("audit/driftlock.toml", &format!("{docker}{packages}{more}"));
+}
+
+/// Puts a file of that text into a container, with the directories above it.
+fn put(stage: &Stage, short: &str, path: &str, text: &str) {
+    let tree = assert_fs::TempDir::new().unwrap();
+    let place = tree.path().join(path.trim_start_matches('/'));
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, text).unwrap();
+    stage.docker(&["cp", &format!("{}/.", tree.path().display()), &format!("{}:/", stage.name(short))]);
+}
+
+/// The database of this machine's dpkg.
+fn debian() -> String {
+    fs::read_to_string("/var/lib/dpkg/status").unwrap()
+}
+
+/// The findings without the stage's own name.
+fn told(stage: &Stage, report: &Value) -> Vec<String> {
+    let each = findings(report, "packages").into_iter();
+    each.map(|(subject, kind)| format!("{} {kind}", subject.replace(&format!("{}-", stage.prefix), "")))
+        .collect()
+}
+
+/// A stage with a Debian and an Alpine tree in containers, locked; and a server that is this machine.
+fn stage() -> (Stage, Server) {
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    for name in ["deb", "alp"] {
+        stage.start(name, &image, &[]);
+    }
+    put(&stage, "deb", "/var/lib/dpkg/status", &debian());
+    put(&stage, "alp", "/lib/apk/db/installed", APK);
+    let server = Server::start(|_| {});
+    let target = server.target("prod", &stage.project.root());
+    configured(&stage, &target);
+    stage.ok(&["export", "--accept"]);
+    (stage, server)
+}
+
+#[test]
+fn needs_docker_needs_mounts_databases_of_dpkg_and_apk_are_read_here_and_over_ssh() {
+    let (stage, _server) = stage();
+    let line = "dpkg-query -W -f '${db:Status-Status}\\t${Package}\\t${Version}\\t${Architecture}\\n' | sed -n 's/^installed\\t//p'";
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let its = |short: &str| -> Vec<String> {
+        let begin = format!("{}:", stage.name(short));
+        let lock = stage.project.read(LOCK);
+        lock.lines().filter_map(|line| line.strip_prefix(&begin).map(str::to_owned)).collect()
+    };
+    let mut expected: Vec<&str> = listed.lines().collect();
+    expected.sort_unstable();
+    assert_eq!(its("deb"), expected);
+    assert_eq!(its("alp"), ["musl\t1.2.5-r0\tx86_64", "zlib\t1.3-r2\tx86_64"]);
+    let look = |more: &[&str]| {
+        let (code, report) = stage.check(&[&["--only", "packages"], more].concat());
+        (code, told(&stage, &report))
+    };
+    let both = || {
+        let (here, there) = (look(&[]), look(&["--target", "prod"]));
+        assert_eq!(here, there);
+        here
+    };
+    assert_eq!(both(), (0, Vec::new()));
+    put(
+        &stage,
+        "alp",
+        "/lib/apk/db/installed",
+        &APK.replace("1.3-r2", "1.3-r3").replace("P:musl", "P:uclibc"),
+    );
+    let held = debian().replacen(
+        "Package: bash\nEssential: yes\nStatus: install ok",
+        "Package: bash\nEssential: yes\nStatus: hold ok",
+        1,
+    );
+    assert_ne!(held, debian());
+    put(&stage, "deb", "/var/lib/dpkg/status", &held);
+    let expected = ["alp:musl missing", "alp:uclibc unexpected", "alp:zlib modified", "deb:bash modified"];
+    assert_eq!(both(), (2, expected.map(str::to_owned).to_vec()));
+    let (_, report) = stage.check(&["--only", "packages"]);
+    let notes = check_of(&report, "packages")["findings"].to_string();
+    assert!(
+        !notes.contains("apt-get install"),
+        "a container's packages are not undone on the machine: {notes}"
+    );
+    // Nothing of it is looked at where docker is off, which is counted.
+    let (code, report) = stage.check(&["--only", "packages", "--docker", "off"]);
+    assert_eq!((code, told(&stage, &report)), (0, Vec::new()));
+    assert!(report["coverage"].to_string().contains("because docker is off"), "{}", report["coverage"]);
+}
+
+#[test]
+fn needs_docker_needs_mounts_a_container_that_cannot_be_looked_into_is_one_error() {
+    let (stage, _server) = stage();
+    let why = |short: &str| {
+        let both = [&[][..], &["--target", "prod"]].map(|more| {
+            let (code, report) = stage.check(&[&["--only", "packages"], more].concat());
+            let found = check_of(&report, "packages")["findings"].as_array().unwrap().clone();
+            assert_eq!((code, found.len()), (1, 1), "{report:#}");
+            let subject = found[0]["subject"].as_str().unwrap();
+            assert!(subject.starts_with(&stage.name(short)), "{subject}");
+            found[0]["reason"].as_str().unwrap().to_owned()
+        });
+        assert_eq!(both[0], both[1]);
+        both[0].clone()
+    };
+    let image = stage.name("app:1");
+    put(&stage, "deb", "/var/lib/dpkg/updates/0001", "");
+    assert!(why("deb").contains("dpkg --configure -a"));
+    stage.recreate("deb", &image, &[]);
+    assert!(why("deb").contains("neither dpkg nor apk nor rpm"));
+    put(&stage, "deb", "/var/lib/rpm/rpmdb.sqlite", "SQLite format 3");
+    assert!(why("deb").contains("the database of rpm is not read without rpm"));
+    stage.recreate("deb", &image, &["--tmpfs", "/var/lib"]);
+    assert!(why("deb").contains("is mounted at /var/lib"), "{}", why("deb"));
+    stage.recreate("deb", &image, &[]);
+    put(&stage, "deb", "/var/lib/dpkg/status", "Package: bash\n");
+    assert!(why("deb").contains("has no status"));
+    put(&stage, "deb", "/var/lib/dpkg/status", &debian());
+    assert_eq!(stage.check(&["--only", "packages"]).0, 0);
+    let before = stage.project.read("audit/driftlock.toml");
+    let named = |names: &str| {
+        let all = format!("containers = [\"{}-*\"]\n", stage.prefix);
+        stage
+            .project
+            .file("audit/driftlock.toml", &before.replace(&all, &format!("containers = [{names}]\n")));
+    };
+    named(&format!("\"{}\"", stage.name("alp")));
+    assert!(why("deb").contains("does not name it"));
+    named(&format!("\"{}-*\", \"nowhere\"", stage.prefix));
+    let (code, report) = stage.check(&["--only", "packages"]);
+    let found = &check_of(&report, "packages")["findings"][0];
+    assert_eq!((code, found["subject"].as_str()), (1, Some("nowhere")));
+    assert!(found["reason"].as_str().unwrap().contains("there is no such container"));
+    named(&format!("\"{}\", \"{}\"", stage.name("deb"), stage.name("alp")));
+    stage.remove("deb");
+    assert!(why("deb").contains("there is no such container"));
+}

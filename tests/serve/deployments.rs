@@ -1,0 +1,139 @@
+//! Deployments: from a repository, at their times, and what becomes of those that cannot be looked at.
+
+use serde_json::json;
+
+use super::interface::project;
+use crate::support::Project;
+use crate::support::agent::{AgentProcess, token};
+use crate::support::git::{commit_all, git};
+
+const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
+
+/// A repository with an accepted project on the branch `main`.
+fn released() -> Project {
+    let project = Project::accepted();
+    project
+        .file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + "[docker]\nmode = \"off\"\n"));
+    git(&project, &["init", "--quiet", "--initial-branch", "main"]);
+    project.file(".gitignore", "audit/runtime/\naudit/state/\n");
+    commit_all(&project, "first release");
+    project
+}
+
+/// The configuration of an agent that fetches a repository.
+fn fetching(repository: &Project, more: &str) -> Project {
+    let url = repository.root();
+    let project = Project::empty();
+    let text = format!(
+        "[serve]\nlisten = \"127.0.0.1:0\"\n[[deployments]]\nname = \"erp\"\n{more}\
+         git = {{ url = \"file://{}\", branch = \"main\" }}\n",
+        url.display()
+    );
+    project.file("audit/driftlock.toml", &text);
+    project
+}
+
+#[test]
+fn the_branch_is_what_is_looked_at_and_a_new_commit_is_seen() {
+    let repository = released();
+    let agent_of = fetching(&repository, "");
+    let read = token(&agent_of, "reader", "operate", &[]);
+    let agent = AgentProcess::start(&agent_of, &[]);
+    let first = agent.wait_for_runs(&read, 1);
+    let deployment = &first["deployments"][0];
+    assert_eq!((&deployment["name"], &deployment["verdict"]), (&json!("erp"), &json!("pass")), "{first:#}");
+    let head = git(&repository, &["rev-parse", "HEAD"]);
+    assert_eq!(deployment["commit"], json!(head.trim()));
+    // What lies in the work tree of the repository is not what was released.
+    repository.file(EDGE, "changed by hand\n");
+    agent.post("/drift/reconcile", &read, &json!({"targets": ["erp"]}));
+    assert_eq!(agent.wait_for_runs(&read, 2)["deployments"][0]["verdict"], "pass");
+    commit_all(&repository, "changed without its lock file");
+    agent.post("/drift/reconcile", &read, &json!({"targets": ["erp"]}));
+    let third = agent.wait_for_runs(&read, 3);
+    assert_eq!(third["deployments"][0]["verdict"], "fail", "{third:#}");
+    let head = git(&repository, &["rev-parse", "HEAD"]);
+    assert_eq!(third["deployments"][0]["commit"], json!(head.trim()));
+    let trees = std::fs::read_dir(agent_of.path("audit/state/serve/erp/git/trees")).unwrap().flatten();
+    let trees: Vec<String> =
+        trees.map(|it| it.file_name().into_string().unwrap()).filter(|it| it.len() == 40).collect();
+    assert_eq!(trees, [head.trim()], "old work trees are removed");
+}
+
+#[test]
+fn a_fetch_that_fails_is_an_error_and_the_last_commit_is_not_checked_in_its_place() {
+    let repository = released();
+    let agent_of = fetching(&repository, "on_error = \"1s\"\n");
+    let read = token(&agent_of, "reader", "operate", &[]);
+    let agent = AgentProcess::start(&agent_of, &[]);
+    assert_eq!(agent.wait_for_runs(&read, 1)["deployments"][0]["verdict"], "pass");
+    let away = repository.path(".git-away");
+    std::fs::rename(repository.path(".git"), &away).unwrap();
+    agent.post("/drift/reconcile", &read, &json!({}));
+    let failed = agent.wait("/drift/deployments", &read, |it| it["deployments"][0]["verdict"] == "error");
+    let why = failed["deployments"][0]["errors"][0].as_str().unwrap();
+    assert!(why.contains(&repository.root().display().to_string()), "{why}");
+    assert_eq!(agent.get("/drift/report", &read).json()["verdict"], "error");
+    // It is tried again by itself, and soon.
+    std::fs::rename(&away, repository.path(".git")).unwrap();
+    agent.wait("/drift/deployments", &read, |it| it["deployments"][0]["verdict"] == "pass");
+}
+
+#[test]
+fn nothing_that_a_commit_brings_is_run_or_reached() {
+    let repository = released();
+    let mark = repository.path("was-run");
+    let program = repository.path("program");
+    std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", mark.display())).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let text = repository.read("audit/driftlock.toml")
+        + &format!(
+            "[[probes]]\nname = \"own\"\nrun = [\"{0}\"]\n[notify.own]\nkind = \"command\"\nargv = [\"{0}\"]\n\
+             [serve]\nlisten = \"127.0.0.1:1\"\n[[deployments]]\nname = \"other\"\n",
+            program.display()
+        );
+    repository.file("audit/driftlock.toml", &text);
+    repository.file(".gitattributes", "* filter=own diff=own merge=own\n");
+    repository.file(EDGE, "changed\n");
+    commit_all(&repository, "brings programs of its own");
+    git(&repository, &["config", "filter.own.smudge", program.to_str().unwrap()]);
+    let agent_of = fetching(&repository, "");
+    let read = token(&agent_of, "reader", "detail", &[]);
+    let agent = AgentProcess::start(&agent_of, &[]);
+    let done = agent.wait_for_runs(&read, 1);
+    let deployments = done["deployments"].as_array().unwrap();
+    assert_eq!((deployments.len(), &deployments[0]["verdict"]), (1, &json!("error")), "{done:#}");
+    let checks = deployments[0]["places"][0]["checks"].to_string();
+    assert!(
+        checks.contains("the probe \\\"own\\\" is defined in audit/driftlock.toml, and not in"),
+        "{checks}"
+    );
+    assert!(!mark.exists());
+    let (_, said) = agent.end();
+    assert!(said.contains("[notify.own] is defined in audit/driftlock.toml"), "{said}");
+}
+
+#[test]
+fn one_that_hangs_is_ended_and_holds_up_no_other() {
+    let project = project(
+        &[EDGE],
+        "[[deployments]]\nname = \"hangs\"\ntimeout = \"2s\"\ntargets = [\"far\"]\n[[deployments]]\nname = \"well\"\n",
+    );
+    // Somebody who takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = project.path("host.toml");
+    let target = format!(
+        "[targets.far]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"nobody\"\nroot = \"/\"\n",
+        silent.local_addr().unwrap().port()
+    );
+    std::fs::write(&host, &target).unwrap();
+    project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + &target));
+    let read = token(&project, "reader", "detail", &["--host-config", host.to_str().unwrap()]);
+    let agent = AgentProcess::start(&project, &["--host-config", host.to_str().unwrap()]);
+    let is = |it: &serde_json::Value, name: &str, verdict: &str| {
+        let all = it["deployments"].as_array().unwrap();
+        all.iter().any(|it| it["name"] == name && it["verdict"] == verdict)
+    };
+    agent.wait("/drift/deployments", &read, |it| is(it, "well", "fail"));
+    agent.wait("/drift/deployments", &read, |it| is(it, "hangs", "error"));
+}
