@@ -240,7 +240,7 @@ fn needs_docker_limits_are_locked_where_they_are_set_and_older_lock_files_stay_v
     stage.project.file(lock, &format!("{older:#}\n"));
     assert_eq!(stage.drift(), (0, Vec::new()));
     // One that is made anew without its limits: both are gone.
-    stage.ok(&["export", "--accept", "--yes"]);
+    stage.ok(&["export", "--accept"]);
     let image = stage.name("app:1");
     stage.recreate("web", &image, &[]);
     changed("cpus 2, memory 33554432", "cpus no limit, memory no limit");
@@ -341,7 +341,7 @@ fn an_answer_that_is_none_is_an_error_that_shows_neither_token_nor_answer() {
             vec![Answer::Raw("HTTP/1.1 200 X\r\nContent-Length: 900\r\n\r\n{}".to_owned())],
             "closed the connection",
         ),
-        (vec![Answer::Endless], "more than 64 MiB"),
+        (vec![raw(200, &" ".repeat(65 << 20))], "more than 64 MiB"),
         (vec![Answer::Close], "[desired.netbox]"),
         (vec![list(3, Value::Null, &["local"])], "it changed meanwhile"),
         (vec![list(2, Value::Null, &["local", "local"])], "local stands there twice"),
