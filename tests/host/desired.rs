@@ -341,8 +341,7 @@ fn an_answer_that_is_none_is_an_error_that_shows_neither_token_nor_answer() {
             vec![Answer::Raw("HTTP/1.1 200 X\r\nContent-Length: 900\r\n\r\n{}".to_owned())],
             "closed the connection",
         ),
-        // A busy machine does not read so much in the time that an answer may take.
-        (vec![Answer::Endless], "more than 64 MiB|did not answer within"),
+        (vec![raw(200, &" ".repeat(65 << 20))], "more than 64 MiB"),
         (vec![Answer::Close], "[desired.netbox]"),
         (vec![list(3, Value::Null, &["local"])], "it changed meanwhile"),
         (vec![list(2, Value::Null, &["local", "local"])], "local stands there twice"),
@@ -353,7 +352,7 @@ fn an_answer_that_is_none_is_an_error_that_shows_neither_token_nor_answer() {
         server.answer(&answers);
         let ran = project.run(&["check", "--format", "json", "-vv"]);
         let why = error(&ran.report());
-        assert!(ran.code() == 1 && words.split('|').any(|it| why.contains(it)), "{words}: {why}");
+        assert!(ran.code() == 1 && why.contains(words), "{words}: {why}");
         assert!(!format!("{}{}", ran.out(), ran.err()).contains(TOKEN), "{words}");
     }
     server.taken();

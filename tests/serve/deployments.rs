@@ -88,7 +88,7 @@ fn nothing_that_a_commit_brings_is_run_or_reached() {
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let text = repository.read("audit/driftlock.toml")
         + &format!(
-            "[[probes]]\nname = \"own\"\nrun = [\"{0}\"]\n[notify.own]\nkind = \"command\"\nargv = [\"{0}\"]\n\
+            "[[probes]]\nname = \"own\"\nrun = [\"{0}\"]\n[notify.own]\nkind = \"command\"\ncommand = [\"{0}\"]\n\
              [serve]\nlisten = \"127.0.0.1:1\"\n[[deployments]]\nname = \"other\"\n",
             program.display()
         );

