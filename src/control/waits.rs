@@ -97,6 +97,7 @@ waits! {
     MIRROR = wait("another process that holds the mirror of a repository", 10, "the deployment is an error");
     TIMETABLE = wait("the next look of the agent at its timetable: clocks are set, machines sleep", 60, "the look");
     AGENT_END = wait("runs that are under way when the agent is asked to end", 4, "they are left behind; the process ends");
+    AGENT_CONNECT = wait("a server that the agent connects to, with its login", 10, "its place is an ERROR");
     TOKENS = wait("another one that changes the agent's tokens", 10, "an error");
     HTTP_HEAD = wait("a client of the agent: its handshake, the head of its next request", 10, "its connection is closed");
     HTTP_BODY = wait("the body of its request", 10, "408");

@@ -28,6 +28,8 @@ use crate::model::{Report, short_id};
 /// How many places of one deployment are looked at at the same time.
 const PLACES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 
+/// The interval between looks whether runs have ended.
+const POLL: Duration = Duration::from_millis(5);
 /// The directory of the mirror, in that of a deployment.
 const MIRROR: &str = "git";
 
@@ -245,7 +247,7 @@ impl Agent {
         let until = Instant::now() + waits::AGENT_END.most;
         for thread in running.values_mut().filter_map(|run| run.thread.take()) {
             while !thread.is_finished() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(POLL);
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::acknowledgements::with_rules;
@@ -12,7 +11,7 @@ use crate::check::{self, Check};
 use crate::config::host_file::HostFile;
 use crate::config::policies::{self, Policy};
 use crate::config::{Deployment, is_target_name};
-use crate::control::Control;
+use crate::control::{Control, waits};
 use crate::error::Failure;
 use crate::host::ssh::{Prompt, Secret};
 use crate::model::quoted_name;
@@ -20,8 +19,6 @@ use crate::project::Project;
 
 /// The name of the project's own tree among the targets of a deployment.
 const OWN_TREE: &str = "local";
-/// How long connecting to a server and logging in may take.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// What one run works with: the project as it is now, and what is said of it.
 pub(crate) struct Prepared {
@@ -92,8 +89,12 @@ impl Setting {
     }
 
     fn aims(&self, deployment: &Deployment, project: &Project) -> Result<Vec<Aim>, Failure> {
-        let reach =
-            Reach { timeout: CONNECT, accept_new_host_key: false, can_ask: false, prompt: Arc::new(Nobody) };
+        let reach = Reach {
+            timeout: waits::AGENT_CONNECT.most,
+            accept_new_host_key: false,
+            can_ask: false,
+            prompt: Arc::new(Nobody),
+        };
         let names: Vec<&str> = match &deployment.targets {
             Some(names) => names.iter().map(String::as_str).collect(),
             None if project.config.targets.is_empty() => vec![OWN_TREE],
