@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::interface::project;
 use crate::support::Project;
 use crate::support::agent::{AgentProcess, token};
 use crate::support::git::{commit_all, git};
@@ -110,4 +111,30 @@ fn nothing_that_a_commit_brings_is_run_or_reached() {
     assert!(!mark.exists());
     let (_, said) = agent.end();
     assert!(said.contains("[notify.own] is defined in audit/driftlock.toml"), "{said}");
+}
+
+#[test]
+fn one_that_hangs_is_ended_and_holds_up_no_other() {
+    let project = project(
+        &[EDGE],
+        "[[deployments]]\nname = \"hangs\"\ntimeout = \"2s\"\ntargets = [\"far\"]\n[[deployments]]\nname = \"well\"\ntargets = [\"local\"]\n",
+    );
+    // Somebody who takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = project.path("host.toml");
+    let target = format!(
+        "[targets.far]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"nobody\"\nroot = \"/\"\n",
+        silent.local_addr().unwrap().port()
+    );
+    std::fs::write(&host, &target).unwrap();
+    project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + &target));
+    let read = token(&project, "reader", "detail", &["--host-config", host.to_str().unwrap()]);
+    let agent = AgentProcess::start(&project, &["--host-config", host.to_str().unwrap()]);
+    let is = |it: &serde_json::Value, name: &str, verdict: &str| {
+        let all = it["deployments"].as_array().unwrap();
+        all.iter().any(|it| it["name"] == name && it["verdict"] == verdict)
+    };
+    agent.wait("/drift/deployments", &read, |it| is(it, "well", "fail"));
+    let ended = agent.wait("/drift/deployments", &read, |it| is(it, "hangs", "error"));
+    assert!(ended.to_string().contains("it took longer than 2 s"), "{ended}");
 }
