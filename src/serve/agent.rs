@@ -266,7 +266,7 @@ impl Agent {
         let (agent, own) = (Arc::clone(self), Arc::clone(&watch));
         let mut running = held(&self.running);
         running.insert(name.to_owned(), Running { watch, deadline, thread: None });
-        let work = move || agent.carry_out(&plan, &deployment, &own);
+        let work = move || agent.carry_out(&plan, &deployment, (&own, deadline));
         match Builder::new().name(format!("run {name}")).spawn(work) {
             Ok(thread) => {
                 if let Some(run) = running.get_mut(name) {
@@ -284,16 +284,20 @@ impl Agent {
     }
 
     /// One run of a deployment, from its repository to its reports.
-    fn carry_out(self: &Arc<Self>, plan: &Plan, deployment: &Deployment, watch: &Arc<Watch>) {
+    fn carry_out(
+        self: &Arc<Self>,
+        plan: &Plan,
+        deployment: &Deployment,
+        (watch, deadline): (&Arc<Watch>, Instant),
+    ) {
         let started = Started::now();
-        let began = Instant::now();
         let name = &deployment.name;
         let attempt = std::panic::AssertUnwindSafe(|| self.attempt(plan, deployment, watch));
         let attempted = std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
             Attempt::failed(&Failure::new("the run ended unexpectedly; that is a defect"))
         });
         let Attempt { reports, mut errors, commit } = attempted;
-        if watch.is_cancelled() && began.elapsed() >= deployment.timeout {
+        if watch.is_cancelled() && deadline <= Instant::now() {
             let seconds = deployment.timeout.as_secs();
             errors.insert(
                 0,

@@ -103,14 +103,26 @@ impl Setting {
         let aim = |name: &str| match name {
             OWN_TREE => Ok(Aim::local(project)),
             name => {
-                if let Some(why) = self.host.forbids(name, project.target(name)?) {
+                let target = project.target(name)?;
+                if let Some(why) = self.host.forbids(name, target) {
                     return Err(Failure::new(why).of_project());
+                }
+                if deployment.git.is_some() && target.terraform.is_some() {
+                    return Err(unplanned(name));
                 }
                 Aim::target(project, name, &reach)
             }
         };
         names.into_iter().map(aim).collect()
     }
+}
+
+/// The refusal to plan what a fetched commit describes: code of Terraform runs programs.
+fn unplanned(target: &str) -> Failure {
+    let failure = Failure::new(format!(
+        "target {target}: Terraform is not run on code that was fetched: who pushes would run programs here"
+    ));
+    failure.hint("plan it from a checkout of your own: set root in place of git, or run driftlock check --env there").of_project()
 }
 
 /// The targets that a deployment has looked at before: those it names, and those that have left a report.

@@ -138,3 +138,24 @@ fn one_that_hangs_is_ended_and_holds_up_no_other() {
     let ended = agent.wait("/drift/deployments", &read, |it| is(it, "hangs", "error"));
     assert!(ended.to_string().contains("it took longer than 2 s"), "{ended}");
 }
+
+#[test]
+fn terraform_is_not_run_on_code_that_was_fetched() {
+    let repository = released();
+    repository.file("environments/prod/main.tf", "resource \"terraform_data\" \"x\" {}\n");
+    commit_all(&repository, "infrastructure");
+    let agent_of = fetching(&repository, "targets = [\"infra\"]\nwatch = true\n");
+    let target = "[targets.infra]\nterraform = { dir = \"environments/prod\" }\n";
+    agent_of.file("host.toml", target);
+    let host = agent_of.path("host.toml");
+    let args = ["--host-config", host.to_str().unwrap()];
+    repository.file("audit/driftlock.toml", &(repository.read("audit/driftlock.toml") + target));
+    commit_all(&repository, "the target");
+    let read = token(&agent_of, "reader", "detail", &args);
+    let mut agent = AgentProcess::start(&agent_of, &args);
+    agent.wait_for_line("warning: deployment erp: watch does not count yet");
+    let done = agent.wait_for_runs(&read, 1);
+    assert_eq!(done["deployments"][0]["verdict"], "error");
+    let why = done["deployments"][0]["errors"][0].as_str().unwrap();
+    assert!(why.contains("Terraform is not run on code that was fetched"), "{why}");
+}

@@ -221,6 +221,9 @@ fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u
     serve.allow_listening(args.insecure).map_err(|error| Failure::from(error).of_project())?;
     make_private(&dir)?;
     let _alone = state::hold_agent(&dir, &|| interrupt.watch.is_cancelled())?;
+    for warning in not_heeded(&serve, &plan.deployments) {
+        session.control.events.warning(&warning);
+    }
     let names = plan.deployments.len();
     let agent = Agent::new(dir.clone(), plan)?;
     let certificate = serve.tls.as_ref().map(|tls| SiteCertificate::read(&tls.cert, &tls.key)).transpose();
@@ -258,6 +261,24 @@ fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u
     agent.run(&mut beat, every, &|| interrupt.watch.is_cancelled());
     server.end();
     Ok(0)
+}
+
+/// What is configured and does not count yet.
+fn not_heeded(serve: &ServeConfig, deployments: &[Deployment]) -> Vec<String> {
+    let branch = serve.commit_acknowledgements.as_ref();
+    let branch =
+        branch.map(|_| "[serve] commit_acknowledgements does not count yet: nothing is committed".to_owned());
+    let of_one = |it: &Deployment| {
+        let name = &it.name;
+        let watch = it.watch.then(|| {
+            format!("deployment {name}: watch does not count yet: it is looked at at its times; run driftlock watch beside")
+        });
+        let variables = it.env_file.as_ref().map(|_| {
+            format!("deployment {name}: env_file does not count yet: Terraform gets what terraform.env of the target names")
+        });
+        watch.into_iter().chain(variables)
+    };
+    branch.into_iter().chain(deployments.iter().flat_map(of_one)).collect()
 }
 
 /// Makes a directory that nobody else reads.
