@@ -221,13 +221,13 @@ fn wants_ports(ask: &Ask<'_>) -> bool {
 
 /// Takes out of an entry what neither a lock file has nor an export writes: what is accepted is then the same whichever checks
 /// were carried out.
-fn as_locked(ask: &Ask<'_>, name: &[u8], entry: &mut Entry) {
+fn as_locked(ask: &Ask<'_>, wants_ports: bool, name: &[u8], entry: &mut Entry) {
     let Value::Structured(facts) = &mut entry.value else { return };
     let locked = ask.baseline.and_then(|state| state.entries.get(name));
     if !ask.setting.everything && !locked.is_some_and(has_limits) {
         facts.retain(|name, _| name != fact::CPUS && name != fact::MEMORY);
     }
-    if !wants_ports(ask) {
+    if !wants_ports {
         facts.remove(fact::PORTS);
     }
 }
@@ -326,7 +326,7 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
     let mut seen = Observation { left_out, ..Observation::default() };
     let ignore = ask.setting.purpose == Purpose::Check
         && ask.setting.config.docker.as_ref().is_some_and(|docker| docker.unexpected == OnUnexpected::Ignore);
-    let mut ignored = 0;
+    let (mut ignored, wants_ports) = (0, wants_ports(ask));
     for container in containers {
         let name = container.name.clone().into_bytes();
         let known = ask.baseline.is_none_or(|state| state.entries.contains_key(&name));
@@ -368,7 +368,7 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
             (name.clone(), ContainerEnvironment { service, files, directory, names })
         }));
         let mut entry = entry_of(container);
-        as_locked(ask, &name, &mut entry);
+        as_locked(ask, wants_ports, &name, &mut entry);
         seen.state.entries.insert(name, entry);
     }
     seen.views.problems = problems;
