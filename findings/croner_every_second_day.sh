@@ -43,6 +43,7 @@ if [ $(($(date +%-d) % 2)) -eq 1 ]; then weekday=$(((weekday + 3) % 7)); fi
     echo "* * * * * touch $dir/always"
 } >"$dir/lines"
 # A cron of its own, that sees no other lines.
+# shellcheck disable=SC2016
 DIR=$dir unshare -m sh -eu -c '
     mount -t tmpfs tabs /var/spool/cron/crontabs
     mount -t tmpfs run /run

@@ -13,6 +13,7 @@ trap 'rm -rf "$dir"' EXIT
 dropbearkey -t ed25519 -f "$dir/host" >/dev/null 2>&1
 ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
 # root's home is another directory for this server and this client.
+# shellcheck disable=SC2016
 seen=$(DIR=$dir unshare -m sh -eu -c '
     mount -t tmpfs -o mode=700 home /root
     install -d -m 700 /root/.ssh
