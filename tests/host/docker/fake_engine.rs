@@ -582,8 +582,7 @@ fn containers_are_inspected_for_ports_and_limits_only_where_those_are_compared()
     let calls = |more: &str, ports: Option<&str>, checks: &[&str]| {
         let project = locked();
         let before = project.read("audit/driftlock.toml");
-        let cmdb = format!("{{\"c0\": {{\"power_state\": \"on\"}}}}");
-        project.file("cmdb.json", &cmdb);
+        project.file("cmdb.json", "{\"c0\": {\"power_state\": \"on\"}}");
         let more = more.replace("ROOT", project.root().to_str().unwrap());
         project.file("audit/driftlock.toml", &format!("{before}{more}"));
         if let Some(port) = ports {
