@@ -21,7 +21,7 @@ use crate::audit::release_of_all::{Compared, release_of_all};
 use crate::audit::revision;
 use crate::audit::revision::Files;
 use crate::audit::since_last;
-use crate::audit::since_last::Extent;
+use crate::audit::since_last::{Extent, Remembered};
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
 use crate::baseline::{self, Locks, Source};
@@ -30,7 +30,7 @@ use crate::control::clock::{self, Started};
 use crate::control::progress;
 use crate::error::Failure;
 use crate::git::{GitError, work_tree};
-use crate::host::{Content, Host, HostError, MANIFESTS, Scope, StatCache, Watch};
+use crate::host::{Content, Host, HostError, MANIFESTS, Scope, Watch};
 use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, LeftOut, Report, SectionId, Value};
 use crate::project::Project;
 use crate::provenance::{self, LONGEST_MANIFEST, Trace};
@@ -126,7 +126,7 @@ pub(crate) struct Sighting {
     from_files: Vec<(SectionId, Files)>,
     scope: Scope,
     signature: Option<SignatureCheck>,
-    remembered: Option<Arc<StatCache>>,
+    remembered: Option<Remembered>,
     host: Arc<dyn Host>,
     pub(crate) look: Look,
     origin: BaselineOrigin,
@@ -180,7 +180,7 @@ impl Examination<'_> {
         let remembered = self.auditor.since_last.and_then(recall);
         let host: Arc<dyn Host> = match self.forbidden(signature.as_ref()) {
             Some(why) => Aim::leave(why),
-            None => self.aim.open(remembered.clone()),
+            None => self.aim.open(remembered.as_ref()),
         };
         let request = self.request(&locks, &scope, signature.as_ref());
         let (mut look, (origin, owner), containers_here) = self.look(&request, &*host, watch)?;

@@ -7,10 +7,37 @@ use crate::baseline::Source;
 use crate::control::clock::Started;
 use crate::control::dates;
 use crate::error::Failure;
-use crate::host::{CachePolicy, FullScanReason, StatCache};
+use crate::host::{CachePolicy, FullScanReason, ServerCache, StatCache};
 use crate::model::{SinceLast, in_words};
 use crate::project::Project;
 use crate::store::runs;
+
+/// What earlier checks of a place have read.
+#[derive(Debug, Clone)]
+pub(crate) enum Remembered {
+    /// On this machine's disks.
+    Here(Arc<StatCache>),
+    /// On those of a server.
+    There(Arc<ServerCache>),
+}
+
+impl Remembered {
+    /// The cache; none of a server that has not said yet which start it is.
+    fn cache(&self) -> Option<&StatCache> {
+        match self {
+            Self::Here(cache) => Some(cache),
+            Self::There(cache) => cache.begun(),
+        }
+    }
+
+    /// The reason why everything is read.
+    pub(crate) fn full_because(&self) -> Option<&FullScanReason> {
+        match self {
+            Self::Here(cache) => cache.full_because(),
+            Self::There(cache) => cache.full_because(),
+        }
+    }
+}
 
 /// How much is read, by the command line and the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +60,10 @@ impl Extent {
         aims: &[Aim],
         source: &Source,
     ) -> Result<Option<Self>, Failure> {
-        let is_had = |aim: &Aim| aim.is_this_machine();
+        let is_had = |aim: &Aim| aim.is_machine();
         let is_beyond = if since_last { !aims.iter().all(is_had) } else { !aims.iter().any(is_had) };
         let why_not = if is_beyond {
-            Some("servers are read whole: only of this machine's own disks it is known what has not moved")
+            Some("only of the disks of machines it is known what has not moved")
         } else if matches!(source, Source::Git(_)) {
             Some(
                 "beside a git revision everything is read: only whole checks of the project's own baseline are remembered",
@@ -56,22 +83,28 @@ impl Extent {
         }
     }
 
-    /// Recalls what earlier checks of this place have read, as far as it may be trusted; `None` where the place is not on
-    /// this machine, and is read whole.
-    pub(crate) fn recall(self, project: &Project, aim: &Aim, started: &Started) -> Option<Arc<StatCache>> {
-        if !aim.is_this_machine() {
+    /// Recalls what earlier checks of this place have read, as far as it may be trusted; `None` where the place is no machine, and
+    /// is read whole.
+    pub(crate) fn recall(self, project: &Project, aim: &Aim, started: &Started) -> Option<Remembered> {
+        if !aim.is_machine() {
             return None;
         }
+        let path = project.store_root.join(file_of(aim));
+        let full_every = project.config.check.full_every;
+        if let Some(place) = aim.told_apart() {
+            let cache = ServerCache::new(path, place, full_every, self == Self::Full);
+            return Some(Remembered::There(Arc::new(cache)));
+        }
         let memory = CachePolicy {
-            path: project.store_root.join(file_of(aim)),
+            path,
             root: &aim.layout.locate(b"").unwrap_or_else(|| project.root.clone()),
             now: started.unix,
-            full_every: project.config.check.full_every,
+            full_every,
         };
         let remembered = if self == Self::Full { memory.renew() } else { memory.recall() };
         let why = remembered.full_because().map_or_else(|| "no".to_owned(), FullScanReason::to_string);
         log::info!(full = why.as_str(), full_at = remembered.full_at(); "recalled what was read");
-        Some(Arc::new(remembered))
+        Some(Remembered::Here(Arc::new(remembered)))
     }
 }
 
@@ -83,18 +116,19 @@ fn file_of(aim: &Aim) -> String {
 
 /// Remembers a whole look, and says why where that could not be done. One of some checks alone has met too little: what it
 /// has not met would be forgotten.
-pub(crate) fn keep(remembered: &StatCache, aim: &Aim, is_partial: bool) -> Option<String> {
+pub(crate) fn keep(remembered: &Remembered, aim: &Aim, is_partial: bool) -> Option<String> {
     if is_partial {
         return None;
     }
-    let error = remembered.keep().err()?;
+    let error = remembered.cache()?.keep().err()?;
     Some(format!("{}: what was read is not remembered: {}", file_of(aim), in_words(&error)))
 }
 
 /// What the report says of it.
-pub(crate) fn told(remembered: &StatCache, started: &Started) -> SinceLast {
-    let (read, trusted) = remembered.counts();
-    let full_at_unix = remembered.full_at();
+pub(crate) fn told(remembered: &Remembered, started: &Started) -> SinceLast {
+    let cache = remembered.cache();
+    let (read, trusted) = cache.map(StatCache::counts).unwrap_or_default();
+    let full_at_unix = cache.map_or(started.unix, StatCache::full_at);
     let full_at = dates::moment_at(full_at_unix).map(|moment| moment.text);
     let full_because = remembered.full_because().map(FullScanReason::to_string);
     SinceLast {

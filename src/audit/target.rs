@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::atomic::read_file;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Planned, Request};
+use crate::audit::since_last::Remembered;
 use crate::check::CHECKS;
 use crate::config::{DockerMode, Target, TargetDocker, Terraform};
 use crate::control::Environment;
@@ -25,7 +26,7 @@ use crate::host::ssh::route;
 use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, Prompt, SshHost};
 use crate::host::{
     Answer, Content, FactSource, FactsHost, GitHost, Host, HostError, Layout, LocalHost, Query, Scope,
-    StatCache, Visitor, Watch,
+    Visitor, Watch,
 };
 use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, quoted, quoted_name};
@@ -107,7 +108,7 @@ pub(crate) struct Aim {
 impl Aim {
     /// The host to ask, on one connection however often; where there is no way to it, it says why whenever it is asked. Files of
     /// this machine that are remembered are not read again.
-    pub(crate) fn open(&self, remembered: Option<Arc<StatCache>>) -> Arc<dyn Host> {
+    pub(crate) fn open(&self, remembered: Option<&Remembered>) -> Arc<dyn Host> {
         if let Some(host) = &self.standing {
             return Arc::clone(host);
         }
@@ -139,15 +140,20 @@ impl Aim {
         Ok(SshHost::new(route, self.layout.clone(), remote.access(), Arc::clone(&remote.prompt)))
     }
 
-    fn host(&self, remembered: Option<Arc<StatCache>>) -> Result<Arc<dyn Host>, HostError> {
+    fn host(&self, remembered: Option<&Remembered>) -> Result<Arc<dyn Host>, HostError> {
+        let (here, there) = match remembered {
+            Some(Remembered::Here(cache)) => (Some(Arc::clone(cache)), None),
+            Some(Remembered::There(cache)) => (None, Some(Arc::clone(cache))),
+            None => (None, None),
+        };
         match &self.place {
             Place::Here => {
                 let host = LocalHost::new(self.layout.clone(), discover::find(&self.environment));
-                Ok(Arc::new(host.remembering(remembered).visited_by(self.visitor.clone())))
+                Ok(Arc::new(host.remembering(here).visited_by(self.visitor.clone())))
             }
             Place::Commit(revision) => Ok(Arc::new(GitHost::new(revision.clone()))),
             Place::Infrastructure => Ok(Arc::new(NoMachine)),
-            Place::Remote(remote) => Ok(Arc::new(self.server_host(remote)?)),
+            Place::Remote(remote) => Ok(Arc::new(self.server_host(remote)?.remembering(there))),
         }
     }
 
@@ -177,6 +183,14 @@ impl Aim {
     /// The server's address as it was called, where the machine is a server.
     pub(crate) fn server(&self) -> Option<&str> {
         if let Place::Remote(remote) = &self.place { Some(&remote.wanted.host) } else { None }
+    }
+
+    /// What tells a server, as it is reached and seen, from every other one; none for this machine.
+    pub(crate) fn told_apart(&self) -> Option<Vec<u8>> {
+        let Place::Remote(Remote { wanted, sudo, .. }) = &self.place else { return None };
+        let places = self.layout.places().map(|(prefix, place)| (prefix, place.as_os_str().as_bytes()));
+        let reached = (&wanted.host, wanted.port, &wanted.user, sudo);
+        Some(format!("{reached:?} {:?}", places.collect::<Vec<_>>()).into_bytes())
     }
 
     /// Whether there is a machine or a commit whose files and containers can be compared.

@@ -372,6 +372,72 @@ fn a_target_on_this_machine_is_remembered_by_itself() {
     assert!(project.path("audit/runtime/.remembered_here").is_file());
 }
 
+/// A server over SSH has mounts of its own.
+mod needs_mounts {
+    use super::*;
+    use crate::support::sshd::Server;
+
+    /// The files of the modules: others are few, and read each time.
+    const IN_MODULES: u64 = 6;
+
+    #[test]
+    fn a_server_tells_what_has_not_moved_and_modules_that_have_are_read() {
+        let project = remembered();
+        let server = Server::start(|_| {});
+        let plain = project.read("audit/driftlock.toml");
+        let target = server.target("prod", &project.root());
+        project.file("audit/driftlock.toml", &format!("{plain}{target}docker = \"off\"\n"));
+        let check = |args: &[&str]| project.check(&[&["--target", "prod"], args].concat());
+        let (code, report) = check(&TRUSTING);
+        assert_eq!((code, counts(&report)), (0, (IN_MODULES, 0)), "{report:#}");
+        assert_eq!(why_full(&report), Some("no earlier look is remembered"));
+        let (code, report) = check(&TRUSTING);
+        assert_eq!((code, counts(&report), why_full(&report)), (0, (0, IN_MODULES), None));
+        // Whatever is remembered is believed, so nothing was read.
+        let place = project.path("audit/runtime/.remembered_prod");
+        let kept = std::fs::read(&place).unwrap();
+        let mut forged = kept.clone();
+        let covered = forged.len() - CHECKSUM;
+        for entry in forged[ENTRIES..covered].chunks_exact_mut(ENTRY) {
+            entry[ENTRY - CHECKSUM..].copy_from_slice(Digest::of(b"x").bytes());
+        }
+        let check_of_it = *Digest::of(&forged[..covered]).bytes();
+        forged[covered..].copy_from_slice(&check_of_it);
+        std::fs::write(&place, &forged).unwrap();
+        assert_eq!(check(&TRUSTING).0, 2);
+        // Who does not ask for it reads everything, and so does who asks for that.
+        assert_eq!(check(&[]).0, 0);
+        let configured = project.read("audit/driftlock.toml");
+        project.file("audit/driftlock.toml", &format!("[check]\ntrust_stat = true\n{configured}"));
+        let (code, report) = check(&["--full"]);
+        assert_eq!(
+            (code, counts(&report), why_full(&report)),
+            (0, (IN_MODULES, 0), Some("it was asked for"))
+        );
+        assert_eq!(counts(&check(&[]).1), (0, IN_MODULES));
+        let order = project.read(ORDER);
+        edit_in_secret(&project.path(ORDER), &"x".repeat(order.len()));
+        for _ in 0..2 {
+            let (code, report) = check(&TRUSTING);
+            assert_eq!(
+                (code, drifted(&report), counts(&report)),
+                (2, vec!["ocr modified".to_owned()], (2, IN_MODULES - 2))
+            );
+        }
+        // What somebody else could have written is not believed.
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o660)).unwrap();
+        let (_, report) = check(&TRUSTING);
+        assert_eq!(why_full(&report), Some("what was remembered is not a file of this user's alone"));
+        // Nor what was seen by another way to the same tree.
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let other = project
+            .read("audit/driftlock.toml")
+            .replace("host = \"127.0.0.1\"", "host = \"127.0.0.1\"\npaths = { \"other\" = \"/nowhere\" }");
+        project.file("audit/driftlock.toml", &other);
+        assert_eq!(counts(&check(&TRUSTING).1).1, 0);
+    }
+}
+
 #[test]
 fn the_configuration_turns_it_on_and_the_command_line_off() {
     let project = remembered();
@@ -407,10 +473,7 @@ fn what_only_this_machine_can_have_is_refused_elsewhere() {
         "[targets.here]\nhost = \"local\"\nroot = \".\"\n[targets.far]\nhost = \"127.0.0.1\"\nroot = \"/\"\n";
     project.file("audit/driftlock.toml", &format!("{text}{targets}"));
     for (args, word) in [
-        (["--target", "far"].as_slice(), "servers are read whole"),
-        (&["--all"], "servers are read whole"),
-        (&["--server", "127.0.0.1"], "servers are read whole"),
-        (&["--baseline", "git:HEAD"], "beside a git revision everything is read"),
+        (["--baseline", "git:HEAD"].as_slice(), "beside a git revision everything is read"),
         (&["--full"], "cannot be used with"),
     ] {
         let ran = project.run(&[&["check", "--since-last"], args].concat());

@@ -145,8 +145,12 @@ fn the_state_of_the_machine_is_altered_where_it_is_compared() {
     let project = Project::accepted();
     let before = project.read("audit/driftlock.toml");
     let probe = "[[probes]]\nname = \"a\"\nrun = [\"printf\", \"1.2\"]\n";
-    project.file("audit/driftlock.toml", &format!("{before}\n[packages]\n{probe}"));
+    let beyond = "[desired.cmdb]\nurl = \"https://cmdb.invalid/\"\n[[odoo]]\ncontainer = \"db\"\n";
+    project.file("audit/driftlock.toml", &format!("{before}\n[packages]\n{probe}{beyond}"));
     let told = project.ok(&["selftest"]).out();
+    for what in ["a CI is other than a CMDB says", "a database has another version of a module than the disk"] {
+        assert!(told.lines().any(|line| line.starts_with("[SKIP]") && line.contains(what)), "{what}: {told}");
+    }
     for file in ["packages.lock.txt", "probes.lock.json"] {
         let line =
             format!("[PASS] a part of the system is other than accepted (audit/locks/{file}): noticed: FAIL");

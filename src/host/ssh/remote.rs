@@ -20,8 +20,8 @@ use crate::host::mounts::Running;
 use crate::host::unseen::Unseen;
 use crate::host::{
     AmendFault, Answer, Container, ContainerQuery, ContainersAnswer, Content, DatabaseAnswer, DatabaseQuery,
-    Executed, Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Query, StreamEnd,
-    SystemFacts, Watch,
+    Executed, Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Query,
+    ServerCache, StreamEnd, SystemFacts, Watch,
 };
 use crate::model::{Glob, Mount, MountView, in_words};
 
@@ -45,6 +45,8 @@ pub struct SshHost {
     left: Notify,
     /// Whether something is under way that must end, whatever is cancelled.
     pub(super) is_busy: AtomicBool,
+    /// What earlier looks have read.
+    memory: Option<Arc<ServerCache>>,
 }
 
 /// The connection of an earlier call, and what drives it.
@@ -84,7 +86,14 @@ impl SshHost {
             stays: false,
             left: Notify::new(),
             is_busy: AtomicBool::new(false),
+            memory: None,
         }
+    }
+
+    /// The same host, where what is remembered is not read again.
+    #[must_use]
+    pub fn remembering(self, memory: Option<Arc<ServerCache>>) -> Self {
+        Self { memory, ..self }
     }
 
     /// The same host, where one connection stays open between calls and serves several at once.
@@ -238,7 +247,8 @@ impl SshHost {
         beside: impl Future<Output = T>,
         watch: &Watch,
     ) -> Result<(Option<Snapshot>, T), ScriptError> {
-        let split = Survey::side_by_side(&self.layout, queries, self.access.limits.files);
+        let (most, memory) = (self.access.limits.files, self.memory.as_ref());
+        let split = Survey::side_by_side(&self.layout, queries, most, memory);
         let Some((survey, second)) = split else { return Ok((None, beside.await)) };
         let second = second.as_ref();
         let first =
@@ -257,6 +267,11 @@ impl SshHost {
             (_, Some(told)) => snapshot.join(told),
             (Some(second), None) => snapshot.join(self.ask_script_at_last(connection, second, watch).await?),
             (None, None) => {}
+        }
+        let moved = snapshot.take_moved();
+        if !moved.is_empty() {
+            let again = survey.again(&moved);
+            snapshot.join(self.ask_script_at_last(connection, &again, watch).await?);
         }
         Ok((Some(snapshot), done))
     }

@@ -5,6 +5,7 @@
 
 mod disk;
 mod origin;
+mod server;
 mod store;
 mod table;
 
@@ -17,7 +18,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{AtFlags, FileType, Stat as RawStat};
 
 pub(super) use disk::CachedDisk;
-use table::{CacheTable, CachedFile, Header, StatKey, written};
+pub use server::{ServerCache, ServerStart};
+pub(super) use server::{StatWords, stat_words};
+pub(super) use table::StatKey;
+use table::{CacheTable, CachedFile, Header, written};
 
 use super::Watch;
 use super::read::{Links, ReadError, facts, hash_stated_at, kind_of};
@@ -51,6 +55,11 @@ pub enum FullScanReason {
     /// The clock stands before the last look.
     #[error("the clock stands before the last look")]
     Ahead,
+    /// A server does not tell one state of a file from another.
+    #[error(
+        "the server does not tell what has not moved: that needs find of GNU, and no exclude in [addons]"
+    )]
+    Untold,
     /// It is time again.
     #[error("the last one was {} ago", lasting(*.0))]
     Due(i64),
@@ -86,7 +95,12 @@ impl CachePolicy<'_> {
     /// Recalls what an earlier look has read, or why nothing of it can be trusted.
     #[must_use]
     pub fn recall(self) -> StatCache {
-        let (origin, now) = (origin::origin(self.root), self.now);
+        let origin = origin::origin(self.root);
+        self.recall_of(origin)
+    }
+
+    fn recall_of(self, origin: Option<Digest>) -> StatCache {
+        let now = self.now;
         let recalled = store::read(&self.path).and_then(CacheTable::read);
         let usable = recalled.and_then(|(header, table)| {
             self.why_full(&header, origin).map_or(Ok((header.full_at, table)), Err)
@@ -100,7 +114,12 @@ impl CachePolicy<'_> {
     /// Trusts nothing, and remembers what is read.
     #[must_use]
     pub fn renew(self) -> StatCache {
-        let (origin, now) = (origin::origin(self.root), self.now);
+        let origin = origin::origin(self.root);
+        self.renew_of(origin)
+    }
+
+    fn renew_of(self, origin: Option<Digest>) -> StatCache {
+        let now = self.now;
         self.begin(origin, now, CacheTable::default(), Some(FullScanReason::Asked))
     }
 
@@ -194,14 +213,33 @@ impl StatCache {
         Ok((digest, facts(&stat)))
     }
 
+    /// The position of a file of this stat among those that are known, and its digest; not trusted yet.
+    pub(super) fn known(&self, key: &StatKey) -> Option<(usize, Digest)> {
+        let at = self.known.find(key)?;
+        Some((at, self.known.entry(at).1))
+    }
+
+    /// Takes a file for what is known of it.
+    pub(super) fn trust(&self, at: usize) {
+        self.trusted[at].store(true, Ordering::Relaxed);
+        self.counts[1].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes a file of a server that was read between two equal stats, by a look that began at this moment of the server's clock.
+    pub(super) fn note_of_server(&self, told: &StatWords, digest: Digest, began: i64) {
+        self.counts[0].fetch_add(1, Ordering::Relaxed);
+        if told.keeps_times && told.key.is_settled(began.min(self.header.looked_at)) {
+            held(&self.fresh).push((told.key, digest));
+        }
+    }
+
     fn trusts(&self, stat: &RawStat) -> Option<Digest> {
         if kind_of(stat) != FileType::RegularFile {
             return None;
         }
-        let at = self.known.find(&StatKey::of(stat))?;
-        self.trusted[at].store(true, Ordering::Relaxed);
-        self.counts[1].fetch_add(1, Ordering::Relaxed);
-        Some(self.known.entry(at).1)
+        let (at, digest) = self.known(&StatKey::of(stat))?;
+        self.trust(at);
+        Some(digest)
     }
 
     /// Notes a file that was read, unless a change of it might leave no trace: one that is younger than the clock's grain

@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use super::ServerStart;
 use crate::atomic::read_file;
 use crate::model::{Digest, Hasher};
 
@@ -18,12 +19,24 @@ pub(super) fn origin(root: &Path) -> Option<Digest> {
     let root = root.canonicalize().ok()?;
     let user = rustix::process::geteuid().as_raw().to_be_bytes();
     let version = env!("CARGO_PKG_VERSION").as_bytes();
+    Some(digest_of(&[version, &boot, &machine, root.as_os_str().as_bytes(), &user]))
+}
+
+/// The same of a server, of which `place` tells how it is reached and where the tree lies there; `None` where it does not say which
+/// start this is.
+pub(super) fn of_server(place: &[u8], told: &ServerStart) -> Option<Digest> {
+    let version = env!("CARGO_PKG_VERSION").as_bytes();
+    let is_told = ![&told.boot, &told.user].iter().any(|text| text.trim_ascii().is_empty());
+    is_told.then(|| digest_of(&[b"server", version, &told.boot, &told.machine, place, &told.user]))
+}
+
+fn digest_of(parts: &[&[u8]]) -> Digest {
     let mut hasher = Hasher::default();
-    for part in [version, &boot, &machine, root.as_os_str().as_bytes(), &user] {
+    for part in parts {
         hasher.update(&(part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
-    Some(hasher.finish())
+    hasher.finish()
 }
 
 #[cfg(test)]

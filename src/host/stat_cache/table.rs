@@ -25,7 +25,7 @@ const ENTRY: usize = PRINT + DIGEST;
 
 /// The stat of a file: as long as all of it stands still, so does the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct StatKey([u8; PRINT]);
+pub(in crate::host) struct StatKey([u8; PRINT]);
 
 /// A file that was read: what the system kept about it, and the digest.
 pub(super) type CachedFile = (StatKey, Digest);
@@ -62,6 +62,13 @@ impl StatKey {
         ];
         let mut print = [0; PRINT];
         print.copy_from_slice(words.as_flattened());
+        Self(print)
+    }
+
+    /// The key of device, inode, size, and the two times in seconds and nanoseconds.
+    pub(super) fn of_words(words: [u64; 7]) -> Self {
+        let mut print = [0; PRINT];
+        print.copy_from_slice(words.map(u64::to_be_bytes).as_flattened());
         Self(print)
     }
 

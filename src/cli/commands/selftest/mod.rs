@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::cli::Session;
 use crate::cli::terminal::output;
 use crate::cli::terminal::signals::Interrupt;
+use crate::config::Config;
 use crate::control::waits;
 use crate::error::Failure;
 use crate::host::Watch;
@@ -104,6 +105,9 @@ pub(crate) fn run(session: &Session, args: &SelftestArgs, interrupt: &Interrupt)
             trials.push(Trial::not_tried("the system is not as accepted", String::new(), why));
         }
     }
+    for (what, why) in beyond(&project.config) {
+        trials.push(Trial::not_tried(what, String::new(), why.to_owned()));
+    }
     let why =
         "only files of this machine are copied; what a server tells is judged by the same code".to_owned();
     trials.push(Trial::not_tried("the same on a server", String::new(), why));
@@ -111,6 +115,20 @@ pub(crate) fn run(session: &Session, args: &SelftestArgs, interrupt: &Interrupt)
     let text = if args.json { outcome.json()? } else { outcome.text() };
     output::print(text.as_bytes())?;
     Ok(if outcome.overall == "PASS" { 0 } else { ExitCode::Error.code() })
+}
+
+/// What is compared and not altered, since it lies neither in a file of the project nor in a lock file; and what proves it instead.
+fn beyond(config: &Config) -> Vec<(&'static str, &'static str)> {
+    let mut all = Vec::new();
+    if !config.desired.all.is_empty() {
+        let why = "no CMDB is altered; driftlock check --require desired_state fails where none answers";
+        all.push(("a CI is other than a CMDB says", why));
+    }
+    if !config.odoo.is_empty() {
+        let why = "no database is altered; driftlock check --require odoo_modules fails where none answers";
+        all.push(("a database has another version of a module than the disk", why));
+    }
+    all
 }
 
 /// What was copied, in words for each section.

@@ -1,10 +1,12 @@
 //! Frames what the script writes: records that end with NUL, between two marks. Anything amiss is an error, never a part of an answer.
 
+use std::sync::Arc;
+
 use super::budget::Budget;
 use super::error::SurveyError;
 use super::records::Records;
 use super::snapshot::Snapshot;
-use crate::host::Watch;
+use crate::host::{ServerCache, Watch};
 
 /// The longest field of a record is a batch of digests, each with a path.
 const LONGEST: usize = 8 << 20;
@@ -43,6 +45,12 @@ impl Reader {
             records: Records::within(budget),
             trouble: None,
         }
+    }
+
+    /// The same, where stats may stand for files that were read before.
+    #[must_use]
+    pub fn remembering(self, memory: Option<Arc<ServerCache>>) -> Self {
+        Self { records: self.records.remembering(memory), ..self }
     }
 
     /// How many bytes of paths are held.

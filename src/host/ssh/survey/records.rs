@@ -1,13 +1,16 @@
 //! The records of the script: what each letter means, and where in the snapshot it goes.
 
+use std::sync::Arc;
+
 use super::budget::Budget;
 use super::error::SurveyError;
 use super::field::{REPEATED, digest_line, plain, split_digest};
 use super::module::SurveyedModule;
-use super::plain_modules;
+use super::plain_modules::{self, FileDigests};
 use super::snapshot::{Fact, Listing, Snapshot};
-use crate::host::Watch;
+use crate::host::stat_cache::stat_words;
 use crate::host::walk::child;
+use crate::host::{ServerCache, ServerStart, StatCache, Watch};
 use crate::model::Digest;
 
 use rustix::fs::FileType;
@@ -24,6 +27,9 @@ pub(super) struct Records {
     plain: Vec<(Vec<u8>, Vec<u8>)>,
     refusal: Option<String>,
     budget: Budget,
+    memory: Option<Arc<ServerCache>>,
+    /// What the server said of itself.
+    start: Option<ServerStart>,
 }
 
 /// No path of a system is longer: one that is told is forged, and every name below it would repeat it.
@@ -48,6 +54,11 @@ impl Records {
     /// Takes no more than `budget` allows.
     pub(super) fn within(budget: Budget) -> Self {
         Self { budget, ..Self::default() }
+    }
+
+    /// The same, where stats may stand for files that were read before.
+    pub(super) fn remembering(self, memory: Option<Arc<ServerCache>>) -> Self {
+        Self { memory, ..self }
     }
 
     /// The number of bytes of paths that are held.
@@ -82,6 +93,7 @@ impl Records {
             return Err(SurveyError::Malformed("an empty record"));
         };
         let fields = match letter {
+            b'T' => 4,
             b'L' | b'H' | b'N' | b'S' => 3,
             b'F' | b'M' | b'W' | b'B' | b'x' | b'r' | b'u' => 2,
             _ => 1,
@@ -125,6 +137,7 @@ impl Records {
                 let why: String = String::from_utf8_lossy(first).chars().take(REPEATED).collect();
                 self.refusal = Some(why);
             }
+            b'T' => self.begin(fields)?,
             b'F' => self.snapshot.tell(first, Fact::parse(&fields[1])?),
             b'L' => {
                 let (path, real) = self.directory(first, &fields[1])?;
@@ -201,14 +214,39 @@ impl Records {
     /// The modules that were announced, unless something in them failed: all of them follow by their names then.
     fn plain_modules(&mut self, fields: &[Vec<u8>], watch: &Watch) -> Option<()> {
         let announced = std::mem::take(&mut self.plain);
-        if fields[2] != b"0" {
-            return Some(());
-        }
-        for (path, module) in plain_modules::read(announced, &fields[0], &fields[1])? {
+        let memory = self.memory();
+        let digests = match (&fields[2][..], memory) {
+            (b"0" | b"=", _) => FileDigests::Told(&fields[1]),
+            (b"s", Some((cache, _))) if fields[1].is_empty() => FileDigests::Remembered(cache),
+            (b"s", _) => return None,
+            _ => return Some(()),
+        };
+        let is_settled = fields[2] == b"=";
+        let told = plain_modules::read(announced, &fields[0], &digests, &mut |stats, digest| {
+            if let (true, Some((cache, began)), Some(words)) = (is_settled, memory, stat_words(stats)) {
+                cache.note_of_server(&words, digest, began);
+            }
+        })?;
+        for (path, module) in told.modules {
             (0..module.files()).for_each(|_| watch.count(0));
             self.snapshot.put_module(path, module);
         }
+        told.moved.into_iter().for_each(|path| self.snapshot.moved(path));
         Some(())
+    }
+
+    /// Takes what the server says of itself.
+    fn begin(&mut self, fields: &[Vec<u8>]) -> Option<()> {
+        let clock = std::str::from_utf8(&fields[0]).ok()?.parse().ok();
+        let [boot, machine, user] = [1, 2, 3].map(|at| fields[at].clone());
+        self.start = clock.map(|clock| ServerStart { clock, boot, machine, user });
+        Some(())
+    }
+
+    /// What is remembered of the server that told its start, and when it began by its clock.
+    fn memory(&self) -> Option<(&StatCache, i64)> {
+        let (memory, start) = (self.memory.as_ref()?, self.start.as_ref()?);
+        Some((memory.begin(start)?, start.clock))
     }
 
     /// A batch of digests as the programs print them; where one failed, each file follows by itself.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::budget::Budget;
 use super::pattern::{at_least, at_most, encode, may_end_here, parts_of, quoted, residuals};
@@ -12,7 +13,7 @@ use super::reader::Reader;
 use crate::host::compose_names::{is_compose_name, is_passed_over};
 use crate::host::modules::may_hold_modules;
 use crate::host::system::Request;
-use crate::host::{FileQuery, Layout, ModuleQuery, Query, Scope, Select, SystemQuery};
+use crate::host::{FileQuery, Layout, ModuleQuery, Query, Scope, Select, ServerCache, SystemQuery};
 use crate::model::{Glob, Tree, any_match};
 
 pub(super) const FUNCTIONS: &str = include_str!("survey.sh");
@@ -27,8 +28,18 @@ pub(in crate::host::ssh) struct Survey {
     script: Vec<u8>,
     nonce: String,
     calls: usize,
+    /// The length of what stands at the end of the script and starts it.
+    calling: usize,
     budget: Budget,
+    memory: Option<Arc<ServerCache>>,
 }
+
+/// The form in which find tells what tells one state of a file from another.
+const STATS: &str = "stats=':%D:%i:%s:%T@:%C@:%F'\n";
+/// Has the stats of files told in place of their digests.
+const RECALLS: &str = "recalls=1\n";
+/// Has modules listed by find, where it can.
+const LISTS_PLAINLY: &str = "lists_plainly=1\n";
 
 impl Survey {
     /// Asks all that `queries` need of the files that `layout` places; `None` where they need none.
@@ -43,8 +54,41 @@ impl Survey {
         layout: &Layout,
         queries: &[Query],
         most: Option<u64>,
+        memory: Option<&Arc<ServerCache>>,
     ) -> Option<(Self, Option<Self>)> {
-        Self::written(layout, queries, most, MANY)
+        let remembering = |survey: Self| survey.remembering(memory, true);
+        let (first, second) = Self::written(layout, queries, most, MANY)?;
+        Some((remembering(first), second.map(remembering)))
+    }
+
+    /// The same, where what was read before is not read again, if it `recalls`; in any case what is read is remembered.
+    pub(super) fn remembering(self, memory: Option<&Arc<ServerCache>>, recalls: bool) -> Self {
+        let Some(memory) = memory else { return self };
+        let recalls = if recalls && memory.recalls() { RECALLS } else { "" };
+        let settings = [STATS, recalls].concat();
+        let at = self.script.len() - self.calling;
+        let script = [&self.script[..at], settings.as_bytes(), &self.script[at..]].concat();
+        Self { script, memory: Some(Arc::clone(memory)), ..self }
+    }
+
+    /// Asks for these modules of an answer as a whole, as some of their files have moved.
+    pub(in crate::host::ssh) fn again(&self, modules: &[Vec<u8>]) -> Self {
+        let calls: BTreeSet<Vec<u8>> =
+            modules.iter().filter_map(|path| called(&[b"module", path, b"whole"])).collect();
+        let mut functions = bare(FUNCTIONS).into_bytes();
+        functions.extend_from_slice(LISTS_PLAINLY.as_bytes());
+        skips_nothing(&mut functions);
+        let survey = Self::calls(&functions, &calls, &self.budget);
+        survey.remembering(self.memory.as_ref(), false)
+    }
+
+    /// A script of functions that makes these calls.
+    fn calls(functions: &[u8], calls: &BTreeSet<Vec<u8>>, budget: &Budget) -> Self {
+        let nonce = nonce();
+        let calling = calling(calls, &nonce);
+        let script = [functions, &calling].concat();
+        let (budget, memory) = (budget.clone(), None);
+        Self { script, nonce, calls: calls.len(), calling: calling.len(), budget, memory }
     }
 
     /// The same; with at least `many` files in named modules there is a second one.
@@ -77,17 +121,13 @@ impl Survey {
         let budget = Budget::new(queries, most);
         let aside = writer.set_aside(many);
         let functions = writer.functions();
-        let survey = |calls: &BTreeSet<Vec<u8>>| {
-            let nonce = nonce();
-            let script = [functions.as_slice(), &calling(calls, &nonce)].concat();
-            Self { script, nonce, calls: calls.len(), budget: budget.clone() }
-        };
+        let survey = |calls: &BTreeSet<Vec<u8>>| Self::calls(&functions, calls, &budget);
         Some((survey(&writer.calls), (!aside.is_empty()).then(|| survey(&aside))))
     }
 
     /// A script that makes so many calls.
     pub(super) fn written_as(script: Vec<u8>, nonce: String, calls: usize, budget: Budget) -> Self {
-        Self { script, nonce, calls, budget }
+        Self { script, nonce, calls, calling: 0, budget, memory: None }
     }
 
     /// The standard input of `sh -s`.
@@ -97,7 +137,7 @@ impl Survey {
 
     /// Reads what the script writes.
     pub(in crate::host::ssh) fn reader(&self) -> Reader {
-        Reader::new(&self.nonce, self.calls, self.budget.clone())
+        Reader::new(&self.nonce, self.calls, self.budget.clone()).remembering(self.memory.clone())
     }
 }
 
@@ -412,13 +452,12 @@ impl<'a> Writer<'a> {
         for host in self.named_files.clone() {
             self.call(&[b"look", &host]);
         }
-        define(&mut self.functions, "whole", "skipped", b"", b"return 1");
-        define(&mut self.functions, "whole", "skipped_directory", b"", b"return 1");
+        skips_nothing(&mut self.functions);
         members(&mut self.functions, "is_named_file", &self.named_files);
         members(&mut self.functions, "is_named_module", &self.named_modules);
         let setting = |is_on: bool, line: &'static str| if is_on { line } else { "" };
         let settings =
-            [setting(self.all_bytecode, "all_bytecode=1\n"), setting(!self.leaves_out, "lists_plainly=1\n")]
+            [setting(self.all_bytecode, "all_bytecode=1\n"), setting(!self.leaves_out, LISTS_PLAINLY)]
                 .concat();
         let system = if self.asks_system { bare(SYSTEM) } else { String::new() };
         [bare(FUNCTIONS).as_bytes(), system.as_bytes(), settings.as_bytes(), &self.functions].concat()
@@ -488,6 +527,12 @@ fn at_most_of<'g>(patterns: impl Iterator<Item = (Vec<u8>, Vec<&'g str>)>, direc
         out.extend([&made.sure.join(&b"|"[..])[..], b") ", test, b" ;;\nesac\n"].concat());
     }
     out
+}
+
+/// The context of modules of which everything counts.
+fn skips_nothing(out: &mut Vec<u8>) {
+    define(out, "whole", "skipped", b"", b"return 1");
+    define(out, "whole", "skipped_directory", b"", b"return 1");
 }
 
 fn define(out: &mut Vec<u8>, context: &str, name: &str, body: &[u8], otherwise: &[u8]) {

@@ -74,6 +74,8 @@ pub struct Snapshot {
     listings: HashMap<Vec<u8>, Vec<(Vec<u8>, Listing)>>,
     files: HashMap<Vec<u8>, Result<Digest, Vec<u8>>>,
     modules: HashMap<Vec<u8>, SurveyedModule>,
+    /// Modules of which some file is not what it was when it was read: they must be asked for as a whole.
+    moved: Vec<Vec<u8>>,
     without_manifest: HashSet<Vec<u8>>,
     /// What was told of the system, and how many bytes that has.
     system: (Sources, usize),
@@ -142,6 +144,7 @@ impl Snapshot {
         for (path, module) in other.modules {
             self.modules.entry(path).or_insert(module);
         }
+        self.moved.extend(other.moved);
         self.without_manifest.extend(other.without_manifest);
         for (name, source) in other.system.0 {
             self.system.0.entry(name).or_insert(source);
@@ -204,6 +207,20 @@ impl Snapshot {
 
     pub(super) fn put_module(&mut self, path: Vec<u8>, module: SurveyedModule) {
         self.modules.insert(path, module);
+    }
+
+    /// Takes that a module must be asked for as a whole.
+    pub(super) fn moved(&mut self, path: Vec<u8>) {
+        self.moved.push(path);
+    }
+
+    /// The modules that must be asked for as a whole, each once; they are not known until then.
+    pub(in crate::host::ssh) fn take_moved(&mut self) -> Vec<Vec<u8>> {
+        let mut moved = std::mem::take(&mut self.moved);
+        moved.sort();
+        moved.dedup();
+        moved.retain(|path| !self.modules.contains_key(path));
+        moved
     }
 
     /// Takes that what was told of a directory, or of all in a module, is not the whole of it.

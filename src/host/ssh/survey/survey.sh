@@ -8,7 +8,7 @@
 # Starting a program costs a millisecond, so directories are read by the shell and files are hashed in batches.
 
 # Neither functions of the server's environment stand in for programs, nor do its variables change what these print.
-unset -f basename cat cd command echo find head kill ls od openssl perl printf pwd read readlink sed sha256sum shasum stat test tr true wc xargs
+unset -f basename cat cd command date echo find head id kill ls od openssl perl printf pwd read readlink sed sha256sum shasum stat test tr true wc xargs
 unset QUOTING_STYLE TIME_STYLE BLOCK_SIZE BLOCKSIZE LS_BLOCK_SIZE COLUMNS TABSIZE LS_COLORS LS_OPTIONS LANGUAGE TZ
 unset POSIXLY_CORRECT _POSIX2_VERSION GREP_OPTIONS PERL5OPT PERL5LIB PERLLIB PERL5DB OPENSSL_CONF OPENSSL_MODULES
 unset CDPATH GLOBIGNORE ENV BASH_ENV
@@ -22,6 +22,8 @@ listings=0 listing_names=''
 entered=0 entered_names=''
 # Modules that find may list, where it can and nothing in modules is left out.
 plain_size=0 plain_names='' lists_plainly=''
+# What find tells of each of their files beside its name, and whether that stands for reading it.
+stats='' recalls=''
 # The path of the entry that was told last, as long as its listing is the innermost one.
 told=
 attempts=3
@@ -73,6 +75,7 @@ prepare() {
 	fast_hasher=$hasher
 	! openssl_is_right || fast_hasher='openssl dgst -sha256 -r'
 	find_is_rich || lists_plainly=
+	if tells_stats; then tell_start; else stats='' recalls=''; fi
 }
 
 # Of one file, or of standard input: with a reason in plain words where it fails.
@@ -94,6 +97,22 @@ find_is_rich() {
 	done
 	found=$(find /. -prune \( ! -readable -o ! -executable \) -printf '!%H\n' -o -printf '%y%d %p\n' 2>/dev/null)
 	[ "$found" = 'd0 /.' ]
+}
+
+# Whether find tells times with their fractions, and all else that tells one state of a file from another.
+tells_stats() {
+	[ -n "$stats" ] && [ -n "$lists_plainly" ] || return 1
+	found=$(find /. -prune -printf "$stats\n" 2>/dev/null)
+	case $found in
+	:*[0-9]:*[0-9]:*[0-9]:*[0-9].?????????*:*[0-9].?????????*:?*) ;;
+	*) return 1 ;;
+	esac
+}
+
+# Tells the time, which start of which machine this is, and for whom.
+tell_start() {
+	printf 'T%s\000%s\000' "$(date +%s 2>/dev/null)" "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
+	printf '%s\000%s\000' "$(cat /etc/machine-id 2>/dev/null)" "$(id -u 2>/dev/null)"
 }
 
 main() { # NONCE
@@ -691,7 +710,7 @@ list_plainly() { # DIRECTORY...
 	list=$(find "$@" \( ! -type f ! -type d -o ! -readable -o -type d ! -executable \
 		-o -name '*\\*' -o -name "*$newline*" -o -name "*$return_key*" -o -name __pycache__ \
 		-o -name .git -o -name .hg -o -name .svn -o -name .DS_Store -o -name '*.swp' -o -name '*~' \) \
-		-printf '!%H\n' -o -printf '%y%d %p\n' 2>/dev/null) && [ "${#list}" -lt 2000000 ]
+		-printf '!%H\n' -o -printf "%y%d$stats %p\n" 2>/dev/null) && [ "${#list}" -lt 4000000 ]
 }
 
 # Sets `odd` to the modules in `list` that are not plain, a line each.
@@ -739,11 +758,26 @@ tell_plain() { # DIRECTORY...
 		short "$path"
 	done
 	printf 'N%s\000' "$list"
+	if [ -n "$recalls" ]; then
+		printf '\000s\000'
+		return 0
+	fi
 	# shellcheck disable=SC2086 # words are what it is
-	printf '%s\n' "$list" | sed -n 's/^f[0-9]* //p' | tr '\n' '\000' | xargs -0 $fast_hasher 2>/dev/null
-	set -- "$?"
+	printf '%s\n' "$list" | sed -n 's/^f[^ ]* //p' | tr '\n' '\000' | xargs -0 $fast_hasher 2>/dev/null
+	set -- "$?" "$@"
+	if [ "$1" -eq 0 ] && [ -n "$stats" ]; then
+		shift
+		if stands_still "$@"; then set -- =; else set -- 0; fi
+	fi
 	printf '\000%s\000' "$1"
+	case $1 in = | 0) return 0 ;; esac
 	return "$1"
+}
+
+# Whether the directories that were listed last are what they were.
+stands_still() { # DIRECTORY...
+	before=$list
+	list_plainly "$@" && [ "$list" = "$before" ]
 }
 
 # Tells all that a module holds by a command that enters it; again when something in it vanished meanwhile.

@@ -6,6 +6,7 @@ mod hostile;
 mod patterns;
 mod programs;
 mod random;
+mod remembering;
 mod rights;
 mod system;
 mod targets;
