@@ -7,37 +7,10 @@ use crate::baseline::Source;
 use crate::control::clock::Started;
 use crate::control::dates;
 use crate::error::Failure;
-use crate::host::{CachePolicy, FullScanReason, ServerCache, StatCache};
+use crate::host::{CachePolicy, FullScanReason, Remembered, ServerCache, StatCache};
 use crate::model::{SinceLast, in_words};
 use crate::project::Project;
 use crate::store::runs;
-
-/// What earlier checks of a place have read.
-#[derive(Debug, Clone)]
-pub(crate) enum Remembered {
-    /// On this machine's disks.
-    Here(Arc<StatCache>),
-    /// On those of a server.
-    There(Arc<ServerCache>),
-}
-
-impl Remembered {
-    /// The cache; none of a server that has not said yet which start it is.
-    fn cache(&self) -> Option<&StatCache> {
-        match self {
-            Self::Here(cache) => Some(cache),
-            Self::There(cache) => cache.begun(),
-        }
-    }
-
-    /// The reason why everything is read.
-    pub(crate) fn full_because(&self) -> Option<&FullScanReason> {
-        match self {
-            Self::Here(cache) => cache.full_because(),
-            Self::There(cache) => cache.full_because(),
-        }
-    }
-}
 
 /// How much is read, by the command line and the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,6 @@ use std::time::Duration;
 use crate::atomic::read_file;
 use crate::audit::pipeline;
 use crate::audit::pipeline::{Look, Planned, Request};
-use crate::audit::since_last::Remembered;
 use crate::check::CHECKS;
 use crate::config::{DockerMode, Target, TargetDocker, Terraform};
 use crate::control::Environment;
@@ -25,8 +24,8 @@ use crate::host::docker::discover;
 use crate::host::ssh::route;
 use crate::host::ssh::{Access, EngineAccess, Limits, NewKeys, Prompt, SshHost};
 use crate::host::{
-    Answer, Content, FactSource, FactsHost, GitHost, Host, HostError, Layout, LocalHost, Query, Scope,
-    Visitor, Watch,
+    Answer, Content, FactSource, FactsHost, GitHost, Host, HostError, Layout, LocalHost, Query, Remembered,
+    Scope, Visitor, Watch,
 };
 use crate::model::printable_path;
 use crate::model::{BaselineOrigin, CheckResult, Digest, Mode, Report, quoted, quoted_name};

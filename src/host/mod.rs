@@ -56,7 +56,7 @@ pub use postgres::{
     DatabaseAnswer, DatabaseError, DatabaseQuery, DatabaseServer, DatabasesSeen, Fault, InstalledModule,
     PostgresUrl,
 };
-pub use stat_cache::{CachePolicy, FullScanReason, ServerCache, ServerStart, StatCache};
+pub use stat_cache::{CachePolicy, FullScanReason, Remembered, ServerCache, ServerStart, StatCache};
 pub use system::{
     AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, Facts, HIDDEN, HISTORY, MACHINE, PACKAGE, ProbeQuery,
     READABLE, ShippedQuery, SystemFacts, SystemQuery, is_forwarder, machine_fact, program_output,

@@ -148,7 +148,8 @@ fn the_state_of_the_machine_is_altered_where_it_is_compared() {
     let beyond = "[desired.cmdb]\nurl = \"https://cmdb.invalid/\"\n[[odoo]]\ncontainer = \"db\"\n";
     project.file("audit/driftlock.toml", &format!("{before}\n[packages]\n{probe}{beyond}"));
     let told = project.ok(&["selftest"]).out();
-    for what in ["a CI is other than a CMDB says", "a database has another version of a module than the disk"] {
+    for what in ["a CI is other than a CMDB says", "a database has another version of a module than the disk"]
+    {
         assert!(told.lines().any(|line| line.starts_with("[SKIP]") && line.contains(what)), "{what}: {told}");
     }
     for file in ["packages.lock.txt", "probes.lock.json"] {

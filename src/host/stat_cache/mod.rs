@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Stat as RawStat};
 
 pub(super) use disk::CachedDisk;
-pub use server::{ServerCache, ServerStart};
+pub use origin::ServerStart;
+pub use server::ServerCache;
 pub(super) use server::{StatWords, stat_words};
 pub(super) use table::StatKey;
 use table::{CacheTable, CachedFile, Header, written};
@@ -250,6 +251,35 @@ impl StatCache {
         let is_sure = || *held(&self.devices).entry(stat.st_dev).or_insert_with(keeps_times);
         if print.is_settled(self.header.looked_at) && is_sure() {
             held(&self.fresh).push((print, digest));
+        }
+    }
+}
+
+/// What earlier checks of a place have read.
+#[derive(Debug, Clone)]
+pub enum Remembered {
+    /// On this machine's disks.
+    Here(Arc<StatCache>),
+    /// On those of a server.
+    There(Arc<ServerCache>),
+}
+
+impl Remembered {
+    /// The cache; none of a server that has not said yet which start it is.
+    #[must_use]
+    pub fn cache(&self) -> Option<&StatCache> {
+        match self {
+            Self::Here(cache) => Some(cache),
+            Self::There(cache) => cache.begun(),
+        }
+    }
+
+    /// The reason why everything is read.
+    #[must_use]
+    pub fn full_because(&self) -> Option<&FullScanReason> {
+        match self {
+            Self::Here(cache) => cache.full_because(),
+            Self::There(cache) => cache.full_because(),
         }
     }
 }

@@ -3,9 +3,21 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::ServerStart;
 use crate::atomic::read_file;
 use crate::model::{Digest, Hasher};
+
+/// What a server says of itself before it is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerStart {
+    /// Its clock, in seconds since 1970.
+    pub clock: i64,
+    /// Which start of the system this is.
+    pub boot: Vec<u8>,
+    /// Which installation it is, where it says so.
+    pub machine: Vec<u8>,
+    /// The user who looks.
+    pub user: Vec<u8>,
+}
 
 /// Names this run of the system; the numbers of devices mean something within one alone.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";

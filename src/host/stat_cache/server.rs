@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::origin;
+use super::origin::{self, ServerStart};
 use super::store;
 use super::table::{CacheTable, StatKey};
 use super::{CachePolicy, FullScanReason, StatCache};
@@ -24,19 +24,6 @@ const SURE: [&[u8]; 12] = [
     b"ramfs",
     b"overlay",
 ];
-
-/// What a server says of itself before it is looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerStart {
-    /// Its clock, in seconds since 1970.
-    pub clock: i64,
-    /// Which start of the system this is.
-    pub boot: Vec<u8>,
-    /// Which installation it is, where it says so.
-    pub machine: Vec<u8>,
-    /// The user who looks.
-    pub user: Vec<u8>,
-}
 
 /// The cache of a server, which begins when the server has said which start it is.
 #[derive(Debug)]

@@ -245,11 +245,11 @@ fn of_two_scripts_each_asks_for_half_of_what_is_named() {
             |line: &str| Some(line.strip_prefix("call module '/srv/m/")?.split('\'').next()?.to_owned());
         script.lines().filter_map(call).collect::<Vec<_>>()
     };
-    let (one, two) = Survey::side_by_side(&layout, &many, None).unwrap();
+    let (one, two) = Survey::side_by_side(&layout, &many, None, None).unwrap();
     assert_eq!(calls(&one), ["a"]);
     assert_eq!(calls(&two.unwrap()), ["b", "c", "d", "e"]);
     assert_eq!(calls(&Survey::new(&layout, &many).unwrap()), ["a", "b", "c", "d", "e"]);
-    let (one, two) = Survey::side_by_side(&layout, &few, None).unwrap();
+    let (one, two) = Survey::side_by_side(&layout, &few, None, None).unwrap();
     assert!(calls(&one).len() == 5 && two.is_none(), "few files need no second script");
 }
 
