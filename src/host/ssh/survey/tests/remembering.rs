@@ -8,6 +8,9 @@ use super::*;
 use crate::control::clock;
 use crate::host::{FullScanReason, ServerCache};
 
+/// How often it is looked whether time has passed.
+const TICK: Duration = Duration::from_millis(50);
+
 /// A root of addons with three modules, each with a file in a directory.
 fn tree() -> TempDir {
     let root = TempDir::new().unwrap();
@@ -24,7 +27,7 @@ fn tree() -> TempDir {
 fn settle() {
     let begun = clock::unix();
     while clock::unix() <= begun + 3 {
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(TICK);
     }
 }
 
