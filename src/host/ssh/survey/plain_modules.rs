@@ -27,13 +27,13 @@ pub(super) struct PlainModules {
 }
 
 /// Reads a list of lines (kind, depth, stats where those were asked for, path) of the modules that were announced (path, path
-/// without links), and the digests of the files in the same order; `None` where the two do not fit. `read` hears of each file
-/// whose digest was told.
+/// without links), and the digests of the files in the same order; `None` where the two do not fit. `heard` is told of each file
+/// whose digest was.
 pub(super) fn read(
     announced: Vec<(Vec<u8>, Vec<u8>)>,
     list: &[u8],
     digests: &FileDigests<'_>,
-    read: &mut dyn FnMut(&[u8], Digest),
+    heard: &mut dyn FnMut(&[u8], Digest),
 ) -> Option<PlainModules> {
     let mut announced = announced.into_iter();
     let lines: &[u8] = if let FileDigests::Told(lines) = digests { lines } else { b"" };
@@ -60,7 +60,7 @@ pub(super) fn read(
         match digests {
             FileDigests::Told(_) => {
                 let digest = next_digest(&mut lines, entry.path)?;
-                read(entry.stats, digest);
+                heard(entry.stats, digest);
                 module.file(name, Ok(digest))?;
             }
             FileDigests::Remembered(cache) => {
@@ -84,7 +84,9 @@ pub(super) fn read(
         match (trusted, digests) {
             (None, _) => told.moved.push(path),
             (Some(all), FileDigests::Remembered(cache)) => {
-                all.into_iter().for_each(|at| cache.trust(at));
+                for at in all {
+                    cache.trust(at);
+                }
                 told.modules.push((path, module));
             }
             (Some(_), FileDigests::Told(_)) => told.modules.push((path, module)),

@@ -131,8 +131,8 @@ fn nobody_who_was_not_asked_for_stats_may_leave_out_digests() {
     let dir = TempDir::new().unwrap();
     let memory = || Arc::new(ServerCache::new(dir.path().join("state"), Vec::new(), 100, false));
     assert!(told(None, "").is_err());
-    assert!(told(None, "T1000\0boot\0\00\0").is_err());
+    assert!(told(None, "T1000\0boot\0\0root\0").is_err());
     assert!(told(Some(memory()), "").is_err());
-    assert!(told(Some(memory()), "Tsoon\0boot\0\00\0").is_err());
-    assert_eq!(told(Some(memory()), "T1000\0boot\0\00\0").unwrap(), [b"/a".to_vec()]);
+    assert!(told(Some(memory()), "Tsoon\0boot\0\0root\0").is_err());
+    assert_eq!(told(Some(memory()), "T1000\0boot\0\0root\0").unwrap(), [b"/a".to_vec()]);
 }
