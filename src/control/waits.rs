@@ -80,6 +80,7 @@ waits! {
     REDIS_SOON = moment("the first new attempt to reach it", 100, "the attempt; each after it waits twice as long");
     REDIS_AGAIN = wait("the next attempt, where it cannot be reached", 30, "the attempt");
     REDIS_TRIM = wait("the next time that old entries of a stream are trimmed away", 60, "they are");
+    REDIS_LISTEN = wait("what others publish, before the server is asked again: one that is gone is found out", 60, "it is asked again");
     REDIS_HINTS = wait("the next look because of what others publish", 1, "the look");
     FLEET_BLOCK = moment("a task of a fleet, or a result, before anything else is looked after", 500, "it is waited for again");
     FLEET_SWEEP = wait("the caller of a sweep to say that it goes on", 30, "its tasks are dropped");

@@ -37,6 +37,29 @@ fn a_container_that_stops_and_starts_is_told() {
 }
 
 #[test]
+fn what_is_open_of_the_last_container_is_over_when_it_is_removed() {
+    let stage = Stage::accepted();
+    let mut watcher = watching(&stage, None);
+    for short in ["web", "db"] {
+        let name = stage.name(short);
+        stage.docker(&["stop", "-t", "0", &name]);
+        watcher.wait_for(0, |it| it["check"] == "container_state" && it["subject"] == name.as_str());
+    }
+    // With none left there is no state to compare: that is no look that failed.
+    for short in ["web", "db"] {
+        stage.remove(short);
+        let name = stage.name(short);
+        let is_over = |it: &serde_json::Value| {
+            it["check"] == "container_state"
+                && it["event"] == "drift.resolved"
+                && it["subject"] == name.as_str()
+        };
+        watcher.wait_for(0, is_over);
+        watcher.wait_for(0, |it| it["subject"] == name.as_str() && it["kind"] == "missing");
+    }
+}
+
+#[test]
 fn what_health_checks_say_is_no_change_and_hides_none() {
     let stage = Stage::accepted();
     let mut watcher = watching(&stage, None);
