@@ -90,6 +90,7 @@ waits! {
     REPORT_AGAIN = wait("more findings that come or go, before another report is written", 10, "it is written");
     METRICS_AGAIN = wait("more events, before the metrics of a watcher are written again", 10, "they are written");
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
+    LOOK_AGAIN = wait("an engine that did not answer a watcher, before everything is looked at again", 60, "the look; the first after 10 s");
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
     GIT_SERVER_KEY = wait("a git server that shows its host key", 30, "the deployment is an error");

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::Signal;
+
 use crate::support::docker::Stage;
 use crate::support::needs;
 use crate::support::wait_until;
@@ -102,11 +104,17 @@ impl Door {
     }
 }
 
+impl Door {
+    /// Sends a signal to socat and what it starts for each connection: they are a group of their own.
+    fn signal(&self, signal: Signal) {
+        let group = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
+}
+
 impl Drop for Door {
     fn drop(&mut self) {
-        // socat and what it starts for each connection are a group of their own.
-        let group = rustix::process::Pid::from_child(&self.0);
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        self.signal(Signal::KILL);
         let _ = self.0.wait();
     }
 }
@@ -130,6 +138,21 @@ fn an_engine_that_is_away_for_a_while_is_followed_again_and_nothing_is_missed() 
     let from = watcher.events.len();
     let _door = Door::open(&place);
     watcher.wait_for_subject(from, "drift.resolved", &web);
+}
+
+#[test]
+fn an_engine_that_was_frozen_is_looked_at_again_though_it_tells_of_nothing() {
+    let stage = Stage::accepted();
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("engine.sock");
+    let door = Door::open(&place);
+    let mut watcher = watching(&stage, Some(&format!("unix://{}", place.display())));
+    door.signal(Signal::STOP);
+    watcher.signal(Signal::USR1);
+    watcher.wait_for(0, |it| it["event"] == "drift.unreadable" && it["check"] == "container_state");
+    door.signal(Signal::CONT);
+    watcher.wait_for(0, |it| it["event"] == "drift.resolved" && it["check"] == "container_state");
+    assert!(watcher.events.iter().all(|it| it["event"] != "watch.gap"), "{:#?}", watcher.events);
 }
 
 #[test]
