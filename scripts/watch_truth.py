@@ -2,6 +2,7 @@
 """Holds a watcher to the truth: after operations at random its open findings must be those of a fresh check.
 
   scripts/watch_truth.py DRIFTLOCK [--steps 2000] [--kills 200] [--seed N] [--no-engine]
+  scripts/watch_truth.py DRIFTLOCK --floods 10 [--files 50000]
 
 A step is one to three operations over files, links, a git work tree, and containers of an engine of its own, which is now and then
 restarted or killed. In as many steps as `--kills` says, the watcher is killed (SIGKILL), at any moment, and started anew. After each
@@ -10,10 +11,14 @@ step, until both agree:
 - what is open by the journal is what `driftlock check` finds;
 - the journal has each number once, no ID twice, and no event that leads to what was open already.
 
+A flood is that many files of a module, created, rewritten and for the most part deleted by two writers as fast as they can; how long
+after the last write the last event and the agreement came is printed.
+
 Ends with 1 where that fails, and keeps the project. Needs git and busybox, and for an engine dockerd and root.
 """
 
 import argparse
+import datetime
 import json
 import os
 import random
@@ -305,7 +310,7 @@ class Truth:
         git("commit", "-qm", "two")
         git("checkout", "-q", "main")
         self.offset, self.open, self.ids, self.last, self.events = {}, {}, set(), 0, 0
-        self.kinds = {}
+        self.kinds, self.newest = {}, None
         self.child = None
         self.start()
 
@@ -354,6 +359,7 @@ class Truth:
     def take(self, event):
         self.events += 1
         self.last += 1
+        self.newest = event
         name = event["event"]
         self.kinds[name] = self.kinds.get(name, 0) + 1
         if event["seq"] != self.last:
@@ -406,10 +412,44 @@ class Truth:
                 only = lambda a, b: {key: it for key, it in a.items() if b.get(key) != it}
                 self.fail(f"after {done}\nby the journal alone: {only(own, found or {})}\nby a check alone: {only(found or {}, own)}")
 
+    def remove(self):
+        self.kill()
+        for place in (self.root, self.elsewhere):
+            shutil.rmtree(place, ignore_errors=True)
+
     def fail(self, why):
         print(f"FAILED: {why}\nkept: {self.root} {self.elsewhere}", flush=True)
         self.kill()
         sys.exit(1)
+
+
+def write_flood(base, files, is_all_deleted):
+    os.makedirs(base, exist_ok=True)
+    for text in ("first\n", "second\n"):
+        for number in range(files):
+            with open(f"{base}/f{number}.py", "w") as file:
+                file.write(text + str(number))
+    for number in range(files):
+        if is_all_deleted or number % 100:
+            os.remove(f"{base}/f{number}.py")
+
+
+def floods(truth, rounds, files):
+    for number in range(rounds):
+        began, writers = time.time(), []
+        for writer in range(2):
+            pid = os.fork()
+            if pid == 0:
+                write_flood(truth.hand.path(f"odoo_modules/own/orders/flood{writer}"), files // 2, number % 2)
+                os._exit(0)
+            writers.append(pid)
+        for pid in writers:
+            os.waitpid(pid, 0)
+        end = time.time()
+        took = truth.agree([f"flood {number}"])
+        at = datetime.datetime.fromisoformat(truth.newest["detected_at"].replace("Z", "+00:00")).timestamp()
+        print(f"flood {number}: written in {end - began:.1f} s; last event {at - end:+.2f} s after the last write; "
+              f"agreed, the check with it, after {took:.2f} s; {truth.kinds}", flush=True)
 
 
 def main():
@@ -419,12 +459,17 @@ def main():
     parse.add_argument("--kills", type=int, default=200)
     parse.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parse.add_argument("--no-engine", action="store_true")
+    parse.add_argument("--floods", type=int, default=0)
+    parse.add_argument("--files", type=int, default=50000)
     args = parse.parse_args()
     print(f"seed {args.seed}", flush=True)
     dice = random.Random(args.seed)
-    engine = None if args.no_engine else Engine()
+    engine = None if args.no_engine or args.floods else Engine()
     try:
         truth = Truth(args.driftlock, dice, engine)
+        if args.floods:
+            floods(truth, args.floods, args.files)
+            return truth.remove()
         killed = set(dice.sample(range(args.steps), min(args.kills, args.steps)))
         operations, times, began = 0, [], time.monotonic()
         for step in range(args.steps):
@@ -452,9 +497,7 @@ def main():
         print(f"{args.steps} steps, {operations} operations, {len(killed)} kills: open findings as a fresh check has them after each; "
               f"{truth.events} events {truth.kinds}, none twice, none missing")
         print(f"from the last operation to agreement, the check with it: median {times[len(times) // 2]:.2f} s, most {times[-1]:.2f} s")
-        truth.kill()
-        for place in (truth.root, truth.elsewhere):
-            shutil.rmtree(place, ignore_errors=True)
+        truth.remove()
     finally:
         if engine:
             engine.remove()
