@@ -88,11 +88,11 @@ impl Check for ContainerMounts {
         result.subjects = subjects.len();
         container_use::judge(&seen.views, baseline, &mut result);
         result.findings.sort_by(|a, b| a.subject.cmp(&b.subject));
-        result.skip = if result.subjects == 0 {
-            unseen.or_else(|| Some("no running container has a path of the baseline mounted".to_owned()))
+        if result.subjects == 0 && unseen.is_none() {
+            result.rest("no running container has a path of the baseline mounted");
         } else {
-            unseen
-        };
+            result.skip = unseen;
+        }
         Some(result)
     }
 }

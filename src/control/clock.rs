@@ -102,6 +102,11 @@ pub(crate) fn utc_day_before(days: u32) -> String {
     then.map(|then| then.format("%Y%m%d").to_string()).unwrap_or_default()
 }
 
+/// The day of a moment in UTC, as [`utc_day_before`] writes it; none of a moment that is no date.
+pub(crate) fn utc_day(unix: i64) -> Option<String> {
+    chrono::DateTime::from_timestamp(unix, 0).map(|then| then.format("%Y%m%d").to_string())
+}
+
 /// The moment, for what must know whether something is still valid.
 pub(crate) fn seconds_since_1970() -> u64 {
     u64::try_from(Local::now().timestamp()).unwrap_or(0)

@@ -80,6 +80,7 @@ waits! {
     REDIS_SOON = moment("the first new attempt to reach it", 100, "the attempt; each after it waits twice as long");
     REDIS_AGAIN = wait("the next attempt, where it cannot be reached", 30, "the attempt");
     REDIS_TRIM = wait("the next time that old entries of a stream are trimmed away", 60, "they are");
+    REDIS_LISTEN = wait("what others publish, before the server is asked again: one that is gone is found out", 60, "it is asked again");
     REDIS_HINTS = wait("the next look because of what others publish", 1, "the look");
     FLEET_BLOCK = moment("a task of a fleet, or a result, before anything else is looked after", 500, "it is waited for again");
     FLEET_SWEEP = wait("the caller of a sweep to say that it goes on", 30, "its tasks are dropped");
@@ -89,6 +90,7 @@ waits! {
     REPORT_AGAIN = wait("more findings that come or go, before another report is written", 10, "it is written");
     METRICS_AGAIN = wait("more events, before the metrics of a watcher are written again", 10, "they are written");
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
+    LOOK_AGAIN = wait("an engine that did not answer a watcher, before everything is looked at again", 60, "the look; the first after 10 s");
     OTHER_WATCHER = wait("another watcher of the same place, which may be about to end", 1, "an error names it");
     JOURNAL = wait("another watcher that writes the journal of events", 5, "an error; watching goes on");
     GIT_SERVER_KEY = wait("a git server that shows its host key", 30, "the deployment is an error");

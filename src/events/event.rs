@@ -285,7 +285,7 @@ impl Event {
     }
 
     /// What changed, in a few words.
-    fn change(&self) -> Option<String> {
+    pub(super) fn change(&self) -> Option<String> {
         match (&self.field, &self.diff) {
             (Some(field), Some(diff)) if !diff.contains(field.as_str()) => Some(format!("{field} {diff}")),
             (_, Some(diff)) => Some(diff.clone()),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -40,6 +40,9 @@ pub(crate) struct JournalPosition {
     /// The file's name; empty before the first.
     file: String,
     offset: u64,
+    /// How many lines were passed over that are no events.
+    #[serde(skip)]
+    pub(crate) passed_over: u64,
 }
 
 /// Writes events.
@@ -63,9 +66,7 @@ impl Journal {
         if !ignore.exists() {
             crate::atomic::replace_file(&ignore, b"*\n")?;
         }
-        let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
-        let mut options = OpenOptions::new();
-        let lock = options.create(true).append(true).mode(0o600).custom_flags(flags).open(dir.join(LOCK))?;
+        let lock = open(OpenOptions::new().create(true).append(true).mode(0o600), &dir.join(LOCK))?;
         Ok(Self { dir, lock, newest: None })
     }
 
@@ -92,11 +93,13 @@ impl Journal {
         }
         let text: String = events.iter().map(Event::line).collect();
         let today = clock::utc_day_before(0);
-        let (path, is_new) = match path {
-            Some(path) if length < LARGEST && name_of(&path).starts_with(&today) => (path, false),
-            before => (self.next_file(before.as_deref(), &today), true),
+        // Where the clock was put back the newest file is of a later day: readers go by the order of the files.
+        let day = path.as_deref().map(day_of).filter(|newest| *newest > &*today).unwrap_or(&today);
+        let (path, is_new) = match &path {
+            Some(path) if length < LARGEST && day_of(path) == day => (path.clone(), false),
+            before => (self.next_file(before.as_deref(), day), true),
         };
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o640).open(&path)?;
+        let mut file = open(OpenOptions::new().create(true).append(true).mode(0o640), &path)?;
         let length = file.metadata()?.len();
         let whole = file.write_all(text.as_bytes());
         if let Err(error) = whole {
@@ -113,7 +116,7 @@ impl Journal {
     /// The place behind the last event that this one appended; `None` where it has appended none.
     pub(crate) fn position(&self) -> Option<JournalPosition> {
         let (path, length, _) = self.newest.as_ref()?;
-        Some(JournalPosition { file: name_of(path).to_owned(), offset: *length })
+        Some(JournalPosition { file: name_of(path).to_owned(), offset: *length, passed_over: 0 })
     }
 
     fn next_file(&self, before: Option<&Path>, today: &str) -> PathBuf {
@@ -132,7 +135,7 @@ impl Journal {
         {
             return Ok((Some(path.clone()), *length, *last));
         }
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let file = open(OpenOptions::new().read(true).write(true), path)?;
         let length = whole_length(&file)?;
         if length < file.metadata()?.len() {
             file.set_len(length)?;
@@ -158,10 +161,11 @@ impl Journal {
         let first = clock::utc_day_before(days);
         let files = files(&self.dir)?;
         let all_but_newest = files.split_last().map(|(_, older)| older).unwrap_or_default();
-        for path in
-            all_but_newest.iter().filter(|path| name_of(path).get(..8).is_some_and(|day| day < &*first))
-        {
-            std::fs::remove_file(path)?;
+        for path in all_but_newest {
+            // Of a clock that was ahead the name stays too new; when it was written is told by the clock of then, too.
+            if day_of(path) < &*first || clock::utc_day(written(path)?).is_some_and(|day| day < first) {
+                std::fs::remove_file(path)?;
+            }
         }
         Ok(())
     }
@@ -192,7 +196,7 @@ pub(crate) fn read_some(dir: &Path, position: &mut JournalPosition, most: usize)
         if name < position.file {
             continue;
         }
-        let mut file = match File::open(&path) {
+        let mut file = match open(OpenOptions::new().read(true), &path) {
             // It has just become too old.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             opened => opened?,
@@ -200,13 +204,16 @@ pub(crate) fn read_some(dir: &Path, position: &mut JournalPosition, most: usize)
         if name == position.file && file.metadata()?.len() >= position.offset {
             file.seek(SeekFrom::Start(position.offset))?;
         } else {
-            *position = JournalPosition { file: name, offset: 0 };
+            (position.file, position.offset) = (name, 0);
         }
         let mut reader = BufReader::new(file);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
             position.offset += line.len() as u64;
-            events.extend(serde_json::from_slice::<Event>(&line).ok());
+            match serde_json::from_slice::<Event>(&line) {
+                Ok(event) => events.push(event),
+                Err(_) => position.passed_over += 1,
+            }
             line.clear();
             if events.len() >= most {
                 return Ok(events);
@@ -262,6 +269,26 @@ fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Opens a file of a journal: none that a link leads to, and nothing that is no file.
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+    let file = options.custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::other(format!("{} is no regular file; remove it", name_of(path))))
+}
+
+/// When a file was last written, in seconds since 1970.
+fn written(path: &Path) -> io::Result<i64> {
+    Ok(path.symlink_metadata()?.mtime())
+}
+
+/// The day that a file of a journal is of.
+fn day_of(path: &Path) -> &str {
+    name_of(path).get(..8).unwrap_or_default()
+}
+
 fn name_of(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
@@ -286,9 +313,18 @@ fn whole_length(file: &File) -> io::Result<u64> {
 
 /// The number of the last event in a file.
 fn last_number(path: &Path) -> io::Result<Option<u64>> {
-    let (_, end) = end_of(&File::open(path)?, LONGEST_LINE)?;
-    let mut lines = end.split(|&b| b == b'\n').rev();
-    Ok(lines.find_map(|line| serde_json::from_slice::<Event>(line).ok()).map(|event| event.seq))
+    let file = open(OpenOptions::new().read(true), path)?;
+    let mut most = LONGEST_LINE;
+    loop {
+        let (begin, end) = end_of(&file, most)?;
+        let mut lines = end.split(|&b| b == b'\n').rev();
+        let last = lines.find_map(|line| serde_json::from_slice::<Event>(line).ok());
+        if last.is_some() || begin == 0 {
+            return Ok(last.map(|event| event.seq));
+        }
+        // An event may be longer: it names every file of a module.
+        most = most.saturating_mul(8);
+    }
 }
 
 #[cfg(test)]
@@ -340,7 +376,7 @@ mod tests {
         for earlier in ["99991231-0001.jsonl", ""] {
             let mut journal = Journal::open(root.path()).unwrap();
             journal.append(&mut [event(), event()]).unwrap();
-            let mut position = JournalPosition { file: earlier.to_owned(), offset: 7 };
+            let mut position = JournalPosition { file: earlier.to_owned(), offset: 7, passed_over: 0 };
             if earlier.is_empty() {
                 position = journal.position().unwrap();
                 std::fs::remove_dir_all(&dir).unwrap();
@@ -363,5 +399,70 @@ mod tests {
         assert_eq!(numbers(root.path()), [3]);
         journal.append(&mut [event()]).unwrap();
         assert_eq!(numbers(root.path()), [3, 4]);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_loses_nothing_and_repeats_no_number() {
+        let root = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(root.path()).unwrap();
+        journal.append(&mut [event(), event()]).unwrap();
+        let today = files(&directory(root.path())).unwrap().pop().unwrap();
+        // It was ahead for a while.
+        let ahead = today.with_file_name("99991231-0001.jsonl");
+        std::fs::copy(&today, &ahead).unwrap();
+        let text = std::fs::read_to_string(&ahead).unwrap();
+        let ahead_of = text.replace("\"seq\":1,", "\"seq\":3,").replace("\"seq\":2,", "\"seq\":4,");
+        std::fs::write(&ahead, ahead_of).unwrap();
+        let mut follower = JournalPosition::default();
+        read_on(&directory(root.path()), &mut follower).unwrap();
+        journal.append(&mut [event()]).unwrap();
+        journal.append(&mut [event()]).unwrap();
+        Journal::open(root.path()).unwrap().append(&mut [event()]).unwrap();
+        assert_eq!(numbers(root.path()), [1, 2, 3, 4, 5, 6, 7]);
+        let followed = read_on(&directory(root.path()), &mut follower).unwrap();
+        assert_eq!(followed.iter().map(|event| event.seq).collect::<Vec<_>>(), [5, 6, 7]);
+        // What it left is removed when it is old by the clock of now.
+        std::fs::write(ahead.with_file_name("99991231-0002.jsonl"), "").unwrap();
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(40 * 86_400);
+        File::options().append(true).open(&ahead).unwrap().set_modified(long_ago).unwrap();
+        journal.prune(30).unwrap();
+        assert!(!ahead.exists() && today.exists());
+    }
+
+    #[test]
+    fn the_number_after_an_event_of_any_length_is_the_next() {
+        let root = tempfile::tempdir().unwrap();
+        let mut long = event();
+        long.fields = (0..40_000).map(|number| format!("models/a_file_of_a_module_{number}.py")).collect();
+        Journal::open(root.path()).unwrap().append(&mut [event(), long]).unwrap();
+        Journal::open(root.path()).unwrap().append(&mut [event()]).unwrap();
+        assert_eq!(numbers(root.path()), [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_read_nor_written_nor_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(root.path()).unwrap();
+        let (dir, elsewhere) = (directory(root.path()), root.path().join("elsewhere"));
+        std::fs::write(&elsewhere, "").unwrap();
+        let place = dir.join("99991231-0001.jsonl");
+        std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
+        assert!(journal.append(&mut [event()]).is_err());
+        std::fs::remove_file(&place).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &place, rustix::fs::Mode::RUSR).unwrap();
+        assert!(read_on(&dir, &mut JournalPosition::default()).is_err());
+        assert_eq!(std::fs::read(&elsewhere).unwrap(), b"");
+    }
+
+    #[test]
+    fn lines_that_are_no_events_are_counted() {
+        let root = tempfile::tempdir().unwrap();
+        Journal::open(root.path()).unwrap().append(&mut [event()]).unwrap();
+        let path = files(&directory(root.path())).unwrap().pop().unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"schema\":\"driftlock.event/9\"}\n\xff\n").unwrap();
+        let mut position = JournalPosition::default();
+        assert_eq!(read_on(&directory(root.path()), &mut position).unwrap().len(), 1);
+        assert_eq!(position.passed_over, 2);
     }
 }

@@ -10,6 +10,7 @@ mod files_inside;
 pub(crate) mod inbox;
 pub(crate) mod journal;
 pub(crate) mod open_findings;
+pub(crate) mod past_events;
 pub(crate) mod redis;
 pub(crate) mod rules;
 pub(crate) mod trends;

@@ -114,7 +114,9 @@ impl OpenFindings {
         // What could not be looked at is as it was.
         let is_unknown = |(id, subject): &Key| {
             let its = checks.iter().find(|check| check.id == id);
-            subject.is_some() && its.is_some_and(|check| !check.errors.is_empty() || check.skip.is_some())
+            let is_unseen =
+                |check: &CheckResult| !check.is_idle && (!check.errors.is_empty() || check.skip.is_some());
+            subject.is_some() && its.is_some_and(is_unseen)
         };
         let its = self.open.iter().filter(|((id, _), _)| covers(id));
         let over = its.filter(|(key, _)| !met.contains(*key) && !is_unknown(key));

@@ -132,6 +132,8 @@ pub struct CheckResult {
     pub errors: Vec<String>,
     /// Why it was skipped.
     pub skip: Option<String>,
+    /// Whether it was skipped because, of all that was looked at, there was nothing to compare: what it found before is over.
+    pub is_idle: bool,
     /// What is worth knowing and is no finding.
     pub notes: Vec<String>,
     /// What can be done where it could not be carried out, and the command of each.
@@ -153,10 +155,16 @@ impl CheckResult {
             findings: Vec::new(),
             errors: Vec::new(),
             skip: None,
+            is_idle: false,
             notes: Vec::new(),
             ways_out: Vec::new(),
             uses: Vec::new(),
         }
+    }
+
+    /// Skips it because there is nothing to compare.
+    pub fn rest(&mut self, why: &str) {
+        (self.skip, self.is_idle) = (Some(why.to_owned()), self.errors.is_empty());
     }
 
     /// How many of its findings somebody answers for.

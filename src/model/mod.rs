@@ -61,7 +61,7 @@ pub use mount::{
     NotRestarted, OnUse, Shows, Use, Views,
 };
 pub use name::{escaped, is_hidden, joined, printable, printable_path, readable, shown_json};
-pub use past::{PastCheck, PastRun, PastSubject, PreviousReport};
+pub use past::{PastCheck, PastEvent, PastEvents, PastRun, PastSubject, PreviousReport};
 pub use provenance::{Commit, FileOrigin, Holder, Origin, OtherForm, Provenance, Versions, short_id};
 pub use published::PublishedPort;
 pub use reason::{Obstacle, Reason};

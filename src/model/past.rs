@@ -1,6 +1,8 @@
-//! A run that is over, as far as its report tells it in a line.
+//! What was before a report: runs that are over, as far as their reports tell them in a line, and events of watchers.
 
-use super::{Digest, Ending, Status};
+use std::collections::BTreeMap;
+
+use super::{Digest, Ending, Severity, Status};
 
 /// The report before another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,4 +78,30 @@ pub struct PastSubject {
     pub expected: Option<String>,
     /// Whether it differed, rather than could not be looked at.
     pub is_drift: bool,
+}
+
+/// Events that watchers recorded of a place in the days up to a report.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PastEvents {
+    /// How many there are of each name.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The last of them, newest first.
+    pub newest: Vec<PastEvent>,
+}
+
+/// One event, as far as a page shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastEvent {
+    /// When it was seen, in seconds since 1970.
+    pub at: i64,
+    /// Its name: `drift.detected`.
+    pub name: &'static str,
+    /// How much it matters.
+    pub severity: Option<Severity>,
+    /// The check.
+    pub check: Option<String>,
+    /// The subject.
+    pub subject: Option<String>,
+    /// What changed, or why something could not be looked at.
+    pub change: Option<String>,
 }

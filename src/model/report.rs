@@ -2,8 +2,8 @@
 
 use super::cause::causes;
 use super::{
-    Cause, CheckResult, Digest, GroupWays, Kind, LeftOut, OverallRelease, PastRun, Pause, PreviousReport,
-    SectionId, SinceLast, Status, Subject, Verdict, judge,
+    Cause, CheckResult, Digest, GroupWays, Kind, LeftOut, OverallRelease, PastEvents, PastRun, Pause,
+    PreviousReport, SectionId, SinceLast, Status, Subject, Verdict, judge,
 };
 
 /// Whether this machine or a server was looked at.
@@ -125,6 +125,8 @@ pub struct Report {
     pub not_due: Vec<String>,
     /// The runs of the same place up to this one, oldest first, for formats that show them.
     pub past: Vec<PastRun>,
+    /// What watchers recorded of the same place up to this one, for formats that show it.
+    pub past_events: PastEvents,
     /// Where the report lies, as a path from the working directory.
     pub location: Option<String>,
 }
@@ -191,6 +193,7 @@ impl Report {
             notices: Vec::new(),
             not_due: Vec::new(),
             past: Vec::new(),
+            past_events: PastEvents::default(),
             location: None,
         }
     }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use crate::audit::examine::{Examination, Sighting};
 use crate::audit::pipeline::Subjects;
 use crate::baseline::{self, Source};
+use crate::check::Evidence;
 use crate::config::policies::Policy;
 use crate::control::{clock, waits};
 use crate::error::Failure;
@@ -155,6 +156,8 @@ struct Course {
     next_poll: Instant,
     /// When a look that failed is taken again.
     retry: Option<Instant>,
+    /// How long after the next one that the engine does not answer.
+    pause: Duration,
     told_blind: bool,
 }
 
@@ -237,6 +240,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             next_reconcile: now + self.watcher.reconcile,
             next_poll: now + waits::POLL.most,
             retry: None,
+            pause: waits::POLL.most,
             told_blind: false,
         };
         let root = &self.watcher.examination.auditor.project.root;
@@ -354,6 +358,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             files.sweep();
         }
         course.changed |= self.compare(sighting, trigger, &[], 1)?;
+        course.note_engine(sighting);
         if let Some((count, path, why)) = self.watcher.files.and_then(FileWatch::blind)
             && !course.told_blind
         {
@@ -436,6 +441,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             }
         }
         course.changed |= self.compare(sighting, trigger, paths, count)?;
+        course.note_engine(sighting);
         Ok(())
     }
 
@@ -670,6 +676,18 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
 }
 
 impl Course {
+    /// Has everything looked at again soon where the engine did not answer: one that was frozen tells of nothing when it goes on.
+    fn note_engine(&mut self, sighting: &Sighting) {
+        let has_failed =
+            |it: &Evidence| it.section.id() == IMAGES && matches!(it.observed, Observed::Failed(_));
+        if !sighting.look.evidence.iter().any(has_failed) {
+            self.pause = waits::POLL.most;
+        } else if self.retry.is_none() {
+            self.retry = Some(Instant::now() + self.pause);
+            self.pause = (self.pause * 2).min(waits::LOOK_AGAIN.most);
+        }
+    }
+
     /// Until when hints are waited for.
     fn deadline(&self, is_blind: bool) -> Instant {
         if self.whole.is_some() {

@@ -12,12 +12,24 @@ pub(crate) struct Redis {
     pub(crate) port: u16,
     child: Option<Child>,
     password: &'static str,
+    /// Whether what it has survives its end.
+    is_durable: bool,
 }
 
 impl Redis {
     /// Starts one that listens on a port of its own; a password is needed unless it is empty.
     pub(crate) fn start(password: &'static str) -> Self {
-        let mut redis = Self { dir: tempfile::tempdir().unwrap(), port: 0, child: None, password };
+        Self::new(password, true)
+    }
+
+    /// The same of one whose end is the end of all that it has.
+    pub(crate) fn forgetful() -> Self {
+        Self::new("", false)
+    }
+
+    fn new(password: &'static str, is_durable: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut redis = Self { dir, port: 0, child: None, password, is_durable };
         while redis.child.is_none() {
             // Another program may take the port before.
             redis.port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -30,7 +42,8 @@ impl Redis {
     pub(crate) fn again(&mut self) {
         let mut command = Command::new("redis-server");
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.args(["--appendonly", "yes", "--appendfsync", "always", "--dir"]).arg(self.dir.path());
+        let to_disk = if self.is_durable { "yes" } else { "no" };
+        command.args(["--appendonly", to_disk, "--appendfsync", "always", "--dir"]).arg(self.dir.path());
         if !self.password.is_empty() {
             command.args(["--requirepass", self.password]);
         }

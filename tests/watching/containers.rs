@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::Signal;
+
 use crate::support::docker::Stage;
 use crate::support::needs;
 use crate::support::wait_until;
@@ -34,6 +36,29 @@ fn a_container_that_stops_and_starts_is_told() {
     stage.recreate("db", &image, &[]);
     let db = stage.name("db");
     watcher.wait_for(0, |it| it["check"] == "docker_images" && it["subject"] == db.as_str());
+}
+
+#[test]
+fn what_is_open_of_the_last_container_is_over_when_it_is_removed() {
+    let stage = Stage::accepted();
+    let mut watcher = watching(&stage, None);
+    for short in ["web", "db"] {
+        let name = stage.name(short);
+        stage.docker(&["stop", "-t", "0", &name]);
+        watcher.wait_for(0, |it| it["check"] == "container_state" && it["subject"] == name.as_str());
+    }
+    // With none left there is no state to compare: that is no look that failed.
+    for short in ["web", "db"] {
+        stage.remove(short);
+        let name = stage.name(short);
+        let is_over = |it: &serde_json::Value| {
+            it["check"] == "container_state"
+                && it["event"] == "drift.resolved"
+                && it["subject"] == name.as_str()
+        };
+        watcher.wait_for(0, is_over);
+        watcher.wait_for(0, |it| it["subject"] == name.as_str() && it["kind"] == "missing");
+    }
 }
 
 #[test]
@@ -79,11 +104,17 @@ impl Door {
     }
 }
 
+impl Door {
+    /// Sends a signal to socat and what it starts for each connection: they are a group of their own.
+    fn signal(&self, signal: Signal) {
+        let group = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
+}
+
 impl Drop for Door {
     fn drop(&mut self) {
-        // socat and what it starts for each connection are a group of their own.
-        let group = rustix::process::Pid::from_child(&self.0);
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        self.signal(Signal::KILL);
         let _ = self.0.wait();
     }
 }
@@ -107,6 +138,21 @@ fn an_engine_that_is_away_for_a_while_is_followed_again_and_nothing_is_missed() 
     let from = watcher.events.len();
     let _door = Door::open(&place);
     watcher.wait_for_subject(from, "drift.resolved", &web);
+}
+
+#[test]
+fn an_engine_that_was_frozen_is_looked_at_again_though_it_tells_of_nothing() {
+    let stage = Stage::accepted();
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("engine.sock");
+    let door = Door::open(&place);
+    let mut watcher = watching(&stage, Some(&format!("unix://{}", place.display())));
+    door.signal(Signal::STOP);
+    watcher.signal(Signal::USR1);
+    watcher.wait_for(0, |it| it["event"] == "drift.unreadable" && it["check"] == "container_state");
+    door.signal(Signal::CONT);
+    watcher.wait_for(0, |it| it["event"] == "drift.resolved" && it["check"] == "container_state");
+    assert!(watcher.events.iter().all(|it| it["event"] != "watch.gap"), "{:#?}", watcher.events);
 }
 
 #[test]

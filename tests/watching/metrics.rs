@@ -74,3 +74,41 @@ fn the_history_counts_events_and_names_the_command_that_shows_them() {
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["events"], serde_json::json!({ "drift.detected": 1, "watch.started": 1 }));
 }
+
+#[test]
+fn the_page_of_a_report_shows_the_events_of_its_place() {
+    let project = Project::accepted();
+    let page = || project.ok(&["report", "--format", "html"]).out();
+    project.check(&[]);
+    assert!(!page().contains("Events of the last 30 days"));
+    let mut watcher = Watcher::start(&project, &[]);
+    for round in 0..30 {
+        let from = watcher.events.len();
+        project.file(ORDER, &format!("<b>{round}\n"));
+        watcher.wait_for(from, |event| event["subject"] == "qr_ordering");
+    }
+    project.file("odoo_modules/seisei/printer/models/<b>.py", "x\n");
+    watcher.wait_for_subject(0, "drift.detected", "printer");
+    watcher.end();
+    let journal = project.path("audit/state/events");
+    let file = std::fs::read_dir(&journal).unwrap().flatten().find(|it| it.file_name() != ".lock").unwrap();
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    // Of another place, and older than thirty days.
+    let line = text.lines().find(|line| line.contains("qr_ordering")).unwrap();
+    let event: serde_json::Value = serde_json::from_str(line).unwrap();
+    let (mut elsewhere, mut old) = (event.clone(), event);
+    (elsewhere["target"], elsewhere["event"]) = ("other".into(), "drift.escalated".into());
+    let then = old["detected_at_unix"].as_i64().unwrap() - 31 * 86_400;
+    (old["detected_at_unix"], old["event"]) = (then.into(), "drift.acknowledged".into());
+    std::fs::write(file.path(), format!("{old}\nno event\n{text}{elsewhere}\n")).unwrap();
+    assert_eq!(project.run(&["check", "--format", "html=page.html"]).code(), 2);
+    for page in [project.read("page.html"), page()] {
+        let (_, events) = page.split_once("Events of the last 30 days").unwrap();
+        let (events, _) = events.split_once("</section>").unwrap();
+        assert!(events.contains("<p>29 drift.changed, 2 drift.detected, 1 watch.started.</p>"), "{events}");
+        assert_eq!(events.matches("<tr>").count(), 26, "{events}");
+        let newest = events.find("printer").unwrap();
+        assert!(newest < events.find("qr_ordering").unwrap(), "{events}");
+        assert!(!events.contains("<b>") && events.contains("&lt;b&gt;.py"), "{events}");
+    }
+}

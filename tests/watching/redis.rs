@@ -47,6 +47,83 @@ fn every_event_arrives_in_order_though_the_server_is_killed() {
     }
 }
 
+/// The numbers of all events that the server has, stream by stream; each has to be in order.
+fn numbers_at(redis: &Redis) -> Vec<u64> {
+    let mut all = Vec::new();
+    for name in ["watch.started", "detected", "changed", "resolved"] {
+        let events = redis.stream(&format!("drift.{name}"));
+        let numbers: Vec<u64> = events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+        assert!(numbers.is_sorted(), "{name}: {numbers:?}");
+        all.extend(numbers);
+    }
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn what_a_server_has_lost_is_sent_again() {
+    let project = Project::accepted();
+    let mut redis = Redis::forgetful();
+    let host = redis.host_file("");
+    let mut watcher = watching(&project, &host, &[]);
+    for round in 1..=4 {
+        let from = watcher.events.len();
+        project.file(ORDER, &format!("x = {round}\n"));
+        watcher.wait_for(from, |event| event["subject"] == "qr_ordering");
+        let all: Vec<u64> = (1..=round + 1).collect();
+        wait_until(|| numbers_at(&redis) == all);
+        if round % 2 == 0 {
+            redis.kill();
+            redis.again();
+            assert!(numbers_at(&redis).is_empty());
+        }
+    }
+    // Who starts later finds that out, too.
+    watcher.end();
+    redis.kill();
+    redis.again();
+    let _watcher = watching(&project, &host, &[]);
+    wait_until(|| numbers_at(&redis) == [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn an_entry_that_is_refused_waits_and_follows_in_order() {
+    let project = Project::accepted();
+    let redis = Redis::start("");
+    let host = redis.host_file("");
+    let mut watcher = watching(&project, &host, &[]);
+    wait_until(|| numbers_at(&redis) == [1]);
+    assert_eq!(redis.ask(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    for round in 1..=3 {
+        let from = watcher.events.len();
+        project.file(ORDER, &format!("x = {round}\n"));
+        watcher.wait_for(from, |event| event["subject"] == "qr_ordering");
+    }
+    assert_eq!(numbers_at(&redis), [1]);
+    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    // A new event wakes who waits for a better moment.
+    project.file(ORDER, "x = 4\n");
+    wait_until(|| numbers_at(&redis) == [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_server_that_was_flushed_is_listened_to_again() {
+    let project = Project::accepted();
+    let redis = Redis::start("");
+    let host = redis.host_file("listen = [\"drift.file_changed\"]");
+    let mut watcher = watching(&project, &host, &[]);
+    let has_group = || redis.ask(&["XINFO", "GROUPS", "drift.file_changed"]).contains("driftlock");
+    wait_until(has_group);
+    let (file, link) = (project.path(ORDER), project.path("beside"));
+    std::fs::hard_link(&file, &link).unwrap();
+    // What is published between is gone with the group, so everything is looked at.
+    std::fs::write(&link, "by a link\n").unwrap();
+    assert_eq!(redis.ask(&["FLUSHALL"]), "OK");
+    let event = watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
+    assert_eq!(event["trigger"], "redis");
+    wait_until(has_group);
+}
+
 #[test]
 fn what_others_publish_leads_to_a_look_and_is_acknowledged_after_it() {
     let project = Project::accepted();

@@ -6,13 +6,13 @@ use rustix::event::Timespec;
 
 use crate::cli::Session;
 use crate::cli::completion;
-use crate::cli::terminal::output;
+use crate::cli::terminal::output::{self, say};
 use crate::cli::terminal::signals::Interrupt;
 use crate::control::{clock, dates};
 use crate::error::Failure;
 use crate::events::event::Event;
 use crate::events::journal::{self, JournalPosition};
-use crate::model::{Category, escaped};
+use crate::model::{Category, escaped, printable_path};
 
 /// How often the journal is looked at where it is followed.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -82,6 +82,11 @@ pub(crate) fn run(session: &Session, args: &EventsArgs, interrupt: &Interrupt) -
         let shown = events.iter().filter(|event| args.shows(event, since));
         let text: String = shown.map(|event| args.format.line(event)).collect();
         output::print(text.as_bytes())?;
+        if position.passed_over > 0 {
+            let dir = printable_path(&project.named(&dir));
+            let count = std::mem::take(&mut position.passed_over);
+            say(&format!("warning: {count} lines in {dir} are no events of this version, and are not shown"));
+        }
         let is_over = events.is_empty() && !args.follow;
         let pause = if events.is_empty() { TICK } else { NO_TIME };
         if is_over || interrupt.watch.is_cancelled() || output::is_unread_within(Some(pause)) {

@@ -18,6 +18,7 @@ use crate::model::{Mode, Report, escaped};
 use crate::project::Project;
 use crate::report::json;
 
+use crate::events::past_events;
 use crate::store::past_runs;
 use crate::store::runs;
 
@@ -69,11 +70,16 @@ pub(crate) fn run(session: &Session, args: &ReportArgs) -> Result<u8, Failure> {
     let runs = shown_in.map(|project| past_runs::before(project, &reports)).unwrap_or_default();
     // Of what came from elsewhere, the runs here tell nothing.
     if let Some(project) = &project {
-        for report in reports.iter_mut().filter(|report| past_runs::is_of(project, report)) {
+        let mut own: Vec<&mut Report> =
+            reports.iter_mut().filter(|report| past_runs::is_of(project, report)).collect();
+        for report in &mut own {
             report.project = printable_path(&project.root);
             if !runs.is_empty() {
                 past_runs::put(report, &runs);
             }
+        }
+        if is_shown {
+            past_events::put(project, own);
         }
     }
     let is_written = write(&reports, &wanted);

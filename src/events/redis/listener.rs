@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{Builder, sleep};
+use std::time::Duration;
 
 use redis::{Connection, RedisError, Value, cmd};
 use serde_json::Value as Json;
@@ -37,12 +38,12 @@ pub(crate) fn listen(
     events: Arc<dyn Events>,
 ) -> std::io::Result<()> {
     let listen = move || {
-        let (mut pause, mut is_away) = (waits::REDIS_SOON.most, false);
+        let (mut pause, mut is_away, mut was_ever_reached) = (waits::REDIS_SOON.most, false, false);
         loop {
             let mut was_reached = false;
-            let ended = follow(&server, &streams, &consumer, &inbox, &mut was_reached);
+            let ended = follow(&server, &streams, (&consumer, was_ever_reached), &inbox, &mut was_reached);
             if was_reached {
-                (pause, is_away) = (waits::REDIS_SOON.most, false);
+                (pause, is_away, was_ever_reached) = (waits::REDIS_SOON.most, false, true);
             }
             if let Err(error) = ended
                 && !std::mem::replace(&mut is_away, true)
@@ -60,7 +61,7 @@ pub(crate) fn listen(
 fn follow(
     server: &RedisServer,
     streams: &[String],
-    consumer: &str,
+    (consumer, is_again): (&str, bool),
     inbox: &Inbox,
     was_reached: &mut bool,
 ) -> Result<(), RedisError> {
@@ -70,7 +71,13 @@ fn follow(
         create.arg("CREATE").arg(stream).arg(GROUP).arg("$").arg("MKSTREAM");
         match create.query::<()>(&mut connection) {
             Err(error) if error.code() == Some("BUSYGROUP") => {}
-            made => made?,
+            made => {
+                made?;
+                if is_again {
+                    // The group is lost, and with it what was published since.
+                    inbox.everything(HintSource::Redis, None);
+                }
+            }
         }
     }
     *was_reached = true;
@@ -88,18 +95,19 @@ fn hint(
     connection: &mut Connection,
     streams: &[String],
     consumer: &str,
-    (from, waits): (&str, bool),
+    (from, is_waiting): (&str, bool),
     inbox: &Inbox,
 ) -> Result<bool, RedisError> {
     let mut read = cmd("XREADGROUP");
     read.arg("GROUP").arg(GROUP).arg(consumer).arg("COUNT").arg(BATCH);
-    if waits {
-        read.arg("BLOCK").arg(0);
+    if is_waiting {
+        read.arg("BLOCK").arg(waits::REDIS_LISTEN.most.as_millis().to_string());
     }
     read.arg("STREAMS").arg(streams).arg(vec![from; streams.len()]);
-    connection.set_read_timeout((!waits).then_some(crate::control::waits::REDIS.most))?;
+    let silence = if is_waiting { waits::REDIS_LISTEN.most } else { Duration::ZERO };
+    connection.set_read_timeout(Some(silence + waits::REDIS.most))?;
     let entries = entries(read.query::<Value>(connection)?);
-    connection.set_read_timeout(Some(crate::control::waits::REDIS.most))?;
+    connection.set_read_timeout(Some(waits::REDIS.most))?;
     if entries.is_empty() {
         return Ok(false);
     }

@@ -1,4 +1,7 @@
 //! Sending events to streams: in the order of the journal, each at least once, from where it was left.
+//!
+//! A server that does not write each entry to its disk at once loses the last ones, or all, when it is killed. So it is asked on each
+//! new connection for the entry that was added last; where that is gone, events are sent again from the newest one that is there.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,7 +11,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use redis::{Connection, RedisError, cmd};
+use redis::{Connection, RedisError, Value, cmd};
+use serde::{Deserialize, Serialize};
 
 use super::{RedisServer, said};
 use crate::atomic::{read_file, replace_file};
@@ -21,12 +25,84 @@ use crate::store::state;
 const FILE: &str = "redis";
 /// How many events are sent before where it stands is noted.
 const BATCH: usize = 500;
+/// So many of the newest marks are kept, and of older ones one for each hour.
+const MARKS: usize = 16;
+/// More are not kept: of the oldest nothing is known any more.
+const MOST_MARKS: usize = 200;
+/// An hour in milliseconds, as the IDs of entries count.
+const HOUR: u64 = 3_600_000;
 /// How often old entries are trimmed away.
 const TRIM_EVERY: Duration = waits::REDIS_TRIM.most;
 
 /// Sends the events of a place in a thread of its own; it is woken when there are new ones.
 pub(crate) struct StreamSender {
     wake: SyncSender<()>,
+}
+
+/// Where it stands in the journal, and what it added on the way there.
+#[derive(Default, Serialize, Deserialize)]
+struct SentSoFar {
+    #[serde(flatten)]
+    position: JournalPosition,
+    /// The oldest first.
+    #[serde(default)]
+    marks: Vec<SentMark>,
+}
+
+/// An entry that was added, and the place in the journal behind its event.
+#[derive(Serialize, Deserialize)]
+struct SentMark {
+    stream: String,
+    entry: String,
+    position: JournalPosition,
+}
+
+impl SentMark {
+    /// When it was added, in milliseconds since 1970, by the server's clock.
+    fn moment(&self) -> u64 {
+        self.entry.split('-').next().and_then(|it| it.parse().ok()).unwrap_or_default()
+    }
+
+    /// Whether the server has the entry.
+    fn is_there(&self, connection: &mut Connection) -> Result<bool, RedisError> {
+        let mut read = cmd("XRANGE");
+        read.arg(&self.stream).arg(&self.entry).arg(&self.entry);
+        Ok(matches!(read.query::<Value>(connection)?, Value::Array(found) if !found.is_empty()))
+    }
+}
+
+impl SentSoFar {
+    /// Adds a mark, and drops those that lie too close.
+    fn mark(&mut self, mark: SentMark) {
+        self.marks.push(mark);
+        if let Some(at) = self.marks.len().checked_sub(MARKS + 1)
+            && let Some(before) = at.checked_sub(1)
+            && self.marks[at].moment() < self.marks[before].moment().saturating_add(HOUR)
+        {
+            self.marks.remove(at);
+        }
+        let more = self.marks.len().saturating_sub(MOST_MARKS);
+        self.marks.drain(..more);
+    }
+
+    /// Goes back to the newest mark that the server still has, where it has lost the last one; whether it has. One that is older
+    /// than entries are kept was trimmed away.
+    fn go_back(&mut self, connection: &mut Connection, keep: i64) -> Result<bool, RedisError> {
+        let first = u64::try_from((clock::unix() - keep).saturating_mul(1000)).unwrap_or_default();
+        let is_young = |mark: &SentMark| mark.moment() > first;
+        let (mut kept, mut is_lost) = (self.marks.len(), false);
+        while let Some(mark) = kept.checked_sub(1).map(|at| &self.marks[at]) {
+            if !is_young(mark) || mark.is_there(connection)? {
+                break;
+            }
+            (kept, is_lost) = (kept - 1, true);
+        }
+        if is_lost {
+            self.marks.truncate(kept);
+            self.position = self.marks.last().map(|mark| mark.position.clone()).unwrap_or_default();
+        }
+        Ok(is_lost)
+    }
 }
 
 /// What the thread has.
@@ -37,7 +113,7 @@ struct Sending {
     prefix: String,
     keep: i64,
     events: Arc<dyn Events>,
-    position: JournalPosition,
+    sent: SentSoFar,
     trimmed: BTreeMap<String, Instant>,
 }
 
@@ -54,9 +130,9 @@ impl StreamSender {
         events: Arc<dyn Events>,
     ) -> io::Result<Self> {
         let (wake, woken) = sync_channel(1);
-        let position = match read_file(&state::file(root, FILE, target)) {
+        let sent = match read_file(&state::file(root, FILE, target)) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => JournalPosition::default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => SentSoFar::default(),
             Err(error) => return Err(error),
         };
         let mut sending = Sending {
@@ -66,7 +142,7 @@ impl StreamSender {
             prefix: prefix.to_owned(),
             keep,
             events,
-            position,
+            sent,
             trimmed: BTreeMap::new(),
         };
         Builder::new().name("redis".to_owned()).spawn(move || sending.run(&woken))?;
@@ -114,30 +190,48 @@ impl Sending {
     fn send(&mut self, held: &mut Option<Connection>) -> Result<(), String> {
         let dir = journal::directory(&self.root);
         loop {
-            let mut position = self.position.clone();
+            let connection = match held {
+                Some(connection) => connection,
+                None => {
+                    let mut new = self.server.connect().map_err(|error| said(&error))?;
+                    self.find_lost(&mut new).map_err(|error| said(&error))?;
+                    held.insert(new)
+                }
+            };
+            let mut position = self.sent.position.clone();
             let read = journal::read_some(&dir, &mut position, BATCH);
             let read = read.map_err(|error| crate::model::in_words(&error))?;
-            if position == self.position {
+            if position == self.sent.position {
                 return Ok(());
             }
             let own: Vec<Event> = read.into_iter().filter(|event| event.target == self.target).collect();
-            if !own.is_empty() {
-                let connection = match held {
-                    Some(connection) => connection,
-                    None => held.insert(self.server.connect().map_err(|error| said(&error))?),
-                };
-                self.trim(connection, &own).map_err(|error| said(&error))?;
-                for event in &own {
-                    add(connection, &self.stream(event), event).map_err(|error| said(&error))?;
-                }
+            self.trim(connection, &own).map_err(|error| said(&error))?;
+            let mut last = None;
+            for event in &own {
+                let stream = self.stream(event);
+                let entry = add(connection, &stream, event).map_err(|error| said(&error))?;
+                last = Some((stream, entry));
             }
-            let noted = serde_json::to_vec(&position).map_err(io::Error::from);
-            let noted = noted.and_then(|bytes| {
-                replace_file(&state::file(&self.root, FILE, self.target.as_deref()), &bytes)
-            });
-            noted.map_err(|error| crate::model::in_words(&error))?;
-            self.position = position;
+            self.sent.position = position.clone();
+            if let Some((stream, entry)) = last {
+                self.sent.mark(SentMark { stream, entry, position });
+            }
+            self.note().map_err(|error| crate::model::in_words(&error))?;
         }
+    }
+
+    /// Goes back in the journal where the server has lost what it had taken.
+    fn find_lost(&mut self, connection: &mut Connection) -> Result<(), RedisError> {
+        if self.sent.go_back(connection, self.keep)? {
+            let place = &self.server.shown;
+            self.events.warning(&format!("{place} has lost events that it had taken: they are sent again"));
+        }
+        Ok(())
+    }
+
+    fn note(&self) -> io::Result<()> {
+        let noted = serde_json::to_vec(&self.sent).map_err(io::Error::from)?;
+        replace_file(&state::file(&self.root, FILE, self.target.as_deref()), &noted)
     }
 
     fn stream(&self, event: &Event) -> String {
@@ -161,12 +255,12 @@ impl Sending {
     }
 }
 
-/// Adds an event to a stream.
-fn add(connection: &mut Connection, stream: &str, event: &Event) -> Result<(), RedisError> {
+/// Adds an event to a stream; gives the ID of its entry.
+fn add(connection: &mut Connection, stream: &str, event: &Event) -> Result<String, RedisError> {
     let payload = event.line();
     let mut add = cmd("XADD");
     add.arg(stream).arg("*");
     add.arg("payload").arg(payload.trim_end()).arg("ci_id").arg(&event.ci_id);
     add.arg("event").arg(event.event.word()).arg("id").arg(&event.id);
-    add.query::<()>(connection)
+    add.query::<String>(connection)
 }

@@ -5,8 +5,8 @@ use super::markup::{Markup, badge, section as part};
 use super::{Layout, count, timeline};
 use crate::model::printable;
 use crate::model::{
-    BaselineOrigin, Cause, CauseKind, CheckResult, Finding, LeftOut, Mode, Report, SectionId, Status,
-    SubjectSource, Unit, day, time_of_day,
+    BaselineOrigin, Cause, CauseKind, CheckResult, Finding, LeftOut, Mode, PastEvent, PastEvents, Report,
+    SectionId, Status, SubjectSource, Unit, day, time_of_day,
 };
 use crate::report::causes;
 use crate::report::provenance::minute;
@@ -23,6 +23,7 @@ pub(super) fn place(page: &mut Markup, report: &Report, layout: Layout, common: 
     acknowledged(page, report, layout);
     checks(page, report, layout);
     timeline::timeline(page, report, layout);
+    events(page, report, layout);
     coverage(page, report, layout);
     run(page, report, layout);
 }
@@ -261,6 +262,46 @@ fn resolved(page: &mut Markup, report: &Report, layout: Layout) {
 fn acknowledged(page: &mut Markup, report: &Report, layout: Layout) {
     let is_of_it = |_: &CheckResult, finding: &Finding| finding.acknowledged().is_some();
     by_check(page, report, layout, "Acknowledged", &is_of_it, &|_| false, &|_, _| {});
+}
+
+/// What watchers recorded: how many events of each name, and the newest.
+fn events(page: &mut Markup, report: &Report, layout: Layout) {
+    let PastEvents { counts, newest } = &report.past_events;
+    if newest.is_empty() {
+        return;
+    }
+    part(page, layout, "Events of the last 30 days", |it, _| {
+        let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        it.put("p", &format!("{}.", counts.join(", ")));
+        it.within("details", |it| {
+            it.put("summary", &format!("The newest {}", newest.len()));
+            it.table("table class=events", ["When (UTC)", "Event", "Subject", "What changed"], |it| {
+                newest.iter().for_each(|event| event_row(it, event));
+            });
+        });
+        it.put("p", "driftlock events shows all of them.");
+    });
+}
+
+fn event_row(page: &mut Markup, event: &PastEvent) {
+    page.within("tr", |it| {
+        it.put("th scope=row", &minute(event.at));
+        it.within("td", |it| {
+            it.text(event.name);
+            if let Some(severity) = event.severity {
+                it.put("p", severity.word());
+            }
+        });
+        it.within("td", |it| {
+            if let Some(subject) = &event.subject {
+                it.within("code", |it| it.name(subject.as_bytes()));
+            }
+            if let Some(check) = &event.check {
+                it.put("p", check);
+            }
+        });
+        it.within("td", |it| it.text(event.change.as_deref().unwrap_or_default()));
+    });
 }
 
 fn coverage(page: &mut Markup, report: &Report, layout: Layout) {

@@ -7,8 +7,9 @@ use super::finding::{WireFinding, bytes, name};
 use super::{FindCheck, ReadError, SCHEMA, SCHEMA_OF_SEVERAL};
 use crate::model::{
     BaselineOrigin, Cause, CauseKind, CheckLabels, CheckMeta, CheckResult, Digest, Ending, ExitCode,
-    GroupWays, Kind, LeftOut, Member, Mode, Notice, OverallRelease, Pause, PreviousReport, Release, Report,
-    Resolved, SectionId, SectionOff, SinceLast, Status, Trigger, Unit, Use, Verdict, WayOut, judge, readable,
+    GroupWays, Kind, LeftOut, Member, Mode, Notice, OverallRelease, PastEvents, Pause, PreviousReport,
+    Release, Report, Resolved, SectionId, SectionOff, SinceLast, Status, Trigger, Unit, Use, Verdict, WayOut,
+    judge, readable,
 };
 use crate::section::{DATABASES, DESIRED, INFRASTRUCTURE, SECTIONS};
 
@@ -433,6 +434,7 @@ impl WireReport {
             notices: self.notifications.into_iter().map(WireNotice::read).collect(),
             not_due: Vec::new(),
             past: Vec::new(),
+            past_events: PastEvents::default(),
             location: None,
         })
     }

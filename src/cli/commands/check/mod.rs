@@ -37,6 +37,7 @@ use crate::cli::terminal::output;
 use crate::cli::terminal::output::{When, say};
 use crate::cli::terminal::signals::Interrupt;
 use crate::error::{Failure, FailureKind};
+use crate::events::past_events;
 use crate::host::{HostError, Watch};
 use crate::model::{ExitCode, Report, escaped, quoted_name};
 use crate::notify::after_check::Telling;
@@ -329,6 +330,9 @@ impl Job<'_> {
         let runs = if is_shown { past_runs::before(self.project, reports) } else { Vec::new() };
         for report in &mut *reports {
             past_runs::put(report, &runs);
+        }
+        if is_shown {
+            past_events::put(self.project, &mut *reports);
         }
         let is_own_run = self.args.output.is_none();
         let is_final = self.signing.is_on();

@@ -21,6 +21,7 @@ use crate::cli::terminal::output::say;
 use crate::cli::terminal::signals::Interrupt;
 use crate::control::Events;
 use crate::error::Failure;
+use crate::events::past_events;
 use crate::fleet::enrolment::AllowedWorkers;
 use crate::fleet::sweep::{SweepCall, SweepOutcome};
 use crate::model::{Digest, ExitCode, Report, escaped, printable_path};
@@ -257,6 +258,7 @@ impl FleetJob<'_> {
             for report in &mut *reports {
                 past_runs::put(report, &runs);
             }
+            past_events::put(self.project, &mut *reports);
         }
         let is_believed = believes(self.trusting.as_ref(), reports);
         let (project, previous, is_final) = (self.project, &self.previous, self.signing.is_on());
