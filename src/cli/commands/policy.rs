@@ -107,7 +107,7 @@ pub(crate) fn run(session: &Session, args: &PolicyArgs) -> Result<u8, Failure> {
 }
 
 fn newest(project: &Project, target: Option<&str>) -> Result<Report, Failure> {
-    let path = runs::latest(&project.root, target);
+    let path = runs::latest(&project.store_root, target);
     let shown = project.named(&path);
     let bytes = crate::atomic::read_file(&path).map_err(|error| {
         Failure::at(&shown, &error).hint("the newest report is what is tested: run driftlock check first")
