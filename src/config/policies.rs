@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, ConfigError, invalid, misread};
 use crate::atomic::{LARGEST_TEXT, read_file_within};
@@ -43,7 +43,8 @@ pub enum Repair {
 }
 
 /// Whose approval a repair needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ApprovalBy {
     /// Nobody's: the policy is it.
@@ -142,52 +143,92 @@ impl Policy {
 }
 
 /// A list, or one of it.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
-enum OneOrMore {
+pub(crate) enum OneOrMore {
+    /// One.
     One(String),
+    /// A list.
     More(Vec<String>),
 }
 
-#[derive(Deserialize, Default)]
+/// Patterns that a finding must meet, by what they are held against.
+#[derive(Debug, Clone, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
-struct RawMatches {
+pub(crate) struct MatchForm {
+    /// Its category.
+    #[serde(skip_serializing_if = "Option::is_none")]
     category: Option<OneOrMore>,
+    /// Its check.
+    #[serde(skip_serializing_if = "Option::is_none")]
     check: Option<OneOrMore>,
+    /// Its subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<OneOrMore>,
+    /// Its target.
+    #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<OneOrMore>,
+    /// The type of its configuration item.
+    #[serde(skip_serializing_if = "Option::is_none")]
     ci_type: Option<OneOrMore>,
+    /// What differs in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     monitored_fields: Option<OneOrMore>,
 }
 
 /// `true`, `false`, or the name of a program.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
-enum SwitchOrName {
+pub(crate) enum SwitchOrName {
+    /// Whether the undo repairs.
     Switch(bool),
+    /// The program that repairs.
     Name(String),
 }
 
-#[derive(Deserialize)]
+/// A policy as it is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct RawPolicy {
-    name: String,
+pub(crate) struct PolicyForm {
+    /// Its name, which no other policy has.
+    pub(crate) name: String,
+    /// What it is for: findings that meet each pattern.
     #[serde(rename = "match", default)]
-    matches: RawMatches,
+    matches: MatchForm,
+    /// How much such a finding matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
     severity: Option<Severity>,
+    /// The notifications that tell of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     notify: Option<Vec<String>>,
+    /// When nobody is told and nothing is repaired: `22:00-06:00`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     quiet: Option<String>,
+    /// The change request that is opened for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     auto_change_request: Option<String>,
+    /// What repairs it without a person, where the host's own file allows that.
+    #[serde(skip_serializing_if = "Option::is_none")]
     auto_remediate: Option<SwitchOrName>,
+    /// The type of its configuration item; the same as in `match`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     ci_type: Option<OneOrMore>,
+    /// What differs in it; the same as in `match`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     monitored_fields: Option<OneOrMore>,
+    /// Whose approval a repair needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<ApprovalBy>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct RawPolicies {
-    policy: Vec<toml::Spanned<RawPolicy>>,
+    policy: Vec<toml::Spanned<PolicyForm>>,
 }
 
 /// Reads the policies below `root`; a missing file is an empty one.
@@ -195,23 +236,44 @@ struct RawPolicies {
 /// # Errors
 /// When the file cannot be read, is not TOML, has an unknown key, or names a notification that there is not.
 pub fn load(root: &Path, config: &Config) -> Result<Vec<Policy>, ConfigError> {
+    parse(&text_of(root)?, config)
+}
+
+/// The text of the policies below `root`; that of a missing file is empty.
+///
+/// # Errors
+/// When the file cannot be read, or is no text.
+pub(crate) fn text_of(root: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: POLICIES.to_owned(), source };
     let bytes = match read_file_within(&root.join(POLICIES), LARGEST_TEXT) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
         read => read.map_err(unreadable)?,
     };
     let not_text = |_| unreadable(std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
-    parse(&String::from_utf8(bytes).map_err(not_text)?, config)
+    String::from_utf8(bytes).map_err(not_text)
 }
 
-fn parse(text: &str, config: &Config) -> Result<Vec<Policy>, ConfigError> {
+/// The policies of a text as they are written, whether or not they have any sense.
+///
+/// # Errors
+/// When it is not TOML, or has an unknown key.
+pub(crate) fn forms(text: &str) -> Result<Vec<PolicyForm>, ConfigError> {
+    let raw: RawPolicies = toml::from_str(text).map_err(|error| misread(POLICIES, text, &error))?;
+    Ok(raw.policy.into_iter().map(toml::Spanned::into_inner).collect())
+}
+
+/// The policies of a text.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn parse(text: &str, config: &Config) -> Result<Vec<Policy>, ConfigError> {
     let raw: RawPolicies = toml::from_str(text).map_err(|error| misread(POLICIES, text, &error))?;
     let mut all: Vec<Policy> = Vec::new();
     for raw in raw.policy {
         let at = raw.span().start;
         let senseless = |reason: &str| invalid(POLICIES, text, at, reason);
         let raw = raw.into_inner();
-        let RawPolicy { name, matches, severity, notify, auto_change_request, approval, .. } = raw;
+        let PolicyForm { name, matches, severity, notify, auto_change_request, approval, .. } = raw;
         if name.is_empty() || all.iter().any(|it| it.name == name) {
             return Err(senseless(&format!("name = \"{name}\": each policy has a name of its own")));
         }

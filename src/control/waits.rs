@@ -110,6 +110,7 @@ waits! {
     HTTP_IDLE = wait("the next request of a client while others wait for a connection", 1, "its connection is closed");
     HTTP_HEARTBEAT = wait("the next event of a stream", 15, "a comment that keeps it open");
     HTTP_END = wait("connections that are open when the agent ends", 4, "they are closed");
+    API_REPAIR = wait("a repair that a client of the agent has asked for, or the steps of one", 20, "202, and the repair goes on; steps: 503");
     LOGIN = wait("more attempts of one address to log in", 60, "they are counted anew");
     SESSION_IDLE = wait("the next request of a session", 60 * 60, "it ends");
     SESSION = wait("a session that nobody ends", 12 * 60 * 60, "it ends");

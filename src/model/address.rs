@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::escaped;
+use super::{escaped, percent_decoded};
 
 /// What stands in the place of what is not shown.
 const HIDDEN: &str = "…";
@@ -248,15 +248,7 @@ fn shown_host(text: &str) -> String {
 
 /// A text with its percent signs taken out, as far as that gives text.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let decoded = hex.filter(|_| byte == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(decoded.unwrap_or(byte));
-        rest = if decoded.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&percent_decoded(text).0).into_owned()
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod moment;
 mod mount;
 mod name;
 mod past;
+mod percent;
 mod provenance;
 mod published;
 mod reason;
@@ -62,6 +63,7 @@ pub use mount::{
 };
 pub use name::{escaped, is_hidden, joined, printable, printable_path, readable, shown_json};
 pub use past::{PastCheck, PastEvent, PastEvents, PastRun, PastSubject, PreviousReport};
+pub use percent::percent_decoded;
 pub use provenance::{Commit, FileOrigin, Holder, Origin, OtherForm, Provenance, Versions, short_id};
 pub use published::PublishedPort;
 pub use reason::{Obstacle, Reason};

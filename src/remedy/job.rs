@@ -119,8 +119,11 @@ impl RemedyJob<'_> {
     }
 
     pub(crate) fn is_not_paused(&self) -> Result<(), Failure> {
-        let target = self.aim.target.as_deref();
-        match pause::under_way(&self.project.root, target, clock::unix(), &dates::moment) {
+        let (project, target) = (self.project, self.aim.target.as_deref());
+        let roots = [&project.root, &project.store_root];
+        let mut pauses =
+            roots.iter().map(|root| pause::under_way(root, target, clock::unix(), &dates::moment));
+        match pauses.find(|pause| !matches!(pause, Ok(None))).unwrap_or(Ok(None)) {
             Ok(None) => Ok(()),
             Ok(Some(pause)) => {
                 let by = escaped(name_of(&pause.by).as_bytes());
@@ -219,7 +222,7 @@ impl RemedyJob<'_> {
 
     /// Refuses a plan that goes back, or that needs an approval that nobody gave.
     fn may_be_carried_out(&self, plan: &RemedyPlan) -> Result<(), Failure> {
-        let (root, target) = (&self.project.root, self.aim.target.as_deref());
+        let (root, target) = (&self.project.store_root, self.aim.target.as_deref());
         let at_state = |error: std::io::Error| {
             Failure::at(&root.join(crate::store::state::PATH), &error).hint("nothing was changed")
         };
@@ -284,10 +287,11 @@ impl RemedyJob<'_> {
         if !files.is_empty() {
             let who = (self.aim.target.as_deref(), self.by.as_str(), self.why.as_str());
             let at = |error: std::io::Error| {
-                let dir = self.project.root.join(keep::directory());
+                let dir = self.project.store_root.join(keep::directory());
                 Failure::at(&dir, &error).hint("nothing was changed: what is replaced must be kept first")
             };
-            kept = Some(ReplacedFiles::begin(&self.project.root, who, plan.lines(), &files).map_err(at)?);
+            kept =
+                Some(ReplacedFiles::begin(&self.project.store_root, who, plan.lines(), &files).map_err(at)?);
         }
         let fault = self.perform(prepared, watch).err();
         // Whatever was done is looked at, also where somebody wants to end it.
@@ -404,7 +408,7 @@ impl RemedyJob<'_> {
 
     /// Writes what became of the repair into the journal, and beside what was replaced.
     fn record(&self, plan: &RemedyPlan, kept: Option<&mut ReplacedFiles>, outcome: &mut RemedyOutcome) {
-        let (root, target) = (&self.project.root, self.aim.target.as_deref());
+        let (root, target) = (&self.project.store_root, self.aim.target.as_deref());
         let place = outcome.kept.as_deref().map(printable_path);
         let mut events: Vec<Event> =
             plan.items.iter().map(|item| self.event(plan, item, outcome, place.clone())).collect();
@@ -437,7 +441,7 @@ impl RemedyJob<'_> {
 
     /// What a person repaired may be repaired by policies again.
     fn forget(&self, resolved: &[String]) {
-        let (root, target) = (&self.project.root, self.aim.target.as_deref());
+        let (root, target) = (&self.project.store_root, self.aim.target.as_deref());
         let Ok(mut tried) = Attempts::read(root, target) else { return };
         let was_left = resolved.iter().filter(|name| tried.forget(name)).count();
         if was_left > 0 {

@@ -14,7 +14,7 @@ use super::mirror::{Mirror, MirrorError};
 use super::run::DeploymentRun;
 use super::schedule::{RunEnd, Timetable, Wish};
 use super::state::{DeploymentState, EndedRun, RunResult};
-use super::views::{EventView, Timing};
+use super::views::Timing;
 use crate::config::Deployment;
 use crate::control::clock::{self, Now, Started};
 use crate::control::waits;
@@ -24,6 +24,7 @@ use crate::events::inbox::HintSource;
 use crate::events::journal::{self, JournalPosition};
 use crate::host::Watch;
 use crate::model::{Report, short_id};
+use crate::project::Project;
 
 /// How many places of one deployment are looked at at the same time.
 const PLACES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
@@ -125,6 +126,11 @@ impl Agent {
         held(&self.states)
     }
 
+    /// The project of a deployment, as the newest run read it.
+    pub(crate) fn project(&self, deployment: &str) -> Option<Arc<Project>> {
+        self.states().get(deployment)?.project.clone()
+    }
+
     /// Where runs and states of a deployment are kept.
     pub(crate) fn store_root(&self, deployment: &str) -> PathBuf {
         self.dir.join(deployment)
@@ -134,9 +140,7 @@ impl Agent {
     pub(crate) fn note(&self, deployment: &str, event: &Event) {
         self.board().note(deployment, event);
         for (audience, detail) in self.audiences.iter().zip([false, true]) {
-            let view = EventView::of(deployment, event, detail);
-            let data = serde_json::to_string(&view).unwrap_or_default();
-            audience.send(&StreamEvent { id: Some(event.id.clone()), name: None, data });
+            audience.send(&StreamEvent::of(deployment, event, detail));
         }
     }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::agent::Agent;
 use super::board::{Incident, IncidentStatus};
+use super::http::StreamEvent;
 use super::page::verdict;
 use super::schedule::Wish;
 use super::state::RunResult;
@@ -27,14 +28,12 @@ use crate::watch::WatchRecords;
 
 /// How many incidents a page has where nothing is said.
 const PAGE: usize = 100;
-/// How many it has at most.
-const LARGEST_PAGE: usize = 1000;
-/// How many days a timeline has where nothing is said, and at most.
-const DAYS: (u32, u32) = (30, 366);
+/// How many days a timeline has where nothing is said.
+const DAYS: u32 = 30;
 /// For how many days the API acknowledges at most.
 const LONGEST: i64 = 30 * 24 * 60 * 60;
 /// How long a reason is at most.
-const LONGEST_REASON: usize = 500;
+pub(super) const LONGEST_REASON: usize = 500;
 
 /// A request that cannot be carried out, by the kind of HTTP status that it has.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +47,12 @@ pub(crate) enum Refusal {
     /// It is not in a state for that: 409.
     #[error("{0}")]
     Conflict(String),
+    /// Other steps than those that were named are needed: 409.
+    #[error("other steps than those are needed now")]
+    OtherSteps(Vec<String>),
+    /// It cannot be done now: 503.
+    #[error("{0}")]
+    Busy(String),
     /// The machine did not let it: 500. The text is logged, and not sent.
     #[error("{0}")]
     Broken(String),
@@ -57,6 +62,11 @@ impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         Self::Broken(failure.in_one_line())
     }
+}
+
+/// The refusal of what needs a project that no run has read yet.
+pub(super) fn no_run() -> Refusal {
+    Refusal::Conflict("no run has begun since the agent was started: try again when one has".to_owned())
 }
 
 /// What narrows a list of incidents; each is a list of words with commas in between.
@@ -80,19 +90,6 @@ pub(crate) struct IncidentQuery {
     pub(crate) cursor: Option<String>,
 }
 
-/// A list of words of a query, each of which must be one of `known`.
-fn words(key: &str, text: Option<&str>, known: &[&str]) -> Result<Option<Vec<String>>, Refusal> {
-    let Some(text) = text else { return Ok(None) };
-    let all: Vec<String> = text.split(',').map(|word| word.trim().to_owned()).collect();
-    match all.iter().find(|word| !known.contains(&word.as_str())) {
-        Some(odd) => {
-            let odd = escaped(odd.as_bytes());
-            Err(Refusal::Senseless(format!("{key}: \"{odd}\" is none of {}", known.join(", "))))
-        }
-        None => Ok(Some(all)),
-    }
-}
-
 /// Reading and writing the place where a page ends.
 #[derive(Clone, Copy)]
 pub(crate) struct IncidentCursors<'a> {
@@ -109,13 +106,11 @@ pub(crate) fn incidents(
     detail: bool,
     cursors: IncidentCursors<'_>,
 ) -> Result<IncidentPage, Refusal> {
-    let statuses = words("status", query.status.as_deref(), &IncidentStatus::ALL.map(IncidentStatus::word))?;
-    let categories = words("category", query.category.as_deref(), &Category::ALL.map(Category::word))?;
-    let severities = words("severity", query.severity.as_deref(), &Severity::ALL.map(Severity::word))?;
     let list = |text: &Option<String>| {
         text.as_ref().map(|text| text.split(',').map(str::to_owned).collect::<Vec<_>>())
     };
-    let (items, deployments) = (list(&query.ci), list(&query.deployment));
+    let (statuses, categories) = (list(&query.status), list(&query.category));
+    let (severities, items, deployments) = (list(&query.severity), list(&query.ci), list(&query.deployment));
     let since = query.since.as_deref().map(|text| {
         let moment = dates::moment(text).map(|moment| moment.unix);
         moment
@@ -123,9 +118,6 @@ pub(crate) fn incidents(
     });
     let since = since.transpose()?;
     let limit = query.limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return Err(Refusal::Senseless(format!("limit: it is 1 to {LARGEST_PAGE}")));
-    }
     let after = query.cursor.as_deref().map(|text| {
         (cursors.read)(text)
             .ok_or_else(|| Refusal::Senseless("cursor: it is none that was given out here".to_owned()))
@@ -155,8 +147,17 @@ pub(crate) fn incident(agent: &Agent, id: &str, detail: bool) -> Result<Incident
     board.incident(id).map(|it| IncidentView::of(it, detail)).ok_or_else(unknown_event)
 }
 
-fn unknown_event() -> Refusal {
+/// The refusal of an id that there is not.
+pub(super) fn unknown_event() -> Refusal {
     Refusal::Unknown("there is no event of this id".to_owned())
+}
+
+/// What a reader of the stream has missed since an event: the newest event of each incident, at most so many.
+pub(crate) fn since(agent: &Agent, id: &str, most: usize, detail: bool) -> Vec<StreamEvent> {
+    let board = agent.board();
+    let mut missed: Vec<&Incident> = board.before(None).filter(|it| it.last.id.as_str() > id).collect();
+    missed.sort_by(|a, b| a.last.id.cmp(&b.last.id));
+    missed.iter().take(most).map(|it| StreamEvent::of(&it.deployment, &it.last, detail)).collect()
 }
 
 /// All deployments.
@@ -181,22 +182,11 @@ pub(crate) fn report(agent: &Agent, detail: bool) -> WholeReport {
     WholeReport { generated_at: clock::utc().0, verdict, open, deployments }
 }
 
-/// What narrows a timeline.
-#[derive(Debug, Default)]
-pub(crate) struct TimelineQuery {
-    /// How many days up to today: 1 to 366.
-    pub(crate) days: Option<u32>,
-}
-
-/// What happened on the last days.
-pub(crate) fn timeline(agent: &Agent, query: &TimelineQuery) -> Result<Timeline, Refusal> {
-    let days = query.days.unwrap_or(DAYS.0);
-    if !(1..=DAYS.1).contains(&days) {
-        return Err(Refusal::Senseless(format!("days: it is 1 to {}", DAYS.1)));
-    }
+/// What happened on so many days up to today.
+pub(crate) fn timeline(agent: &Agent, days: Option<u32>) -> Timeline {
     let board = agent.board();
     let all: Vec<&Incident> = board.before(None).collect();
-    Ok(Timeline::of(&all.into_iter(), days, clock::unix()))
+    Timeline::of(&all.into_iter(), days.unwrap_or(DAYS), clock::unix())
 }
 
 /// Deployments that are to be looked at.
@@ -355,10 +345,7 @@ fn entry(
 /// Records that an incident is acknowledged, before any run sees it.
 fn record(agent: &Agent, known: &Incident) -> Result<(), Refusal> {
     let store_root = agent.store_root(&known.deployment);
-    let project = agent.states().get(&known.deployment).and_then(|state| state.project.clone());
-    let project = project.ok_or_else(|| {
-        Refusal::Conflict("no run has ended since the start: try again when one has".to_owned())
-    })?;
+    let project = agent.project(&known.deployment).ok_or_else(no_run)?;
     let target = known.last.target.as_deref();
     let failed = |error: std::io::Error| Refusal::from(Failure::at(&store_root, &error));
     let _alone = state::hold(&store_root, target, &|| false)
@@ -391,10 +378,16 @@ pub(crate) fn report_file(agent: &Agent, run: &str, deployment: Option<&str>) ->
     let (_, _, _) = runs::parse_name(run).filter(|_| runs::is_own(run)).ok_or_else(unknown)?;
     let names: Vec<String> = agent.states().keys().cloned().collect();
     let names = names.iter().filter(|name| deployment.is_none_or(|wanted| wanted == *name));
-    names
-        .map(|name| agent.store_root(name).join(runs::PATH).join(run).join(json::FILE))
-        .find_map(|path| read_file(&path).ok())
-        .ok_or_else(unknown)
+    let path = |name: &str| agent.store_root(name).join(runs::PATH).join(run).join(json::FILE);
+    let its: Vec<&String> = names.filter(|name| path(name).exists()).collect();
+    match its.as_slice() {
+        [] => Err(unknown()),
+        [one] => read_file(&path(one)).map_err(|_| unknown()),
+        several => Err(Refusal::Conflict(format!(
+            "several deployments have a run of this name: add ?deployment= with one of {}",
+            several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+        ))),
+    }
 }
 
 /// The view of a report's bytes for who may not see lines and values.

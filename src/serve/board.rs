@@ -48,6 +48,9 @@ impl IncidentStatus {
         match event.event {
             Happened::Resolved => Self::Resolved,
             Happened::Acknowledged => Self::Acknowledged,
+            // The next run sees that it is over.
+            Happened::Remediated => Self::Remediating,
+            Happened::Escalated => Self::Escalated,
             _ => Self::Open,
         }
     }
@@ -127,6 +130,24 @@ impl Board {
         self.incidents.get(*self.by_id.get(id)?)
     }
 
+    /// Takes note that an incident is being repaired.
+    pub(crate) fn begin_repair(&mut self, id: &str) {
+        self.turn(id, None, IncidentStatus::Remediating);
+    }
+
+    /// Takes note that nobody repairs it any more; an event says what became of it.
+    pub(crate) fn end_repair(&mut self, id: &str) {
+        self.turn(id, Some(IncidentStatus::Remediating), IncidentStatus::Open);
+    }
+
+    fn turn(&mut self, id: &str, from: Option<IncidentStatus>, to: IncidentStatus) {
+        let incident = self.by_id.get(id).and_then(|at| self.incidents.get_mut(*at));
+        let is_due = |it: &&mut Incident| it.resolved.is_none() && from.is_none_or(|from| it.status == from);
+        if let Some(incident) = incident.filter(is_due) {
+            incident.status = to;
+        }
+    }
+
     /// Incidents, newest first, that were opened before the one with an id, where one is said.
     pub(crate) fn before<'a>(&'a self, id: Option<&str>) -> impl Iterator<Item = &'a Incident> {
         let end = id.map_or(self.incidents.len(), |id| {
@@ -201,6 +222,27 @@ mod tests {
         // The same subject of another deployment is another one.
         board.note("shop", &event(Happened::Detected, "a"));
         assert_eq!((board.unresolved().count(), board.before(None).count()), (3, 4));
+    }
+
+    #[test]
+    fn a_repair_is_seen_until_a_run_or_a_person_ends_it() {
+        let mut board = Board::default();
+        let first = event(Happened::Detected, "a");
+        board.note("erp", &first);
+        let status = |board: &Board| board.incident(&first.id).unwrap().status;
+        board.begin_repair(&first.id);
+        assert_eq!(status(&board), IncidentStatus::Remediating);
+        board.end_repair(&first.id);
+        assert_eq!(status(&board), IncidentStatus::Open);
+        board.note("erp", &event(Happened::Escalated, "a"));
+        assert_eq!(status(&board), IncidentStatus::Escalated);
+        board.end_repair(&first.id);
+        assert_eq!(status(&board), IncidentStatus::Escalated);
+        board.note("erp", &event(Happened::Remediated, "a"));
+        assert_eq!(status(&board), IncidentStatus::Remediating);
+        board.note("erp", &event(Happened::Resolved, "a"));
+        board.begin_repair(&first.id);
+        assert_eq!(status(&board), IncidentStatus::Resolved);
     }
 
     #[test]

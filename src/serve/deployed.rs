@@ -82,7 +82,10 @@ impl Setting {
         }
         let aims = self.aims(deployment, &project)?;
         let only = deployment.checks.iter().map(|id| known_check(id)).collect::<Result<_, _>>()?;
-        let policies = policies::load(&project.root, &project.config)?;
+        let mut policies = policies::load(&project.root, &project.config)?;
+        if project.store_root != project.root {
+            policies.extend(policies::load(&project.store_root, &project.config)?);
+        }
         let trusting = Trusting::configured(&project);
         let acknowledged = acknowledged(&project)?;
         Ok(Prepared { project: Arc::new(project), aims, only, policies, acknowledged, trusting })

@@ -110,6 +110,9 @@ fn events(page: &mut Page, agent: &Agent) {
     for ((event, category), count) in board.counts() {
         page.sample(name, &[("event", event), ("category", category)], count);
     }
+    let name = "driftlock_stream_readers";
+    page.head(name, "gauge", "Readers of the stream of events that were there at the last event.");
+    page.sample(name, &[], agent.audiences.iter().map(super::http::Audience::len).sum::<usize>());
     let name = "driftlock_open_incidents";
     page.head(name, "gauge", "Findings that are not over, by status and severity.");
     let mut open = std::collections::BTreeMap::<(&str, &str), u64>::new();

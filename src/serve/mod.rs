@@ -4,11 +4,13 @@ pub(crate) mod agent;
 pub(crate) mod api;
 pub(crate) mod board;
 pub(crate) mod deployed;
-#[expect(dead_code, reason = "no route of today needs all of it")]
+
 pub(crate) mod http;
 pub(crate) mod metrics;
 pub(crate) mod mirror;
 pub(crate) mod page;
+pub(crate) mod policies;
+pub(crate) mod repair;
 pub(crate) mod run;
 pub(crate) mod schedule;
 mod secret;

@@ -150,7 +150,7 @@ fn places(page: &mut Markup, agent: &Agent, states: &BTreeMap<String, Deployment
                             it.put("p", "switched off");
                         }
                         for report in state.places.values() {
-                            place(it, report, reader);
+                            place(it, name, report, reader);
                         }
                         let errors = state.last.iter().flat_map(|last| &last.errors);
                         it.each("p class=why", errors.filter(|_| reader.detail));
@@ -169,7 +169,7 @@ fn last_run(state: &DeploymentState) -> String {
     format!("{at}{commit}")
 }
 
-fn place(page: &mut Markup, report: &Report, reader: Reader<'_>) {
+fn place(page: &mut Markup, deployment: &str, report: &Report, reader: Reader<'_>) {
     let name = report.target.as_deref().unwrap_or(&report.host);
     let findings = report.findings();
     page.within("p", |it| {
@@ -179,7 +179,7 @@ fn place(page: &mut Markup, report: &Report, reader: Reader<'_>) {
             plural(findings, "finding", "findings")
         );
         if reader.detail {
-            let path = format!("/drift/reports/{}?deployment={}&format=html", report.run, report.project);
+            let path = format!("/drift/reports/{}?deployment={deployment}&format=html", report.run);
             it.with("a", &[("href", &path)], |it| it.text(&text));
         } else {
             it.text(&text);
@@ -295,9 +295,9 @@ fn fact(page: &mut Markup, name: &'static str, text: &str) {
 }
 
 fn acknowledge(page: &mut Markup, incident: &Incident, csrf: &str) {
-    page.within("form class=ack method=post action=/page/acknowledge", |it| {
+    let action = format!("/page/events/{}/acknowledge", incident.id);
+    page.with("form class=ack method=post", &[("action", &action)], |it| {
         hidden(it, "csrf", csrf);
-        hidden(it, "id", &incident.id);
         it.fixed("<label>Reason<input name=reason required maxlength=500></label>");
         it.fixed("<label>For<select name=until><option value=1d>a day<option value=7d>a week<option value=30d>30 days</select></label>");
         it.put("button", "Acknowledge");

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use super::agent::Agent;
-use super::api::{
-    self, AcknowledgeBody, IncidentCursors, IncidentQuery, ReconcileBody, Refusal, TimelineQuery,
+use super::api::{self, AcknowledgeBody, IncidentCursors, IncidentQuery, ReconcileBody, Refusal};
+use super::board::IncidentStatus;
+use super::http::{
+    CursorKey, Problem, QueryForm, QueryKey, RouteKind, SiteAnswer, SiteRequest, SiteRoute, Verb, feed,
 };
-use super::http::{CursorKey, Problem, QueryKey, RouteKind, SiteAnswer, SiteRequest, SiteRoute, Verb, feed};
 use super::metrics;
 use super::page::{self, Reader};
+use super::policies::{self, PolicyBody, PolicyPatch};
+use super::repair::{self, ApproveBody, RemediateBody, RepairState};
 use super::tokens::TokenRole;
 use crate::check;
+use crate::model::{Category, Severity};
 use crate::report::{Presentation, REPORTERS, json};
 
 /// How many events a reader of the stream may be behind.
@@ -26,36 +30,69 @@ pub(crate) struct AgentSite {
     pub(crate) cursors: CursorKey,
 }
 
-const fn key(name: &'static str, summary: &'static str) -> QueryKey {
-    QueryKey { name, summary }
+const fn key(name: &'static str, summary: &'static str, form: QueryForm) -> QueryKey {
+    QueryKey { name, summary, form }
 }
+
+/// The description of the API, which a test holds to the routes.
+const DESCRIPTION: &str = include_str!("../../docs/openapi.json");
+/// The type of a text.
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Every route but those of logging in.
 pub(crate) const ROUTES: &[SiteRoute<AgentSite>] = &[
-    SiteRoute::new(Verb::Get, "/healthz", None, RouteKind::Api, |_, _| Ok(SiteAnswer::Text("text/plain; charset=utf-8", "ok\n".to_owned())))
-        .summary("Whether the agent answers"),
-    SiteRoute::new(Verb::Get, "/readyz", None, RouteKind::Api, |_, _| Ok(SiteAnswer::Text("text/plain; charset=utf-8", "ready\n".to_owned())))
-        .summary("Whether the agent knows what it knew before it was started"),
+    SiteRoute::new(Verb::Get, "/healthz", None, RouteKind::Api, |_, _| {
+        Ok(SiteAnswer::Text(TEXT, "ok\n".to_owned()))
+    })
+    .summary("Whether the agent answers.")
+    .gives("text/plain"),
+    SiteRoute::new(Verb::Get, "/readyz", None, RouteKind::Api, |_, _| {
+        Ok(SiteAnswer::Text(TEXT, "ready\n".to_owned()))
+    })
+    .summary("Whether the agent knows what it knew before it was started.")
+    .gives("text/plain"),
+    SiteRoute::new(Verb::Get, "/openapi.json", Some(TokenRole::Read), RouteKind::Api, |_, _| {
+        Ok(SiteAnswer::Json(200, DESCRIPTION.as_bytes().to_vec()))
+    })
+    .summary("This description.")
+    .gives("application/json"),
     SiteRoute::new(Verb::Get, "/metrics", Some(TokenRole::Scrape), RouteKind::Api, scrape)
-        .summary("Metrics for Prometheus"),
-    SiteRoute::new(Verb::Get, "/", Some(TokenRole::Read), RouteKind::Page, index).summary("The page"),
+        .summary("Metrics for Prometheus.")
+        .gives("text/plain"),
+    SiteRoute::new(Verb::Get, "/", Some(TokenRole::Read), RouteKind::Page, index).summary("The page."),
     SiteRoute::new(Verb::Get, "/drift/stream", Some(TokenRole::Read), RouteKind::Stream, stream)
-        .summary("Events as they come"),
+        .summary("Events as they come."),
     SiteRoute::new(Verb::Get, "/drift/events", Some(TokenRole::Read), RouteKind::Api, events)
-        .summary("What drifts, and what did, newest first")
+        .summary("What drifts, and what did, newest first.")
         .query(&[
-            key("status", "Statuses, with commas in between: open, acknowledged, approved, remediating, escalated, resolved"),
-            key("ci", "Configuration items, with commas in between"),
-            key("category", "Categories, with commas in between"),
-            key("severity", "Severities, with commas in between: low, medium, high, critical"),
-            key("since", "Those that were seen at or after this moment: a date, or RFC 3339"),
-            key("deployment", "Deployments, with commas in between"),
-            key("limit", "How many at most: 1 to 1000"),
-            key("cursor", "Where the page before ended"),
+            key(
+                "status",
+                "Statuses, with commas in between.",
+                QueryForm::ListOf(|| IncidentStatus::ALL.map(IncidentStatus::word).to_vec()),
+            ),
+            key("ci", "Configuration items, with commas in between.", QueryForm::Text),
+            key(
+                "category",
+                "Categories, with commas in between.",
+                QueryForm::ListOf(|| Category::ALL.map(Category::word).to_vec()),
+            ),
+            key(
+                "severity",
+                "Severities, with commas in between.",
+                QueryForm::ListOf(|| Severity::ALL.map(Severity::word).to_vec()),
+            ),
+            key(
+                "since",
+                "Those that were seen at or after this moment: a date, or RFC 3339.",
+                QueryForm::Text,
+            ),
+            key("deployment", "Deployments, with commas in between.", QueryForm::Text),
+            key("limit", "How many at most.", QueryForm::Number(1, 1000)),
+            key("cursor", "Where the page before ended.", QueryForm::Text),
         ])
         .gives("IncidentPage"),
     SiteRoute::new(Verb::Get, "/drift/events/{id}", Some(TokenRole::Read), RouteKind::Api, event)
-        .summary("One of them")
+        .summary("One of them.")
         .gives("IncidentView"),
     SiteRoute::new(
         Verb::Post,
@@ -64,36 +101,101 @@ pub(crate) const ROUTES: &[SiteRoute<AgentSite>] = &[
         RouteKind::Api,
         acknowledge,
     )
-    .summary("Acknowledge drift for a time, in the name of the token")
+    .summary("Acknowledge drift for a time, in the name of the token.")
     .takes("AcknowledgeBody")
     .gives("IncidentView"),
+    SiteRoute::new(
+        Verb::Post,
+        "/drift/events/{id}/remediate",
+        Some(TokenRole::Admin),
+        RouteKind::Api,
+        remediate,
+    )
+    .summary("Carry out the undo of drift, or show its steps.")
+    .takes("RemediateBody")
+    .gives("RepairView")
+    .or_status(202),
+    SiteRoute::new(
+        Verb::Post,
+        "/drift/events/{id}/approve",
+        Some(TokenRole::Operate),
+        RouteKind::Api,
+        approve,
+    )
+    .summary("Approve the steps of a repair, in the name of the token.")
+    .takes("ApproveBody")
+    .gives("ApprovalView"),
+    SiteRoute::new(
+        Verb::Get,
+        "/drift/policies",
+        Some(TokenRole::Read),
+        RouteKind::Api,
+        |site: &AgentSite, _| SiteAnswer::json(&policies::list(&site.agent).map_err(problem)?),
+    )
+    .summary("Policies, in the order in which they are matched.")
+    .gives("PolicyList"),
+    SiteRoute::new(Verb::Post, "/drift/policies", Some(TokenRole::Admin), RouteKind::Api, add_policy)
+        .summary("Add a policy, which is matched after those of the project.")
+        .takes("PolicyBody")
+        .status(201)
+        .gives("PolicyView"),
+    SiteRoute::new(
+        Verb::Patch,
+        "/drift/policies/{name}",
+        Some(TokenRole::Admin),
+        RouteKind::Api,
+        patch_policy,
+    )
+    .summary("Change a policy that the API made: what is null goes.")
+    .query(&[key("deployment", "The deployment, where several have a policy of this name.", QueryForm::Text)])
+    .takes("PolicyPatch")
+    .gives("PolicyView"),
     SiteRoute::new(Verb::Post, "/drift/reconcile", Some(TokenRole::Operate), RouteKind::Api, reconcile)
-        .summary("Look at deployments as soon as their turn comes")
+        .summary("Look at deployments as soon as their turn comes.")
         .takes("ReconcileBody")
+        .status(202)
         .gives("Queued"),
     SiteRoute::new(Verb::Get, "/drift/report", Some(TokenRole::Read), RouteKind::Api, report)
-        .summary("The newest reports of all deployments")
+        .summary("The newest reports of all deployments.")
         .gives("WholeReport"),
     SiteRoute::new(Verb::Get, "/drift/report/timeline", Some(TokenRole::Read), RouteKind::Api, timeline)
-        .summary("What was opened, over and open on each of the last days")
-        .query(&[key("days", "How many days up to today: 1 to 366")])
+        .summary("What was opened, over and open on each of the last days.")
+        .query(&[key("days", "How many days up to today.", QueryForm::Number(1, 366))])
         .gives("Timeline"),
     SiteRoute::new(Verb::Get, "/drift/deployments", Some(TokenRole::Read), RouteKind::Api, deployments)
-        .summary("What is looked at, when, and what came of it")
+        .summary("What is looked at, when, and what came of it.")
         .gives("DeploymentList"),
     SiteRoute::new(Verb::Get, "/drift/reports/{run}", Some(TokenRole::Read), RouteKind::Api, one_report)
-        .summary("The report of a run: whole with the role detail, else verdicts and names")
+        .summary("The report of a run: whole with the role detail, else verdicts and names.")
         .query(&[
-            key("deployment", "The deployment, where several have a run of this name"),
-            key("format", "json or html; html needs the role detail"),
-        ]),
-    SiteRoute::new(Verb::Post, "/page/reconcile", Some(TokenRole::Operate), RouteKind::Form, |site: &AgentSite, _| {
-        api::reconcile(&site.agent, &ReconcileBody::default()).map_err(problem)?;
-        Ok(SiteAnswer::Redirect("/".to_owned()))
-    })
-    .summary("The page's button to look at everything now"),
-    SiteRoute::new(Verb::Post, "/page/acknowledge", Some(TokenRole::Operate), RouteKind::Form, acknowledge_on_page)
-        .summary("The page's form to acknowledge drift"),
+            key("deployment", "The deployment, where several have a run of this name.", QueryForm::Text),
+            key(
+                "format",
+                "html is for browsers, and needs the role detail.",
+                QueryForm::OneOf(&["json", "html"]),
+            ),
+        ])
+        .gives("RunReport")
+        .or_gives("text/html"),
+    SiteRoute::new(
+        Verb::Post,
+        "/page/reconcile",
+        Some(TokenRole::Operate),
+        RouteKind::Form,
+        |site: &AgentSite, _| {
+            api::reconcile(&site.agent, &ReconcileBody::default()).map_err(problem)?;
+            Ok(SiteAnswer::Redirect("/".to_owned()))
+        },
+    )
+    .summary("The page's button to look at everything now."),
+    SiteRoute::new(
+        Verb::Post,
+        "/page/events/{id}/acknowledge",
+        Some(TokenRole::Operate),
+        RouteKind::Form,
+        acknowledge_on_page,
+    )
+    .summary("The page's form to acknowledge drift."),
 ];
 
 fn problem(refusal: Refusal) -> Problem {
@@ -101,6 +203,11 @@ fn problem(refusal: Refusal) -> Problem {
         Refusal::Senseless(why) => Problem::bad_request(why),
         Refusal::Unknown(why) => Problem::not_found(why),
         Refusal::Conflict(why) => Problem::conflict(why),
+        Refusal::OtherSteps(steps) => {
+            Problem::conflict("other steps than those are needed now: see steps, and approve these")
+                .with_steps(steps)
+        }
+        Refusal::Busy(why) => Problem::unavailable(why),
         Refusal::Broken(why) => {
             log::error!("{why}");
             Problem::internal()
@@ -127,7 +234,13 @@ fn index(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem>
 #[expect(clippy::unnecessary_wraps, reason = "handlers are alike")]
 fn stream(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
     let (sender, events) = feed(LAG);
-    site.agent.audiences[usize::from(request.may(TokenRole::Detail))].add(sender);
+    let detail = request.may(TokenRole::Detail);
+    for event in
+        request.last_event_id().map(|id| api::since(&site.agent, id, LAG, detail)).unwrap_or_default()
+    {
+        sender.send(&event).map_err(|_| Problem::internal())?;
+    }
+    site.agent.audiences[usize::from(detail)].add(sender);
     Ok(SiteAnswer::Stream(events))
 }
 
@@ -166,13 +279,35 @@ fn acknowledge(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Pr
 }
 
 fn acknowledge_on_page(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
-    let body = AcknowledgeBody {
-        reason: request.field("reason")?.to_owned(),
-        until: request.field("until")?.to_owned(),
-    };
+    let body: AcknowledgeBody = request.form()?;
     let by = &request.caller()?.name;
-    api::acknowledge(&site.agent, request.field("id")?, &body, by).map_err(problem)?;
+    api::acknowledge(&site.agent, request.value("id")?, &body, by).map_err(problem)?;
     Ok(SiteAnswer::Redirect("/".to_owned()))
+}
+
+fn remediate(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
+    let body: RemediateBody = request.json()?;
+    let (id, by) = (request.value("id")?, &request.caller()?.name);
+    let view = repair::remediate(&site.agent, id, &body, by).map_err(problem)?;
+    let status = if view.state == RepairState::Remediating { 202 } else { 200 };
+    SiteAnswer::json_as(status, &view)
+}
+
+fn approve(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
+    let body: ApproveBody = request.json()?;
+    let (id, by) = (request.value("id")?, &request.caller()?.name);
+    SiteAnswer::json(&repair::approve(&site.agent, id, &body, by).map_err(problem)?)
+}
+
+fn add_policy(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
+    let body: PolicyBody = request.json()?;
+    SiteAnswer::json_as(201, &policies::add(&site.agent, body).map_err(problem)?)
+}
+
+fn patch_policy(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
+    let body: PolicyPatch = request.json()?;
+    let (name, deployment) = (request.value("name")?, request.query("deployment"));
+    SiteAnswer::json(&policies::patch(&site.agent, name, deployment, &body).map_err(problem)?)
 }
 
 fn reconcile(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
@@ -185,8 +320,7 @@ fn report(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem
 }
 
 fn timeline(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
-    let query = TimelineQuery { days: request.query_as("days")? };
-    SiteAnswer::json(&api::timeline(&site.agent, &query).map_err(problem)?)
+    SiteAnswer::json(&api::timeline(&site.agent, request.query_as("days")?))
 }
 
 fn deployments(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
@@ -204,8 +338,14 @@ fn one_report(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Pro
             let report = json::read_known(&bytes, &check::meta).map_err(|_| Problem::internal())?;
             let format = REPORTERS.iter().find(|it| it.id() == "html").ok_or_else(Problem::internal)?;
             let page = String::from_utf8(format.render(&[report], Presentation::KEPT));
-            Ok(SiteAnswer::Html(page.map_err(|_| Problem::internal())?))
+            let styled = format!("<style nonce=\"{}\">", request.nonce());
+            let page = page.map_err(|_| Problem::internal())?.replacen("<style>", &styled, 1);
+            Ok(SiteAnswer::Html(page))
         }
-        _ => Err(Problem::bad_request("format: it is json or html")),
+        _ => Err(Problem::internal()),
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/api_description.rs"]
+mod tests;

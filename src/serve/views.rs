@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::board::{Incident, IncidentStatus};
+use super::http::StreamEvent;
 use super::state::{DeploymentState, RunResult};
 use crate::control::clock;
 use crate::events::event::{Event, EventEvidence};
@@ -70,6 +71,15 @@ impl EventView {
     }
 }
 
+impl StreamEvent {
+    /// An event for the readers of the stream; values and lines only with `detail`.
+    pub(crate) fn of(deployment: &str, event: &Event, detail: bool) -> Self {
+        let view = EventView::of(deployment, event, detail);
+        let data = serde_json::to_string(&view).unwrap_or_default();
+        Self { id: Some(event.id.clone()), name: None, data }
+    }
+}
+
 /// An event without what was in files.
 fn without_values(event: Event) -> Event {
     Event {
@@ -106,7 +116,8 @@ pub(crate) struct DeploymentView {
     /// The verdict over all its places; absent before the first run.
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<RunResult>,
-    /// Why its newest run, or a part of it, could not be carried out.
+    /// Why its newest run, or a part of it, could not be carried out; only with the role `detail`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<String>,
     /// The commit that was checked out for the newest run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,7 +164,7 @@ impl DeploymentView {
             enabled: timing.enabled,
             running: state.running.is_some(),
             verdict: state.verdict(),
-            errors: last.map(|last| last.errors.clone()).unwrap_or_default(),
+            errors: last.filter(|_| detail).map(|last| last.errors.clone()).unwrap_or_default(),
             commit: last.and_then(|last| last.commit.clone()),
             last_run_at: last.and_then(|last| clock::utc_text(last.began)),
             duration_ms: last.map(|last| last.duration_ms),

@@ -111,7 +111,9 @@ fn what_is_asked_for_without_sense_is_refused_in_words() {
         ("/drift/report/timeline?days=0", 400),
         ("/drift/reports/20200101_000000", 404),
         ("/drift/reports/..%2f..%2f..%2fetc%2fpasswd", 404),
-        ("/drift/reports/20200101_000000?format=odd", 404),
+        ("/drift/reports/20200101_000000?format=odd", 400),
+        ("/drift/report/timeline?days=+7", 400),
+        ("/drift/events?status=open,", 400),
         ("/nothing", 404),
     ] {
         let answer = agent.get(path, &operate);

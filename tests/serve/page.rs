@@ -35,14 +35,14 @@ fn a_session_shows_what_is_open_and_acknowledges_it_by_a_form() {
     assert!(page.body.contains(EDGE) && page.body.contains("1 subject is not as released"), "{}", page.body);
     assert!(!page.body.contains(&operate), "the token is on no page");
     let csrf = csrf(&page.body);
-    let id = page.body.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let action = page.body.split("action=\"/page/events/").nth(1).unwrap().split('"').next().unwrap();
+    let action = format!("/page/events/{action}");
     let form = |csrf: &str| {
         let origin = format!("Origin: {}", agent.url);
-        let fields =
-            [format!("csrf={csrf}"), format!("id={id}"), "reason=a hotfix".to_owned(), "until=7d".to_owned()];
+        let fields = [format!("csrf={csrf}"), "reason=a hotfix".to_owned(), "until=7d".to_owned()];
         let fields = fields.iter().flat_map(|field| ["--data-urlencode", field.as_str()]);
         let args: Vec<&str> = ["--cookie", &cookie, "--header", &origin].into_iter().chain(fields).collect();
-        agent.curl("/page/acknowledge", &args).status
+        agent.curl(&action, &args).status
     };
     assert_eq!(form("forged"), 403);
     assert_eq!(form(&csrf), 303);

@@ -97,6 +97,13 @@ impl AgentProcess {
         self.curl(path, &["--header", &auth, "--header", "Content-Type: application/json", "--data", &body])
     }
 
+    /// Changes a part of what a path leads to, with a token.
+    pub(crate) fn patch(&self, path: &str, token: &str, body: &Value) -> CurlAnswer {
+        let (auth, body) = (format!("Authorization: Bearer {token}"), body.to_string());
+        let json = "Content-Type: application/json";
+        self.curl(path, &["--request", "PATCH", "--header", &auth, "--header", json, "--data", &body])
+    }
+
     /// Waits until what a path answers `is_it`; gives it.
     pub(crate) fn wait(&self, path: &str, token: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();

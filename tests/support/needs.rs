@@ -21,6 +21,8 @@ pub(crate) const TERRAFORM: &str = "terraform";
 pub(crate) const PROVIDER: &str = "provider";
 /// ansible-core, which `scripts/python.sh` downloads, and the apt library of the system's Python.
 pub(crate) const ANSIBLE: &str = "ansible";
+/// The Python package that calls an interface by its description, which `scripts/python.sh` downloads.
+pub(crate) const SCHEMATHESIS: &str = "schemathesis";
 /// Published addon modules, which `scripts/wheels.sh` downloads.
 pub(crate) const WHEELS: &str = "wheels";
 

@@ -19,7 +19,7 @@ use crate::error::Failure;
 use crate::model::{escaped, in_words};
 use crate::serve::agent::{Agent, Plan};
 use crate::serve::deployed::Setting;
-use crate::serve::http::{CursorKey, Site, SiteCertificate, SiteLimits, SiteServer};
+use crate::serve::http::{ChangeLog, CursorKey, Site, SiteCertificate, SiteLimits, SiteServer};
 use crate::serve::site::{AgentSite, ROUTES};
 use crate::serve::tokens::{TokenRole, TokenStore};
 use crate::store::state;
@@ -230,7 +230,8 @@ fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u
     let certificate = certificate.map_err(|error| Failure::new(error.to_string()))?.map(Arc::new);
     let cursors = CursorKey::of_directory(&dir).map_err(|error| Failure::new(error.to_string()))?;
     let state = Arc::new(AgentSite { agent: Arc::clone(&agent), cursors });
-    let site = Site::new(ROUTES, state, &serve.hosts, Arc::new(TokenStore::new(&dir)), SiteLimits::default());
+    let kept = (Arc::new(TokenStore::new(&dir)), ChangeLog::of_directory(&dir));
+    let site = Site::new(ROUTES, state, &serve.hosts, kept, SiteLimits::default());
     let server = SiteServer::start(serve.listen, certificate.clone(), Arc::new(site)).map_err(|error| {
         Failure::new(format!("{} cannot be listened on: {}", serve.listen, in_words(&error)))
             .hint("choose another address with [serve] listen")

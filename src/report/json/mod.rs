@@ -60,6 +60,12 @@ enum Document {
     Several(WireReports),
 }
 
+/// The schema of a report, for other descriptions.
+#[cfg(test)]
+pub(crate) fn schema(schemas: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemas.subschema_for::<Document>()
+}
+
 impl Document {
     fn bytes(&self) -> Vec<u8> {
         (shown_json(serde_json::to_string_pretty(self).unwrap_or_default()) + "\n").into_bytes()

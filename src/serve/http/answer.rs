@@ -23,8 +23,6 @@ pub(crate) enum SiteAnswer {
     Text(&'static str, String),
     /// A page; its scripts and styles have the request's nonce.
     Html(String),
-    /// Nothing: it is done.
-    Empty,
     /// Another page of this site, by its path.
     Redirect(String),
     /// Events, until somebody ends them.
@@ -171,7 +169,6 @@ impl Draft {
             }
             SiteAnswer::Text(content_type, text) => (Self::new(StatusCode::OK, content_type, text), None),
             SiteAnswer::Html(html) => (Self::page(StatusCode::OK, html, nonce), None),
-            SiteAnswer::Empty => (Self::empty(StatusCode::NO_CONTENT), None),
             SiteAnswer::Redirect(path) => (Self::redirect(path), None),
             SiteAnswer::Stream(feed) => {
                 (Self::new(StatusCode::OK, "text/event-stream", Bytes::new()), Some(feed))
@@ -191,10 +188,9 @@ impl Draft {
         pace: &Arc<Pace>,
         events: Option<mpsc::Receiver<Bytes>>,
     ) -> Response<AnswerBody> {
-        let has_body = self.status != StatusCode::NO_CONTENT;
         let content = match events {
             Some(events) => BodyContent::Events(events),
-            None => BodyContent::Whole((has_body && !self.body.is_empty()).then_some(self.body)),
+            None => BodyContent::Whole((!self.body.is_empty()).then_some(self.body)),
         };
         let mut response = Response::new(AnswerBody { content, pace: Arc::clone(pace) });
         *response.status_mut() = self.status;

@@ -36,6 +36,7 @@ impl CursorKey {
     ///
     /// # Errors
     /// When the system gives none.
+    #[cfg(test)]
     pub(crate) fn random() -> Result<Self, NoRandomness> {
         Ok(Self(random_bytes()?))
     }

@@ -6,7 +6,7 @@
 //! static ROUTES: [SiteRoute<Agent>; 1] = [
 //!     SiteRoute::new(Verb::Get, "/drift/events/{id}", Some(TokenRole::Read), RouteKind::Api, event)
 //!         .summary("One event.")
-//!         .query(&[QueryKey { name: "lines", summary: "Whether lines are shown." }])
+//!         .query(&[QueryKey { name: "lines", summary: "Whether lines are shown.", form: QueryForm::Text }])
 //!         .gives("EventDocument"),
 //! ];
 //!
@@ -30,11 +30,13 @@
 //! - [`RouteKind::Stream`] answers [`SiteAnswer::Stream`]: [`feed`] makes both ends, what was missed (see
 //!   [`SiteRequest::last_event_id`]) is sent into it first, and an [`Audience`] sends to all readers.
 //! - Pages of a list: [`CursorKey::seal`] and [`CursorKey::open`], with the route and its filters as the scope.
+//! - A change by whoever is known is noted in the [`ChangeLog`], before its handler is called and after.
 //! - An error of ours is logged, and answered with [`Problem::internal`]; nothing of it is for the caller.
 //!
 //! The published description is made of the table: see `openapi.rs`.
 
 mod answer;
+mod changes;
 mod cursor;
 mod guard;
 mod login;
@@ -55,12 +57,13 @@ mod tests;
 mod tls;
 
 pub(crate) use answer::SiteAnswer;
+pub(crate) use changes::ChangeLog;
 pub(crate) use cursor::CursorKey;
 pub(crate) use problem::Problem;
 pub(crate) use request::SiteRequest;
 pub(crate) use route::SiteRoute;
 pub(crate) use server::SiteServer;
 pub(crate) use site::{Site, SiteLimits};
-pub(crate) use spec::{QueryKey, RouteKind, Verb};
+pub(crate) use spec::{QueryForm, QueryKey, RouteKind, Verb};
 pub(crate) use stream::{Audience, StreamEvent, feed};
 pub(crate) use tls::SiteCertificate;

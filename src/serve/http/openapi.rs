@@ -10,7 +10,10 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::problem::ProblemDocument;
-use super::spec::{RouteKind, RouteSpec};
+use super::spec::{QueryForm, RouteKind, RouteSpec};
+
+/// The type of most answers.
+const JSON: &str = "application/json";
 
 /// What makes the schemas that routes name.
 pub(crate) fn schemas() -> SchemaGenerator {
@@ -96,6 +99,9 @@ fn operation(spec: &RouteSpec) -> Value {
             None => json!([]),
         },
     });
+    if let Some(status) = spec.or_status {
+        operation["responses"][status.to_string()] = success(spec);
+    }
     if let Some(role) = spec.role {
         operation["x-role"] = role.word().into();
     }
@@ -107,17 +113,19 @@ fn operation(spec: &RouteSpec) -> Value {
 }
 
 fn success(spec: &RouteSpec) -> Value {
-    let text = |of: &str| json!({of: {"schema": {"type": "string"}}});
+    let text = |of: &str| (of.to_owned(), json!({"schema": {"type": "string"}}));
     let content = match (spec.kind, spec.gives) {
         (RouteKind::Stream, _) => Some(text("text/event-stream")),
+        (_, Some(JSON)) => Some((JSON.to_owned(), json!({"schema": {"type": "object"}}))),
         (_, Some(name)) if name.contains('/') => Some(text(name)),
-        (_, Some(name)) => Some(json!({"application/json": {"schema": reference(name)}})),
+        (_, Some(name)) => Some((JSON.to_owned(), json!({"schema": reference(name)}))),
         (_, None) => None,
     };
-    match content {
-        Some(content) => json!({"description": "The answer.", "content": content}),
-        None => json!({"description": "It is done."}),
+    let content: Map<String, Value> = content.into_iter().chain(spec.or_gives.map(text)).collect();
+    if content.is_empty() {
+        return json!({"description": "It is done."});
     }
+    json!({"description": "The answer.", "content": content})
 }
 
 fn parameters(spec: &RouteSpec) -> Vec<Value> {
@@ -125,8 +133,20 @@ fn parameters(spec: &RouteSpec) -> Vec<Value> {
     let in_path = in_path.map(|name| {
         json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}})
     });
-    let in_query = spec.query.iter().map(|key| {
-        json!({"name": key.name, "in": "query", "description": key.summary, "schema": {"type": "string"}})
-    });
+    let in_query = spec.query.iter().map(
+        |key| json!({"name": key.name, "in": "query", "description": key.summary, "schema": form(key.form)}),
+    );
     in_path.chain(in_query).collect()
+}
+
+fn form(form: QueryForm) -> Value {
+    match form {
+        QueryForm::Text => json!({"type": "string"}),
+        QueryForm::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        QueryForm::OneOf(words) => json!({"type": "string", "enum": words}),
+        QueryForm::ListOf(words) => {
+            let words = words().join("|");
+            json!({"type": "string", "pattern": format!("^({words})(,({words}))*$")})
+        }
+    }
 }

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub(crate) struct Problem {
     pub(super) status: StatusCode,
     detail: String,
+    /// The steps that are needed in place of those that were named.
+    steps: Option<Vec<String>>,
     pub(super) headers: Vec<(HeaderName, String)>,
 }
 
@@ -26,11 +28,14 @@ pub(super) struct ProblemDocument<'a> {
     detail: &'a str,
     /// The path that was asked for.
     instance: &'a str,
+    /// The steps that are needed in place of those that were named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<&'a [String]>,
 }
 
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), headers: Vec::new() }
+        Self { status, detail: detail.into(), steps: None, headers: Vec::new() }
     }
 
     /// The request makes no sense (400).
@@ -65,6 +70,12 @@ impl Problem {
     /// What is there forbids it (409).
     pub(crate) fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// The same, with the steps that are needed.
+    pub(crate) fn with_steps(mut self, steps: Vec<String>) -> Self {
+        self.steps = Some(steps);
+        self
     }
 
     /// It came too late, or never (408).
@@ -118,6 +129,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             instance,
+            steps: self.steps.as_deref(),
         };
         serde_json::to_vec(&document).unwrap_or_default()
     }

@@ -1,5 +1,6 @@
 //! A request as a handler gets it: whoever asks is known, and what is asked for was read.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use super::problem::Problem;
 use super::spec::{PathValues, RouteSpec};
-use crate::model::escaped;
+use crate::model::{escaped, percent_decoded};
 use crate::serve::tokens::TokenRole;
 
 /// Whoever asks.
@@ -130,20 +131,9 @@ fn found<'a>(pairs: &'a Pairs, key: &str) -> Option<&'a str> {
 
 /// A percent-encoded text; `None` where it is none, or not UTF-8.
 pub(super) fn decoded(text: &str, plus_is_space: bool) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'%' => {
-                let digit = |b: u8| char::from(b).to_digit(16);
-                let code = digit(bytes.next()?)? * 16 + digit(bytes.next()?)?;
-                out.push(u8::try_from(code).ok()?);
-            }
-            b'+' if plus_is_space => out.push(b' '),
-            byte => out.push(byte),
-        }
-    }
-    String::from_utf8(out).ok()
+    let spaced = if plus_is_space { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
+    let (bytes, is_sound) = percent_decoded(&spaced);
+    String::from_utf8(bytes).ok().filter(|_| is_sound)
 }
 
 /// The pairs of a query or of a urlencoded form.
@@ -169,7 +159,7 @@ pub(super) fn pairs(text: &str) -> Result<Pairs, Problem> {
 /// The pairs of a query of a route.
 ///
 /// # Errors
-/// As [`pairs`], and when the route has no such key (400).
+/// As [`pairs`], and when the route has no such key, or the key no such value (400).
 pub(super) fn query(spec: &RouteSpec, text: Option<&str>) -> Result<Pairs, Problem> {
     let pairs = pairs(text.unwrap_or_default())?;
     if let Some((key, _)) = pairs.iter().find(|(key, _)| !spec.query.iter().any(|known| known.name == key)) {
@@ -177,6 +167,15 @@ pub(super) fn query(spec: &RouteSpec, text: Option<&str>) -> Result<Pairs, Probl
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         let key = escaped(key.as_bytes());
         return Err(Problem::bad_request(format!("the query has no key {key}; there are: {known}")));
+    }
+    for (key, value) in &pairs {
+        let its = spec.query.iter().find(|known| known.name == key);
+        if let Some(wanted) =
+            its.and_then(|its| its.form.unmet(value).map(|wanted| format!("{wanted} ({})", its.summary)))
+        {
+            let value = escaped(value.as_bytes());
+            return Err(Problem::bad_request(format!("{key}: \"{value}\" is not {wanted}")));
+        }
     }
     Ok(pairs)
 }

@@ -56,9 +56,21 @@ impl<S> SiteRoute<S> {
         self
     }
 
+    /// The same, with another status where what was asked for goes on.
+    pub(crate) const fn or_status(mut self, status: u16) -> Self {
+        self.spec.or_status = Some(status);
+        self
+    }
+
     /// The same, with an answer of that schema, or of that type where there is a `/` in it.
     pub(crate) const fn gives(mut self, schema: &'static str) -> Self {
         self.spec.gives = Some(schema);
+        self
+    }
+
+    /// The same, with an answer of another type where a query asks for it.
+    pub(crate) const fn or_gives(mut self, media_type: &'static str) -> Self {
+        self.spec.or_gives = Some(media_type);
         self
     }
 }

@@ -13,6 +13,7 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::answer::{AnswerBody, Draft, SiteAnswer};
+use super::changes::{ChangeLog, LoggedChange};
 use super::guard;
 use super::login::{self, Attempts};
 use super::pace::Pace;
@@ -110,6 +111,7 @@ pub(crate) struct Site {
     call: Call,
     hosts: Vec<String>,
     tokens: Arc<TokenStore>,
+    changes: ChangeLog,
     sessions: Sessions,
     attempts: Attempts,
     pub(super) limits: SiteLimits,
@@ -149,7 +151,7 @@ impl Site {
         routes: &'static [SiteRoute<S>],
         state: Arc<S>,
         hosts: &[String],
-        tokens: Arc<TokenStore>,
+        (tokens, changes): (Arc<TokenStore>, ChangeLog),
         limits: SiteLimits,
     ) -> Self {
         let custom = routes.iter().enumerate().map(|(at, route)| (route.spec, Handling::Custom(at)));
@@ -160,17 +162,13 @@ impl Site {
             call: Box::new(move |at, request| (routes[at].handler)(&state, request)),
             hosts: hosts.iter().map(|host| guard::host_name(host)).collect(),
             tokens,
+            changes,
             sessions: Sessions::default(),
             attempts: Attempts::default(),
             limits,
             handlers: Arc::new(Semaphore::new(limits.handlers)),
             streams: Arc::new(Semaphore::new(limits.streams)),
         }
-    }
-
-    /// Ends all sessions of a token, which is quicker than their next request.
-    pub(crate) fn end_sessions(&self, token: &TokenOwner) {
-        self.sessions.end_of(&token.digest);
     }
 
     /// Answers one request.
@@ -223,7 +221,16 @@ impl Site {
         let request = SiteRequest { spec, values, query, form, body, caller, nonce, last_event_id, peer };
         match self.handlings[admitted.at] {
             Handling::Custom(at) => {
-                let (draft, feed) = self.run(at, request).await?;
+                let change = self.logged(&request, parts)?;
+                let ran = self.run(at, request).await;
+                if let Some(change) = change {
+                    let status =
+                        ran.as_ref().map_or_else(|problem| problem.status, |(draft, _)| draft.status);
+                    if let Err(error) = self.changes.note(&change, Some(status.as_u16())) {
+                        log::error!(error:%; "what came of a change could not be logged");
+                    }
+                }
+                let (draft, feed) = ran?;
                 let events = feed
                     .map(|feed| self.follow(feed, (admitted.token, admitted.session), from))
                     .transpose()?;
@@ -246,6 +253,19 @@ impl Site {
                 Ok(draft.response(&from.pace, None))
             }
         }
+    }
+
+    /// Notes a change that is going to be carried out; where that cannot be noted, it is not.
+    fn logged(&self, request: &SiteRequest, parts: &Parts) -> Result<Option<LoggedChange>, Problem> {
+        let Some(caller) = request.caller.as_ref().filter(|_| request.spec.verb.is_change()) else {
+            return Ok(None);
+        };
+        let change = LoggedChange::new(caller, request.peer, request.spec.verb.word(), parts.uri.path());
+        self.changes.note(&change, None).map_err(|error| {
+            log::error!(error:%; "a change could not be logged");
+            Problem::unavailable("the change cannot be logged, so it is not made; the agent's log says why")
+        })?;
+        Ok(Some(change))
     }
 
     /// Judges the head of a request: name, path and method, who asks, role, and of changes origin and type.

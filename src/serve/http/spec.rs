@@ -55,6 +55,41 @@ pub(crate) struct QueryKey {
     pub(crate) name: &'static str,
     /// What it chooses, for the published description.
     pub(crate) summary: &'static str,
+    /// What its values look like, for the published description.
+    pub(crate) form: QueryForm,
+}
+
+/// Values that a key of a query may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum QueryForm {
+    /// Any text.
+    Text,
+    /// A number from the first to the second.
+    Number(u32, u32),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Several of these words, with commas in between.
+    ListOf(fn() -> Vec<&'static str>),
+}
+
+impl QueryForm {
+    /// What a value should be and is not.
+    pub(super) fn unmet(self, value: &str) -> Option<String> {
+        match self {
+            Self::Text => None,
+            Self::Number(least, most) => {
+                let number = value.parse::<u32>().ok().filter(|_| value.bytes().all(|b| b.is_ascii_digit()));
+                let is_met = number.is_some_and(|number| (least..=most).contains(&number));
+                (!is_met).then(|| format!("a number from {least} to {most}"))
+            }
+            Self::OneOf(words) => (!words.contains(&value)).then(|| format!("one of {}", words.join(", "))),
+            Self::ListOf(words) => {
+                let words = words();
+                let is_met = value.split(',').all(|word| words.contains(&word));
+                (!is_met).then(|| format!("a list of {}", words.join(", ")))
+            }
+        }
+    }
 }
 
 /// A route without its handler.
@@ -76,8 +111,12 @@ pub(crate) struct RouteSpec {
     pub(crate) takes: Option<&'static str>,
     /// The name of the schema of its answer, or its type where that is not JSON.
     pub(crate) gives: Option<&'static str>,
+    /// The type of an answer that is no JSON, where a query asks for it.
+    pub(crate) or_gives: Option<&'static str>,
     /// The status of its answer.
     pub(crate) status: u16,
+    /// The status of its answer where what was asked for goes on.
+    pub(crate) or_status: Option<u16>,
 }
 
 impl RouteSpec {
@@ -91,7 +130,9 @@ impl RouteSpec {
         query: &[],
         takes: None,
         gives: None,
+        or_gives: None,
         status: 200,
+        or_status: None,
     };
 }
 

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::serve::http::{
-    Audience, CursorKey, Problem, QueryKey, RouteKind, Site, SiteAnswer, SiteCertificate, SiteLimits,
-    SiteRequest, SiteRoute, SiteServer, StreamEvent, Verb, feed, openapi,
+    Audience, ChangeLog, CursorKey, Problem, QueryForm, QueryKey, RouteKind, Site, SiteAnswer,
+    SiteCertificate, SiteLimits, SiteRequest, SiteRoute, SiteServer, StreamEvent, Verb, feed, openapi,
 };
 use crate::serve::tokens::{TokenRole, TokenStore};
 
@@ -99,9 +99,11 @@ const READ: Option<TokenRole> = Some(TokenRole::Read);
 const OPERATE: Option<TokenRole> = Some(TokenRole::Operate);
 
 pub(super) static ROUTES: [SiteRoute<State>; 11] = [
-    SiteRoute::new(Verb::Get, "/healthz", None, RouteKind::Api, |_, _| Ok(SiteAnswer::Empty))
-        .summary("Whether the agent runs.")
-        .status(204),
+    SiteRoute::new(Verb::Get, "/healthz", None, RouteKind::Api, |_, _| {
+        Ok(SiteAnswer::Text("text/plain", "ok\n".to_owned()))
+    })
+    .summary("Whether the agent runs.")
+    .gives("text/plain"),
     SiteRoute::new(Verb::Get, "/metrics", Some(TokenRole::Scrape), RouteKind::Api, metrics)
         .summary("Metrics.")
         .gives("text/plain"),
@@ -109,8 +111,8 @@ pub(super) static ROUTES: [SiteRoute<State>; 11] = [
     SiteRoute::new(Verb::Get, "/list", READ, RouteKind::Api, list)
         .summary("A list.")
         .query(&[
-            QueryKey { name: "cursor", summary: "Where it begins." },
-            QueryKey { name: "most", summary: "How many." },
+            QueryKey { name: "cursor", summary: "Where it begins.", form: QueryForm::Text },
+            QueryKey { name: "most", summary: "How many.", form: QueryForm::Number(0, 10) },
         ])
         .gives("Said"),
     SiteRoute::new(Verb::Get, "/events/{id}", READ, RouteKind::Api, |_, request| {
@@ -129,7 +131,7 @@ pub(super) static ROUTES: [SiteRoute<State>; 11] = [
         .summary("A defect."),
     SiteRoute::new(Verb::Get, "/sleep", READ, RouteKind::Api, |_, _| {
         std::thread::sleep(GUARD);
-        Ok(SiteAnswer::Empty)
+        Err(Problem::internal())
     })
     .summary("It hangs."),
 ];
@@ -159,7 +161,13 @@ impl Served {
             )
         });
         let hosts = ["127.0.0.1:8870".to_owned(), "localhost".to_owned()];
-        let site = Site::new(&ROUTES, Arc::clone(&state), &hosts, Arc::clone(&tokens), limits);
+        let site = Site::new(
+            &ROUTES,
+            Arc::clone(&state),
+            &hosts,
+            (Arc::clone(&tokens), ChangeLog::of_directory(dir.path())),
+            limits,
+        );
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = SiteServer::start(address, certificate.clone(), Arc::new(site)).unwrap();
         Self { dir, tokens, state, server, certificate }
