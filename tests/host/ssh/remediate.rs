@@ -93,6 +93,23 @@ fn nothing_is_written_through_a_link_of_a_server_nor_to_a_file_with_other_names(
 }
 
 #[test]
+fn a_link_to_a_directory_of_a_server_is_replaced_itself() {
+    let (project, sshd, (_dir, host)) = on_server(|_| {});
+    let tree = sshd.dir().join("erp");
+    let outside = sshd.dir().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("theirs"), "theirs\n").unwrap();
+    fs::remove_file(tree.join(ORDER)).unwrap();
+    symlink(&outside, tree.join(ORDER)).unwrap();
+    let ran = remediate(&project, &host, &["printer", "--yes"]);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    assert!(tree.join(ORDER).symlink_metadata().unwrap().is_file());
+    assert_eq!(fs::read_to_string(tree.join(ORDER)).unwrap(), "class Order: pass\n");
+    let names = fs::read_dir(&outside).unwrap().flatten().map(|entry| entry.file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["theirs"]);
+}
+
+#[test]
 fn a_repair_whose_connection_breaks_leaves_each_file_old_or_repaired() {
     let (project, sshd, (_dir, host)) = on_server(|_| {});
     let tree = sshd.dir().join("erp");
@@ -117,11 +134,11 @@ fn a_repair_whose_connection_breaks_leaves_each_file_old_or_repaired() {
         assert!([0, 1, 2].contains(&ran.code()), "{}", ran.err());
         for (path, bytes) in files_below(&tree) {
             let is_old = [&b"by hand\n"[..], "x".repeat(100_000).as_bytes()].contains(&bytes.as_slice());
-            let is_temporary = path.file_name().unwrap().to_string_lossy().starts_with(".driftlock-tmp-");
+            let is_temporary = path.to_string_lossy().contains("/.driftlock-tmp-");
             assert!(is_old || good.get(&path) == Some(&bytes) || is_temporary, "{}", path.display());
         }
         for left in temporaries(&tree) {
-            fs::remove_file(left).unwrap();
+            fs::remove_dir_all(left).unwrap();
         }
         if project.run(&["check", "--target", "prod"]).code() == 2 {
             let ran = remediate(&project, &host, &["**", "--yes"]);
