@@ -47,6 +47,7 @@ pub(super) fn begin<'scope, 'env: 'scope>(
         image: None,
         ignores_unnamed: true,
         limited: Limited::default(),
+        ports: false,
         clock: request.setting.clock,
     });
     let (sender, receiver) = channel();

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::audit::pipeline::Request;
 use crate::audit::target::{Aim, host_name};
-use crate::check::{AnsweredItems, Counterpart, DESIRED_STATE, DesiredAnswer, PlacedItem};
+use crate::check::{AnsweredItems, Counterpart, DesiredAnswer, PlacedItem};
 use crate::config::{DesiredFrom, DesiredSource, DockerConfig, OnUnexpected};
-use crate::control::waits;
-use crate::desired::{AnswerError, AnswerPage, DesiredItem, read};
+use crate::control::{clock, waits};
+use crate::desired::{AnswerError, AnswerPage, DesiredItem, read, unfound};
 use crate::host::{ProbeQuery, Watch, program_output};
 use crate::model::{
-    Address, Glob, LeftOut, Reason, Unit, any_match, escaped, in_words, lasting, printable_path,
+    Address, Glob, LeftOut, OutOfDate, Reason, Unit, any_match, escaped, in_words, is_up_to_date, lasting,
+    printable_path,
 };
 use crate::notify::{Client, FetchError, credentials};
 use crate::project::Project;
@@ -23,16 +24,33 @@ use crate::project::Project;
 const LARGEST_ANSWER: u64 = LARGEST_TEXT;
 /// The most pages of one answer.
 const PAGES: usize = 10_000;
-/// A time that is further ahead of this machine's is one of another clock, in seconds.
-const AHEAD: i64 = 300;
 
-/// Asks CMDBs while the place is looked at.
-pub(super) struct Asking<'scope>(ScopedJoinHandle<'scope, Vec<DesiredAnswer>>);
+/// CMDBs that are asked while the place is looked at, or why none could be asked.
+pub(super) struct Asking<'scope>(Result<ScopedJoinHandle<'scope, Vec<DesiredAnswer>>, String>);
 
-impl Asking<'_> {
+impl<'scope> Asking<'scope> {
+    /// Begins to ask on a thread of its own.
+    fn begin<'env: 'scope>(
+        scope: &'scope Scope<'scope, 'env>,
+        thread: Builder,
+        ask: impl FnOnce() -> Vec<DesiredAnswer> + Send + 'scope,
+    ) -> Self {
+        let begun = thread.spawn_scoped(scope, ask);
+        Self(begun.map_err(|error| {
+            let why = in_words(&error);
+            format!("the CMDB was not asked: no thread could be started ({why}): see the limits of this user, and check again")
+        }))
+    }
+
     /// Their answers.
     pub(super) fn finish(self) -> Vec<DesiredAnswer> {
-        self.0.join().unwrap_or_else(|_| vec![Err("asking the CMDB failed unexpectedly".to_owned())])
+        let failed = |why: String| vec![Err(why)];
+        match self.0 {
+            Ok(thread) => {
+                thread.join().unwrap_or_else(|_| failed("asking the CMDB failed unexpectedly".to_owned()))
+            }
+            Err(why) => failed(why),
+        }
     }
 }
 
@@ -43,11 +61,11 @@ pub(super) fn begin<'scope, 'env: 'scope>(
     request: &Request<'_>,
     watch: &'env Watch,
 ) -> Option<Asking<'scope>> {
-    if !request.wants(DESIRED_STATE) || !aim.asks_desired(project) {
+    if !request.asks_desired() {
         return None;
     }
     let ask = move || of_place(project, aim).map(|it| answer(it, (project, aim), watch)).collect();
-    Builder::new().spawn_scoped(scope, ask).ok().map(Asking)
+    Some(Asking::begin(scope, Builder::new(), ask))
 }
 
 /// The sources of a place, by name.
@@ -90,6 +108,14 @@ enum SourceError {
     Twice(String),
     #[error("it names no CI: correct its address, or take it out")]
     Empty,
+    #[error("{0} names \"{1}\", which is nowhere in the answer: correct it, or leave it out")]
+    Nowhere(String, String),
+    #[error("{0} names {1}, and none of its CIs is called so: correct it, or leave it out")]
+    NoSuchItem(&'static str, String),
+    #[error(
+        "none of its {0} CIs is of {1}: say in names which one is, names = {{ CI = \"{1}\" }}, or leave {1} out of its targets"
+    )]
+    OfOthers(u64, String),
     #[error("it is from {0} ago, and older than max_age, {1}: renew it, or see why nobody did")]
     Stale(String, String),
     #[error("it is dated {0} ahead of this machine: set one of the two clocks right")]
@@ -142,13 +168,14 @@ fn gathered(
         }
     };
     let told = pages.first().and_then(|page| page.count);
-    let (mut items, mut unnamed, mut made) = (Vec::new(), 0, None);
+    let (mut items, mut unnamed, mut made, mut found) = (Vec::new(), 0, None, BTreeSet::new());
     for page in pages {
         made = match (made, page.made) {
             (Some(one), Some(other)) => Some(std::cmp::min(one, other)),
             (one, other) => one.or(other),
         };
         unnamed += page.unnamed;
+        found.extend(page.found);
         items.extend(page.items);
     }
     let all = items.len() as u64 + unnamed;
@@ -159,15 +186,17 @@ fn gathered(
     if items.is_empty() {
         return Err(SourceError::Empty);
     }
+    if let Some((key, path)) = unfound(source, &found) {
+        return Err(SourceError::Nowhere(key, escaped(path.as_bytes())));
+    }
     Ok((items, unnamed))
 }
 
 fn is_fresh(made: i64, max_age: i64) -> Result<(), SourceError> {
-    let age = crate::control::clock::unix().saturating_sub(made);
-    if age > max_age {
-        return Err(SourceError::Stale(lasting(age), lasting(max_age)));
-    }
-    if age < -AHEAD { Err(SourceError::Ahead(lasting(age.saturating_neg()))) } else { Ok(()) }
+    is_up_to_date(made, max_age, clock::unix()).map_err(|why| match why {
+        OutOfDate::Old(age) => SourceError::Stale(lasting(age), lasting(max_age)),
+        OutOfDate::Ahead(by) => SourceError::Ahead(lasting(by)),
+    })
 }
 
 /// The output of a program that the configuration defines.
@@ -232,7 +261,9 @@ fn placed(
     let mut all = AnsweredItems::default();
     let mut left_out: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut known = BTreeSet::new();
-    let mut uncompared = 0;
+    let (mut uncompared, mut is_any_here) = (0, false);
+    named_in_vain(source, &items)?;
+    let told = items.len() as u64;
     for item in items {
         if chosen.is_some_and(|globs| !any_match(globs, item.name.as_bytes())) {
             *left_out.entry("not in include of its [desired]").or_default() += 1;
@@ -241,16 +272,22 @@ fn placed(
         if !known.insert(item.name.clone()) {
             return Err(SourceError::Twice(escaped(item.name.as_bytes())));
         }
+        let counterpart = counterpart((project, aim), source, &item.name);
+        is_any_here |= counterpart.is_some();
         if !item.is_live {
             *left_out.entry("planned, failed, or being taken out of service").or_default() += 1;
             continue;
         }
-        let Some(counterpart) = counterpart((project, aim), source, &item.name) else {
+        let Some(counterpart) = counterpart else {
             *left_out.entry("CIs of other targets").or_default() += 1;
             continue;
         };
         uncompared += custom_fields(&item).filter(|name| !source.custom.contains_key(*name)).count() as u64;
         all.items.push(PlacedItem { item, counterpart, custom: source.custom.clone() });
+    }
+    // A CMDB of the servers need not know the machine of a developer, unless somebody says that it does.
+    if !is_any_here && (aim.target.is_some() || source.targets.is_some()) {
+        return Err(SourceError::OfOthers(told, aim.name()));
     }
     if uncompared > 0 {
         left_out.insert("custom fields that [desired] custom does not name", uncompared);
@@ -265,6 +302,19 @@ fn placed(
         })
         .collect();
     Ok(all)
+}
+
+/// Makes sure that each name and pattern of the configuration is of some CI.
+fn named_in_vain(source: &DesiredSource, items: &[DesiredItem]) -> Result<(), SourceError> {
+    let is_there = |name: &&String| items.iter().any(|item| item.name == **name);
+    if let Some(name) = source.names.keys().find(|name| !is_there(name)) {
+        return Err(SourceError::NoSuchItem("names", escaped(name.as_bytes())));
+    }
+    let matches = |glob: &&Glob| items.iter().any(|item| glob.matches(item.name.as_bytes()));
+    match source.include.iter().flatten().find(|glob| !matches(glob)) {
+        Some(glob) => Err(SourceError::NoSuchItem("include", escaped(glob.text().as_bytes()))),
+        None => Ok(()),
+    }
 }
 
 fn custom_fields(item: &DesiredItem) -> impl Iterator<Item = &str> {
@@ -310,4 +360,20 @@ pub(crate) fn dry_run(project: &Project, aim: &Aim) -> String {
         format!("desired: the CIs of [desired.{name}], from {from}\n")
     };
     if aim.asks_desired(project) { of_place(project, aim).map(line).collect() } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cmdb_that_no_thread_could_ask_is_an_error_and_not_silence() {
+        // No machine has room for such a stack.
+        let huge = Builder::new().stack_size(1 << 60);
+        let answers = std::thread::scope(|scope| Asking::begin(scope, huge, Vec::new).finish());
+        let [Err(why)] = &answers[..] else { panic!("{answers:?}") };
+        assert!(why.contains("no thread could be started"), "{why}");
+        let answers = std::thread::scope(|scope| Asking::begin(scope, Builder::new(), || panic!()).finish());
+        assert!(matches!(&answers[..], [Err(_)]));
+    }
 }

@@ -334,9 +334,8 @@ impl Examination<'_> {
                 look.infrastructure = Some(made.unwrap_or_else(|| infrastructure::unexpected(aim)));
             }
             if let Ok(seen) = &mut look {
-                let answers = asking.map(desired::Asking::finish);
-                if let (Some(desired), Some(answers)) = (&mut seen.desired, answers) {
-                    desired.answers = answers;
+                if let Some(asking) = asking {
+                    seen.desired.get_or_insert_default().answers = asking.finish();
                 }
                 seen.databases = databases::look((auditor.project, aim), request, seen, host, watch)?;
             }

@@ -40,7 +40,7 @@ pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &
         Err(failure) => return (name, Look::failed(failure.in_one_line())),
     };
     let dir = code_dir(project, config);
-    let state = project.store_root.join(STATE).join("terraform");
+    let state = state_dir(project);
     let (variables, slots) = (&project.control.environment, &*project.plans);
     let environment =
         Environment { name: &name, config, dir: &dir, root: &project.root, state: &state, variables, slots };
@@ -60,6 +60,11 @@ pub(crate) fn look(project: &Project, aim: &Aim, request: &Request<'_>, watch: &
     (name, look)
 }
 
+/// Where what Terraform needs stays between runs.
+fn state_dir(project: &Project) -> PathBuf {
+    project.store_root.join(STATE).join("terraform")
+}
+
 /// Has something done with the environment of a place.
 fn in_environment<T>(
     project: &Project,
@@ -68,7 +73,7 @@ fn in_environment<T>(
 ) -> Result<T, ProposalError> {
     let Some(config) = aim.terraform.as_ref() else { return Err(ProposalError::Moved) };
     let (name, dir) = (aim.name(), code_dir(project, config));
-    let state = project.root.join(STATE).join("terraform");
+    let state = state_dir(project);
     let (variables, slots) = (&project.control.environment, &*project.plans);
     keep_out_of_git(project);
     work(&Environment {
@@ -360,5 +365,32 @@ fn keep_out_of_git(project: &Project) {
         if let Err(error) = written {
             log::info!(error:% = error; "no .gitignore for what stays between runs");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::control::events::Silent;
+    use crate::control::{Control, Environment as Variables};
+
+    #[test]
+    fn an_undo_has_its_state_where_runs_are_kept_and_not_in_the_work_tree() {
+        let (root, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::create_dir_all(root.path().join("audit")).unwrap();
+        let text = "[targets.prod]\nhost = \"local\"\nroot = \".\"\nterraform = { dir = \"infra\" }\n";
+        std::fs::write(root.path().join("audit/driftlock.toml"), text).unwrap();
+        let control = Control { environment: Variables::of_process(), events: Arc::new(Silent) };
+        let project = Project::kept_at(root.path(), kept.path().to_owned(), &control).unwrap();
+        let aim = Aim { terraform: project.config.targets["prod"].terraform.clone(), ..Aim::local(&project) };
+        let mut seen = None;
+        let _: Result<(), ProposalError> = in_environment(&project, &aim, |environment| {
+            seen = Some(environment.state.to_owned());
+            Ok(())
+        });
+        assert_eq!(seen, Some(kept.path().join("audit/state/terraform")));
+        assert!(!root.path().join(STATE).exists());
     }
 }

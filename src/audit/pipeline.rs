@@ -63,8 +63,9 @@ impl Request<'_> {
         self.setting.purpose == Purpose::Check && self.wants(ENV_CONTRACT) && is_on
     }
 
-    /// Whether the machine itself is asked for its processors and its memory, which desired state is held against.
-    fn asks_machine(&self) -> bool {
+    /// Whether CMDBs are asked what should be, and the machine itself for its processors and its memory.
+    #[must_use]
+    pub fn asks_desired(&self) -> bool {
         let is_whole = self.setting.purpose == Purpose::Check && self.subjects.is_none();
         is_whole && self.setting.asks_desired && self.wants(DESIRED_STATE)
     }
@@ -123,7 +124,8 @@ impl Planned {
         let locked = self.lock_files.iter().any(|file| file.content.is_some());
         let (baseline, paths) = (self.baseline.as_ref().ok(), self.paths.as_deref());
         let (elsewhere, wants_environments) = (&self.out_of_scope, request.wants_environments());
-        Ask { setting: request.setting, locked, baseline, elsewhere, paths, wants_environments }
+        let wants_limits = request.asks_desired();
+        Ask { setting: request.setting, locked, baseline, elsewhere, paths, wants_environments, wants_limits }
     }
 }
 
@@ -138,6 +140,14 @@ pub fn plan(request: &Request<'_>) -> Vec<Planned> {
         planned.plan = planned.section.plan(&planned.ask(request));
         if let (Plan::Ask(query), Some(chosen)) = (&mut planned.plan, chosen(request, planned.section)) {
             query.narrow_to(chosen);
+        }
+    }
+    // Whichever query lists the containers first tells which ports they publish.
+    if all.iter().filter_map(Planned::query).any(Query::asks_for_published) {
+        for planned in &mut all {
+            if let Plan::Ask(Query::Containers(query)) = &mut planned.plan {
+                query.ports = true;
+            }
         }
     }
     all
@@ -247,7 +257,7 @@ pub fn observe(
 ) -> Result<Look, HostError> {
     planned.iter().for_each(Planned::log);
     let mut queries: Vec<_> = planned.iter().filter_map(|p| p.query().cloned()).collect();
-    let asks_machine = request.asks_machine();
+    let asks_machine = request.asks_desired();
     queries.extend(asks_machine.then_some(Query::System(SystemQuery::Machine)));
     let start = Instant::now();
     let (answers, unreachable) = match host.observe(&queries, watch) {

@@ -20,7 +20,7 @@ pub(crate) struct SecondLook<'a> {
     pub(crate) project: &'a Project,
     pub(crate) aim: &'a Aim,
     pub(crate) request: &'a Request<'a>,
-    /// Whether it is held against what an export saw, which asks for the limits of every container.
+    /// Whether it is held against what an export saw, which asks for everything that a lock file can hold.
     pub(crate) of_export: bool,
 }
 
@@ -34,9 +34,9 @@ impl SecondLook<'_> {
             subjects.insert(section.id(), its.map(|change| change.place.clone()).collect());
         }
         // A run that was asked for containers on the command line is looked at again, whatever is configured.
-        let limits = self.request.setting.limits || self.of_export;
+        let everything = self.request.setting.everything || self.of_export;
         let setting =
-            Setting { docker: DockerMode::Required, docker_asked: true, limits, ..self.request.setting };
+            Setting { docker: DockerMode::Required, docker_asked: true, everything, ..self.request.setting };
         let request = Request { setting, subjects: Some(&subjects), ..*self.request };
         let mut look = Look {
             evidence: Vec::new(),

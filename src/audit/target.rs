@@ -280,7 +280,7 @@ impl Aim {
             docker_asked: self.docker_asked,
             compared_before: self.compared_before(project),
             image: self.image.as_deref(),
-            limits: purpose == Purpose::Export || self.asks_desired(project),
+            everything: purpose == Purpose::Export,
             has_facts: self.facts.is_some(),
             asks_desired: self.asks_desired(project),
             no_machine: !self.has_sections(),

@@ -7,8 +7,8 @@ use crate::config::Observable;
 use crate::desired::{DesiredItem, DesiredValue, PowerState, field};
 use crate::host::{Facts, machine_fact};
 use crate::model::{
-    Category, Change, CheckLabels, CheckMeta, CheckResult, Finding, Kind, LeftOut, Observed, Reason, Role,
-    Subject, SubjectSource, Value, full_image_name,
+    Category, Change, CheckLabels, CheckMeta, CheckResult, Finding, Kind, LeftOut, NanoCpus, Observed,
+    Reason, Role, Subject, SubjectSource, Value, escaped, full_image_name,
 };
 use crate::section::{self, fact, facts, locked_networks};
 
@@ -221,14 +221,15 @@ fn of_machine(machine: &Result<Facts, Reason>) -> Actual {
     };
     let values = [
         (field::POWER_STATE, Ok(DesiredValue::Power(PowerState::Running))),
-        (field::CPUS, number(machine_fact::CPUS).map(|cpus| DesiredValue::NanoCpus(cpus * ONE_CPU))),
+        (
+            field::CPUS,
+            number(machine_fact::CPUS).map(|cpus| DesiredValue::Cpus(NanoCpus(cpus * NanoCpus::ONE))),
+        ),
         (field::MEMORY_MB, number(machine_fact::MEMORY_KIB).map(|kib| DesiredValue::Megabytes(kib >> 10))),
     ];
     Actual { values: values.into(), state: None }
 }
 
-/// One processor, in billionths.
-const ONE_CPU: u64 = 1_000_000_000;
 /// Said of a container that an engine does not hold to a limit.
 const NO_LIMIT: &str = "no limit";
 
@@ -273,18 +274,12 @@ fn of_container(name: &str, is_seen: bool, case: &Case<'_>) -> Result<Option<Act
     let values = [
         // A state on its way to another one is none that a CMDB knows.
         (field::POWER_STATE, Ok(power.map_or(DesiredValue::Custom(state.to_owned()), DesiredValue::Power))),
-        (field::CPUS, limit(fact::CPUS, |text| nano_cpus(text).map(DesiredValue::NanoCpus))),
-        (field::MEMORY_MB, limit(fact::MEMORY, |text| text.parse().ok().map(DesiredValue::Bytes))),
+        (field::CPUS, limit(fact::CPUS_NOW, |text| text.parse().ok().map(DesiredValue::Cpus))),
+        (field::MEMORY_MB, limit(fact::MEMORY_NOW, |text| text.parse().ok().map(DesiredValue::Bytes))),
         (field::NETWORKS, networks.ok_or("the engine lists no networks of it".to_owned())),
         (field::IMAGE, image.ok_or("the engine names no image of it".to_owned())),
     ];
     Ok(Some(Actual { values: values.into(), state: Some(state.to_owned()) }))
-}
-
-fn nano_cpus(text: &str) -> Option<u64> {
-    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
-    let rest = format!("{rest:0<9}");
-    whole.parse::<u64>().ok()?.checked_mul(ONE_CPU)?.checked_add(rest.parse().ok()?)
 }
 
 /// What a custom field is held against.
@@ -323,12 +318,26 @@ fn of_custom(
             ));
         }
     }
-    let is_it = |key: &[u8]| {
-        let name = place.as_bytes();
-        key == name || (section == section::PACKAGES && key.strip_prefix(name).is_some_and(is_architecture))
-    };
-    if let Some((_, why)) = seen.unreadable.iter().find(|(key, _)| is_it(key)) {
+    let name = place.as_bytes();
+    let is_package = section == section::PACKAGES;
+    let is_it =
+        |key: &[u8]| key == name || (is_package && key.strip_prefix(name).is_some_and(is_architecture));
+    let probe = place.split(':').next().unwrap_or_default().as_bytes();
+    let is_of_it = |key: &[u8]| is_it(key) || (!is_package && key == probe);
+    if let Some((_, why)) = seen.unreadable.iter().find(|(key, _)| is_of_it(key)) {
         return Err(why.reason.to_string());
+    }
+    if let Some((_, why)) = seen.assumed.iter().find(|(key, _)| is_of_it(key)) {
+        return Err(format!(
+            "nobody looked at it, and the baseline is no observation: {why}; take it out of custom in [desired], or have it looked at"
+        ));
+    }
+    let is_of_probe = |key: &Vec<u8>| key.split(|&b| b == b':').next() == Some(probe);
+    if !is_package && !seen.state.entries.keys().any(is_of_probe) {
+        let probe = escaped(probe);
+        return Err(format!(
+            "no probe {probe} tells anything here: correct custom in [desired], or add it to [[probes]]"
+        ));
     }
     let entry = seen.state.entries.iter().find(|(key, _)| is_it(key)).map(|(_, entry)| facts(entry));
     let Some(known) = entry else { return Ok(DesiredValue::Custom("none".to_owned())) };
@@ -366,12 +375,7 @@ fn is_same(wanted: &DesiredValue, observed: &DesiredValue) -> bool {
 fn in_words(value: &DesiredValue) -> String {
     match value {
         DesiredValue::Power(state) => state.word().to_owned(),
-        DesiredValue::NanoCpus(nano_cpus) => {
-            let (whole, rest) = (nano_cpus / ONE_CPU, nano_cpus % ONE_CPU);
-            let fraction = format!("{rest:09}");
-            let fraction = fraction.trim_end_matches('0');
-            if rest == 0 { whole.to_string() } else { format!("{whole}.{fraction}") }
-        }
+        DesiredValue::Cpus(cpus) => cpus.to_string(),
         DesiredValue::Bytes(bytes) if bytes % (1 << 20) == 0 => format!("{} MB", bytes >> 20),
         DesiredValue::Bytes(bytes) => format!("{bytes} bytes"),
         DesiredValue::Megabytes(megabytes) => format!("{megabytes} MB"),

@@ -106,6 +106,27 @@ pub struct FieldPaths {
     pub custom_fields: Option<String>,
 }
 
+impl FieldPaths {
+    /// The configured paths in an answer as a whole, by their keys; that of `items` is not among them.
+    pub fn of_answer(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [("next", &self.next), ("timestamp", &self.timestamp)];
+        all.into_iter().filter_map(|(key, path)| Some((key, path.as_deref()?)))
+    }
+
+    /// The configured paths in a CI, by their keys; that of `name` is not among them.
+    pub fn of_item(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("power_state", &self.power_state),
+            ("cpus", &self.cpus),
+            ("memory_mb", &self.memory_mb),
+            ("networks", &self.networks),
+            ("image", &self.image),
+            ("custom_fields", &self.custom_fields),
+        ];
+        all.into_iter().filter_map(|(key, path)| Some((key, path.as_deref()?)))
+    }
+}
+
 impl DesiredSource {
     /// Whether it is held against the place that is called `name`, this machine being `local`.
     #[must_use]

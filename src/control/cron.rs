@@ -73,7 +73,16 @@ impl Cron {
         if fields != 5 {
             return Err(CronFault::Fields(shown(), fields));
         }
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        // crontab(5): two restricted fields of days name all days of either. A field that begins with a star is not restricted, and cron(8)
+        // counts "*/2" among these.
+        let is_open = |field: Option<&str>| field.is_some_and(|field| field.starts_with('*'));
+        let mut days = text.split_whitespace().skip(2).step_by(2);
+        let both = is_open(days.next()) || is_open(days.next());
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .dom_and_dow(both)
+            .build();
         let pattern = parser
             .parse(text)
             .map_err(|why| CronFault::Pattern(shown(), escaped(why.to_string().as_bytes())))?;
@@ -220,6 +229,17 @@ mod tests {
         assert_eq!(after("30 2 * * *", "Europe/Berlin", "2026-12-01T00:00:00Z"), "2026-12-01T01:30:00Z");
         assert_eq!(after("0 9 * * MON-FRI", "UTC", "2026-12-04T09:00:00Z"), "2026-12-07T09:00:00Z");
         assert_eq!(after("0 0 1 1 *", "local", "2026-06-01T00:00:00Z").len(), "2027-01-01T00:00:00Z".len());
+    }
+
+    #[test]
+    fn days_of_the_month_and_of_the_week_are_combined_as_cron_does() {
+        // 1 January 2026 is a Thursday.
+        let first = |cron: &str| after(cron, "UTC", "2025-12-31T12:00:00Z");
+        assert_eq!(first("0 0 13 * 5"), "2026-01-02T00:00:00Z");
+        assert_eq!(first("0 0 */2 * 1"), "2026-01-05T00:00:00Z");
+        assert_eq!(first("0 0 13 * */6"), "2026-06-13T00:00:00Z");
+        assert_eq!(first("0 0 13 * *"), "2026-01-13T00:00:00Z");
+        assert_eq!(first("0 0 * * 1"), "2026-01-05T00:00:00Z");
     }
 
     #[test]

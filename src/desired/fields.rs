@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::DesiredValue;
-use crate::model::escaped;
+use crate::model::{NanoCpus, escaped};
 
 /// Whether something runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,12 @@ const PAUSED: [&str; 2] = ["paused", "suspended"];
 /// Statuses of `NetBox` for what need not be there: `VirtualMachineStatusChoices` and `DeviceStatusChoices` of its REST API.
 const OF_NETBOX: [&str; 5] = ["planned", "staged", "inventory", "failed", "decommissioning"];
 
+/// The longest name of a CI or a network, and the longest other value, in bytes: all stand in reports.
+pub(super) const LONGEST_NAME: usize = 256;
+const LONGEST_VALUE: usize = 4 << 10;
+/// The most networks of one CI.
+const MOST_NETWORKS: usize = 1000;
+
 /// The meaning of a power state; `own` is what the configuration says of words.
 pub(super) fn power(value: &Value, own: &BTreeMap<String, String>, is_netbox: bool) -> Result<Power, String> {
     let text = word(value).ok_or_else(|| nonsense(value, "no power state"))?;
@@ -74,9 +80,8 @@ pub(super) fn power(value: &Value, own: &BTreeMap<String, String>, is_netbox: bo
 pub(super) fn cpus(value: &Value) -> Result<DesiredValue, String> {
     let cpus = number(value).filter(|cpus| (0.001..=1e6).contains(cpus));
     let cpus = cpus.ok_or_else(|| nonsense(value, "no number of processors"))?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let nano_cpus = (cpus * 1e9).round() as u64;
-    Ok(DesiredValue::NanoCpus(nano_cpus))
+    let cpus = NanoCpus::of_number(cpus).ok_or_else(|| nonsense(value, "no number of processors"))?;
+    Ok(DesiredValue::Cpus(cpus))
 }
 
 /// Memory in MB.
@@ -90,10 +95,11 @@ pub(super) fn megabytes(value: &Value) -> Result<DesiredValue, String> {
 
 /// The names of networks: texts, or objects with a name.
 pub(super) fn networks(value: &Value) -> Result<DesiredValue, String> {
-    let list = value.as_array().ok_or_else(|| nonsense(value, "no list of networks"))?;
+    let list = value.as_array().filter(|list| list.len() <= MOST_NETWORKS);
+    let list = list.ok_or_else(|| nonsense(value, "no list of networks"))?;
     let name = |value: &Value| {
         let text = value.as_str().or_else(|| value.get("name")?.as_str());
-        let text = text.filter(|text| !text.is_empty());
+        let text = text.filter(|text| (1..=LONGEST_NAME).contains(&text.len()));
         text.map(str::to_owned).ok_or_else(|| nonsense(value, "no name of a network"))
     };
     Ok(DesiredValue::Networks(list.iter().map(name).collect::<Result<BTreeSet<_>, _>>()?))
@@ -101,13 +107,17 @@ pub(super) fn networks(value: &Value) -> Result<DesiredValue, String> {
 
 /// The name of an image.
 pub(super) fn image(value: &Value) -> Result<DesiredValue, String> {
-    let text = value.as_str().filter(|text| !text.is_empty());
+    let text = value.as_str().filter(|text| (1..=LONGEST_VALUE).contains(&text.len()));
     text.map(|text| DesiredValue::Image(text.to_owned())).ok_or_else(|| nonsense(value, "no image"))
 }
 
 /// The text of a custom field; of a choice its value.
-pub(super) fn custom(value: &Value) -> DesiredValue {
-    DesiredValue::Custom(word(value).unwrap_or_else(|| value.to_string()))
+pub(super) fn custom(value: &Value) -> Result<DesiredValue, String> {
+    let text = word(value).unwrap_or_else(|| value.to_string());
+    if text.len() > LONGEST_VALUE {
+        return Err(nonsense(value, "longer than a value of a field may be"));
+    }
+    Ok(DesiredValue::Custom(text))
 }
 
 /// The text of a value: `NetBox` gives choices as objects with a value and a label.
@@ -155,8 +165,8 @@ mod tests {
 
     #[test]
     fn numbers_are_numbers_or_their_texts() {
-        assert_eq!(cpus(&json!("1.50")), Ok(DesiredValue::NanoCpus(1_500_000_000)));
-        assert_eq!(cpus(&json!(2)), Ok(DesiredValue::NanoCpus(2_000_000_000)));
+        assert_eq!(cpus(&json!("1.50")), Ok(DesiredValue::Cpus(NanoCpus(1_500_000_000))));
+        assert_eq!(cpus(&json!(2)), Ok(DesiredValue::Cpus(NanoCpus(2_000_000_000))));
         assert_eq!(megabytes(&json!("4096")), Ok(DesiredValue::Megabytes(4096)));
         for bad in [json!(0), json!(-1), json!("many"), json!(1e300), json!([2]), json!("NaN")] {
             assert!(cpus(&bad).is_err() && megabytes(&bad).is_err(), "{bad}");

@@ -6,8 +6,9 @@ mod unique;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::NanoCpus;
 pub use fields::PowerState;
-pub use page::{AnswerError, AnswerPage, read};
+pub use page::{AnswerError, AnswerPage, read, unfound};
 
 /// A configuration item of a CMDB.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub struct DesiredItem {
 pub enum DesiredValue {
     /// Whether it runs.
     Power(PowerState),
-    /// Processors, in billionths.
-    NanoCpus(u64),
+    /// Processors.
+    Cpus(NanoCpus),
     /// Memory in MB.
     Megabytes(u64),
     /// Memory in bytes, as engines tell it.

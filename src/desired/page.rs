@@ -1,7 +1,7 @@
 //! One answer of a CMDB, or one page of it: JSON by CI, the public shape of `NetBox`'s REST API
 //! (<https://netboxlabs.com/docs/netbox/integrations/rest-api/>), or one whose fields the configuration names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -31,6 +31,17 @@ pub struct AnswerPage {
     pub next: Option<String>,
     /// When it was made, in seconds since 1970, where that is told.
     pub made: Option<i64>,
+    /// The configured keys whose paths lead somewhere in it, as `fields.KEY` and `custom.NAME`.
+    pub found: BTreeSet<String>,
+}
+
+/// The first configured key whose path leads nowhere in any page, `found` being all that do, and that path.
+#[must_use]
+pub fn unfound(source: &DesiredSource, found: &BTreeSet<String>) -> Option<(String, String)> {
+    let fields = source.fields.of_answer().chain(source.fields.of_item());
+    let fields = fields.map(|(key, path)| (format!("fields.{key}"), path.to_owned()));
+    let custom = source.custom.keys().map(|name| (format!("custom.{name}"), name.clone()));
+    fields.chain(custom).find(|(key, _)| !found.contains(key))
 }
 
 /// The reason why an answer is none.
@@ -42,6 +53,12 @@ pub enum AnswerError {
     /// There is no list of CIs in it.
     #[error("it has no list of CIs{0}: name where they stand, fields = {{ items = \"…\" }}")]
     NoItems(String),
+    /// The name of a CI is longer than any.
+    #[error("a CI has a name of {0} letters, which is none: correct fields, or its address")]
+    LongName(usize),
+    /// The address of the next page is none.
+    #[error("what names the next page is no address: correct next in fields")]
+    NoNext,
     /// A CI is none.
     #[error("{name}: {why}")]
     BadItem {
@@ -131,17 +148,24 @@ pub fn read(bytes: &[u8], source: &DesiredSource) -> Result<AnswerPage, AnswerEr
     let shape = Shape::of(&answer, &source.fields);
     let page = |path: &Option<String>| path.as_deref().and_then(|path| at(&answer, path));
     let made = page(&shape.paths.timestamp).map(time).transpose()?;
-    let next = page(&shape.paths.next).and_then(Value::as_str).map(str::to_owned);
+    let next = match page(&shape.paths.next) {
+        None | Some(Value::Bool(false)) => None,
+        Some(Value::String(text)) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Some(_) => return Err(AnswerError::NoNext),
+    };
     let count = answer.get("count").and_then(Value::as_u64).filter(|_| shape.kind == ShapeKind::NetBox);
     let items = match shape.paths.items.as_deref() {
         Some(path) => at(&answer, path)
             .ok_or_else(|| AnswerError::NoItems(format!(" at {}", escaped(path.as_bytes()))))?,
         None => &answer,
     };
-    let mut all = AnswerPage { count, next, made, ..AnswerPage::default() };
+    let own = source.fields.of_answer().filter(|(_, path)| leads_somewhere(&answer, path));
+    let found = own.map(|(key, _)| format!("fields.{key}")).collect();
+    let mut all = AnswerPage { count, next, made, found, ..AnswerPage::default() };
     match items {
         Value::Array(list) => {
             for item in list {
+                shape.note(item, source, &mut all.found);
                 match shape.paths.name.as_deref().and_then(|path| at(item, path)).and_then(Value::as_str) {
                     Some(name) if !name.is_empty() => all.items.push(shape.item(name, item, source)?),
                     _ => all.unnamed += 1,
@@ -152,6 +176,7 @@ pub fn read(bytes: &[u8], source: &DesiredSource) -> Result<AnswerPage, AnswerEr
             let is_time =
                 |name: &str| shape.paths.items.is_none() && shape.paths.timestamp.as_deref() == Some(name);
             for (name, item) in by_name.iter().filter(|(name, _)| !is_time(name)) {
+                shape.note(item, source, &mut all.found);
                 all.items.push(shape.item(name, item, source)?);
             }
         }
@@ -164,7 +189,19 @@ pub fn read(bytes: &[u8], source: &DesiredSource) -> Result<AnswerPage, AnswerEr
 type FieldReader = fn(&Value) -> Result<DesiredValue, String>;
 
 impl Shape {
+    /// Notes which configured paths lead somewhere in a CI.
+    fn note(&self, item: &Value, source: &DesiredSource, found: &mut BTreeSet<String>) {
+        let own = source.fields.of_item().filter(|(_, path)| leads_somewhere(item, path));
+        found.extend(own.map(|(key, _)| format!("fields.{key}")));
+        let custom = self.paths.custom_fields.as_deref().and_then(|path| at(item, path));
+        let named = source.custom.keys().filter(|name| custom.is_some_and(|it| it.get(name).is_some()));
+        found.extend(named.map(|name| format!("custom.{name}")));
+    }
+
     fn item(&self, name: &str, item: &Value, source: &DesiredSource) -> Result<DesiredItem, AnswerError> {
+        if name.len() > fields::LONGEST_NAME {
+            return Err(AnswerError::LongName(name.len()));
+        }
         let bad = |why: String| AnswerError::BadItem { name: escaped(name.as_bytes()), why };
         let keys = item.as_object().ok_or_else(|| bad("it is no object with fields".to_owned()))?;
         if self.kind == ShapeKind::ByName
@@ -199,7 +236,7 @@ impl Shape {
             Some(Value::Object(custom)) => {
                 let told = custom.iter().filter(|(_, value)| !value.is_null());
                 fields.extend(told.map(|(name, value)| {
-                    (format!("{}.{name}", field::CUSTOM_FIELDS), Ok(fields::custom(value)))
+                    (format!("{}.{name}", field::CUSTOM_FIELDS), fields::custom(value))
                 }));
             }
             Some(_) => return Err(bad(format!("{} is no object", field::CUSTOM_FIELDS))),
@@ -216,6 +253,21 @@ fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
         value => value.get(part),
     });
     found.filter(|value| !value.is_null())
+}
+
+/// Whether a path names something that is there, be it null: null on the way to it may have had it, too.
+fn leads_somewhere(value: &Value, path: &str) -> bool {
+    let mut value = value;
+    for part in path.split('.') {
+        let next = match value {
+            Value::Null => return true,
+            Value::Array(list) => part.parse::<usize>().ok().and_then(|at| list.get(at)),
+            value => value.get(part),
+        };
+        let Some(next) = next else { return false };
+        value = next;
+    }
+    true
 }
 
 /// The moment that a value tells, in seconds since 1970.
@@ -237,6 +289,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::desired::PowerState;
+    use crate::model::NanoCpus;
 
     fn source(more: &str) -> DesiredSource {
         let text = format!("[desired.x]\nurl = \"https://x/\"\n{more}\n");
@@ -261,7 +314,7 @@ mod tests {
         assert_eq!((db.name.as_str(), db.fields.len(), page.made), ("db", 0, Some(1_796_083_200)));
         let networks = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
         let expected = [
-            ("cpus", DesiredValue::NanoCpus(1_500_000_000)),
+            ("cpus", DesiredValue::Cpus(NanoCpus(1_500_000_000))),
             ("custom_fields.bios", DesiredValue::Custom("1.2".to_owned())),
             ("image", DesiredValue::Image("odoo:18".to_owned())),
             ("memory_mb", DesiredValue::Megabytes(512)),
@@ -283,7 +336,7 @@ mod tests {
         assert_eq!((page.count, page.unnamed, page.items.len()), (Some(5), 1, 2));
         assert_eq!(page.next.as_deref(), Some("https://x/api/?offset=3"));
         let [erp, old] = &page.items[..] else { panic!("{page:?}") };
-        assert_eq!(erp.fields["cpus"], Ok(DesiredValue::NanoCpus(2_000_000_000)));
+        assert_eq!(erp.fields["cpus"], Ok(DesiredValue::Cpus(NanoCpus(2_000_000_000))));
         assert_eq!(erp.fields["custom_fields.tier"], Ok(DesiredValue::Custom("gold".to_owned())));
         assert!(erp.is_live && !old.is_live && old.fields.is_empty());
         let mapped = good(text, "fields = { image = \"custom_fields.tier.value\" }");
@@ -303,6 +356,28 @@ mod tests {
     }
 
     #[test]
+    fn a_configured_path_that_leads_nowhere_is_found_out() {
+        let text = r#"{"exported": 1796083200, "paging": {"next": null}, "data": [{"name": "a", "hw": {"cores": null}},
+            {"name": "b", "hw": null, "more": {"bios": null}}]}"#;
+        let lacking = |fields: &str, more: &str| {
+            let more = format!("fields = {{ items = \"data\", {fields} }}\n{more}");
+            unfound(&source(&more), &good(text, &more).found).map(|(key, _)| key)
+        };
+        let sound = "cpus = \"hw.cores\", memory_mb = \"hw.ram\", next = \"paging.next\", timestamp = \"exported\", custom_fields = \"more\"";
+        assert_eq!(lacking(sound, "custom = { bios = \"probe:bios\" }"), None);
+        for (fields, more, key) in [
+            ("cpus = \"hw2.cores\"", "", "fields.cpus"),
+            ("image = \"img\"", "", "fields.image"),
+            ("next = \"next\"", "", "fields.next"),
+            ("timestamp = \"made\"", "", "fields.timestamp"),
+            ("custom_fields = \"custom\"", "", "fields.custom_fields"),
+            ("custom_fields = \"more\"", "custom = { boos = \"probe:bios\" }", "custom.boos"),
+        ] {
+            assert_eq!(lacking(fields, more).as_deref(), Some(key));
+        }
+    }
+
+    #[test]
     fn what_is_no_answer_is_an_error_that_says_why() {
         for (text, why) in [
             ("", "no JSON"),
@@ -314,6 +389,7 @@ mod tests {
             ("{\"web\": {\"cpu\": 3}}", "\"cpu\" is none of its fields"),
             ("{\"web\": {\"custom_fields\": 3}}", "no object"),
             ("{\"generated_at\": \"today\", \"web\": {}}", "no time"),
+            ("{\"results\": [], \"next\": 2}", "no address"),
         ] {
             assert!(bad(text, "").contains(why), "{text}: {}", bad(text, ""));
         }

@@ -370,6 +370,8 @@ pub struct ContainerQuery {
     pub ignores_unnamed: bool,
     /// The containers whose limits are asked for.
     pub limited: Limited,
+    /// Whether all of the ports that running containers publish are wanted: a list alone may tell less.
+    pub ports: bool,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
 }
@@ -388,6 +390,7 @@ impl ContainerQuery {
             environments: false,
             image: None,
             limited: Limited::default(),
+            ports: true,
             ignores_unnamed: true,
             clock: || 0,
         }

@@ -7,6 +7,7 @@ mod category;
 mod cause;
 mod check;
 mod cover;
+mod cpus;
 mod digest;
 mod duration;
 mod entry;
@@ -41,6 +42,7 @@ pub use category::Category;
 pub use cause::{Cause, CauseKind, GroupWays, Member, OLDER_RULE};
 pub use check::{CheckLabels, CheckMeta, CheckResult, Role};
 pub use cover::cover;
+pub use cpus::{NanoCpus, NoCpus};
 pub use digest::{Digest, Hasher};
 pub use duration::{counted, lasting, seconds};
 pub use entry::{Entry, Unreadable};
@@ -53,7 +55,7 @@ pub use finding::{
 pub use glob::{BadGlob, Glob, any_match, is_wild};
 pub use image_name::full_image_name;
 pub use line::{Leaf, write_line};
-pub use moment::{Moment, ReadMoment, day, time_of_day};
+pub use moment::{Moment, OutOfDate, ReadMoment, day, is_up_to_date, time_of_day};
 pub use mount::{
     Contents, ContentsState, Covered, HeldState, HeldSubject, InsideSubject, Mount, MountUse, MountView,
     NotRestarted, OnUse, Shows, Use, Views,

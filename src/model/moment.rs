@@ -28,9 +28,46 @@ pub fn time_of_day(rfc3339: &str) -> &str {
     rfc3339.get(11..16).unwrap_or(rfc3339)
 }
 
+/// A time that is further ahead of this machine's is one of another clock, in seconds.
+const AHEAD: i64 = 300;
+
+/// The reason why what was made at a point in time does not count now, with the distance in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfDate {
+    /// It is older than it may be.
+    Old(i64),
+    /// It is dated ahead of this machine.
+    Ahead(i64),
+}
+
+/// Whether what was made at a point in time is young enough `now`; all in seconds.
+///
+/// # Errors
+/// When it is too old, or dated ahead.
+pub fn is_up_to_date(made: i64, max_age: i64, now: i64) -> Result<(), OutOfDate> {
+    let age = now.saturating_sub(made);
+    if age > max_age {
+        Err(OutOfDate::Old(age))
+    } else if age < -AHEAD {
+        Err(OutOfDate::Ahead(age.saturating_neg()))
+    } else {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_old_or_dated_ahead_does_not_count() {
+        assert_eq!(is_up_to_date(1000, 60, 1060), Ok(()));
+        assert_eq!(is_up_to_date(1000, 60, 1061), Err(OutOfDate::Old(61)));
+        assert_eq!(is_up_to_date(1300, 60, 1000), Ok(()));
+        assert_eq!(is_up_to_date(1301, 60, 1000), Err(OutOfDate::Ahead(301)));
+        assert_eq!(is_up_to_date(i64::MIN, 60, 1000), Err(OutOfDate::Old(i64::MAX)));
+        assert!(matches!(is_up_to_date(i64::MAX, 60, i64::MIN), Err(OutOfDate::Ahead(_))));
+    }
 
     #[test]
     fn the_end_of_a_day_is_called_by_the_day() {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Entry, Unreadable, Views};
+use super::{Entry, Reason, Unreadable, Views};
 
 /// One section's subjects, keyed by place: the repository path of a file or module, a container's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Observation {
     pub unreadable: BTreeMap<Vec<u8>, Unreadable>,
     /// What went wrong with the section as a whole, such as a pattern that matched nothing.
     pub problems: Vec<String>,
+    /// Subjects that were not looked at on purpose, with the reason; the entry of one in `state` is the baseline's.
+    pub assumed: BTreeMap<Vec<u8>, Reason>,
     /// What was left out on purpose.
     pub left_out: Vec<LeftOut>,
     /// What was seen and lock files cannot hold: subject, path in it, and why.
@@ -56,9 +58,11 @@ impl Observation {
     pub fn take_over(&mut self, newer: Self, places: &BTreeSet<Vec<u8>>) {
         self.state.entries.retain(|place, _| !places.contains(place));
         self.unreadable.retain(|place, _| !places.contains(place));
+        self.assumed.retain(|place, _| !places.contains(place));
         self.strange.retain(|(place, ..)| !places.contains(place));
         self.state.entries.extend(newer.state.entries);
         self.unreadable.extend(newer.unreadable);
+        self.assumed.extend(newer.assumed);
         self.strange.extend(newer.strange);
         self.strange.sort();
     }

@@ -9,6 +9,9 @@ use crate::model::{
     Entry, Glob, LeftOut, Observation, Observed, Reason, State, Unit, Unreadable, Value, any_match, escaped,
 };
 
+/// Said of what a pattern of the configuration leaves out.
+const IGNORED: &str = "ignored by audit/driftlock.toml";
+
 /// Asks a machine; a commit has no state of one.
 pub(super) fn ask(ask: &Ask<'_>, query: SystemQuery) -> Plan {
     if ask.setting.scope.repository_only {
@@ -41,6 +44,7 @@ pub(super) fn observed(ask: &Ask<'_>, facts: SystemFacts, ignore: &[Glob]) -> Ob
     for (place, known) in facts {
         if any_match(ignore, &place) {
             ignored += 1;
+            seen.assumed.insert(place, IGNORED.into());
             continue;
         }
         match known {
@@ -52,14 +56,24 @@ pub(super) fn observed(ask: &Ask<'_>, facts: SystemFacts, ignore: &[Glob]) -> Ob
     }
     if ask.setting.purpose == Purpose::Check {
         let locked = ask.baseline.iter().flat_map(|state| &state.entries);
-        let locked = locked.filter(|(place, _)| any_match(ignore, place));
-        seen.state.entries.extend(locked.map(|(place, entry)| (place.clone(), entry.clone())));
+        for (place, entry) in locked.filter(|(place, _)| any_match(ignore, place)) {
+            seen.assumed.insert(place.clone(), IGNORED.into());
+            seen.state.entries.insert(place.clone(), entry.clone());
+        }
     }
-    if ignored > 0 {
-        let reason = "ignored by audit/driftlock.toml".to_owned();
-        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: ignored, reason, remedy: None });
+    left_out(Observed::Seen(seen), ignored, IGNORED)
+}
+
+/// The same observation, which says of these places that nobody looked, and why.
+pub(super) fn assumed(
+    mut observed: Observed,
+    places: impl IntoIterator<Item = Vec<u8>>,
+    why: &Reason,
+) -> Observed {
+    if let Observed::Seen(seen) = &mut observed {
+        seen.assumed.extend(places.into_iter().map(|place| (place, why.clone())));
     }
-    Observed::Seen(seen)
+    observed
 }
 
 /// The same observation, which counts so many subjects as left out, if there are any.
@@ -71,17 +85,16 @@ pub(super) fn left_out(mut observed: Observed, count: u64, reason: &str) -> Obse
     observed
 }
 
-/// Facts that are told but for one: that of the baseline stands for it. Gives how many are not compared because of that.
+/// Facts that are told but for one: that of the baseline stands for it. Gives how many there are, whether or not the baseline
+/// has the fact: where it has none, nobody knows whether it is still so.
 pub(super) fn completed(ask: &Ask<'_>, facts: &mut SystemFacts) -> u64 {
     let mut count = 0;
     for (place, known) in facts {
         let Ok(known) = known else { continue };
         let Some(name) = known.remove(UNTOLD) else { continue };
+        count += 1;
         let baseline = ask.baseline.and_then(|state| state.entries.get(place)).map(self::facts);
-        if let Some(value) = baseline.and_then(|mut baseline| baseline.remove(&name)) {
-            known.insert(name, value);
-            count += 1;
-        }
+        known.extend(baseline.and_then(|mut baseline| Some((name.clone(), baseline.remove(&name)?))));
     }
     count
 }

@@ -11,7 +11,7 @@ use crate::baseline::LockError;
 use crate::config::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, OnUnexpected};
 use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Limited, Query};
 use crate::model::{
-    ContainerEnvironment, Digest, Entry, Glob, LeftOut, Mount, MountView, Observation, Observed,
+    ContainerEnvironment, Digest, Entry, Glob, LeftOut, Mount, MountView, NanoCpus, Observation, Observed,
     PublishedPort, SectionId, State, SubjectKind, Unit, Value, escaped, full_image_name,
 };
 
@@ -43,6 +43,10 @@ pub mod fact {
     pub const CONFIG_HASH: &str = "composeConfigHash";
     /// Repository paths of its compose files, a line each; an empty line is one that cannot be mapped.
     pub const COMPOSE_FILES: &str = "composeFiles";
+    /// Its processors now, also where nothing of them is locked.
+    pub const CPUS_NOW: &str = "cpusNow";
+    /// Its memory in bytes now, also where nothing of it is locked.
+    pub const MEMORY_NOW: &str = "memoryNow";
     /// There when the engine did not tell which limits it has.
     pub const LIMITS_UNTOLD: &str = "limitsUntold";
     /// There when the image's name means another image by now.
@@ -54,8 +58,15 @@ pub mod fact {
 }
 
 /// The facts that only a host tells.
-const FACTS_OF_HOSTS: [&str; 5] =
-    [fact::COMPOSE_FILES, fact::TAG_MOVED, fact::CATEGORY, fact::HOLDER, fact::LIMITS_UNTOLD];
+const FACTS_OF_HOSTS: [&str; 7] = [
+    fact::COMPOSE_FILES,
+    fact::TAG_MOVED,
+    fact::CATEGORY,
+    fact::HOLDER,
+    fact::CPUS_NOW,
+    fact::MEMORY_NOW,
+    fact::LIMITS_UNTOLD,
+];
 
 /// The facts of `entry` that a lock file holds, and not those that only a host tells.
 #[must_use]
@@ -125,6 +136,7 @@ impl Section for Images {
             image: ask.setting.image.map(str::to_owned),
             ignores_unnamed,
             limited: limited(ask),
+            ports: wants_ports(ask),
             clock: ask.setting.clock,
         }))
     }
@@ -186,16 +198,38 @@ impl Section for Images {
 
 /// The containers whose limits are asked for: for each one the engine is asked once more.
 fn limited(ask: &Ask<'_>) -> Limited {
-    if ask.setting.limits {
+    if ask.setting.everything || ask.wants_limits {
         return Limited::Every;
     }
-    let has_limits = |entry: &Entry| {
-        let facts = locked_facts(entry);
-        facts.contains_key(fact::CPUS) || facts.contains_key(fact::MEMORY)
-    };
     let entries = ask.baseline.iter().flat_map(|state| &state.entries);
     let limited = entries.filter(|(_, entry)| has_limits(entry));
     Limited::Named(limited.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect())
+}
+
+/// Whether the baseline has a limit of a container.
+fn has_limits(entry: &Entry) -> bool {
+    let facts = locked_facts(entry);
+    facts.contains_key(fact::CPUS) || facts.contains_key(fact::MEMORY)
+}
+
+/// Whether published ports are compared, or locked: not beside a lock file that was written before they were.
+fn wants_ports(ask: &Ask<'_>) -> bool {
+    let has_ports = |entry: &Entry| locked_facts(entry).contains_key(fact::PORTS);
+    let is_told = |state: &State| state.entries.is_empty() || state.entries.values().any(has_ports);
+    ask.setting.everything || ask.baseline.is_none_or(is_told)
+}
+
+/// Takes out of an entry what neither a lock file has nor an export writes: what is accepted is then the same whichever checks
+/// were carried out.
+fn as_locked(ask: &Ask<'_>, wants_ports: bool, name: &[u8], entry: &mut Entry) {
+    let Value::Structured(facts) = &mut entry.value else { return };
+    let locked = ask.baseline.and_then(|state| state.entries.get(name));
+    if !ask.setting.everything && !locked.is_some_and(has_limits) {
+        facts.retain(|name, _| name != fact::CPUS && name != fact::MEMORY);
+    }
+    if !wants_ports {
+        facts.remove(fact::PORTS);
+    }
 }
 
 /// The tables that are compared: of an image those for containers of the baseline that run one of its name, whatever the tag,
@@ -292,7 +326,7 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
     let mut seen = Observation { left_out, ..Observation::default() };
     let ignore = ask.setting.purpose == Purpose::Check
         && ask.setting.config.docker.as_ref().is_some_and(|docker| docker.unexpected == OnUnexpected::Ignore);
-    let mut ignored = 0;
+    let (mut ignored, wants_ports) = (0, wants_ports(ask));
     for container in containers {
         let name = container.name.clone().into_bytes();
         let known = ask.baseline.is_none_or(|state| state.entries.contains_key(&name));
@@ -333,7 +367,9 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
             let names = container.environment.clone();
             (name.clone(), ContainerEnvironment { service, files, directory, names })
         }));
-        seen.state.entries.insert(name, entry_of(container));
+        let mut entry = entry_of(container);
+        as_locked(ask, wants_ports, &name, &mut entry);
+        seen.state.entries.insert(name, entry);
     }
     seen.views.problems = problems;
     let docker = ask.setting.config.docker.clone().unwrap_or_default();
@@ -394,6 +430,8 @@ fn entry_of(container: Container) -> Entry {
     }
     let mounts = container.mounts.iter().map(|mounts| mounts.iter().map(LockedMount::of).collect::<Vec<_>>());
     let mounts = mounts.map(|mounts| fact_of(&mounts)).next();
+    let cpus = container.limits.and_then(|it| NanoCpus::limit(it.nano_cpus)).map(|it| it.to_string());
+    let memory = container.limits.filter(|it| it.memory > 0).map(|it| it.memory.to_string());
     let facts = [
         (fact::IMAGE, Some(container.image)),
         (fact::IMAGE_ID, Some(container.image_id)),
@@ -402,8 +440,10 @@ fn entry_of(container: Container) -> Entry {
         (fact::NETWORKS, container.networks.as_ref().and_then(|names| serde_json::to_string(names).ok())),
         (fact::MOUNTS, mounts),
         (fact::PORTS, container.ports.as_deref().and_then(ports_fact)),
-        (fact::CPUS, container.limits.and_then(|it| cpus_in_words(it.nano_cpus))),
-        (fact::MEMORY, container.limits.filter(|it| it.memory > 0).map(|it| it.memory.to_string())),
+        (fact::CPUS, cpus.clone()),
+        (fact::MEMORY, memory.clone()),
+        (fact::CPUS_NOW, cpus),
+        (fact::MEMORY_NOW, memory),
         (fact::LIMITS_UNTOLD, container.limits.is_none().then(|| "true".to_owned())),
         (fact::PROJECT, container.compose_project),
         (fact::SERVICE, container.compose_service),
@@ -555,17 +595,6 @@ fn unique_mounts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ve
     }
 }
 
-/// Billionths of one processor.
-const ONE_CPU: u64 = 1_000_000_000;
-
-/// So many billionths as a decimal number of processors; `None` for none.
-fn cpus_in_words(nano_cpus: u64) -> Option<String> {
-    let (whole, rest) = (nano_cpus / ONE_CPU, nano_cpus % ONE_CPU);
-    let text = if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:09}") };
-    let text = if rest == 0 { &text } else { text.trim_end_matches('0') };
-    (nano_cpus > 0).then(|| text.to_owned())
-}
-
 /// A number of processors, above 0; a number in JSON.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "serde_json::Number", into = "serde_json::Number")]
@@ -584,10 +613,8 @@ impl TryFrom<serde_json::Number> for LockedCpus {
 
     fn try_from(number: serde_json::Number) -> Result<Self, BadLimit> {
         let bad = || BadLimit::Cpus(number.to_string());
-        let cpus = number.as_f64().filter(|cpus| (1e-9..=1e6).contains(cpus)).ok_or_else(bad)?;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-        let nano_cpus = (cpus * ONE_CPU as f64).round() as u64;
-        cpus_in_words(nano_cpus).map(Self).ok_or_else(bad)
+        let cpus = number.as_f64().and_then(NanoCpus::of_number).ok_or_else(bad)?;
+        Ok(Self(cpus.to_string()))
     }
 }
 

@@ -84,6 +84,7 @@ impl Section for Inside {
             image: None,
             ignores_unnamed: false,
             limited: Limited::default(),
+            ports: false,
             clock: ask.setting.clock,
         }))
     }

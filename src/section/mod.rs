@@ -225,8 +225,8 @@ pub struct Setting<'a> {
     pub compared_before: bool,
     /// An image that is looked into in place of containers.
     pub image: Option<&'a str>,
-    /// Whether the limits of all containers are asked for, and not only of those that the baseline has limits of.
-    pub limits: bool,
+    /// Whether everything that a lock file can hold of containers is asked for, and not only what the baseline has.
+    pub everything: bool,
     /// Whether Ansible's facts are read in place of asking the host, for what they tell.
     pub has_facts: bool,
     /// Whether a CMDB says what should be of the host.
@@ -252,6 +252,8 @@ pub struct Ask<'a> {
     pub paths: Option<&'a LockedPaths>,
     /// Whether the variables of containers are compared with compose files.
     pub wants_environments: bool,
+    /// Whether the limits of all containers are held against something else than the baseline.
+    pub wants_limits: bool,
 }
 
 /// What the baseline names, whatever the section.

@@ -8,7 +8,8 @@ use crate::baseline::LockError;
 use crate::config::DockerMode;
 use crate::host::{Answer, Facts, SystemFacts, SystemQuery};
 use crate::model::{
-    Entry, Finding, Glob, Kind, Observed, Reason, SectionId, State, SubjectKind, any_match, quoted,
+    Entry, Finding, Glob, Kind, Observed, Reason, SectionId, State, SubjectKind, Unreadable, any_match,
+    quoted,
 };
 
 /// Packages, where `[packages]` is there.
@@ -59,10 +60,16 @@ impl Section for Packages {
         match facts::facts_of(answer) {
             Ok(mut known) => {
                 let untold = facts::completed(ask, &mut known);
-                let unlooked = kept(ask, self.containers(ask), &mut known);
+                let kept = kept(ask, self.containers(ask), &mut known);
+                // What is said of a container as a whole is no package that a pattern could name.
+                let (failed, known): (SystemFacts, SystemFacts) =
+                    known.into_iter().partition(|(place, told)| told.is_err() && !place.contains(&b':'));
                 let reason = "states of packages, such as hold, which Ansible's facts do not tell";
                 let seen = facts::left_out(facts::observed(ask, known, &ignore), untold, reason);
-                facts::left_out(seen, unlooked, "packages in containers, because docker is off")
+                let seen = facts::left_out(seen, kept.off.len() as u64, OFF);
+                let seen = facts::assumed(seen, kept.off, &OFF.into());
+                let seen = facts::assumed(seen, kept.failed, &"its container was not looked into".into());
+                failing(seen, failed)
             }
             Err(why) => Observed::Failed(why.to_string()),
         }
@@ -138,16 +145,37 @@ fn container_of(place: &[u8]) -> Option<&[u8]> {
     (parts.len() > 2).then(|| parts[0])
 }
 
-/// Keeps what the baseline has of containers that were not looked at, which is told once and not for each package. Gives how many
-/// packages are not compared because docker is off.
-fn kept(ask: &Ask<'_>, containers: &[Glob], known: &mut SystemFacts) -> u64 {
+/// Said of packages in containers that nobody is to look into.
+const OFF: &str = "packages in containers, because docker is off";
+
+/// Packages of which the baseline's entry stands for what is there.
+#[derive(Default)]
+struct KeptPackages {
+    /// Those in containers, where docker is off.
+    off: Vec<Vec<u8>>,
+    /// Those in containers that could not be looked into.
+    failed: Vec<Vec<u8>>,
+}
+
+/// The same observation, in which these containers could not be looked into.
+fn failing(mut observed: Observed, containers: SystemFacts) -> Observed {
+    if let Observed::Seen(seen) = &mut observed {
+        let failed = containers.into_iter().filter_map(|(name, told)| Some((name, told.err()?)));
+        seen.unreadable
+            .extend(failed.map(|(name, reason)| (name, Unreadable { reason, ..Unreadable::default() })));
+    }
+    observed
+}
+
+/// Keeps what the baseline has of containers that were not looked at, which is told once and not for each package.
+fn kept(ask: &Ask<'_>, containers: &[Glob], known: &mut SystemFacts) -> KeptPackages {
     let is_off = ask.setting.docker == DockerMode::Off;
     let failed: Vec<Glob> = known
         .iter()
         .filter(|(place, told)| told.is_err() && !place.contains(&b':'))
         .filter_map(|(place, _)| Glob::new(std::str::from_utf8(place).ok()?).ok())
         .collect();
-    let mut count = 0;
+    let mut kept = KeptPackages::default();
     let mut unnamed = None;
     for (place, entry) in ask.baseline.iter().flat_map(|state| &state.entries) {
         let Some(container) = container_of(place) else { continue };
@@ -156,9 +184,10 @@ fn kept(ask: &Ask<'_>, containers: &[Glob], known: &mut SystemFacts) -> u64 {
             continue;
         }
         if is_off {
-            count += 1;
-        } else if !is_looked_at {
-            unnamed.get_or_insert(container);
+            kept.off.push(place.clone());
+        } else {
+            kept.failed.push(place.clone());
+            unnamed = unnamed.or(Some(container).filter(|_| !is_looked_at));
         }
         known.insert(place.clone(), Ok(facts::facts(entry)));
     }
@@ -166,7 +195,7 @@ fn kept(ask: &Ask<'_>, containers: &[Glob], known: &mut SystemFacts) -> u64 {
         let why = "its packages are locked, and containers in [packages] does not name it: name it, or export the packages anew";
         known.insert(container.to_vec(), Err(why.into()));
     }
-    count
+    kept
 }
 
 /// What a package is, in few words: its version, and its state where that is not the usual one.

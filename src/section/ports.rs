@@ -9,8 +9,7 @@ use crate::baseline::LockError;
 use crate::config::DockerMode;
 use crate::host::{Answer, Facts, HIDDEN, ListeningPorts, Published, SystemFacts, SystemQuery, is_forwarder};
 use crate::model::{
-    Entry, Finding, Kind, LeftOut, Observed, Obstacle, PublishedPort, Reason, SectionId, State, SubjectKind,
-    Unit,
+    Entry, Finding, Kind, Observed, Obstacle, PublishedPort, Reason, SectionId, State, SubjectKind,
 };
 
 /// Listening ports, where `[ports]` is there.
@@ -69,11 +68,19 @@ impl Section for Ports {
             Ok(known) => known,
             Err(why) => return Observed::Failed(why.to_string()),
         };
-        let mut unnamed = 0;
+        let mut unasked = None;
+        let mut kept = Vec::new();
         match published {
             Some(Ok(published)) => name_containers(&mut known, &published),
-            Some(Err(why)) => lack_engine(&mut known, ask, &why),
-            None => unnamed = leave_unnamed(&mut known, ask),
+            Some(Err(why)) => {
+                let count = lack_engine(&mut known, ask, &why).max(1);
+                let reason = why.behind("ports that only the engine tells of, because it could not be asked");
+                unasked = Some((count, reason));
+            }
+            None => {
+                kept = leave_unnamed(&mut known, ask);
+                unasked = Some((kept.len() as u64, OFF.into()));
+            }
         }
         for (place, port) in &mut known {
             let Ok(facts) = port else { continue };
@@ -85,12 +92,9 @@ impl Section for Ports {
             }
         }
         let ignore = ask.setting.config.ports.as_ref().map(|it| it.ignore.as_slice()).unwrap_or_default();
-        let mut observed = facts::observed(ask, known, ignore);
-        if let (Observed::Seen(seen), 1..) = (&mut observed, unnamed) {
-            let reason = "docker is off: which container has the port is not compared".to_owned();
-            seen.left_out.push(LeftOut { unit: Unit::Subjects, count: unnamed, reason, remedy: None });
-        }
-        observed
+        let observed = facts::assumed(facts::observed(ask, known, ignore), kept, &OFF.into());
+        let (count, reason) = unasked.unwrap_or_default();
+        facts::left_out(observed, count, reason.text())
     }
 
     fn parse(&self, files: &[(&str, &[u8])]) -> Result<State, LockError> {
@@ -205,29 +209,38 @@ fn facts_of(port: &PublishedPort) -> Facts {
     facts.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
-/// Where the engine did not say whose ports it holds, those that the baseline gives to containers could not be looked at.
-fn lack_engine(known: &mut SystemFacts, ask: &Ask<'_>, why: &Reason) {
+/// Said of ports of containers that nobody is to ask for.
+const OFF: &str = "docker is off: which container has the port is not compared";
+
+/// Where the engine did not say whose ports it holds, those that the baseline gives to containers could not be looked at. Gives how
+/// many those are.
+fn lack_engine(known: &mut SystemFacts, ask: &Ask<'_>, why: &Reason) -> u64 {
+    let mut count = 0;
     for (place, _) in of_containers(ask) {
         let is_clear = known.get(place).is_some_and(|it| it.as_ref().is_ok_and(|facts| !may_forward(facts)));
         if !is_clear {
+            count += 1;
             known.insert(
                 place.clone(),
                 Err(why.behind("the engine did not say which container has the port")),
             );
         }
     }
+    count
 }
 
-/// Where nobody wants the engine to be asked, a port that it may hold is as the baseline has it: how many there are.
-fn leave_unnamed(known: &mut SystemFacts, ask: &Ask<'_>) -> u64 {
-    let mut count = 0;
+/// Where nobody wants the engine to be asked, a port that it may hold is as the baseline has it, also where no socket is seen: the
+/// engine may lead packets to a container without one. Gives the places of those.
+fn leave_unnamed(known: &mut SystemFacts, ask: &Ask<'_>) -> Vec<Vec<u8>> {
+    let mut kept = Vec::new();
     for (place, entry) in of_containers(ask) {
-        if let Some(Ok(seen)) = known.get_mut(place).filter(|it| it.as_ref().is_ok_and(may_forward)) {
-            *seen = facts::facts(entry);
-            count += 1;
+        let may_be_it = known.get(place).is_none_or(|it| it.as_ref().is_ok_and(may_forward));
+        if may_be_it {
+            known.insert(place.clone(), Ok(facts::facts(entry)));
+            kept.push(place.clone());
         }
     }
-    count
+    kept
 }
 
 /// Whether a port's address is every address of the machine.

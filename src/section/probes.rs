@@ -71,12 +71,15 @@ impl Section for Probes {
                 facts.insert(fact::CATEGORY.to_owned(), probe.category.word().to_owned());
             }
         }
+        let elsewhere = || probes.iter().filter(|probe| is_of_facts_elsewhere(ask, probe));
+        let mut kept: Vec<Vec<u8>> = elsewhere().map(|probe| probe.name.clone().into_bytes()).collect();
         // What a probe that failed told of before is not gone.
         for place in ask.baseline.iter().flat_map(|state| state.entries.keys()) {
             let failed = known.get(probe_of(place)).and_then(|told| told.as_ref().err()).cloned();
             if find(place).is_some_and(|probe| is_of_facts_elsewhere(ask, probe)) {
-                let kept = ask.baseline.and_then(|state| state.entries.get(place)).map(facts::facts);
-                known.extend(kept.map(|kept| (place.clone(), Ok(kept))));
+                let locked = ask.baseline.and_then(|state| state.entries.get(place)).map(facts::facts);
+                known.extend(locked.map(|locked| (place.clone(), Ok(locked))));
+                kept.push(place.clone());
             } else if let Some(why) = failed {
                 known.insert(place.clone(), Err(why));
             } else if find(place).is_none() {
@@ -84,9 +87,9 @@ impl Section for Probes {
                 known.insert(place.clone(), Err(why.into()));
             }
         }
-        let elsewhere = probes.iter().filter(|probe| is_of_facts_elsewhere(ask, probe)).count() as u64;
         let reason = "probes of Ansible's facts, of which this place has none";
-        facts::left_out(facts::observed(ask, known, &[]), elsewhere, reason)
+        let seen = facts::left_out(facts::observed(ask, known, &[]), elsewhere().count() as u64, reason);
+        facts::assumed(seen, kept, &reason.into())
     }
 
     fn parse(&self, files: &[(&str, &[u8])]) -> Result<State, LockError> {

@@ -126,6 +126,86 @@ fn custom_fields_are_held_against_probes() {
     assert_eq!((code, told(&report)), (2, vec!["local:custom_fields.bios modified 1.2 > 1.3".to_owned()]));
 }
 
+/// The status of each subject of the check, without its values.
+fn kinds(project: &Project) -> (i32, Vec<(String, String)>, String) {
+    let (code, report) = project.check(&["--only", "desired_state"]);
+    let reasons: Vec<String> = check_of(&report, "desired_state")["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|it| it["reason"].as_str().map(str::to_owned))
+        .collect();
+    (code, findings(&report, "desired_state"), reasons.join("; "))
+}
+
+#[test]
+fn a_custom_field_is_not_held_against_a_package_that_is_ignored() {
+    let project = project("");
+    let with = |ignore: &str| {
+        let custom = "custom = { shell = \"package:bash\" }";
+        configured(&project, &format!("{}{custom}\n[packages]\nignore = [{ignore}]\n", of_file(&project)));
+    };
+    with("");
+    project.file("cmdb.json", &json!({"local": {"power_state": "on"}}).to_string());
+    assert!(error(&project.check(&[]).1).contains("custom.shell names \"shell\", which is nowhere"));
+    project.file("cmdb.json", &json!({"local": {"custom_fields": {"shell": "0"}}}).to_string());
+    project.ok(&["export", "--accept"]);
+    let lock = project.read("audit/locks/packages.lock.txt");
+    let version = lock.lines().find_map(|line| line.strip_prefix("bash\t")).unwrap();
+    let version = version.split('\t').next().unwrap();
+    let (code, report) = project.check(&["--only", "desired_state"]);
+    assert_eq!((code, told(&report)), (2, vec![format!("local:custom_fields.shell modified 0 > {version}")]));
+    // What is ignored is as the baseline has it, and nobody looked.
+    project.file("cmdb.json", &json!({"local": {"custom_fields": {"shell": version}}}).to_string());
+    assert_eq!(kinds(&project).0, 0);
+    with("\"bash\"");
+    let unreadable = vec![("local:custom_fields.shell".to_owned(), "unreadable".to_owned())];
+    let (code, found, why) = kinds(&project);
+    assert_eq!((code, &found), (1, &unreadable), "{why}");
+    assert!(why.contains("the baseline is no observation: ignored by audit/driftlock.toml"), "{why}");
+    let rest = lock.lines().filter(|line| !line.starts_with("bash\t")).collect::<Vec<_>>().join("\n");
+    project.file("audit/locks/packages.lock.txt", &format!("{rest}\n"));
+    assert_eq!(kinds(&project).1, unreadable, "neither is it without the baseline");
+}
+
+#[test]
+fn a_custom_field_is_not_held_against_a_probe_that_has_no_part_here() {
+    let project = project("");
+    let probes = "[[probes]]\nname = \"bios\"\nfact = \"ansible_bios_version\"\n\
+        [[probes]]\nname = \"cis\"\nrun = [\"echo\", '{\"name\": \"5.2.1\", \"value\": \"pass\"}']\n";
+    let with = |observable: &str| {
+        let custom = format!("custom = {{ field = \"probe:{observable}\" }}");
+        configured(&project, &format!("{}{custom}\n{probes}", of_file(&project)));
+    };
+    project.file("cmdb.json", &json!({"local": {"custom_fields": {"field": "1.2"}}}).to_string());
+    let unreadable = vec![("local:custom_fields.field".to_owned(), "unreadable".to_owned())];
+    with("bios");
+    let (code, found, why) = kinds(&project);
+    assert_eq!((code, &found), (1, &unreadable));
+    assert!(why.contains("probes of Ansible's facts, of which this place has none"), "{why}");
+    // A baseline that was taken where there are facts is no observation of this place.
+    project.file(
+        "audit/locks/probes.lock.json",
+        "{\"probes\": {\"bios\": {\"output\": \"1.2\"}, \"cis\": {\"values\": {\"5.2.1\": \"pass\"}}}}\n",
+    );
+    assert_eq!(kinds(&project).1, unreadable);
+    // Nor is a probe that nobody defines.
+    with("boos");
+    let (code, found, why) = kinds(&project);
+    assert_eq!((code, &found), (1, &unreadable));
+    assert!(why.contains("no probe boos tells anything here"), "{why}");
+    with("cis:5.2.1");
+    assert_eq!(kinds(&project).1, [("local:custom_fields.field".to_owned(), "modified".to_owned())]);
+    configured(
+        &project,
+        &format!(
+            "{}custom = {{ field = \"probe:cis:5.2.1\" }}\n[[probes]]\nname = \"cis\"\nrun = [\"false\"]\n",
+            of_file(&project)
+        ),
+    );
+    assert_eq!(kinds(&project).1, unreadable, "a probe that failed tells of none of its values");
+}
+
 /// A stage with two containers, locked, and its CMDB in a file.
 fn stage() -> Stage {
     let stage = Stage::new();
@@ -390,6 +470,55 @@ fn an_answer_that_is_too_old_is_an_error() {
     assert!(touched.unwrap().success());
     let (code, report) = project.check(&[]);
     assert!(code == 1 && error(&report).contains("older than max_age"), "{}", error(&report));
+}
+
+#[test]
+fn an_answer_that_is_of_no_use_is_an_error_that_says_what_to_do() {
+    let project = project("");
+    let ours = json!({"power_state": "on"});
+    let bulk = "x".repeat(10 << 20);
+    let old = json!({"generated_at": "2020-01-01T00:00:00Z", "local": ours.clone()});
+    let mapped = "fields = { items = \"all\", cpus = \"hw.cors\" }";
+    let of_prod = "targets = [\"local\"]\n[targets.prod]\nhost = \"local\"\nroot = \".\"";
+    for (answer, lines, words) in [
+        (String::new(), "", "it is no JSON"),
+        ("{}".to_owned(), "", "it names no CI: correct its address"),
+        ("[]".to_owned(), "", "it names no CI"),
+        (json!([{"power_state": "on"}]).to_string(), "", "it names no CI"),
+        (json!({"local": ours}).to_string().replace("}}", ""), "", "half of an answer is none"),
+        (
+            json!({"prod": ours}).to_string(),
+            of_prod,
+            "none of its 1 CIs is of local: say in names which one is",
+        ),
+        (
+            json!({"local": ours}).to_string(),
+            "names = { vm1 = \"local\" }",
+            "names names vm1, and none of its CIs",
+        ),
+        (json!({"local": ours}).to_string(), "include = [\"vm*\"]", "include names vm*, and none of its CIs"),
+        (
+            json!({"all": [{"name": "local", "hw": {"cores": 1}}]}).to_string(),
+            mapped,
+            "fields.cpus names \"hw.cors\"",
+        ),
+        (bulk.clone(), "", "it is no JSON"),
+        (json!({bulk.clone(): ours}).to_string(), "", "a name of 10485760 letters"),
+        (json!({"local": {"custom_fields": {"a": bulk}}}).to_string(), "custom = { a = \"probe:a\" }", ""),
+        (old.to_string(), "", "older than max_age, 1 day: renew it"),
+        ("[".repeat(1 << 20), "", "it is no JSON"),
+    ] {
+        project.file("cmdb.json", &answer);
+        let command = "[commands.cmdb]\nrun = [\"cat\", \"CMDB\"]\n";
+        let command = command.replace("CMDB", project.path("cmdb.json").to_str().unwrap());
+        for from in [of_file(&project), "[desired.cmdb]\ncommand = \"cmdb\"\n".to_owned()] {
+            configured(&project, &format!("{from}{lines}\n{command}"));
+            let ran = project.run(&["check", "--only", "desired_state", "--format", "json"]);
+            let why = error(&ran.report());
+            assert!(ran.code() == 1 && why.contains(words), "{words}: {why}");
+            assert!(ran.out().len() < 64 << 10, "{words}: the answer itself is not told");
+        }
+    }
 }
 
 #[test]

@@ -674,6 +674,54 @@ fn who_may_not_see_a_program_compares_the_port_alone_or_says_so() {
     drop(machine);
 }
 
+/// The counts of what the coverage of a report leaves out for reasons that have these words.
+fn left_out(report: &Value, words: &str) -> Vec<u64> {
+    let all = report["coverage"]["subjects"].as_array().unwrap().iter();
+    let its = all.filter(|it| it["reason"].as_str().unwrap().contains(words));
+    its.map(|it| it["count"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_port_of_a_container_is_kept_where_docker_is_off_and_coverage_says_what_no_engine_told() {
+    let project = project("[ports]\n");
+    project.ok(&["export", "--accept", "--quiet", "--docker", "off"]);
+    let lock = project.read("audit/locks/ports.lock.txt");
+    // A kernel leads packets to a container also without a socket.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    project.file("audit/locks/ports.lock.txt", &format!("{lock}tcp\t127.0.0.1\t{port}\tcontainer:web\n"));
+    let is_of_it = |report: &Value| {
+        let all = findings(report, "ports");
+        all.into_iter().find(|(subject, _)| *subject == format!("tcp:127.0.0.1:{port}"))
+    };
+    let (_, report) = project.check(&["--only", "ports", "--docker", "off"]);
+    assert_eq!(is_of_it(&report), None);
+    assert_eq!(left_out(&report, "docker is off: which container has the port"), [1]);
+    let away = |project: &Project| {
+        let mut command =
+            project.driftlock(&["check", "--only", "ports", "--format", "json", "--docker", "auto"]);
+        Ran(command.env("DOCKER_HOST", "unix:///nowhere/engine.sock").output().unwrap())
+    };
+    let ran = away(&project);
+    assert_eq!((ran.code(), is_of_it(&ran.report()).unwrap().1.as_str()), (1, "unreadable"));
+    // Nothing of a container is locked: whether one has a port is not known all the same.
+    project.file("audit/locks/ports.lock.txt", &lock);
+    let report = away(&project).report();
+    assert_eq!(left_out(&report, "because it could not be asked"), [1]);
+}
+
+#[test]
+fn a_pattern_over_packages_hides_no_container_that_could_not_be_looked_into() {
+    let project = project("[packages]\ncontainers = [\"web\"]\nignore = [\"w*\"]\n");
+    project.ok(&["export", "--accept", "--quiet", "--docker", "off"]);
+    let mut command = project.driftlock(&["check", "--only", "packages", "--format", "json"]);
+    let ran = Ran(command.env("DOCKER_HOST", "unix:///nowhere/engine.sock").output().unwrap());
+    let report = ran.report();
+    assert_eq!(
+        (ran.code(), findings(&report, "packages")),
+        (1, vec![("web".to_owned(), "unreadable".to_owned())])
+    );
+}
+
 /// A project with probes, and the machine over SSH.
 fn probing(probes: &str) -> (Machine, Project, Server) {
     let machine = Machine::new("true");

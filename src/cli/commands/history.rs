@@ -82,8 +82,8 @@ pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> 
     };
     runs.retain(|past| is_wanted(past.target.as_deref()));
     let drifters = drifters(&runs);
-    let events = journal::counts(&project.root, since, &is_wanted);
-    let events = events.map_err(|error| Failure::at(&journal::directory(&project.root), &error))?;
+    let events = journal::counts(&project.store_root, since, &is_wanted);
+    let events = events.map_err(|error| Failure::at(&journal::directory(&project.store_root), &error))?;
     let text = match (args.format, args.subjects) {
         (Format::Terminal, false) => {
             let colour = session.color.colours_stdout();
@@ -109,7 +109,7 @@ pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> 
 
 /// Tells of trends.
 fn trends(project: &Project, args: &HistoryArgs) -> Result<u8, Failure> {
-    let dir = journal::directory(&project.root);
+    let dir = journal::directory(&project.store_root);
     let read = journal::read_on(&dir, &mut JournalPosition::default());
     let mut events = read.map_err(|error| Failure::at(&project.named(&dir), &error))?;
     let since = clock::unix().saturating_sub(i64::from(args.days) * 86_400);

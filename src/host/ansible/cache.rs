@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::FactSource;
 use crate::atomic::{LARGEST_TEXT, read_file_within};
-use crate::model::{Reason, in_words, lasting, printable_path};
+use crate::model::{OutOfDate, Reason, in_words, is_up_to_date, lasting, printable_path};
 
 /// What stands before a host's name since 2.19.
 const SCHEMA: &str = "s1_";
@@ -20,8 +20,6 @@ const SCHEMA: &str = "s1_";
 const PAYLOAD: &str = "__payload__";
 /// So many other hosts are named in an error.
 const NAMED: usize = 3;
-/// A time that is further ahead of this machine's is one of another clock, in seconds.
-const AHEAD: i64 = 300;
 /// The words of an SSH key's kind.
 const KEY_KINDS: [&str; 4] = ["ed25519", "ecdsa", "rsa", "dsa"];
 
@@ -58,21 +56,18 @@ pub(super) fn read(source: &FactSource) -> Result<CachedFacts, Reason> {
     let gathered = facts.get("ansible_date_time").and_then(|time| time.get("epoch"));
     let gathered = gathered.and_then(|text| text.as_str()?.parse::<i64>().ok());
     let made = gathered.map_or(modified, |gathered| gathered.min(modified));
-    let age = (source.clock)().saturating_sub(made);
-    if age > source.max_age {
-        return Err(failed(format!(
+    match is_up_to_date(made, source.max_age, (source.clock)()) {
+        Ok(()) => Ok(CachedFacts { facts, shown }),
+        Err(OutOfDate::Old(age)) => Err(failed(format!(
             "the facts are {} old, and count for {} (facts_max_age): gather them again",
             lasting(age),
             lasting(source.max_age)
-        )));
+        ))),
+        Err(OutOfDate::Ahead(by)) => Err(failed(format!(
+            "it is dated {} ahead of this machine: set one of the two clocks right",
+            lasting(by)
+        ))),
     }
-    if age < -AHEAD {
-        let ahead = lasting(age.saturating_neg());
-        return Err(failed(format!(
-            "it is dated {ahead} ahead of this machine: set one of the two clocks right"
-        )));
-    }
-    Ok(CachedFacts { facts, shown })
 }
 
 /// The newest file of the host among those that the pattern names, and when it was last changed.

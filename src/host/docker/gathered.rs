@@ -297,7 +297,7 @@ impl ListedContainer {
         let is_asked = is_used || self.wants_variables(query);
         let is_wanted =
             self.left_out(query).is_none() && (self.is_open || is_asked || self.is_unknown(query));
-        is_wanted || self.publishes()
+        is_wanted || (query.ports && self.publishes())
     }
 
     /// Whether it publishes ports now.
@@ -499,6 +499,7 @@ mod tests {
             image: None,
             ignores_unnamed,
             limited: Limited::default(),
+            ports: false,
             clock: || 0,
         };
         for (named, ignores_unnamed, is_looked_at) in

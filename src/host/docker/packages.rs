@@ -30,6 +30,7 @@ pub(in crate::host) fn query_of(containers: &[Glob]) -> ContainerQuery {
         image: None,
         ignores_unnamed: false,
         limited: Limited::default(),
+        ports: false,
         clock: || 0,
     }
 }

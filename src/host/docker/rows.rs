@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::Error as _;
 
 use crate::host::ContainerLimits;
-use crate::model::{Mount, PublishedPort, full_image_name};
+use crate::model::{Mount, NanoCpus, PublishedPort, full_image_name};
 
 /// The kind of a mount whose source is a path of the engine's machine.
 pub(super) const BIND: &str = "bind";
@@ -156,15 +156,13 @@ pub(super) struct LimitRow {
 
 /// The period of a share where none is told, in microseconds: that of the kernel.
 const CPU_PERIOD: u64 = 100_000;
-/// One processor, in billionths.
-const ONE_CPU: u128 = 1_000_000_000;
 
 impl LimitRow {
     /// The limits; what is no number above 0 is none.
     pub(super) fn limits(self) -> ContainerLimits {
         let above = |value: Option<i64>| value.and_then(|it| u64::try_from(it).ok()).unwrap_or_default();
         let period = Some(above(self.cpu_period)).filter(|it| *it > 0).unwrap_or(CPU_PERIOD);
-        let share = u128::from(above(self.cpu_quota)) * ONE_CPU / u128::from(period);
+        let share = u128::from(above(self.cpu_quota)) * u128::from(NanoCpus::ONE) / u128::from(period);
         let nano_cpus = match above(self.nano_cpus) {
             0 => u64::try_from(share).unwrap_or(u64::MAX),
             told => told,

@@ -566,6 +566,48 @@ fn only_containers_that_came_up_within_this_minute_and_not_for_the_first_time_ar
     }
 }
 
+#[test]
+fn containers_are_inspected_for_ports_and_limits_only_where_those_are_compared() {
+    let publishing = |i: u64| {
+        let mut one = listed(&format!("c{i}"), "app:1", &id("a"), "running");
+        one["Ports"] = json!([{"IP": "127.0.0.1", "PrivatePort": 80, "PublicPort": 7000 + i, "Type": "tcp"}]);
+        one
+    };
+    let list = Value::Array((0..20).map(publishing).collect()).to_string();
+    let engine = FakeEngine::new(move |path| match path.split(['/', '?']).collect::<Vec<_>>()[..] {
+        ["", "containers", "json", ..] => Reply::Body(200, list.clone()),
+        ["", "images", "json", ..] => Reply::Body(200, "[]".to_owned()),
+        _ => Reply::Body(200, json!({}).to_string()),
+    });
+    let calls = |more: &str, ports: Option<&str>, checks: &[&str]| {
+        let project = locked();
+        let before = project.read("audit/driftlock.toml");
+        project.file("cmdb.json", "{\"c0\": {\"power_state\": \"on\"}}");
+        let more = more.replace("ROOT", project.root().to_str().unwrap());
+        project.file("audit/driftlock.toml", &format!("{before}{more}"));
+        if let Some(port) = ports {
+            let lock =
+                project.read(LOCK).replace("\"running\"", &format!("\"running\", \"ports\": [\"{port}\"]"));
+            project.file(LOCK, &lock);
+        }
+        let only: Vec<&str> = checks.iter().flat_map(|check| ["--only", check]).collect();
+        check(&project, &engine.host(), &[&["--docker", "required"], &only[..]].concat());
+        engine.calls().len()
+    };
+    let desired = "[desired.cmdb]\nurl = \"file://ROOT/cmdb.json\"\n";
+    let locked_port = Some("127.0.0.1:7000->80/tcp");
+    for (more, ports, checks, expected) in [
+        ("", None, &["docker_images", "container_networks"][..], 2),
+        ("", locked_port, &["container_networks"], 22),
+        ("[ports]\n", None, &["docker_images", "ports"], 22),
+        ("[ports]\n", None, &["docker_images"], 2),
+        (desired, None, &["docker_images", "container_state"], 2),
+        (desired, None, &["docker_images", "desired_state"], 22),
+    ] {
+        assert_eq!(calls(more, ports, checks), expected, "{more} {ports:?} {checks:?}");
+    }
+}
+
 /// An engine of many containers, one image each; the tags of the first few were moved.
 fn crowd(count: usize, moved: usize) -> FakeEngine {
     let own = |i: usize| format!("sha256:{i:064x}");

@@ -97,6 +97,7 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
         image: None,
         ignores_unnamed: false,
         limited: Limited::default(),
+        ports: true,
         clock: || 0,
     });
     match host.observe(&[query], &Watch::default()).unwrap().remove(0) {
@@ -623,6 +624,7 @@ fn a_connection_that_breaks_meanwhile_is_told() {
         image: None,
         ignores_unnamed: false,
         limited: Limited::default(),
+        ports: true,
         clock: || 0,
     });
     let host = Way::to(&server).host(&stage.project.root(), EngineAccess::Auto);

@@ -59,7 +59,7 @@ fn audited(
         docker_asked: true,
         compared_before: false,
         image: None,
-        limits: false,
+        everything: false,
         has_facts: false,
         asks_desired: false,
         no_machine: false,

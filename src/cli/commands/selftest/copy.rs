@@ -255,7 +255,7 @@ fn setting<'a>(config: &'a Config, scope: &'a Scope, purpose: Purpose) -> Settin
         docker_asked: docker == DockerMode::Required,
         compared_before: false,
         image: None,
-        limits: purpose == Purpose::Export,
+        everything: purpose == Purpose::Export,
         has_facts: false,
         asks_desired: false,
         no_machine: false,

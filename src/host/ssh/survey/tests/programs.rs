@@ -225,6 +225,7 @@ fn containers_alone_need_no_script() {
         image: None,
         ignores_unnamed: false,
         limited: crate::host::Limited::default(),
+        ports: false,
         clock: || 0,
     };
     assert!(Survey::new(&Layout::of_root(Path::new("/")), &[Query::Containers(query)]).is_none());
