@@ -23,7 +23,7 @@ pub struct Policy {
     pub severity: Option<Severity>,
     /// The notifications that tell of it; `None` leaves that to the configuration.
     pub notify: Option<Vec<String>>,
-    /// When nobody is told and nothing is repaired, in minutes of the day: from, until.
+    /// When nothing is repaired without a person, in minutes of the day: from, until.
     pub quiet: Option<(u16, u16)>,
     /// The change request that is opened for it.
     pub auto_change_request: Option<String>,
@@ -112,7 +112,7 @@ impl Policy {
         unmet.or_else(|| no_field.map(|_| ("monitored_fields", affair.fields.join(", "))))
     }
 
-    /// Whether it is quiet at a minute of the day.
+    /// Whether nothing is repaired without a person at a minute of the day.
     #[must_use]
     pub fn is_quiet_at(&self, minute: u16) -> bool {
         self.quiet.is_some_and(|(from, until)| {

@@ -78,8 +78,11 @@ impl Cron {
         let is_open = |field: Option<&str>| field.is_some_and(|field| field.starts_with('*'));
         let mut days = text.split_whitespace().skip(2).step_by(2);
         let both = is_open(days.next()) || is_open(days.next());
-        let parser =
-            CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).dom_and_dow(both).build();
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .dom_and_dow(both)
+            .build();
         let pattern = parser
             .parse(text)
             .map_err(|why| CronFault::Pattern(shown(), escaped(why.to_string().as_bytes())))?;

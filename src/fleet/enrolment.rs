@@ -11,11 +11,9 @@ use russh::keys::{PrivateKey, PublicKey};
 use crate::atomic::{read_file_within, replace_file, replace_private_file};
 use crate::audit::signing_key::Nobody;
 use crate::audit::trust_policy::without_summer_time;
-use crate::config::written_by_others;
 use crate::control::clock;
 use crate::error::Failure;
 use crate::fleet::message::NAMESPACE;
-use crate::git::Repository;
 use crate::host::ssh::SigningKey;
 use crate::model::printable_path;
 use crate::project::Project;
@@ -169,7 +167,7 @@ impl AllowedWorkers {
                  --allow FILE",
             )
         })?;
-        if let Some(why) = written_by_others(&path).or_else(|| tracked(project, &path)) {
+        if let Some(why) = state::of_others(&project.root, &path) {
             return Err(unusable(&path, &why));
         }
         let signers = trust::parse(&bytes).map_err(|bad| unusable(&path, &bad.to_string()))?;
@@ -186,18 +184,5 @@ impl AllowedWorkers {
         let clock = Clock { now: clock::unix(), local: &without_summer_time };
         let case = Case { namespace: NAMESPACE, signers: &self.signers, clock, principal: None };
         trust::judge(&signature, message, &case)
-    }
-}
-
-/// Why the list may not be used: who writes the repository would say whose results count.
-fn tracked(project: &Project, path: &Path) -> Option<String> {
-    let repository = Repository::around(&project.root).ok()?;
-    let name = path.strip_prefix(&project.root).ok()?.to_str()?;
-    match repository.index() {
-        Ok(index) if index.lists(&repository.path(name.as_bytes())) => Some(
-            "git tracks it, so that a commit could allow anybody; remove it with: git rm --cached".to_owned(),
-        ),
-        Ok(_) => None,
-        Err(error) => Some(error.to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! Durations as people write and read them.
+//! Durations and numbers as people write and read them.
 
 /// Reads a duration, in seconds: `90s`, `20m`, `12h`, `7d`, `2w`, or several of them in a row.
 #[must_use]
@@ -20,6 +20,12 @@ pub fn seconds(text: &str) -> Option<i64> {
         rest = &rest[digits + 1..];
     }
     (!text.is_empty()).then_some(total)
+}
+
+/// A number and its noun: `1 run`, `3 runs`.
+#[must_use]
+pub fn counted(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 /// A duration in one or two units: `45 seconds`, `20 minutes`, `1 hour 30 minutes`, `3 days`.

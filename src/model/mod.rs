@@ -45,7 +45,7 @@ pub use check::{CheckLabels, CheckMeta, CheckResult, Role};
 pub use cover::cover;
 pub use cpus::{NanoCpus, NoCpus};
 pub use digest::{Digest, Hasher};
-pub use duration::{lasting, seconds};
+pub use duration::{counted, lasting, seconds};
 pub use entry::{Entry, Unreadable};
 pub use environment::{AppliedEnvironment, ContainerEnvironment, EnvironmentNames};
 pub use explanation::{AcceptedBy, Explanation};

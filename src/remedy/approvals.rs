@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic::{LARGEST_TEXT, read_file_within, replace_file};
 use crate::control::clock;
 use crate::model::Digest;
 use crate::store::state;
@@ -37,9 +36,10 @@ pub(crate) struct Approval {
 /// All approvals that hold now.
 ///
 /// # Errors
-/// When the file cannot be read or is none.
+/// When the file cannot be read, is none, or may have come from somebody else.
 pub(crate) fn valid(root: &Path, target: Option<&str>) -> io::Result<Vec<Approval>> {
-    let mut all: Vec<Approval> = read(root, APPROVALS, target)?.unwrap_or_default();
+    let path = state::file(root, APPROVALS, target);
+    let mut all: Vec<Approval> = state::read_own(root, &path)?.unwrap_or_default();
     let now = clock::unix();
     all.retain(|it| it.until > now);
     Ok(all)
@@ -48,18 +48,18 @@ pub(crate) fn valid(root: &Path, target: Option<&str>) -> io::Result<Vec<Approva
 /// Adds an approval; those that have expired go.
 ///
 /// # Errors
-/// When the file cannot be read or written.
+/// When the file cannot be read or written, or may have come from somebody else.
 pub(crate) fn add(root: &Path, target: Option<&str>, approval: Approval) -> io::Result<()> {
     let mut all = valid(root, target)?;
     all.retain(|it| it.plan != approval.plan || it.by != approval.by);
     all.push(approval);
-    write(root, APPROVALS, target, &all)
+    state::write_own(&state::file(root, APPROVALS, target), &all)
 }
 
 /// Who approved a plan, of those that are not `other_than`.
 ///
 /// # Errors
-/// When the file cannot be read or is none.
+/// When the file cannot be read, is none, or may have come from somebody else.
 pub(crate) fn of_plan(
     root: &Path,
     target: Option<&str>,
@@ -74,9 +74,10 @@ pub(crate) fn of_plan(
 /// The commit that a place was last repaired to.
 ///
 /// # Errors
-/// When the file cannot be read or is none.
+/// When the file cannot be read, is none, or may have come from somebody else.
 pub(super) fn last_commit(root: &Path, target: Option<&str>) -> io::Result<Option<String>> {
-    let all: BTreeMap<String, String> = read(root, REPAIRED, target)?.unwrap_or_default();
+    let path = state::file(root, REPAIRED, target);
+    let all: BTreeMap<String, String> = state::read_own(root, &path)?.unwrap_or_default();
     Ok(all.get("commit").cloned())
 }
 
@@ -86,33 +87,7 @@ pub(super) fn last_commit(root: &Path, target: Option<&str>) -> io::Result<Optio
 /// When the file cannot be written.
 pub(super) fn note_commit(root: &Path, target: Option<&str>, commit: &str) -> io::Result<()> {
     let all = BTreeMap::from([("commit".to_owned(), commit.to_owned())]);
-    write(root, REPAIRED, target, &all)
-}
-
-fn read<T: for<'de> Deserialize<'de>>(
-    root: &Path,
-    name: &str,
-    target: Option<&str>,
-) -> io::Result<Option<T>> {
-    match read_file_within(&state::file(root, name, target), LARGEST_TEXT) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn write<T: Serialize>(root: &Path, name: &str, target: Option<&str>, what: &T) -> io::Result<()> {
-    let path = state::file(root, name, target);
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
-        let ignore = dir.join(".gitignore");
-        if !ignore.exists() {
-            replace_file(&ignore, b"*\n")?;
-        }
-    }
-    let mut bytes = serde_json::to_vec_pretty(what).map_err(io::Error::from)?;
-    bytes.push(b'\n');
-    replace_file(&path, &bytes)
+    state::write_own(&state::file(root, REPAIRED, target), &all)
 }
 
 #[cfg(test)]
@@ -139,7 +114,11 @@ mod tests {
         assert_eq!(of_plan(root.path(), None, plan, None).unwrap(), None);
         add(root.path(), Some("prod"), approval(clock::unix() - 1)).unwrap();
         assert_eq!(of(plan, None), None);
-        std::fs::write(state::file(root.path(), APPROVALS, Some("prod")), "{").unwrap();
+        let path = state::file(root.path(), APPROVALS, Some("prod"));
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        assert!(of_plan(root.path(), Some("prod"), plan, None).is_err());
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::write(&path, "{").unwrap();
         assert!(of_plan(root.path(), Some("prod"), plan, None).is_err());
     }
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic::{LARGEST_TEXT, read_file_within, replace_file};
 use crate::config::policies::{Policy, Repair};
 use crate::config::{Rate, RemediationGate};
 use crate::control::clock;
@@ -49,13 +48,9 @@ impl Attempts {
     /// Reads what was tried at a place.
     ///
     /// # Errors
-    /// When the file cannot be read or is none: nothing may be tried then.
+    /// When the file cannot be read, is none, or may have come from somebody else: nothing may be tried then.
     pub(crate) fn read(root: &Path, target: Option<&str>) -> io::Result<Self> {
-        match read_file_within(&state::file(root, ATTEMPTS, target), LARGEST_TEXT) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        }
+        Ok(state::read_own(root, &state::file(root, ATTEMPTS, target))?.unwrap_or_default())
     }
 
     /// Writes it; what is long over is left out.
@@ -72,8 +67,7 @@ impl Attempts {
         let longest = gate.per_subject.seconds.max(gate.per_host.seconds);
         self.attempts.retain(|it| it.at > now - longest);
         self.escalated.retain(|_, at| *at > now - LEFT_ALONE);
-        let bytes = serde_json::to_vec(self).map_err(io::Error::from)?;
-        replace_file(&state::file(root, ATTEMPTS, target), &bytes)
+        state::write_own(&state::file(root, ATTEMPTS, target), self)
     }
 
     fn within(&self, rate: Rate, now: i64, is_it: impl Fn(&Attempt) -> bool) -> u32 {
@@ -111,7 +105,7 @@ impl Attempts {
         self.escalated.get(subject).is_some_and(|at| *at > now - LEFT_ALONE)
     }
 
-    /// Whether anything was ever left to a person or tried.
+    /// Leaves a subject to a person no longer; false where it was not.
     pub(crate) fn forget(&mut self, subject: &str) -> bool {
         self.escalated.remove(subject).is_some()
     }
@@ -130,14 +124,24 @@ pub(crate) struct WantedRepair {
     pub(crate) policy: String,
     /// The program in place of the undo.
     pub(crate) program: Option<String>,
-    /// Whether somebody must have approved it.
-    pub(crate) needs_approval: bool,
+    /// The finding as that policy judges it.
+    event: Event,
 }
 
 impl WantedRepair {
     /// How commands name the finding.
     pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.check, escaped(&self.key))
+    }
+
+    /// The event that leaves it to a person.
+    pub(crate) fn escalation(&self, why: String) -> Event {
+        let mut event = self.event.clone();
+        (event.event, event.severity) = (Happened::Escalated, event.severity.map(Severity::raised));
+        (event.detected_at, event.detected_at_unix) = clock::utc();
+        event.evidence.by = Some(format!("policy {}", self.policy));
+        event.evidence.reason = Some(why);
+        event
     }
 }
 
@@ -196,14 +200,14 @@ impl Automatic<'_> {
         }
         let mut planned = Attempts { attempts: tried.attempts.clone(), escalated: tried.escalated.clone() };
         for (check, finding, event, policy) in wanted {
-            let repair = wish(check.id, finding, policy);
+            let repair = wish(check.id, finding, policy, event);
             let name = repair.name();
             if planned.is_left(&name, now) {
                 continue;
             }
             if let Some(why) = planned.used_up(self.gate, &name, now) {
                 planned.escalate(&name);
-                decision.escalations.push((name, escalation(event, policy, why)));
+                decision.escalations.push((name, repair.escalation(why)));
             } else {
                 planned.note(&name);
                 decision.repairs.push(repair);
@@ -240,7 +244,7 @@ impl Automatic<'_> {
     }
 }
 
-fn wish(check: &'static str, finding: &Finding, policy: &Policy) -> WantedRepair {
+fn wish(check: &'static str, finding: &Finding, policy: &Policy, event: Event) -> WantedRepair {
     let program = match &policy.auto_remediate {
         Some(Repair::Program(name)) => Some(name.clone()),
         _ => None,
@@ -251,15 +255,6 @@ fn wish(check: &'static str, finding: &Finding, policy: &Policy) -> WantedRepair
         fingerprint: finding.fingerprint(check).to_string(),
         policy: policy.name.clone(),
         program,
-        needs_approval: policy.needs_approval(),
+        event,
     }
-}
-
-/// The event of a finding that is left to a person.
-fn escalation(event: Event, policy: &Policy, why: String) -> Event {
-    let mut event = Event { event: Happened::Escalated, ..event };
-    event.severity = event.severity.map(Severity::raised);
-    event.evidence.by = Some(format!("policy {}", policy.name));
-    event.evidence.reason = Some(why);
-    event
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::approvals;
 use super::automatic::Attempts;
 use super::keep::{self, ReplacedFiles};
-use super::perform::{Stage, StepFault};
+use super::perform::{Apply, Stage, StepFault};
 use super::plan::{Chosen, Planning, RemedyItem, RemedyPlan, why_not};
 use super::refusal::RemedyRefusal;
 use super::step::{FileStep, RemedyStep};
@@ -30,7 +30,9 @@ use crate::events::journal::Journal;
 use crate::events::rules::EventRules;
 use crate::git::{Limit, Repository};
 use crate::host::{FileChange, PlaceState, Watch};
-use crate::model::{Category, Kind, Report, Severity, Status, escaped, name_of, printable_path, short_id};
+use crate::model::{
+    Category, Kind, Report, Severity, Status, escaped, name_of, printable_path, quoted, short_id,
+};
 use crate::project::Project;
 use crate::store::after_run::lock_project;
 use crate::store::lock::Turn;
@@ -92,6 +94,23 @@ pub(crate) struct RemedyOutcome {
     pub(crate) events: Vec<Event>,
     /// What could not be recorded.
     pub(crate) warnings: Vec<String>,
+}
+
+impl RemedyOutcome {
+    /// Leaves to a person what was repaired and put back again.
+    fn put_back(&mut self, plan: &RemedyPlan, words: &str) {
+        for (_, why) in &mut self.escalated {
+            why.push_str("; ");
+            why.push_str(words);
+        }
+        let has_files =
+            |name: &String| plan.items.iter().any(|it| it.name() == *name && it.files().next().is_some());
+        let (back, resolved) = std::mem::take(&mut self.resolved).into_iter().partition(has_files);
+        self.resolved = resolved;
+        let back: Vec<String> = back;
+        self.escalated.extend(back.into_iter().map(|name| (name, words.to_owned())));
+        self.warnings.push(words.to_owned());
+    }
 }
 
 /// Picks the findings of a report that are to be repaired.
@@ -239,20 +258,41 @@ impl RemedyJob<'_> {
             plan.steps().into_iter().find(|step| self.is_automatic && !allow.contains(&step.kind()));
         if let Some(step) = forbidden {
             let name = plan.items.first().map(RemedyItem::name).unwrap_or_default();
-            return Err(refusal(&[(name, RemedyRefusal::NotAllowed(step.kind().word()))]));
+            let refused = RemedyRefusal::NotAllowed {
+                kind: step.kind().word(),
+                command: self.command("remediate", plan, ""),
+            };
+            return Err(refusal(&[(name, refused)]));
         }
         for item in &plan.items {
-            let other_than = match self.needs_approval(item) {
+            let (why, other_than) = match self.needs_approval(item) {
                 NeededApproval::Nobodys => continue,
-                NeededApproval::Anybodys => None,
-                NeededApproval::Others(than) => Some(than),
+                NeededApproval::Anybodys(why) => (why, None),
+                NeededApproval::Others(than) => ("its policy wants somebody else's word", Some(than)),
             };
             let approved = approvals::of_plan(root, target, plan.digest(), other_than).map_err(at_state)?;
             if approved.is_none() {
-                return Err(refusal(&[(item.name(), RemedyRefusal::NotApproved)]));
+                let refused = RemedyRefusal::NotApproved {
+                    why,
+                    by: other_than.map(|than| escaped(name_of(than).as_bytes())),
+                    look: self.command("remediate", plan, " --dry-run"),
+                    approve: self.command("approve", plan, " --until 4h --reason TEXT"),
+                };
+                return Err(refusal(&[(item.name(), refused)]));
             }
         }
         Ok(())
+    }
+
+    /// A command of driftlock about the findings of a plan.
+    fn command(&self, verb: &str, plan: &RemedyPlan, options: &str) -> String {
+        let names: Vec<String> = plan.items.iter().map(|item| quoted(&item.name())).collect();
+        let option = |name: &str, value: Option<&str>| {
+            value.map(|value| format!(" --{name} {}", quoted(value))).unwrap_or_default()
+        };
+        let target = option("target", self.aim.target.as_deref());
+        let with = option("with", self.program);
+        format!("driftlock {verb} {}{target}{with}{options}", names.join(" "))
     }
 
     /// Whether somebody must have approved the repair of a finding, and who that may not be.
@@ -265,8 +305,12 @@ impl RemedyJob<'_> {
         match approval {
             // Who looks at the steps to approve them is not asked for an approval.
             Some(ApprovalBy::Other) if !self.is_approver => NeededApproval::Others(&self.by),
-            Some(ApprovalBy::Any) if !self.is_agreed => NeededApproval::Anybodys,
-            _ if item.category == Category::Security && !self.is_agreed => NeededApproval::Anybodys,
+            Some(ApprovalBy::Any) if !self.is_agreed => {
+                NeededApproval::Anybodys("its policy wants an approval")
+            }
+            _ if item.category == Category::Security && !self.is_agreed => {
+                NeededApproval::Anybodys("it concerns security")
+            }
             _ => NeededApproval::Nobodys,
         }
     }
@@ -290,8 +334,14 @@ impl RemedyJob<'_> {
                 let dir = self.project.store_root.join(keep::directory());
                 Failure::at(&dir, &error).hint("nothing was changed: what is replaced must be kept first")
             };
-            kept =
-                Some(ReplacedFiles::begin(&self.project.store_root, who, plan.lines(), &files).map_err(at)?);
+            let root = &self.project.store_root;
+            kept = Some(ReplacedFiles::begin(root, who, plan.lines(), &files).map_err(at)?);
+        }
+        if let Err(refused) = self.is_as_seen(prepared, &files, watch) {
+            if let Some(kept) = &mut kept {
+                let _ = kept.end("refused");
+            }
+            return Err(refused);
         }
         let fault = self.perform(prepared, watch).err();
         // Whatever was done is looked at, also where somebody wants to end it.
@@ -300,30 +350,54 @@ impl RemedyJob<'_> {
         let mut outcome = Self::judge(plan, &examined.report, after.as_ref(), fault.as_ref());
         if let Ok(after) = &after
             && is_worse(plan, &examined.report, &after.report)
+            && plan.files().next().is_some()
         {
-            Self::put_back(prepared, &mut outcome, &end);
+            let end_of_it = Self::put_back(prepared, &end);
+            // What was put back is not repaired, whatever the look before said.
+            let last = self.look(&end);
+            outcome = Self::judge(plan, &examined.report, last.as_ref(), fault.as_ref());
+            outcome.put_back(plan, &end_of_it);
         }
         outcome.kept = kept.as_ref().map(|kept| kept.place().to_owned());
         self.record(plan, kept.as_mut(), &mut outcome);
         Ok(outcome)
     }
 
+    /// Refuses before the first write what is not as the plan was made for it.
+    fn is_as_seen(&self, prepared: &Prepared, files: &[&FileStep], watch: &Watch) -> Result<(), Failure> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let never = |_: &Proposal| Ok(());
+        match self.stage(prepared, &never).moved(files, watch)? {
+            None => Ok(()),
+            Some((file, fault)) => {
+                let refused = RemedyRefusal::file(&file.path, fault);
+                Err(refusal(&[(self.aim.name(), refused)]))
+            }
+        }
+    }
+
     fn perform(&self, prepared: &Prepared, watch: &Watch) -> Result<(), StepFault> {
-        let Prepared { plan, examined } = prepared;
-        let program: Option<&Remediation> =
-            self.program.and_then(|name| self.project.config.remediations.get(name));
         // An apply that has begun is not left in the middle because the run is ended: its own deadline holds.
         let never = Watch::default();
         let apply = |proposal: &Proposal| infrastructure::apply(self.project, self.aim, proposal, &never);
-        let stage = Stage {
+        let stage = self.stage(prepared, &apply);
+        prepared.plan.steps().into_iter().try_for_each(|step| stage.carry_out(step, watch))
+    }
+
+    fn stage<'s>(&'s self, prepared: &'s Prepared, apply: &'s Apply<'s>) -> Stage<'s> {
+        let Prepared { plan, examined } = prepared;
+        let program: Option<&Remediation> =
+            self.program.and_then(|name| self.project.config.remediations.get(name));
+        Stage {
             host: &*examined.host,
             docker: self.aim.docker_command(),
             environment: &self.project.control.environment,
             about: self.about(plan),
             program,
-            apply: &apply,
-        };
-        plan.steps().into_iter().try_for_each(|step| stage.carry_out(step, watch))
+            apply,
+        }
     }
 
     /// What a program may know of the findings.
@@ -384,26 +458,17 @@ impl RemedyJob<'_> {
         outcome
     }
 
-    /// Puts back what stood there before.
-    fn put_back(prepared: &Prepared, outcome: &mut RemedyOutcome, watch: &Watch) {
-        let back: Vec<(&FileStep, FileChange)> =
-            prepared.plan.files().map(|file| (file, reversed(file))).collect();
-        if back.is_empty() {
-            return;
-        }
-        let changes: Vec<FileChange> = back.iter().rev().map(|(_, change)| change.clone()).collect();
-        let told = match prepared.examined.host.amend(&changes, watch) {
+    /// Puts back what stood there before, and says what came of that.
+    fn put_back(prepared: &Prepared, watch: &Watch) -> String {
+        let mut changes: Vec<FileChange> = prepared.plan.files().map(reversed).collect();
+        changes.reverse();
+        match prepared.examined.host.amend(&changes, watch) {
             Err(error) => format!("what was there could not be put back: {error}"),
             Ok(done) => match done.into_iter().find_map(Result::err) {
                 Some(fault) => format!("not all of what was there could be put back: {fault}"),
                 None => "what was there was put back, since the repair made it worse".to_owned(),
             },
-        };
-        for (_, why) in &mut outcome.escalated {
-            why.push_str("; ");
-            why.push_str(&told);
         }
-        outcome.warnings.push(told);
     }
 
     /// Writes what became of the repair into the journal, and beside what was replaced.
@@ -420,8 +485,11 @@ impl RemedyJob<'_> {
         }
         outcome.events = events;
         let all_resolved = outcome.escalated.is_empty();
-        if !self.is_automatic {
-            self.forget(&outcome.resolved);
+        if !self.is_automatic
+            && let Err(error) = self.forget(&outcome.resolved)
+        {
+            let what = "policies still leave to a person what was repaired";
+            outcome.warnings.push(warning(what, &error));
         }
         if let Some(kept) = kept {
             let word = if all_resolved { "resolved" } else { "escalated" };
@@ -440,13 +508,11 @@ impl RemedyJob<'_> {
     }
 
     /// What a person repaired may be repaired by policies again.
-    fn forget(&self, resolved: &[String]) {
+    fn forget(&self, resolved: &[String]) -> std::io::Result<()> {
         let (root, target) = (&self.project.store_root, self.aim.target.as_deref());
-        let Ok(mut tried) = Attempts::read(root, target) else { return };
+        let mut tried = Attempts::read(root, target)?;
         let was_left = resolved.iter().filter(|name| tried.forget(name)).count();
-        if was_left > 0 {
-            let _ = tried.write(root, target, &self.project.config.remediation);
-        }
+        if was_left > 0 { tried.write(root, target, &self.project.config.remediation) } else { Ok(()) }
     }
 
     fn event(
@@ -480,7 +546,8 @@ impl RemedyJob<'_> {
 /// Whose approval a repair needs.
 enum NeededApproval<'a> {
     Nobodys,
-    Anybodys,
+    /// Of anybody, for this reason.
+    Anybodys(&'static str),
     /// Of somebody else than this one.
     Others(&'a str),
 }
@@ -557,5 +624,58 @@ fn reversed(file: &FileStep) -> FileChange {
         after: file.standing.clone(),
         keeps_owner,
         may_empty: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::host::{FilePlace, Ownership};
+    use crate::model::{Digest, Finding, Subject, SubjectSource, Value};
+
+    fn item(key: &str, steps: Vec<RemedyStep>) -> RemedyItem {
+        let subject = Subject { source: SubjectSource::LockFile, key: key.into() };
+        let finding = Finding::new(subject, Kind::Modified, Value::Absent, Value::Absent);
+        RemedyItem { check: "addon_hashes", finding, category: Category::Configuration, steps }
+    }
+
+    fn written(path: &str) -> RemedyStep {
+        let ownership = Ownership { mode: 0o644, uid: 0, gid: 0 };
+        let change = FileChange {
+            place: FilePlace { base: "/srv".into(), path: path.into() },
+            before: PlaceState::Nothing.state(),
+            after: PlaceState::File { bytes: Arc::from(&b""[..]), ownership },
+            keeps_owner: false,
+            may_empty: 0,
+        };
+        let file =
+            FileStep { path: path.into(), change, standing: PlaceState::Nothing, commit: None, diff: None };
+        RemedyStep::Files(vec![file])
+    }
+
+    #[test]
+    fn what_is_put_back_is_not_resolved() {
+        let started = RemedyStep::Container { verb: "start", name: "erp".to_owned() };
+        let items =
+            vec![item("a", vec![written("a")]), item("b", vec![written("b")]), item("erp", vec![started])];
+        let plan = RemedyPlan { items, baseline: Digest::of(b""), commit: None };
+        let mut outcome = RemedyOutcome {
+            resolved: vec!["addon_hashes/a".to_owned(), "addon_hashes/erp".to_owned()],
+            escalated: vec![("addon_hashes/b".to_owned(), "it is modified as before".to_owned())],
+            ..RemedyOutcome::default()
+        };
+        outcome.put_back(&plan, "what was there was put back");
+        assert_eq!(outcome.resolved, ["addon_hashes/erp"]);
+        let all: Vec<(&str, &str)> =
+            outcome.escalated.iter().map(|(name, why)| (name.as_str(), why.as_str())).collect();
+        assert_eq!(
+            all,
+            [
+                ("addon_hashes/b", "it is modified as before; what was there was put back"),
+                ("addon_hashes/a", "what was there was put back")
+            ]
+        );
     }
 }

@@ -7,7 +7,9 @@ use super::step::{FileStep, RemedyStep};
 use crate::config::Remediation;
 use crate::control::Environment;
 use crate::control::waits;
-use crate::host::{AmendFault, Executed, Execution, FileChange, Host, HostError, PlaceState, Watch, amend};
+use crate::host::{
+    AmendFault, Executed, Execution, FileChange, FilePlace, Host, HostError, PlaceState, Watch, amend,
+};
 use crate::model::{any_match, escaped};
 use crate::terraform::{Proposal, ProposalError};
 
@@ -26,6 +28,8 @@ const OF_ENGINES: [&str; 9] = [
 /// Variables that a program of the host's own file gets in any case.
 const OF_PROGRAMS: [&str; 4] = ["PATH", "HOME", "USER", "LANG"];
 
+/// Where programs begin: whoever calls driftlock may stand in a directory of somebody else.
+const BEGINS_IN: &str = "/";
 /// A value that is shorter hides nothing.
 const SHORTEST_SECRET: usize = 4;
 
@@ -66,8 +70,11 @@ pub(super) struct Stage<'a> {
     pub(super) about: Vec<(String, OsString)>,
     pub(super) program: Option<&'a Remediation>,
     /// Applies a plan of Terraform.
-    pub(super) apply: &'a dyn Fn(&Proposal) -> Result<(), ProposalError>,
+    pub(super) apply: &'a Apply<'a>,
 }
+
+/// Applies a plan of Terraform.
+pub(super) type Apply<'a> = dyn Fn(&Proposal) -> Result<(), ProposalError> + 'a;
 
 impl Stage<'_> {
     /// Carries out one step.
@@ -101,7 +108,12 @@ impl Stage<'_> {
                 let given: Vec<(String, OsString)> = self.given().collect();
                 variables.extend(given.iter().cloned());
                 variables.extend(self.about.iter().cloned());
-                let execution = Execution { argv: &argv, variables: &variables, dir: None, time: *timeout };
+                let execution = Execution {
+                    argv: &argv,
+                    variables: &variables,
+                    dir: Some(BEGINS_IN.as_ref()),
+                    time: *timeout,
+                };
                 let ended = amend::run(&execution)?;
                 succeeded(&argv, &Executed { said: without(&ended.said, &given), ..ended })
             }
@@ -119,6 +131,22 @@ impl Stage<'_> {
     fn variables(&self, names: &[&str]) -> Vec<(String, OsString)> {
         let value = |name: &&str| Some(((*name).to_owned(), self.environment.non_empty(name)?.to_owned()));
         names.iter().filter_map(value).collect()
+    }
+
+    /// The first of files that are no longer what the plan was made of.
+    pub(super) fn moved<'f>(
+        &self,
+        files: &[&'f FileStep],
+        watch: &Watch,
+    ) -> Result<Option<(&'f FileStep, AmendFault)>, HostError> {
+        let places: Vec<FilePlace> = files.iter().map(|file| file.change.place.clone()).collect();
+        let standing = self.host.held(&places, watch)?;
+        let moved = |file: &FileStep, standing: Result<PlaceState, AmendFault>| match standing {
+            Ok(standing) if standing.state() == file.change.before => None,
+            Ok(_) => Some(AmendFault::Moved),
+            Err(fault) => Some(fault),
+        };
+        Ok(files.iter().zip(standing).find_map(|(file, standing)| Some((*file, moved(file, standing)?))))
     }
 
     fn write(&self, files: &[FileStep], watch: &Watch) -> Result<(), StepFault> {
@@ -165,7 +193,8 @@ impl Stage<'_> {
     fn on_host(&self, argv: &[Vec<u8>], watch: &Watch) -> Result<Executed, HostError> {
         let variables = self.variables(&OF_ENGINES);
         let time = waits::REMEDY_ENGINE.most;
-        self.host.execute(&Execution { argv, variables: &variables, dir: None, time }, watch)
+        let dir = Some(BEGINS_IN.as_ref());
+        self.host.execute(&Execution { argv, variables: &variables, dir, time }, watch)
     }
 }
 

@@ -16,7 +16,8 @@ use crate::explain::{NoUndo, Situation, Step};
 use crate::git::Repository;
 use crate::host::{Host, Watch};
 use crate::model::{
-    Attribute, Category, CauseKind, Change, Digest, Finding, Kind, Origin, SubjectSource, escaped, short_id,
+    Attribute, Category, CauseKind, Change, Digest, Finding, Kind, Origin, SubjectSource, counted, escaped,
+    short_id,
 };
 
 /// One finding, and what repairs it.
@@ -136,12 +137,9 @@ impl RemedyPlan {
     }
 }
 
-fn counted(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
-}
-
 impl RemedyItem {
-    fn files(&self) -> impl Iterator<Item = &FileStep> {
+    /// The files that are changed for it.
+    pub(super) fn files(&self) -> impl Iterator<Item = &FileStep> {
         self.steps
             .iter()
             .flat_map(|step| if let RemedyStep::Files(files) = step { files.as_slice() } else { &[] })

@@ -34,9 +34,19 @@ pub(crate) enum RemedyRefusal {
     StaleBaseline(String),
     /// Nobody approved it.
     #[error(
-        "it concerns security, and nobody has approved these steps; see them with --dry-run, and approve them with: driftlock approve"
+        "{why}, and nobody{} has approved these steps; see them with: {look}; somebody{} approves them with: {approve}",
+        other_than(.by.as_deref()), other_than(.by.as_deref())
     )]
-    NotApproved,
+    NotApproved {
+        /// Why somebody must.
+        why: &'static str,
+        /// Who may not.
+        by: Option<String>,
+        /// The command that shows the steps.
+        look: String,
+        /// The one that approves them.
+        approve: String,
+    },
     /// It would lead to an older commit than the repair before.
     #[error(
         "the last repair here was to commit {last}, and {commit} does not descend from that; to go back on purpose, add --older"
@@ -81,8 +91,19 @@ pub(crate) enum RemedyRefusal {
     )]
     NotCommitted,
     /// The host does not allow it without a person.
-    #[error("[remediation] allow of the host's own file does not name \"{0}\"")]
-    NotAllowed(&'static str),
+    #[error(
+        "[remediation] allow of the host's own file does not name \"{kind}\"; name it there, or repair it yourself with: {command}"
+    )]
+    NotAllowed {
+        /// The kind of step.
+        kind: &'static str,
+        /// The command of a person.
+        command: String,
+    },
+}
+
+fn other_than(by: Option<&str>) -> String {
+    by.map(|by| format!(" else than {by}")).unwrap_or_default()
 }
 
 impl RemedyRefusal {

@@ -1,10 +1,18 @@
 //! What watchers remember, below `audit/state`: a file of each place, and who watches it.
 
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::atomic::{LARGEST_TEXT, read_file_within, replace_file};
+use crate::config::written_by_others;
 use crate::control::waits;
 use crate::error::Failure;
-use crate::model::printable_path;
+use crate::git::{GitError, Repository};
+use crate::model::{in_words, printable_path};
 use crate::store::lock::{NotNow, Turn};
 
 /// The directory, relative to the root.
@@ -14,6 +22,68 @@ pub(crate) const PATH: &str = "audit/state";
 pub(crate) fn file(root: &Path, name: &str, target: Option<&str>) -> PathBuf {
     let of_target = target.map(|target| format!("-{target}")).unwrap_or_default();
     root.join(PATH).join(format!("{name}{of_target}.json"))
+}
+
+/// Reads a file that decides what may be done, where nobody else can have written it; `None` where there is none.
+///
+/// # Errors
+/// When it cannot be read, has no sense, may be written by others, or came with the repository.
+pub(crate) fn read_own<T: DeserializeOwned>(root: &Path, path: &Path) -> io::Result<Option<T>> {
+    let bytes = match read_file_within(path, LARGEST_TEXT) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| named(path, &in_words(&error)))?,
+    };
+    if let Some(why) = of_others(root, path) {
+        return Err(named(path, &format!("it counts for nothing: {why}")));
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| named(path, &error.to_string()))
+}
+
+fn named(path: &Path, why: &str) -> io::Error {
+    let name = path.file_name().map(|name| printable_path(Path::new(name))).unwrap_or_default();
+    io::Error::other(format!("{name}: {why}"))
+}
+
+/// Writes such a file. Git is told to leave its directory alone.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_own<T: Serialize>(path: &Path, what: &T) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+        let ignore = dir.join(".gitignore");
+        if !ignore.exists() {
+            replace_file(&ignore, b"*\n")?;
+        }
+    }
+    let mut bytes = serde_json::to_vec_pretty(what).map_err(io::Error::from)?;
+    bytes.push(b'\n');
+    replace_file(path, &bytes)
+}
+
+/// Why somebody else may have written a file: by its owner and mode and those of the directories above it, or since git tracks it,
+/// so that it comes with a commit.
+pub(crate) fn of_others(root: &Path, path: &Path) -> Option<String> {
+    written_by_others(path).or_else(|| tracked(root, path))
+}
+
+fn tracked(root: &Path, path: &Path) -> Option<String> {
+    let name = path.strip_prefix(root).ok()?;
+    let repository = match Repository::around(root) {
+        Err(GitError::NoRepository { .. } | GitError::NoGit { .. }) => return None,
+        around => around,
+    };
+    let index = match repository.and_then(|repository| repository.index()) {
+        Ok(index) => index,
+        Err(error) => return Some(format!("whether git tracks it cannot be told: {error}")),
+    };
+    let name = index.repository().path(name.as_os_str().as_bytes());
+    // A link on the way to it could come with a commit as well.
+    let ends = name.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(end, _)| end);
+    let mut way = ends.chain([name.len()]).map(|end| &name[..end]);
+    way.any(|path| index.lists(path)).then(|| {
+        "git tracks it, so that a commit could say anything in it; remove it with: git rm --cached".to_owned()
+    })
 }
 
 /// Holds a place until what it gives is dropped: two watchers would tell of everything twice.
@@ -46,4 +116,60 @@ pub(crate) fn hold_agent(dir: &Path, is_over: &dyn Fn() -> bool) -> Result<Turn,
             NotNow::Interrupted => Failure::new(why.to_string()),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    fn git(dir: &Path, args: &[&str]) {
+        let mut git = Command::new("git");
+        assert!(git.arg("-C").arg(dir).args(args).status().unwrap().success());
+    }
+
+    fn why(root: &Path, path: &Path) -> String {
+        read_own::<Vec<u32>>(root, path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_others_may_write_and_what_came_with_a_commit_is_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        let path = file(root.path(), "grants", Some("prod"));
+        let read = || read_own::<Vec<u32>>(root.path(), &path).unwrap();
+        let why = || why(root.path(), &path);
+        assert_eq!(read(), None);
+        write_own(&path, &[7]).unwrap();
+        assert_eq!(read(), Some(vec![7]));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(why().contains("grants-prod.json: it counts for nothing: others may write"), "{}", why());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let dir = path.parent().unwrap();
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(why().contains("others may write"));
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+        git(root.path(), &["init", "--quiet"]);
+        assert_eq!(read(), Some(vec![7]));
+        git(root.path(), &["add", "--force", "audit/state/grants-prod.json"]);
+        assert!(why().contains("git tracks it"), "{}", why());
+        git(root.path(), &["rm", "--cached", "--quiet", "audit/state/grants-prod.json"]);
+        assert_eq!(read(), Some(vec![7]));
+        std::fs::write(&path, "{").unwrap();
+        assert!(why().starts_with("grants-prod.json: "));
+    }
+
+    #[test]
+    fn what_lies_behind_a_link_of_a_commit_is_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("audit")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), root.path().join(PATH)).unwrap();
+        let path = file(root.path(), "grants", None);
+        std::fs::write(&path, "[7]").unwrap();
+        git(root.path(), &["init", "--quiet"]);
+        git(root.path(), &["add", PATH]);
+        assert!(why(root.path(), &path).contains("git tracks it"), "{}", why(root.path(), &path));
+    }
 }

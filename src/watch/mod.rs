@@ -243,7 +243,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             pause: waits::POLL.most,
             told_blind: false,
         };
-        let root = &self.watcher.examination.auditor.project.root;
+        let root = &self.watcher.examination.auditor.project.store_root;
         match Tickets::read(root, self.watcher.target()) {
             Ok(tickets) => self.tickets = tickets,
             Err(error) => self.warn(&Failure::at(&root.join(crate::store::state::PATH), &error)),
@@ -479,8 +479,9 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             return Ok(());
         }
         let target = self.watcher.target();
-        let at = |error: std::io::Error| Failure::at(&project.root.join(crate::store::state::PATH), &error);
-        let mut tried = match Attempts::read(&project.root, target) {
+        let root = &project.store_root;
+        let at = |error: std::io::Error| Failure::at(&root.join(crate::store::state::PATH), &error);
+        let mut tried = match Attempts::read(root, target) {
             Ok(tried) => tried,
             Err(error) => {
                 // Who does not know what was tried tries nothing.
@@ -497,7 +498,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             }
         }
         if !told.is_empty() {
-            tried.write(&project.root, target, gate).map_err(at)?;
+            tried.write(root, target, gate).map_err(at)?;
             self.record(told)?;
         }
         self.wanted_repairs = decision.repairs;
@@ -540,8 +541,8 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
 
     fn write_tickets(&self) -> Result<(), Failure> {
         let project = self.watcher.examination.auditor.project;
-        let written = self.tickets.write(&project.root, self.watcher.target());
-        written.map_err(|error| Failure::at(&project.root.join(crate::store::state::PATH), &error))
+        let written = self.tickets.write(&project.store_root, self.watcher.target());
+        written.map_err(|error| Failure::at(&project.store_root.join(crate::store::state::PATH), &error))
     }
 
     fn ticket_done(&mut self, sent: Result<Sent, String>) -> Result<(), Failure> {

@@ -3,11 +3,10 @@
 use crate::audit::examine::Examination;
 use crate::baseline::Source;
 use crate::error::Failure;
-use crate::events::event::{Event, Happened, Scene};
-use crate::events::inbox::HintSource;
+use crate::events::event::Event;
 use crate::events::rules::EventRules;
 use crate::host::Watch;
-use crate::model::{Report, Severity};
+use crate::model::Report;
 use crate::remedy::automatic::{Attempts, WantedRepair};
 use crate::remedy::job::RemedyJob;
 use crate::remedy::plan::Chosen;
@@ -95,10 +94,11 @@ impl Repairer<'_> {
     fn note(&self, change: &dyn Fn(&mut Attempts)) -> Result<(), Failure> {
         let project = self.examination.auditor.project;
         let target = self.examination.aim.target.as_deref();
-        let at = |error: std::io::Error| Failure::at(&project.root.join(crate::store::state::PATH), &error);
-        let mut tried = Attempts::read(&project.root, target).map_err(at)?;
+        let root = &project.store_root;
+        let at = |error: std::io::Error| Failure::at(&root.join(crate::store::state::PATH), &error);
+        let mut tried = Attempts::read(root, target).map_err(at)?;
         change(&mut tried);
-        tried.write(&project.root, target, &project.config.remediation).map_err(at)
+        tried.write(root, target, &project.config.remediation).map_err(at)
     }
 
     /// Leaves a finding to a person, and says why.
@@ -106,18 +106,7 @@ impl Repairer<'_> {
         if let Err(failure) = self.leave(repair) {
             done.warnings.push(failure.in_one_line());
         }
-        let scene = Scene { target: self.examination.aim.target.as_deref(), trigger: HintSource::Remedy };
-        let mut event = Event::new(Happened::Escalated, scene);
-        event.check = Some(repair.check.to_owned());
-        event.subject = Some(crate::model::escaped(&repair.key));
-        event.fingerprint = Some(repair.fingerprint.clone());
-        event.category = crate::check::meta(repair.check).map(|meta| meta.category);
-        self.rules.judge(&mut event);
-        event.severity = event.severity.map(Severity::raised);
-        event.policy = Some(repair.policy.clone());
-        event.evidence.by = Some(format!("policy {}", repair.policy));
-        event.evidence.reason = Some(failure.in_one_line());
-        done.unrecorded.push(event);
+        done.unrecorded.push(repair.escalation(failure.in_one_line()));
     }
 }
 

@@ -3,6 +3,7 @@
 //! Format: the events of audit.log(5): records of one event share `msg=audit(SECONDS.MILLIS:SERIAL)`. Texts that a process chooses are
 //! either in quotes or in hexadecimal, so none of them forges a field.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};
@@ -26,7 +27,6 @@ const UNSET: u32 = u32::MAX;
 /// One event, as far as it counts here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct AuditEvent {
-    seconds: i64,
     succeeded: bool,
     login: Option<u32>,
     user: Option<u32>,
@@ -37,11 +37,12 @@ struct AuditEvent {
 
 /// The login that changed a file.
 pub(super) fn find(dir: &Path, moment: FileMoment, accounts: &Accounts) -> Result<WhoClaim, String> {
-    let files = logs(dir)?;
+    let files = logs(dir, moment.changed)?;
     let mut events: BTreeMap<String, AuditEvent> = BTreeMap::new();
     let mut left = MOST;
     let mut source = None;
-    for file in &files {
+    let mut is_all = files.len() <= FILES;
+    for file in files.iter().take(FILES) {
         if let Some(why) = untrusted(file) {
             return Err(why);
         }
@@ -56,8 +57,16 @@ pub(super) fn find(dir: &Path, moment: FileMoment, accounts: &Accounts) -> Resul
         if events.len() > before {
             source.get_or_insert_with(|| file.clone());
         }
+        if left == 0 {
+            is_all = false;
+            break;
+        }
     }
-    claim(&events, moment, accounts, source.as_deref())
+    claim(&events, moment, accounts, source.as_deref()).map_err(|why| {
+        let mib = MOST >> 20;
+        let limit = format!(", in the newest {mib} MiB or {FILES} files of the audit log; more is not read");
+        if is_all { why } else { why + &limit }
+    })
 }
 
 fn claim(
@@ -88,22 +97,59 @@ fn claim(
     Ok(WhoClaim { rung: Rung::AuditRecord, words, source: Some(format!("audit record {serial}{at}")) })
 }
 
-/// The files of a log, the newest first.
-fn logs(dir: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = std::fs::read_dir(dir).map_err(|_| "there is no audit log".to_owned())?;
-    let mut files: Vec<(u64, PathBuf)> = Vec::new();
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(rest) = name.strip_prefix("audit.log") else { continue };
-        let number = rest.strip_suffix(".gz").unwrap_or(rest).trim_start_matches(['.', '-']);
-        let number = if number.is_empty() { Some(0) } else { number.parse().ok() };
-        files.extend(number.map(|number| (number, entry.path())));
+/// How new a file of a log is: auditd numbers them from the newest, logrotate dates them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum LogAge {
+    /// The one that is written to.
+    Current,
+    /// So many rotations ago.
+    Numbered(u64),
+    /// Of this day.
+    Dated(Reverse<u64>),
+}
+
+impl LogAge {
+    fn of(name: &str) -> Option<Self> {
+        let rest = name.strip_prefix("audit.log")?;
+        let rest = rest.strip_suffix(".gz").unwrap_or(rest);
+        if rest.is_empty() {
+            return Some(Self::Current);
+        }
+        if let Some(number) = rest.strip_prefix('.') {
+            return number.parse().ok().map(Self::Numbered);
+        }
+        let date: String =
+            rest.strip_prefix('-')?.chars().filter(|c| !matches!(c, '-' | '_' | 'T')).collect();
+        date.parse().ok().map(|date| Self::Dated(Reverse(date)))
+    }
+}
+
+/// The files of a log that may have records of a moment, the newest first.
+fn logs(dir: &Path, changed: i64) -> Result<Vec<PathBuf>, String> {
+    let at = |error: &std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no audit log".to_owned(),
+        _ => format!(
+            "the audit log in {} cannot be read: {}",
+            printable_path(dir),
+            crate::model::in_words(error)
+        ),
+    };
+    let mut files: Vec<(LogAge, PathBuf)> = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|error| at(&error))? {
+        let entry = entry.map_err(|error| at(&error))?;
+        if let Some(age) = LogAge::of(&entry.file_name().to_string_lossy()) {
+            files.push((age, entry.path()));
+        }
     }
     if files.is_empty() {
         return Err("there is no audit log".to_owned());
     }
     files.sort();
-    Ok(files.into_iter().map(|(_, path)| path).take(FILES).collect())
+    // What was last written before the change has no record of it.
+    let may_have = |path: &PathBuf| {
+        path.symlink_metadata().map_or(true, |meta| meta.mtime() >= changed.saturating_sub(TOLERANCE))
+    };
+    Ok(files.into_iter().map(|(_, path)| path).filter(may_have).collect())
 }
 
 /// Why a log is not believed: others than root and this user could have written it.
@@ -150,13 +196,14 @@ fn note(line: &str, moment: FileMoment, events: &mut BTreeMap<String, AuditEvent
     let Some((kind, rest)) = rest.split_once(" msg=audit(") else { return };
     let Some((serial, rest)) = rest.split_once("):") else { return };
     let seconds = serial.split(['.', ':']).next().and_then(|text| text.parse::<i64>().ok());
-    let Some(seconds) = seconds.filter(|at| (at - moment.changed).abs() <= TOLERANCE) else { return };
+    if seconds.is_none_or(|at| at.saturating_sub(moment.changed).saturating_abs() > TOLERANCE) {
+        return;
+    }
     let fields = fields(rest);
     let number = |key: &str| fields.get(key).and_then(|text| text.parse::<u32>().ok());
     match kind {
         "SYSCALL" => {
             let event = events.entry(serial.to_owned()).or_default();
-            event.seconds = seconds;
             event.succeeded = fields.get("success").is_some_and(|it| *it == "yes");
             (event.login, event.user) = (number("auid"), number("uid"));
             event.program = fields.get("exe").and_then(|text| plain(text));
@@ -302,5 +349,57 @@ mod tests {
         let path = dir.path().join("audit.log");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
         assert!(find(dir.path(), moment(), &accounts()).unwrap_err().contains("may be written by others"));
+    }
+
+    #[test]
+    fn the_newest_of_dated_logs_comes_first() {
+        let names = [
+            "audit.log-20231101.gz",
+            "audit.log",
+            "audit.log-20231114.gz",
+            "audit.log-2023-12-01",
+            "audit.log.bak",
+        ];
+        let parts: Vec<(&str, String)> = names.iter().map(|name| (*name, String::new())).collect();
+        let dir = log(&parts);
+        let found: Vec<String> = logs(dir.path(), AT)
+            .unwrap()
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(
+            found,
+            ["audit.log", "audit.log-2023-12-01", "audit.log-20231114.gz", "audit.log-20231101.gz"]
+        );
+        let numbered = log(&[
+            ("audit.log.2", String::new()),
+            ("audit.log.10", String::new()),
+            ("audit.log.1", String::new()),
+        ]);
+        let ends = logs(numbered.path(), AT).unwrap();
+        assert!(ends[0].ends_with("audit.log.1") && ends[2].ends_with("audit.log.10"), "{ends:?}");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("audit");
+        std::fs::write(&file, "").unwrap();
+        let why = find(&file, moment(), &accounts()).unwrap_err();
+        assert!(why.starts_with(&format!("the audit log in {} cannot be read: ", file.display())), "{why}");
+        let none = find(&dir.path().join("none"), moment(), &accounts()).unwrap_err();
+        assert_eq!(none, "there is no audit log");
+    }
+
+    #[test]
+    fn what_is_too_much_to_read_is_said() {
+        let dir = log(&[("audit.log", String::new())]);
+        let file = File::options().write(true).open(dir.path().join("audit.log")).unwrap();
+        file.set_len(MOST + 1).unwrap();
+        let why = find(dir.path(), moment(), &accounts()).unwrap_err();
+        assert!(
+            why.ends_with("in the newest 256 MiB or 64 files of the audit log; more is not read"),
+            "{why}"
+        );
     }
 }

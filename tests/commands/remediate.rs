@@ -298,7 +298,7 @@ fn a_program_of_the_host_repairs_and_one_of_the_repository_does_not() {
         &["printer", "--with", "fix"],
         "[remediations.fix] is not defined in the host's own file",
     );
-    let script = "[remediations.fix]\nrun = [\"sh\", \"-c\", \"cd \\\"$DRIFTLOCK_ROOT\\\" && git checkout --quiet -- odoo_modules; env > told; echo $SECRET_WORD; exit $CODE\"]\nenv = [\"CODE\", \"SECRET_*\"]\n";
+    let script = "[remediations.fix]\nrun = [\"sh\", \"-c\", \"BEGAN=begins-in:$(pwd); cd \\\"$DRIFTLOCK_ROOT\\\" && git checkout --quiet -- odoo_modules; env > told; echo \\\"$BEGAN\\\" >> told; echo $SECRET_WORD; exit $CODE\"]\nenv = [\"CODE\", \"SECRET_*\"]\n";
     let (_dir, host) = host_file(script);
     let mut command =
         project.driftlock(&["remediate", "printer", "--yes", "--with", "fix", "--host-config", &host]);
@@ -311,6 +311,7 @@ fn a_program_of_the_host_repairs_and_one_of_the_repository_does_not() {
             && told.contains("DRIFTLOCK_TARGET=local\n")
     );
     assert!(!told.contains("OTHER="), "{told}");
+    assert!(told.ends_with("begins-in:/\n"), "{told}");
 
     // What does not help is escalated; what it printed does not give secrets away.
     project.file(MANIFEST, "{'name': 'hand'}\n");
@@ -343,14 +344,49 @@ fn security_needs_an_approval_of_exactly_these_steps() {
         );
     });
     project.file(ORDER, "by hand\n");
-    refused(&project, &["printer"], "nobody has approved these steps");
+    let ran = refused(&project, &["printer"], "it concerns security, and nobody has approved these steps");
+    let next = "see them with: driftlock remediate addon_hashes/printer --dry-run; somebody approves them with: driftlock approve addon_hashes/printer --until 4h --reason TEXT";
+    assert!(ran.err().contains(next), "{}", ran.err());
     let approved =
         project.run(&["approve", "printer", "--until", "1h", "--reason", "seen", "--by", "ada", "--yes"]);
     assert_eq!(approved.code(), 0, "{}", approved.err());
     project.file(MANIFEST, "{'name': 'hand'}\n");
     refused(&project, &["printer"], "nobody has approved these steps");
     project.ok(&["approve", "printer", "--until", "1h", "--reason", "seen", "--by", "ada", "--yes"]);
+    // An approval that came with a commit, or that others could have written, is none.
+    let approvals = project.path("audit/state/approvals.json");
+    git(&project, &["add", "--force", "audit/state/approvals.json"]);
+    refused(&project, &["printer"], "approvals.json: it counts for nothing: git tracks it");
+    git(&project, &["rm", "--quiet", "--cached", "audit/state/approvals.json"]);
+    fs::set_permissions(&approvals, fs::Permissions::from_mode(0o666)).unwrap();
+    refused(&project, &["printer"], "approvals.json: it counts for nothing: others may write");
+    fs::set_permissions(&approvals, fs::Permissions::from_mode(0o644)).unwrap();
     project.ok(&["remediate", "printer", "--yes"]);
+}
+
+#[test]
+fn where_one_file_moves_before_the_first_is_written_none_is() {
+    let project = released(|_| {});
+    project.file(ORDER, "by hand\n");
+    project.file(MANIFEST, "{'name': 'hand'}\n");
+    let replaced = project.path("audit/state/replaced");
+    let order = project.path(ORDER);
+    let mover = std::thread::spawn(move || {
+        // What is replaced is kept: the plan is made, and nothing is written.
+        let is_kept = || {
+            let dirs = fs::read_dir(&replaced).ok()?;
+            dirs.flatten().find(|dir| dir.path().join("manifest.json").exists()).map(|_| ())
+        };
+        crate::support::wait_until(|| is_kept().is_some());
+        fs::write(order, "by another hand\n").unwrap();
+    });
+    let args = ["remediate", "printer", "--yes"];
+    let (ran, _) = project.traced(&args, "fsync", &["-e", "inject=fsync:delay_exit=500000"]);
+    mover.join().unwrap();
+    assert_eq!(ran.code(), 1, "{}{}", ran.out(), ran.err());
+    assert!(ran.err().contains(&format!("{ORDER}: it has changed since it was looked at")), "{}", ran.err());
+    assert_eq!(project.read(MANIFEST), "{'name': 'hand'}\n");
+    assert_eq!(project.read(ORDER), "by another hand\n");
 }
 
 #[test]
@@ -432,7 +468,7 @@ fn drift_at_random_is_repaired_and_nothing_else_is_changed() {
     println!("seed {seed}");
     let mut dice = Dice(seed);
     let before = tree(&project);
-    for _ in 0..12 {
+    for _ in 0..crate::support::random::rounds(12) {
         let paths: Vec<PathBuf> = before.keys().cloned().collect();
         for _ in 0..=dice.roll(6) {
             let path = project.root().join(&paths[dice.roll(paths.len())]);

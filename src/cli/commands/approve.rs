@@ -82,7 +82,7 @@ fn approved(session: &Session, args: &ApproveArgs, interrupt: &Interrupt) -> Res
         reason,
     };
     let _turn = job.hold(&interrupt.watch)?;
-    let root = &place.project.root;
+    let root = &place.project.store_root;
     approvals::add(root, place.aim.target.as_deref(), approval)
         .map_err(|error| Failure::at(&root.join(crate::store::state::PATH), &error))?;
     output::print(format!("\nApproved until {}\n", until.text).as_bytes())?;

@@ -16,8 +16,7 @@ use crate::events::inbox::HintSource;
 use crate::events::rules::EventRules;
 use crate::model::{Finding, Report, escaped};
 use crate::project::Project;
-use crate::report::json;
-use crate::store::runs;
+use crate::store::open_run::newest_report;
 
 /// Look at what policies make of findings
 #[derive(Args)]
@@ -84,7 +83,7 @@ pub(crate) fn run(session: &Session, args: &PolicyArgs) -> Result<u8, Failure> {
         project.target(name)?;
     }
     let policies = policies::load(&project.root, &project.config).map_err(of_project)?;
-    let report = newest(&project, args.target.as_deref())?;
+    let report = newest_report(&project, args.target.as_deref())?;
     let rules = EventRules { config: &project.config.events, policies: &policies };
     let all: Vec<PolicyMatch> = report
         .checks
@@ -104,16 +103,6 @@ pub(crate) fn run(session: &Session, args: &PolicyArgs) -> Result<u8, Failure> {
         .as_bytes(),
     )?;
     Ok(0)
-}
-
-fn newest(project: &Project, target: Option<&str>) -> Result<Report, Failure> {
-    let path = runs::latest(&project.store_root, target);
-    let shown = project.named(&path);
-    let bytes = crate::atomic::read_file(&path).map_err(|error| {
-        Failure::at(&shown, &error).hint("the newest report is what is tested: run driftlock check first")
-    })?;
-    json::read(&bytes, &crate::check::meta)
-        .map_err(|error| Failure::new(format!("{}: {error}", shown.display())))
 }
 
 fn matched(

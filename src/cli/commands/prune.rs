@@ -15,7 +15,7 @@ use crate::cli::terminal::output;
 use crate::cli::terminal::output::say;
 use crate::cli::terminal::signals::Interrupt;
 use crate::error::Failure;
-use crate::model::escaped;
+use crate::model::{counted, escaped};
 use crate::store::retention;
 use crate::store::retention::Sorted;
 use crate::store::runs;
@@ -78,10 +78,10 @@ pub(crate) fn run(session: &Session, args: &PruneArgs, interrupt: &Interrupt) ->
     let _ = writeln!(
         told.text,
         "{} {verb}, {} left, {} not older than {}",
-        output::counted(gone.len(), "run"),
+        counted(gone.len(), "run"),
         sorted.kept.len() + sorted.removable.len() - gone.len(),
         sorted.young,
-        output::counted(days as usize, "day"),
+        counted(days as usize, "day"),
     );
     output::print(told.text.as_bytes())?;
     Ok(u8::from(failed))

@@ -17,7 +17,7 @@ use crate::cli::terminal::output::say;
 use crate::cli::terminal::prompt::at_terminal;
 use crate::cli::terminal::signals::Interrupt;
 use crate::error::Failure;
-use crate::model::escaped;
+use crate::model::{counted, escaped};
 use crate::project::Project;
 use crate::trust::{NAMESPACE, Signature, encode_armor};
 
@@ -62,7 +62,7 @@ pub(crate) fn run(session: &Session, args: &SignArgs, interrupt: &Interrupt) -> 
         made.ok_or_else(|| Failure::new(format!("{}: what it signed is not a true signature", key.place())))?;
     put(&project, &message, bytes.clone(), interrupt)?;
     let name = made.key_name();
-    let files = output::counted(message.files, "file");
+    let files = counted(message.files, "file");
     output::print(format!("Signed: {}, {files}, with {name} ({})\n", own_place(), key.place()).as_bytes())?;
     if let Some(trusting) = trusting
         && let Err(why) = trusting.judge_bytes(&bytes, &own_place(), &message.text, NAMESPACE)

@@ -65,11 +65,6 @@ pub(crate) fn coloured(status: Status, text: &str, colour: bool) -> String {
     if colour { format!("\x1b[{number}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// A number and its noun: `1 run`, `3 runs`.
-pub(crate) fn counted(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
-
 /// Writes one line to standard error; nobody hears if that fails.
 pub(crate) fn say(line: &str) {
     let line = &without_secrets(line);

@@ -270,10 +270,11 @@ impl Held {
             // Whose the directory is, theirs are its files; where that may not be given, it is this user's.
             None => drop(take_owner(file.as_fd(), self.innermost())),
         }
-        rustix::fs::fchmod(&*file, Mode::from_raw_mode(mode & PLAIN_MODE)).map_err(system)?;
+        // The mode comes last: an access list that is copied brings the mode of the old file with it.
         if before.is_some_and(|before| FileType::from_raw_mode(before.st_mode).is_file()) {
             self.copy_attributes(name, file.as_fd());
         }
+        rustix::fs::fchmod(&*file, Mode::from_raw_mode(mode & PLAIN_MODE)).map_err(system)?;
         file.sync_all().map_err(|error| AmendFault::System(in_words(&error)))
     }
 
@@ -512,5 +513,42 @@ mod tests {
             let mut value = [0; 4];
             assert_eq!(rustix::fs::getxattr(&path, "user.mark", &mut value[..]).unwrap(), 1);
         }
+    }
+
+    /// The access list `u::rw-,u:99:rwx,g::r--,m::rwx,o::---` as the kernel has it.
+    fn access_list() -> Vec<u8> {
+        let entry = |tag: u16, rights: u16, id: u32| {
+            [&tag.to_le_bytes()[..], &rights.to_le_bytes(), &id.to_le_bytes()].concat()
+        };
+        let none = u32::MAX;
+        let all = [(1, 6, none), (2, 7, 99), (4, 4, none), (0x10, 7, none), (0x20, 0, none)];
+        let entries = all.into_iter().flat_map(|(tag, rights, id)| entry(tag, rights, id));
+        2_u32.to_le_bytes().into_iter().chain(entries).collect()
+    }
+
+    #[test]
+    fn an_access_list_stays_and_brings_no_mode_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "old").unwrap();
+        let name = "system.posix_acl_access";
+        if rustix::fs::setxattr(&path, name, &access_list(), XattrFlags::empty()).is_err() {
+            println!("SKIP: no access lists on this file system");
+            return;
+        }
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o670);
+        let PlaceState::File { ownership, .. } = held(&[place(dir.path(), "f")]).remove(0).unwrap() else {
+            panic!("no file")
+        };
+        let after =
+            PlaceState::File { bytes: b"new"[..].into(), ownership: Ownership { mode: 0o640, ..ownership } };
+        let keeping = FileChange { after, keeps_owner: true, ..change(dir.path(), "f", file("old"), "") };
+        assert_eq!(amend(&[keeping]), [Ok(())]);
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o640);
+        let mut value = [0; 256];
+        let length = rustix::fs::getxattr(&path, name, &mut value[..]).unwrap();
+        let kept = &value[..length];
+        let has_user = access_list()[12..20] == kept[12..20];
+        assert!(length == access_list().len() && has_user, "{kept:?}");
     }
 }

@@ -179,6 +179,8 @@ fn fault(words: &[&str], place: Option<&FilePlace>) -> AmendFault {
         [_, "x", "base"] => system("the directory that the target's tree lies in is not there"),
         [_, "x", "full"] => system("its new content could not be written whole; is the disk full?"),
         [_, "x", "owner"] => system("its owner cannot be kept by this user; set sudo = true in its target"),
+        [_, "x", "acl"] => system("its access list cannot be kept"),
+        [_, "x", "mv"] => system("the server's mv does not know -T, without which a link is followed"),
         [_, "x", "denied"] => system("permission denied"),
         [_, "x", "stat"] => system("the server has no stat that tells owner and mode"),
         _ => system("the server's answer is garbled"),
@@ -299,7 +301,13 @@ mod tests {
     }
 
     fn ran(shell: &[&str], calls: &[Vec<u8>]) -> Vec<Vec<String>> {
-        let request = AmendRequest::of(calls, NOISE);
+        ran_beside(shell, calls, "")
+    }
+
+    /// Runs calls where functions of the shell stand before programs, as another user's acts stand between steps.
+    fn ran_beside(shell: &[&str], calls: &[Vec<u8>], functions: &str) -> Vec<Vec<String>> {
+        let mut request = AmendRequest::of(calls, NOISE);
+        request.script.splice(..0, functions.bytes());
         let mut command = Command::new(shell[0]);
         command.args(&shell[1..]).arg("-s").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -424,6 +432,104 @@ mod tests {
             assert_eq!(one(&shell, &link), Ok(()));
             let told = standing(&ran(&shell, &[look_call(&place(dir.path(), b"f")).unwrap()])[0]).unwrap();
             assert_eq!(told, PlaceState::Link(b"a 'b'".to_vec()), "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_a_directory_is_replaced_itself() {
+        for shell in shells() {
+            let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let link = dir.path().join("link");
+            let leads = outside.path().as_os_str().as_bytes().to_vec();
+            let before = PlaceDigest::Link(Digest::of(&leads));
+            symlink(outside.path(), &link).unwrap();
+            assert_eq!(one(&shell, &change(dir.path(), b"link", before, b"new")), Ok(()), "{shell:?}");
+            assert_eq!(std::fs::read_to_string(&link).unwrap(), "new", "{shell:?}");
+            let back = FileChange {
+                after: PlaceState::Link(leads),
+                ..change(dir.path(), b"link", file(b"new"), b"")
+            };
+            assert_eq!(one(&shell, &back), Ok(()));
+            let elsewhere = PlaceState::Link(b"elsewhere".to_vec());
+            let other = FileChange { after: elsewhere, ..change(dir.path(), b"link", before, b"") };
+            assert_eq!(one(&shell, &other), Ok(()), "{shell:?}");
+            assert_eq!(std::fs::read_link(&link).unwrap(), Path::new("elsewhere"), "{shell:?}");
+            assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0, "{shell:?}");
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "{shell:?}");
+        }
+    }
+
+    /// Acts of somebody who may write the directory: each leads the temporary name, or the one it is for, to what is not theirs.
+    fn acts(victim: &Path, private: &Path) -> Vec<String> {
+        let victim = victim.display();
+        let swap = |to: &str| {
+            format!("for it in .driftlock-tmp-*; do /bin/mv \"$it\" stolen && /bin/ln -s {to} \"$it\"; done")
+        };
+        let up = |acts: &str| {
+            format!("( [ -d .. ] && case $PWD in *driftlock-tmp-*) cd -P ..;; esac; {acts}; true )")
+        };
+        let before = |program: &str, acts: &str| {
+            format!("{program}() {{ {}; command {program} \"$@\"; }}\n", up(acts))
+        };
+        let to_victim = swap(&victim.to_string());
+        let led = format!(
+            "mktemp() {{ made=$(command mktemp \"$@\") || return 1; {}; printf '%s\\n' \"$made\"; }}\n",
+            up(&swap(&private.display().to_string()))
+        );
+        ["chown", "chmod", "mv", "sync"]
+            .iter()
+            .map(|program| before(program, &to_victim))
+            .chain([led])
+            .collect()
+    }
+
+    #[test]
+    fn what_another_user_swaps_between_steps_leads_nowhere() {
+        for shell in shells() {
+            let theirs = tempfile::tempdir().unwrap();
+            let (victim, private) = (theirs.path().join("victim"), theirs.path().join("private"));
+            std::fs::write(&victim, "theirs").unwrap();
+            std::fs::set_permissions(&victim, std::fs::Permissions::from_mode(0o600)).unwrap();
+            std::fs::create_dir(&private).unwrap();
+            std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700)).unwrap();
+            for acts in acts(&victim, &private) {
+                let dir = tempfile::tempdir().unwrap();
+                std::fs::write(dir.path().join("f"), "old").unwrap();
+                let change =
+                    FileChange { keeps_owner: true, ..change(dir.path(), b"f", file(b"old"), b"new") };
+                let answer = ran_beside(&shell, &[change_call(&change).unwrap()], &acts);
+                let done = outcome(&answer[0], &change.place);
+                let text = std::fs::read_to_string(dir.path().join("f")).unwrap();
+                assert_eq!(text, if done.is_ok() { "new" } else { "old" }, "{shell:?} {acts} {done:?}");
+                assert_eq!(std::fs::read_to_string(&victim).unwrap(), "theirs", "{shell:?} {acts}");
+                assert_eq!(victim.metadata().unwrap().mode() & 0o7777, 0o600, "{shell:?} {acts}");
+                assert_eq!(std::fs::read_dir(theirs.path()).unwrap().count(), 2, "{shell:?} {acts}");
+                assert_eq!(std::fs::read_dir(&private).unwrap().count(), 0, "{shell:?} {acts}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_dead_left_goes_and_what_is_not_theirs_stays() {
+        for shell in shells() {
+            let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            std::fs::write(outside.path().join("f"), "theirs").unwrap();
+            let dead = dir.path().join(".driftlock-tmp-dEad12");
+            std::fs::create_dir(&dead).unwrap();
+            std::fs::set_permissions(&dead, std::fs::Permissions::from_mode(0o700)).unwrap();
+            std::fs::write(dead.join("f"), "half").unwrap();
+            let led = dir.path().join(".driftlock-tmp-link12");
+            symlink(outside.path(), &led).unwrap();
+            let alive = dir.path().join(".driftlock-tmp-aLive1");
+            std::fs::create_dir(&alive).unwrap();
+            for old in [&dead, &led] {
+                let touched =
+                    Command::new("touch").args(["-h", "-d", "2 hours ago"]).arg(old).status().unwrap();
+                assert!(touched.success());
+            }
+            assert_eq!(one(&shell, &change(dir.path(), b"f", PlaceDigest::Nothing, b"new")), Ok(()));
+            assert!(!dead.exists() && led.symlink_metadata().is_err() && alive.is_dir(), "{shell:?}");
+            assert_eq!(std::fs::read_to_string(outside.path().join("f")).unwrap(), "theirs");
         }
     }
 }

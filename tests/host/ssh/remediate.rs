@@ -1,13 +1,16 @@
 //! Repairs on a server.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::commands::remediate::{host_file, released};
+use crate::support::dice::Dice;
 use crate::support::disk::{files_below, temporaries};
 use crate::support::sshd::Server;
-use crate::support::{Project, Ran};
+use crate::support::{Project, Ran, needs, random};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 const ORDER: &str = "odoo_modules/seisei/printer/models/order.py";
@@ -93,6 +96,23 @@ fn nothing_is_written_through_a_link_of_a_server_nor_to_a_file_with_other_names(
 }
 
 #[test]
+fn a_link_to_a_directory_of_a_server_is_replaced_itself() {
+    let (project, sshd, (_dir, host)) = on_server(|_| {});
+    let tree = sshd.dir().join("erp");
+    let outside = sshd.dir().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("theirs"), "theirs\n").unwrap();
+    fs::remove_file(tree.join(ORDER)).unwrap();
+    symlink(&outside, tree.join(ORDER)).unwrap();
+    let ran = remediate(&project, &host, &["printer", "--yes"]);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    assert!(tree.join(ORDER).symlink_metadata().unwrap().is_file());
+    assert_eq!(fs::read_to_string(tree.join(ORDER)).unwrap(), "class Order: pass\n");
+    let names = fs::read_dir(&outside).unwrap().flatten().map(|entry| entry.file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["theirs"]);
+}
+
+#[test]
 fn a_repair_whose_connection_breaks_leaves_each_file_old_or_repaired() {
     let (project, sshd, (_dir, host)) = on_server(|_| {});
     let tree = sshd.dir().join("erp");
@@ -117,11 +137,11 @@ fn a_repair_whose_connection_breaks_leaves_each_file_old_or_repaired() {
         assert!([0, 1, 2].contains(&ran.code()), "{}", ran.err());
         for (path, bytes) in files_below(&tree) {
             let is_old = [&b"by hand\n"[..], "x".repeat(100_000).as_bytes()].contains(&bytes.as_slice());
-            let is_temporary = path.file_name().unwrap().to_string_lossy().starts_with(".driftlock-tmp-");
+            let is_temporary = path.to_string_lossy().contains("/.driftlock-tmp-");
             assert!(is_old || good.get(&path) == Some(&bytes) || is_temporary, "{}", path.display());
         }
         for left in temporaries(&tree) {
-            fs::remove_file(left).unwrap();
+            fs::remove_dir_all(left).unwrap();
         }
         if project.run(&["check", "--target", "prod"]).code() == 2 {
             let ran = remediate(&project, &host, &["**", "--yes"]);
@@ -129,4 +149,149 @@ fn a_repair_whose_connection_breaks_leaves_each_file_old_or_repaired() {
         }
         assert_eq!(files_below(&tree), good);
     }
+}
+
+/// All below a directory but temporaries: the text of links, the mode and bytes of files.
+fn whole(dir: &Path) -> BTreeMap<PathBuf, String> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        let (path, meta) = (entry.path(), entry.metadata().unwrap());
+        if path.file_name().unwrap().to_string_lossy().starts_with(".driftlock-tmp-") {
+            continue;
+        }
+        let what = if meta.is_symlink() {
+            format!("link {}", fs::read_link(&path).unwrap().display())
+        } else if meta.is_dir() {
+            all.extend(whole(&path));
+            continue;
+        } else {
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+            format!("file {:o} {text}", meta.mode() & 0o7777)
+        };
+        all.insert(path, what);
+    }
+    all
+}
+
+#[test]
+fn drift_of_a_server_at_random_is_repaired_also_after_a_kill_and_nothing_else_is_changed() {
+    let (project, sshd, (_dir, host)) = on_server(|_| {});
+    let tree = sshd.dir().join("erp");
+    let outside = sshd.dir().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("theirs"), "theirs\n").unwrap();
+    fs::write(tree.join("infra/notes.txt"), "notes\n").unwrap();
+    let before = whole(&tree);
+    let mut dice = Dice(random::seed());
+    let mut killed = 0;
+    for _ in 0..random::rounds(6) {
+        for _ in 0..=dice.roll(4) {
+            let path = dice.one_of(&before.keys().collect::<Vec<_>>()).clone();
+            if path.ends_with("notes.txt") {
+                continue;
+            }
+            let is_module = path.starts_with(tree.join("odoo_modules")) && !path.ends_with("__manifest__.py");
+            match dice.roll(4) {
+                0 => drop(fs::remove_file(&path)),
+                1 if is_module => {
+                    let _ = fs::remove_file(&path);
+                    symlink(&outside, &path).unwrap();
+                }
+                2 if is_module => fs::write(path.with_extension("orig.py"), "left\n").unwrap(),
+                _ => {
+                    let _ = fs::remove_file(&path);
+                    fs::write(&path, format!("by hand {}\n", dice.roll(1000))).unwrap();
+                }
+            }
+        }
+        let drifted = whole(&tree);
+        let args = ["remediate", "--target", "prod", "--host-config", &host, "**", "--yes"];
+        if dice.once_in(2) {
+            let mut child = project.spawn(&args);
+            std::thread::sleep(Duration::from_millis(dice.roll(600) as u64));
+            let _ = child.kill();
+            killed += usize::from(crate::support::ended(child).code() == -1);
+            sshd.end_sessions();
+            for (path, now) in whole(&tree) {
+                let is_whole = [&before, &drifted].iter().any(|state| state.get(&path) == Some(&now));
+                assert!(is_whole, "{}: {now}", path.display());
+            }
+            for left in temporaries(&tree) {
+                fs::remove_dir_all(left).unwrap();
+            }
+        }
+        let code = project.run(&["check", "--target", "prod"]).code();
+        assert!([0, 2].contains(&code));
+        if code == 2 {
+            let ran = project.run(&args);
+            assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+            assert_eq!(project.run(&["check", "--target", "prod"]).code(), 0);
+        }
+        assert_eq!(whole(&tree), before);
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    }
+    println!("{killed} were killed");
+}
+
+#[test]
+fn needs_ansible_a_playbook_repairs_a_server() {
+    needs::declared(needs::ANSIBLE);
+    let (project, sshd, (_dir, host)) = on_server(|_| {});
+    let tree = sshd.dir().join("erp");
+    let modules = std::env::var_os("DRIFTLOCK_ANSIBLE")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ansible"), PathBuf::from);
+    let dir = tempfile::tempdir().unwrap();
+    let [inventory, play] = ["hosts", "play.yml"].map(|name| dir.path().join(name));
+    let line = format!(
+        "prod ansible_host={} ansible_port={} ansible_user={} ansible_ssh_private_key_file={} \
+         ansible_ssh_common_args='-o UserKnownHostsFile={}' ansible_python_interpreter=/usr/bin/python3\n",
+        sshd.address(),
+        sshd.port,
+        sshd.user(),
+        sshd.key().display(),
+        sshd.known_hosts().display()
+    );
+    fs::write(&inventory, line).unwrap();
+    let task = format!(
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - ansible.builtin.copy:\n        src: {}\n        dest: {}\n        mode: preserve\n",
+        project.path(ORDER).display(),
+        tree.join(ORDER).display()
+    );
+    fs::write(&play, task).unwrap();
+    let remediation = format!(
+        "[remediations.ansible]\nrun = [\"python3\", \"{}\", \"-i\", \"{}\", \"--limit\", \"{{target}}\", \"{}\"]\nenv = [\"ANSIBLE_*\", \"PYTHON*\", \"LC_ALL\"]\n",
+        modules.join("bin/ansible-playbook").display(),
+        inventory.display(),
+        play.display()
+    );
+    let text = fs::read_to_string(&host).unwrap();
+    fs::write(&host, text + &remediation).unwrap();
+    fs::write(tree.join(ORDER), "by hand\n").unwrap();
+    let args =
+        ["remediate", "--target", "prod", "--host-config", &host, "printer", "--with", "ansible", "--yes"];
+    let mut command = project.driftlock(&args);
+    command.env("PYTHONPATH", &modules).env("PYTHONDONTWRITEBYTECODE", "1").env("LC_ALL", "C.UTF-8");
+    // No connection of Ansible's outlives it.
+    command.env("ANSIBLE_HOME", dir.path()).env("ANSIBLE_SSH_ARGS", "-o ControlMaster=no");
+    let ran = Ran(command.output().unwrap());
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    assert!(ran.out().contains("Resolved: addon_hashes/printer\n"), "{}", ran.out());
+    assert_eq!(fs::read_to_string(tree.join(ORDER)).unwrap(), "class Order: pass\n");
+    // What the playbook cannot do is escalated.
+    fs::write(tree.join(ORDER), "by hand\n").unwrap();
+    fs::write(
+        &play,
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - ansible.builtin.fail: {msg: no}\n",
+    )
+    .unwrap();
+    let mut command = project.driftlock(&args);
+    command.env("PYTHONPATH", &modules).env("PYTHONDONTWRITEBYTECODE", "1").env("LC_ALL", "C.UTF-8");
+    command.env("ANSIBLE_HOME", dir.path()).env("ANSIBLE_SSH_ARGS", "-o ControlMaster=no");
+    let ran = Ran(command.output().unwrap());
+    assert_eq!(ran.code(), 2, "{}{}", ran.out(), ran.err());
+    assert!(
+        ran.out().contains("Escalated: addon_hashes/printer: python3 ended with exit code 2"),
+        "{}",
+        ran.out()
+    );
 }

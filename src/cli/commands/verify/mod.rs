@@ -9,7 +9,7 @@ use crate::cli::Session;
 use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::output;
 use crate::error::Failure;
-use crate::model::escaped;
+use crate::model::{counted, escaped};
 
 /// Say who signed the baseline, and whether that counts
 ///
@@ -64,7 +64,7 @@ pub(crate) fn run(session: &Session, args: &VerifyArgs) -> Result<u8, Failure> {
     let looked = trusting.look(&project, &source, None);
     let signer = looked.by.map_err(|why| Failure::new(escaped(why.to_string().as_bytes())))?;
     let who = escaped(signer.principals.as_bytes());
-    let files = output::counted(looked.files, "file");
+    let files = counted(looked.files, "file");
     let from = escaped(source.name().as_bytes());
     output::print(format!("Signed: {from}, {files}, by {who} with {}\n", signer.key).as_bytes())?;
     Ok(0)

@@ -11,7 +11,7 @@ use crate::cli::terminal::output;
 use crate::config::RETENTION_DAYS;
 use crate::control::clock;
 use crate::error::Failure;
-use crate::model::{Digest, escaped, in_words};
+use crate::model::{Digest, counted, escaped, in_words};
 use crate::project::Project;
 use crate::report::json;
 use crate::store::report_signing;
@@ -170,7 +170,7 @@ fn of_latest(project: &Project, target: Option<&str>, place: &Place) -> Option<W
 
 fn tell(text: &mut String, target: Option<&str>, kept: &[Kept], words: &[Word]) {
     let place = target.map_or_else(|| "this machine".to_owned(), |target| escaped(target.as_bytes()));
-    let _ = writeln!(text, "Reports of {place}: {}", output::counted(kept.len(), "run"));
+    let _ = writeln!(text, "Reports of {place}: {}", counted(kept.len(), "run"));
     for word in words {
         let _ = match word {
             Word::Wrong { run, why } => {
