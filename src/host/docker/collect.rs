@@ -71,10 +71,7 @@ async fn collect_once(
     let mut listed = containers.iter().map(|row| read_row(row, now)).collect::<Result<Vec<_>, _>>()?;
     let is_wanted =
         |listed: &&mut ListedContainer| listed.inspected.is_none() && listed.wants_inspection(query);
-    let mut wanting = listed.iter_mut().filter(is_wanted).collect::<Vec<_>>();
-    for batch in wanting.chunks_mut(lanes.max(1)) {
-        inspect(engine, batch).await?;
-    }
+    inspect(engine, listed.iter_mut().filter(is_wanted).collect(), lanes).await?;
     for listed in &mut listed {
         listed.forget_absence(query);
     }
@@ -119,16 +116,24 @@ async fn answered<T>(path: &str, answer: impl Future<Output = Result<T, CallErro
     answer
 }
 
-/// Asks for single containers, all at once.
-async fn inspect(engine: &EngineApi, batch: &mut [&mut ListedContainer]) -> Result<(), CallError> {
+/// Asks for single containers, so many at once: the next one as soon as one is answered.
+async fn inspect(
+    engine: &EngineApi,
+    mut wanting: Vec<&mut ListedContainer>,
+    lanes: usize,
+) -> Result<(), CallError> {
+    let ids: Vec<String> = wanting.iter().map(|listed| listed.id.clone()).collect();
+    let mut rest = ids.into_iter().enumerate();
     let mut calls = JoinSet::new();
-    for (position, listed) in batch.iter().enumerate() {
-        let (engine, id) = (engine.clone(), listed.id.clone());
-        calls.spawn(async move { (position, inspected(&engine, &id).await) });
-    }
-    while let Some(call) = calls.join_next().await {
-        let (position, inspected) = call?;
-        batch[position].inspected = Some(inspected?);
+    let call = |(position, id): (usize, String)| {
+        let engine = engine.clone();
+        async move { (position, inspected(&engine, &id).await) }
+    };
+    rest.by_ref().take(lanes.max(1)).for_each(|next| drop(calls.spawn(call(next))));
+    while let Some(answered) = calls.join_next().await {
+        rest.next().into_iter().for_each(|next| drop(calls.spawn(call(next))));
+        let (position, inspected) = answered?;
+        wanting[position].inspected = Some(inspected?);
     }
     Ok(())
 }

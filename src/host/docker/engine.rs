@@ -30,7 +30,7 @@ use crate::host::{
 use crate::model::{Address, ContentsState, Glob, Mount};
 
 /// The number of calls at once.
-const LANES: usize = 4;
+const LANES: usize = 8;
 /// The interval in which a waiting call looks for a cancelled run.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -281,7 +281,10 @@ impl Looker {
         let (count, watch) = (containers.len(), Arc::clone(&self.watch));
         let (sender, receiver) = mpsc::channel();
         let looker = Arc::new(self);
-        let rest = Arc::new(Mutex::new(containers.into_iter().enumerate()));
+        let mut numbered: Vec<(usize, RawContainer)> = containers.into_iter().enumerate().collect();
+        // What takes longest is begun first.
+        numbered.sort_by_key(|(_, raw)| !looker.reads_inside(raw));
+        let rest = Arc::new(Mutex::new(numbered.into_iter()));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..cores.min(LOOKERS).min(count) {
             let (looker, rest, sender) = (Arc::clone(&looker), Arc::clone(&rest), sender.clone());
@@ -298,6 +301,11 @@ impl Looker {
         }
         drop(sender);
         received(&receiver, count, PATIENCE, &watch)
+    }
+
+    /// Whether files inside a container are wanted.
+    fn reads_inside(&self, raw: &RawContainer) -> bool {
+        self.contents.iter().any(|wanted| wanted.container.matches(raw.name().as_bytes()))
     }
 
     fn resolve_one(&self, raw: RawContainer) -> Container {

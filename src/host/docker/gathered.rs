@@ -124,6 +124,11 @@ impl RawContainer {
         &self.id
     }
 
+    /// Its own name.
+    pub(super) fn name(&self) -> &str {
+        &self.container.name
+    }
+
     /// Its processes, where the engine names one and its state has some.
     pub(super) fn runs(&self) -> Option<&Running> {
         self.running.as_ref().filter(|_| is_up(&self.container.state))

@@ -88,6 +88,22 @@ impl LockedPaths {
         inside.any(|(path, _)| below(dir, path).is_some()) || self.has_file_in(dir)
     }
 
+    /// Whether what is mounted at `path` would be a part of a locked module, or a module beside one.
+    pub(super) fn takes_in(&self, path: &[u8]) -> bool {
+        let is_module = |way: &[u8]| {
+            let number = self.paths.get(way);
+            number.is_some_and(|number| self.subjects[*number].0.entry.tree.is_some())
+        };
+        let cuts = path.iter().enumerate().filter(|(at, b)| **b == b'/' && *at > 0).map(|(at, _)| at);
+        let mut above = cuts.map(|cut| &path[..cut]);
+        let is_in_root = path.iter().rposition(|&b| b == b'/').is_some_and(|cut| {
+            let root = &path[..cut];
+            let inside = self.paths.range([root, b"/"].concat()..[root, b"0"].concat());
+            inside.into_iter().any(|(way, _)| !way[root.len() + 1..].contains(&b'/') && is_module(way))
+        });
+        is_in_root || above.any(is_module)
+    }
+
     /// Whether a file of a locked module is `dir`, or lies below it.
     fn has_file_in(&self, dir: &[u8]) -> bool {
         let cuts = dir.iter().enumerate().filter(|(at, b)| **b == b'/' && *at > 0).map(|(at, _)| at);

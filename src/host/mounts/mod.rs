@@ -274,6 +274,11 @@ impl Machine<'_> {
         for (rest, what) in points.chain(links).filter(|_| is_current) {
             let path = joined(&now.real, &rest);
             let place = joined(&there.real, &rest);
+            // Those of the engine's own mounts that hide nothing are compared with the baseline's.
+            let is_added = what == Inside::Mount && !self.locked.meets(&path);
+            if is_added && mounted_over(&place, &there.real, others).is_some() {
+                continue;
+            }
             let (here, inside) = match (self.locate(&path), view.locate(&place)) {
                 (Err(Lost::Moved | Lost::Untold), _) | (_, Err(Lost::Moved | Lost::Untold)) => {
                     has_moved = true;
@@ -416,14 +421,15 @@ impl Machine<'_> {
     }
 
     /// The places below a mount at which something is mounted on this machine or in the container, where a locked path is
-    /// concerned.
+    /// concerned, or an addon root would have more than the baseline.
     fn points_inside(&self, view: &View<'_>, now: &Led, there: &Led) -> BTreeSet<Vec<u8>> {
         let inside = |table: &MountTable, dir: &[u8]| {
             let points = table.points_below(dir).filter_map(|point| below(dir, point));
             points.map(<[u8]>::to_vec).collect::<Vec<_>>()
         };
         let points = inside(self.table, &now.real).into_iter().chain(inside(view.table(), &there.real));
-        points.filter(|rest| self.locked.meets(&joined(&now.real, rest))).collect()
+        let is_concerned = |path: &[u8]| self.locked.meets(path) || self.locked.takes_in(path);
+        points.filter(|rest| is_concerned(&joined(&now.real, rest))).collect()
     }
 
     /// The locked subjects below a mount to which a link leads, or with a link on the way from there.

@@ -17,6 +17,8 @@ use crate::host::inside::InsideDisk;
 
 /// The longest file below `/proc` that is read: a table of some 100,000 mounts.
 const LONGEST: u64 = 16 << 20;
+/// Room for most of them: the kernel gives no size, and each further piece is one more call.
+const USUAL: usize = 16 << 10;
 
 /// A running container, as its engine describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,8 +153,8 @@ impl<'a> View<'a> {
             let same = Same { namespace: namespace_of(&proc)?, root: inode(root)? };
             view.is_whole = same.hold_all(processes_of(&group, host), running.pid)? && is_certain;
             let again = root_of(&proc)?.ok_or_else(|| moving("its root could not be opened again"))?;
-            if inode(again.as_fd())? != same.root {
-                return Err(moving("its root changed"));
+            if inode(again.as_fd())? != same.root || namespace_of(&proc)? != same.namespace {
+                return Err(moving("its root or its mounts changed"));
             }
         }
         if start_of(&proc)? != begun {
@@ -284,11 +286,12 @@ struct Same {
 }
 
 impl Same {
-    /// Holds all processes against it: whether that was done. Those of a container are known only where its first one, `pid`,
-    /// is among them.
+    /// Holds all processes against it but the first one, `pid`, which it is of: whether that was done. Those of a container are
+    /// known only where that one is among them.
     fn hold_all(&self, pids: Option<Vec<u32>>, pid: u32) -> Result<bool, Trouble> {
         let Some(pids) = pids.filter(|pids| pids.contains(&pid)) else { return Ok(false) };
-        let held = pids.into_iter().map(|pid| self.hold(pid)).collect::<Result<Vec<bool>, Trouble>>()?;
+        let others = pids.into_iter().filter(|other| *other != pid);
+        let held = others.map(|other| self.hold(other)).collect::<Result<Vec<bool>, Trouble>>()?;
         Ok(held.into_iter().all(|held| held))
     }
 
@@ -442,7 +445,7 @@ fn is_copy(path: &[u8]) -> bool {
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL);
     std::fs::File::open(path)?.take(LONGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -167,6 +167,33 @@ fn what_is_mounted_on_the_host_afterwards_is_seen_needs_root() {
 }
 
 #[test]
+fn what_a_container_has_more_than_the_host_is_seen_needs_root() {
+    needs::root();
+    let stage = released();
+    stage.project.file("late/__manifest__.py", "{'name': 'late'}\n");
+    fs::create_dir_all(stage.project.path("r1/mods/late")).unwrap();
+    fs::create_dir_all(stage.project.path("r1/mods/shop/models")).unwrap();
+    fs::create_dir_all(stage.project.path("r1/proxy/certs")).unwrap();
+    // What is mounted when a container starts stays in it when the host has it no more.
+    let only_inside = |at: &str| {
+        let mounted = Bound::new(&stage.project.path("late"), &stage.project.path(at));
+        start(&stage, &[("erp/mods", "/mnt/addons"), ("erp/proxy", "/etc/proxy")]);
+        drop(mounted);
+        accept(&stage);
+        let found = mounts(&stage);
+        stage.remove("web");
+        found
+    };
+    assert_eq!(
+        only_inside("r1/mods/late"),
+        stale("/mnt/addons/late"),
+        "a module beside those of the baseline"
+    );
+    assert_eq!(only_inside("r1/mods/shop/models"), stale("/mnt/addons/shop/models"), "files in a module");
+    assert_eq!(only_inside("r1/proxy/certs"), FINE, "nothing that a module would have");
+}
+
+#[test]
 fn a_volume_that_is_a_bind_counts_as_one() {
     let stage = released();
     let image = stage.image("app:1");
