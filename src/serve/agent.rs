@@ -306,7 +306,9 @@ impl Agent {
             };
             match Watching::begin(self.store_root(name), tell) {
                 Ok((watching, warning)) => {
-                    warning.iter().for_each(|text| self.warn(name, text));
+                    if let Some(text) = warning {
+                        self.warn(name, &text);
+                    }
                     all.insert(name.clone(), watching);
                 }
                 Err(error) => {
@@ -325,7 +327,7 @@ impl Agent {
         let beside = Mutex::new(Some(beside));
         let work = || held(&beside).take().into_iter().for_each(|beside| beside());
         std::thread::scope(|scope| {
-            let begun = Builder::new().name("end".to_owned()).spawn_scoped(scope, &work);
+            let begun = Builder::new().name("end".to_owned()).spawn_scoped(scope, work);
             self.end_runs();
             if begun.is_err() {
                 work();
@@ -405,7 +407,9 @@ impl Agent {
         // Whoever acknowledges from here on finds this run's reports.
         let judging = self.judging();
         if let Some(prepared) = &prepared {
-            reports.iter_mut().for_each(|report| acknowledge_again(prepared, report));
+            for report in &mut reports {
+                acknowledge_again(prepared, report);
+            }
         }
         let places: Vec<Option<&Report>> = reports.iter().map(Some).collect();
         let result = if errors.is_empty() { RunResult::of(&places) } else { RunResult::Error };

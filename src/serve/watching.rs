@@ -61,7 +61,9 @@ impl Watching {
             files.renew();
             if !is_fetched {
                 let paths = [config::PATH, acknowledge::PATH, policies::POLICIES, baseline::PATH];
-                paths.iter().for_each(|path| files.file(&project.root.join(path)));
+                for path in paths {
+                    files.file(&project.root.join(path));
+                }
                 files.directory(&project.root.join(baseline::PATH), false);
             }
         }
